@@ -1,0 +1,82 @@
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header setup.cfg --group build
+PACKAGE := setup.cfg pyproject.toml vaultr/version.py
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-long check check-rollout ci bench tools secrets lock clean \
+	lint format types floors holes guards
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/.server ## Serve Vaultr on this machine, by default on 127.0.0.1:3000
+	@$(BIN)/flask db upgrade && exec $(BIN)/gunicorn -c config/gunicorn.py wsgi:app
+
+test: .venv/.tests ## Run the tests; PostgreSQL and Redis are brought along
+	@$(BIN)/python -m pytest
+
+test-long: .venv/.tests ## Run the tests with kills, races and big tables in full
+	@$(BIN)/python -m pytest --long
+
+check: lint format types floors holes guards ## Hold the house in order
+
+lint: .venv/.tests
+	@$(BIN)/python -m ruff check .
+
+format: .venv/.tests
+	@$(BIN)/python -m ruff format --check .
+
+types: .venv/.tests
+	@$(BIN)/python -m mypy
+
+floors: .venv/.tests
+	@$(BIN)/lint-imports
+
+holes: .venv/.tests
+	@$(BIN)/python -m bandit --quiet --recursive vaultr
+
+guards: .venv/.tests
+	@$(BIN)/python -m pytest tests/guards
+
+ci: test check ## What must pass before a change is merged
+
+bench: .venv/.tests ## Measure side by side with a floor, as ratios
+	@$(BIN)/python -m bench
+
+check-rollout tools secrets:
+	@echo "make $@: comes with the container and cluster work" >&2; exit 1
+
+check-rollout: ## Prove the deployment files (to come)
+tools: ## Install the tools that the proof needs (to come)
+secrets: ## Write the secrets that a deployment needs (to come)
+
+lock: .venv/.tests ## Pin all packages anew, with their hashes
+	@$(LOCK) --extra server --output-file requirements.txt
+	@$(LOCK) --extra server --extra test --extra dev --constraint requirements.txt \
+		--output-file requirements-dev.txt
+
+clean: ## Remove what was built; var/ and secrets/ stay
+	@rm -rf .venv build dist *.egg-info
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Vaultr needs Python 3.11 or newer, and $(PYTHON) is" \
+			"$$($(PYTHON) --version 2>&1 || true)." \
+			"Name a newer one: make PYTHON=python3.11 run" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/.server: requirements.txt $(PACKAGE) | .venv/bin/pip
+	@echo "Installing the locked packages ..."
+	@$(PIP) install --require-hashes --requirement requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.tests: requirements-dev.txt .venv/.server
+	@echo "Installing the locked test packages ..."
+	@$(PIP) install --require-hashes --requirement requirements-dev.txt
+	@touch $@
