@@ -1,0 +1,1 @@
+"""What holds Vaultr to its word."""

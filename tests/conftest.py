@@ -1,0 +1,50 @@
+"""The servers that tests stand on, and how far tests count."""
+
+import pytest
+
+from tests import servers
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="count in full: kills, races, big tables")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def count(pytestconfig):
+    """``count(few, many=…)``: how often to do it; many only with ``make test-long``."""
+    return lambda few, *, many: many if pytestconfig.getoption("--long") else few
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    """The empty first database of a PostgreSQL; make your own beside it by ``fresh_database``."""
+    with servers.postgres() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis_url():
+    with servers.redis_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_postgres():
+    """A PostgreSQL for one test alone, which may freeze, kill and start it."""
+    with servers.postgres(own=True) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis():
+    """A Redis for one test alone, which may freeze, kill and start it."""
+    with servers.redis_server(own=True) as server:
+        yield server

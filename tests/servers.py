@@ -1,0 +1,212 @@
+"""Throw-away PostgreSQL and Redis: the environment's, else the machine's, else PyPI's.
+
+``TEST_DATABASE_URL`` and ``TEST_REDIS_URL`` name servers that run already. ``TEST_PG_WHEEL=1`` and
+``TEST_REDIS_WHEEL=1`` pass over the machine's programs. No Docker; root and others alike.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psutil
+import psycopg2
+import redis
+
+from tests import programs
+
+START_SECONDS = 60
+STOP_SECONDS = 15
+CONNECTIONS = 200
+# A test's database may vanish with the power; a bench's must not.
+CARELESS = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+
+
+class Server:
+    """A server that a test can freeze, kill and start again; its address and its files stay."""
+
+    def __init__(
+        self, url: str, command: list[str], *, folder: Path, answers: Callable[[str], bool]
+    ):
+        self.url = url
+        self._command = command
+        self._folder = folder
+        self._answers = answers
+        self._process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start it, and return when it answers.
+
+        :raises RuntimeError: it ended or kept silent; the message is its log.
+        """
+        with (self._folder / "log").open("ab") as log:
+            # In a session of its own, or Ctrl-C would end it before the tests have.
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **programs.place(self._folder),
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers(self.url):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._folder / "log").read_text())
+            time.sleep(0.02)
+
+    def freeze(self) -> None:
+        """Stop it where it stands: it still takes connections, but answers nothing."""
+        self._parent().suspend()  # first, so that it has no more children
+        for child in self._children():
+            child.suspend()
+
+    def thaw(self) -> None:
+        """Let it go on after ``freeze``."""
+        for process in (*self._children(), self._parent()):
+            process.resume()
+
+    def kill(self) -> None:
+        """End it as a power failure would; ``start`` brings it back."""
+        self._parent().suspend()
+        family = [*self._children(), self._parent()]
+        for process in family:
+            process.kill()
+        self._process.wait()
+        psutil.wait_procs(family, timeout=STOP_SECONDS)
+
+    def stop(self, how: signal.Signals) -> None:
+        """End it in good order, frozen or not, and at once if it does not end in time."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self.thaw()
+        self._process.send_signal(how)
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _parent(self) -> psutil.Process:
+        return psutil.Process(self._process.pid)
+
+    def _children(self) -> list[psutil.Process]:
+        """List the processes by which PostgreSQL serves each connection; Redis has none."""
+        return self._parent().children(recursive=True)
+
+
+@contextlib.contextmanager
+def postgres(*, own: bool = False, durable: bool = False) -> Iterator[Server]:
+    """Give a PostgreSQL, whose first database is empty.
+
+    :param own: start one whatever ``TEST_DATABASE_URL`` says, since the test will stop it.
+    :param durable: it waits for the disk, as one in production does.
+    """
+    if (url := os.environ.get("TEST_DATABASE_URL")) and not own:
+        yield Server(url, [], folder=Path(), answers=_postgres_answers)
+        return
+    with _scratch("vaultr-postgres-") as folder:
+        found = programs.postgres(folder)
+        port = str(_free_port())
+        command = [str(found / "postgres"), "-D", str(folder / "data"), "-p", port]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        command += ["-c", f"max_connections={CONNECTIONS}", "-c", "shared_buffers=64MB"]
+        command += () if durable else CARELESS
+        url = f"postgresql://vaultr@127.0.0.1:{port}/postgres"
+        server = Server(url, command, folder=folder, answers=_postgres_answers)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop(signal.SIGINT)  # its "fast" shutdown: it does not wait for clients
+
+
+@contextlib.contextmanager
+def redis_server(*, own: bool = False) -> Iterator[Server]:
+    """Give a Redis that keeps nothing on disk.
+
+    :param own: start one whatever ``TEST_REDIS_URL`` says, since the test will stop it.
+    """
+    if (url := os.environ.get("TEST_REDIS_URL")) and not own:
+        yield Server(url, [], folder=Path(), answers=_redis_answers)
+        return
+    with _scratch("vaultr-redis-") as folder:
+        port = str(_free_port())
+        command = [programs.redis(), "--port", port, "--bind", "127.0.0.1", "--dir", str(folder)]
+        command += ["--save", "", "--appendonly", "no"]
+        url = f"redis://127.0.0.1:{port}/0"
+        server = Server(url, command, folder=folder, answers=_redis_answers)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop(signal.SIGTERM)
+
+
+def fresh_database(url: str, *, template: str = "template0") -> str:
+    """Create a database beside the one at ``url`` and return its URL.
+
+    :param template: the database it is a copy of; nobody may be connected to that one meanwhile.
+    """
+    name = f"vaultr_{secrets.token_hex(6)}"
+    _command(url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def drop_database(url: str) -> None:
+    """Remove the database that ``fresh_database`` made, whoever is connected to it."""
+    name = database_name(url)
+    other = urlunsplit(urlsplit(url)._replace(path="/postgres"))
+    _command(other, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def database_name(url: str) -> str:
+    """Read the name of the database at ``url``, to use it as a template."""
+    return urlsplit(url).path.removeprefix("/")
+
+
+def _command(url: str, statement: str) -> None:
+    with contextlib.closing(psycopg2.connect(_libpq(url))) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+
+
+def _libpq(url: str) -> str:
+    """Turn SQLAlchemy's form of a URL into the one that PostgreSQL's own library reads."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+
+
+def _postgres_answers(url: str) -> bool:
+    try:
+        psycopg2.connect(_libpq(url), connect_timeout=2).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def _redis_answers(url: str) -> bool:
+    with redis.Redis.from_url(url, socket_timeout=2) as client:
+        try:
+            return client.ping()
+        except redis.RedisError:
+            return False
+
+
+@contextlib.contextmanager
+def _scratch(prefix: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # root starts PostgreSQL as another user, who must get in
+        yield folder
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
