@@ -1,0 +1,86 @@
+"""The costs of deriving keys from a master password, and the bounds compiled into every client."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Final
+
+ALGORITHM: Final = "argon2id"
+SALT_BYTES: Final = 32
+
+# Bounds of protocol section 2. The ceiling matters too: a hostile server could ask for terabytes.
+_BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
+    "m": (65_536, 1_048_576),
+    "t": (3, 16),
+    "p": (1, 16),
+}
+
+
+class UnsafeKdf(ValueError):
+    """These derivation inputs are outside the bounds; no password may be used with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kdf:
+    """One cost of Argon2id: ``m`` in KiB, ``t`` passes, ``p`` lanes."""
+
+    alg: str
+    m: int
+    t: int
+    p: int
+
+    RECOMMENDED: ClassVar["Kdf"]
+
+    def to_json(self) -> dict[str, object]:
+        """Show it as it crosses the wire."""
+        return asdict(self)
+
+
+# Source: RFC 9106 section 4, second recommended option, with t = 3.
+Kdf.RECOMMENDED = Kdf(alg=ALGORITHM, m=65_536, t=3, p=4)
+
+# Every cost that a released client ever made accounts with: prelogin invents from these.
+RELEASED: Final[tuple[Kdf, ...]] = (Kdf.RECOMMENDED,)
+
+
+def kdf_of(value: object) -> Kdf:
+    """Read a cost from JSON and check it.
+
+    :raises UnsafeKdf: it is no object of exactly ``alg``, ``m``, ``t`` and ``p``, or is out of
+        bounds.
+    """
+    if not isinstance(value, Mapping) or set(value) != {"alg", "m", "t", "p"}:
+        raise UnsafeKdf("the derivation parameters are not alg, m, t and p")
+    kdf = Kdf(alg=value["alg"], m=value["m"], t=value["t"], p=value["p"])
+    check_kdf(kdf)
+    return kdf
+
+
+def check_kdf(kdf: Kdf) -> None:
+    """Refuse a cost outside the bounds.
+
+    :raises UnsafeKdf: another algorithm than argon2id, or m, t or p out of bounds.
+    """
+    if kdf.alg != ALGORITHM:
+        raise UnsafeKdf(f"only {ALGORITHM} derives keys")
+    for name, (least, most) in _BOUNDS.items():
+        value = getattr(kdf, name)
+        if type(value) is not int or not least <= value <= most:
+            raise UnsafeKdf(f"{name} must be a whole number from {least} to {most}")
+
+
+def check_salt(salt: bytes) -> None:
+    """Refuse a salt that is not 32 bytes, or whose bytes are all equal.
+
+    :raises UnsafeKdf: the salt is one of these.
+    """
+    if len(salt) != SALT_BYTES or len(set(salt)) == 1:
+        raise UnsafeKdf(f"the salt must be {SALT_BYTES} bytes that are not all equal")
+
+
+def canonical(kdf: Kdf) -> str:
+    """Write a cost as canonical JSON, the text that the account key's seal binds.
+
+    Source: RFC 8785 (JCS): keys sorted, no white space.
+    """
+    return json.dumps(kdf.to_json(), sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,32 @@
+"""Sizes that both sides count on: bodies, items, pages and batches."""
+
+import re
+from typing import Final
+
+MIB: Final = 1024 * 1024
+
+BODY_BYTES: Final = MIB
+BATCH_BODY_BYTES: Final = 16 * MIB
+
+# Sealed bytes of one item, overview and detail together; the default of QUOTA_ITEM_BYTES.
+ITEM_BYTES: Final = 64 * 1024
+ITEMS_PER_VAULT: Final = 10_000
+VAULT_BYTES: Final = 256 * MIB
+VAULTS_PER_ACCOUNT: Final = 20
+VERSIONS_PER_ITEM: Final = 50
+
+CHANGES_PER_BATCH: Final = 1_000
+SYNC_LIMIT_DEFAULT: Final = 500
+SYNC_LIMIT_MOST: Final = 1_000
+SYNC_PAGE_BYTES: Final = 4 * MIB
+LIST_LIMIT_DEFAULT: Final = 100
+LIST_LIMIT_MOST: Final = 200
+
+# What a client takes as one whole answer.
+ANSWER_BYTES: Final = 256 * MIB
+ANSWER_SECONDS: Final = 60
+
+ITEM_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+DEVICE_NAME_CHARACTERS: Final = 64
+IDEMPOTENCY_KEY_CHARACTERS: Final = 128
+EMAIL_CHARACTERS: Final = 320
