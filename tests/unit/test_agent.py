@@ -1,0 +1,164 @@
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vaultr.client import handover
+from vaultr.client.handover import Handover
+from vaultr.protocol.encoding import b64
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("run")
+    folder.chmod(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def agent(tmp_path):
+    agent = Handover(tmp_path)
+    yield agent
+    agent.end()
+
+
+def socket_of(runtime: Path) -> Path:
+    (found,) = (runtime / "vaultr").iterdir()
+    return found
+
+
+def pid_behind(path: Path) -> int:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(packed[:4], sys.byteorder)
+
+
+def gone(path: Path, seconds: float = 5.0) -> bool:
+    until = time.monotonic() + seconds
+    while path.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    return not path.exists()
+
+
+def test_a_key_handed_over_is_given_back_until_it_is_told_to_forget(agent, runtime):
+    assert agent.account_key() is None
+
+    assert agent.start(KEY)
+
+    assert agent.held()
+    assert agent.account_key() == KEY
+    path = socket_of(runtime)
+    agent.end()
+    assert gone(path)
+    assert agent.account_key() is None
+
+
+def test_the_socket_is_only_its_owners(agent, runtime):
+    agent.start(KEY)
+
+    assert stat.S_IMODE(socket_of(runtime).stat().st_mode) == 0o600
+    assert stat.S_IMODE((runtime / "vaultr").stat().st_mode) == 0o700
+
+
+def test_the_key_is_in_no_argument_no_environment_and_no_core_file(agent, runtime):
+    agent.start(KEY)
+
+    pid = pid_behind(socket_of(runtime))
+
+    assert Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"\0-m\0vaultr.client.agent\0")
+    assert b64(KEY).encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert "Max core file size        0 " in Path(f"/proc/{pid}/limits").read_text()
+
+
+def test_it_forgets_after_idle_time(tmp_path, runtime):
+    agent = Handover(tmp_path, idle_seconds=0.5)
+
+    agent.start(KEY)
+    path = socket_of(runtime)
+
+    assert gone(path)
+    assert agent.account_key() is None
+
+
+def test_looking_is_no_use_but_asking_for_the_key_is(tmp_path):
+    agent = Handover(tmp_path, idle_seconds=1.0)
+    agent.start(KEY)
+
+    for _ in range(5):
+        time.sleep(0.3)
+        assert agent.account_key() == KEY
+    for _ in range(5):
+        time.sleep(0.3)
+        agent.held()
+
+    assert not agent.held()
+
+
+def test_a_second_start_takes_the_place_of_the_first(agent):
+    agent.start(KEY)
+
+    agent.start(bytes(32))
+
+    assert agent.account_key() == bytes(32)
+
+
+def test_two_folders_have_two_agents(agent, tmp_path):
+    other = Handover(tmp_path / "other")
+    agent.start(KEY)
+
+    assert other.account_key() is None
+
+
+def test_it_ends_when_its_socket_is_taken_away(agent, runtime):
+    agent.start(KEY)
+    pid = pid_behind(socket_of(runtime))
+
+    socket_of(runtime).unlink()
+
+    assert gone(Path(f"/proc/{pid}/cmdline")), "a runtime folder goes with the login session"
+
+
+def test_a_client_that_stalls_or_talks_rubbish_does_not_stop_it(agent, runtime):
+    agent.start(KEY)
+    with socket.socket(socket.AF_UNIX) as stalled, socket.socket(socket.AF_UNIX) as rubbish:
+        stalled.connect(str(socket_of(runtime)))
+        rubbish.connect(str(socket_of(runtime)))
+        rubbish.sendall(b"\xff{[\n")
+
+        assert agent.account_key() == KEY
+
+
+def test_a_folder_that_others_may_enter_is_not_used(tmp_path, runtime, monkeypatch):
+    runtime.chmod(0o755)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(handover.tempfile, "tempdir", None)
+    shared = tmp_path / f"vaultr-{os.getuid()}"
+    shared.mkdir()
+    shared.chmod(0o777)
+
+    assert Handover(tmp_path).start(KEY) is False
+
+
+def test_an_environment_that_says_off_allows_no_agent(monkeypatch):
+    monkeypatch.setenv("VAULTR_AGENT", "off")
+
+    assert not handover.agent_allowed()
+
+
+def test_it_ends_with_the_session_that_it_was_told_of(agent, runtime, monkeypatch):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as leader:
+        monkeypatch.setattr(handover, "_session_leader", lambda: leader.pid)
+        agent.start(KEY)
+        path = socket_of(runtime)
+        assert agent.held()
+
+    assert gone(path)

@@ -1,0 +1,185 @@
+"""The unlock process: holds one account key in memory until it is told, or has reason, to forget.
+
+Started as ``python -P -m vaultr.client.agent`` by :mod:`vaultr.client.handover`, which hands it one
+line of JSON by pipe. It writes nothing to disk but its socket, and imports the standard library
+alone, so that it is up at once.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+REQUEST_BYTES: Final = 4096
+CLIENT_SECONDS: Final = 1.0
+# How often it looks whether its socket and its session are still there.
+LOOK_SECONDS: Final = 2.0
+PR_SET_DUMPABLE: Final = 4
+
+
+class Agent:
+    """Listens on one socket of one user, and answers only that user."""
+
+    def __init__(self, path: Path, account_key: str, *, idle_seconds: float, leader: int | None):
+        self._path = path
+        self._account_key: str | None = account_key
+        self._idle_seconds = idle_seconds
+        self._last_used = _now()
+        self._listener = _listen(path)
+        self._inode = path.stat().st_ino
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._leader = _watch(leader)
+        if self._leader is not None:
+            self._selector.register(self._leader, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Answer until there is a reason to end; then forget and take the socket away."""
+        try:
+            while self._account_key is not None and self._has_reason_to_stay():
+                left = self._last_used + self._idle_seconds - _now()
+                for key, _ in self._selector.select(max(0.0, min(LOOK_SECONDS, left))):
+                    if key.fileobj is not self._listener:  # the session's leader has ended
+                        return
+                    self._answer_next()
+        finally:
+            self._account_key = None
+            self._selector.close()
+            self._listener.close()
+            if self._socket_is_ours():
+                self._path.unlink(missing_ok=True)
+
+    def _has_reason_to_stay(self) -> bool:
+        return _now() - self._last_used < self._idle_seconds and self._socket_is_ours()
+
+    def _socket_is_ours(self) -> bool:
+        try:
+            return self._path.lstat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def _answer_next(self) -> None:
+        # One client at a time; one that stalls, or goes away, costs a second and nothing else.
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            with connection:
+                connection.settimeout(CLIENT_SECONDS)
+                if peer_uid(connection) != os.getuid() or not self._has_reason_to_stay():
+                    return
+                answer = self._answer(read_line(connection))
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+
+    def _answer(self, line: bytes) -> Mapping[str, object]:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            return {"error": "not JSON"}
+        match request:
+            case {"op": "key"} if self._account_key is not None:
+                self._last_used = _now()
+                return {"account_key": self._account_key}
+            case {"op": "look"}:
+                return {"idle_left": self._last_used + self._idle_seconds - _now()}
+            case {"op": "lock"}:
+                self._account_key = None
+                return {"locked": True}
+        return {"error": "unknown request"}
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """Tell which user is at the other end of a Unix socket; -1 where the system cannot say."""
+    if hasattr(socket, "SO_PEERCRED"):
+        packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int(struct.unpack("3i", packed)[1])
+    # macOS and the BSDs: struct xucred {version, uid, …} through LOCAL_PEERCRED at level 0.
+    packed = connection.getsockopt(0, 1, 76)
+    return int(struct.unpack_from("2I", packed)[1])
+
+
+def read_line(connection: socket.socket) -> bytes:
+    """Read up to one newline, or the end, or more than anyone has reason to send."""
+    received = b""
+    while not received.endswith(b"\n") and len(received) <= REQUEST_BYTES:
+        piece = connection.recv(REQUEST_BYTES)
+        if not piece:
+            break
+        received += piece
+    return received
+
+
+def harden() -> None:
+    """Forbid core dumps and, on Linux, other processes of the user from reading this memory."""
+    import resource  # noqa: PLC0415 - absent on Windows, where there is no agent
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _listen(path: Path) -> socket.socket:
+    # Bound beside its place and renamed into it, so that nobody finds a socket that does not yet
+    # listen, or one of another mode.
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o177)
+    try:
+        listener.bind(str(beside))
+    finally:
+        os.umask(umask)
+    listener.listen(16)
+    beside.rename(path)
+    return listener
+
+
+def _watch(leader: int | None) -> int | None:
+    if leader is None or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(leader)
+    except OSError:
+        return None
+
+
+def _now() -> float:
+    # Time asleep counts as idle, so a suspended laptop wakes up locked.
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
+def main() -> None:
+    """Take the key from standard input, say ``ready``, and serve."""
+    # The starter waits for this process alone: its child belongs to nobody, and leaves no zombie.
+    if os.fork():
+        os._exit(0)
+    harden()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handed = json.loads(sys.stdin.buffer.readline())
+    agent = Agent(
+        Path(handed["socket"]),
+        handed["account_key"],
+        idle_seconds=handed["idle_seconds"],
+        leader=handed["leader"],
+    )
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    # The starter's pipes end here: a shell that captures its output would wait for them.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(nothing, descriptor)
+    agent.serve()
+
+
+if __name__ == "__main__":
+    main()
