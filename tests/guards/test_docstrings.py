@@ -1,0 +1,25 @@
+"""A module opens with one sentence that says what it is for."""
+
+import ast
+
+from tests.guards import tree
+
+# These two offer a name that others rest on: `from vaultr import …`, and the command's start.
+OFFER_NAMES = {"vaultr/__init__.py", "vaultr/client/cli/__init__.py"}
+
+
+def test_every_module_opens_with_a_sentence():
+    openings = {tree.shown(path): ast.get_docstring(tree.parsed(path)) for path in tree.modules()}
+
+    assert [name for name, opening in openings.items() if not _is_sentence(opening)] == []
+
+
+def test_a_package_opens_with_a_sentence_and_holds_nothing_else():
+    packages = [path for path in tree.modules() if path.name == "__init__.py"]
+    fuller = [tree.shown(path) for path in packages if len(tree.parsed(path).body) > 1]
+
+    assert set(fuller) <= OFFER_NAMES
+
+
+def _is_sentence(opening):
+    return bool(opening) and opening.partition("\n\n")[0].rstrip().endswith((".", "?", "!"))

@@ -1,0 +1,49 @@
+"""What is installed is what was locked, to the byte."""
+
+import configparser
+import re
+
+from tests.guards import tree
+
+RUN = "requirements.txt"
+DEVELOP = "requirements-dev.txt"
+
+
+def test_every_requirement_is_locked():
+    config = configparser.ConfigParser()
+    config.read(tree.ROOT / "setup.cfg")
+    extras = config["options.extras_require"]
+    needed_to_run = _names(config["options"]["install_requires"], extras["server"])
+    needed_to_develop = needed_to_run | _names(extras["test"], extras["dev"])
+
+    assert needed_to_run - set(_locked(RUN)) == set()
+    assert needed_to_develop - set(_locked(DEVELOP)) == set()
+
+
+def test_tests_run_with_the_versions_that_serve():
+    running = _locked(RUN)
+    developing = _locked(DEVELOP)
+
+    assert {name: developing.get(name) for name in running} == running
+
+
+def test_every_locked_package_has_a_hash():
+    for lock in (RUN, DEVELOP):
+        entries = re.split(r"\n(?=[a-z])", (tree.ROOT / lock).read_text())
+        assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def _names(*lists):
+    return {
+        re.match(r"[\w.-]+", line)[0].lower().replace("_", "-")
+        for lines in lists
+        for line in lines.strip().splitlines()
+    }
+
+
+def _locked(lock):
+    """Read ``{name: versions}``; a package may have one version for each Python."""
+    locked = {}
+    for name, version in re.findall(r"^([\w.-]+)==(\S+)", (tree.ROOT / lock).read_text(), re.M):
+        locked.setdefault(name, set()).add(version)
+    return locked

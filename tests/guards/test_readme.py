@@ -1,0 +1,44 @@
+"""What a newcomer reads and types first is what is there."""
+
+import re
+import subprocess
+
+from tests.guards import tree
+
+TARGETS = {
+    "help", "run", "test", "test-long", "check", "check-rollout",
+    "ci", "bench", "tools", "secrets", "lock", "clean",
+}  # fmt: skip
+
+
+def test_the_first_code_block_of_the_readme_is_the_two_commands():
+    block = re.search(r"```\w*\n(.*?)```", (tree.ROOT / "README.md").read_text(), re.DOTALL)
+
+    assert block[1].split("\n") == ["make run", "make test", ""]
+
+
+def test_make_help_lists_every_target():
+    listed = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=tree.ROOT, capture_output=True, text=True
+    )
+
+    assert {line.split()[0] for line in listed.stdout.splitlines()} == TARGETS
+
+
+def test_files_that_the_readme_points_to_are_there():
+    text = (tree.ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+
+    assert [target for target in targets if not (tree.ROOT / target).exists()] == []
+
+
+def test_decisions_are_numbered_from_one_and_have_all_their_parts():
+    decisions = sorted((tree.ROOT / "docs" / "adr").glob("[0-9]*.md"))
+    parts = ["## Status", "## Context", "## Decision", "## Consequences"]
+
+    assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
+    assert {
+        path.name: found
+        for path in decisions
+        if (found := re.findall(r"^## .*$", path.read_text(), re.MULTILINE)) != parts
+    } == {}

@@ -1,0 +1,18 @@
+"""Every setting is in the examples, and nothing else is."""
+
+import re
+
+from tests.guards import tree
+from vaultr.settings import Settings
+
+
+def test_each_example_names_every_setting_and_no_other():
+    """A line is ``NAME=value``; one that starts with ``#`` leaves the default."""
+    settings = {name.upper() for name in Settings.model_fields}
+    differing = {}
+    for example in (tree.ROOT / "config").glob("*.env.example"):
+        named = set(re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]*)=", example.read_text(), re.M))
+        if named != settings:
+            differing[tree.shown(example)] = named ^ settings
+
+    assert differing == {}

@@ -1,0 +1,37 @@
+"""Taste shows in the longest file, not in the median."""
+
+import ast
+
+from tests.guards import tree
+
+MODULE_LINES = 300
+FUNCTION_LINES = 40
+
+
+def test_no_module_is_over_300_lines():
+    lengths = {
+        tree.shown(path): len(path.read_text().splitlines())
+        for path in [*tree.modules(), *tree.around()]
+    }
+
+    assert {name: lines for name, lines in lengths.items() if lines > MODULE_LINES} == {}
+
+
+def test_a_function_fits_a_screen():
+    lengths = {
+        f"{tree.shown(path)}:{node.lineno} {node.name}": _lines_of_code(node)
+        for path in tree.modules()
+        for node in ast.walk(tree.parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+    assert {name: lines for name, lines in lengths.items() if lines > FUNCTION_LINES} == {}
+
+
+def _lines_of_code(function):
+    """Count the lines from ``def`` to the end, but not its docstring."""
+    whole = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return whole
+    said = function.body[0]
+    return whole - (said.end_lineno - said.lineno + 1)
