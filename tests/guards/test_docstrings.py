@@ -21,5 +21,12 @@ def test_a_package_opens_with_a_sentence_and_holds_nothing_else():
     assert set(fuller) <= OFFER_NAMES
 
 
+def test_every_folder_of_modules_is_a_package():
+    """Without its ``__init__.py`` a folder is in no wheel."""
+    folders = {path.parent for path in tree.PACKAGE.rglob("*.py")}
+
+    assert [tree.shown(path) for path in folders if not (path / "__init__.py").exists()] == []
+
+
 def _is_sentence(opening):
     return bool(opening) and opening.partition("\n\n")[0].rstrip().endswith((".", "?", "!"))
