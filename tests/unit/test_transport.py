@@ -1,0 +1,334 @@
+import contextlib
+import json
+import socket
+import threading
+import time
+
+import httpx2
+import pytest
+
+from vaultr.client.address import origin_of
+from vaultr.client.errors import (
+    AnswerInvalid,
+    HeadMoved,
+    RateLimited,
+    Refused,
+    ServerUnreachable,
+    Unavailable,
+    UsageError,
+)
+from vaultr.client.transport import Patience, Transport
+
+JSON = {"Content-Type": "application/json"}
+PROBLEM = {"Content-Type": "application/problem+json"}
+
+
+def problem(slug, status, **members):
+    body = {"type": f"urn:vaultr:problem:{slug}", "title": slug, "status": status} | members
+    return lambda: httpx2.Response(status, headers=PROBLEM, content=json.dumps(body))
+
+
+def answer(status=200, content=b"{}", **headers):
+    return lambda: httpx2.Response(status, headers=JSON | headers, content=content)
+
+
+class Server:
+    """Answers what the test says, one answer a request, and keeps what was sent."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.requests = []
+        self.waited = []
+
+    def __call__(self, request):
+        self.requests.append(request)
+        following = self.answers.pop(0)
+        if isinstance(following, Exception):
+            raise following
+        return following()
+
+    def transport(self):
+        return Transport(
+            "https://vault.example",
+            transport=httpx2.MockTransport(self),
+            patience=Patience(sleep=self.waited.append),
+            answer_bytes=1000,
+        )
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Vault.Example/", "https://vault.example"),
+        ("https://vault.example:443", "https://vault.example"),
+        ("https://vault.example:8443", "https://vault.example:8443"),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+        ("http://[::1]:3000/", "http://[::1]:3000"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_an_address_has_one_form(url, origin):
+    assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://vault.example",
+        "http://127.0.0.1.evil.example",
+        "https://user:pass@vault.example",
+        "https://vault.example/path",
+        "https://vault.example/?q",
+        "ftp://vault.example",
+        "vault.example",
+        "https://",
+        "https://vault.example:99999",
+    ],
+)
+def test_another_address_is_refused(url):
+    with pytest.raises(UsageError):
+        origin_of(url)
+
+
+def test_an_answer_is_its_status_its_object_and_its_etag():
+    server = Server(answer(content=b'{"a": 1}', ETag='"7"'))
+
+    found = server.transport().send("PUT", "/x", {"b": "ü"})
+
+    assert (found.status, found.body, found.etag) == (200, {"a": 1}, '"7"')
+    (request,) = server.requests
+    assert str(request.url) == "https://vault.example/api/v1/x"
+    assert request.headers["Content-Type"] == "application/json"
+    assert json.loads(request.content) == {"b": "ü"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        answer(content=b"[]"),
+        answer(content=b'"text"'),
+        answer(content=b"{"),
+        answer(content=b'{"a":1,"a":2}'),
+        answer(content=b'{"a":NaN}'),
+        answer(content=b"\xff"),
+        answer(content=b'{"a":' + b"[" * 400 + b"]" * 400 + b"}" * 300),
+        answer(content=b" " * 1001),
+        answer(status=206),
+        answer(ETag="W/7"),
+        lambda: httpx2.Response(
+            200, headers=JSON | {"Content-Encoding": "gzip"}, stream=httpx2.ByteStream(b"{}")
+        ),
+        lambda: httpx2.Response(200, headers={"Content-Type": "text/html"}, content=b"{}"),
+        lambda: httpx2.Response(302, headers={"Location": "https://evil.example/"}),
+        lambda: httpx2.Response(404, headers={"Content-Type": "text/html"}, content=b"no"),
+        lambda: httpx2.Response(500, headers=JSON, content=b"{}"),
+        problem("head-moved", 404),
+        lambda: httpx2.Response(
+            409, headers=PROBLEM, content=b'{"type":"urn:vaultr:problem:conflict","status":404}'
+        ),
+        lambda: httpx2.Response(409, headers=PROBLEM, content=b'{"type":"about:x y","status":409}'),
+    ],
+)
+def test_an_answer_that_no_vaultr_server_gives_is_invalid(odd):
+    server = Server(odd)
+
+    with pytest.raises(AnswerInvalid):
+        server.transport().send("GET", "/x")
+
+    assert len(server.requests) == 1, "nothing else is asked, least of all another address"
+
+
+def test_a_refusal_arrives_as_the_class_of_its_slug():
+    server = Server(problem("head-moved", 409, revision=7, head="abc", detail="it\x1b[31m moved"))
+
+    with pytest.raises(HeadMoved) as refused:
+        server.transport().send("POST", "/x", {})
+
+    assert refused.value.members["revision"] == 7
+    assert str(refused.value) == "it [31m moved"
+
+
+def test_a_refusal_of_a_newer_server_is_still_a_refusal():
+    with pytest.raises(Refused) as refused:
+        Server(problem("something-new", 418)).transport().send("GET", "/x")
+
+    assert refused.value.status == 418
+
+
+def test_a_lost_answer_is_asked_for_again_with_the_same_bytes_where_that_is_safe():
+    server = Server(httpx2.ReadError("gone"), httpx2.ReadTimeout("late"), answer())
+
+    server.transport().send("PUT", "/x", {"a": 1}, again=True)
+
+    assert len({request.content for request in server.requests}) == 1
+    assert len(server.requests) == 3
+    assert server.waited[1] > server.waited[0] > 0
+
+
+def test_a_lost_answer_is_not_asked_for_again_where_that_is_not_safe():
+    server = Server(httpx2.ReadError("gone"))
+
+    with pytest.raises(ServerUnreachable):
+        server.transport().send("POST", "/auth/login", {})
+
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_stays_away_is_unreachable_after_few_tries():
+    server = Server(*[httpx2.ConnectError("refused")] * 9)
+
+    with pytest.raises(ServerUnreachable, match=r"vault\.example"):
+        server.transport().send("GET", "/x")
+
+    assert len(server.requests) == 4
+
+
+def test_retry_after_is_obeyed():
+    limited = problem("rate-limited", 429)
+
+    def for_three_seconds():
+        response = limited()
+        response.headers["Retry-After"] = "3"
+        return response
+
+    server = Server(for_three_seconds, problem("busy", 503), answer())
+
+    server.transport().send("POST", "/x", {})
+
+    assert 3 <= server.waited[0] <= 4
+    assert server.waited[1] < 1
+
+
+def test_a_wait_that_is_too_long_is_told_at_once():
+    def for_an_hour():
+        return httpx2.Response(
+            429,
+            headers=PROBLEM | {"Retry-After": "3600"},
+            content=b'{"type":"urn:vaultr:problem:rate-limited","status":429}',
+        )
+
+    server = Server(for_an_hour)
+
+    with pytest.raises(RateLimited) as refused:
+        server.transport().send("GET", "/x")
+
+    assert refused.value.members["retry_after"] == 3600
+    assert server.waited == []
+
+
+@pytest.mark.parametrize("slug", ["switched-off", "locked"])
+def test_what_waiting_does_not_mend_is_told_at_once(slug):
+    server = Server(problem(slug, 503 if slug == "switched-off" else 429))
+
+    with pytest.raises((Unavailable, RateLimited)):
+        server.transport().send("GET", "/x")
+
+    assert server.waited == []
+
+
+def test_a_gateways_error_is_no_answer_of_the_server():
+    html = {"Content-Type": "text/html"}
+    server = Server(*[lambda: httpx2.Response(502, headers=html, content=b"bad gateway")] * 4)
+
+    with pytest.raises(ServerUnreachable, match="502"):
+        server.transport().send("GET", "/x")
+
+
+@contextlib.contextmanager
+def listening(serve):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def run():
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    serve(connection, ended)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def dripping_headers(connection, ended):
+    connection.sendall(HEADERS)
+    while not ended.wait(0.05):
+        connection.sendall(b"X-A: b\r\n")
+
+
+def dripping_body(connection, ended):
+    connection.sendall(HEADERS + b"Content-Length: 100000\r\n\r\n")
+    while not ended.wait(0.05):
+        connection.sendall(b" ")
+
+
+def silent(connection, ended):
+    ended.wait(10)
+
+
+@pytest.mark.parametrize("serve", [dripping_headers, dripping_body, silent])
+def test_an_answer_that_takes_too_long_ends_however_it_drips(serve):
+    with listening(serve) as url:
+        transport = Transport(url, answer_seconds=0.5)
+        began = time.monotonic()
+
+        with pytest.raises(ServerUnreachable, match="too long"):
+            transport.send("POST", "/x", {})
+
+        assert time.monotonic() - began < 2
+        transport.close()
+
+
+def test_an_endless_answer_ends_at_its_limit():
+    def endless(connection, ended):
+        connection.sendall(HEADERS + b"Transfer-Encoding: chunked\r\n\r\n")
+        while not ended.is_set():
+            connection.sendall(b"1000\r\n" + b" " * 4096 + b"\r\n")
+
+    with listening(endless) as url:
+        transport = Transport(url, answer_bytes=100_000)
+
+        with pytest.raises(AnswerInvalid, match="100000"):
+            transport.send("GET", "/x")
+
+        transport.close()
+
+
+def test_an_answer_cut_short_is_no_answer():
+    def cut(connection, ended):
+        connection.sendall(HEADERS + b"Content-Length: 10\r\n\r\n{}")
+
+    with listening(cut) as url:
+        transport = Transport(url)
+
+        with pytest.raises(ServerUnreachable):
+            transport.send("POST", "/x", {})
+
+        transport.close()
+
+
+def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+
+    def serve(connection, ended):
+        connection.sendall(HEADERS + b"Content-Length: 2\r\n\r\n{}")
+
+    with listening(serve) as url:
+        transport = Transport(url)
+
+        assert transport.send("GET", "/x").body == {}
+
+        transport.close()
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.pem"):
+        Transport("https://vault.example", ca_file=tmp_path / "none.pem")
