@@ -8,9 +8,13 @@ from argon2 import low_level
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from cryptography.hazmat.primitives.padding import PKCS7
 
 from vaultr.protocol.kdf import Kdf
 
@@ -106,3 +110,25 @@ def ed25519_new() -> tuple[bytes, bytes]:
 def ed25519_public(private: bytes) -> bytes:
     """Compute the public half of an Ed25519 key."""
     return Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def pbkdf2_sha256(password: bytes, salt: bytes, iterations: int, length: int = KEY_BYTES) -> bytes:
+    """Derive by PBKDF2-HMAC-SHA-256, which only other managers' files need. Source: RFC 8018."""
+    return hashlib.pbkdf2_hmac("sha256", password, salt, iterations, length)
+
+
+def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> bytes:
+    """Decrypt AES-256-CBC with PKCS#7 padding, as other managers' files have it.
+
+    It authenticates nothing: the caller checks the MAC over ``iv`` and ``data`` first.
+
+    :raises ValueError: the size or the padding is wrong.
+
+    Source: NIST SP 800-38A section 6.2; RFC 5652 section 6.3.
+    """
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"AES-256-CBC takes {KEY_BYTES} bytes of key")
+    decryptor = Cipher(AES(key), CBC(iv)).decryptor()
+    padded = decryptor.update(data) + decryptor.finalize()
+    unpadder = PKCS7(AES.block_size).unpadder()
+    return unpadder.update(padded) + unpadder.finalize()
