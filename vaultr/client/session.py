@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.answers import Tokens, fields_of
 from vaultr.client.errors import SealBroken, SessionEnded, Unauthenticated
 from vaultr.client.folder import Folder
+from vaultr.client.keyset import Tokens, fields_of
 from vaultr.client.primitives import KEY_BYTES, hkdf_expand
 from vaultr.client.seal import open_sealed, seal
 from vaultr.client.transport import Answer, Transport

@@ -1,0 +1,199 @@
+"""Brings one vault up to date: asks for pages, has them verified, and keeps what they brought."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from vaultr.client import pages, verify
+from vaultr.client.cache import Cache, CachedVault, Row
+from vaultr.client.chain import Keys
+from vaultr.client.errors import AnswerInvalid, HeadMoved, RolledBack, VaultNotFound
+from vaultr.client.keys import VaultKeys, open_wraps
+from vaultr.client.log import Waypoint
+from vaultr.client.session import Session
+from vaultr.client.state import Held
+from vaultr.client.strict import Fields, Json
+from vaultr.protocol.encoding import b64, unb64
+from vaultr.protocol.sizes import SYNC_LIMIT_MOST
+
+_ITEM: Final = "item"
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What one sync brought: the vault as it is now, and how many items came and went."""
+
+    vault: CachedVault
+    received: int = 0
+    removed: int = 0
+
+
+class VaultKeyring:
+    """The opened keys of the account's vaults, while it is unlocked."""
+
+    def __init__(self, wrap_key: bytes, account_id: UUID) -> None:
+        self._wrap_key = wrap_key
+        self._account_id = account_id
+        self._opened: dict[UUID, dict[int, VaultKeys]] = {}
+
+    def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
+        """Open all ``wraps`` of a vault; keys that were opened before must be the same.
+
+        :raises StateMismatch: another key for a generation than before.
+        """
+        opened = open_wraps(
+            self._wrap_key, self._account_id, vault_id, wraps, self._opened.get(vault_id)
+        )
+        self._opened[vault_id] = opened
+        return opened
+
+
+class Syncer:
+    """Syncs vaults one by one; each is saved before the next is asked for."""
+
+    def __init__(self, session: Session, cache: Cache, keyring: VaultKeyring) -> None:
+        self._session = session
+        self._cache = cache
+        self._keyring = keyring
+
+    def sync(self, vault_id: UUID, known: Waypoint | None) -> Brought:
+        """Bring one vault up to date; the folder must be locked.
+
+        :param known: the head of this vault in the owner's profile.
+        :raises IntegrityError: what the server shows cannot be true; the cache is as before.
+        """
+        cached = self._cache.load(vault_id)
+        received: set[UUID] = set()
+        removed: set[UUID] = set()
+        if cached is not None:
+            self._keyring.open(vault_id, cached.wraps)
+        while True:
+            plan = verify.plan(cached.state if cached else None, known)
+            shown = self._ask(vault_id, plan, cached)
+            if shown is None and cached is not None:
+                return Brought(cached, len(received), len(removed))
+            if shown is None:
+                raise AnswerInvalid(f"vault {vault_id} is said to be unchanged, but none is held")
+            synced = self._verified(cached, shown, plan, known)
+            new, details = merged(cached, synced)
+            received |= details.keys()
+            removed |= synced.removed & (cached.rows.keys() if cached else set())
+            if cached is None or new.state != cached.state or new.wraps != cached.wraps:
+                new = self._cache.save(new, details)
+            cached = new
+            if verify.plan(cached.state, known).conditional:
+                return Brought(cached, len(received), len(removed))
+
+    def _verified(
+        self,
+        cached: CachedVault | None,
+        shown: pages.Shown,
+        plan: verify.Plan,
+        known: Waypoint | None,
+    ) -> verify.Synced:
+        keys = self._keyring.open(shown.vault_id, shown.wraps)
+        if plan.full:
+            return verify.take_full(shown, keys, known)
+        if cached is None:
+            raise AssertionError("a delta is planned only over a held state")
+        return verify.take_delta(cached.state, shown, keys, known)
+
+    def _ask(
+        self, vault_id: UUID, plan: verify.Plan, cached: CachedVault | None
+    ) -> pages.Shown | None:
+        """Fetch what ``plan`` says; None when nothing has changed."""
+        answers = self._pages(vault_id, plan, cached)
+        try:
+            first = next(answers)
+            if first is None:
+                return None
+            return pages.gather(vault_id, _whole(first, answers), since=plan.since)
+        except (VaultNotFound, HeadMoved) as refused:
+            if cached is None:
+                raise
+            shown = "no such vault" if isinstance(refused, VaultNotFound) else "an older state"
+            raise RolledBack(
+                f"vault {vault_id}: held is {cached.waypoint}, the server shows {shown}",
+                vault_id=vault_id,
+            ) from refused
+
+    def _pages(
+        self, vault_id: UUID, plan: verify.Plan, cached: CachedVault | None
+    ) -> Iterator[Json | None]:
+        headers = {}
+        if plan.conditional and cached is not None:
+            headers["If-None-Match"] = f'"{b64(cached.state.head)}"'
+        since, after = plan.since, 0
+        while True:
+            query = f"since={since}&limit={SYNC_LIMIT_MOST}" + (f"&after={after}" if after else "")
+            answer = self._session.send("GET", f"/vaults/{vault_id}/sync?{query}", headers=headers)
+            yield answer.body
+            if answer.body is None or not answer.body.get("more"):
+                return
+            through = Fields(answer.body, "sync", AnswerInvalid).count("through", least=1)
+            headers = {}
+            since, after = (0, through) if plan.full else (through, 0)
+
+
+def _whole(first: Json, rest: Iterator[Json | None]) -> Iterator[Json]:
+    yield first
+    for page in rest:
+        if page is None:
+            raise AnswerInvalid("a page of a sync is empty")
+        yield page
+
+
+def merged(
+    cached: CachedVault | None, synced: verify.Synced
+) -> tuple[CachedVault, dict[UUID, bytes]]:
+    """Put a verified sync over what is cached.
+
+    :return: the vault, and the sealed details that are new in it.
+    """
+    details: dict[UUID, bytes] = {}
+    before = cached.rows if cached else {}
+    rows = {item_id: row for item_id, row in before.items() if item_id in synced.state.items}
+    for item_id, json in synced.rows.items():
+        fields = Fields(json, _ITEM, AnswerInvalid)
+        fields.time("created_at")
+        fields.time("updated_at")
+        old = before.get(item_id)
+        row = Row(json["overview"], json["created_at"], json["updated_at"], at=0, length=0)
+        if old is not None and cached is not None and _same_content(cached, synced, item_id):
+            rows[item_id] = replace(row, at=old.at, length=old.length)
+        else:
+            rows[item_id] = row
+            details[item_id] = unb64(json["detail"])
+    vault = Fields(synced.vault, "vault", AnswerInvalid)
+    shown_wraps = pages.read_wraps(vault, synced.state.vault_id)
+    new = CachedVault(
+        state=synced.state,
+        wraps={**(cached.wraps if cached else {}), **shown_wraps},
+        overview=vault.binary("overview"),
+        rows=rows,
+        trashed=trashed(synced.state.items, cached.trashed if cached else {}),
+        volume=cached.volume if cached else 1,
+        synced_at=now_text(),
+    )
+    return new, details
+
+
+def _same_content(cached: CachedVault, synced: verify.Synced, item_id: UUID) -> bool:
+    return cached.state.items[item_id].content == synced.state.items[item_id].content
+
+
+def trashed(items: Mapping[UUID, Held], before: Mapping[UUID, str]) -> dict[UUID, str]:
+    """Note since when each item is in the trash, as this device saw it by its own clock."""
+    now = now_text()
+    return {
+        item_id: before.get(item_id, now)
+        for item_id, held in items.items()
+        if held.state == "trash"
+    }
+
+
+def now_text() -> str:
+    """Give the present time as text."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
