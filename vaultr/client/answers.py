@@ -1,152 +1,67 @@
-"""The answers of the account's routes, checked field by field: missing or odd is AnswerInvalid."""
+"""Checks the answer to a write: it must say exactly what the client computed before."""
 
-from dataclasses import dataclass, field
-from typing import Final
-from uuid import UUID
-
-from vaultr.client import aad
-from vaultr.client.errors import AnswerInvalid, UnsafeParameters
+from vaultr.client.errors import AnswerInvalid, StateMismatch
+from vaultr.client.log import short_head
 from vaultr.client.strict import Fields, Json
-from vaultr.client.transport import Answer
-from vaultr.protocol.encoding import b64
-from vaultr.protocol.kdf import Kdf, UnsafeKdf, check_salt, kdf_of
-
-AUTH_SCHEME: Final = "vp1"
-_IDENTITY_KINDS: Final[tuple[aad.IdentityKind, ...]] = ("x25519", "ed25519")
+from vaultr.client.write import Batch
+from vaultr.protocol.entries import HASH_BYTES
 
 
-def fields_of(answer: Answer, where: str) -> Fields:
-    """Give the checked reader of an answer's object."""
-    return Fields(answer.body, where, AnswerInvalid)
+def check_write(batch: Batch, answer: Json) -> None:
+    """Check the answer to the write of one item.
 
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What the password is derived with, as the server says or as this client drew it."""
-
-    account_id: UUID
-    kdf: Kdf
-    salt: bytes
-
-    @classmethod
-    def read(cls, fields: Fields) -> "Inputs":
-        """Read ``account_id``, ``kdf`` and ``salt``.
-
-        :raises UnsafeParameters: they are outside the bounds compiled into this client.
-        """
-        try:
-            kdf = kdf_of(fields.raw().get("kdf"))
-            salt = fields.binary("salt")
-            check_salt(salt)
-        except UnsafeKdf as error:
-            raise UnsafeParameters(f"{error}; the password was not used") from None
-        return cls(account_id=fields.uuid("account_id"), kdf=kdf, salt=salt)
-
-    def to_json(self) -> Json:
-        """Show them as signup sends them."""
-        return {
-            "account_id": str(self.account_id),
-            "kdf": self.kdf.to_json(),
-            "salt": b64(self.salt),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What a session is proved with; ``refresh`` changes at every use."""
-
-    access: str = field(repr=False)
-    refresh: str = field(repr=False)
-    access_seconds: int
-
-    @classmethod
-    def read(cls, fields: Fields) -> "Tokens":
-        """Read them from an answer to login or refresh."""
-        return cls(
-            access=fields.text("access_token", most=4096),
-            refresh=fields.text("refresh_token", most=512),
-            access_seconds=fields.count("expires_in"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class SealedProfile:
-    """One revision of the profile, as the server keeps it."""
-
-    revision: int
-    sealed: bytes = field(repr=False)
-
-    @classmethod
-    def read(cls, fields: Fields) -> "SealedProfile":
-        """Read ``revision`` and ``sealed``."""
-        return cls(revision=fields.count("revision", least=1), sealed=fields.binary("sealed"))
-
-    def to_json(self) -> Json:
-        """Show it as it crosses the wire."""
-        return {"revision": self.revision, "sealed": b64(self.sealed)}
-
-
-@dataclass(frozen=True, slots=True)
-class KeySet:
-    """What the account needs to open its vaults, all of it sealed."""
-
-    epoch: int
-    account_key: bytes = field(repr=False)
-    identity: dict[aad.IdentityKind, tuple[bytes, bytes]] = field(repr=False)
-    profile: SealedProfile
-
-    @classmethod
-    def read(cls, fields: Fields) -> "KeySet":
-        """Read ``account_key``, ``identity`` and ``profile``."""
-        account_key = fields.within("account_key")
-        identity = fields.within("identity")
-        pairs = {kind: identity.within(kind) for kind in _IDENTITY_KINDS}
-        return cls(
-            epoch=account_key.count("epoch", least=1),
-            account_key=account_key.binary("sealed"),
-            identity={
-                kind: (pair.binary("public", 32), pair.binary("sealed"))
-                for kind, pair in pairs.items()
-            },
-            profile=SealedProfile.read(fields.within("profile")),
-        )
-
-    def to_json(self) -> Json:
-        """Show it as it crosses the wire."""
-        return {
-            "account_key": {"epoch": self.epoch, "sealed": b64(self.account_key)},
-            "identity": {
-                kind: {"public": b64(public), "sealed": b64(sealed)}
-                for kind, (public, sealed) in self.identity.items()
-            },
-            "profile": self.profile.to_json(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """What login answers."""
-
-    account_id: UUID
-    tokens: Tokens
-    key_set: KeySet
-
-
-def inputs_of(answer: Answer) -> Inputs:
-    """Read the answer to prelogin.
-
-    :raises UnsafeParameters: the inputs are outside the bounds.
+    :raises StateMismatch: the id, the revision, the head or the item's state is another.
     """
-    fields = fields_of(answer, "prelogin")
-    fields.choice("auth_scheme", AUTH_SCHEME)
-    return Inputs.read(fields)
+    write = batch.last
+    _check_head(batch, Fields(answer, "answer", AnswerInvalid))
+    for name, value in write.item_json().items():
+        if answer.get(name) != value:
+            raise _mismatch(batch, f"the answer names another {name}", answer)
 
 
-def signed_in(answer: Answer) -> SignedIn:
-    """Read the answer to login."""
-    fields = fields_of(answer, "login")
-    return SignedIn(
-        account_id=fields.within("account").uuid("id"),
-        tokens=Tokens.read(fields),
-        key_set=KeySet.read(fields.within("key_set")),
+def check_batch(batch: Batch, answer: Json) -> None:
+    """Check the answer to a batch of changes.
+
+    :raises StateMismatch: an id, a revision or the head is another.
+    """
+    fields = Fields(answer, "answer", AnswerInvalid)
+    _check_head(batch, fields)
+    results = [(each.uuid("item_id"), each.count("revision")) for each in fields.objects("results")]
+    if results != [(write.item_id, write.revision) for write in batch.writes]:
+        raise _mismatch(batch, "the answer names other items or revisions", answer)
+
+
+def check_vault(batch: Batch, answer: Json) -> None:
+    """Check the vault that a rename, a rotation or a repair answers with.
+
+    :raises StateMismatch: the vault, the revision, the head, the generation or the overview is
+        another.
+    """
+    fields = Fields(answer, "answer", AnswerInvalid)
+    if fields.uuid("id") != batch.state.vault_id:
+        raise _mismatch(batch, "the answer is of another vault", answer)
+    _check_head(batch, fields)
+    overview = batch.state.overview
+    said = (
+        fields.count("generation"),
+        fields.count("overview_revision"),
+        fields.count("overview_generation"),
+    )
+    if said != (batch.state.generation, overview.revision, overview.generation):
+        raise _mismatch(batch, "the answer has another overview or generation", answer)
+
+
+def _check_head(batch: Batch, answer: Fields) -> None:
+    said = (answer.count("revision"), answer.binary("head", HASH_BYTES))
+    if said != (batch.state.n, batch.state.head):
+        raise _mismatch(batch, "the answer has another revision or head", answer.raw())
+
+
+def _mismatch(batch: Batch, what: str, answer: Json) -> StateMismatch:
+    fields = Fields(answer, "answer", AnswerInvalid)
+    theirs = f"{fields.count('revision')} {short_head(fields.binary('head', HASH_BYTES))}"
+    vault_id = batch.state.vault_id
+    return StateMismatch(
+        f"vault {vault_id}: {what} (computed is {batch.state.waypoint}, the server says {theirs})",
+        vault_id=vault_id,
     )

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
-from vaultr.protocol.refusals import PREFIX
-
 
 class VaultrError(Exception):
     """Something a caller of the client can be told; nothing in it is secret."""
@@ -136,6 +134,8 @@ class Unavailable(Refused):
     """The server cannot do this now."""
 
 
+_SAID_ELSEWHERE = frozenset({"type", "title", "status", "detail"})
+
 _BY_SLUG: Mapping[str, type[Refused]] = {
     "not-found": NotFound,
     "vault-not-found": VaultNotFound,
@@ -164,14 +164,12 @@ _BY_SLUG: Mapping[str, type[Refused]] = {
 }
 
 
-def refused(status: int, document: Mapping[str, Any]) -> Refused:
-    """Turn a problem document into the class of its slug; unknown slugs stay :class:`Refused`."""
-    kind = document.get("type")
-    slug = kind.removeprefix(PREFIX) if isinstance(kind, str) and kind.startswith(PREFIX) else ""
-    detail = document.get("detail") or document.get("title")
-    members = {name: value for name, value in document.items() if name not in ("type", "detail")}
-    refusal = _BY_SLUG.get(slug, Refused)
-    return refusal(slug, status, detail if isinstance(detail, str) else "", members)
+def refusal(slug: str, status: int, problem: Mapping[str, Any]) -> Refused:
+    """Turn a problem document into the class of its slug; an unknown one is plain Refused."""
+    detail = problem.get("detail") or problem.get("title")
+    members = {name: value for name, value in problem.items() if name not in _SAID_ELSEWHERE}
+    kind = _BY_SLUG.get(slug, Refused)
+    return kind(slug, status, detail if isinstance(detail, str) else "", members)
 
 
 class IntegrityError(VaultrError):
