@@ -1,0 +1,415 @@
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures import make_bitwarden
+from tests.fixtures.protect_bitwarden import protect
+from vaultr.client import primitives
+from vaultr.client.imports import bitwarden
+from vaultr.client.imports.formats import recognise
+from vaultr.client.imports.problems import ImportProblems
+from vaultr.client.items import check, encode
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+PROTECTED = (FIXTURES / "bitwarden-protected.json").read_bytes()
+
+
+def no_password():
+    pytest.fail("the password of the file was asked for")
+
+
+def read(document, ask_password=no_password):
+    data = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return bitwarden.read(data, ask_password)
+
+
+def problems(document, ask_password=no_password):
+    with pytest.raises(ImportProblems) as refused:
+        read(document, ask_password)
+    return [str(problem) for problem in refused.value.problems]
+
+
+def entry(**members):
+    return {"type": 1, "name": "Mail", "login": {}, **members}
+
+
+def plain(*entries, folders=()):
+    return {"encrypted": False, "folders": list(folders), "items": list(entries)}
+
+
+@pytest.fixture(scope="module")
+def export():
+    return make_bitwarden.export(500)
+
+
+@pytest.fixture(scope="module")
+def drafts(export):
+    return read(make_bitwarden.as_text(export).encode())
+
+
+def test_all_500_entries_of_a_real_export_become_valid_items(drafts):
+    for draft in drafts:
+        check(draft.type, draft.overview, draft.detail)
+
+    kinds = [draft.type for draft in drafts]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "login": 300,
+        "note": 50,
+        "card": 50,
+        "identity": 50,
+        "ssh_key": 50,
+    }
+
+
+def test_every_value_of_a_real_export_is_in_the_items(export, drafts):
+    kept = make_bitwarden.texts_in([[draft.overview, draft.detail] for draft in drafts])
+
+    lost = make_bitwarden.texts_in(export) - kept
+
+    assert lost == {folder["id"] for folder in export["folders"]}
+
+
+def test_no_secret_of_a_real_export_is_in_an_overview(export, drafts):
+    shown = "\n".join(encode(draft.overview).decode() for draft in drafts)
+
+    for item in export["items"]:
+        hidden = [item.get("notes"), item.get("login", {}).get("password")]
+        hidden += [item.get("login", {}).get("totp"), item.get("card", {}).get("number")]
+        hidden += [item.get("sshKey", {}).get("privateKey"), item.get("identity", {}).get("ssn")]
+        hidden += [field.get("value") for field in item["fields"] if field["type"] < 2]
+        hidden += [key["keyValue"] for key in item.get("login", {}).get("fido2Credentials", [])]
+        hidden += [past["password"] for past in item["passwordHistory"]]
+        assert not [value for value in hidden if value and value in shown]
+
+
+def test_a_login_keeps_everything_that_the_export_knows():
+    document = plain(
+        {
+            "type": 1,
+            "name": "Übung",
+            "favorite": True,
+            "reprompt": 1,
+            "id": "i",
+            "collectionIds": None,
+            "folderId": "f",
+            "notes": "n",
+            "fields": [
+                {"name": "a", "value": "1", "type": 0},
+                {"name": "b", "value": "2", "type": 1},
+                {"name": "c", "value": "true", "type": 2},
+                {"name": "d", "type": 3, "linkedId": 100},
+            ],
+            "login": {
+                "uris": [{"uri": "https://a.example"}, {"uri": "^b$", "match": 4}],
+                "fido2Credentials": [
+                    {"credentialId": "c", "keyValue": "k", "rpId": "r", "counter": "0"}
+                ],
+                "username": "ann",
+                "password": "p",
+                "totp": "t",
+            },
+            "passwordHistory": [{"password": "old", "lastUsedDate": "2020-01-01T00:00:00.000Z"}],
+            "creationDate": "2019-01-01T00:00:00.000Z",
+            "revisionDate": "2021-01-01T00:00:00.000Z",
+            "archivedDate": "2022-01-01T00:00:00.000Z",
+        },
+        folders=[{"id": "f", "name": "Arbeit/Server"}],
+    )
+
+    [draft] = read(document)
+
+    assert draft.overview == {
+        "title": "Übung",
+        "username": "ann",
+        "urls": ["https://a.example", "^b$"],
+        "url_match": {"^b$": "regex"},
+        "folder": "Arbeit/Server",
+        "favourite": True,
+        "archived": True,
+    }
+    assert draft.detail == {
+        "password": "p",
+        "totp": "t",
+        "passkeys": [{"credential_id": "c", "key_value": "k", "rp_id": "r", "counter": "0"}],
+        "notes": "n",
+        "fields": [
+            {"name": "a", "kind": "text", "value": "1"},
+            {"name": "b", "kind": "hidden", "value": "2"},
+            {"name": "c", "kind": "flag", "value": "true"},
+            {"linkedId": 100, "name": "d", "kind": "link", "value": ""},
+        ],
+        "history": [{"password": "old", "used_until": "2020-01-01T00:00:00.000Z"}],
+        "source": {
+            "manager": "bitwarden",
+            "id": "i",
+            "created_at": "2019-01-01T00:00:00.000Z",
+            "updated_at": "2021-01-01T00:00:00.000Z",
+            "archived_at": "2022-01-01T00:00:00.000Z",
+            "reprompt": True,
+        },
+    }
+
+
+def test_an_export_of_an_older_version_with_nulls_is_read():
+    mail, note = read((FIXTURES / "bitwarden-old.json").read_bytes())
+
+    assert mail.overview == {
+        "title": "Mail",
+        "username": "ann",
+        "urls": ["https://mail.example"],
+        "folder": "Arbeit",
+    }
+    assert mail.detail["password"] == "synthetic-2"
+    assert (note.type, note.detail["notes"]) == ("note", "synthetic-3")
+    assert note.overview["favourite"] is True
+
+
+def test_members_that_this_version_does_not_know_are_kept_as_source():
+    [draft] = read(plain(entry(novelty={"a": 1}, login={"autofillOnPageLoad": True})))
+
+    assert draft.detail["source"]["more"] == {
+        "novelty": {"a": 1},
+        "login": {"autofillOnPageLoad": True},
+    }
+
+
+def test_an_export_of_an_organisation_names_its_collections():
+    document = {
+        "encrypted": False,
+        "collections": [{"id": "c1", "name": "Ops"}, {"id": "c2", "name": "Web"}],
+        "items": [entry(collectionIds=["c1", "c2"])],
+    }
+
+    [draft] = read(document)
+
+    assert (draft.overview["folder"], draft.overview["tags"]) == ("Ops", ["Web"])
+
+
+@pytest.mark.parametrize(
+    ("members", "title"),
+    [
+        ({"login": {"uris": [{"uri": "https://a.example/x"}], "username": "ann"}}, "a.example"),
+        ({"login": {"uris": [{"uri": "http://[broken"}], "username": "ann"}}, "ann"),
+        ({"login": {}}, "Untitled"),
+    ],
+)
+def test_an_entry_without_a_name_gets_a_title_that_tells_it(members, title):
+    [draft] = read(plain(entry(name="", **members)))
+
+    assert draft.overview["title"] == title
+
+
+def test_passkey_members_that_bitwarden_lost_are_left_out():
+    lost = {"credentialId": "c", "keyValue": "k", "rpId": "r", "counter": "[object Object]"}
+
+    [draft] = read(plain(entry(login={"fido2Credentials": [lost]})))
+
+    assert draft.detail["passkeys"] == [{"credential_id": "c", "key_value": "k", "rp_id": "r"}]
+
+
+def test_the_known_answer_of_a_protected_export_opens():
+    [draft] = read(PROTECTED, lambda: "export password")
+
+    assert draft.overview == {"title": "Mail", "username": "ann"}
+    assert draft.detail["password"] == "synthetic-1"
+
+
+@pytest.mark.parametrize("cost", [{"iterations": 5_000}, {"argon2": (16, 2, 1)}])
+def test_a_protected_export_gives_what_the_plain_one_gives(cost, export, drafts):
+    document = protect(make_bitwarden.as_text(export), "pässword 🔐", **cost)
+
+    assert read(document, lambda: "pässword 🔐") == drafts
+
+
+def test_a_wrong_password_of_the_file_is_told():
+    [problem] = problems(PROTECTED, lambda: "another password")
+
+    assert "password of this file is wrong" in problem
+
+
+def test_a_protected_export_that_was_changed_is_refused():
+    document = protect(json.dumps(plain(entry())), "secret")
+    data = document["data"]
+    flipped = "A" if data[60] != "A" else "B"
+
+    [problem] = problems({**document, "data": data[:60] + flipped + data[61:]}, lambda: "secret")
+
+    assert "changed" in problem
+
+
+@pytest.mark.parametrize(
+    ("members", "named"),
+    [
+        ({"kdfIterations": 4_999}, "kdfIterations"),
+        ({"kdfIterations": 2_000_001}, "kdfIterations"),
+        ({"kdfIterations": 10**12}, "kdfIterations"),
+        ({"kdfIterations": "600000"}, "kdfIterations"),
+        ({"kdfIterations": True}, "kdfIterations"),
+        ({"kdfType": 1, "kdfIterations": 3, "kdfParallelism": 4}, "kdfMemory"),
+        ({"kdfType": 1, "kdfIterations": 3, "kdfMemory": 1025, "kdfParallelism": 4}, "kdfMemory"),
+        ({"kdfType": 1, "kdfIterations": 3, "kdfMemory": 15, "kdfParallelism": 4}, "kdfMemory"),
+        ({"kdfType": 1, "kdfIterations": 17, "kdfMemory": 64, "kdfParallelism": 4}, "kdfIterat"),
+        ({"kdfType": 1, "kdfIterations": 3, "kdfMemory": 64, "kdfParallelism": 17}, "kdfParallel"),
+        ({"kdfType": 2}, "kdfType"),
+        ({"kdfType": None}, "kdfType"),
+        ({"salt": None}, "salt"),
+        ({"data": None}, "data"),
+        ({"data": "2.abc"}, "data"),
+        ({"data": "0.YQ==|YQ==|YQ=="}, "data"),
+        ({"data": "2.YQ==|YQ==|YQ=="}, "data"),
+        ({"encKeyValidation_DO_NOT_EDIT": 7}, "encKeyValidation"),
+    ],
+)
+def test_a_protected_export_out_of_bounds_stops_before_its_password_is_asked(
+    members, named, monkeypatch
+):
+    monkeypatch.delattr(primitives, "argon2id")
+    monkeypatch.delattr(primitives, "pbkdf2_sha256")
+
+    [problem] = problems({**json.loads(PROTECTED), **members})
+
+    assert named in problem
+
+
+def test_an_account_restricted_export_is_refused_with_what_to_do():
+    sealed = {"type": 1, "name": "2.YQ==|YQ==|YQ==", "login": {"password": "2.Yg==|Yg==|Yg=="}}
+    document = {"encrypted": True, "encKeyValidation_DO_NOT_EDIT": "2.x", "items": [sealed]}
+
+    [problem] = problems(document)
+
+    assert "account restricted" in problem
+    assert "password protected" in problem
+    assert "without any secret" not in problem
+
+
+def test_the_hollow_export_of_a_newer_account_is_named():
+    document = {"encrypted": True, "folders": [], "items": [{"type": 1, "name": "", "login": {}}]}
+
+    [problem] = problems(document)
+
+    assert "nobody can restore anything" in problem
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ({"type": 9}, "type is none of the numbers that this version knows"),
+        ({"type": "1"}, "type is none of the numbers that this version knows"),
+        ({"type": True}, "type is none of the numbers that this version knows"),
+        ({"type": None}, "type is missing"),
+        ({"name": ["hunter2"]}, "name must be text"),
+        ({"login": None}, "login must be an object"),
+        ({"login": "hunter2"}, "login must be an object"),
+        ({"login": {"password": ["hunter2"]}}, "login.password must be text"),
+        ({"login": {"uris": "hunter2"}}, "login.uris must be a list"),
+        ({"login": {"uris": [{"uri": 1.5}]}}, "login.uris[1].uri must be text"),
+        (
+            {"login": {"uris": [{"uri": "a"}, {"uri": "b", "match": 6}]}},
+            "login.uris[2].match is none of the numbers that this version knows",
+        ),
+        (
+            {"login": {"fido2Credentials": [{"credentialId": "c", "rpId": "r"}]}},
+            "login.fido2Credentials[1].keyValue is missing",
+        ),
+        ({"fields": [{"name": "hunter2", "type": 8}]}, "fields[1].type is none of the numbers"),
+        ({"passwordHistory": {}}, "passwordHistory must be a list"),
+        ({"folderId": "hunter2"}, "folderId names no folder of this file"),
+        ({"favorite": "hunter2"}, "favorite must be true or false"),
+        ({"notes": "x" * 70_000}, "item is larger than 64 KiB when sealed"),
+        ({"notes": "\ud800hunter2"}, "detail.notes is not JSON in Unicode"),
+    ],
+)
+def test_an_odd_entry_is_told_by_its_number_and_field_and_no_value(members, told):
+    found = problems(plain(entry(), entry(**members)))
+
+    assert len(found) == 1
+    assert found[0].startswith(f"entry 2: {told}")
+    assert "hunter2" not in found[0]
+
+
+def test_all_odd_entries_are_told_one_a_line_and_nothing_is_read():
+    document = plain(entry(type=8), entry(), "hunter2", entry(login={"totp": {}}))
+
+    assert problems(document) == [
+        "entry 1: type is none of the numbers that this version knows",
+        "entry 3: must be an object",
+        "entry 4: login.totp must be text",
+    ]
+
+
+def test_an_odd_folder_is_told():
+    assert problems(plain(entry(), folders=[{"id": "f", "name": {}}, 7])) == [
+        "folder 1: name must be text",
+        "folder 2: must be an object",
+    ]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_file_that_was_cut_off_is_told_with_its_line(share, export):
+    data = make_bitwarden.as_text(export).encode()
+
+    [problem] = problems(data[: int(len(data) * share)])
+
+    assert "ends in the middle (line " in problem or "is not UTF-8" in problem
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b'\xef\xbb\xbf\n {"encrypted": false}', "bitwarden"),
+        (b"# production\n\nexport A=1\n", "dotenv"),
+        (b"A =1", "dotenv"),
+    ],
+)
+def test_a_file_is_recognised_by_what_is_in_it(data, kind):
+    assert recognise(data) == kind
+
+
+def test_a_file_that_nobody_reads_is_not_guessed_at():
+    with pytest.raises(ImportProblems, match="neither JSON of Bitwarden nor a dotenv"):
+        recognise(b"hello, this is a letter\n")
+
+
+def packed(**files):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("_", "."), content)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "empty"),
+        (b" \n\t", "empty"),
+        (b"folder,favorite,type,name,notes,fields\n,,login,a,,", "Bitwarden CSV"),
+        (b"url,username,password,totp,extra,name,grouping,fav\n", "LastPass CSV"),
+        (b"name,url,username,password,note\n", "Chrome"),
+        (packed(export_data="{}"), "1Password"),
+        (packed(data_json="{}"), "Bitwarden zip with attachments"),
+        (packed(other_txt="x"), "zip archive"),
+        (packed(data_json="{}")[:40], "cut off"),
+        (b"\x03\xd9\xa2\x9aKDBX", "KeePass"),
+        ("{}".encode("utf-16"), "UTF-16"),
+        (b'{"encrypted": false, "items": [{"name": "\xfc"}]}', "Line 1 is not UTF-8"),
+        (b"<?xml version='1.0'?><KeePassFile/>", "XML"),
+        (b"A=1\nB=2\n", "not JSON"),
+        (b"{'encrypted': false}", "Line 1, column 2 is not JSON"),
+        (b'{"encrypted": false, "items": []} x', "Line 1, column 35 is not JSON"),
+        (b'{"encrypted": false, "items": [], "items": []}', "a name occurs twice"),
+        (b'{"encrypted": false, "items": [NaN]}', "NaN"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'[{"name": "a"}]', "not a JSON object"),
+        (b'{"accounts": []}', "not an export of Bitwarden"),
+        (b'{"encrypted": false, "items": {}}', "not an export of Bitwarden"),
+        (b'{"encrypted": false, "folders": [], "items": []}', "no entry"),
+    ],
+)
+def test_a_file_of_another_form_is_named_and_says_what_to_do(data, told):
+    [problem] = problems(data)
+
+    assert told in problem

@@ -1,0 +1,131 @@
+import pytest
+
+from vaultr.client.items import (
+    SCHEMAS,
+    Draft,
+    ItemInvalid,
+    check,
+    differing,
+    encode,
+    merged,
+    sealed_bytes,
+)
+
+
+def faults_of(kind, overview, detail):
+    with pytest.raises(ItemInvalid) as refused:
+        check(kind, overview, detail)
+    return dict(refused.value.faults)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_an_item_of_every_type_needs_no_more_than_a_title(kind):
+    check(kind, {"title": "Mail"}, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "overview", "detail"),
+    [
+        ("login", {"title": "Mail", "urls": ["https://a.example"]}, {"password": "x", "totp": "y"}),
+        ("api_key", {"title": "CI", "tags": ["ci"]}, {"key": "id", "secret": "x"}),
+        ("env_set", {"title": "prod"}, {"variables": {"B": "2", "A": "", "_x9": "ü\n"}}),
+        ("card", {"title": "Bank", "brand": "Visa"}, {"number": "4111", "code": "123"}),
+        ("identity", {"title": "Me", "username": "ann"}, {"first_name": "Ann", "ssn": "1"}),
+        ("ssh_key", {"title": "git", "public_key": "ssh-ed25519"}, {"private_key": "x"}),
+        ("note", {"title": "n", "favourite": True}, {"notes": "x", "fields": [{"name": "y"}]}),
+    ],
+)
+def test_known_fields_are_taken_in_their_own_part(kind, overview, detail):
+    check(kind, overview, detail)
+
+
+def test_unknown_fields_of_a_newer_client_are_no_fault():
+    check("login", {"title": "Mail", "colour": 7}, {"hologram": {"deep": [1, None]}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "overview", "detail", "where"),
+    [
+        ("login", {}, {}, "overview.title"),
+        ("login", {"title": "  "}, {}, "overview.title"),
+        ("login", {"title": "a", "urls": "https://a.example"}, {}, "overview.urls"),
+        ("login", {"title": "a", "favourite": "yes"}, {}, "overview.favourite"),
+        ("login", {"title": "a"}, {"password": 12345678}, "detail.password"),
+        ("login", {"title": "a"}, {"passkeys": [{"rp_id": "b"}]}, "detail.passkeys[1].key_value"),
+        ("login", {"title": "a"}, {"history": ["hunter2"]}, "detail.history[1]"),
+        ("note", {"title": "a"}, {"fields": [{"value": "x"}]}, "detail.fields[1].name"),
+        ("env_set", {"title": "a"}, {"variables": ["A=1"]}, "detail.variables"),
+        ("env_set", {"title": "a"}, {"variables": {"A": 1}}, "detail.variables.A"),
+        ("env_set", {"title": "a"}, {"variables": {"A": "x\0"}}, "detail.variables.A"),
+        ("passport", {"title": "a"}, {}, "type"),
+        ("login", "Mail", {}, "overview"),
+    ],
+)
+def test_a_fault_is_told_by_the_name_of_its_field(kind, overview, detail, where):
+    assert where in faults_of(kind, overview, detail)
+
+
+@pytest.mark.parametrize("name", ["1A", "A-B", "A B", "", "ü", "A=B", "A\n"])
+def test_a_variable_that_no_shell_can_name_is_refused(name):
+    faults = faults_of("env_set", {"title": "prod"}, {"variables": {name: "x"}})
+
+    assert list(faults) == ["detail.variables[1]"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("login", "password"), ("note", "password"), ("card", "number"), ("env_set", "variables")],
+)
+def test_a_secret_in_the_overview_is_refused_because_a_list_would_show_it(kind, name):
+    assert f"overview.{name}" in faults_of(kind, {"title": "a", name: "x"}, {})
+
+
+def test_all_faults_are_told_at_once_and_never_a_value():
+    with pytest.raises(ItemInvalid) as refused:
+        check("login", {"urls": "hunter2"}, {"password": ["hunter2"], "totp": {"hunter2": 1}})
+
+    assert len(refused.value.faults) == 4
+    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in repr(refused.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800", object(), {"\udfff": 1}])
+def test_what_is_no_json_in_unicode_is_refused(value):
+    assert "detail.extra" in faults_of("note", {"title": "a"}, {"extra": value})
+
+
+def test_an_item_may_fill_the_servers_limit_and_no_more():
+    check("note", {"title": "a"}, {"notes": "x" * 60_000})
+
+    assert "item" in faults_of("note", {"title": "a"}, {"notes": "x" * 66_000})
+
+
+def test_the_sealed_size_counts_padding_and_both_envelopes():
+    assert sealed_bytes({"title": "a"}, {}) == 2 * (64 + 81)
+
+
+def test_an_edit_replaces_removes_and_leaves_alone():
+    old = {"title": "Mail", "username": "ann", "colour": 7}
+
+    new = merged(old, {"username": None, "title": "Post", "tags": []})
+
+    assert new == {"title": "Post", "colour": 7, "tags": []}
+    assert old["username"] == "ann"
+
+
+def test_the_fields_that_differ_are_named():
+    ours = {"password": "a", "totp": "b", "notes": "c"}
+
+    names = differing(ours, {"password": "a", "totp": "x", "key": 1}, prefix="detail")
+
+    assert names == ["detail.totp", "detail.notes", "detail.key"]
+
+
+def test_the_order_of_variables_survives_encoding():
+    assert encode({"variables": {"Z": "1", "A": "ü"}}) == '{"variables":{"Z":"1","A":"ü"}}'.encode()
+
+
+def test_a_draft_shows_nothing_of_its_content():
+    draft = Draft("login", {"title": "geheim"}, {"password": "hunter2"})
+
+    assert repr(draft) == "Draft(type='login')"

@@ -1,0 +1,227 @@
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vaultr.client.errors import UsageError
+from vaultr.client.run import environment, joined
+
+# What `vaultr run` does once it has its variables, as a process of its own.
+BECOME = """
+import json, os, sys
+from vaultr.client.run import become, environment
+from vaultr.client.errors import VaultrError
+variables, command = json.loads(sys.stdin.readline()), sys.argv[1:]
+try:
+    become(command, environment(variables, os.environb))
+except VaultrError as error:
+    print(error, file=sys.stderr)
+    raise SystemExit(error.exit_code)
+"""
+
+
+def start(*command, variables=None, **more):
+    reading, writing = os.pipe()
+    os.write(writing, json.dumps(variables or {}).encode() + b"\n")
+    os.close(writing)
+    process = subprocess.Popen(
+        [sys.executable, "-c", BECOME, *command],
+        stdin=reading,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **more,
+    )
+    os.close(reading)
+    return process
+
+
+def run(*command, **more):
+    process = start(*command, **more)
+    answer, errors = process.communicate(timeout=20)
+    return process.returncode, answer, errors.decode()
+
+
+def python(text):
+    return (sys.executable, "-c", text)
+
+
+def test_sets_are_joined_in_their_order():
+    assert list(joined([("a", {"Z": "1", "B": "2"}), ("b", {"A": "3"})]).items()) == [
+        ("Z", "1"),
+        ("B", "2"),
+        ("A", "3"),
+    ]
+
+
+def test_a_name_in_two_sets_is_an_error_that_names_both_and_no_value():
+    sets = [("a", {"X": "hunter2"}), ("b", {"X": "hunter2", "Y": "1"}), ("c", {"Y": "2"})]
+
+    with pytest.raises(UsageError) as refused:
+        joined(sets)
+
+    assert "X (in a and b), Y (in b and c)" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_set_named_later_wins_where_that_was_asked():
+    assert joined([("a", {"X": "1"}), ("b", {"X": "2"})], last_wins=True) == {"X": "2"}
+
+
+def test_the_set_stands_over_what_was_there():
+    assert environment({"A": "ü"}, {b"A": b"old", b"B": b"\xff"}) == {
+        b"A": "ü".encode(),
+        b"B": b"\xff",
+    }
+
+
+def test_secrets_of_this_client_do_not_reach_the_child():
+    inherited = {
+        b"VAULTR_PASSWORD": b"x",
+        b"VAULTR_TOKEN": b"x",
+        b"VAULTR_SECRET_KEY": b"x",
+        b"VAULTR_URL": b"https://v.example",
+        b"HOME": b"/h",
+    }
+
+    kept = environment({"VAULTR_OWN": "asked for"}, inherited)
+
+    assert sorted(kept) == [b"HOME", b"VAULTR_OWN", b"VAULTR_URL"]
+
+
+def test_values_arrive_as_they_are_whatever_the_locale():
+    values = {"A": "ü 🔐\n'\"$x", "B": "", "_c": "x" * 50_000}
+    show = "import os, sys; sys.stdout.buffer.write(repr(os.environb.copy()).encode())"
+
+    code, answer, errors = run(
+        *python(show), variables=values, env={**os.environ, "LC_ALL": "en_US.ISO-8859-1"}
+    )
+
+    assert (code, errors) == (0, "")
+    there = ast.literal_eval(answer.decode())
+    assert {name: there[name.encode()].decode() for name in values} == values
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 5, 42, 255])
+def test_the_exit_code_is_that_of_the_command(wanted):
+    assert run("sh", "-c", f"exit {wanted}")[0] == wanted
+
+
+def test_a_command_that_is_not_there_ends_127():
+    code, _, errors = run("no-such-command-of-vaultr")
+
+    assert code == 127
+    assert errors.strip() == "no-such-command-of-vaultr: No such file or directory"
+
+
+def test_an_empty_command_ends_127():
+    assert run("")[0] == 127
+
+
+def test_a_file_that_may_not_be_executed_ends_126(tmp_path):
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+
+    assert run(str(script))[0] == 126
+    assert run(str(tmp_path))[0] == 126
+
+
+def test_a_file_that_is_no_program_ends_126(tmp_path):
+    script = tmp_path / "script"
+    script.write_bytes(b"\x00\x01 no program")
+    script.chmod(0o755)
+
+    assert run(str(script))[0] == 126
+
+
+def test_the_path_of_the_set_finds_the_command(tmp_path):
+    script = tmp_path / "only-here"
+    script.write_text("#!/bin/sh\nexit 9\n")
+    script.chmod(0o755)
+
+    assert run("only-here", variables={"PATH": f"{tmp_path}:/usr/bin:/bin"})[0] == 9
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL", "SIGUSR1"])
+def test_a_signal_reaches_the_command_because_it_is_the_same_process(name):
+    process = start("sleep", "30")
+    _wait_until(lambda: _command_of(process.pid) == "sleep")
+
+    process.send_signal(getattr(signal, name))
+
+    process.communicate(timeout=20)
+    assert process.returncode == -getattr(signal, name)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGWINCH"])
+def test_a_command_that_handles_a_signal_decides_itself(name):
+    handler = (
+        f"import signal, sys, time\n"
+        f"signal.signal(signal.{name}, lambda *_: sys.exit(33))\n"
+        f"print('ready', flush=True)\n"
+        f"time.sleep(30)"
+    )
+    process = start(*python(handler))
+    assert process.stdout.readline() == b"ready\n"
+
+    process.send_signal(getattr(signal, name))
+
+    process.communicate(timeout=20)
+    assert process.returncode == 33
+
+
+def test_signals_that_python_ignores_are_at_their_default_in_the_command():
+    show = "grep SigIgn /proc/self/status"
+
+    _, here, _ = run("sh", "-c", show, restore_signals=True)
+
+    ignored = int(here.split()[1], 16)
+    assert not ignored & (1 << (signal.SIGPIPE - 1))
+    assert not ignored & (1 << (signal.SIGXFSZ - 1))
+
+
+def test_the_variables_are_in_the_environment_of_the_one_process_and_nowhere_else():
+    secret = "only-in-the-child-8f2b"
+    process = start("sleep", "30", variables={"A": secret})
+    _wait_until(lambda: _command_of(process.pid) == "sleep")
+
+    holders = [pid for pid in _pids() if secret.encode() in _read(pid, "environ")]
+    arguments = [pid for pid in _pids() if secret.encode() in _read(pid, "cmdline")]
+
+    process.kill()
+    process.communicate(timeout=20)
+    assert holders == [process.pid]
+    assert arguments == []
+
+
+def test_nothing_but_the_standard_descriptors_is_handed_on():
+    _, answer, _ = run("ls", "/proc/self/fd")
+
+    assert [number for number in answer.split() if int(number) > 3] == []
+
+
+def _pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _read(pid, name):
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read()
+    except OSError:  # it ended in between
+        return b""
+
+
+def _command_of(pid):
+    return _read(pid, "comm").decode().strip()
+
+
+def _wait_until(holds):
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -1,0 +1,1 @@
+"""Reads what other password managers and programs write, as drafts of items."""
