@@ -7,7 +7,7 @@ from uuid import UUID
 
 from vaultr.client.errors import ChainBroken, StateMismatch
 from vaultr.client.keys import VaultKeys
-from vaultr.client.log import SignedEntry, Waypoint
+from vaultr.client.log import SignedEntry, Waypoint, vouch
 from vaultr.client.primitives import hmac_sha256
 from vaultr.client.state import Held, Overview, VaultState
 from vaultr.protocol.entries import ITEM_OPS, NOTHING, Entry, Op
@@ -37,6 +37,22 @@ def check_mac(signed: SignedEntry, keys: Keys) -> None:
     lk = lk_of(keys, entry.generation, entry.vault_id)
     if not compare_digest(hmac_sha256(lk, entry.signed()), signed.mac):
         raise _broken(entry, "is not signed by the vault's key", signed.waypoint)
+
+
+def check_vouch(last: SignedEntry, total: int, keys: Keys, held: Waypoint | None) -> None:
+    """Check that the last entry vouches for the sum of what is then held.
+
+    :raises StateMismatch: it vouches for another set.
+    """
+    entry = last.entry
+    lk = lk_of(keys, entry.generation, entry.vault_id)
+    if not compare_digest(vouch(lk, entry.vault_id, entry.n, total), entry.vouch):
+        ours = f"held is {held}" if held else "nothing is held"
+        raise StateMismatch(
+            f"the items of vault {entry.vault_id} are not those that its last entry vouches for "
+            f"({ours}, the server shows {last.waypoint})",
+            vault_id=entry.vault_id,
+        )
 
 
 def follow(

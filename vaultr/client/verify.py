@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hmac import compare_digest
 from uuid import UUID
 
-from vaultr.client.chain import Fate, Keys, Replay, check_mac, follow, lk_of
-from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
-from vaultr.client.log import SUM_MODULUS, SignedEntry, Waypoint, vouch
+from vaultr.client.chain import Fate, Keys, Replay, check_mac, check_vouch, follow, lk_of
+from vaultr.client.errors import AnswerInvalid, ChainBroken, StateMismatch
+from vaultr.client.log import SUM_MODULUS, SignedEntry, Waypoint
 from vaultr.client.pages import Shown, read_row
 from vaultr.client.state import (
     FIRST_GENERATION,
@@ -18,6 +17,7 @@ from vaultr.client.state import (
     total_of,
 )
 from vaultr.client.strict import Fields, Json
+from vaultr.client.verdicts import below, fork, mismatch
 from vaultr.protocol.entries import CONTENT_OPS, first_head
 
 
@@ -79,7 +79,7 @@ def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
     if known and shown.n < known.n:
         raise below(known, shown)
     if known and shown.n == known.n and shown.waypoint != known:
-        raise _fork(known, shown)
+        raise fork(known, shown)
     _check_claims(shown)
     total = total_of(lk_of(keys, shown.generation, shown.vault_id), shown.items, shown.overview)
     last = shown.head_entry
@@ -88,7 +88,7 @@ def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
     else:
         check_mac(last, keys)
         _check_last(shown, last)
-        _check_vouch(last, total, keys, held=None)
+        check_vouch(last, total, keys, held=None)
     state = VaultState(
         vault_id=shown.vault_id,
         n=shown.n,
@@ -130,24 +130,6 @@ def take_delta(state: VaultState, shown: Shown, keys: Keys, known: Waypoint | No
     return _synced(_moved(state, shown, replay, keys, known), shown)
 
 
-def below(mark: Waypoint, shown: Shown) -> RolledBack:
-    """Make the error that tells that the server shows less than was seen before."""
-    return RolledBack(
-        f"vault {shown.vault_id} went back: seen before is {mark}, the server shows "
-        f"{shown.waypoint}",
-        vault_id=shown.vault_id,
-    )
-
-
-def below_held(state: VaultState, known: Waypoint | None) -> RolledBack:
-    """Make the error for a server that refuses a sync (409 head-moved): it has less than asked."""
-    mark = max(state.waypoint, known or state.waypoint, key=lambda waypoint: waypoint.n)
-    return RolledBack(
-        f"vault {state.vault_id} went back: seen before is {mark}, the server says it has less",
-        vault_id=state.vault_id,
-    )
-
-
 def check_item(state: VaultState, item: Json) -> Held:
     """Check one item that was asked for alone, before anything of it is opened.
 
@@ -165,29 +147,13 @@ def check_item(state: VaultState, item: Json) -> Held:
     return held
 
 
-def _fork(known: Waypoint, shown: Shown) -> ChainBroken:
-    return ChainBroken(
-        f"two histories of vault {shown.vault_id}: known is {known}, the server shows "
-        f"{shown.waypoint}",
-        vault_id=shown.vault_id,
-    )
-
-
-def _mismatch(shown: Shown, what: str, held: Waypoint | None) -> StateMismatch:
-    ours = f"held is {held}" if held else "nothing is held"
-    return StateMismatch(
-        f"vault {shown.vault_id}: {what} ({ours}, the server shows {shown.waypoint})",
-        vault_id=shown.vault_id,
-    )
-
-
 def _check_claims(shown: Shown) -> None:
     """Check what a full set says of itself and no vouch covers."""
     newest = max((held.generation for held in shown.items.values()), default=0)
     if max(newest, shown.overview.generation) > shown.generation:
-        raise _mismatch(shown, "something is sealed by keys newer than the vault's", None)
+        raise mismatch(shown, "something is sealed by keys newer than the vault's", None)
     if shown.overview.revision > shown.n:
-        raise _mismatch(shown, "its overview is newer than the vault", None)
+        raise mismatch(shown, "its overview is newer than the vault", None)
 
 
 def _check_untouched(shown: Shown) -> None:
@@ -200,7 +166,7 @@ def _check_untouched(shown: Shown) -> None:
             vault_id=shown.vault_id,
         )
     if shown.rows or shown.removed:
-        raise _mismatch(shown, "it has items that nobody wrote", None)
+        raise mismatch(shown, "it has items that nobody wrote", None)
 
 
 def _check_last(shown: Shown, last: SignedEntry) -> None:
@@ -214,19 +180,7 @@ def _check_last(shown: Shown, last: SignedEntry) -> None:
     written = {item_id for item_id, held in shown.items.items() if held.revision == shown.n}
     told = {last.entry.item_id} if last.entry.op in CONTENT_OPS else set()
     if written != told:
-        raise _mismatch(shown, "its newest item is not the one that was last written", None)
-
-
-def _check_vouch(last: SignedEntry, total: int, keys: Keys, held: Waypoint | None) -> None:
-    entry = last.entry
-    lk = lk_of(keys, entry.generation, entry.vault_id)
-    if not compare_digest(vouch(lk, entry.vault_id, entry.n, total), entry.vouch):
-        ours = f"held is {held}" if held else "nothing is held"
-        raise StateMismatch(
-            f"the items of vault {entry.vault_id} are not those that its last entry vouches for "
-            f"({ours}, the server shows {last.waypoint})",
-            vault_id=entry.vault_id,
-        )
+        raise mismatch(shown, "its newest item is not the one that was last written", None)
 
 
 def _check_shown(state: VaultState, shown: Shown, replay: Replay) -> None:
@@ -239,15 +193,15 @@ def _check_shown(state: VaultState, shown: Shown, replay: Replay) -> None:
             fits = row is not None and Fate.of(row.held) == fate
         if not fits:
             what = f"item {item_id} is missing, or not as the log says"
-            raise _mismatch(shown, what, state.waypoint)
+            raise mismatch(shown, what, state.waypoint)
     for item_id, row in shown.rows.items():
         if item_id not in replay.fates and state.items.get(item_id) != row.held:
-            raise _mismatch(shown, f"item {item_id} is not of the log", state.waypoint)
+            raise mismatch(shown, f"item {item_id} is not of the log", state.waypoint)
     for item_id in shown.removed:
         if item_id not in replay.fates and item_id in state.items:
-            raise _mismatch(shown, f"item {item_id} is gone without an entry", state.waypoint)
+            raise mismatch(shown, f"item {item_id} is gone without an entry", state.waypoint)
     if shown.overview != replay.overview:
-        raise _mismatch(shown, "its overview is not as the log says", state.waypoint)
+        raise mismatch(shown, "its overview is not as the log says", state.waypoint)
 
 
 def _moved(
@@ -266,7 +220,7 @@ def _moved(
     else:
         total = _total_after(state, items, replay, lk)
     if shown.head_entry is not None:
-        _check_vouch(shown.head_entry, total, keys, held=state.waypoint)
+        check_vouch(shown.head_entry, total, keys, held=state.waypoint)
     return VaultState(
         vault_id=state.vault_id,
         n=shown.n,
