@@ -4,6 +4,8 @@ import pytest
 
 from tests import servers
 
+pytest_plugins = ["tests.serving"]
+
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="count in full: kills, races, big tables")

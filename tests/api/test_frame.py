@@ -1,0 +1,28 @@
+"""What every request meets: unknown paths, methods, hosts and the headers of every answer."""
+
+import pytest
+
+
+def test_an_unknown_path_is_a_problem_document(client):
+    response = client.get("/api/v1/nothing", headers={"Accept": "text/html"})
+
+    assert response.status_code == 404
+    assert response.mimetype == "application/problem+json"
+    assert response.json["type"] == "urn:vaultr:problem:not-found"
+    assert response.json["request_id"] == response.headers["X-Request-Id"]
+
+
+def test_another_host_is_unknown(client):
+    response = client.get("/api/v1/nothing", headers={"Host": "evil.example"})
+
+    assert response.status_code == 400
+    assert response.json["type"] == "urn:vaultr:problem:host-unknown"
+
+
+@pytest.mark.parametrize("given", ["two words", "a" * 65, "<script>"])
+def test_a_request_id_from_outside_is_kept_only_in_its_plain_form(client, given):
+    kept = client.get("/api/v1/nothing", headers={"X-Request-Id": "abc-1"})
+    replaced = client.get("/api/v1/nothing", headers={"X-Request-Id": given})
+
+    assert kept.headers["X-Request-Id"] == "abc-1"
+    assert replaced.headers["X-Request-Id"] != given

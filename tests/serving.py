@@ -1,0 +1,88 @@
+"""The app as the tests meet it: on PostgreSQL with Redis and on SQLite without, empty each time."""
+
+import pytest
+import redis
+import sqlalchemy as sa
+
+from tests import servers
+from vaultr.app import create_app
+from vaultr.database.session import db
+from vaultr.environ import generate_keys
+from vaultr.limits import blanket
+from vaultr.settings import Settings
+
+KEYS = generate_keys("test")
+
+
+def environ_for(home, **more):
+    """Give the environment of a development server under ``home``."""
+    return {
+        **KEYS,
+        "VAULTR_ENV": "development",
+        "VAULTR_HOME": str(home),
+        "BASE_URL": "http://localhost",
+        "LOG_LEVEL": "WARNING",
+        **more,
+    }
+
+
+def built(environ):
+    """Give an app on a database that has all tables."""
+    app = create_app(Settings.from_environ(environ))
+    with app.app_context():
+        db.create_all()
+    return app
+
+
+def empty(app):
+    """Forget everything that a test left behind: rows, counts."""
+    with app.app_context():
+        names = [table.name for table in reversed(db.metadata.sorted_tables)]
+        with db.engine.begin() as connection:
+            if db.engine.dialect.name == "postgresql":
+                connection.execute(sa.text(f"TRUNCATE {', '.join(names)} CASCADE"))
+            else:
+                for name in names:
+                    connection.execute(sa.text(f"DELETE FROM {name}"))
+        db.session.remove()
+        guard = blanket.guard()
+        guard.clear_memory()
+        if guard.redis is not None:
+            guard.redis.flushdb()
+
+
+@pytest.fixture(scope="session")
+def postgres_app(postgres_url, redis_url, tmp_path_factory):
+    url = servers.fresh_database(postgres_url)
+    home = tmp_path_factory.mktemp("home")
+    app = built(environ_for(home, DATABASE_URL=url, REDIS_URL=redis_url, WEB_CONCURRENCY="1"))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_app(tmp_path_factory):
+    return built(environ_for(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def app(request):
+    """The app on each of the two databases, empty."""
+    name = "postgres_app" if request.param == "postgresql" else "sqlite_app"
+    app = request.getfixturevalue(name)
+    empty(app)
+    return app
+
+
+@pytest.fixture
+def client(app):
+    """A stranger."""
+    return app.test_client()
+
+
+@pytest.fixture
+def flushed_redis(redis_url):
+    with redis.Redis.from_url(redis_url) as connection:
+        connection.flushdb()
+        yield connection

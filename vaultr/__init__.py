@@ -1,0 +1,24 @@
+"""Vaultr: a vault whose server refuses to know, and whose client refuses to believe."""
+
+from typing import TYPE_CHECKING, Any
+
+from vaultr.version import __version__
+
+if TYPE_CHECKING:
+    from vaultr.app import create_app
+    from vaultr.client.api import Vaultr
+
+__all__ = ["Vaultr", "__version__", "create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, because the client must not load the server, nor the server the client.
+    if name == "create_app":
+        from vaultr.app import create_app  # noqa: PLC0415 - late, see above
+
+        return create_app
+    if name == "Vaultr":
+        from vaultr.client.api import Vaultr  # noqa: PLC0415 - late, see above
+
+        return Vaultr
+    raise AttributeError(name)

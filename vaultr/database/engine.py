@@ -1,0 +1,124 @@
+"""How the database is reached: pool, time limits, and what each new connection is told."""
+
+import contextvars
+import select
+import time
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg2
+import psycopg2.extensions
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from vaultr.database.session import db
+from vaultr.settings import Settings
+
+STATEMENT_SECONDS = 4.5
+LOCK_SECONDS = 2.0
+DEADLINE_SECONDS = 5.0
+
+# How long one statement may wait for the server; None for commands that may take their time.
+deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar(
+    "vaultr_database_deadline", default=DEADLINE_SECONDS
+)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Bind the database that ``settings`` names to the app; nothing is connected yet."""
+    url, options = split_url(settings.database_url.get_secret_value())
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    db.init_app(app)
+    with app.app_context():
+        _listen(db.engine)
+
+
+def split_url(url: str) -> tuple[str, dict[str, Any]]:
+    """Take the pool's options off the URL, and add what the dialect wants."""
+    if url.startswith("sqlite"):
+        return url, {"hide_parameters": True, "connect_args": {"timeout": 10.0}}
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    options: dict[str, Any] = {
+        "hide_parameters": True,  # exceptions would print what is stored
+        "pool_size": int(query.pop("pool_size", 5)),
+        "max_overflow": int(query.pop("max_overflow", 11)),
+        "pool_timeout": 2,
+        "pool_recycle": 1800,
+        "connect_args": {
+            "connect_timeout": int(query.pop("connect_timeout", 3)),
+            "application_name": query.pop("application_name", "vaultr"),
+            "keepalives_idle": 30,
+        },
+    }
+    psycopg2.extensions.set_wait_callback(wait)
+    return urlunsplit(parts._replace(query=urlencode(query))), options
+
+
+def wait(connection: Any) -> None:
+    """Wait for PostgreSQL, but not for ever.
+
+    A stopped server (as against a dead one) keeps its sockets open and its kernel answers, so no
+    time limit of libpq or TCP ends the wait. When this raises, psycopg2 closes the connection.
+
+    :raises psycopg2.OperationalError: the server did not answer within ``deadline``.
+    """
+    limit = deadline.get()
+    end = None if limit is None else time.monotonic() + limit
+    while True:
+        state = connection.poll()
+        if state == psycopg2.extensions.POLL_OK:
+            return
+        mask = select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT
+        poller = select.poll()
+        poller.register(connection.fileno(), mask)
+        left = None if end is None else max(0.0, end - time.monotonic()) * 1000
+        if not poller.poll(left):
+            raise psycopg2.OperationalError("the database does not answer in time")
+
+
+def _listen(engine: sa.Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _tell_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    else:
+        sa.event.listen(engine, "connect", _tell_postgresql)
+        sa.event.listen(engine, "checkout", _still_there)
+
+
+def _tell_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver must not begin or commit by itself
+    for pragma in ("foreign_keys=ON", "journal_mode=WAL", "busy_timeout=10000", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _tell_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    limits = (
+        f"SET statement_timeout = {int(STATEMENT_SECONDS * 1000)}; "
+        f"SET lock_timeout = {int(LOCK_SECONDS * 1000)}; "
+        "SET idle_in_transaction_session_timeout = 60000; SET timezone = 'UTC'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(limits)
+    connection.commit()
+
+
+def _still_there(
+    connection: Any, _entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    """Notice a connection that the server has closed, in microseconds instead of a round trip.
+
+    An idle connection has nothing to say: if its socket can be read, it was closed (or is out of
+    step). The pool then opens another.
+    """
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    if poller.poll(0):
+        raise sa.exc.InvalidatePoolError

@@ -1,0 +1,135 @@
+"""What each request meets first and each answer carries: host, scheme, address, headers."""
+
+import ipaddress
+import re
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, current_app, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from vaultr import actor
+from vaultr.errors import BadRequest, Forbidden
+from vaultr.extensions import talisman
+from vaultr.settings import Settings
+
+HSTS_SECONDS = 31_536_000
+PROBES = frozenset({"/api/health", "/api/ready"})
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-ancestors 'none'; "
+    "base-uri 'self'; form-action 'self'; object-src 'none'"
+)
+API_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": API_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-XSS-Protection": "1; mode=block",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Permissions-Policy": "geolocation=(), microphone=(), camera=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_FAMILIES = (
+    ("vaultr/", "vaultr"),
+    ("Mozilla/", "browser"),
+    ("curl/", "curl"),
+    ("python", "python"),
+)
+
+
+class HostUnknown(BadRequest):
+    """This server does not answer under that host name."""
+
+    slug = "host-unknown"
+
+
+class HttpsRequired(Forbidden):
+    """Use HTTPS. What was just sent went over the network in clear: consider it known."""
+
+    slug = "https-required"
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Check host and scheme of each request, and put the headers of the contract on each answer."""
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0
+        )
+    app.before_request(_origin)
+    app.before_request(_host_and_scheme)
+    # Registered before Talisman, so it runs after it and has the last word.
+    app.after_request(_finish)
+    talisman.init_app(
+        app,
+        force_https=False,  # it would redirect a secret that has already travelled in clear
+        strict_transport_security=settings.production,
+        strict_transport_security_max_age=HSTS_SECONDS,
+        strict_transport_security_include_subdomains=True,
+        frame_options="DENY",
+        x_xss_protection=True,
+        x_content_type_options=True,
+        content_security_policy=API_POLICY,
+        referrer_policy="strict-origin-when-cross-origin",
+        permissions_policy={"geolocation": "()", "microphone": "()", "camera": "()"},
+        session_cookie_samesite="Strict",
+    )
+
+
+def _origin() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
+    address, network = places(request.remote_addr)
+    agent = request.headers.get("User-Agent", "")
+    family = next((name for prefix, name in _FAMILIES if agent.startswith(prefix)), "other")
+    actor.set_actor(None)
+    actor.set_origin(actor.Origin(request_id, address, network, family))
+
+
+def places(peer: str | None) -> tuple[str, str]:
+    """Give the key by which an address is counted (IPv6: /64) and the prefix that may be kept."""
+    try:
+        ip = ipaddress.ip_address(peer or "")
+    except ValueError:
+        return "unknown", "unknown"
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip), str(ipaddress.ip_network((ip, 24), strict=False))
+    counted = ipaddress.ip_network((ip, 64), strict=False)
+    return str(counted), str(ipaddress.ip_network((ip, 48), strict=False))
+
+
+def _host_and_scheme() -> None:
+    if request.path in PROBES:
+        return
+    settings: Settings = current_app.config["SETTINGS"]
+    try:
+        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
+    except ValueError:
+        host = ""
+    if host not in settings.hosts and not (not settings.production and _loopback(host)):
+        raise HostUnknown
+    if settings.production and not request.is_secure:
+        raise HttpsRequired
+
+
+def _loopback(host: str) -> bool:
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _finish(response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Cache-Control", "no-store")
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers["X-Request-Id"] = actor.current_origin().request_id
+    if response.mimetype == "text/html":
+        headers["Content-Security-Policy"] = PAGE_POLICY
+        headers["Referrer-Policy"] = "no-referrer"
+    return response

@@ -1,0 +1,226 @@
+"""How settings are written in the environment: files, lists, rates, key sets, defaults."""
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_core import core_schema
+
+from vaultr.protocol.encoding import b64, unb64
+
+KEY_SETS = ("JWT_SECRET", "PEPPER", "FACTOR_KEY", "MAIL_KEY", "AUDIT_KEY")
+_KEY_BYTES = 32
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many in so many seconds, written ``5/900``."""
+
+    count: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.seconds}"
+
+    @classmethod
+    def parse(cls, value: object) -> "Rate":
+        """Read ``count/seconds``, both whole numbers from 1 on."""
+        if isinstance(value, Rate):
+            return value
+        match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,7})", str(value))
+        if match is None:
+            raise ValueError("write it as count/seconds, such as 5/900")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.parse)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """A secret that rotates: keys by id, the first of which signs and seals."""
+
+    by_id: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        return f"Keys({', '.join(self.by_id)})"
+
+    @classmethod
+    def parse(cls, value: object) -> "Keys":
+        """Read ``<id>:<base64url of 32 bytes>``, several by lines or commas, or one plain value.
+
+        A plain value is one key named ``default``: its UTF-8 bytes, at least 32 of them.
+        """
+        if isinstance(value, Keys):
+            return value
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        parts = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
+        pairs = [re.fullmatch(r"([A-Za-z0-9._-]{1,64}):([A-Za-z0-9_-]+)", part) for part in parts]
+        if not all(pairs) or not pairs:
+            return cls({"default": _strong(text.strip().encode())})
+        keys: dict[str, bytes] = {}
+        for pair in pairs:
+            assert pair is not None
+            if pair[1] in keys:
+                raise ValueError("two keys have one id")
+            keys[pair[1]] = _strong(_decoded(pair[2]))
+        if len(set(keys.values())) < len(keys):
+            raise ValueError("two ids have one key")
+        return cls(keys)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.parse)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        key = unb64(text)
+    except ValueError:
+        raise ValueError("a key is base64url of 32 bytes without padding") from None
+    if len(key) != _KEY_BYTES:
+        raise ValueError("a key has exactly 32 bytes")
+    return key
+
+
+def _strong(key: bytes) -> bytes:
+    if len(key) < _KEY_BYTES:
+        raise ValueError("at least 32 bytes; `flask keys generate` prints a complete set")
+    # 32 random bytes have fewer than 16 different values about once in 2^60 draws.
+    if len(set(key)) < 12 or re.search(rb"change.?me|example|secret|password|default", key, re.I):
+        raise ValueError("not random; `flask keys generate` prints a complete set")
+    return key
+
+
+def _commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _driver(value: SecretStr) -> SecretStr:
+    """Name the driver: SQLAlchemy 2.1 reads a bare ``postgresql://`` as psycopg 3."""
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme.startswith("sqlite"):
+        return value
+    if parts.scheme not in ("postgres", "postgresql", "postgresql+psycopg2"):
+        raise ValueError("begins with postgresql:// (or sqlite:/// to try Vaultr out)")
+    known = {"pool_size", "max_overflow", "sslmode", "sslrootcert", "sslcert", "sslkey", "host"}
+    known |= {"application_name", "target_session_attrs", "options", "connect_timeout"}
+    query = [(name, one) for name, one in parse_qsl(parts.query) if name != "schema"]
+    unknown = sorted({name for name, _ in query} - known)
+    if unknown:
+        raise ValueError(f"unknown parameters: {', '.join(unknown)}")
+    return SecretStr(
+        urlunsplit(("postgresql+psycopg2", parts.netloc, parts.path, urlencode(query), ""))
+    )
+
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_commas)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_driver)]
+KeySet = Keys
+
+
+def loopback(host: str) -> bool:
+    """Tell whether a host name is this machine."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def read(variables: Mapping[str, str], names: set[str]) -> tuple[dict[str, str], list[str]]:
+    """Take each named setting from its variable or from the file that ``<NAME>_FILE`` names.
+
+    :return: what was given, and a sentence for each file that cannot be read.
+    """
+    values = {name: variables[name] for name in names if variables.get(name)}
+    if not values.get("STATSD_HOST") and variables.get("DATADOG_HOST"):
+        values["STATSD_HOST"] = variables["DATADOG_HOST"]
+    problems = []
+    for name in names:
+        path = variables.get(f"{name}_FILE")
+        if not path:
+            continue
+        if name in values:
+            problems.append(f"{name}: set it or {name}_FILE, not both")
+            continue
+        try:
+            values[name] = Path(path).read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            problems.append(f"{name}_FILE: cannot read the file: {reason}")
+    if values.get("SMTP_SECURE", "").lower() in ("false", "true"):
+        values["SMTP_SECURE"] = "tls" if values["SMTP_SECURE"].lower() == "true" else "starttls"
+    return values, problems
+
+
+def fill_in(values: dict[str, str], problems: list[str]) -> None:
+    """Add the defaults that depend on other settings; in development also keys of its own."""
+    env = values.setdefault(
+        "VAULTR_ENV", "production" if "DATABASE_URL" in values else "development"
+    )
+    if "REDIS_URL" not in values:
+        values.setdefault("WEB_CONCURRENCY", "1")
+    if env == "production":
+        values.setdefault("BACKGROUND", "process")
+        values.setdefault("METRICS_PORT", "9464")
+        values.setdefault("BIND", "0.0.0.0")
+        return
+    values.setdefault("BIND", "127.0.0.1")
+    home = Path(values.setdefault("VAULTR_HOME", "var")).absolute()
+    values["VAULTR_HOME"] = str(home)
+    values.setdefault("BASE_URL", f"http://127.0.0.1:{values.get('PORT', '3000')}")
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, key in development_keys(home).items():
+            values.setdefault(name, key)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        problems.append(f"VAULTR_HOME: cannot keep development keys there: {reason}")
+    values.setdefault("DATABASE_URL", f"{_SQLITE}{home / 'vaultr.sqlite3'}")
+
+
+def development_keys(home: Path) -> dict[str, str]:
+    """Give the development keys kept under ``home``, drawing them at the first start.
+
+    Of processes that start at once, the one that links its finished file first wins.
+    """
+    path = home / "development-keys"
+    if not path.exists():
+        draft = home / f".development-keys.{os.getpid()}"
+        lines = [f"{name}={text}\n" for name, text in generate_keys("dev").items()]
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.writelines(lines)
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    pairs = [line.strip().partition("=") for line in path.read_text("utf-8").splitlines()]
+    return {name: text for name, _, text in pairs if name}
+
+
+def generate_keys(key_id: str) -> dict[str, str]:
+    """Draw a complete set of server keys, as the text of the settings they belong into."""
+    return {
+        name: f"{key_id}:{b64(secrets.token_bytes(_KEY_BYTES))}"
+        for name in (*KEY_SETS, "CHECKPOINT_KEY")
+    }
+
+
+def clashing_keys(settings: Any) -> list[str]:
+    """Name the settings that share a key: each key serves one purpose."""
+    owner: dict[bytes, str] = {}
+    problems = []
+    for name in (*KEY_SETS, "CHECKPOINT_KEY"):
+        keys = getattr(settings, name.lower())
+        for key in keys.by_id.values() if keys else ():
+            if key in owner and owner[key] != name:
+                problems.append(f"{name}: the same key as {owner[key]}")
+            owner[key] = name
+    return problems

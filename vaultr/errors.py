@@ -1,0 +1,150 @@
+"""The kinds of refusal: what may be said no to, before HTTP gives each kind a status."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one field: a JSON pointer and a sentence that never repeats the value."""
+
+    pointer: str
+    message: str
+
+
+class Refusal(Exception):
+    """Vaultr says no. Raising one undoes the transaction it is raised in.
+
+    Features subclass a kind below and give it a ``slug``, which is API: never rename one. The
+    first line of the class docstring is what the caller reads unless ``detail`` says more.
+
+    :param errors: the fields that are wrong.
+    :param members: further members of the problem document, such as ``revision``.
+    :param headers: headers that the answer carries.
+    :param event: the audit event that tells of this refusal, recorded after the undoing.
+    """
+
+    slug: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Sequence[Fault] = (),
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        event: Any = None,
+    ) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.errors = tuple(errors)
+        self.members = dict(members or {})
+        self.headers = dict(headers or {})
+        self.event = event
+        super().__init__(self.detail)
+
+
+class BadRequest(Refusal):
+    """The request is malformed."""
+
+    slug = "bad-request"
+
+
+class Unauthenticated(Refusal):
+    """Sign in first: no valid token was sent."""
+
+    slug = "unauthenticated"
+
+
+class Forbidden(Refusal):
+    """This caller may not do this."""
+
+    slug = "forbidden"
+
+
+class NotFound(Refusal):
+    """There is nothing here."""
+
+    slug = "not-found"
+
+
+class MethodNotAllowed(Refusal):
+    """This method does not exist here."""
+
+    slug = "method-not-allowed"
+
+
+class Conflict(Refusal):
+    """The request does not fit what is stored."""
+
+    slug = "conflict"
+
+
+class Gone(Refusal):
+    """This was here once and is no longer kept."""
+
+    slug = "epoch-pruned"
+
+
+class LengthRequired(Refusal):
+    """Send a body with a Content-Length; chunked bodies are not taken."""
+
+    slug = "length-required"
+
+
+class PreconditionFailed(Refusal):
+    """What is stored has another revision than the request expects."""
+
+    slug = "precondition-failed"
+
+
+class TooLarge(Refusal):
+    """The body is larger than this route takes."""
+
+    slug = "payload-too-large"
+
+
+class UnsupportedMediaType(Refusal):
+    """Send application/json in UTF-8."""
+
+    slug = "unsupported-media-type"
+
+
+class Unprocessable(Refusal):
+    """The request is well formed, but a rule refuses it."""
+
+    slug = "unprocessable"
+
+
+class PreconditionRequired(Refusal):
+    """Send If-Match or If-None-Match."""
+
+    slug = "precondition-required"
+
+
+class TooMany(Refusal):
+    """Too many requests; wait as long as Retry-After says."""
+
+    slug = "rate-limited"
+
+
+class Internal(Refusal):
+    """Something went wrong inside the server; the request id finds it in the log."""
+
+    slug = "internal"
+
+
+class Unavailable(Refusal):
+    """A part that the server needs is away; try again soon."""
+
+    slug = "unavailable"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1, **more: Any) -> None:
+        headers = {"Retry-After": str(retry_after), **more.pop("headers", {})}
+        super().__init__(detail, headers=headers, **more)
+
+
+class Busy(Unavailable):
+    """The server is busy; try again soon."""
+
+    slug = "busy"

@@ -1,0 +1,21 @@
+"""The Flask extensions, all unbound: each room binds its own to the app."""
+
+from flask_jwt_extended import JWTManager
+from flask_limiter import Limiter
+from flask_mail import Mail
+from flask_migrate import Migrate
+from flask_talisman import Talisman
+
+from vaultr import actor
+
+
+def _address() -> str:
+    # Never empty (an empty key skips the limit) and never raising (that counts as a failed store).
+    return actor.current_origin().address
+
+
+jwt = JWTManager()
+limiter = Limiter(_address, strategy="sliding-window-counter", headers_enabled=False)
+mail = Mail()
+migrate = Migrate(render_as_batch=True, compare_type=True)
+talisman = Talisman()

@@ -1,0 +1,109 @@
+"""Who asks, found out before anything is refused; and the door, closed unless a view is public."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask import Flask, current_app, g, request
+
+from vaultr import actor, clock
+from vaultr.actor import Actor
+from vaultr.errors import Unauthenticated
+from vaultr.identity import tokens
+from vaultr.identity.tokens import Claims
+from vaultr.operation import contract_of
+
+View = TypeVar("View", bound=Callable[..., Any])
+ActorOfSession = Callable[[Claims], Actor | None]
+OnDenied = Callable[[str], None]
+
+_PREFIX = "Bearer "
+
+
+def public(view: View) -> View:
+    """Open a view to strangers. `tests/guards` lists every one by name."""
+    view.public = True  # type: ignore[attr-defined]  # read by the door
+    return view
+
+
+def init_app(app: Flask, *, actor_of_session: ActorOfSession, session_lives: str) -> None:
+    """Find out on each request who asks; nobody is refused yet (the limits come first).
+
+    :param session_lives: an SQL condition over the parameters of `session_parameters`, true while
+        the session lives: hot views put it into their own statement and save a round trip.
+    """
+    app.extensions["vaultr.session_lives"] = session_lives
+
+    def find_out() -> None:
+        g.claims = claims = _claims()
+        if claims is None:
+            return
+        if _view_proves_session():
+            # Genuine by signature; the view's own statement finds out whether the session lives.
+            actor.set_actor(Actor(claims.account_id, claims.session_id, claims.epoch))
+            return
+        found = actor_of_session(claims)
+        actor.set_actor(found)
+        if found is None:
+            g.claims = None  # a dead token counts as none
+
+    app.before_request(find_out)
+
+
+def close_door(app: Flask, *, on_denied: OnDenied) -> None:
+    """Answer 401 to whoever is not proven, on every view that is not `public`."""
+    app.extensions["vaultr.on_denied"] = on_denied
+
+    def check() -> None:
+        view = current_app.view_functions.get(request.endpoint or "")
+        if view is None or getattr(view, "public", False) or request.method == "OPTIONS":
+            return
+        if actor.actor_or_none() is None:
+            on_denied("door")
+            raise Unauthenticated
+
+    app.before_request(check)
+
+
+def session_lives() -> str:
+    """Give the SQL condition that is true while the session of `session_parameters` lives."""
+    return cast(str, current_app.extensions["vaultr.session_lives"])
+
+
+def session_parameters(actor: Actor) -> dict[str, Any]:
+    """Give what the condition of `session_lives` asks for: sid, account, epoch and now."""
+    return {
+        "sid": actor.session_id,
+        "account": actor.account_id,
+        "epoch": actor.epoch,
+        "now": clock.now(),
+    }
+
+
+def session_is_dead() -> Unauthenticated:
+    """Give the refusal for a hot view whose statement found the session ended.
+
+    The request was counted as the session's; it now counts as a stranger's too.
+    """
+    actor.set_actor(None)
+    g.claims = None
+    current_app.extensions["vaultr.count_anonymous"]()
+    current_app.extensions["vaultr.on_denied"]("door")
+    return Unauthenticated()
+
+
+def claims() -> Claims | None:
+    """Give what this request's token says, or None for a stranger."""
+    return cast("Claims | None", g.get("claims"))
+
+
+def _claims() -> Claims | None:
+    header = request.headers.get("Authorization", "")
+    if header[: len(_PREFIX)].lower() != _PREFIX.lower():
+        return None
+    return tokens.read(header[len(_PREFIX) :].strip())
+
+
+def _view_proves_session() -> bool:
+    view = current_app.view_functions.get(request.endpoint or "")
+    contract = contract_of(view)
+    return contract is not None and contract.proves_session

@@ -1,0 +1,139 @@
+"""Access tokens: short JWTs, signed by the first JWT key and checked claim by claim."""
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from flask import Flask, current_app
+from flask_jwt_extended import create_access_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import InvalidTokenError
+
+from vaultr import keys
+from vaultr.extensions import jwt
+from vaultr.settings import Settings
+from vaultr.wire import is_id
+
+ALGORITHM = "HS256"
+KIND = "access"
+_AUDIENCE = "vaultr-api"
+_LEEWAY_SECONDS = 30
+_MOST_BYTES = 2048
+_CLAIMS = frozenset({"iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti"})
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a genuine, unexpired access token says; whether its session lives, SQL alone knows."""
+
+    account_id: UUID
+    session_id: UUID
+    epoch: int
+    expires_at: int
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Tell Flask-JWT-Extended the one way in which tokens are made and read here."""
+    app.config.update(
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_TOKEN_LOCATION=["headers"],
+        JWT_ENCODE_ISSUER=settings.base_url,
+        JWT_DECODE_ISSUER=settings.base_url,
+        JWT_ENCODE_AUDIENCE=_AUDIENCE,
+        JWT_DECODE_AUDIENCE=_AUDIENCE,
+        JWT_DECODE_LEEWAY=_LEEWAY_SECONDS,
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
+        JWT_ENCODE_NBF=False,
+        # Flask-JWT-Extended would fall back to SECRET_KEY; there is none.
+        JWT_SECRET_KEY=None,
+    )
+    jwt.init_app(app)
+    app.extensions["vaultr.token_cache"] = _Cache()
+
+
+@jwt.additional_headers_loader
+def _key_id(_identity: object) -> dict[str, str]:
+    return {"kid": keys.current().jwt.current_id}
+
+
+@jwt.encode_key_loader
+def _signing_key(_identity: object) -> bytes:
+    return keys.current().jwt.current
+
+
+@jwt.decode_key_loader
+def _verifying_key(headers: dict[str, Any], _claims: dict[str, Any]) -> bytes:
+    kid = headers.get("kid")
+    key = keys.current().jwt.find(kid) if isinstance(kid, str) else None
+    if key is None:
+        raise InvalidTokenError("unknown key id")
+    return key
+
+
+def sign(account_id: UUID, session_id: UUID, epoch: int) -> str:
+    """Make an access token for a session that was just proven."""
+    claims = {"sid": str(session_id), "epoch": epoch, "typ": KIND, "jti": str(uuid4())}
+    token: str = create_access_token(identity=str(account_id), additional_claims=claims)
+    return token
+
+
+def read(token: str) -> Claims | None:
+    """Check a token whole; None for anything that is not a genuine, unexpired access token.
+
+    Signatures are checked once a token and process: the verdict is kept under the token's hash,
+    and its time limit is looked at on every request.
+    """
+    if len(token) > _MOST_BYTES or token.count(".") != 2:
+        return None
+    cache: _Cache = current_app.extensions["vaultr.token_cache"]
+    name = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+    claims = cache.get(name)
+    if claims is None:
+        claims = _decoded(token)
+        if claims is None:
+            return None
+        cache.put(name, claims)
+    if claims.expires_at + _LEEWAY_SECONDS <= time.time():
+        return None
+    return claims
+
+
+def _decoded(token: str) -> Claims | None:
+    try:
+        payload = decode_token(token)
+    except (InvalidTokenError, JWTExtendedException, ValueError, TypeError, KeyError):
+        return None
+    # The extension adds claims of its own (type, fresh), takes tokens without exp, and so on.
+    if not payload.keys() >= _CLAIMS or payload["typ"] != KIND:
+        return None
+    sub, sid, epoch, expires = payload["sub"], payload["sid"], payload["epoch"], payload["exp"]
+    if not (isinstance(sub, str) and isinstance(sid, str) and is_id(sub) and is_id(sid)):
+        return None
+    if type(epoch) is not int or type(expires) is not int or not isinstance(payload["jti"], str):
+        return None
+    return Claims(UUID(sub), UUID(sid), epoch, expires)
+
+
+class _Cache:
+    """The last verdicts, by the token's SHA-256, a bounded number of them."""
+
+    _MOST = 20_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claims: OrderedDict[bytes, Claims] = OrderedDict()
+
+    def get(self, name: bytes) -> Claims | None:
+        return self._claims.get(name)
+
+    def put(self, name: bytes, claims: Claims) -> None:
+        with self._lock:
+            self._claims[name] = claims
+            if len(self._claims) > self._MOST:
+                self._claims.popitem(last=False)

@@ -1,0 +1,93 @@
+"""The server's keys with ids: the first signs and seals, all verify and open."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import cast
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from flask import Flask, current_app
+
+from vaultr.environ import Keys
+from vaultr.settings import Settings
+
+_NONCE_BYTES = 12
+
+
+class CannotOpen(Exception):
+    """A value is sealed under a key that this server does not have, or was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The keys of one purpose."""
+
+    keys: Keys
+
+    @property
+    def current_id(self) -> str:
+        """Give the id of the key that signs and seals."""
+        return next(iter(self.keys.by_id))
+
+    @property
+    def current(self) -> bytes:
+        """Give the key that signs and seals."""
+        return self.keys.by_id[self.current_id]
+
+    def find(self, key_id: str) -> bytes | None:
+        """Give the key of an id, if this server has it."""
+        return self.keys.by_id.get(key_id)
+
+    def derived(self, purpose: str) -> bytes:
+        """Derive a 32-byte key for one purpose from the current key (HMAC-SHA-256)."""
+        return hmac.digest(self.current, purpose.encode(), hashlib.sha256)
+
+    def seal(self, purpose: str, plaintext: bytes) -> bytes:
+        """Seal under the current key: id length, id, nonce, AES-256-GCM with ``purpose`` bound."""
+        nonce, name = secrets.token_bytes(_NONCE_BYTES), self.current_id.encode()
+        sealed = AESGCM(self.current).encrypt(nonce, plaintext, purpose.encode())
+        return bytes([len(name)]) + name + nonce + sealed
+
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        """Open what `seal` gave, under whichever key it names.
+
+        :raises CannotOpen: the key is gone, or the value was changed or moved.
+        """
+        length = sealed[0] if sealed else 0
+        key = self.find(sealed[1 : 1 + length].decode("ascii", "replace"))
+        if key is None:
+            raise CannotOpen("no key of that id")
+        rest = sealed[1 + length :]
+        try:
+            return AESGCM(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], purpose.encode())
+        except (InvalidTag, ValueError):
+            raise CannotOpen("the value was changed") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKeys:
+    """All keys of this server, by purpose."""
+
+    jwt: KeyRing
+    pepper: KeyRing
+    factor: KeyRing
+    mail: KeyRing
+    audit: KeyRing
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Load the keys."""
+    app.extensions["vaultr.keys"] = ServerKeys(
+        jwt=KeyRing(settings.jwt_secret),
+        pepper=KeyRing(settings.pepper),
+        factor=KeyRing(settings.factor_key),
+        mail=KeyRing(settings.mail_key),
+        audit=KeyRing(settings.audit_key),
+    )
+
+
+def current() -> ServerKeys:
+    """Give the keys of the running server."""
+    return cast(ServerKeys, current_app.extensions["vaultr.keys"])

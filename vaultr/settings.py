@@ -1,0 +1,224 @@
+"""Every setting of the server, typed and read once; nothing else reads the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from vaultr import environ
+from vaultr.environ import CommaList, DatabaseUrl, KeySet, Rate
+
+
+class SettingsRefused(SystemExit):
+    """The settings cannot be used. The message names every problem, and no value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        listing = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"Vaultr cannot start; fix these settings:\n{listing}")
+
+
+def _in_production() -> dict[str, Any]:
+    return {"required_in_production": True}
+
+
+class Settings(BaseModel):
+    """What one server is told. A field is a setting: its name in capitals, or ``<NAME>_FILE``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    vaultr_env: Literal["development", "production"] = Field(
+        default="development",
+        description="`production` refuses everything that is only good enough to try Vaultr out.",
+    )
+    vaultr_home: Path = Field(
+        default=Path("var"), description="Folder of the embedded database, keys and mails."
+    )
+    database_url: DatabaseUrl = Field(
+        json_schema_extra=_in_production(),
+        description="PostgreSQL; `?pool_size=` and `?max_overflow=` are understood.",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, json_schema_extra=_in_production(), description="Where limits are counted."
+    )
+    port: int = Field(default=3000, ge=1, le=65535, description="Port to listen on.")
+    bind: str = Field(default="", description="Address to listen on; by default by VAULTR_ENV.")
+    drain_seconds: int = Field(
+        default=5, ge=0, le=24, description="Listening goes on this long after SIGTERM."
+    )
+    web_concurrency: int = Field(
+        default_factory=lambda: min(4, os.cpu_count() or 1),
+        ge=1,
+        le=64,
+        description="Worker processes; 1 without REDIS_URL.",
+    )
+    web_threads: int = Field(default=16, ge=2, le=128, description="Threads of a worker.")
+    login_queue: int | None = Field(
+        default=None, ge=1, description="Logins of a worker that may wait; half the threads."
+    )
+    base_url: str = Field(
+        default="http://127.0.0.1:3000",
+        json_schema_extra=_in_production(),
+        description="Where users reach Vaultr; links in mails begin with it.",
+    )
+    cors_origins: CommaList = Field(default=(), description="Exact origins, separated by commas.")
+    allowed_hosts: CommaList = Field(
+        default=(), description="Names of the server; the host of BASE_URL unless given."
+    )
+    trusted_proxies: int = Field(
+        default=0, ge=0, le=8, description="Proxies in front whose forwarded headers count."
+    )
+    jwt_secret: KeySet = Field(json_schema_extra=_in_production(), description="Signs tokens.")
+    pepper: KeySet = Field(json_schema_extra=_in_production(), description="Peppers verifiers.")
+    factor_key: KeySet = Field(json_schema_extra=_in_production(), description="Seals factors.")
+    mail_key: KeySet = Field(json_schema_extra=_in_production(), description="Seals the outbox.")
+    audit_key: KeySet = Field(
+        json_schema_extra=_in_production(), description="Authenticates audit events."
+    )
+    checkpoint_key: KeySet | None = Field(
+        default=None, description="Ed25519 seed that signs checkpoints; only the worker needs it."
+    )
+    smtp_host: str | None = Field(
+        default=None,
+        json_schema_extra=_in_production(),
+        description="Mail server; without it mails are files in VAULTR_HOME/mail.",
+    )
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_user: str | None = Field(default=None, description="Name to sign in with.")
+    smtp_pass: SecretStr | None = Field(default=None, description="Password to sign in with.")
+    smtp_from: str = Field(default="vaultr@localhost", description="Sender of all mails.")
+    smtp_secure: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="TLS is required unless `none` (loopback hosts only)."
+    )
+    smtp_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust for the mail server."
+    )
+    statsd_host: str | None = Field(default=None, description="Where StatsD listens.")
+    metrics_port: int | None = Field(default=None, description="Port of /metrics.")
+    metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="What is written to stdout."
+    )
+    breach_upstream_url: str | None = Field(default=None, description="Ranges of breached hashes.")
+    background: Literal["inline", "process"] = Field(
+        default="inline", description="Where background jobs run; `process` is `flask worker`."
+    )
+    session_binding: Literal["loose", "strict"] = Field(
+        default="loose", description="`strict` ends a session whose client family changes."
+    )
+    ready_requires: CommaList = Field(
+        default=("redis",), description="What, beyond the database, readiness needs."
+    )
+    ready_redis_grace: int = Field(
+        default=30, ge=0, description="Seconds that Redis may be away before a pod is not ready."
+    )
+    step_up_seconds: int = Field(
+        default=300, ge=1, le=3600, description="How long a step-up holds."
+    )
+    access_token_seconds: int = Field(
+        default=600, ge=1, le=600, description="Life of an access token."
+    )
+    backup_recipient: str | None = Field(default=None, description="age public key of backups.")
+    backup_identity_file: Path | None = Field(default=None, description="age key that opens them.")
+    limit_login_account: Rate = Field(default=Rate(5, 900), description="By account or device.")
+    limit_login_address: Rate = Field(default=Rate(20, 900), description="By client address.")
+    limit_signup: Rate = Field(default=Rate(50, 3600), description="By client address.")
+    limit_refresh: Rate = Field(default=Rate(6, 60), description="By session.")
+    limit_mail: Rate = Field(default=Rate(5, 3600), description="By recipient.")
+    limit_writes: Rate = Field(default=Rate(600, 60), description="By session or machine.")
+    limit_reads: Rate = Field(default=Rate(3000, 60), description="By session or machine.")
+    limit_anonymous: Rate = Field(default=Rate(600, 60), description="By client address.")
+    limit_changes: Rate = Field(default=Rate(100_000, 86_400), description="By vault.")
+    quota_items: int = Field(default=10_000, ge=1, description="Items of a vault.")
+    quota_item_bytes: int = Field(default=65_536, ge=1024, description="Bytes of one item.")
+    quota_vault_bytes: int = Field(default=256 * 2**20, ge=1024, description="Bytes of a vault.")
+    quota_vaults: int = Field(default=20, ge=1, description="Vaults of an account.")
+
+    @classmethod
+    def from_environ(cls, variables: Mapping[str, str]) -> Self:
+        """Read the settings from environment variables.
+
+        :raises SettingsRefused: every problem at once, by name and without values.
+        """
+        names = {name.upper() for name in cls.model_fields}
+        values, problems = environ.read(variables, names)
+        environ.fill_in(values, problems)
+        try:
+            settings = cls.model_validate({name.lower(): text for name, text in values.items()})
+        except ValidationError as error:
+            problems += [_sentence(one) for one in error.errors(include_url=False)]
+            raise SettingsRefused(sorted(set(problems))) from None
+        if problems:
+            raise SettingsRefused(sorted(set(problems)))
+        return settings
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        problems = environ.clashing_keys(self) + list(self._contradictions())
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _contradictions(self) -> "list[str]":
+        problems = []
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/"):
+            problems.append("BASE_URL: a scheme and a host, without a path")
+        if "*" in self.cors_origins or "*" in self.allowed_hosts:
+            problems.append("CORS_ORIGINS, ALLOWED_HOSTS: name each one, never *")
+        if self.smtp_host and self.smtp_secure == "none" and not environ.loopback(self.smtp_host):
+            problems.append("SMTP_SECURE: `none` sends mails in clear; only for a loopback host")
+        if self.redis_url is None and self.web_concurrency > 1:
+            problems.append("WEB_CONCURRENCY: 1 without REDIS_URL, limits are counted in memory")
+        if self.vaultr_env == "production":
+            problems += self._missing_in_production(url.scheme)
+        return problems
+
+    def _missing_in_production(self, scheme: str) -> "list[str]":
+        problems = []
+        if not self.database_url.get_secret_value().startswith("postgresql"):
+            problems.append("DATABASE_URL: PostgreSQL is required in production")
+        if self.redis_url is None:
+            problems.append("REDIS_URL: required in production")
+        if self.smtp_host is None:
+            problems.append("SMTP_HOST: required in production")
+        if scheme != "https":
+            problems.append("BASE_URL: begins with https:// in production")
+        return problems
+
+    @property
+    def production(self) -> bool:
+        """Whether only what is good enough for production is taken."""
+        return self.vaultr_env == "production"
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Give the host names under which the server answers."""
+        return frozenset(self.allowed_hosts or (urlsplit(self.base_url).hostname or "",))
+
+    @property
+    def login_places(self) -> int:
+        """Give how many logins of one worker may wait for a hash before `busy` is answered."""
+        return self.login_queue or max(1, self.web_threads // 2)
+
+    def for_flask(self) -> dict[str, Any]:
+        """Give what Flask itself wants to know; the extensions are told by their own rooms."""
+        return {
+            "SETTINGS": self,
+            "MAX_CONTENT_LENGTH": None,
+            "PROPAGATE_EXCEPTIONS": False,
+            "TRAP_HTTP_EXCEPTIONS": False,
+        }
+
+
+def _sentence(error: Any) -> str:
+    if not error["loc"]:
+        return str(error["msg"]).removeprefix("Value error, ")
+    name = str(error["loc"][0]).upper()
+    if error["type"] == "missing":
+        return f"{name}: required"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,205 @@
+"""Bytes become a strict JSON value, or a refusal; and the types that cross the wire."""
+
+import json
+import re
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from vaultr import clock
+from vaultr.errors import BadRequest, UnsupportedMediaType
+from vaultr.protocol.encoding import b64, unb64
+
+MAX_DEPTH = 32
+MAX_KEYS = 10_000
+MAX_INTEGER = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, section 6)
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+_UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_RAW_UNWANTED = re.compile(r"[\x7f-\x9f\ufeff]")
+_ESCAPED = re.compile(r"\\[bfnrtu]")
+
+
+def parse(data: bytes, *, max_keys: int = MAX_KEYS) -> Any:
+    """Read one JSON value, more strictly than RFC 8259 asks for.
+
+    Refused: bytes that are not UTF-8, duplicate keys, NaN and infinities, numbers that a reader
+    may round, lone surrogates, control characters, nesting over 32, more than ``max_keys`` keys.
+
+    :raises BadRequest: with the reason, never with a part of the body.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not UTF-8.") from None
+    if _RAW_UNWANTED.search(text):
+        raise BadRequest("The body holds a control character or a byte order mark.")
+    keys = _Keys(max_keys)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=keys.together,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_number,
+        )
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
+    except ValueError:  # json.JSONDecodeError is one
+        raise BadRequest("The body is not valid JSON.") from None
+    _walk(value, strings=_ESCAPED.search(text) is not None)
+    return value
+
+
+class _Keys:
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def together(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self._left -= len(pairs)
+        if self._left < 0:
+            raise BadRequest("The body has too many keys.")
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            raise BadRequest("The body has a key twice.")
+        return members
+
+
+def _no_constant(_name: str) -> None:
+    raise BadRequest("NaN and infinities are not JSON.")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > MAX_INTEGER:
+        raise BadRequest("A number is out of range.")
+    return int(text)
+
+
+def _number(text: str) -> float | int:
+    number = float(text)
+    if not abs(number) <= MAX_INTEGER:
+        raise BadRequest("A number is out of range.")
+    # JSON Schema counts 3.0 as an integer, so a reader of our document may send it.
+    return int(number) if number.is_integer() else number
+
+
+def _walk(value: Any, *, strings: bool, depth: int = 1) -> None:
+    if isinstance(value, str):
+        if strings and _UNWANTED.search(value):
+            raise BadRequest("A text holds a control character or a lone surrogate.")
+        return
+    if not isinstance(value, dict | list):
+        return
+    if depth > MAX_DEPTH:
+        raise BadRequest("The body is nested too deeply.")
+    if isinstance(value, dict):
+        if strings:
+            for key in value:
+                _walk(key, strings=True)
+        value = value.values()
+    for part in value:
+        if strings or isinstance(part, dict | list):
+            _walk(part, strings=strings, depth=depth + 1)
+
+
+def check_media_type(content_type: str | None) -> None:
+    """Take ``application/json`` with no charset but UTF-8.
+
+    :raises UnsupportedMediaType: anything else.
+    """
+    kind, *parameters = [part.strip().lower() for part in (content_type or "").split(";")]
+    charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part]
+    if kind != "application/json" or any(name != "utf-8" for name in charsets):
+        raise UnsupportedMediaType
+
+
+def _id(value: object) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise ValueError("a lower-case UUID with dashes")
+    return UUID(value)
+
+
+def octets(minimum: int = 0, maximum: int | None = None) -> Any:
+    """Give the type of a binary value: base64url without padding, of so many bytes."""
+
+    def read(value: object) -> bytes:
+        if isinstance(value, bytes):
+            return value
+        if not isinstance(value, str):
+            raise ValueError("base64url without padding")
+        data = unb64(value)
+        if len(data) < minimum or (maximum is not None and len(data) > maximum):
+            size = f"exactly {minimum}" if minimum == maximum else f"{minimum} to {maximum}"
+            raise ValueError(f"base64url of {size} bytes")
+        return data
+
+    schema: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}
+    schema["minLength"] = (minimum * 8 + 5) // 6
+    if maximum is not None:
+        schema["maxLength"] = (maximum * 8 + 5) // 6
+    return Annotated[
+        bytes, PlainValidator(read), PlainSerializer(b64, return_type=str), WithJsonSchema(schema)
+    ]
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a whole number")
+    if not 0 <= value <= MAX_INTEGER:
+        raise ValueError("a whole number from 0 on")
+    return value
+
+
+def is_id(text: str) -> bool:
+    """Tell whether ``text`` is an id in its one form."""
+    return _ID.fullmatch(text) is not None
+
+
+Id = Annotated[
+    UUID,
+    PlainValidator(_id),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "format": "uuid", "pattern": f"^{_ID.pattern}$"}),
+]
+Bytes = octets()
+Bytes32 = octets(32, 32)
+Int = Annotated[
+    int,
+    PlainValidator(_whole),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}),
+]
+Time = Annotated[
+    datetime,
+    PlainSerializer(clock.text, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+class In(BaseModel):
+    """A body that a client sends: unknown fields are refused, nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Query(BaseModel):
+    """A query string: texts, so numbers are read from them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Out(BaseModel):
+    """What a client is answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Page(Query):
+    """Which part of a list: `cursor` is the `next_cursor` of the page before."""
+
+    cursor: str | None = Field(default=None, max_length=512)
+    limit: int = Field(default=100, ge=1, le=200)

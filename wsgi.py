@@ -1,0 +1,8 @@
+"""The server as gunicorn and `flask` find it."""
+
+import os
+
+from vaultr.app import create_app
+from vaultr.settings import Settings
+
+app = create_app(Settings.from_environ(os.environ))
