@@ -1,54 +1,21 @@
-"""The answers of the account's routes, checked field by field: missing or odd is AnswerInvalid."""
+"""What the account's routes answer: tokens and the key set, checked field by field."""
 
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 from vaultr.client import aad
-from vaultr.client.errors import AnswerInvalid, UnsafeParameters
+from vaultr.client.errors import AnswerInvalid
 from vaultr.client.strict import Fields, Json
 from vaultr.client.transport import Answer
 from vaultr.protocol.encoding import b64
-from vaultr.protocol.kdf import Kdf, UnsafeKdf, check_salt, kdf_of
 
-AUTH_SCHEME: Final = "vp1"
 _IDENTITY_KINDS: Final[tuple[aad.IdentityKind, ...]] = ("x25519", "ed25519")
 
 
 def fields_of(answer: Answer, where: str) -> Fields:
     """Give the checked reader of an answer's object."""
     return Fields(answer.body, where, AnswerInvalid)
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What the password is derived with, as the server says or as this client drew it."""
-
-    account_id: UUID
-    kdf: Kdf
-    salt: bytes
-
-    @classmethod
-    def read(cls, fields: Fields) -> "Inputs":
-        """Read ``account_id``, ``kdf`` and ``salt``.
-
-        :raises UnsafeParameters: they are outside the bounds compiled into this client.
-        """
-        try:
-            kdf = kdf_of(fields.raw().get("kdf"))
-            salt = fields.binary("salt")
-            check_salt(salt)
-        except UnsafeKdf as error:
-            raise UnsafeParameters(f"{error}; the password was not used") from None
-        return cls(account_id=fields.uuid("account_id"), kdf=kdf, salt=salt)
-
-    def to_json(self) -> Json:
-        """Show them as signup sends them."""
-        return {
-            "account_id": str(self.account_id),
-            "kdf": self.kdf.to_json(),
-            "salt": b64(self.salt),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +99,6 @@ class SignedIn:
     key_set: KeySet
 
 
-def inputs_of(answer: Answer) -> Inputs:
-    """Read the answer to prelogin.
-
-    :raises UnsafeParameters: the inputs are outside the bounds.
-    """
-    fields = fields_of(answer, "prelogin")
-    fields.choice("auth_scheme", AUTH_SCHEME)
-    return Inputs.read(fields)
-
-
 def signed_in(answer: Answer) -> SignedIn:
     """Read the answer to login."""
     fields = fields_of(answer, "login")
@@ -150,3 +107,9 @@ def signed_in(answer: Answer) -> SignedIn:
         tokens=Tokens.read(fields),
         key_set=KeySet.read(fields.within("key_set")),
     )
+
+
+def key_set_of(answer: Answer) -> tuple[UUID, KeySet]:
+    """Read the account id and the key set that ``/auth/me`` answers."""
+    fields = fields_of(answer, "me")
+    return fields.within("account").uuid("id"), KeySet.read(fields.within("key_set"))

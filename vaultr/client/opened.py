@@ -1,0 +1,169 @@
+"""An account that is unlocked: its keys in memory, and its profile as the devices share it."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+from uuid import UUID
+
+from vaultr.client.device import KnownAccount
+from vaultr.client.errors import AnswerInvalid, PinMismatch, PreconditionFailed, RolledBack
+from vaultr.client.keys import wrap_key
+from vaultr.client.keyset import KeySet, SealedProfile, fields_of, key_set_of
+from vaultr.client.log import Waypoint
+from vaultr.client.profile import (
+    Deleted,
+    Profile,
+    accept_profile,
+    merge_profiles,
+    open_profile,
+    seal_profile,
+)
+from vaultr.client.session import Session
+from vaultr.client.store import Store
+from vaultr.client.sync import VaultKeyring
+
+WRITES_APART_SECONDS: Final = 60.0
+_TRIES: Final = 5
+
+
+@dataclass(slots=True)
+class OpenedAccount:
+    """The account while it is unlocked.
+
+    :ivar profile: the last profile that was accepted from the server, or written to it.
+    """
+
+    store: Store
+    session: Session
+    account_id: UUID
+    account_key: bytes = field(repr=False)
+    known: KnownAccount = field(repr=False)
+    profile: Profile = field(repr=False)
+    keyring: VaultKeyring = field(repr=False)
+
+    @classmethod
+    def open(
+        cls, store: Store, session: Session, known: KnownAccount, account_key: bytes
+    ) -> "OpenedAccount":
+        """Open the account as this device last saw it.
+
+        :raises SealBroken: ``account_key`` is another's.
+        """
+        account_id = known.derivation.account_id
+        wrap = wrap_key(account_key)
+        kept = known.key_set.profile
+        return cls(
+            store=store,
+            session=session,
+            account_id=account_id,
+            account_key=account_key,
+            known=known,
+            profile=open_profile(wrap, account_id, kept.revision, kept.sealed),
+            keyring=VaultKeyring(wrap, account_id),
+        )
+
+    @property
+    def wrap_key(self) -> bytes:
+        """The key under which the account keeps its other keys."""
+        return wrap_key(self.account_key)
+
+    def refresh_profile(self) -> Profile:
+        """Read the profile from the server, and accept it only as a successor of the last one.
+
+        :raises IntegrityError: it went back, lost something, or the account is another.
+        """
+        account_id, key_set = key_set_of(self.session.send("GET", "/auth/me"))
+        self._check_key_set(account_id, key_set)
+        shown = open_profile(
+            self.wrap_key, self.account_id, key_set.profile.revision, key_set.profile.sealed
+        )
+        accepted = accept_profile(self.profile, shown)
+        accepted.pins.check_same(self.profile.pins)
+        if accepted.sealed != self.profile.sealed:
+            self._keep(accepted, written_at=self.known.profile_written_at)
+        return accepted
+
+    def _check_key_set(self, account_id: UUID, key_set: KeySet) -> None:
+        ours = self.known.key_set
+        if account_id != self.account_id:
+            raise PinMismatch(f"the server shows account {account_id}, ours is {self.account_id}")
+        if key_set.epoch < ours.epoch:
+            raise RolledBack(
+                f"the account key went back: seen before is epoch {ours.epoch}, "
+                f"the server shows {key_set.epoch}"
+            )
+        if key_set.epoch == ours.epoch and key_set.account_key != ours.account_key:
+            raise AnswerInvalid("the server shows another account key of the same epoch")
+        if key_set.identity != ours.identity:
+            raise AnswerInvalid("the server shows other identity keys than before")
+
+    def is_behind(self, heads: Mapping[UUID, Waypoint]) -> bool:
+        """Tell whether the profile lacks one of ``heads``."""
+        return self._with(self.profile, heads).document != self.profile.document
+
+    def written_just_now(self) -> bool:
+        """Tell whether this device wrote the profile within the last minute."""
+        return 0 <= time.time() - self.known.profile_written_at < WRITES_APART_SECONDS
+
+    def write_heads(self, heads: Mapping[UUID, Waypoint]) -> None:
+        """Write the profile with ``heads`` in it, if it lacks one of them.
+
+        :raises PreconditionFailed: other devices wrote it again and again in between.
+        """
+        wanted = self._with(self.profile, heads)
+        if wanted.document != self.profile.document:
+            self.write_profile(wanted)
+
+    def write_profile(self, wanted: Profile) -> None:
+        """Write ``wanted``, merged with what other devices wrote meanwhile."""
+        for left in range(_TRIES - 1, -1, -1):
+            sealed = seal_profile(self.wrap_key, self.account_id, wanted, self.profile.revision + 1)
+            if self._put(sealed, give_up=not left):
+                return
+            # An honest refusal shows a later revision; it may be ours, whose answer was lost.
+            before = self.profile
+            shown = self.refresh_profile()
+            if shown.sealed == sealed.sealed:
+                return
+            if shown.revision == before.revision:
+                raise AnswerInvalid(
+                    f"the server refuses a profile over revision {before.revision}, which it shows"
+                )
+            wanted = merge_profiles(wanted, shown)
+            if wanted.document == shown.document:
+                return
+
+    def _put(self, sealed: Profile, *, give_up: bool) -> bool:
+        body = SealedProfile(sealed.revision, sealed.sealed).to_json()
+        match = {"If-Match": f'"{self.profile.revision}"'}
+        try:
+            answer = self.session.send("PUT", "/auth/profile", body, headers=match, again=True)
+        except PreconditionFailed:
+            if give_up:
+                raise
+            return False
+        if fields_of(answer, "profile").count("revision") != sealed.revision:
+            raise AnswerInvalid("the server took the profile as another revision")
+        self._keep(sealed, written_at=time.time())
+        return True
+
+    def _keep(self, profile: Profile, *, written_at: float) -> None:
+        kept = SealedProfile(profile.revision, profile.sealed)
+        key_set = replace(self.known.key_set, profile=kept)
+        known = replace(self.known, key_set=key_set, profile_written_at=written_at)
+        self.store.keep_account(known)
+        self.known, self.profile = known, profile
+
+    def _with(self, profile: Profile, heads: Mapping[UUID, Waypoint]) -> Profile:
+        noted = profile.vaults
+        for vault_id, waypoint in heads.items():
+            known = noted.get(vault_id)
+            if isinstance(known, Deleted) or (known is not None and known.n >= waypoint.n):
+                continue
+            profile = profile.with_head(vault_id, waypoint)
+        return profile
+
+    def deleted(self) -> Iterable[UUID]:
+        """Give the vaults that the owner deleted."""
+        return {each for each, place in self.profile.vaults.items() if isinstance(place, Deleted)}

@@ -1,0 +1,194 @@
+"""Opens what the cache holds: overviews for lists, a detail only when it is revealed."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from vaultr.client import aad
+from vaultr.client.cache import Cache, CachedVault
+from vaultr.client.chain import Keys
+from vaultr.client.errors import ItemNotFound, SealBroken, VaultNotFound, VaultrError
+from vaultr.client.log import ItemState, short_head
+from vaultr.client.seal import open_sealed
+from vaultr.client.sync import VaultKeyring
+from vaultr.protocol.encoding import unb64
+
+ANY_STATE: Final[tuple[ItemState, ...]] = ("active", "trash")
+_UNREADABLE: Final = "a sealed value opens, but holds no JSON object"
+
+
+class Ambiguous(VaultrError):
+    """A title or name stands for more than one thing; use the id."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item, opened. ``detail`` is None unless it was revealed."""
+
+    id: UUID
+    vault_id: UUID
+    type: str
+    revision: int
+    content_revision: int
+    state: ItemState
+    created_at: datetime
+    updated_at: datetime
+    overview: dict[str, Any] = field(repr=False)
+    detail: dict[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def title(self) -> str:
+        """The title; empty when the item has none."""
+        title = self.overview.get("title")
+        return title if isinstance(title, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultInfo:
+    """One vault: its name, and where in its history this device is."""
+
+    id: UUID
+    name: str
+    n: int
+    head: str
+    active: int
+    trash: int
+    role: str = "owner"
+
+
+class Reader:
+    """Reads items of the cached vaults with the opened keys."""
+
+    def __init__(self, cache: Cache, keyring: VaultKeyring) -> None:
+        self._cache = cache
+        self._keyring = keyring
+
+    def vaults(self) -> list[CachedVault]:
+        """Give all cached vaults."""
+        loaded = [self._cache.load(vault_id) for vault_id in self._cache.ids()]
+        return [vault for vault in loaded if vault is not None]
+
+    def info(self, vault: CachedVault) -> VaultInfo:
+        """Open a vault's name and count what is in it."""
+        trash = sum(held.state == "trash" for held in vault.state.items.values())
+        return VaultInfo(
+            id=vault.id,
+            name=self.vault_name(vault),
+            n=vault.state.n,
+            head=short_head(vault.state.head),
+            active=len(vault.state.items) - trash,
+            trash=trash,
+        )
+
+    def vault_name(self, vault: CachedVault) -> str:
+        """Open a vault's name."""
+        made = vault.state.overview
+        bound = aad.vault_overview(vault.id, made.revision, made.generation)
+        name = _opened(self.keys(vault)[made.generation].vk, bound, vault.overview).get("name")
+        return name if isinstance(name, str) else ""
+
+    def vault(self, ref: str | UUID | None) -> CachedVault:
+        """Find a vault by id or by its unique name; None stands for the only one.
+
+        :raises VaultNotFound: there is none.
+        :raises Ambiguous: there are several.
+        """
+        vaults = self.vaults()
+        wanted = _as_id(ref)
+        if wanted is not None:
+            found = [vault for vault in vaults if vault.id == wanted]
+        elif ref is not None:
+            found = [vault for vault in vaults if self.vault_name(vault) == ref]
+        else:
+            found = vaults
+        if not found:
+            raise VaultNotFound("vault-not-found", 404, "There is no such vault.")
+        if len(found) > 1:
+            raise Ambiguous("Several vaults fit: name one by its id.")
+        return found[0]
+
+    def items(
+        self, vaults: Iterable[CachedVault], states: tuple[ItemState, ...], type: str | None = None
+    ) -> Iterator[Item]:
+        """Open the overviews of all items in one of ``states``; no detail is read."""
+        for vault in vaults:
+            keys = self.keys(vault)
+            for item_id, held in vault.state.items.items():
+                if held.state in states and type in (None, held.type):
+                    yield self._item(vault, keys, item_id)
+
+    def find(
+        self, ref: str | UUID, vaults: Iterable[CachedVault], states: tuple[ItemState, ...]
+    ) -> tuple[CachedVault, Item]:
+        """Find an item by its id, or by a title that is unique among those in ``states``.
+
+        :raises ItemNotFound: there is none.
+        :raises Ambiguous: several have this title, or this id in several vaults.
+        """
+        vaults = list(vaults)
+        wanted = _as_id(ref)
+        if wanted is not None:
+            held = [vault for vault in vaults if wanted in vault.state.items]
+            found = [self._item(vault, self.keys(vault), wanted) for vault in held]
+        else:
+            found = [item for item in self.items(vaults, states) if item.title == ref]
+        if not found:
+            raise ItemNotFound("item-not-found", 404, "There is no such item.")
+        if len(found) > 1:
+            raise Ambiguous(f"{len(found)} items fit: name one by its id, or name the vault.")
+        by_id = {vault.id: vault for vault in vaults}
+        return by_id[found[0].vault_id], found[0]
+
+    def detail(self, vault: CachedVault, item_id: UUID) -> dict[str, Any]:
+        """Open a detail, after it was compared with the verified state."""
+        held = vault.state.items[item_id]
+        sealed = self._cache.detail(vault, item_id)
+        bound = aad.item(
+            vault.id, item_id, "detail", held.type, held.content_revision, held.generation
+        )
+        return _opened(self.keys(vault)[held.generation].vk, bound, sealed)
+
+    def keys(self, vault: CachedVault) -> Keys:
+        """Open the keys of a vault."""
+        return self._keyring.open(vault.id, vault.wraps)
+
+    def _item(self, vault: CachedVault, keys: Keys, item_id: UUID) -> Item:
+        held, row = vault.state.items[item_id], vault.rows[item_id]
+        bound = aad.item(
+            vault.id, item_id, "overview", held.type, held.content_revision, held.generation
+        )
+        return Item(
+            id=item_id,
+            vault_id=vault.id,
+            type=held.type,
+            revision=held.revision,
+            content_revision=held.content_revision,
+            state=held.state,
+            created_at=datetime.fromisoformat(row.created_at),
+            updated_at=datetime.fromisoformat(row.updated_at),
+            overview=_opened(keys[held.generation].vk, bound, unb64(row.overview)),
+        )
+
+
+def _opened(key: bytes, bound: bytes, sealed: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(open_sealed(key, bound, sealed))
+    except (ValueError, RecursionError):
+        raise SealBroken(_UNREADABLE) from None
+    if not isinstance(value, dict):
+        raise SealBroken(_UNREADABLE)
+    return value
+
+
+def _as_id(ref: str | UUID | None) -> UUID | None:
+    if ref is None or isinstance(ref, UUID):
+        return ref
+    try:
+        return UUID(ref) if len(ref) == 36 else None
+    except ValueError:
+        return None
