@@ -65,20 +65,17 @@ class Server:
     def freeze(self) -> None:
         """Stop it where it stands: it still takes connections, but answers nothing."""
         self._parent().suspend()  # first, so that it has no more children
-        for child in self._children():
-            child.suspend()
+        _signal(self._children(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on after ``freeze``."""
-        for process in (*self._children(), self._parent()):
-            process.resume()
+        _signal([*self._children(), self._parent()], signal.SIGCONT)
 
     def kill(self) -> None:
         """End it as a power failure would; ``start`` brings it back."""
         self._parent().suspend()
         family = [*self._children(), self._parent()]
-        for process in family:
-            process.kill()
+        _signal(family, signal.SIGKILL)
         self._process.wait()
         psutil.wait_procs(family, timeout=STOP_SECONDS)
 
@@ -99,6 +96,13 @@ class Server:
     def _children(self) -> list[psutil.Process]:
         """List the processes by which PostgreSQL serves each connection; Redis has none."""
         return self._parent().children(recursive=True)
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """Signal all of them, but for those that have ended meanwhile, as a connection's may."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 @contextlib.contextmanager
@@ -138,15 +142,8 @@ def redis_server(*, own: bool = False) -> Iterator[Server]:
         return
     with _scratch("vaultr-redis-") as folder:
         port = str(_free_port())
-        command = [
-            str(programs.redis(folder)),
-            "--port",
-            port,
-            "--bind",
-            "127.0.0.1",
-            "--dir",
-            str(folder),
-        ]
+        program = str(programs.redis(folder))
+        command = [program, "--port", port, "--bind", "127.0.0.1", "--dir", str(folder)]
         command += ["--save", "", "--appendonly", "no"]
         url = f"redis://127.0.0.1:{port}/0"
         server = Server(url, command, folder=folder, answers=_redis_answers)
