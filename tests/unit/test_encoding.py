@@ -1,0 +1,88 @@
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaultr.protocol.encoding import b64, lp, unb64, unb64_exactly
+
+PARTS = st.one_of(st.binary(max_size=40), st.text(max_size=20), st.integers(0, 2**64 - 1))
+
+
+def parts_of(encoded):
+    count, rest = int.from_bytes(encoded[:4]), encoded[4:]
+    parts = []
+    for _ in range(count):
+        size = int.from_bytes(rest[:4])
+        parts.append(rest[4 : 4 + size])
+        rest = rest[4 + size :]
+    assert rest == b""
+    return parts
+
+
+def test_parts_are_counted_and_each_is_preceded_by_its_length():
+    encoded = lp("ab", 1, UUID(int=2), b"\x00")
+
+    assert encoded.hex() == (
+        "00000004" + "00000002" + "6162" + "00000008" + "0000000000000001"
+        "00000010" + "00000000000000000000000000000002" + "00000001" + "00"
+    )
+
+
+@given(st.lists(PARTS, max_size=6))
+def test_every_part_can_be_told_from_its_neighbours(parts):
+    as_bytes = [
+        part if isinstance(part, bytes) else part.encode() if isinstance(part, str) else None
+        for part in parts
+    ]
+
+    found = parts_of(lp(*parts))
+
+    assert [a if a is not None else b for a, b in zip(as_bytes, found, strict=True)] == found
+
+
+@given(st.lists(st.binary(max_size=8), max_size=4), st.lists(st.binary(max_size=8), max_size=4))
+def test_two_lists_of_parts_never_encode_alike(one, other):
+    assert (lp(*one) == lp(*other)) == (one == other)
+
+
+@pytest.mark.parametrize("number", [-1, 2**64])
+def test_an_integer_that_does_not_fit_eight_bytes_is_refused(number):
+    with pytest.raises(ValueError, match="8 bytes"):
+        lp(number)
+
+
+@pytest.mark.parametrize("part", [True, None, 1.0, ["a"]])
+def test_what_is_no_part_is_refused(part):
+    with pytest.raises(TypeError):
+        lp(part)
+
+
+@given(st.binary(max_size=200))
+def test_base64url_reads_back_what_it_wrote(data):
+    assert unb64(b64(data)) == data
+
+
+@given(st.text(alphabet="AQgw_-9", max_size=8))
+def test_each_value_has_one_form_only(text):
+    try:
+        data = unb64(text)
+    except ValueError:
+        return
+
+    assert b64(data) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["A", "AB", "AAB", "AA==", "A A", "AA\n", "AA+A", "AA/A", "ÄAAA", "AA=", None, 7, b"AA"]
+)
+def test_another_form_of_base64_is_refused(text):
+    with pytest.raises(ValueError, match="base64url"):
+        unb64(text)
+
+
+def test_a_value_of_another_size_is_refused():
+    assert unb64_exactly(b64(bytes(32)), 32) == bytes(32)
+
+    with pytest.raises(ValueError, match="not 32 bytes"):
+        unb64_exactly(b64(bytes(31)), 32)

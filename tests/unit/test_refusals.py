@@ -1,0 +1,61 @@
+import re
+
+import pytest
+
+from vaultr.client import errors
+from vaultr.protocol.refusals import SLUGS, STATUS_OF, statuses_of
+
+
+def test_every_slug_is_lower_case_words_and_has_a_refusing_status():
+    assert [slug for slug in SLUGS if not re.fullmatch(r"[a-z]+(-[a-z]+)*", slug)] == []
+    assert {status // 100 for status in STATUS_OF.values()} == {4, 5}
+
+
+def test_a_wrong_key_is_another_status_at_a_step_up():
+    assert statuses_of("credentials-invalid") == {401, 403}
+    assert statuses_of("second-factor-required") == {401, 403}
+    assert statuses_of("head-moved") == {409}
+
+
+@pytest.mark.parametrize(
+    ("slug", "kind"),
+    [
+        ("head-moved", errors.HeadMoved),
+        ("precondition-failed", errors.PreconditionFailed),
+        ("item-not-found", errors.NotFound),
+        ("vault-not-found", errors.NotFound),
+        ("in-trash", errors.Conflict),
+        ("locked", errors.AccountLocked),
+        ("busy", errors.Unavailable),
+        ("kdf-refused", errors.Refused),
+        ("some-day", errors.Refused),
+    ],
+)
+def test_a_refusal_arrives_as_the_class_of_its_slug(slug, kind):
+    refusal = errors.refusal(slug, 409, {"detail": "No.", "revision": 7, "status": 409})
+
+    assert isinstance(refusal, kind)
+    assert (refusal.slug, refusal.status, str(refusal)) == (slug, 409, "No.")
+    assert refusal.members == {"revision": 7}
+
+
+def test_a_failed_precondition_tells_the_stored_revision():
+    refusal = errors.refusal("precondition-failed", 412, {"revision": 7})
+
+    assert refusal.revision == 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (errors.Refused, 1),
+        (errors.UsageError, 2),
+        (errors.Locked, 3),
+        (errors.ServerUnreachable, 4),
+        (errors.IntegrityError, 5),
+        (errors.SealBroken, 5),
+        (errors.RolledBack, 5),
+    ],
+)
+def test_every_kind_of_error_has_its_exit_code(kind, code):
+    assert kind.exit_code == code
