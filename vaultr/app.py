@@ -10,11 +10,14 @@ from vaultr import edge, keys, logs, operation, problems
 from vaultr.database import engine
 from vaultr.database.session import db
 from vaultr.extensions import migrate
+from vaultr.health import readiness
+from vaultr.health.routes import blueprint as health
 from vaultr.identity import door, tokens
 from vaultr.limits import blanket
+from vaultr.openapi import blueprint as openapi
 from vaultr.settings import Settings
 
-BLUEPRINTS: tuple[Blueprint, ...] = ()
+BLUEPRINTS: tuple[Blueprint, ...] = (health, openapi)
 COMMANDS: tuple[AppGroup, ...] = ()
 
 
@@ -45,7 +48,7 @@ def create_app(settings: Settings) -> Flask:
     app.config.from_mapping(settings.for_flask())
     app.url_map.converters["uuid"] = IdConverter
     app.url_map.merge_slashes = False
-    for part in (engine, keys, logs, problems, edge, tokens):
+    for part in (engine, keys, logs, problems, edge, tokens, readiness):
         part.init_app(app, settings)
     migrate.init_app(app, db)
     door.init_app(

@@ -171,6 +171,8 @@ def fill_in(values: dict[str, str], problems: list[str]) -> None:
     if env == "production":
         values.setdefault("BACKGROUND", "process")
         values.setdefault("METRICS_PORT", "9464")
+        needed = ("REDIS_URL", "SMTP_HOST", "BASE_URL")
+        problems += [f"{name}: required in production" for name in needed if name not in values]
         values.setdefault("BIND", "0.0.0.0")
         return
     values.setdefault("BIND", "127.0.0.1")

@@ -181,10 +181,6 @@ class Settings(BaseModel):
         problems = []
         if not self.database_url.get_secret_value().startswith("postgresql"):
             problems.append("DATABASE_URL: PostgreSQL is required in production")
-        if self.redis_url is None:
-            problems.append("REDIS_URL: required in production")
-        if self.smtp_host is None:
-            problems.append("SMTP_HOST: required in production")
         if scheme != "https":
             problems.append("BASE_URL: begins with https:// in production")
         return problems

@@ -1,0 +1,39 @@
+"""How gunicorn runs Vaultr: values, and hooks of one line each into vaultr.serving."""
+
+import os
+
+from vaultr import serving
+from vaultr.settings import Settings
+
+_settings = Settings.from_environ(os.environ)
+
+bind = serving.address(_settings)
+workers = _settings.web_concurrency
+threads = _settings.web_threads
+worker_class = "gthread"
+preload_app = True
+timeout, graceful_timeout, keepalive = 30, 24, 5
+max_requests, max_requests_jitter = 100_000, 10_000
+control_socket_disable = True  # gunicorn 25.1 and newer open one in the home folder
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
+forwarded_allow_ips = ""  # schemes are read from TRUSTED_PROXIES hops, by the app alone
+secure_scheme_headers = {}
+forwarder_headers = ""
+accesslog = None  # the app writes one structured line a request
+
+
+def on_starting(_server):
+    """Say what is running."""
+    print(serving.greeting(_settings), flush=True)  # noqa: T201 - for the person who started it
+
+
+def when_ready(server):
+    """Listen on for a while after SIGTERM."""
+    serving.drain_on_term(server, _settings.drain_seconds)
+
+
+def post_fork(_server, _worker):
+    """Start what must not be shared with the master."""
+    from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
+
+    serving.after_fork(app, _settings)

@@ -1,0 +1,74 @@
+"""Alembic's environment: one migrator at a time; a slow one fails instead of holding the site."""
+
+import logging
+
+import sqlalchemy as sa
+from alembic import context
+from flask import current_app
+
+from vaultr.database import engine
+
+log = logging.getLogger("alembic.env")
+state = current_app.extensions["migrate"]
+target_metadata = state.db.metadata
+
+LOCK = 0x7661756C7472  # "vaultr"
+LOCK_SECONDS = 10
+STATEMENT_SECONDS = 300
+WAIT_FOR_OTHERS_SECONDS = 600
+
+
+def skip_empty(_context, _revision, directives):
+    """Write no migration that changes nothing."""
+    if (
+        getattr(context.config.cmd_opts, "autogenerate", False)
+        and directives[0].upgrade_ops.is_empty()
+    ):
+        directives[:] = []
+        log.info("the models ask for no change")
+
+
+def run_offline():
+    """Print the SQL instead of running it."""
+    url = state.db.engine.url.render_as_string(hide_password=False)
+    context.configure(url=url, target_metadata=target_metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_online():
+    """Migrate; six pods that start at once do it once, five wait and find nothing to do."""
+    engine.deadline.set(None)
+    arguments = {"process_revision_directives": skip_empty, **state.configure_args}
+    with state.db.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            wait_for_turn(connection)
+        else:
+            # Batch mode drops and makes tables anew; BEGIN IMMEDIATE makes the others wait.
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={WAIT_FOR_OTHERS_SECONDS * 1000}")
+            connection.rollback()
+            connection = connection.execution_options(writes=True)
+        context.configure(connection=connection, target_metadata=target_metadata, **arguments)
+        with context.begin_transaction():
+            context.run_migrations()
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
+            connection.commit()
+
+
+def wait_for_turn(connection):
+    """Take the one lock of all migrators, then set the time limits of this one."""
+    limits = {"lock_timeout": WAIT_FOR_OTHERS_SECONDS, "statement_timeout": WAIT_FOR_OTHERS_SECONDS}
+    for name, seconds in limits.items():
+        connection.execute(sa.text(f"SET {name} = '{seconds}s'"))
+    connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+    connection.execute(sa.text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+    connection.execute(sa.text(f"SET statement_timeout = '{STATEMENT_SECONDS}s'"))
+    connection.commit()
+
+
+if context.is_offline_mode():
+    run_offline()
+else:
+    run_online()

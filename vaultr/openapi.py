@@ -1,0 +1,202 @@
+"""The OpenAPI 3.1 document, made from the operations that are checked at run time: one source."""
+
+import inspect
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from vaultr import edge, errors, problems
+from vaultr.errors import Refusal
+from vaultr.identity.door import public
+from vaultr.operation import ALWAYS, Contract, StepUpRequired, contract_of, operation
+from vaultr.version import __version__
+from vaultr.wire import Out
+
+blueprint = Blueprint("openapi", __name__, url_prefix="/api/v1")
+
+_REF = "#/components/schemas/{model}"
+_ID = {
+    "type": "string",
+    "format": "uuid",
+    "pattern": "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+}
+_WITH_BODY: tuple[type[Refusal], ...] = (
+    errors.LengthRequired,
+    errors.TooLarge,
+    errors.UnsupportedMediaType,
+)
+_CACHE = "vaultr.openapi"
+
+
+class FieldFault(Out):
+    """One field that is wrong."""
+
+    pointer: str
+    message: str
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457). `type` is `urn:vaultr:problem:<slug>`; some have further members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FieldFault] | None = None
+
+
+@blueprint.get("/openapi.json")
+@public
+@operation()
+def openapi() -> Response:
+    """Give this document."""
+    text = current_app.extensions.get(_CACHE)
+    if text is None:
+        text = current_app.extensions[_CACHE] = json.dumps(document(current_app), sort_keys=True)
+    response = Response(text, mimetype="application/json")
+    response.headers["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """Describe every operation of ``app``: its routes, fields, statuses and problems."""
+    found = [
+        (rule, app.view_functions[rule.endpoint], contract)
+        for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+        if (contract := contract_of(app.view_functions[rule.endpoint])) is not None
+    ]
+    schemas = _Schemas([contract for _, _, contract in found])
+    paths: dict[str, Any] = {}
+    for rule, view, contract in found:
+        path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            paths.setdefault(path, {})[method.lower()] = _operation(rule, view, contract, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Vaultr",
+            "version": __version__,
+            "description": "A vault whose server holds nothing readable.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.definitions,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+class _Schemas:
+    """The models of all operations, each described once."""
+
+    def __init__(self, contracts: list[Contract]) -> None:
+        wanted: dict[tuple[Any, str], None] = {(Problem, "serialization"): None}
+        for contract in contracts:
+            for model, mode in ((contract.body, "validation"), (contract.returns, "serialization")):
+                if model is not None:
+                    wanted[model, mode] = None
+        self._refs, whole = models_json_schema(list(wanted), ref_template=_REF)  # type: ignore[arg-type]  # pydantic types the modes as literals
+        self.definitions: dict[str, Any] = whole.get("$defs", {})
+
+    def of(self, model: Any, mode: str) -> Any:
+        return self._refs[model, mode]  # type: ignore[index]  # pydantic types the modes as literals
+
+    def of_query(self, query: type[BaseModel]) -> dict[str, Any]:
+        schema = TypeAdapter(query).json_schema(ref_template=_REF)
+        self.definitions.update(schema.pop("$defs", {}))
+        return schema
+
+
+def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> dict[str, Any]:
+    doc = inspect.getdoc(view) or rule.endpoint
+    summary, _, more = doc.partition("\n\n")
+    is_public = getattr(view, "public", False)
+    described: dict[str, Any] = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "tags": [rule.endpoint.split(".")[0]],
+        "summary": " ".join(summary.split()),
+        "security": [] if is_public else [{"bearer": []}],
+        "responses": {**_good(contract, schemas), **_bad(rule, contract, is_public, schemas)},
+    }
+    if more:
+        described["description"] = inspect.cleandoc(more)
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": _ID} for name in rule._converters
+    ]
+    if contract.query is not None:
+        parameters += _query(schemas.of_query(contract.query))
+    if parameters:
+        described["parameters"] = parameters
+    if contract.body is not None:
+        schema = schemas.of(contract.body, "validation")
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
+    return described
+
+
+def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": one}
+        for name, one in schema.get("properties", {}).items()
+    ]
+
+
+def _good(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
+    answers = {}
+    for status in contract.statuses:
+        answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        if contract.returns is not None and status not in (202, 204, 304):
+            schema = schemas.of(contract.returns, "serialization")
+            answer["content"] = {contract.media_type: {"schema": schema}}
+        answers[str(status)] = answer
+    return answers
+
+
+def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[Refusal]]:
+    """Collect all that an operation may refuse: what it says, and what its form implies."""
+    kinds = {*contract.refuses, *ALWAYS, errors.BadRequest, edge.HostUnknown, edge.HttpsRequired}
+    if contract.body is not None:
+        kinds.update(_WITH_BODY)
+    if not is_public:
+        kinds.add(errors.Unauthenticated)
+    if contract.step_up:
+        kinds.add(StepUpRequired)
+    if rule._converters:
+        kinds.add(errors.NotFound)
+    return kinds
+
+
+def _bad(rule: Any, contract: Contract, is_public: bool, schemas: _Schemas) -> dict[str, Any]:
+    by_status: dict[int, list[type[Refusal]]] = {}
+    for kind in refusals_of(rule, contract, is_public=is_public):
+        by_status.setdefault(problems.status_of(kind), []).append(kind)
+    answers = {}
+    for status, kinds in sorted(by_status.items()):
+        told = {kind.slug: (kind.__doc__ or "").strip().splitlines()[0] for kind in kinds}
+        lines = [f"- `{slug}`: {sentence}" for slug, sentence in sorted(told.items())]
+        types = [f"urn:vaultr:problem:{slug}" for slug in sorted(told)]
+        schema = {
+            "allOf": [
+                schemas.of(Problem, "serialization"),
+                {"properties": {"type": {"enum": types}, "status": {"const": status}}},
+            ]
+        }
+        answer: dict[str, Any] = {
+            "description": "\n".join(lines),
+            "content": {problems.MEDIA_TYPE: {"schema": schema}},
+        }
+        if status in (429, 503):
+            answer["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+        answers[str(status)] = answer
+    return answers
