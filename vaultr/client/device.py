@@ -1,6 +1,7 @@
 """What a device knows of itself and of its account, and the signups that wait to be verified."""
 
 import platform
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -8,6 +9,7 @@ from uuid import UUID, uuid4
 
 from vaultr.client.keyset import KeySet
 from vaultr.client.pins import Derivation, Pins
+from vaultr.client.profile import Profile
 from vaultr.client.strict import Fields, Json
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS
@@ -55,7 +57,8 @@ class Device:
 
     def waiting_for(self, email: str) -> tuple[Waiting, ...]:
         """Give the signups with this address that were sent from here."""
-        return tuple(each for each in self.waiting if each.email == email)
+        address = _normalised(email)
+        return tuple(each for each in self.waiting if _normalised(each.email) == address)
 
     def with_waiting(self, waiting: Waiting) -> "Device":
         """Keep one more signup, and of all of them the latest few."""
@@ -85,6 +88,10 @@ class Device:
         )
 
 
+def _normalised(email: str) -> str:
+    return unicodedata.normalize("NFKC", email).strip().lower()
+
+
 def device_name(text: str) -> str:
     """Make a name that the server takes: 1 to 64 printable characters."""
     shown = "".join(letter for letter in text if letter.isprintable()).strip()
@@ -95,11 +102,14 @@ def device_name(text: str) -> str:
 class KnownAccount:
     """The account as this device last saw it, enough to unlock without the server.
 
+    :ivar heads: the ``vaults`` of the last profile. The server knows them, so they lie open here,
+        and hold also when another account key has sealed the profile since.
     :ivar profile_written_at: when this device last wrote the profile, in seconds of its clock.
     """
 
     derivation: Derivation
     key_set: KeySet = field(repr=False)
+    heads: Json = field(default_factory=dict)
     profile_written_at: float = 0.0
 
     def to_json(self) -> Json:
@@ -109,8 +119,15 @@ class KnownAccount:
             "kdf": self.derivation.kdf.to_json(),
             "salt": b64(self.derivation.salt),
             "key_set": self.key_set.to_json(),
+            "heads": self.heads,
             "profile_written_at": self.profile_written_at,
         }
+
+    @property
+    def profile(self) -> Profile:
+        """The last profile, as far as its successor is judged by it."""
+        kept = self.key_set.profile
+        return Profile(kept.revision, {"vaults": self.heads}, kept.sealed)
 
     @classmethod
     def read(cls, fields: Fields, derivation: Derivation) -> "KnownAccount":
@@ -118,5 +135,6 @@ class KnownAccount:
         return cls(
             derivation=derivation,
             key_set=KeySet.read(fields.within("key_set")),
+            heads=fields.within("heads").raw(),
             profile_written_at=float(fields.raw()["profile_written_at"]),
         )

@@ -151,7 +151,12 @@ class OpenedAccount:
     def _keep(self, profile: Profile, *, written_at: float) -> None:
         kept = SealedProfile(profile.revision, profile.sealed)
         key_set = replace(self.known.key_set, profile=kept)
-        known = replace(self.known, key_set=key_set, profile_written_at=written_at)
+        known = replace(
+            self.known,
+            key_set=key_set,
+            heads=profile.document["vaults"],
+            profile_written_at=written_at,
+        )
         self.store.keep_account(known)
         self.known, self.profile = known, profile
 
