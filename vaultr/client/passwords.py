@@ -4,7 +4,7 @@ import itertools
 import re
 import unicodedata
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Final
 
 from vaultr.client.errors import VaultrError
@@ -82,5 +82,5 @@ def _listed(text: str) -> bool:
 def _common() -> frozenset[str]:
     # The 10,000 most frequent of four and more characters, and the long ones of the next 20,000.
     # Source: the frequency list of zxcvbn 4.5.0 (MIT), drawn from published leaks.
-    listed = resources.files("vaultr.client").joinpath("common-passwords.txt")
+    listed = Path(__file__).with_name("common-passwords.txt")
     return frozenset(listed.read_text("ascii").split())

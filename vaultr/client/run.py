@@ -81,8 +81,7 @@ def become(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:
-        # Starting what its user names, without a shell in between, is what this is for.
-        os.execvpe(command[0], list(command), dict(environ))  # nosec B606
+        os.execvpe(command[0], list(command), dict(environ))  # nosec B606 # its user names the program
     except OSError as error:
         kind = CommandNotFound if error.errno in _MISSING else CommandNotStarted
         raise kind(f"{command[0]}: {os.strerror(error.errno or 0)}") from None

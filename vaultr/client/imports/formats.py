@@ -2,7 +2,6 @@
 
 import io
 import re
-import zipfile
 from typing import Final, Literal
 
 from vaultr.client.imports.problems import refuse
@@ -90,6 +89,9 @@ def _refuse_whole(data: bytes) -> None:
 
 
 def _what_zip(data: bytes) -> str:
+    # zipfile brings the compressors along, which no other file needs.
+    import zipfile  # noqa: PLC0415 - heavy, see above
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = set(archive.namelist())

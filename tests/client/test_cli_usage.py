@@ -1,0 +1,277 @@
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from vaultr.client.cli.entry import vaultr
+from vaultr.client.cli.options import Choices, pass_choices
+
+PROGRAM = (
+    sys.executable,
+    "-c",
+    "import sys; from vaultr.client.cli import main; sys.exit(main())",
+)
+HEAVY = ("httpx2", "cryptography", "argon2", "ssl", "flask", "zipfile")
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+def commands(group=vaultr, path=()):
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+def run(*arguments, home, **more):
+    """Run the command as a process without a terminal, and with nobody who listens."""
+    environ = {**os.environ, "VAULTR_DIR": str(home), "VAULTR_AGENT": "off", **more.pop("env", {})}
+    environ.setdefault("VAULTR_URL", "http://127.0.0.1:9")
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        start_new_session=True,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
+def test_every_command_has_help_with_an_example_of_itself(path):
+    said = CliRunner().invoke(vaultr, [*path, "--help"])
+
+    assert said.exit_code == 0
+    examples = said.stdout.split("Examples:\n")[1].splitlines()
+    assert all("vaultr" in example for example in examples)
+    assert any(f"vaultr {' '.join(path)}" in example for example in examples)
+    assert "--json" in said.stdout
+
+
+def test_the_first_sentence_of_every_command_fits_the_list():
+    said = CliRunner().invoke(vaultr, ["--help"])
+
+    assert "..." not in said.stdout.split("Commands:")[1]
+    assert "Exit codes:" in said.stdout
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
+def test_no_option_of_any_command_takes_a_secret(path):
+    command = dict(commands())[path]
+    names = {name for parameter in command.params for name in parameter.opts}
+
+    harmless = {"--password-fd", "--secret-key-fd", "--file-password-fd", "--no-secret-key"}
+    assert not [
+        name
+        for name in names - harmless - {"--secret"}
+        if re.search("passw|secret|key|totp|code", name)
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--url", "https://a.example", "probe"],
+        ["probe", "--url", "https://a.example"],
+        ["--url", "https://b.example", "probe", "--url", "https://a.example"],
+    ],
+)
+def test_options_may_stand_before_the_command_or_after_it_and_the_later_wins(arguments):
+    found = []
+
+    @vaultr.command("probe")
+    @pass_choices
+    def probe(choices):
+        found.append(choices)
+
+    try:
+        said = CliRunner().invoke(vaultr, [*arguments, "--json"], env={"VAULTR_URL": "https://c"})
+    finally:
+        del vaultr.commands["probe"]
+    assert said.exit_code == 0, said.output
+    assert found == [Choices(url="https://a.example", json=True)]
+    assert found[0].server == "https://a.example"
+
+
+def test_the_server_comes_from_the_environment_where_no_option_names_it(monkeypatch):
+    monkeypatch.setenv("VAULTR_URL", "https://c.example")
+
+    assert Choices().server == "https://c.example"
+    assert Choices(url="https://a.example").server == "https://a.example"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-such-command"],
+        ["list", "--no-such-option"],
+        ["list", "--type", "passport"],
+        ["show"],
+        ["add", "passport"],
+        ["login", "--password-fd", "x"],
+        ["login", "--password-fd", "-1"],
+        ["login", "--no-secret-key", "--secret-key-fd", "3"],
+        ["run", "--env-set", "prod"],
+        ["run", "--", "true"],
+        ["import", "no-such-file.json"],
+        ["vaults", "no-such-command"],
+        ["verify"],
+    ],
+)
+def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_path):
+    said = run(*arguments, home=tmp_path)
+
+    assert said.returncode == 2
+    assert said.stdout == ""
+    assert said.stderr
+
+
+def test_one_descriptor_cannot_hold_two_secrets(tmp_path):
+    said = run(
+        "login", "--email", "a@b.c", "--password-fd", "0", "--secret-key-fd", "0", home=tmp_path
+    )
+
+    assert said.returncode == 2
+    assert "must differ" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(b"", "nothing was there"), (b"\n", "nothing was there"), (b"\xff\n", "not UTF-8")],
+)
+def test_a_descriptor_without_a_password_ends_2(data, told, tmp_path):
+    reading, writing = os.pipe()
+    os.write(writing, data)
+    os.close(writing)
+
+    said = run(
+        *("signup", "--email", "a@b.c", "--password-fd", str(reading)),
+        home=tmp_path,
+        pass_fds=[reading],
+    )
+
+    os.close(reading)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert f"--password-fd {reading}: {told}" in said.stderr
+
+
+def test_a_descriptor_that_is_not_open_ends_2(tmp_path):
+    said = run("signup", "--email", "a@b.c", "--password-fd", "77", home=tmp_path)
+
+    assert said.returncode == 2
+    assert "--password-fd 77: Bad file descriptor" in said.stderr
+
+
+def test_a_weak_password_ends_1_before_anything_is_sent(tmp_path):
+    said = run("signup", "--email", "a@b.c", "--password-fd", "0", home=tmp_path, input="short\n")
+
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "at least 15 characters" in said.stderr
+
+
+def test_an_import_can_be_tried_without_an_account(tmp_path):
+    said = run("import", str(FIXTURES / "bitwarden-old.json"), "--dry-run", "--json", home=tmp_path)
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert json.loads(said.stdout) == {
+        "read": 2,
+        "imported": 0,
+        "types": {"login": 1, "note": 1},
+    }
+
+
+def test_an_odd_file_ends_1_with_a_line_for_each_odd_entry(tmp_path):
+    file = tmp_path / "export.json"
+    entries = [{"type": 9}, {"type": 1, "name": "a", "login": {"password": ["hunter2"]}}]
+    file.write_text(json.dumps({"encrypted": False, "folders": [], "items": entries}))
+
+    said = run("import", str(file), home=tmp_path)
+
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "vaultr: entry 1: type is none of" in said.stderr
+    assert "vaultr: entry 2: login.password must be text" in said.stderr
+    assert "Nothing was imported" in said.stderr
+    assert "hunter2" not in said.stderr
+
+
+def test_a_protected_file_takes_its_password_from_a_descriptor(tmp_path):
+    said = run(
+        *("import", str(FIXTURES / "bitwarden-protected.json"), "--dry-run"),
+        *("--file-password-fd", "0"),
+        home=tmp_path,
+        input="export password\n",
+    )
+
+    assert (said.returncode, said.stdout) == (0, "Can be imported: 1 item (1 login).\n")
+
+
+def test_a_dotenv_file_may_come_by_standard_input(tmp_path):
+    said = run("import", "-", "--title", "prod", "--dry-run", home=tmp_path, input="A=1\nB=2\n")
+
+    assert (said.returncode, said.stdout) == (0, "Can be imported: 1 item (1 env_set).\n")
+
+
+def test_an_answer_that_nobody_reads_is_no_crash(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    process = subprocess.run(
+        [*PROGRAM, "import", str(FIXTURES / "bitwarden-old.json"), "--dry-run"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+
+    os.close(writing)
+    assert process.returncode == 1
+    assert "Traceback" not in process.stderr
+
+
+def test_help_loads_neither_the_network_nor_ciphers():
+    code = (
+        "import sys; from vaultr.client.cli import main; main(['--help']);"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert said.stdout.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_at_a_prompt_ends_130_and_the_password_is_not_echoed(tmp_path):
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.update(VAULTR_DIR=str(tmp_path), VAULTR_URL="http://127.0.0.1:9")
+        os.execv(sys.executable, [*PROGRAM, "signup", "--email", "a@b.example"])
+    shown = _read_until(terminal, b"New master password: ")
+    os.write(terminal, b"correct horse battery\n")
+    shown += _read_until(terminal, b"(again): ")
+    os.write(terminal, b"\x03")
+
+    shown += _read_until(terminal, b"Stopped.")
+    _, status = os.waitpid(child, 0)
+
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert b"horse" not in shown
+
+
+def _read_until(terminal, text):
+    shown = b""
+    while text not in shown:
+        try:
+            piece = os.read(terminal, 1024)
+        except OSError:  # the other end is closed
+            piece = b""
+        assert piece, shown
+        shown += piece
+    return shown

@@ -1,0 +1,154 @@
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures import make_bitwarden
+from tests.fixtures.small_exports import entry, plain, problems
+from vaultr.client.imports.formats import recognise
+from vaultr.client.imports.problems import ImportProblems
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+PROTECTED = (FIXTURES / "bitwarden-protected.json").read_bytes()
+
+
+def test_an_account_restricted_export_is_refused_with_what_to_do():
+    sealed = {"type": 1, "name": "2.YQ==|YQ==|YQ==", "login": {"password": "2.Yg==|Yg==|Yg=="}}
+    document = {"encrypted": True, "encKeyValidation_DO_NOT_EDIT": "2.x", "items": [sealed]}
+
+    [problem] = problems(document)
+
+    assert "account restricted" in problem
+    assert "password protected" in problem
+    assert "without any secret" not in problem
+
+
+def test_the_hollow_export_of_a_newer_account_is_named():
+    document = {"encrypted": True, "folders": [], "items": [{"type": 1, "name": "", "login": {}}]}
+
+    [problem] = problems(document)
+
+    assert "nobody can restore anything" in problem
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ({"type": 9}, "type is none of the numbers that this version knows"),
+        ({"type": "1"}, "type is none of the numbers that this version knows"),
+        ({"type": True}, "type is none of the numbers that this version knows"),
+        ({"type": None}, "type is missing"),
+        ({"name": ["hunter2"]}, "name must be text"),
+        ({"login": None}, "login must be an object"),
+        ({"login": "hunter2"}, "login must be an object"),
+        ({"login": {"password": ["hunter2"]}}, "login.password must be text"),
+        ({"login": {"uris": "hunter2"}}, "login.uris must be a list"),
+        ({"login": {"uris": [{"uri": 1.5}]}}, "login.uris[1].uri must be text"),
+        (
+            {"login": {"uris": [{"uri": "a"}, {"uri": "b", "match": 6}]}},
+            "login.uris[2].match is none of the numbers that this version knows",
+        ),
+        (
+            {"login": {"fido2Credentials": [{"credentialId": "c", "rpId": "r"}]}},
+            "login.fido2Credentials[1].keyValue is missing",
+        ),
+        ({"fields": [{"name": "hunter2", "type": 8}]}, "fields[1].type is none of the numbers"),
+        ({"passwordHistory": {}}, "passwordHistory must be a list"),
+        ({"folderId": "hunter2"}, "folderId names no folder of this file"),
+        ({"favorite": "hunter2"}, "favorite must be true or false"),
+        ({"notes": "x" * 70_000}, "item is larger than 64 KiB when sealed"),
+        ({"notes": "\ud800hunter2"}, "detail.notes is not JSON in Unicode"),
+    ],
+)
+def test_an_odd_entry_is_told_by_its_number_and_field_and_no_value(members, told):
+    found = problems(plain(entry(), entry(**members)))
+
+    assert len(found) == 1
+    assert found[0].startswith(f"entry 2: {told}")
+    assert "hunter2" not in found[0]
+
+
+def test_all_odd_entries_are_told_one_a_line_and_nothing_is_read():
+    document = plain(entry(type=8), entry(), "hunter2", entry(login={"totp": {}}))
+
+    assert problems(document) == [
+        "entry 1: type is none of the numbers that this version knows",
+        "entry 3: must be an object",
+        "entry 4: login.totp must be text",
+    ]
+
+
+def test_an_odd_folder_is_told():
+    assert problems(plain(entry(), folders=[{"id": "f", "name": {}}, 7])) == [
+        "folder 1: name must be text",
+        "folder 2: must be an object",
+    ]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_a_file_that_was_cut_off_is_told_with_its_line(share):
+    data = make_bitwarden.as_text(make_bitwarden.export(60)).encode()
+
+    [problem] = problems(data[: int(len(data) * share)])
+
+    assert "ends in the middle (line " in problem or "is not UTF-8" in problem
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b'\xef\xbb\xbf\n {"encrypted": false}', "bitwarden"),
+        (b"# production\n\nexport A=1\n", "dotenv"),
+        (b"A =1", "dotenv"),
+    ],
+)
+def test_a_file_is_recognised_by_what_is_in_it(data, kind):
+    assert recognise(data) == kind
+
+
+def test_a_file_that_nobody_reads_is_not_guessed_at():
+    with pytest.raises(ImportProblems, match="neither JSON of Bitwarden nor a dotenv"):
+        recognise(b"hello, this is a letter\n")
+
+
+def packed(**files):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("_", "."), content)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "empty"),
+        (b" \n\t", "empty"),
+        (b"folder,favorite,type,name,notes,fields\n,,login,a,,", "Bitwarden CSV"),
+        (b"url,username,password,totp,extra,name,grouping,fav\n", "LastPass CSV"),
+        (b"name,url,username,password,note\n", "Chrome"),
+        (packed(export_data="{}"), "1Password"),
+        (packed(data_json="{}"), "Bitwarden zip with attachments"),
+        (packed(other_txt="x"), "zip archive"),
+        (packed(data_json="{}")[:40], "cut off"),
+        (b"\x03\xd9\xa2\x9aKDBX", "KeePass"),
+        ("{}".encode("utf-16"), "UTF-16"),
+        (b'{"encrypted": false, "items": [{"name": "\xfc"}]}', "Line 1 is not UTF-8"),
+        (b"<?xml version='1.0'?><KeePassFile/>", "XML"),
+        (b"A=1\nB=2\n", "not JSON"),
+        (b"{'encrypted': false}", "Line 1, column 2 is not JSON"),
+        (b'{"encrypted": false, "items": []} x', "Line 1, column 35 is not JSON"),
+        (b'{"encrypted": false, "items": [], "items": []}', "a name occurs twice"),
+        (b'{"encrypted": false, "items": [NaN]}', "NaN"),
+        (b"[" * 100_000, "nested too deep"),
+        (b'[{"name": "a"}]', "not a JSON object"),
+        (b'{"accounts": []}', "not an export of Bitwarden"),
+        (b'{"encrypted": false, "items": {}}', "not an export of Bitwarden"),
+        (b'{"encrypted": false, "folders": [], "items": []}', "no entry"),
+    ],
+)
+def test_a_file_of_another_form_is_named_and_says_what_to_do(data, told):
+    [problem] = problems(data)
+
+    assert told in problem

@@ -1,0 +1,173 @@
+"""Commands about the account and this device: signup, verify, login, unlock, lock, logout."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vaultr.client.cli import asking, showing
+from vaultr.client.cli.opening import closed
+from vaultr.client.cli.options import Choices, command, pass_choices
+from vaultr.client.errors import SecondFactorRequired, UsageError
+from vaultr.client.passwords import check_password
+
+if TYPE_CHECKING:
+    from vaultr.client.api import Signup, Vaultr
+
+
+@command(
+    "signup",
+    "vaultr signup --url https://vault.example --email ann@example.org",
+    "vaultr signup --json --email ann@example.org --password-fd 3 3< password",
+)
+@click.option(
+    "--no-secret-key",
+    is_flag=True,
+    help="Do without a secret key. Then a stolen database can be tried with guessed passwords.",
+)
+@pass_choices
+def signup(choices: Choices, no_secret_key: bool) -> None:
+    """Make an account and show its secret key, once.
+
+    The account begins to exist when the mail that the server sends is confirmed: see `verify`.
+    """
+    address = asking.email(choices)
+    password = asking.password(choices, "New master password", twice=True)
+    check_password(password, address)
+    with closed(choices) as vaultr:
+        made = vaultr.signup(address, password, secret_key=not no_secret_key)
+    if choices.json:
+        key = _secret_key_text(made)
+        showing.as_json({"account_id": str(made.account_id), "secret_key": key, "code": made.code})
+    else:
+        _show_signup(made, address)
+
+
+def _secret_key_text(made: "Signup") -> str | None:
+    # cryptography takes long to import; here it is loaded already.
+    from vaultr.client.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
+
+    return None if made.secret_key is None else secret_key_text(made.secret_key)
+
+
+def _show_signup(made: "Signup", address: str) -> None:
+    showing.say(f"A mail was sent to {showing.printable(address)}. Its code must be: {made.code}")
+    showing.say("Confirm only that one, by its link or by: vaultr verify TOKEN")
+    key = _secret_key_text(made)
+    showing.say("")
+    if key is None:
+        showing.say("This account has no secret key: its master password alone protects it.")
+    else:
+        showing.say(f"Secret key: {key}")
+        showing.say("")
+        showing.say("Write it down now: it is shown this once, and never sent to the server.")
+        showing.say("This device keeps it. Every other device asks for it at its first login.")
+    showing.say("Whoever loses the master password or the secret key loses what is in the vault.")
+
+
+@command("verify", "vaultr verify 8xJ…", no_args_is_help=True)
+@click.argument("token")
+@pass_choices
+def verify(choices: Choices, token: str) -> None:
+    """Confirm the mail address by the TOKEN in its mail."""
+    with closed(choices) as vaultr:
+        vaultr.verify(token)
+    if choices.json:
+        showing.as_json({"verified": True})
+    else:
+        showing.say("The address is confirmed. Next: vaultr login")
+
+
+@command(
+    "login",
+    "vaultr login",
+    "vaultr login --email ann@example.org --password-fd 3 --secret-key-fd 4 3< pw 4< key",
+)
+@click.option("--device-name", metavar="NAME", help="How this device is called in your sessions.")
+@click.option(
+    "--changed",
+    is_flag=True,
+    help="Take changed parameters: the master password was changed, or recovered, elsewhere.",
+)
+@click.option("--no-secret-key", is_flag=True, help="The account was made without a secret key.")
+@pass_choices
+def login(choices: Choices, device_name: str | None, changed: bool, no_secret_key: bool) -> None:
+    """Sign in on this device.
+
+    On a device where the account is new the secret key is asked for: nothing is sent without it.
+    """
+    if no_secret_key and choices.secret_key_fd is not None:
+        raise UsageError("--no-secret-key and --secret-key-fd contradict each other.")
+    with closed(choices) as vaultr:
+        address = asking.email(choices, vaultr.email)
+        said = {
+            "secret_key": asking.secret_key(choices),
+            "has_secret_key": not no_secret_key,
+            "device_name": device_name,
+            "changed": changed,
+        }
+        _sign_in(vaultr, address, asking.password(choices), said)
+    if choices.json:
+        showing.as_json({"email": address, "signed_in": True})
+    else:
+        showing.say(f"This device is signed in as {showing.printable(address)}.")
+
+
+def _sign_in(vaultr: "Vaultr", address: str, password: str, said: dict[str, Any]) -> None:
+    """Sign in; what turns out to be needed is asked for, where somebody is there."""
+    # httpx2 and cryptography come with it; here they are loaded already.
+    from vaultr.client.account import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
+
+    for _ in range(3):  # as it is, with the secret key, with the second factor
+        try:
+            vaultr.login(address, password, **said)
+        except SecretKeyNeeded:
+            if not asking.can_ask():
+                raise
+            key = asking.ask_hidden("Secret key (shown at signup; on your emergency kit)")
+            said["secret_key"] = asking.secret_key_of(key)
+        except SecondFactorRequired:
+            if not asking.can_ask():
+                raise
+            code = asking.ask_hidden("Code of your second factor, or a recovery code").strip()
+            said["totp" if code.isdecimal() else "recovery_code"] = code
+        else:
+            return
+
+
+@command("unlock", "vaultr unlock", "vaultr unlock --password-fd 3 3< password")
+@pass_choices
+def unlock(choices: Choices) -> None:
+    """Keep the keys in memory for the next commands.
+
+    They are forgotten by lock, by logout, after 15 idle minutes, and at the end of the session.
+    """
+    with closed(choices) as vaultr:
+        vaultr.unlock(asking.password(choices))
+    if choices.json:
+        showing.as_json({"unlocked": True})
+    else:
+        showing.say("Unlocked.")
+
+
+@command("lock", "vaultr lock")
+@pass_choices
+def lock(choices: Choices) -> None:
+    """Forget the keys."""
+    with closed(choices) as vaultr:
+        vaultr.lock()
+    if choices.json:
+        showing.as_json({"locked": True})
+    else:
+        showing.say("Locked.")
+
+
+@command("logout", "vaultr logout")
+@pass_choices
+def logout(choices: Choices) -> None:
+    """End the session of this device and forget the keys."""
+    with closed(choices) as vaultr:
+        vaultr.logout()
+    if choices.json:
+        showing.as_json({"signed_out": True})
+    else:
+        showing.say("Signed out.")

@@ -1,0 +1,136 @@
+"""Asks for what may not stand in the arguments: by prompt, descriptor or standard input."""
+
+import contextlib
+import os
+import sys
+from typing import Final
+
+import click
+
+from vaultr.client.cli.options import Choices
+from vaultr.client.errors import UsageError, VaultrError
+
+# Nobody has a longer password; a pipe without end must not fill the memory.
+_SECRET_BYTES: Final = 64 * 1024
+INPUT_BYTES: Final = 64 * 1024 * 1024
+
+
+def read_descriptor(number: int, option: str) -> str:
+    """Read a secret from a descriptor to its end, and close it, so that no child inherits it.
+
+    One trailing newline is dropped.
+
+    :raises UsageError: it is not open, too long, empty or not UTF-8; says only which option.
+    """
+    try:
+        with open(number, "rb") as source:
+            data = source.read(_SECRET_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{option} {number}: {os.strerror(error.errno or 0)}") from None
+    if len(data) > _SECRET_BYTES:
+        raise UsageError(f"{option} {number}: more than {_SECRET_BYTES // 1024} KiB")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{option} {number}: not UTF-8") from None
+    text = text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
+    if not text:
+        raise UsageError(f"{option} {number}: nothing was there")
+    return text
+
+
+def read_input(choices: Choices) -> bytes:
+    """Read standard input to its end, when no secret is to be read from there.
+
+    :raises UsageError: a secret is, or it is larger than 64 MiB.
+    """
+    if 0 in (choices.password_fd, choices.secret_key_fd):
+        raise UsageError("Standard input cannot hold a secret and the input; use another number.")
+    data = sys.stdin.buffer.read(INPUT_BYTES + 1)
+    if len(data) > INPUT_BYTES:
+        raise UsageError(f"Standard input holds more than {INPUT_BYTES // 1024 // 1024} MiB.")
+    return data
+
+
+def can_ask() -> bool:
+    """Tell whether somebody is there to answer a prompt."""
+    with contextlib.suppress(OSError), open("/dev/tty", "rb+", buffering=0):
+        return True
+    return sys.stdin.isatty()
+
+
+def ask_hidden(prompt: str, *, twice: bool = False, empty: bool = False) -> str:
+    """Ask on the terminal without showing what is typed.
+
+    :param twice: ask again, until both are the same.
+    :param empty: an empty answer is one.
+    """
+    confirm = f"{prompt} (again)" if twice else False
+    default = "" if empty else None
+    answer = click.prompt(
+        prompt,
+        default,
+        hide_input=True,
+        confirmation_prompt=confirm,
+        show_default=False,
+        err=True,
+    )
+    return str(answer)
+
+
+def password(choices: Choices, prompt: str = "Master password", *, twice: bool = False) -> str:
+    """Get the master password: from its descriptor, else by prompt.
+
+    :raises UsageError: there is neither.
+    """
+    if choices.password_fd is not None:
+        return read_descriptor(choices.password_fd, "--password-fd")
+    if not can_ask():
+        raise UsageError("There is no terminal to ask for the password on: use --password-fd.")
+    return ask_hidden(prompt, twice=twice)
+
+
+def secret_key(choices: Choices) -> bytes | None:
+    """Get the secret key from its descriptor; None when none was named."""
+    if choices.secret_key_fd is None:
+        return None
+    return secret_key_of(read_descriptor(choices.secret_key_fd, "--secret-key-fd"))
+
+
+def secret_key_of(text: str) -> bytes:
+    """Read a secret key as it was written down.
+
+    :raises VaultrError: it is none; what was typed is not repeated.
+    """
+    # cryptography takes long to import, and only this command needs it here.
+    from vaultr.client.keys import secret_key_bytes  # noqa: PLC0415 - heavy, see above
+
+    try:
+        return secret_key_bytes(text)
+    except ValueError as error:
+        raise VaultrError(f"That is not a secret key: {error}.") from None
+
+
+def email(choices: Choices, known: str | None = None) -> str:
+    """Get the mail address: as given, else as the folder knows it, else by prompt.
+
+    :raises UsageError: there is none of them.
+    """
+    address = choices.email or known
+    if address:
+        return address
+    if not can_ask():
+        raise UsageError("Say whose account it is by --email.")
+    return str(click.prompt("Mail address", err=True))
+
+
+def confirmed(question: str, *, yes: bool) -> None:
+    """Go on only when ``yes`` was said, as an option or now.
+
+    :raises UsageError: nobody is there to be asked.
+    """
+    if yes:
+        return
+    if not can_ask():
+        raise UsageError("Say --yes, because there is no terminal to ask on.")
+    click.confirm(question, abort=True, err=True)

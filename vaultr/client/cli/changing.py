@@ -1,0 +1,198 @@
+"""Commands that write items: add, edit, rm, restore."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vaultr.client.cli import asking, drafting, showing
+from vaultr.client.cli.opening import opened
+from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
+from vaultr.client.errors import PreconditionFailed, UsageError, VaultrError
+from vaultr.client.items import SCHEMAS, check
+
+if TYPE_CHECKING:
+    from vaultr.client.api import Item, Vaultr
+
+
+@command(
+    "add",
+    "vaultr add login --title Mail --username ann",
+    "vaultr add login --json < item.json",
+    "vaultr add env_set --title prod < .env",
+    no_args_is_help=True,
+)
+@click.argument("kind", metavar="TYPE", type=click.Choice(list(SCHEMAS)))
+@click.option("--title", help="What it is called.")
+@click.option("--username", help="The user name, not secret.")
+@click.option("--address", multiple=True, metavar="URL", help="Where it is used; may come again.")
+@click.option("--folder", help="Its folder, nested by /.")
+@click.option("--tag", multiple=True, help="A tag; may come again.")
+@click.option("--favourite", is_flag=True, help="One of the favourites.")
+@vault_option("The vault it goes into, by id or name.")
+@pass_choices
+def add(choices: Choices, /, kind: str, vault: str | None, **said: Any) -> None:
+    """Add an item.
+
+    TYPE is login, api_key, env_set, note, card, identity or ssh_key.
+
+    Secrets are asked for. Notes, environment sets (as NAME=value lines) and private keys are read
+    from standard input. With --json the whole item is, as {"overview": {"title": …}, "detail":
+    {"password": …}}.
+    """
+    given = drafting.said_in_options(**said)
+    if choices.json:
+        document = drafting.document_of(asking.read_input(choices), kind)
+        overview, detail = {**document.get("overview", {}), **given}, document.get("detail", {})
+    else:
+        overview, detail = drafting.asked(choices, kind, given)
+    check(kind, overview, detail)
+    with opened(choices) as vaultr:
+        item = vaultr.add(kind, overview, detail, vault=vault)
+    _answer(choices, item, "Added")
+
+
+@command(
+    "edit",
+    "vaultr edit Mail --set username=ann --secret password",
+    "vaultr show Mail --json --reveal | jq … | vaultr edit Mail --json",
+    no_args_is_help=True,
+)
+@click.argument("ref", metavar="ITEM")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a field that is not secret. A list is set by saying its name again.",
+)
+@click.option("--unset", multiple=True, metavar="NAME", help="Remove a field.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME",
+    help="Set a secret field: it is asked for, or read from standard input.",
+)
+@vault_option()
+@pass_choices
+def edit(
+    choices: Choices,
+    ref: str,
+    assignments: tuple[str, ...],
+    unset: tuple[str, ...],
+    secrets: tuple[str, ...],
+    vault: str | None,
+) -> None:
+    """Change an item.
+
+    ITEM is an id, or a title that only one item has. Without options its fields are asked for.
+
+    With --json the fields to change are read from standard input: those that are not named stay,
+    null removes one, and a "revision" makes the change be refused if the item has changed since.
+    """
+    with opened(choices) as vaultr:
+        if choices.json:
+            if assignments or unset or secrets:
+                raise UsageError("With --json all changes come from standard input.")
+            item = _edit_by_document(choices, vaultr, ref, vault)
+        else:
+            item = _edit_by_options(choices, vaultr, ref, vault, assignments, unset, secrets)
+    _answer(choices, item, "Changed")
+
+
+def _edit_by_document(choices: Choices, vaultr: "Vaultr", ref: str, vault: str | None) -> "Item":
+    document = drafting.document_of(asking.read_input(choices), None)
+    current = vaultr.item(ref, vault=vault, reveal=False)
+    for name, own in (("id", current.id), ("vault_id", current.vault_id), ("type", current.type)):
+        if document.get(name, str(own)) != str(own):
+            raise UsageError(f"The {name} on standard input is not that of {ref}.")
+    return _edited(
+        vaultr, current, document.get("overview"), document.get("detail"), document.get("revision")
+    )
+
+
+def _edit_by_options(
+    choices: Choices,
+    vaultr: "Vaultr",
+    ref: str,
+    vault: str | None,
+    assignments: tuple[str, ...],
+    unset: tuple[str, ...],
+    secrets: tuple[str, ...],
+) -> "Item":
+    current = vaultr.item(ref, vault=vault, reveal=True)
+    if assignments or unset or secrets:
+        overview = drafting.assigned(current.type, assignments)
+        detail = drafting.secrets_asked(choices, current, secrets)
+        drafting.take_away(current, unset, overview, detail)
+    else:
+        overview, detail = drafting.asked_again(current)
+    if not overview and not detail:
+        raise VaultrError("Nothing was changed.")
+    # What was looked at is what is changed: otherwise another device's edit could be lost.
+    return _edited(vaultr, current, overview, detail, current.revision)
+
+
+def _edited(
+    vaultr: "Vaultr",
+    current: "Item",
+    overview: dict[str, Any] | None,
+    detail: dict[str, Any] | None,
+    revision: int | None,
+) -> "Item":
+    try:
+        return vaultr.edit(
+            str(current.id),
+            overview=overview,
+            detail=detail,
+            revision=revision,
+            vault=str(current.vault_id),
+        )
+    except PreconditionFailed as stale:
+        showing.tell(f"vaultr: {stale}")
+        raise VaultrError(
+            "Nothing was changed. Look at the item as it is now (vaultr show ITEM), then edit it"
+            " again with its present revision."
+        ) from stale
+
+
+@command("rm", "vaultr rm Mail", "vaultr rm Mail --forever", no_args_is_help=True)
+@click.argument("ref", metavar="ITEM")
+@click.option("--forever", is_flag=True, help="Remove it with all its versions, not to the trash.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@vault_option()
+@pass_choices
+def rm(choices: Choices, ref: str, forever: bool, yes: bool, vault: str | None) -> None:
+    """Move an item to the trash.
+
+    ITEM is an id, or a title that only one item has. It can be restored for 30 days.
+    """
+    with opened(choices) as vaultr:
+        if not forever:
+            _answer(choices, vaultr.trash(ref, vault=vault), "In the trash")
+            return
+        asking.confirmed(
+            f"Remove {showing.printable(ref)} and all its versions? This cannot be undone.", yes=yes
+        )
+        vaultr.remove(ref, vault=vault)
+    if choices.json:
+        showing.as_json({"removed": True})
+    else:
+        showing.say("Removed.")
+
+
+@command("restore", "vaultr restore Mail", no_args_is_help=True)
+@click.argument("ref", metavar="ITEM")
+@vault_option()
+@pass_choices
+def restore(choices: Choices, ref: str, vault: str | None) -> None:
+    """Take an item back from the trash."""
+    with opened(choices) as vaultr:
+        _answer(choices, vaultr.restore(ref, vault=vault), "Restored")
+
+
+def _answer(choices: Choices, item: "Item", done: str) -> None:
+    if choices.json:
+        showing.as_json(showing.item_json(item, reveal=False))
+    else:
+        showing.say(f"{done}: {showing.printable(item.overview['title'])} ({item.id})")

@@ -1,0 +1,70 @@
+"""The command group, and what becomes of errors: one line on stderr and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from vaultr.client.cli import account, changing, importing, reading, running, vaults
+from vaultr.client.cli.options import Group
+from vaultr.client.cli.showing import printable, tell
+from vaultr.client.errors import VaultrError
+from vaultr.version import __version__
+
+ABORTED: Final = 130  # as a shell has it: 128 and the number of SIGINT
+REFUSED: Final = 1
+
+_CODES: Final = """
+\b
+Exit codes:
+  0    done
+  1    refused: by the server, or by a rule of this client
+  2    the command was not understood
+  3    locked: no password, and no unlock process
+  4    the server cannot be reached
+  5    integrity: what the server says cannot be true; nothing was taken over
+  130  ended by Ctrl-C
+"""
+
+
+@click.group("vaultr", cls=Group, epilog=_CODES, examples=("vaultr list mail", "vaultr add --help"))
+@click.version_option(__version__, "-V", "--version", prog_name="vaultr")
+def vaultr() -> None:
+    """Keep passwords, keys and environment sets in a vault whose server cannot read them."""
+
+
+for each in (
+    *(account.signup, account.verify, account.login, account.unlock, account.lock, account.logout),
+    *(reading.list_items, reading.show),
+    *(changing.add, changing.edit, changing.rm, changing.restore),
+    *(vaults.vaults, vaults.sync),
+    *(importing.import_file, running.run),
+):
+    vaultr.add_command(each)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the answer is its exit code."""
+    try:
+        code = vaultr.main(args=arguments, prog_name="vaultr", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        tell("Stopped.")
+        return ABORTED
+    except VaultrError as error:
+        for line in str(error).splitlines() or [type(error).__doc__ or type(error).__name__]:
+            tell(f"vaultr: {printable(line)}")
+        return error.exit_code
+    except OSError as error:
+        # The folder cannot be written, the disk is full, a file is not there.
+        where = f"{error.filename}: " if error.filename else ""
+        tell(f"vaultr: {printable(f'{where}{error.strerror or type(error).__name__}')}")
+        return REFUSED
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Writes answers: JSON for programs, lines and tables for people; nothing else goes to stdout."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from vaultr.client.api import Item
+
+# Categories of Unicode that move the cursor, hide text or turn its direction: a title that came
+# from elsewhere could otherwise rewrite the screen.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_JOINERS: Final = frozenset("\u200c\u200d")  # letters of Persian and emoji need them
+_WIDE: Final = frozenset({"W", "F"})
+_TITLE_COLUMNS: Final = 48
+
+
+def as_json(answer: object) -> None:
+    """Write an answer as JSON in UTF-8, whatever the locale is."""
+    exactly(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+def say(text: str) -> None:
+    """Write one line of an answer."""
+    click.echo(text)
+
+
+def exactly(text: str) -> None:
+    """Write a value as it is, in UTF-8 and with one newline behind it."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def tell(text: str) -> None:
+    """Write one line that is no answer: to stderr."""
+    click.echo(text, err=True)
+
+
+def printable(text: str) -> str:
+    """Show a text that came from elsewhere on one line, its control characters as escapes."""
+    return "".join(
+        ascii(each)[1:-1]
+        if unicodedata.category(each) in _UNSEEN and each not in _JOINERS
+        else each
+        for each in text
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write rows in columns, each as wide as its widest cell; the last one is not filled up."""
+    lines = [list(head), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [_filled(cell, width) for cell, width in zip(line, widths, strict=True)]
+        say("  ".join(cells).rstrip())
+
+
+def shortened(text: str) -> str:
+    """Cut a long text for a table."""
+    return text if len(text) <= _TITLE_COLUMNS else f"{text[: _TITLE_COLUMNS - 1]}…"
+
+
+def _filled(text: str, width: int) -> str:
+    return text + " " * (width - _columns(text))
+
+
+def _columns(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(each) else 1 + (unicodedata.east_asian_width(each) in _WIDE)
+        for each in text
+    )
+
+
+def item_json(item: "Item", *, reveal: bool) -> dict[str, Any]:
+    """Give an item as JSON: the shape that add and edit take, too."""
+    shown: dict[str, Any] = {
+        "id": str(item.id),
+        "vault_id": str(item.vault_id),
+        "type": item.type,
+        "revision": item.revision,
+        "state": str(item.state),
+        "created_at": _time(item.created_at),
+        "updated_at": _time(item.updated_at),
+        "overview": item.overview,
+    }
+    if reveal:
+        shown["detail"] = item.detail
+    return shown
+
+
+def _time(moment: Any) -> Any:
+    return moment.isoformat().replace("+00:00", "Z") if hasattr(moment, "isoformat") else moment
+
+
+def lines_of(part: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Give the fields of a part as names and texts; nested ones by dotted names."""
+    for name, value in part.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", text) for inner, text in lines_of(value))
+        elif isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+            for number, each in enumerate(value, start=1):
+                inner_part = each if isinstance(each, Mapping) else {"": each}
+                yield from (
+                    (f"{name}[{number}].{inner}".rstrip("."), text)
+                    for inner, text in lines_of(inner_part)
+                )
+        else:
+            yield name, text_of(value)
+
+
+def text_of(value: object) -> str:
+    """Write one value for people: text as it is, lists with commas, yes and no."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False)
