@@ -1,0 +1,367 @@
+"""A cheating server against a device that holds nothing, with and without a profile's head."""
+
+import copy
+
+import pytest
+
+from tests.unit import story
+from tests.unit.little_server import ACCOUNT, VAULT, WRAP, Device
+from tests.unit.story import IDS, put
+from vaultr.client import verify
+from vaultr.client.errors import ChainBroken, IntegrityError, RolledBack, StateMismatch
+from vaultr.client.keys import VaultKeys
+from vaultr.client.log import Waypoint, short_head
+from vaultr.client.write import Change
+from vaultr.protocol.encoding import b64
+
+
+@pytest.fixture
+def told():
+    return story.told()
+
+
+def item(answers, item_id):
+    return next(each for page in answers for each in page["items"] if each["id"] == str(item_id))
+
+
+def drop_an_item(answers, told):
+    answers[0]["items"].pop(0)
+
+
+def drop_the_newest_item(answers, told):
+    answers[0]["items"].pop()
+
+
+def show_an_item_twice(answers, told):
+    answers[0]["items"].append(copy.deepcopy(answers[0]["items"][0]))
+
+
+def show_an_item_twice_under_two_revisions(answers, told):
+    answers[0]["items"].append(answers[0]["items"][0] | {"revision": 4})
+
+
+def add_a_removed_item(answers, told):
+    answers[0]["removed"].clear()
+    answers[0]["items"].append(copy.deepcopy(told.old.items[IDS[4]]))
+
+
+def add_an_item_of_its_own(answers, told):
+    answers[0]["items"].append(answers[0]["items"][0] | {"id": str(IDS[9]), "revision": 2})
+
+
+def show_an_older_item(answers, told):
+    item(answers, IDS[1]).update(told.old.items[IDS[1]])
+
+
+def show_older_parts_as_new(answers, told):
+    old = told.old.items[IDS[1]]
+    item(answers, IDS[1]).update(overview=old["overview"], detail=old["detail"])
+
+
+def swap_two_contents(answers, told):
+    one, other = item(answers, IDS[1]), item(answers, IDS[6])
+    one["detail"], other["detail"] = other["detail"], one["detail"]
+
+
+def swap_two_ids(answers, told):
+    one, other = item(answers, IDS[1]), item(answers, IDS[6])
+    one["id"], other["id"] = other["id"], one["id"]
+
+
+def bring_one_back_from_the_trash(answers, told):
+    item(answers, IDS[2])["state"] = "active"
+
+
+def put_one_into_the_trash(answers, told):
+    item(answers, IDS[0])["state"] = "trash"
+
+
+def change_the_type(answers, told):
+    item(answers, IDS[1])["type"] = "note"
+
+
+def change_the_generation_of_an_item(answers, told):
+    item(answers, IDS[1])["generation"] = 2
+
+
+def change_the_content_revision(answers, told):
+    item(answers, IDS[1])["content_revision"] = 5
+
+
+def show_an_item_as_the_last_written(answers, told):
+    item(answers, IDS[1])["revision"] = 12
+
+
+def use_the_id_of_the_vault_itself(answers, told):
+    item(answers, IDS[1])["id"] = "00000000-0000-0000-0000-000000000000"
+
+
+def show_the_old_name(answers, told):
+    answers[0]["vault"].update(overview=told.old.overview["overview"], overview_revision=0)
+
+
+def show_the_old_name_as_new(answers, told):
+    answers[0]["vault"]["overview"] = told.old.overview["overview"]
+
+
+def claim_a_name_newer_than_the_vault(answers, told):
+    answers[0]["vault"]["overview_revision"] = 13
+
+
+def claim_a_name_of_newer_keys(answers, told):
+    answers[0]["vault"]["overview_generation"] = 2
+
+
+def claim_another_generation(answers, told):
+    answers[0]["vault"]["generation"] = 2
+
+
+def claim_another_head(answers, told):
+    answers[0]["head"] = answers[0]["vault"]["head"] = b64(bytes(32))
+
+
+def claim_to_be_further(answers, told):
+    answers[0].update(revision=13, through=13)
+    answers[0]["vault"]["revision"] = 13
+
+
+def show_an_older_last_entry(answers, told):
+    answers[0]["head_entry"] = told.old.entries[-1]
+
+
+def show_the_set_of_before_under_the_newest_entry(answers, told):
+    answers[0].update(items=told.old.sync()[0]["items"], removed=[])
+
+
+def show_no_last_entry(answers, told):
+    answers[0]["head_entry"] = None
+
+
+def forge_the_last_entry(answers, told):
+    answers[0]["head_entry"] = told.server.entries[-1] | {"mac": b64(bytes(32))}
+
+
+def show_entries_nobody_asked_for(answers, told):
+    answers[0]["entries"] = told.server.sync(5)[0]["entries"]
+
+
+def show_the_wraps_of_another_vault(answers, told):
+    sealed = VaultKeys.new().wrap(WRAP, ACCOUNT, IDS[0], 1)
+    answers[0]["vault"]["keys"] = [{"generation": 1, "sealed_key": b64(sealed)}]
+
+
+def show_no_wraps(answers, told):
+    answers[0]["vault"]["keys"] = []
+
+
+def keep_the_last_page_back(answers, told):
+    answers[:] = told.server.sync(0, limit=4)[:-1]
+
+
+def skip_a_page(answers, told):
+    pages = told.server.sync(0, limit=4)
+    answers[:] = [pages[0], pages[2]]
+
+
+CHEATS = [
+    each
+    for each in list(globals().values())
+    if getattr(each, "__module__", "") == __name__
+    and getattr(each, "__code__", None)
+    and each.__code__.co_varnames[:2] == ("answers", "told")
+]
+
+
+@pytest.mark.parametrize("cheat", CHEATS, ids=lambda cheat: cheat.__name__)
+def test_a_server_cannot(cheat, told):
+    answers = told.server.sync()
+    device = Device()
+    cheat(answers, told)
+
+    with pytest.raises(IntegrityError):
+        device.judge(answers)
+
+    assert device.state is None
+
+
+@pytest.mark.parametrize("limit", [1, 3, 5, 1000])
+def test_an_honest_full_set_is_the_state_of_the_writer(told, limit):
+    assert Device().sync(told.server, limit=limit) == told.ann.state
+
+
+def test_an_item_changed_between_two_pages_counts_as_it_was_last(told):
+    first = told.server.sync(0, limit=2)[:1]
+    told.ann.write(told.server, put(told.ann, IDS[0], "again"), Change.remove(IDS[1]))
+    rest = told.server.sync(0)[0]
+    rest["items"] = [each for each in rest["items"] if each["revision"] > 2]
+    device = Device()
+
+    device.judge([*first, rest])
+
+    assert device.state == told.ann.state
+
+
+def test_a_new_vault_has_nothing_in_it():
+    ann, server = Device.with_new_vault()
+
+    assert Device().sync(server) == ann.state
+    assert verify.plan(ann.state, None) == verify.Plan(full=True, since=0, conditional=True)
+
+
+@pytest.mark.parametrize("lie", ["items", "head", "generation"])
+def test_nothing_vouches_for_what_is_in_a_new_vault(told, lie):
+    _, server = Device.with_new_vault()
+    answers = server.sync()
+    if lie == "items":
+        answers[0]["removed"] = [{"id": str(IDS[0]), "revision": 1}]
+    if lie == "head":
+        answers[0]["head"] = answers[0]["vault"]["head"] = b64(bytes(32))
+    if lie == "generation":
+        answers[0]["vault"]["generation"] = 2
+
+    with pytest.raises(IntegrityError):
+        Device().judge(answers)
+
+
+def test_a_new_vault_is_not_believed_when_the_profile_knows_better(told):
+    _, empty = Device.with_new_vault()
+
+    with pytest.raises(RolledBack) as caught:
+        Device().judge(empty.sync(), known=told.ann.state.waypoint)
+
+    assert short_head(told.server.head) in str(caught.value)
+    assert short_head(empty.head) in str(caught.value)
+
+
+def test_revision_0_in_the_profile_says_nothing(told):
+    ann, empty = Device.with_new_vault()
+
+    assert Device().sync(empty, known=ann.state.waypoint) == ann.state
+    assert Device().sync(told.server, known=Waypoint(0, bytes(32), 1)).n == 12
+
+
+def test_an_older_true_set_is_a_rollback_against_the_profile(told):
+    with pytest.raises(RolledBack):
+        Device().judge(told.old.sync(), known=told.ann.state.waypoint)
+
+
+def test_a_new_device_proves_that_the_profiles_head_leads_to_the_set(told):
+    known = told.held.state.waypoint
+
+    state = Device().sync(told.server, known)
+
+    assert state.passed == known
+    assert state.items == told.ann.state.items
+
+
+def test_the_profiles_own_revision_needs_no_chain(told):
+    device = Device()
+
+    synced = device.judge(told.server.sync(), known=told.ann.state.waypoint)
+
+    assert synced.state.passed == told.ann.state.waypoint
+    assert verify.plan(device.state, told.ann.state.waypoint).conditional
+
+
+def test_another_head_at_the_profiles_own_revision_is_a_fork(told):
+    known = Waypoint(12, bytes(32), 1)
+
+    with pytest.raises(ChainBroken):
+        Device().judge(told.server.sync(), known)
+
+
+def test_a_higher_revision_alone_proves_nothing(told):
+    other = copy.deepcopy(told.old)
+    bob = told.held.twin()
+    bob.write(other, *[put(bob, each, "bob") for each in [*IDS, *IDS]])
+    device = Device()
+    device.judge(other.sync(), known=told.ann.state.waypoint)
+
+    with pytest.raises(ChainBroken):
+        device.judge(other.sync(12), known=told.ann.state.waypoint)
+
+
+def test_the_chain_of_a_new_device_must_end_where_its_set_was(told):
+    device = Device()
+    known = told.held.state.waypoint
+    device.judge(told.server.sync(), known)
+    other = copy.deepcopy(told.old)
+    bob = told.held.twin()
+    bob.write(other, *[put(bob, each, "bob") for each in [*IDS, *IDS]])
+
+    with pytest.raises(ChainBroken):
+        device.judge(other.sync(5), known)
+
+
+def test_a_set_that_moves_on_before_the_chain_is_followed(told):
+    device = Device()
+    known = told.held.state.waypoint
+    device.judge(told.server.sync(), known)
+    told.ann.write(told.server, put(told.ann, IDS[7]), Change.remove(IDS[0]))
+
+    device.judge(told.server.sync(5), known)
+
+    assert device.state.items == told.ann.state.items
+    assert device.state.passed == known
+
+
+def test_a_known_device_follows_one_chain_through_a_later_head_of_the_profile(told):
+    assert verify.plan(told.held.state, told.ann.state.waypoint).since == 5
+
+    state = told.held.sync(told.server, told.ann.state.waypoint)
+
+    assert state.passed == told.ann.state.waypoint
+    assert verify.plan(state, told.ann.state.waypoint).conditional
+
+
+def test_a_known_device_follows_one_chain_from_an_earlier_head_of_the_profile(told):
+    known = told.held.state.waypoint
+    assert verify.plan(told.ann.state, known) == verify.Plan(full=False, since=5, conditional=False)
+
+    state = told.ann.sync(told.server, known)
+
+    assert state.passed == known
+    assert verify.plan(state, known) == verify.Plan(full=False, since=12, conditional=True)
+
+
+def test_a_known_device_is_not_led_past_another_head_of_the_profile(told):
+    forked = Waypoint(5, bytes(32), 1)
+    ahead = Waypoint(9, bytes(32), 1)
+
+    with pytest.raises(ChainBroken):
+        told.ann.judge(told.server.sync(5), forked)
+    with pytest.raises(ChainBroken):
+        told.held.judge(told.server.sync(5), ahead)
+    with pytest.raises(ChainBroken):
+        verify.plan(told.ann.state, Waypoint(12, bytes(32), 1))
+
+
+def test_a_known_device_is_not_kept_below_the_profile(told):
+    with pytest.raises(RolledBack):
+        told.held.judge(told.old.sync(5), told.ann.state.waypoint)
+
+
+def test_a_row_from_below_the_held_revision_must_be_the_one_that_is_held(told):
+    answers = told.server.sync(5)
+    item(answers, IDS[1])["state"] = "trash"
+
+    with pytest.raises(StateMismatch):
+        told.ann.judge(answers, told.held.state.waypoint)
+
+
+def test_a_removal_from_below_the_held_revision_cannot_take_what_is_held(told):
+    answers = told.server.sync(5)
+    answers[0]["items"] = []
+    answers[0]["removed"].append({"id": str(IDS[1]), "revision": 6})
+
+    with pytest.raises(StateMismatch):
+        told.ann.judge(answers, told.held.state.waypoint)
+
+
+def test_a_device_that_holds_revision_0_starts_with_the_full_set(told):
+    ann, server = Device.with_new_vault()
+    bob = ann.twin()
+    ann.write(server, put(ann, IDS[0]))
+
+    assert bob.sync(server) == ann.state
+    assert bob.state.vault_id == VAULT
