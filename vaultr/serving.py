@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 
 from vaultr import draining
-from vaultr.database.session import db
+from vaultr.database import engine
 from vaultr.operations import worker
 from vaultr.settings import Settings
 
@@ -59,7 +59,6 @@ def drain_on_term(server: Any, seconds: int) -> None:
 
 def after_fork(app: Flask, settings: Settings) -> None:
     """Leave the master's sockets alone, and start this worker's background thread."""
-    with app.app_context():
-        db.engine.dispose(close=False)
+    engine.after_fork(app)
     if settings.background == "inline":
         worker.start_inline(app)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from vaultr.database.session import db
+from vaultr.database.session import SINGLE, db
 from vaultr.settings import Settings
 
 STATEMENT_SECONDS = 4.5
@@ -33,6 +33,21 @@ def init_app(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     with app.app_context():
         _listen(db.engine)
+    # Setting the isolation level of a pooled connection is a round trip there and one back, so
+    # single statements have connections of their own, which never leave autocommit.
+    options = {**options, "pool_size": 4, "max_overflow": 12} if "pool_size" in options else options
+    single = sa.create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options
+    )
+    _listen(single)
+    app.extensions[SINGLE] = single
+
+
+def after_fork(app: Flask) -> None:
+    """Leave the parent's sockets alone."""
+    with app.app_context():
+        db.engine.dispose(close=False)
+    app.extensions[SINGLE].dispose(close=False)
 
 
 def split_url(url: str) -> tuple[str, dict[str, Any]]:
@@ -107,7 +122,8 @@ def _tell_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(limits)
-    connection.commit()
+    if not connection.autocommit:
+        connection.commit()
 
 
 def _still_there(

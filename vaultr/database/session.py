@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
+from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
@@ -11,6 +12,7 @@ from vaultr.database.schema import Base, Fact
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 
+SINGLE = "vaultr.database.single"
 _DEPTH = "vaultr_depth"
 
 
@@ -67,7 +69,8 @@ def one_statement() -> Iterator[sa.Connection]:
 
     For hot reads (the session check, one item): it saves two of three round trips.
     """
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    single: sa.Engine = current_app.extensions[SINGLE]
+    with single.connect() as connection:
         yield connection
 
 
