@@ -33,6 +33,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     db.init_app(app)
     with app.app_context():
         _listen(db.engine)
+        if db.engine.dialect.name == "sqlite":
+            sa.event.listen(db.engine, "begin", _begin_sqlite)
     # Setting the isolation level of a pooled connection is a round trip there and one back, so
     # single statements have connections of their own, which never leave autocommit.
     options = {**options, "pool_size": 4, "max_overflow": 12} if "pool_size" in options else options
@@ -97,7 +99,6 @@ def wait(connection: Any) -> None:
 def _listen(engine: sa.Engine) -> None:
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _tell_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
     else:
         sa.event.listen(engine, "connect", _tell_postgresql)
         sa.event.listen(engine, "checkout", _still_there)
