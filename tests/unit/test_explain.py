@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import pytest
+
+from tests.unit import story
+from tests.unit.little_server import VAULT
+from tests.unit.story import IDS, put
+from vaultr.client import pages
+from vaultr.client.explain import explain
+from vaultr.client.log import short_head
+
+
+@pytest.fixture
+def told():
+    return story.told()
+
+
+def test_two_equal_sets_have_no_difference(told):
+    shown = pages.gather(VAULT, told.server.sync(), since=0)
+
+    assert explain(told.ann.state, shown) == []
+
+
+def test_a_rollback_is_told_item_by_item(told):
+    shown = pages.gather(VAULT, told.old.sync(), since=0)
+
+    told_of = {str(each.item_id): each.how for each in explain(told.ann.state, shown)[2:]}
+
+    assert told_of == {
+        str(IDS[1]): "older content: 2, held is 6",
+        str(IDS[2]): "state active, held is trash",
+        str(IDS[3]): "revision 4, held is 9",
+        str(IDS[4]): "not held, the server has it",
+        str(IDS[6]): "missing: held is revision 11",
+    }
+
+
+def test_the_vault_itself_comes_first_with_both_heads(told):
+    shown = pages.gather(VAULT, told.old.sync(), since=0)
+
+    behind, name, *_ = explain(told.ann.state, shown)
+
+    assert behind.item_id is None
+    assert behind.how.startswith("the server is behind")
+    assert short_head(told.server.head) in behind.how
+    assert short_head(told.old.head) in behind.how
+    assert str(name) == "the vault: another name: revision 0, held is 12"
+
+
+def test_a_server_that_is_ahead_is_told_so(told):
+    shown = pages.gather(VAULT, told.server.sync(), since=0)
+
+    differences = [str(each) for each in explain(told.held.state, shown)]
+
+    assert differences[0].startswith("the vault: the server is ahead")
+    assert f"{IDS[1]}: newer content: 6, held is 2" in differences
+
+
+def test_two_histories_are_told_from_a_set_that_does_not_add_up(told):
+    bob = told.held.twin()
+    bob.write(told.old, *[put(bob, each, "bob") for each in IDS[:7]])
+    shown = pages.gather(VAULT, told.old.sync(), since=0)
+
+    assert explain(told.ann.state, shown)[0].how.startswith("two histories")
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        ({"content": bytes(32)}, "another content under the same revision 6"),
+        ({"type": "note"}, "type note, held is login"),
+        ({"generation": 2}, "sealed under generation 2, held is 1"),
+        ({"state": "trash"}, "state trash, held is active"),
+    ],
+)
+def test_each_kind_of_difference_has_its_words(told, change, how):
+    items = dict(told.ann.state.items)
+    items[IDS[1]] = replace(items[IDS[1]], **change)
+
+    differences = explain(told.ann.state, replace(told.ann.state, items=items))
+
+    assert [each.how for each in differences] == [how]
+
+
+def test_another_generation_of_the_vault_is_told(told):
+    shown = replace(told.ann.state, generation=2)
+
+    assert "generation 2 of the keys, held is 1" in [
+        each.how for each in explain(told.ann.state, shown)
+    ]

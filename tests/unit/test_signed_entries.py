@@ -1,0 +1,134 @@
+"""Entries that the vault's own keys signed, yet that cannot be: a hostile or broken writer."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit import story
+from tests.unit.little_server import ACCOUNT, VAULT
+from tests.unit.story import IDS, put, rename
+from vaultr.client import write
+from vaultr.client.errors import ChainBroken, StateMismatch
+from vaultr.client.keys import VaultKeys
+from vaultr.client.log import SignedEntry, vouch
+from vaultr.client.write import Change
+from vaultr.protocol.encoding import b64
+
+
+@pytest.fixture
+def told():
+    return story.told()
+
+
+def sign_last(told, device, **changes):
+    """Sign a further entry with the vault's own keys: a writer that breaks the rules."""
+    batch = write.prepare(device.state, [Change.repair()], keys=device.keys, author_id=ACCOUNT)
+    entry = replace(batch.last.signed.entry, **changes)
+    lk = device.keys[entry.generation].lk
+    return SignedEntry.make(lk, entry)
+
+
+def told_of(answers, signed):
+    page = answers[-1]
+    entry = signed.to_json() | {
+        "op": str(signed.entry.op),
+        "item_id": str(signed.entry.item_id) if signed.entry.item_id else None,
+        "content_revision": signed.entry.content_revision,
+        "content": b64(signed.entry.content),
+        "generation": signed.entry.generation,
+        "author_id": str(ACCOUNT),
+        "head": b64(signed.head),
+    }
+    page["entries"].append(entry)
+    page["head_entry"] = entry
+    page["head"] = page["vault"]["head"] = b64(signed.head)
+    page["revision"] = page["through"] = page["vault"]["revision"] = signed.entry.n
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("op", "item_id"),
+    [
+        ("put", IDS[2]),  # in the trash
+        ("put", IDS[4]),  # removed, in the same delta
+        ("restore", IDS[1]),  # active
+        ("restore", IDS[4]),
+        ("trash", IDS[2]),
+        ("remove", IDS[9]),  # never there
+        ("trash", IDS[9]),
+    ],
+)
+def test_a_signed_entry_that_cannot_be_is_refused_all_the_same(told, op, item_id):
+    fields = {"op": write.Op(op), "item_id": item_id}
+    if op == "put":
+        fields |= {"content_revision": 13, "content": bytes(32)}
+    if op in ("trash", "restore"):
+        fields |= {"content_revision": 3, "content": bytes(32)}
+    signed = sign_last(told, told.ann, **fields)
+
+    with pytest.raises(ChainBroken):
+        told.held.judge(told_of(told.server.sync(5), signed))
+
+
+def test_a_signed_restore_cannot_bring_an_older_content_back(told):
+    old = told.held.state.items[IDS[1]]
+    told.ann.write(told.server, Change.trash(IDS[1]))
+    signed = sign_last(
+        told,
+        told.ann,
+        op=write.Op.RESTORE,
+        item_id=IDS[1],
+        content_revision=old.content_revision,
+        content=old.content,
+    )
+
+    with pytest.raises(ChainBroken, match="another content"):
+        told.held.judge(told_of(told.server.sync(5), signed))
+
+
+def test_an_entry_that_vouches_for_another_set_is_refused(told):
+    total = told.ann.state.total + 1
+    signed = sign_last(told, told.ann, vouch=vouch(told.ann.keys[1].lk, VAULT, 13, total))
+
+    with pytest.raises(StateMismatch, match="vouches"):
+        told.held.judge(told_of(told.server.sync(5), signed))
+
+
+def test_a_repair_vouches_for_what_is_there(told):
+    told.ann.write(told.server, Change.repair())
+
+    assert told.held.sync(told.server) == told.ann.state
+
+
+def test_a_new_generation_is_followed_and_summed_anew(told):
+    told.ann.write(told.server, Change.rotate_begin())
+    told.ann.write(told.server, rename(told.ann, "moved"), put(told.ann, IDS[0], "moved"))
+    told.ann.write(told.server, Change.rotate_end())
+
+    assert told.held.sync(told.server) == told.ann.state
+    assert told.held.state.generation == 2
+
+
+def test_a_generation_never_falls_even_when_signed_by_its_old_key(told):
+    told.ann.write(told.server, Change.rotate_begin())
+    signed = sign_last(told, told.ann, generation=1)
+
+    with pytest.raises(ChainBroken, match="generation 1 after 2"):
+        told.held.judge(told_of(told.server.sync(5), signed))
+
+
+def test_a_generation_rises_by_its_own_entry_only(told):
+    told.held.keys[2] = told.ann.keys[2] = VaultKeys.new()
+    signed = sign_last(told, told.ann, generation=2)
+
+    with pytest.raises(ChainBroken, match="generation 2 after 1"):
+        told.held.judge(told_of(told.server.sync(5), signed))
+
+
+def test_a_new_generation_without_its_keys_is_refused(told):
+    told.ann.write(told.server, Change.rotate_begin())
+    answers = told.server.sync(5)
+    answers[0]["vault"]["keys"].pop()
+
+    with pytest.raises(StateMismatch, match="generation 2"):
+        told.held.judge(answers)
