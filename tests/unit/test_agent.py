@@ -1,3 +1,4 @@
+import contextlib
 import os
 import socket
 import stat
@@ -75,7 +76,9 @@ def test_the_key_is_in_no_argument_no_environment_and_no_core_file(agent, runtim
     pid = pid_behind(socket_of(runtime))
 
     assert Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"\0-m\0vaultr.client.agent\0")
-    assert b64(KEY).encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+    # Its memory is nobody's to read: where root may still look, there is nothing to see.
+    with contextlib.suppress(PermissionError):
+        assert b64(KEY).encode() not in Path(f"/proc/{pid}/environ").read_bytes()
     assert "Max core file size        0 " in Path(f"/proc/{pid}/limits").read_text()
 
 

@@ -36,24 +36,22 @@ class SecretKeyNeeded(VaultrError):
     exit_code = 1
 
 
-class NotSignedIn(VaultrError):
+class NotSignedIn(UsageError):
     """This device belongs to no account yet: sign up or log in first."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What the owner gives to log in.
 
-    :ivar no_secret_key: the owner says that the account has none; a server is never asked.
+    :ivar has_secret_key: False when the owner says that the account has none; no server is asked.
     :ivar changed: the owner says that the password was changed elsewhere.
     """
 
     email: str
     password: str = field(repr=False)
     secret_key: bytes | None = field(default=None, repr=False)
-    no_secret_key: bool = False
+    has_secret_key: bool = True
     device_name: str | None = None
     changed: bool = False
     totp: str | None = field(default=None, repr=False)
@@ -96,7 +94,7 @@ def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccou
 
 
 def _says_of_secret_key(given: Credentials) -> bool:
-    return given.secret_key is not None or given.no_secret_key
+    return given.secret_key is not None or not given.has_secret_key
 
 
 def _pinned(device: Device, given: Credentials, derivation: Derivation, origin: str) -> Pins | None:
@@ -199,7 +197,7 @@ def unlock(store: Store, transport: Transport, password: str) -> OpenedAccount:
     """
     device, known = store.device(), store.account()
     if device.pins is None or known is None:
-        raise NotSignedIn("This device belongs to no account yet: log in first.")
+        raise NotSignedIn("This device belongs to no account yet: run vaultr login or signup.")
     device.pins.check(known.derivation, origin=transport.origin)
     secret_key = None
     if device.pins.secret_key:

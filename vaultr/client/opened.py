@@ -1,7 +1,7 @@
 """An account that is unlocked: its keys in memory, and its profile as the devices share it."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
@@ -169,6 +169,6 @@ class OpenedAccount:
             profile = profile.with_head(vault_id, waypoint)
         return profile
 
-    def deleted(self) -> Iterable[UUID]:
+    def deleted(self) -> Collection[UUID]:
         """Give the vaults that the owner deleted."""
         return {each for each, place in self.profile.vaults.items() if isinstance(place, Deleted)}

@@ -1,8 +1,8 @@
 """Opens what the cache holds: overviews for lists, a detail only when it is revealed."""
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -64,13 +64,18 @@ class VaultInfo:
 class Reader:
     """Reads items of the cached vaults with the opened keys."""
 
-    def __init__(self, cache: Cache, keyring: VaultKeyring) -> None:
+    def __init__(
+        self, cache: Cache, keyring: VaultKeyring, deleted: Callable[[], Collection[UUID]]
+    ) -> None:
         self._cache = cache
         self._keyring = keyring
+        self._deleted = deleted
 
     def vaults(self) -> list[CachedVault]:
-        """Give all cached vaults."""
-        loaded = [self._cache.load(vault_id) for vault_id in self._cache.ids()]
+        """Give all cached vaults but those that the owner deleted."""
+        hidden = self._deleted()
+        ids = [vault_id for vault_id in self._cache.ids() if vault_id not in hidden]
+        loaded = [self._cache.load(vault_id) for vault_id in ids]
         return [vault for vault in loaded if vault is not None]
 
     def info(self, vault: CachedVault) -> VaultInfo:
@@ -144,6 +149,16 @@ class Reader:
         by_id = {vault.id: vault for vault in vaults}
         return by_id[found[0].vault_id], found[0]
 
+    def with_detail(self, vault: CachedVault, item: Item) -> Item:
+        """Reveal an item's detail."""
+        return replace(item, detail=self.detail(vault, item.id))
+
+    def known(
+        self, vault: CachedVault, item_id: UUID, overview: dict[str, Any], detail: dict[str, Any]
+    ) -> Item:
+        """Show an item whose parts are known already, as after writing it."""
+        return self._shown(vault, item_id, overview, detail)
+
     def detail(self, vault: CachedVault, item_id: UUID) -> dict[str, Any]:
         """Open a detail, after it was compared with the verified state."""
         held = vault.state.items[item_id]
@@ -162,6 +177,17 @@ class Reader:
         bound = aad.item(
             vault.id, item_id, "overview", held.type, held.content_revision, held.generation
         )
+        overview = _opened(keys[held.generation].vk, bound, unb64(row.overview))
+        return self._shown(vault, item_id, overview, None)
+
+    def _shown(
+        self,
+        vault: CachedVault,
+        item_id: UUID,
+        overview: dict[str, Any],
+        detail: dict[str, Any] | None,
+    ) -> Item:
+        held, row = vault.state.items[item_id], vault.rows[item_id]
         return Item(
             id=item_id,
             vault_id=vault.id,
@@ -171,7 +197,8 @@ class Reader:
             state=held.state,
             created_at=datetime.fromisoformat(row.created_at),
             updated_at=datetime.fromisoformat(row.updated_at),
-            overview=_opened(keys[held.generation].vk, bound, unb64(row.overview)),
+            overview=overview,
+            detail=detail,
         )
 
 

@@ -86,6 +86,14 @@ class Syncer:
             if verify.plan(cached.state, known).conditional:
                 return Brought(cached, len(received), len(removed))
 
+    def show_all(self, vault_id: UUID) -> pages.Shown:
+        """Fetch the full set as the server shows it, and judge only its form."""
+        plan = verify.Plan(full=True, since=0, conditional=False)
+        shown = self._ask(vault_id, plan, None)
+        if shown is None:
+            raise AnswerInvalid(f"vault {vault_id} is shown as unchanged, though asked for whole")
+        return shown
+
     def _verified(
         self,
         cached: CachedVault | None,

@@ -1,0 +1,141 @@
+"""The SDK's face: one object for one account on one device, for one thread.
+
+    with Vaultr("https://vault.example") as vaultr:
+        vaultr.unlock(password)
+        print(vaultr.item("Mail").overview["username"])
+
+Everything but ``__all__`` is private.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from vaultr.client.access import Access
+from vaultr.client.account import NotSignedIn, SecretKeyNeeded, WrongPassword
+from vaultr.client.items import Draft
+from vaultr.client.reading import ANY_STATE, Ambiguous, Item, VaultInfo
+from vaultr.client.signup import Signup
+from vaultr.client.vaults import Difference, SyncReport
+from vaultr.client.writes import EditConflict
+from vaultr.protocol.entries import Op
+
+__all__ = [
+    "Ambiguous",
+    "Difference",
+    "Draft",
+    "EditConflict",
+    "Item",
+    "NotSignedIn",
+    "SecretKeyNeeded",
+    "Signup",
+    "SyncReport",
+    "VaultInfo",
+    "Vaultr",
+    "WrongPassword",
+]
+
+
+class Vaultr(Access):
+    """An account's vaults, as one device sees them.
+
+    :param url: the server; by default the one that this device belongs to.
+    :param home: the client's folder; by default ``VAULTR_DIR``, else the platform's.
+    :param transport: what carries requests, such as ``httpx2.WSGITransport`` in a test.
+    :param ca_file: certificates of authorities to trust, in place of the system's.
+    :param agent: whether keys may be taken from, and handed to, the unlock process.
+    """
+
+    def vaults(self) -> list[VaultInfo]:
+        """List the vaults."""
+        return self._opened().infos()
+
+    def create_vault(self, name: str) -> VaultInfo:
+        """Make a vault with keys of its own."""
+        return self._opened().create_vault(name)
+
+    def rename_vault(self, vault: str, name: str) -> VaultInfo:
+        """Give a vault, named by id or name, another name."""
+        return self._opened().rename_vault(vault, name)
+
+    def sync(self) -> list[SyncReport]:
+        """Fetch what is new in all vaults, verify it, and note the heads in the profile."""
+        desk = self._opened()
+        reports = desk.sync()
+        self._settle(now=False)
+        return reports
+
+    def explain(self) -> list[Difference]:
+        """List how what the server shows differs from what is held; nothing is taken over."""
+        return self._opened().explain()
+
+    def items(
+        self,
+        *,
+        vault: str | None = None,
+        type: str | None = None,
+        state: Literal["active", "trash", "any"] = "active",
+        offline: bool = False,
+    ) -> list[Item]:
+        """List items by their overviews; no detail is opened.
+
+        :param offline: from the cache alone; the server is not asked.
+        """
+        states = ANY_STATE if state == "any" else (state,)
+        return self._opened().items(vault=vault, type=type, states=states, offline=offline)
+
+    def item(
+        self, ref: str, *, vault: str | None = None, reveal: bool = True, offline: bool = False
+    ) -> Item:
+        """Find one item by its id or unique title; reveal its detail, or not."""
+        return self._opened().item(ref, vault=vault, reveal=reveal, offline=offline)
+
+    def add(
+        self,
+        type: str,
+        overview: dict[str, Any],
+        detail: dict[str, Any],
+        *,
+        vault: str | None = None,
+    ) -> Item:
+        """Add an item."""
+        return self._opened().add(Draft(type, overview, detail), vault)
+
+    def add_many(
+        self,
+        drafts: Sequence[Draft],
+        *,
+        vault: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Item]:
+        """Add items in batches, up to 1,000 in one write; ``progress`` is told (done, of)."""
+        return self._opened().add_many(drafts, vault, progress)
+
+    def edit(
+        self,
+        ref: str,
+        *,
+        overview: dict[str, Any] | None = None,
+        detail: dict[str, Any] | None = None,
+        revision: int | None = None,
+        vault: str | None = None,
+    ) -> Item:
+        """Change fields of an item: those given replace, None removes, others stay.
+
+        :param revision: the revision that the user saw.
+        :raises EditConflict: the content has changed since; it names the fields that differ.
+        """
+        return self._opened().edit(
+            ref, vault=vault, overview=overview, detail=detail, revision=revision
+        )
+
+    def trash(self, ref: str, *, vault: str | None = None) -> Item:
+        """Move an item to the trash."""
+        return self._opened().move(Op.TRASH, ref, vault)
+
+    def restore(self, ref: str, *, vault: str | None = None) -> Item:
+        """Bring an item back from the trash."""
+        return self._opened().move(Op.RESTORE, ref, vault)
+
+    def remove(self, ref: str, *, vault: str | None = None) -> None:
+        """Remove an item for good, with its versions."""
+        self._opened().move(Op.REMOVE, ref, vault)

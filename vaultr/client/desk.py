@@ -1,0 +1,166 @@
+"""What can be done with an unlocked account: its vaults synced, its items found and written."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from vaultr.client.cache import CachedVault
+from vaultr.client.editing import Editor, Progress
+from vaultr.client.errors import ItemNotFound
+from vaultr.client.items import Draft
+from vaultr.client.log import ItemState
+from vaultr.client.opened import OpenedAccount
+from vaultr.client.reading import ANY_STATE, Item, VaultInfo
+from vaultr.client.vaults import Difference, SyncReport, Vaults, long_trashed
+from vaultr.client.writes import Move, Writer
+from vaultr.protocol.entries import Op
+from vaultr.protocol.sizes import CHANGES_PER_BATCH
+
+Part = dict[str, Any]
+_ACTIVE: Final[tuple[ItemState, ...]] = ("active",)
+_TRASH: Final[tuple[ItemState, ...]] = ("trash",)
+
+
+class Desk:
+    """The account's vaults and items, while it is unlocked.
+
+    :ivar touched: whether the server was asked for, or told of, heads since the last settling.
+    """
+
+    def __init__(self, account: OpenedAccount) -> None:
+        self.account = account
+        self.touched = False
+        self._vaults = Vaults(account)
+        self._reader = self._vaults.reader
+        self._writer = Writer(account, self._vaults)
+        self._editor = Editor(self._reader, self._writer)
+        # The vaults as this device held them before it first asked: what the user may have seen.
+        self._seen: dict[object, CachedVault] = {}
+
+    @property
+    def notices(self) -> list[str]:
+        """What the owner has to be told, and is no error."""
+        return self._vaults.notices
+
+    def sync(self) -> list[SyncReport]:
+        """Bring all vaults up to date, and remove what lay in the trash for 30 days."""
+        self._fetch()
+        reports = self._vaults.sync_all()
+        removed = [self._remove_old(vault) for vault in self._reader.vaults()]
+        return self._vaults.sync_all() if any(removed) else reports
+
+    def _fetch(self) -> None:
+        for vault in self._reader.vaults():
+            self._seen.setdefault(vault.id, vault)
+        self.touched = True
+
+    def _remove_old(self, vault: CachedVault) -> bool:
+        old = long_trashed(vault)
+        for start in range(0, len(old), CHANGES_PER_BATCH):
+            wishes = [
+                Move(Op.REMOVE, item_id, vault.state.items[item_id].content_revision)
+                for item_id in old[start : start + CHANGES_PER_BATCH]
+            ]
+            self._writer.write(vault.id, wishes)
+        return bool(old)
+
+    def explain(self) -> list[Difference]:
+        """List how the server differs; nothing is taken over."""
+        return self._vaults.explain()
+
+    def infos(self) -> list[VaultInfo]:
+        """Describe all vaults."""
+        self._refresh(offline=False)
+        return [self._reader.info(vault) for vault in self._reader.vaults()]
+
+    def create_vault(self, name: str) -> VaultInfo:
+        """Make a vault."""
+        self._refresh(offline=False)
+        return self._reader.info(self._vaults.create(name))
+
+    def rename_vault(self, ref: str, name: str) -> VaultInfo:
+        """Rename a vault."""
+        self._refresh(offline=False)
+        return self._reader.info(self._writer.rename(self._reader.vault(ref).id, name))
+
+    def items(
+        self, *, vault: str | None, type: str | None, states: tuple[ItemState, ...], offline: bool
+    ) -> list[Item]:
+        """Open the overviews of the items that fit."""
+        self._refresh(offline=offline)
+        return list(self._reader.items(self._within(vault), states, type))
+
+    def item(self, ref: str, *, vault: str | None, reveal: bool, offline: bool) -> Item:
+        """Find one item: among the active ones first, then in the trash."""
+        self._refresh(offline=offline)
+        where = self._within(vault)
+        try:
+            home, item = self._reader.find(ref, where, _ACTIVE)
+        except ItemNotFound:
+            home, item = self._reader.find(ref, where, _TRASH)
+        return self._reader.with_detail(home, item) if reveal else item
+
+    def add(self, draft: Draft, vault: str | None) -> Item:
+        """Add one item."""
+        return self._editor.add(self._home(vault).id, draft)
+
+    def add_many(
+        self, drafts: Sequence[Draft], vault: str | None, progress: Progress | None
+    ) -> list[Item]:
+        """Add items in batches."""
+        return self._editor.add_many(self._home(vault).id, drafts, progress)
+
+    def edit(
+        self,
+        ref: str,
+        *,
+        vault: str | None,
+        overview: Part | None,
+        detail: Part | None,
+        revision: int | None,
+    ) -> Item:
+        """Edit an item as its user saw it."""
+        self._refresh(offline=False)
+        home, found = self._reader.find(ref, self._within(vault), _ACTIVE)
+        return self._editor.edit(
+            home,
+            self._reader.with_detail(home, found),
+            overview=overview,
+            detail=detail,
+            revision=revision,
+            before=self._before(home, found),
+        )
+
+    def _before(self, home: CachedVault, item: Item) -> Item | None:
+        """Open an item as this device held it before it first asked the server."""
+        seen = self._seen.get(home.id)
+        if seen is None or item.id not in seen.state.items or seen.volume != home.volume:
+            return None
+        return self._editor.revealed(seen, item.id)
+
+    def move(self, op: Op, ref: str, vault: str | None) -> Item:
+        """Trash, restore or remove an item; it is shown as it was before it is removed."""
+        self._refresh(offline=False)
+        states = {Op.TRASH: _ACTIVE, Op.RESTORE: _TRASH}.get(op, ANY_STATE)
+        home, item = self._reader.find(ref, self._within(vault), states)
+        moved = self._writer.write(home.id, [Move(op, item.id, item.content_revision)])
+        return item if op is Op.REMOVE else self._reader.find(item.id, [moved], ANY_STATE)[1]
+
+    def settle(self, *, now: bool) -> None:
+        """Write the profile if a head moved."""
+        self._vaults.settle(now=now)
+        self.touched = False
+
+    def _refresh(self, *, offline: bool) -> None:
+        if not offline:
+            self._fetch()
+            self._vaults.sync_all()
+
+    def _within(self, ref: str | None) -> list[CachedVault]:
+        return self._reader.vaults() if ref is None else [self._reader.vault(ref)]
+
+    def _home(self, ref: str | None) -> CachedVault:
+        """Find the vault that something is added to; a new account gets its first one."""
+        if not self._reader.vaults():
+            self._vaults.sync_all()
+        self.touched = True
+        return self._reader.vault(ref)

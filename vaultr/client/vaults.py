@@ -1,0 +1,200 @@
+"""The vaults of an unlocked account: made, listed, synced, and their heads put into the profile."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from vaultr.client import aad, explain, pages
+from vaultr.client.cache import CachedVault, trashed_since
+from vaultr.client.errors import AnswerInvalid, Refused, StateMismatch, VaultExists
+from vaultr.client.keys import VaultKeys
+from vaultr.client.keyset import fields_of
+from vaultr.client.listing import Listed, check_list
+from vaultr.client.log import Waypoint, short_head
+from vaultr.client.opened import OpenedAccount
+from vaultr.client.reading import Reader
+from vaultr.client.seal import seal
+from vaultr.client.state import FIRST_GENERATION, new_vault
+from vaultr.client.strict import Fields, Json
+from vaultr.client.sync import Syncer
+from vaultr.protocol.encoding import b64, unb64
+from vaultr.protocol.sizes import LIST_LIMIT_MOST
+
+FIRST_NAME: Final = "Personal"
+TRASH_DAYS: Final = 30
+_PAGES_MOST: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a sync found in one vault; people compare ``n`` and ``head`` on two devices."""
+
+    id: UUID
+    name: str
+    n: int
+    head: str
+    received: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How one item, or (without an item id) one vault, differs on the server from here."""
+
+    vault_id: UUID
+    item_id: UUID | None
+    how: str
+
+
+class Vaults:
+    """All vaults of one account on this device."""
+
+    def __init__(self, account: OpenedAccount) -> None:
+        self._account = account
+        self._session = account.session
+        self._store = account.store
+        self._cache = account.store.cache
+        self._syncer = Syncer(account.session, self._cache, account.keyring)
+        self.reader = Reader(self._cache, account.keyring, account.deleted)
+        # What the owner has to be told, and is no error.
+        self.notices: list[str] = []
+
+    def sync_all(self) -> list[SyncReport]:
+        """Bring all vaults up to date; a new account gets its first one.
+
+        :raises IntegrityError: something known is missing, older or another; the cache stays.
+        """
+        with self._store.folder.locked():
+            self._account.refresh_profile()
+            self._finish_made()
+            listed = self._listed()
+            if not listed.open and not self._account.profile.vaults:
+                return [self._report(self.create(FIRST_NAME), 0, 0)]
+            return [self._report(*self._sync(vault_id)) for vault_id in sorted(listed.open)]
+
+    def sync_one(self, vault_id: UUID) -> CachedVault:
+        """Bring one vault up to date."""
+        with self._store.folder.locked():
+            return self._sync(vault_id)[0]
+
+    def _sync(self, vault_id: UUID) -> tuple[CachedVault, int, int]:
+        brought = self._syncer.sync(vault_id, self._account.profile.head_of(vault_id))
+        return brought.vault, brought.received, brought.removed
+
+    def _report(self, vault: CachedVault, received: int, removed: int) -> SyncReport:
+        return SyncReport(
+            id=vault.id,
+            name=self.reader.vault_name(vault),
+            n=vault.state.n,
+            head=short_head(vault.state.head),
+            received=received,
+            removed=removed,
+        )
+
+    def _listed(self) -> Listed:
+        held = {vault.id: vault.state for vault in self.reader.vaults()}
+        listed = check_list(self._account.profile, self._ask_list(), held)
+        for vault_id in listed.deleted:
+            self._delete_again(vault_id)
+        return listed
+
+    def _ask_list(self) -> Iterator[Json]:
+        cursor = ""
+        for _ in range(_PAGES_MOST):
+            path = f"/vaults?limit={LIST_LIMIT_MOST}{cursor}"
+            fields = fields_of(self._session.send("GET", path), "vaults")
+            yield from (vault.raw() for vault in fields.objects("vaults"))
+            if fields.raw().get("next_cursor") is None:
+                return
+            cursor = f"&cursor={fields.text('next_cursor', most=1000)}"
+        raise AnswerInvalid("the list of vaults has no end")
+
+    def _delete_again(self, vault_id: UUID) -> None:
+        self.notices.append(f"Vault {vault_id} was deleted, and the server lists it again.")
+        try:
+            self._session.send("DELETE", f"/vaults/{vault_id}")
+        except Refused as refused:
+            self.notices.append(f"It could not be deleted again: {refused}")
+
+    def create(self, name: str) -> CachedVault:
+        """Make a vault. Its keys are kept before they are sent, so a retry sends the same."""
+        with self._store.folder.locked():
+            self._finish_made()
+            vault_id, keys, account = uuid4(), VaultKeys.new(), self._account
+            bound = aad.vault_overview(vault_id, 0, FIRST_GENERATION)
+            wrapped = keys.wrap(account.wrap_key, account.account_id, vault_id, FIRST_GENERATION)
+            body = {
+                "id": str(vault_id),
+                "sealed_key": b64(wrapped),
+                "overview": b64(seal(keys.vk, bound, name_bytes(name))),
+            }
+            self._store.keep_made_vault(body)
+            return self._make(body)
+
+    def _finish_made(self) -> None:
+        body = self._store.made_vault()
+        if body is not None:
+            self._make(body)
+
+    def _make(self, body: Json) -> CachedVault:
+        """Send what :meth:`create` kept, as often as it takes, and note the vault's head."""
+        vault_id = UUID(body["id"])
+        sealed_key, overview = unb64(body["sealed_key"]), unb64(body["overview"])
+        try:
+            answer = self._session.send("POST", "/vaults", body, again=True)
+        except VaultExists:
+            # An answer was lost: then what is there is ours.
+            answer = self._session.send("GET", f"/vaults/{vault_id}")
+        except Refused:
+            self._store.forget_made_vault()
+            raise
+        shown = fields_of(answer, "vault")
+        wraps = {FIRST_GENERATION: sealed_key}
+        if shown.uuid("id") != vault_id or pages.read_wraps(shown, vault_id) != wraps:
+            raise StateMismatch(f"vault {vault_id} was made with other keys", vault_id=vault_id)
+        keys = self._account.keyring.open(vault_id, wraps)
+        state = new_vault(vault_id, overview, keys[FIRST_GENERATION])
+        made = self._cache.load(vault_id)
+        if made is None:
+            made = self._cache.save(CachedVault(state, wraps, overview), {})
+        self._account.write_heads({vault_id: state.waypoint})
+        self._store.forget_made_vault()
+        return made
+
+    def settle(self, *, now: bool) -> None:
+        """Write the profile if a head moved: at most once a minute, unless ``now``."""
+        with self._store.folder.locked():
+            heads = self._heads()
+            if self._account.is_behind(heads) and (now or not self._account.written_just_now()):
+                self._account.write_heads(heads)
+
+    def _heads(self) -> dict[UUID, Waypoint]:
+        return {vault.id: vault.waypoint for vault in self.reader.vaults()}
+
+    def explain(self) -> list[Difference]:
+        """List how what the server shows differs from what is held; nothing is changed."""
+        found = []
+        listed = {Fields(each, "vault", AnswerInvalid).uuid("id") for each in self._ask_list()}
+        for vault in self.reader.vaults():
+            if vault.id not in listed:
+                found.append(Difference(vault.id, None, "missing from the server's list"))
+                continue
+            shown = self._syncer.show_all(vault.id)
+            for difference in explain.explain(vault.state, shown):
+                found.append(Difference(vault.id, difference.item_id, difference.how))
+        return found
+
+
+def long_trashed(vault: CachedVault) -> list[UUID]:
+    """Name the items that this device has seen in the trash for 30 days, by its own clock."""
+    before = datetime.now(UTC) - timedelta(days=TRASH_DAYS)
+    seen = ((item_id, trashed_since(vault, item_id)) for item_id in vault.trashed)
+    return [item_id for item_id, since in seen if since is not None and since <= before]
+
+
+def name_bytes(name: str) -> bytes:
+    """Write a vault's name as its overview."""
+    return json.dumps({"name": name}, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,270 @@
+"""Writes to a vault: prepared here, compared with the answer, rebased when somebody was faster."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from uuid import UUID
+
+from vaultr.client import aad
+from vaultr.client.answers import check_batch, check_vault, check_write
+from vaultr.client.cache import Cache, CachedVault, Row
+from vaultr.client.chain import Keys
+from vaultr.client.errors import (
+    AnswerInvalid,
+    Conflict,
+    HeadMoved,
+    ItemNotFound,
+    PreconditionFailed,
+    Refused,
+)
+from vaultr.client.items import encode
+from vaultr.client.opened import OpenedAccount
+from vaultr.client.seal import seal
+from vaultr.client.state import Held, VaultState
+from vaultr.client.strict import Json
+from vaultr.client.sync import now_text, trashed
+from vaultr.client.transport import Answer
+from vaultr.client.vaults import Vaults, name_bytes
+from vaultr.client.write import Batch, Change, prepare
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.entries import Op
+
+_TRIES: Final = 6
+# A window of the server's limit of writes is a minute.
+_LONGEST_WAIT_SECONDS: Final = 65.0
+_MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
+
+
+class EditConflict(PreconditionFailed):
+    """The item has changed since its user saw it; nothing was written.
+
+    :ivar fields: the fields that differ, as ``detail.password``; empty where that is not known.
+    """
+
+    def __init__(self, item_id: UUID, held: Held | None, fields: Sequence[str] = ()) -> None:
+        self.item_id = item_id
+        self.fields = list(fields)
+        what = f"is at revision {held.revision} by now" if held else "was removed meanwhile"
+        differ = f": {', '.join(fields)} differ" if fields else ""
+        super().__init__(
+            "precondition-failed",
+            412,
+            f"Item {item_id} {what}{differ}. Nothing was written; look at it again.",
+            {"revision": held.revision if held else None, "fields": self.fields},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """The wish to create an item, or to replace the content that its user saw.
+
+    :ivar seen: the content_revision that the user saw; None to create the item.
+    """
+
+    item_id: UUID
+    type: str
+    overview: dict[str, Any] = field(repr=False)
+    detail: dict[str, Any] = field(repr=False)
+    seen: int | None = None
+
+    def change(self, state: VaultState, n: int, keys: Keys) -> Change:
+        """Seal both parts for revision ``n``."""
+        _check_seen(state, self.item_id, self.seen)
+        sealed = []
+        parts: tuple[tuple[aad.Part, dict[str, Any]], ...] = (
+            ("overview", self.overview),
+            ("detail", self.detail),
+        )
+        for part, value in parts:
+            bound = aad.item(state.vault_id, self.item_id, part, self.type, n, state.generation)
+            sealed.append(seal(keys[state.generation].vk, bound, encode(value)))
+        return Change.put(self.item_id, self.type, *sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The wish to trash, restore or remove an item whose content its user saw."""
+
+    op: Op
+    item_id: UUID
+    seen: int
+
+    def change(self, state: VaultState, n: int, keys: Keys) -> Change:
+        """Give the change, if the item is still what its user saw."""
+        _check_seen(state, self.item_id, self.seen)
+        return Change(self.op, self.item_id)
+
+
+Wish = Put | Move
+
+
+def _check_seen(state: VaultState, item_id: UUID, seen: int | None) -> None:
+    held = state.items.get(item_id)
+    if (held.content_revision if held else None) != seen:
+        raise EditConflict(item_id, held)
+
+
+class Writer:
+    """Writes for one account; what was written is put into the cache as it was sent."""
+
+    def __init__(self, account: OpenedAccount, vaults: Vaults) -> None:
+        self._account = account
+        self._session = account.session
+        self._vaults = vaults
+        self._cache: Cache = account.store.cache
+
+    def write(self, vault_id: UUID, wishes: Sequence[Wish]) -> CachedVault:
+        """Write all ``wishes`` in one request, or none.
+
+        :raises EditConflict: an item is not what its user saw any more.
+        :raises HeadMoved: others wrote again and again in between.
+        """
+        with self._account.store.folder.locked():
+            vault = self._held(vault_id)
+            for left in range(_TRIES - 1, -1, -1):
+                try:
+                    return self._attempt(vault, wishes)
+                except EditConflict:
+                    raise
+                except _MOVED as refused:
+                    if not left:
+                        raise
+                    vault = self._rebased(vault, refused)
+        raise AssertionError("the last try returns or raises")
+
+    def write_once(self, vault_id: UUID, wishes: Sequence[Wish]) -> CachedVault:
+        """Write as :meth:`write` does, but after a refusal only bring the vault up to date.
+
+        :raises HeadMoved: somebody was faster; the vault is up to date now.
+        """
+        with self._account.store.folder.locked():
+            vault = self._held(vault_id)
+            try:
+                return self._attempt(vault, wishes)
+            except HeadMoved as refused:
+                self._rebased(vault, refused)
+                raise
+
+    def rename(self, vault_id: UUID, name: str) -> CachedVault:
+        """Give a vault another name."""
+        with self._account.store.folder.locked():
+            vault = self._held(vault_id)
+            for left in range(_TRIES - 1, -1, -1):
+                try:
+                    return self._attempt_rename(vault, name)
+                except HeadMoved as refused:
+                    if not left:
+                        raise
+                    vault = self._rebased(vault, refused)
+        raise AssertionError("the last try returns or raises")
+
+    def _held(self, vault_id: UUID) -> CachedVault:
+        return self._cache.load(vault_id) or self._vaults.sync_one(vault_id)
+
+    def _rebased(self, vault: CachedVault, refused: Refused) -> CachedVault:
+        """Bring the vault up to date; a refusal must have its reason in what comes."""
+        newer = self._vaults.sync_one(vault.id)
+        if newer.waypoint != vault.waypoint:
+            return newer
+        if isinstance(refused, HeadMoved | PreconditionFailed):
+            raise AnswerInvalid(
+                f"the server refuses a write over {vault.waypoint}, which it shows as its own",
+                vault_id=vault.id,
+            ) from refused
+        raise refused
+
+    def _attempt(self, vault: CachedVault, wishes: Sequence[Wish]) -> CachedVault:
+        keys = self._vaults.reader.keys(vault)
+        state = vault.state
+        changes = [wish.change(state, n, keys) for n, wish in enumerate(wishes, start=state.n + 1)]
+        batch = prepare(state, changes, keys=keys, author_id=self._account.account_id)
+        answer = self._send(state, changes, batch)
+        (check_write if len(changes) == 1 else check_batch)(batch, answer.body or {})
+        return self._keep(vault, changes, batch)
+
+    def _send(self, state: VaultState, changes: Sequence[Change], batch: Batch) -> Answer:
+        if len(changes) > 1:
+            body = {"changes": _changes_json(state, changes, batch)}
+            path = f"/vaults/{state.vault_id}/changes"
+            return self._session.send(
+                "POST", path, body, again=True, longest_wait_seconds=_LONGEST_WAIT_SECONDS
+            )
+        change, write = changes[0], batch.last
+        path = f"/vaults/{state.vault_id}/items/{change.item_id}"
+        held = state.items.get(change.item_id) if change.item_id else None
+        match = {"If-Match": f'"{held.revision}"'} if held else {"If-None-Match": "*"}
+        entry = {"entry": write.entry_json()}
+        if change.op is Op.PUT:
+            body = _put_json(change, write.revision, state.generation) | entry
+            return self._session.send("PUT", path, body, headers=match, again=True)
+        return self._session.send("POST", f"{path}/{change.op}", entry, headers=match, again=True)
+
+    def _keep(self, vault: CachedVault, changes: Sequence[Change], batch: Batch) -> CachedVault:
+        rows = {each: row for each, row in vault.rows.items() if each in batch.state.items}
+        details: dict[UUID, bytes] = {}
+        now = now_text()
+        for change in changes:
+            if change.op is Op.PUT and change.item_id is not None:
+                old = rows.get(change.item_id)
+                made = old.created_at if old else now
+                rows[change.item_id] = Row(b64(change.overview), made, now, at=0, length=0)
+                details[change.item_id] = change.detail
+            elif change.item_id in rows:
+                rows[change.item_id] = replace(rows[change.item_id], updated_at=now)
+        kept = replace(
+            vault,
+            state=batch.state,
+            rows=rows,
+            trashed=trashed(batch.state.items, vault.trashed),
+            synced_at=now,
+        )
+        return self._cache.save(kept, details)
+
+    def _attempt_rename(self, vault: CachedVault, name: str) -> CachedVault:
+        keys = self._vaults.reader.keys(vault)
+        state = vault.state
+        bound = aad.vault_overview(vault.id, state.n + 1, state.generation)
+        overview = seal(keys[state.generation].vk, bound, name_bytes(name))
+        batch = prepare(
+            state, [Change.rename(overview)], keys=keys, author_id=self._account.account_id
+        )
+        body = {
+            "overview": b64(overview),
+            "generation": state.generation,
+            "entry": batch.last.entry_json(),
+        }
+        answer = self._session.send("PUT", f"/vaults/{vault.id}", body, again=True)
+        check_vault(batch, answer.body or {})
+        return self._cache.save(replace(vault, state=batch.state, overview=overview), {})
+
+
+def _put_json(change: Change, n: int, generation: int) -> Json:
+    return {
+        "type": change.type,
+        "generation": generation,
+        "content_revision": n,
+        "overview": b64(change.overview),
+        "detail": b64(change.detail),
+    }
+
+
+def _changes_json(state: VaultState, changes: Sequence[Change], batch: Batch) -> list[Json]:
+    revisions: dict[UUID | None, int] = {}
+    listed = []
+    for change, write in zip(changes, batch.writes, strict=True):
+        before = revisions.get(change.item_id) or _revision(state.items, change.item_id)
+        match: Json = {"if_match": before} if before else {"if_none_match": "*"}
+        said = _put_json(change, write.revision, state.generation) if change.op is Op.PUT else {}
+        listed.append(
+            {"op": str(change.op), "item_id": str(change.item_id)}
+            | match
+            | said
+            | {"entry": write.entry_json()}
+        )
+        revisions[change.item_id] = write.revision
+    return listed
+
+
+def _revision(items: Mapping[UUID, Held], item_id: UUID | None) -> int | None:
+    held = items.get(item_id) if item_id else None
+    return held.revision if held else None
