@@ -149,10 +149,10 @@ def _edited(
             vault=str(current.vault_id),
         )
     except PreconditionFailed as stale:
-        showing.tell(f"vaultr: {stale}")
+        # It names the fields that differ, and the revision that is the present one.
         raise VaultrError(
-            "Nothing was changed. Look at the item as it is now (vaultr show ITEM), then edit it"
-            " again with its present revision."
+            f"{stale}\nSee it with: vaultr show {current.id} --json --reveal\n"
+            "Then edit it again; with --json, give the revision that is shown there."
         ) from stale
 
 

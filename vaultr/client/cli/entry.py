@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell("Stopped.")
         return ABORTED
     except VaultrError as error:
-        for line in str(error).splitlines() or [type(error).__doc__ or type(error).__name__]:
+        said = str(error) or type(error).__doc__ or type(error).__name__
+        for line in [*said.splitlines(), *getattr(error, "__notes__", ())]:
             tell(f"vaultr: {printable(line)}")
         return error.exit_code
     except OSError as error:

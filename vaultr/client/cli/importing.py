@@ -59,7 +59,7 @@ def import_file(
     FILE may be - for standard input. Delete the file afterwards: it is not encrypted.
     """
     # The readers of other programs' files would slow down every other command.
-    from vaultr.client.imports import bitwarden, dotenv, formats  # noqa: PLC0415 - see above
+    from vaultr.client.imports import bitwarden, dotenv, formats  # noqa: PLC0415 - heavy, see above
 
     data = asking.read_input(choices) if file == "-" else _content_of(file)
     try:
