@@ -1,0 +1,155 @@
+"""A server as an operator starts it, and people who type: gunicorn, mails, two homes."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from vaultr.environ import generate_keys
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Site:
+    """One Vaultr: two workers of gunicorn on PostgreSQL and Redis, mails as files."""
+
+    def __init__(self, home: Path, database_url: str, redis_url: str, **more: str):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.home = home
+        self.log = home / "server.log"
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "VAULTR_ENV": "development",
+            "VAULTR_HOME": str(home),
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "WEB_CONCURRENCY": "2",
+            "PORT": str(self.port),
+            "DRAIN_SECONDS": "0",
+            "LOG_LEVEL": "DEBUG",
+            **generate_keys("first"),
+            **more,
+        }
+        self._process: subprocess.Popen | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def upgrade(self) -> None:
+        subprocess.run(
+            [BIN / "flask", "db", "upgrade"],
+            check=True, cwd=ROOT, env=self.environ, capture_output=True,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [BIN / "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"],
+                cwd=ROOT, env=self.environ, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.url}/api/ready", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                pass
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(self.log.read_text())
+            time.sleep(0.1)
+
+    def stop(self) -> int:
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(40)
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()
+            self._process = None
+
+    def mail(self, number: int = 0) -> str:
+        """Give the text of the mail of that number, waiting until it is there."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            mails = sorted((self.home / "mail").glob("*.eml"))
+            if len(mails) > number:
+                return mails[number].read_text()
+            time.sleep(0.1)
+        raise AssertionError("no mail came")
+
+
+def token_of(mail: str) -> str:
+    """Take the token out of the link that stands on a line of its own."""
+    text = mail.replace("=\n", "").replace("=3D", "=")
+    found = re.search(r"^https?://\S+/verify-email\?token=([A-Za-z0-9_-]+)\s*$", text, re.M)
+    assert found, "the mail has no link on a line of its own"
+    return found[1]
+
+
+class Person:
+    """Somebody at a device: what they type, and what they are shown."""
+
+    def __init__(self, home: Path, site: Site, email: str, password: str):
+        self.home = home
+        self.email = email
+        self._password = password
+        self._site = site
+        self.environ = {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "XDG_RUNTIME_DIR": str(home),
+            "VAULTR_DIR": str(home / "vaultr"),
+            "VAULTR_URL": site.url,
+        }
+        home.mkdir(mode=0o700, exist_ok=True)
+
+    def types(self, *words, stdin=None, secret_key=None, code=0, password=True):
+        """Run ``vaultr`` with ``words``; secrets go through descriptors, never through words."""
+        fds, extra = [], []
+        if password:
+            fds.append(pipe(self._password))
+            extra += ["--password-fd", str(fds[-1])]
+        if secret_key is not None:
+            fds.append(pipe(secret_key))
+            extra += ["--secret-key-fd", str(fds[-1])]
+        try:
+            done = subprocess.run(
+                [BIN / "vaultr", words[0], *extra, *words[1:]],
+                input=stdin, capture_output=True, text=True, env=self.environ,
+                pass_fds=fds, timeout=180,
+            )  # fmt: skip
+        finally:
+            for fd in fds:
+                os.close(fd)
+        assert done.returncode == code, (words, done.returncode, done.stdout[-800:], done.stderr)
+        return done
+
+    def told(self, *words, **more):
+        """Run ``vaultr`` and read the JSON that it answers."""
+        return json.loads(self.types(*words, "--json", **more).stdout)
+
+
+def pipe(secret: str) -> int:
+    """Give a descriptor from which ``secret`` can be read, once."""
+    read, write = os.pipe()
+    os.write(write, secret.encode() + b"\n")
+    os.close(write)
+    return read
