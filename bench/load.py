@@ -1,0 +1,153 @@
+"""A load: some connections that send one request after another, and what they saw.
+
+It runs in a process of its own. Each connection is opened anew every so often: a kept connection
+stays with the worker that accepted it, so that few old ones would measure how they fell.
+"""
+
+import itertools
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+REQUESTS_A_CONNECTION = 40
+
+
+@dataclass
+class Seen:
+    """What a load saw: answers by status, and the seconds that each took."""
+
+    seconds: float = 0.0
+    statuses: dict[int, int] = field(default_factory=dict)
+    latencies: list[float] = field(default_factory=list)
+
+    def rate(self, *statuses: int) -> float:
+        """Give the answers a second, of these statuses or of all."""
+        wanted = statuses or tuple(self.statuses)
+        return sum(self.statuses.get(status, 0) for status in wanted) / self.seconds
+
+    def p99(self) -> float:
+        """Give the seconds within which 99 of 100 were answered."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+
+
+def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+    """Write one HTTP/1.1 request."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if body or method in ("PUT", "POST"):
+        lines.append(f"Content-Length: {len(body)}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+class Connection:
+    """One kept connection, opened anew after some requests."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._socket: socket.socket | None = None
+        self._left = 0
+        self._buffer = b""
+
+    def ask(self, data: bytes) -> tuple[int, bytes]:
+        """Send one request; give status and body."""
+        if self._socket is None or self._left == 0:
+            self.close()
+            self._socket = socket.create_connection(("127.0.0.1", self._port), 60)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._left, self._buffer = REQUESTS_A_CONNECTION, b""
+        self._left -= 1
+        self._socket.sendall(data)
+        head, _, rest = self._until(b"\r\n\r\n").partition(b"\r\n\r\n")
+        length = _header(head, b"content-length")
+        while len(rest) < length:
+            rest += self._more(max(65536, length - len(rest)))
+        if _closes(head):
+            self._left = 0
+        return int(head[9:12]), rest[:length]
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _until(self, mark: bytes) -> bytes:
+        data = b""
+        while mark not in data:
+            data += self._more(65536)
+        return data
+
+    def _more(self, most: int) -> bytes:
+        assert self._socket is not None
+        data = self._socket.recv(most)
+        if not data:
+            raise ConnectionError("the server hung up")
+        return data
+
+
+def _header(head: bytes, name: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(name + b":"):
+            return int(line.split(b":")[1])
+    return 0
+
+
+def _closes(head: bytes) -> bool:
+    return b"connection: close" in head.lower()
+
+
+def run(port: int, requests: Sequence[Sequence[bytes]], *, seconds: float | None) -> Seen:
+    """Send each connection's ``requests``: round and round for ``seconds``, or (None) once."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(_run, (port, requests, seconds))
+
+
+def _run(port: int, requests: Sequence[Sequence[bytes]], seconds: float | None) -> Seen:
+    seen = Seen()
+    lock = threading.Lock()
+    began = time.monotonic()
+    threads = [
+        threading.Thread(target=_connection, args=(port, own, seconds, seen, lock))
+        for own in requests
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seen.seconds = time.monotonic() - began
+    return seen
+
+
+def _connection(
+    port: int, own: Sequence[bytes], seconds: float | None, seen: Seen, lock: threading.Lock
+) -> None:
+    connection = Connection(port)
+    statuses: dict[int, int] = {}
+    latencies = []
+    end = None if seconds is None else time.monotonic() + seconds
+    for one in own if end is None else itertools.cycle(own):
+        if end is not None and time.monotonic() >= end:
+            break
+        began = time.perf_counter()
+        status, _ = connection.ask(one)
+        latencies.append(time.perf_counter() - began)
+        statuses[status] = statuses.get(status, 0) + 1
+    connection.close()
+    with lock:
+        seen.latencies += latencies
+        for status, number in statuses.items():
+            seen.statuses[status] = seen.statuses.get(status, 0) + number
+
+
+def beside(action: Callable[[], Seen], other: Callable[[], object]) -> Seen:
+    """Run ``action`` while ``other`` goes on in another thread."""
+    thread = threading.Thread(target=other)
+    thread.start()
+    time.sleep(0.5)  # until the other is under way
+    result = action()
+    thread.join()
+    return result
