@@ -1,0 +1,154 @@
+"""The tables of accounts: waiting signups, accounts, key sets, devices, sessions, failures."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from vaultr.database.schema import Base
+
+
+def _of_account() -> Mapped[UUID]:
+    return mapped_column(sa.ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+
+
+class _Derivation:
+    """From what the owner's client derives, and how the server checks the key it derived."""
+
+    auth_scheme: Mapped[str]
+    kdf: Mapped[str] = mapped_column(comment="Canonical JSON, as the account key's seal binds it.")
+    salt: Mapped[bytes]
+    verifier: Mapped[str] = mapped_column(comment="Argon2id of the peppered auth key, as PHC text.")
+    pepper_id: Mapped[str]
+
+
+class _SealedKeys:
+    """What only the owner's client can open, but for the public halves."""
+
+    account_key: Mapped[bytes]
+    x25519_public: Mapped[bytes]
+    x25519_sealed: Mapped[bytes]
+    ed25519_public: Mapped[bytes]
+    ed25519_sealed: Mapped[bytes]
+    profile: Mapped[bytes]
+
+
+class WaitingSignup(_Derivation, _SealedKeys, Base):
+    """A signup whose mail was not confirmed yet. It is no account: nobody can sign in with it."""
+
+    __tablename__ = "waiting_signups"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(index=True, comment="Normalised. Several may wait for one.")
+    token_hash: Mapped[bytes] = mapped_column(unique=True, comment="SHA-256 of the mailed token.")
+    account_id: Mapped[UUID] = mapped_column(comment="As the client drew it; not yet taken.")
+    recovery_verifier: Mapped[bytes | None]
+    recovery_sealed: Mapped[bytes | None]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Account(_Derivation, Base):
+    """An owner of vaults. ``epoch`` counts the account key's wraps; tokens of older ones are void.
+
+    The row stays narrow, because the session check of each request reads it.
+    """
+
+    __tablename__ = "accounts"
+    __table_args__ = (sa.CheckConstraint("epoch >= 1", name="epoch_positive"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True, comment="Normalised; compared as it stands.")
+    epoch: Mapped[int]
+    created_at: Mapped[datetime]
+    audit_event_id: Mapped[UUID]
+
+
+class KeySet(_SealedKeys, Base):
+    """The sealed keys of an account, and its sealed profile."""
+
+    __tablename__ = "key_sets"
+    __table_args__ = (sa.CheckConstraint("profile_revision >= 1", name="revision_positive"),)
+
+    account_id: Mapped[UUID] = _of_account()
+    profile_revision: Mapped[int]
+    audit_event_id: Mapped[UUID] = mapped_column(comment="Of the last change.")
+
+
+class RecoveryKey(Base):
+    """The account key once more, sealed under a printable key that the owner keeps."""
+
+    __tablename__ = "recovery_keys"
+
+    account_id: Mapped[UUID] = _of_account()
+    verifier: Mapped[bytes] = mapped_column(comment="SHA-256 of the key that proves it.")
+    sealed: Mapped[bytes]
+    epoch: Mapped[int]
+    created_at: Mapped[datetime]
+    audit_event_id: Mapped[UUID]
+
+
+class KnownDevice(Base):
+    """A device on which somebody signed in before: strangers' failures do not lock it out."""
+
+    __tablename__ = "known_devices"
+
+    account_id: Mapped[UUID] = _of_account()
+    device_hash: Mapped[bytes] = mapped_column(
+        primary_key=True, comment="Of account and device id; the id itself is never kept."
+    )
+    first_used_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+
+
+class Session(Base):
+    """A signed-in device. The row is the session: deleting it ends it on every worker at once."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(
+        sa.ForeignKey("accounts.id", ondelete="CASCADE"), index=True
+    )
+    device_hash: Mapped[bytes]
+    device_name: Mapped[str]
+    family: Mapped[str] = mapped_column(comment="A word for the client, such as vaultr.")
+    network: Mapped[str] = mapped_column(comment="Its address, cut to /24 or /48.")
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime] = mapped_column(comment="At login or the last refresh.")
+    proven_at: Mapped[datetime] = mapped_column(comment="When the password was proven last.")
+    idle_until: Mapped[datetime] = mapped_column(comment="Never later than expires_at.")
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    audit_event_id: Mapped[UUID]
+
+
+class RefreshToken(Base):
+    """One token of a session's chain, kept so that a reused one is told from rubbish.
+
+    Its successor is HMAC-SHA-256(the token, ``nonce``): who holds the token can be given it again,
+    while this table alone cannot make it.
+    """
+
+    __tablename__ = "refresh_tokens"
+
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True, comment="SHA-256 of the token.")
+    session_id: Mapped[UUID] = mapped_column(
+        sa.ForeignKey("sessions.id", ondelete="CASCADE"), index=True
+    )
+    created_at: Mapped[datetime]
+    nonce: Mapped[bytes | None] = mapped_column(comment="Drawn when it was rotated.")
+    rotated_at: Mapped[datetime | None]
+
+
+class Failures(Base):
+    """How often in a row one counter's attempts failed. Addresses without account have them too."""
+
+    __tablename__ = "login_failures"
+    __table_args__ = (sa.CheckConstraint("failures >= 0 AND locks >= 0", name="counts_from_zero"),)
+
+    counter: Mapped[str] = mapped_column(primary_key=True, comment="Its key; a keyed hash.")
+    failures: Mapped[int] = mapped_column(comment="In a row, since the last success or lock.")
+    locks: Mapped[int] = mapped_column(comment="In a row; each doubles the next one's length.")
+    locked_until: Mapped[datetime | None]
+    failed_at: Mapped[datetime] = mapped_column(index=True)
