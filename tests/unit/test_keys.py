@@ -111,6 +111,16 @@ def test_the_account_key_opens_with_the_inputs_it_was_sealed_with_only():
             keys.open_account_key(kek, account, epoch, kdf, salt, sealed)
 
 
+def test_a_key_of_another_size_is_no_key():
+    kek = bytes(range(32))
+    bound = keys.aad.account_key(ACCOUNT, 1, Kdf.RECOMMENDED, SALT)
+
+    with pytest.raises(SealBroken, match="another size"):
+        keys.open_account_key(
+            kek, ACCOUNT, 1, Kdf.RECOMMENDED, SALT, keys.seal(kek, bound, bytes(31))
+        )
+
+
 def test_identity_keys_open_as_their_own_kind_only():
     identity = keys.new_identity(WRAP, ACCOUNT)
     x25519, ed25519 = identity["x25519"], identity["ed25519"]

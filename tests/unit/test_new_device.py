@@ -8,7 +8,7 @@ from tests.unit import story
 from tests.unit.lies import ABOUT_ANY_SYNC, item
 from tests.unit.little_server import VAULT, Device
 from tests.unit.story import IDS, put
-from vaultr.client import verify
+from vaultr.client import pages, verify
 from vaultr.client.errors import ChainBroken, IntegrityError, RolledBack, StateMismatch
 from vaultr.client.log import Waypoint, short_head
 from vaultr.client.write import Change
@@ -106,7 +106,7 @@ def test_a_new_vault_has_nothing_in_it():
     assert verify.plan(ann.state, None) == verify.Plan(full=True, since=0, conditional=True)
 
 
-@pytest.mark.parametrize("lie", ["items", "head", "generation"])
+@pytest.mark.parametrize("lie", ["items", "head", "generation", "overview_revision"])
 def test_nothing_vouches_for_what_is_in_a_new_vault(told, lie):
     _, server = Device.with_new_vault()
     answers = server.sync()
@@ -114,8 +114,8 @@ def test_nothing_vouches_for_what_is_in_a_new_vault(told, lie):
         answers[0]["removed"] = [{"id": str(IDS[0]), "revision": 1}]
     if lie == "head":
         answers[0]["head"] = answers[0]["vault"]["head"] = b64(bytes(32))
-    if lie == "generation":
-        answers[0]["vault"]["generation"] = 2
+    if lie in ("generation", "overview_revision"):
+        answers[0]["vault"][lie] += 1
 
     with pytest.raises(IntegrityError):
         Device().judge(answers)
@@ -254,6 +254,15 @@ def test_a_removal_from_below_the_held_revision_cannot_take_what_is_held(told):
 
     with pytest.raises(StateMismatch):
         told.ann.judge(answers, told.held.state.waypoint)
+
+
+def test_a_delta_is_not_judged_as_a_full_set_nor_from_an_unknown_head(told):
+    delta = pages.gather(VAULT, told.server.sync(3), since=3)
+
+    with pytest.raises(ValueError, match="no full set"):
+        verify.take_full(delta, told.ann.keys, None)
+    with pytest.raises(ValueError, match="no head is known"):
+        verify.take_delta(told.held.state, delta, told.ann.keys, None)
 
 
 def test_a_device_that_holds_revision_0_starts_with_the_full_set(told):

@@ -70,6 +70,27 @@ def test_a_signed_entry_that_cannot_be_is_refused_all_the_same(told, op, item_id
         told.held.judge(told_of(told.server.sync(5), signed))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"op": write.Op.REPAIR, "item_id": IDS[0]},
+        {"op": write.Op.REPAIR, "content": b"c" * 32},
+        {"op": write.Op.REPAIR, "content_revision": 13},
+        {"op": write.Op.RENAME, "content_revision": 12},
+        {"op": write.Op.PUT, "item_id": None, "content_revision": 13},
+        {"op": write.Op.PUT, "item_id": IDS[0], "content_revision": 12},
+        {"op": write.Op.TRASH, "item_id": IDS[0], "content_revision": 13},
+        {"op": write.Op.TRASH, "item_id": IDS[0], "content_revision": 0},
+        {"op": write.Op.REMOVE, "item_id": IDS[0], "content_revision": 1},
+    ],
+)
+def test_a_signed_entry_of_another_form_is_refused(told, fields):
+    signed = sign_last(told, told.ann, **fields)
+
+    with pytest.raises(ChainBroken, match="has not the form"):
+        told.held.judge(told_of(told.server.sync(5), signed))
+
+
 def test_a_signed_restore_cannot_bring_an_older_content_back(told):
     old = told.held.state.items[IDS[1]]
     told.ann.write(told.server, Change.trash(IDS[1]))

@@ -1,0 +1,198 @@
+"""The form of a sync, before anything of it is judged."""
+
+import copy
+
+import pytest
+
+from tests.unit import story
+from tests.unit.little_server import VAULT
+from tests.unit.story import IDS
+from vaultr.client.errors import AnswerInvalid, RolledBack, StateMismatch
+from vaultr.client.pages import gather
+from vaultr.protocol.encoding import b64
+
+
+@pytest.fixture
+def told():
+    return story.told()
+
+
+def test_pages_fold_into_what_the_server_shows(told):
+    one = gather(VAULT, told.server.sync(5), since=5)
+    many = gather(VAULT, told.server.sync(5, limit=2), since=5)
+
+    assert many.items == one.items
+    assert (many.entries, many.removed) == (one.entries, one.removed)
+    assert (one.n, one.head, one.generation) == (12, told.server.head, 1)
+    assert set(one.wraps) == {1}
+
+
+def test_pages_may_be_fetched_as_they_are_read(told):
+    asked = []
+
+    def fetched():
+        for page in told.server.sync(5, limit=2):
+            asked.append(page["through"])
+            yield page
+
+    gather(VAULT, fetched(), since=5)
+
+    assert asked == [7, 9, 11, 12]
+
+
+def test_a_bad_page_is_the_last_that_is_asked_for(told):
+    asked = []
+
+    def fetched():
+        for page in told.server.sync(5, limit=2):
+            asked.append(page["through"])
+            yield page | {"through": page["through"] - 2}
+
+    with pytest.raises(AnswerInvalid):
+        gather(VAULT, fetched(), since=5)
+
+    assert asked == [7]
+
+
+def test_no_page_is_no_answer():
+    with pytest.raises(AnswerInvalid, match="last page is missing"):
+        gather(VAULT, [], since=0)
+
+
+def test_a_page_after_the_last_is_refused(told):
+    page = told.server.sync(5)[0]
+
+    with pytest.raises(AnswerInvalid, match="follows the last"):
+        gather(VAULT, [page, page], since=5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"through": 11},
+        {"through": 13},
+        {"through": 4},
+        {"more": True},
+        {"revision": 13},
+    ],
+)
+def test_a_page_must_lead_to_its_revision(told, change):
+    page = told.server.sync(5)[0] | change
+
+    with pytest.raises(AnswerInvalid, match="do not lead"):
+        gather(VAULT, [page], since=5)
+
+
+def test_a_revision_that_falls_between_pages_is_a_rollback(told):
+    first, *rest = told.server.sync(5, limit=4)
+    first |= {"revision": 14, "vault": first["vault"] | {"revision": 14}}
+
+    with pytest.raises(RolledBack, match="between two pages"):
+        gather(VAULT, [first, *rest], since=5)
+
+
+@pytest.mark.parametrize(
+    "change", [{"id": str(IDS[0])}, {"revision": 11}, {"head": b64(bytes(32))}]
+)
+def test_a_page_and_its_vault_must_agree(told, change):
+    page = told.server.sync(5)[0]
+    page["vault"] |= change
+
+    with pytest.raises(AnswerInvalid, match="within one page"):
+        gather(VAULT, [page], since=5)
+
+
+@pytest.mark.parametrize("numbers", [[], [6, 7, 8], [7, 6, 8, 9, 10, 11, 12], [6, 6]])
+def test_a_delta_has_every_entry_once_and_in_order(told, numbers):
+    page = told.server.sync(5)[0]
+    page["entries"] = [page["entries"][number - 6] for number in numbers]
+
+    with pytest.raises(AnswerInvalid, match="gap"):
+        gather(VAULT, [page], since=5)
+
+
+@pytest.mark.parametrize("revision", [5, 13])
+def test_a_row_is_of_the_revisions_of_its_page(told, revision):
+    page = told.server.sync(5)[0]
+    page["removed"][0]["revision"] = revision
+
+    with pytest.raises(AnswerInvalid, match="outside the page"):
+        gather(VAULT, [page], since=5)
+
+
+def test_two_rows_never_share_a_revision(told):
+    page = told.server.sync(5)[0]
+    page["removed"][0]["revision"] = page["items"][0]["revision"]
+
+    with pytest.raises(AnswerInvalid, match="one revision twice"):
+        gather(VAULT, [page], since=5)
+
+
+def test_an_id_comes_once_on_a_page(told):
+    page = told.server.sync(5)[0]
+    twice = [*page["items"], page["items"][0] | {"revision": 8}]
+    both = [*page["removed"], {"id": page["items"][0]["id"], "revision": 8}]
+    again = [*page["removed"], page["removed"][0] | {"revision": 8}]
+
+    for change in ({"items": twice}, {"removed": both}, {"removed": again}):
+        with pytest.raises(StateMismatch, match="twice"):
+            gather(VAULT, [page | change], since=5)
+
+
+def test_a_removed_id_does_not_come_back_on_a_later_page(told):
+    first, second = told.server.sync(0, limit=10)
+    second["items"].append(copy.deepcopy(told.old.items[IDS[4]]) | {"revision": 12})
+
+    with pytest.raises(StateMismatch, match="is back"):
+        gather(VAULT, [first, second], since=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "00000000-0000-0000-0000-000000000000"},
+        {"type": "Login"},
+        {"type": ""},
+        {"type": "a" * 33},
+        {"content_revision": 7},
+        {"content_revision": 0},
+        {"generation": 0},
+        {"revision": True},
+        {"state": "removed"},
+        {"detail": None},
+        {"overview": "=="},
+    ],
+)
+def test_an_item_has_its_form(told, change):
+    page = told.server.sync(5)[0]
+    page["items"][0] |= change
+
+    with pytest.raises(AnswerInvalid):
+        gather(VAULT, [page], since=5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"op": "rewrite"},
+        {"prev": b64(bytes(31))},
+        {"mac": None},
+        {"item_id": 7},
+        {"head": b64(bytes(32))},
+        {"n": 2**60},
+    ],
+)
+def test_an_entry_has_its_form_and_names_its_own_head(told, change):
+    page = told.server.sync(5)[0]
+    page["entries"][0] |= change
+
+    with pytest.raises(AnswerInvalid):
+        gather(VAULT, [page], since=5)
+
+
+def test_a_generation_has_one_wrap(told):
+    page = told.server.sync(5)[0]
+    page["vault"]["keys"].append({"generation": 1, "sealed_key": b64(bytes(40))})
+
+    with pytest.raises(StateMismatch, match="two wraps of generation 1"):
+        gather(VAULT, [page], since=5)
