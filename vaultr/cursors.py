@@ -1,0 +1,50 @@
+"""Paging cursors: where the next page of a list begins, signed so that none can be made up."""
+
+import hashlib
+import hmac
+import json
+import secrets
+from typing import cast
+
+from flask import current_app
+
+from vaultr.database.session import fact
+from vaultr.errors import BadRequest, Fault
+from vaultr.protocol.encoding import b64, unb64
+
+_FACT = "cursor-key"
+_MAC_BYTES = 16
+
+
+def write(purpose: str, *parts: str | int) -> str:
+    """Give the cursor that leads to ``parts``.
+
+    :param purpose: what the list is of, for whom and by which filters; it binds the cursor.
+    """
+    data = json.dumps(parts, separators=(",", ":")).encode()
+    return b64(_mac(purpose, data) + data)
+
+
+def read(purpose: str, cursor: str | None) -> list[str | int] | None:
+    """Give the parts of a cursor; None where there is none.
+
+    :raises BadRequest: nobody here wrote it, or for another list.
+    """
+    if cursor is None:
+        return None
+    try:
+        signed = unb64(cursor)
+    except ValueError:
+        signed = b""
+    mac, data = signed[:_MAC_BYTES], signed[_MAC_BYTES:]
+    if not hmac.compare_digest(mac, _mac(purpose, data)):
+        raise BadRequest(errors=[Fault("/query/cursor", "not the next_cursor of this list")])
+    return cast(list[str | int], json.loads(data))
+
+
+def _mac(purpose: str, data: bytes) -> bytes:
+    key = current_app.extensions.get(_FACT)
+    if key is None:
+        # Kept in the database, so that every worker reads what another wrote.
+        key = current_app.extensions[_FACT] = fact(_FACT, lambda: secrets.token_bytes(32))
+    return hmac.digest(key, f"{purpose}\0".encode() + data, hashlib.sha256)[:_MAC_BYTES]

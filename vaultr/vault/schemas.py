@@ -1,0 +1,295 @@
+"""What crosses the wire about vaults, items and their log."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+
+from vaultr.protocol.encoding import unb64
+from vaultr.protocol.entries import Op
+from vaultr.protocol.sizes import (
+    CHANGES_PER_BATCH,
+    ITEM_TYPE,
+    SYNC_LIMIT_DEFAULT,
+    SYNC_LIMIT_MOST,
+)
+from vaultr.wire import MAX_INTEGER, Bytes, Bytes32, Id, In, Int, Out, Page, Query, Time
+
+
+def _sealed(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a sealed value, as base64url without padding")
+    try:
+        return unb64(value)
+    except ValueError:
+        return b""  # whatever text it is, it is no ciphertext: refused as an empty one is
+
+
+# Any text is taken here; what cannot be ciphertext is refused by the rule, not by the schema.
+Sealed = Annotated[
+    bytes,
+    PlainValidator(_sealed),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64url"}),
+]
+ItemType = Annotated[str, Field(pattern=f"^{ITEM_TYPE.pattern}$")]
+ItemState = Literal["active", "trash"]
+
+
+def _from_1(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_INTEGER:
+        raise ValueError("a whole number from 1 on")
+    return value
+
+
+From1 = Annotated[
+    int,
+    PlainValidator(_from_1),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}),
+]
+
+
+def _no_default(schema: dict[str, Any]) -> None:
+    """Leave the default out of the document: an absent member is absent, whatever stands for it."""
+    schema.pop("default", None)
+
+
+class EntryIn(In):
+    """What the writer says of its entry; the server fills in the rest from the request."""
+
+    n: From1
+    prev: Bytes32
+    vouch: Bytes32
+    mac: Bytes32
+
+
+class VaultNew(In):
+    """A vault of generation 1 and revision 0."""
+
+    id: Id
+    sealed_key: Sealed
+    overview: Sealed
+
+
+class VaultRename(In):
+    """Another sealed overview of the vault itself."""
+
+    overview: Sealed
+    generation: From1
+    entry: EntryIn
+
+
+class ItemPut(In):
+    """The whole content of one item."""
+
+    type: ItemType
+    generation: From1
+    content_revision: From1
+    overview: Sealed
+    detail: Sealed
+    entry: EntryIn
+
+
+class ItemMove(In):
+    """Trash, restore or remove: only the log entry says more than the route."""
+
+    entry: EntryIn
+
+
+_CONTENT = ("type", "generation", "content_revision", "overview", "detail")
+_RULES: dict[str, Any] = {
+    "not": {"required": ["if_match", "if_none_match"]},
+    "if": {"properties": {"op": {"const": "put"}}},
+    "then": {"required": list(_CONTENT)},
+    "else": {"not": {"anyOf": [{"required": [name]} for name in _CONTENT]}},
+}
+
+
+class ChangeIn(In):
+    """One change of a batch: a put with its whole content, or a trash, restore or remove."""
+
+    model_config = ConfigDict(json_schema_extra=_RULES)
+
+    op: Literal["put", "trash", "restore", "remove"]
+    item_id: Id
+    if_match: Int = Field(default=0, json_schema_extra=_no_default)
+    if_none_match: Literal["*"] = Field(default="*", json_schema_extra=_no_default)
+    type: ItemType = Field(default="", json_schema_extra=_no_default)
+    generation: From1 = Field(default=0, json_schema_extra=_no_default)
+    content_revision: From1 = Field(default=0, json_schema_extra=_no_default)
+    overview: Sealed = Field(default=b"", json_schema_extra=_no_default)
+    detail: Sealed = Field(default=b"", json_schema_extra=_no_default)
+    entry: EntryIn
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        given = self.model_fields_set
+        if {"if_match", "if_none_match"} <= given:
+            raise ValueError("if_match or if_none_match, not both")
+        content = given & set(_CONTENT)
+        if self.op == "put" and len(content) < len(_CONTENT):
+            raise ValueError(f"a put has {', '.join(_CONTENT)}")
+        if self.op != "put" and content:
+            raise ValueError("only a put has a content")
+        return self
+
+
+class ChangesIn(In):
+    """A batch: all of it is done, in order, or nothing."""
+
+    changes: list[ChangeIn] = Field(min_length=1, max_length=CHANGES_PER_BATCH)
+
+
+class ItemsQuery(Page):
+    """Which items to list: by default the active ones, of all types."""
+
+    type: ItemType | None = None
+    state: ItemState = "active"
+
+
+class SyncQuery(Query):
+    """Where a sync goes on: a delta after `since`, or the full set (`since=0`) after `after`."""
+
+    since: int = Field(default=0, ge=0, le=MAX_INTEGER)
+    after: int | None = Field(default=None, ge=0, le=MAX_INTEGER)
+    limit: int = Field(default=SYNC_LIMIT_DEFAULT, ge=1, le=SYNC_LIMIT_MOST)
+
+
+class WrapView(Out):
+    """The keys of one generation, sealed for the caller."""
+
+    generation: Int
+    sealed_key: Bytes
+
+
+class CountsView(Out):
+    """How many items there are."""
+
+    active: Int
+    trash: Int
+
+
+class QuotaView(Out):
+    """How many items and sealed bytes there may be."""
+
+    items: Int
+    bytes: Int
+
+
+class VaultView(Out):
+    """A vault."""
+
+    id: Id
+    role: str
+    keys: list[WrapView]
+    overview: Bytes
+    overview_revision: Int
+    overview_generation: Int
+    generation: Int
+    rotating: bool
+    revision: Int
+    head: Bytes32
+    counts: CountsView
+    bytes: Int
+    quota: QuotaView
+    created_at: Time
+
+
+class VaultList(Out):
+    """Vaults in the order of their ids."""
+
+    vaults: list[VaultView]
+    next_cursor: str | None
+
+
+class ItemSummary(Out):
+    """An item without its secret part."""
+
+    id: Id
+    type: str
+    state: ItemState
+    revision: Int
+    content_revision: Int
+    generation: Int
+    size: Int
+    created_at: Time
+    updated_at: Time
+    overview: Bytes
+
+
+class ItemView(ItemSummary):
+    """A whole item."""
+
+    detail: Bytes
+
+
+class ItemList(Out):
+    """Items in the order of their ids."""
+
+    items: list[ItemSummary]
+    next_cursor: str | None
+
+
+class WriteView(Out):
+    """What one write made of an item, and the head of the vault's log after it."""
+
+    id: Id
+    revision: Int
+    content_revision: Int
+    generation: Int
+    state: Literal["active", "trash", "removed"]
+    head: Bytes32
+
+
+class ResultView(Out):
+    """What one change of a batch made."""
+
+    item_id: Id
+    revision: Int
+
+
+class ChangesView(Out):
+    """What a batch made; `revision` and `head` are the vault's after its last entry."""
+
+    results: list[ResultView]
+    revision: Int
+    head: Bytes32
+
+
+class EntryView(Out):
+    """One entry of the log."""
+
+    n: Int
+    prev: Bytes32
+    op: Op
+    item_id: Id | None
+    content_revision: Int
+    content: Bytes32
+    generation: Int
+    author_id: Id
+    vouch: Bytes32
+    mac: Bytes32
+    head: Bytes32
+
+
+class RemovedView(Out):
+    """An item that is gone for good, and the revision that removed it."""
+
+    id: Id
+    revision: Int
+
+
+class SyncView(Out):
+    """One page of a sync, all of it as it was at one moment."""
+
+    items: list[ItemView]
+    removed: list[RemovedView]
+    entries: list[EntryView]
+    vault: VaultView
+    through: Int
+    more: bool
+    revision: Int
+    head: Bytes32
+    head_entry: EntryView | None
+
+
