@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaultr.client.cli import asking, showing
-from vaultr.client.cli.opening import closed
+from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.errors import SecondFactorRequired, UsageError
 from vaultr.client.passwords import check_password
@@ -142,7 +142,7 @@ def unlock(choices: Choices) -> None:
     They are forgotten by lock, by logout, after 15 idle minutes, and at the end of the session.
     """
     with closed(choices) as vaultr:
-        vaultr.unlock(asking.password(choices))
+        vaultr.unlock(asking.password(choices), keep=True)
     if choices.json:
         showing.as_json({"unlocked": True})
     else:
@@ -165,7 +165,8 @@ def lock(choices: Choices) -> None:
 @pass_choices
 def logout(choices: Choices) -> None:
     """End the session of this device and forget the keys."""
-    with closed(choices) as vaultr:
+    # The session's tokens lie sealed here, so that ending it needs the keys.
+    with opened(choices) as vaultr:
         vaultr.logout()
     if choices.json:
         showing.as_json({"signed_out": True})

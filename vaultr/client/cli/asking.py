@@ -128,9 +128,11 @@ def confirmed(question: str, *, yes: bool) -> None:
     """Go on only when ``yes`` was said, as an option or now.
 
     :raises UsageError: nobody is there to be asked.
+    :raises VaultrError: the answer is no.
     """
     if yes:
         return
     if not can_ask():
         raise UsageError("Say --yes, because there is no terminal to ask on.")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise VaultrError("Nothing was changed.")

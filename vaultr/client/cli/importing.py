@@ -58,8 +58,11 @@ def import_file(
     Nothing is imported unless all can be: whatever is odd is listed, an entry or a line each.
     FILE may be - for standard input. Delete the file afterwards: it is not encrypted.
     """
-    # The readers of other programs' files would slow down every other command.
-    from vaultr.client.imports import bitwarden, dotenv, formats  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.imports import (  # noqa: PLC0415 - would slow every other command down
+        bitwarden,
+        dotenv,
+        formats,
+    )
 
     data = asking.read_input(choices) if file == "-" else _content_of(file)
     try:

@@ -1,13 +1,14 @@
 """Opens the SDK for one command, and unlocks it where the command needs keys."""
 
-import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vaultr.client.cli import asking
 from vaultr.client.cli.options import Choices
-from vaultr.client.errors import Locked
+from vaultr.client.cli.showing import printable, tell
+from vaultr.client.errors import Locked, UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.api import Vaultr
@@ -19,9 +20,10 @@ def closed(choices: Choices) -> Iterator["Vaultr"]:
     # httpx2 and cryptography take longer to import than --help may take in all.
     from vaultr.client.api import Vaultr  # noqa: PLC0415 - heavy, see above
 
-    agent = os.environ.get("VAULTR_AGENT", "").lower() != "off"
-    with Vaultr(choices.server, ca_file=choices.ca_file, agent=agent) as vaultr:
+    with Vaultr(choices.server, ca_file=choices.ca_file) as vaultr:
         yield vaultr
+        for notice in vaultr.notices:
+            tell(printable(notice))
 
 
 @contextmanager
@@ -29,8 +31,10 @@ def opened(choices: Choices) -> Iterator["Vaultr"]:
     """Give the SDK with its keys: from the unlock process, else by the password.
 
     :raises Locked: neither is there.
+    :raises UsageError: this device belongs to no account, or to another than was named.
     """
     with closed(choices) as vaultr:
+        _check_owner(choices, vaultr.email)
         if not vaultr.unlocked:
             if choices.password_fd is None and not asking.can_ask():
                 raise Locked(
@@ -39,3 +43,14 @@ def opened(choices: Choices) -> Iterator["Vaultr"]:
                 )
             vaultr.unlock(asking.password(choices))
         yield vaultr
+
+
+def _check_owner(choices: Choices, owner: str | None) -> None:
+    if owner is None:
+        raise UsageError("This device belongs to no account yet: run vaultr login or signup.")
+    if choices.email is not None and _plain(choices.email) != _plain(owner):
+        raise UsageError("This device belongs to another account: use another VAULTR_DIR.")
+
+
+def _plain(address: str) -> str:
+    return unicodedata.normalize("NFKC", address).strip().lower()

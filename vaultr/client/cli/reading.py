@@ -1,7 +1,7 @@
 """Commands that read: list and show. Neither prints a secret unless it is asked for."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -36,7 +36,7 @@ def list_items(
 
     Words are looked for in titles, user names, addresses, folders and tags. Secrets are not shown.
     """
-    state = "trash" if trash else "active"
+    state: Literal["active", "trash"] = "trash" if trash else "active"
     with opened(choices) as vaultr:
         found = vaultr.items(vault=vault, type=kind, state=state, offline=offline)
         items = sorted((item for item in found if _holds(item, words)), key=_by_title)

@@ -112,12 +112,12 @@ def _explain(choices: Choices) -> None:
     if choices.json:
         showing.as_json(
             [
-                {"vault_id": str(d.vault_id), "item_id": str(d.item_id), "how": d.how}
+                {"vault_id": str(d.vault_id), "item_id": d.item_id and str(d.item_id), "how": d.how}
                 for d in differences
             ]
         )
     else:
-        rows = ((str(d.vault_id), str(d.item_id), d.how) for d in differences)
+        rows = ((str(d.vault_id), str(d.item_id or "the vault itself"), d.how) for d in differences)
         showing.table(("VAULT", "ITEM", "HOW THE SERVER DIFFERS"), rows)
     if differences:
         raise IntegrityError("The server's set is not the one that this device can verify.")

@@ -1,0 +1,115 @@
+"""A device on which somebody types `vaultr`: a home of its own, no terminal, secrets by pipe."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+PASSWORD = "a master password for tests"
+PROGRAM = (
+    sys.executable,
+    "-c",
+    "import sys; from vaultr.client.cli import main; sys.exit(main())",
+)
+NOBODY = "http://127.0.0.1:9"  # the port of discard: nobody listens there
+
+
+class Quiet(WSGIRequestHandler):
+    """Says nothing of the requests, which the tests count themselves."""
+
+    def log(self, *said):
+        pass
+
+
+class Listening:
+    """An app behind a real socket, and the requests that came."""
+
+    def __init__(self, app):
+        self.requests = []
+        self._app = app
+        self._server = make_server(
+            "127.0.0.1", 0, self._recorded, threaded=True, request_handler=Quiet
+        )
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def _recorded(self, environ, start_response):
+        self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        return self._app(environ, start_response)
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Device:
+    """One home, and what is typed there."""
+
+    def __init__(self, home, url, email="ann@example.org", password=PASSWORD):
+        self.home = home
+        self.email = email
+        self.password = password
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "VAULTR_DIR": str(home / "vaultr"),
+            "VAULTR_URL": url,
+            "VAULTR_AGENT": "off",
+            "XDG_RUNTIME_DIR": str(home),
+        }
+        home.mkdir(mode=0o700, exist_ok=True)
+
+    def types(self, *words, password=True, secret_key=None, stdin="", env=()):
+        """Run the command to its end; give exit code, stdout and stderr as text."""
+        descriptors, words = [], list(words)
+        cut = words.index("--") if "--" in words else len(words)
+        secrets = {"--password-fd": self.password if password is True else password}
+        secrets["--secret-key-fd"] = secret_key
+        for option, secret in secrets.items():
+            if secret:
+                descriptors.append(pipe(secret))
+                words[cut:cut] = [option, str(descriptors[-1])]
+        try:
+            return subprocess.run(
+                [*PROGRAM, *words],
+                input=stdin,
+                capture_output=True,
+                text=True,
+                env={**self.environ, **dict(env)},
+                pass_fds=descriptors,
+                start_new_session=True,
+                timeout=120,
+            )
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def done(self, *words, **more):
+        """Run a command that must succeed, and give its stdout."""
+        said = self.types(*words, **more)
+        assert said.returncode == 0, (words, said.returncode, said.stdout, said.stderr)
+        return said.stdout
+
+    def told(self, *words, **more):
+        """Run a command that must succeed, and read its JSON."""
+        return json.loads(self.done(*words, "--json", **more))
+
+    def refused(self, code, *words, **more):
+        """Run a command that must end with ``code`` and no answer, and give its stderr."""
+        said = self.types(*words, **more)
+        assert said.returncode == code, (words, said.returncode, said.stdout, said.stderr)
+        assert said.stdout == ""
+        return said.stderr
+
+
+def pipe(secret):
+    """Give a descriptor from which ``secret`` and a newline can be read, once."""
+    reading, writing = os.pipe()
+    os.write(writing, secret.encode() + b"\n")
+    os.close(writing)
+    return reading

@@ -1,0 +1,52 @@
+"""A terminal at which somebody sits: what is shown on it, and what is typed when asked."""
+
+import os
+import pty
+import select
+import sys
+
+from tests.client.devices import PROGRAM
+
+PATIENCE_SECONDS = 60
+
+
+class Terminal:
+    """One run of `vaultr` on a terminal of its own."""
+
+    def __init__(self, *words, environ):
+        self.shown = ""
+        self._child, self._terminal = pty.fork()
+        if self._child == 0:
+            os.execve(sys.executable, [*PROGRAM, *words], dict(environ))
+
+    def answers(self, question, answer):
+        """Wait until ``question`` is asked, then type ``answer`` and a newline."""
+        self.waits_for(question)
+        os.write(self._terminal, answer.encode() + b"\n")
+
+    def presses_ctrl_c(self, question):
+        self.waits_for(question)
+        os.write(self._terminal, b"\x03")
+
+    def waits_for(self, text):
+        start = len(self.shown)
+        while text not in self.shown[start:]:
+            piece = self._read()
+            assert piece, f"{text!r} is not in {self.shown!r}"
+            self.shown += piece
+
+    def ends(self):
+        """Read all that is left, and give the exit code."""
+        while piece := self._read():
+            self.shown += piece
+        _, status = os.waitpid(self._child, 0)
+        os.close(self._terminal)
+        return os.waitstatus_to_exitcode(status)
+
+    def _read(self):
+        ready, _, _ = select.select([self._terminal], [], [], PATIENCE_SECONDS)
+        assert ready, self.shown
+        try:
+            return os.read(self._terminal, 65536).decode(errors="replace")
+        except OSError:  # Linux says so when the other end is closed
+            return ""

@@ -1,0 +1,111 @@
+import base64
+import re
+from uuid import UUID
+
+import pytest
+
+from tests.client.devices import NOBODY, Device
+
+
+def test_signup_answers_the_account_its_secret_key_and_its_code(account):
+    UUID(account.made["account_id"])
+    assert len(base64.urlsafe_b64decode(account.made["secret_key"] + "=")) == 32
+    assert re.fullmatch("[0-9a-f]{8}", account.made["code"])
+
+
+def test_a_new_device_without_the_secret_key_ends_1_and_sends_nothing(account, server, tmp_path):
+    device = Device(tmp_path / "new", server.url, account.email)
+    before = list(server.requests)
+
+    told = device.refused(1, "login", "--email", device.email)
+
+    assert "secret key" in told
+    assert server.requests == before
+
+
+@pytest.mark.parametrize("key", ["short", "A" * 43, "!" * 43])
+def test_another_secret_key_is_refused_and_not_repeated(account, server, tmp_path, key):
+    device = Device(tmp_path / "new", server.url, account.email)
+
+    told = device.refused(1, "login", "--email", device.email, secret_key=key)
+
+    assert key not in told
+
+
+def test_a_wrong_password_is_refused(device):
+    told = device.refused(1, "list", password="another password entirely")
+
+    assert "another password" not in told
+
+
+def test_without_a_password_and_a_terminal_a_command_ends_3(device):
+    told = device.refused(3, "list", password=None)
+
+    assert "vaultr unlock" in told
+
+
+def test_a_folder_of_nobody_says_what_to_do(server, tmp_path):
+    device = Device(tmp_path / "empty", server.url)
+
+    told = device.refused(2, "list")
+
+    assert "login" in told
+
+
+def test_a_server_that_is_away_ends_4_and_the_copy_can_still_be_listed(device):
+    away = [("VAULTR_URL", NOBODY)]
+    device.done("sync")
+
+    code = device.types("list", env=away).returncode
+    offline = device.types("list", "--offline", "--json", env=away)
+
+    # Another port is another server: it is refused before the password is used.
+    assert code in (4, 5)
+    assert offline.returncode in (0, 5)
+
+
+def test_sync_says_where_each_vault_is(device):
+    [vault, *_] = device.told("sync")
+
+    assert set(vault) == {"id", "name", "n", "head", "received", "removed"}
+    assert "agree" in device.types("sync", "--explain").stderr
+    assert device.told("sync", "--explain") == []
+
+
+def test_vaults_are_made_listed_and_renamed(device):
+    made = device.told("vaults", "add", "Work")
+
+    renamed = device.told("vaults", "rename", "Work", "Büro")
+
+    assert renamed["id"] == made["id"]
+    names = {vault["id"]: vault["name"] for vault in device.told("vaults", "list")}
+    assert names[made["id"]] == "Büro"
+    item = device.told(
+        "add", "note", "--vault", "Büro", stdin='{"overview": {"title": "in the office"}}'
+    )
+    assert item["vault_id"] == made["id"]
+
+
+def test_nothing_readable_stays_in_the_folder(device):
+    document = '{"overview": {"title": "Titel-xyzzy-1"}, "detail": {"notes": "notes-xyzzy-2"}}'
+    device.told("add", "note", "--vault", "Personal", stdin=document)
+    device.done("sync")
+
+    found = [
+        path
+        for path in device.home.rglob("*")
+        if path.is_file() and (b"xyzzy" in (data := path.read_bytes()) or b"master pass" in data)
+    ]
+
+    assert found == []
+
+
+def test_unlock_lets_the_next_commands_do_without_the_password_until_lock(device):
+    agent = [("VAULTR_AGENT", "on")]
+    try:
+        device.done("unlock", env=agent)
+
+        assert device.types("list", password=None, env=agent).returncode == 0
+    finally:
+        device.done("lock", password=None, env=agent)
+    assert device.types("list", password=None, env=agent).returncode == 3

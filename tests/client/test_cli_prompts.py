@@ -1,0 +1,100 @@
+import re
+
+from tests.client.devices import Device
+from tests.client.terminal import Terminal
+
+PASSWORD = "typed at a terminal by hand"
+
+
+def at_terminal(device, *words):
+    environ = {**device.environ, "TERM": "xterm", "COLUMNS": "100"}
+    return Terminal(*words, environ=environ)
+
+
+def test_signup_asks_twice_and_shows_the_secret_key_with_what_to_do(server, tmp_path):
+    terminal = at_terminal(Device(tmp_path / "home", server.url), "signup")
+
+    terminal.answers("Mail address: ", "carol@example.org")
+    terminal.answers("New master password: ", PASSWORD)
+    terminal.answers("(again): ", "something else entirely")
+    terminal.answers("New master password: ", PASSWORD)
+    terminal.answers("(again): ", PASSWORD)
+
+    assert terminal.ends() == 0
+    assert re.search(r"Secret key: [A-Za-z0-9_-]{43}\r\n", terminal.shown)
+    assert "shown this once" in terminal.shown
+    assert "vaultr verify TOKEN" in terminal.shown
+    assert PASSWORD not in terminal.shown
+    assert "something else" not in terminal.shown
+
+
+def test_login_on_another_device_asks_for_the_secret_key(account, server, tmp_path):
+    device = Device(tmp_path / "home", server.url)
+    terminal = at_terminal(device, "login", "--email", account.email)
+
+    terminal.answers("Master password: ", account.password)
+    terminal.answers("Secret key", account.made["secret_key"])
+
+    assert terminal.ends() == 0
+    assert "signed in" in terminal.shown
+    assert account.made["secret_key"] not in terminal.shown
+    assert account.password not in terminal.shown
+
+
+def test_a_login_is_added_and_changed_by_answering(device):
+    adding = at_terminal(device, "add", "login", "--username", "ann")
+    adding.answers("Title: ", "By hand")
+    adding.answers("Password (empty for none): ", "hunter2 by hand")
+    adding.answers("Totp (empty for none): ", "")
+    adding.answers("Master password: ", device.password)
+    assert adding.ends() == 0
+
+    editing = at_terminal(device, "edit", "By hand")
+    editing.answers("Master password: ", device.password)
+    editing.answers("Title [By hand]: ", "")
+    editing.answers("Username [ann]: ", "anna")
+    editing.answers("Folder: ", "Home")
+    editing.answers("Password (empty keeps it): ", "")
+    editing.answers("Totp (empty keeps it): ", "JBSWY3DPEHPK3PXP")
+    assert editing.ends() == 0
+
+    shown = device.told("show", "By hand", "--reveal")
+    assert shown["overview"] == {"title": "By hand", "username": "anna", "folder": "Home"}
+    assert shown["detail"] == {"password": "hunter2 by hand", "totp": "JBSWY3DPEHPK3PXP"}
+    assert "hunter2" not in adding.shown + editing.shown
+
+
+def test_a_new_secret_is_typed_twice(device):
+    document = '{"overview": {"title": "Typed twice"}, "detail": {"password": "old"}}'
+    device.done("add", "login", "--json", stdin=document)
+
+    terminal = at_terminal(device, "edit", "Typed twice", "--secret", "password")
+    terminal.answers("Master password: ", device.password)
+    terminal.answers("New password: ", "new")
+    terminal.answers("(again): ", "new")
+
+    assert terminal.ends() == 0
+    assert device.done("show", "Typed twice", "--field", "password") == "new\n"
+
+
+def test_removing_for_ever_is_asked_and_no_means_no(device):
+    document = '{"overview": {"title": "Kept"}}'
+    device.done("add", "note", "--json", stdin=document)
+
+    terminal = at_terminal(device, "rm", "Kept", "--forever")
+    terminal.answers("Master password: ", device.password)
+    terminal.answers("[y/N]: ", "n")
+
+    assert terminal.ends() == 1
+    assert device.told("show", "Kept")["state"] == "active"
+
+
+def test_ctrl_c_at_a_prompt_changes_nothing(device):
+    before = device.told("sync")
+    terminal = at_terminal(device, "add", "login", "--title", "Never")
+
+    terminal.presses_ctrl_c("Password (empty for none): ")
+
+    assert terminal.ends() == 130
+    assert "Traceback" not in terminal.shown
+    assert [each["head"] for each in device.told("sync")] == [each["head"] for each in before]

@@ -1,0 +1,132 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.client.devices import PROGRAM, pipe
+from tests.fixtures import make_bitwarden
+
+SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
+
+
+@pytest.fixture(scope="module")
+def sets(device):
+    for title, variables in {
+        "base": {"BASE": "1", "BOTH": "of base"},
+        "prod": {"SECRET": "of prod ü\n2nd", "BOTH": "of prod", "PATH_LIKE": ""},
+    }.items():
+        document = {"overview": {"title": title}, "detail": {"variables": variables}}
+        device.done("add", "env_set", "--json", stdin=json.dumps(document))
+
+
+def test_a_command_gets_the_set_in_its_environment(device, sets):
+    said = device.done("run", "--env-set", "prod", "--", sys.executable, "-c", SHOW)
+
+    environ = json.loads(said)
+    assert environ["SECRET"] == "of prod ü\n2nd"
+    assert environ["PATH_LIKE"] == ""
+    assert environ["HOME"] == device.environ["HOME"]
+
+
+def test_sets_that_clash_are_an_error_unless_an_order_is_given(device, sets):
+    both = ("--env-set", "base", "--env-set", "prod")
+
+    told = device.refused(2, "run", *both, "--", "true")
+    said = device.done("run", *both, "--last-wins", "--", "sh", "-c", 'echo "$BASE $BOTH"')
+
+    assert "BOTH (in base and prod)" in told
+    assert "of prod" not in told
+    assert said == "1 of prod\n"
+
+
+def test_the_set_stands_over_the_environment_and_our_secrets_stay_out(device, sets):
+    here = [("BOTH", "inherited"), ("VAULTR_PASSWORD", "x"), ("VAULTR_TOKEN", "x")]
+
+    environ = json.loads(
+        device.done("run", "--env-set", "prod", "--", sys.executable, "-c", SHOW, env=here)
+    )
+
+    assert environ["BOTH"] == "of prod"
+    assert {name for name in environ if name.startswith("VAULTR_")} <= {
+        "VAULTR_AGENT",
+        "VAULTR_DIR",
+        "VAULTR_URL",
+    }
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 42])
+def test_the_exit_code_passes_through(device, sets, code):
+    assert (
+        device.types("run", "--env-set", "prod", "--", "sh", "-c", f"exit {code}").returncode
+        == code
+    )
+
+
+def test_a_command_that_cannot_be_started_ends_as_in_a_shell(device, sets, tmp_path):
+    assert "No such file" in device.refused(127, "run", "--env-set", "prod", "--", "no-such-cmd")
+    assert "denied" in device.refused(126, "run", "--env-set", "prod", "--", str(tmp_path))
+
+
+def test_a_set_that_is_not_there_is_refused(device, sets):
+    assert "no environment set" in device.refused(1, "run", "--env-set", "other", "--", "true")
+
+
+def test_options_of_the_command_are_its_own_also_without_dashes(device, sets):
+    said = device.types("run", "--env-set", "prod", "--password-fd", "0", "echo", "--json", "-n",
+                        password=None, stdin=device.password)  # fmt: skip
+
+    assert (said.returncode, said.stdout) == (0, "--json -n\n")
+
+
+def test_a_signal_reaches_the_command_and_the_password_descriptor_does_not(device, sets):
+    descriptor = pipe(device.password)
+    words = ("run", "--env-set", "prod", "--password-fd", str(descriptor), "--", "sleep", "60")
+    process = subprocess.Popen([*PROGRAM, *words], env=device.environ, pass_fds=[descriptor])
+    os.close(descriptor)
+    name = Path(f"/proc/{process.pid}/comm")
+    until = time.monotonic() + 60
+    while name.read_text().strip() != "sleep":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+    open_ones = sorted(int(number) for number in os.listdir(f"/proc/{process.pid}/fd"))
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(20) == -signal.SIGTERM
+    assert open_ones == [0, 1, 2]
+
+
+def test_a_real_export_is_imported_whole(device, tmp_path):
+    export = make_bitwarden.export(500)
+    file = tmp_path / "export.json"
+    file.write_text(make_bitwarden.as_text(export))
+    before = {item["id"] for item in device.told("list")}
+
+    told = device.told("import", str(file))
+
+    assert told["imported"] == 500
+    items = [item for item in device.told("list") if item["id"] not in before]
+    assert sorted(item["overview"]["title"] for item in items) == sorted(
+        entry["name"] for entry in export["items"]
+    )
+    login = next(entry for entry in export["items"] if entry["type"] == 1)
+    said = device.done("show", login["name"], "--field", "password")
+    assert said == login["login"]["password"] + "\n"
+
+
+def test_an_export_with_one_odd_entry_changes_nothing(device, tmp_path):
+    export = make_bitwarden.export(20, seed=2)
+    export["items"][11]["type"] = 99
+    file = tmp_path / "export.json"
+    file.write_text(make_bitwarden.as_text(export))
+    before = device.told("sync")
+
+    told = device.refused(1, "import", str(file))
+
+    assert "entry 12: type" in told
+    assert [vault["head"] for vault in device.told("sync")] == [vault["head"] for vault in before]
