@@ -10,4 +10,4 @@ def now() -> datetime:
 
 def text(moment: datetime) -> str:
     """Write ``moment`` as RFC 3339 in UTC with ``Z`` and microseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -10,13 +10,24 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from vaultr import clock, errors, problems, wire
 from vaultr.actor import actor_or_none
-from vaultr.errors import BadRequest, Fault, Forbidden, LengthRequired, Refusal, TooLarge
+from vaultr.errors import (
+    BadRequest,
+    Fault,
+    Forbidden,
+    LengthRequired,
+    Refusal,
+    TooLarge,
+    Unauthenticated,
+)
 from vaultr.protocol.sizes import BODY_BYTES
 
 Access = Literal["read", "write"]
 OnRefused = Callable[[Refusal], None]
 
 _HOOK = "vaultr.on_refused"
+_PROVE = "vaultr.prove_session"
+# pydantic's sentences for these repeat the value that was sent.
+_REPEATING = {"union_tag_invalid", "uuid_parsing", "url_parsing"}
 
 
 class StepUpRequired(Forbidden):
@@ -79,34 +90,53 @@ def operation(
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Response]:
         hints = get_type_hints(view)
-        body, query = hints.get("body"), hints.get("query")
         returns = answers or hints.get("return")
         returns = None if returns in (type(None), Answer, Response) else returns
         contract = Contract(
-            body, query, returns, statuses or ((200,) if returns else (204,)), refuses, access,
-            step_up, body_bytes, max_keys, media_type, proves_session,
+            hints.get("body"), hints.get("query"), returns,
+            statuses or ((200,) if returns else (204,)), refuses, access, step_up,
+            body_bytes, max_keys, media_type, proves_session,
         )  # fmt: skip
-        read_body = TypeAdapter(body).validate_python if body else None
-        read_query = TypeAdapter(query).validate_python if query else None
+        read = _reader(contract)
 
         @functools.wraps(view)
         def call(*args: Any, **kwargs: Any) -> Response:
-            if read_body is not None:
-                kwargs["body"] = _checked(read_body, _body(contract), "")
-            else:
-                _no_body()
-            if read_query is not None:
-                kwargs["query"] = _checked(read_query, _query_values(), "/query")
-            elif request.query_string:
-                raise BadRequest("This route takes no query.")
-            if step_up:
-                _fresh()
-            return _shown(_run(view, args, kwargs))
+            try:
+                return _shown(_run(view, args, {**kwargs, **read()}), contract.statuses)
+            except Unauthenticated:
+                raise
+            except Refusal:
+                if proves_session:
+                    # Perhaps the view's own statement has not run yet: 401 comes first.
+                    current_app.extensions[_PROVE]()
+                raise
 
         call.contract = contract  # type: ignore[attr-defined]  # read by openapi and the guards
         return call
 
     return wrap
+
+
+def _reader(contract: Contract) -> Callable[[], dict[str, Any]]:
+    """Make what reads and checks a request: it gives the view's `body` and `query`."""
+    read_body = TypeAdapter(contract.body).validate_python if contract.body else None
+    read_query = TypeAdapter(contract.query).validate_python if contract.query else None
+
+    def read() -> dict[str, Any]:
+        found = {}
+        if read_body is not None:
+            found["body"] = _checked(read_body, _body(contract), "")
+        else:
+            _no_body()
+        if read_query is not None:
+            found["query"] = _checked(read_query, _query_values(), "/query")
+        elif request.query_string:
+            raise BadRequest("This route takes no query.")
+        if contract.step_up:
+            _fresh()
+        return found
+
+    return read
 
 
 def _run(view: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -127,10 +157,14 @@ def _run(view: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         raise
 
 
-def _shown(result: Any) -> Response:
+def _shown(result: Any, statuses: tuple[int, ...]) -> Response:
     if isinstance(result, Response):
         return result
-    answer = result if isinstance(result, Answer) else Answer(result, 200 if result else 204)
+    if isinstance(result, Answer):
+        answer = result
+    else:
+        usual = 204 if result is None else 200
+        answer = Answer(result, usual if usual in statuses else statuses[0])
     if answer.content is None:
         response = Response(b"", answer.status)
         response.headers.pop("Content-Type", None)
@@ -160,7 +194,11 @@ def _no_body() -> None:
 
 def _query_values() -> dict[str, str]:
     values = {}
-    for name, given in request.args.lists():
+    try:
+        lists = request.args.lists()
+    except UnicodeDecodeError:  # raw bytes; they belong percent-encoded
+        raise BadRequest("The query is not UTF-8.") from None
+    for name, given in lists:
         if len(given) > 1:
             raise BadRequest(errors=[Fault(f"/query/{name}", "given more than once")])
         values[name] = given[0]
@@ -184,6 +222,8 @@ def _escaped(part: object) -> str:
 
 
 def _message(error: Any) -> str:
+    if error["type"] in _REPEATING:
+        return "none of the known kinds"
     return str(error["msg"]).removeprefix("Value error, ")
 
 

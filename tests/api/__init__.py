@@ -1,0 +1,1 @@
+"""HTTP through the whole app, on PostgreSQL and on SQLite."""

@@ -1,0 +1,1 @@
+"""What operators run: keys, settings, jobs in the background."""
