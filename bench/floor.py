@@ -27,6 +27,12 @@ def _text(value):
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
+@app.get("/up")
+def up():
+    """Say that it answers."""
+    return "up"
+
+
 @app.get("/row/<vault_id>/<item_id>")
 def row(vault_id, item_id):
     """Read one row by its key."""

@@ -1,0 +1,44 @@
+"""`make bench`: ratios to the floor, from interleaved rounds, with their spread."""
+
+import argparse
+import json
+import sys
+
+from bench.cases import Bench, median
+from bench.machines import beside
+
+
+def main() -> None:
+    """Measure, and print a line a case."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")
+    parser.add_argument("--only", default="", help="cases whose name holds this")
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    options = parser.parse_args()
+    print("starting PostgreSQL, Redis, the server and the floor …", file=sys.stderr)
+    with beside() as machines:
+        bench = Bench(machines, options.seconds)
+        cases = [case for case in bench.cases() if options.only in case.name]
+        ratios: dict[str, list[float]] = {case.name: [] for case in cases}
+        for turn in range(options.rounds):
+            for case in cases:
+                bench.prepare()
+                print(f"round {turn + 1}: {case.name} …", file=sys.stderr)
+                ratios[case.name].append(case.measure())
+        if options.json:
+            print(json.dumps({**ratios, "worker_mebibytes": bench.memory}))
+            return
+        print(f"{'ratio':52} {'goal':>10} {'median':>8} {'min':>6} {'max':>6}")
+        for case in cases:
+            seen = ratios[case.name]
+            figures = f"{median(seen):8.2f} {min(seen):6.2f} {max(seen):6.2f}"
+            print(f"{case.name:52} {case.goal:>10} {figures}")
+        if bench.memory:
+            print(
+                f"{'memory of the largest worker after full syncs, MiB':52} {'< 200':>10} {bench.memory:8.0f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""What is measured: each case gives a ratio to the floor from one interleaved round."""
+
+import json
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import argon2.low_level
+import psutil
+
+from bench import load
+from bench.load import Connection, request
+from bench.machines import Beside, worker_mebibytes
+from bench.world import Account, Vault
+
+CONNECTIONS = 8
+FULL_ITEMS = 10_000
+PAGE = 1_000
+PUTS_A_ROUND = 40
+
+
+@dataclass
+class Case:
+    """One thing to measure: ``measure`` gives the ratio of one round; ``goal`` what is hoped for."""
+
+    name: str
+    goal: str
+    measure: Callable[[], float]
+    unit: str = "×"
+
+
+class Bench:
+    """The world that all cases share."""
+
+    def __init__(self, beside: Beside, seconds: float) -> None:
+        self._beside = beside
+        self._seconds = seconds
+        self._ann = Account.make(beside.site, "ann@example.org")
+        self._small = Vault.make(self._ann, items=100)
+        self._full = Vault.make(self._ann, items=FULL_ITEMS)
+        self._own = [Vault.make(self._ann, items=4) for _ in range(CONNECTIONS)]
+        self._revisions = [{item: i + 1 for i, item in enumerate(v.items)} for v in self._own]
+        self.memory = 0.0
+
+    def cases(self) -> list[Case]:
+        """Give all cases."""
+        return [
+            Case("read of one item / floor's row", "≥ 0.35", self.item_read),
+            Case("304 of a sync / floor's row", "≥ 0.6", self.not_modified),
+            Case("full sync of 10,000: time / floor's rows", "≤ 1.5", self.full_sync),
+            Case("PUT / bare view of the same SQL", "≥ 0.7", self.put),
+            Case("PUT / plain committed INSERT", "about 0.4", self.put_against_insert),
+            Case("logins / argon2id alone", "≥ 0.85", self.logins),
+            Case("p99 of reads in a login storm / unloaded", "≤ 4", self.reads_in_a_storm),
+        ]
+
+    def prepare(self) -> None:
+        """Renew the token, which lives ten minutes."""
+        self._ann.sign_in()
+
+    def item_read(self) -> float:
+        """Compare reads of one item with the floor's read of its row."""
+        return self._rate(self._reads()) / self._floor_rate()
+
+    def not_modified(self) -> float:
+        """Compare a sync that finds nothing new with the floor's read of a row."""
+        vault = self._small
+        tag = json.loads(self._ask(f"/api/v1/vaults/{vault.id}"))["head"]
+        path = f"/api/v1/vaults/{vault.id}/sync?since={vault.n}"
+        asked = self._ann.read(path, **{"If-None-Match": f'"{tag}"'})
+        seen = load.run(self._port, [[asked]] * CONNECTIONS, seconds=self._seconds)
+        return seen.rate(304) / self._floor_rate()
+
+    def full_sync(self) -> float:
+        """Compare the time of all pages with a bare fetch of the same rows in the same pages."""
+        starts = range(0, FULL_ITEMS, PAGE)
+        path = f"/api/v1/vaults/{self._full.id}/sync?since=0&limit={PAGE}"
+        ours = [self._ann.read(path + (f"&after={n}" if n else "")) for n in starts]
+        bare = [request("GET", f"/rows/{self._full.id}?after={n}&limit={PAGE}", {}) for n in starts]
+        seen = load.run(self._port, [ours], seconds=None)
+        floor = load.run(self._beside.floor_port, [bare], seconds=None)
+        _insist(seen, 200, len(ours))
+        self.memory = max(self.memory, worker_mebibytes(self._beside.site))
+        return sum(seen.latencies) / sum(floor.latencies)
+
+    def put(self) -> float:
+        """Compare replacing an item with a bare view that runs the same statements."""
+        return self._put_rate() / self._floor_puts("put")
+
+    def put_against_insert(self) -> float:
+        """Compare replacing an item with one committed INSERT of as many bytes."""
+        return self._put_rate() / self._floor_puts("insert")
+
+    def logins(self) -> float:
+        """Compare logins with what argon2id alone reaches on the same cores."""
+        data = json.dumps(self._ann.login()).encode()
+        asked = request("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, data)
+        cores = psutil.cpu_count() or 1
+        seen = load.run(self._port, [[asked]] * (3 * cores), seconds=self._seconds * 2)
+        return seen.rate(200) / hashes_a_second(cores, self._seconds)
+
+    def reads_in_a_storm(self) -> float:
+        """Compare the p99 of reads while 16 connections sign in with that of reads alone."""
+        data = json.dumps(self._ann.login()).encode()
+        login = request("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, data)
+        reads = [[one] for one in self._reads()[0][:4]]
+        alone = load.run(self._port, reads, seconds=self._seconds)
+        storm = load.beside(
+            lambda: load.run(self._port, reads, seconds=self._seconds),
+            lambda: load.run(self._port, [[login]] * 16, seconds=self._seconds + 1),
+        )
+        return storm.p99() / alone.p99()
+
+    @property
+    def _port(self) -> int:
+        return self._beside.site.port
+
+    def _ask(self, path: str) -> bytes:
+        connection = Connection(self._port)
+        status, body = connection.ask(self._ann.read(path))
+        connection.close()
+        if status != 200:
+            raise RuntimeError(f"{path}: {status} {body[:300]!r}")
+        return body
+
+    def _reads(self) -> list[list[bytes]]:
+        base = f"/api/v1/vaults/{self._small.id}/items"
+        return [[self._ann.read(f"{base}/{item}") for item in self._small.items]] * CONNECTIONS
+
+    def _rate(self, requests: list[list[bytes]]) -> float:
+        seen = load.run(self._port, requests, seconds=self._seconds)
+        _insist(seen, 200, 1)
+        return seen.rate(200)
+
+    def _floor_rate(self) -> float:
+        paths = [f"/row/{self._small.id}/{item}" for item in self._small.items]
+        asked = [[request("GET", path, {}) for path in paths]] * CONNECTIONS
+        return load.run(self._beside.floor_port, asked, seconds=self._seconds).rate(200)
+
+    def _put_rate(self) -> float:
+        requests = []
+        for vault, revisions in zip(self._own, self._revisions, strict=True):
+            own = []
+            for turn in range(PUTS_A_ROUND):
+                item = vault.items[turn % len(vault.items)]
+                own.append(vault.replacing(item, revisions[item]))
+                revisions[item] = vault.n
+            requests.append(own)
+        seen = load.run(self._port, requests, seconds=None)
+        _insist(seen, 200, CONNECTIONS * PUTS_A_ROUND)
+        return seen.rate(200)
+
+    def _floor_puts(self, what: str) -> float:
+        path = f"/{what}/"
+        requests = [
+            [request("PUT", path + str(vault.id), {}, b"")] * PUTS_A_ROUND for vault in self._own
+        ]
+        seen = load.run(self._beside.floor_port, requests, seconds=None)
+        _insist(seen, 200, CONNECTIONS * PUTS_A_ROUND)
+        return seen.rate(200)
+
+
+def hashes_a_second(threads: int, seconds: float) -> float:
+    """Tell how many verifiers so many threads compute in a second, and nothing else."""
+    counts = [0] * threads
+
+    def count(place: int) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            argon2.low_level.hash_secret_raw(
+                b"k" * 32, b"s" * 16, 2, 19_456, 1, 32, argon2.low_level.Type.ID
+            )
+            counts[place] += 1
+
+    workers = [threading.Thread(target=count, args=(place,)) for place in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(counts) / seconds
+
+
+def _insist(seen: load.Seen, status: int, at_least: int) -> None:
+    if set(seen.statuses) != {status} or seen.statuses[status] < at_least:
+        raise RuntimeError(f"the answers were {seen.statuses}, not {status}")
+
+
+def median(values: list[float]) -> float:
+    """Give the median."""
+    return statistics.median(values)

@@ -1,0 +1,89 @@
+"""What the bench runs on: PostgreSQL that really writes, Redis, the server and the floor."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests import servers
+from tests.first_hour.world import BIN, ROOT, Site, free_port
+
+WORKERS = 2
+THREADS = 16
+PLENTY = "100000000/60"
+
+
+@dataclass
+class Beside:
+    """The server and the floor, on one database."""
+
+    site: Site
+    floor_port: int
+    database_url: str
+
+
+@contextlib.contextmanager
+def beside() -> Iterator[Beside]:
+    """Start everything, and end it again."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        servers.postgres(own=True, durable=True) as postgres,
+        servers.redis_server(own=True) as redis,
+    ):
+        url = servers.fresh_database(postgres.url)
+        site = Site(Path(folder), url, redis.url, **_unlimited())
+        site.upgrade()
+        site.start()
+        with _floor(url) as port:
+            yield Beside(site, port, url)
+        site.stop()
+
+
+def _unlimited() -> dict[str, str]:
+    """Limits are counted as ever, and never reached."""
+    names = "LOGIN_ACCOUNT LOGIN_ADDRESS SIGNUP REFRESH MAIL WRITES READS ANONYMOUS CHANGES"
+    limits = {f"LIMIT_{name}": PLENTY for name in names.split()}
+    return {
+        **limits,
+        "WEB_CONCURRENCY": str(WORKERS),
+        "WEB_THREADS": str(THREADS),
+        "LOG_LEVEL": "WARNING",
+    }
+
+
+@contextlib.contextmanager
+def _floor(url: str) -> Iterator[int]:
+    port = free_port()
+    environ = {**os.environ, "FLOOR_DSN": url.replace("+psycopg2", "")}
+    command = [BIN / "gunicorn", "-b", f"127.0.0.1:{port}", "-k", "gthread"]
+    command += ["-w", str(WORKERS), "--threads", str(THREADS), "--keep-alive", "5"]
+    command += ["--no-control-socket", "--log-level", "warning", "bench.floor:app"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ)
+    try:
+        _until_it_answers(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _until_it_answers(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/up", timeout=1)
+            return
+        time.sleep(0.1)
+
+
+def worker_mebibytes(site: Site) -> float:
+    """Give the memory of the largest worker (unique set size), in MiB."""
+    children = psutil.Process(site.pid).children()
+    return max(child.memory_full_info().uss for child in children) / 2**20
