@@ -35,9 +35,8 @@ def main() -> None:
             figures = f"{median(seen):8.2f} {min(seen):6.2f} {max(seen):6.2f}"
             print(f"{case.name:52} {case.goal:>10} {figures}")
         if bench.memory:
-            print(
-                f"{'memory of the largest worker after full syncs, MiB':52} {'< 200':>10} {bench.memory:8.0f}"
-            )
+            name = "memory of the largest worker after full syncs, MiB"
+            print(f"{name:52} {'< 200':>10} {bench.memory:8.0f}")
 
 
 if __name__ == "__main__":

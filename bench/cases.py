@@ -23,12 +23,11 @@ PUTS_A_ROUND = 40
 
 @dataclass
 class Case:
-    """One thing to measure: ``measure`` gives the ratio of one round; ``goal`` what is hoped for."""
+    """One thing to measure: ``measure`` gives the ratio of one round, ``goal`` what is hoped."""
 
     name: str
     goal: str
     measure: Callable[[], float]
-    unit: str = "×"
 
 
 class Bench:
