@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from tests.client.fake_server import FakeServer
+from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
 from vaultr.client.api import Ambiguous, EditConflict, NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.errors import (
@@ -19,50 +20,6 @@ from vaultr.client.errors import (
 )
 from vaultr.client.items import Draft, ItemInvalid
 from vaultr.client.passwords import WeakPassword
-
-EMAIL = "ann@example.org"
-PASSWORD = "a master password for tests"
-URL = "https://vault.example"
-
-
-class World:
-    """A server, and the devices of one owner."""
-
-    def __init__(self, folder):
-        self.server = FakeServer()
-        self._folder = folder
-        self._open = []
-        with self.device("laptop") as first:
-            self.signup = first.signup(EMAIL, PASSWORD)
-            first.verify("token0")
-        self.laptop = self.device("laptop")
-        self.laptop.login(EMAIL, PASSWORD)
-        self.laptop.sync()
-
-    def device(self, name):
-        device = Vaultr(
-            URL, home=self._folder / name, transport=self.server.transport(), agent=False
-        )
-        self._open.append(device)
-        return device
-
-    def second(self, name="phone"):
-        device = self.device(name)
-        device.login(EMAIL, PASSWORD, secret_key=self.signup.secret_key)
-        return device
-
-    def sent(self, method, ending):
-        asked = self.server.requests
-        return [body for verb, path, body in asked if verb == method and path.endswith(ending)]
-
-
-@pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
-
-
-def mail(title="Mail", password="hunter2"):
-    return {"title": title, "username": "ann"}, {"password": password}
 
 
 def test_signup_shows_a_code_and_a_secret_key_and_sends_no_secret(world):

@@ -1,0 +1,75 @@
+"""A server in memory, and the devices of one owner."""
+
+import copy
+import shutil
+
+from tests.client.fake_server import FakeServer
+from vaultr import Vaultr
+from vaultr.client import account
+from vaultr.client.desk import Desk
+
+EMAIL = "ann@example.org"
+PASSWORD = "a master password for tests"
+URL = "https://vault.example"
+
+
+class World:
+    """A server, and an owner whose first device is signed in."""
+
+    def __init__(self, folder):
+        self.server = FakeServer()
+        self._folder = folder
+        with self.device("laptop") as first:
+            self.signup = first.signup(EMAIL, PASSWORD)
+            first.verify("token0")
+        self.laptop = self.device("laptop")
+        self.laptop.login(EMAIL, PASSWORD)
+        self.laptop.sync()
+        self.laptop.close()
+
+    def copied(self, folder):
+        """Give the same world in another folder; no password is derived again for it."""
+        other = copy.copy(self)
+        other.server = copy.deepcopy(self.server)
+        other._folder = folder
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+        other.laptop = other.device("laptop")
+        other.laptop._desk = self.kept.on(other.laptop)
+        return other
+
+    def keep_key(self):
+        """Keep the account's key for the copies."""
+        again = self.device("laptop")
+        again.unlock(PASSWORD)
+        self.kept = Kept(again._desk.account.account_key)
+        return self
+
+    def device(self, name):
+        return Vaultr(URL, home=self._folder / name, transport=self.server.transport(), agent=False)
+
+    def second(self, name="phone"):
+        """Sign in on another device."""
+        device = self.device(name)
+        device.login(EMAIL, PASSWORD, secret_key=self.signup.secret_key)
+        return device
+
+    def sent(self, method, ending):
+        """Give the bodies of all requests to one route."""
+        asked = self.server.requests
+        return [body for verb, path, body in asked if verb == method and path.endswith(ending)]
+
+
+class Kept:
+    """An account's key, with which a device is unlocked as the unlock process would do it."""
+
+    def __init__(self, key):
+        self._key = key
+
+    def on(self, device):
+        """Unlock a device."""
+        store = device._store
+        return Desk(account.resume(store, device._to_server(), store.account(), self._key))
+
+
+def mail(title="Mail", password="hunter2"):
+    return {"title": title, "username": "ann"}, {"password": password}
