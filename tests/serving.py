@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from tests import servers
 from vaultr.app import create_app
+from vaultr.audit import denials, leases
 from vaultr.database.session import db
 from vaultr.environ import generate_keys
 from vaultr.limits import blanket
@@ -45,6 +46,8 @@ def empty(app):
                 for name in names:
                     connection.execute(sa.text(f"DELETE FROM {name}"))
         db.session.remove()
+        leases.pool().forget()  # its chains went with the rows
+        denials.current().forget()
         guard = blanket.guard()
         guard.clear_memory()
         if guard.redis is not None:

@@ -7,6 +7,8 @@ from flask.cli import AppGroup
 from werkzeug.routing import BaseConverter
 
 from vaultr import edge, keys, logs, operation, problems
+from vaultr.audit import denials, leases
+from vaultr.audit import service as audit
 from vaultr.database import engine
 from vaultr.database.session import db
 from vaultr.extensions import migrate
@@ -48,15 +50,15 @@ def create_app(settings: Settings) -> Flask:
     app.config.from_mapping(settings.for_flask())
     app.url_map.converters["uuid"] = IdConverter
     app.url_map.merge_slashes = False
-    for part in (engine, keys, logs, problems, edge, tokens, readiness):
+    for part in (engine, keys, logs, problems, edge, tokens, readiness, leases, denials):
         part.init_app(app, settings)
     migrate.init_app(app, db)
     door.init_app(
         app, actor_of_session=lambda claims: None, session_lives="0 = 1"
     )  # who asks; refuses nobody yet
-    blanket.init_app(app, settings, on_denied=lambda reason: None)  # strangers and 404s too: 429
-    door.close_door(app, on_denied=lambda reason: None)  # 401 unless @public
-    operation.init_app(app, on_refused=lambda refusal: None)
+    blanket.init_app(app, settings, on_denied=audit.count_denial)  # strangers and 404s too: 429
+    door.close_door(app, on_denied=audit.count_denial)  # 401 unless @public
+    operation.init_app(app, on_refused=audit.record_refusal)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     for group in COMMANDS:

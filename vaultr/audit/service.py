@@ -1,0 +1,136 @@
+"""What the other rooms use: record an event in the transaction of the change it tells of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from vaultr import actor as who
+from vaultr import logs, metrics
+from vaultr.actor import Actor
+from vaultr.audit import denials, leases, origin, rows
+from vaultr.audit.errors import AuditUnavailable
+from vaultr.audit.events import Event
+from vaultr.audit.leases import Lease
+from vaultr.audit.rows import Told
+from vaultr.database.session import postgresql, transaction
+from vaultr.errors import Refusal
+from vaultr.problems import contended
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """What a refusal carries as its ``event``: recorded after its transaction was undone."""
+
+    event: Event
+    account_id: UUID | None
+    reason: str
+    obj: Mapping[str, Any] | None = None
+    actor: Actor | None = None
+
+
+def record(
+    event: Event,
+    *,
+    account_id: UUID | None,
+    actor: Actor | None = None,
+    obj: Mapping[str, Any] | None = None,
+    out: str = "ok",
+    reason: str | None = None,
+    session_id: UUID | None = None,
+) -> UUID:
+    """Record what happens in this transaction; it commits with its record or not at all.
+
+    :param account_id: whom it is about; None for a stranger (or, outside a request, the system).
+    :param actor: who did it, where that is not the proven caller of the request.
+    :param obj: object kind and id and what else tells of it: texts, whole numbers, lists, objects.
+    :param out: ``ok``, ``deny`` or ``error``; ``reason`` is a word that goes with it.
+    :return: the event's id, which rows that matter keep as ``audit_event_id``.
+    :raises AuditUnavailable: it cannot be recorded; the transaction can then only be undone.
+    :raises RuntimeError: outside of `transaction()`, or inside of a savepoint.
+    """
+    told = rows.told(
+        event,
+        account_id=account_id,
+        actor_=actor,
+        obj=obj,
+        out=out,
+        reason=reason,
+        session_id=session_id,
+    )
+    return _record(told)
+
+
+def record_refusal(refusal: Refusal) -> None:
+    """Record what a refusal carries, in a transaction of its own.
+
+    :raises AuditUnavailable: it cannot be recorded, and is then what the caller is told.
+    """
+    denial: Denial = refusal.event
+    with transaction():
+        record(
+            denial.event,
+            account_id=denial.account_id,
+            actor=denial.actor,
+            obj=denial.obj,
+            out="deny",
+            reason=denial.reason,
+        )
+
+
+def count_denial(reason: str) -> None:
+    """Count a request that the door or a limit refuses; it is recorded when its minute is over."""
+    metrics.DENIED.labels(reason).inc()
+    denials.current().count(reason, who.current_origin().network)
+
+
+def flush_denials(*, all_of_them: bool = False) -> bool:
+    """Record what was refused in minutes that are over; what fails is kept for the next time.
+
+    :return: False; nothing more is due now.
+    """
+    counted = denials.current()
+    taken = counted.take(all_of_them=all_of_them)
+    if not taken:
+        return False
+    try:
+        with transaction():
+            for one in taken:
+                _record(rows.denied(one))
+    except (sa.exc.SQLAlchemyError, AuditUnavailable) as error:
+        counted.put_back(taken)
+        logs.failure("audit.denials.failed", error)
+    return False
+
+
+def _record(told: Told) -> UUID:
+    lease = leases.borrow(origin.current())
+    if not lease.writer.started:
+        _add(lease, rows.start(lease.writer))
+    return _add(lease, told)
+
+
+def _add(lease: Lease, told: Told) -> UUID:
+    """Chain one event and insert it.
+
+    :raises AuditUnavailable: it was not inserted, whatever the reason but contention, which
+        `operation` retries.
+    """
+    on_postgresql = postgresql()
+    row = rows.next_row(lease.writer, told, origin=lease.origin, postgresql=on_postgresql)
+    try:
+        inserted = rows.insert(lease.connection, row, postgresql=on_postgresql)
+    except sa.exc.DBAPIError as error:
+        lease.broken = True
+        if contended(error):
+            raise
+        logs.failure("audit.failed", error)
+        raise AuditUnavailable from error
+    if not inserted:
+        lease.broken = True
+        logs.warning("audit.lost", typ=told.typ.value)
+        raise AuditUnavailable
+    lease.rows.append(row)
+    return row.event_id
