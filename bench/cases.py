@@ -40,6 +40,8 @@ class Bench:
         self._small = Vault.make(self._ann, items=100)
         self._full = Vault.make(self._ann, items=FULL_ITEMS)
         self._own = [Vault.make(self._ann, items=4) for _ in range(CONNECTIONS)]
+        # The floor writes to vaults of its own: it keeps no chain.
+        self._bare = [Vault.make(self._ann, items=1) for _ in range(CONNECTIONS)]
         self._revisions = [{item: i + 1 for i, item in enumerate(v.items)} for v in self._own]
         self.memory = 0.0
 
@@ -152,10 +154,12 @@ class Bench:
         return seen.rate(200)
 
     def _floor_puts(self, what: str) -> float:
-        path = f"/{what}/"
-        requests = [
-            [request("PUT", path + str(vault.id), {}, b"")] * PUTS_A_ROUND for vault in self._own
-        ]
+        requests = []
+        for vault in self._bare:
+            path = f"/{what}/{vault.id}"
+            if what == "put":
+                path += f"/{self._ann.id}/{vault.items[0]}"
+            requests.append([request("PUT", path, {})] * PUTS_A_ROUND)
         seen = load.run(self._beside.floor_port, requests, seconds=None)
         _insist(seen, 200, CONNECTIONS * PUTS_A_ROUND)
         return seen.rate(200)

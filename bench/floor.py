@@ -4,12 +4,19 @@ Run by gunicorn with the workers, threads and worker class of the server beside 
 """
 
 import base64
+import contextlib
 import json
 import os
+import re
 import threading
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import psycopg2
 from flask import Flask, Response, request
+
+from vaultr.audit import rows
+from vaultr.vault import statements
 
 app = Flask("floor", static_folder=None)
 _local = threading.local()
@@ -74,3 +81,70 @@ def rows(vault_id):
         for one in found
     ]
     return Response(json.dumps(body), mimetype="application/json")
+
+
+@app.put("/put/<vault_id>/<account_id>/<item_id>")
+def put(vault_id, account_id, item_id):
+    """Replace an item by the very statements that the server runs, audit included."""
+    values = {"vault_id": vault_id, "account_id": account_id, "item_id": item_id, **_drawn()}
+    with _transaction() as cursor:
+        cursor.execute(_LOCK, values)
+        names = [column.name for column in cursor.description]
+        found = dict(zip(names, cursor.fetchone(), strict=True))
+        values |= found | {"n": found["revision"] + 1}
+        cursor.execute(_EVENT, values)
+        cursor.execute(_REPLACE, values)
+    return Response("{}", mimetype="application/json")
+
+
+@app.put("/insert/<vault_id>")
+def insert(vault_id):
+    """Insert one row of an item's size, and commit."""
+    with _transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO facts (name, value) VALUES (%s, %s)",
+            (f"{vault_id}/{uuid4()}", os.urandom(700)),
+        )
+    return Response("{}", mimetype="application/json")
+
+
+@contextlib.contextmanager
+def _transaction():
+    with connection().cursor() as cursor:
+        cursor.execute("BEGIN")
+        yield cursor
+        cursor.execute("COMMIT")
+
+
+def _script(script):
+    """Write a script of the server's as psycopg2 takes it."""
+    text = str(script._joined)
+    return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
+
+
+_LOCK = _script(statements.LOCK_VAULT_AND_ITEM)
+_REPLACE = _script(statements.REPLACE)
+_EVENT = rows._POSTGRESQL
+
+
+def _drawn():
+    """Give what a write brings, without making any of it."""
+    now, event = datetime.now(UTC), str(uuid4())
+    blob = b"\x01" + os.urandom(350)
+    return {
+        **dict.fromkeys(("overview", "detail"), blob),
+        **dict.fromkeys(("prev", "content", "vouch", "mac", "head", "prev_hash"), blob[:32]),
+        **dict.fromkeys(("audit_event_id", "event_id", "author_id"), event),
+        **dict.fromkeys(("now", "t"), now),
+        "op": "put",
+        "type": "login",
+        "size": 702,
+        "added_bytes": 702,
+        "content_revision": 1,
+        "epoch": 0,
+        "writer_id": os.urandom(16),
+        "writer_seq": 0,
+        "event_hash": os.urandom(32),
+        "body": b"{" + b"x" * 600 + b"}",
+        **dict.fromkeys(("sub", "act", "typ", "out"), "bench"),
+    }
