@@ -15,7 +15,7 @@ from uuid import uuid4
 import psycopg2
 from flask import Flask, Response, request
 
-from vaultr.audit import rows
+from vaultr.audit import rows as audit_rows
 from vaultr.vault import statements
 
 app = Flask("floor", static_folder=None)
@@ -124,7 +124,7 @@ def _script(script):
 
 _LOCK = _script(statements.LOCK_VAULT_AND_ITEM)
 _REPLACE = _script(statements.REPLACE)
-_EVENT = rows._POSTGRESQL
+_EVENT = audit_rows._POSTGRESQL
 
 
 def _drawn():
