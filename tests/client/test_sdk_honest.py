@@ -247,6 +247,15 @@ def test_vaults_have_names_and_are_chosen_by_them(world):
     assert world.laptop.items(vault="Personal") == []
     assert world.laptop.rename_vault("Work", "Office").name == "Office"
     assert sorted(vault.name for vault in world.second().vaults()) == ["Office", "Personal"]
+
+
+def test_without_a_name_things_go_into_the_first_vault_while_it_is_known(world):
+    world.laptop.create_vault("Work")
+
+    item = world.laptop.add("login", *mail())
+
+    assert [found.id for found in world.laptop.items(vault="Personal")] == [item.id]
+    world.laptop.rename_vault("Personal", "Home")
     with pytest.raises(Ambiguous):
         world.laptop.add("login", *mail())
 

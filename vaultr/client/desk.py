@@ -10,7 +10,7 @@ from vaultr.client.items import Draft
 from vaultr.client.log import ItemState
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import ANY_STATE, Item, VaultInfo
-from vaultr.client.vaults import Difference, SyncReport, Vaults, long_trashed
+from vaultr.client.vaults import FIRST_NAME, Difference, SyncReport, Vaults, long_trashed
 from vaultr.client.writes import Move, Writer
 from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import CHANGES_PER_BATCH
@@ -163,4 +163,10 @@ class Desk:
         if not self._reader.vaults():
             self._vaults.sync_all()
         self.touched = True
+        vaults = self._reader.vaults()
+        if ref is None and len(vaults) > 1:
+            names = [self._reader.vault_name(vault) for vault in vaults]
+            # A second vault does not change where things go that name none.
+            if names.count(FIRST_NAME) == 1:
+                return vaults[names.index(FIRST_NAME)]
         return self._reader.vault(ref)

@@ -23,6 +23,8 @@ from vaultr.client.primitives import hmac_sha256
 from vaultr.client.strict import Json, read_object
 from vaultr.protocol.encoding import b64, lp
 
+# The first file that is ever signed: where it is, the key must be.
+DEVICE_FILE: Final = "device.json"
 LOCK_SECONDS: Final = 30.0
 _LOCK: Final = "lock"
 _DEVICE_KEY: Final = "device.key"
@@ -156,10 +158,10 @@ class Folder:
 
     def _new_device_key(self) -> bytes:
         with self.locked():
-            others = [name for name in self.names(".") if name not in (_LOCK, _DEVICE_KEY)]
-            if others:
+            if (self.path / DEVICE_FILE).exists():
                 raise self.altered(_DEVICE_KEY)
-            self.write(_DEVICE_KEY, secrets.token_bytes(32))
+            if self.read(_DEVICE_KEY) is None:  # another command may have drawn it meanwhile
+                self.write(_DEVICE_KEY, secrets.token_bytes(32))
             return self.read(_DEVICE_KEY) or b""
 
     def _take_lock(self) -> int:

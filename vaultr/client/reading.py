@@ -114,7 +114,7 @@ class Reader:
         if not found:
             raise VaultNotFound("vault-not-found", 404, "There is no such vault.")
         if len(found) > 1:
-            raise Ambiguous("Several vaults fit: name one by its id.")
+            raise Ambiguous("Several vaults fit: name one by its id or unique name.")
         return found[0]
 
     def items(

@@ -8,12 +8,11 @@ from uuid import UUID
 from vaultr.client.cache import Cache
 from vaultr.client.device import Device, KnownAccount
 from vaultr.client.errors import IntegrityError
-from vaultr.client.folder import Folder
+from vaultr.client.folder import DEVICE_FILE, Folder
 from vaultr.client.keys import secret_key_bytes, secret_key_text
 from vaultr.client.pins import AUTH_SCHEME, read_prelogin
 from vaultr.client.strict import Fields, Json
 
-_DEVICE: Final = "device.json"
 _ACCOUNT: Final = "account.json"
 _MADE_VAULT: Final = "made-vault.json"
 
@@ -27,17 +26,17 @@ class Store:
 
     def device(self) -> Device:
         """Read this device; a new folder gives a new one, which is not kept yet."""
-        value = self.folder.read_json(_DEVICE)
+        value = self.folder.read_json(DEVICE_FILE)
         if value is None:
             return Device.new()
         try:
             return Device.from_json(value)
         except (KeyError, TypeError, ValueError, IntegrityError):
-            raise self.folder.altered(_DEVICE) from None
+            raise self.folder.altered(DEVICE_FILE) from None
 
     def keep_device(self, device: Device) -> None:
         """Write this device."""
-        self._write(_DEVICE, device.to_json())
+        self._write(DEVICE_FILE, device.to_json())
 
     def account(self) -> KnownAccount | None:
         """Read the account as it was last seen; None before the first login."""

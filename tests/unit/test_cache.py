@@ -1,0 +1,138 @@
+import os
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from vaultr.client import cache as cache_module
+from vaultr.client.cache import Cache, CachedVault, Row
+from vaultr.client.folder import FileAltered, Folder, FolderUnusable
+from vaultr.client.log import Waypoint
+from vaultr.client.state import Held, Overview, VaultState
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.entries import item_content
+
+VAULT = UUID(int=7)
+NOW = "2026-11-24T09:00:00Z"
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(Folder(tmp_path))
+
+
+def vault(details, *, n=3, volume=1):
+    """A vault with one item for each sealed detail, and the details by item."""
+    by_id = {UUID(int=100 + place): detail for place, detail in enumerate(details)}
+    items = {
+        item_id: Held(
+            revision=n,
+            content_revision=n,
+            generation=1,
+            type="login",
+            content=item_content("login", 1, b"overview", detail),
+            state="active",
+        )
+        for item_id, detail in by_id.items()
+    }
+    state = VaultState(
+        vault_id=VAULT,
+        n=n,
+        head=bytes([n]) * 32,
+        generation=1,
+        overview=Overview(0, 1, bytes(32)),
+        total=5,
+        items=items,
+        passed=Waypoint(1, bytes(32), 1),
+    )
+    rows = {item_id: Row(b64(b"overview"), NOW, NOW, at=0, length=0) for item_id in by_id}
+    return CachedVault(state, {1: b"wrap"}, b"name", rows=rows, volume=volume), by_id
+
+
+def test_a_vault_is_read_back_as_it_was_kept(cache, tmp_path):
+    kept = cache.save(*vault([b"one", b"two"]))
+
+    again = Cache(Folder(tmp_path))
+
+    assert again.ids() == [VAULT]
+    assert again.load(VAULT) == kept
+    assert [again.detail(kept, item_id) for item_id in kept.rows] == [b"one", b"two"]
+
+
+def test_a_vault_that_is_not_there_is_none(cache):
+    assert cache.load(VAULT) is None
+    assert cache.ids() == []
+
+
+def test_what_another_process_kept_is_seen(cache, tmp_path):
+    cache.save(*vault([b"one"]))
+    assert cache.load(VAULT).state.n == 3
+
+    Cache(Folder(tmp_path)).save(*vault([b"one"], n=4))
+
+    assert cache.load(VAULT).state.n == 4
+
+
+def test_keeping_one_new_detail_does_not_rewrite_the_others(cache, tmp_path):
+    kept = cache.save(*vault([b"one", b"two"]))
+    (details,) = (tmp_path / "vaults").glob("*.details")
+    inode = details.stat().st_ino
+
+    cache.save(kept, {})
+
+    assert details.stat().st_ino == inode
+    assert details.read_bytes() == b"onetwo"
+
+
+def test_details_that_nothing_names_any_more_are_cleared_away(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_module, "_SPARE_BYTES", 10)
+    kept = cache.save(*vault([b"one", b"two"]))
+    item_id = next(iter(kept.rows))
+
+    for _ in range(10):
+        kept = cache.save(kept, {item_id: b"one"})
+
+    (details,) = (tmp_path / "vaults").glob("*.details")
+    assert details.stat().st_size < 30
+    assert kept.volume > 1
+    assert [cache.detail(kept, each) for each in kept.rows] == [b"one", b"two"]
+
+
+def test_a_reader_finds_details_that_another_process_has_moved(cache, tmp_path, monkeypatch):
+    kept = cache.save(*vault([b"one", b"two"]))
+    monkeypatch.setattr(cache_module, "_SPARE_BYTES", 0)
+    other = Cache(Folder(tmp_path))
+    moved = other.load(VAULT)
+    for _ in range(3):
+        moved = other.save(moved, {next(iter(moved.rows)): b"one"})
+    assert moved.volume > kept.volume
+
+    assert [cache.detail(kept, each) for each in kept.rows] == [b"one", b"two"]
+
+
+def test_a_detail_that_is_not_the_verified_one_is_named(cache, tmp_path):
+    kept = cache.save(*vault([b"one", b"two"]))
+    (details,) = (tmp_path / "vaults").glob("*.details")
+
+    details.write_bytes(b"twoone")
+    with pytest.raises(FileAltered, match=details.name):
+        cache.detail(kept, next(iter(kept.rows)))
+    details.unlink()
+    with pytest.raises(FileAltered, match=details.name):
+        cache.detail(kept, next(iter(kept.rows)))
+
+
+def test_a_full_disk_leaves_the_vault_as_it_was(cache, tmp_path, monkeypatch):
+    kept = cache.save(*vault([b"one"]))
+    (details,) = (tmp_path / "vaults").glob("*.details")
+
+    def full(descriptor, data):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(FolderUnusable, match="No space"):
+        cache.save(replace(kept, synced_at=NOW), {next(iter(kept.rows)): b"new"})
+    monkeypatch.undo()
+
+    assert details.read_bytes() == b"one"
+    assert Cache(Folder(tmp_path)).load(VAULT) == kept
