@@ -16,6 +16,7 @@ from vaultr.health import readiness
 from vaultr.health.routes import blueprint as health
 from vaultr.identity import door, tokens
 from vaultr.limits import blanket
+from vaultr.mail import sender
 from vaultr.openapi import blueprint as openapi
 from vaultr.settings import Settings
 
@@ -50,7 +51,7 @@ def create_app(settings: Settings) -> Flask:
     app.config.from_mapping(settings.for_flask())
     app.url_map.converters["uuid"] = IdConverter
     app.url_map.merge_slashes = False
-    for part in (engine, keys, logs, problems, edge, tokens, readiness, leases, denials):
+    for part in (engine, keys, logs, problems, edge, tokens, readiness, leases, denials, sender):
         part.init_app(app, settings)
     migrate.init_app(app, db)
     door.init_app(

@@ -1,0 +1,1 @@
+"""Mails wait in an outbox, written with the change they tell of; one sender empties it."""

@@ -1,0 +1,98 @@
+"""Where Flask-Mail hands a message over: a mail server within time limits, or a folder."""
+
+import contextlib
+import os
+import secrets
+import smtplib
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from vaultr import clock
+
+STEP_SECONDS = 10.0  # for each answer of a mail server
+WHOLE_SECONDS = 60.0  # for one connection, however slowly it answers
+
+
+class Host(smtplib.SMTP):
+    """A mail server that cannot hold us: every answer has a time limit, and so has the whole."""
+
+    _watch: threading.Timer | None = None
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read an answer; at the first one the clock of the whole starts."""
+        if self._watch is None:
+            self._watch = threading.Timer(WHOLE_SECONDS, self._cut)
+            self._watch.daemon = True
+            self._watch.start()
+        return super().getreply()
+
+    def close(self) -> None:
+        """Close the connection, and stop the clock."""
+        if self._watch is not None:
+            self._watch.cancel()
+        super().close()
+
+    def _cut(self) -> None:
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                # Not the method of an SSL socket, which would go on in clear.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+class TlsHost(Host, smtplib.SMTP_SSL):
+    """The same, with TLS from the first byte."""
+
+
+def connect(server: str, port: int, *, tls: str, ca_file: Path | None, name: str) -> Host:
+    """Connect to a mail server that proves its name.
+
+    :param tls: ``tls`` from the first byte, ``starttls`` (refused if not offered) or ``none``.
+    :param name: our own; without one smtplib would ask the DNS, however long that takes.
+    :raises OSError: it is not there, not the right one, or too slow; SMTPException is one.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    if tls == "tls":
+        return TlsHost(server, port, name, timeout=STEP_SECONDS, context=context)
+    host = Host(server, port, name, timeout=STEP_SECONDS)
+    try:
+        if tls == "starttls":
+            host.starttls(context=context)
+    except OSError:
+        host.close()
+        raise
+    return host
+
+
+class Folder(smtplib.SMTP):
+    """A folder that takes mails as ``.eml`` files, for development without a mail server."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(local_hostname="localhost")  # connects nowhere
+        self._path = path
+        self._kind = kind
+
+    def sendmail(
+        self,
+        from_addr: str,
+        to_addrs: str | Sequence[str],
+        msg: object,
+        mail_options: Sequence[str] = (),
+        rcpt_options: Sequence[str] = (),
+    ) -> dict[str, tuple[int, bytes]]:
+        """Write the message; the file is whole from the moment it has its name."""
+        if not isinstance(msg, bytes):
+            raise TypeError("a message is bytes")
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{clock.now():%Y%m%dT%H%M%S.%fZ}-{self._kind}"
+        draft = self._path / f".{name}.{secrets.token_hex(4)}"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(msg.replace(b"\r\n", b"\n"))
+        draft.rename(self._path / f"{name}.eml")
+        return {}
+
+    def quit(self) -> tuple[int, bytes]:
+        """Say nothing; nobody listens."""
+        return 221, b""

@@ -1,0 +1,49 @@
+"""A letter, and how it lies in the outbox: with its recipient, sealed under MAIL_KEY."""
+
+import hmac
+import json
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from vaultr import keys
+
+_HASH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What a mail says, as text with its HTML twin.
+
+    :param kind: a word for it, such as ``verify-email``; it is not secret.
+    :param notice: it tells an owner of something that concerns the account's security.
+    """
+
+    kind: str
+    subject: str
+    text: str
+    html: str
+    notice: bool = False
+
+
+def recipient_hash(to: str) -> bytes:
+    """Give that by which a recipient's mails are counted; without MAIL_KEY it tells nothing."""
+    key = keys.current().mail.derived("recipient")
+    return hmac.digest(key, to.strip().lower().encode(), "sha256")[:_HASH_BYTES]
+
+
+def seal(mail_id: UUID, letter: Letter, to: str) -> bytes:
+    """Seal a letter with its recipient; it opens in the row ``mail_id`` only."""
+    return keys.current().mail.seal(_purpose(mail_id), json.dumps([to, asdict(letter)]).encode())
+
+
+def unseal(mail_id: UUID, sealed: bytes) -> tuple[str, Letter]:
+    """Give recipient and letter.
+
+    :raises CannotOpen: the key is gone, or the row was changed.
+    """
+    to, letter = json.loads(keys.current().mail.open(_purpose(mail_id), sealed))
+    return to, Letter(**letter)
+
+
+def _purpose(mail_id: UUID) -> str:
+    return f"mail:{mail_id}"

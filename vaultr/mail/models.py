@@ -1,0 +1,33 @@
+"""The outbox: letters that wait, sealed, and what is remembered of those that were sent."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from vaultr.database.schema import Base
+
+
+class Mail(Base):
+    """One mail. ``sealed`` holds recipient and letter until it is sent; then it is wiped."""
+
+    __tablename__ = "mails"
+    __table_args__ = (
+        sa.CheckConstraint("state IN ('waiting', 'sent', 'dead')", name="state_known"),
+        sa.CheckConstraint("tries >= 0", name="tries_counted"),
+        sa.Index(None, "recipient", "created_at"),
+        sa.Index(None, "state", "next_try_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    notice: Mapped[bool] = mapped_column(comment="A security notice, counted by itself.")
+    recipient: Mapped[bytes] = mapped_column(comment="Keyed hash of the address.")
+    sealed: Mapped[bytes | None]
+    message_id: Mapped[str] = mapped_column(comment="The same at every try.")
+    state: Mapped[str]
+    tries: Mapped[int] = mapped_column(sa.Integer)
+    created_at: Mapped[datetime]
+    next_try_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]

@@ -1,0 +1,98 @@
+"""The one sender: Flask-Mail builds each message and hands it to the host of the settings."""
+
+import contextlib
+from email.utils import parseaddr
+from types import TracebackType
+from uuid import UUID
+
+from flask import Flask, current_app
+from flask_mail import Connection, Message
+
+from vaultr import logs
+from vaultr.extensions import mail
+from vaultr.mail import hosts
+from vaultr.mail.letter import Letter
+from vaultr.settings import Settings
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Tell Flask-Mail where mails go."""
+    app.config.update(
+        MAIL_SERVER=settings.smtp_host or "",
+        MAIL_PORT=settings.smtp_port,
+        MAIL_USERNAME=settings.smtp_user,
+        MAIL_PASSWORD=settings.smtp_pass.get_secret_value() if settings.smtp_pass else None,
+        MAIL_DEFAULT_SENDER=settings.smtp_from,
+        MAIL_SUPPRESS_SEND=False,
+        MAIL_DEBUG=0,  # 1 would print letters to stderr
+    )
+    mail.init_app(app)
+
+
+def message_id(mail_id: UUID) -> str:
+    """Give the Message-ID of a mail."""
+    return f"<{mail_id}@{_domain()}>"
+
+
+def send(letter: Letter, *, to: str, with_id: str) -> None:
+    """Send one letter.
+
+    :raises OSError: it was not accepted; `smtplib.SMTPException` is one and says why.
+    :raises flask_mail.BadHeaderError: a line break in a header.
+    """
+    message = Message(
+        subject=letter.subject,
+        recipients=[to],
+        body=letter.text,
+        html=letter.html,
+        extra_headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no robot answers
+    )
+    message.msgId = with_id
+    with Strict(letter.kind) as connection:
+        message.send(connection)
+
+
+class Strict(Connection):
+    """Flask-Mail's connection, but to a server that has proven its name, and that cannot hang."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(current_app.extensions["mail"])
+        self._kind = kind
+
+    def configure_host(self) -> hosts.Host | hosts.Folder:
+        """Connect; Flask-Mail's own way takes any certificate and waits for ever."""
+        settings: Settings = current_app.config["SETTINGS"]
+        if not settings.smtp_host:
+            logs.event("mail.filed", kind=self._kind)
+            return hosts.Folder(settings.vaultr_home / "mail", self._kind)
+        host = hosts.connect(
+            settings.smtp_host,
+            settings.smtp_port,
+            tls=settings.smtp_secure,
+            ca_file=settings.smtp_ca_file,
+            name=_domain(),
+        )
+        if self.mail.username and self.mail.password:
+            try:
+                host.login(self.mail.username, self.mail.password)
+            except OSError:
+                host.close()
+                raise
+        return host
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Say good-bye, if anybody listens: what was accepted stays accepted."""
+        if self.host is not None:
+            with contextlib.suppress(OSError):
+                self.host.quit()
+            self.host.close()
+
+
+def _domain() -> str:
+    settings: Settings = current_app.config["SETTINGS"]
+    return parseaddr(settings.smtp_from)[1].rpartition("@")[2] or "localhost"

@@ -1,0 +1,46 @@
+"""What the other rooms use: put a letter into the outbox, in the transaction it tells of."""
+
+from uuid6 import uuid7
+
+from vaultr import clock
+from vaultr.database.session import transaction
+from vaultr.mail import caps, letter, sender, wake
+from vaultr.mail.letter import Letter
+from vaultr.mail.models import Mail
+
+__all__ = ["Letter", "send"]
+
+
+def send(content: Letter, to: str) -> bool:
+    """Put a letter into the outbox; it goes out when this transaction has been committed.
+
+    Strangers cannot fill a mailbox: beyond LIMIT_MAIL a recipient gets no more. Security notices
+    are counted apart, and one of a kind and hour is always sent.
+
+    :param to: one address, which the caller has checked.
+    :return: whether it will be sent.
+    :raises ValueError: a line break in address or subject, or one of them is empty.
+    """
+    for line in (to, content.subject):
+        if not line or "\n" in line or "\r" in line:
+            raise ValueError("an address and a subject are one line")
+    with transaction() as session:
+        now, recipient, mail_id = clock.now(), letter.recipient_hash(to), uuid7()
+        if not caps.allow(session, content, recipient, now):
+            return False
+        row = Mail(
+            id=mail_id,
+            kind=content.kind,
+            notice=content.notice,
+            recipient=recipient,
+            sealed=letter.seal(mail_id, content, to),
+            message_id=sender.message_id(mail_id),
+            state="waiting",
+            tries=0,
+            created_at=now,
+            next_try_at=now,
+        )
+        session.add(row)
+        session.flush([row])
+        wake.after_transaction(session)
+    return True
