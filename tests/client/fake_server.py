@@ -48,6 +48,24 @@ class FakeServer:
     def transport(self):
         return httpx2.MockTransport(self.handle)
 
+    def wsgi(self, environ, start_response):
+        """Answer behind a real socket."""
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        query = environ.get("QUERY_STRING")
+        request = httpx2.Request(
+            environ["REQUEST_METHOD"],
+            f"http://localhost{environ['PATH_INFO']}" + (f"?{query}" if query else ""),
+            content=environ["wsgi.input"].read(size),
+            headers={
+                name.removeprefix("HTTP_").replace("_", "-"): value
+                for name, value in environ.items()
+                if name.startswith("HTTP_")
+            },
+        )
+        response = self.handle(request)
+        start_response(f"{response.status_code} -", list(response.headers.items()))
+        return [response.content]
+
     def handle(self, request):
         path, _, query = str(request.url.raw_path.decode()).partition("?")
         path = path.removeprefix("/api/v1")

@@ -25,6 +25,7 @@ from vaultr.client.handover import Handover, agent_allowed
 from vaultr.client.signup import Signup, signup
 from vaultr.client.store import Store
 from vaultr.client.transport import Transport
+from vaultr.protocol.encoding import unb64_exactly
 
 
 class Access:
@@ -44,7 +45,8 @@ class Access:
         self._ca_file = ca_file
         self._store = Store(home or home_folder())
         self._transport: Transport | None = None
-        self._agent = Handover(self._store.folder.path) if agent and agent_allowed() else None
+        allowed = agent and agent_allowed()
+        self._agent = Handover(self._store.folder.path, ca_file=ca_file) if allowed else None
         self._desk: Desk | None = None
 
     def __enter__(self) -> Self:
@@ -224,3 +226,12 @@ class Access:
         self._desk = None
         if self._agent is not None:
             self._agent.end()
+
+
+def settle_idle(home: Path, account_key: str, ca_file: Path | None) -> None:
+    """Write the profile if it lacks a head, for the unlock process that ends after idle time."""
+    with Access(home=home, ca_file=ca_file, agent=False) as access:
+        known = access._store.account()
+        desk = None if known is None else access._by_key(known, unb64_exactly(account_key, 32))
+        if desk is not None:
+            desk.settle(now=True)

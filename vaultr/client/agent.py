@@ -1,8 +1,8 @@
 """The unlock process: holds one account key in memory until it is told, or has reason, to forget.
 
 Started as ``python -P -m vaultr.client.agent`` by :mod:`vaultr.client.handover`, which hands it one
-line of JSON by pipe. It writes nothing to disk but its socket, and imports the standard library
-alone, so that it is up at once.
+line of JSON by pipe. It writes the key nowhere, and imports the standard library alone, so that it
+is up at once; only its end after idle time needs more.
 """
 
 import contextlib
@@ -42,15 +42,19 @@ class Agent:
         if self._leader is not None:
             self._selector.register(self._leader, selectors.EVENT_READ)
 
-    def serve(self) -> None:
-        """Answer until there is a reason to end; then forget and take the socket away."""
+    def serve(self) -> str | None:
+        """Answer until there is a reason to end; then forget and take the socket away.
+
+        :return: the key, where idle time is the reason: the profile may lack a head still.
+        """
         try:
             while self._account_key is not None and self._has_reason_to_stay():
                 left = self._last_used + self._idle_seconds - _now()
                 for key, _ in self._selector.select(max(0.0, min(LOOK_SECONDS, left))):
                     if key.fileobj is not self._listener:  # the session's leader has ended
-                        return
+                        return None
                     self._answer_next()
+            return self._account_key if self._socket_is_ours() else None
         finally:
             self._account_key = None
             self._selector.close()
@@ -156,6 +160,16 @@ def _now() -> float:
     return time.clock_gettime(clock)
 
 
+def settle(home: str, account_key: str, ca_file: str | None) -> None:
+    """Write the profile before the key is forgotten, if it lacks a head and the server is there."""
+    # Heavy, and needed only at the end.
+    from vaultr.client.access import settle_idle  # noqa: PLC0415 - see above
+    from vaultr.client.errors import VaultrError  # noqa: PLC0415 - see above
+
+    with contextlib.suppress(VaultrError):
+        settle_idle(Path(home), account_key, Path(ca_file) if ca_file else None)
+
+
 def main() -> None:
     """Take the key from standard input, say ``ready``, and serve."""
     # The starter waits for this process alone: its child belongs to nobody, and leaves no zombie.
@@ -178,7 +192,9 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(nothing, descriptor)
-    agent.serve()
+    account_key = agent.serve()
+    if account_key is not None:
+        settle(handed["home"], account_key, handed["ca_file"])
 
 
 if __name__ == "__main__":

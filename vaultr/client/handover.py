@@ -25,9 +25,12 @@ SOCKET_PATH_BYTES: Final = 100
 class Handover:
     """The way to the unlock process that may hold the key of the folder ``home``."""
 
-    def __init__(self, home: Path, *, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, home: Path, *, ca_file: Path | None = None, idle_seconds: float | None = None
+    ) -> None:
         self._home = home
-        self._idle_seconds = idle_seconds
+        self._ca_file = ca_file
+        self._idle_seconds = idle_seconds or IDLE_SECONDS
 
     def account_key(self) -> bytes | None:
         """Ask for the account key; None when no process holds one."""
@@ -56,6 +59,8 @@ class Handover:
         self.end()
         handed = {
             "socket": str(path),
+            "home": str(self._home.resolve()),
+            "ca_file": None if self._ca_file is None else str(self._ca_file.resolve()),
             "account_key": b64(account_key),
             "idle_seconds": self._idle_seconds,
             "leader": _session_leader(),

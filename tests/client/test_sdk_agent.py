@@ -1,0 +1,121 @@
+"""The SDK and the unlock process, over a real socket."""
+
+import time
+
+import pytest
+
+from tests.client.devices import Listening
+from tests.client.fake_server import FakeServer
+from tests.client.world import EMAIL, PASSWORD, mail
+from vaultr import Vaultr
+from vaultr.client import handover
+from vaultr.client.errors import Locked
+from vaultr.client.handover import Handover
+
+
+@pytest.fixture
+def server():
+    fake = FakeServer()
+    listening = Listening(fake.wsgi)
+    fake.url = listening.url
+    yield fake
+    listening.close()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, server):
+    """The folder of a device that is signed in and locked."""
+    runtime = tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    home = tmp_path / "home"
+    with Vaultr(server.url, home=home) as device:
+        device.signup(EMAIL, PASSWORD)
+        device.verify("token0")
+        device.unlock(PASSWORD)
+        device.add("login", *mail())
+    yield home
+    Handover(home).end()
+
+
+def test_only_keeping_hands_the_key_to_a_process(home):
+    with Vaultr(home=home) as device:
+        device.unlock(PASSWORD)
+    assert not Vaultr(home=home).unlocked
+
+    with Vaultr(home=home) as device:
+        device.unlock(PASSWORD, keep=True)
+
+    with Vaultr(home=home) as again:
+        assert again.item("Mail").detail == {"password": "hunter2"}
+
+
+def test_lock_ends_it(home):
+    with Vaultr(home=home) as device:
+        device.unlock(PASSWORD, keep=True)
+
+    with Vaultr(home=home) as device:
+        device.lock()
+
+    with Vaultr(home=home) as again, pytest.raises(Locked):
+        again.items()
+
+
+def test_logout_ends_it_too(home, server):
+    with Vaultr(home=home) as device:
+        device.unlock(PASSWORD, keep=True)
+
+    with Vaultr(home=home) as device:
+        device.logout()
+
+    assert server.sessions == {}
+    assert not Vaultr(home=home).unlocked
+
+
+def test_where_the_environment_says_off_no_process_is_started_or_asked(home, monkeypatch):
+    with Vaultr(home=home) as device:
+        device.unlock(PASSWORD, keep=True)
+    monkeypatch.setenv("VAULTR_AGENT", "off")
+    assert not Vaultr(home=home).unlocked
+    Handover(home).end()
+
+    with Vaultr(home=home) as device:
+        device.unlock(PASSWORD, keep=True)
+
+    assert not Handover(home).held()
+
+
+def test_the_profile_is_written_at_most_once_a_minute_and_at_lock(home, server):
+    with Vaultr(home=home) as device:
+        device.unlock(PASSWORD, keep=True)
+    before = server.account["profile"]["revision"]
+
+    for n in range(3):
+        with Vaultr(home=home) as device:
+            device.add("login", *mail(str(n)))
+    meanwhile = server.account["profile"]["revision"]
+    with Vaultr(home=home) as device:
+        device.lock()
+
+    assert meanwhile == before
+    assert server.account["profile"]["revision"] == before + 1
+
+
+def test_the_profile_is_written_when_idle_time_ends(home, server, monkeypatch):
+    monkeypatch.setattr(handover, "IDLE_SECONDS", 1.0)
+    with Vaultr(home=home) as device:
+        device.unlock(PASSWORD, keep=True)
+        before = server.account["profile"]["revision"]
+        device.add("login", *mail("Bank"))
+
+    until = time.monotonic() + 10
+    while server.account["profile"]["revision"] == before and time.monotonic() < until:
+        time.sleep(0.05)
+
+    assert server.account["profile"]["revision"] == before + 1
+
+
+def test_a_key_of_another_account_is_not_used(home, tmp_path):
+    Handover(home).start(bytes(32))
+
+    assert not Vaultr(home=home).unlocked
