@@ -23,13 +23,15 @@ class Origin:
     """Where a request comes from, as coarse as it may be written down.
 
     ``network`` is the client's /24 or /48, ``address`` the key by which limits count (IPv6 by
-    /64), ``family`` a word for the client such as ``vaultr-cli`` or ``browser``.
+    /64), ``family`` a word for the client such as ``vaultr-cli`` or ``browser``, ``trace_id`` the
+    caller's own (W3C Trace Context).
     """
 
     request_id: str
     address: str
     network: str
     family: str
+    trace_id: str | None = None
 
 
 NOWHERE = Origin(request_id="-", address="-", network="-", family="system")

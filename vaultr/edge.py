@@ -3,17 +3,18 @@
 import ipaddress
 import re
 import secrets
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from vaultr import actor
+from vaultr.environ import loopback
 from vaultr.errors import BadRequest, Forbidden
 from vaultr.extensions import talisman
 from vaultr.settings import Settings
 
 HSTS_SECONDS = 31_536_000
+HSTS = f"max-age={HSTS_SECONDS}; includeSubDomains"
 PROBES = frozenset({"/api/health", "/api/ready"})
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (
@@ -33,7 +34,19 @@ API_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+# What a page of another origin may send and read, where CORS_ORIGINS names that origin.
+CORS_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, "
+    "If-None-Match, X-Request-Id",
+    "Access-Control-Expose-Headers": "ETag, Idempotency-Replayed, RateLimit-Limit, "
+    "RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id, X-Vaultr-Checkpoint",
+    "Access-Control-Max-Age": "600",
+}
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACE = re.compile(r"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
 _FAMILIES = (
     ("vaultr/", "vaultr"),
     ("Mozilla/", "browser"),
@@ -68,7 +81,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     talisman.init_app(
         app,
         force_https=False,  # it would redirect a secret that has already travelled in clear
-        strict_transport_security=settings.production,
+        strict_transport_security=True,
         strict_transport_security_max_age=HSTS_SECONDS,
         strict_transport_security_include_subdomains=True,
         frame_options="DENY",
@@ -87,8 +100,11 @@ def _origin() -> None:
     address, network = places(request.remote_addr)
     agent = request.headers.get("User-Agent", "")
     family = next((name for prefix, name in _FAMILIES if agent.startswith(prefix)), "other")
+    trace = _TRACE.fullmatch(request.headers.get("traceparent", ""))
     actor.set_actor(None)
-    actor.set_origin(actor.Origin(request_id, address, network, family))
+    actor.set_origin(
+        actor.Origin(request_id, address, network, family, trace[1] if trace else None)
+    )
 
 
 def places(peer: str | None) -> tuple[str, str]:
@@ -109,18 +125,12 @@ def _host_and_scheme() -> None:
     if request.path in PROBES:
         return
     settings: Settings = current_app.config["SETTINGS"]
-    try:
-        host = urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    except ValueError:
-        host = ""
-    if host not in settings.hosts and not (not settings.production and _loopback(host)):
+    given = _HOST.fullmatch(request.headers.get("Host", ""))
+    host = given[1].strip("[]").lower() if given else ""
+    if host not in settings.hosts and (settings.production or not loopback(host)):
         raise HostUnknown
     if settings.production and not request.is_secure:
         raise HttpsRequired
-
-
-def _loopback(host: str) -> bool:
-    return host in ("localhost", "127.0.0.1", "::1")
 
 
 def _finish(response: Response) -> Response:
@@ -129,7 +139,22 @@ def _finish(response: Response) -> Response:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["X-Request-Id"] = actor.current_origin().request_id
+    if not request.is_secure:
+        # Talisman believes X-Forwarded-Proto from anybody; only TRUSTED_PROXIES count.
+        headers.pop("Strict-Transport-Security", None)
+    _allow_origin(response)
     if response.mimetype == "text/html":
         headers["Content-Security-Policy"] = PAGE_POLICY
         headers["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _allow_origin(response: Response) -> None:
+    """Let pages of the origins that are named use the API; with a bearer, never with cookies."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if not settings.cors_origins:
+        return
+    response.vary.add("Origin")
+    if request.headers.get("Origin") in settings.cors_origins:
+        response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+        response.headers.update(CORS_HEADERS)

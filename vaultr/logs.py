@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -24,13 +25,16 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
         fields = getattr(record, "fields", None)
+        origin = actor.current_origin()
         line: dict[str, Any] = {
             "time": clock.text(clock.now()),
             "level": record.levelname.lower(),
             # A foreign library may put anything into the arguments: its bare template is enough.
             "event": record.msg if isinstance(record.msg, str) else record.name,
-            "request_id": actor.current_origin().request_id,
+            "request_id": origin.request_id,
         }
+        if origin.trace_id is not None:
+            line["trace_id"] = origin.trace_id
         if fields is None:
             line["logger"] = record.name
         else:
@@ -75,15 +79,13 @@ def _request_line(response: Response) -> Response:
             route=route,
             status=response.status_code,
             problem=g.get("refusal"),
-            milliseconds=round((clock.now() - g.began).total_seconds() * 1000, 1)
-            if "began" in g
-            else None,
+            milliseconds=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
         )
     return response
 
 
 def _began() -> None:
-    g.began = clock.now()
+    g.began = time.perf_counter()
 
 
 def init_app(app: Flask, settings: Settings) -> None:

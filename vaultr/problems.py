@@ -1,7 +1,10 @@
 """A refusal becomes problem+json (RFC 9457): the one place where a refusal gets a status."""
 
 import json
+import secrets
+import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from vaultr import actor, edge, errors, logs
 from vaultr.errors import Refusal
+from vaultr.protocol.refusals import PREFIX
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -42,6 +46,7 @@ _OF_WERKZEUG: dict[int, type[Refusal]] = {
 }
 # What another transaction is to blame for: serialization, deadlock, lock not to be had in time.
 _CONTENTION = {"40001", "40P01", "55P03"}
+_READ_ONLY = "25006"  # this server has just become a standby
 
 
 def status_of(refusal: type[Refusal]) -> int:
@@ -52,19 +57,7 @@ def status_of(refusal: type[Refusal]) -> int:
 def answer(refusal: Refusal) -> Response:
     """Write a refusal down as a problem document."""
     status = status_of(type(refusal))
-    document = {
-        "type": f"urn:vaultr:problem:{refusal.slug}",
-        "title": _title(refusal.slug),
-        "status": status,
-        "detail": refusal.detail,
-        "request_id": actor.current_origin().request_id,
-        **refusal.members,
-    }
-    if refusal.errors:
-        document["errors"] = [
-            {"pointer": fault.pointer, "message": fault.message} for fault in refusal.errors
-        ]
-    response = Response(json.dumps(document), status, mimetype=MEDIA_TYPE)
+    response = Response(json.dumps(_document(refusal, status)), status, mimetype=MEDIA_TYPE)
     response.headers.update(refusal.headers)
     if status == 401:
         response.headers.setdefault("WWW-Authenticate", "Bearer")
@@ -72,8 +65,20 @@ def answer(refusal: Refusal) -> Response:
     return response
 
 
-def _title(slug: str) -> str:
-    return slug.replace("-", " ").capitalize()
+def _document(refusal: Refusal, status: int) -> dict[str, Any]:
+    document = {
+        **refusal.members,
+        "type": f"{PREFIX}{refusal.slug}",
+        "title": refusal.slug.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": refusal.detail,
+        "request_id": actor.current_origin().request_id,
+    }
+    if refusal.errors:
+        document["errors"] = [
+            {"pointer": fault.pointer, "message": fault.message} for fault in refusal.errors
+        ]
+    return document
 
 
 def contended(error: BaseException) -> bool:
@@ -95,7 +100,9 @@ def refusal_for(error: Exception) -> Refusal:
         return errors.Busy()
     if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
         return errors.Unavailable()
-    if isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
+    if isinstance(error, sa.exc.DBAPIError) and (
+        error.connection_invalidated or getattr(error.orig, "pgcode", None) == _READ_ONLY
+    ):
         return errors.Unavailable()
     return errors.Internal()
 
@@ -123,20 +130,21 @@ class _LastResort:
         self._wsgi_app = wsgi_app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        # A thread serves one request after another: nothing of the one before may show.
+        actor.set_actor(None)
+        actor.set_origin(actor.NOWHERE)
         try:
             return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-            logs.failure("request.failed", error, slug="internal")
-            document = {
-                "type": "urn:vaultr:problem:internal",
-                "title": "Internal",
-                "status": 500,
-                "detail": errors.Internal().detail,
-                "request_id": actor.current_origin().request_id,
-            }
-            headers = [("Content-Type", MEDIA_TYPE), *edge.API_HEADERS.items()]
-            start_response("500 Internal Server Error", headers)
-            return [json.dumps(document).encode()]
+            if actor.current_origin() is actor.NOWHERE:
+                actor.set_origin(replace(actor.NOWHERE, request_id=secrets.token_hex(12)))
+            logs.failure("request.failed", error, slug=errors.Internal.slug)
+            headers = {"Content-Type": MEDIA_TYPE, **edge.API_HEADERS}
+            headers["X-Request-Id"] = actor.current_origin().request_id
+            if environ.get("wsgi.url_scheme") == "https":
+                headers["Strict-Transport-Security"] = edge.HSTS
+            start_response("500 Internal Server Error", [*headers.items()], sys.exc_info())
+            return [json.dumps(_document(errors.Internal(), 500)).encode()]
 
 
 def init_app(app: Flask, _settings: object) -> None:

@@ -1,8 +1,7 @@
 """The limits of every request: by session for who is proven, by address for strangers, 404s too."""
 
-import time
 from collections.abc import Callable
-from typing import cast
+from dataclasses import replace
 
 from flask import Flask, Response, current_app, g, request
 
@@ -12,24 +11,21 @@ from vaultr.environ import Rate
 from vaultr.errors import TooMany
 from vaultr.extensions import limiter
 from vaultr.identity import door
+from vaultr.limits import guard as guards
 from vaultr.limits.counters import Count, Window
 from vaultr.limits.guard import Guard
 from vaultr.operation import contract_of
 from vaultr.settings import Settings
 
-_GUARD = "vaultr.limits"
-
 
 def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]) -> None:
     """Count each request before anything is refused for another reason than host or scheme."""
     url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    guard = Guard(url, settings.web_concurrency)
-    app.extensions[_GUARD] = guard
+    guards.keep(app, Guard(url, settings.web_concurrency))
     app.extensions["vaultr.count_anonymous"] = _count_anonymous
     app.extensions["vaultr.on_limited"] = on_denied
     app.config.update(
         RATELIMIT_STORAGE_URI="vaultr://",
-        RATELIMIT_STORAGE_OPTIONS={"guard": guard},
         RATELIMIT_SWALLOW_ERRORS=False,
     )
     app.before_request(_count)
@@ -39,7 +35,7 @@ def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]
 
 def guard() -> Guard:
     """Give the counters of the running server."""
-    return cast(Guard, current_app.extensions[_GUARD])
+    return guards.current()
 
 
 def take(*counts: Count) -> None:
@@ -79,11 +75,24 @@ def _count() -> None:
         _count_anonymous()
         return
     settings: Settings = current_app.config["SETTINGS"]
-    view = current_app.view_functions.get(request.endpoint or "")
-    contract = contract_of(view)
-    writes = contract is not None and contract.access == "write"
-    rate = settings.limit_writes if writes else settings.limit_reads
-    take(Count(f"{'w' if writes else 'r'}:{claims.session_id.hex}", rate))
+    if not _writes():
+        take(Count(f"r:{claims.session_id.hex}", settings.limit_reads))
+        return
+    counts = [Count(f"w:{claims.session_id.hex}", settings.limit_writes)]
+    if (vault := _vault()) is not None:
+        counts.append(Count(vault, settings.limit_changes))
+    take(*counts)
+
+
+def _writes() -> bool:
+    contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
+    return contract is not None and contract.access == "write"
+
+
+def _vault() -> str | None:
+    """Name the vault that is written to, as this account sees it: it may be another's."""
+    claims, vault_id = door.claims(), (request.view_args or {}).get("vault_id")
+    return f"v:{vault_id.hex}:{claims.account_id.hex}" if claims and vault_id else None
 
 
 def _count_anonymous() -> None:
@@ -92,20 +101,29 @@ def _count_anonymous() -> None:
 
 
 def count_more_writes(changes: int) -> None:
-    """Count a batch: one write per started 100 changes, the first of which is counted already."""
+    """Count a batch: one write per started 100 changes, and each change of the vault.
+
+    The first change, and the first write, are counted already.
+    """
     claims = door.claims()
-    more = (changes - 1) // 100
-    if claims is not None and more > 0:
-        settings: Settings = current_app.config["SETTINGS"]
-        take(Count(f"w:{claims.session_id.hex}", settings.limit_writes, more))
+    if claims is None or changes < 2:
+        return
+    settings: Settings = current_app.config["SETTINGS"]
+    counts = []
+    if (more := (changes - 1) // 100) > 0:
+        counts.append(Count(f"w:{claims.session_id.hex}", settings.limit_writes, more))
+    if (vault := _vault()) is not None:
+        counts.append(Count(vault, settings.limit_changes, changes - 1))
+    take(*counts)
 
 
 def _headers(response: Response) -> Response:
-    windows: list[Window] = g.get("windows", [])
+    windows: list[Window] = [*g.get("windows", [])]
     broken = limiter.current_limit
     if broken is not None and broken.breached:
-        wait = max(1, round(broken.reset_at - time.time()))
-        windows = [Window(False, broken.limit.amount, 0, wait)]
+        current_app.extensions["vaultr.on_limited"]("limit")
+        rate = Rate(broken.limit.amount, broken.limit.get_expiry())
+        windows = [replace(guard().take([Count(broken.key, rate, 0)])[0], allowed=False)]
     if windows:
         tightest = min(windows, key=lambda window: (window.allowed, window.remaining))
         response.headers["RateLimit-Limit"] = str(tightest.limit)

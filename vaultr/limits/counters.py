@@ -32,13 +32,15 @@ class Window:
 
 
 class Counters(Protocol):
-    """Where counts are kept."""
+    """Where counts are kept. The keys of one call differ."""
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
         """Count all of them, or, if one does not fit, none."""
 
-    def refund(self, counts: Sequence[Count]) -> None:
-        """Give back what `take` counted."""
+
+def given_back(counts: Sequence[Count]) -> list[Count]:
+    """Give what undoes ``counts`` when it is taken; it always fits."""
+    return [Count(one.key, one.rate, -one.cost) for one in counts]
 
 
 # A counter is a hash of the current slot's number, its hits, and the hits of the slot before;
@@ -53,9 +55,9 @@ for i, key in ipairs(KEYS) do
   local slot = math.floor(now / window)
   local kept = redis.call('HMGET', key, 's', 'c', 'p')
   local s, c, p = tonumber(kept[1] or slot), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
-  if s == slot - 1 then p, c = c, 0 elseif s ~= slot then p, c = 0, 0 end
+  if s == slot - 1 then p, c = c, 0 elseif s < slot then p, c = 0, 0 end
   local left = window - now % window
-  if c + p * left / window + cost > limit then fits = false end
+  if cost >= 0 and c + p * left / window + cost > limit then fits = false end
   state[i] = {slot, c, p, left, limit, window, cost}
 end
 for i, key in ipairs(KEYS) do
@@ -71,20 +73,23 @@ return out
 """
 
 
-def _judged(count: Count, current: float, previous: float, left: float, took: bool) -> Window:
-    """Tell how a counter stands from its two slots; ``left`` is in seconds."""
-    rate = count.rate
-    used = current + previous * left / rate.seconds
-    fits = took or used + count.cost <= rate.count
-    remaining = max(0, math.floor(rate.count - used))
-    wait = left
-    if not fits:
-        room = rate.count - count.cost
+def _judged(count: Count, current: int, previous: int, left: int, took: bool) -> Window:
+    """Tell how a counter stands from its two slots; ``left`` are milliseconds of the current one.
+
+    A cost of 0 asks without counting: ``reset`` then tells when one more will fit.
+    """
+    limit, window = count.rate.count, count.rate.seconds * 1000
+    used = current + previous * left / window
+    wait: float = left
+    room = limit - max(1, count.cost)
+    if not took and used > room:
         if current > room:  # full even once the slot before has faded
-            wait = left + rate.seconds * (1 - max(0, room) / current)
+            wait = left + window * (1 - max(0, room) / current)
         else:
-            wait = left - rate.seconds * max(0.0, room - current) / max(previous, 1)
-    return Window(fits, rate.count, remaining, max(1, math.ceil(wait)))
+            wait = left - window * (room - current) / max(previous, 1)
+    fits = took or used + count.cost <= limit
+    remaining = max(0, math.floor(limit - used))
+    return Window(fits, limit, remaining, max(1, math.ceil(wait / 1000)))
 
 
 class RedisCounters:
@@ -104,63 +109,59 @@ class RedisCounters:
         windows = []
         for count, row in zip(counts, rows, strict=True):
             current, previous, left, took = (int(number) for number in row.split())
-            windows.append(_judged(count, current, previous, left / 1000, bool(took)))
+            windows.append(_judged(count, current, previous, left, bool(took and count.cost)))
         return windows
-
-    def refund(self, counts: Sequence[Count]) -> None:
-        """Give back what was taken."""
-        self.take([Count(c.key, c.rate, -c.cost) for c in counts])
 
 
 class MemoryCounters:
     """Counters of this process alone, a bounded number of them."""
 
-    _MOST = 100_000
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = 100_000) -> None:
         self._clock = clock
+        self._most = most
         self._lock = threading.Lock()
-        self._slots: dict[str, tuple[int, float, float]] = {}
+        # By key: number of the slot, its hits, those of the slot before, when both are forgotten.
+        self._slots: dict[str, tuple[int, int, int, int]] = {}
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
         """Count all or none; a lock decides between threads."""
-        now = self._clock()
+        now = int(self._clock() * 1000)
         with self._lock:
-            if len(self._slots) > self._MOST:
-                self._forget(now)
             stands = [self._stand(count, now) for count in counts]
             fits = all(
-                current + previous * left / count.rate.seconds + count.cost <= count.rate.count
+                count.cost < 0
+                or current + previous * left / (count.rate.seconds * 1000) + count.cost
+                <= count.rate.count
                 for count, (_, current, previous, left) in zip(counts, stands, strict=True)
             )
             windows = []
             for count, (slot, current, previous, left) in zip(counts, stands, strict=True):
-                after = max(0.0, current + count.cost) if fits else current
-                if fits:
-                    self._slots[count.key] = (slot, after, previous)
-                windows.append(_judged(count, after, previous, left, fits))
+                after = max(0, current + count.cost) if fits else current
+                self._slots.pop(count.key, None)  # to the end: the first is the longest unused
+                over = now + left + count.rate.seconds * 1000
+                self._slots[count.key] = (slot, after, previous, over)
+                windows.append(_judged(count, after, previous, left, bool(fits and count.cost)))
+            if len(self._slots) > self._most:
+                self._forget(now)
             return windows
-
-    def refund(self, counts: Sequence[Count]) -> None:
-        """Give back what was taken."""
-        self.take([Count(c.key, c.rate, -c.cost) for c in counts])
 
     def clear(self) -> None:
         """Forget all counts."""
         with self._lock:
             self._slots.clear()
 
-    def _stand(self, count: Count, now: float) -> tuple[int, float, float, float]:
-        seconds = count.rate.seconds
-        slot = int(now // seconds)
-        kept, current, previous = self._slots.get(count.key, (slot, 0.0, 0.0))
+    def _stand(self, count: Count, now: int) -> tuple[int, int, int, int]:
+        slot, into = divmod(now, count.rate.seconds * 1000)
+        kept, current, previous, _ = self._slots.get(count.key, (slot, 0, 0, 0))
         if kept == slot - 1:
-            previous, current = current, 0.0
-        elif kept != slot:
-            previous = current = 0.0
-        return slot, current, previous, seconds - now % seconds
+            previous, current = current, 0
+        elif kept < slot:
+            previous = current = 0
+        return slot, current, previous, count.rate.seconds * 1000 - into
 
-    def _forget(self, _now: float) -> None:
-        # Oldest first: a dict keeps the order of first use, and a counter in use comes again soon.
-        for key in list(self._slots)[: self._MOST // 2]:
-            del self._slots[key]
+    def _forget(self, now: int) -> None:
+        """Make room: what has run out, else the half that was used longest ago."""
+        self._slots = {key: kept for key, kept in self._slots.items() if kept[3] > now}
+        if len(self._slots) > self._most:
+            for key in list(self._slots)[: len(self._slots) - self._most // 2]:
+                del self._slots[key]

@@ -2,23 +2,26 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import redis
+from flask import Flask, current_app
 from limits.storage import SlidingWindowCounterSupport, Storage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from vaultr import logs, metrics
 from vaultr.environ import Rate
-from vaultr.limits.counters import Count, MemoryCounters, RedisCounters, Window
+from vaultr.limits.counters import Count, MemoryCounters, RedisCounters, Window, given_back
 
 TIMEOUT_SECONDS = 0.1  # to connect and to answer: 0.2 s at most are lost before the breaker opens
-RETRY_SECONDS = 2.0
+RETRY_SECONDS = 1.0
 
-T = TypeVar("T")
+_GUARD = "vaultr.limits"
+_ENDLESS = 2**31
+_PROBE = Count("probe", Rate(1, 1), 0)
 
 
 class Guard:
@@ -30,31 +33,27 @@ class Guard:
         self.redis: redis.Redis | None = _client(url) if url else None
         self._shared = RedisCounters(self.redis) if self.redis is not None else None
         self._lock = threading.Lock()
-        self._closed_until = 0.0
+        self._ask_again_at = 0.0
         self.away_since: float | None = None
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
         """Count all of them or, if one does not fit, none."""
-        shared = self._shared
-        return self._ask(
-            lambda: shared.take(counts) if shared else [],
-            lambda: self._memory.take(self._divided(counts)),
-        )
+        windows = self._shared_windows(counts)
+        return self._memory.take(self._divided(counts)) if windows is None else windows
 
     def refund(self, counts: Sequence[Count]) -> None:
         """Give back what was taken."""
-        shared = self._shared
-        self._ask(
-            lambda: shared.refund(counts) if shared else None,
-            lambda: self._memory.refund(self._divided(counts)),
-        )
+        self.take(given_back(counts))
 
     def reachable(self) -> bool:
-        """Ask Redis now, whatever the breaker says; True where none is used."""
-        if self.redis is None:
+        """Find out now whether Redis counts, whatever the breaker says; True where none is used.
+
+        It is asked to count, by nothing: one that is full or read-only would still answer a PING.
+        """
+        if self._shared is None:
             return True
         try:
-            self.redis.ping()
+            self._shared.take([_PROBE])
         except (redis.RedisError, OSError) as error:
             self._failed(error)
             return False
@@ -72,44 +71,44 @@ class Guard:
             for one in counts
         ]
 
-    def _ask(self, shared: Callable[[], T], alone: Callable[[], T]) -> T:
-        if self._shared is None or not self._may_try():
-            return alone()
+    def _shared_windows(self, counts: Sequence[Count]) -> list[Window] | None:
+        if self._shared is None:
+            return None
+        if self.away_since is not None:
+            self._look_after_it()
+            return None
         try:
-            result = shared()
+            return self._shared.take(counts)
         except (redis.RedisError, OSError) as error:
             self._failed(error)
-            return alone()
-        self._worked()
-        return result
+            return None
 
-    def _may_try(self) -> bool:
-        if self.away_since is None:
-            return True
-        with self._lock:  # one request at a time finds out whether Redis is back
+    def _look_after_it(self) -> None:
+        """Ask in the background whether Redis is back, at most every ``RETRY_SECONDS``."""
+        with self._lock:
             now = time.monotonic()
-            if now < self._closed_until:
-                return False
-            self._closed_until = now + RETRY_SECONDS
-            return True
+            if now < self._ask_again_at:
+                return
+            self._ask_again_at = now + RETRY_SECONDS
+        threading.Thread(target=self.reachable, name="redis-probe", daemon=True).start()
 
     def _failed(self, error: Exception) -> None:
         with self._lock:
-            self._closed_until = time.monotonic() + RETRY_SECONDS
             first = self.away_since is None
+            self._ask_again_at = time.monotonic() + RETRY_SECONDS
             if first:
                 self.away_since = time.monotonic()
-        metrics.REDIS_AWAY.set(1)
         if first:
+            metrics.REDIS_AWAY.set(1)
             logs.warning("redis.away", reason=type(error).__name__)
 
     def _worked(self) -> None:
-        if self.away_since is None:
-            return
         with self._lock:
+            back = self.away_since is not None
             self.away_since = None
-        metrics.REDIS_AWAY.set(0)
-        logs.event("redis.back")
+        if back:
+            metrics.REDIS_AWAY.set(0)
+            logs.event("redis.back")
 
 
 def _client(url: str) -> redis.Redis:
@@ -124,13 +123,16 @@ def _client(url: str) -> redis.Redis:
 
 
 class GuardedStorage(Storage, SlidingWindowCounterSupport):
-    """What Flask-Limiter counts on: the same guard, so there is one breaker in a process."""
+    """What Flask-Limiter counts on: the same guard, so there is one breaker in a process.
+
+    The one `Limiter` keeps the storage of the app that was made last; so the guard is asked for
+    at each request, and apps of one process do not share what they count.
+    """
 
     STORAGE_SCHEME = ["vaultr"]
 
-    def __init__(self, uri: str | None = None, *, guard: Guard, **_options: Any) -> None:
+    def __init__(self, uri: str | None = None, **_options: Any) -> None:
         super().__init__(uri, wrap_exceptions=False)
-        self._guard = guard
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -141,16 +143,16 @@ class GuardedStorage(Storage, SlidingWindowCounterSupport):
         self, key: str, limit: int, expiry: int, amount: int = 1
     ) -> bool:
         """Count one request."""
-        return self._guard.take([Count(key, Rate(limit, expiry), amount)])[0].allowed
+        return current().take([Count(key, Rate(limit, expiry), amount)])[0].allowed
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """Tell how a counter stands, as one slot: used hits, and when they are gone."""
-        window = self._guard.take([Count(key, Rate(2**31, expiry), 0)])[0]
+        window = current().take([Count(key, Rate(_ENDLESS, expiry), 0)])[0]
         return 0, 0.0, window.limit - window.remaining, float(window.reset)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count for the fixed-window strategy, which nothing here uses."""
-        window = self._guard.take([Count(key, Rate(2**31, expiry), amount)])[0]
+        window = current().take([Count(key, Rate(_ENDLESS, expiry), amount)])[0]
         return window.limit - window.remaining
 
     def get(self, key: str) -> int:
@@ -167,7 +169,7 @@ class GuardedStorage(Storage, SlidingWindowCounterSupport):
 
     def reset(self) -> int | None:
         """Forget what this process counted."""
-        self._guard.clear_memory()
+        current().clear_memory()
         return None
 
     def clear(self, key: str) -> None:
@@ -175,3 +177,13 @@ class GuardedStorage(Storage, SlidingWindowCounterSupport):
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Forget one counter; nothing here asks for it."""
+
+
+def keep(app: Flask, guard: Guard) -> None:
+    """Say on what an app counts."""
+    app.extensions[_GUARD] = guard
+
+
+def current() -> Guard:
+    """Give the counters of the running server."""
+    return cast(Guard, current_app.extensions[_GUARD])
