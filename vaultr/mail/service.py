@@ -1,5 +1,6 @@
 """What the other rooms use: put a letter into the outbox, in the transaction it tells of."""
 
+import sqlalchemy as sa
 from uuid6 import uuid7
 
 from vaultr import clock
@@ -28,7 +29,7 @@ def send(content: Letter, to: str) -> bool:
         now, recipient, mail_id = clock.now(), letter.recipient_hash(to), uuid7()
         if not caps.allow(session, content, recipient, now):
             return False
-        row = Mail(
+        row = sa.insert(Mail).values(
             id=mail_id,
             kind=content.kind,
             notice=content.notice,
@@ -40,7 +41,6 @@ def send(content: Letter, to: str) -> bool:
             created_at=now,
             next_try_at=now,
         )
-        session.add(row)
-        session.flush([row])
+        session.execute(row)
         wake.after_transaction(session)
     return True
