@@ -162,9 +162,8 @@ def _now() -> float:
 
 def settle(home: str, account_key: str, ca_file: str | None) -> None:
     """Write the profile before the key is forgotten, if it lacks a head and the server is there."""
-    # Heavy, and needed only at the end.
-    from vaultr.client.access import settle_idle  # noqa: PLC0415 - see above
-    from vaultr.client.errors import VaultrError  # noqa: PLC0415 - see above
+    from vaultr.client.access import settle_idle  # noqa: PLC0415 - heavy, needed only at the end
+    from vaultr.client.errors import VaultrError  # noqa: PLC0415 - only beside the heavy one
 
     with contextlib.suppress(VaultrError):
         settle_idle(Path(home), account_key, Path(ca_file) if ca_file else None)

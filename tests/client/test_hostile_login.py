@@ -1,0 +1,221 @@
+"""The SDK with a server that lies at login: one clear error, and the password unused."""
+
+import copy
+import secrets
+
+import pytest
+
+from tests.client.lies import answering, flipped
+from tests.client.world import EMAIL, PASSWORD, URL, mail
+from vaultr import Vaultr
+from vaultr.client import keys, primitives
+from vaultr.client.account import SecretKeyNeeded
+from vaultr.client.errors import (
+    AnswerInvalid,
+    PinMismatch,
+    RolledBack,
+    SealBroken,
+    UnsafeParameters,
+)
+from vaultr.client.pins import Derivation, Pins
+from vaultr.client.profile import seal_profile
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.kdf import Kdf
+
+KDF = {"alg": "argon2id", "m": 65_536, "t": 3, "p": 4}
+
+
+@pytest.fixture
+def argon2(monkeypatch):
+    """How often a password was used."""
+    used = []
+    derive = primitives.argon2id
+
+    def counted(*inputs, **named):
+        used.append(inputs[0])
+        return derive(*inputs, **named)
+
+    monkeypatch.setattr(primitives, "argon2id", counted)
+    return used
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"kdf": KDF | {"m": 65_535}},
+        {"kdf": KDF | {"m": 1_048_577}},
+        {"kdf": KDF | {"t": 2}},
+        {"kdf": KDF | {"p": 0}},
+        {"kdf": KDF | {"alg": "argon2i"}},
+        {"kdf": KDF | {"m": True}},
+        {"kdf": None},
+        {"salt": b64(bytes(31))},
+        {"salt": b64(bytes(32))},
+        {"salt": "="},
+        {"auth_scheme": "plain"},
+        {"account_id": "x"},
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_inputs_out_of_bounds_stop_before_the_password_is_used(world, argon2, lie, known):
+    answering(world, "POST", "/auth/prelogin", lambda body: body | lie)
+    device = world.device("laptop" if known else "phone")
+    argon2.clear()
+
+    with pytest.raises((UnsafeParameters, AnswerInvalid)) as stopped:
+        device.login(EMAIL, PASSWORD, secret_key=world.signup.secret_key)
+
+    assert stopped.value.exit_code == 5
+    assert argon2 == []
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"kdf": KDF | {"m": 131_072}},
+        {"salt": b64(secrets.token_bytes(32))},
+        {"account_id": "00000000-0000-4000-8000-000000000000"},
+    ],
+)
+def test_other_inputs_than_pinned_stop_before_the_password_is_used(world, argon2, lie):
+    answering(world, "POST", "/auth/prelogin", lambda body: body | lie)
+    argon2.clear()
+
+    with pytest.raises(PinMismatch):
+        world.device("laptop").login(EMAIL, PASSWORD)
+
+    assert argon2 == []
+
+
+def test_a_signup_pins_before_the_first_login(tmp_path, world, argon2):
+    server = type(world.server)()
+    device = Vaultr(URL, home=tmp_path / "new", transport=server.transport(), agent=False)
+    device.signup(EMAIL, PASSWORD)
+    argon2.clear()
+
+    with pytest.raises(PinMismatch, match="not confirmed"):
+        device.login(EMAIL, PASSWORD)
+
+    assert argon2 == []
+
+
+def with_new_password(world, password, *, in_profile=True):
+    """Do what another device does when the owner changes the master password there."""
+    held = world.laptop._desk.account
+    salt, kdf = secrets.token_bytes(32), Kdf("argon2id", 65_536, 4, 2)
+    root = keys.derive_root(password, salt, kdf, world.signup.secret_key)
+    sealed = keys.seal_account_key(
+        keys.kek(root, held.account_id), held.account_id, 2, kdf, salt, held.account_key
+    )
+    derivation = Derivation(held.account_id, kdf, salt)
+    profile = held.profile
+    if in_profile:
+        profile = profile.with_pins(Pins.of(derivation, origin=URL, secret_key=True))
+    profile = seal_profile(held.wrap_key, held.account_id, profile, held.profile.revision + 1)
+    world.server.account |= {
+        "auth_key": b64(keys.auth_key(root, held.account_id)),
+        "kdf": kdf.to_json(),
+        "salt": b64(salt),
+        "account_key": {"epoch": 2, "sealed": b64(sealed)},
+        "profile": {"revision": profile.revision, "sealed": b64(profile.sealed)},
+    }
+    world.server.sessions.clear()
+
+
+NEW_PASSWORD = "another master password"
+
+
+def test_a_password_changed_elsewhere_is_taken_only_when_the_owner_says_so(world):
+    world.laptop.add("login", *mail())
+    with_new_password(world, NEW_PASSWORD)
+
+    with pytest.raises(PinMismatch):
+        world.laptop.login(EMAIL, NEW_PASSWORD)
+    world.laptop.login(EMAIL, NEW_PASSWORD, changed=True)
+
+    assert [item.title for item in world.laptop.items()] == ["Mail"]
+    world.device("laptop").login(EMAIL, NEW_PASSWORD)
+    world.device("laptop").unlock(NEW_PASSWORD)
+
+
+def test_inputs_that_the_profile_does_not_confirm_are_not_taken(world):
+    with_new_password(world, NEW_PASSWORD, in_profile=False)
+
+    with pytest.raises(PinMismatch, match="profile"):
+        world.device("laptop").login(EMAIL, NEW_PASSWORD, changed=True)
+
+    world.device("laptop").unlock(PASSWORD)
+
+
+def test_an_older_account_key_is_not_taken_back(world):
+    before = copy.deepcopy(world.server.account)
+    with_new_password(world, NEW_PASSWORD)
+    world.laptop.login(EMAIL, NEW_PASSWORD, changed=True)
+    world.server.account = before
+
+    with pytest.raises(RolledBack):
+        world.laptop.login(EMAIL, PASSWORD, changed=True)
+
+
+def test_changed_never_takes_another_account(world):
+    other = {"account_id": "00000000-0000-4000-8000-000000000000"}
+    answering(world, "POST", "/auth/prelogin", lambda body: body | other)
+
+    with pytest.raises(PinMismatch):
+        world.device("laptop").login(EMAIL, PASSWORD, changed=True)
+
+
+def test_another_origin_gets_nothing(world, tmp_path):
+    before = len(world.server.requests)
+    elsewhere = Vaultr(
+        "https://evil.example",
+        home=tmp_path / "laptop",
+        transport=world.server.transport(),
+        agent=False,
+    )
+
+    with pytest.raises(PinMismatch):
+        elsewhere.login(EMAIL, PASSWORD)
+    with pytest.raises(PinMismatch):
+        elsewhere.unlock(PASSWORD)
+
+    assert len(world.server.requests) == before
+
+
+def test_a_new_device_that_is_relayed_through_another_origin_notices(world, tmp_path):
+    relayed = Vaultr(
+        "https://evil.example",
+        home=tmp_path / "phone",
+        transport=world.server.transport(),
+        agent=False,
+    )
+
+    with pytest.raises(PinMismatch):
+        relayed.login(EMAIL, PASSWORD, secret_key=world.signup.secret_key)
+
+    with pytest.raises(SecretKeyNeeded):
+        relayed.login(EMAIL, PASSWORD)
+
+
+@pytest.mark.parametrize("part", ["account_key", "profile"])
+def test_a_key_set_that_was_touched_does_not_open(world, part):
+    def change(body):
+        sealed = body["key_set"][part]
+        sealed["sealed"] = flipped(sealed["sealed"])
+        return body
+
+    answering(world, "POST", "/auth/login", change)
+
+    with pytest.raises(SealBroken):
+        world.second()
+
+
+def test_a_public_identity_key_that_was_exchanged_is_noticed(world):
+    def change(body):
+        body["key_set"]["identity"]["x25519"]["public"] = b64(secrets.token_bytes(32))
+        return body
+
+    answering(world, "POST", "/auth/login", change)
+
+    with pytest.raises(SealBroken):
+        world.second()

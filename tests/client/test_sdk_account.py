@@ -1,0 +1,162 @@
+"""The SDK with an honest server in memory: signup, login, sessions and what the folder holds."""
+
+import json
+import stat
+
+import pytest
+
+from tests.client.fake_server import FakeServer
+from tests.client.world import EMAIL, PASSWORD, URL, mail
+from vaultr import Vaultr
+from vaultr.client.api import NotSignedIn, SecretKeyNeeded, WrongPassword
+from vaultr.client.errors import (
+    CredentialsInvalid,
+    Locked,
+    SessionEnded,
+    UsageError,
+)
+from vaultr.client.passwords import WeakPassword
+
+
+def test_signup_shows_a_code_and_a_secret_key_and_sends_no_secret(world):
+    body = world.sent("POST", "/auth/signup")[0]
+
+    assert len(world.signup.code) == 8
+    assert len(world.signup.secret_key) == 32
+    assert PASSWORD.encode() not in body
+    assert set(json.loads(body)) == {
+        *("account_id", "email", "auth_scheme", "auth_key", "kdf", "salt"),
+        *("account_key", "identity", "profile"),
+    }
+
+
+def test_a_weak_master_password_is_refused_before_anything_is_sent(tmp_path):
+    server = FakeServer()
+    device = Vaultr(URL, home=tmp_path, transport=server.transport(), agent=False)
+
+    with pytest.raises(WeakPassword):
+        device.signup(EMAIL, "password")
+
+    assert server.requests == []
+
+
+def test_the_first_login_after_verifying_needs_no_secret_key_here(world):
+    assert world.laptop.unlocked
+    assert [vault.name for vault in world.laptop.vaults()] == ["Personal"]
+
+
+def test_unlocking_a_device_that_signed_up_logs_in(tmp_path):
+    server = FakeServer()
+    device = Vaultr(URL, home=tmp_path, transport=server.transport(), agent=False)
+    device.signup(EMAIL, PASSWORD)
+    device.verify("token0")
+
+    device.unlock(PASSWORD)
+
+    assert device.items() == []
+
+
+def test_a_new_device_without_the_secret_key_sends_nothing(world):
+    before = len(world.server.requests)
+
+    with pytest.raises(SecretKeyNeeded):
+        world.device("phone").login(EMAIL, PASSWORD)
+
+    assert len(world.server.requests) == before
+
+
+def test_a_wrong_password_is_refused_by_the_server_at_login(world):
+    with pytest.raises(CredentialsInvalid):
+        world.device("phone").login(
+            EMAIL, "another long password", secret_key=world.signup.secret_key
+        )
+
+
+def test_a_wrong_password_does_not_unlock_and_asks_nobody(world):
+    again = world.device("laptop")
+    before = len(world.server.requests)
+
+    with pytest.raises(WrongPassword):
+        again.unlock("another long password")
+
+    assert len(world.server.requests) == before
+
+
+def test_without_its_keys_a_device_is_locked_and_a_new_one_belongs_to_nobody(world):
+    with pytest.raises(Locked):
+        world.device("laptop").items()
+    with pytest.raises(NotSignedIn):
+        world.device("phone").items()
+
+
+def test_a_folder_keeps_one_account(world):
+    with pytest.raises(UsageError, match="belongs"):
+        world.laptop.signup("bob@example.org", PASSWORD)
+
+
+def test_the_cache_answers_without_the_server(world):
+    world.laptop.add("login", *mail())
+    world.laptop.close()
+    world.server.before = lambda *_: pytest.fail("the server was asked")
+
+    with world.device("laptop") as again:
+        again.unlock(PASSWORD)
+
+        assert [item.title for item in again.items(offline=True)] == ["Mail"]
+        assert again.item("Mail", offline=True).detail == {"password": "hunter2"}
+
+
+def test_nothing_readable_lies_in_the_folder(world, tmp_path):
+    world.laptop.add("login", *mail())
+    world.laptop.close()
+    access = next(iter(world.server.sessions.values()))["access"]
+    files = [file for file in (tmp_path / "laptop").rglob("*") if file.is_file()]
+
+    for secret in ("hunter2", "Mail", "Personal", PASSWORD, access):
+        assert not [file for file in files if secret.encode() in file.read_bytes()], secret
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_a_void_access_token_is_renewed_once(world):
+    for session in world.server.sessions.values():
+        session["access"] = "void"
+
+    assert world.laptop.items() == []
+    assert len(world.sent("POST", "/auth/refresh")) == 1
+
+
+def test_an_ended_session_says_log_in_again_and_the_cache_stays(world):
+    world.laptop.add("login", *mail())
+    world.server.sessions.clear()
+
+    with pytest.raises(SessionEnded):
+        world.laptop.items()
+
+    assert len(world.laptop.items(offline=True)) == 1
+    world.laptop.login(EMAIL, PASSWORD)
+    assert len(world.laptop.items()) == 1
+
+
+def test_logout_ends_the_session_and_keeps_pins_and_cache(world):
+    world.laptop.add("login", *mail())
+
+    world.laptop.logout()
+
+    assert world.server.sessions == {}
+    again = world.device("laptop")
+    again.unlock(PASSWORD)
+    assert len(again.items(offline=True)) == 1
+    with pytest.raises(SessionEnded):
+        again.items()
+
+
+def test_an_account_without_a_secret_key_says_so_itself(tmp_path):
+    server = FakeServer()
+    first = Vaultr(URL, home=tmp_path / "a", transport=server.transport(), agent=False)
+    assert first.signup(EMAIL, PASSWORD, secret_key=False).secret_key is None
+    first.verify("token0")
+
+    second = Vaultr(URL, home=tmp_path / "b", transport=server.transport(), agent=False)
+    second.login(EMAIL, PASSWORD, has_secret_key=False)
+
+    assert second.items() == []

@@ -1,0 +1,130 @@
+"""The SDK with an honest server in memory: items, conflicts and the trash."""
+
+import json
+
+import pytest
+
+from tests.client.world import mail
+from vaultr.client.api import Ambiguous, EditConflict
+from vaultr.client.errors import (
+    ItemNotFound,
+    PreconditionFailed,
+)
+from vaultr.client.items import ItemInvalid
+
+
+def test_an_item_goes_there_and_back_and_the_server_reads_nothing(world):
+    added = world.laptop.add("login", *mail())
+
+    found = world.second().item("Mail")
+
+    assert (found.id, found.type, found.revision) == (added.id, "login", 1)
+    assert (found.overview, found.detail) == mail()
+    stored = json.dumps([world.server.vaults, world.server.account])
+    assert not any(word in stored for word in ("hunter2", "Mail", "Personal"))
+
+
+def test_a_list_opens_no_detail(world):
+    world.laptop.add("login", *mail())
+
+    (item,) = world.laptop.items()
+
+    assert item.detail is None
+    assert world.laptop.item("Mail", reveal=False).detail is None
+    assert "hunter2" not in repr(world.laptop.item("Mail"))
+
+
+def test_edit_replaces_what_is_given_and_keeps_the_rest(world):
+    world.laptop.add("login", *mail())
+
+    edited = world.laptop.edit("Mail", overview={"username": None}, detail={"totp": "otpauth:x"})
+
+    assert edited.overview == {"title": "Mail"}
+    assert world.second().item("Mail").detail == {"password": "hunter2", "totp": "otpauth:x"}
+
+
+def test_an_item_that_fits_no_schema_is_refused_before_it_is_sent(world):
+    with pytest.raises(ItemInvalid):
+        world.laptop.add("login", {"title": "Mail", "password": "hunter2"}, {})
+
+    assert not world.sent("PUT", "x")
+
+
+def test_a_stale_revision_is_a_conflict_that_names_what_differs(world):
+    seen = world.laptop.add("login", *mail())
+    world.second().edit("Mail", overview=None, detail={"password": "theirs"})
+
+    with pytest.raises(EditConflict) as conflict:
+        world.laptop.edit(
+            "Mail", overview=None, detail={"password": "ours"}, revision=seen.revision
+        )
+
+    assert conflict.value.fields == ["detail.password"]
+    assert conflict.value.revision == 2
+    assert world.laptop.item("Mail").detail == {"password": "theirs"}
+    resolved = world.laptop.edit("Mail", detail={"password": "ours"}, revision=2)
+    assert resolved.revision == 3
+
+
+def test_an_edit_that_another_device_overtakes_is_a_conflict_too(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+
+    def overtake(method, path):
+        if method == "PUT" and "/items/" in path:
+            world.server.before = None
+            phone.edit("Mail", overview={"username": "bob"}, detail=None)
+
+    world.server.before = overtake
+    with pytest.raises(EditConflict) as conflict:
+        world.laptop.edit("Mail", overview=None, detail={"password": "ours"})
+
+    assert conflict.value.fields == ["overview.username"]
+
+
+def test_a_write_is_rebased_over_what_others_wrote_elsewhere(world):
+    phone = world.second()
+    phone.add("login", *mail("Bank"))
+
+    world.laptop.add("login", *mail())
+
+    assert sorted(item.title for item in phone.items()) == ["Bank", "Mail"]
+
+
+def test_trash_restore_and_remove(world):
+    world.laptop.add("login", *mail())
+
+    assert world.laptop.trash("Mail").state == "trash"
+    assert world.laptop.items() == []
+    assert [item.title for item in world.laptop.items(state="trash")] == ["Mail"]
+    assert world.laptop.restore("Mail").state == "active"
+    world.laptop.remove("Mail")
+    assert world.laptop.items(state="any") == []
+    with pytest.raises(ItemNotFound):
+        world.laptop.item("Mail")
+    assert world.second().items(state="any") == []
+
+
+def test_trash_of_an_item_that_changed_meanwhile_is_refused(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+
+    def overtake(method, path):
+        if path.endswith("/trash"):
+            world.server.before = None
+            phone.edit("Mail", overview=None, detail={"password": "theirs"})
+
+    world.server.before = overtake
+    with pytest.raises(PreconditionFailed):
+        world.laptop.trash("Mail")
+
+    assert world.laptop.item("Mail").state == "active"
+
+
+def test_a_title_must_be_unique_and_an_id_always_is(world):
+    first = world.laptop.add("login", *mail())
+    world.laptop.add("login", *mail())
+
+    with pytest.raises(Ambiguous):
+        world.laptop.item("Mail")
+    assert world.laptop.item(str(first.id)).id == first.id

@@ -1,0 +1,146 @@
+"""The SDK with an honest server in memory: vaults, batches, the profile and lost answers."""
+
+import pytest
+
+from tests.client.world import PASSWORD, mail
+from vaultr.client.api import Ambiguous
+from vaultr.client.errors import (
+    ServerUnreachable,
+)
+from vaultr.client.items import Draft, ItemInvalid
+
+
+def test_vaults_have_names_and_are_chosen_by_them(world):
+    work = world.laptop.create_vault("Work")
+
+    item = world.laptop.add("login", *mail(), vault="Work")
+
+    assert item.vault_id == work.id
+    assert world.laptop.items(vault="Personal") == []
+    assert world.laptop.rename_vault("Work", "Office").name == "Office"
+    assert sorted(vault.name for vault in world.second().vaults()) == ["Office", "Personal"]
+
+
+def test_without_a_name_things_go_into_the_first_vault_while_it_is_known(world):
+    world.laptop.create_vault("Work")
+
+    item = world.laptop.add("login", *mail())
+
+    assert [found.id for found in world.laptop.items(vault="Personal")] == [item.id]
+    world.laptop.rename_vault("Personal", "Home")
+    with pytest.raises(Ambiguous):
+        world.laptop.add("login", *mail())
+
+
+def test_many_items_go_in_batches_and_say_how_far_they_are(world):
+    drafts = [Draft("login", *mail(f"Item {n}")) for n in range(1500)]
+    told = []
+
+    added = world.laptop.add_many(drafts, progress=lambda *far: told.append(far))
+
+    assert [item.title for item in added] == [draft.overview["title"] for draft in drafts]
+    assert told == [(1000, 1500), (1500, 1500)]
+    assert len(world.sent("POST", "/changes")) == 2
+    world.server.page = 300
+    assert len(world.second().items()) == 1500
+
+
+def test_large_items_go_in_smaller_batches(world):
+    drafts = [Draft("note", {"title": str(n)}, {"notes": "x" * 50_000}) for n in range(250)]
+
+    world.laptop.add_many(drafts)
+
+    sent = world.sent("POST", "/changes")
+    assert len(sent) == 2
+    assert max(map(len, sent)) < 16 * 1024 * 1024
+
+
+def test_one_draft_that_fits_no_schema_stops_them_all(world):
+    drafts = [Draft("login", *mail()), Draft("login", {}, {})]
+
+    with pytest.raises(ItemInvalid):
+        world.laptop.add_many(drafts)
+
+    assert world.laptop.items() == []
+
+
+@pytest.mark.parametrize("ending", ["/trash", "/changes"])
+def test_a_lost_answer_to_a_write_is_asked_for_again_with_the_same_bytes(world, ending):
+    world.laptop.add("login", *mail())
+    world.server.lose = [("POST", ending)]
+
+    if ending == "/trash":
+        world.laptop.trash("Mail")
+    else:
+        world.laptop.add_many([Draft("login", *mail(str(n))) for n in range(2)])
+
+    first, second = world.sent("POST", ending)
+    assert first == second
+    assert len(world.laptop.items(state="any")) == (1 if ending == "/trash" else 3)
+
+
+def test_a_vault_whose_making_was_lost_is_made_with_the_same_keys(world):
+    world.server.lose = [("POST", "/vaults")] * 4
+    with pytest.raises(ServerUnreachable):
+        world.laptop.create_vault("Work")
+
+    names = sorted(report.name for report in world.laptop.sync())
+
+    assert names == ["Personal", "Work"]
+    assert len(set(world.sent("POST", "/vaults")[1:])) == 1
+    assert len(world.server.vaults) == 2
+
+
+def test_a_lost_answer_to_the_profile_is_no_failure(world):
+    world.laptop.add("login", *mail())
+    world.server.lose = [("PUT", "/auth/profile")]
+
+    world.laptop.close()
+
+    with world.device("laptop") as again:
+        again.unlock(PASSWORD)
+        again.sync()
+
+
+def test_two_devices_that_write_the_profile_are_merged(world):
+    phone = world.second()
+    phone.add("login", *mail("Bank"))
+    world.laptop.sync()
+    world.laptop.create_vault("Work")
+    world.laptop.close()
+    phone.close()
+
+    assert len(world.second("tablet").vaults()) == 2
+
+
+def test_the_profile_is_written_by_each_command_that_moved_a_head_without_an_agent(world):
+    world.laptop.close()
+    before = world.server.account["profile"]["revision"]
+    for _ in range(2):
+        with world.device("laptop") as again:
+            again.unlock(PASSWORD)
+            again.add("login", *mail())
+
+    assert world.server.account["profile"]["revision"] == before + 2
+
+
+def test_nothing_new_is_a_304_and_writes_no_profile(world):
+    world.laptop.sync()
+    before = len(world.server.requests)
+
+    world.laptop.sync()
+
+    asked = [path.rpartition("/")[2] for _, path, _ in world.server.requests[before:]]
+    assert asked == ["me", "vaults", "sync"]
+
+
+def test_what_lay_in_the_trash_for_thirty_days_is_removed(world, monkeypatch):
+    world.laptop.add("login", *mail())
+    world.laptop.trash("Mail")
+    world.laptop.sync()
+    assert len(world.laptop.items(state="trash")) == 1
+    monkeypatch.setattr("vaultr.client.vaults.TRASH_DAYS", 0)
+
+    world.laptop.sync()
+
+    assert world.laptop.items(state="any") == []

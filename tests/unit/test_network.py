@@ -1,0 +1,113 @@
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+from vaultr.client.errors import (
+    AnswerInvalid,
+    ServerUnreachable,
+    UsageError,
+)
+from vaultr.client.transport import Transport
+
+
+@contextlib.contextmanager
+def listening(serve):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ended = threading.Event()
+
+        def run():
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    serve(connection, ended)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def dripping_headers(connection, ended):
+    connection.sendall(HEADERS)
+    while not ended.wait(0.05):
+        connection.sendall(b"X-A: b\r\n")
+
+
+def dripping_body(connection, ended):
+    connection.sendall(HEADERS + b"Content-Length: 100000\r\n\r\n")
+    while not ended.wait(0.05):
+        connection.sendall(b" ")
+
+
+def silent(connection, ended):
+    ended.wait(10)
+
+
+@pytest.mark.parametrize("serve", [dripping_headers, dripping_body, silent])
+def test_an_answer_that_takes_too_long_ends_however_it_drips(serve):
+    with listening(serve) as url:
+        transport = Transport(url, answer_seconds=0.5)
+        began = time.monotonic()
+
+        with pytest.raises(ServerUnreachable, match="too long"):
+            transport.send("POST", "/x", {})
+
+        assert time.monotonic() - began < 2
+        transport.close()
+
+
+def test_an_endless_answer_ends_at_its_limit():
+    def endless(connection, ended):
+        connection.sendall(HEADERS + b"Transfer-Encoding: chunked\r\n\r\n")
+        while not ended.is_set():
+            connection.sendall(b"1000\r\n" + b" " * 4096 + b"\r\n")
+
+    with listening(endless) as url:
+        transport = Transport(url, answer_bytes=100_000)
+
+        with pytest.raises(AnswerInvalid, match="100000"):
+            transport.send("GET", "/x")
+
+        transport.close()
+
+
+def test_an_answer_cut_short_is_no_answer():
+    def cut(connection, ended):
+        connection.sendall(HEADERS + b"Content-Length: 10\r\n\r\n{}")
+
+    with listening(cut) as url:
+        transport = Transport(url)
+
+        with pytest.raises(ServerUnreachable):
+            transport.send("POST", "/x", {})
+
+        transport.close()
+
+
+def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+
+    def serve(connection, ended):
+        connection.sendall(HEADERS + b"Content-Length: 2\r\n\r\n{}")
+
+    with listening(serve) as url:
+        transport = Transport(url)
+
+        assert transport.send("GET", "/x").body == {}
+
+        transport.close()
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.pem"):
+        Transport("https://vault.example", ca_file=tmp_path / "none.pem")
