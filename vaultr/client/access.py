@@ -15,6 +15,7 @@ from vaultr.client.errors import (
     Locked,
     PinMismatch,
     SealBroken,
+    ServerUnreachable,
     SessionEnded,
     Unauthenticated,
     UsageError,
@@ -60,11 +61,13 @@ class Access:
     ) -> None:
         if error is None:
             self.close()
-            return
-        try:
-            self.close()
-        except VaultrError as after:
-            error.add_note(f"The profile could not be written either: {after}")
+        elif isinstance(error, VaultrError) and not isinstance(error, ServerUnreachable):
+            try:
+                self.close()
+            except VaultrError as after:
+                error.add_note(f"The profile could not be written either: {after}")
+        else:
+            self._drop()
 
     def close(self) -> None:
         """Forget the keys; write the profile first if a head moved.
@@ -74,10 +77,13 @@ class Access:
         try:
             self._settle(now=self._agent is None or not self._agent.held())
         finally:
-            self._desk = None
-            if self._transport is not None:
-                self._transport.close()
-                self._transport = None
+            self._drop()
+
+    def _drop(self) -> None:
+        self._desk = None
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
 
     def signup(self, email: str, password: str, *, secret_key: bool = True) -> Signup:
         """Make an account, which begins to exist when its mail is confirmed.

@@ -13,7 +13,7 @@ from vaultr.client.chain import Keys
 from vaultr.client.errors import ItemNotFound, SealBroken, VaultNotFound, VaultrError
 from vaultr.client.log import ItemState, short_head
 from vaultr.client.seal import open_sealed
-from vaultr.client.sync import VaultKeyring
+from vaultr.client.sync import VaultKeyring, vk_of
 from vaultr.protocol.encoding import unb64
 
 ANY_STATE: Final[tuple[ItemState, ...]] = ("active", "trash")
@@ -94,7 +94,9 @@ class Reader:
         """Open a vault's name."""
         made = vault.state.overview
         bound = aad.vault_overview(vault.id, made.revision, made.generation)
-        name = _opened(self.keys(vault)[made.generation].vk, bound, vault.overview).get("name")
+        name = _opened(
+            vk_of(self.keys(vault), made.generation, vault.id), bound, vault.overview
+        ).get("name")
         return name if isinstance(name, str) else ""
 
     def vault(self, ref: str | UUID | None) -> CachedVault:
@@ -166,7 +168,7 @@ class Reader:
         bound = aad.item(
             vault.id, item_id, "detail", held.type, held.content_revision, held.generation
         )
-        return _opened(self.keys(vault)[held.generation].vk, bound, sealed)
+        return _opened(vk_of(self.keys(vault), held.generation, vault.id), bound, sealed)
 
     def keys(self, vault: CachedVault) -> Keys:
         """Open the keys of a vault."""
@@ -177,7 +179,7 @@ class Reader:
         bound = aad.item(
             vault.id, item_id, "overview", held.type, held.content_revision, held.generation
         )
-        overview = _opened(keys[held.generation].vk, bound, unb64(row.overview))
+        overview = _opened(vk_of(keys, held.generation, vault.id), bound, unb64(row.overview))
         return self._shown(vault, item_id, overview, None)
 
     def _shown(

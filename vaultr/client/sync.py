@@ -9,7 +9,7 @@ from uuid import UUID
 from vaultr.client import pages, verify
 from vaultr.client.cache import Cache, CachedVault, Row
 from vaultr.client.chain import Keys
-from vaultr.client.errors import AnswerInvalid, HeadMoved, RolledBack, VaultNotFound
+from vaultr.client.errors import AnswerInvalid, HeadMoved, RolledBack, StateMismatch, VaultNotFound
 from vaultr.client.keys import VaultKeys, open_wraps
 from vaultr.client.log import Waypoint
 from vaultr.client.session import Session
@@ -48,6 +48,19 @@ class VaultKeyring:
         )
         self._opened[vault_id] = opened
         return opened
+
+
+def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
+    """Give the sealing key of one generation.
+
+    :raises StateMismatch: the server showed no wrap of it.
+    """
+    if generation not in keys:
+        raise StateMismatch(
+            f"vault {vault_id} has items of generation {generation}, whose keys are not there",
+            vault_id=vault_id,
+        )
+    return keys[generation].vk
 
 
 class Syncer:

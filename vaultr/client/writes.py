@@ -22,7 +22,7 @@ from vaultr.client.opened import OpenedAccount
 from vaultr.client.seal import seal
 from vaultr.client.state import Held, VaultState
 from vaultr.client.strict import Json
-from vaultr.client.sync import now_text, trashed
+from vaultr.client.sync import now_text, trashed, vk_of
 from vaultr.client.transport import Answer
 from vaultr.client.vaults import Vaults, name_bytes
 from vaultr.client.write import Batch, Change, prepare
@@ -77,7 +77,7 @@ class Put:
         )
         for part, value in parts:
             bound = aad.item(state.vault_id, self.item_id, part, self.type, n, state.generation)
-            sealed.append(seal(keys[state.generation].vk, bound, encode(value)))
+            sealed.append(seal(vk_of(keys, state.generation, state.vault_id), bound, encode(value)))
         return Change.put(self.item_id, self.type, *sealed)
 
 
@@ -224,7 +224,7 @@ class Writer:
         keys = self._vaults.reader.keys(vault)
         state = vault.state
         bound = aad.vault_overview(vault.id, state.n + 1, state.generation)
-        overview = seal(keys[state.generation].vk, bound, name_bytes(name))
+        overview = seal(vk_of(keys, state.generation, state.vault_id), bound, name_bytes(name))
         batch = prepare(
             state, [Change.rename(overview)], keys=keys, author_id=self._account.account_id
         )
