@@ -118,8 +118,10 @@ class Session(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime] = mapped_column(comment="At login or the last refresh.")
     proven_at: Mapped[datetime] = mapped_column(comment="When the password was proven last.")
-    idle_until: Mapped[datetime] = mapped_column(comment="Never later than expires_at.")
-    expires_at: Mapped[datetime] = mapped_column(index=True)
+    idle_until: Mapped[datetime] = mapped_column(
+        index=True, comment="It lives until then; never later than expires_at."
+    )
+    expires_at: Mapped[datetime]
     audit_event_id: Mapped[UUID]
 
 

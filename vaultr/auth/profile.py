@@ -1,0 +1,77 @@
+"""The account as its owner sees it, and the sealed profile, written under its revision."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from vaultr.actor import Actor
+from vaultr.audit import service as audit
+from vaultr.audit.events import Event
+from vaultr.auth.errors import NotSealed, ProfileMoved
+from vaultr.auth.models import Account, KeySet
+from vaultr.auth.schemas import ProfileIn
+from vaultr.conditional import Precondition
+from vaultr.database.session import reading, transaction
+from vaultr.errors import Fault, PreconditionRequired, Unauthenticated
+from vaultr.protocol.sealed import is_sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An account with its key set."""
+
+    account: Account
+    key_set: KeySet
+
+
+def me(actor: Actor) -> Owner:
+    """Give the actor's account.
+
+    :raises Unauthenticated: it was deleted since the door let the actor in.
+    """
+    query = (
+        sa.select(Account, KeySet)
+        .join(KeySet, KeySet.account_id == Account.id)
+        .where(Account.id == actor.account_id)
+        .execution_options(populate_existing=True)
+    )
+    with reading() as work:
+        found = work.execute(query).one_or_none()
+    if found is None:
+        raise Unauthenticated
+    return Owner(*found)
+
+
+def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
+    """Replace the sealed profile, which goes from its revision to the next.
+
+    The row is locked, so of parallel writers over one revision one succeeds. A repeated request
+    is refused as stale: the revision shows its writer that it was done.
+
+    :raises NotSealed: it cannot be a sealed value.
+    :raises PreconditionRequired: no If-Match.
+    :raises ProfileMoved: the stored revision is not the one expected, or ``revision`` is not the
+        one after it; the refusal carries the stored one.
+    """
+    if not is_sealed(body.sealed):
+        raise NotSealed(errors=[Fault("/sealed", "no sealed value")])
+    if not expected.given:
+        raise PreconditionRequired
+    with transaction() as work:
+        query = sa.select(KeySet.profile_revision).where(KeySet.account_id == actor.account_id)
+        stored = work.execute(query.with_for_update()).scalar_one_or_none()
+        if stored is None:
+            raise Unauthenticated
+        if expected.revision != stored or body.revision != stored + 1:
+            raise ProfileMoved(members={"revision": stored}, headers={"ETag": f'"{stored}"'})
+        written = audit.record(
+            Event.PROFILE_WRITE,
+            account_id=actor.account_id,
+            obj={"kind": "profile", "from": stored, "to": body.revision},
+        )
+        work.execute(
+            sa.update(KeySet)
+            .where(KeySet.account_id == actor.account_id)
+            .values(profile=body.sealed, profile_revision=body.revision, audit_event_id=written)
+        )
+    return body.revision

@@ -1,0 +1,207 @@
+"""Sessions: opened by a login, kept up by refreshing, and dead at once when their row is gone."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session as Work
+
+from vaultr import clock
+from vaultr.actor import Actor, current_origin
+from vaultr.audit import service as audit
+from vaultr.audit.events import Event
+from vaultr.auth import letters, tokens
+from vaultr.auth.errors import SessionEnded
+from vaultr.auth.models import Account, Session
+from vaultr.auth.tokens import Use
+from vaultr.database.schema import Utc
+from vaultr.database.session import one_statement, transaction
+from vaultr.identity import tokens as access_tokens
+from vaultr.identity.tokens import Claims
+from vaultr.limits import blanket
+from vaultr.limits.counters import Count
+from vaultr.mail import service as mail
+from vaultr.protocol.encoding import b64, lp
+from vaultr.settings import Settings
+
+IDLE: Final = timedelta(days=14)
+ABSOLUTE: Final = timedelta(days=30)
+
+_LIVES: Final = (
+    "FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = :sid"
+    " AND s.account_id = :account AND a.epoch = :epoch AND s.idle_until > :now"
+)
+# A condition for hot views to put into a statement of their own (`door.session_lives`); sid and
+# account are sa.Uuid(), now is schema.Utc(). `idle_until` never lies behind the absolute end.
+SESSION_LIVES: Final = f"EXISTS (SELECT 1 {_LIVES})"
+
+_PROVEN_AT: Final = (
+    sa.text(f"SELECT s.proven_at {_LIVES}")  # nosec B608 - made of the text above alone
+    .bindparams(
+        sa.bindparam("sid", type_=sa.Uuid()),
+        sa.bindparam("account", type_=sa.Uuid()),
+        sa.bindparam("now", type_=Utc()),
+    )
+    .columns(proven_at=Utc())
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a client proves its session with from now on."""
+
+    session_id: UUID
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+
+    @classmethod
+    def of(cls, account_id: UUID, session_id: UUID, epoch: int, refresh_token: bytes) -> "Opened":
+        """Sign an access token to go with a refresh token."""
+        settings: Settings = current_app.config["SETTINGS"]
+        access = access_tokens.sign(account_id, session_id, epoch)
+        return cls(session_id, access, b64(refresh_token), settings.access_token_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as the account knows it: by a hash that tells nothing elsewhere, and a name."""
+
+    hash: bytes
+    name: str
+
+    @classmethod
+    def of(cls, account_id: UUID, device_id: UUID, name: str) -> "Device":
+        """Hash a device's id together with the account's."""
+        told = lp("vaultr/device/v1", account_id, device_id)
+        return cls(hashlib.sha256(told).digest(), name)
+
+
+def actor_of(claims: Claims) -> Actor | None:
+    """Find out by one statement whether a token's session lives, and how fresh its proof is.
+
+    Dead: ended, idle for 14 days or 30 days old, of an account that is gone, or signed under an
+    older epoch than the account's. A lock-out kills no session: strangers cause those.
+    """
+    values = {
+        "sid": claims.session_id,
+        "account": claims.account_id,
+        "epoch": claims.epoch,
+        "now": clock.now(),
+    }
+    with one_statement() as connection:
+        proven_at: datetime | None = connection.execute(_PROVEN_AT, values).scalar()
+    if proven_at is None:
+        return None
+    settings: Settings = current_app.config["SETTINGS"]
+    fresh_until = proven_at + timedelta(seconds=settings.step_up_seconds)
+    return Actor(claims.account_id, claims.session_id, claims.epoch, fresh_until)
+
+
+def begin(work: Work, account_id: UUID, device: Device) -> tuple[UUID, bytes]:
+    """Write a new session, which counts as freshly proven; give its id and first refresh token."""
+    now, origin, session_id = clock.now(), current_origin(), uuid4()
+    event_id = audit.record(Event.AUTH_LOGIN_OK, account_id=account_id, session_id=session_id)
+    row = {
+        "id": session_id,
+        "account_id": account_id,
+        "device_hash": device.hash,
+        "device_name": device.name,
+        "family": origin.family,
+        "network": origin.network,
+        "created_at": now,
+        "last_used_at": now,
+        "proven_at": now,
+        "idle_until": now + IDLE,
+        "expires_at": now + ABSOLUTE,
+        "audit_event_id": event_id,
+    }
+    work.execute(sa.insert(Session), row)
+    return session_id, tokens.first(work, session_id, now)
+
+
+def refresh(refresh_token: str) -> Opened:
+    """Rotate a refresh token, and sign an access token to go with its successor.
+
+    The session's row is locked first, so that of parallel refreshes with one token the first one
+    rotates and the others are given the same successor. A rotated token that comes after its
+    successor was used, or over 30 s late, was copied by somebody: the session ends for both, which
+    is recorded and mailed. Whatever never was a token of a live session is refused without a trace.
+
+    :raises SessionEnded: in all these cases alike.
+    :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`.
+    """
+    token = tokens.presented(refresh_token)
+    session_id = _session_of(token) if token else None
+    if token is None or session_id is None:
+        raise SessionEnded
+    settings: Settings = current_app.config["SETTINGS"]
+    blanket.take(Count(f"f:{session_id.hex}", settings.limit_refresh))
+    with transaction() as work:
+        opened = _refreshed(work, token, session_id)
+    if opened is None:
+        raise SessionEnded
+    return opened
+
+
+def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
+    """Do what `refresh` says; None ends in a refusal, but what was written is kept."""
+    now = clock.now()
+    work.execute(sa.select(Session.id).where(Session.id == session_id).with_for_update())
+    found = work.execute(
+        sa.select(Session.account_id, Session.expires_at, Account.epoch, Account.email)
+        .join(Account, Account.id == Session.account_id)
+        .where(Session.id == session_id, Session.idle_until > now)
+    ).one_or_none()
+    rotation = tokens.rotate(work, token, session_id, now) if found else None
+    if found is None or rotation is None:
+        return None
+    if rotation.use is Use.REUSED or rotation.successor is None:
+        work.execute(sa.delete(Session).where(Session.id == session_id))
+        audit.record(
+            Event.SESSION_REUSE, account_id=found.account_id, out="deny", session_id=session_id
+        )
+        mail.send(letters.reuse_notice(), found.email)
+        return None
+    if rotation.use is Use.ROTATED:
+        ends = min(now + IDLE, found.expires_at)
+        work.execute(
+            sa.update(Session)
+            .where(Session.id == session_id)
+            .values(last_used_at=now, idle_until=ends)
+        )
+    audit.record(Event.SESSION_REFRESH, account_id=found.account_id, session_id=session_id)
+    return Opened.of(found.account_id, session_id, found.epoch, rotation.successor)
+
+
+def end(actor: Actor) -> None:
+    """End the actor's session; of parallel logouts one does it, and all are content."""
+    with transaction() as work:
+        gone = work.execute(
+            sa.delete(Session)
+            .where(Session.id == actor.session_id, Session.account_id == actor.account_id)
+            .returning(Session.id)
+        ).one_or_none()
+        if gone is not None:
+            audit.record(Event.SESSION_END, account_id=actor.account_id, reason="logout")
+
+
+def remove_expired() -> bool:
+    """Remove up to 500 sessions that ended by themselves; tell whether more may be left."""
+    now, most = clock.now(), 500
+    with transaction() as work:
+        over = sa.select(Session.id).where(Session.idle_until <= now).limit(most)
+        gone = work.execute(sa.delete(Session).where(Session.id.in_(over)).returning(Session.id))
+        return len(gone.all()) == most
+
+
+def _session_of(token: bytes) -> UUID | None:
+    with one_statement() as connection:
+        found: UUID | None = connection.execute(
+            tokens.SESSION_OF, {"hash": tokens.hash_of(token)}
+        ).scalar()
+    return found

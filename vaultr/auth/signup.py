@@ -1,0 +1,209 @@
+"""Signing up: a signup waits until its mail is confirmed, and only then becomes an account."""
+
+from datetime import timedelta
+from typing import Any, Final
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session as Work
+
+from vaultr import clock
+from vaultr.audit import service as audit
+from vaultr.audit.events import Event
+from vaultr.auth import letters, passwords, tokens
+from vaultr.auth.errors import KdfRefused, NotSealed, TokenInvalid
+from vaultr.auth.invented import address_hash, is_invented
+from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
+from vaultr.auth.passwords import Verifier
+from vaultr.auth.schemas import SignupIn
+from vaultr.database.session import postgresql, transaction
+from vaultr.errors import Fault
+from vaultr.mail import service as mail
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
+from vaultr.protocol.sealed import is_sealed
+
+WAITS: Final = timedelta(hours=24)
+WAITING_OF_ONE_ADDRESS: Final = 5
+
+_DERIVATION: Final = ("auth_scheme", "kdf", "salt", "verifier", "pepper_id")
+_SEALED: Final = (
+    "account_key", "x25519_public", "x25519_sealed", "ed25519_public", "ed25519_sealed", "profile",
+)  # fmt: skip
+
+
+def sign_up(body: SignupIn) -> None:
+    """Keep a signup until its mail is confirmed, for 24 hours; it is no account yet.
+
+    Whether the address has an account shows in nothing but the letter: for one that has, the same
+    hash is computed and the same rows are written, but the signup is over as soon as it is kept,
+    nobody knows its token, and the letter is a notice to the owner. Five may wait for an address;
+    a sixth replaces the oldest. An account id that is used, or was invented by prelogin (which
+    nobody can tell apart), creates nothing and sends nothing.
+
+    :raises KdfRefused: derivation parameters or salt out of bounds.
+    :raises NotSealed: a sealed value that cannot be one.
+    :raises Busy: the hash queue is full; nothing was kept.
+    """
+    _check(body)
+    verifier = passwords.new_verifier(body.auth_key)
+    invented = is_invented(body.account_id)
+    token, now = tokens.mail_token(), clock.now()
+    with transaction() as work:
+        _lock_address(work, body.email)
+        owned = _exists(work, Account.email == body.email)
+        if _exists(work, Account.id == body.account_id) or invented:
+            return
+        row = {
+            **_row(body, verifier),
+            "token_hash": tokens.hash_of(token),
+            "created_at": now,
+            "expires_at": now if owned else now + WAITS,
+        }
+        work.execute(sa.insert(WaitingSignup), row)
+        _keep_the_newest(work, body.email)
+        letter = letters.existing_owner() if owned else letters.verification(body.account_id, token)
+        mail.send(letter, body.email)
+
+
+def confirm(token: str) -> None:
+    """Make the account that a mailed token stands for, with its keys, in one transaction.
+
+    The address is locked first: of parallel confirmations one makes its account, and with it all
+    other signups of the address are gone.
+
+    :raises TokenInvalid: never mailed, used, over, replaced, or another signup was faster; and if
+        the account id has been taken in the meantime. All these alike.
+    """
+    with transaction() as work:
+        by_token = WaitingSignup.token_hash == tokens.hash_of(token)
+        email = work.execute(sa.select(WaitingSignup.email).where(by_token)).scalar_one_or_none()
+        if email is None:
+            raise TokenInvalid
+        _lock_address(work, email)
+        alive = sa.and_(by_token, WaitingSignup.expires_at > clock.now())
+        # Read afresh under the lock, whatever this session has seen before.
+        query = sa.select(WaitingSignup).where(alive).execution_options(populate_existing=True)
+        waiting = work.scalars(query).one_or_none()
+        if waiting is None:
+            raise TokenInvalid
+        _make_account(work, waiting)
+        work.execute(sa.delete(WaitingSignup).where(WaitingSignup.email == email))
+
+
+def remove_expired() -> bool:
+    """Remove up to 500 signups that were not confirmed in time; tell whether more may be left."""
+    most = 500
+    with transaction() as work:
+        over = sa.select(WaitingSignup.id).where(WaitingSignup.expires_at <= clock.now())
+        gone = work.execute(
+            sa.delete(WaitingSignup)
+            .where(WaitingSignup.id.in_(over.limit(most)))
+            .returning(WaitingSignup.id)
+        )
+        return len(gone.all()) == most
+
+
+def _check(body: SignupIn) -> None:
+    try:
+        check_kdf(body.kdf.kdf())
+    except UnsafeKdf as error:
+        raise KdfRefused(errors=[Fault("/kdf", str(error))]) from None
+    try:
+        check_salt(body.salt)
+    except UnsafeKdf as error:
+        raise KdfRefused(errors=[Fault("/salt", str(error))]) from None
+    sealed = {
+        "/account_key/sealed": body.account_key.sealed,
+        "/identity/x25519/sealed": body.identity.x25519.sealed,
+        "/identity/ed25519/sealed": body.identity.ed25519.sealed,
+        "/profile/sealed": body.profile.sealed,
+    }
+    if body.recovery_key is not None:
+        sealed["/recovery_key/sealed"] = body.recovery_key.sealed
+    faults = [Fault(at, "no sealed value") for at, data in sealed.items() if not is_sealed(data)]
+    if faults:
+        raise NotSealed(errors=faults)
+
+
+def _row(body: SignupIn, verifier: Verifier) -> dict[str, Any]:
+    recovery = body.recovery_key
+    return {
+        "id": uuid4(),
+        "email": body.email,
+        "account_id": body.account_id,
+        "auth_scheme": body.auth_scheme,
+        "kdf": canonical(body.kdf.kdf()),
+        "salt": body.salt,
+        "verifier": verifier.phc,
+        "pepper_id": verifier.pepper_id,
+        "account_key": body.account_key.sealed,
+        "x25519_public": body.identity.x25519.public,
+        "x25519_sealed": body.identity.x25519.sealed,
+        "ed25519_public": body.identity.ed25519.public,
+        "ed25519_sealed": body.identity.ed25519.sealed,
+        "profile": body.profile.sealed,
+        "recovery_verifier": recovery.verifier if recovery else None,
+        "recovery_sealed": recovery.sealed if recovery else None,
+    }
+
+
+def _lock_address(work: Work, email: str) -> None:
+    """Do what follows for one address at a time; SQLite's transactions are one at a time anyway."""
+    if postgresql():
+        number = int.from_bytes(bytes.fromhex(address_hash(email))[:8], signed=True)
+        work.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+
+
+def _exists(work: Work, condition: sa.ColumnElement[bool]) -> bool:
+    return work.execute(sa.select(sa.exists().where(condition))).scalar_one()
+
+
+def _keep_the_newest(work: Work, email: str) -> None:
+    newest = (
+        sa.select(WaitingSignup.id)
+        .where(WaitingSignup.email == email)
+        .order_by(WaitingSignup.created_at.desc(), WaitingSignup.id)
+        .limit(WAITING_OF_ONE_ADDRESS)
+    )
+    work.execute(
+        sa.delete(WaitingSignup)
+        .where(WaitingSignup.email == email, WaitingSignup.id.not_in(newest))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _make_account(work: Work, waiting: WaitingSignup) -> None:
+    account_id, now = waiting.account_id, clock.now()
+    if _exists(work, sa.or_(Account.id == account_id, Account.email == waiting.email)):
+        raise TokenInvalid
+    made = audit.record(Event.ACCOUNT_CREATE, account_id=account_id)
+    published = audit.record(
+        Event.KEY_PUBLISH,
+        account_id=account_id,
+        obj={
+            "kind": "identity",
+            "generation": 1,
+            "x25519": b64(waiting.x25519_public),
+            "ed25519": b64(waiting.ed25519_public),
+        },
+    )
+    account = {"id": account_id, "email": waiting.email, "epoch": 1, "created_at": now}
+    account |= {name: getattr(waiting, name) for name in _DERIVATION}
+    try:
+        work.execute(sa.insert(Account), account | {"audit_event_id": made})
+    except sa.exc.IntegrityError:  # another address's signup took the id at this very moment
+        raise TokenInvalid from None
+    key_set = {name: getattr(waiting, name) for name in _SEALED}
+    key_set |= {"account_id": account_id, "profile_revision": 1, "audit_event_id": published}
+    work.execute(sa.insert(KeySet), key_set)
+    if waiting.recovery_verifier is not None and waiting.recovery_sealed is not None:
+        recovery_key = {
+            "account_id": account_id,
+            "verifier": waiting.recovery_verifier,
+            "sealed": waiting.recovery_sealed,
+            "epoch": 1,
+            "created_at": now,
+            "audit_event_id": audit.record(Event.RECOVERY_KEY_SET, account_id=account_id),
+        }
+        work.execute(sa.insert(RecoveryKey), recovery_key)

@@ -1,0 +1,162 @@
+"""What is answered about accounts and sessions."""
+
+from typing import Self
+
+from pydantic import Field
+
+from vaultr.auth.models import Account, KeySet
+from vaultr.environ import Rate
+from vaultr.settings import Settings
+from vaultr.wire import Bytes, Id, Out, Time
+
+
+class KdfOut(Out):
+    """The cost of deriving keys from a master password: `m` in KiB, `t` passes, `p` lanes."""
+
+    alg: str
+    m: int
+    t: int
+    p: int
+
+
+class PreloginOut(Out):
+    """Derivation inputs; for addresses without an account invented ones, the same for ever."""
+
+    account_id: Id
+    auth_scheme: str
+    kdf: KdfOut
+    salt: Bytes
+
+
+class TokensOut(Out):
+    """A session's tokens; the refresh token is good for one use."""
+
+    access_token: str
+    expires_in: int = Field(description="Seconds that the access token lives.")
+    refresh_token: str
+
+
+class AccountOut(Out):
+    """An account."""
+
+    id: Id
+    email: str
+    created_at: Time
+
+
+class AccountKeyOut(Out):
+    """The account key, sealed; `epoch` counts its wraps."""
+
+    epoch: int
+    sealed: Bytes
+
+
+class IdentityKeyOut(Out):
+    """One identity key."""
+
+    public: Bytes
+    sealed: Bytes
+
+
+class IdentityOut(Out):
+    """Both identity keys."""
+
+    x25519: IdentityKeyOut
+    ed25519: IdentityKeyOut
+
+
+class ProfileOut(Out):
+    """The sealed profile."""
+
+    revision: int
+    sealed: Bytes
+
+
+class KeySetOut(Out):
+    """What opens an account, all of it sealed by its owner's client."""
+
+    account_key: AccountKeyOut
+    identity: IdentityOut
+    profile: ProfileOut
+
+
+class LoginOut(TokensOut):
+    """A new session, and what its client needs to open the account."""
+
+    account: AccountOut
+    key_set: KeySetOut
+
+
+class FactorOut(Out):
+    """A second factor of the account."""
+
+    kind: str
+    created_at: Time
+
+
+class RateOut(Out):
+    """So many in so many seconds."""
+
+    count: int
+    seconds: int
+
+
+class LimitsOut(Out):
+    """What the account may hold and how often its sessions may ask; sizes are sealed bytes."""
+
+    vaults: int
+    items: int = Field(description="Of one vault, active and in the trash.")
+    item_bytes: int = Field(description="Of one item, overview and detail together.")
+    vault_bytes: int
+    reads: RateOut
+    writes: RateOut
+    changes: RateOut = Field(description="Of one vault.")
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Show what this server is set to."""
+        return cls(
+            vaults=settings.quota_vaults,
+            items=settings.quota_items,
+            item_bytes=settings.quota_item_bytes,
+            vault_bytes=settings.quota_vault_bytes,
+            reads=_rate(settings.limit_reads),
+            writes=_rate(settings.limit_writes),
+            changes=_rate(settings.limit_changes),
+        )
+
+
+class MeOut(Out):
+    """The account that asks."""
+
+    account: AccountOut
+    factors: list[FactorOut]
+    limits: LimitsOut
+    key_set: KeySetOut
+
+
+class RevisionOut(Out):
+    """The revision that is stored now."""
+
+    revision: int
+
+
+def account_out(account: Account) -> AccountOut:
+    """Show an account to its owner."""
+    return AccountOut(id=account.id, email=account.email, created_at=account.created_at)
+
+
+def key_set_out(account: Account, keys: KeySet) -> KeySetOut:
+    """Show a key set to its owner."""
+    return KeySetOut(
+        account_key=AccountKeyOut(epoch=account.epoch, sealed=keys.account_key),
+        identity=IdentityOut(
+            x25519=IdentityKeyOut(public=keys.x25519_public, sealed=keys.x25519_sealed),
+            ed25519=IdentityKeyOut(public=keys.ed25519_public, sealed=keys.ed25519_sealed),
+        ),
+        profile=ProfileOut(revision=keys.profile_revision, sealed=keys.profile),
+    )
+
+
+def _rate(rate: Rate) -> RateOut:
+    return RateOut(count=rate.count, seconds=rate.seconds)
