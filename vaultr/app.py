@@ -2,13 +2,15 @@
 
 from uuid import UUID
 
+from click import Command
 from flask import Blueprint, Flask, Response
-from flask.cli import AppGroup
 from werkzeug.routing import BaseConverter
 
 from vaultr import edge, keys, logs, operation, problems
 from vaultr.audit import denials, leases
 from vaultr.audit import service as audit
+from vaultr.auth import passwords, sessions
+from vaultr.auth.routes import blueprint as auth
 from vaultr.database import engine
 from vaultr.database.session import db
 from vaultr.extensions import migrate
@@ -18,10 +20,11 @@ from vaultr.identity import door, tokens
 from vaultr.limits import blanket
 from vaultr.mail import sender
 from vaultr.openapi import blueprint as openapi
+from vaultr.operations.worker import worker
 from vaultr.settings import Settings
 
-BLUEPRINTS: tuple[Blueprint, ...] = (health, openapi)
-COMMANDS: tuple[AppGroup, ...] = ()
+BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, openapi)
+COMMANDS: tuple[Command, ...] = (worker,)
 
 
 class Server(Flask):
@@ -51,12 +54,23 @@ def create_app(settings: Settings) -> Flask:
     app.config.from_mapping(settings.for_flask())
     app.url_map.converters["uuid"] = IdConverter
     app.url_map.merge_slashes = False
-    for part in (engine, keys, logs, problems, edge, tokens, readiness, leases, denials, sender):
+    for part in (
+        engine,
+        keys,
+        logs,
+        problems,
+        edge,
+        tokens,
+        readiness,
+        leases,
+        denials,
+        sender,
+        passwords,
+    ):
         part.init_app(app, settings)
     migrate.init_app(app, db)
-    door.init_app(
-        app, actor_of_session=lambda claims: None, session_lives="0 = 1"
-    )  # who asks; refuses nobody yet
+    # Who asks; it refuses nobody yet.
+    door.init_app(app, actor_of_session=sessions.actor_of, session_lives=sessions.SESSION_LIVES)
     blanket.init_app(app, settings, on_denied=audit.count_denial)  # strangers and 404s too: 429
     door.close_door(app, on_denied=audit.count_denial)  # 401 unless @public
     operation.init_app(app, on_refused=audit.record_refusal)
