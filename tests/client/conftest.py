@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.client.devices import Device
+from tests.client.site import Site
 from tests.client.world import World
 
 
@@ -14,3 +16,36 @@ def first_world(tmp_path_factory):
 def world(first_world, tmp_path):
     """An owner with one signed-in device, at a server in memory."""
     return first_world.copied(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """A real server, as `make run` starts it."""
+    with Site(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def account(site, tmp_path_factory):
+    """An owner at a first device; ``made`` is what signup answered."""
+    device = Device(tmp_path_factory.mktemp("first") / "home", site.url)
+    device.made = device.told("signup", "--email", device.email)
+    device.done("verify", site.token(), password=None)
+    device.done("login")
+    device.done("sync")
+    return device
+
+
+@pytest.fixture(scope="session")
+def device(account):
+    """The owner's first device."""
+    return account
+
+
+@pytest.fixture(scope="session")
+def other_device(account, site, tmp_path_factory):
+    """The owner's second device."""
+    device = Device(tmp_path_factory.mktemp("second") / "home", site.url)
+    device.done("login", "--email", device.email, secret_key=account.made["secret_key"])
+    device.done("sync")
+    return device

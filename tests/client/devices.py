@@ -4,9 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 PASSWORD = "a master password for tests"
 PROGRAM = (
@@ -15,36 +12,6 @@ PROGRAM = (
     "import sys; from vaultr.client.cli import main; sys.exit(main())",
 )
 NOBODY = "http://127.0.0.1:9"  # the port of discard: nobody listens there
-
-
-class Quiet(WSGIRequestHandler):
-    """Says nothing of the requests, which the tests count themselves."""
-
-    def log(self, *said):
-        pass
-
-
-class Listening:
-    """An app behind a real socket, and the requests that came."""
-
-    def __init__(self, app):
-        self.requests = []
-        self._app = app
-        self._server = make_server(
-            "127.0.0.1", 0, self._recorded, threaded=True, request_handler=Quiet
-        )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def _recorded(self, environ, start_response):
-        self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
-        return self._app(environ, start_response)
-
-    def close(self):
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 class Device:

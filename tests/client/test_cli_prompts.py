@@ -11,8 +11,8 @@ def at_terminal(device, *words):
     return Terminal(*words, environ=environ)
 
 
-def test_signup_asks_twice_and_shows_the_secret_key_with_what_to_do(server, tmp_path):
-    terminal = at_terminal(Device(tmp_path / "home", server.url), "signup")
+def test_signup_asks_twice_and_shows_the_secret_key_with_what_to_do(site, tmp_path):
+    terminal = at_terminal(Device(tmp_path / "home", site.url), "signup")
 
     terminal.answers("Mail address: ", "carol@example.org")
     terminal.answers("New master password: ", PASSWORD)
@@ -28,8 +28,8 @@ def test_signup_asks_twice_and_shows_the_secret_key_with_what_to_do(server, tmp_
     assert "something else" not in terminal.shown
 
 
-def test_login_on_another_device_asks_for_the_secret_key(account, server, tmp_path):
-    device = Device(tmp_path / "home", server.url)
+def test_login_on_another_device_asks_for_the_secret_key(account, site, tmp_path):
+    device = Device(tmp_path / "home", site.url)
     terminal = at_terminal(device, "login", "--email", account.email)
 
     terminal.answers("Master password: ", account.password)

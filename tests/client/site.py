@@ -1,0 +1,73 @@
+"""The server that `make run` gives a new user: gunicorn, SQLite, mails as files."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PATIENCE_SECONDS = 60
+
+
+class Site:
+    """One server with a home of its own."""
+
+    def __init__(self, home):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self._mails = home / "mail"
+        self._log = home / "server.log"
+        self._environ = {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "VAULTR_HOME": str(home),
+            "PORT": str(port),
+            "DRAIN_SECONDS": "0",
+            # One device types hundreds of commands here within a minute or two.
+            "LIMIT_LOGIN_ACCOUNT": "1000/900",
+            "LIMIT_LOGIN_ADDRESS": "1000/900",
+        }
+
+    def __enter__(self):
+        upgrade = [BIN / "flask", "db", "upgrade"]
+        subprocess.run(upgrade, check=True, cwd=ROOT, env=self._environ, capture_output=True)
+        serve = [BIN / "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                serve, cwd=ROOT, env=self._environ, stdout=log, stderr=log
+            )
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not self._is_ready():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < until, self._log.read_text()
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *error):
+        self._process.terminate()
+        self._process.wait(PATIENCE_SECONDS)
+
+    def _is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/ready", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def token(self):
+        """Give the token in the first mail, once it is there."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            for mail in sorted(self._mails.glob("*.eml")):
+                text = mail.read_text().replace("=\n", "").replace("=3D", "=")
+                if found := re.search(r"^\S+/verify-email\?token=(\S+)$", text, re.MULTILINE):
+                    return found[1]
+            time.sleep(0.1)
+        raise AssertionError(self._log.read_text())
