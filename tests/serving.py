@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from tests import servers
 from vaultr.app import create_app
 from vaultr.audit import denials, leases
-from vaultr.database.session import db
+from vaultr.database.session import db, forget_facts
 from vaultr.environ import generate_keys
 from vaultr.limits import blanket
 from vaultr.settings import Settings
@@ -46,6 +46,7 @@ def empty(app):
                 for name in names:
                     connection.execute(sa.text(f"DELETE FROM {name}"))
         db.session.remove()
+        forget_facts()
         leases.pool().forget()  # its chains went with the rows
         denials.current().forget()
         guard = blanket.guard()

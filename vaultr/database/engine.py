@@ -18,11 +18,18 @@ from vaultr.settings import Settings
 STATEMENT_SECONDS = 4.5
 LOCK_SECONDS = 2.0
 DEADLINE_SECONDS = 5.0
+POOL_SECONDS = 2
+SQLITE_BUSY_SECONDS = 10.0
 
 # How long one statement may wait for the server; None for commands that may take their time.
 deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar(
     "vaultr_database_deadline", default=DEADLINE_SECONDS
 )
+
+_EVENTS = {
+    psycopg2.extensions.POLL_READ: select.POLLIN,
+    psycopg2.extensions.POLL_WRITE: select.POLLOUT,
+}
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -37,10 +44,8 @@ def init_app(app: Flask, settings: Settings) -> None:
             sa.event.listen(db.engine, "begin", _begin_sqlite)
     # Setting the isolation level of a pooled connection is a round trip there and one back, so
     # single statements have connections of their own, which never leave autocommit.
-    options = {**options, "pool_size": 4, "max_overflow": 12} if "pool_size" in options else options
-    single = sa.create_engine(
-        url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **options
-    )
+    options |= {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+    single = sa.create_engine(url, **options | {"pool_size": 4, "max_overflow": 12})
     _listen(single)
     app.extensions[SINGLE] = single
 
@@ -54,16 +59,19 @@ def after_fork(app: Flask) -> None:
 
 def split_url(url: str) -> tuple[str, dict[str, Any]]:
     """Take the pool's options off the URL, and add what the dialect wants."""
-    if url.startswith("sqlite"):
-        return url, {"hide_parameters": True, "connect_args": {"timeout": 10.0}}
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     options: dict[str, Any] = {
         "hide_parameters": True,  # exceptions would print what is stored
         "pool_size": int(query.pop("pool_size", 5)),
         "max_overflow": int(query.pop("max_overflow", 11)),
-        "pool_timeout": 2,
+        "pool_timeout": POOL_SECONDS,
+    }
+    if url.startswith("sqlite"):
+        return url, {**options, "connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
+    options |= {
         "pool_recycle": 1800,
+        "executemany_mode": "values_plus_batch",  # a batch of updates in pages, not one by one
         "connect_args": {
             "connect_timeout": int(query.pop("connect_timeout", 3)),
             "application_name": query.pop("application_name", "vaultr"),
@@ -88,9 +96,8 @@ def wait(connection: Any) -> None:
         state = connection.poll()
         if state == psycopg2.extensions.POLL_OK:
             return
-        mask = select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT
         poller = select.poll()
-        poller.register(connection.fileno(), mask)
+        poller.register(connection.fileno(), _EVENTS[state])
         left = None if end is None else max(0.0, end - time.monotonic()) * 1000
         if not poller.poll(left):
             raise psycopg2.OperationalError("the database does not answer in time")
@@ -106,7 +113,7 @@ def _listen(engine: sa.Engine) -> None:
 
 def _tell_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver must not begin or commit by itself
-    for pragma in ("foreign_keys=ON", "journal_mode=WAL", "busy_timeout=10000", "synchronous=FULL"):
+    for pragma in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
 
 

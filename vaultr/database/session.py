@@ -13,7 +13,9 @@ from vaultr.database.schema import Base, Fact
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 
 SINGLE = "vaultr.database.single"
-_DEPTH = "vaultr_depth"
+_OPEN = "vaultr_open"
+_SPOILT = "vaultr_spoilt"
+_FACTS = "vaultr.facts"
 
 
 @contextmanager
@@ -28,39 +30,57 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
     :param snapshot: all reads see one moment (REPEATABLE READ; SQLite's transactions always do).
     """
     session = db.session()
-    if session.info.get(_DEPTH):
-        yield session
+    if session.info.get(_OPEN):
+        with _joined(session):
+            yield session
         return
     session.rollback()  # a read before this must not decide what is seen inside
-    session.info[_DEPTH] = True
+    session.info[_OPEN] = True
     try:
         options = {"isolation_level": "REPEATABLE READ"} if snapshot and postgresql() else {}
         session.connection(execution_options={"writes": True, **options})
         if not durable and postgresql():
             session.execute(sa.text("SET LOCAL synchronous_commit = off"))
         yield session
+        if session.info.get(_SPOILT):
+            raise RuntimeError("a part of this transaction failed, and nobody let it fail")
         session.commit()
     except BaseException:
         session.rollback()
         raise
     finally:
-        session.info.pop(_DEPTH, None)
+        session.info.pop(_OPEN, None)
+        session.info.pop(_SPOILT, None)
+
+
+@contextmanager
+def _joined(session: Session) -> Iterator[None]:
+    """Let an inner part that fails spoil the whole: half of it may be done already."""
+    try:
+        yield
+    except BaseException:
+        session.info[_SPOILT] = True
+        raise
 
 
 @contextmanager
 def reading(*, snapshot: bool = False) -> Iterator[Session]:
-    """Read, and leave no transaction open behind; joins one that is already open."""
+    """Read, and leave no transaction open behind; joins one that is already open.
+
+    What was loaded can still be looked at afterwards, but belongs to no session any more.
+    """
     session = db.session()
-    if session.info.get(_DEPTH):
+    if session.info.get(_OPEN):
         yield session
         return
-    if snapshot and postgresql():
+    if snapshot:
         session.rollback()
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        options = {"isolation_level": "REPEATABLE READ"} if postgresql() else {}
+        session.connection(execution_options=options)
     try:
         yield session
     finally:
-        session.rollback()
+        session.close()  # a rollback would make every object ask the database again
 
 
 @contextmanager
@@ -76,7 +96,7 @@ def one_statement() -> Iterator[sa.Connection]:
 
 def in_transaction() -> bool:
     """Tell whether `transaction()` is open here."""
-    return bool(db.session().info.get(_DEPTH))
+    return bool(db.session().info.get(_OPEN))
 
 
 def postgresql() -> bool:
@@ -86,10 +106,23 @@ def postgresql() -> bool:
 
 def fact(name: str, make: Callable[[], bytes]) -> bytes:
     """Give the value kept under ``name``, drawing it at first; of parallel first calls one wins."""
+    known: dict[str, bytes] = current_app.extensions.setdefault(_FACTS, {})
+    if name in known:
+        return known[name]
     with transaction() as session:
-        known = session.get(Fact, name)
-        if known is not None:
-            return known.value
-        insert = sa.text("INSERT INTO facts (name, value) VALUES (:n, :v) ON CONFLICT DO NOTHING")
-        session.execute(insert, {"n": name, "v": make()})
-        return session.scalars(sa.select(Fact.value).where(Fact.name == name)).one()
+        row = session.get(Fact, name)
+        value = row.value if row is not None else _drawn(session, name, make())
+    if not in_transaction():  # else it may still be undone
+        known[name] = value
+    return value
+
+
+def _drawn(session: Session, name: str, value: bytes) -> bytes:
+    insert = sa.text("INSERT INTO facts (name, value) VALUES (:n, :v) ON CONFLICT DO NOTHING")
+    session.execute(insert, {"n": name, "v": value})
+    return session.scalars(sa.select(Fact.value).where(Fact.name == name)).one()
+
+
+def forget_facts() -> None:
+    """Read facts anew: the database was emptied, or is another."""
+    current_app.extensions.pop(_FACTS, None)
