@@ -43,6 +43,8 @@ def tell(text: str) -> None:
 
 def printable(text: str) -> str:
     """Show a text that came from elsewhere on one line, its control characters as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
         ascii(each)[1:-1]
         if unicodedata.category(each) in _UNSEEN and each not in _JOINERS
@@ -70,6 +72,8 @@ def _filled(text: str, width: int) -> str:
 
 
 def _columns(text: str) -> int:
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(each) else 1 + (unicodedata.east_asian_width(each) in _WIDE)
         for each in text
