@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, get_args
@@ -16,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import CoreSchema, core_schema
 
 from vaultr import clock
 from vaultr.errors import BadRequest, UnsupportedMediaType
@@ -141,27 +143,48 @@ def _id(value: object) -> UUID:
     return UUID(value)
 
 
-def octets(minimum: int = 0, maximum: int | None = None) -> Any:
-    """Give the type of a binary value: base64url without padding, of so many bytes."""
+@dataclass(frozen=True, slots=True)
+class Octets:
+    """A binary value, ``Annotated[bytes, Octets(1, 64)]``: base64url without padding."""
 
-    def read(value: object) -> bytes:
+    minimum: int = 0
+    maximum: int | None = None
+
+    def read(self, value: object) -> bytes:
+        """Give the bytes, of the right number."""
         if isinstance(value, bytes):
             return value
         if not isinstance(value, str):
             raise ValueError("base64url without padding")
         data = unb64(value)
-        if len(data) < minimum or (maximum is not None and len(data) > maximum):
-            size = f"exactly {minimum}" if minimum == maximum else f"{minimum} to {maximum}"
-            raise ValueError(f"base64url of {size} bytes")
+        if len(data) < self.minimum or (self.maximum is not None and len(data) > self.maximum):
+            raise ValueError(f"base64url of {self._size()} bytes")
         return data
 
-    schema: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}
-    schema["minLength"] = (minimum * 8 + 5) // 6
-    if maximum is not None:
-        schema["maxLength"] = (maximum * 8 + 5) // 6
-    return Annotated[
-        bytes, PlainValidator(read), PlainSerializer(b64, return_type=str), WithJsonSchema(schema)
-    ]
+    def _size(self) -> str:
+        if self.minimum == self.maximum:
+            return f"exactly {self.minimum}"
+        return (
+            f"{self.minimum} or more"
+            if self.maximum is None
+            else f"{self.minimum} to {self.maximum}"
+        )
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.read,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                b64, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}
+        if self.minimum:
+            schema["minLength"] = (self.minimum * 8 + 5) // 6
+        if self.maximum is not None:
+            schema["maxLength"] = (self.maximum * 8 + 5) // 6
+        return schema
 
 
 def _whole(value: object) -> int:
@@ -194,8 +217,8 @@ Id = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "format": "uuid", "pattern": f"^{_ID.pattern}$"}),
 ]
-Bytes = octets()
-Bytes32 = octets(32, 32)
+Bytes = Annotated[bytes, Octets()]
+Bytes32 = Annotated[bytes, Octets(32, 32)]
 Int = Annotated[
     int,
     PlainValidator(_whole),
