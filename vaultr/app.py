@@ -9,6 +9,7 @@ from werkzeug.routing import BaseConverter
 from vaultr import edge, keys, logs, operation, problems
 from vaultr.audit import denials, leases
 from vaultr.audit import service as audit
+from vaultr.audit.routes import blueprint as audit_log
 from vaultr.auth import passwords, sessions
 from vaultr.auth.routes import blueprint as auth
 from vaultr.database import engine
@@ -23,7 +24,7 @@ from vaultr.openapi import blueprint as openapi
 from vaultr.operations.worker import worker
 from vaultr.settings import Settings
 
-BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, openapi)
+BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, openapi)
 COMMANDS: tuple[Command, ...] = (worker,)
 
 

@@ -35,6 +35,7 @@ class Denials:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[tuple[int, str, str]] = Counter()
+        self._not_before = 0.0
 
     def count(self, reason: str, network: str) -> None:
         """Count one refused request; costs no I/O and bounded memory."""
@@ -48,7 +49,7 @@ class Denials:
 
     def due(self) -> bool:
         """Tell whether a minute is over of which something waits to be recorded."""
-        if not self._counts:
+        if not self._counts or time.monotonic() < self._not_before:
             return False
         minute = int(time.time()) // MINUTE_SECONDS
         with self._lock:
@@ -64,6 +65,7 @@ class Denials:
     def put_back(self, denied: list[Denied]) -> None:
         """Keep what could not be recorded; only the latest minutes of a long outage are kept."""
         with self._lock:
+            self._not_before = time.monotonic() + MINUTE_SECONDS
             for one in denied:
                 if len(self._counts) < MOST_KINDS * 10:
                     self._counts[one.minute, one.reason, one.network] += one.count
@@ -72,6 +74,7 @@ class Denials:
         """Be empty."""
         with self._lock:
             self._counts.clear()
+            self._not_before = 0.0
 
 
 def _denied(minute: int, reason: str, network: str, count: int) -> Denied:

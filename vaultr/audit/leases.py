@@ -1,6 +1,7 @@
 """A transaction borrows a writer at its first record, and how it ends decides the writer's head."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -21,6 +22,9 @@ _POOL = "vaultr.audit.pool"
 _LEASE = "vaultr_audit_lease"
 _thread = threading.local()
 
+# Gives a writer whose first event was committed; nobody else has it.
+Starter = Callable[[], Writer]
+
 
 @dataclass(slots=True, eq=False)
 class Lease:
@@ -32,6 +36,7 @@ class Lease:
     before: tuple[int, bytes, datetime]
     origin: str
     rows: list[Row] = field(default_factory=list)
+    kept: bool = False  # not given back after the COMMIT: somebody goes on with it, or nobody
     broken: bool = False  # a record failed, so this transaction must not be committed
     sent: bool = False  # COMMIT was sent
     committed: bool = False
@@ -118,7 +123,8 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
 def _settle(lease: Lease) -> None:
     if lease.committed:
         lease.pool.origin = lease.origin
-        lease.pool.give_back(lease.writer)
+        if not lease.kept:
+            lease.pool.give_back(lease.writer)
         for row in lease.rows:
             tell(row)
     elif lease.sent:

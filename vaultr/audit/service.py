@@ -1,6 +1,7 @@
 """What the other rooms use: record an event in the transaction of the change it tells of."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,11 +11,13 @@ import sqlalchemy as sa
 from vaultr import actor as who
 from vaultr import logs, metrics
 from vaultr.actor import Actor
-from vaultr.audit import denials, leases, origin, rows
+from vaultr.audit import denials, hot, leases, origin, rows
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
+from vaultr.audit.hot import Prepared
 from vaultr.audit.leases import Lease
 from vaultr.audit.rows import Told
+from vaultr.audit.writers import Writer
 from vaultr.database.session import postgresql, transaction
 from vaultr.errors import Refusal
 from vaultr.problems import contended
@@ -63,6 +66,41 @@ def record(
     return _record(told)
 
 
+def prepared(
+    event: Event,
+    *,
+    account_id: UUID,
+    actor: Actor | None = None,
+    obj: Mapping[str, Any] | None = None,
+) -> AbstractContextManager[Prepared]:
+    """Prepare a record that the caller's own statement inserts; PostgreSQL, no transaction.
+
+    with audit.prepared(Event.ITEM_READ, account_id=…, obj=…) as ready, one_statement() as one:
+        sql = f"WITH gate AS (SELECT …), {ready.ctes('gate')} SELECT …, EXISTS (SELECT 1 FROM pend)"
+        row = one.execute(sa.text(sql), {…, **ready.parameters}).one()
+        ready.done(inserted=row.exists)
+
+    :raises AuditUnavailable: see `vaultr.audit.hot`.
+    """
+    told = rows.told(
+        event,
+        account_id=account_id,
+        actor_=actor,
+        obj=obj,
+        out="ok",
+        reason=None,
+        session_id=None,
+    )
+    return hot.prepared(told, _start)
+
+
+def _start() -> Writer:
+    with transaction():
+        lease = _lease()
+        lease.kept = True
+    return lease.writer
+
+
 def record_refusal(refusal: Refusal) -> None:
     """Record what a refusal carries, in a transaction of its own.
 
@@ -105,11 +143,28 @@ def flush_denials(*, all_of_them: bool = False) -> bool:
     return False
 
 
+def stop() -> None:
+    """Record what waits, and that the writers of this process have ended, before it does."""
+    flush_denials(all_of_them=True)
+    try:
+        while leases.pool().any_idle():
+            with transaction():
+                lease = _lease()
+                lease.kept = True
+                _add(lease, rows.system(Event.WRITER_STOP, {"kind": "writer"}))
+    except (sa.exc.SQLAlchemyError, AuditUnavailable) as error:
+        logs.failure("audit.stop.failed", error)
+
+
 def _record(told: Told) -> UUID:
+    return _add(_lease(), told)
+
+
+def _lease() -> Lease:
     lease = leases.borrow(origin.current())
     if not lease.writer.started:
         _add(lease, rows.start(lease.writer))
-    return _add(lease, told)
+    return lease
 
 
 def _add(lease: Lease, told: Told) -> UUID:

@@ -101,11 +101,10 @@ class Pool:
             self._ended += [Predecessor(writer.id, "unknown") for writer in self._idle]
             self._idle.clear()
 
-    def idle(self) -> list[Writer]:
-        """Take all writers out that nobody uses now, to stop them."""
+    def any_idle(self) -> bool:
+        """Tell whether a writer is here that nobody uses now."""
         with self._lock:
-            writers, self._idle = self._idle, []
-            return writers
+            return bool(self._idle)
 
     def forget(self) -> None:
         """Be as at the start of a process; another one, or another database, goes on from here."""

@@ -1,0 +1,63 @@
+"""What crosses the wire of the audit log."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from vaultr import wire
+from vaultr.audit.models import AuditEvent
+
+_FORM = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and re.fullmatch(_FORM, value):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass  # the 31st of June, say
+    raise ValueError("an RFC 3339 time in UTC, with Z")
+
+
+Moment = Annotated[
+    datetime,
+    PlainValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _FORM}),
+]
+
+
+class EventsQuery(wire.Page):
+    """Which events: of one type or family (``auth``, ``auth.login``), from a time until another."""
+
+    action: str | None = Field(default=None, pattern=r"^[a-z]+(?:[.-][a-z]+)*$", max_length=64)
+    since: Moment | None = Field(default=None, alias="from")
+    until: Moment | None = Field(default=None, alias="to")
+
+
+class EventView(wire.Out):
+    """One event. ``body`` is exactly what was hashed; the last four are null until sequenced."""
+
+    id: wire.Id
+    body: str
+    prev: wire.Bytes32
+    mac: wire.Bytes32
+    epoch: int | None = None
+    index: int | None = None
+    subject_seq: int | None = None
+    subject_prev: wire.Bytes32 | None = None
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> "EventView":
+        """Show a row."""
+        return cls(id=event.event_id, body=event.body.decode(), prev=event.prev_hash, mac=event.mac)
+
+
+class EventsView(wire.Out):
+    """A page of events, newest first."""
+
+    events: list[EventView]
+    next_cursor: str | None

@@ -1,0 +1,140 @@
+"""The work that no request waits for: jobs, each done by one of all processes at a time."""
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from vaultr import logs
+from vaultr.audit import service as audit
+from vaultr.mail import outbox, wake
+from vaultr.operations import locks
+
+# Another process had the lock: look again soon, it may have begun before there was something new.
+LOCKED_SECONDS = 0.5
+# A signal's handler only sets a flag; so often the runner looks at it.
+LOOK_SECONDS = 0.5
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to do now and then.
+
+    :param run: does a bounded part of it, and tells whether more is to be done at once.
+    :param alone: by one of all processes at a time; False for what each process does for itself.
+    """
+
+    name: str
+    run: Callable[[], bool]
+    every_seconds: float
+    alone: bool = True
+
+
+JOBS: tuple[Job, ...] = (
+    Job("outbox", outbox.run, every_seconds=2),
+    Job("outbox-purge", outbox.purge, every_seconds=3600),
+    Job("denials", audit.flush_denials, every_seconds=15, alone=False),
+)
+
+
+class Runner:
+    """Does the jobs of one process, one after the other, until it is stopped."""
+
+    def __init__(self, app: Flask, jobs: Sequence[Job]) -> None:
+        self._app = app
+        self._jobs = jobs
+        self._due = {job.name: 0.0 for job in jobs}
+        self._woken: set[str] = set()
+        self._news = threading.Event()
+        self.stopping = False
+
+    def wake(self, name: str) -> None:
+        """Do a job as soon as possible."""
+        self._woken.add(name)
+        self._news.set()
+
+    def stop(self) -> None:
+        """End after the part of a job that is being done."""
+        self.stopping = True
+        self._news.set()
+
+    def run(self) -> None:
+        """Do jobs when they are due."""
+        while not self.stopping:
+            for job in self._jobs:
+                if job.name in self._woken or self._due[job.name] <= time.monotonic():
+                    self._woken.discard(job.name)
+                    self._due[job.name] = time.monotonic() + self._do(job)
+                if self.stopping:
+                    return
+            wait = min(self._due.values()) - time.monotonic()
+            self._news.wait(min(max(wait, 0), LOOK_SECONDS))
+            self._news.clear()
+
+    def once(self) -> None:
+        """Do every job until nothing more of it is due."""
+        for job in self._jobs:
+            while not self.stopping and self._do(job) == 0:
+                pass
+
+    def _do(self, job: Job) -> float:
+        """Do a part of a job; give the seconds after which it is due again."""
+        try:
+            with (
+                self._app.app_context(),
+                locks.held(job.name) if job.alone else contextlib.nullcontext(True) as ours,
+            ):
+                if not ours:
+                    return min(LOCKED_SECONDS, job.every_seconds)
+                return 0 if job.run() else job.every_seconds
+        except Exception as error:  # noqa: BLE001 - a job that fails must not end the others
+            logs.failure("job.failed", error, job=job.name)
+            return job.every_seconds
+
+
+def start_inline(app: Flask) -> Callable[[], None]:
+    """Do the jobs in a thread of this process, which must have been forked already.
+
+    :return: a function that ends the thread.
+    """
+    runner = Runner(app, JOBS)
+    wake.listen(app, lambda: runner.wake("outbox"))
+    thread = threading.Thread(target=runner.run, name="vaultr-worker", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        runner.stop()
+        thread.join(STOP_SECONDS)
+
+    return stop
+
+
+@click.command("worker")
+@click.option("--once", is_flag=True, help="Do what is due now, and end.")
+@click.option("--only", type=click.Choice([job.name for job in JOBS]), help="Do one job only.")
+@with_appcontext
+def worker(*, once: bool, only: str | None) -> None:
+    """Send mails and do what else no request waits for, until SIGTERM.
+
+    Any number may run; each job is done by one of them at a time.
+
+    Example: flask worker --only outbox
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # Flask's proxy
+    runner = Runner(app, [job for job in JOBS if only in (None, job.name)])
+    if once:
+        runner.once()
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: setattr(runner, "stopping", True))
+    logs.event("worker.start")
+    runner.run()
+    audit.stop()
+    logs.event("worker.stop")
