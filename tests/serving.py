@@ -4,7 +4,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from tests import servers
+from tests import factories, servers
 from vaultr.app import create_app
 from vaultr.audit import denials, leases
 from vaultr.database.session import db, forget_facts
@@ -83,6 +83,26 @@ def app(request):
 def client(app):
     """A stranger."""
     return app.test_client()
+
+
+def signed_in(app, email):
+    """A client whose requests carry the token of a session of that account's."""
+    with app.app_context():
+        session = factories.session(factories.owner(email))
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {session.access_token}"
+    client.session, client.account_id = session, session.account_id
+    return client
+
+
+@pytest.fixture
+def as_ann(app):
+    return signed_in(app, "ann@example.org")
+
+
+@pytest.fixture
+def as_bob(app):
+    return signed_in(app, "bob@example.org")
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from vaultr.settings import Settings
 FAILURES_IN_A_ROW: Final = 100
 FIRST_LOCK: Final = timedelta(minutes=15)
 LONGEST_LOCK: Final = timedelta(hours=24)
+_KEPT: Final = timedelta(days=30)
 
 _LOCKED_UNTIL: Final = sa.select(Failures.locked_until).where(
     Failures.counter == sa.bindparam("counter")
@@ -110,6 +111,19 @@ def note_failure(attempt: Attempt, account_id: UUID | None) -> None:
 def forget_failures(session: Session, attempt: Attempt) -> None:
     """Begin to count anew, in the transaction of the success."""
     session.execute(sa.delete(Failures).where(Failures.counter == attempt.counter))
+
+
+def remove_old() -> bool:
+    """Remove up to 500 rows that nobody failed at for 30 days; tell whether more may be left."""
+    most = 500
+    with transaction() as session:
+        over = sa.select(Failures.counter).where(Failures.failed_at < clock.now() - _KEPT)
+        gone = session.execute(
+            sa.delete(Failures)
+            .where(Failures.counter.in_(over.limit(most)))
+            .returning(Failures.counter)
+        )
+        return len(gone.all()) == most
 
 
 def lock_length(locks_before: int) -> timedelta:

@@ -4,17 +4,14 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 from uuid import UUID
 
-from flask import current_app
-
-from vaultr.database.session import fact, in_transaction
+from vaultr.database.session import fact
 from vaultr.protocol.encoding import Part, lp
 from vaultr.protocol.kdf import RELEASED, Kdf, canonical
 
 _FACT: Final = "prelogin-key"
-_KEPT: Final = "vaultr.prelogin_key"
 
 # What version and variant leave of a random UUID's halves (RFC 9562, section 5.4).
 _FIRST_FREE, _FIRST_SET = 0xFFFF_FFFF_FFFF_0FFF, 0x0000_0000_0000_4000
@@ -67,9 +64,4 @@ def _drawn(key: bytes, purpose: str, *of: Part) -> bytes:
 
 
 def _key() -> bytes:
-    kept = current_app.extensions.get(_KEPT)
-    if kept is None:
-        kept = fact(_FACT, lambda: secrets.token_bytes(32))
-        if not in_transaction():  # what is drawn in one that is undone was never drawn
-            current_app.extensions[_KEPT] = kept
-    return cast(bytes, kept)
+    return fact(_FACT, lambda: secrets.token_bytes(32))

@@ -1,0 +1,16 @@
+"""Several things at the same moment, as far as threads can."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+
+def at_once(do, times):
+    """Call ``do(number)`` in that many threads, all let go together; give what each returned."""
+    gate = threading.Barrier(times)
+
+    def call(number):
+        gate.wait(10)
+        return do(number)
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(call, range(times)))

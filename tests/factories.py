@@ -1,0 +1,151 @@
+"""Rows, with defaults: what a test needs to be there before it begins.
+
+To be called inside ``app.app_context()``; each call commits.
+"""
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from vaultr.audit.models import AuditEvent
+from vaultr.auth import passwords, sessions
+from vaultr.auth.models import Account, KeySet, Session
+from vaultr.auth.sessions import Device, Opened
+from vaultr.database.session import transaction
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.kdf import Kdf, canonical
+from vaultr.protocol.sealed import OVERHEAD, is_sealed, padded_size
+
+_verifiers = {}
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A session, and the tokens that prove it."""
+
+    id: UUID
+    account_id: UUID
+    access_token: str
+    refresh_token: str
+
+    @property
+    def headers(self):
+        return {"Authorization": f"Bearer {self.access_token}"}
+
+
+def sealed(size=60):
+    """Give bytes that can be a sealed value of ``size`` bytes; nothing opens them."""
+    while True:
+        value = b"\x01" + secrets.token_bytes(OVERHEAD - 1 + padded_size(size + 4))
+        if is_sealed(value):
+            return value
+
+
+def auth_key(email):
+    """Give the key that proves the password of the account that ``account`` made."""
+    return hashlib.sha256(f"auth key of {email}".encode()).digest()
+
+
+def account(email="ann@example.org", **more):
+    """Make an account, whose auth key is ``auth_key(email)``."""
+    account_id = more.pop("id", None) or uuid4()
+    verifier = _verifier(email)
+    row = Account(
+        id=account_id,
+        email=email,
+        auth_scheme="vp1",
+        kdf=canonical(Kdf.RECOMMENDED),
+        salt=secrets.token_bytes(32),
+        verifier=verifier.phc,
+        pepper_id=verifier.pepper_id,
+        epoch=1,
+        created_at=datetime.now(UTC),
+        audit_event_id=uuid4(),
+    )
+    for name, value in more.items():
+        setattr(row, name, value)
+    key_set = KeySet(
+        account_id=account_id,
+        account_key=sealed(32),
+        x25519_public=secrets.token_bytes(32),
+        x25519_sealed=sealed(32),
+        ed25519_public=secrets.token_bytes(32),
+        ed25519_sealed=sealed(32),
+        profile=sealed(500),
+        profile_revision=1,
+        audit_event_id=uuid4(),
+    )
+    with transaction() as work:
+        work.add(row)
+        work.flush()
+        work.add(key_set)
+    return row
+
+
+def owner(email):
+    """Give the account of an address, making it if need be."""
+    with transaction() as work:
+        found = work.query(Account).filter_by(email=email).one_or_none()
+    return found or account(email)
+
+
+def session(of=None, *, device_id=None, name="laptop"):
+    """Open a session of an account (by default ann's)."""
+    whose = of or owner("ann@example.org")
+    device = Device.of(whose.id, device_id or uuid4(), name)
+    with transaction() as work:
+        session_id, refresh_token = sessions.begin(work, whose.id, device)
+    opened = Opened.of(whose.id, session_id, whose.epoch, refresh_token)
+    return SignedIn(session_id, whose.id, opened.access_token, opened.refresh_token)
+
+
+def change_session(session_id, **values):
+    """Set columns of a session, such as the times."""
+    with transaction() as work:
+        row = work.get(Session, session_id)
+        for name, value in values.items():
+            setattr(row, name, value)
+
+
+def signup(email="ann@example.org", **more):
+    """Give a body that ``POST /auth/signup`` takes; ``more`` replaces members."""
+    identity = {
+        kind: {"public": b64(secrets.token_bytes(32)), "sealed": b64(sealed(32))}
+        for kind in ("x25519", "ed25519")
+    }
+    return {
+        "account_id": str(uuid4()),
+        "email": email,
+        "auth_scheme": "vp1",
+        "auth_key": b64(auth_key(email.strip().lower())),
+        "kdf": Kdf.RECOMMENDED.to_json(),
+        "salt": b64(secrets.token_bytes(32)),
+        "account_key": {"epoch": 1, "sealed": b64(sealed(32))},
+        "identity": identity,
+        "profile": {"revision": 1, "sealed": b64(sealed(500))},
+    } | more
+
+
+def login(email="ann@example.org", *, key=None, device_id=None, **more):
+    """Give a body that ``POST /auth/login`` takes."""
+    return {
+        "email": email,
+        "auth_key": b64(auth_key(email) if key is None else key),
+        "device": {"id": str(device_id or uuid4()), "name": "laptop"},
+    } | more
+
+
+def events(app):
+    """Give the bodies of all audit events, in the order of their times."""
+    with app.app_context(), transaction() as work:
+        rows = work.query(AuditEvent).order_by(AuditEvent.t, AuditEvent.event_id).all()
+        return [json.loads(row.body) for row in rows]
+
+
+def _verifier(email):
+    if email not in _verifiers:
+        _verifiers[email] = passwords.new_verifier(auth_key(email))
+    return _verifiers[email]
