@@ -1,6 +1,7 @@
 """The SDK with a server that lies about vaults and profile: one clear error, the cache kept."""
 
 import copy
+from uuid import UUID
 
 import pytest
 
@@ -242,3 +243,17 @@ def test_an_altered_cache_is_named_and_stays(world, tmp_path):
         again.sync()
 
     assert cached.exists()
+
+
+def test_a_vault_listed_though_deleted_is_never_opened(world):
+    world.laptop.add("login", *mail())
+    (vault_id,) = world.server.vaults
+    held = world.laptop._desk.account
+    held.write_profile(held.profile.with_deleted(UUID(vault_id)))
+
+    assert world.laptop.items() == []
+    assert world.second().items() == []
+
+    assert ("DELETE", f"/vaults/{vault_id}") in [asked[:2] for asked in world.server.requests]
+    assert any("deleted" in notice for notice in world.laptop.notices)
+    assert len(world.server.vaults) == 1, "and no first vault is made in its place"

@@ -12,6 +12,7 @@ from vaultr.client.api import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.errors import (
     CredentialsInvalid,
     Locked,
+    Refused,
     SessionEnded,
     UsageError,
 )
@@ -160,3 +161,17 @@ def test_an_account_without_a_secret_key_says_so_itself(tmp_path):
     second.login(EMAIL, PASSWORD, has_secret_key=False)
 
     assert second.items() == []
+
+
+def test_a_signup_that_the_server_refuses_leaves_nothing_waiting(tmp_path):
+    server = FakeServer()
+    problem = {"type": "urn:vaultr:problem:kdf-refused", "status": 422}
+    server.twist = lambda method, path, status, body: (422, problem)
+    device = Vaultr(URL, home=tmp_path, transport=server.transport(), agent=False)
+
+    with pytest.raises(Refused):
+        device.signup(EMAIL, PASSWORD)
+
+    assert device.email is None
+    with pytest.raises(SecretKeyNeeded):
+        device.login(EMAIL, PASSWORD)

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.client.devices import Listening
 from tests.client.fake_server import FakeServer
+from tests.client.listening import Listening
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
 from vaultr.client import handover

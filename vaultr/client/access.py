@@ -145,8 +145,9 @@ class Access:
         else:
             opened = account.unlock(self._store, self._to_server(), password)
             desk = self._desk = Desk(opened)
-        if keep and self._agent is not None:
-            self._agent.start(desk.account.account_key)
+        kept = self._agent is not None and keep and self._agent.start(desk.account.account_key)
+        if keep and not kept:
+            desk.notices.append("No process keeps the keys: each command asks for the password.")
 
     @property
     def unlocked(self) -> bool:

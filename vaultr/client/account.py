@@ -110,7 +110,8 @@ def _pinned(device: Device, given: Credentials, derivation: Derivation, origin: 
     if waiting and not _says_of_secret_key(given):
         raise PinMismatch(
             "the server shows another account than the one that was signed up here. If its mail "
-            "was not confirmed yet, do that first; the password was not used"
+            "was not confirmed yet, do that first; if you have an older account, give its secret "
+            "key. The password was not used"
         )
     return None
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from vaultr.client import keys
 from vaultr.client.device import Waiting
-from vaultr.client.errors import UsageError
+from vaultr.client.errors import Refused, UsageError
 from vaultr.client.keyset import SealedProfile
 from vaultr.client.passwords import check_password
 from vaultr.client.pins import AUTH_SCHEME, Derivation, Pins
@@ -57,7 +57,13 @@ def signup(
     if drawn is not None:
         store.keep_secret_key(derivation.account_id, drawn)
     store.keep_device(device.with_waiting(Waiting(email, pins)))
-    transport.send("POST", "/auth/signup", body)
+    try:
+        transport.send("POST", "/auth/signup", body)
+    except Refused:
+        # The answer is certain: no mail will come.
+        store.keep_device(device)
+        store.forget_secret_key(derivation.account_id)
+        raise
     return Signup(
         account_id=derivation.account_id,
         secret_key=drawn,

@@ -68,6 +68,10 @@ class Store:
             _secret_key_file(account_id), secret_key_text(secret_key).encode() + b"\n"
         )
 
+    def forget_secret_key(self, account_id: UUID) -> None:
+        """Remove the secret key of an account that never came to be."""
+        self.folder.remove(_secret_key_file(account_id))
+
     def made_vault(self) -> Json | None:
         """Read the vault whose making was begun, and may not have reached the server."""
         return self.folder.read_json(_MADE_VAULT)

@@ -1,0 +1,27 @@
+"""A WSGI app behind a real socket, for other processes to reach."""
+
+import threading
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+
+class Quiet(WSGIRequestHandler):
+    """Says nothing of the requests."""
+
+    def log(self, *said):
+        pass
+
+
+class Listening:
+    """Serves ``app`` until it is closed; requests come one after another."""
+
+    def __init__(self, app):
+        self._server = make_server("127.0.0.1", 0, app, request_handler=Quiet)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
