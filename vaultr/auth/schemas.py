@@ -55,6 +55,17 @@ def _text_of(most: int) -> WithJsonSchema:
 # A key, padded and sealed, has 145 bytes; the room above is for later suites.
 SealedKey = Annotated[bytes, _sealed(1024), _text_of(1024)]
 SealedProfile = Annotated[bytes, _sealed(262_144), _text_of(262_144)]
+
+
+def _first(value: object) -> int:
+    if value != 1 or isinstance(value, bool):
+        raise ValueError("1, because it is the first")
+    return 1
+
+
+First = Annotated[
+    int, PlainValidator(_first), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1})
+]
 Code = Annotated[str, Field(min_length=6, max_length=64)]
 
 
@@ -80,7 +91,7 @@ class PreloginIn(In):
 class FirstAccountKey(In):
     """The account key, sealed by the client."""
 
-    epoch: Literal[1]
+    epoch: First
     sealed: SealedKey
 
 
@@ -101,7 +112,7 @@ class IdentityIn(In):
 class FirstProfile(In):
     """The sealed profile."""
 
-    revision: Literal[1]
+    revision: First
     sealed: SealedProfile
 
 
@@ -110,7 +121,7 @@ class FirstRecoveryKey(In):
 
     verifier: Bytes32
     sealed: SealedKey
-    epoch: Literal[1]
+    epoch: First
 
 
 class SignupIn(In):
