@@ -1,6 +1,7 @@
 """How settings are written in the environment: files, lists, rates, key sets, defaults."""
 
 import contextlib
+import ipaddress
 import os
 import re
 import secrets
@@ -16,8 +17,18 @@ from pydantic_core import core_schema
 from vaultr.protocol.encoding import b64, unb64
 
 KEY_SETS = ("JWT_SECRET", "PEPPER", "FACTOR_KEY", "MAIL_KEY", "AUDIT_KEY")
+CHECKPOINT_KEY = "CHECKPOINT_KEY"
 _KEY_BYTES = 32
 _SQLITE = "sqlite:///"
+_TELLING = re.compile(rb"change.?me|example|secret|password|default", re.I)
+_NAMED_KEY = re.compile(r"([A-Za-z0-9._-]{1,64}):(\S*)")
+# Of a PostgreSQL URL: what is understood; tables are in `public`, as many URLs say.
+_OUR_SCHEMA = ("schema", "public")
+_NUMBERS = {"pool_size", "max_overflow", "connect_timeout"}
+_PARAMETERS = _NUMBERS | {
+    "application_name", "host", "options", "sslcert", "sslkey", "sslmode", "sslrootcert",
+    "target_session_attrs",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +69,20 @@ class Keys:
     def parse(cls, value: object) -> "Keys":
         """Read ``<id>:<base64url of 32 bytes>``, several by lines or commas, or one plain value.
 
-        A plain value is one key named ``default``: its UTF-8 bytes, at least 32 of them.
+        A plain value is one key named ``default``: its UTF-8 bytes, at least 32 of them. What
+        begins like ``<id>:`` is never plain, so that a slip in a set is not taken for a password.
         """
         if isinstance(value, Keys):
             return value
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         parts = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
-        pairs = [re.fullmatch(r"([A-Za-z0-9._-]{1,64}):([A-Za-z0-9_-]+)", part) for part in parts]
-        if not all(pairs) or not pairs:
+        pairs = [_NAMED_KEY.fullmatch(part) for part in parts]
+        if not any(pairs):
             return cls({"default": _strong(text.strip().encode())})
         keys: dict[str, bytes] = {}
         for pair in pairs:
-            assert pair is not None
+            if pair is None:
+                raise ValueError("every key of a set is written <id>:<base64url of 32 bytes>")
             if pair[1] in keys:
                 raise ValueError("two keys have one id")
             keys[pair[1]] = _strong(_decoded(pair[2]))
@@ -95,8 +108,9 @@ def _decoded(text: str) -> bytes:
 def _strong(key: bytes) -> bytes:
     if len(key) < _KEY_BYTES:
         raise ValueError("at least 32 bytes; `flask keys generate` prints a complete set")
-    # 32 random bytes have fewer than 16 different values about once in 2^60 draws.
-    if len(set(key)) < 12 or re.search(rb"change.?me|example|secret|password|default", key, re.I):
+    # 32 random letters of 16 have fewer than 8 different ones about once in 10^9 draws.
+    repeated = any(key[period:] == key[:-period] for period in range(1, 17))
+    if len(set(key)) < 8 or repeated or _TELLING.search(key):
         raise ValueError("not random; `flask keys generate` prints a complete set")
     return key
 
@@ -109,30 +123,61 @@ def _commas(value: object) -> object:
 
 def _driver(value: SecretStr) -> SecretStr:
     """Name the driver: SQLAlchemy 2.1 reads a bare ``postgresql://`` as psycopg 3."""
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme.startswith("sqlite"):
-        return value
+    text = value.get_secret_value()
+    if text.startswith(_SQLITE):
+        return SecretStr(f"{_SQLITE}{Path(text.removeprefix(_SQLITE)).absolute()}")
+    try:
+        parts = urlsplit(text)
+        whole = parts.port != 0 and "@" not in parts.query
+    except ValueError:  # its message would repeat the URL
+        whole = False
+    if not whole:
+        raise ValueError(
+            "not a URL; are characters such as / @ # ? in the password percent-encoded?"
+        )
     if parts.scheme not in ("postgres", "postgresql", "postgresql+psycopg2"):
         raise ValueError("begins with postgresql:// (or sqlite:/// to try Vaultr out)")
-    known = {"pool_size", "max_overflow", "sslmode", "sslrootcert", "sslcert", "sslkey", "host"}
-    known |= {"application_name", "target_session_attrs", "options", "connect_timeout"}
-    query = [(name, one) for name, one in parse_qsl(parts.query) if name != "schema"]
-    unknown = sorted({name for name, _ in query} - known)
+    if parts.fragment:
+        raise ValueError("a # in the password is written %23")
+    query = [(name, one) for name, one in parse_qsl(parts.query) if (name, one) != _OUR_SCHEMA]
+    unknown = sorted({name for name, _ in query} - _PARAMETERS)
     if unknown:
         raise ValueError(f"unknown parameters: {', '.join(unknown)}")
+    if any(name in _NUMBERS and not re.fullmatch(r"[0-9]{1,4}", one) for name, one in query):
+        raise ValueError(f"{', '.join(sorted(_NUMBERS))} are whole numbers")
     return SecretStr(
         urlunsplit(("postgresql+psycopg2", parts.netloc, parts.path, urlencode(query), ""))
     )
 
 
+def _redis(value: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(value.get_secret_value())
+        _ = parts.port
+    except ValueError:  # its message would repeat the URL
+        raise ValueError("not a URL") from None
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("begins with redis://, rediss:// or unix://")
+    return value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_commas)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_driver)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis)]
 KeySet = Keys
+UpperCase = BeforeValidator(_upper)
 
 
 def loopback(host: str) -> bool:
     """Tell whether a host name is this machine."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def read(variables: Mapping[str, str], names: set[str]) -> tuple[dict[str, str], list[str]]:
@@ -140,22 +185,28 @@ def read(variables: Mapping[str, str], names: set[str]) -> tuple[dict[str, str],
 
     :return: what was given, and a sentence for each file that cannot be read.
     """
-    values = {name: variables[name] for name in names if variables.get(name)}
-    if not values.get("STATSD_HOST") and variables.get("DATADOG_HOST"):
-        values["STATSD_HOST"] = variables["DATADOG_HOST"]
+    given = {name: text for name, text in variables.items() if text}
+    for end in ("", "_FILE"):
+        if f"DATADOG_HOST{end}" in given and not {"STATSD_HOST", "STATSD_HOST_FILE"} & set(given):
+            given[f"STATSD_HOST{end}"] = given[f"DATADOG_HOST{end}"]
+    values = {name: given[name] for name in names if name in given}
     problems = []
-    for name in names:
-        path = variables.get(f"{name}_FILE")
-        if not path:
+    for name in sorted(names):
+        path = given.get(f"{name}_FILE")
+        if path is None:
             continue
         if name in values:
             problems.append(f"{name}: set it or {name}_FILE, not both")
             continue
         try:
-            values[name] = Path(path).read_text("utf-8").rstrip("\r\n")
+            text = Path(path).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
             problems.append(f"{name}_FILE: cannot read the file: {reason}")
+        else:
+            values[name] = text
+            if not text:
+                problems.append(f"{name}_FILE: the file is empty")
     if values.get("SMTP_SECURE", "").lower() in ("false", "true"):
         values["SMTP_SECURE"] = "tls" if values["SMTP_SECURE"].lower() == "true" else "starttls"
     return values, problems
@@ -172,21 +223,25 @@ def fill_in(values: dict[str, str], problems: list[str]) -> None:
         values.setdefault("BACKGROUND", "process")
         values.setdefault("METRICS_PORT", "9464")
         needed = ("REDIS_URL", "SMTP_HOST", "BASE_URL")
-        problems += [f"{name}: required in production" for name in needed if name not in values]
-        values.setdefault("BIND", "0.0.0.0")
+        unread = {problem.partition("_FILE:")[0] for problem in problems}
+        missing = [name for name in needed if name not in values and name not in unread]
+        problems += [f"{name}: required" for name in missing]
+        values.setdefault("BIND", "0.0.0.0")  # nosec B104 - a container's only address
         return
     values.setdefault("BIND", "127.0.0.1")
     home = Path(values.setdefault("VAULTR_HOME", "var")).absolute()
     values["VAULTR_HOME"] = str(home)
     values.setdefault("BASE_URL", f"http://127.0.0.1:{values.get('PORT', '3000')}")
+    values.setdefault("DATABASE_URL", f"{_SQLITE}{home / 'vaultr.sqlite3'}")
+    if env != "development":
+        return  # a slip in VAULTR_ENV makes no files
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, key in development_keys(home).items():
             values.setdefault(name, key)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or "a file there is not what it was"
         problems.append(f"VAULTR_HOME: cannot keep development keys there: {reason}")
-    values.setdefault("DATABASE_URL", f"{_SQLITE}{home / 'vaultr.sqlite3'}")
 
 
 def development_keys(home: Path) -> dict[str, str]:
@@ -196,7 +251,7 @@ def development_keys(home: Path) -> dict[str, str]:
     """
     path = home / "development-keys"
     if not path.exists():
-        draft = home / f".development-keys.{os.getpid()}"
+        draft = home / f".development-keys.{secrets.token_hex(8)}"
         lines = [f"{name}={text}\n" for name, text in generate_keys("dev").items()]
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.writelines(lines)
@@ -211,18 +266,5 @@ def generate_keys(key_id: str) -> dict[str, str]:
     """Draw a complete set of server keys, as the text of the settings they belong into."""
     return {
         name: f"{key_id}:{b64(secrets.token_bytes(_KEY_BYTES))}"
-        for name in (*KEY_SETS, "CHECKPOINT_KEY")
+        for name in (*KEY_SETS, CHECKPOINT_KEY)
     }
-
-
-def clashing_keys(settings: Any) -> list[str]:
-    """Name the settings that share a key: each key serves one purpose."""
-    owner: dict[bytes, str] = {}
-    problems = []
-    for name in (*KEY_SETS, "CHECKPOINT_KEY"):
-        keys = getattr(settings, name.lower())
-        for key in keys.by_id.values() if keys else ():
-            if key in owner and owner[key] != name:
-                problems.append(f"{name}: the same key as {owner[key]}")
-            owner[key] = name
-    return problems

@@ -3,13 +3,24 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
-from vaultr import environ
-from vaultr.environ import CommaList, DatabaseUrl, KeySet, Rate
+from vaultr import consistency, environ
+from vaultr.environ import CommaList, DatabaseUrl, KeySet, Rate, RedisUrl, UpperCase
+
+# How from_environ asks for the fields alone, since it then tells all problems in one list.
+_FIELDS_ALONE = {"fields_alone": True}
 
 
 class SettingsRefused(SystemExit):
@@ -41,7 +52,7 @@ class Settings(BaseModel):
         json_schema_extra=_in_production(),
         description="PostgreSQL; `?pool_size=` and `?max_overflow=` are understood.",
     )
-    redis_url: SecretStr | None = Field(
+    redis_url: RedisUrl | None = Field(
         default=None, json_schema_extra=_in_production(), description="Where limits are counted."
     )
     port: int = Field(default=3000, ge=1, le=65535, description="Port to listen on.")
@@ -50,7 +61,7 @@ class Settings(BaseModel):
         default=5, ge=0, le=24, description="Listening goes on this long after SIGTERM."
     )
     web_concurrency: int = Field(
-        default_factory=lambda: min(4, os.cpu_count() or 1),
+        default_factory=lambda: min(4, len(os.sched_getaffinity(0))),
         ge=1,
         le=64,
         description="Worker processes; 1 without REDIS_URL.",
@@ -97,9 +108,11 @@ class Settings(BaseModel):
         default=None, description="Certificates to trust for the mail server."
     )
     statsd_host: str | None = Field(default=None, description="Where StatsD listens.")
-    metrics_port: int | None = Field(default=None, description="Port of /metrics.")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Port of /metrics; 0 is off."
+    )
     metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = Field(
         default="INFO", description="What is written to stdout."
     )
     breach_upstream_url: str | None = Field(default=None, description="Ranges of breached hashes.")
@@ -110,7 +123,7 @@ class Settings(BaseModel):
         default="loose", description="`strict` ends a session whose client family changes."
     )
     ready_requires: CommaList = Field(
-        default=("redis",), description="What, beyond the database, readiness needs."
+        default=("redis",), description="What, beyond the database, readiness needs, or `none`."
     )
     ready_redis_grace: int = Field(
         default=30, ge=0, description="Seconds that Redis may be away before a pod is not ready."
@@ -146,44 +159,33 @@ class Settings(BaseModel):
         names = {name.upper() for name in cls.model_fields}
         values, problems = environ.read(variables, names)
         environ.fill_in(values, problems)
-        try:
-            settings = cls.model_validate({name.lower(): text for name, text in values.items()})
-        except ValidationError as error:
-            problems += [_sentence(one) for one in error.errors(include_url=False)]
-            raise SettingsRefused(sorted(set(problems))) from None
-        if problems:
+        given = {name.lower(): text for name, text in values.items()}
+        unread = {problem.partition(":")[0].removesuffix("_FILE") for problem in problems}
+        settings, found = cls._validated(given)
+        unread |= {problem.partition(":")[0] for problem in found}
+        if settings is None:
+            # What fits together is told all the same, with others in place of those that are wrong.
+            stand_in = {"database_url": "postgresql://", **environ.generate_keys("x")}
+            required = {n.lower(): t for n, t in stand_in.items() if n != environ.CHECKPOINT_KEY}
+            kept = {n: text for n, text in given.items() if n.upper() not in unread}
+            settings, _ = cls._validated({**required, **kept})
+        problems += found + consistency.problems(settings, unread=unread)
+        if problems or settings is None:
             raise SettingsRefused(sorted(set(problems)))
         return settings
 
+    @classmethod
+    def _validated(cls, given: dict[str, str]) -> tuple[Self | None, list[str]]:
+        try:
+            return cls.model_validate(given, context=_FIELDS_ALONE), []
+        except ValidationError as error:
+            return None, [_sentence(one) for one in error.errors(include_url=False)]
+
     @model_validator(mode="after")
-    def _together(self) -> Self:
-        problems = environ.clashing_keys(self) + list(self._contradictions())
-        if problems:
+    def _together(self, info: ValidationInfo) -> Self:
+        if info.context is not _FIELDS_ALONE and (problems := consistency.problems(self)):
             raise ValueError("\n".join(problems))
         return self
-
-    def _contradictions(self) -> "list[str]":
-        problems = []
-        url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/"):
-            problems.append("BASE_URL: a scheme and a host, without a path")
-        if "*" in self.cors_origins or "*" in self.allowed_hosts:
-            problems.append("CORS_ORIGINS, ALLOWED_HOSTS: name each one, never *")
-        if self.smtp_host and self.smtp_secure == "none" and not environ.loopback(self.smtp_host):
-            problems.append("SMTP_SECURE: `none` sends mails in clear; only for a loopback host")
-        if self.redis_url is None and self.web_concurrency > 1:
-            problems.append("WEB_CONCURRENCY: 1 without REDIS_URL, limits are counted in memory")
-        if self.vaultr_env == "production":
-            problems += self._missing_in_production(url.scheme)
-        return problems
-
-    def _missing_in_production(self, scheme: str) -> "list[str]":
-        problems = []
-        if not self.database_url.get_secret_value().startswith("postgresql"):
-            problems.append("DATABASE_URL: PostgreSQL is required in production")
-        if scheme != "https":
-            problems.append("BASE_URL: begins with https:// in production")
-        return problems
 
     @property
     def production(self) -> bool:
@@ -193,7 +195,8 @@ class Settings(BaseModel):
     @property
     def hosts(self) -> frozenset[str]:
         """Give the host names under which the server answers."""
-        return frozenset(self.allowed_hosts or (urlsplit(self.base_url).hostname or "",))
+        names = self.allowed_hosts or (urlsplit(self.base_url).hostname or "",)
+        return frozenset(name.lower() for name in names)
 
     @property
     def login_places(self) -> int:
@@ -211,8 +214,6 @@ class Settings(BaseModel):
 
 
 def _sentence(error: Any) -> str:
-    if not error["loc"]:
-        return str(error["msg"]).removeprefix("Value error, ")
     name = str(error["loc"][0]).upper()
     if error["type"] == "missing":
         return f"{name}: required"
