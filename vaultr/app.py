@@ -23,8 +23,9 @@ from vaultr.mail import sender
 from vaultr.openapi import blueprint as openapi
 from vaultr.operations.worker import worker
 from vaultr.settings import Settings
+from vaultr.vault.routes import blueprint as vaults
 
-BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, openapi)
+BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, vaults, openapi)
 COMMANDS: tuple[Command, ...] = (worker,)
 
 

@@ -1,6 +1,7 @@
 """The tables of a vault: itself, who holds its keys, its items, their versions, its log."""
 
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,7 +22,9 @@ class Vault(Base):
         sa.CheckConstraint("revision >= 0", name="revision_from_zero"),
         sa.CheckConstraint("generation >= 1", name="generation_positive"),
         sa.CheckConstraint("length(head) = 32", name="head_is_a_hash"),
-        sa.CheckConstraint("active >= 0 AND trash >= 0 AND item_bytes >= 0", name="counts_from_zero"),
+        sa.CheckConstraint(
+            "active >= 0 AND trash >= 0 AND item_bytes >= 0", name="counts_from_zero"
+        ),
         sa.CheckConstraint("version_bytes >= item_bytes", name="versions_hold_what_is_current"),
     )
 
@@ -141,3 +144,10 @@ class LogEntry(Base):
     mac: Mapped[bytes]
     head: Mapped[bytes]
     audit_event_id: Mapped[UUID]
+
+
+# For statements that need no objects.
+VAULTS, VAULT_KEYS, ITEMS = (cast(sa.Table, one.__table__) for one in (Vault, VaultKey, Item))
+VERSIONS, REMOVED, ENTRIES = (
+    cast(sa.Table, one.__table__) for one in (Version, RemovedItem, LogEntry)
+)

@@ -291,5 +291,3 @@ class SyncView(Out):
     revision: Int
     head: Bytes32
     head_entry: EntryView | None
-
-

@@ -13,7 +13,7 @@ from vaultr.database.session import postgresql
 # By the name of a parameter or column; whole numbers and texts need no type.
 _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     **dict.fromkeys(("id", "vault_id", "item_id", "account_id", "author_id"), sa.Uuid()),
-    **dict.fromkeys(("audit_event_id", "holder_id"), sa.Uuid()),
+    **dict.fromkeys(("audit_event_id", "holder_id", "sid", "account"), sa.Uuid()),
     **dict.fromkeys(("head", "prev", "content", "vouch", "mac"), sa.LargeBinary()),
     **dict.fromkeys(("overview", "detail", "sealed_key"), sa.LargeBinary()),
     **dict.fromkeys(("now", "created_at", "updated_at"), Utc()),

@@ -5,39 +5,13 @@ from typing import Final
 from vaultr.protocol.sizes import VERSIONS_PER_ITEM
 from vaultr.vault.script import Script
 
-_LOCKS: Final = (
-    # Held by all writers, so that an account is not deleted under them.
-    "SELECT 1 FROM accounts WHERE id = :account_id FOR KEY SHARE",
-    "SELECT 1 FROM vaults WHERE id = :vault_id AND account_id = :account_id FOR UPDATE",
-)
-_VAULT: Final = (
-    "v.generation, v.rotating, v.revision, v.head, v.active, v.trash, v.item_bytes"
-    " FROM vaults v WHERE v.id = :vault_id AND v.account_id = :account_id"
-)
-
-LOCK_VAULT: Final = Script("SELECT " + _VAULT, locks=_LOCKS)
-
-# The item is read by a statement of its own after the lock is held: what a statement sees is
-# settled when it begins, and it may begin by waiting for the lock.
-LOCK_VAULT_AND_ITEM: Final = Script(
-    "SELECT i.revision AS item_revision, i.content_revision AS item_content_revision,"
-    " i.generation AS item_generation, i.type AS item_type, i.state AS item_state,"
-    " i.size AS item_size, i.puts AS item_puts, i.content AS item_content,"
-    " r.revision AS removed_revision, " + _VAULT.replace(
-        " WHERE ",
-        " LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
-        " LEFT JOIN removed_items r ON r.vault_id = v.id AND r.item_id = :item_id WHERE ",
-    ),
-    locks=_LOCKS,
-)
-
 _ENTRY: Final = (
     "INSERT INTO entries (vault_id, n, prev, op, item_id, content_revision, content, generation,"
     " author_id, vouch, mac, head, audit_event_id)"
     " VALUES (:vault_id, :n, :prev, :op, :item_id, :content_revision, :content, :generation,"
     " :author_id, :vouch, :mac, :head, :audit_event_id)"
 )
-_COUNTS: Final = (
+_COUNT: Final = (
     "UPDATE vaults SET revision = :n, head = :head, active = :active, trash = :trash,"
     " item_bytes = :item_bytes, version_bytes = version_bytes + :added_bytes WHERE id = :vault_id"
 )
@@ -47,6 +21,7 @@ _VERSION: Final = (
     " :overview, :detail, :now, :audit_event_id)"
 )
 
+COUNT: Final = Script(_COUNT)
 CREATE: Final = Script(
     "INSERT INTO items (vault_id, id, revision, content_revision, generation, type, state, size,"
     " puts, content, overview, detail, created_at, updated_at, audit_event_id)"
@@ -54,7 +29,7 @@ CREATE: Final = Script(
     " :overview, :detail, :now, :now, :audit_event_id)",
     _VERSION,
     _ENTRY,
-    _COUNTS,
+    _COUNT,
 )
 REPLACE: Final = Script(
     "UPDATE items SET revision = :n, content_revision = :n, generation = :generation,"
@@ -63,20 +38,20 @@ REPLACE: Final = Script(
     " WHERE vault_id = :vault_id AND id = :item_id",
     _VERSION,
     _ENTRY,
-    _COUNTS,
+    _COUNT,
 )
 MOVE: Final = Script(
     "UPDATE items SET revision = :n, state = :state, updated_at = :now,"
     " audit_event_id = :audit_event_id WHERE vault_id = :vault_id AND id = :item_id",
     _ENTRY,
-    _COUNTS,
+    _COUNT,
 )
 _OF_ITEM: Final = "FROM versions WHERE vault_id = :vault_id AND item_id = :item_id"
 REMOVE: Final = Script(
     "DELETE FROM items WHERE vault_id = :vault_id AND id = :item_id",
     "INSERT INTO removed_items (vault_id, item_id, revision) VALUES (:vault_id, :item_id, :n)",
     _ENTRY,
-    _COUNTS,
+    _COUNT,
     "UPDATE vaults SET version_bytes = version_bytes"
     f" - (SELECT coalesce(sum(size), 0) {_OF_ITEM}) WHERE id = :vault_id",
     f"DELETE {_OF_ITEM}",

@@ -1,0 +1,58 @@
+"""Who may write to which vault, found out by the statement that locks it."""
+
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from vaultr.actor import Actor
+from vaultr.identity import door
+from vaultr.protocol.entries import NO_ITEM
+from vaultr.vault.errors import VaultNotFound
+from vaultr.vault.script import Script
+
+OWNER: Final = "owner"
+
+_LOCKS: Final = (
+    # Held by all writers, so that an account is not deleted under them.
+    "SELECT 1 FROM accounts WHERE id = :account FOR KEY SHARE",
+    "SELECT 1 FROM vaults WHERE id = :vault_id AND account_id = :account FOR UPDATE",
+)
+
+
+def lock_vault(session: Session, actor: Actor, vault_id: UUID, item_id: UUID = NO_ITEM) -> Any:
+    """Lock a vault for a write, and read it afresh with one of its items.
+
+    The same round trip finds out whether the session of ``actor`` lives, so the views that come
+    here are declared with ``proves_session``.
+
+    :return: a row of the vault, the item (``item_*``, None if there is none) and, if the item was
+        removed, ``removed_revision``.
+    :raises Unauthenticated: the session is dead.
+    :raises VaultNotFound: there is no such vault that the actor may write to.
+    """
+    parameters = door.session_parameters(actor) | {"vault_id": vault_id, "item_id": item_id}
+    row = _script(door.session_lives()).run(session, parameters).one()
+    if not row.alive:
+        raise door.session_is_dead()
+    if row.revision is None:
+        raise VaultNotFound
+    return row
+
+
+@cache
+def _script(session_lives: str) -> Script:
+    # The item is read by a statement of its own after the lock is held: what a statement sees is
+    # settled when it begins, and it may begin by waiting for the lock.
+    return Script(
+        f"SELECT {session_lives} AS alive, v.generation, v.revision, v.head, v.active, v.trash,"
+        " v.item_bytes, r.revision AS removed_revision, i.revision AS item_revision,"
+        " i.content_revision AS item_content_revision, i.generation AS item_generation,"
+        " i.type AS item_type, i.state AS item_state, i.size AS item_size, i.puts AS item_puts,"
+        " i.content AS item_content FROM (SELECT 1 AS one) o"
+        " LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
+        " LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
+        " LEFT JOIN removed_items r ON r.vault_id = v.id AND r.item_id = :item_id",
+        locks=_LOCKS,
+    )

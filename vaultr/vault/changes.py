@@ -1,0 +1,72 @@
+"""A batch of changes to one vault: all of it, in order, or nothing."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from vaultr.actor import Actor
+from vaultr.audit.events import Event
+from vaultr.audit.service import record
+from vaultr.database.session import transaction
+from vaultr.vault.access import lock_vault
+from vaultr.vault.draft import Draft, Held
+from vaultr.vault.log import Said, stored_already
+from vaultr.vault.models import ITEMS, REMOVED
+from vaultr.vault.rules import Change, Quota, check
+from vaultr.vault.schemas import ChangeIn, ChangesView, ResultView
+from vaultr.vault.storing import store_many
+from vaultr.vault.writes import draft_of
+
+
+def change_items(
+    actor: Actor, vault_id: UUID, given: Sequence[ChangeIn], quota: Quota
+) -> ChangesView:
+    """Make all changes of a batch, each on top of the one before.
+
+    A batch whose last entry is stored already is answered as the first time, and nothing is done.
+
+    :raises Refusal: what is wrong with the first bad one, as `lock_vault`, `check` (of all) and
+        `Draft.make` say; nothing was changed.
+    """
+    changes = [Change.of_batch(one, f"/changes/{at}") for at, one in enumerate(given)]
+    said = [Said(change.op, change.item_id, change.entry) for change in changes]
+    with transaction() as session:
+        row = lock_vault(session, actor, vault_id)
+        for change in changes:
+            check(change, quota)
+        repeated = stored_already(session, vault_id, row.revision, said)
+        if repeated is not None:
+            return _answer(changes, head=repeated[-1].head)
+        draft = draft_of(actor, vault_id, row, quota)
+        _read(session, draft, {change.item_id for change in changes})
+        for change in changes:
+            draft.make(change)
+        event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=draft.log.event())
+        store_many(session, draft, event_id)
+    return _answer(changes, head=draft.log.head)
+
+
+def _read(session: Session, draft: Draft, item_ids: Collection[UUID]) -> None:
+    """Read what the batch is about into the draft."""
+    vault_id = draft.log.vault_id
+    names = list(Held.__dataclass_fields__)
+    columns = [ITEMS.c.id, *(ITEMS.c[name] for name in names)]
+    found = session.execute(
+        sa.select(*columns).where(ITEMS.c.vault_id == vault_id, ITEMS.c.id.in_(item_ids))
+    )
+    draft.items = dict.fromkeys(item_ids)
+    draft.items |= {item_id: Held(*rest) for item_id, *rest in found}
+    draft.removed = set(
+        session.scalars(
+            sa.select(REMOVED.c.item_id).where(
+                REMOVED.c.vault_id == vault_id, REMOVED.c.item_id.in_(item_ids)
+            )
+        )
+    )
+
+
+def _answer(changes: Sequence[Change], *, head: bytes) -> ChangesView:
+    results = [ResultView(item_id=one.item_id, revision=one.entry.n) for one in changes]
+    return ChangesView(results=results, revision=results[-1].revision, head=head)

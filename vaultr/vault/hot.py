@@ -1,0 +1,229 @@
+"""Reads that are asked for most: one statement each, which also proves the session.
+
+A statement on a connection in autocommit needs no BEGIN and no COMMIT, the session's row is read
+where the vault's is, and on PostgreSQL the audit event is inserted by the same statement: one
+round trip instead of seven. Rows become JSON without objects between (see `rows`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from vaultr.actor import Actor
+from vaultr.audit import service as audit
+from vaultr.audit.errors import AuditUnavailable
+from vaultr.audit.events import Event
+from vaultr.audit.hot import Prepared
+from vaultr.database.schema import Utc
+from vaultr.database.session import one_statement, postgresql, transaction
+from vaultr.identity import door
+from vaultr.vault import rows
+from vaultr.vault.errors import ItemNotFound, VaultNotFound
+from vaultr.vault.schemas import WrapView
+
+_VAULT: Final = (
+    "FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
+)
+_UUIDS: Final = {"sid", "account", "vault_id", "item_id", "after"}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A vault at one moment: its row, its wraps for the caller, its last entry as JSON."""
+
+    vault: Any
+    wraps: list[WrapView]
+    head_entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An item as it is sent; ``body`` is None when the caller has that revision."""
+
+    body: str | None
+    revision: int
+
+
+def glance(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
+    """Give only the revision and the head of a vault.
+
+    :raises Unauthenticated: the session is dead.
+    :raises VaultNotFound: there is no such vault that the actor may read.
+    """
+    with one_statement() as connection:
+        statement = _glance(door.session_lives())
+        row = connection.execute(statement, _parameters(actor, vault_id=vault_id)).one()
+    _check(row)
+    return row.revision, row.head
+
+
+def look(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Look:
+    """Read a vault as a sync shows it.
+
+    :raises Unauthenticated, VaultNotFound: as `glance`.
+    """
+    statement = _look(door.session_lives())
+    found = connection.execute(statement, _parameters(actor, vault_id=vault_id)).all()
+    vault = found[0]
+    _check(vault)
+    wraps = [
+        WrapView(generation=row.wrap_generation, sealed_key=row.sealed_key)
+        for row in found
+        if row.wrap_generation is not None
+    ]
+    last = "null" if vault.entry_n is None else rows.entry_json(vault[-rows.ENTRY_COLUMNS :])
+    return Look(vault, wraps, last)
+
+
+def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: str | None) -> Read:
+    """Read one whole item, and record that.
+
+    :param known: the tag that the caller has; nothing is read or recorded when it is up to date.
+    :raises Unauthenticated, VaultNotFound: as `glance`.
+    :raises ItemNotFound: there is no such item.
+    :raises AuditUnavailable: the read cannot be recorded, so there is none.
+    """
+    revision = int(known) if known and known.isdecimal() else -1
+    values = _parameters(actor, vault_id=vault_id, item_id=item_id, known=revision)
+    obj = {"kind": "vault", "id": str(vault_id), "items": [str(item_id)]}
+    if postgresql():
+        row = _read_and_record(actor, values, obj)
+    else:
+        with transaction() as session:
+            row = session.connection().execute(_item(door.session_lives()), values).one()
+            if _is_new(row):
+                audit.record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
+    _check(row)
+    if row.revision is None:
+        raise ItemNotFound
+    return Read(rows.item_json(row[-rows.ITEM_COLUMNS :]) if _is_new(row) else None, row.revision)
+
+
+def _is_new(row: Any) -> bool:
+    return bool(row.alive) and row.overview is not None
+
+
+def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, Any]) -> Any:
+    prepared = audit.prepared(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
+    with prepared as event, one_statement() as connection:
+        statement = _item_and_event(door.session_lives())
+        row = connection.execute(statement, {**values, **event.parameters}).one()
+        event.done(inserted=row.told)
+        if _is_new(row) and not row.told:
+            raise AuditUnavailable
+    return row
+
+
+def list_items(
+    actor: Actor, vault_id: UUID, *, limit: int, **chosen: Any
+) -> tuple[list[str], str | None]:
+    """Read the overviews of one page, in the order of the ids.
+
+    :param chosen: ``state``; ``type`` and ``after`` (an id), or None.
+    :return: items as JSON, and the id after which the next page begins.
+    :raises Unauthenticated, VaultNotFound: as `glance`.
+    """
+    given = {name: value for name, value in chosen.items() if value is not None}
+    statement = _list(door.session_lives(), "type" in given, "after" in given)
+    values = _parameters(actor, vault_id=vault_id, limit=limit + 1, **given)
+    with one_statement() as connection:
+        found = connection.execute(statement, values).all()
+    _check(found[0])
+    items = [row[-rows.SUMMARY_COLUMNS :] for row in found if row.revision is not None]
+    last = items[limit - 1][0] if len(items) > limit else None
+    return [rows.summary_json(row) for row in items[:limit]], last
+
+
+def _check(row: Any) -> None:
+    if not row.alive:
+        raise door.session_is_dead()
+    if not row.owned:
+        raise VaultNotFound
+
+
+def _parameters(actor: Actor, **more: Any) -> dict[str, Any]:
+    return door.session_parameters(actor) | more
+
+
+def text(sql: str) -> Any:
+    """Make a statement whose ids and times both databases take."""
+    kinds: dict[str, Any] = {**dict.fromkeys(_UUIDS, sa.Uuid()), "now": Utc()}
+    used = [sa.bindparam(name, type_=kind) for name, kind in kinds.items() if f":{name}" in sql]
+    return sa.text(sql).bindparams(*used)
+
+
+def _statement(start: str, sql: str) -> str:
+    """Begin a statement with what all of them find out: ``alive`` and ``owned``."""
+    proof = f"SELECT {start} AS alive, v.revision IS NOT NULL AS owned"
+    return f"{proof}, {sql.format(vault=_VAULT)}"
+
+
+@cache
+def _glance(session_lives: str) -> Any:
+    sql = _statement(session_lives, "v.revision, v.head {vault}")
+    return text(sql).columns(head=sa.LargeBinary())
+
+
+@cache
+def _look(session_lives: str) -> Any:
+    columns = (
+        "id", "generation", "rotating", "revision", "head", "overview", "overview_revision",
+        "overview_generation", "active", "trash", "item_bytes", "created_at",
+    )  # fmt: skip
+    sql = (
+        f"{', '.join(f'v.{name}' for name in columns)},"
+        f" k.generation AS wrap_generation, k.sealed_key, {rows.entry_columns()} {{vault}}"
+        " LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = :account"
+        " LEFT JOIN entries e ON e.vault_id = v.id AND e.n = v.revision ORDER BY k.generation"
+    )
+    return text(_statement(session_lives, sql)).columns(
+        id=sa.Uuid(),
+        rotating=sa.Boolean(),
+        head=sa.LargeBinary(),
+        overview=sa.LargeBinary(),
+        sealed_key=sa.LargeBinary(),
+        created_at=Utc(),
+    )
+
+
+def _item_sql(session_lives: str) -> str:
+    new = "CASE WHEN i.revision <> :known THEN i.{0} END AS {0}".format
+    sql = (
+        f"{rows.item_columns()}, {new('overview')}, {new('detail')} {{vault}}"
+        " LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
+    )
+    return _statement(session_lives, sql)
+
+
+@cache
+def _item(session_lives: str) -> Any:
+    return text(_item_sql(session_lives))
+
+
+@cache
+def _item_and_event(session_lives: str) -> Any:
+    # The commit need not wait for the disk: what a crash can lose is under a second of reads,
+    # whose answers have left. Set where it is evaluated once, in this statement's transaction.
+    return text(
+        f"WITH found AS ({_item_sql(session_lives)}),"
+        " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
+        " WHERE alive AND overview IS NOT NULL),"
+        f" {Prepared.ctes('new')} SELECT EXISTS (SELECT 1 FROM pend) AS told, * FROM found"
+    )
+
+
+@cache
+def _list(session_lives: str, of_type: bool, after: bool) -> Any:
+    # The page is chosen before it is joined, so that it is read along the index.
+    page = (
+        f"SELECT {rows.item_columns()}, i.overview FROM items i"
+        " WHERE i.vault_id = :vault_id AND i.state = :state"
+        f"{' AND i.type = :type' if of_type else ''}{' AND i.id > :after' if after else ''}"
+        " ORDER BY i.id LIMIT :limit"
+    )
+    sql = f"p.* {{vault}} LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
+    return text(_statement(session_lives, sql))

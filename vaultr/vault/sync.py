@@ -1,0 +1,157 @@
+"""Sync: the whole of a vault, or what has changed since a revision, page by page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from vaultr.actor import Actor
+from vaultr.audit.events import Event
+from vaultr.audit.service import record
+from vaultr.database.session import one_statement, transaction
+from vaultr.errors import BadRequest, Fault
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.sizes import SYNC_PAGE_BYTES
+from vaultr.vault import hot, rows
+from vaultr.vault.errors import HeadMoved
+from vaultr.vault.hot import Look, glance, look
+from vaultr.vault.rules import Quota
+from vaultr.vault.schemas import SyncQuery
+from vaultr.vault.vaults import vault_view
+
+IDS_AN_EVENT: Final = 500
+
+Rows = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a sync as it is sent, and its tag; ``body`` is None when nothing is new."""
+
+    body: str | None
+    tag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The rows of one page: revisions after the page before, up to ``through``."""
+
+    through: int
+    items: Rows = ()
+    removed: Rows = ()
+    entries: Rows = ()
+
+
+def sync(actor: Actor, vault_id: UUID, query: SyncQuery, known: str | None, quota: Quota) -> Page:
+    """Give one page, all of it as it was at one moment.
+
+    :param known: the tag (a head) that the caller has, which counts when it is up to date.
+    :raises BadRequest: ``after`` together with a delta.
+    :raises Unauthenticated, VaultNotFound: as `glance`.
+    :raises HeadMoved: the caller knows a revision that the vault has not reached.
+    :raises AuditUnavailable: the read cannot be recorded, so there is none.
+    """
+    if query.after is not None and query.since > 0:
+        raise BadRequest(errors=[Fault("/query/after", "goes with since=0 only")])
+    if known is not None:
+        revision, head = glance(actor, vault_id)
+        if query.since == revision and known == b64(head):
+            return Page(None, known)
+    elif query.since > 0:
+        with one_statement() as connection:
+            seen = look(connection, actor, vault_id)
+        if query.since == seen.vault.revision:
+            return _page(seen, _Found(query.since), quota)
+    with transaction(snapshot=True, durable=False) as session:
+        connection = session.connection()
+        seen = look(connection, actor, vault_id)
+        found = _find(connection, vault_id, query, seen.vault)
+        ids = [row[0] for row in found.items]
+        for at in range(0, len(ids), IDS_AN_EVENT):
+            obj = {"kind": "vault", "id": str(vault_id), "items": ids[at : at + IDS_AN_EVENT]}
+            record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
+    return _page(seen, found, quota)
+
+
+def _find(connection: sa.Connection, vault_id: UUID, query: SyncQuery, vault: Any) -> _Found:
+    before = query.since or query.after or 0
+    if before > vault.revision:
+        raise HeadMoved(
+            "The vault has not reached that revision.",
+            members={"revision": vault.revision, "head": b64(vault.head)},
+        )
+    most = min(vault.revision, before + query.limit) if query.since else vault.revision
+    span = {"vault_id": vault_id, "before": before, "most": most, "limit": query.limit}
+    removed = connection.execute(_removed(), span).all()
+    items = connection.execute(_items(), {**span, "bytes": SYNC_PAGE_BYTES}).all()
+    found = _cut(_Found(most, items, removed), query.limit)
+    if not query.since:
+        return found
+    entries = connection.execute(_entries(), {**span, "most": found.through}).all()
+    return replace(found, entries=entries)
+
+
+def _cut(found: _Found, limit: int) -> _Found:
+    """End the page where it has enough: at its limit, or at the bytes that a page may have."""
+    through = found.through
+    revisions = sorted(row.revision for row in (*found.items, *found.removed))
+    if len(revisions) > limit:
+        through = revisions[limit - 1]
+    too_much = next((row.revision for row in found.items if row.detail is None), None)
+    if too_much is not None:
+        through = min(through, too_much - 1)
+    items = [row for row in found.items if row.revision <= through]
+    removed = [row for row in found.removed if row.revision <= through]
+    return _Found(through, items, removed)
+
+
+def _page(seen: Look, found: _Found, quota: Quota) -> Page:
+    vault = seen.vault
+    more = found.through < vault.revision
+    head = b64(vault.head)
+    parts = {
+        "items": rows.array(map(rows.item_json, found.items)),
+        "removed": rows.array(map(rows.removed_json, found.removed)),
+        "entries": rows.array(map(rows.entry_json, found.entries)),
+        "vault": vault_view(vault, seen.wraps, quota).model_dump_json(),
+        "through": str(found.through),
+        "more": "true" if more else "false",
+        "revision": str(vault.revision),
+        "head": f'"{head}"',
+        "head_entry": seen.head_entry,
+    }
+    body = ",".join([f'"{name}":{part}' for name, part in parts.items()])
+    return Page(f"{{{body}}}", None if more else head)
+
+
+@cache
+def _removed() -> Any:
+    return hot.text(
+        f"SELECT {rows.id_text('r.item_id')}, r.revision FROM removed_items r"
+        " WHERE r.vault_id = :vault_id AND r.revision > :before AND r.revision <= :most"
+        " ORDER BY r.revision LIMIT :limit + 1"
+    )
+
+
+@cache
+def _entries() -> Any:
+    return hot.text(
+        f"SELECT {rows.entry_columns()} FROM entries e"
+        " WHERE e.vault_id = :vault_id AND e.n > :before AND e.n <= :most ORDER BY e.n"
+    )
+
+
+@cache
+def _items() -> Any:
+    # Beyond the bytes of a page rows come without their sealed parts, to tell where it ends; the
+    # first always fits.
+    fits = "CASE WHEN i.total <= :bytes OR i.total = i.size THEN i.{0} END AS {0}".format
+    return hot.text(
+        f"SELECT {rows.item_columns()}, {fits('overview')}, {fits('detail')} FROM (SELECT *,"
+        " sum(size) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS total FROM items"
+        " WHERE vault_id = :vault_id AND revision > :before AND revision <= :most"
+        " ORDER BY revision LIMIT :limit + 1) i ORDER BY i.revision"
+    )

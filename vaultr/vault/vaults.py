@@ -1,0 +1,197 @@
+"""Vaults as a whole: made, listed, shown, renamed."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from vaultr import clock
+from vaultr.actor import Actor
+from vaultr.audit.events import Event
+from vaultr.audit.service import record
+from vaultr.database.session import reading, transaction
+from vaultr.errors import Unauthenticated
+from vaultr.protocol.entries import Op, first_head, overview_content
+from vaultr.vault.access import OWNER, lock_vault
+from vaultr.vault.draft import check_generation
+from vaultr.vault.errors import QuotaExceeded, VaultExists, VaultNotFound
+from vaultr.vault.log import Said, stored_already
+from vaultr.vault.models import VAULT_KEYS, VAULTS
+from vaultr.vault.rules import Quota, check_sealed
+from vaultr.vault.schemas import (
+    CountsView,
+    QuotaView,
+    VaultNew,
+    VaultRename,
+    VaultView,
+    WrapView,
+)
+from vaultr.vault.statements import RENAME
+from vaultr.vault.writes import draft_of
+
+FIRST_GENERATION = 1
+
+_ACCOUNTS = sa.table("accounts", sa.column("id", sa.Uuid()))
+
+
+def create_vault(actor: Actor, given: VaultNew, quota: Quota) -> VaultView:
+    """Make an empty vault of generation 1.
+
+    :raises NotSealed, ItemTooLarge: its wrap or overview is none, or is too large.
+    :raises VaultExists: the id is taken, by whomever.
+    :raises QuotaExceeded: the account has as many vaults as it may.
+    """
+    check_sealed(quota, sealed_key=given.sealed_key, overview=given.overview)
+    with transaction() as session:
+        _lock_account(session, actor.account_id)
+        if session.scalar(sa.select(VAULTS.c.id).where(VAULTS.c.id == given.id)) is not None:
+            raise VaultExists
+        owned = sa.select(sa.func.count()).where(VAULTS.c.account_id == actor.account_id)
+        if session.scalars(owned).one() >= quota.vaults:
+            raise QuotaExceeded(f"An account has {quota.vaults} vaults, and no more.")
+        event_id = record(
+            Event.VAULT_CREATE,
+            account_id=actor.account_id,
+            obj={"kind": "vault", "id": str(given.id)},
+        )
+        try:
+            _insert(session, actor.account_id, given, event_id)
+        except sa.exc.IntegrityError as error:  # another account took the id just now
+            raise VaultExists from error
+        return show_vault(actor, given.id, quota)
+
+
+def _lock_account(session: Session, account_id: UUID) -> None:
+    """Make other new vaults of the account wait; writers to its vaults need not."""
+    locked = sa.select(_ACCOUNTS.c.id).where(_ACCOUNTS.c.id == account_id)
+    if session.scalar(locked.with_for_update(key_share=True)) is None:
+        raise Unauthenticated
+
+
+def _insert(session: Session, account_id: UUID, given: VaultNew, event_id: UUID) -> None:
+    vault = {
+        "id": given.id,
+        "account_id": account_id,
+        "generation": FIRST_GENERATION,
+        "rotating": False,
+        "revision": 0,
+        "head": first_head(given.id),
+        "overview": given.overview,
+        "overview_revision": 0,
+        "overview_generation": FIRST_GENERATION,
+        **dict.fromkeys(("active", "trash", "item_bytes", "version_bytes"), 0),
+        "created_at": clock.now(),
+        "audit_event_id": event_id,
+    }
+    wrap = {
+        "vault_id": given.id,
+        "holder_id": account_id,
+        "generation": FIRST_GENERATION,
+        "role": OWNER,
+        "sealed_key": given.sealed_key,
+        "audit_event_id": event_id,
+    }
+    session.execute(sa.insert(VAULTS), vault)
+    session.execute(sa.insert(VAULT_KEYS), wrap)
+
+
+def rename_vault(actor: Actor, vault_id: UUID, given: VaultRename, quota: Quota) -> VaultView:
+    """Replace a vault's own sealed overview; the entry is the precondition.
+
+    A rename whose entry is stored already is answered as the first time, and nothing is done.
+
+    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
+    :raises NotSealed, ItemTooLarge: the overview is none, or is too large.
+    :raises GenerationMoved, Unprocessable: it is sealed under other keys than the present.
+    :raises HeadMoved: somebody wrote to the vault in between.
+    """
+    with transaction() as session:
+        row = lock_vault(session, actor, vault_id)
+        check_sealed(quota, overview=given.overview)
+        said = [Said(Op.RENAME, None, given.entry)]
+        repeated = stored_already(session, vault_id, row.revision, said)
+        if repeated is not None:
+            return _as_it_was(show_vault(actor, vault_id, quota), given.overview, repeated[0])
+        log = draft_of(actor, vault_id, row, quota).log
+        check_generation(log, given.generation)
+        log.check(given.entry)
+        log.extend(given.entry, Op.RENAME, None, given.entry.n, overview_content(given.overview))
+        event_id = record(Event.VAULT_RENAME, account_id=actor.account_id, obj=log.event())
+        values = {**log.added[0], "overview": given.overview, "audit_event_id": event_id}
+        RENAME.run(session, values)
+        return show_vault(actor, vault_id, quota)
+
+
+def _as_it_was(view: VaultView, overview: bytes, entry: Any) -> VaultView:
+    """Show a vault as its rename left it, as far as the log tells; counts are those of now."""
+    return view.model_copy(
+        update={
+            "overview": overview,
+            "overview_revision": entry.n,
+            "overview_generation": entry.generation,
+            "generation": entry.generation,
+            "revision": entry.n,
+            "head": entry.head,
+        }
+    )
+
+
+def show_vault(actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
+    """Show one vault.
+
+    :raises VaultNotFound: there is no such vault that the actor may read.
+    """
+    with reading(snapshot=True) as session:
+        row = session.execute(_owned_by(actor).where(VAULTS.c.id == vault_id)).one_or_none()
+        if row is None:
+            raise VaultNotFound
+        return _views(session, actor, [row], quota)[0]
+
+
+def list_vaults(
+    actor: Actor, quota: Quota, *, after: UUID | None, limit: int
+) -> tuple[list[VaultView], UUID | None]:
+    """List vaults in the order of their ids, and the id after which the next page begins."""
+    chosen = _owned_by(actor).order_by(VAULTS.c.id).limit(limit + 1)
+    if after is not None:
+        chosen = chosen.where(VAULTS.c.id > after)
+    with reading(snapshot=True) as session:
+        rows = session.execute(chosen).all()
+        views = _views(session, actor, rows[:limit], quota)
+    return views, views[-1].id if len(rows) > limit else None
+
+
+def _owned_by(actor: Actor) -> "sa.Select[Any]":
+    return sa.select(VAULTS).where(VAULTS.c.account_id == actor.account_id)
+
+
+def _views(session: Session, actor: Actor, rows: Sequence[Any], quota: Quota) -> list[VaultView]:
+    wraps: dict[UUID, list[WrapView]] = {row.id: [] for row in rows}
+    of_them = sa.and_(VAULT_KEYS.c.holder_id == actor.account_id, VAULT_KEYS.c.vault_id.in_(wraps))
+    in_order = sa.select(VAULT_KEYS).where(of_them).order_by(VAULT_KEYS.c.generation)
+    for key in session.execute(in_order):
+        wrap = WrapView(generation=key.generation, sealed_key=key.sealed_key)
+        wraps[key.vault_id].append(wrap)
+    return [vault_view(row, wraps[row.id], quota) for row in rows]
+
+
+def vault_view(row: Any, wraps: list[WrapView], quota: Quota) -> VaultView:
+    """Show a vault's row with the wraps of the one who asks."""
+    return VaultView(
+        id=row.id,
+        role=OWNER,
+        keys=wraps,
+        overview=row.overview,
+        overview_revision=row.overview_revision,
+        overview_generation=row.overview_generation,
+        generation=row.generation,
+        rotating=row.rotating,
+        revision=row.revision,
+        head=row.head,
+        counts=CountsView(active=row.active, trash=row.trash),
+        bytes=row.item_bytes,
+        quota=QuotaView(items=quota.items, bytes=quota.vault_bytes),
+        created_at=row.created_at,
+    )
