@@ -4,15 +4,20 @@ To be called inside ``app.app_context()``; each call commits.
 """
 
 import hashlib
+import hmac
 import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from argon2 import PasswordHasher
+
+from vaultr import keys
 from vaultr.audit.models import AuditEvent
 from vaultr.auth import passwords, sessions
 from vaultr.auth.models import Account, KeySet, Session
+from vaultr.auth.passwords import Verifier
 from vaultr.auth.sessions import Device, Opened
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
@@ -143,6 +148,17 @@ def events(app):
     with app.app_context(), transaction() as work:
         rows = work.query(AuditEvent).order_by(AuditEvent.t, AuditEvent.event_id).all()
         return [json.loads(row.body) for row in rows]
+
+
+def verifier_of(row):
+    """Give what is kept of an account's auth key."""
+    return Verifier(row.verifier, row.pepper_id)
+
+
+def cheap_verifier(email):
+    """Give what would be kept of the account's auth key at a cost that is none."""
+    proof = hmac.digest(keys.current().pepper.current, auth_key(email), "sha256")
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(proof)
 
 
 def _verifier(email):

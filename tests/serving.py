@@ -8,7 +8,7 @@ from tests import factories, servers
 from vaultr.app import create_app
 from vaultr.audit import denials, leases
 from vaultr.database.session import db, forget_facts
-from vaultr.environ import generate_keys
+from vaultr.environ import Rate, generate_keys
 from vaultr.limits import blanket
 from vaultr.settings import Settings
 
@@ -103,6 +103,21 @@ def as_ann(app):
 @pytest.fixture
 def as_bob(app):
     return signed_in(app, "bob@example.org")
+
+
+@pytest.fixture
+def set_to(monkeypatch):
+    """``set_to(app, limit_mail="5/3600")``: what the app reads from its settings from now on."""
+
+    def change(app, **settings):
+        new = {
+            name: Rate.parse(value) if name.startswith("limit") else value
+            for name, value in settings.items()
+        }
+        known = app.config["SETTINGS"]
+        monkeypatch.setitem(app.config, "SETTINGS", known.model_copy(update=new))
+
+    return change
 
 
 @pytest.fixture

@@ -1,0 +1,237 @@
+import hashlib
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests import factories
+from tests.concurrency import at_once
+from tests.letters import letters, tokens
+from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
+from vaultr.auth.passwords import verify
+from vaultr.database.session import transaction
+from vaultr.protocol.encoding import b64, unb64
+
+SIGNUP, VERIFY = "/api/v1/auth/signup", "/api/v1/auth/verify-email"
+
+
+def rows(app, model):
+    with app.app_context(), transaction() as work:
+        return work.query(model).all()
+
+
+def confirm(client, token):
+    return client.post(VERIFY, json={"token": token})
+
+
+def test_a_confirmed_signup_is_an_account_that_can_sign_in(app, client):
+    body = factories.signup("ann@example.org")
+
+    assert client.post(SIGNUP, json=body).status_code == 202
+    (token,) = tokens(app)
+    assert confirm(client, token).status_code == 204
+
+    signed_in = client.post("/api/v1/auth/login", json=factories.login("ann@example.org"))
+    assert signed_in.status_code == 200
+    assert signed_in.json["account"]["id"] == body["account_id"]
+    assert signed_in.json["key_set"] == {
+        "account_key": body["account_key"],
+        "identity": body["identity"],
+        "profile": body["profile"],
+    }
+
+
+def test_an_answer_to_a_signup_is_empty(client):
+    response = client.post(SIGNUP, json=factories.signup())
+
+    assert (response.status_code, response.data) == (202, b"")
+
+
+def test_a_waiting_signup_is_no_account(app, client):
+    body = factories.signup()
+    client.post(SIGNUP, json=body)
+
+    inputs = client.post("/api/v1/auth/prelogin", json={"email": "ann@example.org"}).json
+    login = client.post("/api/v1/auth/login", json=factories.login())
+
+    assert inputs["account_id"] != body["account_id"]
+    assert (login.status_code, rows(app, Account)) == (401, [])
+
+
+def test_the_letter_shows_the_code_and_has_the_link_on_a_line_of_its_own(app, client):
+    body = factories.signup("ann@example.org")
+    client.post(SIGNUP, json=body)
+
+    (letter,) = letters(app, "ann@example.org")
+    code = hashlib.sha256(UUID(body["account_id"]).bytes).hexdigest()[:8]
+    (token,) = tokens(app)
+    assert code in letter.text
+    assert code in letter.html
+    assert f"\nhttp://localhost/verify-email?token={token}\n" in letter.text
+    assert f'href="http://localhost/verify-email?token={token}"' in letter.html
+    assert token not in letter.subject
+    assert "ann" not in letter.subject
+
+
+def test_only_a_hash_of_the_token_and_a_slow_one_of_the_key_are_kept(app, client):
+    client.post(SIGNUP, json=factories.signup())
+
+    (waiting,) = rows(app, WaitingSignup)
+    (token,) = tokens(app)
+    assert waiting.token_hash == hashlib.sha256(token.encode()).digest()
+    assert waiting.verifier.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert b64(factories.auth_key("ann@example.org")) not in waiting.verifier
+
+
+@pytest.mark.parametrize(
+    "given", [" Ann@Example.ORG ", "\uff41\uff4e\uff4e@example.org", "ANN@EXAMPLE.ORG"]
+)
+def test_spellings_of_one_address_are_one_account(app, client, given):
+    client.post(SIGNUP, json=factories.signup("ann@example.org"))
+    confirm(client, tokens(app)[0])
+
+    client.post(SIGNUP, json=factories.signup(given))
+
+    assert letters(app)[-1].kind == "existing-owner"
+    assert len(rows(app, Account)) == 1
+
+
+def test_an_existing_owner_gets_a_notice_and_the_answer_is_alike(app, client):
+    with app.app_context():
+        factories.account("ann@example.org")
+
+    known = client.post(SIGNUP, json=factories.signup("ann@example.org"))
+    unknown = client.post(SIGNUP, json=factories.signup("bob@example.org"))
+
+    assert (known.status_code, known.data) == (unknown.status_code, unknown.data)
+    differing = {"X-Request-Id", "RateLimit-Remaining", "Date"}
+    assert {n: v for n, v in known.headers if n not in differing} == {
+        n: v for n, v in unknown.headers if n not in differing
+    }
+    assert [one.kind for one in letters(app, "ann@example.org")] == ["existing-owner"]
+    assert [one.kind for one in letters(app, "bob@example.org")] == ["verify-email"]
+
+
+def test_a_used_account_id_creates_nothing(app, client):
+    with app.app_context():
+        theirs = factories.account("bob@example.org").id
+
+    response = client.post(SIGNUP, json=factories.signup(account_id=str(theirs)))
+
+    assert (response.status_code, letters(app), rows(app, WaitingSignup)) == (202, [], [])
+
+
+def test_an_invented_account_id_creates_nothing_either(app, client):
+    """Else whoever signs up with the id that prelogin shows would learn if the address is used."""
+    shown = client.post("/api/v1/auth/prelogin", json={"email": "nobody@example.org"}).json
+
+    response = client.post(SIGNUP, json=factories.signup(account_id=shown["account_id"]))
+
+    assert (response.status_code, letters(app), rows(app, WaitingSignup)) == (202, [], [])
+
+
+def test_an_account_id_that_was_taken_meanwhile_makes_no_second_account(app, client):
+    shared = str(uuid4())
+    client.post(SIGNUP, json=factories.signup("ann@example.org", account_id=shared))
+    client.post(SIGNUP, json=factories.signup("bob@example.org", account_id=shared))
+    of_ann, of_bob = tokens(app)
+
+    statuses = [confirm(client, token).status_code for token in (of_bob, of_ann)]
+
+    assert statuses == [204, 400]
+    assert [one.email for one in rows(app, Account)] == ["bob@example.org"]
+
+
+def test_five_signups_wait_for_one_address_and_a_sixth_replaces_the_oldest(app, client, set_to):
+    set_to(app, limit_mail="50/3600")
+    for _ in range(6):
+        client.post(SIGNUP, json=factories.signup())
+
+    given = tokens(app)
+    assert len(rows(app, WaitingSignup)) == 5
+    assert confirm(client, given[0]).json["type"] == "urn:vaultr:problem:token-invalid"
+    assert confirm(client, given[5]).status_code == 204
+
+
+def test_the_first_confirmed_wins_and_the_others_die(app, client):
+    bodies = [factories.signup() for _ in range(3)]
+    for body in bodies:
+        client.post(SIGNUP, json=body)
+    first, second, third = tokens(app)
+
+    assert confirm(client, second).status_code == 204
+
+    assert [confirm(client, token).status_code for token in (first, second, third)] == [400] * 3
+    assert [str(one.id) for one in rows(app, Account)] == [bodies[1]["account_id"]]
+    assert rows(app, WaitingSignup) == []
+
+
+def test_a_token_used_in_parallel_makes_one_account(app, client):
+    client.post(SIGNUP, json=factories.signup())
+    (token,) = tokens(app)
+
+    statuses = at_once(lambda _: confirm(app.test_client(), token).status_code, 8)
+
+    assert sorted(statuses) == [204] + [400] * 7
+    assert len(rows(app, Account)) == len(rows(app, KeySet)) == 1
+
+
+def test_several_signups_confirmed_in_parallel_make_one_account(app, client):
+    for _ in range(4):
+        client.post(SIGNUP, json=factories.signup())
+    given = tokens(app)
+
+    statuses = at_once(lambda n: confirm(app.test_client(), given[n]).status_code, 4)
+
+    assert sorted(statuses) == [204] + [400] * 3
+    assert len(rows(app, Account)) == 1
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "A" * 43, "x" * 5000, "-", "é"])
+def test_any_wrong_token_is_invalid(client, token):
+    response = confirm(client, token)
+
+    assert response.status_code == 400
+    assert response.json["type"] == "urn:vaultr:problem:token-invalid"
+
+
+def test_a_signup_is_over_after_24_hours(app, client, time_machine):
+    client.post(SIGNUP, json=factories.signup())
+    (token,) = tokens(app)
+
+    time_machine.move_to(datetime.now(UTC) + timedelta(hours=24, seconds=1))
+
+    assert confirm(client, token).json["type"] == "urn:vaultr:problem:token-invalid"
+    assert rows(app, Account) == []
+
+
+def test_a_recovery_key_begins_with_its_account(app, client):
+    recovery_key = {"verifier": b64(b"v" * 32), "sealed": b64(factories.sealed(32)), "epoch": 1}
+    client.post(SIGNUP, json=factories.signup(recovery_key=recovery_key))
+
+    confirm(client, tokens(app)[0])
+
+    (kept,) = rows(app, RecoveryKey)
+    assert (kept.verifier, kept.sealed) == (b"v" * 32, unb64(recovery_key["sealed"]))
+
+
+def test_an_account_is_recorded_with_the_keys_it_publishes(app, client):
+    body = factories.signup()
+    client.post(SIGNUP, json=body)
+    confirm(client, tokens(app)[0])
+
+    made, published = [e for e in factories.events(app) if e["sub"] == body["account_id"]]
+    assert (made["typ"], published["typ"]) == ("account.create", "key.publish")
+    assert published["obj"]["x25519"] == body["identity"]["x25519"]["public"]
+    assert published["obj"]["ed25519"] == body["identity"]["ed25519"]["public"]
+
+
+def test_the_verifier_of_a_signup_is_checked_with_the_pepper(app, client):
+    client.post(SIGNUP, json=factories.signup())
+    confirm(client, tokens(app)[0])
+
+    (account,) = rows(app, Account)
+    with app.app_context():
+        kept = factories.verifier_of(account)
+        assert verify(factories.auth_key("ann@example.org"), kept).right
+        assert not verify(b"w" * 32, kept).right

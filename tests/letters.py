@@ -1,0 +1,23 @@
+"""The letters in the outbox, opened as the sender will."""
+
+import re
+
+from vaultr.database.session import transaction
+from vaultr.mail import letter
+from vaultr.mail.models import Mail
+
+LINK = re.compile(r"^http\S+/verify-email\?token=([A-Za-z0-9_-]+)$", re.M)
+
+
+def letters(app, to=None):
+    """Give all letters (to one address), the oldest first."""
+    with app.app_context(), transaction() as work:
+        rows = work.query(Mail).order_by(Mail.created_at, Mail.id).all()
+        opened = [letter.unseal(row.id, row.sealed) for row in rows]
+    return [content for address, content in opened if to in (None, address)]
+
+
+def tokens(app, to=None):
+    """Give the tokens of all verification letters, the oldest first."""
+    found = [LINK.search(one.text) for one in letters(app, to)]
+    return [match[1] for match in found if match]
