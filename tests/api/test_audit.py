@@ -1,49 +1,194 @@
-"""Events commit with what they tell of, in chains that hold whatever becomes of a transaction."""
+"""Events commit with what they tell of, or neither happens."""
 
-from uuid import UUID, uuid4
+import contextlib
+import threading
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
-from vaultr import keys
-from vaultr.audit import chain, service
+from tests import audit_log, audit_obstacles
+from vaultr import actor, edge
+from vaultr.actor import Actor
+from vaultr.audit import service
+from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
-from vaultr.audit.models import AuditEvent, AuditPending
+from vaultr.database.schema import Fact
 from vaultr.database.session import db, transaction
+from vaultr.errors import Forbidden
 
 
-def events():
-    """Read all events that stand, and prove that every chain holds."""
-    db.session.rollback()
-    rows = db.session.scalars(sa.select(AuditEvent).order_by(AuditEvent.t)).all()
-    pending = set(db.session.scalars(sa.select(AuditPending.event_id)))
-    db.session.rollback()
-    assert chain.verify(rows, keys.current().audit.keys.by_id) == []
-    assert pending == {row.event_id for row in rows}
-    return [row for row in rows if row.typ != Event.WRITER_START]
+@pytest.fixture
+def here(app):
+    with app.app_context():
+        yield app
 
 
 def record(event=Event.VAULT_CREATE, **more):
-    return service.record(event, account_id=uuid4(), **more)
+    return service.record(event, account_id=more.pop("account_id", uuid4()), **more)
 
 
-def test_an_event_commits_with_its_transaction(app):
-    with app.app_context():
+def record_with_a_fact(swallow=()):
+    with transaction() as session:
+        session.add(Fact(name="test", value=b""))
+        with contextlib.suppress(swallow):
+            record()
+
+
+class Undone(Exception):
+    """What a test raises to undo a transaction."""
+
+
+def facts():
+    """Read which facts there are; a fact stands here for any business row."""
+    return {name for name in db.session.scalars(sa.select(Fact.name)) if name.startswith("test")}
+
+
+def test_an_event_commits_with_its_transaction(here):
+    with transaction() as session:
+        session.add(Fact(name="test", value=b""))
+        event_id = record(obj={"kind": "vault", "id": "v"})
+
+    assert [event.event_id for event in audit_log.events()] == [event_id]
+    assert facts() == {"test"}
+
+
+def test_a_transaction_undone_leaves_no_event_and_no_gap(here):
+    with transaction():
+        record()
+    with contextlib.suppress(Undone), transaction():
+        record()
+        record()
+        raise Undone
+    with transaction():
+        record()
+
+    assert [event.writer_seq for event in audit_log.events()] == [1, 2]
+
+
+def test_a_writer_that_has_never_committed_leaves_no_trace(here):
+    with contextlib.suppress(Undone), transaction():
+        record()
+        raise Undone
+    with transaction():
+        record()
+
+    assert [(before, end) for _, before, end in audit_log.starts()] == [(None, None)]
+
+
+def test_the_records_of_one_transaction_follow_each_other_in_one_chain(here):
+    with transaction():
+        record()
         with transaction():
-            event_id = record(obj={"kind": "vault", "id": "v"})
+            record()
+        record()
 
-        assert [row.event_id for row in events()] == [event_id]
+    events = audit_log.events()
+    assert [event.writer_seq for event in events] == [1, 2, 3]
+    assert len({event.writer_id for event in events}) == 1
 
 
-def test_a_transaction_undone_leaves_no_event_and_no_gap(app):
-    with app.app_context():
+def test_a_record_is_made_in_no_savepoint_and_outside_of_no_transaction(here):
+    with pytest.raises(RuntimeError, match=r"inside of transaction\(\)"):
+        record()
+    with transaction() as session:
+        session.begin_nested()
+        with pytest.raises(RuntimeError, match="savepoint"):
+            record()
+
+    assert audit_log.everything() == []
+
+
+def test_a_savepoint_released_after_a_record_does_not_pass_for_the_commit(here):
+    with contextlib.suppress(Undone), transaction() as session:
+        record()
+        with session.begin_nested():
+            session.add(Fact(name="test", value=b""))
+        raise Undone
+    with transaction():
+        record()
+
+    assert [event.writer_seq for event in audit_log.events()] == [1]
+
+
+@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+def test_what_cannot_be_recorded_does_not_happen(here, obstacle):
+    with transaction():
+        record()
+
+    with audit_obstacles.put(obstacle), pytest.raises(AuditUnavailable):
+        record_with_a_fact()
+
+    with transaction():
+        record()
+    assert [event.writer_seq for event in audit_log.events()] == [1, 2]
+    assert facts() == set()
+
+
+def test_whoever_swallows_that_a_record_failed_cannot_commit(here):
+    with audit_obstacles.put("lost"), pytest.raises(AuditUnavailable):
+        record_with_a_fact(swallow=AuditUnavailable)
+
+    assert facts() == set()
+
+
+def test_the_body_tells_who_did_what_from_where(here):
+    account, session = uuid4(), uuid4()
+    with here.test_request_context(environ_base={"REMOTE_ADDR": "192.0.2.77"}):
+        edge._origin()
+        request_id = actor.current_origin().request_id
         with transaction():
-            record()
-        with pytest.raises(ZeroDivisionError), transaction():
-            record()
-            record()
-            raise ZeroDivisionError
-        with transaction():
-            record()
+            who = Actor(account, session, 1)
+            record(Event.ITEM_WRITE, account_id=account, actor=who, obj={"kind": "item", "to": 3})
+        actor.set_origin(actor.NOWHERE)
 
-        assert [row.writer_seq for row in events()] == [1, 2]
+    [event] = audit_log.events()
+    body = audit_log.body(event)
+    assert body["log"] == "localhost/audit"
+    assert body["k"] == "test"
+    assert (body["act"], body["sub"], body["sid"]) == (str(account), str(account), str(session))
+    assert (body["typ"], body["out"]) == ("item.write", "ok")
+    assert body["obj"] == {"kind": "item", "to": 3}
+    assert body["net"] == {"client": "other", "prefix": "192.0.2.0/24"}
+    assert body["req"] == request_id
+    assert body["dc"] is None
+
+
+def test_the_system_acts_outside_of_requests(here):
+    with transaction():
+        record(account_id=None)
+
+    [event] = audit_log.events()
+    assert (event.act, event.sub) == ("system", "system")
+    assert audit_log.body(event)["net"] is None
+
+
+def test_a_refusal_is_recorded_after_its_transaction_was_undone(here):
+    denial = service.Denial(Event.AUTH_LOGIN_DENY, None, "wrong-key")
+
+    service.record_refusal(Forbidden(event=denial))
+
+    [event] = audit_log.events()
+    assert (event.typ, event.out) == ("auth.login.deny", "deny:wrong-key")
+
+
+def test_threads_record_at_once_each_in_a_chain_that_holds(here, count):
+    rounds = count(15, many=300)
+
+    def work():
+        for number in range(rounds):
+            with here.app_context(), contextlib.suppress(Undone), transaction():
+                record()
+                record()
+                if number % 3 == 2:
+                    raise Undone
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    undone = sum(1 for number in range(rounds) if number % 3 == 2)
+    assert len(audit_log.events()) == 6 * 2 * (rounds - undone)
+    assert len(audit_log.starts()) <= 6

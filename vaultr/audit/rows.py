@@ -45,7 +45,7 @@ _TYPES = {
 _CASTS = ", ".join(f"CAST(:ev_{name} AS {_TYPES.get(name, 'text')})" for name in _COLUMNS)
 
 # RFC 8785 for what is written here: sorted ASCII names, texts, whole numbers, no spaces.
-_canonical = json.JSONEncoder(
+canonical = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
 
@@ -115,7 +115,7 @@ def next_row(writer: Writer, event: Told, *, origin: str, postgresql: bool) -> R
     """Chain an event to the writer's head, which moves at once; `Writer.restore` takes it back."""
     moment = max(clock.now(), writer.last + _STEP)
     event_id, ring = uuid7(), keys.current().audit
-    text = _canonical(
+    text = canonical(
         {
             "v": 1,
             "k": ring.current_id,

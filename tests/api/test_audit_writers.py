@@ -1,0 +1,214 @@
+"""How a transaction ends decides what becomes of the writer that it borrowed."""
+
+import contextlib
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from tests import audit_log, serving
+from vaultr.audit import service
+from vaultr.audit.errors import AuditUnavailable
+from vaultr.audit.events import Event
+from vaultr.database.schema import Fact
+from vaultr.database.session import db, in_transaction, one_statement, transaction
+
+ANN = uuid4()
+
+
+@pytest.fixture
+def here(app):
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def postgres(postgres_app):
+    serving.empty(postgres_app)
+    with postgres_app.app_context():
+        yield postgres_app
+
+
+def record():
+    with transaction():
+        return service.record(Event.VAULT_CREATE, account_id=ANN)
+
+
+def lose_a_commit(act):
+    """Record, and do ``act`` with the driver's connection just before COMMIT goes to the server."""
+
+    def before_commit(connection):
+        act(connection.connection.dbapi_connection)
+
+    sa.event.listen(db.engine, "commit", before_commit)
+    try:
+        with pytest.raises(sa.exc.OperationalError):
+            record()
+    finally:
+        sa.event.remove(db.engine, "commit", before_commit)
+
+
+def end_from_outside(connection):
+    with db.engine.connect() as other:
+        other.execute(
+            sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": connection.info.backend_pid}
+        )
+
+
+def test_a_commit_that_never_arrived_ends_the_chain_as_unknown(postgres):
+    first = record()
+    lose_a_commit(end_from_outside)
+    third = record()
+
+    events = audit_log.events()
+    [_, (_, predecessor, end)] = audit_log.starts()
+    assert [event.event_id for event in events] == [first, third]
+    assert (predecessor, end) == (events[0].writer_id.hex(), "unknown")
+
+
+def test_a_commit_whose_answer_was_lost_ends_the_chain_as_unknown(postgres):
+    def commit_and_lose_the_answer(connection):
+        with connection.cursor() as cursor:
+            cursor.execute("COMMIT")  # the driver does not notice, and will send its own
+        end_from_outside(connection)
+
+    record()
+    lose_a_commit(commit_and_lose_the_answer)
+    record()
+
+    assert [event.writer_seq for event in audit_log.events()] == [1, 2, 1]
+    assert [end for _, _, end in audit_log.starts()] == [None, "unknown"]
+
+
+def test_a_lost_connection_ends_the_chains_of_all_writers(postgres):
+    record()
+    with transaction():
+        service.record(Event.VAULT_CREATE, account_id=ANN)
+        with postgres.app_context():
+            record()
+    with contextlib.suppress(sa.exc.OperationalError), transaction() as session:
+        end_from_outside(session.connection().connection.dbapi_connection)
+        session.execute(sa.text("SELECT 1"))
+    record()
+
+    assert [end for _, _, end in audit_log.starts()] == [None, None, "unknown"]
+
+
+def test_a_statement_that_failed_unseen_cannot_pass_for_a_commit(postgres):
+    """PostgreSQL answers COMMIT with ROLLBACK then, and the driver says nothing."""
+
+    def swallow():
+        with transaction() as session:
+            service.record(Event.VAULT_CREATE, account_id=ANN)
+            with contextlib.suppress(sa.exc.ProgrammingError):
+                session.execute(sa.text("SELECT 1 FROM nothing"))
+
+    record()
+    with pytest.raises(RuntimeError, match="has failed"):
+        swallow()
+    record()
+
+    assert [event.writer_seq for event in audit_log.events()] == [1, 2]
+
+
+def test_a_commit_that_a_constraint_refuses_leaves_no_gap(here):
+    record()
+    with contextlib.suppress(sa.exc.IntegrityError), transaction() as session:
+        service.record(Event.VAULT_CREATE, account_id=ANN)
+        session.add(Fact(name="audit-origin", value=b""))
+    record()
+
+    assert [event.writer_seq for event in audit_log.events()] == [1, 2]
+    assert len(audit_log.starts()) == 1
+
+
+def test_a_chain_ends_with_its_month(here):
+    with time_machine.travel("2026-11-30T23:59:59Z"):
+        record()
+    with time_machine.travel("2026-12-01T00:00:01Z"):
+        record()
+
+    first, second = audit_log.events()
+    assert (first.epoch, second.epoch) == (202611, 202612)
+    assert audit_log.starts()[1][1:] == (first.writer_id.hex(), "clean")
+
+
+def test_time_grows_along_a_chain_whatever_the_clock_does(here):
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False):
+        record()
+        record()
+    with time_machine.travel("2026-11-24T11:00:00Z", tick=False):
+        record()
+
+    assert [event.t.microsecond for event in audit_log.events()] == [1, 2, 3]
+
+
+def test_writers_say_that_they_stop(here):
+    record()
+
+    service.stop()
+    record()
+
+    assert [event.typ for event in audit_log.events()][1] == Event.WRITER_STOP
+    assert audit_log.starts()[1][1] is None
+
+
+def hot(found, *, more=""):
+    """Record in a statement of one's own, as a hot read does."""
+    with (
+        service.prepared(Event.ITEM_READ, account_id=ANN, obj={"kind": "items"}) as ready,
+        one_statement() as connection,
+    ):
+        statement = (
+            "WITH gate AS (SELECT 1 WHERE :found), "
+            f"{ready.ctes('gate')} SELECT EXISTS (SELECT 1 FROM pend) {more}"
+        )
+        answer = connection.execute(sa.text(statement), {"found": found, **ready.parameters})
+        ready.done(inserted=answer.scalar_one())
+        return ready.event_id
+
+
+def test_a_hot_read_records_in_its_own_statement(postgres):
+    record()
+    event_id = hot(True)
+    record()
+
+    events = audit_log.events()
+    assert events[1].event_id == event_id
+    assert [event.writer_seq for event in events] == [1, 2, 3]
+
+
+def test_a_hot_read_is_the_first_record_of_a_process(postgres):
+    event_id = hot(True)
+
+    assert [event.event_id for event in audit_log.events()] == [event_id]
+    assert not in_transaction()
+
+
+def test_a_hot_read_that_finds_nothing_records_nothing(postgres):
+    hot(True)
+    hot(False)
+    hot(True)
+
+    assert [event.writer_seq for event in audit_log.events()] == [1, 2]
+
+
+def test_a_hot_read_that_the_database_refuses_leaves_no_gap(postgres):
+    hot(True)
+    with pytest.raises(AuditUnavailable):
+        hot(True, more=", 1 / (SELECT 0)")
+    hot(True)
+
+    assert [event.writer_seq for event in audit_log.events()] == [1, 2]
+    assert len(audit_log.starts()) == 1
+
+
+def test_a_hot_read_whose_outcome_nobody_knows_ends_the_chain(postgres):
+    hot(True)
+    with pytest.raises(ZeroDivisionError), service.prepared(Event.ITEM_READ, account_id=ANN):
+        raise ZeroDivisionError
+    hot(True)
+
+    assert [event.writer_seq for event in audit_log.events()] == [1, 1]
+    assert [end for _, _, end in audit_log.starts()] == [None, "unknown"]

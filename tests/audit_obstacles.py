@@ -1,0 +1,47 @@
+"""What may keep an event from being inserted: triggers that raise, or that drop it unseen."""
+
+import contextlib
+
+import sqlalchemy as sa
+
+from vaultr.database.session import db
+
+ALL = ("raised", "lost", "lost pending")
+
+
+@contextlib.contextmanager
+def put(obstacle):
+    """Keep events from being inserted, inside."""
+    with db.engine.begin() as connection:
+        for statement in _made(obstacle, connection.dialect.name):
+            connection.execute(sa.text(statement))
+    try:
+        yield
+    finally:
+        db.session.rollback()
+        with db.engine.begin() as connection:
+            connection.execute(sa.text(_undone(obstacle, connection.dialect.name)))
+
+
+def _table(obstacle):
+    return "audit_pending" if obstacle == "lost pending" else "audit_event"
+
+
+def _made(obstacle, dialect):
+    table = _table(obstacle)
+    if dialect == "sqlite":
+        does = "FAIL, 'disk full'" if obstacle == "raised" else "IGNORE"
+        yield (f"CREATE TRIGGER obstacle BEFORE INSERT ON {table} BEGIN SELECT RAISE({does}); END")
+        return
+    does = "RAISE 'disk full';" if obstacle == "raised" else ""
+    yield (
+        "CREATE OR REPLACE FUNCTION obstacle() RETURNS trigger LANGUAGE plpgsql "
+        f"AS $$ BEGIN {does} RETURN NULL; END $$"
+    )
+    yield (
+        f"CREATE TRIGGER obstacle BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION obstacle()"
+    )
+
+
+def _undone(obstacle, dialect):
+    return "DROP TRIGGER obstacle" + ("" if dialect == "sqlite" else f" ON {_table(obstacle)}")

@@ -1,0 +1,154 @@
+"""The chain of one writer: known answers, and every change of it is found."""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from vaultr.audit import chain, rows
+
+KEY = b"k" * 32
+WRITER = bytes(range(16))
+# audit-log.md, section 9.
+GENESIS = "b438a246e6b99cb7aa460eb3feadbdaee3773be0c8a4e24219024f536ba4597c"
+KNOWN = [
+    ("", "writer.start", "b0b8e96a427bd6ad117a5ebd49eba26a4b1abee7b81778a9286481cdcb0bd110"),
+    ("user-1", "auth.login.ok", "4bd00090df201ab3cae23a0d3bcecfeab39a73097211912c9cf1992d87062935"),
+    ("user-1", "item.update", "986b69de4c50288cf8cf7c4af7e77bb762f1e0ae2f3e3135121012f4f683dce1"),
+    ("user-2", "item.read", "6253a114f8f28de9fe4b14791f8ed31c60154ca6cf5c79fe20aee7f68576083e"),
+]
+
+
+@dataclass
+class Row:
+    event_id: UUID
+    epoch: int
+    writer_id: bytes
+    writer_seq: int
+    prev_hash: bytes
+    body: bytes
+    mac: bytes
+    event_hash: bytes
+    sub: str
+    act: str
+    typ: str
+    out: str
+    t: datetime
+
+
+def chained(count, *, writer=WRITER, key=KEY):
+    """Give a chain of ``count`` events, as a table would."""
+    made, head = [], chain.genesis(writer)
+    for seq in range(count):
+        moment = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(microseconds=seq)
+        fields = {
+            "typ": "item.read" if seq else "writer.start",
+            "act": "ann",
+            "sub": "ann",
+            "out": "ok",
+        }
+        body = {
+            "k": "2026",
+            "eid": str(UUID(int=seq)),
+            "w": writer.hex(),
+            "n": seq,
+            "t": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            **fields,
+        }
+        data = json.dumps(body).encode()
+        mac, event_hash = chain.link(key, head, data)
+        made.append(
+            Row(UUID(int=seq), 202611, writer, seq, head, data, mac, event_hash, t=moment, **fields)
+        )
+        head = event_hash
+    return made
+
+
+def found(events):
+    return {finding.what for finding in chain.verify(events, {"2026": KEY})}
+
+
+def test_the_known_answers_hold():
+    head, hashes = chain.genesis(WRITER), []
+    for seq, (sub, typ, _) in enumerate(KNOWN):
+        body = (
+            f'{{"eid":"00000000-0000-7000-8000-00000000000{seq}","n":{seq},"sub":"{sub}",'
+            f'"typ":"{typ}","v":1,"w":"{WRITER.hex()}"}}'
+        )
+        _, head = chain.link(KEY, head, body.encode())
+        hashes.append(head.hex())
+
+    assert chain.genesis(WRITER).hex() == GENESIS
+    assert hashes == [known for _, _, known in KNOWN]
+
+
+def test_whole_chains_of_several_writers_hold_in_any_order():
+    both = chained(4) + chained(3, writer=b"w" * 16)
+
+    assert chain.verify(reversed(both), {"2026": KEY}) == []
+
+
+def test_an_event_edited_without_the_key_is_found():
+    events = chained(4)
+    body = events[2].body.replace(b'"item.read"', b'"item.xxxx"')
+    events[2] = replace(events[2], body=body, typ="item.xxxx")
+
+    assert found(events) == {"its MAC is wrong", "its hash is wrong"}
+
+
+def test_an_event_edited_and_hashed_anew_by_whoever_has_the_key_breaks_the_next_link():
+    events = chained(4)
+    body = events[2].body.replace(b'"item.read"', b'"item.xxxx"')
+    mac, event_hash = chain.link(KEY, events[2].prev_hash, body)
+    events[2] = replace(events[2], body=body, typ="item.xxxx", mac=mac, event_hash=event_hash)
+
+    assert found(events) == {"it is not chained to the event before"}
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_an_event_taken_away_before_the_last_is_found(gone):
+    events = chained(4)
+    del events[gone]
+
+    assert "an event is missing or there twice" in found(events)
+
+
+def test_two_events_in_one_place_are_found():
+    events = chained(4)
+
+    assert "an event is missing or there twice" in found([*events, events[3]])
+
+
+def test_a_chain_under_another_key_is_found():
+    assert found(chained(2, key=b"x" * 32)) == {"its MAC is wrong"}
+    assert {one.what for one in chain.verify(chained(2), {})} == {"its key is unknown"}
+
+
+@pytest.mark.parametrize("column", ["sub", "act", "typ", "out"])
+def test_a_column_that_differs_from_the_body_is_found(column):
+    events = chained(4)
+    events[3] = replace(events[3], **{column: "bob"})
+
+    assert found(events) == {"a column is no copy of the body"}
+
+
+def test_time_grows_along_a_chain():
+    events = chained(2)
+    body = events[1].body.replace(b"000001Z", b"000000Z")
+    mac, event_hash = chain.link(KEY, events[1].prev_hash, body)
+    events[1] = replace(events[1], body=body, mac=mac, event_hash=event_hash, t=events[0].t)
+
+    assert found(events) == {"its time does not grow"}
+
+
+def test_a_body_is_written_in_the_canonical_form():
+    """RFC 8785, section 3.2.2.2: the shortest escapes, all else as it is."""
+    body = {"n": 10, "b": None, "a": '€$\x0f\nA\'B"\\"/', "c": [True, {"y": 1, "x": "é"}]}
+
+    text = rows.canonical(body)
+
+    assert text == (
+        '{"a":"€$\\u000f\\nA\'B\\"\\\\\\"/","b":null,"c":[true,{"x":"é","y":1}],"n":10}'
+    )
