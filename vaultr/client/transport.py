@@ -35,6 +35,8 @@ _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
 _SHOWN_CHARACTERS = 500
 _SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
 _GATEWAY = frozenset({502, 503, 504})
+# What Python puts around the words of OpenSSL and of the system.
+_AROUND = re.compile(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$")
 _JITTER = secrets.SystemRandom()
 
 
@@ -236,7 +238,7 @@ def _unreachable(origin: str, error: httpx2.TransportError) -> ServerUnreachable
         case httpx2.ConnectTimeout():
             return ServerUnreachable(f"{origin}: no connection in time")
         case httpx2.ConnectError():
-            return ServerUnreachable(f"{origin}: {error}")
+            return ServerUnreachable(f"{origin}: {_AROUND.sub('', str(error))}")
         case httpx2.TimeoutException():
             return ServerUnreachable(f"{origin}: the answer took too long")
     return ServerUnreachable(f"{origin}: the answer was lost ({error})")
