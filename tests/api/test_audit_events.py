@@ -1,0 +1,176 @@
+"""Everybody reads the events about themselves; what was refused is recorded in sums."""
+
+from uuid import uuid4
+
+import pytest
+import time_machine
+
+from tests import audit_log, audit_obstacles
+from vaultr.audit import denials, service
+from vaultr.audit.events import Event
+from vaultr.database.session import transaction
+from vaultr.protocol.encoding import b64
+
+URL = "/api/v1/audit/events"
+
+
+def record(app, account_id, *events):
+    with app.app_context(), transaction():
+        return [service.record(event, account_id=account_id) for event in events]
+
+
+def ids(response):
+    return [event["id"] for event in response.json["events"]]
+
+
+def test_a_stranger_reads_no_events(client):
+    response = client.get(URL)
+
+    assert response.status_code == 401
+
+
+def test_events_are_listed_from_the_newest_as_they_were_signed(app, as_ann):
+    record(app, as_ann.account_id, Event.ITEM_WRITE, Event.ITEM_READ)
+
+    response = as_ann.get(URL)
+
+    with app.app_context():
+        [*_, written, read] = audit_log.events()
+    first = response.json["events"][0]
+    assert ids(response)[:2] == [str(read.event_id), str(written.event_id)]
+    assert first == {
+        "id": str(read.event_id),
+        "body": read.body.decode(),
+        "prev": b64(read.prev_hash),
+        "mac": b64(read.mac),
+        "epoch": None,
+        "index": None,
+        "subject_seq": None,
+        "subject_prev": None,
+    }
+
+
+def test_the_events_of_another_are_not_shown(app, as_ann, as_bob):
+    [of_bob] = record(app, as_bob.account_id, Event.ITEM_READ)
+
+    assert str(of_bob) not in ids(as_ann.get(URL))
+    assert str(of_bob) in ids(as_bob.get(URL))
+
+
+def test_pages_hold_every_event_once(app, as_ann):
+    written = record(app, as_ann.account_id, *[Event.ITEM_WRITE] * 7)
+
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = as_ann.get(f"{URL}?action=item&limit=3{cursor and '&cursor=' + cursor}")
+        seen, cursor = seen + ids(page), page.json["next_cursor"]
+
+    assert seen == [str(one) for one in reversed(written)]
+
+
+def test_events_are_chosen_by_type_and_by_family(app, as_ann):
+    write, read, _ = record(
+        app, as_ann.account_id, Event.ITEM_WRITE, Event.ITEM_READ, Event.VAULT_CREATE
+    )
+
+    assert ids(as_ann.get(f"{URL}?action=item.read")) == [str(read)]
+    assert ids(as_ann.get(f"{URL}?action=item")) == [str(read), str(write)]
+    assert ids(as_ann.get(f"{URL}?action=ite")) == []
+
+
+def test_events_are_chosen_from_a_time_until_another(app, as_ann):
+    found = []
+    for second in range(3):
+        with time_machine.travel(f"2026-11-24T12:00:0{second}Z", tick=False):
+            found += record(app, as_ann.account_id, Event.ITEM_READ)
+
+    chosen = as_ann.get(f"{URL}?action=item&from=2026-11-24T12:00:01Z&to=2026-11-24T12:00:02Z")
+
+    assert ids(chosen) == [str(found[1])]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cursor=AAAA",
+        "cursor=not*base64url",
+        "limit=0",
+        "limit=201",
+        "from=yesterday",
+        "from=2026-11-31T00:00:00Z",
+        "to=2026-11-24T12:00:00",
+        "action=item'--",
+        "since=2026-11-24T12:00:00Z",
+    ],
+)
+def test_a_query_of_another_form_is_refused(as_ann, query):
+    response = as_ann.get(f"{URL}?{query}")
+
+    assert response.status_code == 400
+    assert response.json["type"] == "urn:vaultr:problem:bad-request"
+
+
+def test_a_cursor_is_good_for_its_own_list_only(app, as_ann, as_bob):
+    record(app, as_ann.account_id, *[Event.ITEM_WRITE] * 3)
+    cursor = as_ann.get(f"{URL}?limit=1").json["next_cursor"]
+
+    assert as_ann.get(f"{URL}?cursor={cursor}").status_code == 200
+    assert as_ann.get(f"{URL}?cursor={cursor}&action=item").status_code == 400
+    assert as_bob.get(f"{URL}?cursor={cursor}").status_code == 400
+
+
+def sums(app):
+    """Read what was recorded about refused requests."""
+    with app.app_context():
+        found = [event for event in audit_log.events() if event.typ.endswith(".deny")]
+        told = [(event, audit_log.body(event)) for event in found]
+        return sorted(
+            (event.typ, event.out, body["net"]["prefix"], body["obj"]["count"])
+            for event, body in told
+        )
+
+
+def test_requests_refused_at_the_door_are_one_event_a_minute_and_network(app, client):
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+        for last in (1, 2, 3):
+            client.get(URL, environ_base={"REMOTE_ADDR": f"192.0.2.{last}"})
+        client.get(URL, environ_base={"REMOTE_ADDR": "2001:db8::1"})
+        assert sums(app) == []
+        clock.shift(60)
+        client.get("/api/health")
+        assert sums(app) == []
+        client.get("/api/v1/openapi.json")
+
+    assert sums(app) == [
+        ("door.deny", "deny:door", "192.0.2.0/24", 3),
+        ("door.deny", "deny:door", "2001:db8::/48", 1),
+    ]
+
+
+def test_refused_requests_from_everywhere_take_bounded_room(app):
+    with app.app_context():
+        for number in range(1000):
+            denials.current().count("limit", f"10.{number // 250}.{number % 250}.0/24")
+        service.flush_denials(all_of_them=True)
+
+    recorded = sums(app)
+    assert len(recorded) == denials.MOST_KINDS + 1
+    assert sum(count for *_, count in recorded) == 1000
+
+
+def test_what_was_refused_while_nothing_can_be_recorded_is_recorded_later(app):
+    with app.app_context(), time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+        denials.current().count("door", "192.0.2.0/24")
+        clock.shift(60)
+        with audit_obstacles.put("raised"):
+            service.flush_denials()
+            assert not denials.current().due()
+        service.flush_denials()
+
+    assert sums(app) == [("door.deny", "deny:door", "192.0.2.0/24", 1)]
+
+
+def test_an_id_of_no_account_has_no_events(app, as_ann):
+    record(app, uuid4(), Event.ITEM_READ)
+
+    assert as_ann.get(f"{URL}?action=item").json == {"events": [], "next_cursor": None}

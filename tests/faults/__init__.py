@@ -1,0 +1,1 @@
+"""What happens when processes fork, are killed, or lose a server they need."""

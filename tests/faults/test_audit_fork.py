@@ -1,0 +1,45 @@
+"""A fork leaves no two processes with one chain."""
+
+import subprocess
+import sys
+
+from tests import audit_log, serving
+
+# In a process of its own, since a process with threads must not fork.
+RECORD_IN_TWO_PROCESSES = """
+import os, uuid
+from vaultr.app import create_app
+from vaultr.audit import service
+from vaultr.audit.events import Event
+from vaultr.database import engine
+from vaultr.database.session import transaction
+from vaultr.settings import Settings
+
+app = create_app(Settings.from_environ(os.environ))
+
+def record():
+    with app.app_context(), transaction():
+        service.record(Event.VAULT_CREATE, account_id=uuid.uuid4())
+
+record()
+child = os.fork()
+if child == 0:
+    engine.after_fork(app)
+    record()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+record()
+"""
+
+
+def test_a_child_goes_on_with_writers_of_its_own(tmp_path):
+    environ = serving.environ_for(tmp_path)
+    app = serving.built(environ)
+
+    subprocess.run([sys.executable, "-c", RECORD_IN_TWO_PROCESSES], env=environ, check=True)
+
+    with app.app_context():
+        events = audit_log.events()
+    parent, child, parent_again = (event.writer_id for event in events)
+    assert parent == parent_again != child
+    assert [event.writer_seq for event in events] == [1, 1, 2]
