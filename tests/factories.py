@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
+from flask import current_app
 
+from tests.vault_writer import Writer
 from vaultr import keys
 from vaultr.audit.models import AuditEvent
 from vaultr.auth import passwords, sessions
@@ -39,6 +41,19 @@ class SignedIn:
     @property
     def headers(self):
         return {"Authorization": f"Bearer {self.access_token}"}
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """Where an item is."""
+
+    vault_id: UUID
+    id: UUID
+    revision: int
+
+    @property
+    def path(self):
+        return f"/api/v1/vaults/{self.vault_id}/items/{self.id}"
 
 
 def sealed(size=60):
@@ -105,6 +120,21 @@ def session(of=None, *, device_id=None, name="laptop"):
         session_id, refresh_token = sessions.begin(work, whose.id, device)
     opened = Opened.of(whose.id, session_id, whose.epoch, refresh_token)
     return SignedIn(session_id, whose.id, opened.access_token, opened.refresh_token)
+
+
+def vault(email="ann@example.org"):
+    """Make a vault of an account's; gives its owner's client, a `Writer`."""
+    client = current_app.test_client()
+    signed_in = session(owner(email))
+    client.environ_base["HTTP_AUTHORIZATION"] = signed_in.headers["Authorization"]
+    client.account_id = signed_in.account_id
+    return Writer(client).create()
+
+
+def item(of, text="hunter2", **more):
+    """Put an item into a vault that `vault` gave; tells where it is."""
+    item_id = of.put(text=text, **more)
+    return StoredItem(of.id, item_id, of.state.items[item_id].revision)
 
 
 def change_session(session_id, **values):

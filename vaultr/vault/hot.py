@@ -7,7 +7,6 @@ round trip instead of seven. Rows become JSON without objects between (see `rows
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from vaultr.identity import door
 from vaultr.vault import rows
 from vaultr.vault.errors import ItemNotFound, VaultNotFound
 from vaultr.vault.schemas import WrapView
+from vaultr.vault.script import per_database
 
 _VAULT: Final = (
     "FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
@@ -162,13 +162,13 @@ def _statement(start: str, sql: str) -> str:
     return f"{proof}, {sql.format(vault=_VAULT)}"
 
 
-@cache
+@per_database
 def _glance(session_lives: str) -> Any:
     sql = _statement(session_lives, "v.revision, v.head {vault}")
     return text(sql).columns(head=sa.LargeBinary())
 
 
-@cache
+@per_database
 def _look(session_lives: str) -> Any:
     columns = (
         "id", "generation", "rotating", "revision", "head", "overview", "overview_revision",
@@ -199,12 +199,12 @@ def _item_sql(session_lives: str) -> str:
     return _statement(session_lives, sql)
 
 
-@cache
+@per_database
 def _item(session_lives: str) -> Any:
     return text(_item_sql(session_lives))
 
 
-@cache
+@per_database
 def _item_and_event(session_lives: str) -> Any:
     # The commit need not wait for the disk: what a crash can lose is under a second of reads,
     # whose answers have left. Set where it is evaluated once, in this statement's transaction.
@@ -216,7 +216,7 @@ def _item_and_event(session_lives: str) -> Any:
     )
 
 
-@cache
+@per_database
 def _list(session_lives: str, of_type: bool, after: bool) -> Any:
     # The page is chosen before it is joined, so that it is read along the index.
     page = (

@@ -1,7 +1,8 @@
-"""Several statements in one round trip: what keeps a write short while it holds its lock."""
+"""Statements kept ready, and several in one round trip: a write holds its lock for a short time."""
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,20 @@ _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "rotating": sa.Boolean(),
 }
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
+
+
+def per_database(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a statement once for each of the two databases, and for each list of arguments."""
+    made: dict[Any, Any] = {}
+
+    @functools.wraps(make)
+    def give(*arguments: Hashable) -> Any:
+        key = (postgresql(), *arguments)
+        if key not in made:
+            made[key] = make(*arguments)
+        return made[key]
+
+    return give
 
 
 class Script:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +19,7 @@ from vaultr.vault.errors import HeadMoved
 from vaultr.vault.hot import Look, glance, look
 from vaultr.vault.rules import Quota
 from vaultr.vault.schemas import SyncQuery
+from vaultr.vault.script import per_database
 from vaultr.vault.vaults import vault_view
 
 IDS_AN_EVENT: Final = 500
@@ -127,7 +127,7 @@ def _page(seen: Look, found: _Found, quota: Quota) -> Page:
     return Page(f"{{{body}}}", None if more else head)
 
 
-@cache
+@per_database
 def _removed() -> Any:
     return hot.text(
         f"SELECT {rows.id_text('r.item_id')}, r.revision FROM removed_items r"
@@ -136,7 +136,7 @@ def _removed() -> Any:
     )
 
 
-@cache
+@per_database
 def _entries() -> Any:
     return hot.text(
         f"SELECT {rows.entry_columns()} FROM entries e"
@@ -144,7 +144,7 @@ def _entries() -> Any:
     )
 
 
-@cache
+@per_database
 def _items() -> Any:
     # Beyond the bytes of a page rows come without their sealed parts, to tell where it ends; the
     # first always fits.
