@@ -20,6 +20,8 @@ forwarded_allow_ips = ""  # schemes are read from TRUSTED_PROXIES hops, by the a
 secure_scheme_headers = {}
 forwarder_headers = ""
 accesslog = None  # the app writes one structured line a request
+loglevel = "warning"
+logger_class = serving.JsonLog
 
 
 def on_starting(_server):

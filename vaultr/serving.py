@@ -1,35 +1,55 @@
-"""What gunicorn's hooks call: addresses, draining, and what must start after a fork."""
+"""What gunicorn's hooks call: addresses, draining, its log, and what must start after a fork."""
 
-import logging
 import os
 import signal
 import threading
 from typing import Any
 
 from flask import Flask
+from gunicorn.glogging import Logger
 
-from vaultr import draining
+from vaultr import draining, logs
 from vaultr.database import engine
 from vaultr.operations import worker
 from vaultr.settings import Settings
 
-_log = logging.getLogger("gunicorn.error")
+
+class JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
+    """Sends what gunicorn has to say the way of all other logs, without what a client sent."""
+
+    def setup(self, cfg: Any) -> None:
+        """Hand records on to the root, which writes them as JSON lines."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+    def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        """Leave out the request line, whose query may hold a token."""
+        text = str(msg)
+        super().warning(
+            "Invalid request" if text.startswith("Invalid request") else text, *args, **kwargs
+        )
 
 
 def address(settings: Settings) -> str:
-    """Give the address to listen on."""
+    """Give the address to listen on; ``BIND`` may be a host, or a host with its port."""
     host = settings.bind or "127.0.0.1"
-    return host if ":" in host and not host.startswith("[") else f"{host}:{settings.port}"
+    if host.count(":") > 1 and not host.startswith("["):
+        host = f"[{host}]"
+    return host if host.rpartition("]")[2].count(":") else f"{host}:{settings.port}"
 
 
 def greeting(settings: Settings) -> str:
     """Say what is running, and what production needs instead."""
     if settings.production:
-        return f"Vaultr (production) on {address(settings)}"
-    database = "SQLite" if settings.database_url.get_secret_value().startswith("sqlite") else "SQL"
+        return f"Vaultr (production) listens on {address(settings)}"
+    sqlite = settings.database_url.get_secret_value().startswith("sqlite")
+    kept = ["SQLite database"] if sqlite else []
+    kept += ["generated keys"] if settings.smtp_host else ["generated keys", "mails (mail/*.eml)"]
+    limits = "in memory" if settings.redis_url is None else "in Redis"
     return (
-        f"Vaultr (development) on {settings.base_url}\n"
-        f"  {database}, generated keys and mails (mail/*.eml) are under {settings.vaultr_home}\n"
+        f"Vaultr (development) listens on {address(settings)}: {settings.base_url}\n"
+        f"  Under {settings.vaultr_home}: {', '.join(kept)}. Limits are counted {limits}.\n"
         "  Production needs VAULTR_ENV=production, DATABASE_URL, REDIS_URL, BASE_URL, SMTP_HOST\n"
         "  and keys of its own: `flask keys generate` prints them, `flask check` tells what lacks."
     )
@@ -43,18 +63,18 @@ def drain_on_term(server: Any, seconds: int) -> None:
     """
     stop = server.handle_term
 
-    def drain(signum: int, frame: Any) -> None:
-        if draining.begun():
-            stop(signum, frame)
+    def drain() -> None:
+        if draining.begun():  # by the timer, or by someone in a hurry
+            stop()
             return
         draining.begin()
-        _log.info("Draining for %d s", seconds)
+        logs.event("server.draining", seconds=seconds)
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
         timer.daemon = True
         timer.start()
 
     server.handle_term = drain
-    signal.signal(signal.SIGTERM, drain)
+    logs.event("server.listening", at=[str(one) for one in server.LISTENERS])
 
 
 def after_fork(app: Flask, settings: Settings) -> None:
