@@ -7,6 +7,7 @@ from alembic import context
 from flask import current_app
 
 from vaultr.database import engine
+from vaultr.database.schema import Utc
 
 log = logging.getLogger("alembic.env")
 state = current_app.extensions["migrate"]
@@ -28,6 +29,13 @@ def skip_empty(_context, _revision, directives):
         log.info("the models ask for no change")
 
 
+def plain_types(kind, thing, _context):
+    """Write our own column types as the plain ones that they stand on: a migration imports none."""
+    if kind == "type" and isinstance(thing, Utc):
+        return "sa.DateTime(timezone=True)"
+    return False
+
+
 def run_offline():
     """Print the SQL instead of running it."""
     url = state.db.engine.url.render_as_string(hide_password=False)
@@ -39,7 +47,11 @@ def run_offline():
 def run_online():
     """Migrate; six pods that start at once do it once, five wait and find nothing to do."""
     engine.deadline.set(None)
-    arguments = {"process_revision_directives": skip_empty, **state.configure_args}
+    arguments = {
+        "process_revision_directives": skip_empty,
+        "render_item": plain_types,
+        **state.configure_args,
+    }
     with state.db.engine.connect() as connection:
         if connection.dialect.name == "postgresql":
             wait_for_turn(connection)
