@@ -24,8 +24,9 @@ from vaultr.openapi import blueprint as openapi
 from vaultr.operations.worker import worker
 from vaultr.settings import Settings
 from vaultr.vault.routes import blueprint as vaults
+from vaultr.web.routes import blueprint as web
 
-BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, vaults, openapi)
+BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, vaults, openapi, web)
 COMMANDS: tuple[Command, ...] = (worker,)
 
 

@@ -97,7 +97,9 @@ class HashGate:
 def _step_back() -> None:
     # On Linux a thread has a priority of its own; elsewhere this is refused or unknown.
     with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LESS_URGENT)
+        thread = threading.get_native_id()
+        now = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, max(now, _LESS_URGENT))
 
 
 def init_app(app: Flask, settings: Settings) -> None:

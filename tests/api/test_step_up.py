@@ -1,0 +1,110 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests import factories
+from tests.concurrency import at_once
+from vaultr.auth import passwords, sessions
+from vaultr.auth.models import Account
+from vaultr.database.session import transaction
+from vaultr.identity.tokens import Claims
+from vaultr.protocol.encoding import b64
+
+STEP_UP = "/api/v1/auth/step-up"
+
+
+def proof(email="ann@example.org"):
+    return {"auth_key": b64(factories.auth_key(email))}
+
+
+WRONG = {"auth_key": b64(b"w" * 32)}
+
+
+def fresh_until(app, session):
+    with app.app_context():
+        claims = Claims(session.account_id, session.id, 1, 0)
+        return sessions.actor_of(claims).fresh_until
+
+
+def test_a_login_counts_as_fresh_for_300_seconds(app, as_ann):
+    left = fresh_until(app, as_ann.session) - datetime.now(UTC)
+
+    assert timedelta(seconds=290) < left <= timedelta(seconds=300)
+
+
+def test_a_step_up_makes_the_session_fresh_again(app, as_ann):
+    with app.app_context():
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        factories.change_session(as_ann.session.id, proven_at=hour_ago)
+    assert fresh_until(app, as_ann.session) < datetime.now(UTC)
+
+    assert as_ann.post(STEP_UP, json=proof()).status_code == 204
+
+    assert fresh_until(app, as_ann.session) > datetime.now(UTC) + timedelta(seconds=290)
+    assert factories.events(app)[-1]["typ"] == "auth.stepup.ok"
+
+
+def test_a_wrong_key_is_forbidden_and_makes_nothing_fresh(app, as_ann):
+    before = fresh_until(app, as_ann.session)
+
+    response = as_ann.post(STEP_UP, json=WRONG)
+
+    assert response.status_code == 403
+    assert response.json["type"] == "urn:vaultr:problem:credentials-invalid"
+    assert fresh_until(app, as_ann.session) == before
+    told = factories.events(app)[-1]
+    assert (told["typ"], told["sub"]) == ("auth.stepup.deny", str(as_ann.account_id))
+    assert told["sid"] == str(as_ann.session.id)
+
+
+def test_the_key_of_another_account_proves_nothing(as_ann, as_bob):
+    assert as_ann.post(STEP_UP, json=proof("bob@example.org")).status_code == 403
+
+
+def test_parallel_step_ups_are_tried_exactly_as_often_as_the_limit_says(app, as_ann):
+    def guess(_):
+        client = app.test_client()
+        return client.post(STEP_UP, json=WRONG, headers=as_ann.session.headers).status_code
+
+    assert sorted(at_once(guess, 8)) == [403] * 5 + [429] * 3
+
+
+def test_strangers_at_the_login_use_up_no_step_up(client, as_ann):
+    for _ in range(6):
+        client.post("/api/v1/auth/login", json=factories.login(key=b"w" * 32))
+
+    assert as_ann.post(STEP_UP, json=proof()).status_code == 204
+
+
+def test_each_session_has_step_ups_of_its_own(app, as_ann):
+    with app.app_context():
+        other = factories.session()
+    for _ in range(6):
+        as_ann.post(STEP_UP, json=WRONG)
+
+    headers = other.headers
+    response = app.test_client().post(STEP_UP, json=proof(), headers=headers)
+
+    assert response.status_code == 204
+
+
+@pytest.mark.parametrize("body", [{}, {"auth_key": "x"}, proof() | {"totp": "1"}])
+def test_a_malformed_proof_is_no_attempt(as_ann, body):
+    for _ in range(6):
+        assert as_ann.post(STEP_UP, json=body).status_code == 400
+
+    assert as_ann.post(STEP_UP, json=proof()).status_code == 204
+
+
+def test_credentials_that_change_while_the_hash_is_computed_prove_nothing(app, as_ann, monkeypatch):
+    verify = passwords.verify
+
+    def meanwhile(*given):
+        verdict = verify(*given)
+        with transaction() as work:
+            work.get(Account, as_ann.account_id).epoch = 2
+        return verdict
+
+    monkeypatch.setattr(passwords, "verify", meanwhile)
+
+    assert as_ann.post(STEP_UP, json=proof()).status_code == 403

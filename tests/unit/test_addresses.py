@@ -1,0 +1,33 @@
+import pytest
+
+from vaultr.auth.addresses import normalised
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (" Ann@Example.TEST ", "ann@example.test"),
+        ("\uff41\uff4e\uff4e\uff20example.org", "ann@example.org"),
+        ("o'brien+tag@example.org", "o'brien+tag@example.org"),
+        ("a.n.n@example.org", "a.n.n@example.org"),
+        ("ÉMILE@exämple.org", "émile@exämple.org"),
+        ("a@localhost", "a@localhost"),
+        ("a" * 308 + "@example.org", "a" * 308 + "@example.org"),
+    ],
+)
+def test_an_address_is_trimmed_composed_lowered_and_nothing_more(given, kept):
+    assert normalised(given) == kept
+    assert normalised(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "", " ", "ann", "@", "ann@", "@example.org", "a@b@c", "a n@b", "a@b c", "a\u00a0n@b",
+        "a\x00@b", "a\n@b", "a\x85@b", '"a"@b', "a,b@c", "a;b@c", "<a@b>", "a(b)@c", "a\\b@c",
+        "a@[127.0.0.1]", "a" * 309 + "@example.org",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(given):
+    with pytest.raises(ValueError, match="a mail address"):
+        normalised(given)

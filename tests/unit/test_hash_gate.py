@@ -1,0 +1,82 @@
+import os
+import threading
+import time
+
+import pytest
+
+from tests.concurrency import at_once
+from vaultr.auth.passwords import HashGate
+from vaultr.errors import Busy
+
+
+def test_no_more_are_computed_at_a_time_than_there_are_slots():
+    gate, lock = HashGate(slots=2, places=20), threading.Lock()
+    now, most = 0, 0
+
+    def work():
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+
+    at_once(lambda _: gate.run(work), 10)
+
+    assert most == 2
+
+
+def test_whoever_finds_the_queue_full_is_turned_away_at_once():
+    gate, release = HashGate(slots=1, places=2), threading.Event()
+    waiting = [threading.Thread(target=gate.run, args=(release.wait,)) for _ in range(3)]
+    for thread in waiting:
+        thread.start()
+        time.sleep(0.02)
+
+    began = time.monotonic()
+    with pytest.raises(Busy) as refused:
+        gate.run(lambda: None)
+
+    assert time.monotonic() - began < 0.5
+    assert refused.value.headers["Retry-After"] == "1"
+    release.set()
+    for thread in waiting:
+        thread.join()
+
+
+def test_whoever_waits_for_a_second_is_turned_away():
+    gate, release, done = HashGate(slots=1, places=2), threading.Event(), []
+    first = threading.Thread(target=gate.run, args=(release.wait,))
+    first.start()
+    time.sleep(0.05)
+
+    began = time.monotonic()
+    with pytest.raises(Busy):
+        gate.run(lambda: done.append("too late"))
+
+    assert 0.9 < time.monotonic() - began < 2
+    release.set()
+    first.join()
+    assert gate.run(lambda: "next") == "next"
+    assert done == []
+
+
+def test_a_place_is_free_again_after_a_failure():
+    gate = HashGate(slots=1, places=1)
+
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            gate.run(lambda: 1 / 0)
+
+    assert gate.run(lambda: "right") == "right"
+
+
+def test_hashes_are_computed_in_a_thread_that_lets_others_go_first():
+    here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    there = HashGate(slots=1, places=1).run(
+        lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    )
+
+    assert there == min(19, max(here, 10))

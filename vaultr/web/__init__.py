@@ -1,0 +1,1 @@
+"""Pages of the server itself: small ones that letters link to."""

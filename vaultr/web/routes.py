@@ -1,0 +1,86 @@
+"""The pages that letters link to: opened they change nothing, their one button does."""
+
+import hashlib
+import mimetypes
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from flask import Blueprint, Response, render_template, request, url_for
+
+from vaultr.auth import signup
+from vaultr.errors import LengthRequired, NotFound, Refusal, TooLarge
+from vaultr.identity.door import public
+from vaultr.problems import status_of
+
+blueprint = Blueprint("web", __name__, template_folder="templates")
+
+_ASSETS: Final = Path(__file__).parent / "static"
+_FORM_BYTES: Final = 4096
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+
+
+@blueprint.get("/verify-email")
+@public
+def verify_email() -> Response:
+    """Show the button that confirms a signup.
+
+    Mail scanners fetch every link, so nothing is looked up and nothing changes here.
+    """
+    token = request.args.get("token", "")
+    return _page("verify-email.html", 200 if token else 400, token=token)
+
+
+@blueprint.post("/verify-email")
+@public
+def confirm_email() -> Response:
+    """Confirm a signup, for a browser without any script."""
+    try:
+        signup.confirm(_form().get("token", ""))
+    except Refusal as refusal:
+        return _page("not-done.html", status_of(type(refusal)), reason=refusal.detail)
+    return _page("confirmed.html", 200)
+
+
+@blueprint.get("/static/<name>")
+@public
+def asset(name: str) -> Response:
+    """Give a file that pages are made of; its address changes with its content."""
+    data = _assets().get(name)
+    if data is None:
+        raise NotFound
+    kind = mimetypes.guess_type(name)[0]
+    return Response(data, mimetype=kind, headers={"Cache-Control": _FOR_EVER})
+
+
+def _form() -> dict[str, str]:
+    """Read the few fields of a form.
+
+    :raises Refusal: no length, or one that no form of ours has.
+    """
+    if request.content_length is None or request.headers.get("Transfer-Encoding"):
+        raise LengthRequired
+    if request.content_length > _FORM_BYTES:
+        raise TooLarge
+    return request.form.to_dict()
+
+
+def _page(template: str, status: int, **values: str) -> Response:
+    return Response(
+        render_template(template, stylesheet=_address("page.css"), **values),
+        status,
+        mimetype="text/html",
+    )
+
+
+def _address(name: str) -> str:
+    return url_for("web.asset", name=name, v=_version(name))
+
+
+def _version(name: str) -> str:
+    return hashlib.sha256(_assets()[name]).hexdigest()[:12]
+
+
+@cache
+def _assets() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in _ASSETS.iterdir()}
