@@ -24,6 +24,9 @@ class Prepared:
     row: Row
     inserted: bool | None = field(default=None, init=False)
 
+    # Parts of a WITH clause that insert the event if another part has a row.
+    ctes = staticmethod(rows.ctes)
+
     @property
     def event_id(self) -> UUID:
         """Give the event's id."""
@@ -33,15 +36,6 @@ class Prepared:
     def parameters(self) -> dict[str, Any]:
         """Give the parameters of `ctes`; their names begin with ``ev_``."""
         return rows.prefixed(self.row)
-
-    @staticmethod
-    def ctes(gate: str) -> str:
-        """Give parts of a WITH clause (PostgreSQL) that insert the event if ``gate`` has a row.
-
-        ``gate`` is the name of a part before them. The statement answers whether the event was
-        inserted by ``EXISTS (SELECT 1 FROM pend)``.
-        """
-        return rows.fragments(gate)
 
     def done(self, *, inserted: bool) -> None:
         """Say what the statement answered: whether ``pend`` had a row.

@@ -42,7 +42,9 @@ _TYPES = {
     "prev_hash": "bytea", "body": "bytea", "mac": "bytea", "event_hash": "bytea",
     "t": "timestamptz",
 }  # fmt: skip
-_CASTS = ", ".join(f"CAST(:ev_{name} AS {_TYPES.get(name, 'text')})" for name in _COLUMNS)
+_KINDS = {name: _TYPES.get(name, "text") for name in _COLUMNS}
+_CASTS = ", ".join(f"CAST(:ev_{name} AS {kind})" for name, kind in _KINDS.items())
+_DRIVER_CASTS = ", ".join(f"CAST(%(ev_{name})s AS {kind})" for name, kind in _KINDS.items())
 
 # RFC 8785 for what is written here: sorted ASCII names, texts, whole numbers, no spaces.
 canonical = json.JSONEncoder(
@@ -164,13 +166,16 @@ def insert(connection: sa.Connection, row: Row, *, postgresql: bool) -> bool:
     return all(connection.exec_driver_sql(one, row.values).rowcount == 1 for one in _SQLITE)
 
 
-def fragments(gate: str) -> str:
-    """Give the parts of a WITH clause that insert an event if ``gate``, another part, has a row.
+def ctes(gate: str, *, driver: bool = False) -> str:
+    """Give the parts of a WITH clause that insert an event if ``gate``, an earlier part, has a row.
 
     They want the parameters of `prefixed`; ``pend`` has a row if the event was inserted.
+
+    :param driver: write parameters as psycopg2 does, for `exec_driver_sql`.
     """
+    casts = _DRIVER_CASTS if driver else _CASTS
     return (
-        f"ev AS (INSERT INTO audit_event ({_NAMES}) SELECT {_CASTS}"  # nosec B608 - names of ours
+        f"ev AS (INSERT INTO audit_event ({_NAMES}) SELECT {casts}"  # nosec B608 - names of ours
         f" WHERE EXISTS (SELECT 1 FROM {gate}) RETURNING event_id),"
         " pend AS (INSERT INTO audit_pending (event_id) SELECT event_id FROM ev RETURNING event_id)"
     )

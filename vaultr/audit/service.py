@@ -75,12 +75,13 @@ def prepared(
 ) -> AbstractContextManager[Prepared]:
     """Prepare a record that the caller's own statement inserts; PostgreSQL, no transaction.
 
+    SQL = f"WITH gate AS (SELECT …), {Prepared.ctes('gate')} SELECT …, EXISTS (SELECT 1 FROM pend)"
+
     with audit.prepared(Event.ITEM_READ, account_id=…, obj=…) as ready, one_statement() as one:
-        sql = f"WITH gate AS (SELECT …), {ready.ctes('gate')} SELECT …, EXISTS (SELECT 1 FROM pend)"
-        row = one.execute(sa.text(sql), {…, **ready.parameters}).one()
+        row = one.execute(sa.text(SQL), {…, **ready.parameters}).one()
         ready.done(inserted=row.exists)
 
-    :raises AuditUnavailable: see `vaultr.audit.hot`.
+    :raises AuditUnavailable: the statement failed, and nobody else was in the way.
     """
     told = rows.told(
         event,
