@@ -13,6 +13,7 @@ from flask.cli import with_appcontext
 
 from vaultr import logs
 from vaultr.audit import service as audit
+from vaultr.auth import attempts, sessions, signup
 from vaultr.mail import outbox, wake
 from vaultr.operations import locks
 
@@ -41,6 +42,9 @@ JOBS: tuple[Job, ...] = (
     Job("outbox", outbox.run, every_seconds=2),
     Job("outbox-purge", outbox.purge, every_seconds=3600),
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
+    Job("signups-purge", signup.remove_expired, every_seconds=3600),
+    Job("sessions-purge", sessions.remove_expired, every_seconds=3600),
+    Job("failures-purge", attempts.remove_old, every_seconds=3600),
 )
 
 
