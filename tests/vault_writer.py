@@ -45,6 +45,7 @@ class Writer:
         self.author_id = client.account_id
         self.id = vault_id or uuid4()
         self.keys = {1: VaultKeys.new()}
+        self.wrap = self.keys[1].wrap(bytes(32), self.author_id, self.id, 1)
         self.overview = self.sealed_overview("a vault", revision=0)
         self.state = new_vault(self.id, self.overview, self.keys[1])
 
@@ -54,8 +55,8 @@ class Writer:
 
     def creation(self):
         """Give the body that makes the vault."""
-        wrap = self.keys[1].wrap(bytes(32), self.author_id, self.id, 1)
-        return {"id": str(self.id), "sealed_key": b64(wrap), "overview": b64(self.overview)}
+        sealed = {"sealed_key": b64(self.wrap), "overview": b64(self.overview)}
+        return {"id": str(self.id)} | sealed
 
     def create(self):
         response = self.client.post(VAULTS, json=self.creation())

@@ -1,0 +1,220 @@
+"""Items: created, replaced, shown, listed, moved to the trash and back, removed."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests import factories
+from tests.vault_rows import reads, refused, rows, unchanged
+from tests.vault_writer import Writer
+from vaultr.protocol.encoding import unb64
+from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULTS, VERSIONS
+
+
+@pytest.fixture
+def vault(app, as_ann):
+    return Writer(as_ann).create()
+
+
+def writes(app):
+    return [e["obj"] for e in factories.events(app) if e["typ"] == "item.write"]
+
+
+def test_an_item_is_created_and_read_back_whole(app, as_ann, vault):
+    request = vault.put_request(type="api_key")
+
+    created = vault.send(request)
+
+    assert created.status_code == 201
+    assert created.headers["ETag"] == '"1"'
+    (item_id,) = vault.state.items
+    head = created.json["head"]
+    assert created.json == {
+        "id": str(item_id),
+        "revision": 1,
+        "content_revision": 1,
+        "generation": 1,
+        "state": "active",
+        "head": head,
+    }
+    shown = as_ann.get(request.path)
+    assert shown.headers["ETag"] == '"1"'
+    whole = shown.json
+    assert whole.pop("created_at") == whole.pop("updated_at")
+    sealed = {name: request.body[name] for name in ("overview", "detail")}
+    size = sum(len(unb64(part)) for part in sealed.values())
+    assert whole == {
+        "id": str(item_id),
+        "type": "api_key",
+        "state": "active",
+        "revision": 1,
+        "content_revision": 1,
+        "generation": 1,
+        "size": size,
+        **sealed,
+    }
+    assert writes(app) == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 1, "head": head}]
+
+
+def test_an_item_is_replaced_over_the_revision_it_names(app, as_ann, vault):
+    item_id = vault.put()
+    before = as_ann.get(f"{vault.path}/items/{item_id}").json
+
+    response = vault.send(vault.put_request(item_id, "a longer secret than before" * 9))
+
+    assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
+    after = as_ann.get(f"{vault.path}/items/{item_id}").json
+    assert (after["revision"], after["content_revision"]) == (2, 2)
+    assert after["created_at"] == before["created_at"] < after["updated_at"]
+    shown = as_ann.get(vault.path).json
+    assert (shown["counts"], shown["bytes"]) == ({"active": 1, "trash": 0}, after["size"])
+    vault.full()
+
+
+def test_a_known_revision_is_not_sent_and_not_recorded(app, as_ann, vault):
+    item = factories.StoredItem(vault.id, vault.put(), 1)
+
+    known = as_ann.get(item.path, headers={"If-None-Match": '"1"'})
+    older = [as_ann.get(item.path, headers={"If-None-Match": tag}) for tag in ('"0"', '"zz"')]
+
+    assert (known.status_code, known.data, known.headers["ETag"]) == (304, b"", '"1"')
+    assert [response.status_code for response in older] == [200, 200]
+    assert reads(app) == [[str(item.id)]] * 2
+    for tag in ("*", 'W/"1"', '"1", "2"', "1"):
+        refused(as_ann.get(item.path, headers={"If-None-Match": tag}), 400, "bad-request")
+
+
+def test_each_read_of_a_detail_is_recorded_before_it_is_answered(app, as_ann, vault):
+    item_id = vault.put()
+
+    as_ann.get(f"{vault.path}/items/{item_id}")
+    as_ann.head(f"{vault.path}/items/{item_id}")
+    as_ann.get(f"{vault.path}/items")
+    refused(as_ann.get(f"{vault.path}/items/{uuid4()}"), 404, "item-not-found")
+
+    told = [e for e in factories.events(app) if e["typ"] == "item.read"]
+    assert [e["obj"] for e in told] == [
+        {"kind": "vault", "id": str(vault.id), "items": [str(item_id)]}
+    ] * 2
+    assert {e["sub"] for e in told} == {str(as_ann.account_id)}
+
+
+def test_an_item_goes_to_the_trash_and_comes_back(app, as_ann, vault):
+    item_id = vault.put()
+    trashed = vault.move("trash", item_id)
+    counts = as_ann.get(vault.path).json["counts"]
+    shown = as_ann.get(f"{vault.path}/items/{item_id}").json
+
+    restored = vault.move("restore", item_id)
+
+    assert (trashed["revision"], trashed["content_revision"], trashed["state"]) == (2, 1, "trash")
+    assert counts == {"active": 0, "trash": 1}
+    assert (shown["state"], shown["revision"], shown["content_revision"]) == ("trash", 2, 1)
+    assert (restored["revision"], restored["state"]) == (3, "active")
+    assert as_ann.get(vault.path).json["counts"] == {"active": 1, "trash": 0}
+    vault.full()
+
+
+@pytest.mark.parametrize("steps", [["remove"], ["trash", "remove"]])
+def test_a_removed_item_is_gone_with_its_versions(app, as_ann, vault, steps):
+    item_id = vault.put()
+    vault.put(item_id, "another")
+    kept = vault.put()
+    for step in steps:
+        answer = vault.move(step, item_id)
+
+    assert answer["state"] == "removed"
+    refused(as_ann.get(f"{vault.path}/items/{item_id}"), 404, "item-not-found")
+    assert [row.item_id for row in rows(app, VERSIONS)] == [kept]
+    assert [(row.item_id, row.revision) for row in rows(app, REMOVED)] == [
+        (item_id, answer["revision"])
+    ]
+    (row,) = rows(app, VAULTS)
+    assert row.item_bytes == row.version_bytes == sum(one.size for one in rows(app, ITEMS))
+    assert (row.active, row.trash) == (1, 0)
+    vault.full()
+
+
+def test_an_item_is_never_deleted_without_an_entry(app, as_ann, vault):
+    item_id = vault.put()
+
+    with unchanged(app):
+        response = as_ann.delete(f"{vault.path}/items/{item_id}")
+
+    refused(response, 405, "method-not-allowed")
+    assert "PUT" in response.headers["Allow"]
+
+
+def test_lists_have_overviews_by_type_and_state_and_no_detail(app, as_ann, vault):
+    logins = {str(vault.put()) for _ in range(5)}
+    note = str(vault.put(type="note"))
+    trashed = str(vault.put())
+    vault.move("trash", UUID(trashed))
+
+    def ids(query=""):
+        return [item["id"] for item in as_ann.get(f"{vault.path}/items{query}").json["items"]]
+
+    assert ids() == sorted({*logins, note})
+    assert ids("?type=login") == sorted(logins)
+    assert ids("?state=trash") == [trashed]
+    assert ids("?state=trash&type=note") == []
+    first = as_ann.get(f"{vault.path}/items?type=login&limit=3").json
+    rest = f"?type=login&limit=3&cursor={first['next_cursor']}"
+    assert [item["id"] for item in first["items"]] + ids(rest) == sorted(logins)
+    assert as_ann.get(f"{vault.path}/items{rest}").json["next_cursor"] is None
+    whole = as_ann.get(f"{vault.path}/items/{note}").json
+    del whole["detail"]
+    assert as_ann.get(f"{vault.path}/items?type=note").json["items"] == [whole]
+    assert reads(app) == [[note]]
+
+
+def test_a_cursor_belongs_to_one_list(as_ann, vault):
+    for _ in range(3):
+        vault.put()
+    cursor = as_ann.get(f"{vault.path}/items?limit=1").json["next_cursor"]
+
+    for query in ("state=trash&", "type=login&", ""):
+        forged = cursor if query else cursor[:-2] + "AA"
+        refused(as_ann.get(f"{vault.path}/items?{query}cursor={forged}"), 400, "bad-request")
+
+
+@pytest.mark.parametrize(
+    "query", ["state=removed", "type=Login", "limit=0", "limit=201", "since=1", "limit=1&limit=2"]
+)
+def test_lists_take_only_what_they_know(as_ann, vault, query):
+    refused(as_ann.get(f"{vault.path}/items?{query}"), 400, "bad-request")
+
+
+def test_each_put_keeps_its_row_and_fifty_of_an_item_stay(app, vault):
+    item_id, other = uuid4(), vault.put()
+    for number in range(52):
+        vault.put(item_id, str(number))
+
+    kept = sorted(row.revision for row in rows(app, VERSIONS, item_id=item_id))
+
+    assert kept == list(range(4, 54))
+    (row,) = rows(app, VAULTS)
+    assert row.version_bytes == sum(one.size for one in rows(app, VERSIONS))
+    assert len(rows(app, VERSIONS, item_id=other)) == 1
+
+
+def test_rows_that_matter_name_their_event(app, vault):
+    item_id = vault.put()
+    vault.put(item_id, "another")
+    vault.move("trash", item_id)
+
+    (first, second, third) = (e for e in factories.events(app) if e["typ"] == "item.write")
+    named = [str(row.audit_event_id) for row in sorted(rows(app, ENTRIES), key=lambda row: row.n)]
+    assert named == [first["eid"], second["eid"], third["eid"]]
+    assert [str(row.audit_event_id) for row in rows(app, ITEMS)] == [third["eid"]]
+    assert {str(row.audit_event_id) for row in rows(app, VERSIONS)} == {*named[:2]}
+
+
+def test_ids_are_unique_within_a_vault_only(app, as_ann, as_bob, vault):
+    item_id = vault.put()
+
+    theirs = Writer(as_bob).create()
+    theirs.put(item_id)
+    theirs.move("remove", item_id)
+
+    assert as_ann.get(f"{vault.path}/items/{item_id}").status_code == 200
