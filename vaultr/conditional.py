@@ -7,8 +7,8 @@ from flask import request
 
 from vaultr.errors import BadRequest, Fault
 
-_REVISION = re.compile(r'"([1-9][0-9]{0,15}|0)"')
-_TAG = re.compile(r'"([A-Za-z0-9_-]{1,64})"')
+REVISION = re.compile(r'"([1-9][0-9]{0,15}|0)"')
+TAG = re.compile(r'"([A-Za-z0-9_-]{1,64})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def precondition() -> Precondition:
         return Precondition(absent=True)
     if match is None:
         return Precondition()
-    found = _REVISION.fullmatch(match.strip())
+    found = REVISION.fullmatch(match.strip())
     if found is None:
         raise BadRequest("If-Match takes one quoted revision.", errors=_at("If-Match"))
     return Precondition(revision=int(found[1]))
@@ -52,7 +52,7 @@ def known_tag() -> str | None:
     given = request.headers.get("If-None-Match")
     if given is None:
         return None
-    found = _TAG.fullmatch(given.strip())
+    found = TAG.fullmatch(given.strip())
     if found is None:
         raise BadRequest("If-None-Match takes one quoted tag.", errors=_at("If-None-Match"))
     return found[1]

@@ -7,13 +7,14 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from vaultr import edge, errors, problems
+from vaultr import conditional, edge, errors, problems
 from vaultr.errors import Refusal
 from vaultr.identity.door import public
 from vaultr.operation import ALWAYS, Contract, StepUpRequired, contract_of, operation
+from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.version import __version__
 from vaultr.wire import Out
 
@@ -51,9 +52,13 @@ class Problem(BaseModel):
     errors: list[FieldFault] | None = None
 
 
+class Document(RootModel[dict[str, Any]]):
+    """An OpenAPI 3.1 document."""
+
+
 @blueprint.get("/openapi.json")
 @public
-@operation()
+@operation(answers=Document)
 def openapi() -> Response:
     """Give this document."""
     text = current_app.extensions.get(_CACHE)
@@ -100,9 +105,11 @@ class _Schemas:
     def __init__(self, contracts: list[Contract]) -> None:
         wanted: dict[tuple[Any, str], None] = {(Problem, "serialization"): None}
         for contract in contracts:
-            for model, mode in ((contract.body, "validation"), (contract.returns, "serialization")):
-                if model is not None:
-                    wanted[model, mode] = None
+            if contract.body is not None:
+                wanted[contract.body, "validation"] = None
+            for status in contract.statuses:
+                if (model := shown_at(contract, status)) is not None:
+                    wanted[model, "serialization"] = None
         self._refs, whole = models_json_schema(list(wanted), ref_template=_REF)  # type: ignore[arg-type]  # pydantic types the modes as literals
         self.definitions: dict[str, Any] = whole.get("$defs", {})
 
@@ -124,7 +131,9 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
         "tags": [rule.endpoint.split(".")[0]],
         "summary": " ".join(summary.split()),
         "security": [] if is_public else [{"bearer": []}],
-        "responses": {**_good(contract, schemas), **_bad(rule, contract, is_public, schemas)},
+        "responses": dict(
+            sorted({**_good(contract, schemas), **_bad(rule, contract, is_public, schemas)}.items())
+        ),
     }
     if more:
         described["description"] = inspect.cleandoc(more)
@@ -133,6 +142,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
     ]
     if contract.query is not None:
         parameters += _query(schemas.of_query(contract.query))
+    parameters += _conditions(contract)
     if parameters:
         described["parameters"] = parameters
     if contract.body is not None:
@@ -147,17 +157,47 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
 def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
     required = schema.get("required", ())
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": one}
+        {"name": name, "in": "query", "required": name in required, "schema": _given(one)}
         for name, one in schema.get("properties", {}).items()
     ]
+
+
+def _conditions(contract: Contract) -> list[dict[str, Any]]:
+    """Describe the conditional headers: of a read that may answer 304, of a write that may 428."""
+    patterns = {}
+    if 304 in contract.statuses:
+        patterns["If-None-Match"] = f"^{conditional.TAG.pattern}$"
+    batch = contract.body_bytes > BODY_BYTES  # says for each of its changes what it expects
+    if not batch and any(issubclass(one, errors.PreconditionRequired) for one in contract.refuses):
+        patterns["If-Match"] = f"^{conditional.REVISION.pattern}$"
+        if 201 in contract.statuses:
+            patterns["If-None-Match"] = r"^\*$"
+    return [
+        {"name": name, "in": "header", "schema": {"type": "string", "pattern": pattern}}
+        for name, pattern in patterns.items()
+    ]
+
+
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out null: in a query it is said by silence."""
+    kept = {key: part for key, part in schema.items() if (key, part) != ("default", None)}
+    choices = [one for one in kept.pop("anyOf", []) if one != {"type": "null"}]
+    return {**kept, **(choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})}
+
+
+def shown_at(contract: Contract, status: int) -> Any:
+    """Give the model that an operation answers with a status, or None where there is no body."""
+    if isinstance(contract.returns, dict):
+        return contract.returns.get(status)
+    return None if status in (202, 204, 304) else contract.returns
 
 
 def _good(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
     answers = {}
     for status in contract.statuses:
         answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-        if contract.returns is not None and status not in (202, 204, 304):
-            schema = schemas.of(contract.returns, "serialization")
+        if (model := shown_at(contract, status)) is not None:
+            schema = schemas.of(model, "serialization")
             answer["content"] = {contract.media_type: {"schema": schema}}
         answers[str(status)] = answer
     return answers
@@ -165,6 +205,8 @@ def _good(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
 
 def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[Refusal]]:
     """Collect all that an operation may refuse: what it says, and what its form implies."""
+    if rule.rule in edge.PROBES:
+        return {errors.BadRequest, errors.Internal}
     kinds = {*contract.refuses, *ALWAYS, errors.BadRequest, edge.HostUnknown, edge.HttpsRequired}
     if contract.body is not None:
         kinds.update(_WITH_BODY)

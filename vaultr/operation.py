@@ -85,17 +85,19 @@ def operation(
     :param access: whether it counts as a read or as a write of a vault.
     :param step_up: needs a fresh proof of the password.
     :param proves_session: the view's own statement finds out whether the session still lives.
-    :param answers: the answer's model, where the annotation cannot say it (`Answer`, `Response`).
+    :param answers: the answer's model, where the annotation cannot say it (`Answer`, `Response`),
+        or one for each status.
     """
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Response]:
         hints = get_type_hints(view)
         returns = answers or hints.get("return")
         returns = None if returns in (type(None), Answer, Response) else returns
+        usual = tuple(returns) if isinstance(returns, dict) else (200,) if returns else (204,)
         contract = Contract(
             hints.get("body"), hints.get("query"), returns,
-            statuses or ((200,) if returns else (204,)), refuses, access, step_up,
-            body_bytes, max_keys, media_type, proves_session,
+            statuses or usual, refuses, access, step_up, body_bytes,
+            max_keys, media_type, proves_session,
         )  # fmt: skip
         read = _reader(contract)
 

@@ -1,5 +1,6 @@
 """How the database is reached: pool, time limits, and what each new connection is told."""
 
+import contextlib
 import contextvars
 import select
 import time
@@ -101,6 +102,39 @@ def wait(connection: Any) -> None:
         left = None if end is None else max(0.0, end - time.monotonic()) * 1000
         if not poller.poll(left):
             raise psycopg2.OperationalError("the database does not answer in time")
+
+
+class NoAnswer(Exception):
+    """The database does not answer in time, or not at all."""
+
+
+class NoTable(Exception):
+    """The database answers, but has no such table."""
+
+
+def ask_alone(statement: str, seconds: float) -> Any:
+    """Give the first value that ``statement`` finds, asked on a connection made just for it.
+
+    :raises NoAnswer: within ``seconds``, everything together.
+    :raises NoTable: the table does not exist.
+    """
+    dialect = db.engine.dialect
+    arguments, options = dialect.create_connect_args(db.engine.url)
+    options["timeout" if dialect.name == "sqlite" else "connect_timeout"] = max(1, int(seconds))
+    end = time.monotonic() + seconds
+    outer = deadline.set(seconds)
+    try:
+        with contextlib.closing(dialect.connect(*arguments, **options)) as connection:
+            deadline.set(max(0.0, end - time.monotonic()))
+            with contextlib.closing(connection.cursor()) as cursor:
+                cursor.execute(statement)
+                row = cursor.fetchone()
+    except dialect.loaded_dbapi.Error as error:
+        missing = getattr(error, "pgcode", None) == "42P01" or "no such table" in str(error)
+        raise (NoTable if missing else NoAnswer) from None
+    finally:
+        deadline.reset(outer)
+    return row[0] if row else None
 
 
 def _listen(engine: sa.Engine) -> None:

@@ -1,28 +1,62 @@
 """`/api/health` and `/api/ready`: open to anyone, without limits, on any host, over HTTP too."""
 
-from flask import Blueprint, Response, jsonify
+from typing import Literal
+
+from flask import Blueprint, Response
+from pydantic import ConfigDict
 
 from vaultr.health import readiness
 from vaultr.identity.door import public
+from vaultr.operation import operation
+from vaultr.wire import Out, Query
 
 blueprint = Blueprint("health", __name__, url_prefix="/api")
 
 _HEALTHY = b'{"status":"healthy"}'
 
 
+class Probe(Query):
+    """What a balancer adds to the address of a probe does not matter."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Healthy(Out):
+    """This process answers."""
+
+    status: Literal["healthy"]
+
+
+class Ready(Out):
+    """Requests may come here; `degraded` names what is away and can be done without for now."""
+
+    ready: Literal[True] = True
+    degraded: tuple[str, ...]
+
+
+class NotReady(Out):
+    """Requests should go elsewhere."""
+
+    ready: Literal[False] = False
+    error: Literal["Dependencies unavailable"] = "Dependencies unavailable"
+    failed: tuple[str, ...]
+
+
 @blueprint.get("/health")
 @public
-def health() -> Response:
+@operation(answers=Healthy)
+def health(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is not refused
     """Say that this process answers: no I/O, so that an outage elsewhere restarts no pod."""
     return Response(_HEALTHY, mimetype="application/json")
 
 
 @blueprint.get("/ready")
 @public
-def ready() -> tuple[Response, int]:
+@operation(answers={200: Ready, 503: NotReady})
+def ready(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is not refused
     """Say whether requests should come here, and what is degraded or failed."""
     state = readiness.current()
     if state.failed:
-        body = {"ready": False, "error": "Dependencies unavailable", "failed": list(state.failed)}
-        return jsonify(body), 503
-    return jsonify(ready=True, degraded=list(state.degraded)), 200
+        text = NotReady(failed=state.failed).model_dump_json()
+        return Response(text, 503, {"Retry-After": "1"}, mimetype="application/json")
+    return Response(Ready(degraded=state.degraded).model_dump_json(), mimetype="application/json")
