@@ -38,8 +38,11 @@ def account(site, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def device(account):
-    """The owner's first device."""
-    return account
+    """The owner's first device, unlocked, so that not every command derives keys."""
+    unlocked = account.with_agent()
+    unlocked.done("unlock")
+    yield unlocked
+    unlocked.done("lock")
 
 
 @pytest.fixture(scope="session")

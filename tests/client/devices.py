@@ -1,5 +1,6 @@
 """A device on which somebody types `vaultr`: a home of its own, no terminal, secrets by pipe."""
 
+import copy
 import json
 import os
 import subprocess
@@ -30,6 +31,12 @@ class Device:
             "XDG_RUNTIME_DIR": str(home),
         }
         home.mkdir(mode=0o700, exist_ok=True)
+
+    def with_agent(self):
+        """Give the same device, but with the unlock process that people have."""
+        other = copy.copy(self)
+        other.environ = {**self.environ, "VAULTR_AGENT": "on"}
+        return other
 
     def types(self, *words, password=True, secret_key=None, stdin="", env=()):
         """Run the command to its end; give exit code, stdout and stderr as text."""

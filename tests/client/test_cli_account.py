@@ -36,14 +36,14 @@ def test_another_secret_key_is_refused_and_not_repeated(account, site, tmp_path,
     assert key not in told
 
 
-def test_a_wrong_password_is_refused(device):
-    told = device.refused(1, "list", password="another password entirely")
+def test_a_wrong_password_is_refused(account):
+    told = account.refused(1, "list", password="another password entirely")
 
     assert "another password" not in told
 
 
-def test_without_a_password_and_a_terminal_a_command_ends_3(device):
-    told = device.refused(3, "list", password=None)
+def test_without_a_password_and_a_terminal_a_command_ends_3(account):
+    told = account.refused(3, "list", password=None)
 
     assert "vaultr unlock" in told
 
@@ -56,60 +56,65 @@ def test_a_folder_of_nobody_says_what_to_do(site, tmp_path):
     assert "login" in told
 
 
-def test_a_server_that_is_away_ends_4_and_the_copy_can_still_be_listed(device):
-    away = [("VAULTR_URL", NOBODY)]
-    device.done("sync")
+def test_a_server_that_is_away_ends_4(tmp_path):
+    device = Device(tmp_path / "new", NOBODY)
 
-    code = device.types("list", env=away).returncode
-    offline = device.types("list", "--offline", "--json", env=away)
+    told = device.refused(4, "signup", "--email", device.email)
 
-    # Another port is another server: it is refused before the password is used.
-    assert code in (4, 5)
-    assert offline.returncode in (0, 5)
+    assert "127.0.0.1:9" in told
 
 
-def test_sync_says_where_each_vault_is(device):
-    [vault, *_] = device.told("sync")
+def test_another_server_than_the_folders_is_refused_before_anything_is_sent(account):
+    told = account.refused(5, "list", env=[("VAULTR_URL", NOBODY)])
+
+    assert account.environ["VAULTR_URL"] in told
+
+
+def test_another_address_than_the_folders_is_refused(account):
+    assert "another account" in account.refused(2, "list", "--email", "bob@example.org")
+
+
+def test_sync_says_where_each_vault_is(account):
+    [vault, *_] = account.told("sync")
 
     assert set(vault) == {"id", "name", "n", "head", "received", "removed"}
-    assert "agree" in device.types("sync", "--explain").stderr
-    assert device.told("sync", "--explain") == []
+    assert "agree" in account.types("sync", "--explain").stderr
+    assert account.told("sync", "--explain") == []
 
 
-def test_vaults_are_made_listed_and_renamed(device):
-    made = device.told("vaults", "add", "Work")
+def test_vaults_are_made_listed_and_renamed(account):
+    made = account.told("vaults", "add", "Work")
 
-    renamed = device.told("vaults", "rename", "Work", "Büro")
+    renamed = account.told("vaults", "rename", "Work", "Büro")
 
     assert renamed["id"] == made["id"]
-    names = {vault["id"]: vault["name"] for vault in device.told("vaults", "list")}
+    names = {vault["id"]: vault["name"] for vault in account.told("vaults", "list")}
     assert names[made["id"]] == "Büro"
-    item = device.told(
+    item = account.told(
         "add", "note", "--vault", "Büro", stdin='{"overview": {"title": "in the office"}}'
     )
     assert item["vault_id"] == made["id"]
 
 
-def test_nothing_readable_stays_in_the_folder(device):
+def test_nothing_readable_stays_in_the_folder(account):
     document = '{"overview": {"title": "Titel-xyzzy-1"}, "detail": {"notes": "notes-xyzzy-2"}}'
-    device.told("add", "note", "--vault", "Personal", stdin=document)
-    device.done("sync")
+    account.told("add", "note", "--vault", "Personal", stdin=document)
+    account.done("sync")
 
     found = [
         path
-        for path in device.home.rglob("*")
+        for path in account.home.rglob("*")
         if path.is_file() and (b"xyzzy" in (data := path.read_bytes()) or b"master pass" in data)
     ]
 
     assert found == []
 
 
-def test_unlock_lets_the_next_commands_do_without_the_password_until_lock(device):
-    agent = [("VAULTR_AGENT", "on")]
-    try:
-        device.done("unlock", env=agent)
+def test_unlock_lets_the_next_commands_do_without_the_password_until_lock(account):
+    person = account.with_agent()
+    person.done("unlock")
 
-        assert device.types("list", password=None, env=agent).returncode == 0
-    finally:
-        device.done("lock", password=None, env=agent)
-    assert device.types("list", password=None, env=agent).returncode == 3
+    assert person.types("list", password=None).returncode == 0
+
+    person.done("lock", password=None)
+    assert person.types("list", password=None).returncode == 3

@@ -80,7 +80,7 @@ def test_a_list_finds_items_by_words_and_type(device, mail):
 
     assert {item["id"] for item in device.told("list", "MAIL")} == {mail["id"], note["id"]}
     assert [item["id"] for item in device.told("list", "mail", "ann")] == [mail["id"]]
-    assert [item["id"] for item in device.told("list", "--type", "note")] == [note["id"]]
+    assert [item["id"] for item in device.told("list", "mail", "--type", "note")] == [note["id"]]
     assert device.told("list", "nothing-of-this") == []
     device.done("rm", note["id"], "--forever", "--yes")
 

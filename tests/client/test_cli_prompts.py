@@ -41,16 +41,16 @@ def test_login_on_another_device_asks_for_the_secret_key(account, site, tmp_path
     assert account.password not in terminal.shown
 
 
-def test_a_login_is_added_and_changed_by_answering(device):
-    adding = at_terminal(device, "add", "login", "--username", "ann")
+def test_a_login_is_added_and_changed_by_answering(account):
+    adding = at_terminal(account, "add", "login", "--username", "ann")
     adding.answers("Title: ", "By hand")
     adding.answers("Password (empty for none): ", "hunter2 by hand")
     adding.answers("Totp (empty for none): ", "")
-    adding.answers("Master password: ", device.password)
+    adding.answers("Master password: ", account.password)
     assert adding.ends() == 0
 
-    editing = at_terminal(device, "edit", "By hand")
-    editing.answers("Master password: ", device.password)
+    editing = at_terminal(account, "edit", "By hand")
+    editing.answers("Master password: ", account.password)
     editing.answers("Title [By hand]: ", "")
     editing.answers("Username [ann]: ", "anna")
     editing.answers("Folder: ", "Home")
@@ -58,43 +58,43 @@ def test_a_login_is_added_and_changed_by_answering(device):
     editing.answers("Totp (empty keeps it): ", "JBSWY3DPEHPK3PXP")
     assert editing.ends() == 0
 
-    shown = device.told("show", "By hand", "--reveal")
+    shown = account.told("show", "By hand", "--reveal")
     assert shown["overview"] == {"title": "By hand", "username": "anna", "folder": "Home"}
     assert shown["detail"] == {"password": "hunter2 by hand", "totp": "JBSWY3DPEHPK3PXP"}
     assert "hunter2" not in adding.shown + editing.shown
 
 
-def test_a_new_secret_is_typed_twice(device):
+def test_a_new_secret_is_typed_twice(account):
     document = '{"overview": {"title": "Typed twice"}, "detail": {"password": "old"}}'
-    device.done("add", "login", "--json", stdin=document)
+    account.done("add", "login", "--json", stdin=document)
 
-    terminal = at_terminal(device, "edit", "Typed twice", "--secret", "password")
-    terminal.answers("Master password: ", device.password)
+    terminal = at_terminal(account, "edit", "Typed twice", "--secret", "password")
+    terminal.answers("Master password: ", account.password)
     terminal.answers("New password: ", "new")
     terminal.answers("(again): ", "new")
 
     assert terminal.ends() == 0
-    assert device.done("show", "Typed twice", "--field", "password") == "new\n"
+    assert account.done("show", "Typed twice", "--field", "password") == "new\n"
 
 
-def test_removing_for_ever_is_asked_and_no_means_no(device):
+def test_removing_for_ever_is_asked_and_no_means_no(account):
     document = '{"overview": {"title": "Kept"}}'
-    device.done("add", "note", "--json", stdin=document)
+    account.done("add", "note", "--json", stdin=document)
 
-    terminal = at_terminal(device, "rm", "Kept", "--forever")
-    terminal.answers("Master password: ", device.password)
+    terminal = at_terminal(account, "rm", "Kept", "--forever")
+    terminal.answers("Master password: ", account.password)
     terminal.answers("[y/N]: ", "n")
 
     assert terminal.ends() == 1
-    assert device.told("show", "Kept")["state"] == "active"
+    assert account.told("show", "Kept")["state"] == "active"
 
 
-def test_ctrl_c_at_a_prompt_changes_nothing(device):
-    before = device.told("sync")
-    terminal = at_terminal(device, "add", "login", "--title", "Never")
+def test_ctrl_c_at_a_prompt_changes_nothing(account):
+    before = account.told("sync")
+    terminal = at_terminal(account, "add", "login", "--title", "Never")
 
     terminal.presses_ctrl_c("Password (empty for none): ")
 
     assert terminal.ends() == 130
     assert "Traceback" not in terminal.shown
-    assert [each["head"] for each in device.told("sync")] == [each["head"] for each in before]
+    assert [each["head"] for each in account.told("sync")] == [each["head"] for each in before]

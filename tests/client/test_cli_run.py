@@ -83,6 +83,20 @@ def test_options_of_the_command_are_its_own_also_without_dashes(device, sets):
     assert (said.returncode, said.stdout) == (0, "--json -n\n")
 
 
+def test_a_password_at_standard_input_is_not_left_for_the_command(device, sets):
+    said = device.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
+                        password=None, stdin=device.password)  # fmt: skip
+
+    assert (said.returncode, said.stdout) == (0, "")
+
+
+def test_a_password_that_was_read_leaves_an_empty_standard_input(account, sets):
+    said = account.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
+                         password=None, stdin=account.password)  # fmt: skip
+
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
 def test_a_signal_reaches_the_command_and_the_password_descriptor_does_not(device, sets):
     descriptor = pipe(device.password)
     words = ("run", "--env-set", "prod", "--password-fd", str(descriptor), "--", "sleep", "60")

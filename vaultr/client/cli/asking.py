@@ -11,6 +11,7 @@ from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError, VaultrError
 
 # Nobody has a longer password; a pipe without end must not fill the memory.
+_STANDARD: Final = 2  # descriptors up to this stay open
 _SECRET_BYTES: Final = 64 * 1024
 INPUT_BYTES: Final = 64 * 1024 * 1024
 
@@ -23,7 +24,7 @@ def read_descriptor(number: int, option: str) -> str:
     :raises UsageError: it is not open, too long, empty or not UTF-8; says only which option.
     """
     try:
-        with open(number, "rb") as source:
+        with open(number, "rb", closefd=number > _STANDARD) as source:
             data = source.read(_SECRET_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{option} {number}: {os.strerror(error.errno or 0)}") from None
@@ -37,6 +38,17 @@ def read_descriptor(number: int, option: str) -> str:
     if not text:
         raise UsageError(f"{option} {number}: nothing was there")
     return text
+
+
+def forget_descriptors(choices: Choices) -> None:
+    """Close the descriptors that hold secrets, read or not, so that no other program gets them."""
+    for number in (choices.password_fd, choices.secret_key_fd):
+        if number == 0:
+            with open(os.devnull, "rb") as nothing:
+                os.dup2(nothing.fileno(), 0)
+        elif number is not None:
+            with contextlib.suppress(OSError):  # it was read, and closed then
+                os.close(number)
 
 
 def read_input(choices: Choices) -> bytes:

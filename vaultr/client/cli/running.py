@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vaultr.client import run as running
+from vaultr.client.cli import asking
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import UsageError, VaultrError
@@ -61,7 +62,9 @@ def run(
     with opened(choices) as vaultr:
         sets = [(name, _variables(vaultr, name, vault, offline=offline)) for name in names]
         environ = running.environment(running.joined(sets, last_wins=last_wins), os.environb)
-    # The keys are forgotten here; what was printed must be out before this process is another.
+    # The keys are forgotten here. With an unlock process the password was not read yet; and what
+    # was printed must be out before this process is another.
+    asking.forget_descriptors(choices)
     sys.stdout.flush()
     sys.stderr.flush()
     running.become(words, environ)
