@@ -1,0 +1,255 @@
+"""Letters commit with what they tell of, wait sealed, go out once, and never without bounds."""
+
+import contextlib
+import threading
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from tests import mail_servers
+from tests.mail_servers import Inbox
+from vaultr import clock
+from vaultr.database.session import db, transaction
+from vaultr.mail import outbox, service
+from vaultr.mail.letter import Letter, unseal
+from vaultr.mail.models import Mail
+
+ANN = "ann@example.org"
+LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+NOTICE = Letter("login-notice", "A login", "a notice\n", "<p>a notice</p>", notice=True)
+
+
+@pytest.fixture
+def here(app):
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def smtp(here):
+    """Let the app send to a port of this machine, and put its settings back afterwards."""
+    before = here.config["SETTINGS"]
+
+    def to(port):
+        changed = {"smtp_host": "localhost", "smtp_port": port, "smtp_secure": "none"}
+        here.config["SETTINGS"] = before.model_copy(update=changed)
+        here.extensions["mail"].server, here.extensions["mail"].port = "localhost", port
+
+    yield to
+    here.config["SETTINGS"] = before
+
+
+def mails():
+    db.session.rollback()
+    found = db.session.scalars(sa.select(Mail).order_by(Mail.created_at)).all()
+    db.session.rollback()
+    return found
+
+
+def later(**more):
+    return time_machine.travel(clock.now() + timedelta(**more))
+
+
+@contextlib.contextmanager
+def sent_cannot_be_noted():
+    """Let the table refuse that a mail is sent."""
+    check = "state <> 'sent'"
+    with db.engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            does = (
+                f"BEFORE UPDATE ON mails WHEN NOT (new.{check}) BEGIN SELECT RAISE(FAIL, ''); END"
+            )
+            connection.execute(sa.text(f"CREATE TRIGGER refuse {does}"))
+        else:
+            connection.execute(sa.text(f"ALTER TABLE mails ADD CONSTRAINT refuse CHECK ({check})"))
+    yield
+    with db.engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.execute(sa.text("DROP TRIGGER refuse"))
+        else:
+            connection.execute(sa.text("ALTER TABLE mails DROP CONSTRAINT refuse"))
+
+
+def test_a_letter_waits_sealed_for_its_recipient(here):
+    service.send(LETTER, ANN)
+
+    [mail] = mails()
+    assert (mail.kind, mail.state, mail.tries) == ("verify-email", "waiting", 0)
+    assert b"ann" not in mail.sealed + mail.recipient
+    assert b"link" not in mail.sealed
+    assert unseal(mail.id, mail.sealed) == (ANN, LETTER)
+
+
+def test_a_letter_of_a_transaction_undone_is_not_sent(here):
+    with contextlib.suppress(ZeroDivisionError), transaction():
+        service.send(LETTER, ANN)
+        raise ZeroDivisionError
+
+    assert mails() == []
+
+
+@pytest.mark.parametrize(
+    ("to", "subject"), [("a@b\nBcc: c@d", "s"), ("", "s"), ("a@b", "s\r\nBcc: c@d"), ("a@b", "")]
+)
+def test_a_header_of_more_than_one_line_is_refused(here, to, subject):
+    with pytest.raises(ValueError, match="one line"):
+        service.send(Letter("verify-email", subject, "", ""), to)
+
+
+def test_strangers_cannot_fill_a_mailbox(here):
+    sent = [service.send(LETTER, to) for to in [ANN] * 6 + [" Ann@Example.org", "bob@example.org"]]
+
+    assert sent == [True] * 5 + [False, False, True]
+    with later(hours=1, seconds=1):
+        assert service.send(LETTER, ANN)
+
+
+def test_security_notices_are_counted_apart(here):
+    for _ in range(6):
+        service.send(LETTER, ANN)
+    notices = [service.send(NOTICE, ANN) for _ in range(6)]
+
+    assert notices == [True] * 5 + [False]
+
+
+def test_one_notice_of_a_kind_and_hour_is_always_sent(here):
+    for _ in range(6):
+        service.send(NOTICE, ANN)
+    other = Letter("reuse-notice", "Reused", "", "", notice=True)
+
+    assert [service.send(other, ANN) for _ in range(2)] == [True, False]
+
+
+def test_the_limit_holds_for_parallel_requests(here):
+    started, sent = threading.Barrier(8), []
+
+    def work():
+        with here.app_context():
+            started.wait()
+            sent.append(service.send(LETTER, ANN))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(sent) == [False] * 3 + [True] * 5
+
+
+def test_a_letter_is_sent_once_and_wiped(here, smtp):
+    inbox = Inbox()
+    service.send(LETTER, ANN)
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        outbox.run()
+        outbox.run()
+
+    [mail], [message] = mails(), inbox.messages
+    assert (mail.state, mail.sealed, mail.tries) == ("sent", None, 1)
+    assert mail.sent_at is not None
+    assert message["Message-ID"] == mail.message_id == f"<{mail.id}@localhost>"
+
+
+def test_a_letter_that_is_not_accepted_now_is_tried_again_later(here, smtp):
+    inbox = Inbox("451 later")
+    service.send(LETTER, ANN)
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        outbox.run()
+        outbox.run()
+        assert [mail.tries for mail in mails()] == [1]
+        inbox.answer = "250 OK"
+        with later(minutes=5):
+            outbox.run()
+
+    assert [(mail.state, mail.tries) for mail in mails()] == [("sent", 2)]
+    assert len(inbox.messages) == 1
+
+
+def test_a_letter_whose_recipient_is_refused_for_ever_is_dead(here, smtp):
+    with mail_servers.running(Inbox(rcpt="550 no such user")) as port:
+        smtp(port)
+        service.send(LETTER, ANN)
+        outbox.run()
+
+    assert [mail.state for mail in mails()] == ["dead"]
+
+
+def test_a_letter_is_given_up_after_two_days(here, smtp):
+    smtp(1)  # nobody listens there
+    service.send(LETTER, ANN)
+    began, now = clock.now(), clock.now()
+    while mails()[0].state == "waiting":
+        with time_machine.travel(now := mails()[0].next_try_at + timedelta(seconds=1)):
+            outbox.run()
+
+    assert mails()[0].tries == outbox.MOST_TRIES
+    assert timedelta(days=1.5) < now - began < timedelta(days=3)
+
+
+def test_while_the_server_is_away_one_letter_is_tried_and_the_others_wait(here, smtp):
+    smtp(1)
+    for name in ("ann", "bob", "cleo"):
+        service.send(LETTER, f"{name}@example.org")
+    outbox.run()
+
+    assert sorted(mail.tries for mail in mails()) == [0, 0, 1]
+
+
+def test_one_refused_recipient_does_not_keep_the_others_waiting(here, smtp):
+    class Picky(Inbox):
+        async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 - aiosmtpd calls it so
+            self.rcpt = "450 full" if address == ANN else "250 OK"
+            return await super().handle_RCPT(server, session, envelope, address, options)
+
+    for to in (ANN, "bob@example.org"):
+        service.send(LETTER, to)
+    with mail_servers.running(Picky()) as port:
+        smtp(port)
+        outbox.run()
+
+    assert [mail.state for mail in mails()] == ["waiting", "sent"]
+
+
+def test_what_a_server_accepted_is_never_sent_again_though_it_could_not_be_noted(here, smtp):
+    service.send(LETTER, ANN)
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        with sent_cannot_be_noted(), pytest.raises(sa.exc.DBAPIError):
+            outbox.run()
+        with later(minutes=5):
+            outbox.run()
+
+    assert len(inbox.messages) == 1
+    assert [mail.state for mail in mails()] == ["sent"]
+
+
+def test_a_letter_that_no_key_opens_is_dead(here):
+    service.send(LETTER, ANN)
+    with transaction() as session:
+        session.execute(sa.update(Mail).values(sealed=b"\x04testnothing"))
+    outbox.run()
+
+    assert [mail.state for mail in mails()] == ["dead"]
+
+
+def test_sent_letters_are_forgotten_after_a_day_and_dead_ones_after_a_month(here):
+    service.send(LETTER, ANN)
+    service.send(LETTER, "bob@example.org")
+    outbox.run()
+    with transaction() as session:
+        session.execute(sa.update(Mail).where(Mail.kind == "verify-email").values(state="sent"))
+        dead = sa.select(Mail.id).limit(1).scalar_subquery()
+        session.execute(sa.update(Mail).where(Mail.id == dead).values(state="dead"))
+
+    left = []
+    for days in (0, 1.1, 31):
+        with later(days=days):
+            outbox.purge()
+        left.append([mail.state for mail in mails()])
+
+    assert [sorted(one) for one in left] == [["dead", "sent"], ["dead"], []]

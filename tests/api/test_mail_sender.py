@@ -1,0 +1,172 @@
+"""Mails go to a server that has proven its name, within a time limit, or into a folder."""
+
+import smtplib
+import ssl
+import stat
+import time
+from email import message_from_bytes, policy
+
+import pytest
+
+from tests import mail_servers, serving
+from tests.mail_servers import Certificate, Inbox
+from vaultr.app import create_app
+from vaultr.mail import hosts, sender
+from vaultr.mail.letter import Letter
+from vaultr.settings import Settings
+
+LETTER = Letter(
+    "verify-email", "Bestätigen", "Öffnen:\n\nhttps://v.example/?token=abc\n", "<p>Öffnen</p>"
+)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return Certificate(tmp_path_factory.mktemp("certificates"), "localhost")
+
+
+@pytest.fixture
+def app_for(tmp_path):
+    """Give an app that sends its mails to a port of this machine."""
+
+    def make(port, secure, ca=None, **more):
+        more |= {"SMTP_CA_FILE": str(ca.file)} if ca else {}
+        environ = serving.environ_for(
+            tmp_path,
+            SMTP_HOST="localhost",
+            SMTP_PORT=str(port),
+            SMTP_SECURE=secure,
+            SMTP_FROM="Vaultr <vaultr@v.example>",
+            **more,
+        )
+        return create_app(Settings.from_environ(environ))
+
+    return make
+
+
+def send(app, to="ann@example.org"):
+    with app.app_context():
+        sender.send(LETTER, to=to, with_id="<1@v.example>")
+
+
+def test_a_mail_goes_by_starttls_to_a_server_that_proves_its_name(app_for, certificate):
+    inbox = Inbox()
+    with mail_servers.running(inbox, starttls=certificate) as port:
+        send(app_for(port, "starttls", certificate))
+
+    [message] = inbox.messages
+    assert inbox.recipients == ["ann@example.org"]
+    assert message["To"] == "ann@example.org"
+    assert message["From"] == "Vaultr <vaultr@v.example>"
+    assert message["Subject"] == "Bestätigen"
+    assert message["Message-ID"] == "<1@v.example>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    text, html = (message.get_body((kind,)) for kind in ("plain", "html"))
+    assert "https://v.example/?token=abc" in text.get_content().splitlines()
+    assert html.get_content().strip() == "<p>Öffnen</p>"
+
+
+def test_a_mail_goes_by_tls_from_the_first_byte(app_for, certificate):
+    inbox = Inbox()
+    with mail_servers.running(inbox, tls=certificate) as port:
+        send(app_for(port, "tls", certificate))
+
+    assert len(inbox.messages) == 1
+
+
+@pytest.mark.parametrize("secure", ["starttls", "tls"])
+def test_a_server_with_a_certificate_of_nobody_we_trust_gets_no_mail(
+    app_for, certificate, secure, tmp_path
+):
+    inbox = Inbox()
+    other = Certificate(tmp_path, "localhost")
+    with mail_servers.running(inbox, **{secure: other}) as port:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            send(app_for(port, secure))
+        with pytest.raises(ssl.SSLCertVerificationError):
+            send(app_for(port, secure, certificate))
+
+    assert inbox.messages == []
+
+
+def test_a_server_with_the_certificate_of_another_name_gets_no_mail(app_for, tmp_path):
+    inbox = Inbox()
+    other = Certificate(tmp_path, "elsewhere.example")
+    with (
+        mail_servers.running(inbox, starttls=other) as port,
+        pytest.raises(ssl.SSLCertVerificationError),
+    ):
+        send(app_for(port, "starttls", other))
+
+    assert inbox.messages == []
+
+
+def test_a_server_that_offers_no_starttls_gets_no_mail(app_for):
+    inbox = Inbox()
+    with (
+        mail_servers.running(inbox) as port,
+        pytest.raises(smtplib.SMTPNotSupportedError),
+    ):
+        send(app_for(port, "starttls"))
+
+    assert inbox.messages == []
+
+
+def test_on_this_machine_a_mail_may_go_in_clear(app_for):
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port:
+        send(app_for(port, "none"))
+
+    assert len(inbox.messages) == 1
+
+
+@pytest.mark.parametrize("secure", ["starttls", "tls", "none"])
+def test_a_silent_server_is_left_after_the_time_limit(app_for, monkeypatch, secure):
+    monkeypatch.setattr(hosts, "STEP_SECONDS", 0.3)
+    began = time.monotonic()
+    with mail_servers.silent() as port, pytest.raises(OSError, match="timed out"):
+        send(app_for(port, secure))
+
+    assert time.monotonic() - began < 3
+
+
+def test_a_server_that_never_comes_to_the_point_is_left_too(app_for, monkeypatch):
+    monkeypatch.setattr(hosts, "WHOLE_SECONDS", 0.3)
+    began = time.monotonic()
+    with (
+        mail_servers.silent(b"220 mail.test\r\n250-one\r\n") as port,
+        pytest.raises(smtplib.SMTPServerDisconnected),
+    ):
+        send(app_for(port, "none"))
+
+    assert time.monotonic() - began < 3
+
+
+def test_what_is_accepted_stays_accepted_though_the_server_does_not_say_good_bye(app_for):
+    class Rude(Inbox):
+        async def handle_QUIT(self, server, _session, _envelope):  # noqa: N802 - aiosmtpd calls it so
+            server.transport.abort()
+            return "221 Bye"
+
+    inbox = Rude()
+    with mail_servers.running(inbox) as port:
+        send(app_for(port, "none"))
+
+    assert len(inbox.messages) == 1
+
+
+def test_without_a_mail_server_a_mail_is_a_file_that_a_person_can_read(tmp_path):
+    app = create_app(Settings.from_environ(serving.environ_for(tmp_path)))
+
+    send(app)
+    send(app)
+
+    files = sorted((tmp_path / "mail").iterdir())
+    assert [file.suffix for file in files] == [".eml", ".eml"]
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
+    assert files[0].stem.endswith("-verify-email")
+    lines = files[0].read_text().splitlines()
+    assert "https://v.example/?token=abc" in lines
+    assert "Öffnen:" in lines
+    message = message_from_bytes(files[0].read_bytes(), policy=policy.default)
+    assert message["To"] == "ann@example.org"
