@@ -83,5 +83,6 @@ def _production(settings: Any) -> Iterator[Finding]:
     if not settings.database_url.get_secret_value().startswith("postgresql"):
         names = {"VAULTR_ENV", "DATABASE_URL"}
         yield names, "DATABASE_URL: PostgreSQL is required in production"
-    if not settings.base_url.startswith("https://"):
+    base = _origin(settings.base_url)
+    if base is not None and base.scheme != "https":
         yield {"VAULTR_ENV", "BASE_URL"}, "BASE_URL: begins with https:// in production"

@@ -162,6 +162,7 @@ class Settings(BaseModel):
         given = {name.lower(): text for name, text in values.items()}
         unread = {problem.partition(":")[0].removesuffix("_FILE") for problem in problems}
         settings, found = cls._validated(given)
+        found = [problem for problem in found if problem.partition(":")[0] not in unread]
         unread |= {problem.partition(":")[0] for problem in found}
         if settings is None:
             # What fits together is told all the same, with others in place of those that are wrong.

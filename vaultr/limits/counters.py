@@ -83,8 +83,10 @@ def _judged(count: Count, current: int, previous: int, left: int, took: bool) ->
     wait: float = left
     room = limit - max(1, count.cost)
     if not took and used > room:
-        if current > room:  # full even once the slot before has faded
-            wait = left + window * (1 - max(0, room) / current)
+        if room < 0:  # more than the limit itself: it will never fit
+            wait = left + window
+        elif current > room:  # full even once the slot before has faded
+            wait = left + window * (1 - room / current)
         else:
             wait = left - window * (room - current) / max(previous, 1)
     fits = took or used + count.cost <= limit

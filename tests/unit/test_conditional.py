@@ -1,0 +1,73 @@
+"""Conditional headers: one strong tag, in one form."""
+
+import pytest
+from flask import Flask
+
+from vaultr.conditional import Precondition, known_tag, precondition
+from vaultr.errors import BadRequest
+
+app = Flask("conditional")
+
+
+def asked(function, **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with app.test_request_context("/", headers=named):
+        return function()
+
+
+def test_a_write_says_what_it_believes_is_stored():
+    assert asked(precondition) == Precondition()
+    assert not asked(precondition).given
+    assert asked(precondition, If_Match='"0"') == Precondition(revision=0)
+    assert asked(precondition, If_Match=' "9007199254740991" ').revision == 9007199254740991
+    assert asked(precondition, If_None_Match="*") == Precondition(absent=True)
+    assert asked(precondition, If_None_Match="*").given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "*",
+        "7",
+        'W/"7"',
+        '"7", "8"',
+        '"07"',
+        '"-1"',
+        '"x"',
+        '""',
+        '"7',
+        '"7"x',
+        "",
+        '"' + "9" * 17 + '"',
+    ],
+)
+def test_a_write_takes_one_quoted_revision(given):
+    with pytest.raises(BadRequest) as refusal:
+        asked(precondition, If_Match=given)
+
+    assert [fault.pointer for fault in refusal.value.errors] == ["/headers/If-Match"]
+
+
+@pytest.mark.parametrize("given", ['"7"', "", "**", '*, "7"', 'W/"7"'])
+def test_a_write_takes_a_star_only_for_what_must_be_new(given):
+    with pytest.raises(BadRequest):
+        asked(precondition, If_None_Match=given)
+
+
+def test_a_write_says_one_thing():
+    with pytest.raises(BadRequest):
+        asked(precondition, If_Match='"7"', If_None_Match="*")
+
+
+def test_a_read_says_what_it_has():
+    assert asked(known_tag) is None
+    assert asked(known_tag, If_None_Match='"7"') == "7"
+    assert asked(known_tag, If_None_Match='"aB-_9"') == "aB-_9"
+
+
+@pytest.mark.parametrize(
+    "given", ["*", "7", 'W/"7"', '"7", "8"', '""', '"a b"', '"' + "a" * 65 + '"']
+)
+def test_a_read_takes_one_strong_tag(given):
+    with pytest.raises(BadRequest):
+        asked(known_tag, If_None_Match=given)

@@ -1,0 +1,232 @@
+"""Counters of a sliding window: against a model, on Redis and in memory, by many threads."""
+
+import itertools
+import threading
+
+import pytest
+import redis
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vaultr.environ import Rate
+from vaultr.limits import counters
+from vaultr.limits.counters import Count, MemoryCounters, RedisCounters, given_back
+from vaultr.limits.guard import Guard
+
+STEPS = st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 3)), max_size=60)
+_names = itertools.count()
+
+
+class Model:
+    """Every hit that was let through, by time: what the counters must agree with."""
+
+    def __init__(self, limit, seconds):
+        self.limit, self.window, self.hits = limit, seconds * 1000, []
+
+    def take(self, now, cost):
+        slot = now // self.window
+        current = sum(1 for hit in self.hits if hit // self.window == slot)
+        previous = sum(1 for hit in self.hits if hit // self.window == slot - 1)
+        left = self.window - now % self.window
+        fits = current + previous * left / self.window + cost <= self.limit
+        self.hits += [now] * cost if fits else []
+        return fits
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_000_000
+
+    def __call__(self):
+        return self.now / 1000
+
+
+@given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS)
+def test_memory_lets_through_what_the_model_does(limit, seconds, steps):
+    clock = Clock()
+    memory, model = MemoryCounters(clock), Model(limit, seconds)
+
+    for wait, cost in steps:
+        clock.now += wait
+        [window] = memory.take([Count("k", Rate(limit, seconds), cost)])
+        assert window.allowed == model.take(clock.now, cost)
+        assert 0 <= window.remaining <= limit
+
+
+@given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS)
+def test_no_two_neighbouring_slots_hold_more_than_the_limit_each(limit, seconds, steps):
+    clock = Clock()
+    memory, let = MemoryCounters(clock), []
+
+    for wait, cost in steps:
+        clock.now += wait
+        if memory.take([Count("k", Rate(limit, seconds), cost)])[0].allowed:
+            let += [clock.now // (seconds * 1000)] * cost
+
+    assert all(let.count(slot) <= limit for slot in let)
+
+
+@given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS, cost=st.integers(1, 3))
+def test_who_waits_as_long_as_told_gets_through(limit, seconds, steps, cost):
+    clock = Clock()
+    memory, rate = MemoryCounters(clock), Rate(limit, seconds)
+    for wait, taken in steps:
+        clock.now += wait
+        memory.take([Count("k", rate, taken)])
+
+    [window] = memory.take([Count("k", rate, cost)])
+    clock.now += window.reset * 1000
+
+    assert window.allowed or cost > limit or memory.take([Count("k", rate, cost)])[0].allowed
+
+
+def test_asking_counts_nothing_and_tells_when_one_more_fits():
+    clock = Clock()
+    memory, rate = MemoryCounters(clock), Rate(2, 10)
+    memory.take([Count("k", rate, 2)])
+
+    asked = [memory.take([Count("k", rate, 0)])[0] for _ in range(3)]
+    clock.now += asked[0].reset * 1000
+
+    assert {(window.allowed, window.remaining) for window in asked} == {(True, 0)}
+    assert memory.take([Count("k", rate)])[0].allowed
+
+
+@pytest.fixture
+def on_redis(redis_url):
+    """Counters on a Redis whose clock the test sets."""
+    script = counters._TAKE.replace("redis.call('TIME')", "redis.call('HMGET', 'now', 's', 'us')")
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        shared = RedisCounters(client, prefix="test:")
+        shared._take = client.register_script(script)
+        shared.set_clock = lambda ms: client.hset(
+            "now", mapping={"s": ms // 1000, "us": ms % 1000 * 1000}
+        )
+        yield shared
+
+
+def test_redis_and_memory_agree(on_redis):
+    @settings(max_examples=60, deadline=None)
+    @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS)
+    def agree(limit, seconds, steps):
+        clock, key = Clock(), f"agree{next(_names)}"
+        memory = MemoryCounters(clock)
+        for wait, cost in steps:
+            clock.now += wait
+            on_redis.set_clock(clock.now)
+            counts = [Count(key, Rate(limit, seconds), cost)]
+            assert on_redis.take(counts) == memory.take(counts)
+
+    agree()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def kept(request, redis_url):
+    if request.param == "memory":
+        yield MemoryCounters()
+        return
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield RedisCounters(client, prefix=f"test{next(_names)}:")
+
+
+HOUR = 3600
+
+
+def test_all_are_counted_or_none(kept):
+    narrow, wide = Count("narrow", Rate(1, HOUR)), Count("wide", Rate(9, HOUR))
+    kept.take([narrow])
+
+    both = kept.take([wide, narrow])
+
+    assert [window.allowed for window in both] == [True, False]
+    assert kept.take([wide])[0].remaining == 8
+
+
+def test_what_is_given_back_can_be_taken_again(kept):
+    once = Count("k", Rate(1, HOUR))
+    kept.take([once])
+    assert not kept.take([once])[0].allowed
+
+    kept.take(given_back([once]))
+
+    assert kept.take([once])[0].allowed
+
+
+def test_giving_back_too_much_makes_no_room(kept):
+    once = Count("k", Rate(1, HOUR))
+    for _ in range(5):
+        kept.take(given_back([once]))
+
+    assert [kept.take([once])[0].allowed for _ in range(2)] == [True, False]
+
+
+def test_what_is_full_can_be_given_back_although_the_limit_has_shrunk(kept):
+    kept.take([Count("k", Rate(9, HOUR), 9)])
+
+    kept.take(given_back([Count("k", Rate(2, HOUR), 8)]))
+
+    assert kept.take([Count("k", Rate(2, HOUR))])[0].allowed
+
+
+def test_parallel_hits_never_exceed_the_limit(kept, count):
+    """A test-then-hit counter would let all of them through."""
+    let, start = [], threading.Barrier(20)
+
+    def hit():
+        start.wait()
+        for _ in range(count(5, many=50)):
+            let.extend(one.allowed for one in kept.take([Count("k", Rate(30, HOUR))]))
+
+    threads = [threading.Thread(target=hit) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(let) == 30
+
+
+def test_a_flood_of_keys_pushes_out_the_longest_unused_and_not_one_in_use():
+    clock = Clock()
+    memory = MemoryCounters(clock, most=100)
+    ours = Count("ours", Rate(1, HOUR))
+    memory.take([ours])
+
+    for n in range(1000):
+        memory.take([Count(f"flood{n}", Rate(1, HOUR))])
+        assert not memory.take([ours])[0].allowed
+
+    assert len(memory._slots) <= 100
+
+
+def test_what_has_run_out_goes_first():
+    clock = Clock()
+    memory = MemoryCounters(clock, most=100)
+    ours = Count("ours", Rate(1, HOUR))
+    memory.take([ours])
+    for n in range(90):
+        memory.take([Count(f"short{n}", Rate(1, 1))])
+
+    clock.now += 5_000
+    for n in range(60):
+        memory.take([Count(f"new{n}", Rate(1, HOUR))])
+
+    assert not memory.take([ours])[0].allowed
+
+
+def test_alone_each_worker_has_its_share():
+    away = Guard("redis://127.0.0.1:1/0", workers=4)
+    rate = Rate(20, HOUR)
+
+    let = [away.take([Count("k", rate)])[0].allowed for _ in range(20)]
+
+    assert sum(let) == 5
+    assert away.take([Count("rare", Rate(1, HOUR))])[0].allowed
+
+
+def test_without_redis_the_one_process_has_it_all():
+    alone = Guard(None, workers=4)
+
+    let = [alone.take([Count("k", Rate(20, HOUR))])[0].allowed for _ in range(21)]
+
+    assert let == [True] * 20 + [False]

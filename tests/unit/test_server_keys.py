@@ -1,0 +1,78 @@
+"""The server's keys: the first seals, all open, and each is of one purpose."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaultr.environ import Keys, generate_keys
+from vaultr.keys import CannotOpen, KeyRing
+
+
+def drawn(key_id):
+    return generate_keys(key_id)["MAIL_KEY"]
+
+
+OLD, NEW = drawn("old"), drawn("new")
+
+
+def ring(*texts):
+    return KeyRing(Keys.parse(",".join(texts)))
+
+
+def test_the_first_key_seals_and_all_open():
+    before = ring(OLD).seal("letter", b"hello")
+
+    rotated = ring(NEW, OLD)
+
+    assert rotated.current_id == "new"
+    assert rotated.open("letter", before) == b"hello"
+    assert rotated.open("letter", rotated.seal("letter", b"hello")) == b"hello"
+    with pytest.raises(CannotOpen):
+        ring(OLD).open("letter", rotated.seal("letter", b"hello"))
+
+
+def test_a_key_is_found_by_its_id():
+    rotated = ring(NEW, OLD)
+
+    assert rotated.find("new") == rotated.current
+    assert rotated.find("old") == ring(OLD).current
+    assert rotated.find("other") is None
+
+
+def test_a_sealed_value_keeps_to_its_purpose():
+    sealed = ring(OLD).seal("letter", b"hello")
+
+    with pytest.raises(CannotOpen):
+        ring(OLD).open("factor", sealed)
+
+
+def test_sealing_twice_gives_two_values():
+    assert ring(OLD).seal("letter", b"hello") != ring(OLD).seal("letter", b"hello")
+
+
+def test_every_changed_byte_is_noticed():
+    sealed = ring(OLD).seal("letter", b"hello")
+
+    for place in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[place] ^= 1
+        with pytest.raises(CannotOpen):
+            ring(OLD, NEW).open("letter", bytes(changed))
+
+
+@given(st.binary(max_size=80))
+def test_rubbish_cannot_be_opened(data):
+    with pytest.raises(CannotOpen):
+        ring(OLD).open("letter", data)
+
+
+def test_keys_of_different_purposes_are_derived_apart():
+    keys = ring(OLD)
+
+    assert keys.derived("a") == keys.derived("a")
+    assert keys.derived("a") != keys.derived("b")
+    assert len(keys.derived("a")) == 32
+
+
+def test_a_key_shows_its_id_and_never_itself():
+    assert repr(ring(NEW, OLD)) == "KeyRing(keys=Keys(new, old))"

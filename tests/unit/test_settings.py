@@ -1,0 +1,280 @@
+"""Settings: every problem at once, by name and never by value."""
+
+import pytest
+
+from vaultr import environ
+from vaultr.settings import Settings, SettingsRefused
+
+KEYS = environ.generate_keys("k1")
+PRODUCTION = {
+    **KEYS,
+    "VAULTR_ENV": "production",
+    "DATABASE_URL": "postgresql://vaultr:hunter2@db/vaultr",
+    "REDIS_URL": "redis://:hunter2@cache/0",
+    "BASE_URL": "https://vault.example.org",
+    "SMTP_HOST": "mail.example.org",
+}
+
+
+@pytest.fixture
+def home(tmp_path):
+    return {"VAULTR_HOME": str(tmp_path / "home")}
+
+
+def problems(variables):
+    with pytest.raises(SettingsRefused) as refusal:
+        Settings.from_environ(variables)
+    return refusal.value.problems
+
+
+def named(variables):
+    return {problem.partition(":")[0] for problem in problems(variables)}
+
+
+def test_nothing_is_needed_to_try_it_out(home):
+    settings = Settings.from_environ(home)
+
+    assert not settings.production
+    assert settings.database_url.get_secret_value().startswith("sqlite:////")
+    assert (settings.bind, settings.port, settings.base_url) == (
+        "127.0.0.1",
+        3000,
+        "http://127.0.0.1:3000",
+    )
+    assert (settings.web_concurrency, settings.web_threads, settings.login_places) == (1, 16, 8)
+    assert (settings.background, settings.metrics_port) == ("inline", None)
+    assert settings.hosts == {"127.0.0.1"}
+
+
+def test_development_keys_are_drawn_once_and_kept_private(home, tmp_path):
+    first, second = Settings.from_environ(home), Settings.from_environ(home)
+
+    assert first.jwt_secret == second.jwt_secret
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "home").iterdir()] == [0o600]
+
+
+def test_a_database_makes_it_production():
+    assert "BASE_URL" in named({"DATABASE_URL": "postgresql://db/vaultr"})
+
+
+def test_a_complete_production_has_its_own_defaults():
+    settings = Settings.from_environ({**PRODUCTION, "WEB_CONCURRENCY": "4"})
+
+    assert settings.production
+    assert (settings.bind, settings.background, settings.metrics_port) == (
+        "0.0.0.0",
+        "process",
+        9464,
+    )
+    assert settings.hosts == {"vault.example.org"}
+
+
+def test_production_lists_all_that_is_missing_in_one_message():
+    with pytest.raises(SettingsRefused) as refusal:
+        Settings.from_environ({"VAULTR_ENV": "production"})
+
+    needed = set(PRODUCTION) - {"VAULTR_ENV", "CHECKPOINT_KEY"}
+    assert refusal.value.problems == sorted(f"{name}: required" for name in needed)
+    assert all(f"  - {name}: required" in str(refusal.value) for name in needed)
+
+
+def test_what_is_wrong_what_is_missing_and_what_clashes_are_told_together():
+    told = named(
+        {
+            "VAULTR_ENV": "production",
+            "DATABASE_URL": "sqlite:///x.db",
+            "REDIS_URL": "http://cache",
+            "BASE_URL": "http://vault.example.org",
+            "PORT": "many",
+            "LIMIT_READS": "100",
+            "JWT_SECRET": "short",
+            "SMTP_SECURE": "none",
+            "SMTP_HOST": "mail.example.org",
+            "SMTP_USER": "someone",
+        }
+    )
+
+    assert told == {
+        *("DATABASE_URL", "REDIS_URL", "BASE_URL", "PORT", "LIMIT_READS", "JWT_SECRET"),
+        *("SMTP_SECURE", "SMTP_USER, SMTP_PASS"),
+        *("PEPPER", "FACTOR_KEY", "MAIL_KEY", "AUDIT_KEY"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://u:hunter2/x@db/vaultr"),
+        ("DATABASE_URL", "postgresql://u:12?hunter2=1@db/vaultr"),
+        ("DATABASE_URL", "postgresql://u:12#hunter2@db/vaultr"),
+        ("DATABASE_URL", "postgresql://u:p@db:hunter2/vaultr"),
+        ("DATABASE_URL", "postgresql://[hunter2/vaultr"),
+        ("DATABASE_URL", "mysql://u:hunter2@db/vaultr"),
+        ("DATABASE_URL", "postgresql://u:p@db/vaultr?pool_size=hunter2"),
+        ("DATABASE_URL", "postgresql://u:p@db/vaultr?application=hunter2"),
+        ("DATABASE_URL", "postgresql://u:p@db/vaultr?schema=hunter2"),
+        ("REDIS_URL", "redis://:hunter2/x@cache:1"),
+        ("REDIS_URL", "hunter2"),
+        ("VAULTR_ENV", "hunter2"),
+        ("PORT", "hunter2"),
+        ("PORT", "70000"),
+        ("WEB_CONCURRENCY", "0"),
+        ("DRAIN_SECONDS", "25"),
+        ("ACCESS_TOKEN_SECONDS", "601"),
+        ("LIMIT_LOGIN_ACCOUNT", "hunter2"),
+        ("LIMIT_LOGIN_ACCOUNT", "0/900"),
+        ("LIMIT_LOGIN_ACCOUNT", "5/0"),
+        ("LIMIT_LOGIN_ACCOUNT", "5 / 900"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("LOG_LEVEL", "hunter2"),
+        ("SMTP_SECURE", "hunter2"),
+        ("BACKGROUND", "hunter2"),
+        ("BASE_URL", "vault.hunter2.example"),
+        ("BASE_URL", "https://vault.example.org/hunter2"),
+        ("BASE_URL", "https://hunter2@vault.example.org"),
+        ("BASE_URL", "https://vault.example.org:hunter2"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://hunter2.example/path"),
+        ("CORS_ORIGINS", "hunter2.example"),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "*.hunter2.example"),
+        ("ALLOWED_HOSTS", "https://hunter2.example"),
+        ("ALLOWED_HOSTS", "hunter2.example:3000"),
+        ("ALLOWED_HOSTS", "hunter2.example"),  # and BASE_URL is another one
+        ("LOGIN_QUEUE", "16"),
+        ("METRICS_PORT", "3000"),
+        ("READY_REQUIRES", "hunter2"),
+        ("QUOTA_ITEM_BYTES", "300000000"),
+        ("PEPPER", "hunter2"),
+        ("PEPPER", "a" * 40),
+        ("PEPPER", "hunter2!" * 5),
+        ("PEPPER", "change-me-to-something-with-hunter2-in-it"),
+        ("PEPPER", "k1:hunter2"),
+        ("PEPPER", f"{KEYS['PEPPER']},k2:hunter2"),
+        ("PEPPER", f"{KEYS['PEPPER']}=,k2:{'B' * 43}"),
+        ("PEPPER", f"{KEYS['PEPPER']},hunter2"),
+        ("PEPPER", f"{KEYS['PEPPER']},{KEYS['AUDIT_KEY']}"),
+        ("PEPPER", f"{KEYS['PEPPER']},k2:{KEYS['PEPPER'].partition(':')[2]}"),
+        ("PEPPER", KEYS["MAIL_KEY"]),
+        ("PEPPER", f"k2:{KEYS['CHECKPOINT_KEY'].partition(':')[2]}"),
+    ],
+)
+def test_a_problem_names_the_setting_and_repeats_nothing(name, value):
+    told = problems({**PRODUCTION, name: value})
+
+    assert len(told) == 1
+    assert told[0].startswith(name) or name in ("PEPPER", "BASE_URL")
+    assert "hunter2" not in told[0]
+    assert KEYS["PEPPER"] not in told[0]
+
+
+def test_one_worker_without_redis(home):
+    assert named({**home, "WEB_CONCURRENCY": "2"}) == {"WEB_CONCURRENCY"}
+
+
+def test_the_words_of_the_guides_url_become_the_pools_options():
+    url = "postgresql://vaultr:pw@db:5432/vaultr?schema=public&pool_size=20&max_overflow=10"
+
+    settings = Settings.from_environ({**PRODUCTION, "DATABASE_URL": url})
+
+    assert settings.database_url.get_secret_value() == (
+        "postgresql+psycopg2://vaultr:pw@db:5432/vaultr?pool_size=20&max_overflow=10"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        *(("false", "starttls"), ("true", "tls"), ("TRUE", "tls"), ("tls", "tls")),
+        *(("starttls", "starttls"), ("", "starttls")),
+    ],
+)
+def test_smtp_secure_takes_the_guides_words(given, meant):
+    assert Settings.from_environ({**PRODUCTION, "SMTP_SECURE": given}).smtp_secure == meant
+
+
+def test_mails_in_clear_stay_on_the_machine(home):
+    mail = {**home, "SMTP_SECURE": "none"}
+
+    assert Settings.from_environ({**mail, "SMTP_HOST": "127.0.0.1"}).smtp_secure == "none"
+    assert named({**mail, "SMTP_HOST": "127.evil.example"}) == {"SMTP_SECURE"}
+
+
+def test_datadog_host_is_another_name_of_statsd_host(home, tmp_path):
+    (tmp_path / "host").write_text("from-file\n")
+
+    assert Settings.from_environ({**home, "DATADOG_HOST": "agent"}).statsd_host == "agent"
+    both = {**home, "DATADOG_HOST": "agent", "STATSD_HOST": "own"}
+    assert Settings.from_environ(both).statsd_host == "own"
+    by_file = {**home, "DATADOG_HOST_FILE": str(tmp_path / "host")}
+    assert Settings.from_environ(by_file).statsd_host == "from-file"
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTION))
+def test_each_setting_can_be_the_content_of_a_file(name, tmp_path):
+    (tmp_path / "value").write_text(f"{PRODUCTION[name]}\n")
+    given = {**PRODUCTION, f"{name}_FILE": str(tmp_path / "value")}
+    del given[name]
+
+    assert Settings.from_environ(given) == Settings.from_environ(PRODUCTION)
+
+
+def test_files_that_cannot_be_read_are_problems_by_name(tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "empty").write_text("\n")
+    given = {
+        **PRODUCTION,
+        "PEPPER_FILE": str(tmp_path / "hunter2"),
+        "AUDIT_KEY_FILE": str(tmp_path / "binary"),
+        "SMTP_HOST_FILE": str(tmp_path / "empty"),
+        "MAIL_KEY_FILE": str(tmp_path / "empty"),
+    }
+    for name in ("PEPPER", "AUDIT_KEY", "SMTP_HOST"):
+        del given[name]
+
+    told = problems(given)
+
+    assert [one.partition(":")[0] for one in told] == [
+        *("AUDIT_KEY_FILE", "MAIL_KEY", "PEPPER_FILE", "SMTP_HOST_FILE"),
+    ]
+    assert "hunter2" not in " ".join(told)
+
+
+def test_a_set_of_keys_has_ids_the_first_of_which_signs():
+    one, two = (environ.generate_keys(key_id)["PEPPER"] for key_id in ("new", "old.1"))
+
+    by_comma = Settings.from_environ({**PRODUCTION, "PEPPER": f"{one}, {two}"}).pepper
+    by_line = Settings.from_environ({**PRODUCTION, "PEPPER": f"{one}\n{two}\n"}).pepper
+
+    assert list(by_comma.by_id) == ["new", "old.1"]
+    assert by_comma == by_line
+
+
+def test_a_plain_value_is_one_key_of_its_bytes():
+    plain = "correct: horse, battery / staple = 4711 ä"
+
+    assert Settings.from_environ({**PRODUCTION, "PEPPER": plain}).pepper.by_id == {
+        "default": plain.encode()
+    }
+
+
+def test_what_settings_show_holds_no_secret():
+    given = {**PRODUCTION, "SMTP_USER": "u", "SMTP_PASS": "hunter2"}
+
+    shown = repr(Settings.from_environ(given))
+
+    assert "hunter2" not in shown
+    assert all(text.partition(":")[2] not in shown for text in KEYS.values())
+
+
+def test_a_slip_in_the_environment_makes_no_files(home, tmp_path):
+    problems({**home, "VAULTR_ENV": "prod"})
+
+    assert not (tmp_path / "home").exists()
+
+
+def test_every_setting_says_what_it_is():
+    silent = [name for name, field in Settings.model_fields.items() if not field.description]
+
+    assert silent == []

@@ -1,0 +1,294 @@
+"""What a body may be: one JSON value, read more strictly than the standard asks for."""
+
+import contextlib
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from vaultr import wire
+from vaultr.errors import BadRequest, UnsupportedMediaType
+
+DEEP = 32
+
+
+def refused(data):
+    with pytest.raises(BadRequest) as refusal:
+        wire.parse(data)
+    return refusal.value
+
+
+def nested(opening, closing, depth):
+    return (opening * depth + "1" + closing * depth).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b'{"a": 1, "b": [true, null, "x"]}', {"a": 1, "b": [True, None, "x"]}),
+        (b' \t\r\n{"a":1}\n', {"a": 1}),
+        (b"[-9007199254740991, 9007199254740991]", [-9007199254740991, 9007199254740991]),
+        (b"[3.0, -0, 1e3, 0.5]", [3, 0, 1000, 0.5]),
+        ('["ä€😀"]'.encode(), ["ä€😀"]),
+        (rb'["\ud83d\ude00 \u00e4 \/"]', ["😀 ä /"]),
+        (rb'["\\n"]', ["\\n"]),
+        (nested("[", "]", DEEP), None),
+        (nested('{"a":', "}", DEEP), None),
+    ],
+)
+def test_plain_json_is_read(data, value):
+    read = wire.parse(data)
+
+    assert value is None or read == value
+
+
+def test_a_whole_float_is_an_integer():
+    assert type(wire.parse(b"[3.0]")[0]) is int
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b" ", id="blank"),
+        pytest.param(b"{", id="cut off"),
+        pytest.param(b'{"a":1}{', id="more after it"),
+        pytest.param(b'{"a":1} x', id="text after it"),
+        pytest.param(b"{'a':1}", id="single quotes"),
+        pytest.param(b"{a:1}", id="key without quotes"),
+        pytest.param(b'{"a":1,}', id="comma at the end"),
+        pytest.param(b"[1,,2]", id="two commas"),
+        pytest.param(b"[01]", id="leading zero"),
+        pytest.param(b"[+1]", id="plus"),
+        pytest.param(b"[.5]", id="no digit before the point"),
+        pytest.param(b"[0x10]", id="hexadecimal"),
+        pytest.param("[٣]".encode(), id="other digits"),
+        pytest.param(b"// x\n1", id="comment"),
+        pytest.param(b'{"a":1,"a":2}', id="a key twice"),
+        pytest.param(rb'{"a":1,"\u0061":2}', id="a key twice, once escaped"),
+        pytest.param(b'[{"b":{"a":1,"a":1}}]', id="a key twice, inside"),
+        pytest.param(b"[NaN]", id="NaN"),
+        pytest.param(b"[Infinity]", id="Infinity"),
+        pytest.param(b"[-Infinity]", id="-Infinity"),
+        pytest.param(b"[1e999]", id="infinite by its exponent"),
+        pytest.param(b"[1e17]", id="float out of range"),
+        pytest.param(b"[9007199254740992]", id="over 2^53 - 1"),
+        pytest.param(b"[-9007199254740992]", id="under -(2^53 - 1)"),
+        pytest.param(b"[" + b"9" * 100 + b"]", id="100 digits"),
+        pytest.param(b"[" + b"9" * 100_000 + b"]", id="more digits than int() takes"),
+        pytest.param(rb'["\ud800"]', id="high surrogate alone"),
+        pytest.param(rb'["\udc00"]', id="low surrogate alone"),
+        pytest.param(rb'["\udc00\ud800"]', id="surrogates the wrong way round"),
+        pytest.param(rb'{"\ud800":1}', id="surrogate in a key"),
+        pytest.param(b'["\xed\xa0\x80"]', id="surrogate in UTF-8"),
+        pytest.param(b'["a\x00b"]', id="NUL"),
+        pytest.param(rb'["a\u0000b"]', id="NUL, escaped"),
+        pytest.param(rb'{"a\u0000":1}', id="NUL in a key"),
+        pytest.param(b'["a\nb"]', id="line feed"),
+        pytest.param(rb'["a\nb"]', id="line feed, escaped"),
+        pytest.param(rb'["a\u001fb"]', id="control character, escaped"),
+        pytest.param(b'["a\x7fb"]', id="DEL"),
+        pytest.param('["a\x85b"]'.encode(), id="C1 control character"),
+        pytest.param(rb'["a\u0085b"]', id="C1 control character, escaped"),
+        pytest.param(nested("[", "]", DEEP + 1), id="nested over 32"),
+        pytest.param(nested('{"a":', "}", DEEP + 1), id="objects nested over 32"),
+        pytest.param(b"[" * 100_000, id="nested 100,000 deep"),
+        pytest.param(b'{"a":' * 100_000, id="objects nested 100,000 deep"),
+        pytest.param(b'["\xff"]', id="not UTF-8"),
+        pytest.param(b'["\xc0\x80"]', id="overlong UTF-8"),
+        pytest.param('{"a":1}'.encode("utf-16"), id="UTF-16"),
+        pytest.param('{"a":1}'.encode("utf-32"), id="UTF-32"),
+        pytest.param(b'\xef\xbb\xbf{"a":1}', id="byte order mark"),
+    ],
+)
+def test_everything_else_is_refused(data):
+    refusal = refused(data)
+
+    assert refusal.slug == "bad-request"
+    assert refusal.errors == ()
+
+
+def test_a_refusal_repeats_nothing_of_the_body():
+    assert "hunter2" not in refused(b'{"hunter2": hunter2}').detail
+
+
+def test_ten_thousand_keys_are_read_and_no_more():
+    def body(keys):
+        return json.dumps([{f"k{n}": n for n in range(keys - 1)}, {"a": 1}]).encode()
+
+    assert len(wire.parse(body(10_000))) == 2
+    assert refused(body(10_001)).detail == "The body has too many keys."
+    assert len(wire.parse(body(10_001), max_keys=200_000)) == 2
+
+
+@pytest.mark.parametrize("part", [b"0,", b"[],", b"{},", b'"",'])
+def test_values_without_keys_are_bounded_too(part):
+    """16 MiB of them would keep a worker busy for seconds."""
+    refused(b"[" + part * 40_000 + b"0]")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists, max_leaves=20))
+def test_what_is_read_is_what_was_written_or_it_is_refused(value):
+    data = json.dumps(value).encode()
+
+    try:
+        read = wire.parse(data)
+    except BadRequest:
+        return
+    assert read == value
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_lead_to_another_error_than_the_refusal(data):
+    with contextlib.suppress(BadRequest):
+        wire.parse(data)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        'Application/JSON ; Charset="utf-8"',
+        "application/json;",
+    ],
+)
+def test_json_in_utf_8_is_taken(given):
+    wire.check_media_type(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "text/plain",
+        "application/jsonp",
+        "application/problem+json",
+        "application/json; charset=latin-1",
+        "application/json; charset=utf-16",
+        "application/json; boundary=x",
+        "application/json, application/json",
+        "application/x-www-form-urlencoded",
+    ],
+)
+def test_another_media_type_is_not_taken(given):
+    with pytest.raises(UnsupportedMediaType):
+        wire.check_media_type(given)
+
+
+class Sent(wire.In):
+    id: wire.Id | None = None
+    octets: Annotated[bytes, wire.Octets(2, 4)] | None = None
+    key: wire.Bytes32 | None = None
+    number: wire.Int | None = None
+    moment: wire.Time | None = None
+    text: str | None = None
+
+
+def field(**value):
+    [(name, _)] = value.items()
+    return getattr(Sent.model_validate(value), name)
+
+
+ID = "0a1b2c3d-0000-4000-8000-00000000000f"
+
+
+def test_each_type_reads_its_one_form():
+    assert field(id=ID) == UUID(ID)
+    assert field(octets="AAA") == b"\0\0"
+    assert field(key="A" * 43) == bytes(32)
+    assert field(number=2**53 - 1) == 2**53 - 1
+    assert field(moment="2026-11-24T09:30:00Z") == datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    assert field(moment="2026-11-24T09:30:00.5Z").microsecond == 500_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *({"id": one} for one in (ID.upper(), ID.replace("-", ""), f"{{{ID}}}", f"{ID}\n", 7)),
+        {"id": f"urn:uuid:{ID}"},
+        *({"octets": one} for one in ("AA", "AAAAAAA", "AAA=", "AA+A", "AA/A", "AB", " AAA", 7)),
+        {"octets": "AAB"},  # spare bits that are not zero
+        *({"key": one} for one in ("A" * 42, "A" * 44, "", "A" * 42 + "B")),
+        *({"number": one} for one in (-1, 2**53, True, "3", 0.5, [3])),
+        *(
+            {"moment": one}
+            for one in (
+                "2026-11-24T09:30:00+00:00",
+                "2026-11-24T09:30:00",
+                "2026-11-24 09:30:00Z",
+                "2026-11-24t09:30:00z",
+                "2026-11-24",
+                "2026-02-30T00:00:00Z",
+                "2026-11-24T23:59:60Z",
+                "2026-11-24T09:30:00.1234567Z",
+                "٢٠٢٦-11-24T09:30:00Z",
+                1764000000,
+            )
+        ),
+        {"text": 7},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+def test_another_form_is_refused(value):
+    with pytest.raises(ValidationError):
+        Sent.model_validate(value)
+
+
+@pytest.mark.parametrize("body", [None, [], "x", 7, True])
+def test_another_top_level_type_is_refused(body):
+    with pytest.raises(ValidationError):
+        Sent.model_validate(body)
+
+
+class Shown(wire.Out):
+    id: wire.Id
+    key: wire.Bytes
+    moment: wire.Time
+
+
+def test_answers_are_written_in_the_same_forms():
+    moment = datetime(2026, 11, 24, 10, 30, tzinfo=timezone(timedelta(hours=1)))
+
+    text = Shown(id=UUID(ID), key=b"\xff\xfe", moment=moment).model_dump_json()
+
+    assert json.loads(text) == {"id": ID, "key": "__4", "moment": "2026-11-24T09:30:00.000000Z"}
+
+
+class Asked(wire.Page):
+    since: int = 0
+    known: wire.Int | None = None
+    dry_run: bool = False
+    word: str | None = None
+
+
+def test_a_query_is_text_from_which_numbers_are_read():
+    asked = Asked.model_validate({"limit": "200", "since": "0", "known": "7", "dry_run": "true"})
+
+    assert (asked.limit, asked.since, asked.known, asked.dry_run) == (200, 0, 7, True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *({"limit": one} for one in ("0", "201", "01", "1.0", " 1", "+1", "1_0", "-1", "", "٣")),
+        *({"since": one} for one in ("9007199254740992", "9" * 30)),
+        *({"known": one} for one in ("x", "-1")),
+        *({"dry_run": one} for one in ("1", "yes", "TRUE", "")),
+        *({"word": one} for one in ("a\0b", "a\nb", "\x7f")),
+        {"cursor": "x" * 513},
+        {"unknown": "1"},
+    ],
+    ids=str,
+)
+def test_another_form_in_a_query_is_refused(query):
+    with pytest.raises(ValidationError):
+        Asked.model_validate(query)
