@@ -19,7 +19,7 @@ from vaultr.protocol.entries import Op
 VAULTS = "/api/v1/vaults"
 
 
-@dataclass
+@dataclass(repr=False)
 class Request:
     """A write that is ready to be sent; tests spoil copies of it."""
 

@@ -1,0 +1,275 @@
+"""What a write to one item is refused for, by name and in the promised order; nothing changes."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.vault_rows import change, everything, refused, unchanged
+from tests.vault_writer import Writer
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.sealed import OVERHEAD
+from vaultr.vault.models import VAULTS
+
+NO_HEAD = b64(bytes(32))
+BEYOND = {"n": 99}
+
+
+@pytest.fixture
+def vault(app, as_ann):
+    return Writer(as_ann).create()
+
+
+@pytest.fixture
+def item_id(vault):
+    return vault.put()
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "status", "slug"),
+    [
+        ({"headers": {}}, 428, "precondition-required"),
+        ({"headers": {"If-Match": '"9"'}}, 412, "precondition-failed"),
+        ({"headers": {"If-None-Match": "*"}}, 412, "precondition-failed"),
+        ({"headers": {"If-Match": "*"}}, 400, "bad-request"),
+        ({"headers": {"If-Match": 'W/"1"'}}, 400, "bad-request"),
+        ({"headers": {"If-Match": '"1", "2"'}}, 400, "bad-request"),
+        ({"headers": {"If-Match": '"1"', "If-None-Match": "*"}}, 400, "bad-request"),
+        ({"content_revision": 1}, 422, "unprocessable"),
+        ({"generation": 2}, 422, "unprocessable"),
+        ({"entry": {"prev": NO_HEAD}}, 409, "head-moved"),
+        ({"entry": {"n": 3}, "content_revision": 3}, 409, "head-moved"),
+        ({"entry": {"n": 1}, "content_revision": 1}, 409, "head-moved"),
+        ({"entry": {"n": 0}}, 400, "bad-request"),
+        ({"entry": {"vouch": "AAAA"}}, 400, "bad-request"),
+        ({"type": "Login"}, 400, "bad-request"),
+        ({"type": "l" * 33}, 400, "bad-request"),
+        ({"title": "my bank"}, 400, "bad-request"),
+        ({"overview": 7}, 400, "bad-request"),
+    ],
+)
+def test_a_put_is_refused_by_name(app, vault, item_id, spoilt, status, slug):
+    request = vault.put_request(item_id, "changed").but(**spoilt)
+
+    with unchanged(app):
+        refused(vault.ask(request), status, slug)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "AQ",
+        "hunter2",
+        "two words",
+        "Ab==",
+        b64(b"\x01" + bytes(OVERHEAD + 63)),
+        b64(b"\x02" + bytes([255]) * (OVERHEAD + 63)),
+        b64(b"\x01" + bytes([255]) * (OVERHEAD + 62)),
+        b64(b"\x01" + bytes([255]) * (OVERHEAD + 64)),
+        b64(b"the password is hunter2, and this text is long enough to be one" * 3),
+    ],
+)
+@pytest.mark.parametrize("part", ["overview", "detail"])
+def test_what_is_no_ciphertext_is_not_stored(app, vault, part, text):
+    request = vault.put_request().but(**{part: text})
+
+    with unchanged(app):
+        problem = refused(vault.ask(request), 422, "not-sealed")
+
+    assert [fault["pointer"] for fault in problem["errors"]] == [f"/{part}"]
+    assert not text or text not in str(problem)
+
+
+def test_a_stale_precondition_tells_the_present_revision(app, vault, item_id):
+    stale = vault.put_request(item_id, "mine")
+    vault.put(item_id, "of another device")
+
+    with unchanged(app):
+        response = vault.ask(stale)
+
+    assert refused(response, 412, "precondition-failed")["revision"] == 2
+    assert response.headers["ETag"] == '"2"'
+    assert "errors" not in response.json
+
+
+def test_a_moved_head_tells_where_the_log_ends(app, vault, item_id):
+    late = vault.put_request()
+    vault.put()
+
+    with unchanged(app):
+        problem = refused(vault.ask(late), 409, "head-moved")
+
+    assert problem["revision"] == 2
+    assert problem["head"] == b64(vault.state.head)
+
+
+def test_an_item_too_large_is_refused_and_one_at_the_limit_kept(app, vault, set_to):
+    request = vault.put_request(text="x" * 4000)
+    parts = vault.sealed_put(UUID(request.path[-36:]), "x" * 4000)
+    size = len(parts.overview) + len(parts.detail)
+
+    set_to(app, quota_item_bytes=size - 1)
+    with unchanged(app):
+        refused(vault.ask(request), 413, "item-too-large")
+    set_to(app, quota_item_bytes=size)
+    assert vault.send(request).status_code == 201
+
+
+@pytest.mark.parametrize("op", ["trash", "restore", "remove"])
+@pytest.mark.parametrize(
+    ("spoilt", "status", "slug"),
+    [
+        ({"headers": {}}, 428, "precondition-required"),
+        ({"headers": {"If-Match": '"9"'}}, 412, "precondition-failed"),
+        ({"headers": {"If-None-Match": "*"}}, 412, "precondition-failed"),
+        ({"entry": {"prev": NO_HEAD}}, 409, "head-moved"),
+        ({"entry": BEYOND}, 409, "head-moved"),
+        ({"type": "login"}, 400, "bad-request"),
+    ],
+)
+def test_a_move_is_refused_by_name(app, vault, item_id, op, spoilt, status, slug):
+    if op == "restore":
+        vault.move("trash", item_id)
+    request = vault.move_request(op, item_id).but(**spoilt)
+
+    with unchanged(app):
+        refused(vault.ask(request), status, slug)
+
+
+def test_an_item_in_the_trash_is_neither_put_nor_trashed(app, vault, item_id):
+    put, trash = vault.put_request(item_id), vault.move_request("trash", item_id)
+    trash = trash.but(entry={"mac": NO_HEAD})  # as it stands it is the write that is now done
+    vault.move("trash", item_id)
+    now = {"headers": {"If-Match": '"2"'}}
+
+    with unchanged(app):
+        for request in (put, trash):
+            refused(vault.ask(request.but(**now)), 409, "in-trash")
+            refused(vault.ask(request), 412, "precondition-failed")
+        refused(vault.ask(put.but(headers={"If-None-Match": "*"})), 412, "precondition-failed")
+
+
+def test_an_active_item_cannot_be_restored(app, vault, item_id):
+    request = vault.move_request("trash", item_id)
+    request.path = request.path.replace("/trash", "/restore")
+
+    with unchanged(app):
+        refused(vault.ask(request), 409, "conflict")
+
+
+def test_a_removed_id_never_comes_back(app, vault, item_id):
+    again, over = vault.put_request(item_id), vault.put_request(item_id)
+    trash = vault.move_request("trash", item_id)
+    vault.move("remove", item_id)
+
+    with unchanged(app):
+        refused(vault.ask(again.but(headers={"If-None-Match": "*"})), 409, "conflict")
+        refused(vault.ask(over), 404, "item-not-found")
+        refused(vault.ask(trash), 404, "item-not-found")
+
+
+def test_an_item_that_is_not_there_is_not_found(app, vault, item_id):
+    elsewhere = vault.path + f"/items/{uuid4()}"
+    put = vault.put_request(item_id)
+    put.path = elsewhere
+    moves = [vault.move_request(op, item_id) for op in ("trash", "remove")]
+
+    with unchanged(app):
+        refused(vault.ask(put), 404, "item-not-found")
+        for move in moves:
+            move.path = elsewhere + move.path[move.path.rindex("/") :]
+            refused(vault.ask(move), 404, "item-not-found")
+            refused(vault.ask(move.but(headers={})), 404, "item-not-found")
+
+
+def test_the_id_of_no_item_is_refused(app, vault):
+    with unchanged(app):
+        refused(vault.ask(vault.put_request(UUID(int=0))), 422, "unprocessable")
+
+
+def test_older_keys_are_refused_before_a_stale_precondition(app, vault, item_id):
+    change(app, VAULTS, generation=2)
+    put, rename = vault.put_request(item_id), vault.rename_request("x")
+
+    with unchanged(app):
+        problem = refused(vault.ask(put.but(headers={"If-Match": '"9"'})), 409, "generation-moved")
+        refused(vault.ask(rename), 409, "generation-moved")
+
+    assert problem["generation"] == 2
+
+
+def test_refusals_come_in_the_promised_order(app, vault, item_id, set_to):
+    """Each request has all faults of those after it; one is mended after the other."""
+    set_to(app, quota_vault_bytes=1024)
+    worst = vault.put_request(item_id, "x" * 2000).but(headers={}, overview="plain", entry=BEYOND)
+    better = worst.but(content_revision=99)
+    sealed = better.but(overview=vault.put_request().body["overview"])
+    stale = sealed.but(headers={"If-Match": '"7"'})
+    moved = stale.but(headers={"If-Match": '"1"'})
+    full = vault.put_request(item_id, "x" * 2000)
+
+    with unchanged(app):
+        refused(vault.ask(worst), 422, "unprocessable")
+        refused(vault.ask(better), 422, "not-sealed")
+        set_to(app, quota_item_bytes=1024)
+        refused(vault.ask(sealed), 413, "item-too-large")
+        set_to(app, quota_item_bytes=65_536)
+        refused(vault.ask(sealed), 428, "precondition-required")
+        refused(vault.ask(stale), 412, "precondition-failed")
+        refused(vault.ask(moved), 409, "head-moved")
+        refused(vault.ask(full), 409, "quota-exceeded")
+
+
+def test_a_vault_holds_no_more_items_than_its_quota_trash_included(app, vault, item_id, set_to):
+    set_to(app, quota_items=2)
+    vault.move("trash", vault.put())
+
+    with unchanged(app):
+        refused(vault.ask(vault.put_request()), 409, "quota-exceeded")
+    vault.put(item_id, "replacing still works")
+    vault.move("remove", item_id)
+    vault.put()
+
+
+def test_a_vault_holds_no_more_bytes_than_its_quota(app, vault, item_id, set_to):
+    (row,) = everything(app)[0]["items"]
+    set_to(app, quota_vault_bytes=290 + 290)
+    assert 290 in row
+    vault.put()
+
+    with unchanged(app):
+        refused(vault.ask(vault.put_request()), 409, "quota-exceeded")
+        refused(vault.ask(vault.put_request(item_id, "x" * 100)), 409, "quota-exceeded")
+    set_to(app, quota_vault_bytes=1024 // 4)
+    vault.put(item_id, "no larger than it was")
+
+
+def test_bodies_are_held_to_size_type_and_length(app, as_ann, vault):
+    request = vault.put_request()
+    headers = request.headers
+
+    with unchanged(app):
+        too_much = b'{"detail": "' + b"A" * 2**20 + b'"}'
+        json = {"content_type": "application/json"}
+        refused(
+            as_ann.put(request.path, data=too_much, headers=headers, **json),
+            413,
+            "payload-too-large",
+        )
+        refused(as_ann.put(request.path, data="{}", headers=headers), 415, "unsupported-media-type")
+        refused(as_ann.put(request.path, data="[]", headers=headers, **json), 400, "bad-request")
+        refused(as_ann.put(request.path, headers=headers), 411, "length-required")
+
+
+def test_changes_of_a_vault_are_limited_by_the_day(app, vault, set_to):
+    set_to(app, limit_changes="3/86400")
+    vault.put()
+    vault.put()
+    vault.put()
+
+    with unchanged(app):
+        response = vault.ask(vault.put_request())
+
+    refused(response, 429, "rate-limited")
+    assert int(response.headers["Retry-After"]) > 60
+    Writer(vault.client).create().put()

@@ -1,0 +1,97 @@
+"""A write whose answer was lost is sent again, done once and answered as the first time."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests.vault_rows import refused, unchanged
+from tests.vault_writer import Writer
+from vaultr.protocol.encoding import b64
+
+
+@pytest.fixture
+def vault(app, as_ann):
+    return Writer(as_ann).create()
+
+
+def requests(vault, item_id):
+    """Each kind of write to one item, prepared when it can be done; gives request and answer."""
+    yield vault.put_request(item_id, "first")
+    yield vault.put_request(item_id, "second")
+    yield vault.move_request("trash", item_id)
+    yield vault.move_request("restore", item_id)
+    yield vault.move_request("remove", item_id)
+
+
+def test_every_kind_of_write_can_be_sent_again_at_once_and_much_later(app, vault):
+    other = vault.put()
+    done = []
+    for request in requests(vault, uuid4()):
+        first = vault.send(request)
+        done.append((request, first))
+        with unchanged(app):
+            again = vault.ask(request)
+        assert _told(again) == _told(first)
+    vault.put(other, "moves the head")
+
+    with unchanged(app):
+        for request, first in done:
+            assert _told(vault.ask(request)) == _told(first)
+
+
+def _told(response):
+    assert response.status_code in (200, 201)
+    return response.status_code, response.json, response.headers["ETag"]
+
+
+def test_a_batch_sent_again_is_answered_as_the_first_time(app, vault):
+    ids = [uuid4() for _ in range(3)]
+    request = vault.batch_request(
+        *(("put", one) for one in ids), ("trash", ids[0]), ("remove", ids[0]), ("put", ids[1])
+    )
+    first = vault.send(request)
+    vault.put(ids[2], "moves the head")
+
+    with unchanged(app):
+        again = vault.ask(request)
+
+    assert (again.status_code, again.json) == (200, first.json)
+
+
+def test_a_repeated_write_needs_its_precondition_and_a_sound_body(app, vault):
+    request = vault.put_request()
+    vault.send(request)
+
+    with unchanged(app):
+        refused(vault.ask(request.but(headers={})), 428, "precondition-required")
+        refused(vault.ask(request.but(overview="plain")), 422, "not-sealed")
+
+
+def test_another_write_under_the_same_number_is_no_repetition(app, vault):
+    mine, theirs = vault.put_request(), vault.put_request()
+    vault.send(theirs)
+    sealed = vault.put_request()
+
+    with unchanged(app):
+        refused(vault.ask(mine), 409, "head-moved")
+        refused(vault.ask(theirs.but(entry={"mac": b64(bytes(32))})), 412, "precondition-failed")
+        theirs.path = mine.path
+        refused(vault.ask(theirs), 409, "head-moved")
+        refused(vault.ask(sealed.but(entry={"n": 1}, content_revision=1)), 409, "head-moved")
+
+
+def test_a_batch_that_only_ends_like_a_stored_one_is_no_repetition(app, vault):
+    first, last = uuid4(), uuid4()
+    request = vault.batch_request(("put", first), ("put", last))
+    vault.send(request)
+    changes = request.body["changes"]
+    other = changes[0] | {"item_id": str(uuid4())}
+
+    with unchanged(app):
+        refused(vault.ask(request.but(changes=[other, changes[1]])), 409, "head-moved")
+        refused(
+            vault.ask(request.but(changes=[changes[1], changes[1]])), 412, "precondition-failed"
+        )
+        again = vault.ask(request.but(changes=changes[1:]))
+
+    assert again.json["results"] == [{"item_id": str(last), "revision": 2}]
