@@ -115,7 +115,7 @@ def owner(email):
 def session(of=None, *, device_id=None, name="laptop"):
     """Open a session of an account (by default ann's)."""
     whose = of or owner("ann@example.org")
-    device = Device.of(whose.id, device_id or uuid4(), name)
+    device = Device.of(device_id or uuid4(), name)
     with transaction() as work:
         session_id, refresh_token = sessions.begin(work, whose.id, device)
     opened = Opened.of(whose.id, session_id, whose.epoch, refresh_token)

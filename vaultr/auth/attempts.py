@@ -44,9 +44,9 @@ def of_stranger(email: str) -> str:
     return f"l:{address_hash(email)}"
 
 
-def of_device(device_hash: bytes) -> str:
-    """Name the counter of one known device, which no stranger can use up."""
-    return f"d:{device_hash[:16].hex()}"
+def of_device(account_id: UUID, device_hash: bytes) -> str:
+    """Name the counter of one known device of an account, which no stranger can use up."""
+    return f"d:{account_id.hex}:{device_hash[:16].hex()}"
 
 
 def of_session(session_id: UUID) -> str:
@@ -56,9 +56,13 @@ def of_session(session_id: UUID) -> str:
 
 @dataclass(slots=True)
 class Attempt:
-    """One guess. It is given back unless it is said to have ``failed``."""
+    """One guess. It is given back unless it is said to have ``failed``.
+
+    :ivar after_failures: there were some since the last success.
+    """
 
     counter: str
+    after_failures: bool
     failed: bool = False
 
 
@@ -72,14 +76,14 @@ def counted(counter: str) -> Iterator[Attempt]:
     :raises Locked: too many failures in a row; nothing is counted.
     :raises TooMany: a limit is used up; nothing is counted, hashed or written.
     """
-    _refuse_locked(counter)
+    after_failures = _refuse_locked(counter)
     settings: Settings = current_app.config["SETTINGS"]
     counts = (
         Count(counter, settings.limit_login_account),
         Count(f"la:{current_origin().address}", settings.limit_login_address),
     )
     blanket.take(*counts)
-    attempt = Attempt(counter)
+    attempt = Attempt(counter, after_failures)
     try:
         yield attempt
     finally:
@@ -110,7 +114,8 @@ def note_failure(attempt: Attempt, account_id: UUID | None) -> None:
 
 def forget_failures(session: Session, attempt: Attempt) -> None:
     """Begin to count anew, in the transaction of the success."""
-    session.execute(sa.delete(Failures).where(Failures.counter == attempt.counter))
+    if attempt.after_failures:
+        session.execute(sa.delete(Failures).where(Failures.counter == attempt.counter))
 
 
 def remove_old() -> bool:
@@ -131,10 +136,13 @@ def lock_length(locks_before: int) -> timedelta:
     return min(LONGEST_LOCK, FIRST_LOCK * (1 << min(locks_before, 16)))
 
 
-def _refuse_locked(counter: str) -> None:
+def _refuse_locked(counter: str) -> bool:
+    """Refuse a locked counter; tell whether there were failures since the last success."""
     with one_statement() as connection:
-        until: datetime | None = connection.execute(_LOCKED_UNTIL, {"counter": counter}).scalar()
+        row = connection.execute(_LOCKED_UNTIL, {"counter": counter}).one_or_none()
+    until: datetime | None = row.locked_until if row else None
     wait = (until - clock.now()).total_seconds() if until else 0
     if wait > 0:
         metrics.LOGINS.labels("locked").inc()
         raise Locked(headers={"Retry-After": str(int(wait) + 1)})
+    return row is not None

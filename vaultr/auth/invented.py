@@ -55,6 +55,11 @@ def address_hash(email: str) -> str:
     return _drawn(_key(), "address", email)[:16].hex()
 
 
+def device_hash(device_id: UUID) -> bytes:
+    """Name a device where its id must not stand; under this database's key it tells nothing."""
+    return _drawn(_key(), "device", device_id)
+
+
 def _mark(key: bytes, first: int) -> int:
     return int.from_bytes(_drawn(key, "mark", first)[:8]) & _LAST_FREE | _LAST_SET
 

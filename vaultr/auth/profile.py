@@ -1,45 +1,30 @@
 """The account as its owner sees it, and the sealed profile, written under its revision."""
 
-from dataclasses import dataclass
-
 import sqlalchemy as sa
 
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth.errors import NotSealed, ProfileMoved
-from vaultr.auth.models import Account, KeySet
+from vaultr.auth.models import KeySet
 from vaultr.auth.schemas import ProfileIn
+from vaultr.auth.statements import OWNER, Owner
 from vaultr.conditional import Precondition
-from vaultr.database.session import reading, transaction
+from vaultr.database.session import one_statement, transaction
 from vaultr.errors import Fault, PreconditionRequired, Unauthenticated
 from vaultr.protocol.sealed import is_sealed
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """An account with its key set."""
-
-    account: Account
-    key_set: KeySet
-
-
 def me(actor: Actor) -> Owner:
-    """Give the actor's account.
+    """Give the actor's account with its key set.
 
     :raises Unauthenticated: it was deleted since the door let the actor in.
     """
-    query = (
-        sa.select(Account, KeySet)
-        .join(KeySet, KeySet.account_id == Account.id)
-        .where(Account.id == actor.account_id)
-        .execution_options(populate_existing=True)
-    )
-    with reading() as work:
-        found = work.execute(query).one_or_none()
-    if found is None:
+    with one_statement() as connection:
+        row = connection.execute(OWNER, {"account": actor.account_id}).one_or_none()
+    if row is None:
         raise Unauthenticated
-    return Owner(*found)
+    return Owner(*row)
 
 
 def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:

@@ -95,8 +95,8 @@ def login(*, body: LoginIn) -> LoginOut:
         access_token=signed_in.opened.access_token,
         expires_in=signed_in.opened.expires_in,
         refresh_token=signed_in.opened.refresh_token,
-        account=account_out(signed_in.account),
-        key_set=key_set_out(signed_in.account, signed_in.key_set),
+        account=account_out(signed_in.owner),
+        key_set=key_set_out(signed_in.owner),
     )
 
 
@@ -138,10 +138,10 @@ def me() -> MeOut:
     owner = profile.me(current_actor())
     settings: Settings = current_app.config["SETTINGS"]
     return MeOut(
-        account=account_out(owner.account),
+        account=account_out(owner),
         factors=[],
         limits=LimitsOut.of(settings),
-        key_set=key_set_out(owner.account, owner.key_set),
+        key_set=key_set_out(owner),
     )
 
 

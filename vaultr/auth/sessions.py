@@ -1,9 +1,8 @@
 """Sessions: opened by a login, kept up by refreshing, and dead at once when their row is gone."""
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -16,20 +15,22 @@ from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import letters, tokens
 from vaultr.auth.errors import SessionEnded
-from vaultr.auth.models import Account, Session
-from vaultr.auth.tokens import Use
-from vaultr.database.schema import Utc
+from vaultr.auth.invented import device_hash
+from vaultr.auth.models import RefreshToken, Session
+from vaultr.auth.statements import BEGIN_SESSION, ROTATE, TOKEN_STATE, typed
 from vaultr.database.session import one_statement, transaction
 from vaultr.identity import tokens as access_tokens
 from vaultr.identity.tokens import Claims
 from vaultr.limits import blanket
 from vaultr.limits.counters import Count
 from vaultr.mail import service as mail
-from vaultr.protocol.encoding import b64, lp
+from vaultr.protocol.encoding import b64
 from vaultr.settings import Settings
 
 IDLE: Final = timedelta(days=14)
 ABSOLUTE: Final = timedelta(days=30)
+# How long a lost answer may be asked for again; after that a rotated token is a copied one.
+AGAIN: Final = timedelta(seconds=30)
 
 _LIVES: Final = (
     "FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = :sid"
@@ -39,14 +40,9 @@ _LIVES: Final = (
 # account are sa.Uuid(), now is schema.Utc(). `idle_until` never lies behind the absolute end.
 SESSION_LIVES: Final = f"EXISTS (SELECT 1 {_LIVES})"
 
-_PROVEN_AT: Final = (
-    sa.text(f"SELECT s.proven_at {_LIVES}")  # nosec B608 - made of the text above alone
-    .bindparams(
-        sa.bindparam("sid", type_=sa.Uuid()),
-        sa.bindparam("account", type_=sa.Uuid()),
-        sa.bindparam("now", type_=Utc()),
-    )
-    .columns(proven_at=Utc())
+_PROVEN_AT: Final = typed(f"SELECT s.proven_at {_LIVES}")  # nosec B608 - made of that text alone
+_SESSION_OF: Final = sa.select(RefreshToken.session_id).where(
+    RefreshToken.token_hash == sa.bindparam("hash")
 )
 
 
@@ -69,16 +65,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device as the account knows it: by a hash that tells nothing elsewhere, and a name."""
+    """A device as the server knows it: by a hash that tells nothing elsewhere, and a name."""
 
     hash: bytes
     name: str
 
     @classmethod
-    def of(cls, account_id: UUID, device_id: UUID, name: str) -> "Device":
-        """Hash a device's id together with the account's."""
-        told = lp("vaultr/device/v1", account_id, device_id)
-        return cls(hashlib.sha256(told).digest(), name)
+    def of(cls, device_id: UUID, name: str) -> "Device":
+        """Take a device's id only in to hash it."""
+        return cls(device_hash(device_id), name)
 
 
 def actor_of(claims: Claims) -> Actor | None:
@@ -105,23 +100,22 @@ def actor_of(claims: Claims) -> Actor | None:
 def begin(work: Work, account_id: UUID, device: Device) -> tuple[UUID, bytes]:
     """Write a new session, which counts as freshly proven; give its id and first refresh token."""
     now, origin, session_id = clock.now(), current_origin(), uuid4()
-    event_id = audit.record(Event.AUTH_LOGIN_OK, account_id=account_id, session_id=session_id)
-    row = {
-        "id": session_id,
-        "account_id": account_id,
-        "device_hash": device.hash,
-        "device_name": device.name,
+    token = tokens.new_refresh_token()
+    values = {
+        "sid": session_id,
+        "account": account_id,
+        "device": device.hash,
+        "name": device.name,
         "family": origin.family,
         "network": origin.network,
-        "created_at": now,
-        "last_used_at": now,
-        "proven_at": now,
+        "now": now,
         "idle_until": now + IDLE,
         "expires_at": now + ABSOLUTE,
-        "audit_event_id": event_id,
+        "event": audit.record(Event.AUTH_LOGIN_OK, account_id=account_id, session_id=session_id),
+        "hash": tokens.hash_of(token),
     }
-    work.execute(sa.insert(Session), row)
-    return session_id, tokens.first(work, session_id, now)
+    BEGIN_SESSION.run(work, values)
+    return session_id, token
 
 
 def refresh(refresh_token: str) -> Opened:
@@ -151,31 +145,39 @@ def refresh(refresh_token: str) -> Opened:
 def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
     """Do what `refresh` says; None ends in a refusal, but what was written is kept."""
     now = clock.now()
-    work.execute(sa.select(Session.id).where(Session.id == session_id).with_for_update())
-    found = work.execute(
-        sa.select(Session.account_id, Session.expires_at, Account.epoch, Account.email)
-        .join(Account, Account.id == Session.account_id)
-        .where(Session.id == session_id, Session.idle_until > now)
-    ).one_or_none()
-    rotation = tokens.rotate(work, token, session_id, now) if found else None
-    if found is None or rotation is None:
+    values = {"hash": tokens.hash_of(token), "sid": session_id, "now": now}
+    found = TOKEN_STATE.one(work, values)
+    if found is None:
         return None
-    if rotation.use is Use.REUSED or rotation.successor is None:
-        work.execute(sa.delete(Session).where(Session.id == session_id))
-        audit.record(
-            Event.SESSION_REUSE, account_id=found.account_id, out="deny", session_id=session_id
-        )
-        mail.send(letters.reuse_notice(), found.email)
+    nonce = tokens.new_nonce() if found.nonce is None else found.nonce
+    successor = tokens.successor(token, nonce)
+    if found.rotated_at is None:
+        rotated = {
+            "nonce": nonce,
+            "next_hash": tokens.hash_of(successor),
+            "idle_until": min(now + IDLE, found.expires_at),
+        }
+        ROTATE.run(work, values | rotated)
+    elif _was_copied(work, found.rotated_at, successor, now):
+        _end_for_reuse(work, found, session_id)
         return None
-    if rotation.use is Use.ROTATED:
-        ends = min(now + IDLE, found.expires_at)
-        work.execute(
-            sa.update(Session)
-            .where(Session.id == session_id)
-            .values(last_used_at=now, idle_until=ends)
-        )
     audit.record(Event.SESSION_REFRESH, account_id=found.account_id, session_id=session_id)
-    return Opened.of(found.account_id, session_id, found.epoch, rotation.successor)
+    return Opened.of(found.account_id, session_id, found.epoch, successor)
+
+
+def _was_copied(work: Work, rotated_at: datetime, successor: bytes, now: datetime) -> bool:
+    """Tell whether a rotated token comes too late to be a repeated request."""
+    used = sa.select(RefreshToken.rotated_at).where(
+        RefreshToken.token_hash == tokens.hash_of(successor)
+    )
+    return now - rotated_at > AGAIN or work.execute(used).scalar_one() is not None
+
+
+def _end_for_reuse(work: Work, found: Any, session_id: UUID) -> None:
+    work.execute(sa.delete(Session).where(Session.id == session_id))
+    account_id = found.account_id
+    audit.record(Event.SESSION_REUSE, account_id=account_id, out="deny", session_id=session_id)
+    mail.send(letters.reuse_notice(), found.email)
 
 
 def end(actor: Actor) -> None:
@@ -202,6 +204,6 @@ def remove_expired() -> bool:
 def _session_of(token: bytes) -> UUID | None:
     with one_statement() as connection:
         found: UUID | None = connection.execute(
-            tokens.SESSION_OF, {"hash": tokens.hash_of(token)}
+            _SESSION_OF, {"hash": tokens.hash_of(token)}
         ).scalar()
     return found

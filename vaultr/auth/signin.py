@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -16,36 +16,25 @@ from vaultr.audit.service import Denial
 from vaultr.auth import attempts, passwords, sessions
 from vaultr.auth.errors import CredentialsInvalid, ProofInvalid
 from vaultr.auth.invented import invented
-from vaultr.auth.models import Account, KeySet, KnownDevice, Session
-from vaultr.auth.passwords import Verifier
+from vaultr.auth.models import Account, Session
+from vaultr.auth.passwords import Verdict, Verifier
 from vaultr.auth.schemas import LoginIn, ProofIn
 from vaultr.auth.sessions import Device, Opened
+from vaultr.auth.statements import (
+    CREDENTIALS_BY_EMAIL,
+    CREDENTIALS_BY_ID,
+    LOCKED_OWNER,
+    RENEW_VERIFIER,
+    Owner,
+)
 from vaultr.database.session import one_statement, transaction
 from vaultr.errors import Unauthenticated
 from vaultr.protocol.kdf import Kdf
 
 AUTH_SCHEME: Final = "vp1"
 
-_CREDENTIALS: Final = sa.select(Account.id, Account.epoch, Account.verifier, Account.pepper_id)
-_BY_EMAIL: Final = _CREDENTIALS.where(Account.email == sa.bindparam("email"))
-_BY_ID: Final = _CREDENTIALS.where(Account.id == sa.bindparam("id"))
 _INPUTS: Final = sa.select(Account.id, Account.auth_scheme, Account.kdf, Account.salt).where(
     Account.email == sa.bindparam("email")
-)
-_DEVICE_IS_KNOWN: Final = sa.select(
-    sa.exists().where(
-        KnownDevice.account_id == sa.bindparam("account_id"),
-        KnownDevice.device_hash == sa.bindparam("device_hash"),
-    )
-)
-
-_SEEN: Final = sa.text(
-    "INSERT INTO known_devices (account_id, device_hash, first_used_at, last_used_at)"
-    " VALUES (:account_id, :device_hash, :now, :now)"
-    " ON CONFLICT (account_id, device_hash) DO UPDATE SET last_used_at = :now"
-).bindparams(
-    sa.bindparam("account_id", type_=sa.Uuid()),
-    sa.bindparam("now", type_=KnownDevice.first_used_at.type),
 )
 
 
@@ -64,8 +53,7 @@ class SignedIn:
     """A new session, with the account it opens."""
 
     opened: Opened
-    account: Account
-    key_set: KeySet
+    owner: Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +61,7 @@ class _Credentials:
     account_id: UUID
     epoch: int
     verifier: Verifier = field(repr=False)
+    seen: bool = False
 
 
 def derivation_inputs(email: str) -> Inputs:
@@ -102,29 +91,23 @@ def login(body: LoginIn) -> SignedIn:
     :raises TooMany: a limit is used up, before any hash or write.
     :raises Busy: the hash queue is full; the attempt is given back.
     """
-    known = _credentials(_BY_EMAIL, email=body.email)
-    # For an unknown address the device of the invented account is looked for, and never found.
-    account_id = known.account_id if known else invented(body.email).account_id
-    device = Device.of(account_id, body.device.id, body.device.name)
-    seen = _is_known(account_id, device)
-    counter = attempts.of_device(device.hash) if seen else attempts.of_stranger(body.email)
-    with attempts.counted(counter) as attempt:
+    device = Device.of(body.device.id, body.device.name)
+    known = _credentials(CREDENTIALS_BY_EMAIL, email=body.email, device=device.hash)
+    with attempts.counted(_counter(body.email, known, device)) as attempt:
         verdict = passwords.verify(body.auth_key, known.verifier if known else None)
         if known is None or not verdict.right:
             metrics.LOGINS.labels("denied").inc()
             attempts.note_failure(attempt, known.account_id if known else None)
             raise _denied(known, "wrong-key" if known else "unknown-address")
         with transaction() as work:
-            account = _still(work, known)
-            if account is None:
+            owner = _still(work, known)
+            if owner is None:
                 raise _denied(known, "credentials-changed")
-            if verdict.renewed is not None:
-                account.verifier = verdict.renewed.phc
-                account.pepper_id = verdict.renewed.pepper_id
+            _renew(work, known, verdict)
             attempts.forget_failures(work, attempt)
-            signed_in = _open(work, account, device)
+            session_id, refresh_token = sessions.begin(work, owner.id, device)
     metrics.LOGINS.labels("ok").inc()
-    return signed_in
+    return SignedIn(Opened.of(owner.id, session_id, owner.epoch, refresh_token), owner)
 
 
 def step_up(actor: Actor, body: ProofIn) -> None:
@@ -136,7 +119,7 @@ def step_up(actor: Actor, body: ProofIn) -> None:
     :raises Unauthenticated: the session ended while the hash was computed.
     :raises Locked, TooMany, Busy: as at the login.
     """
-    known = _credentials(_BY_ID, id=actor.account_id)
+    known = _credentials(CREDENTIALS_BY_ID, account=actor.account_id)
     with attempts.counted(attempts.of_session(actor.session_id)) as attempt:
         verdict = passwords.verify(body.auth_key, known.verifier if known else None)
         if known is None or not verdict.right:
@@ -144,37 +127,35 @@ def step_up(actor: Actor, body: ProofIn) -> None:
             denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "wrong-key")
             raise ProofInvalid(event=denial)
         with transaction() as work:
-            account = _still(work, known)
-            if account is None or known.epoch != actor.epoch:
+            if _still(work, known) is None or known.epoch != actor.epoch:
                 denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "credentials-changed")
                 raise ProofInvalid(event=denial)
             proven = work.execute(
                 sa.update(Session)
-                .where(Session.id == actor.session_id, Session.account_id == account.id)
+                .where(Session.id == actor.session_id, Session.account_id == actor.account_id)
                 .values(proven_at=clock.now())
                 .returning(Session.id)
             ).one_or_none()
             if proven is None:
                 raise Unauthenticated
-            if verdict.renewed is not None:
-                account.verifier = verdict.renewed.phc
-                account.pepper_id = verdict.renewed.pepper_id
+            _renew(work, known, verdict)
             attempts.forget_failures(work, attempt)
-            audit.record(Event.AUTH_STEPUP_OK, account_id=account.id)
+            audit.record(Event.AUTH_STEPUP_OK, account_id=actor.account_id)
 
 
-def _credentials(query: "sa.Select[UUID, int, str, str]", **of: str | UUID) -> _Credentials | None:
+def _credentials(query: Any, **of: str | bytes | UUID) -> _Credentials | None:
     with one_statement() as connection:
         row = connection.execute(query, of).one_or_none()
     if row is None:
         return None
-    return _Credentials(row.id, row.epoch, Verifier(row.verifier, row.pepper_id))
+    verifier = Verifier(row.verifier, row.pepper_id)
+    return _Credentials(row.id, row.epoch, verifier, seen=bool(row._mapping.get("seen")))
 
 
-def _is_known(account_id: UUID, device: Device) -> bool:
-    values = {"account_id": account_id, "device_hash": device.hash}
-    with one_statement() as connection:
-        return bool(connection.execute(_DEVICE_IS_KNOWN, values).scalar_one())
+def _counter(email: str, known: _Credentials | None, device: Device) -> str:
+    if known is not None and known.seen:
+        return attempts.of_device(known.account_id, device.hash)
+    return attempts.of_stranger(email)
 
 
 def _denied(known: _Credentials | None, reason: str) -> CredentialsInvalid:
@@ -182,22 +163,22 @@ def _denied(known: _Credentials | None, reason: str) -> CredentialsInvalid:
     return CredentialsInvalid(event=Denial(Event.AUTH_LOGIN_DENY, account_id, reason))
 
 
-def _still(work: Work, known: _Credentials) -> Account | None:
+def _still(work: Work, known: _Credentials) -> Owner | None:
     """Lock the account if its credentials are still those that were checked.
 
     The epoch tells: it grows with every change of them. A verifier that a parallel login renewed
     is of the same epoch, and as good.
     """
-    query = sa.select(Account).where(Account.id == known.account_id, Account.epoch == known.epoch)
-    # NO KEY UPDATE, so that writers of vaults, who hold the account's key, are not made to wait.
-    locked = query.with_for_update(key_share=True).execution_options(populate_existing=True)
-    return work.scalars(locked).one_or_none()
+    values = {"account": known.account_id, "epoch": known.epoch}
+    row = work.connection().execute(LOCKED_OWNER, values).one_or_none()
+    return None if row is None else Owner(*row)
 
 
-def _open(work: Work, account: Account, device: Device) -> SignedIn:
-    key_set = work.get_one(KeySet, account.id, populate_existing=True)
-    session_id, refresh_token = sessions.begin(work, account.id, device)
-    values = {"account_id": account.id, "device_hash": device.hash, "now": clock.now()}
-    work.execute(_SEEN, values)
-    opened = Opened.of(account.id, session_id, account.epoch, refresh_token)
-    return SignedIn(opened, account, key_set)
+def _renew(work: Work, known: _Credentials, verdict: Verdict) -> None:
+    if verdict.renewed is not None:
+        values = {
+            "account": known.account_id,
+            "verifier": verdict.renewed.phc,
+            "pepper_id": verdict.renewed.pepper_id,
+        }
+        work.connection().execute(RENEW_VERIFIER, values)

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field
 
-from vaultr.auth.models import Account, KeySet
+from vaultr.auth.statements import Owner
 from vaultr.environ import Rate
 from vaultr.settings import Settings
 from vaultr.wire import Bytes, Id, Out, Time
@@ -141,20 +141,20 @@ class RevisionOut(Out):
     revision: int
 
 
-def account_out(account: Account) -> AccountOut:
+def account_out(owner: Owner) -> AccountOut:
     """Show an account to its owner."""
-    return AccountOut(id=account.id, email=account.email, created_at=account.created_at)
+    return AccountOut(id=owner.id, email=owner.email, created_at=owner.created_at)
 
 
-def key_set_out(account: Account, keys: KeySet) -> KeySetOut:
+def key_set_out(owner: Owner) -> KeySetOut:
     """Show a key set to its owner."""
     return KeySetOut(
-        account_key=AccountKeyOut(epoch=account.epoch, sealed=keys.account_key),
+        account_key=AccountKeyOut(epoch=owner.epoch, sealed=owner.account_key),
         identity=IdentityOut(
-            x25519=IdentityKeyOut(public=keys.x25519_public, sealed=keys.x25519_sealed),
-            ed25519=IdentityKeyOut(public=keys.ed25519_public, sealed=keys.ed25519_sealed),
+            x25519=IdentityKeyOut(public=owner.x25519_public, sealed=owner.x25519_sealed),
+            ed25519=IdentityKeyOut(public=owner.ed25519_public, sealed=owner.ed25519_sealed),
         ),
-        profile=ProfileOut(revision=keys.profile_revision, sealed=keys.profile),
+        profile=ProfileOut(revision=owner.profile_revision, sealed=owner.profile),
     )
 
 

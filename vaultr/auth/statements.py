@@ -1,0 +1,141 @@
+"""The SQL of signing in and refreshing: few round trips, because a login costs little but its hash.
+
+Measured beside the same rows written through mapped objects, one by one: a login's time outside
+of the hash fell from 5 to 3 ms of CPU.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session as Work
+
+from vaultr.auth.models import Account, KeySet
+from vaultr.database.schema import Utc
+from vaultr.database.session import postgresql
+
+_TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
+    **dict.fromkeys(("sid", "account", "event"), sa.Uuid()),
+    **dict.fromkeys(("now", "idle_until", "expires_at", "proven_at", "rotated_at"), Utc()),
+    **dict.fromkeys(("account_id", "id"), sa.Uuid()),
+}
+_PARAMETER: Final = re.compile(r"(?<!:):(\w+)")
+
+
+def typed(text: str) -> Any:
+    """Give a statement whose ids and times are bound and read alike on both databases."""
+    names = {*_PARAMETER.findall(text)} & _TYPES.keys()
+    bound = [sa.bindparam(name, type_=_TYPES[name]) for name in names]
+    return sa.text(text).bindparams(*bound).columns(**_TYPES)
+
+
+class Together:
+    """Statements that write different rows: one on PostgreSQL, one after the other on SQLite."""
+
+    def __init__(self, *statements: str) -> None:
+        *first, last = statements
+        parts = ", ".join(f"w{number} AS ({text})" for number, text in enumerate(first))
+        self._joined = typed(f"WITH {parts} {last}")
+        self._apart = [typed(text) for text in statements]
+
+    def run(self, work: Work, values: Mapping[str, Any]) -> None:
+        """Run all of them."""
+        connection = work.connection()
+        for statement in [self._joined] if postgresql() else self._apart:
+            connection.execute(statement, values)
+
+
+class Locked:
+    """A read of what a lock protects; SQLite's transactions have locked everything already.
+
+    The lock is a statement of its own: what a statement sees is settled when it begins to wait.
+    """
+
+    def __init__(self, lock: str, read: str) -> None:
+        self._both, self._read = typed(f"{lock}; {read}"), typed(read)
+
+    def one(self, work: Work, values: Mapping[str, Any]) -> Any:
+        """Give the one row, or None."""
+        statement = self._both if postgresql() else self._read
+        return work.connection().execute(statement, values).one_or_none()
+
+
+CREDENTIALS_BY_EMAIL: Final = typed(
+    "SELECT a.id, a.epoch, a.verifier, a.pepper_id, EXISTS (SELECT 1 FROM known_devices d"
+    " WHERE d.account_id = a.id AND d.device_hash = :device) AS seen"
+    " FROM accounts a WHERE a.email = :email"
+)
+CREDENTIALS_BY_ID: Final = typed(
+    "SELECT a.id, a.epoch, a.verifier, a.pepper_id FROM accounts a WHERE a.id = :account"
+)
+
+BEGIN_SESSION: Final = Together(
+    "INSERT INTO sessions (id, account_id, device_hash, device_name, family, network, created_at,"
+    " last_used_at, proven_at, idle_until, expires_at, audit_event_id) VALUES (:sid, :account,"
+    " :device, :name, :family, :network, :now, :now, :now, :idle_until, :expires_at, :event)",
+    "INSERT INTO known_devices (account_id, device_hash, first_used_at, last_used_at)"
+    " VALUES (:account, :device, :now, :now)"
+    " ON CONFLICT (account_id, device_hash) DO UPDATE SET last_used_at = :now",
+    "INSERT INTO refresh_tokens (token_hash, session_id, created_at) VALUES (:hash, :sid, :now)",
+)
+
+TOKEN_STATE: Final = Locked(
+    "SELECT 1 FROM sessions WHERE id = :sid FOR UPDATE",
+    "SELECT s.account_id, s.expires_at, a.epoch, a.email, t.nonce, t.rotated_at"
+    " FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id"
+    " JOIN accounts a ON a.id = s.account_id"
+    " WHERE t.token_hash = :hash AND s.id = :sid AND s.idle_until > :now",
+)
+ROTATE: Final = Together(
+    "UPDATE refresh_tokens SET nonce = :nonce, rotated_at = :now WHERE token_hash = :hash",
+    "UPDATE sessions SET last_used_at = :now, idle_until = :idle_until WHERE id = :sid",
+    "INSERT INTO refresh_tokens (token_hash, session_id, created_at)"
+    " VALUES (:next_hash, :sid, :now)",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An account with its key set, as its owner may see it."""
+
+    id: UUID
+    email: str
+    created_at: datetime
+    epoch: int
+    account_key: bytes = field(repr=False)
+    x25519_public: bytes
+    x25519_sealed: bytes = field(repr=False)
+    ed25519_public: bytes
+    ed25519_sealed: bytes = field(repr=False)
+    profile_revision: int
+    profile: bytes = field(repr=False)
+
+
+_ACCOUNT: Final = Account.__table__
+_KEY_SET: Final = KeySet.__table__
+
+OWNER: Final = (
+    sa.select(
+        *(_ACCOUNT.c[name] for name in ("id", "email", "created_at", "epoch")),
+        *(
+            _KEY_SET.c[name]
+            for name in (
+                "account_key", "x25519_public", "x25519_sealed", "ed25519_public",
+                "ed25519_sealed", "profile_revision", "profile",
+            )
+        ),
+    )
+    .join_from(_ACCOUNT, _KEY_SET, _KEY_SET.c.account_id == _ACCOUNT.c.id)
+    .where(_ACCOUNT.c.id == sa.bindparam("account"))
+)  # fmt: skip
+# NO KEY UPDATE: writers of vaults, who hold the account's key, are not made to wait.
+LOCKED_OWNER: Final = OWNER.where(_ACCOUNT.c.epoch == sa.bindparam("epoch")).with_for_update(
+    key_share=True, of=_ACCOUNT
+)
+RENEW_VERIFIER: Final = sa.text(
+    "UPDATE accounts SET verifier = :verifier, pepper_id = :pepper_id WHERE id = :account"
+).bindparams(sa.bindparam("account", type_=sa.Uuid()))
