@@ -1,0 +1,262 @@
+"""Access tokens: one algorithm, every claim, keys by id; anything else proves nothing."""
+
+import base64
+import json
+import time
+from uuid import uuid4
+
+import jwt
+import pytest
+
+from tests.serving import KEYS, built, environ_for
+from vaultr import environ
+from vaultr.environ import Keys
+from vaultr.identity import tokens
+
+ME = "/api/v1/auth/me"
+CLAIMS = ("iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti")
+
+
+def key_of(name):
+    [key] = Keys.parse(KEYS[name]).by_id.values()
+    return key
+
+
+def claims(**more):
+    now = int(time.time())
+    return {
+        "iss": "http://localhost",
+        "aud": "vaultr-api",
+        "sub": str(uuid4()),
+        "sid": str(uuid4()),
+        "typ": "access",
+        "epoch": 1,
+        "iat": now,
+        "exp": now + 600,
+        "jti": str(uuid4()),
+    } | more
+
+
+def signed(payload, *, key=None, algorithm="HS256", **headers):
+    known = {"kid": "test"} | headers
+    return jwt.encode(
+        payload,
+        key_of("JWT_SECRET") if key is None else key,
+        algorithm,
+        headers={name: value for name, value in known.items() if value is not None},
+    )
+
+
+def part(value):
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def here(sqlite_app):
+    with sqlite_app.app_context():
+        yield
+
+
+def test_what_we_sign_has_every_claim_and_is_read_back(here):
+    account_id, session_id = uuid4(), uuid4()
+
+    token = tokens.sign(account_id, session_id, 7)
+
+    read = tokens.read(token)
+    assert (read.account_id, read.session_id, read.epoch) == (account_id, session_id, 7)
+    assert jwt.get_unverified_header(token) == {"alg": "HS256", "kid": "test", "typ": "JWT"}
+    told = jwt.decode(token, options={"verify_signature": False})
+    assert told.keys() >= set(CLAIMS)
+    assert told["exp"] - told["iat"] == 600
+    assert told["sub"] == str(account_id)
+
+
+def test_a_token_made_by_the_book_is_read(here):
+    assert tokens.read(signed(claims())) is not None
+
+
+@pytest.mark.parametrize("missing", CLAIMS)
+def test_a_token_without_one_of_its_claims_proves_nothing(here, missing):
+    payload = claims()
+    del payload[missing]
+
+    assert tokens.read(signed(payload)) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"iss": "http://elsewhere"},
+        {"iss": "http://localhost/"},
+        {"aud": "another-api"},
+        {"aud": ["vaultr-api", "another-api"]},
+        {"typ": "refresh"},
+        {"typ": None},
+        {"sub": 4711},
+        {"sub": "ann@example.org"},
+        {"sub": "0A1B2C3D-0000-4000-8000-00000000000F"},
+        {"sid": 4711},
+        {"sid": None},
+        {"sid": "x"},
+        {"epoch": "1"},
+        {"epoch": True},
+        {"epoch": 1.5},
+        {"jti": None},
+        {"jti": 7},
+        {"iat": str(int(time.time()))},
+        {"iat": None},
+        {"exp": str(int(time.time()) + 600)},
+        {"exp": time.time() + 600.5},
+        {"exp": None},
+        {"exp": 1e999},
+        {"nbf": int(time.time()) + 3600},
+    ],
+    ids=str,
+)
+def test_a_token_with_a_wrong_claim_proves_nothing(here, wrong):
+    assert tokens.read(signed(claims(**wrong))) is None
+
+
+def test_an_expired_token_proves_nothing_from_the_second_it_expires(here):
+    now = int(time.time())
+
+    assert tokens.read(signed(claims(iat=now - 601, exp=now - 1))) is None
+    assert tokens.read(signed(claims(iat=now - 590, exp=now + 10))) is not None
+
+
+def test_a_token_that_was_read_before_expires_all_the_same(here, monkeypatch):
+    token = signed(claims())
+    assert tokens.read(token) is not None
+
+    then = time.time() + 601
+    monkeypatch.setattr(tokens.time, "time", lambda: then)
+
+    assert tokens.read(token) is None
+
+
+def test_clocks_of_two_servers_may_differ_by_some_seconds(here):
+    now = int(time.time())
+
+    assert tokens.read(signed(claims(iat=now + 5))) is not None
+    assert tokens.read(signed(claims(iat=now + 60))) is None
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(lambda: signed(claims(), key="", algorithm="none"), id="none"),
+        pytest.param(
+            lambda: f"{part({'alg': 'None', 'kid': 'test'})}.{part(claims())}.", id="None"
+        ),
+        pytest.param(lambda: signed(claims(), algorithm="HS512"), id="HS512"),
+        pytest.param(lambda: signed(claims(), algorithm="HS384"), id="HS384"),
+        pytest.param(lambda: signed(claims(), kid=None), id="no kid"),
+        pytest.param(lambda: signed(claims(), kid="other"), id="unknown kid"),
+        pytest.param(lambda: signed(claims(), kid=""), id="empty kid"),
+        pytest.param(lambda: signed(claims(), key=b"k" * 32), id="another key"),
+        pytest.param(lambda: signed(claims(), key=key_of("PEPPER")), id="key of another purpose"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The HMAC key is 32 bytes")
+def test_a_token_that_is_signed_otherwise_proves_nothing(here, token):
+    assert tokens.read(token()) is None
+
+
+def with_header(header):
+    body = f"{part(header)}.{part(claims())}"
+    mac = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
+    return f"{body}.{part(mac.sign(body.encode(), key_of('JWT_SECRET')))}"
+
+
+def test_the_hand_made_tokens_of_these_tests_are_good_ones(here):
+    assert tokens.read(with_header({"alg": "HS256", "kid": "test"})) is not None
+
+
+@pytest.mark.parametrize("kid", [7, None, ["test"], {"test": 1}, True, "a" * 500], ids=repr)
+def test_a_key_id_of_another_type_proves_nothing(here, kid):
+    assert tokens.read(with_header({"alg": "HS256", "kid": kid})) is None
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("", ".", "..", "...", "a.b.c", "x", " ", "null", "é.é.é"),
+        part(b"[" * 1400) + ".e30.AAAA",
+        part(b'{"alg":"HS256","kid":"test","x":' + b"[" * 1300) + ".e30.AAAA",
+        part(b"\xff\xfe") + ".e30.AAAA",
+        part([]) + ".e30.AAAA",
+        part({"alg": "HS256", "kid": "test"}) + "." + part([]) + ".AAAA",
+    ],
+    ids=lambda token: token[:20],
+)
+def test_rubbish_proves_nothing(here, token):
+    assert tokens.read(token) is None
+
+
+def test_a_huge_token_is_not_even_looked_at(here):
+    assert tokens.read(signed(claims(more="x" * 3000))) is None
+    assert tokens.read("a.b." + "c" * 10_000_000) is None
+
+
+def test_keys_rotate_the_first_signs_and_all_verify(tmp_path):
+    old, new = KEYS["JWT_SECRET"], environ.generate_keys("new")["JWT_SECRET"]
+    both = built(environ_for(tmp_path, JWT_SECRET=f"{new},{old}"))
+    only_new = built(environ_for(tmp_path, JWT_SECRET=new))
+    by_old = signed(claims())
+
+    with both.app_context():
+        by_new = tokens.sign(uuid4(), uuid4(), 1)
+        assert jwt.get_unverified_header(by_new)["kid"] == "new"
+        assert tokens.read(by_old) is not None
+        assert tokens.read(by_new) is not None
+    with only_new.app_context():
+        assert tokens.read(by_new) is not None
+        assert tokens.read(by_old) is None
+
+
+def test_two_apps_of_one_process_keep_their_keys_and_issuers_apart(tmp_path, here):
+    other = built(environ_for(tmp_path, BASE_URL="http://127.0.0.1:3000"))
+
+    with other.app_context():
+        foreign = tokens.sign(uuid4(), uuid4(), 1)
+
+    assert tokens.read(foreign) is None
+    assert tokens.read(tokens.sign(uuid4(), uuid4(), 1)) is not None
+
+
+def test_the_extension_itself_would_take_a_token_that_never_expires(here):
+    """Why every claim is checked here: should this test fail, the extension has learned it."""
+    payload = claims()
+    del payload["exp"], payload["jti"]
+
+    assert tokens.decode_token(signed(payload))["sub"] == payload["sub"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "Token abc", "bearer a.b.c"),
+        "Bearer " + "x" * 7000,
+    ],
+    ids=lambda header: header[:20],
+)
+def test_what_proves_nothing_is_a_stranger_at_a_closed_door(client, header):
+    response = client.get(ME, headers={"Authorization": header})
+
+    assert response.status_code == 401
+    assert response.json["type"] == "urn:vaultr:problem:unauthenticated"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_genuine_token_of_no_session_is_a_stranger_too(client, app):
+    with app.app_context():
+        token = tokens.sign(uuid4(), uuid4(), 1)
+
+    assert client.get(ME, headers={"Authorization": f"Bearer {token}"}).status_code == 401
+
+
+def test_the_word_bearer_is_read_in_any_case(as_ann):
+    token = as_ann.environ_base["HTTP_AUTHORIZATION"].removeprefix("Bearer ")
+
+    assert as_ann.get(ME, headers={"Authorization": f"bEARER  {token} "}).status_code == 200
