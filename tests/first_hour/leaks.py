@@ -1,7 +1,6 @@
 """Whether any of many values is in a heap of bytes: as it is, or in a usual disguise."""
 
 import base64
-import re
 from collections.abc import Iterable, Iterator
 
 SHORTEST = 4
@@ -29,7 +28,10 @@ def disguises(value: str) -> Iterator[bytes]:
 
 
 def found(values: Iterable[str], heap: bytes) -> set[str]:
-    """Give the values, of four and more characters, that are in ``heap`` in any form."""
+    """Give the values, of four and more characters, that are in ``heap`` in any form.
+
+    In one pass, however many values there are.
+    """
     by_start: dict[bytes, list[tuple[bytes, str]]] = {}
     for value in values:
         if len(value) >= SHORTEST:
@@ -37,11 +39,9 @@ def found(values: Iterable[str], heap: bytes) -> set[str]:
                 if len(form) >= SHORTEST:
                     by_start.setdefault(form[:_START], []).append((form, value))
     seen: set[str] = set()
-    # One pass for all starts; the few places where one begins are then looked at closely.
-    starts = re.compile(b"(?=(" + b"|".join(re.escape(start) for start in by_start) + b"))")
-    for match in starts.finditer(heap) if by_start else ():
-        place = match.start()
-        for form, value in by_start[heap[place : place + _START]]:
+    # One pass over all places; the few where one begins are then looked at closely.
+    for place in range(len(heap) - _START + 1):
+        for form, value in by_start.get(heap[place : place + _START], ()):
             if value not in seen and heap.startswith(form, place):
                 seen.add(value)
     return seen

@@ -36,7 +36,7 @@ def site(tmp_path, postgres_url, redis_url):
 
 
 def test_the_first_hour_leaves_nothing_readable_on_the_server(site, tmp_path, redis_url):
-    bitwarden = export(500)
+    bitwarden = _searchable(export(500))
     laptop = Person(tmp_path / "laptop", site, EMAIL, PASSWORD)
     phone = Person(tmp_path / "phone", site, EMAIL, PASSWORD)
 
@@ -51,9 +51,8 @@ def test_the_first_hour_leaves_nothing_readable_on_the_server(site, tmp_path, re
     values = {*strings(bitwarden), *ENVIRONMENT.values(), PASSWORD, key, *_edited()}
     values -= _not_secret(bitwarden)
     assert found(values, heap) == set()
-    for planted in (b"%s", b'{"detail": "%s"}'):
-        value = sorted(values)[0]
-        assert found(values, heap + planted % value.encode()) == {value}
+    value = sorted(values)[0]
+    assert found({value}, heap + value.encode("utf-16-le")) == {value}
 
 
 def _moves_in(laptop, site):
@@ -141,12 +140,24 @@ def _edited():
 
 
 def _by_id(person):
-    return {one["id"]: one for one in person.told("list", password=False)}
+    """Give what a person is shown, but for times: the writer's clock is not the server's."""
+    listed = person.told("list", password=False)
+    return {one["id"]: (one["type"], one["revision"], one["overview"]) for one in listed}
+
+
+def _searchable(bitwarden):
+    """Write bare numbers of few digits, which any log holds by chance, as they are written too."""
+    for item in bitwarden["items"]:
+        if "card" in item:
+            item["card"]["expYear"] = item["card"]["expYear"][2:]
+        if "identity" in item:
+            item["identity"]["postalCode"] = f"GX{item['identity']['postalCode']} 1AA"
+    return bitwarden
 
 
 def _not_secret(bitwarden):
-    """What the server may say of itself: words of formats, dates, and nothing that Ann wrote."""
-    words = {"true", "false", "default", "public-key", "ECDSA", "P-256", "login", "Visa"}
+    """Give the words of the format itself, which the server says of itself too."""
+    words = {"true", "false", "default", "public-key", "ECDSA", "P-256", "login"}
     return {value for value in strings(bitwarden) if value in words}
 
 
