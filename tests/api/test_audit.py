@@ -1,6 +1,7 @@
 """Events commit with what they tell of, or neither happens."""
 
 import contextlib
+import logging
 import threading
 from uuid import uuid4
 
@@ -161,6 +162,20 @@ def test_the_system_acts_outside_of_requests(here):
     [event] = audit_log.events()
     assert (event.act, event.sub) == ("system", "system")
     assert audit_log.body(event)["net"] is None
+
+
+def test_a_committed_event_is_copied_to_the_log_and_one_undone_is_not(here, caplog):
+    with caplog.at_level(logging.INFO, "vaultr"):
+        with transaction():
+            record()
+        with contextlib.suppress(Undone), transaction():
+            record()
+            raise Undone
+
+    copies = [line.fields for line in caplog.records if line.msg == "audit"]
+    assert [(copy["typ"], copy["record"], copy["hash"]) for copy in copies] == [
+        (event.typ, event.body.decode(), event.event_hash.hex()) for event in audit_log.everything()
+    ]
 
 
 def test_a_refusal_is_recorded_after_its_transaction_was_undone(here):

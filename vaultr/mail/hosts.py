@@ -90,7 +90,10 @@ class Folder(smtplib.SMTP):
         draft = self._path / f".{name}.{secrets.token_hex(4)}"
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msg.replace(b"\r\n", b"\n"))
-        draft.rename(self._path / f"{name}.eml")
+        try:
+            os.link(draft, self._path / f"{name}.eml")  # which would overwrite no other mail
+        finally:
+            draft.unlink()
         return {}
 
     def quit(self) -> tuple[int, bytes]:

@@ -1,0 +1,139 @@
+"""The worker does each job in one of many processes at a time, and ends when it is asked to."""
+
+import threading
+import time
+
+import pytest
+
+from tests import audit_log
+from vaultr.audit import denials
+from vaultr.mail import service
+from vaultr.mail.letter import Letter
+from vaultr.operations import locks, worker
+from vaultr.operations.worker import Job, Runner
+
+LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+
+
+def until(happened, *, seconds=5.0):
+    """Wait until something happened; tell how long that took."""
+    began = time.monotonic()
+    while not happened():
+        assert time.monotonic() - began < seconds, "it did not happen in time"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def inline(app):
+    stop = worker.start_inline(app)
+    yield
+    stop()
+
+
+def files(app):
+    return list((app.config["SETTINGS"].vaultr_home / "mail").glob("*.eml"))
+
+
+def test_a_mail_is_there_within_a_second_in_development(app, inline):
+    before = len(files(app))
+    time.sleep(0.3)  # the runner has looked and waits now
+    with app.app_context():
+        service.send(LETTER, "ann@example.org")
+
+    assert until(lambda: len(files(app)) > before) < 1
+
+
+def test_a_thread_that_was_stopped_has_ended(app):
+    worker.start_inline(app)()
+
+    assert "vaultr-worker" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_job_is_done_by_one_at_a_time(app):
+    doing, most, rounds = [], [], []
+
+    def work():
+        doing.append(1)
+        most.append(len(doing))
+        time.sleep(0.02)
+        doing.pop()
+        rounds.append(1)
+        return False
+
+    runners = [Runner(app, [Job("test", work, every_seconds=0.01)]) for _ in range(3)]
+    threads = [threading.Thread(target=runner.run) for runner in runners]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(rounds) >= 5)
+    for runner in runners:
+        runner.stop()
+    for thread in threads:
+        thread.join()
+
+    assert set(most) == {1}
+
+
+def test_the_lock_of_one_job_is_not_in_the_way_of_another(app):
+    with app.app_context():
+        with locks.held("one") as one, locks.held("two") as two, locks.held("one") as again:
+            assert (one, two, again) == (True, True, False)
+        with locks.held("one") as free:
+            assert free
+
+
+def test_a_job_that_fails_does_not_end_the_others(app):
+    done = []
+
+    def fail():
+        raise ZeroDivisionError
+
+    jobs = [
+        Job("bad", fail, every_seconds=60),
+        Job("good", lambda: done.append(1), every_seconds=60),
+    ]
+    Runner(app, jobs).once()
+
+    assert done == [1]
+
+
+def test_a_job_is_done_again_at_once_while_more_is_left(app):
+    left = [1, 2, 3]
+
+    def work():
+        left.pop()
+        return bool(left)
+
+    Runner(app, [Job("test", work, every_seconds=60)]).once()
+
+    assert left == []
+
+
+def test_the_command_does_what_is_due_and_ends(app):
+    before = len(files(app))
+    with app.app_context():
+        service.send(LETTER, "ann@example.org")
+
+    result = app.test_cli_runner().invoke(args=["worker", "--once", "--only", "outbox"])
+
+    assert (result.exit_code, result.output) == (0, "")
+    assert len(files(app)) == before + 1
+
+
+def test_the_command_knows_its_jobs(app):
+    result = app.test_cli_runner().invoke(args=["worker", "--only", "nothing"])
+
+    assert result.exit_code == 2
+    assert "outbox" in result.output
+
+
+def test_what_each_process_counts_it_records_itself(app):
+    with app.app_context():
+        denials.current().count("door", "192.0.2.0/24")
+        denials.current()._counts = {
+            (0, *key[1:]): n for key, n in denials.current()._counts.items()
+        }
+        with locks.held("denials"):
+            app.test_cli_runner().invoke(args=["worker", "--once"])
+
+        assert [event.typ for event in audit_log.events()] == ["door.deny"]

@@ -1,0 +1,105 @@
+"""Several workers at once: every letter goes out once, and a worker ends in good order."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import mail_servers, servers, serving
+from tests.mail_servers import Inbox
+from vaultr.database.session import db
+from vaultr.mail import service
+from vaultr.mail.letter import Letter
+
+ROOT = Path(__file__).parents[2]
+LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def environ(request, tmp_path):
+    """Give the environment of a server whose mails go to ``SMTP_PORT``, on each database."""
+    environ = serving.environ_for(
+        tmp_path, SMTP_HOST="localhost", SMTP_SECURE="none", LOG_LEVEL="INFO"
+    )
+    if request.param == "postgresql":
+        environ["DATABASE_URL"] = servers.fresh_database(request.getfixturevalue("postgres_url"))
+    return environ
+
+
+def worker(environ, *arguments):
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker", *arguments]
+    return subprocess.Popen(
+        command, env=os.environ | environ, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+
+
+def write_letters(environ, count):
+    app = serving.built(environ)
+    with app.app_context():
+        for number in range(count):
+            service.send(LETTER, f"user{number}@example.org")
+        db.engine.dispose()
+    return app
+
+
+def test_of_many_workers_one_sends_each_letter(environ, count):
+    letters, inbox = count(30, many=300), Inbox()
+    write_letters(environ, letters)
+    with mail_servers.running(inbox) as port:
+        workers = [worker(environ | {"SMTP_PORT": str(port)}) for _ in range(3)]
+        deadline = time.monotonic() + 60
+        while len(inbox.recipients) < letters and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)  # for whoever might send one again
+        for one in workers:
+            one.send_signal(signal.SIGTERM)
+        for one in workers:
+            one.communicate(timeout=30)
+
+    assert sorted(inbox.recipients) == sorted(f"user{n}@example.org" for n in range(letters))
+    assert [one.returncode for one in workers] == [0, 0, 0]
+
+
+def test_a_worker_that_is_killed_keeps_no_lock(environ):
+    app = write_letters(environ, 1)
+    with mail_servers.silent() as port:
+        hanging = worker(environ | {"SMTP_PORT": str(port)})
+        with app.app_context():
+            _wait(lambda: _tries() == 1)
+        hanging.kill()
+        hanging.communicate()
+    with app.app_context():
+        service.send(LETTER, "late@example.org")
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port:
+        worker(environ | {"SMTP_PORT": str(port)}, "--once").communicate(timeout=30)
+
+    assert inbox.recipients == ["late@example.org"]
+
+
+def _tries():
+    with db.engine.connect() as connection:
+        return connection.exec_driver_sql("SELECT max(tries) FROM mails").scalar_one()
+
+
+def _wait(happened):
+    deadline = time.monotonic() + 20
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_worker_tells_what_it_does_but_not_to_whom(environ):
+    write_letters(environ, 1)
+    with mail_servers.running(Inbox()) as port:
+        output, _ = worker(environ | {"SMTP_PORT": str(port)}, "--once").communicate(timeout=30)
+
+    [line] = [json.loads(line) for line in output.splitlines() if '"mail.sent"' in line]
+    assert line["kind"] == "verify-email"
+    assert "user0" not in output
+    assert "a link" not in output
