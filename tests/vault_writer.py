@@ -37,6 +37,14 @@ class Request:
         return replace(self, body=other, headers=self.headers if headers is None else headers)
 
 
+class NoPage(AssertionError):
+    """A page of a sync was refused."""
+
+    def __init__(self, response):
+        self.response = response
+        super().__init__(response.json)
+
+
 class Writer:
     """Holds the keys and the state of one vault."""
 
@@ -159,7 +167,8 @@ class Writer:
         while True:
             place = f"since={after}" if since else f"since=0&after={after}"
             response = self.client.get(f"{path}&{place}")
-            assert response.status_code == 200, response.json
+            if response.status_code != 200:
+                raise NoPage(response)
             yield response.json
             after = response.json["through"]
             if not response.json["more"]:
