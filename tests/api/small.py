@@ -1,0 +1,158 @@
+"""The whole server with a few routes more, which do what tests of the frame need."""
+
+from contextlib import contextmanager
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import Blueprint, Response
+
+from tests import serving
+from vaultr.app import create_app
+from vaultr.database.session import db, transaction
+from vaultr.errors import Conflict, Fault, NotFound
+from vaultr.extensions import limiter
+from vaultr.identity.door import public
+from vaultr.limits import blanket
+from vaultr.operation import Answer, operation
+from vaultr.settings import Settings
+from vaultr.wire import Id, In, Int, Out, Query
+
+blueprint = Blueprint("small", __name__, url_prefix="/api/v1/small")
+called = []
+
+
+class Word(In):
+    word: str
+    number: Int = 0
+    id: Id | None = None
+
+
+class Wanted(Query):
+    limit: int = 10
+    kind: str | None = None
+
+
+class Echo(Out):
+    word: str
+
+
+class Unwritable(Conflict):
+    """This refusal cannot be written down."""
+
+    slug = "unwritable"
+
+
+@blueprint.post("/word")
+@public
+@operation(body_bytes=2000)
+def word(*, body: Word) -> Echo:
+    called.append(body)
+    return Echo(word=body.word)
+
+
+@blueprint.put("/closed/<uuid:thing>")
+@operation(step_up=True, access="write")
+def closed(thing: UUID, *, body: Word) -> None:
+    called.append(body)
+    raise NotFound
+
+
+@blueprint.put("/proven/<uuid:thing>")
+@operation(proves_session=True)
+def proven(thing: UUID, *, body: Word) -> None:
+    raise NotFound
+
+
+@blueprint.get("/wanted")
+@public
+@operation()
+def wanted(*, query: Wanted) -> Echo:
+    return Echo(word=f"{query.limit}{query.kind}")
+
+
+@blueprint.post("/nothing")
+@public
+@operation()
+def nothing() -> None:
+    called.append(None)
+
+
+@blueprint.get("/accepted")
+@public
+@operation(statuses=(202,))
+def accepted() -> None:
+    """Answer the one status that is told, though there is nothing to show."""
+
+
+@blueprint.get("/made")
+@public
+@operation(answers=Echo, statuses=(201,))
+def made() -> Answer:
+    return Answer(Echo(word="new"), 201, {"ETag": '"7"'})
+
+
+@blueprint.get("/refused")
+@public
+@operation(refuses=(Conflict,))
+def refused() -> None:
+    faults = [Fault("/word", "too long")]
+    raise Conflict(
+        "No.", errors=faults, members={"revision": 7, "status": 200}, headers={"X-A": "b"}
+    )
+
+
+@blueprint.get("/breaks")
+@public
+@operation()
+def breaks() -> None:
+    raise RuntimeError("hunter2")
+
+
+@blueprint.get("/unwritable")
+@public
+@operation()
+def unwritable() -> None:
+    raise Unwritable(members={"thing": object()})
+
+
+@blueprint.get("/page")
+@public
+def page() -> Response:
+    return Response("<!doctype html><title>Vaultr</title>", mimetype="text/html")
+
+
+@blueprint.get("/limited")
+@limiter.limit(blanket.by_address(lambda settings: settings.limit_signup))
+@public
+@operation()
+def limited() -> None:
+    """Count by address, with a limit of the route's own."""
+
+
+@blueprint.post("/contended")
+@public
+@operation()
+def contended() -> None:
+    called.append(None)
+    with transaction() as session:
+        if db.engine.dialect.name == "postgresql" and len(called) < blueprint.succeeds_at:
+            session.execute(
+                sa.text("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
+            )
+
+
+blueprint.succeeds_at = 0
+
+
+@contextmanager
+def server(home, **more):
+    """Give a server with these routes, on SQLite unless told otherwise, and nothing called yet."""
+    called.clear()
+    app = create_app(Settings.from_environ(serving.environ_for(home, **more)))
+    app.register_blueprint(blueprint)
+    with app.app_context():
+        db.create_all()
+    yield app
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()

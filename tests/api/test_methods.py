@@ -1,0 +1,65 @@
+"""Methods: what a path has, what it has not, and paths that are none."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests.api import small
+
+WORD = {"word": "x"}
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    with small.server(tmp_path) as app:
+        yield app.test_client()
+
+
+def told(response):
+    assert response.mimetype == "application/problem+json"
+    return response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/api/v1/small/word", {"POST", "OPTIONS"}),
+        ("DELETE", "/api/v1/small/wanted", {"GET", "HEAD", "OPTIONS"}),
+        ("FOO", "/api/v1/small/wanted", {"GET", "HEAD", "OPTIONS"}),
+        ("TRACE", "/api/health", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_another_method_is_405_with_allow(stranger, method, path, allowed):
+    response = stranger.open(path, method=method)
+
+    assert told(response) == (405, "method-not-allowed")
+    assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+def test_options_is_204_with_allow_and_calls_nothing(stranger):
+    response = stranger.options("/api/v1/small/word")
+
+    assert (response.status_code, response.data) == (204, b"")
+    assert set(response.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+    assert told(stranger.options("/api/v1/nowhere")) == (404, "not-found")
+    assert stranger.options(f"/api/v1/small/closed/{uuid4()}").status_code == 204
+
+
+def test_head_is_get_without_its_body(stranger):
+    head, get = (stranger.open("/api/v1/small/wanted", method=m) for m in ("HEAD", "GET"))
+
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["Content-Length"] == get.headers["Content-Length"]
+
+
+@pytest.mark.parametrize("form", ["{}", "{}0", "x{}"])
+def test_an_id_of_another_form_in_a_path_is_404(stranger, form):
+    one = str(uuid4())
+    path = "/api/v1/small/closed/"
+
+    assert told(stranger.put(path + form.format(one.upper()), json=WORD)) == (404, "not-found")
+    assert told(stranger.put(path + form.format(one.replace("-", "")), json=WORD)) == (
+        404,
+        "not-found",
+    )
+    assert told(stranger.put(f"/api/v1//small/closed/{one}", json=WORD)) == (404, "not-found")

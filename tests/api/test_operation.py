@@ -1,0 +1,280 @@
+"""A view's contract at run time: bodies, queries, answers, refusals and their order."""
+
+import json
+from uuid import uuid4
+
+import pytest
+from werkzeug.test import EnvironBuilder
+
+from tests import factories, servers
+from tests.api import small
+from vaultr.database.session import db
+
+WORD = {"word": "x"}
+
+
+@pytest.fixture
+def server(tmp_path):
+    with small.server(tmp_path) as app:
+        yield app
+
+
+@pytest.fixture
+def stranger(server):
+    return server.test_client()
+
+
+@pytest.fixture
+def ann(server):
+    with server.app_context():
+        session = factories.session(factories.owner("ann@example.org"))
+    client = server.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {session.access_token}"
+    client.session = session
+    return client
+
+
+def slug(response):
+    assert response.mimetype == "application/problem+json"
+    assert response.json["status"] == response.status_code
+    assert response.json["request_id"] == response.headers["X-Request-Id"]
+    return response.json["type"].removeprefix("urn:vaultr:problem:")
+
+
+def told(response):
+    return response.status_code, slug(response)
+
+
+def post(client, data, kind="application/json", path="word", **more):
+    return client.post(f"/api/v1/small/{path}", data=data, content_type=kind, **more)
+
+
+def test_a_body_in_its_form_reaches_the_view_and_the_answer_is_its_model(stranger):
+    response = post(stranger, json.dumps(WORD))
+
+    assert (response.status_code, response.json) == (200, WORD)
+    assert response.mimetype == "application/json"
+    assert [body.word for body in small.called] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("data", "pointers"),
+    [
+        ("{}", ["/word"]),
+        ('{"word": "x", "more": 1}', ["/more"]),
+        ('{"word": 7, "number": "x", "id": "y"}', ["/word", "/number", "/id"]),
+        ('{"word": "x", "a/b~c": 1}', ["/a~1b~0c"]),
+        ('{"word": "x", "number": -1}', ["/number"]),
+        *((text, [""]) for text in ("[]", "null", "7", '"x"')),
+        *((text, None) for text in (" ", "{", '{"word": "x", "word": "y"}', '{"word": NaN}')),
+        (b'{"word": "\xff"}', None),
+    ],
+)
+def test_a_malformed_body_is_400_and_names_its_fields(stranger, data, pointers):
+    response = post(stranger, data)
+
+    assert told(response) == (400, "bad-request")
+    assert [one["pointer"] for one in response.json.get("errors", [])] == (pointers or [])
+    assert small.called == []
+
+
+def test_a_refusal_never_repeats_a_value(stranger):
+    response = post(stranger, '{"word": 4711, "number": "hunter2", "id": "hunter2"}')
+
+    assert "hunter2" not in response.text
+    assert "4711" not in response.text
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "", "application/json; charset=latin-1"])
+def test_another_media_type_is_415(stranger, kind):
+    assert told(post(stranger, json.dumps(WORD), kind)) == (415, "unsupported-media-type")
+
+
+def test_a_body_over_the_limit_is_413_whatever_it_holds(stranger):
+    assert told(post(stranger, "x" * 2001, "text/plain")) == (413, "payload-too-large")
+    assert post(stranger, json.dumps({"word": "x" * 1987})).status_code == 200
+
+
+def test_a_body_without_its_length_is_411(stranger):
+    response = stranger.post(
+        "/api/v1/small/word",
+        content_type="application/json",
+        headers={"Transfer-Encoding": "chunked"},
+    )
+
+    assert told(response) == (411, "length-required")
+    missing = stranger.post("/api/v1/small/word", content_type="application/json")
+    assert told(missing) == (411, "length-required")
+
+
+def test_a_route_without_a_body_needs_no_length_and_takes_none(stranger):
+    assert stranger.post("/api/v1/small/nothing").status_code == 204
+    assert told(post(stranger, "{}", path="nothing")) == (400, "bad-request")
+    assert len(small.called) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "word"), [("", "10None"), ("limit=3&kind=a", "3a"), ("kind=", "10")]
+)
+def test_a_query_is_read(stranger, query, word):
+    assert stranger.get(f"/api/v1/small/wanted?{query}").json == {"word": word}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=x",
+        "limit=1&limit=2",
+        "more=1",
+        "kind=%00",
+        "limit=",
+        "=",
+        "%ff=1",
+        "kind=%ED%A0%80%00",
+    ],
+)
+def test_a_malformed_query_is_400(stranger, query):
+    response = stranger.get(f"/api/v1/small/wanted?{query}")
+
+    assert told(response) == (400, "bad-request")
+    assert all(one["pointer"].startswith("/query") for one in response.json["errors"])
+
+
+def test_raw_bytes_in_a_query_are_400(stranger):
+    response = stranger.get("/api/v1/small/wanted", environ_overrides={"QUERY_STRING": "kind=\xff"})
+
+    assert told(response) == (400, "bad-request")
+
+
+def test_a_query_where_none_is_taken_is_400(stranger):
+    assert told(stranger.post("/api/v1/small/nothing?x=1")) == (400, "bad-request")
+
+
+def test_answers_have_their_statuses_and_headers(stranger):
+    made = stranger.get("/api/v1/small/made")
+    accepted = stranger.get("/api/v1/small/accepted")
+
+    assert (made.status_code, made.json, made.headers["ETag"]) == (201, {"word": "new"}, '"7"')
+    assert (accepted.status_code, accepted.data) == (202, b"")
+    assert "Content-Type" not in accepted.headers
+
+
+def test_a_refusal_carries_its_members_and_headers(stranger):
+    response = stranger.get("/api/v1/small/refused", headers={"Accept": "text/html, image/*"})
+
+    assert response.json == {
+        "type": "urn:vaultr:problem:conflict",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "No.",
+        "request_id": response.headers["X-Request-Id"],
+        "errors": [{"pointer": "/word", "message": "too long"}],
+        "revision": 7,
+    }
+    assert response.headers["X-A"] == "b"
+
+
+def test_an_error_inside_is_500_and_says_nothing_of_itself(stranger, capfd):
+    response = stranger.get("/api/v1/small/breaks")
+
+    assert told(response) == (500, "internal")
+    assert "hunter2" not in response.text
+
+
+def test_an_error_inside_the_error_handling_is_answered_too(stranger):
+    response = stranger.get("/api/v1/small/unwritable", headers={"X-Request-Id": "here"})
+
+    assert told(response) == (500, "internal")
+    assert response.json["request_id"] == "here"
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_an_error_before_any_request_is_known_is_answered_too(server, monkeypatch):
+    def broken(_environ):
+        raise RuntimeError
+
+    monkeypatch.setattr(server, "request_context", broken)
+
+    started = []
+    environ = EnvironBuilder("/api/health").get_environ()
+    body = server.wsgi_app(environ, lambda *given: started.append(given))
+
+    [(status, headers, _)] = started
+    assert (status, dict(headers)["X-Frame-Options"]) == ("500 Internal Server Error", "DENY")
+    assert json.loads(b"".join(body))["request_id"] == dict(headers)["X-Request-Id"] != "-"
+
+
+def test_401_comes_before_what_is_wrong_with_the_body(stranger, ann):
+    path = f"/api/v1/small/closed/{uuid4()}"
+
+    for client, status in ((stranger, 401), (ann, 415)):
+        assert client.put(path, data="x" * 10).status_code == status
+        assert client.put(path, data="x" * 2**21).status_code == (401 if status == 401 else 413)
+
+
+def test_400_comes_before_403_and_403_before_404(server, ann):
+    path = f"/api/v1/small/closed/{uuid4()}"
+    assert told(ann.put(path, json=WORD)) == (404, "not-found")
+
+    with server.app_context():
+        long_ago = factories.datetime(2026, 1, 1, tzinfo=factories.UTC)
+        factories.change_session(ann.session.id, proven_at=long_ago)
+
+    assert told(ann.put(path, json={})) == (400, "bad-request")
+    assert told(ann.put(path, json=WORD)) == (403, "step-up-required")
+    assert len(small.called) == 1
+
+
+def test_a_dead_session_is_401_before_all_else_where_the_view_proves_it(server, ann):
+    path = f"/api/v1/small/proven/{uuid4()}"
+    assert ann.put(path, json=WORD).status_code == 404
+    assert ann.put(path, json={}).status_code == 400
+
+    with server.app_context():
+        past = factories.datetime(2026, 1, 1, tzinfo=factories.UTC)
+        factories.change_session(ann.session.id, idle_until=past)
+
+    for body in (WORD, {}, "x"):
+        assert told(ann.put(path, json=body)) == (401, "unauthenticated")
+
+
+def test_429_comes_before_401(tmp_path):
+    with small.server(tmp_path, LIMIT_ANONYMOUS="1/3600") as app:
+        stranger = app.test_client()
+
+        answers = [stranger.put(f"/api/v1/small/closed/{uuid4()}") for _ in range(2)]
+
+    assert [told(answer) for answer in answers] == [
+        (401, "unauthenticated"),
+        (429, "rate-limited"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["small/word", "small/nothing", "nowhere", "auth/me"])
+def test_two_credentials_on_one_request_are_400(ann, path):
+    token = ann.environ_base.pop("HTTP_AUTHORIZATION")
+
+    response = ann.post(f"/api/v1/{path}", headers={"Authorization": f"{token},{token}"})
+
+    assert told(response) == (400, "bad-request")
+
+
+@pytest.mark.parametrize(("tries", "status"), [(0, 204), (2, 204), (99, 503)])
+def test_a_transaction_that_lost_a_race_is_tried_once_more_then_busy(
+    postgres_url, tmp_path, tries, status
+):
+    url = servers.fresh_database(postgres_url)
+    with small.server(tmp_path, DATABASE_URL=url) as app:
+        small.blueprint.succeeds_at = tries
+
+        response = app.test_client().post("/api/v1/small/contended")
+
+        assert response.status_code == status
+        assert len(small.called) == min(max(tries, 1), 2)
+        if status == 503:
+            assert slug(response) == "busy"
+            assert response.headers["Retry-After"] == "1"
+        with app.app_context():
+            assert db.engine.pool.checkedout() == 0
+    servers.drop_database(url)
