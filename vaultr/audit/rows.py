@@ -28,12 +28,13 @@ _NAMES = ", ".join(_COLUMNS)
 _STEP = timedelta(microseconds=1)
 
 _POSTGRESQL = (
-    f"WITH ev AS (INSERT INTO audit_event ({_NAMES})"
+    f"WITH ev AS (INSERT INTO audit_event ({_NAMES})"  # nosec B608 # names of ours only
     f" VALUES ({', '.join(f'%({name})s' for name in _COLUMNS)}) RETURNING event_id)"
     " INSERT INTO audit_pending (event_id) SELECT event_id FROM ev"
 )
 _SQLITE = (
-    f"INSERT INTO audit_event ({_NAMES}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})",
+    f"INSERT INTO audit_event ({_NAMES})"  # nosec B608 # names of ours only
+    f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)})",
     "INSERT INTO audit_pending (event_id) VALUES (:event_id)",
 )
 _TYPES = {
@@ -174,7 +175,7 @@ def ctes(gate: str, *, driver: bool = False) -> str:
     """
     casts = _DRIVER_CASTS if driver else _CASTS
     return (
-        f"ev AS (INSERT INTO audit_event ({_NAMES}) SELECT {casts}"
+        f"ev AS (INSERT INTO audit_event ({_NAMES}) SELECT {casts}"  # nosec B608 # our names only
         f" WHERE EXISTS (SELECT 1 FROM {gate}) RETURNING event_id),"
         " pend AS (INSERT INTO audit_pending (event_id) SELECT event_id FROM ev RETURNING event_id)"
     )
