@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Response
 
 from tests import serving
+from vaultr.actor import current_origin
 from vaultr.app import create_app
 from vaultr.database.session import db, transaction
 from vaultr.errors import Conflict, Fault, NotFound
@@ -119,6 +120,13 @@ def unwritable() -> None:
 @public
 def page() -> Response:
     return Response("<!doctype html><title>Vaultr</title>", mimetype="text/html")
+
+
+@blueprint.get("/origin")
+@public
+@operation()
+def origin() -> None:
+    called.append(current_origin().address)
 
 
 @blueprint.get("/limited")
