@@ -20,6 +20,7 @@ from vaultr.wire import Id, In, Int, Out, Query
 
 blueprint = Blueprint("small", __name__, url_prefix="/api/v1/small")
 called = []
+VAULT = UUID("0a1b2c3d-0000-4000-8000-00000000000f")
 
 
 class Word(In):
@@ -56,6 +57,12 @@ def word(*, body: Word) -> Echo:
 def closed(thing: UUID, *, body: Word) -> None:
     called.append(body)
     raise NotFound
+
+
+@blueprint.put("/in/<uuid:vault_id>")
+@operation(access="write")
+def batch(vault_id: UUID, *, body: Word) -> None:
+    blanket.count_more_writes(body.number)
 
 
 @blueprint.put("/proven/<uuid:thing>")
