@@ -1,41 +1,17 @@
 """What crosses the wire of the audit log."""
 
-import re
-from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field
 
 from vaultr import wire
 from vaultr.audit.models import AuditEvent
-
-_FORM = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
-
-
-def _moment(value: object) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, str) and re.fullmatch(_FORM, value):
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            pass  # the 31st of June, say
-    raise ValueError("an RFC 3339 time in UTC, with Z")
-
-
-Moment = Annotated[
-    datetime,
-    PlainValidator(_moment),
-    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _FORM}),
-]
 
 
 class EventsQuery(wire.Page):
     """Which events: of one type or family (``auth``, ``auth.login``), from a time until another."""
 
     action: str | None = Field(default=None, pattern=r"^[a-z]+(?:[.-][a-z]+)*$", max_length=64)
-    since: Moment | None = Field(default=None, alias="from")
-    until: Moment | None = Field(default=None, alias="to")
+    since: wire.Time | None = Field(default=None, alias="from")
+    until: wire.Time | None = Field(default=None, alias="to")
 
 
 class EventView(wire.Out):
