@@ -1,0 +1,138 @@
+"""The OpenAPI document: valid, complete, and the very schema by which requests are checked."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+from openapi_spec_validator import validate
+
+from tests import serving
+from tests.api import small
+from vaultr.openapi import document, refusals_of
+from vaultr.operation import contract_of
+from vaultr.problems import status_of
+
+PAGES = {"/verify-email", "/static/{name}"}
+
+
+@pytest.fixture(scope="module")
+def described(sqlite_app):
+    with sqlite_app.app_context():
+        return document(sqlite_app)
+
+
+def operations(described):
+    return {
+        (path, method): operation
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def path_of(rule):
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+
+
+def routes(app):
+    for rule in app.url_map.iter_rules():
+        for method in rule.methods - {"HEAD", "OPTIONS"}:
+            yield path_of(rule), method.lower(), rule, app.view_functions[rule.endpoint]
+
+
+def test_it_is_served_to_anyone_and_may_be_kept_for_five_minutes(client):
+    response = client.get("/api/v1/openapi.json")
+
+    assert (response.status_code, response.mimetype) == (200, "application/json")
+    assert response.headers["Cache-Control"] == "private, max-age=300"
+    assert response.json["openapi"] == "3.1.0"
+
+
+def test_it_is_valid(described):
+    validate(described)
+
+
+def test_every_route_is_in_it(sqlite_app, described):
+    here = {(path, method) for path, method, _, _ in routes(sqlite_app) if path not in PAGES}
+
+    assert operations(described).keys() == here
+
+
+def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(described):
+    names = [operation["operationId"] for operation in operations(described).values()]
+
+    assert len(set(names)) == len(names)
+    assert all(operation["summary"].endswith(".") for operation in operations(described).values())
+
+
+def test_every_refusal_of_a_route_is_in_it_as_a_problem(sqlite_app, described):
+    for path, method, rule, view in routes(sqlite_app):
+        contract = contract_of(view)
+        if contract is None:
+            continue
+        answers = described["paths"][path][method]["responses"]
+        for kind in refusals_of(rule, contract, is_public=getattr(view, "public", False)):
+            answer = answers[str(status_of(kind))]["content"]["application/problem+json"]["schema"]
+            [_, told] = answer["allOf"]
+            assert f"urn:vaultr:problem:{kind.slug}" in told["properties"]["type"]["enum"]
+
+
+def test_what_every_closed_route_may_answer_is_said_everywhere(described):
+    for operation in operations(described).values():
+        told = operation["responses"].keys()
+        if operation["security"]:
+            assert {"400", "401", "403", "429", "500", "503"} <= told
+        if "requestBody" in operation:
+            assert {"400", "411", "413", "415"} <= told
+        waits = [operation["responses"][one] for one in ("429", "503") if one in told]
+        assert all("Retry-After" in one["headers"] for one in waits if "headers" in one)
+
+
+def test_every_body_refuses_unknown_fields(described):
+    """What it says of a body is what is done at run time: there, too, nothing more is taken."""
+    schemas = described["components"]["schemas"]
+    for (path, method), operation in operations(described).items():
+        if "requestBody" in operation:
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            named = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+            loose = [
+                one for one in named.get("oneOf", [named]) if "additionalProperties" not in one
+            ]
+            assert all("$ref" in one for one in loose), (path, method)
+
+
+def test_a_query_is_said_in_the_form_that_is_taken(tmp_path):
+    with small.server(tmp_path) as app, app.app_context():
+        parameters = document(app)["paths"]["/api/v1/small/wanted"]["get"]["parameters"]
+
+    assert parameters == [
+        {
+            "name": "limit",
+            "in": "query",
+            "required": False,
+            "schema": {"type": "integer", "default": 10, "title": "Limit"},
+        },
+        {
+            "name": "kind",
+            "in": "query",
+            "required": False,
+            "schema": {"type": "string", "title": "Kind"},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [
+        *(("/api/health", "get", "200"), ("/api/ready", "get", "503")),
+        *(("/api/v1/auth/me", "get", "401"), ("/api/v1/auth/login", "post", "411")),
+    ],
+)
+def test_answers_are_as_it_says(sqlite_app, described, path, method, status):
+    serving.empty(sqlite_app)
+    response = sqlite_app.test_client().open(path, method=method.upper())
+    said = described["paths"][path][method]["responses"][status]["content"][response.mimetype]
+
+    assert str(response.status_code) == status
+    schema = {**said["schema"], "components": described["components"]}
+    jsonschema.validate(json.loads(response.data), schema)

@@ -1,0 +1,81 @@
+"""Every closed endpoint answers a stranger with 401; the open ones are named here, each by hand."""
+
+import re
+from uuid import UUID
+
+import pytest
+
+from vaultr.operation import contract_of
+
+PUBLIC = {
+    "auth.login",
+    "auth.prelogin",
+    "auth.refresh",
+    "auth.sign_up",
+    "auth.verify_email",
+    "health.health",
+    "health.ready",
+    "openapi.openapi",
+    "web.asset",
+    "web.confirm_email",
+    "web.verify_email",
+}
+# These are asked by a browser for a page, or for what belongs to it: they have no contract.
+PAGES = {"web.asset", "web.confirm_email", "web.verify_email"}
+SOME_ID = str(UUID(int=1))
+CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
+
+
+def routes(app):
+    """List each way in: endpoint, method, a path, the view."""
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<[^<>]+>", SOME_ID, rule.rule)
+        for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):
+            yield rule.endpoint, method, path, app.view_functions[rule.endpoint]
+
+
+def test_the_public_endpoints_are_the_ones_named_here(sqlite_app):
+    public = {name for name, _, _, view in routes(sqlite_app) if getattr(view, "public", False)}
+
+    assert public == PUBLIC
+
+
+@pytest.mark.parametrize("token", [None, "rubbish", "a.b.c"])
+def test_every_closed_endpoint_answers_a_stranger_with_401(sqlite_app, token):
+    stranger = sqlite_app.test_client()
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answers = {
+        f"{method} {path}": stranger.open(path, method=method, headers=headers, data=b"{").status
+        for name, method, path, _ in routes(sqlite_app)
+        if name not in PUBLIC
+    }
+
+    assert len(answers) > 10
+    assert {name: status for name, status in answers.items() if status[:3] != "401"} == {}
+
+
+def test_every_route_but_a_page_has_a_contract(sqlite_app):
+    without = {name for name, _, _, view in routes(sqlite_app) if contract_of(view) is None}
+
+    assert without == PAGES
+
+
+def test_what_changes_a_vault_counts_as_a_write_and_what_reads_it_as_a_read(sqlite_app):
+    meant = {
+        f"{method} {path}": ("write" if method in CHANGING else "read", contract_of(view).access)
+        for name, method, path, view in routes(sqlite_app)
+        if name.startswith("vaults.")
+    }
+
+    assert {path: pair for path, pair in meant.items() if len(set(pair)) > 1} == {}
+
+
+def test_no_path_ends_with_a_slash_which_would_redirect(sqlite_app):
+    assert [path for _, _, path, _ in routes(sqlite_app) if path.endswith("/")] == []
+
+
+def test_every_id_in_a_path_has_the_one_form(sqlite_app):
+    rules = {rule.rule for rule in sqlite_app.url_map.iter_rules()}
+
+    loose = {rule for rule in rules if re.search(r"<(?!uuid:)\w*_id>|<(string|path|int):", rule)}
+    assert loose == set()

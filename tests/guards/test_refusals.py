@@ -1,0 +1,60 @@
+"""Every refusal has a status and its own name, and what a route may refuse it says."""
+
+import importlib
+import pkgutil
+from collections import defaultdict
+
+import vaultr
+from vaultr.errors import Refusal
+from vaultr.operation import contract_of
+from vaultr.problems import status_of
+from vaultr.protocol.refusals import SLUGS, statuses_of
+
+
+def refusals():
+    """List every refusal of the server, whichever module it hides in."""
+    for module in pkgutil.walk_packages(vaultr.__path__, "vaultr."):
+        if module.name.endswith(".errors") and not module.name.startswith("vaultr.client"):
+            importlib.import_module(module.name)
+    return {kind for kind in descendants(Refusal) if kind.__module__.startswith("vaultr.")}
+
+
+def descendants(kind):
+    for child in kind.__subclasses__():
+        yield child
+        yield from descendants(child)
+
+
+def test_every_refusal_has_a_known_slug_and_its_status(sqlite_app):
+    wrong = {
+        kind.__name__: (kind.slug, status_of(kind))
+        for kind in refusals()
+        if kind.slug not in SLUGS or status_of(kind) not in statuses_of(kind.slug)
+    }
+
+    assert wrong == {}
+
+
+def test_every_refusal_says_in_a_sentence_what_it_is(sqlite_app):
+    silent = [kind.__name__ for kind in refusals() if not (kind.__doc__ or "").strip()]
+    unfinished = [kind.__name__ for kind in refusals() if not str(kind()).endswith(".")]
+
+    assert silent == []
+    assert unfinished == []
+
+
+def test_a_slug_means_one_thing_in_a_feature(sqlite_app):
+    names = defaultdict(set)
+    for kind in refusals():
+        names[kind.__module__, kind.slug, status_of(kind)].add(kind.__name__)
+
+    assert {key: kinds for key, kinds in names.items() if len(kinds) > 1} == {}
+
+
+def test_a_view_names_only_refusals_of_its_own(sqlite_app):
+    """What every route may refuse (401, 429, 400 and so on) is known without being said."""
+    for view in sqlite_app.view_functions.values():
+        contract = contract_of(view)
+        if contract is not None:
+            assert len(set(contract.refuses)) == len(contract.refuses), view.__name__
+            assert all(issubclass(kind, Refusal) for kind in contract.refuses)
