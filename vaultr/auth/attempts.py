@@ -18,7 +18,7 @@ from vaultr.audit.events import Event
 from vaultr.auth.errors import Locked
 from vaultr.auth.invented import address_hash
 from vaultr.auth.models import Failures
-from vaultr.database.session import one_statement, transaction
+from vaultr.database.session import transaction
 from vaultr.limits import blanket
 from vaultr.limits.counters import Count
 from vaultr.settings import Settings
@@ -28,9 +28,6 @@ FIRST_LOCK: Final = timedelta(minutes=15)
 LONGEST_LOCK: Final = timedelta(hours=24)
 _KEPT: Final = timedelta(days=30)
 
-_LOCKED_UNTIL: Final = sa.select(Failures.locked_until).where(
-    Failures.counter == sa.bindparam("counter")
-)
 # In words of both databases; the row, once touched, stays locked until the commit.
 _ONE_MORE: Final = sa.text(
     "INSERT INTO login_failures (counter, failures, locks, failed_at) VALUES (:counter, 1, 0, :now)"
@@ -44,9 +41,9 @@ def of_stranger(email: str) -> str:
     return f"l:{address_hash(email)}"
 
 
-def of_device(account_id: UUID, device_hash: bytes) -> str:
-    """Name the counter of one known device of an account, which no stranger can use up."""
-    return f"d:{account_id.hex}:{device_hash[:16].hex()}"
+def of_device(device_hash: bytes) -> str:
+    """Name the counter of one known device, which no stranger can use up."""
+    return f"d:{device_hash[:16].hex()}"
 
 
 def of_session(session_id: UUID) -> str:
@@ -54,20 +51,28 @@ def of_session(session_id: UUID) -> str:
     return f"s:{session_id.hex}"
 
 
-@dataclass(slots=True)
-class Attempt:
-    """One guess. It is given back unless it is said to have ``failed``.
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What an attempt is counted by, and how that stands in SQL.
 
-    :ivar after_failures: there were some since the last success.
+    :ivar failures: in a row, since the last success or lock; None if there was none yet.
     """
 
-    counter: str
-    after_failures: bool
+    key: str
+    failures: int | None = None
+    locked_until: datetime | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One guess. It is given back unless it is said to have ``failed``."""
+
+    counter: Counter
     failed: bool = False
 
 
 @contextmanager
-def counted(counter: str) -> Iterator[Attempt]:
+def counted(counter: Counter) -> Iterator[Attempt]:
     """Count a guess by its counter and by the client's address, in one call, before it is hashed.
 
     Parallel guesses cannot slip through. Whatever ends the block without having ``failed`` (a
@@ -76,14 +81,14 @@ def counted(counter: str) -> Iterator[Attempt]:
     :raises Locked: too many failures in a row; nothing is counted.
     :raises TooMany: a limit is used up; nothing is counted, hashed or written.
     """
-    after_failures = _refuse_locked(counter)
+    _refuse_locked(counter)
     settings: Settings = current_app.config["SETTINGS"]
     counts = (
-        Count(counter, settings.limit_login_account),
+        Count(counter.key, settings.limit_login_account),
         Count(f"la:{current_origin().address}", settings.limit_login_address),
     )
     blanket.take(*counts)
-    attempt = Attempt(counter, after_failures)
+    attempt = Attempt(counter)
     try:
         yield attempt
     finally:
@@ -100,13 +105,13 @@ def note_failure(attempt: Attempt, account_id: UUID | None) -> None:
     attempt.failed = True
     now = clock.now()
     with transaction() as session:
-        values = {"counter": attempt.counter, "now": now}
+        values = {"counter": attempt.counter.key, "now": now}
         failures, locks = session.execute(_ONE_MORE, values).one()
         if failures < FAILURES_IN_A_ROW:
             return
         session.execute(
             sa.update(Failures)
-            .where(Failures.counter == attempt.counter)
+            .where(Failures.counter == attempt.counter.key)
             .values(failures=0, locks=locks + 1, locked_until=now + lock_length(locks))
         )
         audit.record(Event.AUTH_LOCK, account_id=account_id, out="deny", reason="failures")
@@ -114,8 +119,8 @@ def note_failure(attempt: Attempt, account_id: UUID | None) -> None:
 
 def forget_failures(session: Session, attempt: Attempt) -> None:
     """Begin to count anew, in the transaction of the success."""
-    if attempt.after_failures:
-        session.execute(sa.delete(Failures).where(Failures.counter == attempt.counter))
+    if attempt.counter.failures is not None:
+        session.execute(sa.delete(Failures).where(Failures.counter == attempt.counter.key))
 
 
 def remove_old() -> bool:
@@ -136,13 +141,9 @@ def lock_length(locks_before: int) -> timedelta:
     return min(LONGEST_LOCK, FIRST_LOCK * (1 << min(locks_before, 16)))
 
 
-def _refuse_locked(counter: str) -> bool:
-    """Refuse a locked counter; tell whether there were failures since the last success."""
-    with one_statement() as connection:
-        row = connection.execute(_LOCKED_UNTIL, {"counter": counter}).one_or_none()
-    until: datetime | None = row.locked_until if row else None
+def _refuse_locked(counter: Counter) -> None:
+    until = counter.locked_until
     wait = (until - clock.now()).total_seconds() if until else 0
     if wait > 0:
         metrics.LOGINS.labels("locked").inc()
         raise Locked(headers={"Retry-After": str(int(wait) + 1)})
-    return row is not None

@@ -76,16 +76,17 @@ class HashGate:
             if self._inside >= self._most:
                 raise Busy
             self._inside += 1
-        came, began = time.monotonic(), threading.Event()
+        came = time.monotonic()
 
         def timed() -> T:
             metrics.HASH_WAIT.observe(time.monotonic() - came)
-            began.set()
             return work()
 
         future = self._pool.submit(timed)
         future.add_done_callback(self._leave)
-        if not began.wait(WAIT_SECONDS) and future.cancel():
+        with suppress(TimeoutError):
+            return future.result(WAIT_SECONDS)
+        if future.cancel():  # which only what has not begun lets happen
             raise Busy
         return future.result()
 

@@ -14,6 +14,7 @@ from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.service import Denial
 from vaultr.auth import attempts, passwords, sessions
+from vaultr.auth.attempts import Counter
 from vaultr.auth.errors import CredentialsInvalid, ProofInvalid
 from vaultr.auth.invented import invented
 from vaultr.auth.models import Account, Session
@@ -61,7 +62,6 @@ class _Credentials:
     account_id: UUID
     epoch: int
     verifier: Verifier = field(repr=False)
-    seen: bool = False
 
 
 def derivation_inputs(email: str) -> Inputs:
@@ -92,8 +92,8 @@ def login(body: LoginIn) -> SignedIn:
     :raises Busy: the hash queue is full; the attempt is given back.
     """
     device = Device.of(body.device.id, body.device.name)
-    known = _credentials(CREDENTIALS_BY_EMAIL, email=body.email, device=device.hash)
-    with attempts.counted(_counter(body.email, known, device)) as attempt:
+    known, counter = _known_by_email(body.email, device)
+    with attempts.counted(counter) as attempt:
         verdict = passwords.verify(body.auth_key, known.verifier if known else None)
         if known is None or not verdict.right:
             metrics.LOGINS.labels("denied").inc()
@@ -119,8 +119,8 @@ def step_up(actor: Actor, body: ProofIn) -> None:
     :raises Unauthenticated: the session ended while the hash was computed.
     :raises Locked, TooMany, Busy: as at the login.
     """
-    known = _credentials(CREDENTIALS_BY_ID, account=actor.account_id)
-    with attempts.counted(attempts.of_session(actor.session_id)) as attempt:
+    known, counter = _known_by_id(actor)
+    with attempts.counted(counter) as attempt:
         verdict = passwords.verify(body.auth_key, known.verifier if known else None)
         if known is None or not verdict.right:
             attempts.note_failure(attempt, actor.account_id)
@@ -143,19 +143,36 @@ def step_up(actor: Actor, body: ProofIn) -> None:
             audit.record(Event.AUTH_STEPUP_OK, account_id=actor.account_id)
 
 
-def _credentials(query: Any, **of: str | bytes | UUID) -> _Credentials | None:
+def _known_by_email(email: str, device: Device) -> tuple[_Credentials | None, Counter]:
+    """Read the credentials of an address, and how the counter stands that its device goes by."""
+    of_stranger, of_device = attempts.of_stranger(email), attempts.of_device(device.hash)
+    values = {
+        "email": email,
+        "device": device.hash,
+        "stranger_counter": of_stranger,
+        "device_counter": of_device,
+    }
     with one_statement() as connection:
-        row = connection.execute(query, of).one_or_none()
+        row = connection.execute(CREDENTIALS_BY_EMAIL, values).one()
+    if row.seen:
+        counter = Counter(of_device, row.device_failures, row.device_locked_until)
+    else:
+        counter = Counter(of_stranger, row.failures, row.locked_until)
+    return None if row.id is None else _credentials(row), counter
+
+
+def _known_by_id(actor: Actor) -> tuple[_Credentials | None, Counter]:
+    key = attempts.of_session(actor.session_id)
+    values = {"account": actor.account_id, "counter": key}
+    with one_statement() as connection:
+        row = connection.execute(CREDENTIALS_BY_ID, values).one_or_none()
     if row is None:
-        return None
-    verifier = Verifier(row.verifier, row.pepper_id)
-    return _Credentials(row.id, row.epoch, verifier, seen=bool(row._mapping.get("seen")))
+        return None, Counter(key)
+    return _credentials(row), Counter(key, row.failures, row.locked_until)
 
 
-def _counter(email: str, known: _Credentials | None, device: Device) -> str:
-    if known is not None and known.seen:
-        return attempts.of_device(known.account_id, device.hash)
-    return attempts.of_stranger(email)
+def _credentials(row: Any) -> _Credentials:
+    return _Credentials(row.id, row.epoch, Verifier(row.verifier, row.pepper_id))
 
 
 def _denied(known: _Credentials | None, reason: str) -> CredentialsInvalid:

@@ -1,0 +1,81 @@
+import contextlib
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests import factories
+from vaultr.database.session import SINGLE, db
+from vaultr.errors import Busy
+
+LOGIN = "/api/v1/auth/login"
+
+
+@pytest.fixture
+def ann(app):
+    with app.app_context():
+        return factories.account("ann@example.org")
+
+
+@contextlib.contextmanager
+def taken(app, places):
+    """So many turns of the hash gate are taken, slots first, until the block ends."""
+    gate, release = app.extensions["vaultr.hash_gate"], threading.Event()
+
+    def take():
+        with contextlib.suppress(Busy):
+            gate.run(release.wait)
+
+    threads = [threading.Thread(target=take) for _ in range(places)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.1)
+    try:
+        yield
+    finally:
+        release.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("route", ["login", "signup"])
+def test_a_full_queue_answers_busy_at_once(app, client, ann, route):
+    body = factories.login() if route == "login" else factories.signup()
+
+    with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
+        response = client.post(f"/api/v1/auth/{route}", json=body)
+
+    assert response.status_code == 503
+    assert response.json["type"] == "urn:vaultr:problem:busy"
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+def test_an_attempt_that_found_the_queue_full_is_given_back(app, client, ann):
+    with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
+        statuses = [client.post(LOGIN, json=factories.login()).status_code for _ in range(8)]
+
+    assert statuses == [503] * 8
+    assert client.post(LOGIN, json=factories.login()).status_code == 200
+
+
+def test_no_connection_is_held_while_a_login_waits_for_its_hash(app, ann):
+    def login():
+        return app.test_client().post(LOGIN, json=factories.login()).status_code
+
+    with app.app_context():
+        engines = (db.engine, app.extensions[SINGLE])
+    with ThreadPoolExecutor(1) as pool:
+        with taken(app, os.cpu_count()):
+            answer = pool.submit(login)
+            time.sleep(0.4)
+            held = [engine.pool.checkedout() for engine in engines]
+
+        assert answer.result() == 200
+    assert held == [0, 0]
+
+
+def test_other_requests_are_answered_while_logins_wait(app, as_ann):
+    with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
+        assert as_ann.get("/api/v1/auth/me").status_code == 200
