@@ -40,7 +40,7 @@ _LIVES: Final = (
 # account are sa.Uuid(), now is schema.Utc(). `idle_until` never lies behind the absolute end.
 SESSION_LIVES: Final = f"EXISTS (SELECT 1 {_LIVES})"
 
-_PROVEN_AT: Final = typed(f"SELECT s.proven_at {_LIVES}")  # nosec B608 - made of that text alone
+_PROVEN_AT: Final = typed(f"SELECT s.proven_at {_LIVES}")
 _SESSION_OF: Final = sa.select(RefreshToken.session_id).where(
     RefreshToken.token_hash == sa.bindparam("hash")
 )
