@@ -85,8 +85,8 @@ def login(body: LoginIn) -> SignedIn:
     no database connection is held. An unknown address takes the same reads, the same hash and the
     same writes. A verifier of an old cost or pepper is renewed with the session.
 
-    :raises CredentialsInvalid: no such account, a wrong key, or credentials that were changed
-        while the hash was computed. All alike; the attempt stays counted, and is recorded.
+    :raises CredentialsInvalid: no such account or a wrong key, which stay counted; or credentials
+        that were changed while the hash was computed. All alike, and recorded.
     :raises Locked: a hundred failures in a row; nothing is counted.
     :raises TooMany: a limit is used up, before any hash or write.
     :raises Busy: the hash queue is full; the attempt is given back.
