@@ -26,7 +26,7 @@ _NAMED_KEY = re.compile(r"([A-Za-z0-9._-]{1,64}):(\S*)")
 _OUR_SCHEMA = ("schema", "public")
 _NUMBERS = {"pool_size", "max_overflow", "connect_timeout"}
 _PARAMETERS = _NUMBERS | {
-    "application_name", "host", "options", "sslcert", "sslkey", "sslmode", "sslrootcert",
+    "application_name", "host", "options", "prepare", "sslcert", "sslkey", "sslmode", "sslrootcert",
     "target_session_attrs",
 }  # fmt: skip
 
@@ -145,6 +145,8 @@ def _driver(value: SecretStr) -> SecretStr:
         raise ValueError(f"unknown parameters: {', '.join(unknown)}")
     if any(name in _NUMBERS and not re.fullmatch(r"[0-9]{1,4}", one) for name, one in query):
         raise ValueError(f"{', '.join(sorted(_NUMBERS))} are whole numbers")
+    if not {one for name, one in query if name == "prepare"} <= {"on", "off"}:
+        raise ValueError("prepare is on or off")
     return SecretStr(
         urlunsplit(("postgresql+psycopg2", parts.netloc, parts.path, urlencode(query), ""))
     )

@@ -18,6 +18,7 @@ from vaultr.audit import chain
 from vaultr.audit.denials import MINUTE_SECONDS, Denied
 from vaultr.audit.events import Event
 from vaultr.audit.writers import Writer
+from vaultr.database.plans import PLANNED
 from vaultr.version import __version__
 
 _COLUMNS = (
@@ -162,7 +163,8 @@ def next_row(writer: Writer, event: Told, *, origin: str, postgresql: bool) -> R
 def insert(connection: sa.Connection, row: Row, *, postgresql: bool) -> bool:
     """Insert an event and the note that no tree holds it yet; tell whether both now stand."""
     if postgresql:
-        return connection.exec_driver_sql(_POSTGRESQL, row.values).rowcount == 1
+        inserted = connection.exec_driver_sql(_POSTGRESQL, row.values, execution_options=PLANNED)
+        return inserted.rowcount == 1
     return all(connection.exec_driver_sql(one, row.values).rowcount == 1 for one in _SQLITE)
 
 

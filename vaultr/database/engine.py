@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from vaultr.database import plans
 from vaultr.database.session import SINGLE, db
 from vaultr.settings import Settings
 
@@ -48,6 +49,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     options |= {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     single = sa.create_engine(url, **options | {"pool_size": 4, "max_overflow": 12})
     _listen(single)
+    if plans_allowed(settings.database_url.get_secret_value()):
+        plans.listen(single, all_statements=True)
+        with app.app_context():
+            plans.listen(db.engine, all_statements=False)
     app.extensions[SINGLE] = single
 
 
@@ -58,10 +63,16 @@ def after_fork(app: Flask) -> None:
     app.extensions[SINGLE].dispose(close=False)
 
 
+def plans_allowed(url: str) -> bool:
+    """Tell whether statements may stay prepared on a connection: PostgreSQL without a pooler."""
+    return not url.startswith("sqlite") and "prepare=off" not in urlsplit(url).query
+
+
 def split_url(url: str) -> tuple[str, dict[str, Any]]:
     """Take the pool's options off the URL, and add what the dialect wants."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
+    query.pop("prepare", None)
     options: dict[str, Any] = {
         "hide_parameters": True,  # exceptions would print what is stored
         "pool_size": int(query.pop("pool_size", 5)),
