@@ -16,7 +16,8 @@ import psycopg2
 from flask import Flask, Response, request
 
 from vaultr.audit import rows as audit_rows
-from vaultr.vault import statements
+from vaultr.auth import sessions
+from vaultr.vault import access, statements
 
 app = Flask("floor", static_folder=None)
 _local = threading.local()
@@ -86,12 +87,12 @@ def rows(vault_id):
 @app.put("/put/<vault_id>/<account_id>/<item_id>")
 def put(vault_id, account_id, item_id):
     """Replace an item by the very statements that the server runs, audit included."""
-    values = {"vault_id": vault_id, "account_id": account_id, "item_id": item_id, **_drawn()}
+    values = {"vault_id": vault_id, "account": account_id, "item_id": item_id, **_drawn()}
     with _transaction() as cursor:
         cursor.execute(_LOCK, values)
         names = [column.name for column in cursor.description]
         found = dict(zip(names, cursor.fetchone(), strict=True))
-        values |= found | {"n": found["revision"] + 1}
+        values |= found | {"n": found["revision"] + 1, "generation": 1}
         cursor.execute(_EVENT, values)
         cursor.execute(_REPLACE, values)
     return Response("{}", mimetype="application/json")
@@ -122,7 +123,8 @@ def _script(script):
     return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
 
 
-_LOCK = _script(statements.LOCK_VAULT_AND_ITEM)
+# Whether the session lives is asked by the same statement; a session that is not costs as much.
+_LOCK = _script(access._script(sessions.SESSION_LIVES))
 _REPLACE = _script(statements.REPLACE)
 _EVENT = audit_rows._POSTGRESQL
 
@@ -134,7 +136,7 @@ def _drawn():
     return {
         **dict.fromkeys(("overview", "detail"), blob),
         **dict.fromkeys(("prev", "content", "vouch", "mac", "head", "prev_hash"), blob[:32]),
-        **dict.fromkeys(("audit_event_id", "event_id", "author_id"), event),
+        **dict.fromkeys(("audit_event_id", "event_id", "author_id", "sid"), event),
         **dict.fromkeys(("now", "t"), now),
         "op": "put",
         "type": "login",
