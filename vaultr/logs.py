@@ -25,7 +25,8 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Give the line."""
         fields = getattr(record, "fields", None)
-        origin = actor.current_origin()
+        # A thread keeps the origin of its last request, and gunicorn speaks between requests.
+        origin = actor.NOWHERE if record.name == "gunicorn.error" else actor.current_origin()
         line: dict[str, Any] = {
             "time": clock.text(clock.now()),
             "level": record.levelname.lower(),

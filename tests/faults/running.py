@@ -1,0 +1,116 @@
+"""The server as gunicorn runs it, with a home of its own, to be asked in raw bytes too."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests import serving
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Running:
+    """One server, on SQLite unless told otherwise."""
+
+    def __init__(self, home, **more):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._out = home / "server.out"
+        self.environ = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **serving.environ_for(home, PORT=str(self.port), DRAIN_SECONDS="0", BASE_URL=self.url),
+            **more,
+        }
+
+    def command(self, *arguments):
+        """Run ``flask`` with these arguments to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "flask", *arguments],
+            cwd=ROOT, env=self.environ, capture_output=True, text=True,
+        )  # fmt: skip
+
+    def start(self):
+        with self._out.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"],
+                cwd=ROOT, env=self.environ, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(self.printed())
+            time.sleep(0.05)
+        return self
+
+    def stop(self):
+        """End it in good order, and give its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(PATIENCE_SECONDS)
+        finally:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+    def printed(self):
+        return self._out.read_text()
+
+    def logged(self, event):
+        """List the lines of the log that tell of ``event``."""
+        lines = [json.loads(one) for one in self.printed().splitlines() if one.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
+    def answers(self):
+        with contextlib.suppress(OSError):
+            return self.get("/api/health")[0] == 200
+        return False
+
+    def get(self, path, timeout=10):
+        """Give the status, the body and the headers of an answer."""
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout) as answer:
+                return answer.status, answer.read(), answer.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(), error.headers
+
+    def raw(self, data, *, finish=True):
+        """Send ``data`` as it is, end the sending, and give what comes back."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(data)
+            if finish:
+                connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                while part := connection.recv(65536):
+                    answer += part
+        return answer
+
+
+@contextlib.contextmanager
+def running(home, **more):
+    """Give a server that runs, on a migrated database; it ends when the test does."""
+    server = Running(home, **more)
+    upgraded = server.command("db", "upgrade")
+    assert upgraded.returncode == 0, upgraded.stderr
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
