@@ -7,7 +7,6 @@ import base64
 import contextlib
 import json
 import os
-import re
 import threading
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -117,15 +116,9 @@ def _transaction():
         cursor.execute("COMMIT")
 
 
-def _script(script):
-    """Write a script of the server's as psycopg2 takes it."""
-    text = str(script._joined)
-    return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text)
-
-
 # Whether the session lives is asked by the same statement; a session that is not costs as much.
-_LOCK = _script(access._script(sessions.SESSION_LIVES))
-_REPLACE = _script(statements.REPLACE)
+_LOCK = access.lock_script(sessions.SESSION_LIVES).driver_text
+_REPLACE = statements.REPLACE.driver_text
 _EVENT = audit_rows._POSTGRESQL
 
 

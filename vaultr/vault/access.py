@@ -33,7 +33,7 @@ def lock_vault(session: Session, actor: Actor, vault_id: UUID, item_id: UUID = N
     :raises VaultNotFound: there is no such vault that the actor may write to.
     """
     parameters = door.session_parameters(actor) | {"vault_id": vault_id, "item_id": item_id}
-    row = _script(door.session_lives()).run(session, parameters).one()
+    row = lock_script(door.session_lives()).run(session.connection(), parameters).one()
     if not row.alive:
         raise door.session_is_dead()
     if row.revision is None:
@@ -42,7 +42,8 @@ def lock_vault(session: Session, actor: Actor, vault_id: UUID, item_id: UUID = N
 
 
 @cache
-def _script(session_lives: str) -> Script:
+def lock_script(session_lives: str) -> Script:
+    """Give the statements of `lock_vault`."""
     # The item is read by a statement of its own after the lock is held: what a statement sees is
     # settled when it begins, and it may begin by waiting for the lock.
     return Script(

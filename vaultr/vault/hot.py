@@ -17,18 +17,16 @@ from vaultr.audit import service as audit
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
 from vaultr.audit.hot import Prepared
-from vaultr.database.schema import Utc
 from vaultr.database.session import one_statement, postgresql, transaction
 from vaultr.identity import door
 from vaultr.vault import rows
 from vaultr.vault.errors import ItemNotFound, VaultNotFound
 from vaultr.vault.schemas import WrapView
-from vaultr.vault.script import per_database
+from vaultr.vault.script import Script, per_database
 
 _VAULT: Final = (
     "FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
 )
-_UUIDS: Final = {"sid", "account", "vault_id", "item_id", "after"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +54,9 @@ def glance(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
     """
     with one_statement() as connection:
         statement = _glance(door.session_lives())
-        row = connection.execute(statement, _parameters(actor, vault_id=vault_id)).one()
+        row = statement.run(connection, _parameters(actor, vault_id=vault_id)).one()
     _check(row)
-    return row.revision, row.head
+    return row.revision, bytes(row.head)
 
 
 def look(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Look:
@@ -67,11 +65,11 @@ def look(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Look:
     :raises Unauthenticated, VaultNotFound: as `glance`.
     """
     statement = _look(door.session_lives())
-    found = connection.execute(statement, _parameters(actor, vault_id=vault_id)).all()
+    found = statement.run(connection, _parameters(actor, vault_id=vault_id)).all()
     vault = found[0]
     _check(vault)
     wraps = [
-        WrapView(generation=row.wrap_generation, sealed_key=row.sealed_key)
+        WrapView(generation=row.wrap_generation, sealed_key=bytes(row.sealed_key))
         for row in found
         if row.wrap_generation is not None
     ]
@@ -94,7 +92,7 @@ def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: str | None) ->
         row = _read_and_record(actor, values, obj)
     else:
         with transaction() as session:
-            row = session.connection().execute(_item(door.session_lives()), values).one()
+            row = _item(door.session_lives()).run(session.connection(), values).one()
             if _is_new(row):
                 audit.record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
     _check(row)
@@ -111,7 +109,7 @@ def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, 
     prepared = audit.prepared(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
     with prepared as event, one_statement() as connection:
         statement = _item_and_event(door.session_lives())
-        row = connection.execute(statement, {**values, **event.parameters}).one()
+        row = statement.run(connection, {**values, **event.parameters}).one()
         event.done(inserted=row.told)
         if _is_new(row) and not row.told:
             raise AuditUnavailable
@@ -131,7 +129,7 @@ def list_items(
     statement = _list(door.session_lives(), "type" in given, "after" in given)
     values = _parameters(actor, vault_id=vault_id, limit=limit + 1, **given)
     with one_statement() as connection:
-        found = connection.execute(statement, values).all()
+        found = statement.run(connection, values).all()
     _check(found[0])
     items = [row[-rows.SUMMARY_COLUMNS :] for row in found if row.revision is not None]
     last = items[limit - 1][0] if len(items) > limit else None
@@ -149,13 +147,6 @@ def _parameters(actor: Actor, **more: Any) -> dict[str, Any]:
     return door.session_parameters(actor) | more
 
 
-def text(sql: str) -> Any:
-    """Make a statement whose ids and times both databases take."""
-    kinds: dict[str, Any] = {**dict.fromkeys(_UUIDS, sa.Uuid()), "now": Utc()}
-    used = [sa.bindparam(name, type_=kind) for name, kind in kinds.items() if f":{name}" in sql]
-    return sa.text(sql).bindparams(*used)
-
-
 def _statement(start: str, sql: str) -> str:
     """Begin a statement with what all of them find out: ``alive`` and ``owned``."""
     proof = f"SELECT {start} AS alive, v.revision IS NOT NULL AS owned"
@@ -163,31 +154,24 @@ def _statement(start: str, sql: str) -> str:
 
 
 @per_database
-def _glance(session_lives: str) -> Any:
-    sql = _statement(session_lives, "v.revision, v.head {vault}")
-    return text(sql).columns(head=sa.LargeBinary())
+def _glance(session_lives: str) -> Script:
+    return Script(_statement(session_lives, "v.revision, v.head {vault}"))
 
 
 @per_database
-def _look(session_lives: str) -> Any:
+def _look(session_lives: str) -> Script:
     columns = (
-        "id", "generation", "rotating", "revision", "head", "overview", "overview_revision",
-        "overview_generation", "active", "trash", "item_bytes", "created_at",
+        "generation", "rotating", "revision", "head", "overview", "overview_revision",
+        "overview_generation", "active", "trash", "item_bytes",
     )  # fmt: skip
     sql = (
-        f"{', '.join(f'v.{name}' for name in columns)},"
+        f"{rows.id_text('v.id')} AS id, {rows.time_text('v.created_at')} AS created_at,"
+        f" {', '.join(f'v.{name}' for name in columns)},"
         f" k.generation AS wrap_generation, k.sealed_key, {rows.entry_columns()} {{vault}}"
         " LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = :account"
         " LEFT JOIN entries e ON e.vault_id = v.id AND e.n = v.revision ORDER BY k.generation"
     )
-    return text(_statement(session_lives, sql)).columns(
-        id=sa.Uuid(),
-        rotating=sa.Boolean(),
-        head=sa.LargeBinary(),
-        overview=sa.LargeBinary(),
-        sealed_key=sa.LargeBinary(),
-        created_at=Utc(),
-    )
+    return Script(_statement(session_lives, sql))
 
 
 def _item_sql(session_lives: str) -> str:
@@ -200,15 +184,15 @@ def _item_sql(session_lives: str) -> str:
 
 
 @per_database
-def _item(session_lives: str) -> Any:
-    return text(_item_sql(session_lives))
+def _item(session_lives: str) -> Script:
+    return Script(_item_sql(session_lives))
 
 
 @per_database
-def _item_and_event(session_lives: str) -> Any:
+def _item_and_event(session_lives: str) -> Script:
     # The commit need not wait for the disk: what a crash can lose is under a second of reads,
     # whose answers have left. Set where it is evaluated once, in this statement's transaction.
-    return text(
+    return Script(
         f"WITH found AS ({_item_sql(session_lives)}),"
         " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
         " WHERE alive AND overview IS NOT NULL),"
@@ -217,7 +201,7 @@ def _item_and_event(session_lives: str) -> Any:
 
 
 @per_database
-def _list(session_lives: str, of_type: bool, after: bool) -> Any:
+def _list(session_lives: str, of_type: bool, after: bool) -> Script:
     # The page is chosen before it is joined, so that it is read along the index.
     page = (
         f"SELECT {rows.item_columns()}, i.overview FROM items i"
@@ -226,4 +210,4 @@ def _list(session_lives: str, of_type: bool, after: bool) -> Any:
         " ORDER BY i.id LIMIT :limit"
     )
     sql = f"p.* {{vault}} LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
-    return text(_statement(session_lives, sql))
+    return Script(_statement(session_lives, sql))

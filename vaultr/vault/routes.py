@@ -88,7 +88,7 @@ def create_vault(*, body: VaultNew) -> Answer:
 
 
 @blueprint.get("/<uuid:vault_id>")
-@operation(refuses=(VaultNotFound,), access="read")
+@operation(refuses=(VaultNotFound,), access="read", proves_session=True)
 def show_vault(vault_id: UUID) -> VaultView:
     """Show one vault."""
     return vaults.show_vault(current_actor(), vault_id, _quota())

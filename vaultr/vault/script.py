@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql.psycopg2 import dialect as psycopg2
+from sqlalchemy.engine import make_url
 
 from vaultr.database.schema import Utc
 from vaultr.database.session import postgresql
@@ -17,6 +17,7 @@ _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
     **dict.fromkeys(("sid", "account", "after"), sa.Uuid()),
     "now": Utc(),
 }
+_DRIVER: Final = make_url("postgresql+psycopg2://").get_dialect()
 _PARAMETER: Final = re.compile(r"(?<![:\w]):(\w+)")
 
 
@@ -34,7 +35,7 @@ class Script:
 
     def __init__(self, *statements: str, locks: tuple[str, ...] = ()) -> None:
         joined = sa.text("; ".join((*locks, *statements)))
-        self.driver_text = str(joined.compile(dialect=psycopg2()))
+        self.driver_text = str(joined.compile(dialect=_DRIVER()))
         self._apart = [_typed(statement) for statement in statements]
 
     def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> sa.CursorResult[Any]:

@@ -31,16 +31,16 @@ def store_one(session: Session, draft: Draft, change: Change, event_id: UUID) ->
     values = {**draft.log.added[0], **draft.counts(), "audit_event_id": event_id}
     values |= {"now": clock.now(), "added_bytes": content.size if content else 0}
     if held is None:
-        statements.REMOVE.run(session, values)
+        statements.REMOVE.run(session.connection(), values)
     elif content is None:
-        statements.MOVE.run(session, {**values, "state": held.state})
+        statements.MOVE.run(session.connection(), {**values, "state": held.state})
     else:
         values |= {"type": held.type, "size": held.size}
         values |= {"overview": content.overview, "detail": content.detail}
         script = statements.CREATE if held.puts == 1 else statements.REPLACE
-        script.run(session, values)
+        script.run(session.connection(), values)
         if held.puts > VERSIONS_PER_ITEM:
-            statements.DROP_OLD_VERSIONS.run(session, values)
+            statements.DROP_OLD_VERSIONS.run(session.connection(), values)
 
 
 def store_many(session: Session, draft: Draft, event_id: UUID) -> None:
@@ -53,10 +53,12 @@ def store_many(session: Session, draft: Draft, event_id: UUID) -> None:
     _replace(session, [_item(put, draft.items[put.item_id]) | stamp for put in last.values()])
     _move(session, draft, stamp, except_for=last.keys())
     counted = {**draft.counts(), "added_bytes": sum(put.held.size for put in puts)}
-    statements.COUNT.run(session, {**draft.log.added[-1], **counted})
+    statements.COUNT.run(session.connection(), {**draft.log.added[-1], **counted})
     for put in puts:
         if put.held.puts > VERSIONS_PER_ITEM:
-            statements.DROP_OLD_VERSIONS.run(session, {**stamp, "item_id": put.item_id})
+            statements.DROP_OLD_VERSIONS.run(
+                session.connection(), {**stamp, "item_id": put.item_id}
+            )
     _remove(session, draft)
 
 

@@ -14,12 +14,12 @@ from vaultr.database.session import one_statement, transaction
 from vaultr.errors import BadRequest, Fault
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import SYNC_PAGE_BYTES
-from vaultr.vault import hot, rows
+from vaultr.vault import rows
 from vaultr.vault.errors import HeadMoved
 from vaultr.vault.hot import Look, glance, look
 from vaultr.vault.rules import Quota
 from vaultr.vault.schemas import SyncQuery
-from vaultr.vault.script import per_database
+from vaultr.vault.script import Script, per_database
 from vaultr.vault.vaults import vault_view
 
 IDS_AN_EVENT: Final = 500
@@ -85,12 +85,12 @@ def _find(connection: sa.Connection, vault_id: UUID, query: SyncQuery, vault: An
         )
     most = min(vault.revision, before + query.limit) if query.since else vault.revision
     span = {"vault_id": vault_id, "before": before, "most": most, "limit": query.limit}
-    removed = connection.execute(_removed(), span).all()
-    items = connection.execute(_items(), {**span, "bytes": SYNC_PAGE_BYTES}).all()
+    removed = _removed().run(connection, span).all()
+    items = _items().run(connection, {**span, "bytes": SYNC_PAGE_BYTES}).all()
     found = _cut(_Found(most, items, removed), query.limit)
     if not query.since:
         return found
-    entries = connection.execute(_entries(), {**span, "most": found.through}).all()
+    entries = _entries().run(connection, {**span, "most": found.through}).all()
     return replace(found, entries=entries)
 
 
@@ -128,8 +128,8 @@ def _page(seen: Look, found: _Found, quota: Quota) -> Page:
 
 
 @per_database
-def _removed() -> Any:
-    return hot.text(
+def _removed() -> Script:
+    return Script(
         f"SELECT {rows.id_text('r.item_id')}, r.revision FROM removed_items r"
         " WHERE r.vault_id = :vault_id AND r.revision > :before AND r.revision <= :most"
         " ORDER BY r.revision LIMIT :limit + 1"
@@ -137,19 +137,19 @@ def _removed() -> Any:
 
 
 @per_database
-def _entries() -> Any:
-    return hot.text(
+def _entries() -> Script:
+    return Script(
         f"SELECT {rows.entry_columns()} FROM entries e"
         " WHERE e.vault_id = :vault_id AND e.n > :before AND e.n <= :most ORDER BY e.n"
     )
 
 
 @per_database
-def _items() -> Any:
+def _items() -> Script:
     # Beyond the bytes of a page rows come without their sealed parts, to tell where it ends; the
     # first always fits.
     fits = "CASE WHEN i.total <= :bytes OR i.total = i.size THEN i.{0} END AS {0}".format
-    return hot.text(
+    return Script(
         f"SELECT {rows.item_columns()}, {fits('overview')}, {fits('detail')} FROM (SELECT *,"
         " sum(size) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS total FROM items"
         " WHERE vault_id = :vault_id AND revision > :before AND revision <= :most"

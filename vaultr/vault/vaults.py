@@ -11,12 +11,13 @@ from vaultr import clock
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
-from vaultr.database.session import reading, transaction
+from vaultr.database.session import one_statement, reading, transaction
 from vaultr.errors import Unauthenticated
 from vaultr.protocol.entries import Op, first_head, overview_content
 from vaultr.vault.access import OWNER, lock_vault
 from vaultr.vault.draft import check_generation
-from vaultr.vault.errors import QuotaExceeded, VaultExists, VaultNotFound
+from vaultr.vault.errors import QuotaExceeded, VaultExists
+from vaultr.vault.hot import look
 from vaultr.vault.log import Said, stored_already
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 from vaultr.vault.rules import Quota, check_sealed
@@ -60,7 +61,7 @@ def create_vault(actor: Actor, given: VaultNew, quota: Quota) -> VaultView:
             _insert(session, actor.account_id, given, event_id)
         except sa.exc.IntegrityError as error:  # another account took the id just now
             raise VaultExists from error
-        return show_vault(actor, given.id, quota)
+        return _written(session, actor, given.id, quota)
 
 
 def _lock_account(session: Session, account_id: UUID) -> None:
@@ -113,15 +114,17 @@ def rename_vault(actor: Actor, vault_id: UUID, given: VaultRename, quota: Quota)
         said = [Said(Op.RENAME, None, given.entry)]
         repeated = stored_already(session, vault_id, row.revision, said)
         if repeated is not None:
-            return _as_it_was(show_vault(actor, vault_id, quota), given.overview, repeated[0])
+            return _as_it_was(
+                _written(session, actor, vault_id, quota), given.overview, repeated[0]
+            )
         log = draft_of(actor, vault_id, row, quota).log
         check_generation(log, given.generation)
         log.check(given.entry)
         log.extend(given.entry, Op.RENAME, None, given.entry.n, overview_content(given.overview))
         event_id = record(Event.VAULT_RENAME, account_id=actor.account_id, obj=log.event())
         values = {**log.added[0], "overview": given.overview, "audit_event_id": event_id}
-        RENAME.run(session, values)
-        return show_vault(actor, vault_id, quota)
+        RENAME.run(session.connection(), values)
+        return _written(session, actor, vault_id, quota)
 
 
 def _as_it_was(view: VaultView, overview: bytes, entry: Any) -> VaultView:
@@ -141,13 +144,17 @@ def _as_it_was(view: VaultView, overview: bytes, entry: Any) -> VaultView:
 def show_vault(actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
     """Show one vault.
 
+    :raises Unauthenticated: the session is dead.
     :raises VaultNotFound: there is no such vault that the actor may read.
     """
-    with reading(snapshot=True) as session:
-        row = session.execute(_owned_by(actor).where(VAULTS.c.id == vault_id)).one_or_none()
-        if row is None:
-            raise VaultNotFound
-        return _views(session, actor, [row], quota)[0]
+    with one_statement() as connection:
+        seen = look(connection, actor, vault_id)
+    return vault_view(seen.vault, seen.wraps, quota)
+
+
+def _written(session: Session, actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
+    seen = look(session.connection(), actor, vault_id)
+    return vault_view(seen.vault, seen.wraps, quota)
 
 
 def list_vaults(
@@ -183,13 +190,13 @@ def vault_view(row: Any, wraps: list[WrapView], quota: Quota) -> VaultView:
         id=row.id,
         role=OWNER,
         keys=wraps,
-        overview=row.overview,
+        overview=bytes(row.overview),
         overview_revision=row.overview_revision,
         overview_generation=row.overview_generation,
         generation=row.generation,
-        rotating=row.rotating,
+        rotating=bool(row.rotating),
         revision=row.revision,
-        head=row.head,
+        head=bytes(row.head),
         counts=CountsView(active=row.active, trash=row.trash),
         bytes=row.item_bytes,
         quota=QuotaView(items=quota.items, bytes=quota.vault_bytes),

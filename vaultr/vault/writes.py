@@ -60,7 +60,7 @@ def draft_of(actor: Actor, vault_id: UUID, row: Any, quota: Quota) -> Draft:
         author_id=actor.account_id,
         generation=row.generation,
         revision=row.revision,
-        head=row.head,
+        head=bytes(row.head),
     )
     return Draft(
         log=log,
@@ -84,7 +84,7 @@ def _held(row: Any) -> Held | None:
         state=row.item_state,
         size=row.item_size,
         puts=row.item_puts,
-        content=row.item_content,
+        content=bytes(row.item_content),
     )
 
 
