@@ -10,7 +10,7 @@ from vaultr.protocol.sizes import EMAIL_CHARACTERS
 # section 3.2.3). Nothing more: whether mail arrives there, the mail shows.
 _PART: Final = r'[^\s@"(),:;<>\[\\\]\x00-\x1f\x7f-\x9f]+'
 _ADDRESS: Final = re.compile(f"{_PART}@{_PART}")
-PATTERN: Final = f"^\\s*{_PART}@{_PART}\\s*$"
+PATTERN: Final = f"^ *{_PART}@{_PART} *$"
 
 
 def normalised(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from vaultr.auth import addresses
 from vaultr.protocol.encoding import unb64
@@ -154,6 +154,8 @@ class DeviceIn(In):
 
 class ProofIn(In):
     """A proof of the password. A second factor is asked for only where the account has one."""
+
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["totp", "recovery_code"]}})
 
     auth_key: Bytes32
     totp: Code | None = None
