@@ -67,20 +67,21 @@ def _floor(url: str) -> Iterator[int]:
     command += ["--no-control-socket", "--log-level", "warning", "bench.floor:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ)
     try:
-        _until_it_answers(port)
+        _until_it_answers(process, port)
         yield port
     finally:
         process.terminate()
         process.wait(30)
 
 
-def _until_it_answers(port: int) -> None:
+def _until_it_answers(process: subprocess.Popen, port: int) -> None:
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/up", timeout=1)
             return
         time.sleep(0.1)
+    raise RuntimeError(f"the floor does not answer (its exit code is {process.poll()})")
 
 
 def worker_mebibytes(site: Site) -> float:
