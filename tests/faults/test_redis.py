@@ -1,0 +1,259 @@
+"""Redis refused, frozen, back, full, read-only, closed to us: counts go on, never a 500."""
+
+import contextlib
+import json
+import logging
+import time
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+import redis
+
+from tests.api import small
+from vaultr.limits import blanket, guard
+
+WANTED = "/api/v1/small/wanted"
+ADDRESS = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.1"}}
+
+
+@pytest.fixture
+def server(own_redis, tmp_path):
+    """A server of two workers, so that each counts to half of a limit when it is alone."""
+    limits = {"LIMIT_ANONYMOUS": "8/3600", "LIMIT_SIGNUP": "4/3600", "LOG_LEVEL": "INFO"}
+    with small.server(tmp_path, REDIS_URL=own_redis.url, WEB_CONCURRENCY="2", **limits) as app:
+        yield app
+
+
+@pytest.fixture
+def client(server):
+    return server.test_client()
+
+
+@pytest.fixture
+def admin(own_redis):
+    with redis.Redis.from_url(own_redis.url, socket_timeout=2) as connection:
+        yield connection
+
+
+def timed(client, path=WANTED):
+    began = time.monotonic()
+    response = client.get(path, **ADDRESS)
+    return response.status_code, time.monotonic() - began
+
+
+def statuses(client, times, path=WANTED):
+    return [client.get(path, **ADDRESS).status_code for _ in range(times)]
+
+
+def away(server):
+    with server.app_context():
+        return blanket.guard().away_since is not None
+
+
+def degraded(server, client):
+    """Ask for readiness, more than a second after it was asked before."""
+    server.extensions["vaultr.readiness"].at = 0.0
+    answer = client.get("/api/ready").json
+    # The database of these tests has no migrations: only Redis is looked at.
+    return answer.get("degraded", answer.get("failed"))
+
+
+def wait_until_back(server, client):
+    until = time.monotonic() + 10
+    while away(server):
+        assert time.monotonic() < until
+        client.get(WANTED, environ_overrides={"REMOTE_ADDR": "192.0.2.99"})
+        time.sleep(0.05)
+
+
+def events(caplog):
+    return [record.msg for record in caplog.records if record.msg.startswith("redis.")]
+
+
+def test_refused_it_counts_alone_to_the_workers_share_and_says_so(
+    server, client, own_redis, caplog
+):
+    assert statuses(client, 2) == [200, 200]
+    own_redis.kill()
+
+    with caplog.at_level(logging.INFO, "vaultr"):
+        assert statuses(client, 6) == [200] * 4 + [429] * 2
+        assert statuses(client, 3, "/api/v1/small/limited") == [429] * 3
+
+    assert events(caplog) == ["redis.away"]
+
+
+def test_a_routes_own_limit_goes_on_alone_too(server, client, own_redis):
+    own_redis.kill()
+
+    def ask():
+        return client.get("/api/v1/small/limited", **ADDRESS)
+
+    assert [ask().status_code for _ in range(3)] == [204, 204, 429]
+    assert int(ask().headers["Retry-After"]) > 0
+
+
+def test_frozen_it_costs_one_request_a_fifth_of_a_second_and_the_others_nothing(
+    server, client, own_redis
+):
+    assert timed(client)[0] == 200
+    own_redis.freeze()
+
+    first, *others = [timed(client) for _ in range(4)]
+
+    assert first[0] == 200
+    assert first[1] < 0.2 + 0.1  # what is over is the request itself, on a busy machine
+    assert [status for status, _ in others] == [200] * 3
+    assert sum(seconds for _, seconds in others) < 0.1
+    own_redis.thaw()
+
+
+def test_while_it_is_frozen_no_request_waits_for_it_again(server, client, own_redis, monkeypatch):
+    monkeypatch.setattr(guard, "RETRY_SECONDS", 0.1)
+    own_redis.freeze()
+    client.get(WANTED)
+
+    slowest = 0.0
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        slowest = max(slowest, timed(client)[1])
+        time.sleep(0.01)
+
+    assert slowest < 0.1
+    own_redis.thaw()
+
+
+def test_back_again_it_is_found_without_any_request_waiting(
+    server, client, own_redis, caplog, monkeypatch
+):
+    monkeypatch.setattr(guard, "RETRY_SECONDS", 0.1)
+    own_redis.kill()
+    client.get(WANTED)
+    assert away(server)
+
+    own_redis.start()
+    with caplog.at_level(logging.INFO, "vaultr"):
+        wait_until_back(server, client)
+
+    assert events(caplog) == ["redis.away", "redis.back"]
+    assert statuses(client, 9) == [200] * 8 + [429]
+
+
+def test_ready_says_degraded_for_a_while_and_then_not_ready(tmp_path, own_redis, monkeypatch):
+    monkeypatch.setattr("vaultr.health.readiness._database", list)
+    with small.server(tmp_path, REDIS_URL=own_redis.url, READY_REDIS_GRACE="1") as app:
+        client = app.test_client()
+        assert degraded(app, client) == []
+        own_redis.kill()
+
+        assert degraded(app, client) == ["redis"]
+        response = client.get("/api/ready")
+        assert (response.status_code, response.data) == (
+            200,
+            b'{"ready":true,"degraded":["redis"]}',
+        )
+
+        time.sleep(1.1)
+        assert degraded(app, client) == ["redis"]
+        response = client.get("/api/ready")
+        assert response.status_code == 503
+        assert response.data == (
+            b'{"ready":false,"error":"Dependencies unavailable","failed":["redis"]}'
+        )
+
+        without = app.config["SETTINGS"].model_copy(update={"ready_requires": ("none",)})
+        monkeypatch.setitem(app.config, "SETTINGS", without)
+        app.extensions["vaultr.readiness"].at = 0.0
+        assert client.get("/api/ready").status_code == 200
+
+
+def with_password(url, password):
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f":{password}@127.0.0.1:{parts.port}"))
+
+
+@contextlib.contextmanager
+def wrong_password(admin, server, _own):
+    admin.config_set("requirepass", "right")
+    with server.app_context():
+        blanket.guard().redis.connection_pool.disconnect()
+    yield
+    admin.execute_command("AUTH", "right")
+    admin.config_set("requirepass", "")
+
+
+@contextlib.contextmanager
+def full(admin, _server, _own):
+    admin.config_set("maxmemory-policy", "noeviction")
+    admin.config_set("maxmemory", "1")
+    yield
+    admin.config_set("maxmemory", "0")
+
+
+@contextlib.contextmanager
+def read_only(admin, _server, _own):
+    admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+    yield
+    admin.execute_command("REPLICAOF", "NO", "ONE")
+
+
+@pytest.mark.parametrize("broken", [wrong_password, full, read_only])
+def test_otherwise_broken_it_is_as_good_as_away_until_it_is_mended(
+    server, client, own_redis, admin, broken, monkeypatch
+):
+    monkeypatch.setattr("vaultr.health.readiness._database", list)
+    monkeypatch.setattr(guard, "RETRY_SECONDS", 0.1)
+    assert statuses(client, 1) == [200]
+
+    with broken(admin, server, own_redis):
+        assert statuses(client, 5) == [200] * 4 + [429]
+        assert away(server)
+        assert degraded(server, client) == ["redis"]
+        assert away(server)
+
+    wait_until_back(server, client)
+    assert degraded(server, client) == []
+
+
+def test_a_redis_that_asks_for_a_password_we_lack_is_away_from_the_start(
+    own_redis, admin, tmp_path
+):
+    admin.config_set("requirepass", "right")
+    url = with_password(own_redis.url, "wrong")
+    with small.server(
+        tmp_path, REDIS_URL=url, LIMIT_ANONYMOUS="4/3600", WEB_CONCURRENCY="2"
+    ) as app:
+        assert statuses(app.test_client(), 3) == [200, 200, 429]
+        assert away(app)
+
+    with small.server(tmp_path, REDIS_URL=with_password(own_redis.url, "right")) as app:
+        assert statuses(app.test_client(), 1) == [200]
+        assert not away(app)
+
+
+def test_the_log_line_holds_no_password(own_redis, tmp_path, capsys):
+    url = with_password(own_redis.url, "hunter2")
+    with small.server(tmp_path, REDIS_URL=url, LOG_LEVEL="INFO") as app:
+        own_redis.kill()
+        app.test_client().get(WANTED)
+
+    out = capsys.readouterr().out
+    [line] = [json.loads(one) for one in out.splitlines() if "redis.away" in one]
+    assert line["level"] == "warning"
+    assert "hunter2" not in out
+
+
+def test_login_still_counts_by_account_while_redis_is_away(own_redis, tmp_path):
+    """Guesses are bounded without Redis too: the process counts, and so does the database."""
+    limits = {"LIMIT_LOGIN_ACCOUNT": "4/900", "WEB_CONCURRENCY": "2"}
+    body = {
+        "email": "ann@example.org",
+        "auth_key": "A" * 43,
+        "device": {"id": "0a1b2c3d-0000-4000-8000-00000000000f", "name": "x"},
+    }
+    with small.server(tmp_path, REDIS_URL=own_redis.url, **limits) as app:
+        own_redis.kill()
+        client = app.test_client()
+        answers = [client.post("/api/v1/auth/login", json=body).status_code for _ in range(3)]
+
+    assert answers == [401, 401, 429]
