@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from vaultr.database.plans import PLANNED
 from vaultr.database.schema import Utc
 from vaultr.database.session import postgresql
 
@@ -45,7 +46,7 @@ class Script:
         Binary values may be memoryviews.
         """
         if connection.dialect.name == "postgresql":
-            return connection.exec_driver_sql(self.driver_text, values)
+            return connection.exec_driver_sql(self.driver_text, values, execution_options=PLANNED)
         for statement in self._apart[:-1]:
             connection.execute(statement, values)
         return connection.execute(self._apart[-1], values)
