@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from tests import serving
 from vaultr.actor import current_origin
 from vaultr.app import create_app
-from vaultr.database.session import db, transaction
+from vaultr.database.session import db, fact, reading, transaction
 from vaultr.errors import Conflict, Fault, NotFound
 from vaultr.extensions import limiter
 from vaultr.identity.door import public
@@ -157,6 +157,21 @@ def contended() -> None:
 
 
 blueprint.succeeds_at = 0
+
+
+@blueprint.get("/fact/<name>")
+@public
+@operation()
+def drawn(name: str) -> Echo:
+    return Echo(word=fact(name, lambda: b"drawn").decode())
+
+
+@blueprint.get("/asks")
+@public
+@operation()
+def asks() -> Echo:
+    with reading() as session:
+        return Echo(word=session.scalar(sa.text("SELECT 'x'")))
 
 
 @contextmanager

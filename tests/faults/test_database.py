@@ -1,0 +1,240 @@
+"""PostgreSQL restarted, frozen, away, overrun, read-only: refusals in time, and a clean return."""
+
+import contextlib
+import signal
+import threading
+import time
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from tests import servers
+from tests.api import small
+from vaultr.database.session import SINGLE, db, one_statement, transaction
+
+ASKS = "/api/v1/small/asks"
+
+
+@pytest.fixture(scope="module")
+def shared_postgres():
+    with servers.postgres(own=True) as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres(shared_postgres):
+    """The one of this module, running again after a test, whatever that did to it."""
+    yield shared_postgres
+    shared_postgres.stop(signal.SIGQUIT)
+    shared_postgres.start()
+
+
+@pytest.fixture
+def url(own_postgres):
+    return servers.fresh_database(own_postgres.url)
+
+
+@pytest.fixture
+def server(url, tmp_path):
+    with small.server(tmp_path, DATABASE_URL=url) as app:
+        yield app
+
+
+@pytest.fixture
+def client(server):
+    return server.test_client()
+
+
+def timed(client, path):
+    began = time.monotonic()
+    response = client.get(path)
+    return response, time.monotonic() - began
+
+
+def slug(response):
+    return response.json["type"].removeprefix("urn:vaultr:problem:")
+
+
+def in_threads(number, work):
+    results, start = [], threading.Barrier(number)
+
+    def run():
+        start.wait()
+        results.append(work())
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def open_several(server):
+    """Fill both pools with connections that have been used."""
+
+    def hold():
+        with (
+            server.app_context(),
+            db.engine.connect() as one,
+            server.extensions[SINGLE].connect() as another,
+        ):
+            for connection in (one, another):
+                connection.execute(sa.text("SELECT pg_sleep(0.2)"))
+
+    in_threads(4, hold)
+
+
+def test_no_request_fails_after_a_restart(server, client, own_postgres):
+    open_several(server)
+    own_postgres.kill()
+    own_postgres.start()
+
+    answers = in_threads(4, lambda: server.test_client().get(ASKS).status_code)
+
+    assert answers == [200] * 4
+    with server.app_context(), one_statement() as connection:
+        assert connection.scalar(sa.text("SELECT 1")) == 1
+
+
+def test_frozen_it_is_unavailable_within_seven_seconds_and_then_clean(server, client, own_postgres):
+    open_several(server)
+    own_postgres.freeze()
+
+    response, seconds = timed(client, ASKS)
+
+    assert (response.status_code, slug(response)) == (503, "unavailable")
+    assert response.headers["Retry-After"] == "1"
+    assert seconds < 7
+    own_postgres.thaw()
+    assert [client.get(ASKS).status_code for _ in range(5)] == [200] * 5
+    with server.app_context():
+        assert db.engine.pool.checkedout() == 0
+
+
+def test_frozen_before_the_first_connection_it_is_unavailable_in_time_too(client, own_postgres):
+    own_postgres.freeze()
+
+    response, seconds = timed(client, ASKS)
+
+    assert (response.status_code, slug(response)) == (503, "unavailable")
+    assert seconds < 7
+    own_postgres.thaw()
+    assert client.get(ASKS).status_code == 200
+
+
+def test_while_it_is_frozen_probes_answer_in_time(server, client, own_postgres):
+    assert client.get(ASKS).status_code == 200
+    own_postgres.freeze()
+
+    health, health_seconds = timed(client, "/api/health")
+    ready, ready_seconds = timed(client, "/api/ready")
+
+    assert (health.status_code, health.data) == (200, b'{"status":"healthy"}')
+    assert health_seconds < 0.1
+    assert ready.status_code == 503
+    assert ready.json["failed"] == ["database"]
+    assert ready_seconds < 1.5
+    own_postgres.thaw()
+
+
+def test_away_it_is_unavailable_at_once(client, own_postgres):
+    assert client.get(ASKS).status_code == 200
+    own_postgres.kill()
+
+    response, seconds = timed(client, ASKS)
+
+    assert (response.status_code, slug(response)) == (503, "unavailable")
+    assert seconds < 1
+    own_postgres.start()
+    assert client.get(ASKS).status_code == 200
+
+
+def test_with_everything_away_health_answers_and_ready_names_it(
+    own_postgres, own_redis, url, tmp_path
+):
+    more = {"DATABASE_URL": url, "REDIS_URL": own_redis.url, "READY_REDIS_GRACE": "0"}
+    with small.server(tmp_path, **more) as app:
+        client = app.test_client()
+        own_postgres.kill()
+        own_redis.kill()
+        time.sleep(0.01)
+
+        assert client.get("/api/ready").json["failed"][0] == "database"
+        app.extensions["vaultr.readiness"].at = 0.0
+        assert client.get("/api/ready").json == {
+            "ready": False,
+            "error": "Dependencies unavailable",
+            "failed": ["database", "redis"],
+        }
+        bearer = {"Authorization": "Bearer a.b.c"}
+        assert client.get("/api/health", headers=bearer).data == b'{"status":"healthy"}'
+        assert client.get("/api/v1/auth/me").status_code == 401
+
+
+def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
+    asked = []
+    monkeypatch.setattr("vaultr.health.readiness._database", lambda: asked.append(1) or [])
+
+    answers = in_threads(5, lambda: server.test_client().get("/api/ready").data)
+
+    assert answers == [b'{"ready":true,"degraded":[]}'] * 5
+    assert len(asked) == 1
+    time.sleep(1.05)
+    client.get("/api/ready")
+    assert len(asked) == 2
+
+
+def test_without_a_free_connection_it_is_busy(own_postgres, url, tmp_path):
+    with small.server(tmp_path, DATABASE_URL=f"{url}?pool_size=1&max_overflow=1") as app:
+        client = app.test_client()
+        with app.app_context(), db.engine.connect(), db.engine.connect():
+            response, seconds = timed(client, ASKS)
+
+        assert (response.status_code, slug(response)) == (503, "busy")
+        assert response.headers["Retry-After"] == "1"
+        assert seconds < 3
+        assert client.get(ASKS).status_code == 200
+
+
+def test_a_full_pool_takes_no_pod_away(own_postgres, url, tmp_path, monkeypatch):
+    monkeypatch.setattr("vaultr.health.readiness._compatible", lambda found: True)
+    narrow = f"{url}?pool_size=1&max_overflow=0"
+    with small.server(tmp_path, DATABASE_URL=narrow) as app, app.app_context():
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("CREATE TABLE alembic_version (version_num text)"))
+        with db.engine.connect():
+            assert app.test_client().get("/api/ready").status_code == 200
+
+
+def lose_the_connection(url):
+    with transaction() as session:
+        pid = session.scalar(sa.text("SELECT pg_backend_pid()"))
+        with contextlib.closing(psycopg2.connect(url)) as other:
+            other.cursor().execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        session.execute(sa.text("SELECT 1"))
+
+
+def test_a_connection_that_ends_inside_a_transaction_spoils_only_that_one(server, url):
+    with server.app_context():
+        with pytest.raises(sa.exc.OperationalError):
+            lose_the_connection(url)
+
+        with transaction() as session:
+            assert session.scalar(sa.text("SELECT 1")) == 1
+        assert db.engine.pool.checkedout() == 0
+
+
+def test_a_server_that_has_become_read_only_is_unavailable(server, client, url):
+    with contextlib.closing(psycopg2.connect(url)) as admin:
+        admin.autocommit = True
+        name = servers.database_name(url)
+        admin.cursor().execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    with server.app_context():
+        db.engine.dispose()
+
+    response = client.get("/api/v1/small/fact/x")
+
+    assert (response.status_code, slug(response)) == (503, "unavailable")
+    assert client.get(ASKS).status_code == 200
