@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy.orm import Session
+import sqlalchemy as sa
 
 from vaultr.actor import Actor
 from vaultr.identity import door
@@ -21,7 +21,9 @@ _LOCKS: Final = (
 )
 
 
-def lock_vault(session: Session, actor: Actor, vault_id: UUID, item_id: UUID = NO_ITEM) -> Any:
+def lock_vault(
+    connection: sa.Connection, actor: Actor, vault_id: UUID, item_id: UUID = NO_ITEM
+) -> Any:
     """Lock a vault for a write, and read it afresh with one of its items.
 
     The same round trip finds out whether the session of ``actor`` lives, so the views that come
@@ -33,7 +35,7 @@ def lock_vault(session: Session, actor: Actor, vault_id: UUID, item_id: UUID = N
     :raises VaultNotFound: there is no such vault that the actor may write to.
     """
     parameters = door.session_parameters(actor) | {"vault_id": vault_id, "item_id": item_id}
-    row = lock_script(door.session_lives()).run(session.connection(), parameters).one()
+    row = lock_script(door.session_lives()).run(connection, parameters).one()
     if not row.alive:
         raise door.session_is_dead()
     if row.revision is None:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
@@ -33,33 +32,34 @@ def change_items(
     changes = [Change.of_batch(one, f"/changes/{at}") for at, one in enumerate(given)]
     said = [Said(change.op, change.item_id, change.entry) for change in changes]
     with transaction() as session:
-        row = lock_vault(session, actor, vault_id)
+        connection = session.connection()
+        row = lock_vault(connection, actor, vault_id)
         for change in changes:
             check(change, quota)
-        repeated = stored_already(session, vault_id, row.revision, said)
+        repeated = stored_already(connection, vault_id, row.revision, said)
         if repeated is not None:
             return _answer(changes, head=repeated[-1].head)
         draft = draft_of(actor, vault_id, row, quota)
-        _read(session, draft, {change.item_id for change in changes})
+        _read(connection, draft, {change.item_id for change in changes})
         for change in changes:
             draft.make(change)
         event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=draft.log.event())
-        store_many(session, draft, event_id)
+        store_many(connection, draft, event_id)
     return _answer(changes, head=draft.log.head)
 
 
-def _read(session: Session, draft: Draft, item_ids: Collection[UUID]) -> None:
+def _read(connection: sa.Connection, draft: Draft, item_ids: Collection[UUID]) -> None:
     """Read what the batch is about into the draft."""
     vault_id = draft.log.vault_id
     names = list(Held.__dataclass_fields__)
     columns = [ITEMS.c.id, *(ITEMS.c[name] for name in names)]
-    found = session.execute(
+    found = connection.execute(
         sa.select(*columns).where(ITEMS.c.vault_id == vault_id, ITEMS.c.id.in_(item_ids))
     )
     draft.items = dict.fromkeys(item_ids)
     draft.items |= {item_id: Held(*rest) for item_id, *rest in found}
     draft.removed = set(
-        session.scalars(
+        connection.scalars(
             sa.select(REMOVED.c.item_id).where(
                 REMOVED.c.vault_id == vault_id, REMOVED.c.item_id.in_(item_ids)
             )

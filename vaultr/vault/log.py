@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from vaultr.errors import Fault
 from vaultr.protocol.encoding import b64
@@ -102,7 +101,7 @@ class Said:
 
 
 def stored_already(
-    session: Session, vault_id: UUID, revision: int, said: Sequence[Said]
+    connection: sa.Connection, vault_id: UUID, revision: int, said: Sequence[Said]
 ) -> list[Any] | None:
     """Give the stored entries of a write that is sent again after its answer was lost.
 
@@ -111,7 +110,7 @@ def stored_already(
     first, last = said[0].entry.n, said[-1].entry.n
     if last > revision or last - first != len(said) - 1:
         return None
-    found = session.execute(
+    found = connection.execute(
         sa.select(ENTRIES)
         .where(ENTRIES.c.vault_id == vault_id, ENTRIES.c.n.between(first, last))
         .order_by(ENTRIES.c.n)

@@ -8,7 +8,6 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.orm import Session
 
 from vaultr import clock
 from vaultr.database.session import postgresql
@@ -25,46 +24,44 @@ _NEVER_REPLACED = {"vault_id", "id", "created_at"}
 Rows = Sequence[dict[str, Any]]
 
 
-def store_one(session: Session, draft: Draft, change: Change, event_id: UUID) -> None:
+def store_one(connection: sa.Connection, draft: Draft, change: Change, event_id: UUID) -> None:
     """Store a draft of one change."""
     held, content = draft.items[change.item_id], change.content
     values = {**draft.log.added[0], **draft.counts(), "audit_event_id": event_id}
     values |= {"now": clock.now(), "added_bytes": content.size if content else 0}
     if held is None:
-        statements.REMOVE.run(session.connection(), values)
+        statements.REMOVE.run(connection, values)
     elif content is None:
-        statements.MOVE.run(session.connection(), {**values, "state": held.state})
+        statements.MOVE.run(connection, {**values, "state": held.state})
     else:
         values |= {"type": held.type, "size": held.size}
         values |= {"overview": content.overview, "detail": content.detail}
         script = statements.CREATE if held.puts == 1 else statements.REPLACE
-        script.run(session.connection(), values)
+        script.run(connection, values)
         if held.puts > VERSIONS_PER_ITEM:
-            statements.DROP_OLD_VERSIONS.run(session.connection(), values)
+            statements.DROP_OLD_VERSIONS.run(connection, values)
 
 
-def store_many(session: Session, draft: Draft, event_id: UUID) -> None:
+def store_many(connection: sa.Connection, draft: Draft, event_id: UUID) -> None:
     """Store a draft of many changes."""
     stamp = {"vault_id": draft.log.vault_id, "audit_event_id": event_id}
     puts = [put for put in draft.puts if draft.items[put.item_id] is not None]
     last = {put.item_id: put for put in puts}
-    _insert(session, ENTRIES, [row | stamp for row in draft.log.added])
-    _insert(session, VERSIONS, [_version(put) | stamp for put in puts])
-    _replace(session, [_item(put, draft.items[put.item_id]) | stamp for put in last.values()])
-    _move(session, draft, stamp, except_for=last.keys())
+    _insert(connection, ENTRIES, [row | stamp for row in draft.log.added])
+    _insert(connection, VERSIONS, [_version(put) | stamp for put in puts])
+    _replace(connection, [_item(put, draft.items[put.item_id]) | stamp for put in last.values()])
+    _move(connection, draft, stamp, except_for=last.keys())
     counted = {**draft.counts(), "added_bytes": sum(put.held.size for put in puts)}
-    statements.COUNT.run(session.connection(), {**draft.log.added[-1], **counted})
+    statements.COUNT.run(connection, {**draft.log.added[-1], **counted})
     for put in puts:
         if put.held.puts > VERSIONS_PER_ITEM:
-            statements.DROP_OLD_VERSIONS.run(
-                session.connection(), {**stamp, "item_id": put.item_id}
-            )
-    _remove(session, draft)
+            statements.DROP_OLD_VERSIONS.run(connection, {**stamp, "item_id": put.item_id})
+    _remove(connection, draft)
 
 
-def _insert(session: Session, table: sa.Table, rows: Rows) -> None:
+def _insert(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
     for at in range(0, len(rows), _ROWS_A_STATEMENT):
-        session.connection().execute(sa.insert(table), rows[at : at + _ROWS_A_STATEMENT])
+        connection.execute(sa.insert(table), rows[at : at + _ROWS_A_STATEMENT])
 
 
 def _version(put: Put) -> dict[str, Any]:
@@ -92,17 +89,17 @@ def _item(put: Put, after: Held | None) -> dict[str, Any]:
     }
 
 
-def _replace(session: Session, rows: Rows) -> None:
+def _replace(connection: sa.Connection, rows: Rows) -> None:
     """Insert items, or replace those that are there."""
     insert: Any = pg.insert(ITEMS) if postgresql() else sqlite.insert(ITEMS)
     new = {column.name: column for column in insert.excluded if column.name not in _NEVER_REPLACED}
     statement = insert.on_conflict_do_update(index_elements=["vault_id", "id"], set_=new)
     for at in range(0, len(rows), _ROWS_A_STATEMENT):
-        session.connection().execute(statement, rows[at : at + _ROWS_A_STATEMENT])
+        connection.execute(statement, rows[at : at + _ROWS_A_STATEMENT])
 
 
 def _move(
-    session: Session, draft: Draft, stamp: dict[str, Any], *, except_for: Collection[UUID]
+    connection: sa.Connection, draft: Draft, stamp: dict[str, Any], *, except_for: Collection[UUID]
 ) -> None:
     """Update the items that went to the trash or back, and were not put."""
     moved = [
@@ -122,10 +119,10 @@ def _move(
             audit_event_id=stamp["audit_event_id"],
         )
     )
-    session.connection().execute(statement, moved)
+    connection.execute(statement, moved)
 
 
-def _remove(session: Session, draft: Draft) -> None:
+def _remove(connection: sa.Connection, draft: Draft) -> None:
     vault_id, added = draft.log.vault_id, draft.log.added
     gone = {row["item_id"]: row["n"] for row in added if row["op"] == Op.REMOVE.value}
     if not gone:
@@ -133,11 +130,10 @@ def _remove(session: Session, draft: Draft) -> None:
     rows = [
         {"vault_id": vault_id, "item_id": item_id, "revision": n} for item_id, n in gone.items()
     ]
-    _insert(session, REMOVED, rows)
+    _insert(connection, REMOVED, rows)
     of_them = sa.and_(VERSIONS.c.vault_id == vault_id, VERSIONS.c.item_id.in_(gone))
     freed = sa.select(sa.func.coalesce(sa.func.sum(VERSIONS.c.size), 0)).where(of_them)
     left = VAULTS.c.version_bytes - freed.scalar_subquery()
-    connection = session.connection()
     connection.execute(sa.update(VAULTS).where(VAULTS.c.id == vault_id).values(version_bytes=left))
     connection.execute(sa.delete(VERSIONS).where(of_them))
     connection.execute(sa.delete(ITEMS).where(ITEMS.c.vault_id == vault_id, ITEMS.c.id.in_(gone)))

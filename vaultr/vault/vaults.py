@@ -61,7 +61,7 @@ def create_vault(actor: Actor, given: VaultNew, quota: Quota) -> VaultView:
             _insert(session, actor.account_id, given, event_id)
         except sa.exc.IntegrityError as error:  # another account took the id just now
             raise VaultExists from error
-        return _written(session, actor, given.id, quota)
+        return _written(session.connection(), actor, given.id, quota)
 
 
 def _lock_account(session: Session, account_id: UUID) -> None:
@@ -109,13 +109,14 @@ def rename_vault(actor: Actor, vault_id: UUID, given: VaultRename, quota: Quota)
     :raises HeadMoved: somebody wrote to the vault in between.
     """
     with transaction() as session:
-        row = lock_vault(session, actor, vault_id)
+        connection = session.connection()
+        row = lock_vault(connection, actor, vault_id)
         check_sealed(quota, overview=given.overview)
         said = [Said(Op.RENAME, None, given.entry)]
-        repeated = stored_already(session, vault_id, row.revision, said)
+        repeated = stored_already(connection, vault_id, row.revision, said)
         if repeated is not None:
             return _as_it_was(
-                _written(session, actor, vault_id, quota), given.overview, repeated[0]
+                _written(connection, actor, vault_id, quota), given.overview, repeated[0]
             )
         log = draft_of(actor, vault_id, row, quota).log
         check_generation(log, given.generation)
@@ -123,8 +124,8 @@ def rename_vault(actor: Actor, vault_id: UUID, given: VaultRename, quota: Quota)
         log.extend(given.entry, Op.RENAME, None, given.entry.n, overview_content(given.overview))
         event_id = record(Event.VAULT_RENAME, account_id=actor.account_id, obj=log.event())
         values = {**log.added[0], "overview": given.overview, "audit_event_id": event_id}
-        RENAME.run(session.connection(), values)
-        return _written(session, actor, vault_id, quota)
+        RENAME.run(connection, values)
+        return _written(connection, actor, vault_id, quota)
 
 
 def _as_it_was(view: VaultView, overview: bytes, entry: Any) -> VaultView:
@@ -152,8 +153,8 @@ def show_vault(actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
     return vault_view(seen.vault, seen.wraps, quota)
 
 
-def _written(session: Session, actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
-    seen = look(session.connection(), actor, vault_id)
+def _written(connection: sa.Connection, actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
+    seen = look(connection, actor, vault_id)
     return vault_view(seen.vault, seen.wraps, quota)
 
 

@@ -4,7 +4,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
@@ -35,21 +34,22 @@ def write_item(actor: Actor, vault_id: UUID, change: Change, quota: Quota) -> Wr
     :raises Refusal: as `lock_vault`, `check` and `Draft.make` say, in the API's order.
     """
     with transaction() as session:
-        row = lock_vault(session, actor, vault_id, change.item_id)
+        connection = session.connection()
+        row = lock_vault(connection, actor, vault_id, change.item_id)
         draft = draft_of(actor, vault_id, row, quota)
         draft.items[change.item_id] = _held(row)
         if row.removed_revision is not None:
             draft.removed.add(change.item_id)
         said = [Said(change.op, change.item_id, change.entry)]
-        repeated = stored_already(session, vault_id, row.revision, said)
+        repeated = stored_already(connection, vault_id, row.revision, said)
         if repeated is None:
             draft.check_there(change)
         check(change, quota)
         if repeated is not None:
-            return _answer_again(session, repeated[0])
+            return _answer_again(connection, repeated[0])
         held = draft.make(change)
         event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=draft.log.event())
-        store_one(session, draft, change, event_id)
+        store_one(connection, draft, change, event_id)
     return _answer(draft, change, held)
 
 
@@ -99,12 +99,12 @@ def _answer(draft: Draft, change: Change, held: Held | None) -> WriteView:
     )
 
 
-def _answer_again(session: Session, entry: Any) -> WriteView:
+def _answer_again(connection: sa.Connection, entry: Any) -> WriteView:
     """Answer from the stored entry, for the item may have changed since."""
     generation = entry.generation
     if entry.op in (Op.TRASH, Op.RESTORE):
         # The item's own, which its last put before this says.
-        generation = session.scalars(
+        generation = connection.scalars(
             sa.select(ENTRIES.c.generation).where(
                 ENTRIES.c.vault_id == entry.vault_id, ENTRIES.c.n == entry.content_revision
             )
