@@ -173,10 +173,9 @@ def with_password(url, password):
 
 
 @contextlib.contextmanager
-def wrong_password(admin, server, _own):
+def wrong_password(admin, _server, _own):
     admin.config_set("requirepass", "right")
-    with server.app_context():
-        blanket.guard().redis.connection_pool.disconnect()
+    admin.client_kill_filter(_type="normal", skipme=True)
     yield
     admin.execute_command("AUTH", "right")
     admin.config_set("requirepass", "")

@@ -97,8 +97,7 @@ def on_redis(redis_url):
     """Counters on a Redis whose clock the test sets."""
     script = counters._TAKE.replace("redis.call('TIME')", "redis.call('HMGET', 'now', 's', 'us')")
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        shared = RedisCounters(client, prefix="test:")
-        shared._take = client.register_script(script)
+        shared = RedisCounters(client, prefix="test:", script=script)
         shared.set_clock = lambda ms: client.hset(
             "now", mapping={"s": ms // 1000, "us": ms % 1000 * 1000}
         )

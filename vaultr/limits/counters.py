@@ -10,6 +10,7 @@ from typing import Protocol
 import redis
 
 from vaultr.environ import Rate
+from vaultr.limits.lines import Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +98,11 @@ def _judged(count: Count, current: int, previous: int, left: int, took: bool) ->
 class RedisCounters:
     """Counters shared by all workers and pods: one round trip however many are counted."""
 
-    def __init__(self, client: "redis.Redis", prefix: str = "vaultr:limit:") -> None:
-        self._prefix = prefix
-        self._take = client.register_script(_TAKE)
+    def __init__(
+        self, client: "redis.Redis", prefix: str = "vaultr:limit:", script: str = _TAKE
+    ) -> None:
+        self._prefix, self._script = prefix, script
+        self._lines = Lines(client)
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
         """Count all or none.
@@ -107,7 +110,7 @@ class RedisCounters:
         :raises redis.RedisError: Redis is away, hangs, is full or read-only.
         """
         numbers = [n for c in counts for n in (c.rate.count, c.rate.seconds * 1000, c.cost)]
-        rows = self._take(keys=[self._prefix + c.key for c in counts], args=numbers)
+        rows = self._lines.run(self._script, [self._prefix + c.key for c in counts], numbers)
         windows = []
         for count, row in zip(counts, rows, strict=True):
             current, previous, left, took = (int(number) for number in row.split())
