@@ -1,0 +1,183 @@
+"""Connections: what each is told, how SQLite begins, how long PostgreSQL is waited for."""
+
+import time
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from tests import serving
+from vaultr.database import engine
+from vaultr.database.schema import Fact
+from vaultr.database.session import SINGLE, db, one_statement, reading, transaction
+
+
+@pytest.fixture
+def on_sqlite(sqlite_app):
+    serving.empty(sqlite_app)
+    with sqlite_app.app_context():
+        yield sqlite_app
+
+
+@pytest.fixture
+def on_postgres(postgres_app):
+    serving.empty(postgres_app)
+    with postgres_app.app_context():
+        yield postgres_app
+
+
+def write():
+    with transaction() as session:
+        session.add(Fact(name="a", value=b"1"))
+
+
+def read():
+    with reading() as session:
+        session.scalars(sa.select(Fact.name)).all()
+
+
+def sent_by(work, pool):
+    """List the statements that reach the SQLite driver while ``work`` runs."""
+    sent = []
+
+    def trace(driver, *_):
+        driver.set_trace_callback(sent.append)
+
+    def still(driver, *_):
+        driver.set_trace_callback(None)
+
+    sa.event.listen(pool, "checkout", trace)
+    sa.event.listen(pool, "checkin", still)
+    try:
+        work()
+    finally:
+        sa.event.remove(pool, "checkout", trace)
+        sa.event.remove(pool, "checkin", still)
+    return [text.partition(" (")[0] for text in sent]
+
+
+def test_on_sqlite_what_may_write_begins_immediate_and_what_reads_does_not(on_sqlite):
+    writing, looking = sent_by(write, db.engine), sent_by(read, db.engine)
+
+    assert (writing[0], writing[-1]) == ("BEGIN IMMEDIATE", "COMMIT")
+    assert (looking[0], looking[-1]) == ("BEGIN", "ROLLBACK")
+
+
+def test_on_sqlite_a_single_statement_is_nothing_but_itself(on_sqlite):
+    def ask():
+        with one_statement() as connection:
+            connection.execute(sa.text("SELECT 1"))
+
+    assert sent_by(ask, on_sqlite.extensions[SINGLE]) == ["SELECT 1"]
+
+
+@pytest.mark.parametrize("which", ["pooled", "single"])
+def test_every_connection_to_sqlite_is_told_its_pragmas(on_sqlite, which):
+    pool = db.engine if which == "pooled" else on_sqlite.extensions[SINGLE]
+    with pool.connect() as connection:
+        told = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("foreign_keys", "journal_mode", "busy_timeout", "synchronous")
+        }
+
+    full = 2
+    assert told == {
+        "foreign_keys": 1,
+        "journal_mode": "wal",
+        "busy_timeout": 10_000,
+        "synchronous": full,
+    }
+
+
+@pytest.mark.parametrize("which", ["pooled", "single"])
+def test_every_connection_to_postgresql_is_told_its_limits(on_postgres, which):
+    pool = db.engine if which == "pooled" else on_postgres.extensions[SINGLE]
+    with pool.connect() as connection:
+        told = [
+            connection.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("statement_timeout", "lock_timeout", "timezone", "application_name")
+        ]
+
+    assert told == ["4500ms", "2s", "UTC", "vaultr"]
+
+
+def test_the_pools_together_are_as_large_as_the_url_says_or_as_the_threads():
+    url, options = engine.split_url("postgresql+psycopg2://u@h/d?pool_size=20&max_overflow=10")
+
+    assert url == "postgresql+psycopg2://u@h/d"
+    assert (options["pool_size"], options["max_overflow"]) == (20, 10)
+    _, usual = engine.split_url("postgresql+psycopg2://u@h/d?sslmode=require")
+    assert usual["pool_size"] + usual["max_overflow"] == 16
+    assert usual["hide_parameters"] is True
+
+
+def test_an_error_of_the_database_hides_what_was_sent(on_postgres):
+    with pytest.raises(sa.exc.DBAPIError) as error, one_statement() as connection:
+        connection.execute(sa.text("SELECT CAST(:secret AS text), 1/0"), {"secret": "hunter2"})
+
+    assert "hunter2" not in str(error.value)
+    assert "hidden due to hide_parameters" in str(error.value)
+
+
+def test_a_statement_is_waited_for_no_longer_than_the_deadline_says(on_postgres):
+    outer = engine.deadline.set(0.3)
+    began = time.monotonic()
+    try:
+        with pytest.raises(sa.exc.OperationalError), one_statement() as connection:
+            connection.execute(sa.text("SELECT pg_sleep(3)"))
+    finally:
+        engine.deadline.reset(outer)
+
+    assert 0.3 <= time.monotonic() - began < 1
+    with one_statement() as connection:
+        assert connection.scalar(sa.text("SELECT 1")) == 1
+
+
+def test_without_a_deadline_a_command_may_take_its_time(on_postgres):
+    outer = engine.deadline.set(None)
+    try:
+        with one_statement() as connection:
+            began = time.monotonic()
+            connection.execute(sa.text("SELECT pg_sleep(0.2)"))
+    finally:
+        engine.deadline.reset(outer)
+
+    assert time.monotonic() - began >= 0.2
+
+
+def interrupt_a_statement():
+    def interrupted(_connection):
+        raise KeyboardInterrupt
+
+    with transaction() as session:
+        session.execute(sa.text("SELECT 1"))
+        psycopg2.extensions.set_wait_callback(interrupted)
+        try:
+            session.execute(sa.text("SELECT 2"))
+        finally:
+            psycopg2.extensions.set_wait_callback(engine.wait)
+
+
+def test_an_interrupted_wait_ends_the_connection_and_not_the_pool(on_postgres):
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_a_statement()
+
+    with transaction() as session:
+        assert session.scalar(sa.text("SELECT 3")) == 3
+    assert db.engine.pool.checkedout() == 0
+
+
+def test_a_snapshot_that_writes_notices_who_wrote_in_between(on_postgres):
+    write()
+
+    def overtaken():
+        with transaction(snapshot=True) as session:
+            row = session.get(Fact, "a")
+            with db.engine.begin() as other:
+                other.execute(sa.text("UPDATE facts SET value = 'x'"))
+            row.value = b"2"
+
+    with pytest.raises(sa.exc.OperationalError):
+        overtaken()
+    with reading() as session:
+        assert session.get(Fact, "a").value == b"x"

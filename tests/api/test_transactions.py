@@ -1,0 +1,263 @@
+"""Transactions: all or nothing, joined, in snapshots, and never upgraded late on SQLite."""
+
+import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+from flask import current_app
+
+from vaultr.database.schema import Fact, Utc
+from vaultr.database.session import (
+    db,
+    fact,
+    forget_facts,
+    in_transaction,
+    one_statement,
+    reading,
+    transaction,
+)
+
+
+@pytest.fixture(autouse=True)
+def here(app):
+    with app.app_context():
+        yield
+
+
+def keep(name, value=b"x"):
+    with transaction() as session:
+        session.add(Fact(name=name, value=value))
+
+
+def kept():
+    with reading() as session:
+        return set(session.scalars(sa.select(Fact.name)))
+
+
+def in_threads(number, work):
+    """Do ``work`` in other threads, each with a session and connections of its own."""
+    app, results = current_app._get_current_object(), []
+
+    def run():
+        with app.app_context():
+            results.append(work())
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def elsewhere(work):
+    [result] = in_threads(1, work)
+    return result
+
+
+def test_what_is_inside_is_kept_whole():
+    with transaction() as session:
+        session.add(Fact(name="a", value=b"1"))
+        assert in_transaction()
+        assert elsewhere(kept) == set()
+
+    assert not in_transaction()
+    assert kept() == {"a"}
+
+
+def fail_after_keeping(error=RuntimeError):
+    with transaction() as session:
+        session.add(Fact(name="a", value=b"1"))
+        session.flush()
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_undoes_all_of_it(error):
+    with pytest.raises(error):
+        fail_after_keeping(error)
+
+    assert kept() == set()
+    assert not in_transaction()
+
+
+def test_an_inner_transaction_joins_the_outer_one():
+    def both():
+        with transaction():
+            keep("inner")
+            assert in_transaction()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        both()
+    assert kept() == set()
+
+    with transaction():
+        keep("inner")
+        keep("second")
+    assert kept() == {"inner", "second"}
+
+
+def pass_over_a_failure():
+    with transaction():
+        keep("before")
+        with suppress(ValueError):
+            fail_after_keeping(ValueError)
+
+
+def test_an_inner_part_that_failed_spoils_the_whole_though_its_error_was_caught():
+    with pytest.raises(RuntimeError):
+        pass_over_a_failure()
+
+    assert kept() == set()
+    keep("after")
+    assert kept() == {"after"}
+
+
+def test_an_error_at_commit_leaves_the_session_usable():
+    def refuse(_session):
+        raise RuntimeError
+
+    sa.event.listen(db.session, "before_commit", refuse)
+    try:
+        with pytest.raises(RuntimeError):
+            keep("a")
+    finally:
+        sa.event.remove(db.session, "before_commit", refuse)
+
+    keep("b")
+    assert kept() == {"b"}
+
+
+def test_a_row_that_is_there_already_undoes_the_rest():
+    keep("a")
+
+    def again():
+        with transaction():
+            keep("b")
+            keep("a")
+
+    with pytest.raises(sa.exc.IntegrityError):
+        again()
+    assert kept() == {"a"}
+
+
+def test_a_reader_that_writes_later_waits_for_its_turn_instead_of_failing():
+    """With a plain BEGIN, SQLite would refuse: another has committed after the first read."""
+    keep("n", b"0")
+
+    def add_one():
+        with transaction() as session:
+            row = session.get(Fact, "n", with_for_update=True)
+            row.value = str(int(row.value) + 1).encode()
+
+    in_threads(4, lambda: [add_one() for _ in range(10)])
+
+    with reading() as session:
+        assert session.get(Fact, "n").value == b"40"
+
+
+def test_a_snapshot_sees_one_moment():
+    keep("a")
+
+    with reading(snapshot=True) as session:
+        before = set(session.scalars(sa.select(Fact.name)))
+        elsewhere(lambda: keep("b"))
+        after = set(session.scalars(sa.select(Fact.name)))
+
+    assert before == after == {"a"}
+    assert kept() == {"a", "b"}
+
+
+def change(name, value):
+    with transaction() as session:
+        session.get(Fact, name).value = value
+
+
+def test_what_was_read_can_be_looked_at_afterwards_without_asking_again():
+    keep("a", b"1")
+
+    with reading() as session:
+        row = session.get(Fact, "a")
+    asked = []
+    sa.event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given))
+
+    assert row.value == b"1"
+    assert asked == []
+    assert sa.inspect(row).detached
+
+
+def test_reading_leaves_no_transaction_open(app):
+    kept()
+
+    assert db.engine.pool.checkedout() == 0
+
+
+def test_a_transaction_sees_what_others_did_since_the_last_read():
+    keep("a", b"1")
+    row = db.session.get(Fact, "a")
+    assert row.value == b"1"
+    db.session.rollback()
+
+    elsewhere(lambda: change("a", b"2"))
+
+    with transaction() as session:
+        assert session.get(Fact, "a").value == b"2"
+
+
+def test_a_single_statement_is_its_own_transaction():
+    insert = sa.text("INSERT INTO facts (name, value) VALUES (:name, :value)")
+    with one_statement() as connection:
+        connection.execute(insert, {"name": "a", "value": b"1"})
+        assert elsewhere(kept) == {"a"}
+        connection.execute(insert, {"name": "b", "value": b"1"})
+
+    assert kept() == {"a", "b"}
+
+
+def test_a_single_statement_that_failed_leaves_nothing_to_the_next():
+    with pytest.raises(sa.exc.DBAPIError), one_statement() as connection:
+        connection.execute(sa.text("SELECT nothing FROM nowhere"))
+
+    with one_statement() as connection:
+        assert connection.scalar(sa.text("SELECT 1")) == 1
+
+
+def test_a_fact_is_drawn_once_for_all():
+    drawn = iter(bytes([n]) for n in range(9))
+    values = set(in_threads(8, lambda: fact("key", lambda: next(drawn))))
+    forget_facts()
+
+    assert len(values) == 1
+    assert fact("key", lambda: b"other") in values
+
+
+def test_a_fact_of_a_transaction_that_was_undone_is_drawn_anew():
+    def undone():
+        with transaction():
+            assert fact("key", lambda: b"first") == b"first"
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        undone()
+
+    assert fact("key", lambda: b"second") == b"second"
+
+
+def test_times_are_kept_in_utc_and_naive_ones_refused():
+    moment = datetime(2026, 11, 24, 10, 30, 0, 123456, tzinfo=timezone(timedelta(hours=1)))
+    column = sa.literal(moment, Utc())
+    with reading() as session:
+        read = session.scalar(sa.select(sa.cast(column, Utc()) if not sqlite() else column))
+
+    assert read == moment
+    assert read.tzinfo is UTC
+    with pytest.raises(sa.exc.StatementError):
+        db.session.scalar(sa.select(sa.literal(datetime(2026, 1, 1), Utc())))  # noqa: DTZ001 - the point
+    db.session.rollback()
+
+
+def sqlite():
+    return db.engine.dialect.name == "sqlite"
