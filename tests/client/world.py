@@ -53,6 +53,13 @@ class World:
         device.login(EMAIL, PASSWORD, secret_key=self.signup.secret_key)
         return device
 
+    def again(self):
+        """End what the first device did, and open it anew."""
+        self.laptop.close()
+        self.laptop = self.device("laptop")
+        self.laptop._desk = self.kept.on(self.laptop)
+        return self.laptop
+
     def sent(self, method, ending):
         """Give the bodies of all requests to one route."""
         asked = self.server.requests

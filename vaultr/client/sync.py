@@ -9,8 +9,9 @@ from uuid import UUID
 from vaultr.client import pages, verify
 from vaultr.client.cache import Cache, CachedVault, Row
 from vaultr.client.chain import Keys
-from vaultr.client.errors import AnswerInvalid, HeadMoved, RolledBack, StateMismatch, VaultNotFound
+from vaultr.client.errors import AnswerInvalid, HeadMoved, NotFound, RolledBack, StateMismatch
 from vaultr.client.keys import VaultKeys, open_wraps
+from vaultr.client.keyset import fields_of
 from vaultr.client.log import Waypoint
 from vaultr.client.session import Session
 from vaultr.client.state import Held
@@ -19,6 +20,7 @@ from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.sizes import SYNC_LIMIT_MOST
 
 _ITEM: Final = "item"
+NOT_MODIFIED: Final = 304
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +79,28 @@ class Syncer:
         :param known: the head of this vault in the owner's profile.
         :raises IntegrityError: what the server shows cannot be true; the cache is as before.
         """
-        cached = self._cache.load(vault_id)
-        received: set[UUID] = set()
-        removed: set[UUID] = set()
-        if cached is not None:
-            self._keyring.open(vault_id, cached.wraps)
+        held = self._cache.load(vault_id)
+        if held is not None:
+            self._keyring.open(vault_id, held.wraps)
+        taken = _Taken(held)
         while True:
-            plan = verify.plan(cached.state if cached else None, known)
-            shown = self._ask(vault_id, plan, cached)
-            if shown is None and cached is not None:
-                return Brought(cached, len(received), len(removed))
-            if shown is None:
-                raise AnswerInvalid(f"vault {vault_id} is said to be unchanged, but none is held")
-            synced = self._verified(cached, shown, plan, known)
-            new, details = merged(cached, synced)
-            received |= details.keys()
-            removed |= synced.removed & (cached.rows.keys() if cached else set())
-            if cached is None or new.state != cached.state or new.wraps != cached.wraps:
-                new = self._cache.save(new, details)
-            cached = new
-            if verify.plan(cached.state, known).conditional:
-                return Brought(cached, len(received), len(removed))
+            plan = verify.plan(taken.vault.state if taken.vault else None, known)
+            shown = self._ask(vault_id, plan, taken.vault, known)
+            if shown is not None:
+                taken.take(self._verified(taken.vault, shown, plan, known))
+            if taken.vault is not None and verify.plan(taken.vault.state, known).conditional:
+                return self._kept(taken.vault, taken)
+
+    def _kept(self, vault: CachedVault, taken: "_Taken") -> Brought:
+        # Not before the last proof: half of it, once kept, would be taken for the truth.
+        if taken.is_new(vault):
+            vault = self._cache.save(vault, taken.details)
+        return Brought(vault, len(taken.received), len(taken.removed))
 
     def show_all(self, vault_id: UUID) -> pages.Shown:
         """Fetch the full set as the server shows it, and judge only its form."""
         plan = verify.Plan(full=True, since=0, conditional=False)
-        shown = self._ask(vault_id, plan, None)
-        if shown is None:
-            raise AnswerInvalid(f"vault {vault_id} is shown as unchanged, though asked for whole")
-        return shown
+        return pages.gather(vault_id, self._pages(vault_id, plan, None), since=0)
 
     def _verified(
         self,
@@ -122,48 +117,78 @@ class Syncer:
         return verify.take_delta(cached.state, shown, keys, known)
 
     def _ask(
-        self, vault_id: UUID, plan: verify.Plan, cached: CachedVault | None
+        self,
+        vault_id: UUID,
+        plan: verify.Plan,
+        cached: CachedVault | None,
+        known: Waypoint | None,
     ) -> pages.Shown | None:
-        """Fetch what ``plan`` says; None when nothing has changed."""
-        answers = self._pages(vault_id, plan, cached)
+        """Fetch what ``plan`` says; None when nothing has changed, where the plan lets that be."""
+        match = b64(cached.state.head) if cached is not None and plan.conditional else None
         try:
-            first = next(answers)
-            if first is None:
-                return None
-            return pages.gather(vault_id, _whole(first, answers), since=plan.since)
-        except (VaultNotFound, HeadMoved) as refused:
-            if cached is None:
+            answers = self._pages(vault_id, plan, match)
+            return pages.gather(vault_id, answers, since=plan.since)
+        except _Unchanged:
+            return None
+        except (NotFound, HeadMoved) as refused:
+            seen = cached.waypoint if cached is not None else known
+            if seen is None:
                 raise
-            shown = "no such vault" if isinstance(refused, VaultNotFound) else "an older state"
+            shown = "no such vault" if isinstance(refused, NotFound) else "an older state"
             raise RolledBack(
-                f"vault {vault_id}: held is {cached.waypoint}, the server shows {shown}",
+                f"vault {vault_id}: seen before is {seen}, the server shows {shown}",
                 vault_id=vault_id,
             ) from refused
 
-    def _pages(
-        self, vault_id: UUID, plan: verify.Plan, cached: CachedVault | None
-    ) -> Iterator[Json | None]:
-        headers = {}
-        if plan.conditional and cached is not None:
-            headers["If-None-Match"] = f'"{b64(cached.state.head)}"'
+    def _pages(self, vault_id: UUID, plan: verify.Plan, match: str | None) -> Iterator[Json]:
+        """Give page after page.
+
+        :param match: the head with which a 304 is an answer; without one none is.
+        :raises _Unchanged: that is what the server answered.
+        """
+        headers = {} if match is None else {"If-None-Match": f'"{match}"'}
         since, after = plan.since, 0
         while True:
             query = f"since={since}&limit={SYNC_LIMIT_MOST}" + (f"&after={after}" if after else "")
             answer = self._session.send("GET", f"/vaults/{vault_id}/sync?{query}", headers=headers)
-            yield answer.body
-            if answer.body is None or not answer.body.get("more"):
+            if answer.status == NOT_MODIFIED and headers:
+                raise _Unchanged
+            page = fields_of(answer, "sync")
+            yield page.raw()
+            if not page.flag("more"):
                 return
-            through = Fields(answer.body, "sync", AnswerInvalid).count("through", least=1)
+            through = page.count("through", least=1)
             headers = {}
             since, after = (0, through) if plan.full else (through, 0)
 
 
-def _whole(first: Json, rest: Iterator[Json | None]) -> Iterator[Json]:
-    yield first
-    for page in rest:
-        if page is None:
-            raise AnswerInvalid("a page of a sync is empty")
-        yield page
+class _Unchanged(Exception):
+    """A 304 that was asked for."""
+
+
+class _Taken:
+    """What the steps of one sync brought so far, verified and not yet kept."""
+
+    def __init__(self, held: CachedVault | None) -> None:
+        self._held = held
+        self.vault = held
+        self.details: dict[UUID, bytes] = {}
+        self.received: set[UUID] = set()
+        self.removed: set[UUID] = set()
+
+    def take(self, synced: verify.Synced) -> None:
+        """Put one more verified step over what is held."""
+        before = self.vault.rows.keys() if self.vault else set()
+        self.vault, details = merged(self.vault, synced)
+        rows = self.vault.rows
+        self.details = {each: d for each, d in (self.details | details).items() if each in rows}
+        self.received |= details.keys()
+        self.removed |= synced.removed & before
+
+    def is_new(self, vault: CachedVault) -> bool:
+        """Tell whether ``vault`` is more than a later look at what was held."""
+        held = self._held
+        return held is None or (vault.state, vault.wraps) != (held.state, held.wraps)
 
 
 def merged(

@@ -1,0 +1,96 @@
+"""The SDK with a server that lies about what is new: nothing skipped, nothing half proven kept."""
+
+import copy
+
+import pytest
+
+from tests.client.lies import answering, titles
+from tests.client.world import mail
+from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack
+
+
+def answering_syncs(world, status, body=None):
+    """Answer each sync with ``status`` and ``body``, whatever was asked for."""
+
+    def twist(method, path, was, said):
+        return (status, body) if method == "GET" and path.endswith("/sync") else (was, said)
+
+    world.server.twist = twist
+
+
+def not_found(slug):
+    return {"type": f"urn:vaultr:problem:{slug}", "status": 404}
+
+
+def test_nothing_new_is_no_answer_while_the_profile_knows_more(world):
+    world.laptop.add("login", *mail())
+    laptop = world.again()
+    with world.second() as phone:
+        phone.add("login", *mail("Bank"))
+    answering_syncs(world, 304)
+
+    with pytest.raises(AnswerInvalid):
+        laptop.sync()
+
+    assert titles(laptop) == ["Mail"]
+
+
+@pytest.mark.parametrize("status", [202, 204])
+def test_no_answer_at_all_is_not_taken_for_nothing_new(world, status):
+    world.laptop.add("login", *mail())
+    answering_syncs(world, status)
+
+    with pytest.raises(AnswerInvalid):
+        world.laptop.sync()
+
+
+def forked(world):
+    """Roll the vault back before what the phone has put into the profile, and write over it."""
+    world.laptop.add("login", *mail())
+    laptop = world.again()
+    before = copy.deepcopy(world.server.vaults)
+    with world.second() as phone:
+        phone.add("login", *mail("Bank"))
+    world.server.vaults = before
+    laptop.add("login", *mail("Cloud"))
+    laptop.add("login", *mail("Door"))
+    return laptop
+
+
+def test_a_new_device_keeps_nothing_of_a_set_whose_history_is_not_the_profiles(world):
+    forked(world)
+    tablet = world.second("tablet")
+
+    with pytest.raises(ChainBroken):
+        tablet.sync()
+
+    assert tablet.items(offline=True) == []
+
+
+@pytest.mark.parametrize("slug", ["vault-not-found", "not-found"])
+def test_a_vault_that_the_profile_knows_and_a_sync_denies_is_an_error(world, slug):
+    world.laptop.add("login", *mail())
+    world.laptop.close()
+    answering_syncs(world, 404, not_found(slug))
+    phone = world.second()
+
+    with pytest.raises(RolledBack):
+        phone.sync()
+
+
+def test_a_sync_that_goes_back_between_two_pages_is_an_error(world):
+    for title in "abc":
+        world.laptop.add("login", *mail(title))
+    world.server.page = 1
+    world.laptop.close()
+    phone = world.second()
+    before = copy.deepcopy(world.server.vaults)
+    (vault,) = before.values()
+
+    def change(page):
+        world.server.vaults = {vault["id"]: vault | {"revision": 0, "items": {}}}
+        return page
+
+    answering(world, "GET", "/sync", change)
+    with pytest.raises(RolledBack):
+        phone.sync()
