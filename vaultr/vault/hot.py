@@ -147,40 +147,37 @@ def _parameters(actor: Actor, **more: Any) -> dict[str, Any]:
     return door.session_parameters(actor) | more
 
 
-def _statement(start: str, sql: str) -> str:
-    """Begin a statement with what all of them find out: ``alive`` and ``owned``."""
-    proof = f"SELECT {start} AS alive, v.revision IS NOT NULL AS owned"
-    return f"{proof}, {sql.format(vault=_VAULT)}"
+def _statement(session_lives: str, columns: str, more: str = "") -> str:
+    """Give a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
+    proof = f"{session_lives} AS alive, v.revision IS NOT NULL AS owned"
+    return f"SELECT {proof}, {columns} {_VAULT} {more}"  # nosec B608 - made of our words alone
 
 
 @per_database
 def _glance(session_lives: str) -> Script:
-    return Script(_statement(session_lives, "v.revision, v.head {vault}"))
+    return Script(_statement(session_lives, "v.revision, v.head"))
 
 
 @per_database
 def _look(session_lives: str) -> Script:
     columns = (
-        "generation", "rotating", "revision", "head", "overview", "overview_revision",
-        "overview_generation", "active", "trash", "item_bytes",
-    )  # fmt: skip
-    sql = (
         f"{rows.id_text('v.id')} AS id, {rows.time_text('v.created_at')} AS created_at,"
-        f" {', '.join(f'v.{name}' for name in columns)},"
-        f" k.generation AS wrap_generation, k.sealed_key, {rows.entry_columns()} {{vault}}"
-        " LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = :account"
+        " v.generation, v.rotating, v.revision, v.head, v.overview, v.overview_revision,"
+        " v.overview_generation, v.active, v.trash, v.item_bytes,"
+        f" k.generation AS wrap_generation, k.sealed_key, {rows.entry_columns()}"
+    )
+    more = (
+        "LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = :account"
         " LEFT JOIN entries e ON e.vault_id = v.id AND e.n = v.revision ORDER BY k.generation"
     )
-    return Script(_statement(session_lives, sql))
+    return Script(_statement(session_lives, columns, more))
 
 
 def _item_sql(session_lives: str) -> str:
     new = "CASE WHEN i.revision <> :known THEN i.{0} END AS {0}".format
-    sql = (
-        f"{rows.item_columns()}, {new('overview')}, {new('detail')} {{vault}}"
-        " LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
-    )
-    return _statement(session_lives, sql)
+    columns = f"{rows.item_columns()}, {new('overview')}, {new('detail')}"
+    more = "LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
+    return _statement(session_lives, columns, more)
 
 
 @per_database
@@ -193,7 +190,7 @@ def _item_and_event(session_lives: str) -> Script:
     # The commit need not wait for the disk: what a crash can lose is under a second of reads,
     # whose answers have left. Set where it is evaluated once, in this statement's transaction.
     return Script(
-        f"WITH found AS ({_item_sql(session_lives)}),"
+        f"WITH found AS ({_item_sql(session_lives)}),"  # nosec B608 - made of our words alone
         " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
         " WHERE alive AND overview IS NOT NULL),"
         f" {Prepared.ctes('new')} SELECT EXISTS (SELECT 1 FROM pend) AS told, * FROM found"
@@ -204,10 +201,10 @@ def _item_and_event(session_lives: str) -> Script:
 def _list(session_lives: str, of_type: bool, after: bool) -> Script:
     # The page is chosen before it is joined, so that it is read along the index.
     page = (
-        f"SELECT {rows.item_columns()}, i.overview FROM items i"
+        f"SELECT {rows.item_columns()}, i.overview FROM items i"  # nosec B608 - our words alone
         " WHERE i.vault_id = :vault_id AND i.state = :state"
         f"{' AND i.type = :type' if of_type else ''}{' AND i.id > :after' if after else ''}"
         " ORDER BY i.id LIMIT :limit"
     )
-    sql = f"p.* {{vault}} LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
-    return Script(_statement(session_lives, sql))
+    more = f"LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
+    return Script(_statement(session_lives, "p.*", more))

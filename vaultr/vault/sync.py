@@ -130,7 +130,8 @@ def _page(seen: Look, found: _Found, quota: Quota) -> Page:
 @per_database
 def _removed() -> Script:
     return Script(
-        f"SELECT {rows.id_text('r.item_id')}, r.revision FROM removed_items r"
+        f"SELECT {rows.id_text('r.item_id')}, r.revision"  # nosec B608 - our words alone
+        " FROM removed_items r"
         " WHERE r.vault_id = :vault_id AND r.revision > :before AND r.revision <= :most"
         " ORDER BY r.revision LIMIT :limit + 1"
     )
@@ -139,7 +140,7 @@ def _removed() -> Script:
 @per_database
 def _entries() -> Script:
     return Script(
-        f"SELECT {rows.entry_columns()} FROM entries e"
+        f"SELECT {rows.entry_columns()} FROM entries e"  # nosec B608 - our words alone
         " WHERE e.vault_id = :vault_id AND e.n > :before AND e.n <= :most ORDER BY e.n"
     )
 
@@ -150,7 +151,8 @@ def _items() -> Script:
     # first always fits.
     fits = "CASE WHEN i.total <= :bytes OR i.total = i.size THEN i.{0} END AS {0}".format
     return Script(
-        f"SELECT {rows.item_columns()}, {fits('overview')}, {fits('detail')} FROM (SELECT *,"
+        f"SELECT {rows.item_columns()}, {fits('overview')}, {fits('detail')}"  # nosec B608 - our words alone
+        " FROM (SELECT *,"
         " sum(size) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS total FROM items"
         " WHERE vault_id = :vault_id AND revision > :before AND revision <= :most"
         " ORDER BY revision LIMIT :limit + 1) i ORDER BY i.revision"
