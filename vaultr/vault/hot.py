@@ -110,9 +110,9 @@ def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, 
     with prepared as event, one_statement() as connection:
         statement = _item_and_event(door.session_lives())
         row = statement.run(connection, {**values, **event.parameters}).one()
-        event.done(inserted=row.told)
         if _is_new(row) and not row.told:
-            raise AuditUnavailable
+            raise AuditUnavailable  # how much of the event stands is not known: nothing is `done`
+        event.done(inserted=row.told)
     return row
 
 

@@ -1,0 +1,63 @@
+"""Nothing is read or written that cannot be recorded; and secrets are stored sealed only."""
+
+import pytest
+
+from tests import audit_obstacles
+from tests.vault_rows import everything, reads, refused, unchanged
+from tests.vault_writer import VAULTS, Writer
+
+
+@pytest.fixture
+def vault(app, as_ann):
+    return Writer(as_ann).create()
+
+
+@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
+    item_id = vault.put()
+    paths = [f"{vault.path}/items/{item_id}", f"{vault.path}/sync"]
+    assert as_ann.get(paths[0]).status_code == 200
+
+    with app.app_context(), audit_obstacles.put(obstacle):
+        answers = [as_ann.get(path) for path in paths]
+        overviews = as_ann.get(f"{vault.path}/items")
+
+    for answer in answers:
+        refused(answer, 503, "audit-unavailable")
+        assert answer.headers["Retry-After"]
+    assert overviews.status_code == 200
+    assert reads(app) == [[str(item_id)]]
+    assert [as_ann.get(path).status_code for path in paths] == [200, 200]
+    assert reads(app) == [[str(item_id)]] * 3
+
+
+@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+def test_no_write_is_done_without_its_event(app, as_ann, vault, obstacle):
+    item_id = vault.put()
+    requests = [
+        vault.put_request(),
+        vault.put_request(item_id, "changed"),
+        vault.move_request("trash", item_id),
+        vault.batch_request(("remove", item_id)),
+        vault.rename_request("another name"),
+    ]
+
+    with unchanged(app), app.app_context(), audit_obstacles.put(obstacle):
+        answers = [vault.ask(request) for request in requests]
+        answers.append(as_ann.post(VAULTS, json=Writer(as_ann).creation()))
+
+    for answer in answers:
+        refused(answer, 503, "audit-unavailable")
+    assert vault.send(requests[0]).status_code == 201
+
+
+def test_no_plain_value_is_in_any_row_or_event(app, as_ann, vault):
+    secret = "a planted secret"
+    item_id = vault.put(text=secret)
+    vault.send(vault.batch_request(("put", item_id, secret)))
+    vault.send(vault.rename_request(secret))
+    as_ann.get(f"{vault.path}/items/{item_id}")
+
+    stored = repr(everything(app)).encode()
+
+    assert secret.encode() not in stored
