@@ -1,7 +1,8 @@
 """`@operation`: a view's contract (body, query, answer, refusals), checked at run time."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
@@ -99,46 +100,70 @@ def operation(
             statuses or usual, refuses, access, step_up, body_bytes,
             max_keys, media_type, proves_session,
         )  # fmt: skip
-        read = _reader(contract)
+        reader = _Reader(contract)
 
         @functools.wraps(view)
         def call(*args: Any, **kwargs: Any) -> Response:
-            try:
-                return _shown(_run(view, args, {**kwargs, **read()}), contract.statuses)
-            except Unauthenticated:
-                raise
-            except Refusal:
-                if proves_session:
-                    # Perhaps the view's own statement has not run yet: 401 comes first.
-                    current_app.extensions[_PROVE]()
-                raise
+            with _session_first(contract):
+                return _shown(_run(view, args, {**kwargs, **reader.read()}), contract.statuses)
 
         call.contract = contract  # type: ignore[attr-defined]  # read by openapi and the guards
+        call.prepare = reader.prepare  # type: ignore[attr-defined]  # called by `prepare`
         return call
 
     return wrap
 
 
-def _reader(contract: Contract) -> Callable[[], dict[str, Any]]:
-    """Make what reads and checks a request: it gives the view's `body` and `query`."""
-    read_body = TypeAdapter(contract.body).validate_python if contract.body else None
-    read_query = TypeAdapter(contract.query).validate_python if contract.query else None
+@contextmanager
+def _session_first(contract: Contract) -> Iterator[None]:
+    """Let a dead session be refused before anything else that a hot view refuses.
 
-    def read() -> dict[str, Any]:
+    Its own statement, which finds out, may not have run yet.
+    """
+    try:
+        yield
+    except Refusal as refusal:
+        if contract.proves_session and not isinstance(refusal, Unauthenticated):
+            current_app.extensions[_PROVE]()
+        raise
+
+
+class _Reader:
+    """What reads and checks a request: it gives the view's `body` and `query`.
+
+    Validators take long to build, so importing a feature does not: `prepare` does, or first use.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._ready = False
+        self._body: Callable[[Any], Any] | None = None
+        self._query: Callable[[Any], Any] | None = None
+
+    def prepare(self) -> None:
+        """Build the validators."""
+        if self._contract.body is not None:
+            self._body = TypeAdapter(self._contract.body).validate_python
+        if self._contract.query is not None:
+            self._query = TypeAdapter(self._contract.query).validate_python
+        self._ready = True
+
+    def read(self) -> dict[str, Any]:
+        """Give what was sent, checked."""
+        if not self._ready:
+            self.prepare()
         found = {}
-        if read_body is not None:
-            found["body"] = _checked(read_body, _body(contract), "")
+        if self._body is not None:
+            found["body"] = _checked(self._body, _body(self._contract), "")
         else:
             _no_body()
-        if read_query is not None:
-            found["query"] = _checked(read_query, _query_values(), "/query")
+        if self._query is not None:
+            found["query"] = _checked(self._query, _query_values(), "/query")
         elif request.query_string:
             raise BadRequest("This route takes no query.")
-        if contract.step_up:
+        if self._contract.step_up:
             _fresh()
         return found
-
-    return read
 
 
 def _run(view: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -243,6 +268,13 @@ def contract_of(view: Any) -> Contract | None:
 def init_app(app: Flask, *, on_refused: OnRefused) -> None:
     """Say where a refusal that carries an audit event is recorded, after its change was undone."""
     app.extensions[_HOOK] = on_refused
+
+
+def prepare(app: Flask) -> None:
+    """Build what checks the requests of all views, before workers are forked or requests come."""
+    for view in app.view_functions.values():
+        if (build := getattr(view, "prepare", None)) is not None:
+            build()
 
 
 ALWAYS: tuple[type[Refusal], ...] = (

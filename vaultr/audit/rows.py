@@ -118,27 +118,9 @@ def next_row(writer: Writer, event: Told, *, origin: str, postgresql: bool) -> R
     """Chain an event to the writer's head, which moves at once; `Writer.restore` takes it back."""
     moment = max(clock.now(), writer.last + _STEP)
     event_id, ring = uuid7(), keys.current().audit
-    text = canonical(
-        {
-            "v": 1,
-            "k": ring.current_id,
-            "log": origin,
-            "eid": str(event_id),
-            "w": writer.id.hex(),
-            "n": writer.seq,
-            "t": clock.text(moment),
-            "typ": event.typ.value,
-            "act": event.act,
-            "sub": event.sub,
-            "obj": event.obj,
-            "out": event.out,
-            "req": event.req,
-            "sid": event.sid,
-            "net": event.net,
-            "dc": None,
-        }
-    )
-    body, prev = text.encode(), writer.head
+    place = {"w": writer.id.hex(), "n": writer.seq, "t": clock.text(moment)}
+    signed = {"v": 1, "k": ring.current_id, "log": origin, "eid": str(event_id), **place}
+    body, prev = canonical({**signed, **_said(event)}).encode(), writer.head
     mac, event_hash = chain.link(ring.current, prev, body)
     naive = moment.replace(tzinfo=None).isoformat(" ", "microseconds")
     values = {
@@ -158,6 +140,20 @@ def next_row(writer: Writer, event: Told, *, origin: str, postgresql: bool) -> R
     }
     writer.seq, writer.head, writer.last = writer.seq + 1, event_hash, moment
     return Row(event_id, moment, values)
+
+
+def _said(event: Told) -> dict[str, Any]:
+    return {
+        "typ": event.typ.value,
+        "act": event.act,
+        "sub": event.sub,
+        "obj": event.obj,
+        "out": event.out,
+        "req": event.req,
+        "sid": event.sid,
+        "net": event.net,
+        "dc": None,
+    }
 
 
 def insert(connection: sa.Connection, row: Row, *, postgresql: bool) -> bool:
