@@ -91,6 +91,22 @@ def test_a_write_is_rebased_over_what_others_wrote_elsewhere(world):
     assert sorted(item.title for item in phone.items()) == ["Bank", "Mail"]
 
 
+def test_a_writer_that_is_overtaken_many_times_still_writes(world):
+    phone = world.second()
+    overtaken = []
+
+    def overtake(method, path):
+        if method == "PUT" and "/items/" in path and len(overtaken) < 9:
+            world.server.before = None
+            overtaken.append(phone.add("login", *mail(str(len(overtaken)))))
+            world.server.before = overtake
+
+    world.server.before = overtake
+    world.laptop.add("login", *mail())
+
+    assert len(phone.items()) == 10
+
+
 def test_trash_restore_and_remove(world):
     world.laptop.add("login", *mail())
 

@@ -1,5 +1,7 @@
 """Writes to a vault: prepared here, compared with the answer, rebased when somebody was faster."""
 
+import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -29,7 +31,11 @@ from vaultr.client.write import Batch, Change, prepare
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
 
-_TRIES: Final = 6
+_TRIES: Final = 12
+# Writers that meet again and again step aside for a while, each for another one.
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+_JITTER: Final = secrets.SystemRandom()
 # A window of the server's limit of writes is a minute.
 _LONGEST_WAIT_SECONDS: Final = 65.0
 _MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
@@ -129,6 +135,7 @@ class Writer:
                 except _MOVED as refused:
                     if not left:
                         raise
+                    _step_aside(left)
                     vault = self._rebased(vault, refused)
         raise AssertionError("the last try returns or raises")
 
@@ -155,6 +162,7 @@ class Writer:
                 except HeadMoved as refused:
                     if not left:
                         raise
+                    _step_aside(left)
                     vault = self._rebased(vault, refused)
         raise AssertionError("the last try returns or raises")
 
@@ -236,6 +244,11 @@ class Writer:
         answer = self._session.send("PUT", f"/vaults/{vault.id}", body, again=True)
         check_vault(batch, answer.body or {})
         return self._cache.save(replace(vault, state=batch.state, overview=overview), {})
+
+
+def _step_aside(left: int) -> None:
+    most = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (_TRIES - 1 - left))
+    time.sleep(_JITTER.uniform(0, most))
 
 
 def _put_json(change: Change, n: int, generation: int) -> Json:
