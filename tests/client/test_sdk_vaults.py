@@ -3,10 +3,8 @@
 import pytest
 
 from tests.client.world import PASSWORD, mail
-from vaultr.client.api import Ambiguous
-from vaultr.client.errors import (
-    ServerUnreachable,
-)
+from vaultr.client.api import Ambiguous, EditConflict
+from vaultr.client.errors import ServerUnreachable
 from vaultr.client.items import Draft, ItemInvalid
 
 
@@ -144,3 +142,52 @@ def test_what_lay_in_the_trash_for_thirty_days_is_removed(world, monkeypatch):
     world.laptop.sync()
 
     assert world.laptop.items(state="any") == []
+
+
+def test_what_another_device_restores_meanwhile_is_not_removed(world, monkeypatch):
+    world.laptop.add("login", *mail())
+    world.laptop.trash("Mail")
+    world.laptop.sync()
+    phone = world.second()
+    monkeypatch.setattr("vaultr.client.vaults.TRASH_DAYS", 0)
+
+    def overtake(method, path):
+        if path.endswith("/remove"):
+            world.server.before = None
+            phone.restore("Mail")
+
+    world.server.before = overtake
+    world.laptop.sync()
+
+    assert [item.title for item in world.laptop.items()] == ["Mail"]
+
+
+def test_the_thirty_days_begin_anew_when_an_item_was_restored_in_between(world, monkeypatch):
+    world.laptop.add("login", *mail())
+    world.laptop.trash("Mail")
+    with world.second() as phone:
+        phone.restore("Mail")
+        phone.trash("Mail")
+    monkeypatch.setattr("vaultr.client.sync.now_text", lambda: "2099-01-01T00:00:00+00:00")
+
+    world.laptop.sync()
+
+    (vault,) = world.laptop._desk._reader.vaults()
+    assert list(vault.trashed.values()) == ["2099-01-01T00:00:00+00:00"]
+
+
+def test_what_changed_while_its_owner_was_asked_is_not_removed_for_ever(world):
+    world.laptop.add("login", *mail())
+    world.laptop.trash("Mail")
+    phone = world.second()
+
+    def overtake(method, path):
+        if path.endswith("/remove"):
+            world.server.before = None
+            phone.restore("Mail")
+
+    world.server.before = overtake
+    with pytest.raises(EditConflict):
+        world.laptop.remove("Mail")
+
+    assert [item.title for item in world.laptop.items()] == ["Mail"]

@@ -1,5 +1,6 @@
 """What can be done with an unlocked account: its vaults synced, its items found and written."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from vaultr.client.log import ItemState
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import ANY_STATE, Item, VaultInfo
 from vaultr.client.vaults import FIRST_NAME, Difference, SyncReport, Vaults, long_trashed
-from vaultr.client.writes import Move, Writer
+from vaultr.client.writes import EditConflict, Move, Writer
 from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import CHANGES_PER_BATCH
 
@@ -56,11 +57,16 @@ class Desk:
     def _remove_old(self, vault: CachedVault) -> bool:
         old = long_trashed(vault)
         for start in range(0, len(old), CHANGES_PER_BATCH):
+            held = {
+                each: vault.state.items[each] for each in old[start : start + CHANGES_PER_BATCH]
+            }
             wishes = [
-                Move(Op.REMOVE, item_id, vault.state.items[item_id].content_revision)
-                for item_id in old[start : start + CHANGES_PER_BATCH]
+                Move(Op.REMOVE, item_id, seen=item.content_revision, revision=item.revision)
+                for item_id, item in held.items()
             ]
-            self._writer.write(vault.id, wishes)
+            # Somebody restored one of them meanwhile: the next sync looks again.
+            with contextlib.suppress(EditConflict):
+                self._writer.write(vault.id, wishes)
         return bool(old)
 
     def explain(self) -> list[Difference]:
@@ -142,7 +148,9 @@ class Desk:
         self._refresh(offline=False)
         states = {Op.TRASH: _ACTIVE, Op.RESTORE: _TRASH}.get(op, ANY_STATE)
         home, item = self._reader.find(ref, self._within(vault), states)
-        moved = self._writer.write(home.id, [Move(op, item.id, item.content_revision)])
+        revision = item.revision if op is Op.REMOVE else None
+        wish = Move(op, item.id, seen=item.content_revision, revision=revision)
+        moved = self._writer.write(home.id, [wish])
         return item if op is Op.REMOVE else self._reader.find(item.id, [moved], ANY_STATE)[1]
 
     def settle(self, *, now: bool) -> None:

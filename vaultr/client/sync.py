@@ -219,7 +219,7 @@ def merged(
         wraps={**(cached.wraps if cached else {}), **shown_wraps},
         overview=vault.binary("overview"),
         rows=rows,
-        trashed=trashed(synced.state.items, cached.trashed if cached else {}),
+        trashed=trashed(synced.state.items, cached),
         volume=cached.volume if cached else 1,
         synced_at=now_text(),
     )
@@ -230,11 +230,15 @@ def _same_content(cached: CachedVault, synced: verify.Synced, item_id: UUID) -> 
     return cached.state.items[item_id].content == synced.state.items[item_id].content
 
 
-def trashed(items: Mapping[UUID, Held], before: Mapping[UUID, str]) -> dict[UUID, str]:
-    """Note since when each item is in the trash, as this device saw it by its own clock."""
+def trashed(items: Mapping[UUID, Held], before: CachedVault | None) -> dict[UUID, str]:
+    """Note since when each item is in the trash, as this device saw it by its own clock.
+
+    One that was restored and trashed again, also between two looks, has another revision.
+    """
     now = now_text()
+    kept, since = (before.state.items, before.trashed) if before else ({}, {})
     return {
-        item_id: before.get(item_id, now)
+        item_id: since.get(item_id, now) if kept.get(item_id) == held else now
         for item_id, held in items.items()
         if held.state == "trash"
     }

@@ -89,15 +89,23 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The wish to trash, restore or remove an item whose content its user saw."""
+    """The wish to trash, restore or remove an item whose content its user saw.
+
+    :ivar revision: the revision that it must have still. For what cannot be undone: an item that
+        somebody restored meanwhile has the same content, and must not be removed.
+    """
 
     op: Op
     item_id: UUID
     seen: int
+    revision: int | None = None
 
     def change(self, state: VaultState, n: int, keys: Keys) -> Change:
         """Give the change, if the item is still what its user saw."""
         _check_seen(state, self.item_id, self.seen)
+        held = state.items.get(self.item_id)
+        if held is not None and self.revision not in (None, held.revision):
+            raise EditConflict(self.item_id, held)
         return Change(self.op, self.item_id)
 
 
@@ -223,7 +231,7 @@ class Writer:
             vault,
             state=batch.state,
             rows=rows,
-            trashed=trashed(batch.state.items, vault.trashed),
+            trashed=trashed(batch.state.items, vault),
             synced_at=now,
         )
         return self._cache.save(kept, details)
