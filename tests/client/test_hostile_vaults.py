@@ -249,7 +249,7 @@ def test_a_vault_listed_though_deleted_is_never_opened(world):
     world.laptop.add("login", *mail())
     (vault_id,) = world.server.vaults
     held = world.laptop._desk.account
-    held.write_profile(held.profile.with_deleted(UUID(vault_id)))
+    held.write_profile(held.profile.with_deleted(UUID(vault_id)), lambda: None)
 
     assert world.laptop.items() == []
     assert world.second().items() == []

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from vaultr.client.errors import ChainBroken, StateMismatch
 from vaultr.client.keys import VaultKeys
-from vaultr.client.log import SignedEntry, Waypoint, vouch
+from vaultr.client.log import SignedEntry, Waypoint, short_head, vouch
 from vaultr.client.primitives import hmac_sha256
 from vaultr.client.state import Held, Overview, VaultState
 from vaultr.protocol.entries import ITEM_OPS, NOTHING, Entry, Op
@@ -66,24 +66,30 @@ def follow(
     """
     known = {landmark.n: landmark for landmark in landmarks}
     here = start
-    _check_landmark(known, here)
+    if known.get(here.n, here) != here:
+        raise ChainBroken(f"two histories: known are {known[here.n]} and {here}")
     for signed in entries:
         _check_link(signed.entry, here)
         check_mac(signed, keys)
         here = signed.waypoint
-        _check_landmark(known, here)
+        landmark = known.get(here.n, here)
+        if landmark != here:
+            raise _forked(signed.entry, landmark, str(here))
     return here
 
 
-def _check_landmark(known: Mapping[int, Waypoint], here: Waypoint) -> None:
-    landmark = known.get(here.n, here)
-    if landmark != here:
-        raise ChainBroken(f"two histories: known is {landmark}, the server's chain shows {here}")
+def _forked(entry: Entry, known: Waypoint, shown: str) -> ChainBroken:
+    return ChainBroken(
+        f"two histories of vault {entry.vault_id}: known is {known}, the server's log has {shown}",
+        vault_id=entry.vault_id,
+    )
 
 
 def _check_link(entry: Entry, here: Waypoint) -> None:
-    if entry.n != here.n + 1 or entry.prev != here.head:
+    if entry.n != here.n + 1:
         raise _broken(entry, "does not follow", here)
+    if entry.prev != here.head:
+        raise _forked(entry, here, f"{here.n} {short_head(entry.prev)}")
     begins = entry.op is Op.ROTATE_BEGIN
     if entry.generation != here.generation + (1 if begins else 0):
         raise _broken(entry, f"has generation {entry.generation} after {here.generation}", here)

@@ -1,7 +1,7 @@
 """An account that is unlocked: its keys in memory, and its profile as the devices share it."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
@@ -106,17 +106,22 @@ class OpenedAccount:
         """Tell whether this device wrote the profile within the last minute."""
         return 0 <= time.time() - self.known.profile_written_at < WRITES_APART_SECONDS
 
-    def write_heads(self, heads: Mapping[UUID, Waypoint]) -> None:
+    def write_heads(self, heads: Mapping[UUID, Waypoint], prove: Callable[[], object]) -> None:
         """Write the profile with ``heads`` in it, if it lacks one of them.
 
+        :param prove: as :meth:`write_profile` calls it.
         :raises PreconditionFailed: other devices wrote it again and again in between.
         """
         wanted = self._with(self.profile, heads)
         if wanted.document != self.profile.document:
-            self.write_profile(wanted)
+            self.write_profile(wanted, prove)
 
-    def write_profile(self, wanted: Profile) -> None:
-        """Write ``wanted``, merged with what other devices wrote meanwhile."""
+    def write_profile(self, wanted: Profile, prove: Callable[[], object]) -> None:
+        """Write ``wanted``, merged with what other devices wrote meanwhile.
+
+        :param prove: raises, when the profile is another's by now, unless the heads that this
+            device holds and those in it are on one chain: a higher n alone proves nothing.
+        """
         for left in range(_TRIES - 1, -1, -1):
             sealed = seal_profile(self.wrap_key, self.account_id, wanted, self.profile.revision + 1)
             if self._put(sealed, give_up=not left):
@@ -130,6 +135,7 @@ class OpenedAccount:
                 raise AnswerInvalid(
                     f"the server refuses a profile over revision {before.revision}, which it shows"
                 )
+            prove()
             wanted = merge_profiles(wanted, shown)
             if wanted.document == shown.document:
                 return

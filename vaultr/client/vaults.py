@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from vaultr.client import aad, explain, pages
+from vaultr.client import aad, explain, pages, verify
 from vaultr.client.cache import CachedVault, trashed_since
 from vaultr.client.errors import AnswerInvalid, Refused, StateMismatch, VaultExists
 from vaultr.client.keys import VaultKeys
@@ -160,19 +160,37 @@ class Vaults:
         made = self._cache.load(vault_id)
         if made is None:
             made = self._cache.save(CachedVault(state, wraps, overview), {})
-        self._account.write_heads({vault_id: state.waypoint})
+        self._account.write_heads({vault_id: state.waypoint}, self._proven_heads)
         self._store.forget_made_vault()
         return made
 
     def settle(self, *, now: bool) -> None:
-        """Write the profile if a head moved: at most once a minute, unless ``now``."""
+        """Write the profile if a head moved: at most once a minute, unless ``now``.
+
+        :raises IntegrityError: a head does not continue the one in the profile, which then stays.
+        """
         with self._store.folder.locked():
-            heads = self._heads()
-            if self._account.is_behind(heads) and (now or not self._account.written_just_now()):
-                self._account.write_heads(heads)
+            if not self._account.is_behind(self._heads()):
+                return
+            if now or not self._account.written_just_now():
+                self._account.write_heads(self._proven_heads(), self._proven_heads)
 
     def _heads(self) -> dict[UUID, Waypoint]:
         return {vault.id: vault.waypoint for vault in self.reader.vaults()}
+
+    def _proven_heads(self) -> dict[UUID, Waypoint]:
+        """Give the heads that continue those in the profile; where that is not known yet, sync.
+
+        A head of another history would take the place of the one thing that tells of the fork.
+        """
+        heads = {}
+        for vault in self.reader.vaults():
+            known = self._account.profile.head_of(vault.id)
+            if known is not None and known.n > vault.state.n:
+                continue
+            proven = verify.plan(vault.state, known).conditional
+            heads[vault.id] = vault.waypoint if proven else self._sync(vault.id)[0].waypoint
+        return heads
 
     def explain(self) -> list[Difference]:
         """List how what the server shows differs from what is held; nothing is changed."""

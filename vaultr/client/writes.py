@@ -229,7 +229,7 @@ class Writer:
                 rows[change.item_id] = replace(rows[change.item_id], updated_at=now)
         kept = replace(
             vault,
-            state=batch.state,
+            state=self._onward(vault, batch),
             rows=rows,
             trashed=trashed(batch.state.items, vault),
             synced_at=now,
@@ -251,7 +251,13 @@ class Writer:
         }
         answer = self._session.send("PUT", f"/vaults/{vault.id}", body, again=True)
         check_vault(batch, answer.body or {})
-        return self._cache.save(replace(vault, state=batch.state, overview=overview), {})
+        written = replace(vault, state=self._onward(vault, batch), overview=overview)
+        return self._cache.save(written, {})
+
+    def _onward(self, vault: CachedVault, batch: Batch) -> VaultState:
+        """Give the state after a write; where it began at the profile's head, it passed that."""
+        known = self._account.profile.head_of(vault.id)
+        return replace(batch.state, passed=known) if known == vault.waypoint else batch.state
 
 
 def _step_aside(left: int) -> None:

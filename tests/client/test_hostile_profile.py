@@ -1,0 +1,76 @@
+"""The SDK with a server that forks a vault: the profile that shows it is never written over."""
+
+import copy
+
+import pytest
+
+from tests.client.lies import titles
+from tests.client.world import PASSWORD, mail
+from vaultr.client.errors import ChainBroken
+
+
+def fork(world):
+    """Show the laptop the vault as it was before the phone wrote what the profile knows."""
+    world.laptop.add("login", *mail())
+    laptop = world.again()
+    before = copy.deepcopy(world.server.vaults)
+    with world.second() as phone:
+        phone.add("login", *mail("Bank"))
+    world.server.vaults = before
+    return laptop
+
+
+@pytest.mark.parametrize("written", [1, 2])
+def test_a_device_that_only_writes_does_not_put_a_fork_into_the_profile(world, written):
+    laptop = fork(world)
+    kept = copy.deepcopy(world.server.account["profile"])
+    for n in range(written):
+        laptop.add("login", *mail(str(n)))
+
+    with pytest.raises(ChainBroken, match=r"known is 2 [0-9a-f]{12}|held is 2 [0-9a-f]{12}"):
+        laptop.close()
+
+    assert world.server.account["profile"] == kept
+
+
+def test_a_fork_that_was_told_once_is_told_again(world):
+    laptop = fork(world)
+    for n in range(2):
+        laptop.add("login", *mail(str(n)))
+    for _ in range(2):
+        with pytest.raises(ChainBroken), laptop:
+            laptop.sync()
+        laptop = world.device("laptop")
+        laptop._desk = world.kept.on(laptop)
+
+    assert titles(laptop) == ["0", "1", "Mail"], "and what the device holds stays readable"
+
+
+def test_what_other_devices_wrote_honestly_is_proven_and_merged(world):
+    world.laptop.add("login", *mail())
+    laptop = world.again()
+    with world.second() as phone:
+        phone.add("login", *mail("Bank"))
+    laptop.add("login", *mail("Cloud"))
+    laptop.add("login", *mail("Door"))
+
+    laptop.close()
+
+    held = world.again()._desk.account.profile
+    (vault,) = world.server.vaults.values()
+    assert [known.n for known in held.vaults.values()] == [vault["revision"]] == [4]
+
+
+def test_writes_over_the_head_in_the_profile_need_no_proof(world):
+    world.laptop.add("login", *mail())
+    world.laptop.close()
+    laptop = world.device("laptop")
+    laptop.unlock(PASSWORD)
+    before = len(world.server.requests)
+
+    laptop.add("login", *mail("Bank"))
+    laptop.add("login", *mail("Cloud"))
+    laptop.close()
+
+    asked = [method for method, _, _ in world.server.requests[before:]]
+    assert asked == ["PUT", "PUT", "PUT"]
