@@ -218,3 +218,13 @@ def test_ids_are_unique_within_a_vault_only(app, as_ann, as_bob, vault):
     theirs.move("remove", item_id)
 
     assert as_ann.get(f"{vault.path}/items/{item_id}").status_code == 200
+
+
+def test_an_item_of_another_account_is_not_found(app, as_ann):
+    with app.app_context():
+        theirs = factories.item(factories.vault("bob@example.org"))
+
+    response = as_ann.get(theirs.path)
+
+    refused(response, 404, "vault-not-found")
+    assert reads(app) == []
