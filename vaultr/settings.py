@@ -39,7 +39,9 @@ def _in_production() -> dict[str, Any]:
 class Settings(BaseModel):
     """What one server is told. A field is a setting: its name in capitals, or ``<NAME>_FILE``."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True
+    )
 
     vaultr_env: Literal["development", "production"] = Field(
         default="development",

@@ -235,13 +235,17 @@ Time = Annotated[
 class In(BaseModel):
     """A body that a client sends: unknown fields are refused, nothing is converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
 
 class Query(BaseModel):
     """A query string. All is text, so whole numbers and truth values are read, in one form each."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -273,7 +277,7 @@ def _from_text(kinds: frozenset[Any], text: Any) -> Any:
 class Out(BaseModel):
     """What a client is answered."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Page(Query):
