@@ -14,8 +14,9 @@ from vaultr.vault.draft import Draft, Held
 from vaultr.vault.log import Said, stored_already
 from vaultr.vault.models import ITEMS, REMOVED
 from vaultr.vault.rules import Change, Quota, check
-from vaultr.vault.schemas import ChangeIn, ChangesView, ResultView
+from vaultr.vault.schemas import ChangeIn
 from vaultr.vault.storing import store_many
+from vaultr.vault.views import ChangesView, ResultView
 from vaultr.vault.writes import draft_of
 
 

@@ -21,8 +21,8 @@ from vaultr.database.session import one_statement, postgresql, transaction
 from vaultr.identity import door
 from vaultr.vault import rows
 from vaultr.vault.errors import ItemNotFound, VaultNotFound
-from vaultr.vault.schemas import WrapView
 from vaultr.vault.script import Script, per_database
+from vaultr.vault.views import WrapView
 
 _VAULT: Final = (
     "FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"

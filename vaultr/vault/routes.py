@@ -31,17 +31,19 @@ from vaultr.vault.errors import (
 from vaultr.vault.rules import Change, Quota, content_of
 from vaultr.vault.schemas import (
     ChangesIn,
-    ChangesView,
-    ItemList,
     ItemMove,
     ItemPut,
     ItemsQuery,
-    ItemView,
     SyncQuery,
-    SyncView,
-    VaultList,
     VaultNew,
     VaultRename,
+)
+from vaultr.vault.views import (
+    ChangesView,
+    ItemList,
+    ItemView,
+    SyncView,
+    VaultList,
     VaultView,
     WriteView,
 )

@@ -5,14 +5,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from vaultr.protocol.encoding import unb64
-from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import (
     CHANGES_PER_BATCH,
     ITEM_TYPE,
     SYNC_LIMIT_DEFAULT,
     SYNC_LIMIT_MOST,
 )
-from vaultr.wire import MAX_INTEGER, Bytes, Bytes32, Id, In, Int, Out, Page, Query, Time
+from vaultr.wire import MAX_INTEGER, Bytes32, Id, In, Int, Page, Query
 
 
 def _sealed(value: object) -> bytes:
@@ -153,141 +152,3 @@ class SyncQuery(Query):
     since: int = Field(default=0, ge=0, le=MAX_INTEGER)
     after: int | None = Field(default=None, ge=0, le=MAX_INTEGER)
     limit: int = Field(default=SYNC_LIMIT_DEFAULT, ge=1, le=SYNC_LIMIT_MOST)
-
-
-class WrapView(Out):
-    """The keys of one generation, sealed for the caller."""
-
-    generation: Int
-    sealed_key: Bytes
-
-
-class CountsView(Out):
-    """How many items there are."""
-
-    active: Int
-    trash: Int
-
-
-class QuotaView(Out):
-    """How many items and sealed bytes there may be."""
-
-    items: Int
-    bytes: Int
-
-
-class VaultView(Out):
-    """A vault."""
-
-    id: Id
-    role: str
-    keys: list[WrapView]
-    overview: Bytes
-    overview_revision: Int
-    overview_generation: Int
-    generation: Int
-    rotating: bool
-    revision: Int
-    head: Bytes32
-    counts: CountsView
-    bytes: Int
-    quota: QuotaView
-    created_at: Time
-
-
-class VaultList(Out):
-    """Vaults in the order of their ids."""
-
-    vaults: list[VaultView]
-    next_cursor: str | None
-
-
-class ItemSummary(Out):
-    """An item without its secret part."""
-
-    id: Id
-    type: str
-    state: ItemState
-    revision: Int
-    content_revision: Int
-    generation: Int
-    size: Int
-    created_at: Time
-    updated_at: Time
-    overview: Bytes
-
-
-class ItemView(ItemSummary):
-    """A whole item."""
-
-    detail: Bytes
-
-
-class ItemList(Out):
-    """Items in the order of their ids."""
-
-    items: list[ItemSummary]
-    next_cursor: str | None
-
-
-class WriteView(Out):
-    """What one write made of an item, and the head of the vault's log after it."""
-
-    id: Id
-    revision: Int
-    content_revision: Int
-    generation: Int
-    state: Literal["active", "trash", "removed"]
-    head: Bytes32
-
-
-class ResultView(Out):
-    """What one change of a batch made."""
-
-    item_id: Id
-    revision: Int
-
-
-class ChangesView(Out):
-    """What a batch made; `revision` and `head` are the vault's after its last entry."""
-
-    results: list[ResultView]
-    revision: Int
-    head: Bytes32
-
-
-class EntryView(Out):
-    """One entry of the log."""
-
-    n: Int
-    prev: Bytes32
-    op: Op
-    item_id: Id | None
-    content_revision: Int
-    content: Bytes32
-    generation: Int
-    author_id: Id
-    vouch: Bytes32
-    mac: Bytes32
-    head: Bytes32
-
-
-class RemovedView(Out):
-    """An item that is gone for good, and the revision that removed it."""
-
-    id: Id
-    revision: Int
-
-
-class SyncView(Out):
-    """One page of a sync, all of it as it was at one moment."""
-
-    items: list[ItemView]
-    removed: list[RemovedView]
-    entries: list[EntryView]
-    vault: VaultView
-    through: Int
-    more: bool
-    revision: Int
-    head: Bytes32
-    head_entry: EntryView | None

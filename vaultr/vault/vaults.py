@@ -21,15 +21,9 @@ from vaultr.vault.hot import look
 from vaultr.vault.log import Said, stored_already
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 from vaultr.vault.rules import Quota, check_sealed
-from vaultr.vault.schemas import (
-    CountsView,
-    QuotaView,
-    VaultNew,
-    VaultRename,
-    VaultView,
-    WrapView,
-)
+from vaultr.vault.schemas import VaultNew, VaultRename
 from vaultr.vault.statements import RENAME
+from vaultr.vault.views import CountsView, QuotaView, VaultView, WrapView
 from vaultr.vault.writes import draft_of
 
 FIRST_GENERATION = 1

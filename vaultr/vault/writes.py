@@ -15,8 +15,8 @@ from vaultr.vault.draft import Draft, Held
 from vaultr.vault.log import Log, Said, stored_already
 from vaultr.vault.models import ENTRIES
 from vaultr.vault.rules import Change, Quota, check
-from vaultr.vault.schemas import WriteView
 from vaultr.vault.storing import store_one
+from vaultr.vault.views import WriteView
 
 _STATE_AFTER: dict[str, Literal["active", "trash", "removed"]] = {
     Op.PUT: "active",
