@@ -1,12 +1,13 @@
 """The SDK with a server that forks a vault: the profile that shows it is never written over."""
 
 import copy
+from uuid import uuid4
 
 import pytest
 
 from tests.client.lies import titles
 from tests.client.world import PASSWORD, mail
-from vaultr.client.errors import ChainBroken
+from vaultr.client.errors import ChainBroken, RolledBack
 
 
 def fork(world):
@@ -74,3 +75,37 @@ def test_writes_over_the_head_in_the_profile_need_no_proof(world):
 
     asked = [method for method, _, _ in world.server.requests[before:]]
     assert asked == ["PUT", "PUT", "PUT"]
+
+
+def test_a_profile_that_another_command_of_the_device_saw_is_not_taken_back(world):
+    world.laptop.sync()
+    old = copy.deepcopy(world.server.account["profile"])
+    other = world.device("laptop")
+    other._desk = world.kept.on(other)
+    held = other._desk.account
+    held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)
+    newest = copy.deepcopy(world.server.account["profile"])
+    world.server.account["profile"] = old
+
+    with pytest.raises(RolledBack, match="profile"):
+        world.laptop.sync()
+
+    world.server.account["profile"] = newest
+    assert len(world.laptop.sync()) == 1
+
+
+def test_a_profile_is_not_written_over_an_older_one_than_the_device_saw(world):
+    world.laptop.sync()
+    old = copy.deepcopy(world.server.account["profile"])
+    other = world.device("laptop")
+    other._desk = world.kept.on(other)
+    held = other._desk.account
+    held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)
+    newest = held.profile.revision
+    world.server.account["profile"] = old
+    world.laptop.add("login", *mail())
+
+    with pytest.raises(RolledBack, match="profile"):
+        world.laptop.close()
+
+    assert world.laptop._store.account().key_set.profile.revision == newest

@@ -7,7 +7,14 @@ from typing import Final
 from uuid import UUID
 
 from vaultr.client.device import KnownAccount
-from vaultr.client.errors import AnswerInvalid, PinMismatch, PreconditionFailed, RolledBack
+from vaultr.client.errors import (
+    AnswerInvalid,
+    Locked,
+    PinMismatch,
+    PreconditionFailed,
+    RolledBack,
+    SealBroken,
+)
 from vaultr.client.keys import wrap_key
 from vaultr.client.keyset import KeySet, SealedProfile, fields_of, key_set_of
 from vaultr.client.log import Waypoint
@@ -74,6 +81,7 @@ class OpenedAccount:
         :raises IntegrityError: it went back, lost something, or the account is another.
         """
         account_id, key_set = key_set_of(self.session.send("GET", "/auth/me"))
+        self.catch_up()
         self._check_key_set(account_id, key_set)
         shown = open_profile(
             self.wrap_key, self.account_id, key_set.profile.revision, key_set.profile.sealed
@@ -83,6 +91,18 @@ class OpenedAccount:
         if accepted.sealed != self.profile.sealed:
             self._keep(accepted, written_at=self.known.profile_written_at)
         return accepted
+
+    def catch_up(self) -> None:
+        """Take over what another command of this device has seen since this one began."""
+        known = self.store.account()
+        if known is None or known.key_set == self.known.key_set:
+            return
+        kept = known.key_set.profile
+        try:
+            seen = open_profile(self.wrap_key, self.account_id, kept.revision, kept.sealed)
+        except SealBroken:
+            raise Locked("Another command logged in anew meanwhile: unlock again.") from None
+        self.known, self.profile = known, accept_profile(self.profile, seen)
 
     def _check_key_set(self, account_id: UUID, key_set: KeySet) -> None:
         ours = self.known.key_set

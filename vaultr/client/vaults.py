@@ -170,6 +170,7 @@ class Vaults:
         :raises IntegrityError: a head does not continue the one in the profile, which then stays.
         """
         with self._store.folder.locked():
+            self._account.catch_up()
             if not self._account.is_behind(self._heads()):
                 return
             if now or not self._account.written_just_now():
