@@ -6,7 +6,8 @@ import pytest
 
 from tests.client.lies import answering, titles
 from tests.client.world import mail
-from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack
+from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
+from vaultr.protocol.encoding import b64
 
 
 def answering_syncs(world, status, body=None):
@@ -94,3 +95,25 @@ def test_a_sync_that_goes_back_between_two_pages_is_an_error(world):
     answering(world, "GET", "/sync", change)
     with pytest.raises(RolledBack):
         phone.sync()
+
+
+def test_nothing_new_contradicts_a_list_that_has_more(world):
+    world.laptop.add("login", *mail())
+    world.second().add("login", *mail("Bank"))  # and the profile does not know of it yet
+    answering_syncs(world, 304)
+
+    with pytest.raises(RolledBack, match=r"the list has 2 [0-9a-f]{12}"):
+        world.laptop.sync()
+
+
+@pytest.mark.parametrize(
+    ("lie", "error"),
+    [({"head": b64(bytes(32))}, ChainBroken), ({"generation": 2}, StateMismatch)],
+)
+def test_a_list_that_says_otherwise_than_the_log_is_an_error(world, lie, error):
+    world.laptop.add("login", *mail())
+    world.second().add("login", *mail("Bank"))  # and the profile does not know of it yet
+    answering(world, "GET", "/vaults", lambda body: {**body, "vaults": [body["vaults"][0] | lie]})
+
+    with pytest.raises(error):
+        world.laptop.sync()

@@ -22,6 +22,16 @@ class Listed:
     open: Mapping[UUID, Json] = field(repr=False)
     deleted: tuple[UUID, ...]
 
+    def check_synced(self, state: VaultState) -> None:
+        """Check that the list said nothing else of a vault than what its log says now.
+
+        :raises RolledBack: the list had a higher revision.
+        :raises ChainBroken: the list had another head at this revision.
+        :raises StateMismatch: the list had another generation at this revision, or a later one.
+        """
+        listed = _place(Fields(self.open[state.vault_id], "vault", AnswerInvalid))
+        _check_order(state.vault_id, listed, state.waypoint, "the list has", "its log")
+
 
 def check_list(profile: Profile, vaults: Iterable[Json], held: Mapping[UUID, VaultState]) -> Listed:
     """Check that nothing known is missing from the server's list or further back in it.
@@ -54,13 +64,16 @@ def _read(vaults: Iterable[Json]) -> dict[UUID, tuple[Waypoint, Json]]:
         vault_id = fields.uuid("id")
         if vault_id in listed:
             raise AnswerInvalid(f"vault {vault_id} is listed twice", vault_id=vault_id)
-        place = Waypoint(
-            n=fields.count("revision"),
-            head=fields.binary("head", HASH_BYTES),
-            generation=fields.count("generation", least=1),
-        )
-        listed[vault_id] = (place, vault)
+        listed[vault_id] = (_place(fields), vault)
     return listed
+
+
+def _place(vault: Fields) -> Waypoint:
+    return Waypoint(
+        n=vault.count("revision"),
+        head=vault.binary("head", HASH_BYTES),
+        generation=vault.count("generation", least=1),
+    )
 
 
 def _check_place(
@@ -72,19 +85,20 @@ def _check_place(
             vault_id=vault_id,
         )
     shown, _ = listed[vault_id]
-    if shown.n < known.n:
-        raise RolledBack(
-            f"vault {vault_id} went back: seen before is {known}, the server lists {shown}",
-            vault_id=vault_id,
-        )
-    if shown.n == known.n and shown.head != known.head:
-        raise ChainBroken(
-            f"two histories of vault {vault_id}: known is {known}, the server lists {shown}",
-            vault_id=vault_id,
-        )
-    if shown.n == known.n and shown.generation != known.generation:
+    _check_order(vault_id, known, shown, "seen before is", "the server lists")
+
+
+def _check_order(vault_id: UUID, before: Waypoint, after: Waypoint, was: str, now: str) -> None:
+    """Check what came later against what came before; ``was`` and ``now`` say where from."""
+    said = f"{was} {before}, {now} {after}"
+    if after.n < before.n:
+        raise RolledBack(f"vault {vault_id} went back: {said}", vault_id=vault_id)
+    if after.n == before.n and after.head != before.head:
+        raise ChainBroken(f"two histories of vault {vault_id}: {said}", vault_id=vault_id)
+    falls = after.generation < before.generation
+    if falls or (after.n == before.n and after.generation != before.generation):
         raise StateMismatch(
-            f"vault {vault_id} is at {known} under generation {known.generation}, "
-            f"the server lists generation {shown.generation}",
+            f"vault {vault_id} has two generations of keys: {said} "
+            f"({before.generation} and {after.generation})",
             vault_id=vault_id,
         )

@@ -73,7 +73,12 @@ class Vaults:
             listed = self._listed()
             if not listed.open and not self._account.profile.vaults:
                 return [self._report(self.create(FIRST_NAME), 0, 0)]
-            return [self._report(*self._sync(vault_id)) for vault_id in sorted(listed.open)]
+            return [self._sync_listed(listed, vault_id) for vault_id in sorted(listed.open)]
+
+    def _sync_listed(self, listed: Listed, vault_id: UUID) -> SyncReport:
+        vault, received, removed = self._sync(vault_id)
+        listed.check_synced(vault.state)
+        return self._report(vault, received, removed)
 
     def sync_one(self, vault_id: UUID) -> CachedVault:
         """Bring one vault up to date."""
