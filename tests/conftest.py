@@ -8,6 +8,7 @@ pytest_plugins = ["tests.serving"]
 
 
 def pytest_addoption(parser):
+    parser.addoption("--write-docs", action="store_true", help="write the pages that tests make")
     parser.addoption("--long", action="store_true", help="count in full: kills, races, big tables")
 
 

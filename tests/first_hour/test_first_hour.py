@@ -1,6 +1,8 @@
 """From signup to a program that runs with an environment set; then what the server knows of it."""
 
 import json
+import re
+import subprocess
 import sys
 
 import psycopg2
@@ -9,6 +11,7 @@ import redis
 
 from tests import servers
 from tests.first_hour.leaks import found, strings
+from tests.first_hour.transcript import PAGE, Transcript
 from tests.first_hour.world import Person, Site, token_of
 from tests.fixtures.make_bitwarden import export
 
@@ -35,17 +38,27 @@ def site(tmp_path, postgres_url, redis_url):
     site.stop()
 
 
-def test_the_first_hour_leaves_nothing_readable_on_the_server(site, tmp_path, redis_url):
-    bitwarden = _searchable(export(500))
-    laptop = Person(tmp_path / "laptop", site, EMAIL, PASSWORD)
-    phone = Person(tmp_path / "phone", site, EMAIL, PASSWORD)
+@pytest.fixture
+def transcript(site, tmp_path):
+    transcript = Transcript()
+    transcript.hides(site.url, "http://127.0.0.1:3000")
+    transcript.hides(f"{tmp_path}/", "")
+    return transcript
 
-    key = _moves_in(laptop, site)
-    _imports(laptop, tmp_path, bitwarden)
-    _sees_the_same(phone, key, laptop)
-    _edits_on_both(laptop, phone)
-    _runs_a_program(laptop, tmp_path)
-    _survives_a_restart(laptop, phone, site)
+
+def test_the_first_hour_leaves_nothing_readable_on_the_server(
+    site, tmp_path, redis_url, transcript, pytestconfig
+):
+    bitwarden = _searchable(export(500))
+    laptop = Person(tmp_path / "laptop", site, EMAIL, PASSWORD, transcript)
+    phone = Person(tmp_path / "phone", site, EMAIL, PASSWORD, transcript)
+
+    key = _moves_in(laptop, site, transcript)
+    _imports(laptop, tmp_path, bitwarden, transcript)
+    _runs_a_program(laptop, tmp_path, transcript)
+    _sees_the_same(phone, key, laptop, transcript)
+    _edits_on_both(laptop, phone, transcript)
+    _survives_a_restart(laptop, phone, site, transcript)
 
     heap = _everything_kept(site, redis_url)
     values = {*strings(bitwarden), *ENVIRONMENT.values(), PASSWORD, key, *_edited()}
@@ -53,64 +66,66 @@ def test_the_first_hour_leaves_nothing_readable_on_the_server(site, tmp_path, re
     assert found(values, heap) == set()
     value = sorted(values)[0]
     assert found({value}, heap + value.encode("utf-16-le")) == {value}
+    if pytestconfig.getoption("--write-docs"):
+        PAGE.write_text(transcript.page())
+    assert PAGE.read_text() == transcript.page(), "written anew by: pytest --write-docs"
 
 
-def _moves_in(laptop, site):
-    told = laptop.told("signup", "--email", EMAIL)
+def _moves_in(laptop, site, transcript):
+    transcript.says("Sign up. The secret key is shown this once: write it down.")
+    shown = laptop.shows("signup", "--email", EMAIL)
+    key = re.search(r"^Secret key: (\S{43})$", shown, re.M)[1]
+    code = re.search(r"\b[0-9a-f]{8}\b", shown)[0]
+    transcript.hides(key, "<secret key>")
+    transcript.hides(code, "<code>")
     mail = site.mail()
-    assert told["code"] in mail
-    laptop.types("verify", token_of(mail), password=False)
-    laptop.types("login")
-    laptop.types("unlock")
-    return told["secret_key"]
+    assert code in mail
+
+    transcript.says("The mail is a file in `var/mail/`. Its link works, or its token:")
+    token = token_of(mail)
+    transcript.hides(token, "<token>")
+    laptop.shows("verify", token, password=False)
+    laptop.shows("login")
+    laptop.shows("unlock")
+    return key
 
 
-def _imports(laptop, tmp_path, bitwarden):
+def _imports(laptop, tmp_path, bitwarden, transcript):
     file = tmp_path / "bitwarden.json"
     file.write_text(json.dumps(bitwarden))
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps(bitwarden)[:5000])
-    laptop.types("import", str(broken), code=1, password=False)
+    transcript.says(
+        "Import what another password manager exported. All of it comes in, or nothing does:"
+    )
+    laptop.shows("import", str(broken), code=1, password=False)
     assert laptop.told("list", password=False) == []
 
-    laptop.types("import", str(file), password=False)
+    laptop.shows("import", str(file), password=False)
 
     assert len(laptop.told("list", password=False)) == len(bitwarden["items"])
+    transcript.says("Add a login by hand, and find it again:")
+    added = {"overview": {"title": "Harbour mail", "username": "ann"}}
+    added["detail"] = {"password": _edited()[2]}
+    laptop.types("add", "login", "--json", stdin=json.dumps(added), password=False)
+    transcript.ran((), _nothing(), typed="vaultr add login --title 'Harbour mail' --username ann")
+    laptop.shows("list", "harbour", password=False)
+    laptop.shows("show", "Harbour mail", password=False)
 
 
-def _sees_the_same(phone, key, laptop):
-    phone.types("login", "--email", EMAIL, code=1)  # without the secret key nothing is sent
-    phone.types("login", "--email", EMAIL, secret_key=key)
-    phone.types("unlock")
-
-    assert _by_id(phone) == _by_id(laptop)
+def _nothing():
+    return subprocess.CompletedProcess((), 0, "Password (empty for none): \n", "")
 
 
-def _edits_on_both(laptop, phone):
-    item = next(one for one in laptop.told("list", password=False) if one["type"] == "login")
-    seen = phone.told("show", item["id"], "--reveal", password=False)
-    laptop.types("edit", item["id"], "--set", f"username={_edited()[0]}", password=False)
-
-    mine = {"revision": seen["revision"], "detail": {"password": _edited()[1]}}
-    stale = phone.types(
-        "edit", item["id"], "--json", stdin=json.dumps(mine), code=1, password=False
-    )
-    assert "username" in stale.stderr
-
-    phone.types("sync", password=False)
-    mine["revision"] = phone.told("show", item["id"], password=False)["revision"]
-    phone.types("edit", item["id"], "--json", stdin=json.dumps(mine), password=False)
-    laptop.types("sync", password=False)
-    both = laptop.told("show", item["id"], "--reveal", password=False)
-    assert both["overview"]["username"] == _edited()[0]
-    assert both["detail"]["password"] == _edited()[1]
-
-
-def _runs_a_program(laptop, tmp_path):
+def _runs_a_program(laptop, tmp_path, transcript):
     file = tmp_path / ".env"
     quoted = {"GREETING": "'Grüße aus dem Tresor, it'\"'\"'s \"quoted\"'"}
     file.write_text("".join(f"{n}={quoted.get(n, v)}\n" for n, v in ENVIRONMENT.items()))
-    laptop.types("import", str(file), "--title", "prod", password=False)
+    transcript.says(
+        "Import a dotenv file; its variables are given to one program, and kept nowhere:"
+    )
+    laptop.shows("import", str(file), "--title", "prod", password=False)
+    laptop.shows("run", "--env-set", "prod", "--", "printenv", "GREETING", password=False)
 
     done = laptop.types(
         "run", "--env-set", "prod", "--", sys.executable, "-c", PROGRAM, code=7, password=False
@@ -120,9 +135,41 @@ def _runs_a_program(laptop, tmp_path):
     assert {name: environment.get(name) for name in ENVIRONMENT} == ENVIRONMENT
 
 
-def _survives_a_restart(laptop, phone, site):
+def _sees_the_same(phone, key, laptop, transcript):
+    transcript.says("On a second device nothing is sent before the secret key is there:")
+    phone.shows("login", "--email", EMAIL, code=1)
+    phone.shows("login", "--email", EMAIL, secret_key=key)
+    phone.shows("unlock")
+    phone.shows("sync", password=False)
+
+    assert _by_id(phone) == _by_id(laptop)
+
+
+def _edits_on_both(laptop, phone, transcript):
+    name = "Harbour mail"
+    transcript.says("Two devices change one item; the second is told what it has not seen:")
+    seen = phone.told("show", name, "--reveal", password=False)
+    laptop.shows("edit", name, "--set", f"username={_edited()[0]}", password=False)
+
+    mine = {"revision": seen["revision"], "detail": {"password": _edited()[1]}}
+    typed = f"vaultr edit '{name}' --json < change.json"
+    stale = phone.types("edit", name, "--json", stdin=json.dumps(mine), code=1, password=False)
+    transcript.ran((), stale, typed=typed)
+    assert "username" in stale.stderr
+
+    mine["revision"] = phone.told("show", name, password=False)["revision"]
+    phone.types("edit", name, "--json", stdin=json.dumps(mine), password=False)
+    laptop.shows("sync", password=False)
+    both = laptop.told("show", name, "--reveal", password=False)
+    assert both["overview"]["username"] == _edited()[0]
+    assert both["detail"]["password"] == _edited()[1]
+
+
+def _survives_a_restart(laptop, phone, site, transcript):
     assert site.stop() == 0
-    laptop.types("sync", code=4, password=False)
+    transcript.says("Without the server, what this device holds can still be read:")
+    laptop.shows("sync", code=4, password=False)
+    laptop.shows("list", "harbour", "--offline", password=False)
     offline = laptop.told("list", "--offline", password=False)
     site.start()
 
@@ -130,13 +177,16 @@ def _survives_a_restart(laptop, phone, site):
     assert {one["id"] for one in phone.told("list", password=False)} == {
         one["id"] for one in offline
     }
-    laptop.types("lock", password=False)
-    laptop.types("show", offline[0]["id"], "--reveal", code=3, password=False)
-    laptop.types("show", offline[0]["id"], "--reveal")
+    transcript.says("Locked, the device holds nothing that can be read without the password:")
+    laptop.shows("lock", password=False)
+    laptop.shows("show", "Harbour mail", "--field", "password", code=3, password=False)
+    assert (
+        laptop.types("show", "Harbour mail", "--field", "password").stdout.strip() == _edited()[1]
+    )
 
 
 def _edited():
-    return ("ann-the-second-of-her-name", "quiet-Ferry-0091-moss")
+    return ("ann-the-second-of-her-name", "quiet-Ferry-0091-moss", "first-Anchor-4410-reed")
 
 
 def _by_id(person):

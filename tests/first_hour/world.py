@@ -107,8 +107,9 @@ def token_of(mail: str) -> str:
 class Person:
     """Somebody at a device: what they type, and what they are shown."""
 
-    def __init__(self, home: Path, site: Site, email: str, password: str):
+    def __init__(self, home: Path, site: Site, email: str, password: str, transcript=None):
         self.home = home
+        self._transcript = transcript
         self.email = email
         self._password = password
         self._site = site
@@ -141,6 +142,12 @@ class Person:
                 os.close(fd)
         assert done.returncode == code, (words, done.returncode, done.stdout[-800:], done.stderr)
         return done
+
+    def shows(self, *words, typed=None, **more):
+        """Run ``vaultr``, and write down what was typed and shown."""
+        done = self.types(*words, **more)
+        self._transcript.ran(words, done, typed=typed)
+        return done.stdout
 
     def told(self, *words, **more):
         """Run ``vaultr`` and read the JSON that it answers."""

@@ -1,0 +1,64 @@
+"""What was typed and shown in the first hour, as the page for those who have it before them."""
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs" / "getting-started.md"
+
+OPENING = """\
+# Getting started
+
+This page is written by `tests/first_hour`, which does all of it with a real server and two devices:
+what stands behind `$` was typed, and the rest was answered. Keys, tokens, ids and times differ
+each time.
+
+Start the server in one terminal and leave it there; `vaultr` is in `.venv/bin`:
+
+```console
+$ make run
+$ export PATH="$PWD/.venv/bin:$PATH" VAULTR_URL=http://127.0.0.1:3000   # in another terminal
+```
+
+Passwords and secret keys are asked for. A script hands them over by a descriptor, such as
+`--password-fd 3 3< file`; they are never taken as words of a command.
+"""
+
+
+class Transcript:
+    """Steps in the order in which they were taken."""
+
+    def __init__(self):
+        self._parts = [OPENING]
+        self._hidden = {}
+
+    def says(self, text):
+        """Begin a paragraph."""
+        self._parts.append(text + "\n")
+
+    def hides(self, value, placeholder):
+        """Show a placeholder in place of a value that differs each time."""
+        self._hidden[value] = placeholder
+
+    def ran(self, words, done, *, typed=None):
+        """Add a command and what it answered; ``typed`` is what a person would have typed."""
+        line = typed or " ".join(["vaultr", *(_quoted(word) for word in words)])
+        shown = done.stdout + done.stderr
+        self._parts.append(f"```console\n$ {line}\n{shown.rstrip()}\n```\n")
+
+    def page(self):
+        """Write the page, the same whenever the same was done."""
+        text = "\n".join(self._parts)
+        for value, placeholder in self._hidden.items():
+            text = text.replace(value, placeholder)
+        ids = {}
+        text = re.sub(
+            r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+            lambda found: ids.setdefault(found[0], f"00000000-0000-4000-8000-{len(ids) + 1:012d}"),
+            text,
+        )
+        # A short head, in a table of its own width.
+        return re.sub(r"(?<=  )[0-9a-f]{12}(?=  )", "343e092be972", text)
+
+
+def _quoted(word):
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word) else "'" + word.replace("'", "'\\''") + "'"
