@@ -34,6 +34,7 @@ class Running:
         self.environ = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             **serving.environ_for(home, PORT=str(self.port), DRAIN_SECONDS="0", BASE_URL=self.url),
+            "LOG_LEVEL": "INFO",
             **more,
         }
 

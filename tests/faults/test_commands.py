@@ -1,0 +1,157 @@
+"""Commands that run just when the server does not start; and how long its start takes."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.serving import KEYS
+from vaultr.environ import generate_keys
+from vaultr.settings import Settings
+
+FIXED_PACKAGES = (
+    *("flask", "flask_sqlalchemy", "flask_migrate", "flask_limiter", "flask_talisman"),
+    *("flask_mail", "flask_jwt_extended", "psycopg2", "redis", "gunicorn", "argon2"),
+)
+RATIO = 1.4
+PRODUCTION = {
+    **KEYS,
+    "VAULTR_ENV": "production",
+    "DATABASE_URL": "postgresql://u:hunter2@nowhere.invalid/db",
+    "REDIS_URL": "redis://:hunter2@nowhere.invalid",
+    "BASE_URL": "https://vault.example.org",
+    "SMTP_HOST": "mail.example.org",
+}
+
+
+@pytest.fixture
+def flask(tmp_path):
+    """Run ``flask …`` in an empty folder, so that no app is found there."""
+
+    def run(*arguments, **environ):
+        return subprocess.run(
+            [sys.executable, "-m", "flask", *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environ},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def test_keys_are_printed_as_lines_that_a_shell_and_the_settings_read(flask):
+    done = flask("keys", "generate")
+
+    pairs = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert done.returncode == 0
+    assert pairs.keys() == generate_keys("x").keys()
+    assert all(text[0] == text[-1] == "'" for text in pairs.values())
+    Settings.from_environ({**PRODUCTION, **{name: text[1:-1] for name, text in pairs.items()}})
+
+
+def test_two_sets_of_keys_have_nothing_in_common(flask):
+    one, two = (json.loads(flask("keys", "generate", "--json").stdout) for _ in range(2))
+
+    assert len({*one.values(), *two.values()}) == 12
+
+
+def test_keys_go_into_files_that_only_their_owner_reads_and_are_never_overwritten(flask, tmp_path):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "pepper").write_text("mine")
+
+    done = flask("keys", "generate", "--dir", str(folder))
+
+    assert done.returncode == 0
+    assert "kept as it was: pepper" in done.stdout
+    assert (folder / "pepper").read_text() == "mine"
+    names = {name.lower() for name in generate_keys("x")}
+    assert {path.name for path in folder.iterdir()} == names
+    modes = {path.stat().st_mode & 0o777 for path in folder.iterdir() if path.name != "pepper"}
+    assert modes == {0o600}
+    drawn = {path.name: path.read_text() for path in folder.iterdir()}
+    assert not any(text.strip() in done.stdout for text in drawn.values() if text != "mine")
+
+    again = flask("keys", "generate", "--dir", str(folder))
+
+    assert "written" not in again.stdout
+    assert {path.name: path.read_text() for path in folder.iterdir()} == drawn
+
+
+def test_check_ends_with_0_when_the_server_could_start(flask, tmp_path):
+    good = flask("check", **PRODUCTION)
+    tried = flask("check", "--json", VAULTR_HOME=str(tmp_path / "home"))
+
+    assert (good.returncode, good.stdout) == (0, "The settings are good for production.\n")
+    assert (tried.returncode, json.loads(tried.stdout)) == (0, {"ok": True, "problems": []})
+
+
+def test_check_ends_with_1_and_lists_every_problem_and_no_value(flask):
+    wrong = {**PRODUCTION, "PORT": "hunter2", "BASE_URL": "http://hunter2"}
+    del wrong["PEPPER"]
+
+    done = flask("check", "--json", **wrong)
+
+    problems = json.loads(done.stdout)["problems"]
+    assert done.returncode == 1
+    assert [one.partition(":")[0] for one in problems] == ["BASE_URL", "PEPPER", "PORT"]
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "Fix these settings:" in flask("check", **wrong).stdout
+
+
+def test_settings_are_listed_with_what_they_mean_and_without_values(flask):
+    done = flask("settings", "--json", **PRODUCTION)
+
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert done.returncode == 0
+    assert rows.keys() == {name.upper() for name in Settings.model_fields}
+    assert rows["LIMIT_LOGIN_ACCOUNT"]["default"] == "5/900"
+    assert {name for name, row in rows.items() if row["secret"]} == {
+        *(*KEYS, "DATABASE_URL", "REDIS_URL", "SMTP_PASS"),
+    }
+    assert {name for name, row in rows.items() if row["required_in_production"]} == (
+        PRODUCTION.keys() - {"VAULTR_ENV", "CHECKPOINT_KEY"}
+    )
+    assert "hunter2" not in done.stdout
+    assert "LIMIT_LOGIN_ACCOUNT" in flask("settings").stdout
+
+
+def test_a_command_that_needs_the_app_tells_what_keeps_it_from_starting(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "db", "upgrade"],
+        cwd=Path(__file__).parents[2],
+        env={"PATH": os.environ["PATH"], "VAULTR_HOME": str(tmp_path), "PORT": "hunter2"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode != 0
+    assert "PORT: " in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def seconds_to_import(code):
+    """Measure the processor's time, which other processes disturb less than the clock's."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_the_app_is_imported_in_little_more_than_its_fixed_packages():
+    """Best of interleaved pairs: more of them only where the first few are not clear."""
+    packages = f"import {', '.join(FIXED_PACKAGES)}"
+    alone, whole = [], []
+
+    for pair in range(25):
+        alone.append(seconds_to_import(packages))
+        whole.append(seconds_to_import("import vaultr.app"))
+        if pair >= 2 and min(whole) <= RATIO * min(alone):
+            break
+
+    assert min(whole) <= RATIO * min(alone)

@@ -1,0 +1,168 @@
+"""gunicorn as it is configured: what it prints, how it drains, what its children share."""
+
+import contextlib
+import json
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import servers
+from tests.faults.running import Running, running
+from vaultr.serving import address, greeting
+from vaultr.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory):
+    """A server for the tests that only look at it."""
+    home = tmp_path_factory.mktemp("lasting")
+    with running(home, HOME=str(home)) as server:
+        yield server
+
+
+def wait_for(told, seconds=10):
+    until = time.monotonic() + seconds
+    while not told():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_sigterm_drains_not_ready_at_once_yet_listening_and_then_ends_well(tmp_path):
+    with running(tmp_path, DRAIN_SECONDS="2") as server:
+        assert server.get("/api/ready")[:2] == (200, b'{"ready":true,"degraded":[]}')
+
+        server.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        wait_for(lambda: server.get("/api/ready")[0] == 503, seconds=1)
+        _, body, headers = server.get("/api/ready")
+        answered = []
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 10:
+                answered.append(server.get("/api/v1/openapi.json")[0])
+                time.sleep(0.05)
+
+        assert body == (b'{"ready":false,"error":"Dependencies unavailable","failed":["draining"]}')
+        assert headers["Retry-After"] == "1"
+        assert time.monotonic() - began >= 1.9
+        assert set(answered) == {200}
+        assert server.process.wait(30) == 0
+        assert len(server.logged("server.draining")) == 1
+
+
+def test_a_second_sigterm_ends_it_at_once(tmp_path):
+    with running(tmp_path, DRAIN_SECONDS="24") as server:
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: server.logged("server.draining"))
+        server.process.send_signal(signal.SIGTERM)
+
+        assert server.process.wait(15) == 0
+
+
+def test_a_killed_worker_is_replaced_and_the_new_one_drains_with_the_others(
+    tmp_path, postgres_url, redis_url
+):
+    url = servers.fresh_database(postgres_url)
+    more = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "2"}
+    with running(tmp_path, DRAIN_SECONDS="1", **more) as server:
+        master = psutil.Process(server.process.pid)
+        wait_for(lambda: len(master.children()) == 2)
+        killed = master.children()[0]
+        killed.kill()
+        wait_for(lambda: len(master.children()) == 2 and killed not in master.children())
+        wait_for(server.answers)
+
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: {server.get("/api/ready")[0] for _ in range(10)} == {503}, seconds=1)
+
+        assert server.process.wait(30) == 0
+    servers.drop_database(url)
+
+
+def test_the_first_lines_say_what_is_running_and_what_production_needs(lasting):
+    first = lasting.printed().splitlines()[:4]
+    home = lasting.environ["VAULTR_HOME"]
+
+    assert f"(development) listens on 127.0.0.1:{lasting.port}" in first[0]
+    assert f"Under {home}: SQLite database, generated keys, mails (mail/*.eml)." in first[1]
+    assert "Limits are counted in memory." in first[1]
+    for name in ("DATABASE_URL", "REDIS_URL", "BASE_URL", "SMTP_HOST", "flask keys generate"):
+        assert name in " ".join(first[2:])
+
+
+def test_each_line_after_the_greeting_is_json_with_a_time_an_event_and_a_request(tmp_path):
+    with running(tmp_path) as server:
+        server.get("/api/v1/openapi.json?hunter2=hunter2")
+        server.get("/api/v1/hunter2")
+        server.stop()
+        lines = [json.loads(line) for line in server.printed().splitlines()[4:]]
+
+    assert all({"time", "level", "event", "request_id"} <= line.keys() for line in lines)
+    [bad, missing] = [line for line in lines if line["event"] == "request"]
+    assert (bad["method"], bad["route"], bad["status"], bad["problem"]) == (
+        *("GET", "/api/v1/openapi.json", 400),
+        "bad-request",
+    )
+    assert (missing["route"], missing["status"]) == ("-", 404)
+    assert "hunter2" not in server.printed()
+
+
+def test_settings_that_cannot_be_used_end_it_with_one_message(tmp_path):
+    server = Running(tmp_path, PORT="many", TRUSTED_PROXIES="-1")
+
+    with pytest.raises(RuntimeError) as error:
+        server.start()
+
+    assert "fix these settings" in str(error.value)
+    assert "PORT: " in str(error.value)
+    assert "TRUSTED_PROXIES: " in str(error.value)
+    assert "Traceback" not in str(error.value)
+    assert server.process.returncode == 1
+
+
+def test_no_control_socket_is_opened(lasting):
+    family = [psutil.Process(lasting.process.pid)]
+    family += family[0].children(recursive=True)
+    sockets = [one for process in family for one in process.net_connections("unix")]
+
+    assert [one.laddr for one in sockets if one.laddr] == []
+    assert not Path(lasting.environ["HOME"], ".gunicorn").exists()
+
+
+def test_headers_of_a_proxy_that_is_not_trusted_change_nothing(lasting):
+    forged = (
+        f"GET /api/v1/openapi.json HTTP/1.1\r\nHost: 127.0.0.1:{lasting.port}\r\n"
+        "Connection: close\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Ssl: on\r\n"
+        "X-Forwarded-Protocol: ssl\r\nScript-Name: /api\r\nX_Request_Id: forged\r\n\r\n"
+    )
+
+    answer = lasting.raw(forged.encode())
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"Strict-Transport-Security" not in answer
+    assert b"X-Request-Id: forged" not in answer
+
+
+@pytest.mark.parametrize(
+    ("bind", "listens"),
+    [
+        *(("127.0.0.1", "127.0.0.1:3000"), ("0.0.0.0", "0.0.0.0:3000"), ("", "127.0.0.1:3000")),
+        *(("127.0.0.1:80", "127.0.0.1:80"), ("::1", "[::1]:3000"), ("::", "[::]:3000")),
+        *(("[::1]", "[::1]:3000"), ("[::1]:80", "[::1]:80"), ("vault.local", "vault.local:3000")),
+    ],
+)
+def test_bind_is_an_address_of_either_kind_with_or_without_a_port(tmp_path, bind, listens):
+    home = {"VAULTR_HOME": str(tmp_path), "BIND": bind}
+
+    assert address(Settings.from_environ(home)) == listens
+
+
+def test_a_greeting_tells_where_things_are(tmp_path):
+    home = {"VAULTR_HOME": str(tmp_path), "VAULTR_ENV": "development"}
+    sent = {**home, "SMTP_HOST": "localhost", "REDIS_URL": "redis://cache"}
+
+    assert "mails (mail/*.eml)" in greeting(Settings.from_environ(home))
+    assert "mails" not in greeting(Settings.from_environ(sent))
+    assert "in Redis" in greeting(Settings.from_environ(sent))
