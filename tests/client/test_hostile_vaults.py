@@ -3,6 +3,7 @@
 import copy
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from tests.client.lies import answering, flipped, titles
@@ -13,6 +14,7 @@ from vaultr.client.errors import (
     IntegrityError,
     PreconditionFailed,
     RolledBack,
+    SealBroken,
 )
 from vaultr.protocol.encoding import b64
 
@@ -257,3 +259,21 @@ def test_a_vault_listed_though_deleted_is_never_opened(world):
     assert ("DELETE", f"/vaults/{vault_id}") in [asked[:2] for asked in world.server.requests]
     assert any("deleted" in notice for notice in world.laptop.notices)
     assert len(world.server.vaults) == 1, "and no first vault is made in its place"
+
+
+def test_the_name_of_a_new_vault_cannot_be_spoilt(world):
+    def twist(method, path, status, body):
+        if not path.endswith("/sync"):
+            return status, body
+        asked = httpx2.Request("GET", "https://vault.example")
+        _, page, _ = world.server.sync(path.split("/")[2], query={}, request=asked)
+        page["vault"]["overview"] = flipped(page["vault"]["overview"])
+        return 200, page
+
+    world.server.twist = twist
+    with pytest.raises(SealBroken, match="the name of vault"):
+        world.laptop.sync()
+
+    world.server.twist = None
+    assert [vault.name for vault in world.laptop.vaults()] == ["Personal"]
+    assert [report.n for report in world.laptop.sync()] == [0]

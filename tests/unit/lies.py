@@ -154,7 +154,13 @@ def show_the_wraps_of_another_vault(answers, told):
     answers[0]["vault"]["keys"] = [{"generation": 1, "sealed_key": b64(sealed)}]
 
 
+def show_keys_of_a_generation_not_begun(answers, told):
+    sealed = VaultKeys.new().wrap(WRAP, ACCOUNT, VAULT, 2)
+    answers[0]["vault"]["keys"].append({"generation": 2, "sealed_key": b64(sealed)})
+
+
 ABOUT_ANY_SYNC = (
+    show_keys_of_a_generation_not_begun,
     drop_an_item,
     show_an_item_twice,
     show_an_item_twice_under_two_revisions,

@@ -3,7 +3,7 @@
 import copy
 from uuid import UUID
 
-from vaultr.client import pages, verify, write
+from vaultr.client import aad, pages, verify, write
 from vaultr.client.keys import VaultKeys, open_wraps
 from vaultr.client.seal import seal
 from vaultr.client.state import new_vault
@@ -163,7 +163,7 @@ class Device:
     def with_new_vault(cls, vault_id=VAULT):
         """Make a vault and its server."""
         both = VaultKeys.new()
-        overview = seal(both.vk, b"overview", b"name")
+        overview = seal(both.vk, aad.vault_overview(vault_id, 0, 1), b"name")
         device = cls({1: both}, new_vault(vault_id, overview, both))
         return device, LittleServer(vault_id, both.wrap(WRAP, ACCOUNT, vault_id, 1), overview)
 

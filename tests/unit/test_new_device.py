@@ -9,7 +9,13 @@ from tests.unit.lies import ABOUT_ANY_SYNC, item
 from tests.unit.little_server import VAULT, Device
 from tests.unit.story import IDS, put
 from vaultr.client import pages, verify
-from vaultr.client.errors import ChainBroken, IntegrityError, RolledBack, StateMismatch
+from vaultr.client.errors import (
+    ChainBroken,
+    IntegrityError,
+    RolledBack,
+    SealBroken,
+    StateMismatch,
+)
 from vaultr.client.log import Waypoint, short_head
 from vaultr.client.write import Change
 from vaultr.protocol.encoding import b64
@@ -272,3 +278,19 @@ def test_a_device_that_holds_revision_0_starts_with_the_full_set(told):
 
     assert bob.sync(server) == ann.state
     assert bob.state.vault_id == VAULT
+
+
+def test_keys_that_are_withheld_are_missed_before_the_set_is_kept(told):
+    told.ann.write(told.server, Change.rotate_begin())
+    told.server.keys = [wrap for wrap in told.server.keys if wrap["generation"] == 2]
+
+    with pytest.raises(StateMismatch, match="keys of generation 1 are not there"):
+        Device().sync(told.server)
+
+
+def test_the_name_of_a_vault_that_nobody_wrote_to_must_open():
+    _, server = Device.with_new_vault()
+    server.overview["overview"] = b64(bytes([1]) * 145)
+
+    with pytest.raises(SealBroken):
+        Device().sync(server)

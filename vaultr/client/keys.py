@@ -84,7 +84,7 @@ def open_account_key(
     :raises SealBroken: another password, account, epoch, cost or salt.
     """
     bound = aad.account_key(account_id, epoch, kdf, salt)
-    return _sized(open_sealed(account_kek, bound, sealed), KEY_BYTES)
+    return _sized(open_sealed(account_kek, bound, sealed, "the account key"), KEY_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ def open_identity(
 
     :raises SealBroken: it is another's, another kind's, or bound to another public half.
     """
-    private = _sized(open_sealed(wrap, aad.identity(kind, account_id, public), sealed), KEY_BYTES)
+    bound = aad.identity(kind, account_id, public)
+    private = _sized(open_sealed(wrap, bound, sealed, f"the {kind} identity key"), KEY_BYTES)
     derive = primitives.x25519_public if kind == "x25519" else primitives.ed25519_public
     if derive(private) != public:
         raise SealBroken("an identity key does not fit its public half")
@@ -150,7 +151,8 @@ class VaultKeys:
         :raises SealBroken: another account's, vault's or generation's.
         """
         bound = aad.vault_key(account_id, vault_id, generation)
-        both = _sized(open_sealed(wrap, bound, sealed), 2 * KEY_BYTES)
+        what = f"the wrap of generation {generation} of vault {vault_id}"
+        both = _sized(open_sealed(wrap, bound, sealed, what), 2 * KEY_BYTES)
         return cls(vk=both[:KEY_BYTES], lk=both[KEY_BYTES:])
 
 

@@ -112,7 +112,9 @@ def open_profile(wrap: bytes, account_id: UUID, revision: int, sealed: bytes) ->
     :raises ProfileTooNew: a newer client wrote it.
     """
     try:
-        document = read_object(open_sealed(wrap, aad.profile(account_id, revision), sealed))
+        bound = aad.profile(account_id, revision)
+        what = f"revision {revision} of the profile"
+        document = read_object(open_sealed(wrap, bound, sealed, what))
     except ValueError as error:
         raise AnswerInvalid(f"the profile cannot be read: {error}") from None
     fields = Fields(document, "profile", AnswerInvalid)

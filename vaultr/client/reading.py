@@ -17,7 +17,6 @@ from vaultr.client.sync import VaultKeyring, vk_of
 from vaultr.protocol.encoding import unb64
 
 ANY_STATE: Final[tuple[ItemState, ...]] = ("active", "trash")
-_UNREADABLE: Final = "a sealed value opens, but holds no JSON object"
 
 
 class Ambiguous(VaultrError):
@@ -94,9 +93,8 @@ class Reader:
         """Open a vault's name."""
         made = vault.state.overview
         bound = aad.vault_overview(vault.id, made.revision, made.generation)
-        name = _opened(
-            vk_of(self.keys(vault), made.generation, vault.id), bound, vault.overview
-        ).get("name")
+        key = vk_of(self.keys(vault), made.generation, vault.id)
+        name = _opened(key, bound, vault.overview, f"the name of vault {vault.id}").get("name")
         return name if isinstance(name, str) else ""
 
     def vault(self, ref: str | UUID | None) -> CachedVault:
@@ -168,7 +166,8 @@ class Reader:
         bound = aad.item(
             vault.id, item_id, "detail", held.type, held.content_revision, held.generation
         )
-        return _opened(vk_of(self.keys(vault), held.generation, vault.id), bound, sealed)
+        key = vk_of(self.keys(vault), held.generation, vault.id)
+        return _opened(key, bound, sealed, f"the detail of item {item_id}")
 
     def keys(self, vault: CachedVault) -> Keys:
         """Open the keys of a vault."""
@@ -179,7 +178,8 @@ class Reader:
         bound = aad.item(
             vault.id, item_id, "overview", held.type, held.content_revision, held.generation
         )
-        overview = _opened(vk_of(keys, held.generation, vault.id), bound, unb64(row.overview))
+        key, sealed = vk_of(keys, held.generation, vault.id), unb64(row.overview)
+        overview = _opened(key, bound, sealed, f"the overview of item {item_id}")
         return self._shown(vault, item_id, overview, None)
 
     def _shown(
@@ -204,13 +204,13 @@ class Reader:
         )
 
 
-def _opened(key: bytes, bound: bytes, sealed: bytes) -> dict[str, Any]:
+def _opened(key: bytes, bound: bytes, sealed: bytes, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(open_sealed(key, bound, sealed))
+        value = json.loads(open_sealed(key, bound, sealed, what))
     except (ValueError, RecursionError):
-        raise SealBroken(_UNREADABLE) from None
+        value = None
     if not isinstance(value, dict):
-        raise SealBroken(_UNREADABLE)
+        raise SealBroken(f"{what} opens, but holds no JSON object")
     return value
 
 

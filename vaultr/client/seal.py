@@ -27,7 +27,6 @@ from vaultr.protocol.sealed import (
 _INFO: Final = b"vaultr/v1/seal\x00"
 _COMMITMENT_AT: Final = 1 + SALT_BYTES
 _BODY_AT: Final = _COMMITMENT_AT + COMMITMENT_BYTES
-_BROKEN: Final = "a sealed value does not open: it is damaged, moved, or sealed by another key"
 
 
 def seal(key: bytes, aad: bytes, plaintext: bytes, *, salt: bytes | None = None) -> bytes:
@@ -47,21 +46,23 @@ def seal_padded(key: bytes, aad: bytes, padded: bytes, *, salt: bytes) -> bytes:
     return bytes([SUITE]) + salt + commitment + body
 
 
-def open_sealed(key: bytes, aad: bytes, sealed: bytes) -> bytes:
+def open_sealed(key: bytes, aad: bytes, sealed: bytes, what: str = "a sealed value") -> bytes:
     """Open what :func:`seal` gave.
 
+    :param what: how an error names it.
     :raises SealBroken: for every failure alike: another suite, size, key, binding or content.
     """
+    broken = SealBroken(f"{what} does not open: it is damaged, moved, or sealed by another key")
     if len(sealed) < OVERHEAD + SMALLEST_STEP or sealed[0] != SUITE:
-        raise SealBroken(_BROKEN)
+        raise broken
     salt = sealed[1:_COMMITMENT_AT]
     record_key, nonce, commitment = _record_keys(key, aad, salt)
     if not hmac.compare_digest(commitment, sealed[_COMMITMENT_AT:_BODY_AT]):
-        raise SealBroken(_BROKEN)
+        raise broken
     try:
         return unpad(aes_gcm_open(record_key, nonce, sealed[_BODY_AT:], aad))
     except (NotAuthentic, ValueError):
-        raise SealBroken(_BROKEN) from None
+        raise broken from None
 
 
 def _record_keys(key: bytes, aad: bytes, salt: bytes) -> tuple[bytes, bytes, bytes]:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from vaultr.client import aad
 from vaultr.client.chain import Fate, Keys, Replay, check_mac, check_vouch, follow, lk_of
 from vaultr.client.errors import AnswerInvalid, ChainBroken, StateMismatch
 from vaultr.client.log import SUM_MODULUS, SignedEntry, Waypoint
 from vaultr.client.pages import Shown, read_row
+from vaultr.client.seal import open_sealed
 from vaultr.client.state import (
     FIRST_GENERATION,
     Held,
@@ -80,11 +82,11 @@ def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
         raise below(known, shown)
     if known and shown.n == known.n and shown.waypoint != known:
         raise fork(known, shown)
-    _check_claims(shown)
+    _check_claims(shown, keys)
     total = total_of(lk_of(keys, shown.generation, shown.vault_id), shown.items, shown.overview)
     last = shown.head_entry
     if last is None:
-        _check_untouched(shown)
+        _check_untouched(shown, keys)
     else:
         check_mac(last, keys)
         _check_last(shown, last)
@@ -147,17 +149,26 @@ def check_item(state: VaultState, item: Json) -> Held:
     return held
 
 
-def _check_claims(shown: Shown) -> None:
+def _check_claims(shown: Shown, keys: Keys) -> None:
     """Check what a full set says of itself and no vouch covers."""
-    newest = max((held.generation for held in shown.items.values()), default=0)
-    if max(newest, shown.overview.generation) > shown.generation:
+    used = {held.generation for held in shown.items.values()} | {shown.overview.generation}
+    if max(used) > shown.generation:
         raise mismatch(shown, "something is sealed by keys newer than the vault's", None)
+    if missing := used - keys.keys():
+        raise mismatch(shown, f"the keys of generation {min(missing)} are not there", None)
+    _check_wraps(shown, None)
     if shown.overview.revision > shown.n:
         raise mismatch(shown, "its overview is newer than the vault", None)
 
 
-def _check_untouched(shown: Shown) -> None:
-    """Check a vault that nobody wrote to: nothing vouches for it.
+def _check_wraps(shown: Shown, held: Waypoint | None) -> None:
+    """Check that no keys are shown that the log does not tell of."""
+    if max(shown.wraps, default=0) > shown.generation:
+        raise mismatch(shown, "it has keys of a generation that its log has not begun", held)
+
+
+def _check_untouched(shown: Shown, keys: Keys) -> None:
+    """Check a vault that nobody wrote to: no entry vouches for it, so its overview must open.
 
     It has no items, because no page at revision 0 can show one.
     """
@@ -168,6 +179,9 @@ def _check_untouched(shown: Shown) -> None:
             f"shows {shown.waypoint}",
             vault_id=shown.vault_id,
         )
+    sealed = Fields(shown.vault, "vault", AnswerInvalid).binary("overview")
+    bound = aad.vault_overview(shown.vault_id, 0, FIRST_GENERATION)
+    open_sealed(keys[FIRST_GENERATION].vk, bound, sealed, f"the name of vault {shown.vault_id}")
 
 
 def _check_last(shown: Shown, last: SignedEntry) -> None:
@@ -186,6 +200,7 @@ def _check_last(shown: Shown, last: SignedEntry) -> None:
 
 def _check_shown(state: VaultState, shown: Shown, replay: Replay) -> None:
     """Check that the rows and removals are exactly those that the log tells of."""
+    _check_wraps(shown, state.waypoint)
     for item_id, fate in replay.fates.items():
         row = shown.rows.get(item_id)
         if fate.state is None:
