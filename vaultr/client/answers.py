@@ -2,9 +2,10 @@
 
 from vaultr.client.errors import AnswerInvalid, StateMismatch
 from vaultr.client.log import short_head
+from vaultr.client.state import Overview, VaultState
 from vaultr.client.strict import Fields, Json
 from vaultr.client.write import Batch
-from vaultr.protocol.entries import HASH_BYTES
+from vaultr.protocol.entries import HASH_BYTES, overview_content
 
 
 def check_write(batch: Batch, answer: Json) -> None:
@@ -13,10 +14,10 @@ def check_write(batch: Batch, answer: Json) -> None:
     :raises StateMismatch: the id, the revision, the head or the item's state is another.
     """
     write = batch.last
-    _check_head(batch, Fields(answer, "answer", AnswerInvalid))
+    _check_head(batch.state, Fields(answer, "answer", AnswerInvalid))
     for name, value in write.item_json().items():
         if answer.get(name) != value:
-            raise _mismatch(batch, f"the answer names another {name}", answer)
+            raise _mismatch(batch.state, f"the answer names another {name}", answer)
 
 
 def check_batch(batch: Batch, answer: Json) -> None:
@@ -25,10 +26,10 @@ def check_batch(batch: Batch, answer: Json) -> None:
     :raises StateMismatch: an id, a revision or the head is another.
     """
     fields = Fields(answer, "answer", AnswerInvalid)
-    _check_head(batch, fields)
+    _check_head(batch.state, fields)
     results = [(each.uuid("item_id"), each.count("revision")) for each in fields.objects("results")]
     if results != [(write.item_id, write.revision) for write in batch.writes]:
-        raise _mismatch(batch, "the answer names other items or revisions", answer)
+        raise _mismatch(batch.state, "the answer names other items or revisions", answer)
 
 
 def check_vault(batch: Batch, answer: Json) -> None:
@@ -37,31 +38,34 @@ def check_vault(batch: Batch, answer: Json) -> None:
     :raises StateMismatch: the vault, the revision, the head, the generation or the overview is
         another.
     """
+    check_made(batch.state, answer)
+
+
+def check_made(state: VaultState, answer: Json) -> None:
+    """Check the vault that its making answers with; raises as :func:`check_vault`."""
     fields = Fields(answer, "answer", AnswerInvalid)
-    if fields.uuid("id") != batch.state.vault_id:
-        raise _mismatch(batch, "the answer is of another vault", answer)
-    _check_head(batch, fields)
-    overview = batch.state.overview
-    said = (
-        fields.count("generation"),
-        fields.count("overview_revision"),
-        fields.count("overview_generation"),
+    if fields.uuid("id") != state.vault_id:
+        raise _mismatch(state, "the answer is of another vault", answer)
+    _check_head(state, fields)
+    shown = Overview(
+        revision=fields.count("overview_revision"),
+        generation=fields.count("overview_generation"),
+        content=overview_content(fields.binary("overview")),
     )
-    if said != (batch.state.generation, overview.revision, overview.generation):
-        raise _mismatch(batch, "the answer has another overview or generation", answer)
+    if (fields.count("generation"), shown) != (state.generation, state.overview):
+        raise _mismatch(state, "the answer has another overview or generation", answer)
 
 
-def _check_head(batch: Batch, answer: Fields) -> None:
+def _check_head(state: VaultState, answer: Fields) -> None:
     said = (answer.count("revision"), answer.binary("head", HASH_BYTES))
-    if said != (batch.state.n, batch.state.head):
-        raise _mismatch(batch, "the answer has another revision or head", answer.raw())
+    if said != (state.n, state.head):
+        raise _mismatch(state, "the answer has another revision or head", answer.raw())
 
 
-def _mismatch(batch: Batch, what: str, answer: Json) -> StateMismatch:
+def _mismatch(state: VaultState, what: str, answer: Json) -> StateMismatch:
     fields = Fields(answer, "answer", AnswerInvalid)
     theirs = f"{fields.count('revision')} {short_head(fields.binary('head', HASH_BYTES))}"
-    vault_id = batch.state.vault_id
     return StateMismatch(
-        f"vault {vault_id}: {what} (computed is {batch.state.waypoint}, the server says {theirs})",
-        vault_id=vault_id,
+        f"vault {state.vault_id}: {what} (computed is {state.waypoint}, the server says {theirs})",
+        vault_id=state.vault_id,
     )

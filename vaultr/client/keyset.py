@@ -30,8 +30,8 @@ class Tokens:
     def read(cls, fields: Fields) -> "Tokens":
         """Read them from an answer to login or refresh."""
         return cls(
-            access=fields.text("access_token", most=4096),
-            refresh=fields.text("refresh_token", most=512),
+            access=fields.token("access_token", most=4096),
+            refresh=fields.token("refresh_token", most=512),
             access_seconds=fields.count("expires_in"),
         )
 

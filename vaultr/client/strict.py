@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 INTEGER_LIMIT: Final = 1 << 53
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TOKEN = re.compile(r"[!-~]+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 
 
@@ -58,6 +59,15 @@ class Fields:
     def text(self, name: str, *, most: int = 1_000_000) -> str:
         """Give a text of at most ``most`` characters."""
         return self._get(name, f"at most {most} characters", str, lambda text: len(text) <= most)
+
+    def token(self, name: str, *, most: int) -> str:
+        """Give a text that can stand in a header or an address: visible ASCII, not empty."""
+        return self._get(
+            name,
+            f"1 to {most} visible ASCII characters",
+            str,
+            lambda text: len(text) <= most and _TOKEN.fullmatch(text),
+        )
 
     def count(self, name: str, *, least: int = 0) -> int:
         """Give a whole number from ``least``."""

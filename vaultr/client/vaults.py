@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from vaultr.client import aad, explain, pages, verify
+from vaultr.client.answers import check_made
 from vaultr.client.cache import CachedVault, trashed_since
 from vaultr.client.errors import AnswerInvalid, Refused, StateMismatch, VaultExists
 from vaultr.client.keys import VaultKeys
@@ -26,6 +28,7 @@ from vaultr.protocol.sizes import LIST_LIMIT_MOST
 FIRST_NAME: Final = "Personal"
 TRASH_DAYS: Final = 30
 _PAGES_MOST: Final = 100
+_CREATED: Final = 201
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class Vaults:
             yield from (vault.raw() for vault in fields.objects("vaults"))
             if fields.raw().get("next_cursor") is None:
                 return
-            cursor = f"&cursor={fields.text('next_cursor', most=1000)}"
+            cursor = f"&cursor={quote(fields.token('next_cursor', most=1000), safe='')}"
         raise AnswerInvalid("the list of vaults has no end")
 
     def _delete_again(self, vault_id: UUID) -> None:
@@ -162,6 +165,8 @@ class Vaults:
             raise StateMismatch(f"vault {vault_id} was made with other keys", vault_id=vault_id)
         keys = self._account.keyring.open(vault_id, wraps)
         state = new_vault(vault_id, overview, keys[FIRST_GENERATION])
+        if answer.status == _CREATED:
+            check_made(state, shown.raw())
         made = self._cache.load(vault_id)
         if made is None:
             made = self._cache.save(CachedVault(state, wraps, overview), {})
