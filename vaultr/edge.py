@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import secrets
+from functools import lru_cache
 
 from flask import Flask, Response, current_app, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -107,6 +108,7 @@ def _origin() -> None:
     )
 
 
+@lru_cache(maxsize=4096)
 def places(peer: str | None) -> tuple[str, str]:
     """Give the key by which an address is counted (IPv6: /64) and the prefix that may be kept."""
     try:
