@@ -1,6 +1,7 @@
 """The form of a sync, before anything of it is judged."""
 
 import copy
+import itertools
 
 import pytest
 
@@ -196,3 +197,32 @@ def test_a_generation_has_one_wrap(told):
 
     with pytest.raises(StateMismatch, match="two wraps of generation 1"):
         gather(VAULT, [page], since=5)
+
+
+def endless(told):
+    """Give page after page, each a little further; there is always more."""
+    (page,) = told.old.sync()
+    page |= {"items": [], "removed": [], "more": True, "revision": 1 << 52}
+    page["vault"]["revision"] = 1 << 52
+    return (page | {"through": n} for n in itertools.count(1))
+
+
+def test_a_sync_that_has_no_end_is_ended(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.pages.PAGES_MOST", 20)
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        gather(VAULT, endless(told), since=0)
+
+
+def test_a_sync_that_fills_the_memory_is_ended(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.pages.SEALED_BYTES_MOST", 1000)
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        gather(VAULT, told.server.sync(limit=2), since=0)
+
+
+def test_a_page_with_more_rows_than_were_asked_for_is_invalid(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.pages.SYNC_LIMIT_MOST", 3)
+
+    with pytest.raises(AnswerInvalid, match="more rows"):
+        gather(VAULT, told.server.sync(), since=0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Final, cast
 from uuid import UUID
 
 from vaultr.client.errors import AnswerInvalid, RolledBack, StateMismatch
@@ -11,7 +11,11 @@ from vaultr.client.primitives import sha256
 from vaultr.client.state import Held, Overview
 from vaultr.client.strict import Fields, Json
 from vaultr.protocol.entries import HASH_BYTES, NO_ITEM, Entry, Op, item_content, overview_content
-from vaultr.protocol.sizes import ITEM_TYPE
+from vaultr.protocol.sizes import ANSWER_BYTES, ITEM_TYPE, SYNC_LIMIT_MOST
+
+# A server could go on for ever: ten million revisions, or four times the largest single answer.
+PAGES_MOST: Final = 10_000
+SEALED_BYTES_MOST: Final = 4 * ANSWER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Shown:
 
     :ivar since: the revision that the sync started from; 0 when it is the full set.
     :ivar wraps: the sealed keys of the vault by generation.
+    :ivar volume: the size of the sealed parts in all rows of all pages.
     :ivar vault: the vault as the last page had it.
     """
 
@@ -43,6 +48,7 @@ class Shown:
     rows: dict[UUID, Row] = field(default_factory=dict)
     removed: dict[UUID, int] = field(default_factory=dict)
     wraps: dict[int, bytes] = field(default_factory=dict)
+    volume: int = 0
     vault: Json = field(default_factory=dict, repr=False)
 
     @property
@@ -62,13 +68,16 @@ def gather(vault_id: UUID, pages: Iterable[Json], *, since: int) -> Shown:
     ``pages`` may fetch as it goes: each page is checked to lead further before the next is asked
     for. The next page of a delta has ``since=through``, of a full set ``after=through``.
 
-    :raises IntegrityError: a page has another form, repeats an id, has a gap, or ends early.
+    :raises IntegrityError: a page has another form, repeats an id, has a gap, or ends early; or
+        there is no end.
     """
     shown = Shown(vault_id=vault_id, since=since, through=since)
     more = True
-    for page in pages:
+    for number, page in enumerate(pages):
         if not more:
             raise _invalid("a page follows the last one", vault_id)
+        if number == PAGES_MOST or shown.volume > SEALED_BYTES_MOST:
+            raise _invalid("its pages have no end", vault_id)
         more = _take_page(shown, Fields(page, "sync", AnswerInvalid))
     if more:
         raise _invalid("the last page is missing", vault_id)
@@ -139,6 +148,7 @@ def _take_rows(shown: Shown, page: Fields, before: int) -> None:
         if item_id in rows:
             raise StateMismatch(f"item {item_id} comes twice", vault_id=shown.vault_id)
         rows[item_id] = row
+        shown.volume += len(row.json["overview"]) + len(row.json["detail"])
         revisions.append(row.held.revision)
     for fields in page.objects("removed"):
         item_id, revision = fields.uuid("id"), fields.count("revision", least=1)
@@ -147,6 +157,8 @@ def _take_rows(shown: Shown, page: Fields, before: int) -> None:
         shown.removed[item_id] = revision
         shown.rows.pop(item_id, None)
         revisions.append(revision)
+    if len(revisions) > SYNC_LIMIT_MOST:
+        raise _invalid("it shows more rows than were asked for", shown.vault_id)
     if any(not before < revision <= shown.through for revision in revisions):
         raise _invalid("it shows a revision outside the page", shown.vault_id)
     if len(set(revisions)) != len(revisions):
