@@ -39,3 +39,10 @@ def post_fork(_server, _worker):
     from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
 
     serving.after_fork(app, _settings)
+
+
+def worker_exit(_server, _worker):
+    """End what `post_fork` started."""
+    from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
+
+    serving.before_exit(app)

@@ -9,9 +9,12 @@ from flask import Flask
 from gunicorn.glogging import Logger
 
 from vaultr import draining, logs
+from vaultr.audit import service as audit
 from vaultr.database import engine
 from vaultr.operations import worker
 from vaultr.settings import Settings
+
+_STOP = "vaultr.stop_inline"
 
 
 class JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
@@ -81,4 +84,13 @@ def after_fork(app: Flask, settings: Settings) -> None:
     """Leave the master's sockets alone, and start this worker's background thread."""
     engine.after_fork(app)
     if settings.background == "inline":
-        worker.start_inline(app)
+        app.extensions[_STOP] = worker.start_inline(app)
+
+
+def before_exit(app: Flask) -> None:
+    """End this worker's background thread, and record what only this process knows."""
+    stop = app.extensions.pop(_STOP, None)
+    if stop is not None:
+        stop()
+    with app.app_context():
+        audit.stop()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -79,6 +80,22 @@ def test_a_killed_worker_is_replaced_and_the_new_one_drains_with_the_others(
 
         assert server.process.wait(30) == 0
     servers.drop_database(url)
+
+
+def test_a_worker_that_ends_well_records_that_its_writers_have_ended(tmp_path):
+    with running(tmp_path) as server:
+        body = (
+            b'{"email":"ann@example.org","auth_key":"' + b"A" * 43 + b'",'
+            b'"device":{"id":"0a1b2c3d-0000-4000-8000-00000000000f","name":"x"}}'
+        )
+        head = f"POST /api/v1/auth/login HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        assert b" 401 " in server.raw(f"{head}Connection: close\r\n\r\n".encode() + body)
+        assert server.stop() == 0
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "vaultr.sqlite3")) as database:
+        actions = [act for (act,) in database.execute("SELECT act FROM audit_event")]
+    assert actions.count("writer.start") == actions.count("writer.stop") > 0
 
 
 def test_the_first_lines_say_what_is_running_and_what_production_needs(lasting):
