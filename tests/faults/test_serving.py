@@ -94,8 +94,8 @@ def test_a_worker_that_ends_well_records_that_its_writers_have_ended(tmp_path):
         assert server.stop() == 0
 
     with contextlib.closing(sqlite3.connect(tmp_path / "vaultr.sqlite3")) as database:
-        actions = [act for (act,) in database.execute("SELECT act FROM audit_event")]
-    assert actions.count("writer.start") == actions.count("writer.stop") > 0
+        events = [kind for (kind,) in database.execute("SELECT typ FROM audit_event")]
+    assert events.count("writer.start") == events.count("writer.stop") > 0
 
 
 def test_the_first_lines_say_what_is_running_and_what_production_needs(lasting):
