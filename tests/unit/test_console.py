@@ -1,0 +1,44 @@
+"""Commands: a refusal is one line and exit code 1, an answer is text or JSON."""
+
+import json
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from vaultr.console import command, json_option, show
+from vaultr.database import engine
+from vaultr.errors import Conflict
+
+
+@click.command("ask")
+@click.option("--refuse", is_flag=True)
+@json_option
+@command
+def ask(*, refuse, as_json):
+    """Ask."""
+    if refuse:
+        raise Conflict("The vault is being moved.")
+    show({"waits": engine.deadline.get()}, as_json=as_json, lines=lambda: ["It waits."])
+
+
+@pytest.fixture(autouse=True)
+def deadline():
+    known = engine.deadline.set(engine.DEADLINE_SECONDS)
+    yield
+    engine.deadline.reset(known)
+
+
+def test_an_answer_is_lines_for_people_and_json_for_machines():
+    lines, text = CliRunner().invoke(ask), CliRunner().invoke(ask, ["--json"])
+
+    assert (lines.exit_code, lines.stdout) == (0, "It waits.\n")
+    assert json.loads(text.stdout) == {"waits": None}  # a command may take its time
+
+
+def test_a_refusal_is_told_in_one_line_and_ends_with_1():
+    done = CliRunner().invoke(ask, ["--refuse"])
+
+    assert done.exit_code == 1
+    assert done.stderr == "Error: The vault is being moved.\n"
+    assert done.stdout == ""

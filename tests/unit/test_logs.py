@@ -1,0 +1,123 @@
+"""Logs: one JSON line an event, and nothing in it that may be secret."""
+
+import json
+import logging
+
+import pytest
+
+from vaultr import actor, logs
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def line():
+    """Give what the formatter makes of a record."""
+
+    def written(record):
+        text = logs.JsonLines().format(record)
+        assert "\n" not in text
+        return json.loads(text)
+
+    return written
+
+
+@pytest.fixture
+def logged(caplog, line):
+    """Give the lines that were logged."""
+    caplog.set_level(logging.DEBUG)
+    return lambda: [line(record) for record in caplog.records]
+
+
+@pytest.fixture
+def origin():
+    known = actor.Origin(
+        "abc-1", "192.0.2.1", "192.0.2.0/24", "curl", "4bf92f3577b34da6a3ce929d0e0e4736"
+    )
+    actor.set_origin(known)
+    yield known
+    actor.set_origin(actor.NOWHERE)
+
+
+def failed(error, cause=None):
+    try:
+        raise error from cause
+    except type(error) as caught:
+        return caught
+
+
+def test_an_event_is_a_line_with_its_time_its_request_and_its_trace(logged, origin):
+    logs.event("vault.written", vault="0a1b", milliseconds=1.5)
+
+    [line] = logged()
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "level": "info",
+        "event": "vault.written",
+        "request_id": "abc-1",
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "vault": "0a1b",
+        "milliseconds": 1.5,
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "password",
+            "secret_key",
+            "auth_key",
+            "token",
+            "refresh_token",
+            "authorization",
+            "cookie",
+        ),
+        *("email", "mail", "body", "sealed", "pepper", "address", "PASSPHRASE"),
+    ],
+)
+def test_a_field_whose_name_may_hold_a_secret_is_left_out(logged, name):
+    logs.warning("odd", **{name: SECRET})
+
+    assert SECRET not in json.dumps(logged())
+
+
+def test_an_error_is_told_by_type_and_place_and_never_by_its_text(logged):
+    error = failed(ValueError(f"invalid input: {SECRET}"), KeyError(SECRET))
+
+    logs.failure("request.failed", error, slug="internal")
+
+    [line] = logged()
+    assert (line["level"], line["error"], line["cause"]) == ("error", "ValueError", "KeyError")
+    assert line["at"][-1].startswith("test_logs.py:")
+    assert SECRET not in json.dumps(line)
+
+
+def test_of_a_foreign_record_only_the_template_is_kept(logged):
+    logging.getLogger("foreign").warning("cannot reach %s: %r", f"redis://:{SECRET}@cache", SECRET)
+    logging.getLogger("foreign").error("gone", exc_info=failed(RuntimeError(SECRET)))
+
+    first, second = logged()
+    assert first["event"] == "cannot reach %s: %r"
+    assert first["logger"] == "foreign"
+    assert second["error"] == "RuntimeError"
+    assert SECRET not in json.dumps([first, second])
+
+
+def test_a_record_that_is_no_text_is_named_by_its_logger(line):
+    record = logging.makeLogRecord({"name": "foreign", "msg": ValueError(SECRET)})
+
+    assert line(record)["event"] == "foreign"
+
+
+def test_what_gunicorn_says_between_requests_belongs_to_none(line, origin):
+    record = logging.makeLogRecord({"name": "gunicorn.error", "msg": "Invalid request"})
+
+    assert line(record)["request_id"] == "-"
+    assert "trace_id" not in line(record)
+
+
+def test_a_value_that_is_no_json_is_written_all_the_same(logged):
+    logs.event("odd", thing={1, 2}.__class__)
+
+    assert logged()[0]["thing"] == "<class 'set'>"
