@@ -58,5 +58,14 @@ def known_tag() -> str | None:
     return found[1]
 
 
+def known_revision() -> int | None:
+    """Read ``If-None-Match: "<revision>"`` of a read: any other tag is one that nothing has.
+
+    :raises BadRequest: as `known_tag`.
+    """
+    found = REVISION.fullmatch(f'"{known_tag()}"')
+    return int(found[1]) if found else None
+
+
 def _at(header: str) -> list[Fault]:
     return [Fault(f"/headers/{header}", "not in the form this API takes")]

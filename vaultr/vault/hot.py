@@ -77,15 +77,15 @@ def look(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Look:
     return Look(vault, wraps, last)
 
 
-def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: str | None) -> Read:
+def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: int | None) -> Read:
     """Read one whole item, and record that.
 
-    :param known: the tag that the caller has; nothing is read or recorded when it is up to date.
+    :param known: the revision that the caller has; up to date, nothing is read or recorded.
     :raises Unauthenticated, VaultNotFound: as `glance`.
     :raises ItemNotFound: there is no such item.
     :raises AuditUnavailable: the read cannot be recorded, so there is none.
     """
-    revision = int(known) if known and known.isdecimal() else -1
+    revision = -1 if known is None else known
     values = _parameters(actor, vault_id=vault_id, item_id=item_id, known=revision)
     obj = {"kind": "vault", "id": str(vault_id), "items": [str(item_id)]}
     if postgresql():

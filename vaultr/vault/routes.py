@@ -8,7 +8,7 @@ from flask import Blueprint, Response, current_app
 from vaultr import cursors, errors
 from vaultr.actor import Actor, current_actor
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.conditional import known_tag, precondition
+from vaultr.conditional import known_revision, known_tag, precondition
 from vaultr.limits import blanket
 from vaultr.operation import Answer, operation
 from vaultr.protocol.entries import Op
@@ -137,7 +137,7 @@ def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
 )
 def show_item(vault_id: UUID, item_id: UUID) -> Response:
     """Show one whole item; 304 when `If-None-Match` names its revision."""
-    read = hot.read_item(current_actor(), vault_id, item_id, known_tag())
+    read = hot.read_item(current_actor(), vault_id, item_id, known_revision())
     return _json(read.body, tag=str(read.revision))
 
 
