@@ -129,6 +129,29 @@ def test_one_bad_change_undoes_the_batch_and_is_pointed_at(app, vault, spoilt, s
 
 
 @pytest.mark.parametrize(
+    ("first", "status", "slug"),
+    [
+        ({"item_id": str(uuid4())}, 404, "item-not-found"),
+        ({"item_id": str(uuid4()), "overview": "plain"}, 404, "item-not-found"),
+        ({"if_match": 9}, 412, "precondition-failed"),
+        ({"entry": {"n": 9}, "content_revision": 9}, 409, "head-moved"),
+    ],
+)
+def test_the_first_bad_change_is_told_whatever_is_wrong_with_later_ones(
+    app, vault, first, status, slug
+):
+    request = vault.batch_request(("put", vault.put()), ("put", uuid4()))
+    bad, later = request.body["changes"]
+    bad |= first | {"entry": bad["entry"] | first.get("entry", {})}
+    later |= {"overview": "plain"}
+
+    with unchanged(app):
+        problem = refused(vault.ask(request), status, slug)
+
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/changes/0"]
+
+
+@pytest.mark.parametrize(
     ("spoilt", "status", "slug", "at"),
     [
         ({"overview": "plain"}, 422, "not-sealed", "/overview"),

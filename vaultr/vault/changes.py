@@ -27,22 +27,24 @@ def change_items(
 
     A batch whose last entry is stored already is answered as the first time, and nothing is done.
 
-    :raises Refusal: what is wrong with the first bad one, as `lock_vault`, `check` (of all) and
-        `Draft.make` say; nothing was changed.
+    :raises Refusal: what is wrong with the first bad one, as `lock_vault`, `check` and
+        `Draft.make` say, whatever is wrong with later ones; nothing was changed.
     """
     changes = [Change.of_batch(one, f"/changes/{at}") for at, one in enumerate(given)]
     said = [Said(change.op, change.item_id, change.entry) for change in changes]
     with transaction() as session:
         connection = session.connection()
         row = lock_vault(connection, actor, vault_id)
-        for change in changes:
-            check(change, quota)
         repeated = stored_already(connection, vault_id, row.revision, said)
         if repeated is not None:
+            for change in changes:
+                check(change, quota)
             return _answer(changes, head=repeated[-1].head)
         draft = draft_of(actor, vault_id, row, quota)
         _read(connection, draft, {change.item_id for change in changes})
         for change in changes:
+            draft.check_there(change)
+            check(change, quota)
             draft.make(change)
         event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=draft.log.event())
         store_many(connection, draft, event_id)
