@@ -46,27 +46,36 @@ def run_offline():
 
 def run_online():
     """Migrate; six pods that start at once do it once, five wait and find nothing to do."""
-    engine.deadline.set(None)
     arguments = {
         "process_revision_directives": skip_empty,
         "render_item": plain_types,
         **state.configure_args,
     }
-    with state.db.engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            wait_for_turn(connection)
-        else:
-            # Batch mode drops and makes tables anew; BEGIN IMMEDIATE makes the others wait.
-            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={WAIT_FOR_OTHERS_SECONDS * 1000}")
-            connection.rollback()
-            connection = connection.execution_options(writes=True)
-        context.configure(connection=connection, target_metadata=target_metadata, **arguments)
-        with context.begin_transaction():
-            context.run_migrations()
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
-            connection.commit()
+    usual = engine.deadline.set(None)
+    try:
+        with state.db.engine.connect() as connection:
+            connection.detach()  # it is closed at the end, with all that is set here
+            if connection.dialect.name == "postgresql":
+                wait_for_turn(connection)
+            else:
+                connection = prepare_sqlite(connection)
+            context.configure(connection=connection, target_metadata=target_metadata, **arguments)
+            with context.begin_transaction():
+                context.run_migrations()
+    finally:
+        engine.deadline.reset(usual)
+
+
+def prepare_sqlite(connection):
+    """Let nothing be deleted along with a table that batch mode drops to make it anew.
+
+    PRAGMA foreign_keys does nothing inside of a transaction, so it goes past SQLAlchemy, which
+    begins one. BEGIN IMMEDIATE makes others that migrate at the same time wait.
+    """
+    driver = connection.connection.dbapi_connection
+    driver.execute("PRAGMA foreign_keys=OFF")
+    driver.execute(f"PRAGMA busy_timeout={WAIT_FOR_OTHERS_SECONDS * 1000}")
+    return connection.execution_options(writes=True)
 
 
 def wait_for_turn(connection):
