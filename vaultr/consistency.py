@@ -22,15 +22,12 @@ def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
 
 
 def _addresses(settings: Any) -> Iterator[Finding]:
-    base = _origin(settings.base_url)
-    if base is None:
+    if _origin(settings.base_url) is None:
         yield {"BASE_URL"}, "BASE_URL: a scheme and a host, without a path"
     if any(_origin(one) is None or one.endswith("/") for one in settings.cors_origins):
         yield {"CORS_ORIGINS"}, "CORS_ORIGINS: exact origins such as https://app.example.org"
     if not all(_HOST.fullmatch(one) for one in settings.allowed_hosts):
         yield {"ALLOWED_HOSTS"}, "ALLOWED_HOSTS: names of hosts, without scheme, port or *"
-    elif base is not None and base.hostname not in settings.hosts:
-        yield {"ALLOWED_HOSTS", "BASE_URL"}, "ALLOWED_HOSTS: the host of BASE_URL is missing"
     if settings.metrics_port == settings.port:
         yield {"METRICS_PORT", "PORT"}, "METRICS_PORT: another one than PORT"
 
@@ -84,5 +81,9 @@ def _production(settings: Any) -> Iterator[Finding]:
         names = {"VAULTR_ENV", "DATABASE_URL"}
         yield names, "DATABASE_URL: PostgreSQL is required in production"
     base = _origin(settings.base_url)
+    named = all(_HOST.fullmatch(one) for one in settings.allowed_hosts)
     if base is not None and base.scheme != "https":
         yield {"VAULTR_ENV", "BASE_URL"}, "BASE_URL: begins with https:// in production"
+    if base is not None and named and base.hostname not in settings.hosts:
+        names = {"VAULTR_ENV", "ALLOWED_HOSTS", "BASE_URL"}
+        yield names, "ALLOWED_HOSTS: the host of BASE_URL is missing, where mails lead"

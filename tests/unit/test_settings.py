@@ -169,6 +169,14 @@ def test_a_problem_names_the_setting_and_repeats_nothing(name, value):
     assert KEYS["PEPPER"] not in told[0]
 
 
+def test_in_development_other_hosts_may_be_named_than_that_of_mails(home):
+    assert Settings.from_environ({**home, "ALLOWED_HOSTS": "vault.test"}).hosts == {"vault.test"}
+
+
+def test_a_host_with_a_bad_name_is_told_once():
+    assert len(problems({**PRODUCTION, "ALLOWED_HOSTS": "vault.example.org:1"})) == 1
+
+
 def test_one_worker_without_redis(home):
     assert named({**home, "WEB_CONCURRENCY": "2"}) == {"WEB_CONCURRENCY"}
 
