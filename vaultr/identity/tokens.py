@@ -17,13 +17,14 @@ from jwt import InvalidTokenError
 from vaultr import keys
 from vaultr.extensions import jwt
 from vaultr.settings import Settings
-from vaultr.wire import is_id
+from vaultr.wire import MAX_INTEGER, is_id
 
 ALGORITHM = "HS256"
 KIND = "access"
 _AUDIENCE = "vaultr-api"
 _LEEWAY_SECONDS = 30
 _MOST_BYTES = 2048
+_MOST_SECONDS = 600  # between iat and exp, whatever `sign` is set to
 _CLAIMS = frozenset({"iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti"})
 
 
@@ -118,7 +119,9 @@ def _decoded(token: str) -> Claims | None:
     numbers = [payload[name] for name in ("epoch", "iat", "exp")]
     if any(type(one) is not str or not is_id(one) for one in texts):
         return None
-    if any(type(one) is not int for one in numbers):
+    if any(type(one) is not int or not 0 <= one <= MAX_INTEGER for one in numbers):
+        return None
+    if payload["exp"] - payload["iat"] > _MOST_SECONDS:
         return None
     return Claims(UUID(texts[0]), UUID(texts[1]), payload["epoch"], payload["exp"])
 
