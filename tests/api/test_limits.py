@@ -164,6 +164,18 @@ def test_a_routes_own_limit_is_by_address_and_tells_the_same(limited):
     assert client.get("/api/v1/small/limited", **at("192.0.2.9")).status_code == 204
 
 
+def test_what_is_left_of_a_routes_own_limit_is_told_before_it_is_used_up(limited):
+    client = limited(LIMIT_SIGNUP="3/3600", LIMIT_ANONYMOUS="100/60").test_client()
+
+    answers = [client.post("/api/v1/auth/signup", json=factories.signup()) for _ in range(2)]
+
+    told = [
+        [answer.headers[f"RateLimit-{one}"] for one in ("Limit", "Remaining")] for answer in answers
+    ]
+    assert told == [["3", "2"], ["3", "1"]]
+    assert all(answer.status_code == 202 for answer in answers)
+
+
 def test_parallel_strangers_get_no_more_than_the_limit(limited):
     app = limited(LIMIT_SIGNUP="5/3600")
     answers, start = [], threading.Barrier(10)

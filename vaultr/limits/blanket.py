@@ -122,11 +122,12 @@ def count_more_writes(changes: int) -> None:
 
 def _headers(response: Response) -> Response:
     windows: list[Window] = [*g.get("windows", [])]
-    broken = limiter.current_limit
-    if broken is not None and broken.breached:
-        current_app.extensions["vaultr.on_limited"]("limit")
-        rate = Rate(broken.limit.amount, broken.limit.get_expiry())
-        windows = [replace(guard().take([Count(broken.key, rate, 0)])[0], allowed=False)]
+    if (own := limiter.current_limit) is not None:  # the route's own, counted by Flask-Limiter
+        rate = Rate(own.limit.amount, own.limit.get_expiry())
+        window = guard().take([Count(own.key, rate, 0)])[0]
+        windows.append(replace(window, allowed=not own.breached))
+        if own.breached:
+            current_app.extensions["vaultr.on_limited"]("limit")
     if windows:
         tightest = min(windows, key=lambda window: (window.allowed, window.remaining))
         response.headers["RateLimit-Limit"] = str(tightest.limit)
