@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from tests import serving
 from vaultr.operation import contract_of
 
 PUBLIC = {
@@ -42,6 +43,7 @@ def test_the_public_endpoints_are_the_ones_named_here(sqlite_app):
 
 @pytest.mark.parametrize("token", [None, "rubbish", "a.b.c"])
 def test_every_closed_endpoint_answers_a_stranger_with_401(sqlite_app, token):
+    serving.empty(sqlite_app)
     stranger = sqlite_app.test_client()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answers = {

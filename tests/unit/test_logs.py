@@ -26,6 +26,7 @@ def line():
 def logged(caplog, line):
     """Give the lines that were logged."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "vaultr")
     return lambda: [line(record) for record in caplog.records]
 
 
