@@ -210,13 +210,20 @@ def _body(contract: Contract) -> Any:
     wire.check_media_type(request.headers.get("Content-Type"))
     data = request.get_data(cache=False)
     if len(data) != request.content_length:
-        raise BadRequest("The body is shorter than its Content-Length.")
-    return wire.parse(data, max_keys=contract.max_keys)
+        raise _bad_body("The body is shorter than its Content-Length.")
+    try:
+        return wire.parse(data, max_keys=contract.max_keys)
+    except BadRequest as refusal:
+        raise _bad_body(refusal.detail) from None
 
 
 def _no_body() -> None:
     if request.content_length or request.headers.get("Transfer-Encoding"):
-        raise BadRequest("This route takes no body.")
+        raise _bad_body("This route takes no body.")
+
+
+def _bad_body(why: str) -> BadRequest:
+    return BadRequest(why, errors=[Fault("", why)])  # the pointer of the whole body
 
 
 def _query_values() -> dict[str, str]:
