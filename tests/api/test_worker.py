@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 
 import pytest
 
@@ -130,9 +131,9 @@ def test_the_command_knows_its_jobs(app):
 def test_what_each_process_counts_it_records_itself(app):
     with app.app_context():
         denials.current().count("door", "192.0.2.0/24")
-        denials.current()._counts = {
-            (0, *key[1:]): n for key, n in denials.current()._counts.items()
-        }
+        denials.current()._counts = Counter(
+            {(0, *key[1:]): n for key, n in denials.current()._counts.items()}
+        )
         with locks.held("denials"):
             app.test_cli_runner().invoke(args=["worker", "--once"])
 
