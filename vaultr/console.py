@@ -21,11 +21,13 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        engine.deadline.set(None)
+        usual = engine.deadline.set(None)
         try:
             return function(*args, **kwargs)
         except Refusal as refusal:
             raise click.ClickException(refusal.detail) from None
+        finally:
+            engine.deadline.reset(usual)
 
     return run
 

@@ -3,7 +3,6 @@
 import json
 
 import click
-import pytest
 from click.testing import CliRunner
 
 from vaultr.console import command, json_option, show
@@ -22,18 +21,12 @@ def ask(*, refuse, as_json):
     show({"waits": engine.deadline.get()}, as_json=as_json, lines=lambda: ["It waits."])
 
 
-@pytest.fixture(autouse=True)
-def deadline():
-    known = engine.deadline.set(engine.DEADLINE_SECONDS)
-    yield
-    engine.deadline.reset(known)
-
-
 def test_an_answer_is_lines_for_people_and_json_for_machines():
     lines, text = CliRunner().invoke(ask), CliRunner().invoke(ask, ["--json"])
 
     assert (lines.exit_code, lines.stdout) == (0, "It waits.\n")
     assert json.loads(text.stdout) == {"waits": None}  # a command may take its time
+    assert engine.deadline.get() == engine.DEADLINE_SECONDS
 
 
 def test_a_refusal_is_told_in_one_line_and_ends_with_1():
