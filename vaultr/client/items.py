@@ -17,6 +17,8 @@ Check = Callable[[str, object], Found]
 
 # Source: POSIX.1-2024 XBD 8.1, names of environment variables that a shell can set.
 VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# NUL, which ends a value there, and lone surrogates, which UTF-8 cannot write.
+_NO_VALUE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class ItemInvalid(VaultrError):
@@ -103,7 +105,7 @@ def _variables(where: str, value: object) -> Found:
     for number, (name, text) in enumerate(value.items(), start=1):
         if not VARIABLE_NAME.fullmatch(name):
             yield f"{where}[{number}]", "has a name that is not letters, digits and _"
-        elif not isinstance(text, str) or "\0" in text:
+        elif not isinstance(text, str) or _NO_VALUE.search(text):
             yield f"{where}.{name}", "must be text without NUL"
 
 

@@ -195,4 +195,4 @@ def _answer(choices: Choices, item: "Item", done: str) -> None:
     if choices.json:
         showing.as_json(showing.item_json(item, reveal=False))
     else:
-        showing.say(f"{done}: {showing.printable(item.overview['title'])} ({item.id})")
+        showing.say(f"{done}: {showing.printable(item.title)} ({item.id})")

@@ -191,8 +191,10 @@ def asked_again(item: "Item") -> tuple[Part, Part]:
         raise UsageError("Say what to change: --set, --unset, --secret or --json.")
     overview: Part = {}
     for name in ("title", "username", "folder"):
-        now = item.overview.get(name, "")
-        answer = click.prompt(name.capitalize(), now, err=True, show_default=bool(now))
+        now = showing.text_of(item.overview.get(name, ""))
+        # Shown by ourselves: a text from elsewhere may hold what a terminal obeys.
+        shown = f"{name.capitalize()} [{showing.printable(now)}]" if now else name.capitalize()
+        answer = click.prompt(shown, now, err=True, show_default=False)
         if answer != now:
             overview[name] = answer
     answers = {name: _ask_secret(name, hint="empty keeps it") for name in _ASKED.get(item.type, ())}

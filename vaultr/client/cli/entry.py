@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Final
 
 import click
@@ -46,6 +47,9 @@ for each in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A locale that lacks a letter must not end a command that was done.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = vaultr.main(args=arguments, prog_name="vaultr", standalone_mode=False)
     except click.ClickException as error:

@@ -55,16 +55,16 @@ def _holds(item: "Item", words: Iterable[str]) -> bool:
 
 
 def _by_title(item: "Item") -> tuple[str, str]:
-    return item.overview.get("title", "").casefold(), str(item.id)
+    return item.title.casefold(), str(item.id)
 
 
 def _row(item: "Item") -> tuple[str, ...]:
     overview = item.overview
     return (
-        showing.shortened(overview.get("title", "")),
+        showing.shortened(item.title),
         item.type,
-        showing.shortened(overview.get("username", "")),
-        overview.get("folder", ""),
+        showing.shortened(showing.text_of(overview.get("username", ""))),
+        showing.text_of(overview.get("folder", "")),
         str(item.id),
     )
 
@@ -114,12 +114,17 @@ def value_of(item: "Item", name: str) -> Any:
         name = rest
     else:
         places = [item.overview, detail, detail.get("variables", {})]
+    # Another client may have written it: what has another form than its field is only not found.
     for place in places:
+        if not isinstance(place, dict):
+            continue
         if name in place:
             return place[name]
         if part in place and isinstance(place[part], dict) and rest in place[part]:
             return place[part][rest]
-    own = [each for each in detail.get("fields", []) if each.get("name") == name]
+    fields = detail.get("fields")
+    listed = fields if isinstance(fields, list) else []
+    own = [each for each in listed if isinstance(each, dict) and each.get("name") == name]
     if len(own) > 1:
         raise UsageError(f"This item has {len(own)} custom fields of that name: use --reveal.")
     if not own:

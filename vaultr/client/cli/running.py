@@ -11,6 +11,7 @@ from vaultr.client.cli import asking
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.items import SCHEMAS
 
 if TYPE_CHECKING:
     from vaultr.client.api import Item, Vaultr
@@ -73,7 +74,12 @@ def run(
 def _variables(vaultr: "Vaultr", name: str, vault: str | None, *, offline: bool) -> dict[str, str]:
     found = _find(vaultr.items(vault=vault, type="env_set", offline=offline), name)
     item = vaultr.item(str(found.id), vault=str(found.vault_id), reveal=True, offline=offline)
-    return dict((item.detail or {}).get("variables", {}))
+    variables = (item.detail or {}).get("variables", {})
+    check = SCHEMAS["env_set"].detail["variables"]
+    # Another client may have written it, and the environment takes less than JSON does.
+    if odd := [f"{where} {what}" for where, what in check(name, variables)]:
+        raise VaultrError(f"This set cannot be an environment: {'; '.join(odd)}.")
+    return dict(variables)
 
 
 def _find(sets: "list[Item]", name: str) -> "Item":

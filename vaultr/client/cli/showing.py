@@ -1,6 +1,7 @@
 """Writes answers: JSON for programs, lines and tables for people; nothing else goes to stdout."""
 
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,11 +18,20 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _JOINERS: Final = frozenset("\u200c\u200d")  # letters of Persian and emoji need them
 _WIDE: Final = frozenset({"W", "F"})
 _TITLE_COLUMNS: Final = 48
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7e]")
 
 
 def as_json(answer: object) -> None:
-    """Write an answer as JSON in UTF-8, whatever the locale is."""
-    exactly(json.dumps(answer, ensure_ascii=False, indent=2))
+    """Write an answer as JSON in UTF-8, whatever the locale is.
+
+    What a terminal would obey is escaped, as JSON lets every character be.
+    """
+    text = json.dumps(answer, ensure_ascii=False, indent=2)
+    exactly(_NOT_ASCII.sub(lambda found: _json_safe(found[0]), text))
+
+
+def _json_safe(letter: str) -> str:
+    return json.dumps(letter)[1:-1] if _is_unseen(letter) else letter
 
 
 def say(text: str) -> None:
@@ -32,7 +42,8 @@ def say(text: str) -> None:
 def exactly(text: str) -> None:
     """Write a value as it is, in UTF-8 and with one newline behind it."""
     sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode() + b"\n")
+    # A lone surrogate is no text, yet JSON can hold one.
+    sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -45,12 +56,11 @@ def printable(text: str) -> str:
     """Show a text that came from elsewhere on one line, its control characters as escapes."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        ascii(each)[1:-1]
-        if unicodedata.category(each) in _UNSEEN and each not in _JOINERS
-        else each
-        for each in text
-    )
+    return "".join(ascii(each)[1:-1] if _is_unseen(each) else each for each in text)
+
+
+def _is_unseen(letter: str) -> bool:
+    return unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
