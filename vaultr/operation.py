@@ -27,6 +27,7 @@ OnRefused = Callable[[Refusal], None]
 
 _HOOK = "vaultr.on_refused"
 _PROVE = "vaultr.prove_session"
+_MOST_FAULTS = 2000
 # pydantic's sentences for these repeat the value that was sent.
 _REPEATING = {"union_tag_invalid", "uuid_parsing", "url_parsing"}
 
@@ -160,7 +161,7 @@ class _Reader:
         if self._query is not None:
             found["query"] = _checked(self._query, _query_values(), "/query")
         elif request.query_string:
-            raise BadRequest("This route takes no query.")
+            raise BadRequest(errors=[Fault("/query", "this route takes none")])
         if self._contract.step_up:
             _fresh()
         return found
@@ -243,6 +244,11 @@ def _checked(read: Callable[[Any], Any], value: Any, at: str) -> Any:
     try:
         return read(value)
     except ValidationError as error:
+        if error.error_count() > _MOST_FAULTS:  # to list 200,000 takes a second
+            raise BadRequest(
+                "The request does not match its schema.",
+                errors=[Fault(at, "more is wrong than can be listed")],
+            ) from None
         # Never the input, which may be secret; nor an unknown field's own name beyond its place.
         faults = [
             Fault(at + "".join(f"/{_escaped(part)}" for part in one["loc"]), _message(one))

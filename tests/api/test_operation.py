@@ -8,6 +8,7 @@ from werkzeug.test import EnvironBuilder
 
 from tests import factories, servers
 from tests.api import small
+from vaultr import operation
 from vaultr.database.session import db
 
 WORD = {"word": "x"}
@@ -85,6 +86,18 @@ def test_a_refusal_never_repeats_a_value(stranger):
     assert "4711" not in response.text
 
 
+def test_of_very_many_faults_none_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(operation, "_MOST_FAULTS", 3)
+    with small.server(tmp_path) as app:
+        few, many = (
+            post(app.test_client(), json.dumps({"word": "x"} | {f"k{n}": n for n in range(size)}))
+            for size in (3, 4)
+        )
+
+    assert len(few.json["errors"]) == 3
+    assert [one["pointer"] for one in many.json["errors"]] == [""]
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/json; charset=latin-1"])
 def test_another_media_type_is_415(stranger, kind):
     assert told(post(stranger, json.dumps(WORD), kind)) == (415, "unsupported-media-type")
@@ -147,7 +160,10 @@ def test_raw_bytes_in_a_query_are_400(stranger):
 
 
 def test_a_query_where_none_is_taken_is_400(stranger):
-    assert told(stranger.post("/api/v1/small/nothing?x=1")) == (400, "bad-request")
+    response = stranger.post("/api/v1/small/nothing?x=1")
+
+    assert told(response) == (400, "bad-request")
+    assert [one["pointer"] for one in response.json["errors"]] == ["/query"]
 
 
 def test_answers_have_their_statuses_and_headers(stranger):
