@@ -1,0 +1,89 @@
+"""Probes: exact bodies, and which revisions of the schema this code runs on."""
+
+import pytest
+import sqlalchemy as sa
+
+from vaultr.database.session import db
+from vaultr.health import readiness
+
+READY = b'{"ready":true,"degraded":[]}'
+NOT_READY = b'{"ready":false,"error":"Dependencies unavailable","failed":["schema"]}'
+
+
+@pytest.fixture
+def migrated(app):
+    """``migrated("0001")``: say which revision the database has."""
+
+    def say(revision):
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+            connection.execute(sa.text("CREATE TABLE alembic_version (version_num TEXT)"))
+            if revision is not None:
+                insert = sa.text("INSERT INTO alembic_version VALUES (:revision)")
+                connection.execute(insert, {"revision": revision})
+        app.extensions["vaultr.readiness"].at = 0.0
+
+    yield say
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+    app.extensions["vaultr.readiness"].at = 0.0
+
+
+def newest(app):
+    return app.extensions["vaultr.schema_revisions"][0]
+
+
+def test_health_has_one_body(client):
+    response = client.get("/api/health")
+
+    assert (response.status_code, response.data) == (200, b'{"status":"healthy"}')
+    assert response.mimetype == "application/json"
+
+
+def test_on_the_revision_that_this_code_knows_it_is_ready(app, client, migrated):
+    migrated(newest(app))
+    response = client.get("/api/ready")
+
+    assert (response.status_code, response.data) == (200, READY)
+
+
+def test_on_a_later_one_it_stays_ready_because_a_migration_runs_beside_the_code_before_it(
+    app, client, migrated
+):
+    migrated(f"{int(newest(app)) + 1:04}")
+
+    assert client.get("/api/ready").data == READY
+
+
+@pytest.mark.parametrize("revision", ["0000", None])
+def test_on_an_older_one_or_none_it_is_not_ready(client, migrated, revision):
+    migrated(revision)
+    response = client.get("/api/ready")
+
+    assert (response.status_code, response.data) == (503, NOT_READY)
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_without_any_table_it_is_not_ready(app, client):
+    app.extensions["vaultr.readiness"].at = 0.0
+
+    assert client.get("/api/ready").data == NOT_READY
+
+
+def test_without_its_keys_it_is_not_ready(app, client, migrated, monkeypatch):
+    migrated(newest(app))
+    monkeypatch.delitem(app.extensions, "vaultr.keys")
+
+    assert client.get("/api/ready").json["failed"] == ["keys"]
+
+
+def test_while_it_drains_it_is_not_ready_whatever_was_found_before(
+    app, client, migrated, monkeypatch
+):
+    migrated(newest(app))
+    assert client.get("/api/ready").status_code == 200
+
+    monkeypatch.setattr(readiness.draining, "begun", lambda: True)
+
+    assert client.get("/api/ready").json["failed"] == ["draining"]
+    assert client.get("/api/health").status_code == 200
