@@ -109,3 +109,26 @@ def test_a_profile_is_not_written_over_an_older_one_than_the_device_saw(world):
         world.laptop.close()
 
     assert world.laptop._store.account().key_set.profile.revision == newest
+
+
+def test_a_fork_that_only_the_profile_shows_is_explained(world):
+    laptop = fork(world)
+    with pytest.raises(RolledBack):
+        laptop.sync()
+
+    (difference,) = laptop.explain()
+
+    assert "2" in difference.how
+    assert not difference.continues
+
+
+def test_what_is_merely_new_is_explained_as_such(world):
+    world.laptop.add("login", *mail())
+    with world.second() as phone:
+        added = phone.add("login", *mail("Bank"))
+
+    found = world.laptop.explain()
+
+    assert {each.item_id for each in found} == {None, added.id}
+    assert all(each.continues for each in found)
+    assert titles(world.laptop) == ["Mail"]

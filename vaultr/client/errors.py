@@ -6,9 +6,13 @@ from uuid import UUID
 
 
 class VaultrError(Exception):
-    """Something a caller of the client can be told; nothing in it is secret."""
+    """Something a caller of the client can be told; nothing in it is secret.
+
+    :cvar advice: what a user of the command can do about it, where its message does not say.
+    """
 
     exit_code: ClassVar[int] = 1
+    advice: ClassVar[str] = ""
 
 
 class UsageError(VaultrError):
@@ -74,6 +78,8 @@ class SecondFactorRequired(Refused):
 
 class SessionEnded(Refused):
     """The session is over: sign in again."""
+
+    advice = "Sign in again: vaultr login. What this device holds can be read with --offline."
 
 
 class StepUpRequired(Refused):
@@ -172,6 +178,10 @@ def refusal(slug: str, status: int, problem: Mapping[str, Any]) -> Refused:
     return kind(slug, status, detail if isinstance(detail, str) else "", members)
 
 
+_KEPT = "Nothing was taken over; what this device holds can still be read with --offline."
+_DIFFERS = f"{_KEPT} What differs is listed by: vaultr sync --explain"
+
+
 class IntegrityError(VaultrError):
     """The server's answer cannot be true. Nothing was taken over, nothing is repaired silently.
 
@@ -179,6 +189,7 @@ class IntegrityError(VaultrError):
     """
 
     exit_code = 5
+    advice = _KEPT
 
     def __init__(self, message: str, *, vault_id: UUID | None = None) -> None:
         super().__init__(message)
@@ -188,9 +199,13 @@ class IntegrityError(VaultrError):
 class UnsafeParameters(IntegrityError):
     """The derivation parameters are outside the bounds; the password was not used."""
 
+    advice = "No Vaultr account has such parameters: do not type the password for this server."
+
 
 class PinMismatch(IntegrityError):
     """The server shows other account data than this client has pinned."""
+
+    advice = "Unless the owner did this, it may be another server: do not type the password there."
 
 
 class SealBroken(IntegrityError):
@@ -200,14 +215,22 @@ class SealBroken(IntegrityError):
 class ChainBroken(IntegrityError):
     """The log of a vault does not continue the history that this client knows."""
 
+    advice = _DIFFERS
+
 
 class RolledBack(IntegrityError):
     """The server shows an older state than this client, or one of the owner's others, has seen."""
+
+    advice = _DIFFERS
 
 
 class StateMismatch(IntegrityError):
     """The items that the server shows are not those that the log vouches for."""
 
+    advice = _DIFFERS
+
 
 class AnswerInvalid(IntegrityError):
     """The answer has not the form that the protocol gives it, or contradicts itself."""
+
+    advice = f"No Vaultr server answers so, or it is newer than this client. {_KEPT}"

@@ -41,6 +41,8 @@ class FolderUnusable(VaultrError):
 class FileAltered(IntegrityError):
     """A file of the client's folder is torn, or was changed by something else than this client."""
 
+    advice = ""
+
 
 def home_folder() -> Path:
     """Give ``VAULTR_DIR``, or the platform's folder for data of the user."""

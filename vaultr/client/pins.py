@@ -14,6 +14,9 @@ from vaultr.protocol.entries import HASH_BYTES
 from vaultr.protocol.kdf import Kdf, UnsafeKdf, check_salt, kdf_of
 
 AUTH_SCHEME: Final = "vp1"
+_CHANGED: Final = (
+    "If the master password was changed or recovered on another device: vaultr login --changed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,12 @@ class Pins:
         if derivation.kdf != self.kdf:
             raise PinMismatch(
                 f"the server asks for another cost than is pinned ({_text(derivation.kdf)}, "
-                f"pinned is {_text(self.kdf)}); the password was not used"
+                f"pinned is {_text(self.kdf)}); the password was not used. {_CHANGED}"
             )
         if not compare_digest(sha256(derivation.salt), self.salt_sha256):
             raise PinMismatch(
-                "the server shows another salt than is pinned; the password was not used"
+                "the server shows another salt than is pinned; the password was not used. "
+                f"{_CHANGED}"
             )
 
     def check_same(self, others: "Pins") -> None:

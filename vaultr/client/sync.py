@@ -79,6 +79,14 @@ class Syncer:
         :param known: the head of this vault in the owner's profile.
         :raises IntegrityError: what the server shows cannot be true; the cache is as before.
         """
+        # Not before the last proof: half of it, once kept, would be taken for the truth.
+        vault, taken = self.prove(vault_id, known)
+        if taken.is_new(vault):
+            vault = self._cache.save(vault, taken.details)
+        return Brought(vault, len(taken.received), len(taken.removed))
+
+    def prove(self, vault_id: UUID, known: Waypoint | None) -> tuple[CachedVault, "_Taken"]:
+        """Verify what :meth:`sync` would take over; nothing is kept."""
         held = self._cache.load(vault_id)
         if held is not None:
             self._keyring.open(vault_id, held.wraps)
@@ -89,13 +97,7 @@ class Syncer:
             if shown is not None:
                 taken.take(self._verified(taken.vault, shown, plan, known))
             if taken.vault is not None and verify.plan(taken.vault.state, known).conditional:
-                return self._kept(taken.vault, taken)
-
-    def _kept(self, vault: CachedVault, taken: "_Taken") -> Brought:
-        # Not before the last proof: half of it, once kept, would be taken for the truth.
-        if taken.is_new(vault):
-            vault = self._cache.save(vault, taken.details)
-        return Brought(vault, len(taken.received), len(taken.removed))
+                return taken.vault, taken
 
     def show_all(self, vault_id: UUID) -> pages.Shown:
         """Fetch the full set as the server shows it, and judge only its form."""

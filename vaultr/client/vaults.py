@@ -11,7 +11,13 @@ from uuid import UUID, uuid4
 from vaultr.client import aad, explain, pages, verify
 from vaultr.client.answers import check_made
 from vaultr.client.cache import CachedVault, trashed_since
-from vaultr.client.errors import AnswerInvalid, Refused, StateMismatch, VaultExists
+from vaultr.client.errors import (
+    AnswerInvalid,
+    IntegrityError,
+    Refused,
+    StateMismatch,
+    VaultExists,
+)
 from vaultr.client.keys import VaultKeys
 from vaultr.client.keyset import fields_of
 from vaultr.client.listing import Listed, check_list
@@ -45,11 +51,15 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How one item, or (without an item id) one vault, differs on the server from here."""
+    """How one item, or (without an item id) one vault, differs on the server from here.
+
+    :ivar continues: what the server has continues what is held, and a sync would take it over.
+    """
 
     vault_id: UUID
     item_id: UUID | None
     how: str
+    continues: bool = False
 
 
 class Vaults:
@@ -212,9 +222,19 @@ class Vaults:
                 found.append(Difference(vault.id, None, "missing from the server's list"))
                 continue
             shown = self._syncer.show_all(vault.id)
-            for difference in explain.explain(vault.state, shown):
-                found.append(Difference(vault.id, difference.item_id, difference.how))
+            wrong = self._what_is_wrong(vault.id)
+            for each in explain.explain(vault.state, shown):
+                found.append(Difference(vault.id, each.item_id, each.how, continues=wrong is None))
+            if wrong is not None:
+                found.append(Difference(vault.id, None, wrong))
         return found
+
+    def _what_is_wrong(self, vault_id: UUID) -> str | None:
+        try:
+            self._syncer.prove(vault_id, self._account.profile.head_of(vault_id))
+        except IntegrityError as error:
+            return str(error)
+        return None
 
 
 def long_trashed(vault: CachedVault) -> list[UUID]:

@@ -60,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ABORTED
     except VaultrError as error:
         said = str(error) or type(error).__doc__ or type(error).__name__
-        for line in [*said.splitlines(), *getattr(error, "__notes__", ())]:
-            tell(f"vaultr: {printable(line)}")
+        for line in [*said.splitlines(), *getattr(error, "__notes__", ()), error.advice]:
+            if line:
+                tell(f"vaultr: {printable(line)}")
         return error.exit_code
     except OSError as error:
         # The folder cannot be written, the disk is full, a file is not there.

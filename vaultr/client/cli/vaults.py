@@ -112,13 +112,22 @@ def _explain(choices: Choices) -> None:
     if choices.json:
         showing.as_json(
             [
-                {"vault_id": str(d.vault_id), "item_id": d.item_id and str(d.item_id), "how": d.how}
-                for d in differences
+                {
+                    "vault_id": str(each.vault_id),
+                    "item_id": each.item_id and str(each.item_id),
+                    "how": each.how,
+                    "continues": each.continues,
+                }
+                for each in differences
             ]
         )
     else:
         rows = ((str(d.vault_id), str(d.item_id or "the vault itself"), d.how) for d in differences)
         showing.table(("VAULT", "ITEM", "HOW THE SERVER DIFFERS"), rows)
-    if differences:
-        raise IntegrityError("The server's set is not the one that this device can verify.")
-    showing.tell("This device and the server agree.")
+    if not all(each.continues for each in differences):
+        raise IntegrityError("What the server shows is not what this device can verify.")
+    showing.tell(
+        "What is new continues what this device knows: vaultr sync takes it over."
+        if differences
+        else "This device and the server agree."
+    )

@@ -1,0 +1,116 @@
+"""What the command says, and with which code it ends, when the server's answers cannot be true."""
+
+import copy
+import re
+
+import pytest
+
+from tests.client.devices import PASSWORD, Device
+from tests.client.fake_server import FakeServer
+from tests.client.listening import Listening
+from tests.client.world import mail
+from vaultr import Vaultr
+from vaultr.client.keys import secret_key_bytes
+from vaultr.protocol.encoding import b64
+
+
+@pytest.fixture(scope="module")
+def unlocked(tmp_path_factory):
+    """A device with an unlock process, and the server that it trusts."""
+    fake, home = FakeServer(), tmp_path_factory.mktemp("integrity")
+    listening = Listening(fake.wsgi)
+    device = Device(home, listening.url).with_agent()
+    device.server = fake
+    try:
+        with Vaultr(listening.url, home=home / "vaultr", agent=False) as owner:
+            owner.signup(device.email, PASSWORD)
+            owner.verify("token0")
+            owner.login(device.email, PASSWORD)
+            owner.add("login", *mail())
+            device.old = copy.deepcopy(fake.vaults)
+            owner.add("login", *mail("Bank"))
+        device.done("unlock")
+        yield device
+        device.done("lock", password=None)
+    finally:
+        listening.close()
+
+
+@pytest.fixture
+def device(unlocked):
+    yield unlocked
+    unlocked.server.twist = None
+
+
+def test_a_vault_that_went_back_names_both_heads_and_what_to_do(device):
+    newest, device.server.vaults = device.server.vaults, copy.deepcopy(device.old)
+
+    said = device.refused(5, "list", password=None)
+
+    assert re.search(r"went back: seen before is 2 [0-9a-f]{12}, .* 1 [0-9a-f]{12}", said)
+    assert "vaultr sync --explain" in said
+    assert "Bank" in device.done("list", "--offline", password=None)
+    explained = device.types("sync", "--explain", password=None)
+    assert explained.returncode == 5
+    assert "missing: held is revision 2" in explained.stdout
+    device.server.vaults = newest
+
+
+def test_what_is_merely_new_is_no_alarm(device):
+    with Vaultr(device.environ["VAULTR_URL"], home=device.home / "phone", agent=False) as phone:
+        key = (device.home / "vaultr").glob("secret-*.key")
+        phone.login(device.email, PASSWORD, secret_key=secret_in(next(key)))
+        phone.trash("Bank")
+        phone.restore("Bank")
+
+    said = device.types("sync", "--explain", password=None)
+
+    assert said.returncode == 0
+    assert "vaultr sync takes it over" in said.stderr
+    device.done("sync", password=None)
+
+
+def secret_in(file):
+    return secret_key_bytes(file.read_text().splitlines()[1])
+
+
+LIES = {
+    "another salt": ({"salt": b64(bytes(range(1, 33)))}, "vaultr login --changed"),
+    "another cost": (
+        {"kdf": {"alg": "argon2id", "m": 131072, "t": 3, "p": 4}},
+        "vaultr login --changed",
+    ),
+    "a weak cost": ({"kdf": {"alg": "argon2id", "m": 1, "t": 3, "p": 4}}, "do not type"),
+    "another account": ({"account_id": "00000000-0000-4000-8000-000000000000"}, "do not type"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_login_that_is_asked_for_otherwise_says_what_to_do(device, lie):
+    change, advice = LIES[lie]
+
+    def twist(method, path, status, body):
+        return (status, body | change) if path.endswith("prelogin") else (status, body)
+
+    device.server.twist = twist
+    said = device.refused(5, "login")
+
+    assert "the password was not used" in said
+    assert advice in said
+
+
+def test_an_odd_answer_and_another_head_end_5_in_plain_words(device):
+    def twist(method, path, status, body):
+        if path.endswith("/sync") and status == 304:
+            return 200, {"items": "none"}
+        return status, body
+
+    device.server.twist = twist
+    said = device.refused(5, "list", password=None)
+    assert "sync.through is not a whole number" in said
+    assert "No Vaultr server answers so" in said
+
+    for vault in device.server.vaults.values():
+        vault["head"] = b64(bytes(32))
+    device.server.twist = None
+    assert "two histories" in device.refused(5, "list", password=None)
