@@ -24,14 +24,9 @@ loglevel = "warning"
 logger_class = serving.JsonLog
 
 
-def on_starting(_server):
-    """Say what is running."""
-    print(serving.greeting(_settings), flush=True)  # noqa: T201 - for the person who started it
-
-
 def when_ready(server):
-    """Listen on for a while after SIGTERM."""
-    serving.drain_on_term(server, _settings.drain_seconds)
+    """Say what is running, end stalled connections, listen on for a while after SIGTERM."""
+    serving.begin(server, _settings)
 
 
 def post_fork(_server, _worker):

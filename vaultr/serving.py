@@ -2,8 +2,11 @@
 
 import os
 import signal
+import socket
+import struct
 import threading
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from flask import Flask
 from gunicorn.glogging import Logger
@@ -15,6 +18,15 @@ from vaultr.operations import worker
 from vaultr.settings import Settings
 
 _STOP = "vaultr.stop_inline"
+# What gunicorn says with arguments of its own: addresses, ids of processes, signals.
+_ITS_OWN = (
+    "Connection in use",
+    "Invalid address",
+    "Can't connect to",
+    "WORKER TIMEOUT",
+    "Worker (",
+)
+STALLED_SECONDS: Final = 30  # as long as gunicorn waits for a silent worker
 
 
 class JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
@@ -26,12 +38,25 @@ class JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
         self.error_log.handlers.clear()
         self.error_log.propagate = True
 
+    def critical(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        """Name the process that it is about."""
+        super().critical(*_filled(msg, args), **kwargs)
+
+    def error(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        """Name the address or the process that it is about."""
+        super().error(*_filled(msg, args), **kwargs)
+
     def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:
         """Leave out the request line, whose query may hold a token."""
-        text = str(msg)
-        super().warning(
-            "Invalid request" if text.startswith("Invalid request") else text, *args, **kwargs
-        )
+        if str(msg).startswith("Invalid request"):
+            msg, args = "Invalid request", ()
+        super().warning(*_filled(msg, args), **kwargs)
+
+
+def _filled(msg: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Put the arguments into the text where they are gunicorn's own: others are never written."""
+    text = str(msg)
+    return (text % args,) if args and text.startswith(_ITS_OWN) else (text, *args)
 
 
 def address(settings: Settings) -> str:
@@ -58,6 +83,29 @@ def greeting(settings: Settings) -> str:
     )
 
 
+def begin(server: Any, settings: Settings) -> None:
+    """Do what must be done once gunicorn listens, and greet who started it."""
+    end_stalls(server.LISTENERS)
+    drain_on_term(server, settings.drain_seconds)
+    if not settings.production:  # gunicorn would go on after its terminal is closed
+        server.handle_hup = server.handle_int
+    print(greeting(settings), flush=True)  # noqa: T201 - for the person who started it
+    logs.event("server.listening", at=[str(one) for one in server.LISTENERS])
+
+
+def end_stalls(listeners: Iterable[Any], seconds: int = STALLED_SECONDS) -> None:
+    """Let nobody hold a thread for ever who sends half a request, or reads half an answer.
+
+    gunicorn waits for either without limit. Linux hands a listener's time limits on to what it
+    accepts: half a body is then 400, half a head the end of the connection. Who sends a byte now
+    and then can still wait long, so a buffering proxy belongs in front.
+    """
+    limit = struct.pack("ll", seconds, 0)
+    for listener in listeners:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.setsockopt(socket.SOL_SOCKET, option, limit)
+
+
 def drain_on_term(server: Any, seconds: int) -> None:
     """On SIGTERM answer 503 to `/api/ready` at once, but go on listening for ``seconds``.
 
@@ -77,7 +125,6 @@ def drain_on_term(server: Any, seconds: int) -> None:
         timer.start()
 
     server.handle_term = drain
-    logs.event("server.listening", at=[str(one) for one in server.LISTENERS])
 
 
 def after_fork(app: Flask, settings: Settings) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests import serving
 
 ROOT = Path(__file__).parents[2]
+SERVER = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
 PATIENCE_SECONDS = 60
 
 
@@ -48,7 +49,7 @@ class Running:
     def start(self):
         with self._out.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"],
+                SERVER,
                 cwd=ROOT, env=self.environ, stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
         until = time.monotonic() + PATIENCE_SECONDS

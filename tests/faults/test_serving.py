@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from tests import servers
-from tests.faults.running import Running, running
+from tests.faults.running import ROOT, SERVER, Running, running
 from vaultr.serving import address, greeting
 from vaultr.settings import Settings
 
@@ -60,6 +61,23 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path):
         server.process.send_signal(signal.SIGTERM)
 
         assert server.process.wait(15) == 0
+
+
+def test_it_ends_when_its_terminal_is_closed(tmp_path):
+    with running(tmp_path) as server:
+        server.process.send_signal(signal.SIGHUP)
+
+        assert server.process.wait(15) == 0
+
+
+def test_an_address_that_is_taken_is_named_and_nothing_is_said_to_listen_there(tmp_path, lasting):
+    server = Running(tmp_path, PORT=str(lasting.port))
+
+    done = subprocess.run(SERVER, cwd=ROOT, env=server.environ, capture_output=True)
+
+    assert done.returncode == 1
+    assert f"Can't connect to ('127.0.0.1', {lasting.port})".encode() in done.stdout
+    assert b"listens on" not in done.stdout
 
 
 def test_a_killed_worker_is_replaced_and_the_new_one_drains_with_the_others(
