@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 
+import httpcore2
 import pytest
 
 from vaultr.client.errors import (
@@ -111,3 +112,32 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
 def test_a_file_of_authorities_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"none\.pem"):
         Transport("https://vault.example", ca_file=tmp_path / "none.pem")
+
+
+class Elsewhere(httpcore2.SyncBackend):
+    """A resolver that leads every name to an address outside, and keeps what would be sent."""
+
+    sent = []
+
+    def connect_tcp(self, *where, **more):
+        return self
+
+    def get_extra_info(self, info):
+        return ("192.0.2.7", 80) if info == "server_addr" else None
+
+    def write(self, data, timeout=None):
+        self.sent.append(data)
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("host", ["localhost", "vault.localhost"])
+def test_plain_http_sends_nothing_where_a_name_of_this_machine_leads_elsewhere(monkeypatch, host):
+    monkeypatch.setattr("httpcore2.SyncBackend", Elsewhere)
+    transport = Transport(f"http://{host}")
+
+    with pytest.raises(ServerUnreachable, match="not this machine"):
+        transport.send("POST", "/auth/login", {"auth_key": "secret"})
+
+    assert Elsewhere.sent == []

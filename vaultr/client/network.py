@@ -13,6 +13,8 @@ from typing import Any, Final
 import httpcore2
 import httpx2
 
+from vaultr.client.address import is_loopback
+
 CONNECT_SECONDS: Final = 10.0
 # A kept connection is dropped before a server with gunicorn's default (2 s) closes it under us.
 KEPT_SECONDS: Final = 1.5
@@ -71,9 +73,10 @@ class _Stream(httpcore2.NetworkStream):
 
 
 class _Backend(httpcore2.NetworkBackend):
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, *, only_here: bool) -> None:
         self._tcp = httpcore2.SyncBackend()
         self._deadline = deadline
+        self._only_here = only_here
 
     def connect_tcp(
         self,
@@ -85,6 +88,12 @@ class _Backend(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         seconds = min(CONNECT_SECONDS, self._deadline.left())
         stream = self._tcp.connect_tcp(host, port, seconds, local_address, socket_options)
+        # A name proves nothing: whoever answers for it may lead elsewhere.
+        if self._only_here and not is_loopback(str(stream.get_extra_info("server_addr")[0])):
+            stream.close()
+            raise httpcore2.ConnectError(
+                f"{host} is not this machine, and plain http is for it only"
+            )
         return _Stream(stream, self._deadline)
 
 
@@ -105,14 +114,17 @@ class _Body(httpx2.SyncByteStream):
 
 
 class Network(httpx2.BaseTransport):
-    """HTTP/1.1 over TCP and TLS, for one client; uses no proxy, whatever the environment says."""
+    """HTTP/1.1 over TCP and TLS, for one client; uses no proxy, whatever the environment says.
 
-    def __init__(self, *, ca_file: Path | None, deadline: Deadline) -> None:
+    :param only_here: refuse whatever is not this machine, as plain http needs it.
+    """
+
+    def __init__(self, *, ca_file: Path | None, deadline: Deadline, only_here: bool) -> None:
         self._pool = httpcore2.ConnectionPool(
             ssl_context=_tls(ca_file),
             max_connections=1,
             keepalive_expiry=KEPT_SECONDS,
-            network_backend=_Backend(deadline),
+            network_backend=_Backend(deadline, only_here=only_here),
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:

@@ -78,7 +78,11 @@ class Transport:
         self._answer_seconds = answer_seconds
         self._answer_bytes = answer_bytes
         try:
-            carrier = transport or Network(ca_file=ca_file, deadline=self._deadline)
+            carrier = transport or Network(
+                ca_file=ca_file,
+                deadline=self._deadline,
+                only_here=self.origin.startswith("http:"),
+            )
         except OSError as error:
             raise UsageError(f"{ca_file}: no certificates can be read from it") from error
         self._client = httpx2.Client(
