@@ -10,6 +10,7 @@ from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
 from vaultr.client.api import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.errors import (
+    AnswerInvalid,
     CredentialsInvalid,
     Locked,
     Refused,
@@ -149,6 +150,21 @@ def test_logout_ends_the_session_and_keeps_pins_and_cache(world):
     assert len(again.items(offline=True)) == 1
     with pytest.raises(SessionEnded):
         again.items()
+
+
+def test_logout_ends_the_session_also_where_the_profile_cannot_be_written(world):
+    def refuse(method, path, status, body):
+        if method == "PUT" and path == "/auth/profile":
+            return 200, {"revision": 99}
+        return status, body
+
+    world.laptop.add("login", *mail())
+    world.server.twist = refuse
+    with pytest.raises(AnswerInvalid):
+        world.laptop.logout()
+
+    assert world.server.sessions == {}
+    assert not world.laptop.unlocked
 
 
 def test_an_account_without_a_secret_key_says_so_itself(tmp_path):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from argon2 import low_level
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -102,3 +105,23 @@ def test_new_key_pairs_are_drawn_anew_and_their_halves_fit():
         assert draw()[0] != private
         assert public_of(private) == public
         assert (len(private), len(public)) == (32, 32)
+
+
+STARVED = """
+import resource, sys
+from vaultr.client.keys import derive_root
+from vaultr.protocol.kdf import Kdf
+resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+try:
+    derive_root("a master password", bytes(range(32)), Kdf("argon2id", 1 << 20, 3, 1), None)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_cost_that_this_machine_cannot_pay_is_told_in_plain_words():
+    said = subprocess.run(
+        [sys.executable, "-c", STARVED], capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout.startswith("NotEnoughMemory The password is used with 1024 MiB")

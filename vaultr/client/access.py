@@ -1,5 +1,6 @@
 """How the SDK comes by an account's keys and lets go of them: signup to logout."""
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -181,13 +182,16 @@ class Access:
         """
         session = self._opened().account.session
         try:
-            self._settle(now=True)
-            session.send("POST", "/auth/logout")
-        except (SessionEnded, Unauthenticated):
-            pass
+            with contextlib.suppress(SessionEnded, Unauthenticated):
+                self._settle(now=True)
         finally:
-            self._forget()
-        session.forget()
+            # Whatever is wrong with the profile, the session ends and the keys go.
+            try:
+                with contextlib.suppress(SessionEnded, Unauthenticated):
+                    session.send("POST", "/auth/logout", again=True)
+                session.forget()
+            finally:
+                self._forget()
 
     def _opened(self) -> Desk:
         desk = self._resumed()
@@ -220,7 +224,8 @@ class Access:
                 raise UsageError("Name the server, as https://vault.example.")
             if pins is not None and origin_of(url) != pins.origin:
                 raise PinMismatch(
-                    f"this folder belongs to {pins.origin}; nothing was sent to {origin_of(url)}"
+                    f"this folder belongs to {pins.origin}; nothing was sent to {origin_of(url)}. "
+                    "Another server needs a folder of its own: VAULTR_DIR"
                 )
             self._transport = Transport(url, transport=self._carrier, ca_file=self._ca_file)
         return self._transport

@@ -5,6 +5,7 @@ import hmac
 from typing import Final
 
 from argon2 import low_level
+from argon2.exceptions import HashingError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -16,11 +17,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from vaultr.client.errors import VaultrError
 from vaultr.protocol.kdf import Kdf
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 ARGON2_VERSION: Final = 0x13
+
+
+class NotEnoughMemory(VaultrError):
+    """The cost of a derivation asks for more memory than this machine gives."""
 
 
 class NotAuthentic(Exception):
@@ -32,18 +38,26 @@ def argon2id(password: bytes, salt: bytes, kdf: Kdf, length: int = KEY_BYTES) ->
 
     It checks no bounds: :func:`vaultr.client.keys.derive_root` does, before it is called.
 
+    :raises NotEnoughMemory: or threads, of which it takes ``kdf.p``.
+
     Source: RFC 9106, version 0x13.
     """
-    return low_level.hash_secret_raw(
-        password,
-        salt,
-        time_cost=kdf.t,
-        memory_cost=kdf.m,
-        parallelism=kdf.p,
-        hash_len=length,
-        type=low_level.Type.ID,
-        version=ARGON2_VERSION,
-    )
+    try:
+        return low_level.hash_secret_raw(
+            password,
+            salt,
+            time_cost=kdf.t,
+            memory_cost=kdf.m,
+            parallelism=kdf.p,
+            hash_len=length,
+            type=low_level.Type.ID,
+            version=ARGON2_VERSION,
+        )
+    except HashingError:
+        raise NotEnoughMemory(
+            f"The password is used with {kdf.m // 1024} MiB of memory and {kdf.p} threads,"
+            " which this machine does not give now."
+        ) from None
 
 
 def hkdf(ikm: bytes, salt: bytes, info: bytes, length: int) -> bytes:
