@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
@@ -209,7 +209,9 @@ def _body(contract: Contract) -> Any:
     if request.content_length > contract.body_bytes:
         raise TooLarge
     wire.check_media_type(request.headers.get("Content-Type"))
-    data = request.get_data(cache=False)
+    data = b""
+    with suppress(OSError):  # its sender hung up, or stalled
+        data = request.get_data(cache=False)
     if len(data) != request.content_length:
         raise _bad_body("The body is shorter than its Content-Length.")
     try:

@@ -9,7 +9,7 @@ from typing import Final
 from flask import Blueprint, Response, render_template, request, url_for
 
 from vaultr.auth import signup
-from vaultr.errors import LengthRequired, NotFound, Refusal, TooLarge
+from vaultr.errors import BadRequest, LengthRequired, NotFound, Refusal, TooLarge
 from vaultr.identity.door import public
 from vaultr.problems import status_of
 
@@ -62,7 +62,10 @@ def _form() -> dict[str, str]:
         raise LengthRequired
     if request.content_length > _FORM_BYTES:
         raise TooLarge
-    return request.form.to_dict()
+    try:
+        return request.form.to_dict()
+    except OSError:  # its sender hung up, or stalled
+        raise BadRequest from None
 
 
 def _page(template: str, status: int, **values: str) -> Response:

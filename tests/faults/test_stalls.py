@@ -1,0 +1,73 @@
+"""Who sends half a request and hangs up is no failure of ours; who waits holds no thread."""
+
+import socket
+import struct
+import time
+
+import pytest
+
+from tests.concurrency import at_once
+from tests.faults.running import running
+from vaultr import serving
+
+HALF_A_HEAD = b"GET /api/v1/auth/me HTTP/1.1\r\nHost: localhost\r\n"
+HALF_A_BODY = (
+    b"POST /api/v1/auth/prelogin HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+)
+
+
+HALF_A_FORM = (
+    b"POST /verify-email HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ntoken"
+)
+
+
+def test_a_sender_who_hangs_up_within_a_body_is_no_failure_of_the_server(tmp_path):
+    with running(tmp_path) as server:
+        for half in (HALF_A_BODY, HALF_A_FORM):
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                connection.sendall(half)
+                time.sleep(0.2)  # until a thread waits for the rest
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+        until = time.monotonic() + 10
+        while len(lines := server.logged("request")) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+
+        assert [line["status"] for line in lines] == [400, 400]
+        assert server.logged("request.failed") == []
+
+
+def test_what_a_listener_accepts_is_not_waited_for_longer_than_it_says():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving.end_stalls([listener], seconds=1)
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            began = time.monotonic()
+
+            with accepted, pytest.raises(BlockingIOError):
+                accepted.recv(1)
+
+    assert 0.9 < time.monotonic() - began < 5
+
+
+@pytest.mark.long
+def test_half_a_request_is_ended_and_the_next_client_served(tmp_path):
+    with running(tmp_path) as server:
+        # More than there are threads.
+        answers = at_once(
+            lambda number: _stalled(server, (HALF_A_HEAD, HALF_A_BODY)[number % 2]), 20
+        )
+
+        assert server.get("/api/health")[0] == 200
+
+    assert {answer[:12] for answer in answers} == {b"", b"HTTP/1.1 400"}
+
+
+def _stalled(server, sent):
+    """Send this and then nothing; give what comes back before the server hangs up."""
+    limit = 3 * serving.STALLED_SECONDS
+    with socket.create_connection(("127.0.0.1", server.port), timeout=limit) as connection:
+        connection.sendall(sent)
+        return connection.recv(4096)
