@@ -15,8 +15,8 @@ class Terminal:
 
     def __init__(self, *words, environ):
         self.shown = ""
-        self._child, self._terminal = pty.fork()
-        if self._child == 0:
+        self.child, self._terminal = pty.fork()
+        if self.child == 0:
             os.execve(sys.executable, [*PROGRAM, *words], dict(environ))
 
     def answers(self, question, answer):
@@ -39,7 +39,7 @@ class Terminal:
         """Read all that is left, and give the exit code."""
         while piece := self._read():
             self.shown += piece
-        _, status = os.waitpid(self._child, 0)
+        _, status = os.waitpid(self.child, 0)
         os.close(self._terminal)
         return os.waitstatus_to_exitcode(status)
 

@@ -99,8 +99,8 @@ def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
     terminal.answers("Title [", "Plain")
     terminal.answers("Username [", "")
     terminal.answers("Folder", "")
-    terminal.answers("Password", "")
-    terminal.answers("Totp", "")
+    terminal.answers("Password (empty keeps it)", "")
+    terminal.answers("(empty keeps it)", "")
 
     assert terminal.ends() == 0, terminal.shown
     assert not set("\x9b\x1b\u202e") & set(terminal.shown)

@@ -1,5 +1,6 @@
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.devices import PROGRAM, pipe
+from tests.client.terminal import Terminal
 from tests.fixtures import make_bitwarden
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -144,3 +146,22 @@ def test_an_export_with_one_odd_entry_changes_nothing(device, tmp_path):
 
     assert "entry 12: type" in told
     assert [vault["head"] for vault in device.told("sync")] == [vault["head"] for vault in before]
+
+
+def test_a_command_keeps_its_limit_of_core_files(device, sets):
+    limit = "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))"
+
+    got = device.done("run", "--env-set", "base", "--", sys.executable, "-c", limit, password=None)
+
+    assert got == f"{resource.getrlimit(resource.RLIMIT_CORE)}\n"
+
+
+def test_a_command_that_is_given_a_secret_leaves_no_core_file(account):
+    terminal = Terminal("list", environ=account.environ)
+    terminal.waits_for("Master password: ")
+
+    limits = Path(f"/proc/{terminal.child}/limits").read_text()
+    terminal.answers("", account.password)
+
+    assert "Max core file size        0 " in limits
+    assert terminal.ends() == 0

@@ -1,12 +1,11 @@
 """The unlock process: holds one account key in memory until it is told, or has reason, to forget.
 
 Started as ``python -P -m vaultr.client.agent`` by :mod:`vaultr.client.handover`, which hands it one
-line of JSON by pipe. It writes the key nowhere, and imports the standard library alone, so that it
-is up at once; only its end after idle time needs more.
+line of JSON by pipe. It writes the key nowhere, and imports nothing heavy, so that it is up at
+once; only its end after idle time needs more.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import selectors
@@ -19,11 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from vaultr.client import memory
+
 REQUEST_BYTES: Final = 4096
 CLIENT_SECONDS: Final = 1.0
 # How often it looks whether its socket and its session are still there.
 LOOK_SECONDS: Final = 2.0
-PR_SET_DUMPABLE: Final = 4
 
 
 class Agent:
@@ -120,15 +120,6 @@ def read_line(connection: socket.socket) -> bytes:
     return received
 
 
-def harden() -> None:
-    """Forbid core dumps and, on Linux, other processes of the user from reading this memory."""
-    import resource  # noqa: PLC0415 - absent on Windows, where there is no agent
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
 def _listen(path: Path) -> socket.socket:
     # Bound beside its place and renamed into it, so that nobody finds a socket that does not yet
     # listen, or one of another mode.
@@ -174,7 +165,7 @@ def main() -> None:
     # The starter waits for this process alone: its child belongs to nobody, and leaves no zombie.
     if os.fork():
         os._exit(0)
-    harden()
+    memory.guard(for_good=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

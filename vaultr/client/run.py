@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
+from vaultr.client import memory
 from vaultr.client.errors import UsageError, VaultrError
 
 # What a child may learn of this client. Anything else that begins so may hold a secret of ours.
@@ -80,6 +81,7 @@ def become(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
     # Python ignores both; a program expects to begin with the default, as from a shell.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
+    memory.release()
     try:
         os.execvpe(command[0], list(command), dict(environ))  # nosec B606 # its user names the program
     except OSError as error:

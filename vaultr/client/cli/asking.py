@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from vaultr.client import memory
 from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError, VaultrError
 
@@ -23,6 +24,7 @@ def read_descriptor(number: int, option: str) -> str:
 
     :raises UsageError: it is not open, too long, empty or not UTF-8; says only which option.
     """
+    memory.guard()
     try:
         with open(number, "rb", closefd=number > _STANDARD) as source:
             data = source.read(_SECRET_BYTES + 1)
@@ -77,6 +79,7 @@ def ask_hidden(prompt: str, *, twice: bool = False, empty: bool = False) -> str:
     :param twice: ask again, until both are the same.
     :param empty: an empty answer is one.
     """
+    memory.guard()
     confirm = f"{prompt} (again)" if twice else False
     default = "" if empty else None
     answer = click.prompt(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from vaultr.client import memory
 from vaultr.client.cli import asking
 from vaultr.client.cli.options import Choices
 from vaultr.client.cli.showing import printable, tell
@@ -20,6 +21,7 @@ def closed(choices: Choices) -> Iterator["Vaultr"]:
     # httpx2 and cryptography take longer to import than --help may take in all.
     from vaultr.client.api import Vaultr  # noqa: PLC0415 - heavy, see above
 
+    memory.guard()
     with Vaultr(choices.server, ca_file=choices.ca_file) as vaultr:
         yield vaultr
         for notice in vaultr.notices:
