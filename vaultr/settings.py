@@ -52,7 +52,7 @@ class Settings(BaseModel):
     )
     database_url: DatabaseUrl = Field(
         json_schema_extra=_in_production(),
-        description="PostgreSQL; `?pool_size=` and `?max_overflow=` are understood.",
+        description="PostgreSQL; `?pool_size=`, `?max_overflow=`, `?prepare=off` are understood.",
     )
     redis_url: RedisUrl | None = Field(
         default=None, json_schema_extra=_in_production(), description="Where limits are counted."
