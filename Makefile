@@ -48,11 +48,11 @@ bench: .venv/.tests ## Measure side by side with a floor, as ratios
 	@$(BIN)/python -m bench
 
 check-rollout tools secrets:
-	@echo "make $@: comes with the container and cluster work" >&2; exit 1
+	@echo "make $@: still to come, with the deployment to containers and clusters" >&2; exit 1
 
-check-rollout: ## Prove the deployment files (to come)
-tools: ## Install the tools that the proof needs (to come)
-secrets: ## Write the secrets that a deployment needs (to come)
+check-rollout: ## Prove the deployment files (still to come)
+tools: ## Install the tools that the proof needs (still to come)
+secrets: ## Write the secrets that a deployment needs (still to come)
 
 lock: .venv/.tests ## Pin all packages anew, with their hashes
 	@$(LOCK) --extra server --output-file requirements.txt

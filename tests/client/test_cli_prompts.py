@@ -45,7 +45,7 @@ def test_a_login_is_added_and_changed_by_answering(account):
     adding = at_terminal(account, "add", "login", "--username", "ann")
     adding.answers("Title: ", "By hand")
     adding.answers("Password (empty for none): ", "hunter2 by hand")
-    adding.answers("Totp (empty for none): ", "")
+    adding.answers("TOTP secret (empty for none): ", "")
     adding.answers("Master password: ", account.password)
     assert adding.ends() == 0
 
@@ -55,7 +55,7 @@ def test_a_login_is_added_and_changed_by_answering(account):
     editing.answers("Username [ann]: ", "anna")
     editing.answers("Folder: ", "Home")
     editing.answers("Password (empty keeps it): ", "")
-    editing.answers("Totp (empty keeps it): ", "JBSWY3DPEHPK3PXP")
+    editing.answers("TOTP secret (empty keeps it): ", "JBSWY3DPEHPK3PXP")
     assert editing.ends() == 0
 
     shown = account.told("show", "By hand", "--reveal")
@@ -93,6 +93,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(account):
     before = account.told("sync")
     terminal = at_terminal(account, "add", "login", "--title", "Never")
 
+    terminal.answers("Username (empty for none): ", "")
     terminal.presses_ctrl_c("Password (empty for none): ")
 
     assert terminal.ends() == 130

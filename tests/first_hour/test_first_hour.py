@@ -85,7 +85,6 @@ def _moves_in(laptop, site, transcript):
     token = token_of(mail)
     transcript.hides(token, "<token>")
     laptop.shows("verify", token, password=False)
-    laptop.shows("login")
     laptop.shows("unlock")
     return key
 
@@ -107,14 +106,18 @@ def _imports(laptop, tmp_path, bitwarden, transcript):
     transcript.says("Add a login by hand, and find it again:")
     added = {"overview": {"title": "Harbour mail", "username": "ann"}}
     added["detail"] = {"password": _edited()[2]}
-    laptop.types("add", "login", "--json", stdin=json.dumps(added), password=False)
-    transcript.ran((), _nothing(), typed="vaultr add login --title 'Harbour mail' --username ann")
+    done = laptop.types("add", "login", "--json", stdin=json.dumps(added), password=False)
+    asked = _asked(json.loads(done.stdout)["id"])
+    transcript.ran((), asked, typed="vaultr add login --title 'Harbour mail' --username ann")
     laptop.shows("list", "harbour", password=False)
     laptop.shows("show", "Harbour mail", password=False)
 
 
-def _nothing():
-    return subprocess.CompletedProcess((), 0, "Password (empty for none): \n", "")
+def _asked(item_id):
+    """Give what a terminal would show, where the test hands the item over as JSON."""
+    shown = ("Password (empty for none):", "TOTP secret (empty for none):")
+    shown = (*shown, f"Added: Harbour mail ({item_id})")
+    return subprocess.CompletedProcess((), 0, "\n".join(shown), "")
 
 
 def _runs_a_program(laptop, tmp_path, transcript):

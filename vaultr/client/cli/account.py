@@ -71,10 +71,11 @@ def verify(choices: Choices, token: str) -> None:
     """Confirm the mail address by the TOKEN in its mail."""
     with closed(choices) as vaultr:
         vaultr.verify(token)
+        following = "login" if vaultr.email is None else "unlock"  # which signs in, too
     if choices.json:
         showing.as_json({"verified": True})
     else:
-        showing.say("The address is confirmed. Next: vaultr login")
+        showing.say(f"The address is confirmed. Next: vaultr {following}")
 
 
 @command(
@@ -139,7 +140,7 @@ def _sign_in(vaultr: "Vaultr", address: str, password: str, said: dict[str, Any]
 def unlock(choices: Choices) -> None:
     """Keep the keys in memory for the next commands.
 
-    They are forgotten by lock, by logout, after 15 idle minutes, and at the end of the session.
+    They are forgotten by lock, by logout, after 15 idle minutes, and when this terminal is closed.
     """
     with closed(choices) as vaultr:
         vaultr.unlock(asking.password(choices), keep=True)

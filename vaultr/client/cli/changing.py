@@ -171,10 +171,10 @@ def rm(choices: Choices, ref: str, forever: bool, yes: bool, vault: str | None) 
         if not forever:
             _answer(choices, vaultr.trash(ref, vault=vault), "In the trash")
             return
-        asking.confirmed(
-            f"Remove {showing.printable(ref)} and all its versions? This cannot be undone.", yes=yes
-        )
-        vaultr.remove(ref, vault=vault)
+        found = vaultr.item(ref, vault=vault, reveal=False)
+        name = showing.printable(found.title)
+        asking.confirmed(f"Remove {name} and all its versions? This cannot be undone.", yes=yes)
+        vaultr.remove(str(found.id), vault=str(found.vault_id))
     if choices.json:
         showing.as_json({"removed": True})
     else:

@@ -27,6 +27,12 @@ _ASKED: Final = {
     "card": ("cardholder", "number", "exp_month", "exp_year", "code"),
     "identity": ("first_name", "last_name", "email", "phone"),
 }
+_LABELS: Final = {
+    "totp": "TOTP secret",
+    "exp_month": "Month of expiry",
+    "exp_year": "Year of expiry",
+    "code": "Security code",
+}
 _YES_AND_NO: Final = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -88,6 +94,9 @@ def asked(choices: Choices, kind: str, given: Part) -> tuple[Part, Part]:
     if kind in _LONG:
         detail = {_LONG[kind]: _long_value(choices, _LONG[kind], overview["title"])}
     elif asking.can_ask():
+        if kind == "login" and "username" not in overview:
+            username = click.prompt("Username (empty for none)", "", err=True, show_default=False)
+            overview.update({"username": username} if username else {})
         answers = {name: _ask_secret(name) for name in _ASKED[kind]}
         detail = {name: value for name, value in answers.items() if value}
     else:
@@ -96,7 +105,8 @@ def asked(choices: Choices, kind: str, given: Part) -> tuple[Part, Part]:
 
 
 def _ask_secret(name: str, *, hint: str = "empty for none") -> str:
-    return asking.ask_hidden(f"{name.replace('_', ' ').capitalize()} ({hint})", empty=True)
+    label = _LABELS.get(name, name.replace("_", " ").capitalize())
+    return asking.ask_hidden(f"{label} ({hint})", empty=True)
 
 
 def _long_value(choices: Choices, name: str, title: str) -> Any:

@@ -18,6 +18,12 @@ REFUSED: Final = 1
 
 _CODES: Final = """
 \b
+Environment:
+  VAULTR_URL    the server
+  VAULTR_DIR    the folder of this device; another one is another device
+  VAULTR_AGENT  off: no process holds the keys between commands
+
+\b
 Exit codes:
   0    done
   1    refused: by the server, or by a rule of this client

@@ -145,6 +145,8 @@ def _show_table(item: "Item", *, reveal: bool) -> None:
     if reveal:
         rows += showing.lines_of(item.detail or {})
     rows += [("type", item.type), ("id", str(item.id)), ("revision", str(item.revision))]
+    if item.state == "trash":
+        rows.append(("state", "in the trash"))
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         lines = text.split("\n") if reveal else [text]

@@ -121,7 +121,7 @@ def _explain(choices: Choices) -> None:
                 for each in differences
             ]
         )
-    else:
+    elif differences:
         rows = ((str(d.vault_id), str(d.item_id or "the vault itself"), d.how) for d in differences)
         showing.table(("VAULT", "ITEM", "HOW THE SERVER DIFFERS"), rows)
     if not all(each.continues for each in differences):
