@@ -132,3 +132,15 @@ def test_what_is_merely_new_is_explained_as_such(world):
     assert {each.item_id for each in found} == {None, added.id}
     assert all(each.continues for each in found)
     assert titles(world.laptop) == ["Mail"]
+
+
+def test_nothing_is_written_over_a_history_that_the_profile_denies(world):
+    laptop = fork(world)
+    with pytest.raises(RolledBack):
+        laptop.sync()
+    before = copy.deepcopy(world.server.vaults)
+
+    with pytest.raises(RolledBack):
+        laptop.add("login", *mail("Cloud"))
+
+    assert world.server.vaults == before

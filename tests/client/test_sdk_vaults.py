@@ -4,7 +4,7 @@ import pytest
 
 from tests.client.world import PASSWORD, mail
 from vaultr.client.api import Ambiguous, EditConflict
-from vaultr.client.errors import ServerUnreachable
+from vaultr.client.errors import Refused, ServerUnreachable
 from vaultr.client.items import Draft, ItemInvalid
 
 
@@ -86,6 +86,24 @@ def test_a_vault_whose_making_was_lost_is_made_with_the_same_keys(world):
 
     assert names == ["Personal", "Work"]
     assert len(set(world.sent("POST", "/vaults")[1:])) == 1
+    assert len(world.server.vaults) == 2
+
+
+def test_a_vault_that_may_be_made_already_is_kept_through_a_refusal_that_decides_nothing(world):
+    def busy(method, path, status, body):
+        if (method, path) == ("POST", "/vaults") and len(world.sent("POST", "/vaults")) > 2:
+            return 429, {"type": "urn:vaultr:problem:locked", "status": 429}
+        return status, body
+
+    world.server.twist = busy
+    world.server.lose = [("POST", "/vaults")]
+    with pytest.raises(Refused):
+        world.laptop.create_vault("Work")
+    world.server.twist = None
+
+    names = sorted(report.name for report in world.laptop.sync())
+
+    assert names == ["Personal", "Work"]
     assert len(world.server.vaults) == 2
 
 

@@ -150,3 +150,11 @@ def test_a_kill_at_any_moment_leaves_one_whole_file(folder, count):
             other.kill()
 
         assert folder.read_json("device.json") == {"a": "x" * 100_000}
+
+
+def test_what_another_user_left_in_a_folder_is_not_read(folder, monkeypatch):
+    folder.write("a", b"theirs")
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+
+    with pytest.raises(FolderUnusable, match="another user"):
+        Folder(folder.path).read("a")

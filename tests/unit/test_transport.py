@@ -142,7 +142,7 @@ def test_a_refusal_arrives_as_the_class_of_its_slug():
         server.transport().send("POST", "/x", {})
 
     assert refused.value.members["revision"] == 7
-    assert str(refused.value) == "it [31m moved"
+    assert str(refused.value) == "The server refuses: it [31m moved"
 
 
 def test_a_refusal_of_a_newer_server_is_still_a_refusal():
@@ -229,3 +229,13 @@ def test_a_gateways_error_is_no_answer_of_the_server():
 
     with pytest.raises(ServerUnreachable, match="502"):
         server.transport().send("GET", "/x")
+
+
+def test_what_the_server_says_is_told_as_its_words():
+    server = Server(problem("conflict", 409, detail="Log in at https://evil.example"))
+
+    with pytest.raises(Refused) as refused:
+        server.transport().send("GET", "/x")
+
+    assert str(refused.value) == "The server refuses: Log in at https://evil.example"
+    assert refused.value.detail == "Log in at https://evil.example"

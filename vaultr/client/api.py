@@ -16,7 +16,7 @@ from vaultr.client.items import Draft
 from vaultr.client.reading import ANY_STATE, Ambiguous, Item, VaultInfo
 from vaultr.client.signup import Signup
 from vaultr.client.vaults import Difference, SyncReport
-from vaultr.client.writes import EditConflict
+from vaultr.client.wishes import EditConflict
 from vaultr.protocol.entries import Op
 
 __all__ = [

@@ -12,7 +12,8 @@ from vaultr.client.log import ItemState
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import ANY_STATE, Item, VaultInfo
 from vaultr.client.vaults import FIRST_NAME, Difference, SyncReport, Vaults, long_trashed
-from vaultr.client.writes import EditConflict, Move, Writer
+from vaultr.client.wishes import EditConflict, Move
+from vaultr.client.writes import Writer
 from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import CHANGES_PER_BATCH
 

@@ -8,7 +8,8 @@ from vaultr.client.cache import CachedVault
 from vaultr.client.errors import HeadMoved, VaultrError
 from vaultr.client.items import Draft, check, differing, merged, sealed_bytes
 from vaultr.client.reading import ANY_STATE, Item, Reader
-from vaultr.client.writes import EditConflict, Put, Writer
+from vaultr.client.wishes import EditConflict, Put
+from vaultr.client.writes import Writer
 from vaultr.protocol.sizes import BATCH_BODY_BYTES, CHANGES_PER_BATCH
 
 Progress = Callable[[int, int], None]

@@ -57,6 +57,7 @@ class Folder:
         self.path = path
         self._lock_depth = 0
         self._lock_file = -1
+        self._is_ours = False
         self._key: bytes | None = None
 
     @contextlib.contextmanager
@@ -77,8 +78,13 @@ class Folder:
                 os.close(self._lock_file)
 
     def read(self, name: str) -> bytes | None:
-        """Read a file whole; None when there is none."""
+        """Read a file whole; None when there is none.
+
+        :raises FolderUnusable: it cannot be read, or the folder is another user's.
+        """
         try:
+            if not self._is_ours:
+                self._check_owner()
             descriptor = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
@@ -185,11 +191,16 @@ class Folder:
 
     def _prepare(self) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stat.S_IMODE(self._check_owner()) != 0o700:
+            self.path.chmod(0o700)
+
+    def _check_owner(self) -> int:
+        # What another user wrote could name another server, and would be believed.
         seen = self.path.stat()
         if seen.st_uid != os.getuid():
             raise FolderUnusable(f"{self.path} belongs to another user")
-        if stat.S_IMODE(seen.st_mode) != 0o700:
-            self.path.chmod(0o700)
+        self._is_ours = True
+        return seen.st_mode
 
     def _sweep(self) -> None:
         # Whoever holds the lock is the only writer: what is unfinished was left by a kill.

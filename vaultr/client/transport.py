@@ -45,7 +45,7 @@ class Answer:
     """What the server answered, other than a refusal."""
 
     status: int
-    body: Json | None
+    body: Json | None = field(repr=False)
     etag: str | None
 
 
@@ -208,9 +208,11 @@ def _refusal(response: httpx2.Response, kind: str, content: bytes) -> VaultrErro
         return AnswerInvalid(f"status {status} with an odd problem document")
     if slug in SLUGS and status not in statuses_of(slug):
         return AnswerInvalid(f"{slug} cannot have status {status}")
-    return refusal(
-        slug, status, {name: _shown(problem[name]) for name in problem} | _asked(response)
-    )
+    shown = {name: _shown(problem[name]) for name in problem}
+    refused = refusal(slug, status, shown | _asked(response))
+    # Its words are not this client's: they must not be taken for advice that can be trusted.
+    refused.args = (f"The server refuses: {refused}",)
+    return refused
 
 
 def _asked(response: httpx2.Response) -> Json:

@@ -14,8 +14,12 @@ from vaultr.client.cache import CachedVault, trashed_since
 from vaultr.client.errors import (
     AnswerInvalid,
     IntegrityError,
+    RateLimited,
     Refused,
+    SessionEnded,
     StateMismatch,
+    Unauthenticated,
+    Unavailable,
     VaultExists,
 )
 from vaultr.client.keys import VaultKeys
@@ -166,6 +170,9 @@ class Vaults:
         except VaultExists:
             # An answer was lost: then what is there is ours.
             answer = self._session.send("GET", f"/vaults/{vault_id}")
+        except (RateLimited, Unavailable, Unauthenticated, SessionEnded):
+            # Nothing is decided; and an earlier try, whose answer was lost, may have made it.
+            raise
         except Refused:
             self._store.forget_made_vault()
             raise

@@ -3,14 +3,13 @@
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from vaultr.client import aad
 from vaultr.client.answers import check_batch, check_vault, check_write
 from vaultr.client.cache import Cache, CachedVault, Row
-from vaultr.client.chain import Keys
 from vaultr.client.errors import (
     AnswerInvalid,
     Conflict,
@@ -19,7 +18,7 @@ from vaultr.client.errors import (
     PreconditionFailed,
     Refused,
 )
-from vaultr.client.items import encode
+from vaultr.client.log import Waypoint
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.seal import seal
 from vaultr.client.state import Held, VaultState
@@ -27,6 +26,8 @@ from vaultr.client.strict import Json
 from vaultr.client.sync import now_text, trashed, vk_of
 from vaultr.client.transport import Answer
 from vaultr.client.vaults import Vaults, name_bytes
+from vaultr.client.verify import plan
+from vaultr.client.wishes import EditConflict, Wish
 from vaultr.client.write import Batch, Change, prepare
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
@@ -39,83 +40,6 @@ _JITTER: Final = secrets.SystemRandom()
 # A window of the server's limit of writes is a minute.
 _LONGEST_WAIT_SECONDS: Final = 65.0
 _MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
-
-
-class EditConflict(PreconditionFailed):
-    """The item has changed since its user saw it; nothing was written.
-
-    :ivar fields: the fields that differ, as ``detail.password``; empty where that is not known.
-    """
-
-    def __init__(self, item_id: UUID, held: Held | None, fields: Sequence[str] = ()) -> None:
-        self.item_id = item_id
-        self.fields = list(fields)
-        what = f"is at revision {held.revision} by now" if held else "was removed meanwhile"
-        differ = f": {', '.join(fields)} differ" if fields else ""
-        super().__init__(
-            "precondition-failed",
-            412,
-            f"Item {item_id} {what}{differ}. Nothing was written; look at it again.",
-            {"revision": held.revision if held else None, "fields": self.fields},
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """The wish to create an item, or to replace the content that its user saw.
-
-    :ivar seen: the content_revision that the user saw; None to create the item.
-    """
-
-    item_id: UUID
-    type: str
-    overview: dict[str, Any] = field(repr=False)
-    detail: dict[str, Any] = field(repr=False)
-    seen: int | None = None
-
-    def change(self, state: VaultState, n: int, keys: Keys) -> Change:
-        """Seal both parts for revision ``n``."""
-        _check_seen(state, self.item_id, self.seen)
-        sealed = []
-        parts: tuple[tuple[aad.Part, dict[str, Any]], ...] = (
-            ("overview", self.overview),
-            ("detail", self.detail),
-        )
-        for part, value in parts:
-            bound = aad.item(state.vault_id, self.item_id, part, self.type, n, state.generation)
-            sealed.append(seal(vk_of(keys, state.generation, state.vault_id), bound, encode(value)))
-        return Change.put(self.item_id, self.type, *sealed)
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The wish to trash, restore or remove an item whose content its user saw.
-
-    :ivar revision: the revision that it must have still. For what cannot be undone: an item that
-        somebody restored meanwhile has the same content, and must not be removed.
-    """
-
-    op: Op
-    item_id: UUID
-    seen: int
-    revision: int | None = None
-
-    def change(self, state: VaultState, n: int, keys: Keys) -> Change:
-        """Give the change, if the item is still what its user saw."""
-        _check_seen(state, self.item_id, self.seen)
-        held = state.items.get(self.item_id)
-        if held is not None and self.revision not in (None, held.revision):
-            raise EditConflict(self.item_id, held)
-        return Change(self.op, self.item_id)
-
-
-Wish = Put | Move
-
-
-def _check_seen(state: VaultState, item_id: UUID, seen: int | None) -> None:
-    held = state.items.get(item_id)
-    if (held.content_revision if held else None) != seen:
-        raise EditConflict(item_id, held)
 
 
 class Writer:
@@ -175,7 +99,14 @@ class Writer:
         raise AssertionError("the last try returns or raises")
 
     def _held(self, vault_id: UUID) -> CachedVault:
-        return self._cache.load(vault_id) or self._vaults.sync_one(vault_id)
+        held = self._cache.load(vault_id)
+        # Nothing is written over a history that may not be the one in the profile.
+        if held is None or not plan(held.state, self._known(vault_id)).conditional:
+            return self._vaults.sync_one(vault_id)
+        return held
+
+    def _known(self, vault_id: UUID) -> Waypoint | None:
+        return self._account.profile.head_of(vault_id)
 
     def _rebased(self, vault: CachedVault, refused: Refused) -> CachedVault:
         """Bring the vault up to date; a refusal must have its reason in what comes."""
@@ -256,7 +187,7 @@ class Writer:
 
     def _onward(self, vault: CachedVault, batch: Batch) -> VaultState:
         """Give the state after a write; where it began at the profile's head, it passed that."""
-        known = self._account.profile.head_of(vault.id)
+        known = self._known(vault.id)
         return replace(batch.state, passed=known) if known == vault.waypoint else batch.state
 
 

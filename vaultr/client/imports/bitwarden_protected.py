@@ -36,7 +36,7 @@ def open_document(document: dict[str, Any], ask_password: Callable[[], str]) -> 
     :raises ImportProblems: a part is missing, a cost out of bounds, or the password wrong.
     """
     salt = document.get("salt")
-    if not isinstance(salt, str) or not salt:
+    if not isinstance(salt, str) or not salt.isascii() or not salt:
         refuse(f"{_DAMAGED}salt is missing.")
     derive = _derivation(document)
     validation = _parts(document, "encKeyValidation_DO_NOT_EDIT")
