@@ -173,19 +173,19 @@ def read_row(fields: Fields) -> tuple[UUID, Row]:
 
     :raises AnswerInvalid: it has another form.
     """
-    item_id = fields.uuid("id")
+    item_id, kind = fields.uuid("id"), fields.text("type")
+    if item_id == NO_ITEM or not ITEM_TYPE.fullmatch(kind):
+        raise AnswerInvalid("an item has an id or a type that none can have")
     held = Held(
         revision=fields.count("revision", least=1),
         content_revision=fields.count("content_revision", least=1),
         generation=fields.count("generation", least=1),
-        type=(kind := fields.text("type")),
+        type=kind,
         content=item_content(
             kind, fields.count("generation"), fields.binary("overview"), fields.binary("detail")
         ),
         state=cast(ItemState, fields.choice("state", "active", "trash")),
     )
-    if item_id == NO_ITEM or not ITEM_TYPE.fullmatch(kind):
-        raise AnswerInvalid("an item has an id or a type that none can have")
     if held.content_revision > held.revision:
         raise AnswerInvalid(f"item {item_id} has a content newer than itself")
     return item_id, Row(held=held, json=fields.raw())
