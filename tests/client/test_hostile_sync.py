@@ -108,7 +108,14 @@ def test_nothing_new_contradicts_a_list_that_has_more(world):
 
 @pytest.mark.parametrize(
     ("lie", "error"),
-    [({"head": b64(bytes(32))}, ChainBroken), ({"generation": 2}, StateMismatch)],
+    [
+        ({"head": b64(bytes(32))}, ChainBroken),
+        ({"generation": 2}, StateMismatch),
+        ({"overview": b64(bytes(145))}, StateMismatch),
+        ({"overview_revision": 1}, StateMismatch),
+        ({"keys": [{"generation": 2, "sealed_key": b64(bytes(145))}]}, StateMismatch),
+        ({"keys": [{"generation": 1, "sealed_key": b64(bytes(n))} for n in (1, 2)]}, StateMismatch),
+    ],
 )
 def test_a_list_that_says_otherwise_than_the_log_is_an_error(world, lie, error):
     world.laptop.add("login", *mail())

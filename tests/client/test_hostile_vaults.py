@@ -12,6 +12,7 @@ from vaultr.client.errors import (
     AnswerInvalid,
     ChainBroken,
     IntegrityError,
+    PinMismatch,
     PreconditionFailed,
     RolledBack,
     SealBroken,
@@ -277,3 +278,13 @@ def test_the_name_of_a_new_vault_cannot_be_spoilt(world):
     world.server.twist = None
     assert [vault.name for vault in world.laptop.vaults()] == ["Personal"]
     assert [report.n for report in world.laptop.sync()] == [0]
+
+
+def test_a_newer_account_key_in_a_session_that_should_have_ended_is_an_error(world):
+    def change(body):
+        body["key_set"]["account_key"]["epoch"] = 2
+        return body
+
+    answering(world, "GET", "/auth/me", change)
+    with pytest.raises(PinMismatch, match="epoch 2"):
+        world.laptop.sync()

@@ -2,10 +2,11 @@
 
 from vaultr.client.errors import AnswerInvalid, StateMismatch
 from vaultr.client.log import short_head
-from vaultr.client.state import Overview, VaultState
+from vaultr.client.pages import read_overview
+from vaultr.client.state import VaultState
 from vaultr.client.strict import Fields, Json
 from vaultr.client.write import Batch
-from vaultr.protocol.entries import HASH_BYTES, overview_content
+from vaultr.protocol.entries import HASH_BYTES
 
 
 def check_write(batch: Batch, answer: Json) -> None:
@@ -47,12 +48,8 @@ def check_made(state: VaultState, answer: Json) -> None:
     if fields.uuid("id") != state.vault_id:
         raise _mismatch(state, "the answer is of another vault", answer)
     _check_head(state, fields)
-    shown = Overview(
-        revision=fields.count("overview_revision"),
-        generation=fields.count("overview_generation"),
-        content=overview_content(fields.binary("overview")),
-    )
-    if (fields.count("generation"), shown) != (state.generation, state.overview):
+    said = (fields.count("generation"), read_overview(fields))
+    if said != (state.generation, state.overview):
         raise _mismatch(state, "the answer has another overview or generation", answer)
 
 

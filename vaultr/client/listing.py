@@ -6,6 +6,7 @@ from uuid import UUID
 
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.client.log import Waypoint
+from vaultr.client.pages import read_overview, read_wraps
 from vaultr.client.profile import Deleted, Profile
 from vaultr.client.state import VaultState
 from vaultr.client.strict import Fields, Json
@@ -27,10 +28,20 @@ class Listed:
 
         :raises RolledBack: the list had a higher revision.
         :raises ChainBroken: the list had another head at this revision.
-        :raises StateMismatch: the list had another generation at this revision, or a later one.
+        :raises StateMismatch: the list had another generation or overview at this revision, a later
+            generation, or keys of one that has not begun.
         """
-        listed = _place(Fields(self.open[state.vault_id], "vault", AnswerInvalid))
-        _check_order(state.vault_id, listed, state.waypoint, "the list has", "its log")
+        vault_id, fields = state.vault_id, Fields(self.open[state.vault_id], "vault", AnswerInvalid)
+        listed = _place(fields)
+        _check_order(vault_id, listed, state.waypoint, "the list has", "its log")
+        newest = max(read_wraps(fields, vault_id), default=0)
+        renamed = listed.n == state.n and read_overview(fields) != state.overview
+        if newest > listed.generation or renamed:
+            what = "another overview" if renamed else f"keys of generation {newest}"
+            raise StateMismatch(
+                f"vault {vault_id} is at {state.waypoint}, the list has {what} for it at {listed}",
+                vault_id=vault_id,
+            )
 
 
 def check_list(profile: Profile, vaults: Iterable[Json], held: Mapping[UUID, VaultState]) -> Listed:

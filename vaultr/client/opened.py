@@ -113,7 +113,13 @@ class OpenedAccount:
                 f"the account key went back: seen before is epoch {ours.epoch}, "
                 f"the server shows {key_set.epoch}"
             )
-        if key_set.epoch == ours.epoch and key_set.account_key != ours.account_key:
+        if key_set.epoch > ours.epoch:
+            # The change that made it ended every other session, so that this one cannot be alive.
+            raise PinMismatch(
+                f"the account key was replaced (epoch {key_set.epoch}, ours is {ours.epoch}), and "
+                "yet this session goes on. If it was done on another device: vaultr login --changed"
+            )
+        if key_set.account_key != ours.account_key:
             raise AnswerInvalid("the server shows another account key of the same epoch")
         if key_set.identity != ours.identity:
             raise AnswerInvalid("the server shows other identity keys than before")

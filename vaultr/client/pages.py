@@ -106,13 +106,18 @@ def _take_vault(shown: Shown, vault: Fields) -> None:
     if said != (shown.vault_id, shown.n, shown.head):
         raise _invalid("it shows another vault, revision or head within one page", shown.vault_id)
     shown.generation = vault.count("generation", least=1)
-    shown.overview = Overview(
+    shown.overview = read_overview(vault)
+    shown.wraps = read_wraps(vault, shown.vault_id)
+    shown.vault = vault.raw()
+
+
+def read_overview(vault: Fields) -> Overview:
+    """Read the overview of a vault, and hash it."""
+    return Overview(
         revision=vault.count("overview_revision"),
         generation=vault.count("overview_generation", least=1),
         content=overview_content(vault.binary("overview")),
     )
-    shown.wraps = read_wraps(vault, shown.vault_id)
-    shown.vault = vault.raw()
 
 
 def read_wraps(vault: Fields, vault_id: UUID) -> dict[int, bytes]:
