@@ -38,7 +38,6 @@ from vaultr.protocol.sizes import LIST_LIMIT_MOST
 FIRST_NAME: Final = "Personal"
 TRASH_DAYS: Final = 30
 _PAGES_MOST: Final = 100
-_CREATED: Final = 201
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +164,12 @@ class Vaults:
         """Send what :meth:`create` kept, as often as it takes, and note the vault's head."""
         vault_id = UUID(body["id"])
         sealed_key, overview = unb64(body["sealed_key"]), unb64(body["overview"])
+        is_new = True
         try:
             answer = self._session.send("POST", "/vaults", body, again=True)
         except VaultExists:
-            # An answer was lost: then what is there is ours.
-            answer = self._session.send("GET", f"/vaults/{vault_id}")
+            # An answer was lost: then what is there is ours, and may be written to already.
+            is_new, answer = False, self._session.send("GET", f"/vaults/{vault_id}")
         except (RateLimited, Unavailable, Unauthenticated, SessionEnded):
             # Nothing is decided; and an earlier try, whose answer was lost, may have made it.
             raise
@@ -182,7 +182,7 @@ class Vaults:
             raise StateMismatch(f"vault {vault_id} was made with other keys", vault_id=vault_id)
         keys = self._account.keyring.open(vault_id, wraps)
         state = new_vault(vault_id, overview, keys[FIRST_GENERATION])
-        if answer.status == _CREATED:
+        if is_new:
             check_made(state, shown.raw())
         made = self._cache.load(vault_id)
         if made is None:
