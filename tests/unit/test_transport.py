@@ -62,6 +62,7 @@ class Server:
         ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
         ("http://[::1]:3000/", "http://[::1]:3000"),
         ("http://localhost", "http://localhost"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
     ],
 )
 def test_an_address_has_one_form(url, origin):
@@ -80,6 +81,17 @@ def test_an_address_has_one_form(url, origin):
         "vault.example",
         "https://",
         "https://vault.example:99999",
+        "https://vault example",
+        "https://vault.example\x00",
+        "https://vault.example\\.evil.example",
+        "https://vault%2eexample",
+        "https://\ud800.example",
+        "http://evil.example\\.localhost",
+        "http://evil.example%00.localhost",
+        "http://evil.example, .localhost",
+        "http://[::1]evil.localhost",
+        "http://127.1",
+        "http://2130706433",
     ],
 )
 def test_another_address_is_refused(url):
