@@ -1,11 +1,13 @@
 """Everybody reads the events about themselves; what was refused is recorded in sums."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 import time_machine
 
 from tests import audit_log, audit_obstacles
+from vaultr import clock
 from vaultr.audit import denials, service
 from vaultr.audit.events import Event
 from vaultr.database.session import transaction
@@ -79,12 +81,16 @@ def test_events_are_chosen_by_type_and_by_family(app, as_ann):
 
 
 def test_events_are_chosen_from_a_time_until_another(app, as_ann):
+    # Ahead of now: a writer that has begun never records an earlier time than its last.
+    begin = clock.now().replace(microsecond=0) + timedelta(hours=1)
+    moments = [begin + timedelta(seconds=second) for second in range(3)]
     found = []
-    for second in range(3):
-        with time_machine.travel(f"2026-11-24T12:00:0{second}Z", tick=False):
+    for moment in moments:
+        with time_machine.travel(moment, tick=False):
             found += record(app, as_ann.account_id, Event.ITEM_READ)
 
-    chosen = as_ann.get(f"{URL}?action=item&from=2026-11-24T12:00:01Z&to=2026-11-24T12:00:02Z")
+    _, since, until = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in moments)
+    chosen = as_ann.get(f"{URL}?action=item&from={since}&to={until}")
 
     assert ids(chosen) == [str(found[1])]
 
@@ -131,12 +137,12 @@ def sums(app):
 
 
 def test_requests_refused_at_the_door_are_one_event_a_minute_and_network(app, client):
-    with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as traveller:
         for last in (1, 2, 3):
             client.get(URL, environ_base={"REMOTE_ADDR": f"192.0.2.{last}"})
         client.get(URL, environ_base={"REMOTE_ADDR": "2001:db8::1"})
         assert sums(app) == []
-        clock.shift(60)
+        traveller.shift(60)
         client.get("/api/health")
         assert sums(app) == []
         client.get("/api/v1/openapi.json")
@@ -159,9 +165,9 @@ def test_refused_requests_from_everywhere_take_bounded_room(app):
 
 
 def test_what_was_refused_while_nothing_can_be_recorded_is_recorded_later(app):
-    with app.app_context(), time_machine.travel("2026-11-24T12:00:00Z", tick=False) as clock:
+    with app.app_context(), time_machine.travel("2026-11-24T12:00:00Z", tick=False) as traveller:
         denials.current().count("door", "192.0.2.0/24")
-        clock.shift(60)
+        traveller.shift(60)
         with audit_obstacles.put("raised"):
             service.flush_denials()
             assert not denials.current().due()
