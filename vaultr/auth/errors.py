@@ -39,12 +39,6 @@ class KdfRefused(errors.Unprocessable):
     slug = "kdf-refused"
 
 
-class NotSealed(errors.Unprocessable):
-    """This cannot be a sealed value, so it is not stored."""
-
-    slug = "not-sealed"
-
-
 class ProfileMoved(errors.PreconditionFailed):
     """The profile has another revision than the request expects."""
 

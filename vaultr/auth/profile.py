@@ -2,17 +2,17 @@
 
 import sqlalchemy as sa
 
+from vaultr import ciphertext
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth.errors import NotSealed, ProfileMoved
+from vaultr.auth.errors import ProfileMoved
 from vaultr.auth.models import KeySet
 from vaultr.auth.schemas import ProfileIn
 from vaultr.auth.statements import OWNER, Owner
 from vaultr.conditional import Precondition
 from vaultr.database.session import one_statement, transaction
-from vaultr.errors import Fault, PreconditionRequired, Unauthenticated
-from vaultr.protocol.sealed import is_sealed
+from vaultr.errors import PreconditionRequired, Unauthenticated
 
 
 def me(actor: Actor) -> Owner:
@@ -38,8 +38,7 @@ def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
     :raises ProfileMoved: the stored revision is not the one expected, or ``revision`` is not the
         one after it; the refusal carries the stored one.
     """
-    if not is_sealed(body.sealed):
-        raise NotSealed(errors=[Fault("/sealed", "no sealed value")])
+    ciphertext.check({"/sealed": body.sealed})
     if not expected.given:
         raise PreconditionRequired
     with transaction() as work:

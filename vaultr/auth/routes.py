@@ -9,7 +9,6 @@ from vaultr.auth.errors import (
     CredentialsInvalid,
     KdfRefused,
     Locked,
-    NotSealed,
     ProfileMoved,
     ProofInvalid,
     SessionEnded,
@@ -35,6 +34,7 @@ from vaultr.auth.views import (
     account_out,
     key_set_out,
 )
+from vaultr.ciphertext import NotSealed
 from vaultr.conditional import precondition
 from vaultr.errors import PreconditionRequired
 from vaultr.extensions import limiter

@@ -7,11 +7,11 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
 
-from vaultr import clock
+from vaultr import ciphertext, clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import letters, passwords, tokens
-from vaultr.auth.errors import KdfRefused, NotSealed, TokenInvalid
+from vaultr.auth.errors import KdfRefused, TokenInvalid
 from vaultr.auth.invented import address_hash, is_invented
 from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
 from vaultr.auth.passwords import Verifier
@@ -21,7 +21,6 @@ from vaultr.errors import Fault
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
-from vaultr.protocol.sealed import is_sealed
 
 WAITS: Final = timedelta(hours=24)
 WAITING_OF_ONE_ADDRESS: Final = 5
@@ -121,9 +120,7 @@ def _check(body: SignupIn) -> None:
     }
     if body.recovery_key is not None:
         sealed["/recovery_key/sealed"] = body.recovery_key.sealed
-    faults = [Fault(at, "no sealed value") for at, data in sealed.items() if not is_sealed(data)]
-    if faults:
-        raise NotSealed(errors=faults)
+    ciphertext.check(sealed)
 
 
 def _row(body: SignupIn, verifier: Verifier) -> dict[str, Any]:

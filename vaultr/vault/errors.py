@@ -57,12 +57,6 @@ class ItemTooLarge(errors.TooLarge):
     slug = "item-too-large"
 
 
-class NotSealed(errors.Unprocessable):
-    """This cannot be a sealed value, so it is not stored."""
-
-    slug = "not-sealed"
-
-
 class RevisionMoved(errors.PreconditionFailed):
     """The item has another revision than the request expects."""
 

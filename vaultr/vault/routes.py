@@ -8,6 +8,7 @@ from flask import Blueprint, Response, current_app
 from vaultr import cursors, errors
 from vaultr.actor import Actor, current_actor
 from vaultr.audit.errors import AuditUnavailable
+from vaultr.ciphertext import NotSealed
 from vaultr.conditional import known_revision, known_tag, precondition
 from vaultr.limits import blanket
 from vaultr.operation import Answer, operation
@@ -22,7 +23,6 @@ from vaultr.vault.errors import (
     ItemConflict,
     ItemNotFound,
     ItemTooLarge,
-    NotSealed,
     QuotaExceeded,
     RevisionMoved,
     VaultExists,

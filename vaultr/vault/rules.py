@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from vaultr import ciphertext
 from vaultr.conditional import Precondition
 from vaultr.errors import Fault, PreconditionRequired, Refusal, Unprocessable
 from vaultr.protocol.entries import NO_ITEM, Op
-from vaultr.protocol.sealed import is_sealed
-from vaultr.vault.errors import ItemTooLarge, NotSealed
+from vaultr.vault.errors import ItemTooLarge
 from vaultr.vault.schemas import ChangeIn, EntryIn, ItemPut
 
 
@@ -92,7 +92,10 @@ def _against(change: Change, quota: Quota) -> Iterator[Refusal]:
         if content.content_revision != change.entry.n:
             message = "the number of the entry, which this is not"
             yield Unprocessable(errors=[Fault(f"{change.at}/content_revision", message)])
-        yield from _unsealed(change.at, overview=content.overview, detail=content.detail)
+        parts = {"overview": content.overview, "detail": content.detail}
+        unsealed = ciphertext.refusal_of({f"{change.at}/{name}": parts[name] for name in parts})
+        if unsealed is not None:
+            yield unsealed
         if content.size > quota.item_bytes:
             yield ItemTooLarge(errors=change.faults("too large"))
     if not change.expected.given:
@@ -105,17 +108,6 @@ def check_sealed(quota: Quota, **parts: bytes) -> None:
     :raises NotSealed: one cannot be ciphertext.
     :raises ItemTooLarge: one is larger than an item may be.
     """
-    for refusal in _unsealed("", **parts):
-        raise refusal
+    ciphertext.check({f"/{name}": data for name, data in parts.items()})
     if max(map(len, parts.values())) > quota.item_bytes:
         raise ItemTooLarge("A sealed value is larger than an item may be.")
-
-
-def _unsealed(at: str, **parts: bytes) -> Iterator[Refusal]:
-    faults = [
-        Fault(f"{at}/{name}", "no sealed value")
-        for name, data in parts.items()
-        if not is_sealed(data)
-    ]
-    if faults:
-        yield NotSealed(errors=faults)
