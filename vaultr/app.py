@@ -29,6 +29,7 @@ from vaultr.limits import blanket
 from vaultr.mail import sender
 from vaultr.openapi import blueprint as openapi
 from vaultr.operations.worker import worker
+from vaultr.protocol.encoding import ID_PATTERN
 from vaultr.settings import Settings
 from vaultr.vault.routes import blueprint as vaults
 from vaultr.web.routes import blueprint as web
@@ -61,7 +62,7 @@ class Server(Flask):
 class IdConverter(BaseConverter):
     """An id in a path: a lower-case UUID with dashes. Any other form is no route, so 404."""
 
-    regex = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    regex = ID_PATTERN
 
     def to_python(self, value: str) -> UUID:
         """Give the UUID."""

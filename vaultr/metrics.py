@@ -12,4 +12,3 @@ HASH_WAIT = Histogram("vaultr_hash_wait_seconds", "Time that a login waited for 
 OUTBOX_AGE = Gauge(
     "vaultr_outbox_age_seconds", "Age of the oldest waiting mail", multiprocess_mode="max"
 )
-VAULT_WRITES = Counter("vaultr_vault_writes_total", "Entries appended to vaults")

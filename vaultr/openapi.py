@@ -14,6 +14,7 @@ from vaultr import conditional, edge, errors, problems
 from vaultr.errors import Refusal
 from vaultr.identity.door import public
 from vaultr.operation import ALWAYS, Contract, StepUpRequired, contract_of, operation
+from vaultr.protocol.encoding import ID_PATTERN
 from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.version import __version__
 from vaultr.wire import Out
@@ -21,11 +22,7 @@ from vaultr.wire import Out
 blueprint = Blueprint("openapi", __name__, url_prefix="/api/v1")
 
 _REF = "#/components/schemas/{model}"
-_ID = {
-    "type": "string",
-    "format": "uuid",
-    "pattern": "^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
-}
+_ID = {"type": "string", "format": "uuid", "pattern": f"^{ID_PATTERN}$"}
 _WITH_BODY: tuple[type[Refusal], ...] = (
     errors.LengthRequired,
     errors.TooLarge,

@@ -18,6 +18,7 @@ from pydantic import (
 
 from vaultr import consistency, environ
 from vaultr.environ import CommaList, DatabaseUrl, KeySet, Rate, RedisUrl, UpperCase
+from vaultr.protocol import sizes
 
 # How from_environ asks for the fields alone, since it then tells all problems in one list.
 _FIELDS_ALONE = {"fields_alone": True}
@@ -147,10 +148,16 @@ class Settings(BaseModel):
     limit_reads: Rate = Field(default=Rate(3000, 60), description="By session or machine.")
     limit_anonymous: Rate = Field(default=Rate(600, 60), description="By client address.")
     limit_changes: Rate = Field(default=Rate(100_000, 86_400), description="By vault.")
-    quota_items: int = Field(default=10_000, ge=1, description="Items of a vault.")
-    quota_item_bytes: int = Field(default=65_536, ge=1024, description="Bytes of one item.")
-    quota_vault_bytes: int = Field(default=256 * 2**20, ge=1024, description="Bytes of a vault.")
-    quota_vaults: int = Field(default=20, ge=1, description="Vaults of an account.")
+    quota_items: int = Field(default=sizes.ITEMS_PER_VAULT, ge=1, description="Items of a vault.")
+    quota_item_bytes: int = Field(
+        default=sizes.ITEM_BYTES, ge=1024, description="Bytes of one item."
+    )
+    quota_vault_bytes: int = Field(
+        default=sizes.VAULT_BYTES, ge=1024, description="Bytes of a vault."
+    )
+    quota_vaults: int = Field(
+        default=sizes.VAULTS_PER_ACCOUNT, ge=1, description="Vaults of an account."
+    )
 
     @classmethod
     def from_environ(cls, variables: Mapping[str, str]) -> Self:

@@ -21,13 +21,14 @@ from pydantic_core import CoreSchema, core_schema
 
 from vaultr import clock
 from vaultr.errors import BadRequest, UnsupportedMediaType
-from vaultr.protocol.encoding import b64, unb64
+from vaultr.protocol.encoding import ID_PATTERN, b64, unb64
+from vaultr.protocol.sizes import LIST_LIMIT_DEFAULT, LIST_LIMIT_MOST
 
 MAX_DEPTH = 32
 MAX_KEYS = 10_000
 MAX_INTEGER = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, section 6)
 
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID = re.compile(ID_PATTERN)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z", re.ASCII)
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,15}")
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -215,7 +216,7 @@ Id = Annotated[
     UUID,
     PlainValidator(_id),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "format": "uuid", "pattern": f"^{_ID.pattern}$"}),
+    WithJsonSchema({"type": "string", "format": "uuid", "pattern": f"^{ID_PATTERN}$"}),
 ]
 Bytes = Annotated[bytes, Octets()]
 Bytes32 = Annotated[bytes, Octets(32, 32)]
@@ -284,4 +285,4 @@ class Page(Query):
     """Which part of a list: `cursor` is the `next_cursor` of the page before."""
 
     cursor: str | None = Field(default=None, max_length=512)
-    limit: int = Field(default=100, ge=1, le=200)
+    limit: int = Field(default=LIST_LIMIT_DEFAULT, ge=1, le=LIST_LIMIT_MOST)

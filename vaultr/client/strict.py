@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Final, NoReturn, TypeVar
 from uuid import UUID
 
-from vaultr.protocol.encoding import unb64
+from vaultr.protocol.encoding import ID_PATTERN, unb64
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
 INTEGER_LIMIT: Final = 1 << 53
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID = re.compile(ID_PATTERN)
 _TOKEN = re.compile(r"[!-~]+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 

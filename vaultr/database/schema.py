@@ -1,7 +1,6 @@
 """What tables are made of: the base of all models, and column types equal on both databases."""
 
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -63,10 +62,3 @@ class Fact(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[bytes]
-
-
-def counting_key() -> Any:
-    """Give a primary key that the database counts up; SQLite counts only INTEGER."""
-    return mapped_column(
-        sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True
-    )

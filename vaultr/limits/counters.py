@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import redis
 
@@ -30,13 +29,6 @@ class Window:
     limit: int
     remaining: int
     reset: int
-
-
-class Counters(Protocol):
-    """Where counts are kept. The keys of one call differ."""
-
-    def take(self, counts: Sequence[Count]) -> list[Window]:
-        """Count all of them, or, if one does not fit, none."""
 
 
 def given_back(counts: Sequence[Count]) -> list[Count]:

@@ -37,7 +37,7 @@ class Guard:
         self.away_since: float | None = None
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
-        """Count all of them or, if one does not fit, none."""
+        """Count all of them, under keys that differ, or, if one does not fit, none."""
         windows = self._shared_windows(counts)
         return self._memory.take(self._divided(counts)) if windows is None else windows
 

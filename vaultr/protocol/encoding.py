@@ -3,10 +3,13 @@
 import base64
 import binascii
 import re
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 Part: TypeAlias = bytes | str | int | UUID
+
+# An id in its one text form: a lower-case UUID with dashes.
+ID_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 _INTEGER_LIMIT = 1 << 64
