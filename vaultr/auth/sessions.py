@@ -17,7 +17,7 @@ from vaultr.auth import letters, tokens
 from vaultr.auth.errors import SessionEnded
 from vaultr.auth.invented import device_hash
 from vaultr.auth.models import RefreshToken, Session
-from vaultr.auth.statements import BEGIN_SESSION, ROTATE, TOKEN_STATE, typed
+from vaultr.auth.statements import BEGIN_SESSION, ROTATE, TOKEN_STATE, ready
 from vaultr.database.session import one_statement, transaction
 from vaultr.identity import tokens as access_tokens
 from vaultr.identity.tokens import Claims
@@ -40,7 +40,7 @@ _LIVES: Final = (
 # account are sa.Uuid(), now is schema.Utc(). `idle_until` never lies behind the absolute end.
 SESSION_LIVES: Final = f"EXISTS (SELECT 1 {_LIVES})"
 
-_PROVEN_AT: Final = typed(f"SELECT s.proven_at {_LIVES}")
+_PROVEN_AT: Final = ready(f"SELECT s.proven_at {_LIVES}")
 _SESSION_OF: Final = sa.select(RefreshToken.session_id).where(
     RefreshToken.token_hash == sa.bindparam("hash")
 )

@@ -3,7 +3,6 @@
 Measured against mapped objects written one by one: a refresh took 2.8 instead of 7.4 ms of CPU.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +16,7 @@ from vaultr.auth.models import Account, KeySet
 from vaultr.database.plans import PLANNED
 from vaultr.database.schema import Utc
 from vaultr.database.session import postgresql
+from vaultr.database.typed import typed
 
 _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
     **dict.fromkeys(("sid", "account", "event"), sa.Uuid()),
@@ -24,14 +24,11 @@ _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
     **dict.fromkeys(("locked_until", "device_locked_until"), Utc()),
     **dict.fromkeys(("account_id", "id"), sa.Uuid()),
 }
-_PARAMETER: Final = re.compile(r"(?<!:):(\w+)")
 
 
-def typed(text: str) -> Any:
+def ready(text: str) -> Any:
     """Give a statement whose ids and times are bound and read alike on both databases."""
-    names = {*_PARAMETER.findall(text)} & _TYPES.keys()
-    bound = [sa.bindparam(name, type_=_TYPES[name]) for name in names]
-    return sa.text(text).bindparams(*bound).columns(**_TYPES).execution_options(**PLANNED)
+    return typed(text, _TYPES).columns(**_TYPES).execution_options(**PLANNED)
 
 
 class Together:
@@ -40,8 +37,8 @@ class Together:
     def __init__(self, *statements: str) -> None:
         *first, last = statements
         parts = ", ".join(f"w{number} AS ({text})" for number, text in enumerate(first))
-        self._joined = typed(f"WITH {parts} {last}")
-        self._apart = [typed(text) for text in statements]
+        self._joined = ready(f"WITH {parts} {last}")
+        self._apart = [ready(text) for text in statements]
 
     def run(self, work: Work, values: Mapping[str, Any]) -> None:
         """Run all of them."""
@@ -57,7 +54,7 @@ class Locked:
     """
 
     def __init__(self, lock: str, read: str) -> None:
-        self._both, self._read = typed(f"{lock}; {read}"), typed(read)
+        self._both, self._read = ready(f"{lock}; {read}"), ready(read)
 
     def one(self, work: Work, values: Mapping[str, Any]) -> Any:
         """Give the one row, or None."""
@@ -66,7 +63,7 @@ class Locked:
 
 
 # One row in any case, so that an unknown address is read as a known one is.
-CREDENTIALS_BY_EMAIL: Final = typed(
+CREDENTIALS_BY_EMAIL: Final = ready(
     "SELECT a.id, a.epoch, a.verifier, a.pepper_id, k.device_hash IS NOT NULL AS seen,"
     " f.failures, f.locked_until, d.failures AS device_failures,"
     " d.locked_until AS device_locked_until"
@@ -75,7 +72,7 @@ CREDENTIALS_BY_EMAIL: Final = typed(
     " LEFT JOIN login_failures f ON f.counter = :stranger_counter"
     " LEFT JOIN login_failures d ON d.counter = :device_counter"
 )
-CREDENTIALS_BY_ID: Final = typed(
+CREDENTIALS_BY_ID: Final = ready(
     "SELECT a.id, a.epoch, a.verifier, a.pepper_id, f.failures, f.locked_until"
     " FROM accounts a LEFT JOIN login_failures f ON f.counter = :counter WHERE a.id = :account"
 )

@@ -14,6 +14,11 @@ from vaultr.vault.script import Script
 
 OWNER: Final = "owner"
 
+# Whose a vault is, joined to one row, so that there is an answer even if there is no such vault.
+OWN_VAULT: Final = (
+    "FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
+)
+
 _LOCKS: Final = (
     # Held by all writers, so that an account is not deleted under them.
     "SELECT 1 FROM accounts WHERE id = :account FOR KEY SHARE",
@@ -54,8 +59,7 @@ def lock_script(session_lives: str) -> Script:
         " v.item_bytes, r.revision AS removed_revision, i.revision AS item_revision,"
         " i.content_revision AS item_content_revision, i.generation AS item_generation,"
         " i.type AS item_type, i.state AS item_state, i.size AS item_size, i.puts AS item_puts,"
-        " i.content AS item_content FROM (SELECT 1 AS one) o"
-        " LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
+        f" i.content AS item_content {OWN_VAULT}"
         " LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
         " LEFT JOIN removed_items r ON r.vault_id = v.id AND r.item_id = :item_id",
         locks=_LOCKS,

@@ -7,7 +7,7 @@ round trip instead of seven. Rows become JSON without objects between (see `rows
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -20,13 +20,10 @@ from vaultr.audit.hot import Prepared
 from vaultr.database.session import one_statement, postgresql, transaction
 from vaultr.identity import door
 from vaultr.vault import rows
+from vaultr.vault.access import OWN_VAULT
 from vaultr.vault.errors import ItemNotFound, VaultNotFound
 from vaultr.vault.script import Script, per_database
 from vaultr.vault.views import WrapView
-
-_VAULT: Final = (
-    "FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +147,7 @@ def _parameters(actor: Actor, **more: Any) -> dict[str, Any]:
 def _statement(session_lives: str, columns: str, more: str = "") -> str:
     """Give a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
     proof = f"{session_lives} AS alive, v.revision IS NOT NULL AS owned"
-    return f"SELECT {proof}, {columns} {_VAULT} {more}"  # nosec B608 - made of our words alone
+    return f"SELECT {proof}, {columns} {OWN_VAULT} {more}"  # nosec B608 - made of our words alone
 
 
 @per_database

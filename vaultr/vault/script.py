@@ -1,7 +1,6 @@
 """SQL kept ready: a write holds its lock for few round trips, a hot read costs little else."""
 
 import functools
-import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from sqlalchemy.engine import make_url
 from vaultr.database.plans import PLANNED
 from vaultr.database.schema import Utc
 from vaultr.database.session import postgresql
+from vaultr.database.typed import typed
 
 # By the name of a parameter; SQLite knows neither ids nor times.
 _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
@@ -19,7 +19,6 @@ _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
     "now": Utc(),
 }
 _DRIVER: Final = make_url("postgresql+psycopg2://").get_dialect()
-_PARAMETER: Final = re.compile(r"(?<![:\w]):(\w+)")
 
 
 class Script:
@@ -37,7 +36,7 @@ class Script:
     def __init__(self, *statements: str, locks: tuple[str, ...] = ()) -> None:
         joined = sa.text("; ".join((*locks, *statements)))
         self.driver_text = str(joined.compile(dialect=_DRIVER()))
-        self._apart = [_typed(statement) for statement in statements]
+        self._apart = [typed(statement, _TYPES) for statement in statements]
 
     def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
         """Run all of them; ``values`` may hold more than they ask for.
@@ -50,11 +49,6 @@ class Script:
         for statement in self._apart[:-1]:
             connection.execute(statement, values)
         return connection.execute(self._apart[-1], values)
-
-
-def _typed(text: str) -> sa.TextClause:
-    names = {*_PARAMETER.findall(text)} & _TYPES.keys()
-    return sa.text(text).bindparams(*(sa.bindparam(name, type_=_TYPES[name]) for name in names))
 
 
 def per_database(make: Callable[..., Script]) -> Callable[..., Script]:
