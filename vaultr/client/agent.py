@@ -11,7 +11,6 @@ import os
 import selectors
 import signal
 import socket
-import struct
 import sys
 import time
 from collections.abc import Mapping
@@ -19,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from vaultr.client import memory
+from vaultr.client.peers import peer_uid, read_line
 
-REQUEST_BYTES: Final = 4096
 CLIENT_SECONDS: Final = 1.0
 # How often it looks whether its socket and its session are still there.
 LOOK_SECONDS: Final = 2.0
@@ -97,27 +96,6 @@ class Agent:
                 self._account_key = None
                 return {"locked": True}
         return {"error": "unknown request"}
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """Tell which user is at the other end of a Unix socket; -1 where the system cannot say."""
-    if hasattr(socket, "SO_PEERCRED"):
-        packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        return int(struct.unpack("3i", packed)[1])
-    # macOS and the BSDs: struct xucred {version, uid, …} through LOCAL_PEERCRED at level 0.
-    packed = connection.getsockopt(0, 1, 76)
-    return int(struct.unpack_from("2I", packed)[1])
-
-
-def read_line(connection: socket.socket) -> bytes:
-    """Read up to one newline, or the end, or more than anyone has reason to send."""
-    received = b""
-    while not received.endswith(b"\n") and len(received) <= REQUEST_BYTES:
-        piece = connection.recv(REQUEST_BYTES)
-        if not piece:
-            break
-        received += piece
-    return received
 
 
 def _listen(path: Path) -> socket.socket:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from vaultr.client.agent import peer_uid, read_line
+from vaultr.client.peers import peer_uid, read_line
 from vaultr.protocol.encoding import b64, unb64_exactly
 
 IDLE_SECONDS: Final = 15 * 60
