@@ -11,9 +11,10 @@ from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from vaultr import conditional, edge, errors, problems
+from vaultr.contract import ALWAYS, Contract, StepUpRequired, contract_of
 from vaultr.errors import Refusal
 from vaultr.identity.door import public
-from vaultr.operation import ALWAYS, Contract, StepUpRequired, contract_of, operation
+from vaultr.operation import operation
 from vaultr.protocol.encoding import ID_PATTERN
 from vaultr.protocol.sizes import BODY_BYTES
 from vaultr.version import __version__

@@ -1,67 +1,28 @@
 """`@operation`: a view's contract (body, query, answer, refusals), checked at run time."""
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, get_type_hints
 
 from flask import Flask, Response, current_app, request
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from vaultr import clock, errors, problems, wire
-from vaultr.actor import actor_or_none
-from vaultr.errors import (
-    BadRequest,
-    Fault,
-    Forbidden,
-    LengthRequired,
-    Refusal,
-    TooLarge,
-    Unauthenticated,
-)
+from vaultr import problems, wire
+from vaultr.answering import shown
+from vaultr.contract import ALWAYS, Access, Answer, Contract, StepUpRequired, contract_of
+from vaultr.errors import Refusal, Unauthenticated
 from vaultr.protocol.sizes import BODY_BYTES
+from vaultr.reading import KEY_HEADER, Reader
 
-Access = Literal["read", "write"]
+__all__ = ["ALWAYS", "Answer", "Contract", "StepUpRequired", "contract_of", "operation"]
+
 OnRefused = Callable[[Refusal], None]
+# What gives the first answer again: the key that was sent, and what to do if it is new.
+Once = Callable[[str, Callable[[], Response]], Response]
 
 _HOOK = "vaultr.on_refused"
+_ONCE = "vaultr.once"
 _PROVE = "vaultr.prove_session"
-_MOST_FAULTS = 2000
-# pydantic's sentences for these repeat the value that was sent.
-_REPEATING = {"union_tag_invalid", "uuid_parsing", "url_parsing"}
-
-
-class StepUpRequired(Forbidden):
-    """Prove your password again (POST /api/v1/auth/step-up), then repeat the request."""
-
-    slug = "step-up-required"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A model to show, with a status and headers of its own."""
-
-    content: BaseModel | None
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What one view takes, answers and refuses; the OpenAPI document is made of these."""
-
-    body: Any
-    query: type[BaseModel] | None
-    returns: Any
-    statuses: tuple[int, ...]
-    refuses: tuple[type[Refusal], ...]
-    access: Access | None
-    step_up: bool
-    body_bytes: int
-    max_keys: int
-    media_type: str
-    proves_session: bool
 
 
 def operation(
@@ -75,6 +36,8 @@ def operation(
     media_type: str = "application/json",
     proves_session: bool = False,
     answers: Any = None,
+    answers_secret: bool = False,
+    counts_guesses: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
     """Hold a view to its contract.
 
@@ -89,6 +52,9 @@ def operation(
     :param proves_session: the view's own statement finds out whether the session still lives.
     :param answers: the answer's model, where the annotation cannot say it (`Answer`, `Response`),
         or one for each status.
+    :param answers_secret: the answer holds a secret, so it is never kept for an Idempotency-Key.
+    :param counts_guesses: the view commits a failed guess and then refuses; in the one transaction
+        of an Idempotency-Key the refusal would undo the count, so a key is ignored here too.
     """
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Response]:
@@ -99,14 +65,17 @@ def operation(
         contract = Contract(
             hints.get("body"), hints.get("query"), returns,
             statuses or usual, refuses, access, step_up, body_bytes,
-            max_keys, media_type, proves_session,
+            max_keys, media_type, proves_session, not (answers_secret or counts_guesses),
         )  # fmt: skip
-        reader = _Reader(contract)
+        reader = Reader(contract)
 
         @functools.wraps(view)
         def call(*args: Any, **kwargs: Any) -> Response:
             with _session_first(contract):
-                return _shown(_run(view, args, {**kwargs, **reader.read()}), contract.statuses)
+                kwargs |= reader.read()
+                answer = functools.partial(_answer, view, args, kwargs, contract)
+                is_public = getattr(call, "public", False)
+                return _run(answer if is_public else _once(contract, answer))
 
         call.contract = contract  # type: ignore[attr-defined]  # read by openapi and the guards
         call.prepare = reader.prepare  # type: ignore[attr-defined]  # called by `prepare`
@@ -129,159 +98,47 @@ def _session_first(contract: Contract) -> Iterator[None]:
         raise
 
 
-class _Reader:
-    """What reads and checks a request: it gives the view's `body` and `query`.
-
-    Validators take long to build, so importing a feature does not: `prepare` does, or first use.
-    """
-
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
-        self._ready = False
-        self._body: Callable[[Any], Any] | None = None
-        self._query: Callable[[Any], Any] | None = None
-
-    def prepare(self) -> None:
-        """Build the validators."""
-        if self._contract.body is not None:
-            self._body = TypeAdapter(self._contract.body).validate_python
-        if self._contract.query is not None:
-            self._query = TypeAdapter(self._contract.query).validate_python
-        self._ready = True
-
-    def read(self) -> dict[str, Any]:
-        """Give what was sent, checked."""
-        if not self._ready:
-            self.prepare()
-        found = {}
-        if self._body is not None:
-            found["body"] = _checked(self._body, _body(self._contract), "")
-        else:
-            _no_body()
-        if self._query is not None:
-            found["query"] = _checked(self._query, _query_values(), "/query")
-        elif request.query_string:
-            raise BadRequest(errors=[Fault("/query", "this route takes none")])
-        if self._contract.step_up:
-            _fresh()
-        return found
+def _answer(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contract) -> Response:
+    return shown(view(*args, **kwargs), contract.statuses)
 
 
-def _run(view: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """Call the view; once more when another transaction was in the way, then give up as `busy`.
+def _once(contract: Contract, answer: Callable[[], Response]) -> Callable[[], Response]:
+    """Let an answer be the first one again, if the request came with a key for that."""
+    key = request.headers.get(KEY_HEADER)
+    once = current_app.extensions[_ONCE]
+    if key is None or request.method != "POST" or not contract.once or once is None:
+        return answer
+    if contract.proves_session:  # a replay never reaches the view
+        current_app.extensions[_PROVE]()
+    return functools.partial(once, key, answer)
+
+
+def _run(answer: Callable[[], Response]) -> Response:
+    """Answer; once more when another transaction was in the way, then give up as `busy`.
 
     A view changes nothing but the database, in one transaction, so it can be called again.
     """
     try:
         try:
-            return view(*args, **kwargs)
+            return answer()
         except Exception as error:
             if not problems.contended(error):
                 raise
-        return view(*args, **kwargs)
+        return answer()
     except Refusal as refusal:
         if refusal.event is not None:
             current_app.extensions[_HOOK](refusal)
         raise
 
 
-def _shown(result: Any, statuses: tuple[int, ...]) -> Response:
-    if isinstance(result, Response):
-        return result
-    if isinstance(result, Answer):
-        answer = result
-    else:
-        usual = 204 if result is None else 200
-        answer = Answer(result, usual if usual in statuses else statuses[0])
-    if answer.content is None:
-        response = Response(b"", answer.status)
-        response.headers.pop("Content-Type", None)
-    else:
-        text = answer.content.model_dump_json()
-        response = Response(text, answer.status, mimetype="application/json")
-    response.headers.update(answer.headers)
-    return response
+def init_app(app: Flask, *, once: Once | None = None, on_refused: OnRefused) -> None:
+    """Say what the frame itself cannot know.
 
-
-def _body(contract: Contract) -> Any:
-    if request.headers.get("Transfer-Encoding") or request.content_length is None:
-        raise LengthRequired
-    if request.content_length > contract.body_bytes:
-        raise TooLarge
-    wire.check_media_type(request.headers.get("Content-Type"))
-    data = b""
-    with suppress(OSError):  # its sender hung up, or stalled
-        data = request.get_data(cache=False)
-    if len(data) != request.content_length:
-        raise _bad_body("The body is shorter than its Content-Length.")
-    try:
-        return wire.parse(data, max_keys=contract.max_keys)
-    except BadRequest as refusal:
-        raise _bad_body(refusal.detail) from None
-
-
-def _no_body() -> None:
-    if request.content_length or request.headers.get("Transfer-Encoding"):
-        raise _bad_body("This route takes no body.")
-
-
-def _bad_body(why: str) -> BadRequest:
-    return BadRequest(why, errors=[Fault("", why)])  # the pointer of the whole body
-
-
-def _query_values() -> dict[str, str]:
-    values = {}
-    try:
-        lists = request.args.lists()
-    except UnicodeDecodeError:  # raw bytes; they belong percent-encoded
-        raise BadRequest("The query is not UTF-8.") from None
-    for name, given in lists:
-        if len(given) > 1:
-            raise BadRequest(errors=[Fault(f"/query/{name}", "given more than once")])
-        values[name] = given[0]
-    return values
-
-
-def _checked(read: Callable[[Any], Any], value: Any, at: str) -> Any:
-    try:
-        return read(value)
-    except ValidationError as error:
-        if error.error_count() > _MOST_FAULTS:  # to list 200,000 takes a second
-            raise BadRequest(
-                "The request does not match its schema.",
-                errors=[Fault(at, "more is wrong than can be listed")],
-            ) from None
-        # Never the input, which may be secret; nor an unknown field's own name beyond its place.
-        faults = [
-            Fault(at + "".join(f"/{_escaped(part)}" for part in one["loc"]), _message(one))
-            for one in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        raise BadRequest("The request does not match its schema.", errors=faults[:50]) from None
-
-
-def _escaped(part: object) -> str:
-    return str(part)[:64].replace("~", "~0").replace("/", "~1")
-
-
-def _message(error: Any) -> str:
-    if error["type"] in _REPEATING:
-        return "none of the known kinds"
-    return str(error["msg"]).removeprefix("Value error, ")
-
-
-def _fresh() -> None:
-    actor = actor_or_none()
-    if actor is None or actor.fresh_until is None or actor.fresh_until <= clock.now():
-        raise StepUpRequired
-
-
-def contract_of(view: Any) -> Contract | None:
-    """Give a view's contract, or None for a page."""
-    return getattr(view, "contract", None)
-
-
-def init_app(app: Flask, *, on_refused: OnRefused) -> None:
-    """Say where a refusal that carries an audit event is recorded, after its change was undone."""
+    :param once: how an Idempotency-Key gets the first answer again.
+    :param on_refused: where a refusal that carries an audit event is recorded, after its change
+        was undone.
+    """
+    app.extensions[_ONCE] = once
     app.extensions[_HOOK] = on_refused
 
 
@@ -290,11 +147,3 @@ def prepare(app: Flask) -> None:
     for view in app.view_functions.values():
         if (build := getattr(view, "prepare", None)) is not None:
             build()
-
-
-ALWAYS: tuple[type[Refusal], ...] = (
-    errors.TooMany,
-    errors.Internal,
-    errors.Unavailable,
-    errors.Busy,
-)

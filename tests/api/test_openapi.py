@@ -9,8 +9,8 @@ from openapi_spec_validator import validate
 
 from tests import serving
 from tests.api import small
+from vaultr.contract import contract_of
 from vaultr.openapi import document, refusals_of
-from vaultr.operation import contract_of
 from vaultr.problems import status_of
 
 PAGES = {"/verify-email", "/static/{name}"}

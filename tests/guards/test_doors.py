@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from tests import serving
-from vaultr.operation import contract_of
+from vaultr.contract import contract_of
 
 PUBLIC = {
     "auth.login",

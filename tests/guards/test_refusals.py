@@ -5,8 +5,8 @@ import pkgutil
 from collections import defaultdict
 
 import vaultr
+from vaultr.contract import contract_of
 from vaultr.errors import Refusal
-from vaultr.operation import contract_of
 from vaultr.problems import status_of
 from vaultr.protocol.refusals import SLUGS, statuses_of
 

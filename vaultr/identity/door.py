@@ -7,11 +7,11 @@ from flask import Flask, current_app, g, request
 
 from vaultr import actor, clock
 from vaultr.actor import Actor
+from vaultr.contract import contract_of
 from vaultr.edge import PROBES
 from vaultr.errors import BadRequest, Unauthenticated
 from vaultr.identity import tokens
 from vaultr.identity.tokens import Claims
-from vaultr.operation import contract_of
 
 View = TypeVar("View", bound=Callable[..., Any])
 ActorOfSession = Callable[[Claims], Actor | None]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from flask import Flask, Response, current_app, g, request
 
 from vaultr import actor
+from vaultr.contract import contract_of
 from vaultr.edge import PROBES
 from vaultr.environ import Rate
 from vaultr.errors import TooMany
@@ -14,7 +15,6 @@ from vaultr.identity import door
 from vaultr.limits import guard as guards
 from vaultr.limits.counters import Count, Window
 from vaultr.limits.guard import Guard
-from vaultr.operation import contract_of
 from vaultr.settings import Settings
 
 
