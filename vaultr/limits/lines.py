@@ -9,6 +9,7 @@ import hashlib
 import os
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,13 +43,24 @@ class Lines:
             raise
 
     def _line(self) -> Any:
-        own, now = self._own, time.monotonic()
-        if getattr(own, "pid", None) != os.getpid():
-            own.pid, own.connection = os.getpid(), self._pool.make_connection()
-        elif now - own.used > IDLE_SECONDS and _hung_up(own.connection):
-            own.connection.disconnect()
-        own.used = now
-        return own.connection
+        now = time.monotonic()
+        line: _Line | None = getattr(self._own, "line", None)
+        if line is None or line.pid != os.getpid():
+            line = self._own.line = _Line(self._pool.make_connection())
+        elif now - line.used > IDLE_SECONDS and _hung_up(line.connection):
+            line.connection.disconnect()
+        line.used = now
+        return line.connection
+
+
+class _Line:
+    """One thread's connection, closed when the thread ends or nobody counts here any more."""
+
+    def __init__(self, connection: Any) -> None:
+        self.pid = os.getpid()
+        self.connection = connection
+        self.used = 0.0
+        weakref.finalize(self, connection.disconnect)
 
 
 def _hung_up(connection: Any) -> bool:
