@@ -1,4 +1,4 @@
-"""The tables of accounts: waiting signups, accounts, key sets, devices, sessions, failures."""
+"""The tables of accounts: signups, accounts, key sets, devices, sessions, failures, factors."""
 
 from datetime import datetime
 from uuid import UUID
@@ -154,3 +154,39 @@ class Failures(Base):
     locks: Mapped[int] = mapped_column(comment="In a row; each doubles the next one's length.")
     locked_until: Mapped[datetime | None]
     failed_at: Mapped[datetime] = mapped_column(index=True)
+    recent: Mapped[str] = mapped_column(
+        server_default="",
+        comment="Stamps of the attempts that still count, newest first; at most the limit.",
+    )
+
+
+class Factor(Base):
+    """One second factor of an account. It is asked for once its first code was right."""
+
+    __tablename__ = "factors"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(
+        sa.ForeignKey("accounts.id", ondelete="CASCADE"), index=True
+    )
+    kind: Mapped[str] = mapped_column(comment="What it is; `totp` is RFC 6238.")
+    sealed: Mapped[bytes] = mapped_column(comment="Its secret, sealed.")
+    key_id: Mapped[str] = mapped_column(index=True, comment="The FACTOR_KEY it is under.")
+    last_step: Mapped[int] = mapped_column(comment="Of the last code used.")
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None] = mapped_column(
+        comment="Until then nobody is asked for it."
+    )
+    audit_event_id: Mapped[UUID | None]
+
+
+class RecoveryCode(Base):
+    """One code that stands in for a factor, once: using it removes it."""
+
+    __tablename__ = "recovery_codes"
+
+    account_id: Mapped[UUID] = _of_account()
+    code_hash: Mapped[bytes] = mapped_column(
+        primary_key=True, comment="SHA-256 of account and code."
+    )
+    created_at: Mapped[datetime]
