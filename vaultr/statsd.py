@@ -1,0 +1,171 @@
+"""Numbers for a StatsD server: a datagram a second, never an error, never a wait for a request."""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from collections import deque
+from typing import Final
+
+PREFIX: Final = "vaultr."
+PORT: Final = 8125
+FLUSH_SECONDS: Final = 1.0
+RESOLVE_SECONDS: Final = 60.0  # how long an address is believed
+DATAGRAM_BYTES: Final = 1400  # what fits into one packet of an Ethernet
+MOST_NAMES: Final = 2000  # of one process; what comes after is sent as ``other``
+MOST_TIMINGS: Final = 2000  # between two flushes; more are dropped
+_UNFIT = re.compile(r"[^a-zA-Z0-9_-]+")
+
+
+def name_of(*parts: str) -> str:
+    """Make a name of parts: letters, digits, ``_`` and ``-``, joined by dots, after the prefix."""
+    words = [_UNFIT.sub("_", part).strip("_")[:64] or "none" for part in parts]
+    return PREFIX + ".".join(words)
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """Read ``host`` or ``host:port``; an IPv6 address with a port stands in brackets."""
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, ""
+    return host, int(port) if port.isdecimal() and 0 < int(port) < 65536 else PORT
+
+
+class Emitter:
+    """Collects what one process tells, and sends it from a thread of its own.
+
+    A name that cannot be resolved or a port where nobody listens costs nothing but the numbers.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._host, self._port = address_of(where)
+        self._lock = threading.Lock()
+        self._names: set[str] = set()
+        self._counts: dict[str, float] = {}
+        self._gauges: dict[str, float] = {}
+        self._timings: deque[tuple[str, float]] = deque(maxlen=MOST_TIMINGS)
+        self._address: tuple[int, object] | None = None
+        self._resolved_at = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="vaultr-statsd", daemon=True)
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what is left, unless that takes long."""
+        self._stop.set()
+        self._thread.join(FLUSH_SECONDS)
+
+    def count(self, name: str, amount: float) -> None:
+        """Add to a counter."""
+        with self._lock:
+            name = self._bounded(name)
+            self._counts[name] = self._counts.get(name, 0) + amount
+
+    def gauge(self, name: str, value: float) -> None:
+        """Say how something stands."""
+        with self._lock:
+            self._gauges[self._bounded(name)] = value
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Say how long something took."""
+        with self._lock:
+            self._timings.append((self._bounded(name), seconds))
+
+    def _bounded(self, name: str) -> str:
+        if name not in self._names:
+            if len(self._names) >= MOST_NAMES:
+                return PREFIX + "other"
+            self._names.add(name)
+        return name
+
+    def _run(self) -> None:
+        while not self._stop.wait(FLUSH_SECONDS):
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            lines = [f"{name}:{value:g}|c" for name, value in self._counts.items()]
+            # A gauge that begins with a sign would be taken for a change of the one before.
+            lines += [f"{name}:{max(value, 0):.15g}|g" for name, value in self._gauges.items()]
+            lines += [f"{name}:{seconds * 1000:.3f}|ms" for name, seconds in self._timings]
+            self._counts.clear()
+            self._gauges.clear()
+            self._timings.clear()
+        # Whatever goes wrong here is the network's business, and UDP promises nothing.
+        with contextlib.suppress(OSError, UnicodeError):
+            self._send(lines)
+
+    def _send(self, lines: list[str]) -> None:
+        if not lines or (address := self._resolved()) is None:
+            return
+        family, where = address
+        with socket.socket(family, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            for datagram in _packed(lines):
+                with contextlib.suppress(OSError):
+                    sender.sendto(datagram, where)  # type: ignore[arg-type]  # as getaddrinfo gave it
+
+    def _resolved(self) -> tuple[int, object] | None:
+        now = time.monotonic()
+        if self._address is None or now - self._resolved_at > RESOLVE_SECONDS:
+            self._resolved_at = now
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
+            self._address = (found[0][0], found[0][4])
+        return self._address
+
+
+def _packed(lines: list[str]) -> list[bytes]:
+    packed, size = [[]], 0  # type: list[list[str]], int
+    for line in lines:
+        if size + len(line) + 1 > DATAGRAM_BYTES and packed[-1]:
+            packed.append([])
+            size = 0
+        packed[-1].append(line)
+        size += len(line) + 1
+    return ["\n".join(part).encode() for part in packed]
+
+
+_emitter: Emitter | None = None
+
+
+def start(where: str | None) -> None:
+    """Let this process send to ``where``, if that is given; call it after the fork."""
+    global _emitter  # noqa: PLW0603 - one process has one
+    if where and _emitter is None:
+        _emitter = Emitter(where)
+        _emitter.start()
+
+
+def stop() -> None:
+    """Send what is left, and no more."""
+    global _emitter  # noqa: PLW0603 - one process has one
+    emitter, _emitter = _emitter, None
+    if emitter is not None:
+        emitter.stop()
+
+
+def count(name: str, amount: float = 1) -> None:
+    """Add to a counter; nothing happens unless `start` was called with an address."""
+    if _emitter is not None:
+        _emitter.count(name, amount)
+
+
+def gauge(name: str, value: float) -> None:
+    """Say how something stands."""
+    if _emitter is not None:
+        _emitter.gauge(name, value)
+
+
+def timing(name: str, seconds: float) -> None:
+    """Say how long something took."""
+    if _emitter is not None:
+        _emitter.timing(name, seconds)
