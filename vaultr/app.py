@@ -13,11 +13,11 @@ from click import Command
 from flask import Blueprint, Flask, Response
 from werkzeug.routing import BaseConverter
 
-from vaultr import edge, keys, logs, operation, problems
+from vaultr import edge, idempotency, keys, logs, operation, problems
 from vaultr.audit import denials, leases
 from vaultr.audit import service as audit
 from vaultr.audit.routes import blueprint as audit_log
-from vaultr.auth import passwords, sessions
+from vaultr.auth import credentials, passwords, sessions
 from vaultr.auth.routes import blueprint as auth
 from vaultr.database import engine
 from vaultr.database.session import db
@@ -31,6 +31,7 @@ from vaultr.openapi import blueprint as openapi
 from vaultr.operations.worker import worker
 from vaultr.protocol.encoding import ID_PATTERN
 from vaultr.settings import Settings
+from vaultr.vault import wraps as vault_wraps
 from vaultr.vault.routes import blueprint as vaults
 from vaultr.web.routes import blueprint as web
 
@@ -94,7 +95,8 @@ def create_app(settings: Settings) -> Flask:
     door.init_app(app, actor_of_session=sessions.actor_of, session_lives=sessions.SESSION_LIVES)
     blanket.init_app(app, settings, on_denied=audit.count_denial)  # strangers and 404s too: 429
     door.close_door(app, on_denied=audit.count_denial)  # 401 unless @public
-    operation.init_app(app, on_refused=audit.record_refusal)
+    operation.init_app(app, once=idempotency.once, on_refused=audit.record_refusal)
+    credentials.init_app(app, holders=(vault_wraps,))
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     for group in COMMANDS:

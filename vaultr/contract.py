@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from vaultr import errors
-from vaultr.errors import Forbidden, Refusal
+from vaultr.errors import Forbidden, Refusal, Unprocessable
 
 Access = Literal["read", "write"]
 
@@ -16,6 +16,12 @@ class StepUpRequired(Forbidden):
     """Prove your password again (POST /api/v1/auth/step-up), then repeat the request."""
 
     slug = "step-up-required"
+
+
+class KeyReused(Unprocessable):
+    """This Idempotency-Key came before, with another request; draw a new one."""
+
+    slug = "idempotency-reused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from vaultr import conditional, edge, errors, problems
-from vaultr.contract import ALWAYS, Contract, StepUpRequired, contract_of
+from vaultr.contract import ALWAYS, Contract, KeyReused, StepUpRequired, contract_of
 from vaultr.errors import Refusal
 from vaultr.identity.door import public
 from vaultr.operation import operation
 from vaultr.protocol.encoding import ID_PATTERN
 from vaultr.protocol.sizes import BODY_BYTES
+from vaultr.reading import KEY_HEADER
 from vaultr.version import __version__
 from vaultr.wire import Out
 
@@ -140,7 +141,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
     ]
     if contract.query is not None:
         parameters += _query(schemas.of_query(contract.query))
-    parameters += _conditions(contract)
+    parameters += _conditions(rule, contract, is_public=is_public)
     if parameters:
         described["parameters"] = parameters
     if contract.body is not None:
@@ -160,8 +161,8 @@ def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _conditions(contract: Contract) -> list[dict[str, Any]]:
-    """Describe the conditional headers: of a read that may answer 304, of a write that may 428."""
+def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[str, Any]]:
+    """Describe the headers by which a request says on what condition, or how often, it counts."""
     patterns = {}
     if 304 in contract.statuses:
         patterns["If-None-Match"] = f"^{conditional.TAG.pattern}$"
@@ -170,10 +171,17 @@ def _conditions(contract: Contract) -> list[dict[str, Any]]:
         patterns["If-Match"] = f"^{conditional.REVISION.pattern}$"
         if 201 in contract.statuses:
             patterns["If-None-Match"] = r"^\*$"
+    if _replays(rule, contract, is_public=is_public):
+        patterns[KEY_HEADER] = "^[ -~]{1,128}$"
     return [
         {"name": name, "in": "header", "schema": {"type": "string", "pattern": pattern}}
         for name, pattern in patterns.items()
     ]
+
+
+def _replays(rule: Any, contract: Contract, *, is_public: bool) -> bool:
+    """Tell whether an Idempotency-Key gets the first answer again."""
+    return "POST" in (rule.methods or ()) and contract.once and not is_public
 
 
 def _given(schema: dict[str, Any]) -> dict[str, Any]:
@@ -214,6 +222,8 @@ def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[R
         kinds.add(StepUpRequired)
     if rule._converters:
         kinds.add(errors.NotFound)
+    if _replays(rule, contract, is_public=is_public):
+        kinds.add(KeyReused)
     return kinds
 
 

@@ -105,12 +105,11 @@ def _answer(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contract
 def _once(contract: Contract, answer: Callable[[], Response]) -> Callable[[], Response]:
     """Let an answer be the first one again, if the request came with a key for that."""
     key = request.headers.get(KEY_HEADER)
-    once = current_app.extensions[_ONCE]
-    if key is None or request.method != "POST" or not contract.once or once is None:
+    if key is None or request.method != "POST" or not contract.once:
         return answer
     if contract.proves_session:  # a replay never reaches the view
         current_app.extensions[_PROVE]()
-    return functools.partial(once, key, answer)
+    return functools.partial(current_app.extensions[_ONCE], key, answer)
 
 
 def _run(answer: Callable[[], Response]) -> Response:
@@ -131,7 +130,7 @@ def _run(answer: Callable[[], Response]) -> Response:
         raise
 
 
-def init_app(app: Flask, *, once: Once | None = None, on_refused: OnRefused) -> None:
+def init_app(app: Flask, *, once: Once, on_refused: OnRefused) -> None:
     """Say what the frame itself cannot know.
 
     :param once: how an Idempotency-Key gets the first answer again.

@@ -11,7 +11,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from vaultr import logs
+from vaultr import idempotency, logs
 from vaultr.audit import service as audit
 from vaultr.auth import attempts, sessions, signup
 from vaultr.mail import outbox, wake
@@ -44,6 +44,7 @@ JOBS: tuple[Job, ...] = (
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
     Job("signups-purge", signup.remove_expired, every_seconds=3600),
     Job("sessions-purge", sessions.remove_expired, every_seconds=3600),
+    Job("answers-purge", idempotency.remove_old, every_seconds=3600),
     Job("failures-purge", attempts.remove_old, every_seconds=3600),
 )
 
