@@ -39,7 +39,13 @@ class KdfRefused(errors.Unprocessable):
     slug = "kdf-refused"
 
 
-class ProfileMoved(errors.PreconditionFailed):
-    """The profile has another revision than the request expects."""
+class StaleRevision(errors.PreconditionFailed):
+    """What is stored has another revision or epoch than the request expects."""
 
     slug = "precondition-failed"
+
+
+class WrapsDiffer(errors.Conflict):
+    """`rewrap` must name every wrap there is, each once."""
+
+    slug = "conflict"

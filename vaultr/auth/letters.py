@@ -59,6 +59,21 @@ def reuse_notice() -> Letter:
     )
 
 
+def credentials_changed(*, new_key: bool) -> Letter:
+    """Tell an owner that the master password was changed, and with it perhaps the account key."""
+    return _letter(
+        "credentials-changed",
+        "Your Vaultr master password was changed",
+        f"The master password of your account at {_host()} was changed"
+        + (", its account key was replaced, and its recovery key has ended." if new_key else "."),
+        "All other devices were signed out. On each of them sign in again with "
+        "`vaultr login --changed`.",
+        "If this was not you, somebody who knew your old master password and had one of your "
+        "devices did it. If you have a recovery key, use it now: `vaultr recover`.",
+        notice=True,
+    )
+
+
 def account_code(account_id: UUID) -> str:
     """Give the code that signup's screen and its letter both show: 8 hex digits of SHA-256."""
     return hashlib.sha256(account_id.bytes).hexdigest()[:8]

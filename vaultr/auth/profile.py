@@ -6,7 +6,7 @@ from vaultr import ciphertext
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth.errors import ProfileMoved
+from vaultr.auth.errors import StaleRevision
 from vaultr.auth.models import KeySet
 from vaultr.auth.schemas import ProfileIn
 from vaultr.auth.statements import OWNER, Owner
@@ -35,7 +35,7 @@ def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
 
     :raises NotSealed: it cannot be a sealed value.
     :raises PreconditionRequired: no If-Match.
-    :raises ProfileMoved: the stored revision is not the one expected, or ``revision`` is not the
+    :raises StaleRevision: the stored revision is not the one expected, or ``revision`` is not the
         one after it; the refusal carries the stored one.
     """
     ciphertext.check({"/sealed": body.sealed})
@@ -47,7 +47,7 @@ def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
         if stored is None:
             raise Unauthenticated
         if expected.revision != stored or body.revision != stored + 1:
-            raise ProfileMoved(members={"revision": stored}, headers={"ETag": f'"{stored}"'})
+            raise StaleRevision(members={"revision": stored}, headers={"ETag": f'"{stored}"'})
         written = audit.record(
             Event.PROFILE_WRITE,
             account_id=actor.account_id,

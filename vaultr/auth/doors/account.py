@@ -4,15 +4,17 @@ from flask import current_app
 
 from vaultr.actor import current_actor
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import profile
+from vaultr.auth import credentials, profile
 from vaultr.auth.doors.blueprint import blueprint
-from vaultr.auth.errors import ProfileMoved
+from vaultr.auth.errors import KdfRefused, StaleRevision, WrapsDiffer
+from vaultr.auth.key_schemas import CredentialsIn
 from vaultr.auth.schemas import ProfileIn
 from vaultr.auth.views import LimitsOut, MeOut, RevisionOut, account_out, key_set_out
 from vaultr.ciphertext import NotSealed
 from vaultr.conditional import precondition
 from vaultr.errors import PreconditionRequired
 from vaultr.operation import Answer, operation
+from vaultr.protocol.sizes import REWRAP_BODY_BYTES, REWRAP_KEYS
 from vaultr.settings import Settings
 
 
@@ -32,9 +34,26 @@ def me() -> MeOut:
 
 @blueprint.put("/profile")
 @operation(
-    refuses=(NotSealed, PreconditionRequired, ProfileMoved, AuditUnavailable), answers=RevisionOut
+    refuses=(NotSealed, PreconditionRequired, StaleRevision, AuditUnavailable), answers=RevisionOut
 )
 def write_profile(*, body: ProfileIn) -> Answer:
     """Replace the sealed profile; `If-Match` names the stored revision, `revision` the next."""
     revision = profile.write_profile(current_actor(), body, precondition())
     return Answer(RevisionOut(revision=revision), headers={"ETag": f'"{revision}"'})
+
+
+@blueprint.put("/credentials")
+@operation(
+    refuses=(KdfRefused, NotSealed, StaleRevision, WrapsDiffer, AuditUnavailable),
+    step_up=True,
+    body_bytes=REWRAP_BODY_BYTES,
+    max_keys=REWRAP_KEYS,
+)
+def change_credentials(*, body: CredentialsIn) -> None:
+    """Replace the master password's credentials, and with `rewrap` the account key too.
+
+    Epoch and profile revision must be the stored ones + 1. All other sessions are dead at once;
+    this one goes on by its refresh token, while its access token is void. With `rewrap`, which
+    must name every wrap there is, the recovery key ends.
+    """
+    credentials.change(current_actor(), body)
