@@ -8,7 +8,7 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
@@ -18,7 +18,7 @@ from tests.vault_writer import Writer
 from vaultr import keys
 from vaultr.audit.models import AuditEvent
 from vaultr.auth import passwords, sessions
-from vaultr.auth.models import Account, KeySet, Session
+from vaultr.auth.models import Account, KeySet, RecoveryKey, Session
 from vaultr.auth.passwords import Verifier
 from vaultr.auth.sessions import Device, Opened
 from vaultr.database.session import transaction
@@ -143,6 +143,28 @@ def change_session(session_id, **values):
         row = work.get(Session, session_id)
         for name, value in values.items():
             setattr(row, name, value)
+
+
+def grow_stale(session_id):
+    """Let a session's last proof of the password be too old for what needs a fresh one."""
+    change_session(session_id, proven_at=datetime.now(UTC) - timedelta(hours=1))
+
+
+def recovery_auth(account_id):
+    """Give the key that proves the recovery key which `recovery_key` made."""
+    return hashlib.sha256(b"recovery" + account_id.bytes).digest()
+
+
+def recovery_key(account_id, epoch=1):
+    """Give a recovery key to be kept; ``recovery_auth(account_id)`` proves it."""
+    return RecoveryKey(
+        account_id=account_id,
+        verifier=hashlib.sha256(recovery_auth(account_id)).digest(),
+        sealed=sealed(32),
+        epoch=epoch,
+        created_at=datetime.now(UTC),
+        audit_event_id=uuid4(),
+    )
 
 
 def signup(email="ann@example.org", **more):
