@@ -2,10 +2,13 @@
 
 import os
 
-from vaultr import serving
+from vaultr import metric_files
 from vaultr.settings import Settings
 
 _settings = Settings.from_environ(os.environ)
+metric_files.keep(_settings)  # before the counters are made: they lie in the folder it makes
+
+from vaultr import serving  # noqa: E402 - see above
 
 bind = serving.address(_settings)
 workers = _settings.web_concurrency
@@ -41,3 +44,13 @@ def worker_exit(_server, _worker):
     from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
 
     serving.before_exit(app)
+
+
+def child_exit(_server, worker):
+    """Keep what a worker counted."""
+    serving.worker_gone(worker.pid)
+
+
+def on_exit(_server):
+    """Leave nothing behind."""
+    serving.end()

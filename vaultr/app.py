@@ -13,7 +13,7 @@ from click import Command
 from flask import Blueprint, Flask, Response
 from werkzeug.routing import BaseConverter
 
-from vaultr import edge, idempotency, keys, logs, operation, problems
+from vaultr import edge, idempotency, keys, logs, observing, operation, problems
 from vaultr.audit import denials, leases
 from vaultr.audit import service as audit
 from vaultr.audit.routes import blueprint as audit_log
@@ -81,6 +81,7 @@ def create_app(settings: Settings) -> Flask:
         keys,
         logs,
         problems,
+        observing,
         edge,
         tokens,
         readiness,

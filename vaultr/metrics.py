@@ -6,7 +6,6 @@ of a mail, of a backup) is a `Gauge` of the kind ``told``: the latest word of an
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 

@@ -11,13 +11,14 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.glogging import Logger
 
-from vaultr import draining, logs
+from vaultr import draining, exposition, logs, metric_files, observing, statsd
 from vaultr.audit import service as audit
 from vaultr.database import engine
 from vaultr.operations import worker
 from vaultr.settings import Settings
 
 _STOP = "vaultr.stop_inline"
+_listeners: list[socket.socket] = []
 # What gunicorn says with arguments of its own: addresses, ids of processes, signals.
 _ITS_OWN = (
     "Connection in use",
@@ -85,12 +86,31 @@ def greeting(settings: Settings) -> str:
 
 def begin(server: Any, settings: Settings) -> None:
     """Do what must be done once gunicorn listens, and greet who started it."""
+    listen_for_metrics(settings)
     end_stalls(server.LISTENERS)
     drain_on_term(server, settings.drain_seconds)
     if not settings.production:  # gunicorn would go on after its terminal is closed
         server.handle_hup = server.handle_int
     print(greeting(settings), flush=True)  # noqa: T201 - for the person who started it
     logs.event("server.listening", at=[str(one) for one in server.LISTENERS])
+
+
+def listen_for_metrics(settings: Settings) -> None:
+    """Open the port of `/metrics`, which all workers then share.
+
+    :raises SystemExit: the port cannot be had.
+    """
+    if not settings.metrics_port:
+        return
+    where = f"{settings.metrics_host}:{settings.metrics_port}"
+    if metric_files.folder() is None:
+        logs.warning("metrics.off", reason="neither /dev/shm nor VAULTR_HOME can be written")
+        return
+    try:
+        _listeners.append(exposition.listen(settings.metrics_host, settings.metrics_port))
+    except OSError as error:
+        raise SystemExit(f"METRICS_PORT: cannot listen on {where}: {error.strerror}") from None
+    logs.event("metrics.listening", at=where)
 
 
 def end_stalls(listeners: Iterable[Any], seconds: int = STALLED_SECONDS) -> None:
@@ -130,6 +150,10 @@ def drain_on_term(server: Any, seconds: int) -> None:
 def after_fork(app: Flask, settings: Settings) -> None:
     """Leave the master's sockets alone, and start this worker's background thread."""
     engine.after_fork(app)
+    statsd.start(settings.statsd_host)
+    observing.say_what_runs(app)
+    for listener in _listeners:
+        exposition.serve(listener)
     if settings.background == "inline":
         app.extensions[_STOP] = worker.start_inline(app)
 
@@ -141,3 +165,17 @@ def before_exit(app: Flask) -> None:
         stop()
     with app.app_context():
         audit.stop()
+    statsd.stop()
+
+
+def worker_gone(process_id: int) -> None:
+    """Keep what a worker counted, however it ended."""
+    try:
+        exposition.forget_process(process_id)
+    except OSError as error:  # a full /dev/shm must not end the master
+        logs.failure("metrics.forget.failed", error)
+
+
+def end() -> None:
+    """Leave nothing behind in memory."""
+    metric_files.remove()

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 PREFIX: Final = "vaultr."
 PORT: Final = 8125
@@ -49,7 +49,7 @@ class Emitter:
         self._counts: dict[str, float] = {}
         self._gauges: dict[str, float] = {}
         self._timings: deque[tuple[str, float]] = deque(maxlen=MOST_TIMINGS)
-        self._address: tuple[int, object] | None = None
+        self._address: tuple[int, tuple[Any, ...]] | None = None
         self._resolved_at = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vaultr-statsd", daemon=True)
@@ -112,9 +112,9 @@ class Emitter:
             sender.setblocking(False)
             for datagram in _packed(lines):
                 with contextlib.suppress(OSError):
-                    sender.sendto(datagram, where)  # type: ignore[arg-type]  # as getaddrinfo gave it
+                    sender.sendto(datagram, where)
 
-    def _resolved(self) -> tuple[int, object] | None:
+    def _resolved(self) -> tuple[int, tuple[Any, ...]] | None:
         now = time.monotonic()
         if self._address is None or now - self._resolved_at > RESOLVE_SECONDS:
             self._resolved_at = now
@@ -124,7 +124,8 @@ class Emitter:
 
 
 def _packed(lines: list[str]) -> list[bytes]:
-    packed, size = [[]], 0  # type: list[list[str]], int
+    packed: list[list[str]] = [[]]
+    size = 0
     for line in lines:
         if size + len(line) + 1 > DATAGRAM_BYTES and packed[-1]:
             packed.append([])
@@ -139,7 +140,7 @@ _emitter: Emitter | None = None
 
 def start(where: str | None) -> None:
     """Let this process send to ``where``, if that is given; call it after the fork."""
-    global _emitter  # noqa: PLW0603 - one process has one
+    global _emitter
     if where and _emitter is None:
         _emitter = Emitter(where)
         _emitter.start()
@@ -147,7 +148,7 @@ def start(where: str | None) -> None:
 
 def stop() -> None:
     """Send what is left, and no more."""
-    global _emitter  # noqa: PLW0603 - one process has one
+    global _emitter
     emitter, _emitter = _emitter, None
     if emitter is not None:
         emitter.stop()
