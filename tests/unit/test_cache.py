@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from vaultr.client import cache as cache_module
+from vaultr.client import rewraps
 from vaultr.client.cache import Cache, CachedVault, Row
 from vaultr.client.folder import FileAltered, Folder, FolderUnusable
 from vaultr.client.log import Waypoint
@@ -136,3 +137,26 @@ def test_a_full_disk_leaves_the_vault_as_it_was(cache, tmp_path, monkeypatch):
 
     assert details.read_bytes() == b"one"
     assert Cache(Folder(tmp_path)).load(VAULT) == kept
+
+
+def test_what_else_lies_among_the_vaults_is_left_alone(cache, tmp_path):
+    cache.save(*vault([b"a" * 64]))
+    strays = [tmp_path / "vaults" / name for name in ("notes.vault", f"{VAULT} copy.vault", "x")]
+    for stray in strays:
+        stray.write_bytes(b"not ours")
+
+    assert cache.ids() == [VAULT]
+    assert all(stray.exists() for stray in strays)
+
+
+def test_wraps_under_a_new_account_key_stand_in_for_those_of_the_cache(cache, tmp_path):
+    cache.save(*vault([b"a" * 64]))
+    folder = Folder(tmp_path)
+    wraps = {VAULT: {1: b"newer", 2: b"second"}, UUID(int=8): {1: b"of another"}}
+    assert cache.load(VAULT).wraps == {1: b"wrap"}
+
+    folder.write_signed(rewraps.FILE, rewraps.encode(wraps))
+
+    assert rewraps.read(folder) == wraps
+    assert cache.load(VAULT).wraps == {1: b"newer", 2: b"second"}
+    assert Cache(folder).load(VAULT).wraps == {1: b"newer", 2: b"second"}

@@ -4,22 +4,28 @@ A vault is one signed file, which is replaced whole, and one file of details bes
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from vaultr.client import details
+from vaultr.client import details, rewraps
 from vaultr.client.folder import Folder
 from vaultr.client.log import Waypoint
 from vaultr.client.state import VaultState
 from vaultr.client.strict import Json
-from vaultr.protocol.encoding import b64, unb64
+from vaultr.protocol.encoding import ID_PATTERN, b64, unb64
 from vaultr.protocol.entries import item_content
 
 _FOLDER: Final = "vaults"
 _SPARE_BYTES: Final = 1 << 20
+_VAULT_FILE: Final = re.compile(ID_PATTERN + r"\.vault")
+
+_Stamp = tuple[int, int, int]
+# Of the vault's file, and of the wraps that a new account key brought.
+_Stamps = tuple[_Stamp, _Stamp | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +74,15 @@ class Cache:
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._loaded: dict[UUID, tuple[tuple[int, int, int], CachedVault]] = {}
+        self._loaded: dict[UUID, tuple[_Stamps, CachedVault]] = {}
 
     def ids(self) -> list[UUID]:
-        """List the vaults that are cached."""
-        names = self._folder.names(_FOLDER)
-        return [UUID(name.removesuffix(".vault")) for name in names if name.endswith(".vault")]
+        """List the vaults that are cached; what else lies there is not ours, and is left alone."""
+        return [
+            UUID(name.removesuffix(".vault"))
+            for name in self._folder.names(_FOLDER)
+            if _VAULT_FILE.fullmatch(name)
+        ]
 
     def load(self, vault_id: UUID) -> CachedVault | None:
         """Read one vault; what was read before is given again while the file is the same.
@@ -81,11 +90,11 @@ class Cache:
         :raises FileAltered: it is torn or altered.
         """
         name = _vault_file(vault_id)
-        stamp = self._stamp(name)
+        stamp, rewrapped = self._stamp(name), self._stamp(rewraps.FILE)
         if stamp is None:
             return None
         known = self._loaded.get(vault_id)
-        if known is not None and known[0] == stamp:
+        if known is not None and known[0] == (stamp, rewrapped):
             return known[1]
         value = self._folder.read_json(name)
         if value is None:
@@ -94,7 +103,10 @@ class Cache:
             vault = _from_json(value)
         except (KeyError, TypeError, ValueError):
             raise self._folder.altered(name) from None
-        self._loaded[vault_id] = (stamp, vault)
+        if rewrapped is not None:
+            newer = rewraps.read(self._folder).get(vault_id, {})
+            vault = replace(vault, wraps={**vault.wraps, **newer})
+        self._loaded[vault_id] = ((stamp, rewrapped), vault)
         return vault
 
     def save(self, vault: CachedVault, new_details: Mapping[UUID, bytes]) -> CachedVault:
@@ -106,9 +118,9 @@ class Cache:
             self._folder.write_signed(name, text.encode())
             if vault.volume > 1:
                 self._folder.remove(_details_file(vault.id, vault.volume - 1))
-            stamp = self._stamp(name)
+            stamp, rewrapped = self._stamp(name), self._stamp(rewraps.FILE)
         if stamp is not None:
-            self._loaded[vault.id] = (stamp, vault)
+            self._loaded[vault.id] = ((stamp, rewrapped), vault)
         return vault
 
     def detail(self, vault: CachedVault, item_id: UUID) -> bytes:
@@ -159,7 +171,7 @@ class Cache:
         }
         return replace(vault, rows=rows, volume=vault.volume + 1)
 
-    def _stamp(self, name: str) -> tuple[int, int, int] | None:
+    def _stamp(self, name: str) -> _Stamp | None:
         try:
             seen = (self._folder.path / name).stat()
         except FileNotFoundError:

@@ -8,11 +8,12 @@ import contextlib
 import errno
 import fcntl
 import hmac
+import json
 import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ import platformdirs
 from vaultr.client.errors import IntegrityError, VaultrError
 from vaultr.client.primitives import hmac_sha256
 from vaultr.client.strict import Json, read_object
-from vaultr.protocol.encoding import b64, lp
+from vaultr.protocol.encoding import b64, lp, unb64
 
 # The first file that is ever signed: where it is, the key must be.
 DEVICE_FILE: Final = "device.json"
@@ -29,6 +30,8 @@ LOCK_SECONDS: Final = 30.0
 _LOCK: Final = "lock"
 _DEVICE_KEY: Final = "device.key"
 _UNFINISHED: Final = ".unfinished"
+# What several files are to become, until all of them are.
+_TOGETHER: Final = "together.json"
 _MAC_CHARACTERS: Final = 43
 
 
@@ -71,6 +74,8 @@ class Folder:
             self._sweep()
         self._lock_depth += 1
         try:
+            if self._lock_depth == 1:
+                self._finish_together()
             yield
         finally:
             self._lock_depth -= 1
@@ -82,6 +87,9 @@ class Folder:
 
         :raises FolderUnusable: it cannot be read, or the folder is another user's.
         """
+        if self._lock_depth == 0 and (self.path / _TOGETHER).exists():
+            with self.locked():  # which finishes what a kill left half done
+                return self.read(name)
         try:
             if not self._is_ours:
                 self._check_owner()
@@ -112,6 +120,28 @@ class Folder:
         with self._explained(), self.locked():
             (self.path / name).unlink(missing_ok=True)
 
+    def write_together(self, files: Mapping[str, bytes | None]) -> None:
+        """Put all ``files`` in place, or none: whoever reads after a kill finds them all.
+
+        :param files: what each is to hold, as :meth:`signed` gives it; None removes it.
+        """
+        kept = {name: None if data is None else b64(data) for name, data in files.items()}
+        with self.locked():
+            self.write_signed(_TOGETHER, json.dumps(kept, separators=(",", ":")).encode())
+            self._finish_together()
+
+    def _finish_together(self) -> None:
+        if not (self.path / _TOGETHER).exists():
+            return
+        for name, data in (self.read_json(_TOGETHER) or {}).items():
+            if data is None:
+                self.remove(name)
+            else:
+                self.write(name, unb64(data))
+        self.remove(_TOGETHER)
+        with self._explained():
+            sync_folder(self.path)
+
     def names(self, folder: str) -> list[str]:
         """List the files of a folder within; unfinished ones are not there."""
         within = self.path / folder
@@ -121,7 +151,11 @@ class Folder:
 
     def write_signed(self, name: str, value: bytes) -> None:
         """Write a file with its MAC, which binds its name too."""
-        self.write(name, self._mac(name, value).encode() + b"\n" + value)
+        self.write(name, self.signed(name, value))
+
+    def signed(self, name: str, value: bytes) -> bytes:
+        """Give what the file of that name holds when its value is ``value``."""
+        return self._mac(name, value).encode() + b"\n" + value
 
     def read_signed(self, name: str) -> bytes | None:
         """Read a file that :meth:`write_signed` wrote; None when there is none.
@@ -145,10 +179,9 @@ class Folder:
             raise self.altered(name) from None
 
     def altered(self, name: str) -> FileAltered:
-        """Make the error that names a file which cannot be believed."""
+        """Make the error that names a file which cannot be believed, and what to do about it."""
         return FileAltered(
-            f"{self.path / name} is torn or was altered; it is left as it is. "
-            "Move the folder away and log in again to start over"
+            f"{self.path / name} is torn or was altered; it is left as it is. {_way_out(name)}"
         )
 
     def _mac(self, name: str, value: bytes) -> str:
@@ -216,6 +249,21 @@ class Folder:
 
     def _unusable(self, error: OSError) -> FolderUnusable:
         return FolderUnusable(f"{error.filename or self.path}: {error.strerror}")
+
+
+def _way_out(name: str) -> str:
+    """Say what makes a folder work again, and never costs its secret key, pins or heads."""
+    if name.endswith((".vault", ".details")):
+        return (
+            "Move the two files of this vault to another place: the next sync fetches them anew "
+            "and checks them against the profile."
+        )
+    if name in (DEVICE_FILE, _DEVICE_KEY) or name.endswith(".key"):
+        return (
+            "Keep this folder, it may hold the only copy of the secret key. Log in with your "
+            "emergency kit in another one: VAULTR_DIR"
+        )
+    return "Move this one file to another place, keep all others, and log in: vaultr login"
 
 
 def write_new(place: Path, data: bytes) -> None:
