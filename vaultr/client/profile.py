@@ -17,6 +17,8 @@ from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import HASH_BYTES
 
 VERSION: Final = 1
+# In a vault's note: keys of this generation, and older ones, are to be replaced.
+_ROTATE: Final = "rotate"
 
 
 class Deleted(Enum):
@@ -69,13 +71,41 @@ class Profile:
         if isinstance(known, Deleted) or (known and known.n > waypoint.n):
             raise ValueError("a head in the profile never goes back")
         noted = self.document["vaults"].get(str(vault_id), {})
-        head = {"n": waypoint.n, "head": b64(waypoint.head), "generation": waypoint.generation}
-        return self._changed(vaults=self.document["vaults"] | {str(vault_id): noted | head})
+        place = noted | _place(waypoint)
+        return self._changed(vaults=self.document["vaults"] | {str(vault_id): place})
 
     def with_deleted(self, vault_id: UUID) -> "Profile":
         """Note that the owner deleted a vault."""
         noted = {str(vault_id): DELETED.value}
         return self._changed(vaults=self.document["vaults"] | noted)
+
+    def with_place(self, vault_id: UUID, waypoint: Waypoint) -> "Profile":
+        """Note a head that the owner accepted by hand, also where it goes back."""
+        noted = self.document["vaults"].get(str(vault_id))
+        kept = noted if isinstance(noted, dict) else {}
+        return self._changed(
+            vaults=self.document["vaults"] | {str(vault_id): kept | _place(waypoint)}
+        )
+
+    def with_keys_due(self) -> "Profile":
+        """Note that the present keys of every vault are to be replaced by a rotation.
+
+        To be written with a new account key: whoever had the old one may know them. All devices
+        see it, so that any of them can begin, or go on with, the rotations.
+        """
+        vaults = self.document["vaults"]
+        due = {
+            text: noted | {_ROTATE: noted["generation"]}
+            for text, noted in vaults.items()
+            if noted != DELETED.value
+        }
+        return self._changed(vaults=vaults | due)
+
+    def keys_due(self, vault_id: UUID, generation: int) -> bool:
+        """Tell whether a vault whose keys are of ``generation`` needs newer ones."""
+        noted = self.document["vaults"].get(str(vault_id))
+        due = noted.get(_ROTATE) if isinstance(noted, dict) else None
+        return isinstance(due, int) and generation <= due
 
     def with_pins(self, pins: Pins) -> "Profile":
         """Note new pins, as after a change of the password."""
@@ -83,6 +113,10 @@ class Profile:
 
     def _changed(self, **members: Json) -> "Profile":
         return Profile(self.revision, copy.deepcopy(self.document) | members)
+
+
+def _place(waypoint: Waypoint) -> Json:
+    return {"n": waypoint.n, "head": b64(waypoint.head), "generation": waypoint.generation}
 
 
 def new_profile(pins: Pins) -> Profile:
