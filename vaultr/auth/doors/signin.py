@@ -68,7 +68,7 @@ def logout() -> None:
 
 
 @blueprint.post("/step-up")
-@operation(refuses=(ProofInvalid, Locked, AuditUnavailable))
+@operation(refuses=(ProofInvalid, Locked, AuditUnavailable), counts_guesses=True)
 def step_up(*, body: ProofIn) -> None:
     """Prove the password again, for operations that ask for a fresh proof."""
     signin.step_up(current_actor(), body)
