@@ -31,6 +31,11 @@ _WITH_BODY: tuple[type[Refusal], ...] = (
     errors.UnsupportedMediaType,
 )
 _CACHE = "vaultr.openapi"
+_REPLAYED = "Idempotency-Replayed"
+_ONLY_THEN = {
+    "description": "There only if this answer was given before, to the same Idempotency-Key.",
+    "schema": {"const": "true"},
+}
 
 
 class FieldFault(Out):
@@ -134,6 +139,9 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
             sorted({**_good(contract, schemas), **_bad(rule, contract, is_public, schemas)}.items())
         ),
     }
+    if _replays(rule, contract, is_public=is_public):
+        for status in contract.statuses:
+            described["responses"][str(status)]["headers"] = {_REPLAYED: _ONLY_THEN}
     if more:
         described["description"] = inspect.cleandoc(more)
     parameters = [
