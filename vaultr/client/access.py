@@ -1,13 +1,14 @@
 """How the SDK comes by an account's keys and lets go of them: signup to logout."""
 
 import contextlib
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx2
 
-from vaultr.client import account
+from vaultr.client import account, freshness
 from vaultr.client.account import Credentials, NotSignedIn
 from vaultr.client.address import origin_of
 from vaultr.client.desk import Desk
@@ -160,6 +161,11 @@ class Access:
         """Whom this folder belongs to; None before signup and login."""
         device = self._store.device()
         return device.email or (device.waiting[-1].email if device.waiting else None)
+
+    @property
+    def age(self) -> timedelta | None:
+        """How long ago the server last showed what this device holds; None if it never did."""
+        return freshness.age(self._store.folder)
 
     @property
     def notices(self) -> list[str]:

@@ -14,6 +14,7 @@ from vaultr.client.access import Access
 from vaultr.client.account import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.items import Draft
 from vaultr.client.reading import ANY_STATE, Ambiguous, Item, VaultInfo
+from vaultr.client.references import Reference, Resolver
 from vaultr.client.signup import Signup
 from vaultr.client.vaults import Difference, SyncReport
 from vaultr.client.wishes import EditConflict
@@ -26,6 +27,8 @@ __all__ = [
     "EditConflict",
     "Item",
     "NotSignedIn",
+    "Reference",
+    "Resolver",
     "SecretKeyNeeded",
     "Signup",
     "SyncReport",
@@ -88,6 +91,21 @@ class Vaultr(Access):
     ) -> Item:
         """Find one item by its id or unique title; reveal its detail, or not."""
         return self._opened().item(ref, vault=vault, reveal=reveal, offline=offline)
+
+    def read(self, reference: str, *, offline: bool = False) -> str:
+        """Read the value that ``vaultr://vault/item/field`` names.
+
+        With ``?as=code`` behind it, it is the one-time code that the field's secret gives now.
+
+        :raises UsageError: it is no reference.
+        :raises ItemNotFound: there is no such item, or it is in the trash.
+        """
+        wanted = Reference.parse(reference)
+        return self.resolver(offline=offline).value(wanted)
+
+    def resolver(self, *, offline: bool = False) -> Resolver:
+        """Give what reads many references, asking the server once."""
+        return self._opened().resolver(offline=offline)
 
     def add(
         self,

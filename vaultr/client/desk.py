@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
+from vaultr.client import freshness
 from vaultr.client.cache import CachedVault
 from vaultr.client.editing import Editor, Progress
 from vaultr.client.errors import ItemNotFound
@@ -11,6 +12,7 @@ from vaultr.client.items import Draft
 from vaultr.client.log import ItemState
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import ANY_STATE, Item, VaultInfo
+from vaultr.client.references import Resolver
 from vaultr.client.vaults import FIRST_NAME, Difference, SyncReport, Vaults, long_trashed
 from vaultr.client.wishes import EditConflict, Move
 from vaultr.client.writes import Writer
@@ -48,7 +50,9 @@ class Desk:
         self._fetch()
         reports = self._vaults.sync_all()
         removed = [self._remove_old(vault) for vault in self._reader.vaults()]
-        return self._vaults.sync_all() if any(removed) else reports
+        reports = self._vaults.sync_all() if any(removed) else reports
+        freshness.note(self.account.store.folder)
+        return reports
 
     def _fetch(self) -> None:
         for vault in self._reader.vaults():
@@ -105,6 +109,15 @@ class Desk:
         except ItemNotFound:
             home, item = self._reader.find(ref, where, _TRASH)
         return self._reader.with_detail(home, item) if reveal else item
+
+    def resolver(self, *, offline: bool) -> Resolver:
+        """Read what references name; the server is asked once, now, and not for each."""
+        self._refresh(offline=offline)
+        return Resolver(self._active)
+
+    def _active(self, vault: str, ref: str) -> Item:
+        home, item = self._reader.find(ref, self._within(vault), _ACTIVE)
+        return self._reader.with_detail(home, item)
 
     def add(self, draft: Draft, vault: str | None) -> Item:
         """Add one item."""
@@ -163,6 +176,7 @@ class Desk:
         if not offline:
             self._fetch()
             self._vaults.sync_all()
+            freshness.note(self.account.store.folder)
 
     def _within(self, ref: str | None) -> list[CachedVault]:
         return self._reader.vaults() if ref is None else [self._reader.vault(ref)]

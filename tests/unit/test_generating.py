@@ -1,0 +1,118 @@
+import itertools
+import math
+from collections import Counter
+
+import pytest
+
+from vaultr.client import generating
+from vaultr.client.errors import UsageError
+from vaultr.client.generating import PasswordRule, PhraseRule, passphrase, password
+
+
+def test_a_password_has_its_length_and_some_of_each_kind():
+    for _ in range(200):
+        drawn = password(PasswordRule(length=8))
+        assert len(drawn) == 8
+        assert any(each.islower() for each in drawn)
+        assert any(each.isupper() for each in drawn)
+        assert any(each.isdecimal() for each in drawn)
+        assert any(each in generating.SYMBOLS for each in drawn)
+
+
+def test_kinds_that_are_not_wanted_are_left_out():
+    drawn = password(PasswordRule(length=400, upper=False, symbols="", unlike=True))
+
+    assert set(drawn) <= set("abcdefghijklmnopqrstuvwxyz0123456789") - set("0l1258")
+    assert len(set(drawn)) > 20
+
+
+def test_every_password_that_fits_has_the_same_chance(monkeypatch):
+    """Of a rule so small that all can be listed, each comes as often as the others."""
+    monkeypatch.setattr(generating.string, "ascii_lowercase", "ab")
+    rule = PasswordRule(length=4, upper=False, digits=False, symbols="!")
+    fitting = {"".join(each) for each in itertools.product("ab!", repeat=4)}
+    fitting = {each for each in fitting if "!" in each and set(each) & set("ab")}
+
+    drawn = Counter(password(rule) for _ in range(200 * len(fitting)))
+
+    assert set(drawn) == fitting
+    assert math.isclose(generating.password_bits(rule), math.log2(len(fitting)))
+    # Chi-squared with 63 degrees of freedom; beyond 130 once in a million runs.
+    expected = 200
+    assert len(fitting) == 64
+    assert sum((n - expected) ** 2 / expected for n in drawn.values()) < 130
+
+
+def test_the_strength_of_a_password_is_told_in_bits():
+    pin = PasswordRule(length=6, lower=False, upper=False, symbols="")
+
+    assert math.isclose(generating.password_bits(pin), 6 * math.log2(10))
+    assert 125 < generating.password_bits(PasswordRule()) < 128
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        PasswordRule(length=3),
+        PasswordRule(length=1025),
+        PasswordRule(length=-1),
+        PasswordRule(lower=False, upper=False, digits=False, symbols=""),
+        PasswordRule(symbols=" "),
+        PasswordRule(symbols="a"),
+        PasswordRule(symbols="\x1b"),
+        PasswordRule(lower=False, upper=False, digits=False, symbols="5"),
+    ],
+)
+def test_a_rule_that_no_password_fits_is_refused(rule):
+    with pytest.raises(UsageError):
+        password(rule)
+
+
+def test_a_passphrase_is_words_of_the_list():
+    drawn = passphrase(PhraseRule(words=7)).split("-")
+
+    assert len(drawn) == 7
+    assert set(drawn) <= set(generating.word_list())
+
+
+def test_the_words_are_distinct_and_cannot_be_taken_apart_otherwise():
+    words = generating.word_list()
+
+    assert len(words) == len(set(words)) == 7772
+    assert all(word.isascii() and word.isalpha() and word.islower() for word in words)
+    assert all(3 <= len(word) <= 9 for word in words)
+
+
+def test_a_passphrase_may_have_capitals_a_number_and_another_separator():
+    drawn = passphrase(PhraseRule(words=4, separator=".", capitals=True, number=True))
+
+    parts = drawn.split(".")
+    assert [part[0].isupper() for part in parts] == [True] * 4
+    assert sum(part[-1].isdecimal() for part in parts) == 1
+
+
+def test_the_strength_of_a_passphrase_is_told_in_bits():
+    assert math.isclose(generating.phrase_bits(PhraseRule()), 6 * math.log2(7772))
+    numbered = PhraseRule(words=4, number=True)
+    assert math.isclose(generating.phrase_bits(numbered), 4 * math.log2(7772) + math.log2(40))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        PhraseRule(words=2),
+        PhraseRule(words=33),
+        PhraseRule(separator="x"),
+        PhraseRule(separator="1"),
+        PhraseRule(separator="\n"),
+        PhraseRule(separator=""),
+        PhraseRule(separator="-" * 9),
+    ],
+)
+def test_a_rule_that_makes_no_good_passphrase_is_refused(rule):
+    with pytest.raises(UsageError):
+        passphrase(rule)
+
+
+def test_words_may_run_into_each_other_where_capitals_part_them():
+    assert passphrase(PhraseRule(words=3, separator="", capitals=True)).isalpha()

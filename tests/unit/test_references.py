@@ -1,0 +1,167 @@
+from types import SimpleNamespace
+
+import pytest
+
+from vaultr.client.errors import ItemNotFound, UsageError, VaultrError
+from vaultr.client.references import Reference, Resolver, is_reference
+from vaultr.client.templates import filled, holds_references
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("vaultr://Personal/Mail/password", ("Personal", "Mail", "password", False)),
+        ("vaultr://My vault/A b/user name", ("My vault", "A b", "user name", False)),
+        ("vaultr://a%2Fb/c%3Fd/e%25f", ("a/b", "c?d", "e%f", False)),
+        ("vaultr://ü/%C3%BC/detail.password", ("ü", "ü", "detail.password", False)),
+        ("vaultr://Personal/Mail/totp?as=code", ("Personal", "Mail", "totp", True)),
+    ],
+)
+def test_a_reference_names_vault_item_and_field(text, parts):
+    found = Reference.parse(text)
+
+    assert (found.vault, found.item, found.field, found.as_code) == parts
+    assert Reference.parse(str(found)) == found
+
+
+def test_a_whole_item_is_named_without_a_field():
+    found = Reference.parse("vaultr://Work/prod", whole=True)
+
+    assert (found.vault, found.item, found.field) == ("Work", "prod", None)
+    assert str(found) == "vaultr://Work/prod"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("op://a/b/c", "begins with"),
+        ("vaultr:/a/b/c", "begins with"),
+        ("vaultr://", "is not"),
+        ("vaultr://a/b", "is not"),
+        ("vaultr://a//c", "is not"),
+        ("vaultr://a/b/c/d", "%2F"),
+        ("vaultr://a/b/c%", "%25"),
+        ("vaultr://a/b/c%zz", "%25"),
+        ("vaultr://a/b/%ff", "UTF-8"),
+        ("vaultr://a/b/c%00", "control"),
+        ("vaultr://a/b/c\n", "control"),
+        ("vaultr://a/b/c?as=text", "as=code"),
+        ("vaultr://a/b?as=code/c", "as=code"),
+    ],
+)
+def test_what_is_no_reference_is_refused_with_its_reason(text, told):
+    with pytest.raises(UsageError, match=told.replace("?", r"\?")):
+        Reference.parse(text)
+
+
+def test_only_a_whole_value_counts_as_a_reference():
+    assert is_reference("vaultr://x")
+    assert not is_reference(" vaultr://a/b/c")
+    assert not is_reference("see vaultr://a/b/c")
+
+
+ITEMS = {
+    ("Personal", "Mail"): SimpleNamespace(
+        overview={"title": "Mail", "urls": ["https://a.example", "https://b.example"]},
+        detail={
+            "password": "hunter2",
+            "totp": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+            "variables": {"A": "1"},
+            "fields": [{"name": "PIN", "value": "0007"}],
+        },
+    )
+}
+
+
+def resolver(asked=None):
+    def find(vault, item):
+        if asked is not None:
+            asked.append((vault, item))
+        if (vault, item) not in ITEMS:
+            raise ItemNotFound("item-not-found", 404, "There is no such item.")
+        return ITEMS[vault, item]
+
+    return Resolver(find)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("password", "hunter2"),
+        ("overview.title", "Mail"),
+        ("detail.password", "hunter2"),
+        ("PIN", "0007"),
+        ("A", "1"),
+        ("variables.A", "1"),
+        ("urls", "https://a.example, https://b.example"),
+    ],
+)
+def test_a_field_is_found_as_show_finds_it(field, value):
+    assert resolver().value(Reference("Personal", "Mail", field)) == value
+
+
+def test_a_code_is_computed_where_it_is_asked_for():
+    code = resolver().value(Reference("Personal", "Mail", "totp", as_code=True))
+
+    assert len(code) == 6
+    assert code.isdecimal()
+
+
+@pytest.mark.parametrize("field", ["variables", "fields"])
+def test_a_group_of_fields_is_no_value(field):
+    with pytest.raises(VaultrError, match="group"):
+        resolver().value(Reference("Personal", "Mail", field))
+
+
+@pytest.mark.parametrize("reference", [("Personal", "Mail", "pin"), ("Personal", "Other", "x")])
+def test_what_is_not_there_is_told_with_its_reference(reference):
+    with pytest.raises(VaultrError) as missing:
+        resolver().value(Reference(*reference))
+
+    assert missing.value.__notes__ == [f"That is what {Reference(*reference)} names."]
+
+
+def test_an_item_is_opened_once_for_all_its_references():
+    asked = []
+    reads = resolver(asked)
+
+    assert [reads.value(Reference("Personal", "Mail", f)) for f in ("password", "PIN")] == [
+        "hunter2",
+        "0007",
+    ]
+    assert asked == [("Personal", "Mail")]
+
+
+def test_a_template_is_filled_with_values_that_are_not_looked_through_again():
+    values = {
+        "Personal/Mail/password": "{{ vaultr://Personal/Mail/PIN }} \\1 vaultr://a/b/c",
+        "Personal/Mail/PIN": "0007",
+        "My vault/A b/c": "x",
+    }
+    template = (
+        "a={{ vaultr://Personal/Mail/password }}\n"
+        "b='{{vaultr://My vault/A b/c}}'\nc=vaultr://Personal/Mail/PIN.\n{{ other }} ü\n"
+    )
+
+    text = filled(template, lambda ref: values[str(ref).removeprefix("vaultr://")])
+
+    assert text == (
+        "a={{ vaultr://Personal/Mail/PIN }} \\1 vaultr://a/b/c\nb='x'\nc=0007.\n{{ other }} ü\n"
+    )
+
+
+def test_a_template_names_the_line_of_what_is_wrong():
+    with pytest.raises(UsageError, match=r"line 2: vaultr://a/b is not"):
+        filled("one\n{{ vaultr://a/b }}", lambda ref: "")
+
+
+def test_a_template_names_the_line_of_what_is_not_there():
+    with pytest.raises(VaultrError) as missing:
+        filled("one\ntwo\nvaultr://Personal/Other/x", resolver().value)
+
+    assert "line 3" in missing.value.__notes__[-1]
+
+
+def test_a_text_without_references_stays_as_it_is():
+    assert filled("{{ x }} $HOME\r\n", resolver().value) == "{{ x }} $HOME\r\n"
+    assert not holds_references("{{ x }}")
