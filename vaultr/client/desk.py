@@ -14,6 +14,7 @@ from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import ANY_STATE, Item, VaultInfo
 from vaultr.client.references import Resolver
 from vaultr.client.vaults import FIRST_NAME, Difference, SyncReport, Vaults, long_trashed
+from vaultr.client.whole import WholeWriter
 from vaultr.client.wishes import EditConflict, Move
 from vaultr.client.writes import Writer
 from vaultr.protocol.entries import Op
@@ -36,6 +37,7 @@ class Desk:
         self._vaults = Vaults(account)
         self._reader = self._vaults.reader
         self._writer = Writer(account, self._vaults)
+        self._whole = WholeWriter(account, self._reader, self._writer)
         self._editor = Editor(self._reader, self._writer)
         # The vaults as this device held them before it first asked: what the user may have seen.
         self._seen: dict[object, CachedVault] = {}
@@ -91,7 +93,7 @@ class Desk:
     def rename_vault(self, ref: str, name: str) -> VaultInfo:
         """Rename a vault."""
         self._refresh(offline=False)
-        return self._reader.info(self._writer.rename(self._reader.vault(ref).id, name))
+        return self._reader.info(self._whole.rename(self._reader.vault(ref).id, name))
 
     def items(
         self, *, vault: str | None, type: str | None, states: tuple[ItemState, ...], offline: bool

@@ -5,7 +5,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from vaultr.client.cache import CachedVault
-from vaultr.client.errors import HeadMoved, VaultrError
+from vaultr.client.errors import GenerationMoved, HeadMoved, VaultrError
 from vaultr.client.items import Draft, check, differing, merged, sealed_bytes
 from vaultr.client.reading import ANY_STATE, Item, Reader
 from vaultr.client.wishes import EditConflict, Put
@@ -50,6 +50,8 @@ class Editor:
             batch = _batch(wishes[len(added) :], most)
             try:
                 vault = self._writer.write_once(vault_id, batch)
+            except GenerationMoved:  # the vault has newer keys, which are held by now
+                continue
             except HeadMoved:
                 if most == 1:
                     raise

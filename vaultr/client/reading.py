@@ -91,11 +91,16 @@ class Reader:
 
     def vault_name(self, vault: CachedVault) -> str:
         """Open a vault's name."""
+        what = f"the name of vault {vault.id}"
+        name = object_in(self.vault_overview(vault), what).get("name")
+        return name if isinstance(name, str) else ""
+
+    def vault_overview(self, vault: CachedVault) -> bytes:
+        """Open a vault's overview, as the bytes that were sealed."""
         made = vault.state.overview
         bound = aad.vault_overview(vault.id, made.revision, made.generation)
         key = vk_of(self.keys(vault), made.generation, vault.id)
-        name = _opened(key, bound, vault.overview, f"the name of vault {vault.id}").get("name")
-        return name if isinstance(name, str) else ""
+        return open_sealed(key, bound, vault.overview, f"the name of vault {vault.id}")
 
     def vault(self, ref: str | UUID | None) -> CachedVault:
         """Find a vault by id or by its unique name; None stands for the only one.
@@ -167,7 +172,8 @@ class Reader:
             vault.id, item_id, "detail", held.type, held.content_revision, held.generation
         )
         key = vk_of(self.keys(vault), held.generation, vault.id)
-        return _opened(key, bound, sealed, f"the detail of item {item_id}")
+        what = f"the detail of item {item_id}"
+        return object_in(open_sealed(key, bound, sealed, what), what)
 
     def keys(self, vault: CachedVault) -> Keys:
         """Open the keys of a vault."""
@@ -179,7 +185,8 @@ class Reader:
             vault.id, item_id, "overview", held.type, held.content_revision, held.generation
         )
         key, sealed = vk_of(keys, held.generation, vault.id), unb64(row.overview)
-        overview = _opened(key, bound, sealed, f"the overview of item {item_id}")
+        what = f"the overview of item {item_id}"
+        overview = object_in(open_sealed(key, bound, sealed, what), what)
         return self._shown(vault, item_id, overview, None)
 
     def _shown(
@@ -204,9 +211,13 @@ class Reader:
         )
 
 
-def _opened(key: bytes, bound: bytes, sealed: bytes, what: str) -> dict[str, Any]:
+def object_in(data: bytes, what: str) -> dict[str, Any]:
+    """Read the JSON object that was sealed as ``what``.
+
+    :raises SealBroken: it is none.
+    """
     try:
-        value = json.loads(open_sealed(key, bound, sealed, what))
+        value = json.loads(data)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

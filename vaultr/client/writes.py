@@ -2,17 +2,17 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from vaultr.client import aad
-from vaultr.client.answers import check_batch, check_vault, check_write
+from vaultr.client.answers import check_batch, check_write
 from vaultr.client.cache import Cache, CachedVault, Row
 from vaultr.client.errors import (
     AnswerInvalid,
     Conflict,
+    GenerationMoved,
     HeadMoved,
     ItemNotFound,
     PreconditionFailed,
@@ -20,14 +20,13 @@ from vaultr.client.errors import (
 )
 from vaultr.client.log import Waypoint
 from vaultr.client.opened import OpenedAccount
-from vaultr.client.seal import seal
 from vaultr.client.state import Held, VaultState
 from vaultr.client.strict import Json
-from vaultr.client.sync import now_text, trashed, vk_of
+from vaultr.client.sync import now_text, trashed
 from vaultr.client.transport import Answer
-from vaultr.client.vaults import Vaults, name_bytes
+from vaultr.client.vaults import Vaults
 from vaultr.client.verify import plan
-from vaultr.client.wishes import EditConflict, Wish
+from vaultr.client.wishes import EditConflict, Ground, Wish
 from vaultr.client.write import Batch, Change, prepare
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
@@ -39,7 +38,7 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 _JITTER: Final = secrets.SystemRandom()
 # A window of the server's limit of writes is a minute.
 _LONGEST_WAIT_SECONDS: Final = 65.0
-_MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
+MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
 
 
 class Writer:
@@ -57,19 +56,7 @@ class Writer:
         :raises EditConflict: an item is not what its user saw any more.
         :raises HeadMoved: others wrote again and again in between.
         """
-        with self._account.store.folder.locked():
-            vault = self._held(vault_id)
-            for left in range(_TRIES - 1, -1, -1):
-                try:
-                    return self._attempt(vault, wishes)
-                except EditConflict:
-                    raise
-                except _MOVED as refused:
-                    if not left:
-                        raise
-                    _step_aside(left)
-                    vault = self._rebased(vault, refused)
-        raise AssertionError("the last try returns or raises")
+        return self.retried(vault_id, lambda vault: self._attempt(vault, wishes))
 
     def write_once(self, vault_id: UUID, wishes: Sequence[Wish]) -> CachedVault:
         """Write as :meth:`write` does, but after a refusal only bring the vault up to date.
@@ -80,18 +67,26 @@ class Writer:
             vault = self._held(vault_id)
             try:
                 return self._attempt(vault, wishes)
-            except HeadMoved as refused:
+            except EditConflict:
+                raise
+            except MOVED as refused:
                 self._rebased(vault, refused)
                 raise
 
-    def rename(self, vault_id: UUID, name: str) -> CachedVault:
-        """Give a vault another name."""
+    def retried(self, vault_id: UUID, attempt: Callable[[CachedVault], CachedVault]) -> CachedVault:
+        """Make one write by ``attempt``, which is given the vault; rebase it when others wrote.
+
+        :raises EditConflict: as the attempt raises it.
+        :raises HeadMoved: others wrote again and again in between.
+        """
         with self._account.store.folder.locked():
             vault = self._held(vault_id)
             for left in range(_TRIES - 1, -1, -1):
                 try:
-                    return self._attempt_rename(vault, name)
-                except HeadMoved as refused:
+                    return attempt(vault)
+                except EditConflict:
+                    raise
+                except MOVED as refused:
                     if not left:
                         raise
                     _step_aside(left)
@@ -113,7 +108,7 @@ class Writer:
         newer = self._vaults.sync_one(vault.id)
         if newer.waypoint != vault.waypoint:
             return newer
-        if isinstance(refused, HeadMoved | PreconditionFailed):
+        if isinstance(refused, HeadMoved | GenerationMoved | PreconditionFailed):
             raise AnswerInvalid(
                 f"the server refuses a write over {vault.waypoint}, which it shows as its own",
                 vault_id=vault.id,
@@ -122,8 +117,12 @@ class Writer:
 
     def _attempt(self, vault: CachedVault, wishes: Sequence[Wish]) -> CachedVault:
         keys = self._vaults.reader.keys(vault)
-        state = vault.state
-        changes = [wish.change(state, n, keys) for n, wish in enumerate(wishes, start=state.n + 1)]
+        state, changes = vault.state, list[Change]()
+        ground = Ground(vault, keys, lambda item_id: self._cache.detail(vault, item_id))
+        for wish in wishes:
+            changes += wish.changes(ground, state.n + 1 + len(changes))
+        if not changes:
+            return vault
         batch = prepare(state, changes, keys=keys, author_id=self._account.account_id)
         answer = self._send(state, changes, batch)
         (check_write if len(changes) == 1 else check_batch)(batch, answer.body or {})
@@ -160,32 +159,14 @@ class Writer:
                 rows[change.item_id] = replace(rows[change.item_id], updated_at=now)
         kept = replace(
             vault,
-            state=self._onward(vault, batch),
+            state=self.onward(vault, batch),
             rows=rows,
             trashed=trashed(batch.state.items, vault),
             synced_at=now,
         )
         return self._cache.save(kept, details)
 
-    def _attempt_rename(self, vault: CachedVault, name: str) -> CachedVault:
-        keys = self._vaults.reader.keys(vault)
-        state = vault.state
-        bound = aad.vault_overview(vault.id, state.n + 1, state.generation)
-        overview = seal(vk_of(keys, state.generation, state.vault_id), bound, name_bytes(name))
-        batch = prepare(
-            state, [Change.rename(overview)], keys=keys, author_id=self._account.account_id
-        )
-        body = {
-            "overview": b64(overview),
-            "generation": state.generation,
-            "entry": batch.last.entry_json(),
-        }
-        answer = self._session.send("PUT", f"/vaults/{vault.id}", body, again=True)
-        check_vault(batch, answer.body or {})
-        written = replace(vault, state=self._onward(vault, batch), overview=overview)
-        return self._cache.save(written, {})
-
-    def _onward(self, vault: CachedVault, batch: Batch) -> VaultState:
+    def onward(self, vault: CachedVault, batch: Batch) -> VaultState:
         """Give the state after a write; where it began at the profile's head, it passed that."""
         known = self._known(vault.id)
         return replace(batch.state, passed=known) if known == vault.waypoint else batch.state
