@@ -190,3 +190,56 @@ class RecoveryCode(Base):
         primary_key=True, comment="SHA-256 of account and code."
     )
     created_at: Mapped[datetime]
+
+
+class Recovery(Base):
+    """A token to recover an account with, mailed on request; it waits, then runs, then is gone.
+
+    A request for an address that cannot be recovered leaves a row too, of no account and over at
+    once, so that it takes the same work.
+    """
+
+    __tablename__ = "recoveries"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID | None] = mapped_column(
+        sa.ForeignKey("accounts.id", ondelete="CASCADE"), index=True
+    )
+    token_hash: Mapped[bytes] = mapped_column(unique=True, comment="SHA-256 of the mailed token.")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    started_at: Mapped[datetime | None] = mapped_column(
+        comment="When the recovery key was proven first: the wait counts from here."
+    )
+
+
+class EmailChange(Base):
+    """A change of address that waits for both addresses' consent; an account has one at most."""
+
+    __tablename__ = "email_changes"
+
+    account_id: Mapped[UUID] = _of_account()
+    email: Mapped[str] = mapped_column(comment="The new one, normalised.")
+    old_token_hash: Mapped[bytes | None] = mapped_column(
+        unique=True, comment="SHA-256 of the token mailed to the old address; null once used."
+    )
+    new_token_hash: Mapped[bytes | None] = mapped_column(
+        unique=True, comment="SHA-256 of the token mailed to the new address; null once used."
+    )
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class EmailUndo(Base):
+    """An address that an account had, and may have again: nobody else is given it meanwhile."""
+
+    __tablename__ = "email_undos"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(
+        sa.ForeignKey("accounts.id", ondelete="CASCADE"), index=True
+    )
+    email: Mapped[str] = mapped_column(index=True, comment="The old one, normalised.")
+    token_hash: Mapped[bytes] = mapped_column(unique=True, comment="SHA-256 of the mailed token.")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
