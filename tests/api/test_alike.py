@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from vaultr import metrics
+from tests.numbers import hashes
 from vaultr.database.session import SINGLE, db
 
 
@@ -22,11 +22,11 @@ def work_done(app):
         engines = (db.engine, app.extensions[SINGLE])
     for engine in engines:
         sa.event.listen(engine, "before_cursor_execute", note)
-    before = metrics.HASHES._value.get()
+    before = hashes()
     try:
         yield statements
     finally:
-        statements.append(metrics.HASHES._value.get() - before)
+        statements.append(hashes() - before)
         for engine in engines:
             sa.event.remove(engine, "before_cursor_execute", note)
 

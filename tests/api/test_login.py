@@ -4,7 +4,7 @@ import pytest
 
 from tests import factories
 from tests.concurrency import at_once
-from vaultr import metrics
+from tests.numbers import hashes
 from vaultr.auth.models import Account, Failures, KnownDevice, Session
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
@@ -15,10 +15,6 @@ LOGIN, PRELOGIN = "/api/v1/auth/login", "/api/v1/auth/prelogin"
 def rows(app, model):
     with app.app_context(), transaction() as work:
         return work.query(model).all()
-
-
-def hashes():
-    return metrics.HASHES._value.get()
 
 
 @pytest.fixture
@@ -189,6 +185,13 @@ def test_a_hundred_failures_in_a_row_lock(app, client, ann, email):
 def test_a_success_ends_the_row_of_failures(app, client, ann):
     client.post(LOGIN, json=factories.login(key=b"w" * 32))
 
+    client.post(LOGIN, json=factories.login())
+
+    (counter,) = rows(app, Failures)
+    assert (counter.failures, counter.locks, counter.recent.count(",")) == (0, 0, 1)
+
+
+def test_a_success_alone_leaves_no_counter_behind(app, client, ann):
     client.post(LOGIN, json=factories.login())
 
     assert rows(app, Failures) == []

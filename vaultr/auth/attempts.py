@@ -1,5 +1,10 @@
-"""Guesses at a password are counted before anything is hashed, and given back when right."""
+"""Guesses are counted in the database before anything is hashed, and given back when right.
 
+One row a counter holds the stamps of its last attempts: a moving window that is exact with any
+number of workers, and with Redis away. What is over the limit was only read, never written.
+"""
+
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,16 +16,25 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session
 
-from vaultr import clock, metrics
+from vaultr import clock, logs, metrics
 from vaultr.actor import current_origin
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth.errors import Locked
 from vaultr.auth.invented import address_hash
 from vaultr.auth.models import Failures
-from vaultr.database.session import transaction
+from vaultr.auth.statements import (
+    COUNT_ATTEMPT,
+    COUNTER_STATE,
+    FORGET_COUNTER,
+    FORGIVE_ATTEMPT,
+    GIVE_BACK_ATTEMPT,
+    LOCK_COUNTER,
+)
+from vaultr.database.session import one_statement, transaction
+from vaultr.environ import Rate
 from vaultr.limits import blanket
-from vaultr.limits.counters import Count
+from vaultr.limits.counters import Count, Window
 from vaultr.settings import Settings
 
 FAILURES_IN_A_ROW: Final = 100
@@ -28,12 +42,10 @@ FIRST_LOCK: Final = timedelta(minutes=15)
 LONGEST_LOCK: Final = timedelta(hours=24)
 _KEPT: Final = timedelta(days=30)
 
-# In words of both databases; the row, once touched, stays locked until the commit.
-_ONE_MORE: Final = sa.text(
-    "INSERT INTO login_failures (counter, failures, locks, failed_at) VALUES (:counter, 1, 0, :now)"
-    " ON CONFLICT (counter) DO UPDATE SET failures = login_failures.failures + 1, failed_at = :now"
-    " RETURNING failures, locks"
-).bindparams(sa.bindparam("now", type_=Failures.failed_at.type))
+# A stamp is its time in ms, drawn hex digits (two of one ms are two) and a comma. As times have 13
+# digits until the year 2286, both databases order and cut them as texts.
+_TIME: Final = 13
+_STAMP: Final = _TIME + 8 + 1
 
 
 def of_stranger(email: str) -> str:
@@ -53,74 +65,92 @@ def of_session(session_id: UUID) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What an attempt is counted by, and how that stands in SQL.
+    """What an attempt is counted by, and how that stood in SQL when it was read.
 
-    :ivar failures: in a row, since the last success or lock; None if there was none yet.
+    :ivar recent: the stamps of its last attempts, newest first.
     """
 
     key: str
-    failures: int | None = None
     locked_until: datetime | None = None
+    recent: str = ""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One guess. It is given back unless it is said to have ``failed``."""
+    """One guess. It is given back unless it is said to have ``failed``, or is ``forgiven``."""
 
     counter: Counter
+    stamp: str = ""
+    failures: int = 0
+    locks: int = 0
     failed: bool = False
+    forgiven: bool = False
+
+
+def standing(key: str) -> Counter:
+    """Read how a counter stands, where no other read brings it along."""
+    with one_statement() as connection:
+        row = connection.execute(COUNTER_STATE, {"counter": key}).one_or_none()
+    return Counter(key) if row is None else Counter(key, row.locked_until, row.recent)
 
 
 @contextmanager
 def counted(counter: Counter) -> Iterator[Attempt]:
-    """Count a guess by its counter and by the client's address, in one call, before it is hashed.
+    """Count a guess by its counter and by the client's address, before it is checked.
 
-    Parallel guesses cannot slip through. Whatever ends the block without having ``failed`` (a
-    right key, a full hash queue, a database that is away) gives both counts back.
+    The counter's row decides between parallel guesses: of those that a limit of 5 lets in, the
+    database commits 5, whichever worker they came to. Whatever ends the block without having
+    ``failed`` (a full hash queue, a database that is away) gives both counts back; a success does
+    so in its own transaction, by `forget_failures`.
 
     :raises Locked: too many failures in a row; nothing is counted.
-    :raises TooMany: a limit is used up; nothing is counted, hashed or written.
+    :raises TooMany: a limit is used up; nothing is counted or hashed, and nothing is written
+        unless the last place was lost at this very moment.
     """
-    _refuse_locked(counter)
     settings: Settings = current_app.config["SETTINGS"]
-    counts = (
-        Count(counter.key, settings.limit_login_account),
-        Count(f"la:{current_origin().address}", settings.limit_login_address),
-    )
-    blanket.take(*counts)
+    _refuse(counter, settings.limit_login_account)
+    by_address = Count(f"la:{current_origin().address}", settings.limit_login_address)
+    blanket.take(by_address)
     attempt = Attempt(counter)
     try:
+        _reserve(attempt, settings.limit_login_account)
         yield attempt
     finally:
         if not attempt.failed:
-            blanket.refund(*counts)
+            blanket.refund(by_address)
+            _give_back(attempt)
 
 
 def note_failure(attempt: Attempt, account_id: UUID | None) -> None:
-    """Count a failure in a row, and lock the counter at the hundredth.
+    """Let the attempt stay counted, and lock its counter if it was the hundredth in a row.
 
     The first lock lasts 15 minutes, each further one twice as long, up to a day. Addresses
-    without an account are locked alike, so that a lock tells nothing.
+    without an account are locked alike, so that a lock tells nothing. Of parallel failures that
+    are both over a hundred one locks.
     """
     attempt.failed = True
-    now = clock.now()
+    if attempt.failures < FAILURES_IN_A_ROW:
+        return
+    values = {
+        "counter": attempt.counter.key,
+        "most": FAILURES_IN_A_ROW,
+        "locks": attempt.locks,
+        "locked_until": clock.now() + lock_length(attempt.locks),
+    }
     with transaction() as session:
-        values = {"counter": attempt.counter.key, "now": now}
-        failures, locks = session.execute(_ONE_MORE, values).one()
-        if failures < FAILURES_IN_A_ROW:
-            return
-        session.execute(
-            sa.update(Failures)
-            .where(Failures.counter == attempt.counter.key)
-            .values(failures=0, locks=locks + 1, locked_until=now + lock_length(locks))
-        )
-        audit.record(Event.AUTH_LOCK, account_id=account_id, out="deny", reason="failures")
+        if session.execute(LOCK_COUNTER, values).one_or_none() is not None:
+            audit.record(Event.AUTH_LOCK, account_id=account_id, out="deny", reason="failures")
 
 
 def forget_failures(session: Session, attempt: Attempt) -> None:
-    """Begin to count anew, in the transaction of the success."""
-    if attempt.counter.failures is not None:
-        session.execute(sa.delete(Failures).where(Failures.counter == attempt.counter.key))
+    """Give the attempt back and begin to count the row anew, in the transaction of the success.
+
+    Earlier attempts of the window stay: a success of the owner gives a stranger none.
+    """
+    values = {"counter": attempt.counter.key, "stamp": attempt.stamp}
+    if session.execute(FORGET_COUNTER, values).one_or_none() is None:
+        session.execute(FORGIVE_ATTEMPT, values)
+    attempt.forgiven = True
 
 
 def remove_old() -> bool:
@@ -141,9 +171,65 @@ def lock_length(locks_before: int) -> timedelta:
     return min(LONGEST_LOCK, FIRST_LOCK * (1 << min(locks_before, 16)))
 
 
-def _refuse_locked(counter: Counter) -> None:
-    until = counter.locked_until
-    wait = (until - clock.now()).total_seconds() if until else 0
+def _reserve(attempt: Attempt, rate: Rate) -> None:
+    """Take a place in the window, or find it full; the row's lock decides between twins."""
+    now = clock.now()
+    stamp = f"{_milliseconds(now):0{_TIME}d}{secrets.token_hex(4)},"
+    values = {
+        "counter": attempt.counter.key,
+        "now": now,
+        "stamp": stamp,
+        "kept": rate.count * _STAMP,
+        "place": (rate.count - 1) * _STAMP + 1,
+        "since": f"{_milliseconds(now) - rate.seconds * 1000:0{_TIME}d}",
+    }
+    with one_statement() as connection:
+        row = connection.execute(COUNT_ATTEMPT, values).one_or_none()
+    if row is None:
+        _refuse(standing(attempt.counter.key), rate)
+        raise blanket.too_many(Window(False, rate.count, 0, 1))  # it was full a moment ago
+    attempt.stamp, attempt.failures, attempt.locks = stamp, row.failures, row.locks
+    used = _used(row.recent, rate, now)
+    reset = used[-1] + rate.seconds * 1000 - _milliseconds(now)
+    blanket.tell(Window(True, rate.count, rate.count - len(used), _seconds(reset)))
+
+
+def _refuse(counter: Counter, rate: Rate) -> None:
+    """Refuse what a lock or a full window shows without counting anything."""
+    now = clock.now()
+    wait = (counter.locked_until - now).total_seconds() if counter.locked_until else 0
     if wait > 0:
         metrics.LOGINS.labels("locked").inc()
         raise Locked(headers={"Retry-After": str(int(wait) + 1)})
+    used = _used(counter.recent, rate, now)
+    if len(used) >= rate.count:
+        reset = used[rate.count - 1] + rate.seconds * 1000 - _milliseconds(now)
+        metrics.LOGINS.labels("limited").inc()
+        raise blanket.too_many(Window(False, rate.count, 0, _seconds(reset)))
+
+
+def _give_back(attempt: Attempt) -> None:
+    """Undo what `_reserve` wrote, unless a success did; without a database it stays counted."""
+    if attempt.forgiven or not attempt.stamp:
+        return
+    values = {"counter": attempt.counter.key, "stamp": attempt.stamp}
+    try:
+        with one_statement() as connection:
+            connection.execute(GIVE_BACK_ATTEMPT, values)
+    except sa.exc.SQLAlchemyError as error:
+        logs.failure("attempt.kept", error)
+
+
+def _used(recent: str, rate: Rate, now: datetime) -> list[int]:
+    """List the times in ms of the attempts that still count, newest first."""
+    since = _milliseconds(now) - rate.seconds * 1000
+    times = [int(stamp[:_TIME]) for stamp in recent.split(",") if stamp]
+    return [time for time in times if time >= since]
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _seconds(milliseconds: int) -> int:
+    return max(1, -(-milliseconds // 1000))

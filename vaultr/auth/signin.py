@@ -155,9 +155,9 @@ def _known_by_email(email: str, device: Device) -> tuple[_Credentials | None, Co
     with one_statement() as connection:
         row = connection.execute(CREDENTIALS_BY_EMAIL, values).one()
     if row.seen:
-        counter = Counter(of_device, row.device_failures, row.device_locked_until)
+        counter = Counter(of_device, row.device_locked_until, row.device_recent or "")
     else:
-        counter = Counter(of_stranger, row.failures, row.locked_until)
+        counter = Counter(of_stranger, row.locked_until, row.recent or "")
     return None if row.id is None else _credentials(row), counter
 
 
@@ -168,7 +168,7 @@ def _known_by_id(actor: Actor) -> tuple[_Credentials | None, Counter]:
         row = connection.execute(CREDENTIALS_BY_ID, values).one_or_none()
     if row is None:
         return None, Counter(key)
-    return _credentials(row), Counter(key, row.failures, row.locked_until)
+    return _credentials(row), Counter(key, row.locked_until, row.recent or "")
 
 
 def _credentials(row: Any) -> _Credentials:

@@ -65,7 +65,7 @@ class Locked:
 # One row in any case, so that an unknown address is read as a known one is.
 CREDENTIALS_BY_EMAIL: Final = ready(
     "SELECT a.id, a.epoch, a.verifier, a.pepper_id, k.device_hash IS NOT NULL AS seen,"
-    " f.failures, f.locked_until, d.failures AS device_failures,"
+    " f.recent, f.locked_until, d.recent AS device_recent,"
     " d.locked_until AS device_locked_until"
     " FROM (SELECT 1 AS one) AS always LEFT JOIN accounts a ON a.email = :email"
     " LEFT JOIN known_devices k ON k.account_id = a.id AND k.device_hash = :device"
@@ -73,8 +73,39 @@ CREDENTIALS_BY_EMAIL: Final = ready(
     " LEFT JOIN login_failures d ON d.counter = :device_counter"
 )
 CREDENTIALS_BY_ID: Final = ready(
-    "SELECT a.id, a.epoch, a.verifier, a.pepper_id, f.failures, f.locked_until"
+    "SELECT a.id, a.epoch, a.verifier, a.pepper_id, f.recent, f.locked_until"
     " FROM accounts a LEFT JOIN login_failures f ON f.counter = :counter WHERE a.id = :account"
+)
+
+# An attempt takes its place in the window, or gives no row: the limit-th newest stamp still counts,
+# or a lock was set. Refused so, the row is locked for a moment but not written.
+COUNT_ATTEMPT: Final = ready(
+    "INSERT INTO login_failures (counter, failures, locks, failed_at, recent)"
+    " VALUES (:counter, 1, 0, :now, :stamp) ON CONFLICT (counter) DO UPDATE"
+    " SET failures = login_failures.failures + 1, failed_at = :now,"
+    " recent = substr(:stamp || login_failures.recent, 1, :kept)"
+    " WHERE (login_failures.locked_until IS NULL OR login_failures.locked_until <= :now)"
+    " AND substr(login_failures.recent, :place, 13) < :since"
+    " RETURNING failures, locks, recent"
+)
+COUNTER_STATE: Final = ready(
+    "SELECT locked_until, recent FROM login_failures WHERE counter = :counter"
+)
+GIVE_BACK_ATTEMPT: Final = ready(
+    "UPDATE login_failures SET recent = replace(recent, :stamp, ''),"
+    " failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END WHERE counter = :counter"
+)
+# A success removes the row where its own attempt was the only one, and empties it where not.
+FORGET_COUNTER: Final = ready(
+    "DELETE FROM login_failures WHERE counter = :counter AND recent = :stamp RETURNING counter"
+)
+FORGIVE_ATTEMPT: Final = ready(
+    "UPDATE login_failures SET recent = replace(recent, :stamp, ''), failures = 0, locks = 0,"
+    " locked_until = NULL WHERE counter = :counter"
+)
+LOCK_COUNTER: Final = ready(
+    "UPDATE login_failures SET failures = 0, locks = locks + 1, locked_until = :locked_until"
+    " WHERE counter = :counter AND failures >= :most AND locks = :locks RETURNING counter"
 )
 
 BEGIN_SESSION: Final = Together(

@@ -47,12 +47,23 @@ def take(*counts: Count) -> None:
     :raises TooMany: with Retry-After; what is refused costs no hash and no SQL.
     """
     windows = guard().take(counts)
-    g.setdefault("windows", []).extend(windows)
     refused = [window for window in windows if not window.allowed]
     if refused:
-        current_app.extensions["vaultr.on_limited"]("limit")
-        wait = max(window.reset for window in refused)
-        raise TooMany(headers={"Retry-After": str(wait)})
+        tell(*(window for window in windows if window.allowed))
+        raise too_many(*refused)
+    tell(*windows)
+
+
+def tell(*windows: Window) -> None:
+    """Let this request's answer tell how counters stand; the tightest is shown."""
+    g.setdefault("windows", []).extend(windows)
+
+
+def too_many(*windows: Window) -> TooMany:
+    """Give the refusal for windows that are full, by whomever they are kept, and count it."""
+    tell(*windows)
+    current_app.extensions["vaultr.on_limited"]("limit")
+    return TooMany(headers={"Retry-After": str(max(window.reset for window in windows))})
 
 
 def refund(*counts: Count) -> None:

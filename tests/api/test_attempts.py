@@ -1,0 +1,250 @@
+"""Guesses at passwords: counted exactly, by whom, for how long, and what gives none for free."""
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from tests import factories
+from tests.concurrency import at_once
+from tests.numbers import hashes
+from vaultr import clock
+from vaultr.auth import attempts
+from vaultr.auth.errors import Locked
+from vaultr.auth.models import Failures
+from vaultr.database.session import SINGLE, db, transaction
+from vaultr.errors import TooMany
+
+LOGIN = "/api/v1/auth/login"
+WRONG = b"w" * 32
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ann(app):
+    with app.app_context():
+        return factories.account("ann@example.org")
+
+
+def guess(client, email="ann@example.org", **more):
+    return client.post(LOGIN, json=factories.login(email, key=WRONG, **more)).status_code
+
+
+@contextmanager
+def statements(app):
+    """Collect the statements that both engines run."""
+    ran = []
+
+    def note(_connection, _cursor, statement, *_):
+        ran.append(statement)
+
+    with app.app_context():
+        engines = (db.engine, app.extensions[SINGLE])
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield ran
+    finally:
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def here(app):
+    with app.test_request_context():
+        yield
+
+
+def try_at(moment, counter="l:x", *, fail=True):
+    """Make one attempt at a time of the clock; tell whether it was let in."""
+    with time_machine.travel(moment, tick=False):
+        try:
+            with attempts.counted(attempts.standing(counter)) as attempt:
+                if fail:
+                    attempts.note_failure(attempt, None)
+        except TooMany:
+            return False
+    return True
+
+
+def test_no_fifteen_minutes_hold_more_than_five_attempts(here):
+    """A moving window: not five at the end of one quarter and five at the start of the next."""
+    let_in = [minute for minute in range(60) if try_at(NOON + timedelta(minutes=minute))]
+
+    assert all(sum(1 for other in let_in if 0 <= minute - other < 15) <= 5 for minute in range(75))
+    assert let_in[:6] == [0, 1, 2, 3, 4, 16]
+
+
+def test_a_refusal_tells_exactly_when_the_next_attempt_fits(here):
+    for minute in range(5):
+        assert try_at(NOON + timedelta(minutes=minute))
+
+    with (
+        time_machine.travel(NOON + timedelta(minutes=5), tick=False),
+        pytest.raises(TooMany) as refused,
+        attempts.counted(attempts.standing("l:x")),
+    ):
+        raise AssertionError("it was let in")
+    wait = int(refused.value.headers["Retry-After"])
+
+    assert wait == 600
+    assert not try_at(NOON + timedelta(minutes=5, seconds=wait - 1))
+    assert try_at(NOON + timedelta(minutes=5, seconds=wait + 1))
+
+
+def test_what_ends_without_a_verdict_is_given_back(here):
+    for _ in range(8):
+        with pytest.raises(ZeroDivisionError), attempts.counted(attempts.standing("l:x")):
+            raise ZeroDivisionError
+
+    assert [try_at(clock.now()) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_attempts_of_one_millisecond_are_told_apart(here):
+    with time_machine.travel(NOON, tick=False):
+        assert [try_at(NOON) for _ in range(3)] == [True] * 3
+        assert try_at(NOON, fail=False)  # given back: one, not all of this moment
+        assert [try_at(NOON) for _ in range(3)] == [True] * 2 + [False]
+
+
+def test_each_lock_is_twice_as_long_as_the_one_before_up_to_a_day(here):
+    moment, seen = NOON, []
+    assert try_at(moment)
+    for _ in range(9):
+        with transaction() as work:
+            work.execute(sa.update(Failures).values(failures=99, recent=""))
+        assert try_at(moment)
+        with time_machine.travel(moment, tick=False):
+            counter = attempts.standing("l:x")
+            with pytest.raises(Locked) as locked, attempts.counted(counter):
+                raise AssertionError("it was let in")
+        seen.append(round(int(locked.value.headers["Retry-After"]) / 60))
+        moment += timedelta(days=1, minutes=1)
+
+    assert seen == [15, 30, 60, 120, 240, 480, 960, 1440, 1440]
+
+
+def test_of_parallel_failures_over_a_hundred_one_locks(app, client):
+    guess(client)
+    with app.app_context(), transaction() as work:
+        work.execute(sa.update(Failures).values(failures=99))
+
+    at_once(lambda _: guess(app.test_client()), 4)
+
+    with app.app_context(), transaction() as work:
+        counter = work.query(Failures).one()
+    assert counter.locks == 1
+    locks = [event for event in factories.events(app) if event["typ"] == "auth.lock"]
+    assert len(locks) == 1
+
+
+def test_a_refused_attempt_costs_no_hash_and_no_write(app, client, ann):
+    for email in ("ann@example.org", "nobody@example.org"):
+        for _ in range(5):
+            guess(client, email)
+        before = hashes()
+
+        with statements(app) as ran:
+            answers = [guess(client, email) for _ in range(3)]
+
+        assert answers == [429] * 3
+        assert hashes() == before
+        assert len(ran) == 3
+        assert all(one.startswith(("SELECT", "EXECUTE")) for one in ran)
+        assert not any(word in " ".join(ran) for word in ("INSERT", "UPDATE", "DELETE"))
+
+
+def test_a_locked_attempt_costs_no_hash_and_no_write(app, client, ann):
+    guess(client)
+    with app.app_context(), transaction() as work:
+        until = clock.now() + timedelta(minutes=5)
+        work.execute(sa.update(Failures).values(locked_until=until))
+    before = hashes()
+
+    with statements(app) as ran:
+        answer = client.post(LOGIN, json=factories.login())
+
+    assert (answer.status_code, answer.json["type"]) == (429, "urn:vaultr:problem:locked")
+    assert hashes() == before
+    assert len(ran) == 1
+
+
+def test_an_attempt_over_the_addresses_limit_costs_no_hash_and_no_write(app, client):
+    for number in range(20):
+        guess(client, f"{number}@example.org")
+    before = hashes()
+
+    with statements(app) as ran:
+        assert guess(client, "another@example.org") == 429
+
+    assert hashes() == before
+    assert len(ran) == 1
+
+
+@pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
+def test_spelling_an_address_otherwise_gives_no_attempt(app, client, ann, email):
+    name, host = email.split("@")
+    spellings = [
+        email, email.upper(), f" {email}", f"{email}  ", f"{name.title()}@{host.title()}",
+        f"{name}@{host}".replace("a", "\uff41"), f"{name}\uff20{host}",
+    ]  # fmt: skip
+
+    answers = []
+    for spelling in spellings:
+        body = factories.login(email, key=WRONG) | {"email": spelling}
+        answers.append(client.post(LOGIN, json=body).status_code)
+
+    assert answers == [401] * 5 + [429] * 2
+
+
+def test_malformed_bodies_between_give_no_attempt(client, ann):
+    answers = []
+    for _ in range(8):
+        answers.append(guess(client))
+        for body in (b"null", b"{", b'{"email":"ann@example.org"}', b"\xff", b"[" * 100):
+            headers = {"Content-Type": "application/json"}
+            assert client.post(LOGIN, data=body, headers=headers).status_code == 400
+
+    assert answers == [401] * 5 + [429] * 3
+
+
+def test_an_ipv6_client_has_twenty_attempts_for_its_whole_network(app):
+    def ask(number, network="2001:db8:1:2"):
+        client = app.test_client()
+        client.environ_base["REMOTE_ADDR"] = f"{network}:{number:x}:5:6:7"
+        return guess(client, f"{number}@example.org")
+
+    assert [ask(number) for number in range(22)] == [401] * 20 + [429] * 2
+    assert ask(99, network="2001:db8:1:3") == 401
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-Forwarded-For", "X-Real-Ip", "Forwarded", "X-Client-Ip", "True-Client-Ip", "Client-Ip"],
+)
+def test_a_header_that_anybody_can_send_gives_no_attempt(app, client, name):
+    def ask(number):
+        value = f"for=192.0.2.{number}" if name == "Forwarded" else f"192.0.2.{number}"
+        body = factories.login(f"{number}@example.org", key=WRONG)
+        return client.post(LOGIN, json=body, headers={name: value}).status_code
+
+    assert [ask(number) for number in range(21)] == [401] * 20 + [429]
+
+
+def test_a_new_device_for_each_guess_gives_no_attempt(client, ann):
+    answers = [guess(client, device_id=uuid4()) for _ in range(6)]
+
+    assert answers == [401] * 5 + [429]
+
+
+def test_an_owners_success_gives_strangers_no_attempt(app, ann):
+    """The owner signs in on a new device between two bursts of a stranger."""
+    client = app.test_client()
+    assert [guess(client) for _ in range(4)] == [401] * 4
+
+    assert client.post(LOGIN, json=factories.login()).status_code == 200
+
+    assert [guess(client) for _ in range(2)] == [401, 429]
