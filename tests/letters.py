@@ -12,7 +12,12 @@ LINK = re.compile(r"^http\S+/verify-email\?token=([A-Za-z0-9_-]+)$", re.M)
 def letters(app, to=None):
     """Give all letters (to one address), the oldest first."""
     with app.app_context(), transaction() as work:
-        rows = work.query(Mail).order_by(Mail.created_at, Mail.id).all()
+        rows = (
+            work.query(Mail)
+            .filter(Mail.sealed.is_not(None))
+            .order_by(Mail.created_at, Mail.id)
+            .all()
+        )
         opened = [letter.unseal(row.id, row.sealed) for row in rows]
     return [content for address, content in opened if to in (None, address)]
 

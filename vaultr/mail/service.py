@@ -12,14 +12,16 @@ from vaultr.mail.models import Mail
 __all__ = ["Letter", "send"]
 
 
-def send(content: Letter, to: str) -> bool:
+def send(content: Letter, to: str, *, pretend: bool = False) -> bool:
     """Put a letter into the outbox; it goes out when this transaction has been committed.
 
     Strangers cannot fill a mailbox: beyond LIMIT_MAIL a recipient gets no more. Security notices
     are counted apart, and one of a kind and hour is always sent.
 
     :param to: one address, which the caller has checked.
-    :return: whether it will be sent.
+    :param pretend: do the same work and count it alike, but send nothing: neither time nor a
+        limit then tells a caller that there is nobody to write to.
+    :return: whether it will be sent, or would be.
     :raises ValueError: a line break in address or subject, or one of them is empty.
     """
     for line in (to, content.subject):
@@ -29,14 +31,15 @@ def send(content: Letter, to: str) -> bool:
         now, recipient, mail_id = clock.now(), letter.recipient_hash(to), uuid7()
         if not caps.allow(session, content, recipient, now):
             return False
+        sealed = letter.seal(mail_id, content, to)
         row = sa.insert(Mail).values(
             id=mail_id,
             kind=content.kind,
             notice=content.notice,
             recipient=recipient,
-            sealed=letter.seal(mail_id, content, to),
+            sealed=None if pretend else sealed,
             message_id=sender.message_id(mail_id),
-            state="waiting",
+            state="sent" if pretend else "waiting",
             tries=0,
             created_at=now,
             next_try_at=now,
