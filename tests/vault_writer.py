@@ -77,16 +77,20 @@ class Writer:
         other.client = client or self.client
         return other
 
-    def sealed_overview(self, name, *, revision):
-        bound = aad.vault_overview(self.id, revision, 1)
-        return seal(self.keys[1].vk, bound, json.dumps({"name": name}).encode())
+    @property
+    def generation(self):
+        return self.state.generation
+
+    def sealed_overview(self, name, *, revision, generation=1):
+        bound = aad.vault_overview(self.id, revision, generation)
+        return seal(self.keys[generation].vk, bound, json.dumps({"name": name}).encode())
 
     def sealed_put(self, item_id, text="hunter2", *, type="login", ahead=0):
         """Seal both parts of an item for the revision that comes after ``ahead`` others."""
         parts = [
             seal(
-                self.keys[1].vk,
-                aad.item(self.id, item_id, part, type, self.state.n + 1 + ahead, 1),
+                self.keys[self.generation].vk,
+                aad.item(self.id, item_id, part, type, self.state.n + 1 + ahead, self.generation),
                 json.dumps({part: text}).encode(),
             )
             for part in ("overview", "detail")
@@ -103,14 +107,55 @@ class Writer:
         return self._request(Change(Op(op), item_id))
 
     def rename_request(self, name):
-        overview = self.sealed_overview(name, revision=self.state.n + 1)
+        n, generation = self.state.n + 1, self.generation
+        overview = self.sealed_overview(name, revision=n, generation=generation)
         batch = self._prepare([Change.rename(overview)])
         body = {
             "overview": b64(overview),
-            "generation": 1,
+            "generation": generation,
             "entry": batch.last.entry_json(),
         }
         return Request("PUT", self.path, body, {}, batch)
+
+    def rotation_request(self, machines=()):
+        """Prepare to begin a rotation; ``machines`` are the ids of those that hold a key."""
+        generation = self.generation + 1
+        self.keys = {**self.keys, generation: VaultKeys.new()}
+        wrap = self.keys[generation].wrap(bytes(32), self.author_id, self.id, generation)
+        batch = self._prepare([Change.rotate_begin()])
+        body = {
+            "generation": generation,
+            "sealed_key": b64(wrap),
+            "machines": [{"id": str(one), "sealed_key": b64(wrap)} for one in machines],
+            "entry": batch.last.entry_json(),
+        }
+        return Request("POST", f"{self.path}/rotation", body, {}, batch)
+
+    def finish_request(self):
+        return self._whole_request(Change.rotate_end(), "rotation/finish")
+
+    def repair_request(self):
+        return self._whole_request(Change.repair(), "repair")
+
+    def _whole_request(self, change, path):
+        batch = self._prepare([change])
+        body = {"entry": batch.last.entry_json()}
+        return Request("POST", f"{self.path}/{path}", body, {}, batch)
+
+    def rotate(self, machines=()):
+        """Begin a rotation, move everything, finish; all of it must work."""
+        self.done(self.rotation_request(machines))
+        self.done(self.rename_request("a vault"))
+        for item_id, held in self.state.items.items():
+            if held.state == "active" and held.generation < self.generation:
+                self.put(item_id)
+        self.done(self.finish_request())
+
+    def done(self, request):
+        """Send it, which must work."""
+        response = self.send(request)
+        assert response.status_code in (200, 201), response.json
+        return response
 
     def batch_request(self, *steps):
         """Prepare a batch of ``(op, item_id)`` or ``("put", item_id, text)``."""
@@ -127,7 +172,7 @@ class Writer:
             known = revisions.get(change.item_id)
             expected = {"if_none_match": "*"} if known is None else {"if_match": known}
             told = {"op": change.op.value, "item_id": str(change.item_id), **expected}
-            body.append(told | _content(change, write) | {"entry": write.entry_json()})
+            body.append(told | self._content(change, write) | {"entry": write.entry_json()})
             revisions[change.item_id] = write.revision
         return Request("POST", f"{self.path}/changes", {"changes": body}, {}, batch)
 
@@ -138,7 +183,7 @@ class Writer:
             check = check_write
             if request.path.endswith("/changes"):
                 check = check_batch
-            elif request.path == self.path:
+            elif "/items/" not in request.path:
                 check = check_vault
             check(request.batch, response.json)
             self.state = request.batch.state
@@ -199,19 +244,18 @@ class Writer:
         held = self.state.items.get(change.item_id)
         headers = {"If-Match": f'"{held.revision}"'} if held else {"If-None-Match": "*"}
         path = f"{self.path}/items/{change.item_id}"
-        body = {"entry": write.entry_json()} | _content(change, write)
+        body = {"entry": write.entry_json()} | self._content(change, write)
         if change.op is Op.PUT:
             return Request("PUT", path, body, headers, batch)
         return Request("POST", f"{path}/{change.op}", body, headers, batch)
 
-
-def _content(change, write):
-    if change.op is not Op.PUT:
-        return {}
-    return {
-        "type": change.type,
-        "generation": 1,
-        "content_revision": write.revision,
-        "overview": b64(change.overview),
-        "detail": b64(change.detail),
-    }
+    def _content(self, change, write):
+        if change.op is not Op.PUT:
+            return {}
+        return {
+            "type": change.type,
+            "generation": self.generation,
+            "content_revision": write.revision,
+            "overview": b64(change.overview),
+            "detail": b64(change.detail),
+        }

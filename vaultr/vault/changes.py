@@ -30,7 +30,7 @@ def change_items(
     :raises Refusal: what is wrong with the first bad one, as `lock_vault`, `check` and
         `Draft.make` say, whatever is wrong with later ones; nothing was changed.
     """
-    changes = [Change.of_batch(one, f"/changes/{at}") for at, one in enumerate(given)]
+    changes = _read_in(given)
     said = [Said(change.op, change.item_id, change.entry) for change in changes]
     with transaction() as session:
         connection = session.connection()
@@ -49,6 +49,14 @@ def change_items(
         event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=draft.log.event())
         store_many(connection, draft, event_id)
     return _answer(changes, head=draft.log.head)
+
+
+def _read_in(given: Sequence[ChangeIn]) -> list[Change]:
+    last = {one.item_id: at for at, one in enumerate(given)}
+    return [
+        Change.of_batch(one, f"/changes/{at}", followed=last[one.item_id] > at)
+        for at, one in enumerate(given)
+    ]
 
 
 def _read(connection: sa.Connection, draft: Draft, item_ids: Collection[UUID]) -> None:

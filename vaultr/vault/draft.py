@@ -70,8 +70,7 @@ class Draft:
         """
         held = self.items.get(change.item_id)
         self.check_there(change)
-        if change.content is not None:
-            check_generation(self.log, change.content.generation, at=change.at)
+        self._check_keys(change, held)
         _check_expected(change, held)
         self._check_state(change, held)
         self.log.check(change.entry, change.faults("not the next entry"))
@@ -90,6 +89,19 @@ class Draft:
         creates = change.op is Op.PUT and change.expected.revision is None
         if self.items.get(change.item_id) is None and not creates:
             raise ItemNotFound(errors=change.faults("no such item"))
+
+    def _check_keys(self, change: Change, held: Held | None) -> None:
+        """Check that no active item will be under older keys that was not before."""
+        if change.content is not None:
+            check_generation(self.log, change.content.generation, at=change.at)
+        if change.op is not Op.RESTORE or change.followed or held is None:
+            return
+        if held.state == "trash" and held.generation < self.log.generation:
+            raise GenerationMoved(
+                "The item is under older keys: put it anew in the batch that restores it.",
+                errors=change.faults("under older keys"),
+                members={"generation": self.log.generation},
+            )
 
     def _check_state(self, change: Change, held: Held | None) -> None:
         state = held.state if held else None

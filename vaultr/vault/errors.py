@@ -45,6 +45,12 @@ class GenerationMoved(errors.Conflict):
     slug = "generation-moved"
 
 
+class RotationIncomplete(errors.Conflict):
+    """Active items or the vault's overview are still under older keys: move them first."""
+
+    slug = "rotation-incomplete"
+
+
 class QuotaExceeded(errors.Conflict):
     """There is no room left."""
 

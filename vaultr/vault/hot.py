@@ -51,8 +51,8 @@ def glance(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
     """
     with one_statement() as connection:
         statement = _glance(door.session_lives())
-        row = statement.run(connection, _parameters(actor, vault_id=vault_id)).one()
-    _check(row)
+        row = statement.run(connection, parameters(actor, vault_id=vault_id)).one()
+    check(row)
     return row.revision, bytes(row.head)
 
 
@@ -62,9 +62,9 @@ def look(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Look:
     :raises Unauthenticated, VaultNotFound: as `glance`.
     """
     statement = _look(door.session_lives())
-    found = statement.run(connection, _parameters(actor, vault_id=vault_id)).all()
+    found = statement.run(connection, parameters(actor, vault_id=vault_id)).all()
     vault = found[0]
-    _check(vault)
+    check(vault)
     wraps = [
         WrapView(generation=row.wrap_generation, sealed_key=bytes(row.sealed_key))
         for row in found
@@ -83,7 +83,7 @@ def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: int | None) ->
     :raises AuditUnavailable: the read cannot be recorded, so there is none.
     """
     revision = -1 if known is None else known
-    values = _parameters(actor, vault_id=vault_id, item_id=item_id, known=revision)
+    values = parameters(actor, vault_id=vault_id, item_id=item_id, known=revision)
     obj = {"kind": "vault", "id": str(vault_id), "items": [str(item_id)]}
     if postgresql():
         row = _read_and_record(actor, values, obj)
@@ -92,7 +92,7 @@ def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: int | None) ->
             row = _item(door.session_lives()).run(session.connection(), values).one()
             if _is_new(row):
                 audit.record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
-    _check(row)
+    check(row)
     if row.revision is None:
         raise ItemNotFound
     return Read(rows.item_json(row[-rows.ITEM_COLUMNS :]) if _is_new(row) else None, row.revision)
@@ -124,27 +124,33 @@ def list_items(
     """
     given = {name: value for name, value in chosen.items() if value is not None}
     statement = _list(door.session_lives(), "type" in given, "after" in given)
-    values = _parameters(actor, vault_id=vault_id, limit=limit + 1, **given)
+    values = parameters(actor, vault_id=vault_id, limit=limit + 1, **given)
     with one_statement() as connection:
         found = statement.run(connection, values).all()
-    _check(found[0])
+    check(found[0])
     items = [row[-rows.SUMMARY_COLUMNS :] for row in found if row.revision is not None]
     last = items[limit - 1][0] if len(items) > limit else None
     return [rows.summary_json(row) for row in items[:limit]], last
 
 
-def _check(row: Any) -> None:
+def check(row: Any) -> None:
+    """Check what every statement of `statement` finds out.
+
+    :raises Unauthenticated: the session is dead.
+    :raises VaultNotFound: there is no such vault that the actor may read.
+    """
     if not row.alive:
         raise door.session_is_dead()
     if not row.owned:
         raise VaultNotFound
 
 
-def _parameters(actor: Actor, **more: Any) -> dict[str, Any]:
+def parameters(actor: Actor, **more: Any) -> dict[str, Any]:
+    """Give what a statement of `statement` asks for."""
     return door.session_parameters(actor) | more
 
 
-def _statement(session_lives: str, columns: str, more: str = "") -> str:
+def statement(session_lives: str, columns: str, more: str = "") -> str:
     """Give a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
     proof = f"{session_lives} AS alive, v.revision IS NOT NULL AS owned"
     return f"SELECT {proof}, {columns} {OWN_VAULT} {more}"  # nosec B608 - made of our words alone
@@ -152,7 +158,7 @@ def _statement(session_lives: str, columns: str, more: str = "") -> str:
 
 @per_database
 def _glance(session_lives: str) -> Script:
-    return Script(_statement(session_lives, "v.revision, v.head"))
+    return Script(statement(session_lives, "v.revision, v.head"))
 
 
 @per_database
@@ -167,14 +173,14 @@ def _look(session_lives: str) -> Script:
         "LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = :account"
         " LEFT JOIN entries e ON e.vault_id = v.id AND e.n = v.revision ORDER BY k.generation"
     )
-    return Script(_statement(session_lives, columns, more))
+    return Script(statement(session_lives, columns, more))
 
 
 def _item_sql(session_lives: str) -> str:
     new = "CASE WHEN i.revision <> :known THEN i.{0} END AS {0}".format
     columns = f"{rows.item_columns()}, {new('overview')}, {new('detail')}"
     more = "LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
-    return _statement(session_lives, columns, more)
+    return statement(session_lives, columns, more)
 
 
 @per_database
@@ -204,4 +210,4 @@ def _list(session_lives: str, of_type: bool, after: bool) -> Script:
         " ORDER BY i.id LIMIT :limit"
     )
     more = f"LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
-    return Script(_statement(session_lives, "p.*", more))
+    return Script(statement(session_lives, "p.*", more))

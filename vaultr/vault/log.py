@@ -7,6 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from vaultr.actor import Actor
 from vaultr.errors import Fault
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Entry, Op, head_of
@@ -89,6 +90,17 @@ class Log:
             "to": self.revision,
             "head": b64(self.head),
         }
+
+
+def log_of(actor: Actor, vault_id: UUID, row: Any) -> Log:
+    """Give the end of the log of the vault whose locked row this is."""
+    return Log(
+        vault_id=vault_id,
+        author_id=actor.account_id,
+        generation=row.generation,
+        revision=row.revision,
+        head=bytes(row.head),
+    )
 
 
 @dataclass(frozen=True, slots=True)

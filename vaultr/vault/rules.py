@@ -40,7 +40,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change to one item. ``at`` is the pointer to it in a batch; a single write has none."""
+    """One change to one item.
+
+    :ivar at: the pointer to it in a batch; a single write has none.
+    :ivar followed: a later change of the batch is about the same item.
+    """
 
     op: Op
     item_id: UUID
@@ -48,9 +52,10 @@ class Change:
     entry: EntryIn
     content: Content | None = None
     at: str = ""
+    followed: bool = False
 
     @classmethod
-    def of_batch(cls, given: ChangeIn, at: str) -> "Change":
+    def of_batch(cls, given: ChangeIn, at: str, *, followed: bool) -> "Change":
         """Read one change of a batch."""
         said = given.model_fields_set
         expected = Precondition(
@@ -58,7 +63,7 @@ class Change:
             absent="if_none_match" in said,
         )
         content = content_of(given) if given.op == "put" else None
-        return cls(Op(given.op), given.item_id, expected, given.entry, content, at)
+        return cls(Op(given.op), given.item_id, expected, given.entry, content, at, followed)
 
     def faults(self, message: str) -> list[Fault]:
         """Point at this change; only a batch needs to."""

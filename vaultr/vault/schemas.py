@@ -78,6 +78,28 @@ class VaultRename(In):
     entry: EntryIn
 
 
+class EntryAlone(In):
+    """A write of which its log entry says all: a repair, the end of a rotation."""
+
+    entry: EntryIn
+
+
+class MachineWrap(In):
+    """A vault's new keys, sealed for one machine."""
+
+    id: Id
+    sealed_key: Sealed
+
+
+class RotationNew(In):
+    """New keys of a vault, sealed for its owner and for each machine that holds a key of it."""
+
+    generation: From1
+    sealed_key: Sealed
+    machines: list[MachineWrap]
+    entry: EntryIn
+
+
 class ItemPut(In):
     """The whole content of one item."""
 

@@ -61,6 +61,19 @@ RENAME: Final = Script(
     "UPDATE vaults SET revision = :n, head = :head, overview = :overview,"
     " overview_revision = :n, overview_generation = :generation WHERE id = :vault_id",
 )
+EXTEND: Final = Script(
+    _ENTRY,
+    "UPDATE vaults SET revision = :n, head = :head WHERE id = :vault_id",
+)
+BEGIN_ROTATION: Final = Script(
+    _ENTRY,
+    "UPDATE vaults SET revision = :n, head = :head, generation = :generation, rotating = true"
+    " WHERE id = :vault_id",
+)
+FINISH_ROTATION: Final = Script(
+    _ENTRY,
+    "UPDATE vaults SET revision = :n, head = :head, rotating = false WHERE id = :vault_id",
+)
 _TOO_OLD: Final = (
     f"{_OF_ITEM} AND revision <= (SELECT revision {_OF_ITEM}"
     f" ORDER BY revision DESC LIMIT 1 OFFSET {VERSIONS_PER_ITEM})"

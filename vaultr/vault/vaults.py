@@ -1,4 +1,4 @@
-"""Vaults as a whole: made, listed, shown, renamed."""
+"""Vaults as a whole: made, listed, shown, deleted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,23 +12,18 @@ from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import one_statement, reading, transaction
-from vaultr.errors import Unauthenticated
-from vaultr.protocol.entries import Op, first_head, overview_content
-from vaultr.vault.access import OWNER, lock_vault
-from vaultr.vault.draft import check_generation
+from vaultr.identity import door
+from vaultr.protocol.entries import first_head
+from vaultr.vault.access import OWNER
 from vaultr.vault.errors import QuotaExceeded, VaultExists
 from vaultr.vault.hot import look
-from vaultr.vault.log import Said, stored_already
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 from vaultr.vault.rules import Quota, check_sealed
-from vaultr.vault.schemas import VaultNew, VaultRename
-from vaultr.vault.statements import RENAME
+from vaultr.vault.schemas import VaultNew
+from vaultr.vault.script import Script, per_database
 from vaultr.vault.views import CountsView, QuotaView, VaultView, WrapView
-from vaultr.vault.writes import draft_of
 
 FIRST_GENERATION = 1
-
-_ACCOUNTS = sa.table("accounts", sa.column("id", sa.Uuid()))
 
 
 def create_vault(actor: Actor, given: VaultNew, quota: Quota) -> VaultView:
@@ -40,7 +35,7 @@ def create_vault(actor: Actor, given: VaultNew, quota: Quota) -> VaultView:
     """
     check_sealed(quota, sealed_key=given.sealed_key, overview=given.overview)
     with transaction() as session:
-        _lock_account(session, actor.account_id)
+        _lock_account(session.connection(), actor)
         if session.scalar(sa.select(VAULTS.c.id).where(VAULTS.c.id == given.id)) is not None:
             raise VaultExists
         owned = sa.select(sa.func.count()).where(VAULTS.c.account_id == actor.account_id)
@@ -55,14 +50,25 @@ def create_vault(actor: Actor, given: VaultNew, quota: Quota) -> VaultView:
             _insert(session, actor.account_id, given, event_id)
         except sa.exc.IntegrityError as error:  # another account took the id just now
             raise VaultExists from error
-        return _written(session.connection(), actor, given.id, quota)
+        return vault_in(session.connection(), actor, given.id, quota)
 
 
-def _lock_account(session: Session, account_id: UUID) -> None:
-    """Make other new vaults of the account wait; writers to its vaults need not."""
-    locked = sa.select(_ACCOUNTS.c.id).where(_ACCOUNTS.c.id == account_id)
-    if session.scalar(locked.with_for_update(key_share=True)) is None:
-        raise Unauthenticated
+def _lock_account(connection: sa.Connection, actor: Actor) -> None:
+    """Make other new vaults of the account wait; writers to its vaults need not.
+
+    Whether the session lives is asked once more, under the lock: had the account's key been
+    replaced meanwhile, this vault's would be sealed under the old one.
+    """
+    values = door.session_parameters(actor)
+    alive = _account(door.session_lives()).run(connection, values).scalar_one()
+    if not alive:
+        raise door.session_is_dead()
+
+
+@per_database
+def _account(session_lives: str) -> Script:
+    lock = "SELECT 1 FROM accounts WHERE id = :account FOR NO KEY UPDATE"
+    return Script(f"SELECT {session_lives}", locks=(lock,))  # nosec B608 - our words alone
 
 
 def _insert(session: Session, account_id: UUID, given: VaultNew, event_id: UUID) -> None:
@@ -92,50 +98,6 @@ def _insert(session: Session, account_id: UUID, given: VaultNew, event_id: UUID)
     session.execute(sa.insert(VAULT_KEYS), wrap)
 
 
-def rename_vault(actor: Actor, vault_id: UUID, given: VaultRename, quota: Quota) -> VaultView:
-    """Replace a vault's own sealed overview; the entry is the precondition.
-
-    A rename whose entry is stored already is answered as the first time, and nothing is done.
-
-    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
-    :raises NotSealed, ItemTooLarge: the overview is none, or is too large.
-    :raises GenerationMoved, Unprocessable: it is sealed under other keys than the present.
-    :raises HeadMoved: somebody wrote to the vault in between.
-    """
-    with transaction() as session:
-        connection = session.connection()
-        row = lock_vault(connection, actor, vault_id)
-        check_sealed(quota, overview=given.overview)
-        said = [Said(Op.RENAME, None, given.entry)]
-        repeated = stored_already(connection, vault_id, row.revision, said)
-        if repeated is not None:
-            return _as_it_was(
-                _written(connection, actor, vault_id, quota), given.overview, repeated[0]
-            )
-        log = draft_of(actor, vault_id, row, quota).log
-        check_generation(log, given.generation)
-        log.check(given.entry)
-        log.extend(given.entry, Op.RENAME, None, given.entry.n, overview_content(given.overview))
-        event_id = record(Event.VAULT_RENAME, account_id=actor.account_id, obj=log.event())
-        values = {**log.added[0], "overview": given.overview, "audit_event_id": event_id}
-        RENAME.run(connection, values)
-        return _written(connection, actor, vault_id, quota)
-
-
-def _as_it_was(view: VaultView, overview: bytes, entry: Any) -> VaultView:
-    """Show a vault as its rename left it, as far as the log tells; counts are those of now."""
-    return view.model_copy(
-        update={
-            "overview": overview,
-            "overview_revision": entry.n,
-            "overview_generation": entry.generation,
-            "generation": entry.generation,
-            "revision": entry.n,
-            "head": entry.head,
-        }
-    )
-
-
 def show_vault(actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
     """Show one vault.
 
@@ -147,7 +109,8 @@ def show_vault(actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
     return vault_view(seen.vault, seen.wraps, quota)
 
 
-def _written(connection: sa.Connection, actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
+def vault_in(connection: sa.Connection, actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
+    """Show a vault as the transaction that writes to it leaves it."""
     seen = look(connection, actor, vault_id)
     return vault_view(seen.vault, seen.wraps, quota)
 

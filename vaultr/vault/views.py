@@ -54,6 +54,21 @@ class VaultList(Out):
     next_cursor: str | None
 
 
+class LeftView(Out):
+    """What is left to move to the newest keys: active items, and the vault's own overview."""
+
+    items: Int
+    overview: bool
+
+
+class RotationView(Out):
+    """How far a change of keys has come; nothing is left when none is running."""
+
+    rotating: bool
+    generation: Int
+    left: LeftView
+
+
 class ItemSummary(Out):
     """An item without its secret part."""
 

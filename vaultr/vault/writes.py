@@ -12,7 +12,7 @@ from vaultr.database.session import transaction
 from vaultr.protocol.entries import Op
 from vaultr.vault.access import lock_vault
 from vaultr.vault.draft import Draft, Held
-from vaultr.vault.log import Log, Said, stored_already
+from vaultr.vault.log import Said, log_of, stored_already
 from vaultr.vault.models import ENTRIES
 from vaultr.vault.rules import Change, Quota, check
 from vaultr.vault.storing import store_one
@@ -55,15 +55,8 @@ def write_item(actor: Actor, vault_id: UUID, change: Change, quota: Quota) -> Wr
 
 def draft_of(actor: Actor, vault_id: UUID, row: Any, quota: Quota) -> Draft:
     """Begin to change the vault whose locked row this is."""
-    log = Log(
-        vault_id=vault_id,
-        author_id=actor.account_id,
-        generation=row.generation,
-        revision=row.revision,
-        head=bytes(row.head),
-    )
     return Draft(
-        log=log,
+        log=log_of(actor, vault_id, row),
         quota=quota,
         active=row.active,
         trash=row.trash,

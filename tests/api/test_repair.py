@@ -1,0 +1,62 @@
+"""A repair is an entry that changes nothing: its writer vouches for what the vault holds now."""
+
+import pytest
+
+from tests import factories
+from tests.vault_rows import refused, rows, unchanged
+from tests.vault_writer import Writer
+from vaultr.client.errors import ChainBroken
+from vaultr.protocol.encoding import b64
+from vaultr.vault.models import ENTRIES, ITEMS
+
+
+@pytest.fixture
+def vault(app, as_ann):
+    return Writer(as_ann).create()
+
+
+def test_a_repair_adds_one_entry_and_changes_nothing_else(app, vault):
+    vault.put()
+    items = rows(app, ITEMS)
+
+    response = vault.done(vault.repair_request())
+
+    assert (response.json["revision"], response.headers["ETag"]) == (2, '"2"')
+    assert response.json["overview_revision"] == 0
+    assert rows(app, ITEMS) == items
+    (entry,) = rows(app, ENTRIES, n=2)
+    said = (entry.op, entry.item_id, entry.content_revision, entry.content, entry.generation)
+    assert said == ("repair", None, 0, bytes(32), 1)
+    vault.full()
+
+
+def test_it_is_recorded_with_the_new_head(app, vault):
+    head = vault.done(vault.repair_request()).json["head"]
+
+    told = [event["obj"] for event in factories.events(app) if event["typ"] == "vault.repair"]
+    assert told == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 1, "head": head}]
+
+
+def test_it_needs_the_head_and_its_own_vault(app, vault, as_bob):
+    request = vault.repair_request()
+    stranger = vault.twin(as_bob)
+
+    with unchanged(app):
+        refused(vault.ask(request.but(entry={"n": 2})), 409, "head-moved")
+        refused(vault.ask(request.but(entry={"prev": b64(bytes(32))})), 409, "head-moved")
+        refused(vault.ask(request.but(generation=1)), 400, "bad-request")
+        refused(stranger.ask(request), 404, "vault-not-found")
+
+
+def test_an_entry_with_the_mac_of_another_vault_is_stored_and_told_as_it_is(app, vault, as_ann):
+    """The server has no key to check it by: a client has, and refuses the chain."""
+    other = Writer(as_ann).create()
+    request = vault.repair_request()
+    mac = other.repair_request().body["entry"]["mac"]
+
+    response = vault.ask(request.but(entry={"mac": mac}))
+
+    assert response.status_code == 200
+    assert as_ann.get(f"{vault.path}/sync").json["head_entry"]["mac"] == mac
+    with pytest.raises(ChainBroken):
+        vault.full()

@@ -1,0 +1,1 @@
+"""The routes of vaults, a module for each concept, all on one blueprint."""

@@ -1,0 +1,49 @@
+"""Many changes at once over HTTP, and what has changed."""
+
+from uuid import UUID
+
+from flask import Response
+
+from vaultr.actor import current_actor
+from vaultr.conditional import known_tag
+from vaultr.limits import blanket
+from vaultr.operation import operation
+from vaultr.protocol.sizes import BATCH_BODY_BYTES
+from vaultr.vault import changes, sync
+from vaultr.vault.doors.blueprint import PUT, READ, blueprint, json, quota
+from vaultr.vault.errors import HeadMoved
+from vaultr.vault.schemas import ChangesIn, SyncQuery
+from vaultr.vault.views import ChangesView, SyncView
+
+BATCH_KEYS = 200_000
+
+
+@blueprint.post("/<uuid:vault_id>/changes")
+@operation(
+    refuses=PUT,
+    access="write",
+    body_bytes=BATCH_BODY_BYTES,
+    max_keys=BATCH_KEYS,
+    proves_session=True,
+)
+def change_items(vault_id: UUID, *, body: ChangesIn) -> ChangesView:
+    """Make up to 1,000 changes in order: all of them, or none when one is refused."""
+    blanket.count_more_writes(len(body.changes))
+    return changes.change_items(current_actor(), vault_id, body.changes, quota())
+
+
+@blueprint.get("/<uuid:vault_id>/sync")
+@operation(
+    refuses=(*READ, HeadMoved),
+    access="read",
+    statuses=(200, 304),
+    proves_session=True,
+    answers=SyncView,
+)
+def sync_vault(vault_id: UUID, *, query: SyncQuery) -> Response:
+    """Give what changed since a revision, or the full set, page by page.
+
+    The next page of a delta has `since=<through>`, of a full set `since=0&after=<through>`.
+    """
+    page = sync.sync(current_actor(), vault_id, query, known_tag(), quota())
+    return json(page.body, tag=page.tag)

@@ -1,0 +1,50 @@
+"""A change of a vault's keys over HTTP: begun, followed, finished."""
+
+from uuid import UUID
+
+from vaultr import errors
+from vaultr.actor import current_actor
+from vaultr.operation import Answer, operation
+from vaultr.vault import rotation
+from vaultr.vault.doors.blueprint import SEALED, WRITE, blueprint, quota, tagged
+from vaultr.vault.errors import GenerationMoved, RotationIncomplete, VaultNotFound
+from vaultr.vault.schemas import EntryAlone, RotationNew
+from vaultr.vault.views import RotationView, VaultView
+
+
+@blueprint.post("/<uuid:vault_id>/rotation")
+@operation(
+    refuses=(*WRITE, *SEALED, GenerationMoved, errors.Conflict),
+    access="write",
+    step_up=True,
+    answers=VaultView,
+)
+def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
+    """Give a vault new keys; from now on everything is sealed under them.
+
+    `machines` names exactly the machines that hold a key of the vault. What is there stays
+    readable, and moves by ordinary writes of items and of the vault's overview.
+    """
+    return tagged(rotation.begin_rotation(current_actor(), vault_id, body, quota()))
+
+
+@blueprint.get("/<uuid:vault_id>/rotation")
+@operation(refuses=(VaultNotFound,), access="read", proves_session=True)
+def show_rotation(vault_id: UUID) -> RotationView:
+    """Tell what a rotation has left to move; nothing when none is running."""
+    return rotation.show_rotation(current_actor(), vault_id)
+
+
+@blueprint.post("/<uuid:vault_id>/rotation/finish")
+@operation(
+    refuses=(*WRITE, RotationIncomplete, errors.Conflict),
+    access="write",
+    proves_session=True,
+    answers=VaultView,
+)
+def finish_rotation(vault_id: UUID, *, body: EntryAlone) -> Answer:
+    """End a rotation when no active item and no overview is left under older keys.
+
+    Trash and versions stay under theirs.
+    """
+    return tagged(rotation.finish_rotation(current_actor(), vault_id, body.entry, quota()))

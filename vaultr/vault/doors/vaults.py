@@ -1,0 +1,65 @@
+"""Vaults as a whole over HTTP: listed, made, shown, renamed, deleted, repaired."""
+
+from typing import cast
+from uuid import UUID
+
+from vaultr import cursors
+from vaultr.actor import current_actor
+from vaultr.audit.errors import AuditUnavailable
+from vaultr.operation import Answer, operation
+from vaultr.vault import vaults, whole
+from vaultr.vault.doors.blueprint import SEALED, WRITE, blueprint, quota, tagged
+from vaultr.vault.errors import GenerationMoved, QuotaExceeded, VaultExists, VaultNotFound
+from vaultr.vault.schemas import EntryAlone, VaultNew, VaultRename
+from vaultr.vault.views import VaultList, VaultView
+from vaultr.wire import Page
+
+
+@blueprint.get("")
+@operation(access="read")
+def list_vaults(*, query: Page) -> VaultList:
+    """List the vaults that you may open."""
+    actor = current_actor()
+    purpose = f"vaults {actor.account_id}"
+    place = cursors.read(purpose, query.cursor)
+    after = UUID(cast(str, place[0])) if place else None
+    found, last = vaults.list_vaults(actor, quota(), after=after, limit=query.limit)
+    return VaultList(vaults=found, next_cursor=cursors.write(purpose, str(last)) if last else None)
+
+
+@blueprint.post("")
+@operation(
+    refuses=(*SEALED, VaultExists, QuotaExceeded, AuditUnavailable),
+    access="write",
+    statuses=(201,),
+    answers=VaultView,
+)
+def create_vault(*, body: VaultNew) -> Answer:
+    """Make a vault: generation 1, revision 0, empty."""
+    return tagged(vaults.create_vault(current_actor(), body, quota()), status=201)
+
+
+@blueprint.get("/<uuid:vault_id>")
+@operation(refuses=(VaultNotFound,), access="read", proves_session=True)
+def show_vault(vault_id: UUID) -> VaultView:
+    """Show one vault."""
+    return vaults.show_vault(current_actor(), vault_id, quota())
+
+
+@blueprint.put("/<uuid:vault_id>")
+@operation(
+    refuses=(*WRITE, *SEALED, GenerationMoved),
+    access="write",
+    proves_session=True,
+    answers=VaultView,
+)
+def rename_vault(vault_id: UUID, *, body: VaultRename) -> Answer:
+    """Replace a vault's own sealed overview; the log entry is the precondition."""
+    return tagged(whole.rename_vault(current_actor(), vault_id, body, quota()))
+
+
+@blueprint.post("/<uuid:vault_id>/repair")
+@operation(refuses=WRITE, access="write", step_up=True, answers=VaultView)
+def repair_vault(vault_id: UUID, *, body: EntryAlone) -> Answer:
+    """Append an entry that changes nothing, and vouches for what the vault holds now."""
+    return tagged(whole.repair_vault(current_actor(), vault_id, body.entry, quota()))
