@@ -6,18 +6,19 @@ _collecting = gc.isenabled()
 gc.disable()  # imports make no garbage, yet looking for it would take a sixth of their time
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from click import Command
 from flask import Blueprint, Flask, Response
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, ValidationError
 
 from vaultr import edge, idempotency, keys, logs, observing, operation, problems
 from vaultr.audit import denials, leases
 from vaultr.audit import service as audit
 from vaultr.audit.routes import blueprint as audit_log
 from vaultr.auth import credentials, passwords, sessions
+from vaultr.auth.commands import accounts
 from vaultr.auth.routes import blueprint as auth
 from vaultr.database import engine
 from vaultr.database.session import db
@@ -34,12 +35,13 @@ from vaultr.settings import Settings
 from vaultr.vault import wraps as vault_wraps
 from vaultr.vault.routes import blueprint as vaults
 from vaultr.web.routes import blueprint as web
+from vaultr.wire import MAX_INTEGER
 
 if _collecting:
     gc.enable()
 
 BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, vaults, openapi, web)
-COMMANDS: tuple[Command, ...] = (worker,)
+COMMANDS: tuple[Command, ...] = (accounts, worker)
 
 
 class Server(Flask):
@@ -70,11 +72,26 @@ class IdConverter(BaseConverter):
         return UUID(value)
 
 
+class RevisionConverter(BaseConverter):
+    """A revision in a path: a whole number from 1 on. Any other form is no route, so 404."""
+
+    regex = "[1-9][0-9]{0,15}"
+    schema: Final = {"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}
+
+    def to_python(self, value: str) -> int:
+        """Give the number."""
+        number = int(value)
+        if number > MAX_INTEGER:
+            raise ValidationError
+        return number
+
+
 def create_app(settings: Settings) -> Flask:
     """Build the server that ``settings`` describes; nothing else changes what comes out."""
     app = Server("vaultr", static_folder=None)
     app.config.from_mapping(settings.for_flask())
     app.url_map.converters["uuid"] = IdConverter
+    app.url_map.converters["revision"] = RevisionConverter
     app.url_map.merge_slashes = False
     for part in (
         engine,

@@ -1,0 +1,95 @@
+"""`flask accounts unlock`: an operator ends a lock-out, and gets no access by it."""
+
+import json
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from tests import factories
+from vaultr import actor
+from vaultr.auth.models import Failures
+from vaultr.database.session import transaction
+
+LOGIN, STEP_UP = "/api/v1/auth/login", "/api/v1/auth/step-up"
+WRONG = b"w" * 32
+
+
+@pytest.fixture
+def run(app):
+    def call(*arguments, **more):
+        actor.set_actor(None)  # a command's process has served no request before
+        actor.set_origin(actor.NOWHERE)
+        return app.test_cli_runner().invoke(args=["accounts", *arguments], **more)
+
+    return call
+
+
+def locked_out(app, client, device_id):
+    """Lock the account for strangers, for a known device and for a live session's step-up."""
+    session = client.post(LOGIN, json=factories.login(device_id=device_id)).json
+    bearer = {"Authorization": f"Bearer {session['access_token']}"}
+    wrong = factories.login(key=WRONG)
+    client.post(LOGIN, json=wrong)
+    client.post(LOGIN, json=factories.login(key=WRONG, device_id=device_id))
+    client.post(STEP_UP, json={"auth_key": wrong["auth_key"]}, headers=bearer)
+    with app.app_context(), transaction() as work:
+        work.execute(sa.update(Failures).values(failures=99))
+    client.post(LOGIN, json=wrong)
+    client.post(LOGIN, json=factories.login(key=WRONG, device_id=device_id))
+    client.post(STEP_UP, json={"auth_key": wrong["auth_key"]}, headers=bearer)
+    return bearer
+
+
+@pytest.mark.parametrize("by", ["ann@example.org", " ANN@Example.org", "id", "-"])
+def test_an_unlocked_account_can_be_signed_in_to_at_once(app, client, run, by):
+    with app.app_context():
+        account = factories.account("ann@example.org")
+    mine = uuid4()
+    bearer = locked_out(app, client, mine)
+    right = factories.login()
+    proof = {"auth_key": right["auth_key"]}
+    assert client.post(LOGIN, json=right).json["type"].endswith(":locked")
+    assert client.post(LOGIN, json=factories.login(device_id=mine)).json["type"].endswith(":locked")
+    assert client.post(STEP_UP, json=proof, headers=bearer).json["type"].endswith(":locked")
+
+    done = run("unlock", str(account.id) if by == "id" else by, input="ann@example.org\n")
+
+    assert (done.exit_code, done.output) == (0, f"unlocked: {account.id}\n")
+    assert client.post(LOGIN, json=right).status_code == 200
+    assert client.post(LOGIN, json=factories.login(device_id=mine)).status_code == 200
+    assert client.post(STEP_UP, json=proof, headers=bearer).status_code == 204
+
+
+def test_unlocking_one_account_leaves_the_others_locked(app, client, run):
+    with app.app_context():
+        account = factories.account("ann@example.org")
+        factories.account("bob@example.org")
+    for email in ("ann@example.org", "bob@example.org"):
+        for _ in range(5):
+            client.post(LOGIN, json=factories.login(email, key=WRONG))
+
+    done = run("unlock", "ann@example.org", "--json")
+
+    assert json.loads(done.output) == {"account_id": str(account.id), "counters": 1}
+    assert client.post(LOGIN, json=factories.login("ann@example.org")).status_code == 200
+    assert client.post(LOGIN, json=factories.login("bob@example.org")).status_code == 429
+
+
+def test_unlocking_is_recorded(app, run):
+    with app.app_context():
+        account = factories.account("ann@example.org")
+
+    run("unlock", "ann@example.org")
+
+    [told] = [event for event in factories.events(app) if event["typ"] == "auth.unlock"]
+    assert (told["act"], told["sub"], told["out"]) == ("system", str(account.id), "ok:operator")
+
+
+@pytest.mark.parametrize("who", ["nobody@example.org", str(uuid4()), "ann", "", "%"])
+def test_whoever_does_not_exist_is_not_unlocked(app, run, who):
+    done = run("unlock", who)
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: No account has this id or this mail address.\n"
+    assert [event["typ"] for event in factories.events(app) if "unlock" in event["typ"]] == []
