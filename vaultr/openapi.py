@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from vaultr import conditional, edge, errors, problems
 from vaultr.contract import ALWAYS, Contract, KeyReused, StepUpRequired, contract_of
 from vaultr.errors import Refusal
+from vaultr.identity import cookies
 from vaultr.identity.door import public
 from vaultr.operation import operation
 from vaultr.protocol.encoding import ID_PATTERN
@@ -31,6 +32,11 @@ _WITH_BODY: tuple[type[Refusal], ...] = (
     errors.UnsupportedMediaType,
 )
 _CACHE = "vaultr.openapi"
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": cookies.ACCESS},
+    "csrf": {"type": "apiKey", "in": "header", "name": cookies.HEADER},
+}
 _REPLAYED = "Idempotency-Replayed"
 _ONLY_THEN = {
     "description": "There only if this answer was given before, to the same Idempotency-Key.",
@@ -98,7 +104,7 @@ def document(app: Flask) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.definitions,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _SCHEMES,
         },
     }
 
@@ -134,7 +140,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
         "operationId": rule.endpoint.replace(".", "_"),
         "tags": [rule.endpoint.split(".")[0]],
         "summary": " ".join(summary.split()),
-        "security": [] if is_public else [{"bearer": []}],
+        "security": [] if is_public else _security(rule),
         "responses": dict(
             sorted({**_good(contract, schemas), **_bad(rule, contract, is_public, schemas)}.items())
         ),
@@ -145,7 +151,13 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
     if more:
         described["description"] = inspect.cleandoc(more)
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": _ID} for name in rule._converters
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": getattr(converter, "schema", _ID),  # most are ids
+        }
+        for name, converter in rule._converters.items()
     ]
     if contract.query is not None:
         parameters += _query(schemas.of_query(contract.query))
@@ -159,6 +171,12 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
             "content": {"application/json": {"schema": schema}},
         }
     return described
+
+
+def _security(rule: Any) -> list[dict[str, Any]]:
+    """Tell how a caller is proven: by a token, or in a browser by cookies and what goes with it."""
+    unsafe = (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+    return [{"bearer": []}, {"cookie": [], "csrf": []} if unsafe else {"cookie": []}]
 
 
 def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
@@ -225,7 +243,7 @@ def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[R
     if contract.body is not None:
         kinds.update(_WITH_BODY)
     if not is_public:
-        kinds.add(errors.Unauthenticated)
+        kinds.update((errors.Unauthenticated, cookies.CrossSite))
     if contract.step_up:
         kinds.add(StepUpRequired)
     if rule._converters:

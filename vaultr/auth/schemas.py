@@ -139,6 +139,13 @@ class SignupIn(In):
     recovery_key: FirstRecoveryKey | None = None
 
 
+class ResendIn(In):
+    """Which waiting signup is to be mailed a new token."""
+
+    email: Email
+    account_id: Id
+
+
 class TokenIn(In):
     """A token from a letter."""
 
@@ -173,12 +180,15 @@ class LoginIn(ProofIn):
 
     email: Email
     device: DeviceIn
+    cookies: bool = Field(
+        default=False, description="For browsers: the tokens come as cookies, not in the answer."
+    )
 
 
 class RefreshIn(In):
-    """The refresh token to replace."""
+    """The refresh token to replace; a browser, whose token is a cookie, sends an empty object."""
 
-    refresh_token: str
+    refresh_token: str | None = None
 
 
 class ProfileIn(In):

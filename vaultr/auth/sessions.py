@@ -1,5 +1,6 @@
 """Sessions: opened by a login, kept up by refreshing, and dead at once when their row is gone."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -118,7 +119,7 @@ def begin(work: Work, account_id: UUID, device: Device) -> tuple[UUID, bytes]:
     return session_id, token
 
 
-def refresh(refresh_token: str) -> Opened:
+def refresh(refresh_token: str, *, meant: Callable[[UUID], None] | None = None) -> Opened:
     """Rotate a refresh token, and sign an access token to go with its successor.
 
     The session's row is locked first, so that of parallel refreshes with one token the first one
@@ -126,6 +127,8 @@ def refresh(refresh_token: str) -> Opened:
     successor was used, or over 30 s late, was copied by somebody: the session ends for both, which
     is recorded and mailed. Whatever never was a token of a live session is refused without a trace.
 
+    :param meant: refuses, before anything is counted or changed, if the session's owner may not
+        have meant this request.
     :raises SessionEnded: in all these cases alike.
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`.
     """
@@ -133,6 +136,8 @@ def refresh(refresh_token: str) -> Opened:
     session_id = _session_of(token) if token else None
     if token is None or session_id is None:
         raise SessionEnded
+    if meant is not None:
+        meant(session_id)
     settings: Settings = current_app.config["SETTINGS"]
     blanket.take(Count(f"f:{session_id.hex}", settings.limit_refresh))
     with transaction() as work:
@@ -197,6 +202,7 @@ def remove_expired() -> bool:
     now, most = clock.now(), 500
     with transaction() as work:
         over = sa.select(Session.id).where(Session.idle_until <= now).limit(most)
+        over = over.with_for_update(skip_locked=True)  # so that nobody waits for it in a circle
         gone = work.execute(sa.delete(Session).where(Session.id.in_(over)).returning(Session.id))
         return len(gone.all()) == most
 

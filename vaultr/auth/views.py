@@ -2,8 +2,9 @@
 
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
+from vaultr.auth.session_list import Listed
 from vaultr.auth.statements import Owner
 from vaultr.environ import Rate
 from vaultr.settings import Settings
@@ -34,6 +35,16 @@ class TokensOut(Out):
     access_token: str
     expires_in: int = Field(description="Seconds that the access token lives.")
     refresh_token: str
+
+
+class CookiesOut(Out):
+    """A session whose tokens went into cookies."""
+
+    expires_in: int = Field(description="Seconds that the access token lives.")
+
+
+class RefreshOut(RootModel[TokensOut | CookiesOut]):
+    """A session's next tokens, here or in cookies."""
 
 
 class AccountOut(Out):
@@ -85,6 +96,17 @@ class LoginOut(TokensOut):
 
     account: AccountOut
     key_set: KeySetOut
+
+
+class CookieLoginOut(CookiesOut):
+    """A new session of a browser, whose tokens are in cookies."""
+
+    account: AccountOut
+    key_set: KeySetOut
+
+
+class LoginAnswer(RootModel[LoginOut | CookieLoginOut]):
+    """A new session; with `cookies` its tokens are in cookies, and not here."""
 
 
 class FactorOut(Out):
@@ -139,6 +161,38 @@ class RevisionOut(Out):
     """The revision that is stored now."""
 
     revision: int
+
+
+class SessionOut(Out):
+    """A live session: its device, and as coarsely as it is kept where it was last used from."""
+
+    id: Id
+    device_name: str
+    client: str = Field(description="A word for the client, such as `vaultr` or `browser`.")
+    address: str = Field(description="The network of the login: a /24, or a /48.")
+    created_at: Time
+    last_used_at: Time = Field(description="At login or at the last refresh.")
+    current: bool = Field(description="The one that asks.")
+
+    @classmethod
+    def of(cls, session: Listed, *, current: bool) -> Self:
+        """Show a session to its owner."""
+        return cls(
+            id=session.id,
+            device_name=session.device_name,
+            client=session.family,
+            address=session.network,
+            created_at=session.created_at,
+            last_used_at=session.last_used_at,
+            current=current,
+        )
+
+
+class SessionsOut(Out):
+    """A page of live sessions."""
+
+    sessions: list[SessionOut]
+    next_cursor: str | None
 
 
 def account_out(owner: Owner) -> AccountOut:

@@ -10,7 +10,7 @@ from vaultr.actor import Actor
 from vaultr.contract import contract_of
 from vaultr.edge import PROBES
 from vaultr.errors import BadRequest, Unauthenticated
-from vaultr.identity import tokens
+from vaultr.identity import cookies, tokens
 from vaultr.identity.tokens import Claims
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -57,6 +57,7 @@ def init_app(app: Flask, *, actor_of_session: ActorOfSession, session_lives: str
 
     app.extensions["vaultr.prove_session"] = prove
     app.before_request(find_out)
+    cookies.init_app(app)
 
 
 def close_door(app: Flask, *, on_denied: OnDenied) -> None:
@@ -72,6 +73,15 @@ def close_door(app: Flask, *, on_denied: OnDenied) -> None:
         if actor.actor_or_none() is None:
             on_denied("door")
             raise Unauthenticated
+        if g.get("by_cookie"):
+            _check_cookies()
+
+    def _check_cookies() -> None:
+        try:
+            cookies.check(actor.current_actor().session_id)
+        except cookies.CrossSite:
+            on_denied("door")
+            raise
 
     app.before_request(check)
 
@@ -110,9 +120,13 @@ def claims() -> Claims | None:
 
 def _claims() -> Claims | None:
     header = request.headers.get("Authorization", "")
-    if "," in header:  # how WSGI joins several headers; no token holds a comma
+    # WSGI joins several headers by commas, which no token holds.
+    if "," in header or (header and cookies.sent()):
         g.two_credentials = True
         return None
+    if not header and (cookie := cookies.access_token()) is not None:
+        g.by_cookie = True
+        return tokens.read(cookie)
     if header[: len(_PREFIX)].lower() != _PREFIX.lower():
         return None
     return tokens.read(header[len(_PREFIX) :].strip())

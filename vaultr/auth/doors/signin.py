@@ -6,7 +6,22 @@ from vaultr.auth import sessions, signin
 from vaultr.auth.doors.blueprint import blueprint
 from vaultr.auth.errors import CredentialsInvalid, Locked, ProofInvalid, SessionEnded
 from vaultr.auth.schemas import LoginIn, PreloginIn, ProofIn, RefreshIn
-from vaultr.auth.views import KdfOut, LoginOut, PreloginOut, TokensOut, account_out, key_set_out
+from vaultr.auth.sessions import Opened
+from vaultr.auth.views import (
+    CookieLoginOut,
+    CookiesOut,
+    KdfOut,
+    LoginAnswer,
+    LoginOut,
+    PreloginOut,
+    RefreshOut,
+    TokensOut,
+    account_out,
+    key_set_out,
+)
+from vaultr.errors import BadRequest
+from vaultr.identity import cookies
+from vaultr.identity.cookies import CrossSite
 from vaultr.identity.door import public
 from vaultr.operation import operation
 
@@ -30,41 +45,84 @@ def prelogin(*, body: PreloginIn) -> PreloginOut:
 
 @blueprint.post("/login")
 @public
-@operation(refuses=(CredentialsInvalid, Locked, AuditUnavailable))
-def login(*, body: LoginIn) -> LoginOut:
-    """Open a session."""
+@operation(refuses=(CredentialsInvalid, CrossSite, Locked, AuditUnavailable))
+def login(*, body: LoginIn) -> LoginAnswer:
+    """Open a session.
+
+    With `cookies` the tokens are set as cookies (`__Host-vaultr_access`, `__Host-vaultr_refresh`)
+    for pages of this server alone. From then on a request that may change something repeats the
+    cookie `__Host-vaultr_csrf` in `X-CSRF-Token`; no request carries cookies and a bearer token.
+    """
+    if body.cookies:
+        cookies.check_origin()
     signed_in = signin.login(body)
-    return LoginOut(
-        access_token=signed_in.opened.access_token,
-        expires_in=signed_in.opened.expires_in,
-        refresh_token=signed_in.opened.refresh_token,
-        account=account_out(signed_in.owner),
-        key_set=key_set_out(signed_in.owner),
+    opened, owner = signed_in.opened, signed_in.owner
+    account, key_set = account_out(owner), key_set_out(owner)
+    if body.cookies:
+        _hand_over(opened)
+        by_cookies = CookieLoginOut(expires_in=opened.expires_in, account=account, key_set=key_set)
+        return LoginAnswer(by_cookies)
+    return LoginAnswer(
+        LoginOut(
+            access_token=opened.access_token,
+            expires_in=opened.expires_in,
+            refresh_token=opened.refresh_token,
+            account=account,
+            key_set=key_set,
+        )
     )
 
 
 @blueprint.post("/refresh")
 @public
-@operation(refuses=(SessionEnded, AuditUnavailable))
-def refresh(*, body: RefreshIn) -> TokensOut:
+@operation(refuses=(CrossSite, SessionEnded, AuditUnavailable))
+def refresh(*, body: RefreshIn) -> RefreshOut:
     """Replace a refresh token by its successor, and get a new access token.
 
     A lost answer may be asked for again with the same token for 30 seconds, until the successor
-    is used. Later use of a replaced token ends the session.
+    is used. Later use of a replaced token ends the session. A browser's comes and goes as a
+    cookie, with `X-CSRF-Token`.
     """
+    cookie = cookies.refresh_token()
+    if body.refresh_token is None:
+        opened = _refresh_cookie(cookie)
+        return RefreshOut(CookiesOut(expires_in=opened.expires_in))
+    if cookie is not None:
+        raise BadRequest("Send one credential, not several.")
     opened = sessions.refresh(body.refresh_token)
-    return TokensOut(
-        access_token=opened.access_token,
-        expires_in=opened.expires_in,
-        refresh_token=opened.refresh_token,
+    return RefreshOut(
+        TokensOut(
+            access_token=opened.access_token,
+            expires_in=opened.expires_in,
+            refresh_token=opened.refresh_token,
+        )
+    )
+
+
+def _refresh_cookie(cookie: str | None) -> Opened:
+    try:
+        if cookie is None:
+            raise SessionEnded
+        opened = sessions.refresh(cookie, meant=cookies.check)
+    except SessionEnded:
+        cookies.take_back()
+        raise
+    _hand_over(opened)
+    return opened
+
+
+def _hand_over(opened: Opened) -> None:
+    cookies.hand_over(
+        opened.session_id, opened.access_token, opened.refresh_token, lives=sessions.IDLE
     )
 
 
 @blueprint.post("/logout")
 @operation(refuses=(AuditUnavailable,))
 def logout() -> None:
-    """End this session."""
+    """End this session; of a browser, its cookies too."""
     sessions.end(current_actor())
+    cookies.take_back()
 
 
 @blueprint.post("/step-up")
