@@ -4,18 +4,24 @@ Each process of the server answers there from a thread of its own, apart from th
 serve requests: what an overloaded server counts is what one wants to see.
 """
 
-import contextlib
 import socket
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Metric,
+    generate_latest,
+)
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from vaultr import metric_files
 
@@ -32,9 +38,26 @@ def text() -> bytes:
     if where is None:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(where))  # type: ignore[no-untyped-call]
+    registry.register(_AllFiles(where))
     with metric_files.lock(where, to_change=False):
         return generate_latest(registry)
+
+
+class _AllFiles(Collector):
+    """prometheus_client's own collector, but for files that a process has only just made."""
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+
+    def collect(self) -> Iterable[Metric]:
+        merge: Any = MultiProcessCollector.merge
+        found: Iterable[Metric] = merge([str(file) for file in _written(self._where, "*.db")])
+        return found
+
+
+def _written(where: Path, pattern: str) -> list[Path]:
+    """List the files that hold something: an empty one cannot be read, its maker may be gone."""
+    return [file for file in where.glob(pattern) if file.stat().st_size]
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -123,11 +146,11 @@ def forget_process(process_id: int) -> None:
     if where is None:
         return
     with metric_files.lock(where, to_change=True):
-        for file in where.glob(f"*_{process_id}.db"):
+        for file in _written(where, f"*_{process_id}.db"):
             kind = file.stem.rpartition("_")[0]
             if not kind.startswith("gauge_live"):
-                with contextlib.suppress(ValueError, RuntimeError):  # cut off where it was killed
-                    _add(file, where / f"{kind}_{_GONE}.db", summed=not kind.startswith("gauge"))
+                _add(file, where / f"{kind}_{_GONE}.db", summed=not kind.startswith("gauge"))
+        for file in where.glob(f"*_{process_id}.db"):
             file.unlink()
 
 

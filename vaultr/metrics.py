@@ -78,7 +78,8 @@ class HistogramPart:
 class _Number(Generic[Part]):
     """A number by its labels; beyond ``most`` sets of them all further ones are ``other``."""
 
-    def __init__(self, labels: tuple[str, ...], most: int, samples: int) -> None:
+    def __init__(self, name: str, labels: tuple[str, ...], most: int, samples: int) -> None:
+        self.name = name
         self._labels, self._most = labels, most if labels else 1
         self.series = (self._most + 1) * samples  # at most
         self._parts: dict[tuple[str, ...], Part] = {}
@@ -97,15 +98,22 @@ class _Number(Generic[Part]):
 
 
 class Counter(_Number[CounterPart]):
-    """What only grows: ``LOGINS.labels("ok").inc()``."""
+    """What only grows: ``LOGINS.labels("ok").inc()``.
 
-    def __init__(self, name: str, says: str, *labels: str, most: int = 60) -> None:
-        super().__init__(labels, most, samples=1)
-        self._whole, self._name = prometheus_client.Counter(name, says, labels), name
+    :param starts: labels (of a counter that has one) that are shown from the beginning, as 0.
+    """
+
+    def __init__(
+        self, name: str, says: str, *labels: str, most: int = 60, starts: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(name, labels, most, samples=1)
+        self._whole = prometheus_client.Counter(name, says, labels)
+        for value in starts:
+            self.labels(value)
 
     def _make(self, values: tuple[str, ...]) -> CounterPart:
         whole = self._whole.labels(*values) if values else self._whole
-        return CounterPart(whole, _told(self._name.removesuffix("_total"), values))
+        return CounterPart(whole, _told(self.name.removesuffix("_total"), values))
 
     def inc(self, by: float = 1) -> None:
         """Count ``by`` more, where there are no labels."""
@@ -127,13 +135,12 @@ class Gauge(_Number[GaugePart]):
         kind: Literal["told", "live_max", "live_sum"] = "told",
         most: int = 60,
     ) -> None:
-        super().__init__(labels, most, samples=1)
-        self._name = name
+        super().__init__(name, labels, most, samples=1)
         self._whole = prometheus_client.Gauge(name, says, labels, multiprocess_mode=_MODES[kind])
 
     def _make(self, values: tuple[str, ...]) -> GaugePart:
         whole = self._whole.labels(*values) if values else self._whole
-        return GaugePart(whole, _told(self._name, values))
+        return GaugePart(whole, _told(self.name, values))
 
     def set(self, value: float) -> None:
         """Say how it stands, where there are no labels."""
@@ -152,13 +159,13 @@ class Histogram(_Number[HistogramPart]):
         most: int = 60,
         told: bool = True,
     ) -> None:
-        super().__init__(labels, most, samples=len(buckets) + 3)
-        self._name, self._tells = name, told
+        super().__init__(name, labels, most, samples=len(buckets) + 3)
+        self._tells = told
         self._whole = prometheus_client.Histogram(name, says, labels, buckets=buckets)
 
     def _make(self, values: tuple[str, ...]) -> HistogramPart:
         whole = self._whole.labels(*values) if values else self._whole
-        told_as = _told(self._name.removesuffix("_seconds"), (*values, "duration"))
+        told_as = _told(self.name.removesuffix("_seconds"), (*values, "duration"))
         return HistogramPart(whole, told_as if self._tells else "")
 
     def observe(self, seconds: float) -> None:
@@ -183,11 +190,23 @@ REQUEST_SECONDS = Histogram(
     "vaultr_request_seconds", "Time to answer", "method", "route", most=300, told=False
 )  # StatsD is told `<operation>.duration`
 PROBLEMS = Counter("vaultr_problems_total", "Refusals by their slug", "problem", most=100)
-DENIED = Counter("vaultr_denied_total", "Requests refused by a limit or at the door", "reason")
-VAULT_WRITES = Counter("vaultr_vault_writes_total", "Entries written to vaults", "op")
+DENIED = Counter(
+    "vaultr_denied_total",
+    "Requests refused by a limit or at the door",
+    "reason",
+    starts=("door", "limit"),
+)
+VAULT_WRITES = Counter(
+    "vaultr_vault_writes_total",
+    "Entries written to vaults",
+    "op",
+    starts=("put", "trash", "restore", "remove"),
+)
 
 # --- Signing in ---
-LOGINS = Counter("vaultr_logins_total", "Logins by outcome", "outcome")
+LOGINS = Counter(
+    "vaultr_logins_total", "Logins by outcome", "outcome", starts=("ok", "denied", "locked")
+)
 HASHES = Counter("vaultr_hashes_total", "Verifiers computed")
 HASH_WAIT = Histogram("vaultr_hash_wait_seconds", "Time that a login waited for its hash")
 
@@ -205,7 +224,12 @@ SWITCHED_OFF = Gauge("vaultr_switched_off", "1 while an operator has it switched
 
 # --- What the background work finds out about the installation ---
 OUTBOX_AGE = Gauge("vaultr_outbox_age_seconds", "Age of the oldest waiting mail")
-MAILS = Counter("vaultr_mails_total", "Mails by what became of a try", "outcome")
+MAILS = Counter(
+    "vaultr_mails_total",
+    "Mails by what became of a try",
+    "outcome",
+    starts=("sent", "waits", "dead"),
+)
 DEAD_LETTERS = Gauge("vaultr_dead_letters", "Mails that were given up and are still kept")
 AUDIT_LAG = Gauge("vaultr_audit_lag_seconds", "Age of the oldest event that no checkpoint covers")
 BACKUP_AGE = Gauge("vaultr_backup_age_seconds", "Age of the last backup that was verified")

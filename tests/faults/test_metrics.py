@@ -1,0 +1,198 @@
+"""`/metrics` of a real server: all workers together, whoever was killed, whatever is asked."""
+
+import contextlib
+import fcntl
+import http.client
+import os
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import servers
+from tests.concurrency import at_once
+from tests.faults.running import free_port, running
+from tests.scraping import scraped, total
+from vaultr import metric_files, metrics
+
+DOCUMENT = "/api/v1/openapi.json"
+MEMORY = Path("/dev/shm")
+
+
+def wait_for(told, seconds=15):
+    until = time.monotonic() + seconds
+    while not told():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, postgres_url, redis_url, port):
+    """Three workers on PostgreSQL and Redis, with a port of numbers."""
+    url = servers.fresh_database(postgres_url)
+    more = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "3"}
+    with running(tmp_path_factory.mktemp("numbers"), METRICS_PORT=str(port), **more) as running_one:
+        yield running_one
+    servers.drop_database(url)
+
+
+def answers(port):
+    return total(scraped(port), "vaultr_requests_total", route=DOCUMENT, status="200")
+
+
+def folders():
+    return {one.name for one in MEMORY.glob(f"{metric_files.PREFIX}*")}
+
+
+def test_each_answer_is_counted_once_whichever_worker_gave_it(server, port):
+    before = answers(port)
+
+    at_once(lambda _: [server.get(DOCUMENT)[0] for _ in range(10)], 8)
+
+    assert answers(port) == before + 80
+    seconds = total(scraped(port), "vaultr_request_seconds_count", route=DOCUMENT)
+    assert seconds == before + 80
+
+
+def test_what_a_killed_worker_counted_is_kept_and_its_files_are_not(server, port):
+    at_once(lambda _: server.get(DOCUMENT), 8)
+    before, master = answers(port), psutil.Process(server.process.pid)
+    [folder] = [one for one in folders() if str(one) in open_files(master)]
+
+    for _ in range(3):
+        killed = master.children()[0]
+        killed.kill()
+        wait_for(lambda killed=killed: killed not in master.children())
+        wait_for(lambda: len(master.children()) == 3)
+        assert answers(port) == before
+
+    files = list((MEMORY / folder).glob("*.db"))
+    living = {str(one.pid) for one in [master, *master.children()]}
+    assert {one.stem.rpartition("_")[2] for one in files} <= living | {"gone"}
+    server.get(DOCUMENT)
+    assert answers(port) == before + 1
+
+
+def test_a_file_that_its_process_had_no_time_to_fill_is_in_nobodys_way(server, port):
+    [folder] = [
+        one for one in folders() if str(one) in open_files(psutil.Process(server.process.pid))
+    ]
+    empty = MEMORY / folder / "counter_999999999.db"
+    empty.touch()
+
+    assert answers(port) > 0
+    empty.unlink()
+
+
+def open_files(process):
+    return " ".join(one.path for one in process.open_files())
+
+
+def test_the_port_of_numbers_answers_while_no_worker_has_a_thread_free(server, port):
+    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3 * 16)]
+    for one in held:
+        one.sendall(b"POST /api/v1/auth/login HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+    began = time.monotonic()
+
+    scraped(port)
+
+    assert time.monotonic() - began < 2
+    for one in held:
+        one.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/health", "/metrics/..", "/api/v1/auth/me"])
+def test_nothing_else_is_on_that_port(server, port, path):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        scraped(port, path)
+
+    with refused.value as answer:
+        assert (answer.code, answer.read()) == (404, b"only /metrics is here\n")
+
+
+def test_the_port_of_the_api_shows_no_numbers(server):
+    assert server.get("/metrics")[0] == 404
+
+
+def test_a_head_and_a_query_are_answered_too(server, port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("HEAD", "/metrics?module=x")
+        answer = connection.getresponse()
+
+        assert (answer.status, answer.read()) == (200, b"")
+        assert answer.headers["Content-Type"].startswith("text/plain; version=")
+
+
+def test_who_connects_and_says_nothing_keeps_nobody_else_out(server, port):
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
+
+    assert answers(port) > 0
+    for one in silent:
+        one.close()
+
+
+def test_whatever_is_asked_there_are_no_more_series_than_stated(server, port):
+    for number in range(150):
+        server.get(f"/api/v1/nowhere/{number}")
+        server.get(f"/api/v1/vaults/00000000-0000-4000-8000-{number:012}")
+        server.raw(f"VERB{number} /api/v1/x HTTP/1.1\r\nHost: {number}.example\r\n\r\n".encode())
+
+    samples = scraped(port)
+
+    assert len(samples) < 1000
+    assert {dict(labels).get("method", "GET") for _, labels in samples} <= {"GET", "POST", "other"}
+    assert all("0000" not in str(labels) and "nowhere" not in str(labels) for _, labels in samples)
+
+
+def test_what_may_be_counted_of_all_numbers_adds_up_to_less_than_stated():
+    assert sum(one.series for one in metrics.numbers()) < metrics.MOST_SERIES
+
+
+def test_a_port_that_is_taken_is_named_and_the_server_does_not_start(server, port, tmp_path):
+    with pytest.raises(RuntimeError) as error, running(tmp_path, METRICS_PORT=str(port)):
+        pass
+
+    assert f"METRICS_PORT: cannot listen on 127.0.0.1:{port}: Address already in use" in str(
+        error.value
+    )
+    assert "Traceback" not in str(error.value)
+
+
+def test_nothing_is_left_behind_and_what_a_killed_server_left_is_removed(tmp_path):
+    mine = free_port()
+    left = MEMORY / f"{metric_files.PREFIX}left-behind"
+    left.mkdir(mode=0o700)
+    (left / "alive").touch()
+    theirs = MEMORY / f"{metric_files.PREFIX}of-one-that-lives"
+    theirs.mkdir(mode=0o700)
+    alive = os.open(theirs / "alive", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(alive, fcntl.LOCK_EX)
+    before = folders()
+
+    with running(tmp_path, METRICS_PORT=str(mine)) as one:
+        assert left.name not in folders()
+        assert theirs.name in folders()
+        [made] = folders() - before
+        one.stop()
+
+    assert made not in folders()
+    os.close(alive)
+    metric_files.sweep(MEMORY)
+    assert not theirs.exists()
+
+
+def test_without_a_port_there_are_no_files(tmp_path):
+    before = folders()
+    with running(tmp_path) as one:
+        assert one.answers()
+        assert folders() == before

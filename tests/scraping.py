@@ -1,0 +1,37 @@
+"""What a running server tells Prometheus, as values by name and labels."""
+
+import urllib.request
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def scraped(port, path="/metrics"):
+    """Give ``{(name, frozenset of labels): value}`` of all samples on a port of numbers."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return parsed(answer.read().decode())
+
+
+def parsed(text):
+    families = text_string_to_metric_families(text)
+    return {
+        (one.name, frozenset(one.labels.items())): one.value
+        for family in families
+        for one in family.samples
+    }
+
+
+def names_of(text):
+    """List the names of all samples, also of those families that have none yet."""
+    named = set()
+    for family in text_string_to_metric_families(text):
+        ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+        named |= {family.name + end for end in ends.get(family.type, ("",))}
+    return named
+
+
+def total(samples, name, **labels):
+    """Add up the samples of a name that have these labels, among others."""
+    wanted = set(labels.items())
+    return sum(
+        value for (named, having), value in samples.items() if named == name and wanted <= having
+    )

@@ -1,0 +1,126 @@
+"""What is told to StatsD: names that are bounded, datagrams that fit, and never an error."""
+
+import socket
+import time
+
+import pytest
+
+from vaultr import statsd
+from vaultr.statsd import DATAGRAM_BYTES, MOST_NAMES, Emitter, address_of, name_of
+
+
+@pytest.fixture
+def listener():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        one.settimeout(5)
+        yield one
+
+
+def heard(listener):
+    lines, until = [], time.monotonic() + 0.3
+    listener.settimeout(0.3)
+    while time.monotonic() < until:
+        try:
+            lines += listener.recv(65536).decode().splitlines()
+        except TimeoutError:
+            break
+    return lines
+
+
+def emitter_to(listener):
+    return Emitter(f"127.0.0.1:{listener.getsockname()[1]}")
+
+
+def test_counts_are_summed_gauges_say_the_last_and_timings_each(listener):
+    emitter = emitter_to(listener)
+    emitter.start()
+    for _ in range(3):
+        emitter.count("vaultr.logins.ok", 1)
+    emitter.gauge("vaultr.outbox_age_seconds", 3)
+    emitter.gauge("vaultr.outbox_age_seconds", 12.5)
+    emitter.timing("vaultr.auth.login.duration", 0.0425)
+    emitter.stop()
+
+    assert heard(listener) == [
+        "vaultr.logins.ok:3|c",
+        "vaultr.outbox_age_seconds:12.5|g",
+        "vaultr.auth.login.duration:42.500|ms",
+    ]
+
+
+def test_a_datagram_fits_into_a_packet_and_none_is_lost(listener):
+    emitter = emitter_to(listener)
+    for number in range(500):
+        emitter.count(f"vaultr.some_name_that_is_long.{number}", 1)
+    emitter.start()
+    emitter.stop()
+    listener.settimeout(0.3)
+    sizes, lines = [], 0
+    while lines < 500:
+        datagram = listener.recv(65536)
+        sizes.append(len(datagram))
+        lines += len(datagram.splitlines())
+
+    assert max(sizes) <= DATAGRAM_BYTES
+    assert len(sizes) < 30
+
+
+def test_names_are_bounded(listener):
+    emitter = emitter_to(listener)
+    for number in range(MOST_NAMES + 50):
+        emitter.count(f"vaultr.{number}", 1)
+
+    assert len(emitter._counts) == MOST_NAMES + 1
+    assert emitter._counts["vaultr.other"] == 50
+
+
+@pytest.mark.parametrize("where", ["no-such-host.invalid", "127.0.0.1:1", "[::1]:9", "\0", "a..b"])
+def test_an_address_that_does_not_work_costs_nothing_but_the_numbers(where):
+    emitter = Emitter(where)
+    emitter.start()
+    began = time.monotonic()
+    for _ in range(1000):
+        emitter.timing("vaultr.x", 0.1)
+
+    assert time.monotonic() - began < 0.5
+    assert emitter._thread.is_alive()
+    emitter.stop()
+
+
+def test_without_an_address_nothing_is_kept():
+    statsd.start(None)
+
+    statsd.count("vaultr.x")
+    statsd.gauge("vaultr.x", 1)
+    statsd.timing("vaultr.x", 1)
+
+    assert statsd._emitter is None
+    statsd.stop()
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        (("auth.login", "duration"), "vaultr.auth_login.duration"),
+        (("requests", "GET", "/api/v1/<uuid:x>"), "vaultr.requests.GET.api_v1_uuid_x"),
+        (("x\ny:1|c", ""), "vaultr.x_y_1_c.none"),
+    ],
+)
+def test_a_name_holds_nothing_that_the_protocol_reads(parts, name):
+    assert name_of(*parts) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("statsd", ("statsd", 8125)),
+        ("statsd:9125", ("statsd", 9125)),
+        ("10.0.0.1", ("10.0.0.1", 8125)),
+        ("::1", ("::1", 8125)),
+        ("[::1]:9000", ("::1", 9000)),
+        ("statsd:many", ("statsd", 8125)),
+    ],
+)
+def test_an_address_has_the_usual_port_unless_it_names_one(text, address):
+    assert address_of(text) == address
