@@ -1,4 +1,4 @@
-"""Vaults as a whole: made, listed, shown, deleted."""
+"""Vaults as a whole: made, listed, shown."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -139,6 +139,31 @@ class EntryView(Out):
     head: Bytes32
 
 
+class VersionSummary(Out):
+    """What one put made of an item, without its secret part, and the entry of that put."""
+
+    revision: Int
+    type: str
+    generation: Int
+    size: Int
+    created_at: Time
+    overview: Bytes
+    entry: EntryView
+
+
+class VersionView(VersionSummary):
+    """What one put made of an item."""
+
+    detail: Bytes
+
+
+class VersionList(Out):
+    """The last contents of an item, the newest first."""
+
+    versions: list[VersionSummary]
+    next_cursor: str | None
+
+
 class RemovedView(Out):
     """An item that is gone for good, and the revision that removed it."""
 

@@ -7,8 +7,8 @@ from vaultr import cursors
 from vaultr.actor import current_actor
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.operation import Answer, operation
-from vaultr.vault import vaults, whole
-from vaultr.vault.doors.blueprint import SEALED, WRITE, blueprint, quota, tagged
+from vaultr.vault import deletion, vaults, whole
+from vaultr.vault.doors.blueprint import READ, SEALED, WRITE, blueprint, quota, tagged
 from vaultr.vault.errors import GenerationMoved, QuotaExceeded, VaultExists, VaultNotFound
 from vaultr.vault.schemas import EntryAlone, VaultNew, VaultRename
 from vaultr.vault.views import VaultList, VaultView
@@ -56,6 +56,13 @@ def show_vault(vault_id: UUID) -> VaultView:
 def rename_vault(vault_id: UUID, *, body: VaultRename) -> Answer:
     """Replace a vault's own sealed overview; the log entry is the precondition."""
     return tagged(whole.rename_vault(current_actor(), vault_id, body, quota()))
+
+
+@blueprint.delete("/<uuid:vault_id>")
+@operation(refuses=READ, access="write", step_up=True)
+def delete_vault(vault_id: UUID) -> None:
+    """Delete a vault with all that it holds; nothing brings it back."""
+    deletion.delete_vault(current_actor(), vault_id)
 
 
 @blueprint.post("/<uuid:vault_id>/repair")

@@ -1,0 +1,77 @@
+"""A vault goes with all that it holds, and only its audit events stay."""
+
+import pytest
+
+from tests import factories
+from tests.vault_rows import TABLES, refused, rows, unchanged
+from tests.vault_writer import VAULTS, Writer
+from vaultr.protocol.encoding import b64
+from vaultr.vault import deletion
+
+
+@pytest.fixture
+def vault(app, as_ann):
+    return Writer(as_ann).create()
+
+
+def lived_in(vault):
+    """Write what leaves rows in every table."""
+    first, second = vault.put(), vault.put()
+    vault.put(first, "changed")
+    vault.move("trash", second)
+    vault.move("remove", second)
+    vault.rotate()
+    return first
+
+
+def test_nothing_of_a_deleted_vault_is_left_but_its_events(app, as_ann, vault):
+    item_id = lived_in(vault)
+    other = Writer(as_ann).create()
+    kept = other.put()
+
+    response = as_ann.delete(vault.path)
+
+    assert (response.status_code, response.data) == (204, b"")
+    for table in TABLES:
+        assert not [row for row in rows(app, table) if vault.id in row]
+    assert other.full().state.items.keys() == {kept}
+    refused(as_ann.get(vault.path), 404, "vault-not-found")
+    refused(as_ann.get(f"{vault.path}/items/{item_id}"), 404, "vault-not-found")
+    refused(as_ann.delete(vault.path), 404, "vault-not-found")
+    assert [one["id"] for one in as_ann.get(VAULTS).json["vaults"]] == [str(other.id)]
+    told = [event["obj"] for event in factories.events(app) if event["typ"] == "vault.delete"]
+    end = {"to": vault.state.n, "head": b64(vault.state.head)}
+    assert told == [{"kind": "vault", "id": str(vault.id), **end}]
+
+
+def test_a_long_history_goes_in_steps(app, as_ann, vault, monkeypatch):
+    monkeypatch.setattr(deletion, "REVISIONS_A_STEP", 3)
+    lived_in(vault)
+    other = Writer(as_ann).create()
+    lived_in(other)
+
+    assert as_ann.delete(vault.path).status_code == 204
+
+    for table in TABLES:
+        assert not [row for row in rows(app, table) if vault.id in row]
+    assert other.full().state.items == other.state.items
+
+
+def test_only_a_fresh_proof_of_the_owner_deletes_a_vault(app, as_ann, as_bob, vault):
+    lived_in(vault)
+
+    with unchanged(app):
+        refused(as_bob.delete(vault.path), 404, "vault-not-found")
+        refused(as_ann.delete(vault.path, json={}), 400, "bad-request")
+        with app.app_context():
+            factories.grow_stale(as_ann.session.id)
+        refused(as_ann.delete(vault.path), 403, "step-up-required")
+
+
+def test_a_deleted_vault_makes_room_for_another(app, as_ann, vault, set_to):
+    set_to(app, quota_vaults=1)
+    refused(as_ann.post(VAULTS, json=Writer(as_ann).creation()), 409, "quota-exceeded")
+
+    as_ann.delete(vault.path)
+
+    Writer(as_ann).create()

@@ -1,0 +1,93 @@
+"""What an item was before: the contents of its last puts, each with the entry that proves it."""
+
+from typing import Any
+from uuid import UUID
+
+from vaultr.actor import Actor
+from vaultr.audit.events import Event
+from vaultr.audit.service import record
+from vaultr.database.session import one_statement, transaction
+from vaultr.errors import NotFound
+from vaultr.identity import door
+from vaultr.vault import hot, rows
+from vaultr.vault.errors import ItemNotFound
+from vaultr.vault.script import Script, per_database
+from vaultr.wire import MAX_INTEGER
+
+
+def list_versions(
+    actor: Actor, vault_id: UUID, item_id: UUID, *, before: int | None, limit: int
+) -> tuple[list[str], int | None]:
+    """Read one page of an item's versions without their secret part, the newest first.
+
+    :return: versions as JSON, and the revision before which the next page begins.
+    :raises Unauthenticated, VaultNotFound: as `hot.glance`.
+    :raises ItemNotFound: there is no such item.
+    """
+    place = {"before": MAX_INTEGER if before is None else before, "limit": limit + 1}
+    values = hot.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
+    with one_statement() as connection:
+        found = _list(door.session_lives()).run(connection, values).all()
+    hot.check(found[0])
+    if not found[0].there:
+        raise ItemNotFound
+    shown = [row for row in found if row.revision is not None]
+    more = len(shown) > limit
+    return [_json(row) for row in shown[:limit]], shown[limit - 1].revision if more else None
+
+
+def read_version(actor: Actor, vault_id: UUID, item_id: UUID, revision: int) -> str:
+    """Read one version with its secret part as JSON, and record that.
+
+    :raises Unauthenticated, VaultNotFound: as `hot.glance`.
+    :raises ItemNotFound: there is no such item.
+    :raises NotFound: it has no version of that revision, or no longer.
+    :raises AuditUnavailable: the read cannot be recorded, so there is none.
+    """
+    values = hot.parameters(actor, vault_id=vault_id, item_id=item_id, revision=revision)
+    with transaction(durable=False) as session:
+        row = _one(door.session_lives()).run(session.connection(), values).one()
+        hot.check(row)
+        if not row.there:
+            raise ItemNotFound
+        if row.revision is None:
+            raise NotFound("The item has no version of that revision, or no longer.")
+        obj = {"kind": "vault", "id": str(vault_id), "items": [str(item_id)], "revision": revision}
+        record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
+    return _json(row, detail=row.detail)
+
+
+def _json(row: Any, *, detail: bytes | None = None) -> str:
+    entry = rows.entry_json(row[-rows.ENTRY_COLUMNS :])
+    secret = "" if detail is None else f'"detail":"{rows.b64(detail)}",'
+    return (
+        f'{{"revision":{row.revision},"type":"{row.type}","generation":{row.generation},'
+        f'"size":{row.size},"created_at":"{row.created_at}","overview":"{rows.b64(row.overview)}",'
+        f'{secret}"entry":{entry}}}'
+    )
+
+
+def _sql(session_lives: str, columns: str, which: str) -> str:
+    # The page is chosen before it is joined, so that it is read along the index.
+    page = (
+        f"SELECT w.revision, w.type, w.generation, w.size, w.overview, {columns}"  # nosec B608 - our words alone
+        f" {rows.time_text('w.created_at')} AS created_at, {rows.entry_columns()}"
+        " FROM versions w JOIN entries e ON e.vault_id = w.vault_id AND e.n = w.revision"
+        f" WHERE w.vault_id = :vault_id AND w.item_id = :item_id AND {which}"
+    )
+    more = (
+        "LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
+        f" LEFT JOIN ({page}) p ON i.id IS NOT NULL ORDER BY p.revision DESC"
+    )
+    return hot.statement(session_lives, "i.id IS NOT NULL AS there, p.*", more)
+
+
+@per_database
+def _list(session_lives: str) -> Script:
+    which = "w.revision < :before ORDER BY w.revision DESC LIMIT :limit"
+    return Script(_sql(session_lives, "", which))
+
+
+@per_database
+def _one(session_lives: str) -> Script:
+    return Script(_sql(session_lives, "w.detail,", "w.revision = :revision"))
