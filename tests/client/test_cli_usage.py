@@ -67,7 +67,8 @@ def test_no_option_of_any_command_takes_a_secret(path):
     command = dict(commands())[path]
     names = {name for parameter in command.params for name in parameter.opts}
 
-    harmless = {"--password-fd", "--secret-key-fd", "--file-password-fd", "--no-secret-key"}
+    harmless = {"--password-fd", "--secret-key-fd", "--totp-fd", "--file-password-fd"}
+    harmless |= {"--no-secret-key", "--new-secret-key", "--new-password-fd", "--recovery-key-fd"}
     assert not [
         name
         for name in names - harmless - {"--secret"}

@@ -1,16 +1,39 @@
 """Holds the server's list of vaults against the profile and what this device holds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import quote
 from uuid import UUID
 
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
+from vaultr.client.keyset import fields_of
 from vaultr.client.log import Waypoint
 from vaultr.client.pages import read_overview, read_wraps
 from vaultr.client.profile import Deleted, Profile
+from vaultr.client.session import Session
 from vaultr.client.state import VaultState
 from vaultr.client.strict import Fields, Json
 from vaultr.protocol.entries import HASH_BYTES
+from vaultr.protocol.sizes import LIST_LIMIT_MOST
+
+_PAGES_MOST: Final = 100
+
+
+def ask_list(session: Session) -> Iterator[Json]:
+    """Give the vaults as the server lists them, page after page; nothing is judged yet.
+
+    :raises AnswerInvalid: the list has no end.
+    """
+    cursor = ""
+    for _ in range(_PAGES_MOST):
+        answer = session.send("GET", f"/vaults?limit={LIST_LIMIT_MOST}{cursor}")
+        fields = fields_of(answer, "vaults")
+        yield from (vault.raw() for vault in fields.objects("vaults"))
+        if fields.raw().get("next_cursor") is None:
+            return
+        cursor = f"&cursor={quote(fields.token('next_cursor', most=1000), safe='')}"
+    raise AnswerInvalid("the list of vaults has no end")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from vaultr.client.errors import VaultrError
 
 LEAST_CHARACTERS: Final = 15
 LEAST_WORDS: Final = 5
+PASSWORD_RULE: Final = f"at least {LEAST_CHARACTERS} characters or {LEAST_WORDS} different words"
 # A pattern that repeats something shorter than this is one short password, typed again.
 _LEAST_UNIT: Final = 8
 _LEAST_DIFFERENT: Final = 5
@@ -35,10 +36,7 @@ def check_password(password: str, email: str) -> None:
     text = unicodedata.normalize("NFKC", password)
     words = {word.casefold() for word in _WORD.findall(text)}
     if len(text) < LEAST_CHARACTERS and len(words) < LEAST_WORDS:
-        raise WeakPassword(
-            f"The master password needs at least {LEAST_CHARACTERS} characters"
-            f" or {LEAST_WORDS} different words."
-        )
+        raise WeakPassword(f"The master password needs {PASSWORD_RULE}.")
     address = unicodedata.normalize("NFKC", email).strip().casefold()
     if address and address in text.casefold():
         raise WeakPassword("The master password contains the mail address.")

@@ -1,11 +1,9 @@
 """The vaults of an unlocked account: made, listed, synced, and their heads put into the profile."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from vaultr.client import aad, explain, pages, verify
@@ -24,7 +22,7 @@ from vaultr.client.errors import (
 )
 from vaultr.client.keys import VaultKeys
 from vaultr.client.keyset import fields_of
-from vaultr.client.listing import Listed, check_list
+from vaultr.client.listing import Listed, ask_list, check_list
 from vaultr.client.log import Waypoint, short_head
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import Reader
@@ -33,11 +31,9 @@ from vaultr.client.state import FIRST_GENERATION, new_vault
 from vaultr.client.strict import Fields, Json
 from vaultr.client.sync import Syncer
 from vaultr.protocol.encoding import b64, unb64
-from vaultr.protocol.sizes import LIST_LIMIT_MOST
 
 FIRST_NAME: Final = "Personal"
 TRASH_DAYS: Final = 30
-_PAGES_MOST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +113,10 @@ class Vaults:
 
     def _listed(self) -> Listed:
         held = {vault.id: vault.state for vault in self.reader.vaults()}
-        listed = check_list(self._account.profile, self._ask_list(), held)
+        listed = check_list(self._account.profile, ask_list(self._session), held)
         for vault_id in listed.deleted:
             self._delete_again(vault_id)
         return listed
-
-    def _ask_list(self) -> Iterator[Json]:
-        cursor = ""
-        for _ in range(_PAGES_MOST):
-            path = f"/vaults?limit={LIST_LIMIT_MOST}{cursor}"
-            fields = fields_of(self._session.send("GET", path), "vaults")
-            yield from (vault.raw() for vault in fields.objects("vaults"))
-            if fields.raw().get("next_cursor") is None:
-                return
-            cursor = f"&cursor={quote(fields.token('next_cursor', most=1000), safe='')}"
-        raise AnswerInvalid("the list of vaults has no end")
 
     def _delete_again(self, vault_id: UUID) -> None:
         self.notices.append(f"Vault {vault_id} was deleted, and the server lists it again.")
@@ -223,7 +208,9 @@ class Vaults:
     def explain(self) -> list[Difference]:
         """List how what the server shows differs from what is held; nothing is changed."""
         found = []
-        listed = {Fields(each, "vault", AnswerInvalid).uuid("id") for each in self._ask_list()}
+        listed = {
+            Fields(each, "vault", AnswerInvalid).uuid("id") for each in ask_list(self._session)
+        }
         for vault in self.reader.vaults():
             if vault.id not in listed:
                 found.append(Difference(vault.id, None, "missing from the server's list"))

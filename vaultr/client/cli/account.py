@@ -7,7 +7,8 @@ import click
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.errors import SecondFactorRequired, UsageError
+from vaultr.client.cli.proving import with_factor
+from vaultr.client.errors import UsageError
 from vaultr.client.passwords import check_password
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def signup(choices: Choices, no_secret_key: bool) -> None:
     The account begins to exist when the mail that the server sends is confirmed: see `verify`.
     """
     address = asking.email(choices)
-    password = asking.password(choices, "New master password", twice=True)
+    password = asking.new_password(choices.password_fd, "--password-fd")
     check_password(password, address)
     with closed(choices) as vaultr:
         made = vaultr.signup(address, password, secret_key=not no_secret_key)
@@ -106,33 +107,31 @@ def login(choices: Choices, device_name: str | None, changed: bool, no_secret_ke
             "device_name": device_name,
             "changed": changed,
         }
-        _sign_in(vaultr, address, asking.password(choices), said)
+        _sign_in(choices, vaultr, address, said)
     if choices.json:
         showing.as_json({"email": address, "signed_in": True})
     else:
         showing.say(f"This device is signed in as {showing.printable(address)}.")
 
 
-def _sign_in(vaultr: "Vaultr", address: str, password: str, said: dict[str, Any]) -> None:
+def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, Any]) -> None:
     """Sign in; what turns out to be needed is asked for, where somebody is there."""
     # httpx2 and cryptography come with it; here they are loaded already.
     from vaultr.client.account import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
 
-    for _ in range(3):  # as it is, with the secret key, with the second factor
+    password = asking.password(choices)
+
+    def signed_in(**factor: Any) -> None:
         try:
-            vaultr.login(address, password, **said)
+            vaultr.login(address, password, **said, **factor)
         except SecretKeyNeeded:
             if not asking.can_ask():
                 raise
             key = asking.ask_hidden("Secret key (shown at signup; on your emergency kit)")
             said["secret_key"] = asking.secret_key_of(key)
-        except SecondFactorRequired:
-            if not asking.can_ask():
-                raise
-            code = asking.ask_hidden("Code of your second factor, or a recovery code").strip()
-            said["totp" if code.isdecimal() else "recovery_code"] = code
-        else:
-            return
+            vaultr.login(address, password, **said, **factor)
+
+    with_factor(choices, signed_in)
 
 
 @command("unlock", "vaultr unlock", "vaultr unlock --password-fd 3 3< password")

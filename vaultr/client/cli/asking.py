@@ -9,10 +9,13 @@ import click
 
 from vaultr.client import memory
 from vaultr.client.cli.options import Choices
-from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.cli.showing import tell
+from vaultr.client.errors import Locked, UsageError, VaultrError
+from vaultr.client.passwords import PASSWORD_RULE
 
 # Nobody has a longer password; a pipe without end must not fill the memory.
 _STANDARD: Final = 2  # descriptors up to this stay open
+_TOTP_DIGITS: Final = 6
 _SECRET_BYTES: Final = 64 * 1024
 INPUT_BYTES: Final = 64 * 1024 * 1024
 
@@ -44,11 +47,11 @@ def read_descriptor(number: int, option: str) -> str:
 
 def forget_descriptors(choices: Choices) -> None:
     """Close the descriptors that hold secrets, read or not, so that no other program gets them."""
-    for number in (choices.password_fd, choices.secret_key_fd):
+    for number in choices.secret_fds:
         if number == 0:
             with open(os.devnull, "rb") as nothing:
                 os.dup2(nothing.fileno(), 0)
-        elif number is not None:
+        else:
             with contextlib.suppress(OSError):  # it was read, and closed then
                 os.close(number)
 
@@ -58,7 +61,7 @@ def read_input(choices: Choices) -> bytes:
 
     :raises UsageError: a secret is, or it is larger than 64 MiB.
     """
-    if 0 in (choices.password_fd, choices.secret_key_fd):
+    if 0 in choices.secret_fds:
         raise UsageError("Standard input cannot hold a secret and the input; use another number.")
     data = sys.stdin.buffer.read(INPUT_BYTES + 1)
     if len(data) > INPUT_BYTES:
@@ -93,16 +96,57 @@ def ask_hidden(prompt: str, *, twice: bool = False, empty: bool = False) -> str:
     return str(answer)
 
 
-def password(choices: Choices, prompt: str = "Master password", *, twice: bool = False) -> str:
-    """Get the master password: from its descriptor, else by prompt.
+def password(choices: Choices) -> str:
+    """Get the master password, once for a command: from its descriptor, else by prompt.
 
     :raises UsageError: there is neither.
     """
-    if choices.password_fd is not None:
-        return read_descriptor(choices.password_fd, "--password-fd")
+    if choices.password is None:
+        if choices.password_fd is not None:
+            choices.password = read_descriptor(choices.password_fd, "--password-fd")
+        elif can_ask():
+            choices.password = ask_hidden("Master password")
+        else:
+            raise UsageError("There is no terminal to ask for the password on: use --password-fd.")
+    return choices.password
+
+
+def password_or_locked(choices: Choices) -> str:
+    """Get the master password as :func:`password` does.
+
+    :raises Locked: there is no way to get it, which for a script is the same as a locked device.
+    """
+    if choices.password is None and choices.password_fd is None and not can_ask():
+        raise Locked(
+            "This device is locked: run `vaultr unlock`, or hand the password over by"
+            " --password-fd."
+        )
+    return password(choices)
+
+
+def new_password(number: int | None, option: str) -> str:
+    """Get a master password that is to be: from a descriptor, else by two prompts that agree.
+
+    :raises UsageError: there is neither.
+    """
+    if number is not None:
+        return read_descriptor(number, option)
     if not can_ask():
-        raise UsageError("There is no terminal to ask for the password on: use --password-fd.")
-    return ask_hidden(prompt, twice=twice)
+        raise UsageError(f"There is no terminal to ask for the new password on: use {option}.")
+    tell(f"It needs {PASSWORD_RULE}.")
+    return ask_hidden("New master password", twice=True)
+
+
+def second_factor(choices: Choices) -> dict[str, str] | None:
+    """Get the code of the second factor, or a recovery code; None where there is no way to."""
+    if choices.totp_fd is not None:
+        text = read_descriptor(choices.totp_fd, "--totp-fd")
+    elif can_ask():
+        text = ask_hidden("Code of your second factor, or a recovery code")
+    else:
+        return None
+    code = "".join(text.split())
+    return {"totp" if code.isdecimal() and len(code) == _TOTP_DIGITS else "recovery_code": code}
 
 
 def secret_key(choices: Choices) -> bytes | None:

@@ -9,7 +9,7 @@ from vaultr.client import memory
 from vaultr.client.cli import asking
 from vaultr.client.cli.options import Choices
 from vaultr.client.cli.showing import printable, tell
-from vaultr.client.errors import Locked, UsageError
+from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.api import Vaultr
@@ -38,12 +38,7 @@ def opened(choices: Choices) -> Iterator["Vaultr"]:
     with closed(choices) as vaultr:
         _check_owner(choices, vaultr.email)
         if not vaultr.unlocked:
-            if choices.password_fd is None and not asking.can_ask():
-                raise Locked(
-                    "This device is locked: run `vaultr unlock`, or hand the password over by"
-                    " --password-fd."
-                )
-            vaultr.unlock(asking.password(choices))
+            vaultr.unlock(asking.password_or_locked(choices))
         yield vaultr
 
 

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from vaultr.client.cli.offering import vault_names
 
 
 @dataclass(slots=True)
@@ -19,8 +21,17 @@ class Choices:
     email: str | None = None
     password_fd: int | None = None
     secret_key_fd: int | None = None
+    totp_fd: int | None = None
     ca_file: Path | None = None
     json: bool = False
+    # What was asked for, so that no command asks twice; a descriptor can be read only once.
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def secret_fds(self) -> list[int]:
+        """The descriptors that hold secrets."""
+        named = (self.password_fd, self.secret_key_fd, self.totp_fd)
+        return [number for number in named if number is not None]
 
     @property
     def server(self) -> str | None:
@@ -31,8 +42,8 @@ class Choices:
 def choices_of(context: click.Context) -> Choices:
     """Give the choices of this run; options before and after the command fill the same object."""
     choices = context.find_root().ensure_object(Choices)
-    if choices.password_fd is not None and choices.password_fd == choices.secret_key_fd:
-        raise click.UsageError("--password-fd and --secret-key-fd must differ.", context)
+    if len(set(choices.secret_fds)) < len(choices.secret_fds):
+        raise click.UsageError("--password-fd, --secret-key-fd and --totp-fd must differ.", context)
     return choices
 
 
@@ -64,6 +75,14 @@ def _common_options() -> list[click.Option]:
         (
             "--secret-key-fd",
             {"type": descriptor, "metavar": "N", "help": "Read the secret key from descriptor N."},
+        ),
+        (
+            "--totp-fd",
+            {
+                "type": descriptor,
+                "metavar": "N",
+                "help": "Read the second factor's code, or a recovery code, from descriptor N.",
+            },
         ),
         (
             "--ca-file",
@@ -136,4 +155,4 @@ def command(name: str, *examples: str, **more: Any) -> Callable[[Callable[..., A
 
 def vault_option(help_text: str = "The vault, by id or name.") -> Callable[..., Any]:
     """Declare ``--vault``."""
-    return click.option("--vault", metavar="VAULT", help=help_text)
+    return click.option("--vault", metavar="VAULT", help=help_text, shell_complete=vault_names)
