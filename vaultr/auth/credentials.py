@@ -93,13 +93,21 @@ def checked(body: NewKeys) -> Verifier:
     return passwords.new_verifier(body.auth_key)
 
 
+def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
+    """Let other changes of the account wait for this one; with ``alone`` its vaults' writers too.
+
+    Whatever is locked besides is locked after it: sessions, key set, vaults by id.
+    """
+    account = sa.select(_ACCOUNT.c.id).where(_ACCOUNT.c.id == account_id)
+    work.execute(account.with_for_update(key_share=not alone))
+
+
 def locked(work: Work, account_id: UUID, *, alone: bool) -> Stored | None:
     """Lock an account and read what its new credentials are compared with.
 
     :param alone: wait for writers of its vaults too, and let none begin.
     """
-    account = sa.select(_ACCOUNT.c.id).where(_ACCOUNT.c.id == account_id)
-    work.execute(account.with_for_update(key_share=not alone))
+    lock_account(work, account_id, alone=alone)
     # By statements of their own: what one sees is settled when it begins to wait for a lock.
     key_set = sa.select(_KEY_SET.c.account_id).where(_KEY_SET.c.account_id == account_id)
     work.execute(key_set.with_for_update())

@@ -15,7 +15,7 @@ from vaultr.auth.errors import KdfRefused, TokenInvalid
 from vaultr.auth.invented import address_hash, is_invented
 from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
 from vaultr.auth.passwords import Verifier
-from vaultr.auth.schemas import SignupIn
+from vaultr.auth.schemas import ResendIn, SignupIn
 from vaultr.database.session import postgresql, transaction
 from vaultr.errors import Fault
 from vaultr.mail import service as mail
@@ -63,6 +63,35 @@ def sign_up(body: SignupIn) -> None:
         _keep_the_newest(work, body.email)
         letter = letters.existing_owner() if owned else letters.verification(body.account_id, token)
         mail.send(letter, body.email)
+
+
+def resend(body: ResendIn) -> None:
+    """Mail a new token for one waiting signup, which voids the old one and waits 24 hours anew.
+
+    Where none waits the same work is done, and nothing is sent. Beyond the limit of mails nothing
+    changes, so that the last token mailed stays good. Under the address's lock, so that of a
+    parallel confirmation by the old token either it or this comes first.
+    """
+    token, now = tokens.mail_token(), clock.now()
+    with transaction() as work:
+        _lock_address(work, body.email)
+        waits = (
+            sa.select(WaitingSignup.id)
+            .where(
+                WaitingSignup.email == body.email,
+                WaitingSignup.account_id == body.account_id,
+                WaitingSignup.expires_at > now,
+            )
+            .order_by(WaitingSignup.created_at.desc(), WaitingSignup.id)
+            .limit(1)
+        )
+        found = work.execute(waits).scalar_one_or_none()
+        letter = letters.verification(body.account_id, token)
+        sent = mail.send(letter, body.email, pretend=found is None)
+        renewed = sa.update(WaitingSignup).where(
+            WaitingSignup.id == (found if found and sent else uuid4())
+        )
+        work.execute(renewed.values(token_hash=tokens.hash_of(token), expires_at=now + WAITS))
 
 
 def confirm(token: str) -> None:

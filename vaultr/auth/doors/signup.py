@@ -4,7 +4,7 @@ from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import signup
 from vaultr.auth.doors.blueprint import blueprint
 from vaultr.auth.errors import KdfRefused, TokenInvalid
-from vaultr.auth.schemas import SignupIn, TokenIn
+from vaultr.auth.schemas import ResendIn, SignupIn, TokenIn
 from vaultr.ciphertext import NotSealed
 from vaultr.extensions import limiter
 from vaultr.identity.door import public
@@ -32,3 +32,16 @@ def sign_up(*, body: SignupIn) -> Answer:
 def verify_email(*, body: TokenIn) -> None:
     """Confirm a signup by the token from its mail: this makes the account."""
     signup.confirm(body.token)
+
+
+@blueprint.post("/resend-verification")
+@limiter.limit(blanket.by_address(lambda settings: settings.limit_signup))
+@public
+@operation(statuses=(202,))
+def resend_verification(*, body: ResendIn) -> Answer:
+    """Mail a new token for a waiting signup; the old one is void.
+
+    The answer is always alike, whether such a signup waits or not.
+    """
+    signup.resend(body)
+    return Answer(None, 202)

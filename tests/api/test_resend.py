@@ -1,0 +1,168 @@
+"""A waiting signup's letter can be asked for again, and several signups may wait."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from tests import factories
+from tests.concurrency import at_once
+from tests.letters import letters, tokens
+from vaultr.auth.models import Account, WaitingSignup
+from vaultr.database.session import transaction
+
+SIGNUP, VERIFY = "/api/v1/auth/signup", "/api/v1/auth/verify-email"
+RESEND = "/api/v1/auth/resend-verification"
+ANN = "ann@example.org"
+
+
+def rows(app, model):
+    with app.app_context(), transaction() as work:
+        return work.query(model).all()
+
+
+def sign_up(client):
+    body = factories.signup(ANN)
+    assert client.post(SIGNUP, json=body).status_code == 202
+    return {"email": ANN, "account_id": body["account_id"]}
+
+
+def confirm(client, token):
+    return client.post(VERIFY, json={"token": token}).status_code
+
+
+def test_a_new_token_is_mailed_and_the_old_one_is_void(app, client):
+    which = sign_up(client)
+
+    response = client.post(RESEND, json=which)
+
+    assert (response.status_code, response.data) == (202, b"")
+    old, new = tokens(app, ANN)
+    assert confirm(client, old) == 400
+    assert confirm(client, new) == 204
+    assert [str(one.id) for one in rows(app, Account)] == [which["account_id"]]
+
+
+def test_it_renews_exactly_the_signup_that_is_named(app, client):
+    first, second = sign_up(client), sign_up(client)
+
+    client.post(RESEND, json=second)
+
+    of_first, of_second, renewed = tokens(app, ANN)
+    assert confirm(client, of_second) == 400
+    assert len(rows(app, WaitingSignup)) == 2
+    assert confirm(client, of_first) == 204
+    assert [str(one.id) for one in rows(app, Account)] == [first["account_id"]]
+    assert confirm(client, renewed) == 400
+
+
+def test_it_waits_24_hours_anew(app, client, time_machine):
+    which, began = sign_up(client), datetime.now(UTC)
+    time_machine.move_to(began + timedelta(hours=20))
+    client.post(RESEND, json=which)
+
+    time_machine.move_to(began + timedelta(hours=43))
+
+    assert confirm(client, tokens(app, ANN)[-1]) == 204
+
+
+@pytest.mark.parametrize("spelt", [" Ann@Example.org ", "ANN@EXAMPLE.ORG"])
+def test_an_address_is_compared_as_at_signup(app, client, spelt):
+    which = sign_up(client)
+
+    client.post(RESEND, json=which | {"email": spelt})
+
+    assert len(tokens(app, ANN)) == 2
+
+
+def over(app, client, which, time_machine):
+    time_machine.move_to(datetime.now(UTC) + timedelta(hours=25))
+    return which
+
+
+def of_another_address(app, client, which, time_machine):
+    return which | {"email": "bob@example.org"}
+
+
+def of_another_id(app, client, which, time_machine):
+    return which | {"account_id": str(uuid4())}
+
+
+def confirmed_already(app, client, which, time_machine):
+    assert confirm(client, tokens(app, ANN)[0]) == 204
+    return which
+
+
+@pytest.mark.parametrize(
+    "case",
+    [over, of_another_address, of_another_id, confirmed_already],
+    ids=lambda one: one.__name__,
+)
+def test_where_none_waits_the_answer_is_alike_and_nothing_is_sent(app, client, time_machine, case):
+    asked = case(app, client, sign_up(client), time_machine)
+    before = len(letters(app))
+    kept = {row.token_hash for row in rows(app, WaitingSignup)}
+
+    response = client.post(RESEND, json=asked)
+
+    assert (response.status_code, response.data) == (202, b"")
+    assert len(letters(app)) == before
+    assert {row.token_hash for row in rows(app, WaitingSignup)} == kept
+
+
+def test_beyond_the_limit_of_mails_the_last_token_stays_good(app, client, set_to):
+    set_to(app, limit_mail="2/3600")
+    which = sign_up(client)
+    client.post(RESEND, json=which)
+
+    assert client.post(RESEND, json=which).status_code == 202
+
+    assert len(tokens(app, ANN)) == 2
+    assert confirm(client, tokens(app, ANN)[-1]) == 204
+
+
+def test_a_resend_beside_a_confirmation_leaves_one_account_and_no_rest(app, client):
+    which = sign_up(client)
+    (token,) = tokens(app, ANN)
+
+    def do(number):
+        own = app.test_client()
+        if number % 2:
+            return own.post(RESEND, json=which).status_code
+        return own.post(VERIFY, json={"token": token}).status_code
+
+    resent, confirmed = [], []
+    for number, status in enumerate(at_once(do, 4)):
+        (resent if number % 2 else confirmed).append(status)
+    assert set(resent) == {202}
+    assert confirmed.count(204) <= 1
+    if 204 not in confirmed:  # the resends came first: the last token that was mailed counts
+        good = [confirm(client, one) for one in tokens(app, ANN)[1:]]
+        assert sorted(good) == [204] + [400] * (len(good) - 1)
+    assert len(rows(app, Account)) == 1
+    assert rows(app, WaitingSignup) == []
+
+
+def test_of_six_waiting_signups_the_oldest_is_gone(app, client, set_to):
+    set_to(app, limit_mail="10/3600")
+    waiting = [sign_up(client) for _ in range(6)]
+
+    kept = {str(row.account_id) for row in rows(app, WaitingSignup)}
+
+    assert kept == {one["account_id"] for one in waiting[1:]}
+    first, *others = tokens(app, ANN)
+    assert confirm(client, first) == 400
+    assert confirm(client, others[2]) == 204
+    assert [confirm(client, one) for one in others] == [400] * 5
+    assert [str(row.id) for row in rows(app, Account)] == [waiting[3]["account_id"]]
+
+
+def test_of_signups_confirmed_at_once_one_becomes_the_account(app, client):
+    for _ in range(4):
+        sign_up(client)
+    mailed = tokens(app, ANN)
+
+    statuses = at_once(lambda number: confirm(app.test_client(), mailed[number]), 4)
+
+    assert sorted(statuses) == [204, 400, 400, 400]
+    assert len(rows(app, Account)) == 1
