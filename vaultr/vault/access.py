@@ -39,8 +39,23 @@ def lock_vault(
     :raises Unauthenticated: the session is dead.
     :raises VaultNotFound: there is no such vault that the actor may write to.
     """
+    return _found(connection, lock_script(door.session_lives()), actor, vault_id, item_id)
+
+
+def peek_vault(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Any:
+    """Read what `lock_vault` reads, for a write that is only tried: nobody is made to wait.
+
+    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
+    """
+    script = lock_script(door.session_lives(), locks=False)
+    return _found(connection, script, actor, vault_id, NO_ITEM)
+
+
+def _found(
+    connection: sa.Connection, script: Script, actor: Actor, vault_id: UUID, item_id: UUID
+) -> Any:
     parameters = door.session_parameters(actor) | {"vault_id": vault_id, "item_id": item_id}
-    row = lock_script(door.session_lives()).run(connection, parameters).one()
+    row = script.run(connection, parameters).one()
     if not row.alive:
         raise door.session_is_dead()
     if row.revision is None:
@@ -49,8 +64,8 @@ def lock_vault(
 
 
 @cache
-def lock_script(session_lives: str) -> Script:
-    """Give the statements of `lock_vault`."""
+def lock_script(session_lives: str, *, locks: bool = True) -> Script:
+    """Give the statements of `lock_vault`, or (without locks) of `peek_vault`."""
     # The item is read by a statement of its own after the lock is held: what a statement sees is
     # settled when it begins, and it may begin by waiting for the lock.
     return Script(
@@ -62,5 +77,5 @@ def lock_script(session_lives: str) -> Script:
         f" i.content AS item_content {OWN_VAULT}"
         " LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
         " LEFT JOIN removed_items r ON r.vault_id = v.id AND r.item_id = :item_id",
-        locks=_LOCKS,
+        locks=_LOCKS if locks else (),
     )

@@ -30,18 +30,17 @@ def change_items(
     :raises Refusal: what is wrong with the first bad one, as `lock_vault`, `check` and
         `Draft.make` say, whatever is wrong with later ones; nothing was changed.
     """
-    changes = _read_in(given)
-    said = [Said(change.op, change.item_id, change.entry) for change in changes]
+    changes = read_in(given)
     with transaction() as session:
         connection = session.connection()
         row = lock_vault(connection, actor, vault_id)
-        repeated = stored_already(connection, vault_id, row.revision, said)
+        repeated = stored_already(connection, vault_id, row.revision, said_of(changes))
         if repeated is not None:
             for change in changes:
                 check(change, quota)
             return _answer(changes, head=repeated[-1].head)
         draft = draft_of(actor, vault_id, row, quota)
-        _read(connection, draft, {change.item_id for change in changes})
+        read_items(connection, draft, {change.item_id for change in changes})
         for change in changes:
             draft.check_there(change)
             check(change, quota)
@@ -51,7 +50,8 @@ def change_items(
     return _answer(changes, head=draft.log.head)
 
 
-def _read_in(given: Sequence[ChangeIn]) -> list[Change]:
+def read_in(given: Sequence[ChangeIn]) -> list[Change]:
+    """Read the changes of a batch, each knowing its place."""
     last = {one.item_id: at for at, one in enumerate(given)}
     return [
         Change.of_batch(one, f"/changes/{at}", followed=last[one.item_id] > at)
@@ -59,8 +59,13 @@ def _read_in(given: Sequence[ChangeIn]) -> list[Change]:
     ]
 
 
-def _read(connection: sa.Connection, draft: Draft, item_ids: Collection[UUID]) -> None:
-    """Read what the batch is about into the draft."""
+def said_of(changes: Sequence[Change]) -> list[Said]:
+    """Give what a batch says of its entries."""
+    return [Said(change.op, change.item_id, change.entry) for change in changes]
+
+
+def read_items(connection: sa.Connection, draft: Draft, item_ids: Collection[UUID]) -> None:
+    """Read what a batch is about into the draft."""
     vault_id = draft.log.vault_id
     names = list(Held.__dataclass_fields__)
     columns = [ITEMS.c.id, *(ITEMS.c[name] for name in names)]

@@ -161,6 +161,12 @@ class ChangesIn(In):
     changes: list[ChangeIn] = Field(min_length=1, max_length=CHANGES_PER_BATCH)
 
 
+class ChangesQuery(Query):
+    """Whether a batch is made, or only tried: then nothing is changed."""
+
+    dry_run: bool = False
+
+
 class ItemsQuery(Page):
     """Which items to list: by default the active ones, of all types."""
 

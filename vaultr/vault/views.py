@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field, RootModel
+
 from vaultr.protocol.entries import Op
 from vaultr.vault.schemas import ItemState
 from vaultr.wire import Bytes, Bytes32, Id, Int, Out, Time
@@ -121,6 +123,24 @@ class ChangesView(Out):
     results: list[ResultView]
     revision: Int
     head: Bytes32
+
+
+class VerdictView(Out):
+    """Whether one change of a batch could be made; `problem` is the slug of what refuses it."""
+
+    item_id: Id
+    ok: bool
+    problem: str | None = Field(default=None, exclude_if=lambda slug: slug is None)
+
+
+class VerdictsView(Out):
+    """What would become of a batch: it is made only if all of it is ok."""
+
+    verdicts: list[VerdictView]
+
+
+class ChangesAnswer(RootModel[ChangesView | VerdictsView]):
+    """What a batch made or, with `dry_run=true`, what would become of it."""
 
 
 class EntryView(Out):

@@ -7,13 +7,13 @@ from flask import Response
 from vaultr.actor import current_actor
 from vaultr.conditional import known_tag
 from vaultr.limits import blanket
-from vaultr.operation import operation
+from vaultr.operation import Answer, operation
 from vaultr.protocol.sizes import BATCH_BODY_BYTES
-from vaultr.vault import changes, sync
+from vaultr.vault import changes, sync, trial
 from vaultr.vault.doors.blueprint import PUT, READ, blueprint, json, quota
 from vaultr.vault.errors import HeadMoved
-from vaultr.vault.schemas import ChangesIn, SyncQuery
-from vaultr.vault.views import ChangesView, SyncView
+from vaultr.vault.schemas import ChangesIn, ChangesQuery, SyncQuery
+from vaultr.vault.views import ChangesAnswer, SyncView
 
 BATCH_KEYS = 200_000
 
@@ -25,11 +25,17 @@ BATCH_KEYS = 200_000
     body_bytes=BATCH_BODY_BYTES,
     max_keys=BATCH_KEYS,
     proves_session=True,
+    answers=ChangesAnswer,
 )
-def change_items(vault_id: UUID, *, body: ChangesIn) -> ChangesView:
-    """Make up to 1,000 changes in order: all of them, or none when one is refused."""
+def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Answer:
+    """Make up to 1,000 changes in order: all of them, or none when one is refused.
+
+    With `dry_run=true` nothing is changed, and each change is judged for itself: on top of those
+    before it that are ok, its entry against the entry before it.
+    """
     blanket.count_more_writes(len(body.changes))
-    return changes.change_items(current_actor(), vault_id, body.changes, quota())
+    make = trial.try_changes if query.dry_run else changes.change_items
+    return Answer(make(current_actor(), vault_id, body.changes, quota()))
 
 
 @blueprint.get("/<uuid:vault_id>/sync")

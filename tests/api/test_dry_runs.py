@@ -1,0 +1,127 @@
+"""A dry run of a batch tells what would become of each change, and changes nothing."""
+
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from tests.vault_rows import refused, unchanged
+from tests.vault_writer import Writer
+from vaultr.database.session import transaction
+from vaultr.protocol.encoding import b64
+from vaultr.vault.models import VAULTS
+
+
+@pytest.fixture
+def vault(app, as_ann):
+    return Writer(as_ann).create()
+
+
+def tried(app, vault, request):
+    """Try a batch, which changes nothing; give the verdicts."""
+    with unchanged(app):
+        response = vault.client.post(f"{request.path}?dry_run=true", json=request.body)
+    assert response.status_code == 200, response.json
+    assert [one["item_id"] for one in response.json["verdicts"]] == [
+        one["item_id"] for one in request.body["changes"]
+    ]
+    return response.json["verdicts"]
+
+
+def problems(verdicts):
+    assert all(one["ok"] == ("problem" not in one) for one in verdicts)
+    return [one.get("problem") for one in verdicts]
+
+
+def test_what_would_be_made_is_ok_and_can_then_be_made(app, vault):
+    old = vault.put()
+    request = vault.batch_request(("put", uuid4()), ("trash", old), ("restore", old), ("put", old))
+
+    verdicts = tried(app, vault, request)
+
+    assert problems(verdicts) == [None] * 4
+    assert vault.send(request).status_code == 200
+    assert problems(tried(app, vault, request)) == [None] * 4  # it would be answered again
+
+
+def test_each_change_is_judged_for_itself(app, vault):
+    first, second, trashed = (vault.put() for _ in range(3))
+    vault.move("trash", trashed)
+    new = uuid4()
+    request = vault.batch_request(
+        ("put", first, "stale"),
+        ("put", new, "unsealed"),
+        ("put", second, "fine"),
+        ("restore", trashed),
+        ("remove", second),
+        ("put", uuid4(), "fine"),
+    )
+    changes = request.body["changes"]
+    changes[0]["if_match"] = 9
+    changes[1]["detail"] = "plain"
+    changes[3]["item_id"] = str(uuid4())
+    del changes[5]["if_none_match"]
+
+    verdicts = tried(app, vault, request)
+
+    assert problems(verdicts) == [
+        "precondition-failed",
+        "not-sealed",
+        None,
+        "item-not-found",
+        None,
+        "precondition-required",
+    ]
+
+
+def test_an_entry_is_held_against_the_one_before_it(app, vault):
+    behind = vault.twin()
+    request = behind.batch_request(*(("put", uuid4()) for _ in range(3)))
+    vault.put()
+
+    assert problems(tried(app, vault, request)) == ["head-moved", None, None]
+
+    request = vault.batch_request(*(("put", uuid4()) for _ in range(4)))
+    request.body["changes"][1]["entry"]["prev"] = b64(bytes(32))
+    request.body["changes"][3]["entry"]["n"] += 1
+    request.body["changes"][3]["content_revision"] += 1
+    assert problems(tried(app, vault, request)) == [None, "head-moved", None, "head-moved"]
+
+
+def test_a_dry_run_keeps_the_quota_and_the_newest_keys(app, vault, set_to):
+    set_to(app, quota_items=2)
+    stale = vault.twin()
+    vault.done(vault.rotation_request())
+
+    request = vault.batch_request(*(("put", uuid4()) for _ in range(3)))
+    assert problems(tried(app, vault, request)) == [None, None, "quota-exceeded"]
+    request = stale.batch_request(("put", uuid4()))
+    assert problems(tried(app, vault, request)) == ["generation-moved"]
+
+
+def test_a_dry_run_waits_for_no_writer(app, vault):
+    request = vault.batch_request(("put", uuid4()))
+
+    with app.app_context(), transaction() as session:
+        session.execute(sa.select(VAULTS).with_for_update()).all()
+        verdicts = vault.client.post(f"{request.path}?dry_run=true", json=request.body)
+
+    assert problems(verdicts.json["verdicts"]) == [None]
+
+
+@pytest.mark.parametrize("query", ["dry_run=1", "dry_run=yes", "dry_run=", "dry_run=True", "x=1"])
+def test_another_query_is_refused(app, vault, query):
+    request = vault.batch_request(("put", uuid4()))
+
+    with unchanged(app):
+        response = vault.client.post(f"{request.path}?{query}", json=request.body)
+
+    refused(response, 400, "bad-request")
+
+
+def test_another_accounts_vault_is_tried_by_nobody_else(app, vault, as_bob):
+    request = vault.batch_request(("put", uuid4()))
+
+    response = as_bob.post(f"{request.path}?dry_run=true", json=request.body)
+
+    refused(response, 404, "vault-not-found")
