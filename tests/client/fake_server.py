@@ -8,12 +8,13 @@ import uuid
 
 import httpx2
 
-from tests.client.fake_vaults import FakeVaults, Refusal
+from tests.client.fake_keeping import FakeKeeping
+from tests.client.fake_vaults import Refusal
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.refusals import STATUS_OF
 
 
-class FakeServer(FakeVaults):
+class FakeServer(FakeKeeping):
     """Give ``transport()`` to a client.
 
     ``twist(method, path, status, body)`` may return another (status, body); ``lose`` holds
@@ -170,6 +171,13 @@ ROUTES = [
     ("POST", "/vaults", FakeServer.create_vault),
     ("GET", f"/vaults/{ID}", FakeServer.show_vault),
     ("PUT", f"/vaults/{ID}", FakeServer.rename_vault),
+    ("DELETE", f"/vaults/{ID}", FakeServer.delete_vault),
+    ("GET", f"/vaults/{ID}/items/{ID}/versions", FakeServer.versions),
+    ("GET", rf"/vaults/{ID}/items/{ID}/versions/(\d+)", FakeServer.version),
+    ("POST", f"/vaults/{ID}/rotation", FakeServer.begin_rotation),
+    ("GET", f"/vaults/{ID}/rotation", FakeServer.show_rotation),
+    ("POST", f"/vaults/{ID}/rotation/finish", FakeServer.finish_rotation),
+    ("POST", f"/vaults/{ID}/repair", FakeServer.repair),
     ("PUT", f"/vaults/{ID}/items/{ID}", FakeServer.put_item),
     ("POST", f"/vaults/{ID}/items/{ID}/(trash|restore|remove)", FakeServer.move_item),
     ("POST", f"/vaults/{ID}/changes", FakeServer.change),

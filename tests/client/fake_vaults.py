@@ -42,14 +42,17 @@ class FakeVaults:
             "generation": 1,
             "revision": 0,
             "head": b64(first_head(uuid.UUID(body["id"]))),
+            "rotating": False,
             "entries": [],
             "items": {},
             "removed": {},
+            "puts": {},
         }
         return 201, self._view(self.vaults[body["id"]])
 
     def _view(self, vault):
-        return {name: vault[name] for name in vault if name not in ("entries", "items", "removed")}
+        hidden = ("entries", "items", "removed", "puts")
+        return {name: vault[name] for name in vault if name not in hidden}
 
     def _vault(self, vault_id):
         if vault_id not in self.vaults:
@@ -61,14 +64,28 @@ class FakeVaults:
 
     def rename_vault(self, vault_id, *, body, **_):
         vault = self._vault(vault_id)
+        if self._repeated(vault, body):
+            return 200, self._view(vault)
+        self._check_generation(vault, body)
         n, content = vault["revision"] + 1, overview_content(unb64(body["overview"]))
         self._extend(vault, Op.RENAME, None, n, content, body["entry"])
-        vault |= {"overview": body["overview"], "overview_revision": n}
+        vault |= {
+            "overview": body["overview"],
+            "overview_revision": n,
+            "overview_generation": vault["generation"],
+        }
         return 200, self._view(vault)
 
-    def _extend(self, vault, op, item_id, content_revision, content, sent):
+    def _check_generation(self, vault, body):
+        if body["generation"] < vault["generation"]:
+            raise Refusal("generation-moved", generation=vault["generation"])
+
+    def _check_next(self, vault, sent):
         if sent["prev"] != vault["head"] or sent["n"] != vault["revision"] + 1:
             raise Refusal("head-moved", revision=vault["revision"], head=vault["head"])
+
+    def _extend(self, vault, op, item_id, content_revision, content, sent):
+        self._check_next(vault, sent)
         entry = Entry(
             vault_id=uuid.UUID(vault["id"]),
             n=sent["n"],
@@ -98,6 +115,7 @@ class FakeVaults:
         vault = self._vault(vault_id)
         if self._repeated(vault, body):
             return 200, self._written(vault, item_id)
+        self._check_generation(vault, body)
         self._check_match(vault, item_id, request.headers.get("If-Match"))
         self._put(vault, item_id, body)
         return 200, self._written(vault, item_id)
@@ -108,6 +126,8 @@ class FakeVaults:
 
     def _check_match(self, vault, item_id, match):
         held = vault["items"].get(item_id)
+        if held is None and item_id in vault["removed"]:
+            raise Refusal("conflict" if match is None else "item-not-found")
         if match is None and held is not None:
             raise Refusal("precondition-failed", revision=held["revision"])
         if match is not None and (held is None or match != f'"{held["revision"]}"'):
@@ -133,12 +153,15 @@ class FakeVaults:
             "updated_at": NOW,
             "content": b64(content),
         }
+        vault["puts"].setdefault(item_id, {})[n] = dict(vault["items"][item_id])
 
     def move_item(self, vault_id, item_id, op, *, body, request, **_):
         vault = self._vault(vault_id)
         if self._repeated(vault, body):
             return 200, self._written(vault, item_id)
         self._check_match(vault, item_id, request.headers["If-Match"])
+        if op == "restore":
+            self._check_generation(vault, vault["items"][item_id])
         self._move(vault, item_id, op, body)
         return 200, self._written(vault, item_id)
 
@@ -147,6 +170,7 @@ class FakeVaults:
         if op == "remove":
             self._extend(vault, Op.REMOVE, item_id, 0, NOTHING, body["entry"])
             del vault["items"][item_id]
+            vault["puts"].pop(item_id, None)
             vault["removed"][item_id] = vault["revision"]
             return
         state = "trash" if op == "trash" else "active"
@@ -174,9 +198,13 @@ class FakeVaults:
                     item_id = change["item_id"]
                     self._check_match(vault, item_id, match and f'"{match}"')
                     if change["op"] == "put":
+                        self._check_generation(vault, change)
                         self._put(vault, item_id, change)
                     else:
                         self._move(vault, item_id, change["op"], change)
+                for change in body["changes"]:
+                    if change["op"] == "restore":
+                        self._check_generation(vault, vault["items"][change["item_id"]])
             except Refusal:
                 self.vaults[vault_id] = before
                 raise

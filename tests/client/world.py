@@ -53,6 +53,14 @@ class World:
         device.login(EMAIL, PASSWORD, secret_key=self.signup.secret_key)
         return device
 
+    def second_by_key(self, name="phone"):
+        """Give another device that is signed in, without deriving a key once more."""
+        shutil.copytree(self._folder / "laptop", self._folder / name)
+        shutil.rmtree(self._folder / name / "vaults")
+        device = self.device(name)
+        device._desk = self.kept.on(device)
+        return device
+
     def again(self):
         """End what the first device did, and open it anew."""
         self.laptop.close()

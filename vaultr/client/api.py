@@ -10,11 +10,12 @@ Everything but ``__all__`` is private.
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from vaultr.client.access import Access
 from vaultr.client.account import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.items import Draft
+from vaultr.client.keeper import Keeper
 from vaultr.client.reading import ANY_STATE, Ambiguous, Item, VaultInfo
 from vaultr.client.references import Reference, Resolver
+from vaultr.client.rotating import Rotated
 from vaultr.client.signup import Signup
 from vaultr.client.vaults import Difference, SyncReport
 from vaultr.client.wishes import EditConflict
@@ -29,6 +30,7 @@ __all__ = [
     "NotSignedIn",
     "Reference",
     "Resolver",
+    "Rotated",
     "SecretKeyNeeded",
     "Signup",
     "SyncReport",
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 
-class Vaultr(Access):
+class Vaultr(Keeper):
     """An account's vaults, as one device sees them.
 
     :param url: the server; by default the one that this device belongs to.
@@ -47,29 +49,6 @@ class Vaultr(Access):
     :param ca_file: certificates of authorities to trust, in place of the system's.
     :param agent: whether keys may be taken from, and handed to, the unlock process.
     """
-
-    def vaults(self) -> list[VaultInfo]:
-        """List the vaults."""
-        return self._opened().infos()
-
-    def create_vault(self, name: str) -> VaultInfo:
-        """Make a vault with keys of its own."""
-        return self._opened().create_vault(name)
-
-    def rename_vault(self, vault: str, name: str) -> VaultInfo:
-        """Give a vault, named by id or name, another name."""
-        return self._opened().rename_vault(vault, name)
-
-    def sync(self) -> list[SyncReport]:
-        """Fetch what is new in all vaults, verify it, and note the heads in the profile."""
-        desk = self._opened()
-        reports = desk.sync()
-        self._settle(now=False)
-        return reports
-
-    def explain(self) -> list[Difference]:
-        """List how what the server shows differs from what is held; nothing is taken over."""
-        return self._opened().explain()
 
     def items(
         self,

@@ -1,7 +1,7 @@
 """What can be done with an unlocked account: its vaults synced, its items found and written."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from vaultr.client import freshness
@@ -9,6 +9,7 @@ from vaultr.client.cache import CachedVault
 from vaultr.client.editing import Editor, Progress
 from vaultr.client.errors import ItemNotFound
 from vaultr.client.items import Draft
+from vaultr.client.keeping import Keeping
 from vaultr.client.log import ItemState
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import ANY_STATE, Item, VaultInfo
@@ -39,6 +40,13 @@ class Desk:
         self._writer = Writer(account, self._vaults)
         self._whole = WholeWriter(account, self._reader, self._writer)
         self._editor = Editor(self._reader, self._writer)
+        self.keeping = Keeping(
+            account,
+            self._vaults,
+            self._writer,
+            self._whole,
+            refresh=self._bring,
+        )
         # The vaults as this device held them before it first asked: what the user may have seen.
         self._seen: dict[object, CachedVault] = {}
 
@@ -51,6 +59,7 @@ class Desk:
         """Bring all vaults up to date, and remove what lay in the trash for 30 days."""
         self._fetch()
         reports = self._vaults.sync_all()
+        self._tell(self.keeping.due())
         removed = [self._remove_old(vault) for vault in self._reader.vaults()]
         reports = self._vaults.sync_all() if any(removed) else reports
         freshness.note(self.account.store.folder)
@@ -80,9 +89,9 @@ class Desk:
         """List how the server differs; nothing is taken over."""
         return self._vaults.explain()
 
-    def infos(self) -> list[VaultInfo]:
+    def infos(self, *, offline: bool) -> list[VaultInfo]:
         """Describe all vaults."""
-        self._refresh(offline=False)
+        self._refresh(offline=offline)
         return [self._reader.info(vault) for vault in self._reader.vaults()]
 
     def create_vault(self, name: str) -> VaultInfo:
@@ -176,9 +185,16 @@ class Desk:
 
     def _refresh(self, *, offline: bool) -> None:
         if not offline:
-            self._fetch()
-            self._vaults.sync_all()
-            freshness.note(self.account.store.folder)
+            self._bring()
+            self._tell(self.keeping.due())
+
+    def _bring(self) -> None:
+        self._fetch()
+        self._vaults.sync_all()
+        freshness.note(self.account.store.folder)
+
+    def _tell(self, notices: Iterable[str]) -> None:
+        self.notices.extend(each for each in notices if each not in self.notices)
 
     def _within(self, ref: str | None) -> list[CachedVault]:
         return self._reader.vaults() if ref is None else [self._reader.vault(ref)]

@@ -1,23 +1,19 @@
 """Adds and edits items: checked against their schema, in batches, and never over unseen changes."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
+from vaultr.client.batches import Batches
 from vaultr.client.cache import CachedVault
-from vaultr.client.errors import GenerationMoved, HeadMoved, VaultrError
+from vaultr.client.errors import VaultrError
 from vaultr.client.items import Draft, check, differing, merged, sealed_bytes
 from vaultr.client.reading import ANY_STATE, Item, Reader
 from vaultr.client.wishes import EditConflict, Put
 from vaultr.client.writes import Writer
-from vaultr.protocol.sizes import BATCH_BODY_BYTES, CHANGES_PER_BATCH
 
 Progress = Callable[[int, int], None]
 Part = dict[str, Any]
-
-# Base64url takes 4 characters for 3 bytes; ids, entry and names of one change take under 800.
-_CHANGE_BYTES: Final = 800
-_BATCH_BYTES: Final = BATCH_BODY_BYTES - 64 * 1024
 
 
 class Editor:
@@ -44,27 +40,18 @@ class Editor:
         for draft in drafts:
             check(draft.type, draft.overview, draft.detail)
         wishes = [Put(uuid4(), each.type, each.overview, each.detail) for each in drafts]
-        added: list[Item] = []
-        most = CHANGES_PER_BATCH
-        while len(added) < len(wishes):
-            batch = _batch(wishes[len(added) :], most)
+        sizes = [sealed_bytes(each.overview, each.detail) for each in drafts]
+        batches, added = Batches(self._writer), 0
+        while added < len(wishes):
             try:
-                vault = self._writer.write_once(vault_id, batch)
-            except GenerationMoved:  # the vault has newer keys, which are held by now
-                continue
-            except HeadMoved:
-                if most == 1:
-                    raise
-                # A smaller batch is sealed and sent faster than others write.
-                most = max(1, len(batch) // 2)
-                continue
+                added += batches.write(vault_id, wishes[added:], sizes[added:])
             except VaultrError as error:
-                error.add_note(f"{len(added)} of {len(wishes)} items were added before.")
+                error.add_note(f"{added} of {len(wishes)} items were added before.")
                 raise
-            added += [self._shown(vault, wish) for wish in batch]
             if progress is not None:
-                progress(len(added), len(wishes))
-        return added
+                progress(added, len(wishes))
+        vault = self._reader.vault(vault_id)
+        return [self._shown(vault, wish) for wish in wishes if wish.item_id in vault.state.items]
 
     def edit(
         self,
@@ -117,19 +104,6 @@ class Editor:
 
     def _shown(self, vault: CachedVault, wish: Put) -> Item:
         return self._reader.known(vault, wish.item_id, wish.overview, wish.detail)
-
-
-def _batch(wishes: Sequence[Put], most: int) -> list[Put]:
-    return list(_fitting(wishes, most))
-
-
-def _fitting(wishes: Sequence[Put], most: int) -> Iterator[Put]:
-    size = 0
-    for wish in wishes[:most]:
-        size += sealed_bytes(wish.overview, wish.detail) * 4 // 3 + _CHANGE_BYTES
-        if size > _BATCH_BYTES:
-            return
-        yield wish
 
 
 def _fields_since(before: Item | None, now: Item, revision: int) -> list[str]:

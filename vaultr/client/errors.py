@@ -110,6 +110,10 @@ class GenerationMoved(Conflict):
     """The vault has newer keys: take them and seal again."""
 
 
+class RotationIncomplete(Conflict):
+    """Something of the vault is still sealed under older keys."""
+
+
 class QuotaExceeded(Conflict):
     """A quota is reached."""
 
@@ -157,6 +161,7 @@ _BY_SLUG: Mapping[str, type[Refused]] = {
     "in-trash": InTrash,
     "head-moved": HeadMoved,
     "generation-moved": GenerationMoved,
+    "rotation-incomplete": RotationIncomplete,
     "quota-exceeded": QuotaExceeded,
     "precondition-failed": PreconditionFailed,
     "payload-too-large": TooLarge,

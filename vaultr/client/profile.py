@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -87,19 +88,21 @@ class Profile:
             vaults=self.document["vaults"] | {str(vault_id): kept | _place(waypoint)}
         )
 
-    def with_keys_due(self) -> "Profile":
-        """Note that the present keys of every vault are to be replaced by a rotation.
+    def with_keys_due(self, generations: Mapping[UUID, int]) -> "Profile":
+        """Note that the present keys of vaults are to be replaced by a rotation.
 
         To be written with a new account key: whoever had the old one may know them. All devices
         see it, so that any of them can begin, or go on with, the rotations.
+
+        :param generations: the newest generation of each vault's keys.
         """
-        vaults = self.document["vaults"]
-        due = {
-            text: noted | {_ROTATE: noted["generation"]}
-            for text, noted in vaults.items()
-            if noted != DELETED.value
-        }
-        return self._changed(vaults=vaults | due)
+        vaults = dict(self.document["vaults"])
+        for vault_id, generation in generations.items():
+            noted = vaults.get(str(vault_id))
+            if isinstance(noted, dict):
+                newest = max(generation, noted["generation"])
+                vaults[str(vault_id)] = noted | {_ROTATE: newest}
+        return self._changed(vaults=vaults)
 
     def keys_due(self, vault_id: UUID, generation: int) -> bool:
         """Tell whether a vault whose keys are of ``generation`` needs newer ones."""

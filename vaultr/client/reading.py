@@ -14,6 +14,7 @@ from vaultr.client.errors import ItemNotFound, SealBroken, VaultNotFound, Vaultr
 from vaultr.client.log import ItemState, short_head
 from vaultr.client.seal import open_sealed
 from vaultr.client.sync import VaultKeyring, vk_of
+from vaultr.client.wishes import Ground
 from vaultr.protocol.encoding import unb64
 
 ANY_STATE: Final[tuple[ItemState, ...]] = ("active", "trash")
@@ -174,6 +175,10 @@ class Reader:
         key = vk_of(self.keys(vault), held.generation, vault.id)
         what = f"the detail of item {item_id}"
         return object_in(open_sealed(key, bound, sealed, what), what)
+
+    def ground(self, vault: CachedVault) -> Ground:
+        """Give what is needed to seal and to open items of a vault."""
+        return Ground(vault, self.keys(vault), lambda item_id: self._cache.detail(vault, item_id))
 
     def keys(self, vault: CachedVault) -> Keys:
         """Open the keys of a vault."""

@@ -1,6 +1,7 @@
 """The client's folder by meaning: the device, its account, its secret keys and its cache."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -15,6 +16,7 @@ from vaultr.client.strict import Fields, Json
 
 _ACCOUNT: Final = "account.json"
 _MADE_VAULT: Final = "made-vault.json"
+_NEW_KEYS: Final = "new-keys-"
 
 
 class Store:
@@ -53,6 +55,30 @@ class Store:
         """Write the account."""
         self._write(_ACCOUNT, account.to_json())
 
+    def keep_signed_in(
+        self,
+        device: Device,
+        account: KnownAccount,
+        *,
+        secret_key: bytes | None = None,
+        others: Mapping[str, bytes | None],
+    ) -> None:
+        """Write all that a login, or a change of the password, brings: all of it or nothing.
+
+        :param others: files that are replaced, or with None removed, at the same moment.
+        """
+        values = {DEVICE_FILE: _encoded(device.to_json()), _ACCOUNT: _encoded(account.to_json())}
+        if secret_key is not None:
+            name = _secret_key_file(account.derivation.account_id)
+            values[name] = _secret_key_bytes(secret_key)
+        signed = {name: self.folder.signed(name, value) for name, value in values.items()}
+        self.folder.write_together({**signed, **others})
+
+    def unsent(self) -> list[str]:
+        """Name the files with wraps that were kept to be sent again; they fit one account key."""
+        names = self.folder.names(".")
+        return [name for name in names if name == _MADE_VAULT or name.startswith(_NEW_KEYS)]
+
     def secret_key(self, account_id: UUID) -> bytes | None:
         """Read the secret key of an account; None when this device has none."""
         name = _secret_key_file(account_id)
@@ -64,9 +90,7 @@ class Store:
 
     def keep_secret_key(self, account_id: UUID, secret_key: bytes) -> None:
         """Write the secret key of an account into a file of its own."""
-        self.folder.write_signed(
-            _secret_key_file(account_id), secret_key_text(secret_key).encode() + b"\n"
-        )
+        self.folder.write_signed(_secret_key_file(account_id), _secret_key_bytes(secret_key))
 
     def forget_secret_key(self, account_id: UUID) -> None:
         """Remove the secret key of an account that never came to be."""
@@ -84,8 +108,32 @@ class Store:
         """Forget it, once the vault and its place in the profile are there."""
         self.folder.remove(_MADE_VAULT)
 
+    def new_keys(self, vault_id: UUID) -> Json | None:
+        """Read the wrap of a generation whose beginning may not have reached the server."""
+        return self.folder.read_json(_new_keys_file(vault_id))
+
+    def keep_new_keys(self, vault_id: UUID, wrap: Json) -> None:
+        """Write the wrap of a generation that is about to begin: a retry sends the same."""
+        self._write(_new_keys_file(vault_id), wrap)
+
+    def forget_new_keys(self, vault_id: UUID) -> None:
+        """Forget it, once the vault shows what became of the generation."""
+        self.folder.remove(_new_keys_file(vault_id))
+
     def _write(self, name: str, value: Json) -> None:
-        self.folder.write_signed(name, json.dumps(value, separators=(",", ":")).encode())
+        self.folder.write_signed(name, _encoded(value))
+
+
+def _new_keys_file(vault_id: UUID) -> str:
+    return f"{_NEW_KEYS}{vault_id}.json"
+
+
+def _encoded(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _secret_key_bytes(secret_key: bytes) -> bytes:
+    return secret_key_text(secret_key).encode() + b"\n"
 
 
 def _secret_key_file(account_id: UUID) -> str:

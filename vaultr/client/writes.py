@@ -26,7 +26,7 @@ from vaultr.client.sync import now_text, trashed
 from vaultr.client.transport import Answer
 from vaultr.client.vaults import Vaults
 from vaultr.client.verify import plan
-from vaultr.client.wishes import EditConflict, Ground, Wish
+from vaultr.client.wishes import EditConflict, Wish
 from vaultr.client.write import Batch, Change, prepare
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
@@ -116,14 +116,14 @@ class Writer:
         raise refused
 
     def _attempt(self, vault: CachedVault, wishes: Sequence[Wish]) -> CachedVault:
-        keys = self._vaults.reader.keys(vault)
+        ground = self._vaults.reader.ground(vault)
         state, changes = vault.state, list[Change]()
-        ground = Ground(vault, keys, lambda item_id: self._cache.detail(vault, item_id))
         for wish in wishes:
             changes += wish.changes(ground, state.n + 1 + len(changes))
         if not changes:
             return vault
-        batch = prepare(state, changes, keys=keys, author_id=self._account.account_id)
+        author_id = self._account.account_id
+        batch = prepare(state, changes, keys=ground.keys, author_id=author_id)
         answer = self._send(state, changes, batch)
         (check_write if len(changes) == 1 else check_batch)(batch, answer.body or {})
         return self._keep(vault, changes, batch)

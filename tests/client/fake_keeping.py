@@ -1,0 +1,102 @@
+"""What a server in memory keeps beside present items: versions, rotations, repairs."""
+
+import uuid
+
+from tests.client.fake_vaults import FakeVaults, Refusal
+from vaultr.protocol.entries import NOTHING, Op
+
+
+class FakeKeeping(FakeVaults):
+    """An honest server; ``step_up`` says whether the owner has just proved the password."""
+
+    step_up = True
+
+    def _proven(self):
+        if not self.step_up:
+            raise Refusal("step-up-required")
+
+    def delete_vault(self, vault_id, **_):
+        self._proven()
+        self._vault(vault_id)
+        del self.vaults[vault_id]
+        return 204, None
+
+    def versions(self, vault_id, item_id, **_):
+        kept = self._versions(vault_id, item_id)
+        listed = [{n: v for n, v in one.items() if n != "detail"} for one in reversed(kept)]
+        return 200, {"versions": listed, "next_cursor": None}
+
+    def version(self, vault_id, item_id, revision, **_):
+        for one in self._versions(vault_id, item_id):
+            if one["revision"] == int(revision):
+                return 200, one
+        raise Refusal("item-not-found")
+
+    def _versions(self, vault_id, item_id):
+        vault = self._vault(vault_id)
+        if item_id not in vault["items"]:
+            raise Refusal("item-not-found")
+        return [
+            {name: put[name] for name in ("type", "generation", "overview", "detail")}
+            | {
+                "revision": n,
+                "size": 0,
+                "created_at": put["updated_at"],
+                "entry": vault["entries"][n - 1],
+            }
+            for n, put in vault["puts"].get(item_id, {}).items()
+        ]
+
+    def begin_rotation(self, vault_id, *, body, **_):
+        self._proven()
+        vault = self._vault(vault_id)
+        if self._repeated(vault, body):
+            return 200, self._view(vault)
+        if body["generation"] != vault["generation"] + 1:
+            raise Refusal("generation-moved", generation=vault["generation"])
+        self._check_next(vault, body["entry"])
+        vault["generation"] = body["generation"]
+        self._extend(vault, Op.ROTATE_BEGIN, None, 0, NOTHING, body["entry"])
+        wrap = {"generation": body["generation"], "sealed_key": body["sealed_key"]}
+        vault["keys"] = [*vault["keys"], wrap]
+        vault["rotating"] = True
+        return 200, self._view(vault)
+
+    def show_rotation(self, vault_id, **_):
+        vault = self._vault(vault_id)
+        said = {"rotating": vault["rotating"], "generation": vault["generation"]}
+        return 200, said | {"left": self._left(vault)}
+
+    def _left(self, vault):
+        old = [
+            each
+            for each in vault["items"].values()
+            if each["state"] == "active" and each["generation"] < vault["generation"]
+        ]
+        return {
+            "items": len(old),
+            "overview": vault["overview_generation"] < vault["generation"],
+        }
+
+    def finish_rotation(self, vault_id, *, body, **_):
+        vault = self._vault(vault_id)
+        if self._repeated(vault, body):
+            return 200, self._view(vault)
+        if not vault["rotating"]:
+            raise Refusal("conflict")
+        if any(self._left(vault).values()):
+            raise Refusal("rotation-incomplete")
+        self._extend(vault, Op.ROTATE_END, None, 0, NOTHING, body["entry"])
+        vault["rotating"] = False
+        return 200, self._view(vault)
+
+    def repair(self, vault_id, *, body, **_):
+        self._proven()
+        vault = self._vault(vault_id)
+        if not self._repeated(vault, body):
+            self._extend(vault, Op.REPAIR, None, 0, NOTHING, body["entry"])
+        return 200, self._view(vault)
+
+    def entry_of(self, vault_id, n):
+        """Look at one entry, as a test does."""
+        return self.vaults[str(uuid.UUID(str(vault_id)))]["entries"][n - 1]

@@ -1,0 +1,48 @@
+"""Ends a client, as a kill does, at a given request: before the server sees it or after."""
+
+import pytest
+
+
+class Killed(BaseException):
+    """Nothing of the client may catch it."""
+
+
+class KillAt:
+    """Kills at the request of this number; without one it only counts."""
+
+    def __init__(self, server, number=None, *, done=False):
+        self.count = 0
+        self._server = server
+        self._number, self._done = number, done
+
+    def __enter__(self):
+        self._server.before = self._before
+        self._server.twist = self._after
+        return self
+
+    def __exit__(self, *error):
+        self._server.before = self._server.twist = None
+
+    def _before(self, method, path):
+        self.count += 1
+        if self.count == self._number and not self._done:
+            raise Killed
+
+    def _after(self, method, path, status, body):
+        if self.count == self._number and self._done:
+            raise Killed
+        return status, body
+
+
+def requests_of(world, act):
+    """Count the requests that ``act(world)`` takes, which is undone by the caller."""
+    with KillAt(world.server) as counted:
+        act(world)
+    return counted.count
+
+
+def killed(world, act, number, *, done):
+    """Do ``act`` and be killed at a request."""
+    with KillAt(world.server, number, done=done), pytest.raises(Killed):
+        act(world)
+    world.laptop._drop()
