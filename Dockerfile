@@ -1,9 +1,7 @@
 # One image for everything: the server, `flask worker`, `flask db upgrade` and all other commands.
 # docker build --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse --short HEAD)" .
 
-ARG PYTHON=python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
-
-FROM ${PYTHON} AS packages
+FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285 AS packages
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
@@ -14,13 +12,13 @@ RUN ["/opt/vaultr/bin/python", "-m", "pip", "install", \
      "--require-hashes", "--only-binary", ":all:", "--requirement", "requirements.txt"]
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY vaultr ./vaultr
-RUN ["/opt/vaultr/bin/python", "-m", "pip", "install", "--no-deps", "--no-build-isolation", "."]
 # What builds and installs does not go along.
-RUN ["/opt/vaultr/bin/python", "-m", "pip", "uninstall", "--yes", "setuptools", "pip"]
-RUN ["/opt/vaultr/bin/python", "-m", "compileall", "-q", "/opt/vaultr/lib"]
+RUN /opt/vaultr/bin/python -m pip install --no-deps --no-build-isolation . \
+    && /opt/vaultr/bin/python -m pip uninstall --yes setuptools pip \
+    && /opt/vaultr/bin/python -m compileall -q /opt/vaultr/lib
 
 
-FROM ${PYTHON}
+FROM python:3.13-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
 
 ARG VERSION=0.0.0
 ARG REVISION=unknown

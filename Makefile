@@ -47,12 +47,15 @@ ci: test check ## What must pass before a change is merged
 bench: .venv/.tests ## Measure side by side with a floor, as ratios
 	@$(BIN)/python -m bench
 
-check-rollout tools secrets:
-	@echo "make $@: still to come, with the deployment to containers and clusters" >&2; exit 1
+check-rollout tools:
+	@echo "make $@: still to come, with the deployment to clusters" >&2; exit 1
 
 check-rollout: ## Prove the deployment files (still to come)
 tools: ## Install the tools that the proof needs (still to come)
-secrets: ## Write the secrets that a deployment needs (still to come)
+
+secrets: .venv/.server ## Write the secrets of docker-compose.yml that are not there yet
+	@$(BIN)/flask keys generate --dir secrets > /dev/null
+	@$(BIN)/python deploy/compose/make-secrets secrets
 
 lock: .venv/.tests ## Pin all packages anew, with their hashes
 	@$(LOCK) --extra server --output-file requirements.txt

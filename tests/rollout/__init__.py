@@ -1,0 +1,1 @@
+"""The deployment files, by the programs that read them."""

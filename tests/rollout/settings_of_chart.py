@@ -1,0 +1,77 @@
+"""What the chart may set, derived from `Settings`: a typo in a value is refused before a pod."""
+
+import types
+import typing
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from vaultr.environ import Keys, Rate
+from vaultr.settings import Settings
+
+# What the chart decides by itself, or must never be given in clear.
+BY_THE_CHART = {"PORT", "BIND", "METRICS_PORT", "VAULTR_HOME", "BACKGROUND"}
+REQUIRED = ("SMTP_HOST", "SMTP_FROM", "TRUSTED_PROXIES")
+
+
+def secret_names():
+    """List the settings whose values are secrets, as the chart's Secret has them for keys."""
+    return sorted(name.upper() for name, kinds in _kinds() if kinds & {SecretStr, Keys})
+
+
+def plain_names():
+    """List the settings that stand in the ConfigMap."""
+    secrets = {*secret_names(), "BACKUP_IDENTITY_FILE"}
+    return sorted({name.upper() for name, _ in _kinds()} - secrets - BY_THE_CHART)
+
+
+def settings_schema():
+    """Give the JSON schema of `settings` in the chart's values."""
+    kinds = {name.upper(): kinds for name, kinds in _kinds()}
+    properties = {name: _schema(name, kinds[name]) for name in plain_names()}
+    properties["VAULTR_ENV"] = {"const": "production"}
+    properties["BASE_URL"] = {"type": "string", "pattern": "^(https://[^/]+)?$"}
+    for name in ("SMTP_HOST", "SMTP_FROM"):
+        properties[name] = {"type": "string", "minLength": 1}
+    properties["SMTP_SECURE"] = {"enum": ["starttls", "tls"]}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+        "required": list(REQUIRED),
+    }
+
+
+def _schema(name, kinds):
+    words = [each for kind in kinds for each in typing.get_args(kind) if _is_literal(kind)]
+    if words:
+        return {"enum": words}
+    if int in kinds:
+        info = Settings.model_fields[name.lower()].metadata
+        least = next((getattr(one, "ge", None) for one in info if hasattr(one, "ge")), None)
+        most = next((getattr(one, "le", None) for one in info if hasattr(one, "le")), None)
+        bounds = {"minimum": least, "maximum": most}
+        return {
+            "type": "integer",
+            **{key: bound for key, bound in bounds.items() if bound is not None},
+        }
+    if Rate in kinds:
+        return {"type": "string", "pattern": "^[1-9][0-9]*/[1-9][0-9]*$"}
+    return {"type": "string"}
+
+
+def _is_literal(kind):
+    return typing.get_origin(kind) is typing.Literal
+
+
+def _kinds():
+    """List each field with the types that its value may have."""
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        several = typing.get_origin(kind) in (types.UnionType, typing.Union)
+        flat = [_bare(one) for one in (typing.get_args(kind) if several else (kind,))]
+        yield name, {Path if one is Path else one for one in flat}
+
+
+def _bare(kind):
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
