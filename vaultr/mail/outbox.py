@@ -58,7 +58,7 @@ def run() -> bool:
     try:
         return all(_send_next() for _ in range(BATCH))
     finally:
-        _measure()
+        measure()
 
 
 def purge() -> bool:
@@ -157,9 +157,13 @@ def _change(mail_id: UUID, values: Mapping[str, Any]) -> None:
         session.execute(sa.update(Mail).where(Mail.id == mail_id).values(**values))
 
 
-def _measure() -> None:
+def measure() -> None:
+    """Tell how old the oldest waiting letter is, and how many were given up."""
     oldest = sa.select(sa.func.min(Mail.created_at)).where(Mail.state == "waiting")
+    dead = sa.select(sa.func.count()).where(Mail.state == "dead")
     with reading() as session:
         since: datetime | None = session.execute(oldest).scalar_one()
+        given_up = session.execute(dead).scalar_one()
     age = (clock.now() - since).total_seconds() if since is not None else 0.0
-    metrics.OUTBOX_AGE.set(age)
+    metrics.OUTBOX_AGE.set(max(0.0, age))
+    metrics.DEAD_LETTERS.set(given_up)
