@@ -1,0 +1,256 @@
+"""Sessions of browsers: what their cookies are, and which requests with them are refused."""
+
+import re
+from uuid import uuid4
+
+import pytest
+
+from tests import factories
+from vaultr.protocol.encoding import b64
+
+LOGIN, REFRESH, LOGOUT = "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"
+ME, STEP_UP = "/api/v1/auth/me", "/api/v1/auth/step-up"
+OWN = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+ACCESS, TOKEN, CSRF = (f"__Host-vaultr_{name}" for name in ("access", "refresh", "csrf"))
+
+
+def slug(response):
+    return response.json["type"].removeprefix("urn:vaultr:problem:")
+
+
+def told(response):
+    return response.status_code, slug(response)
+
+
+def signed_in(app, email="ann@example.org"):
+    with app.app_context():
+        factories.owner(email)
+    browser = app.test_client()
+    body = {**factories.login(email), "cookies": True}
+    browser.answer = browser.post(LOGIN, json=body, headers=OWN)
+    assert browser.answer.status_code == 200, browser.answer.json
+    return browser
+
+
+@pytest.fixture
+def browser(app):
+    return signed_in(app)
+
+
+def cookie(browser, name):
+    found = browser.get_cookie(name)
+    return found.value if found else None
+
+
+def with_token(browser, **more):
+    return {**OWN, "X-CSRF-Token": cookie(browser, CSRF), **more}
+
+
+def proof(email="ann@example.org"):
+    return {"auth_key": b64(factories.auth_key(email))}
+
+
+def test_a_browser_gets_its_tokens_as_cookies_and_none_in_the_answer(browser):
+    assert browser.answer.json.keys() == {"expires_in", "account", "key_set"}
+    set_ = {line.split("=")[0]: line for line in browser.answer.headers.getlist("Set-Cookie")}
+    assert set_.keys() == {ACCESS, TOKEN, CSRF}
+    for name, line in set_.items():
+        parts = {part.strip().lower() for part in line.split(";")[1:]}
+        assert {"secure", "samesite=strict", "path=/"} <= parts
+        assert ("httponly" in parts) == (name != CSRF)
+        assert not any(part.startswith("domain") for part in parts)
+    assert re.search(r"Max-Age=600\b", set_[ACCESS])
+    assert re.search(r"Max-Age=1209600\b", set_[TOKEN])
+
+
+def test_without_asking_for_cookies_none_are_set(app, client):
+    with app.app_context():
+        factories.owner("ann@example.org")
+
+    answer = client.post(LOGIN, json=factories.login(), headers=OWN)
+
+    assert "Set-Cookie" not in answer.headers
+    assert answer.json["refresh_token"]
+
+
+def test_cookies_prove_the_session(browser):
+    assert browser.get(ME, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+    assert browser.get(ME).status_code == 200
+    assert browser.post(STEP_UP, json=proof(), headers=with_token(browser)).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"X-CSRF-Token": None},
+        {"X-CSRF-Token": ""},
+        {"X-CSRF-Token": "caf\u00e9"},
+        {"X-CSRF-Token": "x" * 43},
+        {"Origin": None},
+        {"Origin": "null"},
+        {"Origin": "https://localhost"},
+        {"Origin": "http://localhost:81"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "something-new"},
+    ],
+)
+def test_a_request_that_our_page_did_not_mean_changes_nothing(browser, change):
+    headers = with_token(browser) | change
+    headers = {name: value for name, value in headers.items() if value is not None}
+
+    assert told(browser.post(LOGOUT, headers=headers)) == (403, "csrf")
+    assert browser.get(ME).status_code == 200
+
+
+def test_what_another_site_asks_to_read_is_refused(browser):
+    for site in ("cross-site", "same-site"):
+        assert told(browser.get(ME, headers={"Sec-Fetch-Site": site})) == (403, "csrf")
+
+
+def test_the_token_of_another_session_is_no_proof(app, browser):
+    bob = signed_in(app, "bob@example.org")
+    again = signed_in(app)
+
+    for other in (bob, again):
+        headers = OWN | {"X-CSRF-Token": cookie(other, CSRF)}
+        assert told(browser.post(LOGOUT, headers=headers)) == (403, "csrf")
+
+
+def test_a_stranger_is_told_401_before_anything_of_sites(client):
+    client.set_cookie(ACCESS, "rubbish")
+
+    assert client.post(LOGOUT, headers={"Origin": "http://evil.example"}).status_code == 401
+
+
+def test_cookies_and_a_bearer_token_on_one_request_are_refused(app, browser):
+    with app.app_context():
+        bearer = factories.session().headers
+
+    for path in (ME, "/api/v1/auth/prelogin"):
+        ask = browser.get if path == ME else browser.post
+        assert told(ask(path, headers=bearer)) == (400, "bad-request")
+    browser.delete_cookie(ACCESS)
+    assert told(browser.get(ME, headers=bearer)) == (400, "bad-request")
+    browser.delete_cookie(TOKEN)
+    assert browser.get(ME, headers=bearer).status_code == 200
+
+
+def test_a_bearer_token_needs_no_origin_and_ignores_one(app, client):
+    with app.app_context():
+        bearer = factories.session().headers
+    foreign = {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}
+
+    assert client.post(LOGOUT, headers=bearer | foreign).status_code == 204
+
+
+def test_a_refresh_replaces_the_cookies_and_answers_no_token(browser):
+    before = cookie(browser, ACCESS), cookie(browser, TOKEN)
+
+    answer = browser.post(REFRESH, json={}, headers=with_token(browser))
+
+    assert (answer.status_code, answer.json) == (200, {"expires_in": 600})
+    after = cookie(browser, ACCESS), cookie(browser, TOKEN)
+    assert not {*before} & {*after}
+    assert browser.get(ME).status_code == 200
+
+
+def test_a_refresh_works_when_the_access_cookie_is_gone(browser):
+    browser.delete_cookie(ACCESS)
+
+    assert browser.post(REFRESH, json={}, headers=with_token(browser)).status_code == 200
+    assert browser.get(ME).status_code == 200
+
+
+@pytest.mark.parametrize("change", [{"X-CSRF-Token": "x"}, {"Origin": "http://evil.example"}])
+def test_a_refresh_that_was_not_meant_rotates_nothing(browser, change):
+    before = cookie(browser, TOKEN)
+
+    assert told(browser.post(REFRESH, json={}, headers=with_token(browser) | change)) == (
+        403,
+        "csrf",
+    )
+
+    assert cookie(browser, TOKEN) == before
+    assert browser.post(REFRESH, json={}, headers=with_token(browser)).status_code == 200
+
+
+def test_a_refresh_token_in_the_body_beside_a_cookie_is_refused(app, browser):
+    with app.app_context():
+        other = factories.session()
+
+    answer = browser.post(REFRESH, json={"refresh_token": other.refresh_token}, headers=OWN)
+
+    assert told(answer) == (400, "bad-request")
+
+
+def test_a_refresh_of_an_ended_session_takes_the_cookies_away(app, browser):
+    thief = app.test_client()
+    for name in (ACCESS, TOKEN, CSRF):
+        thief.set_cookie(name, cookie(browser, name))
+    assert browser.post(LOGOUT, headers=with_token(browser)).status_code == 204
+
+    answer = thief.post(REFRESH, json={}, headers=with_token(thief))
+
+    assert told(answer) == (401, "session-ended")
+    assert [cookie(thief, name) for name in (ACCESS, TOKEN, CSRF)] == [None] * 3
+
+
+def test_a_refresh_without_any_token_is_a_session_that_ended(client):
+    assert told(client.post(REFRESH, json={})) == (401, "session-ended")
+
+
+def test_a_logout_ends_the_session_and_takes_the_cookies_away(app, browser):
+    kept = cookie(browser, ACCESS)
+
+    assert browser.post(LOGOUT, headers=with_token(browser)).status_code == 204
+
+    assert [cookie(browser, name) for name in (ACCESS, TOKEN, CSRF)] == [None] * 3
+    copy = app.test_client()
+    copy.set_cookie(ACCESS, kept)
+    assert copy.get(ME).status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
+def test_another_site_cannot_sign_a_browser_in(app, client, headers):
+    with app.app_context():
+        factories.owner("ann@example.org")
+
+    answer = client.post(LOGIN, json={**factories.login(), "cookies": True}, headers=headers)
+
+    assert told(answer) == (403, "csrf")
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_the_origin_of_the_address_in_mails_is_ours_too(app, browser, set_to):
+    set_to(app, base_url="https://vault.example")
+    headers = with_token(browser, Origin="https://vault.example")
+
+    assert browser.post(STEP_UP, json=proof(), headers=headers).status_code == 204
+
+
+def test_a_hot_read_is_proven_by_cookies_too(app, browser):
+    vault = {
+        "id": str(uuid4()),
+        "sealed_key": b64(factories.sealed(64)),
+        "overview": b64(factories.sealed()),
+    }
+    made = browser.post("/api/v1/vaults", json=vault, headers=with_token(browser))
+    assert made.status_code == 201
+
+    items = f"/api/v1/vaults/{vault['id']}/items"
+    assert browser.get(items).status_code == 200
+    assert told(browser.get(items, headers={"Sec-Fetch-Site": "cross-site"})) == (403, "csrf")
+
+
+def test_no_allowed_origin_may_send_cookies(app, client, set_to):
+    """Pages of other origins prove themselves by a bearer token."""
+    set_to(app, cors_origins=("https://app.example",))
+
+    answer = client.options(ME, headers={"Origin": "https://app.example"})
+
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert "X-CSRF-Token" not in answer.headers["Access-Control-Allow-Headers"]

@@ -1,0 +1,213 @@
+"""A real Chromium without a window, driven over the DevTools protocol.
+
+``with started() as chrome: page = chrome.page(); page.goto(url); page.evaluate("document.title")``
+It reaches this machine alone, whatever the name. It speaks through two pipes, so that no port is
+open and nothing but the standard library is needed.
+"""
+
+import base64
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+
+from cryptography.hazmat.primitives import serialization
+
+from tests import chromium
+
+PATIENCE_SECONDS = 30
+FLAGS = (
+    "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * 127.0.0.1", "--remote-debugging-pipe",
+)  # fmt: skip
+
+
+class Refused(Exception):
+    """The browser cannot do this, or a script that it ran has thrown."""
+
+
+class Browser:
+    """One Chromium with a profile of its own."""
+
+    def __init__(self, process: subprocess.Popen, to: int, answers: int):
+        self._process, self._to, self._answers = process, to, answers
+        self._read = b""
+        self._number = 0
+        self._pages: dict[str, Page] = {}
+
+    def page(self) -> "Page":
+        """Open a page that shares no cookies with the others of this browser."""
+        context = self.call("Target.createBrowserContext")["browserContextId"]
+        return self.page_in(context)
+
+    def page_in(self, context: str) -> "Page":
+        """Open one more page of a ``Page.context``: as a second tab does, it shares its cookies."""
+        made = self.call("Target.createTarget", url="about:blank", browserContextId=context)
+        attached = self.call("Target.attachToTarget", targetId=made["targetId"], flatten=True)
+        page = self._pages[attached["sessionId"]] = Page(self, attached["sessionId"], context)
+        for part in ("Page", "Runtime", "Network", "Log"):
+            page.call(f"{part}.enable")
+        return page
+
+    def call(self, method: str, session: str | None = None, **parameters) -> dict:
+        """Have something done, and give what came of it.
+
+        :raises Refused: it could not be done.
+        """
+        self._number += 1
+        asked = {"id": self._number, "method": method, "params": parameters}
+        asked |= {"sessionId": session} if session else {}
+        data = json.dumps(asked).encode() + b"\0"
+        while data:
+            data = data[os.write(self._to, data) :]
+        while (said := self.next())["id"] != self._number:
+            pass
+        if "error" in said:
+            raise Refused(f"{method}: {said['error']['message']}")
+        return said["result"]
+
+    def next(self) -> dict:
+        """Take the next message; ``id`` is None for an event, which its page notes."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while b"\0" not in self._read:
+            ready = select.select([self._answers], [], [], max(0.0, until - time.monotonic()))[0]
+            part = os.read(self._answers, 1 << 16) if ready else b""
+            if not part:
+                raise Refused(f"the browser is silent, or has ended ({self._process.poll()})")
+            self._read += part
+        first, self._read = self._read.split(b"\0", 1)
+        said = {"id": None} | json.loads(first)
+        if said["id"] is None and (page := self._pages.get(said.get("sessionId"))):
+            page.note(said["method"], said["params"])
+        return said
+
+
+class Page:
+    """A page: ``requests`` are the addresses it asked for, ``complaints`` what was logged."""
+
+    def __init__(self, browser: Browser, session: str, context: str):
+        self._browser, self._session = browser, session
+        self.context = context
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self._loaded = False
+
+    def call(self, method: str, **parameters) -> dict:
+        return self._browser.call(method, self._session, **parameters)
+
+    def note(self, event: str, told: dict) -> None:
+        if event == "Page.loadEventFired":
+            self._loaded = True
+        elif event == "Network.requestWillBeSent":
+            self.requests.append(told["request"]["url"])
+        elif event == "Log.entryAdded" and told["entry"]["level"] in ("warning", "error"):
+            self.complaints.append(told["entry"]["text"])
+        elif event == "Runtime.exceptionThrown":
+            self.complaints.append(told["exceptionDetails"]["text"])
+
+    def goto(self, url: str) -> None:
+        """Open an address, and wait until the page with all that belongs to it is there.
+
+        :raises Refused: it cannot be reached, or is not trusted.
+        """
+        self._loaded = False
+        if failed := self.call("Page.navigate", url=url).get("errorText"):
+            raise Refused(f"{url}: {failed}")
+        self._wait()
+
+    def leave(self, script: str) -> None:
+        """Run a script that leads to another page, and wait for that."""
+        self._loaded = False
+        self.evaluate(script)
+        self._wait()
+
+    def click(self, selector: str) -> None:
+        """Click what leads to another page, and wait for that."""
+        self.leave(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def _wait(self) -> None:
+        while not self._loaded:
+            self._browser.next()
+
+    def evaluate(self, script: str):
+        """Give what a script of this page's gives, waiting for a promise.
+
+        :raises Refused: it has thrown; the message is the error's.
+        """
+        told = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        if thrown := told.get("exceptionDetails"):
+            raise Refused(thrown.get("exception", {}).get("description", thrown["text"]))
+        return told["result"].get("value")
+
+    def cookies(self) -> dict[str, dict]:
+        """Give all cookies that this page's browser keeps, by name."""
+        told = self._browser.call("Storage.getCookies", browserContextId=self.context)
+        return {one["name"]: one for one in told["cookies"]}
+
+
+@contextlib.contextmanager
+def started(*, authority=None) -> Iterator[Browser]:
+    """Start a browser that trusts, besides the machine's, one authority's certificates."""
+    folder = tempfile.mkdtemp(prefix="vaultr-browser-")
+    (for_it, to), (answers, from_it) = _pipe(), _pipe()
+    flags = [*FLAGS, f"--user-data-dir={folder}/profile"]
+    flags += ["--no-sandbox"] if os.geteuid() == 0 else []
+    flags += [f"--ignore-certificate-errors-spki-list={_pin(authority)}"] if authority else []
+    # Chromium reads from its descriptor 3 and writes to 4, whatever ours are.
+    moved = f'exec "$@" 3<&{for_it} 4>&{from_it} {for_it}<&- {from_it}>&-'
+    process = subprocess.Popen(
+        ["bash", "-c", moved, "bash", chromium.program(), *flags],
+        pass_fds=(for_it, from_it),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"HOME": folder},
+        start_new_session=True,
+    )
+    for theirs in (for_it, from_it):
+        os.close(theirs)
+    browser = Browser(process, to, answers)
+    try:
+        yield browser
+    finally:
+        with contextlib.suppress(Refused, OSError):
+            browser.call("Browser.close")
+        for ours in (to, answers):
+            os.close(ours)
+        _end(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pipe() -> tuple[int, int]:
+    """Make a pipe whose descriptors are above those that Chromium speaks through."""
+    ends = os.pipe()
+    above = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return above
+
+
+def _end(process: subprocess.Popen) -> None:
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _pin(authority) -> str:
+    """Name an authority as Chromium does: by the SHA-256 of its public key."""
+    key = authority.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return base64.b64encode(hashlib.sha256(key).digest()).decode()
