@@ -71,7 +71,8 @@ def lock_script(session_lives: str, *, locks: bool = True) -> Script:
     return Script(
         f"SELECT {session_lives} AS alive,"  # nosec B608 - made of our words alone
         " v.generation, v.rotating, v.overview_generation, v.revision, v.head, v.active, v.trash,"
-        " v.item_bytes, r.revision AS removed_revision, i.revision AS item_revision,"
+        " v.item_bytes, v.version_bytes,"
+        " r.revision AS removed_revision, i.revision AS item_revision,"
         " i.content_revision AS item_content_revision, i.generation AS item_generation,"
         " i.type AS item_type, i.state AS item_state, i.size AS item_size, i.puts AS item_puts,"
         f" i.content AS item_content {OWN_VAULT}"

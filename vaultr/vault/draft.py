@@ -46,6 +46,7 @@ class Put:
 class Draft:
     """What the vault will be once the changes are stored.
 
+    :ivar version_bytes: sealed bytes of all versions before the changes.
     :ivar items: the items that the changes are about, as they stand; None: there is none.
     :ivar removed: which of them were removed, now or ever.
     :ivar puts: what was put, in order.
@@ -56,6 +57,7 @@ class Draft:
     active: int
     trash: int
     item_bytes: int
+    version_bytes: int
     items: dict[UUID, Held | None]
     removed: set[UUID]
     puts: list[Put] = field(default_factory=list)
@@ -152,6 +154,11 @@ class Draft:
             "trash": self.trash,
             "item_bytes": self.item_bytes,
         }
+
+    def outgrows(self) -> bool:
+        """Tell whether old versions may have more bytes afterwards than a vault keeps of them."""
+        put = sum(put.held.size for put in self.puts)
+        return self.version_bytes + put - self.item_bytes > self.quota.vault_bytes
 
 
 def _put(content: Content, n: int, held: Held | None) -> Held:

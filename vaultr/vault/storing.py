@@ -13,7 +13,7 @@ from vaultr import clock
 from vaultr.database.session import postgresql
 from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import VERSIONS_PER_ITEM
-from vaultr.vault import statements
+from vaultr.vault import budget, statements
 from vaultr.vault.draft import Draft, Held, Put
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULTS, VERSIONS
 from vaultr.vault.rules import Change
@@ -40,6 +40,7 @@ def store_one(connection: sa.Connection, draft: Draft, change: Change, event_id:
         script.run(connection, values)
         if held.puts > VERSIONS_PER_ITEM:
             statements.DROP_OLD_VERSIONS.run(connection, values)
+    _keep_budget(connection, draft)
 
 
 def store_many(connection: sa.Connection, draft: Draft, event_id: UUID) -> None:
@@ -57,6 +58,12 @@ def store_many(connection: sa.Connection, draft: Draft, event_id: UUID) -> None:
         if put.held.puts > VERSIONS_PER_ITEM:
             statements.DROP_OLD_VERSIONS.run(connection, {**stamp, "item_id": put.item_id})
     _remove(connection, draft)
+    _keep_budget(connection, draft)
+
+
+def _keep_budget(connection: sa.Connection, draft: Draft) -> None:
+    if draft.puts and draft.outgrows():
+        budget.keep(connection, draft.log.vault_id, draft.quota.vault_bytes)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:

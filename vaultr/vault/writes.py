@@ -61,6 +61,7 @@ def draft_of(actor: Actor, vault_id: UUID, row: Any, quota: Quota) -> Draft:
         active=row.active,
         trash=row.trash,
         item_bytes=row.item_bytes,
+        version_bytes=row.version_bytes,
         items={},
         removed=set(),
     )

@@ -1,0 +1,120 @@
+"""Old versions have a budget of bytes: beyond it the oldest go, and no write is refused for it."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests.vault_rows import rows
+from tests.vault_writer import Writer
+from vaultr.vault import budget
+from vaultr.vault.models import ITEMS, VAULTS, VERSIONS
+
+
+@pytest.fixture
+def vault(app, as_ann):
+    return Writer(as_ann).create()
+
+
+@pytest.fixture
+def size(app, vault):
+    """The bytes of one item that `Writer.put` makes; its first is removed again."""
+    item_id = vault.put()
+    (item,) = rows(app, ITEMS)
+    vault.move("remove", item_id)
+    return item.size
+
+
+def kept(app):
+    """Give the revisions of the versions that are not current, and check what is counted."""
+    current = {(item.id, item.content_revision) for item in rows(app, ITEMS)}
+    versions = {(one.item_id, one.revision): one.size for one in rows(app, VERSIONS)}
+    (vault,) = rows(app, VAULTS)
+    assert current <= versions.keys()
+    assert vault.version_bytes == sum(versions.values())
+    return sorted(revision for _, revision in versions.keys() - current)
+
+
+def test_the_oldest_versions_of_a_vault_go_whichever_items_they_are(app, vault, size, set_to):
+    set_to(app, quota_vault_bytes=4 * size)
+    first, second = vault.put(), vault.put()  # 3, 4
+
+    for item_id in (first, second, first):  # 5, 6, 7
+        vault.put(item_id)
+    assert kept(app) == [3, 4, 5]
+    vault.put(second)  # 8
+    assert kept(app) == [3, 4, 5, 6]
+    vault.put(second)  # 9
+
+    assert kept(app) == [4, 5, 6, 8]
+    vault.put(first)  # 10
+    assert kept(app) == [5, 6, 7, 8]
+    listed = vault.client.get(f"{vault.path}/items/{first}/versions").json["versions"]
+    assert [one["revision"] for one in listed] == [10, 7, 5]
+
+
+def test_what_is_current_stays_however_old(app, vault, size, set_to):
+    set_to(app, quota_vault_bytes=6 * size)
+    old = [vault.put() for _ in range(3)]
+    vault.move("trash", old[0])
+    busy = vault.put()
+
+    for n in range(12):
+        vault.put(busy, str(n))
+
+    assert len(kept(app)) == 6
+    assert {item.id for item in rows(app, ITEMS)} == {*old, busy}
+    vault.full()
+
+
+@pytest.mark.parametrize("rows_a_step", [1, 2, 1000])
+def test_a_batch_keeps_the_budget_too(app, vault, size, set_to, monkeypatch, rows_a_step):
+    monkeypatch.setattr(budget, "_ROWS_A_STEP", rows_a_step)
+    set_to(app, quota_vault_bytes=3 * size)
+    quiet, busy, brief = vault.put(), vault.put(), uuid4()
+
+    steps = [("put", busy, str(n)) for n in range(5)]
+    vault.done(vault.batch_request(*steps, ("put", brief), ("remove", brief), ("put", busy)))
+
+    assert kept(app) == [vault.state.n - 5, vault.state.n - 4, vault.state.n - 3]
+    assert {item.id for item in rows(app, ITEMS)} == {quiet, busy}
+
+
+def test_a_little_more_goes_than_must_so_that_few_writes_pay(app, vault, size, set_to):
+    set_to(app, quota_vault_bytes=130 * size)
+    items = [vault.put() for _ in range(4)]
+    rounds = [("put", items[n % 4], str(n)) for n in range(130)]
+    vault.done(vault.batch_request(*rounds))
+    assert len(kept(app)) == 130
+
+    vault.put(items[0])
+
+    assert len(kept(app)) == 128
+
+
+def test_a_budget_that_was_lowered_is_kept_step_by_step(app, vault, size, set_to, monkeypatch):
+    monkeypatch.setattr(budget, "_ROWS_A_STEP", 4)
+    monkeypatch.setattr(budget, "_STEPS_A_WRITE", 2)
+    item_id = vault.put()
+    vault.done(vault.batch_request(*(("put", item_id, str(n)) for n in range(20))))
+
+    set_to(app, quota_vault_bytes=5 * size)
+    left = []
+    for _ in range(3):
+        vault.put(item_id)
+        left.append(len(kept(app)))
+
+    assert left == [13, 6, 5]
+
+
+def test_moves_and_removals_touch_no_version_but_their_own(app, vault, size, set_to):
+    set_to(app, quota_vault_bytes=3 * size)
+    first, second = vault.put(), vault.put()
+    for item_id in (first, second, first):
+        vault.put(item_id)
+    before = kept(app)
+
+    vault.move("trash", first)
+    vault.move("restore", first)
+    assert kept(app) == before
+    vault.move("remove", second)
+    assert kept(app) == [3, 5]
