@@ -9,16 +9,34 @@ class TokenInvalid(errors.BadRequest):
     slug = "token-invalid"
 
 
+class RecoveryPending(errors.Forbidden):
+    """The recovery has to wait: 24 hours from its start."""
+
+    slug = "recovery-pending"
+
+
 class CredentialsInvalid(errors.Unauthenticated):
-    """The address or the password is wrong."""
+    """The address, the password or the code of the second factor is wrong."""
 
     slug = "credentials-invalid"
 
 
 class ProofInvalid(errors.Forbidden):
-    """The password is wrong."""
+    """The password or the code of the second factor is wrong."""
 
     slug = "credentials-invalid"
+
+
+class SecondFactorRequired(errors.Unauthenticated):
+    """The password is right; send a code of the second factor too."""
+
+    slug = "second-factor-required"
+
+
+class FactorRequired(errors.Forbidden):
+    """The password is right; send a code of the second factor too."""
+
+    slug = "second-factor-required"
 
 
 class SessionEnded(errors.Unauthenticated):

@@ -66,7 +66,8 @@ def _first(value: object) -> int:
 First = Annotated[
     int, PlainValidator(_first), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 1})
 ]
-Code = Annotated[str, Field(min_length=6, max_length=64)]
+TotpCode = Annotated[str, Field(min_length=6, max_length=6, pattern="^[0-9]{6}$")]
+RecoveryCodeText = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class KdfIn(In):
@@ -165,14 +166,20 @@ class ProofIn(In):
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["totp", "recovery_code"]}})
 
     auth_key: Bytes32
-    totp: Code | None = None
-    recovery_code: Code | None = None
+    totp: TotpCode | None = None
+    recovery_code: RecoveryCodeText | None = None
 
     @model_validator(mode="after")
     def _one_factor(self) -> Self:
         if self.totp is not None and self.recovery_code is not None:
             raise ValueError("send totp or recovery_code, not both")
         return self
+
+
+class TotpIn(In):
+    """The first code of an authenticator app, which shows that it holds the secret."""
+
+    code: TotpCode
 
 
 class LoginIn(ProofIn):

@@ -1,6 +1,8 @@
 """Signing in: what a client derives from, the proof of its password, and the fresh proof again."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -13,9 +15,14 @@ from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.service import Denial
-from vaultr.auth import attempts, passwords, sessions
-from vaultr.auth.attempts import Counter
-from vaultr.auth.errors import CredentialsInvalid, ProofInvalid
+from vaultr.auth import attempts, factors, passwords, sessions
+from vaultr.auth.attempts import Attempt, Counter
+from vaultr.auth.errors import (
+    CredentialsInvalid,
+    FactorRequired,
+    ProofInvalid,
+    SecondFactorRequired,
+)
 from vaultr.auth.invented import invented
 from vaultr.auth.models import Account, Session
 from vaultr.auth.passwords import Verdict, Verifier
@@ -85,8 +92,10 @@ def login(body: LoginIn) -> SignedIn:
     no database connection is held. An unknown address takes the same reads, the same hash and the
     same writes. A verifier of an old cost or pepper is renewed with the session.
 
-    :raises CredentialsInvalid: no such account or a wrong key, which stay counted; or credentials
-        that were changed while the hash was computed. All alike, and recorded.
+    :raises CredentialsInvalid: no such account, a wrong key, a wrong or used code, which stay
+        counted; or credentials that were changed while the hash was computed. All alike, and
+        recorded.
+    :raises SecondFactorRequired: the key was right, and no code came; the attempt is given back.
     :raises Locked: a hundred failures in a row; nothing is counted.
     :raises TooMany: a limit is used up, before any hash or write.
     :raises Busy: the hash queue is full; the attempt is given back.
@@ -99,10 +108,11 @@ def login(body: LoginIn) -> SignedIn:
             metrics.LOGINS.labels("denied").inc()
             attempts.note_failure(attempt, known.account_id if known else None)
             raise _denied(known, "wrong-key" if known else "unknown-address")
-        with transaction() as work:
+        with _second_factor(attempt, known), transaction() as work:
             owner = _still(work, known)
             if owner is None:
                 raise _denied(known, "credentials-changed")
+            factors.prove(work, owner.id, owner.email, body)
             _renew(work, known, verdict)
             attempts.forget_failures(work, attempt)
             session_id, refresh_token = sessions.begin(work, owner.id, device)
@@ -115,7 +125,8 @@ def step_up(actor: Actor, body: ProofIn) -> None:
 
     Attempts are counted by the session, so that strangers at the login use up none of them.
 
-    :raises ProofInvalid: the key is wrong, or the credentials were changed meanwhile.
+    :raises ProofInvalid: the key or the code is wrong, or the credentials were changed meanwhile.
+    :raises FactorRequired: the key was right, and no code came; the attempt is given back.
     :raises Unauthenticated: the session ended while the hash was computed.
     :raises Locked, TooMany, Busy: as at the login.
     """
@@ -126,10 +137,12 @@ def step_up(actor: Actor, body: ProofIn) -> None:
             attempts.note_failure(attempt, actor.account_id)
             denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "wrong-key")
             raise ProofInvalid(event=denial)
-        with transaction() as work:
-            if _still(work, known) is None or known.epoch != actor.epoch:
+        with _second_factor(attempt, known, actor), transaction() as work:
+            owner = _still(work, known)
+            if owner is None or known.epoch != actor.epoch:
                 denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "credentials-changed")
                 raise ProofInvalid(event=denial)
+            factors.prove(work, owner.id, owner.email, body)
             proven = work.execute(
                 sa.update(Session)
                 .where(Session.id == actor.session_id, Session.account_id == actor.account_id)
@@ -141,6 +154,29 @@ def step_up(actor: Actor, body: ProofIn) -> None:
             _renew(work, known, verdict)
             attempts.forget_failures(work, attempt)
             audit.record(Event.AUTH_STEPUP_OK, account_id=actor.account_id)
+
+
+@contextmanager
+def _second_factor(
+    attempt: Attempt, known: _Credentials, actor: Actor | None = None
+) -> Iterator[None]:
+    """Turn what `factors.prove` refuses into the answer of the login, or of ``actor``'s step-up.
+
+    A wrong or used code stays counted, as a wrong key does, and is answered alike. A right key
+    that came without a code is given back; it is recorded all the same, for its owner to see.
+    """
+    at = Event.AUTH_STEPUP_DENY if actor else Event.AUTH_LOGIN_DENY
+    try:
+        yield
+    except factors.CodeMissing:
+        metrics.LOGINS.labels("second-factor").inc()
+        denial = Denial(at, known.account_id, "second-factor-required")
+        raise (FactorRequired if actor else SecondFactorRequired)(event=denial) from None
+    except factors.CodeWrong:
+        metrics.LOGINS.labels("denied").inc()
+        attempts.note_failure(attempt, known.account_id)
+        denial = Denial(at, known.account_id, "wrong-code")
+        raise (ProofInvalid if actor else CredentialsInvalid)(event=denial) from None
 
 
 def _known_by_email(email: str, device: Device) -> tuple[_Credentials | None, Counter]:

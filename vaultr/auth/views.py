@@ -110,10 +110,24 @@ class LoginAnswer(RootModel[LoginOut | CookieLoginOut]):
 
 
 class FactorOut(Out):
-    """A second factor of the account."""
+    """A second factor of the account, or (`recovery-codes`) what stands in for one."""
 
     kind: str
     created_at: Time
+    left: int | None = Field(description="Recovery codes that were not used yet.")
+
+
+class TotpOut(Out):
+    """What an authenticator app needs, shown once; it counts when `/totp/confirm` was right."""
+
+    secret: str = Field(description="Base32, without padding.")
+    uri: str = Field(description="What a QR code holds: `otpauth://totp/…`.")
+
+
+class RecoveryCodesOut(Out):
+    """Codes that stand in for the second factor, each once. They are shown this once."""
+
+    recovery_codes: list[str]
 
 
 class RateOut(Out):

@@ -4,8 +4,9 @@ from flask import current_app
 
 from vaultr.actor import current_actor
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import credentials, profile
+from vaultr.auth import credentials, factors, profile
 from vaultr.auth.doors.blueprint import blueprint
+from vaultr.auth.doors.factors import factors_out
 from vaultr.auth.errors import KdfRefused, StaleRevision, WrapsDiffer
 from vaultr.auth.key_schemas import CredentialsIn
 from vaultr.auth.schemas import ProfileIn
@@ -26,7 +27,7 @@ def me() -> MeOut:
     settings: Settings = current_app.config["SETTINGS"]
     return MeOut(
         account=account_out(owner),
-        factors=[],
+        factors=factors_out(factors.listed(owner.id)),
         limits=LimitsOut.of(settings),
         key_set=key_set_out(owner),
     )

@@ -4,7 +4,14 @@ from vaultr.actor import current_actor
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import sessions, signin
 from vaultr.auth.doors.blueprint import blueprint
-from vaultr.auth.errors import CredentialsInvalid, Locked, ProofInvalid, SessionEnded
+from vaultr.auth.errors import (
+    CredentialsInvalid,
+    FactorRequired,
+    Locked,
+    ProofInvalid,
+    SecondFactorRequired,
+    SessionEnded,
+)
 from vaultr.auth.schemas import LoginIn, PreloginIn, ProofIn, RefreshIn
 from vaultr.auth.sessions import Opened
 from vaultr.auth.views import (
@@ -45,7 +52,7 @@ def prelogin(*, body: PreloginIn) -> PreloginOut:
 
 @blueprint.post("/login")
 @public
-@operation(refuses=(CredentialsInvalid, CrossSite, Locked, AuditUnavailable))
+@operation(refuses=(CredentialsInvalid, SecondFactorRequired, CrossSite, Locked, AuditUnavailable))
 def login(*, body: LoginIn) -> LoginAnswer:
     """Open a session.
 
@@ -126,7 +133,7 @@ def logout() -> None:
 
 
 @blueprint.post("/step-up")
-@operation(refuses=(ProofInvalid, Locked, AuditUnavailable), counts_guesses=True)
+@operation(refuses=(ProofInvalid, FactorRequired, Locked, AuditUnavailable), counts_guesses=True)
 def step_up(*, body: ProofIn) -> None:
     """Prove the password again, for operations that ask for a fresh proof."""
     signin.step_up(current_actor(), body)

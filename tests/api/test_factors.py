@@ -1,0 +1,257 @@
+"""Second factors as their owner manages them: begun, confirmed, listed, removed."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests import factories, letters
+from tests.concurrency import at_once
+from tests.second_factors import Phone, confirmed
+from vaultr.auth import sealed_factors
+from vaultr.auth.models import Factor, RecoveryCode
+from vaultr.database.session import transaction
+from vaultr.environ import Keys, generate_keys
+from vaultr.keys import KeyRing, ServerKeys
+
+TOTP, CONFIRM = "/api/v1/auth/totp", "/api/v1/auth/totp/confirm"
+CODES, ME = "/api/v1/auth/recovery-codes", "/api/v1/auth/me"
+FACTOR_ROUTES = [("POST", TOTP), ("POST", CONFIRM), ("DELETE", TOTP), ("POST", CODES)]
+
+
+def rows(app, model):
+    with app.app_context(), transaction() as work:
+        return work.query(model).all()
+
+
+def told(app, kind):
+    return [(e["typ"], e["out"]) for e in factories.events(app) if e["typ"].startswith(kind)]
+
+
+def subjects(app):
+    return [letter.subject for letter in letters.letters(app)]
+
+
+def test_a_factor_counts_once_its_first_code_was_right(app, as_ann):
+    begun = as_ann.post(TOTP)
+    assert begun.status_code == 201
+    assert begun.json.keys() == {"secret", "uri"}
+    assert as_ann.get(ME).json["factors"] == []
+
+    phone = Phone(begun.json["uri"])
+    done = as_ann.post(CONFIRM, json={"code": phone.code()})
+
+    assert done.status_code == 200
+    codes = done.json["recovery_codes"]
+    assert len(set(codes)) == 10
+    assert all(
+        re.fullmatch("([0-9a-hj-km-np-tv-z]{4}-){3}[0-9a-hj-km-np-tv-z]{4}", c) for c in codes
+    )
+    factors = as_ann.get(ME).json["factors"]
+    assert [(one["kind"], one["left"]) for one in factors] == [
+        ("totp", None),
+        ("recovery-codes", 10),
+    ]
+
+
+def test_what_happens_to_factors_is_recorded_and_mailed(app, as_ann):
+    confirmed(as_ann)
+    as_ann.post(CODES)
+    as_ann.delete(TOTP)
+
+    assert told(app, "factor") == [
+        ("factor.add", "ok:begun"),
+        ("factor.add", "ok:confirmed"),
+        ("factor.codes", "ok:renewed"),
+        ("factor.codes", "ok:renewed"),
+        ("factor.remove", "ok"),
+    ]
+    assert subjects(app) == [
+        "Your Vaultr account now asks for a second factor",
+        "Your Vaultr recovery codes were renewed",
+        "Your Vaultr account no longer asks for a second factor",
+    ]
+
+
+def test_the_secret_and_the_codes_are_kept_sealed_or_hashed(app, as_ann):
+    begun = as_ann.post(TOTP).json
+    phone = Phone(begun["uri"])
+    codes = as_ann.post(CONFIRM, json={"code": phone.code()}).json["recovery_codes"]
+
+    (factor,) = rows(app, Factor)
+    kept = [one.code_hash for one in rows(app, RecoveryCode)]
+    assert phone.secret not in factor.sealed
+    assert factor.key_id == "test"
+    assert factor.sealed[:5] == b"\x04test"
+    assert {len(one) for one in kept} == {32}
+    text = repr(factories.events(app)) + repr([one.text for one in letters.letters(app)])
+    assert not any(secret in text for secret in (begun["secret"], *codes))
+
+
+@pytest.mark.parametrize(("method", "path"), FACTOR_ROUTES)
+def test_factors_change_only_after_a_fresh_proof(app, as_ann, method, path):
+    with app.app_context():
+        hour_ago = datetime.now(UTC) - timedelta(hours=1)
+        factories.change_session(as_ann.session.id, proven_at=hour_ago)
+
+    body = {"json": {"code": "123456"}} if path == CONFIRM else {}
+    response = as_ann.open(path, method=method, **body)
+
+    assert response.status_code == 403
+    assert response.json["type"] == "urn:vaultr:problem:step-up-required"
+
+
+def test_begun_again_the_last_secret_is_the_one_that_counts(as_ann):
+    first, second = (Phone(as_ann.post(TOTP).json["uri"]) for _ in range(2))
+
+    assert as_ann.post(CONFIRM, json={"code": first.code()}).status_code == 422
+    assert as_ann.post(CONFIRM, json={"code": second.code()}).status_code == 200
+
+
+def test_begun_in_parallel_one_secret_counts(app, as_ann):
+    def begin(_):
+        return app.test_client().post(TOTP, headers=as_ann.session.headers)
+
+    answers = at_once(begin, 6)
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert len(rows(app, Factor)) == 1
+    phones = [Phone(answer.json["uri"]) for answer in answers]
+    right = [as_ann.post(CONFIRM, json={"code": p.code()}).status_code for p in phones]
+    assert sorted(right)[0] == 200
+    assert len([one for one in right if one == 200]) == 1
+
+
+def test_confirmed_in_parallel_one_set_of_codes_is_made(app, as_ann):
+    phone = Phone(as_ann.post(TOTP).json["uri"])
+
+    def confirm(_):
+        headers = as_ann.session.headers
+        return app.test_client().post(CONFIRM, json={"code": phone.code()}, headers=headers)
+
+    statuses = sorted(answer.status_code for answer in at_once(confirm, 5))
+
+    assert statuses == [200] + [409] * 4
+    assert len(rows(app, RecoveryCode)) == 10
+
+
+def test_a_wrong_first_code_is_named_and_leaves_the_factor_waiting(as_ann):
+    phone = Phone(as_ann.post(TOTP).json["uri"])
+
+    response = as_ann.post(CONFIRM, json={"code": phone.wrong()})
+
+    assert response.status_code == 422
+    assert response.json["type"] == "urn:vaultr:problem:unprocessable"
+    assert [one["pointer"] for one in response.json["errors"]] == ["/code"]
+    assert as_ann.post(CONFIRM, json={"code": phone.code()}).status_code == 200
+
+
+@pytest.mark.parametrize("code", ["12345", "1234567", "12345a", "\uff11" * 6, "", None, 123456])
+def test_a_code_is_six_digits(as_ann, code):
+    as_ann.post(TOTP)
+
+    assert as_ann.post(CONFIRM, json={"code": code}).status_code == 400
+
+
+def test_what_is_not_there_cannot_be_confirmed_renewed_or_removed(as_ann):
+    assert as_ann.post(CONFIRM, json={"code": "123456"}).status_code == 409
+    assert as_ann.post(CODES).status_code == 409
+    assert as_ann.delete(TOTP).status_code == 404
+
+
+def test_a_confirmed_factor_is_not_replaced_silently(as_ann):
+    confirmed(as_ann)
+
+    assert as_ann.post(TOTP).status_code == 409
+    assert as_ann.post(CONFIRM, json={"code": "123456"}).status_code == 409
+
+
+def test_removing_a_factor_removes_its_recovery_codes(app, as_ann):
+    confirmed(as_ann)
+
+    assert as_ann.delete(TOTP).status_code == 204
+
+    assert as_ann.get(ME).json["factors"] == []
+    assert rows(app, Factor) == rows(app, RecoveryCode) == []
+    assert as_ann.delete(TOTP).status_code == 404
+
+
+def test_a_factor_that_was_never_confirmed_can_be_removed(app, as_ann):
+    as_ann.post(TOTP)
+
+    assert as_ann.delete(TOTP).status_code == 204
+    assert rows(app, Factor) == []
+    assert letters.letters(app) == []
+
+
+def test_renewed_codes_void_the_old_ones(app, as_ann):
+    _, old = confirmed(as_ann)
+
+    new = as_ann.post(CODES).json["recovery_codes"]
+
+    assert len(set(new)) == 10
+    assert not set(new) & set(old)
+    assert len(rows(app, RecoveryCode)) == 10
+
+
+def test_an_answer_with_a_secret_is_not_kept_for_an_idempotency_key(as_ann):
+    key = {"Idempotency-Key": "k1"}
+
+    one, two = (as_ann.post(TOTP, headers=key) for _ in range(2))
+
+    assert one.json["secret"] != two.json["secret"]
+    assert "Idempotency-Replayed" not in two.headers
+
+
+def test_factors_of_another_account_stay_as_they_are(app, as_ann, as_bob):
+    confirmed(as_ann)
+    confirmed(as_bob)
+
+    as_ann.delete(TOTP)
+
+    assert [one.account_id for one in rows(app, Factor)] == [as_bob.account_id]
+    assert {one.account_id for one in rows(app, RecoveryCode)} == {as_bob.account_id}
+
+
+@pytest.fixture
+def with_keys(app, monkeypatch):
+    def change(text):
+        known = app.extensions["vaultr.keys"]
+        ring = KeyRing(Keys.parse(text))
+        changed = {n: getattr(known, n) for n in ("jwt", "pepper", "mail", "audit")}
+        monkeypatch.setitem(app.extensions, "vaultr.keys", ServerKeys(factor=ring, **changed))
+
+    return change
+
+
+def test_secrets_are_sealed_anew_when_the_key_rotates(app, as_ann, as_bob, with_keys):
+    phones = [confirmed(client)[0] for client in (as_ann, as_bob)]
+    old = app.extensions["vaultr.keys"].factor.keys
+    old_text = ",".join(f"{name}:{factories.b64(key)}" for name, key in old.by_id.items())
+    new_text = generate_keys("new")["FACTOR_KEY"]
+    with_keys(f"{new_text},{old_text}")
+
+    with app.app_context():
+        assert sealed_factors.count_by_key() == {"test": 2}
+        assert sealed_factors.reseal(at_a_time=1) == 2
+        assert sealed_factors.reseal() == 0
+        assert sealed_factors.count_by_key() == {"new": 2}
+
+    with_keys(new_text)  # the old one is gone for good
+    body = factories.login("ann@example.org", totp=phones[0].next_code())
+    assert app.test_client().post("/api/v1/auth/login", json=body).status_code == 200
+
+
+def test_a_secret_whose_key_is_gone_stays_and_recovery_codes_still_work(app, as_ann, with_keys):
+    phone, codes = confirmed(as_ann)
+    with_keys(generate_keys("new")["FACTOR_KEY"])
+
+    with app.app_context():
+        assert sealed_factors.reseal() == 0
+        assert sealed_factors.count_by_key() == {"test": 1}
+    client = app.test_client()
+    by_phone = factories.login("ann@example.org", totp=phone.next_code())
+    by_code = factories.login("ann@example.org", recovery_code=codes[0])
+
+    assert client.post("/api/v1/auth/login", json=by_phone).status_code == 401
+    assert client.post("/api/v1/auth/login", json=by_code).status_code == 200

@@ -1,0 +1,37 @@
+"""An authenticator app, as far as tests need one."""
+
+import base64
+import time
+from urllib.parse import parse_qs, urlsplit
+
+from vaultr.auth import totp
+
+TOTP, CONFIRM = "/api/v1/auth/totp", "/api/v1/auth/totp/confirm"
+
+
+class Phone:
+    """An app that was shown an address, and knows what time it is."""
+
+    def __init__(self, uri):
+        text = parse_qs(urlsplit(uri).query)["secret"][0]
+        self.secret = base64.b32decode(text + "=" * (-len(text) % 8))
+
+    def code(self, apart=0):
+        """Give the code of so many steps from now."""
+        return totp.code(self.secret, totp.step_of(time.time()) + apart)
+
+    def next_code(self):
+        """Give the code that comes next, which the server takes already, and has not seen."""
+        return self.code(1)
+
+    def wrong(self):
+        """Give a code of no step near."""
+        near = {self.code(apart) for apart in range(-3, 4)}
+        return next(one for one in (f"{n:06d}" for n in range(9)) if one not in near)
+
+
+def confirmed(client):
+    """Set up the factor of an account; give its app, and the recovery codes."""
+    phone = Phone(client.post(TOTP).json["uri"])
+    done = client.post(CONFIRM, json={"code": phone.code(-1)})
+    return phone, done.json["recovery_codes"]

@@ -1,0 +1,86 @@
+"""Codes of authenticator apps are those of the RFCs, and of the clock, and of nothing else."""
+
+import base64
+
+import pytest
+
+from vaultr.auth import totp
+from vaultr.client.otp import Totp
+
+# RFC 6238, appendix B: the seeds are the digits repeated to the length of the hash.
+SEEDS = {"sha1": 20, "sha256": 32, "sha512": 64}
+CODES = {
+    59: ("94287082", "46119246", "90693936"),
+    1111111109: ("07081804", "68084774", "25091201"),
+    1111111111: ("14050471", "67062674", "99943326"),
+    1234567890: ("89005924", "91819424", "93441116"),
+    2000000000: ("69279037", "90698825", "38618901"),
+    20000000000: ("65353130", "77737706", "47863826"),
+}
+# RFC 4226, appendix D: counters 0 to 9 with six digits.
+HOTP = [755224, 287082, 359152, 969429, 338314, 254676, 287922, 162583, 399871, 520489]
+
+
+def seed(length):
+    return (b"1234567890" * 7)[:length]
+
+
+@pytest.mark.parametrize("moment", CODES)
+def test_the_known_answers_of_rfc_6238_hold(moment):
+    found = tuple(
+        totp.code(seed(length), totp.step_of(moment), digits=8, hash_name=name)
+        for name, length in SEEDS.items()
+    )
+
+    assert found == CODES[moment]
+
+
+@pytest.mark.parametrize(("counter", "number"), [*enumerate(HOTP)])
+def test_the_known_answers_of_rfc_4226_hold(counter, number):
+    assert totp.code(seed(20), counter) == str(number)
+
+
+@pytest.mark.parametrize("apart", [-1, 0, 1])
+def test_a_code_is_good_one_step_before_and_after_its_own(apart):
+    secret, moment = totp.new_secret(), 1_700_000_010.0
+    step = totp.step_of(moment) + apart
+
+    assert totp.matching_step(secret, totp.code(secret, step), moment) == step
+
+
+@pytest.mark.parametrize("apart", [-1000, -3, -2, 2, 3, 1000])
+def test_a_code_is_good_at_no_other_time(apart):
+    secret, moment = seed(20), 1_700_000_010.0
+
+    given = totp.code(secret, totp.step_of(moment) + apart)
+
+    assert totp.matching_step(secret, given, moment) is None
+
+
+@pytest.mark.parametrize(
+    "given", ["", "0", "1234567", "\u00b2" * 6, "\uff11" * 6, "-12345", "abcdef"]
+)
+def test_what_is_no_code_matches_nothing(given):
+    assert totp.matching_step(seed(20), given, 59.0) is None
+
+
+def test_secrets_differ_and_are_as_long_as_the_hash():
+    secrets = {totp.new_secret() for _ in range(50)}
+
+    assert len(secrets) == 50
+    assert {len(secret) for secret in secrets} == {20}
+
+
+def test_an_app_reads_from_the_address_what_the_server_checks():
+    secret, account = totp.new_secret(), "ann+1@example.org"
+
+    uri = totp.uri(secret, account, "Vaultr (vault.example:8443)")
+
+    app = Totp.parse(uri)
+    assert all(
+        app.at(moment) == totp.code(secret, totp.step_of(moment)) for moment in (0, 59, 1.7e9)
+    )
+    assert uri.startswith(
+        "otpauth://totp/Vaultr%20%28vault.example%3A8443%29:ann%2B1%40example.org?"
+    )
+    assert base64.b32decode(totp.as_text(secret)) == secret
