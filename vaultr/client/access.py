@@ -8,7 +8,8 @@ from typing import Self
 
 import httpx2
 
-from vaultr.client import account, freshness
+from vaultr.client import account, changing, freshness, unlocking
+from vaultr.client import login as logins
 from vaultr.client.account import Credentials, NotSignedIn
 from vaultr.client.address import origin_of
 from vaultr.client.desk import Desk
@@ -16,6 +17,7 @@ from vaultr.client.device import KnownAccount
 from vaultr.client.errors import (
     Locked,
     PinMismatch,
+    Refused,
     SealBroken,
     ServerUnreachable,
     SessionEnded,
@@ -25,6 +27,7 @@ from vaultr.client.errors import (
 )
 from vaultr.client.folder import home_folder
 from vaultr.client.handover import Handover, agent_allowed
+from vaultr.client.kit import Kit
 from vaultr.client.signup import Signup, signup
 from vaultr.client.store import Store
 from vaultr.client.transport import Transport
@@ -104,6 +107,7 @@ class Access:
         password: str,
         *,
         secret_key: bytes | None = None,
+        kit: Kit | None = None,
         has_secret_key: bool = True,
         device_name: str | None = None,
         changed: bool = False,
@@ -112,6 +116,7 @@ class Access:
     ) -> None:
         """Sign in on this device, and unlock.
 
+        :param kit: what the emergency kit says, on a new device in place of the secret key.
         :param has_secret_key: False says that the account has none, on a device new to it.
         :param changed: take changed parameters once: the password was changed elsewhere.
         :raises SecretKeyNeeded: the device is new to the account; nothing was sent.
@@ -121,14 +126,19 @@ class Access:
             email=email,
             password=password,
             secret_key=secret_key,
+            kit=kit,
             has_secret_key=has_secret_key,
             device_name=device_name,
             changed=changed,
             totp=totp,
             recovery_code=recovery_code,
         )
-        opened = account.login(self._store, self._to_server(), given)
+        if kit is not None:
+            self._go_to(kit)
+        opened = logins.login(self._store, self._to_server(), given)
         self._desk = Desk(opened)
+        with contextlib.suppress(ServerUnreachable, Refused):  # then the next command settles it
+            changing.settle(opened)
         if self._agent is not None and self._agent.held():
             self._agent.start(opened.account_key)
 
@@ -145,8 +155,9 @@ class Access:
             self.login(waiting[-1].email, password)
             desk = self._opened()
         else:
-            opened = account.unlock(self._store, self._to_server(), password)
+            opened, told = unlocking.unlock(self._store, self._to_server(), password)
             desk = self._desk = Desk(opened)
+            desk.notices.extend(told)
         kept = self._agent is not None and keep and self._agent.start(desk.account.account_key)
         if keep and not kept:
             desk.notices.append("No process keeps the keys: each command asks for the password.")
@@ -215,6 +226,15 @@ class Access:
             if known is not None and key is not None:
                 self._desk = self._by_key(known, key)
         return self._desk
+
+    def _go_to(self, kit: Kit) -> None:
+        """Talk to the kit's server; another one that was named gets nothing."""
+        if self._url is not None and origin_of(self._url) != kit.pins.origin:
+            raise PinMismatch(
+                f"the emergency kit is for {kit.pins.origin}; nothing was sent to "
+                f"{origin_of(self._url)}"
+            )
+        self._url = kit.pins.origin
 
     def _by_key(self, known: KnownAccount, key: bytes) -> Desk | None:
         try:

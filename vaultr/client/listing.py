@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote
 from uuid import UUID
 
@@ -11,29 +11,45 @@ from vaultr.client.keyset import fields_of
 from vaultr.client.log import Waypoint
 from vaultr.client.pages import read_overview, read_wraps
 from vaultr.client.profile import Deleted, Profile
-from vaultr.client.session import Session
 from vaultr.client.state import VaultState
 from vaultr.client.strict import Fields, Json
+from vaultr.client.transport import Answer
 from vaultr.protocol.entries import HASH_BYTES
 from vaultr.protocol.sizes import LIST_LIMIT_MOST
 
 _PAGES_MOST: Final = 100
 
 
-def ask_list(session: Session) -> Iterator[Json]:
+class Sender(Protocol):
+    """Whoever sends a request with an account's tokens."""
+
+    def send(self, method: str, path: str) -> Answer:
+        """Send one request, and give its answer."""
+        ...
+
+
+def ask_list(sender: Sender) -> Iterator[Json]:
     """Give the vaults as the server lists them, page after page; nothing is judged yet.
+
+    :raises AnswerInvalid: the list has no end.
+    """
+    return ask_pages(sender, "/vaults", "vaults")
+
+
+def ask_pages(sender: Sender, path: str, name: str) -> Iterator[Json]:
+    """Give what the server lists under ``name``, page after page; nothing is judged yet.
 
     :raises AnswerInvalid: the list has no end.
     """
     cursor = ""
     for _ in range(_PAGES_MOST):
-        answer = session.send("GET", f"/vaults?limit={LIST_LIMIT_MOST}{cursor}")
-        fields = fields_of(answer, "vaults")
-        yield from (vault.raw() for vault in fields.objects("vaults"))
+        answer = sender.send("GET", f"{path}?limit={LIST_LIMIT_MOST}{cursor}")
+        fields = fields_of(answer, name)
+        yield from (each.raw() for each in fields.objects(name))
         if fields.raw().get("next_cursor") is None:
             return
         cursor = f"&cursor={quote(fields.token('next_cursor', most=1000), safe='')}"
-    raise AnswerInvalid("the list of vaults has no end")
+    raise AnswerInvalid(f"the list of {name} has no end")
 
 
 @dataclass(frozen=True, slots=True)

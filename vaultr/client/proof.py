@@ -59,22 +59,26 @@ def prove(store: Store, password: str, *, origin: str) -> Proof:
             raise SecretKeyNeeded("The secret key of this account is not on this device.")
     inputs = known.derivation
     root = keys.derive_root(password, inputs.salt, inputs.kdf, secret_key)
-    return Proof(known, root, _opened(known, root))
-
-
-def _opened(known: KnownAccount, root: bytes) -> bytes:
-    inputs, key_set = known.derivation, known.key_set
     try:
-        return keys.open_account_key(
-            keys.kek(root, inputs.account_id),
-            inputs.account_id,
-            key_set.epoch,
-            inputs.kdf,
-            inputs.salt,
-            key_set.account_key,
-        )
+        return Proof(known, root, open_known(known, root))
     except SealBroken:
         raise WrongPassword("The master password is wrong.") from None
+
+
+def open_known(known: KnownAccount, root: bytes) -> bytes:
+    """Open the account key of what a device knows of the account.
+
+    :raises SealBroken: the root comes from another password or secret key.
+    """
+    inputs, key_set = known.derivation, known.key_set
+    return keys.open_account_key(
+        keys.kek(root, inputs.account_id),
+        inputs.account_id,
+        key_set.epoch,
+        inputs.kdf,
+        inputs.salt,
+        key_set.account_key,
+    )
 
 
 def step_up(session: Session, proof: Proof, factor: Factor) -> None:

@@ -15,7 +15,7 @@ from vaultr.client.seal import open_sealed, seal
 from vaultr.client.transport import Answer, Transport
 from vaultr.protocol.encoding import lp
 
-_FILE: Final = "session.sealed"
+FILE: Final = "session.sealed"
 _LABEL: Final = "vaultr/v1/device-session"
 # Renewed a little before it ends, so that it does not end on the way.
 _MARGIN_SECONDS: Final = 15.0
@@ -45,14 +45,29 @@ class Session:
         self._folder = folder
         self._key = hkdf_expand(account_key, lp(_LABEL, account_id), KEY_BYTES)
         self._bound = lp(_LABEL, account_id)
+        self._account_id = account_id
 
     def begin(self, tokens: Tokens) -> None:
         """Keep the tokens of a new session."""
         self._keep(_Kept.of(tokens))
 
+    def sealed(self, tokens: Tokens) -> bytes:
+        """Give what the file of a new session holds, to be written together with others."""
+        return self._sealed(_Kept.of(tokens))
+
+    def sealed_for(self, account_key: bytes) -> bytes:
+        """Give what the file of this session holds once the account has another key.
+
+        :raises SessionEnded: there are no tokens.
+        """
+        other = Session(
+            self._transport, self._folder, account_id=self._account_id, account_key=account_key
+        )
+        return other._sealed(self._kept())
+
     def forget(self) -> None:
         """Remove the tokens from this device."""
-        self._folder.remove(_FILE)
+        self._folder.remove(FILE)
 
     def send(
         self,
@@ -106,17 +121,20 @@ class Session:
             return kept
 
     def _keep(self, kept: _Kept) -> None:
+        self._folder.write(FILE, self._sealed(kept))
+
+    def _sealed(self, kept: _Kept) -> bytes:
         text = json.dumps([kept.access, kept.refresh, kept.access_ends])
-        self._folder.write(_FILE, seal(self._key, self._bound, text.encode()))
+        return seal(self._key, self._bound, text.encode())
 
     def _kept(self) -> _Kept:
-        sealed = self._folder.read(_FILE)
+        sealed = self._folder.read(FILE)
         if sealed is None:
             raise _ended()
         try:
             return _Kept(*json.loads(open_sealed(self._key, self._bound, sealed)))
         except SealBroken:
-            raise self._folder.altered(_FILE) from None
+            raise self._folder.altered(FILE) from None
 
 
 def _ended() -> SessionEnded:

@@ -15,6 +15,7 @@ from vaultr.client.pins import AUTH_SCHEME, read_prelogin
 from vaultr.client.strict import Fields, Json
 
 _ACCOUNT: Final = "account.json"
+_MOVE: Final = "move.json"
 _MADE_VAULT: Final = "made-vault.json"
 _NEW_KEYS: Final = "new-keys-"
 
@@ -119,6 +120,18 @@ class Store:
     def forget_new_keys(self, vault_id: UUID) -> None:
         """Forget it, once the vault shows what became of the generation."""
         self.folder.remove(_new_keys_file(vault_id))
+
+    def move(self) -> Json | None:
+        """Read the move between vaults that did not come to its end."""
+        return self.folder.read_json(_MOVE)
+
+    def keep_move(self, move: Json) -> None:
+        """Write the move that is about to begin."""
+        self._write(_MOVE, move)
+
+    def forget_move(self) -> None:
+        """Forget it, once every item is in one vault alone."""
+        self.folder.remove(_MOVE)
 
     def _write(self, name: str, value: Json) -> None:
         self.folder.write_signed(name, _encoded(value))
