@@ -34,7 +34,7 @@ def test_codes_are_those_of_rfc_6238(place, vector):
 HOTP = [755224, 287082, 359152, 969429, 338314, 254676, 287922, 162583, 399871, 520489]
 
 
-@pytest.mark.parametrize(("counter", "code"), enumerate(map(str, HOTP)))
+@pytest.mark.parametrize(("counter", "code"), list(enumerate(map(str, HOTP))))
 def test_codes_are_those_of_rfc_4226(counter, code):
     secret = base64.b32encode(SEEDS["SHA1"]).decode()
 

@@ -1,10 +1,12 @@
 """Finds one field of an item by the name that a person gives it, and writes it as text."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vaultr.client.errors import UsageError, VaultrError
-from vaultr.client.reading import Item
+
+if TYPE_CHECKING:
+    from vaultr.client.reading import Item
 
 
 class FieldNotFound(VaultrError):
@@ -13,7 +15,7 @@ class FieldNotFound(VaultrError):
     exit_code = 1
 
 
-def value_of(item: Item, name: str) -> Any:
+def value_of(item: "Item", name: str) -> Any:
     """Find a field: ``password``, ``overview.title``, a variable, or a custom field's name.
 
     :param item: with its detail, or only what its overview has is found.

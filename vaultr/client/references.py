@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote_to_bytes
 
 from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.fields import text_of, value_of
+from vaultr.client.otp import code_of
 
 if TYPE_CHECKING:
     from vaultr.client.reading import Item
@@ -90,9 +92,6 @@ class Resolver:
         :raises ItemNotFound, VaultNotFound, Ambiguous: from the search.
         :raises VaultrError: there is no such field, or it holds no text.
         """
-        # Their modules load what opens an item, which a mere reading of references does not need.
-        from vaultr.client.fields import text_of, value_of  # noqa: PLC0415 - late, see above
-
         item = self.item(reference)
         try:
             value = value_of(item, reference.field or "")
@@ -102,11 +101,7 @@ class Resolver:
         if isinstance(value, dict) or (isinstance(value, list) and any(map(_is_nested, value))):
             raise VaultrError(f"{reference} names a group of fields: name one of them.")
         text = text_of(value)
-        if reference.as_code:
-            from vaultr.client.otp import code_of  # noqa: PLC0415 - seldom wanted
-
-            return code_of(text)
-        return text
+        return code_of(text) if reference.as_code else text
 
     def item(self, reference: Reference) -> "Item":
         """Give the item that a reference names, with its detail."""

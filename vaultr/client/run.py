@@ -13,6 +13,13 @@ from vaultr.client.errors import UsageError, VaultrError
 _HARMLESS: Final = frozenset(
     {b"VAULTR_URL", b"VAULTR_DIR", b"VAULTR_AGENT", b"VAULTR_ENV", b"VAULTR_HOME"}
 )
+# What a program can hardly do without, and what tells nothing of other programs' secrets.
+_BASIC: Final = frozenset(
+    (
+        b"PATH HOME USER LOGNAME SHELL PWD TERM COLORTERM NO_COLOR LANG LANGUAGE TZ TMPDIR"
+        b" XDG_RUNTIME_DIR"
+    ).split()
+)
 _MISSING: Final = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -55,18 +62,36 @@ def joined(
 
 
 def environment(
-    variables: Mapping[str, str], inherited: Mapping[bytes, bytes]
+    variables: Mapping[str, str], inherited: Mapping[bytes, bytes], *, clean: bool = False
 ) -> dict[bytes, bytes]:
     """Build the child's environment: what this process has, then ``variables`` over it, in UTF-8.
 
     Settings of this client that may be secret are left out.
+
+    :param clean: keep of what is inherited only what says where and how the user works.
     """
     kept = {
         name: value
         for name, value in inherited.items()
-        if not name.startswith(b"VAULTR_") or name in _HARMLESS
+        if (name in _BASIC or name.startswith(b"LC_") if clean else _is_harmless(name))
     }
     return kept | {name.encode(): value.encode() for name, value in variables.items()}
+
+
+def _is_harmless(name: bytes) -> bool:
+    return not name.startswith(b"VAULTR_") or name in _HARMLESS
+
+
+def check_command(command: Sequence[str]) -> None:
+    """Refuse what can be no command.
+
+    :raises CommandNotFound: it has no name.
+    :raises UsageError: a NUL is in it.
+    """
+    if not command[0]:
+        raise CommandNotFound("the command is empty")
+    if any("\0" in word for word in command):
+        raise UsageError("a part of the command holds a NUL")
 
 
 def become(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
@@ -76,16 +101,26 @@ def become(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
 
     :raises CommandNotFound, CommandNotStarted: nothing was replaced.
     """
-    if not command[0]:
-        raise CommandNotFound("the command is empty")
+    check_command(command)
+    try:
+        execute(command, environ)
+    except OSError as error:
+        raise not_started(command[0], error.errno or 0) from None
+
+
+def execute(command: Sequence[str], environ: Mapping[bytes, bytes]) -> NoReturn:
+    """Replace this process by ``command``, whose form was checked.
+
+    :raises OSError: it cannot be executed.
+    """
     # Python ignores both; a program expects to begin with the default, as from a shell.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     memory.release()
-    try:
-        os.execvpe(command[0], list(command), dict(environ))  # nosec B606 # its user names the program
-    except OSError as error:
-        kind = CommandNotFound if error.errno in _MISSING else CommandNotStarted
-        raise kind(f"{command[0]}: {os.strerror(error.errno or 0)}") from None
-    except ValueError:  # NUL in an argument
-        raise UsageError("a part of the command holds a NUL") from None
+    os.execvpe(command[0], list(command), dict(environ))  # nosec B606 # its user names the program
+
+
+def not_started(name: str, number: int) -> CommandNotFound | CommandNotStarted:
+    """Make the refusal of a command that the system did not execute, by its error number."""
+    kind = CommandNotFound if number in _MISSING else CommandNotStarted
+    return kind(f"{name}: {os.strerror(number)}")

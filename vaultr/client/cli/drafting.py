@@ -8,6 +8,7 @@ import click
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError
+from vaultr.client.fields import text_of
 from vaultr.client.items import SCHEMAS, Part
 from vaultr.client.strict import read_object
 
@@ -201,7 +202,7 @@ def asked_again(item: "Item") -> tuple[Part, Part]:
         raise UsageError("Say what to change: --set, --unset, --secret or --json.")
     overview: Part = {}
     for name in ("title", "username", "folder"):
-        now = showing.text_of(item.overview.get(name, ""))
+        now = text_of(item.overview.get(name, ""))
         # Shown by ourselves: a text from elsewhere may hold what a terminal obeys.
         shown = f"{name.capitalize()} [{showing.printable(now)}]" if now else name.capitalize()
         answer = click.prompt(shown, now, err=True, show_default=False)

@@ -7,7 +7,19 @@ from typing import Final
 
 import click
 
-from vaultr.client.cli import account, changing, importing, reading, running, vaults
+from vaultr.client.cli import (
+    account,
+    changing,
+    codes,
+    completing,
+    exporting,
+    generating,
+    importing,
+    reading,
+    referring,
+    running,
+    vaults,
+)
 from vaultr.client.cli.options import Group
 from vaultr.client.cli.showing import printable, tell
 from vaultr.client.errors import VaultrError
@@ -46,7 +58,9 @@ for each in (
     *(reading.list_items, reading.show),
     *(changing.add, changing.edit, changing.rm, changing.restore),
     *(vaults.vaults, vaults.sync),
-    *(importing.import_file, running.run),
+    *(importing.import_file, exporting.export, running.run, referring.read, referring.inject),
+    *(generating.generate, codes.code),
+    *(completing.completion,),
 ):
     vaultr.add_command(each)
 
@@ -56,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         # A locale that lacks a letter must not end a command that was done.
         sys.stdout.reconfigure(errors="backslashreplace")
+    if (code := completing.answer(vaultr)) is not None:
+        return code
     try:
         code = vaultr.main(args=arguments, prog_name="vaultr", standalone_mode=False)
     except click.ClickException as error:

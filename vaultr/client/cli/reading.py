@@ -1,27 +1,32 @@
 """Commands that read: list and show. Neither prints a secret unless it is asked for."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
 from vaultr.client.cli import showing
+from vaultr.client.cli.offering import item_titles
+from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.fields import text_of, value_of
 from vaultr.client.items import SCHEMAS
 
 if TYPE_CHECKING:
     from vaultr.client.api import Item
 
-_SEARCHED = ("title", "username", "urls", "folder", "tags", "brand")
+_SEARCHED: Final = ("title", "username", "urls", "folder", "tags", "brand")
+# As long whatever it stands for, so that it tells nothing of it.
+_HIDDEN: Final = "········"
 
 
 @command("list", "vaultr list", "vaultr list mail --type login", "vaultr list --offline --json")
 @click.argument("words", nargs=-1)
 @click.option("--type", "kind", type=click.Choice(list(SCHEMAS)), help="Only items of this type.")
 @click.option("--trash", is_flag=True, help="What is in the trash, instead.")
-@click.option("--offline", is_flag=True, help="From the copy on this device, without the server.")
+@copy_options
 @vault_option("Only this vault, by id or name.")
 @pass_choices
 def list_items(
@@ -30,6 +35,7 @@ def list_items(
     kind: str | None,
     trash: bool,
     offline: bool,
+    max_age: timedelta | None,
     vault: str | None,
 ) -> None:
     """List items, or those that hold all WORDS.
@@ -38,7 +44,8 @@ def list_items(
     """
     state: Literal["active", "trash"] = "trash" if trash else "active"
     with opened(choices) as vaultr:
-        found = vaultr.items(vault=vault, type=kind, state=state, offline=offline)
+        copy = from_copy(vaultr, offline=offline, max_age=max_age)
+        found = vaultr.items(vault=vault, type=kind, state=state, offline=copy)
         items = sorted((item for item in found if _holds(item, words)), key=_by_title)
     if choices.json:
         showing.as_json([showing.item_json(item, reveal=False) for item in items])
@@ -49,7 +56,7 @@ def list_items(
 
 
 def _holds(item: "Item", words: Iterable[str]) -> bool:
-    texts = (showing.text_of(item.overview.get(name, "")) for name in _SEARCHED)
+    texts = (text_of(item.overview.get(name, "")) for name in _SEARCHED)
     text = "\n".join(texts).casefold()
     return all(word.casefold() in text for word in words)
 
@@ -63,8 +70,8 @@ def _row(item: "Item") -> tuple[str, ...]:
     return (
         showing.shortened(item.title),
         item.type,
-        showing.shortened(showing.text_of(overview.get("username", ""))),
-        showing.text_of(overview.get("folder", "")),
+        showing.shortened(text_of(overview.get("username", ""))),
+        text_of(overview.get("folder", "")),
         str(item.id),
     )
 
@@ -76,14 +83,20 @@ def _row(item: "Item") -> tuple[str, ...]:
     "vaultr show Mail --json --reveal",
     no_args_is_help=True,
 )
-@click.argument("item", metavar="ITEM")
+@click.argument("item", metavar="ITEM", shell_complete=item_titles)
 @click.option("--reveal", is_flag=True, help="Show its secrets, too.")
 @click.option("--field", metavar="NAME", help="Print the value of one field and nothing else.")
-@click.option("--offline", is_flag=True, help="From the copy on this device, without the server.")
+@copy_options
 @vault_option()
 @pass_choices
 def show(
-    choices: Choices, item: str, reveal: bool, field: str | None, offline: bool, vault: str | None
+    choices: Choices,
+    item: str,
+    reveal: bool,
+    field: str | None,
+    offline: bool,
+    max_age: timedelta | None,
+    vault: str | None,
 ) -> None:
     """Show one item; its secrets only if asked for.
 
@@ -92,8 +105,8 @@ def show(
     NAME is a field such as password or username, the name of a custom field, or of a variable.
     """
     with opened(choices) as vaultr:
-        wanted = reveal or field is not None
-        found = vaultr.item(item, vault=vault, reveal=wanted, offline=offline)
+        copy = from_copy(vaultr, offline=offline, max_age=max_age)
+        found = vaultr.item(item, vault=vault, offline=copy)
     if field is not None:
         _show_value(value_of(found, field), as_json=choices.json)
     elif choices.json:
@@ -102,56 +115,33 @@ def show(
         _show_table(found, reveal=reveal)
 
 
-def value_of(item: "Item", name: str) -> Any:
-    """Find a field: ``password``, ``overview.title``, a variable, or a custom field's name.
-
-    :raises UsageError: it has no such field, or several custom fields of this name.
-    """
-    detail = item.detail or {}
-    part, _, rest = name.partition(".")
-    if part in ("overview", "detail") and rest:
-        places: list[Any] = [item.overview if part == "overview" else detail]
-        name = rest
-    else:
-        places = [item.overview, detail, detail.get("variables", {})]
-    # Another client may have written it: what has another form than its field is only not found.
-    for place in places:
-        if not isinstance(place, dict):
-            continue
-        if name in place:
-            return place[name]
-        if part in place and isinstance(place[part], dict) and rest in place[part]:
-            return place[part][rest]
-    fields = detail.get("fields")
-    listed = fields if isinstance(fields, list) else []
-    own = [each for each in listed if isinstance(each, dict) and each.get("name") == name]
-    if len(own) > 1:
-        raise UsageError(f"This item has {len(own)} custom fields of that name: use --reveal.")
-    if not own:
-        raise VaultrError(f"This item has no field {name}.")
-    return own[0].get("value", "")
-
-
 def _show_value(value: Any, *, as_json: bool) -> None:
     if as_json:
         showing.as_json(value)
     else:
         # As it is, also to a terminal: it was asked for by its name.
-        showing.exactly(value if isinstance(value, str) else showing.text_of(value))
+        showing.exactly(value if isinstance(value, str) else text_of(value))
 
 
 def _show_table(item: "Item", *, reveal: bool) -> None:
+    detail = item.detail or {}
     rows = [*showing.lines_of(item.overview)]
-    if reveal:
-        rows += showing.lines_of(item.detail or {})
+    rows += showing.lines_of(detail) if reveal else _hidden(detail)
     rows += [("type", item.type), ("id", str(item.id)), ("revision", str(item.revision))]
     if item.state == "trash":
         rows.append(("state", "in the trash"))
-    width = max(len(name) for name, _ in rows)
-    for name, text in rows:
-        lines = text.split("\n") if reveal else [text]
-        for number, line in enumerate(lines):
-            label = name if number == 0 else ""
-            showing.say(f"{showing.printable(label):<{width}}  {showing.printable(line)}".rstrip())
-    if not reveal:
+    showing.rows(rows, lines=reveal)
+    if not reveal and detail:
         showing.tell("Secrets are hidden: --reveal shows them, --field NAME prints one.")
+
+
+def _hidden(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name the secret fields, as ``--field`` takes them, and nothing of what they hold."""
+    for name, value in detail.items():
+        if name == "variables" and isinstance(value, dict):
+            yield from ((each, _HIDDEN) for each in value)
+        elif name == "fields" and isinstance(value, list):
+            names = (each.get("name") for each in value if isinstance(each, dict))
+            yield from ((each, _HIDDEN) for each in names if isinstance(each, str))
+        else:
+            yield name, _HIDDEN

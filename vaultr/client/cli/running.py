@@ -2,25 +2,36 @@
 
 import os
 import sys
+from contextlib import closing, nullcontext
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vaultr.client import run as running
-from vaultr.client.cli import asking
+from vaultr.client.cli import asking, showing
+from vaultr.client.cli.environments import Sources, environment_options
+from vaultr.client.cli.offering import set_titles
+from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.errors import UsageError, VaultrError
-from vaultr.client.items import SCHEMAS
+from vaultr.client.errors import UsageError
+from vaultr.client.references import is_reference
 
 if TYPE_CHECKING:
-    from vaultr.client.api import Item, Vaultr
+    from vaultr.client.api import Vaultr
+    from vaultr.client.environments import Wish
+    from vaultr.client.supervising import Environment
+    from vaultr.client.watching import Watcher
 
 
 @command(
     "run",
     "vaultr run --env-set prod -- ./manage.py migrate",
     "vaultr run --env-set base --env-set prod --last-wins -- sh -c 'echo $DATABASE_URL'",
+    "vaultr run --env-file .env.vaultr --mask -- npm start",
+    "vaultr run --env-set vaultr://Work/prod --only 'DB_*' --watch -- ./server",
     no_args_is_help=True,
     # What stands behind the first word of the command belongs to it, also without --.
     context_settings={"allow_interspersed_args": False},
@@ -29,64 +40,152 @@ if TYPE_CHECKING:
     "--env-set",
     "names",
     multiple=True,
-    required=True,
-    metavar="NAME",
-    help="An environment set, by title or id; may come again.",
+    metavar="SET",
+    help="An environment set, by title, id or vaultr://VAULT/SET; may come again.",
+    shell_complete=set_titles,
 )
 @click.option(
-    "--last-wins",
-    is_flag=True,
-    help="Let the set named later win where two hold one name; else that is an error.",
+    "--env-file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A dotenv file whose values may be references; may come again, and is later than sets.",
 )
-@click.option("--offline", is_flag=True, help="From the copy on this device, without the server.")
-@vault_option()
+@environment_options
+@click.option("--clean-env", is_flag=True, help="Of this environment pass on only PATH, HOME, …")
+@click.option("--mask", is_flag=True, help="Cover the values with ******** in what it prints.")
+@click.option("--watch", is_flag=True, help="End it and begin anew when the values change.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1, max=86_400),
+    default=10.0,
+    metavar="SECONDS",
+    help="How often --watch asks the server; else every 10.",
+)
+@copy_options
+@vault_option("The vault of the sets that name none.")
 @click.argument("words", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, required=True)
 @pass_choices
 def run(
     choices: Choices,
+    /,
     names: tuple[str, ...],
-    last_wins: bool,
+    files: tuple[Path, ...],
+    sources: Sources,
+    clean_env: bool,
+    mask: bool,
+    watch: bool,
+    every: float,
     offline: bool,
+    max_age: timedelta | None,
     vault: str | None,
     words: tuple[str, ...],
 ) -> None:
     """Run a command with environment sets.
 
-    The sets are in the environment of this command, and nowhere else.
+    The values are in the environment of this command, and nowhere else. A variable of this
+    environment, or of a file, whose value is a reference (vaultr://VAULT/ITEM/FIELD) gets what the
+    reference names.
 
-    The command takes the place of this process: signals, terminal and exit code are its own. Names
-    that it would have inherited give way to those of the sets. It ends 127 if there is no such
-    command, 126 if it cannot be executed.
+    The command takes the place of this process: signals, terminal and exit code are its own. With
+    --mask or --watch it runs beside it, and they are passed on. Names that it would have inherited
+    give way to those of the sets. It ends 127 if there is no such command, 126 if it cannot be
+    executed.
     """
-    if choices.json:
-        raise UsageError("run answers nothing of its own, so there is no --json.")
+    _check(choices, names, files, words, watched=watch, offline=offline)
+    wish = sources.wish(names, files, vault=vault)
     with opened(choices) as vaultr:
-        sets = [(name, _variables(vaultr, name, vault, offline=offline)) for name in names]
-        environ = running.environment(running.joined(sets, last_wins=last_wins), os.environb)
+        copy = from_copy(vaultr, offline=offline, max_age=max_age)
+        given = _Given(vaultr, wish, offline=copy, clean=clean_env)
+        watcher = given.watched(vaultr, every_seconds=every) if watch else None
     # The keys are forgotten here. With an unlock process the password was not read yet; and what
     # was printed must be out before this process is another.
     asking.forget_descriptors(choices)
     sys.stdout.flush()
     sys.stderr.flush()
-    running.become(words, environ)
+    if not mask and watcher is None:
+        running.become(words, given.environment)
+    _supervise(words, given.first(), watcher, masked=mask)
 
 
-def _variables(vaultr: "Vaultr", name: str, vault: str | None, *, offline: bool) -> dict[str, str]:
-    found = _find(vaultr.items(vault=vault, type="env_set", offline=offline), name)
-    item = vaultr.item(str(found.id), vault=str(found.vault_id), reveal=True, offline=offline)
-    variables = (item.detail or {}).get("variables", {})
-    check = SCHEMAS["env_set"].detail["variables"]
-    # Another client may have written it, and the environment takes less than JSON does.
-    if odd := [f"{where} {what}" for where, what in check(name, variables)]:
-        raise VaultrError(f"This set cannot be an environment: {'; '.join(odd)}.")
-    return dict(variables)
+def _check(
+    choices: Choices,
+    names: tuple[str, ...],
+    files: tuple[Path, ...],
+    words: tuple[str, ...],
+    *,
+    watched: bool,
+    offline: bool,
+) -> None:
+    if choices.json:
+        raise UsageError("run answers nothing of its own, so there is no --json.")
+    if not (names or files or _references()):
+        raise UsageError("Say --env-set or --env-file: there is nothing to run it with.")
+    if watched and offline:
+        raise UsageError("--watch asks the server again and again, which --offline forbids.")
+    running.check_command(words)
 
 
-def _find(sets: "list[Item]", name: str) -> "Item":
-    same_id = [item for item in sets if str(item.id) == name]
-    found = same_id or [item for item in sets if item.overview.get("title") == name]
-    if len(found) > 1:
-        raise VaultrError(f"{len(found)} environment sets are called {name}: name one by its id.")
-    if not found:
-        raise VaultrError(f"There is no environment set {name}.")
-    return found[0]
+class _Given:
+    """What a command is given: the variables of the wish, and of references around it."""
+
+    def __init__(self, vaultr: "Vaultr", wish: "Wish", *, offline: bool, clean: bool) -> None:
+        # It loads what opens items, which --help does not need.
+        from vaultr.client.environments import gather, resolved  # noqa: PLC0415 - late, see above
+
+        self._wish, self._clean = wish, clean
+        self._variables = gather(vaultr, wish, offline=offline).variables
+        self._references = resolved(_references(), vaultr.resolver(offline=True))
+
+    @property
+    def environment(self) -> dict[bytes, bytes]:
+        """The whole environment of the command."""
+        return self._whole(self._variables, self._references)
+
+    def first(self) -> "Environment":
+        """Give what the command begins with."""
+        return self._build(self._variables, self._references)
+
+    def watched(self, vaultr: "Vaultr", *, every_seconds: float) -> "Watcher":
+        """Look for changes from now on."""
+        from vaultr.client.watching import Watcher  # noqa: PLC0415 - only for --watch
+
+        return Watcher(
+            vaultr,
+            self._wish,
+            _references(),
+            last={"variables": self._variables, "references": self._references},
+            every_seconds=every_seconds,
+            build=self._build,
+            tell=_tell,
+        )
+
+    def _whole(self, variables: dict[str, str], references: dict[str, str]) -> dict[bytes, bytes]:
+        named = {**references, **variables}
+        return running.environment(named, os.environb, clean=self._clean)
+
+    def _build(self, variables: dict[str, str], references: dict[str, str]) -> "Environment":
+        from vaultr.client.supervising import Environment  # noqa: PLC0415 - seldom needed
+
+        secrets = (*variables.values(), *references.values())
+        return Environment(self._whole(variables, references), secrets)
+
+
+def _references() -> dict[str, str]:
+    """Give the variables of this environment whose whole value is a reference."""
+    return {name: value for name, value in os.environ.items() if is_reference(value)}
+
+
+def _supervise(
+    words: tuple[str, ...], given: "Environment", watcher: "Watcher | None", *, masked: bool
+) -> None:
+    from vaultr.client.supervising import Supervisor, end_as  # noqa: PLC0415 - seldom needed
+
+    with nullcontext() if watcher is None else closing(watcher):
+        code = Supervisor(words, masked=masked, changes=watcher).run(given)
+    raise SystemExit(end_as(code))
+
+
+def _tell(text: str) -> None:
+    showing.tell(f"vaultr: {showing.printable(text)}")

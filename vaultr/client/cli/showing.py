@@ -1,13 +1,17 @@
 """Writes answers: JSON for programs, lines and tables for people; nothing else goes to stdout."""
 
 import json
+import os
 import re
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+from vaultr.client.fields import text_of
 
 if TYPE_CHECKING:
     from vaultr.client.api import Item
@@ -18,6 +22,7 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _JOINERS: Final = frozenset("\u200c\u200d")  # letters of Persian and emoji need them
 _WIDE: Final = frozenset({"W", "F"})
 _TITLE_COLUMNS: Final = 48
+_LEAST_COLUMNS: Final = 10
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7e]")
 
 
@@ -39,17 +44,23 @@ def say(text: str) -> None:
     click.echo(text)
 
 
-def exactly(text: str) -> None:
+def exactly(text: str, *, newline: bool = True) -> None:
     """Write a value as it is, in UTF-8 and with one newline behind it."""
     sys.stdout.flush()
     # A lone surrogate is no text, yet JSON can hold one.
-    sys.stdout.buffer.write(text.encode(errors="backslashreplace") + b"\n")
+    data = text.encode(errors="backslashreplace")
+    sys.stdout.buffer.write(data + b"\n" if newline else data)
     sys.stdout.buffer.flush()
 
 
 def tell(text: str) -> None:
     """Write one line that is no answer: to stderr."""
     click.echo(text, err=True)
+
+
+def is_terminal() -> bool:
+    """Tell whether a person looks at the answer."""
+    return sys.stdout.isatty()
 
 
 def printable(text: str) -> str:
@@ -64,12 +75,52 @@ def _is_unseen(letter: str) -> bool:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write rows in columns, each as wide as its widest cell; the last one is not filled up."""
+    """Write rows in columns, each as wide as its widest cell; the last one is not filled up.
+
+    On a terminal the widest columns but the last give way, until a line fits.
+    """
     lines = [list(head), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(_columns, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [_filled(cell, width) for cell, width in zip(line, widths, strict=True)]
-        say("  ".join(cells).rstrip())
+    if is_terminal():
+        _narrow(widths, shutil.get_terminal_size().columns)
+    for number, line in enumerate(lines):
+        cells = [_filled(_cut(each, size), size) for each, size in zip(line, widths, strict=True)]
+        text = "  ".join(cells).rstrip()
+        say(styled(text, bold=True) if number == 0 else text)
+
+
+def rows(pairs: Sequence[tuple[str, str]], *, lines: bool = False) -> None:
+    """Write names and texts in two columns.
+
+    :param lines: a text of several lines is shown as such, and not on one with escapes.
+    """
+    width = max(_columns(printable(name)) for name, _ in pairs)
+    for name, text in pairs:
+        for number, line in enumerate(text.split("\n") if lines else [text]):
+            label = _filled(printable(name) if number == 0 else "", width)
+            say(f"{styled(label, bold=True)}  {printable(line)}".rstrip())
+
+
+def styled(text: str, **style: Any) -> str:
+    """Give text its style on a terminal that shows colours, and for nobody else."""
+    wanted = is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return click.style(text, **style) if wanted and text.strip() else text
+
+
+def _narrow(widths: list[int], room: int) -> None:
+    while sum(widths) + 2 * (len(widths) - 1) > room:
+        widest = max(range(len(widths) - 1), key=lambda place: widths[place], default=-1)
+        if widest < 0 or widths[widest] <= _LEAST_COLUMNS:
+            return
+        widths[widest] -= 1
+
+
+def _cut(text: str, width: int) -> str:
+    if _columns(text) <= width:
+        return text
+    while text and _columns(text) >= width:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def shortened(text: str) -> str:
@@ -125,14 +176,3 @@ def lines_of(part: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
                 )
         else:
             yield name, text_of(value)
-
-
-def text_of(value: object) -> str:
-    """Write one value for people: text as it is, lists with commas, yes and no."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return ", ".join(value)
-    return json.dumps(value, ensure_ascii=False)

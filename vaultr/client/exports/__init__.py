@@ -1,0 +1,1 @@
+"""Writes environment sets in the formats of shells, containers and programs."""

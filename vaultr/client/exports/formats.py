@@ -1,0 +1,128 @@
+"""The formats that an environment set can be written in; what one cannot express is refused."""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from vaultr.client.errors import VaultrError
+from vaultr.client.exports import quoting
+
+Variables = Mapping[str, str]
+
+# Source: bufio.MaxScanTokenSize, up to which docker and podman read a line of an --env-file.
+_DOCKER_LINE_BYTES: Final = 64 * 1024
+# Source: Kubernetes, MaxSecretSize, and the rule for the names of objects and of keys.
+_SECRET_BYTES: Final = 1024 * 1024
+_KEY_CHARACTERS: Final = 253
+_LABEL: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_SECRET_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NAMESPACE: Final = re.compile(_LABEL)
+_NAMESPACE_CHARACTERS: Final = 63
+
+
+class NotExpressible(VaultrError):
+    """The format cannot hold these variables; says which and why, never a value."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a Kubernetes Secret is called.
+
+    :ivar namespace: None for the one that is chosen when it is applied.
+    """
+
+    name: str | None = None
+    namespace: str | None = None
+
+
+def dotenv(variables: Variables) -> str:
+    """Write ``NAME=value`` lines that a shell reads, when it sources them, to the letter.
+
+    ``vaultr import`` reads them so, too, and other readers of dotenv where values hold neither a
+    backslash nor a ``$``, about which they disagree among themselves.
+    """
+    return "".join(f"{name}={quoting.dotenv(value)}\n" for name, value in variables.items())
+
+
+def shell(variables: Variables) -> str:
+    """Write ``export`` lines for ``eval`` in sh, bash, dash, zsh and ksh."""
+    return "".join(f"export {name}={quoting.shell(value)}\n" for name, value in variables.items())
+
+
+def as_json(variables: Variables) -> str:
+    """Write one JSON object of names and texts."""
+    return json.dumps(dict(variables), ensure_ascii=False, indent=2) + "\n"
+
+
+def yaml(variables: Variables) -> str:
+    """Write one YAML mapping of names and texts, the same to readers of YAML 1.1 and 1.2."""
+    lines = (f"{quoting.yaml_key(n)}: {quoting.yaml(v)}\n" for n, v in variables.items())
+    return "".join(lines) or "{}\n"
+
+
+def docker(variables: Variables) -> str:
+    """Write the lines that ``docker run --env-file`` takes: to the letter, without quotes.
+
+    :raises NotExpressible: a value has more than one line, or is too long for one.
+    """
+    faults = []
+    for name, value in variables.items():
+        if "\n" in value or value.endswith("\r"):
+            faults.append(f"{name} has more than one line")
+        elif len(f"{name}={value}".encode()) >= _DOCKER_LINE_BYTES:
+            faults.append(f"{name} is over {_DOCKER_LINE_BYTES // 1024} KiB")
+    _refuse("A docker env file", faults)
+    return "".join(f"{name}={value}\n" for name, value in variables.items())
+
+
+def kubernetes(variables: Variables, place: Place) -> str:
+    """Write a Secret in YAML, its values in base64, for ``kubectl apply -f -``.
+
+    :raises NotExpressible: a name that Kubernetes does not take, or more than a Secret holds.
+    """
+    name = place.name or ""
+    faults = [f"{n[:40]}… is too long a name" for n in variables if len(n) > _KEY_CHARACTERS]
+    if sum(len(value.encode()) for value in variables.values()) > _SECRET_BYTES:
+        faults.append(f"it is over {_SECRET_BYTES // 1024} KiB")
+    if len(name) > _KEY_CHARACTERS or not _SECRET_NAME.fullmatch(name):
+        faults.append("it needs a name of a-z, 0-9, - and . : say --name")
+    space = place.namespace
+    if space is not None and (
+        len(space) > _NAMESPACE_CHARACTERS or not _NAMESPACE.fullmatch(space)
+    ):
+        faults.append("a namespace has a-z, 0-9 and -")
+    _refuse("A Kubernetes Secret", faults)
+    lines = ["apiVersion: v1", "kind: Secret", "metadata:", f"  name: {quoting.yaml(name)}"]
+    lines += [] if space is None else [f"  namespace: {quoting.yaml(space)}"]
+    lines += ["type: Opaque", "data:" if variables else "data: {}"]
+    for each, value in variables.items():
+        text = base64.b64encode(value.encode()).decode()
+        lines.append(f"  {quoting.yaml_key(each)}: {text or quoting.yaml('')}")
+    return "\n".join(lines) + "\n"
+
+
+def _refuse(what: str, faults: list[str]) -> None:
+    if faults:
+        raise NotExpressible(f"{what} cannot express this: {'; '.join(faults)}.")
+
+
+_WRITERS: Final[Mapping[str, Callable[[Variables], str]]] = MappingProxyType(
+    {"dotenv": dotenv, "shell": shell, "json": as_json, "yaml": yaml, "docker": docker}
+)
+FORMATS: Final = (*_WRITERS, "kubernetes")
+
+
+def written(form: str, variables: Variables, place: Place) -> str:
+    """Write ``variables`` in one of ``FORMATS``.
+
+    :raises NotExpressible: the format cannot hold them.
+    """
+    if form == "kubernetes":
+        return kubernetes(variables, place)
+    return _WRITERS[form](variables)

@@ -1,0 +1,52 @@
+"""Writes one value so that a shell, or a reader of YAML, reads it to the letter."""
+
+import re
+from typing import Final
+
+# What no shell and no reader of dotenv takes for anything but itself.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_./:@%+,-]+", re.ASCII)
+# What needs an escape between double quotes of a shell: POSIX.1-2024 XCU 2.2.3.
+_SPECIAL: Final = re.compile(r'[$`"\\]')
+# YAML 1.2, production 1 (c-printable), less what JSON escapes anyway, less line ends of YAML 1.1.
+_UNPRINTABLE: Final = re.compile(
+    r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]'
+)
+# Plain, YAML 1.1 takes these for a truth value or for nothing.
+_YAML_WORDS: Final = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null"})
+_SHORT: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
+
+
+def dotenv(value: str) -> str:
+    """Quote for a dotenv file, in the form that most readers agree on.
+
+    Between single quotes everything is itself. A value with a single quote stands between double
+    ones where nothing in it would need an escape; otherwise as sh writes it, which other readers
+    refuse rather than misread.
+    """
+    if _PLAIN.fullmatch(value):
+        return value
+    if "'" in value and not _SPECIAL.search(value):
+        return f'"{value}"'
+    return shell(value)
+
+
+def shell(value: str) -> str:
+    """Quote for a shell: between single quotes, a single quote as ``'\\''``."""
+    if _PLAIN.fullmatch(value):
+        return value
+    return "'" + value.replace("'", "'\\''") + "'"
+
+
+def yaml(value: str) -> str:
+    """Quote for YAML, in double quotes with escapes."""
+    return '"' + _UNPRINTABLE.sub(lambda found: _escaped(found[0]), value) + '"'
+
+
+def yaml_key(name: str) -> str:
+    """Write a variable's name as a key."""
+    return f'"{name}"' if name.lower() in _YAML_WORDS else name
+
+
+def _escaped(letter: str) -> str:
+    number = ord(letter)
+    return _SHORT.get(letter) or (f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")
