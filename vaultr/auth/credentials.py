@@ -13,10 +13,11 @@ from vaultr import clock
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import letters, passwords, rewrap
+from vaultr.auth import letters, passwords, recovery_key, rewrap
 from vaultr.auth.errors import KdfRefused, StaleRevision, WrapsDiffer
 from vaultr.auth.key_schemas import CredentialsIn, NewKeys, RewrapIn, check_sealed
-from vaultr.auth.models import Account, KeySet, RecoveryKey, Session
+from vaultr.auth.locking import lock_account
+from vaultr.auth.models import Account, KeySet, Session
 from vaultr.auth.passwords import Verifier
 from vaultr.auth.rewrap import Holder
 from vaultr.database.session import transaction
@@ -60,7 +61,8 @@ def change(actor: Actor, body: CredentialsIn) -> None:
     parallel changes over one epoch one succeeds. With ``rewrap`` no other write to the account or
     its vaults is under way meanwhile. The own session goes on by its refresh token; its access
     token is of the old epoch, so it is dead. After a lost answer the stored account key shows
-    which of old and new opens; the other one does not.
+    which of old and new opens; the other one does not. A recovery that is under way ends, with
+    the recovery key that was used: the owner is there.
 
     :raises KdfRefused, NotSealed: derivation out of bounds; a sealed value that cannot be one.
     :raises Busy: the hash queue is full; nothing was changed.
@@ -73,6 +75,7 @@ def change(actor: Actor, body: CredentialsIn) -> None:
         stored = locked(work, actor.account_id, alone=body.rewrap is not None)
         if stored is None or not _lives(work, actor):
             raise Unauthenticated
+        recovery_key.end_recoveries(work, stored.id, reason="credentials")
         replace(work, stored, body, verifier, Event.CRED_CHANGE, new_wraps=body.rewrap)
         end_sessions(work, stored.id, but=actor.session_id, reason="credentials")
         mail.send(letters.credentials_changed(new_key=body.rewrap is not None), stored.email)
@@ -91,15 +94,6 @@ def checked(body: NewKeys) -> Verifier:
         raise KdfRefused(errors=[Fault(at, str(error))]) from None
     check_sealed(body)
     return passwords.new_verifier(body.auth_key)
-
-
-def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
-    """Let other changes of the account wait for this one; with ``alone`` its vaults' writers too.
-
-    Whatever is locked besides is locked after it: sessions, key set, vaults by id.
-    """
-    account = sa.select(_ACCOUNT.c.id).where(_ACCOUNT.c.id == account_id)
-    work.execute(account.with_for_update(key_share=not alone))
 
 
 def locked(work: Work, account_id: UUID, *, alone: bool) -> Stored | None:
@@ -152,21 +146,9 @@ def replace(
     if new_wraps is not None:
         key_set |= _new_identity(stored, new_wraps)
         rewrap.replace(work, stored.id, new_wraps, event_id)
-        end_recovery_key(work, stored.id, reason="new-account-key")
+        recovery_key.end(work, stored.id, reason="new-account-key")
     work.execute(sa.update(Account).where(Account.id == stored.id).values(account))
     work.execute(sa.update(KeySet).where(KeySet.account_id == stored.id).values(key_set))
-
-
-def end_recovery_key(work: Work, account_id: UUID, *, reason: str | None = None) -> bool:
-    """End the recovery key of an account that is locked; tell whether there was one."""
-    gone = work.execute(
-        sa.delete(RecoveryKey)
-        .where(RecoveryKey.account_id == account_id)
-        .returning(RecoveryKey.account_id)
-    ).all()
-    if gone:
-        audit.record(Event.RECOVERY_KEY_REMOVE, account_id=account_id, reason=reason)
-    return bool(gone)
 
 
 def end_sessions(

@@ -87,6 +87,33 @@ class CredentialsIn(NewKeys):
         return {**super().sealed(), **(self.rewrap.sealed() if self.rewrap else {})}
 
 
+class RecoveryKeyIn(In):
+    """The account key sealed for recovery; `epoch` is the stored one, which the seal binds."""
+
+    verifier: Annotated[Bytes32, Field(description="SHA-256 of the key that proves it.")]
+    sealed: SealedKey
+    epoch: Int
+
+
+class RecoveryProofIn(In):
+    """The mailed token, and the key that proves the recovery key."""
+
+    token: str
+    rk_auth: Bytes32
+
+
+class RecoveredIn(NewKeys):
+    """New credentials under a new account key, from who proves mailbox and recovery key."""
+
+    token: str
+    rk_auth: Bytes32
+    rewrap: RewrapIn
+
+    def sealed(self) -> Mapping[str, bytes]:
+        """Give all that must be sealed values, each under its pointer."""
+        return {**super().sealed(), **self.rewrap.sealed()}
+
+
 def check_sealed(body: NewKeys) -> None:
     """Take only what can be sealed values.
 

@@ -29,6 +29,8 @@ def existing_owner() -> Letter:
         "You already have a Vaultr account",
         f"Somebody, perhaps you, tried to make a Vaultr account for this address at {host()}.",
         "You have one already, so nothing was made or changed: sign in with `vaultr login`.",
+        "If your account was given another address in the last 7 days, sign in with that one; "
+        "until then nobody else can have this address.",
         "If this was not you, there is nothing to do. Whoever it was learned nothing.",
     )
 

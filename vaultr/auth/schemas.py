@@ -140,6 +140,12 @@ class SignupIn(In):
     recovery_key: FirstRecoveryKey | None = None
 
 
+class EmailIn(In):
+    """An address."""
+
+    email: Email
+
+
 class ResendIn(In):
     """Which waiting signup is to be mailed a new token."""
 

@@ -11,7 +11,8 @@ from vaultr import clock, cursors
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth.credentials import end_sessions, lock_account
+from vaultr.auth.credentials import end_sessions
+from vaultr.auth.locking import lock_account
 from vaultr.auth.models import Session
 from vaultr.database.session import reading, transaction
 from vaultr.errors import NotFound, Unauthenticated

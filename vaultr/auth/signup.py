@@ -14,6 +14,7 @@ from vaultr.auth import letters, passwords, tokens
 from vaultr.auth.errors import KdfRefused, TokenInvalid
 from vaultr.auth.invented import address_hash, is_invented
 from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
+from vaultr.auth.ownership import is_taken
 from vaultr.auth.passwords import Verifier
 from vaultr.auth.schemas import ResendIn, SignupIn
 from vaultr.database.session import postgresql, transaction
@@ -50,7 +51,7 @@ def sign_up(body: SignupIn) -> None:
     token, now = tokens.mail_token(), clock.now()
     with transaction() as work:
         _lock_address(work, body.email)
-        owned = _exists(work, Account.email == body.email)
+        owned = is_taken(work, body.email)
         if _exists(work, Account.id == body.account_id) or invented:
             return
         row = {
@@ -201,7 +202,7 @@ def _keep_the_newest(work: Work, email: str) -> None:
 
 def _make_account(work: Work, waiting: WaitingSignup) -> None:
     account_id, now = waiting.account_id, clock.now()
-    if _exists(work, sa.or_(Account.id == account_id, Account.email == waiting.email)):
+    if is_taken(work, waiting.email) or _exists(work, Account.id == account_id):
         raise TokenInvalid
     made = audit.record(Event.ACCOUNT_CREATE, account_id=account_id)
     published = audit.record(

@@ -1,4 +1,4 @@
-"""How a letter is written: as text and as HTML, each link on a line of its own, no secret on top."""
+"""How a letter is written: as text and as HTML, a link on a line of its own, no secret on top."""
 
 from html import escape
 from typing import Final

@@ -1,0 +1,115 @@
+"""The recovery key: kept, replaced and removed by its owner, and what ends together with it."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session as Work
+
+from vaultr import ciphertext, clock
+from vaultr.actor import Actor
+from vaultr.audit import service as audit
+from vaultr.audit.events import Event
+from vaultr.auth import recovery_letters
+from vaultr.auth.errors import StaleRevision
+from vaultr.auth.key_schemas import RecoveryKeyIn
+from vaultr.auth.locking import lock_account
+from vaultr.auth.models import Account, Recovery, RecoveryKey
+from vaultr.database.session import transaction
+from vaultr.errors import NotFound, Unauthenticated
+from vaultr.mail import service as mail
+
+
+def put(actor: Actor, body: RecoveryKeyIn) -> None:
+    """Keep a recovery key in the place of one that may be there.
+
+    The epoch is compared under the account's lock, so it seals the account key that there is. A
+    recovery that the one before was used for ends.
+
+    :raises NotSealed: it cannot be a sealed value.
+    :raises StaleRevision: the account key has another epoch; the refusal carries it.
+    :raises Unauthenticated: the account was deleted in the meantime.
+    """
+    ciphertext.check({"/sealed": body.sealed})
+    with transaction() as work:
+        email, epoch = _locked(work, actor)
+        if body.epoch != epoch:
+            members = {"revision": epoch, "epoch": epoch}
+            raise StaleRevision(members=members, headers={"ETag": f'"{epoch}"'})
+        end_recoveries(work, actor.account_id, reason="new-recovery-key")
+        work.execute(sa.delete(RecoveryKey).where(RecoveryKey.account_id == actor.account_id))
+        row = {
+            "account_id": actor.account_id,
+            "verifier": body.verifier,
+            "sealed": body.sealed,
+            "epoch": body.epoch,
+            "created_at": clock.now(),
+            "audit_event_id": audit.record(Event.RECOVERY_KEY_SET, account_id=actor.account_id),
+        }
+        work.execute(sa.insert(RecoveryKey), row)
+        mail.send(recovery_letters.recovery_key_set(), email)
+
+
+def remove(actor: Actor) -> None:
+    """Remove the recovery key, and end a recovery that it was used for.
+
+    :raises NotFound: there is none.
+    :raises Unauthenticated: the account was deleted in the meantime.
+    """
+    with transaction() as work:
+        email, _ = _locked(work, actor)
+        if not end(work, actor.account_id):
+            raise NotFound("There is no recovery key.")
+        end_recoveries(work, actor.account_id, reason="recovery-key-removed")
+        mail.send(recovery_letters.recovery_key_removed(), email)
+
+
+def end(work: Work, account_id: UUID, *, reason: str | None = None) -> bool:
+    """Remove the recovery key of an account that is locked; tell whether there was one."""
+    gone = work.execute(
+        sa.delete(RecoveryKey)
+        .where(RecoveryKey.account_id == account_id)
+        .returning(RecoveryKey.account_id)
+    ).all()
+    if gone:
+        audit.record(Event.RECOVERY_KEY_REMOVE, account_id=account_id, reason=reason)
+    return bool(gone)
+
+
+def end_recoveries(work: Work, account_id: UUID, *, reason: str) -> tuple[bool, bool]:
+    """Make all tokens to recover an account void, which is locked.
+
+    Where one had started, the recovery key was used: it ends too, and both are recorded.
+
+    :return: whether there was a token, and whether one had started.
+    """
+    gone = work.execute(
+        sa.delete(Recovery)
+        .where(Recovery.account_id == account_id)
+        .returning(Recovery.expires_at, Recovery.started_at)
+    ).all()
+    alive = [row for row in gone if row.expires_at > clock.now()]
+    running = any(row.started_at is not None for row in alive)
+    if running:
+        audit.record(Event.CRED_RECOVER_CANCEL, account_id=account_id, reason=reason)
+        end(work, account_id, reason=reason)
+    return bool(alive), running
+
+
+def running_since(work: Work, account_id: UUID) -> datetime | None:
+    """Tell when the first recovery that is under way was started; None if none is."""
+    started: datetime | None = work.execute(
+        sa.select(sa.func.min(Recovery.started_at)).where(
+            Recovery.account_id == account_id, Recovery.expires_at > clock.now()
+        )
+    ).scalar_one()
+    return started
+
+
+def _locked(work: Work, actor: Actor) -> tuple[str, int]:
+    lock_account(work, actor.account_id)
+    found = sa.select(Account.email, Account.epoch).where(Account.id == actor.account_id)
+    row = work.execute(found).one_or_none()
+    if row is None or row.epoch != actor.epoch:
+        raise Unauthenticated
+    return row.email, row.epoch
