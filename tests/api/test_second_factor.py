@@ -1,0 +1,229 @@
+"""What a second factor changes about signing in and stepping up: each code opens once."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests import factories, letters, serving
+from tests.concurrency import at_once
+from tests.numbers import hashes
+from tests.second_factors import confirmed
+from vaultr.auth.models import Session
+from vaultr.database.session import transaction
+from vaultr.protocol.encoding import b64
+
+LOGIN, STEP_UP, ME = "/api/v1/auth/login", "/api/v1/auth/step-up", "/api/v1/auth/me"
+WRONG = b"w" * 32
+
+
+@pytest.fixture
+def ann(app):
+    """Ann's signed-in client; her account has a second factor."""
+    client = serving.signed_in(app, "ann@example.org")
+    client.phone, client.codes = confirmed(client)
+    return client
+
+
+def login(client, **more):
+    return client.post(LOGIN, json=factories.login("ann@example.org", **more))
+
+
+def prove(client, **more):
+    body = {"auth_key": b64(factories.auth_key("ann@example.org")), **more}
+    return client.post(STEP_UP, json=body)
+
+
+def slug(response):
+    return response.status_code, response.json["type"].rpartition(":")[2]
+
+
+def denials(app, typ):
+    return [(e["out"], e["sub"]) for e in factories.events(app) if e["typ"] == typ]
+
+
+def left(client):
+    return [one["left"] for one in client.get(ME).json["factors"]][-1]
+
+
+def test_a_right_key_alone_opens_nothing(app, client, ann):
+    response = login(client)
+
+    assert slug(response) == (401, "second-factor-required")
+    assert slug(prove(ann)) == (403, "second-factor-required")
+    account = str(ann.account_id)
+    assert denials(app, "auth.login.deny") == [("deny:second-factor-required", account)]
+    assert denials(app, "auth.stepup.deny") == [("deny:second-factor-required", account)]
+
+
+def test_asking_what_is_required_uses_up_no_attempt(client, ann):
+    assert {login(client).status_code for _ in range(25)} == {401}
+    assert {prove(ann).status_code for _ in range(8)} == {403}
+
+    assert login(client, totp=ann.phone.next_code()).status_code == 200
+
+
+def test_a_code_of_the_app_or_a_recovery_code_opens_a_session(client, ann):
+    assert login(client, totp=ann.phone.code()).status_code == 200
+    assert login(client, recovery_code=ann.codes[0]).status_code == 200
+    assert prove(ann, recovery_code=ann.codes[1]).status_code == 204
+    assert prove(ann, totp=ann.phone.next_code()).status_code == 204
+
+
+def test_only_who_has_the_right_key_learns_that_there_is_a_second_factor(client, ann):
+    responses = [
+        login(client, key=WRONG),
+        login(client, key=WRONG, totp=ann.phone.code()),
+        login(client, key=WRONG, recovery_code=ann.codes[0]),
+        login(client, totp=ann.phone.wrong()),
+    ]
+
+    bodies = [{**one.json, "request_id": None} for one in responses]
+    assert [one.status_code for one in responses] == [401] * 4
+    assert all(body == bodies[0] for body in bodies)
+    assert slug(responses[0]) == (401, "credentials-invalid")
+    assert left(ann) == 10
+
+
+@pytest.mark.parametrize(
+    "factor",
+    [
+        {"totp": "wrong"},
+        {"recovery_code": "0000-0000-0000-0000"},
+        {"recovery_code": "x"},
+        {"recovery_code": "\u00e9" * 64},
+    ],
+)
+def test_a_wrong_code_is_an_attempt_as_a_wrong_key_is(app, client, ann, factor):
+    given = {"totp": ann.phone.wrong()} if factor.get("totp") else factor
+
+    answers = [slug(login(client, **given)) for _ in range(6)]
+    proofs = [slug(prove(ann, **given)) for _ in range(6)]
+
+    assert answers == [(401, "credentials-invalid")] * 5 + [(429, "rate-limited")]
+    assert proofs == [(403, "credentials-invalid")] * 5 + [(429, "rate-limited")]
+    assert {out for out, _ in denials(app, "auth.login.deny")} == {"deny:wrong-code"}
+    assert {out for out, _ in denials(app, "auth.stepup.deny")} == {"deny:wrong-code"}
+
+
+def test_a_hundred_wrong_codes_in_a_row_lock(app, client, ann, set_to):
+    set_to(app, limit_login_account="1000/900", limit_login_address="1000/900")
+    before = hashes()
+
+    answers = [slug(login(client, totp=ann.phone.wrong())) for _ in range(101)]
+
+    assert answers == [(401, "credentials-invalid")] * 100 + [(429, "locked")]
+    assert hashes() - before == 100
+
+
+def test_a_code_is_used_up_whatever_it_was_used_for(client, ann):
+    code = ann.phone.code()
+    assert login(client, totp=code).status_code == 200
+
+    assert slug(login(client, totp=code)) == (401, "credentials-invalid")
+    assert slug(prove(ann, totp=code)) == (403, "credentials-invalid")
+    assert login(client, totp=ann.phone.next_code()).status_code == 200
+
+
+def test_a_code_older_than_the_last_one_used_is_not_taken(client, ann):
+    assert login(client, totp=ann.phone.next_code()).status_code == 200
+
+    assert slug(login(client, totp=ann.phone.code())) == (401, "credentials-invalid")
+
+
+def test_the_code_that_confirmed_a_factor_is_used_up(app, client):
+    ann = serving.signed_in(app, "ann@example.org")
+    phone, _ = confirmed(ann)
+
+    assert slug(login(client, totp=phone.code(-1))) == (401, "credentials-invalid")
+
+
+@pytest.mark.parametrize("at", ["login", "step-up", "both"])
+def test_a_code_opens_once_when_it_is_used_in_parallel(app, ann, at):
+    code = ann.phone.code()
+    key = {"auth_key": b64(factories.auth_key("ann@example.org")), "totp": code}
+
+    def use(number):
+        client = app.test_client()
+        if at == "login" or (at == "both" and number % 2):
+            body = factories.login("ann@example.org", totp=code)
+            return client.post(LOGIN, json=body).status_code
+        return client.post(STEP_UP, json=key, headers=ann.session.headers).status_code
+
+    statuses = at_once(use, 5)
+
+    assert len([one for one in statuses if one in (200, 204)]) == 1
+    assert {one for one in statuses if one not in (200, 204)} <= {401, 403}
+
+
+def test_a_recovery_code_opens_once_when_it_is_used_in_parallel(app, ann):
+    body = factories.login("ann@example.org", recovery_code=ann.codes[3])
+
+    statuses = at_once(lambda _: app.test_client().post(LOGIN, json=body).status_code, 5)
+
+    assert sorted(statuses) == [200] + [401] * 4
+    assert left(ann) == 9
+    with app.app_context(), transaction() as work:
+        assert work.query(Session).count() == 2
+
+
+def test_the_use_of_a_recovery_code_is_counted_recorded_and_mailed(app, client, ann):
+    spellings = [ann.codes[0].upper(), ann.codes[1].replace("-", ""), f" {ann.codes[2]} "]
+
+    assert [login(client, recovery_code=one).status_code for one in spellings] == [200] * 3
+
+    assert left(ann) == 7
+    used = [e for e in factories.events(app) if e["out"] == "ok:used"]
+    assert [(e["typ"], e["obj"]["left"]) for e in used] == [("factor.codes", n) for n in (9, 8, 7)]
+    [letter, *_] = [one for one in letters.letters(app) if one.kind == "recovery-code-used"]
+    assert letter.notice
+    assert "9 of ten are left" in letter.text
+    assert not any(code in letter.text + letter.html for code in ann.codes)
+
+
+def test_a_recovery_code_is_not_used_up_by_a_login_that_fails(app, client, ann, monkeypatch):
+    monkeypatch.setattr("vaultr.auth.sessions.begin", lambda *_: 1 / 0)
+    assert login(client, recovery_code=ann.codes[0]).status_code == 500
+    monkeypatch.undo()
+
+    assert login(client, recovery_code=ann.codes[0]).status_code == 200
+
+
+def test_a_recovery_code_of_another_account_opens_nothing(app, client, ann):
+    _, codes = confirmed(serving.signed_in(app, "bob@example.org"))
+
+    assert slug(login(client, recovery_code=codes[0])) == (401, "credentials-invalid")
+
+
+def test_both_factors_at_once_are_malformed_and_no_attempt(client, ann):
+    both = {"totp": ann.phone.code(), "recovery_code": ann.codes[0]}
+
+    assert {login(client, **both).status_code for _ in range(6)} == {400}
+    assert {prove(ann, **both).status_code for _ in range(6)} == {400}
+    assert login(client, totp=ann.phone.code()).status_code == 200
+    assert left(ann) == 10
+
+
+def test_an_account_without_a_factor_takes_what_is_sent_for_nothing(app, client):
+    with app.app_context():
+        factories.account("ann@example.org")
+
+    assert login(client, totp="123456").status_code == 200
+    assert login(client, recovery_code="any thing").status_code == 200
+
+
+def test_after_its_removal_the_password_is_enough(client, ann):
+    prove(ann, totp=ann.phone.code())
+    assert ann.delete("/api/v1/auth/totp").status_code == 204
+
+    assert login(client).status_code == 200
+
+
+def test_a_factor_keeps_the_owners_device_known(client, ann):
+    """What a known device needs for its own counter is a success, by whichever factor."""
+    mine = uuid4()
+    assert login(client, recovery_code=ann.codes[0], device_id=mine).status_code == 200
+    for _ in range(5):
+        login(client, key=WRONG)
+
+    assert login(client, recovery_code=ann.codes[1]).status_code == 429
+    assert login(client, recovery_code=ann.codes[2], device_id=mine).status_code == 200
