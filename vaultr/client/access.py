@@ -8,7 +8,7 @@ from typing import Self
 
 import httpx2
 
-from vaultr.client import account, changing, freshness, unlocking
+from vaultr.client import changing, freshness, unlocking
 from vaultr.client import login as logins
 from vaultr.client.account import Credentials, NotSignedIn
 from vaultr.client.address import origin_of
@@ -18,7 +18,6 @@ from vaultr.client.errors import (
     Locked,
     PinMismatch,
     Refused,
-    SealBroken,
     ServerUnreachable,
     SessionEnded,
     Unauthenticated,
@@ -237,10 +236,8 @@ class Access:
         self._url = kit.pins.origin
 
     def _by_key(self, known: KnownAccount, key: bytes) -> Desk | None:
-        try:
-            return Desk(account.resume(self._store, self._to_server(), known, key))
-        except SealBroken:  # the process holds the key of an account that was here before
-            return None
+        opened = unlocking.by_key(self._store, self._to_server(), known, key)
+        return None if opened is None else Desk(opened)
 
     def _to_server(self) -> Transport:
         if self._transport is None:

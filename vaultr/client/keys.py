@@ -106,9 +106,16 @@ def new_identity(wrap: bytes, account_id: UUID) -> dict[aad.IdentityKind, Identi
     identity: dict[aad.IdentityKind, IdentityKey] = {}
     for kind in _KINDS:
         private, public = pairs[kind]
-        sealed = seal(wrap, aad.identity(kind, account_id, public), private)
+        sealed = seal_identity(wrap, account_id, kind, public, private)
         identity[kind] = IdentityKey(public=public, sealed=sealed, private=private)
     return identity
+
+
+def seal_identity(
+    wrap: bytes, account_id: UUID, kind: aad.IdentityKind, public: bytes, private: bytes
+) -> bytes:
+    """Seal a private identity key under AK_wrap and bind it to its public half."""
+    return seal(wrap, aad.identity(kind, account_id, public), private)
 
 
 def open_identity(

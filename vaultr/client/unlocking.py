@@ -5,6 +5,7 @@ from vaultr.client import changing, keys
 from vaultr.client import session as sessions
 from vaultr.client.account import WrongPassword, resume
 from vaultr.client.change import Change
+from vaultr.client.device import KnownAccount
 from vaultr.client.errors import IntegrityError, SealBroken, VaultrError
 from vaultr.client.keyset import key_set_of
 from vaultr.client.opened import OpenedAccount
@@ -47,6 +48,29 @@ def unlock(store: Store, transport: Transport, password: str) -> tuple[OpenedAcc
     if taken:
         raise WrongPassword("The master password was changed: the new one opens this device now.")
     return opened, ["The change of the master password was not made: the old one holds."]
+
+
+def by_key(
+    store: Store, transport: Transport, known: KnownAccount, key: bytes
+) -> OpenedAccount | None:
+    """Open the account with the key of the unlock process; None where it is not this account's."""
+    try:
+        opened = resume(store, transport, known, key)
+        if changes.read(store.folder) is not None and _settled(opened):
+            followed = store.account()
+            return None if followed is None else resume(store, transport, followed, key)
+    except SealBroken:  # the key of an account, or an account key, that was here before
+        return None
+    return opened
+
+
+def _settled(opened: OpenedAccount) -> bool:
+    try:
+        return changing.settle(opened)
+    except IntegrityError:
+        raise
+    except VaultrError:  # not known yet: all is as it was
+        return False
 
 
 def _by_new_password(
