@@ -13,14 +13,14 @@ from click import Command
 from flask import Blueprint, Flask, Response
 from werkzeug.routing import BaseConverter, ValidationError
 
-from vaultr import edge, idempotency, keys, logs, observing, operation, problems
+from vaultr import edge, idempotency, keys, logs, observing, operation, problems, switches
 from vaultr.audit import denials, leases
 from vaultr.audit import service as audit
 from vaultr.audit.routes import blueprint as audit_log
-from vaultr.auth import credentials, passwords, sessions
+from vaultr.auth import credentials, deletion, passwords, sessions
 from vaultr.auth.commands import accounts
 from vaultr.auth.routes import blueprint as auth
-from vaultr.database import engine
+from vaultr.database import engine, revisions
 from vaultr.database.session import db
 from vaultr.extensions import migrate
 from vaultr.health import readiness
@@ -32,6 +32,7 @@ from vaultr.openapi import blueprint as openapi
 from vaultr.operations.worker import worker
 from vaultr.protocol.encoding import ID_PATTERN
 from vaultr.settings import Settings
+from vaultr.vault import deletion as vault_deletion
 from vaultr.vault import wraps as vault_wraps
 from vaultr.vault.routes import blueprint as vaults
 from vaultr.web.routes import blueprint as web
@@ -95,6 +96,7 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False
     for part in (
         engine,
+        revisions,
         keys,
         logs,
         problems,
@@ -112,9 +114,11 @@ def create_app(settings: Settings) -> Flask:
     # Who asks; it refuses nobody yet.
     door.init_app(app, actor_of_session=sessions.actor_of, session_lives=sessions.SESSION_LIVES)
     blanket.init_app(app, settings, on_denied=audit.count_denial)  # strangers and 404s too: 429
+    switches.init_app(app, settings)  # 503 before anybody is asked who they are
     door.close_door(app, on_denied=audit.count_denial)  # 401 unless @public
     operation.init_app(app, once=idempotency.once, on_refused=audit.record_refusal)
     credentials.init_app(app, holders=(vault_wraps,))
+    deletion.init_app(app, keepers=(vault_deletion,))
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     for group in COMMANDS:

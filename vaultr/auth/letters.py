@@ -118,6 +118,19 @@ def recovery_code_used(left: int) -> Letter:
     )
 
 
+def account_deleted() -> Letter:
+    """Tell an owner that the account is gone, with all that it held."""
+    return written(
+        "account-deleted",
+        "Your Vaultr account was deleted",
+        f"Your account at {host()} was deleted, with its vaults, sessions and machines. It cannot "
+        "be brought back. What was recorded about it stays in the audit log under a random id.",
+        "If this was not you, somebody who knew your master password did it. What a device of "
+        "yours still has in its cache can be read there without the server: make no logout on it.",
+        notice=True,
+    )
+
+
 def account_code(account_id: UUID) -> str:
     """Give the code that signup's screen and its letter both show: 8 hex digits of SHA-256."""
     return hashlib.sha256(account_id.bytes).hexdigest()[:8]

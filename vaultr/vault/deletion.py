@@ -4,6 +4,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
@@ -11,6 +12,7 @@ from vaultr.audit.service import record
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 from vaultr.vault.access import lock_vault
+from vaultr.vault.models import VAULTS
 from vaultr.vault.script import Script
 
 # A statement may take 4.5 s, and a vault's history has no bound; 20,000 rows take tenths of that.
@@ -44,6 +46,16 @@ def delete_vault(actor: Actor, vault_id: UUID) -> None:
         obj = {"kind": "vault", "id": str(vault_id), "to": row.revision, "head": b64(row.head)}
         record(Event.VAULT_DELETE, account_id=actor.account_id, obj=obj)
         _delete(connection, vault_id, row)
+
+
+def delete_all_of(session: Session, account_id: UUID) -> None:
+    """Delete all vaults of an account that is locked, so that none is written to or made.
+
+    Their deletion is part of the account's, of which one event tells.
+    """
+    vaults = sa.select(VAULTS.c.id, VAULTS.c.revision).where(VAULTS.c.account_id == account_id)
+    for row in session.execute(vaults.order_by(VAULTS.c.id)).all():
+        _delete(session.connection(), row.id, row)
 
 
 def _delete(connection: sa.Connection, vault_id: UUID, row: Any) -> None:

@@ -4,7 +4,7 @@ from flask import current_app
 
 from vaultr.actor import current_actor
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import credentials, factors, profile
+from vaultr.auth import credentials, deletion, factors, profile
 from vaultr.auth.doors.blueprint import blueprint
 from vaultr.auth.doors.factors import factors_out
 from vaultr.auth.errors import KdfRefused, StaleRevision, WrapsDiffer
@@ -58,3 +58,10 @@ def change_credentials(*, body: CredentialsIn) -> None:
     must name every wrap there is, the recovery key ends.
     """
     credentials.change(current_actor(), body)
+
+
+@blueprint.delete("/account")
+@operation(refuses=(AuditUnavailable,), step_up=True)
+def delete_account() -> None:
+    """Delete the account with its sessions, vaults and machines; what was recorded stays."""
+    deletion.delete_account(current_actor())
