@@ -1,4 +1,6 @@
-"""`python -m vaultr.healthcheck`: a container asks itself whether it answers; 0 says yes.
+"""`python -m vaultr.healthcheck`: a container asks itself whether it works; 0 says yes.
+
+With ``--worker`` it looks at the file that `flask worker` keeps touching.
 
 It imports neither Flask nor a database, since a small container runs it every few seconds.
 """
@@ -6,9 +8,10 @@ It imports neither Flask nor a database, since a small container runs it every f
 import http.client
 import os
 import sys
+from pathlib import Path
 from typing import Final
 
-from vaultr import environ
+from vaultr import alive, environ
 
 _EVERYWHERE: Final = {"", "0.0.0.0", "[::]"}  # nosec B104 - compared with, never listened on
 SECONDS: Final = 3
@@ -16,10 +19,24 @@ _PORT: Final = 3000
 
 
 def main() -> int:
-    """Ask `/api/health` of the server in this container, and say on stderr what is wrong.
+    """Ask the server or the worker in this container, and say on stderr what is wrong.
 
-    :return: the exit code: 0, or 1 when it does not answer 200 within 3 s.
+    :return: the exit code: 0, or 1 when it does not answer 200 within 3 s, or shows no life.
     """
+    return _worker() if sys.argv[1:] == ["--worker"] else _server()
+
+
+def _worker() -> int:
+    given, _ = environ.read(os.environ, {"VAULTR_HOME"})
+    age = alive.age_seconds(Path(given.get("VAULTR_HOME", "var")))
+    if age is not None and age < alive.DEAD_SECONDS:
+        return 0
+    said = "no worker has begun" if age is None else f"the worker was last seen {age:.0f} s ago"
+    print(said, file=sys.stderr)  # noqa: T201 - for `docker inspect`
+    return 1
+
+
+def _server() -> int:
     given, _ = environ.read(os.environ, {"PORT", "BIND"})
     host, port = _address(given.get("BIND", ""), int(given.get("PORT", _PORT)))
     connection = http.client.HTTPConnection(host, port, timeout=SECONDS)

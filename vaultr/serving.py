@@ -11,7 +11,7 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.glogging import Logger
 
-from vaultr import draining, exposition, logs, metric_files, observing, statsd
+from vaultr import draining, exposition, logs, metric_files, observing, statsd, switches
 from vaultr.audit import service as audit
 from vaultr.database import engine
 from vaultr.operations import worker
@@ -152,6 +152,7 @@ def after_fork(app: Flask, settings: Settings) -> None:
     engine.after_fork(app)
     statsd.start(settings.statsd_host)
     observing.say_what_runs(app)
+    switches.watch(app)
     for listener in _listeners:
         exposition.serve(listener)
     if settings.background == "inline":

@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from vaultr.database import revisions
 from vaultr.database.session import db
 from vaultr.health import readiness
 
@@ -12,15 +13,19 @@ NOT_READY = b'{"ready":false,"error":"Dependencies unavailable","failed":["schem
 
 @pytest.fixture
 def migrated(app):
-    """``migrated("0001")``: say which revision the database has."""
+    """``migrated("0001")``: say which revision the database has, and what it needs."""
 
-    def say(revision):
+    def say(revision, needs=None):
         with app.app_context(), db.engine.begin() as connection:
             connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
             connection.execute(sa.text("CREATE TABLE alembic_version (version_num TEXT)"))
             if revision is not None:
                 insert = sa.text("INSERT INTO alembic_version VALUES (:revision)")
                 connection.execute(insert, {"revision": revision})
+            if needs is not None:
+                values = {"name": revisions.NEEDS, "value": needs.encode()}
+                insert = sa.text("INSERT INTO facts (name, value) VALUES (:name, :value)")
+                connection.execute(insert, values)
         app.extensions["vaultr.readiness"].at = 0.0
 
     yield say
@@ -30,7 +35,11 @@ def migrated(app):
 
 
 def newest(app):
-    return app.extensions["vaultr.schema_revisions"][0]
+    return app.extensions["vaultr.schema_revisions"][-1]
+
+
+def later(app):
+    return f"{int(newest(app)) + 1:04}"
 
 
 def test_health_has_one_body(client):
@@ -50,12 +59,24 @@ def test_on_the_revision_that_this_code_knows_it_is_ready(app, client, migrated)
 def test_on_a_later_one_it_stays_ready_because_a_migration_runs_beside_the_code_before_it(
     app, client, migrated
 ):
-    migrated(f"{int(newest(app)) + 1:04}")
+    migrated(later(app), needs=f"{later(app)} 0001")
 
     assert client.get("/api/ready").data == READY
 
 
-@pytest.mark.parametrize("revision", ["0000", None])
+def test_on_a_later_one_that_asks_for_newer_code_it_is_not_ready(app, client, migrated):
+    migrated(later(app), needs=f"{later(app)} {later(app)}")
+
+    assert client.get("/api/ready").data == NOT_READY
+
+
+def test_a_number_that_nobody_migrated_to_is_no_later_one(app, client, migrated):
+    migrated("9999", needs=f"{newest(app)} 0001")
+
+    assert client.get("/api/ready").data == NOT_READY
+
+
+@pytest.mark.parametrize("revision", ["0000", "deadbeef0123", "0001", None])
 def test_on_an_older_one_or_none_it_is_not_ready(client, migrated, revision):
     migrated(revision)
     response = client.get("/api/ready")

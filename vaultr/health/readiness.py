@@ -3,19 +3,17 @@
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from flask import Flask, current_app
 
-from vaultr import draining, keys
-from vaultr.database import engine
+from vaultr import draining, keys, metrics
+from vaultr.database import engine, revisions
 from vaultr.limits import blanket
 from vaultr.settings import Settings
 
 DATABASE_SECONDS = 1.0
 _KEPT_SECONDS = 1.0
 _HOOK = "vaultr.readiness"
-_REVISIONS = "vaultr.schema_revisions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +22,7 @@ class State:
 
     failed: tuple[str, ...]
     degraded: tuple[str, ...]
+    switched_off: tuple[str, ...] = ()
 
 
 class _Kept:
@@ -38,7 +37,6 @@ class _Kept:
 def init_app(app: Flask, _settings: Settings) -> None:
     """Keep findings by app; an app that was never asked is not ready yet."""
     app.extensions[_HOOK] = _Kept()
-    app.extensions[_REVISIONS] = _revisions(app)
 
 
 def current() -> State:
@@ -55,7 +53,7 @@ def current() -> State:
 
 def _found_out() -> State:
     settings: Settings = current_app.config["SETTINGS"]
-    failed = list(_database())
+    failed, switched_off = _database()
     degraded: list[str] = []
     if "vaultr.keys" not in current_app.extensions or not keys.current().jwt.current:
         failed.append("keys")
@@ -64,31 +62,19 @@ def _found_out() -> State:
         since = guard.away_since or time.monotonic()
         gone = time.monotonic() - since > settings.ready_redis_grace
         (failed if gone and "redis" in settings.ready_requires else degraded).append("redis")
-    return State(tuple(failed), tuple(degraded))
+    metrics.READY.set(0 if failed else 1)
+    return State(tuple(failed), tuple(degraded), switched_off)
 
 
-def _database() -> list[str]:
-    """Ask on a connection of its own, so that a full pool does not take pods away."""
-    try:
-        found = engine.ask_alone("SELECT version_num FROM alembic_version", DATABASE_SECONDS)
-    except engine.NoTable:
-        return ["schema"]
-    except engine.NoAnswer:
-        return ["database"]
-    return [] if _compatible(found) else ["schema"]
+def _database() -> tuple[list[str], tuple[str, ...]]:
+    """Ask on a connection of its own, so that a full pool does not take pods away.
 
-
-def _compatible(found: str | None) -> bool:
-    """Tell whether this code runs on the schema: the one it knows as newest, or one newer still.
-
-    A migration runs beside the code before it, so pods of both stay ready while one replaces the
-    other. Revisions are numbered, so a later one compares greater.
+    :return: what has failed, and what an operator has switched off.
     """
-    known: list[str] = current_app.extensions[_REVISIONS]
-    return bool(known and found) and (found == known[0] or str(found) > known[0])
-
-
-def _revisions(app: Flask) -> list[str]:
-    folder = Path(app.root_path).parent / "migrations" / "versions"
-    numbers = [path.name.partition("_")[0] for path in folder.glob("[0-9]*.py")]
-    return sorted(numbers, reverse=True)
+    try:
+        found = revisions.ask(DATABASE_SECONDS)
+    except engine.NoAnswer:
+        return ["database"], ()
+    status = revisions.status(found)
+    fits = status.compatible and not status.pending
+    return ([] if fits else ["schema"]), found.switched_off

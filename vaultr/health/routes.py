@@ -28,10 +28,14 @@ class Healthy(Out):
 
 
 class Ready(Out):
-    """Requests may come here; `degraded` names what is away and can be done without for now."""
+    """Requests may come here; `degraded` names what is away and can be done without for now.
+
+    `switched_off` is there while an operator has something switched off.
+    """
 
     ready: Literal[True] = True
     degraded: tuple[str, ...]
+    switched_off: tuple[str, ...] | None = None
 
 
 class NotReady(Out):
@@ -59,4 +63,5 @@ def ready(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is no
     if state.failed:
         text = NotReady(failed=state.failed).model_dump_json()
         return Response(text, 503, {"Retry-After": "1"}, mimetype="application/json")
-    return Response(Ready(degraded=state.degraded).model_dump_json(), mimetype="application/json")
+    answer = Ready(degraded=state.degraded, switched_off=state.switched_off or None)
+    return Response(answer.model_dump_json(exclude_none=True), mimetype="application/json")

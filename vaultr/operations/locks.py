@@ -1,14 +1,24 @@
-"""One lock a job, over all processes: whoever holds it does the job."""
+"""One lock a job, over all processes: whoever holds it does the job.
+
+A process that is killed loses its locks with its connection. One that is paused (a frozen machine,
+a network that is cut) loses them after `IDLE_SECONDS`, because it shows no life; when it goes on
+it may finish the part that it was in beside the new holder. So a part of a job is short, and what
+it does stands in transactions that bear a second runner (a letter is claimed before it is sent).
+"""
 
 import contextlib
 import fcntl
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
+from typing import Final
 
 import sqlalchemy as sa
 
 from vaultr.database.session import db, postgresql
+
+IDLE_SECONDS: Final = 60.0
 
 
 @contextlib.contextmanager
@@ -26,10 +36,31 @@ def _in_database(job: str) -> Iterator[bool]:
     """Hold an advisory lock in a transaction of its own; that works behind PgBouncer too."""
     key = int.from_bytes(hashlib.sha256(f"vaultr/job/{job}".encode()).digest()[:8], signed=True)
     with db.engine.connect() as connection:
-        # It does nothing meanwhile, for as long as the job takes.
-        connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_SECONDS * 1000)}"
+        connection.execute(sa.text(limit))
         lock = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
-        yield connection.execute(lock, {"key": key}).scalar_one()
+        ours: bool = connection.execute(lock, {"key": key}).scalar_one()
+        with _kept_up(connection) if ours else contextlib.nullcontext():
+            yield ours
+
+
+@contextlib.contextmanager
+def _kept_up(connection: sa.Connection) -> Iterator[None]:
+    """Show the database now and then that this process is alive, from a thread of its own."""
+    done = threading.Event()
+
+    def show_life() -> None:
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            while not done.wait(IDLE_SECONDS / 4):
+                connection.execute(sa.text("SELECT 1"))
+
+    thread = threading.Thread(target=show_life, name="vaultr-lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()  # the connection is not for two
 
 
 @contextlib.contextmanager

@@ -6,22 +6,27 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from vaultr import idempotency, logs
+from vaultr import alive, exposition, idempotency, logs, metrics, observing, statsd
 from vaultr.audit import service as audit
-from vaultr.auth import attempts, sessions, signup
+from vaultr.auth import attempts, email_change, recovery_tokens, sessions, signup
 from vaultr.mail import outbox, wake
-from vaultr.operations import locks
+from vaultr.operations import locks, measures
+from vaultr.settings import Settings
 
 # Another process had the lock: look again soon, it may have begun before there was something new.
 LOCKED_SECONDS = 0.5
 # A signal's handler only sets a flag; so often the runner looks at it.
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 10.0
+TOUCH_SECONDS = 5.0
+# No part of a job takes so long, so a probe may end the process.
+STUCK_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,12 @@ JOBS: tuple[Job, ...] = (
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
     Job("signups-purge", signup.remove_expired, every_seconds=3600),
     Job("sessions-purge", sessions.remove_expired, every_seconds=3600),
+    Job("recoveries-purge", recovery_tokens.remove_expired, every_seconds=3600),
+    Job("addresses-purge", email_change.remove_expired, every_seconds=3600),
     Job("answers-purge", idempotency.remove_old, every_seconds=3600),
     Job("failures-purge", attempts.remove_old, every_seconds=3600),
+    Job("measure", measures.measure, every_seconds=15, alone=False),
+    Job("certificate", measures.measure_certificate, every_seconds=3600, alone=False),
 )
 
 
@@ -59,6 +68,7 @@ class Runner:
         self._woken: set[str] = set()
         self._news = threading.Event()
         self.stopping = False
+        self.since: float | None = None
 
     def wake(self, name: str) -> None:
         """Do a job as soon as possible."""
@@ -98,10 +108,23 @@ class Runner:
             ):
                 if not ours:
                     return min(LOCKED_SECONDS, job.every_seconds)
-                return 0 if job.run() else job.every_seconds
+                self.since = began = time.monotonic()
+                more = job.run()
+                metrics.JOB_TIME.labels(job.name).observe(time.monotonic() - began)
+                metrics.JOB_DONE.labels(job.name).set(time.time())
+                return 0 if more else job.every_seconds
         except Exception as error:  # noqa: BLE001 - a job that fails must not end the others
+            metrics.JOB_FAILURES.labels(job.name).inc()
             logs.failure("job.failed", error, job=job.name)
             return job.every_seconds
+        finally:
+            self.since = None
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether a part of a job takes so long that it will hardly end."""
+        since = self.since
+        return since is not None and time.monotonic() - since > STUCK_SECONDS
 
 
 def start_inline(app: Flask) -> Callable[[], None]:
@@ -119,6 +142,26 @@ def start_inline(app: Flask) -> Callable[[], None]:
         thread.join(STOP_SECONDS)
 
     return stop
+
+
+def _show_life(runner: Runner, home: Path) -> None:
+    """Touch the file of `alive` now and then, also while a job is long, but not while it hangs."""
+    while not runner.stopping:
+        if not runner.stuck:
+            alive.touch(home)
+        time.sleep(TOUCH_SECONDS)
+
+
+def _tell(settings: Settings) -> None:
+    """Answer on the port of numbers, unless the server of this machine already does."""
+    if not settings.metrics_port:
+        return
+    try:
+        listener = exposition.listen(settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        logs.warning("metrics.off", reason=error.strerror)
+        return
+    exposition.serve(listener)
 
 
 @click.command("worker")
@@ -139,7 +182,15 @@ def worker(*, once: bool, only: str | None) -> None:
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: setattr(runner, "stopping", True))
+    settings: Settings = app.config["SETTINGS"]
+    statsd.start(settings.statsd_host)
+    observing.say_what_runs(app)
+    _tell(settings)
+    shows = threading.Thread(target=_show_life, args=(runner, settings.vaultr_home), daemon=True)
+    shows.start()
     logs.event("worker.start")
     runner.run()
     audit.stop()
+    statsd.stop()
+    alive.remove(settings.vaultr_home)
     logs.event("worker.stop")
