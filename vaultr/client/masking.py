@@ -29,7 +29,9 @@ class Mask:
         either = b"|".join(map(re.escape, longest_first))
         self._any = re.compile(either) if longest_first else None
         self._each = re.compile(b"(?=(" + either + b"))")
-        self._first = re.compile(b"[" + b"".join(re.escape(f[:1]) for f in self._forms) + b"]")
+        self._first = re.compile(
+            b"|".join(re.escape(each) for each in {f[:1] for f in self._forms})
+        )
         self._longest = len(longest_first[0]) if longest_first else 0
 
     def stream(self) -> "MaskedStream":
