@@ -141,6 +141,9 @@ class RefreshToken(Base):
     created_at: Mapped[datetime]
     nonce: Mapped[bytes | None] = mapped_column(comment="Drawn when it was rotated.")
     rotated_at: Mapped[datetime | None]
+    signed_by: Mapped[str | None] = mapped_column(
+        comment="The JWT_SECRET of the access token beside it."
+    )
 
 
 class Failures(Base):

@@ -114,6 +114,7 @@ def begin(work: Work, account_id: UUID, device: Device) -> tuple[UUID, bytes]:
         "expires_at": now + ABSOLUTE,
         "event": audit.record(Event.AUTH_LOGIN_OK, account_id=account_id, session_id=session_id),
         "hash": tokens.hash_of(token),
+        "kid": access_tokens.key_id(),
     }
     BEGIN_SESSION.run(work, values)
     return session_id, token
@@ -161,6 +162,7 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
             "nonce": nonce,
             "next_hash": tokens.hash_of(successor),
             "idle_until": min(now + IDLE, found.expires_at),
+            "kid": access_tokens.key_id(),
         }
         ROTATE.run(work, values | rotated)
     elif _was_copied(work, found.rotated_at, successor, now):

@@ -115,7 +115,8 @@ BEGIN_SESSION: Final = Together(
     "INSERT INTO known_devices (account_id, device_hash, first_used_at, last_used_at)"
     " VALUES (:account, :device, :now, :now)"
     " ON CONFLICT (account_id, device_hash) DO UPDATE SET last_used_at = :now",
-    "INSERT INTO refresh_tokens (token_hash, session_id, created_at) VALUES (:hash, :sid, :now)",
+    "INSERT INTO refresh_tokens (token_hash, session_id, created_at, signed_by)"
+    " VALUES (:hash, :sid, :now, :kid)",
 )
 
 TOKEN_STATE: Final = Locked(
@@ -128,8 +129,8 @@ TOKEN_STATE: Final = Locked(
 ROTATE: Final = Together(
     "UPDATE refresh_tokens SET nonce = :nonce, rotated_at = :now WHERE token_hash = :hash",
     "UPDATE sessions SET last_used_at = :now, idle_until = :idle_until WHERE id = :sid",
-    "INSERT INTO refresh_tokens (token_hash, session_id, created_at)"
-    " VALUES (:next_hash, :sid, :now)",
+    "INSERT INTO refresh_tokens (token_hash, session_id, created_at, signed_by)"
+    " VALUES (:next_hash, :sid, :now, :kid)",
 )
 
 

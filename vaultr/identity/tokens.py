@@ -59,8 +59,8 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 @jwt.additional_headers_loader
-def _key_id(_identity: object) -> dict[str, str]:
-    return {"kid": keys.current().jwt.current_id}
+def _headers(_identity: object) -> dict[str, str]:
+    return {"kid": key_id()}
 
 
 @jwt.encode_key_loader
@@ -75,6 +75,11 @@ def _verifying_key(headers: dict[str, Any], _claims: dict[str, Any]) -> bytes:
     if key is None:
         raise InvalidTokenError("unknown key id")
     return key
+
+
+def key_id() -> str:
+    """Give the id of the key that signs; whoever keeps it knows until when the key is needed."""
+    return keys.current().jwt.current_id
 
 
 def sign(account_id: UUID, session_id: UUID, epoch: int) -> str:
