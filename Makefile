@@ -42,16 +42,16 @@ holes: .venv/.tests
 guards: .venv/.tests
 	@$(BIN)/python -m pytest tests/guards
 
-ci: test check ## What must pass before a change is merged
+ci: test check check-rollout ## All that must pass, deployment files included
 
 bench: .venv/.tests ## Measure side by side with a floor, as ratios
 	@$(BIN)/python -m bench
 
-check-rollout tools:
-	@echo "make $@: still to come, with the deployment to clusters" >&2; exit 1
+check-rollout: .venv/.tests tools ## Prove image, compose, chart, edge and blue-green by their own programs
+	@$(BIN)/python -m pytest --rollout tests/rollout
 
-check-rollout: ## Prove the deployment files (still to come)
-tools: ## Install the tools that the proof needs (still to come)
+tools: .venv/.server ## Install the pinned tools of that proof into .tools/
+	@deploy/tools/install
 
 secrets: .venv/.server ## Write the secrets of docker-compose.yml that are not there yet
 	@$(BIN)/flask keys generate --dir secrets > /dev/null

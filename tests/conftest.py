@@ -1,21 +1,27 @@
 """The servers that tests stand on, and how far tests count."""
 
+from pathlib import Path
+
 import pytest
 
 from tests import servers
 
+ROLLOUT = Path(__file__).parent / "rollout"
 pytest_plugins = ["tests.serving"]
 
 
 def pytest_addoption(parser):
     parser.addoption("--write-docs", action="store_true", help="write the pages that tests make")
+    parser.addoption("--rollout", action="store_true", help="prove the deployment files too")
     parser.addoption("--long", action="store_true", help="count in full: kills, races, big tables")
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--long"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
+    left_out = []
+    if not config.getoption("--long"):
+        left_out += [item for item in items if item.get_closest_marker("long")]
+    if not config.getoption("--rollout"):  # `make check-rollout` installs what they need
+        left_out += [item for item in items if ROLLOUT in item.path.parents]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

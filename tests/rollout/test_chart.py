@@ -1,0 +1,277 @@
+"""The chart: what it renders is valid, hardened, and names what the server really has."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.rollout import settings_of_chart, tools
+from tests.rollout.tools import of_kind, pod_spec, rendered
+
+NAMES = [path.name.removesuffix("-values.yaml") for path in tools.TRIALS]
+VERSIONS = ("1.33", "1.34", "1.35")
+# What no Kubernetes brings itself, so that no schema of it is at hand.
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ExternalSecret"}
+COLOUR = "vaultr.app/colour"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_helm_lint_is_content_with_each_trial(name):
+    values = tools.CHART / "ci" / f"{name}-values.yaml"
+
+    done = tools.run("helm", "lint", "--strict", str(tools.CHART), "--values", str(values))
+
+    assert done.returncode == 0, tools.said(done)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_object_fits_the_schemas_of_kubernetes(name, version, tmp_path):
+    objects = [one for one in rendered(name) if one["kind"] not in CUSTOM]
+    path = tmp_path / "objects.yaml"
+    path.write_text(yaml.safe_dump_all(objects))
+
+    done = tools.run("kubernetes-validate", "--strict", "--kubernetes-version", version, str(path))
+
+    assert done.returncode == 0, tools.said(done)
+    assert done.stdout.count("passed for resource") + done.stderr.count("passed for") == len(
+        objects
+    )
+
+
+def test_a_field_that_kubernetes_does_not_know_is_found(tmp_path):
+    objects = [json.loads(json.dumps(one)) for one in rendered("default")]
+    of_kind(objects, "Deployment")[0]["spec"]["replica"] = 2
+    path = tmp_path / "objects.yaml"
+    path.write_text(yaml.safe_dump_all(objects))
+
+    done = tools.run("kubernetes-validate", "--strict", str(path))
+
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_checkov_finds_nothing_in_what_is_rendered(name, tmp_path):
+    path = tmp_path / "objects.yaml"
+    path.write_text(yaml.safe_dump_all(rendered(name)))
+
+    found = tools.checkov("kubernetes", "--directory", str(tmp_path))
+    if name != "all-on":  # it names a digest; a version is what the others may name instead
+        found = [one for one in found if not one.startswith("CKV_K8S_43 ")]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "about"),
+    [
+        (["--set", "image.tag=latest"], "tag"),
+        (["--set", "image.tag="], "image"),
+        (["--set", "image.digest=sha256:short"], "digest"),
+        (["--set", "image.repository="], "repository"),
+        (["--set", "colour=red"], "colour"),
+        (["--set", "replicaCont=3"], "replicaCont"),
+        (["--set", "settings.LOGLEVEL=INFO"], "LOGLEVEL"),
+        (["--set", "settings.LOG_LEVEL=LOUD"], "LOG_LEVEL"),
+        (["--set", "settings.JWT_SECRET=in-clear"], "JWT_SECRET"),
+        (["--set", "settings.DATABASE_URL=postgresql://u:p@h/d"], "DATABASE_URL"),
+        (["--set", "settings.BASE_URL=http://vault.example.org"], "BASE_URL"),
+        (["--set", "settings.SMTP_HOST="], "SMTP_HOST"),
+        (["--set", "settings.SMTP_SECURE=none"], "SMTP_SECURE"),
+        (["--set", "settings.VAULTR_ENV=development"], "VAULTR_ENV"),
+        (["--set", "ingress.host="], "host"),
+        (["--set", "ingress.enabled=false"], "BASE_URL"),
+        (["--set", "ingress.tlsSecretName="], "tlsSecretName"),
+        (["--set", "existingSecret="], "existingSecret"),
+        (["--set", "externalSecrets.enabled=true"], "externalSecrets"),
+        (["--set", "cronJobs.backup.enabled=true"], "persistentVolumeClaim"),
+        (["--set", "service.type=LoadBalancer"], "type"),
+        (["--set", "terminationGracePeriodSeconds=10"], "terminationGracePeriodSeconds"),
+        (["--set", "networkPolicy.egressPorts=null"], ""),
+    ],
+)  # fmt: skip
+def test_values_that_would_fail_later_are_refused_by_name(flags, about):
+    values = tools.CHART / "ci" / "default-values.yaml"
+
+    done = tools.template("--values", str(values), *flags)
+
+    if about:
+        assert done.returncode != 0
+        assert about in done.stderr
+        assert "schema" in done.stderr
+
+
+def test_the_settings_that_the_chart_takes_are_those_of_the_server():
+    schema = json.loads((tools.CHART / "values.schema.json").read_text())
+
+    assert schema["properties"]["settings"] == settings_of_chart.settings_schema()
+
+
+def test_every_object_of_the_schema_refuses_unknown_values():
+    schema = json.loads((tools.CHART / "values.schema.json").read_text())
+
+    assert _open_objects(schema, "") == []
+
+
+def _open_objects(schema, path):
+    """List the objects that name their properties, yet take others."""
+    found = []
+    if schema.get("type") == "object" and "properties" in schema:
+        found += [] if schema.get("additionalProperties") is False else [path]
+    for name, part in schema.get("properties", {}).items():
+        found += _open_objects(part, f"{path}/{name}")
+    return found
+
+
+def test_each_component_mounts_exactly_the_secrets_that_it_needs():
+    needed = {*settings_of_chart.secret_names()} - {"CHECKPOINT_KEY"}
+    objects = rendered("all-on")
+
+    web, worker = (of_kind(objects, "Deployment", one)[0] for one in ("web", "worker"))
+
+    assert _mounted(web) == needed
+    assert _mounted(worker) == needed | {"CHECKPOINT_KEY"}
+    assert _mounted(of_kind(objects, "Job", "migrate")[0]) == needed
+    for workload in (web, worker):
+        container = pod_spec(workload)[1]["containers"][0]
+        named = {one["name"].removesuffix("_FILE") for one in container["env"]}
+        assert named == _mounted(workload)
+        assert all(one["value"].startswith("/run/secrets/vaultr/") for one in container["env"])
+
+
+def _mounted(workload):
+    volumes = pod_spec(workload)[1]["volumes"]
+    items = next(one for one in volumes if one["name"] == "secrets")["secret"]["items"]
+    return {one["path"] for one in items}
+
+
+def test_the_migration_signs_in_as_the_owner_of_the_tables():
+    job = of_kind(rendered("default"), "Job", "migrate")[0]
+    secret = next(one for one in pod_spec(job)[1]["volumes"] if one["name"] == "secrets")
+
+    assert {"key": "MIGRATION_DATABASE_URL", "path": "DATABASE_URL"} in secret["secret"]["items"]
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    # Helm makes these after the hook, so it cannot rest on them.
+    assert "serviceAccountName" not in pod_spec(job)[1]
+    assert "envFrom" not in pod_spec(job)[1]["containers"][0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_service_selects_pods_that_there_are(name):
+    objects = rendered(name)
+    labels = pod_spec(of_kind(objects, "Deployment", "web")[0])[0]["labels"]
+
+    for service in of_kind(objects, "Service", "web"):
+        selector = dict(service["spec"]["selector"])
+        assert service["spec"]["type"] == "ClusterIP"
+        assert selector.pop(COLOUR) in {labels[COLOUR], "blue"}
+        assert selector.items() <= labels.items()
+
+
+def test_two_colours_live_side_by_side_and_only_one_makes_the_service():
+    blue, green = rendered("blue"), rendered("green")
+    names = [{(one["kind"], one["metadata"]["name"]) for one in side} for side in (blue, green)]
+
+    assert names[0] & names[1] == set()
+    assert {"vaultr-blue", "vaultr-green"} == {
+        of_kind(side, "Deployment", "web")[0]["metadata"]["name"] for side in (blue, green)
+    }
+    assert [one["metadata"]["name"] for one in of_kind(blue, "Service", "web")] == ["vaultr"]
+    assert of_kind(green, "Service", "web") == of_kind(green, "Ingress") == []
+
+
+def test_probes_ask_what_they_are_for():
+    container = pod_spec(of_kind(rendered("default"), "Deployment", "web")[0])[1]["containers"][0]
+
+    asked = {
+        probe: container[probe]["httpGet"]["path"]
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
+    assert asked == {
+        "startupProbe": "/api/health",
+        "livenessProbe": "/api/health",
+        "readinessProbe": "/api/ready",
+    }
+    assert (
+        container["livenessProbe"]["periodSeconds"],
+        container["readinessProbe"]["periodSeconds"],
+    ) == (10, 5)
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
+        "http": 3000,
+        "metrics": 9464,
+    }
+
+
+def test_the_numbers_of_the_guide_are_the_defaults():
+    web = of_kind(rendered("default"), "Deployment", "web")[0]
+    container = pod_spec(web)[1]["containers"][0]
+
+    assert web["spec"]["replicas"] == 2
+    assert container["resources"] == {
+        "requests": {"cpu": "250m", "memory": "512Mi"},
+        "limits": {"cpu": "500m", "memory": "1Gi"},
+    }
+    service = of_kind(rendered("default"), "Service", "web")[0]
+    assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": "http"}]
+
+
+def test_other_settings_are_other_pods():
+    def checksum(*flags):
+        web = of_kind(rendered("default", *flags), "Deployment", "web")[0]
+        return pod_spec(web)[0]["annotations"]["checksum/settings"]
+
+    assert checksum() == checksum()
+    assert checksum() != checksum("--set", "settings.LOG_LEVEL=DEBUG")
+
+
+def test_a_pod_may_end_its_requests_before_it_is_killed():
+    spec = pod_spec(of_kind(rendered("default"), "Deployment", "web")[0])[1]
+    slept = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain, patience = 5, 24  # DRAIN_SECONDS, and graceful_timeout of config/gunicorn.py
+
+    assert spec["terminationGracePeriodSeconds"] > slept + drain + patience
+
+
+@pytest.mark.parametrize(
+    ("switch", "kind"),
+    [
+        ("worker", "Deployment"),
+        ("migration", "Job"),
+        ("ingress", "Ingress"),
+        ("podDisruptionBudget", "PodDisruptionBudget"),
+        ("networkPolicy", "NetworkPolicy"),
+        ("cronJobs.daily", "CronJob"),
+        ("autoscaling", "HorizontalPodAutoscaler"),
+        ("serviceMonitor", "ServiceMonitor"),
+        ("prometheusRule", "PrometheusRule"),
+        ("externalSecrets", "ExternalSecret"),
+    ],
+)
+def test_each_part_can_be_switched(switch, kind):
+    more = {
+        "externalSecrets": [
+            "--set", "externalSecrets.secretStoreRef.name=s,externalSecrets.remoteKey=k",
+        ],
+        "ingress": ["--set", "settings.BASE_URL=https://vault.example.org"],
+    }.get(switch, [])  # fmt: skip
+
+    counts = [
+        len(of_kind(rendered("default", "--set", f"{switch}.enabled={word}", *more), kind))
+        for word in ("true", "false")
+    ]
+
+    assert counts[0] > counts[1]
+
+
+def test_numbers_are_in_no_service_that_users_reach():
+    for service in of_kind(rendered("all-on"), "Service"):
+        ports = {port["name"] for port in service["spec"]["ports"]}
+        assert ports in ({"http"}, {"metrics"})
+    ingress = of_kind(rendered("all-on"), "Ingress")[0]
+    backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    assert backend == {"name": "vaultr", "port": {"name": "http"}}
+
+
+def test_large_numbers_reach_the_server_as_they_were_written():
+    objects = rendered("default", "--set", "settings.QUOTA_VAULT_BYTES=268435456")
+
+    assert of_kind(objects, "ConfigMap")[0]["data"]["QUOTA_VAULT_BYTES"] == "268435456"

@@ -1,0 +1,74 @@
+"""Dockerfile and build context: nothing enters the image that does not belong there."""
+
+import re
+
+import pathspec
+
+from tests.rollout import tools
+
+DOCKERFILE = tools.ROOT / "Dockerfile"
+
+
+def test_hadolint_finds_nothing():
+    done = tools.run("hadolint", "Dockerfile")
+
+    assert done.returncode == 0, tools.said(done)
+
+
+def test_checkov_finds_nothing_in_the_dockerfile():
+    assert tools.checkov("dockerfile", "--file", "Dockerfile") == []
+
+
+def test_every_base_is_pinned_by_its_digest():
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.M)
+
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}", bases[0])
+
+
+def test_the_server_is_started_without_a_shell_and_without_root():
+    text = DOCKERFILE.read_text()
+
+    assert 'CMD ["gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]' in text
+    assert "ENTRYPOINT" not in text
+    assert re.search(r"^USER 10001:10001$", text, re.M)
+
+
+def test_the_build_context_holds_the_server_and_nothing_else():
+    let_in = {path.split("/")[0] for path in _context(_tracked())}
+
+    assert let_in == {
+        "LICENSE", "README.md", "config", "migrations", "pyproject.toml", "requirements.txt",
+        "setup.cfg", "vaultr", "wsgi.py",
+    }  # fmt: skip
+
+
+def test_secrets_that_lie_about_stay_out_of_the_build_context():
+    lying_about = [
+        ".env", "vaultr/.env", "vaultr/production.env", ".git/config", "secrets/jwt_secret",
+        "vaultr/server.pem", "migrations/tls.key", "var/vaultr.sqlite3", "vaultr/x.sqlite3-wal",
+        "tests/conftest.py", "deploy/x", "vaultr/__pycache__/app.cpython-313.pyc", "mail/1.eml",
+        "config/production.env", "nested/wsgi.py",
+    ]  # fmt: skip
+
+    assert _context(lying_about) == []
+
+
+def _tracked():
+    return tools.run("git", "ls-files").stdout.split()
+
+
+def _context(paths):
+    """List the paths that the build would see: of the lines of .dockerignore the last one wins."""
+    lines = (tools.ROOT / ".dockerignore").read_text().splitlines()
+    spec = pathspec.GitIgnoreSpec.from_lines(_anchored(line) for line in lines)
+    return [path for path in paths if not spec.match_file(path)]
+
+
+def _anchored(line):
+    """Write a line as git would: Docker matches from the root of the context."""
+    bare = line.removeprefix("!")
+    if not bare or bare.startswith(("#", "**/")):
+        return line
+    return f"{'!' if line.startswith('!') else ''}/{bare}"

@@ -1,0 +1,64 @@
+"""The programs that read deployment files, and what they say."""
+
+import functools
+import json
+import subprocess
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / ".tools"
+CHART = ROOT / "helm" / "vaultr"
+TRIALS = sorted((CHART / "ci").glob("*-values.yaml"))
+
+
+def run(*command, **more):
+    """Run a tool from the project's root, and give it back ended."""
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **more)
+
+
+def said(done):
+    """Give all that a tool printed, for the message of a failed assertion."""
+    return f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+
+
+def template(*flags):
+    """Render the chart with these flags."""
+    return run("helm", "template", "vaultr", str(CHART), "--namespace", "vaultr", *flags)
+
+
+@functools.cache
+def rendered(name, *flags):
+    """Give the objects of the chart with one of the trial values, e.g. ``default``."""
+    done = template("--values", str(CHART / "ci" / f"{name}-values.yaml"), *flags)
+    assert done.returncode == 0, said(done)
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def of_kind(objects, kind, component=None):
+    """List the objects of a kind, of one component if it is named."""
+    label = "app.kubernetes.io/component"
+    found = [one for one in objects if one["kind"] == kind]
+    return [one for one in found if component in (None, one["metadata"]["labels"].get(label))]
+
+
+def pod_spec(workload):
+    """Give the pod that a Deployment, Job or CronJob makes: its metadata and its spec."""
+    spec = workload["spec"]
+    spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
+    return spec["template"]["metadata"], spec["template"]["spec"]
+
+
+def checkov(framework, *target):
+    """Run checkov without asking its home, and give what failed."""
+    done = run(
+        "checkov", "--quiet", "--compact", "--skip-download", "--output", "json",
+        "--framework", framework, *target,
+    )  # fmt: skip
+    result = json.loads(done.stdout)
+    assert result["summary"]["passed"] > 0, said(done)
+    return [
+        f"{one['check_id']} {one['resource']}: {one['check_name']}"
+        for one in result["results"]["failed_checks"]
+    ]
