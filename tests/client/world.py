@@ -57,6 +57,9 @@ class World:
         """Give another device that is signed in, without deriving a key once more."""
         shutil.copytree(self._folder / "laptop", self._folder / name)
         shutil.rmtree(self._folder / name / "vaults")
+        for own in ("move.json", "new-keys-*", "made-vault.json"):
+            for file in (self._folder / name).glob(own):
+                file.unlink()
         device = self.device(name)
         device._desk = self.kept.on(device)
         return device

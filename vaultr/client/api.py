@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from vaultr.client.account import NotSignedIn, SecretKeyNeeded, WrongPassword
+from vaultr.client.history import NoSuchVersion, Version
 from vaultr.client.items import Draft
 from vaultr.client.keeper import Keeper
 from vaultr.client.reading import ANY_STATE, Ambiguous, Item, VaultInfo
@@ -27,6 +28,7 @@ __all__ = [
     "Draft",
     "EditConflict",
     "Item",
+    "NoSuchVersion",
     "NotSignedIn",
     "Reference",
     "Resolver",
@@ -36,6 +38,7 @@ __all__ = [
     "SyncReport",
     "VaultInfo",
     "Vaultr",
+    "Version",
     "WrongPassword",
 ]
 

@@ -123,6 +123,15 @@ class Cache:
             self._loaded[vault.id] = ((stamp, rewrapped), vault)
         return vault
 
+    def forget(self, vault_id: UUID) -> None:
+        """Remove what is here of a vault that its owner deleted."""
+        with self._folder.locked():
+            self._folder.remove(_vault_file(vault_id))
+            for name in self._folder.names(_FOLDER):
+                if name.startswith(f"{vault_id}."):
+                    self._folder.remove(f"{_FOLDER}/{name}")
+        self._loaded.pop(vault_id, None)
+
     def detail(self, vault: CachedVault, item_id: UUID) -> bytes:
         """Read one sealed detail.
 

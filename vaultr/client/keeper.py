@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from vaultr.client.history import Version
 from vaultr.client.owner import Owner
-from vaultr.client.reading import VaultInfo
+from vaultr.client.reading import Item, VaultInfo
 from vaultr.client.rotating import Rotated
 from vaultr.client.vaults import Difference, SyncReport
 
@@ -33,6 +34,52 @@ class Keeper(Owner):
     def explain(self) -> list[Difference]:
         """List how what the server shows differs from what is held; nothing is taken over."""
         return self._opened().explain()
+
+    def history(self, ref: str, *, vault: str | None = None) -> list[Version]:
+        """List the contents that an item had, newest first; the current one is the first.
+
+        The server keeps the last 50 of each item.
+        """
+        return self._opened().keeping.history(ref, vault)
+
+    def version(self, ref: str, revision: int, *, vault: str | None = None) -> Version:
+        """Open one content that an item had, with its detail.
+
+        :raises NoSuchVersion: none is kept of this revision.
+        """
+        return self._opened().keeping.version(ref, revision, vault)
+
+    def bring_back(self, ref: str, revision: int, *, vault: str | None = None) -> Item:
+        """Make a version of an item its content again, by a new write; also out of the trash.
+
+        :raises NoSuchVersion: none is kept of this revision.
+        """
+        return self._opened().keeping.bring_back(ref, revision, vault)
+
+    def delete_vault(self, vault: str, *, confirm: str) -> VaultInfo:
+        """Delete a vault with all that is in it, on the server and on every device.
+
+        :param confirm: the vault's name, so that none is deleted by a slip.
+        :raises StepUpRequired: call :meth:`step_up` first; no device opens the vault any more,
+            and the same call with its id goes on.
+        """
+        return self._opened().keeping.delete(vault, confirm)
+
+    def move(self, *items: str, to: str, vault: str | None = None) -> list[Item]:
+        """Move items, named by ids or titles, to another vault; they get new ids there.
+
+        In their own vault they go to the trash, with their versions. Each is in the other vault
+        before: a kill leaves it in both at worst, and the same call then goes on.
+        """
+        return self._opened().keeping.move(items, to, vault=vault, keep=False)
+
+    def copy(self, *items: str, to: str, vault: str | None = None) -> list[Item]:
+        """Write items, named by ids or titles, into another vault, too."""
+        return self._opened().keeping.move(items, to, vault=vault, keep=True)
+
+    def resume_move(self) -> list[Item]:
+        """Go on with a move that was interrupted on this device."""
+        return self._opened().keeping.resume_move()
 
     def rotate(
         self,

@@ -17,11 +17,18 @@ from vaultr.client.sync import VaultKeyring, vk_of
 from vaultr.client.wishes import Ground
 from vaultr.protocol.encoding import unb64
 
+_NAME_CHARACTERS: Final = 200
 ANY_STATE: Final[tuple[ItemState, ...]] = ("active", "trash")
 
 
 class Ambiguous(VaultrError):
     """A title or name stands for more than one thing; use the id."""
+
+    exit_code = 1
+
+
+class NameUnfit(VaultrError):
+    """Another vault has this name, or no vault can have it."""
 
     exit_code = 1
 
@@ -120,8 +127,21 @@ class Reader:
         if not found:
             raise VaultNotFound("vault-not-found", 404, "There is no such vault.")
         if len(found) > 1:
-            raise Ambiguous("Several vaults fit: name one by its id or unique name.")
+            ids = ", ".join(str(vault.id) for vault in found)
+            raise Ambiguous(f"Several vaults fit: name one by its id or unique name ({ids}).")
         return found[0]
+
+    def check_name(self, name: str, *, of: UUID | None = None) -> None:
+        """Check that a vault can be called ``name``, so that the name tells it from all others.
+
+        :param of: the vault that is to be called so, where it exists.
+        :raises NameUnfit: another vault is, or the name is empty or would be read as an id.
+        """
+        if not name.strip() or _as_id(name) is not None or len(name) > _NAME_CHARACTERS:
+            raise NameUnfit("A vault's name is a text that is not empty, no id, and not too long.")
+        others = [vault for vault in self.vaults() if vault.id != of]
+        if any(self.vault_name(vault) == name for vault in others):
+            raise NameUnfit(f"Another vault is called {name}.")
 
     def items(
         self, vaults: Iterable[CachedVault], states: tuple[ItemState, ...], type: str | None = None

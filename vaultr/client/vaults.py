@@ -16,6 +16,7 @@ from vaultr.client.errors import (
     Refused,
     SessionEnded,
     StateMismatch,
+    StepUpRequired,
     Unauthenticated,
     Unavailable,
     VaultExists,
@@ -81,11 +82,17 @@ class Vaults:
         """
         with self._store.folder.locked():
             self._account.refresh_profile()
+            self._forget_deleted()
             self._finish_made()
             listed = self._listed()
             if not listed.open and not self._account.profile.vaults:
                 return [self._report(self.create(FIRST_NAME), 0, 0)]
             return [self._sync_listed(listed, vault_id) for vault_id in sorted(listed.open)]
+
+    def _forget_deleted(self) -> None:
+        # The owner's own word, sealed in the profile: no server can say it.
+        for vault_id in {*self._cache.ids()} & {*self._account.deleted()}:
+            self._cache.forget(vault_id)
 
     def _sync_listed(self, listed: Listed, vault_id: UUID) -> SyncReport:
         vault, received, removed = self._sync(vault_id)
@@ -122,13 +129,21 @@ class Vaults:
         self.notices.append(f"Vault {vault_id} was deleted, and the server lists it again.")
         try:
             self._session.send("DELETE", f"/vaults/{vault_id}")
+        except StepUpRequired:
+            self.notices.append(f"The password is needed for that: vaultr vaults rm {vault_id}")
         except Refused as refused:
             self.notices.append(f"It could not be deleted again: {refused}")
+        else:
+            self.notices.append("It was deleted again.")
 
     def create(self, name: str) -> CachedVault:
-        """Make a vault. Its keys are kept before they are sent, so a retry sends the same."""
+        """Make a vault. Its keys are kept before they are sent, so a retry sends the same.
+
+        :raises NameUnfit: another vault has this name, or it can be none.
+        """
         with self._store.folder.locked():
             self._finish_made()
+            self.reader.check_name(name)
             vault_id, keys, account = uuid4(), VaultKeys.new(), self._account
             bound = aad.vault_overview(vault_id, 0, FIRST_GENERATION)
             wrapped = keys.wrap(account.wrap_key, account.account_id, vault_id, FIRST_GENERATION)
@@ -175,6 +190,11 @@ class Vaults:
         self._account.write_heads({vault_id: state.waypoint}, self._proven_heads)
         self._store.forget_made_vault()
         return made
+
+    def note_deleted(self, vault_id: UUID) -> None:
+        """Write into the profile that the owner deleted a vault, before the server is told."""
+        wanted = self._account.profile.with_deleted(vault_id)
+        self._account.write_profile(wanted, self._proven_heads)
 
     def settle(self, *, now: bool) -> None:
         """Write the profile if a head moved: at most once a minute, unless ``now``.

@@ -42,7 +42,11 @@ class WholeWriter:
         self._writer = writer
 
     def rename(self, vault_id: UUID, name: str) -> CachedVault:
-        """Give a vault another name."""
+        """Give a vault another name.
+
+        :raises NameUnfit: another vault has this name, or it can be none.
+        """
+        self._reader.check_name(name, of=vault_id)
         return self._writer.retried(vault_id, lambda vault: self._named(vault, name_bytes(name)))
 
     def reseal_name(self, vault_id: UUID) -> CachedVault:

@@ -1,0 +1,172 @@
+"""The SDK and the versions of an item: each is what the log tells of, or is not believed."""
+
+import copy
+
+import pytest
+
+from tests.client.lies import answering, flipped
+from tests.client.world import mail
+from vaultr.client.api import EditConflict, NoSuchVersion
+from vaultr.client.errors import AnswerInvalid, IntegrityError
+from vaultr.protocol.encoding import b64
+
+
+@pytest.fixture
+def edited(world):
+    """An owner whose item has had three contents."""
+    world.item = world.laptop.add("login", *mail(password="first"))
+    world.laptop.edit("Mail", detail={"password": "second"})
+    world.laptop.edit("Mail", overview={"title": "Post"}, detail={"password": "third"})
+    return world
+
+
+def test_versions_are_listed_newest_first_and_opened_one_by_one(edited):
+    versions = edited.laptop.history("Post")
+
+    assert [(each.revision, each.title, each.is_current) for each in versions] == [
+        (3, "Post", True),
+        (2, "Mail", False),
+        (1, "Mail", False),
+    ]
+    assert {each.detail for each in versions} == {None}
+    assert edited.laptop.version("Post", 1).detail == {"password": "first"}
+    with pytest.raises(NoSuchVersion):
+        edited.laptop.version("Post", 7)
+
+
+def test_a_version_is_brought_back_by_a_new_write(edited):
+    back = edited.laptop.bring_back("Post", 1)
+
+    assert (back.title, back.revision) == ("Mail", 4)
+    assert edited.second().item("Mail").detail == {"password": "first"}
+    assert [each.revision for each in edited.laptop.history("Mail")] == [4, 3, 2, 1]
+
+
+def test_a_version_is_brought_back_out_of_the_trash_in_one_write(edited):
+    edited.laptop.trash("Post")
+    edited.laptop.rotate()
+    before = len(edited.sent("POST", "/changes"))
+
+    back = edited.laptop.bring_back("Post", 2)
+
+    assert (back.title, back.state) == ("Mail", "active")
+    assert len(edited.sent("POST", "/changes")) == before + 1
+    assert edited.second().item("Mail").detail == {"password": "second"}
+
+
+def test_what_is_current_already_is_not_written_again(edited):
+    before = edited.server.vaults.copy()
+
+    assert edited.laptop.bring_back("Post", 3).revision == 3
+    assert edited.server.vaults == before
+
+
+def test_old_versions_still_open_after_a_rotation(edited):
+    edited.laptop.rotate()
+
+    opened = [edited.laptop.version("Post", n).detail["password"] for n in (1, 2, 3)]
+
+    assert opened == ["first", "second", "third"]
+    assert len(edited.second().history("Post")) == 4
+
+
+def test_unknown_fields_of_a_version_come_back_too(world):
+    world.laptop.add("login", {"title": "Mail", "newer": [1, {"x": None}]}, {"password": "p"})
+    world.laptop.edit("Mail", overview={"newer": None})
+
+    world.laptop.bring_back("Mail", 1)
+
+    assert world.laptop.item("Mail").overview["newer"] == [1, {"x": None}]
+
+
+def test_an_edit_of_another_device_is_not_written_over_by_an_old_version(edited):
+    phone = edited.second()
+
+    def overtake(method, path):
+        if method == "PUT" and "/items/" in path:
+            edited.server.before = None
+            phone.edit("Post", detail={"password": "newest"})
+
+    edited.server.before = overtake
+    with pytest.raises(EditConflict):
+        edited.laptop.bring_back("Post", 1)
+    assert edited.laptop.item("Post").detail == {"password": "newest"}
+
+
+def test_an_edit_between_the_sync_and_the_list_is_no_alarm(edited):
+    phone = edited.second()
+
+    def overtake(method, path):
+        if path.endswith("/versions"):
+            edited.server.before = None
+            phone.edit("Post", detail={"password": "newest"})
+
+    edited.server.before = overtake
+
+    assert [each.revision for each in edited.laptop.history("Post")] == [4, 3, 2, 1]
+
+
+LIES = {
+    "another overview": lambda one, others: one.update(overview=others[1]["overview"]),
+    "another detail": lambda one, others: one.update(detail=others[1]["detail"]),
+    "both of another version": lambda one, others: one.update(
+        overview=others[1]["overview"], detail=others[1]["detail"]
+    ),
+    "another entry": lambda one, others: one.update(entry=others[1]["entry"]),
+    "another revision": lambda one, others: one.update(revision=others[1]["revision"]),
+    "another type": lambda one, others: one.update(type="note"),
+    "another generation": lambda one, others: one.update(generation=2),
+    "no mac": lambda one, others: one["entry"].update(mac=b64(bytes(32))),
+    "a spoilt overview": lambda one, others: one.update(overview=flipped(one["overview"])),
+    "a spoilt detail": lambda one, others: one.update(detail=flipped(one["detail"])),
+    "an entry of another item": lambda one, others: one.update(entry=others[-1]),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("revision", [1, 3])
+def test_a_version_that_is_not_the_put_of_its_entry_is_not_believed(edited, lie, revision):
+    other = edited.laptop.add("login", *mail("Other"))
+    (vault,) = edited.server.vaults.values()
+    kept = edited.server._versions(vault["id"], str(edited.item.id))
+    others = [*copy.deepcopy(kept), edited.server.entry_of(vault["id"], other.revision)]
+
+    def change(body):
+        LIES[lie](body, others)
+        return body
+
+    answering(edited, "GET", f"/versions/{revision}", change)
+    with pytest.raises(IntegrityError):
+        edited.laptop.version("Post", revision)
+
+
+def test_a_list_of_versions_without_the_held_one_or_with_one_twice_is_not_believed(edited):
+    answering(edited, "GET", "/versions", lambda body: body | {"versions": body["versions"][1:]})
+    with pytest.raises(IntegrityError, match="lack the one that is held"):
+        edited.laptop.history("Post")
+
+    answering(edited, "GET", "/versions", lambda body: body | {"versions": body["versions"] * 2})
+    with pytest.raises(AnswerInvalid, match="twice"):
+        edited.laptop.history("Post")
+
+
+def test_a_version_of_a_put_that_never_was_is_not_believed(edited):
+    def change(body):
+        one = copy.deepcopy(body["versions"][0])
+        one["revision"] = one["entry"]["n"] = 9
+        return body | {"versions": [one, *body["versions"]]}
+
+    answering(edited, "GET", "/versions", change)
+    with pytest.raises(IntegrityError):
+        edited.laptop.history("Post")
+
+
+def test_a_denied_current_version_is_an_error_of_the_server(edited):
+    def twist(method, path, status, body):
+        if path.endswith("/versions/3"):
+            return 404, {"type": "urn:vaultr:problem:not-found", "status": 404}
+        return status, body
+
+    edited.server.twist = twist
+    with pytest.raises(IntegrityError, match="denies"):
+        edited.laptop.version("Post", 3)
