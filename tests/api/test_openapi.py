@@ -13,7 +13,13 @@ from vaultr.contract import contract_of
 from vaultr.openapi import document, refusals_of
 from vaultr.problems import status_of
 
-PAGES = {"/verify-email", "/static/{name}"}
+PAGES = {
+    "/email/confirm",
+    "/email/undo",
+    "/recover/cancel",
+    "/static/{name}",
+    "/verify-email",
+}
 
 
 @pytest.fixture(scope="module")

@@ -8,22 +8,36 @@ import pytest
 from tests import serving
 from vaultr.contract import contract_of
 
+# These are asked by a browser for a page, or for what belongs to it: they have no contract.
+PAGES = {
+    "web.asset",
+    "web.cancel_recovery",
+    "web.confirm_change",
+    "web.confirm_email",
+    "web.press_cancel_recovery",
+    "web.press_confirm_change",
+    "web.press_undo_change",
+    "web.undo_change",
+    "web.verify_email",
+}
 PUBLIC = {
+    "auth.cancel_recovery_by_token",
+    "auth.complete_recovery",
+    "auth.confirm_email_change",
     "auth.login",
     "auth.prelogin",
+    "auth.recover",
     "auth.refresh",
     "auth.resend_verification",
     "auth.sign_up",
+    "auth.start_recovery",
+    "auth.undo_email_change",
     "auth.verify_email",
     "health.health",
     "health.ready",
     "openapi.openapi",
-    "web.asset",
-    "web.confirm_email",
-    "web.verify_email",
+    *PAGES,
 }
-# These are asked by a browser for a page, or for what belongs to it: they have no contract.
-PAGES = {"web.asset", "web.confirm_email", "web.verify_email"}
 SOME_ID = str(UUID(int=1))
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import mimetypes
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from vaultr.auth import signup
+from vaultr.auth import email_change, recovery_tokens, signup
 from vaultr.errors import BadRequest, LengthRequired, NotFound, Refusal, TooLarge
 from vaultr.identity.door import public
 from vaultr.problems import status_of
@@ -23,23 +24,57 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"
 @blueprint.get("/verify-email")
 @public
 def verify_email() -> Response:
-    """Show the button that confirms a signup.
-
-    Mail scanners fetch every link, so nothing is looked up and nothing changes here.
-    """
-    token = request.args.get("token", "")
-    return _page("verify-email.html", 200 if token else 400, token=token)
+    """Show the button that confirms a signup."""
+    return _button("verify-email.html")
 
 
 @blueprint.post("/verify-email")
 @public
 def confirm_email() -> Response:
     """Confirm a signup, for a browser without any script."""
-    try:
-        signup.confirm(_form().get("token", ""))
-    except Refusal as refusal:
-        return _page("not-done.html", status_of(type(refusal)), reason=refusal.detail)
-    return _page("confirmed.html", 200)
+    return _pressed(signup.confirm, "confirmed.html")
+
+
+@blueprint.get("/recover/cancel")
+@public
+def cancel_recovery() -> Response:
+    """Show the button that ends a recovery."""
+    return _button("cancel-recovery.html")
+
+
+@blueprint.post("/recover/cancel")
+@public
+def press_cancel_recovery() -> Response:
+    """End a recovery."""
+    return _pressed(recovery_tokens.cancel_by_token, "recovery-cancelled.html")
+
+
+@blueprint.get("/email/confirm")
+@public
+def confirm_change() -> Response:
+    """Show the button that agrees to a change of address."""
+    return _button("confirm-change.html")
+
+
+@blueprint.post("/email/confirm")
+@public
+def press_confirm_change() -> Response:
+    """Agree to a change of address."""
+    return _pressed(email_change.confirm, "change-confirmed.html")
+
+
+@blueprint.get("/email/undo")
+@public
+def undo_change() -> Response:
+    """Show the button that undoes a change of address."""
+    return _button("undo-change.html")
+
+
+@blueprint.post("/email/undo")
+@public
+def press_undo_change() -> Response:
+    """Undo a change of address."""
+    return _pressed(email_change.undo, "change-undone.html")
 
 
 @blueprint.get("/static/<name>")
@@ -51,6 +86,24 @@ def asset(name: str) -> Response:
         raise NotFound
     kind = mimetypes.guess_type(name)[0]
     return Response(data, mimetype=kind, headers={"Cache-Control": _FOR_EVER})
+
+
+def _button(template: str) -> Response:
+    """Show a page with one button, which sends the token that the link brought.
+
+    Mail scanners fetch every link, so nothing is looked up and nothing changes here.
+    """
+    token = request.args.get("token", "")
+    return _page(template, 200 if token else 400, token=token)
+
+
+def _pressed(do: Callable[[str], None], done: str) -> Response:
+    """Do what a page's button says, and show the page ``done``, or why nothing was changed."""
+    try:
+        do(_form().get("token", ""))
+    except Refusal as refusal:
+        return _page("not-done.html", status_of(type(refusal)), reason=refusal.detail)
+    return _page(done, 200)
 
 
 def _form() -> dict[str, str]:
