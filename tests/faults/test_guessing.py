@@ -1,0 +1,98 @@
+"""Guessing at a real server of four workers whose Redis is frozen: five guesses are five."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from tests import servers
+from tests.concurrency import at_once
+from tests.faults.running import free_port, running
+from tests.scraping import scraped, total
+
+GUESSES, WORKERS, ALLOWED = 40, 4, 5
+
+
+@pytest.fixture
+def numbers():
+    return free_port()
+
+
+@pytest.fixture
+def server(tmp_path, postgres_url, own_redis, numbers):
+    url = servers.fresh_database(postgres_url)
+    more = {"REDIS_URL": own_redis.url, "WEB_CONCURRENCY": str(WORKERS)}
+    with running(tmp_path, DATABASE_URL=url, METRICS_PORT=str(numbers), **more) as server:
+        yield server
+    servers.drop_database(url)
+
+
+def guess(server, email):
+    body = {
+        "email": email,
+        "auth_key": "A" * 43,
+        "device": {"id": str(uuid4()), "name": "x"},
+    }
+    request = urllib.request.Request(
+        f"{server.url}/api/v1/auth/login",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def hashes(port):
+    return total(scraped(port), "vaultr_hashes_total")
+
+
+def test_forty_parallel_guesses_while_redis_is_frozen_are_hashed_five_times(
+    server, own_redis, numbers
+):
+    before = hashes(numbers)
+    own_redis.freeze()
+
+    began = time.monotonic()
+    answers = at_once(lambda _: guess(server, "ann@example.org"), GUESSES)
+    took = time.monotonic() - began
+    # What a full queue turned away was given back, and may be tried again.
+    answers += at_once(lambda _: guess(server, "ann@example.org"), GUESSES // 2)
+
+    assert answers.count(401) == ALLOWED
+    assert set(answers) <= {401, 429, 503}
+    assert hashes(numbers) - before == ALLOWED
+    assert took < 10
+    assert len(server.logged("redis.away")) <= WORKERS
+    assert total(scraped(numbers), "vaultr_redis_away") >= 1
+    own_redis.thaw()
+
+
+def test_a_worker_that_was_restarted_gives_no_new_guesses(server, own_redis, numbers):
+    own_redis.freeze()
+    answers = []
+    for _ in range(3):  # what a full queue turned away was given back
+        answers += at_once(lambda _: guess(server, "ann@example.org"), 10)
+    assert answers.count(401) == ALLOWED
+    before = hashes(numbers)
+
+    workers = psutil.Process(server.process.pid).children()
+    for worker in workers:
+        worker.kill()
+    psutil.wait_procs(workers, timeout=10)
+    until = time.monotonic() + 30
+    while not server.answers():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+    answers = at_once(lambda _: guess(server, "ann@example.org"), 10)
+    assert set(answers) == {429}
+    assert hashes(numbers) == before
+    own_redis.thaw()
