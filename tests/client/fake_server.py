@@ -8,13 +8,15 @@ import uuid
 
 import httpx2
 
+from tests.client import fake_accounts
+from tests.client.fake_accounts import FakeAccounts
 from tests.client.fake_keeping import FakeKeeping
 from tests.client.fake_vaults import Refusal
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.refusals import STATUS_OF
 
 
-class FakeServer(FakeKeeping):
+class FakeServer(FakeAccounts, FakeKeeping):
     """Give ``transport()`` to a client.
 
     ``twist(method, path, status, body)`` may return another (status, body); ``lose`` holds
@@ -26,6 +28,7 @@ class FakeServer(FakeKeeping):
         self.waiting = {}
         self.vaults = {}
         self.sessions = {}
+        self.machines = {}
         self.requests = []
         self.lose = []
         self.twist = None
@@ -76,7 +79,7 @@ class FakeServer(FakeKeeping):
     def _answer(self, request, path, query):
         body = json.loads(request.content) if request.content else None
         try:
-            if not re.fullmatch(r"/auth/(prelogin|signup|verify-email|login|refresh)", path):
+            if not re.fullmatch(OPEN, path):
                 self._signed_in(request)
             for method, pattern, action in ROUTES:
                 found = re.fullmatch(pattern, path)
@@ -118,10 +121,11 @@ class FakeServer(FakeKeeping):
     def login(self, *, body, **_):
         if self.account is None or body["auth_key"] != self.account["auth_key"]:
             raise Refusal("credentials-invalid")
+        self._check_factor(body)
         return 200, self._tokens() | self._me()
 
-    def _tokens(self):
-        session = {"access": secrets.token_hex(8), "refresh": secrets.token_hex(8)}
+    def _tokens(self, *, fresh=True):
+        session = {"access": secrets.token_hex(8), "refresh": secrets.token_hex(8), "fresh": fresh}
         self.sessions[session["refresh"]] = session
         return {
             "access_token": session["access"],
@@ -136,9 +140,10 @@ class FakeServer(FakeKeeping):
         return {"account": shown, "key_set": key_set}
 
     def refresh(self, *, body, **_):
-        if self.sessions.pop(body["refresh_token"], None) is None:
+        before = self.sessions.pop(body["refresh_token"], None)
+        if before is None:
             raise Refusal("session-ended")
-        return 200, self._tokens()
+        return 200, self._tokens(fresh=before["fresh"])
 
     def logout(self, *, request, **_):
         token = request.headers["Authorization"].removeprefix("Bearer ")
@@ -158,7 +163,9 @@ class FakeServer(FakeKeeping):
 
 
 ID = r"([0-9a-f-]{36})"
+OPEN = r"/auth/(prelogin|signup|verify-email|login|refresh|recover(/start|/complete)?)"
 ROUTES = [
+    *fake_accounts.ROUTES,
     ("POST", "/auth/prelogin", FakeServer.prelogin),
     ("POST", "/auth/signup", FakeServer.signup),
     ("POST", "/auth/verify-email", FakeServer.verify_email),

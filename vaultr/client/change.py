@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import UUID
 
 from vaultr.client import rewraps
 from vaultr.client.device import KnownAccount
@@ -33,6 +34,8 @@ class Change:
     :ivar wraps: every vault's keys under the new account key; None when that stays.
     :ivar before: the account key from before, sealed under the new one, so that the session's
         tokens can be opened still; None when the account key stays, or nothing was open.
+    :ivar machines: the sealing keys of machines under the new account key. This device has no use
+        for them, so they are not kept.
     """
 
     email: str
@@ -41,6 +44,7 @@ class Change:
     secret_key: bytes | None = field(default=None, repr=False)
     wraps: Wraps | None = field(default=None, repr=False)
     before: bytes | None = field(default=None, repr=False)
+    machines: Mapping[UUID, bytes] = field(default_factory=dict, repr=False)
 
     def is_in(self, key_set: KeySet) -> bool:
         """Tell whether the server has taken this change; no two have the same sealed key."""

@@ -20,6 +20,7 @@ from vaultr.protocol.kdf import SALT_BYTES, Kdf
 
 # By vault, then by generation.
 OpenedKeys = Mapping[UUID, Mapping[int, VaultKeys]]
+Machines = Mapping[UUID, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,13 @@ def change_of(
     email: str,
     before: bytes | None = None,
     opened: OpenedKeys | None = None,
+    machines: Machines | None = None,
 ) -> Change:
     """Seal all that lies under the account key, for one try.
 
     :param profile: the present one, which the new one follows.
     :param before: the account key from before, when it is replaced; then ``opened`` are all keys
-        of all vaults.
+        of all vaults, and ``machines`` the sealing keys of all machines.
     """
     account_id = drawn.derivation.account_id
     wrap = keys.wrap_key(drawn.account_key)
@@ -112,6 +114,10 @@ def change_of(
         secret_key=drawn.new_secret_key,
         wraps=wraps,
         before=None if before is None else sealed_before(drawn.account_key, account_id, before),
+        machines={
+            machine_id: keys.seal_machine_kek(wrap, account_id, machine_id, kek)
+            for machine_id, kek in (machines or {}).items()
+        },
     )
 
 
@@ -138,7 +144,10 @@ def body_of(drawn: Drawn, change: Change) -> Json:
                 for vault_id, wraps in change.wraps.items()
                 for generation, sealed in wraps.items()
             ],
-            "machines": [],
+            "machines": [
+                {"id": str(machine_id), "sealed_kek": b64(sealed)}
+                for machine_id, sealed in change.machines.items()
+            ],
         }
     return body
 

@@ -186,6 +186,20 @@ def open_wraps(
     return opened
 
 
+def seal_machine_kek(wrap: bytes, account_id: UUID, machine_id: UUID, kek: bytes) -> bytes:
+    """Seal the key that seals what a machine needs, for its owner to keep."""
+    return seal(wrap, aad.machine_kek(account_id, machine_id), kek)
+
+
+def open_machine_kek(wrap: bytes, account_id: UUID, machine_id: UUID, sealed: bytes) -> bytes:
+    """Open what :func:`seal_machine_kek` gave.
+
+    :raises SealBroken: another account's or machine's.
+    """
+    bound = aad.machine_kek(account_id, machine_id)
+    return _sized(open_sealed(wrap, bound, sealed, f"the key of machine {machine_id}"), KEY_BYTES)
+
+
 def new_secret_key() -> bytes:
     """Draw a secret key: what a stolen database lacks even when the password is weak."""
     return secrets.token_bytes(KEY_BYTES)

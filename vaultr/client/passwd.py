@@ -9,17 +9,18 @@ from vaultr.client import change as changes
 from vaultr.client import changing, drawing, keys
 from vaultr.client import session as sessions
 from vaultr.client.change import Change
-from vaultr.client.drawing import Drawn, OpenedKeys
+from vaultr.client.drawing import Drawn, Machines, OpenedKeys
 from vaultr.client.errors import (
     AnswerInvalid,
     Conflict,
+    NotFound,
     PinMismatch,
     PreconditionFailed,
     Refused,
     ServerUnreachable,
 )
 from vaultr.client.keyset import key_set_of
-from vaultr.client.listing import ask_list
+from vaultr.client.listing import ask_list, ask_pages
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.pages import read_wraps
 from vaultr.client.strict import Fields
@@ -99,6 +100,7 @@ def _begin(opened: OpenedAccount, drawn: Drawn, *, email: str, new_key: bool) ->
         email=email,
         before=opened.account_key if new_key else None,
         opened=_all_keys(opened) if new_key else None,
+        machines=_machines(opened) if new_key else None,
     )
     changes.keep(opened.store.folder, change)
     return change
@@ -111,6 +113,22 @@ def _all_keys(opened: OpenedAccount) -> OpenedKeys:
         fields = Fields(each, "vault", AnswerInvalid)
         vault_id = fields.uuid("id")
         found[vault_id] = opened.keyring.open(vault_id, read_wraps(fields, vault_id))
+    return found
+
+
+def _machines(opened: OpenedAccount) -> Machines:
+    """Open the sealing keys of all machines."""
+    try:
+        listed = [*ask_pages(opened.session, "/machines", "machines")]
+    except NotFound:  # this server has no machines yet
+        return {}
+    found = {}
+    for each in listed:
+        fields = Fields(each, "machine", AnswerInvalid)
+        machine_id = fields.uuid("id")
+        found[machine_id] = keys.open_machine_kek(
+            opened.wrap_key, opened.account_id, machine_id, fields.binary("sealed_kek")
+        )
     return found
 
 

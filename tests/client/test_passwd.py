@@ -1,0 +1,220 @@
+"""The master password changed: what the server is sent, and what opens which device after it."""
+
+import json
+
+import pytest
+
+from tests.client.fake_vaults import Refusal
+from tests.client.lies import titles
+from tests.client.world import EMAIL, PASSWORD, mail
+from vaultr.client import keys
+from vaultr.client.account import WrongPassword
+from vaultr.client.errors import (
+    CredentialsInvalid,
+    PinMismatch,
+    RateLimited,
+    SecondFactorRequired,
+    SessionEnded,
+    UsageError,
+)
+from vaultr.client.passwords import WeakPassword
+from vaultr.protocol.encoding import unb64
+
+NEW = "another master password"
+MACHINE = "0a0a0a0a-0000-4000-8000-000000000001"
+
+
+def changed(world, **said):
+    """Change the password on the laptop, which has one item; give what the change answered."""
+    world.laptop.add("login", *mail())
+    return world.laptop.change_password(PASSWORD, NEW, **{"new_key": False, **said})
+
+
+def with_machine(world):
+    """Give the account a machine; its key, and how to open it with an account key."""
+    held = world.laptop._desk.account
+    kek = b"m" * 32
+    machine_id = keys.UUID(MACHINE)
+    sealed = keys.seal_machine_kek(held.wrap_key, held.account_id, machine_id, kek)
+    world.server.machines[MACHINE] = keys.b64(sealed)
+
+    def opened(account_key):
+        now = unb64(world.server.machines[MACHINE])
+        return keys.open_machine_kek(keys.wrap_key(account_key), held.account_id, machine_id, now)
+
+    return kek, opened
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_the_new_password_opens_and_the_old_one_does_no_more(world, new_key):
+    changed(world, new_key=new_key)
+
+    again = world.device("laptop")
+    again.unlock(NEW)
+    assert titles(again) == ["Mail"]
+    assert again.item("Mail").detail == {"password": "hunter2"}
+    with pytest.raises(WrongPassword):
+        world.device("laptop").unlock(PASSWORD)
+    with pytest.raises(CredentialsInvalid):
+        world.device("laptop").login(EMAIL, PASSWORD)
+    world.device("laptop").login(EMAIL, NEW)
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_the_device_that_changed_it_goes_on_without_a_login(world, new_key):
+    changed(world, new_key=new_key)
+    logins = len(world.sent("POST", "/auth/login"))
+
+    world.laptop.add("login", *mail("Bank"))
+    world.laptop.close()
+    with world.device("laptop") as again:
+        again.unlock(NEW)
+        again.sync()
+        assert titles(again) == ["Bank", "Mail"]
+
+    assert len(world.sent("POST", "/auth/login")) == logins
+
+
+def test_by_itself_a_change_replaces_the_lock_and_not_the_key(world):
+    before = world.laptop._desk.account.account_key
+
+    changed(world)
+
+    assert world.laptop._desk.account.account_key == before
+    (body,) = world.sent("PUT", "/auth/credentials")
+    assert set(json.loads(body)) == {"auth_key", "kdf", "salt", "account_key", "profile"}
+    assert PASSWORD.encode() not in body
+    assert NEW.encode() not in body
+
+
+def test_a_new_account_key_comes_with_every_wrap_and_notes_the_keys_that_are_due(world):
+    kek, opened = with_machine(world)
+    before = world.laptop._desk.account.account_key
+    world.laptop.create_vault("Work")
+
+    changed(world, new_key=True)
+
+    held = world.laptop._desk.account
+    assert held.account_key != before
+    (body,) = world.sent("PUT", "/auth/credentials")
+    rewrap = json.loads(body)["rewrap"]
+    assert {each["vault_id"] for each in rewrap["vaults"]} == set(world.server.vaults)
+    assert opened(held.account_key) == kek
+    for vault_id in held.profile.vaults:
+        assert held.profile.keys_due(vault_id, 1)
+
+
+def test_another_device_follows_when_its_owner_says_so(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+    phone.sync()
+    phone.close()
+    world.laptop.change_password(PASSWORD, NEW, new_key=True)
+    phone = world.device("phone")
+    phone.unlock(PASSWORD)
+
+    with pytest.raises(SessionEnded):
+        phone.sync()
+    assert titles(phone) == ["Mail"], "what it holds stays readable with the old password"
+    with pytest.raises(PinMismatch):
+        phone.login(EMAIL, NEW)
+    phone.login(EMAIL, NEW, changed=True)
+
+    again = world.device("phone")
+    again.unlock(NEW)
+    assert titles(again) == ["Mail"], "also before any sync"
+    again.add("login", *mail("Bank"))
+    world.laptop.sync()
+    assert titles(world.laptop) == ["Bank", "Mail"]
+
+
+def test_wraps_of_before_are_fetched_anew_once_and_hold_for_later_changes_too(world):
+    changed(world, new_key=True)
+    world.laptop.change_password(NEW, PASSWORD, new_key=True)
+    world.laptop.change_password(PASSWORD, NEW, new_key=False)
+    world.laptop.close()
+
+    again = world.device("laptop")
+    again.unlock(NEW)
+    again.sync()
+
+    assert titles(again) == ["Mail"]
+    again.edit("Mail", detail={"password": "newer"})
+    assert again.item("Mail").detail == {"password": "newer"}
+
+
+def test_a_new_secret_key_is_answered_and_every_other_device_asks_for_it(world):
+    phone = world.second()
+    made = changed(world, new_key=True, new_secret_key=True)
+
+    assert made.secret_key != world.signup.secret_key
+    with pytest.raises(CredentialsInvalid):
+        phone.login(EMAIL, NEW, changed=True)
+    phone.login(EMAIL, NEW, changed=True, secret_key=made.secret_key)
+    world.device("phone").unlock(NEW)
+    world.device("laptop").unlock(NEW)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("not the master password", NEW, WrongPassword),
+        (PASSWORD, "short", WeakPassword),
+        (PASSWORD, PASSWORD, UsageError),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused_before_anything_is_sent(world, old, new, error):
+    before = len(world.server.requests)
+
+    with pytest.raises(error):
+        world.laptop.change_password(old, new, new_key=False)
+
+    assert len(world.server.requests) == before
+
+
+def test_a_second_factor_is_asked_for(world):
+    world.server.totp = "123456"
+
+    with pytest.raises(SecondFactorRequired):
+        changed(world)
+    world.laptop.change_password(PASSWORD, NEW, new_key=False, totp="123456")
+
+    world.device("laptop").unlock(NEW)
+
+
+def test_what_another_device_wrote_in_between_is_followed(world):
+    """The profile and the list of vaults move under the change, which is then tried again."""
+    phone = world.second()
+    written = []
+
+    def write_first(method, path):
+        if (method, path) == ("PUT", "/auth/credentials") and len(written) < 2:
+            written.append(path)
+            phone.create_vault(f"Made meanwhile {len(written)}")
+
+    world.server.before = write_first
+    changed(world, new_key=True)
+    world.server.before = None
+
+    world.laptop.sync()
+    names = {vault.name for vault in world.laptop.vaults()}
+    assert names == {"Personal", "Made meanwhile 1", "Made meanwhile 2"}
+    assert len(world.sent("PUT", "/auth/credentials")) == 3
+
+
+def test_a_refused_change_leaves_the_old_password_and_nothing_to_settle(world, monkeypatch):
+    def refuse(*_, **__):
+        raise Refusal("rate-limited")
+
+    world.laptop.add("login", *mail())
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr(world.server, "_replace", refuse)
+    with pytest.raises(RateLimited):
+        world.laptop.change_password(PASSWORD, NEW, new_key=True)
+
+    again = world.device("laptop")
+    again.unlock(PASSWORD)
+    again.sync()
+    assert again.notices == []
+    with pytest.raises(WrongPassword):
+        world.device("laptop").unlock(NEW)
