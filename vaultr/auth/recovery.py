@@ -4,8 +4,7 @@ import hmac
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,13 +20,11 @@ from vaultr.auth.errors import RecoveryPending, TokenInvalid
 from vaultr.auth.key_schemas import RecoveredIn, RecoveryProofIn
 from vaultr.auth.locking import lock_account
 from vaultr.auth.models import Account, EmailChange, Factor, Recovery, RecoveryKey
-from vaultr.auth.recovery_tokens import TOKEN_LIVES, account_of, alive
+from vaultr.auth.recovery_tokens import TOKEN_LIVES, WAIT, account_of, alive
 from vaultr.auth.rewrap import Name
 from vaultr.auth.statements import OWNER, Owner
 from vaultr.database.session import transaction
 from vaultr.mail import service as mail
-
-WAIT: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)

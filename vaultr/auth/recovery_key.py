@@ -1,5 +1,6 @@
 """The recovery key: kept, replaced and removed by its owner, and what ends together with it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -15,9 +16,21 @@ from vaultr.auth.errors import StaleRevision
 from vaultr.auth.key_schemas import RecoveryKeyIn
 from vaultr.auth.locking import lock_account
 from vaultr.auth.models import Account, Recovery, RecoveryKey
-from vaultr.database.session import transaction
+from vaultr.database.session import one_statement, transaction
 from vaultr.errors import NotFound, Unauthenticated
 from vaultr.mail import service as mail
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands with an account's recovery key; all None if there is none.
+
+    :ivar running_since: when the recovery that is under way was started.
+    """
+
+    epoch: int | None = None
+    created_at: datetime | None = None
+    running_since: datetime | None = None
 
 
 def put(actor: Actor, body: RecoveryKeyIn) -> None:
@@ -96,14 +109,17 @@ def end_recoveries(work: Work, account_id: UUID, *, reason: str) -> tuple[bool, 
     return bool(alive), running
 
 
-def running_since(work: Work, account_id: UUID) -> datetime | None:
-    """Tell when the first recovery that is under way was started; None if none is."""
-    started: datetime | None = work.execute(
-        sa.select(sa.func.min(Recovery.started_at)).where(
-            Recovery.account_id == account_id, Recovery.expires_at > clock.now()
-        )
-    ).scalar_one()
-    return started
+def standing(account_id: UUID) -> Standing:
+    """Tell an owner whether there is a recovery key, and since when it is being used."""
+    running = sa.select(sa.func.min(Recovery.started_at)).where(
+        Recovery.account_id == account_id, Recovery.expires_at > clock.now()
+    )
+    columns = (RecoveryKey.epoch, RecoveryKey.created_at, running.scalar_subquery())
+    with one_statement() as connection:
+        row = connection.execute(
+            sa.select(*columns).where(RecoveryKey.account_id == account_id)
+        ).one_or_none()
+    return Standing() if row is None else Standing(*row)
 
 
 def _locked(work: Work, actor: Actor) -> tuple[str, int]:

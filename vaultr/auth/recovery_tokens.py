@@ -20,6 +20,7 @@ from vaultr.errors import NotFound
 from vaultr.mail import service as mail
 
 TOKEN_LIVES: Final = timedelta(hours=72)
+WAIT: Final = timedelta(hours=24)
 
 _WHO: Final = (
     sa.select(Account.id, RecoveryKey.account_id.is_not(None).label("recoverable"))

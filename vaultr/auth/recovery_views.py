@@ -5,7 +5,9 @@ from typing import Self
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from vaultr.auth.recovery import HandedOut, Started
-from vaultr.auth.views import KeySetOut, key_set_out
+from vaultr.auth.recovery_key import Standing
+from vaultr.auth.recovery_tokens import WAIT
+from vaultr.auth.views import KeySetOut, RecoveryKeyOut, RunningOut, key_set_out
 from vaultr.wire import Bytes, Id, Out, Time
 
 
@@ -66,6 +68,21 @@ class RecoveryOut(Out):
                 for name, sealed in sorted(given.wraps.get("machines", {}).items())
             ],
         )
+
+
+def recovery_key_out(standing: Standing) -> RecoveryKeyOut | None:
+    """Show an owner that there is a recovery key."""
+    if standing.epoch is None or standing.created_at is None:
+        return None
+    return RecoveryKeyOut(epoch=standing.epoch, created_at=standing.created_at)
+
+
+def running_out(standing: Standing) -> RunningOut | None:
+    """Show an owner that a recovery is under way."""
+    if standing.running_since is None:
+        return None
+    ready_at = standing.running_since + WAIT
+    return RunningOut(started_at=standing.running_since, ready_at=ready_at)
 
 
 def _vaults(given: HandedOut) -> list[KeysOfVault]:

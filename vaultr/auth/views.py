@@ -162,6 +162,20 @@ class LimitsOut(Out):
         )
 
 
+class RecoveryKeyOut(Out):
+    """That there is a recovery key, for the account key of which epoch, and since when."""
+
+    epoch: int
+    created_at: Time
+
+
+class RunningOut(Out):
+    """A recovery that is under way: `DELETE /api/v1/auth/recover` ends it."""
+
+    started_at: Time
+    ready_at: Time
+
+
 class MeOut(Out):
     """The account that asks."""
 
@@ -169,6 +183,8 @@ class MeOut(Out):
     factors: list[FactorOut]
     limits: LimitsOut
     key_set: KeySetOut
+    recovery_key: RecoveryKeyOut | None
+    recovery: RunningOut | None
 
 
 class RevisionOut(Out):

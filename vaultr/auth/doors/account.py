@@ -4,11 +4,12 @@ from flask import current_app
 
 from vaultr.actor import current_actor
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import credentials, deletion, factors, profile
+from vaultr.auth import credentials, deletion, factors, profile, recovery_key
 from vaultr.auth.doors.blueprint import blueprint
 from vaultr.auth.doors.factors import factors_out
 from vaultr.auth.errors import KdfRefused, StaleRevision, WrapsDiffer
 from vaultr.auth.key_schemas import CredentialsIn
+from vaultr.auth.recovery_views import recovery_key_out, running_out
 from vaultr.auth.schemas import ProfileIn
 from vaultr.auth.views import LimitsOut, MeOut, RevisionOut, account_out, key_set_out
 from vaultr.ciphertext import NotSealed
@@ -22,14 +23,17 @@ from vaultr.settings import Settings
 @blueprint.get("/me")
 @operation()
 def me() -> MeOut:
-    """Show the account, its factors, its limits and its key set."""
+    """Show the account, its factors, limits and key set, and how it could be recovered."""
     owner = profile.me(current_actor())
     settings: Settings = current_app.config["SETTINGS"]
+    standing = recovery_key.standing(owner.id)
     return MeOut(
         account=account_out(owner),
         factors=factors_out(factors.listed(owner.id)),
         limits=LimitsOut.of(settings),
         key_set=key_set_out(owner),
+        recovery_key=recovery_key_out(standing),
+        recovery=running_out(standing),
     )
 
 
