@@ -18,6 +18,7 @@ from vaultr.protocol.encoding import b64, unb64
 
 KEY_SETS = ("JWT_SECRET", "PEPPER", "FACTOR_KEY", "MAIL_KEY", "AUDIT_KEY")
 CHECKPOINT_KEY = "CHECKPOINT_KEY"
+PLAIN = "default"  # the id of a plain value, which in a set is written as base64url of its bytes
 _KEY_BYTES = 32
 _SQLITE = "sqlite:///"
 _TELLING = re.compile(rb"change.?me|example|secret|password|default", re.I)
@@ -78,14 +79,14 @@ class Keys:
         parts = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
         pairs = [_NAMED_KEY.fullmatch(part) for part in parts]
         if not any(pairs):
-            return cls({"default": _strong(text.strip().encode())})
+            return cls({PLAIN: _strong(text.strip().encode())})
         keys: dict[str, bytes] = {}
         for pair in pairs:
             if pair is None:
                 raise ValueError("every key of a set is written <id>:<base64url of 32 bytes>")
             if pair[1] in keys:
                 raise ValueError("two keys have one id")
-            keys[pair[1]] = _strong(_decoded(pair[2]))
+            keys[pair[1]] = _strong(_decoded(pair[2], plain=pair[1] == PLAIN))
         if len(set(keys.values())) < len(keys):
             raise ValueError("two ids have one key")
         return cls(keys)
@@ -95,12 +96,12 @@ class Keys:
         return core_schema.no_info_plain_validator_function(cls.parse)
 
 
-def _decoded(text: str) -> bytes:
+def _decoded(text: str, *, plain: bool) -> bytes:
     try:
         key = unb64(text)
     except ValueError:
         raise ValueError("a key is base64url of 32 bytes without padding") from None
-    if len(key) != _KEY_BYTES:
+    if len(key) != _KEY_BYTES and not plain:
         raise ValueError("a key has exactly 32 bytes")
     return key
 

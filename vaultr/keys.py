@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,6 +14,7 @@ from vaultr.environ import Keys
 from vaultr.settings import Settings
 
 _NONCE_BYTES = 12
+_KEY_BYTES = 32
 
 
 class CannotOpen(Exception):
@@ -46,9 +47,9 @@ class KeyRing:
 
     def seal(self, purpose: str, plaintext: bytes) -> bytes:
         """Seal under the current key: id length, id, nonce, AES-256-GCM with ``purpose`` bound."""
-        nonce, name = secrets.token_bytes(_NONCE_BYTES), self.current_id.encode()
-        sealed = AESGCM(self.current).encrypt(nonce, plaintext, purpose.encode())
-        return bytes([len(name)]) + name + nonce + sealed
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = _cipher(self.current).encrypt(nonce, plaintext, purpose.encode())
+        return self.mark(self.current_id) + nonce + sealed
 
     def open(self, purpose: str, sealed: bytes) -> bytes:
         """Open what `seal` gave, under whichever key it names.
@@ -61,9 +62,19 @@ class KeyRing:
             raise CannotOpen("no key of that id")
         rest = sealed[1 + length :]
         try:
-            return AESGCM(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], purpose.encode())
+            return _cipher(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], purpose.encode())
         except (InvalidTag, ValueError):
             raise CannotOpen("the value was changed") from None
+
+    @staticmethod
+    def mark(key_id: str) -> bytes:
+        """Give the bytes with which all begins that is sealed under the key of an id."""
+        return bytes([len(key_id)]) + key_id.encode()
+
+
+def _cipher(key: bytes) -> AESGCM:
+    """A plain value may have more bytes than the cipher takes."""
+    return AESGCM(key if len(key) == _KEY_BYTES else hashlib.sha256(key).digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +88,20 @@ class ServerKeys:
     audit: KeyRing
 
 
+# Where the keys of each setting are.
+RINGS: Final[dict[str, str]] = {
+    "JWT_SECRET": "jwt",
+    "PEPPER": "pepper",
+    "FACTOR_KEY": "factor",
+    "MAIL_KEY": "mail",
+    "AUDIT_KEY": "audit",
+}
+
+
 def init_app(app: Flask, settings: Settings) -> None:
-    """Load the keys."""
-    app.extensions["vaultr.keys"] = ServerKeys(
-        jwt=KeyRing(settings.jwt_secret),
-        pepper=KeyRing(settings.pepper),
-        factor=KeyRing(settings.factor_key),
-        mail=KeyRing(settings.mail_key),
-        audit=KeyRing(settings.audit_key),
-    )
+    """Load the keys; called again, it replaces them."""
+    rings = {ring: KeyRing(getattr(settings, name.lower())) for name, ring in RINGS.items()}
+    app.extensions["vaultr.keys"] = ServerKeys(**rings)
 
 
 def current() -> ServerKeys:

@@ -11,11 +11,11 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.glogging import Logger
 
-from vaultr import draining, exposition, logs, metric_files, observing, statsd, switches
+from vaultr import draining, exposition, keys, logs, metric_files, observing, statsd, switches
 from vaultr.audit import service as audit
 from vaultr.database import engine
 from vaultr.operations import worker
-from vaultr.settings import Settings
+from vaultr.settings import Settings, SettingsRefused
 
 _STOP = "vaultr.stop_inline"
 _listeners: list[socket.socket] = []
@@ -89,7 +89,9 @@ def begin(server: Any, settings: Settings) -> None:
     listen_for_metrics(settings)
     end_stalls(server.LISTENERS)
     drain_on_term(server, settings.drain_seconds)
-    if not settings.production:  # gunicorn would go on after its terminal is closed
+    if settings.production:
+        reload_on_hup(server)
+    else:  # gunicorn would go on after its terminal is closed
         server.handle_hup = server.handle_int
     print(greeting(settings), flush=True)  # noqa: T201 - for the person who started it
     logs.event("server.listening", at=[str(one) for one in server.LISTENERS])
@@ -148,8 +150,12 @@ def drain_on_term(server: Any, seconds: int) -> None:
 
 
 def after_fork(app: Flask, settings: Settings) -> None:
-    """Leave the master's sockets alone, and start this worker's background thread."""
+    """Leave the master's sockets alone, and start this worker's background thread.
+
+    The keys are read anew, so that a reload brings rotated ones to workers without an interruption.
+    """
     engine.after_fork(app)
+    read_keys_anew(app)
     statsd.start(settings.statsd_host)
     observing.say_what_runs(app)
     switches.watch(app)
@@ -157,6 +163,39 @@ def after_fork(app: Flask, settings: Settings) -> None:
         exposition.serve(listener)
     if settings.background == "inline":
         app.extensions[_STOP] = worker.start_inline(app)
+
+
+def read_keys_anew(app: Flask) -> None:
+    """Take the keys that the settings name now; keep those that are known if they cannot be used.
+
+    A file may be half changed just now, and a worker that is replaced must not end for that.
+    """
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsRefused as refused:
+        logs.warning("keys.kept", problems=refused.problems)
+        return
+    keys.init_app(app, settings)
+
+
+def reload_on_hup(server: Any) -> None:
+    """On SIGHUP replace the workers one by one, but not when the new ones could not start.
+
+    gunicorn would end with its last worker. ``handle_hup`` is a private name of gunicorn's; a test
+    pins it.
+    """
+    replace = server.handle_hup
+
+    def reload() -> None:
+        try:
+            Settings.from_environ(os.environ)
+        except SettingsRefused as refused:
+            logs.warning("reload.refused", problems=refused.problems)
+            return
+        logs.event("server.reloading")
+        replace()
+
+    server.handle_hup = reload
 
 
 def before_exit(app: Flask) -> None:

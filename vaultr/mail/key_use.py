@@ -1,0 +1,59 @@
+"""Which letters wait under which MAIL_KEY; and how they are sealed anew when that rotates."""
+
+from typing import Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from vaultr import keys, logs
+from vaultr.database.session import one_statement, transaction
+from vaultr.keys import CannotOpen, KeyRing
+from vaultr.mail import letter
+from vaultr.mail.models import Mail
+
+_AT_A_TIME: Final = 200
+
+
+def letters_under(key_id: str) -> int:
+    """Tell how many letters, waiting or dead, are sealed under the key of an id."""
+    counted = sa.select(sa.func.count()).where(_under(key_id))
+    with one_statement() as connection:
+        return int(connection.execute(counted).scalar_one())
+
+
+def reseal() -> int:
+    """Seal under the first MAIL_KEY what is sealed under another; give how many letters were.
+
+    A letter changes only if it is still as it was read, so that one which is sent meanwhile stays
+    wiped. What no key opens stays as it is, and is logged.
+    """
+    done, after = 0, UUID(int=0)
+    current = keys.current().mail.current_id
+    old = sa.select(Mail.id, Mail.sealed).where(Mail.sealed.is_not(None), sa.not_(_under(current)))
+    while True:
+        with transaction() as session:
+            rows = session.execute(
+                old.where(Mail.id > after).order_by(Mail.id).limit(_AT_A_TIME)
+            ).all()
+            for row in rows:
+                try:
+                    to, content = letter.unseal(row.id, row.sealed)
+                except CannotOpen as error:
+                    logs.failure("mail.unreadable", error)
+                    continue
+                changed = session.execute(
+                    sa.update(Mail)
+                    .where(Mail.id == row.id, Mail.sealed == row.sealed)
+                    .values(sealed=letter.seal(row.id, content, to))
+                    .returning(Mail.id)
+                    .execution_options(synchronize_session=False)
+                )
+                done += len(changed.all())
+        if not rows:
+            return done
+        after = rows[-1].id
+
+
+def _under(key_id: str) -> sa.ColumnElement[bool]:
+    mark = KeyRing.mark(key_id)
+    return sa.func.substr(Mail.sealed, 1, len(mark)) == mark

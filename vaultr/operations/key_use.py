@@ -1,0 +1,68 @@
+"""For what each of the server's keys is needed still, and what can be sealed anew."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from vaultr.audit import key_use as audit
+from vaultr.auth import key_use as auth
+from vaultr.auth import sealed_factors
+from vaultr.mail import key_use as mail
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What still needs a key: so many things of one kind."""
+
+    count: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.what}"
+
+
+_WAYS_OUT: Final[dict[str, str]] = {
+    "JWT_SECRET": "Tokens live 10 minutes: wait, once every server signs with the new key.",
+    "PEPPER": "Each verifier is renewed when its owner signs in.",
+    "FACTOR_KEY": "`flask keys reseal` seals them anew.",
+    "MAIL_KEY": "`flask keys reseal` seals them anew.",
+    "AUDIT_KEY": "They cannot be verified without it: keep it as long as the events.",
+}
+
+
+def use_of(name: str, key_id: str) -> Use:
+    """Count what needs one key."""
+    match name:
+        case "JWT_SECRET":
+            tokens = auth.access_tokens_by_key()
+            # Of what an older version signed the key is not known: it may be any.
+            return Use(tokens.get(key_id, 0) + tokens.get(None, 0), "sessions with a live token")
+        case "PEPPER":
+            return Use(auth.verifiers_by_key().get(key_id, 0), "accounts and waiting signups")
+        case "FACTOR_KEY":
+            return Use(sealed_factors.count_by_key().get(key_id, 0), "second factors")
+        case "MAIL_KEY":
+            return Use(mail.letters_under(key_id), "letters in the outbox")
+        case _:
+            return Use(audit.events_under(key_id), "audit events")
+
+
+def way_out(name: str) -> str:
+    """Tell how a key comes to be needed no longer."""
+    return _WAYS_OUT[name]
+
+
+RESEALERS: Final[dict[str, Callable[[], int]]] = {
+    "FACTOR_KEY": sealed_factors.reseal,
+    "MAIL_KEY": mail.reseal,
+}
+
+
+def reseal_all() -> bool:
+    """Seal anew what is sealed under a key that is not the first.
+
+    :return: False; all of it is done.
+    """
+    for reseal in RESEALERS.values():
+        reseal()
+    return False
