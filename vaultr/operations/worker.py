@@ -12,11 +12,11 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from vaultr import alive, exposition, idempotency, logs, metrics, observing, statsd
+from vaultr import alive, exposition, logs, metrics, observing, statsd
 from vaultr.audit import service as audit
-from vaultr.auth import attempts, email_change, recovery_tokens, sessions, signup
 from vaultr.mail import outbox, wake
-from vaultr.operations import locks, measures
+from vaultr.operations import key_use, locks, measures
+from vaultr.operations.cleanup import CHORES
 from vaultr.settings import Settings
 
 # Another process had the lock: look again soon, it may have begun before there was something new.
@@ -45,14 +45,9 @@ class Job:
 
 JOBS: tuple[Job, ...] = (
     Job("outbox", outbox.run, every_seconds=2),
-    Job("outbox-purge", outbox.purge, every_seconds=3600),
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
-    Job("signups-purge", signup.remove_expired, every_seconds=3600),
-    Job("sessions-purge", sessions.remove_expired, every_seconds=3600),
-    Job("recoveries-purge", recovery_tokens.remove_expired, every_seconds=3600),
-    Job("addresses-purge", email_change.remove_expired, every_seconds=3600),
-    Job("answers-purge", idempotency.remove_old, every_seconds=3600),
-    Job("failures-purge", attempts.remove_old, every_seconds=3600),
+    *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in CHORES),
+    Job("keys-reseal", key_use.reseal_all, every_seconds=3600),
     Job("measure", measures.measure, every_seconds=15, alone=False),
     Job("certificate", measures.measure_certificate, every_seconds=3600, alone=False),
 )
