@@ -214,6 +214,7 @@ HASH_WAIT = Histogram("vaultr_hash_wait_seconds", "Time that a login waited for 
 BUILD = Gauge("vaultr_build_info", "1, with the version", "version", kind="live_max")
 READY = Gauge("vaultr_ready", "1 while requests should come here", kind="told")
 REDIS_AWAY = Gauge("vaultr_redis_away", "1 while limits are counted without Redis", kind="live_max")
+REDIS_ERRORS = Counter("vaultr_redis_errors_total", "Failures of Redis, by reason", "reason")
 POOL_IN_USE = Gauge(
     "vaultr_pool_in_use", "Database connections that are lent", "pool", kind="live_sum"
 )

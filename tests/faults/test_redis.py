@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from tests.api import small
+from tests.numbers import number
 from vaultr.limits import blanket, guard
 
 WANTED = "/api/v1/small/wanted"
@@ -140,7 +141,7 @@ def test_back_again_it_is_found_without_any_request_waiting(
 
 
 def test_ready_says_degraded_for_a_while_and_then_not_ready(tmp_path, own_redis, monkeypatch):
-    monkeypatch.setattr("vaultr.health.readiness._database", list)
+    monkeypatch.setattr("vaultr.health.readiness._database", lambda: ([], []))
     with small.server(tmp_path, REDIS_URL=own_redis.url, READY_REDIS_GRACE="1") as app:
         client = app.test_client()
         assert degraded(app, client) == []
@@ -196,22 +197,54 @@ def read_only(admin, _server, _own):
     admin.execute_command("REPLICAOF", "NO", "ONE")
 
 
-@pytest.mark.parametrize("broken", [wrong_password, full, read_only])
-def test_otherwise_broken_it_is_as_good_as_away_until_it_is_mended(
-    server, client, own_redis, admin, broken, monkeypatch
+@contextlib.contextmanager
+def frozen(_admin, _server, own):
+    own.freeze()
+    yield
+    own.thaw()
+
+
+@contextlib.contextmanager
+def killed(_admin, _server, own):
+    own.kill()
+    yield
+    own.start()
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (wrong_password, "password"),
+        (full, "full"),
+        (read_only, "read-only"),
+        (frozen, "timeout"),
+        (killed, "connection"),
+    ],
+)
+def test_however_broken_it_is_as_good_as_away_until_it_is_mended(
+    server, client, own_redis, admin, broken, reason, monkeypatch, caplog
 ):
-    monkeypatch.setattr("vaultr.health.readiness._database", list)
+    monkeypatch.setattr("vaultr.health.readiness._database", lambda: ([], []))
     monkeypatch.setattr(guard, "RETRY_SECONDS", 0.1)
     assert statuses(client, 1) == [200]
+    counted = number("vaultr_redis_errors_total", reason=reason)
 
-    with broken(admin, server, own_redis):
+    with broken(admin, server, own_redis), caplog.at_level(logging.INFO, "vaultr"):
+        began = time.monotonic()
         assert statuses(client, 5) == [200] * 4 + [429]
+        assert time.monotonic() - began < 0.2 + 0.2  # the five requests themselves
         assert away(server)
         assert degraded(server, client) == ["redis"]
         assert away(server)
 
+    told = [record.fields["reason"] for record in caplog.records if record.msg == "redis.away"]
+    assert reason in told
+    assert len(set(told)) == len(told)
+    assert number("vaultr_redis_errors_total", reason=reason) > counted
+    assert number("vaultr_redis_away") == 1
     wait_until_back(server, client)
     assert degraded(server, client) == []
+    assert number("vaultr_redis_away") == 0
 
 
 def test_a_redis_that_asks_for_a_password_we_lack_is_away_from_the_start(

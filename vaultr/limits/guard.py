@@ -23,6 +23,18 @@ _GUARD = "vaultr.limits"
 _ENDLESS = 2**31
 _PROBE = Count("probe", Rate(1, 1), 0)
 
+# The first that fits; some kinds are special cases of those below them.
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (redis.exceptions.AuthenticationError, "password"),
+    (redis.exceptions.NoPermissionError, "password"),
+    (redis.exceptions.BusyLoadingError, "loading"),
+    (redis.exceptions.OutOfMemoryError, "full"),
+    (redis.exceptions.ReadOnlyError, "read-only"),
+    (redis.exceptions.TimeoutError, "timeout"),
+    (redis.exceptions.ConnectionError, "connection"),
+    (OSError, "connection"),
+)
+
 
 class Guard:
     """Counts on Redis; when that fails, in this process with the limits divided by the workers."""
@@ -34,6 +46,7 @@ class Guard:
         self._shared = RedisCounters(self.redis) if self.redis is not None else None
         self._lock = threading.Lock()
         self._ask_again_at = 0.0
+        self._reasons: set[str] = set()
         self.away_since: float | None = None
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
@@ -93,22 +106,31 @@ class Guard:
         threading.Thread(target=self.reachable, name="redis-probe", daemon=True).start()
 
     def _failed(self, error: Exception) -> None:
+        reason = reason_of(error)
         with self._lock:
-            first = self.away_since is None
             self._ask_again_at = time.monotonic() + RETRY_SECONDS
-            if first:
+            if self.away_since is None:
                 self.away_since = time.monotonic()
-        if first:
-            metrics.REDIS_AWAY.set(1)
-            logs.warning("redis.away", reason=type(error).__name__)
+            news = reason not in self._reasons  # told once an outage, however often it fails
+            self._reasons.add(reason)
+        metrics.REDIS_ERRORS.labels(reason).inc()
+        metrics.REDIS_AWAY.set(1)
+        if news:
+            logs.warning("redis.away", reason=reason, error=type(error).__name__)
 
     def _worked(self) -> None:
         with self._lock:
             back = self.away_since is not None
             self.away_since = None
+            self._reasons.clear()
         if back:
             metrics.REDIS_AWAY.set(0)
             logs.event("redis.back")
+
+
+def reason_of(error: Exception) -> str:
+    """Say in a word why Redis does not count: what an operator has to look at."""
+    return next((word for kind, word in _REASONS if isinstance(error, kind)), "other")
 
 
 def _client(url: str) -> redis.Redis:
