@@ -22,6 +22,7 @@ from vaultr.protocol.entries import item_content
 _FOLDER: Final = "vaults"
 _SPARE_BYTES: Final = 1 << 20
 _VAULT_FILE: Final = re.compile(ID_PATTERN + r"\.vault")
+_TRAIL_MOST: Final = 256
 
 _Stamp = tuple[int, int, int]
 # Of the vault's file, and of the wraps that a new account key brought.
@@ -47,6 +48,8 @@ class CachedVault:
     :ivar overview: the vault's own sealed overview.
     :ivar trashed: when this device first saw each item in the trash, by its own clock.
     :ivar volume: the number of the file of details.
+    :ivar trail: the last heads that this device saw, by revision: what tells where two histories
+        part, after a server was restored from a backup.
     :ivar synced_at: when the server last showed this state, as text; None before the first time.
     """
 
@@ -57,6 +60,7 @@ class CachedVault:
     trashed: Mapping[UUID, str] = field(default_factory=dict, repr=False)
     volume: int = 1
     synced_at: str | None = None
+    trail: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> UUID:
@@ -70,17 +74,21 @@ class CachedVault:
 
 
 class Cache:
-    """The vaults in one folder."""
+    """The vaults in one folder.
 
-    def __init__(self, folder: Folder) -> None:
+    :param place: the folder within ``folder``.
+    """
+
+    def __init__(self, folder: Folder, place: str = _FOLDER) -> None:
         self._folder = folder
+        self._place = place
         self._loaded: dict[UUID, tuple[_Stamps, CachedVault]] = {}
 
     def ids(self) -> list[UUID]:
         """List the vaults that are cached; what else lies there is not ours, and is left alone."""
         return [
             UUID(name.removesuffix(".vault"))
-            for name in self._folder.names(_FOLDER)
+            for name in self._folder.names(self._place)
             if _VAULT_FILE.fullmatch(name)
         ]
 
@@ -89,7 +97,7 @@ class Cache:
 
         :raises FileAltered: it is torn or altered.
         """
-        name = _vault_file(vault_id)
+        name = self._vault_file(vault_id)
         stamp, rewrapped = self._stamp(name), self._stamp(rewraps.FILE)
         if stamp is None:
             return None
@@ -112,12 +120,12 @@ class Cache:
     def save(self, vault: CachedVault, new_details: Mapping[UUID, bytes]) -> CachedVault:
         """Write one vault, with the details of the rows that are new or were replaced."""
         with self._folder.locked():
-            vault = self._with_details(vault, new_details)
-            name = _vault_file(vault.id)
+            vault = replace(self._with_details(vault, new_details), trail=_trail(vault))
+            name = self._vault_file(vault.id)
             text = json.dumps(_to_json(vault), separators=(",", ":"), ensure_ascii=False)
             self._folder.write_signed(name, text.encode())
             if vault.volume > 1:
-                self._folder.remove(_details_file(vault.id, vault.volume - 1))
+                self._folder.remove(self._details_file(vault.id, vault.volume - 1))
             stamp, rewrapped = self._stamp(name), self._stamp(rewraps.FILE)
         if stamp is not None:
             self._loaded[vault.id] = ((stamp, rewrapped), vault)
@@ -126,10 +134,10 @@ class Cache:
     def forget(self, vault_id: UUID) -> None:
         """Remove what is here of a vault that its owner deleted."""
         with self._folder.locked():
-            self._folder.remove(_vault_file(vault_id))
-            for name in self._folder.names(_FOLDER):
+            self._folder.remove(self._vault_file(vault_id))
+            for name in self._folder.names(self._place):
                 if name.startswith(f"{vault_id}."):
-                    self._folder.remove(f"{_FOLDER}/{name}")
+                    self._folder.remove(f"{self._place}/{name}")
         self._loaded.pop(vault_id, None)
 
     def detail(self, vault: CachedVault, item_id: UUID) -> bytes:
@@ -144,12 +152,12 @@ class Cache:
             if newer is not None and newer.state.items.get(item_id) == vault.state.items[item_id]:
                 sealed = self._read_detail(newer, item_id)
         if sealed is None:
-            raise self._folder.altered(_details_file(vault.id, vault.volume))
+            raise self._folder.altered(self._details_file(vault.id, vault.volume))
         return sealed
 
     def _read_detail(self, vault: CachedVault, item_id: UUID) -> bytes | None:
         row, held = vault.rows[item_id], vault.state.items[item_id]
-        place = self._folder.path / _details_file(vault.id, vault.volume)
+        place = self._folder.path / self._details_file(vault.id, vault.volume)
         sealed = details.read(place, row.at, row.length)
         if sealed is None:
             return None
@@ -158,7 +166,7 @@ class Cache:
 
     def _with_details(self, vault: CachedVault, new_details: Mapping[UUID, bytes]) -> CachedVault:
         rows = dict(vault.rows)
-        name = _details_file(vault.id, vault.volume)
+        name = self._details_file(vault.id, vault.volume)
         begins = details.append(self._folder, name, list(new_details.values()))
         for at, (item_id, sealed) in zip(begins, new_details.items(), strict=True):
             rows[item_id] = replace(rows[item_id], at=at, length=len(sealed))
@@ -170,7 +178,7 @@ class Cache:
 
     def _compacted(self, vault: CachedVault) -> CachedVault:
         """Copy what is still used into a new volume; the old one goes once it is not named."""
-        name = _details_file(vault.id, vault.volume + 1)
+        name = self._details_file(vault.id, vault.volume + 1)
         self._folder.remove(name)
         used = [self.detail(vault, item_id) for item_id in vault.rows]
         begins = details.append(self._folder, name, used)
@@ -180,6 +188,12 @@ class Cache:
         }
         return replace(vault, rows=rows, volume=vault.volume + 1)
 
+    def _vault_file(self, vault_id: UUID) -> str:
+        return f"{self._place}/{vault_id}.vault"
+
+    def _details_file(self, vault_id: UUID, volume: int) -> str:
+        return f"{self._place}/{vault_id}.{volume}.details"
+
     def _stamp(self, name: str) -> _Stamp | None:
         try:
             seen = (self._folder.path / name).stat()
@@ -188,18 +202,15 @@ class Cache:
         return seen.st_ino, seen.st_mtime_ns, seen.st_size
 
 
+def _trail(vault: CachedVault) -> dict[int, bytes]:
+    heads = {**vault.trail, vault.state.n: vault.state.head}
+    return {n: heads[n] for n in sorted(heads)[-_TRAIL_MOST:]}
+
+
 def trashed_since(vault: CachedVault, item_id: UUID) -> datetime | None:
     """Tell when this device first saw the item in the trash."""
     text = vault.trashed.get(item_id)
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _vault_file(vault_id: UUID) -> str:
-    return f"{_FOLDER}/{vault_id}.vault"
-
-
-def _details_file(vault_id: UUID, volume: int) -> str:
-    return f"{_FOLDER}/{vault_id}.{volume}.details"
 
 
 def _to_json(vault: CachedVault) -> Json:
@@ -214,6 +225,7 @@ def _to_json(vault: CachedVault) -> Json:
         "trashed": {str(item_id): since for item_id, since in vault.trashed.items()},
         "volume": vault.volume,
         "synced_at": vault.synced_at,
+        "trail": [[n, b64(head)] for n, head in vault.trail.items()],
     }
 
 
@@ -226,4 +238,5 @@ def _from_json(value: Mapping[str, Any]) -> CachedVault:
         trashed={UUID(item_id): since for item_id, since in value["trashed"].items()},
         volume=value["volume"],
         synced_at=value["synced_at"],
+        trail={n: unb64(head) for n, head in value.get("trail", ())},
     )

@@ -80,17 +80,32 @@ class OpenedAccount:
 
         :raises IntegrityError: it went back, lost something, or the account is another.
         """
-        account_id, key_set = key_set_of(self.session.send("GET", "/auth/me"))
-        self.catch_up()
-        self._check_key_set(account_id, key_set)
-        shown = open_profile(
-            self.wrap_key, self.account_id, key_set.profile.revision, key_set.profile.sealed
-        )
+        shown = self.shown_profile()  # which takes over what other commands saw meanwhile
         accepted = accept_profile(self.profile, shown)
-        accepted.pins.check_same(self.profile.pins)
         if accepted.sealed != self.profile.sealed:
             self._keep(accepted, written_at=self.known.profile_written_at)
         return accepted
+
+    def shown_profile(self) -> Profile:
+        """Read the profile from the server; whether it follows the last one is not judged.
+
+        :raises IntegrityError: the account, or what pins it, is another.
+        """
+        account_id, key_set = key_set_of(self.session.send("GET", "/auth/me"))
+        self.catch_up()
+        self._check_key_set(account_id, key_set)
+        kept = key_set.profile
+        shown = open_profile(self.wrap_key, self.account_id, kept.revision, kept.sealed)
+        shown.pins.check_same(self.profile.pins)
+        return shown
+
+    def replace_profile(self, shown: Profile, wanted: Profile) -> None:
+        """Write ``wanted`` over ``shown``, which the owner accepts by hand though it went back.
+
+        :raises PreconditionFailed: the server has another one by now; nothing was changed.
+        """
+        sealed = seal_profile(self.wrap_key, self.account_id, wanted, shown.revision + 1)
+        self._put(sealed, over=shown.revision, give_up=True)
 
     def catch_up(self) -> None:
         """Take over what another command of this device has seen since this one began."""
@@ -150,7 +165,7 @@ class OpenedAccount:
         """
         for left in range(_TRIES - 1, -1, -1):
             sealed = seal_profile(self.wrap_key, self.account_id, wanted, self.profile.revision + 1)
-            if self._put(sealed, give_up=not left):
+            if self._put(sealed, over=self.profile.revision, give_up=not left):
                 return
             # An honest refusal shows a later revision; it may be ours, whose answer was lost.
             before = self.profile
@@ -166,9 +181,9 @@ class OpenedAccount:
             if wanted.document == shown.document:
                 return
 
-    def _put(self, sealed: Profile, *, give_up: bool) -> bool:
+    def _put(self, sealed: Profile, *, over: int, give_up: bool) -> bool:
         body = SealedProfile(sealed.revision, sealed.sealed).to_json()
-        match = {"If-Match": f'"{self.profile.revision}"'}
+        match = {"If-Match": f'"{over}"'}
         try:
             answer = self.session.send("PUT", "/auth/profile", body, headers=match, again=True)
         except PreconditionFailed:

@@ -52,3 +52,10 @@ def read(folder: Folder) -> dict[UUID, dict[int, bytes]]:
         return {} if value is None else from_json(value)
     except (TypeError, ValueError):
         raise folder.altered(FILE) from None
+
+
+def forget(folder: Folder, vault_id: UUID) -> None:
+    """Forget the wraps of one vault, whose state on the server was accepted by hand."""
+    kept = read(folder)
+    if kept.pop(vault_id, None) is not None:
+        folder.write_signed(FILE, encode(kept))

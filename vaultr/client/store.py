@@ -15,6 +15,7 @@ from vaultr.client.pins import AUTH_SCHEME, read_prelogin
 from vaultr.client.strict import Fields, Json
 
 _ACCOUNT: Final = "account.json"
+_ASIDE: Final = "aside"
 _MOVE: Final = "move.json"
 _MADE_VAULT: Final = "made-vault.json"
 _NEW_KEYS: Final = "new-keys-"
@@ -26,6 +27,8 @@ class Store:
     def __init__(self, home: Path) -> None:
         self.folder = Folder(home)
         self.cache = Cache(self.folder)
+        # What vaults held before the owner accepted another state of the server by hand.
+        self.aside = Cache(self.folder, _ASIDE)
 
     def device(self) -> Device:
         """Read this device; a new folder gives a new one, which is not kept yet."""

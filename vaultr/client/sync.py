@@ -51,6 +51,15 @@ class VaultKeyring:
         self._opened[vault_id] = opened
         return opened
 
+    def open_anew(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
+        """Open ``wraps`` in place of all keys of a vault that were opened before.
+
+        Only for a state of the server that the owner accepts by hand.
+        """
+        opened = open_wraps(self._wrap_key, self._account_id, vault_id, wraps)
+        self._opened[vault_id] = opened
+        return opened
+
 
 def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
     """Give the sealing key of one generation.
@@ -103,6 +112,11 @@ class Syncer:
         """Fetch the full set as the server shows it, and judge only its form."""
         plan = verify.Plan(full=True, since=0, conditional=False)
         return pages.gather(vault_id, self._pages(vault_id, plan, None), since=0)
+
+    def show_since(self, vault_id: UUID, since: int) -> pages.Shown:
+        """Fetch the entries after ``since`` (at least 1) as the server shows them, unjudged."""
+        plan = verify.Plan(full=False, since=since, conditional=False)
+        return pages.gather(vault_id, self._pages(vault_id, plan, None), since=since)
 
     def _verified(
         self,
@@ -224,6 +238,7 @@ def merged(
         trashed=trashed(synced.state.items, cached),
         volume=cached.volume if cached else 1,
         synced_at=now_text(),
+        trail={**(cached.trail if cached else {}), **synced.heads},
     )
     return new, details
 

@@ -38,12 +38,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """A verified sync: the new state, and what it brought, as the server gave it."""
+    """A verified sync: the new state, and what it brought, as the server gave it.
+
+    :ivar heads: those of the entries that it brought, by revision.
+    """
 
     state: VaultState
     rows: Mapping[UUID, Json] = field(repr=False)
     removed: frozenset[UUID]
     vault: Json = field(repr=False)
+    heads: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 
 def plan(state: VaultState | None, known: Waypoint | None) -> Plan:
@@ -82,7 +86,7 @@ def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
         raise below(known, shown)
     if known and shown.n == known.n and shown.waypoint != known:
         raise fork(known, shown)
-    _check_claims(shown, keys)
+    check_claims(shown, keys)
     total = total_of(lk_of(keys, shown.generation, shown.vault_id), shown.items, shown.overview)
     last = shown.head_entry
     if last is None:
@@ -101,7 +105,7 @@ def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
         items=shown.items,
         passed=known if known == shown.waypoint else None,
     )
-    return _synced(state, shown)
+    return synced(state, shown)
 
 
 def take_delta(state: VaultState, shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
@@ -129,7 +133,7 @@ def take_delta(state: VaultState, shown: Shown, keys: Keys, known: Waypoint | No
         if signed.entry.n > state.n:
             replay.take(signed.entry)
     _check_shown(state, shown, replay)
-    return _synced(_moved(state, shown, replay, keys, known), shown)
+    return synced(_moved(state, shown, replay, keys, known), shown)
 
 
 def check_item(state: VaultState, item: Json) -> Held:
@@ -149,7 +153,7 @@ def check_item(state: VaultState, item: Json) -> Held:
     return held
 
 
-def _check_claims(shown: Shown, keys: Keys) -> None:
+def check_claims(shown: Shown, keys: Keys) -> None:
     """Check what a full set says of itself and no vouch covers."""
     used = {held.generation for held in shown.items.values()} | {shown.overview.generation}
     if max(used) > shown.generation:
@@ -261,10 +265,12 @@ def _total_after(state: VaultState, items: Mapping[UUID, Held], replay: Replay, 
     return total % SUM_MODULUS
 
 
-def _synced(state: VaultState, shown: Shown) -> Synced:
+def synced(state: VaultState, shown: Shown) -> Synced:
+    """Give a state together with what the server showed for it."""
     return Synced(
         state=state,
         rows={item_id: row.json for item_id, row in shown.rows.items()},
         removed=frozenset(shown.removed),
         vault=shown.vault,
+        heads={signed.entry.n: signed.head for signed in shown.entries},
     )
