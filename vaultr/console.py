@@ -6,7 +6,9 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import click
+import sqlalchemy as sa
 
+from vaultr import logs
 from vaultr.database import engine
 from vaultr.errors import Refusal
 
@@ -17,15 +19,23 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JS
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a command take its time with the database, and end with 1 when it is refused."""
+    """Let a command take its time with the database, and end with 1 when it is refused.
+
+    Its answer goes to stdout, and what is logged meanwhile to stderr.
+    """
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         usual = engine.deadline.set(None)
+        logs.to_stderr()
         try:
             return function(*args, **kwargs)
         except Refusal as refusal:
             raise click.ClickException(refusal.detail) from None
+        except sa.exc.DBAPIError as error:
+            logs.failure("command.failed", error)
+            says = "the database cannot be used; `flask db-status` and `flask doctor` tell more"
+            raise click.ClickException(says) from None
         finally:
             engine.deadline.reset(usual)
 

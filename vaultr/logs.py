@@ -104,3 +104,10 @@ def set_up(settings: Settings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     _log.setLevel(settings.log_level)
+
+
+def to_stderr() -> None:
+    """Make stderr that place, because what goes to stdout is a command's answer."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, JsonLines):
+            handler.setStream(sys.stderr)

@@ -40,7 +40,7 @@ from vaultr.settings import Settings
 FAILURES_IN_A_ROW: Final = 100
 FIRST_LOCK: Final = timedelta(minutes=15)
 LONGEST_LOCK: Final = timedelta(hours=24)
-_KEPT: Final = timedelta(days=30)
+KEPT: Final = timedelta(days=30)
 
 # A stamp is its time in ms, drawn hex digits (two of one ms are two) and a comma. As times have 13
 # digits until the year 2286, both databases order and cut them as texts.
@@ -157,7 +157,7 @@ def remove_old() -> bool:
     """Remove up to 500 rows that nobody failed at for 30 days; tell whether more may be left."""
     most = 500
     with transaction() as session:
-        over = sa.select(Failures.counter).where(Failures.failed_at < clock.now() - _KEPT)
+        over = sa.select(Failures.counter).where(Failures.failed_at < clock.now() - KEPT)
         gone = session.execute(
             sa.delete(Failures)
             .where(Failures.counter.in_(over.limit(most)))

@@ -159,11 +159,15 @@ def _change(mail_id: UUID, values: Mapping[str, Any]) -> None:
 
 def measure() -> None:
     """Tell how old the oldest waiting letter is, and how many were given up."""
-    oldest = sa.select(sa.func.min(Mail.created_at)).where(Mail.state == "waiting")
+    metrics.OUTBOX_AGE.set(oldest_waiting_seconds())
     dead = sa.select(sa.func.count()).where(Mail.state == "dead")
     with reading() as session:
+        metrics.DEAD_LETTERS.set(session.execute(dead).scalar_one())
+
+
+def oldest_waiting_seconds() -> float:
+    """Give the age of the oldest letter that waits; 0 if none does."""
+    oldest = sa.select(sa.func.min(Mail.created_at)).where(Mail.state == "waiting")
+    with reading() as session:
         since: datetime | None = session.execute(oldest).scalar_one()
-        given_up = session.execute(dead).scalar_one()
-    age = (clock.now() - since).total_seconds() if since is not None else 0.0
-    metrics.OUTBOX_AGE.set(max(0.0, age))
-    metrics.DEAD_LETTERS.set(given_up)
+    return max(0.0, (clock.now() - since).total_seconds()) if since is not None else 0.0
