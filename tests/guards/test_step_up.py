@@ -1,0 +1,55 @@
+"""A fresh proof of the password is asked for by the operations named here, and by no other."""
+
+import re
+
+from tests.guards.test_doors import routes
+from vaultr.operation import contract_of
+
+# The one table. A route that is still to come is in it already; one that has come must fit it.
+STEP_UP = {
+    "PUT /api/v1/auth/credentials",
+    "POST /api/v1/auth/totp",
+    "POST /api/v1/auth/totp/confirm",
+    "DELETE /api/v1/auth/totp",
+    "POST /api/v1/auth/recovery-codes",
+    "PUT /api/v1/auth/recovery-key",
+    "DELETE /api/v1/auth/recovery-key",
+    "POST /api/v1/auth/email",
+    "DELETE /api/v1/auth/account",
+    "POST /api/v1/auth/logout-all",
+    "POST /api/v1/machines",
+    "PUT /api/v1/machines/:id",
+    "DELETE /api/v1/machines/:id",
+    "GET /api/v1/export",
+    "DELETE /api/v1/vaults/:id",
+    "POST /api/v1/vaults/:id/rotation",
+    "POST /api/v1/vaults/:id/repair",
+}
+
+
+def ways_in(app):
+    """List each way in as the table writes it, with the view behind it."""
+    for _, method, path, view in routes(app):
+        yield f"{method} {re.sub('[0-9a-f-]{36}', ':id', path)}", view
+
+
+def test_a_fresh_proof_is_asked_for_by_exactly_the_operations_of_the_table(sqlite_app):
+    ways = dict(ways_in(sqlite_app))
+    asking = {
+        way
+        for way, view in ways.items()
+        if (made := contract_of(view)) is not None and made.step_up
+    }
+
+    assert asking == STEP_UP & ways.keys()
+    assert len(asking) > 8
+
+
+def test_what_asks_for_a_fresh_proof_is_closed_to_strangers(sqlite_app):
+    open_ones = {
+        way
+        for way, view in ways_in(sqlite_app)
+        if way in STEP_UP and getattr(view, "public", False)
+    }
+
+    assert open_ones == set()
