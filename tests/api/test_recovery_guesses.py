@@ -1,0 +1,178 @@
+"""A mailed token and a recovery key are guessed by nobody, and asking tells nothing."""
+
+import secrets
+
+import pytest
+
+from tests import factories
+from tests.letters import letters, tokens
+from tests.recovering import (
+    ANN,
+    COMPLETE,
+    RECOVER,
+    START,
+    after_the_wait,
+    asked,
+    begun,
+    completion,
+    mailed,
+    proof,
+    tokens_left,
+    with_recovery_key,
+)
+from vaultr.auth import recovery_tokens
+from vaultr.auth.models import Recovery
+from vaultr.database.session import transaction
+from vaultr.protocol.encoding import b64
+
+BOB = "bob@example.org"
+
+
+def slug(response):
+    return response.json["type"].removeprefix("urn:vaultr:problem:")
+
+
+def refused(app, body):
+    response = app.test_client().post(START, json=body)
+    return (response.status_code, slug(response)) == (400, "token-invalid")
+
+
+def test_asking_is_answered_alike_and_writes_to_who_can_read_it(app, client):
+    with_recovery_key(app, ANN)
+    with app.app_context():
+        factories.account(BOB)
+
+    answers = [
+        client.post(RECOVER, json={"email": email}) for email in (ANN, BOB, "nobody@example.org")
+    ]
+
+    assert {(one.status_code, one.data) for one in answers} == {(202, b"")}
+    assert [one.kind for one in letters(app, ANN)] == ["recover"]
+    assert [one.kind for one in letters(app, BOB)] == ["recover-impossible"]
+    assert letters(app, "nobody@example.org") == []
+    assert tokens_left(app) == 1
+
+
+def test_a_letter_has_its_token_on_a_line_of_its_own_and_no_link(app):
+    with_recovery_key(app)
+    token = asked(app)
+
+    (letter,) = letters(app, ANN)
+    assert f"\n{token}\n" in letter.text
+    assert "http" not in letter.text
+    assert token not in letter.subject
+    assert not token.startswith("-")
+
+
+def test_tokens_mailed_before_stay_good(app, client):
+    account_id = with_recovery_key(app)
+    first, second = asked(app), asked(app)
+
+    assert client.post(START, json=proof(first, account_id)).status_code == 200
+    assert client.post(START, json=proof(second, account_id)).status_code == 200
+
+
+def test_beyond_the_limit_of_mails_no_token_is_made(app, client, set_to):
+    set_to(app, limit_mail="2/3600")
+    with_recovery_key(app)
+
+    answers = [client.post(RECOVER, json={"email": ANN}).status_code for _ in range(4)]
+
+    assert answers == [202] * 4
+    assert len(mailed(app)) == tokens_left(app) == 2
+
+
+def test_a_token_is_over_after_72_hours(app, time_machine):
+    account_id = with_recovery_key(app)
+    token = asked(app)
+
+    after_the_wait(time_machine, hours=72)
+
+    assert refused(app, proof(token, account_id))
+    with app.app_context():
+        assert recovery_tokens.remove_expired() is False
+        with transaction() as work:
+            assert work.query(Recovery).count() == 0
+
+
+def test_what_is_not_the_token_or_not_the_key_is_refused_alike(app, client, set_to):
+    set_to(app, limit_login_address="100/900")
+    account_id, token = begun(app)
+    theirs = with_recovery_key(app, BOB)
+    of_bob = asked(app, BOB)
+    client.post("/api/v1/auth/signup", json=factories.signup("new@example.org"))
+    (of_a_signup,) = tokens(app, "new@example.org")
+    with app.app_context():
+        session = factories.session()
+
+    wrong_tokens = [
+        "", "x", token[:-1], token + "A", token.swapcase(), b64(secrets.token_bytes(32)),
+        of_a_signup, session.refresh_token, session.access_token, "é" * 43,
+    ]  # fmt: skip
+    assert all(refused(app, proof(one, account_id)) for one in wrong_tokens)
+    assert refused(app, proof(of_bob, account_id))
+    assert refused(app, proof(token, theirs))
+    assert refused(app, {"token": token, "rk_auth": b64(b"w" * 32)})
+    assert client.post(START, json=proof(token, account_id)).status_code == 200
+
+
+def test_a_wrong_completion_is_refused_like_a_wrong_start(app, client, time_machine):
+    account_id, token = begun(app)
+    after_the_wait(time_machine)
+    good = completion(app, token, account_id)
+
+    answers = [
+        client.post(COMPLETE, json=good | change)
+        for change in ({"token": token[:-1]}, {"rk_auth": b64(b"w" * 32)})
+    ]
+
+    assert {(one.status_code, slug(one)) for one in answers} == {(400, "token-invalid")}
+    assert client.post(COMPLETE, json=good).status_code == 204
+    assert client.post(COMPLETE, json=good).status_code == 400
+
+
+def test_a_key_is_guessed_at_five_times_in_a_quarter_of_an_hour(app, client):
+    account_id, token = begun(app)
+    wrong = {"token": token, "rk_auth": b64(b"w" * 32)}
+
+    answers = [client.post(START, json=wrong).status_code for _ in range(6)]
+
+    assert answers == [400] * 5 + [429]
+    assert client.post(START, json=proof(token, account_id)).status_code == 429
+    denied = [event for event in factories.events(app) if event["out"] == "deny:wrong-key"]
+    assert [event["typ"] for event in denied] == ["cred.recover.start"] * 5
+    assert {event["sub"] for event in denied} == {str(account_id)}
+
+
+def test_strangers_at_the_login_do_not_keep_the_owner_from_recovering(app, client):
+    account_id, token = begun(app)
+    for _ in range(5):
+        client.post("/api/v1/auth/login", json=factories.login(ANN, key=b"w" * 32))
+
+    assert client.post("/api/v1/auth/login", json=factories.login(ANN)).status_code == 429
+    assert client.post(START, json=proof(token, account_id)).status_code == 200
+
+
+def test_strangers_guessing_tokens_use_up_nothing_of_an_account(app, client, set_to):
+    set_to(app, limit_login_address="20/900")
+    account_id, token = begun(app)
+    strange = {"REMOTE_ADDR": "198.51.100.7"}
+
+    answers = [
+        client.post(START, json=proof(f"{n}" * 43, account_id), environ_base=strange).status_code
+        for n in range(21)
+    ]
+
+    assert set(answers[:20]) == {400}
+    assert answers[20] == 429
+    assert client.post(START, json=proof(token, account_id)).status_code == 200
+
+
+@pytest.mark.parametrize("body", [{}, {"token": "x"}, {"token": 1, "rk_auth": "x"}, [], "x"])
+def test_a_malformed_proof_is_no_guess(app, client, body):
+    account_id, token = begun(app)
+
+    for _ in range(6):
+        assert client.post(START, json=body).status_code == 400
+
+    assert client.post(START, json=proof(token, account_id)).status_code == 200

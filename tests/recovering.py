@@ -1,0 +1,69 @@
+"""An account with a recovery key, and its owner who has lost the password."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from tests import factories
+from tests.letters import letters
+from tests.new_keys import new_keys, rewrapped
+from vaultr.auth.models import Recovery
+from vaultr.database.session import transaction
+from vaultr.protocol.encoding import b64
+
+ANN = "ann@example.org"
+NEW = b"n" * 32
+RECOVER = "/api/v1/auth/recover"
+START, COMPLETE = f"{RECOVER}/start", f"{RECOVER}/complete"
+CANCEL = f"{RECOVER}/cancel"
+TOKEN = re.compile(r"^([A-Za-z0-9_-]{43})$", re.M)
+LINK = re.compile(r"^http\S+/recover/cancel\?token=([A-Za-z0-9_-]+)$", re.M)
+
+
+def with_recovery_key(app, email=ANN):
+    """Give an account a recovery key; tells the account's id."""
+    with app.app_context(), transaction() as work:
+        account_id = factories.owner(email).id
+        work.add(factories.recovery_key(account_id))
+    return account_id
+
+
+def mailed(app, email=ANN):
+    """Give the tokens that were mailed for recovery, the oldest first."""
+    found = [letter.text for letter in letters(app, email) if letter.kind == "recover"]
+    return [TOKEN.search(text)[1] for text in found]
+
+
+def asked(app, email=ANN):
+    """Ask to recover an account; gives the token that is mailed."""
+    assert app.test_client().post(RECOVER, json={"email": email}).status_code == 202
+    return mailed(app, email)[-1]
+
+
+def proof(token, account_id, **more):
+    """Give what proves mailbox and recovery key."""
+    return {"token": token, "rk_auth": b64(factories.recovery_auth(account_id))} | more
+
+
+def begun(app, email=ANN):
+    """Ask, and start; gives the account's id and the token."""
+    account_id = with_recovery_key(app, email)
+    token = asked(app, email)
+    assert app.test_client().post(START, json=proof(token, account_id)).status_code == 200
+    return account_id, token
+
+
+def completion(app, token, account_id, auth_key=NEW, **more):
+    """Give a body that completes a recovery."""
+    keys = new_keys(auth_key, **more)
+    return proof(token, account_id) | keys | {"rewrap": rewrapped(app, account_id)}
+
+
+def after_the_wait(time_machine, hours=24):
+    """Go to the moment when a recovery that starts now can be completed."""
+    time_machine.move_to(datetime.now(UTC) + timedelta(hours=hours, seconds=1))
+
+
+def tokens_left(app):
+    """Tell how many tokens are kept that are good."""
+    with app.app_context(), transaction() as work:
+        return work.query(Recovery).filter(Recovery.expires_at > datetime.now(UTC)).count()
