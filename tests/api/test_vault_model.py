@@ -1,126 +1,227 @@
-"""A random life of a vault: whoever follows it by deltas or takes it whole holds what is stored."""
+"""Any life of a vault: whoever follows it, page by page between the writes, holds what is stored.
 
-import random
+Hypothesis draws the lives: writes of every kind, answers that were lost, writes that are refused,
+changes of keys, and two readers, one of deltas and one of the full set, who ask for their next page
+at any moment.
+"""
+
 from uuid import uuid4
 
-import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from tests.vault_rows import everything, rows
+from tests.vault_rows import rows
 from tests.vault_writer import Writer
+from vaultr.client.pages import gather
+from vaultr.client.verify import take_delta, take_full
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import item_content
-from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULTS, VERSIONS
+from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULT_KEYS, VAULTS, VERSIONS
 
-STEPS = 40
-
-
-@pytest.fixture
-def vault(app, as_ann):
-    return Writer(as_ann).create()
-
-
-def seeds(metafunc):
-    return range(50 if metafunc.config.getoption("--long") else 3)
+SLOTS = 6
+STEPS = [(op, slot) for op in ("put", "put", "move", "remove") for slot in range(SLOTS)]
+steps = st.sampled_from(STEPS)
+lengths = st.integers(0, 300)
+limits = st.sampled_from([1, 2, 3, 500])
 
 
-def pytest_generate_tests(metafunc):
-    if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", seeds(metafunc))
+class Reader:
+    """A device that takes one page at a time, whatever is written between two of them."""
+
+    def __init__(self, writer, *, full):
+        self.writer, self.full = writer.twin(), full
+        self.pages = []
+
+    def next_page(self, limit):
+        since = 0 if self.full else self.writer.state.n
+        place = self.pages[-1]["through"] if self.pages else since
+        query = f"since={place}" if since else f"since=0&after={place}"
+        answer = self.writer.client.get(f"{self.writer.path}/sync?limit={limit}&{query}")
+        assert answer.status_code == 200, answer.json
+        self.pages.append(answer.json)
+        if not answer.json["more"]:
+            self._judge(since)
+
+    def _judge(self, since):
+        shown = gather(self.writer.id, iter(self.pages), since=since)
+        keys, self.pages = self.writer.keys, []
+        if since:
+            synced = take_delta(self.writer.state, shown, keys, None)
+        else:
+            synced = take_full(shown, keys, None)
+        self.writer.state = synced.state
+
+    def to_the_end(self, limit):
+        self.next_page(limit)
+        while self.pages:
+            self.next_page(limit)
 
 
-def test_every_reader_of_a_random_life_holds_what_is_stored(app, vault, seed):
-    chance, readers, sent = random.Random(seed), [vault.twin() for _ in range(3)], []
+class Life(RuleBasedStateMachine):
+    """The life of one vault on one of the two databases."""
 
-    for _ in range(STEPS):
-        _write(app, vault, chance, sent)
-        reader = chance.choice(readers)
-        if chance.random() < 0.3:
-            reader.sync(limit=chance.choice([1, 2, 5, 500]))
-            assert reader.state.waypoint == vault.state.waypoint
+    def __init__(self, app, client):
+        super().__init__()
+        self.app = app
+        self.vault = Writer(client).create()
+        self.ids = [uuid4() for _ in range(SLOTS)]
+        self.sent = []
+        self.readers = [Reader(self.vault, full=False), Reader(self.vault, full=True)]
 
-    for reader in readers:
-        reader.sync(limit=chance.choice([1, 3, 500]))
-        assert reader.state.items == vault.state.items
-    assert vault.full(limit=chance.choice([1, 4, 500])).state.items == vault.state.items
-    _check_tables(app, vault)
+    @rule(step=steps, length=lengths)
+    def writes_once(self, step, length):
+        made = self._steps([step], length)
+        op, item_id, *text = made[0]
+        if len(made) > 1:  # restored under old keys, which is refused alone
+            refused = self.vault.ask(self.vault.move_request(op, item_id))
+            assert refused.json["type"].endswith(":generation-moved")
+            self._send(self.vault.batch_request(*made))
+        elif op == "put":
+            self._send(self.vault.put_request(item_id, *text))
+        else:
+            self._send(self.vault.move_request(op, item_id))
+
+    @rule(chosen=st.lists(steps, min_size=1, max_size=10), length=lengths)
+    def writes_a_batch(self, chosen, length):
+        self._send(self.vault.batch_request(*self._steps(chosen, length)))
+
+    @rule(name=st.text("abc", max_size=40))
+    def renames(self, name):
+        self._send(self.vault.rename_request(name))
+
+    @rule()
+    def repairs(self):
+        self._send(self.vault.repair_request())
+
+    @precondition(lambda self: self.vault.generation < 3)
+    @rule()
+    def begins_to_rotate(self):
+        self._send(self.vault.rotation_request())
+        for reader in self.readers:
+            reader.writer.keys = self.vault.keys
+
+    @rule()
+    def moves_and_finishes(self):
+        left = [
+            item_id
+            for item_id, held in self.vault.state.items.items()
+            if held.state == "active" and held.generation < self.vault.generation
+        ]
+        running = self.vault.client.get(f"{self.vault.path}/rotation").json
+        assert running["left"]["items"] == len(left)
+        if not running["rotating"]:
+            return
+        if left:
+            self._send(self.vault.batch_request(*(("put", one, "moved") for one in left)))
+        if running["left"]["overview"]:
+            self._send(self.vault.rename_request("moved"))
+        self._send(self.vault.finish_request())
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def loses_an_answer(self, data):
+        request, first = data.draw(st.sampled_from(self.sent))
+        again = self.vault.ask(request)
+        assert again.status_code == first.status_code
+        assert again.headers.get("ETag") == first.headers.get("ETag")
+        assert again.json["head"] == first.json["head"]
+
+    @rule()
+    def is_refused(self):
+        request = self.vault.repair_request()
+        answer = self.vault.ask(request.but(entry={"prev": b64(bytes(32)), "mac": b64(bytes(32))}))
+        assert answer.status_code == 409
+
+    @rule(number=st.integers(0, 1), limit=limits)
+    def reads_a_page(self, number, limit):
+        self.readers[number].next_page(limit)
+
+    def teardown(self):
+        for reader in self.readers:
+            reader.to_the_end(3)
+            if reader.writer.state.n < self.vault.state.n:  # it had begun before the last writes
+                reader.to_the_end(500)
+            assert reader.writer.state.waypoint == self.vault.state.waypoint
+            assert reader.writer.state.items == self.vault.state.items
+        assert self.vault.full(limit=4).state.items == self.vault.state.items
+        check_tables(self.app, self.vault)
+        assert self.vault.client.delete(self.vault.path).status_code == 204
+        assert rows(self.app, ENTRIES, vault_id=self.vault.id) == []
+
+    def _send(self, request):
+        answer = self.vault.send(request)
+        assert answer.status_code in (200, 201), answer.json
+        self.sent.append((request, answer))
+
+    def _steps(self, chosen, length):
+        """Give what can be done to the items named, as they stand one after another."""
+        held = self.vault.state.items
+        states = {item_id: (one.state, one.generation) for item_id, one in held.items()}
+        newest, made = self.vault.generation, []
+        for op, slot in chosen:
+            item_id = self.ids[slot]
+            state, generation = states.get(item_id, (None, newest))
+            if state is None or (op == "put" and state == "active"):
+                made.append(("put", item_id, "x" * length))
+                states[item_id] = ("active", newest)
+            elif op == "remove":
+                made.append(("remove", item_id))
+                del states[item_id]
+                self.ids[slot] = uuid4()  # a removed id never comes back
+            elif state == "active":
+                made.append(("trash", item_id))
+                states[item_id] = ("trash", generation)
+            else:
+                moves = [("put", item_id, "moved")] if generation < newest else []
+                made += [("restore", item_id), *moves]
+                states[item_id] = ("active", newest)
+        return made
 
 
-def _write(app, vault, chance, sent):
-    if sent and chance.random() < 0.15:  # an answer was lost
-        before = everything(app)
-        again, first = chance.choice(sent)
-        answer = vault.ask(again)
-        assert answer.status_code == first.status_code
-        assert answer.headers.get("ETag") == first.headers.get("ETag")
-        assert answer.json["head"] == first.json["head"]
-        assert everything(app) == before
-        return
-    request = _any_request(vault, chance)
-    if chance.random() < 0.1:
-        before = everything(app)
-        entry = {"mac": b64(bytes(32)), "prev": b64(bytes(32))}
-        body = request.body.get("changes")
-        last = (
-            {"changes": [*body[:-1], body[-1] | {"entry": body[-1]["entry"] | entry}]}
-            if body
-            else {}
-        )
-        assert vault.ask(request.but(**last, entry=None if body else entry)).status_code == 409
-        assert everything(app) == before
-        return
-    answer = vault.send(request)
-    assert answer.status_code in (200, 201), answer.json
-    sent.append((request, answer))
-
-
-def _any_request(vault, chance):
-    kind = chance.random()
-    if kind < 0.1:
-        return vault.rename_request(f"name {chance.random()}")
-    if kind < 0.3:
-        return vault.batch_request(*_any_steps(vault, chance, chance.randint(1, 12)))
-    ((op, item_id, *text),) = _any_steps(vault, chance, 1)
-    return vault.put_request(item_id, *text) if op == "put" else vault.move_request(op, item_id)
-
-
-def _any_steps(vault, chance, number):
-    states = {item_id: held.state for item_id, held in vault.state.items.items()}
-    steps = []
-    for _ in range(number):
-        item_id = chance.choice([*states, *[uuid4()] * 3])
-        state = states.get(item_id)
-        can = {None: ["put"], "active": ["put", "put", "trash", "remove"]}
-        op = chance.choice(can.get(state, ["restore", "restore", "remove"]))
-        steps.append((op, item_id, "x" * chance.randint(0, 300)) if op == "put" else (op, item_id))
-        states[item_id] = {"put": "active", "restore": "active", "trash": "trash"}.get(op)
-        if op == "remove":
-            del states[item_id]
-    return steps
-
-
-def _check_tables(app, vault):
-    items, versions, entries = (rows(app, table) for table in (ITEMS, VERSIONS, ENTRIES))
-    (row,) = rows(app, VAULTS)
-    held = {
-        item.id: (item.revision, item.content_revision, item.state, item.content) for item in items
-    }
-    assert held == {
-        item_id: (one.revision, one.content_revision, one.state, one.content)
+def check_tables(app, vault):
+    """Compare all rows of one vault with what its writer holds."""
+    of_it = {"vault_id": vault.id}
+    items, versions, entries, removals = (
+        rows(app, table, **of_it) for table in (ITEMS, VERSIONS, ENTRIES, REMOVED)
+    )
+    (row,) = rows(app, VAULTS, id=vault.id)
+    assert {
+        one.id: (one.revision, one.content_revision, one.generation, one.state, one.content)
+        for one in items
+    } == {
+        item_id: (one.revision, one.content_revision, one.generation, one.state, one.content)
         for item_id, one in vault.state.items.items()
     }
-    for item in items:
-        assert item.content == item_content(item.type, 1, item.overview, item.detail)
-    assert [one.n for one in sorted(entries, key=lambda one: one.n)] == list(
-        range(1, vault.state.n + 1)
-    )
+    for one in items:
+        assert one.content == item_content(one.type, one.generation, one.overview, one.detail)
+    assert sorted(one.n for one in entries) == list(range(1, vault.state.n + 1))
     removed = {one.item_id: one.n for one in entries if one.op == "remove"}
-    assert {one.item_id: one.revision for one in rows(app, REMOVED)} == removed
+    assert {one.item_id: one.revision for one in removals} == removed
     puts = {(one.item_id, one.n) for one in entries if one.op == "put"}
     assert {(one.item_id, one.revision) for one in versions} == {
         (item_id, n) for item_id, n in puts if item_id not in removed
     }
     assert (row.revision, row.head) == (vault.state.n, vault.state.head)
-    assert row.active == sum(item.state == "active" for item in items)
-    assert row.trash == sum(item.state == "trash" for item in items)
-    assert row.item_bytes == sum(item.size for item in items)
+    assert row.generation == vault.generation
+    assert len(rows(app, VAULT_KEYS, **of_it)) == vault.generation
+    assert row.active == sum(one.state == "active" for one in items)
+    assert row.trash == sum(one.state == "trash" for one in items)
+    assert row.item_bytes == sum(one.size for one in items)
     assert row.version_bytes == sum(version.size for version in versions)
+
+
+def test_every_reader_of_any_life_holds_what_is_stored(app, as_ann, set_to, count):
+    plenty = "1000000/60"
+    set_to(app, limit_writes=plenty, limit_reads=plenty, limit_changes=plenty)
+    examples = settings(
+        max_examples=count(12, many=400),
+        stateful_step_count=count(25, many=60),
+        deadline=None,
+        derandomize=True,
+        print_blob=False,
+        phases=[Phase.generate, *count([], many=[Phase.shrink])],
+        suppress_health_check=list(HealthCheck),
+    )
+
+    run_state_machine_as_test(lambda: Life(app, as_ann), settings=examples)
