@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from tests import factories
 from vaultr import actor
+from vaultr.auth import attempts
 from vaultr.auth.models import Failures
 from vaultr.database.session import transaction
 
@@ -74,6 +75,18 @@ def test_unlocking_one_account_leaves_the_others_locked(app, client, run):
     assert json.loads(done.output) == {"account_id": str(account.id), "counters": 1}
     assert client.post(LOGIN, json=factories.login("ann@example.org")).status_code == 200
     assert client.post(LOGIN, json=factories.login("bob@example.org")).status_code == 429
+
+
+def test_the_account_can_be_recovered_again_too(app, run):
+    with app.app_context():
+        account = factories.account("ann@example.org")
+        counter = attempts.standing(attempts.of_recovery(account.id))
+        with app.test_request_context(), attempts.counted(counter) as attempt:
+            attempts.note_failure(attempt, account.id)
+
+    done = run("unlock", "ann@example.org", "--json")
+
+    assert json.loads(done.output)["counters"] == 1
 
 
 def test_unlocking_is_recorded(app, run):

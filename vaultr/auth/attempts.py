@@ -63,6 +63,11 @@ def of_session(session_id: UUID) -> str:
     return f"s:{session_id.hex}"
 
 
+def of_recovery(account_id: UUID) -> str:
+    """Name the counter of who holds a mailed token of an account's recovery."""
+    return f"r:{account_id.hex}"
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """What an attempt is counted by, and how that stood in SQL when it was read.

@@ -29,8 +29,8 @@ class Unlocked:
 def unlock(who: str) -> Unlocked:
     """Forget all failed attempts at an account, and end the locks that they led to.
 
-    That of strangers, those of its devices and those of its live sessions; what is counted by
-    client address runs out by itself, within a quarter of an hour.
+    That of strangers, that of its recovery, those of its devices and of its live sessions; what is
+    counted by client address runs out by itself, within a quarter of an hour.
 
     :param who: the account's id, or its mail address in any spelling.
     :raises NoSuchAccount: there is none.
@@ -45,7 +45,7 @@ def unlock(who: str) -> Unlocked:
             sa.select(KnownDevice.device_hash).where(KnownDevice.account_id == account.id)
         )
         sessions = work.scalars(sa.select(Session.id).where(Session.account_id == account.id))
-        keys = [attempts.of_stranger(account.email)]
+        keys = [attempts.of_stranger(account.email), attempts.of_recovery(account.id)]
         keys += [attempts.of_device(one) for one in devices]
         keys += [attempts.of_session(one) for one in sessions]
         gone = work.execute(
