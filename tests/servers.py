@@ -38,7 +38,7 @@ class Server:
     ):
         self.url = url
         self._command = command
-        self._folder = folder
+        self.folder = folder
         self._answers = answers
         self._process: subprocess.Popen | None = None
 
@@ -47,19 +47,19 @@ class Server:
 
         :raises RuntimeError: it ended or kept silent; the message is its log.
         """
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             # In a session of its own, or Ctrl-C would end it before the tests have.
             self._process = subprocess.Popen(
                 self._command,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **programs.place(self._folder),
+                **programs.place(self.folder),
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers(self.url):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self._folder / "log").read_text())
+                raise RuntimeError((self.folder / "log").read_text())
             time.sleep(0.02)
 
     def freeze(self) -> None:
@@ -115,9 +115,9 @@ def postgres(*, own: bool = False, durable: bool = False) -> Iterator[Server]:
     if (url := os.environ.get("TEST_DATABASE_URL")) and not own:
         yield Server(url, [], folder=Path(), answers=_postgres_answers)
         return
-    with _scratch("vaultr-postgres-") as folder:
+    with scratch("vaultr-postgres-") as folder:
         found = programs.postgres(folder)
-        port = str(_free_port())
+        port = str(free_port())
         command = [str(found / "postgres"), "-D", str(folder / "data"), "-p", port]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         command += ["-c", f"max_connections={CONNECTIONS}", "-c", "shared_buffers=64MB"]
@@ -138,15 +138,15 @@ def redis_server(*, own: bool = False) -> Iterator[Server]:
     :param own: start one whatever ``TEST_REDIS_URL`` says, since the test will stop it.
     """
     if (url := os.environ.get("TEST_REDIS_URL")) and not own:
-        yield Server(url, [], folder=Path(), answers=_redis_answers)
+        yield Server(url, [], folder=Path(), answers=redis_answers)
         return
-    with _scratch("vaultr-redis-") as folder:
-        port = str(_free_port())
+    with scratch("vaultr-redis-") as folder:
+        port = str(free_port())
         program = str(programs.redis(folder))
         command = [program, "--port", port, "--bind", "127.0.0.1", "--dir", str(folder)]
         command += ["--save", "", "--appendonly", "no"]
         url = f"redis://127.0.0.1:{port}/0"
-        server = Server(url, command, folder=folder, answers=_redis_answers)
+        server = Server(url, command, folder=folder, answers=redis_answers)
         try:
             server.start()
             yield server
@@ -195,7 +195,7 @@ def _postgres_answers(url: str) -> bool:
     return True
 
 
-def _redis_answers(url: str) -> bool:
+def redis_answers(url: str) -> bool:
     with redis.Redis.from_url(url, socket_timeout=2) as client:
         try:
             return client.ping()
@@ -204,14 +204,14 @@ def _redis_answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def _scratch(prefix: str) -> Iterator[Path]:
+def scratch(prefix: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)  # root starts PostgreSQL as another user, who must get in
         yield folder
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,0 +1,157 @@
+"""docker-compose.yml: clean, closed to the outside, and working as it stands."""
+
+import json
+import re
+
+import psycopg2
+import pytest
+import redis
+
+from tests.rollout import settings_of_chart, tools
+from tests.rollout.site import Site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    folder.chmod(0o755)
+    with Site(folder) as site:
+        site.start("app1", WEB_CONCURRENCY="2")
+        site.start("worker1", "worker")
+        site.edge()
+        yield site
+
+
+@pytest.fixture(scope="module")
+def services():
+    done = tools.run("docker-compose", "--profile", "dev", "config", "--format", "json")
+    assert done.returncode == 0, tools.said(done)
+    assert done.stderr == ""
+    return json.loads(done.stdout)["services"]
+
+
+def test_the_services_are_those_that_are_documented(services):
+    assert {*services} == {"app", "worker", "migrate", "postgres", "redis", "edge", "mail"}
+    assert services["mail"]["profiles"] == ["dev"]
+
+
+def test_only_the_edge_publishes_ports_to_the_outside(services):
+    published = {
+        name: [
+            port["published"] for port in one.get("ports", []) if port.get("host_ip") != "127.0.0.1"
+        ]
+        for name, one in services.items()
+    }
+
+    assert {name: ports for name, ports in published.items() if ports} == {"edge": ["80", "443"]}
+
+
+def test_the_edge_shares_no_network_with_the_database(services):
+    assert not {*services["edge"]["networks"]} & {*services["postgres"]["networks"]}
+    assert {*services["postgres"]["networks"]} == {*services["redis"]["networks"]} == {"back"}
+
+
+def test_what_starts_waits_for_what_it_needs(services):
+    waits = {
+        name: {other: how["condition"] for other, how in one.get("depends_on", {}).items()}
+        for name, one in services.items()
+    }
+
+    assert waits["migrate"] == {"postgres": "service_healthy"}
+    assert waits["app"]["migrate"] == "service_completed_successfully"
+    assert waits["app"]["redis"] == "service_healthy"
+    assert waits["edge"] == {"app": "service_healthy"}
+    assert "healthcheck" in services["postgres"]
+    assert "healthcheck" in services["redis"]
+
+
+def test_every_secret_is_a_file_and_only_the_worker_signs_checkpoints(services):
+    names = {name.lower() for name in settings_of_chart.secret_names()}
+    for name in ("app", "worker", "migrate"):
+        service = services[name]
+        clear = {*service["environment"]} & {one.upper() for one in names}
+        assert clear == set()
+        mounted = {one["source"] for one in service["secrets"]}
+        assert ("checkpoint_key" in mounted) == (name == "worker")
+        given = {
+            text.removeprefix("/run/secrets/")
+            for variable, text in service["environment"].items()
+            if variable.endswith("_FILE") and text
+        }
+        assert given <= mounted
+
+
+def test_the_servers_containers_can_change_nothing_of_themselves(services):
+    for name in ("app", "worker", "migrate"):
+        assert services[name]["read_only"] is True
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert services[name]["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_no_image_floats():
+    images = re.findall(r"image: (\S+)", (tools.ROOT / "docker-compose.yml").read_text())
+
+    for image in images:
+        assert re.search(r":(\$\{VAULTR_VERSION|v?\d+\.\d+)", image), image
+
+
+def test_compose_lint_finds_nothing_grave():
+    done = tools.run("compose-lint", "docker-compose.yml")
+
+    assert done.returncode == 0, tools.said(done)
+
+
+def test_the_services_answer_through_the_edge(site):
+    status, body, _ = site.ask(site.ports["edge"], "/api/ready", scheme="https")
+
+    assert status == 200
+    assert json.loads(body) == {"ready": True, "degraded": []}
+
+
+def test_the_worker_says_that_it_lives(site):
+    done = site.command("worker", "flask", "check")
+
+    assert done.returncode == 0, tools.said(done)
+    assert site.running["worker1"].poll() is None
+
+
+def test_the_servers_role_can_make_and_drop_no_table(site):
+    with _as(site, "database_url") as connection, connection.cursor() as cursor:
+        for statement in ("CREATE TABLE t (i int)", "DROP TABLE accounts", "CREATE SCHEMA s"):
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(statement)
+            connection.rollback()
+
+
+def test_the_servers_role_can_neither_change_nor_remove_what_is_logged(site):
+    with _as(site, "database_url") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM audit_event")
+        for statement in (
+            "UPDATE audit_event SET out = 'ok'", "DELETE FROM audit_event", "TRUNCATE audit_event",
+        ):  # fmt: skip
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                cursor.execute(statement)
+            connection.rollback()
+
+
+def test_a_wrong_password_opens_no_database(site):
+    url = (site.secrets / "database_url").read_text()
+
+    with pytest.raises(psycopg2.OperationalError):
+        psycopg2.connect(re.sub(r":[^:@]+@", ":wrong@", url))
+
+
+def test_redis_takes_nobody_without_the_password(site):
+    url = (site.secrets / "redis_url").read_text()
+
+    stranger = redis.Redis.from_url(re.sub(r"//.*@", "//", url))
+    with stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    with redis.Redis.from_url(url) as ours:
+        assert ours.ping()
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            ours.config_set("maxmemory-policy", "allkeys-lru")
+
+
+def _as(site, secret):
+    return psycopg2.connect((site.secrets / secret).read_text())
