@@ -1,0 +1,269 @@
+"""`vaultr run` with --mask or --watch: the command runs beside it, and feels as if it did not."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.client.devices import PROGRAM
+from tests.client.terminal import Terminal
+
+SECRET = "correct-horse-7"
+# Says when it is there, then each signal that it gets; ends with 7 on TERM.
+TELLS = """
+import signal, sys, time
+def told(number, frame):
+    print(signal.Signals(number).name, flush=True)
+    if number == signal.SIGTERM: sys.exit(7)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
+    signal.signal(number, told)
+print("there", flush=True)
+while True: time.sleep(0.05)
+"""
+
+
+@pytest.fixture(scope="module")
+def beside(device):
+    document = {"overview": {"title": "beside"}, "detail": {"variables": {"PW": SECRET, "N": "1"}}}
+    device.done("add", "env_set", "--json", stdin=json.dumps(document))
+    return device
+
+
+def run_words(*options):
+    return ("run", "--env-set", "beside", *options, "--")
+
+
+@contextlib.contextmanager
+def started(device, *words, program=PROGRAM):
+    """Run it beside the test, which ends it, also where it fails."""
+    with subprocess.Popen(
+        [*program, *words],
+        env=device.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def at_terminal(device, *words):
+    environ = {**device.environ, "TERM": "xterm", "COLUMNS": "100"}
+    return Terminal(*words, environ=environ)
+
+
+def test_values_are_covered_in_output_and_errors_and_pass_by_the_environment(beside):
+    program = f'echo "pw=$PW n=$N"; printf %s "$PW" >&2; test "$PW" = {SECRET}'
+    said = beside.types(*run_words("--mask"), "sh", "-c", program)
+
+    assert (said.returncode, said.stdout, said.stderr) == (0, "pw=******** n=1\n", "********")
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 42, 255])
+@pytest.mark.parametrize("option", ["--mask", "--watch"])
+def test_the_exit_code_passes_through(beside, option, code):
+    said = beside.types(*run_words(option), "sh", "-c", f"exit {code}")
+
+    assert (said.returncode, said.stderr) == (code, "")
+
+
+@pytest.mark.parametrize("option", ["--mask", "--watch"])
+def test_a_command_that_a_signal_ends_is_ended_by_it_for_the_caller_too(beside, option):
+    assert beside.types(*run_words(option), "sh", "-c", "kill -KILL $$").returncode == -9
+    assert beside.types(*run_words(option), "sh", "-c", "kill -TERM $$").returncode == -15
+
+
+@pytest.mark.parametrize("option", ["--mask", "--watch"])
+def test_a_command_that_cannot_be_started_ends_as_in_a_shell(beside, option, tmp_path):
+    assert "No such file" in beside.refused(127, *run_words(option), "no-such-command")
+    assert "denied" in beside.refused(126, *run_words(option), str(tmp_path))
+
+
+@pytest.mark.parametrize("option", ["--mask", "--watch"])
+def test_signals_are_passed_on_once(beside, option):
+    with started(beside, *run_words(option), sys.executable, "-c", TELLS) as process:
+        assert process.stdout.readline() == "there\n"
+
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
+            process.send_signal(number)
+            assert process.stdout.readline() == f"{signal.Signals(number).name}\n"
+        process.send_signal(signal.SIGTERM)
+
+        rest, errors = process.communicate(timeout=30)
+        assert (rest, errors, process.returncode) == ("SIGTERM\n", "", 7)
+
+
+def test_standard_input_is_the_commands_own(beside):
+    said = beside.types(*run_words("--mask"), "cat", stdin=f"a\n{SECRET}\n")
+
+    assert (said.returncode, said.stdout) == (0, "a\n********\n")
+
+
+def test_much_output_arrives_whole_and_in_order(beside):
+    program = "import sys\nfor n in range(200000): print(n)"
+
+    said = beside.types(*run_words("--mask"), sys.executable, "-c", program)
+
+    assert said.stdout == "".join(f"{n}\n" for n in range(200000))
+
+
+def test_output_that_nobody_reads_any_more_ends_the_command(beside):
+    program = "while echo x; do :; done"
+    with started(beside, *run_words("--mask"), "sh", "-c", program) as process:
+        assert process.stdout.readline() == "x\n"
+
+        process.stdout.close()
+
+        assert process.wait(30) != 0
+
+
+def test_on_a_terminal_the_command_has_a_terminal_of_the_same_size(beside):
+    program = 'test -t 0 && test -t 1 && test -t 2 && stty size && echo "pw: $PW"'
+    terminal = at_terminal(beside, *run_words("--mask"), "sh", "-c", program)
+    termios.tcsetwinsize(terminal._terminal, (33, 77))
+
+    assert terminal.ends() == 0
+    assert "33 77" in terminal.shown
+    assert "pw: ********" in terminal.shown
+    assert SECRET not in terminal.shown
+
+
+def test_on_a_terminal_keys_resizing_and_ctrl_c_reach_the_command(beside):
+    terminal = at_terminal(beside, *run_words("--mask"), sys.executable, "-c", TELLS)
+    terminal.waits_for("there")
+
+    termios.tcsetwinsize(terminal._terminal, (10, 20))
+    terminal.waits_for("SIGWINCH")
+    terminal.presses_ctrl_c("")
+    terminal.waits_for("SIGINT")
+    os.kill(terminal.child, signal.SIGINT)
+    terminal.waits_for("SIGINT")
+    os.kill(terminal.child, signal.SIGTERM)
+
+    assert terminal.ends() == 7
+    assert terminal.shown.count("SIGINT") == 2
+
+
+def test_what_is_typed_is_read_by_the_command_and_covered_on_its_way_back(beside):
+    program = "stty -echo; printf 'name? '; read -r name; echo \"hello $name\""
+    terminal = at_terminal(beside, *run_words("--mask"), "sh", "-c", program)
+
+    terminal.answers("name? ", SECRET)
+
+    assert terminal.ends() == 0
+    assert "hello ********" in terminal.shown
+    assert SECRET not in terminal.shown
+
+
+def test_the_terminal_is_given_back_as_it_was(beside):
+    """A shell on the same terminal looks at its settings before and after."""
+    words = " ".join(run_words("--mask"))
+    run = " ".join(f"'{word}'" for word in PROGRAM)
+    script = f"stty -a > before; {run} {words} sh -c 'stty raw'; stty -a > after"
+    home = beside.home / "given-back"
+    home.mkdir()
+
+    child, terminal = os.forkpty()
+    if child == 0:
+        os.chdir(home)
+        os.execve("/bin/sh", ["sh", "-c", script.replace("\n", " ")], beside.environ)
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert (home / "before").read_text() == (home / "after").read_text()
+
+
+def test_ctrl_c_of_the_terminal_reaches_a_watched_command_once(beside):
+    terminal = at_terminal(beside, *run_words("--watch"), sys.executable, "-c", TELLS)
+    terminal.waits_for("there")
+
+    terminal.presses_ctrl_c("")
+    terminal.waits_for("SIGINT")
+    os.kill(terminal.child, signal.SIGTERM)
+
+    assert terminal.ends() == 7
+    assert terminal.shown.count("SIGINT") == 1
+
+
+def test_a_command_begins_anew_when_its_values_change_and_only_then(beside):
+    program = "trap 'echo ended; exit 0' TERM; echo \"n is $N\"; while :; do sleep 0.1; done"
+    change = {"detail": {"variables": {"PW": SECRET, "N": "2"}}}
+    with started(beside, *run_words("--watch", "--every", "0.2"), "sh", "-c", program) as process:
+        assert process.stdout.readline() == "n is 1\n"
+
+        beside.done("add", "note", "--title", "beside it", stdin="a write that changes no value")
+        beside.done("edit", "beside", "--json", stdin=json.dumps(change))
+        said = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+
+        rest, errors = process.communicate(timeout=30)
+    assert (said, rest, errors) == (["ended\n", "n is 2\n"], "ended\n", "")
+    assert process.returncode == 0
+
+
+def test_a_command_that_does_not_end_in_time_is_killed_to_begin_anew(beside):
+    hurried = (
+        "import vaultr.client.supervising as s, sys; s.ENDING_SECONDS = 0.3;"
+        "from vaultr.client.cli import main; sys.exit(main())"
+    )
+    stubborn = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    stubborn += "print(os.environ['N'], flush=True); time.sleep(60)"
+    words = [*run_words("--watch", "--every", "0.2"), sys.executable, "-c", stubborn]
+    change = {"detail": {"variables": {"PW": SECRET, "N": "3"}}}
+    with started(beside, *words, program=(sys.executable, "-c", hurried)) as process:
+        before = process.stdout.readline()
+        beside.done("edit", "beside", "--json", stdin=json.dumps(change))
+
+        assert before != "3\n"
+        assert process.stdout.readline() == "3\n"
+
+
+def test_values_are_in_the_memory_of_one_command_and_nowhere_else(beside, tmp_path):
+    """Not in arguments or environments of other processes, and in no file of the user."""
+    unique = "only-here-" + os.urandom(8).hex()
+    document = {"overview": {"title": "unique"}, "detail": {"variables": {"PW": unique}}}
+    beside.done("add", "env_set", "--json", stdin=json.dumps(document))
+    files_before = set(Path("/tmp").iterdir())
+    words = ("run", "--env-set", "unique", "--mask", "--watch", "--")
+    with started(beside, *words, "sh", "-c", "echo there; exec sleep 60") as process:
+        assert process.stdout.readline() == "there\n"
+        until = time.monotonic() + 20
+        while not (holders := _holders(unique)) and time.monotonic() < until:
+            time.sleep(0.05)
+
+        assert holders == ["sleep"]
+        new = [each for each in set(Path("/tmp").iterdir()) - files_before if each.is_file()]
+        kept = [each for each in beside.home.rglob("*") if each.is_file()]
+        assert not [each for each in [*new, *kept] if unique.encode() in each.read_bytes()]
+
+
+def _holders(text):
+    """Name the processes whose arguments or environment hold the text."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ"):
+            try:
+                if text.encode() in (folder / name).read_bytes():
+                    found.append((folder / "comm").read_text().strip())
+            except OSError:
+                continue
+    return found
+
+
+def test_json_and_contradictions_are_refused(beside):
+    beside.refused(2, *run_words("--mask", "--json"), "true")
+    beside.refused(2, *run_words("--watch", "--offline"), "true")
+    beside.refused(2, *run_words("--watch", "--every", "0"), "true")
