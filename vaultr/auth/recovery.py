@@ -123,8 +123,9 @@ def _counted(body: RecoveryProofIn | RecoveredIn) -> Iterator[Attempt]:
     counted by the client's address.
     """
     account_id = account_of(body.token)
-    whose = account_id.hex if account_id else tokens.hash_of(body.token)[:16].hex()
-    with attempts.counted(attempts.standing(f"r:{whose}")) as attempt:
+    by_token = f"rt:{tokens.hash_of(body.token)[:16].hex()}"
+    counter = attempts.of_recovery(account_id) if account_id else by_token
+    with attempts.counted(attempts.standing(counter)) as attempt:
         try:
             yield attempt
         except TokenInvalid:

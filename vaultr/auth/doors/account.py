@@ -15,6 +15,7 @@ from vaultr.auth.views import LimitsOut, MeOut, RevisionOut, account_out, key_se
 from vaultr.ciphertext import NotSealed
 from vaultr.conditional import precondition
 from vaultr.errors import PreconditionRequired
+from vaultr.identity import cookies
 from vaultr.operation import Answer, operation
 from vaultr.protocol.sizes import REWRAP_BODY_BYTES, REWRAP_KEYS
 from vaultr.settings import Settings
@@ -69,3 +70,4 @@ def change_credentials(*, body: CredentialsIn) -> None:
 def delete_account() -> None:
     """Delete the account with its sessions, vaults and machines; what was recorded stays."""
     deletion.delete_account(current_actor())
+    cookies.take_back()

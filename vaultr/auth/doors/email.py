@@ -7,6 +7,7 @@ from vaultr.auth.doors.blueprint import blueprint
 from vaultr.auth.errors import TokenInvalid
 from vaultr.auth.schemas import EmailIn, TokenIn
 from vaultr.errors import Unprocessable
+from vaultr.identity import cookies
 from vaultr.identity.door import public
 from vaultr.operation import Answer, operation
 
@@ -36,3 +37,4 @@ def confirm_email_change(*, body: TokenIn) -> None:
 def undo_email_change(*, body: TokenIn) -> None:
     """Give an account its old address back, within 7 days; all its sessions end."""
     email_change.undo(body.token)
+    cookies.take_back()

@@ -18,6 +18,7 @@ from vaultr.auth.schemas import EmailIn, TokenIn
 from vaultr.ciphertext import NotSealed
 from vaultr.errors import NotFound
 from vaultr.extensions import limiter
+from vaultr.identity import cookies
 from vaultr.identity.door import public
 from vaultr.limits import blanket
 from vaultr.operation import Answer, operation
@@ -81,6 +82,7 @@ def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
 def complete_recovery(*, body: RecoveredIn) -> None:
     """Set new credentials under a new account key; all sessions and the recovery key end."""
     recovery.complete(body)
+    cookies.take_back()
 
 
 @blueprint.post("/recover/cancel")

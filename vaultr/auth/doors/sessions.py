@@ -7,6 +7,7 @@ from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import session_list
 from vaultr.auth.doors.blueprint import blueprint
 from vaultr.auth.views import SessionOut, SessionsOut
+from vaultr.identity import cookies
 from vaultr.operation import operation
 from vaultr.wire import Page
 
@@ -25,7 +26,10 @@ def list_sessions(*, query: Page) -> SessionsOut:
 @operation(refuses=(AuditUnavailable,))
 def revoke_session(session_id: UUID) -> None:
     """End one session of the account; it is dead at its next request."""
-    session_list.revoke(current_actor(), session_id)
+    actor = current_actor()
+    session_list.revoke(actor, session_id)
+    if session_id == actor.session_id:
+        cookies.take_back()
 
 
 @blueprint.post("/logout-all")
@@ -33,3 +37,4 @@ def revoke_session(session_id: UUID) -> None:
 def logout_all() -> None:
     """End all sessions of the account, this one too."""
     session_list.end_all(current_actor())
+    cookies.take_back()
