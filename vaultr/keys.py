@@ -43,7 +43,13 @@ class KeyRing:
 
     def derived(self, purpose: str) -> bytes:
         """Derive a 32-byte key for one purpose from the current key (HMAC-SHA-256)."""
-        return hmac.digest(self.current, purpose.encode(), hashlib.sha256)
+        return self.all_derived(purpose)[0]
+
+    def all_derived(self, purpose: str) -> list[bytes]:
+        """Derive a key for one purpose from each key, the current one's first."""
+        return [
+            hmac.digest(key, purpose.encode(), hashlib.sha256) for key in self.keys.by_id.values()
+        ]
 
     def seal(self, purpose: str, plaintext: bytes) -> bytes:
         """Seal under the current key: id length, id, nonce, AES-256-GCM with ``purpose`` bound."""

@@ -1,5 +1,6 @@
 """How many mails one address may get: counted in the outbox itself, so that Redis may be away."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -21,16 +22,16 @@ def rate() -> Rate:
     return settings.limit_mail
 
 
-def allow(session: Session, letter: Letter, recipient: bytes, now: datetime) -> bool:
-    """Tell whether one more letter may go to ``recipient``.
+def allow(session: Session, letter: Letter, recipients: Sequence[bytes], now: datetime) -> bool:
+    """Tell whether one more letter may go to the address that has these hashes.
 
     Of parallel transactions one waits for the other's end, so both count what there is.
     """
     if postgresql():
         lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
-        session.execute(lock, {"key": int.from_bytes(recipient[:8], signed=True)})
+        session.execute(lock, {"key": int.from_bytes(min(recipients)[:8], signed=True)})
     limit = rate()
-    of_recipient = sa.and_(Mail.recipient == recipient, Mail.notice == letter.notice)
+    of_recipient = sa.and_(Mail.recipient.in_(recipients), Mail.notice == letter.notice)
     if letter.notice and not _any(
         session, of_recipient, Mail.kind == letter.kind, Mail.created_at > now - _NOTICE_EVERY
     ):

@@ -25,10 +25,16 @@ class Letter:
     notice: bool = False
 
 
-def recipient_hash(to: str) -> bytes:
-    """Give that by which a recipient's mails are counted; without MAIL_KEY it tells nothing."""
-    key = keys.current().mail.derived("recipient")
-    return hmac.digest(key, to.strip().lower().encode(), "sha256")[:_HASH_BYTES]
+def recipient_hashes(to: str) -> list[bytes]:
+    """Give that by which a recipient's mails are counted, under each MAIL_KEY, the first one first.
+
+    Without the key a hash tells nothing.
+    """
+    address = to.strip().lower().encode()
+    return [
+        hmac.digest(key, address, "sha256")[:_HASH_BYTES]
+        for key in keys.current().mail.all_derived("recipient")
+    ]
 
 
 def seal(mail_id: UUID, letter: Letter, to: str) -> bytes:

@@ -28,15 +28,15 @@ def send(content: Letter, to: str, *, pretend: bool = False) -> bool:
         if not line or "\n" in line or "\r" in line:
             raise ValueError("an address and a subject are one line")
     with transaction() as session:
-        now, recipient, mail_id = clock.now(), letter.recipient_hash(to), uuid7()
-        if not caps.allow(session, content, recipient, now):
+        now, recipients, mail_id = clock.now(), letter.recipient_hashes(to), uuid7()
+        if not caps.allow(session, content, recipients, now):
             return False
         sealed = letter.seal(mail_id, content, to)
         row = sa.insert(Mail).values(
             id=mail_id,
             kind=content.kind,
             notice=content.notice,
-            recipient=recipient,
+            recipient=recipients[0],
             sealed=None if pretend else sealed,
             message_id=sender.message_id(mail_id),
             state="sent" if pretend else "waiting",

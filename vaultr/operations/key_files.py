@@ -13,7 +13,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from vaultr.environ import Keys
@@ -22,6 +22,7 @@ from vaultr.protocol.encoding import b64
 
 _KEY_BYTES = 32
 # When a key was drawn stands in its id, so that of two it is known which is the newer.
+_MOMENT = "%Y%m%d%H%M%S"
 _DRAWN = re.compile(r"(\d{14})-[0-9a-f]{4}")
 
 
@@ -39,7 +40,7 @@ class NoKeys(Unprocessable):
 
 def new_id(now: datetime) -> str:
     """Draw the id of a new key: when it was drawn, in UTC, and four digits of luck."""
-    return f"{now:%Y%m%d%H%M%S}-{secrets.token_hex(2)}"
+    return f"{now:{_MOMENT}}-{secrets.token_hex(2)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,10 @@ class KeySet:
                 f"{self.name}: {self.announced} is announced already. Once every server was "
                 "reloaded, run `rotate` with --reloaded."
             )
+        # Later than all others by its id, even if they were drawn this second or by a fast clock.
+        newest = max(_drawn(key_id) for key_id in self.by_id)
+        if newest >= f"{now:{_MOMENT}}":
+            now = datetime.strptime(newest, _MOMENT).replace(tzinfo=UTC) + timedelta(seconds=1)
         return KeySet(self.name, {**self.by_id, new_id(now): secrets.token_bytes(_KEY_BYTES)})
 
     def switched(self) -> "KeySet":
@@ -104,7 +109,10 @@ class KeySet:
 def _drawn(key_id: str) -> str:
     """Tell when a key was drawn; one whose id does not say so is older than all that do."""
     found = _DRAWN.fullmatch(key_id)
-    return found[1] if found else ""
+    try:
+        return f"{datetime.strptime(found[1], _MOMENT):{_MOMENT}}" if found else ""  # noqa: DTZ007 - compared as text
+    except ValueError:  # digits, but no moment
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

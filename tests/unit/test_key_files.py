@@ -1,0 +1,233 @@
+"""How a set of server keys is kept in a file, and the three steps by which it rotates."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner
+
+from vaultr.environ import KEY_SETS, Keys, generate_keys
+from vaultr.operations.key_files import KeySet, NotNow, NotThere, Place, new_id
+from vaultr.operations.keys import keys
+
+NAME = "JWT_SECRET"
+MORNING = datetime(2031, 5, 4, 9, tzinfo=UTC)
+LATER = datetime(2031, 5, 4, 9, 0, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in generate_keys(new_id(MORNING)).items():
+        (tmp_path / name.lower()).write_text(text + "\n")
+        (tmp_path / name.lower()).chmod(0o640)
+    return tmp_path
+
+
+def ids(folder, name=NAME):
+    return [*Keys.parse((folder / name.lower()).read_text()).by_id]
+
+
+def run(*arguments, **environ):
+    return CliRunner().invoke(keys, arguments, env=environ)
+
+
+def test_a_new_key_is_announced_behind_then_put_first(folder):
+    (old,) = ids(folder)
+
+    announced = run("rotate", NAME, "--dir", str(folder))
+
+    assert announced.exit_code == 0, announced.output
+    first, new = ids(folder)
+    assert first == old
+    assert f"{new} is announced" in announced.output
+    switched = run("rotate", NAME, "--dir", str(folder), "--reloaded")
+    assert switched.exit_code == 0, switched.output
+    assert ids(folder) == [new, old]
+    assert f"{new} is in use" in switched.output
+
+
+def test_no_step_is_done_before_the_one_that_it_follows(folder):
+    too_early = run("rotate", NAME, "--dir", str(folder), "--reloaded")
+    assert (too_early.exit_code, "no new key is announced" in too_early.output) == (1, True)
+
+    run("rotate", NAME, "--dir", str(folder))
+    before = ids(folder)
+    again = run("rotate", NAME, "--dir", str(folder))
+    assert (again.exit_code, "is announced already" in again.output) == (1, True)
+
+    assert ids(folder) == before
+    run("rotate", NAME, "--dir", str(folder), "--reloaded")
+    back = run("rotate", NAME, "--dir", str(folder), "--reloaded")
+    assert (back.exit_code, "no new key is announced" in back.output) == (1, True)
+
+
+@pytest.mark.parametrize("name", KEY_SETS)
+def test_every_set_rotates_and_the_others_stay(folder, name):
+    before = {one: (folder / one.lower()).read_text() for one in KEY_SETS}
+
+    assert run("rotate", name.lower(), "--dir", str(folder)).exit_code == 0
+
+    changed = {one for one in KEY_SETS if (folder / one.lower()).read_text() != before[one]}
+    assert changed == {name}
+
+
+def test_a_file_keeps_its_mode_and_leaves_no_draft_behind(folder):
+    files = {path.name for path in folder.iterdir()}
+
+    run("rotate", NAME, "--dir", str(folder))
+
+    assert (folder / "jwt_secret").stat().st_mode & 0o777 == 0o640
+    assert {path.name for path in folder.iterdir()} == files
+
+
+def test_the_file_is_found_by_its_setting(folder):
+    path = folder / "jwt_secret"
+
+    assert run("rotate", NAME, JWT_SECRET_FILE=str(path)).exit_code == 0
+
+    assert len(ids(folder)) == 2
+
+
+def test_a_variable_is_printed_as_it_must_become(folder):
+    text = generate_keys("k1")[NAME]
+
+    done = run("rotate", NAME, JWT_SECRET=text)
+
+    line = next(one for one in done.stdout.splitlines() if one.startswith("JWT_SECRET='"))
+    value = line.removeprefix("JWT_SECRET='").removesuffix("'")
+    assert next(iter(Keys.parse(value).by_id)) == "k1"
+    assert len(Keys.parse(value).by_id) == 2
+    told = json.loads(run("rotate", NAME, "--json", JWT_SECRET=text).stdout)
+    assert told["step"] == "announced"
+    assert told["key"] in Keys.parse(told["value"]).by_id
+
+
+def test_a_plain_value_becomes_a_key_of_the_set(tmp_path):
+    plain = "an owner typed this at 40 characters 7%Q"
+    (tmp_path / "pepper").write_text(plain)
+
+    assert run("rotate", "PEPPER", "--dir", str(tmp_path)).exit_code == 0
+
+    by_id = Keys.parse((tmp_path / "pepper").read_text()).by_id
+    assert by_id["default"] == plain.encode()
+    assert len(by_id) == 2
+
+
+def test_no_key_is_told_when_files_rotate(folder):
+    done = run("rotate", NAME, "--dir", str(folder))
+
+    assert not any(
+        part.partition(":")[2] in done.output
+        for part in (folder / "jwt_secret").read_text().split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(None, "cannot read"), ("", "JWT_SECRET: "), ("rubbish", "at least 32 bytes")],
+)
+def test_what_is_no_set_is_refused_and_left_as_it_is(tmp_path, text, told):
+    path = tmp_path / "jwt_secret"
+    if text is not None:
+        path.write_text(text)
+
+    done = run("rotate", NAME, "--dir", str(tmp_path))
+
+    assert (done.exit_code, told in done.output) == (1, True)
+    assert "Traceback" not in done.output
+    assert (path.read_text() if path.exists() else None) == text
+
+
+def test_without_any_place_it_says_what_to_name(monkeypatch):
+    monkeypatch.delenv(NAME, raising=False)
+
+    done = run("rotate", NAME)
+
+    assert done.exit_code == 1
+    assert "--dir" in done.output
+
+
+def test_a_key_in_use_and_one_that_is_not_there_are_not_taken_out():
+    known = KeySet(NAME, {"a": b"1", "b": b"2"})
+
+    with pytest.raises(NotNow):
+        known.without("a")
+    with pytest.raises(NotThere):
+        known.without("c")
+    assert [*known.without("b").by_id] == ["a"]
+
+
+def test_a_key_of_an_older_form_is_never_the_newer():
+    for old in ("dev", "default", "k1", "20261125ab12"):
+        assert KeySet(NAME, {old: b"1", new_id(MORNING): b"2"}).announced is not None
+        assert KeySet(NAME, {new_id(MORNING): b"1", old: b"2"}).announced is None
+    assert KeySet(NAME, {new_id(LATER): b"1", new_id(MORNING): b"2"}).announced is None
+
+
+def test_a_clock_that_goes_back_makes_no_key_the_older():
+    known = KeySet(NAME, {new_id(LATER): b"1"})
+
+    announced = known.with_new(MORNING)
+
+    assert announced.announced == [*announced.by_id][1]
+    assert KeySet(NAME, {"99999999999999-abcd": b"1"}).with_new(MORNING).announced is not None
+
+
+def test_of_parallel_rotations_one_announces_and_the_others_are_refused(folder):
+    place, told = Place(NAME, folder / "jwt_secret"), []
+
+    def announce():
+        with place.alone():
+            try:
+                place.write(place.read().with_new(LATER))
+                told.append("announced")
+            except NotNow:
+                told.append("refused")
+
+    threads = [threading.Thread(target=announce) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(told) == ["announced"] + ["refused"] * 5
+    assert len(ids(folder)) == 2
+
+
+def test_a_complete_set_goes_into_a_file_that_only_its_owner_reads(tmp_path):
+    path = tmp_path / ".env"
+
+    assert run("generate", "--env-file", str(path)).exit_code == 0
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert {line.partition("=")[0] for line in path.read_text().splitlines()} == {
+        *KEY_SETS,
+        "CHECKPOINT_KEY",
+    }
+    drawn = path.read_text()
+    again = run("generate", "--env-file", str(path))
+    assert (again.exit_code, path.read_text()) == (1, drawn)
+    assert not any(line.split("'")[1] in again.output for line in drawn.splitlines())
+    assert run("generate", "--env-file", "a", "--dir", "b").exit_code == 2
+
+
+def test_whoever_sends_keys_into_a_file_that_others_can_read_is_told(tmp_path):
+    script = "from vaultr.operations.keys import keys; keys(['generate'])"
+    for mode, warned in ((0o644, True), (0o600, False)):
+        path = tmp_path / f"{mode:o}"
+        path.touch()
+        path.chmod(mode)
+        with path.open("w") as out:
+            said = _stderr_of(script, out)
+        assert ("chmod 600" in said) == warned
+
+
+def _stderr_of(script, out):
+    return subprocess.run(
+        [sys.executable, "-c", script], stdout=out, stderr=subprocess.PIPE, text=True,
+        env={"PATH": os.environ["PATH"]},
+    ).stderr  # fmt: skip
