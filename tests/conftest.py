@@ -7,7 +7,7 @@ import pytest
 from tests import servers
 
 ROLLOUT = Path(__file__).parent / "rollout"
-pytest_plugins = ["tests.serving"]
+pytest_plugins = ["tests.serving", "tests.operating"]
 
 
 def pytest_addoption(parser):

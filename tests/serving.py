@@ -5,6 +5,7 @@ import redis
 import sqlalchemy as sa
 
 from tests import factories, servers
+from vaultr import switches
 from vaultr.app import create_app
 from vaultr.audit import denials, leases
 from vaultr.database.session import db, forget_facts
@@ -49,6 +50,7 @@ def empty(app):
         forget_facts()
         leases.pool().forget()  # its chains went with the rows
         denials.current().forget()
+        switches.forget()
         guard = blanket.guard()
         guard.clear_memory()
         if guard.redis is not None:

@@ -27,10 +27,11 @@ _HOOK: Final = "vaultr.switches"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGNING_UP: Final = frozenset({"auth.sign_up", "auth.resend_verification"})
 # What changes the database, but has to work while it is read-only: to come in, to go out, and to
-# end a session that fell into wrong hands. Whatever is new is a write until it is named here.
+# end what fell into wrong hands. Whatever is new is a write until it is named here.
 GOES_ON_READ_ONLY: Final = frozenset({
-    "auth.login", "auth.logout", "auth.logout_all", "auth.prelogin", "auth.refresh",
-    "auth.revoke_session", "auth.step_up", "auth.unlock",
+    "auth.cancel_recovery", "auth.cancel_recovery_by_token", "auth.login", "auth.logout",
+    "auth.logout_all", "auth.prelogin", "auth.refresh", "auth.revoke_session", "auth.step_up",
+    "auth.undo_email_change", "web.press_cancel_recovery", "web.press_undo_change",
 })  # fmt: skip
 _MACHINE: Final = "bearer vma_"
 _SAYS: Final = {

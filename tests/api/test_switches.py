@@ -1,0 +1,157 @@
+"""What an operator has switched off is refused at its place, and everything else goes on."""
+
+import pytest
+
+from tests import factories, serving
+from vaultr import metrics, switches
+from vaultr.operations import measures
+
+
+@pytest.fixture
+def off(app):
+    """``off("writes")``: switch it off, as all requests from now on see."""
+
+    def switch(name, text=None):
+        with app.app_context():
+            switches.switch_off(name, by="ann", text=text)
+            switches.forget()
+
+    return switch
+
+
+def problem(response):
+    return response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:")
+
+
+def test_a_refusal_says_what_is_off_and_how_long_to_wait(client, off):
+    off("signup")
+
+    response = client.post("/api/v1/auth/signup", json=factories.signup())
+
+    assert problem(response) == (503, "switched-off")
+    assert response.json["detail"] == "New accounts are not taken at the moment."
+    assert response.headers["Retry-After"] == "60"
+
+
+def test_without_signups_whoever_has_an_account_comes_in(app, client, off):
+    with app.app_context():
+        factories.account()
+    off("signup")
+
+    assert client.post("/api/v1/auth/login", json=factories.login()).status_code == 200
+
+
+def test_read_only_nothing_is_changed_but_sessions_and_reading_goes_on(app, as_ann, off):
+    with app.app_context():
+        factories.account("cid@example.org")
+        vault = factories.vault()
+        item = factories.item(vault)
+    off("writes")
+
+    assert as_ann.get(item.path).status_code == 200
+    for method, path in (
+        *(
+            ("PUT", item.path),
+            ("POST", f"{item.path}/trash"),
+            ("DELETE", f"/api/v1/vaults/{vault.id}"),
+        ),
+        *(
+            ("POST", "/api/v1/vaults"),
+            ("PUT", "/api/v1/auth/profile"),
+            ("POST", "/api/v1/auth/signup"),
+        ),
+    ):
+        assert problem(as_ann.open(path, method=method)) == (503, "switched-off"), path
+    session = app.test_client().post("/api/v1/auth/login", json=factories.login("cid@example.org"))
+    assert session.status_code == 200
+    token = session.json["refresh_token"]
+    assert as_ann.post("/api/v1/auth/refresh", json={"refresh_token": token}).status_code == 200
+    assert as_ann.post("/api/v1/auth/logout").status_code == 204
+
+
+def test_what_goes_on_read_only_is_there(app):
+    named = {
+        rule.endpoint for rule in app.url_map.iter_rules() if rule.methods & {"POST", "DELETE"}
+    }
+
+    assert named >= switches.GOES_ON_READ_ONLY
+
+
+def test_machines_are_known_by_their_token(client, as_ann, off):
+    off("machines")
+    machine = {"Authorization": "Bearer vma_0a1b2c3d-0000-4000-8000-00000000000f_abc"}
+
+    assert problem(client.get("/api/v1/vaults", headers=machine)) == (503, "switched-off")
+    assert as_ann.get("/api/v1/vaults").status_code == 200
+
+
+def test_in_maintenance_everybody_is_told_the_words_but_probes_answer(client, as_ann, off):
+    off("maintenance", "Back at 14:00 UTC.")
+
+    for path in ("/api/v1/vaults", "/api/v1/openapi.json", "/verify-email", "/api/v1/nowhere"):
+        response = as_ann.get(path)
+        assert problem(response) == (503, "switched-off"), path
+        assert response.json["detail"] == "Back at 14:00 UTC."
+    assert client.get("/api/health").data == b'{"status":"healthy"}'
+
+
+def test_it_comes_after_host_and_limit_and_before_anything_is_read(app, client, off, set_to):
+    off("maintenance", "Later.")
+    set_to(app, limit_anonymous="1/3600")
+
+    foreign = client.get("/api/v1/vaults", headers={"Host": "elsewhere.example"})
+    stranger = client.put("/api/v1/auth/profile", data=b"{", headers={"Content-Type": "x/y"})
+    too_many = client.get("/api/v1/vaults")
+
+    assert problem(foreign) == (400, "host-unknown")
+    assert problem(stranger) == (503, "switched-off")
+    assert problem(too_many) == (429, "rate-limited")
+
+
+def test_metrics_show_what_is_off(app, off):
+    off("writes")
+    with app.app_context():
+        measures.measure()
+
+    shown = {name: metrics.SWITCHED_OFF.labels(name).whole._value.get() for name in switches.NAMES}
+    assert shown == {"signup": 0, "writes": 1, "machines": 0, "maintenance": 0}
+
+
+def test_readiness_shows_what_is_off_and_stays_ready(app, client, off, migrated_to_newest):
+    off("writes")
+    off("signup")
+    app.extensions["vaultr.readiness"].at = 0.0
+
+    answer = client.get("/api/ready")
+
+    assert answer.status_code == 200
+    assert answer.json == {"ready": True, "degraded": [], "switched_off": ["signup", "writes"]}
+
+
+def test_while_the_database_cannot_tell_what_was_known_goes_on(app, client, off, monkeypatch):
+    off("signup")
+    assert client.post("/api/v1/auth/signup", json={}).status_code == 503
+    with app.app_context():
+        switches.forget()
+    monkeypatch.setattr(switches, "_READ", switches.sa.text("SELECT name, text FROM nowhere"))
+
+    assert client.post("/api/v1/auth/signup", json={}).status_code == 503
+
+
+def test_switched_on_again_it_works(app, client, off):
+    off("maintenance", "Later.")
+    with app.app_context():
+        assert switches.switch_on("maintenance") is True
+        assert switches.switch_on("maintenance") is False
+        switches.forget()
+
+    assert client.get("/api/v1/openapi.json").status_code == 200
+
+
+def test_switching_the_same_once_more_changes_nothing(app):
+    with app.app_context():
+        assert switches.switch_off("maintenance", by="ann", text="A.") is True
+        assert switches.switch_off("maintenance", by="bob", text="A.") is False
+        assert switches.switch_off("maintenance", by="bob", text="B.") is True
+        assert switches.read() == {"maintenance": "B."}
+    serving.empty(app)
