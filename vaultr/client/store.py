@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from vaultr.client import secretkeys
 from vaultr.client.cache import Cache
 from vaultr.client.device import Device, KnownAccount
 from vaultr.client.errors import IntegrityError
 from vaultr.client.folder import DEVICE_FILE, Folder
-from vaultr.client.keys import secret_key_bytes, secret_key_text
 from vaultr.client.pins import AUTH_SCHEME, read_prelogin
 from vaultr.client.strict import Fields, Json
 
 _ACCOUNT: Final = "account.json"
 _ASIDE: Final = "aside"
+_SEEN: Final = "explained.json"
 _MOVE: Final = "move.json"
 _MADE_VAULT: Final = "made-vault.json"
 _NEW_KEYS: Final = "new-keys-"
@@ -72,11 +73,15 @@ class Store:
         :param others: files that are replaced, or with None removed, at the same moment.
         """
         values = {DEVICE_FILE: _encoded(device.to_json()), _ACCOUNT: _encoded(account.to_json())}
+        before = None
         if secret_key is not None:
-            name = _secret_key_file(account.derivation.account_id)
-            values[name] = _secret_key_bytes(secret_key)
+            account_id = account.derivation.account_id
+            before = self.folder.read_signed(_secret_key_file(account_id))
+            values[_secret_key_file(account_id)] = secretkeys.kept(account_id, secret_key)
         signed = {name: self.folder.signed(name, value) for name, value in values.items()}
         self.folder.write_together({**signed, **others})
+        if before not in values.values():
+            secretkeys.dropped(before)
 
     def unsent(self) -> list[str]:
         """Name the files with wraps that were kept to be sent again; they fit one account key."""
@@ -88,17 +93,29 @@ class Store:
         name = _secret_key_file(account_id)
         text = self.folder.read_signed(name)
         try:
-            return None if text is None else secret_key_bytes(text.decode())
+            return None if text is None else secretkeys.found(text)
         except ValueError:
             raise self.folder.altered(name) from None
 
     def keep_secret_key(self, account_id: UUID, secret_key: bytes) -> None:
-        """Write the secret key of an account into a file of its own."""
-        self.folder.write_signed(_secret_key_file(account_id), _secret_key_bytes(secret_key))
+        """Keep the secret key of an account in the keyring, or in a file of its own."""
+        kept = secretkeys.kept(account_id, secret_key)
+        self.folder.write_signed(_secret_key_file(account_id), kept)
 
     def forget_secret_key(self, account_id: UUID) -> None:
         """Remove the secret key of an account that never came to be."""
-        self.folder.remove(_secret_key_file(account_id))
+        name = _secret_key_file(account_id)
+        before = self.folder.read_signed(name)
+        self.folder.remove(name)
+        secretkeys.dropped(before)
+
+    def secret_key_place(self, account_id: UUID) -> str | None:
+        """Say where the secret key of an account is; None when this device has none."""
+        name = _secret_key_file(account_id)
+        data = self.folder.read_signed(name)
+        if data is None:
+            return None
+        return "the keyring" if secretkeys.in_keyring(data) else str(self.folder.path / name)
 
     def made_vault(self) -> Json | None:
         """Read the vault whose making was begun, and may not have reached the server."""
@@ -124,6 +141,18 @@ class Store:
         """Forget it, once the vault shows what became of the generation."""
         self.folder.remove(_new_keys_file(vault_id))
 
+    def seen(self) -> Json | None:
+        """Read what the server showed when its differences were last listed."""
+        return self.folder.read_json(_SEEN)
+
+    def keep_seen(self, seen: Json) -> None:
+        """Write what the server shows, once its differences are listed."""
+        self._write(_SEEN, seen)
+
+    def forget_seen(self) -> None:
+        """Forget it, once it was accepted."""
+        self.folder.remove(_SEEN)
+
     def move(self) -> Json | None:
         """Read the move between vaults that did not come to its end."""
         return self.folder.read_json(_MOVE)
@@ -146,10 +175,6 @@ def _new_keys_file(vault_id: UUID) -> str:
 
 def _encoded(value: Json) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _secret_key_bytes(secret_key: bytes) -> bytes:
-    return secret_key_text(secret_key).encode() + b"\n"
 
 
 def _secret_key_file(account_id: UUID) -> str:

@@ -1,0 +1,140 @@
+import sys
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+
+from vaultr.client import secretkeys
+from vaultr.client.store import Store
+
+ACCOUNT = UUID(int=7)
+KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
+
+
+class Desktop:
+    """A keyring in memory, as the package `keyring` shows one."""
+
+    def __init__(self, priority=5):
+        self.kept = {}
+        self.locked = False
+        self._backend = SimpleNamespace(priority=priority)
+
+    def get_keyring(self):
+        return self._backend
+
+    def set_password(self, service, name, text):
+        self._open()
+        self.kept[service, name] = text
+
+    def get_password(self, service, name):
+        self._open()
+        return self.kept.get((service, name))
+
+    def delete_password(self, service, name):
+        self._open()
+        del self.kept[service, name]
+
+    def _open(self):
+        if self.locked:
+            raise RuntimeError("the user said no")
+
+
+@pytest.fixture
+def desktop(monkeypatch):
+    found = Desktop()
+    monkeypatch.setitem(sys.modules, "keyring", found)
+    monkeypatch.delenv("VAULTR_KEYRING", raising=False)
+    return found
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "home")
+
+
+def files(store):
+    return [each.read_bytes() for each in store.folder.path.rglob("*.key") if "secret" in each.name]
+
+
+def test_a_keyring_keeps_the_key_and_the_file_only_its_name(desktop, store):
+    store.keep_secret_key(ACCOUNT, KEY)
+
+    assert store.secret_key(ACCOUNT) == KEY
+    assert store.secret_key_place(ACCOUNT) == "the keyring"
+    assert len(desktop.kept) == 1
+    assert all(text.encode() not in file for text in desktop.kept.values() for file in files(store))
+
+
+def test_without_a_keyring_the_file_keeps_it_and_is_named(monkeypatch, store):
+    monkeypatch.setitem(sys.modules, "keyring", None)  # as if the extra were not installed
+
+    store.keep_secret_key(ACCOUNT, KEY)
+
+    assert store.secret_key(ACCOUNT) == KEY
+    place = store.folder.path / f"secret-{ACCOUNT}.key"
+    assert store.secret_key_place(ACCOUNT) == str(place)
+    assert place.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_keyring_that_keeps_nothing_is_none(monkeypatch, store):
+    monkeypatch.setitem(sys.modules, "keyring", Desktop(priority=0))
+
+    store.keep_secret_key(ACCOUNT, KEY)
+
+    assert store.secret_key_place(ACCOUNT) != "the keyring"
+
+
+def test_a_keyring_can_be_left_alone(desktop, monkeypatch, store):
+    monkeypatch.setenv("VAULTR_KEYRING", "off")
+
+    store.keep_secret_key(ACCOUNT, KEY)
+
+    assert desktop.kept == {}
+    assert store.secret_key(ACCOUNT) == KEY
+
+
+def test_a_keyring_that_refuses_leaves_the_key_to_the_file(desktop, store):
+    desktop.locked = True
+
+    store.keep_secret_key(ACCOUNT, KEY)
+
+    assert store.secret_key(ACCOUNT) == KEY
+
+
+def test_a_keyring_that_is_locked_later_is_told_with_what_to_do(desktop, store):
+    store.keep_secret_key(ACCOUNT, KEY)
+    desktop.locked = True
+
+    with pytest.raises(secretkeys.KeyringClosed) as closed:
+        store.secret_key(ACCOUNT)
+
+    assert "--secret-key-fd" in closed.value.advice
+
+
+def test_a_keyring_that_holds_another_text_is_no_secret_key(desktop, store):
+    store.keep_secret_key(ACCOUNT, KEY)
+    desktop.kept = dict.fromkeys(desktop.kept, "short")
+
+    with pytest.raises(Exception, match="altered"):
+        store.secret_key(ACCOUNT)
+
+
+def test_a_key_that_is_replaced_leaves_the_one_before_until_its_file_is_there(desktop):
+    first, second = secretkeys.kept(ACCOUNT, KEY), secretkeys.kept(ACCOUNT, OTHER)
+
+    assert (secretkeys.found(first), secretkeys.found(second)) == (KEY, OTHER)
+    secretkeys.dropped(first)
+
+    assert secretkeys.found(second) == OTHER
+    with pytest.raises(secretkeys.KeyringClosed):
+        secretkeys.found(first)
+
+
+def test_a_key_that_is_forgotten_leaves_the_keyring_too(desktop, store):
+    store.keep_secret_key(ACCOUNT, KEY)
+
+    store.forget_secret_key(ACCOUNT)
+
+    assert desktop.kept == {}
+    assert store.secret_key(ACCOUNT) is None
+    assert store.secret_key_place(ACCOUNT) is None
