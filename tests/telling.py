@@ -1,0 +1,70 @@
+"""How well one kind of request can be told from another by what is seen of its answers."""
+
+import random
+import statistics
+
+
+def auc(ones, others):
+    """Tell how often one of ``ones`` is greater than one of ``others``: 0.5 tells nothing.
+
+    The area under the curve of the best classifier that only sets a threshold (Mann-Whitney).
+    """
+    ranked = sorted([(value, 1) for value in ones] + [(value, 0) for value in others])
+    ranks, at = 0.0, 0
+    while at < len(ranked):
+        end = at
+        while end < len(ranked) and ranked[end][0] == ranked[at][0]:
+            end += 1
+        middle = (at + 1 + end) / 2  # equal values share their ranks
+        ranks += middle * sum(kind for _, kind in ranked[at:end])
+        at = end
+    n, m = len(ones), len(others)
+    return (ranks - n * (n + 1) / 2) / (n * m)
+
+
+def features(pairs):
+    """Give the ways of looking at pairs of times, each as ``(of the ones, of the others)``.
+
+    ``pairs`` are times of one and another request, sent one right after the other in an order
+    that was drawn: what a busy machine does to one it mostly does to both.
+    """
+    ones, others = ([pair[place] for pair in pairs] for place in (0, 1))
+    middle = statistics.median(ones + others)
+    return {
+        "time": (ones, others),
+        "distance": ([abs(one - middle) for one in ones], [abs(one - middle) for one in others]),
+        "difference": ([a - b for a, b in pairs], [b - a for a, b in pairs]),
+    }
+
+
+def telling(pairs):
+    """Give the area for each feature; the difference counts the pairs that point one way."""
+    areas = {name: auc(*both) for name, both in features(pairs).items()}
+    slower = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs)
+    areas["difference"] = slower / len(pairs)
+    return areas
+
+
+def interleaved(ask, ones, others):
+    """Ask about one and another by turns, in an order that is drawn; give the pairs of answers."""
+    pairs = []
+    for one, other in zip(ones, others, strict=True):
+        both = [(0, one), (1, other)]
+        random.shuffle(both)
+        answers = {place: ask(subject) for place, subject in both}
+        pairs.append((answers[0], answers[1]))
+    return pairs
+
+
+def told_apart(measure, limit, rounds=3):
+    """Measure, and where a feature is over ``limit`` measure again: give what stays over.
+
+    What is true of the server is true each time and points the same way; what a busy machine did
+    once is not. So a feature counts by the median of its rounds, its direction included.
+    """
+    seen = [measure()]
+    if all(abs(area - 0.5) < limit - 0.5 for area in seen[0].values()):
+        return {}
+    seen += [measure() for _ in range(rounds - 1)]
+    areas = {name: statistics.median(one[name] for one in seen) for name in seen[0]}
+    return {name: area for name, area in areas.items() if abs(area - 0.5) >= limit - 0.5}

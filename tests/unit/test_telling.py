@@ -1,0 +1,66 @@
+"""The classifier that looks for leaks finds them, and finds none where there is none."""
+
+import random
+
+import pytest
+
+from tests.telling import auc, interleaved, telling, told_apart
+
+
+@pytest.fixture(autouse=True)
+def _the_same_each_time():
+    random.seed(4711)
+
+
+def noise():
+    """Draw the time of an answer on a busy machine: mostly even, now and then very late."""
+    return random.gauss(20, 2) + (random.expovariate(1 / 30) if random.random() < 0.1 else 0)
+
+
+def pairs(number, leak=lambda time: time):
+    return interleaved(
+        lambda known: leak(noise()) if known else noise(), [True] * number, [False] * number
+    )
+
+
+def test_the_area_is_that_of_the_definition():
+    assert auc([3, 4], [1, 2]) == 1
+    assert auc([1, 2], [3, 4]) == 0
+    assert auc([1, 3], [2, 4]) == 0.25
+    assert auc([5, 5], [5, 5]) == 0.5
+
+
+def test_it_finds_nothing_where_there_is_nothing():
+    found = [told_apart(lambda: telling(pairs(100)), 0.65) for _ in range(50)]
+
+    assert [one for one in found if one] == []
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        pytest.param(lambda time: time + 3, id="slower"),
+        pytest.param(lambda time: time - 3, id="faster"),
+        pytest.param(lambda time: time + random.choice([-6, 6]), id="spread"),
+    ],
+)
+def test_it_finds_a_leak(leak):
+    found = [told_apart(lambda: telling(pairs(100, leak)), 0.65) for _ in range(20)]
+
+    assert all(found)
+
+
+def test_what_happened_once_counts_for_nothing():
+    rounds = iter([{"time": 0.7}, {"time": 0.5}, {"time": 0.52}])
+
+    assert told_apart(lambda: next(rounds), 0.65) == {}
+
+
+def test_what_stays_counts_and_so_does_its_direction():
+    same = iter([{"time": 0.7}, {"time": 0.66}, {"time": 0.5}])
+    turning = iter([{"time": 0.7}, {"time": 0.3}, {"time": 0.3}])
+    against = iter([{"time": 0.7}, {"time": 0.3}, {"time": 0.5}])
+
+    assert told_apart(lambda: next(same), 0.65) == {"time": 0.66}
+    assert told_apart(lambda: next(turning), 0.65) == {"time": 0.3}
+    assert told_apart(lambda: next(against), 0.65) == {}
