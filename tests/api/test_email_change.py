@@ -1,0 +1,265 @@
+"""An account gets another address when the old and the new one agree, and the old may undo it."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests import factories, recovering
+from tests.concurrency import at_once
+from tests.letters import letters, tokens
+from vaultr.auth import email_change
+from vaultr.auth.models import Account, EmailChange, EmailUndo, Session
+from vaultr.database.session import transaction
+
+AUTH = "/api/v1/auth"
+EMAIL, CONFIRM, UNDO = f"{AUTH}/email", f"{AUTH}/email/confirm", f"{AUTH}/email/undo"
+OLD, NEW, BOB = "ann@example.org", "new@example.org", "bob@example.org"
+LINK = re.compile(r"^http://localhost/email/(confirm|undo)\?token=([A-Za-z0-9_-]{43})$", re.M)
+
+
+def slug(response):
+    return response.json["type"].removeprefix("urn:vaultr:problem:")
+
+
+def address(app, account_id):
+    with app.app_context(), transaction() as work:
+        return work.get(Account, account_id).email
+
+
+def mailed(app, to, kind="confirm"):
+    """Give the token of the newest letter of a kind to an address."""
+    found = [LINK.search(letter.text) for letter in letters(app, to)]
+    return [match[2] for match in found if match and match[1] == kind][-1]
+
+
+def asked(app, client, email=NEW):
+    """Ask for another address; gives the tokens that go to the old and to the new one."""
+    assert client.post(EMAIL, json={"email": email}).status_code == 202
+    return mailed(app, OLD), mailed(app, email)
+
+
+def confirm(app, token):
+    return app.test_client().post(CONFIRM, json={"token": token}).status_code
+
+
+def undo(app, token):
+    return app.test_client().post(UNDO, json={"token": token}).status_code
+
+
+def changed(app, client, email=NEW):
+    """Change the address; gives the token by which the old one can undo it."""
+    assert [confirm(app, token) for token in asked(app, client, email)] == [204, 204]
+    return mailed(app, OLD, "undo")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["old-first", "new-first"])
+def test_both_addresses_have_to_confirm(app, as_ann, order):
+    tokens_ = asked(app, as_ann)
+
+    assert confirm(app, tokens_[order[0]]) == 204
+    assert address(app, as_ann.account_id) == OLD
+    assert confirm(app, tokens_[order[1]]) == 204
+
+    assert address(app, as_ann.account_id) == NEW
+    client = app.test_client()
+    key = factories.auth_key(OLD)
+    assert client.post(f"{AUTH}/login", json=factories.login(NEW, key=key)).status_code == 200
+    assert client.post(f"{AUTH}/login", json=factories.login(OLD)).status_code == 401
+    assert as_ann.get(f"{AUTH}/me").json["account"]["email"] == NEW
+
+
+def test_each_token_confirms_once(app, as_ann):
+    old, new = asked(app, as_ann)
+
+    assert [confirm(app, old), confirm(app, old)] == [204, 400]
+    assert address(app, as_ann.account_id) == OLD
+    assert [confirm(app, new), confirm(app, new), confirm(app, old)] == [204, 400, 400]
+
+
+def test_of_parallel_confirmations_by_one_token_one_succeeds(app, as_ann):
+    old, _ = asked(app, as_ann)
+
+    assert sorted(at_once(lambda _: confirm(app, old), 4)) == [204, 400, 400, 400]
+    assert address(app, as_ann.account_id) == OLD
+
+
+def test_parallel_confirmations_by_both_addresses_make_one_change(app, as_ann):
+    both = asked(app, as_ann)
+
+    assert at_once(lambda number: confirm(app, both[number]), 2) == [204, 204]
+
+    assert address(app, as_ann.account_id) == NEW
+    told = [event["typ"] for event in factories.events(app)]
+    assert told.count("account.email.change") == 1
+
+
+def test_it_needs_a_fresh_proof(app, as_ann):
+    with app.app_context():
+        factories.grow_stale(as_ann.session.id)
+
+    response = as_ann.post(EMAIL, json={"email": NEW})
+
+    assert (response.status_code, slug(response)) == (403, "step-up-required")
+
+
+def test_the_letters_tell_each_address_what_it_needs_to_know(app, as_ann):
+    changed(app, as_ann)
+
+    to_old, to_new = letters(app, OLD), letters(app, NEW)
+    assert [one.kind for one in to_old] == ["email-confirm-old", "email-changed"]
+    assert [one.kind for one in to_new] == ["email-confirm-new", "email-is-now"]
+    assert all(NEW in one.text for one in to_old)
+    assert all(OLD not in one.text for one in to_new)
+    assert all("@" not in one.subject for one in to_old + to_new)
+
+
+def test_a_later_wish_replaces_an_earlier_one(app, as_ann):
+    earlier = asked(app, as_ann)
+    later = asked(app, as_ann, "other@example.org")
+
+    assert [confirm(app, one) for one in earlier] == [400, 400]
+    assert [confirm(app, one) for one in later] == [204, 204]
+    assert address(app, as_ann.account_id) == "other@example.org"
+
+
+def test_a_wish_is_over_after_24_hours(app, as_ann, time_machine):
+    both = asked(app, as_ann)
+
+    time_machine.move_to(datetime.now(UTC) + timedelta(hours=24, seconds=1))
+
+    assert [confirm(app, one) for one in both] == [400, 400]
+
+
+def test_an_address_of_another_account_is_not_told_to_be_one(app, as_ann, as_bob):
+    free = as_ann.post(EMAIL, json={"email": NEW})
+    taken = as_ann.post(EMAIL, json={"email": BOB})
+
+    assert (free.status_code, free.data) == (taken.status_code, taken.data) == (202, b"")
+    assert confirm(app, mailed(app, OLD)) == 204
+    (to_bob,) = letters(app, BOB)
+    assert to_bob.kind == "email-in-use"
+    assert LINK.search(to_bob.text) is None
+    assert address(app, as_ann.account_id) == OLD
+
+
+def test_the_own_address_is_no_change(app, as_ann):
+    response = as_ann.post(EMAIL, json={"email": " ANN@example.org "})
+
+    assert (response.status_code, slug(response)) == (422, "unprocessable")
+    assert response.json["errors"][0]["pointer"] == "/email"
+
+
+def test_an_address_that_is_taken_meanwhile_is_not_given_away_twice(app, as_ann, as_bob):
+    ann = asked(app, as_ann)
+    assert as_bob.post(EMAIL, json={"email": NEW}).status_code == 202
+    bob = (mailed(app, BOB), mailed(app, NEW))
+    assert [confirm(app, ann[0]), confirm(app, bob[0])] == [204, 204]
+
+    answers = at_once(lambda number: confirm(app, (ann, bob)[number][1]), 2)
+
+    assert sorted(answers) == [204, 400]
+    owners = [address(app, one.account_id) for one in (as_ann, as_bob)]
+    assert owners.count(NEW) == 1
+
+
+def test_a_signup_that_waits_for_the_address_loses_against_the_change(app, as_ann):
+    client = app.test_client()
+    client.post(f"{AUTH}/signup", json=factories.signup(NEW))
+    (token,) = tokens(app, NEW)
+
+    changed(app, as_ann)
+
+    assert client.post(f"{AUTH}/verify-email", json={"token": token}).status_code == 400
+
+
+def test_the_old_address_undoes_it_and_ends_all_sessions(app, as_ann):
+    token = changed(app, as_ann)
+    assert as_ann.get(f"{AUTH}/me").status_code == 200
+
+    assert [undo(app, token), undo(app, token)] == [204, 400]
+
+    assert address(app, as_ann.account_id) == OLD
+    assert as_ann.get(f"{AUTH}/me").status_code == 401
+    with app.app_context(), transaction() as work:
+        assert work.query(Session).count() == 0
+    assert letters(app, OLD)[-1].kind == "email-undone"
+    assert letters(app, NEW)[-1].kind == "email-lost"
+    assert factories.events(app)[-2]["typ"] == "account.email.undo"
+
+
+def test_it_can_be_undone_for_7_days(app, as_ann, time_machine):
+    token, began = changed(app, as_ann), datetime.now(UTC)
+
+    time_machine.move_to(began + timedelta(days=7, seconds=1))
+    assert undo(app, token) == 400
+    time_machine.move_to(began + timedelta(days=6, hours=23))
+
+    assert undo(app, token) == 204
+
+
+def test_of_parallel_undoings_one_succeeds(app, as_ann):
+    token = changed(app, as_ann)
+
+    assert sorted(at_once(lambda _: undo(app, token), 4)) == [204, 400, 400, 400]
+
+
+def test_the_first_address_undoes_all_that_was_changed_after_it(app, as_ann):
+    first = changed(app, as_ann)
+    assert as_ann.post(EMAIL, json={"email": "third@example.org"}).status_code == 202
+    both = mailed(app, NEW), mailed(app, "third@example.org")
+    assert [confirm(app, one) for one in both] == [204, 204]
+    second = mailed(app, NEW, "undo")
+    as_ann.post(EMAIL, json={"email": "fourth@example.org"})
+    waiting = mailed(app, "third@example.org"), mailed(app, "fourth@example.org")
+
+    assert undo(app, first) == 204
+
+    assert undo(app, second) == 400
+    assert [confirm(app, one) for one in waiting] == [400, 400]
+    assert address(app, as_ann.account_id) == OLD
+
+
+def test_an_undoing_ends_a_recovery_that_is_under_way(app, as_ann):
+    recovering.with_recovery_key(app)
+    token = changed(app, as_ann)
+    mail_token = recovering.asked(app, NEW)
+    start = recovering.proof(mail_token, as_ann.account_id)
+    assert app.test_client().post(recovering.START, json=start).status_code == 200
+
+    assert undo(app, token) == 204
+
+    assert app.test_client().post(recovering.START, json=start).status_code == 400
+
+
+def test_the_old_address_is_kept_for_its_account_while_it_can_be_undone(app, as_ann, as_bob):
+    token = changed(app, as_ann)
+    client = app.test_client()
+
+    client.post(f"{AUTH}/signup", json=factories.signup(OLD))
+    as_bob.post(EMAIL, json={"email": OLD})
+
+    assert [one.kind for one in letters(app, OLD)][-2:] == ["existing-owner", "email-in-use"]
+    assert undo(app, token) == 204
+    assert address(app, as_ann.account_id) == OLD
+
+
+def test_the_owner_may_take_the_old_address_back_by_a_change_too(app, as_ann):
+    changed(app, as_ann)
+    assert as_ann.post(EMAIL, json={"email": OLD}).status_code == 202
+
+    assert [confirm(app, mailed(app, one)) for one in (NEW, OLD)] == [204, 204]
+
+    assert address(app, as_ann.account_id) == OLD
+
+
+def test_what_is_over_is_removed(app, as_ann, time_machine):
+    changed(app, as_ann)
+    as_ann.post(EMAIL, json={"email": "third@example.org"})
+
+    time_machine.move_to(datetime.now(UTC) + timedelta(days=8))
+
+    with app.app_context():
+        assert email_change.remove_expired() is False
+        with transaction() as work:
+            assert work.query(EmailChange).count() + work.query(EmailUndo).count() == 0

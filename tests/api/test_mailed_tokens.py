@@ -1,0 +1,143 @@
+"""A mailed token is good for the one thing it was mailed for; all else is refused alike."""
+
+import secrets
+
+import pytest
+
+from tests import factories, recovering
+from tests.letters import letters, tokens
+from tests.recovering import ANN, LINK
+from vaultr.protocol.encoding import b64
+
+AUTH = "/api/v1/auth"
+NEW = "new@example.org"
+# What takes a token, and for which kind it is.
+ROUTES = {
+    f"{AUTH}/verify-email": "verify",
+    f"{AUTH}/recover/cancel": "recover",
+    f"{AUTH}/email/confirm": "confirm",
+    f"{AUTH}/email/undo": "undo",
+}
+PAGES = {path.removeprefix(AUTH): kind for path, kind in ROUTES.items()}
+
+
+@pytest.fixture
+def mailed(app, as_ann, set_to):
+    """One good token of each kind, of accounts that have nothing to do with each other."""
+    set_to(app, limit_login_address="1000/900")
+    client = app.test_client()
+    client.post(f"{AUTH}/signup", json=factories.signup("signup@example.org"))
+    as_ann.post(f"{AUTH}/email", json={"email": NEW})
+    given = {
+        "verify": tokens(app, "signup@example.org")[0],
+        "refresh": as_ann.session.refresh_token,
+    }
+    given["confirm"] = _linked(app, ANN)
+    _, given["recover"] = recovering.begun(app, "bob@example.org")
+    given["undo"] = _moved(app)
+    return given
+
+
+def _linked(app, to):
+    return letters(app, to)[-1].text.partition("token=")[2].partition("\n")[0]
+
+
+def _moved(app):
+    """Move a third account to another address; gives the token that undoes it."""
+    with app.app_context():
+        session = factories.session(factories.owner("cat@example.org"))
+    client = app.test_client()
+    client.post(f"{AUTH}/email", json={"email": "cats@example.org"}, headers=session.headers)
+    for to in ("cat@example.org", "cats@example.org"):
+        client.post(f"{AUTH}/email/confirm", json={"token": _linked(app, to)})
+    return _linked(app, "cat@example.org")
+
+
+def spoilt(token):
+    return [
+        "", "x", token[:-1], token + "A", f" {token}", token.swapcase(), token[::-1],
+        b64(secrets.token_bytes(32)), "é" * 43, "A" * 10_000,
+    ]  # fmt: skip
+
+
+def test_every_other_token_is_refused_alike_and_uses_none_up(app, client, mailed):
+    answers = {
+        (path, kind): client.post(path, json={"token": token})
+        for path, wanted in ROUTES.items()
+        for kind, token in mailed.items()
+        if kind != wanted
+    }
+
+    told = {(one.status_code, one.json["type"], one.json["detail"]) for one in answers.values()}
+    assert len(answers) == len(ROUTES) * (len(mailed) - 1)
+    assert {(status, problem) for status, problem, _ in told} == {
+        (400, "urn:vaultr:problem:token-invalid")
+    }
+    assert len(told) == 1
+    good = {path: client.post(path, json={"token": mailed[kind]}) for path, kind in ROUTES.items()}
+    assert {path: one.status_code for path, one in good.items()} == dict.fromkeys(ROUTES, 204)
+
+
+def test_a_spoilt_token_is_refused_alike(app, client, mailed):
+    for path, kind in ROUTES.items():
+        answers = [client.post(path, json={"token": one}) for one in spoilt(mailed[kind])]
+        assert {(one.status_code, one.json["detail"]) for one in answers} == {
+            (400, "This link is not valid, or not any more.")
+        }
+        assert client.post(path, json={"token": mailed[kind]}).status_code == 204
+
+
+@pytest.mark.parametrize("body", [{}, {"token": 1}, {"token": None}, {"token": "x", "more": 1}, []])
+def test_what_is_no_token_at_all_is_malformed(client, body):
+    for path in ROUTES:
+        answer = client.post(path, json=body)
+        assert (answer.status_code, answer.json["type"]) == (
+            400, "urn:vaultr:problem:bad-request"
+        )  # fmt: skip
+
+
+def test_a_mailed_token_is_no_session(client, mailed):
+    for token in mailed.values():
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert client.get(f"{AUTH}/me", headers=bearer).status_code == 401
+    for kind in ROUTES.values():
+        body = {"refresh_token": mailed[kind]}
+        assert client.post(f"{AUTH}/refresh", json=body).status_code == 401
+
+
+def test_a_page_changes_nothing_when_opened_and_all_when_its_button_is_pressed(app, client, mailed):
+    for path, kind in PAGES.items():
+        for _ in range(2):
+            page = client.get(path, query_string={"token": mailed[kind]})
+            assert (page.status_code, page.mimetype) == (200, "text/html")
+            assert f'action="{path}"' in page.text
+            assert page.text.count("<button") == 1
+
+        pressed = client.post(path, data={"token": mailed[kind]})
+
+        assert (path, pressed.status_code) == (path, 200)
+        assert client.post(path, data={"token": mailed[kind]}).status_code == 400
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_holds_no_script_and_tells_nobody_of_its_token(client, path):
+    page = client.get(path, query_string={"token": '"><script>x</script>'})
+
+    assert "<script" not in page.text
+    assert "style=" not in page.text
+    policy = page.headers["Content-Security-Policy"]
+    assert "form-action 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert page.headers["Cache-Control"] == "no-store"
+    assert client.get(path).status_code == 400
+    wrong = client.post(path, data={"token": "nonsense"})
+    assert (wrong.status_code, "Nothing was changed" in wrong.text) == (400, True)
+
+
+def test_no_subject_and_no_log_holds_a_token(app, mailed, caplog):
+    found = [one for one in letters(app) if LINK.search(one.text)]
+
+    assert found
+    assert all(token not in one.subject for one in letters(app) for token in mailed.values())
+    assert all(token not in caplog.text for token in mailed.values())
