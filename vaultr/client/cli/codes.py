@@ -6,6 +6,7 @@ from datetime import timedelta
 import click
 
 from vaultr.client.cli import showing
+from vaultr.client.cli.copying import copied
 from vaultr.client.cli.offering import item_titles
 from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
@@ -20,6 +21,7 @@ from vaultr.client.otp import NoCode, Totp
 @click.option(
     "--field", default="totp", metavar="NAME", help="The field that holds its secret, else totp."
 )
+@click.option("--copy", is_flag=True, help="Put it on the clipboard, and do not print it.")
 @copy_options
 @vault_option()
 @pass_choices
@@ -27,6 +29,7 @@ def code(
     choices: Choices,
     item: str,
     field: str,
+    copy: bool,
     offline: bool,
     max_age: timedelta | None,
     vault: str | None,
@@ -37,8 +40,8 @@ def code(
     otpauth address, as sites show them beside their QR code.
     """
     with opened(choices) as vaultr:
-        copy = from_copy(vaultr, offline=offline, max_age=max_age)
-        found = vaultr.item(item, vault=vault, offline=copy)
+        kept = from_copy(vaultr, offline=offline, max_age=max_age)
+        found = vaultr.item(item, vault=vault, offline=kept)
     secret = value_of(found, field)
     if not isinstance(secret, str):
         raise NoCode(f"The field {field} holds no text.")
@@ -47,6 +50,9 @@ def code(
     if now < 0:
         raise VaultrError("The clock of this machine is before 1970, so there is no code.")
     left = totp.left(now)
+    if copy:
+        copied(choices, totp.at(now), clear_after=None)
+        return
     if choices.json:
         showing.as_json({"code": totp.at(now), "seconds_left": left, "period": totp.period})
         return

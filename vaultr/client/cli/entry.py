@@ -12,6 +12,7 @@ from vaultr.client.cli import (
     changing,
     codes,
     completing,
+    copying,
     exporting,
     generating,
     importing,
@@ -59,7 +60,7 @@ for each in (
     *(changing.add, changing.edit, changing.rm, changing.restore),
     *(vaults.vaults, vaults.sync),
     *(importing.import_file, exporting.export, running.run, referring.read, referring.inject),
-    *(generating.generate, codes.code),
+    *(generating.generate, codes.code, copying.copy),
     *(completing.completion,),
 ):
     vaultr.add_command(each)

@@ -6,6 +6,7 @@ import click
 
 from vaultr.client import generating, memory
 from vaultr.client.cli import showing
+from vaultr.client.cli.copying import copied
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.errors import UsageError
 from vaultr.client.generating import PasswordRule, PhraseRule
@@ -39,13 +40,16 @@ _MOST: Final = 1000
     metavar="N",
     help="So many, one a line.",
 )
+@click.option("--copy", is_flag=True, help="Put it on the clipboard, and do not print it.")
 @pass_choices
-def generate(choices: Choices, /, count: int, **said: object) -> None:
+def generate(choices: Choices, /, count: int, copy: bool, **said: object) -> None:
     """Draw a password, or a passphrase.
 
     Each that fits what was asked for is equally likely. A password has at least one character of
     each kind. Nothing is kept and no server is asked.
     """
+    if copy and count > 1:
+        raise UsageError("The clipboard takes one: --copy and --count contradict each other.")
     memory.guard()
     rule = _rule(said)
     if isinstance(rule, PhraseRule):
@@ -54,6 +58,9 @@ def generate(choices: Choices, /, count: int, **said: object) -> None:
     else:
         drawn = [generating.password(rule) for _ in range(count)]
         bits = generating.password_bits(rule)
+    if copy:
+        copied(choices, drawn[0], clear_after=None)
+        return
     if choices.json:
         each = [{"value": value, "bits": round(bits, 1)} for value in drawn]
         showing.as_json(each[0] if count == 1 else each)

@@ -1,0 +1,206 @@
+import base64
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from tests.client.terminal import Terminal
+from vaultr.client.clipboard import Clipboard, NoClipboard
+
+SECRET = "hunter2 for the clipboard ü"
+# Two programs as a desktop has them: what is copied lies in a file.
+WRITES = '#!/bin/sh\ncase "$1" in --clear) : > "$BOARD";; *) cat > "$BOARD";; esac\n'
+READS = '#!/bin/sh\ncat "$BOARD"\n'
+
+
+class Desktop:
+    """A device on whose desktop two programs keep the clipboard."""
+
+    def __init__(self, device, folder):
+        self.device = device
+        self.board = folder / "board"
+        self.programs = folder / "bin"
+        self.programs.mkdir()
+        for name, text in (("wl-copy", WRITES), ("wl-paste", READS)):
+            (self.programs / name).write_text(text)
+            (self.programs / name).chmod(0o755)
+        self.environ = {
+            "PATH": f"{self.programs}:{os.environ['PATH']}",
+            "WAYLAND_DISPLAY": "wayland-0",
+            "BOARD": str(self.board),
+        }
+
+    def types(self, *words, **more):
+        return self.device.types(*words, env=self.environ.items(), **more)
+
+    def holds(self, text):
+        until = time.monotonic() + 20
+        while self.board.read_text() != text and time.monotonic() < until:
+            time.sleep(0.05)
+        return self.board.read_text() == text
+
+
+@pytest.fixture(scope="module")
+def copied(device):
+    for title, detail in {
+        "copied": {"password": SECRET, "totp": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"},
+        "copied empty": {"password": ""},
+    }.items():
+        item = {"overview": {"title": title, "username": "ann"}, "detail": detail}
+        device.done("add", "login", "--json", stdin=json.dumps(item))
+    return device
+
+
+@pytest.fixture
+def desktop(copied, tmp_path):
+    return Desktop(copied, tmp_path)
+
+
+def test_a_password_is_on_the_clipboard_and_then_it_is_cleared(desktop):
+    said = desktop.types("copy", "copied", "--clear-after", "1s")
+
+    assert (said.returncode, said.stdout) == (0, "")
+    assert "cleared after 1 seconds" in said.stderr
+    assert desktop.board.read_text() == SECRET
+    assert desktop.holds("")
+
+
+def test_what_was_copied_meanwhile_is_left_alone(desktop):
+    desktop.types("copy", "copied", "--clear-after", "1s")
+
+    desktop.board.write_text("something else")
+    time.sleep(2.5)
+
+    assert desktop.board.read_text() == "something else"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("copied", "--field", "username"), "ann"),
+        (("vaultr://Personal/copied/password",), SECRET),
+        (("copied", "--offline"), SECRET),
+    ],
+)
+def test_any_field_can_be_copied(desktop, words, text):
+    said = desktop.types("copy", *words, "--json", "--clear-after", "1s")
+
+    assert json.loads(said.stdout) == {"copied": True, "clear_after_seconds": 1.0}
+    assert desktop.board.read_text() == text
+    assert desktop.holds("")
+
+
+def test_a_code_and_a_new_password_can_be_copied(desktop):
+    assert desktop.types("code", "copied", "--copy").stdout == ""
+    assert desktop.board.read_text().isdecimal()
+    assert desktop.types("generate", "--copy").stdout == ""
+    assert len(desktop.board.read_text()) == 20
+
+
+def test_who_waits_to_clear_holds_no_secret_and_clears_when_told_to_end(desktop):
+    desktop.types("copy", "copied", "--clear-after", "1h")
+    waiting = _waiting(desktop)
+
+    with (
+        open(f"/proc/{waiting}/environ", "rb") as environ,
+        open(f"/proc/{waiting}/cmdline") as words,
+    ):
+        assert SECRET.encode() not in environ.read()
+        assert SECRET not in words.read()
+    os.kill(waiting, 15)
+
+    assert desktop.holds("")
+
+
+def _waiting(desktop):
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as environ:
+            if f"BOARD={desktop.board}".encode() in environ.read().split(b"\0"):
+                return int(name)
+    raise AssertionError("nobody waits")
+
+
+def test_without_a_clipboard_nothing_is_copied_and_the_programs_are_named(copied, tmp_path):
+    assert "no desktop" in copied.refused(1, "copy", "copied")
+    told = copied.types("copy", "copied", env=[("DISPLAY", ":7"), ("PATH", str(tmp_path))]).stderr
+    assert "needs xclip or xsel" in told
+
+
+def test_a_clipboard_that_fails_is_told_without_the_secret(desktop):
+    (desktop.programs / "wl-copy").write_text("#!/bin/sh\ncat >&2; exit 3\n")
+
+    said = desktop.types("copy", "copied")
+
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "wl-copy failed" in said.stderr
+    assert SECRET not in said.stderr
+
+
+@pytest.mark.parametrize("after", ["0s", "2h", "30", "soon"])
+def test_a_time_that_makes_no_sense_is_refused(desktop, after):
+    assert desktop.types("copy", "copied", "--clear-after", after).returncode == 2
+    assert not desktop.board.exists()
+
+
+def test_an_empty_field_is_not_copied(desktop):
+    assert "empty" in desktop.types("copy", "copied empty").stderr
+    assert not desktop.board.exists()
+
+
+def test_a_terminal_takes_it_only_when_asked_to(copied):
+    terminal = Terminal("copy", "copied", "--osc52", environ={**copied.environ, "TERM": "xterm"})
+
+    assert terminal.ends() == 0
+    sent = base64.b64encode(SECRET.encode()).decode()
+    assert f"\x1b]52;c;{sent}\x07" in terminal.shown
+    assert "not cleared" in terminal.shown
+    assert "no terminal" in copied.refused(1, "copy", "copied", "--osc52")
+    copied.refused(2, "copy", "copied", "--osc52", "--clear-after", "5s")
+
+
+def test_the_programs_of_each_desktop_are_known(tmp_path):
+    for name in ("pbcopy", "pbpaste", "xclip", "xsel", "wl-copy", "wl-paste"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o755)
+    here = {"PATH": str(tmp_path)}
+
+    found = [
+        Clipboard.find(here, "darwin").write[0],
+        Clipboard.find(here | {"WAYLAND_DISPLAY": "w", "DISPLAY": ":0"}, "linux").write[0],
+        Clipboard.find(here | {"DISPLAY": ":0"}, "linux").write[0],
+    ]
+    (tmp_path / "xclip").unlink()
+    found.append(Clipboard.find(here | {"DISPLAY": ":0"}, "linux").write[0])
+
+    assert found == ["pbcopy", "wl-copy", "xclip", "xsel"]
+    with pytest.raises(NoClipboard):
+        Clipboard.find(here, "linux")
+
+
+@pytest.mark.parametrize("program", [each for each in ("xclip", "xsel") if shutil.which(each)])
+def test_a_real_clipboard_is_filled_and_cleared(copied, tmp_path, program):
+    """Where the machine has them: an X server without a screen, and the real programs."""
+    if not (server := shutil.which("Xvfb")):
+        return
+    (tmp_path / program).symlink_to(shutil.which(program))
+    read = {"xclip": ("xclip", "-selection", "clipboard", "-out"),
+            "xsel": ("xsel", "--clipboard", "--output")}[program]  # fmt: skip
+    reading, writing = os.pipe()
+    words = [server, "-displayfd", str(writing), "-nolisten", "tcp"]
+    with subprocess.Popen(words, pass_fds=[writing], stderr=subprocess.DEVNULL) as display:
+        os.close(writing)
+        with open(reading) as number:
+            environ = {"DISPLAY": f":{number.readline().strip()}", "PATH": str(tmp_path)}
+        said = copied.types("copy", "copied", "--clear-after", "2s", env=environ.items())
+        now = subprocess.run(read, env=environ, capture_output=True, timeout=10).stdout.decode()
+        until = time.monotonic() + 20
+        while subprocess.run(read, env=environ, capture_output=True, timeout=10).stdout:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        display.terminate()
+
+    assert (said.returncode, now) == (0, SECRET)
