@@ -28,6 +28,7 @@ class FakeServer(FakeAccounts, FakeKeeping):
         self.waiting = {}
         self.vaults = {}
         self.sessions = {}
+        self.replaced = {}  # what a refresh answered, to be given again until it is used
         self.machines = {}
         self.requests = []
         self.lose = []
@@ -140,10 +141,14 @@ class FakeServer(FakeAccounts, FakeKeeping):
         return {"account": shown, "key_set": key_set}
 
     def refresh(self, *, body, **_):
-        before = self.sessions.pop(body["refresh_token"], None)
-        if before is None:
+        given = body["refresh_token"]
+        before = self.sessions.pop(given, None)
+        if before is not None:
+            self.replaced[given] = self._tokens(fresh=before["fresh"])
+        tokens = self.replaced.get(given)
+        if tokens is None or tokens["refresh_token"] not in self.sessions:
             raise Refusal("session-ended")
-        return 200, self._tokens(fresh=before["fresh"])
+        return 200, tokens
 
     def logout(self, *, request, **_):
         token = request.headers["Authorization"].removeprefix("Bearer ")

@@ -1,0 +1,54 @@
+"""A client that dies at one step: before a request, after it was answered, or around a write."""
+
+import pytest
+
+from vaultr.client import folder as folder_module
+
+# The real ones, whatever a test puts in their place.
+_STEPS = {name: getattr(folder_module, name) for name in ("write_new", "sync_folder")}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no handler of ours is meant to run after it."""
+
+
+class Death:
+    """Kills at the ``at``-th step of whatever is done within."""
+
+    def __init__(self, server, at):
+        self._patch = pytest.MonkeyPatch()
+        self._server = server
+        self._at = at
+        self.steps = 0
+        self.came = False
+
+    def __enter__(self):
+        handle = self._server.handle
+
+        def answered(request):
+            self._step()
+            answer = handle(request)
+            self._step()
+            return answer
+
+        self._patch.setattr(self._server, "handle", answered)
+        for name, real in _STEPS.items():
+            self._patch.setattr(folder_module, name, self._counted(real))
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self._patch.undo()
+        self.came = kind is not None and issubclass(kind, Killed)
+        return self.came
+
+    def _counted(self, real):
+        def call(*arguments):
+            self._step()
+            return real(*arguments)
+
+        return call
+
+    def _step(self):
+        self.steps += 1
+        if self.steps == self._at:
+            raise Killed
