@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask, current_app, request
 from sqlalchemy.orm import Mapped, mapped_column
 
-from vaultr import clock
+from vaultr import clock, metrics
 from vaultr.database import engine
 from vaultr.database.schema import Base
 from vaultr.database.session import one_statement, transaction
@@ -88,6 +88,8 @@ class _Known:
         self._read_at = time.monotonic()
         with contextlib.suppress(sa.exc.SQLAlchemyError):  # whoever needs it will say so
             self.off = read()
+            for name in NAMES:
+                metrics.SWITCHED_OFF.labels(name).set(1 if name in self.off else 0)
 
     def forget(self) -> None:
         """Ask at the next request."""
@@ -124,6 +126,11 @@ def watch(app: Flask) -> Callable[[], None]:
 
     threading.Thread(target=run, name="vaultr-switches", daemon=True).start()
     return ended.set
+
+
+def look() -> None:
+    """Ask the database now, and tell it as numbers."""
+    cast(_Known, current_app.extensions[_HOOK]).look()
 
 
 def off() -> Mapping[str, str | None]:

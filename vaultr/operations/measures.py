@@ -30,9 +30,7 @@ def measure() -> bool:
         gauge.set(max(0.0, reached.age_seconds) if reached is not None else math.inf)
     if (seconds := lag.seconds()) is not None:
         metrics.AUDIT_LAG.set(seconds)
-    off = switches.read()
-    for name in switches.NAMES:
-        metrics.SWITCHED_OFF.labels(name).set(1 if name in off else 0)
+    switches.look()
     return False
 
 
