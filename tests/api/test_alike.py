@@ -1,13 +1,14 @@
 """Whether an address has an account shows neither in the work that is done nor in its order."""
 
 from contextlib import contextmanager
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
 from tests import factories
 from tests.numbers import hashes
-from vaultr.database.session import SINGLE, db
+from vaultr.database.session import SINGLE, db, transaction
 
 
 @contextmanager
@@ -31,17 +32,23 @@ def work_done(app):
             sa.event.remove(engine, "before_cursor_execute", note)
 
 
+SOME_ID = UUID(int=1)
 REQUESTS = {
     "prelogin": lambda email: {"email": email},
     "login": lambda email: factories.login(email, key=b"w" * 32),
     "signup": factories.signup,
+    "resend-verification": lambda email: {"email": email, "account_id": str(SOME_ID)},
+    "recover": lambda email: {"email": email},
 }
+# Those of them that hash, as whoever has an account would.
+HASHING = {"login", "signup"}
 
 
 @pytest.mark.parametrize("route", REQUESTS)
 def test_the_same_work_is_done_for_known_and_unknown_addresses(app, client, route):
-    with app.app_context():
-        factories.account("ann@example.org")
+    with app.app_context(), transaction() as work:
+        account = factories.account("ann@example.org")
+        work.add(factories.recovery_key(account.id))
     done = []
     for email in ("warm@example.org", "ann@example.org", "bob@example.org"):
         with work_done(app) as statements:
@@ -51,4 +58,30 @@ def test_the_same_work_is_done_for_known_and_unknown_addresses(app, client, rout
     _, known, unknown = done
     assert known == unknown
     assert len(known) > 1
-    assert known[-1] == (0 if route == "prelogin" else 1)
+    assert known[-1] == (1 if route in HASHING else 0)
+
+
+def test_the_same_work_is_done_whether_a_signup_waits_or_not(app, client):
+    done = []
+    for email in ("warm@example.org", "ann@example.org", "bob@example.org"):
+        body = factories.signup(email)
+        client.post("/api/v1/auth/signup", json=body)
+        with work_done(app) as statements:
+            named = body["account_id"] if email == "ann@example.org" else str(SOME_ID)
+            which = {"email": email, "account_id": named}
+            client.post("/api/v1/auth/resend-verification", json=which)
+        done.append(statements)
+
+    assert done[1] == done[2]
+
+
+def test_the_same_work_is_done_without_a_recovery_key(app, client):
+    with app.app_context():
+        factories.account("ann@example.org")
+    done = []
+    for email in ("warm@example.org", "ann@example.org", "bob@example.org"):
+        with work_done(app) as statements:
+            client.post("/api/v1/auth/recover", json={"email": email})
+        done.append(statements)
+
+    assert done[1] == done[2]
