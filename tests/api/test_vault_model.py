@@ -215,8 +215,8 @@ def test_every_reader_of_any_life_holds_what_is_stored(app, as_ann, set_to, coun
     plenty = "1000000/60"
     set_to(app, limit_writes=plenty, limit_reads=plenty, limit_changes=plenty)
     examples = settings(
-        max_examples=count(12, many=400),
-        stateful_step_count=count(25, many=60),
+        max_examples=count(12, many=150),
+        stateful_step_count=count(25, many=40),
         deadline=None,
         derandomize=True,
         print_blob=False,
