@@ -100,8 +100,12 @@ def test_values_that_would_fail_later_are_refused_by_name(flags, about):
         assert "schema" in done.stderr
 
 
-def test_the_settings_that_the_chart_takes_are_those_of_the_server():
-    schema = json.loads((tools.CHART / "values.schema.json").read_text())
+def test_the_settings_that_the_chart_takes_are_those_of_the_server(pytestconfig):
+    path = tools.CHART / "values.schema.json"
+    schema = json.loads(path.read_text())
+    if pytestconfig.getoption("--write-docs"):
+        schema["properties"]["settings"] = settings_of_chart.settings_schema()
+        path.write_text(json.dumps(schema, indent=2) + "\n")
 
     assert schema["properties"]["settings"] == settings_of_chart.settings_schema()
 

@@ -1,0 +1,65 @@
+"""Clients that ask all the time, as users do: each on a connection that it keeps."""
+
+import http.client
+import ssl
+import threading
+import time
+
+from tests.rollout.site import HOST
+
+PATH = "/api/v1/openapi.json"
+_ANY = ssl.create_default_context()
+_ANY.check_hostname, _ANY.verify_mode = False, ssl.CERT_NONE
+
+
+class Load:
+    """``clients`` threads that ask an edge until told to stop; ``failed`` lists what went wrong."""
+
+    def __init__(self, port, clients):
+        self.answered = 0
+        self.failed = []
+        self._port = port
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._go_on) for _ in range(clients)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _go_on(self):
+        connection = None
+        while not self._done.is_set():
+            kept = connection is not None
+            connection = connection or self._connected()
+            try:
+                outcome = _asked(connection)
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                connection = None
+                if kept:  # an edge may close what was idle; browsers and our SDK ask once more
+                    continue
+                outcome = repr(error)
+            with self._lock:
+                self.answered += 1
+                if outcome != 200:
+                    self.failed.append(outcome)
+            time.sleep(0.04)
+        if connection is not None:
+            connection.close()
+
+    def _connected(self):
+        return http.client.HTTPSConnection("127.0.0.1", self._port, timeout=30, context=_ANY)
+
+
+def _asked(connection):
+    connection.request("GET", PATH, headers={"Host": HOST})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status

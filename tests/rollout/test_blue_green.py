@@ -1,0 +1,194 @@
+"""deploy/blue-green: what it refuses, what it does in which order, and how it goes back."""
+
+import http.server
+import json
+import threading
+import time
+
+import pytest
+
+from tests.rollout.fakes import Cluster
+
+REFUSED, FAILED, DONE = 2, 1, 0
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    return Cluster(tmp_path)
+
+
+def test_a_release_goes_beside_the_colour_that_users_are_on(cluster):
+    done = cluster.run("release", "green", "--tag", "1.2.3", "-f", "production.yaml")
+
+    assert done.returncode == DONE, done.stderr
+    assert cluster.live == "blue"
+    [call] = cluster.changes
+    assert call[:4] == ["helm", "upgrade", "--install", "vaultr-green"]
+    assert "--rollback-on-failure" in call
+    assert {"colour=green", "image.tag=1.2.3", "service.create=false", "production.yaml"} <= {*call}
+
+
+def test_users_are_led_over_and_a_rollback_leads_them_back(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+
+    assert cluster.run("switch", "green").returncode == DONE
+    assert cluster.live == "green"
+    assert cluster.run("rollback").returncode == DONE
+    assert cluster.live == "blue"
+    assert cluster.run("rollback").returncode == DONE
+    assert cluster.live == "green"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["switch", "green"], "no ready pod"),
+        (["switch", "blue"], "already"),
+        (["release", "blue", "--tag", "1"], "users are on blue"),
+        (["rollback"], "no switch is on record"),
+        (["retire", "blue"], "users are on blue"),
+    ],
+)
+def test_what_would_harm_is_refused_before_any_change(cluster, arguments, reason):
+    done = cluster.run(*arguments)
+
+    assert done.returncode == REFUSED
+    assert reason in done.stderr
+    assert cluster.changes == []
+
+
+def test_without_a_service_or_a_colour_in_it_nothing_is_done(tmp_path):
+    for number, selector in enumerate([{}, {"app": "vaultr"}]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        cluster = Cluster(folder, selector=selector)
+
+        done = cluster.run("release", "green", "--tag", "1")
+
+        assert done.returncode == REFUSED
+        assert "Service" in done.stderr
+        assert cluster.changes == []
+
+
+def test_without_the_programs_it_says_so(cluster):
+    done = cluster.run("status", PATH="/usr/bin:/bin")
+
+    assert done.returncode in (REFUSED, 127)
+    if done.returncode == REFUSED:
+        assert "kubectl is not on PATH" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["release", "green"], ["switch", "red"], [], ["switch"]])
+def test_a_wrong_call_is_told_how_to_be_right(cluster, arguments):
+    done = cluster.run(*arguments)
+
+    assert done.returncode == REFUSED
+    assert "usage:" in done.stderr
+    assert cluster.state["calls"] == []
+
+
+def test_a_release_that_fails_leaves_users_where_they_were(cluster):
+    cluster.change(fails=["helm upgrade"])
+
+    done = cluster.run("release", "green", "--tag", "1.2.3")
+
+    assert done.returncode == FAILED
+    assert cluster.live == "blue"
+
+
+def test_a_release_without_a_ready_pod_has_failed(cluster):
+    cluster.change(comes_up=0)
+
+    assert cluster.run("release", "green", "--tag", "1.2.3").returncode == FAILED
+
+
+def test_the_colour_that_users_left_is_kept_for_the_hold_time(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.run("switch", "green")
+
+    kept = cluster.run("retire", "blue")
+    over = cluster.run("release", "blue", "--tag", "1.2.4")
+    gone = cluster.run("retire", "blue", HOLD_SECONDS="0")
+
+    assert (kept.returncode, over.returncode, gone.returncode) == (REFUSED, REFUSED, DONE)
+    assert "rollback" in kept.stderr
+    assert cluster.state["pods"]["blue"] == 0
+    assert cluster.run("rollback").returncode == REFUSED
+
+
+def test_a_switch_that_goes_wrong_while_it_is_watched_is_undone(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.change(on_switch=f"{_break_green(cluster)} #")
+
+    done = cluster.run("switch", "green", WATCH_SECONDS="20")
+
+    assert done.returncode == FAILED
+    assert "rolled back to blue" in done.stderr
+    assert cluster.live == "blue"
+
+
+def _break_green(cluster):
+    """Give a command after which no pod of green is ready."""
+    script = cluster.path.parent / "break-green"
+    script.write_text(
+        "import json\n"
+        f"state = json.load(open({str(cluster.path)!r}))\n"
+        "state['pods']['green'] = 0\n"
+        f"json.dump(state, open({str(cluster.path)!r}, 'w'))\n"
+    )
+    return f"python3 {script}"
+
+
+class _Failing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503)
+        self.end_headers()
+
+    def log_message(self, *_args):
+        pass
+
+
+def test_users_who_get_no_answer_are_led_back(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Failing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api/ready"
+
+        done = cluster.run("switch", "green", WATCH_SECONDS="20", SMOKE_URL=url)
+        server.shutdown()
+
+    assert done.returncode == FAILED
+    assert "503" in done.stderr
+    assert cluster.live == "blue"
+
+
+def test_of_two_who_switch_at_once_one_is_told_that_the_other_was_first(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.change(fails=["--patch"])
+
+    done = cluster.run("switch", "green")
+
+    assert done.returncode == FAILED
+    assert cluster.live == "blue"
+
+
+def test_status_says_where_users_are_and_where_a_rollback_leads(cluster):
+    before = json.loads(cluster.run("status", "--json").stdout)
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.run("switch", "green")
+    after = json.loads(cluster.run("status", "--json").stdout)
+
+    assert before == {
+        "live": "blue", "previous": None, "hold_seconds": 0, "ready": {"blue": 2, "green": 0},
+    }  # fmt: skip
+    assert (after["live"], after["previous"]) == ("green", "blue")
+    assert 3500 < after["hold_seconds"] <= 3600
+    assert "users are here" in cluster.run("status").stdout
+
+
+def test_a_watch_takes_as_long_as_it_is_told_to(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    began = time.monotonic()
+
+    assert cluster.run("switch", "green", WATCH_SECONDS="3").returncode == DONE
+    assert time.monotonic() - began >= 3

@@ -1,0 +1,108 @@
+"""Pods come, go and die behind a real edge while sixteen clients ask: nobody is refused."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from tests.rollout.fakes import Cluster
+from tests.rollout.load import Load
+from tests.rollout.site import Site
+
+CLIENTS = 16
+POD = {"WEB_CONCURRENCY": "1", "LIMIT_ANONYMOUS": "1000000/60", "DRAIN_SECONDS": "2"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pods")
+    folder.chmod(0o755)
+    with Site(folder) as site:
+        yield site
+
+
+def test_a_rolling_restart_loses_no_request(site):
+    site.start("app1", **POD)
+    site.start("app2", **POD)
+    https, _ = site.edge("rolling", backends=["app1", "app2"])
+
+    with Load(https, CLIENTS) as load:
+        for old, new in (("app1", "app3"), ("app2", "app4")):
+            site.start(new, **POD)
+            others = [name for name in site.running if name.startswith("app") and name != old]
+            codes = []
+            stopping = threading.Thread(target=_stop, args=(site, old, codes))
+            stopping.start()
+            # A balancer hears of it from /api/ready, which says 503 from the signal on.
+            _wait_until(lambda port=site.ports[old]: site.ask(port, "/api/ready")[0] == 503)
+            site.lead("rolling", others)
+            stopping.join()
+            assert codes == [0]
+        time.sleep(0.5)
+
+    assert load.failed == []
+    assert load.answered > 200
+    for name in ("rolling", "app3", "app4"):
+        site.stop(name)
+
+
+def test_a_switch_from_blue_to_green_and_back_loses_no_request(site, tmp_path):
+    site.start("app-blue", **POD)
+    site.start("app-green", **POD)
+    https, _ = site.edge("colours", backends=["app-blue"])
+    leads = tmp_path / "leads"
+    leads.touch()
+    follow = f"sh -c 'echo $0 >> {leads}'"
+    cluster = Cluster(tmp_path, pods={"blue": 1, "green": 1}, on_switch=follow)
+    url = f"http://127.0.0.1:{site.ports['app-green']}/api/ready"
+
+    with Load(https, CLIENTS) as load, _Following(site, leads):
+        for arguments in (["switch", "green"], ["rollback"], ["switch", "green"]):
+            done = cluster.run(*arguments, WATCH_SECONDS="2", SMOKE_URL=url)
+            assert done.returncode == 0, done.stderr
+        time.sleep(0.5)
+        assert leads.read_text().split() == ["green", "blue", "green"]
+        assert site.stop("app-blue") == 0
+
+    assert load.failed == []
+    assert load.answered > 200
+    assert json.loads(cluster.run("status", "--json").stdout)["live"] == "green"
+    for name in ("colours", "app-green"):
+        site.stop(name)
+
+
+def _stop(site, name, codes):
+    codes.append(site.stop(name))
+
+
+class _Following:
+    """Stands in for what moves traffic when the selector of the Service has changed."""
+
+    def __init__(self, site, leads):
+        self._site, self._leads = site, leads
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._follow)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+
+    def _follow(self):
+        seen = 0
+        while not self._done.wait(0.05):
+            colours = self._leads.read_text().split()
+            if len(colours) > seen:
+                seen = len(colours)
+                self._site.lead("colours", [f"app-{colours[-1]}"])
+
+
+def _wait_until(fine, seconds=10):
+    until = time.monotonic() + seconds
+    while not fine():
+        assert time.monotonic() < until
+        time.sleep(0.02)
