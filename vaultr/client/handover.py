@@ -42,7 +42,12 @@ class Handover:
 
     def held(self) -> bool:
         """Tell whether a process holds a key, without counting as use of it."""
-        return "idle_left" in self._ask("look")
+        return self.left() is not None
+
+    def left(self) -> float | None:
+        """Tell for how many seconds more a process holds a key; None when none does."""
+        left = self._ask("look").get("idle_left")
+        return float(left) if isinstance(left, int | float) else None
 
     def end(self) -> None:
         """Make the process forget and end, if there is one."""

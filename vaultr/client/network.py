@@ -148,8 +148,13 @@ class Network(httpx2.BaseTransport):
             raise httpx2.ConnectError(str(error), request=request) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
             raise httpx2.ReadError(str(error), request=request) from error
+        stream = answer.extensions.get("network_stream")
         return httpx2.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer.stream), request=request
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(answer.stream),
+            request=request,
+            extensions={} if stream is None else {"network_stream": stream},
         )
 
     def close(self) -> None:

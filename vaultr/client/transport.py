@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 
@@ -33,6 +33,7 @@ BASE: Final = "/api/v1"
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
 _SHOWN_CHARACTERS = 500
+_PROBE_SECONDS: Final = 15.0
 _SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
 _GATEWAY = frozenset({502, 503, 504})
 # What Python puts around the words of OpenSSL and of the system.
@@ -47,6 +48,20 @@ class Answer:
     status: int
     body: Json | None = field(repr=False)
     etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a probe of the server showed, without any account.
+
+    :ivar date: the clock of the server, as text of HTTP; None when it told none.
+    :ivar tls: the TLS version and the certificate, as Python gives it; None over plain http.
+    """
+
+    status: int
+    date: str | None
+    tls: tuple[str, Mapping[str, Any]] | None
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +148,26 @@ class Transport:
             self._patience.sleep(wait * _JITTER.uniform(1.0, 1.25))
             pause *= 2
         raise AssertionError("the last try returns or raises")
+
+    def probe(self, path: str) -> Probe:
+        """Ask for a probe, such as ``/api/ready``, once, and give whatever came.
+
+        :raises ServerUnreachable: nothing came.
+        """
+        self._deadline.start(min(_PROBE_SECONDS, self._answer_seconds))
+        request = self._client.build_request("GET", path)
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                stream = response.extensions.get("network_stream")
+                secured = stream.get_extra_info("ssl_object") if stream else None
+                tls = secured and (str(secured.version()), secured.getpeercert() or {})
+                body = self._read(response)
+            finally:
+                response.close()
+        except httpx2.TransportError as error:
+            raise _unreachable(self.origin, error) from error
+        return Probe(response.status_code, response.headers.get("Date"), tls, body)
 
     def _exchange(
         self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]

@@ -13,6 +13,7 @@ from vaultr.client.cli import (
     codes,
     completing,
     copying,
+    doctoring,
     exporting,
     generating,
     importing,
@@ -61,7 +62,7 @@ for each in (
     *(vaults.vaults, vaults.sync),
     *(importing.import_file, exporting.export, running.run, referring.read, referring.inject),
     *(generating.generate, codes.code, copying.copy),
-    *(completing.completion,),
+    *(completing.completion, doctoring.doctor),
 ):
     vaultr.add_command(each)
 

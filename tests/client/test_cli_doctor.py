@@ -1,0 +1,166 @@
+import http.server
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from email.utils import formatdate
+
+import pytest
+
+from tests.client.devices import NOBODY, Device
+from tests.unit.test_tls import certificate, serving
+from vaultr import Vaultr
+from vaultr.client.checkup import checkup
+
+
+def findings(device, *words, code=0, **more):
+    said = device.types("doctor", "--json", *words, password=None, **more)
+    assert said.returncode == code, (said.stdout, said.stderr)
+    answer = json.loads(said.stdout)
+    assert answer["ok"] is (code == 0)
+    return {each["name"]: each for each in answer["findings"]}
+
+
+def test_a_device_in_order_is_told_so_in_every_point(device):
+    found = findings(device)
+
+    assert {each["state"] for each in found.values()} == {"ok"}
+    assert set(found) == {
+        *("version", "folder", "account", "secret key", "keyring", "unlocked", "copy"),
+        *("server", "TLS", "clock", "clipboard"),
+    }
+    assert found["account"]["said"].startswith(f"{device.email} at http://127.0.0.1:")
+    assert "more minutes" in found["unlocked"]["said"]
+    assert ".key" in found["secret key"]["said"]
+    assert "less than a minute old" in found["copy"]["said"]
+
+
+def test_people_get_lines_and_no_password_is_asked_for(device):
+    said = device.types("doctor", password=None)
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert all(line.startswith("ok    ") for line in said.stdout.splitlines())
+
+
+def test_a_new_device_is_told_what_to_do(site, tmp_path):
+    found = findings(Device(tmp_path / "home", site.url))
+
+    assert found["account"]["state"] == "warn"
+    assert "vaultr signup" in found["account"]["advice"]
+    assert found["server"]["state"] == "ok"
+
+
+def test_a_server_that_is_away_fails_with_its_exit_code(tmp_path):
+    found = findings(Device(tmp_path / "home", NOBODY), code=4)
+
+    assert found["server"]["state"] == "fail"
+    assert "refused" in found["server"]["said"]
+    assert "clipboard" in found, "the rest is looked at all the same"
+
+
+def test_rights_of_others_are_found_and_the_way_out_is_said(account, site, tmp_path):
+    other = Device(tmp_path / "home", site.url)
+    other.done("login", "--email", account.email, secret_key=account.made["secret_key"])
+    folder = tmp_path / "home" / "vaultr"
+    (folder / "account.json").chmod(0o644)
+
+    found = findings(other, code=1)
+
+    assert "account.json" in found["folder"]["said"]
+    assert found["folder"]["advice"] == f"Take their rights away: chmod -R go= {folder}"
+
+
+def test_an_altered_file_is_an_integrity_error(account, site, tmp_path):
+    other = Device(tmp_path / "home", site.url)
+    other.done("login", "--email", account.email, secret_key=account.made["secret_key"])
+    file = tmp_path / "home" / "vaultr" / "account.json"
+    file.write_bytes(file.read_bytes().replace(b"argon2id", b"argon2ix"))
+
+    found = findings(other, code=5)
+
+    assert "account.json" in found["account"]["said"]
+
+
+def test_a_variable_that_may_be_a_secret_is_named_and_not_shown(device):
+    found = findings(device, env=[("VAULTR_PASSWORD", "hunter2 in the environment")])
+
+    assert found["environment"]["state"] == "warn"
+    assert "VAULTR_PASSWORD" in found["environment"]["said"]
+    assert "hunter2" not in json.dumps(found)
+
+
+def test_a_certificate_that_does_not_hold_is_told_and_one_that_does_is_dated(tmp_path):
+    device = Device(tmp_path / "home", NOBODY)
+    (tmp_path / "ca").mkdir()
+    files = certificate(tmp_path / "ca")
+
+    with serving(files) as (url, received):
+        found = findings(device, "--url", url, code=4)
+        assert "certificate" in found["server"]["said"]
+        assert "--ca-file" in found["server"]["advice"]
+        assert received == []
+        found = findings(device, "--url", url, "--ca-file", str(files[0]), code=4)
+        assert "not as Vaultr does" in found["server"]["said"]
+
+
+@contextmanager
+def answering(*, seconds=0, ready=200, body=b'{"ready":true,"degraded":[]}'):
+    """A server that answers the probes, its clock so many seconds off."""
+
+    class Probes(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            health = self.path == "/api/health"
+            data = b'{"status":"healthy"}' if health else body
+            self.send_response(200 if health else ready)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def date_time_string(self, timestamp=None):
+            return formatdate(time.time() + seconds, usegmt=True)
+
+        def log_message(self, *said):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Probes) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "code"), [(5, "ok", 0), (-90, "warn", 0), (4000, "fail", 1)]
+)
+def test_a_clock_that_is_off_is_told(tmp_path, seconds, state, code):
+    with answering(seconds=seconds) as url:
+        found = findings(Device(tmp_path / "home", url), code=code)
+
+    assert found["clock"]["state"] == state
+
+
+def test_a_server_that_is_not_ready_or_degraded_says_so(tmp_path):
+    with answering(ready=503, body=b'{"ready":false}') as url:
+        away = findings(Device(tmp_path / "home", url))
+    with answering(body=b'{"ready":true,"degraded":["redis"]}') as url:
+        less = findings(Device(tmp_path / "home", url))
+
+    assert away["server ready"]["state"] == "warn"
+    assert "without redis" in less["server ready"]["said"]
+
+
+def test_a_server_that_never_answers_does_not_hang_the_doctor(tmp_path, monkeypatch):
+    monkeypatch.setattr("vaultr.client.transport._PROBE_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        vaultr = Vaultr(url, home=tmp_path / "home", agent=False)
+        found = {each.name: each for each in checkup(vaultr)}
+        vaultr.close()
+
+    assert found["server"].exit_code == 4
+    assert "too long" in found["server"].said

@@ -1,0 +1,42 @@
+"""The doctor command: whether this device and the way to its server are in order."""
+
+from dataclasses import asdict
+from typing import Final
+
+from vaultr.client.cli import showing
+from vaultr.client.cli.opening import closed
+from vaultr.client.cli.options import Choices, command, pass_choices
+
+_SIGNS: Final = {"ok": ("ok", "green"), "warn": ("look", "yellow"), "fail": ("FAIL", "red")}
+_SIGN_COLUMNS: Final = 4
+
+
+@command("doctor", "vaultr doctor", "vaultr doctor --json")
+@pass_choices
+def doctor(choices: Choices) -> None:
+    """Look whether this device is in order, and what to do if not.
+
+    It looks at the rights of the folder, the account, the secret key and the keyring, the unlock
+    process, the age of the copy, the server with its certificate and clock, and the clipboard.
+    Nothing is changed and no password is needed. It ends 0 if nothing failed.
+    """
+    # It loads the whole SDK.
+    from vaultr.client.checkup import checkup  # noqa: PLC0415 - heavy, see above
+
+    found = []
+    with closed(choices) as vaultr:
+        for finding in checkup(vaultr):
+            found.append(finding)
+            if choices.json:
+                continue
+            sign, colour = _SIGNS[finding.state]
+            shown = showing.styled(sign, fg=colour) + " " * (_SIGN_COLUMNS - len(sign))
+            showing.say(f"{shown}  {finding.name}: {showing.printable(finding.said)}")
+            if finding.advice:
+                showing.say(f"{'':{_SIGN_COLUMNS}}  {showing.printable(finding.advice)}")
+    failed = [finding for finding in found if finding.state == "fail"]
+    if choices.json:
+        plain = [{k: v for k, v in asdict(each).items() if k != "exit_code"} for each in found]
+        showing.as_json({"ok": not failed, "findings": plain})
+    if failed:
+        raise SystemExit(failed[0].exit_code)
