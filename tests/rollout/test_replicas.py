@@ -1,0 +1,140 @@
+"""Two pods with two workers each behind one edge are one server, whichever of them dies."""
+
+import json
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests import factories
+from tests.rollout.load import Load
+from tests.rollout.site import Site
+from vaultr.app import create_app
+from vaultr.database.session import db
+from vaultr.protocol.encoding import b64
+from vaultr.settings import Settings
+
+POD = {"WEB_CONCURRENCY": "2", "LIMIT_ANONYMOUS": "1000000/60", "LIMIT_LOGIN_ADDRESS": "1000/60"}
+OVER_HTTPS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.1.2.3"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replicas")
+    folder.chmod(0o755)
+    with Site(folder) as site:
+        site.pods = [site.start(name, **POD) for name in ("app1", "app2")]
+        site.https, _ = site.edge()
+        yield site
+
+
+@pytest.fixture(scope="module")
+def app(site):
+    """The server's own code on the same database, to put rows there."""
+    app = create_app(Settings.from_environ(site.environ("app", PORT="3999")))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def _account(app, email):
+    with app.app_context():
+        factories.account(email)
+    return {"email": email, "device": {"id": str(uuid.uuid4()), "name": "laptop"}}
+
+
+def _login(site, who, *, port=None, right=True):
+    key = factories.auth_key(who["email"]) if right else b"\x01" * 32
+    body = {**who, "auth_key": b64(key)}
+    if port is None:
+        return site.ask(site.https, "/api/v1/auth/login", method="POST", body=body, scheme="https")
+    return site.ask(port, "/api/v1/auth/login", method="POST", body=body, headers=OVER_HTTPS)
+
+
+def _bearer(answer):
+    return {"Authorization": f"Bearer {json.loads(answer[1])['access_token']}", **OVER_HTTPS}
+
+
+def test_a_limit_is_one_for_all_pods(site, app):
+    who = _account(app, "limited@example.org")
+
+    wrong = [_login(site, who, port=site.pods[n % 2], right=False)[0] for n in range(5)]
+    then = [_login(site, who, port=port, right=False)[0] for port in site.pods]
+
+    assert wrong == [401] * 5
+    assert then == [429] * 2
+
+
+def test_forty_guesses_at_once_over_all_workers_are_five_attempts(site, app):
+    who = _account(app, "guessed@example.org")
+    with ThreadPoolExecutor(40) as threads:
+        ports = site.pods * 20
+        codes = list(threads.map(lambda port: _login(site, who, port=port, right=False)[0], ports))
+
+    assert codes.count(401) == 5
+    assert {*codes} <= {401, 429, 503}
+
+
+def test_a_session_lives_and_ends_on_all_pods_at_once(site, app):
+    headers = _bearer(_login(site, _account(app, "session@example.org")))
+    first, second = site.pods
+    before = [site.ask(port, "/api/v1/auth/me", headers=headers)[0] for port in site.pods * 3]
+
+    assert site.ask(first, "/api/v1/auth/logout", method="POST", headers=headers)[0] == 204
+    after = [site.ask(port, "/api/v1/auth/me", headers=headers)[0] for port in [second, first] * 3]
+
+    assert before == [200] * 6
+    assert after == [401] * 6
+
+
+def test_a_request_that_is_sent_to_both_pods_is_answered_once(site, app):
+    headers = _bearer(_login(site, _account(app, "twins@example.org")))
+    headers["Idempotency-Key"] = str(uuid.uuid4())
+    body = {
+        "id": str(uuid.uuid4()),
+        "sealed_key": b64(factories.sealed(96)),
+        "overview": b64(factories.sealed(60)),
+    }
+
+    def create(port):
+        return site.ask(port, "/api/v1/vaults", method="POST", body=body, headers=headers)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(create, site.pods * 4))
+
+    assert {status for status, _, _ in answers} == {201}
+    assert len({body for _, body, _ in answers}) == 1
+    replays = [answer for answer in answers if answer[2].get("Idempotency-Replayed") == "true"]
+    assert len(replays) == 7
+
+
+@pytest.mark.parametrize("victim", ["app1", "app2"])
+def test_a_pod_that_dies_takes_no_read_with_it(site, victim):
+    with Load(site.https, 8) as load:
+        time.sleep(0.5)
+        site.kill(victim)
+        time.sleep(1)
+        site.start(victim, **POD)
+        time.sleep(0.5)
+
+    assert load.failed == []
+    assert load.answered > 50
+
+
+def test_without_redis_the_pods_go_on_and_say_so(site, app):
+    who = _account(app, "away@example.org")
+    site.redis.freeze()
+    try:
+        assert _login(site, who)[0] == 200
+        wrong = [
+            _login(site, {**who, "device": {"id": str(uuid.uuid4()), "name": "x"}}, right=False)[0]
+            for _ in range(7)
+        ]
+        states = [site.ask(port, "/api/ready") for port in site.pods]
+    finally:
+        site.redis.thaw()
+
+    assert wrong == [401] * 5 + [429] * 2
+    for status, body, _ in states:
+        assert (status, json.loads(body)) == (200, {"ready": True, "degraded": ["redis"]})
