@@ -1,0 +1,175 @@
+"""An account goes with all that it holds, whatever is written beside it."""
+
+from uuid import uuid4
+
+import sqlalchemy as sa
+
+from tests import factories, recovering, serving
+from tests.concurrency import at_once
+from tests.letters import letters
+from tests.new_keys import new_keys
+from vaultr.audit.models import AuditEvent
+from vaultr.database.session import db, transaction
+from vaultr.protocol.encoding import b64
+from vaultr.vault import deletion
+
+AUTH = "/api/v1/auth"
+ACCOUNT, ANN, BOB = f"{AUTH}/account", "ann@example.org", "bob@example.org"
+HASHING = {"credentials", "step-up", "login"}
+# These hold what is about nobody any more, or about whoever comes next.
+STAY = {"audit_event", "audit_pending", "mails", "facts", "login_failures"}
+
+
+def slug(response):
+    return response.json["type"].removeprefix("urn:vaultr:problem:")
+
+
+def rows(app):
+    """Count the rows of all tables."""
+    with app.app_context(), transaction() as work:
+        tables = db.metadata.sorted_tables
+        counts = {
+            one.name: work.execute(sa.select(sa.func.count()).select_from(one)).scalar_one()
+            for one in tables
+        }
+    return {name: count for name, count in counts.items() if count and name not in STAY}
+
+
+def filled(app, email):
+    """Give an account something in every table that can hold something of it."""
+    with app.app_context():
+        vault = factories.vault(email)
+        item = factories.item(vault)
+        vault.put(item.id, text="again")
+    recovering.begun(app, email)
+    with app.app_context():
+        session = factories.session(factories.owner(email))
+    client = app.test_client()
+    asked = {"email": f"new-{email}"}
+    headers = session.headers | {"Idempotency-Key": "once"}
+    assert client.post(f"{AUTH}/email", json=asked, headers=headers).status_code == 202
+    return session
+
+
+def test_all_that_is_the_accounts_goes_and_what_is_anothers_stays(app):
+    filled(app, BOB)
+    before = rows(app)
+    session = filled(app, ANN)
+
+    response = app.test_client().delete(ACCOUNT, headers=session.headers)
+
+    assert (response.status_code, response.data) == (204, b"")
+    assert rows(app) == before
+
+
+def test_what_was_recorded_stays_and_tells_of_the_end(app, as_ann):
+    with app.app_context():
+        factories.item(factories.vault(ANN))
+    with app.app_context(), transaction() as work:
+        count = work.query(AuditEvent).count()
+
+    as_ann.delete(ACCOUNT)
+
+    told = factories.events(app)
+    assert len(told) > count
+    assert (told[-1]["typ"], told[-1]["sub"]) == ("account.delete", str(as_ann.account_id))
+    assert letters(app, ANN)[-1].kind == "account-deleted"
+
+
+def test_afterwards_the_address_is_one_that_nobody_has(app, as_ann, client):
+    as_ann.delete(ACCOUNT)
+
+    assert as_ann.get(f"{AUTH}/me").status_code == 401
+    assert client.post(f"{AUTH}/login", json=factories.login(ANN)).status_code == 401
+    refresh = {"refresh_token": as_ann.session.refresh_token}
+    assert client.post(f"{AUTH}/refresh", json=refresh).status_code == 401
+    prelogin = client.post(f"{AUTH}/prelogin", json={"email": ANN}).json
+    assert prelogin["account_id"] != str(as_ann.account_id)
+    client.post(f"{AUTH}/signup", json=factories.signup(ANN))
+    assert letters(app, ANN)[-1].kind == "verify-email"
+
+
+def test_it_needs_a_fresh_proof(app, as_ann):
+    with app.app_context():
+        factories.grow_stale(as_ann.session.id)
+
+    response = as_ann.delete(ACCOUNT)
+
+    assert (response.status_code, slug(response)) == (403, "step-up-required")
+    assert as_ann.get(f"{AUTH}/me").status_code == 200
+
+
+def test_of_parallel_deletions_one_succeeds(app, as_ann):
+    def delete(_):
+        return app.test_client().delete(ACCOUNT, headers=as_ann.session.headers).status_code
+
+    assert sorted(at_once(delete, 4)) == [204, 401, 401, 401]
+    assert [event["typ"] for event in factories.events(app)].count("account.delete") == 1
+
+
+def test_a_vault_of_many_revisions_goes_in_steps(app, as_ann, monkeypatch):
+    monkeypatch.setattr(deletion, "REVISIONS_A_STEP", 2)
+    with app.app_context():
+        vault = factories.vault(ANN)
+        for _ in range(5):
+            factories.item(vault)
+
+    assert as_ann.delete(ACCOUNT).status_code == 204
+
+    assert rows(app) == {}
+
+
+def writers(vault):
+    """Give requests that write all over an account; each takes a client of its own session."""
+    sealed = b64(factories.sealed(60))
+    profile = {"revision": 2, "sealed": b64(factories.sealed(500))}
+    proof = {"auth_key": b64(factories.auth_key(ANN))}
+    new_vault = {"id": str(uuid4()), "sealed_key": sealed, "overview": sealed}
+    put, rename = vault.put_request(), vault.rename_request("other")
+    return {
+        "put": lambda c: c.open(put.path, method=put.method, json=put.body, headers=put.headers),
+        "rename": lambda c: c.open(rename.path, method=rename.method, json=rename.body),
+        "new vault": lambda c: c.post("/api/v1/vaults", json=new_vault),
+        "delete vault": lambda c: c.delete(vault.path),
+        "refresh": lambda c: c.post(
+            f"{AUTH}/refresh", json={"refresh_token": c.session.refresh_token}
+        ),
+        "profile": lambda c: c.put(f"{AUTH}/profile", json=profile, headers={"If-Match": '"1"'}),
+        "credentials": lambda c: c.put(f"{AUTH}/credentials", json=new_keys(b"n" * 32)),
+        "step-up": lambda c: c.post(f"{AUTH}/step-up", json=proof),
+        "email": lambda c: c.post(f"{AUTH}/email", json={"email": "new@example.org"}),
+        "logout": lambda c: c.post(f"{AUTH}/logout"),
+        "logout-all": lambda c: c.post(f"{AUTH}/logout-all"),
+        "totp": lambda c: c.post(f"{AUTH}/totp"),
+        "recover": lambda c: c.post(f"{AUTH}/recover", json={"email": ANN}),
+        "login": lambda c: c.post(f"{AUTH}/login", json=factories.login(ANN)),
+    }
+
+
+def test_beside_writers_nobody_sees_a_deadlock_and_nothing_is_left(app, count):
+    for _ in range(count(2, many=40)):
+        with app.app_context():
+            vault = factories.vault(ANN)
+        doers = list(writers(vault).items())
+        clients = [serving.signed_in(app, ANN) for _ in range(len(doers) + 1)]
+
+        def do(number, doers=doers, clients=clients):
+            if number == len(doers):
+                return clients[number].delete(ACCOUNT)
+            return doers[number][1](clients[number])
+
+        *answers, deleted = at_once(do, len(doers) + 1)
+
+        told = {name: one.status_code for (name, _), one in zip(doers, answers, strict=True)}
+        assert {name: status for name, status in told.items() if status == 500} == {}
+        # Those that hash may find the queue full; nobody else is ever told to come again.
+        assert {name for name, status in told.items() if status == 503} <= HASHING
+        if deleted.status_code == 401:  # another one ended its session first
+            with app.app_context():
+                session = factories.session(factories.owner(ANN))
+            deleted = app.test_client().delete(ACCOUNT, headers=session.headers)
+        assert deleted.status_code == 204
+        left = rows(app)
+        left.pop("recoveries", None)  # of an address that nobody has
+        assert left == {}
+        serving.empty(app)
