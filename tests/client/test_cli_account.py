@@ -77,7 +77,7 @@ def test_another_address_than_the_folders_is_refused(account):
 def test_sync_says_where_each_vault_is(account):
     [vault, *_] = account.told("sync")
 
-    assert set(vault) == {"id", "name", "n", "head", "received", "removed"}
+    assert set(vault) == {"id", "name", "revision", "head", "received", "removed"}
     assert "agree" in account.types("sync", "--explain").stderr
     assert account.told("sync", "--explain") == []
 

@@ -10,7 +10,7 @@ from vaultr.client.cli.options import Choices, Group, command, pass_choices
 from vaultr.client.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from vaultr.client.api import VaultInfo
+    from vaultr.client.api import SyncReport, VaultInfo
 
 
 @click.group("vaults", cls=Group, examples=("vaultr vaults list", "vaultr vaults add Work"))
@@ -97,13 +97,22 @@ def sync(choices: Choices, explain: bool) -> None:
     with opened(choices) as vaultr:
         reports = vaultr.sync()
     if choices.json:
-        names = ("id", "name", "n", "head", "received", "removed")
-        answer = [{name: getattr(each, name) for name in names} for each in reports]
-        showing.as_json([{**each, "id": str(each["id"])} for each in answer])
+        showing.as_json([_report_json(each) for each in reports])
         return
     head = ("VAULT", "REVISION", "HEAD", "RECEIVED", "REMOVED")
     rows = ((r.name, str(r.n), r.head, str(r.received), str(r.removed)) for r in reports)
     showing.table(head, rows)
+
+
+def _report_json(report: "SyncReport") -> dict[str, object]:
+    return {
+        "id": str(report.id),
+        "name": report.name,
+        "revision": report.n,
+        "head": report.head,
+        "received": report.received,
+        "removed": report.removed,
+    }
 
 
 def _explain(choices: Choices) -> None:
