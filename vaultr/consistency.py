@@ -5,7 +5,7 @@ from collections.abc import Iterator, Set
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from vaultr.environ import CHECKPOINT_KEY, KEY_SETS, loopback
+from vaultr.environ import CHECKPOINT_KEY, DEVELOPMENT, KEY_SETS, loopback
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _READY = {"database", "redis", "none"}
@@ -72,6 +72,8 @@ def _keys(settings: Any) -> Iterator[Finding]:
         for key in keys.by_id.values() if keys else ():
             if owner.setdefault(key, name) != name:
                 yield {name, owner[key]}, f"{name}: the same key as {owner[key]}"
+        if settings.vaultr_env == "production" and keys and DEVELOPMENT in keys.by_id:
+            yield {name, "VAULTR_ENV"}, f"{name}: the key `{DEVELOPMENT}` was drawn for development"
 
 
 def _production(settings: Any) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -18,6 +19,7 @@ from vaultr.protocol.encoding import b64, unb64
 
 KEY_SETS = ("JWT_SECRET", "PEPPER", "FACTOR_KEY", "MAIL_KEY", "AUDIT_KEY")
 CHECKPOINT_KEY = "CHECKPOINT_KEY"
+DEVELOPMENT = "dev"  # the id of keys that a server drew for itself; not for production
 PLAIN = "default"  # the id of a plain value, which in a set is written as base64url of its bytes
 _KEY_BYTES = 32
 _SQLITE = "sqlite:///"
@@ -111,7 +113,8 @@ def _strong(key: bytes) -> bytes:
         raise ValueError("at least 32 bytes; `flask keys generate` prints a complete set")
     # 32 random letters of 16 have fewer than 8 different ones about once in 10^9 draws.
     repeated = any(key[period:] == key[:-period] for period in range(1, 17))
-    if len(set(key)) < 8 or repeated or _TELLING.search(key):
+    counting = len({(second - first) % 256 for first, second in pairwise(key)}) < 6
+    if len(set(key)) < 8 or repeated or counting or _TELLING.search(key):
         raise ValueError("not random; `flask keys generate` prints a complete set")
     return key
 
@@ -255,7 +258,7 @@ def development_keys(home: Path) -> dict[str, str]:
     path = home / "development-keys"
     if not path.exists():
         draft = home / f".development-keys.{secrets.token_hex(8)}"
-        lines = [f"{name}={text}\n" for name, text in generate_keys("dev").items()]
+        lines = [f"{name}={text}\n" for name, text in generate_keys(DEVELOPMENT).items()]
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.writelines(lines)
         with contextlib.suppress(FileExistsError):

@@ -1,0 +1,81 @@
+"""In production no key is missing, short, repeated, equal to another, or one that was not drawn."""
+
+import base64
+
+import pytest
+
+from vaultr.environ import KEY_SETS, generate_keys
+from vaultr.settings import Settings, SettingsRefused
+
+KEYS = generate_keys("k1")
+PRODUCTION = {
+    **KEYS,
+    "VAULTR_ENV": "production",
+    "DATABASE_URL": "postgresql://vaultr:hunter2@db/vaultr",
+    "REDIS_URL": "redis://:hunter2@cache/0",
+    "BASE_URL": "https://vault.example.org",
+    "SMTP_HOST": "mail.example.org",
+}
+
+
+def named(**changed):
+    """Tell which settings are refused; the values are in no sentence."""
+    with pytest.raises(SettingsRefused) as refusal:
+        Settings.from_environ(PRODUCTION | changed)
+    assert not any(value and value in str(refusal.value) for value in changed.values())
+    return [problem.partition(":")[0] for problem in refusal.value.problems]
+
+
+def key(data):
+    return "k9:" + base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def test_a_drawn_set_is_taken():
+    assert Settings.from_environ(PRODUCTION).production
+
+
+@pytest.mark.parametrize("name", KEY_SETS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "short",
+        "x" * 32,
+        "ab" * 20,
+        "0123456789abcdef" * 2,
+        "abcdefghijklmnopqrstuvwxyz012345",
+        "change-me-change-this-change-it-all-of-it",
+        "this-is-the-default-of-some-manual-9",
+        "MyVerySecretKeyThatIsLongEnough-4711",
+        key(bytes(32)),
+        key(bytes(range(32))),
+        key(bytes(range(64, 0, -2))),
+        key(bytes(31)),
+        key(b"0123456789abcdef" * 2),
+        "k1:not base64url",
+    ],
+)
+def test_what_was_not_drawn_is_refused_by_name(name, value):
+    assert named(**{name: value}) == [name]
+
+
+@pytest.mark.parametrize("name", KEY_SETS)
+def test_one_key_for_two_purposes_is_refused(name):
+    other = next(one for one in KEY_SETS if one != name)
+
+    assert len(named(**{name: KEYS[other]})) == 1
+
+
+def test_a_key_that_another_set_has_as_an_old_one_is_refused_too():
+    old = generate_keys("old")["MAIL_KEY"]
+
+    assert named(PEPPER=old, MAIL_KEY=f"{KEYS['MAIL_KEY']},{old}") == ["MAIL_KEY"]
+
+
+@pytest.mark.parametrize("name", KEY_SETS)
+def test_a_key_that_was_drawn_for_development_is_refused(name):
+    assert named(**{name: generate_keys("dev")[name]}) == [name]
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    assert named(**dict.fromkeys(KEY_SETS, "")) == sorted(KEY_SETS)
