@@ -1,0 +1,42 @@
+"""Which client address this server sees: told to who holds its keys, as `flask doctor` does."""
+
+import hmac
+import time
+from typing import Final
+
+from flask import Flask, Response, request
+
+from vaultr import keys
+
+ASKS: Final = "X-Vaultr-Doctor"
+SEES: Final = "X-Vaultr-Sees"
+_PATH: Final = "/api/health"
+_MINUTES: Final = 2  # how far two clocks may be apart
+
+
+def token(minute: int) -> str:
+    """Make what proves that one holds the server's keys, within a few minutes of ``minute``."""
+    key = keys.current().jwt.derived("doctor")
+    return f"{minute}.{hmac.digest(key, str(minute).encode(), 'sha256').hex()}"
+
+
+def init_app(app: Flask, _settings: object) -> None:
+    """Let an answer of `/api/health` say what it was asked to."""
+    app.after_request(_tell)
+
+
+def _tell(response: Response) -> Response:
+    asked = request.headers.get(ASKS)
+    if asked is not None and request.path == _PATH and _proven(asked):
+        response.headers[SEES] = f"{request.remote_addr} {request.scheme}"
+    return response
+
+
+def _proven(asked: str) -> bool:
+    minute, _, _mac = asked.partition(".")
+    if not (minute.isascii() and minute.isdigit() and len(minute) < 12):
+        return False
+    now = int(time.time()) // 60
+    return abs(int(minute) - now) <= _MINUTES and hmac.compare_digest(
+        asked.encode(), token(int(minute)).encode()
+    )

@@ -1,0 +1,70 @@
+"""`flask doctor`: all checks, also when the server itself refuses to start."""
+
+import os
+
+import click
+from flask import Flask
+from flask.cli import ScriptInfo
+
+from vaultr import logs
+from vaultr.console import json_option, show
+from vaultr.database import engine
+from vaultr.operations import findings, smtp
+from vaultr.operations.doctor import database, outside, secrets, services
+from vaultr.operations.findings import Check, Finding, ok, problem
+from vaultr.settings import Settings, SettingsRefused
+
+DATABASE_SECONDS = 10.0
+
+
+@click.command("doctor")
+@click.option("--pods", default=2, type=click.IntRange(1, 1000), help="Web pods there are (2).")
+@click.option("--url", help="The running server; BASE_URL by default.")
+@json_option
+@click.pass_context
+def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool) -> None:
+    """Look at settings, secrets, database, Redis, mail, clock, proxy, disk, certificate, backups.
+
+    Each finding says what to do. Ends with 1 if one is a problem; warnings end with 0.
+
+    Example: flask doctor --json
+    """
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.BadParameter("--url begins with http:// or https://")
+    found = _found(context.ensure_object(ScriptInfo), pods=pods, url=url)
+    show(findings.as_json(found), as_json=as_json, lines=lambda: findings.lines(found))
+    if not findings.good(found):
+        raise SystemExit(1)
+
+
+def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[Finding]:
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsRefused as refused:
+        todo = "Correct it, then `flask check`; the server does not start before."
+        return [problem("settings", one, todo) for one in refused.problems]
+    app: Flask = info.load_app()
+    settings = app.config["SETTINGS"]
+    logs.to_stderr()
+    usual = engine.deadline.set(DATABASE_SECONDS)
+    try:
+        with app.app_context():
+            good = ok("settings", f"good for {settings.vaultr_env}")
+            return [good, *findings.gathered(_checks(settings, pods=pods, url=url))]
+    finally:
+        engine.deadline.reset(usual)
+
+
+def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[str, Check], ...]:
+    return (
+        ("secrets", lambda: secrets.check(settings)),
+        ("database", lambda: database.check(settings, pods=pods)),
+        ("redis", lambda: services.check_redis(settings)),
+        ("mail", lambda: smtp.check("mail", settings)),
+        ("clock", services.check_clock),
+        ("proxy", lambda: outside.check_proxy(settings, url or settings.base_url)),
+        ("disk", lambda: outside.check_disk(settings)),
+        ("certificate", lambda: outside.check_certificate(settings)),
+        ("backup", lambda: services.check_backups(settings)),
+        ("audit", services.check_audit),
+    )

@@ -1,0 +1,50 @@
+"""Looks at the keys: which ids there are, which of them signs, and how old that one is."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Final
+
+from vaultr import clock
+from vaultr.environ import KEY_SETS, Keys
+from vaultr.operations.findings import Finding, ok, warning
+from vaultr.settings import Settings
+
+OLD_DAYS: Final = 365
+_DRAWN: Final = re.compile(r"(20[0-9]{6})[0-9a-f]*")  # as `flask keys generate` names them
+
+
+def check(settings: Settings) -> Iterator[Finding]:
+    """Say of each key set how it stands; that they are strong and distinct, start-up has seen."""
+    for name in KEY_SETS:
+        keys: Keys = getattr(settings, name.lower())
+        yield from _of(name, keys, production=settings.production)
+    role = "this process signs checkpoints" if settings.checkpoint_key else "not here"
+    yield ok("secrets", f"CHECKPOINT_KEY: {role} (only the worker needs it)")
+
+
+def _of(name: str, keys: Keys, *, production: bool) -> Iterator[Finding]:
+    first, *others = keys.by_id
+    also = f"; also verify: {', '.join(others)}" if others else ""
+    says = f"{name}: {first} signs{also}"
+    days = _age_days(first)
+    if production and first == "default":
+        todo = f"Give it as <id>:<key>, so that it can rotate: `flask keys rotate {name}`."
+        yield warning("secrets", f"{name}: one plain value without an id", todo)
+    elif days is not None and days > OLD_DAYS:
+        todo = f"`flask keys rotate {name}`, restart, later `flask keys retire`."
+        yield warning("secrets", f"{says}; it is {days} days old", todo)
+    else:
+        yield ok("secrets", says if days is None else f"{says}; {days} days old")
+
+
+def _age_days(key_id: str) -> int | None:
+    """Read the age out of an id that begins with a date; None for others."""
+    match = _DRAWN.fullmatch(key_id)
+    if match is None:
+        return None
+    try:
+        drawn = datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return max(0, (clock.now() - drawn).days)
