@@ -31,3 +31,7 @@ class Mail(Base):
     created_at: Mapped[datetime]
     next_try_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
+    handed_over_at: Mapped[datetime | None] = mapped_column(
+        comment="Set before its content is sent; empty again once the answer is known."
+    )
+    reason: Mapped[str | None] = mapped_column(comment="A word for what the last try met.")
