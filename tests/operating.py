@@ -8,6 +8,19 @@ import sqlalchemy as sa
 
 from vaultr.database import revisions
 from vaultr.database.session import db
+from vaultr.operations.findings import Level
+
+
+def bad(found):
+    """Give what is not as it should be, as (level, what is said); each says what to do."""
+    wrong = [one for one in found if one.level is not Level.OK]
+    assert all(one.todo for one in wrong)
+    return [(one.level.value, one.says) for one in wrong]
+
+
+def in_production(settings, **more):
+    """Give settings that are judged as production's."""
+    return settings.model_copy(update={"vaultr_env": "production", **more})
 
 
 @pytest.fixture

@@ -1,0 +1,244 @@
+"""`flask doctor`: each part of an installation is found healthy, or ill with what to do."""
+
+import contextlib
+import socket
+import threading
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from tests import mail_servers
+from tests.mail_servers import Certificate, Inbox
+from tests.operating import bad, in_production
+from tests.serving import built, environ_for
+from vaultr import clock
+from vaultr.audit import lag
+from vaultr.database.session import fact
+from vaultr.environ import Keys, generate_keys
+from vaultr.operations import certificate, findings, milestones, smtp
+from vaultr.operations.doctor import outside, secrets, services
+from vaultr.operations.milestones import Kind
+
+
+@pytest.fixture
+def settings(app):
+    return app.config["SETTINGS"]
+
+
+@pytest.fixture(autouse=True)
+def inside(app):
+    with app.app_context():
+        yield
+
+
+# --- secrets ---
+
+
+def test_keys_are_told_by_id_and_never_by_value(settings):
+    [first, *_] = found = list(secrets.check(settings))
+
+    assert first.says == "JWT_SECRET: test signs"
+    everything = "".join(one.says + one.todo for one in found)
+    assert not any(text.partition(":")[2] in everything for text in generate_keys("x").values())
+
+
+def test_a_key_that_is_old_or_cannot_rotate_is_found(settings):
+    old = Keys({"20240101ab": b"o" * 32, "spare": b"s" * 32})
+    plain = Keys({"default": b"p" * 32})
+    with time_machine.travel("2026-01-01T12:00Z", tick=False):
+        found = bad(secrets.check(in_production(settings, jwt_secret=old, pepper=plain)))
+
+    assert found == [
+        ("warning", "JWT_SECRET: 20240101ab signs; also verify: spare; it is 731 days old"),
+        ("warning", "PEPPER: one plain value without an id"),
+    ]
+
+
+# --- Redis ---
+
+
+@pytest.fixture
+def on_redis(own_redis, tmp_path):
+    app = built(environ_for(tmp_path, REDIS_URL=own_redis.url))
+    with app.app_context():
+        yield app.config["SETTINGS"], own_redis, app.extensions["vaultr.limits"].redis
+
+
+def test_redis_that_may_forget_counters_is_found(on_redis):
+    settings, _, client = on_redis
+    assert bad(services.check_redis(settings)) == []
+
+    client.config_set("maxmemory", "100mb")
+    client.config_set("maxmemory-policy", "allkeys-lru")
+
+    assert bad(services.check_redis(settings)) == [
+        ("warning", "eviction policy allkeys-lru may forget counters")
+    ]
+
+
+def test_redis_that_is_away_or_read_only_is_found(on_redis):
+    settings, server, client = on_redis
+    client.config_set("min-replicas-to-write", 1)
+    [(level, says)] = bad(services.check_redis(settings))
+    assert (level, says.partition(",")[0]) == ("problem", "answers")
+
+    server.kill()
+    assert bad(services.check_redis(settings))[0][1].startswith("does not answer: ")
+
+
+# --- mail ---
+
+
+def test_a_mail_server_with_its_certificate_is_as_it_should_be(settings, tmp_path):
+    shown = Certificate(tmp_path, "localhost")
+    with mail_servers.running(Inbox(), starttls=shown) as port:
+        mine = settings.model_copy(
+            update={"smtp_host": "localhost", "smtp_port": port, "smtp_ca_file": shown.file}
+        )
+        found = bad(smtp.check("mail", mine))
+
+    assert [level for level, _ in found] == ["warning"]  # it is good for a day
+    assert "certificate ends in 1 days" in found[0][1]
+
+
+def test_a_mail_server_whose_certificate_nobody_signed_is_found(settings, tmp_path):
+    with mail_servers.running(Inbox(), starttls=Certificate(tmp_path, "localhost")) as port:
+        mine = settings.model_copy(update={"smtp_host": "localhost", "smtp_port": port})
+        [(level, says)] = bad(smtp.check("mail", mine))
+
+    assert level == "problem"
+    assert "a certificate to distrust: self-signed certificate" in says
+
+
+# --- clock ---
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(60, "problem"), (10, "warning")])
+def test_clocks_that_are_apart_are_found(postgres_app, seconds, level):
+    with (
+        postgres_app.app_context(),
+        time_machine.travel(clock.now() + timedelta(seconds=seconds)),
+    ):
+        found = bad(services.check_clock())
+
+    assert [one for one, _ in found] == [level] * 2  # the database's and Redis'
+    assert f"{seconds}" in found[0][1]
+
+
+def test_clocks_that_agree_are_as_they_should_be(postgres_app):
+    with postgres_app.app_context():
+        assert bad(services.check_clock()) == []
+
+
+# --- certificate ---
+
+
+@contextlib.contextmanager
+def speaking_tls(shown):
+    context = shown.context()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with contextlib.suppress(OSError), connection:
+                    context.wrap_socket(connection, server_side=True).close()
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_certificate_tells_its_end_and_whether_it_is_trusted(tmp_path):
+    shown = Certificate(tmp_path, "localhost")
+    with speaking_tls(shown) as port:
+        trusted = certificate.of_server("localhost", port, ca_file=shown.file)
+        unknown = certificate.of_server("localhost", port)
+        other = certificate.of_server("127.0.0.1", port, ca_file=shown.file)
+
+    assert trusted.distrusted is None
+    assert 0.9 < trusted.days < 1
+    assert "self-signed" in unknown.distrusted
+    assert "127.0.0.1" in other.distrusted
+    assert unknown.ends_at == trusted.ends_at
+
+
+def test_a_certificate_that_ends_soon_or_is_distrusted_is_found(settings, monkeypatch):
+    def seen(days, distrusted=None):
+        ends = clock.now() + timedelta(days=days, minutes=1)
+        monkeypatch.setattr(certificate, "of_url", lambda url: certificate.Seen(ends, distrusted))
+        return bad(outside.check_certificate(settings))
+
+    assert seen(30) == []
+    assert seen(20) == [("warning", "it ends in 20 days")]
+    assert seen(6) == [("problem", "it ends in 6 days")]
+    assert seen(90, "self-signed") == [("problem", "clients distrust it: self-signed")]
+
+
+def test_where_nobody_answers_there_is_no_certificate(settings):
+    mine = settings.model_copy(update={"base_url": "https://127.0.0.1:1"})
+
+    [(level, says)] = bad(outside.check_certificate(mine))
+    assert (level, says) == ("problem", "none to be seen: 127.0.0.1:1: Connection refused")
+
+
+# --- backups, audit, disk ---
+
+
+def test_a_backup_that_is_old_or_was_never_made_is_found(settings):
+    production = in_production(settings)
+    assert [level for level, _ in bad(services.check_backups(production))] == ["problem"] * 2
+    assert [level for level, _ in bad(services.check_backups(settings))] == ["warning"] * 2
+
+    milestones.note(Kind.BACKUP_VERIFIED, {}, at=clock.now() - timedelta(hours=25))
+    milestones.note(Kind.DRILL, {"seconds": 12}, at=clock.now() - timedelta(days=31))
+
+    assert bad(services.check_backups(production)) == [
+        ("problem", "the last restore drill is 31.0 days old")
+    ]
+
+
+def test_an_earlier_milestone_does_not_take_the_place_of_a_later_one():
+    now = clock.now()
+    milestones.note(Kind.DRILL, {"rows": 2}, at=now)
+    milestones.note(Kind.DRILL, {"rows": 1}, at=now - timedelta(days=1))
+
+    assert milestones.last(Kind.DRILL).facts == {"rows": 2}
+
+
+def test_checkpoints_that_lag_are_found_once_there_was_one(as_ann):
+    as_ann.get("/api/v1/vaults")
+    later = clock.now() + timedelta(seconds=90)
+    with time_machine.travel(later, tick=False):
+        assert bad(services.check_audit()) == []  # off until a sequencer has run
+        fact(lag.SEQUENCED, lambda: b"1")
+        [(level, says)] = bad(services.check_audit())
+
+    assert level == "problem"
+    assert says.startswith("checkpoints are ")
+
+
+def test_a_disk_that_is_full_is_found(settings, monkeypatch):
+    assert bad(outside.check_disk(settings)) == []
+    full = type("Usage", (), {"free": 2**20, "total": 2**40})
+    monkeypatch.setattr(outside.shutil, "disk_usage", lambda path: full)
+
+    assert {level for level, _ in bad(outside.check_disk(settings))} <= {"problem", "warning"}
+    assert bad(outside.check_disk(settings))
+
+
+def test_a_check_that_breaks_is_a_finding_and_the_others_go_on():
+    def broken():
+        raise ZeroDivisionError("hunter2")
+
+    found = list(findings.gathered([("a", broken), ("b", lambda: [findings.ok("b", "is well")])]))
+
+    assert [one.topic for one in found] == ["a", "b"]
+    assert found[0].says == "the check itself failed: ZeroDivisionError"
+    assert not findings.good(found)

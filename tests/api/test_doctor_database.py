@@ -1,0 +1,114 @@
+"""What `flask doctor` finds of the database: rights, connections, schema, and one that is away."""
+
+import contextlib
+
+import pytest
+import sqlalchemy as sa
+
+from tests import servers
+from tests.operating import bad, in_production
+from tests.serving import built, environ_for
+from vaultr.app import create_app
+from vaultr.database.session import db
+from vaultr.operations.doctor import database
+from vaultr.settings import Settings
+
+
+@pytest.fixture
+def as_role(postgres_url, redis_url, tmp_path):
+    """``as_role("GRANT …")``: an app on a database of its own, whose role has just these rights."""
+    made = []
+
+    @contextlib.contextmanager
+    def connected(*grants, url_ends=""):
+        url = servers.fresh_database(postgres_url)
+        name = f"role_{servers.database_name(url)}"
+        owner = built(environ_for(tmp_path, DATABASE_URL=url))
+        with owner.app_context(), db.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(sa.text(f"CREATE ROLE {name} LOGIN"))
+            for grant in grants:
+                connection.execute(sa.text(grant.format(role=name)))
+        made.append((owner, url, name))
+        theirs = url.replace("//vaultr@", f"//{name}@") + url_ends
+        settings = environ_for(tmp_path, DATABASE_URL=theirs, REDIS_URL=redis_url)
+        app = built(settings) if "CREATE ON SCHEMA" in " ".join(grants) else unbuilt(settings)
+        with app.app_context():
+            yield app
+            db.engine.dispose()
+
+    yield connected
+    for owner, url, name in made:
+        with owner.app_context():
+            db.engine.dispose()
+        servers.drop_database(url)
+        servers._command(postgres_url, f"DROP ROLE {name}")
+
+
+def unbuilt(environ):
+    return create_app(Settings.from_environ(environ))
+
+
+ALL = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+    "GRANT USAGE ON SCHEMA public TO {role}",
+)
+
+
+def test_a_role_of_its_own_with_just_its_rights_is_as_it_should_be(as_role):
+    with as_role(*ALL) as app:
+        found = bad(database.check(in_production(app.config["SETTINGS"]), pods=1))
+
+    assert [says for _, says in found if "role" in says or "right" in says] == []
+
+
+def test_rights_that_are_missing_are_named(as_role):
+    with as_role(*ALL, "REVOKE DELETE ON sessions FROM {role}") as app:
+        found = bad(database.check(app.config["SETTINGS"], pods=1))
+
+    assert ("problem", "rights are missing: DELETE on sessions") in found
+
+
+def test_a_superuser_is_no_role_for_a_server(postgres_app):
+    with postgres_app.app_context():
+        settings = in_production(postgres_app.config["SETTINGS"])
+        found = bad(database.check(settings, pods=1))
+
+    assert ("problem", "the server's role vaultr is a superuser") in found
+
+
+def test_more_connections_than_there_is_room_for_are_found(postgres_app):
+    with postgres_app.app_context():
+        settings = postgres_app.config["SETTINGS"]
+        too_many = bad(database.check(settings, pods=100))
+        under_load = bad(database.check(settings, pods=8))
+        few = bad(database.check(settings, pods=1))
+
+    assert any(level == "problem" and "100 pods x 1 workers keep 900" in s for level, s in too_many)
+    assert any(level == "warning" and "8 pods x 1 workers keep 72" in s for level, s in under_load)
+    assert [says for _, says in few if "pods" in says] == []
+
+
+def test_a_database_that_is_away_is_one_finding_not_a_crash(tmp_path):
+    app = unbuilt(environ_for(tmp_path, DATABASE_URL="postgresql://x@127.0.0.1:1/x"))
+    with app.app_context():
+        [(level, says)] = bad(database.check(app.config["SETTINGS"], pods=1))
+
+    assert level == "problem"
+    assert says.startswith("cannot be used: OperationalError")
+
+
+def test_a_schema_that_is_behind_is_found(app):
+    with app.app_context():
+        found = bad(database.check(app.config["SETTINGS"], pods=1))
+    [(level, says)] = [one for one in found if "pending" in one[1]]
+
+    assert level == "problem"
+    assert says.startswith("None; ")
+
+
+def test_the_newest_schema_is_as_it_should_be(app, migrated_to_newest):
+    with app.app_context():
+        found = bad(database.check(app.config["SETTINGS"], pods=1))
+
+    assert [one for one in found if "pending" in one[1]] == []
