@@ -32,6 +32,7 @@ from vaultr.client.sync import VaultKeyring
 
 WRITES_APART_SECONDS: Final = 60.0
 _TRIES: Final = 5
+_RECOVERY: Final = "Somebody recovers this account by its recovery key. If that is not you: vaultr recover --cancel"
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class OpenedAccount:
     """The account while it is unlocked.
 
     :ivar profile: the last profile that was accepted from the server, or written to it.
+    :ivar told: what the owner has to be told, and is no error.
     """
 
     store: Store
@@ -48,6 +50,7 @@ class OpenedAccount:
     known: KnownAccount = field(repr=False)
     profile: Profile = field(repr=False)
     keyring: VaultKeyring = field(repr=False)
+    told: list[str] = field(default_factory=list)
 
     @classmethod
     def open(
@@ -91,7 +94,8 @@ class OpenedAccount:
 
         :raises IntegrityError: the account, or what pins it, is another.
         """
-        account_id, key_set = key_set_of(self.session.send("GET", "/auth/me"))
+        answer = self.session.send("GET", "/auth/me")
+        account_id, key_set = key_set_of(answer)
         self.catch_up()
         self._check_key_set(account_id, key_set)
         kept = key_set.profile

@@ -1,13 +1,21 @@
 """What the owner does with the account itself, as opposed to the vaults in it."""
 
-from vaultr.client import account, passwd, proof
+from collections.abc import Sequence
+from uuid import UUID
+
+from vaultr.client import account, passwd, proof, recovery, standing
 from vaultr.client import change as changes
 from vaultr.client.access import Access
 from vaultr.client.desk import Desk
 from vaultr.client.errors import UsageError
+from vaultr.client.kit import Kit
 from vaultr.client.passwd import PasswordChanged
 from vaultr.client.passwords import check_password
 from vaultr.client.proof import Factor
+from vaultr.client.recovery import Recovery
+from vaultr.client.recovery_key import RecoveryKey
+from vaultr.client.standing import FactorInfo, SessionInfo, TotpBegun
+from vaultr.protocol.encoding import b64
 
 
 class Owner(Access):
@@ -85,3 +93,140 @@ class Owner(Access):
         self._desk = Desk(account.resume(self._store, transport, known, key))
         if self._agent is not None and self._agent.held():
             self._agent.start(key)
+
+    def kit(self) -> Kit:
+        """Give what the emergency kit holds; no network is needed."""
+        self._opened()
+        device = self._store.device()
+        if device.pins is None:
+            raise account.NotSignedIn("This device belongs to no account yet: run vaultr login.")
+        key = self._store.secret_key(device.pins.account_id) if device.pins.secret_key else None
+        return Kit(device.pins, key)
+
+    def resend(self) -> str:
+        """Have the mail of the latest signup from here sent again; the older one is void.
+
+        :return: the address.
+        """
+        waiting = self._store.device().waiting
+        if not waiting:
+            raise UsageError("No signup from this device waits to be confirmed.")
+        email, account_id = waiting[-1].email, waiting[-1].pins.account_id
+        body = {"email": email, "account_id": str(account_id)}
+        self._to_server().send("POST", "/auth/resend-verification", body)
+        return email
+
+    def sessions(self) -> list[SessionInfo]:
+        """List the live sessions of the account, the newest first."""
+        return standing.sessions_of(self._opened().account.session)
+
+    def revoke_session(self, session_id: UUID) -> None:
+        """End a session; it is dead at its next request.
+
+        :raises NotFound: there is no such session.
+        """
+        path = f"/auth/sessions/{session_id}"
+        self._opened().account.session.send("DELETE", path)
+
+    def logout_all(self) -> None:
+        """End all sessions of the account, this one too.
+
+        :raises StepUpRequired: call :meth:`step_up` first.
+        """
+        session = self._opened().account.session
+        session.send("POST", "/auth/logout-all")
+        session.forget()
+        self._forget()
+
+    def factors(self) -> list[FactorInfo]:
+        """List the second factors."""
+        return standing.factors_of(self._opened().account.session)
+
+    def begin_totp(self) -> TotpBegun:
+        """Draw the secret of an authenticator app; it counts once :meth:`confirm_totp` was right.
+
+        :raises Conflict: there is one already.
+        """
+        return standing.begun(self._opened().account.session.send("POST", "/auth/totp"))
+
+    def confirm_totp(self, code: str) -> Sequence[str]:
+        """Have the app's codes asked for from now on; give ten recovery codes, shown this once."""
+        session = self._opened().account.session
+        return standing.codes_of(session.send("POST", "/auth/totp/confirm", {"code": code}))
+
+    def remove_totp(self) -> None:
+        """Remove the authenticator app, and the recovery codes with it."""
+        self._opened().account.session.send("DELETE", "/auth/totp")
+
+    def renew_recovery_codes(self) -> Sequence[str]:
+        """Get ten new recovery codes; the old ones are void."""
+        session = self._opened().account.session
+        return standing.codes_of(session.send("POST", "/auth/recovery-codes"))
+
+    def create_recovery_key(self) -> RecoveryKey:
+        """Draw a recovery key, in the place of one that may be there; it is shown this once.
+
+        :raises StepUpRequired: call :meth:`step_up` first.
+        """
+        held = self._opened().account
+        held.refresh_profile()
+        key, epoch = RecoveryKey.new(), held.known.key_set.epoch
+        body = {
+            "verifier": b64(key.verifier(held.account_id)),
+            "sealed": b64(key.seal(held.account_id, epoch, held.account_key)),
+            "epoch": epoch,
+        }
+        held.session.send("PUT", "/auth/recovery-key", body, again=True)
+        return key
+
+    def remove_recovery_key(self) -> None:
+        """Remove the recovery key, and end a recovery that it was used for."""
+        self._opened().account.session.send("DELETE", "/auth/recovery-key")
+
+    def ask_recovery(self, email: str) -> None:
+        """Have a token mailed with which the account can be recovered."""
+        recovery.ask(self._to_server(), email)
+
+    def start_recovery(self, email: str, token: str, key: RecoveryKey) -> Recovery:
+        """Start the wait of 24 hours, or ask again; after it, the answer can be completed."""
+        return recovery.start(self._store, self._to_server(), email=email, token=token, key=key)
+
+    def complete_recovery(self, started: Recovery, password: str) -> bytes | None:
+        """Set a new master password; give the new secret key. A :meth:`login` follows.
+
+        :raises WeakPassword: the new one is too easy to guess.
+        """
+        check_password(password, started.email)
+        return recovery.complete(self._store, self._to_server(), started, password)
+
+    def cancel_recovery(self, token: str | None = None) -> None:
+        """End a recovery, and the recovery key that was used: by its token, or by this session."""
+        if token is not None:
+            recovery.cancel(self._to_server(), token)
+        else:
+            self._opened().account.session.send("DELETE", "/auth/recover")
+
+    def change_email(self, email: str) -> None:
+        """Ask for another address; the mails to the old and to the new one must both be confirmed.
+
+        :raises StepUpRequired: call :meth:`step_up` first.
+        """
+        self._opened().account.session.send("POST", "/auth/email", {"email": email})
+
+    def confirm_email(self, token: str) -> None:
+        """Agree to a change of address by one of its two tokens."""
+        self._to_server().send("POST", "/auth/email/confirm", {"token": token})
+
+    def undo_email(self, token: str) -> None:
+        """Take the old address back, by the token that it got; all sessions end."""
+        self._to_server().send("POST", "/auth/email/undo", {"token": token})
+
+    def delete_account(self) -> None:
+        """Delete the account with everything in it; this device keeps its sealed copy.
+
+        :raises StepUpRequired: call :meth:`step_up` first.
+        """
+        session = self._opened().account.session
+        session.send("DELETE", "/auth/account")
+        session.forget()
+        self._forget()

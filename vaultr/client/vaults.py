@@ -6,12 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from vaultr.client import aad, explain, pages, verify
+from vaultr.client import aad, pages, verify
 from vaultr.client.answers import check_made
 from vaultr.client.cache import CachedVault, trashed_since
 from vaultr.client.errors import (
-    AnswerInvalid,
-    IntegrityError,
     RateLimited,
     Refused,
     SessionEnded,
@@ -29,7 +27,7 @@ from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import Reader
 from vaultr.client.seal import seal
 from vaultr.client.state import FIRST_GENERATION, new_vault
-from vaultr.client.strict import Fields, Json
+from vaultr.client.strict import Json
 from vaultr.client.sync import Syncer
 from vaultr.protocol.encoding import b64, unb64
 
@@ -49,19 +47,6 @@ class SyncReport:
     removed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """How one item, or (without an item id) one vault, differs on the server from here.
-
-    :ivar continues: what the server has continues what is held, and a sync would take it over.
-    """
-
-    vault_id: UUID
-    item_id: UUID | None
-    how: str
-    continues: bool = False
-
-
 class Vaults:
     """All vaults of one account on this device."""
 
@@ -70,10 +55,10 @@ class Vaults:
         self._session = account.session
         self._store = account.store
         self._cache = account.store.cache
-        self._syncer = Syncer(account.session, self._cache, account.keyring)
+        self.syncer = Syncer(account.session, self._cache, account.keyring)
         self.reader = Reader(self._cache, account.keyring, account.deleted)
         # What the owner has to be told, and is no error.
-        self.notices: list[str] = []
+        self.notices = account.told
 
     def sync_all(self) -> list[SyncReport]:
         """Bring all vaults up to date; a new account gets its first one.
@@ -105,7 +90,7 @@ class Vaults:
             return self._sync(vault_id)[0]
 
     def _sync(self, vault_id: UUID) -> tuple[CachedVault, int, int]:
-        brought = self._syncer.sync(vault_id, self._account.profile.head_of(vault_id))
+        brought = self.syncer.sync(vault_id, self._account.profile.head_of(vault_id))
         return brought.vault, brought.received, brought.removed
 
     def _report(self, vault: CachedVault, received: int, removed: int) -> SyncReport:
@@ -144,16 +129,27 @@ class Vaults:
         with self._store.folder.locked():
             self._finish_made()
             self.reader.check_name(name)
-            vault_id, keys, account = uuid4(), VaultKeys.new(), self._account
-            bound = aad.vault_overview(vault_id, 0, FIRST_GENERATION)
-            wrapped = keys.wrap(account.wrap_key, account.account_id, vault_id, FIRST_GENERATION)
-            body = {
-                "id": str(vault_id),
-                "sealed_key": b64(wrapped),
-                "overview": b64(seal(keys.vk, bound, name_bytes(name))),
-            }
+            body = self._new_body(uuid4(), name_bytes(name))
             self._store.keep_made_vault(body)
             return self._make(body)
+
+    def make_anew(self, vault_id: UUID, overview: bytes) -> CachedVault:
+        """Make a vault that the server lost again, under its id and with new keys.
+
+        What this device held of it must have been set aside.
+        """
+        self._cache.forget(vault_id)
+        body = self._new_body(vault_id, overview)
+        self._account.keyring.open_anew(vault_id, {FIRST_GENERATION: unb64(body["sealed_key"])})
+        self._store.keep_made_vault(body)
+        return self._make(body)
+
+    def _new_body(self, vault_id: UUID, overview: bytes) -> Json:
+        keys, account = VaultKeys.new(), self._account
+        bound = aad.vault_overview(vault_id, 0, FIRST_GENERATION)
+        wrapped = keys.wrap(account.wrap_key, account.account_id, vault_id, FIRST_GENERATION)
+        sealed = seal(keys.vk, bound, overview)
+        return {"id": str(vault_id), "sealed_key": b64(wrapped), "overview": b64(sealed)}
 
     def _finish_made(self) -> None:
         body = self._store.made_vault()
@@ -224,31 +220,6 @@ class Vaults:
             proven = verify.plan(vault.state, known).conditional
             heads[vault.id] = vault.waypoint if proven else self._sync(vault.id)[0].waypoint
         return heads
-
-    def explain(self) -> list[Difference]:
-        """List how what the server shows differs from what is held; nothing is changed."""
-        found = []
-        listed = {
-            Fields(each, "vault", AnswerInvalid).uuid("id") for each in ask_list(self._session)
-        }
-        for vault in self.reader.vaults():
-            if vault.id not in listed:
-                found.append(Difference(vault.id, None, "missing from the server's list"))
-                continue
-            shown = self._syncer.show_all(vault.id)
-            wrong = self._what_is_wrong(vault.id)
-            for each in explain.explain(vault.state, shown):
-                found.append(Difference(vault.id, each.item_id, each.how, continues=wrong is None))
-            if wrong is not None:
-                found.append(Difference(vault.id, None, wrong))
-        return found
-
-    def _what_is_wrong(self, vault_id: UUID) -> str | None:
-        try:
-            self._syncer.prove(vault_id, self._account.profile.head_of(vault_id))
-        except IntegrityError as error:
-            return str(error)
-        return None
 
 
 def long_trashed(vault: CachedVault) -> list[UUID]:

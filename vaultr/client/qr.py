@@ -1,0 +1,34 @@
+"""QR codes: for paper as SVG, for a terminal as lines of half blocks."""
+
+from typing import Final
+
+import segno
+
+_BORDER: Final = 2
+# Upper half, lower half of a line: what is dark of them.
+_BLOCKS: Final = {
+    (False, False): " ",
+    (True, False): "\N{UPPER HALF BLOCK}",
+    (False, True): "\N{LOWER HALF BLOCK}",
+    (True, True): "\N{FULL BLOCK}",
+}
+
+
+def svg(text: str) -> str:
+    """Draw ``text`` for a page: an ``<svg>`` element without any reference to elsewhere."""
+    code = segno.make(text, error="m", micro=False)
+    drawn = code.svg_inline(scale=4, border=4, omitsize=True, svgclass=None, lineclass=None)
+    return str(drawn)
+
+
+def lines(text: str) -> list[str]:
+    """Draw ``text`` for a terminal, dark on light: each line has two rows of the code."""
+    code = segno.make(text, error="l", micro=False)
+    rows = [[bool(cell) for cell in row] for row in code.matrix_iter(border=_BORDER)]
+    if len(rows) % 2:
+        rows.append([False] * len(rows[0]))
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return [
+        "".join(_BLOCKS[above, below] for above, below in zip(upper, lower, strict=True))
+        for upper, lower in pairs
+    ]
