@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from vaultr.client.account import NotSignedIn, SecretKeyNeeded, WrongPassword
+from vaultr.client.explaining import Difference
 from vaultr.client.history import NoSuchVersion, Version
 from vaultr.client.items import Draft
 from vaultr.client.keeper import Keeper
@@ -18,7 +19,7 @@ from vaultr.client.reading import ANY_STATE, Ambiguous, Item, VaultInfo
 from vaultr.client.references import Reference, Resolver
 from vaultr.client.rotating import Rotated
 from vaultr.client.signup import Signup
-from vaultr.client.vaults import Difference, SyncReport
+from vaultr.client.vaults import SyncReport
 from vaultr.client.wishes import EditConflict
 from vaultr.protocol.entries import Op
 

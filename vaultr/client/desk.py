@@ -14,7 +14,7 @@ from vaultr.client.log import ItemState
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.reading import ANY_STATE, Item, VaultInfo
 from vaultr.client.references import Resolver
-from vaultr.client.vaults import FIRST_NAME, Difference, SyncReport, Vaults, long_trashed
+from vaultr.client.vaults import FIRST_NAME, SyncReport, Vaults, long_trashed
 from vaultr.client.whole import WholeWriter
 from vaultr.client.wishes import EditConflict, Move
 from vaultr.client.writes import Writer
@@ -84,10 +84,6 @@ class Desk:
             with contextlib.suppress(EditConflict):
                 self._writer.write(vault.id, wishes)
         return bool(old)
-
-    def explain(self) -> list[Difference]:
-        """List how the server differs; nothing is taken over."""
-        return self._vaults.explain()
 
     def infos(self, *, offline: bool) -> list[VaultInfo]:
         """Describe all vaults."""

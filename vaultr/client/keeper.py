@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from vaultr.client.accepting import Accepted
+from vaultr.client.explaining import Difference
 from vaultr.client.history import Version
 from vaultr.client.owner import Owner
 from vaultr.client.reading import Item, VaultInfo
 from vaultr.client.rotating import Rotated
-from vaultr.client.vaults import Difference, SyncReport
+from vaultr.client.vaults import SyncReport
 
 
 class Keeper(Owner):
@@ -33,7 +35,7 @@ class Keeper(Owner):
 
     def explain(self) -> list[Difference]:
         """List how what the server shows differs from what is held; nothing is taken over."""
-        return self._opened().explain()
+        return self._opened().keeping.explain()
 
     def history(self, ref: str, *, vault: str | None = None) -> list[Version]:
         """List the contents that an item had, newest first; the current one is the first.
@@ -80,6 +82,23 @@ class Keeper(Owner):
     def resume_move(self) -> list[Item]:
         """Go on with a move that was interrupted on this device."""
         return self._opened().keeping.resume_move()
+
+    def accept(self) -> list[Accepted]:
+        """Take over, by hand, what the server shows though it does not continue what is held.
+
+        For a server that was restored from an older backup. What this device holds newer, or the
+        server lost, is written again. The differences must have been listed by :meth:`explain`
+        just before; an acceptance that was interrupted is gone on with.
+
+        :raises NotShown: the server shows something else than what was listed.
+        :raises StepUpRequired: call :meth:`step_up` first; nothing was changed here.
+        """
+        keeping = self._opened().keeping
+        accepted = keeping.accept_on()
+        if accepted is None:
+            accepted = keeping.accept()
+        self._settle(now=True)
+        return accepted
 
     def rotate(
         self,

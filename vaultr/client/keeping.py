@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from uuid import UUID
 
+from vaultr.client.accepting import Accepted, Acceptor
 from vaultr.client.cache import CachedVault
 from vaultr.client.deleting import Deleter
-from vaultr.client.errors import ItemNotFound
+from vaultr.client.errors import IntegrityError, ItemNotFound
+from vaultr.client.explaining import Difference, Explainer
 from vaultr.client.history import History, Version
 from vaultr.client.moving import Moved, Mover
 from vaultr.client.opened import OpenedAccount
@@ -39,6 +41,8 @@ class Keeping:
         self._refresh = refresh
         self._writer = writer
         self._history = History(account.session, vaults)
+        self._explainer = Explainer(account, vaults)
+        self._acceptor = Acceptor(account, vaults, writer, whole)
         self._mover = Mover(account, vaults, writer)
         self._deleter = Deleter(account, vaults)
         self._rotator = Rotator(account, vaults, writer, whole)
@@ -88,6 +92,24 @@ class Keeping:
         chosen = self._reader.vaults() if ref is None else [self._reader.vault(ref)]
         return [self._rotator.rotate(each.id, anew=anew, progress=progress) for each in chosen]
 
+    def explain(self) -> list[Difference]:
+        """List how the server differs; nothing is taken over."""
+        return self._explainer.explain()
+
+    def accept(self) -> list[Accepted]:
+        """Accept by hand what the server shows, once its differences were listed."""
+        return self._acceptor.accept()
+
+    def accept_on(self) -> list[Accepted] | None:
+        """Go on with an acceptance that was begun; None where none was, or more differs by now."""
+        if not self._acceptor.begun():
+            return None
+        try:
+            self._refresh()
+        except IntegrityError:
+            return None
+        return self._acceptor.finish()
+
     def delete(self, ref: str, confirm: str) -> VaultInfo:
         """Delete a vault whose name is confirmed."""
         self._refresh()
@@ -123,6 +145,8 @@ class Keeping:
 
     def due(self) -> Iterator[str]:
         """Tell what was begun and is not done: a move of items, new keys for a vault."""
+        if self._acceptor.begun():
+            yield "The server's state is not accepted to the end: run vaultr sync --accept."
         unfinished = self._mover.unfinished()
         if unfinished is not None:
             yield unfinished

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -58,6 +58,11 @@ class Profile:
         """The last known head of each vault, or that it was deleted."""
         return _read_vaults(Fields(self.document["vaults"], "profile.vaults", AnswerInvalid))
 
+    @property
+    def deleted(self) -> frozenset[UUID]:
+        """The vaults that the owner deleted."""
+        return frozenset(each for each, known in self.vaults.items() if known is DELETED)
+
     def head_of(self, vault_id: UUID) -> Waypoint | None:
         """Give the last known head of a vault, or None when there is none."""
         known = self.vaults.get(vault_id)
@@ -88,6 +93,12 @@ class Profile:
             vaults=self.document["vaults"] | {str(vault_id): kept | _place(waypoint)}
         )
 
+    def of_vaults(self, vault_ids: Collection[UUID]) -> "Profile":
+        """Note no other vaults than these, as the owner accepted it by hand."""
+        kept = {str(each) for each in vault_ids}
+        noted = self.document["vaults"]
+        return self._changed(vaults={text: noted[text] for text in noted if text in kept})
+
     def with_keys_due(self, generations: Mapping[UUID, int]) -> "Profile":
         """Note that the present keys of vaults are to be replaced by a rotation.
 
@@ -100,15 +111,18 @@ class Profile:
         for vault_id, generation in generations.items():
             noted = vaults.get(str(vault_id))
             if isinstance(noted, dict):
-                newest = max(generation, noted["generation"])
-                vaults[str(vault_id)] = noted | {_ROTATE: newest}
+                vaults[str(vault_id)] = noted | {_ROTATE: generation}
         return self._changed(vaults=vaults)
+
+    def due_generation(self, vault_id: UUID) -> int:
+        """Give the newest generation of a vault's keys that must be replaced; 0 where none is."""
+        noted = self.document["vaults"].get(str(vault_id))
+        due = noted.get(_ROTATE) if isinstance(noted, dict) else None
+        return due if isinstance(due, int) else 0
 
     def keys_due(self, vault_id: UUID, generation: int) -> bool:
         """Tell whether a vault whose keys are of ``generation`` needs newer ones."""
-        noted = self.document["vaults"].get(str(vault_id))
-        due = noted.get(_ROTATE) if isinstance(noted, dict) else None
-        return isinstance(due, int) and generation <= due
+        return generation <= self.due_generation(vault_id)
 
     def with_pins(self, pins: Pins) -> "Profile":
         """Note new pins, as after a change of the password."""

@@ -105,10 +105,7 @@ class Reader:
 
     def vault_overview(self, vault: CachedVault) -> bytes:
         """Open a vault's overview, as the bytes that were sealed."""
-        made = vault.state.overview
-        bound = aad.vault_overview(vault.id, made.revision, made.generation)
-        key = vk_of(self.keys(vault), made.generation, vault.id)
-        return open_sealed(key, bound, vault.overview, f"the name of vault {vault.id}")
+        return overview_of(vault, self.keys(vault))
 
     def vault(self, ref: str | UUID | None) -> CachedVault:
         """Find a vault by id or by its unique name; None stands for the only one.
@@ -234,6 +231,14 @@ class Reader:
             overview=overview,
             detail=detail,
         )
+
+
+def overview_of(vault: CachedVault, keys: Keys) -> bytes:
+    """Open a vault's overview with ``keys``, as the bytes that were sealed."""
+    made = vault.state.overview
+    bound = aad.vault_overview(vault.id, made.revision, made.generation)
+    key = vk_of(keys, made.generation, vault.id)
+    return open_sealed(key, bound, vault.overview, f"the name of vault {vault.id}")
 
 
 def object_in(data: bytes, what: str) -> dict[str, Any]:

@@ -94,14 +94,19 @@ class WholeWriter:
         self._send("POST", vault, "/rotation/finish", {}, batch)
         return self._kept(vault, vault, batch)
 
-    def repair(self, vault: CachedVault) -> CachedVault:
-        """Vouch for what is held, and change nothing.
+    def name_as(self, vault_id: UUID, overview: bytes) -> CachedVault:
+        """Write a vault's overview as the bytes that it had before."""
+        return self._writer.retried(vault_id, lambda vault: self._named(vault, overview))
+
+    def repair(self, vault: CachedVault, keys: Keys) -> CachedVault:
+        """Vouch for a set that no entry vouches for, and change nothing; it is not kept here.
 
         :raises StepUpRequired: the password must be proved again first.
+        :raises HeadMoved: somebody wrote to the vault in between.
         """
-        batch = self._prepared(vault, Change.repair(), self._reader.keys(vault))
+        batch = self._prepared(vault, Change.repair(), keys)
         self._send("POST", vault, "/repair", {}, batch)
-        return self._kept(vault, vault, batch)
+        return replace(vault, state=batch.state)
 
     def _prepared(self, vault: CachedVault, change: Change, keys: Keys) -> Batch:
         return prepare(vault.state, [change], keys=keys, author_id=self._account.account_id)

@@ -138,13 +138,14 @@ class Reseal:
 class Move:
     """The wish to trash, restore or remove an item whose content its user saw.
 
+    :ivar seen: its content_revision then; None for one that an earlier wish of the batch creates.
     :ivar revision: the revision that it must have still. For what cannot be undone: an item that
         somebody restored meanwhile has the same content, and must not be removed.
     """
 
     op: Op
     item_id: UUID
-    seen: int
+    seen: int | None
     revision: int | None = None
 
     def changes(self, ground: Ground, n: int) -> list[Change]:
