@@ -156,13 +156,18 @@ class Page:
 
 
 @contextlib.contextmanager
-def started(*, authority=None) -> Iterator[Browser]:
-    """Start a browser that trusts, besides the machine's, one authority's certificates."""
+def started(*, authority=None, proxy=None) -> Iterator[Browser]:
+    """Start a browser.
+
+    :param authority: it trusts this one's certificates, besides the machine's.
+    :param proxy: ``host:port`` of a proxy that all requests go through, this machine's too.
+    """
     folder = tempfile.mkdtemp(prefix="vaultr-browser-")
     (for_it, to), (answers, from_it) = _pipe(), _pipe()
     flags = [*FLAGS, f"--user-data-dir={folder}/profile"]
     flags += ["--no-sandbox"] if os.geteuid() == 0 else []
     flags += [f"--ignore-certificate-errors-spki-list={_pin(authority)}"] if authority else []
+    flags += [f"--proxy-server=http://{proxy}", "--proxy-bypass-list=<-loopback>"] if proxy else []
     # Chromium reads from its descriptor 3 and writes to 4, whatever ours are.
     moved = f'exec "$@" 3<&{for_it} 4>&{from_it} {for_it}<&- {from_it}>&-'
     process = subprocess.Popen(

@@ -14,6 +14,7 @@ from vaultr.openapi import document, refusals_of
 from vaultr.problems import status_of
 
 PAGES = {
+    "/api/docs",
     "/email/confirm",
     "/email/undo",
     "/recover/cancel",

@@ -14,6 +14,7 @@ PAGES = {
     "web.cancel_recovery",
     "web.confirm_change",
     "web.confirm_email",
+    "web.docs",
     "web.press_cancel_recovery",
     "web.press_confirm_change",
     "web.press_undo_change",

@@ -1,22 +1,21 @@
-"""The pages that letters link to: opened they change nothing, their one button does."""
+"""Pages: those that letters link to, which change nothing until their button is pressed; docs."""
 
-import hashlib
 import mimetypes
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Final
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, current_app, render_template, request, url_for
 
 from vaultr.auth import email_change, recovery_tokens, signup
 from vaultr.errors import BadRequest, LengthRequired, NotFound, Refusal, TooLarge
 from vaultr.identity.door import public
+from vaultr.openapi import document
 from vaultr.problems import status_of
+from vaultr.web import assets, reference
 
 blueprint = Blueprint("web", __name__, template_folder="templates")
 
-_ASSETS: Final = Path(__file__).parent / "static"
+_DOCS: Final = "vaultr.docs"
 _FORM_BYTES: Final = 4096
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 
@@ -77,11 +76,31 @@ def press_undo_change() -> Response:
     return _pressed(email_change.undo, "change-undone.html")
 
 
+@blueprint.get("/api/docs")
+@public
+def docs() -> Response:
+    """Show the API's description as a page for people."""
+    page = current_app.extensions.get(_DOCS)
+    if page is None:
+        described = document(current_app)
+        page = current_app.extensions[_DOCS] = render_template(
+            "reference.html",
+            version=described["info"]["version"],
+            description=described["info"]["description"],
+            sections=reference.sections(described),
+            models=reference.models(described),
+            openapi=url_for("openapi.openapi"),
+            stylesheet=assets.address("reference.css"),
+            script=assets.address("reference.js"),
+        )
+    return Response(page, mimetype="text/html")
+
+
 @blueprint.get("/static/<name>")
 @public
 def asset(name: str) -> Response:
     """Give a file that pages are made of; its address changes with its content."""
-    data = _assets().get(name)
+    data = assets.content(name)
     if data is None:
         raise NotFound
     kind = mimetypes.guess_type(name)[0]
@@ -123,20 +142,7 @@ def _form() -> dict[str, str]:
 
 def _page(template: str, status: int, **values: str) -> Response:
     return Response(
-        render_template(template, stylesheet=_address("page.css"), **values),
+        render_template(template, stylesheet=assets.address("page.css"), **values),
         status,
         mimetype="text/html",
     )
-
-
-def _address(name: str) -> str:
-    return url_for("web.asset", name=name, v=_version(name))
-
-
-def _version(name: str) -> str:
-    return hashlib.sha256(_assets()[name]).hexdigest()[:12]
-
-
-@cache
-def _assets() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in _ASSETS.iterdir()}

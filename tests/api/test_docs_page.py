@@ -1,0 +1,101 @@
+"""The API's page: complete, made of this server's files alone, and usable in a real browser."""
+
+import re
+from contextlib import closing
+
+import pytest
+
+from tests import browser, serving
+from tests.client.listening import Listening
+from tests.recording_proxy import recording
+from vaultr import edge
+from vaultr.openapi import document
+from vaultr.web import reference
+
+DOCS = "/api/docs"
+
+
+@pytest.fixture
+def shown(client):
+    response = client.get(DOCS)
+    assert (response.status_code, response.mimetype) == (200, "text/html")
+    return response
+
+
+def test_anyone_may_read_it_under_the_policy_of_pages(shown):
+    assert shown.headers["Content-Security-Policy"] == edge.PAGE_POLICY
+    assert shown.headers["Cache-Control"] == "no-store"
+    assert "<style" not in shown.text
+    assert " style=" not in shown.text
+    assert "<script>" not in shown.text
+
+
+def test_every_operation_and_schema_of_the_document_is_on_it(app, shown):
+    with app.app_context():
+        described = document(app)
+
+    for path, methods in described["paths"].items():
+        assert f"<code>{path}</code>" in shown.text
+        for told in methods.values():
+            assert f'id="{told["operationId"]}"' in shown.text
+    named = set(re.findall(r'href="#(\w+)"', shown.text))
+    here = re.findall(r' id="(\w+)"', shown.text)
+    assert set(described["components"]["schemas"]) <= set(here)
+    assert named <= set(here)
+    assert len(here) == len(set(here))
+
+
+def test_its_files_are_kept_for_ever_under_names_with_their_hashes(client, shown):
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', shown.text)
+
+    assert len(addresses) == 2
+    for address in addresses:
+        assert re.fullmatch(r"/static/reference\.[0-9a-f]{16}\.(css|js)", address)
+        asset = client.get(address)
+        assert asset.status_code == 200
+        assert asset.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        other = address.replace("reference.", "reference.0")
+        assert client.get(other).status_code == 404
+
+
+def test_what_a_description_says_is_text_and_no_markup():
+    assert reference.text("a <b> & `c<d>`") == "a &lt;b&gt; &amp; <code>c&lt;d&gt;</code>"
+    assert reference.kind_of({"const": "<x>"}) == "<code>&lt;x&gt;</code>"
+    assert reference.kind_of({"type": "string", "pattern": "<y>"}).endswith("&lt;y&gt;</small>")
+    assert "&lt;z&gt;" in reference.kind_of({"enum": ["<z>"]})
+
+
+def test_a_browser_shows_it_and_asks_nobody_else_for_anything(sqlite_app):
+    serving.empty(sqlite_app)
+    with (
+        closing(Listening(sqlite_app)) as server,
+        recording() as (proxy, asked),
+        browser.started(proxy=proxy) as chrome,
+    ):
+        page = chrome.page()
+        site = server.url.replace("127.0.0.1", "localhost")
+        page.goto(f"{site}{DOCS}#vaults_put_item")
+
+        opened = page.evaluate("document.getElementById('vaults_put_item').open")
+        coloured = page.evaluate("getComputedStyle(document.querySelector('.delete')).color")
+        visible = "[...document.querySelectorAll('details')].filter(one => !one.hidden).length"
+        every = page.evaluate(visible)
+        page.evaluate(
+            "const box = document.getElementById('find');"
+            "box.value = 'rotation finish'; box.dispatchEvent(new Event('input'))"
+        )
+        found = page.evaluate(visible)
+
+    assert opened is True
+    assert coloured == "rgb(198, 40, 40)"
+    assert 0 < found < every / 10
+    assert page.complaints == []
+    assert len(page.requests) == 3
+    assert page.requests[0] == f"{site}{DOCS}"
+    assert [one for one in asked if one.startswith(site)] == page.requests
+    # A browser asks its maker for this and that by itself: nothing that was served names those.
+    client = sqlite_app.test_client()
+    served = "".join(client.get(one.removeprefix(site)).text for one in page.requests)
+    hosts = {re.split(r"[/:]+", one.split()[-1].removeprefix("http://"))[0] for one in asked}
+    assert [host for host in hosts - {"localhost"} if host in served] == []
+    assert re.findall(r"""["'(]\s*(?:https?:)?//""", served) == []
