@@ -49,9 +49,15 @@ class Status:
 
 
 def init_app(app: Flask, _settings: object) -> None:
-    """Look once which revisions this code knows."""
-    folder = Path(app.root_path).parent / "migrations" / "versions"
-    numbers = sorted(path.name.partition("_")[0] for path in folder.glob("[0-9]*.py"))
+    """Look once which revisions this code knows.
+
+    Migrations lie beside the package in a checkout, and beside wsgi.py in the image, where the
+    package itself is installed elsewhere.
+    """
+    for place in (Path(app.root_path).parent, Path.cwd()):
+        found = (place / "migrations" / "versions").glob("[0-9]*.py")
+        if numbers := sorted(path.name.partition("_")[0] for path in found):
+            break
     app.extensions[_KNOWN] = tuple(numbers)
 
 
