@@ -124,8 +124,9 @@ def kind_of(schema: Mapping[str, Any]) -> Markup:
             return escape(between).join(kind_of(one) for one in schema[word])
     if schema.get("type") == "array":
         return Markup("list of {}").format(kind_of(schema.get("items", {}))) + _bounds(schema)
-    name = schema.get("format") or schema.get("type") or "any"
-    return escape(name) + _bounds(schema)
+    if "format" in schema:  # which says more than its pattern
+        return escape(schema["format"])
+    return escape(schema.get("type", "any")) + _bounds(schema)
 
 
 def _bounds(schema: Mapping[str, Any]) -> Markup:
