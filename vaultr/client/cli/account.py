@@ -7,7 +7,7 @@ import click
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.proving import with_factor
+from vaultr.client.cli.proving import proven, with_factor
 from vaultr.client.errors import UsageError
 from vaultr.client.passwords import check_password
 
@@ -95,14 +95,15 @@ def verify(choices: Choices, token: str) -> None:
 def login(choices: Choices, device_name: str | None, changed: bool, no_secret_key: bool) -> None:
     """Sign in on this device.
 
-    On a device where the account is new the secret key is asked for: nothing is sent without it.
+    On a device where the account is new the secret key is asked for, and nothing is sent without
+    it. The text of the emergency kit can be given in its place; it names the server, too.
     """
     if no_secret_key and choices.secret_key_fd is not None:
         raise UsageError("--no-secret-key and --secret-key-fd contradict each other.")
     with closed(choices) as vaultr:
         address = asking.email(choices, vaultr.email)
         said = {
-            "secret_key": asking.secret_key(choices),
+            **asking.secret_key(choices),
             "has_secret_key": not no_secret_key,
             "device_name": device_name,
             "changed": changed,
@@ -127,8 +128,10 @@ def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, A
         except SecretKeyNeeded:
             if not asking.can_ask():
                 raise
-            key = asking.ask_hidden("Secret key (shown at signup; on your emergency kit)")
-            said["secret_key"] = asking.secret_key_of(key)
+            key = asking.ask_hidden(
+                "Secret key (shown at signup), or the text of your emergency kit"
+            )
+            said.update(asking.secret_key_of(key))
             vaultr.login(address, password, **said, **factor)
 
     with_factor(choices, signed_in)
@@ -161,14 +164,19 @@ def lock(choices: Choices) -> None:
         showing.say("Locked.")
 
 
-@command("logout", "vaultr logout")
+@command("logout", "vaultr logout", "vaultr logout --all")
+@click.option("--all", "everywhere", is_flag=True, help="End all sessions, on all devices.")
 @pass_choices
-def logout(choices: Choices) -> None:
+def logout(choices: Choices, everywhere: bool) -> None:
     """End the session of this device and forget the keys."""
     # The session's tokens lie sealed here, so that ending it needs the keys.
     with opened(choices) as vaultr:
-        vaultr.logout()
+        if everywhere:
+            proven(choices, vaultr)
+            vaultr.logout_all()
+        else:
+            vaultr.logout()
     if choices.json:
         showing.as_json({"signed_out": True})
     else:
-        showing.say("Signed out.")
+        showing.say("Signed out everywhere." if everywhere else "Signed out.")

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,6 +12,9 @@ from vaultr.client.cli.options import Choices
 from vaultr.client.cli.showing import tell
 from vaultr.client.errors import Locked, UsageError, VaultrError
 from vaultr.client.passwords import PASSWORD_RULE
+
+if TYPE_CHECKING:
+    from vaultr.client.kit import Kit
 
 # Nobody has a longer password; a pipe without end must not fill the memory.
 _STANDARD: Final = 2  # descriptors up to this stay open
@@ -67,6 +70,19 @@ def read_input(choices: Choices) -> bytes:
     if len(data) > INPUT_BYTES:
         raise UsageError(f"Standard input holds more than {INPUT_BYTES // 1024 // 1024} MiB.")
     return data
+
+
+def read_input_line(choices: Choices) -> str:
+    """Read one line of standard input, when no secret is to be read from there.
+
+    :raises UsageError: a secret is, or nothing is there.
+    """
+    if 0 in choices.secret_fds:
+        raise UsageError("Standard input cannot hold a secret and the input; use another number.")
+    line = sys.stdin.buffer.readline(_SECRET_BYTES).decode(errors="replace").strip()
+    if not line:
+        raise UsageError("Nothing came by standard input.")
+    return line
 
 
 def can_ask() -> bool:
@@ -149,23 +165,30 @@ def second_factor(choices: Choices) -> dict[str, str] | None:
     return {"totp" if code.isdecimal() and len(code) == _TOTP_DIGITS else "recovery_code": code}
 
 
-def secret_key(choices: Choices) -> bytes | None:
-    """Get the secret key from its descriptor; None when none was named."""
+def secret_key(choices: Choices) -> "dict[str, bytes | Kit]":
+    """Get the secret key, or the kit in its place, from its descriptor; empty if none was named."""
     if choices.secret_key_fd is None:
-        return None
+        return {}
     return secret_key_of(read_descriptor(choices.secret_key_fd, "--secret-key-fd"))
 
 
-def secret_key_of(text: str) -> bytes:
-    """Read a secret key as it was written down.
+def secret_key_of(text: str) -> "dict[str, bytes | Kit]":
+    """Read a secret key as it was written down, or the text of an emergency kit.
 
-    :raises VaultrError: it is none; what was typed is not repeated.
+    :return: ``secret_key`` or ``kit``, as a login takes it.
+    :raises VaultrError: it is neither; what was typed is not repeated.
     """
     # cryptography takes long to import, and only this command needs it here.
     from vaultr.client.keys import secret_key_bytes  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.kit import looks_like_kit, read_kit  # noqa: PLC0415 - heavy, see above
 
+    if looks_like_kit(text):
+        try:
+            return {"kit": read_kit(text)}
+        except ValueError as error:
+            raise VaultrError(f"That is not an emergency kit: {error}.") from None
     try:
-        return secret_key_bytes(text)
+        return {"secret_key": secret_key_bytes(text)}
     except ValueError as error:
         raise VaultrError(f"That is not a secret key: {error}.") from None
 

@@ -17,11 +17,16 @@ from vaultr.client.cli import (
     exporting,
     generating,
     importing,
+    owning,
+    passwd,
     reading,
+    recovering,
     referring,
     running,
+    sessions,
     vaults,
 )
+from vaultr.client.cli.exits import epilog
 from vaultr.client.cli.options import Group
 from vaultr.client.cli.showing import printable, tell
 from vaultr.client.errors import VaultrError
@@ -30,26 +35,10 @@ from vaultr.version import __version__
 ABORTED: Final = 130  # as a shell has it: 128 and the number of SIGINT
 REFUSED: Final = 1
 
-_CODES: Final = """
-\b
-Environment:
-  VAULTR_URL    the server
-  VAULTR_DIR    the folder of this device; another one is another device
-  VAULTR_AGENT  off: no process holds the keys between commands
 
-\b
-Exit codes:
-  0    done
-  1    refused: by the server, or by a rule of this client
-  2    the command was not understood
-  3    locked: no password, and no unlock process
-  4    the server cannot be reached
-  5    integrity: what the server says cannot be true; nothing was taken over
-  130  ended by Ctrl-C
-"""
-
-
-@click.group("vaultr", cls=Group, epilog=_CODES, examples=("vaultr list mail", "vaultr add --help"))
+@click.group(
+    "vaultr", cls=Group, epilog=epilog(), examples=("vaultr list mail", "vaultr add --help")
+)
 @click.version_option(__version__, "-V", "--version", prog_name="vaultr")
 def vaultr() -> None:
     """Keep passwords, keys and environment sets in a vault whose server cannot read them."""
@@ -62,6 +51,8 @@ for each in (
     *(vaults.vaults, vaults.sync),
     *(importing.import_file, exporting.export, running.run, referring.read, referring.inject),
     *(generating.generate, codes.code, copying.copy),
+    *(passwd.passwd, recovering.kit, recovering.recovery_key, recovering.recover),
+    *(sessions.sessions, sessions.totp, owning.email, owning.account, owning.resend),
     *(completing.completion, doctoring.doctor),
 ):
     vaultr.add_command(each)

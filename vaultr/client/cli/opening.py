@@ -36,13 +36,17 @@ def opened(choices: Choices) -> Iterator["Vaultr"]:
     :raises UsageError: this device belongs to no account, or to another than was named.
     """
     with closed(choices) as vaultr:
-        _check_owner(choices, vaultr.email)
+        check_owner(choices, vaultr.email)
         if not vaultr.unlocked:
             vaultr.unlock(asking.password_or_locked(choices))
         yield vaultr
 
 
-def _check_owner(choices: Choices, owner: str | None) -> None:
+def check_owner(choices: Choices, owner: str | None) -> None:
+    """Check that this device belongs to the account that was named, or to any.
+
+    :raises UsageError: it belongs to none, or to another.
+    """
     if owner is None:
         raise UsageError("This device belongs to no account yet: run vaultr login or signup.")
     if choices.email is not None and _plain(choices.email) != _plain(owner):

@@ -1,0 +1,182 @@
+"""Commands about where the account is signed in, and its second factor."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+from vaultr.client.cli import asking, showing
+from vaultr.client.cli.opening import opened
+from vaultr.client.cli.options import Choices, Group, command, pass_choices
+from vaultr.client.cli.proving import proven
+from vaultr.client.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaultr.client.standing import FactorInfo, SessionInfo, TotpBegun
+
+# Dark on light, whatever the terminal's colours are: cameras want it so.
+_DARK_ON_LIGHT = "\x1b[38;5;16m\x1b[48;5;231m"
+_AS_BEFORE = "\x1b[0m"
+
+
+@click.group("sessions", cls=Group, examples=("vaultr sessions list", "vaultr sessions revoke ID"))
+def sessions() -> None:
+    """List the devices that are signed in, and sign them out."""
+
+
+@command("list", "vaultr sessions list", "vaultr sessions list --json")
+@pass_choices
+def list_sessions(choices: Choices) -> None:
+    """List the live sessions, the newest first."""
+    with opened(choices) as vaultr:
+        found = vaultr.sessions()
+    if choices.json:
+        showing.as_json([_session_json(each) for each in found])
+        return
+    head = ("DEVICE", "LAST USED", "FROM", "CLIENT", "ID")
+    showing.table(head, map(_session_row, found))
+
+
+def _session_row(session: "SessionInfo") -> tuple[str, ...]:
+    device = f"{session.device} (this one)" if session.current else session.device
+    used = session.last_used_at.isoformat(sep=" ", timespec="minutes").replace("+00:00", "")
+    return (device, used, session.address, session.client, str(session.id))
+
+
+def _session_json(session: "SessionInfo") -> dict[str, Any]:
+    return {
+        "id": str(session.id),
+        "device": session.device,
+        "client": session.client,
+        "address": session.address,
+        "created_at": _moment(session.created_at),
+        "last_used_at": _moment(session.last_used_at),
+        "current": session.current,
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@command("revoke", "vaultr sessions revoke 018f…", no_args_is_help=True)
+@click.argument("session", metavar="ID", type=click.UUID)
+@pass_choices
+def revoke(choices: Choices, session: UUID) -> None:
+    """Sign out one session: it is dead at its next request."""
+    with opened(choices) as vaultr:
+        vaultr.revoke_session(session)
+    if choices.json:
+        showing.as_json({"id": str(session), "revoked": True})
+    else:
+        showing.say("That session has ended.")
+
+
+for each in (list_sessions, revoke):
+    sessions.add_command(each)
+
+
+@click.group("totp", cls=Group, examples=("vaultr totp add", "vaultr totp codes"))
+def totp() -> None:
+    """Use an authenticator app as the second factor."""
+
+
+@command("list", "vaultr totp list")
+@pass_choices
+def list_factors(choices: Choices) -> None:
+    """Show which second factors the account has, and how many recovery codes are left."""
+    with opened(choices) as vaultr:
+        found = vaultr.factors()
+    if choices.json:
+        showing.as_json([_factor_json(each) for each in found])
+    else:
+        head = ("FACTOR", "SINCE", "LEFT")
+        showing.table(head, map(_factor_row, found))
+
+
+def _factor_json(factor: "FactorInfo") -> dict[str, Any]:
+    since = _moment(factor.created_at)
+    return {"kind": factor.kind, "created_at": since, "left": factor.left}
+
+
+def _factor_row(factor: "FactorInfo") -> tuple[str, ...]:
+    left = "" if factor.left is None else str(factor.left)
+    return (factor.kind, str(factor.created_at.date()), left)
+
+
+@command("add", "vaultr totp add")
+@pass_choices
+def add_factor(choices: Choices) -> None:
+    """Set up an authenticator app, and show ten recovery codes, once.
+
+    The code on the terminal is for the app's camera; the secret below it can be typed instead.
+    A code of the app confirms it. With --json the app's secret is the first answer, the code is
+    one line of standard input, and the recovery codes are the second answer.
+    """
+    with opened(choices) as vaultr:
+        proven(choices, vaultr)
+        _show_begun(choices, vaultr.begin_totp())
+        codes = vaultr.confirm_totp(_code_of_app(choices))
+    _show_codes(choices, list(codes))
+
+
+def _code_of_app(choices: Choices) -> str:
+    if not choices.json and asking.can_ask():
+        text = asking.ask_hidden("Code of the app")
+    else:
+        text = asking.read_input_line(choices)
+    code = "".join(text.split())
+    if not code.isdecimal():
+        raise UsageError("The code of the app is six digits.")
+    return code
+
+
+def _show_begun(choices: Choices, begun: "TotpBegun") -> None:
+    if choices.json:
+        showing.as_json({"secret": begun.secret, "uri": begun.uri})
+        return
+    if showing.is_terminal():
+        # segno is needed for this alone.
+        from vaultr.client import qr  # noqa: PLC0415 - late, see above
+
+        for line in qr.lines(begun.uri):
+            showing.say(f"{_DARK_ON_LIGHT}{line}{_AS_BEFORE}")
+    showing.say(f"Secret: {begun.secret}")
+
+
+def _show_codes(choices: Choices, codes: list[str]) -> None:
+    if choices.json:
+        showing.as_json({"recovery_codes": codes})
+        return
+    showing.say("Recovery codes, each good once in place of the app:")
+    for code in codes:
+        showing.say(f"  {code}")
+    showing.say("Write them down now: they are shown this once.")
+
+
+@command("codes", "vaultr totp codes")
+@pass_choices
+def renew_codes(choices: Choices) -> None:
+    """Make ten new recovery codes; the old ones are void."""
+    with opened(choices) as vaultr:
+        proven(choices, vaultr)
+        codes = vaultr.renew_recovery_codes()
+    _show_codes(choices, list(codes))
+
+
+@command("remove", "vaultr totp remove")
+@pass_choices
+def remove_factor(choices: Choices) -> None:
+    """Remove the authenticator app, and the recovery codes with it."""
+    with opened(choices) as vaultr:
+        proven(choices, vaultr)
+        vaultr.remove_totp()
+    if choices.json:
+        showing.as_json({"removed": True})
+    else:
+        showing.say("The second factor is removed.")
+
+
+for each in (list_factors, add_factor, renew_codes, remove_factor):
+    totp.add_command(each)
