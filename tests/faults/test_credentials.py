@@ -1,0 +1,267 @@
+"""New credentials under crashes and lost answers: exactly one of old and new opens."""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from http.client import HTTPException
+from uuid import uuid4
+
+import psutil
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from tests import factories, servers, serving
+from tests.concurrency import at_once
+from tests.faults.running import running
+from tests.new_keys import new_keys, rewrapped
+from tests.processes import Remote
+from vaultr.database.session import db
+from vaultr.protocol.encoding import b64, unb64
+from vaultr.vault.models import VaultKey
+
+AUTH = "/api/v1/auth"
+CREDENTIALS, LOGIN = f"{AUTH}/credentials", f"{AUTH}/login"
+ANN = "ann@example.org"
+PATIENCE_SECONDS = 30
+LIMITS = {
+    "LIMIT_LOGIN_ACCOUNT": "100000/900",
+    "LIMIT_LOGIN_ADDRESS": "100000/900",
+    "LIMIT_MAIL": "100000/3600",
+}
+
+
+class Owner:
+    """Ann at a running server: what she sent with each of her keys, and which one opens now."""
+
+    def __init__(self, server):
+        self.url, self.server = server.url, server
+        self.app = serving.built(server.environ)
+        with self.app.app_context():
+            account = factories.account(ANN)
+            self.id, self.device = account.id, uuid4()
+            factories.vault(ANN)
+            db.engine.dispose()
+        self.key, self.epoch = factories.auth_key(ANN), 1
+        self.sent = {}
+
+    def login(self, key):
+        body = factories.login(ANN, key=key, device_id=self.device)
+        return Remote(self.url, "x", self.id).post(LOGIN, json=body)
+
+    def signed_in(self):
+        return Remote(self.url, self.login(self.key).json["access_token"], self.id)
+
+    def next_keys(self, *, rewrap):
+        """Give a key and the body that makes it the one that opens."""
+        key = os.urandom(32)
+        body = new_keys(key, epoch=self.epoch + 1, revision=self.epoch + 1)
+        if rewrap:
+            body["rewrap"] = rewrapped(self.app, self.id)
+        with self.app.app_context():
+            db.engine.dispose()
+        self.sent[key] = body
+        return key, body
+
+    def settle(self, new):
+        """Find out which key opens: exactly one does, and all that is kept goes with it."""
+        keys = [self.key, new]
+        answers = [self.login(key) for key in keys]
+        assert sorted(one.status_code for one in answers) == [200, 401]
+        opened = 0 if answers[0].status_code == 200 else 1
+        self.check_goes_with(keys[opened], answers[opened].json)
+        self.epoch += opened
+        self.key = keys[opened]
+        return opened
+
+    def check_goes_with(self, key, answer):
+        sent, kept = self.sent.get(key), answer["key_set"]
+        assert kept["account_key"]["epoch"] == (self.epoch if key == self.key else self.epoch + 1)
+        assert kept["profile"]["revision"] == kept["account_key"]["epoch"]
+        if sent is None:
+            return
+        assert kept["account_key"] == sent["account_key"]
+        assert kept["profile"] == sent["profile"]
+        if "rewrap" in sent:
+            assert kept["identity"] == sent["rewrap"]["identity"]
+            with self.app.app_context():
+                wraps = db.session.scalars(sa.select(VaultKey.sealed_key)).all()
+                db.session.rollback()
+                db.engine.dispose()
+            assert wraps == [unb64(one["sealed_key"]) for one in sent["rewrap"]["vaults"]]
+
+
+@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+def owner(request, tmp_path_factory):
+    home, more = tmp_path_factory.mktemp("home"), dict(LIMITS)
+    if request.param == "postgresql":
+        url = servers.fresh_database(request.getfixturevalue("postgres_url"))
+        more |= {"DATABASE_URL": url, "REDIS_URL": request.getfixturevalue("redis_url")}
+        more |= {"WEB_CONCURRENCY": "4"}
+    with running(home, **more) as server:
+        yield Owner(server)
+
+
+def kill_all_workers(server):
+    for worker in psutil.Process(server.process.pid).children():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid, signal.SIGKILL)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not server.answers():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_a_server_killed_at_any_moment_leaves_exactly_one_key_that_opens(owner, count):
+    opened = []
+    for number in range(count(6, many=200)):
+        client = owner.signed_in()
+        key, body = owner.next_keys(rewrap=number % 2 == 0)
+
+        def change(client=client, body=body):
+            with contextlib.suppress(OSError, HTTPException):  # it was killed
+                client.put(CREDENTIALS, json=body)
+
+        sender = threading.Thread(target=change)
+        sender.start()
+        time.sleep(random.uniform(0, 0.15))
+        kill_all_workers(owner.server)
+        sender.join(PATIENCE_SECONDS)
+
+        opened.append(owner.settle(key))
+    assert len(opened) == count(6, many=200)
+
+
+def test_a_lost_answer_leaves_exactly_one_key_that_opens(owner, count):
+    for number in range(count(4, many=200)):
+        client = owner.signed_in()
+        key, body = owner.next_keys(rewrap=number % 2 == 0)
+
+        client.lose("PUT", CREDENTIALS, json=body, headers={})
+        again = client.put(CREDENTIALS, json=body)  # which waits for the first, or comes before it
+
+        assert again.status_code in {204, 401, 412}
+        assert owner.settle(key) == 1
+
+
+def test_other_sessions_are_dead_on_every_worker_at_the_next_request(owner):
+    client, others = owner.signed_in(), [owner.signed_in() for _ in range(4)]
+    assert {one.status_code for one in asked_everywhere(others)} == {200}
+    key, body = owner.next_keys(rewrap=False)
+
+    assert client.put(CREDENTIALS, json=body).status_code == 204
+
+    assert {one.status_code for one in asked_everywhere(others)} == {401}
+    assert client.get(f"{AUTH}/me").status_code == 401
+    assert owner.settle(key) == 1
+
+
+def asked_everywhere(clients):
+    """Ask so often, and so much at once, that every worker is asked about every session."""
+    return [
+        answer
+        for client in clients
+        for answer in at_once(lambda _, client=client: client.get(f"{AUTH}/me"), 12)
+    ]
+
+
+@pytest.fixture(scope="module")
+def postgres_only(postgres_url, tmp_path_factory):
+    url = servers.fresh_database(postgres_url)
+    home = tmp_path_factory.mktemp("home")
+    app = serving.built(serving.environ_for(home, DATABASE_URL=url, **LIMITS))
+    yield app, url
+    with app.app_context():
+        db.engine.dispose()
+
+
+def put(app, body, session):
+    return app.test_client().put(CREDENTIALS, json=body, headers=session.headers)
+
+
+def opens(app, key):
+    return app.test_client().post(LOGIN, json=factories.login(ANN, key=key)).status_code == 200
+
+
+def fresh(app):
+    serving.empty(app)
+    with app.app_context():
+        session = factories.session()
+        factories.vault(ANN)
+    key = os.urandom(32)
+    return session, key, new_keys(key) | {"rewrap": rewrapped(app, session.account_id)}
+
+
+def cut_off(connection, url):
+    """End a connection from the other side, as a database does that is shut down."""
+    pid = connection.connection.dbapi_connection.info.backend_pid
+    with contextlib.closing(psycopg2.connect(url)) as other:
+        other.autocommit = True
+        other.cursor().execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+
+@contextlib.contextmanager
+def listening(app, event, listener):
+    with app.app_context():
+        engine = db.engine
+    sa.event.listen(engine, event, listener)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, event, listener)
+
+
+def test_a_connection_lost_at_any_statement_leaves_the_old_key(postgres_only, count):
+    app, url = postgres_only
+    session, key, body = fresh(app)
+    ran = []
+    with listening(app, "before_cursor_execute", lambda *given: ran.append(given[2])):
+        assert put(app, body, session).status_code == 204
+    assert len(ran) > 10
+
+    for lost in range(0, len(ran), count(3, many=1)):
+        session, key, body = fresh(app)
+
+        with listening(app, "before_cursor_execute", CutOff(lost, url)):
+            response = put(app, body, session)
+
+        assert (lost, response.status_code) == (lost, 503)
+        assert (opens(app, factories.auth_key(ANN)), opens(app, key)) == (True, False)
+
+
+class CutOff:
+    """Cuts the connection off before the statement of a number, and then never again."""
+
+    def __init__(self, number, url):
+        self.left, self.url = number, url
+
+    def __call__(self, connection, *_):
+        self.left -= 1
+        if self.left == -1:
+            cut_off(connection, self.url)
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["before", "after"])
+def test_a_connection_lost_at_the_commit_leaves_exactly_one_key_that_opens(postgres_only, stored):
+    app, url = postgres_only
+    session, key, body = fresh(app)
+
+    def at_commit(connection):
+        if stored:
+            connection.connection.dbapi_connection.commit()
+        cut_off(connection, url)
+        if stored:  # what the driver would say, had it to wait for the answer still
+            raise sa.exc.OperationalError("COMMIT", {}, psycopg2.OperationalError("lost"))
+
+    with listening(app, "commit", at_commit):
+        response = put(app, body, session)
+
+    assert response.status_code == 503
+    assert (opens(app, factories.auth_key(ANN)), opens(app, key)) == (not stored, stored)
+    again = put(app, body, session)
+    assert again.status_code == (401 if stored else 204)
+    assert b64(key) == body["auth_key"]
+    assert (opens(app, factories.auth_key(ANN)), opens(app, key)) == (False, True)
