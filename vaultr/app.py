@@ -29,6 +29,7 @@ from vaultr.identity import door, tokens
 from vaultr.limits import blanket
 from vaultr.mail import sender
 from vaultr.openapi import blueprint as openapi
+from vaultr.operations.doctor.command import doctor
 from vaultr.operations.ops import db_status, ops
 from vaultr.operations.worker import worker
 from vaultr.protocol.encoding import ID_PATTERN
@@ -43,7 +44,7 @@ if _collecting:
     gc.enable()
 
 BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, vaults, openapi, web)
-COMMANDS: tuple[Command, ...] = (accounts, worker, db_status, ops)
+COMMANDS: tuple[Command, ...] = (accounts, worker, db_status, ops, doctor)
 
 
 class Server(Flask):

@@ -11,7 +11,7 @@ from vaultr.operations.findings import Finding, ok, warning
 from vaultr.settings import Settings
 
 OLD_DAYS: Final = 365
-_DRAWN: Final = re.compile(r"(20[0-9]{6})[0-9a-f]*")  # as `flask keys generate` names them
+_DRAWN: Final = re.compile(r"(20[0-9]{6})(?:[0-9]{6}-)?[0-9a-f]*")  # as they are named
 
 
 def check(settings: Settings) -> Iterator[Finding]:

@@ -1,0 +1,89 @@
+"""`flask doctor` beside a real server: one command, each finding, and the address that it sees."""
+
+import json
+import urllib.request
+
+import pytest
+
+from tests.faults.running import Running, running
+from tests.serving import KEYS
+from vaultr.environ import generate_keys
+from vaultr.health import echo
+
+
+def doctor(server, *more):
+    """Run it; give its exit code, what it found by topic, and all that it printed."""
+    done = server.command("doctor", "--json", *more)
+    found = json.loads(done.stdout)["findings"] if done.stdout.startswith("{") else []
+    topics = {}
+    for one in found:
+        topics.setdefault(one["topic"], []).append(one)
+    return done.returncode, topics, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server that believes one proxy, though there is none."""
+    with running(tmp_path_factory.mktemp("doctor"), TRUSTED_PROXIES="1") as running_one:
+        yield running_one
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("right")) as running_one:
+        yield running_one
+
+
+def test_a_healthy_development_server_has_no_problem_and_each_part_was_looked_at(right):
+    code, topics, printed = doctor(right)
+
+    assert code == 0
+    assert topics.keys() == {
+        *("settings", "secrets", "database", "schema", "redis", "mail", "clock", "proxy", "disk"),
+        *("certificate", "backup", "audit"),
+    }
+    assert topics["proxy"][0]["says"].startswith("the server sees you as 127.0.0.1 by http")
+    assert not any(text.partition(":")[2] in printed for text in KEYS.values())
+
+
+def test_a_server_that_believes_a_made_up_address_is_found(server):
+    code, topics, _ = doctor(server)
+
+    assert code == 1
+    [finding] = topics["proxy"]
+    assert finding["says"] == "the server believes an address that a client made up"
+    assert "TRUSTED_PROXIES" in finding["todo"]
+
+
+def test_a_server_with_other_keys_is_found(right, tmp_path):
+    other = Running(tmp_path, BASE_URL=right.url, **generate_keys("other"))
+    assert other.command("db", "upgrade").returncode == 0
+    code, topics, _ = doctor(other)
+
+    assert (code, topics["proxy"][0]["level"]) == (1, "problem")
+    assert "keys" in topics["proxy"][0]["says"]
+
+
+def test_settings_that_cannot_be_used_are_findings_each_with_what_to_do(tmp_path):
+    code, topics, printed = doctor(Running(tmp_path, JWT_SECRET="hunter2", DRAIN_SECONDS="-1"))
+
+    assert (code, topics.keys()) == (1, {"settings"})
+    assert len(topics["settings"]) == 2
+    assert all(one["todo"] for one in topics["settings"])
+    assert "hunter2" not in printed
+
+
+def test_without_json_the_worst_comes_last(server):
+    lines = server.command("doctor").stdout.splitlines()
+
+    assert lines[0].startswith("ok  ")
+    assert lines[-2].startswith("BAD   proxy")
+
+
+@pytest.mark.parametrize("asked", ["", "0.", "1.ab", "x", "9" * 40 + ".x", f"{2**40}.", "é.x"])
+def test_nobody_without_the_keys_is_told_an_address(right, asked):
+    request = urllib.request.Request(f"{right.url}/api/health")
+    request.add_unredirected_header(echo.ASKS, asked.encode().decode("latin-1"))
+    with urllib.request.urlopen(request) as answer:
+        assert answer.headers[echo.SEES] is None
+        assert answer.read() == b'{"status":"healthy"}'
