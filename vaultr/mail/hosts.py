@@ -7,12 +7,14 @@ import smtplib
 import socket
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from vaultr import clock
 
 STEP_SECONDS = 10.0  # for each answer of a mail server
+CONTENT_SECONDS = 45.0  # for its answer to a whole mail, which it may look at for viruses and spam
 WHOLE_SECONDS = 60.0  # for one connection, however slowly it answers
 
 
@@ -20,6 +22,24 @@ class Host(smtplib.SMTP):
     """A mail server that cannot hold us: every answer has a time limit, and so has the whole."""
 
     _watch: threading.Timer | None = None
+    on_content: Callable[[], None] | None = None
+    content_begun = content_sent = False
+
+    def send(self, s: Any) -> None:
+        """Send a command (which is text) or a mail's content (bytes).
+
+        ``on_content`` is called before the content goes out. After it, only the server knows
+        whether it has the mail: until then it cannot, since a mail's last line is missing.
+        """
+        content = isinstance(s, bytes)
+        if content and self.on_content is not None:
+            self.content_begun = True
+            self.on_content()
+        super().send(s)
+        if content:
+            self.content_sent = True
+            if self.sock is not None:
+                self.sock.settimeout(CONTENT_SECONDS)
 
     def getreply(self) -> tuple[int, bytes]:
         """Read an answer; at the first one the clock of the whole starts."""
@@ -69,6 +89,9 @@ def connect(server: str, port: int, *, tls: str, ca_file: Path | None, name: str
 class Folder(smtplib.SMTP):
     """A folder that takes mails as ``.eml`` files, for development without a mail server."""
 
+    on_content: Callable[[], None] | None = None
+    content_begun = content_sent = False
+
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(local_hostname="localhost")  # connects nowhere
         self._path = path
@@ -85,6 +108,8 @@ class Folder(smtplib.SMTP):
         """Write the message; the file is whole from the moment it has its name."""
         if not isinstance(msg, bytes):
             raise TypeError("a message is bytes")
+        if self.on_content is not None:
+            self.on_content()
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{clock.now():%Y%m%dT%H%M%S.%fZ}-{self._kind}"
         draft = self._path / f".{name}.{secrets.token_hex(4)}"

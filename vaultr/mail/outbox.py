@@ -25,28 +25,42 @@ DELAYS_SECONDS = (120, 240, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
 MOST_TRIES = len(DELAYS_SECONDS) + 1
 KEEP_SENT = timedelta(days=1)
 KEEP_DEAD = timedelta(days=30)
+UNKNOWN = "outcome-unknown"
+_PURGED_AT_ONCE = 500
+_SENT: dict[str, Any] = {"state": "sent", "sealed": None, "handed_over_at": None, "reason": None}
 _ACCEPTED = "vaultr.mail.accepted"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A letter that is being tried; after `DELAYS_SECONDS` another try may begin."""
+    """A letter that is being tried; after `DELAYS_SECONDS` another try may begin.
+
+    :ivar handed_over: an earlier try sent it, or was about to, and never learned what came of it.
+    """
 
     id: UUID
     kind: str
     sealed: bytes
     message_id: str
     tries: int
+    handed_over: bool
 
 
 class NotSent(Exception):
-    """A letter was not accepted."""
+    """A letter was not accepted, or nobody knows whether it was.
 
-    def __init__(self, *, forever: bool, others_too: bool, code: int | None = None) -> None:
+    :ivar reason: a word, such as ``smtp-550``.
+    """
+
+    def __init__(self, reason: str, *, forever: bool, others_too: bool) -> None:
+        self.reason = reason
         self.forever = forever
         self.others_too = others_too
-        self.code = code
-        super().__init__()
+        super().__init__(reason)
+
+
+class Superseded(Exception):
+    """This try was given up for dead meanwhile, and the letter is another's to send."""
 
 
 def run() -> bool:
@@ -62,14 +76,18 @@ def run() -> bool:
 
 
 def purge() -> bool:
-    """Forget letters that were sent, once they count for no limit, and old dead ones."""
+    """Forget up to 500 letters: sent ones that count for no limit any more, and old dead ones.
+
+    :return: whether more may be left.
+    """
     now = clock.now()
     counted = max(KEEP_SENT, timedelta(seconds=caps.rate().seconds))
     sent = sa.and_(Mail.state == "sent", Mail.created_at < now - counted)
     dead = sa.and_(Mail.state == "dead", Mail.created_at < now - KEEP_DEAD)
+    over = sa.select(Mail.id).where(sent | dead).limit(_PURGED_AT_ONCE)
     with transaction() as session:
-        session.execute(sa.delete(Mail).where(sent | dead))
-    return False
+        gone = session.execute(sa.delete(Mail).where(Mail.id.in_(over)).returning(Mail.id))
+        return len(gone.all()) == _PURGED_AT_ONCE
 
 
 def _send_next() -> bool:
@@ -80,27 +98,42 @@ def _send_next() -> bool:
     try:
         _send(claim)
     except NotSent as error:
-        dead = error.forever or claim.tries >= MOST_TRIES
-        logs.warning(
-            "mail.dead" if dead else "mail.waits",
-            id=claim.id,
-            kind=claim.kind,
-            tries=claim.tries,
-            code=error.code,
-            reason=type(error.__cause__).__name__,
-        )
-        if dead:
-            _change(claim.id, {"state": "dead"})
+        _note_failure(claim, error)
         return not error.others_too
+    except Superseded:
+        logs.warning("mail.superseded", id=claim.id, kind=claim.kind, tries=claim.tries)
+        return True
     _accepted().add(claim.id)
     _mark_accepted()
+    metrics.MAILS.labels("sent").inc()
     logs.event("mail.sent", id=claim.id, kind=claim.kind, tries=claim.tries)
     return True
 
 
+def _note_failure(claim: Claim, error: NotSent) -> None:
+    """Let the letter wait for its next try, or give it up.
+
+    A letter of unknown outcome is given up: to send it again might be to send it twice. An
+    operator sees it (`flask mail list`), and may decide otherwise.
+    """
+    unknown = error.reason == UNKNOWN
+    dead = error.forever or unknown or claim.tries >= MOST_TRIES
+    values: dict[str, Any] = {"state": "dead" if dead else "waiting", "reason": error.reason}
+    _change(claim.id, values if unknown else values | {"handed_over_at": None}, tries=claim.tries)
+    metrics.MAILS.labels("dead" if dead else "waits").inc()
+    logs.warning(
+        "mail.dead" if dead else "mail.waits",
+        id=claim.id,
+        kind=claim.kind,
+        tries=claim.tries,
+        reason=error.reason,
+        cause=type(error.__cause__).__name__,
+    )
+
+
 def _claim(now: datetime) -> Claim | None:
     due = (
-        sa.select(Mail.id, Mail.kind, Mail.sealed, Mail.message_id, Mail.tries)
+        sa.select(Mail.id, Mail.kind, Mail.sealed, Mail.message_id, Mail.tries, Mail.handed_over_at)
         .where(Mail.state == "waiting", Mail.next_try_at <= now)
         .order_by(Mail.next_try_at)
         .limit(1)
@@ -116,27 +149,45 @@ def _claim(now: datetime) -> Claim | None:
         next_try = now + timedelta(seconds=delay)
         change = sa.update(Mail).where(Mail.id == found.id)
         session.execute(change.values(tries=tries, next_try_at=next_try))
-    return Claim(found.id, found.kind, found.sealed or b"", found.message_id, tries)
+    handed_over = found.handed_over_at is not None
+    return Claim(found.id, found.kind, found.sealed or b"", found.message_id, tries, handed_over)
 
 
 def _send(claim: Claim) -> None:
     """Send one letter.
 
     :raises NotSent: it was not accepted, and whether that is for ever or for others too.
+    :raises Superseded: another process has taken it up, since this one stood still so long.
     """
+    if claim.handed_over:
+        raise NotSent(UNKNOWN, forever=True, others_too=False)
     try:
         to, content = letter.unseal(claim.id, claim.sealed)
-        sender.send(content, to=to, with_id=claim.message_id)
-    except (CannotOpen, BadHeaderError, UnicodeError) as error:
-        raise NotSent(forever=True, others_too=False) from error
+        if to.strip():  # else it was only pretended, so that nobody can tell by the time
+            sender.send(
+                content, to=to, with_id=claim.message_id, on_content=lambda: _hand_over(claim)
+            )
+    except CannotOpen as error:
+        raise NotSent("no-key", forever=True, others_too=False) from error
+    except (BadHeaderError, UnicodeError) as error:
+        raise NotSent("bad-header", forever=True, others_too=False) from error
+    except sender.OutcomeUnknown as error:
+        raise NotSent(UNKNOWN, forever=True, others_too=True) from error
     except smtplib.SMTPRecipientsRefused as error:
         worst = max(code for code, _ in error.recipients.values())
-        raise NotSent(forever=worst >= 500, others_too=False, code=worst) from error
+        raise NotSent(f"smtp-{worst}", forever=worst >= 500, others_too=False) from error
     except smtplib.SMTPDataError as error:
-        raise NotSent(forever=False, others_too=False, code=error.smtp_code) from error
+        raise NotSent(f"smtp-{error.smtp_code}", forever=False, others_too=False) from error
     except OSError as error:  # no server, not the right one, too slow; what smtplib raises is one
         code = getattr(error, "smtp_code", None)
-        raise NotSent(forever=False, others_too=True, code=code) from error
+        reason = f"smtp-{code}" if code else "no-server"
+        raise NotSent(reason, forever=False, others_too=True) from error
+
+
+def _hand_over(claim: Claim) -> None:
+    """Note that from now on the server may have the letter, whatever becomes of this process."""
+    if not _change(claim.id, {"handed_over_at": clock.now()}, tries=claim.tries):
+        raise Superseded
 
 
 def _accepted() -> set[UUID]:
@@ -148,13 +199,23 @@ def _mark_accepted() -> None:
     """Note in the database what was accepted, before anything else is tried."""
     accepted = _accepted()
     for mail_id in list(accepted):
-        _change(mail_id, {"state": "sent", "sealed": None, "sent_at": clock.now()})
+        _change(mail_id, _SENT | {"sent_at": clock.now()})
         accepted.discard(mail_id)
 
 
-def _change(mail_id: UUID, values: Mapping[str, Any]) -> None:
+def _change(mail_id: UUID, values: Mapping[str, Any], *, tries: int | None = None) -> bool:
+    """Change a row; tell whether it was there.
+
+    :param tries: only if it still waits, and no try has begun since that one.
+    """
+    change = sa.update(Mail).where(Mail.id == mail_id)
+    if tries is not None:
+        change = change.where(Mail.state == "waiting", Mail.tries == tries)
     with transaction() as session:
-        session.execute(sa.update(Mail).where(Mail.id == mail_id).values(**values))
+        changed = session.execute(
+            change.values(**values).returning(Mail.id).execution_options(synchronize_session=False)
+        )
+        return changed.one_or_none() is not None
 
 
 def measure() -> None:

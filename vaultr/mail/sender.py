@@ -1,6 +1,8 @@
 """The one sender: Flask-Mail builds each message and hands it to the host of the settings."""
 
 import contextlib
+import smtplib
+from collections.abc import Callable
 from email.utils import parseaddr
 from types import TracebackType
 from uuid import UUID
@@ -34,9 +36,18 @@ def message_id(mail_id: UUID) -> str:
     return f"<{mail_id}@{_domain()}>"
 
 
-def send(letter: Letter, *, to: str, with_id: str) -> None:
+class OutcomeUnknown(OSError):
+    """A mail went out whole, and no answer to it came: only its server knows whether it has it."""
+
+
+def send(
+    letter: Letter, *, to: str, with_id: str, on_content: Callable[[], None] | None = None
+) -> None:
     """Send one letter.
 
+    :param on_content: called before the content goes out, after which the outcome may stay unknown;
+        what it raises ends the sending.
+    :raises OutcomeUnknown: it went out, and may or may not have been accepted.
     :raises OSError: it was not accepted; `smtplib.SMTPException` is one and says why.
     :raises flask_mail.BadHeaderError: a line break in a header.
     """
@@ -48,19 +59,40 @@ def send(letter: Letter, *, to: str, with_id: str) -> None:
         extra_headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no robot answers
     )
     message.msgId = with_id
-    with Strict(letter.kind) as connection:
-        message.send(connection)
+    connection = Strict(letter.kind, on_content)
+    try:
+        with connection:
+            message.send(connection)
+    except OSError as error:
+        if connection.outcome_unknown(error):
+            raise OutcomeUnknown from error
+        raise
 
 
 class Strict(Connection):
     """Flask-Mail's connection, but to a server that has proven its name, and that cannot hang."""
 
-    def __init__(self, kind: str) -> None:
+    host: hosts.Host | hosts.Folder | None
+
+    def __init__(self, kind: str, on_content: Callable[[], None] | None) -> None:
         super().__init__(current_app.extensions["mail"])
         self._kind = kind
+        self._on_content = on_content
+
+    def outcome_unknown(self, error: OSError) -> bool:
+        """Tell whether an error leaves open if the mail was accepted."""
+        if self.host is None or not self.host.content_sent:
+            return False
+        refused = isinstance(error, smtplib.SMTPDataError) and 400 <= error.smtp_code < 600
+        return not refused
 
     def configure_host(self) -> hosts.Host | hosts.Folder:
         """Connect; Flask-Mail's own way takes any certificate and waits for ever."""
+        host = self._connected()
+        host.on_content = self._on_content
+        return host
+
+    def _connected(self) -> hosts.Host | hosts.Folder:
         settings: Settings = current_app.config["SETTINGS"]
         if not settings.smtp_host:
             logs.event("mail.filed", kind=self._kind)
@@ -87,10 +119,12 @@ class Strict(Connection):
         tb: TracebackType | None,
     ) -> None:
         """Say good-bye, if anybody listens: what was accepted stays accepted."""
-        if self.host is not None:
+        if self.host is None:
+            return
+        if exc_type is None or not self.host.content_begun:  # else it would be taken for content
             with contextlib.suppress(OSError):
                 self.host.quit()
-            self.host.close()
+        self.host.close()
 
 
 def _domain() -> str:

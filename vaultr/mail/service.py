@@ -20,7 +20,8 @@ def send(content: Letter, to: str, *, pretend: bool = False) -> bool:
 
     :param to: one address, which the caller has checked.
     :param pretend: do the same work and count it alike, but send nothing: neither time nor a
-        limit then tells a caller that there is nobody to write to.
+        limit then tells a caller that there is nobody to write to. The outbox gets a row of the
+        same size; who empties it finds that it is for nobody.
     :return: whether it will be sent, or would be.
     :raises ValueError: a line break in address or subject, or one of them is empty.
     """
@@ -31,15 +32,15 @@ def send(content: Letter, to: str, *, pretend: bool = False) -> bool:
         now, recipients, mail_id = clock.now(), letter.recipient_hashes(to), uuid7()
         if not caps.allow(session, content, recipients, now):
             return False
-        sealed = letter.seal(mail_id, content, to)
+        sealed = letter.seal(mail_id, content, to, pretend=pretend)
         row = sa.insert(Mail).values(
             id=mail_id,
             kind=content.kind,
             notice=content.notice,
             recipient=recipients[0],
-            sealed=None if pretend else sealed,
+            sealed=sealed,
             message_id=sender.message_id(mail_id),
-            state="sent" if pretend else "waiting",
+            state="waiting",
             tries=0,
             created_at=now,
             next_try_at=now,
