@@ -61,13 +61,14 @@ class Site:
         except OSError:
             return False
 
-    def token(self):
-        """Give the token in the first mail, once it is there."""
+    def token(self, of=""):
+        """Give the token in the first mail, to ``of`` where one is named, once it is there."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             for mail in sorted(self._mails.glob("*.eml")):
                 text = mail.read_text().replace("=\n", "").replace("=3D", "=")
-                if found := re.search(r"^\S+/verify-email\?token=(\S+)$", text, re.MULTILINE):
+                found = re.search(r"^\S+/verify-email\?token=(\S+)$", text, re.MULTILINE)
+                if found and of in text:
                     return found[1]
             time.sleep(0.1)
         raise AssertionError(self._log.read_text())

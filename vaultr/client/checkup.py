@@ -139,11 +139,15 @@ def _copy(access: "Access") -> Iterator[Finding]:
     items = sum(len(vault.state.items) for vault in held)
     age = freshness.age(access._store.folder)
     how_old = "of unknown age" if age is None else f"{freshness.said(age)} old"
-    said = f"{len(held)} vault{'' if len(held) == 1 else 's'}, {items} items, {how_old}."
+    said = f"{_counted(len(held), 'vault')}, {_counted(items, 'item')}, {how_old}."
     if held and (age is None or age > _OLD):
         yield Finding("copy", "warn", said, "Bring it up to date: vaultr sync")
     else:
         yield Finding("copy", "ok", said if held else "Nothing was fetched yet.")
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def _desktop(_: "Access") -> Iterator[Finding]:

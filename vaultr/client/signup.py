@@ -27,11 +27,13 @@ class Signup:
 
     :ivar secret_key: shown once; None when the owner wanted none.
     :ivar code: eight digits that the mail must show too: confirm only your own.
+    :ivar place: where this device keeps the secret key: the keyring, or a file of the owner alone.
     """
 
     account_id: UUID
     secret_key: bytes | None = field(repr=False)
     code: str
+    place: str | None = None
 
 
 def signup(
@@ -68,6 +70,7 @@ def signup(
         account_id=derivation.account_id,
         secret_key=drawn,
         code=keys.account_code(derivation.account_id),
+        place=store.secret_key_place(derivation.account_id),
     )
 
 

@@ -58,7 +58,7 @@ def copy(
     max_age: timedelta | None,
     vault: str | None,
 ) -> None:
-    """Put one secret on the clipboard, and clear it after 30 seconds.
+    """Put a secret on the clipboard for 30 seconds.
 
     ITEM is an id, a title that only one item has, or a reference to a field. It is cleared only if
     it is still what was copied. wl-copy, xclip, xsel or pbcopy must be there.

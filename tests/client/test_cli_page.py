@@ -1,0 +1,54 @@
+"""The page of the commands says what they do, and all of them are on it."""
+
+import pkgutil
+import re
+
+import vaultr.client
+from tests.client import cli_page
+from tests.client.cli_page import PAGE, commands, page
+from vaultr.client.cli.exits import EXIT_CODES
+from vaultr.client.errors import VaultrError
+
+
+def test_the_page_of_the_commands_is_what_they_say(pytestconfig):
+    if pytestconfig.getoption("--write-docs"):
+        PAGE.write_text(page())
+
+    assert PAGE.read_text() == page(), "written anew by: pytest --write-docs"
+
+
+def test_every_command_has_its_place_and_its_example():
+    text = page()
+
+    for path, _ in commands():
+        section = text.split(f"### {' '.join(path)}\n", 1)[1].split("\n### ", 1)[0]
+        assert "Examples:" in section, path
+        assert " ".join(path) in section.split("Examples:")[1], path
+
+
+def test_the_width_of_the_terminal_does_not_change_the_page(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    assert page() == page()
+    assert max(map(len, page().splitlines())) <= cli_page.COLUMNS + 10
+
+
+def test_every_error_ends_with_a_code_of_the_table():
+    for module in pkgutil.walk_packages(vaultr.client.__path__, "vaultr.client."):
+        if not module.name.endswith("__main__"):
+            __import__(module.name)
+
+    def all_of(kind):
+        for each in kind.__subclasses__():
+            yield each
+            yield from all_of(each)
+
+    codes = {each.__name__: each.exit_code for each in all_of(VaultrError)}
+    assert {name: code for name, code in codes.items() if code not in EXIT_CODES} == {}
+    assert set(codes.values()) >= {1, 2, 3, 4, 5, 126, 127}
+
+
+def test_every_reference_of_the_page_to_another_page_is_there():
+    links = re.findall(r"\]\(([^)#:]+)\)", PAGE.read_text())
+
+    assert [link for link in links if not (PAGE.parent / link).exists()] == []

@@ -1,0 +1,74 @@
+import re
+
+from tests.client.devices import Device
+from tests.client.recording import PAGE, STYLES, Recording
+
+EMAIL = "dora@example.org"
+PASSWORD = "amber-lantern-quilt-7-harbour"
+SECRET = "tundra violet gravel"
+TOTP = "otpauth://totp/Harbour?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+
+def test_a_session_looks_on_a_terminal_as_the_page_shows_it(site, tmp_path, pytestconfig):
+    device = Device(tmp_path / "home", site.url, email=EMAIL).with_agent()
+    recording = Recording(device)
+    recording.hides(site.url, "https://vault.example")
+    recording.hides(str(device.home), "~")
+
+    _moves_in(recording, site)
+    _keeps_a_login(recording)
+    _uses_it(recording, tmp_path)
+    _looks_and_leaves(recording)
+
+    text = recording.page()
+    if pytestconfig.getoption("--write-docs"):
+        PAGE.write_text(text)
+    assert PASSWORD not in text
+    assert PAGE.read_text() == text, "written anew by: pytest --write-docs"
+
+
+def _moves_in(recording, site):
+    recording.says("Sign up; the password is typed twice and not shown.")
+    shown = recording.types(
+        *("signup", "--email", EMAIL),
+        answers=[("New master password: ", PASSWORD), ("(again): ", PASSWORD)],
+    )
+    recording.hides(re.search(r"Secret key: (\S{43})", shown)[1], "<secret key>")
+    recording.hides(re.search(r"must be: ([0-9a-f]{8})", shown)[1], "<code>")
+    token = site.token(of=EMAIL)
+    recording.hides(token, "TOKEN")
+    recording.types("verify", token)
+    recording.types("unlock", answers=[("Master password: ", PASSWORD)])
+
+
+def _keeps_a_login(recording):
+    recording.says("Keep a login, and find it again. Secrets show only when they are asked for.")
+    recording.types(
+        *("add", "login", "--title", "Harbour mail", "--username", "dora"),
+        answers=[("Password (empty for none): ", SECRET), ("TOTP secret", TOTP)],
+    )
+    recording.types("list", "harbour")
+    shown = recording.types("show", "Harbour mail")
+    assert SECRET not in shown
+    assert STYLES.search(shown), "a terminal that can show styles gets them"
+    recording.types("show", "Harbour mail", "--field", "password")
+    shown = recording.types("code", "Harbour mail")
+    recording.hides(re.search(r"^\d{6}", shown)[0], "123456")
+
+
+def _uses_it(recording, tmp_path):
+    recording.says("Give values to a program by reference, and cover them in what it prints.")
+    file = tmp_path / "app.env"
+    file.write_text("SMTP_PASSWORD=vaultr://Personal/Harbour mail/password\nSMTP_USER=dora\n")
+    recording.hides(f"{tmp_path}/", "")
+    recording.types("read", "vaultr://Personal/Harbour mail/username")
+    recording.types("run", "--env-file", str(file), "--", "sh", "-c", 'echo "$SMTP_USER"')
+    program = 'echo "logging in with $SMTP_PASSWORD"'
+    recording.types("run", "--env-file", str(file), "--mask", "--", "sh", "-c", program)
+
+
+def _looks_and_leaves(recording):
+    recording.says("Whether all is in order, and how to leave.")
+    recording.types("doctor")
+    recording.types("lock")
+    recording.types("list", answers=[("Master password: ", "not this one, surely")], code=1)
