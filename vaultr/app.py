@@ -28,6 +28,7 @@ from vaultr.health.routes import blueprint as health
 from vaultr.identity import door, tokens
 from vaultr.limits import blanket
 from vaultr.mail import sender
+from vaultr.mail.commands import mail
 from vaultr.openapi import blueprint as openapi
 from vaultr.operations.doctor.command import doctor
 from vaultr.operations.ops import db_status, ops
@@ -44,7 +45,7 @@ if _collecting:
     gc.enable()
 
 BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, vaults, openapi, web)
-COMMANDS: tuple[Command, ...] = (accounts, worker, db_status, ops, doctor)
+COMMANDS: tuple[Command, ...] = (accounts, mail, worker, db_status, ops, doctor)
 
 
 class Server(Flask):

@@ -2,7 +2,8 @@
 
 import random
 import smtplib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -161,12 +162,22 @@ def _send(claim: Claim) -> None:
     """
     if claim.handed_over:
         raise NotSent(UNKNOWN, forever=True, others_too=False)
-    try:
+    with told():
         to, content = letter.unseal(claim.id, claim.sealed)
         if to.strip():  # else it was only pretended, so that nobody can tell by the time
             sender.send(
                 content, to=to, with_id=claim.message_id, on_content=lambda: _hand_over(claim)
             )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell by a word why a letter that is sent inside was not accepted.
+
+    :raises NotSent: it was not.
+    """
+    try:
+        yield
     except CannotOpen as error:
         raise NotSent("no-key", forever=True, others_too=False) from error
     except (BadHeaderError, UnicodeError) as error:

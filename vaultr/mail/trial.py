@@ -1,0 +1,58 @@
+"""A letter to an operator, sent at once: shows whether mails can leave this server at all."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import current_app
+from uuid6 import uuid7
+
+from vaultr.errors import Unprocessable
+from vaultr.mail import outbox, sender
+from vaultr.mail.writing import written
+from vaultr.settings import Settings
+
+_ADVICE: Final = {
+    "no-server": "No mail server that proves its name answers: look at SMTP_HOST, SMTP_PORT, "
+    "SMTP_SECURE and SMTP_CA_FILE.",
+    "smtp-535": "The mail server refuses the name or the password: look at SMTP_USER and "
+    "SMTP_PASS.",
+    outbox.UNKNOWN: "The connection broke when all was said: the letter may have been accepted.",
+}
+
+
+class NoAddress(Unprocessable):
+    """This is no mail address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a try: accepted, or a word for why not and what to look at."""
+
+    accepted: bool
+    reason: str | None = None
+    advice: str = ""
+
+
+def send_test(to: str) -> Outcome:
+    """Send a test letter.
+
+    :raises NoAddress: ``to`` is none.
+    """
+    if "@" not in to or any(one.isspace() for one in to):
+        raise NoAddress
+    settings: Settings = current_app.config["SETTINGS"]
+    letter = written(
+        "test",
+        "A test of Vaultr's mails",
+        f"This is a test from {urlsplit(settings.base_url).netloc}. Mails of this server arrive.",
+        "Links in its letters begin with:",
+        settings.base_url,
+    )
+    try:
+        with outbox.told():
+            sender.send(letter, to=to, with_id=sender.message_id(uuid7()))
+    except outbox.NotSent as error:
+        usual = f"The mail server refuses it with {error.reason.removeprefix('smtp-')}."
+        return Outcome(accepted=False, reason=error.reason, advice=_ADVICE.get(error.reason, usual))
+    return Outcome(accepted=True)
