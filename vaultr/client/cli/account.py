@@ -61,7 +61,8 @@ def _show_signup(made: "Signup", address: str) -> None:
         showing.say(f"Secret key: {key}")
         showing.say("")
         showing.say("Write it down now: it is shown this once, and never sent to the server.")
-        showing.say("This device keeps it. Every other device asks for it at its first login.")
+        showing.say(f"This device keeps it in {showing.printable(made.place or 'its memory')}.")
+        showing.say("Every other device asks for it at its first login.")
     showing.say("Whoever loses the master password or the secret key loses what is in the vault.")
 
 
