@@ -53,7 +53,7 @@ def written(kind: str, subject: str, *paragraphs: str, notice: bool = False) -> 
 
 def quoted(name: str) -> str:
     """Quote what somebody chose to be called, without what mail readers would make a link of."""
-    return f"\u201c{_UNQUOTED.sub('\u00b7', name)}\u201d"
+    return "\u201c" + _UNQUOTED.sub("\u00b7", name) + "\u201d"
 
 
 def _shown(paragraph: str) -> str:
