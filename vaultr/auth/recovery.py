@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -25,6 +26,9 @@ from vaultr.auth.rewrap import Name
 from vaultr.auth.statements import OWNER, Owner
 from vaultr.database.session import transaction
 from vaultr.mail import service as mail
+
+# Which of the two it is, nobody is told.
+_WRONG: Final = "The token or the recovery key is wrong, or the token's time is over."
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ def _counted(body: RecoveryProofIn | RecoveredIn) -> Iterator[Attempt]:
             attempts.note_failure(attempt, account_id)
             reason = "wrong-key" if account_id else "wrong-token"
             denial = Denial(Event.CRED_RECOVER_START, account_id, reason)
-            raise TokenInvalid(event=denial) from None
+            raise TokenInvalid(_WRONG, event=denial) from None
 
 
 def _proven(work: Work, body: RecoveryProofIn | RecoveredIn, *, alone: bool = False) -> _Proven:

@@ -12,6 +12,7 @@ from vaultr.auth.errors import (
     TokenInvalid,
     WrapsDiffer,
 )
+from vaultr.auth.evenly import evenly
 from vaultr.auth.key_schemas import RecoveredIn, RecoveryKeyIn, RecoveryProofIn
 from vaultr.auth.recovery_views import RecoveryOut
 from vaultr.auth.schemas import EmailIn, TokenIn
@@ -42,6 +43,7 @@ def remove_recovery_key() -> None:
 @blueprint.post("/recover")
 @limiter.limit(blanket.by_address(lambda settings: settings.limit_signup))
 @public
+@evenly
 @operation(statuses=(202,))
 def recover(*, body: EmailIn) -> Answer:
     """Mail a token to recover an account with, good for 72 hours.
@@ -64,6 +66,7 @@ def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
 
 
 @blueprint.post("/recover/complete")
+@limiter.limit(blanket.by_address(lambda settings: settings.limit_signup))  # its body is large
 @public
 @operation(
     refuses=(

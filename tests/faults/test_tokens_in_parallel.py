@@ -1,0 +1,117 @@
+"""Every kind of mailed token, used at once on several workers: one succeeds, and only one."""
+
+import pytest
+
+from tests import factories, recovering, servers, serving
+from tests.concurrency import at_once
+from tests.faults.running import running
+from tests.letters import letters, tokens
+from tests.processes import Remote
+from tests.recovering import completion, proof
+from vaultr.auth import email_change, recovery_tokens
+from vaultr.auth.models import Recovery
+from vaultr.database.session import db, transaction
+
+AUTH = "/api/v1/auth"
+ANN, NEW = "ann@example.org", "new@example.org"
+AT_ONCE = 8
+LIMITS = {
+    "LIMIT_LOGIN_ACCOUNT": "100000/900",
+    "LIMIT_LOGIN_ADDRESS": "100000/900",
+    "LIMIT_MAIL": "100000/3600",
+    "LIMIT_SIGNUP": "100000/3600",
+}
+
+
+class Site:
+    """A server of four workers, and the same app here, which makes what the tokens are for."""
+
+    def __init__(self, server):
+        self.server = server
+        self.app = serving.built(server.environ)
+
+    def fresh(self):
+        serving.empty(self.app)
+        with self.app.app_context():
+            session = factories.session()
+            db.engine.dispose()
+        return session
+
+    def linked(self, to):
+        return letters(self.app, to)[-1].text.partition("token=")[2].partition("\n")[0]
+
+    def at_once(self, path, body, times=AT_ONCE):
+        client = Remote(self.server.url, "x", None)
+        return [one.status_code for one in at_once(lambda _: client.post(path, json=body), times)]
+
+    def client(self, session):
+        client = self.app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = session.headers["Authorization"]
+        return client
+
+
+@pytest.fixture(scope="module")
+def site(postgres_url, redis_url, tmp_path_factory):
+    url = servers.fresh_database(postgres_url)
+    home = tmp_path_factory.mktemp("home")
+    more = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "4"} | LIMITS
+    with running(home, **more, BACKGROUND="process") as server:
+        yield Site(server)
+
+
+def a_signup(site, session):
+    site.app.test_client().post(f"{AUTH}/signup", json=factories.signup(NEW))
+    return f"{AUTH}/verify-email", {"token": tokens(site.app, NEW)[0]}
+
+
+def a_consent(site, session):
+    site.client(session).post(f"{AUTH}/email", json={"email": NEW})
+    return f"{AUTH}/email/confirm", {"token": site.linked(ANN)}
+
+
+def an_undoing(site, session):
+    site.client(session).post(f"{AUTH}/email", json={"email": NEW})
+    agreed = [site.linked(ANN), site.linked(NEW)]
+    with site.app.test_request_context():
+        for token in agreed:
+            email_change.confirm(token)
+    return f"{AUTH}/email/undo", {"token": site.linked(ANN)}
+
+
+def a_cancellation(site, session):
+    _, token = recovering.begun(site.app)
+    return f"{AUTH}/recover/cancel", {"token": token}
+
+
+def a_completion(site, session):
+    account_id, token = recovering.begun(site.app)
+    with site.app.app_context(), transaction() as work:
+        started = work.query(Recovery).one()
+        started.started_at -= recovery_tokens.WAIT
+    return f"{AUTH}/recover/complete", completion(site.app, token, account_id)
+
+
+@pytest.mark.parametrize(
+    "made", [a_signup, a_consent, an_undoing, a_cancellation, a_completion],
+    ids=lambda one: one.__name__,
+)  # fmt: skip
+def test_of_many_uses_on_several_workers_one_succeeds(site, count, made):
+    for _ in range(count(2, many=50)):
+        path, body = made(site, site.fresh())
+        with site.app.app_context():
+            db.engine.dispose()
+
+        answers = site.at_once(path, body)
+
+        assert sorted(answers) == [204] + [400] * (AT_ONCE - 1)
+
+
+def test_many_starts_on_several_workers_begin_one_wait(site):
+    site.fresh()
+    account_id = recovering.with_recovery_key(site.app)
+    token = recovering.asked(site.app)
+
+    assert site.at_once(recovering.START, proof(token, account_id)) == [200] * AT_ONCE
+
+    kinds = [one.kind for one in letters(site.app, ANN)]
+    assert kinds.count("recovery-started") == 1
