@@ -38,12 +38,15 @@ class Device:
         other.environ = {**self.environ, "VAULTR_AGENT": "on"}
         return other
 
-    def types(self, *words, password=True, secret_key=None, stdin="", env=()):
-        """Run the command to its end; give exit code, stdout and stderr as text."""
+    def types(self, *words, password=True, secret_key=None, stdin="", env=(), also=()):
+        """Run the command to its end; give exit code, stdout and stderr as text.
+
+        :param also: more secrets, by the option that names their descriptor.
+        """
         descriptors, words = [], list(words)
         cut = words.index("--") if "--" in words else len(words)
         secrets = {"--password-fd": self.password if password is True else password}
-        secrets["--secret-key-fd"] = secret_key
+        secrets |= {"--secret-key-fd": secret_key, **dict(also)}
         for option, secret in secrets.items():
             if secret:
                 descriptors.append(pipe(secret))

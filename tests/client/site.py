@@ -24,6 +24,7 @@ class Site:
         self.url = f"http://127.0.0.1:{port}"
         self._mails = home / "mail"
         self._log = home / "server.log"
+        self.database = home / "vaultr.sqlite3"
         self._environ = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(home),

@@ -1,0 +1,22 @@
+"""Owners at a real server: each with an account and a first device of their own."""
+
+from tests.client.devices import Device
+from tests.client.post import link, mailed
+
+
+def owner(site, folder, email, *, agent=False):
+    """Sign up and in; give the first device, whose ``made`` is what signup answered."""
+    device = Device(folder / "first", site.url, email=email)
+    device.made = device.told("signup", "--email", email)
+    device.done("verify", mailed(site, email, link("/verify-email"))[-1], password=None)
+    device.done("login")
+    device.done("sync")
+    return device.with_agent() if agent else device
+
+
+def second(site, folder, first, **more):
+    """Sign in on another device of the owner."""
+    device = Device(folder / "second", site.url, email=first.email, password=first.password)
+    device.done("login", "--email", first.email, secret_key=first.made["secret_key"], **more)
+    device.done("sync")
+    return device

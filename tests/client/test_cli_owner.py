@@ -1,0 +1,202 @@
+"""What an owner types about password, recovery and emergency kit, at a real server."""
+
+import json
+import re
+import sqlite3
+import stat
+from contextlib import closing
+
+import pytest
+
+from tests.client.devices import Device
+from tests.client.owners import owner, second
+from tests.client.post import BARE, mailed
+
+NEW = "another master password"
+
+
+def login_item(title):
+    return json.dumps({"overview": {"title": title}, "detail": {"password": f"of {title}"}})
+
+
+def titles(device, **more):
+    return sorted(item["overview"]["title"] for item in device.told("list", **more))
+
+
+def with_item(device, title="Mail"):
+    device.done("add", "login", "--json", stdin=login_item(title))
+    return device
+
+
+def changes(device, *words):
+    """Change the password of a device to NEW, and give what was answered."""
+    answer = device.told("passwd", *words, also={"--new-password-fd": NEW})
+    device.password = NEW
+    return answer
+
+
+def test_a_changed_password_opens_here_and_another_device_follows(site, tmp_path):
+    first = with_item(owner(site, tmp_path, "pw1@example.org"))
+    other = second(site, tmp_path, first)
+
+    assert changes(first, "--nobody-knows") == {
+        "changed": True,
+        "new_account_key": False,
+        "secret_key": None,
+    }
+
+    assert titles(first) == ["Mail"]
+    assert "wrong" in first.refused(1, "list", password=other.password)
+    assert "vaultr login" in other.refused(1, "list")
+    assert "--changed" in other.refused(5, "login", password=NEW)
+    other.done("login", "--changed", password=NEW)
+    other.password = NEW
+    assert titles(other) == ["Mail"]
+
+
+def test_where_others_know_the_old_one_account_and_vaults_get_new_keys(site, tmp_path):
+    first = with_item(owner(site, tmp_path, "pw2@example.org"))
+    other = second(site, tmp_path, first)
+    first.done("recovery-key", "create")
+
+    answer = changes(first, "--others-know", "--new-secret-key")
+
+    assert answer["new_account_key"]
+    assert answer["secret_key"] != first.made["secret_key"]
+    with closing(sqlite3.connect(site.database)) as work:
+        query = (
+            "SELECT v.generation, v.rotating, r.account_id FROM vaults v"
+            " LEFT JOIN recovery_keys r ON r.account_id = v.account_id WHERE v.account_id = ?"
+        )
+        [(generation, rotating, recovery)] = work.execute(
+            query, [first.made["account_id"].replace("-", "")]
+        ).fetchall()
+    assert (generation, bool(rotating), recovery) == (2, False, None)
+    other.done("login", "--changed", password=NEW, secret_key=answer["secret_key"])
+    other.password = NEW
+    assert other.told("show", "Mail", "--reveal")["detail"] == {"password": "of Mail"}
+    with_item(other, "Bank")
+    assert titles(first) == ["Bank", "Mail"]
+
+
+def test_without_a_terminal_it_has_to_be_said_who_knows_the_password(site, account):
+    said = account.refused(2, "passwd", also={"--new-password-fd": NEW})
+
+    assert "--others-know" in said
+
+
+def test_a_lost_password_is_recovered_on_a_new_device_after_the_wait(site, tmp_path):
+    first = with_item(owner(site, tmp_path, "lost@example.org"))
+    paper = first.told("recovery-key", "create")["recovery_key"]
+    new = Device(tmp_path / "new", site.url, email=first.email, password=NEW)
+
+    new.done("recover", "--email", first.email, password=None)
+    token = mailed(site, first.email, BARE)[-1]
+    said = ("recover", token, "--email", first.email)
+    key = {"--recovery-key-fd": paper}
+    assert "misread" in new.refused(1, *said, also={"--recovery-key-fd": paper[:-1] + "A"})
+    waiting = new.told(*said, also=key)
+    assert waiting["ready"] is False
+    assert "24 h" in new.done(*said, also=key) or "23 h" in new.done(*said, also=key)
+    assert "recovers this account" in first.types("sync").stderr
+    pass_time(site, hours=25)
+    answer = new.told(*said, also=key)
+
+    assert answer["ready"]
+    assert answer["signed_in"]
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", answer["secret_key"])
+    assert new.told("show", "Mail", "--reveal")["detail"] == {"password": "of Mail"}
+    assert "vaultr login" in first.refused(1, "sync")
+    first.done("login", "--changed", password=NEW, secret_key=answer["secret_key"])
+    assert titles(first, password=NEW) == ["Mail"]
+    assert "token" in new.refused(1, *said, also=key).lower()
+
+
+def pass_time(site, *, hours):
+    """Let hours go by in the server's database, as far as recoveries are concerned."""
+    with closing(sqlite3.connect(site.database)) as work, work:
+        work.execute(
+            "UPDATE recoveries SET started_at = datetime(started_at, ?)", [f"-{hours} hours"]
+        )
+
+
+def test_a_recovery_is_ended_from_any_signed_in_device(site, tmp_path):
+    first = owner(site, tmp_path, "thief@example.org")
+    paper = first.told("recovery-key", "create")["recovery_key"]
+    thief = Device(tmp_path / "thief", site.url, email=first.email)
+    thief.done("recover", "--email", first.email, password=None)
+    token = mailed(site, first.email, BARE)[-1]
+    said = ("recover", token, "--email", first.email)
+    thief.done(*said, also={"--recovery-key-fd": paper})
+
+    assert first.told("recover", "--cancel") == {"cancelled": True}
+
+    thief.refused(1, *said, also={"--recovery-key-fd": paper})
+    assert "recovers" not in first.types("sync").stderr
+
+
+def test_a_recovery_key_can_be_removed(account):
+    account.done("recovery-key", "create")
+
+    assert account.told("recovery-key", "remove") == {"removed": True}
+
+    account.refused(1, "recovery-key", "remove")
+
+
+@pytest.fixture(scope="module")
+def kit_file(account, tmp_path_factory):
+    file = tmp_path_factory.mktemp("paper") / "kit.html"
+    account.done("kit", str(file))
+    return file
+
+
+def kit_text(file):
+    return re.search(r"<pre>\n(.*?)\n</pre>", file.read_text(), re.DOTALL)[1]
+
+
+def test_the_kit_is_one_private_page_that_fetches_nothing(account, kit_file):
+    page = kit_file.read_text()
+
+    assert stat.S_IMODE(kit_file.stat().st_mode) == 0o600
+    assert account.made["secret_key"] in page
+    assert account.email in page
+    assert "<svg" in page
+    assert not re.search(r"(src|href|url)\s*[=(]", page)
+    assert account.password not in page
+
+
+def test_a_kit_that_is_there_gives_way_only_when_told(account, kit_file):
+    before = kit_file.read_text()
+
+    assert "--force" in account.refused(1, "kit", str(kit_file))
+    assert kit_file.read_text() == before
+    assert account.told("kit", str(kit_file), "--force") == {"file": str(kit_file)}
+
+
+def test_the_kits_text_stands_for_secret_key_and_server_on_a_new_device(
+    account, kit_file, tmp_path
+):
+    device = Device(tmp_path / "home", "", email=account.email)
+
+    device.done("login", "--email", account.email, secret_key=kit_text(kit_file))
+
+    assert device.told("sync")[0]["name"] == "Personal"
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text.replace("key=", "key=A", 1), lambda t: t[:-1]])
+def test_a_kit_that_was_misread_is_told_from_a_wrong_key(account, kit_file, tmp_path, spoil):
+    device = Device(tmp_path / "home", "", email=account.email)
+    text = spoil(kit_text(kit_file))
+
+    said = device.refused(1, "login", "--email", account.email, secret_key=text)
+
+    assert "emergency kit" in said
+    assert account.made["secret_key"] not in said
+
+
+def test_a_kit_is_never_used_with_another_server(account, kit_file, tmp_path):
+    device = Device(tmp_path / "home", "http://127.0.0.1:9", email=account.email)
+
+    said = device.refused(5, "login", "--email", account.email, secret_key=kit_text(kit_file))
+
+    assert "nothing was sent" in said
