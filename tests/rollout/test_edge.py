@@ -70,10 +70,11 @@ def test_the_same_handshake_works_where_old_tls_is_allowed(site):
         site.stop("lax")
 
 
-def test_plain_http_to_the_api_is_refused_by_the_server_itself(site):
-    status, body, _ = site.ask(site.http, "/api/v1/auth/prelogin", method="POST", body={})
+def test_plain_http_to_the_api_is_refused_and_not_redirected(site):
+    status, body, headers = site.ask(site.http, "/api/v1/auth/prelogin", method="POST", body={})
 
     assert status == 403
+    assert headers["Cache-Control"] == "no-store"
     assert json.loads(body)["type"] == "urn:vaultr:problem:https-required"
 
 
