@@ -7,9 +7,10 @@
 Everything but ``__all__`` is private.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
+from vaultr.client.accepting import Accepted, NotShown
 from vaultr.client.account import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.explaining import Difference
 from vaultr.client.history import NoSuchVersion, Version
@@ -24,12 +25,14 @@ from vaultr.client.wishes import EditConflict
 from vaultr.protocol.entries import Op
 
 __all__ = [
+    "Accepted",
     "Ambiguous",
     "Difference",
     "Draft",
     "EditConflict",
     "Item",
     "NoSuchVersion",
+    "NotShown",
     "NotSignedIn",
     "Reference",
     "Resolver",
@@ -66,6 +69,17 @@ class Vaultr(Keeper):
 
         :param offline: from the cache alone; the server is not asked.
         """
+        return list(self.each_item(vault=vault, type=type, state=state, offline=offline))
+
+    def each_item(
+        self,
+        *,
+        vault: str | None = None,
+        type: str | None = None,
+        state: Literal["active", "trash", "any"] = "active",
+        offline: bool = False,
+    ) -> Iterator[Item]:
+        """Give items one after another, as :meth:`items` lists them; each is opened in its turn."""
         states = ANY_STATE if state == "any" else (state,)
         return self._opened().items(vault=vault, type=type, states=states, offline=offline)
 

@@ -9,7 +9,7 @@ from vaultr.client.errors import AnswerInvalid, IntegrityError
 from vaultr.client.listing import ask_list
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.profile import accept_profile
-from vaultr.client.seen import look
+from vaultr.client.seen import Seen, look
 from vaultr.client.strict import Fields
 from vaultr.client.vaults import Vaults
 
@@ -51,6 +51,14 @@ class Explainer:
                 found += self._of_vault(vault_id, is_listed=vault_id in ids)
             store.keep_seen(look(profile, listed).to_json())
         return found
+
+    def was_listed(self) -> bool:
+        """Tell whether the differences were listed from what the server shows now."""
+        kept = self._account.store.seen()
+        if kept is None:
+            return False
+        listed = ask_list(self._account.session)
+        return Seen.from_json(kept) == look(self._account.shown_profile(), listed)
 
     def _known(self) -> set[UUID]:
         known = self._account.profile.vaults.keys() | {v.id for v in self._vaults.reader.vaults()}

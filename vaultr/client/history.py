@@ -12,7 +12,7 @@ from vaultr.client.chain import check_mac
 from vaultr.client.errors import AnswerInvalid, NotFound, StateMismatch, VaultrError
 from vaultr.client.listing import ask_pages
 from vaultr.client.pages import read_entry
-from vaultr.client.reading import Reader, object_in
+from vaultr.client.reading import Item, Reader, object_in
 from vaultr.client.seal import open_sealed
 from vaultr.client.session import Session
 from vaultr.client.strict import Fields, Json
@@ -53,6 +53,21 @@ class Version:
         """The title that the item then had."""
         title = self.overview.get("title")
         return title if isinstance(title, str) else ""
+
+    def as_item(self) -> Item:
+        """Give it as the item that it was."""
+        return Item(
+            id=self.item_id,
+            vault_id=self.vault_id,
+            type=self.type,
+            revision=self.revision,
+            content_revision=self.revision,
+            state="active",
+            created_at=self.created_at,
+            updated_at=self.created_at,
+            overview=self.overview,
+            detail=self.detail,
+        )
 
 
 class History:

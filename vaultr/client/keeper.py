@@ -88,17 +88,27 @@ class Keeper(Owner):
 
         For a server that was restored from an older backup. What this device holds newer, or the
         server lost, is written again. The differences must have been listed by :meth:`explain`
-        just before; an acceptance that was interrupted is gone on with.
+        just before.
 
         :raises NotShown: the server shows something else than what was listed.
         :raises StepUpRequired: call :meth:`step_up` first; nothing was changed here.
         """
-        keeping = self._opened().keeping
-        accepted = keeping.accept_on()
-        if accepted is None:
-            accepted = keeping.accept()
+        accepted = self._opened().keeping.accept()
         self._settle(now=True)
         return accepted
+
+    def accept_on(self) -> list[Accepted] | None:
+        """Go on with an acceptance that was interrupted on this device; None where none was.
+
+        None also where the server shows something else by now: then list and accept that.
+        """
+        accepted = self._opened().keeping.accept_on()
+        self._settle(now=True)
+        return accepted
+
+    def was_listed(self) -> bool:
+        """Tell whether :meth:`explain` listed just what the server shows now."""
+        return self._opened().keeping.was_listed()
 
     def rotate(
         self,

@@ -100,6 +100,10 @@ class Keeping:
         """Accept by hand what the server shows, once its differences were listed."""
         return self._acceptor.accept()
 
+    def was_listed(self) -> bool:
+        """Tell whether the differences were listed from what the server shows now."""
+        return self._explainer.was_listed()
+
     def accept_on(self) -> list[Accepted] | None:
         """Go on with an acceptance that was begun; None where none was, or more differs by now."""
         if not self._acceptor.begun():

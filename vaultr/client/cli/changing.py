@@ -181,14 +181,29 @@ def rm(choices: Choices, ref: str, forever: bool, yes: bool, vault: str | None) 
         showing.say("Removed.")
 
 
-@command("restore", "vaultr restore Mail", no_args_is_help=True)
+@command(
+    "restore",
+    "vaultr restore Mail",
+    "vaultr restore Mail --revision 7",
+    no_args_is_help=True,
+)
 @click.argument("ref", metavar="ITEM")
+@click.option(
+    "--revision",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Bring back what it held then, by a new write; `history` lists the versions.",
+)
 @vault_option()
 @pass_choices
-def restore(choices: Choices, ref: str, vault: str | None) -> None:
-    """Take an item back from the trash."""
+def restore(choices: Choices, ref: str, revision: int | None, vault: str | None) -> None:
+    """Take an item back from the trash, or back to a version."""
     with opened(choices) as vaultr:
-        _answer(choices, vaultr.restore(ref, vault=vault), "Restored")
+        if revision is None:
+            item = vaultr.restore(ref, vault=vault)
+        else:
+            item = vaultr.bring_back(ref, revision, vault=vault)
+        _answer(choices, item, "Restored")
 
 
 def _answer(choices: Choices, item: "Item", done: str) -> None:

@@ -107,12 +107,17 @@ def show(
     with opened(choices) as vaultr:
         copy = from_copy(vaultr, offline=offline, max_age=max_age)
         found = vaultr.item(item, vault=vault, offline=copy)
+    present(choices, found, field=field, reveal=reveal)
+
+
+def present(choices: Choices, item: "Item", *, field: str | None, reveal: bool) -> None:
+    """Show one item, or the value of one of its fields."""
     if field is not None:
-        _show_value(value_of(found, field), as_json=choices.json)
+        _show_value(value_of(item, field), as_json=choices.json)
     elif choices.json:
-        showing.as_json(showing.item_json(found, reveal=reveal))
+        showing.as_json(showing.item_json(item, reveal=reveal))
     else:
-        _show_table(found, reveal=reveal)
+        _show_table(item, reveal=reveal)
 
 
 def _show_value(value: Any, *, as_json: bool) -> None:

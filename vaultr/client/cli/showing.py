@@ -149,8 +149,8 @@ def item_json(item: "Item", *, reveal: bool) -> dict[str, Any]:
         "type": item.type,
         "revision": item.revision,
         "state": str(item.state),
-        "created_at": _time(item.created_at),
-        "updated_at": _time(item.updated_at),
+        "created_at": time_text(item.created_at),
+        "updated_at": time_text(item.updated_at),
         "overview": item.overview,
     }
     if reveal:
@@ -158,7 +158,8 @@ def item_json(item: "Item", *, reveal: bool) -> dict[str, Any]:
     return shown
 
 
-def _time(moment: Any) -> Any:
+def time_text(moment: Any) -> Any:
+    """Write a time as the API does."""
     return moment.isoformat().replace("+00:00", "Z") if hasattr(moment, "isoformat") else moment
 
 

@@ -1,21 +1,26 @@
-"""Commands about vaults as a whole: vaults list, add and rename, and sync."""
+"""Commands about vaults as a whole: vaults list, add, rename and rm."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import showing
+from vaultr.client.cli import asking, showing
+from vaultr.client.cli.offering import vault_names
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
-from vaultr.client.errors import IntegrityError
+from vaultr.client.cli.proving import proven
+from vaultr.client.cli.syncing import sync
+from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from vaultr.client.api import SyncReport, VaultInfo
+    from vaultr.client.api import VaultInfo
+
+__all__ = ["sync", "vaults"]
 
 
 @click.group("vaults", cls=Group, examples=("vaultr vaults list", "vaultr vaults add Work"))
 def vaults() -> None:
-    """List, make and rename vaults."""
+    """List, make, rename and delete vaults."""
 
 
 @command("list", "vaultr vaults list --json")
@@ -75,68 +80,43 @@ def _vault_json(vault: "VaultInfo") -> dict[str, object]:
     }
 
 
-for each in (list_vaults, add_vault, rename_vault):
-    vaults.add_command(each)
-
-
-@command("sync", "vaultr sync", "vaultr sync --explain")
-@click.option(
-    "--explain", is_flag=True, help="Only list in which items this device and the server differ."
+@command(
+    "rm",
+    "vaultr vaults rm Work",
+    "vaultr vaults rm Work --confirm Work --password-fd 3 3< password",
+    no_args_is_help=True,
 )
+@click.argument("vault", shell_complete=vault_names)
+@click.option("--confirm", metavar="NAME", help="The vault's name, where nobody is there to ask.")
 @pass_choices
-def sync(choices: Choices, explain: bool) -> None:
-    """Fetch what is new, and check it.
+def delete_vault(choices: Choices, vault: str, confirm: str | None) -> None:
+    """Delete VAULT, named by its id or name, with all that is in it, everywhere.
 
-    What comes must continue what this device knows; if it does not, nothing is taken over.
-
-    The revision and the short head can be compared with those of another device.
+    Its name has to be typed, and the master password proved. This cannot be undone.
     """
-    if explain:
-        _explain(choices)
-        return
     with opened(choices) as vaultr:
-        reports = vaultr.sync()
+        found = [each for each in vaultr.vaults() if vault in (each.name, str(each.id))]
+        if len(found) > 1:
+            raise UsageError(f"Several vaults are called {vault}: name one by its id.")
+        name = confirm
+        if found and name is None:
+            name = _confirmed(found[0])
+        proven(choices, vaultr)
+        deleted = vaultr.delete_vault(str(found[0].id) if found else vault, confirm=name or "")
     if choices.json:
-        showing.as_json([_report_json(each) for each in reports])
-        return
-    head = ("VAULT", "REVISION", "HEAD", "RECEIVED", "REMOVED")
-    rows = ((r.name, str(r.n), r.head, str(r.received), str(r.removed)) for r in reports)
-    showing.table(head, rows)
+        showing.as_json({"id": str(deleted.id), "deleted": True})
+    else:
+        showing.say(f"Deleted: {showing.printable(deleted.name or str(deleted.id))}")
 
 
-def _report_json(report: "SyncReport") -> dict[str, object]:
-    return {
-        "id": str(report.id),
-        "name": report.name,
-        "revision": report.n,
-        "head": report.head,
-        "received": report.received,
-        "removed": report.removed,
-    }
+def _confirmed(vault: "VaultInfo") -> str:
+    if not asking.can_ask():
+        raise UsageError("Say the vault's name by --confirm, because there is no terminal.")
+    kept = f"{vault.active} items, {vault.trash} more in the trash"
+    name = showing.printable(vault.name)
+    showing.tell(f"{name} ({vault.id}) is deleted on every device: {kept}.")
+    return str(click.prompt("Type its name to delete it", err=True))
 
 
-def _explain(choices: Choices) -> None:
-    with opened(choices) as vaultr:
-        differences = vaultr.explain()
-    if choices.json:
-        showing.as_json(
-            [
-                {
-                    "vault_id": str(each.vault_id),
-                    "item_id": each.item_id and str(each.item_id),
-                    "how": each.how,
-                    "continues": each.continues,
-                }
-                for each in differences
-            ]
-        )
-    elif differences:
-        rows = ((str(d.vault_id), str(d.item_id or "the vault itself"), d.how) for d in differences)
-        showing.table(("VAULT", "ITEM", "HOW THE SERVER DIFFERS"), rows)
-    if not all(each.continues for each in differences):
-        raise IntegrityError("What the server shows is not what this device can verify.")
-    showing.tell(
-        "What is new continues what this device knows: vaultr sync takes it over."
-        if differences
-        else "This device and the server agree."
-    )
+for each in (list_vaults, add_vault, rename_vault, delete_vault):
+    vaults.add_command(each)
