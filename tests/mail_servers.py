@@ -86,9 +86,9 @@ def silent(greeting=b""):
 
 
 class Certificate:
-    """A certificate of its own authority, in files."""
+    """A certificate of its own authority, in files; ``days`` from now it begins and ends."""
 
-    def __init__(self, folder, *names):
+    def __init__(self, folder, *names, days=(-1, 1)):
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail test")])
         now = datetime.now(UTC)
@@ -101,8 +101,8 @@ class Certificate:
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         built = (
             x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now + timedelta(days=days[0]))
+            .not_valid_after(now + timedelta(days=days[1]))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(identifier, critical=False)
@@ -110,9 +110,9 @@ class Certificate:
             .sign(key, hashes.SHA256())
         )
         self.file = folder / f"{'-'.join(names)}-{built.serial_number:x}.pem"
-        self._key = self.file.with_suffix(".key")
+        self.key = self.file.with_suffix(".key")
         self.file.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-        self._key.write_bytes(
+        self.key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
@@ -123,5 +123,5 @@ class Certificate:
     def context(self):
         """Give what a server needs to show it."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.file, self._key)
+        context.load_cert_chain(self.file, self.key)
         return context

@@ -1,0 +1,181 @@
+"""Database, Redis and mail server are believed only with a certificate that holds."""
+
+import shutil
+import signal
+import smtplib
+import ssl
+from contextlib import contextmanager
+
+import pytest
+import redis
+import sqlalchemy as sa
+
+from tests import mail_servers, servers, serving
+from tests.mail_servers import Certificate, Inbox
+from vaultr.app import create_app
+from vaultr.database.session import db
+from vaultr.limits import blanket
+from vaultr.mail import sender
+from vaultr.mail.letter import Letter
+from vaultr.settings import Settings
+
+WRONG = ("authority", "name", "time")
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """A folder that PostgreSQL's and Redis' own users may enter."""
+    with servers.scratch("vaultr-certificates-") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def good(folder):
+    return Certificate(folder, "localhost")
+
+
+def shown(folder, good, wrong):
+    """Give the certificate that a server shows and the one that its client trusts."""
+    if wrong == "authority":
+        return Certificate(folder, "localhost"), good
+    if wrong == "name":
+        other = Certificate(folder, "elsewhere.example")
+        return other, other
+    if wrong == "time":
+        over = Certificate(folder, "localhost", days=(-3, -1))
+        return over, over
+    return good, good
+
+
+@contextmanager
+def app_with(tmp_path, **more):
+    app = create_app(Settings.from_environ(serving.environ_for(tmp_path, **more)))
+    with app.app_context():
+        try:
+            yield app
+        finally:
+            db.engine.dispose()
+
+
+# --- PostgreSQL ---
+
+
+@pytest.fixture(scope="module")
+def postgres(folder):
+    with servers.postgres(own=True) as server:
+        yield server
+
+
+def database(postgres, certificate, authority):
+    """Let the server show a certificate from now on; give the URL of who trusts ``authority``."""
+    data = postgres.folder / "data"
+    owner = data.stat()
+    for name, source in (("server.crt", certificate.file), ("server.key", certificate.key)):
+        target = data / name
+        shutil.copy(source, target)
+        shutil.chown(target, owner.st_uid, owner.st_gid)
+        target.chmod(0o600)
+    (data / "postgresql.auto.conf").write_text("ssl = on\n")
+    postgres.stop(signal.SIGINT)
+    postgres.start()
+    url = postgres.url.replace("127.0.0.1", "localhost")
+    return f"{url}?sslmode=verify-full&sslrootcert={authority.file}"
+
+
+def test_a_database_with_its_own_certificate_is_asked_over_tls(tmp_path, folder, good, postgres):
+    url = database(postgres, good, good)
+
+    with app_with(tmp_path, DATABASE_URL=url), db.engine.connect() as connection:
+        used = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        assert connection.execute(sa.text(used)).scalar() is True
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_database_whose_certificate_does_not_hold_is_asked_nothing(
+    tmp_path, folder, good, postgres, wrong
+):
+    url = database(postgres, *shown(folder, good, wrong))
+
+    with (
+        app_with(tmp_path, DATABASE_URL=url),
+        pytest.raises(sa.exc.OperationalError, match=r"certificate|does not match"),
+        db.engine.connect(),
+    ):
+        pass
+
+
+# --- Redis ---
+
+
+@contextmanager
+def counters(folder, certificate):
+    """Start a Redis that speaks nothing but TLS, and asks for a password."""
+    port = servers.free_port()
+    for one in (certificate.file, certificate.key):
+        one.chmod(0o644)
+    server = servers.Server(
+        f"rediss://:s3cret@localhost:{port}/0",
+        [
+            shutil.which("redis-server"), "--port", "0", "--tls-port", str(port), "--bind",
+            "127.0.0.1", "--dir", str(folder), "--save", "", "--requirepass", "s3cret",
+            "--tls-cert-file", str(certificate.file), "--tls-key-file", str(certificate.key),
+            "--tls-ca-cert-file", str(certificate.file), "--tls-auth-clients", "no",
+        ],
+        folder=folder,
+        answers=lambda url: servers.redis_answers(f"{url}?ssl_cert_reqs=none"),
+    )  # fmt: skip
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop(signal.SIGTERM)
+
+
+def test_a_redis_with_its_own_certificate_counts_over_tls(tmp_path, folder, good):
+    with counters(folder, good) as url:
+        known = {"REDIS_URL": f"{url}?ssl_ca_certs={good.file}", "WEB_CONCURRENCY": "1"}
+        with app_with(tmp_path, **known):
+            assert blanket.guard().reachable()
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_redis_whose_certificate_does_not_hold_counts_nothing(tmp_path, folder, good, wrong):
+    certificate, authority = shown(folder, good, wrong)
+    with counters(folder, certificate) as url:
+        known = {"REDIS_URL": f"{url}?ssl_ca_certs={authority.file}", "WEB_CONCURRENCY": "1"}
+        with app_with(tmp_path, **known):
+            assert not blanket.guard().reachable()
+
+
+@pytest.mark.parametrize("change", ["no-password", "no-tls"])
+def test_a_redis_takes_nobody_in_clear_or_without_the_password(folder, good, change):
+    with counters(folder, good) as url:
+        whole = f"{url}?ssl_ca_certs={good.file}"
+        wrong = {
+            "no-password": whole.replace(":s3cret@", ""),
+            "no-tls": url.replace("rediss", "redis"),
+        }
+        with redis.Redis.from_url(wrong[change]) as stranger, pytest.raises(redis.RedisError):
+            stranger.ping()
+        with redis.Redis.from_url(whole) as ours:
+            assert ours.ping()
+
+
+# --- mail ---
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_mail_server_whose_certificate_does_not_hold_gets_no_mail(tmp_path, folder, good, wrong):
+    certificate, authority = shown(folder, good, wrong)
+    inbox = Inbox()
+    letter = Letter("verify-email", "Hello", "text", "<p>text</p>")
+    with mail_servers.running(inbox, starttls=certificate) as port:
+        known = {
+            "SMTP_HOST": "localhost",
+            "SMTP_PORT": str(port),
+            "SMTP_CA_FILE": str(authority.file),
+        }
+        with app_with(tmp_path, **known), pytest.raises((ssl.SSLError, smtplib.SMTPException)):
+            sender.send(letter, to="ann@example.org", with_id="<1@v.example>")
+
+    assert inbox.messages == []
