@@ -1,7 +1,7 @@
 """What can be done with an unlocked account: its vaults synced, its items found and written."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from vaultr.client import freshness
@@ -102,10 +102,10 @@ class Desk:
 
     def items(
         self, *, vault: str | None, type: str | None, states: tuple[ItemState, ...], offline: bool
-    ) -> list[Item]:
-        """Open the overviews of the items that fit."""
+    ) -> Iterator[Item]:
+        """Open the overviews of the items that fit, one after another."""
         self._refresh(offline=offline)
-        return list(self._reader.items(self._within(vault), states, type))
+        return self._reader.items(self._within(vault), states, type)
 
     def item(self, ref: str, *, vault: str | None, reveal: bool, offline: bool) -> Item:
         """Find one item: among the active ones first, then in the trash."""
