@@ -235,14 +235,6 @@ def test_what_waiting_does_not_mend_is_told_at_once(slug):
     assert server.waited == []
 
 
-def test_a_gateways_error_is_no_answer_of_the_server():
-    html = {"Content-Type": "text/html"}
-    server = Server(*[lambda: httpx2.Response(502, headers=html, content=b"bad gateway")] * 4)
-
-    with pytest.raises(ServerUnreachable, match="502"):
-        server.transport().send("GET", "/x")
-
-
 def test_what_the_server_says_is_told_as_its_words():
     server = Server(problem("conflict", 409, detail="Log in at https://evil.example"))
 

@@ -28,9 +28,20 @@ class Locked(VaultrError):
 
 
 class ServerUnreachable(VaultrError):
-    """No answer came, so nothing is known of what was done."""
+    """No answer came, so nothing is known of what was done.
+
+    :ivar retry_after: for how many seconds a gateway in the server's place asked to wait.
+    :ivar not_done: whether it is certain that nothing was done.
+    """
 
     exit_code = 4
+
+    def __init__(
+        self, message: str, *, retry_after: int | None = None, not_done: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.not_done = not_done
 
 
 class Refused(VaultrError):

@@ -35,7 +35,8 @@ _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
 _SHOWN_CHARACTERS = 500
 _PROBE_SECONDS: Final = 15.0
 _SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
-_GATEWAY = frozenset({502, 503, 504})
+_TOO_MANY: Final = 429
+_GATEWAY = frozenset({_TOO_MANY, 502, 503, 504})
 # What Python puts around the words of OpenSSL and of the system.
 _AROUND = re.compile(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$")
 _JITTER = secrets.SystemRandom()
@@ -234,7 +235,11 @@ def _refusal(response: httpx2.Response, kind: str, content: bytes) -> VaultrErro
     status = response.status_code
     if kind != "application/problem+json":
         if status in _GATEWAY:
-            return ServerUnreachable(f"a gateway answered {status} in the server's place")
+            return ServerUnreachable(
+                f"a gateway answered {status} in the server's place",
+                retry_after=_asked(response)["retry_after"],
+                not_done=status == _TOO_MANY,  # it did not pass the request on
+            )
         return AnswerInvalid(f"status {status} without a problem document")
     problem = _object(content)
     type_ = problem.get("type")
@@ -270,8 +275,11 @@ def _wait(error: VaultrError, pause: float, *, lost_is_safe: bool) -> float | No
         if error.slug not in _SENT_AGAIN:
             return None
         asked = error.members.get("retry_after")
-        return max(pause, float(asked)) if isinstance(asked, int) else pause
-    return pause if lost_is_safe else None
+    elif isinstance(error, ServerUnreachable) and (lost_is_safe or error.not_done):
+        asked = error.retry_after
+    else:
+        return None
+    return max(pause, float(asked)) if isinstance(asked, int) else pause
 
 
 def _unreachable(origin: str, error: httpx2.TransportError) -> ServerUnreachable:

@@ -1,0 +1,72 @@
+"""What stands before the server and answers in its place, and how long is waited for it."""
+
+import httpx2
+import pytest
+
+from tests.unit.test_transport import Server, answer
+from vaultr.client.errors import ServerUnreachable
+
+
+def test_a_gateways_error_is_no_answer_of_the_server():
+    html = {"Content-Type": "text/html"}
+    server = Server(*[lambda: httpx2.Response(502, headers=html, content=b"bad gateway")] * 4)
+
+    with pytest.raises(ServerUnreachable, match="502"):
+        server.transport().send("GET", "/x")
+
+
+def gateway(status, **headers):
+    html = {"Content-Type": "text/html"} | headers
+    return lambda: httpx2.Response(status, headers=html, content=b"<html>")
+
+
+def test_a_gateway_that_asks_to_wait_is_obeyed():
+    server = Server(gateway(503, **{"Retry-After": "2"}), gateway(429), answer())
+
+    server.transport().send("GET", "/x")
+
+    assert 2 <= server.waited[0] <= 2.5
+    assert server.waited[1] < 1
+
+
+def test_what_a_gateway_did_not_pass_on_may_be_sent_again_and_what_it_may_have_is_not():
+    limited = Server(gateway(429, **{"Retry-After": "1"}), answer())
+    limited.transport().send("POST", "/auth/login", {})
+    assert len(limited.requests) == 2
+
+    away = Server(gateway(503))
+    with pytest.raises(ServerUnreachable, match="503"):
+        away.transport().send("POST", "/auth/login", {})
+    assert len(away.requests) == 1
+
+
+def test_all_waiting_together_has_an_end():
+    server = Server(*[gateway(503, **{"Retry-After": "10"})] * 9)
+
+    with pytest.raises(ServerUnreachable):
+        server.transport().send("GET", "/x")
+
+    assert len(server.requests) == 4
+    assert sum(server.waited) <= 3 * 10 * 1.25
+
+
+@pytest.mark.parametrize(
+    "text", ["-1", "1e3", "soon", "", "99999999", "Wed, 25 Nov 2026 10:00:00 GMT"]
+)
+def test_an_odd_retry_after_is_no_reason_to_wait_long(text):
+    server = Server(gateway(503, **{"Retry-After": text}), answer())
+
+    server.transport().send("GET", "/x")
+
+    assert server.waited[0] < 1
+
+
+def test_two_clients_do_not_come_back_at_one_moment():
+    waits = set()
+    for _ in range(8):
+        server = Server(gateway(503, **{"Retry-After": "5"}), answer())
+        server.transport().send("GET", "/x")
+        waits.update(server.waited)
+
+    assert len(waits) == 8
+    assert all(5 <= wait <= 6.25 for wait in waits)
