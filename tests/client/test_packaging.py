@@ -1,0 +1,97 @@
+"""`pip install vaultr` is the client: few packages, and none of the server's."""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+PACKAGES_MOST = 16
+OF_THE_SERVER = {"flask", "sqlalchemy", "werkzeug", "pydantic", "redis", "gunicorn", "alembic"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from a copy: what a build leaves behind is not for the sources."""
+    copy = tmp_path_factory.mktemp("sources")
+    kept = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z", "--", "vaultr",
+                           "setup.cfg", "pyproject.toml", "README.md", "LICENSE"],
+                          cwd=ROOT, capture_output=True, check=True).stdout  # fmt: skip
+    for name in filter(None, kept.decode().split("\0")):
+        if (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", copy / "dist"]
+    subprocess.run([*build, copy], check=True, capture_output=True, timeout=240)
+    [made] = (copy / "dist").glob("*.whl")
+    return made
+
+
+def test_what_the_client_needs_is_few_and_none_of_the_server():
+    needed = _closure("vaultr")
+
+    assert len(needed) <= PACKAGES_MOST, sorted(needed)
+    assert not needed & OF_THE_SERVER
+
+
+def _closure(name):
+    """Name all packages that come with one, by what those that are installed here say."""
+    found, left = set(), [name]
+    while left:
+        each = re.sub(r"[-_.]+", "-", left.pop()).lower()
+        if each in found:
+            continue
+        found.add(each)
+        for text in importlib.metadata.requires(each) or ():
+            requirement = Requirement(text)
+            environment = {**default_environment(), "extra": ""}
+            if requirement.marker is None or requirement.marker.evaluate(environment):
+                left.append(requirement.name)
+    return found
+
+
+def test_the_wheel_holds_every_module_and_every_file_that_is_read(wheel):
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    sources = ROOT / "vaultr"
+    wanted = {
+        each.relative_to(ROOT).as_posix()
+        for each in sources.rglob("*")
+        if each.is_file() and "__pycache__" not in each.parts and not each.name.startswith(".")
+    }
+
+    assert wanted - inside == set()
+    assert not [name for name in inside if name.startswith(("tests/", "bench/", "migrations/"))]
+
+
+@pytest.mark.long
+def test_a_plain_install_into_an_empty_environment_is_a_working_client(wheel, tmp_path):
+    """With pip and an index, as anybody would do it."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    before = _installed(python)
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+
+    subprocess.run([*pip, wheel], check=True, timeout=600)
+
+    come = _installed(python) - before
+    assert len(come) <= PACKAGES_MOST, sorted(come)
+    assert not come & OF_THE_SERVER
+    command = tmp_path / "venv" / "bin" / "vaultr"
+    shown = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert shown.stdout.startswith("vaultr, version")
+    drawn = subprocess.run([command, "generate", "--words", "6"], capture_output=True, text=True)
+    assert len(drawn.stdout.strip().split("-")) == 6
+    sdk = "from vaultr import Vaultr; Vaultr('https://vault.example', agent=False).close()"
+    subprocess.run([python, "-c", sdk], check=True, cwd=tmp_path)
+
+
+def _installed(python):
+    program = "import importlib.metadata as m; print(*{d.name for d in m.distributions()})"
+    said = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in said.stdout.split()}
