@@ -1,0 +1,200 @@
+"""A letter whose outcome nobody knows is not sent again by itself, and an operator sees it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from tests import mail_servers, servers, serving
+from tests.mail_servers import Inbox
+from vaultr import clock
+from vaultr.database.session import db, transaction
+from vaultr.mail import hosts, outbox, service
+from vaultr.mail.letter import Letter
+from vaultr.mail.models import Mail
+from vaultr.mail.outbox import Superseded
+
+ANN = "ann@example.org"
+LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def here(app):
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def smtp(here, set_to):
+    def to(port):
+        set_to(here, smtp_host="localhost", smtp_port=port, smtp_secure="none")
+
+    return to
+
+
+def rows():
+    with transaction() as session:
+        columns = Mail.state, Mail.reason, Mail.tries, Mail.handed_over_at
+        return session.execute(sa.select(*columns).order_by(Mail.created_at)).all()
+
+
+def later(**more):
+    return time_machine.travel(clock.now() + timedelta(**more))
+
+
+class HangingUp(Inbox):
+    """Takes a mail, and is gone before it says so."""
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd calls it so
+        await super().handle_DATA(server, session, envelope)
+        server.transport.abort()
+        return "250 OK"
+
+
+def test_a_letter_that_may_have_been_accepted_is_given_up_not_sent_again(here, smtp):
+    inbox = HangingUp()
+    service.send(LETTER, ANN)
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        outbox.run()
+        for hours in (1, 24):
+            with later(hours=hours):
+                outbox.run()
+
+    assert [(row.state, row.reason, row.tries) for row in rows()] == [
+        ("dead", "outcome-unknown", 1)
+    ]
+    assert len(inbox.messages) == 1
+
+
+def test_while_a_server_looks_at_a_mail_we_wait_longer_than_for_other_answers(
+    here, smtp, monkeypatch
+):
+    class Slow(Inbox):
+        async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd calls it so
+            await asyncio.sleep(0.6)
+            return await super().handle_DATA(server, session, envelope)
+
+    monkeypatch.setattr(hosts, "STEP_SECONDS", 0.3)
+    service.send(LETTER, ANN)
+    with mail_servers.running(Slow()) as port:
+        smtp(port)
+        outbox.run()
+
+    assert [row.state for row in rows()] == ["sent"]
+
+
+def test_a_refused_content_is_an_answer_and_is_tried_again(here, smtp):
+    inbox = Inbox("451 later")
+    service.send(LETTER, ANN)
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        outbox.run()
+
+        [row] = rows()
+        assert (row.state, row.reason, row.handed_over_at) == ("waiting", "smtp-451", None)
+        inbox.answer = "250 OK"
+        with later(hours=1):
+            outbox.run()
+
+    assert [(row.state, row.reason, row.tries) for row in rows()] == [("sent", None, 2)]
+
+
+def test_a_sender_that_stood_still_too_long_sends_nothing_more(here, smtp):
+    """Another took its letter up meanwhile: it finds out just before the content would go."""
+    service.send(LETTER, ANN)
+    inbox = Inbox()
+    stale = outbox._claim(clock.now())
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        with later(hours=1):
+            outbox.run()
+        with pytest.raises(Superseded):
+            outbox._send(stale)
+
+    assert len(inbox.messages) == 1
+    assert [row.state for row in rows()] == ["sent"]
+
+
+def test_a_database_that_is_away_when_the_content_should_go_keeps_it_back(here, smtp, monkeypatch):
+    def away(_claim):
+        raise sa.exc.OperationalError("", {}, Exception())
+
+    service.send(LETTER, ANN)
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        monkeypatch.setattr(outbox, "_hand_over", away)
+        with pytest.raises(sa.exc.OperationalError):
+            outbox.run()
+        monkeypatch.undo()
+        smtp(port)
+        with later(hours=1):
+            outbox.run()
+
+    assert len(inbox.messages) == 1
+    assert [row.state for row in rows()] == ["sent"]
+
+
+def test_a_letter_to_nobody_is_never_handed_to_a_server(here, smtp):
+    service.send(LETTER, ANN, pretend=True)
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        outbox.run()
+
+    assert inbox.messages == []
+    assert [row.state for row in rows()] == ["sent"]
+
+
+def test_what_goes_after_its_time_goes_in_parts(here, monkeypatch):
+    monkeypatch.setattr(outbox, "_PURGED_AT_ONCE", 2)
+    for number in range(3):
+        service.send(LETTER, f"{number}@example.org")
+    with transaction() as session:
+        session.execute(sa.update(Mail).values(state="sent", sealed=None))
+
+    with later(days=2):
+        assert [outbox.purge(), outbox.purge()] == [True, False]
+    assert rows() == []
+
+
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_a_sender_killed_at_any_point_never_sends_a_letter_twice(
+    database, postgres_url, tmp_path, count
+):
+    more = {"LIMIT_MAIL": "100000/60"}
+    if database == "postgresql":
+        more["DATABASE_URL"] = servers.fresh_database(postgres_url)
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port:
+        more |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(port), "SMTP_SECURE": "none"}
+        environ = serving.environ_for(tmp_path, **more)
+        app = serving.built(environ)
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.killed_sender", str(count(23, many=1))],
+            cwd=ROOT, env={**environ, "PATH": os.environ["PATH"]}, capture_output=True, text=True,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+    with app.app_context():
+        letters = rows()
+        db.session.remove()
+        db.engine.dispose()
+    times = Counter(message["Message-ID"] for message in inbox.messages)
+    assert int(done.stdout.splitlines()[-1]) > 10
+    assert max(times.values()) == 1
+    assert {row.state for row in letters} <= {"sent", "dead"}
+    assert {row.reason for row in letters if row.state == "dead"} <= {"outcome-unknown"}
+    accepted = len(inbox.messages)
+    assert sum(row.state == "sent" for row in letters) <= accepted
+    # Only a few lines lie between the note that it goes out and the note that it has gone.
+    assert accepted >= len(letters) * 0.6

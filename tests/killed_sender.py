@@ -1,0 +1,73 @@
+"""Dies while it empties the outbox, at every so-maniest line of ours and of smtplib.
+
+``python -m tests.killed_sender STEP`` builds the server that the environment describes. For each
+point it puts a letter into the outbox, lets a child of its own send it and die there, and lets
+another child come after it an hour later. It prints how often it died.
+"""
+
+import os
+import signal
+import smtplib
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import time_machine
+
+import vaultr.mail
+from vaultr import clock
+from vaultr.app import create_app
+from vaultr.database.session import db, transaction
+from vaultr.mail import outbox, service
+from vaultr.mail.letter import Letter
+from vaultr.settings import Settings
+
+OURS = str(Path(vaultr.mail.__file__).parent)
+LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+
+
+class Fate:
+    """Counts the lines that run, and ends the process by force at one of them."""
+
+    def __init__(self, last):
+        self.left = last
+
+    def __call__(self, frame, event, _argument):
+        name = frame.f_code.co_filename
+        if not name.startswith(OURS) and name != smtplib.__file__:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self
+
+
+def child(do):
+    """Do something in a process of its own; tell whether it came to its end."""
+    if (process := os.fork()) == 0:
+        try:
+            do()
+        finally:
+            os._exit(0)
+    return os.waitpid(process, 0)[1] == 0
+
+
+def main():
+    app = create_app(Settings.from_environ(os.environ))
+    with app.app_context():
+        last, ended = 1, False
+        while not ended:
+            with transaction():
+                service.send(LETTER, f"{last}@example.org")
+            db.session.remove()
+            db.engine.dispose()
+            ended = child(lambda last=last: (sys.settrace(Fate(last)), outbox.run()))
+            with time_machine.travel(clock.now() + timedelta(hours=1)):
+                assert child(outbox.run)
+            last += int(sys.argv[1])
+        print((last - 1) // int(sys.argv[1]) - 1)  # noqa: T201 - whoever started it reads that
+
+
+if __name__ == "__main__":
+    main()
