@@ -75,9 +75,10 @@ def change(actor: Actor, body: CredentialsIn) -> None:
         stored = locked(work, actor.account_id, alone=body.rewrap is not None)
         if stored is None or not _lives(work, actor):
             raise Unauthenticated
+        check_follows(stored, body)
+        end_sessions(work, stored.id, but=actor.session_id, reason="credentials")
         recovery_key.end_recoveries(work, stored.id, reason="credentials")
         replace(work, stored, body, verifier, Event.CRED_CHANGE, new_wraps=body.rewrap)
-        end_sessions(work, stored.id, but=actor.session_id, reason="credentials")
         mail.send(letters.credentials_changed(new_key=body.rewrap is not None), stored.email)
 
 
@@ -109,6 +110,20 @@ def locked(work: Work, account_id: UUID, *, alone: bool) -> Stored | None:
     return None if row is None else Stored(*row)
 
 
+def check_follows(stored: Stored, body: NewKeys) -> None:
+    """Take only credentials of the epoch and profile revision that come next.
+
+    :raises StaleRevision: it carries those that are stored.
+    """
+    given = (body.account_key.epoch, body.profile.revision)
+    if given != (stored.epoch + 1, stored.profile_revision + 1):
+        revision = stored.profile_revision
+        raise StaleRevision(
+            members={"revision": revision, "epoch": stored.epoch},
+            headers={"ETag": f'"{revision}"'},
+        )
+
+
 def replace(
     work: Work,
     stored: Stored,
@@ -118,14 +133,13 @@ def replace(
     *,
     new_wraps: RewrapIn | None,
 ) -> None:
-    """Store new credentials if they follow those that are ``stored``, and record it as ``event``.
+    """Store new credentials, which follow those that are ``stored``, and record it as ``event``.
 
     With ``new_wraps`` the account key is another one, so the recovery key, which opens the old
     one, ends.
 
-    :raises StaleRevision, WrapsDiffer: see `change`.
+    :raises WrapsDiffer: see `change`.
     """
-    _check_follows(stored, body)
     told = {"kind": "credentials", "from": stored.epoch, "to": body.account_key.epoch}
     told |= {"profile": body.profile.revision, "new_key": "yes" if new_wraps else "no"}
     event_id = audit.record(event, account_id=stored.id, obj=told)
@@ -172,16 +186,6 @@ def _lives(work: Work, actor: Actor) -> bool:
         Session.idle_until > clock.now(),
     )
     return bool(work.execute(sa.select(alive)).scalar_one())
-
-
-def _check_follows(stored: Stored, body: NewKeys) -> None:
-    given = (body.account_key.epoch, body.profile.revision)
-    if given != (stored.epoch + 1, stored.profile_revision + 1):
-        revision = stored.profile_revision
-        raise StaleRevision(
-            members={"revision": revision, "epoch": stored.epoch},
-            headers={"ETag": f'"{revision}"'},
-        )
 
 
 def _new_identity(stored: Stored, wraps: RewrapIn) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from vaultr.auth.models import Account
 def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
     """Let other changes of an account wait for this one; with ``alone`` its vaults' writers too.
 
-    Whatever is locked besides is locked after it, in this order: sessions, the key set, vaults by
+    Whatever is locked besides is locked after it, in this order: the key set, sessions, vaults by
     id, the mailbox's count of letters. What is read for the change is read by later statements:
     what one sees is settled when it begins to wait for a lock.
     """

@@ -105,11 +105,12 @@ def complete(body: RecoveredIn) -> None:
             stored = credentials.locked(work, proven.account_id, alone=True)
             if stored is None:
                 raise TokenInvalid
+            credentials.check_follows(stored, body)
+            credentials.end_sessions(work, stored.id, reason="recovery")
             machines = len(rewrap.everything(work, stored.id).get("machines", ()))
             credentials.replace(
                 work, stored, body, verifier, Event.CRED_RECOVER_DONE, new_wraps=body.rewrap
             )
-            credentials.end_sessions(work, stored.id, reason="recovery")
             for table in (Recovery, EmailChange):
                 work.execute(sa.delete(table).where(table.account_id == stored.id))
             attempts.forget_failures(work, attempt)
