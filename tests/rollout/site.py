@@ -82,8 +82,11 @@ class Site:
             cwd=tools.ROOT, env=self.environ(service, **more), capture_output=True, text=True,
         )  # fmt: skip
 
-    def start(self, name, service="app", **more):
-        """Start one more container of a service; ``app`` is waited for."""
+    def start(self, name, service="app", *, within=(), **more):
+        """Start one more container of a service; ``app`` is waited for.
+
+        :param within: a command that runs the one after it, under limits of its own.
+        """
         command = self.compose[service]["command"] or [
             "gunicorn",
             "-c",

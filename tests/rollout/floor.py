@@ -1,0 +1,16 @@
+"""What gunicorn, Flask and the packages that every such server needs cost to start."""
+
+import argon2  # noqa: F401 - as the server, it hashes
+import flask_jwt_extended  # noqa: F401 - as the server, it signs
+import flask_limiter  # noqa: F401 - as the server, it counts
+import flask_sqlalchemy  # noqa: F401 - as the server, it keeps
+import psycopg2  # noqa: F401 - as the server, it asks
+from flask import Flask
+
+app = Flask("floor", static_folder=None)
+
+
+@app.get("/")
+def up():
+    """Say that it answers."""
+    return "up"

@@ -1,0 +1,188 @@
+"""What a pod takes: memory under the guide's request while it hashes and syncs, time to start."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import factories, servers
+from tests.rollout import tools
+from tests.rollout.site import Site
+from vaultr.app import create_app
+from vaultr.database.session import db
+from vaultr.protocol.encoding import b64
+from vaultr.settings import Settings
+
+REQUESTED_MIB = 512  # of memory, in the chart and in the guide
+POD = {"WEB_CONCURRENCY": "2", "LIMIT_LOGIN_ADDRESS": "1000000/60", "LIMIT_ANONYMOUS": "1000000/60"}
+CGROUPS = (
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.failcnt"),
+    (Path("/sys/fs/cgroup"), "memory.max", "memory.events"),
+)
+LOGINS, AT_ONCE = 160, 32
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pod")
+    folder.chmod(0o755)
+    with Site(folder) as site:
+        yield site
+
+
+@contextlib.contextmanager
+def limited():
+    """Give a command under which the guide's request is a hard limit, where cgroups allow it."""
+    for root, limit, _ in CGROUPS:
+        group = root / f"vaultr-test-{uuid.uuid4().hex}"
+        with contextlib.suppress(OSError):
+            group.mkdir()
+            if not (group / limit).exists():
+                group.rmdir()
+                continue
+            (group / limit).write_text(str(REQUESTED_MIB << 20))
+            try:
+                yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+            finally:
+                _remove(group)
+            return
+    yield []
+
+
+def _remove(group):
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            group.rmdir()
+            return
+        time.sleep(0.1)
+
+
+class _Memory:
+    """The highest sum of what the pod's processes take, shared pages counted once."""
+
+    def __init__(self, pid):
+        self.peak_mib = 0
+        self._pid = pid
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._done.set()
+        self._thread.join()
+
+    def _look(self):
+        while not self._done.wait(0.1):
+            with contextlib.suppress(psutil.Error):
+                parent = psutil.Process(self._pid)
+                family = [parent, *parent.children(recursive=True)]
+                total = sum(one.memory_full_info().pss for one in family)
+                self.peak_mib = max(self.peak_mib, total >> 20)
+
+
+def _prepared(site, count):
+    """Put accounts and a vault with many items there; give the vault's owner's headers and path."""
+    app = create_app(
+        Settings.from_environ(site.environ("app", PORT="3999", VAULTR_ENV="development", **POD))
+    )
+    with app.app_context():
+        emails = [f"user{number}@example.org" for number in range(40)]
+        for email in emails:
+            factories.account(email)
+        vault = factories.vault("owner@example.org")
+        items = count(2_000, many=10_000)
+        for _ in range(items // 1000):
+            steps = [("put", uuid.uuid4()) for _ in range(1000)]
+            vault.done(vault.batch_request(*steps))
+        headers = {"Authorization": vault.client.environ_base["HTTP_AUTHORIZATION"]}
+        path = vault.path
+        db.engine.dispose()
+    return emails, path, headers, items
+
+
+def test_a_pod_stays_under_its_requested_memory_while_many_log_in_and_sync(site, count):
+    emails, path, headers, items = _prepared(site, count)
+    over_https = {"X-Forwarded-Proto": "https"}
+    with limited() as within:
+        port = site.start("app1", within=within, **POD)
+        with _Memory(site.running["app1"].pid) as memory, ThreadPoolExecutor(AT_ONCE) as threads:
+
+            def login(number):
+                email = emails[number % len(emails)]
+                body = {
+                    "email": email,
+                    "auth_key": b64(factories.auth_key(email)),
+                    "device": {"id": str(uuid.uuid4()), "name": "x"},
+                }
+                return site.ask(
+                    port, "/api/v1/auth/login", method="POST", body=body,
+                    headers={**over_https, "X-Forwarded-For": f"10.7.0.{number % 250}"}, timeout=60,
+                )[0]  # fmt: skip
+
+            logins = threads.map(login, range(LOGINS))
+            after, seen = 0, 0
+            while True:
+                status, body, _ = site.ask(
+                    port, f"{path}/sync?since=0&after={after}&limit=1000",
+                    headers={**headers, **over_https}, timeout=60,
+                )  # fmt: skip
+                assert status == 200, body
+                page = json.loads(body)
+                after, seen = page["through"], seen + len(page["items"])
+                if not page["more"]:
+                    break
+            codes = list(logins)
+        assert site.stop("app1") == 0
+
+    assert seen == items
+    assert {*codes} <= {200, 503}
+    assert codes.count(200) > 0
+    assert 0 < memory.peak_mib < REQUESTED_MIB
+
+
+def test_a_pod_is_ready_in_at_most_three_times_the_start_of_the_floor(site):
+    """Both are gunicorn with two workers; the floor answers one bare view."""
+    ratios = []
+    for round_ in range(3):
+        floor = _floor_starts()
+        began = time.monotonic()
+        site.start(f"app-{round_}", **POD)
+        ratios.append((time.monotonic() - began) / floor)
+        site.stop(f"app-{round_}")
+
+    assert min(ratios) <= 3
+
+
+def _floor_starts():
+    """Give the seconds until the floor answers."""
+    port = servers.free_port()
+    command = [
+        sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"127.0.0.1:{port}",
+        "--workers", "2", "--worker-class", "gthread", "--threads", "16", "--preload",
+        "tests.rollout.floor:app",
+    ]  # fmt: skip
+    began = time.monotonic()
+    process = subprocess.Popen(command, cwd=tools.ROOT, stderr=subprocess.DEVNULL)
+    try:
+        while True:
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
+                    assert answer.status == 200
+                return time.monotonic() - began
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.terminate()
+        process.wait()
