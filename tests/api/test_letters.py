@@ -1,0 +1,156 @@
+"""Every letter that this server writes: its text, its HTML twin, its link, its subject."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from uuid import UUID
+
+import pytest
+
+import vaultr.auth
+from vaultr.mail.letter import Letter
+from vaultr.mail.writing import quoted, written
+
+TOKEN = "Tk-" + "x" * 40
+BASE = "http://localhost"
+LINK = re.compile(r"https?://\S+")
+GIVEN = {
+    UUID: UUID(int=7),
+    bool: True,
+    int: 3,
+    datetime: datetime(2031, 5, 4, 12, tzinfo=UTC),
+}
+
+
+class Seen(HTMLParser):
+    """What a reader sees of a page, and what the page would fetch."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.words, self.links, self.tags, self.open = [], [], set(), []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.open.append(tag)
+        given = dict(attributes)
+        assert not {"src", "srcset", "background", "onclick"} & given.keys()
+        assert "url(" not in given.get("style", "")
+        if "href" in given:
+            self.links.append(given["href"])
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "title" not in self.open and "h1" not in self.open:
+            self.words += data.split()
+
+
+def writers():
+    """List all functions that write a letter, in whichever module they are."""
+    for module in pkgutil.iter_modules(vaultr.auth.__path__, "vaultr.auth."):
+        if not module.name.endswith("letters"):
+            continue
+        loaded = importlib.import_module(module.name)
+        for name, function in inspect.getmembers(loaded, inspect.isfunction):
+            if function.__module__ == module.name and not name.startswith("_"):
+                hints = inspect.get_annotations(function, eval_str=True)
+                if hints.pop("return") is Letter:
+                    yield pytest.param(function, hints, id=f"{module.name[12:]}.{name}")
+
+
+def argument(name, kind):
+    """Give a value of a kind; all that is text and no list is taken for a secret, or an address."""
+    if kind is str:
+        return "new@example.org" if "email" in name else TOKEN
+    return GIVEN.get(kind, ["laptop"])
+
+
+@pytest.fixture
+def letter(request, sqlite_app):
+    function, hints = request.param
+    with sqlite_app.app_context():
+        return function(**{name: argument(name, kind) for name, kind in hints.items()})
+
+
+ALL = [pytest.param((one.values[0], one.values[1]), id=one.id) for one in writers()]
+each = pytest.mark.parametrize("letter", ALL, indirect=True)
+
+
+def test_there_are_letters():
+    assert len(ALL) > 15
+    assert len({one.id for one in ALL}) == len(ALL)
+
+
+@each
+def test_a_link_or_a_token_stands_on_a_line_of_its_own(letter):
+    for line in letter.text.splitlines():
+        assert line == line.strip()
+        if LINK.search(line):
+            assert LINK.fullmatch(line)
+            assert line.startswith(f"{BASE}/")
+        elif TOKEN in line:
+            assert line == TOKEN
+
+
+@each
+def test_the_subject_says_nothing_secret(letter):
+    assert TOKEN not in letter.subject
+    assert not re.search(r"[0-9a-f]{8}|@|://|[\r\n]", letter.subject)
+    assert 10 < len(letter.subject) < 78
+    assert letter.kind in re.fullmatch(r"[a-z]+(-[a-z]+)*", letter.kind)[0]
+
+
+@each
+def test_the_html_twin_says_the_same_and_fetches_nothing(letter):
+    seen = Seen(letter.html)
+
+    assert seen.words == letter.text.split()
+    assert seen.links == LINK.findall(letter.text)
+    assert seen.tags <= {
+        "html", "head", "meta", "title", "body", "div", "h1", "p", "a", "code",
+    }  # fmt: skip
+
+
+@each
+def test_a_letter_says_on_which_server_it_is(letter):
+    assert "localhost" in letter.text
+
+
+def test_kinds_of_letters_are_told_apart_in_their_counts(sqlite_app):
+    with sqlite_app.app_context():
+        kinds = [
+            function(**{name: argument(name, kind) for name, kind in hints.items()}).kind
+            for function, hints in (one.values[0] for one in ALL)
+        ]
+
+    assert len(set(kinds)) == len(kinds)
+
+
+def test_what_stands_in_a_letter_is_shown_as_it_is():
+    letter = written("some", "About <this> & that", "a < b & c", f"{BASE}/x?token=a&b=c")
+
+    assert letter.text == f"a < b & c\n\n{BASE}/x?token=a&b=c\n"
+    assert Seen(letter.html).links == [f"{BASE}/x?token=a&b=c"]
+    assert "<this>" not in letter.html
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Ann's laptop (2nd)", "\u201cAnn's laptop (2nd)\u201d"),
+        (
+            "win https://evil.example now",
+            "\u201cwin https\u00b7\u00b7\u00b7evil\u00b7example now\u201d",
+        ),
+        ("a@b.example", "\u201ca\u00b7b\u00b7example\u201d"),
+        ("\u043f\u043a <b>", "\u201c\u043f\u043a \u00b7b\u00b7\u201d"),
+    ],
+)
+def test_no_name_that_somebody_chose_becomes_a_link(name, shown):
+    assert quoted(name) == shown

@@ -1,0 +1,205 @@
+"""`flask mail`: what an operator sees of the outbox, and does about it."""
+
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from tests import mail_servers
+from tests.mail_servers import Inbox
+from vaultr import clock
+from vaultr.database.session import transaction
+from vaultr.mail import outbox, service
+from vaultr.mail.commands import mail
+from vaultr.mail.letter import Letter
+from vaultr.mail.models import Mail
+
+ANN, BOB = "ann@example.org", "bob@example.org"
+LETTER = Letter("verify-email", "Confirm", "hunter2\n", "<p>hunter2</p>")
+
+
+@pytest.fixture
+def smtp(app, set_to):
+    def to(port, **more):
+        set_to(app, smtp_host="localhost", smtp_port=port, smtp_secure="none", **more)
+
+    return to
+
+
+def run(app, *arguments):
+    return app.test_cli_runner().invoke(mail, arguments)
+
+
+def listed(app, *arguments):
+    done = run(app, "list", "--json", *arguments)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def given_up(app, smtp, *recipients):
+    """Let letters be refused for ever."""
+    with mail_servers.running(Inbox(rcpt="550 no such user")) as port, app.app_context():
+        smtp(port)
+        for to in recipients:
+            service.send(LETTER, to)
+        outbox.run()
+
+
+def test_what_waits_and_what_was_given_up_is_listed_with_the_reason(app, smtp):
+    given_up(app, smtp, ANN)
+    with app.app_context():
+        smtp(1)
+        service.send(LETTER, BOB)
+        outbox.run()
+
+    dead, waiting = listed(app)
+
+    assert (dead["state"], dead["reason"], dead["tries"]) == ("dead", "smtp-550", 1)
+    assert (waiting["state"], waiting["reason"], waiting["tries"]) == ("waiting", "no-server", 1)
+    assert dead["next_try_at"] is None
+    assert waiting["next_try_at"].endswith("Z")
+    assert listed(app, "--dead") == [dead]
+    assert dead["id"] in run(app, "list").stdout
+
+
+def test_neither_address_nor_content_is_shown(app, smtp):
+    given_up(app, smtp, ANN)
+
+    shown = run(app, "list").output + run(app, "list", "--json", "--all").output
+
+    assert "example.org" not in shown
+    assert "hunter2" not in shown
+
+
+def test_an_empty_outbox_says_so(app):
+    assert "Nothing waits" in run(app, "list").stdout
+    assert listed(app) == []
+    assert run(app, "list", "--all", "--dead").exit_code == 2
+
+
+def test_what_was_sent_is_listed_only_when_asked_for(app, smtp):
+    with mail_servers.running(Inbox()) as port, app.app_context():
+        smtp(port)
+        service.send(LETTER, ANN)
+        outbox.run()
+
+    assert listed(app) == []
+    assert [one["state"] for one in listed(app, "--all")] == ["sent"]
+
+
+def test_a_dead_letter_is_tried_anew_when_an_operator_says_so(app, smtp):
+    given_up(app, smtp, ANN, BOB)
+    first, second = listed(app)
+
+    done = run(app, "retry", first["id"], "--json")
+
+    assert json.loads(done.stdout) == {"again": [first["id"]], "missing": []}
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port, app.app_context():
+        smtp(port)
+        outbox.run()
+    assert inbox.recipients == [ANN]
+    assert [one["id"] for one in listed(app)] == [second["id"]]
+
+
+def test_all_dead_letters_are_tried_anew_as_often_as_new_ones(app, smtp):
+    given_up(app, smtp, ANN, BOB)
+    with app.app_context(), transaction() as session:
+        session.execute(sa.update(Mail).values(tries=outbox.MOST_TRIES))
+
+    assert "2 will be tried" in run(app, "retry", "--dead").stdout
+
+    assert [(one["state"], one["tries"], one["reason"]) for one in listed(app)] == [
+        ("waiting", 0, None)
+    ] * 2
+
+
+def test_a_letter_that_waits_is_tried_at_once(app, smtp):
+    with app.app_context():
+        smtp(1)
+        service.send(LETTER, ANN)
+        outbox.run()
+    [waiting] = listed(app)
+
+    assert run(app, "retry", waiting["id"]).exit_code == 0
+
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port, app.app_context():
+        smtp(port)
+        outbox.run()
+    assert inbox.recipients == [ANN]
+
+
+def test_a_letter_of_unknown_outcome_is_sent_again_only_by_hand(app, smtp):
+    with app.app_context():
+        smtp(1)
+        service.send(LETTER, ANN)
+        with transaction() as session:
+            session.execute(sa.update(Mail).values(handed_over_at=clock.now()))
+    [waiting] = listed(app)
+
+    assert run(app, "retry", waiting["id"]).exit_code == 1  # it may be going out just now
+    with time_machine.travel(clock.now() + timedelta(hours=1)), app.app_context():
+        outbox.run()
+    assert listed(app)[0]["reason"] == "outcome-unknown"
+    assert run(app, "retry", waiting["id"]).exit_code == 0
+
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port, app.app_context():
+        smtp(port)
+        outbox.run()
+    assert inbox.recipients == [ANN]
+
+
+def test_what_is_not_there_or_was_sent_is_told_and_ends_with_1(app, smtp):
+    with mail_servers.running(Inbox()) as port, app.app_context():
+        smtp(port)
+        service.send(LETTER, ANN)
+        outbox.run()
+    [sent] = listed(app, "--all")
+
+    for one in (sent["id"], str(uuid4())):
+        done = run(app, "retry", one)
+        assert done.exit_code == 1
+        assert "neither dead nor waiting" in done.stdout
+    assert run(app, "retry", "rubbish").exit_code == 2
+    assert run(app, "retry").exit_code == 2
+    assert run(app, "retry", "--dead", sent["id"]).exit_code == 2
+
+
+def test_a_test_letter_goes_out_at_once_as_text_and_html(app, smtp):
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port:
+        smtp(port)
+        done = run(app, "test", ANN, "--json")
+
+    assert (done.exit_code, json.loads(done.stdout)["accepted"]) == (0, True)
+    [message] = inbox.messages
+    assert [part.get_content_type() for part in message.walk()][-2:] == ["text/plain", "text/html"]
+    assert listed(app, "--all") == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [({"rcpt": "550 no"}, "smtp-550"), ({"answer": "451 later"}, "smtp-451"), (None, "no-server")],
+)
+def test_a_test_that_fails_tells_why_and_ends_with_1(app, smtp, answers, reason):
+    with mail_servers.running(Inbox(**(answers or {}))) as port:
+        smtp(port if answers else 1)
+        done = run(app, "test", ANN, "--json")
+
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["accepted"], told["reason"]) == (1, False, reason)
+    assert told["advice"]
+    assert ANN not in done.output
+
+
+@pytest.mark.parametrize("address", ["nobody", "a b@example.org", "a@example.org\nBcc: b@c"])
+def test_no_address_is_no_address(app, address):
+    done = run(app, "test", address)
+
+    assert done.exit_code == 1
+    assert "no mail address" in done.output
