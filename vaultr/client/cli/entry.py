@@ -47,19 +47,17 @@ def vaultr() -> None:
     """Keep passwords, keys and environment sets in a vault whose server cannot read them."""
 
 
-for each in (
-    *(account.signup, account.verify, account.login, account.unlock, account.lock, account.logout),
-    *(reading.list_items, reading.show),
-    *(changing.add, changing.edit, changing.rm, changing.restore),
-    *(history.history, moving.move, rotating.rotate),
-    *(vaults.vaults, vaults.sync),
-    *(importing.import_file, exporting.export, running.run, referring.read, referring.inject),
-    *(generating.generate, codes.code, copying.copy),
-    *(passwd.passwd, recovering.kit, recovering.recovery_key, recovering.recover),
-    *(sessions.sessions, sessions.totp, owning.email, owning.account, owning.resend),
-    *(completing.completion, doctoring.doctor),
-):
-    vaultr.add_command(each)
+_add = vaultr.add_section
+_add("First", account.signup, account.verify, owning.resend, account.login)
+_add("Keys in memory", account.unlock, account.lock, account.logout)
+_add("Items", reading.list_items, reading.show, changing.add, changing.edit, changing.rm)
+_add("Items", changing.restore, history.history, moving.move, importing.import_file)
+_add("Values", copying.copy, codes.code, generating.generate, referring.read, referring.inject)
+_add("Environment sets", running.run, exporting.export)
+_add("Vaults", vaults.vaults, vaults.sync, rotating.rotate)
+_add("Account", passwd.passwd, recovering.kit, recovering.recovery_key, recovering.recover)
+_add("Account", sessions.sessions, sessions.totp, owning.email, owning.account)
+_add("This device", doctoring.doctor, completing.completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -53,7 +53,7 @@ def export(
     max_age: timedelta | None,
     vault: str | None,
 ) -> None:
-    """Write environment sets as a file or a text for other programs.
+    """Write environment sets for other programs.
 
     SET is a title, an id or vaultr://VAULT/SET. What is written is not encrypted: give it to a
     program by `vaultr run` where that can do. dotenv and shell are read by every shell to the

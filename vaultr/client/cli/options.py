@@ -140,12 +140,38 @@ class Group(_WithCommonOptions, click.Group):
 
     command_class = Command
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.sections: dict[str, list[str]] = {}
+
+    def add_section(self, title: str, *commands: click.Command) -> None:
+        """Add commands that the help lists together."""
+        for each in commands:
+            self.add_command(each)
+        names = [each.name for each in commands if each.name]
+        self.sections.setdefault(title, []).extend(names)
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(context, formatter)
         self.format_commands(context, formatter)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.commands), default=0)
+        room = formatter.width - width - 6
+        listed = {name for names in self.sections.values() for name in names}
+        rest = [name for name in self.commands if name not in listed]
+        for title, names in {**self.sections, "Commands": rest}.items():
+            if names:
+                with formatter.section(title):
+                    formatter.write_dl(
+                        [
+                            (name.ljust(width), self.commands[name].get_short_help_str(room))
+                            for name in names
+                        ]
+                    )
 
 
 def command(name: str, *examples: str, **more: Any) -> Callable[[Callable[..., Any]], Command]:

@@ -109,7 +109,10 @@ account.add_command(delete)
 @command("resend", "vaultr resend")
 @pass_choices
 def resend(choices: Choices) -> None:
-    """Have the mail that confirms a signup sent again; the one from before is void."""
+    """Have the mail that confirms a signup sent again.
+
+    The one from before is void then.
+    """
     with closed(choices) as vaultr:
         address = vaultr.resend()
     if choices.json:

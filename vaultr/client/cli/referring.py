@@ -92,11 +92,11 @@ def inject(
     offline: bool,
     max_age: timedelta | None,
 ) -> None:
-    """Fill a template: each reference in it gives way to its value.
+    """Fill a template with values.
 
-    A reference stands as {{ vaultr://VAULT/ITEM/FIELD }}, or without braces where it holds no
-    space. Values are put in as they are: quote them as the file's format wants it. Nothing is
-    written unless all values are there.
+    Each reference in it gives way to what it names. It stands as {{ vaultr://VAULT/ITEM/FIELD }},
+    or without braces where it holds no space. Values are put in as they are: quote them as the
+    file's format wants it. Nothing is written unless all values are there.
     """
     data = asking.read_input(choices) if in_file is None else in_file.read_bytes()
     try:
