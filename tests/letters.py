@@ -10,7 +10,7 @@ LINK = re.compile(r"^http\S+/verify-email\?token=([A-Za-z0-9_-]+)$", re.M)
 
 
 def letters(app, to=None):
-    """Give all letters (to one address), the oldest first."""
+    """Give all letters (to one address), the oldest first, without those to nobody."""
     with app.app_context(), transaction() as work:
         rows = (
             work.query(Mail)
@@ -19,7 +19,7 @@ def letters(app, to=None):
             .all()
         )
         opened = [letter.unseal(row.id, row.sealed) for row in rows]
-    return [content for address, content in opened if to in (None, address)]
+    return [content for address, content in opened if address.strip() and to in (None, address)]
 
 
 def tokens(app, to=None):

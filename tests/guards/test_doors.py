@@ -39,6 +39,15 @@ PUBLIC = {
     "openapi.openapi",
     *PAGES,
 }
+# These are asked about an address, which may have an account or not: the time must not tell.
+ABOUT_ADDRESSES = {
+    "auth.change_email",
+    "auth.login",
+    "auth.prelogin",
+    "auth.recover",
+    "auth.resend_verification",
+    "auth.sign_up",
+}
 SOME_ID = str(UUID(int=1))
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 
@@ -76,6 +85,17 @@ def test_every_route_but_a_page_has_a_contract(sqlite_app):
     without = {name for name, _, _, view in routes(sqlite_app) if contract_of(view) is None}
 
     assert without == PAGES
+
+
+def test_what_is_asked_about_an_address_is_answered_on_a_beat(sqlite_app):
+    even = {name for name, _, _, view in routes(sqlite_app) if getattr(view, "even", False)}
+    asking = {
+        name
+        for name, _, _, view in routes(sqlite_app)
+        if (contract := contract_of(view)) and "email" in getattr(contract.body, "model_fields", {})
+    }
+
+    assert even == asking == ABOUT_ADDRESSES
 
 
 def test_what_changes_a_vault_counts_as_a_write_and_what_reads_it_as_a_read(sqlite_app):

@@ -5,6 +5,7 @@ from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import email_change
 from vaultr.auth.doors.blueprint import blueprint
 from vaultr.auth.errors import TokenInvalid
+from vaultr.auth.evenly import evenly
 from vaultr.auth.schemas import EmailIn, TokenIn
 from vaultr.errors import Unprocessable
 from vaultr.identity import cookies
@@ -13,6 +14,7 @@ from vaultr.operation import Answer, operation
 
 
 @blueprint.post("/email")
+@evenly
 @operation(refuses=(Unprocessable,), statuses=(202,), step_up=True)
 def change_email(*, body: EmailIn) -> Answer:
     """Ask for another address; both the old and the new one have to confirm by mail.

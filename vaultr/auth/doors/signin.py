@@ -12,6 +12,7 @@ from vaultr.auth.errors import (
     SecondFactorRequired,
     SessionEnded,
 )
+from vaultr.auth.evenly import evenly
 from vaultr.auth.schemas import LoginIn, PreloginIn, ProofIn, RefreshIn
 from vaultr.auth.sessions import Opened
 from vaultr.auth.views import (
@@ -35,6 +36,7 @@ from vaultr.operation import operation
 
 @blueprint.post("/prelogin")
 @public
+@evenly
 @operation()
 def prelogin(*, body: PreloginIn) -> PreloginOut:
     """Give what a client derives its keys from.
@@ -52,6 +54,7 @@ def prelogin(*, body: PreloginIn) -> PreloginOut:
 
 @blueprint.post("/login")
 @public
+@evenly
 @operation(refuses=(CredentialsInvalid, SecondFactorRequired, CrossSite, Locked, AuditUnavailable))
 def login(*, body: LoginIn) -> LoginAnswer:
     """Open a session.

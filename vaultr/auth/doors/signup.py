@@ -4,6 +4,7 @@ from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import signup
 from vaultr.auth.doors.blueprint import blueprint
 from vaultr.auth.errors import KdfRefused, TokenInvalid
+from vaultr.auth.evenly import evenly
 from vaultr.auth.schemas import ResendIn, SignupIn, TokenIn
 from vaultr.ciphertext import NotSealed
 from vaultr.extensions import limiter
@@ -15,6 +16,7 @@ from vaultr.operation import Answer, operation
 @blueprint.post("/signup")
 @limiter.limit(blanket.by_address(lambda settings: settings.limit_signup))
 @public
+@evenly
 @operation(refuses=(KdfRefused, NotSealed), statuses=(202,))
 def sign_up(*, body: SignupIn) -> Answer:
     """Ask for an account; it begins when the mail is confirmed.
@@ -37,6 +39,7 @@ def verify_email(*, body: TokenIn) -> None:
 @blueprint.post("/resend-verification")
 @limiter.limit(blanket.by_address(lambda settings: settings.limit_signup))
 @public
+@evenly
 @operation(statuses=(202,))
 def resend_verification(*, body: ResendIn) -> Answer:
     """Mail a new token for a waiting signup; the old one is void.

@@ -1,0 +1,53 @@
+"""A letter to nobody costs what one to somebody does, counts alike, and is sent to nobody."""
+
+import pytest
+
+from tests import mail_servers
+from tests.mail_servers import Inbox
+from vaultr.database.session import transaction
+from vaultr.mail import outbox, service
+from vaultr.mail.models import Mail
+from vaultr.mail.service import Letter
+
+LETTER = Letter("verify-email", "Confirm", "text with a link\n", "<p>link</p>")
+ANN, NOBODY = "ann@example.org", "bob@example.org"
+
+
+@pytest.fixture
+def here(app):
+    with app.test_request_context():
+        yield app
+
+
+def mails():
+    with transaction() as session:
+        return session.query(Mail).order_by(Mail.id).all()
+
+
+def test_the_rows_of_the_outbox_are_alike(here):
+    service.send(LETTER, ANN)
+    service.send(LETTER, NOBODY, pretend=True)
+
+    one, other = mails()
+    assert len(one.sealed) == len(other.sealed)
+    assert (one.state, one.kind, one.tries) == (other.state, other.kind, other.tries)
+
+
+def test_it_counts_for_the_limit_of_its_address(here):
+    allowed = [service.send(LETTER, NOBODY, pretend=True) for _ in range(6)]
+
+    assert allowed == [True] * 5 + [False]
+    assert service.send(LETTER, NOBODY) is False
+
+
+def test_it_leaves_the_outbox_unsent(here, set_to):
+    inbox = Inbox()
+    service.send(LETTER, NOBODY, pretend=True)
+    service.send(LETTER, ANN)
+    with mail_servers.running(inbox) as port:
+        set_to(here, smtp_host="127.0.0.1", smtp_port=port, smtp_secure="none")
+        outbox.run()
+
+    [message] = inbox.messages
+    assert message["To"] == ANN
+    assert [(mail.state, mail.sealed) for mail in mails()] == [("sent", None)] * 2

@@ -1,0 +1,43 @@
+"""Answers about addresses leave a whole number of beats after they were asked for."""
+
+import time
+
+import pytest
+
+from vaultr.auth import evenly
+from vaultr.auth.evenly import BEAT_SECONDS, left_of_beat
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left"),
+    [(0, 1), (0.001, 0.9), (0.0099, 0.01), (0.01, 1), (0.014, 0.6), (0.0999, 0.01), (1.234, 0.6)],
+)
+def test_what_is_left_ends_with_the_beat_that_is_under_way(seconds, left):
+    assert left_of_beat(seconds) == pytest.approx(left * BEAT_SECONDS, abs=1e-9)
+
+
+@pytest.mark.parametrize("work", [0.0, 0.002, 0.013])
+def test_an_answer_waits_for_its_beat(work, monkeypatch):
+    slept = []
+    monkeypatch.setattr(evenly.time, "sleep", slept.append)
+    clock = iter([100.0, 100.0 + work])
+    monkeypatch.setattr(evenly.time, "monotonic", lambda: next(clock))
+
+    assert evenly.evenly(lambda: "answer")() == "answer"
+
+    [waited] = slept
+    assert (work + waited) % BEAT_SECONDS == pytest.approx(0, abs=1e-9) or (
+        work + waited
+    ) % BEAT_SECONDS == pytest.approx(BEAT_SECONDS, abs=1e-9)
+    assert waited > 0
+
+
+def test_a_refusal_waits_too():
+    def refuse():
+        raise ZeroDivisionError
+
+    began = time.monotonic()
+    with pytest.raises(ZeroDivisionError):
+        evenly.evenly(refuse)()
+
+    assert time.monotonic() - began >= BEAT_SECONDS
