@@ -58,7 +58,7 @@ def test_every_command_has_help_with_an_example_of_itself(path):
 def test_the_first_sentence_of_every_command_fits_the_list():
     said = CliRunner().invoke(vaultr, ["--help"])
 
-    assert "..." not in said.stdout
+    assert "..." not in said.stdout.split("First:")[1]
     assert "Commands:" not in said.stdout, "each has its section"
     assert "Exit codes:" in said.stdout
 
