@@ -93,7 +93,7 @@ def test_a_little_more_goes_than_must_so_that_few_writes_pay(app, vault, size, s
 
 def test_a_budget_that_was_lowered_is_kept_step_by_step(app, vault, size, set_to, monkeypatch):
     monkeypatch.setattr(budget, "_ROWS_A_STEP", 4)
-    monkeypatch.setattr(budget, "_STEPS_A_WRITE", 2)
+    monkeypatch.setattr(budget, "_MOST_A_WRITE", 8)
     item_id = vault.put()
     vault.done(vault.batch_request(*(("put", item_id, str(n)) for n in range(20))))
 

@@ -1,6 +1,7 @@
 """How many bytes of old versions a vault keeps: beyond that the oldest go, whichever item's."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,8 +14,8 @@ from vaultr.vault.script import Script
 _SPARE_PART: Final = 64
 _SPARE_BYTES: Final = 4 * MIB
 _ROWS_A_STEP: Final = 1_000
-# One write does no more than this; where a budget was lowered, the writes after it go on.
-_STEPS_A_WRITE: Final = 20
+# No more go in one write; where a budget was lowered, the writes after it go on.
+_MOST_A_WRITE: Final = 20_000
 
 _CURRENT: Final = (
     "(SELECT i.content_revision FROM items i WHERE i.vault_id = w.vault_id AND i.id = w.item_id)"
@@ -50,7 +51,7 @@ def keep(connection: sa.Connection, vault_id: UUID, budget: int) -> None:
         return
     most = excess + min(budget // _SPARE_PART, _SPARE_BYTES)
     first, last, freed = 0, 0, 0
-    for row in _oldest(connection, vault_id):
+    for row in islice(_oldest(connection, vault_id), _MOST_A_WRITE):
         if freed >= excess and freed + row.size > most:
             break
         first, last, freed = first or row.revision, row.revision, freed + row.size
@@ -59,12 +60,12 @@ def keep(connection: sa.Connection, vault_id: UUID, budget: int) -> None:
 
 
 def _oldest(connection: sa.Connection, vault_id: UUID) -> Iterator[Any]:
-    """Give revision and size of what is not current, the oldest first, as far as one write goes."""
+    """Give revision and size of what is not current, the oldest first."""
     past = 0
-    for _ in range(_STEPS_A_WRITE):
+    while True:
         values = {"vault_id": vault_id, "past": past, "rows": _ROWS_A_STEP}
         found = _OLDEST.run(connection, values).all()
         yield from (row for row in found if not row.current)
-        if not found:
+        if len(found) < _ROWS_A_STEP:
             return
         past = found[-1].revision
