@@ -105,19 +105,26 @@ def confirm(token: str) -> None:
         the account id has been taken in the meantime. All these alike.
     """
     with transaction() as work:
-        by_token = WaitingSignup.token_hash == tokens.hash_of(token)
-        email = work.execute(sa.select(WaitingSignup.email).where(by_token)).scalar_one_or_none()
-        if email is None:
-            raise TokenInvalid
-        _lock_address(work, email)
-        alive = sa.and_(by_token, WaitingSignup.expires_at > clock.now())
-        # Read afresh under the lock, whatever this session has seen before.
-        query = sa.select(WaitingSignup).where(alive).execution_options(populate_existing=True)
-        waiting = work.scalars(query).one_or_none()
-        if waiting is None:
-            raise TokenInvalid
-        _make_account(work, waiting)
-        work.execute(sa.delete(WaitingSignup).where(WaitingSignup.email == email))
+        confirm_row(work, WaitingSignup.token_hash == tokens.hash_of(token))
+
+
+def confirm_row(work: Work, which: sa.ColumnElement[bool]) -> None:
+    """Do so for the one signup that a condition finds, in a transaction that is open.
+
+    :raises TokenInvalid: there is none (any more), or it can be no account.
+    """
+    email = work.execute(sa.select(WaitingSignup.email).where(which)).scalar_one_or_none()
+    if email is None:
+        raise TokenInvalid
+    _lock_address(work, email)
+    alive = sa.and_(which, WaitingSignup.expires_at > clock.now())
+    # Read afresh under the lock, whatever this session has seen before.
+    query = sa.select(WaitingSignup).where(alive).execution_options(populate_existing=True)
+    waiting = work.scalars(query).one_or_none()
+    if waiting is None:
+        raise TokenInvalid
+    _make_account(work, waiting)
+    work.execute(sa.delete(WaitingSignup).where(WaitingSignup.email == email))
 
 
 def remove_expired() -> bool:
@@ -125,6 +132,7 @@ def remove_expired() -> bool:
     most = 500
     with transaction() as work:
         over = sa.select(WaitingSignup.id).where(WaitingSignup.expires_at <= clock.now())
+        over = over.with_for_update(skip_locked=True)  # so that nobody waits for it in a circle
         gone = work.execute(
             sa.delete(WaitingSignup)
             .where(WaitingSignup.id.in_(over.limit(most)))

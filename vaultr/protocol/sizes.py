@@ -8,9 +8,10 @@ MIB: Final = 1024 * 1024
 BODY_BYTES: Final = MIB
 BATCH_BODY_BYTES: Final = 16 * MIB
 # New credentials with every wrap of an account, which has one for each vault, generation, machine.
-REWRAP_BODY_BYTES: Final = 4 * MIB
-REWRAP_KEYS: Final = 50_000
-WRAPS_MOST: Final = 12_000
+# As many as fit: an account with more could not be recovered.
+REWRAP_BODY_BYTES: Final = BATCH_BODY_BYTES
+REWRAP_KEYS: Final = 200_000
+WRAPS_MOST: Final = 50_000
 
 # Sealed bytes of one item, overview and detail together; the default of QUOTA_ITEM_BYTES.
 ITEM_BYTES: Final = 64 * 1024
