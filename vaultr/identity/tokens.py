@@ -1,6 +1,7 @@
 """Access tokens: short JWTs, signed by the first JWT key and checked claim by claim."""
 
 import hashlib
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -25,6 +26,7 @@ _AUDIENCE = "vaultr-api"
 _LEEWAY_SECONDS = 30
 _MOST_BYTES = 2048
 MOST_SECONDS = 600  # between iat and exp, whatever `sign` is set to
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CLAIMS = frozenset({"iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti"})
 
 
@@ -111,6 +113,8 @@ def read(token: str) -> Claims | None:
 
 
 def _decoded(token: str) -> Claims | None:
+    if not _FORM.fullmatch(token):  # base64 is read leniently further on
+        return None
     try:
         payload = decode_token(token)
     except (InvalidTokenError, JWTExtendedException, ValueError, TypeError, KeyError):

@@ -1,0 +1,252 @@
+"""Tokens made to do harm prove nothing, and reach neither a file nor a network nor the database."""
+
+import base64
+import hashlib
+import hmac
+import json
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests import factories, serving
+from tests.api.test_tokens import CLAIMS, claims, key_of, part
+from vaultr.database.session import SINGLE, db
+
+ME, REFRESH = "/api/v1/auth/me", "/api/v1/auth/refresh"
+TOUCHING = ("open", "os.listdir", "socket.connect", "socket.getaddrinfo", "subprocess.Popen")
+
+_touched = threading.local()
+
+
+def _note(event, arguments):
+    """Note what this thread touches while it is watched; an audit hook stays for ever."""
+    seen = getattr(_touched, "seen", None)
+    if seen is not None and event.startswith(TOUCHING):
+        seen.append((event, repr(arguments)[:80]))
+
+
+sys.addaudithook(_note)
+
+
+@contextmanager
+def touched(app):
+    """Collect the files, addresses and statements that are touched."""
+    seen = _touched.seen = []
+
+    def note(_connection, _cursor, statement, *_):
+        seen.append(("statement", statement))
+
+    with app.app_context():
+        engines = (db.engine, app.extensions[SINGLE])
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        _touched.seen = None
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def token(header, payload=None, key=None, digest=hashlib.sha256):
+    """Sign whatever header there is, by the server's own key unless another is given."""
+    body = f"{part(header)}.{part(payload or claims())}"
+    mac = hmac.new(key_of("JWT_SECRET") if key is None else key, body.encode(), digest).digest()
+    return f"{body}.{part(mac)}"
+
+
+@pytest.fixture
+def stranger(sqlite_app):
+    """A stranger, whose first request has opened what a first request opens."""
+    serving.empty(sqlite_app)
+    client = sqlite_app.test_client()
+    client.get(ME, headers={"Authorization": "Bearer a.b.c"})
+    return client
+
+
+def refused(client, bearer):
+    """Present a token at a closed door; give the answer and what was touched."""
+    with touched(client.application) as seen:
+        response = client.get(ME, headers={"Authorization": f"Bearer {bearer}"})
+    return response.status_code, response.json["type"].rpartition(":")[2], seen
+
+
+NOTHING = (401, "unauthenticated", [])
+
+
+def test_the_watch_sees_what_a_good_token_touches(sqlite_app, stranger):
+    with sqlite_app.app_context():
+        good = factories.session().access_token
+
+    with touched(sqlite_app) as seen:
+        assert stranger.get(ME, headers={"Authorization": f"Bearer {good}"}).status_code == 200
+        with open(__file__):
+            pass
+
+    assert {kind for kind, _ in seen} == {"statement", "open"}
+
+
+def test_the_signature_of_these_tests_is_a_good_one(stranger):
+    """Signed so, only the session is missing: that is asked of the database."""
+    status, slug, seen = refused(stranger, token({"alg": "HS256", "kid": "test"}))
+
+    assert (status, slug) == (401, "unauthenticated")
+    assert [kind for kind, _ in seen] == ["statement"]
+
+
+@pytest.mark.parametrize(
+    "kid",
+    [
+        "../../../../../../etc/passwd", "/dev/zero", "/proc/self/environ", "file:///etc/passwd",
+        "http://127.0.0.1:1/key", "https://example.org/jwks.json", "\\\\127.0.0.1\\share",
+        "test' OR '1'='1", "test\" OR 1=1 --", "x' UNION SELECT 'key' --", "'; DROP TABLE a;",
+        "test\u0000", "test ", " test", "TEST", "tes", "test,other", "test|id", "$(id)", "`id`",
+        "{{7*7}}", "${jndi:ldap://127.0.0.1/a}", "%s%s%n", "\u202etest", "\ud800", "a" * 900,
+        "default", "", "__class__", "by_id", "0", 0, 1.0, None, True, [], {}, ["test"],
+        {"test": "test"},
+    ],
+    ids=lambda kid: repr(kid)[:24],
+)  # fmt: skip
+def test_a_hostile_key_id_is_only_looked_up(stranger, kid):
+    header = {"alg": "HS256", "kid": kid}
+    keys = (None, b"", b"\x00" * 32, b"test", hashlib.sha256(b"").digest())
+
+    assert [refused(stranger, token(header, key=key)) for key in keys] == [NOTHING] * 5
+
+
+@pytest.mark.parametrize("name", ["jku", "x5u", "jwk", "x5c", "crit", "b64", "zip", "cty", "enc"])
+def test_no_header_brings_a_key_of_its_own(stranger, name):
+    key = b"k" * 32
+    values = {
+        "jku": "http://127.0.0.1:1/keys", "x5u": "file:///etc/passwd", "crit": ["exp", "b64"],
+        "jwk": {"kty": "oct", "k": part(key)}, "x5c": ["MIIB"], "b64": False, "zip": "DEF",
+        "cty": "JWT", "enc": "A128GCM",
+    }  # fmt: skip
+
+    header = {"alg": "HS256", "kid": "test", name: values[name]}
+    assert refused(stranger, token(header, key=key)) == NOTHING
+    del header["kid"]
+    assert refused(stranger, token(header, key=key)) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "none", "None", "NONE", "nOnE", "", None, "HS1", "hs256", "HS384", "HS512", "RS256",
+        "RS512", "ES256", "ES256K", "PS256", "EdDSA", "A256KW", "dir", "RSA-OAEP",
+        "HS256 ", ["HS256"], 256, True, {"alg": "HS256"}, "HS256\u0000",
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_one_algorithm_is_taken_and_no_other_however_it_is_signed(stranger, algorithm):
+    header = {"alg": algorithm, "kid": "test"}
+    signed = [
+        token(header),
+        token(header, digest=hashlib.sha384),
+        token(header, digest=hashlib.sha512),
+        token(header).rpartition(".")[0] + ".",
+    ]
+
+    assert [refused(stranger, one) for one in signed] == [NOTHING] * 4
+
+
+def test_a_public_key_is_no_secret_to_sign_with(stranger):
+    """What confuses servers that take RS256 too: here nothing but the one secret verifies."""
+    public = rsa.generate_private_key(65537, 2048).public_key().public_numbers().n
+    key = public.to_bytes(256)
+
+    assert refused(stranger, token({"alg": "HS256", "kid": "test"}, key=key)) == NOTHING
+    assert refused(stranger, token({"alg": "RS256", "kid": "test"}, key=key)) == NOTHING
+
+
+@pytest.mark.parametrize("missing", CLAIMS)
+def test_a_token_without_one_of_its_claims_is_a_stranger(stranger, missing):
+    payload = claims()
+    del payload[missing]
+
+    assert refused(stranger, token({"alg": "HS256", "kid": "test"}, payload)) == NOTHING
+
+
+def test_an_expired_token_is_a_stranger(stranger):
+    now = int(time.time())
+    payload = claims(iat=now - 601, exp=now - 1)
+
+    assert refused(stranger, token({"alg": "HS256", "kid": "test"}, payload)) == NOTHING
+
+
+def test_a_token_that_was_cut_or_changed_anywhere_is_a_stranger(sqlite_app, stranger):
+    with sqlite_app.app_context():
+        good = factories.session().access_token
+    cuts = [good[:length] for length in range(0, len(good), 7)]
+    for place in range(0, len(good), 5):
+        other = "A" if good[place] != "A" else "B"
+        cuts.append(good[:place] + other + good[place + 1 :])
+    whole = [good + more for more in ("A", ".", "=", "!", "%0a", ".A", "." + good)]
+
+    answers = {one: refused(stranger, one)[:2] for one in cuts + whole}
+
+    assert {one: told for one, told in answers.items() if told != NOTHING[:2]} == {}
+
+
+def test_the_parts_of_two_good_tokens_make_no_third(sqlite_app, stranger):
+    with sqlite_app.app_context():
+        one, other = (
+            factories.session(factories.owner(email)).access_token.split(".")
+            for email in ("ann@example.org", "bob@example.org")
+        )
+
+    for mixed in ((one[0], other[1], one[2]), (one[0], one[1], other[2])):
+        assert refused(stranger, ".".join(mixed)) == NOTHING
+
+
+def test_a_signature_written_otherwise_is_no_second_token(sqlite_app, stranger):
+    """Base64url has one form: the spare bits of its last sign are not free."""
+    with sqlite_app.app_context():
+        good = factories.session().access_token
+    signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    twins = [good[:-1] + signs[signs.index(good[-1]) ^ spare] for spare in (1, 2, 3)]
+    mac = base64.urlsafe_b64decode(good.rpartition(".")[2] + "=")
+    assert all(base64.urlsafe_b64decode(one.rpartition(".")[2] + "=") == mac for one in twins)
+
+    assert [refused(stranger, one)[:2] for one in twins] == [NOTHING[:2]] * 3
+
+
+@pytest.mark.parametrize("kind", ["access", "csrf", "id", "cut", "longer", "padded", "upper"])
+def test_no_other_kind_of_token_refreshes_a_session(app, kind):
+    with app.app_context():
+        session = factories.session()
+    client, good = app.test_client(), session.refresh_token
+    other = {
+        "access": session.access_token,
+        "csrf": str(uuid4()),
+        "id": str(session.id),
+        "cut": good[:-1],
+        "longer": good + "A",
+        "padded": good + "=",
+        "upper": good.upper(),
+    }[kind]
+
+    refused_, never = (
+        client.post(REFRESH, json={"refresh_token": one}) for one in (other, "A" * 43)
+    )
+
+    assert refused_.status_code == never.status_code == 401
+    assert json.loads(refused_.data) | {"request_id": 0} == json.loads(never.data) | {
+        "request_id": 0
+    }
+    assert client.post(REFRESH, json={"refresh_token": good}).status_code == 200
+
+
+def test_a_refresh_token_opens_no_closed_door(app, client):
+    with app.app_context():
+        session = factories.session()
+
+    bearer = {"Authorization": f"Bearer {session.refresh_token}"}
+
+    assert client.get(ME, headers=bearer).status_code == 401
