@@ -22,6 +22,7 @@ class Device:
         self.home = home
         self.email = email
         self.password = password
+        self.program = PROGRAM
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
@@ -53,7 +54,7 @@ class Device:
                 words[cut:cut] = [option, str(descriptors[-1])]
         try:
             return subprocess.run(
-                [*PROGRAM, *words],
+                [*self.program, *words],
                 input=stdin,
                 capture_output=True,
                 text=True,

@@ -1,0 +1,216 @@
+"""Nothing decrypted causes a request: with addresses in every field, all commands are typed while
+every look-up of a name, every connection and every request of the process is written down."""
+
+import json
+import os
+import re
+import sys
+import urllib.request
+from urllib.parse import urlsplit
+
+import click
+import pytest
+
+from tests.client.devices import PROGRAM, Device
+from vaultr.client.cli.entry import vaultr
+from vaultr.client.items import SCHEMAS
+
+EMAIL = "erin@example.org"
+# Writes down what the process asks of the network, and which programs it starts; then it is vaultr.
+WATCHED = """
+import json, os, sys
+said = open(os.environ["ASKED"], "a", buffering=1)
+NAMES = ("socket.getaddrinfo", "socket.gethostbyname", "socket.connect", "socket.sendto",
+         "subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "webbrowser.open")
+def heard(name, given):
+    if name.startswith(NAMES):
+        said.write(json.dumps([name, [str(each) for each in given]]) + "\\n")
+sys.addaudithook(heard)
+import httpcore2
+asked = httpcore2.ConnectionPool.handle_request
+def handle_request(self, request):
+    url = request.url
+    whole = f"{url.scheme.decode()}://{url.host.decode()}:{url.port}{url.target.decode()}"
+    said.write(json.dumps(["request", [request.method.decode(), whole]]) + "\\n")
+    return asked(self, request)
+httpcore2.ConnectionPool.handle_request = handle_request
+from vaultr.client.cli import main
+sys.exit(main())
+"""
+
+
+def evil(name):
+    return f"https://evil.example/{name}"
+
+
+def items():
+    """Give an item of each type whose every field is an address, in some form or other."""
+    for kind, schema in SCHEMAS.items():
+        overview = {name: evil(f"{kind}/{name}") for name in schema.overview}
+        overview |= {"urls": [evil("u1"), "http://evil.example:81"], "tags": [evil("tag")]}
+        overview |= {"url_match": {evil("u1"): evil("match")}, "favourite": True, "archived": False}
+        detail = {name: evil(f"{kind}/detail/{name}") for name in schema.detail}
+        detail |= {"fields": [{"name": evil("field"), "kind": "link", "value": evil("value")}]}
+        detail |= {"source": {"icon": evil("icon.png")}}
+        if kind == "login":
+            detail |= {
+                "totp": f"otpauth://totp/x?secret=GEZDGNBV&image={evil('qr.png')}",
+                "passkeys": [{"credential_id": evil(1), "key_value": evil(2), "rp_id": evil(3)}],
+                "history": [{"password": evil("old")}],
+            }
+        if kind == "env_set":
+            detail["variables"] = {"HTTPS_PROXY": evil("proxy"), "URL": evil("variable")}
+        yield kind, {"overview": overview, "detail": detail}
+
+
+class Watched(Device):
+    """A device whose every command is watched."""
+
+    def __init__(self, home, url, email):
+        super().__init__(home, url, email=email)
+        self.asked = home.parent / "asked"
+        self.environ["ASKED"] = str(self.asked)
+        self.program = (sys.executable, "-c", WATCHED)
+        self.typed = set()
+
+    def types(self, *words, **more):
+        self.typed.add(words)
+        return super().types(*words, **more)
+
+    def heard(self):
+        return [json.loads(line) for line in self.asked.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def owner(site, tmp_path_factory):
+    """An account that holds nothing but addresses, and a file of a vault named like one."""
+    device = Watched(tmp_path_factory.mktemp("watched") / "home", site.url, EMAIL)
+    device.secret_key = device.told("signup", "--email", EMAIL)["secret_key"]
+    device.done("verify", site.token(of=EMAIL), password=None)
+    device.done("login")
+    device.environ["VAULTR_AGENT"] = "on"
+    device.done("unlock")
+    for kind, item in items():
+        device.done("add", kind, "--json", stdin=json.dumps(item))
+    yield device
+    device.types("lock", password=None)
+
+
+def _everything(folder):
+    """What is typed, in an order in which it makes sense; some of it is refused."""
+    file, ref = folder / "x.env", "vaultr://Personal/" + evil("note/title").replace("/", "%2F")
+    file.write_text(f"A={ref}/notes\nB={evil('plain')}\n")
+    login, env = evil("login/title"), evil("env_set/title")
+    yield from (
+        ("list",), ("list", evil("login"), "--json"), ("list", "--offline"),
+        *(("show", evil(f"{kind}/title"), "--reveal") for kind in SCHEMAS),
+        ("show", login, "--field", "password"), ("show", login, "--json", "--reveal"),
+        ("edit", login, "--set", f"username={evil('new')}"), ("history", login), ("rm", login),
+        ("restore", login), ("copy", login), ("code", login), ("generate",),
+        ("read", f"{ref}/notes"),
+        ("inject", "-i", str(file)), ("run", "--env-set", env, "--", "true"),
+        ("run", "--env-file", str(file), "--mask", "--", "true"), ("export", env),
+        ("export", env, "--format", "kubernetes"), ("import", str(file), "--title", evil("import")),
+        ("vaults", "add", evil("vault")), ("vaults", "list"),
+        ("vaults", "rename", evil("vault"), evil("renamed")),
+        ("move", env, "--to", evil("renamed")), ("sync",), ("sync", "--explain"), ("doctor",),
+        ("completion", "bash"), ("kit", str(folder / "kit.html")), ("sessions", "list"),
+        ("sessions", "revoke", "00000000-0000-4000-8000-000000000000"),
+        ("sessions", "revoke", "--others"),
+        ("totp", "list"), ("totp", "codes"), ("totp", "remove"), ("totp", "add"),
+        ("email", "change", "erin@evil.example"), ("email", "confirm", "x" * 43),
+        ("email", "undo", "x" * 43), ("recovery-key", "create"), ("recovery-key", "remove"),
+        ("recover",), ("recover", "x" * 43), ("resend",), ("passwd",), ("rotate",),
+        ("vaults", "rm", evil("renamed"), "--confirm", evil("renamed")),
+        ("lock",), ("unlock",), ("logout",), ("login",), ("account", "delete"),
+    )  # fmt: skip
+
+
+def test_all_commands_ask_only_documented_routes_of_the_one_server(owner, site, tmp_path):
+    for words in _everything(tmp_path):
+        owner.types(*words, password=words[0] not in ("lock", "generate", "completion"))
+
+    heard = owner.heard()
+    host = urlsplit(site.url)
+    assert {tuple(given[:2]) for name, given in heard if name == "socket.getaddrinfo"} <= {
+        (host.hostname, str(host.port))
+    }
+    reached = {given[1] for name, given in heard if name == "socket.connect"}
+    assert {each for each in reached if not _is_own_socket(each, owner)} == {
+        f"('{host.hostname}', {host.port})"
+    }
+    others = {name for name, _ in heard} - {
+        *("socket.getaddrinfo", "socket.connect", "request", "subprocess.Popen", "os.exec"),
+    }
+    assert others == set()
+    assert _programs(heard) <= {"vaultr.client.agent", "true"}
+    asked = {tuple(given) for name, given in heard if name == "request"}
+    assert {each for each in asked if not _is_documented(site, *each)} == set()
+    assert len({_path(url) for _, url in asked}) > 20
+    assert not [each for each in asked if "evil" in each[1]]
+
+
+def test_no_command_was_left_out(owner, tmp_path):
+    """A command that is new gets a line above."""
+    typed = {*owner.typed, *_everything(tmp_path)}
+
+    def leaves(group=vaultr, path=()):
+        for name, command in group.commands.items():
+            if isinstance(command, click.Group):
+                yield from leaves(command, (*path, name))
+            else:
+                yield (*path, name)
+
+    assert [path for path in leaves() if not any(w[: len(path)] == path for w in typed)] == []
+
+
+def _is_own_socket(address, owner):
+    return address.startswith(str(owner.home)) and address.endswith(".sock")
+
+
+def _programs(heard):
+    """Name what was started, by a module's name where it is Python."""
+    found = set()
+    for name, given in heard:
+        if name == "os.exec":
+            found.add(os.path.basename(given[0].strip("b'")))
+        elif name == "subprocess.Popen":
+            words = re.findall(r"'([^']+)'", given[1])
+            found.add(words[-1] if "-m" in words else words[0])
+    return found
+
+
+def _path(url):
+    return urlsplit(url).path
+
+
+def _is_documented(site, method, url):
+    if not url.startswith(f"{site.url}/"):
+        return False
+    if (method, _path(url)) in {("GET", "/api/health"), ("GET", "/api/ready")}:
+        return True
+    return any(
+        method.lower() in verbs and re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", path), _path(url))
+        for path, verbs in _routes(site).items()
+    )
+
+
+_ROUTES = {}
+
+
+def _routes(site):
+    if not _ROUTES:
+        with urllib.request.urlopen(f"{site.url}/api/v1/openapi.json") as answer:
+            _ROUTES.update(json.load(answer)["paths"])
+    return _ROUTES
+
+
+def test_the_watch_hears_what_it_has_to(tmp_path):
+    """The test above would be worth nothing if requests went unheard."""
+    device = Watched(tmp_path / "home", "http://localhost:9", EMAIL)
+
+    device.types("doctor", password=None)
+
+    names = {name for name, _ in device.heard()}
+    assert names >= {"socket.getaddrinfo", "socket.connect", "request"}
+    assert device.program != PROGRAM
