@@ -1,0 +1,123 @@
+"""The image for real, by buildah and podman, where both are there and the base can be had."""
+
+import functools
+import json
+import os
+import re
+import resource
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+from tests.rollout import tools
+
+LIMITS = ("--memory", "512m", "--memory-swap", "512m", "--cpus", "0.5", "--pids-limit", "256")
+CLOSED = (
+    "--read-only", "--read-only-tmpfs=false", "--cap-drop", "all",
+    "--security-opt", "no-new-privileges",
+    "--tmpfs", "/tmp:rw,size=128m,mode=1777", "--tmpfs", "/dev/shm:rw,size=64m,mode=1777",
+)  # fmt: skip
+
+
+def base():
+    """Name the base as the Dockerfile does; ``ROLLOUT_BASE`` is a local one in its place."""
+    dockerfile = (tools.ROOT / "Dockerfile").read_text()
+    return os.environ.get("ROLLOUT_BASE") or re.search(r"^FROM (\S+)", dockerfile, re.M)[1]
+
+
+@functools.cache
+def missing():
+    """Say why no image can be built here, or nothing."""
+    for program in ("buildah", "podman", "runc"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed (deploy/tools/install --image)"
+    if os.geteuid() != 0:
+        return "building without an engine needs root"
+    if tools.run("podman", "image", "exists", base()).returncode == 0:
+        return ""
+    pulled = tools.run("podman", "pull", "--quiet", base())
+    return "" if pulled.returncode == 0 else f"the base image {base()} cannot be pulled"
+
+
+def build(folder):
+    """Build the image, and give its name."""
+    name = f"localhost/vaultr:test-{uuid.uuid4().hex[:8]}"
+    dockerfile = Path(folder, "Dockerfile")
+    text = (tools.ROOT / "Dockerfile").read_text()
+    dockerfile.write_text(re.sub(r"^FROM \S+", f"FROM {base()}", text, flags=re.M))
+    done = tools.run(
+        "buildah", "build", "--isolation", "chroot", "--network", "host", "--pull=never",
+        "--format", "docker", "--ignorefile", ".dockerignore", *_ulimits(),
+        "--build-arg", "VERSION=0.0.0-test", "--build-arg", "REVISION=abc1234",
+        "--file", str(dockerfile), "--tag", name, ".",
+    )  # fmt: skip
+    assert done.returncode == 0, tools.said(done)[-3000:]
+    return name
+
+
+def remove(name):
+    """Forget an image."""
+    tools.run("podman", "rmi", "--force", name)
+
+
+def podman(*arguments):
+    """Run podman as the pods are run: without systemd, by runc."""
+    return tools.run("podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", *arguments)
+
+
+def once(image, *command, environ=None):
+    """Run a command in a container of its own, closed as in a cluster, to its end."""
+    return podman("run", "--rm", "--pull=never", "--network", "host", *CLOSED, *LIMITS, *_ulimits(),
+                  *_given(environ or {}), image, *command)  # fmt: skip
+
+
+def inspected(image):
+    """Give what the image says of itself."""
+    return json.loads(tools.run("podman", "image", "inspect", image).stdout)[0]
+
+
+class Container:
+    """One that goes on running."""
+
+    def __init__(self, image, *command, environ):
+        self.name = f"vaultr-test-{uuid.uuid4().hex[:8]}"
+        done = podman("run", "--detach", "--name", self.name, "--pull=never", "--network", "host",
+                      *CLOSED, *LIMITS, *_ulimits(), *_given(environ), image, *command)  # fmt: skip
+        assert done.returncode == 0, tools.said(done)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        podman("rm", "--force", "--time", "1", self.name)
+
+    def run(self, *command):
+        return podman("exec", self.name, *command)
+
+    def healthy(self, seconds=60):
+        """Wait until its own health check is content."""
+        until = time.monotonic() + seconds
+        while podman("healthcheck", "run", self.name).returncode != 0:
+            assert time.monotonic() < until, podman("logs", self.name).stdout[-2000:]
+            time.sleep(0.5)
+
+    def stop(self):
+        """End it in good order; give its exit code, and whether it was killed for its memory."""
+        podman("stop", "--time", "40", self.name)
+        state = json.loads(podman("inspect", self.name).stdout)[0]["State"]
+        return state["ExitCode"], state["OOMKilled"]
+
+
+def _given(environ):
+    return [part for name, value in environ.items() for part in ("--env", f"{name}={value}")]
+
+
+def _ulimits():
+    """Ask for no more than this machine allows, where the usual limits would be refused."""
+
+    kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    for name, kind in kinds.items():
+        most = resource.getrlimit(kind)[1]
+        yield "--ulimit"
+        yield f"{name}={most}:{most}"
