@@ -232,6 +232,18 @@ def test_an_undoing_ends_a_recovery_that_is_under_way(app, as_ann):
     assert app.test_client().post(recovering.START, json=start).status_code == 400
 
 
+def test_a_token_that_went_to_the_old_address_recovers_nothing_after_the_change(app, as_ann):
+    recovering.with_recovery_key(app)
+    start = recovering.proof(recovering.asked(app), as_ann.account_id)
+
+    changed(app, as_ann)
+
+    client = app.test_client()
+    assert client.post(recovering.START, json=start).status_code == 400
+    later = recovering.proof(recovering.asked(app, NEW), as_ann.account_id)
+    assert client.post(recovering.START, json=later).status_code == 200
+
+
 def test_the_old_address_is_kept_for_its_account_while_it_can_be_undone(app, as_ann, as_bob):
     token = changed(app, as_ann)
     client = app.test_client()

@@ -62,7 +62,8 @@ def confirm(token: str) -> None:
 
     Under the account's lock, so of parallel confirmations by both addresses the later one makes
     the change, and by one token one succeeds. Of two accounts that take one address at the same
-    moment the unique column lets one.
+    moment the unique column lets one. Tokens to recover the account that went to the old address
+    are void then.
 
     :raises TokenInvalid: never mailed, used, over, replaced by a later wish; or the address was
         taken in the meantime. All alike.
@@ -146,6 +147,8 @@ def _change(work: Work, account_id: UUID, email: str) -> None:
     }
     work.execute(sa.insert(EmailUndo), row)
     audit.record(Event.ACCOUNT_EMAIL_CHANGE, account_id=account_id)
+    # A token that went to the old address proves a mailbox that is the account's no more.
+    recovery_key.end_recoveries(work, account_id, reason="email-change")
     mail.send(email_letters.changed_old(token, email), old)
     mail.send(email_letters.changed_new(), email)
 

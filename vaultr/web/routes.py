@@ -10,7 +10,7 @@ from vaultr.auth import email_change, recovery_tokens, signup
 from vaultr.errors import BadRequest, LengthRequired, NotFound, Refusal, TooLarge
 from vaultr.identity.door import public
 from vaultr.openapi import document
-from vaultr.problems import status_of
+from vaultr.problems import contended, status_of
 from vaultr.web import assets, reference
 
 blueprint = Blueprint("web", __name__, template_folder="templates")
@@ -119,10 +119,20 @@ def _button(template: str) -> Response:
 def _pressed(do: Callable[[str], None], done: str) -> Response:
     """Do what a page's button says, and show the page ``done``, or why nothing was changed."""
     try:
-        do(_form().get("token", ""))
+        _run(do, _form().get("token", ""))
     except Refusal as refusal:
         return _page("not-done.html", status_of(type(refusal)), reason=refusal.detail)
     return _page(done, 200)
+
+
+def _run(do: Callable[[str], None], token: str) -> None:
+    """Do it; once more when another transaction was in the way, as for the API."""
+    try:
+        do(token)
+    except Exception as error:
+        if not contended(error):
+            raise
+        do(token)
 
 
 def _form() -> dict[str, str]:
