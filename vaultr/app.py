@@ -116,7 +116,7 @@ def create_app(settings: Settings) -> Flask:
         part.init_app(app, settings)
     migrate.init_app(app, db)
     # Who asks; it refuses nobody yet.
-    door.init_app(app, actor_of_session=sessions.actor_of, session_lives=sessions.SESSION_LIVES)
+    door.init_app(app, actor_of_session=sessions.actor_of, session_lives=sessions.lives(settings))
     blanket.init_app(app, settings, on_denied=audit.count_denial)  # strangers and 404s too: 429
     switches.init_app(app, settings)  # 503 before anybody is asked who they are
     door.close_door(app, on_denied=audit.count_denial)  # 401 unless @public

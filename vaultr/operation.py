@@ -23,6 +23,7 @@ Once = Callable[[str, Callable[[], Response]], Response]
 _HOOK = "vaultr.on_refused"
 _ONCE = "vaultr.once"
 _PROVE = "vaultr.prove_session"
+_SETTLE = "vaultr.settle_session"
 
 
 def operation(
@@ -93,8 +94,9 @@ def _session_first(contract: Contract) -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        if contract.proves_session and not isinstance(refusal, Unauthenticated):
-            current_app.extensions[_PROVE]()
+        if contract.proves_session:
+            dead = isinstance(refusal, Unauthenticated)
+            current_app.extensions[_SETTLE if dead else _PROVE]()
         raise
 
 

@@ -123,7 +123,7 @@ class Settings(BaseModel):
         default="inline", description="Where background jobs run; `process` is `flask worker`."
     )
     session_binding: Literal["loose", "strict"] = Field(
-        default="loose", description="`strict` ends a session whose client family changes."
+        default="loose", description="`strict` ends a session that moves to another network."
     )
     ready_requires: CommaList = Field(
         default=("redis",), description="What, beyond the database, readiness needs, or `none`."

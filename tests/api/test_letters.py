@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 import vaultr.auth
+from vaultr.auth.device_letters import Use
 from vaultr.mail.letter import Letter
 from vaultr.mail.writing import quoted, written
 
@@ -22,6 +23,7 @@ GIVEN = {
     bool: True,
     int: 3,
     datetime: datetime(2031, 5, 4, 12, tzinfo=UTC),
+    Use: Use("Ann's laptop", "browser", "192.0.2.0/24"),
 }
 
 

@@ -14,7 +14,7 @@ from vaultr import clock
 from vaultr.actor import Actor, current_origin
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import letters, tokens
+from vaultr.auth import binding, letters, tokens
 from vaultr.auth.errors import SessionEnded
 from vaultr.auth.invented import device_hash
 from vaultr.auth.models import RefreshToken, Session
@@ -41,7 +41,7 @@ _LIVES: Final = (
 # account are sa.Uuid(), now is schema.Utc(). `idle_until` never lies behind the absolute end.
 SESSION_LIVES: Final = f"EXISTS (SELECT 1 {_LIVES})"
 
-_PROVEN_AT: Final = ready(f"SELECT s.proven_at {_LIVES}")
+_STATE: Final = ready(f"SELECT s.proven_at, s.network, s.family {_LIVES}")
 _SESSION_OF: Final = sa.select(RefreshToken.session_id).where(
     RefreshToken.token_hash == sa.bindparam("hash")
 )
@@ -77,11 +77,17 @@ class Device:
         return cls(device_hash(device_id), name)
 
 
+def lives(settings: Settings) -> str:
+    """Give the condition that a session lives, as strict as the settings want it."""
+    return f"EXISTS (SELECT 1 {_LIVES}{binding.AT_HOME if binding.strict(settings) else ''})"
+
+
 def actor_of(claims: Claims) -> Actor | None:
     """Find out by one statement whether a token's session lives, and how fresh its proof is.
 
     Dead: ended, idle for 14 days or 30 days old, of an account that is gone, or signed under an
-    older epoch than the account's. A lock-out kills no session: strangers cause those.
+    older epoch than the account's. A lock-out kills no session: strangers cause those. With
+    SESSION_BINDING=strict one that is used from elsewhere is ended here.
     """
     values = {
         "sid": claims.session_id,
@@ -90,11 +96,14 @@ def actor_of(claims: Claims) -> Actor | None:
         "now": clock.now(),
     }
     with one_statement() as connection:
-        proven_at: datetime | None = connection.execute(_PROVEN_AT, values).scalar()
-    if proven_at is None:
+        state = connection.execute(_STATE, values).one_or_none()
+    if state is None:
         return None
     settings: Settings = current_app.config["SETTINGS"]
-    fresh_until = proven_at + timedelta(seconds=settings.step_up_seconds)
+    if binding.strict(settings) and binding.moved(state):
+        binding.end_if_moved(claims.session_id, claims.account_id)
+        return None
+    fresh_until = state.proven_at + timedelta(seconds=settings.step_up_seconds)
     return Actor(claims.account_id, claims.session_id, claims.epoch, fresh_until)
 
 
@@ -155,6 +164,10 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
     found = TOKEN_STATE.one(work, values)
     if found is None:
         return None
+    settings: Settings = current_app.config["SETTINGS"]
+    if binding.strict(settings) and (changed := binding.moved(found)):
+        binding.end_moved(work, session_id, found, changed)
+        return None
     nonce = tokens.new_nonce() if found.nonce is None else found.nonce
     successor = tokens.successor(token, nonce)
     if found.rotated_at is None:
@@ -169,6 +182,7 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
         _end_for_reuse(work, found, session_id)
         return None
     audit.record(Event.SESSION_REFRESH, account_id=found.account_id, session_id=session_id)
+    binding.note_move(work, session_id, found)
     return Opened.of(found.account_id, session_id, found.epoch, successor)
 
 

@@ -15,7 +15,7 @@ from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.service import Denial
-from vaultr.auth import attempts, factors, passwords, sessions
+from vaultr.auth import attempts, devices, factors, passwords, sessions
 from vaultr.auth.attempts import Attempt, Counter
 from vaultr.auth.errors import (
     CredentialsInvalid,
@@ -115,6 +115,7 @@ def login(body: LoginIn) -> SignedIn:
             factors.prove(work, owner.id, owner.email, body)
             _renew(work, known, verdict)
             attempts.forget_failures(work, attempt)
+            devices.tell_if_new(work, owner, device.hash, device.name)
             session_id, refresh_token = sessions.begin(work, owner.id, device)
     metrics.LOGINS.labels("ok").inc()
     return SignedIn(Opened.of(owner.id, session_id, owner.epoch, refresh_token), owner)

@@ -96,12 +96,14 @@ GIVE_BACK_ATTEMPT: Final = ready(
     " failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END WHERE counter = :counter"
 )
 # A success removes the row where its own attempt was the only one, and empties it where not.
+_NOT_LOCKED: Final = "(locked_until IS NULL OR locked_until <= :now)"
 FORGET_COUNTER: Final = ready(
-    "DELETE FROM login_failures WHERE counter = :counter AND recent = :stamp RETURNING counter"
+    f"DELETE FROM login_failures WHERE counter = :counter AND recent = :stamp AND {_NOT_LOCKED}"
+    " RETURNING counter"
 )
 FORGIVE_ATTEMPT: Final = ready(
     "UPDATE login_failures SET recent = replace(recent, :stamp, ''), failures = 0, locks = 0,"
-    " locked_until = NULL WHERE counter = :counter"
+    f" locked_until = NULL WHERE counter = :counter AND {_NOT_LOCKED} RETURNING counter"
 )
 LOCK_COUNTER: Final = ready(
     "UPDATE login_failures SET failures = 0, locks = locks + 1, locked_until = :locked_until"
@@ -121,7 +123,8 @@ BEGIN_SESSION: Final = Together(
 
 TOKEN_STATE: Final = Locked(
     "SELECT 1 FROM sessions WHERE id = :sid FOR UPDATE",
-    "SELECT s.account_id, s.expires_at, a.epoch, a.email, t.nonce, t.rotated_at"
+    "SELECT s.account_id, s.expires_at, s.device_name, s.network, s.family, a.epoch, a.email,"
+    " t.nonce, t.rotated_at"
     " FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id"
     " JOIN accounts a ON a.id = s.account_id"
     " WHERE t.token_hash = :hash AND s.id = :sid AND s.idle_until > :now",

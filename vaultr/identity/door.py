@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 from flask import Flask, current_app, g, request
 
 from vaultr import actor, clock
-from vaultr.actor import Actor
+from vaultr.actor import Actor, current_origin
 from vaultr.contract import contract_of
 from vaultr.edge import PROBES
 from vaultr.errors import BadRequest, Unauthenticated
@@ -33,6 +33,7 @@ def init_app(app: Flask, *, actor_of_session: ActorOfSession, session_lives: str
         the session lives: hot views put it into their own statement and save a round trip.
     """
     app.extensions["vaultr.session_lives"] = session_lives
+    app.extensions["vaultr.actor_of_session"] = actor_of_session
 
     def find_out() -> None:
         g.claims = None
@@ -56,6 +57,7 @@ def init_app(app: Flask, *, actor_of_session: ActorOfSession, session_lives: str
             raise session_is_dead()
 
     app.extensions["vaultr.prove_session"] = prove
+    app.extensions["vaultr.settle_session"] = settle
     app.before_request(find_out)
     cookies.init_app(app)
 
@@ -92,12 +94,15 @@ def session_lives() -> str:
 
 
 def session_parameters(actor: Actor) -> dict[str, Any]:
-    """Give what the condition of `session_lives` asks for: sid, account, epoch and now."""
+    """Give what the condition of `session_lives` may ask for: the session, and where it is used."""
+    origin = current_origin()
     return {
         "sid": actor.session_id,
         "account": actor.account_id,
         "epoch": actor.epoch,
         "now": clock.now(),
+        "network": origin.network,
+        "family": origin.family,
     }
 
 
@@ -107,10 +112,21 @@ def session_is_dead() -> Unauthenticated:
     The request was counted as the session's; it now counts as a stranger's too.
     """
     actor.set_actor(None)
+    g.dead = g.claims
     g.claims = None
     current_app.extensions["vaultr.count_anonymous"]()
     current_app.extensions["vaultr.on_denied"]("door")
     return Unauthenticated()
+
+
+def settle() -> None:
+    """Do what a hot view's dead session asks for, once its own transaction was undone.
+
+    Used from elsewhere, where sessions are bound to their place, it has not ended yet.
+    """
+    dead = cast("Claims | None", g.pop("dead", None))
+    if dead is not None:
+        current_app.extensions["vaultr.actor_of_session"](dead)
 
 
 def claims() -> Claims | None:

@@ -1,0 +1,250 @@
+"""A new device is mailed; so is a session that moves, which under strict binding ends."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from tests import factories
+from tests.concurrency import at_once
+from tests.letters import letters
+from tests.vault_writer import Writer
+from vaultr.auth import sessions
+
+ANN = "ann@example.org"
+AUTH = "/api/v1/auth"
+HOME, AWAY = "192.0.2.7", "198.51.100.9"
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+VAULTR = "vaultr/0.1"
+
+
+@pytest.fixture
+def owner(app):
+    with app.app_context():
+        return factories.account(ANN, created_at=datetime.now(UTC) - timedelta(days=1))
+
+
+def at(client, *, address=HOME, agent=VAULTR):
+    """Let a client ask from an address, with a program."""
+    client.environ_base |= {"REMOTE_ADDR": address, "HTTP_USER_AGENT": agent}
+    return client
+
+
+def login(client, device_id=None):
+    answer = client.post(f"{AUTH}/login", json=factories.login(device_id=device_id))
+    assert answer.status_code == 200, answer.json
+    return answer.json
+
+
+def kinds(app):
+    return [letter.kind for letter in letters(app, ANN)]
+
+
+def bearer(tokens):
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+def refresh(client, tokens):
+    return client.post(f"{AUTH}/refresh", json={"refresh_token": tokens["refresh_token"]})
+
+
+def events(app, typ):
+    return [event for event in factories.events(app) if event["typ"] == typ]
+
+
+def test_the_first_use_of_a_device_is_mailed_once(app, client, owner):
+    device = uuid4()
+    at(client, agent=BROWSER)
+
+    for _ in range(2):
+        login(client, device)
+
+    [letter] = letters(app, ANN)
+    assert (letter.kind, letter.notice) == ("new-device", True)
+    assert "\u201claptop\u201d" in letter.text
+    assert "a browser, from the network 192.0.2.0/24" in letter.text
+    assert HOME not in letter.text
+    assert str(device) not in letter.text
+
+
+def test_each_new_device_is_mailed(app, client, owner):
+    for _ in range(2):
+        login(at(client))
+
+    assert kinds(app) == ["new-device"] * 2
+
+
+def test_a_failed_login_of_a_new_device_mails_nothing(app, client, owner):
+    wrong = factories.login(key=b"x" * 32)
+
+    assert client.post(f"{AUTH}/login", json=wrong).status_code == 401
+
+    assert kinds(app) == []
+
+
+def test_the_device_of_the_signup_is_not_new_but_the_next_one_is(app, client):
+    with app.app_context():
+        factories.account(ANN)
+
+    login(at(client))
+    assert kinds(app) == []
+
+    login(at(client))
+    assert kinds(app) == ["new-device"]
+
+
+def test_of_parallel_logins_with_one_new_device_one_is_mailed(app, owner):
+    device = uuid4()
+
+    at_once(lambda _: login(at(app.test_client()), device), 3)
+
+    assert kinds(app) == ["new-device"]
+
+
+def test_a_device_cannot_put_a_link_into_the_letter(app, client, owner):
+    body = factories.login() | {"device": {"id": str(uuid4()), "name": "see https://evil.example"}}
+
+    assert client.post(f"{AUTH}/login", json=body).status_code == 200
+
+    [letter] = letters(app, ANN)
+    assert "evil.example" not in letter.text + letter.html
+    assert "://" not in letter.text
+
+
+def test_a_session_that_moves_goes_on_and_its_owner_is_told(app, client, owner):
+    tokens = login(at(client))
+    at(client, address=AWAY)
+    assert client.get(f"{AUTH}/me", headers=bearer(tokens)).status_code == 200
+
+    moved = refresh(client, tokens)
+
+    assert moved.status_code == 200
+    [_, letter] = letters(app, ANN)
+    assert letter.kind == "session-moved"
+    assert "from the network 192.0.2.0/24" in letter.text
+    assert "from the network 198.51.100.0/24" in letter.text
+    *_, event = events(app, "session.refresh")
+    assert event["obj"]["changed"] == ["address"]
+    assert event["obj"]["before"] == {"network": "192.0.2.0/24", "client": "vaultr"}
+    assert event["net"]["prefix"] == "198.51.100.0/24"
+    shown = client.get(f"{AUTH}/sessions", headers=bearer(moved.json)).json["sessions"]
+    assert [one["network"] for one in shown if "network" in one] in ([], ["198.51.100.0/24"])
+
+
+def test_a_move_is_told_once_for_each_place(app, client, owner):
+    tokens = login(at(client))
+    at(client, address=AWAY)
+    for _ in range(3):
+        tokens = refresh(client, tokens).json
+
+    assert kinds(app) == ["new-device", "session-moved"]
+
+
+def test_another_kind_of_client_is_a_move_too(app, client, owner):
+    tokens = login(at(client))
+
+    assert refresh(at(client, agent=BROWSER), tokens).status_code == 200
+
+    assert kinds(app) == ["new-device", "session-moved"]
+    *_, event = events(app, "session.refresh")
+    assert event["obj"]["changed"] == ["client"]
+
+
+def test_the_same_network_is_no_move(app, client, owner):
+    tokens = login(at(client, address="192.0.2.7"))
+
+    refresh(at(client, address="192.0.2.200"), tokens)
+
+    assert kinds(app) == ["new-device"]
+
+
+@pytest.fixture
+def strict(app, set_to, monkeypatch):
+    """The app as SESSION_BINDING=strict makes it."""
+    set_to(app, session_binding="strict")
+    lives = sessions.lives(app.config["SETTINGS"])
+    monkeypatch.setitem(app.extensions, "vaultr.session_lives", lives)
+
+
+@pytest.mark.parametrize("place", [{"address": AWAY}, {"agent": BROWSER}])
+def test_strictly_bound_a_session_ends_at_the_first_request_from_elsewhere(
+    app, client, owner, strict, place
+):
+    tokens = login(at(client))
+    assert client.get(f"{AUTH}/me", headers=bearer(tokens)).status_code == 200
+
+    thief = at(app.test_client(), **place)
+    assert thief.get(f"{AUTH}/me", headers=bearer(tokens)).status_code == 401
+
+    assert client.get(f"{AUTH}/me", headers=bearer(tokens)).status_code == 401
+    assert refresh(client, tokens).status_code == 401
+    assert kinds(app) == ["new-device", "session-ended-moved"]
+    [event] = events(app, "session.end")
+    assert event["out"] == "deny:moved"
+
+
+def test_strictly_bound_a_hot_read_from_elsewhere_ends_the_session_too(app, client, owner, strict):
+    tokens = login(at(client))
+    client.environ_base["HTTP_AUTHORIZATION"] = bearer(tokens)["Authorization"]
+    client.account_id = owner.id
+    vault = Writer(client).create()
+    item = vault.put()
+    path = f"/api/v1/vaults/{vault.id}/items/{item}"
+    assert client.get(path).status_code == 200
+
+    thief = at(app.test_client(), address=AWAY)
+    assert thief.get(path, headers=bearer(tokens)).status_code == 401
+
+    assert client.get(path).status_code == 401
+    assert kinds(app) == ["new-device", "session-ended-moved"]
+
+
+def test_strictly_bound_a_write_from_elsewhere_changes_nothing_and_ends_it(
+    app, client, owner, strict
+):
+    tokens = login(at(client))
+    client.environ_base["HTTP_AUTHORIZATION"] = bearer(tokens)["Authorization"]
+    client.account_id = owner.id
+    vault = Writer(client).create()
+    request = vault.put_request()
+
+    thief = at(app.test_client(), address=AWAY)
+    answer = thief.put(
+        request.path, json=request.body, headers={**request.headers, **bearer(tokens)}
+    )
+
+    assert answer.status_code == 401
+    assert events(app, "item.write") == []
+    assert client.get(f"{AUTH}/me").status_code == 401
+    assert kinds(app) == ["new-device", "session-ended-moved"]
+
+
+def test_strictly_bound_a_refresh_from_elsewhere_ends_the_session(app, client, owner, strict):
+    tokens = login(at(client))
+
+    answer = refresh(at(app.test_client(), address=AWAY), tokens)
+
+    assert (answer.status_code, answer.json["type"][-13:]) == (401, "session-ended")
+    assert refresh(client, tokens).status_code == 401
+    assert kinds(app) == ["new-device", "session-ended-moved"]
+
+
+def test_strictly_bound_of_parallel_requests_from_elsewhere_one_ends_it(app, owner, strict):
+    tokens = login(at(app.test_client()))
+
+    def ask(_number):
+        thief = at(app.test_client(), address=AWAY)
+        return thief.get(f"{AUTH}/me", headers=bearer(tokens)).status_code
+
+    assert at_once(ask, 5) == [401] * 5
+    assert len(events(app, "session.end")) == 1
+    assert kinds(app) == ["new-device", "session-ended-moved"]
+
+
+def test_strictly_bound_a_session_at_home_goes_on(app, client, owner, strict):
+    tokens = login(at(client))
+
+    for _ in range(3):
+        assert client.get(f"{AUTH}/me", headers=bearer(tokens)).status_code == 200
+        tokens = refresh(client, tokens).json
+    assert kinds(app) == ["new-device"]
