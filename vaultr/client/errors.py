@@ -44,6 +44,15 @@ class ServerUnreachable(VaultrError):
         self.not_done = not_done
 
 
+class CertificateInvalid(ServerUnreachable):
+    """The server's certificate does not hold, so nothing was sent."""
+
+    advice = (
+        "Somebody may be in between: do not go on if you do not know why."
+        " A private authority is named by --ca-file."
+    )
+
+
 class Refused(VaultrError):
     """The server said no, in a problem document.
 

@@ -33,9 +33,7 @@ def server_findings(access: "Access") -> Iterator[Finding]:
         ready = transport.probe("/api/ready")
     except ServerUnreachable as error:
         advice = "Look whether the address is right, the network is there and the server runs."
-        if "certificate" in str(error).lower():
-            advice = "Do not go on if you do not know why. For a private authority: --ca-file"
-        yield Finding("server", "fail", str(error), advice, error.exit_code)
+        yield Finding("server", "fail", str(error), error.advice or advice, error.exit_code)
         return
     if alive.status != _OK or not _is_vaultr(alive.body, "status"):
         said = f"{transport.origin} answers (status {alive.status}), but not as Vaultr does."

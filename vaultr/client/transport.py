@@ -17,6 +17,7 @@ import httpx2
 from vaultr.client.address import origin_of
 from vaultr.client.errors import (
     AnswerInvalid,
+    CertificateInvalid,
     Refused,
     ServerUnreachable,
     UsageError,
@@ -275,6 +276,8 @@ def _wait(error: VaultrError, pause: float, *, lost_is_safe: bool) -> float | No
         if error.slug not in _SENT_AGAIN:
             return None
         asked = error.members.get("retry_after")
+    elif isinstance(error, CertificateInvalid):
+        return None
     elif isinstance(error, ServerUnreachable) and (lost_is_safe or error.not_done):
         asked = error.retry_after
     else:
@@ -286,6 +289,8 @@ def _unreachable(origin: str, error: httpx2.TransportError) -> ServerUnreachable
     match error:
         case httpx2.ConnectTimeout():
             return ServerUnreachable(f"{origin}: no connection in time")
+        case httpx2.ConnectError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return CertificateInvalid(f"{origin}: {_AROUND.sub('', str(error))}")
         case httpx2.ConnectError():
             return ServerUnreachable(f"{origin}: {_AROUND.sub('', str(error))}")
         case httpx2.TimeoutException():
