@@ -151,10 +151,18 @@ def forget_failures(session: Session, attempt: Attempt) -> None:
     """Give the attempt back and begin to count the row anew, in the transaction of the success.
 
     Earlier attempts of the window stay: a success of the owner gives a stranger none.
+
+    :raises Locked: the counter was locked since the attempt began, by failures or an operator.
     """
-    values = {"counter": attempt.counter.key, "stamp": attempt.stamp}
-    if session.execute(FORGET_COUNTER, values).one_or_none() is None:
-        session.execute(FORGIVE_ATTEMPT, values)
+    now = clock.now()
+    values = {"counter": attempt.counter.key, "stamp": attempt.stamp, "now": now}
+    for statement in (FORGET_COUNTER, FORGIVE_ATTEMPT):
+        if session.execute(statement, values).one_or_none() is not None:
+            break
+    else:
+        state = session.execute(COUNTER_STATE, {"counter": attempt.counter.key}).one_or_none()
+        if state is not None and state.locked_until is not None and state.locked_until > now:
+            raise _locked(state.locked_until - now)
     attempt.forgiven = True
 
 
@@ -202,15 +210,18 @@ def _reserve(attempt: Attempt, rate: Rate) -> None:
 def _refuse(counter: Counter, rate: Rate) -> None:
     """Refuse what a lock or a full window shows without counting anything."""
     now = clock.now()
-    wait = (counter.locked_until - now).total_seconds() if counter.locked_until else 0
-    if wait > 0:
-        metrics.LOGINS.labels("locked").inc()
-        raise Locked(headers={"Retry-After": str(int(wait) + 1)})
+    if counter.locked_until is not None and counter.locked_until > now:
+        raise _locked(counter.locked_until - now)
     used = _used(counter.recent, rate, now)
     if len(used) >= rate.count:
         reset = used[rate.count - 1] + rate.seconds * 1000 - _milliseconds(now)
         metrics.LOGINS.labels("limited").inc()
         raise blanket.too_many(Window(False, rate.count, 0, _seconds(reset)))
+
+
+def _locked(wait: timedelta) -> Locked:
+    metrics.LOGINS.labels("locked").inc()
+    return Locked(headers={"Retry-After": str(int(wait.total_seconds()) + 1)})
 
 
 def _give_back(attempt: Attempt) -> None:

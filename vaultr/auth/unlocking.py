@@ -36,9 +36,7 @@ def unlock(who: str) -> Unlocked:
     :raises NoSuchAccount: there is none.
     """
     with transaction() as work:
-        account = work.execute(
-            sa.select(Account.id, Account.email).where(_named(who))
-        ).one_or_none()
+        account = work.execute(sa.select(Account.id, Account.email).where(named(who))).one_or_none()
         if account is None:
             raise NoSuchAccount
         devices = work.scalars(
@@ -55,10 +53,19 @@ def unlock(who: str) -> Unlocked:
         return Unlocked(account.id, len(gone.all()))
 
 
-def _named(who: str) -> sa.ColumnElement[bool]:
+def named(
+    who: str,
+    *,
+    account_id: sa.SQLColumnExpression[UUID] = Account.id,
+    email: sa.SQLColumnExpression[str] = Account.email,
+) -> sa.ColumnElement[bool]:
+    """Give the condition of who is named by an id or by a mail address in any spelling.
+
+    :raises NoSuchAccount: it is neither.
+    """
     if is_id(who):
-        return Account.id == UUID(who)
+        return account_id == UUID(who)
     try:
-        return Account.email == addresses.normalised(who)
+        return email == addresses.normalised(who)
     except ValueError:
         raise NoSuchAccount from None

@@ -7,13 +7,13 @@ import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
-from vaultr import switches
+from vaultr import operators, switches
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.console import command, json_option, show
 from vaultr.database import engine, revisions
 from vaultr.database.session import transaction
-from vaultr.operations import cleanup, daily, findings, operator
+from vaultr.operations import cleanup, daily, findings
 from vaultr.settings import Settings
 from vaultr.switches import NAMES
 
@@ -53,7 +53,7 @@ def _state(name: str, *, off: bool) -> str:
 def _feature(name: str, what: str) -> None:
     """Add the command that switches one feature."""
 
-    @operator.option
+    @operators.option
     @json_option
     @command
     def change(state: str, *, by: str, as_json: bool) -> None:
@@ -71,7 +71,7 @@ _feature("machines", "requests of machines")
 
 @switch.command("maintenance")
 @click.argument("text")
-@operator.option
+@operators.option
 @json_option
 @with_appcontext
 @command

@@ -1,0 +1,214 @@
+"""What an operator does for an account, or to it; nothing of it opens one or shows a secret."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session as Work
+
+from vaultr import clock
+from vaultr.actor import Actor
+from vaultr.audit import service as audit
+from vaultr.audit.events import Event
+from vaultr.auth import attempts, deletion, letters, recovery_codes, signup, unlocking
+from vaultr.auth.credentials import end_sessions
+from vaultr.auth.locking import lock_account
+from vaultr.auth.models import Account, Factor, Failures, KnownDevice, WaitingSignup
+from vaultr.auth.unlocking import NoSuchAccount
+from vaultr.database.session import transaction
+from vaultr.errors import Conflict
+from vaultr.mail import service as mail
+
+# A lock that an operator sets ends by an operator; this is only how it is kept.
+FOR_EVER: Final = timedelta(days=36_500)
+_LOCK: Final = sa.text(
+    "INSERT INTO login_failures (counter, failures, locks, locked_until, failed_at, recent)"
+    " VALUES (:counter, 0, 0, :until, :until, '') ON CONFLICT (counter) DO UPDATE"
+    " SET locked_until = :until, failed_at = :until, failures = 0"
+).bindparams(sa.bindparam("until", type_=Failures.failed_at.type))
+
+
+class SeveralWait(Conflict):
+    """Several signups wait for this address: name one by its account id."""
+
+
+class NothingWaits(NoSuchAccount):
+    """No signup waits for this address or account id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done to an account, or would have been: ``count`` things such as sessions."""
+
+    account_id: UUID
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who acts, and whether only to see what would happen."""
+
+    name: str
+    dry_run: bool = False
+
+
+class _TakenBack(Exception):
+    """Ends a transaction that was only tried."""
+
+
+@contextmanager
+def _tried(operator: Operator, action: str) -> Iterator["_Record"]:
+    """Do everything inside in one transaction and record who did it, or take all of it back."""
+    record = _Record(operator, action)
+    try:
+        with transaction() as work:
+            record.work = work
+            yield record
+            if operator.dry_run:
+                raise _TakenBack
+    except _TakenBack:
+        pass
+
+
+class _Record:
+    """The transaction of one action, and the event that tells of it."""
+
+    work: Work
+
+    def __init__(self, operator: Operator, action: str) -> None:
+        self._operator, self._action = operator, action
+
+    def of(self, account_id: UUID, **more: Any) -> None:
+        """Record the action."""
+        told = {"kind": "account", "id": str(account_id), "action": self._action}
+        told |= {"operator": self._operator.name, **more}
+        audit.record(Event.ADMIN_ACCOUNT, account_id=account_id, obj=told)
+
+    def account(self, who: str, *, alone: bool = False) -> Any:
+        """Find and lock an account; give its row.
+
+        :raises NoSuchAccount: there is none, or not any more.
+        """
+        found = self.work.execute(sa.select(Account.id).where(unlocking.named(who))).scalar()
+        if found is None:
+            raise NoSuchAccount
+        lock_account(self.work, found, alone=alone)
+        columns = (Account.id, Account.email)
+        row = self.work.execute(sa.select(*columns).where(Account.id == found)).one_or_none()
+        if row is None:
+            raise NoSuchAccount
+        return row
+
+
+def lock(who: str, operator: Operator) -> Done:
+    """Let nobody sign in to an account until an operator unlocks it, and end its sessions.
+
+    Under the account's lock: a login that is under way is over before, and its session ends here,
+    or finds its counter locked. Refused alike whether the password is right.
+
+    :raises NoSuchAccount: there is none.
+    """
+    with _tried(operator, "lock") as action:
+        account = action.account(who)
+        devices = action.work.scalars(
+            sa.select(KnownDevice.device_hash).where(KnownDevice.account_id == account.id)
+        )
+        keys = [attempts.of_stranger(account.email), attempts.of_recovery(account.id)]
+        keys += [attempts.of_device(one) for one in devices]
+        until = clock.now() + FOR_EVER
+        for key in sorted(keys):
+            action.work.execute(_LOCK, {"counter": key, "until": until})
+        ended = end_sessions(action.work, account.id, reason="operator")
+        audit.record(Event.AUTH_LOCK, account_id=account.id, out="deny", reason="operator")
+        action.of(account.id, sessions=len(ended))
+    return Done(account.id, len(ended))
+
+
+def unlock(who: str, operator: Operator) -> Done:
+    """End every lock of an account, by failures or by an operator, and forget the failures.
+
+    :raises NoSuchAccount: there is none.
+    """
+    with _tried(operator, "unlock") as action:
+        done = unlocking.unlock(who)
+        action.of(done.account_id, counters=done.counters)
+    return Done(done.account_id, done.counters)
+
+
+def log_out(who: str, operator: Operator) -> Done:
+    """End all sessions of an account; whoever has the password can sign in again.
+
+    :raises NoSuchAccount: there is none.
+    """
+    with _tried(operator, "logout") as action:
+        account = action.account(who)
+        ended = end_sessions(action.work, account.id, reason="operator")
+        action.of(account.id, sessions=len(ended))
+    return Done(account.id, len(ended))
+
+
+def reset_factors(who: str, operator: Operator) -> Done:
+    """Remove an account's second factors and recovery codes, end its sessions, tell its owner.
+
+    The password is still needed: this is for an owner who lost the device and proved who they are.
+
+    :raises NoSuchAccount: there is none.
+    """
+    with _tried(operator, "reset-factors") as action:
+        account = action.account(who)
+        mine = sa.delete(Factor).where(Factor.account_id == account.id)
+        gone = action.work.scalars(mine.returning(Factor.id)).all()
+        recovery_codes.drop(action.work, account.id)
+        for one in gone:
+            told = {"kind": "factor", "id": str(one)}
+            audit.record(Event.FACTOR_REMOVE, account_id=account.id, obj=told, reason="operator")
+        if gone:
+            end_sessions(action.work, account.id, reason="operator")
+            mail.send(letters.factor_removed(), account.email)
+        action.of(account.id, factors=len(gone))
+    return Done(account.id, len(gone))
+
+
+def delete(who: str, operator: Operator) -> Done:
+    """Delete an account with all that it holds, as its owner would; nothing brings it back.
+
+    :raises NoSuchAccount: there is none.
+    """
+    with _tried(operator, "delete") as action:
+        account = action.account(who, alone=True)
+        action.of(account.id)
+        deletion.delete_account(Actor(account.id, UUID(int=0), 0))
+    return Done(account.id, 1)
+
+
+def verify(who: str, operator: Operator) -> Done:
+    """Make the account of a signup that waits, as if the mail that it waits for had been confirmed.
+
+    Only for an address that the operator knows to be the owner's: anybody can sign up with any.
+
+    :raises NothingWaits: no signup of this address or account id waits.
+    :raises SeveralWait: more than one does, and an address was given.
+    :raises TokenInvalid: its account was made in the meantime.
+    """
+    with _tried(operator, "verify") as action:
+        condition = _waiting(who)
+        alive = sa.and_(condition, WaitingSignup.expires_at > clock.now())
+        found = action.work.execute(
+            sa.select(WaitingSignup.id, WaitingSignup.account_id).where(alive)
+        )
+        rows = found.all()
+        if not rows:
+            raise NothingWaits
+        if len(rows) > 1:
+            raise SeveralWait(members={"account_ids": [str(one.account_id) for one in rows]})
+        signup.confirm_row(action.work, WaitingSignup.id == rows[0].id)
+        action.of(rows[0].account_id)
+    return Done(rows[0].account_id, 1)
+
+
+def _waiting(who: str) -> sa.ColumnElement[bool]:
+    return unlocking.named(who, account_id=WaitingSignup.account_id, email=WaitingSignup.email)
