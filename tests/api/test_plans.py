@@ -34,7 +34,7 @@ def test_a_single_statement_is_planned_once(prepared):
 
 
 def test_a_marked_script_of_a_transaction_is_planned_too(prepared):
-    script = sa.text("SELECT 1; SELECT count(*) FROM facts WHERE name <> :name")
+    script = sa.text("SELECT 1; SELECT count(*) FROM facts WHERE name = :name")
 
     with transaction() as session:
         counted = session.execute(script.execution_options(**PLANNED), {"name": "x"}).scalar_one()

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from tests import factories, servers
 from tests.many_rows import fill
 from tests.serving import built, environ_for, signed_in
+from vaultr.database import bare
 from vaultr.database.session import SINGLE, db, transaction
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.vault import budget
@@ -50,17 +51,29 @@ class Plans:
             self._engines = [db.engine, app.extensions[SINGLE]]
 
     def __enter__(self):
+        explain = self._explain
+
+        class Cursor(bare.CURSOR):
+            def execute(self, text, values=None):
+                super().execute(text, values)
+                explain(self.connection, text, self.query)
+
+        self._usual, bare.CURSOR = bare.CURSOR, Cursor
         for engine in self._engines:
-            sa.event.listen(engine, "after_cursor_execute", self._explain)
+            sa.event.listen(engine, "after_cursor_execute", self._ran)
         return self
 
     def __exit__(self, *_):
+        bare.CURSOR = self._usual
         for engine in self._engines:
-            sa.event.remove(engine, "after_cursor_execute", self._explain)
+            sa.event.remove(engine, "after_cursor_execute", self._ran)
 
-    def _explain(self, connection, cursor, statement, parameters, context, executemany):
-        with connection.connection.cursor() as other:
-            for text in cursor.query.decode().split("; "):
+    def _ran(self, connection, cursor, statement, parameters, context, executemany):
+        self._explain(connection.connection, statement, cursor.query)
+
+    def _explain(self, connection, statement, query):
+        with connection.cursor() as other:
+            for text in query.decode().split("; "):
                 if not STATEMENT.match(text):
                     continue
                 for mode in ("force_custom_plan", "force_generic_plan"):

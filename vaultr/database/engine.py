@@ -49,7 +49,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     options |= {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     single = sa.create_engine(url, **options | {"pool_size": 4, "max_overflow": 12})
     _listen(single)
-    if plans_allowed(settings.database_url.get_secret_value()):
+    app.extensions[plans.ALLOWED] = plans_allowed(settings.database_url.get_secret_value())
+    if app.extensions[plans.ALLOWED]:
         plans.listen(single, all_statements=True)
         with app.app_context():
             plans.listen(db.engine, all_statements=False)

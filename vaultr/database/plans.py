@@ -10,6 +10,7 @@ switch this off: ``?prepare=off`` in DATABASE_URL.
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import psycopg2
@@ -19,11 +20,12 @@ PLANNED = {"planned": True}  # the execution option that marks a statement
 
 _MOST = 500  # statements; more than there are, so only texts that are made anew each time meet it
 _KNOWN = "vaultr.plans"
+ALLOWED = "vaultr.plans.allowed"  # the extension that tells whether statements may stay prepared
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class Plan:
     """How one text is prepared, statement by statement, and how it is then executed."""
 
     prepare: dict[str, str]
@@ -32,7 +34,7 @@ class _Plan:
 
 def listen(engine: sa.Engine, *, all_statements: bool) -> None:
     """Plan what runs on ``engine``: all of it, or what has the execution option ``planned``."""
-    plans: dict[str, _Plan | None] = {}
+    plans: dict[str, Plan | None] = {}
 
     def planned(
         connection: sa.Connection,
@@ -49,23 +51,34 @@ def listen(engine: sa.Engine, *, all_statements: bool) -> None:
         plan = plans[statement]
         if plan is None:
             return statement, parameters
-        known: set[str] = connection.connection.info.setdefault(_KNOWN, set())
-        for name, text in plan.prepare.items():
-            if name not in known:
-                try:
-                    cursor.execute(text)
-                except psycopg2.ProgrammingError:
-                    if not all_statements:
-                        raise  # the transaction is spoilt; marked texts are ours to get right
-                    plans[statement] = None
-                    return statement, parameters
-                known.add(name)
+        try:
+            prepare(connection.connection.info, cursor, plan)
+        except psycopg2.ProgrammingError:
+            if not all_statements:
+                raise  # the transaction is spoilt; marked texts are ours to get right
+            plans[statement] = None
+            return statement, parameters
         return plan.execute, parameters
 
     sa.event.listen(engine, "before_cursor_execute", planned, retval=True)
 
 
-def _plan(text: str) -> _Plan | None:
+def prepare(info: dict[Any, Any], cursor: Any, plan: Plan) -> None:
+    """Prepare what is not yet prepared on the connection whose own ``info`` this is."""
+    known: set[str] = info.setdefault(_KNOWN, set())
+    for name, text in plan.prepare.items():
+        if name not in known:
+            cursor.execute(text)
+            known.add(name)
+
+
+@cache
+def plan_of(text: str) -> Plan | None:
+    """Give the plan of a text that is made once, not anew each time; None if it can have none."""
+    return _plan(text)
+
+
+def _plan(text: str) -> Plan | None:
     prepare, execute = {}, []
     for statement in text.split("; "):
         if (
@@ -81,4 +94,4 @@ def _plan(text: str) -> _Plan | None:
         prepare[name] = f"PREPARE {name} AS {body}"
         given = ", ".join(f"%({one})s" for one in names)
         execute.append(f"EXECUTE {name}({given})" if names else f"EXECUTE {name}")
-    return _Plan(prepare, "; ".join(execute))
+    return Plan(prepare, "; ".join(execute))

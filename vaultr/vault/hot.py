@@ -5,7 +5,7 @@ where the vault's is, and on PostgreSQL the audit event is inserted by the same 
 round trip instead of seven. Rows become JSON without objects between (see `rows`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from vaultr.audit import service as audit
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
 from vaultr.audit.hot import Prepared
-from vaultr.database.session import one_statement, postgresql, transaction
+from vaultr.database.session import postgresql, transaction
 from vaultr.identity import door
 from vaultr.vault import rows
 from vaultr.vault.access import OWN_VAULT
@@ -49,9 +49,8 @@ def glance(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
     :raises Unauthenticated: the session is dead.
     :raises VaultNotFound: there is no such vault that the actor may read.
     """
-    with one_statement() as connection:
-        statement = _glance(door.session_lives())
-        row = statement.run(connection, parameters(actor, vault_id=vault_id)).one()
+    values = parameters(actor, vault_id=vault_id)
+    row = _glance(door.session_lives()).alone(values).one()
     check(row)
     return row.revision, bytes(row.head)
 
@@ -61,8 +60,19 @@ def look(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Look:
 
     :raises Unauthenticated, VaultNotFound: as `glance`.
     """
-    statement = _look(door.session_lives())
-    found = statement.run(connection, parameters(actor, vault_id=vault_id)).all()
+    values = parameters(actor, vault_id=vault_id)
+    return _seen(_look(door.session_lives()).run(connection, values).all())
+
+
+def look_alone(actor: Actor, vault_id: UUID) -> Look:
+    """Read what `look` reads, outside of any transaction.
+
+    :raises Unauthenticated, VaultNotFound: as `glance`.
+    """
+    return _seen(_look(door.session_lives()).alone(parameters(actor, vault_id=vault_id)))
+
+
+def _seen(found: Sequence[Any]) -> Look:
     vault = found[0]
     check(vault)
     wraps = [
@@ -104,9 +114,9 @@ def _is_new(row: Any) -> bool:
 
 def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, Any]) -> Any:
     prepared = audit.prepared(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
-    with prepared as event, one_statement() as connection:
+    with prepared as event:
         statement = _item_and_event(door.session_lives())
-        row = statement.run(connection, {**values, **event.parameters}).one()
+        row = statement.alone({**values, **event.parameters}).one()
         if _is_new(row) and not row.told:
             raise AuditUnavailable  # how much of the event stands is not known: nothing is `done`
         event.done(inserted=row.told)
@@ -125,8 +135,7 @@ def list_items(
     given = {name: value for name, value in chosen.items() if value is not None}
     statement = _list(door.session_lives(), "type" in given, "after" in given)
     values = parameters(actor, vault_id=vault_id, limit=limit + 1, **given)
-    with one_statement() as connection:
-        found = statement.run(connection, values).all()
+    found = statement.alone(values)
     check(found[0])
     items = [row[-rows.SUMMARY_COLUMNS :] for row in found if row.revision is not None]
     last = items[limit - 1][0] if len(items) > limit else None

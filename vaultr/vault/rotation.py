@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
-from vaultr.database.session import one_statement, transaction
+from vaultr.database.session import transaction
 from vaultr.errors import Conflict, Fault, Unprocessable
 from vaultr.identity import door
 from vaultr.protocol.entries import NOTHING, Op
@@ -143,9 +143,8 @@ def show_rotation(actor: Actor, vault_id: UUID) -> RotationView:
 
     :raises Unauthenticated, VaultNotFound: as `hot.glance`.
     """
-    with one_statement() as connection:
-        statement = _progress(door.session_lives())
-        row = statement.run(connection, hot.parameters(actor, vault_id=vault_id)).one()
+    values = hot.parameters(actor, vault_id=vault_id)
+    row = _progress(door.session_lives()).alone(values).one()
     hot.check(row)
     left = LeftView(items=row.items, overview=row.overview_generation < row.generation)
     return RotationView(rotating=bool(row.rotating), generation=row.generation, left=left)

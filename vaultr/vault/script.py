@@ -7,9 +7,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
+from vaultr.database import bare
+from vaultr.database.bare import Rows
 from vaultr.database.plans import PLANNED
 from vaultr.database.schema import Utc
-from vaultr.database.session import postgresql
+from vaultr.database.session import one_statement, postgresql
 from vaultr.database.typed import typed
 
 # By the name of a parameter; SQLite knows neither ids nor times.
@@ -49,6 +51,13 @@ class Script:
         for statement in self._apart[:-1]:
             connection.execute(statement, values)
         return connection.execute(self._apart[-1], values)
+
+    def alone(self, values: Mapping[str, Any]) -> Rows:
+        """Run the one statement that it must be in a transaction of its own; else as `run`."""
+        if postgresql():
+            return bare.run(self.driver_text, values)
+        with one_statement() as connection:
+            return Rows(self.run(connection, values))
 
 
 def per_database(make: Callable[..., Script]) -> Callable[..., Script]:

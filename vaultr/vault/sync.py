@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
-from vaultr.database.session import one_statement, transaction
+from vaultr.database.session import transaction
 from vaultr.errors import BadRequest, Fault
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import SYNC_PAGE_BYTES
 from vaultr.vault import rows
 from vaultr.vault.errors import HeadMoved
-from vaultr.vault.hot import Look, glance, look
+from vaultr.vault.hot import Look, glance, look, look_alone
 from vaultr.vault.rules import Quota
 from vaultr.vault.schemas import SyncQuery
 from vaultr.vault.script import Script, per_database
@@ -61,8 +61,7 @@ def sync(actor: Actor, vault_id: UUID, query: SyncQuery, known: str | None, quot
         if query.since == revision and known == b64(head):
             return Page(None, known)
     elif query.since > 0:
-        with one_statement() as connection:
-            seen = look(connection, actor, vault_id)
+        seen = look_alone(actor, vault_id)
         if query.since == seen.vault.revision:
             return _page(seen, _Found(query.since), quota)
     with transaction(snapshot=True, durable=False) as session:

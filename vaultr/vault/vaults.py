@@ -11,12 +11,12 @@ from vaultr import clock
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
-from vaultr.database.session import one_statement, reading, transaction
+from vaultr.database.session import reading, transaction
 from vaultr.identity import door
 from vaultr.protocol.entries import first_head
 from vaultr.vault.access import OWNER
 from vaultr.vault.errors import QuotaExceeded, VaultExists
-from vaultr.vault.hot import look
+from vaultr.vault.hot import look, look_alone
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 from vaultr.vault.rules import Quota, check_sealed
 from vaultr.vault.schemas import VaultNew
@@ -104,8 +104,7 @@ def show_vault(actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
     :raises Unauthenticated: the session is dead.
     :raises VaultNotFound: there is no such vault that the actor may read.
     """
-    with one_statement() as connection:
-        seen = look(connection, actor, vault_id)
+    seen = look_alone(actor, vault_id)
     return vault_view(seen.vault, seen.wraps, quota)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
-from vaultr.database.session import one_statement, transaction
+from vaultr.database.session import transaction
 from vaultr.errors import NotFound
 from vaultr.identity import door
 from vaultr.vault import hot, rows
@@ -26,8 +26,7 @@ def list_versions(
     """
     place = {"before": MAX_INTEGER if before is None else before, "limit": limit + 1}
     values = hot.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
-    with one_statement() as connection:
-        found = _list(door.session_lives()).run(connection, values).all()
+    found = _list(door.session_lives()).alone(values)
     hot.check(found[0])
     if not found[0].there:
         raise ItemNotFound

@@ -1,0 +1,101 @@
+"""Statements past SQLAlchemy: its pool, its errors, and nothing left behind on a connection."""
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from tests import servers, serving
+from tests.serving import built, environ_for
+from vaultr.database import bare, engine, plans
+from vaultr.database.session import SINGLE
+
+NAMES = "SELECT name FROM pg_prepared_statements WHERE %(x)s = %(x)s"
+
+
+@pytest.fixture
+def app(postgres_app):
+    serving.empty(postgres_app)
+    with postgres_app.app_context():
+        yield postgres_app
+
+
+def checked_out(app):
+    return app.extensions[SINGLE].pool.checkedout()
+
+
+def test_rows_are_named_and_values_bound(app):
+    rows = bare.run("SELECT %(a)s::int AS a, %(b)s::text AS b", {"a": 7, "b": "it's", "c": 1})
+
+    assert [(row.a, row.b) for row in rows] == [(7, "it's")]
+    assert rows.one() == (7, "it's")
+    assert checked_out(app) == 0
+
+
+def test_a_statement_is_prepared_once_a_connection(app):
+    for number in range(3):
+        bare.run("SELECT %(n)s::int + 1000 AS n", {"n": number})
+
+    known = bare.run("SELECT statement FROM pg_prepared_statements", {})
+    assert sum("+ 1000 AS n" in row.statement for row in known) == 1
+
+
+def test_a_failed_statement_is_told_as_sqlalchemy_tells_it_and_spoils_nothing(app):
+    with pytest.raises(sa.exc.DataError) as caught:
+        bare.run("SELECT 1 / %(n)s::int AS secret", {"n": 0})
+
+    assert caught.value.orig.pgcode == "22012"
+    assert not caught.value.connection_invalidated
+    assert "{'n'" not in str(caught.value)
+    assert bare.run("SELECT 1 AS one", {}).one().one == 1
+    assert checked_out(app) == 0
+
+
+def test_a_lost_connection_is_given_up_and_the_next_statement_has_another(app):
+    dropped = []
+    sa.event.listen(app.extensions[SINGLE], "invalidate", lambda *told: dropped.append(told))
+
+    with pytest.raises(sa.exc.OperationalError) as caught:
+        bare.run("SELECT pg_terminate_backend(pg_backend_pid()) AS ended", {})
+
+    assert caught.value.connection_invalidated
+    assert len(dropped) == 1
+    assert bare.run("SELECT 1 AS one", {}).one().one == 1
+    assert checked_out(app) == 0
+
+
+def test_a_silent_database_is_not_waited_for(app):
+    limit = engine.deadline.set(0.2)
+    try:
+        with pytest.raises(sa.exc.OperationalError) as caught:
+            bare.run("SELECT pg_sleep(3)", {})
+    finally:
+        engine.deadline.reset(limit)
+
+    assert caught.value.connection_invalidated
+    assert bare.run("SELECT 1 AS one", {}).one().one == 1
+
+
+def test_nothing_is_prepared_behind_a_pooler(postgres_url, tmp_path):
+    url = servers.fresh_database(postgres_url)
+    app = built(environ_for(tmp_path, DATABASE_URL=f"{url}?prepare=off"))
+
+    with app.app_context():
+        assert not app.extensions[plans.ALLOWED]
+        assert bare.run(NAMES, {"x": 1}) == []
+        app.extensions[SINGLE].dispose()
+
+
+def test_a_database_that_is_away_is_told_as_such(tmp_path, postgres_url):
+    url = servers.fresh_database(postgres_url)
+    app = built(environ_for(tmp_path, DATABASE_URL=url))
+    single = app.extensions[SINGLE]
+    with app.app_context():
+        sa.event.listen(single, "do_connect", _refuse)
+        with pytest.raises(sa.exc.OperationalError) as caught:
+            bare.run("SELECT 1", {})
+
+    assert caught.value.connection_invalidated
+
+
+def _refuse(*_):
+    raise psycopg2.OperationalError("connection refused")

@@ -1,0 +1,80 @@
+"""The hottest statements: PostgreSQL's driver alone, prepared once a connection.
+
+SQLAlchemy's execution (a context, a result, its rows) costs more than such a statement itself.
+Measured beside each other on two busy cores, for one that finds a vault's revision: 310 µs through
+`one_statement`, 125 µs here. Pool, checks of what comes out of it, and errors are SQLAlchemy's.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any, Final, cast
+
+import psycopg2
+import psycopg2.extras
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.pool import PoolProxiedConnection
+
+from vaultr.database import plans
+from vaultr.database.session import SINGLE
+
+CURSOR: Final = psycopg2.extras.NamedTupleCursor
+
+
+class Rows(list[Any]):
+    """The rows of a statement, each a named tuple."""
+
+    def one(self) -> Any:
+        """Give the one row that there must be."""
+        (row,) = self
+        return row
+
+
+def run(text: str, values: Mapping[str, Any]) -> Rows:
+    """Run one statement in a transaction of its own; ``values`` may hold more than it asks for.
+
+    Values come as the driver gives them: select ids and times as text.
+
+    :param text: as psycopg2 takes it, with ``%(name)s``.
+    :raises sqlalchemy.exc.DBAPIError: what goes wrong, as SQLAlchemy's own execution raises it.
+    """
+    single: sa.Engine = current_app.extensions[SINGLE]
+    try:
+        connection = single.raw_connection()
+    except psycopg2.Error as error:
+        raise _told(text, error, single, lost=True) from error
+    try:
+        return _run(connection, text, values)
+    except psycopg2.Error as error:
+        lost = single.dialect.is_disconnect(cast(Any, error), connection.dbapi_connection, None)
+        if lost:
+            connection.invalidate(error)
+        raise _told(text, error, single, lost=lost) from error
+    except BaseException as error:
+        connection.invalidate(error)  # who knows what it still waits for
+        raise
+    finally:
+        connection.close()
+
+
+def _run(connection: PoolProxiedConnection, text: str, values: Mapping[str, Any]) -> Rows:
+    plan = plans.plan_of(text) if current_app.extensions[plans.ALLOWED] else None
+    with closing(connection.cursor(cursor_factory=CURSOR)) as cursor:
+        if plan is not None:
+            plans.prepare(connection.info, cursor, plan)
+        cursor.execute(text if plan is None else plan.execute, values)
+        return Rows(cursor.fetchall())
+
+
+def _told(text: str, error: psycopg2.Error, engine: sa.Engine, *, lost: bool) -> BaseException:
+    """Give what SQLAlchemy raises where the driver raises this; it tells no values."""
+    told = sa.exc.DBAPIError.instance(
+        text,
+        None,
+        error,
+        psycopg2.Error,
+        hide_parameters=True,
+        connection_invalidated=lost,
+        dialect=engine.dialect,
+    )
+    return cast(BaseException, told)
