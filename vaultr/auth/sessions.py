@@ -14,7 +14,7 @@ from vaultr import clock
 from vaultr.actor import Actor, current_origin
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import binding, letters, tokens
+from vaultr.auth import binding, letters, rotation, tokens
 from vaultr.auth.errors import SessionEnded
 from vaultr.auth.invented import device_hash
 from vaultr.auth.models import RefreshToken, Session
@@ -42,9 +42,6 @@ _LIVES: Final = (
 SESSION_LIVES: Final = f"EXISTS (SELECT 1 {_LIVES})"
 
 _STATE: Final = ready(f"SELECT s.proven_at, s.network, s.family {_LIVES}")
-_SESSION_OF: Final = sa.select(RefreshToken.session_id).where(
-    RefreshToken.token_hash == sa.bindparam("hash")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,25 +140,42 @@ def refresh(refresh_token: str, *, meant: Callable[[UUID], None] | None = None) 
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`.
     """
     token = tokens.presented(refresh_token)
-    session_id = _session_of(token) if token else None
-    if token is None or session_id is None:
+    found = rotation.find(tokens.hash_of(token)) if token else None
+    if token is None or found is None:
         raise SessionEnded
     if meant is not None:
-        meant(session_id)
+        meant(found.id)
     settings: Settings = current_app.config["SETTINGS"]
-    blanket.take(Count(f"f:{session_id.hex}", settings.limit_refresh))
+    blanket.take(Count(f"f:{found.id.hex}", settings.limit_refresh))
+    nonce, now = tokens.new_nonce(), clock.now()
+    successor = tokens.successor(token, nonce)
+    if rotation.rotate(found, _rotated(token, nonce, successor, now, found.expires_at)):
+        return Opened.of(found.account_id, found.id, found.epoch, successor)
     with transaction() as work:
-        opened = _refreshed(work, token, session_id)
+        opened = _refreshed(work, token, found.id)
     if opened is None:
         raise SessionEnded
     return opened
 
 
+def _rotated(
+    token: bytes, nonce: bytes, successor: bytes, now: datetime, expires_at: datetime
+) -> dict[str, Any]:
+    """Give what is written when a token is rotated."""
+    return {
+        "hash": tokens.hash_of(token),
+        "now": now,
+        "nonce": nonce,
+        "next_hash": tokens.hash_of(successor),
+        "idle_until": min(now + IDLE, expires_at),
+        "kid": access_tokens.key_id(),
+    }
+
+
 def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
     """Do what `refresh` says; None ends in a refusal, but what was written is kept."""
     now = clock.now()
-    values = {"hash": tokens.hash_of(token), "sid": session_id, "now": now}
-    found = TOKEN_STATE.one(work, values)
+    found = TOKEN_STATE.one(work, {"hash": tokens.hash_of(token), "sid": session_id, "now": now})
     if found is None:
         return None
     settings: Settings = current_app.config["SETTINGS"]
@@ -171,13 +185,8 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
     nonce = tokens.new_nonce() if found.nonce is None else found.nonce
     successor = tokens.successor(token, nonce)
     if found.rotated_at is None:
-        rotated = {
-            "nonce": nonce,
-            "next_hash": tokens.hash_of(successor),
-            "idle_until": min(now + IDLE, found.expires_at),
-            "kid": access_tokens.key_id(),
-        }
-        ROTATE.run(work, values | rotated)
+        rotated = _rotated(token, nonce, successor, now, found.expires_at)
+        ROTATE.run(work, rotated | {"sid": session_id})
     elif _was_copied(work, found.rotated_at, successor, now):
         _end_for_reuse(work, found, session_id)
         return None
@@ -221,11 +230,3 @@ def remove_expired() -> bool:
         over = over.with_for_update(skip_locked=True)  # so that nobody waits for it in a circle
         gone = work.execute(sa.delete(Session).where(Session.id.in_(over)).returning(Session.id))
         return len(gone.all()) == most
-
-
-def _session_of(token: bytes) -> UUID | None:
-    with one_statement() as connection:
-        found: UUID | None = connection.execute(
-            _SESSION_OF, {"hash": tokens.hash_of(token)}
-        ).scalar()
-    return found
