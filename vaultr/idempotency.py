@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Response, request
+from flask import Response, g, request
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from vaultr import clock
@@ -28,6 +28,7 @@ from vaultr.protocol.encoding import lp
 
 KEPT: Final = timedelta(hours=24)
 _MOST_AT_ONCE: Final = 500
+_UNNEEDED: Final = "answer_unneeded"
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,128}")
 
 # In words of both databases. Nothing comes back where an answer that still counts stands already.
@@ -70,11 +71,16 @@ def once(key: str, answer: Callable[[], Response]) -> Response:
             return _again(session, whose, asked)
         response = answer()
         row = sa.and_(*(KeptAnswer.__table__.c[name] == value for name, value in whose.items()))
-        if 200 <= response.status_code < 300:
+        if 200 <= response.status_code < 300 and not g.get(_UNNEEDED):
             session.execute(sa.update(KeptAnswer).where(row).values(_kept(response)))
         else:
             session.execute(sa.delete(KeptAnswer).where(row))
         return response
+
+
+def changes_nothing() -> None:
+    """Say that this request only looks: its answer need not be kept, however large it is."""
+    setattr(g, _UNNEEDED, True)
 
 
 def forget(owner_id: UUID) -> None:

@@ -37,6 +37,10 @@ _SCHEMES = {
     "cookie": {"type": "apiKey", "in": "cookie", "name": cookies.ACCESS},
     "csrf": {"type": "apiKey", "in": "header", "name": cookies.HEADER},
 }
+_AGAIN = (
+    "Draw one for each change. Sent again with the same request within 24 hours, it gets the first "
+    "answer again; with another request it is refused. Refusals are not kept."
+)
 _REPLAYED = "Idempotency-Replayed"
 _ONLY_THEN = {
     "description": "There only if this answer was given before, to the same Idempotency-Key.",
@@ -200,7 +204,12 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
     if _replays(rule, contract, is_public=is_public):
         patterns[KEY_HEADER] = "^[ -~]{1,128}$"
     return [
-        {"name": name, "in": "header", "schema": {"type": "string", "pattern": pattern}}
+        {
+            "name": name,
+            "in": "header",
+            "schema": {"type": "string", "pattern": pattern},
+            **({"description": _AGAIN} if name == KEY_HEADER else {}),
+        }
         for name, pattern in patterns.items()
     ]
 

@@ -75,8 +75,7 @@ def operation(
             with _session_first(contract):
                 kwargs |= reader.read()
                 answer = functools.partial(_answer, view, args, kwargs, contract)
-                is_public = getattr(call, "public", False)
-                return _run(answer if is_public else _once(contract, answer))
+                return _run(_once(contract, answer))
 
         call.contract = contract  # type: ignore[attr-defined]  # read by openapi and the guards
         call.prepare = reader.prepare  # type: ignore[attr-defined]  # called by `prepare`
@@ -109,6 +108,8 @@ def _once(contract: Contract, answer: Callable[[], Response]) -> Callable[[], Re
     key = request.headers.get(KEY_HEADER)
     if key is None or request.method != "POST" or not contract.once:
         return answer
+    if getattr(current_app.view_functions[request.endpoint or ""], "public", False):
+        return answer  # a key belongs to an account or a machine
     if contract.proves_session:  # a replay never reaches the view
         current_app.extensions[_PROVE]()
     return functools.partial(current_app.extensions[_ONCE], key, answer)

@@ -125,7 +125,7 @@ def settle() -> None:
     Used from elsewhere, where sessions are bound to their place, it has not ended yet.
     """
     dead = cast("Claims | None", g.pop("dead", None))
-    if dead is not None:
+    if dead is not None and ":network" in session_lives():
         current_app.extensions["vaultr.actor_of_session"](dead)
 
 
