@@ -1,0 +1,102 @@
+"""How long commands take, as pairs of processes one after the other, so that what else the machine
+does weighs on both alike."""
+
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.client.devices import PASSWORD, Device
+from tests.client.fake_server import FakeServer
+from tests.client.listening import Listening
+from vaultr import Vaultr
+from vaultr.client.items import Draft
+
+ITEMS = 10_000
+EMPTY = (sys.executable, "-c", "pass")
+# What unlocking cannot do without: the password's derivation at the cost of every new account.
+DERIVES = (
+    "from argon2.low_level import Type, hash_secret_raw;"
+    "hash_secret_raw(b'a master password', b's' * 32, 3, 65536, 4, 32, Type.ID)"
+)
+
+
+def seconds(run):
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def pairs(first, second, *, rounds):
+    """Run both in turns; give the times of each."""
+    return zip(*[(seconds(first), seconds(second)) for _ in range(rounds)], strict=True)
+
+
+def starts(*words):
+    return lambda: subprocess.run(words, check=True, capture_output=True)
+
+
+def test_help_takes_at_most_six_empty_starts_of_python(account, count):
+    help_ = starts(*account.program, "--help")
+
+    empty, helped = pairs(starts(*EMPTY), help_, rounds=count(7, many=21))
+
+    assert statistics.median(helped) <= 6 * statistics.median(empty)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A device, unlocked, whose one vault holds 10,000 items, and its server."""
+    server = Listening(FakeServer().wsgi)
+    device = Device(tmp_path_factory.mktemp("full") / "home", server.url)
+    device.done("signup", "--email", device.email)
+    device.done("verify", "token0", password=None)
+    device.done("login")
+    with Vaultr(server.url, home=device.home / "vaultr", agent=False) as vaultr:
+        vaultr.unlock(PASSWORD)
+        drafts = [
+            Draft(
+                "login",
+                {"title": f"Item {n}", "username": f"user{n}", "urls": [f"https://x{n}.example"]},
+                {"password": f"secret {n}"},
+            )
+            for n in range(ITEMS)
+        ]
+        vaultr.add_many(drafts)
+    unlocked = device.with_agent()
+    unlocked.done("unlock")
+    yield unlocked
+    unlocked.done("lock")
+    server.close()
+
+
+@pytest.mark.long
+def test_a_list_of_10000_items_from_the_copy_takes_under_a_second_and_a_half(full):
+    _, listed = pairs(
+        starts(*EMPTY), lambda: full.done("list", "--offline", password=None), rounds=7
+    )
+
+    assert statistics.median(listed) < 1.5
+
+
+@pytest.mark.long
+def test_asking_the_server_for_what_is_new_adds_under_three_tenths_of_a_second(full):
+    offline, asked = pairs(
+        lambda: full.done("list", "--offline", password=None),
+        lambda: full.done("list", password=None),
+        rounds=7,
+    )
+
+    assert statistics.median(asked) - statistics.median(offline) < 0.3
+
+
+@pytest.mark.long
+def test_unlocking_takes_the_derivation_and_two_tenths_of_a_second(full):
+    """Python's own start, which every command has, is on both sides."""
+    derived, unlocked = pairs(
+        starts(sys.executable, "-c", DERIVES), lambda: full.done("unlock"), rounds=7
+    )
+
+    assert statistics.median(unlocked) - statistics.median(derived) < 0.2
