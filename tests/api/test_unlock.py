@@ -72,7 +72,7 @@ def test_unlocking_one_account_leaves_the_others_locked(app, client, run):
 
     done = run("unlock", "ann@example.org", "--json")
 
-    assert json.loads(done.output) == {"account_id": str(account.id), "counters": 1}
+    assert json.loads(done.output) == {"account_id": str(account.id), "count": 1, "dry_run": False}
     assert client.post(LOGIN, json=factories.login("ann@example.org")).status_code == 200
     assert client.post(LOGIN, json=factories.login("bob@example.org")).status_code == 429
 
@@ -86,7 +86,7 @@ def test_the_account_can_be_recovered_again_too(app, run):
 
     done = run("unlock", "ann@example.org", "--json")
 
-    assert json.loads(done.output)["counters"] == 1
+    assert json.loads(done.output)["count"] == 1
 
 
 def test_unlocking_is_recorded(app, run):

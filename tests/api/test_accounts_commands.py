@@ -1,0 +1,257 @@
+"""`flask accounts`: what an operator does for an account, by name, tried first, confirmed."""
+
+import json
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from tests import factories, letters
+from tests.concurrency import at_once
+from tests.second_factors import confirmed
+from vaultr.auth.models import Account, Factor, RecoveryCode, Session, WaitingSignup
+from vaultr.database.session import db
+
+LOGIN, SIGNUP, ME = "/api/v1/auth/login", "/api/v1/auth/signup", "/api/v1/auth/me"
+DESTROYING = ("reset-factors", "delete")
+DOING = ("lock", "unlock", "logout", *DESTROYING)
+
+
+@pytest.fixture
+def flask(app):
+    """``flask("lock", "ann@example.org")``: run it as the operator olga; gives its result."""
+
+    def run(command, *arguments, stdin=None):
+        named = () if command in ("list", "show") else ("--by", "olga")
+        given = ["accounts", command, *arguments, *named]
+        return app.test_cli_runner().invoke(args=given, input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def ann(app):
+    with app.app_context():
+        return factories.account()
+
+
+def rows(app, model):
+    with app.app_context(), db.engine.connect() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(model)).scalar_one()
+
+
+def recorded(app):
+    """List what operators did, as (action, operator, about whom)."""
+    told = [event for event in factories.events(app) if event["typ"] == "admin.account"]
+    return [(one["obj"]["action"], one["obj"]["operator"], one["sub"]) for one in told]
+
+
+def sign_in(client, **more):
+    return client.post(LOGIN, json=factories.login(**more))
+
+
+# --- lock, unlock, logout ---
+
+
+def test_a_locked_account_is_locked_for_every_device_and_password_until_it_is_unlocked(
+    app, client, ann, flask
+):
+    device = factories.uuid4()
+    session = sign_in(client, device_id=device).json
+
+    done = flask("lock", "ann@example.org")
+
+    assert done.exit_code == 0
+    assert done.stdout == f"locked, 1 sessions ended: {ann.id}\n"
+    bearer = {"Authorization": f"Bearer {session['access_token']}"}
+    assert client.get(ME, headers=bearer).status_code == 401
+    for more in ({"device_id": device}, {}, {"key": bytes(32)}):
+        refused = sign_in(client, **more)
+        assert (refused.status_code, refused.json["type"][19:]) == (429, "locked")
+    assert flask("unlock", "ann@example.org").exit_code == 0
+    assert sign_in(client, device_id=device).status_code == 200
+    assert recorded(app) == [("lock", "olga", str(ann.id)), ("unlock", "olga", str(ann.id))]
+
+
+def test_no_purge_ends_an_operators_lock(app, client, ann, flask):
+    flask("lock", str(ann.id))
+
+    app.test_cli_runner().invoke(args=["ops", "cleanup"])
+
+    assert sign_in(client).status_code == 429
+
+
+def test_of_logins_that_meet_a_lock_none_has_a_session_after_it(app, ann, flask, count):
+    for _ in range(count(3, many=40)):
+        gate = threading.Barrier(5)
+
+        def race(number, gate=gate):
+            gate.wait(10)
+            if number == 0:
+                return flask("lock", "ann@example.org").exit_code
+            return sign_in(app.test_client()).status_code
+
+        answers = at_once(race, 5)
+
+        assert answers[0] == 0
+        assert set(answers[1:]) <= {200, 401, 429}
+        assert rows(app, Session) == 0
+        assert sign_in(app.test_client()).status_code == 429
+        flask("unlock", "ann@example.org")
+
+
+def test_logging_out_ends_all_sessions_and_the_password_opens_new_ones(app, client, ann, flask):
+    sessions = [sign_in(client).json for _ in range(3)]
+
+    done = flask("logout", "ann@example.org", "--json")
+
+    assert json.loads(done.stdout) == {"account_id": str(ann.id), "count": 3, "dry_run": False}
+    for one in sessions:
+        bearer = {"Authorization": f"Bearer {one['access_token']}"}
+        assert client.get(ME, headers=bearer).status_code == 401
+    assert sign_in(client).status_code == 200
+
+
+# --- factors, deletion ---
+
+
+def test_reset_factors_are_gone_the_owner_is_told_and_the_password_is_still_needed(
+    app, as_ann, client, flask
+):
+    confirmed(as_ann)
+    assert sign_in(client).status_code == 401
+
+    done = flask("reset-factors", "ann@example.org", "--confirm", "ann@example.org")
+
+    assert done.exit_code == 0
+    assert (rows(app, Factor), rows(app, RecoveryCode), rows(app, Session)) == (0, 0, 0)
+    assert sign_in(client).status_code == 200
+    assert sign_in(client, key=bytes(32)).status_code == 401
+    assert "factor-removed" in {one.kind for one in letters.letters(app)}
+
+
+def test_a_deleted_account_is_gone_with_its_vaults_and_the_events_about_it_stay(app, flask):
+    with app.app_context():
+        factories.item(factories.vault())
+    about = len(factories.events(app))
+
+    done = flask("delete", "ann@example.org", "--confirm", "ann@example.org")
+
+    assert done.exit_code == 0
+    assert rows(app, Account) == 0
+    assert len(factories.events(app)) > about
+    assert recorded(app)[0][:2] == ("delete", "olga")
+
+
+@pytest.mark.parametrize("command", DESTROYING)
+@pytest.mark.parametrize("given", [("--confirm", "bob@example.org"), ("--confirm", ""), ()])
+def test_what_destroys_is_confirmed_by_the_same_name(app, ann, flask, command, given):
+    done = flask(command, "ann@example.org", *given, stdin="ann@example.com\n")
+
+    assert done.exit_code == 1
+    assert "nothing was done" in done.stderr
+    assert (rows(app, Account), recorded(app)) == (1, [])
+
+
+def test_the_name_can_be_typed_when_asked(app, ann, flask):
+    assert flask("delete", "ann@example.org", stdin="ann@example.org\n").exit_code == 0
+    assert rows(app, Account) == 0
+
+
+# --- verify ---
+
+
+def test_a_signup_whose_mail_cannot_arrive_is_verified_by_hand(app, client, flask):
+    client.post(SIGNUP, json=factories.signup())
+
+    done = flask("verify", "ann@example.org")
+
+    assert done.exit_code == 0
+    assert sign_in(client).status_code == 200
+    assert rows(app, WaitingSignup) == 0
+    assert recorded(app)[0][:2] == ("verify", "olga")
+
+
+def test_of_several_signups_one_is_named_by_its_id(app, client, flask):
+    first, second = factories.signup(), factories.signup()
+    for body in (first, second):
+        client.post(SIGNUP, json=body)
+
+    assert flask("verify", "ann@example.org").exit_code == 1
+    assert rows(app, Account) == 0
+    assert flask("verify", second["account_id"]).exit_code == 0
+    assert sign_in(client).json["account"]["id"] == second["account_id"]
+
+
+def test_where_nothing_waits_nothing_is_verified(ann, flask):
+    done = flask("verify", "ann@example.org")
+
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "Error: No signup waits for this address or account id.\n",
+    )
+
+
+# --- list, show ---
+
+
+def test_the_list_shows_addresses_only_where_asked_and_pages(app, flask):
+    with app.app_context():
+        made = sorted(str(factories.account(f"{name}@example.org").id) for name in "abc")
+
+    first = json.loads(flask("list", "--limit", "2", "--json").stdout)
+    second = json.loads(flask("list", "--after", first["next_after"], "--json").stdout)
+
+    assert [one["id"] for one in first["accounts"] + second["accounts"]] == made
+    assert second["next_after"] is None
+    assert {one["email"][1:] for one in first["accounts"]} == {"***@example.org"}
+    assert "a@example.org" in flask("list", "--addresses").stdout
+    assert flask("list", "--after", "x").exit_code == 2
+
+
+def test_an_account_is_shown_with_its_sessions_and_locks_but_nothing_that_opens_it(
+    app, client, ann, flask
+):
+    sign_in(client)
+    shown = json.loads(flask("show", str(ann.id), "--json").stdout)
+
+    assert shown["id"] == str(ann.id)
+    assert (shown["sessions"], shown["locks"]) == (1, [])
+    assert shown["live_sessions"][0]["device_name"] == "laptop"
+    assert not {"verifier", "salt", "token", "sealed"} & set(json.dumps(shown).split('"'))
+    flask("lock", str(ann.id))
+    locks = json.loads(flask("show", str(ann.id), "--json").stdout)["locks"]
+    assert {"counter": "devices never seen", "until": None, "by_operator": True} in locks
+    assert "by an operator" in flask("show", str(ann.id)).stdout
+
+
+# --- what is true of all ---
+
+
+@pytest.mark.parametrize("command", DOING)
+def test_a_dry_run_tells_what_would_happen_and_does_none_of_it(app, client, ann, flask, command):
+    session = sign_in(client).json
+    before = len(factories.events(app)), len(letters.letters(app))
+
+    done = flask(command, "ann@example.org", "--dry-run")
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("would be ")
+    bearer = {"Authorization": f"Bearer {session['access_token']}"}
+    assert client.get(ME, headers=bearer).status_code == 200
+    events = [one for one in factories.events(app) if not one["typ"].startswith("writer.")]
+    assert recorded(app) == []
+    assert (len(events) <= before[0], len(letters.letters(app))) == (True, before[1])
+
+
+@pytest.mark.parametrize("command", [*DOING, "verify", "show"])
+def test_who_does_not_exist_is_refused_and_nothing_is_recorded(app, flask, command):
+    more = ("--confirm", "nobody@example.org") if command in DESTROYING else ()
+    done = flask(command, "nobody@example.org", *more)
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert recorded(app) == []
+
+
+def test_an_address_can_come_by_standard_input(ann, flask):
+    assert flask("logout", "-", stdin="ann@example.org\n").exit_code == 0
