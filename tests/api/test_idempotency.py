@@ -196,6 +196,19 @@ def test_a_write_of_an_item_is_answered_again_with_its_tag(app, as_ann):
     assert answers[1].headers["Idempotency-Replayed"] == "true"
 
 
+def test_what_only_looks_is_not_kept(app, as_ann):
+    vault = Writer(as_ann).create()
+    request = vault.batch_request(("put", uuid4(), "hunter2"))
+
+    answers = [
+        as_ann.post(f"{request.path}?dry_run=true", json=request.body, headers=KEY)
+        for _ in range(2)
+    ]
+
+    assert [(one.status_code, one.data) for one in answers] == [(200, answers[0].data)] * 2
+    assert kept(app) == 0
+
+
 def test_an_ended_session_learns_nothing_of_a_hot_route_either(app, as_ann):
     vault = Writer(as_ann).create()
     request = vault.move_request("trash", vault.put())

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from flask import Response
 
+from vaultr import idempotency
 from vaultr.actor import current_actor
 from vaultr.conditional import known_tag
 from vaultr.limits import blanket
@@ -34,6 +35,8 @@ def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Ans
     before it that are ok, its entry against the entry before it.
     """
     blanket.count_more_writes(len(body.changes))
+    if query.dry_run:
+        idempotency.changes_nothing()
     make = trial.try_changes if query.dry_run else changes.change_items
     return Answer(make(current_actor(), vault_id, body.changes, quota()))
 
