@@ -1,0 +1,206 @@
+"""What goes to standard output and what to standard error, how it looks on a terminal, how old."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import termios
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.client.devices import NOBODY, Device
+from tests.client.terminal import Terminal
+from vaultr.client.folder import Folder
+
+STYLE = re.compile(r"\x1b\[")
+
+
+@pytest.fixture(scope="module")
+def shown(device):
+    items = {
+        "output mail": ({"username": "ann"}, {"password": "hunter2 out", "notes": "one\ntwo"}),
+        "output " + "long " * 30: ({"username": "u" * 60, "folder": "f" * 40}, {"password": "x"}),
+        "output 日本語のタイトルはとても広いです": ({}, {"password": "x"}),
+        "output \x1b[31mred\x1b[0m\u202e": ({"username": "\x07bell"}, {"password": "\x1b[2J"}),
+    }
+    for title, (overview, detail) in items.items():
+        item = {"overview": {"title": title, **overview}, "detail": detail}
+        device.done("add", "login", "--json", stdin=json.dumps(item))
+    return device
+
+
+def on_terminal(device, *words, columns=80, **more):
+    environ = {**device.environ, "TERM": "xterm-256color", **more}
+    terminal = Terminal(*words, environ=environ)
+    termios.tcsetwinsize(terminal._terminal, (24, columns))
+    assert terminal.ends() == 0, terminal.shown
+    return terminal.shown
+
+
+def test_styles_are_for_terminals_that_want_them(shown):
+    assert STYLE.search(on_terminal(shown, "list", "output"))
+    assert not STYLE.search(on_terminal(shown, "list", "output", NO_COLOR="1"))
+    assert not STYLE.search(on_terminal(shown, "list", "output", TERM="dumb"))
+    assert not STYLE.search(shown.done("list", "output"))
+    assert not STYLE.search(shown.done("show", "output mail"))
+    assert STYLE.search(on_terminal(shown, "show", "output mail"))
+
+
+@pytest.mark.parametrize("columns", [60, 80, 132])
+def test_a_table_fits_the_terminal_and_every_id_is_whole(shown, columns):
+    text = on_terminal(shown, "list", "output", columns=columns, NO_COLOR="1")
+    lines = [line for line in text.replace("\r\n", "\n").splitlines() if line]
+
+    least = 4 * 10 + 4 * 2 + 36  # what stays readable, even where the terminal is narrower
+    assert all(_columns(line) <= max(columns, least) for line in lines)
+    assert all(re.search(r"[0-9a-f-]{36}$", line) for line in lines[1:])
+
+
+def _columns(text):
+    return sum(2 if ord(each) >= 0x1100 and each != "…" else 1 for each in text)
+
+
+def test_a_pipe_gets_whole_texts(shown):
+    assert "u" * 47 in shown.done("list", "output")
+
+
+def test_what_a_terminal_would_obey_is_shown_and_not_done(shown):
+    for words in (("list", "output"), ("show", "output \x1b[31mred\x1b[0m\u202e", "--reveal")):
+        text = on_terminal(shown, *words, NO_COLOR="1")
+        assert "\x1b" not in text
+        assert "\x07" not in text
+        assert "\u202e" not in text
+
+
+def test_secrets_are_shown_only_when_they_are_asked_for(shown):
+    for words in (("list", "output"), ("show", "output mail"), ("show", "output mail", "--json")):
+        said = shown.types(*words)
+        assert "hunter2" not in said.stdout + said.stderr
+    hidden = shown.types("show", "output mail")
+
+    assert "password  ········\n" in hidden.stdout
+    assert "Secrets are hidden" in hidden.stderr
+    revealed = shown.done("show", "output mail", "--reveal")
+    assert "password  hunter2 out\nnotes     one\n          two\n" in revealed
+    assert shown.done("show", "output mail", "--field", "notes") == "one\ntwo\n"
+
+
+def test_answers_go_to_standard_output_and_all_else_does_not(shown):
+    for words in (
+        ("list", "output"),
+        ("show", "output mail"),
+        ("sync",),
+        ("doctor",),
+        ("generate",),
+    ):
+        said = shown.types(*words)
+        assert (said.returncode, bool(said.stdout)) == (0, True)
+        assert json.loads(shown.done(*words, "--json")) is not None
+    told = shown.types("list", "nothing like it")
+    assert told.stdout.splitlines()[1:] == []
+    assert told.stderr == "Nothing is there.\n"
+
+
+def test_the_age_of_the_copy_is_told_and_bounded(shown):
+    shown.done("sync")
+    away = [("VAULTR_URL", "")]
+
+    said = shown.types("list", "output", "--offline", env=away)
+    assert said.stderr == "From the copy on this device, less than a minute old.\n"
+    assert shown.types("list", "output", "--offline", "--max-age", "1h", env=away).returncode == 0
+    note = shown.home / "vaultr" / "synced.json"
+    kept = note.read_bytes()
+    _put_back(shown, hours=30)
+    said = shown.types("list", "output", "--offline")
+    assert "1 day old" in said.stderr
+    told = shown.refused(1, "list", "output", "--offline", "--max-age", "12h")
+    assert "The copy on this device is 1 day old." in told
+    assert "vaultr sync" in told
+    assert note.read_bytes() != kept
+
+
+def test_a_young_copy_is_taken_without_the_server_and_an_old_one_is_renewed(shown):
+    shown.done("sync")
+    environ = {**shown.environ}
+    title = "output added elsewhere"
+
+    kept = shown.told("list", title, "--max-age", "1h")
+    item = {"overview": {"title": title}, "detail": {}}
+    shown.done("add", "login", "--json", stdin=json.dumps(item))
+    _put_back(shown, hours=3)
+    asked = shown.told("list", title, "--max-age", "2h")
+
+    assert (kept, len(asked)) == ([], 1)
+    assert shown.environ == environ
+
+
+@pytest.mark.parametrize("age", ["12", "h", "1y", "-1h", "1.5h", "", "1h30m"])
+def test_an_age_that_is_none_is_refused(shown, age):
+    assert "a number and s, m, h, d or w" in shown.refused(2, "list", "--max-age", age)
+
+
+def test_an_altered_note_of_the_age_is_an_integrity_error(shown):
+    note = shown.home / "vaultr" / "synced.json"
+    kept = note.read_bytes()
+    note.write_bytes(kept.replace(b"20", b"19"))
+    try:
+        assert "synced.json" in shown.refused(5, "list", "--offline")
+    finally:
+        note.write_bytes(kept)
+
+
+def _put_back(device, *, hours):
+    """Sign the note of the last sync anew, as if it had been made hours ago."""
+    at = datetime.now(UTC) - timedelta(hours=hours)
+    text = json.dumps({"at": at.isoformat(timespec="seconds")})
+    Folder(device.home / "vaultr").write_signed("synced.json", text.encode())
+
+
+def test_ctrl_c_while_the_server_is_silent_ends_130_and_leaves_all_as_it_was(shown, tmp_path):
+    device = Device(tmp_path / "home", NOBODY)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        device.environ["VAULTR_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        words = [*device.program, "login", "--email", "a@b.example", "--no-secret-key"]
+        process = subprocess.Popen(
+            [*words, "--password-fd", "0"], env=device.environ, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        process.stdin.write("a password that is long enough\n")
+        process.stdin.close()
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        said, told = process.stdout.read(), process.stderr.read()
+        connection.close()
+        process.stdout.close()
+        process.stderr.close()
+
+    assert process.wait(20) == 130
+    assert (said, told.strip()) == ("", "Stopped.")
+    left = [each.name for each in device.home.rglob("*") if each.is_file()]
+    assert "account.json" not in left
+    assert not [each for each in left if "unfinished" in each]
+
+
+def test_ctrl_c_at_a_question_writes_nothing(account):
+    before = account.told("sync")
+    terminal = Terminal("add", "login", "--title", "half done", environ=account.environ)
+    terminal.waits_for("Username")
+    os.kill(terminal.child, signal.SIGINT)
+
+    assert terminal.ends() == 130
+    assert [each["head"] for each in account.told("sync")] == [each["head"] for each in before]
+
+
+def test_two_commands_at_once_do_not_hinder_each_other(shown):
+    began = time.monotonic()
+    words = [*shown.program, "list", "output", "--json"]
+    many = [subprocess.Popen(words, env=shown.environ, stdout=subprocess.PIPE) for _ in range(6)]
+    answers = [process.communicate(timeout=60)[0] for process in many]
+
+    assert {process.returncode for process in many} == {0}
+    assert len(set(answers)) == 1
+    assert time.monotonic() - began < 60
