@@ -1,14 +1,16 @@
 """Lists how what the server shows differs from what this device holds; it changes nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from vaultr.client import explain
-from vaultr.client.errors import AnswerInvalid, IntegrityError
+from vaultr.client.cache import CachedVault
+from vaultr.client.errors import AnswerInvalid, IntegrityError, SealBroken
 from vaultr.client.listing import ask_list
 from vaultr.client.opened import OpenedAccount
 from vaultr.client.profile import accept_profile
+from vaultr.client.reading import ANY_STATE
 from vaultr.client.seen import Seen, look
 from vaultr.client.strict import Fields
 from vaultr.client.vaults import Vaults
@@ -19,6 +21,7 @@ class Difference:
     """How one item, or (without an item id) one vault, differs on the server from here.
 
     :ivar vault_id: None where the profile is what differs.
+    :ivar title: the item's title, where this device holds it.
     :ivar continues: what the server has continues what is held, and a sync would take it over.
     """
 
@@ -26,6 +29,7 @@ class Difference:
     item_id: UUID | None
     how: str
     continues: bool = False
+    title: str = field(default="", repr=False)
 
 
 class Explainer:
@@ -80,9 +84,18 @@ class Explainer:
             return
         shown = self._vaults.syncer.show_all(vault_id)
         for each in explain.explain(held.state, shown):
-            yield Difference(vault_id, each.item_id, each.how, continues=wrong is None)
+            title = self._title(held, each.item_id)
+            yield Difference(vault_id, each.item_id, each.how, wrong is None, title)
         if wrong is not None:
             yield Difference(vault_id, None, wrong)
+
+    def _title(self, vault: CachedVault, item_id: UUID | None) -> str:
+        if item_id is None or item_id not in vault.state.items:
+            return ""
+        try:
+            return self._vaults.reader.find(item_id, [vault], ANY_STATE)[1].title
+        except SealBroken:
+            return ""
 
     def _what_is_wrong(self, vault_id: UUID) -> str | None:
         try:

@@ -113,8 +113,8 @@ class Mover:
         source_id, items, target_id = found
         names = [self._name(each) for each in (source_id, target_id)]
         return (
-            f"Moving {len(items)} items from {names[0]} to {names[1]} did not end, and some may be"
-            " in both: vaultr move --resume goes on with it."
+            f"A move from {names[0]} to {names[1]} did not end, and what was moved may be in both "
+            f"(number of items: {len(items)}): vaultr move --resume goes on with it."
         )
 
     def resume(self) -> list[Moved]:

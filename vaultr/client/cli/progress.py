@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 import click
 
+from vaultr.client.cli.showing import items
+
 
 def items_moved(done: str) -> Callable[[int, int], None]:
     """Give what shows progress, as ``Moved 300 of 1200 items``."""
     rewrites = sys.stderr.isatty()
 
     def show(count: int, total: int) -> None:
-        text = f"{done} {count} of {total} items"
+        text = f"{done} {count} of {items(total)}"
         if rewrites:
             click.echo(f"\r{text}", err=True, nl=count == total)
         else:

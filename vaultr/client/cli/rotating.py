@@ -34,7 +34,7 @@ def rotate(choices: Choices, vault: str | None, anew: bool) -> None:
     for each in rotated:
         how = "went on" if each.resumed else "done"
         name = showing.printable(each.name)
-        showing.say(f"{name}: {how}, {each.moved} items are under keys {each.generation} now.")
+        showing.say(f"{name}: {how}, {showing.items(each.moved)} moved to keys {each.generation}.")
 
 
 def _rotated(

@@ -63,6 +63,11 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def items(count: int) -> str:
+    """Write how many items there are."""
+    return f"{count} {'item' if count == 1 else 'items'}"
+
+
 def printable(text: str) -> str:
     """Show a text that came from elsewhere on one line, its control characters as escapes."""
     if text.isascii() and text.isprintable():

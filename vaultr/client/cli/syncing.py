@@ -95,13 +95,17 @@ _HEAD = ("VAULT", "ITEM", "HOW THE SERVER DIFFERS")
 def _row(difference: "Difference") -> tuple[str, ...]:
     if difference.vault_id is None:
         return "the profile", "", difference.how
-    return str(difference.vault_id), str(difference.item_id or "the vault itself"), difference.how
+    item = str(difference.item_id or "the vault itself")
+    if difference.title:
+        item = f"{item} {showing.shortened(difference.title)}"
+    return str(difference.vault_id), item, difference.how
 
 
 def _difference_json(difference: "Difference") -> dict[str, object]:
     return {
         "vault_id": difference.vault_id and str(difference.vault_id),
         "item_id": difference.item_id and str(difference.item_id),
+        "title": difference.title or None,
         "how": difference.how,
         "continues": difference.continues,
     }
@@ -146,7 +150,9 @@ def _ask(differences: "list[Difference]", *, yes: bool, was_listed: bool) -> Non
 
 def _tell(one: "Accepted") -> None:
     name = showing.printable(one.name)
-    showing.say(f"{name}: accepted at {one.n} {one.head}, {len(one.again)} items written again.")
+    showing.say(
+        f"{name}: accepted at {one.n} {one.head}, {showing.items(len(one.again))} written again."
+    )
     for each in one.again:
         showing.say(f"  {each.item_id}  {each.why}")
     if one.repaired:
