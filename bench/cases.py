@@ -11,11 +11,13 @@ import argon2.low_level
 import psutil
 
 from bench import load
+from bench.growth import FEW, MANY, Growth
 from bench.load import Connection, request
 from bench.machines import Beside, worker_mebibytes
 from bench.world import Account, Vault
 
 CONNECTIONS = 8
+WRITERS = 16
 FULL_ITEMS = 10_000
 PAGE = 1_000
 PUTS_A_ROUND = 40
@@ -39,22 +41,35 @@ class Bench:
         self._ann = Account.make(beside.site, "ann@example.org")
         self._small = Vault.make(self._ann, items=100)
         self._full = Vault.make(self._ann, items=FULL_ITEMS)
-        self._own = [Vault.make(self._ann, items=4) for _ in range(CONNECTIONS)]
+        self._own = [Vault.make(self._ann, items=4) for _ in range(WRITERS)]
         # The floor writes to vaults of its own: it keeps no chain.
-        self._bare = [Vault.make(self._ann, items=1) for _ in range(CONNECTIONS)]
+        self._bare = [Vault.make(self._ann, items=1) for _ in range(WRITERS)]
         self._revisions = [{item: i + 1 for i, item in enumerate(v.items)} for v in self._own]
         self.memory = 0.0
+        self._growth = Growth(beside, self._ann, seconds)
 
     def cases(self) -> list[Case]:
         """Give all cases."""
         return [
             Case("read of one item / floor's row", "≥ 0.35", self.item_read),
             Case("304 of a sync / floor's row", "≥ 0.6", self.not_modified),
+            Case("page of 20 overviews / floor's rows", "≥ 0.45", self.overviews),
             Case("full sync of 10,000: time / floor's rows", "≤ 1.5", self.full_sync),
             Case("PUT / bare view of the same SQL", "≥ 0.7", self.put),
             Case("PUT / plain committed INSERT", "about 0.4", self.put_against_insert),
+            Case("PUT / itself without its audit event", "≥ 0.7", self.put_without_audit),
+            Case("16 writers to 16 vaults / one writer", "≥ 3 on 8 cores", self.many_writers),
+            Case("the same of the floor's bare view", "", self.many_floor_writers),
             Case("logins / argon2id alone", "≥ 0.85", self.logins),
             Case("p99 of reads in a login storm / unloaded", "≤ 4", self.reads_in_a_storm),
+            *self._growing(),
+        ]
+
+    def _growing(self) -> list[Case]:
+        goals = {"delta of 10": "≤ 1.1"}
+        return [
+            Case(f"{name}, in {MANY:,} items / in {FEW}", goals.get(name, ""), measure)
+            for name, measure in self._growth.cases()
         ]
 
     def prepare(self) -> None:
@@ -73,6 +88,14 @@ class Bench:
         asked = self._ann.read(path, **{"If-None-Match": f'"{tag}"'})
         seen = load.run(self._port, [[asked]] * CONNECTIONS, seconds=self._seconds)
         return seen.rate(304) / self._floor_rate()
+
+    def overviews(self) -> float:
+        """Compare a page of 20 overviews with the floor's read of the same rows."""
+        page = f"/api/v1/vaults/{self._small.id}/items?limit=20"
+        bare = request("GET", f"/overviews/{self._small.id}?limit=20", {})
+        floor = [[bare]] * CONNECTIONS
+        seen = load.run(self._beside.floor_port, floor, seconds=self._seconds)
+        return self._rate([[self._ann.read(page)]] * CONNECTIONS) / seen.rate(200)
 
     def full_sync(self) -> float:
         """Compare the time of all pages with a bare fetch of the same rows in the same pages."""
@@ -93,6 +116,18 @@ class Bench:
     def put_against_insert(self) -> float:
         """Compare replacing an item with one committed INSERT of as many bytes."""
         return self._put_rate() / self._floor_puts("insert")
+
+    def put_without_audit(self) -> float:
+        """Compare replacing an item with the same by a server that records no event of it."""
+        return self._put_rate() / self._put_rate(port=self._beside.silent_port)
+
+    def many_writers(self) -> float:
+        """Compare 16 connections, each with a vault of its own, with one connection."""
+        return self._put_rate(vaults=WRITERS) / self._put_rate(vaults=1)
+
+    def many_floor_writers(self) -> float:
+        """Compare the same of the floor: what the cores and the disk allow."""
+        return self._floor_puts("put", vaults=WRITERS) / self._floor_puts("put", vaults=1)
 
     def logins(self) -> float:
         """Compare logins with what argon2id alone reaches on the same cores."""
@@ -140,28 +175,28 @@ class Bench:
         asked = [[request("GET", path, {}) for path in paths]] * CONNECTIONS
         return load.run(self._beside.floor_port, asked, seconds=self._seconds).rate(200)
 
-    def _put_rate(self) -> float:
+    def _put_rate(self, *, vaults: int = CONNECTIONS, port: int | None = None) -> float:
         requests = []
-        for vault, revisions in zip(self._own, self._revisions, strict=True):
+        for vault, revisions in list(zip(self._own, self._revisions, strict=True))[:vaults]:
             own = []
             for turn in range(PUTS_A_ROUND):
                 item = vault.items[turn % len(vault.items)]
                 own.append(vault.replacing(item, revisions[item]))
                 revisions[item] = vault.n
             requests.append(own)
-        seen = load.run(self._port, requests, seconds=None)
-        _insist(seen, 200, CONNECTIONS * PUTS_A_ROUND)
+        seen = load.run(port or self._port, requests, seconds=None)
+        _insist(seen, 200, vaults * PUTS_A_ROUND)
         return seen.rate(200)
 
-    def _floor_puts(self, what: str) -> float:
+    def _floor_puts(self, what: str, *, vaults: int = CONNECTIONS) -> float:
         requests = []
-        for vault in self._bare:
+        for vault in self._bare[:vaults]:
             path = f"/{what}/{vault.id}"
             if what == "put":
                 path += f"/{self._ann.id}/{vault.items[0]}"
             requests.append([request("PUT", path, {})] * PUTS_A_ROUND)
         seen = load.run(self._beside.floor_port, requests, seconds=None)
-        _insist(seen, 200, CONNECTIONS * PUTS_A_ROUND)
+        _insist(seen, 200, vaults * PUTS_A_ROUND)
         return seen.rate(200)
 
 

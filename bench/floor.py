@@ -83,6 +83,23 @@ def rows(vault_id):
     return Response(json.dumps(body), mimetype="application/json")
 
 
+@app.get("/overviews/<vault_id>")
+def overviews(vault_id):
+    """Fetch the first rows by id without their secret part, and send them as JSON."""
+    with connection().cursor() as cursor:
+        cursor.execute(
+            "SELECT id, type, revision, overview FROM items"
+            " WHERE vault_id = %s AND state = 'active' ORDER BY id LIMIT %s",
+            (vault_id, int(request.args["limit"])),
+        )
+        found = cursor.fetchall()
+    body = [
+        {"id": str(one[0]), "type": one[1], "revision": one[2], "overview": _text(one[3])}
+        for one in found
+    ]
+    return Response(json.dumps(body), mimetype="application/json")
+
+
 @app.put("/put/<vault_id>/<account_id>/<item_id>")
 def put(vault_id, account_id, item_id):
     """Replace an item by the very statements that the server runs, audit included."""

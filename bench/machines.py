@@ -22,9 +22,10 @@ PLENTY = "100000000/60"
 
 @dataclass
 class Beside:
-    """The server and the floor, on one database."""
+    """The server, itself without the audit of its writes, and the floor, on one database."""
 
     site: Site
+    silent_port: int
     floor_port: int
     database_url: str
 
@@ -41,17 +42,39 @@ def beside() -> Iterator[Beside]:
         site = Site(Path(folder), url, redis.url, **_unlimited())
         site.upgrade()
         site.start()
-        with _floor(url) as port:
-            yield Beside(site, port, url)
+        with _silent(site, url, redis.url) as silent_port, _floor(url) as port:
+            yield Beside(site, silent_port, port, url)
         site.stop()
 
 
+class SilentSite(Site):
+    """The server without the audit of its writes."""
+
+    program = "bench.silent:app"
+
+
+@contextlib.contextmanager
+def _silent(site: Site, database_url: str, redis_url: str) -> Iterator[int]:
+    with tempfile.TemporaryDirectory() as folder:
+        silent = SilentSite(Path(folder), database_url, redis_url)
+        own = {"PORT": str(silent.port), "VAULTR_HOME": folder, "BACKGROUND": "process"}
+        silent.environ = {**site.environ, **own}
+        silent.start()
+        try:
+            yield silent.port
+        finally:
+            silent.stop()
+
+
 def _unlimited() -> dict[str, str]:
-    """Limits are counted as ever, and never reached."""
+    """Limits are counted as ever, and never reached; two servers take each other's tokens."""
     names = "LOGIN_ACCOUNT LOGIN_ADDRESS SIGNUP REFRESH MAIL WRITES READS ANONYMOUS CHANGES"
     limits = {f"LIMIT_{name}": PLENTY for name in names.split()}
     return {
         **limits,
+        "QUOTA_ITEMS": "1000000",
+        "QUOTA_VAULTS": "100",
+        "BASE_URL": "http://127.0.0.1",
         "WEB_CONCURRENCY": str(WORKERS),
         "WEB_THREADS": str(THREADS),
         "LOG_LEVEL": "WARNING",

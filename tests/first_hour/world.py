@@ -26,6 +26,8 @@ def free_port() -> int:
 class Site:
     """One Vaultr: two workers of gunicorn on PostgreSQL and Redis, mails as files."""
 
+    program = "wsgi:app"
+
     def __init__(self, home: Path, database_url: str, redis_url: str, **more: str):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -59,7 +61,7 @@ class Site:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [BIN / "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"],
+                [BIN / "gunicorn", "-c", "config/gunicorn.py", self.program],
                 cwd=ROOT, env=self.environ, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + 60

@@ -1,0 +1,11 @@
+"""The server as it is, but for the audit of single writes: what their events cost."""
+
+from uuid import uuid4
+
+from vaultr.vault import writes
+
+writes.record = lambda *_told, **_more: uuid4()
+
+from wsgi import app  # noqa: E402 - only now, when nothing has been imported that would record
+
+__all__ = ["app"]
