@@ -1,0 +1,105 @@
+"""generate and code, as they are typed."""
+
+import json
+import re
+import time
+
+import pytest
+
+from tests.client.terminal import Terminal
+from vaultr.client.otp import Totp
+
+TOTP = "otpauth://totp/Mail:ann?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&period=60&digits=8"
+
+
+def test_a_password_is_drawn_without_account_and_server(account):
+    drawn = account.done("generate", password=None)
+
+    assert len(drawn) == 21
+    assert drawn != account.done("generate", password=None)
+    told = account.told("generate", "--length", "12", "--no-symbols", password=None)
+    assert re.fullmatch(r"[A-Za-z0-9]{12}", told["value"])
+    assert 70 < told["bits"] < 72
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [
+        (("--pin", "6"), r"[0-9]{6}"),
+        (("--words", "4"), r"([a-z]+-){3}[a-z]+"),
+        (("--words", "3", "--separator", " ", "--capitals"), r"([A-Z][a-z]+ ){2}[A-Z][a-z]+"),
+        (("--words", "3", "--number"), r"(?=.*[0-9])([a-z]+[0-9]?-){2}[a-z]+[0-9]?"),
+        (("--length", "8", "--no-upper", "--no-lower", "--symbols", "+-"), r"[0-9+-]{8}"),
+        (("--length", "30", "--unlike", "--no-symbols"), r"[^0O1lI5S2Z8B]{30}"),
+    ],
+)
+def test_what_is_drawn_has_the_form_that_was_asked_for(account, words, form):
+    assert re.fullmatch(form, account.done("generate", *words, password=None).rstrip("\n"))
+
+
+def test_many_are_drawn_at_once_and_none_twice(account):
+    lines = account.done("generate", "--count", "50", password=None).splitlines()
+
+    assert len(set(lines)) == 50
+    assert len(account.told("generate", "--count", "3", password=None)) == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--length", "3"),
+        ("--length", "2000"),
+        ("--words", "2"),
+        ("--words", "4", "--length", "9"),
+        ("--words", "4", "--no-digits"),
+        ("--pin", "6", "--words", "3"),
+        ("--pin", "6", "--no-upper"),
+        ("--pin", "2"),
+        ("--symbols", "abc"),
+        ("--symbols", "+", "--no-symbols"),
+        ("--no-lower", "--no-upper", "--no-digits", "--no-symbols"),
+        ("--count", "0"),
+        ("--count", "2", "--copy"),
+        ("--separator", "x"),
+        ("--separator", ""),
+    ],
+)
+def test_what_contradicts_itself_or_is_weak_is_refused(account, words):
+    account.refused(2, "generate", *words, password=None)
+
+
+def test_a_person_is_told_how_strong_it_is(account):
+    terminal = Terminal("generate", "--words", "6", environ=account.environ)
+
+    assert terminal.ends() == 0
+    assert "78 bits" in terminal.shown
+
+
+@pytest.fixture(scope="module")
+def coded(device):
+    item = {"overview": {"title": "coded"}, "detail": {"totp": TOTP, "password": "not base32!"}}
+    device.done("add", "login", "--json", stdin=json.dumps(item))
+    bare = {"overview": {"title": "coded without"}, "detail": {"password": "x"}}
+    device.done("add", "login", "--json", stdin=json.dumps(bare))
+    return device
+
+
+def test_a_code_is_that_of_this_moment(coded):
+    totp, before = Totp.parse(TOTP), time.time()
+
+    told = coded.told("code", "coded")
+
+    near = {totp.at(moment) for moment in (before, time.time())}
+    assert told["code"] in near
+    assert told["period"] == 60
+    assert 1 <= told["seconds_left"] <= 60
+    before = time.time()
+    read = coded.done("read", "vaultr://Personal/coded/totp?as=code").rstrip("\n")
+    assert read in {totp.at(moment) for moment in (before, time.time())}
+
+
+def test_what_holds_no_secret_of_codes_is_told_so(coded):
+    assert "no field totp" in coded.refused(1, "code", "coded without")
+    told = coded.refused(1, "code", "coded", "--field", "password")
+    assert "base32" in told
+    assert "not base32!" not in told
