@@ -8,7 +8,7 @@ from vaultr.settings import Settings
 _settings = Settings.from_environ(os.environ)
 metric_files.keep(_settings)  # before the counters are made: they lie in the folder it makes
 
-from vaultr import serving  # noqa: E402 - see above
+from vaultr import serving  # noqa: E402 - it makes them when it is imported
 
 bind = serving.address(_settings)
 workers = _settings.web_concurrency

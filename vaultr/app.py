@@ -23,7 +23,7 @@ from vaultr.auth.routes import blueprint as auth
 from vaultr.database import engine, revisions
 from vaultr.database.session import db
 from vaultr.extensions import migrate
-from vaultr.health import echo, readiness
+from vaultr.health import readiness
 from vaultr.health.routes import blueprint as health
 from vaultr.identity import door, tokens
 from vaultr.limits import blanket
@@ -107,7 +107,6 @@ def create_app(settings: Settings) -> Flask:
         edge,
         tokens,
         readiness,
-        echo,
         leases,
         denials,
         sender,

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from pydantic import ConfigDict
 
-from vaultr.health import readiness
+from vaultr.health import echo, readiness
 from vaultr.identity.door import public
 from vaultr.operation import operation
 from vaultr.wire import Out, Query
@@ -65,3 +65,12 @@ def ready(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is no
         return Response(text, 503, {"Retry-After": "1"}, mimetype="application/json")
     answer = Ready(degraded=state.degraded, switched_off=state.switched_off or None)
     return Response(answer.model_dump_json(exclude_none=True), mimetype="application/json")
+
+
+@blueprint.after_request
+def tell_what_is_seen(response: Response) -> Response:
+    """Say which client address is seen, to who proves to hold this server's keys."""
+    asked = request.headers.get(echo.ASKS)
+    if asked is not None and echo.proven(asked):
+        response.headers[echo.SEES] = f"{request.remote_addr} {request.scheme}"
+    return response

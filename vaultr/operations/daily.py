@@ -58,7 +58,7 @@ def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
 
 def _got(url: str) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # nosec B310 # http(s) only
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # nosec B310 - the command took http(s) alone
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -76,7 +76,7 @@ def _seen(url: str, *, claimed: str | None = None) -> tuple[str, str] | None:
         headers |= {"X-Forwarded-For": claimed, "Forwarded": f"for={claimed}"}
     request = urllib.request.Request(f"{url.rstrip('/')}/api/health", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # nosec B310 # http(s) only
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # nosec B310 - the command took http(s) alone
             told = str(answer.headers.get(echo.SEES, ""))
     except urllib.error.HTTPError as error:
         error.close()
