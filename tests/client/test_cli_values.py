@@ -103,3 +103,28 @@ def test_what_holds_no_secret_of_codes_is_told_so(coded):
     told = coded.refused(1, "code", "coded", "--field", "password")
     assert "base32" in told
     assert "not base32!" not in told
+
+
+def test_a_login_gets_a_password_that_nobody_has_typed(coded):
+    coded.done("add", "login", "--title", "drawn", "--generate", stdin="")
+    first = coded.done("show", "drawn", "--field", "password")
+    said = coded.done("edit", "drawn", "--generate")
+    second = coded.done("show", "drawn", "--field", "password")
+    coded.done("add", "login", "--generate", "--json", stdin='{"overview": {"title": "drawn 2"}}')
+
+    assert {len(first), len(second)} == {21}
+    assert first != second
+    assert second.strip() not in said
+    assert len(coded.done("show", "drawn 2", "--field", "password")) == 21
+    coded.refused(2, "add", "note", "--title", "x", "--generate", stdin="text")
+    coded.refused(2, "edit", "drawn", "--generate", "--json", stdin="{}")
+
+
+def test_only_the_rest_is_asked_for(account):
+    terminal = Terminal("add", "login", "--title", "drawn 3", "--username", "ann", "--generate",
+                        environ=account.environ)  # fmt: skip
+    terminal.answers("TOTP secret (empty for none): ", "")
+    terminal.answers("Master password: ", account.password)
+
+    assert terminal.ends() == 0
+    assert "Password (empty" not in terminal.shown

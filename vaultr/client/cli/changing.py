@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaultr.client.cli import asking, drafting, showing
+from vaultr.client.cli.offering import item_titles, trashed_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import PreconditionFailed, UsageError, VaultrError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 @command(
     "add",
     "vaultr add login --title Mail --username ann",
+    "vaultr add login --title Mail --username ann --generate",
     "vaultr add login --json < item.json",
     "vaultr add env_set --title prod < .env",
     no_args_is_help=True,
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
 @click.option("--folder", help="Its folder, nested by /.")
 @click.option("--tag", multiple=True, help="A tag; may come again.")
 @click.option("--favourite", is_flag=True, help="One of the favourites.")
+@click.option("--generate", is_flag=True, help="Draw the password of a login; it is not asked for.")
 @vault_option("The vault it goes into, by id or name.")
 @pass_choices
-def add(choices: Choices, /, kind: str, vault: str | None, **said: Any) -> None:
+def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **said: Any) -> None:
     """Add an item.
 
     TYPE is login, api_key, env_set, note, card, identity or ssh_key.
@@ -39,12 +42,13 @@ def add(choices: Choices, /, kind: str, vault: str | None, **said: Any) -> None:
     from standard input. With --json the whole item is, as {"overview": {"title": …}, "detail":
     {"password": …}}.
     """
-    given = drafting.said_in_options(**said)
+    given, drawn = drafting.said_in_options(**said), drafting.drawn(kind, generate)
     if choices.json:
         document = drafting.document_of(asking.read_input(choices), kind)
-        overview, detail = {**document.get("overview", {}), **given}, document.get("detail", {})
+        overview = {**document.get("overview", {}), **given}
+        detail = {**document.get("detail", {}), **drawn}
     else:
-        overview, detail = drafting.asked(choices, kind, given)
+        overview, detail = drafting.asked(choices, kind, given, drawn)
     check(kind, overview, detail)
     with opened(choices) as vaultr:
         item = vaultr.add(kind, overview, detail, vault=vault)
@@ -54,10 +58,11 @@ def add(choices: Choices, /, kind: str, vault: str | None, **said: Any) -> None:
 @command(
     "edit",
     "vaultr edit Mail --set username=ann --secret password",
+    "vaultr edit Mail --generate",
     "vaultr show Mail --json --reveal | jq … | vaultr edit Mail --json",
     no_args_is_help=True,
 )
-@click.argument("ref", metavar="ITEM")
+@click.argument("ref", metavar="ITEM", shell_complete=item_titles)
 @click.option(
     "--set",
     "assignments",
@@ -73,6 +78,7 @@ def add(choices: Choices, /, kind: str, vault: str | None, **said: Any) -> None:
     metavar="NAME",
     help="Set a secret field: it is asked for, or read from standard input.",
 )
+@click.option("--generate", is_flag=True, help="Draw a new password.")
 @vault_option()
 @pass_choices
 def edit(
@@ -81,6 +87,7 @@ def edit(
     assignments: tuple[str, ...],
     unset: tuple[str, ...],
     secrets: tuple[str, ...],
+    generate: bool,
     vault: str | None,
 ) -> None:
     """Change an item.
@@ -92,11 +99,13 @@ def edit(
     """
     with opened(choices) as vaultr:
         if choices.json:
-            if assignments or unset or secrets:
+            if assignments or unset or secrets or generate:
                 raise UsageError("With --json all changes come from standard input.")
             item = _edit_by_document(choices, vaultr, ref, vault)
         else:
-            item = _edit_by_options(choices, vaultr, ref, vault, assignments, unset, secrets)
+            item = _edit_by_options(
+                choices, vaultr, ref, vault, assignments, unset, secrets, generate=generate
+            )
     _answer(choices, item, "Changed")
 
 
@@ -119,11 +128,14 @@ def _edit_by_options(
     assignments: tuple[str, ...],
     unset: tuple[str, ...],
     secrets: tuple[str, ...],
+    *,
+    generate: bool,
 ) -> "Item":
     current = vaultr.item(ref, vault=vault, reveal=True)
-    if assignments or unset or secrets:
+    drawn = drafting.drawn(current.type, generate)
+    if assignments or unset or secrets or drawn:
         overview = drafting.assigned(current.type, assignments)
-        detail = drafting.secrets_asked(choices, current, secrets)
+        detail = {**drawn, **drafting.secrets_asked(choices, current, secrets)}
         drafting.take_away(current, unset, overview, detail)
     else:
         overview, detail = drafting.asked_again(current)
@@ -157,7 +169,7 @@ def _edited(
 
 
 @command("rm", "vaultr rm Mail", "vaultr rm Mail --forever", no_args_is_help=True)
-@click.argument("ref", metavar="ITEM")
+@click.argument("ref", metavar="ITEM", shell_complete=item_titles)
 @click.option("--forever", is_flag=True, help="Remove it with all its versions, not to the trash.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @vault_option()
@@ -187,7 +199,7 @@ def rm(choices: Choices, ref: str, forever: bool, yes: bool, vault: str | None) 
     "vaultr restore Mail --revision 7",
     no_args_is_help=True,
 )
-@click.argument("ref", metavar="ITEM")
+@click.argument("ref", metavar="ITEM", shell_complete=trashed_titles)
 @click.option(
     "--revision",
     type=click.IntRange(min=1),

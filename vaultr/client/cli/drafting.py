@@ -9,6 +9,7 @@ from vaultr.client.cli import asking, showing
 from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError
 from vaultr.client.fields import text_of
+from vaultr.client.generating import PasswordRule, password
 from vaultr.client.items import SCHEMAS, Part
 from vaultr.client.strict import read_object
 
@@ -84,9 +85,24 @@ def document_of(data: bytes, kind: str | None) -> dict[str, Any]:
     return document
 
 
-def asked(choices: Choices, kind: str, given: Part) -> tuple[Part, Part]:
-    """Ask for what the options did not say, and for the secrets of the type."""
-    detail: Part = {}
+def drawn(kind: str, wanted: bool) -> Part:
+    """Draw the password of a login, where that is wanted.
+
+    :raises UsageError: the type has no password.
+    """
+    if not wanted:
+        return {}
+    if "password" not in SCHEMAS[kind].detail:
+        raise UsageError(f"A {kind} has no password that could be drawn.")
+    return {"password": password(PasswordRule())}
+
+
+def asked(choices: Choices, kind: str, given: Part, drawn: Part) -> tuple[Part, Part]:
+    """Ask for what the options did not say, and for the secrets of the type.
+
+    :param drawn: secrets that are there already, and so are not asked for.
+    """
+    detail = dict(drawn)
     overview = dict(given)
     if "title" not in overview:
         if not asking.can_ask():
@@ -98,9 +114,9 @@ def asked(choices: Choices, kind: str, given: Part) -> tuple[Part, Part]:
         if kind == "login" and "username" not in overview:
             username = click.prompt("Username (empty for none)", "", err=True, show_default=False)
             overview.update({"username": username} if username else {})
-        answers = {name: _ask_secret(name) for name in _ASKED[kind]}
-        detail = {name: value for name, value in answers.items() if value}
-    else:
+        answers = {name: _ask_secret(name) for name in _ASKED[kind] if name not in drawn}
+        detail |= {name: value for name, value in answers.items() if value}
+    elif not drawn:
         raise UsageError("There is no terminal to ask for secrets on: use --json.")
     return overview, detail
 
