@@ -197,6 +197,13 @@ def test_a_test_that_fails_tells_why_and_ends_with_1(app, smtp, answers, reason)
     assert ANN not in done.output
 
 
+def test_a_test_without_a_mail_server_says_where_the_file_is(app):
+    done = run(app, "test", ANN)
+
+    assert done.exit_code == 0
+    assert f"in {app.config['SETTINGS'].vaultr_home / 'mail'}" in done.stdout
+
+
 @pytest.mark.parametrize("address", ["nobody", "a b@example.org", "a@example.org\nBcc: b@c"])
 def test_no_address_is_no_address(app, address):
     done = run(app, "test", address)

@@ -27,11 +27,11 @@ class NoAddress(Unprocessable):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a try: accepted, or a word for why not and what to look at."""
+    """What became of a try: accepted, or a word for why not; and a sentence for the operator."""
 
     accepted: bool
+    advice: str
     reason: str | None = None
-    advice: str = ""
 
 
 def send_test(to: str) -> Outcome:
