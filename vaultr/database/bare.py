@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.pool import PoolProxiedConnection
 
-from vaultr.database import plans
+from vaultr.database import comments, plans
 from vaultr.database.session import SINGLE
 
 CURSOR: Final = psycopg2.extras.NamedTupleCursor
@@ -62,7 +62,7 @@ def _run(connection: PoolProxiedConnection, text: str, values: Mapping[str, Any]
     with closing(connection.cursor(cursor_factory=CURSOR)) as cursor:
         if plan is not None:
             plans.prepare(connection.info, cursor, plan)
-        cursor.execute(text if plan is None else plan.execute, values)
+        cursor.execute(comments.tagged(text if plan is None else plan.execute), values)
         return Rows(cursor.fetchall())
 
 

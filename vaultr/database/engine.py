@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from vaultr.database import plans
+from vaultr.database import comments, plans
 from vaultr.database.session import SINGLE, db
 from vaultr.settings import Settings
 
@@ -54,6 +54,10 @@ def init_app(app: Flask, settings: Settings) -> None:
         plans.listen(single, all_statements=True)
         with app.app_context():
             plans.listen(db.engine, all_statements=False)
+    if single.dialect.name == "postgresql":
+        comments.listen(single)
+        with app.app_context():
+            comments.listen(db.engine)
     app.extensions[SINGLE] = single
 
 
