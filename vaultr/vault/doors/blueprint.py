@@ -1,8 +1,9 @@
 """What all routes of vaults share: their blueprint, what they may refuse, the forms of answers."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, Response, current_app
+from werkzeug.datastructures import Headers
 
 from vaultr import errors
 from vaultr.audit.errors import AuditUnavailable
@@ -22,6 +23,9 @@ from vaultr.vault.errors import (
 )
 from vaultr.vault.rules import Quota
 from vaultr.vault.views import VaultView
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 blueprint = Blueprint("vaults", __name__, url_prefix="/api/v1/vaults")
 
@@ -55,13 +59,23 @@ def tagged(view: VaultView, *, status: int = 200) -> Answer:
     return Answer(view, status, {"ETag": f'"{view.revision}"'})
 
 
+class _Finished(Response):
+    """A response whose headers need no correction: Werkzeug would look through all of them."""
+
+    def get_wsgi_headers(self, _environ: "WSGIEnvironment") -> Headers:
+        """Give the headers as they are."""
+        return self.headers
+
+
 def json(body: str | None, *, tag: str | None = None) -> Response:
     """Send JSON as it is; without a body the caller has it already."""
     if body is None:
-        response = Response(status=304)
+        response = _Finished(status=304)
         response.headers.pop("Content-Type", None)
     else:
-        response = Response(body, mimetype="application/json")
+        data = body.encode()
+        response = _Finished(data, mimetype="application/json")
+        response.headers["Content-Length"] = str(len(data))
     if tag is not None:
         response.headers["ETag"] = f'"{tag}"'
     return response
