@@ -18,7 +18,11 @@ _KEY_BYTES = 32
 
 
 class CannotOpen(Exception):
-    """A value is sealed under a key that this server does not have, or was changed."""
+    """A sealed value cannot be opened: it was changed, or its key is not here."""
+
+
+class KeyMissing(CannotOpen):
+    """A value is sealed under a key that this server does not have, or not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,13 @@ class KeyRing:
     def open(self, purpose: str, sealed: bytes) -> bytes:
         """Open what `seal` gave, under whichever key it names.
 
-        :raises CannotOpen: the key is gone, or the value was changed or moved.
+        :raises KeyMissing: there is no key of that id here.
+        :raises CannotOpen: the value was changed or moved.
         """
         length = sealed[0] if sealed else 0
         key = self.find(sealed[1 : 1 + length].decode("ascii", "replace"))
         if key is None:
-            raise CannotOpen("no key of that id")
+            raise KeyMissing("no key of that id")
         rest = sealed[1 + length :]
         try:
             return _cipher(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], purpose.encode())

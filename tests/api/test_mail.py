@@ -228,13 +228,28 @@ def test_what_a_server_accepted_is_never_sent_again_though_it_could_not_be_noted
     assert [mail.state for mail in mails()] == ["sent"]
 
 
-def test_a_letter_that_no_key_opens_is_dead(here):
+def test_a_letter_that_was_changed_is_dead(here):
     service.send(LETTER, ANN)
     with transaction() as session:
         session.execute(sa.update(Mail).values(sealed=b"\x04testnothing"))
     outbox.run()
 
-    assert [mail.state for mail in mails()] == ["dead"]
+    assert [(mail.state, mail.reason) for mail in mails()] == [("dead", "unreadable")]
+
+
+def test_a_letter_under_a_key_that_is_not_here_yet_waits_for_it(here):
+    service.send(LETTER, ANN)
+    whole = mails()[0].sealed
+    with transaction() as session:
+        session.execute(sa.update(Mail).values(sealed=b"\x04next" + whole[5:]))
+    outbox.run()
+
+    assert [(mail.state, mail.reason) for mail in mails()] == [("waiting", "no-key")]
+    with transaction() as session:
+        session.execute(sa.update(Mail).values(sealed=whole))
+    with later(hours=1):
+        outbox.run()
+    assert [mail.state for mail in mails()] == ["sent"]
 
 
 def test_sent_letters_are_forgotten_after_a_day_and_dead_ones_after_a_month(here):

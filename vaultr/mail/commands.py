@@ -21,7 +21,8 @@ def list_mails(*, everything: bool, dead: bool, as_json: bool) -> None:
     """List the letters that wait and those that were given up, the oldest first.
 
     The reason tells what the last try met: `smtp-550` is an answer of the mail server, `no-server`
-    that there was none, `no-key` that MAIL_KEY lacks the key it is sealed under, and
+    that there was none, `no-key` that MAIL_KEY lacks the key it is sealed under, `unreadable` that
+    its row was changed, and
     `outcome-unknown` that the connection broke just when the letter may have been accepted.
 
     Example: flask mail list --dead --json

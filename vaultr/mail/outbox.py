@@ -15,7 +15,7 @@ from flask_mail import BadHeaderError
 
 from vaultr import clock, logs, metrics
 from vaultr.database.session import reading, transaction
-from vaultr.keys import CannotOpen
+from vaultr.keys import CannotOpen, KeyMissing
 from vaultr.mail import caps, letter, sender
 from vaultr.mail.models import Mail
 
@@ -178,8 +178,10 @@ def told() -> Iterator[None]:
     """
     try:
         yield
+    except KeyMissing as error:  # it may be announced, and this process be still to be reloaded
+        raise NotSent("no-key", forever=False, others_too=False) from error
     except CannotOpen as error:
-        raise NotSent("no-key", forever=True, others_too=False) from error
+        raise NotSent("unreadable", forever=True, others_too=False) from error
     except (BadHeaderError, UnicodeError) as error:
         raise NotSent("bad-header", forever=True, others_too=False) from error
     except sender.OutcomeUnknown as error:
