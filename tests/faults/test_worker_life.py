@@ -1,0 +1,167 @@
+"""A worker shows that it lives, ends well, and holds no job that it cannot do: killed or paused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import servers, serving
+from tests.faults.running import ROOT, free_port
+from tests.scraping import scraped, total
+from vaultr import alive
+from vaultr.database.session import db
+from vaultr.operations import locks
+
+IDLE_SECONDS = 2.0
+
+
+def wait_for(told, seconds=30):
+    until = time.monotonic() + seconds
+    while not told():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def probe(environ):
+    command = [sys.executable, "-m", "vaultr.healthcheck", "--worker"]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def url(postgres_url):
+    url = servers.fresh_database(postgres_url)
+    yield url
+    servers.drop_database(url)
+
+
+@pytest.fixture
+def environ(url, tmp_path):
+    port = str(free_port())
+    return os.environ | serving.environ_for(
+        tmp_path, DATABASE_URL=url, METRICS_PORT=port, LOG_LEVEL="INFO"
+    )
+
+
+@pytest.fixture
+def app(environ):
+    app = serving.built(environ)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def worker(app, environ):
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker"]
+    process = subprocess.Popen(
+        command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_it_shows_that_it_lives_and_what_it_does_and_ends_well(worker, environ, tmp_path):
+    assert probe(environ) in [(1, "no worker has begun\n"), (0, "")]
+    wait_for(lambda: probe(environ)[0] == 0)
+    port = int(environ["METRICS_PORT"])
+
+    def done():
+        samples = scraped(port)
+        return {dict(labels)["job"] for (name, labels), _ in samples.items()
+                if name == "vaultr_job_done_timestamp_seconds"}  # fmt: skip
+
+    wait_for(lambda: _listens(port))
+    wait_for(lambda: done() >= {"outbox", "measure", "sessions-purge"})
+    samples = scraped(port)
+    assert total(samples, "vaultr_job_seconds_count", job="outbox") >= 1
+    assert total(samples, "vaultr_backup_age_seconds") == float("inf")
+
+    worker.send_signal(signal.SIGTERM)
+    output, _ = worker.communicate(timeout=30)
+
+    assert worker.returncode == 0
+    events = [json.loads(line)["event"] for line in output.splitlines()]
+    assert (events[0], events[-1]) == ("worker.start", "worker.stop")
+    assert probe(environ) == (1, "no worker has begun\n")
+
+
+def _listens(port):
+    try:
+        scraped(port)
+    except OSError:
+        return False
+    return True
+
+
+def test_one_that_hangs_or_is_gone_is_found_by_its_probe(environ, tmp_path):
+    alive.touch(tmp_path)
+    assert probe(environ) == (0, "")
+    before = time.time() - alive.DEAD_SECONDS - 5
+    os.utime(tmp_path / alive.NAME, (before, before))
+
+    code, said = probe(environ)
+
+    assert (code, said[:25]) == (1, "the worker was last seen ")
+
+
+def test_it_needs_no_folder_that_it_can_write(app, environ):
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker", "--once"]
+    environ = environ | {"VAULTR_HOME": "/proc/nowhere", "VAULTR_ENV": "production"}
+    environ |= {"BASE_URL": "https://vault.example.org", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    environ |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": "1", "SMTP_SECURE": "none"}
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+
+
+def holder(environ, hold_seconds):
+    command = [sys.executable, "-m", "tests.faults.lock_holder", str(IDLE_SECONDS)]
+    process = subprocess.Popen(
+        [*command, str(hold_seconds)], env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def free(app):
+    with app.app_context(), locks.held("test") as ours:
+        return ours
+
+
+def test_one_that_works_keeps_its_lock_however_long_it_takes(app, environ):
+    process = holder(environ, 3 * IDLE_SECONDS)
+    until = time.monotonic() + 2 * IDLE_SECONDS
+
+    while time.monotonic() < until:
+        assert not free(app)
+        time.sleep(0.1)
+
+    assert process.communicate(timeout=30)[0] == "done\n"
+    assert free(app)
+
+
+def test_one_that_is_killed_has_lost_its_lock_at_once(app, environ):
+    process = holder(environ, 60)
+    process.kill()
+    process.communicate()
+
+    wait_for(lambda: free(app), seconds=2)
+
+
+def test_one_that_is_paused_loses_its_lock_and_goes_on_without_harm(app, environ):
+    process = holder(environ, 1.5)
+    process.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+
+    wait_for(lambda: free(app), seconds=IDLE_SECONDS * 5)
+
+    assert time.monotonic() - began > IDLE_SECONDS / 2
+    process.send_signal(signal.SIGCONT)
+    assert process.communicate(timeout=30)[0] == "done\n"
+    assert process.returncode == 0
