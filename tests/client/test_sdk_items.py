@@ -66,20 +66,77 @@ def test_a_stale_revision_is_a_conflict_that_names_what_differs(world):
     assert resolved.revision == 3
 
 
-def test_an_edit_that_another_device_overtakes_is_a_conflict_too(world):
-    world.laptop.add("login", *mail())
+def overtaken(world, **edit):
+    """Let the phone edit the item just before the laptop's next write to it arrives."""
     phone = world.second()
 
     def overtake(method, path):
         if method == "PUT" and "/items/" in path:
             world.server.before = None
-            phone.edit("Mail", overview={"username": "bob"}, detail=None)
+            phone.edit("Mail", **edit)
 
     world.server.before = overtake
-    with pytest.raises(EditConflict) as conflict:
-        world.laptop.edit("Mail", overview=None, detail={"password": "ours"})
 
-    assert conflict.value.fields == ["overview.username"]
+
+def test_an_edit_of_the_same_field_that_another_device_overtakes_is_a_conflict(world):
+    world.laptop.add("login", *mail())
+    overtaken(world, detail={"password": "theirs"}, overview={"username": "bob"})
+
+    with pytest.raises(EditConflict) as conflict:
+        world.laptop.edit("Mail", overview={"title": "Post"}, detail={"password": "ours"})
+
+    assert conflict.value.fields == ["detail.password"]
+    assert world.laptop.item("Mail").detail == {"password": "theirs"}
+
+
+def test_an_edit_of_another_field_that_another_device_overtakes_is_merged_and_told(world):
+    world.laptop.add("login", *mail())
+    overtaken(world, overview={"username": "bob"})
+
+    edited = world.laptop.edit("Mail", overview=None, detail={"password": "ours"})
+
+    assert (edited.overview["username"], edited.detail) == ("bob", {"password": "ours"})
+    assert any("overview.username" in notice for notice in world.laptop.notices)
+    contents = [
+        (version.overview["username"], world.laptop.version("Mail", version.revision).detail)
+        for version in world.laptop.history("Mail")
+    ]
+    assert contents == [
+        ("bob", {"password": "ours"}),
+        ("bob", {"password": "hunter2"}),
+        ("ann", {"password": "hunter2"}),
+    ]
+
+
+def test_a_whole_item_as_it_was_shown_is_merged_by_what_was_changed_in_it(world):
+    seen = world.laptop.add("env_set", {"title": "prod"}, {"variables": {"A": "1", "B": "2"}})
+    world.second().edit("prod", detail={"variables": {"A": "1", "B": "theirs", "C": "3"}})
+
+    document = {"variables": {"A": "ours", "B": "2"}}
+    world.laptop.edit("prod", overview=seen.overview, detail=document, revision=seen.revision)
+
+    variables = world.laptop.item("prod").detail["variables"]
+    assert variables == {"A": "ours", "B": "theirs", "C": "3"}
+
+
+def test_an_edit_of_what_was_seen_before_a_rotation_is_no_conflict(world):
+    seen = world.laptop.add("login", *mail())
+    world.second().rotate()
+
+    edited = world.laptop.edit("Mail", detail={"password": "ours"}, revision=seen.revision)
+
+    assert edited.detail == {"password": "ours"}
+
+
+@pytest.mark.parametrize("revision", [99, 1])
+def test_a_revision_that_the_item_never_had_is_a_conflict(world, revision):
+    world.laptop.add("login", *mail("Bank"))
+    world.laptop.add("login", *mail())
+
+    with pytest.raises(EditConflict) as conflict:
+        world.laptop.edit("Mail", detail={"password": "ours"}, revision=revision)
+
+    assert conflict.value.fields == ["detail.password"]
 
 
 def test_a_write_is_rebased_over_what_others_wrote_elsewhere(world):

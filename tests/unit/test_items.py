@@ -5,9 +5,7 @@ from vaultr.client.items import (
     Draft,
     ItemInvalid,
     check,
-    differing,
     encode,
-    merged,
     sealed_bytes,
 )
 
@@ -102,23 +100,6 @@ def test_an_item_may_fill_the_servers_limit_and_no_more():
 
 def test_the_sealed_size_counts_padding_and_both_envelopes():
     assert sealed_bytes({"title": "a"}, {}) == 2 * (64 + 81)
-
-
-def test_an_edit_replaces_removes_and_leaves_alone():
-    old = {"title": "Mail", "username": "ann", "colour": 7}
-
-    new = merged(old, {"username": None, "title": "Post", "tags": []})
-
-    assert new == {"title": "Post", "colour": 7, "tags": []}
-    assert old["username"] == "ann"
-
-
-def test_the_fields_that_differ_are_named():
-    ours = {"password": "a", "totp": "b", "notes": "c"}
-
-    names = differing(ours, {"password": "a", "totp": "x", "key": 1}, prefix="detail")
-
-    assert names == ["detail.totp", "detail.notes", "detail.key"]
 
 
 def test_the_order_of_variables_survives_encoding():

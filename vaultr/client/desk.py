@@ -8,6 +8,7 @@ from vaultr.client import freshness
 from vaultr.client.cache import CachedVault
 from vaultr.client.editing import Editor, Progress
 from vaultr.client.errors import ItemNotFound
+from vaultr.client.history import History
 from vaultr.client.items import Draft
 from vaultr.client.keeping import Keeping
 from vaultr.client.log import ItemState
@@ -39,7 +40,8 @@ class Desk:
         self._reader = self._vaults.reader
         self._writer = Writer(account, self._vaults)
         self._whole = WholeWriter(account, self._reader, self._writer)
-        self._editor = Editor(self._reader, self._writer)
+        history = History(account.session, self._vaults)
+        self._editor = Editor(self._reader, self._writer, history, self.notices.append)
         self.keeping = Keeping(
             account,
             self._vaults,

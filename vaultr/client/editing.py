@@ -1,27 +1,37 @@
 """Adds and edits items: checked against their schema, in batches, and never over unseen changes."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from vaultr.client.batches import Batches
 from vaultr.client.cache import CachedVault
 from vaultr.client.errors import VaultrError
-from vaultr.client.items import Draft, check, differing, merged, sealed_bytes
+from vaultr.client.history import History, NoSuchVersion
+from vaultr.client.items import Draft, check, sealed_bytes
+from vaultr.client.merging import changed, merge
 from vaultr.client.reading import ANY_STATE, Item, Reader
 from vaultr.client.wishes import EditConflict, Put
 from vaultr.client.writes import Writer
 
 Progress = Callable[[int, int], None]
 Part = dict[str, Any]
+_TRIES: Final = 8
 
 
 class Editor:
-    """Adds and edits items of one unlocked account."""
+    """Adds and edits items of one unlocked account.
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
+    :param tell: told what its user should know, and is no error.
+    """
+
+    def __init__(
+        self, reader: Reader, writer: Writer, history: History, tell: Callable[[str], None]
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._history = history
+        self._tell = tell
 
     def add(self, vault_id: UUID, draft: Draft) -> Item:
         """Add one item."""
@@ -63,39 +73,76 @@ class Editor:
         revision: int | None,
         before: Item | None,
     ) -> Item:
-        """Replace the content of an item, as its user saw it.
+        """Change fields of an item as its user saw it, merged with what others changed meanwhile.
 
         :param item: the item as it is now, with its detail.
         :param revision: the revision that the user saw; None for that of ``item``.
         :param before: the item as this device held it before it asked the server.
-        :raises EditConflict: the content is another than the user saw.
+        :raises EditConflict: others changed the same fields; it names them, and nothing was
+            written. Or the item is gone, or what the user saw is not known any more.
         """
-        if revision is not None and not item.content_revision <= revision <= item.revision:
-            given = {"overview": overview or {}, "detail": detail or {}}
-            fields = _fields_since(before, item, revision) or _fields_against(given, item)
-            raise EditConflict(item.id, vault.state.items[item.id], fields)
-        new = Put(
-            item.id,
-            item.type,
-            merged(item.overview, overview or {}),
-            merged(item.detail or {}, detail or {}),
-            seen=item.content_revision,
-        )
-        check(new.type, new.overview, new.detail)
-        try:
-            written = self._writer.write(vault.id, [new])
-        except EditConflict as conflict:
-            raise self._explained(conflict, vault.id, item) from None
-        return self._shown(written, new)
+        given = {"overview": overview or {}, "detail": detail or {}}
+        base = self._base(vault, item, revision, before)
+        if base is None:
+            raise EditConflict(item.id, vault.state.items[item.id], _against(given, item))
+        for left in range(_TRIES - 1, -1, -1):
+            new = self._merged(vault, base, item, given)
+            try:
+                written = self._writer.write(vault.id, [new])
+            except EditConflict:
+                vault = self._reader.vault(vault.id)
+                held = vault.state.items.get(item.id)
+                if not left or held is None or held.state != "active":
+                    raise
+                item = self.revealed(vault, item.id)
+            else:
+                self._tell_of(base, item)
+                return self._shown(written, new)
+        raise AssertionError("the last try returns or raises")
 
-    def _explained(self, conflict: EditConflict, vault_id: UUID, seen: Item) -> EditConflict:
-        """Name the fields in which the item differs by now from what the user saw."""
-        vault = self._reader.vault(vault_id)
-        held = vault.state.items.get(seen.id)
-        if held is None:
-            return conflict
-        now = self.revealed(vault, seen.id)
-        return EditConflict(seen.id, held, _differing(seen, now))
+    def _base(
+        self, vault: CachedVault, item: Item, revision: int | None, before: Item | None
+    ) -> Item | None:
+        """Give the item as its user saw it; None where that is not known."""
+        if revision is None or item.content_revision <= revision <= item.revision:
+            return item
+        if before is not None and before.content_revision <= revision <= before.revision:
+            return before
+        if revision > item.revision:
+            return None
+        versions = self._history.versions(vault, item.id)
+        seen = next((each for each in versions if each.revision <= revision), None)
+        if seen is None:
+            return None
+        try:
+            return self._history.version(vault, item.id, seen.revision).as_item()
+        except NoSuchVersion:
+            return None
+
+    def _merged(self, vault: CachedVault, base: Item, now: Item, given: Mapping[str, Part]) -> Put:
+        """Put the edit over what the item is by now.
+
+        :raises EditConflict: both sides changed the same fields.
+        """
+        overview = merge(base.overview, given["overview"], now.overview, prefix="overview")
+        detail = merge(base.detail or {}, given["detail"], now.detail or {}, prefix="detail")
+        clashing = (*overview.clashing, *detail.clashing)
+        if clashing:
+            raise EditConflict(now.id, vault.state.items[now.id], clashing)
+        check(now.type, overview.value, detail.value)
+        return Put(now.id, now.type, overview.value, detail.value, seen=now.content_revision)
+
+    def _tell_of(self, base: Item, now: Item) -> None:
+        """Tell the user which fields others changed, which the edit left as they are."""
+        fields = [
+            *changed(base.overview, now.overview, prefix="overview"),
+            *changed(base.detail or {}, now.detail or {}, prefix="detail"),
+        ]
+        if fields:
+            self._tell(
+                f"Item {now.id} was changed elsewhere, too ({', '.join(fields)}): both changes are "
+                "in it, and each is a version (vaultr history)."
+            )
 
     def revealed(self, vault: CachedVault, item_id: UUID) -> Item:
         """Open an item with its detail."""
@@ -106,25 +153,12 @@ class Editor:
         return self._reader.known(vault, wish.item_id, wish.overview, wish.detail)
 
 
-def _fields_since(before: Item | None, now: Item, revision: int) -> list[str]:
-    """Name what others changed since ``revision``, if this device still held that content."""
-    if before is None or before.content_revision > revision:
-        return []
-    return _differing(before, now)
-
-
-def _fields_against(given: dict[str, Part], now: Item) -> list[str]:
+def _against(given: Mapping[str, Part], now: Item) -> list[str]:
     """Name the given fields that differ from what is there by now."""
     parts = {"overview": now.overview, "detail": now.detail or {}}
     return [
-        name
+        f"{part}.{name}"
         for part, fields in given.items()
-        for name in differing(fields, {k: parts[part].get(k) for k in fields}, prefix=part)
-    ]
-
-
-def _differing(ours: Item, theirs: Item) -> list[str]:
-    return [
-        *differing(ours.overview, theirs.overview, prefix="overview"),
-        *differing(ours.detail or {}, theirs.detail or {}, prefix="detail"),
+        for name, value in fields.items()
+        if parts[part].get(name) != value
     ]

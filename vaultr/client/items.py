@@ -173,11 +173,6 @@ def encode(part: Part) -> bytes:
     return json.dumps(part, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def merged(old: Part, new: Part) -> Part:
-    """Edit a part: fields in ``new`` take the place of old ones, null removes, others stay."""
-    return {name: value for name, value in {**old, **new}.items() if value is not None}
-
-
 def check(type: str, overview: Part, detail: Part) -> None:
     """Refuse an item that does not fit its schema, or would not fit the server's limit.
 
@@ -186,12 +181,6 @@ def check(type: str, overview: Part, detail: Part) -> None:
     faults = tuple(_faults(type, overview, detail))
     if faults:
         raise ItemInvalid(faults)
-
-
-def differing(ours: Part, theirs: Part, *, prefix: str) -> list[str]:
-    """Name the fields in which two states of a part differ, as ``detail.password``."""
-    names = dict.fromkeys([*ours, *theirs])
-    return [f"{prefix}.{name}" for name in names if ours.get(name) != theirs.get(name)]
 
 
 def _faults(type: str, overview: Part, detail: Part) -> Found:

@@ -1,0 +1,61 @@
+import pytest
+
+from vaultr.client.merging import changed, merge
+
+BASE = {"password": "a", "totp": "b", "variables": {"A": "1", "B": "2"}}
+
+
+def test_fields_that_are_given_replace_null_removes_and_others_stay():
+    old = {"title": "Mail", "username": "ann", "colour": 7}
+
+    new = merge(old, {"username": None, "title": "Post", "tags": []}, old, prefix="overview")
+
+    assert new.value == {"title": "Post", "colour": 7, "tags": []}
+    assert new.clashing == ()
+    assert old["username"] == "ann"
+
+
+@pytest.mark.parametrize(
+    ("given", "now", "value", "clashing"),
+    [
+        ({"password": "x"}, {"totp": "y"}, {"password": "x", "totp": "y"}, []),
+        ({"password": "x"}, {"password": "x"}, {"password": "x"}, []),
+        ({"password": "x"}, {"password": "y"}, {"password": "y"}, ["detail.password"]),
+        ({"password": "a"}, {"password": "y"}, {"password": "y"}, []),
+        ({"password": None}, {"totp": "y"}, {"password": None, "totp": "y"}, []),
+        ({"password": None}, {"password": "y"}, {"password": "y"}, ["detail.password"]),
+        ({"password": "x"}, {"password": None}, {"password": None}, ["detail.password"]),
+        ({"new": 1}, {"new": 2}, {"new": 2}, ["detail.new"]),
+        ({"new": True}, {"new": 1}, {"new": 1}, ["detail.new"]),
+        (
+            {"variables": {"A": "x", "B": "2"}},
+            {"variables": {"A": "1", "B": "y", "C": "3"}},
+            {"variables": {"A": "x", "B": "y", "C": "3"}},
+            [],
+        ),
+        (
+            {"variables": {"B": "2"}},
+            {"variables": {"A": "y", "B": "2"}},
+            {"variables": {"A": "y", "B": "2"}},
+            ["detail.variables.A"],
+        ),
+        ({"variables": {}}, {"totp": "y"}, {"variables": {}, "totp": "y"}, []),
+        ({"variables": {"A": "x"}}, {"variables": 7}, {"variables": 7}, ["detail.variables"]),
+    ],
+)
+def test_what_both_sides_changed_clashes_and_all_else_is_merged(given, now, value, clashing):
+    over = {name: each for name, each in (BASE | now).items() if each is not None}
+    wanted = {name: each for name, each in (BASE | value).items() if each is not None}
+
+    found = merge(BASE, given, over, prefix="detail")
+
+    assert found.value == wanted
+    assert list(found.clashing) == clashing
+
+
+def test_the_fields_that_differ_are_named():
+    ours = {"password": "a", "totp": "b", "notes": "c"}
+
+    names = changed(ours, {"password": "a", "totp": "x", "key": 1}, prefix="detail")
+
+    assert list(names) == ["detail.totp", "detail.notes", "detail.key"]

@@ -1,0 +1,81 @@
+"""Merges an edit into what others made of the item meanwhile, field by field."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Part = dict[str, Any]
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """An edit over what an item is by now.
+
+    :ivar value: the part with the edit in it; where fields clash, what is there by now.
+    :ivar clashing: the fields that both sides changed, each otherwise, as ``detail.password``.
+    """
+
+    value: Part = field(repr=False)
+    clashing: tuple[str, ...]
+
+
+def merge(base: Part, given: Part, now: Part, *, prefix: str) -> Merge:
+    """Merge one part of an item.
+
+    :param base: the part as the editor saw it.
+    :param given: the fields that the editor gives; None removes one, others stay.
+    :param now: the part as it is by now.
+    """
+    value, clashing = dict(now), list[str]()
+    for name, wanted in given.items():
+        new = _ABSENT if wanted is None else wanted
+        found = _merged(base.get(name, _ABSENT), new, now.get(name, _ABSENT), f"{prefix}.{name}")
+        clashing += found.clashing
+        if found.value is _ABSENT:
+            value.pop(name, None)
+        else:
+            value[name] = found.value
+    return Merge(value, tuple(clashing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    value: Any
+    clashing: tuple[str, ...] = ()
+
+
+def _merged(base: Any, wanted: Any, now: Any, where: str) -> _Found:
+    """Merge one field. Names within a field, such as variables, are fields of their own."""
+    if _same(wanted, base) or _same(wanted, now):
+        return _Found(now)
+    if _same(now, base):
+        return _Found(wanted)
+    if isinstance(wanted, Mapping) and isinstance(now, Mapping):
+        return _merged_within(base if isinstance(base, Mapping) else {}, wanted, now, where)
+    return _Found(now, (where,))
+
+
+def _same(one: Any, other: Any) -> bool:
+    # In JSON true is not 1.
+    return type(one) is type(other) and one == other
+
+
+def _merged_within(
+    base: Mapping[str, Any], wanted: Mapping[str, Any], now: Mapping[str, Any], where: str
+) -> _Found:
+    value, clashing = dict[str, Any](), list[str]()
+    for name in dict.fromkeys([*now, *wanted, *base]):
+        seen, ours, theirs = (each.get(name, _ABSENT) for each in (base, wanted, now))
+        found = _merged(seen, ours, theirs, f"{where}.{name}")
+        clashing += found.clashing
+        if found.value is not _ABSENT:
+            value[name] = found.value
+    return _Found(value, tuple(clashing))
+
+
+def changed(before: Part, after: Part, *, prefix: str) -> Iterator[str]:
+    """Name the fields in which two states of a part differ, as ``detail.password``."""
+    for name in dict.fromkeys([*before, *after]):
+        if not _same(before.get(name, _ABSENT), after.get(name, _ABSENT)):
+            yield f"{prefix}.{name}"
