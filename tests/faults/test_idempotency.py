@@ -82,6 +82,23 @@ def new_vault():
     }
 
 
+def test_a_worker_killed_in_the_middle_leaves_neither_key_nor_change(site, count):
+    """The kill comes while the key's row is written and the change waits for the account's row."""
+    for _ in range(count(2, many=50)):
+        vault, key, before = new_vault(), uuid4().hex, site.vaults()
+        with psycopg2.connect(site.database) as holder, ThreadPoolExecutor(1) as pool:
+            with holder.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM accounts FOR UPDATE")
+            asked = pool.submit(site.post, vault, key)
+            _kill(_worker_that_waits(site))
+            assert asked.result()[0] is None
+            holder.rollback()
+
+        status, replayed, _ = site.post(vault, key)
+
+        assert (status, replayed, site.vaults()) == (201, False, before + 1)
+
+
 def test_twins_on_several_workers_are_done_once(site, count):
     for _ in range(count(10, many=200)):
         vault, key, before = new_vault(), uuid4().hex, site.vaults()
@@ -103,23 +120,6 @@ def test_a_lost_answer_is_asked_for_again(site, count):
         assert (status, json.loads(body)["id"]) == (201, vault["id"])
         assert site.vaults() == before + 1
         assert site.post(vault, key) == (201, True, body)
-
-
-def test_a_worker_killed_in_the_middle_leaves_neither_key_nor_change(site, count):
-    """The kill comes while the key's row is written and the change waits for the account's row."""
-    for _ in range(count(2, many=50)):
-        vault, key, before = new_vault(), uuid4().hex, site.vaults()
-        with psycopg2.connect(site.database) as holder, ThreadPoolExecutor(1) as pool:
-            with holder.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM accounts FOR UPDATE")
-            asked = pool.submit(site.post, vault, key)
-            _kill(_worker_that_waits(site))
-            assert asked.result()[0] is None
-            holder.rollback()
-
-        status, replayed, _ = site.post(vault, key)
-
-        assert (status, replayed, site.vaults()) == (201, False, before + 1)
 
 
 def _worker_that_waits(site):
