@@ -55,6 +55,14 @@ _FAMILIES = (
     ("curl/", "curl"),
     ("python", "python"),
 )
+# Most browsers name some others too; the first of these that one names is what it is.
+_BROWSERS = (
+    ("Edg/", "edge"),
+    ("OPR/", "opera"),
+    ("Firefox/", "firefox"),
+    ("Chrome/", "chrome"),
+    ("Safari/", "safari"),
+)
 
 
 class HostUnknown(BadRequest):
@@ -119,13 +127,21 @@ def _origin() -> None:
     given = request.headers.get("X-Request-Id", "")
     request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
     address, network = places(request.remote_addr)
-    agent = request.headers.get("User-Agent", "")
-    family = next((name for prefix, name in _FAMILIES if agent.startswith(prefix)), "other")
+    family = _family(request.headers.get("User-Agent", ""))
     trace = _TRACE.fullmatch(request.headers.get("traceparent", ""))
     actor.set_actor(None)
     actor.set_origin(
         actor.Origin(request_id, address, network, family, trace[1] if trace else None)
     )
+
+
+@lru_cache(maxsize=1024)
+def _family(agent: str) -> str:
+    """Give a word for a client: enough to notice another one, too little to follow anybody."""
+    family = next((name for prefix, name in _FAMILIES if agent.startswith(prefix)), "other")
+    if family == "browser":
+        return next((name for mark, name in _BROWSERS if mark in agent), family)
+    return family
 
 
 @lru_cache(maxsize=4096)

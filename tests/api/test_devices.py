@@ -62,7 +62,7 @@ def test_the_first_use_of_a_device_is_mailed_once(app, client, owner):
     [letter] = letters(app, ANN)
     assert (letter.kind, letter.notice) == ("new-device", True)
     assert "\u201claptop\u201d" in letter.text
-    assert "a browser, from the network 192.0.2.0/24" in letter.text
+    assert "the browser Firefox, from the network 192.0.2.0/24" in letter.text
     assert HOME not in letter.text
     assert str(device) not in letter.text
 
@@ -156,6 +156,26 @@ def test_the_same_network_is_no_move(app, client, owner):
     refresh(at(client, address="192.0.2.200"), tokens)
 
     assert kinds(app) == ["new-device"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "family"),
+    [
+        ("vaultr/0.1.0", "vaultr"),
+        ("curl/8.9.1", "curl"),
+        ("python-httpx2/2.16", "python"),
+        ("", "other"),
+        ("Mozilla/5.0", "browser"),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "firefox"),
+        ("Mozilla/5.0 AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36", "chrome"),
+        ("Mozilla/5.0 AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0", "edge"),
+        ("Mozilla/5.0 AppleWebKit/605.1.15 Version/19.0 Safari/605.1.15", "safari"),
+    ],
+)
+def test_a_client_is_known_by_a_word(app, client, owner, agent, family):
+    login(at(client, agent=agent))
+
+    assert events(app, "auth.login.ok")[0]["net"]["client"] == family
 
 
 @pytest.fixture

@@ -12,6 +12,11 @@ from vaultr.mail.writing import quoted
 _CLIENTS: Final = {
     "vaultr": "the vaultr command or a program that uses its SDK",
     "browser": "a browser",
+    "edge": "the browser Edge",
+    "opera": "the browser Opera",
+    "firefox": "the browser Firefox",
+    "chrome": "the browser Chrome, or one like it",
+    "safari": "the browser Safari",
     "other": "some other program",
 }
 
