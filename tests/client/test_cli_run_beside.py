@@ -18,13 +18,13 @@ from tests.client.terminal import Terminal
 SECRET = "correct-horse-7"
 # Says when it is there, then each signal that it gets; ends with 7 on TERM.
 TELLS = """
-import signal, sys, time
+import os, signal, sys, time
 def told(number, frame):
-    print(signal.Signals(number).name, flush=True)
+    os.write(1, signal.Signals(number).name.encode() + b"\\n")
     if number == signal.SIGTERM: sys.exit(7)
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
     signal.signal(number, told)
-print("there", flush=True)
+os.write(1, b"there\\n")
 while True: time.sleep(0.05)
 """
 
@@ -98,7 +98,8 @@ def test_signals_are_passed_on_once(beside, option):
 
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1):
             process.send_signal(number)
-            assert process.stdout.readline() == f"{signal.Signals(number).name}\n"
+            line = process.stdout.readline()
+            assert line == f"{signal.Signals(number).name}\n", process.communicate()
         process.send_signal(signal.SIGTERM)
 
         rest, errors = process.communicate(timeout=30)
@@ -229,6 +230,24 @@ def test_a_command_that_does_not_end_in_time_is_killed_to_begin_anew(beside):
 
         assert before != "3\n"
         assert process.stdout.readline() == "3\n"
+
+
+def test_a_lock_by_hand_ends_the_look_for_changes_but_not_the_command(beside):
+    """What looks for changes holds a key, and that is forgotten by a lock, too."""
+    words = [*run_words("--watch", "--every", "60"), "sh", "-c", "echo there; exec sleep 60"]
+    with started(beside, *words) as process:
+        assert process.stdout.readline() == "there\n"
+        beside.done("lock", password=None)
+        beside.done("unlock")
+
+        told = [process.stderr.readline() for _ in range(2)]
+        alive = process.poll() is None
+
+    assert told == [
+        "vaultr: This device was locked.\n",
+        "vaultr: Changes are not looked for any more.\n",
+    ]
+    assert alive
 
 
 def test_values_are_in_the_memory_of_one_command_and_nowhere_else(beside, tmp_path):

@@ -162,6 +162,15 @@ def test_a_template_names_the_line_of_what_is_not_there():
     assert "line 3" in missing.value.__notes__[-1]
 
 
+def test_a_bare_reference_may_hold_letters_of_any_script_and_ends_before_punctuation():
+    seen = []
+
+    text = filled("a=vaultr://Büro/Päckchen/Prüfwort, b", lambda ref: seen.append(ref) or "x")
+
+    assert text == "a=x, b"
+    assert seen == [Reference("Büro", "Päckchen", "Prüfwort")]
+
+
 def test_a_text_without_references_stays_as_it_is():
     assert filled("{{ x }} $HOME\r\n", resolver().value) == "{{ x }} $HOME\r\n"
     assert not holds_references("{{ x }}")

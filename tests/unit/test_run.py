@@ -225,3 +225,17 @@ def _wait_until(holds):
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_a_clean_environment_keeps_what_programs_need():
+    inherited = {b"PATH": b"/bin", b"LC_ALL": b"C", b"SECRET": b"x", b"VAULTR_URL": b"u"}
+
+    assert environment({"A": "1"}, inherited, clean=True) == {
+        b"PATH": b"/bin",
+        b"LC_ALL": b"C",
+        b"A": b"1",
+    }
+
+
+def test_a_name_that_is_no_utf8_goes_back_as_it_came():
+    assert environment({os.fsdecode(b"N\xff"): "ü"}, {}) == {b"N\xff": "ü".encode()}

@@ -8,7 +8,7 @@ from typing import Self
 
 import httpx2
 
-from vaultr.client import changing, freshness, unlocking
+from vaultr.client import changing, freshness, locking, unlocking
 from vaultr.client import login as logins
 from vaultr.client.account import Credentials, NotSignedIn
 from vaultr.client.address import origin_of
@@ -261,6 +261,7 @@ class Access:
         self._desk = None
         if self._agent is not None:
             self._agent.end()
+        locking.note(self._store.folder)
 
 
 def settle_idle(home: Path, account_key: str, ca_file: Path | None) -> None:

@@ -1,11 +1,12 @@
 """How old the copy on this device is: when the server last answered that it is what there is."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.folder import Folder
+from vaultr.client.folder import FileAltered, Folder, FolderUnusable
 
 _FILE: Final = "synced.json"
 # A note is not written anew before this; so an age is at most this much too old, never too young.
@@ -21,11 +22,14 @@ class TooOld(VaultrError):
 
 def note(folder: Folder) -> None:
     """Note that all vaults were brought up to date just now."""
-    last = noted(folder)
+    last = None
+    with contextlib.suppress(FileAltered):  # what it was before does not matter any more
+        last = noted(folder)
     now = datetime.now(UTC)
     if last is None or not timedelta(0) <= now - last < NOTES_APART:
         text = json.dumps({"at": now.isoformat(timespec="seconds")})
-        folder.write_signed(_FILE, text.encode())
+        with contextlib.suppress(FolderUnusable):  # a full disk; then the copy seems older
+            folder.write_signed(_FILE, text.encode())
 
 
 def noted(folder: Folder) -> datetime | None:

@@ -1,8 +1,10 @@
 """Hands an unlocked account to another process of this client, which asks no password for it."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vaultr.client import locking
 from vaultr.client.access import Access
 from vaultr.client.errors import Locked
 from vaultr.client.strict import Json
@@ -22,7 +24,13 @@ def lent(access: Access) -> Json:
         "home": str(access._store.folder.path.resolve()),
         "account_key": b64(access._opened().account.account_key),
         "ca_file": None if ca_file is None else str(ca_file.resolve()),
+        "locked": locking.moment(access._store.folder),
     }
+
+
+def taken_back(access: Access, handed: Mapping[str, Any]) -> bool:
+    """Tell whether the owner has locked this device since the account was lent."""
+    return bool(locking.moment(access._store.folder) != handed["locked"])
 
 
 def resumed(handed: Json) -> "Vaultr":

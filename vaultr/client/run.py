@@ -75,7 +75,8 @@ def environment(
         for name, value in inherited.items()
         if (name in _BASIC or name.startswith(b"LC_") if clean else _is_harmless(name))
     }
-    return kept | {name.encode(): value.encode() for name, value in variables.items()}
+    # Names come from the environment, too, where they may be no UTF-8.
+    return kept | {os.fsencode(name): value.encode() for name, value in variables.items()}
 
 
 def _is_harmless(name: bytes) -> bool:

@@ -1,11 +1,16 @@
 """Writes a file that holds secrets: for its owner alone, whole or not at all."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 from vaultr.client.errors import VaultrError
 from vaultr.client.folder import sync_folder, write_new
+
+# Some file systems know no second name of a file.
+_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class FileExists(VaultrError):
@@ -33,7 +38,7 @@ def save(place: Path, data: bytes, *, force: bool) -> None:
             if force:
                 unfinished.replace(place)
             else:
-                os.link(unfinished, place)  # which fails when there is one, at this very moment
+                _link(unfinished, place, data)
         finally:
             unfinished.unlink(missing_ok=True)
         sync_folder(place.parent)
@@ -41,3 +46,13 @@ def save(place: Path, data: bytes, *, force: bool) -> None:
         raise FileExists(f"{place} is there already; it was left as it is.") from None
     except OSError as error:
         raise VaultrError(f"{place}: {error.strerror}; nothing was written.") from error
+
+
+def _link(unfinished: Path, place: Path, data: bytes) -> None:
+    """Give it its name, which fails when there is one of that name, at this very moment."""
+    try:
+        os.link(unfinished, place)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        write_new(place, data)

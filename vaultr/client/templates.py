@@ -8,10 +8,11 @@ from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.references import SCHEME, Reference
 
 # Enclosed, a reference runs to the braces, spaces and all. Bare, it is what an address can hold
-# (RFC 3986, section 2), and does not end in a mark that rather ends the sentence around it.
+# (RFC 3986, section 2) and letters of any script, and does not end in a mark that rather ends the
+# sentence around it.
 _ENCLOSED: Final = re.compile(r"\{\{[ \t]*(vaultr://[^{}\n]*?)[ \t]*\}\}")
-_BARE: Final = re.compile(r"vaultr://[\w.~%/@:?=&+-]*[\w~%/=&+-]", re.ASCII)
-_EITHER: Final = re.compile(f"{_ENCLOSED.pattern}|({_BARE.pattern})", re.ASCII)
+_BARE: Final = re.compile(r"vaultr://[\w.~%/@:?=&+-]*[\w~%/=&+-]")
+_EITHER: Final = re.compile(f"{_ENCLOSED.pattern}|({_BARE.pattern})")
 
 
 def filled(template: str, value: Callable[[Reference], str]) -> str:

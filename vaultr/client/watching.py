@@ -10,13 +10,14 @@ import os
 import select
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from vaultr.client import memory
 from vaultr.client.environments import Gathered, Wish, gather, resolved
 from vaultr.client.errors import IntegrityError, Refused, ServerUnreachable, VaultrError
-from vaultr.client.lending import lent, resumed
+from vaultr.client.lending import lent, resumed, taken_back
 from vaultr.client.supervising import Environment
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 EVERY_SECONDS: Final = 10.0
 # While the server is away it is asked less and less often, up to this.
 _SELDOM_SECONDS: Final = 120.0
+# How soon it hears that the owner locked the device.
+_LOOK_SECONDS: Final = 1.0
 _LINE_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -124,7 +127,7 @@ def main() -> None:
 
 def _watch(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> None:
     last, told, pause = handed["last"], "", handed["every_seconds"]
-    while not select.select([0], [], [], pause)[0]:
+    while _waited(vaultr, handed, pause):
         try:
             seen = _look(vaultr, handed)
         except ServerUnreachable:
@@ -140,6 +143,18 @@ def _watch(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> None:
         if seen != last:
             _say(seen)
         last, told, pause = seen, "", handed["every_seconds"]
+
+
+def _waited(vaultr: "Vaultr", handed: "Mapping[str, Any]", seconds: float) -> bool:
+    """Wait; False when there is no more reason to: the starter is gone, or the owner locked."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if select.select([0], [], [], min(left, _LOOK_SECONDS))[0]:
+            return False
+        if taken_back(vaultr, handed):
+            _say({"told": "This device was locked."})
+            return False
+    return True
 
 
 def _say(what: "Mapping[str, Any]") -> None:

@@ -1,0 +1,72 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from vaultr.client import freshness
+from vaultr.client.folder import FileAltered, Folder
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path / "home")
+
+
+def at(moment):
+    return time_machine.travel(moment, tick=False)
+
+
+def test_a_sync_is_noted_and_its_age_is_told(folder):
+    with at(NOW):
+        assert freshness.age(folder) is None
+        freshness.note(folder)
+    with at(NOW + timedelta(hours=3)):
+        assert freshness.age(folder) == timedelta(hours=3)
+
+
+def test_an_age_is_never_told_too_young(folder):
+    for seconds in range(0, 120, 7):
+        with at(NOW + timedelta(seconds=seconds)):
+            freshness.note(folder)
+        with at(NOW + timedelta(seconds=seconds + 1)):
+            age = freshness.age(folder)
+            assert timedelta(seconds=1) <= age <= freshness.NOTES_APART + timedelta(seconds=1)
+
+
+def test_a_clock_that_was_put_back_makes_the_age_unknown_until_the_next_sync(folder):
+    with at(NOW):
+        freshness.note(folder)
+    with at(NOW - timedelta(days=1)):
+        assert freshness.age(folder) is None
+        freshness.note(folder)
+        assert freshness.age(folder) == timedelta(0)
+
+
+def test_a_note_that_was_altered_is_named_and_the_next_sync_writes_it_anew(folder):
+    with at(NOW):
+        freshness.note(folder)
+    note = folder.path / "synced.json"
+    note.write_bytes(note.read_bytes().replace(b"2026", b"2027"))
+
+    with pytest.raises(FileAltered, match="synced"):
+        freshness.age(folder)
+    with at(NOW):
+        freshness.note(folder)
+        assert freshness.age(folder) == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [
+        (timedelta(seconds=59), "less than a minute"),
+        (timedelta(seconds=60), "1 minute"),
+        (timedelta(minutes=59), "59 minutes"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(hours=47), "1 day"),
+        (timedelta(days=400), "400 days"),
+    ],
+)
+def test_an_age_is_said_in_its_largest_whole_unit(age, said):
+    assert freshness.said(age) == said

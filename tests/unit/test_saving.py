@@ -1,0 +1,74 @@
+import errno
+import os
+
+import pytest
+
+from vaultr.client import saving
+from vaultr.client.errors import VaultrError
+from vaultr.client.saving import FileExists, save
+
+
+def test_a_file_is_for_its_owner_alone_and_no_other_is_left(tmp_path):
+    save(tmp_path / "out", b"secret", force=False)
+
+    assert (tmp_path / "out").read_bytes() == b"secret"
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_file_that_is_there_gives_way_only_if_it_must(tmp_path):
+    (tmp_path / "out").write_text("old")
+    (tmp_path / "out").chmod(0o644)
+
+    with pytest.raises(FileExists):
+        save(tmp_path / "out", b"new", force=False)
+    assert (tmp_path / "out").read_text() == "old"
+    save(tmp_path / "out", b"new", force=True)
+
+    assert (tmp_path / "out").read_text() == "new"
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "elsewhere").write_text("old")
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(FileExists):
+        save(tmp_path / "out", b"new", force=False)
+    save(tmp_path / "out", b"new", force=True)
+
+    assert (tmp_path / "elsewhere").read_text() == "old"
+    assert not (tmp_path / "out").is_symlink()
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_folder_is_no_file(tmp_path, force):
+    with pytest.raises(FileExists, match="folder"):
+        save(tmp_path, b"new", force=force)
+
+
+def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(place, data):
+        place.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(VaultrError, match="nothing was written"):
+        save(tmp_path / "no" / "out", b"new", force=False)
+    monkeypatch.setattr(saving.os, "link", lambda *_: full(tmp_path / "x", b""))
+    with pytest.raises(VaultrError, match="No space left"):
+        save(tmp_path / "out", b"new", force=False)
+
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_a_file_system_without_links_is_written_to_all_the_same(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(saving.os, "link", no_links)
+    save(tmp_path / "out", b"secret", force=False)
+    with pytest.raises(FileExists):
+        save(tmp_path / "out", b"other", force=False)
+
+    assert (tmp_path / "out").read_bytes() == b"secret"
+    assert os.listdir(tmp_path) == ["out"]
