@@ -110,6 +110,12 @@ def test_attempts_of_one_millisecond_are_told_apart(here):
         assert [try_at(NOON) for _ in range(3)] == [True] * 2 + [False]
 
 
+def test_a_limit_may_be_as_high_as_it_likes(app, client, ann, set_to):
+    set_to(app, limit_login_account="999999999/60")
+
+    assert [guess(client) for _ in range(7)] == [401] * 7
+
+
 def test_each_lock_is_twice_as_long_as_the_one_before_up_to_a_day(here):
     moment, seen = NOON, []
     assert try_at(moment)

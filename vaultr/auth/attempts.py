@@ -46,6 +46,7 @@ KEPT: Final = timedelta(days=30)
 # digits until the year 2286, both databases order and cut them as texts.
 _TIME: Final = 13
 _STAMP: Final = _TIME + 8 + 1
+_LONGEST: Final = 2**31 - 1  # of a text, by which PostgreSQL counts; no limit is as high
 
 
 def of_stranger(email: str) -> str:
@@ -192,8 +193,8 @@ def _reserve(attempt: Attempt, rate: Rate) -> None:
         "counter": attempt.counter.key,
         "now": now,
         "stamp": stamp,
-        "kept": rate.count * _STAMP,
-        "place": (rate.count - 1) * _STAMP + 1,
+        "kept": min(rate.count * _STAMP, _LONGEST),
+        "place": min((rate.count - 1) * _STAMP + 1, _LONGEST),
         "since": f"{_milliseconds(now) - rate.seconds * 1000:0{_TIME}d}",
     }
     with one_statement() as connection:
