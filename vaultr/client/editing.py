@@ -1,7 +1,7 @@
 """Adds and edits items: checked against their schema, in batches, and never over unseen changes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, uuid4
 
 from vaultr.client.batches import Batches
@@ -12,11 +12,10 @@ from vaultr.client.items import Draft, check, sealed_bytes
 from vaultr.client.merging import changed, merge
 from vaultr.client.reading import ANY_STATE, Item, Reader
 from vaultr.client.wishes import EditConflict, Put
-from vaultr.client.writes import Writer
+from vaultr.client.writes import TRIES, Writer, step_aside
 
 Progress = Callable[[int, int], None]
 Part = dict[str, Any]
-_TRIES: Final = 8
 
 
 class Editor:
@@ -85,7 +84,7 @@ class Editor:
         base = self._base(vault, item, revision, before)
         if base is None:
             raise EditConflict(item.id, vault.state.items[item.id], _against(given, item))
-        for left in range(_TRIES - 1, -1, -1):
+        for left in range(TRIES - 1, -1, -1):
             new = self._merged(vault, base, item, given)
             try:
                 written = self._writer.write(vault.id, [new])
@@ -94,6 +93,9 @@ class Editor:
                 held = vault.state.items.get(item.id)
                 if not left or held is None or held.state != "active":
                     raise
+                step_aside(left)
+                # Only now, so that the edit is as fresh as can be when it is sent.
+                vault = self._writer.up_to_date(vault.id)
                 item = self.revealed(vault, item.id)
             else:
                 self._tell_of(base, item)

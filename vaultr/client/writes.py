@@ -31,7 +31,7 @@ from vaultr.client.write import Batch, Change, prepare
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
 
-_TRIES: Final = 12
+TRIES: Final = 20
 # Writers that meet again and again step aside for a while, each for another one.
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
@@ -81,7 +81,7 @@ class Writer:
         """
         with self._account.store.folder.locked():
             vault = self._held(vault_id)
-            for left in range(_TRIES - 1, -1, -1):
+            for left in range(TRIES - 1, -1, -1):
                 try:
                     return attempt(vault)
                 except EditConflict:
@@ -89,9 +89,13 @@ class Writer:
                 except MOVED as refused:
                     if not left:
                         raise
-                    _step_aside(left)
+                    step_aside(left)
                     vault = self._rebased(vault, refused)
         raise AssertionError("the last try returns or raises")
+
+    def up_to_date(self, vault_id: UUID) -> CachedVault:
+        """Bring a vault up to date."""
+        return self._vaults.sync_one(vault_id)
 
     def _held(self, vault_id: UUID) -> CachedVault:
         held = self._cache.load(vault_id)
@@ -172,8 +176,9 @@ class Writer:
         return replace(batch.state, passed=known) if known == vault.waypoint else batch.state
 
 
-def _step_aside(left: int) -> None:
-    most = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (_TRIES - 1 - left))
+def step_aside(left: int) -> None:
+    """Pause for a random while, a longer one the fewer of :data:`TRIES` are left."""
+    most = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (TRIES - 1 - left))
     time.sleep(_JITTER.uniform(0, most))
 
 

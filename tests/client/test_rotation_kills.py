@@ -1,0 +1,150 @@
+"""Rotations at a real server, where the client or the server is killed at random moments."""
+
+import contextlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.client.devices import PASSWORD
+from tests.client.owners import owner, second
+from tests.client.site import Site
+from tests.client.world import Kept
+from vaultr import Vaultr
+from vaultr.client.items import Draft
+from vaultr.protocol.encoding import b64
+
+ITEMS = 60
+ROTATING = """
+import sys
+from pathlib import Path
+from tests.client.world import Kept
+from vaultr import Vaultr
+from vaultr.client.errors import IntegrityError, VaultrError
+from vaultr.protocol.encoding import unb64
+
+device = Vaultr(home=Path(sys.argv[1]), agent=False)
+device._desk = Kept(unb64(sys.stdin.readline().strip())).on(device)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    device.rotate(anew=sys.argv[2] == "anew")
+except IntegrityError:
+    raise
+except VaultrError as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+class Owner:
+    """An owner with two devices and some items, at a server that can be killed."""
+
+    def __init__(self, site, folder):
+        self.site = site
+        first = owner(site, folder, "ann@example.org")
+        phone = second(site, folder, first)
+        self.homes = [each.home / "vaultr" for each in (first, phone)]
+        with Vaultr(home=self.homes[0], agent=False) as device:
+            device.unlock(PASSWORD)
+            self.key = device._desk.account.account_key
+            drafts = [Draft("login", {"title": f"Item {n}"}, secret(n)) for n in range(ITEMS)]
+            device.add_many(drafts)
+            device.edit("Item 0", detail={"password": "first"})
+            device.edit("Item 0", detail=secret(0))
+            device.trash("Item 1")
+
+    @contextlib.contextmanager
+    def at(self, home):
+        """Open a device without deriving its keys once more."""
+        with Vaultr(home=home, agent=False) as device:
+            device._desk = Kept(self.key).on(device)
+            yield device
+
+    def kill_server(self):
+        """End the server and its workers as a power failure does, and start it again."""
+        master = psutil.Process(self.site._process.pid)
+        family = [*master.children(recursive=True), master]
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+        self.site._process.wait()
+        psutil.wait_procs(family, timeout=10)
+        self.site.__enter__()
+
+
+def secret(n):
+    return {"password": f"secret {n}"}
+
+
+@pytest.fixture
+def ann(tmp_path):
+    (tmp_path / "server").mkdir()
+    site = Site(tmp_path / "server")
+    site._environ |= {"STEP_UP_SECONDS": "3600", "LIMIT_WRITES": "100000/60"}
+    with site:
+        yield Owner(site, tmp_path)
+
+
+def rotating(ann, home, how):
+    """Start a client that is ready to rotate."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    client = subprocess.Popen([sys.executable, "-c", ROTATING, str(home), how], text=True, **pipes)
+    client.stdin.write(f"{b64(ann.key)}\n")
+    client.stdin.flush()
+    assert client.stdout.readline() == "ready\n", client.stderr.read()
+    return client
+
+
+def one_round(ann, chance, longest_seconds):
+    """Rotate on one device, kill client or server meanwhile, and give how long it took."""
+    home, how = chance.choice(ann.homes), chance.choice(["anew", "on"])
+    with rotating(ann, home, how) as client:
+        began = time.monotonic()
+        client.stdin.write("go\n")
+        client.stdin.flush()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            client.wait(chance.uniform(0, longest_seconds))
+        if chance.random() < 0.5:
+            client.kill()
+        else:
+            ann.kill_server()
+        _, said = client.communicate(timeout=120)
+    # Lost answers and refusals are said in one line; whatever else is a fault of ours.
+    assert client.returncode in (0, 1, -signal.SIGKILL)
+    assert "Traceback" not in said, said
+    return time.monotonic() - began
+
+
+def check(device, chance):
+    """Every item opens, none is lost, none twice; all is under one key; old versions open."""
+    items = device.items(state="any")
+    found = {item.title: device.item(str(item.id), offline=True).detail for item in items}
+    assert found == {f"Item {n}": secret(n) for n in range(ITEMS)}
+    assert len(items) == ITEMS
+    (vault,) = device._desk._reader.vaults()
+    active = {held.generation for held in vault.state.items.values() if held.state == "active"}
+    assert active == {vault.state.generation} == {vault.state.overview.generation}
+    title = chance.choice(["Item 0", "Item 2"])
+    versions = device.history(title)
+    for each in chance.sample(versions, min(4, len(versions))):
+        assert "password" in device.version(title, each.revision).detail
+    assert device.explain() == []
+
+
+def test_a_rotation_killed_at_random_moments_goes_on_elsewhere(ann, count):
+    chance = random.Random(11)
+    seconds = 1.0
+    for _ in range(count(3, many=200)):
+        one_round(ann, chance, seconds)
+
+        with ann.at(chance.choice(ann.homes)) as device:
+            device.rotate()
+            check(device, chance)
+    for home in ann.homes:
+        with ann.at(home) as device:
+            check(device, chance)
+            assert not device._desk.keeping._rotator._says_running(device._desk._reader.vaults()[0])
