@@ -58,8 +58,8 @@ class Signals:
         for end in (reading, writing):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-        for number in CAUGHT:
-            signal.signal(number, lambda *_: None)
+        self._handlers = {n: signal.signal(n, lambda *_: None) for n in CAUGHT}
+        self._writing = writing
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
         return reading
 
@@ -88,6 +88,9 @@ class Signals:
         """Let signals do again what they did before."""
         if sys.platform != "linux":
             signal.set_wakeup_fd(-1)
+            os.close(self._writing)
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
         os.close(self.fd)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
 
