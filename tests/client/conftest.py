@@ -30,7 +30,7 @@ def account(site, tmp_path_factory):
     """An owner at a first device; ``made`` is what signup answered."""
     device = Device(tmp_path_factory.mktemp("first") / "home", site.url)
     device.made = device.told("signup", "--email", device.email)
-    device.done("verify", site.token(), password=None)
+    device.done("verify", site.token(of=device.email), password=None)
     device.done("login")
     device.done("sync")
     return device

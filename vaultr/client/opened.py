@@ -32,7 +32,10 @@ from vaultr.client.sync import VaultKeyring
 
 WRITES_APART_SECONDS: Final = 60.0
 _TRIES: Final = 5
-_RECOVERY: Final = "Somebody recovers this account by its recovery key. If that is not you: vaultr recover --cancel"
+_RECOVERY: Final = (
+    "Somebody recovers this account by its recovery key. "
+    "If that is not you: vaultr recover --cancel"
+)
 
 
 @dataclass(slots=True)
@@ -98,6 +101,8 @@ class OpenedAccount:
         account_id, key_set = key_set_of(answer)
         self.catch_up()
         self._check_key_set(account_id, key_set)
+        if (answer.body or {}).get("recovery") is not None and _RECOVERY not in self.told:
+            self.told.append(_RECOVERY)
         kept = key_set.profile
         shown = open_profile(self.wrap_key, self.account_id, kept.revision, kept.sealed)
         shown.pins.check_same(self.profile.pins)

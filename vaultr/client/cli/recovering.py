@@ -35,7 +35,7 @@ def kit(choices: Choices, file: Path, force: bool) -> None:
     """
     # segno is needed by nothing else at the command line but second factors.
     from vaultr.client.kit_page import page  # noqa: PLC0415 - late, see above
-    from vaultr.client.saving import save  # noqa: PLC0415 - beside it
+    from vaultr.client.saving import save  # noqa: PLC0415 - late, see above
 
     with opened(choices) as vaultr:
         held, address = vaultr.kit(), vaultr.email or ""
