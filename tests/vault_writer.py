@@ -119,8 +119,12 @@ class Writer:
 
     def rotation_request(self, machines=()):
         """Prepare to begin a rotation; ``machines`` are the ids of those that hold a key."""
+        self.keys = {**self.keys, self.generation + 1: VaultKeys.new()}
+        return self.rotation_request_again(machines)
+
+    def rotation_request_again(self, machines=()):
+        """Prepare to begin a rotation with the keys that were drawn for it before."""
         generation = self.generation + 1
-        self.keys = {**self.keys, generation: VaultKeys.new()}
         wrap = self.keys[generation].wrap(bytes(32), self.author_id, self.id, generation)
         batch = self._prepare([Change.rotate_begin()])
         body = {
