@@ -137,6 +137,8 @@ class Gauge(_Number[GaugePart]):
     ) -> None:
         super().__init__(name, labels, most, samples=1)
         self._whole = prometheus_client.Gauge(name, says, labels, multiprocess_mode=_MODES[kind])
+        if kind == "told" and not labels:
+            self._whole.set(math.nan)  # nobody knows yet; 0 would be taken for an answer
 
     def _make(self, values: tuple[str, ...]) -> GaugePart:
         whole = self._whole.labels(*values) if values else self._whole
@@ -214,7 +216,12 @@ HASH_WAIT = Histogram("vaultr_hash_wait_seconds", "Time that a login waited for 
 BUILD = Gauge("vaultr_build_info", "1, with the version", "version", kind="live_max")
 READY = Gauge("vaultr_ready", "1 while requests should come here", kind="told")
 REDIS_AWAY = Gauge("vaultr_redis_away", "1 while limits are counted without Redis", kind="live_max")
-REDIS_ERRORS = Counter("vaultr_redis_errors_total", "Failures of Redis, by reason", "reason")
+REDIS_ERRORS = Counter(
+    "vaultr_redis_errors_total",
+    "Failures of Redis, by reason",
+    "reason",
+    starts=("connection", "timeout", "password", "loading", "full", "read-only", "other"),
+)
 POOL_IN_USE = Gauge(
     "vaultr_pool_in_use", "Database connections that are lent", "pool", kind="live_sum"
 )
@@ -236,6 +243,7 @@ AUDIT_LAG = Gauge("vaultr_audit_lag_seconds", "Age of the oldest event that no c
 BACKUP_AGE = Gauge("vaultr_backup_age_seconds", "Age of the last backup that was verified")
 DRILL_AGE = Gauge("vaultr_drill_age_seconds", "Age of the last restore drill that went well")
 CERTIFICATE_DAYS = Gauge("vaultr_certificate_days", "Days until the certificate of BASE_URL ends")
-JOB_TIME = Histogram("vaultr_job_seconds", "Time of a part of a job", "job", buckets=JOB_SECONDS)
-JOB_FAILURES = Counter("vaultr_job_failures_total", "Parts of a job that failed", "job")
-JOB_DONE = Gauge("vaultr_job_done_timestamp_seconds", "When a job last went well", "job")
+# Not `job`: that label is Prometheus' own name for what it scrapes.
+JOB_TIME = Histogram("vaultr_job_seconds", "Time of a part of a job", "task", buckets=JOB_SECONDS)
+JOB_FAILURES = Counter("vaultr_job_failures_total", "Parts of a job that failed", "task")
+JOB_DONE = Gauge("vaultr_job_done_timestamp_seconds", "When a job last went well", "task")

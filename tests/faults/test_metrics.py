@@ -16,7 +16,8 @@ import pytest
 from tests import servers
 from tests.concurrency import at_once
 from tests.faults.running import free_port, running
-from tests.scraping import scraped, total
+from tests.monitoring import names_in, queries
+from tests.scraping import names_of, scraped, total
 from vaultr import metric_files, metrics
 
 DOCUMENT = "/api/v1/openapi.json"
@@ -196,3 +197,19 @@ def test_without_a_port_there_are_no_files(tmp_path):
     with running(tmp_path) as one:
         assert one.answers()
         assert folders() == before
+
+
+def test_every_query_of_alerts_and_dashboards_asks_for_what_a_running_server_shows(tmp_path):
+    port = free_port()
+    with running(tmp_path, METRICS_PORT=str(port), BACKGROUND="inline") as one:
+        one.get(DOCUMENT)
+        one.get("/api/v1/vaults")
+        one.get("/api/ready")
+        asked = set().union(*map(names_in, queries().values()))
+        # What has labels that nobody has used yet has no samples, but is announced.
+        wait_for(lambda: asked <= shown(port))
+
+
+def shown(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        return names_of(answer.read().decode())

@@ -73,13 +73,13 @@ def test_it_shows_that_it_lives_and_what_it_does_and_ends_well(worker, environ, 
 
     def done():
         samples = scraped(port)
-        return {dict(labels)["job"] for (name, labels), _ in samples.items()
+        return {dict(labels)["task"] for (name, labels), _ in samples.items()
                 if name == "vaultr_job_done_timestamp_seconds"}  # fmt: skip
 
     wait_for(lambda: _listens(port))
     wait_for(lambda: done() >= {"outbox", "measure", "sessions-purge"})
     samples = scraped(port)
-    assert total(samples, "vaultr_job_seconds_count", job="outbox") >= 1
+    assert total(samples, "vaultr_job_seconds_count", task="outbox") >= 1
     assert total(samples, "vaultr_backup_age_seconds") == float("inf")
 
     worker.send_signal(signal.SIGTERM)

@@ -60,6 +60,8 @@ class Runner:
         self._app = app
         self._jobs = jobs
         self._due = {job.name: 0.0 for job in jobs}
+        for job in jobs:
+            metrics.JOB_FAILURES.labels(job.name)  # shown as 0 until the first
         self._woken: set[str] = set()
         self._news = threading.Event()
         self.stopping = False

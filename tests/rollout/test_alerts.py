@@ -1,0 +1,41 @@
+"""The alerts as Prometheus reads them: well formed, and each fires when it should."""
+
+import re
+import subprocess
+
+from tests import monitoring
+
+
+def promtool(*arguments):
+    done = subprocess.run(
+        ["promtool", *arguments], cwd=monitoring.RULES.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rules_are_well_formed():
+    assert f"{len(monitoring.rules())} rules found" in promtool("check", "rules", "rules.yaml")
+
+
+def test_each_alert_fires_when_it_should_and_not_when_all_is_well():
+    assert "SUCCESS" in promtool("test", "rules", "rules.test.yaml")
+
+
+def test_each_alert_is_shown_to_fire():
+    shown = (monitoring.RULES.parent / "rules.test.yaml").read_text()
+    fires = re.findall(r'alertname="(\w+)"', shown)
+    fires += re.findall(r"alertname: (\w+)\n\s+exp_alerts:\n", shown)
+
+    assert set(fires) == {one["alert"] for one in monitoring.alerts()}
+
+
+def test_every_query_of_a_dashboard_can_be_read(tmp_path):
+    rules = [
+        f"  - record: dashboard:{number}\n    expr: {query!r}\n"
+        for number, query in enumerate(monitoring.queries().values())
+    ]
+    file = tmp_path / "queries.yaml"
+    file.write_text("groups:\n- name: queries\n  rules:\n" + "".join(rules))
+
+    promtool("check", "rules", "--lint=none", str(file))

@@ -1,0 +1,101 @@
+"""Alerts and dashboards: each alert says what to do, and nothing asks for what nobody tells."""
+
+import re
+
+import pytest
+
+from tests import monitoring
+from tests.guards import tree
+from vaultr import metrics
+from vaultr.operations.keys import keys
+from vaultr.operations.settings import check, settings
+
+RUNBOOK = (tree.ROOT / "docs" / "runbook.md").read_text()
+HEADINGS = re.findall(r"^#+ (.+)$", RUNBOOK, re.M)
+ENDS = {"Counter": ("",), "Gauge": ("",), "Histogram": ("_bucket", "_count", "_sum")}
+
+
+def anchors(text):
+    """Give the anchors of a page's headings, as sites that show Markdown make them."""
+    return {re.sub(r"[^\w -]", "", one).strip().lower().replace(" ", "-") for one in text}
+
+
+@pytest.mark.parametrize("alert", monitoring.alerts(), ids=lambda one: one["alert"])
+def test_each_alert_has_a_heading_in_the_runbook_and_says_how_urgent_it_is(alert):
+    name = alert["alert"]
+
+    assert name in HEADINGS
+    assert alert["annotations"]["runbook_url"].endswith(f"runbook.md#{name.lower()}")
+    assert alert["labels"]["severity"] in ("page", "ticket")
+    assert alert["annotations"]["summary"]
+    assert "for" in alert
+
+
+def test_the_runbook_speaks_of_no_alert_that_there_is_not():
+    named = set(re.findall(r"\bVaultr[A-Z]\w+", RUNBOOK))
+
+    assert named == {one["alert"] for one in monitoring.alerts()}
+
+
+def test_every_query_asks_for_numbers_that_are_told():
+    told = {f"{one.name}{end}" for one in metrics.numbers() for end in ENDS[type(one).__name__]}
+    unknown = {
+        where: names - told
+        for where, query in monitoring.queries().items()
+        if (names := monitoring.names_in(query)) - told
+    }
+
+    assert unknown == {}
+    assert len(monitoring.queries()) > 50
+
+
+def test_every_number_is_in_an_alert_or_on_a_dashboard():
+    asked = " ".join(monitoring.queries().values())
+
+    assert [one.name for one in metrics.numbers() if one.name not in asked] == []
+
+
+def test_recorded_ratios_are_known_before_they_are_asked_for():
+    asked = set(re.findall(r"vaultr:[\w:]+", " ".join(one["expr"] for one in monitoring.rules())))
+
+    assert asked <= {one["record"] for one in monitoring.rules() if "record" in one}
+
+
+def test_dashboards_are_whole():
+    assert len(monitoring.DASHBOARDS) == 3
+    for name, panel in monitoring.panels():
+        assert panel["title"], name
+        assert panel["targets"]
+        assert panel["datasource"]["uid"] == "${source}"
+    places = [(name, *panel["gridPos"].values()) for name, panel in monitoring.panels()]
+    assert len(set(places)) == len(places)
+
+
+@pytest.mark.parametrize("page", ["runbook", "post-mortem", "post-mortem-security"])
+def test_links_lead_somewhere(page):
+    path = tree.ROOT / "docs" / f"{page}.md"
+    text = path.read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        there = path if not file else (path.parent / file).resolve()
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(re.findall(r"^#+ (.+)$", there.read_text(), re.M)), target
+
+
+def test_commands_of_the_runbook_exist(sqlite_app):
+    named = set(re.findall(r"`flask ((?:[a-z-]+ ?)+)", RUNBOOK))
+    # Those that make and verify backups, and reopen the audit log, come with their own features.
+    later = ("backup", "audit")
+    known = sqlite_app.cli.commands | {"keys": keys, "check": check, "settings": settings}
+
+    assert [one for one in named if not one.startswith(later) and not _known(one, known)] == []
+
+
+def _known(words, commands):
+    """Follow the words through groups to a command; what comes after it are its arguments."""
+    first, _, rest = words.strip().partition(" ")
+    found = commands.get(first)
+    if found is None or not hasattr(found, "commands") or not rest:
+        return found is not None
+    return _known(rest, found.commands)
