@@ -1,0 +1,57 @@
+"""docs/environment-variables.md is made of `Settings`: `--write-docs` writes it anew."""
+
+import re
+
+from tests.guards import tree
+from vaultr.environ import KEY_SETS
+from vaultr.operations.settings import described
+
+PAGE = tree.ROOT / "docs" / "environment-variables.md"
+HEAD = """# Settings
+
+This page is made of `vaultr/settings.py` by `tests/unit/test_environment_page.py`; the same list is
+printed by `flask settings`, and `flask check` tells what is missing or does not fit, all at once and
+without values. [config/production.env.example](../config/production.env.example) shows them in groups.
+
+- Each setting is an environment variable, or a file named by `<NAME>_FILE` (one line break at its end
+  is dropped); never both.
+- `DATADOG_HOST` is another name of `STATSD_HOST`.
+- A rate is written `count/seconds`: `5/900` is 5 in 15 minutes.
+- Keys that rotate (%s) hold several values, one a line or separated by commas,
+  each `<id>:<base64url of 32 bytes>`: the first signs and seals, all verify and open. A plain value
+  is one key named `default`. `flask keys generate` draws a set; [keys.md](keys.md) tells how to replace one.
+- Secrets are never shown, logged or repeated in a message. Give them as files.
+- In development everything has a default; production refuses to start without what is marked.
+
+| name | default | needed in production | secret | what it is |
+| --- | --- | --- | --- | --- |
+"""
+KEYS = ", ".join(f"`{name}`" for name in KEY_SETS)
+
+
+def row(one):
+    default = "" if one["default"] in (None, "") else f"`{one['default']}`"
+    marks = ("yes" if one["required_in_production"] else "", "yes" if one["secret"] else "")
+    text = one["description"].replace("|", "\\|")
+    return f"| `{one['name']}` | {default} | {marks[0]} | {marks[1]} | {text} |\n"
+
+
+def test_the_page_is_what_the_settings_say(pytestconfig):
+    page = HEAD % KEYS + "".join(row(one) for one in described())
+    if pytestconfig.getoption("--write-docs"):
+        PAGE.write_text(page)
+
+    assert PAGE.read_text() == page
+
+
+def test_the_page_names_every_setting_once():
+    names = re.findall(r"^\| `([A-Z_]+)` \|", PAGE.read_text(), re.M)
+
+    assert len(set(names)) == len(names) == len(described())
+
+
+def test_defaults_do_not_depend_on_the_machine():
+    varying = {one["name"]: one["default"] for one in described() if callable(one["default"])}
+
+    assert varying == {}
+    assert {one["default"] for one in described() if one["name"] == "WEB_CONCURRENCY"} == {None}
