@@ -9,17 +9,19 @@ from vaultr.operations.settings import described
 PAGE = tree.ROOT / "docs" / "environment-variables.md"
 HEAD = """# Settings
 
-This page is made of `vaultr/settings.py` by `tests/unit/test_environment_page.py`; the same list is
-printed by `flask settings`, and `flask check` tells what is missing or does not fit, all at once and
-without values. [config/production.env.example](../config/production.env.example) shows them in groups.
+This page is made of `vaultr/settings.py` by `tests/unit/test_environment_page.py`; the same list
+is printed by `flask settings`, and `flask check` tells what is missing or does not fit, all at once
+and without values. [config/production.env.example](../config/production.env.example) shows them in
+groups.
 
-- Each setting is an environment variable, or a file named by `<NAME>_FILE` (one line break at its end
-  is dropped); never both.
-- `DATADOG_HOST` is another name of `STATSD_HOST`.
+- Each setting is an environment variable, or a file named by `<NAME>_FILE` (one line break at its
+  end is dropped); never both.
+- `DATADOG_HOST` is another name of `STATSD_HOST`, which is a host, or a host with its port (8125).
 - A rate is written `count/seconds`: `5/900` is 5 in 15 minutes.
-- Keys that rotate (%s) hold several values, one a line or separated by commas,
-  each `<id>:<base64url of 32 bytes>`: the first signs and seals, all verify and open. A plain value
-  is one key named `default`. `flask keys generate` draws a set; [keys.md](keys.md) tells how to replace one.
+- Keys that rotate (%s)
+  hold several values, one a line or separated by commas, each `<id>:<base64url of 32 bytes>`: the
+  first signs and seals, all verify and open. A plain value is one key named `default`.
+  `flask keys generate` draws a set; [keys.md](keys.md) tells how to replace one.
 - Secrets are never shown, logged or repeated in a message. Give them as files.
 - In development everything has a default; production refuses to start without what is marked.
 
