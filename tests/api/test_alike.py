@@ -1,5 +1,6 @@
 """Whether an address has an account shows neither in the work that is done nor in its order."""
 
+import re
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -10,6 +11,9 @@ from tests import factories
 from tests.numbers import hashes
 from vaultr.database.session import SINGLE, db, transaction
 
+# Each statement names the request that it belongs to.
+REQUEST_ID = re.compile(r" /\*request_id='[^']*'\*/")
+
 
 @contextmanager
 def work_done(app):
@@ -17,7 +21,7 @@ def work_done(app):
     statements = []
 
     def note(_connection, _cursor, statement, *_):
-        statements.append(statement)
+        statements.append(REQUEST_ID.sub("", statement))
 
     with app.app_context():
         engines = (db.engine, app.extensions[SINGLE])

@@ -103,7 +103,9 @@ def test_of_many_uses_on_several_workers_one_succeeds(site, count, made):
 
         answers = site.at_once(path, body)
 
-        assert sorted(answers) == [204] + [400] * (AT_ONCE - 1)
+        assert answers.count(204) == 1
+        # To complete takes a hash, for which the queue may be full; that one changed nothing.
+        assert set(answers) - {204, 400} <= ({503} if made is a_completion else set())
 
 
 def test_many_starts_on_several_workers_begin_one_wait(site):
