@@ -18,6 +18,16 @@ WRITING = f"""
 import sys
 from pathlib import Path
 from vaultr import Vaultr
+from vaultr.client.api import EditConflict
+from vaultr.client.errors import HeadMoved
+
+def until_done(act):
+    # Whoever was overtaken too often is told so, and has written nothing.
+    while True:
+        try:
+            return act()
+        except (EditConflict, HeadMoved):
+            pass
 
 home, name, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with Vaultr(home=home, agent=False) as device:
@@ -25,12 +35,13 @@ with Vaultr(home=home, agent=False) as device:
     print("ready", flush=True)
     sys.stdin.readline()
     for n in range(times):
-        device.add("login", {{"title": f"{{name}} {{n}}"}}, {{"password": f"{{name}} {{n}}"}})
-        device.edit("Shared", detail={{name: str(n)}})
+        title = f"{{name}} {{n}}"
+        until_done(lambda: device.add("login", {{"title": title}}, {{"password": title}}))
+        until_done(lambda: device.edit("Shared", detail={{name: str(n)}}))
         if n % 2:
-            device.trash(f"{{name}} {{n}}")
+            until_done(lambda: device.trash(title))
     if name == "w0":
-        device.rotate()
+        until_done(device.rotate)
 """
 
 
