@@ -9,6 +9,7 @@ from tests import factories
 from tests.vault_rows import refused, rows, unchanged
 from tests.vault_writer import Writer
 from vaultr.database.session import transaction
+from vaultr.protocol import sizes
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 
@@ -51,6 +52,15 @@ def test_a_number_that_another_rotation_took_meanwhile_has_moved(app, vault):
 
     with unchanged(app):
         assert refused(vault.ask(mine), 409, "generation-moved")["generation"] == 2
+
+
+def test_a_vault_has_a_thousand_generations_of_keys_and_no_more(app, vault, monkeypatch):
+    assert sizes.GENERATIONS_PER_VAULT == 1_000
+    monkeypatch.setattr(sizes, "GENERATIONS_PER_VAULT", 2)
+    vault.done(vault.rotation_request())
+
+    with unchanged(app):
+        refused(vault.ask(vault.rotation_request()), 409, "quota-exceeded")
 
 
 def test_a_rotation_over_a_head_that_has_moved_is_refused(app, vault):

@@ -19,6 +19,8 @@ ITEMS_PER_VAULT: Final = 10_000
 VAULT_BYTES: Final = 256 * MIB
 VAULTS_PER_ACCOUNT: Final = 20
 VERSIONS_PER_ITEM: Final = 50
+# The wraps of all generations are part of every page of a sync: a bound, and a distant one.
+GENERATIONS_PER_VAULT: Final = 1_000
 
 CHANGES_PER_BATCH: Final = 1_000
 SYNC_LIMIT_DEFAULT: Final = 500

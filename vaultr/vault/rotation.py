@@ -17,10 +17,11 @@ from vaultr.audit.events import Event
 from vaultr.database.session import transaction
 from vaultr.errors import Conflict, Fault, Unprocessable
 from vaultr.identity import door
+from vaultr.protocol import sizes
 from vaultr.protocol.entries import NOTHING, Op
 from vaultr.vault import hot
 from vaultr.vault.access import OWNER, lock_vault
-from vaultr.vault.errors import GenerationMoved, RotationIncomplete
+from vaultr.vault.errors import GenerationMoved, QuotaExceeded, RotationIncomplete
 from vaultr.vault.log import log_of
 from vaultr.vault.models import VAULT_KEYS
 from vaultr.vault.rules import Quota, check_sealed
@@ -59,6 +60,7 @@ def begin_rotation(actor: Actor, vault_id: UUID, given: RotationNew, quota: Quot
     :raises GenerationMoved: another rotation has taken this generation in between.
     :raises Conflict: the machines are not exactly those that hold keys of the vault.
     :raises HeadMoved: somebody wrote to the vault in between.
+    :raises QuotaExceeded: the vault has had as many generations as it may.
     """
     with transaction() as session:
         connection = session.connection()
@@ -71,6 +73,7 @@ def begin_rotation(actor: Actor, vault_id: UUID, given: RotationNew, quota: Quot
         _check_number(given, row)
         _check_machines(connection, vault_id, given.machines)
         log.check(given.entry)
+        _check_room(given)
         log.generation = given.generation
         log.extend(given.entry, Op.ROTATE_BEGIN, None, 0, NOTHING)
         told = {"generation": given.generation}
@@ -112,6 +115,14 @@ def _check_machines(
     if {*connection.scalars(held)} != {one.id for one in named}:
         fault = Fault("/machines", "not exactly those that hold a key of the vault")
         raise Conflict("Other machines than these hold keys of the vault.", errors=[fault])
+
+
+def _check_room(given: RotationNew) -> None:
+    if given.generation > sizes.GENERATIONS_PER_VAULT:
+        raise QuotaExceeded(
+            f"A vault has {sizes.GENERATIONS_PER_VAULT} generations of keys, and no more: move its"
+            " items to a new one."
+        )
 
 
 def _keep(

@@ -7,14 +7,19 @@ from vaultr.actor import current_actor
 from vaultr.operation import Answer, operation
 from vaultr.vault import rotation
 from vaultr.vault.doors.blueprint import SEALED, WRITE, blueprint, quota, tagged
-from vaultr.vault.errors import GenerationMoved, RotationIncomplete, VaultNotFound
+from vaultr.vault.errors import (
+    GenerationMoved,
+    QuotaExceeded,
+    RotationIncomplete,
+    VaultNotFound,
+)
 from vaultr.vault.schemas import EntryAlone, RotationNew
 from vaultr.vault.views import RotationView, VaultView
 
 
 @blueprint.post("/<uuid:vault_id>/rotation")
 @operation(
-    refuses=(*WRITE, *SEALED, GenerationMoved, errors.Conflict),
+    refuses=(*WRITE, *SEALED, GenerationMoved, QuotaExceeded, errors.Conflict),
     access="write",
     step_up=True,
     answers=VaultView,
