@@ -15,20 +15,21 @@ def vault(app, as_ann):
 @pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
 def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
     item_id = vault.put()
-    paths = [f"{vault.path}/items/{item_id}", f"{vault.path}/sync"]
+    item = f"{vault.path}/items/{item_id}"
+    paths = [item, f"{vault.path}/sync", f"{item}/versions/1"]
     assert as_ann.get(paths[0]).status_code == 200
 
     with app.app_context(), audit_obstacles.put(obstacle):
         answers = [as_ann.get(path) for path in paths]
-        overviews = as_ann.get(f"{vault.path}/items")
+        overviews = [as_ann.get(f"{vault.path}/items"), as_ann.get(f"{item}/versions")]
 
     for answer in answers:
         refused(answer, 503, "audit-unavailable")
         assert answer.headers["Retry-After"]
-    assert overviews.status_code == 200
+    assert [answer.status_code for answer in overviews] == [200, 200]
     before = reads(app)  # a read that was recorded in part, and refused, may be among them
-    assert [as_ann.get(path).status_code for path in paths] == [200, 200]
-    assert reads(app) == [*before, [str(item_id)], [str(item_id)]]
+    assert [as_ann.get(path).status_code for path in paths] == [200, 200, 200]
+    assert reads(app) == [*before, *[[str(item_id)]] * 3]
 
 
 @pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
@@ -40,15 +41,30 @@ def test_no_write_is_done_without_its_event(app, as_ann, vault, obstacle):
         vault.move_request("trash", item_id),
         vault.batch_request(("remove", item_id)),
         vault.rename_request("another name"),
+        vault.repair_request(),
+        vault.rotation_request(),
     ]
 
     with unchanged(app), app.app_context(), audit_obstacles.put(obstacle):
         answers = [vault.ask(request) for request in requests]
         answers.append(as_ann.post(VAULTS, json=Writer(as_ann).creation()))
+        answers.append(as_ann.delete(vault.path))
 
     for answer in answers:
         refused(answer, 503, "audit-unavailable")
     assert vault.send(requests[0]).status_code == 201
+
+
+@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+def test_no_rotation_ends_without_its_event(app, vault, obstacle):
+    vault.done(vault.rotation_request())
+    vault.done(vault.rename_request("moved"))
+    request = vault.finish_request()
+
+    with unchanged(app), app.app_context(), audit_obstacles.put(obstacle):
+        refused(vault.ask(request), 503, "audit-unavailable")
+
+    assert vault.send(request).status_code == 200
 
 
 def test_no_plain_value_is_in_any_row_or_event(app, as_ann, vault):
