@@ -14,6 +14,7 @@ from bench import load
 from bench.growth import FEW, MANY, Growth
 from bench.load import Connection, request
 from bench.machines import Beside, worker_mebibytes
+from bench.signing import Signing
 from bench.world import Account, Vault
 
 CONNECTIONS = 8
@@ -47,6 +48,7 @@ class Bench:
         self._revisions = [{item: i + 1 for i, item in enumerate(v.items)} for v in self._own]
         self.memory = 0.0
         self._growth = Growth(beside, self._ann, seconds)
+        self._signing = Signing(beside, self._ann, seconds)
 
     def cases(self) -> list[Case]:
         """Give all cases."""
@@ -61,7 +63,8 @@ class Bench:
             Case("16 writers to 16 vaults / one writer", "≥ 3 on 8 cores", self.many_writers),
             Case("the same of the floor's bare view", "", self.many_floor_writers),
             Case("logins / argon2id alone", "≥ 0.85", self.logins),
-            Case("p99 of reads in a login storm / unloaded", "≤ 4", self.reads_in_a_storm),
+            Case("refresh / floor's row", "≥ 0.4", self.refreshes),
+            Case("p99 of reads in a login storm / unloaded", "≤ 3", self.reads_in_a_storm),
             *self._growing(),
         ]
 
@@ -137,17 +140,13 @@ class Bench:
         seen = load.run(self._port, [[asked]] * (3 * cores), seconds=self._seconds * 2)
         return seen.rate(200) / hashes_a_second(cores, self._seconds)
 
+    def refreshes(self) -> float:
+        """Compare refreshing a session with the floor's read of a row."""
+        return self._signing.refreshes(self._floor_rate)
+
     def reads_in_a_storm(self) -> float:
         """Compare the p99 of reads while 16 connections sign in with that of reads alone."""
-        data = json.dumps(self._ann.login()).encode()
-        login = request("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, data)
-        reads = [[one] for one in self._reads()[0][:4]]
-        alone = load.run(self._port, reads, seconds=self._seconds)
-        storm = load.beside(
-            lambda: load.run(self._port, reads, seconds=self._seconds),
-            lambda: load.run(self._port, [[login]] * 16, seconds=self._seconds + 1),
-        )
-        return storm.p99() / alone.p99()
+        return self._signing.reads_in_a_storm([[one] for one in self._reads()[0][:4]])
 
     @property
     def _port(self) -> int:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 REQUESTS_A_CONNECTION = 40
 
+Follow = Callable[[bytes], bytes]
+
 
 @dataclass
 class Seen:
@@ -100,18 +102,30 @@ def _closes(head: bytes) -> bool:
     return b"connection: close" in head.lower()
 
 
-def run(port: int, requests: Sequence[Sequence[bytes]], *, seconds: float | None) -> Seen:
-    """Send each connection's ``requests``: round and round for ``seconds``, or (None) once."""
+def run(
+    port: int,
+    requests: Sequence[Sequence[bytes]],
+    *,
+    seconds: float | None,
+    follow: Follow | None = None,
+) -> Seen:
+    """Send each connection's ``requests``: round and round for ``seconds``, or (None) once.
+
+    :param follow: makes each further request of a connection from the answer before it; a
+        function of a module, since it goes to another process.
+    """
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply(_run, (port, requests, seconds))
+        return pool.apply(_run, (port, requests, seconds, follow))
 
 
-def _run(port: int, requests: Sequence[Sequence[bytes]], seconds: float | None) -> Seen:
+def _run(
+    port: int, requests: Sequence[Sequence[bytes]], seconds: float | None, follow: Follow | None
+) -> Seen:
     seen = Seen()
     lock = threading.Lock()
     began = time.monotonic()
     threads = [
-        threading.Thread(target=_connection, args=(port, own, seconds, seen, lock))
+        threading.Thread(target=_connection, args=(port, own, seconds, seen, lock, follow))
         for own in requests
     ]
     for thread in threads:
@@ -123,19 +137,27 @@ def _run(port: int, requests: Sequence[Sequence[bytes]], seconds: float | None) 
 
 
 def _connection(
-    port: int, own: Sequence[bytes], seconds: float | None, seen: Seen, lock: threading.Lock
+    port: int,
+    own: Sequence[bytes],
+    seconds: float | None,
+    seen: Seen,
+    lock: threading.Lock,
+    follow: Follow | None,
 ) -> None:
     connection = Connection(port)
     statuses: dict[int, int] = {}
     latencies = []
+    following: bytes | None = None
     end = None if seconds is None else time.monotonic() + seconds
     for one in own if end is None else itertools.cycle(own):
         if end is not None and time.monotonic() >= end:
             break
+        data = one if following is None else following
         began = time.perf_counter()
-        status, _ = connection.ask(one)
+        status, answer = connection.ask(data)
         latencies.append(time.perf_counter() - began)
         statuses[status] = statuses.get(status, 0) + 1
+        following = follow(answer) if follow else None
     connection.close()
     with lock:
         seen.latencies += latencies

@@ -9,6 +9,7 @@ from tests import audit_obstacles, factories
 from tests.concurrency import at_once
 from vaultr import actor
 from vaultr.auth.models import RefreshToken, Session
+from vaultr.database import bare
 from vaultr.database.session import SINGLE, db, transaction
 
 REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
@@ -56,19 +57,19 @@ def test_a_refresh_is_recorded_for_its_session_and_its_owner(app, client, sessio
     assert (event["sid"], event["out"]) == (str(session.id), "ok")
 
 
-def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app):
+def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeypatch):
     with postgres_app.app_context():
         token = factories.session().refresh_token
         engines = (db.engine, postgres_app.extensions[SINGLE])
-    client = postgres_app.test_client()
+    client, ran, run = postgres_app.test_client(), [], bare.run
     token = refresh(client, token).json["refresh_token"]
-    ran = []
 
     def note(_connection, _cursor, statement, *_):
         ran.append(statement)
 
     for engine in engines:
         sa.event.listen(engine, "before_cursor_execute", note)
+    monkeypatch.setattr(bare, "run", lambda text, values: ran.append(text) or run(text, values))
     try:
         assert refresh(client, token).status_code == 200
     finally:

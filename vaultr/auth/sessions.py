@@ -144,15 +144,15 @@ def refresh(refresh_token: str, *, meant: Callable[[UUID], None] | None = None) 
     if token is None or found is None:
         raise SessionEnded
     if meant is not None:
-        meant(found.id)
+        meant(found.session_id)
     settings: Settings = current_app.config["SETTINGS"]
-    blanket.take(Count(f"f:{found.id.hex}", settings.limit_refresh))
+    blanket.take(Count(f"f:{found.session_id.hex}", settings.limit_refresh))
     nonce, now = tokens.new_nonce(), clock.now()
     successor = tokens.successor(token, nonce)
     if rotation.rotate(found, _rotated(token, nonce, successor, now, found.expires_at)):
-        return Opened.of(found.account_id, found.id, found.epoch, successor)
+        return Opened.of(found.account_id, found.session_id, found.epoch, successor)
     with transaction() as work:
-        opened = _refreshed(work, token, found.id)
+        opened = _refreshed(work, token, found.session_id)
     if opened is None:
         raise SessionEnded
     return opened

@@ -1,0 +1,57 @@
+"""Signing in and staying signed in, against the floor and against argon2id alone."""
+
+import json
+from collections.abc import Callable
+
+from bench import load
+from bench.load import request
+from bench.machines import Beside
+from bench.world import Account
+
+CONNECTIONS = 8
+STORM = 16
+_JSON = {"Content-Type": "application/json"}
+
+
+def next_refresh(answer: bytes) -> bytes:
+    """Give the request that refreshes with the token that was just answered."""
+    return refresh(json.loads(answer)["refresh_token"])
+
+
+def refresh(token: str) -> bytes:
+    """Give the request that refreshes with a token."""
+    body = json.dumps({"refresh_token": token}).encode()
+    return request("POST", "/api/v1/auth/refresh", _JSON, body)
+
+
+class Signing:
+    """The cases about sessions; one account signs in as often as it likes."""
+
+    def __init__(self, beside: Beside, account: Account, seconds: float) -> None:
+        self._beside, self._account, self._seconds = beside, account, seconds
+
+    def refreshes(self, floor_rate: Callable[[], float]) -> float:
+        """Compare refreshes, each with the token of the one before, with the floor's read."""
+        body = self._account.login()
+        tokens = [
+            self._account.post("/api/v1/auth/login", body)["refresh_token"]
+            for _ in range(CONNECTIONS)
+        ]
+        asked = [[refresh(token)] for token in tokens]
+        port = self._beside.site.port
+        seen = load.run(port, asked, seconds=self._seconds, follow=next_refresh)
+        if set(seen.statuses) != {200}:
+            raise RuntimeError(f"the answers were {seen.statuses}, not 200")
+        return seen.rate(200) / floor_rate()
+
+    def reads_in_a_storm(self, reads: list[list[bytes]]) -> float:
+        """Compare the p99 of reads while others sign in with that of the same reads alone."""
+        data = json.dumps(self._account.login()).encode()
+        login = request("POST", "/api/v1/auth/login", _JSON, data)
+        port = self._beside.site.port
+        alone = load.run(port, reads, seconds=self._seconds)
+        storm = load.beside(
+            lambda: load.run(port, reads, seconds=self._seconds),
+            lambda: load.run(port, [[login]] * STORM, seconds=self._seconds + 1),
+        )
+        return storm.p99() / alone.p99()
