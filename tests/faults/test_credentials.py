@@ -10,7 +10,6 @@ from http.client import HTTPException
 from uuid import uuid4
 
 import psutil
-import psycopg2
 import pytest
 import sqlalchemy as sa
 
@@ -20,7 +19,7 @@ from tests.faults.running import running
 from tests.new_keys import new_keys, rewrapped
 from tests.processes import Remote
 from vaultr.database.session import db
-from vaultr.protocol.encoding import b64, unb64
+from vaultr.protocol.encoding import unb64
 from vaultr.vault.models import VaultKey
 
 AUTH = "/api/v1/auth"
@@ -166,102 +165,3 @@ def asked_everywhere(clients):
         for client in clients
         for answer in at_once(lambda _, client=client: client.get(f"{AUTH}/me"), 12)
     ]
-
-
-@pytest.fixture(scope="module")
-def postgres_only(postgres_url, tmp_path_factory):
-    url = servers.fresh_database(postgres_url)
-    home = tmp_path_factory.mktemp("home")
-    app = serving.built(serving.environ_for(home, DATABASE_URL=url, **LIMITS))
-    yield app, url
-    with app.app_context():
-        db.engine.dispose()
-
-
-def put(app, body, session):
-    return app.test_client().put(CREDENTIALS, json=body, headers=session.headers)
-
-
-def opens(app, key):
-    return app.test_client().post(LOGIN, json=factories.login(ANN, key=key)).status_code == 200
-
-
-def fresh(app):
-    serving.empty(app)
-    with app.app_context():
-        session = factories.session()
-        factories.vault(ANN)
-    key = os.urandom(32)
-    return session, key, new_keys(key) | {"rewrap": rewrapped(app, session.account_id)}
-
-
-def cut_off(connection, url):
-    """End a connection from the other side, as a database does that is shut down."""
-    pid = connection.connection.dbapi_connection.info.backend_pid
-    with contextlib.closing(psycopg2.connect(url)) as other:
-        other.autocommit = True
-        other.cursor().execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
-
-
-@contextlib.contextmanager
-def listening(app, event, listener):
-    with app.app_context():
-        engine = db.engine
-    sa.event.listen(engine, event, listener)
-    try:
-        yield
-    finally:
-        sa.event.remove(engine, event, listener)
-
-
-def test_a_connection_lost_at_any_statement_leaves_the_old_key(postgres_only, count):
-    app, url = postgres_only
-    session, key, body = fresh(app)
-    ran = []
-    with listening(app, "before_cursor_execute", lambda *given: ran.append(given[2])):
-        assert put(app, body, session).status_code == 204
-    assert len(ran) > 10
-
-    for lost in range(0, len(ran), count(3, many=1)):
-        session, key, body = fresh(app)
-
-        with listening(app, "before_cursor_execute", CutOff(lost, url)):
-            response = put(app, body, session)
-
-        assert (lost, response.status_code) == (lost, 503)
-        assert (opens(app, factories.auth_key(ANN)), opens(app, key)) == (True, False)
-
-
-class CutOff:
-    """Cuts the connection off before the statement of a number, and then never again."""
-
-    def __init__(self, number, url):
-        self.left, self.url = number, url
-
-    def __call__(self, connection, *_):
-        self.left -= 1
-        if self.left == -1:
-            cut_off(connection, self.url)
-
-
-@pytest.mark.parametrize("stored", [False, True], ids=["before", "after"])
-def test_a_connection_lost_at_the_commit_leaves_exactly_one_key_that_opens(postgres_only, stored):
-    app, url = postgres_only
-    session, key, body = fresh(app)
-
-    def at_commit(connection):
-        if stored:
-            connection.connection.dbapi_connection.commit()
-        cut_off(connection, url)
-        if stored:  # what the driver would say, had it to wait for the answer still
-            raise sa.exc.OperationalError("COMMIT", {}, psycopg2.OperationalError("lost"))
-
-    with listening(app, "commit", at_commit):
-        response = put(app, body, session)
-
-    assert response.status_code == 503
-    assert (opens(app, factories.auth_key(ANN)), opens(app, key)) == (not stored, stored)
-    again = put(app, body, session)
-    assert again.status_code == (401 if stored else 204)
-    assert b64(key) == body["auth_key"]
-    assert (opens(app, factories.auth_key(ANN)), opens(app, key)) == (False, True)

@@ -1,0 +1,191 @@
+"""A connection lost at any statement of a change to an account undoes all of it, or none."""
+
+import contextlib
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+
+from tests import factories, recovering, servers, serving
+from tests.letters import letters
+from tests.new_keys import new_keys, rewrapped
+from vaultr.auth import recovery_tokens
+from vaultr.auth.models import Recovery
+from vaultr.database.session import db, transaction
+
+AUTH = "/api/v1/auth"
+ANN, NEW = "ann@example.org", "new@example.org"
+KEY = b"n" * 32
+# Guesses and what is recorded are counted in transactions of their own.
+BESIDE = {"audit_event", "audit_pending", "login_failures", "facts"}
+LIMITS = {"LIMIT_LOGIN_ADDRESS": "100000/900", "LIMIT_MAIL": "100000/3600"}
+
+
+@pytest.fixture(scope="module")
+def url(postgres_url):
+    return servers.fresh_database(postgres_url)
+
+
+@pytest.fixture(scope="module")
+def site(url, tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    app = serving.built(serving.environ_for(home, DATABASE_URL=url, **LIMITS))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def new_credentials(app, session):
+    body = new_keys(KEY) | {"rewrap": rewrapped(app, session.account_id)}
+    return lambda client: client.put(f"{AUTH}/credentials", json=body, headers=session.headers)
+
+
+def a_recovery(app, session):
+    account_id, token = recovering.begun(app)
+    with app.app_context(), transaction() as work:
+        work.query(Recovery).one().started_at -= recovery_tokens.WAIT
+    body = recovering.completion(app, token, account_id)
+    return lambda client: client.post(recovering.COMPLETE, json=body)
+
+
+def linked(app, to):
+    return letters(app, to)[-1].text.partition("token=")[2].partition("\n")[0]
+
+
+def a_consent(app, session):
+    client = app.test_client()
+    client.post(f"{AUTH}/email", json={"email": NEW}, headers=session.headers)
+    old, new = linked(app, ANN), linked(app, NEW)
+    assert client.post(f"{AUTH}/email/confirm", json={"token": old}).status_code == 204
+    return lambda client: client.post(f"{AUTH}/email/confirm", json={"token": new})
+
+
+def an_undoing(app, session):
+    assert a_consent(app, session)(app.test_client()).status_code == 204
+    token = linked(app, ANN)
+    return lambda client: client.post(f"{AUTH}/email/undo", json={"token": token})
+
+
+def a_cancellation(app, session):
+    _, token = recovering.begun(app)
+    return lambda client: client.post(recovering.CANCEL, json={"token": token})
+
+
+def a_deletion(app, session):
+    return lambda client: client.delete(f"{AUTH}/account", headers=session.headers)
+
+
+CHANGES = [new_credentials, a_recovery, a_consent, an_undoing, a_cancellation, a_deletion]
+
+# What is answered to who sends it again: a token was used, or a session is dead.
+DONE_ALREADY = {new_credentials: 401, a_deletion: 401}
+
+
+def prepared(app, change):
+    """Begin anew, with an account that has a vault and an item; give what makes the change."""
+    serving.empty(app)
+    with app.app_context():
+        session = factories.session()
+        factories.item(factories.vault(ANN))
+    return change(app, session)
+
+
+def everything(app):
+    """Read all rows of all tables that the change is about."""
+    with app.app_context(), transaction() as work:
+        return {
+            table.name: sorted(map(repr, work.execute(sa.select(table))))
+            for table in db.metadata.sorted_tables
+            if table.name not in BESIDE
+        }
+
+
+def cut_off(connection, url):
+    """End a connection from the other side, as a database does that is shut down."""
+    pid = connection.connection.dbapi_connection.info.backend_pid
+    with contextlib.closing(psycopg2.connect(url)) as other:
+        other.autocommit = True
+        other.cursor().execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+
+class CutOff:
+    """Cuts the connection off before the statement of a number, and then never again."""
+
+    def __init__(self, number, url):
+        self.left, self.url = number, url
+
+    def __call__(self, connection, *_):
+        self.left -= 1
+        if self.left == -1:
+            cut_off(connection, self.url)
+
+
+@contextlib.contextmanager
+def listening(app, event, listener):
+    with app.app_context():
+        engine = db.engine
+    sa.event.listen(engine, event, listener)
+    try:
+        yield
+    finally:
+        sa.event.remove(engine, event, listener)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
+def test_lost_at_any_statement_nothing_was_done_and_it_can_be_sent_again(site, url, count, change):
+    make, ran = prepared(site, change), []
+    with listening(site, "before_cursor_execute", lambda *given: ran.append(given[2])):
+        assert make(site.test_client()).status_code == 204
+    assert len(ran) > 5
+
+    for lost in range(0, len(ran), count(5, many=1)):
+        make = prepared(site, change)
+        before = everything(site)
+
+        with listening(site, "before_cursor_execute", CutOff(lost, url)):
+            answer = make(site.test_client())
+
+        assert (lost, answer.status_code) == (lost, 503)
+        assert everything(site) == before
+        assert make(site.test_client()).status_code == 204
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("stored", [False, True], ids=["before", "after"])
+def test_lost_at_the_commit_all_was_done_or_nothing(site, url, change, stored):
+    make = prepared(site, change)
+    before = everything(site)
+    changing = _Commit(url, stored=stored)
+
+    with (
+        listening(site, "before_cursor_execute", changing.look),
+        listening(site, "commit", changing),
+    ):
+        answer = make(site.test_client())
+
+    assert (answer.status_code, changing.met) == (503, True)
+    assert (everything(site) == before) is not stored
+    again = DONE_ALREADY.get(change, 400) if stored else 204
+    assert make(site.test_client()).status_code == again
+
+
+class _Commit:
+    """Loses the connection at the COMMIT of the change itself, before or after it is stored."""
+
+    def __init__(self, url, *, stored):
+        self.url, self.stored = url, stored
+        self.at_hand = self.met = False
+
+    def look(self, _connection, _cursor, statement, *_):
+        # Each of these changes queues a letter last; what counts guesses does not.
+        self.at_hand = self.at_hand or "INSERT INTO mails" in statement
+
+    def __call__(self, connection):
+        if not self.at_hand or self.met:
+            return
+        self.met = True
+        if self.stored:
+            connection.connection.dbapi_connection.commit()
+        cut_off(connection, self.url)
+        if self.stored:  # what the driver would say, had it to wait for the answer still
+            raise sa.exc.OperationalError("COMMIT", {}, psycopg2.OperationalError("lost"))
