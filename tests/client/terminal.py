@@ -22,6 +22,9 @@ class Terminal:
     def answers(self, question, answer):
         """Wait until ``question`` is asked, then type ``answer`` and a newline."""
         self.waits_for(question)
+        self.types(answer)
+
+    def types(self, answer):
         os.write(self._terminal, answer.encode() + b"\n")
 
     def presses_ctrl_c(self, question):

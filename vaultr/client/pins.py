@@ -106,7 +106,8 @@ class Pins:
         if account_id != self.account_id:
             raise PinMismatch(
                 f"the server shows account {account_id}, pinned is {self.account_id}; "
-                "the password was not used"
+                "the password was not used. An account that was deleted, or has another mail "
+                "address now, looks so too"
             )
         if origin != self.origin:
             raise PinMismatch(
