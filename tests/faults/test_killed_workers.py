@@ -1,0 +1,61 @@
+"""Workers killed in the middle of writes: nothing acknowledged is lost, and state equals audit."""
+
+import random
+import time
+
+import psutil
+import pytest
+
+from tests import servers, serving
+from tests.faults.running import running
+from tests.faults.writing import Owners
+from vaultr.database.session import db
+
+WIDE = dict.fromkeys(("LIMIT_WRITES", "LIMIT_READS", "LIMIT_ANONYMOUS"), "1000000/60")
+
+
+@pytest.fixture
+def url(postgres_url):
+    url = servers.fresh_database(postgres_url)
+    yield url
+    servers.drop_database(url)
+
+
+@pytest.fixture
+def server(url, redis_url, tmp_path):
+    more = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "2", **WIDE}
+    more |= {"LOG_LEVEL": "WARNING", "BACKGROUND": "process"}
+    with running(tmp_path, **more) as running_one:
+        yield running_one
+
+
+@pytest.fixture
+def app(url, redis_url, tmp_path, server):
+    """The same server once more in this process, to look at its database."""
+    app = serving.create_app(
+        serving.Settings.from_environ(
+            serving.environ_for(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url)
+            | {"BASE_URL": server.url}
+        )
+    )
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_whichever_worker_is_killed_while_it_writes_nothing_acknowledged_is_lost(
+    server, app, count
+):
+    master = psutil.Process(server.process.pid)
+    kills, chance = count(4, many=200), random.Random(4711)
+    with Owners(app, server.url, 3) as owners:
+        for _ in range(kills):
+            owners.wait_for_more(6)
+            workers = master.children()
+            time.sleep(chance.random() / 20)
+            chance.choice(workers).kill()
+        owners.wait_for_more(6)
+
+    owners.check(app)
+    assert server.process.poll() is None
+    assert sum(one.broken for one in owners.all) > 0

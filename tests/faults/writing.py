@@ -1,0 +1,158 @@
+"""Owners who write to a real server all the time, and never believe what they were not told."""
+
+import http.client
+import itertools
+import json
+import threading
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from tests import audit_log, factories
+from tests.vault_writer import Writer
+from vaultr.database.session import db, transaction
+from vaultr.vault.models import ENTRIES
+
+PATIENCE_SECONDS = 30
+
+
+@dataclass
+class Answer:
+    """What came back, as the tests' other clients give it."""
+
+    status_code: int
+    data: bytes
+    headers: dict
+
+    @property
+    def json(self):
+        return json.loads(self.data)
+
+
+class Http:
+    """A client over the network, in the place of Flask's own; each request on a new connection."""
+
+    def __init__(self, url, session):
+        self._address = urlsplit(url).netloc
+        self._headers = dict(session.headers)
+        self.account_id = session.account_id
+
+    def request(self, method, path, *, json=None, headers=None):
+        body = None if json is None else dumped(json)
+        sent = {**self._headers, **(headers or {}), "Content-Length": str(len(body or b""))}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        connection = http.client.HTTPConnection(self._address, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request(method, path, body=body, headers=sent)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read(), dict(answer.headers))
+        finally:
+            connection.close()
+
+    def get(self, path, **more):
+        return self.request("GET", path, **more)
+
+    def put(self, path, **more):
+        return self.request("PUT", path, **more)
+
+    def post(self, path, **more):
+        return self.request("POST", path, **more)
+
+
+def dumped(value):
+    return json.dumps(value).encode()
+
+
+class Owner:
+    """One account with one vault; it repeats a write until it is told that it was done."""
+
+    def __init__(self, app, url, number):
+        with app.app_context():
+            session = factories.session(factories.account(f"owner{number}@example.org"))
+        self.writer = Writer(Http(url, session))
+        self.acknowledged = []
+        self.refused = []
+        self.broken = 0
+        self.slowest = 0.0
+
+    def write(self, *, once=False):
+        """Put one item; with ``once`` give up at the first answer that is none of success."""
+        request = self.writer.put_request()
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            began = time.monotonic()
+            try:
+                response = self.writer.send(request)
+            except (OSError, http.client.HTTPException):
+                self.broken += 1
+                time.sleep(0.02)
+                continue
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            if response.status_code < 300:
+                self.acknowledged.append(request.path)
+                return True
+            self.refused.append(response.status_code)
+            if once:
+                return False
+            assert response.status_code == 503, response.data
+            time.sleep(0.05)
+        raise AssertionError("no answer for too long")
+
+
+class Owners:
+    """Several of them at once, each in a thread, until the block ends."""
+
+    def __init__(self, app, url, number):
+        self.all = [Owner(app, url, each) for each in range(number)]
+        for one in self.all:
+            one.writer.create()
+        self._done = threading.Event()
+        self._errors = []
+        self._threads = [threading.Thread(target=self._go_on, args=(one,)) for one in self.all]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+        if kind is None and self._errors:
+            raise self._errors[0]
+
+    def _go_on(self, owner):
+        try:
+            while not self._done.is_set():
+                owner.write()
+        except BaseException as error:  # noqa: BLE001 - told by whoever waits for the thread
+            self._errors.append(error)
+
+    @property
+    def acknowledged(self):
+        return sum(len(one.acknowledged) for one in self.all)
+
+    def wait_for_more(self, number, seconds=60):
+        """Wait until so many more writes were acknowledged."""
+        wanted, until = self.acknowledged + number, time.monotonic() + seconds
+        while self.acknowledged < wanted:
+            assert not self._errors, self._errors
+            assert time.monotonic() < until, "nothing is written any more"
+            time.sleep(0.01)
+
+    def check(self, app):
+        """Compare what was acknowledged, what is stored, and what was recorded."""
+        for one in self.all:
+            stored = one.writer.full().state
+            assert stored.head == one.writer.state.head
+            assert len(stored.items) == len(one.acknowledged)
+        with app.app_context():
+            recorded = {event.event_id for event in audit_log.everything()}
+            with transaction() as work:
+                entries = work.execute(ENTRIES.select()).all()
+            db.session.remove()
+        assert {entry.audit_event_id for entry in entries} <= recorded
+        writes = itertools.groupby(sorted(entry.audit_event_id for entry in entries))
+        assert len(entries) == self.acknowledged == len(list(writes))
