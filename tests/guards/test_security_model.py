@@ -1,0 +1,43 @@
+"""The page of promises names tests, and each of them is there."""
+
+import ast
+import re
+
+import pytest
+
+from tests.guards import tree
+
+PAGE = tree.ROOT / "docs" / "security-model.md"
+NAMED = re.compile(r"`([a-z_]+/test_\w+\.py)::(test_\w+)`")
+
+
+def rows():
+    """Give the rows of all tables whose second column names tests."""
+    text = PAGE.read_text()
+    for table in re.findall(r"\| promise \| held by \|\n\| --- \| --- \|\n((?:\|.*\n)+)", text):
+        yield from table.splitlines()
+
+
+def named():
+    return sorted(set(NAMED.findall(PAGE.read_text())))
+
+
+def test_each_promise_names_a_test():
+    assert len(list(rows())) > 50
+    assert [row for row in rows() if not NAMED.search(row)] == []
+
+
+@pytest.mark.parametrize("module", sorted({module for module, _ in named()}))
+def test_each_test_that_is_named_is_there(module):
+    parsed = ast.parse((tree.ROOT / "tests" / module).read_text())
+    there = {one.name for one in ast.walk(parsed) if isinstance(one, ast.FunctionDef)}
+
+    assert {test for where, test in named() if where == module} <= there
+
+
+def test_nothing_on_the_page_looks_like_a_test_and_is_none():
+    """A name that is spelt otherwise would be read by nobody."""
+    text = PAGE.read_text()
+
+    assert len(re.findall(r"::test_", text)) == len(NAMED.findall(text))
+    assert len(re.findall(r"\btest_\w+\.py\b", text)) == len(NAMED.findall(text)) + 1
