@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
 from tests import factories
 from vaultr.database.session import SINGLE, db
@@ -79,3 +80,24 @@ def test_no_connection_is_held_while_a_login_waits_for_its_hash(app, ann):
 def test_other_requests_are_answered_while_logins_wait(app, as_ann):
     with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
         assert as_ann.get("/api/v1/auth/me").status_code == 200
+
+
+@pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
+def test_whoever_finds_the_queue_full_causes_no_write(app, client, ann, email):
+    ran = []
+
+    def note(_connection, _cursor, statement, *_):
+        ran.append(statement)
+
+    with app.app_context():
+        engines = (db.engine, app.extensions[SINGLE])
+    client.post(LOGIN, json=factories.login(email, key=b"w" * 32))
+    with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
+        for engine in engines:
+            sa.event.listen(engine, "before_cursor_execute", note)
+        answer = client.post(LOGIN, json=factories.login(email))
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+    assert answer.status_code == 503
+    assert len(ran) == 1

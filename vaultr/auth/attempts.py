@@ -5,7 +5,7 @@ number of workers, and with Redis away. What is over the limit was only read, ne
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -101,7 +101,7 @@ def standing(key: str) -> Counter:
 
 
 @contextmanager
-def counted(counter: Counter) -> Iterator[Attempt]:
+def counted(counter: Counter, *, first: Callable[[], None] | None = None) -> Iterator[Attempt]:
     """Count a guess by its counter and by the client's address, before it is checked.
 
     The counter's row decides between parallel guesses: of those that a limit of 5 lets in, the
@@ -109,12 +109,15 @@ def counted(counter: Counter) -> Iterator[Attempt]:
     ``failed`` (a full hash queue, a database that is away) gives both counts back; a success does
     so in its own transaction, by `forget_failures`.
 
+    :param first: may refuse what no limit does, before anything is counted or written.
     :raises Locked: too many failures in a row; nothing is counted.
     :raises TooMany: a limit is used up; nothing is counted or hashed, and nothing is written
         unless the last place was lost at this very moment.
     """
     settings: Settings = current_app.config["SETTINGS"]
     _refuse(counter, settings.limit_login_account)
+    if first is not None:
+        first()
     by_address = Count(f"la:{current_origin().address}", settings.limit_login_address)
     blanket.take(by_address)
     attempt = Attempt(counter)

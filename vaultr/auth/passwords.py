@@ -90,6 +90,14 @@ class HashGate:
             raise Busy
         return future.result()
 
+    def check(self) -> None:
+        """Turn away whoever would find the queue full, before more is done for them.
+
+        :raises Busy: it is full now; whether it will be when they come, `run` finds out.
+        """
+        if self._inside >= self._most:
+            raise Busy
+
     def _leave(self, _future: "Future[T]") -> None:
         with self._lock:
             self._inside -= 1
@@ -107,6 +115,14 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Give the process its gate: its share of the cores, and a queue shorter than its threads."""
     slots = max(1, (os.cpu_count() or 1) // settings.web_concurrency)
     app.extensions[_GATE] = HashGate(slots, settings.login_places)
+
+
+def check_queue() -> None:
+    """Ask the gate whether it would turn somebody away now.
+
+    :raises Busy: it would.
+    """
+    _gate().check()
 
 
 def new_verifier(auth_key: bytes) -> Verifier:

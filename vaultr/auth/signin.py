@@ -102,7 +102,7 @@ def login(body: LoginIn) -> SignedIn:
     """
     device = Device.of(body.device.id, body.device.name)
     known, counter = _known_by_email(body.email, device)
-    with attempts.counted(counter) as attempt:
+    with attempts.counted(counter, first=passwords.check_queue) as attempt:
         verdict = passwords.verify(body.auth_key, known.verifier if known else None)
         if known is None or not verdict.right:
             metrics.LOGINS.labels("denied").inc()
@@ -132,7 +132,7 @@ def step_up(actor: Actor, body: ProofIn) -> None:
     :raises Locked, TooMany, Busy: as at the login.
     """
     known, counter = _known_by_id(actor)
-    with attempts.counted(counter) as attempt:
+    with attempts.counted(counter, first=passwords.check_queue) as attempt:
         verdict = passwords.verify(body.auth_key, known.verifier if known else None)
         if known is None or not verdict.right:
             attempts.note_failure(attempt, actor.account_id)
