@@ -117,17 +117,21 @@ def _broken(entry: Entry, what: str, here: Waypoint) -> ChainBroken:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What the log says of one item after its last entry; ``None`` as state: removed."""
+    """What the log says of one item after its last entry; ``None`` as state: removed.
+
+    :ivar generation: of the keys that its last put was sealed under: the vault's at that time.
+    """
 
     revision: int
     content_revision: int
     content: bytes
     state: str | None
+    generation: int
 
     @classmethod
     def of(cls, held: Held) -> "Fate":
         """Give the fate of an item that is held."""
-        return cls(held.revision, held.content_revision, held.content, held.state)
+        return cls(held.revision, held.content_revision, held.content, held.state, held.generation)
 
 
 class Replay:
@@ -162,12 +166,12 @@ class Replay:
         before = fate.state if fate else "absent"
         match entry.op, before:
             case Op.PUT, "absent" | "active":
-                return Fate(entry.n, entry.n, entry.content, "active")
+                return Fate(entry.n, entry.n, entry.content, "active", entry.generation)
             case (Op.TRASH, "active") | (Op.RESTORE, "trash"):
                 moved = "trash" if entry.op is Op.TRASH else "active"
                 return self._moved(entry, fate, moved)
             case Op.REMOVE, "active" | "trash":
-                return Fate(entry.n, 0, NOTHING, None)
+                return Fate(entry.n, 0, NOTHING, None, entry.generation)
         raise self._refusal(entry, before or "removed")
 
     def _moved(self, entry: Entry, fate: Fate | None, state: str) -> Fate:

@@ -172,7 +172,8 @@ def open_wraps(
 ) -> dict[int, VaultKeys]:
     """Open the wraps of all generations of a vault, and keep those that are ``held`` already.
 
-    :raises StateMismatch: the server shows other keys for a generation than those held.
+    :raises StateMismatch: the server shows other keys for a generation than those held, or one
+        key comes in two generations.
     :raises SealBroken: a wrap does not open.
     """
     opened = dict(held or {})
@@ -183,6 +184,11 @@ def open_wraps(
                 f"vault {vault_id} has two different keys of generation {generation}",
                 vault_id=vault_id,
             )
+    # Else whoever was to lose a key by a rotation has the new one.
+    if len({key for keys in opened.values() for key in (keys.vk, keys.lk)}) < 2 * len(opened):
+        raise StateMismatch(
+            f"vault {vault_id} uses a key of an ended generation again", vault_id=vault_id
+        )
     return opened
 
 

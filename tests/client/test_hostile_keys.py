@@ -1,0 +1,311 @@
+"""The SDK with a server that plays with generations of keys, logs and whole vaults."""
+
+import copy
+import uuid
+
+import pytest
+
+from tests.client.lies import answering, flipped, titles
+from tests.client.world import mail
+from vaultr.client.api import EditConflict
+from vaultr.client.errors import (
+    ChainBroken,
+    HeadMoved,
+    IntegrityError,
+    RolledBack,
+    SealBroken,
+    StateMismatch,
+)
+from vaultr.client.keys import VaultKeys, open_wraps
+from vaultr.client.log import SignedEntry
+from vaultr.protocol.encoding import b64, unb64
+from vaultr.protocol.entries import Entry, Op
+
+WRAPS = ["the first as the second", "the first alone", "another", "flipped"]
+
+
+@pytest.fixture
+def rotated(world):
+    """An owner whose vault has its second keys; the phone has followed so far."""
+    world.laptop.add("login", *mail())
+    world.laptop.add("login", *mail("Bank"))
+    world.laptop.rotate()
+    world.phone = world.second()
+    world.phone.sync()
+    (world.vault,) = world.server.vaults.values()
+    (held,) = world.laptop._desk._reader.vaults()
+    world.keys = world.laptop._desk._reader.keys(held)
+    return world
+
+
+def forged(world, *, generation, signed_by):
+    """Sign the next entry with keys that somebody kept from an ended generation."""
+    vault, lk = world.vault, world.keys[signed_by].lk
+    last = vault["entries"][-1]
+    entry = Entry(
+        vault_id=uuid.UUID(vault["id"]),
+        n=vault["revision"] + 1,
+        prev=unb64(vault["head"]),
+        op=Op.REPAIR,
+        item_id=None,
+        content_revision=0,
+        content=bytes(32),
+        generation=generation,
+        author_id=uuid.UUID(last["author_id"]),
+        vouch=unb64(last["vouch"]),
+    )
+    return SignedEntry.make(lk, entry)
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_key_of_an_ended_generation_writes_nothing_any_more(rotated, generation):
+    signed = forged(rotated, generation=generation, signed_by=1)
+    rotated.vault["entries"].append(
+        signed.to_json()
+        | {
+            "op": "repair",
+            "item_id": None,
+            "content_revision": 0,
+            "content": b64(bytes(32)),
+            "generation": generation,
+            "author_id": str(signed.entry.author_id),
+            "head": b64(signed.head),
+        }
+    )
+    rotated.vault |= {"revision": signed.entry.n, "head": b64(signed.head)}
+
+    for device in (rotated.phone, rotated.laptop, rotated.second("tablet")):
+        with pytest.raises(IntegrityError):
+            device.sync()
+
+    assert titles(rotated.phone) == ["Bank", "Mail"]
+
+
+def test_an_item_that_goes_back_under_ended_keys_is_noticed(rotated):
+    def change(page):
+        for item in page["items"]:
+            item["generation"] = 1
+        return page
+
+    rotated.laptop.edit("Mail", detail={"password": "new"})
+    answering(rotated, "GET", "/sync", change)
+    with pytest.raises(IntegrityError):
+        rotated.phone.sync()
+    with pytest.raises(IntegrityError):
+        rotated.second("tablet").sync()
+
+
+@pytest.mark.parametrize("lie", WRAPS)
+def test_other_wraps_than_those_of_the_rotation_are_noticed(rotated, lie):
+    def change(page):
+        first, second = (dict(each) for each in page["vault"]["keys"])
+        match lie:
+            case "the first as the second":
+                second["sealed_key"] = first["sealed_key"]
+            case "the first alone":
+                second = None
+            case "another":
+                second["sealed_key"] = b64(bytes(145))
+            case "flipped":
+                second["sealed_key"] = flipped(second["sealed_key"])
+        page["vault"]["keys"] = [each for each in (first, second) if each]
+        return page
+
+    answering(rotated, "GET", "/sync", change)
+    with pytest.raises((SealBroken, StateMismatch)):
+        rotated.second("tablet").sync()
+
+
+def test_one_key_in_two_generations_is_refused():
+    account, vault, wrap = uuid.uuid4(), uuid.uuid4(), bytes(range(32))
+    old, new = VaultKeys.new(), VaultKeys.new()
+
+    for again in (VaultKeys(old.vk, new.lk), VaultKeys(new.vk, old.lk), old):
+        wraps = {1: old.wrap(wrap, account, vault, 1), 2: again.wrap(wrap, account, vault, 2)}
+        with pytest.raises(StateMismatch, match="ended generation"):
+            open_wraps(wrap, account, vault, wraps)
+
+
+def test_a_rotation_that_is_hidden_is_a_roll_back(rotated):
+    before = copy.deepcopy(rotated.server.vaults)
+    rotated.laptop.rotate()
+    rotated.laptop.close()
+    rotated.server.vaults = before
+
+    with pytest.raises(RolledBack):
+        rotated.phone.sync()
+
+
+def test_a_rotation_that_is_said_to_be_over_leaves_nothing_behind_unnoticed(rotated):
+    def twist(method, path, status, body):
+        if path.endswith("/rotation") and method == "GET":
+            return 200, {
+                "rotating": False,
+                "generation": 2,
+                "left": {"items": 0, "overview": False},
+            }
+        return status, body
+
+    rotated.server.twist = twist
+    rotated.laptop.rotate()
+
+    assert {item["generation"] for item in rotated.vault["items"].values()} == {3}
+    rotated.server.twist = None
+    assert rotated.laptop.rotate()[0].resumed, "what the server hid is ended, once it is shown"
+
+
+@pytest.fixture
+def two(world):
+    """An owner with an item in each of two vaults."""
+    world.laptop.add("login", *mail())
+    world.laptop.create_vault("Work")
+    world.laptop.add("login", *mail("Ship"), vault="Work")
+    world.laptop.close()
+    world.laptop = world.device("laptop")
+    world.laptop._desk = world.kept.on(world.laptop)
+    return world
+
+
+def test_one_hidden_vault_of_two_is_an_error(two):
+    hidden = two.server.vaults.pop(list(two.server.vaults)[1])
+
+    with pytest.raises(RolledBack, match=hidden["id"]):
+        two.laptop.sync()
+    with pytest.raises(RolledBack, match=hidden["id"]):
+        two.second().sync()
+
+    assert titles(two.laptop) == ["Mail", "Ship"]
+
+
+def test_a_vault_replaced_by_another_is_an_error(two):
+    one, other = two.server.vaults
+    vaults = two.server.vaults
+    mixed = copy.deepcopy(vaults[other]) | {"id": one}
+    two.server.vaults = {one: mixed, other: vaults[other]}
+
+    with pytest.raises(IntegrityError):
+        two.laptop.sync()
+    with pytest.raises(IntegrityError):
+        two.second().sync()
+
+    assert titles(two.laptop) == ["Mail", "Ship"]
+
+
+def test_an_entry_with_the_mac_of_another_vault_is_not_followed(two):
+    phone = two.second()
+    phone.sync()
+    one, other = two.server.vaults.values()
+    two.laptop.edit("Mail", detail={"password": "new"})
+
+    def change(page):
+        for entry in page["entries"]:
+            entry["mac"] = other["entries"][-1]["mac"]
+        return page
+
+    answering(two, "GET", f"/vaults/{one['id']}/sync", change)
+    with pytest.raises(IntegrityError):
+        phone.sync()
+
+
+def test_items_swapped_between_two_vaults_are_noticed(two):
+    one, other = two.server.vaults.values()
+    (mine,), (theirs,) = one["items"].values(), other["items"].values()
+    sealed = ("overview", "detail", "type", "generation", "content_revision")
+    swapped = {name: theirs[name] for name in sealed}, {name: mine[name] for name in sealed}
+    mine.update(swapped[0])
+    theirs.update(swapped[1])
+
+    with pytest.raises(IntegrityError):
+        two.second().sync()
+
+
+def test_a_fork_that_a_full_set_would_hide_is_not_asked_away(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+    phone.sync()
+    before = copy.deepcopy(world.server.vaults)
+    world.laptop.add("login", *mail("Bank"))
+    world.server.vaults = before
+    phone.add("login", *mail("Cloud"))  # another branch, true in itself
+    phone.add("login", *mail("Door"))
+    asked = len(world.server.requests)
+
+    with pytest.raises(ChainBroken, match="two histories"):
+        world.laptop.sync()
+
+    syncs = [path for _, path, _ in world.server.requests[asked:] if path.endswith("/sync")]
+    assert len(syncs) == 1, "a device that holds a head never starts anew by itself"
+    assert titles(world.laptop) == ["Bank", "Mail"]
+
+
+def test_a_head_said_to_have_moved_while_another_edits_is_never_written_over_blindly(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+    phone.sync()
+
+    def overtake(method, path):
+        if method == "PUT" and "/items/" in path:
+            world.server.before = None
+            phone.edit("Mail", detail={"password": "from the phone"})
+
+    world.server.before = overtake
+    with pytest.raises(EditConflict) as conflict:
+        world.laptop.edit("Mail", detail={"password": "from the laptop"})
+
+    assert conflict.value.fields == ["detail.password"]
+    assert phone.item("Mail").detail == {"password": "from the phone"}
+
+
+def test_a_head_said_to_have_moved_on_and_on_ends(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+    phone.sync()
+    refused = {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
+    kept = []
+
+    def before(method, path):
+        # Each write of the laptop is undone, and the phone's takes its place.
+        if method == "PUT" and "/items/" in path and not kept:
+            kept.append(copy.deepcopy(world.server.vaults))
+
+    def twist(method, path, status, body):
+        if method != "PUT" or "/items/" not in path:
+            return status, body
+        world.server.vaults = kept.pop()
+        world.server.before = world.server.twist = None
+        phone.edit("Mail", detail={"notes": str(len(world.server.requests))})
+        world.server.before, world.server.twist = before, twist
+        return 409, refused
+
+    world.server.before, world.server.twist = before, twist
+    with pytest.raises((HeadMoved, EditConflict)):
+        world.laptop.edit("Mail", detail={"password": "from the laptop"})
+    world.server.before = world.server.twist = None
+
+    assert world.laptop.item("Mail").detail["password"] == "hunter2"
+
+
+@pytest.mark.parametrize("part", ["overview", "detail"])
+def test_every_bit_of_what_is_stored_of_an_item_counts(world, part, count):
+    item = world.laptop.add("login", *mail())
+    (vault,) = world.server.vaults.values()
+    honest = vault["items"][str(item.id)][part]
+    bits = len(unb64(honest)) * 8
+    for bit in range(0, bits, count(97, many=1)):
+        data = bytearray(unb64(honest))
+        data[bit // 8] ^= 1 << bit % 8
+        vault["items"][str(item.id)][part] = b64(bytes(data))
+        tablet = world.second_by_key(f"tablet{bit}")
+        with pytest.raises(IntegrityError):
+            tablet.sync()
+
+
+def test_a_rotation_acknowledged_but_dropped_is_noticed(world):
+    world.laptop.add("login", *mail())
+    (vault,) = world.server.vaults.values()
+    before = copy.deepcopy(vault)
+    world.laptop.rotate()
+    world.server.vaults[vault["id"]] = before
+
+    with pytest.raises(RolledBack):
+        world.laptop.sync()
