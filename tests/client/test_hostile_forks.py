@@ -1,0 +1,92 @@
+"""The SDK with a server that forks a log, or refuses in order to have something overwritten."""
+
+import copy
+
+import pytest
+
+from tests.client.lies import titles
+from tests.client.world import mail
+from vaultr.client.api import EditConflict
+from vaultr.client.errors import ChainBroken, HeadMoved, IntegrityError
+from vaultr.protocol.encoding import b64, unb64
+
+
+def test_a_fork_that_a_full_set_would_hide_is_not_asked_away(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+    phone.sync()
+    before = copy.deepcopy(world.server.vaults)
+    world.laptop.add("login", *mail("Bank"))
+    world.server.vaults = before
+    phone.add("login", *mail("Cloud"))  # another branch, true in itself
+    phone.add("login", *mail("Door"))
+    asked = len(world.server.requests)
+
+    with pytest.raises(ChainBroken, match="two histories"):
+        world.laptop.sync()
+
+    syncs = [path for _, path, _ in world.server.requests[asked:] if path.endswith("/sync")]
+    assert len(syncs) == 1, "a device that holds a head never starts anew by itself"
+    assert titles(world.laptop) == ["Bank", "Mail"]
+
+
+def test_a_head_said_to_have_moved_while_another_edits_is_never_written_over_blindly(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+    phone.sync()
+
+    def overtake(method, path):
+        if method == "PUT" and "/items/" in path:
+            world.server.before = None
+            phone.edit("Mail", detail={"password": "from the phone"})
+
+    world.server.before = overtake
+    with pytest.raises(EditConflict) as conflict:
+        world.laptop.edit("Mail", detail={"password": "from the laptop"})
+
+    assert conflict.value.fields == ["detail.password"]
+    assert phone.item("Mail").detail == {"password": "from the phone"}
+
+
+def test_a_head_said_to_have_moved_on_and_on_ends(world):
+    world.laptop.add("login", *mail())
+    phone = world.second()
+    phone.sync()
+    refused = {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
+    kept = []
+
+    def before(method, path):
+        # Each write of the laptop is undone, and the phone's takes its place.
+        if method == "PUT" and "/items/" in path and not kept:
+            kept.append(copy.deepcopy(world.server.vaults))
+
+    def twist(method, path, status, body):
+        if method != "PUT" or "/items/" not in path:
+            return status, body
+        world.server.vaults = kept.pop()
+        world.server.before = world.server.twist = None
+        phone.edit("Mail", detail={"notes": str(len(world.server.requests))})
+        world.server.before, world.server.twist = before, twist
+        return 409, refused
+
+    world.server.before, world.server.twist = before, twist
+    with pytest.raises((HeadMoved, EditConflict)):
+        world.laptop.edit("Mail", detail={"password": "from the laptop"})
+    world.server.before = world.server.twist = None
+
+    assert world.laptop.item("Mail").detail["password"] == "hunter2"
+
+
+@pytest.mark.parametrize("part", ["overview", "detail"])
+def test_every_bit_of_what_is_stored_of_an_item_counts(world, part, count):
+    item = world.laptop.add("login", *mail())
+    (vault,) = world.server.vaults.values()
+    honest = vault["items"][str(item.id)][part]
+    bits = len(unb64(honest)) * 8
+    for bit in range(0, bits, count(97, many=1)):
+        data = bytearray(unb64(honest))
+        data[bit // 8] ^= 1 << bit % 8
+        vault["items"][str(item.id)][part] = b64(bytes(data))
+        tablet = world.second_by_key(f"tablet{bit}")
+        with pytest.raises(IntegrityError):
+            tablet.sync()
