@@ -37,6 +37,8 @@ def test_a_factor_counts_once_its_first_code_was_right(app, as_ann):
     assert begun.status_code == 201
     assert begun.json.keys() == {"secret", "uri"}
     assert as_ann.get(ME).json["factors"] == []
+    label = "Vaultr%20%28localhost%29:ann%40example.org"
+    assert begun.json["uri"].startswith(f"otpauth://totp/{label}?secret={begun.json['secret']}&")
 
     phone = Phone(begun.json["uri"])
     done = as_ann.post(CONFIRM, json={"code": phone.code()})

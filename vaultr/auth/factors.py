@@ -98,7 +98,8 @@ def begin_totp(actor: Actor) -> Begun:
         }
         work.execute(sa.insert(Factor), row)
     settings: Settings = current_app.config["SETTINGS"]
-    issuer = f"Vaultr ({urlsplit(settings.base_url).netloc})"
+    # Without its port: a colon parts issuer and account, and belongs into neither.
+    issuer = f"Vaultr ({urlsplit(settings.base_url).hostname})"
     return Begun(totp.as_text(secret), totp.uri(secret, email, issuer))
 
 
@@ -119,7 +120,7 @@ def confirm_totp(actor: Actor, code: str) -> list[str]:
         step = _step(factor, code)
         if step is None:
             fault = Fault("/code", "not the code of this moment; is the clock right?")
-            raise Unprocessable(errors=[fault])
+            raise Unprocessable("This is not the code of this moment.", errors=[fault])
         event = audit.record(
             Event.FACTOR_ADD, account_id=actor.account_id, obj=_obj(factor.id), reason="confirmed"
         )
