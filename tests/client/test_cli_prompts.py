@@ -1,6 +1,7 @@
 import re
 
 from tests.client.devices import Device
+from tests.client.owners import owner
 from tests.client.terminal import Terminal
 
 PASSWORD = "typed at a terminal by hand"
@@ -99,3 +100,33 @@ def test_ctrl_c_at_a_prompt_changes_nothing(account):
     assert terminal.ends() == 130
     assert "Traceback" not in terminal.shown
     assert [each["head"] for each in account.told("sync")] == [each["head"] for each in before]
+
+
+def test_a_long_secret_that_is_typed_is_not_shown(account):
+    terminal = at_terminal(account, "add", "note", "--title", "Long and typed")
+
+    terminal.answers("Ctrl-D", "first line of it\nand the second one")
+    terminal.types("\x04")
+    terminal.answers("Master password: ", account.password)
+
+    assert terminal.ends() == 0
+    assert "first line" not in terminal.shown
+    noted = account.told("show", "Long and typed", "--reveal")["detail"]["notes"]
+    assert noted.split("\n")[:2] == ["first line of it", "and the second one"]
+
+
+def test_passwd_asks_who_knows_the_old_one_and_says_the_rule_for_the_new_one(site, tmp_path):
+    first = owner(site, tmp_path, "asked@example.org")
+
+    terminal = at_terminal(first, "passwd")
+    terminal.answers("Master password: ", first.password)
+    terminal.answers("[y/n]: ", "y")
+    terminal.waits_for("at least 15 characters")
+    terminal.answers("New master password: ", PASSWORD)
+    terminal.answers("(again): ", PASSWORD)
+
+    assert terminal.ends() == 0
+    assert "vaultr login --changed" in terminal.shown
+    assert "New keys: 1 vault." in terminal.shown
+    assert PASSWORD not in terminal.shown
+    first.done("list", password=PASSWORD)

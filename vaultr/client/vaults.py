@@ -10,6 +10,7 @@ from vaultr.client import aad, pages, verify
 from vaultr.client.answers import check_made
 from vaultr.client.cache import CachedVault, trashed_since
 from vaultr.client.errors import (
+    NotFound,
     RateLimited,
     Refused,
     SessionEnded,
@@ -29,6 +30,7 @@ from vaultr.client.seal import seal
 from vaultr.client.state import FIRST_GENERATION, new_vault
 from vaultr.client.strict import Json
 from vaultr.client.sync import Syncer
+from vaultr.client.transport import Answer
 from vaultr.protocol.encoding import b64, unb64
 
 FIRST_NAME: Final = "Personal"
@@ -165,7 +167,7 @@ class Vaults:
             answer = self._session.send("POST", "/vaults", body, again=True)
         except VaultExists:
             # An answer was lost: then what is there is ours, and may be written to already.
-            is_new, answer = False, self._session.send("GET", f"/vaults/{vault_id}")
+            is_new, answer = False, self._ask_made(vault_id)
         except (RateLimited, Unavailable, Unauthenticated, SessionEnded):
             # Nothing is decided; and an earlier try, whose answer was lost, may have made it.
             raise
@@ -186,6 +188,15 @@ class Vaults:
         self._account.write_heads({vault_id: state.waypoint}, self._proven_heads)
         self._store.forget_made_vault()
         return made
+
+    def _ask_made(self, vault_id: UUID) -> Answer:
+        try:
+            return self._session.send("GET", f"/vaults/{vault_id}")
+        except NotFound:
+            raise StateMismatch(
+                f"vault {vault_id}: the server says that it exists, and that it does not",
+                vault_id=vault_id,
+            ) from None
 
     def note_deleted(self, vault_id: UUID) -> None:
         """Write into the profile that the owner deleted a vault, before the server is told."""

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sys
+import termios
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -70,6 +72,23 @@ def read_input(choices: Choices) -> bytes:
     if len(data) > INPUT_BYTES:
         raise UsageError(f"Standard input holds more than {INPUT_BYTES // 1024 // 1024} MiB.")
     return data
+
+
+@contextlib.contextmanager
+def unechoed() -> Iterator[None]:
+    """Show nothing of what is typed at standard input, where that is a terminal."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    memory.guard()
+    before = termios.tcgetattr(sys.stdin)
+    silent = termios.tcgetattr(sys.stdin)
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def read_input_line(choices: Choices) -> str:

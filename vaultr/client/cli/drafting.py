@@ -127,10 +127,12 @@ def _ask_secret(name: str, *, hint: str = "empty for none") -> str:
 
 
 def _long_value(choices: Choices, name: str, title: str) -> Any:
-    if sys.stdin.isatty():
-        what = "NAME=value lines" if name == "variables" else name.replace("_", " ")
-        showing.tell(f"Type or paste the {what}; end with Ctrl-D on a line of its own.")
-    data = asking.read_input(choices)
+    with asking.unechoed():
+        if sys.stdin.isatty():
+            what = "NAME=value lines" if name == "variables" else name.replace("_", " ")
+            showing.tell(f"Type or paste the {what}; nothing is shown of it.")
+            showing.tell("End with Ctrl-D on a line of its own.")
+        data = asking.read_input(choices)
     if name == "variables":
         # One type of seven needs the reader of dotenv files.
         from vaultr.client.imports import dotenv  # noqa: PLC0415 - late, see above
