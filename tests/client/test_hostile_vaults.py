@@ -1,7 +1,6 @@
 """The SDK with a server that lies about vaults and profile: one clear error, the cache kept."""
 
 import copy
-from uuid import UUID
 
 import httpx2
 import pytest
@@ -16,7 +15,6 @@ from vaultr.client.errors import (
     PreconditionFailed,
     RolledBack,
     SealBroken,
-    VaultNotFound,
 )
 from vaultr.protocol.encoding import b64
 
@@ -247,34 +245,6 @@ def test_an_altered_cache_is_named_and_stays(world, tmp_path):
         again.sync()
 
     assert cached.exists()
-
-
-def test_a_vault_listed_though_deleted_is_never_opened(world):
-    world.laptop.add("login", *mail())
-    (vault_id,) = world.server.vaults
-    held = world.laptop._desk.account
-    held.write_profile(held.profile.with_deleted(UUID(vault_id)), lambda: None)
-
-    assert world.laptop.items() == []
-    assert world.second().items() == []
-
-    assert ("DELETE", f"/vaults/{vault_id}") in [asked[:2] for asked in world.server.requests]
-    assert any("deleted" in notice for notice in world.laptop.notices)
-    assert world.server.vaults == {}, "and no first vault is made in its place"
-
-
-def test_a_vault_that_is_listed_again_and_again_though_deleted_stays_closed(world):
-    world.laptop.add("login", *mail())
-    (vault_id,) = world.server.vaults
-    kept = copy.deepcopy(world.server.vaults)
-    world.laptop.delete_vault("Personal", confirm="Personal")
-    world.server.before = lambda *_: world.server.vaults.update(copy.deepcopy(kept))
-
-    for device in (world.laptop, world.second()):
-        device.sync()
-        assert device.items(state="any") == []
-        with pytest.raises(VaultNotFound):
-            device.items(vault=vault_id)
 
 
 def test_the_name_of_a_new_vault_cannot_be_spoilt(world):

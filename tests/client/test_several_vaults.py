@@ -1,18 +1,16 @@
-"""The SDK with an honest server in memory: vaults deleted, items moved between them."""
+"""The SDK with an honest server in memory: vaults told apart by names, and deleted."""
+
+import copy
+from uuid import UUID
 
 import pytest
 
-from tests.client.kills import KillAt, Killed, killed, requests_of
 from tests.client.world import mail
 from vaultr.client.errors import (
-    ItemNotFound,
-    QuotaExceeded,
-    Refused,
     StepUpRequired,
     UsageError,
     VaultNotFound,
 )
-from vaultr.client.moving import InBoth
 from vaultr.client.reading import Ambiguous, NameUnfit
 
 NAMES = ["Work", "", "  ", "3f2b1f6e-7a39-4b7e-9a53-0d7e6c1f2a44", "x" * 201]
@@ -24,22 +22,6 @@ def two(world):
     world.laptop.create_vault("Work")
     for title in ("Mail", "Bank", "Door"):
         world.laptop.add("login", *mail(title, f"secret of {title}"), vault="Personal")
-    return world
-
-
-def where(device):
-    """Tell which titles are active in which vault."""
-    names = {vault.id: vault.name for vault in device.vaults()}
-    found = {name: [] for name in names.values()}
-    for item in device.items():
-        found[names[item.vault_id]].append(item.title)
-    return {name: sorted(titles) for name, titles in found.items()}
-
-
-def rewound(world):
-    world.laptop._drop()
-    world.laptop = world.device("laptop")
-    world.laptop._desk = world.kept.on(world.laptop)
     return world
 
 
@@ -135,182 +117,29 @@ def test_a_deletion_whose_answer_is_lost_is_done(two):
     assert [vault.name for vault in two.laptop.vaults()] == ["Personal"]
 
 
-# Moving
+def test_a_vault_listed_though_deleted_is_never_opened(world):
+    world.laptop.add("login", *mail())
+    (vault_id,) = world.server.vaults
+    held = world.laptop._desk.account
+    held.write_profile(held.profile.with_deleted(UUID(vault_id)), lambda: None)
+
+    assert world.laptop.items() == []
+    assert world.second().items() == []
+
+    assert ("DELETE", f"/vaults/{vault_id}") in [asked[:2] for asked in world.server.requests]
+    assert any("deleted" in notice for notice in world.laptop.notices)
+    assert world.server.vaults == {}, "and no first vault is made in its place"
 
 
-def test_items_move_to_another_vault_and_leave_their_versions_in_the_trash(two):
-    two.laptop.edit("Mail", detail={"password": "newer"})
+def test_a_vault_that_is_listed_again_and_again_though_deleted_stays_closed(world):
+    world.laptop.add("login", *mail())
+    (vault_id,) = world.server.vaults
+    kept = copy.deepcopy(world.server.vaults)
+    world.laptop.delete_vault("Personal", confirm="Personal")
+    world.server.before = lambda *_: world.server.vaults.update(copy.deepcopy(kept))
 
-    moved = two.laptop.move("Mail", "Bank", to="Work")
-
-    assert [item.title for item in moved] == ["Mail", "Bank"]
-    assert where(two.laptop) == {"Personal": ["Door"], "Work": ["Bank", "Mail"]}
-    assert where(two.second()) == {"Personal": ["Door"], "Work": ["Bank", "Mail"]}
-    assert two.laptop.item("Mail").detail == {"password": "newer"}
-    assert len(two.laptop.history("Mail", vault="Personal")) == 2
-
-
-def test_a_copy_leaves_the_item_where_it_is(two):
-    two.laptop.copy("Mail", to="Work")
-
-    assert where(two.laptop) == {"Personal": ["Bank", "Door", "Mail"], "Work": ["Mail"]}
-    ids = {item.id for item in two.laptop.items() if item.title == "Mail"}
-    assert len(ids) == 2
-
-
-def test_an_item_moves_to_and_fro_as_often_as_one_likes(two):
-    for to in ("Work", "Personal") * 3:
-        two.laptop.move("Mail", to=to)
-
-    assert where(two.laptop) == {"Personal": ["Bank", "Door", "Mail"], "Work": []}
-    assert two.laptop.item("Mail").detail == {"password": "secret of Mail"}
-
-
-def test_an_item_that_was_moved_and_removed_there_moves_again(two):
-    two.laptop.move("Mail", to="Work")
-    two.laptop.remove("Mail", vault="Work")
-    two.laptop.restore("Mail", vault="Personal")
-
-    two.laptop.move("Mail", to="Work")
-
-    assert where(two.laptop) == {"Personal": ["Bank", "Door"], "Work": ["Mail"]}
-
-
-def test_a_move_killed_anywhere_loses_nothing_and_ends_when_it_is_done_again(
-    first_world, tmp_path, two
-):
-    def act(world):
-        world.laptop.move("Mail", "Bank", to="Work")
-
-    steps = requests_of(two, act)
-    for number in range(1, steps + 1):
-        for done in (False, True):
-            one = first_world.copied(tmp_path / f"{number}-{done}")
-            one.laptop.create_vault("Work")
-            for title in ("Mail", "Bank", "Door"):
-                one.laptop.add("login", *mail(title, f"secret of {title}"), vault="Personal")
-            one = rewound(one)
-            killed(one, act, number, done=done)
-
-            device = rewound(one).laptop if number % 2 else rewound(one).second_by_key()
-            found = where(device)
-            assert {*found["Personal"], *found["Work"]} == {"Mail", "Bank", "Door"}
-            left = [title for title in ("Mail", "Bank") if title in found["Personal"]]
-            if left:
-                device.move(*left, to="Work")
-            assert where(device) == {"Personal": ["Door"], "Work": ["Bank", "Mail"]}
-            assert len(device.items()) == 3, "and none is there twice"
-
-
-def test_an_interrupted_move_is_told_of_until_it_is_resumed(two):
-    with KillAt(two.server) as counting:
-        counting._number = None
-        rewound(two).laptop.sync()
-
-    def kill(method, path):
-        if method == "POST" and path.endswith("/trash"):
-            raise Killed
-
-    two.server.before = kill
-    with pytest.raises(Killed):
-        two.laptop.move("Mail", to="Work")
-    two.server.before = None
-    laptop = rewound(two).laptop
-
-    assert where(laptop) == {"Personal": ["Bank", "Door", "Mail"], "Work": ["Mail"]}
-    assert any("--resume" in notice for notice in laptop.notices)
-    laptop.resume_move()
-
-    assert where(laptop) == {"Personal": ["Bank", "Door"], "Work": ["Mail"]}
-    assert laptop.resume_move() == []
-    laptop.notices.clear()
-    laptop.sync()
-    assert laptop.notices == []
-
-
-def test_an_edit_while_an_item_moves_moves_with_it(two):
-    phone = two.second()
-    phone.sync()
-
-    def overtake(method, path):
-        if method == "POST" and path.endswith("/trash"):
-            two.server.before = None
-            phone.edit("Mail", vault="Personal", detail={"password": "edited meanwhile"})
-
-    two.server.before = overtake
-    two.laptop.move("Mail", to="Work")
-
-    assert where(two.laptop) == {"Personal": ["Bank", "Door"], "Work": ["Mail"]}
-    assert two.laptop.item("Mail").detail == {"password": "edited meanwhile"}
-
-
-def test_an_item_that_is_edited_on_and_on_is_in_both_and_that_is_said(two):
-    phone = two.second()
-    phone.sync()
-    edits = iter(range(1000))
-
-    def overtake(method, path):
-        if method == "POST" and path.endswith("/trash"):
-            before, two.server.before = two.server.before, None
-            phone.edit("Mail", vault="Personal", detail={"password": str(next(edits))})
-            two.server.before = before
-
-    two.server.before = overtake
-    with pytest.raises(InBoth):
-        two.laptop.move("Mail", to="Work")
-    two.server.before = None
-
-    assert where(two.laptop)["Personal"] == ["Bank", "Door", "Mail"]
-    two.laptop.resume_move()
-    assert where(two.laptop) == {"Personal": ["Bank", "Door"], "Work": ["Mail"]}
-    assert two.laptop.item("Mail").detail == {"password": "5"}
-
-
-def test_two_devices_that_move_one_item_at_once_move_it_once(two):
-    phone = two.second()
-    phone.sync()
-
-    def overtake(method, path):
-        if method == "PUT" and "/items/" in path:
-            two.server.before = None
-            phone.move("Mail", to="Work")
-
-    two.server.before = overtake
-    two.laptop.move("Mail", to="Work")
-
-    assert where(two.laptop) == {"Personal": ["Bank", "Door"], "Work": ["Mail"]}
-
-
-def test_a_full_vault_refuses_before_anything_left_its_own(two):
-    def full(method, path, status, body):
-        if method == "PUT" and "/items/" in path:
-            return 409, {"type": "urn:vaultr:problem:quota-exceeded", "status": 409}
-        return status, body
-
-    kept = {}
-
-    def undo(method, path):
-        if method == "PUT" and "/items/" in path:
-            kept.update(done=True)
-
-    two.server.before, two.server.twist = undo, full
-    with pytest.raises((QuotaExceeded, Refused)):
-        two.laptop.move("Mail", to="Work")
-    two.server.before = two.server.twist = None
-
-    assert kept
-    assert "Mail" in where(two.laptop)["Personal"]
-
-
-def test_what_cannot_be_moved_is_said(two):
-    with pytest.raises(VaultNotFound):
-        two.laptop.move("Mail", to="Nowhere")
-    with pytest.raises(ItemNotFound):
-        two.laptop.move("Mail", "Nothing", to="Work")
-    with pytest.raises(ItemNotFound):
-        two.laptop.move("Mail", to="Personal")
-    trashed = two.laptop.trash("Door")
-    with pytest.raises(ItemNotFound, match="trash"):
-        two.laptop.move(str(trashed.id), to="Work")
-
-    assert where(two.laptop) == {"Personal": ["Bank", "Mail"], "Work": []}
+    for device in (world.laptop, world.second()):
+        device.sync()
+        assert device.items(state="any") == []
+        with pytest.raises(VaultNotFound):
+            device.items(vault=vault_id)
