@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from tests import servers, serving
 from tests.serving import built, environ_for
 from vaultr.database import bare, engine, plans
-from vaultr.database.session import SINGLE
+from vaultr.database.session import SINGLE, transaction
 
 NAMES = "SELECT name FROM pg_prepared_statements WHERE %(x)s = %(x)s"
 
@@ -32,6 +32,7 @@ def test_rows_are_named_and_values_bound(app):
 
 
 def test_a_statement_is_prepared_once_a_connection(app):
+    app.extensions[SINGLE].dispose()  # so that all of it meets the same connection
     for number in range(3):
         bare.run("SELECT %(n)s::int + 1000 AS n", {"n": number})
 
@@ -61,6 +62,34 @@ def test_a_lost_connection_is_given_up_and_the_next_statement_has_another(app):
     assert len(dropped) == 1
     assert bare.run("SELECT 1 AS one", {}).one().one == 1
     assert checked_out(app) == 0
+
+
+def test_a_script_within_a_transaction_sees_it_and_is_undone_with_it(app):
+    with pytest.raises(RuntimeError), transaction() as session:
+        connection = session.connection()
+        insert = "INSERT INTO facts (name, value) VALUES (%(name)s, '\\x01')"
+        assert bare.within(connection, insert, {"name": "one"}) == []
+        rows = bare.within(connection, "SELECT 1; SELECT name FROM facts", {})
+        assert [row.name for row in rows if row.name == "one"] == ["one"]
+        raise RuntimeError
+
+    assert bare.run("SELECT count(*) FROM facts WHERE name = 'one'", {}).scalar_one() == 0
+
+
+def test_a_script_that_fails_spoils_its_transaction_and_no_other(app):
+    with pytest.raises(sa.exc.IntegrityError), transaction() as session:
+        bare.within(session.connection(), "INSERT INTO facts (name) VALUES (%(n)s)", {"n": "x"})
+    with transaction() as session:
+        assert bare.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
+
+
+def test_a_connection_lost_within_a_transaction_is_given_up(app):
+    with pytest.raises(sa.exc.OperationalError) as caught, transaction() as session:
+        bare.within(session.connection(), "SELECT pg_terminate_backend(pg_backend_pid())", {})
+
+    assert caught.value.connection_invalidated
+    with transaction() as session:
+        assert bare.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
 
 
 def test_a_silent_database_is_not_waited_for(app):

@@ -29,6 +29,14 @@ class Rows(list[Any]):
         (row,) = self
         return row
 
+    def all(self) -> "Rows":
+        """Give all rows, as SQLAlchemy's results do."""
+        return self
+
+    def scalar_one(self) -> Any:
+        """Give the first value of the one row that there must be."""
+        return self.one()[0]
+
 
 def run(text: str, values: Mapping[str, Any]) -> Rows:
     """Run one statement in a transaction of its own; ``values`` may hold more than it asks for.
@@ -57,13 +65,32 @@ def run(text: str, values: Mapping[str, Any]) -> Rows:
         connection.close()
 
 
+def within(connection: sa.Connection, text: str, values: Mapping[str, Any]) -> Rows:
+    """Run a script in the transaction of ``connection``, and give the rows of its last statement.
+
+    :raises sqlalchemy.exc.DBAPIError: as `run`.
+    """
+    proxied = connection.connection
+    try:
+        return _run(proxied, text, values)
+    except psycopg2.Error as error:
+        engine = connection.engine
+        lost = engine.dialect.is_disconnect(cast(Any, error), proxied.dbapi_connection, None)
+        if lost:
+            connection.invalidate(error)
+        raise _told(text, error, engine, lost=lost) from error
+    except BaseException as error:
+        connection.invalidate(error)
+        raise
+
+
 def _run(connection: PoolProxiedConnection, text: str, values: Mapping[str, Any]) -> Rows:
     plan = plans.plan_of(text) if current_app.extensions[plans.ALLOWED] else None
     with closing(connection.cursor(cursor_factory=CURSOR)) as cursor:
         if plan is not None:
             plans.prepare(connection.info, cursor, plan)
         cursor.execute(comments.tagged(text if plan is None else plan.execute), values)
-        return Rows(cursor.fetchall())
+        return Rows(cursor.fetchall() if cursor.description else ())
 
 
 def _told(text: str, error: psycopg2.Error, engine: sa.Engine, *, lost: bool) -> BaseException:

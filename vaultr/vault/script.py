@@ -9,7 +9,6 @@ from sqlalchemy.engine import make_url
 
 from vaultr.database import bare
 from vaultr.database.bare import Rows
-from vaultr.database.plans import PLANNED
 from vaultr.database.schema import Utc
 from vaultr.database.session import one_statement, postgresql
 from vaultr.database.typed import typed
@@ -40,24 +39,25 @@ class Script:
         self.driver_text = str(joined.compile(dialect=_DRIVER()))
         self._apart = [typed(statement, _TYPES) for statement in statements]
 
-    def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
+    def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> Rows:
         """Run all of them; ``values`` may hold more than they ask for.
 
         Ids and times come back as the database keeps them: select them as text (see `rows`).
         Binary values may be memoryviews.
         """
         if connection.dialect.name == "postgresql":
-            return connection.exec_driver_sql(self.driver_text, values, execution_options=PLANNED)
+            return bare.within(connection, self.driver_text, values)
         for statement in self._apart[:-1]:
             connection.execute(statement, values)
-        return connection.execute(self._apart[-1], values)
+        result = connection.execute(self._apart[-1], values)
+        return Rows(result if result.returns_rows else ())
 
     def alone(self, values: Mapping[str, Any]) -> Rows:
         """Run the one statement that it must be in a transaction of its own; else as `run`."""
         if postgresql():
             return bare.run(self.driver_text, values)
         with one_statement() as connection:
-            return Rows(self.run(connection, values))
+            return self.run(connection, values)
 
 
 def per_database(make: Callable[..., Script]) -> Callable[..., Script]:
