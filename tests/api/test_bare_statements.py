@@ -65,15 +65,22 @@ def test_a_lost_connection_is_given_up_and_the_next_statement_has_another(app):
 
 
 def test_a_script_within_a_transaction_sees_it_and_is_undone_with_it(app):
-    with pytest.raises(RuntimeError), transaction() as session:
-        connection = session.connection()
-        insert = "INSERT INTO facts (name, value) VALUES (%(name)s, '\\x01')"
-        assert bare.within(connection, insert, {"name": "one"}) == []
-        rows = bare.within(connection, "SELECT 1; SELECT name FROM facts", {})
-        assert [row.name for row in rows if row.name == "one"] == ["one"]
-        raise RuntimeError
+    insert = "INSERT INTO facts (name, value) VALUES (%(name)s, '\\x01')"
+    count = "SELECT 1; SELECT count(*) FROM facts WHERE name = 'one'"
+    inside = []
 
-    assert bare.run("SELECT count(*) FROM facts WHERE name = 'one'", {}).scalar_one() == 0
+    def write_and_fail():
+        with transaction() as session:
+            connection = session.connection()
+            inside.append(bare.within(connection, insert, {"name": "one"}))
+            inside.append(bare.within(connection, count, {}).scalar_one())
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        write_and_fail()
+
+    assert inside == [[], 1]
+    assert bare.run(count.partition("; ")[2], {}).scalar_one() == 0
 
 
 def test_a_script_that_fails_spoils_its_transaction_and_no_other(app):
