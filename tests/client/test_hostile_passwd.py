@@ -1,0 +1,207 @@
+"""The SDK with a server that lies while the password is changed, and when a device follows."""
+
+import copy
+import secrets
+
+import pytest
+
+from tests.client.lies import answering, flipped, titles
+from tests.client.world import EMAIL, PASSWORD, mail
+from vaultr.client.errors import (
+    AnswerInvalid,
+    Conflict,
+    IntegrityError,
+    PreconditionFailed,
+    RolledBack,
+    SealBroken,
+    StateMismatch,
+    VaultNotFound,
+)
+from vaultr.client.keys import VaultKeys
+from vaultr.protocol.encoding import b64
+
+NEW = "another master password"
+
+
+@pytest.fixture
+def held(world):
+    world.laptop.add("login", *mail())
+    world.laptop.close()
+    world.again().sync()
+    return world
+
+
+def changes(world, *, new_key):
+    world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
+
+
+def check_old_opens(world):
+    """Check that what opened before does still, also from what the device holds alone."""
+    again = world.device("laptop")
+    again.unlock(PASSWORD)
+    assert titles(again) == ["Mail"]
+    assert again.item("Mail", offline=True).detail == {"password": "hunter2"}
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_a_change_that_is_acknowledged_and_dropped_is_noticed(held, monkeypatch, new_key):
+    monkeypatch.setattr(held.server, "_replace", lambda body: None)
+
+    with pytest.raises(AnswerInvalid, match="shows that it did not"):
+        changes(held, new_key=new_key)
+
+    check_old_opens(held)
+
+
+@pytest.mark.parametrize("part", ["identity", "profile"])
+def test_a_change_that_is_taken_in_part_does_not_cost_the_old_wrap(held, part):
+    def spoil(body):
+        key_set = body["key_set"]
+        if key_set["account_key"]["epoch"] == 2:
+            place = key_set["identity"]["x25519"] if part == "identity" else key_set["profile"]
+            place["sealed"] = flipped(place["sealed"])
+        return body
+
+    answering(held, "GET", "/auth/me", spoil)
+    with pytest.raises(AnswerInvalid):
+        changes(held, new_key=True)
+
+    assert held.device("laptop")._store.account().key_set.epoch == 1
+    held.server.twist = None
+    again = held.device("laptop")
+    again.unlock(NEW)
+    assert titles(again) == ["Mail"], "an honest answer settles it"
+
+
+def test_wraps_that_the_server_did_not_take_are_noticed_before_the_old_ones_go(held, monkeypatch):
+    kept = copy.deepcopy(held.server.vaults)
+    taken = held.server._replace
+
+    def keep_old_wraps(body):
+        taken(body)
+        for vault_id, vault in held.server.vaults.items():
+            vault["keys"] = copy.deepcopy(kept[vault_id]["keys"])
+
+    monkeypatch.setattr(held.server, "_replace", keep_old_wraps)
+    with pytest.raises(StateMismatch, match="other wraps"):
+        changes(held, new_key=True)
+
+    assert held.device("laptop")._store.account().key_set.epoch == 1
+    with pytest.raises(StateMismatch, match="other wraps"):
+        held.device("laptop").unlock(NEW)
+
+
+@pytest.mark.parametrize("lie", ["hidden", "injected", "other keys", "other vault"])
+def test_a_list_that_lies_is_never_wrapped_under_a_new_account_key(held, lie):
+    sent = len(held.sent("PUT", "/auth/credentials"))
+    account = held.laptop._desk.account
+    other = VaultKeys.new()
+
+    def change(body):
+        (vault,) = body["vaults"]
+        if lie == "hidden":
+            return body | {"vaults": []}
+        if lie == "other keys":
+            vault_id = account.profile.vaults.popitem()[0]
+            wrapped = other.wrap(account.wrap_key, account.account_id, vault_id, 1)
+            vault["keys"] = [{"generation": 1, "sealed_key": b64(wrapped)}]
+        if lie == "injected":
+            vault["keys"].append({"generation": 2, "sealed_key": vault["keys"][0]["sealed_key"]})
+        if lie == "other vault":
+            body["vaults"].append(vault | {"id": "00000000-0000-4000-8000-000000000000"})
+        return body
+
+    answering(held, "GET", "/vaults", change)
+    with pytest.raises((IntegrityError, VaultNotFound)):
+        changes(held, new_key=True)
+
+    assert len(held.sent("PUT", "/auth/credentials")) == sent
+    held.server.twist = None
+    check_old_opens(held)
+
+
+@pytest.mark.parametrize(
+    ("slug", "error"),
+    [
+        ("precondition-failed", PreconditionFailed),
+        ("conflict", Conflict),
+    ],
+)
+def test_a_change_that_is_refused_for_ever_ends_and_leaves_the_old_password(held, slug, error):
+    status = 412 if slug == "precondition-failed" else 409
+    problem = {"type": f"urn:vaultr:problem:{slug}", "status": status}
+    original = held.server._answer
+
+    def refuse(request, path, query):
+        if path == "/auth/credentials":
+            return status, problem, None
+        return original(request, path, query)
+
+    held.server._answer = refuse
+    with pytest.raises(error):
+        changes(held, new_key=True)
+    del held.server._answer
+
+    assert len(held.sent("PUT", "/auth/credentials")) == 5
+    check_old_opens(held)
+    held.device("laptop").login(EMAIL, PASSWORD)
+
+
+def following(world):
+    """Change password and account key on another device; this one is about to follow."""
+    with world.second() as phone:
+        phone.sync()
+        phone.change_password(PASSWORD, NEW, new_key=True)
+        return phone._desk.account
+
+
+@pytest.mark.parametrize("lie", ["hidden", "other keys", "older wrap", "flipped"])
+def test_a_device_that_follows_takes_only_the_keys_from_before(held, lie):
+    older = copy.deepcopy(held.server.vaults)
+    account = following(held)
+
+    def change(body):
+        (vault,) = body["vaults"]
+        [wrap] = vault["keys"]
+        if lie == "hidden":
+            return body | {"vaults": []}
+        if lie == "other keys":
+            vault_id = account.profile.vaults.popitem()[0]
+            other = VaultKeys.new()
+            sealed = other.wrap(account.wrap_key, account.account_id, vault_id, 1)
+            wrap["sealed_key"] = b64(sealed)
+        if lie == "older wrap":
+            wrap["sealed_key"] = older[vault["id"]]["keys"][0]["sealed_key"]
+        if lie == "flipped":
+            wrap["sealed_key"] = flipped(wrap["sealed_key"])
+        return body
+
+    answering(held, "GET", "/vaults", change)
+    expected = {"hidden": RolledBack, "other keys": StateMismatch}.get(lie, SealBroken)
+    with pytest.raises(expected):
+        held.device("laptop").login(EMAIL, NEW, changed=True)
+
+    held.server.twist = None
+    check_old_opens(held)
+    held.device("laptop").login(EMAIL, NEW, changed=True)
+
+
+def test_parameters_that_nobody_changed_are_not_taken_though_the_owner_says_so(held):
+    """The server shows other ones: what the password then gives opens nothing here."""
+    salt = {"salt": b64(secrets.token_bytes(32))}
+    answering(held, "POST", "/auth/prelogin", lambda body: body | salt)
+    held.server.account["auth_key"] = None
+    original = held.server._answer
+
+    def welcome(request, path, query):
+        """Take whatever key is sent."""
+        if path == "/auth/login":
+            return 200, held.server._tokens() | held.server._me(), None
+        return original(request, path, query)
+
+    held.server._answer = welcome
+    with pytest.raises(SealBroken):
+        held.device("laptop").login(EMAIL, PASSWORD, changed=True)
+    del held.server._answer
+
+    check_old_opens(held)

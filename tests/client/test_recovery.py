@@ -1,0 +1,300 @@
+"""An account recovered by its recovery key, and a server that lies while that is done."""
+
+import contextlib
+import copy
+import functools
+import itertools
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from tests.client.deaths import Death
+from tests.client.fake_accounts import WAIT
+from tests.client.lies import answering, flipped, titles
+from tests.client.world import EMAIL, PASSWORD, mail
+from vaultr import Vaultr
+from vaultr.client import keys, primitives
+from vaultr.client.errors import (
+    IntegrityError,
+    PinMismatch,
+    RolledBack,
+    SealBroken,
+    ServerUnreachable,
+    TokenInvalid,
+    UnsafeParameters,
+    VaultrError,
+)
+from vaultr.client.passwords import WeakPassword
+from vaultr.client.recovery import AnotherRecovery
+from vaultr.client.recovery_key import RecoveryKey
+from vaultr.protocol.encoding import b64, unb64
+
+NEW = "another master password"
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch):
+    monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def lost(world):
+    """An account with a recovery key, whose mail with the token has come; ``world.paper``."""
+    world.laptop.add("login", *mail())
+    world.paper = world.laptop.create_recovery_key().text
+    world.laptop.close()
+    world.device("new").ask_recovery(EMAIL)
+    return world
+
+
+def started(world, name="new", *, waited=True):
+    if waited and world.server.recovery is not None:
+        world.server.recovery["ready_at"] = datetime.now(UTC) - timedelta(seconds=1)
+    token = world.server.recovery["token"] if world.server.recovery else "used"
+    return world.device(name).start_recovery(EMAIL, token, RecoveryKey.read(world.paper))
+
+
+def recover(world, name="new", password=NEW):
+    """Complete a recovery and sign in; give the device and the new secret key."""
+    device = world.device(name)
+    secret_key = device.complete_recovery(started(world, name), password)
+    device.login(EMAIL, password)
+    return device, secret_key
+
+
+def test_before_the_wait_is_over_nothing_is_handed_out(lost):
+    first = started(lost, waited=False)
+
+    assert first.handed is None
+    assert timedelta() < first.ready_at - datetime.now(UTC) <= WAIT
+    with pytest.raises(VaultrError, match="completed from"):
+        lost.device("new").complete_recovery(first, NEW)
+
+
+def test_a_recovered_account_has_another_password_secret_key_and_account_key(lost):
+    before = lost.laptop._store.account().key_set
+
+    device, secret_key = recover(lost)
+
+    assert secret_key != lost.signup.secret_key
+    assert device.item("Mail").detail == {"password": "hunter2"}
+    assert lost.server.account["account_key"]["epoch"] == before.epoch + 1
+    assert "recovery_key" not in lost.server.account
+    again = lost.device("new")
+    again.unlock(NEW)
+    assert titles(again) == ["Mail"]
+    for vault_id in again._desk.account.profile.vaults:
+        assert again._desk.account.profile.keys_due(vault_id, 1)
+
+
+def test_a_device_from_before_follows_with_the_new_secret_key(lost):
+    _, secret_key = recover(lost)
+
+    laptop = lost.device("laptop")
+    with pytest.raises(VaultrError):
+        laptop.login(EMAIL, NEW, changed=True)
+    laptop.login(EMAIL, NEW, changed=True, secret_key=secret_key)
+
+    again = lost.device("laptop")
+    again.unlock(NEW)
+    assert titles(again) == ["Mail"]
+
+
+def test_it_can_be_done_on_a_device_of_the_account_too(lost):
+    device, _ = recover(lost, "laptop")
+
+    assert titles(device) == ["Mail"]
+    device.sync()
+
+
+def test_an_account_without_a_secret_key_gets_one(tmp_path, world):
+    server = type(world.server)()
+    first = Vaultr(
+        "https://vault.example", home=tmp_path / "a", transport=server.transport(), agent=False
+    )
+    first.signup(EMAIL, PASSWORD, secret_key=False)
+    first.verify("token0")
+    first.login(EMAIL, PASSWORD)
+    world.server, world.paper = server, first.create_recovery_key().text
+    world.device("b").ask_recovery(EMAIL)
+
+    device, secret_key = recover(world, "b")
+
+    assert secret_key is not None
+    assert device._store.device().pins.secret_key
+
+
+def test_a_recovery_key_is_bound_to_its_account_and_a_wrong_one_opens_nothing(lost):
+    lost.paper = RecoveryKey.new().text
+
+    with pytest.raises(TokenInvalid):
+        started(lost)
+
+
+def test_a_weak_password_is_refused_and_nothing_is_sent(lost):
+    with pytest.raises(WeakPassword):
+        lost.device("new").complete_recovery(started(lost), "short")
+
+    assert not lost.sent("POST", "/recover/complete")
+
+
+def test_a_lost_answer_is_found_out_by_asking_again(lost):
+    lost.server.lose = [("POST", "/recover/complete")]
+
+    device, _ = recover(lost)
+
+    assert [item.title for item in device.items()] == ["Mail"]
+
+
+def test_a_completed_recovery_whose_answers_are_all_lost_is_there_for_a_login(lost):
+    lost.server.lose = [("POST", "/recover/complete")] * 4
+    with pytest.raises(ServerUnreachable):
+        lost.device("new").complete_recovery(started(lost), NEW)
+
+    device = lost.device("new")
+    device.login(EMAIL, NEW)
+
+    assert [item.title for item in device.items()] == ["Mail"]
+    assert device.kit().secret_key is not None
+
+
+def test_another_new_password_does_not_overwrite_one_that_may_have_been_taken(lost):
+    def away(method, path):
+        if path == "/auth/recover/complete":
+            raise primitives.NotAuthentic  # stands for a client that ends here
+
+    lost.server.before = away
+    with contextlib.suppress(primitives.NotAuthentic):
+        lost.device("new").complete_recovery(started(lost), NEW)
+    lost.server.before = None
+
+    with pytest.raises(AnotherRecovery):
+        lost.device("new").complete_recovery(started(lost), "a third master password")
+    device, _ = recover(lost)
+
+    assert [item.title for item in device.items()] == ["Mail"]
+
+
+def test_death_at_any_step_loses_neither_the_account_nor_its_new_secret_key(
+    first_world, tmp_path, count
+):
+    for at in itertools.count(1, count(3, many=1)):
+        world = first_world.copied(tmp_path / str(at))
+        world.laptop.add("login", *mail())
+        world.paper = world.laptop.create_recovery_key().text
+        world.laptop.close()
+        world.device("new").ask_recovery(EMAIL)
+        with Death(world.server, at) as death:
+            recover(world)
+        device = world.device("new")
+        if world.server.recovery is None:
+            device.login(EMAIL, NEW)
+        else:
+            device, _ = recover(world)
+        assert [item.title for item in device.items()] == ["Mail"]
+        fresh = world.device("fresh")
+        fresh.login(EMAIL, NEW, secret_key=device.kit().secret_key)
+        if not death.came:
+            break
+
+    assert at > 10
+
+
+@pytest.mark.parametrize("lie", ["recovery_key", "account", "identity", "profile", "wrap"])
+def test_what_was_handed_out_and_touched_opens_nothing(lost, lie):
+    def change(body):
+        if lie == "recovery_key":
+            body["recovery_key"]["sealed"] = flipped(body["recovery_key"]["sealed"])
+        if lie == "account":
+            body["recovery_key"]["epoch"] += 1
+        if lie == "identity":
+            body["key_set"]["identity"]["x25519"]["public"] = b64(bytes(range(32)))
+        if lie == "profile":
+            body["key_set"]["profile"]["sealed"] = flipped(body["key_set"]["profile"]["sealed"])
+        if lie == "wrap":
+            [key] = body["vaults"][0]["keys"]
+            key["sealed_key"] = flipped(key["sealed_key"])
+        return body
+
+    answering(lost, "POST", "/recover/start", change)
+
+    with pytest.raises(SealBroken):
+        lost.device("new").complete_recovery(started(lost), NEW)
+
+    assert not lost.sent("POST", "/recover/complete")
+    assert not (lost.device("new")._store.folder.path / "changing.json").exists()
+
+
+def test_a_vault_that_is_held_back_is_missed(lost):
+    answering(lost, "POST", "/recover/start", lambda body: body | {"vaults": []})
+
+    with pytest.raises(RolledBack, match="missing"):
+        lost.device("new").complete_recovery(started(lost), NEW)
+
+
+def test_a_profile_older_than_the_one_that_the_device_saw_is_a_rollback(lost):
+    older = copy.deepcopy(lost.server.account["profile"])
+    with lost.device("laptop") as laptop:
+        laptop.unlock(PASSWORD)
+        laptop.add("login", *mail("Bank"))
+    lost.server.account["profile"] = older
+
+    with pytest.raises(RolledBack):
+        lost.device("laptop").complete_recovery(started(lost, "laptop"), NEW)
+
+
+def test_a_recovery_that_is_relayed_through_another_origin_is_noticed(lost, tmp_path):
+    relayed = Vaultr(
+        "https://evil.example",
+        home=tmp_path / "relayed",
+        transport=lost.server.transport(),
+        agent=False,
+    )
+    begun = started(lost)
+
+    with pytest.raises(PinMismatch, match="evil"):
+        relayed.complete_recovery(begun, NEW)
+
+    assert not lost.sent("POST", "/recover/complete")
+
+
+@pytest.mark.parametrize(
+    ("lie", "error"),
+    [
+        ({"account_id": str(uuid4())}, PinMismatch),
+        ({"salt": b64(bytes(32))}, UnsafeParameters),
+        ({"kdf": {"alg": "argon2id", "m": 1, "t": 3, "p": 4}}, UnsafeParameters),
+    ],
+)
+def test_inputs_that_cannot_be_end_it_before_the_recovery_key_is_used(lost, lie, error):
+    answering(lost, "POST", "/auth/prelogin", lambda body: body | lie)
+
+    with pytest.raises(error):
+        started(lost, "laptop")
+
+    assert not lost.sent("POST", "/recover/start")
+
+
+@pytest.mark.parametrize("odd", [{"ready_at": "soon"}, {"recovery_key": 1}, {"key_set": None}])
+def test_odd_answers_are_named(lost, odd):
+    answering(lost, "POST", "/recover/start", lambda body: body | odd)
+
+    with pytest.raises(IntegrityError):
+        started(lost)
+
+
+def test_machines_keep_their_keys(lost):
+    held = lost.device("laptop")
+    held.unlock(PASSWORD)
+    account = held._desk.account
+    machine, kek = uuid4(), b"k" * 32
+    sealed = keys.seal_machine_kek(account.wrap_key, account.account_id, machine, kek)
+    lost.server.machines[str(machine)] = b64(sealed)
+
+    device, _ = recover(lost)
+
+    now = unb64(lost.server.machines[str(machine)])
+    opened = device._desk.account
+    assert keys.open_machine_kek(opened.wrap_key, opened.account_id, machine, now) == kek
