@@ -4,14 +4,14 @@ from tests.client.devices import Device
 from tests.client.post import link, mailed
 
 
-def owner(site, folder, email, *, agent=False):
+def owner(site, folder, email, **more):
     """Sign up and in; give the first device, whose ``made`` is what signup answered."""
-    device = Device(folder / "first", site.url, email=email)
+    device = Device(folder / "first", site.url, email=email, **more)
     device.made = device.told("signup", "--email", email)
     device.done("verify", mailed(site, email, link("/verify-email"))[-1], password=None)
     device.done("login")
     device.done("sync")
-    return device.with_agent() if agent else device
+    return device
 
 
 def second(site, folder, first, **more):

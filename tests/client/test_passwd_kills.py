@@ -1,0 +1,101 @@
+"""`vaultr passwd` at a real server: client or server killed at random points, again and again."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from tests.client.devices import PROGRAM, pipe
+from tests.client.owners import owner, second
+from tests.client.site import Site
+
+PASSWORDS = ("the first master password", "and the second master password")
+ITEM = '{"overview": {"title": "Mail"}, "detail": {"password": "hunter2"}}'
+PATIENCE_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def shaken(tmp_path_factory):
+    """A server of its own: it is killed as well."""
+    with Site(tmp_path_factory.mktemp("shaken")) as site:
+        yield site
+
+
+def begin(device, new, *words):
+    """Begin to change the password, and give the process."""
+    descriptors = [pipe(device.password), pipe(new)]
+    fds = map(str, descriptors)
+    said = ["passwd", *words, "--password-fd", next(fds), "--new-password-fd", next(fds)]
+    try:
+        return subprocess.Popen(
+            [*PROGRAM, *said],
+            env=device.environ,
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def kill_worker(site):
+    """Kill what serves, in the middle of whatever it does; gunicorn starts another."""
+    for worker in psutil.Process(site._process.pid).children():
+        worker.kill()
+
+
+def opens(device, password):
+    """Tell whether a device opens with a password, online too."""
+    said = device.types("sync", password=password)
+    if "vaultr login" in said.stderr and said.returncode == 1:
+        said = device.types("login", password=password)
+    assert said.returncode in (0, 1), (said.stdout, said.stderr)
+    assert said.returncode == 0 or "password" in said.stderr.lower(), said.stderr
+    return said.returncode == 0
+
+
+def shake(site, device, chance, longest):
+    """Change the password, with a kill somewhere in it; give the password that opens after it."""
+    new = next(each for each in PASSWORDS if each != device.password)
+    words = chance.choice((["--nobody-knows"], ["--others-know"]))
+    process = begin(device, new, *words)
+    time.sleep(chance.uniform(0.3, 1.1) * longest)  # where in it is chance, and wanted so
+    if chance.random() < 0.5:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        kill_worker(site)
+    process.wait(PATIENCE_SECONDS)
+    order = [device.password, new]
+    chance.shuffle(order)
+    return [password for password in order if opens(device, password)]
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))]
+)
+def test_after_a_kill_exactly_one_password_opens_and_nothing_is_lost(shaken, tmp_path, seed, count):
+    chance = random.Random(seed)
+    first = owner(shaken, tmp_path, f"shaken{seed}@example.org", password=PASSWORDS[0])
+    first.done("add", "login", "--json", stdin=ITEM)
+    other = second(shaken, tmp_path, first)
+    began = time.monotonic()
+    first.done("passwd", "--others-know", also={"--new-password-fd": PASSWORDS[1]})
+    first.password, longest = PASSWORDS[1], time.monotonic() - began
+
+    for _ in range(count(3, many=10)):
+        found = shake(shaken, first, chance, longest)
+        assert len(found) == 1, found
+        [first.password] = found
+        shown = first.told("show", "Mail", "--reveal")
+        assert shown["detail"] == {"password": "hunter2"}
+
+    other.done("login", "--changed", password=first.password)
+    other.password = first.password
+    assert other.told("show", "Mail", "--reveal")["detail"] == {"password": "hunter2"}
