@@ -3,6 +3,7 @@
 import pytest
 
 from tests.client.devices import Device
+from tests.client.rotated import fill
 from tests.client.site import Site
 from tests.client.world import World
 
@@ -16,6 +17,12 @@ def first_world(tmp_path_factory):
 def world(first_world, tmp_path):
     """An owner with one signed-in device, at a server in memory."""
     return first_world.copied(tmp_path)
+
+
+@pytest.fixture
+def filled(world):
+    """An owner with some items, one of which was edited, one trashed."""
+    return fill(world)
 
 
 @pytest.fixture(scope="session")

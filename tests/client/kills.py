@@ -46,3 +46,18 @@ def killed(world, act, number, *, done):
     with KillAt(world.server, number, done=done), pytest.raises(Killed):
         act(world)
     world.laptop._drop()
+
+
+def killed_at(world, act, method, ending):
+    """Do ``act`` and be killed once the first request to such a path was answered."""
+
+    def after(asked, path, status, body):
+        if asked == method and path.endswith(ending):
+            raise Killed
+        return status, body
+
+    world.server.twist = after
+    with pytest.raises(Killed):
+        act(world)
+    world.server.twist = None
+    world.laptop._drop()

@@ -1,61 +1,16 @@
 """The SDK with an honest server in memory: new keys for a vault, whatever happens on the way."""
 
-import contextlib
 import json
-from uuid import uuid4
 
 import pytest
 
-from tests.client.kills import killed, requests_of
+from tests.client.kills import killed, killed_at, requests_of
+from tests.client.rotated import TITLES, check_all_is_there, rewound, vault_of
 from tests.client.world import mail
 from vaultr.client.errors import (
-    RotationIncomplete,
-    SealBroken,
-    StateMismatch,
     StepUpRequired,
 )
 from vaultr.client.items import Draft
-from vaultr.client.rotating import CannotMove
-from vaultr.client.seal import seal
-from vaultr.client.write import Change
-from vaultr.protocol.encoding import b64
-
-TITLES = ["Bank", "Cloud", "Door", "Mail"]
-
-
-@pytest.fixture
-def filled(world):
-    """An owner with some items, one of which was edited, one trashed."""
-    for title in TITLES:
-        world.laptop.add("login", *mail(title, f"secret of {title}"))
-    world.laptop.edit("Mail", detail={"password": "new"})
-    world.laptop.trash("Door")
-    world.laptop.close()
-    return rewound(world)
-
-
-def rewound(world):
-    world.laptop = world.device("laptop")
-    world.laptop._desk = world.kept.on(world.laptop)
-    return world
-
-
-def vault_of(world):
-    (vault,) = world.server.vaults.values()
-    return vault
-
-
-def check_all_is_there(device, *, generation):
-    """Every item opens, none is lost, none is there twice, all are under the newest keys."""
-    items = device.items(state="any")
-    assert sorted(item.title for item in items) == TITLES
-    for item in items:
-        password = "new" if item.title == "Mail" else f"secret of {item.title}"
-        assert device.item(str(item.id)).detail == {"password": password}
-    (vault,) = device._desk._reader.vaults()
-    assert vault.state.generation == generation
-    assert {h.generation for h in vault.state.items.values() if h.state == "active"} == {generation}
-    assert device.vaults()[0].name == "Personal"
 
 
 def test_everything_active_moves_to_the_new_keys_and_the_trash_stays(filled):
@@ -120,7 +75,7 @@ def test_a_rotation_killed_anywhere_goes_on_on_any_device(first_world, tmp_path,
 
 
 def test_a_rotation_is_gone_on_with_and_not_begun_again(filled):
-    killed(filled, lambda world: world.laptop.rotate(), 6, done=True)
+    killed_at(filled, lambda world: world.laptop.rotate(), "POST", "/changes")
     assert vault_of(filled)["rotating"]
 
     (rotated,) = rewound(filled).second().rotate()
@@ -184,7 +139,7 @@ def test_two_devices_that_begin_at_once_share_one_rotation(filled):
 
 
 def test_keys_that_a_new_account_key_makes_due_are_replaced_even_while_a_rotation_runs(filled):
-    killed(filled, lambda world: world.laptop.rotate(), 6, done=True)
+    killed_at(filled, lambda world: world.laptop.rotate(), "POST", "/changes")
     laptop = rewound(filled).laptop
     laptop.sync()
     account = laptop._desk.account
@@ -201,74 +156,46 @@ def test_keys_that_a_new_account_key_makes_due_are_replaced_even_while_a_rotatio
     assert noticed(phone) == []
 
 
+def test_all_vaults_are_rotated_once_however_often_that_is_interrupted(world):
+    for name in ("Home", "Work"):
+        world.laptop.create_vault(name)
+        world.laptop.add("login", *mail(f"Key of {name}"), vault=name)
+    killed_at(world, lambda world: world.laptop.rotate(), "POST", "/rotation/finish")
+    generations = [vault["generation"] for vault in world.server.vaults.values()]
+    assert 1 in generations
+    assert 2 in generations
+
+    rotated = rewound(world).second().rotate()
+
+    assert len(rotated) == 2
+    assert [vault["generation"] for vault in world.server.vaults.values()] == [2, 2, 2]
+    assert not any(vault["rotating"] for vault in world.server.vaults.values())
+    laptop = rewound(world).laptop
+    assert noticed(laptop) == []
+    assert len(laptop.rotate()) == 3
+
+
+def test_what_is_to_be_rotated_survives_a_profile_that_others_write_meanwhile(filled):
+    phone = filled.second()
+    phone.sync()
+
+    def overtake(method, path):
+        if (method, path) == ("PUT", "/auth/profile"):
+            filled.server.before = None
+            phone.add("login", *mail("Later"))
+            phone.close()
+
+    filled.laptop.sync()
+    (vault,) = filled.laptop._desk._reader.vaults()
+    filled.server.before = overtake
+    filled.laptop._desk._vaults.note_keys_due({vault.id: 1})
+
+    profile = filled.laptop._desk.account.profile
+    assert profile.keys_due(vault.id, 1)
+    assert profile.head_of(vault.id).n == vault_of(filled)["revision"]
+
+
 def noticed(device):
     device.notices.clear()
     device.sync()
     return device.notices
-
-
-class Garbage:
-    """A wish of a broken client: an item sealed under a key that nobody has."""
-
-    def changes(self, ground, n):
-        sealed = seal(bytes(32), b"nothing", b"{}")
-        return [Change.put(uuid4(), "login", sealed, sealed)]
-
-
-def test_an_item_that_does_not_open_is_named_and_the_others_move(filled):
-    laptop = filled.laptop
-    (vault,) = laptop._desk._reader.vaults()
-    laptop._desk._writer.write(vault.id, [Garbage()])
-    (vault,) = laptop._desk._reader.vaults()
-    (broken,) = vault.state.items.keys() - vault_items(filled, vault)
-
-    with pytest.raises(CannotMove, match=str(broken)):
-        laptop.rotate()
-
-    (vault,) = laptop._desk._reader.vaults()
-    old = [each for each, held in vault.state.items.items() if held.generation == 1]
-    assert broken in old
-    assert len(old) == 2, "it, and what is in the trash"
-    assert vault_of(filled)["rotating"]
-
-
-def vault_items(world, vault):
-    """Name the items that open."""
-    opening = set()
-    for item_id in vault.state.items:
-        with contextlib.suppress(SealBroken):
-            world.laptop._desk._reader.ground(vault).opened(item_id)
-            opening.add(item_id)
-    return opening
-
-
-@pytest.mark.parametrize("lie", ["head", "generation", "keys", "id"])
-def test_a_rotation_that_is_answered_otherwise_is_not_believed(filled, lie):
-    lies = {
-        "head": b64(bytes(32)),
-        "generation": 1,
-        "keys": [{"generation": 1, "sealed_key": b64(bytes(145))}],
-        "id": "00000000-0000-4000-8000-000000000000",
-    }
-
-    def twist(method, path, status, body):
-        if (method, path.endswith("/rotation")) == ("POST", True):
-            return status, body | {lie: lies[lie]}
-        return status, body
-
-    filled.server.twist = twist
-    with pytest.raises(StateMismatch):
-        filled.laptop.rotate()
-
-
-def test_a_rotation_that_is_never_complete_is_an_error_and_no_loop(filled):
-    def twist(method, path, status, body):
-        if path.endswith("/finish"):
-            return 409, {"type": "urn:vaultr:problem:rotation-incomplete", "status": 409}
-        return status, body
-
-    filled.server.twist = twist
-    with pytest.raises(RotationIncomplete):
-        filled.laptop.rotate()
-    filled.server.twist = None
-    check_all_is_there(filled.laptop, generation=2)

@@ -87,10 +87,17 @@ class Keeping:
     def rotate(
         self, ref: str | None, *, anew: bool = False, progress: Progress | None = None
     ) -> list[Rotated]:
-        """Give one vault, or all of them, new keys."""
+        """Give one vault new keys, or all of them: those alone that are due, where any are."""
         self._refresh()
-        chosen = self._reader.vaults() if ref is None else [self._reader.vault(ref)]
-        return [self._rotator.rotate(each.id, anew=anew, progress=progress) for each in chosen]
+        if ref is not None:
+            return [self._rotator.rotate(self._reader.vault(ref).id, anew=anew, progress=progress)]
+        chosen = self._reader.vaults()
+        pending = [each for each in chosen if self._rotator.is_pending(each)]
+        if anew or not pending:
+            # All devices see it: interrupted, any of them goes on with those that are left.
+            self._vaults.note_keys_due({each.id: each.state.generation for each in chosen})
+            pending = chosen
+        return [self._rotator.rotate(each.id, anew=False, progress=progress) for each in pending]
 
     def explain(self) -> list[Difference]:
         """List how the server differs; nothing is taken over."""

@@ -216,6 +216,10 @@ class OpenedAccount:
         self.store.keep_account(known)
         self.known, self.profile = known, profile
 
+    def with_heads(self, heads: Mapping[UUID, Waypoint]) -> Profile:
+        """Give the profile with those of ``heads`` in it that it lacks; nothing is written."""
+        return self._with(self.profile, heads)
+
     def _with(self, profile: Profile, heads: Mapping[UUID, Waypoint]) -> Profile:
         noted = profile.vaults
         for vault_id, waypoint in heads.items():

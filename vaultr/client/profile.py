@@ -231,8 +231,8 @@ def _check_order(vault_id: UUID, ours: Waypoint, theirs: Waypoint) -> None:
 def merge_profiles(mine: Profile, theirs: Profile) -> Profile:
     """Merge what this client wanted to write into what another device wrote meanwhile.
 
-    ``theirs`` was accepted before. Of each vault the higher n is taken, "deleted" stays, and all
-    else is theirs. To be sealed as ``theirs.revision + 1``.
+    ``theirs`` was accepted before. Of each vault the higher n is taken, "deleted" stays, and keys
+    that are to be replaced stay so; all else is theirs. To be sealed as ``theirs.revision + 1``.
 
     :raises ChainBroken: a vault has two histories.
     """
@@ -251,7 +251,9 @@ def merge_profiles(mine: Profile, theirs: Profile) -> Profile:
                     merged = merged.with_head(vault_id, ours)
                 else:
                     _check_order(vault_id, ours, other)
-    return merged
+    due = {each: mine.due_generation(each) for each in mine.vaults}
+    newer = {each: g for each, g in due.items() if g > merged.due_generation(each)}
+    return merged.with_keys_due(newer) if newer else merged
 
 
 def _read_vaults(fields: Fields) -> dict[UUID, Known]:

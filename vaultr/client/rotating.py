@@ -83,6 +83,11 @@ class Rotator:
         name = self._vaults.reader.vault_name(vault)
         return Rotated(vault_id, name, vault.state.generation, moved, resumed)
 
+    def is_pending(self, vault: CachedVault) -> bool:
+        """Tell whether a vault's keys are due to be replaced, or are being replaced."""
+        due = self._account.profile.keys_due(vault.id, vault.state.generation)
+        return due or self._is_running(vault)
+
     def _is_running(self, vault: CachedVault) -> bool:
         return self._says_running(vault) or bool(left_of(vault)) or not _is_named_anew(vault)
 

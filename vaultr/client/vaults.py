@@ -1,6 +1,7 @@
 """The vaults of an unlocked account: made, listed, synced, and their heads put into the profile."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -201,6 +202,12 @@ class Vaults:
     def note_deleted(self, vault_id: UUID) -> None:
         """Write into the profile that the owner deleted a vault, before the server is told."""
         wanted = self._account.profile.with_deleted(vault_id)
+        self._account.write_profile(wanted, self._proven_heads)
+
+    def note_keys_due(self, generations: Mapping[UUID, int]) -> None:
+        """Write into the profile that the keys of these generations are to be replaced."""
+        heads = self._proven_heads()
+        wanted = self._account.with_heads(heads).with_keys_due(generations)
         self._account.write_profile(wanted, self._proven_heads)
 
     def settle(self, *, now: bool) -> None:

@@ -1,0 +1,39 @@
+"""A vault whose keys are to be replaced, and what must be true of it afterwards."""
+
+from tests.client.world import mail
+
+TITLES = ["Bank", "Cloud", "Door", "Mail"]
+
+
+def fill(world):
+    """Give an owner with some items, one of which was edited, one trashed."""
+    for title in TITLES:
+        world.laptop.add("login", *mail(title, f"secret of {title}"))
+    world.laptop.edit("Mail", detail={"password": "new"})
+    world.laptop.trash("Door")
+    world.laptop.close()
+    return rewound(world)
+
+
+def rewound(world):
+    world.laptop = world.device("laptop")
+    world.laptop._desk = world.kept.on(world.laptop)
+    return world
+
+
+def vault_of(world):
+    (vault,) = world.server.vaults.values()
+    return vault
+
+
+def check_all_is_there(device, *, generation):
+    """Every item opens, none is lost, none is there twice, all are under the newest keys."""
+    items = device.items(state="any")
+    assert sorted(item.title for item in items) == TITLES
+    for item in items:
+        password = "new" if item.title == "Mail" else f"secret of {item.title}"
+        assert device.item(str(item.id)).detail == {"password": password}
+    (vault,) = device._desk._reader.vaults()
+    assert vault.state.generation == generation
+    assert {h.generation for h in vault.state.items.values() if h.state == "active"} == {generation}
+    assert device.vaults()[0].name == "Personal"
