@@ -1,0 +1,99 @@
+"""New credentials as they are drawn: never cheaper, never from the same salt, and all resealed."""
+
+import uuid
+
+import pytest
+
+from vaultr.client import drawing, keys, primitives
+from vaultr.client.keyset import KeySet, SealedProfile
+from vaultr.client.log import Waypoint
+from vaultr.client.pins import Derivation, Pins
+from vaultr.client.profile import new_profile, open_profile
+from vaultr.protocol.kdf import Kdf
+
+ACCOUNT, VAULT = uuid.UUID(int=1), uuid.UUID(int=2)
+ORIGIN = "https://vault.example"
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """What a password is stretched to is not what is tested here."""
+    monkeypatch.setattr(
+        primitives, "argon2id", lambda password, salt, kdf, length=32: primitives.sha256(password)
+    )
+
+
+def drawn(kdf=Kdf.RECOMMENDED, **more):
+    before = Derivation(ACCOUNT, kdf, bytes(range(32)))
+    said = {"origin": ORIGIN, "epoch": 4, "account_key": NEW, "secret_key": None} | more
+    return drawing.draw("a new master password", before, **said)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Kdf("argon2id", 65_536, 3, 4), Kdf("argon2id", 65_536, 3, 4)),
+        (Kdf("argon2id", 262_144, 3, 1), Kdf("argon2id", 262_144, 3, 4)),
+        (Kdf("argon2id", 65_536, 9, 16), Kdf("argon2id", 65_536, 9, 4)),
+    ],
+)
+def test_memory_and_passes_never_fall(before, after):
+    assert drawn(before).derivation.kdf == after
+
+
+def test_salt_and_epoch_are_new_and_the_pins_say_so():
+    one, two = drawn(), drawn(secret_key=b"s" * 32)
+
+    assert one.epoch == 5
+    assert one.derivation.salt != two.derivation.salt
+    assert one.pins == Pins.of(one.derivation, origin=ORIGIN, secret_key=False)
+    assert two.pins.secret_key
+
+
+def test_everything_under_an_account_key_is_sealed_under_the_next_one():
+    old = keys.wrap_key(OLD)
+    identity = keys.new_identity(old, ACCOUNT)
+    key_set = KeySet(
+        epoch=4,
+        account_key=b"sealed",
+        identity={kind: (key.public, key.sealed) for kind, key in identity.items()},
+        profile=SealedProfile(8, b"sealed"),
+    )
+    new = drawn()
+    profile = new_profile(new.pins).with_head(VAULT, Waypoint(3, bytes(32), 1))
+    vault_keys, machine = keys.VaultKeys.new(), uuid.UUID(int=9)
+
+    change = drawing.change_of(
+        new,
+        key_set,
+        profile,
+        email="ann@example.org",
+        before=OLD,
+        opened={VAULT: {1: vault_keys}},
+        machines={machine: b"m" * 32},
+    )
+
+    wrap, kept = keys.wrap_key(NEW), change.account.key_set
+    opened = keys.VaultKeys.unwrap(wrap, ACCOUNT, VAULT, 1, change.wraps[VAULT][1])
+    assert opened == vault_keys
+    for kind, (public, sealed) in kept.identity.items():
+        assert public == identity[kind].public
+        assert keys.open_identity(wrap, ACCOUNT, kind, public, sealed) == identity[kind].private
+    noted = open_profile(wrap, ACCOUNT, kept.profile.revision, kept.profile.sealed)
+    assert noted.pins == new.pins
+    assert noted.keys_due(VAULT, 1)
+    assert keys.open_machine_kek(wrap, ACCOUNT, machine, change.machines[machine]) == b"m" * 32
+    assert drawing.body_of(new, change)["rewrap"]["vaults"][0]["vault_id"] == str(VAULT)
+
+
+def test_where_the_account_key_stays_nothing_is_wrapped_anew():
+    identity = {"x25519": (b"p" * 32, b"x"), "ed25519": (b"q" * 32, b"e")}
+    key_set = KeySet(4, b"sealed", identity, SealedProfile(8, b"sealed"))
+    new = drawn(account_key=OLD)
+
+    change = drawing.change_of(new, key_set, new_profile(new.pins), email="ann@example.org")
+
+    assert change.account.key_set.identity == identity
+    assert change.wraps is None
+    assert "rewrap" not in drawing.body_of(new, change)

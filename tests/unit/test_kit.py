@@ -1,0 +1,101 @@
+"""The emergency kit: its text, its page, and what is refused as one."""
+
+import html
+import random
+import re
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from vaultr.client import qr
+from vaultr.client.kit import Kit, NotAKit, looks_like_kit, read_kit
+from vaultr.client.kit_page import page
+from vaultr.client.pins import Pins
+from vaultr.client.primitives import sha256
+from vaultr.protocol.kdf import Kdf
+
+PINS = Pins(
+    account_id=uuid.UUID(bytes=bytes(range(16))),
+    origin="https://vault.example:8443",
+    kdf=Kdf("argon2id", 131_072, 4, 2),
+    salt_sha256=bytes(range(32)),
+    secret_key=True,
+)
+KIT = Kit(PINS, b"k" * 32)
+WITHOUT = Kit(replace(PINS, secret_key=False), None)
+
+
+def checked(said):
+    """Give a text of a kit with the checksum that it needs."""
+    return f"{said}check={sha256(said.encode()).hex()[:8]}"
+
+
+@pytest.mark.parametrize("kit", [KIT, WITHOUT])
+def test_its_text_is_read_back(kit):
+    assert read_kit(kit.text) == kit
+    assert kit.text.isascii()
+    assert not re.search(r"\s", kit.text)
+
+
+def test_lines_and_spaces_do_not_matter():
+    assert read_kit("\n".join(KIT.parts())) == KIT
+    assert read_kit(" ".join(KIT.text)) == KIT
+
+
+def test_any_one_letter_misread_is_noticed_and_none_is_repeated():
+    chance = random.Random(4)
+    for place, letter in enumerate(KIT.text):
+        other = chance.choice([each for each in "abcXYZ059-_.;=," if each != letter])
+        with pytest.raises(NotAKit) as refused:
+            read_kit(KIT.text[:place] + other + KIT.text[place + 1 :])
+        assert "kkkk" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("held", "other"),
+    [
+        ("https://vault.example:8443", "http://vault.example"),
+        ("https://vault.example:8443", "https://vault.example/path"),
+        ("131072", "1024"),
+        ("131072", "99999999"),
+        ("vaultr-kit:1", "vaultr-kit:2"),
+        (",4,2;", ",4,0;"),
+    ],
+)
+def test_what_no_account_has_is_refused_also_with_the_right_checksum(held, other):
+    said = KIT.text.rpartition("check=")[0].replace(held, other)
+
+    with pytest.raises(NotAKit):
+        read_kit(checked(said))
+
+
+@pytest.mark.parametrize("text", ["vaultr-kit:1;origin=x", "VAULTR", "x" * 43, ""])
+def test_a_secret_key_is_told_from_a_kit(text):
+    assert looks_like_kit(text) == text.startswith("vaultr-kit")
+
+
+@pytest.mark.parametrize("kit", [KIT, WITHOUT])
+def test_the_page_has_the_text_the_code_and_no_way_out(kit):
+    shown = page(kit, "<ann>@example.org")
+
+    text = html.unescape(re.search(r"<pre>\n(.*?)\n</pre>", shown, re.DOTALL)[1])
+    assert read_kit(text) == kit
+    assert qr.svg(kit.text) in shown
+    assert "&lt;ann&gt;" in shown
+    assert not re.search(r"<script|<img|<link|src=|href=|url\(", shown)
+    assert "default-src 'none'" in shown
+
+
+def test_a_code_on_a_terminal_has_the_same_cells_as_on_paper():
+    lines = qr.lines(KIT.text)
+
+    assert len({len(line) for line in lines}) == 1
+    width = len(lines[0])
+    assert 2 * len(lines) - width in (0, 1)
+    assert set("".join(lines)) <= set(" \u2580\u2584\u2588")
+    assert lines[1][2:9] == "\u2588\u2580\u2580\u2580\u2580\u2580\u2588", "the upper left corner"
+
+
+def test_the_secret_key_is_in_no_repr():
+    assert "kkkk" not in repr(KIT)
