@@ -100,8 +100,10 @@ def test_a_lost_password_is_recovered_on_a_new_device_after_the_wait(site, tmp_p
     assert "24 h" in new.done(*said, also=key) or "23 h" in new.done(*said, also=key)
     assert "recovers this account" in first.types("sync").stderr
     pass_time(site, hours=25)
-    answer = new.told(*said, also=key)
+    completed = new.types(*said, "--json", also=key)
+    answer = json.loads(completed.stdout)
 
+    assert "New keys: 1 vault." in completed.stderr
     assert answer["ready"]
     assert answer["signed_in"]
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", answer["secret_key"])

@@ -72,7 +72,7 @@ def passwd(
         changed = with_factor(choices, change)
         _show(choices, changed)
         if changed.new_key:
-            _rotate(vaultr)
+            rotate_due(vaultr)
 
 
 def _show(choices: Choices, changed: "PasswordChanged") -> None:
@@ -95,8 +95,11 @@ def _show(choices: Choices, changed: "PasswordChanged") -> None:
     showing.say("Other devices: vaultr login --changed. A new emergency kit: vaultr kit")
 
 
-def _rotate(vaultr: "Vaultr") -> None:
-    """Give the vaults new keys; that it is due is in the profile, whatever becomes of it here."""
+def rotate_due(vaultr: "Vaultr") -> None:
+    """Give the vaults new keys, after the account has got another one.
+
+    That it is due is in the profile, whatever becomes of it here.
+    """
     try:
         rotated = vaultr.rotate(anew=True)
     except VaultrError as error:

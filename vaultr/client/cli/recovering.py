@@ -9,6 +9,7 @@ import click
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
+from vaultr.client.cli.passwd import rotate_due
 from vaultr.client.cli.proving import proven, with_factor
 from vaultr.client.cli.referring import force as force_option
 from vaultr.client.errors import UsageError, VaultrError
@@ -208,6 +209,8 @@ def _complete(choices: Choices, vaultr: "Vaultr", started: "Recovery") -> None:
     signed_in = _signed_in(choices, sign_in)
     if choices.json:
         showing.as_json({"ready": True, "secret_key": key, "signed_in": signed_in})
+    if signed_in:
+        rotate_due(vaultr)
 
 
 def _signed_in(choices: Choices, sign_in: Any) -> bool:
