@@ -1,0 +1,127 @@
+"""A device whose disk is full, or whose files may not grow: never a torn cache."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.client.fake_server import FakeServer
+from tests.client.listening import Listening
+from tests.client.world import EMAIL, PASSWORD, Kept
+from vaultr import Vaultr
+from vaultr.protocol.encoding import b64
+
+WRITING = """
+import resource, sys
+from pathlib import Path
+from tests.client.world import Kept
+from vaultr import Vaultr
+from vaultr.client.errors import VaultrError
+from vaultr.protocol.encoding import unb64
+
+home, limit = Path(sys.argv[1]), int(sys.argv[2])
+device = Vaultr(home=home, agent=False)
+device._desk = Kept(unb64(sys.stdin.readline().strip())).on(device)
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    for n in range(40):
+        device.add("login", {"title": f"{sys.argv[3]} {n}"}, {"password": "x" * 3000})
+        device.edit(f"{sys.argv[3]} {n}", detail={"notes": "y"})
+    device.rotate()
+    device.close()
+except VaultrError as error:
+    print(type(error).__name__, error)
+    sys.exit(1)
+"""
+
+
+@pytest.fixture
+def owner(tmp_path):
+    """An owner at a server in memory, whose device is yet to be put somewhere."""
+    fake = FakeServer()
+    listening = Listening(fake.wsgi)
+    fake.url = listening.url
+    yield fake
+    listening.close()
+
+
+def signed_in(server, home):
+    with Vaultr(server.url, home=home, agent=False) as device:
+        device.signup(EMAIL, PASSWORD)
+        device.verify("token0")
+        device.unlock(PASSWORD)
+        device.add("login", {"title": "First"}, {"password": "first"})
+        return device._desk.account.account_key
+
+
+def write(home, key, name, *, limit=0):
+    """Write until the disk is full, and give what was said."""
+    command = [sys.executable, "-c", WRITING, str(home), str(limit), name]
+    done = subprocess.run(command, input=f"{b64(key)}\n", capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def check(server, home, key):
+    """What the device holds opens, without the server and with it, and nothing is missing."""
+    with Vaultr(home=home, agent=False) as device:
+        device._desk = Kept(key).on(device)
+        for item in device.items(offline=True, state="any"):
+            assert device.item(str(item.id), offline=True).detail["password"]
+        device.rotate()
+        items = device.items(state="any")
+        (vault,) = server.vaults.values()
+        assert {str(item.id) for item in items} == {*vault["items"]}
+        assert all(device.item(str(item.id)).detail["password"] for item in items)
+        assert device.explain() == []
+
+
+def test_files_that_may_not_grow_leave_a_cache_that_is_whole(owner, tmp_path, count):
+    home = tmp_path / "home"
+    key = signed_in(owner, home)
+    refused = 0
+    for number in range(count(5, many=100)):
+        limit = 2_000 + number * count(7_331, many=397)
+        code, said = write(home, key, f"w{number}", limit=limit)
+        refused += code
+        assert code == 0 or "FolderUnusable" in said, said
+        check(owner, home, key)
+    assert refused
+
+
+@contextlib.contextmanager
+def small_disk(folder):
+    """Give a folder on a disk of 400 KiB; where none may be mounted, one whose files may grow."""
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    mounted = os.geteuid() == 0 and subprocess.run(mounting, capture_output=True).returncode == 0
+    try:
+        yield folder, 0 if mounted else 150_000
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_what_was_there_is_still_there(owner, tmp_path):
+    with small_disk(tmp_path / "disk") as (disk, limit):
+        home = disk / "home"
+        key = signed_in(owner, home)
+        said = []
+        for name in ("one", "two", "three"):
+            code, words = write(home, key, name, limit=limit)
+            if code:
+                said.append(words)
+        assert said
+        assert "FolderUnusable" in said[-1]
+
+        with Vaultr(home=home, agent=False) as device:
+            device._desk = Kept(key).on(device)
+            assert device.item("First", offline=True).detail == {"password": "first"}
+            for item in device.items(offline=True):
+                assert device.item(str(item.id), offline=True).detail["password"]
+            device._drop()
+        unfinished = [*home.rglob("*.unfinished")]
+        assert unfinished == [], "and nothing takes up the little room that is left"
