@@ -62,7 +62,9 @@ def run_online():
             context.configure(connection=connection, target_metadata=target_metadata, **arguments)
             with context.begin_transaction():
                 context.run_migrations()
+                note_needs(connection)
                 keep_log(connection)
+            connection.commit()  # on SQLite alembic has opened no transaction that it would commit
     finally:
         engine.deadline.reset(usual)
 

@@ -10,7 +10,7 @@ from tests import servers
 from tests.guards.tree import ROOT
 from tests.serving import environ_for
 from vaultr.app import create_app
-from vaultr.database import engine
+from vaultr.database import engine, revisions
 from vaultr.database.session import db
 from vaultr.settings import Settings
 
@@ -96,3 +96,24 @@ def test_nothing_of_a_migration_stays_behind(app, migrations):
 
 def sqlite(app):
     return app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite")
+
+
+def test_the_database_says_which_code_works_on_it(app):
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+        *_, newest = revisions.known()
+        found = revisions.ask(5.0)
+
+        assert (found.revision, found.noted) == (newest, newest)
+        assert found.needs <= newest
+        db.engine.dispose()
+
+
+def test_of_several_that_break_older_code_the_latest_counts():
+    breaking = [type("Module", (), {"oldest_code": one}) for one in ("0003", "0007")]
+    harmless = type("Module", (), {})
+
+    assert (
+        revisions.needs_of({"0008": breaking[1], "0009": harmless, "0004": breaking[0]}) == "0007"
+    )
+    assert revisions.needs_of({"0001": harmless}) == "0001"
