@@ -71,7 +71,7 @@ def test_dashboards_are_whole():
     assert len(set(places)) == len(places)
 
 
-@pytest.mark.parametrize("page", ["runbook", "post-mortem", "post-mortem-security"])
+@pytest.mark.parametrize("page", ["runbook", "post-mortem", "post-mortem-security", "upgrading"])
 def test_links_lead_somewhere(page):
     path = tree.ROOT / "docs" / f"{page}.md"
     text = path.read_text()
