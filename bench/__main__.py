@@ -29,14 +29,14 @@ def main() -> None:
         if options.json:
             print(json.dumps({**ratios, "worker_mebibytes": bench.memory}))
             return
-        print(f"{'ratio':52} {'goal':>10} {'median':>8} {'min':>6} {'max':>6}")
+        print(f"{'ratio':52} {'goal':>14} {'median':>8} {'min':>6} {'max':>6}")
         for case in cases:
             seen = ratios[case.name]
             figures = f"{median(seen):8.2f} {min(seen):6.2f} {max(seen):6.2f}"
-            print(f"{case.name:52} {case.goal:>10} {figures}")
+            print(f"{case.name:52} {case.goal:>14} {figures}")
         if bench.memory:
             name = "memory of the largest worker after full syncs, MiB"
-            print(f"{name:52} {'< 200':>10} {bench.memory:8.0f}")
+            print(f"{name:52} {'< 200':>14} {bench.memory:8.0f}")
 
 
 if __name__ == "__main__":

@@ -23,12 +23,9 @@ _CURRENT: Final = (
 _EXCESS: Final = Script(
     "SELECT version_bytes - item_bytes - :budget FROM vaults WHERE id = :vault_id"
 )
-# The step is chosen before anything is looked up, so that it is read along the index.
 _OLDEST: Final = Script(
-    f"SELECT w.revision, w.size, {_CURRENT} = w.revision AS current"  # nosec B608 - our words alone
-    " FROM (SELECT vault_id, item_id, revision, size FROM versions"
-    " WHERE vault_id = :vault_id AND revision > :past ORDER BY revision LIMIT :rows) w"
-    " ORDER BY w.revision"
+    "SELECT w.revision, w.size FROM versions w WHERE w.vault_id = :vault_id"  # nosec B608 - our words alone
+    f" AND w.revision > :past AND w.revision <> {_CURRENT} ORDER BY w.revision LIMIT :rows"
 )
 _DROP: Final = Script(
     "UPDATE vaults SET version_bytes = version_bytes - :freed WHERE id = :vault_id",
@@ -65,7 +62,7 @@ def _oldest(connection: sa.Connection, vault_id: UUID) -> Iterator[Any]:
     while True:
         values = {"vault_id": vault_id, "past": past, "rows": _ROWS_A_STEP}
         found = _OLDEST.run(connection, values).all()
-        yield from (row for row in found if not row.current)
+        yield from found
         if len(found) < _ROWS_A_STEP:
             return
         past = found[-1].revision
