@@ -23,7 +23,7 @@ def typed(device):
     (folder / "vaultr").write_text(PROGRAM)
     (folder / "vaultr").chmod(0o755)
     device.environ = {**device.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
-    for title in ("zeta", "zeta mail", 'zeta\'s $HOME, "x"', "zeta\nsecond line"):
+    for title in ("zeta", "zeta post", 'zeta\'s $HOME, "x"', "zeta\nsecond line"):
         item = {"overview": {"title": title}, "detail": {"password": "hunter2"}}
         device.done("add", "login", "--json", stdin=json.dumps(item))
     variables = {"overview": {"title": "zeta set"}, "detail": {"variables": {"A": "1"}}}
@@ -68,7 +68,7 @@ def test_bash_completes_titles_as_one_word_whatever_is_in_them(in_bash):
     read = subprocess.run(
         ["bash", "-c", "printf '%s\\n' " + " ".join(offered)], capture_output=True, text=True
     ).stdout.splitlines()
-    assert read == ["zeta", "zeta mail", "zeta set", 'zeta\'s $HOME, "x"']
+    assert read == ["zeta", "zeta post", "zeta set", 'zeta\'s $HOME, "x"']
 
 
 def test_bash_completes_sets_vaults_and_files_where_they_are_wanted(in_bash):
@@ -111,7 +111,7 @@ def test_completion_reaches_no_server(typed):
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True)
 
     assert done.returncode == 0
-    assert b"zeta mail" in done.stdout
+    assert b"zeta post" in done.stdout
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -151,7 +151,7 @@ def test_another_real_shell_completes_titles_on_tab(typed, tmp_path, shell):
     if child == 0:
         os.execvpe(start[0], start, environ)
     _type(terminal, load + "\n")
-    _type(terminal, f"vaultr show 'zeta m\t --field password > {shown}\n", seconds=3)
+    _type(terminal, f"vaultr show 'zeta p\t --field password > {shown}\n", seconds=3)
     until = time.monotonic() + 30
     while not (shown.exists() and shown.read_text()) and time.monotonic() < until:
         _drain(terminal, 0.2)

@@ -23,6 +23,8 @@ def findings(device, *words, code=0, **more):
 
 
 def test_a_device_in_order_is_told_so_in_every_point(device):
+    device.done("sync")
+
     found = findings(device)
 
     assert {each["state"] for each in found.values()} == {"ok"}

@@ -9,6 +9,7 @@ import subprocess
 import termios
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ STYLE = re.compile(r"\x1b\[")
 @pytest.fixture(scope="module")
 def shown(device):
     items = {
-        "output mail": ({"username": "ann"}, {"password": "hunter2 out", "notes": "one\ntwo"}),
+        "output post": ({"username": "ann"}, {"password": "hunter2 out", "notes": "one\ntwo"}),
         "output " + "long " * 30: ({"username": "u" * 60, "folder": "f" * 40}, {"password": "x"}),
         "output 日本語のタイトルはとても広いです": ({}, {"password": "x"}),
         "output \x1b[31mred\x1b[0m\u202e": ({"username": "\x07bell"}, {"password": "\x1b[2J"}),
@@ -46,8 +47,8 @@ def test_styles_are_for_terminals_that_want_them(shown):
     assert not STYLE.search(on_terminal(shown, "list", "output", NO_COLOR="1"))
     assert not STYLE.search(on_terminal(shown, "list", "output", TERM="dumb"))
     assert not STYLE.search(shown.done("list", "output"))
-    assert not STYLE.search(shown.done("show", "output mail"))
-    assert STYLE.search(on_terminal(shown, "show", "output mail"))
+    assert not STYLE.search(shown.done("show", "output post"))
+    assert STYLE.search(on_terminal(shown, "show", "output post"))
 
 
 @pytest.mark.parametrize("columns", [60, 80, 132])
@@ -77,22 +78,22 @@ def test_what_a_terminal_would_obey_is_shown_and_not_done(shown):
 
 
 def test_secrets_are_shown_only_when_they_are_asked_for(shown):
-    for words in (("list", "output"), ("show", "output mail"), ("show", "output mail", "--json")):
+    for words in (("list", "output"), ("show", "output post"), ("show", "output post", "--json")):
         said = shown.types(*words)
         assert "hunter2" not in said.stdout + said.stderr
-    hidden = shown.types("show", "output mail")
+    hidden = shown.types("show", "output post")
 
     assert "password  ········\n" in hidden.stdout
     assert "Secrets are hidden" in hidden.stderr
-    revealed = shown.done("show", "output mail", "--reveal")
+    revealed = shown.done("show", "output post", "--reveal")
     assert "password  hunter2 out\nnotes     one\n          two\n" in revealed
-    assert shown.done("show", "output mail", "--field", "notes") == "one\ntwo\n"
+    assert shown.done("show", "output post", "--field", "notes") == "one\ntwo\n"
 
 
 def test_answers_go_to_standard_output_and_all_else_does_not(shown):
     for words in (
         ("list", "output"),
-        ("show", "output mail"),
+        ("show", "output post"),
         ("sync",),
         ("doctor",),
         ("generate",),
@@ -189,10 +190,20 @@ def test_ctrl_c_at_a_question_writes_nothing(account):
     before = account.told("sync")
     terminal = Terminal("add", "login", "--title", "half done", environ=account.environ)
     terminal.waits_for("Username")
+    _until_it_reads(terminal.child)
     os.kill(terminal.child, signal.SIGINT)
 
     assert terminal.ends() == 130
     assert [each["head"] for each in account.told("sync")] == [each["head"] for each in before]
+
+
+def _until_it_reads(pid):
+    """Wait until the process sleeps: a signal just before that would wait for the next key."""
+    until = time.monotonic() + 60
+    stat = Path(f"/proc/{pid}/stat")
+    while stat.read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_two_commands_at_once_do_not_hinder_each_other(shown):

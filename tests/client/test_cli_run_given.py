@@ -25,7 +25,7 @@ def given(device):
         document = {"overview": {"title": title}, "detail": {"variables": variables}}
         device.done("add", "env_set", "--vault", vault, "--json", stdin=json.dumps(document))
     login = {
-        "overview": {"title": "given/mail"},
+        "overview": {"title": "given/post"},
         "detail": {"password": "a b'c$d", "notes": "1\n2"},
     }
     device.done("add", "login", "--vault", "Given", "--json", stdin=json.dumps(login))
@@ -57,7 +57,7 @@ def test_of_two_sets_of_one_name_the_vault_decides(given):
 def test_a_file_holds_values_and_references_and_comes_after_the_sets(given, tmp_path):
     file = tmp_path / ".env"
     file.write_text(
-        "PLAIN=it is\nPW=vaultr://Given/given%2Fmail/password\nN='vaultr://Given/given%2Fmail/notes'\n"
+        "PLAIN=it is\nPW=vaultr://Given/given%2Fpost/password\nN='vaultr://Given/given%2Fpost/notes'\n"
         'DB="vaultr://Given/given prod/DB_PASSWORD"\nBASE=of the file\n'
     )
 
@@ -70,7 +70,7 @@ def test_a_file_holds_values_and_references_and_comes_after_the_sets(given, tmp_
 
 
 def test_a_reference_of_the_environment_gets_its_value(given):
-    here = [("PW", "vaultr://Given/given%2Fmail/password"), ("SEE", "see vaultr://a/b/c")]
+    here = [("PW", "vaultr://Given/given%2Fpost/password"), ("SEE", "see vaultr://a/b/c")]
 
     environ = json.loads(given.done("run", sys.executable, "-c", SHOW, env=here))
     over = environ_of(given, "--env-set", "given base", env=[("BASE", here[0][1])])
@@ -84,8 +84,8 @@ def test_a_reference_of_the_environment_gets_its_value(given):
     [
         ("A=vaultr://Given/nothing/password", "no such item"),
         ("A=vaultr://Nowhere/x/password", "no such vault"),
-        ("A=vaultr://Given/given%2Fmail/pin", "no field pin"),
-        ("A=vaultr://Given/given%2Fmail", "is not vaultr://vault/item/field"),
+        ("A=vaultr://Given/given%2Fpost/pin", "no field pin"),
+        ("A=vaultr://Given/given%2Fpost", "is not vaultr://vault/item/field"),
         ("A='x", "never closed"),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_clean_environment_passes_on_what_programs_need_and_nothing_else(given
 
 
 def test_a_set_is_named_by_a_reference_to_a_set_alone(given):
-    told = given.refused(1, "run", "--env-set", "vaultr://Given/given%2Fmail", "--", "true")
+    told = given.refused(1, "run", "--env-set", "vaultr://Given/given%2Fpost", "--", "true")
 
     assert "is no environment set" in told
 
@@ -188,7 +188,7 @@ def test_a_file_that_is_written_is_for_its_owner_alone_and_none_gives_way(given,
 
 
 def test_read_and_inject_put_values_where_they_are_wanted(given, tmp_path):
-    ref = "vaultr://Given/given%2Fmail/password"
+    ref = "vaultr://Given/given%2Fpost/password"
     template = f"pw: {{{{ {ref} }}}}\nraw={ref}\n"
 
     assert given.done("read", ref) == "a b'c$d\n"
@@ -209,7 +209,7 @@ def test_a_template_without_references_needs_no_account(site, tmp_path):
 
 
 def test_nothing_of_a_template_is_written_unless_all_of_it_can_be(given, tmp_path):
-    ref = "vaultr://Given/given%2Fmail"
+    ref = "vaultr://Given/given%2Fpost"
 
     said = given.types("inject", "-o", str(tmp_path / "out"), stdin=f"{ref}/password\n{ref}/pin\n")
 
