@@ -158,13 +158,13 @@ def forget_failures(session: Session, attempt: Attempt) -> None:
 
     :raises Locked: the counter was locked since the attempt began, by failures or an operator.
     """
-    now = clock.now()
+    now, connection = clock.now(), session.connection()
     values = {"counter": attempt.counter.key, "stamp": attempt.stamp, "now": now}
     for statement in (FORGET_COUNTER, FORGIVE_ATTEMPT):
-        if session.execute(statement, values).one_or_none() is not None:
+        if connection.execute(statement, values).one_or_none() is not None:
             break
     else:
-        state = session.execute(COUNTER_STATE, {"counter": attempt.counter.key}).one_or_none()
+        state = connection.execute(COUNTER_STATE, {"counter": attempt.counter.key}).one_or_none()
         if state is not None and state.locked_until is not None and state.locked_until > now:
             raise _locked(state.locked_until - now)
     attempt.forgiven = True
