@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from tests import audit_obstacles, factories
+from tests import audit_obstacles, factories, serving
 from tests.concurrency import at_once
 from vaultr import actor
 from vaultr.auth.models import RefreshToken, Session
@@ -125,3 +125,29 @@ def test_a_session_that_ends_meanwhile_is_not_refreshed(app, client, session):
     assert refreshed in (200, 401)
     assert rows(app, Session) == []
     assert client.get(ME, headers=bearer).status_code == 401
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkeypatch, done):
+    """The connection ends at the rotation: whether it was done, nobody was told."""
+    serving.empty(postgres_app)
+    with postgres_app.app_context():
+        session = factories.session()
+    client, run = postgres_app.test_client(), bare.run
+
+    def cut(text, values):
+        if "UPDATE refresh_tokens" not in text:
+            return run(text, values)
+        if done:
+            run(text, values)
+        raise sa.exc.OperationalError(text, None, Exception(), connection_invalidated=True)
+
+    monkeypatch.setattr(bare, "run", cut)
+    assert refresh(client, session.refresh_token).status_code == 503
+    monkeypatch.setattr(bare, "run", run)
+
+    again = refresh(client, session.refresh_token)
+
+    assert again.status_code == 200
+    assert refresh(client, again.json["refresh_token"]).status_code == 200
+    assert len(rows(postgres_app, RefreshToken)) == 3
