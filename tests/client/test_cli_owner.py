@@ -100,7 +100,7 @@ def test_a_lost_password_is_recovered_on_a_new_device_after_the_wait(site, tmp_p
     assert "24 h" in new.done(*said, also=key) or "23 h" in new.done(*said, also=key)
     assert "recovers this account" in first.types("sync").stderr
     pass_time(site, hours=25)
-    completed = new.types(*said, "--json", also=key)
+    completed = new.types("recover", "--json", also=key)
     answer = json.loads(completed.stdout)
 
     assert "New keys: 1 vault." in completed.stderr

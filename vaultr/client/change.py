@@ -52,11 +52,13 @@ class Change:
         return (key_set.epoch, key_set.account_key) == (ours.epoch, ours.account_key)
 
     def is_over(self, key_set: KeySet) -> bool:
-        """Tell whether the server can never take it: it asks for a number that is given away."""
+        """Tell whether the server can never take it: it asks for a revision that is given away.
+
+        The profile's revision is sealed, so who has opened the profile knows it to be true; a new
+        epoch never comes without a new one. An epoch alone could be any server's word.
+        """
         ours = self.account.key_set
-        if self.is_in(key_set):
-            return False
-        return key_set.epoch >= ours.epoch or key_set.profile.revision >= ours.profile.revision
+        return not self.is_in(key_set) and key_set.profile.revision >= ours.profile.revision
 
 
 def keep(folder: Folder, change: Change) -> None:

@@ -64,10 +64,13 @@ def settle(opened: OpenedAccount) -> bool:
                 stays = change.wraps is None
                 adopt(store, change, {} if stays else {sessions.FILE: None})
                 return True
-            if change.is_over(key_set):
+            shown = opened.refresh_profile()  # opens it: its revision is no mere word
+            if (
+                change.is_over(key_set)
+                and shown.revision >= change.account.key_set.profile.revision
+            ):
                 changes.drop(store.folder)
                 return False
-            opened.refresh_profile()
             opened.write_profile(opened.profile, lambda: None)  # it says nothing new of any vault
         raise AnswerInvalid("the server shows neither the change of the password nor its end")
 

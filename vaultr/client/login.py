@@ -64,10 +64,9 @@ def _says_of_secret_key(given: Credentials) -> bool:
 
 def _ours(change: Change | None, derivation: Derivation, origin: str) -> Change | None:
     """Give the change that this device began, when the server shows that it has taken it."""
-    if change is None:
+    if change is None or change.pins.origin != origin or not change.pins.fits(derivation):
         return None
-    shown = Pins.of(derivation, origin=origin, secret_key=change.pins.secret_key)
-    return change if shown == change.pins else None
+    return change
 
 
 def _pinned(device: Device, given: Credentials, derivation: Derivation, origin: str) -> Pins | None:
@@ -156,10 +155,11 @@ def _accept(
 ) -> None:
     try:
         accept_profile(before.profile if before else None, profile)
-    except (RolledBack, ChainBroken):
+    except (RolledBack, ChainBroken) as error:
         # Whoever restored a backup explains the difference, and accepts it: that takes a session.
         if before is not None and before.key_set.account_key == answer.key_set.account_key:
             session.begin(answer.tokens)
+            error.add_note("This device is signed in nevertheless, to look at the difference.")
         raise
 
 

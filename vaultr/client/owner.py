@@ -187,6 +187,11 @@ class Owner(Access):
         """Have a token mailed with which the account can be recovered."""
         recovery.ask(self._to_server(), email)
 
+    @property
+    def begun_recovery(self) -> tuple[str, str] | None:
+        """Address and token of the recovery that was begun from this folder."""
+        return recovery.begun(self._store)
+
     def start_recovery(self, email: str, token: str, key: RecoveryKey) -> Recovery:
         """Start the wait of 24 hours, or ask again; after it, the answer can be completed."""
         return recovery.start(self._store, self._to_server(), email=email, token=token, key=key)
@@ -201,6 +206,7 @@ class Owner(Access):
 
     def cancel_recovery(self, token: str | None = None) -> None:
         """End a recovery, and the recovery key that was used: by its token, or by this session."""
+        recovery.forget(self._store)
         if token is not None:
             recovery.cancel(self._to_server(), token)
         else:

@@ -8,6 +8,7 @@ from typing import Final
 from vaultr.client import change as changes
 from vaultr.client import changing, drawing, keys
 from vaultr.client import session as sessions
+from vaultr.client.account import WrongPassword
 from vaultr.client.change import Change
 from vaultr.client.drawing import Drawn, Machines, OpenedKeys
 from vaultr.client.errors import (
@@ -17,6 +18,7 @@ from vaultr.client.errors import (
     PinMismatch,
     PreconditionFailed,
     Refused,
+    RolledBack,
     ServerUnreachable,
 )
 from vaultr.client.keyset import key_set_of
@@ -61,6 +63,8 @@ def change_password(
     """
     store = opened.store
     with store.folder.locked():
+        if changing.settle(opened):  # another change must not be written over before it is
+            raise WrongPassword("The master password was changed before: unlock with the new one.")
         sync()
         drawn = _draw(opened, password, new_key=new_key, new_secret_key=new_secret_key)
         for left in range(_TRIES - 1, -1, -1):
@@ -108,11 +112,21 @@ def _begin(opened: OpenedAccount, drawn: Drawn, *, email: str, new_key: bool) ->
 
 def _all_keys(opened: OpenedAccount) -> OpenedKeys:
     """Open every wrap that the server has; those that this device knows must be the same keys."""
-    found = {}
+    found, wrapped = {}, {}
     for each in ask_list(opened.session):
         fields = Fields(each, "vault", AnswerInvalid)
         vault_id = fields.uuid("id")
-        found[vault_id] = opened.keyring.open(vault_id, read_wraps(fields, vault_id))
+        wrapped[vault_id] = read_wraps(fields, vault_id)
+        found[vault_id] = opened.keyring.open(vault_id, wrapped[vault_id])
+    for vault_id in opened.store.cache.ids():
+        held = None if vault_id in opened.deleted() else opened.store.cache.load(vault_id)
+        if held is not None and not held.wraps.keys() <= wrapped.get(vault_id, {}).keys():
+            # Under the new account key nobody could open what is not wrapped now.
+            raise RolledBack(
+                f"vault {vault_id}, or keys of it, are missing from the server's list; "
+                f"held is {held.waypoint}",
+                vault_id=vault_id,
+            )
     return found
 
 

@@ -91,6 +91,11 @@ class Pins:
                 f"{_CHANGED}"
             )
 
+    def fits(self, derivation: Derivation) -> bool:
+        """Tell whether these are the pins of ``derivation``."""
+        shown = Pins.of(derivation, origin=self.origin, secret_key=self.secret_key)
+        return shown == self
+
     def check_same(self, others: "Pins") -> None:
         """Check that ``others`` (those of the profile) are these.
 

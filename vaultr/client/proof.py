@@ -47,8 +47,10 @@ def prove(store: Store, password: str, *, origin: str) -> Proof:
     :raises PinMismatch: it belongs to another server.
     :raises WrongPassword: the password does not open it.
     """
-    with store.folder.locked():  # a login, or a change of the password, replaces both together
-        device, known = store.device(), store.account()
+    device, known = store.device(), store.account()
+    if device.pins and known and not device.pins.fits(known.derivation):
+        with store.folder.locked():  # another command has just replaced both
+            device, known = store.device(), store.account()
     if device.pins is None or known is None:
         raise NotSignedIn("This device belongs to no account yet: run vaultr login or signup.")
     device.pins.check(known.derivation, origin=origin)

@@ -1,8 +1,9 @@
 """Recovers an account whose password is lost: by its mailbox, its recovery key, and a wait."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from vaultr.client import change as changes
@@ -28,6 +29,8 @@ from vaultr.client.strict import Fields, Json
 from vaultr.client.sync import VaultKeyring
 from vaultr.client.transport import Transport
 from vaultr.protocol.encoding import b64
+
+FILE: Final = "recovering.json"
 
 
 class AnotherRecovery(VaultrError):
@@ -95,6 +98,8 @@ def start(
     :raises PinMismatch: this folder belongs to another account or server.
     """
     device = store.device()
+    # Kept, so that nobody has to find the mail again when the wait is over.
+    store.folder.write_signed(FILE, json.dumps({"email": email, "token": token}).encode())
     asked = transport.send("POST", "/auth/prelogin", {"email": email}, again=True)
     derivation = read_prelogin(asked.body or {})
     if device.pins is not None:
@@ -142,6 +147,7 @@ def complete(store: Store, transport: Transport, recovery: Recovery, password: s
         change = drawing.change_of(drawn, handed.key_set, profile, email=recovery.email, **sealed)
         changes.keep(store.folder, change)
         _send(transport, recovery, drawn, change)
+        forget(store)
     return drawn.new_secret_key
 
 
@@ -230,6 +236,20 @@ def _is_taken(transport: Transport, email: str, pins: Pins) -> bool:
     except (Refused, ServerUnreachable, AnswerInvalid):
         return False
     return Pins.of(shown, origin=pins.origin, secret_key=pins.secret_key) == pins
+
+
+def begun(store: Store) -> tuple[str, str] | None:
+    """Give address and token of the recovery that was begun from this folder, if there is one."""
+    value = store.folder.read_json(FILE)
+    try:
+        return None if value is None else (str(value["email"]), str(value["token"]))
+    except KeyError:
+        raise store.folder.altered(FILE) from None
+
+
+def forget(store: Store) -> None:
+    """Forget the token of a recovery that is over."""
+    store.folder.remove(FILE)
 
 
 def cancel(transport: Transport, token: str) -> None:

@@ -48,6 +48,12 @@ def renewed(cache: Cache, opened: OpenedAccount, sender: Sender) -> Wraps | None
             )
         newer = read_wraps(shown[vault.id], vault.id)
         state = vault.state
+        if not vault.wraps.keys() <= newer.keys():
+            raise StateMismatch(
+                f"vault {vault.id}: keys of generations from before are missing in what the server "
+                f"shows (held is {vault.waypoint})",
+                vault_id=vault.id,
+            )
         lk = lk_of(opened.keyring.open(vault.id, newer), state.generation, vault.id)
         if total_of(lk, state.items, state.overview) != state.total:
             raise StateMismatch(

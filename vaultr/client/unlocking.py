@@ -41,9 +41,7 @@ def unlock(store: Store, transport: Transport, password: str) -> tuple[OpenedAcc
         return opened, []
     try:
         taken = changing.settle(opened)
-    except IntegrityError:
-        raise
-    except VaultrError as error:
+    except VaultrError as error:  # also where the server lies: what is held can be read still
         return opened, [f"{_UNKNOWN} ({error})"]
     if taken:
         raise WrongPassword("The master password was changed: the new one opens this device now.")
@@ -67,8 +65,6 @@ def by_key(
 def _settled(opened: OpenedAccount) -> bool:
     try:
         return changing.settle(opened)
-    except IntegrityError:
-        raise
     except VaultrError:  # not known yet: all is as it was
         return False
 

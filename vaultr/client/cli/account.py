@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from vaultr.client.api import Signup, Vaultr
 
 
+_SECRET_KEY = "secret key, or the text of your emergency kit"
+
+
 @command(
     "signup",
     "vaultr signup --url https://vault.example --email ann@example.org",
@@ -104,7 +107,7 @@ def login(choices: Choices, device_name: str | None, changed: bool, no_secret_ke
     with closed(choices) as vaultr:
         address = asking.email(choices, vaultr.email)
         said = {
-            **asking.secret_key(choices),
+            **_replaced_key(choices, changed=changed),
             "has_secret_key": not no_secret_key,
             "device_name": device_name,
             "changed": changed,
@@ -114,6 +117,14 @@ def login(choices: Choices, device_name: str | None, changed: bool, no_secret_ke
         showing.as_json({"email": address, "signed_in": True})
     else:
         showing.say(f"This device is signed in as {showing.printable(address)}.")
+
+
+def _replaced_key(choices: Choices, *, changed: bool) -> dict[str, Any]:
+    """Get the secret key that was given; where the password was changed it may be another one."""
+    if choices.secret_key_fd is not None or not changed or not asking.can_ask():
+        return {**asking.secret_key(choices)}
+    text = asking.ask_hidden(f"New {_SECRET_KEY}, if it was replaced (empty: no)", empty=True)
+    return {**asking.secret_key_of(text)} if text else {}
 
 
 def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, Any]) -> None:
@@ -129,9 +140,7 @@ def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, A
         except SecretKeyNeeded:
             if not asking.can_ask():
                 raise
-            key = asking.ask_hidden(
-                "Secret key (shown at signup), or the text of your emergency kit"
-            )
+            key = asking.ask_hidden(_SECRET_KEY.capitalize())
             said.update(asking.secret_key_of(key))
             vaultr.login(address, password, **said, **factor)
 

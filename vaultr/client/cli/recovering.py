@@ -12,7 +12,7 @@ from vaultr.client.cli.options import Choices, Group, command, pass_choices
 from vaultr.client.cli.passwd import rotate_due
 from vaultr.client.cli.proving import proven, with_factor
 from vaultr.client.cli.referring import force as force_option
-from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.errors import TokenInvalid, UsageError, VaultrError
 from vaultr.client.passwords import check_password
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ for each in (create_key, remove_key):
 )
 @click.argument("token", required=False)
 @click.option("--cancel", is_flag=True, help="End a recovery, and the recovery key that was used.")
+@click.option("--anew", is_flag=True, help="Ask for another mail, whatever was begun from here.")
 @click.option(
     "--recovery-key-fd",
     type=click.IntRange(min=0),
@@ -111,29 +112,43 @@ for each in (create_key, remove_key):
     help="Read the recovery key from descriptor N.",
 )
 @pass_choices
-def recover(choices: Choices, token: str | None, cancel: bool, recovery_key_fd: int | None) -> None:
+def recover(
+    choices: Choices, token: str | None, cancel: bool, anew: bool, recovery_key_fd: int | None
+) -> None:
     """Get back into an account whose master password is lost.
 
     First without TOKEN: a mail brings one. With it, and the recovery key, a wait of 24 hours
-    begins, in which the owner is told. After that the same command asks for a new master password
-    and signs in; the account then has a new secret key. Ended in between, it goes on when it is
-    called again.
+    begins, in which the owner is told. After that `vaultr recover`, which remembers the token, asks
+    for a new master password and signs in; the account then has a new secret key. Ended in between,
+    it goes on when it is called again.
     """
     with closed(choices) as vaultr:
+        begun = None if anew else vaultr.begun_recovery
+        if token is None and begun is not None and choices.email in (None, begun[0]):
+            choices.email, token = begun
         if cancel:
             _cancel(choices, token)
-        elif token is None:
-            address = asking.email(choices, vaultr.email)
+            return
+        address = asking.email(choices, vaultr.email)
+        if token is None:
             vaultr.ask_recovery(address)
             _show_mailed(choices, address)
+            return
+        started = _started(vaultr, address, token, _key(recovery_key_fd))
+        if started.handed is None:
+            _show_wait(choices, started)
         else:
-            address = asking.email(choices, vaultr.email)
-            key = _key(recovery_key_fd)
-            started = vaultr.start_recovery(address, token, key)
-            if started.handed is None:
-                _show_wait(choices, started)
-            else:
-                _complete(choices, vaultr, started)
+            _complete(choices, vaultr, started)
+
+
+def _started(vaultr: "Vaultr", address: str, token: str, key: "RecoveryKey") -> "Recovery":
+    try:
+        return vaultr.start_recovery(address, token, key)
+    except TokenInvalid as error:
+        error.add_note(
+            "Token or recovery key is wrong, or it is over. Another mail: recover --anew"
+        )
+        raise
 
 
 def _cancel(choices: Choices, token: str | None) -> None:
@@ -180,7 +195,7 @@ def _show_wait(choices: Choices, started: "Recovery") -> None:
     left = started.ready_at - datetime.now(UTC)
     hours, minutes = divmod(max(0, int(left.total_seconds())) // 60, 60)
     showing.say(f"The wait ends at {_time(started.ready_at)}, in {hours} h {minutes} min.")
-    showing.say("The owner was told by mail. After it: the same command again, with the same token")
+    showing.say("The owner was told by mail. After it: vaultr recover, on this device")
 
 
 def _time(moment: datetime) -> str:
