@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from vaultr.auth.addresses import normalised
@@ -31,3 +33,22 @@ def test_an_address_is_trimmed_composed_lowered_and_nothing_more(given, kept):
 def test_what_is_no_address_is_refused(given):
     with pytest.raises(ValueError, match="a mail address"):
         normalised(given)
+
+
+@pytest.mark.parametrize(
+    "marks", ["\u0316\u0300" * 250_000, "\u0300" * 250_000 + "\u0316" * 250_000]
+)
+def test_a_text_that_takes_minutes_to_compose_is_refused_unread(marks):
+    began = time.process_time()
+
+    with pytest.raises(ValueError, match="a mail address"):
+        normalised(f"a{marks}@example.org")
+
+    assert time.process_time() - began < 1
+
+
+def test_a_long_address_may_be_given_in_parts_that_compose():
+    assert (
+        normalised(" " * 5000 + "\u1112\u1161\u11ab" * 308 + "@example.org")
+        == "한" * 308 + "@example.org"
+    )
