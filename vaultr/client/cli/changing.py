@@ -95,7 +95,8 @@ def edit(
     ITEM is an id, or a title that only one item has. Without options its fields are asked for.
 
     With --json the fields to change are read from standard input: those that are not named stay,
-    null removes one, and a "revision" makes the change be refused if the item has changed since.
+    null removes one, and a "revision" says what was looked at. What others changed since is merged;
+    where they changed the same fields nothing is written, and the fields are named.
     """
     with opened(choices) as vaultr:
         if choices.json:
