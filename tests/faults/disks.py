@@ -1,0 +1,50 @@
+"""A disk that fills up and has room again: a small one in memory, else a limit on files."""
+
+import contextlib
+import resource
+import shutil
+import subprocess
+
+import psutil
+
+PIECE = bytes(65536)
+
+
+class SmallDisk:
+    """A folder with room for so much; ``mounted`` where it is a disk of its own."""
+
+    def __init__(self, folder, megabytes):
+        self.folder = folder
+        folder.mkdir(mode=0o777)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0777", "small"]
+        self.mounted = shutil.which("mount") is not None and not subprocess.run(
+            [*command, str(folder)], capture_output=True
+        ).returncode  # fmt: skip
+        self._filler = folder / "filler"
+        self._limited = []
+
+    def remove(self):
+        if self.mounted:
+            subprocess.run(["umount", "-l", str(self.folder)], check=True)
+
+    def fill(self, *processes):
+        """Leave no room; without a disk of its own let these processes' files grow no more."""
+        if self.mounted:
+            for size in (len(PIECE), 512, 1):
+                with contextlib.suppress(OSError), self._filler.open("ab", buffering=0) as file:
+                    while True:
+                        file.write(PIECE[:size])
+            return
+        largest = max(one.stat().st_size for one in self.folder.rglob("*") if one.is_file())
+        self._limited = [one for each in processes for one in (each, *each.children(True))]
+        self._limit(max(largest, 16 * 2**20) if len(processes) > 1 else largest)
+
+    def make_room(self):
+        if self.mounted:
+            self._filler.unlink()
+        self._limit(resource.RLIM_INFINITY)
+
+    def _limit(self, size):
+        for one in self._limited:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.rlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

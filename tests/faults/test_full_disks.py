@@ -1,0 +1,104 @@
+"""A full disk: writes are refused, nothing is half done, and all goes on once there is room."""
+
+import contextlib
+import os
+import pwd
+import time
+from urllib.parse import urlsplit, urlunsplit
+
+import psutil
+import psycopg2
+import pytest
+
+from tests import serving
+from tests.faults.disks import SmallDisk
+from tests.faults.running import running
+from tests.faults.test_killed_workers import WIDE
+from tests.faults.writing import Owners
+from vaultr.database.session import db
+
+
+@pytest.fixture
+def disk():
+    made = []
+
+    def make(folder, megabytes):
+        made.append(SmallDisk(folder, megabytes))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.remove()
+
+
+@contextlib.contextmanager
+def app_beside(server, home, **more):
+    mine = serving.environ_for(home, **more) | {"BASE_URL": server.url}
+    app = serving.create_app(serving.Settings.from_environ(mine))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def until_refused(owners):
+    """Write until nothing more goes in; what is refused is refused as unavailable, in time."""
+    until = time.monotonic() + 60
+    for one in owners.all:
+        while one.write(once=True):
+            assert time.monotonic() < until
+    return {status for one in owners.all for status in one.refused}
+
+
+def test_postgresql_without_room_refuses_writes_and_reads_on(
+    own_postgres, disk, tmp_path, redis_url
+):
+    small = disk(own_postgres.folder / "tablespace", 40)  # where its user can go
+    server_user = psutil.Process(own_postgres._process.pid).uids().effective
+    os.chown(small.folder, server_user, pwd.getpwuid(server_user).pw_gid)
+    with contextlib.closing(psycopg2.connect(own_postgres.url)) as admin:
+        admin.autocommit = True
+        admin.cursor().execute(f"CREATE TABLESPACE small LOCATION '{small.folder}'")
+        admin.cursor().execute("CREATE DATABASE full_one TABLESPACE small TEMPLATE template0")
+    url = urlunsplit(urlsplit(own_postgres.url)._replace(path="/full_one"))
+    more = {"DATABASE_URL": url, "REDIS_URL": redis_url}
+    home = tmp_path / "home"
+    home.mkdir()
+    with (
+        running(home, WEB_CONCURRENCY="2", BACKGROUND="process", **more, **WIDE) as server,
+        app_beside(server, home, **more) as app,
+    ):
+        owners = Owners(app, server.url, 2)
+        for one in owners.all:
+            one.write()
+        small.fill(psutil.Process(own_postgres._process.pid), psutil.Process(server.process.pid))
+
+        refused = until_refused(owners)
+
+        assert refused <= ({503} if small.mounted else {500, 503})
+        assert owners.all[0].writer.client.get("/api/v1/vaults").status_code == 200
+        assert server.get("/api/ready")[0] == 200
+        small.make_room()
+        for one in owners.all:
+            one.writer.sync()
+            assert one.write()
+        owners.check(app)
+
+
+def test_sqlite_without_room_refuses_writes_and_reads_on(disk, tmp_path):
+    small = disk(tmp_path / "home", 12)
+    with (
+        running(small.folder, BACKGROUND="process", **WIDE) as server,
+        app_beside(server, small.folder) as app,
+    ):
+        owners = Owners(app, server.url, 1)
+        owners.all[0].write()
+        small.fill(psutil.Process(server.process.pid))
+
+        refused = until_refused(owners)
+
+        assert refused <= {503}
+        assert owners.all[0].writer.client.get("/api/v1/vaults").status_code == 200
+        small.make_room()
+        owners.all[0].writer.sync()
+        assert owners.all[0].write()
+        owners.check(app)

@@ -1,0 +1,105 @@
+"""The database goes away while owners write: 503 in time, workers live, and all comes back."""
+
+import contextlib
+import time
+
+import psutil
+import psycopg2
+import pytest
+
+from tests import servers, serving
+from tests.faults.running import running
+from tests.faults.test_killed_workers import WIDE
+from tests.faults.writing import Owners
+from vaultr.database.session import db
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with servers.postgres(own=True, durable=True) as server:
+        yield server
+
+
+@pytest.fixture
+def started(postgres, redis_url, tmp_path):
+    """``started(url)``: a server of two workers there, and the same app in this process."""
+    apps, contexts = [], contextlib.ExitStack()
+
+    def start(url, **more):
+        environ = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "2", **WIDE}
+        server = contexts.enter_context(
+            running(tmp_path, LOG_LEVEL="WARNING", BACKGROUND="process", **environ, **more)
+        )
+        mine = serving.environ_for(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url)
+        mine["BASE_URL"] = server.url
+        app = serving.create_app(serving.Settings.from_environ(mine))
+        apps.append(app)
+        return server, app
+
+    yield start
+    for app in apps:
+        with app.app_context():
+            db.engine.dispose()
+    contexts.close()
+
+
+def workers(server):
+    return {one.pid for one in psutil.Process(server.process.pid).children()}
+
+
+def test_restarted_under_load_it_is_written_to_again_without_a_restart(postgres, started, count):
+    server, app = started(servers.fresh_database(postgres.url))
+    before = workers(server)
+    with Owners(app, server.url, 3) as owners:
+        for _ in range(count(1, many=10)):
+            owners.wait_for_more(10)
+            postgres.kill()
+            time.sleep(0.3)
+            postgres.start()
+            owners.wait_for_more(10)
+
+    owners.check(app)
+    assert workers(server) == before
+    assert {status for one in owners.all for status in one.refused} <= {503}
+
+
+def test_stopped_under_load_each_answer_comes_within_seven_seconds(postgres, started):
+    server, app = started(servers.fresh_database(postgres.url))
+    before = workers(server)
+    with Owners(app, server.url, 3) as owners:
+        owners.wait_for_more(10)
+        postgres.freeze()
+        time.sleep(6)
+        health = server.get("/api/health")[0]
+        postgres.thaw()
+        owners.wait_for_more(10)
+
+    owners.check(app)
+    assert health == 200
+    assert workers(server) == before
+    assert {status for one in owners.all for status in one.refused} <= {503}
+    assert max(one.slowest for one in owners.all) < 7
+    assert server.get("/api/v1/openapi.json")[0] == 200
+
+
+def test_where_no_connection_is_left_it_is_unavailable_and_not_broken(postgres, started):
+    url = servers.fresh_database(postgres.url)
+    name = f"few_{servers.database_name(url)}"
+    with contextlib.closing(psycopg2.connect(url)) as admin:
+        admin.autocommit = True
+        admin.cursor().execute(f"CREATE ROLE {name} LOGIN CONNECTION LIMIT 6")
+        admin.cursor().execute(f"GRANT ALL ON SCHEMA public TO {name}")
+    theirs = url.replace("//vaultr@", f"//{name}@")
+    server, app = started(theirs)
+    with app.app_context():
+        owners = Owners(app, server.url, 6)
+        db.engine.dispose()
+        app.extensions["vaultr.database.single"].dispose()
+    with owners:
+        owners.wait_for_more(60)
+
+    assert {status for one in owners.all for status in one.refused} <= {503}
+    with contextlib.closing(psycopg2.connect(url)) as admin:
+        admin.autocommit = True
+        admin.cursor().execute(f"ALTER ROLE {name} CONNECTION LIMIT -1")
+    owners.check(app)
