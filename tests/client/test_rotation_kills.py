@@ -19,6 +19,7 @@ from vaultr.client.items import Draft
 from vaultr.protocol.encoding import b64
 
 ITEMS = 60
+LONG = pytest.mark.long
 ROTATING = """
 import sys
 from pathlib import Path
@@ -80,13 +81,14 @@ def secret(n):
     return {"password": f"secret {n}"}
 
 
-@pytest.fixture
-def ann(tmp_path):
-    (tmp_path / "server").mkdir()
-    site = Site(tmp_path / "server")
+@pytest.fixture(scope="module")
+def ann(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ann")
+    (folder / "server").mkdir()
+    site = Site(folder / "server")
     site._environ |= {"STEP_UP_SECONDS": "3600", "LIMIT_WRITES": "100000/60"}
     with site:
-        yield Owner(site, tmp_path)
+        yield Owner(site, folder)
 
 
 def rotating(ann, home, how):
@@ -135,11 +137,12 @@ def check(device, chance):
     assert device.explain() == []
 
 
-def test_a_rotation_killed_at_random_moments_goes_on_elsewhere(ann, count):
-    chance = random.Random(11)
-    seconds = 1.0
-    for _ in range(count(3, many=200)):
-        one_round(ann, chance, seconds)
+# Forty times five rounds: no test may take longer than a hanging one is given.
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=LONG) for n in range(1, 40))])
+def test_a_rotation_killed_at_random_moments_goes_on_elsewhere(ann, count, seed):
+    chance = random.Random(seed)
+    for _ in range(count(3, many=5)):
+        one_round(ann, chance, longest_seconds=1.0)
 
         with ann.at(chance.choice(ann.homes)) as device:
             device.rotate()
