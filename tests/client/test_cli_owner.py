@@ -79,6 +79,17 @@ def test_where_others_know_the_old_one_account_and_vaults_get_new_keys(site, tmp
     assert titles(first) == ["Bank", "Mail"]
 
 
+def test_the_unlock_process_holds_the_new_account_key_after_it(site, tmp_path):
+    first = with_item(owner(site, tmp_path, "pw3@example.org")).with_agent()
+    first.done("unlock")
+    try:
+        changes(first, "--others-know")
+
+        assert titles(first, password=None) == ["Mail"]
+    finally:
+        first.done("lock", password=None)
+
+
 def test_without_a_terminal_it_has_to_be_said_who_knows_the_password(site, account):
     said = account.refused(2, "passwd", also={"--new-password-fd": NEW})
 

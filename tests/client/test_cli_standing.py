@@ -67,8 +67,13 @@ def test_a_second_factor_is_set_up_asked_for_and_removed(site, tmp_path):
     phone.done(*said, secret_key=key, also={"--totp-fd": code_of(secret, steps=1)})
     phone.done(*said, secret_key=key, also={"--totp-fd": codes[0].upper()})
     phone.refused(1, *said, secret_key=key, also={"--totp-fd": codes[0]})
+    terminal = Terminal("login", environ={**phone.environ, "TERM": "xterm"})
+    terminal.answers("Master password: ", phone.password)
+    terminal.answers("Code of your second factor, or a recovery code: ", codes[2])
+    assert terminal.ends() == 0
+    assert codes[2] not in terminal.shown
     left = {each["kind"]: each["left"] for each in first.told("totp", "list")}
-    assert left == {"totp": None, "recovery-codes": 9}
+    assert left == {"totp": None, "recovery-codes": 8}
 
     renewed = first.told("totp", "codes", also={"--totp-fd": codes[1]})["recovery_codes"]
     assert len(renewed) == 10

@@ -14,6 +14,7 @@ from vaultr.client.errors import (
     PreconditionFailed,
     RolledBack,
     SealBroken,
+    ServerUnreachable,
     StateMismatch,
     VaultNotFound,
 )
@@ -118,6 +119,70 @@ def test_a_list_that_lies_is_never_wrapped_under_a_new_account_key(held, lie):
     assert len(held.sent("PUT", "/auth/credentials")) == sent
     held.server.twist = None
     check_old_opens(held)
+
+
+@pytest.mark.parametrize("lie", ["a vault", "a generation"])
+def test_what_is_held_back_between_two_looks_is_missed_before_it_is_lost(held, lie):
+    """Under the new account key nobody could open what was not wrapped."""
+    held.laptop.create_vault("Work")
+    held.laptop.rotate()
+    held.laptop.close()
+    looks = []
+
+    def change(body):
+        looks.append(body)
+        if len(looks) < 2:
+            return body
+        if lie == "a vault":
+            return body | {"vaults": body["vaults"][1:]}
+        body["vaults"][0]["keys"] = body["vaults"][0]["keys"][1:]
+        return body
+
+    answering(held, "GET", "/vaults", change)
+    with pytest.raises(RolledBack, match="missing"):
+        changes(held, new_key=True)
+
+    assert not held.sent("PUT", "/auth/credentials")
+
+
+def test_a_device_that_follows_misses_keys_of_an_earlier_generation(held):
+    held.laptop.rotate()
+    held.laptop.close()
+    following(held)
+
+    def change(body):
+        body["vaults"][0]["keys"] = body["vaults"][0]["keys"][1:]
+        return body
+
+    answering(held, "GET", "/vaults", change)
+    with pytest.raises(StateMismatch, match="generations from before"):
+        held.device("laptop").login(EMAIL, NEW, changed=True)
+
+    check_old_opens(held)
+
+
+def test_a_lie_about_the_end_of_a_change_does_not_make_it_forgotten(held):
+    """It holds the only copy of a new secret key until it is known that it is of no use."""
+    held.server.lose = [("PUT", "/auth/credentials")] * 4
+    device = held.device("laptop")
+    with pytest.raises(ServerUnreachable):
+        device.change_password(PASSWORD, NEW, new_key=False, new_secret_key=True)
+    honest = copy.deepcopy(held.server.account)
+
+    def lie(body):
+        body["key_set"]["account_key"] = {"epoch": 9, "sealed": b64(bytes(200))}
+        body["key_set"]["profile"]["revision"] += 9
+        return body
+
+    answering(held, "GET", "/auth/me", lie)
+    held.device("laptop").unlock(PASSWORD)
+    held.server.twist = None
+
+    assert held.server.account == honest
+    again = held.device("laptop")
+    again.unlock(NEW)
+    again.sync()
+    assert again.kit().secret_key != held.signup.secret_key
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,18 @@ def test_what_another_device_wrote_in_between_is_followed(world):
     assert len(world.sent("PUT", "/auth/credentials")) == 3
 
 
+@pytest.mark.parametrize("new_key", [False, True])
+def test_a_lost_answer_is_repeated_and_read_back(world, new_key):
+    world.laptop.add("login", *mail())
+    world.server.lose = [("PUT", "/auth/credentials"), ("GET", "/auth/me"), ("POST", "/refresh")]
+
+    world.laptop.change_password(PASSWORD, NEW, new_key=new_key)
+
+    assert len(world.sent("PUT", "/auth/credentials")) >= 2
+    world.device("laptop").unlock(NEW)
+    assert world.server.lose == []
+
+
 def test_a_refused_change_leaves_the_old_password_and_nothing_to_settle(world, monkeypatch):
     def refuse(*_, **__):
         raise Refusal("rate-limited")
