@@ -1,0 +1,118 @@
+"""A container's surroundings: a root that is read-only, no home folder, a user without a name."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests import serving
+from tests.faults.running import ROOT, free_port
+from tests.scraping import scraped, total
+from vaultr import metric_files
+from vaultr.settings import Settings
+
+USER = "54321"
+# In namespaces of its own: a root that nobody can write to, then a user whom nobody knows.
+CONFINED = (
+    'set -e; mount -t tmpfs tmpfs "$VAULTR_HOME"; mount -o remount,bind,ro /;'
+    f' exec unshare --user --map-user={USER} --map-group={USER} "$@"'
+)
+SERVE = (
+    "set -e; id -u; ! touch here 2>/dev/null; {python} -m flask db upgrade;"
+    " {python} -m flask ops switch signup off --json >&2;"
+    " exec {python} -m gunicorn -c config/gunicorn.py wsgi:app"
+)
+
+
+def namespaces():
+    """Tell whether this machine lets us have them."""
+    tried = ["unshare", "--user", "--map-root-user", "--mount", "true"]
+    try:
+        return subprocess.run(tried, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def confined(tmp_path):
+    """A server there; where there are no namespaces it lacks its home, but not more."""
+    home, port, numbers = tmp_path / "home", free_port(), free_port()
+    home.mkdir()
+    environ = {
+        name: value
+        for name, value in serving.environ_for(home, PORT=str(port), LOG_LEVEL="INFO").items()
+        if name != "BASE_URL"
+    }
+    environ |= {"PATH": os.environ["PATH"], "METRICS_PORT": str(numbers)}
+    serve = ["sh", "-c", SERVE.format(python=sys.executable)]
+    if namespaces():
+        unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", CONFINED, "sh"]
+        serve = [*unshare, *serve]
+    else:
+        serve[-1] = serve[-1].replace("! touch here 2>/dev/null;", "")
+    with (tmp_path / "out").open("wb") as out:
+        process = subprocess.Popen(
+            serve, cwd=ROOT, env=environ, stdout=out, stderr=out, start_new_session=True
+        )
+    yield process, port, numbers, tmp_path / "out"
+    process.terminate()
+    process.wait(30)
+
+
+def test_it_serves_and_operates_with_a_folder_for_its_data_alone(confined):
+    process, port, numbers, out = confined
+    until = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready") as answer:
+                ready = json.load(answer)
+                break
+        except OSError:
+            assert process.poll() is None, out.read_text()
+            assert time.monotonic() < until, out.read_text()
+            time.sleep(0.1)
+
+    assert ready == {"ready": True, "degraded": [], "switched_off": ["signup"]}
+    assert total(scraped(numbers), "vaultr_build_info") == 1
+    if namespaces():
+        assert out.read_text().startswith(f"{USER}\n")
+        assert f'\\"operator\\":\\"uid-{USER}\\"' in out.read_text()
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """The folder of numbers is not made yet, whatever this process did before."""
+    monkeypatch.setattr(metric_files, "_folder", None)
+    monkeypatch.setattr(metric_files, "_alive", None)
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+
+
+def settings(home):
+    environ = serving.environ_for(home, METRICS_PORT="9464")
+    return Settings.from_environ(environ)
+
+
+def test_without_memory_to_write_to_numbers_are_kept_under_home(tmp_path, forgetful, monkeypatch):
+    monkeypatch.setattr(metric_files, "MEMORY", Path("/nowhere"))
+
+    metric_files.keep(settings(tmp_path))
+
+    assert metric_files.folder().parent == tmp_path
+    metric_files.remove()
+    assert not metric_files.folder().exists()
+
+
+def test_where_nothing_can_be_written_there_are_no_numbers_and_no_error(
+    tmp_path, forgetful, monkeypatch
+):
+    known = settings(tmp_path).model_copy(update={"vaultr_home": Path("/nowhere/else")})
+    monkeypatch.setattr(metric_files, "MEMORY", Path("/nowhere"))
+
+    metric_files.keep(known)
+
+    assert metric_files.folder() is None
