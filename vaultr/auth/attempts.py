@@ -4,6 +4,7 @@ One row a counter holds the stamps of its last attempts: a moving window that is
 number of workers, and with Redis away. What is over the limit was only read, never written.
 """
 
+import hashlib
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ from vaultr.database.session import one_statement, transaction
 from vaultr.environ import Rate
 from vaultr.limits import blanket
 from vaultr.limits.counters import Count, Window
+from vaultr.protocol.encoding import lp
 from vaultr.settings import Settings
 
 FAILURES_IN_A_ROW: Final = 100
@@ -54,9 +56,12 @@ def of_stranger(email: str) -> str:
     return f"l:{address_hash(email)}"
 
 
-def of_device(device_hash: bytes) -> str:
-    """Name the counter of one known device, which no stranger can use up."""
-    return f"d:{device_hash[:16].hex()}"
+def of_device(email: str, device_hash: bytes) -> str:
+    """Name the counter of one device known to an account, which no stranger can use up.
+
+    Of that account alone: elsewhere the device's owner could begin the row of failures anew.
+    """
+    return f"d:{hashlib.sha256(lp(address_hash(email), device_hash)).hexdigest()[:32]}"
 
 
 def of_session(session_id: UUID) -> str:

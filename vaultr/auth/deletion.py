@@ -12,7 +12,7 @@ from vaultr import idempotency
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import letters
+from vaultr.auth import hand_locks, letters
 from vaultr.auth.credentials import end_sessions
 from vaultr.auth.locking import lock_account
 from vaultr.auth.models import Account
@@ -52,6 +52,7 @@ def delete_account(actor: Actor) -> None:
         end_sessions(work, actor.account_id, reason="account-deleted")
         for keeper in cast("tuple[Keeper, ...]", current_app.extensions[_KEEPERS]):
             keeper.delete_all_of(work, actor.account_id)
+        hand_locks.follow(work, actor.account_id, email, None)
         idempotency.forget(actor.account_id)
         work.execute(sa.delete(Account).where(Account.id == actor.account_id))
         audit.record(Event.ACCOUNT_DELETE, account_id=actor.account_id)

@@ -11,7 +11,7 @@ from vaultr import clock
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import email_letters, recovery_key, tokens
+from vaultr.auth import email_letters, hand_locks, recovery_key, tokens
 from vaultr.auth.credentials import end_sessions
 from vaultr.auth.errors import TokenInvalid
 from vaultr.auth.locking import lock_account
@@ -106,7 +106,7 @@ def undo(token: str) -> None:
         if row is None:
             raise TokenInvalid
         displaced = _email_of(work, account_id)
-        _set(work, account_id, row.email)
+        _set(work, account_id, displaced, row.email)
         later = sa.and_(EmailUndo.account_id == account_id, EmailUndo.created_at >= row.created_at)
         work.execute(sa.delete(EmailUndo).where(later))
         work.execute(sa.delete(EmailChange).where(EmailChange.account_id == account_id))
@@ -135,7 +135,7 @@ def _change(work: Work, account_id: UUID, email: str) -> None:
     token, now, old = tokens.mail_token(), clock.now(), _email_of(work, account_id)
     if old is None:
         raise TokenInvalid
-    _set(work, account_id, email)
+    _set(work, account_id, old, email)
     work.execute(sa.delete(EmailChange).where(EmailChange.account_id == account_id))
     row = {
         "id": uuid4(),
@@ -153,7 +153,7 @@ def _change(work: Work, account_id: UUID, email: str) -> None:
     mail.send(email_letters.changed_new(), email)
 
 
-def _set(work: Work, account_id: UUID, email: str) -> None:
+def _set(work: Work, account_id: UUID, old: str | None, email: str) -> None:
     if is_taken(work, email, but=account_id):
         raise TokenInvalid
     account = sa.update(Account).where(Account.id == account_id)
@@ -161,6 +161,8 @@ def _set(work: Work, account_id: UUID, email: str) -> None:
         work.execute(account.values(email=email))
     except sa.exc.IntegrityError:  # another account took it at this very moment
         raise TokenInvalid from None
+    if old is not None:
+        hand_locks.follow(work, account_id, old, email)
 
 
 def _email_of(work: Work, account_id: UUID) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,13 +10,12 @@ import sqlalchemy as sa
 
 from vaultr import clock
 from vaultr.auth import attempts, unlocking
+from vaultr.auth.hand_locks import BY_HAND
 from vaultr.auth.models import Account, Factor, Failures, KnownDevice, RecoveryKey, Session
 from vaultr.auth.unlocking import NoSuchAccount
 from vaultr.database.session import reading
 
 MOST: Final = 1000
-# A lock longer than any that failures lead to was set by an operator.
-_BY_HAND: Final = attempts.LONGEST_LOCK + timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def shown(who: str) -> Shown:
             Failures.counter.in_(counters), Failures.locked_until > now
         )
         locks = tuple(
-            Lock(counters[one.counter], one.locked_until, one.locked_until - now > _BY_HAND)
+            Lock(counters[one.counter], one.locked_until, one.locked_until - now > BY_HAND)
             for one in work.execute(locked.order_by(Failures.counter))
         )
     return Shown(account, epoch, recovery_key, tuple(_session(one) for one in sessions), locks)
@@ -112,7 +111,7 @@ def _counters(
         attempts.of_stranger(account.email): "devices never seen",
         attempts.of_recovery(account.id): "recovery",
     }
-    named |= {attempts.of_device(one): "a known device" for one in devices}
+    named |= {attempts.of_device(account.email, one): "a known device" for one in devices}
     return named | {attempts.of_session(one.id): "a session" for one in sessions}
 
 

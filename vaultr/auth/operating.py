@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -14,22 +13,14 @@ from vaultr import clock
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import attempts, deletion, letters, recovery_codes, signup, unlocking
+from vaultr.auth import deletion, hand_locks, letters, recovery_codes, signup, unlocking
 from vaultr.auth.credentials import end_sessions
 from vaultr.auth.locking import lock_account
-from vaultr.auth.models import Account, Factor, Failures, KnownDevice, WaitingSignup
+from vaultr.auth.models import Account, Factor, WaitingSignup
 from vaultr.auth.unlocking import NoSuchAccount
 from vaultr.database.session import transaction
 from vaultr.errors import Conflict
 from vaultr.mail import service as mail
-
-# A lock that an operator sets ends by an operator; this is only how it is kept.
-FOR_EVER: Final = timedelta(days=36_500)
-_LOCK: Final = sa.text(
-    "INSERT INTO login_failures (counter, failures, locks, locked_until, failed_at, recent)"
-    " VALUES (:counter, 0, 0, :until, :until, '') ON CONFLICT (counter) DO UPDATE"
-    " SET locked_until = :until, failed_at = :until, failures = 0"
-).bindparams(sa.bindparam("until", type_=Failures.failed_at.type))
 
 
 class SeveralWait(Conflict):
@@ -114,14 +105,7 @@ def lock(who: str, operator: Operator) -> Done:
     """
     with _tried(operator, "lock") as action:
         account = action.account(who)
-        devices = action.work.scalars(
-            sa.select(KnownDevice.device_hash).where(KnownDevice.account_id == account.id)
-        )
-        keys = [attempts.of_stranger(account.email), attempts.of_recovery(account.id)]
-        keys += [attempts.of_device(one) for one in devices]
-        until = clock.now() + FOR_EVER
-        for key in sorted(keys):
-            action.work.execute(_LOCK, {"counter": key, "until": until})
+        hand_locks.lock(action.work, account.id, account.email)
         ended = end_sessions(action.work, account.id, reason="operator")
         audit.record(Event.AUTH_LOCK, account_id=account.id, out="deny", reason="operator")
         action.of(account.id, sessions=len(ended))

@@ -182,7 +182,8 @@ def _second_factor(
 
 def _known_by_email(email: str, device: Device) -> tuple[_Credentials | None, Counter]:
     """Read the credentials of an address, and how the counter stands that its device goes by."""
-    of_stranger, of_device = attempts.of_stranger(email), attempts.of_device(device.hash)
+    of_stranger = attempts.of_stranger(email)
+    of_device = attempts.of_device(email, device.hash)
     values = {
         "email": email,
         "device": device.hash,

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import addresses, attempts
-from vaultr.auth.models import Account, Failures, KnownDevice, Session
+from vaultr.auth import addresses, attempts, hand_locks
+from vaultr.auth.models import Account, Failures, Session
 from vaultr.database.session import transaction
 from vaultr.errors import NotFound
 from vaultr.wire import is_id
@@ -39,12 +39,8 @@ def unlock(who: str) -> Unlocked:
         account = work.execute(sa.select(Account.id, Account.email).where(named(who))).one_or_none()
         if account is None:
             raise NoSuchAccount
-        devices = work.scalars(
-            sa.select(KnownDevice.device_hash).where(KnownDevice.account_id == account.id)
-        )
         sessions = work.scalars(sa.select(Session.id).where(Session.account_id == account.id))
-        keys = [attempts.of_stranger(account.email), attempts.of_recovery(account.id)]
-        keys += [attempts.of_device(one) for one in devices]
+        keys = hand_locks.counters_of(work, account.id, account.email)
         keys += [attempts.of_session(one) for one in sessions]
         gone = work.execute(
             sa.delete(Failures).where(Failures.counter.in_(keys)).returning(Failures.counter)

@@ -1,0 +1,110 @@
+"""An operator's lock holds the account, not its address, and nobody else."""
+
+import re
+
+import pytest
+
+from tests import factories
+from tests.letters import letters
+
+ANN, NEW = "ann@example.org", "ann@example.com"
+LOGIN, EMAIL = "/api/v1/auth/login", "/api/v1/auth/email"
+
+
+@pytest.fixture
+def flask(app):
+    def run(*arguments):
+        done = app.test_cli_runner().invoke(args=["accounts", *arguments, "--by", "olga"])
+        assert done.exit_code == 0, done.output
+
+    return run
+
+
+def sign_in(app, address, **more):
+    body = factories.login(ANN, **more) | {"email": address}
+    return app.test_client().post(LOGIN, json=body)
+
+
+def mailed(app, address, page):
+    found = [re.search(rf"/email/{page}\?token=(\S+)", one.text) for one in letters(app, address)]
+    return [match[1] for match in found if match][-1]
+
+
+def press(app, page, address):
+    token = mailed(app, address, page)
+    assert app.test_client().post(f"{EMAIL}/{page}", json={"token": token}).status_code == 204
+
+
+def test_a_lock_follows_the_account_to_another_address_and_back(app, as_ann, flask):
+    device = factories.uuid4()
+    sign_in(app, ANN, device_id=device)
+    assert as_ann.post(EMAIL, json={"email": NEW}).status_code == 202
+    flask("lock", ANN)
+
+    for address in (ANN, NEW):
+        press(app, "confirm", address)
+
+    for more in ({"device_id": device}, {}):
+        assert sign_in(app, NEW, **more).status_code == 429
+    assert sign_in(app, ANN).status_code == 401
+    press(app, "undo", ANN)
+    for more in ({"device_id": device}, {}):
+        assert sign_in(app, ANN, **more).status_code == 429
+    flask("unlock", ANN)
+    assert sign_in(app, ANN, device_id=device).status_code == 200
+    assert sign_in(app, NEW).status_code == 401
+
+
+def test_failures_at_an_address_do_not_follow_the_account(app, as_ann):
+    for _ in range(5):
+        sign_in(app, ANN, key=bytes(32))
+    as_ann.post(EMAIL, json={"email": NEW})
+
+    for address in (ANN, NEW):
+        press(app, "confirm", address)
+
+    assert sign_in(app, ANN).status_code == 429
+    assert sign_in(app, NEW).status_code == 200
+
+
+def test_a_lock_ends_with_its_account_so_that_the_next_owner_of_the_address_can_sign_in(
+    app, as_ann, flask
+):
+    device = factories.uuid4()
+    sign_in(app, ANN, device_id=device)
+    flask("lock", ANN)
+    flask("delete", ANN, "--confirm", ANN)
+
+    with app.app_context():
+        factories.account(ANN)
+
+    assert sign_in(app, ANN).status_code == 200
+    assert sign_in(app, ANN, device_id=device).status_code == 200
+
+
+def test_a_lock_holds_no_other_account_on_the_same_device(app, as_ann, as_bob, flask):
+    device = factories.uuid4()
+    bob = factories.login("bob@example.org", device_id=device)
+    for one in (factories.login(ANN, device_id=device), bob):
+        assert app.test_client().post(LOGIN, json=one).status_code == 200
+
+    flask("lock", ANN)
+
+    assert app.test_client().post(LOGIN, json=bob).status_code == 200
+
+
+def test_failures_at_one_account_are_not_forgotten_by_a_success_at_another_on_the_device(
+    app, as_ann, as_bob, set_to
+):
+    set_to(app, limit_login_account="200/900", limit_login_address="500/900")
+    device = factories.uuid4()
+    bob = factories.login("bob@example.org", device_id=device)
+    for one in (factories.login(ANN, device_id=device), bob):
+        assert app.test_client().post(LOGIN, json=one).status_code == 200
+
+    for number in range(100):
+        if number % 25 == 0:
+            assert app.test_client().post(LOGIN, json=bob).status_code == 200
+        assert sign_in(app, ANN, device_id=device, key=bytes(32)).status_code == 401
+
+    assert sign_in(app, ANN, device_id=device).json["type"].endswith(":locked")
