@@ -5,6 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from vaultr import metrics
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
@@ -47,6 +48,8 @@ def change_items(
             draft.make(change)
         event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=draft.log.event())
         store_many(connection, draft, event_id)
+    for change in changes:
+        metrics.VAULT_WRITES.labels(change.op).inc()
     return _answer(changes, head=draft.log.head)
 
 

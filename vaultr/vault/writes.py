@@ -5,6 +5,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from vaultr import metrics
 from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
@@ -50,6 +51,7 @@ def write_item(actor: Actor, vault_id: UUID, change: Change, quota: Quota) -> Wr
         held = draft.make(change)
         event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=draft.log.event())
         store_one(connection, draft, change, event_id)
+    metrics.VAULT_WRITES.labels(change.op).inc()
     return _answer(draft, change, held)
 
 
