@@ -1,0 +1,119 @@
+"""What is typed about vaults as a whole: versions, several vaults, new keys, acceptance."""
+
+import json
+
+import pytest
+
+from tests.client.terminal import Terminal
+
+
+@pytest.fixture
+def mail(device):
+    """An item that was edited once; it is gone for good afterwards."""
+    item = json.dumps({"overview": {"title": "Versions"}, "detail": {"password": "first"}})
+    made = device.told("add", "login", password=None, stdin=item)
+    device.done("edit", made["id"], "--secret", "password", password=None, stdin="second\n")
+    yield made
+    device.types("rm", made["id"], "--forever", "--yes", password=None)
+
+
+def test_versions_are_listed_opened_and_brought_back(device, mail):
+    listed = device.told("history", "Versions", password=None)
+    assert [(each["title"], each["current"]) for each in listed] == [
+        ("Versions", True),
+        ("Versions", False),
+    ]
+    first = str(listed[-1]["revision"])
+    assert listed[-1]["created_at"].endswith("Z")
+
+    table = device.done("history", "Versions", password=None)
+    shown = device.told("history", mail["id"], "--revision", first, password=None)
+    assert table.splitlines()[0].split() == ["REVISION", "WRITTEN", "TITLE"]
+    assert "detail" not in shown
+    field = ("history", "Versions", "--revision", first, "--field", "password")
+    assert device.done(*field, password=None) == "first\n"
+    assert "Restored" in device.done("restore", "Versions", "--revision", first, password=None)
+
+    assert device.done("show", "Versions", "--field", "password", password=None) == "first\n"
+    assert len(device.told("history", "Versions", password=None)) == 3
+
+
+REFUSED = [
+    (2, ("history",)),
+    (2, ("history", "Versions", "--reveal")),
+    (2, ("history", "Versions", "--revision", "0")),
+    (1, ("history", "Versions", "--revision", "999999")),
+    (1, ("restore", "Versions", "--revision", "999999")),
+    (2, ("move", "Versions")),
+    (2, ("move", "--resume", "--to", "Work")),
+    (1, ("move", "Versions", "--to", "Nowhere")),
+    (1, ("rotate", "Nowhere")),
+    (2, ("vaults", "rm", "Personal")),
+    (1, ("vaults", "add", "Personal")),
+    (2, ("sync", "--explain", "--accept")),
+    (2, ("sync", "--yes")),
+]
+
+
+def test_what_cannot_be_done_is_refused_in_plain_words(device, mail):
+    for code, words in REFUSED:
+        said = device.types(*words, password=None)
+        assert said.returncode == code, (words, said.stdout, said.stderr)
+        assert "Traceback" not in said.stderr
+    for code, name in ((2, "personal"), (1, "Nowhere")):
+        vault = "Personal" if code == 2 else name
+        said = device.types("vaults", "rm", vault, "--confirm", name)
+        assert said.returncode == code, (vault, said.stdout, said.stderr)
+
+    assert mail["id"] in device.done("list", "--json", password=None)
+
+
+def test_items_move_to_another_vault_which_is_deleted_by_its_name(device, mail):
+    device.done("vaults", "add", "Short-lived", password=None)
+    moved = device.told("move", "Versions", "--to", "Short-lived", password=None)
+
+    assert moved[0]["id"] != mail["id"]
+    listed = device.told("list", "--vault", "Short-lived", password=None)
+    assert [each["id"] for each in listed] == [moved[0]["id"]]
+    assert "nothing to go on with" in device.types("move", "--resume", password=None).stderr
+    device.done("move", "Versions", "--vault", "Short-lived", "--to", "Personal", password=None)
+    device.done("vaults", "rm", "Short-lived", "--confirm", "Short-lived")
+
+    assert "Short-lived" not in device.done("vaults", "list", password=None)
+    assert len(device.told("list", "Versions", password=None)) == 1
+    device.done("rm", "Versions", "--forever", "--yes", password=None)
+
+
+def test_a_vault_is_deleted_at_a_terminal_when_its_name_is_typed(device):
+    device.done("vaults", "add", "Doomed", password=None)
+    terminal = Terminal("vaults", "rm", "Doomed", environ=device.environ)
+
+    terminal.answers("Type its name", "Doomed")
+    terminal.answers("Master password", device.password)
+
+    assert terminal.ends() == 0
+    assert "Deleted: Doomed" in terminal.shown
+    assert "Doomed" not in device.done("vaults", "list", password=None)
+
+
+def test_a_rotation_tells_how_far_it_is_on_stderr_and_the_result_on_stdout(device, mail):
+    said = device.types("rotate", "Personal", "--json")
+
+    (rotated,) = json.loads(said.stdout)
+    assert said.returncode == 0
+    assert rotated["generation"] >= 2
+    assert rotated["moved"] >= 1
+    assert f"Moved {rotated['moved']} of {rotated['moved']} item" in said.stderr
+    assert device.done("show", "Versions", "--field", "password", password=None) == "second\n"
+
+
+def test_where_nothing_differs_nothing_is_accepted(device):
+    said = device.types("sync", "--accept", password=None)
+
+    assert said.returncode == 0
+    assert "Nothing has to be accepted" in said.stderr
+
+
+def test_a_locked_device_says_so(account):
+    for words in (("history", "x"), ("move", "x", "--to", "y"), ("rotate",), ("sync", "--accept")):
+        assert "locked" in account.refused(3, *words, password=None)
