@@ -286,3 +286,10 @@ def test_json_and_contradictions_are_refused(beside):
     beside.refused(2, *run_words("--mask", "--json"), "true")
     beside.refused(2, *run_words("--watch", "--offline"), "true")
     beside.refused(2, *run_words("--watch", "--every", "0"), "true")
+
+
+def test_what_a_file_says_openly_is_not_covered_and_what_it_refers_to_is(beside, tmp_path):
+    (file := tmp_path / ".env").write_text("MODE=production\nPASS=vaultr://Personal/beside/PW\n")
+    words = ("run", "--env-file", str(file), "--mask", "--", "sh", "-c", 'echo "$MODE $PASS"')
+
+    assert beside.done(*words) == "production ********\n"

@@ -40,9 +40,14 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The variables of a wish, and what the sets are called that they come from."""
+    """The variables of a wish.
+
+    :ivar secrets: those of their values that came out of the vault, and not plain from a file.
+    :ivar titles: what the sets are called that they come from.
+    """
 
     variables: dict[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     titles: tuple[str, ...] = ()
 
 
@@ -57,12 +62,20 @@ def gather(vaultr: "Vaultr", wish: Wish, *, offline: bool) -> Gathered:
         raise UsageError("A prefix is letters, digits and _, and does not begin with a digit.")
     resolver = vaultr.resolver(offline=offline)
     found = [_set(vaultr, resolver, name, wish.vault) for name in wish.sets]
-    sources = [*found, *((name, _resolved(values, resolver, name)) for name, values in wish.files)]
+    files = [(name, _resolved(values, resolver, name)) for name, values in wish.files]
+    sources = [*found, *files]
     if wish.only:
         sources = list(_chosen(sources, wish.only))
     variables = joined(sources, last_wins=wish.last_wins)
+    opened = {value for _, values in found for value in values.values()}
+    for (_, texts), (_, values) in zip(wish.files, files, strict=True):
+        opened |= {values[name] for name, text in texts.items() if is_reference(text)}
     named = {f"{wish.prefix}{name}": value for name, value in variables.items()}
-    return Gathered(named, tuple(title for title, _ in found))
+    return Gathered(
+        named,
+        secrets=tuple(sorted({*named.values()} & opened)),
+        titles=tuple(title for title, _ in found),
+    )
 
 
 def resolved(values: Mapping[str, str], resolver: Resolver) -> dict[str, str]:

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import select
 import termios
 import tty
 from dataclasses import dataclass, field
@@ -118,7 +119,10 @@ def _written(to: int, data: bytes) -> bool:
     left = memoryview(data)
     try:
         while left:
-            left = left[os.write(to, left) :]
+            try:
+                left = left[os.write(to, left) :]
+            except BlockingIOError:  # another program made our terminal so
+                select.select([], [to], [])
     except OSError:  # nobody reads it any more; the child learns that at its next write
         return False
     return True

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from vaultr.client import memory
 from vaultr.client.environments import Gathered, Wish, gather, resolved
@@ -33,12 +33,29 @@ _LOOK_SECONDS: Final = 1.0
 _LINE_BYTES: Final = 64 * 1024 * 1024
 
 
+class Seen(TypedDict):
+    """What was found for a wish, and for the references around it."""
+
+    variables: dict[str, str]
+    secrets: list[str]
+    references: dict[str, str]
+
+
+def seen(found: Gathered, references: dict[str, str]) -> Seen:
+    """Put together what can be compared, and sent to another process."""
+    return {
+        "variables": found.variables,
+        "secrets": list(found.secrets),
+        "references": references,
+    }
+
+
 class Watcher:
     """The way to the process that looks for changes.
 
     :param references: by the names of the variables that are to hold what they name.
-    :param last: the variables of the sets and of the references as the command has them now.
-    :param build: makes an environment of the variables of the sets and of the references.
+    :param last: what the command has now.
+    :param build: makes an environment of what was found.
     :param tell: says something to the user.
     """
 
@@ -48,9 +65,9 @@ class Watcher:
         wish: Wish,
         references: "Mapping[str, str]",
         *,
-        last: "Mapping[str, Mapping[str, str]]",
+        last: Seen,
         every_seconds: float,
-        build: "Callable[[dict[str, str], dict[str, str]], Environment]",
+        build: "Callable[[Seen], Environment]",
         tell: "Callable[[str], None]",
     ) -> None:
         self._build = build
@@ -96,7 +113,7 @@ class Watcher:
             if "told" in said:
                 self._tell(said["told"])
             else:
-                following = self._build(said["variables"], said["references"])
+                following = self._build(said)
         return following
 
     def close(self) -> None:
@@ -107,13 +124,12 @@ class Watcher:
                     end.close()
 
 
-def _look(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> dict[str, Any]:
+def _look(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> Seen:
     kept = dict(handed["wish"])
     files = tuple((name, values) for name, values in kept["files"])
     wish = Wish(**{**kept, "files": files, **{n: tuple(kept[n]) for n in ("sets", "only")}})
-    found: Gathered = gather(vaultr, wish, offline=False)
-    references = resolved(handed["references"], vaultr.resolver(offline=True))
-    return {"variables": found.variables, "references": references}
+    found = gather(vaultr, wish, offline=False)
+    return seen(found, resolved(handed["references"], vaultr.resolver(offline=True)))
 
 
 def main() -> None:
@@ -126,10 +142,11 @@ def main() -> None:
 
 
 def _watch(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> None:
-    last, told, pause = handed["last"], "", handed["every_seconds"]
+    last: Seen = handed["last"]
+    told, pause = "", handed["every_seconds"]
     while _waited(vaultr, handed, pause):
         try:
-            seen = _look(vaultr, handed)
+            now = _look(vaultr, handed)
         except ServerUnreachable:
             pause = max(pause, min(pause * 2, _SELDOM_SECONDS))
             continue
@@ -140,9 +157,9 @@ def _watch(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> None:
             if isinstance(error, IntegrityError | Refused):
                 return
             continue
-        if seen != last:
-            _say(seen)
-        last, told, pause = seen, "", handed["every_seconds"]
+        if now != last:
+            _say(now)
+        last, told, pause = now, "", handed["every_seconds"]
 
 
 def _waited(vaultr: "Vaultr", handed: "Mapping[str, Any]", seconds: float) -> bool:

@@ -59,7 +59,7 @@ def read(
     with opened(choices) as vaultr:
         value = resolver(vaultr, offline=offline, max_age=max_age).value(wanted)
     if out_file is not None:
-        text = value if no_newline else f"{value}\n"
+        text = value if no_newline or value.endswith("\n") else f"{value}\n"
         saved(choices, out_file, text, force=force)
     elif choices.json:
         showing.as_json(value)

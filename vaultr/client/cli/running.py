@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vaultr.client.api import Vaultr
     from vaultr.client.environments import Wish
     from vaultr.client.supervising import Environment
-    from vaultr.client.watching import Watcher
+    from vaultr.client.watching import Seen, Watcher
 
 
 @command(
@@ -135,17 +136,17 @@ class _Given:
         from vaultr.client.environments import gather, resolved  # noqa: PLC0415 - late, see above
 
         self._wish, self._clean = wish, clean
-        self._variables = gather(vaultr, wish, offline=offline).variables
+        self._gathered = gather(vaultr, wish, offline=offline)
         self._references = resolved(_references(), vaultr.resolver(offline=True))
 
     @property
     def environment(self) -> dict[bytes, bytes]:
         """The whole environment of the command."""
-        return self._whole(self._variables, self._references)
+        return self._whole(self._gathered.variables, self._references)
 
     def first(self) -> "Environment":
         """Give what the command begins with."""
-        return self._build(self._variables, self._references)
+        return self._build(self._seen())
 
     def watched(self, vaultr: "Vaultr", *, every_seconds: float) -> "Watcher":
         """Look for changes from now on."""
@@ -155,21 +156,28 @@ class _Given:
             vaultr,
             self._wish,
             _references(),
-            last={"variables": self._variables, "references": self._references},
+            last=self._seen(),
             every_seconds=every_seconds,
             build=self._build,
             tell=_tell,
         )
 
-    def _whole(self, variables: dict[str, str], references: dict[str, str]) -> dict[bytes, bytes]:
+    def _seen(self) -> "Seen":
+        from vaultr.client.watching import seen  # noqa: PLC0415 - only beside a command
+
+        return seen(self._gathered, self._references)
+
+    def _whole(
+        self, variables: Mapping[str, str], references: Mapping[str, str]
+    ) -> dict[bytes, bytes]:
         named = {**references, **variables}
         return running.environment(named, os.environb, clean=self._clean)
 
-    def _build(self, variables: dict[str, str], references: dict[str, str]) -> "Environment":
+    def _build(self, seen: "Seen") -> "Environment":
         from vaultr.client.supervising import Environment  # noqa: PLC0415 - seldom needed
 
-        secrets = (*variables.values(), *references.values())
-        return Environment(self._whole(variables, references), secrets)
+        secrets = (*seen["secrets"], *seen["references"].values())
+        return Environment(self._whole(seen["variables"], seen["references"]), secrets)
 
 
 def _references() -> dict[str, str]:
