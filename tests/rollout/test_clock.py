@@ -29,13 +29,15 @@ class WrongClock(Running):
         return super().start()
 
 
+TELL = "import os, json; print(json.dumps({k: os.environ[k] for k in ('LD_PRELOAD', 'FAKETIME')}))"
+
+
 def faked(apart):
     """Give the variables that `faketime` sets for what it starts."""
+    command = ["faketime", "-f", apart, sys.executable, "-c", TELL]
     done = subprocess.run(
-        ["faketime", "-f", apart, sys.executable, "-c",
-         "import os, json; print(json.dumps({k: os.environ[k] for k in ('LD_PRELOAD', 'FAKETIME')}))"],
-        capture_output=True, text=True, env=os.environ | FAKE, check=True,
-    )  # fmt: skip
+        command, capture_output=True, text=True, env=os.environ | FAKE, check=True
+    )
     return json.loads(done.stdout)
 
 
