@@ -25,6 +25,8 @@ from vaultr.errors import Fault, Unauthenticated
 from vaultr.mail import service as mail
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
 
+_IDS_AN_EVENT: Final = 500  # nothing bounds sessions, but an event that is read is bounded
+
 _ACCOUNT: Final = Account.__table__
 _KEY_SET: Final = KeySet.__table__
 _STORED: Final = sa.select(
@@ -173,8 +175,9 @@ def end_sessions(
     if but is not None:
         others = others.where(Session.id != but)
     gone = sorted(work.execute(others.returning(Session.id)).scalars())
-    if gone:
-        told = {"kind": "sessions", "ids": [str(one) for one in gone]}
+    for first in range(0, len(gone), _IDS_AN_EVENT):
+        part = gone[first : first + _IDS_AN_EVENT]
+        told = {"kind": "sessions", "ids": [str(one) for one in part]}
         audit.record(Event.SESSION_END, account_id=account_id, obj=told, reason=reason)
     return gone
 

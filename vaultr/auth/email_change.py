@@ -52,9 +52,8 @@ def ask(actor: Actor, email: str) -> None:
         }
         work.execute(sa.insert(EmailChange), row)
         taken = is_taken(work, email, but=actor.account_id)
-        mail.send(email_letters.confirm_old(old_token, email), current)
         asked = email_letters.address_in_use() if taken else email_letters.confirm_new(new_token)
-        mail.send(asked, email)
+        mail.send_all((email_letters.confirm_old(old_token, email), current), (asked, email))
 
 
 def confirm(token: str) -> None:
@@ -113,9 +112,10 @@ def undo(token: str) -> None:
         audit.record(Event.ACCOUNT_EMAIL_UNDO, account_id=account_id)
         end_sessions(work, account_id, reason="email-undo")
         recovery_key.end_recoveries(work, account_id, reason="email-undo")
-        mail.send(email_letters.undone(), row.email)
+        told = [(email_letters.undone(), row.email)]
         if displaced is not None and displaced != row.email:
-            mail.send(email_letters.lost(), displaced)
+            told.append((email_letters.lost(), displaced))
+        mail.send_all(*told)
 
 
 def remove_expired() -> bool:
@@ -149,8 +149,9 @@ def _change(work: Work, account_id: UUID, email: str) -> None:
     audit.record(Event.ACCOUNT_EMAIL_CHANGE, account_id=account_id)
     # A token that went to the old address proves a mailbox that is the account's no more.
     recovery_key.end_recoveries(work, account_id, reason="email-change")
-    mail.send(email_letters.changed_old(token, email), old)
-    mail.send(email_letters.changed_new(), email)
+    mail.send_all(
+        (email_letters.changed_old(token, email), old), (email_letters.changed_new(), email)
+    )
 
 
 def _set(work: Work, account_id: UUID, old: str | None, email: str) -> None:

@@ -9,7 +9,7 @@ from vaultr.mail import caps, letter, sender, wake
 from vaultr.mail.letter import Letter
 from vaultr.mail.models import Mail
 
-__all__ = ["Letter", "send"]
+__all__ = ["Letter", "send", "send_all"]
 
 
 def send(content: Letter, to: str, *, pretend: bool = False) -> bool:
@@ -48,3 +48,13 @@ def send(content: Letter, to: str, *, pretend: bool = False) -> bool:
         session.execute(row)
         wake.after_transaction(session)
     return True
+
+
+def send_all(*letters: tuple[Letter, str]) -> None:
+    """Put letters to several addresses into the outbox, as `send` does.
+
+    Each address is locked while its letters are counted. They are locked in one order, so that
+    two transactions which write to the same ones never wait for each other in a circle.
+    """
+    for content, to in sorted(letters, key=lambda one: min(letter.recipient_hashes(one[1]))):
+        send(content, to)

@@ -1,0 +1,60 @@
+"""Accounts and mailboxes that several lock at once: always in one order, never too much."""
+
+import pytest
+
+from tests import factories
+from tests.concurrency import at_once
+from vaultr.auth.models import Session
+from vaultr.database.session import transaction
+from vaultr.mail import caps
+
+ANN, BOB = "ann@example.org", "bob@example.org"
+EMAIL, LOGOUT_ALL = "/api/v1/auth/email", "/api/v1/auth/logout-all"
+
+
+@pytest.fixture
+def locked(monkeypatch):
+    """Note whose letters are counted, and so whose mailbox is locked, in this order."""
+    order, allow = [], caps.allow
+
+    def noted(session, letter, recipients, now):
+        order.append(min(recipients))
+        return allow(session, letter, recipients, now)
+
+    monkeypatch.setattr(caps, "allow", noted)
+    return order
+
+
+def test_mailboxes_are_locked_in_one_order_whoever_writes_to_whom(as_ann, as_bob, locked):
+    assert as_ann.post(EMAIL, json={"email": BOB}).status_code == 202
+    assert as_bob.post(EMAIL, json={"email": ANN}).status_code == 202
+
+    assert len(set(locked)) == 2
+    assert locked == sorted(locked[:2]) * 2
+
+
+def test_owners_who_ask_for_each_others_address_do_not_wait_in_a_circle(
+    app, as_ann, as_bob, set_to, count
+):
+    set_to(app, limit_mail="1000/3600")
+
+    def ask(number):
+        client = app.test_client()
+        mine, other = (as_ann, BOB) if number % 2 else (as_bob, ANN)
+        return client.post(EMAIL, json={"email": other}, headers=mine.session.headers).status_code
+
+    for _ in range(count(3, many=50)):
+        assert at_once(ask, 6) == [202] * 6
+
+
+def test_thousands_of_sessions_that_end_together_are_told_in_events_of_500(app, as_ann):
+    with app.app_context(), transaction() as work:
+        row = work.get(Session, as_ann.session.id)
+        values = {one.name: getattr(row, one.name) for one in Session.__table__.columns}
+        work.add_all(Session(**values | {"id": factories.uuid4()}) for _ in range(1200))
+
+    assert as_ann.post(LOGOUT_ALL).status_code == 204
+
+    told = [one["obj"]["ids"] for one in factories.events(app) if one["typ"] == "session.end"]
+    assert [len(ids) for ids in told] == [500, 500, 201]
+    assert len({one for ids in told for one in ids}) == 1201
