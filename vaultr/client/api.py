@@ -16,10 +16,16 @@ from vaultr.client.explaining import Difference
 from vaultr.client.history import NoSuchVersion, Version
 from vaultr.client.items import Draft
 from vaultr.client.keeper import Keeper
+from vaultr.client.kit import Kit, read_kit
+from vaultr.client.passwd import PasswordChanged
+from vaultr.client.passwords import WeakPassword
 from vaultr.client.reading import ANY_STATE, Ambiguous, Item, VaultInfo
+from vaultr.client.recovery import Recovery
+from vaultr.client.recovery_key import RecoveryKey
 from vaultr.client.references import Reference, Resolver
 from vaultr.client.rotating import Rotated
 from vaultr.client.signup import Signup
+from vaultr.client.standing import FactorInfo, SessionInfo, TotpBegun
 from vaultr.client.vaults import SyncReport
 from vaultr.client.wishes import EditConflict
 from vaultr.protocol.entries import Op
@@ -30,20 +36,29 @@ __all__ = [
     "Difference",
     "Draft",
     "EditConflict",
+    "FactorInfo",
     "Item",
+    "Kit",
     "NoSuchVersion",
     "NotShown",
     "NotSignedIn",
+    "PasswordChanged",
+    "Recovery",
+    "RecoveryKey",
     "Reference",
     "Resolver",
     "Rotated",
     "SecretKeyNeeded",
+    "SessionInfo",
     "Signup",
     "SyncReport",
+    "TotpBegun",
     "VaultInfo",
     "Vaultr",
     "Version",
+    "WeakPassword",
     "WrongPassword",
+    "read_kit",
 ]
 
 
