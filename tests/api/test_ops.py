@@ -240,6 +240,18 @@ def test_daily_a_mail_server_without_starttls_is_found_and_gets_no_password(
     assert any("offers no STARTTLS" in one["says"] for one in found)
 
 
+def test_daily_a_sink_gets_a_letter(app, flask, healthy, backed_up, set_to):
+    inbox = Inbox()
+    with mail_servers.running(inbox) as port:
+        set_to(app, smtp_host="localhost", smtp_port=port, smtp_secure="none")
+        code, bad, _ = daily_of(flask, "--url", healthy, "--mail-to", "sink@example.org")
+        inbox.rcpt = "550 no such user"
+        refused = daily_of(flask, "--url", healthy, "--mail-to", "sink@example.org")
+
+    assert (code, bad, inbox.recipients) == (0, set(), ["sink@example.org"])
+    assert refused[:2] == (1, {"mail"})
+
+
 def test_daily_too_many_errors_in_numbers_are_found(flask, httpd, healthy, backed_up):
     line = b'vaultr_requests_total{method="GET",route="/x",status="%s"} %s\n'
     few = httpd(line % (b"200", b"95") + line % (b"500", b"5"))

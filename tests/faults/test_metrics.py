@@ -213,3 +213,25 @@ def test_every_query_of_alerts_and_dashboards_asks_for_what_a_running_server_sho
 def shown(port):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         return names_of(answer.read().decode())
+
+
+def test_statsd_is_told_what_happens_and_one_that_is_away_is_in_nobodys_way(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(10)
+        where = f"127.0.0.1:{listener.getsockname()[1]}"
+        with running(tmp_path, DATADOG_HOST=where) as one:
+            one.get(DOCUMENT)
+            one.get("/api/v1/vaults")
+            wanted, heard = {
+                b"vaultr.problems.unauthenticated:1|c",
+                b"vaultr.openapi.openapi.duration:",
+                b"vaultr.requests.GET.api_v1_vaults.401:1|c",
+            }, b""  # fmt: skip
+            while not all(one in heard for one in wanted):
+                heard += listener.recv(65536) + b"\n"
+
+    with running(tmp_path, STATSD_HOST="no-such-host.invalid") as one:
+        began = time.monotonic()
+        assert [one.get(DOCUMENT)[0] for _ in range(20)] == [200] * 20
+        assert time.monotonic() - began < 5

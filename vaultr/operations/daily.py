@@ -18,7 +18,7 @@ from vaultr import clock
 from vaultr.environ import Rate
 from vaultr.limits import blanket
 from vaultr.limits.counters import Count
-from vaultr.mail import outbox
+from vaultr.mail import outbox, trial
 from vaultr.operations import milestones, smtp
 from vaultr.operations.findings import Check, Finding, ok, problem, warning
 from vaultr.operations.milestones import Kind
@@ -43,6 +43,7 @@ class Sources:
     url: str
     metrics: tuple[str, ...] = ()
     logs: tuple[Path, ...] = ()
+    mail_to: str | None = None
 
 
 def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
@@ -52,7 +53,7 @@ def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
         ("errors", lambda: _errors(sources)),
         ("backup", _backup),
         ("limits", _limits),
-        ("mail", _mail),
+        ("mail", lambda: _mail(sources.mail_to)),
     )
 
 
@@ -186,9 +187,15 @@ def _limits() -> Iterator[Finding]:
         yield ok("limits", "Redis counts: of two requests under a limit of 1 the second is refused")
 
 
-def _mail() -> Iterator[Finding]:
+def _mail(to: str | None) -> Iterator[Finding]:
     settings: Settings = current_app.config["SETTINGS"]
     yield from smtp.check("mail", settings)
+    if to is not None:
+        outcome = trial.send_test(to)
+        if outcome.accepted:
+            yield ok("mail", "a letter to the sink was accepted")
+        else:
+            yield problem("mail", f"a letter to the sink: {outcome.reason}", outcome.advice)
     age = outbox.oldest_waiting_seconds()
     if age > OLDEST_MAIL_SECONDS:
         todo = "Does a worker run? `flask mail list`; runbook.md: VaultrMailStuck."

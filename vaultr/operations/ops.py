@@ -128,11 +128,17 @@ def clean_up(*, dry_run: bool, as_json: bool) -> None:
 @ops.command("daily")
 @click.option("--url", help="The server to ask; BASE_URL by default.")
 @click.option("--metrics", multiple=True, help="Address of /metrics; once for each pod.")
+@click.option("--mail-to", metavar="ADDRESS", help="A sink that gets a letter, to see it go.")
 @click.option("--log", "logs", multiple=True, type=click.Path(path_type=Path), help="A log's file.")
 @json_option
 @command
 def check_daily(
-    *, url: str | None, metrics: tuple[str, ...], logs: tuple[Path, ...], as_json: bool
+    *,
+    url: str | None,
+    metrics: tuple[str, ...],
+    logs: tuple[Path, ...],
+    mail_to: str | None,
+    as_json: bool,
 ) -> None:
     """Do the five checks of every morning: health, errors, backup, limits, mail.
 
@@ -144,7 +150,7 @@ def check_daily(
     for one in (*metrics, *([url] if url else ())):
         if not one.startswith(("http://", "https://")):
             raise click.BadParameter("an address begins with http:// or https://")
-    sources = daily.Sources(url or settings.base_url, metrics, logs)
+    sources = daily.Sources(url or settings.base_url, metrics, logs, mail_to)
     found = list(findings.gathered(daily.checks(sources)))
     show(findings.as_json(found), as_json=as_json, lines=lambda: findings.lines(found))
     if not findings.good(found):
