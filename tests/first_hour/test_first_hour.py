@@ -150,22 +150,31 @@ def _sees_the_same(phone, key, laptop, transcript):
 
 def _edits_on_both(laptop, phone, transcript):
     name = "Harbour mail"
-    transcript.says("Two devices change one item; the second is told what it has not seen:")
+    transcript.says(
+        "Two devices change one item. What fits together is merged, and nothing is lost:"
+    )
     seen = phone.told("show", name, "--reveal", password=False)
     laptop.shows("edit", name, "--set", f"username={_edited()[0]}", password=False)
 
     mine = {"revision": seen["revision"], "detail": {"password": _edited()[1]}}
     typed = f"vaultr edit '{name}' --json < change.json"
+    merged = phone.types("edit", name, "--json", stdin=json.dumps(mine), password=False)
+    both = json.loads(merged.stdout)
+    merged.stdout = ""  # the item, with its times
+    transcript.ran((), merged, typed=typed)
+    assert "username" in merged.stderr
+
+    transcript.says("What does not is told to whoever has not seen the other change:")
+    mine = {"revision": seen["revision"], "overview": {"username": "ann-at-the-harbour"}}
     stale = phone.types("edit", name, "--json", stdin=json.dumps(mine), code=1, password=False)
     transcript.ran((), stale, typed=typed)
     assert "username" in stale.stderr
 
-    mine["revision"] = phone.told("show", name, password=False)["revision"]
-    phone.types("edit", name, "--json", stdin=json.dumps(mine), password=False)
     laptop.shows("sync", password=False)
-    both = laptop.told("show", name, "--reveal", password=False)
-    assert both["overview"]["username"] == _edited()[0]
-    assert both["detail"]["password"] == _edited()[1]
+    shown = laptop.told("show", name, "--reveal", password=False)
+    assert shown["revision"] == both["revision"]
+    assert shown["overview"]["username"] == _edited()[0]
+    assert shown["detail"]["password"] == _edited()[1]
 
 
 def _survives_a_restart(laptop, phone, site, transcript):
