@@ -1,7 +1,7 @@
 import re
 
 from tests.client.devices import Device
-from tests.client.owners import owner
+from tests.client.owners import owner, second
 from tests.client.terminal import Terminal
 
 PASSWORD = "typed at a terminal by hand"
@@ -40,6 +40,35 @@ def test_login_on_another_device_asks_for_the_secret_key(account, site, tmp_path
     assert "signed in" in terminal.shown
     assert account.made["secret_key"] not in terminal.shown
     assert account.password not in terminal.shown
+
+
+def test_the_lines_of_a_kit_can_be_pasted_as_they_are(account, site, tmp_path):
+    account.done("kit", str(tmp_path / "kit.html"))
+    text = re.search(r"<pre>\n(.*?)\n</pre>", (tmp_path / "kit.html").read_text(), re.DOTALL)[1]
+    device = Device(tmp_path / "home", site.url)
+    terminal = at_terminal(device, "login", "--email", account.email)
+
+    terminal.answers("Master password: ", account.password)
+    terminal.answers("Secret key", text)
+
+    assert terminal.ends() == 0
+    assert "signed in" in terminal.shown
+    assert "key=" not in terminal.shown
+
+
+def test_login_changed_asks_whether_the_secret_key_was_replaced_too(site, tmp_path):
+    first = owner(site, tmp_path, "replaced@example.org")
+    phone = second(site, tmp_path, first)
+    words = ("passwd", "--others-know", "--new-secret-key")
+    made = first.told(*words, also={"--new-password-fd": PASSWORD})
+
+    terminal = at_terminal(phone, "login", "--changed")
+    terminal.answers("if it was replaced (empty: no): ", made["secret_key"])
+    terminal.answers("Master password: ", PASSWORD)
+
+    assert terminal.ends() == 0
+    assert made["secret_key"] not in terminal.shown
+    phone.done("list", password=PASSWORD)
 
 
 def test_a_login_is_added_and_changed_by_answering(account):

@@ -70,6 +70,13 @@ def looks_like_kit(text: str) -> bool:
     return "".join(text.split()).startswith(PREFIX.partition(":")[0])
 
 
+def is_begun_kit(text: str) -> bool:
+    """Tell whether a text is the beginning of a kit, whose other lines are still to come."""
+    plain = "".join(text.split())
+    _, check, digits = plain.partition("check=")
+    return looks_like_kit(plain) and (not check or len(digits) < _CHECK_DIGITS)
+
+
 def read_kit(text: str) -> Kit:
     """Read the text of a kit; spaces and line ends in it do not matter.
 

@@ -31,7 +31,7 @@ td { padding: .2rem 1rem .2rem 0; vertical-align: top }
 </table>
 $code
 <p>On a new device run <code>vaultr login</code> and give the text below in place of the secret key.
-The lines may be typed one after another, with or without spaces.</p>
+The lines can be typed or pasted as they are; nothing is shown of them.</p>
 <pre>
 $text
 </pre>

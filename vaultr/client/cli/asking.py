@@ -75,20 +75,20 @@ def read_input(choices: Choices) -> bytes:
 
 
 @contextlib.contextmanager
-def unechoed() -> Iterator[None]:
-    """Show nothing of what is typed at standard input, where that is a terminal."""
-    if not sys.stdin.isatty():
+def unechoed(descriptor: int = 0) -> Iterator[None]:
+    """Show nothing of what is typed there, where it is a terminal; what was pasted stays."""
+    if not os.isatty(descriptor):
         yield
         return
     memory.guard()
-    before = termios.tcgetattr(sys.stdin)
-    silent = termios.tcgetattr(sys.stdin)
+    before = termios.tcgetattr(descriptor)
+    silent = termios.tcgetattr(descriptor)
     silent[3] &= ~termios.ECHO
-    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, silent)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
     try:
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 def read_input_line(choices: Choices) -> str:
@@ -189,6 +189,23 @@ def secret_key(choices: Choices) -> "dict[str, bytes | Kit]":
     if choices.secret_key_fd is None:
         return {}
     return secret_key_of(read_descriptor(choices.secret_key_fd, "--secret-key-fd"))
+
+
+def ask_secret_key(prompt: str) -> str:
+    """Ask for a secret key or the text of a kit, which may be typed or pasted in several lines."""
+    # cryptography takes long to import; here it is loaded already.
+    from vaultr.client.kit import is_begun_kit  # noqa: PLC0415 - heavy, see above
+
+    with open("/dev/tty", "rb+", buffering=0) as terminal, unechoed(terminal.fileno()):
+        terminal.write(f"{prompt}: ".encode())
+        text = ""
+        while not text or is_begun_kit(text):
+            line = terminal.readline(_SECRET_BYTES)
+            if not line or len(text) > _SECRET_BYTES:
+                raise click.Abort
+            text += line.decode(errors="replace")
+        terminal.write(b"\n")
+    return text.strip()
 
 
 def secret_key_of(text: str) -> "dict[str, bytes | Kit]":
