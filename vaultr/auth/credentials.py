@@ -9,14 +9,13 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.orm import Session as Work
 
-from vaultr import clock
 from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import letters, passwords, recovery_key, rewrap
 from vaultr.auth.errors import KdfRefused, StaleRevision, WrapsDiffer
 from vaultr.auth.key_schemas import CredentialsIn, NewKeys, RewrapIn, check_sealed
-from vaultr.auth.locking import lock_account
+from vaultr.auth.locking import lock_account, lock_own
 from vaultr.auth.models import Account, KeySet, Session
 from vaultr.auth.passwords import Verifier
 from vaultr.auth.rewrap import Holder
@@ -74,8 +73,10 @@ def change(actor: Actor, body: CredentialsIn) -> None:
     """
     verifier = checked(body)
     with transaction() as work:
-        stored = locked(work, actor.account_id, alone=body.rewrap is not None)
-        if stored is None or not _lives(work, actor):
+        alone = body.rewrap is not None
+        lock_own(work, actor, alone=alone, any_epoch=True)
+        stored = locked(work, actor.account_id, alone=alone)
+        if stored is None:
             raise Unauthenticated
         check_follows(stored, body)
         end_sessions(work, stored.id, but=actor.session_id, reason="credentials")
@@ -180,15 +181,6 @@ def end_sessions(
         told = {"kind": "sessions", "ids": [str(one) for one in part]}
         audit.record(Event.SESSION_END, account_id=account_id, obj=told, reason=reason)
     return gone
-
-
-def _lives(work: Work, actor: Actor) -> bool:
-    alive = sa.exists().where(
-        Session.id == actor.session_id,
-        Session.account_id == actor.account_id,
-        Session.idle_until > clock.now(),
-    )
-    return bool(work.execute(sa.select(alive)).scalar_one())
 
 
 def _new_identity(stored: Stored, wraps: RewrapIn) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import hand_locks, letters
 from vaultr.auth.credentials import end_sessions
-from vaultr.auth.locking import lock_account
+from vaultr.auth.locking import lock_own
 from vaultr.auth.models import Account
 from vaultr.database.session import transaction
-from vaultr.errors import Unauthenticated
 from vaultr.mail import service as mail
 
 _KEEPERS: Final = "vaultr.account_keepers"
@@ -41,19 +40,21 @@ def delete_account(actor: Actor) -> None:
     The account is locked as nobody else may hold it, so writers are over before, or come after
     and find their session dead. The address is free at once.
 
-    :raises Unauthenticated: the account was deleted in the meantime.
+    :raises Unauthenticated: the session or the account ended in the meantime.
     """
     with transaction() as work:
-        lock_account(work, actor.account_id, alone=True)
-        found = sa.select(Account.email).where(Account.id == actor.account_id)
-        email = work.execute(found).scalar_one_or_none()
-        if email is None:
-            raise Unauthenticated
-        end_sessions(work, actor.account_id, reason="account-deleted")
-        for keeper in cast("tuple[Keeper, ...]", current_app.extensions[_KEEPERS]):
-            keeper.delete_all_of(work, actor.account_id)
-        hand_locks.follow(work, actor.account_id, email, None)
-        idempotency.forget(actor.account_id)
-        work.execute(sa.delete(Account).where(Account.id == actor.account_id))
-        audit.record(Event.ACCOUNT_DELETE, account_id=actor.account_id)
-        mail.send(letters.account_deleted(), email)
+        lock_own(work, actor, alone=True)
+        delete(work, actor.account_id)
+
+
+def delete(work: Work, account_id: UUID) -> None:
+    """Delete an account that is locked ``FOR UPDATE``, and tell its owner."""
+    email = work.execute(sa.select(Account.email).where(Account.id == account_id)).scalar_one()
+    end_sessions(work, account_id, reason="account-deleted")
+    for keeper in cast("tuple[Keeper, ...]", current_app.extensions[_KEEPERS]):
+        keeper.delete_all_of(work, account_id)
+    hand_locks.follow(work, account_id, email, None)
+    idempotency.forget(account_id)
+    work.execute(sa.delete(Account).where(Account.id == account_id))
+    audit.record(Event.ACCOUNT_DELETE, account_id=account_id)
+    mail.send(letters.account_deleted(), email)

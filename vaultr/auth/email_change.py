@@ -14,7 +14,7 @@ from vaultr.audit.events import Event
 from vaultr.auth import email_letters, hand_locks, recovery_key, tokens
 from vaultr.auth.credentials import end_sessions
 from vaultr.auth.errors import TokenInvalid
-from vaultr.auth.locking import lock_account
+from vaultr.auth.locking import lock_account, lock_own
 from vaultr.auth.models import Account, EmailChange, EmailUndo
 from vaultr.auth.ownership import is_taken
 from vaultr.database.session import one_statement, transaction
@@ -31,11 +31,11 @@ def ask(actor: Actor, email: str) -> None:
     Whether the new address is taken shows in nothing but the letter that goes there.
 
     :raises Unprocessable: the account has this address already.
-    :raises Unauthenticated: the account was deleted in the meantime.
+    :raises Unauthenticated: the session or the account ended in the meantime.
     """
     old_token, new_token, now = tokens.mail_token(), tokens.mail_token(), clock.now()
     with transaction() as work:
-        lock_account(work, actor.account_id)
+        lock_own(work, actor)
         current = _email_of(work, actor.account_id)
         if current is None:
             raise Unauthenticated

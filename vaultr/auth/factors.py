@@ -17,11 +17,12 @@ from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import letters, recovery_codes, sealed_factors, totp
+from vaultr.auth.locking import lock_own
 from vaultr.auth.models import Account, Factor, RecoveryCode
 from vaultr.auth.schemas import ProofIn
 from vaultr.auth.statements import ready
 from vaultr.database.session import one_statement, transaction
-from vaultr.errors import Conflict, Fault, NotFound, Unauthenticated, Unprocessable
+from vaultr.errors import Conflict, Fault, NotFound, Unprocessable
 from vaultr.mail import service as mail
 from vaultr.settings import Settings
 
@@ -198,16 +199,12 @@ def prove(work: Work, account_id: UUID, email: str, proof: ProofIn) -> None:
 def _changing(actor: Actor) -> Iterator[tuple[Work, str]]:
     """Lock the actor's account, so that its factors change one after the other; give its address.
 
-    NO KEY UPDATE: who writes to vaults is not made to wait.
+    :raises Unauthenticated: the session or the account ended in the meantime.
     """
     with transaction() as work:
-        mine = sa.select(Account.email).where(
-            Account.id == actor.account_id, Account.epoch == actor.epoch
-        )
-        email = work.execute(mine.with_for_update(key_share=True)).scalar_one_or_none()
-        if email is None:
-            raise Unauthenticated
-        yield work, email
+        lock_own(work, actor)
+        mine = sa.select(Account.email).where(Account.id == actor.account_id)
+        yield work, work.execute(mine).scalar_one()
 
 
 def _confirmed(work: Work, account_id: UUID) -> Sequence[Any]:

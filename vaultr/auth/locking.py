@@ -5,7 +5,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
 
-from vaultr.auth.models import Account
+from vaultr import clock
+from vaultr.actor import Actor
+from vaultr.auth.models import Account, Session
+from vaultr.errors import Unauthenticated
 
 
 def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
@@ -17,3 +20,24 @@ def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
     """
     account = sa.select(Account.id).where(Account.id == account_id)
     work.execute(account.with_for_update(key_share=not alone))
+
+
+def lock_own(work: Work, actor: Actor, *, alone: bool = False, any_epoch: bool = False) -> None:
+    """Lock the actor's account, and find out under the lock whether the session still lives.
+
+    The door asked before; but while this waited the owner may have ended the session, by new
+    credentials, `logout-all` or else, and nothing that it asked for may happen after that.
+
+    :param any_epoch: whoever asks compares the epoch, and says more about it.
+    :raises Unauthenticated: the session ended, its account key has another epoch, or both are gone.
+    """
+    lock_account(work, actor.account_id, alone=alone)
+    alive = sa.exists().where(
+        Session.id == actor.session_id,
+        Session.account_id == actor.account_id,
+        Session.idle_until > clock.now(),
+        Account.id == Session.account_id,
+        sa.or_(sa.literal(any_epoch), Account.epoch == actor.epoch),
+    )
+    if not work.execute(sa.select(alive)).scalar_one():
+        raise Unauthenticated

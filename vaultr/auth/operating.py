@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
-from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import deletion, hand_locks, letters, recovery_codes, signup, unlocking
@@ -165,7 +164,7 @@ def delete(who: str, operator: Operator) -> Done:
     with _tried(operator, "delete") as action:
         account = action.account(who, alone=True)
         action.of(account.id)
-        deletion.delete_account(Actor(account.id, UUID(int=0), 0))
+        deletion.delete(action.work, account.id)
     return Done(account.id, 1)
 
 

@@ -14,10 +14,10 @@ from vaultr.audit.events import Event
 from vaultr.auth import recovery_letters
 from vaultr.auth.errors import StaleRevision
 from vaultr.auth.key_schemas import RecoveryKeyIn
-from vaultr.auth.locking import lock_account
+from vaultr.auth.locking import lock_own
 from vaultr.auth.models import Account, Recovery, RecoveryKey
 from vaultr.database.session import one_statement, transaction
-from vaultr.errors import NotFound, Unauthenticated
+from vaultr.errors import NotFound
 from vaultr.mail import service as mail
 
 
@@ -41,7 +41,7 @@ def put(actor: Actor, body: RecoveryKeyIn) -> None:
 
     :raises NotSealed: it cannot be a sealed value.
     :raises StaleRevision: the account key has another epoch; the refusal carries it.
-    :raises Unauthenticated: the account was deleted in the meantime.
+    :raises Unauthenticated: the session or the account ended in the meantime.
     """
     ciphertext.check({"/sealed": body.sealed})
     with transaction() as work:
@@ -67,7 +67,7 @@ def remove(actor: Actor) -> None:
     """Remove the recovery key, and end a recovery that it was used for.
 
     :raises NotFound: there is none.
-    :raises Unauthenticated: the account was deleted in the meantime.
+    :raises Unauthenticated: the session or the account ended in the meantime.
     """
     with transaction() as work:
         email, _ = _locked(work, actor)
@@ -123,9 +123,7 @@ def standing(account_id: UUID) -> Standing:
 
 
 def _locked(work: Work, actor: Actor) -> tuple[str, int]:
-    lock_account(work, actor.account_id)
+    lock_own(work, actor)
     found = sa.select(Account.email, Account.epoch).where(Account.id == actor.account_id)
-    row = work.execute(found).one_or_none()
-    if row is None or row.epoch != actor.epoch:
-        raise Unauthenticated
+    row = work.execute(found).one()
     return row.email, row.epoch

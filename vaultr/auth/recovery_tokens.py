@@ -13,7 +13,7 @@ from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import recovery_key, recovery_letters, tokens
 from vaultr.auth.errors import TokenInvalid
-from vaultr.auth.locking import lock_account
+from vaultr.auth.locking import lock_account, lock_own
 from vaultr.auth.models import Account, Recovery, RecoveryKey
 from vaultr.database.session import one_statement, transaction
 from vaultr.errors import NotFound
@@ -94,9 +94,10 @@ def cancel(actor: Actor) -> None:
     """End whatever recovery of the account is under way, from a live session of it.
 
     :raises NotFound: none is.
+    :raises Unauthenticated: the session or the account ended in the meantime.
     """
     with transaction() as work:
-        lock_account(work, actor.account_id)
+        lock_own(work, actor)
         there, running = recovery_key.end_recoveries(work, actor.account_id, reason="by-session")
         if not there:
             raise NotFound("No recovery is under way.")

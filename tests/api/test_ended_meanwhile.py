@@ -1,0 +1,86 @@
+"""What a session asked for does not happen once its owner has ended it, however it crossed that."""
+
+import hashlib
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from tests import factories
+from tests.new_keys import new_keys
+from tests.serving import empty
+from vaultr.auth.models import Account, Session
+from vaultr.database.session import db, transaction
+from vaultr.protocol.encoding import b64
+
+AUTH = "/api/v1/auth"
+WAITS_SECONDS = 20
+
+
+def recovery_key():
+    verifier = hashlib.sha256(b"r" * 32).digest()
+    return {"verifier": b64(verifier), "sealed": b64(factories.sealed(32)), "epoch": 1}
+
+
+ASKED = {
+    "delete": lambda client: client.delete(f"{AUTH}/account"),
+    "address": lambda client: client.post(f"{AUTH}/email", json={"email": "x@example.org"}),
+    "recovery key": lambda client: client.put(f"{AUTH}/recovery-key", json=recovery_key()),
+    "no recovery key": lambda client: client.delete(f"{AUTH}/recovery-key"),
+    "no recovery": lambda client: client.delete(f"{AUTH}/recover"),
+    "factor": lambda client: client.post(f"{AUTH}/totp"),
+    "no factor": lambda client: client.delete(f"{AUTH}/totp"),
+    "codes": lambda client: client.post(f"{AUTH}/recovery-codes"),
+    "credentials": lambda client: client.put(f"{AUTH}/credentials", json=new_keys(b"x" * 32)),
+    "all out": lambda client: client.post(f"{AUTH}/logout-all"),
+}
+
+
+def waits(app):
+    """Tell whether a connection waits for another's lock."""
+    with app.app_context(), db.engine.connect() as connection:
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        return connection.execute(sa.text(waiting)).scalar_one() > 0
+
+
+def while_it_waits(app, client, ask, change):
+    """Let ``ask`` pass the door and wait for the account, then commit a change; give its status."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(ask(client).status_code))
+    with app.app_context(), transaction() as work:
+        mine = sa.select(Account.id).where(Account.id == client.account_id)
+        work.execute(mine.with_for_update())
+        thread.start()
+        pause = threading.Event()
+        for _ in range(WAITS_SECONDS * 50):
+            if waits(app):
+                break
+            pause.wait(0.02)
+        assert not answers
+        work.execute(change)
+    thread.join(WAITS_SECONDS)
+    return answers[0]
+
+
+@pytest.fixture
+def app(postgres_app):
+    """On SQLite nobody passes the door and then waits for a row."""
+    empty(postgres_app)
+    return postgres_app
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_nothing_of_an_ended_session_happens_after_its_end(app, as_ann, what):
+    ended = sa.delete(Session).where(Session.account_id == as_ann.account_id)
+
+    assert while_it_waits(app, as_ann, ASKED[what], ended) == 401
+
+    with app.app_context(), transaction() as work:
+        assert work.get(Account, as_ann.account_id).epoch == 1
+
+
+@pytest.mark.parametrize("what", ["delete", "address", "recovery key", "no recovery", "factor"])
+def test_nothing_of_an_old_epoch_happens_after_new_credentials(app, as_ann, what):
+    mine = sa.update(Account).where(Account.id == as_ann.account_id)
+
+    assert while_it_waits(app, as_ann, ASKED[what], mine.values(epoch=2)) == 401
