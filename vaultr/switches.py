@@ -1,6 +1,7 @@
 """Features that an operator switches off while Vaultr runs: all processes obey within seconds."""
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -33,7 +34,8 @@ GOES_ON_READ_ONLY: Final = frozenset({
     "auth.logout_all", "auth.prelogin", "auth.refresh", "auth.revoke_session", "auth.step_up",
     "auth.undo_email_change", "web.press_cancel_recovery", "web.press_undo_change",
 })  # fmt: skip
-_MACHINE: Final = "bearer vma_"
+# As the door reads it: with any white space between the two.
+_MACHINE: Final = re.compile(r"bearer\s+vma_", re.I)
 _SAYS: Final = {
     "signup": "New accounts are not taken at the moment.",
     "writes": "Nothing can be changed at the moment; reading goes on.",
@@ -178,7 +180,7 @@ def _concerns(name: str) -> bool:
     if name == "maintenance":
         return True
     if name == "machines":
-        return request.headers.get("Authorization", "").lower().startswith(_MACHINE)
+        return _MACHINE.match(request.headers.get("Authorization", "")) is not None
     if name == "signup":
         return endpoint in _SIGNING_UP and request.method not in _SAFE
     return request.method not in _SAFE and endpoint not in GOES_ON_READ_ONLY

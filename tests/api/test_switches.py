@@ -77,9 +77,10 @@ def test_what_goes_on_read_only_is_there(app):
     assert named >= switches.GOES_ON_READ_ONLY
 
 
-def test_machines_are_known_by_their_token(client, as_ann, off):
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   ", "Bearer \t"])
+def test_machines_are_known_by_their_token(client, as_ann, off, scheme):
     off("machines")
-    machine = {"Authorization": "Bearer vma_0a1b2c3d-0000-4000-8000-00000000000f_abc"}
+    machine = {"Authorization": f"{scheme}vma_0a1b2c3d-0000-4000-8000-00000000000f_abc"}
 
     assert problem(client.get("/api/v1/vaults", headers=machine)) == (503, "switched-off")
     assert as_ann.get("/api/v1/vaults").status_code == 200
