@@ -1,0 +1,131 @@
+"""deploy/postgres/roles.sql, run by a superuser or by a managed master user."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from tests import programs, servers
+from tests.rollout import tools
+
+PASSWORD = "a-password-of-more-than-20-letters"
+OWNER, APP = "vaultr_owner", "vaultr_app"
+
+
+@pytest.fixture(scope="module", params=["newest", "oldest"])
+def server(request, monkeypatch_module):
+    """Give a server of the newest and of the oldest PostgreSQL that this machine has."""
+    if request.param == "oldest" and (places := _installed()):
+        monkeypatch_module.setattr(programs, "_postgres_programs", lambda _folder: [*places])
+    with servers.postgres(own=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(params=["superuser", "master"])
+def database(request, server):
+    """Give the URL of an empty database by which ``superuser`` or ``master`` signs in."""
+    url = servers.fresh_database(server.url)
+    _forget_roles(server.url)
+    if request.param == "master":
+        name = sql.Identifier(servers.database_name(url))
+        _run(server.url, "CREATE ROLE master LOGIN CREATEDB CREATEROLE")
+        _run(server.url, sql.SQL("ALTER DATABASE {} OWNER TO master").format(name))
+        url = url.replace("//vaultr@", "//master@")
+    yield url
+    servers.drop_database(url.replace("//master@", "//vaultr@"))
+    _forget_roles(server.url)
+
+
+def test_the_owner_makes_tables_and_the_server_only_reads_and_writes_rows(database, tmp_path):
+    for _ in range(2):  # it may be run again
+        done = _roles(database, tmp_path)
+        assert done.returncode == 0, tools.said(done)
+
+    _run(_as(database, OWNER), "CREATE TABLE things (id serial PRIMARY KEY)")
+    _run(_as(database, APP), "INSERT INTO things DEFAULT VALUES")
+    _run(_as(database, APP), "UPDATE things SET id = 2")
+    _run(_as(database, APP), "DELETE FROM things")
+    for statement in ("CREATE TABLE t (i int)", "DROP TABLE things", "TRUNCATE things"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            _run(_as(database, APP), statement)
+
+
+def test_tables_that_a_restore_brought_are_opened_to_the_server(database, tmp_path):
+    _roles(database, tmp_path)
+    owner = _as(database, OWNER)
+    _run(owner, "CREATE TABLE things (id serial PRIMARY KEY)")
+    _run(owner, "CREATE TABLE audit_event (id int)")
+    _run(owner, "REVOKE ALL ON things, audit_event, things_id_seq FROM vaultr_app")
+
+    assert _roles(database, tmp_path).returncode == 0
+
+    _run(_as(database, APP), "INSERT INTO things DEFAULT VALUES")
+    _run(_as(database, APP), "DELETE FROM things")
+    _run(_as(database, APP), "INSERT INTO audit_event VALUES (1)")
+    for statement in ("UPDATE audit_event SET id = 2", "DELETE FROM audit_event"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            _run(_as(database, APP), statement)
+
+
+def test_a_password_that_is_missing_or_short_is_refused(database, tmp_path):
+    for password in ("", "short"):
+        done = _roles(database, tmp_path, password=password)
+
+        assert done.returncode != 0
+        assert "at least 20 characters" in done.stderr
+
+
+def test_a_role_that_had_too_many_rights_loses_them(server, tmp_path):
+    url = servers.fresh_database(server.url)
+    _forget_roles(server.url)
+    _run(server.url, f"CREATE ROLE {APP} LOGIN SUPERUSER CREATEROLE")
+
+    assert _roles(url, tmp_path).returncode == 0
+
+    asked = f"SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = '{APP}'"
+    assert _run(server.url, asked) == [(False,)]
+    servers.drop_database(url)
+
+
+def _installed():
+    """List the folders of this machine's PostgreSQL programs, oldest first."""
+    found = Path("/usr/lib/postgresql").glob("*/bin")
+    whole = [place for place in found if (place / "initdb").exists()]
+    return sorted(whole, key=lambda place: int(place.parent.name))
+
+
+def _roles(url, folder, *, password=PASSWORD):
+    path = folder / "password"
+    path.write_text(password)
+    environ = {**os.environ, "APP_PASSWORD_FILE": str(path), "OWNER_PASSWORD_FILE": str(path)}
+    return tools.run(
+        "psql", "-v", "ON_ERROR_STOP=1", "--quiet", "--dbname", url,
+        "--file", "deploy/postgres/roles.sql", env=environ,
+    )  # fmt: skip
+
+
+def _as(url, role):
+    return f"postgresql://{role}@{url.partition('@')[2]}"
+
+
+def _run(url, statement):
+    with contextlib.closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+def _forget_roles(url):
+    """Remove the roles of the test before; its database, with all that they owned, is gone."""
+    for role in (APP, OWNER, "master"):
+        _run(url, f"DROP ROLE IF EXISTS {role}")
