@@ -37,9 +37,11 @@ def keep(settings: Settings) -> None:
         with contextlib.suppress(OSError):
             sweep(parent)
             _folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-            # Held by every process of this server for as long as it lives.
-            _alive = os.open(_folder / _ALIVE, os.O_RDWR | os.O_CREAT, 0o600)
+            # Held by every process of this server for as long as it lives, and from the moment
+            # that it has its name, or another server that sweeps would take it for left behind.
+            _alive = os.open(_folder / f".{_ALIVE}", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(_alive, fcntl.LOCK_EX)
+            os.rename(_folder / f".{_ALIVE}", _folder / _ALIVE)
             os.environ[_VARIABLE] = str(_folder)
             return
 

@@ -110,9 +110,14 @@ class Settings(BaseModel):
     smtp_ca_file: Path | None = Field(
         default=None, description="Certificates to trust for the mail server."
     )
-    statsd_host: str | None = Field(default=None, description="Where StatsD listens.")
+    statsd_host: str | None = Field(
+        default=None, description="Where StatsD listens: a host, or a host with its port."
+    )
     metrics_port: int | None = Field(
-        default=None, ge=0, le=65535, description="Port of /metrics; 0 is off."
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of /metrics; 0 is off. On one machine `flask worker` wants another.",
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics.")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = Field(

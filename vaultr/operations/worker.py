@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,12 +141,26 @@ def start_inline(app: Flask) -> Callable[[], None]:
     return stop
 
 
-def _show_life(runner: Runner, home: Path) -> None:
+@contextlib.contextmanager
+def _showing_life(runner: Runner, home: Path) -> Iterator[None]:
     """Touch the file of `alive` now and then, also while a job is long, but not while it hangs."""
-    while not runner.stopping:
-        if not runner.stuck:
-            alive.touch(home)
-        time.sleep(TOUCH_SECONDS)
+    ended = threading.Event()
+
+    def show() -> None:
+        while True:
+            if not runner.stuck:
+                alive.touch(home)
+            if ended.wait(TOUCH_SECONDS):
+                return
+
+    thread = threading.Thread(target=show, name="vaultr-alive", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(STOP_SECONDS)
+        alive.remove(home)
 
 
 def _tell(settings: Settings) -> None:
@@ -183,11 +197,9 @@ def worker(*, once: bool, only: str | None) -> None:
     statsd.start(settings.statsd_host)
     observing.say_what_runs(app)
     _tell(settings)
-    shows = threading.Thread(target=_show_life, args=(runner, settings.vaultr_home), daemon=True)
-    shows.start()
-    logs.event("worker.start")
-    runner.run()
-    audit.stop()
-    statsd.stop()
-    alive.remove(settings.vaultr_home)
+    with _showing_life(runner, settings.vaultr_home):
+        logs.event("worker.start")
+        runner.run()
+        audit.stop()
+        statsd.stop()
     logs.event("worker.stop")
