@@ -11,6 +11,7 @@ from vaultr.client import keys
 from vaultr.client.account import WrongPassword
 from vaultr.client.errors import (
     CredentialsInvalid,
+    Locked,
     PinMismatch,
     RateLimited,
     SecondFactorRequired,
@@ -170,6 +171,21 @@ def test_a_change_that_cannot_be_is_refused_before_anything_is_sent(world, old, 
         world.laptop.change_password(old, new, new_key=False)
 
     assert len(world.server.requests) == before
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_a_command_that_runs_meanwhile_goes_on_or_says_unlock_again(world, new_key):
+    other = world.device("laptop")
+    other._desk = world.kept.on(other)
+
+    changed(world, new_key=new_key)
+
+    if new_key:
+        with pytest.raises(Locked, match="unlock again"):
+            other.sync()
+    else:
+        other.sync()
+        assert titles(other) == ["Mail"]
 
 
 def test_a_second_factor_is_asked_for(world):

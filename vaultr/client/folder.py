@@ -26,6 +26,7 @@ from vaultr.protocol.encoding import b64, lp, unb64
 
 # The first file that is ever signed: where it is, the key must be.
 DEVICE_FILE: Final = "device.json"
+ACCOUNT_FILE: Final = "account.json"
 LOCK_SECONDS: Final = 30.0
 _LOCK: Final = "lock"
 _DEVICE_KEY: Final = "device.key"

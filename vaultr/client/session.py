@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.errors import SealBroken, SessionEnded, Unauthenticated
-from vaultr.client.folder import Folder
+from vaultr.client.errors import Locked, SealBroken, SessionEnded, Unauthenticated
+from vaultr.client.folder import ACCOUNT_FILE, Folder
 from vaultr.client.keyset import Tokens, fields_of
 from vaultr.client.primitives import KEY_BYTES, hkdf_expand
 from vaultr.client.seal import open_sealed, seal
@@ -46,6 +46,7 @@ class Session:
         self._key = hkdf_expand(account_key, lp(_LABEL, account_id), KEY_BYTES)
         self._bound = lp(_LABEL, account_id)
         self._account_id = account_id
+        self._account_seen = self._stamp_of_account()
 
     def begin(self, tokens: Tokens) -> None:
         """Keep the tokens of a new session."""
@@ -134,7 +135,18 @@ class Session:
         try:
             return _Kept(*json.loads(open_sealed(self._key, self._bound, sealed)))
         except SealBroken:
+            if self._stamp_of_account() != self._account_seen:
+                raise Locked(
+                    "Another command replaced the account's key meanwhile: unlock again."
+                ) from None
             raise self._folder.altered(FILE) from None
+
+    def _stamp_of_account(self) -> tuple[int, int] | None:
+        try:
+            seen = (self._folder.path / ACCOUNT_FILE).stat()
+        except OSError:
+            return None
+        return seen.st_ino, seen.st_mtime_ns
 
 
 def _ended() -> SessionEnded:

@@ -10,11 +10,10 @@ from vaultr.client import secretkeys
 from vaultr.client.cache import Cache
 from vaultr.client.device import Device, KnownAccount
 from vaultr.client.errors import IntegrityError
-from vaultr.client.folder import DEVICE_FILE, Folder
+from vaultr.client.folder import ACCOUNT_FILE, DEVICE_FILE, Folder
 from vaultr.client.pins import AUTH_SCHEME, read_prelogin
 from vaultr.client.strict import Fields, Json
 
-_ACCOUNT: Final = "account.json"
 _ASIDE: Final = "aside"
 _SEEN: Final = "explained.json"
 _MOVE: Final = "move.json"
@@ -47,18 +46,18 @@ class Store:
 
     def account(self) -> KnownAccount | None:
         """Read the account as it was last seen; None before the first login."""
-        value = self.folder.read_json(_ACCOUNT)
+        value = self.folder.read_json(ACCOUNT_FILE)
         if value is None:
             return None
         try:
             derivation = read_prelogin(value | {"auth_scheme": AUTH_SCHEME})
-            return KnownAccount.read(Fields(value, _ACCOUNT, ValueError), derivation)
+            return KnownAccount.read(Fields(value, ACCOUNT_FILE, ValueError), derivation)
         except (KeyError, TypeError, ValueError, IntegrityError):
-            raise self.folder.altered(_ACCOUNT) from None
+            raise self.folder.altered(ACCOUNT_FILE) from None
 
     def keep_account(self, account: KnownAccount) -> None:
         """Write the account."""
-        self._write(_ACCOUNT, account.to_json())
+        self._write(ACCOUNT_FILE, account.to_json())
 
     def keep_signed_in(
         self,
@@ -72,7 +71,10 @@ class Store:
 
         :param others: files that are replaced, or with None removed, at the same moment.
         """
-        values = {DEVICE_FILE: _encoded(device.to_json()), _ACCOUNT: _encoded(account.to_json())}
+        values = {
+            DEVICE_FILE: _encoded(device.to_json()),
+            ACCOUNT_FILE: _encoded(account.to_json()),
+        }
         before = None
         if secret_key is not None:
             account_id = account.derivation.account_id
