@@ -134,8 +134,7 @@ class Keeping:
         # What is in the other vault already is not meant by a title.
         where = [each for each in where if each.id != target.id]
         by_source: dict[UUID, dict[UUID, None]] = {}
-        for ref in refs:
-            home, item = self._reader.find(ref, where, ("active",))
+        for home, item in self._reader.find_all(refs, where, ("active",)):
             if item.state != "active":
                 raise ItemNotFound("item-not-found", 404, "It is in the trash: restore it first.")
             by_source.setdefault(home.id, {})[item.id] = None

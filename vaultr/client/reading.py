@@ -172,6 +172,25 @@ class Reader:
         by_id = {vault.id: vault for vault in vaults}
         return by_id[found[0].vault_id], found[0]
 
+    def find_all(
+        self, refs: Iterable[str], vaults: Iterable[CachedVault], states: tuple[ItemState, ...]
+    ) -> list[tuple[CachedVault, Item]]:
+        """Find several items as :meth:`find` does, opening each overview once at most."""
+        vaults, refs = list(vaults), list(refs)
+        titled: dict[str, list[Item]] = {}
+        if any(_as_id(ref) is None for ref in refs):
+            for item in self.items(vaults, states):
+                titled.setdefault(item.title, []).append(item)
+        by_id = {vault.id: vault for vault in vaults}
+        found = []
+        for ref in refs:
+            named = titled.get(ref, [])
+            if _as_id(ref) is None and len(named) == 1:
+                found.append((by_id[named[0].vault_id], named[0]))
+            else:  # by its id; or none is called so, or several are, which is said there
+                found.append(self.find(ref, vaults, states))
+        return found
+
     def with_detail(self, vault: CachedVault, item: Item) -> Item:
         """Reveal an item's detail."""
         return replace(item, detail=self.detail(vault, item.id))
