@@ -19,14 +19,23 @@ name, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
 cluster["calls"].append([name, *arguments])
 
 
+def save():
+    """Keep what is so now; who reads it meanwhile finds all of it."""
+    with open(place + ".next", "w") as file:
+        json.dump(cluster, file)
+    os.replace(place + ".next", place)
+
+
 def end(text="", code=0):
-    json.dump(cluster, open(place, "w"))
+    save()
     print(text, file=sys.stderr if code else sys.stdout)
     sys.exit(code)
 
 
 if any(word in " ".join([name, *arguments]) for word in cluster["fails"]):
     end("error: it fails, as the test wants", 1)
+if name == "helm" and cluster["helm"] == 3 and "--rollback-on-failure" in arguments:
+    end("Error: unknown flag: --rollback-on-failure", 1)
 if name == "helm":
     release = arguments[2] if arguments[0] == "upgrade" else arguments[1]
     colour = release.rsplit("-", 1)[1]
@@ -45,18 +54,34 @@ if verb == "get":
     pods = [{{"metadata": {{}}, "status": ready}}] * cluster["pods"][colour]
     end(json.dumps({{"items": [*pods, {{"metadata": {{}}, "status": starting}}]}}))
 if verb == "patch":
-    test, replace = json.loads(arguments[arguments.index("--patch") + 1])
-    if cluster["selector"]["vaultr.app/colour"] != test["value"]:
-        end("the test operation failed", 1)
-    cluster["selector"]["vaultr.app/colour"] = replace["value"]
-    json.dump(cluster, open(place, "w"))
+    # As the real one: a pointer's parent must be there, and all steps are made or none.
+    found = {{"metadata": {{}}, "spec": {{"selector": dict(cluster["selector"])}}}}
+    if cluster["annotations"]:
+        found["metadata"]["annotations"] = dict(cluster["annotations"])
+    try:
+        for step in json.loads(arguments[arguments.index("--patch") + 1]):
+            place_of, at = found, [
+                one.replace("~1", "/").replace("~0", "~") for one in step["path"][1:].split("/")
+            ]
+            for one in at[:-1]:
+                place_of = place_of[one]
+            if step["op"] == "add":
+                place_of[at[-1]] = step["value"]
+                continue
+            old = place_of.pop(at[-1])
+            if step["op"] == "test" and old != step["value"]:
+                raise KeyError(step["path"])
+            if step["op"] != "remove":
+                place_of[at[-1]] = step["value"]
+    except KeyError as error:
+        end(f"error: the server rejected our request due to an error in our request {{error}}", 1)
+    cluster["selector"] = found["spec"]["selector"]
+    cluster["annotations"] = found["metadata"].get("annotations", {{}})
+    save()
     if cluster["on_switch"]:
-        os.system(cluster["on_switch"] + " " + replace["value"])
+        os.system(cluster["on_switch"] + " " + cluster["selector"]["vaultr.app/colour"])
         cluster = json.load(open(place))
     end("patched")
-if verb == "annotate":
-    cluster["annotations"].update(one.split("=", 1) for one in arguments[6:])
-    end("annotated")
 end("fine")
 '''
 
@@ -80,6 +105,7 @@ class Cluster:
                 "comes_up": 2,
                 "fails": [],
                 "on_switch": "",
+                "helm": 4,
                 "calls": [],
                 **more,
             }
@@ -87,11 +113,17 @@ class Cluster:
 
     def run(self, *arguments, **environ):
         """Run deploy/blue-green; it watches for no time unless told otherwise."""
+        with self.started(*arguments, **environ) as process:
+            out, said = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, said)
+
+    def started(self, *arguments, **environ):
+        """Start it, and do not wait for its end."""
         path = f"{self.programs}:{Path(sys.executable).parent}:/usr/bin:/bin"
         given = {"PATH": path, "CLUSTER": str(self.path), "WATCH_SECONDS": "0", **environ}
-        return subprocess.run(
+        return subprocess.Popen(
             [tools.ROOT / "deploy" / "blue-green", *arguments],
-            env=given, capture_output=True, text=True,
+            env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def change(self, **more):

@@ -127,13 +127,69 @@ def test_a_switch_that_goes_wrong_while_it_is_watched_is_undone(cluster):
     assert cluster.live == "blue"
 
 
-def _break_green(cluster):
-    """Give a command after which no pod of green is ready."""
+def test_after_a_switch_that_was_undone_nothing_leads_to_what_failed(cluster):
+    """Its mended release is not kept waiting either."""
+    cluster.run("release", "green", "--tag", "1.2.3")
+    before = cluster.state["annotations"]
+    cluster.change(on_switch=f"{_break_green(cluster)} #")
+    cluster.run("switch", "green", WATCH_SECONDS="20")
+    cluster.change(on_switch="")
+
+    assert cluster.state["annotations"] == before
+    assert "no switch is on record" in cluster.run("rollback").stderr
+    assert cluster.run("release", "green", "--tag", "1.2.4").returncode == DONE
+    assert cluster.run("switch", "green").returncode == DONE
+
+
+def test_a_switch_that_is_interrupted_while_it_is_watched_is_undone(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+
+    with cluster.started("switch", "green", WATCH_SECONDS="60") as process:
+        until = time.monotonic() + 20
+        while cluster.live != "green":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(20) == FAILED
+
+    assert cluster.live == "blue"
+
+
+def test_who_cannot_be_led_back_is_said_to_be_where_he_is(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.change(on_switch=f"{_break_green(cluster, fails=['--patch'])} #")
+
+    done = cluster.run("switch", "green", WATCH_SECONDS="20")
+
+    assert done.returncode == FAILED
+    assert "STILL ON green" in done.stderr
+    assert "rolled back" not in done.stderr
+
+
+def test_an_older_helm_is_told_to_undo_in_its_own_words(cluster):
+    cluster.change(helm=3)
+
+    assert cluster.run("release", "green", "--tag", "1.2.3").returncode == DONE
+    assert "--atomic" in cluster.changes[-1]
+
+
+def test_fewer_pods_than_users_have_now_are_warned_of(cluster):
+    cluster.change(pods={"blue": 6, "green": 2})
+
+    done = cluster.run("switch", "green")
+
+    assert done.returncode == DONE
+    assert "6 pods answer now, 2 will" in done.stderr
+
+
+def _break_green(cluster, fails=()):
+    """Give a command after which no pod of green is ready, and calls with these words fail."""
     script = cluster.path.parent / "break-green"
     script.write_text(
         "import json\n"
         f"state = json.load(open({str(cluster.path)!r}))\n"
         "state['pods']['green'] = 0\n"
+        f"state['fails'] = {list(fails)!r}\n"
         f"json.dump(state, open({str(cluster.path)!r}, 'w'))\n"
     )
     return f"python3 {script}"
