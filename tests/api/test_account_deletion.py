@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from tests import factories, recovering, serving
 from tests.concurrency import at_once
-from tests.letters import letters
+from tests.letters import letters, tokens
 from tests.new_keys import new_keys
 from vaultr.audit.models import AuditEvent
 from vaultr.database.session import db, transaction
@@ -87,6 +87,31 @@ def test_afterwards_the_address_is_one_that_nobody_has(app, as_ann, client):
     assert prelogin["account_id"] != str(as_ann.account_id)
     client.post(f"{AUTH}/signup", json=factories.signup(ANN))
     assert letters(app, ANN)[-1].kind == "verify-email"
+
+
+def test_its_id_is_nobodys_again_since_its_events_stay(app, as_ann, client):
+    """Prelogin showed the id to whoever asked while there was the account."""
+    same = {"account_id": str(as_ann.account_id)}
+    client.post(f"{AUTH}/signup", json=factories.signup("eve@example.org", **same))
+    assert as_ann.delete(ACCOUNT).status_code == 204
+
+    later = client.post(f"{AUTH}/signup", json=factories.signup("eve@example.org", **same))
+
+    assert later.status_code == 202
+    assert letters(app, "eve@example.org") == []
+
+
+def test_a_signup_that_waited_gets_no_id_of_an_account_that_has_gone(app, client):
+    same = factories.uuid4()
+    client.post(f"{AUTH}/signup", json=factories.signup("eve@example.org", account_id=str(same)))
+    client.post(f"{AUTH}/signup", json=factories.signup(account_id=str(same)))
+    (of_eve,), (of_ann,) = (tokens(app, f"{name}@example.org") for name in ("eve", "ann"))
+    assert client.post(f"{AUTH}/verify-email", json={"token": of_ann}).status_code == 204
+    access = client.post(f"{AUTH}/login", json=factories.login()).json["access_token"]
+    bearer = {"Authorization": f"Bearer {access}"}
+    assert client.delete(ACCOUNT, headers=bearer).status_code == 204
+
+    assert client.post(f"{AUTH}/verify-email", json={"token": of_eve}).status_code == 400
 
 
 def test_it_needs_a_fresh_proof(app, as_ann):

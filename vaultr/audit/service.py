@@ -16,6 +16,7 @@ from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
 from vaultr.audit.hot import Prepared
 from vaultr.audit.leases import Lease
+from vaultr.audit.models import AuditEvent
 from vaultr.audit.rows import Told
 from vaultr.audit.writers import Writer
 from vaultr.database.session import postgresql, transaction
@@ -117,6 +118,16 @@ def record_refusal(refusal: Refusal) -> None:
             out="deny",
             reason=denial.reason,
         )
+
+
+def knows(account_id: UUID) -> bool:
+    """Tell whether anything was recorded about an account, even one that is gone.
+
+    Whoever had its id next would read the events of its last owner.
+    """
+    with transaction() as session:
+        about = sa.exists().where(AuditEvent.sub == str(account_id))
+        return session.execute(sa.select(about)).scalar_one()
 
 
 def count_denial(reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
@@ -38,8 +38,8 @@ def sign_up(body: SignupIn) -> None:
     Whether the address has an account shows in nothing but the letter: for one that has, the same
     hash is computed and the same rows are written, but the signup is over as soon as it is kept,
     nobody knows its token, and the letter is a notice to the owner. Five may wait for an address;
-    a sixth replaces the oldest. An account id that is used, or was invented by prelogin (which
-    nobody can tell apart), creates nothing and sends nothing.
+    a sixth replaces the oldest. An account id that was ever used, or was invented by prelogin
+    (which nobody can tell apart), creates nothing and sends nothing.
 
     :raises KdfRefused: derivation parameters or salt out of bounds.
     :raises NotSealed: a sealed value that cannot be one.
@@ -52,7 +52,7 @@ def sign_up(body: SignupIn) -> None:
     with transaction() as work:
         _lock_address(work, body.email)
         owned = is_taken(work, body.email)
-        if _exists(work, Account.id == body.account_id) or invented:
+        if _was_used(work, body.account_id) or invented:
             return
         row = {
             **_row(body, verifier),
@@ -190,8 +190,12 @@ def _lock_address(work: Work, email: str) -> None:
         work.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
-def _exists(work: Work, condition: sa.ColumnElement[bool]) -> bool:
-    return work.execute(sa.select(sa.exists().where(condition))).scalar_one()
+def _was_used(work: Work, account_id: UUID) -> bool:
+    """Tell whether an id is, or ever was, an account's; of one that is being deleted it is."""
+    account = sa.select(sa.exists().where(Account.id == account_id))
+    used: bool = work.execute(account).scalar_one()
+    known = audit.knows(account_id)  # asked in any case, so that both take the same time
+    return used or known
 
 
 def _keep_the_newest(work: Work, email: str) -> None:
@@ -210,7 +214,7 @@ def _keep_the_newest(work: Work, email: str) -> None:
 
 def _make_account(work: Work, waiting: WaitingSignup) -> None:
     account_id, now = waiting.account_id, clock.now()
-    if is_taken(work, waiting.email) or _exists(work, Account.id == account_id):
+    if is_taken(work, waiting.email) or _was_used(work, account_id):
         raise TokenInvalid
     made = audit.record(Event.ACCOUNT_CREATE, account_id=account_id)
     published = audit.record(
