@@ -16,6 +16,7 @@ from tests.client.site import Site
 PASSWORDS = ("the first master password", "and the second master password")
 ITEM = '{"overview": {"title": "Mail"}, "detail": {"password": "hunter2"}}'
 PATIENCE_SECONDS = 120
+UNREACHABLE = 4
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +52,19 @@ def kill_worker(site):
         worker.kill()
 
 
+def answered(device, word, password):
+    """Run a command, again while the server has not come back from the dead."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while (said := device.types(word, password=password)).returncode == UNREACHABLE:
+        assert time.monotonic() < until, said.stderr
+    return said
+
+
 def opens(device, password):
     """Tell whether a device opens with a password, online too."""
-    said = device.types("sync", password=password)
+    said = answered(device, "sync", password)
     if "vaultr login" in said.stderr and said.returncode == 1:
-        said = device.types("login", password=password)
+        said = answered(device, "login", password)
     assert said.returncode in (0, 1), (said.stdout, said.stderr)
     assert said.returncode == 0 or "password" in said.stderr.lower(), said.stderr
     return said.returncode == 0
