@@ -7,7 +7,7 @@ import pytest
 
 from tests.client.lies import titles
 from tests.client.world import PASSWORD, mail
-from vaultr.client.errors import ChainBroken, RolledBack
+from vaultr.client.errors import AnswerInvalid, ChainBroken, PreconditionFailed, RolledBack
 
 
 def fork(world):
@@ -144,3 +144,45 @@ def test_nothing_is_written_over_a_history_that_the_profile_denies(world):
         laptop.add("login", *mail("Cloud"))
 
     assert world.server.vaults == before
+
+
+def refusing(world, told=None):
+    """Refuse each write of the profile; ``told`` is done before each refusal."""
+    original = world.server._answer
+
+    def refuse(request, path, query):
+        if (request.method, path) == ("PUT", "/auth/profile"):
+            if told is not None:
+                told()
+            problem = {"type": "urn:vaultr:problem:precondition-failed", "status": 412}
+            return 412, problem, None
+        return original(request, path, query)
+
+    world.server._answer = refuse
+
+
+def test_a_profile_that_is_refused_without_a_newer_one_is_a_lie(world):
+    world.laptop.add("login", *mail())
+    refusing(world)
+
+    with pytest.raises(AnswerInvalid, match="refuses a profile"):
+        world.laptop.close()
+
+
+def test_a_profile_that_is_refused_for_ever_by_newer_ones_makes_the_command_fail(world):
+    other = world.second()
+    world.laptop.add("login", *mail())
+    held = other._desk.account
+
+    def write_first():
+        """Have another device write a newer one, as an honest refusal shows it."""
+        refuse = world.server._answer
+        del world.server._answer
+        held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)
+        world.server._answer = refuse
+
+    refusing(world, write_first)
+
+    with pytest.raises(PreconditionFailed):
+        world.laptop.close()
+    assert len(world.sent("PUT", "/auth/profile")) > 5
