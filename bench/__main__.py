@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 
+from bench import load
 from bench.cases import Bench, median
 from bench.machines import beside
 
@@ -15,7 +16,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
+    parser.add_argument(
+        "--cpu", action="store_true", help="by the servers' CPU time: on a machine with other work"
+    )
     options = parser.parse_args()
+    if options.cpu:
+        load.BY_CPU.set()
     print("starting PostgreSQL, Redis, the server and the floor …", file=sys.stderr)
     with beside() as machines:
         bench = Bench(machines, options.seconds)

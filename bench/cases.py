@@ -110,7 +110,7 @@ class Bench:
         floor = load.run(self._beside.floor_port, [bare], seconds=None)
         _insist(seen, 200, len(ours))
         self.memory = max(self.memory, worker_mebibytes(self._beside.site))
-        return sum(seen.latencies) / sum(floor.latencies)
+        return seen.seconds / floor.seconds
 
     def put(self) -> float:
         """Compare replacing an item with a bare view that runs the same statements."""
