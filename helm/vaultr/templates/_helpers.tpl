@@ -75,6 +75,13 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
       {{- range splitList "," (include "vaultr.secretNames" .) }}
       - {key: {{ if and $migrates (eq . "DATABASE_URL") }}{{ $key }}{{ else }}{{ . }}{{ end }}, path: {{ . }}}
       {{- end }}
+{{- with .root.Values.certificateAuthorities.configMap }}
+- name: authorities
+  configMap:
+    name: {{ . }}
+    defaultMode: 0444
+    items: [{key: {{ $.root.Values.certificateAuthorities.key }}, path: ca.crt}]
+{{- end }}
 - name: tmp
   emptyDir: {medium: Memory, sizeLimit: 128Mi}
 - name: shm
@@ -83,6 +90,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{- define "vaultr.mounts" -}}
 - {name: secrets, mountPath: /run/secrets/vaultr, readOnly: true}
+{{- if .root.Values.certificateAuthorities.configMap }}
+- {name: authorities, mountPath: /etc/vaultr/authorities, readOnly: true}
+{{- end }}
 - {name: tmp, mountPath: /tmp}
 - {name: shm, mountPath: /dev/shm}
 {{- end -}}

@@ -1,0 +1,129 @@
+"""The chart where it meets a cluster: drains, networks, authorities, and where users are."""
+
+import os
+
+import pytest
+import yaml
+
+from tests.rollout import api_server, tools
+from tests.rollout.tools import of_kind, pod_spec, rendered
+
+COLOUR = "vaultr.app/colour"
+
+
+@pytest.mark.parametrize(("there", "led"), [(None, "blue"), ("blue", "blue"), ("green", "green")])
+def test_an_upgrade_of_the_colour_that_made_the_service_moves_no_user(tmp_path, there, led):
+    """Only `deploy/blue-green switch` does."""
+    done = _planned(tmp_path, there, "vaultr-blue", "blue")
+
+    assert done.returncode == 0, tools.said(done)
+    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
+    [service] = of_kind(objects, "Service", "web")
+    assert service["spec"]["selector"][COLOUR] == led
+
+
+def test_the_other_colour_cannot_take_the_service_away(tmp_path):
+    done = _planned(tmp_path, "blue", "vaultr-green", "green", "--set", "service.create=true")
+
+    assert done.returncode != 0
+    assert 'Service "vaultr"' in done.stderr
+
+
+def _planned(folder, there, release, trial, *flags):
+    """Let Helm plan a release in a cluster whose Service leads ``there``."""
+    values = tools.CHART / "ci" / f"{trial}-values.yaml"
+    with api_server.serving(folder, there) as config:
+        return tools.run(
+            "helm", "template", release, str(tools.CHART), "--namespace", "vaultr",
+            "--values", str(values), *flags, "--dry-run=server", "--disable-openapi-validation",
+            env={**os.environ, "KUBECONFIG": str(config)},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "budget"),
+    [
+        ([], {"minAvailable": 1}),
+        (["--set", "replicaCount=1"], {"maxUnavailable": 1}),
+        (
+            ["--set", "autoscaling.enabled=true", "--set", "autoscaling.minReplicas=1"],
+            {"maxUnavailable": 1},
+        ),
+        (["--set", "podDisruptionBudget.minAvailable=2"], {"maxUnavailable": 1}),
+        (["--set", "podDisruptionBudget.minAvailable=50%"], {"minAvailable": "50%"}),
+    ],
+)
+def test_no_budget_holds_up_the_drain_of_a_node_for_ever(flags, budget):
+    [found] = of_kind(rendered("default", *flags), "PodDisruptionBudget")
+
+    kept = {name: found["spec"][name] for name in found["spec"] if "vailable" in name}
+    assert kept == budget
+    assert found["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+@pytest.mark.parametrize(
+    ("setting", "protocol", "port"),
+    [
+        ("SMTP_PORT=465", "TCP", 465),
+        ("STATSD_HOST=statsd.monitoring", "UDP", 8125),
+        ("STATSD_HOST=statsd.monitoring:9125", "UDP", 9125),
+        ("STATSD_HOST=[fd00::2]:9125", "UDP", 9125),
+        ("STATSD_HOST=fd00::2", "UDP", 8125),
+    ],
+)
+def test_pods_reach_what_their_settings_name(setting, protocol, port):
+    def allowed(*flags):
+        policies = of_kind(rendered("default", *flags), "NetworkPolicy", "worker")
+        rules = policies[0]["spec"]["egress"]
+        return {(one["protocol"], one["port"]) for rule in rules for one in rule["ports"]}
+
+    assert (protocol, port) not in allowed()
+    assert (protocol, port) in allowed("--set", f"settings.{setting}")
+
+
+def test_every_pod_trusts_the_private_authorities_that_are_given():
+    """Without the file no URL with ``sslmode=verify-full`` of a managed database could be used."""
+    workloads = [
+        one for one in rendered("all-on") if one["kind"] in ("Deployment", "Job", "CronJob")
+    ]
+
+    assert len(workloads) >= 4
+    for workload in workloads:
+        spec = pod_spec(workload)[1]
+        mounts = {one["name"]: one for one in spec["containers"][0]["volumeMounts"]}
+        volume = next(one for one in spec["volumes"] if one["name"] == "authorities")
+        assert mounts["authorities"]["mountPath"] == "/etc/vaultr/authorities"
+        assert mounts["authorities"]["readOnly"] is True
+        assert volume["configMap"]["name"] == "authorities"
+        assert volume["configMap"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    assert "authorities" not in str(of_kind(rendered("default"), "Deployment"))
+
+
+def test_the_name_of_the_numbers_leads_to_pods_that_count():
+    """A short-lived pod is ready as well, and a headless Service gives its address, too."""
+    objects = rendered("all-on")
+    [service] = of_kind(objects, "Service", "metrics")
+
+    for workload in [one for one in objects if one["kind"] in ("Deployment", "Job", "CronJob")]:
+        metadata, spec = pod_spec(workload)
+        ports = {port["name"] for port in spec["containers"][0].get("ports", [])}
+        selected = service["spec"]["selector"].items() <= metadata["labels"].items()
+        assert selected == ("metrics" in ports), workload["metadata"]["name"]
+
+
+@pytest.mark.parametrize("drain", [1, 5, 24])
+def test_a_pod_that_drains_for_long_is_given_the_time_to(drain):
+    objects = rendered("default", "--set", f"settings.DRAIN_SECONDS={drain}")
+    spec = pod_spec(of_kind(objects, "Deployment", "web")[0])[1]
+    slept = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    patience = 24  # graceful_timeout of config/gunicorn.py
+
+    assert spec["terminationGracePeriodSeconds"] > slept + drain + patience
+
+
+def test_plain_http_reaches_the_server_which_refuses_it():
+    """The proxy's redirect, on by default, would hide that a secret has travelled in clear."""
+    [ingress] = of_kind(rendered("default"), "Ingress")
+
+    annotations = ingress["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/ssl-redirect"] == "false"
