@@ -57,8 +57,9 @@ def folders():
 def test_each_answer_is_counted_once_whichever_worker_gave_it(server, port):
     before = answers(port)
 
-    at_once(lambda _: [server.get(DOCUMENT)[0] for _ in range(10)], 8)
+    got = at_once(lambda _: [server.get(DOCUMENT)[0] for _ in range(10)], 8)
 
+    assert got == [[200] * 10] * 8
     assert answers(port) == before + 80
     seconds = total(scraped(port), "vaultr_request_seconds_count", route=DOCUMENT)
     assert seconds == before + 80
