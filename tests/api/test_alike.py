@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
-import sqlalchemy as sa
 
 from tests import factories
 from tests.numbers import hashes
-from vaultr.database.session import SINGLE, db, transaction
+from tests.statements import collected
+from vaultr.database.session import transaction
 
 # Each statement names the request that it belongs to.
 REQUEST_ID = re.compile(r" /\*request_id='[^']*'\*/")
@@ -18,22 +18,13 @@ REQUEST_ID = re.compile(r" /\*request_id='[^']*'\*/")
 @contextmanager
 def work_done(app):
     """Collect the statements that both engines run, and count the hashes."""
-    statements = []
-
-    def note(_connection, _cursor, statement, *_):
-        statements.append(REQUEST_ID.sub("", statement))
-
-    with app.app_context():
-        engines = (db.engine, app.extensions[SINGLE])
-    for engine in engines:
-        sa.event.listen(engine, "before_cursor_execute", note)
-    before = hashes()
+    statements, before = [], hashes()
     try:
-        yield statements
+        with collected(app) as ran:
+            yield statements
     finally:
+        statements += [REQUEST_ID.sub("", text) for text in ran]
         statements.append(hashes() - before)
-        for engine in engines:
-            sa.event.remove(engine, "before_cursor_execute", note)
 
 
 SOME_ID = UUID(int=1)

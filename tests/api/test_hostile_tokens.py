@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests import factories, serving
 from tests.api.test_tokens import CLAIMS, claims, key_of, part
-from vaultr.database.session import SINGLE, db
+from tests.statements import collected
 
 ME, REFRESH = "/api/v1/auth/me", "/api/v1/auth/refresh"
 TOUCHING = ("open", "os.listdir", "socket.connect", "socket.getaddrinfo", "subprocess.Popen")
@@ -38,20 +37,12 @@ sys.addaudithook(_note)
 def touched(app):
     """Collect the files, addresses and statements that are touched."""
     seen = _touched.seen = []
-
-    def note(_connection, _cursor, statement, *_):
-        seen.append(("statement", statement))
-
-    with app.app_context():
-        engines = (db.engine, app.extensions[SINGLE])
-    for engine in engines:
-        sa.event.listen(engine, "before_cursor_execute", note)
     try:
-        yield seen
+        with collected(app) as ran:
+            yield seen
     finally:
         _touched.seen = None
-        for engine in engines:
-            sa.event.remove(engine, "before_cursor_execute", note)
+        seen += [("statement", text) for text in ran]
 
 
 def token(header, payload=None, key=None, digest=hashlib.sha256):

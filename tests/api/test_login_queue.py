@@ -5,9 +5,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import sqlalchemy as sa
 
 from tests import factories
+from tests.statements import collected
 from vaultr.database.session import SINGLE, db
 from vaultr.errors import Busy
 
@@ -84,20 +84,10 @@ def test_other_requests_are_answered_while_logins_wait(app, as_ann):
 
 @pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
 def test_whoever_finds_the_queue_full_causes_no_write(app, client, ann, email):
-    ran = []
-
-    def note(_connection, _cursor, statement, *_):
-        ran.append(statement)
-
-    with app.app_context():
-        engines = (db.engine, app.extensions[SINGLE])
     client.post(LOGIN, json=factories.login(email, key=b"w" * 32))
-    with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
-        for engine in engines:
-            sa.event.listen(engine, "before_cursor_execute", note)
+    places = os.cpu_count() + app.config["SETTINGS"].login_places
+    with taken(app, places), collected(app) as ran:
         answer = client.post(LOGIN, json=factories.login(email))
-        for engine in engines:
-            sa.event.remove(engine, "before_cursor_execute", note)
 
     assert answer.status_code == 503
     assert len(ran) == 1

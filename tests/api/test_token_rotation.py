@@ -7,10 +7,11 @@ import sqlalchemy as sa
 
 from tests import audit_obstacles, factories, serving
 from tests.concurrency import at_once
+from tests.statements import collected
 from vaultr import actor
 from vaultr.auth.models import RefreshToken, Session
 from vaultr.database import bare
-from vaultr.database.session import SINGLE, db, transaction
+from vaultr.database.session import transaction
 
 REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
 
@@ -60,21 +61,12 @@ def test_a_refresh_is_recorded_for_its_session_and_its_owner(app, client, sessio
 def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeypatch):
     with postgres_app.app_context():
         token = factories.session().refresh_token
-        engines = (db.engine, postgres_app.extensions[SINGLE])
-    client, ran, run = postgres_app.test_client(), [], bare.run
+    client, run = postgres_app.test_client(), bare.run
     token = refresh(client, token).json["refresh_token"]
 
-    def note(_connection, _cursor, statement, *_):
-        ran.append(statement)
-
-    for engine in engines:
-        sa.event.listen(engine, "before_cursor_execute", note)
-    monkeypatch.setattr(bare, "run", lambda text, values: ran.append(text) or run(text, values))
-    try:
+    with collected(postgres_app) as ran:
+        monkeypatch.setattr(bare, "run", lambda text, values: ran.append(text) or run(text, values))
         assert refresh(client, token).status_code == 200
-    finally:
-        for engine in engines:
-            sa.event.remove(engine, "before_cursor_execute", note)
 
     assert len(ran) == 2
 

@@ -1,0 +1,32 @@
+"""Which statements the server runs, as they were written, whichever of its engines runs them."""
+
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from vaultr.database.session import SINGLE, db
+
+
+@contextmanager
+def collected(app):
+    """Collect them, but for the one that any request may run: what is switched off, now and then.
+
+    Prepared ones are given as they were before they were. What goes past SQLAlchemy is not seen.
+    """
+    ran = []
+
+    def note(_connection, _cursor, statement, _parameters, context, _many):
+        compiled = getattr(context, "compiled", None)
+        text = statement if compiled is None else compiled.string
+        if "FROM switches" not in text:
+            ran.append(text)
+
+    with app.app_context():
+        engines = (db.engine, app.extensions[SINGLE])
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield ran
+    finally:
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", note)
