@@ -1,6 +1,8 @@
 """An operator's lock holds the account, not its address, and nobody else."""
 
+import itertools
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -53,6 +55,21 @@ def test_a_lock_follows_the_account_to_another_address_and_back(app, as_ann, fla
     flask("unlock", ANN)
     assert sign_in(app, ANN, device_id=device).status_code == 200
     assert sign_in(app, NEW).status_code == 401
+
+
+def test_a_stranger_is_told_of_no_other_lock_than_any_address_can_have(
+    app, as_ann, flask, time_machine
+):
+    flask("lock", ANN)
+    told = []
+    for hours in (0, 5, 5):
+        time_machine.move_to(datetime.now(UTC) + timedelta(hours=hours), tick=False)
+        refused = sign_in(app, ANN)
+        assert refused.json["type"].endswith(":locked")
+        told.append(int(refused.headers["Retry-After"]))
+
+    assert 23 * 3600 < told[0] <= 24 * 3600 + 1
+    assert [before - after for before, after in itertools.pairwise(told)] == [5 * 3600, 5 * 3600]
 
 
 def test_failures_at_an_address_do_not_follow_the_account(app, as_ann):

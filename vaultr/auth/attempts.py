@@ -229,7 +229,10 @@ def _refuse(counter: Counter, rate: Rate) -> None:
 
 
 def _locked(wait: timedelta) -> Locked:
+    """Refuse alike whoever locked it: only accounts have an operator's lock, which has no end."""
     metrics.LOGINS.labels("locked").inc()
+    if wait > LONGEST_LOCK:
+        wait %= LONGEST_LOCK  # so it grows shorter as any other does
     return Locked(headers={"Retry-After": str(int(wait.total_seconds()) + 1)})
 
 
