@@ -96,14 +96,15 @@ GIVE_BACK_ATTEMPT: Final = ready(
     " failures = CASE WHEN failures > 0 THEN failures - 1 ELSE 0 END WHERE counter = :counter"
 )
 # A success removes the row where its own attempt was the only one, and empties it where not.
-_NOT_LOCKED: Final = "(locked_until IS NULL OR locked_until <= :now)"
+# One that was locked meanwhile stays as it is.
 FORGET_COUNTER: Final = ready(
-    f"DELETE FROM login_failures WHERE counter = :counter AND recent = :stamp AND {_NOT_LOCKED}"
-    " RETURNING counter"
+    "DELETE FROM login_failures WHERE counter = :counter AND recent = :stamp"
+    " AND (locked_until IS NULL OR locked_until <= :now) RETURNING counter"
 )
 FORGIVE_ATTEMPT: Final = ready(
     "UPDATE login_failures SET recent = replace(recent, :stamp, ''), failures = 0, locks = 0,"
-    f" locked_until = NULL WHERE counter = :counter AND {_NOT_LOCKED} RETURNING counter"
+    " locked_until = NULL WHERE counter = :counter"
+    " AND (locked_until IS NULL OR locked_until <= :now) RETURNING counter"
 )
 LOCK_COUNTER: Final = ready(
     "UPDATE login_failures SET failures = 0, locks = locks + 1, locked_until = :locked_until"
