@@ -19,7 +19,7 @@ test: .venv/.tests ## Run the tests; PostgreSQL and Redis are brought along
 	@$(BIN)/python -m pytest
 
 test-long: .venv/.tests ## Run the tests with kills, races and big tables in full
-	@$(BIN)/python -m pytest --long
+	@$(BIN)/python -m pytest --long -o faulthandler_timeout=3600
 
 check: lint format types floors holes guards ## Hold the house in order
 
