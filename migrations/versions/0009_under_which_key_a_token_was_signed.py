@@ -12,9 +12,7 @@ depends_on = None
 def upgrade():
     op.add_column(
         "refresh_tokens",
-        sa.Column(
-            "signed_by", sa.Text(), comment="The JWT_SECRET of the access token beside it."
-        ),
+        sa.Column("signed_by", sa.Text(), comment="The JWT_SECRET of the access token beside it."),
     )
 
 
