@@ -101,7 +101,7 @@ class ServerKeys:
 
 # Where the keys of each setting are.
 RINGS: Final[dict[str, str]] = {
-    "JWT_SECRET": "jwt",
+    "JWT_SECRET": "jwt",  # nosec B105 - names of attributes
     "PEPPER": "pepper",
     "FACTOR_KEY": "factor",
     "MAIL_KEY": "mail",

