@@ -46,7 +46,7 @@ class Site:
             raise
 
     def _begun(self):
-        _make_secrets(self.secrets)
+        make_secrets(self.secrets)
         self.postgres = self._stack.enter_context(servers.postgres(own=True))
         _initialise(self.postgres, self.secrets)
         self.redis = self._stack.enter_context(_redis(self.secrets))
@@ -222,7 +222,7 @@ def _compose(folder):
     return json.loads(done.stdout)["services"]
 
 
-def _make_secrets(folder):
+def make_secrets(folder):
     flask = [sys.executable, "-m", "flask", "keys", "generate", "--dir", str(folder)]
     subprocess.run(flask, cwd=tools.ROOT, check=True, stdout=subprocess.DEVNULL)
     script = tools.ROOT / "deploy" / "compose" / "make-secrets"
