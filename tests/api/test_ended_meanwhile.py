@@ -84,3 +84,17 @@ def test_nothing_of_an_old_epoch_happens_after_new_credentials(app, as_ann, what
     mine = sa.update(Account).where(Account.id == as_ann.account_id)
 
     assert while_it_waits(app, as_ann, ASKED[what], mine.values(epoch=2)) == 401
+
+
+def test_a_login_by_an_address_that_was_undone_meanwhile_opens_no_session(app, as_ann):
+    """Undoing a change of address ends all sessions: none may begin behind it."""
+    stranger = app.test_client()
+    stranger.account_id = as_ann.account_id
+    with app.app_context(), transaction() as work:
+        email = work.get(Account, as_ann.account_id).email
+    renamed = sa.update(Account).where(Account.id == as_ann.account_id)
+
+    def sign_in(client):
+        return client.post(f"{AUTH}/login", json=factories.login(email))
+
+    assert while_it_waits(app, stranger, sign_in, renamed.values(email="x@example.org")) == 401

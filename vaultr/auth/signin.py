@@ -93,8 +93,8 @@ def login(body: LoginIn) -> SignedIn:
     same writes. A verifier of an old cost or pepper is renewed with the session.
 
     :raises CredentialsInvalid: no such account, a wrong key, a wrong or used code, which stay
-        counted; or credentials that were changed while the hash was computed. All alike, and
-        recorded.
+        counted; or credentials or an address that were changed while the hash was computed. All
+        alike, and recorded.
     :raises SecondFactorRequired: the key was right, and no code came; the attempt is given back.
     :raises Locked: a hundred failures in a row; nothing is counted.
     :raises TooMany: a limit is used up, before any hash or write.
@@ -110,7 +110,7 @@ def login(body: LoginIn) -> SignedIn:
             raise _denied(known, "wrong-key" if known else "unknown-address")
         with _second_factor(attempt, known), transaction() as work:
             owner = _still(work, known)
-            if owner is None:
+            if owner is None or owner.email != body.email:
                 raise _denied(known, "credentials-changed")
             factors.prove(work, owner.id, owner.email, body)
             _renew(work, known, verdict)
