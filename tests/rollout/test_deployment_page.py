@@ -1,0 +1,113 @@
+"""docs/deployment.md: what it says to type for a cluster does what it says."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg2
+import pytest
+import yaml
+
+from tests import servers
+from tests.rollout import settings_of_chart, tools
+from tests.rollout.tools import of_kind
+
+PAGE = (tools.ROOT / "docs" / "deployment.md").read_text()
+
+
+def _typed(beginning):
+    """Give the block of the page that begins so, as a shell reads it."""
+    blocks = re.findall(r"(?:^    .*\n)+", PAGE, re.M)
+    [block] = [one for one in blocks if one.strip().startswith(beginning)]
+    return re.sub(r"^    ", "", block, flags=re.M)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Type the first block where it can: with a database of this machine and an own folder."""
+    folder = tmp_path_factory.mktemp("typed")
+    with servers.postgres(own=True) as server:
+        url = servers.fresh_database(server.url)
+        script = _typed("flask keys generate --dir secrets\n    umask 077")
+        there = "-h db.example.org -U master -d vaultr"
+        assert there in script
+        script = script.replace(there, f"--dbname '{url}'")
+        script = script.replace("deploy/", f"{tools.ROOT}/deploy/")
+        _type(script, folder)
+        for name, role in (
+            ("database_url", "vaultr_app"),
+            ("migration_database_url", "vaultr_owner"),
+        ):
+            written = (folder / "secrets" / name).read_text()
+            assert "sslmode=verify-full" in written
+            near = url.partition("@")[2]
+            with psycopg2.connect(re.sub(r"@.*", f"@{near}", written)) as connection:
+                assert connection.info.user == role
+            connection.close()
+    (folder / "secrets" / "redis_url").write_text("rediss://vaultr:x@redis.example.org:6379/0")
+    (folder / "ca.pem").write_text("certificates")
+    return folder
+
+
+def _type(script, folder):
+    path = f"{Path(sys.executable).parent}:{tools.FOLDER / 'bin'}:{os.environ['PATH']}"
+    environ = {"PATH": path, "FLASK_APP": str(tools.ROOT / "wsgi.py"), "HOME": str(folder)}
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=folder, env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, tools.said(done)
+    return done.stdout
+
+
+def _command(script, beginning):
+    lines = script.replace("\\\n", " ").splitlines()
+    [line] = [one for one in lines if one.startswith(beginning)]
+    return line
+
+
+def test_the_secret_holds_all_that_pods_mount(folder):
+    command = _command(
+        _typed("kubectl create namespace"), "kubectl -n vaultr create secret generic"
+    )
+
+    made = json.loads(_type(f"{command} --dry-run=client --output json", folder))
+
+    assert {*made["data"]} == {
+        *settings_of_chart.secret_names(), "MIGRATION_DATABASE_URL",
+    } - {"SMTP_PASS"}  # fmt: skip
+    url = base64.b64decode(made["data"]["DATABASE_URL"]).decode()
+    assert url.startswith("postgresql://vaultr_app:")
+    assert "\n" not in url
+
+
+def test_the_files_of_secrets_are_closed_to_others(folder):
+    modes = {path.name: path.stat().st_mode & 0o077 for path in (folder / "secrets").iterdir()}
+
+    del modes["redis_url"]  # this test's own
+    assert {*modes.values()} == {0}
+
+
+def test_the_release_renders_and_its_authorities_are_where_urls_name_them(folder):
+    command = _command(_typed("kubectl create namespace"), "helm upgrade --install vaultr-blue")
+    command = command.replace("helm upgrade --install", "helm template")
+    command = command.replace("--rollback-on-failure", "").replace("helm/vaultr", str(tools.CHART))
+
+    objects = [one for one in yaml.safe_load_all(_type(command, folder)) if one]
+
+    [web] = of_kind(objects, "Deployment", "web")
+    spec = web["spec"]["template"]["spec"]
+    mount = next(one for one in spec["containers"][0]["volumeMounts"] if "auth" in one["name"])
+    url = (folder / "secrets" / "database_url").read_text()
+    assert f"sslrootcert={mount['mountPath']}/ca.crt" in url
+    configured = _command(_typed("kubectl create namespace"), "kubectl -n vaultr create configmap")
+    made = json.loads(_type(f"{configured} --dry-run=client --output json", folder))
+    volume = next(one for one in spec["volumes"] if one["name"] == "authorities")
+    assert volume["configMap"]["name"] == made["metadata"]["name"]
+    assert volume["configMap"]["items"][0]["key"] in made["data"]
+    [ingress] = of_kind(objects, "Ingress")
+    assert ingress["spec"]["tls"][0]["secretName"] == "vaultr-tls"
+    assert "create secret tls vaultr-tls" in _typed("kubectl create namespace")
