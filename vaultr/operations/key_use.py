@@ -22,7 +22,7 @@ class Use:
 
 
 _WAYS_OUT: Final[dict[str, str]] = {
-    "JWT_SECRET": "Tokens live 10 minutes: wait, once all sign anew.",  # nosec B105 - what to do
+    "JWT_SECRET": "Tokens live 10 minutes: wait, once all sign anew.",  # nosec B105 - words for people
     "PEPPER": "Each verifier is renewed when its owner signs in.",
     "FACTOR_KEY": "`flask keys reseal` seals them anew.",
     "MAIL_KEY": "`flask keys reseal` seals them anew.",
