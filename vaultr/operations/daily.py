@@ -3,7 +3,9 @@
 import http.client
 import json
 import secrets
+import socket
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,8 +38,9 @@ class Sources:
     """Where to look.
 
     :ivar url: the server, such as ``https://vault.example.org``.
-    :ivar metrics: addresses of `/metrics`, one for each pod; ``logs``: files of log lines. Without
-        either of them the server's errors cannot be judged.
+    :ivar metrics: addresses of `/metrics`, one for each pod, or a name that leads to all of them
+        (plain HTTP); ``logs``: files of log lines. Without either of them the server's errors
+        cannot be judged.
     """
 
     url: str
@@ -89,7 +92,7 @@ def _errors(sources: Sources) -> Iterator[Finding]:
     answers = errors = 0.0
     for url in sources.metrics:
         try:
-            counted = list(_of_metrics(url))
+            counted = [each for pod in _pods(url) for each in _of_metrics(pod)]
         except (OSError, http.client.HTTPException, ValueError) as error:
             yield problem(
                 "errors", f"no numbers from {url}: {error}", "Is METRICS_PORT open to you?"
@@ -119,6 +122,23 @@ def judged(answers: float, errors: float) -> Finding:
         todo = 'Find them by `"status": 5` in the log; runbook.md: VaultrErrorRate.'
         return problem("errors", says, todo)
     return ok("errors", says)
+
+
+def _pods(url: str) -> list[str]:
+    """Give the address of each pod where a name leads to several, as a headless Service's does.
+
+    Asked by its name one of them would answer: perhaps the worker, which answers no requests.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "http":  # a certificate is about the name
+        return [url]
+    found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+    family = found[0][0]  # of a pod with addresses of both kinds one is enough
+    hosts = sorted({str(where[0]) for kind, *_, where in found if kind == family})
+    if len(hosts) == 1:
+        return [url]
+    bare = [f"[{host}]" if ":" in host else host for host in hosts]
+    return [parts._replace(netloc=f"{host}:{parts.port or 80}").geturl() for host in bare]
 
 
 def _of_metrics(url: str) -> Iterator[tuple[float, bool]]:

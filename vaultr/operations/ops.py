@@ -127,7 +127,7 @@ def clean_up(*, dry_run: bool, as_json: bool) -> None:
 
 @ops.command("daily")
 @click.option("--url", help="The server to ask; BASE_URL by default.")
-@click.option("--metrics", multiple=True, help="Address of /metrics; once for each pod.")
+@click.option("--metrics", multiple=True, help="Address of /metrics of each pod, or of all.")
 @click.option("--mail-to", metavar="ADDRESS", help="A sink that gets a letter, to see it go.")
 @click.option("--log", "logs", multiple=True, type=click.Path(path_type=Path), help="A log's file.")
 @json_option
