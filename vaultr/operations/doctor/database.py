@@ -12,6 +12,7 @@ from vaultr import clock
 from vaultr.database import revisions
 from vaultr.database.session import SINGLE, db, postgresql
 from vaultr.environ import loopback
+from vaultr.operations.doctor.clear import gravity
 from vaultr.operations.findings import Finding, ok, problem, warning
 from vaultr.settings import Settings
 
@@ -85,7 +86,7 @@ def _way(found: Any, settings: Settings) -> Iterator[Finding]:
         if near:
             yield ok(TOPIC, "no TLS, on this machine")
             return
-        level = problem if settings.production else warning
+        level = gravity(url.host, production=settings.production)
         yield level(
             TOPIC, "the connection is not encrypted", "Add ?sslmode=verify-full to DATABASE_URL."
         )

@@ -15,6 +15,7 @@ from vaultr.database.session import db, postgresql
 from vaultr.environ import loopback
 from vaultr.limits import blanket
 from vaultr.operations import milestones
+from vaultr.operations.doctor.clear import gravity
 from vaultr.operations.findings import Finding, ok, problem, warning
 from vaultr.operations.milestones import Kind
 from vaultr.settings import Settings
@@ -54,7 +55,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
         yield ok("redis", says)
     host = str(client.connection_pool.connection_kwargs.get("host") or "localhost")
     if settings.redis_url.get_secret_value().startswith("redis://") and not loopback(host):
-        level = problem if settings.production else warning
+        level = gravity(host, production=settings.production)
         yield level("redis", "the connection is not encrypted", "Use rediss:// in REDIS_URL.")
     yield from _eviction(client)
 

@@ -1,0 +1,23 @@
+"""`flask doctor` on connections in clear: grave where they may cross a network of others."""
+
+import pytest
+
+from vaultr.operations.doctor.clear import gravity
+from vaultr.operations.findings import Level
+
+
+@pytest.mark.parametrize(
+    ("host", "production", "level"),
+    [
+        ("db.example.org", True, Level.PROBLEM),
+        ("10.0.0.7", True, Level.PROBLEM),
+        ("fd00::7", True, Level.PROBLEM),
+        ("postgres.vaultr", True, Level.PROBLEM),
+        (None, True, Level.PROBLEM),
+        ("postgres", True, Level.WARNING),  # of docker-compose.yml
+        ("redis", True, Level.WARNING),
+        ("db.example.org", False, Level.WARNING),
+    ],
+)
+def test_a_neighbours_connection_in_clear_is_no_reason_to_call_somebody(host, production, level):
+    assert gravity(host, production=production)("database", "in clear", "mend it").level is level
