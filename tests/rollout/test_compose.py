@@ -1,7 +1,9 @@
 """docker-compose.yml: clean, closed to the outside, and working as it stands."""
 
 import json
+import os
 import re
+import subprocess
 
 import psycopg2
 import pytest
@@ -18,7 +20,7 @@ def site(tmp_path_factory):
     with Site(folder) as site:
         site.start("app1", WEB_CONCURRENCY="2")
         site.start("worker1", "worker")
-        site.edge()
+        _, site.edge_http = site.edge()
         yield site
 
 
@@ -63,6 +65,24 @@ def test_what_starts_waits_for_what_it_needs(services):
     assert waits["edge"] == {"app": "service_healthy"}
     assert "healthcheck" in services["postgres"]
     assert "healthcheck" in services["redis"]
+
+
+def test_an_edge_that_reaches_no_server_looks_up_its_address_again(services, site, tmp_path):
+    test = services["edge"]["healthcheck"]["test"]
+    assert test[0] == "CMD-SHELL"
+    program = tmp_path / "nginx"
+    program.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/calls\n")
+    program.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def asked(port):
+        command = test[1].replace("$$", "$").replace("127.0.0.1/80", f"127.0.0.1/{port}")
+        return subprocess.run(["sh", "-c", command], env=environ, capture_output=True).returncode
+
+    assert asked(site.edge_http) == 0
+    assert not (tmp_path / "calls").exists()
+    assert asked(1) == 1
+    assert (tmp_path / "calls").read_text() == "-s reload\n"
 
 
 def test_every_secret_is_a_file_and_only_the_worker_signs_checkpoints(services):

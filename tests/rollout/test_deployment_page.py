@@ -69,6 +69,27 @@ def _command(script, beginning):
     return line
 
 
+def test_what_is_put_into_env_for_compose_means_what_the_page_says(tmp_path):
+    """A comment behind an empty value would become the value, and no mail would leave."""
+    (tmp_path / "docker-compose.yml").write_text((tools.ROOT / "docker-compose.yml").read_text())
+    (tmp_path / ".env").write_text(_typed("# The name that users type"))
+    done = subprocess.run(
+        ["docker-compose", "config", "--format", "json"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 0, tools.said(done)
+    for service in ("app", "worker"):
+        environ = json.loads(done.stdout)["services"][service]["environment"]
+        mail = {name: text for name, text in environ.items() if name.startswith("SMTP_")}
+        assert mail == {
+            "SMTP_HOST": "smtp.example.org", "SMTP_PORT": "587", "SMTP_SECURE": "starttls",
+            "SMTP_FROM": "vaultr@example.org", "SMTP_USER": "vaultr", "SMTP_CA_FILE": "",
+            "SMTP_PASS_FILE": "/run/secrets/smtp_pass",
+        }  # fmt: skip
+        assert environ["BASE_URL"] == "https://vault.example.org"
+
+
 def test_the_secret_holds_all_that_pods_mount(folder):
     command = _command(
         _typed("kubectl create namespace"), "kubectl -n vaultr create secret generic"
