@@ -89,7 +89,7 @@ def forgetful(monkeypatch):
     """The folder of numbers is not made yet, whatever this process did before."""
     monkeypatch.setattr(metric_files, "_folder", None)
     monkeypatch.setattr(metric_files, "_alive", None)
-    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # what `keep` sets is undone with this
 
 
 def settings(home):

@@ -44,7 +44,12 @@ def started(postgres, redis_url, tmp_path):
 
 
 def workers(server):
-    return {one.pid for one in psutil.Process(server.process.pid).children()}
+    """Give the ids of the two workers, once both have been forked."""
+    until = time.monotonic() + 20
+    while len(found := {one.pid for one in psutil.Process(server.process.pid).children()}) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return found
 
 
 def test_restarted_under_load_it_is_written_to_again_without_a_restart(postgres, started, count):

@@ -35,13 +35,23 @@ def held(job: str) -> Iterator[bool]:
 def _in_database(job: str) -> Iterator[bool]:
     """Hold an advisory lock in a transaction of its own; that works behind PgBouncer too."""
     key = int.from_bytes(hashlib.sha256(f"vaultr/job/{job}".encode()).digest()[:8], signed=True)
-    with db.engine.connect() as connection:
+    with _closed_whatever_became_of_it(db.engine.connect()) as connection:
         limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_SECONDS * 1000)}"
         connection.execute(sa.text(limit))
         lock = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
         ours: bool = connection.execute(lock, {"key": key}).scalar_one()
         with _kept_up(connection) if ours else contextlib.nullcontext():
             yield ours
+
+
+@contextlib.contextmanager
+def _closed_whatever_became_of_it(connection: sa.Connection) -> Iterator[sa.Connection]:
+    """Give the connection back; if the database has ended it meanwhile, the lock went with it."""
+    try:
+        yield connection
+    finally:
+        with contextlib.suppress(sa.exc.SQLAlchemyError):
+            connection.close()
 
 
 @contextlib.contextmanager
