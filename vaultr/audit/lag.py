@@ -1,12 +1,11 @@
 """How far the tree of audit events is behind: off until a sequencer has run once."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sa
 
 from vaultr import clock
-from vaultr.audit.models import AuditPending
+from vaultr.audit.models import AuditEvent, AuditPending
 from vaultr.database.schema import Fact
 from vaultr.database.session import reading
 
@@ -19,11 +18,12 @@ def seconds() -> float | None:
     with reading() as work:
         if work.get(Fact, SEQUENCED) is None:
             return None
-        # A UUIDv7 begins with its time, so the key's order is the order of time.
-        oldest = work.scalars(
-            sa.select(AuditPending.event_id).order_by(AuditPending.event_id).limit(1)
+        # A UUIDv7 begins with its time, so the key's order is the order of time, roughly: ids never
+        # go back, also when a clock was ahead and is right again. The event tells its own time.
+        first = sa.select(AuditPending.event_id).order_by(AuditPending.event_id).limit(1)
+        written = work.scalars(
+            sa.select(AuditEvent.t).where(AuditEvent.event_id == first.scalar_subquery())
         ).one_or_none()
-    if oldest is None:
+    if written is None:
         return 0.0
-    written = datetime.fromtimestamp((oldest.int >> 80) / 1000, UTC)
     return max(0.0, (clock.now() - written).total_seconds())
