@@ -42,6 +42,7 @@ from vaultr.web.routes import blueprint as web
 from vaultr.wire import MAX_INTEGER
 
 if _collecting:
+    gc.freeze()  # what was just made stays: the next look for garbage need not pass over all of it
     gc.enable()
 
 BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, vaults, openapi, web)
