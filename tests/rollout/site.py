@@ -36,6 +36,7 @@ class Site:
         self.compose = _compose(folder)
         self.running = {}
         self.ports = {}
+        self._edges = {}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -125,8 +126,6 @@ class Site:
         https, http, change = self._edges[name]
         self._write_edge(name, https, http, backends, change)
         self.running[name].send_signal(signal.SIGHUP)
-
-    _edges = {}
 
     def _write_edge(self, name, https, http, backends, change):
         self._edges[name] = (https, http, change)

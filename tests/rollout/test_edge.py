@@ -8,21 +8,11 @@ import time
 
 import pytest
 
+from tests.api.test_edge import EVERY, HSTS
 from tests.rollout import tools
 from tests.rollout.site import HOST, Site
 
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "X-XSS-Protection": "1; mode=block",
-    "Referrer-Policy": "strict-origin-when-cross-origin",
-    "Permissions-Policy": "geolocation=(), microphone=(), camera=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-}
+SECURITY_HEADERS = {**EVERY, "Cache-Control": "no-store", "Strict-Transport-Security": HSTS}
 
 
 @pytest.fixture(scope="module")
