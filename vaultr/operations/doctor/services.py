@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -83,12 +84,10 @@ def check_clock() -> Iterator[Finding]:
         clocks.append(("the database", (moment - clock.now()).total_seconds()))
     client = blanket.guard().redis
     if client is not None:
-        try:
+        with suppress(redis.RedisError, OSError):  # the finding about Redis says so
             seconds, microseconds = client.time()
             there = seconds + microseconds / 1e6
             clocks.append(("Redis", there - clock.now().timestamp()))
-        except (redis.RedisError, OSError):
-            pass  # the finding about Redis says so
     todo = "Let every machine follow one time server (chrony, systemd-timesyncd)."
     for name, apart in clocks:
         says = f"{name}'s clock and this one's are {abs(apart):.1f} s apart"
