@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from vaultr.client import children
 from vaultr.client.errors import VaultrError
 
 # A program of the desktop that takes longer than this hangs.
@@ -128,16 +129,7 @@ def copy(clipboard: Clipboard, text: str, *, seconds: float) -> None:
         "seconds": seconds,
     }
     # Begun first: a clipboard that nobody would clear is not filled.
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "vaultr.client.clipboard"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        start_new_session=True,
-    ) as process:
-        said, _ = process.communicate(json.dumps(handed).encode())
-    if said != b"ready\n":
+    if not children.started("vaultr.client.clipboard", handed):
         raise NoClipboard("Nothing was copied: there would be nobody to clear the clipboard.")
     clipboard.put(text)
 

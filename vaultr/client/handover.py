@@ -6,13 +6,12 @@ import json
 import os
 import socket
 import stat
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from vaultr.client import children
 from vaultr.client.peers import peer_uid, read_line
 from vaultr.protocol.encoding import b64, unb64_exactly
 
@@ -70,17 +69,7 @@ class Handover:
             "idle_seconds": self._idle_seconds,
             "leader": _session_leader(),
         }
-        # -P: no module of the present folder can take the place of one of the library's.
-        with subprocess.Popen(
-            [sys.executable, "-P", "-m", "vaultr.client.agent"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        ) as process:
-            said, _ = process.communicate(json.dumps(handed).encode() + b"\n")
-        return said == b"ready\n"
+        return children.started("vaultr.client.agent", handed)
 
     def _ask(self, operation: str) -> Mapping[str, object]:
         path = self._socket_path()
