@@ -117,3 +117,16 @@ def test_where_nothing_differs_nothing_is_accepted(device):
 def test_a_locked_device_says_so(account):
     for words in (("history", "x"), ("move", "x", "--to", "y"), ("rotate",), ("sync", "--accept")):
         assert "locked" in account.refused(3, *words, password=None)
+
+
+def test_vaults_are_listed_by_their_names_wherever_they_are_shown(device):
+    for name in ("zebra", "Älg", "apple"):
+        device.done("vaults", "add", name, password=None)
+    by_name = sorted({"zebra", "Älg", "apple", "Personal"}, key=str.casefold)
+
+    shown = [
+        [vault["name"] for vault in device.told(*words, password=None)]
+        for words in (("vaults", "list"), ("sync",))
+    ]
+
+    assert [[name for name in names if name in by_name] for names in shown] == [by_name, by_name]

@@ -13,7 +13,7 @@ from vaultr.client.items import Draft
 from vaultr.client.keeping import Keeping
 from vaultr.client.log import ItemState
 from vaultr.client.opened import OpenedAccount
-from vaultr.client.reading import ANY_STATE, Item, VaultInfo
+from vaultr.client.reading import ANY_STATE, Item, VaultInfo, by_name
 from vaultr.client.references import Resolver
 from vaultr.client.vaults import FIRST_NAME, SyncReport, Vaults, long_trashed
 from vaultr.client.whole import WholeWriter
@@ -90,7 +90,7 @@ class Desk:
     def infos(self, *, offline: bool) -> list[VaultInfo]:
         """Describe all vaults."""
         self._refresh(offline=offline)
-        return [self._reader.info(vault) for vault in self._reader.vaults()]
+        return sorted(map(self._reader.info, self._reader.vaults()), key=by_name)
 
     def create_vault(self, name: str) -> VaultInfo:
         """Make a vault."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from vaultr.client import aad
@@ -66,6 +66,23 @@ class VaultInfo:
     active: int
     trash: int
     role: str = "owner"
+
+
+class Named(Protocol):
+    """A vault as people are told of it."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+def by_name(vault: Named) -> tuple[str, UUID]:
+    """Give what vaults are put in order by for people: ids, which are random, only break ties."""
+    return vault.name.casefold(), vault.id
 
 
 class Reader:

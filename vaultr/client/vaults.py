@@ -26,7 +26,7 @@ from vaultr.client.keyset import fields_of
 from vaultr.client.listing import Listed, ask_list, check_list
 from vaultr.client.log import Waypoint, short_head
 from vaultr.client.opened import OpenedAccount
-from vaultr.client.reading import Reader
+from vaultr.client.reading import Reader, by_name
 from vaultr.client.seal import seal
 from vaultr.client.state import FIRST_GENERATION, new_vault
 from vaultr.client.strict import Json
@@ -75,7 +75,8 @@ class Vaults:
             listed = self._listed()
             if not listed.open and not self._account.profile.vaults:
                 return [self._report(self.create(FIRST_NAME), 0, 0)]
-            return [self._sync_listed(listed, vault_id) for vault_id in sorted(listed.open)]
+            reports = [self._sync_listed(listed, vault_id) for vault_id in sorted(listed.open)]
+            return sorted(reports, key=by_name)
 
     def _forget_deleted(self) -> None:
         # The owner's own word, sealed in the profile: no server can say it.
