@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import threading
 from http import HTTPStatus
 from typing import Any
 
@@ -32,6 +33,7 @@ _WITH_BODY: tuple[type[Refusal], ...] = (
     errors.UnsupportedMediaType,
 )
 _CACHE = "vaultr.openapi"
+_making = threading.Lock()  # pydantic fails where two threads ask for the same schemas at first
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "cookie": {"type": "apiKey", "in": "cookie", "name": cookies.ACCESS},
@@ -75,9 +77,11 @@ class Document(RootModel[dict[str, Any]]):
 @operation(answers=Document)
 def openapi() -> Response:
     """Give this document."""
-    text = current_app.extensions.get(_CACHE)
-    if text is None:
-        text = current_app.extensions[_CACHE] = json.dumps(document(current_app), sort_keys=True)
+    with _making:
+        text = current_app.extensions.get(_CACHE)
+        if text is None:
+            text = json.dumps(document(current_app), sort_keys=True)
+            current_app.extensions[_CACHE] = text
     response = Response(text, mimetype="application/json")
     response.headers["Cache-Control"] = "private, max-age=300"
     return response

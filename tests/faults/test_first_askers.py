@@ -1,0 +1,30 @@
+"""What a new worker makes at the first request is made once, however many ask for it at once."""
+
+import subprocess
+import sys
+
+from tests import serving
+from tests.faults.running import ROOT
+
+# A process of its own: in this one everything was made by the tests before.
+ASKING = """
+from tests.concurrency import at_once
+from vaultr import openapi
+from wsgi import app
+
+make, made = openapi.document, []
+openapi.document = lambda app: (made.append(app), make(app))[1]
+print(*at_once(lambda _: app.test_client().get("/api/v1/openapi.json").status_code, 16), len(made))
+"""
+
+
+def test_all_who_ask_first_for_the_api_document_get_it(tmp_path):
+    asked = subprocess.run(
+        [sys.executable, "-c", ASKING],
+        cwd=ROOT,
+        env=serving.environ_for(tmp_path, LOG_LEVEL="ERROR"),
+        capture_output=True,
+        text=True,
+    )
+
+    assert asked.stdout.split() == ["200"] * 16 + ["1"], asked.stdout + asked.stderr
