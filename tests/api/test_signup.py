@@ -153,6 +153,18 @@ def test_five_signups_wait_for_one_address_and_a_sixth_replaces_the_oldest(app, 
     assert confirm(client, given[5]).status_code == 204
 
 
+def test_signups_beyond_the_limit_of_mails_void_none_that_waits(app, client, set_to):
+    set_to(app, limit_mail="2/3600")
+    bodies = [factories.signup() for _ in range(9)]
+    for body in bodies:
+        client.post(SIGNUP, json=body)
+
+    given = tokens(app)
+    assert (len(given), len(rows(app, WaitingSignup))) == (2, 5)
+    assert confirm(client, given[0]).status_code == 204
+    assert [str(one.id) for one in rows(app, Account)] == [bodies[0]["account_id"]]
+
+
 def test_the_first_confirmed_wins_and_the_others_die(app, client):
     bodies = [factories.signup() for _ in range(3)]
     for body in bodies:

@@ -38,7 +38,8 @@ def sign_up(body: SignupIn) -> None:
     Whether the address has an account shows in nothing but the letter: for one that has, the same
     hash is computed and the same rows are written, but the signup is over as soon as it is kept,
     nobody knows its token, and the letter is a notice to the owner. Five may wait for an address;
-    a sixth replaces the oldest. An account id that was ever used, or was invented by prelogin
+    a sixth replaces the oldest if its letter will be sent, so that strangers who sign up beyond the
+    limit of mails void nothing. An account id that was ever used, or was invented by prelogin
     (which nobody can tell apart), creates nothing and sends nothing.
 
     :raises KdfRefused: derivation parameters or salt out of bounds.
@@ -61,9 +62,9 @@ def sign_up(body: SignupIn) -> None:
             "expires_at": now if owned else now + WAITS,
         }
         work.execute(sa.insert(WaitingSignup), row)
-        _keep_the_newest(work, body.email)
         letter = letters.existing_owner() if owned else letters.verification(body.account_id, token)
-        mail.send(letter, body.email)
+        sent = mail.send(letter, body.email)
+        _keep_five(work, body.email, first_to_go=None if sent else row["id"])
 
 
 def resend(body: ResendIn) -> None:
@@ -198,11 +199,13 @@ def _was_used(work: Work, account_id: UUID) -> bool:
     return used or known
 
 
-def _keep_the_newest(work: Work, email: str) -> None:
+def _keep_five(work: Work, email: str, *, first_to_go: UUID | None) -> None:
+    """Remove what waits beyond five: one that is named, else the oldest."""
+    named = sa.case((WaitingSignup.id == first_to_go, 1), else_=0)
     newest = (
         sa.select(WaitingSignup.id)
         .where(WaitingSignup.email == email)
-        .order_by(WaitingSignup.created_at.desc(), WaitingSignup.id)
+        .order_by(named, WaitingSignup.created_at.desc(), WaitingSignup.id)
         .limit(WAITING_OF_ONE_ADDRESS)
     )
     work.execute(
