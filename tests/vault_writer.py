@@ -5,14 +5,14 @@ import json
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
-from vaultr.client import aad
-from vaultr.client.answers import check_batch, check_vault, check_write
-from vaultr.client.keys import VaultKeys
-from vaultr.client.pages import gather
-from vaultr.client.seal import seal
-from vaultr.client.state import new_vault
-from vaultr.client.verify import take_delta, take_full
-from vaultr.client.write import Batch, Change, prepare
+from vaultr.client.crypto import aad
+from vaultr.client.crypto.keys import VaultKeys
+from vaultr.client.crypto.seal import seal
+from vaultr.client.log.appending import Batch, Change, prepare
+from vaultr.client.log.pages import gather
+from vaultr.client.log.receipts import check_batch, check_vault, check_write
+from vaultr.client.log.state import new_vault
+from vaultr.client.log.verify import take_delta, take_full
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.vault_rows import refused, unchanged
 from tests.vault_writer import Writer
+from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import SealBroken
-from vaultr.client.keys import VaultKeys
 from vaultr.protocol.encoding import b64, unb64
 
 GONE = object()

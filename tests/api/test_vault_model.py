@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from tests.vault_rows import rows
 from tests.vault_writer import Writer
-from vaultr.client.pages import gather
-from vaultr.client.verify import take_delta, take_full
+from vaultr.client.log.pages import gather
+from vaultr.client.log.verify import take_delta, take_full
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import item_content
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULT_KEYS, VAULTS, VERSIONS

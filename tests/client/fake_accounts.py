@@ -4,7 +4,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 from tests.client.fake_vaults import Refusal
-from vaultr.client.primitives import sha256
+from vaultr.client.crypto.primitives import sha256
 from vaultr.protocol.encoding import b64, unb64
 
 WAIT = timedelta(hours=24)

@@ -15,8 +15,8 @@ from tests.client.restored import (
     secrets_of,
 )
 from tests.client.world import mail
-from vaultr.client.accepting import NotShown
 from vaultr.client.errors import RolledBack
+from vaultr.client.reconciliation.accepting import NotShown
 from vaultr.protocol.encoding import b64
 
 

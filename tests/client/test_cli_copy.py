@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.client.terminal import Terminal
-from vaultr.client.clipboard import Clipboard, NoClipboard
+from vaultr.client.background.clipboard import Clipboard, NoClipboard
 
 SECRET = "hunter2 for the clipboard ü"
 # Two programs as a desktop has them: what is copied lies in a file.

@@ -10,7 +10,7 @@ from tests.client.fake_server import FakeServer
 from tests.client.listening import Listening
 from tests.client.world import mail
 from vaultr import Vaultr
-from vaultr.client.keys import secret_key_bytes
+from vaultr.client.crypto.keys import secret_key_bytes
 from vaultr.protocol.encoding import b64
 
 

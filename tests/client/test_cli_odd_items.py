@@ -10,7 +10,7 @@ from tests.client.fake_server import FakeServer
 from tests.client.listening import Listening
 from tests.client.terminal import Terminal
 from vaultr import Vaultr
-from vaultr.client.wishes import Put
+from vaultr.client.vaults.intents import Put
 
 ODD = {
     "a number": ({"title": 5, "username": ["x"], "folder": 7, "tags": 1}, {"fields": 5}),
@@ -50,7 +50,9 @@ def filled(device):
             puts.append(Put(uuid4(), "env_set", {"title": name}, {"variables": variables}))
         with pytest.MonkeyPatch.context() as other:
             # Another client may write any JSON, also what this one would refuse to.
-            other.setattr("vaultr.client.wishes.encode", lambda part: json.dumps(part).encode())
+            other.setattr(
+                "vaultr.client.vaults.intents.encode", lambda part: json.dumps(part).encode()
+            )
             for put in puts:
                 owner._desk._writer.write(report.id, [put])
     return {name: str(item_id) for name, item_id in ids.items()}

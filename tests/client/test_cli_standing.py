@@ -8,7 +8,7 @@ from tests.client.devices import Device
 from tests.client.owners import owner, second
 from tests.client.post import link, mailed
 from tests.client.terminal import Terminal
-from vaultr.client.otp import Totp
+from vaultr.client.items.otp import Totp
 
 
 def code_of(secret, *, steps):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.client.terminal import Terminal
-from vaultr.client.otp import Totp
+from vaultr.client.items.otp import Totp
 
 TOTP = "otpauth://totp/Mail:ann?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&period=60&digits=8"
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.client.lies import answering, titles
 from tests.client.world import EMAIL, PASSWORD, URL, mail
-from vaultr.client import keys
+from vaultr.client.crypto import keys
 from vaultr.client.errors import (
     AnswerInvalid,
     ChainBroken,
@@ -19,7 +19,7 @@ from vaultr.client.errors import (
     SealBroken,
     StateMismatch,
 )
-from vaultr.client.profile import open_profile, seal_profile
+from vaultr.client.storage.profile import open_profile, seal_profile
 from vaultr.protocol.encoding import b64, unb64
 
 LOGIN, ME = ("POST", "/auth/login"), ("GET", "/auth/me")

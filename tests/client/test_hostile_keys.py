@@ -7,14 +7,14 @@ import pytest
 
 from tests.client.lies import answering, flipped, titles
 from tests.client.world import mail
+from vaultr.client.crypto.keys import VaultKeys, open_wraps
 from vaultr.client.errors import (
     IntegrityError,
     RolledBack,
     SealBroken,
     StateMismatch,
 )
-from vaultr.client.keys import VaultKeys, open_wraps
-from vaultr.client.log import SignedEntry
+from vaultr.client.log.entries import SignedEntry
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.entries import Entry, Op
 

@@ -8,8 +8,8 @@ import pytest
 from tests.client.lies import answering, flipped
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
-from vaultr.client import keys, primitives
-from vaultr.client.account import SecretKeyNeeded
+from vaultr.client.account.opening import SecretKeyNeeded
+from vaultr.client.crypto import keys, primitives
 from vaultr.client.errors import (
     AnswerInvalid,
     PinMismatch,
@@ -17,8 +17,8 @@ from vaultr.client.errors import (
     SealBroken,
     UnsafeParameters,
 )
-from vaultr.client.pins import Derivation, Pins
-from vaultr.client.profile import seal_profile
+from vaultr.client.storage.pins import Derivation, Pins
+from vaultr.client.storage.profile import seal_profile
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import Kdf
 

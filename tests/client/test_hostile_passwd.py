@@ -7,6 +7,7 @@ import pytest
 
 from tests.client.lies import answering, flipped, titles
 from tests.client.world import EMAIL, PASSWORD, mail
+from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import (
     AnswerInvalid,
     Conflict,
@@ -18,7 +19,6 @@ from vaultr.client.errors import (
     StateMismatch,
     VaultNotFound,
 )
-from vaultr.client.keys import VaultKeys
 from vaultr.protocol.encoding import b64
 
 NEW = "another master password"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.client.devices import PROGRAM, Device
 from vaultr.client.cli.entry import vaultr
-from vaultr.client.items import SCHEMAS
+from vaultr.client.items.schemas import SCHEMAS
 
 EMAIL = "erin@example.org"
 # Writes down what the process asks of the network, and which programs it starts; then it is vaultr.
@@ -143,7 +143,7 @@ def test_all_commands_ask_only_documented_routes_of_the_one_server(owner, site, 
         *("socket.getaddrinfo", "socket.connect", "request", "subprocess.Popen", "os.exec"),
     }
     assert others == set()
-    assert _programs(heard) <= {"vaultr.client.agent", "true"}
+    assert _programs(heard) <= {"vaultr.client.sdk.unlock_process", "true"}
     asked = {tuple(given) for name, given in heard if name == "request"}
     assert {each for each in asked if not _is_documented(site, *each)} == set()
     assert len({_path(url) for _, url in asked}) > 20

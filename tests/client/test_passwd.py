@@ -7,8 +7,9 @@ import pytest
 from tests.client.fake_vaults import Refusal
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client import keys
-from vaultr.client.account import WrongPassword
+from vaultr.client.account.opening import WrongPassword
+from vaultr.client.account.password_policy import WeakPassword
+from vaultr.client.crypto import keys
 from vaultr.client.errors import (
     CredentialsInvalid,
     Locked,
@@ -18,7 +19,6 @@ from vaultr.client.errors import (
     SessionEnded,
     UsageError,
 )
-from vaultr.client.passwords import WeakPassword
 from vaultr.protocol.encoding import unb64
 
 NEW = "another master password"

@@ -14,7 +14,10 @@ from tests.client.fake_accounts import WAIT
 from tests.client.lies import answering, flipped, titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
-from vaultr.client import keys, primitives
+from vaultr.client.account.password_policy import WeakPassword
+from vaultr.client.account.recovery import AnotherRecovery
+from vaultr.client.crypto import keys, primitives
+from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (
     IntegrityError,
     PinMismatch,
@@ -25,9 +28,6 @@ from vaultr.client.errors import (
     UnsafeParameters,
     VaultrError,
 )
-from vaultr.client.passwords import WeakPassword
-from vaultr.client.recovery import AnotherRecovery
-from vaultr.client.recovery_key import RecoveryKey
 from vaultr.protocol.encoding import b64, unb64
 
 NEW = "another master password"

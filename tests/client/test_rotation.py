@@ -10,7 +10,7 @@ from tests.client.world import mail
 from vaultr.client.errors import (
     StepUpRequired,
 )
-from vaultr.client.items import Draft
+from vaultr.client.items.schemas import Draft
 
 
 def test_everything_active_moves_to_the_new_keys_and_the_trash_stays(filled):

@@ -15,7 +15,7 @@ from tests.client.owners import owner, second
 from tests.client.site import Site
 from tests.client.world import Kept
 from vaultr import Vaultr
-from vaultr.client.items import Draft
+from vaultr.client.items.schemas import Draft
 from vaultr.protocol.encoding import b64
 
 ITEMS = 60

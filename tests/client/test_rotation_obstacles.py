@@ -6,14 +6,14 @@ from uuid import uuid4
 import pytest
 
 from tests.client.rotated import check_all_is_there, vault_of
+from vaultr.client.crypto.seal import seal
 from vaultr.client.errors import (
     RotationIncomplete,
     SealBroken,
     StateMismatch,
 )
-from vaultr.client.rotating import CannotMove
-from vaultr.client.seal import seal
-from vaultr.client.write import Change
+from vaultr.client.log.appending import Change
+from vaultr.client.vaults.rotating import CannotMove
 from vaultr.protocol.encoding import b64
 
 

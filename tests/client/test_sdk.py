@@ -11,7 +11,7 @@ from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
 from vaultr.client.api import EditConflict
 from vaultr.client.errors import CredentialsInvalid, SessionEnded, TokenInvalid
-from vaultr.client.items import Draft
+from vaultr.client.items.schemas import Draft
 from vaultr.database.session import db
 from vaultr.mail import letter
 from vaultr.mail.models import Mail

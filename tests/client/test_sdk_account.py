@@ -8,6 +8,7 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
+from vaultr.client.account.password_policy import WeakPassword
 from vaultr.client.api import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.errors import (
     AnswerInvalid,
@@ -17,7 +18,6 @@ from vaultr.client.errors import (
     SessionEnded,
     UsageError,
 )
-from vaultr.client.passwords import WeakPassword
 
 
 def test_signup_shows_a_code_and_a_secret_key_and_sends_no_secret(world):

@@ -8,9 +8,9 @@ from tests.client.fake_server import FakeServer
 from tests.client.listening import Listening
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
-from vaultr.client import handover
+from vaultr.client.background import handover
+from vaultr.client.background.handover import Handover
 from vaultr.client.errors import Locked
-from vaultr.client.handover import Handover
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from vaultr.client.errors import (
     ItemNotFound,
     PreconditionFailed,
 )
-from vaultr.client.items import ItemInvalid
+from vaultr.client.items.schemas import ItemInvalid
 
 
 def test_an_item_goes_there_and_back_and_the_server_reads_nothing(world):

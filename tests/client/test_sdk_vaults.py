@@ -5,7 +5,7 @@ import pytest
 from tests.client.world import PASSWORD, mail
 from vaultr.client.api import Ambiguous, EditConflict
 from vaultr.client.errors import Refused, ServerUnreachable
-from vaultr.client.items import Draft, ItemInvalid
+from vaultr.client.items.schemas import Draft, ItemInvalid
 
 
 def test_vaults_have_names_and_are_chosen_by_them(world):
@@ -155,7 +155,7 @@ def test_what_lay_in_the_trash_for_thirty_days_is_removed(world, monkeypatch):
     world.laptop.trash("Mail")
     world.laptop.sync()
     assert len(world.laptop.items(state="trash")) == 1
-    monkeypatch.setattr("vaultr.client.vaults.TRASH_DAYS", 0)
+    monkeypatch.setattr("vaultr.client.vaults.vaults.TRASH_DAYS", 0)
 
     world.laptop.sync()
 
@@ -167,7 +167,7 @@ def test_what_another_device_restores_meanwhile_is_not_removed(world, monkeypatc
     world.laptop.trash("Mail")
     world.laptop.sync()
     phone = world.second()
-    monkeypatch.setattr("vaultr.client.vaults.TRASH_DAYS", 0)
+    monkeypatch.setattr("vaultr.client.vaults.vaults.TRASH_DAYS", 0)
 
     def overtake(method, path):
         if path.endswith("/remove"):
@@ -186,7 +186,7 @@ def test_the_thirty_days_begin_anew_when_an_item_was_restored_in_between(world, 
     with world.second() as phone:
         phone.restore("Mail")
         phone.trash("Mail")
-    monkeypatch.setattr("vaultr.client.sync.now_text", lambda: "2099-01-01T00:00:00+00:00")
+    monkeypatch.setattr("vaultr.client.vaults.sync.now_text", lambda: "2099-01-01T00:00:00+00:00")
 
     world.laptop.sync()
 

@@ -12,7 +12,7 @@ from tests.client.devices import PASSWORD, Device
 from tests.client.fake_server import FakeServer
 from tests.client.listening import Listening
 from vaultr import Vaultr
-from vaultr.client.items import Draft
+from vaultr.client.items.schemas import Draft
 
 ITEMS = 10_000
 EMPTY = (sys.executable, "-c", "pass")

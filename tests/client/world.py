@@ -5,8 +5,8 @@ import shutil
 
 from tests.client.fake_server import FakeServer
 from vaultr import Vaultr
-from vaultr.client import account
-from vaultr.client.desk import Desk
+from vaultr.client.account import opening
+from vaultr.client.sdk.desk import Desk
 
 EMAIL = "ann@example.org"
 PASSWORD = "a master password for tests"
@@ -86,7 +86,7 @@ class Kept:
     def on(self, device):
         """Unlock a device."""
         store = device._store
-        return Desk(account.resume(store, device._to_server(), store.account(), self._key))
+        return Desk(opening.resume(store, device._to_server(), store.account(), self._key))
 
 
 def mail(title="Mail", password="hunter2"):

@@ -4,7 +4,7 @@ import copy
 
 from tests.unit.little_server import ACCOUNT, VAULT, WRAP, Device
 from tests.unit.story import IDS, put
-from vaultr.client.keys import VaultKeys
+from vaultr.client.crypto.keys import VaultKeys
 from vaultr.protocol.encoding import b64
 
 

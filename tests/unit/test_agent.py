@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vaultr.client import handover
-from vaultr.client.handover import Handover
+from vaultr.client.background import handover
+from vaultr.client.background.handover import Handover
 from vaultr.protocol.encoding import b64
 
 KEY = bytes(range(32))
@@ -75,7 +75,8 @@ def test_the_key_is_in_no_argument_no_environment_and_no_core_file(agent, runtim
 
     pid = pid_behind(socket_of(runtime))
 
-    assert Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"\0-m\0vaultr.client.agent\0")
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert command.endswith(b"\0-m\0vaultr.client.sdk.unlock_process\0")
     # Its memory is nobody's to read: where root may still look, there is nothing to see.
     with contextlib.suppress(PermissionError):
         assert b64(KEY).encode() not in Path(f"/proc/{pid}/environ").read_bytes()

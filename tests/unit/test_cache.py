@@ -4,12 +4,12 @@ from uuid import UUID
 
 import pytest
 
-from vaultr.client import cache as cache_module
-from vaultr.client import rewraps
-from vaultr.client.cache import Cache, CachedVault, Row
-from vaultr.client.folder import FileAltered, Folder, FolderUnusable
-from vaultr.client.log import Waypoint
-from vaultr.client.state import Held, Overview, VaultState
+from vaultr.client.log.entries import Waypoint
+from vaultr.client.log.state import Held, Overview, VaultState
+from vaultr.client.storage import cache as cache_module
+from vaultr.client.storage import rewraps
+from vaultr.client.storage.cache import Cache, CachedVault, Row
+from vaultr.client.storage.folder import FileAltered, Folder, FolderUnusable
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import item_content
 

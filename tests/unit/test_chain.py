@@ -9,9 +9,9 @@ from tests.unit.lies import ABOUT_ANY_SYNC
 from tests.unit.lies_in_a_delta import ABOUT_A_DELTA, go_back_to_revision_5
 from tests.unit.little_server import VAULT, Device
 from tests.unit.story import IDS, chained, put
-from vaultr.client import verify
 from vaultr.client.errors import ChainBroken, IntegrityError, RolledBack, StateMismatch
-from vaultr.client.log import Waypoint, short_head
+from vaultr.client.log import verify
+from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.protocol.encoding import b64, unb64
 
 

@@ -4,11 +4,12 @@ import uuid
 
 import pytest
 
-from vaultr.client import drawing, keys, primitives
-from vaultr.client.keyset import KeySet, SealedProfile
-from vaultr.client.log import Waypoint
-from vaultr.client.pins import Derivation, Pins
-from vaultr.client.profile import new_profile, open_profile
+from vaultr.client.account import new_credentials
+from vaultr.client.crypto import keys, primitives
+from vaultr.client.log.entries import Waypoint
+from vaultr.client.storage.keyset import KeySet, SealedProfile
+from vaultr.client.storage.pins import Derivation, Pins
+from vaultr.client.storage.profile import new_profile, open_profile
 from vaultr.protocol.kdf import Kdf
 
 ACCOUNT, VAULT = uuid.UUID(int=1), uuid.UUID(int=2)
@@ -27,7 +28,7 @@ def quick(monkeypatch):
 def drawn(kdf=Kdf.RECOMMENDED, **more):
     before = Derivation(ACCOUNT, kdf, bytes(range(32)))
     said = {"origin": ORIGIN, "epoch": 4, "account_key": NEW, "secret_key": None} | more
-    return drawing.draw("a new master password", before, **said)
+    return new_credentials.draw("a new master password", before, **said)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_everything_under_an_account_key_is_sealed_under_the_next_one():
     profile = new_profile(new.pins).with_head(VAULT, Waypoint(3, bytes(32), 1))
     vault_keys, machine = keys.VaultKeys.new(), uuid.UUID(int=9)
 
-    change = drawing.change_of(
+    change = new_credentials.change_of(
         new,
         key_set,
         profile,
@@ -84,7 +85,7 @@ def test_everything_under_an_account_key_is_sealed_under_the_next_one():
     assert noted.pins == new.pins
     assert noted.keys_due(VAULT, 1)
     assert keys.open_machine_kek(wrap, ACCOUNT, machine, change.machines[machine]) == b"m" * 32
-    assert drawing.body_of(new, change)["rewrap"]["vaults"][0]["vault_id"] == str(VAULT)
+    assert new_credentials.body_of(new, change)["rewrap"]["vaults"][0]["vault_id"] == str(VAULT)
 
 
 def test_where_the_account_key_stays_nothing_is_wrapped_anew():
@@ -92,8 +93,8 @@ def test_where_the_account_key_stays_nothing_is_wrapped_anew():
     key_set = KeySet(4, b"sealed", identity, SealedProfile(8, b"sealed"))
     new = drawn(account_key=OLD)
 
-    change = drawing.change_of(new, key_set, new_profile(new.pins), email="ann@example.org")
+    change = new_credentials.change_of(new, key_set, new_profile(new.pins), email="ann@example.org")
 
     assert change.account.key_set.identity == identity
     assert change.wraps is None
-    assert "rewrap" not in drawing.body_of(new, change)
+    assert "rewrap" not in new_credentials.body_of(new, change)

@@ -5,9 +5,9 @@ import pytest
 from tests.unit import story
 from tests.unit.little_server import VAULT
 from tests.unit.story import IDS, put
-from vaultr.client import pages
-from vaultr.client.explain import explain
-from vaultr.client.log import short_head
+from vaultr.client.log import pages
+from vaultr.client.log.differences import explain
+from vaultr.client.log.entries import short_head
 
 
 @pytest.fixture

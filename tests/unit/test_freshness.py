@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from vaultr.client import freshness
-from vaultr.client.folder import FileAltered, Folder
+from vaultr.client.storage import freshness
+from vaultr.client.storage.folder import FileAltered, Folder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
-from vaultr.client import generating
 from vaultr.client.errors import UsageError
-from vaultr.client.generating import PasswordRule, PhraseRule, passphrase, password
+from vaultr.client.items import generating
+from vaultr.client.items.generating import PasswordRule, PhraseRule, passphrase, password
 
 
 def test_a_password_has_its_length_and_some_of_each_kind():

@@ -6,8 +6,9 @@ import pytest
 from tests.fixtures import make_bitwarden
 from tests.fixtures.protect_bitwarden import protect
 from tests.fixtures.small_exports import entry, plain, problems, read
-from vaultr.client import primitives
-from vaultr.client.items import check, encode
+from vaultr.client.crypto import primitives
+from vaultr.client.items.schemas import check
+from vaultr.client.vaults.plaintext import encode
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PROTECTED = (FIXTURES / "bitwarden-protected.json").read_bytes()

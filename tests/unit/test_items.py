@@ -1,13 +1,7 @@
 import pytest
 
-from vaultr.client.items import (
-    SCHEMAS,
-    Draft,
-    ItemInvalid,
-    check,
-    encode,
-    sealed_bytes,
-)
+from vaultr.client.items.schemas import SCHEMAS, Draft, ItemInvalid, check, sealed_bytes
+from vaultr.client.vaults.plaintext import encode
 
 
 def faults_of(kind, overview, detail):

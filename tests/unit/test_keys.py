@@ -4,9 +4,9 @@ from uuid import UUID
 import pytest
 
 from tests import known_answers
-from vaultr.client import keys
+from vaultr.client.crypto import keys
+from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import SealBroken, StateMismatch, UnsafeParameters, UsageError
-from vaultr.client.keys import VaultKeys
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import Kdf, canonical, kdf_of
 

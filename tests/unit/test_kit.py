@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from vaultr.client import qr
-from vaultr.client.kit import Kit, NotAKit, looks_like_kit, read_kit
-from vaultr.client.kit_page import page
-from vaultr.client.pins import Pins
-from vaultr.client.primitives import sha256
+from vaultr.client.account import qr
+from vaultr.client.account.kit import Kit, NotAKit, looks_like_kit, read_kit
+from vaultr.client.account.kit_page import page
+from vaultr.client.crypto.primitives import sha256
+from vaultr.client.storage.pins import Pins
 from vaultr.protocol.kdf import Kdf
 
 PINS = Pins(

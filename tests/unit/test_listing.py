@@ -4,10 +4,10 @@ import pytest
 
 from tests.unit import story
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
-from vaultr.client.listing import check_list
-from vaultr.client.log import Waypoint, short_head
-from vaultr.client.pins import Derivation, Pins
-from vaultr.client.profile import new_profile
+from vaultr.client.log.entries import Waypoint, short_head
+from vaultr.client.storage.pins import Derivation, Pins
+from vaultr.client.storage.profile import new_profile
+from vaultr.client.vaults.listing import check_list
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import first_head
 from vaultr.protocol.kdf import Kdf

@@ -3,7 +3,7 @@ import sys
 
 GUARDED = """
 import ctypes, resource
-from vaultr.client import memory
+from vaultr.client.background import memory
 
 def shown():
     dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)

@@ -11,7 +11,7 @@ from vaultr.client.errors import (
     ServerUnreachable,
     UsageError,
 )
-from vaultr.client.transport import Transport
+from vaultr.client.transport.http import Transport
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from tests.unit import story
 from tests.unit.lies import ABOUT_ANY_SYNC, item
 from tests.unit.little_server import VAULT, Device
 from tests.unit.story import IDS, put
-from vaultr.client import pages, verify
 from vaultr.client.errors import (
     ChainBroken,
     IntegrityError,
@@ -16,8 +15,9 @@ from vaultr.client.errors import (
     SealBroken,
     StateMismatch,
 )
-from vaultr.client.log import Waypoint, short_head
-from vaultr.client.write import Change
+from vaultr.client.log import pages, verify
+from vaultr.client.log.appending import Change
+from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.protocol.encoding import b64
 
 

@@ -2,7 +2,7 @@ import base64
 
 import pytest
 
-from vaultr.client.otp import NoCode, Totp
+from vaultr.client.items.otp import NoCode, Totp
 
 # RFC 6238, appendix B: the seeds are the digits repeated to the length of the hash.
 SEEDS = {

@@ -9,7 +9,7 @@ from tests.unit import story
 from tests.unit.little_server import VAULT
 from tests.unit.story import IDS
 from vaultr.client.errors import AnswerInvalid, RolledBack, StateMismatch
-from vaultr.client.pages import gather
+from vaultr.client.log.pages import gather
 from vaultr.protocol.encoding import b64
 
 
@@ -208,21 +208,21 @@ def endless(told):
 
 
 def test_a_sync_that_has_no_end_is_ended(told, monkeypatch):
-    monkeypatch.setattr("vaultr.client.pages.PAGES_MOST", 20)
+    monkeypatch.setattr("vaultr.client.log.pages.PAGES_MOST", 20)
 
     with pytest.raises(AnswerInvalid, match="no end"):
         gather(VAULT, endless(told), since=0)
 
 
 def test_a_sync_that_fills_the_memory_is_ended(told, monkeypatch):
-    monkeypatch.setattr("vaultr.client.pages.SEALED_BYTES_MOST", 1000)
+    monkeypatch.setattr("vaultr.client.log.pages.SEALED_BYTES_MOST", 1000)
 
     with pytest.raises(AnswerInvalid, match="no end"):
         gather(VAULT, told.server.sync(limit=2), since=0)
 
 
 def test_a_page_with_more_rows_than_were_asked_for_is_invalid(told, monkeypatch):
-    monkeypatch.setattr("vaultr.client.pages.SYNC_LIMIT_MOST", 3)
+    monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
 
     with pytest.raises(AnswerInvalid, match="more rows"):
         gather(VAULT, told.server.sync(), since=0)

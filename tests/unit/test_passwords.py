@@ -1,6 +1,6 @@
 import pytest
 
-from vaultr.client.passwords import WeakPassword, check_password, is_common
+from vaultr.client.account.password_policy import WeakPassword, check_password, is_common
 
 
 @pytest.mark.parametrize(

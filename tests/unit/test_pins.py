@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from vaultr.client.errors import AnswerInvalid, PinMismatch, UnsafeParameters
-from vaultr.client.pins import Derivation, Pins, read_prelogin
+from vaultr.client.storage.pins import Derivation, Pins, read_prelogin
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import Kdf
 

@@ -6,7 +6,7 @@ from argon2 import low_level
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from tests import known_answers
-from vaultr.client import primitives
+from vaultr.client.crypto import primitives
 from vaultr.protocol.kdf import Kdf
 
 RFC_ARGON2, *PLAIN_ARGON2 = known_answers.cases("argon2id")
@@ -109,7 +109,7 @@ def test_new_key_pairs_are_drawn_anew_and_their_halves_fit():
 
 STARVED = """
 import resource, sys
-from vaultr.client.keys import derive_root
+from vaultr.client.crypto.keys import derive_root
 from vaultr.protocol.kdf import Kdf
 resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
 try:

@@ -5,16 +5,17 @@ from uuid import UUID
 import pytest
 
 from tests.unit.story import IDS
-from vaultr.client import aad
+from vaultr.client.crypto import aad
+from vaultr.client.crypto.seal import seal
 from vaultr.client.errors import (
     AnswerInvalid,
     ChainBroken,
     RolledBack,
     SealBroken,
 )
-from vaultr.client.log import Waypoint
-from vaultr.client.pins import Derivation, Pins
-from vaultr.client.profile import (
+from vaultr.client.log.entries import Waypoint
+from vaultr.client.storage.pins import Derivation, Pins
+from vaultr.client.storage.profile import (
     DELETED,
     ProfileTooNew,
     accept_profile,
@@ -23,7 +24,6 @@ from vaultr.client.profile import (
     open_profile,
     seal_profile,
 )
-from vaultr.client.seal import seal
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import Kdf
 

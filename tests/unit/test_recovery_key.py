@@ -8,8 +8,8 @@ import uuid
 
 import pytest
 
+from vaultr.client.crypto.recovery_key import NotARecoveryKey, RecoveryKey
 from vaultr.client.errors import SealBroken
-from vaultr.client.recovery_key import NotARecoveryKey, RecoveryKey
 from vaultr.protocol.encoding import lp
 
 ACCOUNT = uuid.UUID(bytes=bytes(range(16)))

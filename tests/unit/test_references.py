@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from vaultr.client.errors import ItemNotFound, UsageError, VaultrError
-from vaultr.client.references import Reference, Resolver, is_reference
-from vaultr.client.templates import filled, holds_references
+from vaultr.client.items.references import Reference, Resolver, is_reference
+from vaultr.client.items.templates import filled, holds_references
 
 
 @pytest.mark.parametrize(

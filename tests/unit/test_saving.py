@@ -3,9 +3,9 @@ import os
 
 import pytest
 
-from vaultr.client import saving
 from vaultr.client.errors import VaultrError
-from vaultr.client.saving import FileExists, save
+from vaultr.client.storage import saving
+from vaultr.client.storage.saving import FileExists, save
 
 
 def test_a_file_is_for_its_owner_alone_and_no_other_is_left(tmp_path):

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import known_answers
-from vaultr.client import aad
+from vaultr.client.crypto import aad
+from vaultr.client.crypto.seal import open_sealed, pad, seal, seal_padded, unpad
 from vaultr.client.errors import SealBroken
-from vaultr.client.seal import open_sealed, pad, seal, seal_padded, unpad
 from vaultr.protocol.kdf import Kdf
 from vaultr.protocol.sealed import OVERHEAD, is_sealed, padded_size
 

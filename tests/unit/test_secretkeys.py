@@ -4,8 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from vaultr.client import secretkeys
-from vaultr.client.store import Store
+from vaultr.client.storage import secretkeys
+from vaultr.client.storage.store import Store
 
 ACCOUNT = UUID(int=7)
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from vaultr.auth import totp
-from vaultr.client.otp import Totp
+from vaultr.client.items.otp import Totp
 
 # RFC 6238, appendix B: the seeds are the digits repeated to the length of the hash.
 SEEDS = {"sha1": 20, "sha256": 32, "sha512": 64}

@@ -3,7 +3,6 @@ import json
 import httpx2
 import pytest
 
-from vaultr.client.address import origin_of
 from vaultr.client.errors import (
     AnswerInvalid,
     HeadMoved,
@@ -13,7 +12,8 @@ from vaultr.client.errors import (
     Unavailable,
     UsageError,
 )
-from vaultr.client.transport import Patience, Transport
+from vaultr.client.transport.address import origin_of
+from vaultr.client.transport.http import Patience, Transport
 
 JSON = {"Content-Type": "application/json"}
 

@@ -6,11 +6,11 @@ from tests import known_answers
 from tests.unit import story
 from tests.unit.little_server import ACCOUNT, VAULT, Device
 from tests.unit.story import IDS, put, rename
-from vaultr.client import answers, write
+from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import Conflict, InTrash, ItemNotFound, StateMismatch
-from vaultr.client.keys import VaultKeys
-from vaultr.client.state import VaultState, new_vault, total_of
-from vaultr.client.write import Change
+from vaultr.client.log import appending, receipts
+from vaultr.client.log.appending import Change
+from vaultr.client.log.state import VaultState, new_vault, total_of
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
 
@@ -42,7 +42,7 @@ def test_a_log_gives_the_known_answers(known_log):
     assert state.head.hex() == LOG["head_0"]
 
     for known in LOG["entries"]:
-        batch = write.prepare(
+        batch = appending.prepare(
             state, [change_of(known)], keys=keys, author_id=UUID(hex=LOG["author_id"])
         )
         signed, state = batch.last.signed, batch.state
@@ -54,7 +54,7 @@ def test_a_log_gives_the_known_answers(known_log):
 def test_a_batch_is_the_same_as_its_writes_one_by_one(known_log):
     state, keys = known_log
 
-    batch = write.prepare(
+    batch = appending.prepare(
         state,
         [change_of(known) for known in LOG["entries"]],
         keys=keys,
@@ -68,7 +68,9 @@ def test_a_batch_is_the_same_as_its_writes_one_by_one(known_log):
 def test_preparing_a_write_leaves_the_state_as_it_is(told):
     before = told.ann.state.to_json()
 
-    write.prepare(told.ann.state, [Change.remove(IDS[0])], keys=told.ann.keys, author_id=ACCOUNT)
+    appending.prepare(
+        told.ann.state, [Change.remove(IDS[0])], keys=told.ann.keys, author_id=ACCOUNT
+    )
 
     assert told.ann.state.to_json() == before
 
@@ -103,7 +105,7 @@ def test_an_entry_carries_four_fields_as_a_request_needs_them(told):
 )
 def test_what_the_server_would_refuse_is_refused_before_it_is_sent(told, change, refusal):
     with pytest.raises(refusal):
-        write.prepare(told.ann.state, [change], keys=told.ann.keys, author_id=ACCOUNT)
+        appending.prepare(told.ann.state, [change], keys=told.ann.keys, author_id=ACCOUNT)
 
 
 def answer_of(batch):
@@ -123,7 +125,7 @@ def test_an_answer_is_taken_only_as_it_was_computed(told, change):
     batch = told.ann.write(told.server, change)
     answer = answer_of(batch)
 
-    answers.check_write(batch, answer)
+    receipts.check_write(batch, answer)
 
     lies = {
         "id": str(IDS[9]),
@@ -135,7 +137,7 @@ def test_an_answer_is_taken_only_as_it_was_computed(told, change):
     }
     for name in answer:
         with pytest.raises(StateMismatch):
-            answers.check_write(batch, answer | {name: lies[name]})
+            receipts.check_write(batch, answer | {name: lies[name]})
 
 
 def test_the_answer_to_a_batch_names_every_item_in_order(told):
@@ -146,7 +148,7 @@ def test_the_answer_to_a_batch_names_every_item_in_order(told):
     ]
     answer = {"results": results, "revision": 14, "head": b64(told.server.head)}
 
-    answers.check_batch(batch, answer)
+    receipts.check_batch(batch, answer)
 
     for lie in (
         {"results": results[::-1]},
@@ -155,14 +157,14 @@ def test_the_answer_to_a_batch_names_every_item_in_order(told):
         {"head": b64(bytes(32))},
     ):
         with pytest.raises(StateMismatch, match="computed is 14 "):
-            answers.check_batch(batch, answer | lie)
+            receipts.check_batch(batch, answer | lie)
 
 
 def test_a_rename_is_answered_with_the_vault_as_it_was_computed(told):
     batch = told.ann.write(told.server, rename(told.ann, "third name"))
     answer = told.server.vault()
 
-    answers.check_vault(batch, answer)
+    receipts.check_vault(batch, answer)
 
     for lie in (
         {"id": str(IDS[0])},
@@ -173,7 +175,7 @@ def test_a_rename_is_answered_with_the_vault_as_it_was_computed(told):
         {"overview_generation": 2},
     ):
         with pytest.raises(StateMismatch):
-            answers.check_vault(batch, answer | lie)
+            receipts.check_vault(batch, answer | lie)
 
 
 def test_a_state_reads_back_from_plain_values(told):

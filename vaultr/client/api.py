@@ -10,24 +10,24 @@ Everything but ``__all__`` is private.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-from vaultr.client.accepting import Accepted, NotShown
-from vaultr.client.account import NotSignedIn, SecretKeyNeeded, WrongPassword
-from vaultr.client.explaining import Difference
-from vaultr.client.history import NoSuchVersion, Version
-from vaultr.client.items import Draft
-from vaultr.client.keeper import Keeper
-from vaultr.client.kit import Kit, read_kit
-from vaultr.client.passwd import PasswordChanged
-from vaultr.client.passwords import WeakPassword
-from vaultr.client.reading import ANY_STATE, Ambiguous, Item, VaultInfo
-from vaultr.client.recovery import Recovery
-from vaultr.client.recovery_key import RecoveryKey
-from vaultr.client.references import Reference, Resolver
-from vaultr.client.rotating import Rotated
-from vaultr.client.signup import Signup
-from vaultr.client.standing import FactorInfo, SessionInfo, TotpBegun
-from vaultr.client.vaults import SyncReport
-from vaultr.client.wishes import EditConflict
+from vaultr.client.account.kit import Kit, read_kit
+from vaultr.client.account.opening import NotSignedIn, SecretKeyNeeded, WrongPassword
+from vaultr.client.account.password_change import PasswordChanged
+from vaultr.client.account.password_policy import WeakPassword
+from vaultr.client.account.recovery import Recovery
+from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
+from vaultr.client.account.signup import Signup
+from vaultr.client.crypto.recovery_key import RecoveryKey
+from vaultr.client.items.history import NoSuchVersion, Version
+from vaultr.client.items.references import Reference, Resolver
+from vaultr.client.items.schemas import Draft
+from vaultr.client.reconciliation.accepting import Accepted, NotShown
+from vaultr.client.reconciliation.explaining import Difference
+from vaultr.client.sdk.keeper import Keeper
+from vaultr.client.vaults.intents import EditConflict
+from vaultr.client.vaults.reading import ANY_STATE, Ambiguous, Item, VaultInfo
+from vaultr.client.vaults.rotating import Rotated
+from vaultr.client.vaults.vaults import SyncReport
 from vaultr.protocol.entries import Op
 
 __all__ = [

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaultr.client.account.password_policy import check_password
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.cli.proving import proven, with_factor
 from vaultr.client.errors import UsageError
-from vaultr.client.passwords import check_password
 
 if TYPE_CHECKING:
     from vaultr.client.api import Signup, Vaultr
@@ -48,7 +48,7 @@ def signup(choices: Choices, no_secret_key: bool) -> None:
 
 def _secret_key_text(made: "Signup") -> str | None:
     # cryptography takes long to import; here it is loaded already.
-    from vaultr.client.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
     return None if made.secret_key is None else secret_key_text(made.secret_key)
 
@@ -130,7 +130,7 @@ def _replaced_key(choices: Choices, *, changed: bool) -> dict[str, Any]:
 def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, Any]) -> None:
     """Sign in; what turns out to be needed is asked for, where somebody is there."""
     # httpx2 and cryptography come with it; here they are loaded already.
-    from vaultr.client.account import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.account.opening import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
 
     password = asking.password(choices)
 

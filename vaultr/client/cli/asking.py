@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from vaultr.client import memory
+from vaultr.client.account.password_policy import PASSWORD_RULE
+from vaultr.client.background import memory
 from vaultr.client.cli.options import Choices
 from vaultr.client.cli.showing import tell
 from vaultr.client.errors import Locked, UsageError, VaultrError
-from vaultr.client.passwords import PASSWORD_RULE
 
 if TYPE_CHECKING:
-    from vaultr.client.kit import Kit
+    from vaultr.client.account.kit import Kit
 
 # Nobody has a longer password; a pipe without end must not fill the memory.
 _STANDARD: Final = 2  # descriptors up to this stay open
@@ -194,7 +194,7 @@ def secret_key(choices: Choices) -> "dict[str, bytes | Kit]":
 def ask_secret_key(prompt: str) -> str:
     """Ask for a secret key or the text of a kit, which may be typed or pasted in several lines."""
     # cryptography takes long to import; here it is loaded already.
-    from vaultr.client.kit import is_begun_kit  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.account.kit import is_begun_kit  # noqa: PLC0415 - heavy, see above
 
     with open("/dev/tty", "rb+", buffering=0) as terminal, unechoed(terminal.fileno()):
         terminal.write(f"{prompt}: ".encode())
@@ -215,8 +215,8 @@ def secret_key_of(text: str) -> "dict[str, bytes | Kit]":
     :raises VaultrError: it is neither; what was typed is not repeated.
     """
     # cryptography takes long to import, and only this command needs it here.
-    from vaultr.client.keys import secret_key_bytes  # noqa: PLC0415 - heavy, see above
-    from vaultr.client.kit import looks_like_kit, read_kit  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.account.kit import looks_like_kit, read_kit  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.crypto.keys import secret_key_bytes  # noqa: PLC0415 - heavy, see above
 
     if looks_like_kit(text):
         try:

@@ -9,7 +9,7 @@ from vaultr.client.cli.offering import item_titles, trashed_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import PreconditionFailed, UsageError, VaultrError
-from vaultr.client.items import SCHEMAS, check
+from vaultr.client.items.schemas import SCHEMAS, check
 
 if TYPE_CHECKING:
     from vaultr.client.api import Item, Vaultr

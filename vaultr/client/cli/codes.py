@@ -12,8 +12,8 @@ from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import VaultrError
-from vaultr.client.fields import value_of
-from vaultr.client.otp import NoCode, Totp
+from vaultr.client.items.fields import value_of
+from vaultr.client.items.otp import NoCode, Totp
 
 
 @command("code", "vaultr code Mail", "vaultr code Mail --json", no_args_is_help=True)

@@ -14,8 +14,8 @@ from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.cli.referring import resolver
 from vaultr.client.errors import UsageError, VaultrError
-from vaultr.client.fields import text_of, value_of
-from vaultr.client.references import Reference, is_reference
+from vaultr.client.items.fields import text_of, value_of
+from vaultr.client.items.references import Reference, is_reference
 
 _DEFAULT: Final = timedelta(seconds=30)
 _LONGEST: Final = timedelta(hours=1)
@@ -98,7 +98,7 @@ def copied(
         _to_terminal(text)
     else:
         # Only this command starts other programs.
-        from vaultr.client import clipboard  # noqa: PLC0415 - seldom needed
+        from vaultr.client.background import clipboard  # noqa: PLC0415 - seldom needed
 
         clipboard.copy(clipboard.Clipboard.find(os.environ), text, seconds=seconds)
     if choices.json:

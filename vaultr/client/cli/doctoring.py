@@ -21,7 +21,7 @@ def doctor(choices: Choices) -> None:
     Nothing is changed and no password is needed. It ends 0 if nothing failed.
     """
     # It loads the whole SDK.
-    from vaultr.client.checkup import checkup  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.sdk.checkup import checkup  # noqa: PLC0415 - heavy, see above
 
     found = []
     with closed(choices) as vaultr:

@@ -8,10 +8,10 @@ import click
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError
-from vaultr.client.fields import text_of
-from vaultr.client.generating import PasswordRule, password
-from vaultr.client.items import SCHEMAS, Part
-from vaultr.client.strict import read_object
+from vaultr.client.items.fields import text_of
+from vaultr.client.items.generating import PasswordRule, password
+from vaultr.client.items.schemas import SCHEMAS, Part
+from vaultr.client.strict_json import read_object
 
 if TYPE_CHECKING:
     from vaultr.client.api import Item

@@ -11,7 +11,7 @@ import click
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from vaultr.client.environments import Wish
+    from vaultr.client.running.environments import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Sources:
         :raises UsageError: a file is no dotenv file; names the lines.
         """
         # It loads what opens items, which --help does not need.
-        from vaultr.client.environments import Wish  # noqa: PLC0415 - late, see above
+        from vaultr.client.running.environments import Wish  # noqa: PLC0415 - late, see above
 
         read = tuple((str(file), _read(file)) for file in files)
         return Wish(sets, read, vault, self.only, self.prefix, self.last_wins)

@@ -65,7 +65,7 @@ def export(
     if form != "kubernetes" and (name is not None or namespace is not None):
         raise UsageError("--name and --namespace are for --format kubernetes.")
     # It loads what opens items, which --help does not need.
-    from vaultr.client.environments import gather  # noqa: PLC0415 - late, see above
+    from vaultr.client.running.environments import gather  # noqa: PLC0415 - late, see above
 
     with opened(choices) as vaultr:
         copy = from_copy(vaultr, offline=offline, max_age=max_age)

@@ -4,12 +4,13 @@ from typing import Final
 
 import click
 
-from vaultr.client import generating, memory
+from vaultr.client.background import memory
 from vaultr.client.cli import showing
 from vaultr.client.cli.copying import copied
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.errors import UsageError
-from vaultr.client.generating import PasswordRule, PhraseRule
+from vaultr.client.items import generating
+from vaultr.client.items.generating import PasswordRule, PhraseRule
 
 _MOST: Final = 1000
 

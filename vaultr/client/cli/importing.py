@@ -15,7 +15,7 @@ from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.imports.problems import ImportProblems
 
 if TYPE_CHECKING:
-    from vaultr.client.items import Draft
+    from vaultr.client.items.schemas import Draft
 
 
 @command(

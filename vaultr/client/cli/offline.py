@@ -53,7 +53,7 @@ def from_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> 
     if not offline and max_age is None:
         return False
     # It comes with the SDK, which is loaded by now.
-    from vaultr.client import freshness  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.storage import freshness  # noqa: PLC0415 - heavy, see above
 
     age = vaultr.age
     if max_age is not None and (age is None or age > max_age):

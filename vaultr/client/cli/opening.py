@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vaultr.client import memory
+from vaultr.client.background import memory
 from vaultr.client.cli import asking
 from vaultr.client.cli.options import Choices
 from vaultr.client.cli.showing import printable, tell

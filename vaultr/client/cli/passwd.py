@@ -11,8 +11,8 @@ from vaultr.client.cli.proving import with_factor
 from vaultr.client.errors import UsageError, VaultrError
 
 if TYPE_CHECKING:
+    from vaultr.client.account.password_change import PasswordChanged
     from vaultr.client.api import Vaultr
-    from vaultr.client.passwd import PasswordChanged
 
 _QUESTION = (
     "May others know the old master password, or have had one of your devices in their hands?"
@@ -77,7 +77,7 @@ def passwd(
 
 def _show(choices: Choices, changed: "PasswordChanged") -> None:
     # cryptography takes long to import; here it is loaded already.
-    from vaultr.client.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
     key = None if changed.secret_key is None else secret_key_text(changed.secret_key)
     if choices.json:

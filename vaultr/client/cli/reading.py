@@ -11,8 +11,8 @@ from vaultr.client.cli.offering import item_titles
 from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.fields import text_of, value_of
-from vaultr.client.items import SCHEMAS
+from vaultr.client.items.fields import text_of, value_of
+from vaultr.client.items.schemas import SCHEMAS
 
 if TYPE_CHECKING:
     from vaultr.client.api import Item

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vaultr.client.account.password_policy import check_password
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
@@ -13,12 +14,11 @@ from vaultr.client.cli.passwd import rotate_due
 from vaultr.client.cli.proving import proven, with_factor
 from vaultr.client.cli.referring import force as force_option
 from vaultr.client.errors import TokenInvalid, UsageError, VaultrError
-from vaultr.client.passwords import check_password
 
 if TYPE_CHECKING:
+    from vaultr.client.account.recovery import Recovery
     from vaultr.client.api import Vaultr
-    from vaultr.client.recovery import Recovery
-    from vaultr.client.recovery_key import RecoveryKey
+    from vaultr.client.crypto.recovery_key import RecoveryKey
 
 _DEFAULT_FILE = Path("vaultr-kit.html")
 
@@ -35,8 +35,8 @@ def kit(choices: Choices, file: Path, force: bool) -> None:
     place of the secret key.
     """
     # segno is needed by nothing else at the command line but second factors.
-    from vaultr.client.kit_page import page  # noqa: PLC0415 - late, see above
-    from vaultr.client.saving import save  # noqa: PLC0415 - late, see above
+    from vaultr.client.account.kit_page import page  # noqa: PLC0415 - late, see above
+    from vaultr.client.storage.saving import save  # noqa: PLC0415 - late, see above
 
     with opened(choices) as vaultr:
         held, address = vaultr.kit(), vaultr.email or ""
@@ -162,7 +162,7 @@ def _cancel(choices: Choices, token: str | None) -> None:
 
 def _key(number: int | None) -> "RecoveryKey":
     # cryptography takes long to import; here it is loaded already.
-    from vaultr.client.recovery_key import RecoveryKey  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.crypto.recovery_key import RecoveryKey  # noqa: PLC0415 - heavy, see above
 
     if number is not None:
         text = asking.read_descriptor(number, "--recovery-key-fd")
@@ -204,7 +204,7 @@ def _time(moment: datetime) -> str:
 
 def _complete(choices: Choices, vaultr: "Vaultr", started: "Recovery") -> None:
     # cryptography takes long to import; here it is loaded already.
-    from vaultr.client.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
     password = asking.new_password(choices.password_fd, "--password-fd")
     check_password(password, started.email)

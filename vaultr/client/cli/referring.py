@@ -11,8 +11,8 @@ from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.errors import UsageError
-from vaultr.client.references import Reference, Resolver
-from vaultr.client.templates import filled, holds_references
+from vaultr.client.items.references import Reference, Resolver
+from vaultr.client.items.templates import filled, holds_references
 
 if TYPE_CHECKING:
     from vaultr.client.api import Vaultr
@@ -123,7 +123,7 @@ def resolver(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> R
 def saved(choices: Choices, place: Path, text: str, *, force: bool) -> None:
     """Write a file for its owner alone, and say so."""
     # The client's folder comes with it, and with that the ciphers.
-    from vaultr.client.saving import save  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.storage.saving import save  # noqa: PLC0415 - heavy, see above
 
     save(place, text.encode(errors="backslashreplace"), force=force)
     if choices.json:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client import run as running
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.environments import Sources, environment_options
 from vaultr.client.cli.offering import set_titles
@@ -18,13 +17,14 @@ from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import UsageError
-from vaultr.client.references import is_reference
+from vaultr.client.items.references import is_reference
+from vaultr.client.running import run as running
 
 if TYPE_CHECKING:
     from vaultr.client.api import Vaultr
-    from vaultr.client.environments import Wish
-    from vaultr.client.supervising import Environment
-    from vaultr.client.watching import Seen, Watcher
+    from vaultr.client.running.environments import Wish
+    from vaultr.client.running.supervising import Environment
+    from vaultr.client.running.watching import Seen, Watcher
 
 
 @command(
@@ -133,7 +133,7 @@ class _Given:
 
     def __init__(self, vaultr: "Vaultr", wish: "Wish", *, offline: bool, clean: bool) -> None:
         # It loads what opens items, which --help does not need.
-        from vaultr.client.environments import gather, resolved  # noqa: PLC0415 - late, see above
+        from vaultr.client.running.environments import gather, resolved  # noqa: PLC0415 - late, see above
 
         self._wish, self._clean = wish, clean
         self._gathered = gather(vaultr, wish, offline=offline)
@@ -150,7 +150,7 @@ class _Given:
 
     def watched(self, vaultr: "Vaultr", *, every_seconds: float) -> "Watcher":
         """Look for changes from now on."""
-        from vaultr.client.watching import Watcher  # noqa: PLC0415 - only for --watch
+        from vaultr.client.running.watching import Watcher  # noqa: PLC0415 - only for --watch
 
         return Watcher(
             vaultr,
@@ -163,7 +163,7 @@ class _Given:
         )
 
     def _seen(self) -> "Seen":
-        from vaultr.client.watching import seen  # noqa: PLC0415 - only beside a command
+        from vaultr.client.running.watching import seen  # noqa: PLC0415 - only beside a command
 
         return seen(self._gathered, self._references)
 
@@ -174,7 +174,7 @@ class _Given:
         return running.environment(named, os.environb, clean=self._clean)
 
     def _build(self, seen: "Seen") -> "Environment":
-        from vaultr.client.supervising import Environment  # noqa: PLC0415 - seldom needed
+        from vaultr.client.running.supervising import Environment  # noqa: PLC0415 - seldom needed
 
         secrets = (*seen["secrets"], *seen["references"].values())
         return Environment(self._whole(seen["variables"], seen["references"]), secrets)
@@ -188,7 +188,7 @@ def _references() -> dict[str, str]:
 def _supervise(
     words: tuple[str, ...], given: "Environment", watcher: "Watcher | None", *, masked: bool
 ) -> None:
-    from vaultr.client.supervising import Supervisor, end_as  # noqa: PLC0415 - seldom needed
+    from vaultr.client.running.supervising import Supervisor, end_as  # noqa: PLC0415 - seldom needed
 
     with nullcontext() if watcher is None else closing(watcher):
         code = Supervisor(words, masked=masked, changes=watcher).run(given)

@@ -13,7 +13,7 @@ from vaultr.client.cli.proving import proven
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from vaultr.client.standing import FactorInfo, SessionInfo, TotpBegun
+    from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
 
 # Dark on light, whatever the terminal's colours are: cameras want it so.
 _DARK_ON_LIGHT = "\x1b[38;5;16m\x1b[48;5;231m"
@@ -138,7 +138,7 @@ def _show_begun(choices: Choices, begun: "TotpBegun") -> None:
         return
     if showing.is_terminal():
         # segno is needed for this alone.
-        from vaultr.client import qr  # noqa: PLC0415 - late, see above
+        from vaultr.client.account import qr  # noqa: PLC0415 - late, see above
 
         for line in qr.lines(begun.uri):
             showing.say(f"{_DARK_ON_LIGHT}{line}{_AS_BEFORE}")

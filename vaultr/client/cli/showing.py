@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from vaultr.client.fields import text_of
+from vaultr.client.items.fields import text_of
 
 if TYPE_CHECKING:
     from vaultr.client.api import Item

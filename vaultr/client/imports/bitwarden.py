@@ -8,8 +8,8 @@ from vaultr.client.imports.bitwarden_entries import read_entry
 from vaultr.client.imports.formats import refuse_other_than_json, text_of
 from vaultr.client.imports.members import Members
 from vaultr.client.imports.problems import ImportProblems, Problem, refuse
-from vaultr.client.items import Draft, ItemInvalid, check
-from vaultr.client.strict import read_object
+from vaultr.client.items.schemas import Draft, ItemInvalid, check
+from vaultr.client.strict_json import read_object
 
 AskPassword = Callable[[], str]
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vaultr.client.imports.members import Members
-from vaultr.client.items import Draft, Part
+from vaultr.client.items.schemas import Draft, Part
 
 # Numbers and names of members: what version 2026.9.0 of Bitwarden's command line writes.
 _TYPES: Final = {1: "login", 2: "note", 3: "card", 4: "identity", 5: "ssh_key"}

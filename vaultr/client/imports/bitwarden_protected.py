@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
-from vaultr.client import primitives
+from vaultr.client.crypto import primitives
 from vaultr.client.imports.problems import refuse
 from vaultr.protocol.kdf import ALGORITHM, Kdf
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from vaultr.client.imports.formats import text_of
 from vaultr.client.imports.problems import ImportProblems, Problem, refuse
-from vaultr.client.items import Draft, ItemInvalid, check
+from vaultr.client.items.schemas import Draft, ItemInvalid, check
 
 _BLANK: Final = re.compile(r"[ \t\r]*(?:#[^\n]*)?(?:\n|\Z)")
 _NAME: Final = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=")

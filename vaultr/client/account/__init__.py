@@ -1,0 +1,1 @@
+"""The account itself: made, opened, recovered, its password changed, its sessions listed."""

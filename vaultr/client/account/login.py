@@ -1,0 +1,213 @@
+"""Login: what the master password opens, and all checks before and after it is used."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from vaultr.client.account import pending_change as changes
+from vaultr.client.account.opening import Credentials, SecretKeyNeeded
+from vaultr.client.account.pending_change import Change
+from vaultr.client.crypto import keys
+from vaultr.client.errors import AnswerInvalid, ChainBroken, PinMismatch, RolledBack, UsageError
+from vaultr.client.storage import rewraps
+from vaultr.client.storage.device import Device, KnownAccount, device_name
+from vaultr.client.storage.keyset import KeySet
+from vaultr.client.storage.pins import Derivation, Pins, read_prelogin
+from vaultr.client.storage.profile import Profile, accept_profile, open_profile
+from vaultr.client.storage.store import Store
+from vaultr.client.strict_json import Json
+from vaultr.client.transport import session as sessions
+from vaultr.client.transport.answers import SignedIn, signed_in
+from vaultr.client.transport.http import Transport
+from vaultr.client.transport.session import Session
+from vaultr.client.vaults import renewing
+from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.protocol.encoding import b64
+
+
+def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccount:
+    """Open a session, and the account with it; nothing is kept unless all of it holds.
+
+    What is kept is written together: a kill leaves the device as it was, or signed in.
+
+    :raises SecretKeyNeeded: a new device was given no secret key; nothing was sent.
+    :raises UnsafeParameters: the server asks for inputs outside the bounds.
+    :raises PinMismatch: the server asks for other inputs than those pinned. In both cases the
+        password was not used.
+    :raises CredentialsInvalid: the server says that the password is wrong.
+    """
+    device, change = store.device(), changes.read(store.folder)
+    if not (_knows(device, change, given.email) or _says_of_secret_key(given)):
+        raise SecretKeyNeeded(
+            "This device is new to the account: give its secret key, or say that it has none."
+        )
+    asked = transport.send("POST", "/auth/prelogin", {"email": given.email}, again=True)
+    derivation = read_prelogin(asked.body or {})
+    ours = _ours(change, derivation, transport.origin)
+    pinned = ours.pins if ours else _pinned(device, given, derivation, transport.origin)
+    secret_key = _secret_key(store, given, derivation.account_id, pinned, ours)
+    used = Pins.of(derivation, origin=transport.origin, secret_key=secret_key is not None)
+    root = keys.derive_root(given.password, derivation.salt, derivation.kdf, secret_key)
+    device = replace(device, name=device_name(given.device_name or device.name))
+    store.keep_device(device)
+    answer = signed_in(
+        transport.send("POST", "/auth/login", _login_body(given, root, device, used))
+    )
+    opened = _open(store, transport, answer, derivation, used, root)
+    _keep(store, transport, opened, answer, device=device, given=given, secret_key=secret_key)
+    return opened
+
+
+def _knows(device: Device, change: Change | None, email: str) -> bool:
+    return bool(device.pins or change or device.waiting_for(email))
+
+
+def _says_of_secret_key(given: Credentials) -> bool:
+    return bool(given.secret_key or given.kit or not given.has_secret_key)
+
+
+def _ours(change: Change | None, derivation: Derivation, origin: str) -> Change | None:
+    """Give the change that this device began, when the server shows that it has taken it."""
+    if change is None or change.pins.origin != origin or not change.pins.fits(derivation):
+        return None
+    return change
+
+
+def _pinned(device: Device, given: Credentials, derivation: Derivation, origin: str) -> Pins | None:
+    """Give the pins that this login must fit, and check that what the server asks for does."""
+    if given.kit is not None:
+        given.kit.pins.check(derivation, origin=origin, changed=given.changed)
+    if device.pins is not None:
+        device.pins.check(derivation, origin=origin, changed=given.changed)
+        return device.pins
+    if given.kit is not None:
+        return given.kit.pins
+    waiting = [each.pins for each in device.waiting_for(given.email)]
+    for pins in waiting:
+        if pins.account_id == derivation.account_id:
+            pins.check(derivation, origin=origin)
+            return pins
+    if waiting and not _says_of_secret_key(given):
+        raise PinMismatch(
+            "the server shows another account than the one that was signed up here. If its mail "
+            "was not confirmed yet, do that first; if you have an older account, give its secret "
+            "key. The password was not used"
+        )
+    return None
+
+
+def _secret_key(
+    store: Store,
+    given: Credentials,
+    account_id: UUID,
+    pinned: Pins | None,
+    ours: Change | None,
+) -> bytes | None:
+    said = given.secret_key or (given.kit.secret_key if given.kit else None)
+    if pinned is None:
+        return said
+    if not pinned.secret_key and not given.changed:
+        if said is not None:
+            raise UsageError("this account has no secret key")
+        return None
+    drawn = None if ours is None else ours.secret_key
+    secret_key = drawn or said or store.secret_key(account_id)
+    if secret_key is None and pinned.secret_key:
+        raise SecretKeyNeeded("The secret key of this account is not on this device: give it.")
+    return secret_key
+
+
+def _login_body(given: Credentials, root: bytes, device: Device, used: Pins) -> Json:
+    body: Json = {
+        "email": given.email,
+        "auth_key": b64(keys.auth_key(root, used.account_id)),
+        "device": {"id": str(device.id), "name": device.name},
+    }
+    factors = {"totp": given.totp, "recovery_code": given.recovery_code}
+    return body | {name: value for name, value in factors.items() if value is not None}
+
+
+def _open(
+    store: Store,
+    transport: Transport,
+    answer: SignedIn,
+    derivation: Derivation,
+    used: Pins,
+    root: bytes,
+) -> OpenedAccount:
+    """Open all of the key set, and check it against what this device saw before."""
+    account_id, key_set = derivation.account_id, answer.key_set
+    if answer.account_id != account_id:
+        raise PinMismatch(f"the server opened account {answer.account_id} instead of {account_id}")
+    before = store.account()
+    if before is not None:
+        _check_epoch(before.key_set, key_set)
+    account_key = _account_key(derivation, root, key_set)
+    wrap = keys.wrap_key(account_key)
+    for kind, (public, sealed) in key_set.identity.items():
+        keys.open_identity(wrap, account_id, kind, public, sealed)
+    session = Session(transport, store.folder, account_id=account_id, account_key=account_key)
+    profile = open_profile(wrap, account_id, key_set.profile.revision, key_set.profile.sealed)
+    used.check_same(profile.pins)
+    _accept(before, profile, answer, session)
+    known = KnownAccount(derivation, key_set, heads=profile.document["vaults"])
+    return OpenedAccount.open(store, session, known, account_key)
+
+
+def _accept(
+    before: KnownAccount | None, profile: Profile, answer: SignedIn, session: Session
+) -> None:
+    try:
+        accept_profile(before.profile if before else None, profile)
+    except (RolledBack, ChainBroken) as error:
+        # Whoever restored a backup explains the difference, and accepts it: that takes a session.
+        if before is not None and before.key_set.account_key == answer.key_set.account_key:
+            session.begin(answer.tokens)
+            error.add_note("This device is signed in nevertheless, to look at the difference.")
+        raise
+
+
+def _check_epoch(before: KeySet, shown: KeySet) -> None:
+    if shown.epoch < before.epoch:
+        raise RolledBack(
+            f"the account key went back: seen before is epoch {before.epoch}, "
+            f"the server shows {shown.epoch}"
+        )
+    if shown.epoch == before.epoch and shown.account_key != before.account_key:
+        raise AnswerInvalid("the server shows another account key of the same epoch")
+
+
+def _account_key(derivation: Derivation, root: bytes, key_set: KeySet) -> bytes:
+    account_id = derivation.account_id
+    return keys.open_account_key(
+        keys.kek(root, account_id),
+        account_id,
+        key_set.epoch,
+        derivation.kdf,
+        derivation.salt,
+        key_set.account_key,
+    )
+
+
+def _keep(
+    store: Store,
+    transport: Transport,
+    opened: OpenedAccount,
+    answer: SignedIn,
+    *,
+    device: Device,
+    given: Credentials,
+    secret_key: bytes | None,
+) -> None:
+    """Keep all that this login brought: all of it or, after a kill, nothing."""
+    with store.folder.locked():
+        pins = opened.profile.pins
+        device = replace(device, email=given.email, pins=pins, waiting=())
+        others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}
+        change = changes.read(store.folder)
+        if change is not None and (change.is_in(answer.key_set) or change.is_over(answer.key_set)):
+            others[changes.FILE] = None
+        wraps = renewing.renewed(store.cache, opened, renewing.Fresh(transport, answer.tokens))
+        if wraps is not None:
+            others |= dict.fromkeys(store.unsent())
+            others[rewraps.FILE] = store.folder.signed(rewraps.FILE, rewraps.encode(wraps))
+        store.keep_signed_in(device, opened.known, secret_key=secret_key, others=others)

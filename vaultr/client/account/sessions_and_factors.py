@@ -1,0 +1,111 @@
+"""What the server lists about an account: its sessions and its second factors, checked."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from vaultr.client.errors import AnswerInvalid
+from vaultr.client.strict_json import Fields
+from vaultr.client.transport.http import Answer
+from vaultr.client.transport.session import Session
+from vaultr.client.vaults.listing import ask_pages
+
+_SECRET: Final = re.compile(r"[A-Z2-7]{16,128}")
+_URI: Final = re.compile(r"otpauth://totp/[!-~]{1,1000}")
+_CODE: Final = re.compile(r"[0-9a-z-]{6,64}")
+_TEXT_MOST: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """One live session of the account.
+
+    :ivar current: whether it is this device's own.
+    """
+
+    id: UUID
+    device: str
+    client: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FactorInfo:
+    """One second factor.
+
+    :ivar left: how many recovery codes are left; None for an authenticator app.
+    """
+
+    kind: str
+    created_at: datetime
+    left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TotpBegun:
+    """What an authenticator app is set up with; shown once."""
+
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+
+
+def sessions_of(session: Session) -> list[SessionInfo]:
+    """List the sessions, the newest first."""
+    listed = [*ask_pages(session, "/auth/sessions", "sessions")]
+    return [_session(Fields(each, "session", AnswerInvalid)) for each in listed]
+
+
+def _session(fields: Fields) -> SessionInfo:
+    return SessionInfo(
+        id=fields.uuid("id"),
+        device=fields.text("device_name", most=_TEXT_MOST),
+        client=fields.text("client", most=_TEXT_MOST),
+        address=fields.text("address", most=_TEXT_MOST),
+        created_at=fields.time("created_at"),
+        last_used_at=fields.time("last_used_at"),
+        current=fields.flag("current"),
+    )
+
+
+def factors_of(session: Session) -> list[FactorInfo]:
+    """List the second factors."""
+    answer = Fields(session.send("GET", "/auth/me").body, "me", AnswerInvalid)
+    return [
+        FactorInfo(
+            kind=each.text("kind", most=_TEXT_MOST),
+            created_at=each.time("created_at"),
+            left=None if each.raw().get("left") is None else each.count("left"),
+        )
+        for each in answer.objects("factors")
+    ]
+
+
+def begun(answer: Answer) -> TotpBegun:
+    """Read what a new authenticator app is set up with.
+
+    Its address goes into a code that a camera reads and another program obeys.
+
+    :raises AnswerInvalid: it is no such secret, or the address is for something else.
+    """
+    fields = Fields(answer.body, "totp", AnswerInvalid)
+    secret, uri = fields.text("secret", most=200), fields.text("uri", most=2000)
+    if not _SECRET.fullmatch(secret) or not _URI.fullmatch(uri) or f"secret={secret}" not in uri:
+        raise AnswerInvalid("totp is not a secret with an otpauth address of its own")
+    return TotpBegun(secret, uri)
+
+
+def codes_of(answer: Answer) -> list[str]:
+    """Read new recovery codes."""
+    fields = Fields(answer.body, "recovery codes", AnswerInvalid)
+    codes = fields.raw().get("recovery_codes")
+    if not isinstance(codes, list) or not codes:
+        raise AnswerInvalid("recovery codes are not a list of texts")
+    for code in codes:
+        if not isinstance(code, str) or not _CODE.fullmatch(code):
+            raise AnswerInvalid("a recovery code is not letters, digits and dashes")
+    return [str(code) for code in codes]

@@ -1,0 +1,99 @@
+"""Signup: draws an account whose keys never leave this client, and pins it from the start."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID, uuid4
+
+from vaultr.client.account.password_policy import check_password
+from vaultr.client.crypto import keys
+from vaultr.client.errors import Refused, UsageError
+from vaultr.client.storage.device import Waiting
+from vaultr.client.storage.keyset import SealedProfile
+from vaultr.client.storage.pins import AUTH_SCHEME, Derivation, Pins
+from vaultr.client.storage.profile import new_profile, seal_profile
+from vaultr.client.storage.store import Store
+from vaultr.client.strict_json import Json
+from vaultr.client.transport.http import Transport
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.kdf import SALT_BYTES, Kdf
+
+_FIRST_EPOCH: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Signup:
+    """What a signup shows its owner.
+
+    :ivar secret_key: shown once; None when the owner wanted none.
+    :ivar code: eight digits that the mail must show too: confirm only your own.
+    :ivar place: where this device keeps the secret key: the keyring, or a file of the owner alone.
+    """
+
+    account_id: UUID
+    secret_key: bytes | None = field(repr=False)
+    code: str
+    place: str | None = None
+
+
+def signup(
+    store: Store, transport: Transport, email: str, password: str, *, secret_key: bool
+) -> Signup:
+    """Draw an account and ask the server to keep it until its mail is confirmed.
+
+    :raises WeakPassword: the master password is too easy to guess.
+    :raises UsageError: this folder belongs to an account already.
+    """
+    check_password(password, email)
+    device = store.device()
+    if device.pins is not None:
+        raise UsageError(
+            f"{store.folder.path} belongs to account {device.pins.account_id}; "
+            "name another folder with VAULTR_DIR"
+        )
+    derivation = Derivation(uuid4(), Kdf.RECOMMENDED, secrets.token_bytes(SALT_BYTES))
+    drawn = keys.new_secret_key() if secret_key else None
+    pins = Pins.of(derivation, origin=transport.origin, secret_key=secret_key)
+    body = _signup_body(email, derivation, password, drawn, pins)
+    # Kept before it is sent: whatever becomes of the answer, the mail may come.
+    if drawn is not None:
+        store.keep_secret_key(derivation.account_id, drawn)
+    store.keep_device(device.with_waiting(Waiting(email, pins)))
+    try:
+        transport.send("POST", "/auth/signup", body)
+    except Refused:
+        # The answer is certain: no mail will come.
+        store.keep_device(device)
+        store.forget_secret_key(derivation.account_id)
+        raise
+    return Signup(
+        account_id=derivation.account_id,
+        secret_key=drawn,
+        code=keys.account_code(derivation.account_id),
+        place=store.secret_key_place(derivation.account_id),
+    )
+
+
+def _signup_body(
+    email: str, derivation: Derivation, password: str, secret_key: bytes | None, pins: Pins
+) -> Json:
+    account_id, kdf, salt = derivation.account_id, derivation.kdf, derivation.salt
+    root = keys.derive_root(password, salt, kdf, secret_key)
+    account_key = keys.new_account_key()
+    wrap = keys.wrap_key(account_key)
+    sealed = keys.seal_account_key(
+        keys.kek(root, account_id), account_id, _FIRST_EPOCH, kdf, salt, account_key
+    )
+    identity = keys.new_identity(wrap, account_id)
+    profile = seal_profile(wrap, account_id, new_profile(pins), revision=1)
+    return {
+        "account_id": str(account_id),
+        "email": email,
+        "auth_scheme": AUTH_SCHEME,
+        "auth_key": b64(keys.auth_key(root, account_id)),
+        "kdf": kdf.to_json(),
+        "salt": b64(salt),
+        "account_key": {"epoch": _FIRST_EPOCH, "sealed": b64(sealed)},
+        "identity": {kind: key.to_json() for kind, key in identity.items()},
+        "profile": SealedProfile(profile.revision, profile.sealed).to_json(),
+    }

@@ -1,0 +1,110 @@
+"""Unlocking: by the master password, also where it is not known yet which one holds."""
+
+from vaultr.client.account import pending_change as changes
+from vaultr.client.account import settling
+from vaultr.client.account.opening import WrongPassword, resume
+from vaultr.client.account.pending_change import Change
+from vaultr.client.account.proof import Proof, open_known, prove
+from vaultr.client.crypto import keys
+from vaultr.client.errors import IntegrityError, SealBroken, VaultrError
+from vaultr.client.storage.device import KnownAccount
+from vaultr.client.storage.store import Store
+from vaultr.client.transport import session as sessions
+from vaultr.client.transport.answers import key_set_of
+from vaultr.client.transport.http import Transport
+from vaultr.client.transport.session import Session
+from vaultr.client.vaults.opened import OpenedAccount
+
+_UNKNOWN = (
+    "It is not known yet whether the server took the change of the master password; until it "
+    "answers, the old one opens what this device holds."
+)
+
+
+def unlock(store: Store, transport: Transport, password: str) -> tuple[OpenedAccount, list[str]]:
+    """Open the account with what this device kept; the server is asked only about a change.
+
+    A change of the password whose answer was lost is settled first: new, then old.
+
+    :return: the account, and what its owner has to be told.
+    :raises NotSignedIn: this device never logged in.
+    :raises WrongPassword: the password does not open it, or does so no more.
+    """
+    change = changes.read(store.folder)
+    try:
+        proof = prove(store, password, origin=transport.origin)
+    except WrongPassword:
+        if change is None:
+            raise
+        return _by_new_password(store, transport, password, change), []
+    opened = resume(store, transport, proof.known, proof.account_key)
+    if change is None:
+        return opened, []
+    try:
+        taken = settling.settle(opened)
+    except VaultrError as error:  # also where the server lies: what is held can be read still
+        return opened, [f"{_UNKNOWN} ({error})"]
+    if taken:
+        raise WrongPassword("The master password was changed: the new one opens this device now.")
+    return opened, ["The change of the master password was not made: the old one holds."]
+
+
+def by_key(
+    store: Store, transport: Transport, known: KnownAccount, key: bytes
+) -> OpenedAccount | None:
+    """Open the account with the key of the unlock process; None where it is not this account's."""
+    try:
+        opened = resume(store, transport, known, key)
+        if changes.read(store.folder) is not None and _settled(opened):
+            followed = store.account()
+            return None if followed is None else resume(store, transport, followed, key)
+    except SealBroken:  # the key of an account, or an account key, that was here before
+        return None
+    return opened
+
+
+def _settled(opened: OpenedAccount) -> bool:
+    try:
+        return settling.settle(opened)
+    except VaultrError:  # not known yet: all is as it was
+        return False
+
+
+def _by_new_password(
+    store: Store, transport: Transport, password: str, change: Change
+) -> OpenedAccount:
+    account_id = change.account.derivation.account_id
+    proof = _new_proof(store, password, change)
+    before = proof.account_key
+    if change.before is not None:
+        before = settling.opened_before(proof.account_key, account_id, change.before)
+    session = Session(transport, store.folder, account_id=account_id, account_key=before)
+    try:
+        with store.folder.locked():
+            _, key_set = key_set_of(session.send("GET", "/auth/me"))
+            if not change.is_in(key_set):
+                raise WrongPassword(
+                    "The change of the master password was not made: the old one holds."
+                )
+            settling.check_taken(change, key_set, session)
+            stays = change.wraps is None
+            kept = {} if stays else {sessions.FILE: session.sealed_for(proof.account_key)}
+            settling.adopt(store, change, kept)
+    except (IntegrityError, WrongPassword):
+        raise
+    except VaultrError as error:
+        error.add_note(_UNKNOWN)
+        raise
+    return resume(store, transport, change.account, proof.account_key)
+
+
+def _new_proof(store: Store, password: str, change: Change) -> Proof:
+    inputs = change.account.derivation
+    secret_key = change.secret_key
+    if secret_key is None and change.pins.secret_key:
+        secret_key = store.secret_key(inputs.account_id)
+    root = keys.derive_root(password, inputs.salt, inputs.kdf, secret_key)
+    try:
+        return Proof(change.account, root, open_known(change.account, root))
+    except SealBroken:
+        raise WrongPassword("The master password is wrong.") from None

@@ -1,0 +1,131 @@
+"""Finds, starts, asks and ends the unlock process of one client folder."""
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from vaultr.client.background import children
+from vaultr.client.background.peers import peer_uid, read_line
+from vaultr.protocol.encoding import b64, unb64_exactly
+
+IDLE_SECONDS: Final = 15 * 60
+ANSWER_SECONDS: Final = 3.0
+# What sun_path holds on Linux, with its closing zero; macOS has 104.
+SOCKET_PATH_BYTES: Final = 100
+
+
+class Handover:
+    """The way to the unlock process that may hold the key of the folder ``home``."""
+
+    def __init__(
+        self, home: Path, *, ca_file: Path | None = None, idle_seconds: float | None = None
+    ) -> None:
+        self._home = home
+        self._ca_file = ca_file
+        self._idle_seconds = idle_seconds or IDLE_SECONDS
+
+    def account_key(self) -> bytes | None:
+        """Ask for the account key; None when no process holds one."""
+        answer = self._ask("key")
+        try:
+            return unb64_exactly(str(answer["account_key"]), 32)
+        except (KeyError, ValueError):
+            return None
+
+    def held(self) -> bool:
+        """Tell whether a process holds a key, without counting as use of it."""
+        return self.left() is not None
+
+    def left(self) -> float | None:
+        """Tell for how many seconds more a process holds a key; None when none does."""
+        left = self._ask("look").get("idle_left")
+        return float(left) if isinstance(left, int | float) else None
+
+    def end(self) -> None:
+        """Make the process forget and end, if there is one."""
+        self._ask("lock")
+
+    def start(self, account_key: bytes) -> bool:
+        """Start a process that holds ``account_key``, in place of an older one.
+
+        :return: whether it now holds the key; without it, commands ask for the password.
+        """
+        path = self._socket_path()
+        if path is None or len(os.fsencode(path)) > SOCKET_PATH_BYTES:
+            return False
+        self.end()
+        handed = {
+            "socket": str(path),
+            "home": str(self._home.resolve()),
+            "ca_file": None if self._ca_file is None else str(self._ca_file.resolve()),
+            "account_key": b64(account_key),
+            "idle_seconds": self._idle_seconds,
+            "leader": _session_leader(),
+        }
+        return children.started("vaultr.client.sdk.unlock_process", handed)
+
+    def _ask(self, operation: str) -> Mapping[str, object]:
+        path = self._socket_path()
+        if path is None:
+            return {}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            try:
+                connection.connect(str(path))
+                if peer_uid(connection) != os.getuid():
+                    return {}
+                connection.sendall(json.dumps({"op": operation}).encode() + b"\n")
+                answer = json.loads(read_line(connection))
+            except (OSError, ValueError):
+                return {}
+        return answer if isinstance(answer, dict) else {}
+
+    def _socket_path(self) -> Path | None:
+        folder = _runtime_folder()
+        name = hashlib.sha256(os.fsencode(self._home.resolve())).hexdigest()[:16]
+        return None if folder is None else folder / f"{name}.sock"
+
+
+def agent_allowed() -> bool:
+    """Tell whether the environment lets a process hold keys between commands."""
+    return os.environ.get("VAULTR_AGENT", "").lower() != "off" and hasattr(socket, "AF_UNIX")
+
+
+def _runtime_folder() -> Path | None:
+    """Give a folder that is only this user's, or None where there is none to be had."""
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    if given and _is_private(Path(given)):
+        folder = Path(given) / "vaultr"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"vaultr-{os.getuid()}"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder if _is_private(folder) else None
+
+
+def _is_private(folder: Path) -> bool:
+    # lstat: in a folder that everybody may write to, a link could lead anywhere.
+    try:
+        seen = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.getuid() and not seen.st_mode & 0o077
+
+
+def _session_leader() -> int | None:
+    """Give the process whose end is the end of the login session, if there is a terminal."""
+    leader = os.getsid(0)
+    if leader == os.getpid():
+        return None
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return None
+    return leader

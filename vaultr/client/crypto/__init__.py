@@ -1,0 +1,1 @@
+"""Suite 1: ciphers, keys and what each sealed thing is bound to; all else stands on these."""

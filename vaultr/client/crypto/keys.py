@@ -1,0 +1,238 @@
+"""The keys of an account and its vaults: how each is derived, drawn, wrapped and unwrapped."""
+
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from vaultr.client.crypto import aad, primitives
+from vaultr.client.crypto.primitives import KEY_BYTES
+from vaultr.client.crypto.seal import open_sealed, seal
+from vaultr.client.errors import SealBroken, StateMismatch, UnsafeParameters, UsageError
+from vaultr.protocol.encoding import b64, lp, unb64_exactly
+from vaultr.protocol.kdf import Kdf, UnsafeKdf, check_kdf, check_salt
+
+_NO_SECRET_KEY: Final = bytes(KEY_BYTES)
+_CODE_DIGITS: Final = 8
+_KINDS: Final[tuple[aad.IdentityKind, ...]] = ("x25519", "ed25519")
+
+
+def derive_root(password: str, salt: bytes, kdf: Kdf, secret_key: bytes | None) -> bytes:
+    """Derive the 32-byte root from which all other keys of the account follow.
+
+    It is never sent and never stored. At ``Kdf.RECOMMENDED`` it takes 64 MiB and some tenths of a
+    second.
+
+    :param salt: 32 bytes, drawn at random when the account was made.
+    :raises UnsafeParameters: the cost or the salt is outside the bounds compiled into this client;
+        a hostile server may ask so. The password was not touched.
+
+    Source: RFC 9106 (Argon2id, version 0x13); RFC 5869 for what follows.
+    """
+    try:
+        check_kdf(kdf)
+        check_salt(salt)
+    except UnsafeKdf as error:
+        raise UnsafeParameters(f"{error}; the password was not used") from None
+    if secret_key is not None and len(secret_key) != KEY_BYTES:
+        raise ValueError(f"a secret key has {KEY_BYTES} bytes")
+    stretched = primitives.argon2id(_password_bytes(password), salt, kdf)
+    return primitives.hkdf(stretched, secret_key or _NO_SECRET_KEY, b"vaultr/v1/root", KEY_BYTES)
+
+
+def _password_bytes(password: str) -> bytes:
+    try:
+        return unicodedata.normalize("NFKC", password).encode()
+    except UnicodeEncodeError:
+        raise UsageError("a password must be text that UTF-8 can write") from None
+
+
+def auth_key(root: bytes, account_id: UUID) -> bytes:
+    """Derive what proves the password to the server; the only key that is sent."""
+    return primitives.hkdf_expand(root, lp("vaultr/v1/auth", account_id), KEY_BYTES)
+
+
+def kek(root: bytes, account_id: UUID) -> bytes:
+    """Derive the key that seals the account key; it never leaves the client."""
+    return primitives.hkdf_expand(root, lp("vaultr/v1/kek", account_id), KEY_BYTES)
+
+
+def new_account_key() -> bytes:
+    """Draw an account key."""
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def wrap_key(account_key: bytes) -> bytes:
+    """Derive the key under which the account keeps its other keys (AK_wrap)."""
+    return primitives.hkdf_expand(account_key, lp("vaultr/v1/ak", "wrap"), KEY_BYTES)
+
+
+def seal_account_key(
+    account_kek: bytes, account_id: UUID, epoch: int, kdf: Kdf, salt: bytes, account_key: bytes
+) -> bytes:
+    """Seal the account key and bind it to the inputs that its kek was derived with."""
+    return seal(account_kek, aad.account_key(account_id, epoch, kdf, salt), account_key)
+
+
+def open_account_key(
+    account_kek: bytes, account_id: UUID, epoch: int, kdf: Kdf, salt: bytes, sealed: bytes
+) -> bytes:
+    """Open the account key.
+
+    :raises SealBroken: another password, account, epoch, cost or salt.
+    """
+    bound = aad.account_key(account_id, epoch, kdf, salt)
+    return _sized(open_sealed(account_kek, bound, sealed, "the account key"), KEY_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityKey:
+    """One key pair of the account, its private half also sealed for the server to keep."""
+
+    public: bytes
+    sealed: bytes
+    private: bytes = field(repr=False)
+
+    def to_json(self) -> dict[str, str]:
+        """Show what the server keeps of it."""
+        return {"public": b64(self.public), "sealed": b64(self.sealed)}
+
+
+def new_identity(wrap: bytes, account_id: UUID) -> dict[aad.IdentityKind, IdentityKey]:
+    """Draw the account's two key pairs and seal them under AK_wrap."""
+    pairs = {"x25519": primitives.x25519_new(), "ed25519": primitives.ed25519_new()}
+    identity: dict[aad.IdentityKind, IdentityKey] = {}
+    for kind in _KINDS:
+        private, public = pairs[kind]
+        sealed = seal_identity(wrap, account_id, kind, public, private)
+        identity[kind] = IdentityKey(public=public, sealed=sealed, private=private)
+    return identity
+
+
+def seal_identity(
+    wrap: bytes, account_id: UUID, kind: aad.IdentityKind, public: bytes, private: bytes
+) -> bytes:
+    """Seal a private identity key under AK_wrap and bind it to its public half."""
+    return seal(wrap, aad.identity(kind, account_id, public), private)
+
+
+def open_identity(
+    wrap: bytes, account_id: UUID, kind: aad.IdentityKind, public: bytes, sealed: bytes
+) -> bytes:
+    """Open a private identity key and check that ``public`` is its other half.
+
+    :raises SealBroken: it is another's, another kind's, or bound to another public half.
+    """
+    bound = aad.identity(kind, account_id, public)
+    private = _sized(open_sealed(wrap, bound, sealed, f"the {kind} identity key"), KEY_BYTES)
+    derive = primitives.x25519_public if kind == "x25519" else primitives.ed25519_public
+    if derive(private) != public:
+        raise SealBroken("an identity key does not fit its public half")
+    return private
+
+
+@dataclass(frozen=True, slots=True)
+class VaultKeys:
+    """The two keys of one generation of a vault: ``vk`` seals items, ``lk`` keys the log."""
+
+    vk: bytes = field(repr=False)
+    lk: bytes = field(repr=False)
+
+    @classmethod
+    def new(cls) -> "VaultKeys":
+        """Draw the keys of a new generation."""
+        return cls(vk=secrets.token_bytes(KEY_BYTES), lk=secrets.token_bytes(KEY_BYTES))
+
+    def wrap(self, wrap: bytes, account_id: UUID, vault_id: UUID, generation: int) -> bytes:
+        """Seal both under AK_wrap."""
+        return seal(wrap, aad.vault_key(account_id, vault_id, generation), self.vk + self.lk)
+
+    @classmethod
+    def unwrap(
+        cls, wrap: bytes, account_id: UUID, vault_id: UUID, generation: int, sealed: bytes
+    ) -> "VaultKeys":
+        """Open what :meth:`wrap` gave.
+
+        :raises SealBroken: another account's, vault's or generation's.
+        """
+        bound = aad.vault_key(account_id, vault_id, generation)
+        what = f"the wrap of generation {generation} of vault {vault_id}"
+        both = _sized(open_sealed(wrap, bound, sealed, what), 2 * KEY_BYTES)
+        return cls(vk=both[:KEY_BYTES], lk=both[KEY_BYTES:])
+
+
+def open_wraps(
+    wrap: bytes,
+    account_id: UUID,
+    vault_id: UUID,
+    wraps: Mapping[int, bytes],
+    held: Mapping[int, VaultKeys] | None = None,
+) -> dict[int, VaultKeys]:
+    """Open the wraps of all generations of a vault, and keep those that are ``held`` already.
+
+    :raises StateMismatch: the server shows other keys for a generation than those held, or one
+        key comes in two generations.
+    :raises SealBroken: a wrap does not open.
+    """
+    opened = dict(held or {})
+    for generation, sealed in wraps.items():
+        keys = VaultKeys.unwrap(wrap, account_id, vault_id, generation, sealed)
+        if opened.setdefault(generation, keys) != keys:
+            raise StateMismatch(
+                f"vault {vault_id} has two different keys of generation {generation}",
+                vault_id=vault_id,
+            )
+    # Else whoever was to lose a key by a rotation has the new one.
+    if len({key for keys in opened.values() for key in (keys.vk, keys.lk)}) < 2 * len(opened):
+        raise StateMismatch(
+            f"vault {vault_id} uses a key of an ended generation again", vault_id=vault_id
+        )
+    return opened
+
+
+def seal_machine_kek(wrap: bytes, account_id: UUID, machine_id: UUID, kek: bytes) -> bytes:
+    """Seal the key that seals what a machine needs, for its owner to keep."""
+    return seal(wrap, aad.machine_kek(account_id, machine_id), kek)
+
+
+def open_machine_kek(wrap: bytes, account_id: UUID, machine_id: UUID, sealed: bytes) -> bytes:
+    """Open what :func:`seal_machine_kek` gave.
+
+    :raises SealBroken: another account's or machine's.
+    """
+    bound = aad.machine_kek(account_id, machine_id)
+    return _sized(open_sealed(wrap, bound, sealed, f"the key of machine {machine_id}"), KEY_BYTES)
+
+
+def new_secret_key() -> bytes:
+    """Draw a secret key: what a stolen database lacks even when the password is weak."""
+    return secrets.token_bytes(KEY_BYTES)
+
+
+def secret_key_text(secret_key: bytes) -> str:
+    """Write a secret key as its owner sees it: base64url without padding."""
+    return b64(secret_key)
+
+
+def secret_key_bytes(text: str) -> bytes:
+    """Read a secret key.
+
+    :raises ValueError: it is not base64url of 32 bytes; what was typed is not repeated.
+    """
+    try:
+        return unb64_exactly(text.strip(), KEY_BYTES)
+    except ValueError:
+        raise ValueError("a secret key is base64url of 32 bytes (43 characters)") from None
+
+
+def account_code(account_id: UUID) -> str:
+    """Give the 8 hex digits that signup's screen and its mail both show."""
+    return primitives.sha256(account_id.bytes).hex()[:_CODE_DIGITS]
+
+
+def _sized(data: bytes, size: int) -> bytes:
+    if len(data) != size:
+        raise SealBroken("a sealed key has another size than it must have")
+    return data

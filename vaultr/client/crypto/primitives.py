@@ -1,0 +1,148 @@
+"""The ciphers, hashes and curves of suite 1: the only module that touches their libraries."""
+
+import hashlib
+import hmac
+from typing import Final
+
+from argon2 import low_level
+from argon2.exceptions import HashingError
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from vaultr.client.errors import VaultrError
+from vaultr.protocol.kdf import Kdf
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+ARGON2_VERSION: Final = 0x13
+
+
+class NotEnoughMemory(VaultrError):
+    """The cost of a derivation asks for more memory than this machine gives."""
+
+
+class NotAuthentic(Exception):
+    """The ciphertext, the nonce, the key or the bound data is another than when it was sealed."""
+
+
+def argon2id(password: bytes, salt: bytes, kdf: Kdf, length: int = KEY_BYTES) -> bytes:
+    """Derive ``length`` bytes by Argon2id; it takes ``kdf.m`` KiB of memory.
+
+    It checks no bounds: :func:`vaultr.client.crypto.keys.derive_root` does, before it is called.
+
+    :raises NotEnoughMemory: or threads, of which it takes ``kdf.p``.
+
+    Source: RFC 9106, version 0x13.
+    """
+    try:
+        return low_level.hash_secret_raw(
+            password,
+            salt,
+            time_cost=kdf.t,
+            memory_cost=kdf.m,
+            parallelism=kdf.p,
+            hash_len=length,
+            type=low_level.Type.ID,
+            version=ARGON2_VERSION,
+        )
+    except HashingError:
+        raise NotEnoughMemory(
+            f"The password is used with {kdf.m // 1024} MiB of memory and {kdf.p} threads,"
+            " which this machine does not give now."
+        ) from None
+
+
+def hkdf(ikm: bytes, salt: bytes, info: bytes, length: int) -> bytes:
+    """Extract and expand by HKDF-SHA-256. Source: RFC 5869."""
+    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(ikm)
+
+
+def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
+    """Expand a key that is uniform already by HKDF-SHA-256. Source: RFC 5869, section 2.3."""
+    return HKDFExpand(algorithm=SHA256(), length=length, info=info).derive(prk)
+
+
+def aes_gcm_seal(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
+    """Encrypt by AES-256-GCM; the tag is the last 16 bytes. Source: NIST SP 800-38D."""
+    _check_sizes(key, nonce)
+    return AESGCM(key).encrypt(nonce, data, aad)
+
+
+def aes_gcm_open(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
+    """Decrypt what :func:`aes_gcm_seal` gave.
+
+    :raises NotAuthentic: any of the four is another than at sealing.
+    """
+    _check_sizes(key, nonce)
+    try:
+        return AESGCM(key).decrypt(nonce, data, aad)
+    except InvalidTag:
+        raise NotAuthentic("not authentic") from None
+
+
+def _check_sizes(key: bytes, nonce: bytes) -> None:
+    # The library would take keys of 16 and 24 bytes and nonces of 8 to 128 bytes as well.
+    if len(key) != KEY_BYTES or len(nonce) != NONCE_BYTES:
+        raise ValueError(f"AES-256-GCM takes {KEY_BYTES} bytes of key and {NONCE_BYTES} of nonce")
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """Authenticate ``data`` by HMAC-SHA-256. Source: RFC 2104."""
+    return hmac.digest(key, data, "sha256")
+
+
+def sha256(data: bytes) -> bytes:
+    """Hash ``data`` by SHA-256. Source: FIPS 180-4."""
+    return hashlib.sha256(data).digest()
+
+
+def x25519_new() -> tuple[bytes, bytes]:
+    """Draw a key pair for agreements: private, then public half. Source: RFC 7748."""
+    key = X25519PrivateKey.generate()
+    return key.private_bytes_raw(), key.public_key().public_bytes_raw()
+
+
+def x25519_public(private: bytes) -> bytes:
+    """Compute the public half of an X25519 key."""
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def ed25519_new() -> tuple[bytes, bytes]:
+    """Draw a key pair for signatures: private, then public half. Source: RFC 8032."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes_raw(), key.public_key().public_bytes_raw()
+
+
+def ed25519_public(private: bytes) -> bytes:
+    """Compute the public half of an Ed25519 key."""
+    return Ed25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def pbkdf2_sha256(password: bytes, salt: bytes, iterations: int, length: int = KEY_BYTES) -> bytes:
+    """Derive by PBKDF2-HMAC-SHA-256, which only other managers' files need. Source: RFC 8018."""
+    return hashlib.pbkdf2_hmac("sha256", password, salt, iterations, length)
+
+
+def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> bytes:
+    """Decrypt AES-256-CBC with PKCS#7 padding, as other managers' files have it.
+
+    It authenticates nothing: the caller checks the MAC over ``iv`` and ``data`` first.
+
+    :raises ValueError: the size or the padding is wrong.
+
+    Source: NIST SP 800-38A section 6.2; RFC 5652 section 6.3.
+    """
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"AES-256-CBC takes {KEY_BYTES} bytes of key")
+    decryptor = Cipher(AES(key), CBC(iv)).decryptor()
+    padded = decryptor.update(data) + decryptor.finalize()
+    unpadder = PKCS7(AES.block_size).unpadder()
+    return unpadder.update(padded) + unpadder.finalize()

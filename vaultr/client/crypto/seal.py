@@ -1,0 +1,89 @@
+"""Sealing: a key committed to, a nonce that is never drawn, lengths hidden by padding."""
+
+import hmac
+import secrets
+from typing import Final
+
+from vaultr.client.crypto.primitives import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    NotAuthentic,
+    aes_gcm_open,
+    aes_gcm_seal,
+    hkdf,
+    sha256,
+)
+from vaultr.client.errors import SealBroken
+from vaultr.protocol.sealed import (
+    COMMITMENT_BYTES,
+    LENGTH_BYTES,
+    OVERHEAD,
+    SALT_BYTES,
+    SMALLEST_STEP,
+    SUITE,
+    padded_size,
+)
+
+_INFO: Final = b"vaultr/v1/seal\x00"
+_COMMITMENT_AT: Final = 1 + SALT_BYTES
+_BODY_AT: Final = _COMMITMENT_AT + COMMITMENT_BYTES
+
+
+def seal(key: bytes, aad: bytes, plaintext: bytes, *, salt: bytes | None = None) -> bytes:
+    """Seal ``plaintext`` under ``key`` and bind it to ``aad``.
+
+    :param salt: 32 bytes, drawn unless given; only known-answer tests give it, for a salt that
+        comes twice under one key and ``aad`` repeats the nonce.
+    """
+    drawn = secrets.token_bytes(SALT_BYTES) if salt is None else salt
+    return seal_padded(key, aad, pad(plaintext), salt=drawn)
+
+
+def seal_padded(key: bytes, aad: bytes, padded: bytes, *, salt: bytes) -> bytes:
+    """Seal bytes that are padded already."""
+    record_key, nonce, commitment = _record_keys(key, aad, salt)
+    body = aes_gcm_seal(record_key, nonce, padded, aad)
+    return bytes([SUITE]) + salt + commitment + body
+
+
+def open_sealed(key: bytes, aad: bytes, sealed: bytes, what: str = "a sealed value") -> bytes:
+    """Open what :func:`seal` gave.
+
+    :param what: how an error names it.
+    :raises SealBroken: for every failure alike: another suite, size, key, binding or content.
+    """
+    broken = SealBroken(f"{what} does not open: it is damaged, moved, or sealed by another key")
+    if len(sealed) < OVERHEAD + SMALLEST_STEP or sealed[0] != SUITE:
+        raise broken
+    salt = sealed[1:_COMMITMENT_AT]
+    record_key, nonce, commitment = _record_keys(key, aad, salt)
+    if not hmac.compare_digest(commitment, sealed[_COMMITMENT_AT:_BODY_AT]):
+        raise broken
+    try:
+        return unpad(aes_gcm_open(record_key, nonce, sealed[_BODY_AT:], aad))
+    except (NotAuthentic, ValueError):
+        raise broken from None
+
+
+def _record_keys(key: bytes, aad: bytes, salt: bytes) -> tuple[bytes, bytes, bytes]:
+    size = KEY_BYTES + NONCE_BYTES + COMMITMENT_BYTES
+    okm = hkdf(key, salt, _INFO + sha256(aad), size)
+    nonce_end = KEY_BYTES + NONCE_BYTES
+    return okm[:KEY_BYTES], okm[KEY_BYTES:nonce_end], okm[nonce_end:]
+
+
+def pad(plaintext: bytes) -> bytes:
+    """Put the length in front and fill with zeros up to the padding step."""
+    framed = len(plaintext).to_bytes(LENGTH_BYTES) + plaintext
+    return framed.ljust(padded_size(len(framed)), b"\x00")
+
+
+def unpad(padded: bytes) -> bytes:
+    """Take off what :func:`pad` put on.
+
+    :raises ValueError: another size than that of the padding step, or a filler that is not zero.
+    """
+    end = LENGTH_BYTES + int.from_bytes(padded[:LENGTH_BYTES])
+    if len(padded) < LENGTH_BYTES or len(padded) != padded_size(end) or any(padded[end:]):
+        raise ValueError("not padded")
+    return padded[LENGTH_BYTES:end]

@@ -1,0 +1,203 @@
+"""The versions of an item: each is believed only as the put that the vault's log tells of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from vaultr.client.crypto import aad
+from vaultr.client.crypto.seal import open_sealed
+from vaultr.client.errors import AnswerInvalid, NotFound, StateMismatch, VaultrError
+from vaultr.client.log.chain import check_mac
+from vaultr.client.log.pages import read_entry
+from vaultr.client.storage.cache import CachedVault
+from vaultr.client.strict_json import Fields, Json
+from vaultr.client.transport.session import Session
+from vaultr.client.vaults.intents import Ground
+from vaultr.client.vaults.listing import ask_pages
+from vaultr.client.vaults.plaintext import object_in
+from vaultr.client.vaults.reading import Item, Reader
+from vaultr.client.vaults.sync import vk_of
+from vaultr.client.vaults.vaults import Vaults
+from vaultr.protocol.entries import Op, item_content
+
+_WHERE: Final = "version"
+T = TypeVar("T")
+
+
+class NoSuchVersion(VaultrError):
+    """The item has no version of this revision: it never had, or it is too old to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One content that an item had. ``detail`` is None unless the version was opened.
+
+    :ivar revision: the number of the put that brought it.
+    :ivar is_current: whether it is what the item holds now.
+    :ivar parts: overview and detail as the bytes that were sealed; empty in a list.
+    """
+
+    item_id: UUID
+    vault_id: UUID
+    revision: int
+    type: str
+    created_at: datetime
+    is_current: bool
+    overview: dict[str, Any] = field(repr=False)
+    detail: dict[str, Any] | None = field(default=None, repr=False)
+    parts: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)
+
+    @property
+    def title(self) -> str:
+        """The title that the item then had."""
+        title = self.overview.get("title")
+        return title if isinstance(title, str) else ""
+
+    def as_item(self) -> Item:
+        """Give it as the item that it was."""
+        return Item(
+            id=self.item_id,
+            vault_id=self.vault_id,
+            type=self.type,
+            revision=self.revision,
+            content_revision=self.revision,
+            state="active",
+            created_at=self.created_at,
+            updated_at=self.created_at,
+            overview=self.overview,
+            detail=self.detail,
+        )
+
+
+class History:
+    """Reads versions from the server, which is believed in nothing."""
+
+    def __init__(self, session: Session, vaults: Vaults) -> None:
+        self._session = session
+        self._vaults = vaults
+        self._reader: Reader = vaults.reader
+
+    def versions(self, vault: CachedVault, item_id: UUID) -> list[Version]:
+        """List the versions that the server keeps, newest first; no detail is asked for.
+
+        :raises IntegrityError: one is not the put that its entry tells of, or comes twice.
+        """
+        return self._with_newest(vault, lambda newest: self._list(newest, item_id))
+
+    def version(self, vault: CachedVault, item_id: UUID, revision: int) -> Version:
+        """Open one version.
+
+        :raises NoSuchVersion: the server keeps none of this revision.
+        :raises IntegrityError: it is not the put that its entry tells of.
+        """
+        return self._with_newest(vault, lambda newest: self._one(newest, item_id, revision))
+
+    def _with_newest(self, vault: CachedVault, read: Callable[[CachedVault], T]) -> T:
+        """Read, and once more after a sync if something is newer than what is held."""
+        try:
+            return read(vault)
+        except _Newer:
+            return read(self._vaults.sync_one(vault.id))
+
+    def _list(self, vault: CachedVault, item_id: UUID) -> list[Version]:
+        ground, path = self._reader.ground(vault), _path(vault, item_id)
+        found: dict[int, Version] = {}
+        for json in ask_pages(self._session, path, "versions"):
+            version = _verified(ground, item_id, Fields(json, _WHERE, AnswerInvalid), whole=False)
+            if version.revision in found:
+                raise AnswerInvalid(f"version {version.revision} of item {item_id} comes twice")
+            found[version.revision] = version
+        if not any(version.is_current for version in found.values()):
+            raise _mismatch(vault, f"the versions of item {item_id} lack the one that is held")
+        return [found[revision] for revision in sorted(found, reverse=True)]
+
+    def _one(self, vault: CachedVault, item_id: UUID, revision: int) -> Version:
+        try:
+            answer = self._session.send("GET", f"{_path(vault, item_id)}/{revision}")
+        except NotFound:
+            held = vault.state.items[item_id]
+            if held.content_revision == revision:
+                raise _mismatch(vault, f"the server denies what item {item_id} holds") from None
+            raise NoSuchVersion(f"Item {item_id} has no version {revision} any more.") from None
+        fields = Fields(answer.body, _WHERE, AnswerInvalid)
+        if fields.count("revision") != revision:
+            raise AnswerInvalid(f"the server shows another version than {revision}")
+        return _verified(self._reader.ground(vault), item_id, fields, whole=True)
+
+
+class _Newer(StateMismatch):
+    """A version is newer than what is held: an edit since the last sync, or a lie."""
+
+
+def _path(vault: CachedVault, item_id: UUID) -> str:
+    return f"/vaults/{vault.id}/items/{item_id}/versions"
+
+
+def _verified(ground: Ground, item_id: UUID, fields: Fields, *, whole: bool) -> Version:
+    """Check one version against its entry and against what is held, then open it."""
+    revision, kind = fields.count("revision", least=1), fields.text("type", most=32)
+    generation = fields.count("generation", least=1)
+    _check_entry(ground, item_id, fields.within("entry").raw(), (revision, generation))
+    held = ground.state.items[item_id]
+    if revision > held.content_revision:
+        raise _Newer(
+            f"item {item_id} is held at {held.content_revision}, the server has version {revision}",
+            vault_id=ground.state.vault_id,
+        )
+    if whole:
+        _check_content(ground, item_id, fields)
+    overview = _opened(ground, item_id, fields, "overview")
+    detail = _opened(ground, item_id, fields, "detail") if whole else b""
+    return Version(
+        item_id=item_id,
+        vault_id=ground.state.vault_id,
+        revision=revision,
+        type=kind,
+        created_at=fields.time("created_at"),
+        is_current=revision == held.content_revision,
+        overview=object_in(overview, f"version {revision} of item {item_id}"),
+        detail=object_in(detail, f"version {revision} of item {item_id}") if whole else None,
+        parts=(overview, detail) if whole else (b"", b""),
+    )
+
+
+def _check_entry(ground: Ground, item_id: UUID, json: Json, said: tuple[int, int]) -> None:
+    """Check that the entry is a put of this item, of this revision, by one of the owner's."""
+    vault_id = ground.state.vault_id
+    signed = read_entry(vault_id, Fields(json, "version.entry", AnswerInvalid))
+    check_mac(signed, ground.keys)
+    entry = signed.entry
+    is_put = entry.op is Op.PUT and entry.item_id == item_id and entry.n == entry.content_revision
+    if not is_put or (entry.n, entry.generation) != said:
+        raise _mismatch(ground.vault, f"version {said[0]} of item {item_id} is not its put")
+    held = ground.state.items[item_id]
+    if entry.n == held.content_revision and entry.content != held.content:
+        raise _mismatch(ground.vault, f"version {said[0]} of item {item_id} is not what is held")
+
+
+def _check_content(ground: Ground, item_id: UUID, fields: Fields) -> None:
+    content = item_content(
+        fields.text("type"),
+        fields.count("generation"),
+        fields.binary("overview"),
+        fields.binary("detail"),
+    )
+    told = fields.within("entry").binary("content")
+    if content != told:
+        revision = fields.count("revision")
+        what = f"version {revision} of item {item_id} has another content than its put"
+        raise _mismatch(ground.vault, what)
+
+
+def _opened(ground: Ground, item_id: UUID, fields: Fields, part: aad.Part) -> bytes:
+    revision, generation = fields.count("revision"), fields.count("generation")
+    state = ground.state
+    bound = aad.item(state.vault_id, item_id, part, fields.text("type"), revision, generation)
+    key = vk_of(ground.keys, generation, state.vault_id)
+    return open_sealed(key, bound, fields.binary(part), f"version {revision} of item {item_id}")
+
+
+def _mismatch(vault: CachedVault, what: str) -> StateMismatch:
+    return StateMismatch(f"{what} (held is {vault.waypoint})", vault_id=vault.id)

@@ -1,0 +1,218 @@
+"""What an item of each type may hold: a schema per type, checks that name fields and no values."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from vaultr.client.errors import VaultrError
+from vaultr.client.vaults.plaintext import encode
+from vaultr.protocol.sealed import OVERHEAD, padded_size
+from vaultr.protocol.sizes import ITEM_BYTES
+
+Part = dict[str, Any]
+Found = Iterator[tuple[str, str]]  # where, and what is wrong there
+Check = Callable[[str, object], Found]
+
+# Source: POSIX.1-2024 XBD 8.1, names of environment variables that a shell can set.
+VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# NUL, which ends a value there, and lone surrogates, which UTF-8 cannot write.
+_NO_VALUE: Final = re.compile("[\0\ud800-\udfff]")
+
+
+class ItemInvalid(VaultrError):
+    """An item does not fit the schema of its type.
+
+    :param faults: where, as ``overview.title``, and what is wrong; never a value.
+    """
+
+    exit_code = 1
+
+    def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{where} {what}" for where, what in faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An item that is not yet in a vault."""
+
+    type: str
+    overview: Part = field(repr=False)
+    detail: Part = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The known fields of one type. Others are kept as they are: a newer client wrote them."""
+
+    overview: Mapping[str, Check]
+    detail: Mapping[str, Check]
+
+
+def _text(where: str, value: object) -> Found:
+    if not isinstance(value, str):
+        yield where, "must be text"
+
+
+def _title(where: str, value: object) -> Found:
+    if not isinstance(value, str) or not value.strip():
+        yield where, "must be text that is not empty"
+
+
+def _flag(where: str, value: object) -> Found:
+    if not isinstance(value, bool):
+        yield where, "must be true or false"
+
+
+def _texts(where: str, value: object) -> Found:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        yield where, "must be a list of texts"
+
+
+def _object(where: str, value: object) -> Found:
+    if not isinstance(value, dict):
+        yield where, "must be an object"
+
+
+def _text_by_name(where: str, value: object) -> Found:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        yield where, "must be an object whose values are texts"
+
+
+def _records(*required: str) -> Check:
+    """Make a check of a list of objects that all have the texts ``required``."""
+
+    def check(where: str, value: object) -> Found:
+        if not isinstance(value, list):
+            yield where, "must be a list of objects"
+            return
+        for number, each in enumerate(value, start=1):
+            if not isinstance(each, dict):
+                yield f"{where}[{number}]", "must be an object"
+                continue
+            for name in required:
+                yield from _text(f"{where}[{number}].{name}", each.get(name))
+
+    return check
+
+
+def _variables(where: str, value: object) -> Found:
+    if not isinstance(value, dict):
+        yield where, "must be an object of names and values"
+        return
+    for number, (name, text) in enumerate(value.items(), start=1):
+        if not VARIABLE_NAME.fullmatch(name):
+            yield f"{where}[{number}]", "has a name that is not letters, digits and _"
+        elif not isinstance(text, str) or _NO_VALUE.search(text):
+            yield f"{where}.{name}", "must be text without NUL"
+
+
+_OVERVIEW: Final[Mapping[str, Check]] = {
+    "title": _title,
+    "username": _text,
+    "urls": _texts,
+    "url_match": _text_by_name,  # how a browser compares an address, where it is not the default
+    "tags": _texts,
+    "folder": _text,  # nested by "/"
+    "favourite": _flag,
+    "archived": _flag,
+}
+_DETAIL: Final[Mapping[str, Check]] = {
+    "notes": _text,
+    "fields": _records("name"),  # {name, kind: text | hidden | flag | link, value}
+    "source": _object,  # what another manager knew and Vaultr has no field for
+}
+_LOGIN_DETAIL: Final[Mapping[str, Check]] = {
+    "password": _text,
+    "totp": _text,
+    "passkeys": _records("credential_id", "key_value", "rp_id"),
+    "history": _records("password"),  # {password, used_until}
+}
+_CARD_DETAIL: Final = ("cardholder", "number", "exp_month", "exp_year", "code")
+_IDENTITY_DETAIL: Final = (
+    *("honorific", "first_name", "middle_name", "last_name", "company", "email", "phone"),
+    *("address1", "address2", "address3", "city", "state", "postal_code", "country"),
+    *("ssn", "passport_number", "licence_number"),
+)
+
+
+def _schema(overview: Mapping[str, Check], detail: Mapping[str, Check]) -> Schema:
+    return Schema(
+        overview=MappingProxyType({**_OVERVIEW, **overview}),
+        detail=MappingProxyType({**detail, **_DETAIL}),
+    )
+
+
+SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
+    {
+        "login": _schema({}, _LOGIN_DETAIL),
+        "api_key": _schema({}, {"key": _text, "secret": _text, "expires_at": _text}),
+        "env_set": _schema({}, {"variables": _variables}),
+        "note": _schema({}, {}),
+        "card": _schema({"brand": _text}, dict.fromkeys(_CARD_DETAIL, _text)),
+        "identity": _schema({}, dict.fromkeys(_IDENTITY_DETAIL, _text)),
+        "ssh_key": _schema(
+            {"public_key": _text, "fingerprint": _text},
+            {"private_key": _text, "passphrase": _text},
+        ),
+    }
+)
+# Never in an overview, whatever the type: a list would show them.
+_SECRET_ANYWHERE: Final = frozenset(
+    {"password", "totp", "notes", "key", "secret", "variables", "private_key", "passphrase"}
+)
+
+
+def check(type: str, overview: Part, detail: Part) -> None:
+    """Refuse an item that does not fit its schema, or would not fit the server's limit.
+
+    :raises ItemInvalid: with all that is wrong, by field.
+    """
+    faults = tuple(_faults(type, overview, detail))
+    if faults:
+        raise ItemInvalid(faults)
+
+
+def _faults(type: str, overview: Part, detail: Part) -> Found:
+    schema = SCHEMAS.get(type)
+    if schema is None:
+        yield "type", f"must be one of {', '.join(SCHEMAS)}"
+        return
+    for part, value in (("overview", overview), ("detail", detail)):
+        if not isinstance(value, dict):
+            yield part, "must be an object"
+            return
+    yield from _part_faults("overview", overview, schema.overview)
+    yield from _part_faults("detail", detail, schema.detail)
+    if "title" not in overview:
+        yield "overview.title", "is missing"
+    for name in overview:
+        if name not in schema.overview and (name in schema.detail or name in _SECRET_ANYWHERE):
+            yield f"overview.{name}", "is secret and belongs in detail"
+    if sealed_bytes(overview, detail) > ITEM_BYTES:
+        yield "item", f"is larger than {ITEM_BYTES // 1024} KiB when sealed"
+
+
+def _part_faults(part: str, value: Part, known: Mapping[str, Check]) -> Found:
+    for name, each in value.items():
+        if name in known:
+            yield from known[name](f"{part}.{name}", each)
+        try:
+            encode({name: each})
+        except (TypeError, ValueError, RecursionError):
+            yield f"{part}.{_sayable(name)}", "is not JSON in Unicode"
+
+
+def _sayable(name: str) -> str:
+    return name.encode("ascii", "backslashreplace").decode()
+
+
+def sealed_bytes(overview: Part, detail: Part) -> int:
+    """Tell how many bytes the item takes on the server; 0 if it cannot be written as JSON."""
+    try:
+        sizes = [len(encode(part)) for part in (overview, detail)]
+    except (TypeError, ValueError, RecursionError):
+        return 0
+    return sum(padded_size(4 + size) + OVERHEAD for size in sizes)

@@ -1,0 +1,77 @@
+"""The log of a vault as a client keys it: tags, their sum, the vouch, and entries with MACs."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+from uuid import UUID
+
+from vaultr.client.crypto.primitives import hmac_sha256, sha256
+from vaultr.protocol.encoding import b64, lp
+from vaultr.protocol.entries import NO_ITEM, Entry
+
+SUM_MODULUS: Final = 1 << 256
+SUM_BYTES: Final = 32
+_SHORT_DIGITS: Final = 12
+
+ItemState = Literal["active", "trash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Waypoint:
+    """A place in a vault's history: revision, head and generation of the keys."""
+
+    n: int
+    head: bytes
+    generation: int
+
+    def __str__(self) -> str:
+        return f"{self.n} {short_head(self.head)}"
+
+
+def short_head(head: bytes) -> str:
+    """Give the first digits of a head, for people to compare on two devices."""
+    return head.hex()[:_SHORT_DIGITS]
+
+
+def tag(
+    lk: bytes, item_id: UUID | None, content_revision: int, content: bytes, state: ItemState
+) -> int:
+    """Compute what one item adds to the sum; ``None`` is the vault's own overview."""
+    key = item_id or NO_ITEM
+    part = lp("vaultr/v1/state-item", key.bytes, content_revision, content, state)
+    return int.from_bytes(hmac_sha256(lk, part))
+
+
+def vouch(lk: bytes, vault_id: UUID, n: int, total: int) -> bytes:
+    """Vouch for the sum of all tags after revision ``n``."""
+    summed = (total % SUM_MODULUS).to_bytes(SUM_BYTES)
+    return hmac_sha256(lk, lp("vaultr/v1/state", vault_id, n, summed))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedEntry:
+    """An entry with its MAC and the head that the log has after it."""
+
+    entry: Entry
+    mac: bytes
+    head: bytes
+
+    @classmethod
+    def make(cls, lk: bytes, entry: Entry) -> "SignedEntry":
+        """Sign ``entry`` as its writer."""
+        signed = entry.signed()
+        mac = hmac_sha256(lk, signed)
+        return cls(entry=entry, mac=mac, head=sha256(signed + mac))
+
+    @property
+    def waypoint(self) -> Waypoint:
+        """The place in the history that this entry leads to."""
+        return Waypoint(self.entry.n, self.head, self.entry.generation)
+
+    def to_json(self) -> dict[str, object]:
+        """Show what a write sends of it; the server fills in the rest from the request."""
+        return {
+            "n": self.entry.n,
+            "prev": b64(self.entry.prev),
+            "vouch": b64(self.entry.vouch),
+            "mac": b64(self.mac),
+        }

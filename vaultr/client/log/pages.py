@@ -1,0 +1,224 @@
+"""Reads the pages of a sync into one set, in order, judging only their form."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, cast
+from uuid import UUID
+
+from vaultr.client.crypto.primitives import sha256
+from vaultr.client.errors import AnswerInvalid, RolledBack, StateMismatch
+from vaultr.client.log.entries import ItemState, SignedEntry, Waypoint, short_head
+from vaultr.client.log.state import Held, Overview
+from vaultr.client.strict_json import Fields, Json
+from vaultr.protocol.entries import HASH_BYTES, NO_ITEM, Entry, Op, item_content, overview_content
+from vaultr.protocol.sizes import ANSWER_BYTES, ITEM_TYPE, SYNC_LIMIT_MOST
+
+# A server could go on for ever: ten million revisions, or four times the largest single answer.
+PAGES_MOST: Final = 10_000
+SEALED_BYTES_MOST: Final = 4 * ANSWER_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One whole item as the server gave it, and what its sealed parts hash to."""
+
+    held: Held
+    json: Json = field(repr=False)
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a server shows of one vault. Nothing in it is verified yet.
+
+    :ivar since: the revision that the sync started from; 0 when it is the full set.
+    :ivar wraps: the sealed keys of the vault by generation.
+    :ivar volume: the size of the sealed parts in all rows of all pages.
+    :ivar vault: the vault as the last page had it.
+    """
+
+    vault_id: UUID
+    since: int
+    through: int
+    n: int = 0
+    head: bytes = b""
+    generation: int = 0
+    overview: Overview = field(default=Overview(0, 0, b""))
+    head_entry: SignedEntry | None = None
+    entries: list[SignedEntry] = field(default_factory=list)
+    rows: dict[UUID, Row] = field(default_factory=dict)
+    removed: dict[UUID, int] = field(default_factory=dict)
+    wraps: dict[int, bytes] = field(default_factory=dict)
+    volume: int = 0
+    vault: Json = field(default_factory=dict, repr=False)
+
+    @property
+    def items(self) -> dict[UUID, Held]:
+        """What the server shows of each item."""
+        return {item_id: row.held for item_id, row in self.rows.items()}
+
+    @property
+    def waypoint(self) -> Waypoint:
+        """Where the server says the vault is."""
+        return Waypoint(self.n, self.head, self.generation)
+
+
+def gather(vault_id: UUID, pages: Iterable[Json], *, since: int) -> Shown:
+    """Fold the pages of one sync from ``since`` (0: the full set) into what the server shows.
+
+    ``pages`` may fetch as it goes: each page is checked to lead further before the next is asked
+    for. The next page of a delta has ``since=through``, of a full set ``after=through``.
+
+    :raises IntegrityError: a page has another form, repeats an id, has a gap, or ends early; or
+        there is no end.
+    """
+    shown = Shown(vault_id=vault_id, since=since, through=since)
+    more = True
+    for number, page in enumerate(pages):
+        if not more:
+            raise _invalid("a page follows the last one", vault_id)
+        if number == PAGES_MOST or shown.volume > SEALED_BYTES_MOST:
+            raise _invalid("its pages have no end", vault_id)
+        more = _take_page(shown, Fields(page, "sync", AnswerInvalid))
+    if more:
+        raise _invalid("the last page is missing", vault_id)
+    return shown
+
+
+def _take_page(shown: Shown, page: Fields) -> bool:
+    before, shown.through = shown.through, page.count("through")
+    revision, head = page.count("revision"), page.binary("head", HASH_BYTES)
+    if revision < shown.n:
+        went_back = f"{shown.n} {short_head(shown.head)}, then {revision} {short_head(head)}"
+        raise RolledBack(f"the server went back between two pages: {went_back}")
+    more = page.flag("more")
+    moves = before < shown.through < revision if more else before <= shown.through == revision
+    if not moves:
+        raise _invalid("its pages do not lead to its revision", shown.vault_id)
+    shown.n, shown.head = revision, head
+    _take_vault(shown, page.within("vault"))
+    _take_entries(shown, page, before)
+    _take_rows(shown, page, before)
+    return more
+
+
+def _take_vault(shown: Shown, vault: Fields) -> None:
+    said = (vault.uuid("id"), vault.count("revision"), vault.binary("head", HASH_BYTES))
+    if said != (shown.vault_id, shown.n, shown.head):
+        raise _invalid("it shows another vault, revision or head within one page", shown.vault_id)
+    shown.generation = vault.count("generation", least=1)
+    shown.overview = read_overview(vault)
+    shown.wraps = read_wraps(vault, shown.vault_id)
+    shown.vault = vault.raw()
+
+
+def read_overview(vault: Fields) -> Overview:
+    """Read the overview of a vault, and hash it."""
+    return Overview(
+        revision=vault.count("overview_revision"),
+        generation=vault.count("overview_generation", least=1),
+        content=overview_content(vault.binary("overview")),
+    )
+
+
+def read_wraps(vault: Fields, vault_id: UUID) -> dict[int, bytes]:
+    """Read the sealed keys of a vault by generation.
+
+    :raises StateMismatch: a generation has two.
+    """
+    wraps: dict[int, bytes] = {}
+    for wrap in vault.objects("keys"):
+        generation, sealed = wrap.count("generation", least=1), wrap.binary("sealed_key")
+        if wraps.setdefault(generation, sealed) != sealed:
+            raise StateMismatch(
+                f"vault {vault_id} has two wraps of generation {generation}", vault_id=vault_id
+            )
+    return wraps
+
+
+def _take_entries(shown: Shown, page: Fields, before: int) -> None:
+    entries = [read_entry(shown.vault_id, fields) for fields in page.objects("entries")]
+    expected = range(before + 1, shown.through + 1) if shown.since else range(0)
+    if [signed.entry.n for signed in entries] != list(expected):
+        raise _invalid("its log has a gap, or entries that were not asked for", shown.vault_id)
+    shown.entries += entries
+    last = page.within_or_none("head_entry")
+    shown.head_entry = None if last is None else read_entry(shown.vault_id, last)
+
+
+def _take_rows(shown: Shown, page: Fields, before: int) -> None:
+    rows = {}
+    revisions = []
+    for fields in page.objects("items"):
+        item_id, row = read_row(fields)
+        if item_id in rows:
+            raise StateMismatch(f"item {item_id} comes twice", vault_id=shown.vault_id)
+        rows[item_id] = row
+        shown.volume += len(row.json["overview"]) + len(row.json["detail"])
+        revisions.append(row.held.revision)
+    for fields in page.objects("removed"):
+        item_id, revision = fields.uuid("id"), fields.count("revision", least=1)
+        if item_id in shown.removed or item_id in rows:
+            raise StateMismatch(f"item {item_id} comes twice", vault_id=shown.vault_id)
+        shown.removed[item_id] = revision
+        shown.rows.pop(item_id, None)
+        revisions.append(revision)
+    if len(revisions) > SYNC_LIMIT_MOST:
+        raise _invalid("it shows more rows than were asked for", shown.vault_id)
+    if any(not before < revision <= shown.through for revision in revisions):
+        raise _invalid("it shows a revision outside the page", shown.vault_id)
+    if len(set(revisions)) != len(revisions):
+        raise _invalid("it shows one revision twice", shown.vault_id)
+    if back := rows.keys() & shown.removed.keys():
+        raise StateMismatch(f"item {back.pop()} was removed and is back", vault_id=shown.vault_id)
+    shown.rows.update(rows)
+
+
+def read_row(fields: Fields) -> tuple[UUID, Row]:
+    """Read one whole item and hash its sealed parts.
+
+    :raises AnswerInvalid: it has another form.
+    """
+    item_id, kind = fields.uuid("id"), fields.text("type")
+    if item_id == NO_ITEM or not ITEM_TYPE.fullmatch(kind):
+        raise AnswerInvalid("an item has an id or a type that none can have")
+    held = Held(
+        revision=fields.count("revision", least=1),
+        content_revision=fields.count("content_revision", least=1),
+        generation=fields.count("generation", least=1),
+        type=kind,
+        content=item_content(
+            kind, fields.count("generation"), fields.binary("overview"), fields.binary("detail")
+        ),
+        state=cast(ItemState, fields.choice("state", "active", "trash")),
+    )
+    if held.content_revision > held.revision:
+        raise AnswerInvalid(f"item {item_id} has a content newer than itself")
+    return item_id, Row(held=held, json=fields.raw())
+
+
+def read_entry(vault_id: UUID, fields: Fields) -> SignedEntry:
+    """Read one entry of the log and compute its head.
+
+    :raises AnswerInvalid: it has another form, or the head it names is not its own.
+    """
+    entry = Entry(
+        vault_id=vault_id,
+        n=fields.count("n", least=1),
+        prev=fields.binary("prev", HASH_BYTES),
+        op=Op(fields.choice("op", *Op)),
+        item_id=fields.uuid_or_none("item_id"),
+        content_revision=fields.count("content_revision"),
+        content=fields.binary("content", HASH_BYTES),
+        generation=fields.count("generation", least=1),
+        author_id=fields.uuid("author_id"),
+        vouch=fields.binary("vouch", HASH_BYTES),
+    )
+    mac = fields.binary("mac", HASH_BYTES)
+    head = sha256(entry.signed() + mac)
+    if fields.binary("head", HASH_BYTES) != head:
+        raise AnswerInvalid(f"entry {entry.n} does not give the head that it names")
+    return SignedEntry(entry=entry, mac=mac, head=head)
+
+
+def _invalid(what: str, vault_id: UUID) -> AnswerInvalid:
+    return AnswerInvalid(f"the server's answer about vault {vault_id}: {what}", vault_id=vault_id)

@@ -1,0 +1,1 @@
+"""Histories that part after a server went back: explained, accepted, written again."""

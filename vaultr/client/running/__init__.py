@@ -1,0 +1,1 @@
+"""`vaultr run`: variables gathered out of vaults, and a command that runs with them."""

@@ -1,0 +1,211 @@
+"""What can be done with an unlocked account: its vaults synced, its items found and written."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from vaultr.client.errors import ItemNotFound
+from vaultr.client.items.editing import Editor, Progress
+from vaultr.client.items.history import History
+from vaultr.client.items.references import Resolver
+from vaultr.client.items.schemas import Draft
+from vaultr.client.log.entries import ItemState
+from vaultr.client.sdk.keeping import Keeping
+from vaultr.client.storage import freshness
+from vaultr.client.storage.cache import CachedVault
+from vaultr.client.vaults.intents import EditConflict, Move
+from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.reading import ANY_STATE, Item, VaultInfo, by_name
+from vaultr.client.vaults.vault_writes import WholeWriter
+from vaultr.client.vaults.vaults import FIRST_NAME, SyncReport, Vaults, long_trashed
+from vaultr.client.vaults.writes import Writer
+from vaultr.protocol.entries import Op
+from vaultr.protocol.sizes import CHANGES_PER_BATCH
+
+Part = dict[str, Any]
+_ACTIVE: Final[tuple[ItemState, ...]] = ("active",)
+_TRASH: Final[tuple[ItemState, ...]] = ("trash",)
+
+
+class Desk:
+    """The account's vaults and items, while it is unlocked.
+
+    :ivar touched: whether the server was asked for, or told of, heads since the last settling.
+    """
+
+    def __init__(self, account: OpenedAccount) -> None:
+        self.account = account
+        self.touched = False
+        self._vaults = Vaults(account)
+        self._reader = self._vaults.reader
+        self._writer = Writer(account, self._vaults)
+        self._whole = WholeWriter(account, self._reader, self._writer)
+        history = History(account.session, self._vaults)
+        self._editor = Editor(self._reader, self._writer, history, self.notices.append)
+        self.keeping = Keeping(
+            account,
+            self._vaults,
+            self._writer,
+            self._whole,
+            refresh=self._bring,
+        )
+        # The vaults as this device held them before it first asked: what the user may have seen.
+        self._seen: dict[object, CachedVault] = {}
+
+    @property
+    def notices(self) -> list[str]:
+        """What the owner has to be told, and is no error."""
+        return self._vaults.notices
+
+    def sync(self) -> list[SyncReport]:
+        """Bring all vaults up to date, and remove what lay in the trash for 30 days."""
+        self._fetch()
+        reports = self._vaults.sync_all()
+        self._tell(self.keeping.due())
+        removed = [self._remove_old(vault) for vault in self._reader.vaults()]
+        reports = self._vaults.sync_all() if any(removed) else reports
+        freshness.note(self.account.store.folder)
+        return reports
+
+    def _fetch(self) -> None:
+        for vault in self._reader.vaults():
+            self._seen.setdefault(vault.id, vault)
+        self.touched = True
+
+    def _remove_old(self, vault: CachedVault) -> bool:
+        old = long_trashed(vault)
+        for start in range(0, len(old), CHANGES_PER_BATCH):
+            held = {
+                each: vault.state.items[each] for each in old[start : start + CHANGES_PER_BATCH]
+            }
+            wishes = [
+                Move(Op.REMOVE, item_id, seen=item.content_revision, revision=item.revision)
+                for item_id, item in held.items()
+            ]
+            # Somebody restored one of them meanwhile: the next sync looks again.
+            with contextlib.suppress(EditConflict):
+                self._writer.write(vault.id, wishes)
+        return bool(old)
+
+    def infos(self, *, offline: bool) -> list[VaultInfo]:
+        """Describe all vaults."""
+        self._refresh(offline=offline)
+        return sorted(map(self._reader.info, self._reader.vaults()), key=by_name)
+
+    def create_vault(self, name: str) -> VaultInfo:
+        """Make a vault."""
+        self._refresh(offline=False)
+        return self._reader.info(self._vaults.create(name))
+
+    def rename_vault(self, ref: str, name: str) -> VaultInfo:
+        """Rename a vault."""
+        self._refresh(offline=False)
+        return self._reader.info(self._whole.rename(self._reader.vault(ref).id, name))
+
+    def items(
+        self, *, vault: str | None, type: str | None, states: tuple[ItemState, ...], offline: bool
+    ) -> Iterator[Item]:
+        """Open the overviews of the items that fit, one after another."""
+        self._refresh(offline=offline)
+        return self._reader.items(self._within(vault), states, type)
+
+    def item(self, ref: str, *, vault: str | None, reveal: bool, offline: bool) -> Item:
+        """Find one item: among the active ones first, then in the trash."""
+        self._refresh(offline=offline)
+        where = self._within(vault)
+        try:
+            home, item = self._reader.find(ref, where, _ACTIVE)
+        except ItemNotFound:
+            home, item = self._reader.find(ref, where, _TRASH)
+        return self._reader.with_detail(home, item) if reveal else item
+
+    def resolver(self, *, offline: bool) -> Resolver:
+        """Read what references name; the server is asked once, now, and not for each."""
+        self._refresh(offline=offline)
+        return Resolver(self._active)
+
+    def _active(self, vault: str, ref: str) -> Item:
+        home, item = self._reader.find(ref, self._within(vault), _ACTIVE)
+        return self._reader.with_detail(home, item)
+
+    def add(self, draft: Draft, vault: str | None) -> Item:
+        """Add one item."""
+        return self._editor.add(self._home(vault).id, draft)
+
+    def add_many(
+        self, drafts: Sequence[Draft], vault: str | None, progress: Progress | None
+    ) -> list[Item]:
+        """Add items in batches."""
+        return self._editor.add_many(self._home(vault).id, drafts, progress)
+
+    def edit(
+        self,
+        ref: str,
+        *,
+        vault: str | None,
+        overview: Part | None,
+        detail: Part | None,
+        revision: int | None,
+    ) -> Item:
+        """Edit an item as its user saw it."""
+        self._refresh(offline=False)
+        home, found = self._reader.find(ref, self._within(vault), _ACTIVE)
+        return self._editor.edit(
+            home,
+            self._reader.with_detail(home, found),
+            overview=overview,
+            detail=detail,
+            revision=revision,
+            before=self._before(home, found),
+        )
+
+    def _before(self, home: CachedVault, item: Item) -> Item | None:
+        """Open an item as this device held it before it first asked the server."""
+        seen = self._seen.get(home.id)
+        if seen is None or item.id not in seen.state.items or seen.volume != home.volume:
+            return None
+        return self._editor.revealed(seen, item.id)
+
+    def move(self, op: Op, ref: str, vault: str | None) -> Item:
+        """Trash, restore or remove an item; it is shown as it was before it is removed."""
+        self._refresh(offline=False)
+        states = {Op.TRASH: _ACTIVE, Op.RESTORE: _TRASH}.get(op, ANY_STATE)
+        home, item = self._reader.find(ref, self._within(vault), states)
+        revision = item.revision if op is Op.REMOVE else None
+        wish = Move(op, item.id, seen=item.content_revision, revision=revision)
+        moved = self._writer.write(home.id, [wish])
+        return item if op is Op.REMOVE else self._reader.find(item.id, [moved], ANY_STATE)[1]
+
+    def settle(self, *, now: bool) -> None:
+        """Write the profile if a head moved."""
+        self._vaults.settle(now=now)
+        self.touched = False
+
+    def _refresh(self, *, offline: bool) -> None:
+        if not offline:
+            self._bring()
+            self._tell(self.keeping.due())
+
+    def _bring(self) -> None:
+        self._fetch()
+        self._vaults.sync_all()
+        freshness.note(self.account.store.folder)
+
+    def _tell(self, notices: Iterable[str]) -> None:
+        self.notices.extend(each for each in notices if each not in self.notices)
+
+    def _within(self, ref: str | None) -> list[CachedVault]:
+        return self._reader.vaults() if ref is None else [self._reader.vault(ref)]
+
+    def _home(self, ref: str | None) -> CachedVault:
+        """Find the vault that something is added to; a new account gets its first one."""
+        if not self._reader.vaults():
+            self._vaults.sync_all()
+        self.touched = True
+        vaults = self._reader.vaults()
+        if ref is None and len(vaults) > 1:
+            names = [self._reader.vault_name(vault) for vault in vaults]
+            # A second vault does not change where things go that name none.
+            if names.count(FIRST_NAME) == 1:
+                return vaults[names.index(FIRST_NAME)]
+        return self._reader.vault(ref)

@@ -1,0 +1,285 @@
+"""The client's folder: private files, replaced whole or not at all, locked between processes.
+
+Every file but the device key carries a MAC under that key, so that a torn or altered one is
+noticed and named. Nothing here ever deletes a file because it looks wrong.
+"""
+
+import contextlib
+import errno
+import fcntl
+import hmac
+import json
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from vaultr.client.crypto.primitives import hmac_sha256
+from vaultr.client.errors import IntegrityError, VaultrError
+from vaultr.client.strict_json import Json, read_object
+from vaultr.protocol.encoding import b64, lp, unb64
+
+# The first file that is ever signed: where it is, the key must be.
+DEVICE_FILE: Final = "device.json"
+ACCOUNT_FILE: Final = "account.json"
+LOCK_SECONDS: Final = 30.0
+_LOCK: Final = "lock"
+_DEVICE_KEY: Final = "device.key"
+_UNFINISHED: Final = ".unfinished"
+# What several files are to become, until all of them are.
+_TOGETHER: Final = "together.json"
+_MAC_CHARACTERS: Final = 43
+
+
+class FolderUnusable(VaultrError):
+    """The client's folder cannot be used: no space, no permission, or another command holds it."""
+
+    exit_code = 1
+
+
+class FileAltered(IntegrityError):
+    """A file of the client's folder is torn, or was changed by something else than this client."""
+
+    advice = ""
+
+
+def home_folder() -> Path:
+    """Give ``VAULTR_DIR``, or the platform's folder for data of the user."""
+    given = os.environ.get("VAULTR_DIR")
+    return Path(given) if given else platformdirs.user_data_path("vaultr", appauthor=False)
+
+
+class Folder:
+    """Files by name in one folder; writing and locking are safe between processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock_depth = 0
+        self._lock_file = -1
+        self._is_ours = False
+        self._key: bytes | None = None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep all other processes out; may be entered again within.
+
+        :raises FolderUnusable: another command held it for 30 seconds.
+        """
+        if self._lock_depth == 0:
+            self._lock_file = self._take_lock()
+            self._sweep()
+        self._lock_depth += 1
+        try:
+            if self._lock_depth == 1:
+                self._finish_together()
+            yield
+        finally:
+            self._lock_depth -= 1
+            if self._lock_depth == 0:
+                os.close(self._lock_file)
+
+    def read(self, name: str) -> bytes | None:
+        """Read a file whole; None when there is none.
+
+        :raises FolderUnusable: it cannot be read, or the folder is another user's.
+        """
+        if self._lock_depth == 0 and (self.path / _TOGETHER).exists():
+            with self.locked():  # which finishes what a kill left half done
+                return self.read(name)
+        try:
+            if not self._is_ours:
+                self._check_owner()
+            descriptor = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+        with open(descriptor, "rb") as file:
+            return file.read()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put ``data`` in the place of a file: after a kill or a full disk the old one is there."""
+        place = self.path / name
+        unfinished = place.with_name(f".{place.name}.{secrets.token_hex(8)}{_UNFINISHED}")
+        with self._explained(), self.locked():
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            try:
+                write_new(unfinished, data)
+                unfinished.replace(place)
+            except OSError:
+                unfinished.unlink(missing_ok=True)
+                raise
+            sync_folder(place.parent)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with self._explained(), self.locked():
+            (self.path / name).unlink(missing_ok=True)
+
+    def write_together(self, files: Mapping[str, bytes | None]) -> None:
+        """Put all ``files`` in place, or none: whoever reads after a kill finds them all.
+
+        :param files: what each is to hold, as :meth:`signed` gives it; None removes it.
+        """
+        kept = {name: None if data is None else b64(data) for name, data in files.items()}
+        with self.locked():
+            self.write_signed(_TOGETHER, json.dumps(kept, separators=(",", ":")).encode())
+            self._finish_together()
+
+    def _finish_together(self) -> None:
+        if not (self.path / _TOGETHER).exists():
+            return
+        for name, data in (self.read_json(_TOGETHER) or {}).items():
+            if data is None:
+                self.remove(name)
+            else:
+                self.write(name, unb64(data))
+        self.remove(_TOGETHER)
+        with self._explained():
+            sync_folder(self.path)
+
+    def names(self, folder: str) -> list[str]:
+        """List the files of a folder within; unfinished ones are not there."""
+        within = self.path / folder
+        if not within.is_dir():
+            return []
+        return sorted(file.name for file in within.iterdir() if not file.name.startswith("."))
+
+    def write_signed(self, name: str, value: bytes) -> None:
+        """Write a file with its MAC, which binds its name too."""
+        self.write(name, self.signed(name, value))
+
+    def signed(self, name: str, value: bytes) -> bytes:
+        """Give what the file of that name holds when its value is ``value``."""
+        return self._mac(name, value).encode() + b"\n" + value
+
+    def read_signed(self, name: str) -> bytes | None:
+        """Read a file that :meth:`write_signed` wrote; None when there is none.
+
+        :raises FileAltered: its MAC does not hold.
+        """
+        data = self.read(name)
+        if data is None:
+            return None
+        mac, value = data[:_MAC_CHARACTERS], data[_MAC_CHARACTERS + 1 :]
+        if not hmac.compare_digest(mac, self._mac(name, value).encode()):
+            raise self.altered(name)
+        return value
+
+    def read_json(self, name: str) -> Json | None:
+        """Read a signed file that holds one JSON object."""
+        value = self.read_signed(name)
+        try:
+            return None if value is None else read_object(value)
+        except ValueError:
+            raise self.altered(name) from None
+
+    def altered(self, name: str) -> FileAltered:
+        """Make the error that names a file which cannot be believed, and what to do about it."""
+        return FileAltered(
+            f"{self.path / name} is torn or was altered; it is left as it is. {_way_out(name)}"
+        )
+
+    def _mac(self, name: str, value: bytes) -> str:
+        return b64(hmac_sha256(self._device_key(), lp("vaultr/v1/device-file", name, value)))
+
+    def _device_key(self) -> bytes:
+        if self._key is None:
+            found = self.read(_DEVICE_KEY)
+            if found is None:
+                found = self._new_device_key()
+            if len(found) != 32:
+                raise self.altered(_DEVICE_KEY)
+            self._key = found
+        return self._key
+
+    def _new_device_key(self) -> bytes:
+        with self.locked():
+            if (self.path / DEVICE_FILE).exists():
+                raise self.altered(_DEVICE_KEY)
+            if self.read(_DEVICE_KEY) is None:  # another command may have drawn it meanwhile
+                self.write(_DEVICE_KEY, secrets.token_bytes(32))
+            return self.read(_DEVICE_KEY) or b""
+
+    def _take_lock(self) -> int:
+        with self._explained():
+            self._prepare()
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self.path / _LOCK, flags, 0o600)
+        until = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() > until:
+                    os.close(descriptor)
+                    raise FolderUnusable(f"{self.path} is in use by another command") from error
+                time.sleep(0.02)
+            else:
+                return descriptor
+
+    def _prepare(self) -> None:
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if stat.S_IMODE(self._check_owner()) != 0o700:
+            self.path.chmod(0o700)
+
+    def _check_owner(self) -> int:
+        # What another user wrote could name another server, and would be believed.
+        seen = self.path.stat()
+        if seen.st_uid != os.getuid():
+            raise FolderUnusable(f"{self.path} belongs to another user")
+        self._is_ours = True
+        return seen.st_mode
+
+    def _sweep(self) -> None:
+        # Whoever holds the lock is the only writer: what is unfinished was left by a kill.
+        for left in self.path.rglob(f".*{_UNFINISHED}"):
+            left.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> FolderUnusable:
+        return FolderUnusable(f"{error.filename or self.path}: {error.strerror}")
+
+
+def _way_out(name: str) -> str:
+    """Say what makes a folder work again, and never costs its secret key, pins or heads."""
+    if name.endswith((".vault", ".details")):
+        return (
+            "Move the two files of this vault to another place: the next sync fetches them anew "
+            "and checks them against the profile."
+        )
+    if name in (DEVICE_FILE, _DEVICE_KEY) or name.endswith(".key"):
+        return (
+            "Keep this folder, it may hold the only copy of the secret key. Log in with your "
+            "emergency kit in another one: VAULTR_DIR"
+        )
+    return "Move this one file to another place, keep all others, and log in: vaultr login"
+
+
+def write_new(place: Path, data: bytes) -> None:
+    """Write a new 0600 file and wait until the disk has it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(place, flags, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the disk has the names of a folder."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,183 @@
+"""The client's folder by meaning: the device, its account, its secret keys and its cache."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from vaultr.client.errors import IntegrityError
+from vaultr.client.storage import secretkeys
+from vaultr.client.storage.cache import Cache
+from vaultr.client.storage.device import Device, KnownAccount
+from vaultr.client.storage.folder import ACCOUNT_FILE, DEVICE_FILE, Folder
+from vaultr.client.storage.pins import AUTH_SCHEME, read_prelogin
+from vaultr.client.strict_json import Fields, Json
+
+_ASIDE: Final = "aside"
+_SEEN: Final = "explained.json"
+_MOVE: Final = "move.json"
+_MADE_VAULT: Final = "made-vault.json"
+_NEW_KEYS: Final = "new-keys-"
+
+
+class Store:
+    """What is kept between commands."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = Folder(home)
+        self.cache = Cache(self.folder)
+        # What vaults held before the owner accepted another state of the server by hand.
+        self.aside = Cache(self.folder, _ASIDE)
+
+    def device(self) -> Device:
+        """Read this device; a new folder gives a new one, which is not kept yet."""
+        value = self.folder.read_json(DEVICE_FILE)
+        if value is None:
+            return Device.new()
+        try:
+            return Device.from_json(value)
+        except (KeyError, TypeError, ValueError, IntegrityError):
+            raise self.folder.altered(DEVICE_FILE) from None
+
+    def keep_device(self, device: Device) -> None:
+        """Write this device."""
+        self._write(DEVICE_FILE, device.to_json())
+
+    def account(self) -> KnownAccount | None:
+        """Read the account as it was last seen; None before the first login."""
+        value = self.folder.read_json(ACCOUNT_FILE)
+        if value is None:
+            return None
+        try:
+            derivation = read_prelogin(value | {"auth_scheme": AUTH_SCHEME})
+            return KnownAccount.read(Fields(value, ACCOUNT_FILE, ValueError), derivation)
+        except (KeyError, TypeError, ValueError, IntegrityError):
+            raise self.folder.altered(ACCOUNT_FILE) from None
+
+    def keep_account(self, account: KnownAccount) -> None:
+        """Write the account."""
+        self._write(ACCOUNT_FILE, account.to_json())
+
+    def keep_signed_in(
+        self,
+        device: Device,
+        account: KnownAccount,
+        *,
+        secret_key: bytes | None = None,
+        others: Mapping[str, bytes | None],
+    ) -> None:
+        """Write all that a login, or a change of the password, brings: all of it or nothing.
+
+        :param others: files that are replaced, or with None removed, at the same moment.
+        """
+        values = {
+            DEVICE_FILE: _encoded(device.to_json()),
+            ACCOUNT_FILE: _encoded(account.to_json()),
+        }
+        before = None
+        if secret_key is not None:
+            account_id = account.derivation.account_id
+            before = self.folder.read_signed(_secret_key_file(account_id))
+            values[_secret_key_file(account_id)] = secretkeys.kept(account_id, secret_key)
+        signed = {name: self.folder.signed(name, value) for name, value in values.items()}
+        self.folder.write_together({**signed, **others})
+        if before not in values.values():
+            secretkeys.dropped(before)
+
+    def unsent(self) -> list[str]:
+        """Name the files with wraps that were kept to be sent again; they fit one account key."""
+        names = self.folder.names(".")
+        return [name for name in names if name == _MADE_VAULT or name.startswith(_NEW_KEYS)]
+
+    def secret_key(self, account_id: UUID) -> bytes | None:
+        """Read the secret key of an account; None when this device has none."""
+        name = _secret_key_file(account_id)
+        text = self.folder.read_signed(name)
+        try:
+            return None if text is None else secretkeys.found(text)
+        except ValueError:
+            raise self.folder.altered(name) from None
+
+    def keep_secret_key(self, account_id: UUID, secret_key: bytes) -> None:
+        """Keep the secret key of an account in the keyring, or in a file of its own."""
+        kept = secretkeys.kept(account_id, secret_key)
+        self.folder.write_signed(_secret_key_file(account_id), kept)
+
+    def forget_secret_key(self, account_id: UUID) -> None:
+        """Remove the secret key of an account that never came to be."""
+        name = _secret_key_file(account_id)
+        before = self.folder.read_signed(name)
+        self.folder.remove(name)
+        secretkeys.dropped(before)
+
+    def secret_key_place(self, account_id: UUID) -> str | None:
+        """Say where the secret key of an account is; None when this device has none."""
+        name = _secret_key_file(account_id)
+        data = self.folder.read_signed(name)
+        if data is None:
+            return None
+        return "the keyring" if secretkeys.in_keyring(data) else str(self.folder.path / name)
+
+    def made_vault(self) -> Json | None:
+        """Read the vault whose making was begun, and may not have reached the server."""
+        return self.folder.read_json(_MADE_VAULT)
+
+    def keep_made_vault(self, vault: Json) -> None:
+        """Write what is about to be sent to make a vault: a retry sends the same wraps."""
+        self._write(_MADE_VAULT, vault)
+
+    def forget_made_vault(self) -> None:
+        """Forget it, once the vault and its place in the profile are there."""
+        self.folder.remove(_MADE_VAULT)
+
+    def new_keys(self, vault_id: UUID) -> Json | None:
+        """Read the wrap of a generation whose beginning may not have reached the server."""
+        return self.folder.read_json(_new_keys_file(vault_id))
+
+    def keep_new_keys(self, vault_id: UUID, wrap: Json) -> None:
+        """Write the wrap of a generation that is about to begin: a retry sends the same."""
+        self._write(_new_keys_file(vault_id), wrap)
+
+    def forget_new_keys(self, vault_id: UUID) -> None:
+        """Forget it, once the vault shows what became of the generation."""
+        self.folder.remove(_new_keys_file(vault_id))
+
+    def seen(self) -> Json | None:
+        """Read what the server showed when its differences were last listed."""
+        return self.folder.read_json(_SEEN)
+
+    def keep_seen(self, seen: Json) -> None:
+        """Write what the server shows, once its differences are listed."""
+        self._write(_SEEN, seen)
+
+    def forget_seen(self) -> None:
+        """Forget it, once it was accepted."""
+        self.folder.remove(_SEEN)
+
+    def move(self) -> Json | None:
+        """Read the move between vaults that did not come to its end."""
+        return self.folder.read_json(_MOVE)
+
+    def keep_move(self, move: Json) -> None:
+        """Write the move that is about to begin."""
+        self._write(_MOVE, move)
+
+    def forget_move(self) -> None:
+        """Forget it, once every item is in one vault alone."""
+        self.folder.remove(_MOVE)
+
+    def _write(self, name: str, value: Json) -> None:
+        self.folder.write_signed(name, _encoded(value))
+
+
+def _new_keys_file(vault_id: UUID) -> str:
+    return f"{_NEW_KEYS}{vault_id}.json"
+
+
+def _encoded(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _secret_key_file(account_id: UUID) -> str:
+    return f"secret-{account_id}.key"

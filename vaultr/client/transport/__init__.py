@@ -1,0 +1,1 @@
+"""The way to the server: one origin, limits of time, the session, and checked answers."""

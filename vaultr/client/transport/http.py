@@ -1,0 +1,298 @@
+"""Carries one request to the server and brings back a checked answer, or says what went wrong.
+
+No redirect is followed, no proxy of the environment used, and nothing turns TLS checking off.
+"""
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+
+from vaultr.client.errors import (
+    AnswerInvalid,
+    CertificateInvalid,
+    Refused,
+    ServerUnreachable,
+    UsageError,
+    VaultrError,
+    refusal,
+)
+from vaultr.client.strict_json import Json, read_object
+from vaultr.client.transport.address import origin_of
+from vaultr.client.transport.network import Deadline, Network
+from vaultr.protocol.refusals import PREFIX, SLUGS, statuses_of
+from vaultr.protocol.sizes import ANSWER_BYTES, ANSWER_SECONDS
+from vaultr.version import __version__
+
+BASE: Final = "/api/v1"
+_SLUG = re.compile(r"[a-z0-9-]{1,64}")
+_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
+_SHOWN_CHARACTERS = 500
+_PROBE_SECONDS: Final = 15.0
+_SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
+_TOO_MANY: Final = 429
+_GATEWAY = frozenset({_TOO_MANY, 502, 503, 504})
+# What Python puts around the words of OpenSSL and of the system.
+_AROUND = re.compile(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$")
+_JITTER = secrets.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered, other than a refusal."""
+
+    status: int
+    body: Json | None = field(repr=False)
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a probe of the server showed, without any account.
+
+    :ivar date: the clock of the server, as text of HTTP; None when it told none.
+    :ivar tls: the TLS version and the certificate, as Python gives it; None over plain http.
+    """
+
+    status: int
+    date: str | None
+    tls: tuple[str, Mapping[str, Any]] | None
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a request is sent, and how long it may wait in between."""
+
+    tries: int = 4
+    first_pause_seconds: float = 0.25
+    longest_wait_seconds: float = 10.0
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+
+
+class Transport:
+    """The way to one server, for one thread."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        transport: httpx2.BaseTransport | None = None,
+        ca_file: Path | None = None,
+        patience: Patience | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+        answer_bytes: int = ANSWER_BYTES,
+    ) -> None:
+        self.origin = origin_of(url)
+        self._patience = patience or Patience()
+        self._deadline = Deadline()
+        self._answer_seconds = answer_seconds
+        self._answer_bytes = answer_bytes
+        try:
+            carrier = transport or Network(
+                ca_file=ca_file,
+                deadline=self._deadline,
+                only_here=self.origin.startswith("http:"),
+            )
+        except OSError as error:
+            raise UsageError(f"{ca_file}: no certificates can be read from it") from error
+        self._client = httpx2.Client(
+            base_url=self.origin,
+            transport=carrier,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # the deadline bounds the whole exchange, which no limit of httpx2 does
+            headers={
+                "Accept": "application/json, application/problem+json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"vaultr/{__version__}",
+            },
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        again: bool = False,
+        longest_wait_seconds: float | None = None,
+    ) -> Answer:
+        """Send one request under ``/api/v1``, and again with the same bytes where that is safe.
+
+        :param again: it may be sent again when its answer was lost; a GET always may.
+        :param longest_wait_seconds: how long it may wait when the server asks for time.
+        :raises Refused: the server refused; the class tells how.
+        :raises ServerUnreachable: no answer; nothing is known of what was done.
+        :raises AnswerInvalid: the answer is none that a Vaultr server gives.
+        """
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        longest = longest_wait_seconds or self._patience.longest_wait_seconds
+        pause = self._patience.first_pause_seconds
+        for left in range(self._patience.tries - 1, -1, -1):
+            try:
+                return self._exchange(method, path, data, headers or {})
+            except (Refused, ServerUnreachable) as error:
+                wait = _wait(error, pause, lost_is_safe=again or method == "GET")
+                if not left or wait is None or wait > longest:
+                    raise
+            self._patience.sleep(wait * _JITTER.uniform(1.0, 1.25))
+            pause *= 2
+        raise AssertionError("the last try returns or raises")
+
+    def probe(self, path: str) -> Probe:
+        """Ask for a probe, such as ``/api/ready``, once, and give whatever came.
+
+        :raises ServerUnreachable: nothing came.
+        """
+        self._deadline.start(min(_PROBE_SECONDS, self._answer_seconds))
+        request = self._client.build_request("GET", path)
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                stream = response.extensions.get("network_stream")
+                secured = stream.get_extra_info("ssl_object") if stream else None
+                tls = secured and (str(secured.version()), secured.getpeercert() or {})
+                body = self._read(response)
+            finally:
+                response.close()
+        except httpx2.TransportError as error:
+            raise _unreachable(self.origin, error) from error
+        return Probe(response.status_code, response.headers.get("Date"), tls, body)
+
+    def _exchange(
+        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
+    ) -> Answer:
+        self._deadline.start(self._answer_seconds)
+        given = dict(headers) | ({} if data is None else {"Content-Type": "application/json"})
+        request = self._client.build_request(method, BASE + path, content=data, headers=given)
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                content = self._read(response)
+            finally:
+                response.close()
+        except httpx2.TransportError as error:
+            raise _unreachable(self.origin, error) from error
+        return _judge(response, content)
+
+    def _read(self, response: httpx2.Response) -> bytes:
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise AnswerInvalid("the server compressed its answer, though asked not to")
+        ends = time.monotonic() + self._answer_seconds
+        # A transport that was passed in may have read the whole answer already.
+        whole = [response.content] if response.is_stream_consumed else response.iter_raw()
+        pieces, size = [], 0
+        for piece in whole:
+            size += len(piece)
+            if size > self._answer_bytes:
+                raise AnswerInvalid(f"the answer is over {self._answer_bytes} bytes")
+            if time.monotonic() > ends:
+                raise ServerUnreachable(f"{self.origin}: the answer took too long")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def _judge(response: httpx2.Response, content: bytes) -> Answer:
+    status = response.status_code
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if 300 <= status < 400 and status != 304:
+        raise AnswerInvalid("the server redirects elsewhere; Vaultr never does")
+    if status >= 400:
+        raise _refusal(response, kind, content)
+    etag = response.headers.get("ETag")
+    if etag is not None and not _ETAG.fullmatch(etag):
+        raise AnswerInvalid("the server answered an odd ETag")
+    if status in (204, 304):
+        return Answer(status, None, etag)
+    if status not in (200, 201, 202):
+        raise AnswerInvalid(f"the server answered with status {status}")
+    if not content and status == 202:
+        return Answer(status, None, etag)
+    if kind != "application/json":
+        raise AnswerInvalid("the answer is not JSON")
+    return Answer(status, _object(content), etag)
+
+
+def _object(content: bytes) -> Json:
+    try:
+        return read_object(content)
+    except ValueError as error:
+        raise AnswerInvalid(f"the answer is not JSON: {error}") from None
+
+
+def _refusal(response: httpx2.Response, kind: str, content: bytes) -> VaultrError:
+    status = response.status_code
+    if kind != "application/problem+json":
+        if status in _GATEWAY:
+            return ServerUnreachable(
+                f"a gateway answered {status} in the server's place",
+                retry_after=_asked(response)["retry_after"],
+                not_done=status == _TOO_MANY,  # it did not pass the request on
+            )
+        return AnswerInvalid(f"status {status} without a problem document")
+    problem = _object(content)
+    type_ = problem.get("type")
+    slug = type_.removeprefix(PREFIX) if isinstance(type_, str) else ""
+    if not _SLUG.fullmatch(slug) or problem.get("status") != status:
+        return AnswerInvalid(f"status {status} with an odd problem document")
+    if slug in SLUGS and status not in statuses_of(slug):
+        return AnswerInvalid(f"{slug} cannot have status {status}")
+    shown = {name: _shown(problem[name]) for name in problem}
+    refused = refusal(slug, status, shown | _asked(response))
+    # Its words are not this client's: they must not be taken for advice that can be trusted.
+    refused.args = (f"The server refuses: {refused}",)
+    return refused
+
+
+def _asked(response: httpx2.Response) -> Json:
+    text = response.headers.get("Retry-After", "")
+    return (
+        {"retry_after": int(text)} if re.fullmatch(r"[0-9]{1,7}", text) else {"retry_after": None}
+    )
+
+
+def _shown(value: object) -> object:
+    # Texts of a refusal are shown on terminals, which obey control characters.
+    if not isinstance(value, str):
+        return value
+    return "".join(letter if letter.isprintable() else " " for letter in value[:_SHOWN_CHARACTERS])
+
+
+def _wait(error: VaultrError, pause: float, *, lost_is_safe: bool) -> float | None:
+    """Tell how long to wait before sending again; None when that is no use or not safe."""
+    if isinstance(error, Refused):
+        if error.slug not in _SENT_AGAIN:
+            return None
+        asked = error.members.get("retry_after")
+    elif isinstance(error, CertificateInvalid):
+        return None
+    elif isinstance(error, ServerUnreachable) and (lost_is_safe or error.not_done):
+        asked = error.retry_after
+    else:
+        return None
+    return max(pause, float(asked)) if isinstance(asked, int) else pause
+
+
+def _unreachable(origin: str, error: httpx2.TransportError) -> ServerUnreachable:
+    match error:
+        case httpx2.ConnectTimeout():
+            return ServerUnreachable(f"{origin}: no connection in time")
+        case httpx2.ConnectError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return CertificateInvalid(f"{origin}: {_AROUND.sub('', str(error))}")
+        case httpx2.ConnectError():
+            return ServerUnreachable(f"{origin}: {_AROUND.sub('', str(error))}")
+        case httpx2.TimeoutException():
+            return ServerUnreachable(f"{origin}: the answer took too long")
+    return ServerUnreachable(f"{origin}: the answer was lost ({error})")

@@ -1,0 +1,1 @@
+"""An unlocked account's vaults: listed, synced, read, written, given new keys, and deleted."""

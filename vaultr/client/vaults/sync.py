@@ -1,0 +1,266 @@
+"""Brings one vault up to date: asks for pages, has them verified, and keeps what they brought."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from vaultr.client.crypto.keys import VaultKeys, open_wraps
+from vaultr.client.errors import AnswerInvalid, HeadMoved, NotFound, RolledBack, StateMismatch
+from vaultr.client.log import pages, verify
+from vaultr.client.log.chain import Keys
+from vaultr.client.log.entries import Waypoint
+from vaultr.client.log.state import Held
+from vaultr.client.storage.cache import Cache, CachedVault, Row
+from vaultr.client.strict_json import Fields, Json
+from vaultr.client.transport.answers import fields_of
+from vaultr.client.transport.session import Session
+from vaultr.protocol.encoding import b64, unb64
+from vaultr.protocol.sizes import SYNC_LIMIT_MOST
+
+_ITEM: Final = "item"
+NOT_MODIFIED: Final = 304
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What one sync brought: the vault as it is now, and how many items came and went."""
+
+    vault: CachedVault
+    received: int = 0
+    removed: int = 0
+
+
+class VaultKeyring:
+    """The opened keys of the account's vaults, while it is unlocked."""
+
+    def __init__(self, wrap_key: bytes, account_id: UUID) -> None:
+        self._wrap_key = wrap_key
+        self._account_id = account_id
+        self._opened: dict[UUID, dict[int, VaultKeys]] = {}
+
+    def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
+        """Open all ``wraps`` of a vault; keys that were opened before must be the same.
+
+        :raises StateMismatch: another key for a generation than before.
+        """
+        opened = open_wraps(
+            self._wrap_key, self._account_id, vault_id, wraps, self._opened.get(vault_id)
+        )
+        self._opened[vault_id] = opened
+        return opened
+
+    def open_anew(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
+        """Open ``wraps`` in place of all keys of a vault that were opened before.
+
+        Only for a state of the server that the owner accepts by hand.
+        """
+        opened = open_wraps(self._wrap_key, self._account_id, vault_id, wraps)
+        self._opened[vault_id] = opened
+        return opened
+
+
+def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
+    """Give the sealing key of one generation.
+
+    :raises StateMismatch: the server showed no wrap of it.
+    """
+    if generation not in keys:
+        raise StateMismatch(
+            f"vault {vault_id} has items of generation {generation}, whose keys are not there",
+            vault_id=vault_id,
+        )
+    return keys[generation].vk
+
+
+class Syncer:
+    """Syncs vaults one by one; each is saved before the next is asked for."""
+
+    def __init__(self, session: Session, cache: Cache, keyring: VaultKeyring) -> None:
+        self._session = session
+        self._cache = cache
+        self._keyring = keyring
+
+    def sync(self, vault_id: UUID, known: Waypoint | None) -> Brought:
+        """Bring one vault up to date; the folder must be locked.
+
+        :param known: the head of this vault in the owner's profile.
+        :raises IntegrityError: what the server shows cannot be true; the cache is as before.
+        """
+        # Not before the last proof: half of it, once kept, would be taken for the truth.
+        vault, taken = self.prove(vault_id, known)
+        if taken.is_new(vault):
+            vault = self._cache.save(vault, taken.details)
+        return Brought(vault, len(taken.received), len(taken.removed))
+
+    def prove(self, vault_id: UUID, known: Waypoint | None) -> tuple[CachedVault, "_Taken"]:
+        """Verify what :meth:`sync` would take over; nothing is kept."""
+        held = self._cache.load(vault_id)
+        if held is not None:
+            self._keyring.open(vault_id, held.wraps)
+        taken = _Taken(held)
+        while True:
+            plan = verify.plan(taken.vault.state if taken.vault else None, known)
+            shown = self._ask(vault_id, plan, taken.vault, known)
+            if shown is not None:
+                taken.take(self._verified(taken.vault, shown, plan, known))
+            if taken.vault is not None and verify.plan(taken.vault.state, known).conditional:
+                return taken.vault, taken
+
+    def show_all(self, vault_id: UUID) -> pages.Shown:
+        """Fetch the full set as the server shows it, and judge only its form."""
+        plan = verify.Plan(full=True, since=0, conditional=False)
+        return pages.gather(vault_id, self._pages(vault_id, plan, None), since=0)
+
+    def show_since(self, vault_id: UUID, since: int) -> pages.Shown:
+        """Fetch the entries after ``since`` (at least 1) as the server shows them, unjudged."""
+        plan = verify.Plan(full=False, since=since, conditional=False)
+        return pages.gather(vault_id, self._pages(vault_id, plan, None), since=since)
+
+    def _verified(
+        self,
+        cached: CachedVault | None,
+        shown: pages.Shown,
+        plan: verify.Plan,
+        known: Waypoint | None,
+    ) -> verify.Synced:
+        keys = self._keyring.open(shown.vault_id, shown.wraps)
+        if plan.full:
+            return verify.take_full(shown, keys, known)
+        if cached is None:
+            raise AssertionError("a delta is planned only over a held state")
+        return verify.take_delta(cached.state, shown, keys, known)
+
+    def _ask(
+        self,
+        vault_id: UUID,
+        plan: verify.Plan,
+        cached: CachedVault | None,
+        known: Waypoint | None,
+    ) -> pages.Shown | None:
+        """Fetch what ``plan`` says; None when nothing has changed, where the plan lets that be."""
+        match = b64(cached.state.head) if cached is not None and plan.conditional else None
+        try:
+            answers = self._pages(vault_id, plan, match)
+            return pages.gather(vault_id, answers, since=plan.since)
+        except _Unchanged:
+            return None
+        except (NotFound, HeadMoved) as refused:
+            seen = cached.waypoint if cached is not None else known
+            if seen is None:
+                raise
+            shown = "no such vault" if isinstance(refused, NotFound) else "an older state"
+            raise RolledBack(
+                f"vault {vault_id}: seen before is {seen}, the server shows {shown}",
+                vault_id=vault_id,
+            ) from refused
+
+    def _pages(self, vault_id: UUID, plan: verify.Plan, match: str | None) -> Iterator[Json]:
+        """Give page after page.
+
+        :param match: the head with which a 304 is an answer; without one none is.
+        :raises _Unchanged: that is what the server answered.
+        """
+        headers = {} if match is None else {"If-None-Match": f'"{match}"'}
+        since, after = plan.since, 0
+        while True:
+            query = f"since={since}&limit={SYNC_LIMIT_MOST}" + (f"&after={after}" if after else "")
+            answer = self._session.send("GET", f"/vaults/{vault_id}/sync?{query}", headers=headers)
+            if answer.status == NOT_MODIFIED and headers:
+                raise _Unchanged
+            page = fields_of(answer, "sync")
+            yield page.raw()
+            if not page.flag("more"):
+                return
+            through = page.count("through", least=1)
+            headers = {}
+            since, after = (0, through) if plan.full else (through, 0)
+
+
+class _Unchanged(Exception):
+    """A 304 that was asked for."""
+
+
+class _Taken:
+    """What the steps of one sync brought so far, verified and not yet kept."""
+
+    def __init__(self, held: CachedVault | None) -> None:
+        self._held = held
+        self.vault = held
+        self.details: dict[UUID, bytes] = {}
+        self.received: set[UUID] = set()
+        self.removed: set[UUID] = set()
+
+    def take(self, synced: verify.Synced) -> None:
+        """Put one more verified step over what is held."""
+        before = self.vault.rows.keys() if self.vault else set()
+        self.vault, details = merged(self.vault, synced)
+        rows = self.vault.rows
+        self.details = {each: d for each, d in (self.details | details).items() if each in rows}
+        self.received |= details.keys()
+        self.removed |= synced.removed & before
+
+    def is_new(self, vault: CachedVault) -> bool:
+        """Tell whether ``vault`` is more than a later look at what was held."""
+        held = self._held
+        return held is None or (vault.state, vault.wraps) != (held.state, held.wraps)
+
+
+def merged(
+    cached: CachedVault | None, synced: verify.Synced
+) -> tuple[CachedVault, dict[UUID, bytes]]:
+    """Put a verified sync over what is cached.
+
+    :return: the vault, and the sealed details that are new in it.
+    """
+    details: dict[UUID, bytes] = {}
+    before = cached.rows if cached else {}
+    rows = {item_id: row for item_id, row in before.items() if item_id in synced.state.items}
+    for item_id, json in synced.rows.items():
+        fields = Fields(json, _ITEM, AnswerInvalid)
+        fields.time("created_at")
+        fields.time("updated_at")
+        old = before.get(item_id)
+        row = Row(json["overview"], json["created_at"], json["updated_at"], at=0, length=0)
+        if old is not None and cached is not None and _same_content(cached, synced, item_id):
+            rows[item_id] = replace(row, at=old.at, length=old.length)
+        else:
+            rows[item_id] = row
+            details[item_id] = unb64(json["detail"])
+    vault = Fields(synced.vault, "vault", AnswerInvalid)
+    shown_wraps = pages.read_wraps(vault, synced.state.vault_id)
+    new = CachedVault(
+        state=synced.state,
+        wraps={**(cached.wraps if cached else {}), **shown_wraps},
+        overview=vault.binary("overview"),
+        rows=rows,
+        trashed=trashed(synced.state.items, cached),
+        volume=cached.volume if cached else 1,
+        synced_at=now_text(),
+        trail={**(cached.trail if cached else {}), **synced.heads},
+    )
+    return new, details
+
+
+def _same_content(cached: CachedVault, synced: verify.Synced, item_id: UUID) -> bool:
+    return cached.state.items[item_id].content == synced.state.items[item_id].content
+
+
+def trashed(items: Mapping[UUID, Held], before: CachedVault | None) -> dict[UUID, str]:
+    """Note since when each item is in the trash, as this device saw it by its own clock.
+
+    One that was restored and trashed again, also between two looks, has another revision.
+    """
+    now = now_text()
+    kept, since = (before.state.items, before.trashed) if before else ({}, {})
+    return {
+        item_id: since.get(item_id, now) if kept.get(item_id) == held else now
+        for item_id, held in items.items()
+        if held.state == "trash"
+    }
+
+
+def now_text() -> str:
+    """Give the present time as text."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

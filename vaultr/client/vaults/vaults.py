@@ -1,0 +1,249 @@
+"""The vaults of an unlocked account: made, listed, synced, and their heads put into the profile."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from vaultr.client.crypto import aad
+from vaultr.client.crypto.keys import VaultKeys
+from vaultr.client.crypto.seal import seal
+from vaultr.client.errors import (
+    NotFound,
+    RateLimited,
+    Refused,
+    SessionEnded,
+    StateMismatch,
+    StepUpRequired,
+    Unauthenticated,
+    Unavailable,
+    VaultExists,
+)
+from vaultr.client.log import pages, verify
+from vaultr.client.log.entries import Waypoint, short_head
+from vaultr.client.log.receipts import check_made
+from vaultr.client.log.state import FIRST_GENERATION, new_vault
+from vaultr.client.storage.cache import CachedVault, trashed_since
+from vaultr.client.strict_json import Json
+from vaultr.client.transport.answers import fields_of
+from vaultr.client.transport.http import Answer
+from vaultr.client.vaults.listing import Listed, ask_list, check_list
+from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.plaintext import name_bytes
+from vaultr.client.vaults.reading import Reader, by_name
+from vaultr.client.vaults.sync import Syncer
+from vaultr.protocol.encoding import b64, unb64
+
+FIRST_NAME: Final = "Personal"
+TRASH_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What a sync found in one vault; people compare ``n`` and ``head`` on two devices."""
+
+    id: UUID
+    name: str
+    n: int
+    head: str
+    received: int
+    removed: int
+
+
+class Vaults:
+    """All vaults of one account on this device."""
+
+    def __init__(self, account: OpenedAccount) -> None:
+        self._account = account
+        self._session = account.session
+        self._store = account.store
+        self._cache = account.store.cache
+        self.syncer = Syncer(account.session, self._cache, account.keyring)
+        self.reader = Reader(self._cache, account.keyring, account.deleted)
+        # What the owner has to be told, and is no error.
+        self.notices = account.told
+
+    def sync_all(self) -> list[SyncReport]:
+        """Bring all vaults up to date; a new account gets its first one.
+
+        :raises IntegrityError: something known is missing, older or another; the cache stays.
+        """
+        with self._store.folder.locked():
+            self._account.refresh_profile()
+            self._forget_deleted()
+            self._finish_made()
+            listed = self._listed()
+            if not listed.open and not self._account.profile.vaults:
+                return [self._report(self.create(FIRST_NAME), 0, 0)]
+            reports = [self._sync_listed(listed, vault_id) for vault_id in sorted(listed.open)]
+            return sorted(reports, key=by_name)
+
+    def _forget_deleted(self) -> None:
+        # The owner's own word, sealed in the profile: no server can say it.
+        for vault_id in {*self._cache.ids()} & {*self._account.deleted()}:
+            self._cache.forget(vault_id)
+
+    def _sync_listed(self, listed: Listed, vault_id: UUID) -> SyncReport:
+        vault, received, removed = self._sync(vault_id)
+        listed.check_synced(vault.state)
+        return self._report(vault, received, removed)
+
+    def sync_one(self, vault_id: UUID) -> CachedVault:
+        """Bring one vault up to date."""
+        with self._store.folder.locked():
+            return self._sync(vault_id)[0]
+
+    def _sync(self, vault_id: UUID) -> tuple[CachedVault, int, int]:
+        brought = self.syncer.sync(vault_id, self._account.profile.head_of(vault_id))
+        return brought.vault, brought.received, brought.removed
+
+    def _report(self, vault: CachedVault, received: int, removed: int) -> SyncReport:
+        return SyncReport(
+            id=vault.id,
+            name=self.reader.vault_name(vault),
+            n=vault.state.n,
+            head=short_head(vault.state.head),
+            received=received,
+            removed=removed,
+        )
+
+    def _listed(self) -> Listed:
+        held = {vault.id: vault.state for vault in self.reader.vaults()}
+        listed = check_list(self._account.profile, ask_list(self._session), held)
+        for vault_id in listed.deleted:
+            self._delete_again(vault_id)
+        return listed
+
+    def _delete_again(self, vault_id: UUID) -> None:
+        self.notices.append(f"Vault {vault_id} was deleted, and the server lists it again.")
+        try:
+            self._session.send("DELETE", f"/vaults/{vault_id}")
+        except StepUpRequired:
+            self.notices.append(f"The password is needed for that: vaultr vaults rm {vault_id}")
+        except Refused as refused:
+            self.notices.append(f"It could not be deleted again: {refused}")
+        else:
+            self.notices.append("It was deleted again.")
+
+    def create(self, name: str) -> CachedVault:
+        """Make a vault. Its keys are kept before they are sent, so a retry sends the same.
+
+        :raises NameUnfit: another vault has this name, or it can be none.
+        """
+        with self._store.folder.locked():
+            self._finish_made()
+            self.reader.check_name(name)
+            body = self._new_body(uuid4(), name_bytes(name))
+            self._store.keep_made_vault(body)
+            return self._make(body)
+
+    def make_anew(self, vault_id: UUID, overview: bytes) -> CachedVault:
+        """Make a vault that the server lost again, under its id and with new keys.
+
+        What this device held of it must have been set aside.
+        """
+        self._cache.forget(vault_id)
+        body = self._new_body(vault_id, overview)
+        self._account.keyring.open_anew(vault_id, {FIRST_GENERATION: unb64(body["sealed_key"])})
+        self._store.keep_made_vault(body)
+        return self._make(body)
+
+    def _new_body(self, vault_id: UUID, overview: bytes) -> Json:
+        keys, account = VaultKeys.new(), self._account
+        bound = aad.vault_overview(vault_id, 0, FIRST_GENERATION)
+        wrapped = keys.wrap(account.wrap_key, account.account_id, vault_id, FIRST_GENERATION)
+        sealed = seal(keys.vk, bound, overview)
+        return {"id": str(vault_id), "sealed_key": b64(wrapped), "overview": b64(sealed)}
+
+    def _finish_made(self) -> None:
+        body = self._store.made_vault()
+        if body is not None:
+            self._make(body)
+
+    def _make(self, body: Json) -> CachedVault:
+        """Send what :meth:`create` kept, as often as it takes, and note the vault's head."""
+        vault_id = UUID(body["id"])
+        sealed_key, overview = unb64(body["sealed_key"]), unb64(body["overview"])
+        is_new = True
+        try:
+            answer = self._session.send("POST", "/vaults", body, again=True)
+        except VaultExists:
+            # An answer was lost: then what is there is ours, and may be written to already.
+            is_new, answer = False, self._ask_made(vault_id)
+        except (RateLimited, Unavailable, Unauthenticated, SessionEnded):
+            # Nothing is decided; and an earlier try, whose answer was lost, may have made it.
+            raise
+        except Refused:
+            self._store.forget_made_vault()
+            raise
+        shown = fields_of(answer, "vault")
+        wraps = {FIRST_GENERATION: sealed_key}
+        if shown.uuid("id") != vault_id or pages.read_wraps(shown, vault_id) != wraps:
+            raise StateMismatch(f"vault {vault_id} was made with other keys", vault_id=vault_id)
+        keys = self._account.keyring.open(vault_id, wraps)
+        state = new_vault(vault_id, overview, keys[FIRST_GENERATION])
+        if is_new:
+            check_made(state, shown.raw())
+        made = self._cache.load(vault_id)
+        if made is None:
+            made = self._cache.save(CachedVault(state, wraps, overview), {})
+        self._account.write_heads({vault_id: state.waypoint}, self._proven_heads)
+        self._store.forget_made_vault()
+        return made
+
+    def _ask_made(self, vault_id: UUID) -> Answer:
+        try:
+            return self._session.send("GET", f"/vaults/{vault_id}")
+        except NotFound:
+            raise StateMismatch(
+                f"vault {vault_id}: the server says that it exists, and that it does not",
+                vault_id=vault_id,
+            ) from None
+
+    def note_deleted(self, vault_id: UUID) -> None:
+        """Write into the profile that the owner deleted a vault, before the server is told."""
+        wanted = self._account.profile.with_deleted(vault_id)
+        self._account.write_profile(wanted, self._proven_heads)
+
+    def note_keys_due(self, generations: Mapping[UUID, int]) -> None:
+        """Write into the profile that the keys of these generations are to be replaced."""
+        heads = self._proven_heads()
+        wanted = self._account.with_heads(heads).with_keys_due(generations)
+        self._account.write_profile(wanted, self._proven_heads)
+
+    def settle(self, *, now: bool) -> None:
+        """Write the profile if a head moved: at most once a minute, unless ``now``.
+
+        :raises IntegrityError: a head does not continue the one in the profile, which then stays.
+        """
+        with self._store.folder.locked():
+            self._account.catch_up()
+            if not self._account.is_behind(self._heads()):
+                return
+            if now or not self._account.written_just_now():
+                self._account.write_heads(self._proven_heads(), self._proven_heads)
+
+    def _heads(self) -> dict[UUID, Waypoint]:
+        return {vault.id: vault.waypoint for vault in self.reader.vaults()}
+
+    def _proven_heads(self) -> dict[UUID, Waypoint]:
+        """Give the heads that continue those in the profile; where that is not known yet, sync.
+
+        A head of another history would take the place of the one thing that tells of the fork.
+        """
+        heads = {}
+        for vault in self.reader.vaults():
+            known = self._account.profile.head_of(vault.id)
+            if known is not None and known.n > vault.state.n:
+                continue
+            proven = verify.plan(vault.state, known).conditional
+            heads[vault.id] = vault.waypoint if proven else self._sync(vault.id)[0].waypoint
+        return heads
+
+
+def long_trashed(vault: CachedVault) -> list[UUID]:
+    """Name the items that this device has seen in the trash for 30 days, by its own clock."""
+    before = datetime.now(UTC) - timedelta(days=TRASH_DAYS)
+    seen = ((item_id, trashed_since(vault, item_id)) for item_id in vault.trashed)
+    return [item_id for item_id, since in seen if since is not None and since <= before]
