@@ -59,7 +59,10 @@ secrets: .venv/.server ## Write the secrets of docker-compose.yml that are not t
 
 lock: .venv/.tests ## Pin all packages anew, with their hashes
 	@$(LOCK) --extra server --output-file requirements.txt
-	@$(LOCK) --extra server --extra test --extra dev --constraint requirements.txt \
+	@$(LOCK) --extra server --extra otel --constraint requirements.txt \
+		--output-file requirements-otel.txt
+	@$(LOCK) --extra server --extra otel --extra test --extra dev \
+		--constraint requirements.txt --constraint requirements-otel.txt \
 		--output-file requirements-dev.txt
 
 clean: ## Remove what was built; var/ and secrets/ stay

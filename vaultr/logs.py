@@ -12,6 +12,7 @@ from flask import Flask, Response, g, request
 
 from vaultr import actor, clock
 from vaultr.settings import Settings
+from vaultr.tracing import spans
 
 _log = logging.getLogger("vaultr")
 # Names whose values never belong in a log, whatever they hold.
@@ -34,8 +35,9 @@ class JsonLines(logging.Formatter):
             "event": record.msg if isinstance(record.msg, str) else record.name,
             "request_id": origin.request_id,
         }
-        if origin.trace_id is not None:
-            line["trace_id"] = origin.trace_id
+        trace_id = origin.trace_id or spans.trace_id()  # a job has no origin
+        if trace_id is not None:
+            line["trace_id"] = trace_id
         if fields is None:
             line["logger"] = record.name
         else:

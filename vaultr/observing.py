@@ -1,16 +1,18 @@
 """Counts every answer by route template, and every database connection that is lent."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
 from flask import Flask, Response, g, request
 
-from vaultr import metrics, statsd
+from vaultr import logs, metrics, statsd
 from vaultr.database.session import SINGLE, db
 from vaultr.edge import PROBES
 from vaultr.settings import Settings
+from vaultr.tracing import spans, statements
+from vaultr.tracing.requests import Traced
 from vaultr.version import __version__
 
 _ROUTE: Final = "vaultr.route"
@@ -100,3 +102,22 @@ def say_what_runs(app: Flask) -> None:
     metrics.BUILD.labels(__version__).set(1)
     for pool in app.extensions[_POOLS]:
         pool.tell_size()
+
+
+def trace(app: Flask, variables: Mapping[str, str]) -> None:
+    """Tell a collector of requests, statements and jobs, if OTEL_* names one; after a fork only."""
+    if spans.start(variables):
+        tables = frozenset(db.metadata.tables)
+        with app.app_context():
+            statements.listen(db.engine, tables)
+        statements.listen(app.extensions[SINGLE], tables)
+        traced = Traced(app.wsgi_app, quiet=PROBES, route_of=_route_of)
+        app.wsgi_app = traced  # type: ignore[method-assign]  # Flask's documented way
+        logs.event("traces.on")
+    elif (reason := spans.hindrance(variables)) is not None:
+        logs.warning("traces.off", reason=reason)
+
+
+def _route_of(environ: Mapping[str, Any]) -> str | None:
+    found: tuple[str, str] | None = environ.get(_ROUTE)
+    return found[0] if found else None

@@ -16,6 +16,7 @@ from vaultr.audit import service as audit
 from vaultr.database import engine
 from vaultr.operations import worker
 from vaultr.settings import Settings, SettingsRefused
+from vaultr.tracing import spans
 
 _STOP = "vaultr.stop_inline"
 _listeners: list[socket.socket] = []
@@ -157,6 +158,7 @@ def after_fork(app: Flask, settings: Settings) -> None:
     engine.after_fork(app)
     read_keys_anew(app)
     statsd.start(settings.statsd_host)
+    observing.trace(app, os.environ)
     observing.say_what_runs(app)
     switches.watch(app)
     for listener in _listeners:
@@ -206,6 +208,7 @@ def before_exit(app: Flask) -> None:
     with app.app_context():
         audit.stop()
     statsd.stop()
+    spans.stop()
 
 
 def worker_gone(process_id: int) -> None:

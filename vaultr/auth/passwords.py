@@ -20,6 +20,7 @@ from flask import Flask, current_app
 from vaultr import keys, logs, metrics
 from vaultr.errors import Busy
 from vaultr.settings import Settings
+from vaultr.tracing import spans
 
 WAIT_SECONDS: Final = 1.0
 _LESS_URGENT: Final = 10  # nice value: whoever reads goes before whoever signs in
@@ -76,6 +77,10 @@ class HashGate:
             if self._inside >= self._most:
                 raise Busy
             self._inside += 1
+        with spans.span("argon2"):
+            return self._in_turn(work)
+
+    def _in_turn(self, work: Callable[[], T]) -> T:
         came = time.monotonic()
 
         def timed() -> T:

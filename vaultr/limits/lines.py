@@ -15,6 +15,8 @@ from typing import Any
 
 import redis
 
+from vaultr.tracing import spans
+
 IDLE_SECONDS = 1.0  # after which a connection is looked at before it is used
 
 
@@ -30,6 +32,10 @@ class Lines:
 
         :raises redis.RedisError: Redis is away, hangs, or refuses.
         """
+        with spans.span("EVALSHA", db__system__name="redis"):
+            return self._asked(script, keys, arguments)
+
+    def _asked(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         connection = self._line()
         name = _name(script)
         try:

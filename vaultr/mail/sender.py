@@ -15,6 +15,7 @@ from vaultr.extensions import mail
 from vaultr.mail import hosts
 from vaultr.mail.letter import Letter
 from vaultr.settings import Settings
+from vaultr.tracing import spans
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -61,7 +62,7 @@ def send(
     message.msgId = with_id
     connection = Strict(letter.kind, on_content)
     try:
-        with connection:
+        with spans.span("SMTP", vaultr__mail__kind=letter.kind), connection:
             message.send(connection)
     except OSError as error:
         if connection.outcome_unknown(error):

@@ -1,6 +1,7 @@
 """The work that no request waits for: jobs, each done by one of all processes at a time."""
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ from vaultr.mail import outbox, wake
 from vaultr.operations import key_use, locks, measures
 from vaultr.operations.cleanup import CHORES
 from vaultr.settings import Settings
+from vaultr.tracing import spans
 
 # Another process had the lock: look again soon, it may have begun before there was something new.
 LOCKED_SECONDS = 0.5
@@ -106,7 +108,8 @@ class Runner:
                 if not ours:
                     return min(LOCKED_SECONDS, job.every_seconds)
                 self.since = began = time.monotonic()
-                more = job.run()
+                with spans.job(job.name):
+                    more = job.run()
                 metrics.JOB_TIME.labels(job.name).observe(time.monotonic() - began)
                 metrics.JOB_DONE.labels(job.name).set(time.time())
                 return 0 if more else job.every_seconds
@@ -195,6 +198,7 @@ def worker(*, once: bool, only: str | None) -> None:
         signal.signal(number, lambda _number, _frame: setattr(runner, "stopping", True))
     settings: Settings = app.config["SETTINGS"]
     statsd.start(settings.statsd_host)
+    observing.trace(app, os.environ)
     observing.say_what_runs(app)
     _tell(settings)
     with _showing_life(runner, settings.vaultr_home):
@@ -202,4 +206,5 @@ def worker(*, once: bool, only: str | None) -> None:
         runner.run()
         audit.stop()
         statsd.stop()
+        spans.stop()
     logs.event("worker.stop")

@@ -1,0 +1,317 @@
+"""Traces of a real server with two workers, as a real collector gets them over OTLP."""
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import servers
+from tests.collector import collecting
+from tests.faults.running import ROOT, running
+from tests.first_hour.leaks import found
+from tests.first_hour.world import Person, Site, token_of
+
+EMAIL = "ann.lindqvist@example.org"
+PASSWORD = "gravel-harbour-violet-tundra-7"
+SECRET = "Xq7-vinegar-lamp"
+PLANTED = {
+    "query": "q-Tk29fjLsPaQ",
+    "path": "p-Hn47slWqZx",
+    "bearer": "b-Vb83kdMrTy",
+    "cookie": "c-Lo52hgXcNm",
+    "agent": "a-Pw61bnUjKi",
+    "state": "s-Ge74xmDrFt",
+    "baggage": "g-Iy38coHvBs",
+    "body": "d-Re95vaEkLw",
+    "field": "f-Zu16toMgQp",
+    "forwarded": "203.0.113.77",
+}
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+OURS = f"00-{TRACE}-00f067aa0ba902b7-01"
+UNSAMPLED = "00-11111111111111111111111111111111-2222222222222222-00"
+ATTRIBUTES = {
+    "http.request.method": re.compile(r"GET|HEAD|POST|PUT|DELETE|OPTIONS|_OTHER"),
+    "http.route": re.compile(r"/[a-z0-9/_.<>:-]+"),
+    "http.response.status_code": re.compile(r"[2-5][0-9]{2}"),
+    "vaultr.request_id": re.compile(r"[A-Za-z0-9._-]{1,64}"),
+    "vaultr.job": re.compile(r"[a-z-]+"),
+    "vaultr.mail.kind": re.compile(r"[a-z-]+"),
+    "db.system.name": re.compile(r"postgresql|redis"),
+    "db.query.summary": re.compile(r"[A-Z]+( [a-z_]+)?( [A-Z]+ [a-z_]+)*"),
+    "error.type": re.compile(r"[A-Za-z0-9]+"),
+}
+RESOURCE = {
+    "service.name",
+    "service.version",
+    "service.instance.id",  # drawn by each process
+    "telemetry.sdk.name",
+    "telemetry.sdk.language",
+    "telemetry.sdk.version",
+}
+
+
+@pytest.fixture(scope="module")
+def collector():
+    with collecting() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory, postgres_url, redis_url, collector):
+    """What a collector heard of a server with two workers, on which somebody kept a secret."""
+    url = servers.fresh_database(postgres_url)
+    home = tmp_path_factory.mktemp("traced")
+    (home / "server").mkdir()
+    site = Site(
+        home / "server", url, redis_url,
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_EXPORTER_OTLP_COMPRESSION="gzip",
+        # Longer than the test: what is heard was handed over when the server ended.
+        OTEL_BSP_SCHEDULE_DELAY="3600000", OTEL_BSP_MAX_QUEUE_SIZE="20000",
+        OTEL_BSP_MAX_EXPORT_BATCH_SIZE="20000", TRUSTED_PROXIES="1",
+    )  # fmt: skip
+    site.upgrade()
+    site.start()
+    try:
+        site.secret_key = _keeps_a_secret(home, site)
+        asked(site, "/api/v1/vaults", traceparent=OURS, **{"X-Request-Id": "ours-1"})
+        asked(site, "/api/v1/vaults", traceparent=UNSAMPLED, **{"X-Request-Id": "unsampled-1"})
+        _sends_what_nobody_may_tell(site)
+        for number in range(40):
+            asked(site, "/api/v1/openapi.json", **{"X-Request-Id": f"many-{number}"})
+        assert collector.spans == []
+    finally:
+        site.stop()
+    yield site
+    servers.drop_database(url)
+
+
+def _keeps_a_secret(home, site):
+    ann = Person(home / "ann", site, EMAIL, PASSWORD)
+    shown = ann.types("signup", "--email", EMAIL).stdout
+    ann.types("verify", token_of(site.mail()))
+    item = {"overview": {"title": "Mail"}, "detail": {"password": SECRET}}
+    ann.types("add", "login", "--json", stdin=json.dumps(item))
+    ann.types("sync")
+    return re.search(r"^Secret key: (\S{43})$", shown, re.M)[1]
+
+
+def asked(site, path, method="GET", body=None, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status
+
+
+def _sends_what_nobody_may_tell(site):
+    sent = {
+        "Authorization": f"Bearer {PLANTED['bearer']}",
+        "Cookie": f"__Host-vaultr_access={PLANTED['cookie']}",
+        "User-Agent": PLANTED["agent"],
+        "X-Forwarded-For": PLANTED["forwarded"],
+        "traceparent": OURS,
+        "tracestate": f"vendor={PLANTED['state']}",
+        "baggage": f"user={PLANTED['baggage']}",
+        "Content-Type": "application/json",
+    }
+    body = json.dumps({PLANTED["field"]: PLANTED["body"]})
+    paths = (
+        f"/api/v1/{PLANTED['path']}?x={PLANTED['query']}",
+        "/api/v1/auth/me?x=" + PLANTED["query"],
+    )
+    for path in (*paths, "/api/v1/auth/login", "/api/v1/auth/signup"):
+        for method in ("GET", "POST", PLANTED["path"][2:]):
+            assert asked(site, path, method, body, **sent) >= 400
+
+
+def by_request(collector, request_id):
+    [span] = [
+        one for one in collector.spans if one.attributes.get("vaultr.request_id") == request_id
+    ]
+    return span
+
+
+def below(collector, span):
+    return [one for one in collector.spans if one.parent == span.id]
+
+
+def test_what_both_workers_answered_is_handed_over_when_they_end(hour, collector):
+    told = {one.attributes.get("vaultr.request_id") for one in collector.spans}
+
+    assert {f"many-{number}" for number in range(40)} <= told
+    assert len({one.resource["service.instance.id"] for one in collector.spans}) == 2
+
+
+def test_a_request_is_told_by_template_status_and_id_in_the_trace_of_its_caller(hour, collector):
+    span = by_request(collector, "ours-1")
+
+    assert (span.name, span.kind, span.failed) == ("GET /api/v1/vaults", 2, False)
+    assert (span.trace, span.parent) == (TRACE, "00f067aa0ba902b7")
+    assert span.attributes == {
+        "http.request.method": "GET",
+        "http.route": "/api/v1/vaults",
+        "http.response.status_code": 401,
+        "vaultr.request_id": "ours-1",
+    }
+
+
+def test_a_caller_that_does_not_sample_is_followed(hour, collector):
+    told = {one.attributes.get("vaultr.request_id") for one in collector.spans}
+
+    assert "unsampled-1" not in told
+
+
+def test_the_log_names_the_trace_that_was_told(hour, collector):
+    lines = [json.loads(one) for one in hour.log.read_text().splitlines() if one.startswith("{")]
+    requests = {one["request_id"]: one for one in lines if one["event"] == "request"}
+    sent = [one for one in lines if one["event"] == "mail.sent"]
+    jobs = {one.trace for one in collector.spans if one.name == "job outbox"}
+
+    assert requests["ours-1"]["trace_id"] == TRACE
+    told = by_request(collector, "many-7")
+    assert requests["many-7"]["trace_id"] == told.trace
+    assert sent
+    assert {one["trace_id"] for one in sent} <= jobs
+
+
+def test_what_a_signup_and_a_login_wait_for_is_told_below_them(hour, collector):
+    signups = [one for one in collector.spans if one.name == "POST /api/v1/auth/signup"]
+    [signup] = [one for one in signups if one.attributes["http.response.status_code"] == 202]
+    logins = [one for one in collector.spans if one.name == "POST /api/v1/auth/login"]
+    names = [one.name for one in below(collector, signup)]
+
+    assert {"EVALSHA", "argon2", "INSERT waiting_signups", "INSERT mails", "COMMIT"} <= set(names)
+    assert any("argon2" in {part.name for part in below(collector, one)} for one in logins)
+
+
+def test_background_work_is_a_trace_of_its_own_and_tells_of_mails(hour, collector):
+    jobs = [one for one in collector.spans if one.name.startswith("job ")]
+    [mail] = [one for one in collector.spans if one.name == "SMTP"]
+    [outbox] = [one for one in jobs if one.id == mail.parent]
+
+    assert {one.parent for one in jobs} == {""}
+    assert (outbox.name, mail.attributes) == ("job outbox", {"vaultr.mail.kind": "verify-email"})
+    assert "job sessions-purge" in {one.name for one in jobs}
+
+
+def test_probes_are_not_told(hour, collector):
+    assert not [one for one in collector.spans if "/api/ready" in one.name or "health" in one.name]
+
+
+def test_nothing_is_told_but_words_of_short_lists(hour, collector):
+    told = {(key, str(value)) for one in collector.spans for key, value in one.attributes.items()}
+
+    assert {one for one in told if not ATTRIBUTES[one[0]].fullmatch(one[1])} == set()
+    assert {frozenset(one.resource) for one in collector.spans} == {frozenset(RESOURCE)}
+    assert {one.resource["service.name"] for one in collector.spans} == {"vaultr"}
+
+
+def test_no_secret_address_body_or_query_is_in_anything_that_was_handed_over(hour, collector):
+    keys = [value for name, value in hour.environ.items() if name.isupper() and "KEY" in name]
+    values = {EMAIL, PASSWORD, SECRET, hour.secret_key, *PLANTED.values(), "127.0.0.1", "gunicorn"}
+    values |= {
+        hour.environ["JWT_SECRET"],
+        hour.environ["PEPPER"],
+        *keys,
+        hour.environ["DATABASE_URL"],
+    }
+    heap = b"\0".join(collector.bodies)
+
+    assert found(values, heap) == set()
+    assert found(values, heap + PLANTED["query"].encode()) == {PLANTED["query"]}
+
+
+def test_the_worker_tells_of_its_jobs_until_it_ends(tmp_path, postgres_url, redis_url):
+    url = servers.fresh_database(postgres_url)
+    with (
+        collecting() as mine,
+        running(
+            tmp_path, DATABASE_URL=url, REDIS_URL=redis_url, BACKGROUND="process"
+        ) as server,
+    ):  # fmt: skip
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "flask", "worker"],
+            cwd=ROOT, stdout=subprocess.PIPE, text=True,
+            env={
+                **server.environ, "OTEL_SERVICE_NAME": "vault-worker",
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{mine.url}/v1/traces",
+                "OTEL_BSP_SCHEDULE_DELAY": "3600000",
+            },
+        )  # fmt: skip
+        for line in worker.stdout:
+            if '"worker.start"' in line:
+                break
+        time.sleep(2)
+        worker.terminate()
+        printed, _ = worker.communicate(timeout=30)
+        assert worker.returncode == 0, printed
+        assert {"job outbox", "job measure"} <= {one.name for one in mine.spans}
+        assert {one.resource["service.name"] for one in mine.spans} == {"vault-worker"}
+    servers.drop_database(url)
+
+
+def test_a_collector_that_is_away_or_refuses_is_in_nobodys_way(tmp_path):
+    with collecting() as mine:
+        mine.refusing = True
+        for number, url in enumerate(
+            (mine.url, "http://127.0.0.1:9", "http://no-such-host.invalid")
+        ):
+            home = tmp_path / str(number)
+            home.mkdir()
+            with running(
+                home, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_BSP_SCHEDULE_DELAY="50"
+            ) as server:
+                began = time.monotonic()
+                assert [server.get("/api/v1/openapi.json")[0] for _ in range(20)] == [200] * 20
+                assert time.monotonic() - began < 5
+                began = time.monotonic()
+                assert server.stop() == 0
+                assert time.monotonic() - began < 8
+                assert server.logged("request.failed") == []
+
+
+def without_otel(home):
+    """Give a folder for PYTHONPATH in which OpenTelemetry cannot be imported."""
+    package = home / "shadow" / "opentelemetry"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('not installed')")
+    return str(package.parent)
+
+
+def test_without_the_extra_the_server_serves_and_says_what_to_install(tmp_path):
+    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "WEB_CONCURRENCY": "1"}
+    with running(tmp_path, PYTHONPATH=without_otel(tmp_path), **more) as server:
+        assert server.get("/api/v1/openapi.json")[0] == 200
+        [told] = server.logged("traces.off")
+
+    assert told["reason"] == "the extra otel is not installed: pip install 'vaultr[server,otel]'"
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}]
+)
+def test_nothing_is_imported_and_nothing_wrapped_where_no_traces_are_wanted(tmp_path, more):
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if more else {}
+    asking = """
+import os, sys
+from vaultr import observing
+from wsgi import app
+before = app.wsgi_app
+observing.trace(app, os.environ)
+status = app.test_client().get("/api/v1/vaults", base_url="http://localhost").status_code
+telling = ("opentelemetry.exporter", "opentelemetry.sdk.trace", "google.protobuf")
+loaded = [name for name in sys.modules if name.startswith(telling)]
+print(status, app.wsgi_app is before, loaded)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", asking],
+        cwd=ROOT, capture_output=True, text=True,
+        env={"VAULTR_HOME": str(tmp_path), "LOG_LEVEL": "ERROR", **named, **more},
+    )  # fmt: skip
+
+    assert done.stdout == "401 True []\n", done.stderr
