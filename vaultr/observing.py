@@ -106,12 +106,12 @@ def say_what_runs(app: Flask) -> None:
 
 def trace(app: Flask, variables: Mapping[str, str]) -> None:
     """Tell a collector of requests, statements and jobs, if OTEL_* names one; after a fork only."""
-    if spans.start(variables):
+    if (teller := spans.start(variables)) is not None:
         tables = frozenset(db.metadata.tables)
         with app.app_context():
             statements.listen(db.engine, tables)
         statements.listen(app.extensions[SINGLE], tables)
-        traced = Traced(app.wsgi_app, quiet=PROBES, route_of=_route_of)
+        traced = Traced(app.wsgi_app, teller, quiet=PROBES, route_of=_route_of)
         app.wsgi_app = traced  # type: ignore[method-assign]  # Flask's documented way
         logs.event("traces.on")
     elif (reason := spans.hindrance(variables)) is not None:

@@ -1,0 +1,72 @@
+"""Traces that cannot be, or that nobody asked for, are in nobody's way."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.collector import collecting
+from tests.faults.running import ROOT, running
+
+
+def test_a_collector_that_is_away_or_refuses_is_in_nobodys_way(tmp_path):
+    with collecting() as mine:
+        mine.refusing = True
+        for number, url in enumerate(
+            (mine.url, "http://127.0.0.1:9", "http://no-such-host.invalid")
+        ):
+            home = tmp_path / str(number)
+            home.mkdir()
+            with running(
+                home, OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_BSP_SCHEDULE_DELAY="50"
+            ) as server:
+                began = time.monotonic()
+                assert [server.get("/api/v1/openapi.json")[0] for _ in range(20)] == [200] * 20
+                assert time.monotonic() - began < 5
+                began = time.monotonic()
+                assert server.stop() == 0
+                assert time.monotonic() - began < 8
+                assert server.logged("request.failed") == []
+
+
+def without_otel(home):
+    """Give a folder for PYTHONPATH in which OpenTelemetry cannot be imported."""
+    package = home / "shadow" / "opentelemetry"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('not installed')")
+    return str(package.parent)
+
+
+def test_without_the_extra_the_server_serves_and_says_what_to_install(tmp_path):
+    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "WEB_CONCURRENCY": "1"}
+    with running(tmp_path, PYTHONPATH=without_otel(tmp_path), **more) as server:
+        assert server.get("/api/v1/openapi.json")[0] == 200
+        [told] = server.logged("traces.off")
+
+    assert told["reason"] == "the extra otel is not installed: pip install 'vaultr[server,otel]'"
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}]
+)
+def test_nothing_is_imported_and_nothing_wrapped_where_no_traces_are_wanted(tmp_path, more):
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if more else {}
+    asking = """
+import os, sys
+from vaultr import observing
+from wsgi import app
+before = app.wsgi_app
+observing.trace(app, os.environ)
+status = app.test_client().get("/api/v1/vaults", base_url="http://localhost").status_code
+telling = ("opentelemetry.exporter", "opentelemetry.sdk.trace", "google.protobuf")
+loaded = [name for name in sys.modules if name.startswith(telling)]
+print(status, app.wsgi_app is before, loaded)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", asking],
+        cwd=ROOT, capture_output=True, text=True,
+        env={"VAULTR_HOME": str(tmp_path), "LOG_LEVEL": "ERROR", **named, **more},
+    )  # fmt: skip
+
+    assert done.stdout == "401 True []\n", done.stderr

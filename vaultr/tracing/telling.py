@@ -1,0 +1,93 @@
+"""Spans as OpenTelemetry makes them and hands them over: the one module that imports it.
+
+It is imported by `spans` alone, late, since that takes a tenth of a second, and only where a
+collector is named.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from vaultr.version import __version__
+
+STOP_SECONDS: Final = 3.0  # to hand over what is left; a collector that is away holds nobody up
+_NOTHING: Final = contextlib.nullcontext()
+
+
+class Teller:
+    """Makes spans; a thread of its own hands them over, so it is made after a fork."""
+
+    def __init__(self) -> None:
+        given = OTELResourceDetector().detect().attributes
+        usual = {"service.name": "vaultr", "service.version": __version__}
+        resource = Resource.create({**usual, **given})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._tracer = self._provider.get_tracer("vaultr", __version__)
+
+    def stop(self) -> None:
+        """Hand over what is left, within `STOP_SECONDS`."""
+        last = threading.Thread(target=self._provider.shutdown, name="vaultr-traces", daemon=True)
+        last.start()
+        last.join(STOP_SECONDS)
+
+    def part(self, name: str, attributes: dict[str, str]) -> AbstractContextManager[Any]:
+        """Note a part of what goes on here; nothing where nothing does."""
+        if not trace.get_current_span().get_span_context().is_valid:
+            return _NOTHING
+        return self._entered(name, attributes, SpanKind.CLIENT, None)
+
+    def job(self, name: str) -> AbstractContextManager[Span]:
+        """Note a piece of work that nobody asked for, as a trace of its own."""
+        return self._entered(f"job {name}", {"vaultr.job": name}, SpanKind.INTERNAL, Context())
+
+    def request(self, method: str, traceparent: str | None) -> AbstractContextManager[Span]:
+        """Note a request, within the trace that its caller names."""
+        carrier = {"traceparent": traceparent} if traceparent else {}
+        context = TraceContextTextMapPropagator().extract(carrier, Context())
+        attributes = {"http.request.method": method}
+        return self._entered(method, attributes, SpanKind.SERVER, context)
+
+    @contextlib.contextmanager
+    def _entered(
+        self, name: str, attributes: dict[str, str], kind: SpanKind, context: Context | None
+    ) -> Iterator[Span]:
+        with self._tracer.start_as_current_span(
+            name,
+            context=context,
+            kind=kind,
+            attributes=attributes,
+            record_exception=False,  # its text may repeat what was sent
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                yield span
+            except BaseException as error:
+                self.fail(span, type(error).__name__)
+                raise
+
+    def here(self) -> str:
+        """Give the span that goes on here as W3C's `traceparent`; all zeros where none does."""
+        span = trace.get_current_span().get_span_context()
+        return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+
+    def trace_id(self) -> str | None:
+        """Give the id of the trace that goes on here."""
+        span = trace.get_current_span().get_span_context()
+        return f"{span.trace_id:032x}" if span.is_valid else None
+
+    def fail(self, span: Span, kind: str) -> None:
+        """Mark a span as failed, by a word that says how."""
+        span.set_attribute("error.type", kind)
+        span.set_status(StatusCode.ERROR)
