@@ -1,6 +1,5 @@
 import hashlib
 import hmac
-import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -113,7 +112,7 @@ def test_a_reuse_is_recorded_and_mailed(app, client, session):
 
 
 @pytest.mark.parametrize(
-    "token", ["", "x", "A" * 43, b64(secrets.token_bytes(31)), b64(secrets.token_bytes(32)), "é"]
+    "token", ["", "x", "A" * 43, b64(bytes(range(31))), b64(bytes(range(32))), "é"]
 )
 def test_what_was_never_a_token_is_refused_without_a_trace(app, client, session, token):
     response = refresh(client, token)

@@ -116,7 +116,7 @@ def test_a_token_without_one_of_its_claims_proves_nothing(here, missing):
         {"exp": 10**400},
         {"nbf": int(time.time()) + 3600},
     ],
-    ids=str,
+    ids=lambda wrong: next(iter(wrong)),
 )
 def test_a_token_with_a_wrong_claim_proves_nothing(here, wrong):
     assert tokens.read(signed(claims(**wrong))) is None

@@ -1,7 +1,7 @@
 """`flask accounts unlock`: an operator ends a lock-out, and gets no access by it."""
 
 import json
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -99,7 +99,7 @@ def test_unlocking_is_recorded(app, run):
     assert (told["act"], told["sub"], told["out"]) == ("system", str(account.id), "ok:operator")
 
 
-@pytest.mark.parametrize("who", ["nobody@example.org", str(uuid4()), "ann", "", "%"])
+@pytest.mark.parametrize("who", ["nobody@example.org", str(UUID(int=1)), "ann", "", "%"])
 def test_whoever_does_not_exist_is_not_unlocked(app, run, who):
     done = run("unlock", who)
 

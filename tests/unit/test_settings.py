@@ -159,6 +159,7 @@ def test_what_is_wrong_what_is_missing_and_what_clashes_are_told_together():
         ("PEPPER", KEYS["MAIL_KEY"]),
         ("PEPPER", f"k2:{KEYS['CHECKPOINT_KEY'].partition(':')[2]}"),
     ],
+    ids=lambda text: text if text.isidentifier() else "wrong",
 )
 def test_a_problem_names_the_setting_and_repeats_nothing(name, value):
     told = problems({**PRODUCTION, name: value})
