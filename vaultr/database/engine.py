@@ -21,6 +21,10 @@ STATEMENT_SECONDS = 4.5
 LOCK_SECONDS = 2.0
 DEADLINE_SECONDS = 5.0
 POOL_SECONDS = 2
+# Of each pool: how many connections stay open, and how many more are opened for a burst and closed
+# after it. A new one costs PostgreSQL as much as fifty statements (a process, its caches, every
+# plan anew); with fewer kept, four requests at once in one worker already opened some all the time.
+POOL_KEPT, POOL_MORE = 8, 8
 SQLITE_BUSY_SECONDS = 10.0
 
 # How long one statement may wait for the server; None for commands that may take their time.
@@ -47,7 +51,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     # Setting the isolation level of a pooled connection is a round trip there and one back, so
     # single statements have connections of their own, which never leave autocommit.
     options |= {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-    single = sa.create_engine(url, **options | {"pool_size": 4, "max_overflow": 12})
+    single = sa.create_engine(url, **options | {"pool_size": POOL_KEPT, "max_overflow": POOL_MORE})
     _listen(single)
     app.extensions[plans.ALLOWED] = plans_allowed(settings.database_url.get_secret_value())
     if app.extensions[plans.ALLOWED]:
@@ -80,8 +84,8 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
     query.pop("prepare", None)
     options: dict[str, Any] = {
         "hide_parameters": True,  # exceptions would print what is stored
-        "pool_size": int(query.pop("pool_size", 5)),
-        "max_overflow": int(query.pop("max_overflow", 11)),
+        "pool_size": int(query.pop("pool_size", POOL_KEPT)),
+        "max_overflow": int(query.pop("max_overflow", POOL_MORE)),
         "pool_timeout": POOL_SECONDS,
     }
     if url.startswith("sqlite"):
