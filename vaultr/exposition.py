@@ -4,6 +4,7 @@ Each process of the server answers there from a thread of its own, apart from th
 serve requests: what an overloaded server counts is what one wants to see.
 """
 
+import errno
 import socket
 import socketserver
 import threading
@@ -26,6 +27,8 @@ from prometheus_client.registry import Collector
 from vaultr import metric_files
 
 PATH: Final = "/metrics"
+# Server and worker of one machine often have the same settings, and so the same METRICS_PORT.
+ANOTHER: Final = "another process has it; beside a server start `METRICS_PORT={} flask worker`"
 PATIENCE_SECONDS: Final = 5  # for who connects and then says nothing
 MOST_AT_ONCE: Final = 8
 _BACKLOG: Final = 64
@@ -76,6 +79,12 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def hindrance(error: OSError, port: int) -> str:
+    """Say why a port cannot be had, and what to do where that is known."""
+    why = error.strerror or type(error).__name__
+    return f"{why}: {ANOTHER.format(port + 1)}" if error.errno == errno.EADDRINUSE else why
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -112,7 +112,8 @@ def listen_for_metrics(settings: Settings) -> None:
     try:
         _listeners.append(exposition.listen(settings.metrics_host, settings.metrics_port))
     except OSError as error:
-        raise SystemExit(f"METRICS_PORT: cannot listen on {where}: {error.strerror}") from None
+        why = exposition.hindrance(error, settings.metrics_port)
+        raise SystemExit(f"METRICS_PORT: cannot listen on {where}: {why}") from None
     logs.event("metrics.listening", at=where)
 
 

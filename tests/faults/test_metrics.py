@@ -164,9 +164,10 @@ def test_a_port_that_is_taken_is_named_and_the_server_does_not_start(server, por
     with pytest.raises(RuntimeError) as error, running(tmp_path, METRICS_PORT=str(port)):
         pass
 
-    assert f"METRICS_PORT: cannot listen on 127.0.0.1:{port}: Address already in use" in str(
-        error.value
-    )
+    assert (
+        f"METRICS_PORT: cannot listen on 127.0.0.1:{port}: Address already in use: another process "
+        f"has it; beside a server start `METRICS_PORT={port + 1} flask worker`"
+    ) in str(error.value)
     assert "Traceback" not in str(error.value)
 
 

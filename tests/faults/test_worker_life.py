@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,6 +90,24 @@ def test_it_shows_that_it_lives_and_what_it_does_and_ends_well(worker, environ, 
     events = [json.loads(line)["event"] for line in output.splitlines()]
     assert (events[0], events[-1]) == ("worker.start", "worker.stop")
     assert probe(environ) == (1, "no worker has begun\n")
+
+
+def test_one_with_the_settings_of_its_server_works_and_says_which_port_to_name(environ):
+    port = int(environ["METRICS_PORT"])
+    with socket.create_server(("127.0.0.1", port)):
+        beside = subprocess.Popen(
+            [sys.executable, "-m", "flask", "--app", "wsgi", "worker"],
+            env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        wait_for(lambda: probe(environ)[0] == 0)
+        beside.terminate()
+        output, _ = beside.communicate(timeout=30)
+
+    told = {line["event"]: line for line in map(json.loads, output.splitlines())}
+    assert beside.returncode == 0
+    assert told["metrics.off"]["level"] == "warning"
+    assert told["metrics.off"]["port"] == port
+    assert f"`METRICS_PORT={port + 1} flask worker`" in told["metrics.off"]["reason"]
 
 
 def _listens(port):

@@ -173,7 +173,8 @@ def _tell(settings: Settings) -> None:
     try:
         listener = exposition.listen(settings.metrics_host, settings.metrics_port)
     except OSError as error:
-        logs.warning("metrics.off", reason=error.strerror)
+        why = exposition.hindrance(error, settings.metrics_port)
+        logs.warning("metrics.off", port=settings.metrics_port, reason=why)
         return
     exposition.serve(listener)
 
