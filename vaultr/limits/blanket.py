@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, cast
 
 from flask import Flask, Response, current_app, g, request
 
-from vaultr import actor
+from vaultr import actor, problems
 from vaultr.contract import contract_of
 from vaultr.edge import PROBES
 from vaultr.environ import Rate
@@ -15,7 +16,10 @@ from vaultr.identity import door
 from vaultr.limits import guard as guards
 from vaultr.limits.counters import Count, Window
 from vaultr.limits.guard import Guard
+from vaultr.limits.late import Refused, is_counted_late
 from vaultr.settings import Settings
+
+_REFUSED = "vaultr.refused_lately"
 
 
 def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]) -> None:
@@ -24,16 +28,22 @@ def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]
     guards.keep(app, Guard(url, settings.web_concurrency))
     app.extensions["vaultr.count_anonymous"] = _count_anonymous
     app.extensions["vaultr.on_limited"] = on_denied
+    app.extensions[_REFUSED] = Refused()
     app.config.update(
         RATELIMIT_STORAGE_URI="vaultr://",
         RATELIMIT_SWALLOW_ERRORS=False,
     )
     app.before_request(_count)
     app.after_request(_headers)
+    # Views that carry a limit of Flask-Limiter's check it themselves; what it would do around every
+    # request, whatever its view, costs more than counting it. `tests/api/test_limits.py` pins that.
+    hooks: tuple[dict[Any, list[Any]], ...] = (
+        app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs,
+    )  # fmt: skip
+    ours = [list(hook[None]) for hook in hooks]
     limiter.init_app(app)
-    # Views that carry a limit check it themselves; looking up the limits of all others on every
-    # request costs more than counting it. `tests/api/test_limits.py` pins that they still do.
-    app.before_request_funcs[None].remove(limiter._check_request_limit)
+    for hook, functions in zip(hooks, ours, strict=True):
+        hook[None] = functions
 
 
 def guard() -> Guard:
@@ -44,11 +54,19 @@ def guard() -> Guard:
 def take(*counts: Count) -> None:
     """Count all of ``counts`` or, if one does not fit, none of them.
 
-    :raises TooMany: with Retry-After; what is refused costs no hash and no SQL.
+    A request that waited to be counted (`late`) is counted with them: by itself if one of
+    ``counts`` does not fit, since it was made all the same.
+
+    :raises TooMany: with Retry-After; what is refused costs no hash and no SQL write.
     """
-    windows = guard().take(counts)
+    late = (_stranger(),) if g.pop("uncounted", False) else ()
+    windows = guard().take((*late, *counts))
     refused = [window for window in windows if not window.allowed]
     if refused:
+        if late and windows[0].allowed:
+            guard().take(late)
+        longest = max(window.reset for window in refused)
+        _refused().note(actor.current_origin().address, longest)
         tell(*(window for window in windows if window.allowed))
         raise too_many(*refused)
     tell(*windows)
@@ -75,6 +93,7 @@ def by_address(rate: Callable[[Settings], Rate]) -> Callable[[], str]:
     """Give a limit for ``@limiter.limit``: so many requests to the route from one address."""
 
     def limit() -> str:
+        g.counted_by_extension = True
         chosen = rate(current_app.config["SETTINGS"])
         return f"{chosen.count} per {chosen.seconds} second"
 
@@ -86,7 +105,7 @@ def _count() -> None:
         return
     claims = door.claims()
     if claims is None:
-        _count_anonymous()
+        _count_stranger()
         return
     settings: Settings = current_app.config["SETTINGS"]
     if not _writes():
@@ -109,9 +128,25 @@ def _vault() -> str | None:
     return f"v:{vault_id.hex}:{claims.account_id.hex}" if claims and vault_id else None
 
 
+def _count_stranger() -> None:
+    late = is_counted_late(current_app.view_functions.get(request.endpoint or ""))
+    if late and not _refused().lately(actor.current_origin().address):
+        g.uncounted = True
+    else:
+        _count_anonymous()
+
+
 def _count_anonymous() -> None:
+    take(_stranger())
+
+
+def _stranger() -> Count:
     settings: Settings = current_app.config["SETTINGS"]
-    take(Count(f"a:{actor.current_origin().address}", settings.limit_anonymous))
+    return Count(f"a:{actor.current_origin().address}", settings.limit_anonymous)
+
+
+def _refused() -> Refused:
+    return cast(Refused, current_app.extensions[_REFUSED])
 
 
 def count_more_writes(changes: int) -> None:
@@ -131,9 +166,21 @@ def count_more_writes(changes: int) -> None:
     take(*counts)
 
 
+def _counted_after_all(response: Response) -> Response:
+    """Count a request that ended before its view did: refused for another reason, or failed."""
+    try:
+        take()
+    except TooMany as refusal:
+        return problems.answer(refusal)
+    return response
+
+
 def _headers(response: Response) -> Response:
+    if "uncounted" in g:
+        response = _counted_after_all(response)
     windows: list[Window] = [*g.get("windows", [])]
-    if (own := limiter.current_limit) is not None:  # the route's own, counted by Flask-Limiter
+    # The route's own, counted by Flask-Limiter.
+    if "counted_by_extension" in g and (own := limiter.current_limit) is not None:
         rate = Rate(own.limit.amount, own.limit.get_expiry())
         window = guard().take([Count(own.key, rate, 0)])[0]
         windows.append(replace(window, allowed=not own.breached))

@@ -1,0 +1,180 @@
+"""A refresh is counted by address and session in one trip; what ends before that is too."""
+
+import secrets
+
+import pytest
+import sqlalchemy as sa
+
+from tests import factories
+from tests.api import small
+from vaultr import switches
+from vaultr.database.session import SINGLE, db
+from vaultr.limits import late
+from vaultr.limits.counters import RedisCounters
+from vaultr.protocol.encoding import b64
+
+REFRESH = "/api/v1/auth/refresh"
+
+
+@pytest.fixture
+def limited(tmp_path, flushed_redis, redis_url):
+    """``limited(LIMIT_ANONYMOUS="3/3600")``: a server with these limits, counting in Redis."""
+    started = []
+
+    def start(**limits):
+        context = small.server(tmp_path, REDIS_URL=redis_url, WEB_CONCURRENCY="2", **limits)
+        started.append(context)
+        return context.__enter__()
+
+    yield start
+    for context in started:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def trips(monkeypatch):
+    """What was counted in Redis, a list of keys for each trip."""
+    seen, take = [], RedisCounters.take
+
+    def noting(self, counts):
+        seen.append([count.key for count in counts])
+        return take(self, counts)
+
+    monkeypatch.setattr(RedisCounters, "take", noting)
+    return seen
+
+
+def statements_of(app):
+    """Give a list that every statement from now on is added to."""
+    seen = []
+    with app.app_context():
+        for engine in (db.engine, app.extensions[SINGLE]):
+            sa.event.listen(engine, "before_cursor_execute", lambda *told: seen.append(told[2]))
+    return seen
+
+
+def session_of(app):
+    with app.app_context():
+        return factories.session(factories.owner("ann@example.org"))
+
+
+def refresh(client, token=None, **request):
+    token = token or b64(secrets.token_bytes(32))
+    return client.post(REFRESH, json={"refresh_token": token}, **request)
+
+
+def test_a_refresh_is_one_trip_for_both_its_counters(limited, trips):
+    app = limited()
+    session = session_of(app)
+    trips.clear()
+
+    answer = refresh(app.test_client(), session.refresh_token)
+
+    assert answer.status_code == 200
+    assert trips == [["a:127.0.0.1", f"f:{session.id.hex}"]]
+    assert answer.headers["RateLimit-Limit"] == "6"
+    assert answer.headers["RateLimit-Remaining"] == "5"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        ({"json": {"refresh_token": b64(bytes(32))}}, 401),
+        ({"json": {"refresh_token": "no token"}}, 401),
+        ({"json": {}}, 401),
+        ({"json": {"refresh_token": 7}}, 400),
+        ({"data": b"{", "content_type": "application/json"}, 400),
+        ({"data": b"{}", "content_type": "text/plain"}, 415),
+        ({"method": "GET"}, 405),
+        ({"method": "OPTIONS"}, 204),
+    ],
+)
+def test_whatever_ends_before_it_is_counted_is_counted_all_the_same(limited, request_, status):
+    client = limited(LIMIT_ANONYMOUS="2/3600").test_client()
+    sent = {"method": "POST", **request_}
+
+    answers = [client.open(REFRESH, **sent) for _ in range(3)]
+
+    assert [one.status_code for one in answers] == [status, status, 429]
+    assert [one.headers["RateLimit-Remaining"] for one in answers] == ["1", "0", "0"]
+    assert answers[2].json["type"] == "urn:vaultr:problem:rate-limited"
+    assert int(answers[2].headers["Retry-After"]) > 0
+
+
+def test_the_limit_is_told_before_what_is_switched_off(limited):
+    app = limited(LIMIT_ANONYMOUS="1/3600")
+    client = app.test_client()
+    with app.app_context():
+        switches.switch_off("maintenance", by="ann")
+        switches.forget()
+
+    assert [refresh(client).status_code for _ in range(2)] == [503, 429]
+
+
+def test_a_flood_of_invented_tokens_costs_no_sql(limited):
+    app = limited(LIMIT_ANONYMOUS="2/3600")
+    client = app.test_client()
+    assert [refresh(client).status_code for _ in range(3)] == [401, 401, 429]
+    seen = statements_of(app)
+
+    answers = [refresh(client).status_code for _ in range(5)]
+
+    assert answers == [429] * 5
+    assert not [one for one in seen if "refresh_tokens" in one]
+
+
+def test_an_address_that_is_full_refuses_a_good_token_and_rotates_nothing(limited):
+    app = limited(LIMIT_ANONYMOUS="1/3600")
+    session = session_of(app)
+    elsewhere = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.9"}}
+    client = app.test_client()
+    client.get("/")
+
+    refused = refresh(client, session.refresh_token)
+
+    assert refused.status_code == 429
+    assert refresh(client, session.refresh_token, **elsewhere).status_code == 200
+
+
+def test_what_a_full_session_asks_for_is_counted_by_its_address(limited):
+    app = limited(LIMIT_REFRESH="1/3600", LIMIT_ANONYMOUS="4/3600")
+    session = session_of(app)
+    client = app.test_client()
+    newest = refresh(client, session.refresh_token).json["refresh_token"]
+    seen = statements_of(app)
+
+    refused = [refresh(client, newest) for _ in range(4)]
+
+    assert [one.status_code for one in refused] == [429] * 4
+    assert [one.headers["RateLimit-Limit"] for one in refused] == ["1", "1", "1", "4"]
+    assert not [one for one in seen if one.startswith(("INSERT", "UPDATE", "DELETE", "WITH"))]
+
+
+def test_without_redis_both_are_counted_too(tmp_path):
+    with small.server(tmp_path, LIMIT_REFRESH="2/3600", LIMIT_ANONYMOUS="9/3600") as app:
+        client, token = app.test_client(), session_of(app).refresh_token
+        answers = []
+        for _ in range(3):
+            answers.append(refresh(client, token))
+            token = (answers[-1].json or {}).get("refresh_token", token)
+
+        assert [one.status_code for one in answers] == [200, 200, 429]
+        assert [one.headers["RateLimit-Limit"] for one in answers] == ["2"] * 3
+
+
+def test_who_was_refused_is_remembered_a_minute_at_most_and_not_without_bounds():
+    now = [100.0]
+    refused = late.Refused(clock=lambda: now[0])
+    refused.note("192.0.2.1", 900)
+    refused.note("192.0.2.2", 5)
+
+    assert refused.lately("192.0.2.1")
+    assert not refused.lately("192.0.2.3")
+    now[0] += 6
+    assert not refused.lately("192.0.2.2")
+    now[0] += 60
+    assert not refused.lately("192.0.2.1")
+    for number in range(late.MOST_ADDRESSES + 10):
+        refused.note(str(number), 60)
+    assert len(refused._until) <= late.MOST_ADDRESSES
+    assert refused.lately(str(late.MOST_ADDRESSES + 9))
