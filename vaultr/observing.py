@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -49,7 +50,12 @@ def _note(environ: dict[str, Any], status: str, seconds: float) -> None:
     method = given if given in _METHODS else metrics.OTHER
     metrics.REQUESTS.labels(method, route, status).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
-    statsd.timing(statsd.name_of(*operation.split("."), "duration"), seconds)
+    statsd.timing(_timed_as(operation), seconds)
+
+
+@lru_cache(maxsize=512)
+def _timed_as(operation: str) -> str:
+    return statsd.name_of(*operation.split("."), "duration")
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
