@@ -3,7 +3,9 @@
 import ipaddress
 import re
 import secrets
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from flask import Flask, Response, current_app, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -34,6 +36,8 @@ API_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# Those of them that are not the same on every answer.
+SOME_DIFFER = frozenset({"Cache-Control", "Content-Security-Policy", "Referrer-Policy"})
 
 # What a page of another origin may send and read, where CORS_ORIGINS names that origin.
 CORS_HEADERS = {
@@ -45,7 +49,7 @@ CORS_HEADERS = {
     "Access-Control-Max-Age": "600",
 }
 
-_USUAL = "vaultr.usual_headers"
+_HOSTS = "vaultr.hosts"
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACE = re.compile(r"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
@@ -84,6 +88,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0
         )
+    app.extensions[_HOSTS] = settings.hosts
     app.before_request(_origin)
     app.before_request(_host_and_scheme)
     app.after_request(_finish)
@@ -101,14 +106,31 @@ def init_app(app: Flask, settings: Settings) -> None:
         permissions_policy={"geolocation": "()", "microphone": "()", "camera": "()"},
         session_cookie_samesite="Strict",
     )
-    app.extensions[_USUAL] = _usual(app)
+    app.wsgi_app = _Always(app.wsgi_app, _same(app))  # type: ignore[method-assign]  # as above
 
 
-def _usual(app: Flask) -> list[tuple[str, str]]:
-    """Give the headers that are the same on every answer, Talisman's among them.
+class _Always:
+    """The app, whose answers carry the headers that are the same on every one.
 
-    It would write the same ones anew for each answer, 28 µs of the 133 that one without any I/O
-    took, and believe X-Forwarded-Proto from anybody: HSTS is up to TRUSTED_PROXIES alone.
+    On an answer of Flask's each would be looked through for line breaks, and copied, twice.
+    """
+
+    def __init__(self, wsgi_app: Any, headers: list[tuple[str, str]]) -> None:
+        self._wsgi_app = wsgi_app
+        self._headers = headers
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, headers + self._headers, *rest)
+
+        return self._wsgi_app(environ, start)  # type: ignore[no-any-return]  # WSGI is untyped
+
+
+def _same(app: Flask) -> list[tuple[str, str]]:
+    """Give the headers that are the same on every answer, as Talisman writes them.
+
+    It would write them anew for each answer, 28 µs of the 133 that one without any I/O took, and
+    believe X-Forwarded-Proto from anybody: HSTS is up to TRUSTED_PROXIES alone.
     """
     app.before_request_funcs[None].remove(talisman._force_https)
     app.before_request_funcs[None].remove(talisman._make_nonce)
@@ -117,7 +139,8 @@ def _usual(app: Flask) -> list[tuple[str, str]]:
     answer.headers.clear()
     with app.test_request_context():
         talisman._set_response_headers(answer)
-    answer.headers.pop("Strict-Transport-Security", None)
+    for name in ("Strict-Transport-Security", *SOME_DIFFER):
+        answer.headers.pop(name, None)
     for name in ("Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy"):
         answer.headers[name] = API_HEADERS[name]
     return list(answer.headers)
@@ -165,7 +188,7 @@ def _host_and_scheme() -> None:
     settings: Settings = current_app.config["SETTINGS"]
     given = _HOST.fullmatch(request.headers.get("Host", ""))
     host = given[1].strip("[]").lower() if given else ""
-    if host not in settings.hosts and (settings.production or not loopback(host)):
+    if host not in current_app.extensions[_HOSTS] and (settings.production or not loopback(host)):
         raise HostUnknown
     if settings.production and not request.is_secure:
         raise HttpsRequired
@@ -173,15 +196,14 @@ def _host_and_scheme() -> None:
 
 def _finish(response: Response) -> Response:
     headers = response.headers
-    headers.extend(current_app.extensions[_USUAL])
-    headers.setdefault("Cache-Control", "no-store")
+    page = response.mimetype == "text/html"
+    headers.setdefault("Cache-Control", API_HEADERS["Cache-Control"])
+    headers["Content-Security-Policy"] = PAGE_POLICY if page else API_POLICY
+    headers["Referrer-Policy"] = "no-referrer" if page else API_HEADERS["Referrer-Policy"]
     headers["X-Request-Id"] = actor.current_origin().request_id
     if request.is_secure:
         headers["Strict-Transport-Security"] = HSTS
     _allow_origin(response)
-    if response.mimetype == "text/html":
-        headers["Content-Security-Policy"] = PAGE_POLICY
-        headers["Referrer-Policy"] = "no-referrer"
     return response
 
 

@@ -139,7 +139,9 @@ class _LastResort:
             if actor.current_origin() is actor.NOWHERE:
                 actor.set_origin(replace(actor.NOWHERE, request_id=secrets.token_hex(12)))
             logs.failure("request.failed", error, slug=errors.Internal.slug)
-            headers = {"Content-Type": MEDIA_TYPE, **edge.API_HEADERS}
+            # The others are put on whatever leaves.
+            differ = {name: edge.API_HEADERS[name] for name in edge.SOME_DIFFER}
+            headers = {"Content-Type": MEDIA_TYPE, **differ}
             headers["X-Request-Id"] = actor.current_origin().request_id
             if environ.get("wsgi.url_scheme") == "https":
                 headers["Strict-Transport-Security"] = edge.HSTS
