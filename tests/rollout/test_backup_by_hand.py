@@ -1,0 +1,123 @@
+"""docs/runbook.md, "Back up by hand" and "Restore": what it says to type, typed."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg2
+import pytest
+
+from tests import factories, servers, serving
+from tests.rollout import tools
+from vaultr.database.session import db
+from vaultr.operations import milestones
+from vaultr.operations.milestones import Kind
+
+PAGE = (tools.ROOT / "docs" / "runbook.md").read_text()
+PASSWORD = "a-password-of-more-than-20-letters"
+
+
+def typed(heading, beginning):
+    """Give a block under a heading, as a shell reads it."""
+    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    [block] = [one for one in re.findall(r"(?:^    .*\n)+", section, re.M) if beginning in one]
+    return re.sub(r"^    ", "", block, flags=re.M)
+
+
+class Shell:
+    """A folder of an operator who signs in as ``user``."""
+
+    def __init__(self, folder, server, user):
+        self.folder = folder
+        for name in ("app_password", "owner_password"):
+            (folder / name).write_text(PASSWORD)
+        (folder / "secrets").mkdir()
+        (folder / "secrets" / "pepper").write_text("a key of the server")
+        self.environ = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(urlsplit(server.url).port),
+            "PGUSER": user,
+            "APP_PASSWORD_FILE": str(folder / "app_password"),
+            "OWNER_PASSWORD_FILE": str(folder / "owner_password"),
+        }
+
+    def types(self, script):
+        script = script.replace("deploy/", f"{tools.ROOT}/deploy/")
+        done = subprocess.run(
+            ["bash", "-euc", script],
+            cwd=self.folder, env=self.environ, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def url(self, role, database):
+        return f"postgresql://{role}@127.0.0.1:{self.environ['PGPORT']}/{database}"
+
+    def flask(self, *words, role, database):
+        environ = serving.environ_for(self.folder, DATABASE_URL=self.url(role, database))
+        return subprocess.run(
+            [sys.executable, "-m", "flask", *words],
+            cwd=tools.ROOT, env=self.environ | environ, capture_output=True, text=True,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def app(self, database):
+        """Be in the server on a database, as the role that only reads and writes rows."""
+        more = {"DATABASE_URL": self.url("vaultr_app", database)}
+        environ = serving.environ_for(self.folder, **more)
+        with serving.create_app(serving.Settings.from_environ(environ)).app_context():
+            yield
+            db.engine.dispose()
+
+
+@pytest.fixture(params=["postgres_superuser", "master"])
+def shell(request, tmp_path):
+    """An operator's shell, with a database `vaultr` that has roles, tables and an account."""
+    with servers.postgres(own=True) as server:
+        with psycopg2.connect(server.url) as admin:
+            attributes = "SUPERUSER" if "super" in request.param else "CREATEDB CREATEROLE"
+            admin.cursor().execute(f"CREATE ROLE {request.param} LOGIN {attributes}")
+        admin.close()
+        shell = Shell(tmp_path, server, request.param)
+        shell.types("createdb vaultr")
+        shell.types("psql -v ON_ERROR_STOP=1 -d vaultr -f deploy/postgres/roles.sql")
+        migrated = shell.flask("db", "upgrade", role="vaultr_owner", database="vaultr")
+        assert migrated.returncode == 0, migrated.stderr
+        with shell.app("vaultr"):
+            factories.session(factories.account("ann@example.org"))
+        yield shell
+
+
+def test_a_backup_is_made_verified_noted_and_restored_by_the_lines_of_the_page(shell):
+    shell.types(typed("Back up by hand", "pg_dump"))
+    with tarfile.open(shell.folder / "keys.tar") as keys:
+        assert "secrets/pepper" in keys.getnames()
+    assert (shell.folder / "vaultr.dump").stat().st_mode & 0o077 == 0
+
+    shown = shell.types(typed("Back up by hand", "pg_restore"))
+
+    assert re.search(r"accounts \| +newest.*\n.*\n +1 \|", shown)
+    with shell.app("vaultr"):
+        assert milestones.last(Kind.BACKUP_VERIFIED).age_seconds < 60
+        assert milestones.last(Kind.DRILL).age_seconds < 60
+
+    shell.types(typed("Restore", "vaultr_restored"))
+
+    status = shell.flask("db-status", "--json", role="vaultr_app", database="vaultr_restored")
+    assert status.returncode == 0, status.stdout + status.stderr
+    with shell.app("vaultr_restored"):
+        assert factories.account("bob@example.org")  # it takes rows again
+    with psycopg2.connect(shell.url("vaultr_app", "vaultr_restored")) as restored:
+        cursor = restored.cursor()
+        cursor.execute("SELECT count(*) FROM accounts")
+        assert cursor.fetchone() == (2,)
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("UPDATE audit_event SET sub = ''")
+    restored.close()
