@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from vaultr.limits import blanket
 from vaultr.limits.counters import Count
 from vaultr.mail import outbox, trial
 from vaultr.operations import milestones, smtp
-from vaultr.operations.findings import Check, Finding, ok, problem, warning
+from vaultr.operations.findings import Check, Finding, not_judged, ok, problem
 from vaultr.operations.milestones import Kind
 from vaultr.settings import Settings
 
@@ -39,8 +39,8 @@ class Sources:
 
     :ivar url: the server, such as ``https://vault.example.org``.
     :ivar metrics: addresses of `/metrics`, one for each pod, or a name that leads to all of them
-        (plain HTTP); ``logs``: files of log lines. Without either of them the server's errors
-        cannot be judged.
+        (plain HTTP); ``logs``: files of log lines. Without either of them METRICS_PORT of this
+        machine is asked.
     """
 
     url: str
@@ -86,8 +86,7 @@ def _health(url: str) -> Iterator[Finding]:
 
 def _errors(sources: Sources) -> Iterator[Finding]:
     if not sources.metrics and not sources.logs:
-        todo = "Give --metrics URL of each pod, or --log FILE with its log of the last day."
-        yield warning("errors", "nobody said where the answers are counted", todo)
+        yield _errors_here()
         return
     answers = errors = 0.0
     for url in sources.metrics:
@@ -113,6 +112,30 @@ def _errors(sources: Sources) -> Iterator[Finding]:
             return
         answers, errors = answers + len(found), errors + sum(found)
     yield judged(answers, errors)
+
+
+def _errors_here() -> Finding:
+    """Judge what the server on this machine counted, if there is one that tells."""
+    settings: Settings = current_app.config["SETTINGS"]
+    url = f"http://{_reached(settings.metrics_host)}:{settings.metrics_port}/metrics"
+    todo = "Give --metrics URL of each pod, or --log FILE with its log of the last day."
+    if not settings.metrics_port:
+        return not_judged("errors", "nobody said where answers are counted", todo)
+    try:
+        counted = list(_of_metrics(url))
+    except (OSError, http.client.HTTPException, ValueError):
+        return not_judged("errors", f"nobody said where answers are counted, nor does {url}", todo)
+    if not counted:
+        return not_judged("errors", f"{url} has counted no answers: a worker's?", todo)
+    found = judged(sum(n for n, _ in counted), sum(n for n, bad in counted if bad))
+    return replace(found, says=f"{found.says}, on this machine alone")
+
+
+def _reached(host: str) -> str:
+    """Give the address at which this machine reaches what listens on ``host``."""
+    bare = host.strip("[]")
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # nosec B104 - asked, never listened on
+    return f"[{here}]" if ":" in here else here
 
 
 def judged(answers: float, errors: float) -> Finding:

@@ -25,12 +25,14 @@ class Finding:
     :ivar topic: a word such as ``database``.
     :ivar says: what was found, without a secret or an address of a person.
     :ivar todo: what to do; empty where nothing is.
+    :ivar judged: whether it could be looked at, at all.
     """
 
     topic: str
     level: Level
     says: str
     todo: str = ""
+    judged: bool = True
 
 
 def ok(topic: str, says: str) -> Finding:
@@ -41,6 +43,11 @@ def ok(topic: str, says: str) -> Finding:
 def warning(topic: str, says: str, todo: str) -> Finding:
     """Tell of something that works, but should be seen to."""
     return Finding(topic, Level.WARNING, says, todo)
+
+
+def not_judged(topic: str, says: str, todo: str) -> Finding:
+    """Tell of something that could not be looked at: it may be good or bad."""
+    return Finding(topic, Level.WARNING, f"not judged: {says}", todo, judged=False)
 
 
 def problem(topic: str, says: str, todo: str) -> Finding:
@@ -60,7 +67,9 @@ def gathered(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
 
 def as_json(findings: list[Finding]) -> dict[str, Any]:
     """Give findings as what `--json` prints."""
-    return {"ok": good(findings), "findings": [asdict(one) for one in findings]}
+    unseen = [one.topic for one in findings if not one.judged]
+    shown = [{k: v for k, v in asdict(one).items() if k != "judged"} for one in findings]
+    return {"ok": good(findings), "not_judged": unseen, "findings": shown}
 
 
 def good(findings: Iterable[Finding]) -> bool:

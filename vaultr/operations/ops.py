@@ -142,7 +142,8 @@ def check_daily(
 ) -> None:
     """Do the five checks of every morning: health, errors, backup, limits, mail.
 
-    Ends with 1 if one of them is a problem.
+    Ends with 1 if one of them is a problem. Errors are judged by --metrics or --log, else by what
+    this machine's METRICS_PORT tells; if nothing does, `not_judged` names them.
 
     Example: flask ops daily --json --metrics http://127.0.0.1:9464/metrics
     """
