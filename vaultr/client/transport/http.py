@@ -10,25 +10,25 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-
-import httpx2
+from typing import TYPE_CHECKING, Any, Final
 
 from vaultr.client.errors import (
     AnswerInvalid,
     CertificateInvalid,
     Refused,
     ServerUnreachable,
-    UsageError,
     VaultrError,
     refusal,
 )
 from vaultr.client.strict_json import Json, read_object
 from vaultr.client.transport.address import origin_of
-from vaultr.client.transport.network import Deadline, Network
 from vaultr.protocol.refusals import PREFIX, SLUGS, statuses_of
 from vaultr.protocol.sizes import ANSWER_BYTES, ANSWER_SECONDS
-from vaultr.version import __version__
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from vaultr.client.transport.exchange import Exchanger, Received
 
 BASE: Final = "/api/v1"
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
@@ -38,8 +38,6 @@ _PROBE_SECONDS: Final = 15.0
 _SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
 _TOO_MANY: Final = 429
 _GATEWAY = frozenset({_TOO_MANY, 502, 503, 504})
-# What Python puts around the words of OpenSSL and of the system.
-_AROUND = re.compile(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$")
 _JITTER = secrets.SystemRandom()
 
 
@@ -77,47 +75,32 @@ class Patience:
 
 
 class Transport:
-    """The way to one server, for one thread."""
+    """The way to one server, for one thread; nothing is opened before the first request."""
 
     def __init__(
         self,
         url: str,
         *,
-        transport: httpx2.BaseTransport | None = None,
+        transport: "httpx2.BaseTransport | None" = None,
         ca_file: Path | None = None,
         patience: Patience | None = None,
         answer_seconds: float = ANSWER_SECONDS,
         answer_bytes: int = ANSWER_BYTES,
     ) -> None:
         self.origin = origin_of(url)
+        self._carrier = transport
+        self._ca_file = ca_file
         self._patience = patience or Patience()
-        self._deadline = Deadline()
         self._answer_seconds = answer_seconds
         self._answer_bytes = answer_bytes
-        try:
-            carrier = transport or Network(
-                ca_file=ca_file,
-                deadline=self._deadline,
-                only_here=self.origin.startswith("http:"),
-            )
-        except OSError as error:
-            raise UsageError(f"{ca_file}: no certificates can be read from it") from error
-        self._client = httpx2.Client(
-            base_url=self.origin,
-            transport=carrier,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,  # the deadline bounds the whole exchange, which no limit of httpx2 does
-            headers={
-                "Accept": "application/json, application/problem+json",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"vaultr/{__version__}",
-            },
-        )
+        self._exchanger: Exchanger | None = None
+        if ca_file is not None:
+            self._exchanging()  # a file without certificates is refused before anything is done
 
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connection, if there is one."""
+        if self._exchanger is not None:
+            self._exchanger.close()
 
     def send(
         self,
@@ -156,62 +139,41 @@ class Transport:
 
         :raises ServerUnreachable: nothing came.
         """
-        self._deadline.start(min(_PROBE_SECONDS, self._answer_seconds))
-        request = self._client.build_request("GET", path)
-        try:
-            response = self._client.send(request, stream=True)
-            try:
-                stream = response.extensions.get("network_stream")
-                secured = stream.get_extra_info("ssl_object") if stream else None
-                tls = secured and (str(secured.version()), secured.getpeercert() or {})
-                body = self._read(response)
-            finally:
-                response.close()
-        except httpx2.TransportError as error:
-            raise _unreachable(self.origin, error) from error
-        return Probe(response.status_code, response.headers.get("Date"), tls, body)
+        seconds = min(_PROBE_SECONDS, self._answer_seconds)
+        came = self._exchanging().send("GET", path, seconds=seconds)
+        return Probe(came.status, came.headers.get("Date"), came.tls, came.content)
 
     def _exchange(
         self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
     ) -> Answer:
-        self._deadline.start(self._answer_seconds)
         given = dict(headers) | ({} if data is None else {"Content-Type": "application/json"})
-        request = self._client.build_request(method, BASE + path, content=data, headers=given)
-        try:
-            response = self._client.send(request, stream=True)
-            try:
-                content = self._read(response)
-            finally:
-                response.close()
-        except httpx2.TransportError as error:
-            raise _unreachable(self.origin, error) from error
-        return _judge(response, content)
+        came = self._exchanging().send(
+            method, BASE + path, data, given, seconds=self._answer_seconds
+        )
+        return _judge(came)
 
-    def _read(self, response: httpx2.Response) -> bytes:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise AnswerInvalid("the server compressed its answer, though asked not to")
-        ends = time.monotonic() + self._answer_seconds
-        # A transport that was passed in may have read the whole answer already.
-        whole = [response.content] if response.is_stream_consumed else response.iter_raw()
-        pieces, size = [], 0
-        for piece in whole:
-            size += len(piece)
-            if size > self._answer_bytes:
-                raise AnswerInvalid(f"the answer is over {self._answer_bytes} bytes")
-            if time.monotonic() > ends:
-                raise ServerUnreachable(f"{self.origin}: the answer took too long")
-            pieces.append(piece)
-        return b"".join(pieces)
+    def _exchanging(self) -> "Exchanger":
+        if self._exchanger is None:
+            # httpx2 takes long to import, and what is done without a server needs none of it.
+            from vaultr.client.transport.exchange import Exchanger  # noqa: PLC0415 - late, see above
+
+            self._exchanger = Exchanger(
+                self.origin,
+                carrier=self._carrier,
+                ca_file=self._ca_file,
+                answer_bytes=self._answer_bytes,
+            )
+        return self._exchanger
 
 
-def _judge(response: httpx2.Response, content: bytes) -> Answer:
-    status = response.status_code
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def _judge(came: "Received") -> Answer:
+    status, content = came.status, came.content
+    kind = came.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if 300 <= status < 400 and status != 304:
         raise AnswerInvalid("the server redirects elsewhere; Vaultr never does")
     if status >= 400:
-        raise _refusal(response, kind, content)
-    etag = response.headers.get("ETag")
+        raise _refusal(came, kind)
+    etag = came.headers.get("ETag")
     if etag is not None and not _ETAG.fullmatch(etag):
         raise AnswerInvalid("the server answered an odd ETag")
     if status in (204, 304):
@@ -232,17 +194,17 @@ def _object(content: bytes) -> Json:
         raise AnswerInvalid(f"the answer is not JSON: {error}") from None
 
 
-def _refusal(response: httpx2.Response, kind: str, content: bytes) -> VaultrError:
-    status = response.status_code
+def _refusal(came: "Received", kind: str) -> VaultrError:
+    status = came.status
     if kind != "application/problem+json":
         if status in _GATEWAY:
             return ServerUnreachable(
                 f"a gateway answered {status} in the server's place",
-                retry_after=_asked(response)["retry_after"],
+                retry_after=_asked(came)["retry_after"],
                 not_done=status == _TOO_MANY,  # it did not pass the request on
             )
         return AnswerInvalid(f"status {status} without a problem document")
-    problem = _object(content)
+    problem = _object(came.content)
     type_ = problem.get("type")
     slug = type_.removeprefix(PREFIX) if isinstance(type_, str) else ""
     if not _SLUG.fullmatch(slug) or problem.get("status") != status:
@@ -250,14 +212,14 @@ def _refusal(response: httpx2.Response, kind: str, content: bytes) -> VaultrErro
     if slug in SLUGS and status not in statuses_of(slug):
         return AnswerInvalid(f"{slug} cannot have status {status}")
     shown = {name: _shown(problem[name]) for name in problem}
-    refused = refusal(slug, status, shown | _asked(response))
+    refused = refusal(slug, status, shown | _asked(came))
     # Its words are not this client's: they must not be taken for advice that can be trusted.
     refused.args = (f"The server refuses: {refused}",)
     return refused
 
 
-def _asked(response: httpx2.Response) -> Json:
-    text = response.headers.get("Retry-After", "")
+def _asked(came: "Received") -> Json:
+    text = came.headers.get("Retry-After", "")
     return (
         {"retry_after": int(text)} if re.fullmatch(r"[0-9]{1,7}", text) else {"retry_after": None}
     )
@@ -283,16 +245,3 @@ def _wait(error: VaultrError, pause: float, *, lost_is_safe: bool) -> float | No
     else:
         return None
     return max(pause, float(asked)) if isinstance(asked, int) else pause
-
-
-def _unreachable(origin: str, error: httpx2.TransportError) -> ServerUnreachable:
-    match error:
-        case httpx2.ConnectTimeout():
-            return ServerUnreachable(f"{origin}: no connection in time")
-        case httpx2.ConnectError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return CertificateInvalid(f"{origin}: {_AROUND.sub('', str(error))}")
-        case httpx2.ConnectError():
-            return ServerUnreachable(f"{origin}: {_AROUND.sub('', str(error))}")
-        case httpx2.TimeoutException():
-            return ServerUnreachable(f"{origin}: the answer took too long")
-    return ServerUnreachable(f"{origin}: the answer was lost ({error})")
