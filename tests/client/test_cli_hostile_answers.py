@@ -18,7 +18,7 @@ from vaultr.client.cli.entry import vaultr
 # The limits of a whole answer, so low that a test can wait for them.
 HURRIED = """
 import sys
-from vaultr.client.transport.http import http as transport
+from vaultr.client.transport import http as transport
 transport.Transport.__init__.__kwdefaults__.update(answer_seconds=0.5, answer_bytes=100_000)
 patience = transport.Patience.__init__
 patience.__defaults__ = (2, 0.01, 0.02, *patience.__defaults__[3:])

@@ -54,7 +54,7 @@ def filled(device):
                 "vaultr.client.vaults.intents.encode", lambda part: json.dumps(part).encode()
             )
             for put in puts:
-                owner._desk._writer.write(report.id, [put])
+                owner._unlocked._writer.write(report.id, [put])
     return {name: str(item_id) for name, item_id in ids.items()}
 
 

@@ -30,8 +30,8 @@ def rotated(world):
     world.phone = world.second()
     world.phone.sync()
     (world.vault,) = world.server.vaults.values()
-    (held,) = world.laptop._desk._reader.vaults()
-    world.keys = world.laptop._desk._reader.keys(held)
+    (held,) = world.laptop._unlocked._reader.vaults()
+    world.keys = world.laptop._unlocked._reader.keys(held)
     return world
 
 
@@ -159,7 +159,7 @@ def two(world):
     world.laptop.add("login", *mail("Ship"), vault="Work")
     world.laptop.close()
     world.laptop = world.device("laptop")
-    world.laptop._desk = world.kept.on(world.laptop)
+    world.laptop._unlocked = world.kept.on(world.laptop)
     return world
 
 

@@ -101,7 +101,7 @@ def test_a_signup_pins_before_the_first_login(tmp_path, world, argon2):
 
 def with_new_password(world, password, *, in_profile=True):
     """Do what another device does when the owner changes the master password there."""
-    held = world.laptop._desk.account
+    held = world.laptop._unlocked.account
     salt, kdf = secrets.token_bytes(32), Kdf("argon2id", 65_536, 4, 2)
     root = keys.derive_root(password, salt, kdf, world.signup.secret_key)
     sealed = keys.seal_account_key(

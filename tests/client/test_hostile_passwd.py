@@ -95,7 +95,7 @@ def test_wraps_that_the_server_did_not_take_are_noticed_before_the_old_ones_go(h
 @pytest.mark.parametrize("lie", ["hidden", "injected", "other keys", "other vault"])
 def test_a_list_that_lies_is_never_wrapped_under_a_new_account_key(held, lie):
     sent = len(held.sent("PUT", "/auth/credentials"))
-    account = held.laptop._desk.account
+    account = held.laptop._unlocked.account
     other = VaultKeys.new()
 
     def change(body):
@@ -217,7 +217,7 @@ def following(world):
     with world.second() as phone:
         phone.sync()
         phone.change_password(PASSWORD, NEW, new_key=True)
-        return phone._desk.account
+        return phone._unlocked.account
 
 
 @pytest.mark.parametrize("lie", ["hidden", "other keys", "older wrap", "flipped"])

@@ -34,7 +34,7 @@ def where(device):
 def rewound(world):
     world.laptop._drop()
     world.laptop = world.device("laptop")
-    world.laptop._desk = world.kept.on(world.laptop)
+    world.laptop._unlocked = world.kept.on(world.laptop)
     return world
 
 

@@ -85,8 +85,8 @@ def test_a_recovered_account_has_another_password_secret_key_and_account_key(los
     again = lost.device("new")
     again.unlock(NEW)
     assert titles(again) == ["Mail"]
-    for vault_id in again._desk.account.profile.vaults:
-        assert again._desk.account.profile.keys_due(vault_id, 1)
+    for vault_id in again._unlocked.account.profile.vaults:
+        assert again._unlocked.account.profile.keys_due(vault_id, 1)
 
 
 def test_a_device_from_before_follows_with_the_new_secret_key(lost):
@@ -288,7 +288,7 @@ def test_odd_answers_are_named(lost, odd):
 def test_machines_keep_their_keys(lost):
     held = lost.device("laptop")
     held.unlock(PASSWORD)
-    account = held._desk.account
+    account = held._unlocked.account
     machine, kek = uuid4(), b"k" * 32
     sealed = keys.seal_machine_kek(account.wrap_key, account.account_id, machine, kek)
     lost.server.machines[str(machine)] = b64(sealed)
@@ -296,5 +296,5 @@ def test_machines_keep_their_keys(lost):
     device, _ = recover(lost)
 
     now = unb64(lost.server.machines[str(machine)])
-    opened = device._desk.account
+    opened = device._unlocked.account
     assert keys.open_machine_kek(opened.wrap_key, opened.account_id, machine, now) == kek

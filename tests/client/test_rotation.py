@@ -142,8 +142,8 @@ def test_keys_that_a_new_account_key_makes_due_are_replaced_even_while_a_rotatio
     killed_at(filled, lambda world: world.laptop.rotate(), "POST", "/changes")
     laptop = rewound(filled).laptop
     laptop.sync()
-    account = laptop._desk.account
-    (vault,) = laptop._desk._reader.vaults()
+    account = laptop._unlocked.account
+    (vault,) = laptop._unlocked._reader.vaults()
     due = account.profile.with_keys_due({vault.id: vault.state.generation})
     account.write_profile(due, lambda: None)
 
@@ -186,11 +186,11 @@ def test_what_is_to_be_rotated_survives_a_profile_that_others_write_meanwhile(fi
             phone.close()
 
     filled.laptop.sync()
-    (vault,) = filled.laptop._desk._reader.vaults()
+    (vault,) = filled.laptop._unlocked._reader.vaults()
     filled.server.before = overtake
-    filled.laptop._desk._vaults.note_keys_due({vault.id: 1})
+    filled.laptop._unlocked._vaults.note_keys_due({vault.id: 1})
 
-    profile = filled.laptop._desk.account.profile
+    profile = filled.laptop._unlocked.account.profile
     assert profile.keys_due(vault.id, 1)
     assert profile.head_of(vault.id).n == vault_of(filled)["revision"]
 

@@ -27,15 +27,15 @@ class Garbage:
 
 def test_an_item_that_does_not_open_is_named_and_the_others_move(filled):
     laptop = filled.laptop
-    (vault,) = laptop._desk._reader.vaults()
-    laptop._desk._writer.write(vault.id, [Garbage()])
-    (vault,) = laptop._desk._reader.vaults()
+    (vault,) = laptop._unlocked._reader.vaults()
+    laptop._unlocked._writer.write(vault.id, [Garbage()])
+    (vault,) = laptop._unlocked._reader.vaults()
     (broken,) = vault.state.items.keys() - vault_items(filled, vault)
 
     with pytest.raises(CannotMove, match=str(broken)):
         laptop.rotate()
 
-    (vault,) = laptop._desk._reader.vaults()
+    (vault,) = laptop._unlocked._reader.vaults()
     old = [each for each, held in vault.state.items.items() if held.generation == 1]
     assert broken in old
     assert len(old) == 2, "it, and what is in the trash"
@@ -47,7 +47,7 @@ def vault_items(world, vault):
     opening = set()
     for item_id in vault.state.items:
         with contextlib.suppress(SealBroken):
-            world.laptop._desk._reader.ground(vault).opened(item_id)
+            world.laptop._unlocked._reader.ground(vault).opened(item_id)
             opening.add(item_id)
     return opening
 

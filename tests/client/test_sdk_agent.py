@@ -8,8 +8,8 @@ from tests.client.fake_server import FakeServer
 from tests.client.listening import Listening
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
-from vaultr.client.background import handover
-from vaultr.client.background.handover import Handover
+from vaultr.client.background import agent_client
+from vaultr.client.background.agent_client import AgentClient
 from vaultr.client.errors import Locked
 
 
@@ -35,7 +35,7 @@ def home(tmp_path, monkeypatch, server):
         device.unlock(PASSWORD)
         device.add("login", *mail())
     yield home
-    Handover(home).end()
+    AgentClient(home).end()
 
 
 def test_only_keeping_hands_the_key_to_a_process(home):
@@ -77,12 +77,12 @@ def test_where_the_environment_says_off_no_process_is_started_or_asked(home, mon
         device.unlock(PASSWORD, keep=True)
     monkeypatch.setenv("VAULTR_AGENT", "off")
     assert not Vaultr(home=home).unlocked
-    Handover(home).end()
+    AgentClient(home).end()
 
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD, keep=True)
 
-    assert not Handover(home).held()
+    assert not AgentClient(home).held()
 
 
 def test_the_profile_is_written_at_most_once_a_minute_and_at_lock(home, server):
@@ -102,7 +102,7 @@ def test_the_profile_is_written_at_most_once_a_minute_and_at_lock(home, server):
 
 
 def test_the_profile_is_written_when_idle_time_ends(home, server, monkeypatch):
-    monkeypatch.setattr(handover, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(agent_client, "IDLE_SECONDS", 1.0)
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD, keep=True)
         before = server.account["profile"]["revision"]
@@ -116,6 +116,6 @@ def test_the_profile_is_written_when_idle_time_ends(home, server, monkeypatch):
 
 
 def test_a_key_of_another_account_is_not_used(home, tmp_path):
-    Handover(home).start(bytes(32))
+    AgentClient(home).start(bytes(32))
 
     assert not Vaultr(home=home).unlocked

@@ -190,7 +190,7 @@ def test_the_thirty_days_begin_anew_when_an_item_was_restored_in_between(world, 
 
     world.laptop.sync()
 
-    (vault,) = world.laptop._desk._reader.vaults()
+    (vault,) = world.laptop._unlocked._reader.vaults()
     assert list(vault.trashed.values()) == ["2099-01-01T00:00:00+00:00"]
 
 

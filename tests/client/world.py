@@ -6,7 +6,7 @@ import shutil
 from tests.client.fake_server import FakeServer
 from vaultr import Vaultr
 from vaultr.client.account import opening
-from vaultr.client.sdk.desk import Desk
+from vaultr.client.sdk.unlocked import Unlocked
 
 EMAIL = "ann@example.org"
 PASSWORD = "a master password for tests"
@@ -34,14 +34,14 @@ class World:
         other._folder = folder
         shutil.copytree(self._folder, folder, dirs_exist_ok=True)
         other.laptop = other.device("laptop")
-        other.laptop._desk = self.kept.on(other.laptop)
+        other.laptop._unlocked = self.kept.on(other.laptop)
         return other
 
     def keep_key(self):
         """Keep the account's key for the copies."""
         again = self.device("laptop")
         again.unlock(PASSWORD)
-        self.kept = Kept(again._desk.account.account_key)
+        self.kept = Kept(again._unlocked.account.account_key)
         return self
 
     def device(self, name):
@@ -61,14 +61,14 @@ class World:
             for file in (self._folder / name).glob(own):
                 file.unlink()
         device = self.device(name)
-        device._desk = self.kept.on(device)
+        device._unlocked = self.kept.on(device)
         return device
 
     def again(self):
         """End what the first device did, and open it anew."""
         self.laptop.close()
         self.laptop = self.device("laptop")
-        self.laptop._desk = self.kept.on(self.laptop)
+        self.laptop._unlocked = self.kept.on(self.laptop)
         return self.laptop
 
     def sent(self, method, ending):
@@ -86,7 +86,7 @@ class Kept:
     def on(self, device):
         """Unlock a device."""
         store = device._store
-        return Desk(opening.resume(store, device._to_server(), store.account(), self._key))
+        return Unlocked(opening.resume(store, device._to_server(), store.account(), self._key))
 
 
 def mail(title="Mail", password="hunter2"):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vaultr.client.background import handover
-from vaultr.client.background.handover import Handover
+from vaultr.client.background import agent_client
+from vaultr.client.background.agent_client import AgentClient
 from vaultr.protocol.encoding import b64
 
 KEY = bytes(range(32))
@@ -26,7 +26,7 @@ def runtime(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def agent(tmp_path):
-    agent = Handover(tmp_path)
+    agent = AgentClient(tmp_path)
     yield agent
     agent.end()
 
@@ -84,7 +84,7 @@ def test_the_key_is_in_no_argument_no_environment_and_no_core_file(agent, runtim
 
 
 def test_it_forgets_after_idle_time(tmp_path, runtime):
-    agent = Handover(tmp_path, idle_seconds=0.5)
+    agent = AgentClient(tmp_path, idle_seconds=0.5)
 
     agent.start(KEY)
     path = socket_of(runtime)
@@ -94,7 +94,7 @@ def test_it_forgets_after_idle_time(tmp_path, runtime):
 
 
 def test_looking_is_no_use_but_asking_for_the_key_is(tmp_path):
-    agent = Handover(tmp_path, idle_seconds=1.0)
+    agent = AgentClient(tmp_path, idle_seconds=1.0)
     agent.start(KEY)
 
     for _ in range(5):
@@ -116,7 +116,7 @@ def test_a_second_start_takes_the_place_of_the_first(agent):
 
 
 def test_two_folders_have_two_agents(agent, tmp_path):
-    other = Handover(tmp_path / "other")
+    other = AgentClient(tmp_path / "other")
     agent.start(KEY)
 
     assert other.account_key() is None
@@ -144,23 +144,23 @@ def test_a_client_that_stalls_or_talks_rubbish_does_not_stop_it(agent, runtime):
 def test_a_folder_that_others_may_enter_is_not_used(tmp_path, runtime, monkeypatch):
     runtime.chmod(0o755)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(handover.tempfile, "tempdir", None)
+    monkeypatch.setattr(agent_client.tempfile, "tempdir", None)
     shared = tmp_path / f"vaultr-{os.getuid()}"
     shared.mkdir()
     shared.chmod(0o777)
 
-    assert Handover(tmp_path).start(KEY) is False
+    assert AgentClient(tmp_path).start(KEY) is False
 
 
 def test_an_environment_that_says_off_allows_no_agent(monkeypatch):
     monkeypatch.setenv("VAULTR_AGENT", "off")
 
-    assert not handover.agent_allowed()
+    assert not agent_client.agent_allowed()
 
 
 def test_it_ends_with_the_session_that_it_was_told_of(agent, runtime, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as leader:
-        monkeypatch.setattr(handover, "_session_leader", lambda: leader.pid)
+        monkeypatch.setattr(agent_client, "_session_leader", lambda: leader.pid)
         agent.start(KEY)
         path = socket_of(runtime)
         assert agent.held()

@@ -4,8 +4,8 @@ import os
 import pytest
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.storage import saving
-from vaultr.client.storage.saving import FileExists, save
+from vaultr.client.storage import secret_files
+from vaultr.client.storage.secret_files import FileExists, save
 
 
 def test_a_file_is_for_its_owner_alone_and_no_other_is_left(tmp_path):
@@ -54,7 +54,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
 
     with pytest.raises(VaultrError, match="nothing was written"):
         save(tmp_path / "no" / "out", b"new", force=False)
-    monkeypatch.setattr(saving.os, "link", lambda *_: full(tmp_path / "x", b""))
+    monkeypatch.setattr(secret_files.os, "link", lambda *_: full(tmp_path / "x", b""))
     with pytest.raises(VaultrError, match="No space left"):
         save(tmp_path / "out", b"new", force=False)
 
@@ -65,7 +65,7 @@ def test_a_file_system_without_links_is_written_to_all_the_same(tmp_path, monkey
     def no_links(*_):
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(saving.os, "link", no_links)
+    monkeypatch.setattr(secret_files.os, "link", no_links)
     save(tmp_path / "out", b"secret", force=False)
     with pytest.raises(FileExists):
         save(tmp_path / "out", b"other", force=False)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from vaultr.client.storage import secretkeys
+from vaultr.client.storage import secret_keys
 from vaultr.client.storage.store import Store
 
 ACCOUNT = UUID(int=7)
@@ -105,7 +105,7 @@ def test_a_keyring_that_is_locked_later_is_told_with_what_to_do(desktop, store):
     store.keep_secret_key(ACCOUNT, KEY)
     desktop.locked = True
 
-    with pytest.raises(secretkeys.KeyringClosed) as closed:
+    with pytest.raises(secret_keys.KeyringClosed) as closed:
         store.secret_key(ACCOUNT)
 
     assert "--secret-key-fd" in closed.value.advice
@@ -120,14 +120,14 @@ def test_a_keyring_that_holds_another_text_is_no_secret_key(desktop, store):
 
 
 def test_a_key_that_is_replaced_leaves_the_one_before_until_its_file_is_there(desktop):
-    first, second = secretkeys.kept(ACCOUNT, KEY), secretkeys.kept(ACCOUNT, OTHER)
+    first, second = secret_keys.kept(ACCOUNT, KEY), secret_keys.kept(ACCOUNT, OTHER)
 
-    assert (secretkeys.found(first), secretkeys.found(second)) == (KEY, OTHER)
-    secretkeys.dropped(first)
+    assert (secret_keys.found(first), secret_keys.found(second)) == (KEY, OTHER)
+    secret_keys.dropped(first)
 
-    assert secretkeys.found(second) == OTHER
-    with pytest.raises(secretkeys.KeyringClosed):
-        secretkeys.found(first)
+    assert secret_keys.found(second) == OTHER
+    with pytest.raises(secret_keys.KeyringClosed):
+        secret_keys.found(first)
 
 
 def test_a_key_that_is_forgotten_leaves_the_keyring_too(desktop, store):

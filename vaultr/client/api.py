@@ -23,7 +23,7 @@ from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.reconciliation.accepting import Accepted, NotShown
 from vaultr.client.reconciliation.explaining import Difference
-from vaultr.client.sdk.keeper import Keeper
+from vaultr.client.sdk.vault_methods import VaultMethods
 from vaultr.client.vaults.intents import EditConflict
 from vaultr.client.vaults.reading import ANY_STATE, Ambiguous, Item, VaultInfo
 from vaultr.client.vaults.rotating import Rotated
@@ -62,7 +62,7 @@ __all__ = [
 ]
 
 
-class Vaultr(Keeper):
+class Vaultr(VaultMethods):
     """An account's vaults, as one device sees them.
 
     :param url: the server; by default the one that this device belongs to.

@@ -20,7 +20,7 @@ from vaultr.client.transport.answers import SignedIn, signed_in
 from vaultr.client.transport.http import Transport
 from vaultr.client.transport.session import Session
 from vaultr.client.vaults import renewing
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.protocol.encoding import b64
 
 

@@ -8,7 +8,7 @@ from vaultr.client.storage.device import KnownAccount
 from vaultr.client.storage.store import Store
 from vaultr.client.transport.http import Transport
 from vaultr.client.transport.session import Session
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 
 
 class WrongPassword(VaultrError):

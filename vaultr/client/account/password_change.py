@@ -26,7 +26,7 @@ from vaultr.client.strict_json import Fields
 from vaultr.client.transport import session as sessions
 from vaultr.client.transport.answers import key_set_of
 from vaultr.client.vaults.listing import ask_list, ask_pages
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 
 _TRIES: Final = 5
 

@@ -19,7 +19,7 @@ from vaultr.client.transport import session as sessions
 from vaultr.client.transport.answers import key_set_of
 from vaultr.client.transport.session import Session
 from vaultr.client.vaults.listing import ask_list
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.protocol.encoding import lp
 
 _LABEL: Final = "vaultr/v1/device-before"

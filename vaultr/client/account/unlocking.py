@@ -3,8 +3,8 @@
 from vaultr.client.account import pending_change as changes
 from vaultr.client.account import settling
 from vaultr.client.account.opening import WrongPassword, resume
+from vaultr.client.account.password_proof import Proof, open_known, prove
 from vaultr.client.account.pending_change import Change
-from vaultr.client.account.proof import Proof, open_known, prove
 from vaultr.client.crypto import keys
 from vaultr.client.errors import IntegrityError, SealBroken, VaultrError
 from vaultr.client.storage.device import KnownAccount
@@ -13,7 +13,7 @@ from vaultr.client.transport import session as sessions
 from vaultr.client.transport.answers import key_set_of
 from vaultr.client.transport.http import Transport
 from vaultr.client.transport.session import Session
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 
 _UNKNOWN = (
     "It is not known yet whether the server took the change of the master password; until it "

@@ -1,8 +1,8 @@
 """The unlock process: holds one account key in memory until it is told, or has reason, to forget.
 
 Started as ``python -P -m vaultr.client.sdk.unlock_process`` by
-:mod:`vaultr.client.background.handover`, which hands it one line of JSON by pipe. It writes the key
-nowhere, and imports nothing heavy, so that it is up at once.
+:mod:`vaultr.client.background.agent_client`, which hands it one line of JSON by pipe. It writes the
+key nowhere, and imports nothing heavy, so that it is up at once.
 """
 
 import contextlib

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from vaultr.client.cli import (
+from vaultr.client.cli.commands import (
     account,
     changing,
     codes,

@@ -17,7 +17,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.intents import EditConflict, Move, RawPut
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import Reader
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.writes import Writer

@@ -22,10 +22,10 @@ from vaultr.client.storage.profile import Profile
 from vaultr.client.strict_json import Fields, Json
 from vaultr.client.vaults.intents import Ground
 from vaultr.client.vaults.listing import ask_list
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import overview_of
 from vaultr.client.vaults.sync import merged
-from vaultr.client.vaults.vault_writes import WholeWriter
+from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.writes import Writer
 from vaultr.protocol.entries import first_head
@@ -68,7 +68,7 @@ class Acceptor:
     """Accepts states for one unlocked account."""
 
     def __init__(
-        self, account: OpenedAccount, vaults: Vaults, writer: Writer, whole: WholeWriter
+        self, account: OpenedAccount, vaults: Vaults, writer: Writer, whole: VaultWriter
     ) -> None:
         self._account = account
         self._store = account.store

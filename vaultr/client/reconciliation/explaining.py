@@ -11,7 +11,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.storage.profile import accept_profile
 from vaultr.client.strict_json import Fields
 from vaultr.client.vaults.listing import ask_list
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import ANY_STATE
 from vaultr.client.vaults.vaults import Vaults
 

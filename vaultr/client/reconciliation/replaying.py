@@ -14,9 +14,9 @@ from vaultr.client.reconciliation.replay_plan import Again, Comparison
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields
 from vaultr.client.vaults.intents import EditConflict, Ground, Wish
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import overview_of
-from vaultr.client.vaults.vault_writes import WholeWriter
+from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.writes import Writer
 
@@ -30,7 +30,7 @@ class WriterAgain:
     """Writes again for one unlocked account."""
 
     def __init__(
-        self, account: OpenedAccount, vaults: Vaults, writer: Writer, whole: WholeWriter
+        self, account: OpenedAccount, vaults: Vaults, writer: Writer, whole: VaultWriter
     ) -> None:
         self._account = account
         self._aside = account.store.aside

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaultr.client.errors import Locked
 from vaultr.client.sdk.access import Access
-from vaultr.client.storage import locking
+from vaultr.client.storage import last_locked
 from vaultr.client.strict_json import Json
 from vaultr.protocol.encoding import b64, unb64_exactly
 
@@ -24,13 +24,13 @@ def lent(access: Access) -> Json:
         "home": str(access._store.folder.path.resolve()),
         "account_key": b64(access._opened().account.account_key),
         "ca_file": None if ca_file is None else str(ca_file.resolve()),
-        "locked": locking.moment(access._store.folder),
+        "locked": last_locked.moment(access._store.folder),
     }
 
 
 def taken_back(access: Access, handed: Mapping[str, Any]) -> bool:
     """Tell whether the owner has locked this device since the account was lent."""
-    return bool(locking.moment(access._store.folder) != handed["locked"])
+    return bool(last_locked.moment(access._store.folder) != handed["locked"])
 
 
 def resumed(handed: Json) -> "Vaultr":
@@ -45,7 +45,7 @@ def resumed(handed: Json) -> "Vaultr":
     vaultr = Vaultr(home=Path(handed["home"]), ca_file=ca_file, agent=False)
     known = vaultr._store.account()
     key = unb64_exactly(handed["account_key"], 32)
-    vaultr._desk = None if known is None else vaultr._by_key(known, key)
-    if vaultr._desk is None:
+    vaultr._unlocked = None if known is None else vaultr._by_key(known, key)
+    if vaultr._unlocked is None:
         raise Locked("This device belongs to another account, or to none, by now.")
     return vaultr

@@ -4,16 +4,14 @@ import contextlib
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-import httpx2
+from typing import TYPE_CHECKING, Self
 
 from vaultr.client.account import login as logins
 from vaultr.client.account import settling, unlocking
 from vaultr.client.account.kit import Kit
 from vaultr.client.account.opening import Credentials, NotSignedIn
 from vaultr.client.account.signup import Signup, signup
-from vaultr.client.background.handover import Handover, agent_allowed
+from vaultr.client.background.agent_client import AgentClient, agent_allowed
 from vaultr.client.errors import (
     Locked,
     PinMismatch,
@@ -24,14 +22,17 @@ from vaultr.client.errors import (
     UsageError,
     VaultrError,
 )
-from vaultr.client.sdk.desk import Desk
-from vaultr.client.storage import freshness, locking
+from vaultr.client.sdk.unlocked import Unlocked
+from vaultr.client.storage import freshness, last_locked
 from vaultr.client.storage.device import KnownAccount
 from vaultr.client.storage.folder import home_folder
 from vaultr.client.storage.store import Store
 from vaultr.client.transport.address import origin_of
 from vaultr.client.transport.http import Transport
 from vaultr.protocol.encoding import unb64_exactly
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 class Access:
@@ -42,7 +43,7 @@ class Access:
         url: str | None = None,
         *,
         home: Path | None = None,
-        transport: httpx2.BaseTransport | None = None,
+        transport: "httpx2.BaseTransport | None" = None,
         ca_file: Path | None = None,
         agent: bool = True,
     ) -> None:
@@ -52,8 +53,8 @@ class Access:
         self._store = Store(home or home_folder())
         self._transport: Transport | None = None
         allowed = agent and agent_allowed()
-        self._agent = Handover(self._store.folder.path, ca_file=ca_file) if allowed else None
-        self._desk: Desk | None = None
+        self._agent = AgentClient(self._store.folder.path, ca_file=ca_file) if allowed else None
+        self._unlocked: Unlocked | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +86,7 @@ class Access:
             self._drop()
 
     def _drop(self) -> None:
-        self._desk = None
+        self._unlocked = None
         if self._transport is not None:
             self._transport.close()
             self._transport = None
@@ -136,7 +137,7 @@ class Access:
         if kit is not None:
             self._go_to(kit)
         opened = logins.login(self._store, self._to_server(), given)
-        self._desk = Desk(opened)
+        self._unlocked = Unlocked(opened)
         with contextlib.suppress(ServerUnreachable, Refused):  # then the next command settles it
             settling.settle(opened)
         if self._agent is not None and self._agent.held():
@@ -153,14 +154,15 @@ class Access:
         waiting = self._store.device().waiting
         if self._store.account() is None and waiting:
             self.login(waiting[-1].email, password)
-            desk = self._opened()
+            unlocked = self._opened()
         else:
             opened, told = unlocking.unlock(self._store, self._to_server(), password)
-            desk = self._desk = Desk(opened)
-            desk.notices.extend(told)
-        kept = self._agent is not None and keep and self._agent.start(desk.account.account_key)
+            unlocked = self._unlocked = Unlocked(opened)
+            unlocked.notices.extend(told)
+        kept = self._agent is not None and keep and self._agent.start(unlocked.account.account_key)
         if keep and not kept:
-            desk.notices.append("No process keeps the keys: each command asks for the password.")
+            notice = "No process keeps the keys: each command asks for the password."
+            unlocked.notices.append(notice)
 
     @property
     def unlocked(self) -> bool:
@@ -181,14 +183,14 @@ class Access:
     @property
     def notices(self) -> list[str]:
         """What the owner has to be told, and is no error."""
-        return self._desk.notices if self._desk else []
+        return self._unlocked.notices if self._unlocked else []
 
     def lock(self) -> None:
         """Forget the keys everywhere; write the profile first if it lacks a head."""
-        desk = self._resumed()
+        unlocked = self._resumed()
         try:
-            if desk is not None:
-                desk.settle(now=True)
+            if unlocked is not None:
+                unlocked.settle(now=True)
         finally:
             self._forget()
 
@@ -210,22 +212,22 @@ class Access:
             finally:
                 self._forget()
 
-    def _opened(self) -> Desk:
-        desk = self._resumed()
-        if desk is None and self._store.account() is None:
+    def _opened(self) -> Unlocked:
+        unlocked = self._resumed()
+        if unlocked is None and self._store.account() is None:
             raise NotSignedIn("This device belongs to no account yet: run vaultr login or signup.")
-        if desk is None:
+        if unlocked is None:
             raise Locked("This device is locked: unlock it with the master password.")
-        return desk
+        return unlocked
 
-    def _resumed(self) -> Desk | None:
+    def _resumed(self) -> Unlocked | None:
         """Give the unlocked account, by the key of the unlock process if that is needed."""
-        if self._desk is None and self._agent is not None:
+        if self._unlocked is None and self._agent is not None:
             known = self._store.account()
             key = None if known is None else self._agent.account_key()
             if known is not None and key is not None:
-                self._desk = self._by_key(known, key)
-        return self._desk
+                self._unlocked = self._by_key(known, key)
+        return self._unlocked
 
     def _go_to(self, kit: Kit) -> None:
         """Talk to the kit's server; another one that was named gets nothing."""
@@ -236,9 +238,9 @@ class Access:
             )
         self._url = kit.pins.origin
 
-    def _by_key(self, known: KnownAccount, key: bytes) -> Desk | None:
+    def _by_key(self, known: KnownAccount, key: bytes) -> Unlocked | None:
         opened = unlocking.by_key(self._store, self._to_server(), known, key)
-        return None if opened is None else Desk(opened)
+        return None if opened is None else Unlocked(opened)
 
     def _to_server(self) -> Transport:
         if self._transport is None:
@@ -255,20 +257,20 @@ class Access:
         return self._transport
 
     def _settle(self, *, now: bool) -> None:
-        if self._desk is not None and self._desk.touched:
-            self._desk.settle(now=now)
+        if self._unlocked is not None and self._unlocked.touched:
+            self._unlocked.settle(now=now)
 
     def _forget(self) -> None:
-        self._desk = None
+        self._unlocked = None
         if self._agent is not None:
             self._agent.end()
-        locking.note(self._store.folder)
+        last_locked.note(self._store.folder)
 
 
 def settle_idle(home: Path, account_key: str, ca_file: Path | None) -> None:
     """Write the profile if it lacks a head, for the unlock process that ends after idle time."""
     with Access(home=home, ca_file=ca_file, agent=False) as access:
         known = access._store.account()
-        desk = None if known is None else access._by_key(known, unb64_exactly(account_key, 32))
-        if desk is not None:
-            desk.settle(now=True)
+        unlocked = None if known is None else access._by_key(known, unb64_exactly(account_key, 32))
+        if unlocked is not None:
+            unlocked.settle(now=True)

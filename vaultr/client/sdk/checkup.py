@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from vaultr.client.background.agent_client import agent_allowed
 from vaultr.client.background.clipboard import Clipboard, NoClipboard
-from vaultr.client.background.handover import agent_allowed
 from vaultr.client.errors import VaultrError
 from vaultr.client.sdk.findings import Finding
 from vaultr.client.sdk.reachability import server_findings
-from vaultr.client.storage import freshness, secretkeys
+from vaultr.client.storage import freshness, secret_keys
 from vaultr.version import __version__
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _keys(access: "Access") -> Iterator[Finding]:
         else:
             access._store.secret_key(device.pins.account_id)  # which a closed keyring refuses
             yield Finding("secret key", "ok", f"It is in {place}.")
-    keyring = secretkeys.Keyring.find()
+    keyring = secret_keys.Keyring.find()
     said = "There is none: secret keys are kept in files (0600)."
     yield Finding("keyring", "ok", said if keyring is None else f"There is one: {keyring.name}")
     yield _unlock_process(access)

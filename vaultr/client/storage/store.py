@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from vaultr.client.errors import IntegrityError
-from vaultr.client.storage import secretkeys
+from vaultr.client.storage import secret_keys
 from vaultr.client.storage.cache import Cache
 from vaultr.client.storage.device import Device, KnownAccount
 from vaultr.client.storage.folder import ACCOUNT_FILE, DEVICE_FILE, Folder
@@ -79,11 +79,11 @@ class Store:
         if secret_key is not None:
             account_id = account.derivation.account_id
             before = self.folder.read_signed(_secret_key_file(account_id))
-            values[_secret_key_file(account_id)] = secretkeys.kept(account_id, secret_key)
+            values[_secret_key_file(account_id)] = secret_keys.kept(account_id, secret_key)
         signed = {name: self.folder.signed(name, value) for name, value in values.items()}
         self.folder.write_together({**signed, **others})
         if before not in values.values():
-            secretkeys.dropped(before)
+            secret_keys.dropped(before)
 
     def unsent(self) -> list[str]:
         """Name the files with wraps that were kept to be sent again; they fit one account key."""
@@ -95,13 +95,13 @@ class Store:
         name = _secret_key_file(account_id)
         text = self.folder.read_signed(name)
         try:
-            return None if text is None else secretkeys.found(text)
+            return None if text is None else secret_keys.found(text)
         except ValueError:
             raise self.folder.altered(name) from None
 
     def keep_secret_key(self, account_id: UUID, secret_key: bytes) -> None:
         """Keep the secret key of an account in the keyring, or in a file of its own."""
-        kept = secretkeys.kept(account_id, secret_key)
+        kept = secret_keys.kept(account_id, secret_key)
         self.folder.write_signed(_secret_key_file(account_id), kept)
 
     def forget_secret_key(self, account_id: UUID) -> None:
@@ -109,7 +109,7 @@ class Store:
         name = _secret_key_file(account_id)
         before = self.folder.read_signed(name)
         self.folder.remove(name)
-        secretkeys.dropped(before)
+        secret_keys.dropped(before)
 
     def secret_key_place(self, account_id: UUID) -> str | None:
         """Say where the secret key of an account is; None when this device has none."""
@@ -117,7 +117,7 @@ class Store:
         data = self.folder.read_signed(name)
         if data is None:
             return None
-        return "the keyring" if secretkeys.in_keyring(data) else str(self.folder.path / name)
+        return "the keyring" if secret_keys.in_keyring(data) else str(self.folder.path / name)
 
     def made_vault(self) -> Json | None:
         """Read the vault whose making was begun, and may not have reached the server."""

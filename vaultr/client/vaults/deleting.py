@@ -4,7 +4,7 @@ import contextlib
 from uuid import UUID
 
 from vaultr.client.errors import NotFound, UsageError
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import VaultInfo
 from vaultr.client.vaults.vaults import Vaults
 

@@ -10,7 +10,7 @@ from vaultr.client.strict_json import Fields
 from vaultr.client.transport.answers import Tokens
 from vaultr.client.transport.http import Answer, Transport
 from vaultr.client.vaults.listing import Sender, ask_list
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.sync import VaultKeyring
 
 

@@ -24,8 +24,8 @@ from vaultr.client.strict_json import Fields
 from vaultr.client.transport.answers import fields_of
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.intents import Reseal
-from vaultr.client.vaults.opened import OpenedAccount
-from vaultr.client.vaults.vault_writes import NewKeys, WholeWriter
+from vaultr.client.vaults.open_account import OpenedAccount
+from vaultr.client.vaults.vault_writes import NewKeys, VaultWriter
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.writes import Writer
 from vaultr.protocol.encoding import b64
@@ -57,7 +57,7 @@ class Rotator:
     """Rotates the vaults of one unlocked account."""
 
     def __init__(
-        self, account: OpenedAccount, vaults: Vaults, writer: Writer, whole: WholeWriter
+        self, account: OpenedAccount, vaults: Vaults, writer: Writer, whole: VaultWriter
     ) -> None:
         self._account = account
         self._store = account.store

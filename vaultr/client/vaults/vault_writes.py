@@ -15,7 +15,7 @@ from vaultr.client.log.receipts import check_vault
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.answers import fields_of
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.plaintext import name_bytes
 from vaultr.client.vaults.reading import Reader
 from vaultr.client.vaults.sync import vk_of
@@ -32,7 +32,7 @@ class NewKeys:
     sealed: bytes = field(repr=False)
 
 
-class WholeWriter:
+class VaultWriter:
     """Writes of one account that change no item, each rebased when others wrote."""
 
     def __init__(self, account: OpenedAccount, reader: Reader, writer: Writer) -> None:

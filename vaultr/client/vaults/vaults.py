@@ -29,7 +29,7 @@ from vaultr.client.strict_json import Json
 from vaultr.client.transport.answers import fields_of
 from vaultr.client.transport.http import Answer
 from vaultr.client.vaults.listing import Listed, ask_list, check_list
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.plaintext import name_bytes
 from vaultr.client.vaults.reading import Reader, by_name
 from vaultr.client.vaults.sync import Syncer

@@ -25,7 +25,7 @@ from vaultr.client.storage.cache import Cache, CachedVault, Row
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.http import Answer
 from vaultr.client.vaults.intents import EditConflict, Wish
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.sync import now_text, trashed
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.protocol.encoding import b64

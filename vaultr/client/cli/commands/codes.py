@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 
 from vaultr.client.cli import showing
-from vaultr.client.cli.copying import copied
+from vaultr.client.cli.commands.copying import copied
 from vaultr.client.cli.offering import item_titles
 from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened

@@ -8,11 +8,11 @@ import click
 
 from vaultr.client.account.password_policy import check_password
 from vaultr.client.cli import asking, showing
+from vaultr.client.cli.commands.passwd import rotate_due
+from vaultr.client.cli.commands.referring import force as force_option
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
-from vaultr.client.cli.passwd import rotate_due
 from vaultr.client.cli.proving import proven, with_factor
-from vaultr.client.cli.referring import force as force_option
 from vaultr.client.errors import TokenInvalid, UsageError, VaultrError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def kit(choices: Choices, file: Path, force: bool) -> None:
     """
     # segno is needed by nothing else at the command line but second factors.
     from vaultr.client.account.kit_page import page  # noqa: PLC0415 - late, see above
-    from vaultr.client.storage.saving import save  # noqa: PLC0415 - late, see above
+    from vaultr.client.storage.secret_files import save  # noqa: PLC0415 - late, see above
 
     with opened(choices) as vaultr:
         held, address = vaultr.kit(), vaultr.email or ""

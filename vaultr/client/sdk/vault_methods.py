@@ -5,13 +5,13 @@ from collections.abc import Callable
 from vaultr.client.items.history import Version
 from vaultr.client.reconciliation.accepting import Accepted
 from vaultr.client.reconciliation.explaining import Difference
-from vaultr.client.sdk.owner import Owner
+from vaultr.client.sdk.account_methods import AccountMethods
 from vaultr.client.vaults.reading import Item, VaultInfo
 from vaultr.client.vaults.rotating import Rotated
 from vaultr.client.vaults.vaults import SyncReport
 
 
-class Keeper(Owner):
+class VaultMethods(AccountMethods):
     """The account's vaults in their owner's hands."""
 
     def vaults(self, *, offline: bool = False) -> list[VaultInfo]:
@@ -28,35 +28,35 @@ class Keeper(Owner):
 
     def sync(self) -> list[SyncReport]:
         """Fetch what is new in all vaults, verify it, and note the heads in the profile."""
-        desk = self._opened()
-        reports = desk.sync()
+        unlocked = self._opened()
+        reports = unlocked.sync()
         self._settle(now=False)
         return reports
 
     def explain(self) -> list[Difference]:
         """List how what the server shows differs from what is held; nothing is taken over."""
-        return self._opened().keeping.explain()
+        return self._opened().vaults.explain()
 
     def history(self, ref: str, *, vault: str | None = None) -> list[Version]:
         """List the contents that an item had, newest first; the current one is the first.
 
         The server keeps the last 50 of each item.
         """
-        return self._opened().keeping.history(ref, vault)
+        return self._opened().vaults.history(ref, vault)
 
     def version(self, ref: str, revision: int, *, vault: str | None = None) -> Version:
         """Open one content that an item had, with its detail.
 
         :raises NoSuchVersion: none is kept of this revision.
         """
-        return self._opened().keeping.version(ref, revision, vault)
+        return self._opened().vaults.version(ref, revision, vault)
 
     def bring_back(self, ref: str, revision: int, *, vault: str | None = None) -> Item:
         """Make a version of an item its content again, by a new write; also out of the trash.
 
         :raises NoSuchVersion: none is kept of this revision.
         """
-        return self._opened().keeping.bring_back(ref, revision, vault)
+        return self._opened().vaults.bring_back(ref, revision, vault)
 
     def delete_vault(self, vault: str, *, confirm: str) -> VaultInfo:
         """Delete a vault with all that is in it, on the server and on every device.
@@ -65,7 +65,7 @@ class Keeper(Owner):
         :raises StepUpRequired: call :meth:`step_up` first; no device opens the vault any more,
             and the same call with its id goes on.
         """
-        return self._opened().keeping.delete(vault, confirm)
+        return self._opened().vaults.delete(vault, confirm)
 
     def move(self, *items: str, to: str, vault: str | None = None) -> list[Item]:
         """Move items, named by ids or titles, to another vault; they get new ids there.
@@ -73,15 +73,15 @@ class Keeper(Owner):
         In their own vault they go to the trash, with their versions. Each is in the other vault
         before: a kill leaves it in both at worst, and the same call then goes on.
         """
-        return self._opened().keeping.move(items, to, vault=vault, keep=False)
+        return self._opened().vaults.move(items, to, vault=vault, keep=False)
 
     def copy(self, *items: str, to: str, vault: str | None = None) -> list[Item]:
         """Write items, named by ids or titles, into another vault, too."""
-        return self._opened().keeping.move(items, to, vault=vault, keep=True)
+        return self._opened().vaults.move(items, to, vault=vault, keep=True)
 
     def resume_move(self) -> list[Item]:
         """Go on with a move that was interrupted on this device."""
-        return self._opened().keeping.resume_move()
+        return self._opened().vaults.resume_move()
 
     def accept(self) -> list[Accepted]:
         """Take over, by hand, what the server shows though it does not continue what is held.
@@ -93,7 +93,7 @@ class Keeper(Owner):
         :raises NotShown: the server shows something else than what was listed.
         :raises StepUpRequired: call :meth:`step_up` first; nothing was changed here.
         """
-        accepted = self._opened().keeping.accept()
+        accepted = self._opened().vaults.accept()
         self._settle(now=True)
         return accepted
 
@@ -102,13 +102,13 @@ class Keeper(Owner):
 
         None also where the server shows something else by now: then list and accept that.
         """
-        accepted = self._opened().keeping.accept_on()
+        accepted = self._opened().vaults.accept_on()
         self._settle(now=True)
         return accepted
 
     def was_listed(self) -> bool:
         """Tell whether :meth:`explain` listed just what the server shows now."""
-        return self._opened().keeping.was_listed()
+        return self._opened().vaults.was_listed()
 
     def rotate(
         self,
@@ -125,4 +125,4 @@ class Keeper(Owner):
         :param progress: told how many items were moved, and of how many.
         :raises StepUpRequired: call :meth:`step_up` first; nothing was changed.
         """
-        return self._opened().keeping.rotate(vault, anew=anew, progress=progress)
+        return self._opened().vaults.rotate(vault, anew=anew, progress=progress)

@@ -8,11 +8,11 @@ from typing import Final
 import click
 
 from vaultr.client.cli import showing
+from vaultr.client.cli.commands.referring import resolver
 from vaultr.client.cli.offering import item_titles
 from vaultr.client.cli.offline import Duration, copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.referring import resolver
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.fields import text_of, value_of
 from vaultr.client.items.references import Reference, is_reference

@@ -10,13 +10,13 @@ from vaultr.client.items.history import History
 from vaultr.client.items.references import Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.log.entries import ItemState
-from vaultr.client.sdk.keeping import Keeping
+from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.storage import freshness
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.intents import EditConflict, Move
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import ANY_STATE, Item, VaultInfo, by_name
-from vaultr.client.vaults.vault_writes import WholeWriter
+from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import FIRST_NAME, SyncReport, Vaults, long_trashed
 from vaultr.client.vaults.writes import Writer
 from vaultr.protocol.entries import Op
@@ -27,7 +27,7 @@ _ACTIVE: Final[tuple[ItemState, ...]] = ("active",)
 _TRASH: Final[tuple[ItemState, ...]] = ("trash",)
 
 
-class Desk:
+class Unlocked:
     """The account's vaults and items, while it is unlocked.
 
     :ivar touched: whether the server was asked for, or told of, heads since the last settling.
@@ -39,10 +39,10 @@ class Desk:
         self._vaults = Vaults(account)
         self._reader = self._vaults.reader
         self._writer = Writer(account, self._vaults)
-        self._whole = WholeWriter(account, self._reader, self._writer)
+        self._whole = VaultWriter(account, self._reader, self._writer)
         history = History(account.session, self._vaults)
         self._editor = Editor(self._reader, self._writer, history, self.notices.append)
-        self.keeping = Keeping(
+        self.vaults = UnlockedVaults(
             account,
             self._vaults,
             self._writer,
@@ -61,7 +61,7 @@ class Desk:
         """Bring all vaults up to date, and remove what lay in the trash for 30 days."""
         self._fetch()
         reports = self._vaults.sync_all()
-        self._tell(self.keeping.due())
+        self._tell(self.vaults.due())
         removed = [self._remove_old(vault) for vault in self._reader.vaults()]
         reports = self._vaults.sync_all() if any(removed) else reports
         freshness.note(self.account.store.folder)
@@ -184,7 +184,7 @@ class Desk:
     def _refresh(self, *, offline: bool) -> None:
         if not offline:
             self._bring()
-            self._tell(self.keeping.due())
+            self._tell(self.vaults.due())
 
     def _bring(self) -> None:
         self._fetch()

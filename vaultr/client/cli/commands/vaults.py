@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import click
 
 from vaultr.client.cli import asking, showing
+from vaultr.client.cli.commands.syncing import sync
 from vaultr.client.cli.offering import vault_names
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
 from vaultr.client.cli.proving import proven
-from vaultr.client.cli.syncing import sync
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:

@@ -123,7 +123,7 @@ def resolver(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> R
 def saved(choices: Choices, place: Path, text: str, *, force: bool) -> None:
     """Write a file for its owner alone, and say so."""
     # The client's folder comes with it, and with that the ciphers.
-    from vaultr.client.storage.saving import save  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.storage.secret_files import save  # noqa: PLC0415 - heavy, see above
 
     save(place, text.encode(errors="backslashreplace"), force=force)
     if choices.json:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from vaultr.client.background import children
+from vaultr.client.background import detached
 from vaultr.client.background.peers import peer_uid, read_line
 from vaultr.protocol.encoding import b64, unb64_exactly
 
@@ -21,7 +21,7 @@ ANSWER_SECONDS: Final = 3.0
 SOCKET_PATH_BYTES: Final = 100
 
 
-class Handover:
+class AgentClient:
     """The way to the unlock process that may hold the key of the folder ``home``."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Handover:
             "idle_seconds": self._idle_seconds,
             "leader": _session_leader(),
         }
-        return children.started("vaultr.client.sdk.unlock_process", handed)
+        return detached.started("vaultr.client.sdk.unlock_process", handed)
 
     def _ask(self, operation: str) -> Mapping[str, object]:
         path = self._socket_path()

@@ -11,16 +11,16 @@ from vaultr.client.reconciliation.explaining import Difference, Explainer
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.deleting import Deleter
 from vaultr.client.vaults.intents import Move, RawPut, Wish
-from vaultr.client.vaults.opened import OpenedAccount
+from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import ANY_STATE, Item, Reader, VaultInfo
 from vaultr.client.vaults.rotating import Progress, Rotated, Rotator, left_of
-from vaultr.client.vaults.vault_writes import WholeWriter
+from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.writes import Writer
 from vaultr.protocol.entries import Op
 
 
-class Keeping:
+class UnlockedVaults:
     """The care for the vaults of one unlocked account.
 
     :param refresh: brings all vaults up to date first.
@@ -31,7 +31,7 @@ class Keeping:
         account: OpenedAccount,
         vaults: Vaults,
         writer: Writer,
-        whole: WholeWriter,
+        whole: VaultWriter,
         *,
         refresh: Callable[[], None],
     ) -> None:

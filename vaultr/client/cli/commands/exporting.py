@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from vaultr.client.cli import showing
+from vaultr.client.cli.commands.referring import force, out_file, saved
 from vaultr.client.cli.environments import Sources, environment_options
 from vaultr.client.cli.offering import set_titles
 from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.referring import force, out_file, saved
 from vaultr.client.errors import UsageError
 from vaultr.client.exports.formats import FORMATS, Place, written
 

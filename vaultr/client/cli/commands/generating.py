@@ -6,7 +6,7 @@ import click
 
 from vaultr.client.background import memory
 from vaultr.client.cli import showing
-from vaultr.client.cli.copying import copied
+from vaultr.client.cli.commands.copying import copied
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.errors import UsageError
 from vaultr.client.items import generating

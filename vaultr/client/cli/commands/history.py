@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import reading, showing
+from vaultr.client.cli import showing
+from vaultr.client.cli.commands import reading
 from vaultr.client.cli.offering import item_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option

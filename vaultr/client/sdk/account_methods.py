@@ -3,22 +3,28 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from vaultr.client.account import opening, password_change, proof, recovery, sessions_and_factors
+from vaultr.client.account import (
+    opening,
+    password_change,
+    password_proof,
+    recovery,
+    sessions_and_factors,
+)
 from vaultr.client.account import pending_change as changes
 from vaultr.client.account.kit import Kit
 from vaultr.client.account.password_change import PasswordChanged
 from vaultr.client.account.password_policy import check_password
-from vaultr.client.account.proof import Factor
+from vaultr.client.account.password_proof import Factor
 from vaultr.client.account.recovery import Recovery
 from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import UsageError
 from vaultr.client.sdk.access import Access
-from vaultr.client.sdk.desk import Desk
+from vaultr.client.sdk.unlocked import Unlocked
 from vaultr.protocol.encoding import b64
 
 
-class Owner(Access):
+class AccountMethods(Access):
     """The account in its owner's hands; see :class:`vaultr.client.api.Vaultr`."""
 
     def step_up(
@@ -32,12 +38,12 @@ class Owner(Access):
         transport = self._to_server()
         if changes.read(self._store.folder) is not None:
             self.unlock(password)  # which finds out what holds now
-        proven = proof.prove(self._store, password, origin=transport.origin)
-        desk = self._desk
-        if desk is None:
+        proven = password_proof.prove(self._store, password, origin=transport.origin)
+        unlocked = self._unlocked
+        if unlocked is None:
             known, key = proven.known, proven.account_key
-            desk = self._desk = Desk(opening.resume(self._store, transport, known, key))
-        proof.step_up(desk.account.session, proven, Factor(totp, recovery_code))
+            unlocked = self._unlocked = Unlocked(opening.resume(self._store, transport, known, key))
+        password_proof.step_up(unlocked.account.session, proven, Factor(totp, recovery_code))
 
     def change_password(
         self,
@@ -66,31 +72,31 @@ class Owner(Access):
         if new_password == password:
             raise UsageError("The new master password is the old one.")
         self.step_up(password, totp=totp, recovery_code=recovery_code)
-        desk = self._opened()
+        unlocked = self._opened()
 
         def sync() -> None:
             if new_key:
-                desk.sync()
-                desk.settle(now=True)
+                unlocked.sync()
+                unlocked.settle(now=True)
             else:
-                desk.account.refresh_profile()
+                unlocked.account.refresh_profile()
 
         changed = password_change.change_password(
-            desk.account,
+            unlocked.account,
             new_password,
             email=email,
             sync=sync,
             new_key=new_key,
             new_secret_key=new_secret_key,
         )
-        self._desk = None
-        proven = proof.prove(self._store, new_password, origin=self._to_server().origin)
+        self._unlocked = None
+        proven = password_proof.prove(self._store, new_password, origin=self._to_server().origin)
         self._open_anew(proven)
         return changed
 
-    def _open_anew(self, proven: proof.Proof) -> None:
+    def _open_anew(self, proven: password_proof.Proof) -> None:
         transport, known, key = self._to_server(), proven.known, proven.account_key
-        self._desk = Desk(opening.resume(self._store, transport, known, key))
+        self._unlocked = Unlocked(opening.resume(self._store, transport, known, key))
         if self._agent is not None and self._agent.held():
             self._agent.start(key)
 

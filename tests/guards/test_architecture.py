@@ -1,0 +1,45 @@
+"""The page that says what lies where names every folder, and nothing that is not there."""
+
+import re
+
+from tests.guards import tree
+
+PAGE = tree.ROOT / "docs" / "architecture.md"
+CLIENT = tree.PACKAGE / "client"
+
+
+def test_the_page_lists_the_packages_of_the_server_and_of_the_client():
+    server, client = PAGE.read_text().split("## The client")
+
+    assert _listed(server) == _packages(tree.PACKAGE) - {"client"}
+    assert _listed(client.split("## Where")[0]) == _packages(CLIENT)
+
+
+def test_the_client_is_listed_in_the_order_of_its_floors():
+    """As the import contract has them, from the top to the lowest."""
+    contract = (tree.ROOT / "setup.cfg").read_text().partition("containers = vaultr.client\n")[2]
+    floors = re.search(r"layers =\n((?: {4}.*\n)+)", contract)[1]
+    order = [re.findall(r"\w+", line) for line in floors.splitlines()]
+    place = {name: number for number, names in enumerate(order) for name in names}
+    listed = re.findall(r"^\| (`.*?) \|", PAGE.read_text().split("## The client")[1], re.MULTILINE)
+    rows = [row for row in listed if row.startswith("`") and "/`" in row and ".py" not in row]
+    places = [place[re.match(r"`(\w+)/", row)[1]] for row in rows]
+
+    assert len(rows) > 6
+    assert places == sorted(places)
+
+
+def test_modules_that_the_page_names_are_there():
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", PAGE.read_text()))
+    there = {name for name in named for root in (tree.PACKAGE, CLIENT) if (root / name).exists()}
+
+    assert named - there == set()
+
+
+def _listed(text):
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)/`", row)}
+
+
+def _packages(folder):
+    return {path.parent.name for path in folder.glob("*/__init__.py")}
