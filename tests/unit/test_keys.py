@@ -185,7 +185,7 @@ def test_a_secret_key_reads_back_from_its_text():
 
 @pytest.mark.parametrize("text", ["", "hunter2", b64(bytes(31)), b64(bytes(33)), "=" * 43])
 def test_what_is_no_secret_key_is_refused_and_not_repeated(text):
-    with pytest.raises(ValueError, match="base64url of 32 bytes") as refused:
+    with pytest.raises(ValueError, match="secret key") as refused:
         keys.secret_key_bytes(text)
 
     assert text == "" or text not in str(refused.value)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Nobody has a longer password; a pipe without end must not fill the memory.
 _STANDARD: Final = 2  # descriptors up to this stay open
 _TOTP_DIGITS: Final = 6
+# How often what is plainly no key, or no code, is asked for again.
+_TRIES: Final = 3
 _SECRET_BYTES: Final = 64 * 1024
 INPUT_BYTES: Final = 64 * 1024 * 1024
 
@@ -206,6 +208,22 @@ def ask_secret_key(prompt: str) -> str:
             text += line.decode(errors="replace")
         terminal.write(b"\n")
     return text.strip()
+
+
+def asked_secret_key(prompt: str) -> "dict[str, bytes | Kit]":
+    """Ask for a secret key or a kit until it is one, some times; empty if nothing was typed.
+
+    :raises VaultrError: what was typed was never either; nothing is sent for that.
+    """
+    for left in range(_TRIES - 1, -1, -1):
+        text = ask_secret_key(prompt)
+        try:
+            return {**secret_key_of(text)} if text else {}
+        except VaultrError as error:
+            if not left:
+                raise
+            tell(f"{error} Nothing was sent.")
+    raise AssertionError("the last try returns or raises")
 
 
 def secret_key_of(text: str) -> "dict[str, bytes | Kit]":

@@ -1,5 +1,6 @@
 """The keys of an account and its vaults: how each is derived, drawn, wrapped and unwrapped."""
 
+import re
 import secrets
 import unicodedata
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from vaultr.protocol.kdf import Kdf, UnsafeKdf, check_kdf, check_salt
 
 _NO_SECRET_KEY: Final = bytes(KEY_BYTES)
 _CODE_DIGITS: Final = 8
+# 32 bytes in base64url without padding.
+_SECRET_KEY_CHARACTERS: Final = 43
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
 _KINDS: Final[tuple[aad.IdentityKind, ...]] = ("x25519", "ed25519")
 
 
@@ -217,14 +221,23 @@ def secret_key_text(secret_key: bytes) -> str:
 
 
 def secret_key_bytes(text: str) -> bytes:
-    """Read a secret key.
+    """Read a secret key; spaces in it do not matter.
 
-    :raises ValueError: it is not base64url of 32 bytes; what was typed is not repeated.
+    :raises ValueError: it is not base64url of 32 bytes; says why, and repeats nothing of it.
     """
+    plain = "".join(text.split())
     try:
-        return unb64_exactly(text.strip(), KEY_BYTES)
+        return unb64_exactly(plain, KEY_BYTES)
     except ValueError:
-        raise ValueError("a secret key is base64url of 32 bytes (43 characters)") from None
+        raise ValueError(_fault_of_secret_key(plain)) from None
+
+
+def _fault_of_secret_key(plain: str) -> str:
+    if len(plain) != _SECRET_KEY_CHARACTERS:
+        return f"it has {len(plain)} characters, and a secret key has {_SECRET_KEY_CHARACTERS}"
+    if not _BASE64URL.fullmatch(plain):
+        return "a secret key has letters and digits without accents, - and _ only"
+    return "its last character is none that a secret key ends with"
 
 
 def account_code(account_id: UUID) -> str:

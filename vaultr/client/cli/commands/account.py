@@ -9,13 +9,17 @@ from vaultr.client.cli import asking, showing
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.cli.proving import proven, with_factor
-from vaultr.client.errors import UsageError
+from vaultr.client.errors import CredentialsInvalid, UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.api import Signup, Vaultr
 
 
 _WANTED = "secret key, or the text of your emergency kit"
+_COMPARE = (
+    "Compare the secret key as well: upper and lower case count, and each wrong try is counted."
+    " The text of the emergency kit can be given in its place, and tells when it was misread."
+)
 
 
 @command(
@@ -65,7 +69,8 @@ def _show_signup(made: "Signup", address: str) -> None:
         showing.say("")
         showing.say("Write it down now: it is shown this once, and never sent to the server.")
         showing.say(f"This device keeps it in {showing.printable(made.place or 'its memory')}.")
-        showing.say("Every other device asks for it at its first login.")
+        showing.say("Every other device asks for it at its first login. Once you have signed in,")
+        showing.say("vaultr kit writes a page to print, whose text tells when it was misread.")
     showing.say("Whoever loses the master password or the secret key loses what is in the vault.")
 
 
@@ -123,8 +128,7 @@ def _replaced_key(choices: Choices, *, changed: bool) -> dict[str, Any]:
     """Get the secret key that was given; where the password was changed it may be another one."""
     if choices.secret_key_fd is not None or not changed or not asking.can_ask():
         return {**asking.secret_key(choices)}
-    text = asking.ask_secret_key(f"New {_WANTED}, if it was replaced (empty: no)")
-    return {**asking.secret_key_of(text)} if text else {}
+    return {**asking.asked_secret_key(f"New {_WANTED}, if it was replaced (empty: no)")}
 
 
 def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, Any]) -> None:
@@ -140,11 +144,15 @@ def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, A
         except SecretKeyNeeded:
             if not asking.can_ask():
                 raise
-            key = asking.ask_secret_key(_WANTED.capitalize())
-            said.update(asking.secret_key_of(key))
+            said.update(asking.asked_secret_key(_WANTED.capitalize()))
             vaultr.login(address, password, **said, **factor)
 
-    with_factor(choices, signed_in)
+    try:
+        with_factor(choices, signed_in)
+    except CredentialsInvalid as error:
+        if "secret_key" in said:
+            error.add_note(_COMPARE)
+        raise
 
 
 @command("unlock", "vaultr unlock", "vaultr unlock --password-fd 3 3< password")

@@ -1,0 +1,61 @@
+"""What somebody meets in the first minutes: signing up and in, at a terminal and without one."""
+
+import pytest
+
+from tests.client.devices import Device
+from tests.client.terminal import Terminal
+
+
+def at_terminal(device, *words):
+    return Terminal(*words, environ={**device.environ, "TERM": "xterm", "COLUMNS": "100"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda key: key[:-1], "it has 42 characters, and a secret key has 43"),
+        (lambda key: key[:-1] + "é", "letters and digits without accents, - and _ only"),
+        (lambda key: key[:-1] + "B", "its last character is none that a secret key ends with"),
+    ],
+)
+def test_what_is_plainly_no_secret_key_is_told_before_anything_is_sent(
+    account, tmp_path, spoil, why
+):
+    device = Device(tmp_path / "home", "http://127.0.0.1:9", email=account.email)
+    key = account.made["secret_key"]
+
+    said = device.refused(1, "login", "--email", account.email, secret_key=spoil(key))
+
+    assert why in said
+    assert key[:20] not in said
+
+
+def test_a_mistyped_secret_key_is_asked_for_again_and_counts_as_no_try(account, site, tmp_path):
+    device = Device(tmp_path / "home", site.url, email=account.email)
+    key = account.made["secret_key"]
+    terminal = at_terminal(device, "login", "--email", account.email)
+
+    terminal.answers("Master password: ", account.password)
+    terminal.answers("Secret key, or the text of your emergency kit: ", key[1:])
+    terminal.answers("Secret key, or the text of your emergency kit: ", f"{key[:20]} {key[20:]}")
+
+    assert terminal.ends() == 0
+    assert "it has 42 characters, and a secret key has 43. Nothing was sent." in terminal.shown
+    assert key[1:21] not in terminal.shown
+
+
+def test_a_login_that_is_refused_names_the_secret_key_where_one_was_typed(account, site, tmp_path):
+    device = Device(tmp_path / "home", site.url, email=account.email)
+    account.done("kit", str(tmp_path / "kit.html"))
+
+    said = device.refused(1, "login", "--email", account.email, secret_key="A" * 43)
+
+    assert "Compare the secret key as well: upper and lower case count" in said
+    assert "emergency kit" in said
+    assert "secret key" not in account.refused(1, "login", password="another password entirely")
+
+
+def test_signup_says_how_the_secret_key_gets_on_paper(site, tmp_path):
+    device = Device(tmp_path / "home", site.url, email="paper@example.org")
+
+    assert "vaultr kit writes a page to print" in device.done("signup", "--email", device.email)
