@@ -53,8 +53,13 @@ def test_a_second_factor_is_set_up_asked_for_and_removed(site, tmp_path):
     terminal.answers("Master password: ", first.password)
     terminal.waits_for("Code of the app: ")
     secret = terminal.shown.rpartition("Secret: ")[2].split()[0]
+    for mistyped in ("12345a", code_of(secret, steps=40)):
+        terminal.types(mistyped)
+        terminal.waits_for("Code of the app: ")
     terminal.types(code_of(secret, steps=0))
     assert terminal.ends() == 0
+    assert terminal.shown.count("Type the one that the app shows now.") == 2
+    assert terminal.shown.count("Secret: ") == 1
     assert "\N{FULL BLOCK}" in terminal.shown, "the code for the app's camera"
     codes = [line.strip() for line in terminal.shown.splitlines() if line.startswith("  ")]
     codes = [line for line in codes if line.count("-") == 3]
@@ -79,6 +84,9 @@ def test_a_second_factor_is_set_up_asked_for_and_removed(site, tmp_path):
     assert len(renewed) == 10
     assert first.told("totp", "remove", also={"--totp-fd": renewed[0]}) == {"removed": True}
     assert first.told("totp", "list") == []
+    nothing = first.types("totp", "list")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "vaultr totp add" in nothing.stderr
     phone.done(*said, secret_key=key)
 
 

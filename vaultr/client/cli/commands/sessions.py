@@ -10,14 +10,18 @@ from vaultr.client.cli import asking, showing
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
 from vaultr.client.cli.proving import proven
-from vaultr.client.errors import UsageError
+from vaultr.client.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
+    from vaultr.client.api import Vaultr
 
 # Dark on light, whatever the terminal's colours are: cameras want it so.
 _DARK_ON_LIGHT = "\x1b[38;5;16m\x1b[48;5;231m"
 _AS_BEFORE = "\x1b[0m"
+# How often the app's first code is asked for; the secret that was scanned holds meanwhile.
+_TRIES = 3
+_NOT_THE_CODE = 422
 
 
 @click.group("sessions", cls=Group, examples=("vaultr sessions list", "vaultr sessions revoke ID"))
@@ -90,9 +94,11 @@ def list_factors(choices: Choices) -> None:
         found = vaultr.factors()
     if choices.json:
         showing.as_json([_factor_json(each) for each in found])
-    else:
+    elif found:
         head = ("FACTOR", "SINCE", "LEFT")
         showing.table(head, map(_factor_row, found))
+    else:
+        showing.tell("There is no second factor. Set one up: vaultr totp add")
 
 
 def _factor_json(factor: "FactorInfo") -> dict[str, Any]:
@@ -111,18 +117,36 @@ def add_factor(choices: Choices) -> None:
     """Set up an authenticator app, and show ten recovery codes, once.
 
     The code on the terminal is for the app's camera; the secret below it can be typed instead.
-    A code of the app confirms it. With --json the app's secret is the first answer, the code is
-    one line of standard input, and the recovery codes are the second answer.
+    A code of the app confirms it, and is asked for again if it is mistyped. With --json the app's
+    secret is the first answer, the code is one line of standard input, and the recovery codes are
+    the second answer.
     """
     with opened(choices) as vaultr:
         proven(choices, vaultr)
         _show_begun(choices, vaultr.begin_totp())
-        codes = vaultr.confirm_totp(_code_of_app(choices))
-    _show_codes(choices, list(codes))
+        codes = _confirmed(choices, vaultr)
+    _show_codes(choices, codes)
+
+
+def _confirmed(choices: Choices, vaultr: "Vaultr") -> list[str]:
+    """Confirm the app by its code; whoever mistypes it keeps the secret that was scanned."""
+    for left in range(_TRIES - 1 if _asks(choices) else 0, -1, -1):
+        try:
+            return list(vaultr.confirm_totp(_code_of_app(choices)))
+        except (UsageError, Refused) as error:
+            mistyped = isinstance(error, UsageError) or error.status == _NOT_THE_CODE
+            if not left or not mistyped:
+                raise
+            showing.tell(f"{showing.printable(str(error))} Type the one that the app shows now.")
+    raise AssertionError("the last try returns or raises")
+
+
+def _asks(choices: Choices) -> bool:
+    return not choices.json and asking.can_ask()
 
 
 def _code_of_app(choices: Choices) -> str:
-    if not choices.json and asking.can_ask():
+    if _asks(choices):
         text = asking.ask_hidden("Code of the app")
     else:
         text = asking.read_input_line(choices)
