@@ -1,6 +1,7 @@
 """A disk that fills up and has room again: a small one in memory, else a limit on files."""
 
 import contextlib
+import os
 import resource
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ class SmallDisk:
             [*command, str(folder)], capture_output=True
         ).returncode  # fmt: skip
         self._filler = folder / "filler"
-        self._limited = []
+        self._limited = ()
 
     def remove(self):
         if self.mounted:
@@ -36,7 +37,7 @@ class SmallDisk:
                         file.write(PIECE[:size])
             return
         largest = max(one.stat().st_size for one in self.folder.rglob("*") if one.is_file())
-        self._limited = [one for each in processes for one in (each, *each.children(True))]
+        self._limited = processes
         self._limit(max(largest, 16 * 2**20) if len(processes) > 1 else largest)
 
     def make_room(self):
@@ -45,6 +46,28 @@ class SmallDisk:
         self._limit(resource.RLIM_INFINITY)
 
     def _limit(self, size):
-        for one in self._limited:
+        # Their children as they are now: those made since have the limit of their parents.
+        for one in [one for each in self._limited for one in (each, *each.children(True))]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                one.rlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+                _limit(one, size)
+
+
+def _limit(process, size):
+    """Let a process write no further than so far into any file.
+
+    Another user's is limited by a process of that user: root itself may lack the right to
+    (CAP_SYS_RESOURCE), though it has the one to become that user, as PostgreSQL was started.
+    """
+    owner = process.uids().real
+    theirs = {"user": owner, "group": process.gids().real, "extra_groups": []}
+    subprocess.run(
+        ["true"],  # what is wanted happens on the way there
+        check=True,
+        preexec_fn=lambda: _prlimit(process.pid, size),
+        **({} if owner == os.getuid() else theirs),
+    )
+
+
+def _prlimit(process_id, size):
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(process_id, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

@@ -49,6 +49,21 @@ def until_refused(owners):
     return {status for one in owners.all for status in one.refused}
 
 
+def grow(url):
+    """Make the file of a table that every write extends larger than any that must be written.
+
+    A limit holds for each file alone, and PostgreSQL's own (WAL) have 16 MiB.
+    """
+    with contextlib.closing(psycopg2.connect(url)) as admin, admin.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_pending SET (autovacuum_enabled = off)")
+        admin.commit()
+        for _ in range(15):  # each within the time that a statement has
+            cursor.execute(
+                "INSERT INTO audit_pending SELECT gen_random_uuid() FROM generate_series(1, 30000)"
+            )
+        admin.rollback()  # its rows are gone, its size is not
+
+
 def test_postgresql_without_room_refuses_writes_and_reads_on(
     own_postgres, disk, tmp_path, redis_url
 ):
@@ -70,6 +85,8 @@ def test_postgresql_without_room_refuses_writes_and_reads_on(
         owners = Owners(app, server.url, 2)
         for one in owners.all:
             one.write()
+        if not small.mounted:
+            grow(url)
         small.fill(psutil.Process(own_postgres._process.pid), psutil.Process(server.process.pid))
 
         refused = until_refused(owners)
