@@ -95,6 +95,8 @@ class CredentialsInvalid(Refused):
 class SecondFactorRequired(Refused):
     """A second factor is set up and was not sent."""
 
+    advice = "Without a terminal its code, or a recovery code, is handed over by --totp-fd."
+
 
 class SessionEnded(Refused):
     """The session is over: sign in again."""

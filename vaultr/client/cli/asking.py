@@ -161,6 +161,19 @@ def password_or_locked(choices: Choices) -> str:
     return password(choices)
 
 
+def password_again(choices: Choices) -> str:
+    """Get the master password as :func:`password` does, where an unlocked device is not enough.
+
+    :raises UsageError: there is no way to get it; unlocking would not help.
+    """
+    if choices.password is None and choices.password_fd is None and not can_ask():
+        raise UsageError(
+            "This asks for the master password, also on an unlocked device, and there is no"
+            " terminal to ask on: hand it over by --password-fd."
+        )
+    return password(choices)
+
+
 def new_password(number: int | None, option: str) -> str:
     """Get a master password that is to be: from a descriptor, else by two prompts that agree.
 

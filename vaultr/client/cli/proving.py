@@ -18,9 +18,9 @@ def proven(choices: Choices, vaultr: "Vaultr") -> None:
 
     The password is the one that this command was given already, else it is asked for.
 
-    :raises Locked: nobody is there to be asked, and no descriptor was named.
+    :raises UsageError: nobody is there to be asked, and no descriptor was named.
     """
-    password = asking.password_or_locked(choices)
+    password = asking.password_again(choices)
     with_factor(choices, lambda **factor: vaultr.step_up(password, **factor))
 
 

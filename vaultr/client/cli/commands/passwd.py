@@ -57,7 +57,7 @@ def passwd(
         raise UsageError("--new-password-fd must differ from the other descriptors.")
     with closed(choices) as vaultr:
         check_owner(choices, vaultr.email)
-        old = asking.password_or_locked(choices)
+        old = asking.password_again(choices)
         if others_know is None:
             if not asking.can_ask():
                 raise UsageError("Say --others-know or --nobody-knows.")

@@ -1,0 +1,22 @@
+"""What the command says where it needs the master password again, or another one."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("recovery-key", "create"),
+        ("totp", "codes"),
+        ("email", "change", "new@example.org"),
+        ("account", "delete", "--confirm", "ann@example.org"),
+        ("vaults", "rm", "Personal", "--confirm", "Personal"),
+        ("passwd", "--others-know", "--new-password-fd", "0"),
+    ],
+    ids=" ".join,
+)
+def test_an_unlocked_device_is_not_told_to_unlock_where_the_password_is_asked_again(device, words):
+    told = device.refused(2, *words, password=None)
+
+    assert "--password-fd" in told
+    assert "vaultr unlock" not in told
