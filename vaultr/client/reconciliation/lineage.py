@@ -49,6 +49,16 @@ class Lineage:
         """Tell whether the server's history has the entry that brought the held state."""
         return held.revision <= self.shared_to or self._has_state(item_id, held)
 
+    def denies(self, item_id: UUID, shown: Held) -> bool:
+        """Tell whether the log has another entry where that of a shown content or state must be.
+
+        A set can be so only where no entry vouches for it.
+        """
+        put, moved = shown.content_revision in self.entries, shown.revision in self.entries
+        return (put and not self._has_put(item_id, shown)) or (
+            moved and not self._has_state(item_id, shown)
+        )
+
     def _has_put(self, item_id: UUID, held: Held) -> bool:
         entry = self.entries.get(held.content_revision)
         return (

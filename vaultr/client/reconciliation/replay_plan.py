@@ -56,11 +56,13 @@ class Comparison:
     def renamed(self) -> bool:
         """Tell whether the vault's name is to be written again; else the server's stays."""
         ours, theirs = self._ours.state.overview, self._theirs.state.overview
-        if ours.content == theirs.content or ours.revision <= self._lineage.shared_to:
+        if ours.content == theirs.content:
             return False
         entry = self._lineage.entries.get(ours.revision)
-        if entry is not None and (entry.op, entry.content) == (Op.RENAME, ours.content):
-            return False
+        is_theirs = entry is not None and (entry.op, entry.content) == (Op.RENAME, ours.content)
+        if is_theirs or ours.revision <= self._lineage.shared_to:
+            # Known there: what came after it stays, and what the log left behind does not.
+            return theirs.revision <= ours.revision
         return theirs.revision < self._lineage.parts_at  # else it was renamed there since
 
     def _of(self, item_id: UUID, held: Held, there: Held | None) -> Again | None:
@@ -79,7 +81,9 @@ class Comparison:
     def _is_behind(self, item_id: UUID, held: Held, there: Held | None) -> bool:
         if there is None:
             return not self._lineage.removed(item_id)
-        return there.revision < held.revision
+        # Under whatever revision the server shows it: where no entry vouches, that is its word.
+        older = min(there.revision - held.revision, there.content_revision - held.content_revision)
+        return older < 0 or self._lineage.denies(item_id, there)
 
     def _moved(self, item_id: UUID, held: Held, there: Held | None) -> Again | None:
         """Trash or restore again what has the same content on both sides."""
