@@ -1,5 +1,6 @@
 """Traces that cannot be, or that nobody asked for, are in nobody's way."""
 
+import json
 import subprocess
 import sys
 import time
@@ -70,3 +71,27 @@ print(status, app.wsgi_app is before, loaded)
     )  # fmt: skip
 
     assert done.stdout == "401 True []\n", done.stderr
+
+
+def doctor_on(server, **more):
+    """Give what `flask doctor` finds of traces, as (level, words)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "doctor", "--json"],
+        cwd=ROOT, env={**server.environ, **more}, capture_output=True, text=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout)["findings"]
+    return [(one["level"], one["says"]) for one in found if one["topic"] == "traces"]
+
+
+def test_doctor_tells_whether_spans_reach_the_collector(tmp_path):
+    with collecting() as mine, running(tmp_path, WEB_CONCURRENCY="1") as server:
+        named = {"OTEL_EXPORTER_OTLP_ENDPOINT": mine.url}
+        assert doctor_on(server) == []
+        assert doctor_on(server, **named) == [("ok", "the collector takes spans")]
+        mine.refusing = True
+        away = [("problem", "the collector takes no spans")]
+        assert doctor_on(server, **named) == away
+        assert doctor_on(server, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") == away
+        missing = doctor_on(server, **named, PYTHONPATH=without_otel(tmp_path))
+
+    assert missing[0][1].startswith("the extra otel is not installed")

@@ -10,7 +10,7 @@ from vaultr import logs
 from vaultr.console import json_option, show
 from vaultr.database import engine
 from vaultr.operations import findings, smtp
-from vaultr.operations.doctor import database, outside, secrets, services
+from vaultr.operations.doctor import database, outside, secrets, services, traces
 from vaultr.operations.findings import Check, Finding, ok, problem
 from vaultr.settings import Settings, SettingsRefused
 
@@ -67,4 +67,5 @@ def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[st
         ("certificate", lambda: outside.check_certificate(settings)),
         ("backup", lambda: services.check_backups(settings)),
         ("audit", services.check_audit),
+        ("traces", lambda: traces.check(os.environ)),
     )

@@ -1,0 +1,22 @@
+"""Looks at whether spans reach the collector that OTEL_* names."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from vaultr.operations.findings import Finding, ok, problem
+from vaultr.tracing import spans
+
+SECONDS: Final = 3.0
+_TODO: Final = "Traces alone are missing; see docs/deployment.md, Traces."
+
+
+def check(variables: Mapping[str, str]) -> Iterator[Finding]:
+    """Say whether traces are told; nothing where nobody wants any."""
+    if not spans.wanted(variables):
+        return
+    if (reason := spans.hindrance(variables)) is not None:
+        yield problem("traces", reason, _TODO)
+    elif spans.reached(SECONDS):
+        yield ok("traces", "the collector takes spans")
+    else:
+        yield problem("traces", "the collector takes no spans", _TODO)
