@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.client.kills import KillAt, Killed, killed, requests_of
+from tests.client.kills import KillAt, Killed, killed, killed_at, requests_of
 from tests.client.world import mail
 from vaultr.client.errors import (
     ItemNotFound,
@@ -126,6 +126,23 @@ def test_an_interrupted_move_is_told_of_until_it_is_resumed(two):
     laptop.notices.clear()
     laptop.sync()
     assert laptop.notices == []
+
+
+def test_a_resumed_move_whose_copy_was_trashed_meanwhile_copies_the_item_anew(two):
+    killed_at(two, lambda world: world.laptop.move("Mail", to="Work"), "PUT", "")
+    two.second_by_key().trash("Mail", vault="Work")
+    laptop = rewound(two).laptop
+    begun = len(two.server.requests)
+
+    def count(method, path):
+        if len(two.server.requests) - begun > 100:
+            pytest.fail("the same is asked for on and on")
+
+    two.server.before = count
+    laptop.resume_move()
+
+    assert where(laptop) == {"Personal": ["Bank", "Door"], "Work": ["Mail"]}
+    assert laptop.resume_move() == []
 
 
 def test_an_edit_while_an_item_moves_moves_with_it(two):

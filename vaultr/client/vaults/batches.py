@@ -37,8 +37,10 @@ class Batches:
             for anew.
         :raises EditConflict: an item is not what its user saw; nothing of the batch was written.
         :raises HeadMoved: others were faster than a write of one change, too.
+        :raises Refused: the server refuses it, and nobody wrote what could be the reason.
         """
         batch = wishes[: fitting(sizes, self._most)]
+        before = self._writer.held_at(vault_id)
         try:
             # One change alone steps aside and tries again by itself.
             write = self._writer.write if self._most == 1 else self._writer.write_once
@@ -52,6 +54,9 @@ class Batches:
         except EditConflict:
             raise
         except _OVERTAKEN:
+            # To ask again for what was refused, and is as it was, would never end.
+            if self._writer.held_at(vault_id) == before:
+                raise
             return 0
         self._most = min(CHANGES_PER_BATCH, 2 * self._most)
         return len(batch)

@@ -97,6 +97,11 @@ class Writer:
         """Bring a vault up to date."""
         return self._vaults.sync_one(vault_id)
 
+    def held_at(self, vault_id: UUID) -> Waypoint | None:
+        """Tell where the vault is that this device holds; None where it holds none."""
+        held = self._cache.load(vault_id)
+        return None if held is None else held.waypoint
+
     def _held(self, vault_id: UUID) -> CachedVault:
         held = self._cache.load(vault_id)
         # Nothing is written over a history that may not be the one in the profile.

@@ -1,0 +1,74 @@
+"""A server that refuses each write, where nothing has changed: an error, and no endless loop."""
+
+import pytest
+
+from tests.client.world import mail
+from vaultr.client.errors import InTrash, ItemNotFound
+from vaultr.client.items.moving import InBoth
+from vaultr.client.items.schemas import Draft
+
+REQUESTS_MOST = 200
+
+
+def refusing(world, slug, status, *, but=None):
+    """Refuse each write to a vault, and do none; but those whose path has ``but``."""
+    seen, honest = [], world.server._answer
+
+    def answer(request, path, query):
+        writes = request.method in ("PUT", "POST") and ("/changes" in path or "/items/" in path)
+        if not writes or (but is not None and but in path):
+            return honest(request, path, query)
+        seen.append(path)
+        if len(seen) > REQUESTS_MOST:
+            pytest.fail("the same is sent on and on")
+        problem = {"type": f"urn:vaultr:problem:{slug}", "status": status, "detail": slug}
+        return status, problem, None
+
+    world.server._answer = answer
+    return seen
+
+
+@pytest.fixture(params=[("item-not-found", 404), ("in-trash", 409)], ids=lambda each: each[0])
+def refusal(request):
+    """How the server refuses."""
+    return request.param
+
+
+def test_an_import_ends(world, refusal):
+    refusing(world, *refusal)
+
+    with pytest.raises((InTrash, ItemNotFound)) as ended:
+        world.laptop.add_many([Draft("login", *mail(str(n))) for n in range(3)])
+
+    assert ended.value.__notes__ == ["0 of 3 items were added before."]
+
+
+def test_a_move_ends_and_its_item_stays(world, refusal):
+    world.laptop.add("login", *mail())
+    world.laptop.create_vault("Work")
+    honest = world.server._answer
+    refusing(world, *refusal)
+
+    with pytest.raises((InBoth, ItemNotFound)):
+        world.laptop.move("Mail", to="Work")
+
+    world.server._answer = honest
+    assert [each.title for each in world.laptop.items()] == ["Mail"]
+
+
+def test_a_move_whose_item_cannot_be_trashed_ends(world, refusal):
+    world.laptop.add("login", *mail())
+    work = world.laptop.create_vault("Work")
+    seen = refusing(world, *refusal, but=str(work.id))
+
+    with pytest.raises((InTrash, ItemNotFound)):
+        world.laptop.move("Mail", to="Work")
+
+    assert seen
+
+
+def test_a_rotation_ends(filled, refusal):
+    refusing(filled, *refusal)
+
+    with pytest.raises((InTrash, ItemNotFound)):
+        filled.laptop.rotate()
