@@ -12,6 +12,20 @@ import time
 import pytest
 
 PROGRAM = f"#!{sys.executable}\nimport sys\nfrom vaultr.client.cli import main\nsys.exit(main())\n"
+# What is typed before Tab, and the title that begins so: obeyed, each would leave a file.
+TRAPS = [
+    ('"trap a', "trap a$(touch PWNED)"),
+    ('"trap b', "trap b`touch PWNED`"),
+    ('"trap c', 'trap c"; touch PWNED; "'),
+    ("'trap d", "trap d'; touch PWNED; '"),
+    ('"trap e"', "trap e; touch PWNED"),
+    ("'trap f'", "trap f; touch PWNED"),
+    ("trap\\ g", "trap g; touch PWNED"),
+    ("trap\\ h", "trap h$(touch PWNED)"),
+    ("tr'ap i", "tr'ap i'; touch PWNED; '"),
+    ('tr"ap j', 'tr"ap j$(touch PWNED)"; touch PWNED; "'),
+    ("trap\\ k'", "trap k'; touch PWNED; '"),
+]
 OTHERS = [each for each in ("zsh", "fish") if shutil.which(each)]
 
 
@@ -23,7 +37,8 @@ def typed(device):
     (folder / "vaultr").write_text(PROGRAM)
     (folder / "vaultr").chmod(0o755)
     device.environ = {**device.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
-    for title in ("zeta", "zeta post", 'zeta\'s $HOME, "x"', "zeta\nsecond line"):
+    titles = ("zeta", "zeta post", 'zeta\'s $HOME, "x"', "zeta\nsecond line")
+    for title in (*titles, *(trap for _, trap in TRAPS)):
         item = {"overview": {"title": title}, "detail": {"password": "hunter2"}}
         device.done("add", "login", "--json", stdin=json.dumps(item))
     variables = {"overview": {"title": "zeta set"}, "detail": {"variables": {"A": "1"}}}
@@ -69,6 +84,35 @@ def test_bash_completes_titles_as_one_word_whatever_is_in_them(in_bash):
         ["bash", "-c", "printf '%s\\n' " + " ".join(offered)], capture_output=True, text=True
     ).stdout.splitlines()
     assert read == ["zeta", "zeta post", "zeta set", 'zeta\'s $HOME, "x"']
+
+
+def test_bash_completes_within_quotes_what_is_plain_there(in_bash):
+    # Within single quotes nothing but they is obeyed; within double quotes four more letters.
+    assert in_bash("vaultr", "show", "'zeta") == ["zeta", "zeta post", "zeta set"]
+    assert in_bash("vaultr", "show", "'trap a") == ["trap a$(touch PWNED)"]
+    assert in_bash("vaultr", "show", '"trap d') == ["trap d'; touch PWNED; '"]
+    assert in_bash("vaultr", "show", '"trap a') == [""]
+    assert in_bash("vaultr", "show", '"zeta"') == [""]
+
+
+@pytest.mark.parametrize(("begun", "title"), TRAPS)
+def test_a_title_that_bash_completes_is_never_run(typed, tmp_path, begun, title):
+    script = tmp_path / "completion.bash"
+    script.write_text(typed.done("completion", "bash", password=None))
+    environ = {**typed.environ, "PS1": "ready> ", "TERM": "dumb"}
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environ)
+
+    _type(terminal, f"source {script}\n")
+    _type(terminal, f"vaultr show {begun}\t\n", seconds=2)
+    _type(terminal, "\x03")  # of a line that is not complete
+    _type(terminal, "touch ended\n")
+    os.close(terminal)
+    os.waitpid(child, 0)
+
+    assert [each.name for each in tmp_path.iterdir() if each != script] == ["ended"]
 
 
 def test_bash_completes_sets_vaults_and_files_where_they_are_wanted(in_bash):

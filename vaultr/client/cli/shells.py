@@ -18,11 +18,14 @@ _BASH: Final = """\
             dir) compopt -o dirnames ;;
             file) compopt -o default ;;
             plain)
-                if [[ ${COMP_WORDS[COMP_CWORD]} == [\\'\\"]* ]]; then
-                    COMPREPLY+=("$text")
-                else
-                    COMPREPLY+=("$(printf %%q "$text")")
-                fi ;;
+                # Within quotes the shell quotes nothing: what it would obey there is not offered,
+                # and nothing is after quotes that were closed.
+                case ${COMP_WORDS[COMP_CWORD]} in
+                    \\'*\\'* | \\"*\\"*) ;;
+                    \\'*) [[ $text == *\\'* ]] || COMPREPLY+=("$text") ;;
+                    \\"*) [[ $text == *[\\\\\\"\\`\\$\\!]* ]] || COMPREPLY+=("$text") ;;
+                    *) COMPREPLY+=("$(printf %%q "$text")") ;;
+                esac ;;
         esac
     done < <(COMP_WORDS=$(printf '%%s\\n' "${COMP_WORDS[@]}") COMP_CWORD=$COMP_CWORD \\
         %(complete_var)s=bash_complete %(prog_name)s 2>/dev/null)
