@@ -64,7 +64,10 @@ def prove(store: Store, password: str, *, origin: str) -> Proof:
     try:
         return Proof(known, root, open_known(known, root))
     except SealBroken:
-        raise WrongPassword("The master password is wrong.") from None
+        wrong = WrongPassword("The master password is wrong.")
+        # This device knows no newer one before it has logged in with it.
+        wrong.add_note("If it was changed on another device: vaultr login --changed")
+        raise wrong from None
 
 
 def open_known(known: KnownAccount, root: bytes) -> bytes:
