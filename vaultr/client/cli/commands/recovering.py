@@ -1,5 +1,6 @@
 """Commands for the day when the master password is lost: kit, recovery-key and recover."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,9 @@ for each in (create_key, remove_key):
     "vaultr recover --cancel",
 )
 @click.argument("token", required=False)
-@click.option("--cancel", is_flag=True, help="End a recovery, and the recovery key that was used.")
+@click.option(
+    "--cancel", is_flag=True, help="End a recovery; a recovery key that was given for it is void."
+)
 @click.option("--anew", is_flag=True, help="Ask for another mail, whatever was begun from here.")
 @click.option(
     "--recovery-key-fd",
@@ -157,7 +160,7 @@ def _cancel(choices: Choices, token: str | None) -> None:
     if choices.json:
         showing.as_json({"cancelled": True})
     else:
-        showing.say("The recovery has ended, and so has the recovery key that was used.")
+        showing.say("The recovery has ended. A recovery key that was given for it is void.")
 
 
 def _key(number: int | None) -> "RecoveryKey":
@@ -183,9 +186,8 @@ def _show_mailed(choices: Choices, address: str) -> None:
     showing.say(
         f"If {showing.printable(address)} has an account, a mail with a token is there now."
     )
-    showing.say(
-        "It is good for 72 hours. Next: vaultr recover TOKEN, with the recovery key at hand"
-    )
+    showing.say("It is good for 72 hours. Next, with the recovery key at hand:")
+    showing.say(f"  vaultr recover --email {shlex.quote(showing.printable(address))} TOKEN")
 
 
 def _show_wait(choices: Choices, started: "Recovery") -> None:
