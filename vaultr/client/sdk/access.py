@@ -4,7 +4,7 @@ import contextlib
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from vaultr.client.account import login as logins
 from vaultr.client.account import settling, unlocking
@@ -33,6 +33,12 @@ from vaultr.protocol.encoding import unb64_exactly
 
 if TYPE_CHECKING:
     import httpx2
+
+
+_GOES_ON: Final = (
+    "The keys are forgotten here, but the session goes on: log out again later, or end it from"
+    " another device: vaultr sessions revoke"
+)
 
 
 class Access:
@@ -71,7 +77,8 @@ class Access:
             try:
                 self.close()
             except VaultrError as after:
-                error.add_note(f"The profile could not be written either: {after}")
+                if str(after) != str(error):
+                    error.add_note(f"The profile could not be written either: {after}")
         else:
             self._drop()
 
@@ -170,6 +177,11 @@ class Access:
         return self._resumed() is not None
 
     @property
+    def home(self) -> Path:
+        """The folder of this device."""
+        return self._store.folder.path
+
+    @property
     def email(self) -> str | None:
         """Whom this folder belongs to; None before signup and login."""
         device = self._store.device()
@@ -209,6 +221,9 @@ class Access:
                 with contextlib.suppress(SessionEnded, Unauthenticated):
                     session.send("POST", "/auth/logout", again=True)
                 session.forget()
+            except ServerUnreachable as error:
+                error.add_note(_GOES_ON)
+                raise
             finally:
                 self._forget()
 

@@ -1,6 +1,7 @@
 """Commands about the account as such: its mail address, its deletion, and a mail sent again."""
 
 import unicodedata
+from pathlib import Path
 
 import click
 
@@ -97,10 +98,17 @@ def delete(choices: Choices, named: str | None) -> None:
             raise VaultrError("That is not the address of this account. Nothing was changed.")
         proven(choices, vaultr)
         vaultr.delete_account()
+        home = vaultr.home
     if choices.json:
         showing.as_json({"deleted": True})
     else:
-        showing.say("The account is deleted.")
+        _show_deleted(home)
+
+
+def _show_deleted(home: Path) -> None:
+    folder = showing.printable(str(home))
+    showing.say("The account is deleted. What this device holds: vaultr list --offline")
+    showing.say(f"Another account: name another folder by VAULTR_DIR, or move {folder} away.")
 
 
 account.add_command(delete)

@@ -1,0 +1,86 @@
+"""What a command says to do next, where something about the account stands in its way."""
+
+import json
+
+import pytest
+
+from tests.client.devices import Device
+from tests.client.fake_server import FakeServer
+from tests.client.listening import Listening
+from tests.client.owners import owner, second
+from tests.client.post import BARE, mailed
+
+NEW = "another master password"
+
+
+@pytest.fixture
+def leaving(tmp_path):
+    """A device that is signed in at a server which can go away: its ``server``."""
+    server = Listening(FakeServer().wsgi)
+    device = Device(tmp_path / "home", server.url)
+    device.done("signup", "--email", device.email)
+    device.done("verify", "token0", password=None)
+    device.done("login")
+    device.done("add", "note", "--json", stdin=json.dumps({"overview": {"title": "Kept"}}))
+    device.server = server
+    yield device
+    server.close()
+
+
+def test_a_wrong_password_may_be_one_that_was_changed_elsewhere(site, tmp_path):
+    first = owner(site, tmp_path, "elsewhere@example.org")
+    other = second(site, tmp_path, first)
+    first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
+
+    assert "vaultr login --changed" in other.refused(1, "unlock", password=NEW)
+
+
+def test_a_device_that_is_not_signed_in_any_more_is_told_so_once(leaving):
+    leaving.done("logout")
+    person = leaving.with_agent()
+    person.done("unlock")
+    try:
+        told = person.refused(1, "sync", password=None)
+    finally:
+        person.done("lock", password=None)
+
+    assert told.count("This device is not signed in") == 1
+    assert "vaultr login" in told
+
+
+def test_a_logout_without_the_server_says_that_the_session_goes_on(leaving):
+    person = leaving.with_agent()
+    person.done("unlock")
+    leaving.server.close()
+
+    told = person.refused(4, "logout", password=None)
+
+    assert "the session goes on" in told
+    assert "vaultr sessions revoke" in told
+    assert "locked" in person.refused(3, "list", password=None), "the keys are forgotten"
+
+
+def test_a_recovery_that_was_only_asked_for_takes_no_key_with_it(site, tmp_path):
+    first = owner(site, tmp_path, "asked-only@example.org")
+    paper = first.told("recovery-key", "create")["recovery_key"]
+    new = Device(tmp_path / "new", site.url, email=first.email)
+    asked = new.done("recover", "--email", first.email, password=None)
+    assert f"vaultr recover --email {first.email} TOKEN" in asked
+
+    token = mailed(site, first.email, BARE)[-1]
+    assert "A recovery key that was given" in new.done("recover", "--cancel", token, password=None)
+
+    new.done("recover", "--email", first.email, password=None)
+    token = mailed(site, first.email, BARE, least=2)[-1]
+    said = ("recover", token, "--email", first.email)
+    assert new.told(*said, also={"--recovery-key-fd": paper})["ready"] is False
+
+
+def test_the_end_of_an_account_says_what_can_be_done_on_this_device(site, tmp_path):
+    first = owner(site, tmp_path, "last@example.org")
+
+    said = first.done("account", "delete", "--confirm", first.email)
+
+    assert "vaultr list --offline" in said
+    assert "VAULTR_DIR" in said
+    assert str(first.home / "vaultr") in said
