@@ -147,11 +147,12 @@ def _same(app: Flask) -> list[tuple[str, str]]:
 
 
 def _origin() -> None:
-    given = request.headers.get("X-Request-Id", "")
+    sent = request.environ
+    given = sent.get("HTTP_X_REQUEST_ID", "")
     request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
-    address, network = places(request.remote_addr)
-    family = _family(request.headers.get("User-Agent", ""))
-    trace = _TRACE.fullmatch(request.headers.get("traceparent", ""))
+    address, network = places(sent.get("REMOTE_ADDR"))
+    family = _family(sent.get("HTTP_USER_AGENT", ""))
+    trace = _TRACE.fullmatch(sent.get("HTTP_TRACEPARENT", ""))
     actor.set_actor(None)
     actor.set_origin(
         actor.Origin(request_id, address, network, family, trace[1] if trace else None)
@@ -186,7 +187,7 @@ def _host_and_scheme() -> None:
     if request.path in PROBES:
         return
     settings: Settings = current_app.config["SETTINGS"]
-    given = _HOST.fullmatch(request.headers.get("Host", ""))
+    given = _HOST.fullmatch(request.environ.get("HTTP_HOST", ""))
     host = given[1].strip("[]").lower() if given else ""
     if host not in current_app.extensions[_HOSTS] and (settings.production or not loopback(host)):
         raise HostUnknown

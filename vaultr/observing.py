@@ -75,8 +75,9 @@ def init_app(app: Flask, _settings: Settings) -> None:
 
 
 def _remember_route() -> None:
-    if request.url_rule is not None:
-        request.environ[_ROUTE] = (request.url_rule.rule, request.endpoint or "-")
+    rule = request.url_rule
+    if rule is not None:
+        request.environ[_ROUTE] = (rule.rule, rule.endpoint)
 
 
 def _count_problem(response: Response) -> Response:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, get_type_hints
 
 from flask import Flask, Response, current_app, request
@@ -12,7 +12,7 @@ from vaultr.answering import shown
 from vaultr.contract import ALWAYS, Access, Answer, Contract, StepUpRequired, contract_of
 from vaultr.errors import Refusal, Unauthenticated
 from vaultr.protocol.sizes import BODY_BYTES
-from vaultr.reading import KEY_HEADER, Reader
+from vaultr.reading import KEY_ENVIRON, Reader
 
 __all__ = ["ALWAYS", "Answer", "Contract", "StepUpRequired", "contract_of", "operation"]
 
@@ -69,10 +69,11 @@ def operation(
             max_keys, media_type, proves_session, not (answers_secret or counts_guesses),
         )  # fmt: skip
         reader = Reader(contract)
+        watched = _session_first if contract.proves_session else nullcontext
 
         @functools.wraps(view)
         def call(*args: Any, **kwargs: Any) -> Response:
-            with _session_first(contract):
+            with watched():
                 kwargs |= reader.read()
                 answer = functools.partial(_answer, view, args, kwargs, contract)
                 return _run(_once(contract, answer))
@@ -85,17 +86,16 @@ def operation(
 
 
 @contextmanager
-def _session_first(contract: Contract) -> Iterator[None]:
-    """Let a dead session be refused before anything else that a hot view refuses.
+def _session_first() -> Iterator[None]:
+    """Let a dead session be refused before anything else that a view with `proves_session` refuses.
 
     Its own statement, which finds out, may not have run yet.
     """
     try:
         yield
     except Refusal as refusal:
-        if contract.proves_session:
-            dead = isinstance(refusal, Unauthenticated)
-            current_app.extensions[_SETTLE if dead else _PROVE]()
+        dead = isinstance(refusal, Unauthenticated)
+        current_app.extensions[_SETTLE if dead else _PROVE]()
         raise
 
 
@@ -105,7 +105,7 @@ def _answer(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contract
 
 def _once(contract: Contract, answer: Callable[[], Response]) -> Callable[[], Response]:
     """Let an answer be the first one again, if the request came with a key for that."""
-    key = request.headers.get(KEY_HEADER)
+    key = request.environ.get(KEY_ENVIRON)
     if key is None or request.method != "POST" or not contract.once:
         return answer
     if getattr(current_app.view_functions[request.endpoint or ""], "public", False):

@@ -13,6 +13,7 @@ from vaultr.contract import Contract, StepUpRequired
 from vaultr.errors import BadRequest, Fault, LengthRequired, TooLarge
 
 KEY_HEADER = "Idempotency-Key"  # with one, the body is looked at once more
+KEY_ENVIRON = "HTTP_IDEMPOTENCY_KEY"  # what WSGI calls it
 _MOST_FAULTS = 2000
 # pydantic's sentences for these repeat the value that was sent.
 _REPEATING = {"union_tag_invalid", "uuid_parsing", "url_parsing"}
@@ -57,15 +58,16 @@ class Reader:
 
 
 def _body(contract: Contract) -> Any:
-    if request.headers.get("Transfer-Encoding") or request.content_length is None:
+    sent, length = request.environ, request.content_length
+    if sent.get("HTTP_TRANSFER_ENCODING") or length is None:
         raise LengthRequired
-    if request.content_length > contract.body_bytes:
+    if length > contract.body_bytes:
         raise TooLarge
-    wire.check_media_type(request.headers.get("Content-Type"))
+    wire.check_media_type(sent.get("CONTENT_TYPE"))
     data = b""
     with suppress(OSError):  # its sender hung up, or stalled
-        data = request.get_data(cache=KEY_HEADER in request.headers)
-    if len(data) != request.content_length:
+        data = request.get_data(cache=KEY_ENVIRON in sent)
+    if len(data) != length:
         raise _bad_body("The body is shorter than its Content-Length.")
     try:
         return wire.parse(data, max_keys=contract.max_keys)
@@ -74,7 +76,7 @@ def _body(contract: Contract) -> Any:
 
 
 def _no_body() -> None:
-    if request.content_length or request.headers.get("Transfer-Encoding"):
+    if request.content_length or request.environ.get("HTTP_TRANSFER_ENCODING"):
         raise _bad_body("This route takes no body.")
 
 

@@ -13,7 +13,7 @@ from vaultr.audit import leases, rows
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.leases import Starter
 from vaultr.audit.rows import Row, Told
-from vaultr.audit.writers import Writer
+from vaultr.audit.writers import Pool, Writer
 from vaultr.problems import contended
 
 
@@ -55,7 +55,7 @@ def prepared(told: Told, start: Starter) -> Iterator[Prepared]:
     :raises AuditUnavailable: the statement failed, and nobody else was in the way.
     """
     pool = leases.pool()
-    writer = _started(start)
+    writer = _started(pool, start)
     before = writer.state()
     ready = Prepared(rows.next_row(writer, told, origin=pool.origin or "", postgresql=True))
     try:
@@ -68,20 +68,19 @@ def prepared(told: Told, start: Starter) -> Iterator[Prepared]:
                 raise AuditUnavailable from error
         raise
     finally:
-        _settle(writer, ready, before)
+        _settle(pool, writer, ready, before)
 
 
-def _started(start: Starter) -> Writer:
+def _started(pool: Pool, start: Starter) -> Writer:
     """Take a writer whose first event stands already: that one needs a transaction."""
-    writer = leases.pool().take(clock.now())
-    if writer.started and leases.pool().origin:
+    writer = pool.take(clock.now())
+    if writer.started and pool.origin:
         return writer
-    leases.pool().give_back(writer)
+    pool.give_back(writer)
     return start()
 
 
-def _settle(writer: Writer, ready: Prepared, before: Any) -> None:
-    pool = leases.pool()
+def _settle(pool: Pool, writer: Writer, ready: Prepared, before: Any) -> None:
     if ready.inserted is None:
         pool.drop(writer)
         return
