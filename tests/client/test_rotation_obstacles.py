@@ -71,6 +71,52 @@ def test_a_rotation_that_is_answered_otherwise_is_not_believed(filled, lie):
         filled.laptop.rotate()
 
 
+def say_running(world, vault_id):
+    """Have the server say that the keys of a vault are being replaced, until that is ended."""
+    ended = []
+
+    def twist(method, path, status, body):
+        if (method, path) == ("GET", f"/vaults/{vault_id}/rotation"):
+            return status, body | {"rotating": not ended}
+        if path == f"/vaults/{vault_id}/rotation/finish":
+            ended.append(path)
+        return status, body
+
+    world.server.vaults[vault_id]["rotating"] = True
+    world.server.twist = twist
+
+
+@pytest.mark.parametrize("named", [["Personal"], []], ids=["one", "all"])
+def test_keys_are_replaced_although_the_server_says_that_they_are_being_replaced(filled, named):
+    filled.laptop.create_vault("Work")
+    say_running(filled, vault_of_name(filled, "Personal"))
+
+    rotated = filled.laptop.rotate(*named)
+
+    assert {each.name: each.generation for each in rotated} == (
+        {"Personal": 2} if named else {"Personal": 2, "Work": 2}
+    )
+    assert not any(each.resumed for each in rotated)
+
+
+def vault_of_name(world, name):
+    return next(str(each.id) for each in world.laptop.vaults() if each.name == name)
+
+
+def test_what_is_moved_already_is_ended_also_where_other_vaults_are_due(filled):
+    filled.laptop.create_vault("Work")
+    moved = filled.server.vaults[vault_of_name(filled, "Personal")]
+    filled.laptop.rotate("Personal")
+    moved["rotating"] = True  # as it is where a device was killed before it ended that
+    (work,) = [each for each in filled.laptop.vaults() if each.name == "Work"]
+    filled.laptop._unlocked._vaults.note_keys_due({work.id: 1})
+
+    rotated = filled.laptop.rotate()
+
+    assert [each.name for each in rotated] == ["Work"]
+    assert (moved["generation"], moved["rotating"]) == (2, False)
+
+
 def test_a_rotation_that_is_never_complete_is_an_error_and_no_loop(filled):
     def twist(method, path, status, body):
         if path.endswith("/finish"):

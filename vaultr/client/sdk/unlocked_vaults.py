@@ -91,13 +91,16 @@ class UnlockedVaults:
         self._refresh()
         if ref is not None:
             return [self._rotator.rotate(self._reader.vault(ref).id, anew=anew, progress=progress)]
-        chosen = self._reader.vaults()
-        pending = [each for each in chosen if self._rotator.is_pending(each)]
+        chosen = {each.id: each for each in self._reader.vaults()}
+        pending = [each for each, vault in chosen.items() if self._rotator.is_pending(vault)]
         if anew or not pending:
             # All devices see it: interrupted, any of them goes on with those that are left.
-            self._vaults.note_keys_due({each.id: each.state.generation for each in chosen})
-            pending = chosen
-        return [self._rotator.rotate(each.id, anew=False, progress=progress) for each in pending]
+            self._vaults.note_keys_due({each: one.state.generation for each, one in chosen.items()})
+            pending = list(chosen)
+        done = [self._rotator.rotate(each, anew=False, progress=progress) for each in pending]
+        for each in chosen.keys() - pending:
+            self._rotator.end(each)
+        return done
 
     def explain(self) -> list[Difference]:
         """List how the server differs; nothing is taken over."""

@@ -66,7 +66,7 @@ class Rotator:
         self._whole = whole
 
     def rotate(self, vault_id: UUID, *, anew: bool, progress: Progress | None) -> Rotated:
-        """Rotate one vault, or go on with a rotation that is running.
+        """Rotate one vault, or go on with a rotation that has something left to move.
 
         :param anew: begin another generation also while one is running.
         :raises StepUpRequired: a generation is to begin, which needs the password proved again;
@@ -88,8 +88,15 @@ class Rotator:
         due = self._account.profile.keys_due(vault.id, vault.state.generation)
         return due or self._is_running(vault)
 
+    def end(self, vault_id: UUID) -> None:
+        """End a rotation of which nothing but its end is left, if the server says that one runs."""
+        vault = self._vaults.reader.vault(vault_id)
+        if self._says_running(vault):
+            self._moved_and_ended(vault, None)
+
     def _is_running(self, vault: CachedVault) -> bool:
-        return self._says_running(vault) or bool(left_of(vault)) or not _is_named_anew(vault)
+        # Only what is verified: by its word alone a server could put off new keys for ever.
+        return bool(left_of(vault)) or not _is_named_anew(vault)
 
     def _says_running(self, vault: CachedVault) -> bool:
         answer = self._account.session.send("GET", f"/vaults/{vault.id}/rotation")
