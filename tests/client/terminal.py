@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import sys
 
 from tests.client.devices import PROGRAM
@@ -17,6 +18,8 @@ class Terminal:
         self.shown = ""
         self.child, self._terminal = pty.fork()
         if self.child == 0:
+            # Tests that run in a shell's background were told to ignore Ctrl-C; people were not.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.execve(sys.executable, [*PROGRAM, *words], dict(environ))
 
     def answers(self, question, answer):
@@ -26,6 +29,9 @@ class Terminal:
 
     def types(self, answer):
         os.write(self._terminal, answer.encode() + b"\n")
+
+    def presses(self, keys):
+        os.write(self._terminal, keys.encode())
 
     def presses_ctrl_c(self, question):
         self.waits_for(question)

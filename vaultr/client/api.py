@@ -151,6 +151,8 @@ class Vaultr(VaultMethods):
     ) -> Item:
         """Change fields of an item: those given replace, None removes, others stay.
 
+        In the ``variables`` of an environment set each name is such a field of its own.
+
         :param revision: the revision that the user saw.
         :raises EditConflict: the content has changed since; it names the fields that differ.
         """

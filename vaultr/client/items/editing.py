@@ -1,12 +1,12 @@
 """Adds and edits items: checked against their schema, in batches, and never over unseen changes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 from vaultr.client.errors import VaultrError
 from vaultr.client.items.history import History, NoSuchVersion
-from vaultr.client.items.merging import changed, merge
+from vaultr.client.items.merging import NAMED, changed, merge
 from vaultr.client.items.schemas import Draft, check, sealed_bytes
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import Batches
@@ -73,6 +73,8 @@ class Editor:
         before: Item | None,
     ) -> Item:
         """Change fields of an item as its user saw it, merged with what others changed meanwhile.
+
+        Fields, and names within ``variables``, that are not given stay; None removes one.
 
         :param item: the item as it is now, with its detail.
         :param revision: the revision that the user saw; None for that of ``item``.
@@ -159,8 +161,17 @@ def _against(given: Mapping[str, Part], now: Item) -> list[str]:
     """Name the given fields that differ from what is there by now."""
     parts = {"overview": now.overview, "detail": now.detail or {}}
     return [
-        f"{part}.{name}"
+        where
         for part, fields in given.items()
         for name, value in fields.items()
-        if parts[part].get(name) != value
+        for where in _differing(
+            f"{part}.{name}", value, parts[part].get(name), within=name in NAMED
+        )
     ]
+
+
+def _differing(where: str, given: Any, now: Any, *, within: bool) -> Iterator[str]:
+    if within and isinstance(given, Mapping) and isinstance(now, Mapping):
+        yield from (f"{where}.{name}" for name, each in given.items() if now.get(name) != each)
+    elif now != given:
+        yield where

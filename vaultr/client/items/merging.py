@@ -6,6 +6,8 @@ from typing import Any, Final
 
 Part = dict[str, Any]
 _ABSENT: Final = object()
+# Objects whose names are fields for people: to change one variable must not remove all others.
+NAMED: Final = frozenset({"variables"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +26,32 @@ def merge(base: Part, given: Part, now: Part, *, prefix: str) -> Merge:
     """Merge one part of an item.
 
     :param base: the part as the editor saw it.
-    :param given: the fields that the editor gives; None removes one, others stay.
+    :param given: the fields that the editor gives; None removes one, others stay. The same holds
+        for the names within ``variables``.
     :param now: the part as it is by now.
     """
     value, clashing = dict(now), list[str]()
     for name, wanted in given.items():
-        new = _ABSENT if wanted is None else wanted
-        found = _merged(base.get(name, _ABSENT), new, now.get(name, _ABSENT), f"{prefix}.{name}")
+        seen = base.get(name, _ABSENT)
+        found = _merged(
+            seen, _whole(name, seen, wanted), now.get(name, _ABSENT), f"{prefix}.{name}"
+        )
         clashing += found.clashing
         if found.value is _ABSENT:
             value.pop(name, None)
         else:
             value[name] = found.value
     return Merge(value, tuple(clashing))
+
+
+def _whole(name: str, seen: Any, wanted: Any) -> Any:
+    """Give the field as the editor wants it to be in the end."""
+    if wanted is None:
+        return _ABSENT
+    if name in NAMED and isinstance(wanted, Mapping):
+        before = seen if isinstance(seen, Mapping) else {}
+        return {each: text for each, text in {**before, **wanted}.items() if text is not None}
+    return wanted
 
 
 @dataclass(frozen=True, slots=True)

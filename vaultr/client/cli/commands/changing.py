@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaultr.client.cli import asking, drafting, showing
+from vaultr.client.cli import amending, asking, drafting, showing
 from vaultr.client.cli.offering import item_titles, trashed_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
@@ -47,6 +47,7 @@ def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **sai
         document = drafting.document_of(asking.read_input(choices), kind)
         overview = {**document.get("overview", {}), **given}
         detail = {**document.get("detail", {}), **drawn}
+        drafting.check_totp(detail)
     else:
         overview, detail = drafting.asked(choices, kind, given, drawn)
     check(kind, overview, detail)
@@ -59,6 +60,7 @@ def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **sai
     "edit",
     "vaultr edit Mail --set username=ann --secret password",
     "vaultr edit Mail --generate",
+    "vaultr edit prod --secret DATABASE_URL --unset DEBUG",
     "vaultr show Mail --json --reveal | jq … | vaultr edit Mail --json",
     no_args_is_help=True,
 )
@@ -70,13 +72,13 @@ def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **sai
     metavar="NAME=VALUE",
     help="Set a field that is not secret. A list is set by saying its name again.",
 )
-@click.option("--unset", multiple=True, metavar="NAME", help="Remove a field.")
+@click.option("--unset", multiple=True, metavar="NAME", help="Remove a field, or a variable.")
 @click.option(
     "--secret",
     "secrets",
     multiple=True,
     metavar="NAME",
-    help="Set a secret field: it is asked for, or read from standard input.",
+    help="Set a secret field, or a variable: it is asked for, or read from standard input.",
 )
 @click.option("--generate", is_flag=True, help="Draw a new password.")
 @vault_option()
@@ -94,9 +96,12 @@ def edit(
 
     ITEM is an id, or a title that only one item has. Without options its fields are asked for.
 
+    The variables of an environment set are fields as well: --secret NAME sets one, be it new or
+    not, --unset NAME removes one, and all others stay.
+
     With --json the fields to change are read from standard input: those that are not named stay,
-    null removes one, and a "revision" says what was looked at. What others changed since is merged;
-    where they changed the same fields nothing is written, and the fields are named.
+    also variables, null removes one, and a "revision" says what was looked at. What others changed
+    since is merged; where they changed the same fields nothing is written, and they are named.
     """
     with opened(choices) as vaultr:
         if choices.json:
@@ -112,10 +117,11 @@ def edit(
 
 def _edit_by_document(choices: Choices, vaultr: "Vaultr", ref: str, vault: str | None) -> "Item":
     document = drafting.document_of(asking.read_input(choices), None)
-    current = vaultr.item(ref, vault=vault, reveal=False)
+    current = vaultr.item(ref, vault=vault, reveal=True)
     for name, own in (("id", current.id), ("vault_id", current.vault_id), ("type", current.type)):
         if document.get(name, str(own)) != str(own):
             raise UsageError(f"The {name} on standard input is not that of {ref}.")
+    drafting.check_totp(document.get("detail", {}), current.detail)
     return _edited(
         vaultr, current, document.get("overview"), document.get("detail"), document.get("revision")
     )
@@ -135,11 +141,12 @@ def _edit_by_options(
     current = vaultr.item(ref, vault=vault, reveal=True)
     drawn = drafting.drawn(current.type, generate)
     if assignments or unset or secrets or drawn:
-        overview = drafting.assigned(current.type, assignments)
-        detail = {**drawn, **drafting.secrets_asked(choices, current, secrets)}
-        drafting.take_away(current, unset, overview, detail)
+        overview, detail = amending.said_in_options(
+            choices, current, assignments=assignments, unset=unset, secrets=secrets
+        )
+        detail = {**drawn, **detail}
     else:
-        overview, detail = drafting.asked_again(current)
+        overview, detail = amending.asked_again(choices, current)
     if not overview and not detail:
         raise VaultrError("Nothing was changed.")
     # What was looked at is what is changed: otherwise another device's edit could be lost.

@@ -1,0 +1,154 @@
+"""The daily act of an environment set: one variable is set or removed, and all others stay."""
+
+import json
+
+import pytest
+
+from tests.client.test_cli_prompts import at_terminal
+
+HELD = {"A": "1", "B": "2", "C": "3"}
+
+
+@pytest.fixture
+def prod(device):
+    item = device.told(
+        "add", "env_set", "--title", "prod", "--json", stdin=json.dumps(document(HELD))
+    )
+    yield item
+    device.done("rm", item["id"], "--forever", "--yes")
+
+
+def document(variables):
+    return {"overview": {"title": "prod"}, "detail": {"variables": variables}}
+
+
+def exported(device, item):
+    return device.told("export", item["id"])
+
+
+def change(variables, **more):
+    return json.dumps({"detail": {"variables": variables}, **more})
+
+
+def test_one_variable_is_set_by_standard_input_and_all_others_stay(device, prod):
+    said = device.types("edit", "prod", "--secret", "A", stdin="it's $new\n")
+
+    assert said.returncode == 0
+    assert "$new" not in said.stdout + said.stderr
+    assert exported(device, prod) == {**HELD, "A": "it's $new"}
+
+
+def test_a_new_variable_is_said_to_be_new(device, prod):
+    said = device.types("edit", "prod", "--secret", "variables.DATABSE_URL", stdin="x")
+
+    assert "DATABSE_URL is a new variable of prod." in said.stderr
+    assert exported(device, prod) == {**HELD, "DATABSE_URL": "x"}
+
+
+def test_a_variable_is_set_while_others_are_removed(device, prod):
+    device.done("edit", "prod", "--unset", "B", *("--secret", "D", "--unset", "C"), stdin="4")
+
+    assert exported(device, prod) == {"A": "1", "D": "4"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("--unset", "NONE"), 1, "no field NONE"),
+        (("--secret", "9A"), 2, "letters, digits and _"),
+        (("--secret", "variables"), 2, "letters, digits and _"),
+        (("--secret", "A", "--unset", "A"), 2, "either set it or remove it"),
+        (("--secret", "A", "--secret", "B"), 2, "only one --secret"),
+        (("--set", "A=9"), 2, "--secret NAME"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_and_nothing_is_changed(device, prod, words, code, told):
+    assert told in device.refused(code, "edit", "prod", *words, stdin="typed")
+    assert exported(device, prod) == HELD
+
+
+def test_a_field_that_cannot_be_typed_is_refused_with_those_that_can(device):
+    stdin = json.dumps({"overview": {"title": "Mail of the set"}})
+    item = device.told("add", "login", stdin=stdin)
+
+    told = device.refused(2, "edit", item["id"], "--secret", "A", stdin="typed")
+
+    assert "It has password, totp, notes." in told
+    device.done("rm", item["id"], "--forever", "--yes")
+
+
+def test_json_changes_the_variables_that_it_names_and_null_removes_one(device, prod):
+    device.done("edit", "prod", "--json", stdin=change({"A": "9", "B": None, "D": "4"}))
+
+    assert exported(device, prod) == {"A": "9", "C": "3", "D": "4"}
+
+
+def test_variables_that_two_devices_set_are_both_kept(device, other_device, prod):
+    seen = device.told("show", "prod")["revision"]
+    other_device.done("edit", prod["id"], "--secret", "B", stdin="theirs")
+    other_device.done("edit", prod["id"], "--unset", "C")
+
+    device.done("edit", "prod", "--json", stdin=change({"A": "ours"}, revision=seen))
+
+    assert exported(device, prod) == {"A": "ours", "B": "theirs"}
+
+
+def test_a_variable_that_two_devices_changed_is_refused_by_its_name(device, other_device, prod):
+    seen = device.told("show", "prod")["revision"]
+    other_device.done("edit", prod["id"], "--secret", "B", stdin="theirs")
+
+    told = device.refused(
+        1, "edit", "prod", "--json", stdin=change({"A": "x", "B": None}, revision=seen)
+    )
+
+    assert "detail.variables.B" in told
+    assert "detail.variables.A" not in told
+    assert exported(device, prod) == {**HELD, "B": "theirs"}
+
+
+def test_at_a_terminal_variables_are_asked_for_by_name_and_no_user_name(account):
+    item = account.told(
+        "add", "env_set", "--title", "typed", "--json", stdin=json.dumps(document(HELD))
+    )
+
+    terminal = at_terminal(account, "edit", item["id"])
+    terminal.answers("Master password: ", account.password)
+    terminal.answers("Title [typed]: ", "")
+    terminal.answers("Folder: ", "")
+    terminal.answers("Set which variable (empty ends): ", "not a name")
+    terminal.answers("Set which variable (empty ends): ", "B")
+    terminal.answers("New B: ", "by hand")
+    terminal.answers("(again): ", "by hand")
+    terminal.answers("Set which variable (empty ends): ", "")
+
+    assert terminal.ends() == 0
+    assert "by hand" not in terminal.shown
+    assert "Its variables: A, B, C." in terminal.shown
+    assert "A name is letters, digits and _" in terminal.shown
+    assert "Username" not in terminal.shown
+    assert exported(account, item) == {**HELD, "B": "by hand"}
+    account.done("rm", item["id"], "--forever", "--yes")
+
+
+def test_a_note_is_typed_anew_at_a_terminal_or_kept(account):
+    stdin = json.dumps({"overview": {"title": "Typed anew"}, "detail": {"notes": "old"}})
+    item = account.told("add", "note", stdin=stdin)
+
+    keeping = at_terminal(account, "edit", item["id"])
+    keeping.answers("Master password: ", account.password)
+    keeping.answers("Title [Typed anew]: ", "")
+    keeping.answers("Folder: ", "Drawer")
+    keeping.waits_for("Ctrl-D on a line of its own; at once it keeps what is there.")
+    keeping.presses("\x04")
+    assert keeping.ends() == 0
+    assert "Username" not in keeping.shown
+    assert account.done("show", item["id"], "--field", "notes") == "old\n"
+
+    typing = at_terminal(account, "edit", item["id"], "--secret", "notes")
+    typing.answers("Master password: ", account.password)
+    typing.answers("Ctrl-D", "first line\nsecond line")
+    typing.presses("\x04")
+    assert typing.ends() == 0
+    assert "first line" not in typing.shown
+    assert account.told("show", item["id"], "--field", "notes") == "first line\nsecond line\n"
+    account.done("rm", item["id"], "--forever", "--yes")
