@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import asking, showing
+from vaultr.client.cli import asking, drafting, showing
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.imports.problems import ImportProblems
+from vaultr.client.items.fields import text_of
 
 if TYPE_CHECKING:
     from vaultr.client.items.schemas import Draft
@@ -74,10 +75,19 @@ def import_file(
         for problem in odd.problems:
             showing.tell(f"vaultr: {showing.printable(str(problem))}")
         raise VaultrError("Nothing was imported.") from None
+    _tell_of_odd_codes(drafts)
     if not dry_run:
         with opened(choices) as vaultr:
             vaultr.add_many(drafts, vault=vault, progress=_progress())
     _summary(choices, drafts, dry_run=dry_run)
+
+
+def _tell_of_odd_codes(drafts: "list[Draft]") -> None:
+    """Name the entries whose TOTP secret gives no codes; they are kept as they are."""
+    for draft in drafts:
+        if fault := drafting.totp_fault(draft.detail):
+            title = showing.printable(text_of(draft.overview.get("title", "")))
+            showing.tell(f"vaultr: {title}: its TOTP secret gives no codes. {fault}")
 
 
 def _content_of(file: str) -> bytes:

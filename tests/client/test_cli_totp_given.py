@@ -1,0 +1,89 @@
+"""A TOTP secret is looked at before it is kept: the site's QR code is gone afterwards."""
+
+import json
+
+import pytest
+
+from tests.client.test_cli_prompts import at_terminal
+
+ODD = "not-base32-at-all-8!"
+
+
+def login(title, **detail):
+    return json.dumps({"overview": {"title": title}, "detail": detail})
+
+
+@pytest.fixture
+def odd(device, tmp_path):
+    """A login with an odd secret, as another manager had it."""
+    export = {"encrypted": False, "folders": [], "items": [entry("Odd import", ODD)]}
+    file = tmp_path / "export.json"
+    file.write_text(json.dumps(export))
+    said = device.types("import", str(file))
+    assert said.returncode == 0, said.stderr
+    yield said
+    device.done("rm", "Odd import", "--forever", "--yes")
+
+
+def entry(name, totp):
+    return {
+        "id": "5f0a4c36-9b67-4ce1-8f0c-a2c300f0f7a1",
+        "type": 1,
+        "name": name,
+        "login": {"username": "ann", "password": "x", "totp": totp},
+    }
+
+
+def test_a_secret_that_gives_no_codes_is_refused_in_json(device):
+    told = device.refused(1, "add", "login", "--json", stdin=login("No codes", totp=ODD))
+
+    assert "detail.totp: The secret of one-time codes is not base32" in told
+    assert "Nothing was written." in told
+    assert ODD not in told
+    assert device.told("list", "No codes") == []
+
+
+def test_an_edit_takes_only_a_secret_that_gives_codes(device):
+    item = device.told("add", "login", stdin=login("Codes", totp="JBSWY3DPEHPK3PXP"))
+
+    for words, stdin in (
+        (("--secret", "totp"), ODD),
+        (("--json",), json.dumps({"detail": {"totp": "otpauth://hotp/x?secret=JBSWY3DP"}})),
+    ):
+        assert "detail.totp" in device.refused(1, "edit", item["id"], *words, stdin=stdin)
+    device.done("edit", item["id"], "--secret", "totp", stdin="gezd gnbv gy3t qojq\n")
+
+    assert device.done("show", "Codes", "--field", "totp") == "gezd gnbv gy3t qojq\n"
+    assert len(device.told("code", "Codes")["code"]) == 6
+    device.done("rm", item["id"], "--forever", "--yes")
+
+
+def test_an_import_keeps_an_odd_secret_and_says_so_by_its_title(device, odd):
+    assert "Odd import: its TOTP secret gives no codes" in odd.stderr
+    assert ODD not in odd.stdout + odd.stderr
+    assert device.done("show", "Odd import", "--field", "totp") == f"{ODD}\n"
+
+
+def test_an_item_with_an_odd_secret_can_be_changed_otherwise(device, odd):
+    shown = device.told("show", "Odd import", "--reveal")
+    shown["detail"]["password"] = "new"
+
+    device.done("edit", shown["id"], "--json", stdin=json.dumps(shown))
+
+    assert device.done("show", "Odd import", "--field", "password") == "new\n"
+    assert device.done("show", "Odd import", "--field", "totp") == f"{ODD}\n"
+
+
+def test_a_secret_that_is_mistyped_is_asked_for_again(account):
+    terminal = at_terminal(account, "add", "login", "--title", "Typed", "--username", "ann")
+
+    terminal.answers("Password (empty for none): ", "x")
+    terminal.answers("TOTP secret (empty for none): ", ODD)
+    terminal.answers("TOTP secret (empty for none): ", "JBSWY3DPEHPK3PXP")
+    terminal.answers("Master password: ", account.password)
+
+    assert terminal.ends() == 0
+    assert "is not base32" in terminal.shown
+    assert ODD not in terminal.shown
+    assert len(account.told("code", "Typed")["code"]) == 6
+    account.done("rm", "Typed", "--forever", "--yes")
