@@ -95,10 +95,12 @@ def answering(port, answer, kind):
     with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
-        yield asked, listener.getsockname()[1]
-        ended.set()
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield asked, listener.getsockname()[1]
+        finally:
+            ended.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 @pytest.mark.parametrize("kind", ANSWERS)

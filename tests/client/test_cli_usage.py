@@ -1,6 +1,5 @@
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tests.client.terminal import Terminal
 from vaultr.client.cli.entry import vaultr
 from vaultr.client.cli.options import Choices, pass_choices
 
@@ -250,30 +250,11 @@ def test_help_loads_neither_the_network_nor_ciphers():
 
 
 def test_ctrl_c_at_a_prompt_ends_130_and_the_password_is_not_echoed(tmp_path):
-    child, terminal = pty.fork()
-    if child == 0:
-        os.environ.update(VAULTR_DIR=str(tmp_path), VAULTR_URL="http://127.0.0.1:9")
-        os.execv(sys.executable, [*PROGRAM, "signup", "--email", "a@b.example"])
-    shown = _read_until(terminal, b"New master password: ")
-    os.write(terminal, b"correct horse battery\n")
-    shown += _read_until(terminal, b"(again): ")
-    os.write(terminal, b"\x03")
+    environ = {**os.environ, "VAULTR_DIR": str(tmp_path), "VAULTR_URL": "http://127.0.0.1:9"}
+    terminal = Terminal("signup", "--email", "a@b.example", environ=environ)
+    terminal.answers("New master password: ", "correct horse battery")
+    terminal.presses_ctrl_c("(again): ")
 
-    shown += _read_until(terminal, b"Stopped.")
-    _, status = os.waitpid(child, 0)
-
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 130
-    assert b"horse" not in shown
-
-
-def _read_until(terminal, text):
-    shown = b""
-    while text not in shown:
-        try:
-            piece = os.read(terminal, 1024)
-        except OSError:  # the other end is closed
-            piece = b""
-        assert piece, shown
-        shown += piece
-    return shown
+    assert terminal.ends() == 130
+    assert "Stopped." in terminal.shown
+    assert "horse" not in terminal.shown
