@@ -3,6 +3,7 @@
 import pytest
 
 from tests.client.devices import Device
+from tests.client.post import mailed
 from tests.client.terminal import Terminal
 
 
@@ -59,3 +60,38 @@ def test_signup_says_how_the_secret_key_gets_on_paper(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="paper@example.org")
 
     assert "vaultr kit writes a page to print" in device.done("signup", "--email", device.email)
+
+
+def test_what_is_no_mail_address_is_told_before_a_password_is_asked_for(account, tmp_path):
+    device = Device(tmp_path / "home", "http://127.0.0.1:9")
+
+    for words in (("signup",), ("login",), ("recover",)):
+        assert "not a mail address" in device.refused(2, *words, "--email", "ann.example.org")
+    told = account.refused(2, "email", "change", "ann@", password=None)
+    assert "not a mail address" in told
+
+
+def test_an_address_that_is_none_is_asked_for_again(tmp_path):
+    terminal = at_terminal(Device(tmp_path / "home", "http://127.0.0.1:9"), "signup")
+
+    terminal.answers("Mail address: ", "ann")
+    terminal.answers("Mail address: ", "ann@example.org")
+    terminal.presses_ctrl_c("New master password: ")
+
+    assert terminal.ends() == 130
+    assert "That is not a mail address" in terminal.shown
+
+
+def test_the_whole_link_of_a_mail_does_what_its_token_does(site, tmp_path):
+    device = Device(tmp_path / "home", site.url, email="link@example.org")
+    device.done("signup", "--email", device.email)
+    link = mailed(site, device.email, r"^(\S+/verify-email\?token=\S+)$")[-1]
+
+    device.done("verify", link, password=None)
+
+    device.done("login")
+    device.done("email", "change", "linked@example.org")
+    for address in (device.email, "linked@example.org"):
+        link = mailed(site, address, r"^(\S+/email/confirm\?token=\S+)$")[-1]
+        device.done("email", "confirm", f"{link}&utm=1", password=None)
+    device.done("login", "--email", "linked@example.org")

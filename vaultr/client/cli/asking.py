@@ -11,6 +11,7 @@ import click
 
 from vaultr.client.account.password_policy import PASSWORD_RULE
 from vaultr.client.background import memory
+from vaultr.client.cli.mailed import mail_address
 from vaultr.client.cli.options import Choices
 from vaultr.client.cli.showing import tell
 from vaultr.client.errors import Locked, UsageError, VaultrError
@@ -263,14 +264,22 @@ def secret_key_of(text: str) -> "dict[str, bytes | Kit]":
 def email(choices: Choices, known: str | None = None) -> str:
     """Get the mail address: as given, else as the folder knows it, else by prompt.
 
-    :raises UsageError: there is none of them.
+    :raises UsageError: there is none of them, or what was given is no address.
     """
-    address = choices.email or known
-    if address:
-        return address
+    if choices.email:
+        return mail_address(choices.email)
+    if known:
+        return known
     if not can_ask():
         raise UsageError("Say whose account it is by --email.")
-    return str(click.prompt("Mail address", err=True))
+    return str(click.prompt("Mail address", value_proc=_typed_address, err=True))
+
+
+def _typed_address(text: str) -> str:
+    try:
+        return mail_address(text)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None  # then click asks again
 
 
 def confirmed(question: str, *, yes: bool) -> None:

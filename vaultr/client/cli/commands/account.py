@@ -6,6 +6,7 @@ import click
 
 from vaultr.client.account.password_policy import check_password
 from vaultr.client.cli import asking, showing
+from vaultr.client.cli.mailed import token_of
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.cli.proving import proven, with_factor
@@ -78,9 +79,9 @@ def _show_signup(made: "Signup", address: str) -> None:
 @click.argument("token")
 @pass_choices
 def verify(choices: Choices, token: str) -> None:
-    """Confirm the mail address by the TOKEN in its mail."""
+    """Confirm the mail address by the TOKEN, or the whole link, in its mail."""
     with closed(choices) as vaultr:
-        vaultr.verify(token)
+        vaultr.verify(token_of(token))
         following = "login" if vaultr.email is None else "unlock"  # which signs in, too
     if choices.json:
         showing.as_json({"verified": True})

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from vaultr.client.cli import asking, showing
+from vaultr.client.cli.mailed import mail_address, token_of
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
 from vaultr.client.cli.proving import proven
@@ -29,6 +30,7 @@ def change(choices: Choices, address: str) -> None:
 
     Both the old and the new one get a mail; the change is made when both are confirmed.
     """
+    address = mail_address(address)
     with opened(choices) as vaultr:
         proven(choices, vaultr)
         vaultr.change_email(address)
@@ -43,9 +45,9 @@ def change(choices: Choices, address: str) -> None:
 @click.argument("token")
 @pass_choices
 def confirm(choices: Choices, token: str) -> None:
-    """Agree to a change of address by the TOKEN of one of its two mails."""
+    """Agree to a change of address by the TOKEN, or the link, of one of its two mails."""
     with closed(choices) as vaultr:
-        vaultr.confirm_email(token)
+        vaultr.confirm_email(token_of(token))
     if choices.json:
         showing.as_json({"confirmed": True})
     else:
@@ -56,12 +58,12 @@ def confirm(choices: Choices, token: str) -> None:
 @click.argument("token")
 @pass_choices
 def undo(choices: Choices, token: str) -> None:
-    """Take the old address back by the TOKEN that was sent there, within 7 days.
+    """Take the old address back by the TOKEN, or the link, that was sent there, within 7 days.
 
     All sessions end: whoever changed the address was signed in.
     """
     with closed(choices) as vaultr:
-        vaultr.undo_email(token)
+        vaultr.undo_email(token_of(token))
     if choices.json:
         showing.as_json({"undone": True})
     else:

@@ -11,6 +11,7 @@ from vaultr.client.account.password_policy import check_password
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.commands.passwd import rotate_due
 from vaultr.client.cli.commands.referring import force as force_option
+from vaultr.client.cli.mailed import token_of
 from vaultr.client.cli.opening import closed, opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
 from vaultr.client.cli.proving import proven, with_factor
@@ -125,6 +126,7 @@ def recover(
     for a new master password and signs in; the account then has a new secret key. Ended in between,
     it goes on when it is called again.
     """
+    token = None if token is None else token_of(token)
     with closed(choices) as vaultr:
         begun = None if anew else vaultr.begun_recovery
         if token is None and begun is not None and choices.email in (None, begun[0]):
