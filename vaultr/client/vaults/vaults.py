@@ -141,11 +141,11 @@ class Vaults:
     def make_anew(self, vault_id: UUID, overview: bytes) -> CachedVault:
         """Make a vault that the server lost again, under its id and with new keys.
 
-        What this device held of it must have been set aside.
+        What this device held of it must have been set aside; it goes when the new one is there.
+
+        :raises StateMismatch: the server has a vault of this id, which it had hidden.
         """
-        self._cache.forget(vault_id)
         body = self._new_body(vault_id, overview)
-        self._account.keyring.open_anew(vault_id, {FIRST_GENERATION: unb64(body["sealed_key"])})
         self._store.keep_made_vault(body)
         return self._make(body)
 
@@ -158,39 +158,55 @@ class Vaults:
 
     def _finish_made(self) -> None:
         body = self._store.made_vault()
-        if body is not None:
+        if body is not None and UUID(body["id"]) in self._account.deleted():
+            self._store.forget_made_vault()  # it was made, and its owner deleted it elsewhere
+        elif body is not None:
             self._make(body)
 
     def _make(self, body: Json) -> CachedVault:
         """Send what :meth:`create` kept, as often as it takes, and note the vault's head."""
-        vault_id = UUID(body["id"])
-        sealed_key, overview = unb64(body["sealed_key"]), unb64(body["overview"])
-        is_new = True
+        vault_id, sealed_key = UUID(body["id"]), unb64(body["sealed_key"])
+        answer, is_new = self._ask_to_make(body)
+        shown = fields_of(answer, "vault")
+        wraps, listed = {FIRST_GENERATION: sealed_key}, pages.read_wraps(shown, vault_id)
+        # One that was there may have newer keys, too: another device found and rotated it.
+        ours = listed == wraps if is_new else listed.get(FIRST_GENERATION) == sealed_key
+        if shown.uuid("id") != vault_id or not ours:
+            if not is_new:  # another one, that a sync judges; to send ours on and on helps nobody
+                self._store.forget_made_vault()
+            raise StateMismatch(f"vault {vault_id} was made with other keys", vault_id=vault_id)
+        made = self._cache.load(vault_id)
+        if made is not None and made.wraps.get(FIRST_GENERATION) == sealed_key:
+            keys = self._account.keyring.open(vault_id, wraps)
+        else:  # what is cached was lost by the server, and set aside
+            made, keys = None, self._account.keyring.open_anew(vault_id, wraps)
+        overview = unb64(body["overview"])
+        state = new_vault(vault_id, overview, keys[FIRST_GENERATION])
+        if is_new:
+            check_made(state, shown.raw())
+        if made is None:
+            self._cache.forget(vault_id)
+            made = self._cache.save(CachedVault(state, wraps, overview), {})
+        self._account.write_heads({vault_id: state.waypoint}, self._proven_heads)
+        self._store.forget_made_vault()
+        return made
+
+    def _ask_to_make(self, body: Json) -> tuple[Answer, bool]:
+        """Have the server make a vault.
+
+        :return: how it shows the vault, and whether it made it only now.
+        """
         try:
-            answer = self._session.send("POST", "/vaults", body, again=True)
+            return self._session.send("POST", "/vaults", body, again=True), True
         except VaultExists:
             # An answer was lost: then what is there is ours, and may be written to already.
-            is_new, answer = False, self._ask_made(vault_id)
+            return self._ask_made(UUID(body["id"])), False
         except (RateLimited, Unavailable, Unauthenticated, SessionEnded):
             # Nothing is decided; and an earlier try, whose answer was lost, may have made it.
             raise
         except Refused:
             self._store.forget_made_vault()
             raise
-        shown = fields_of(answer, "vault")
-        wraps = {FIRST_GENERATION: sealed_key}
-        if shown.uuid("id") != vault_id or pages.read_wraps(shown, vault_id) != wraps:
-            raise StateMismatch(f"vault {vault_id} was made with other keys", vault_id=vault_id)
-        keys = self._account.keyring.open(vault_id, wraps)
-        state = new_vault(vault_id, overview, keys[FIRST_GENERATION])
-        if is_new:
-            check_made(state, shown.raw())
-        made = self._cache.load(vault_id)
-        if made is None:
-            made = self._cache.save(CachedVault(state, wraps, overview), {})
-        self._account.write_heads({vault_id: state.waypoint}, self._proven_heads)
-        self._store.forget_made_vault()
-        return made
 
     def _ask_made(self, vault_id: UUID) -> Answer:
         try:
