@@ -16,7 +16,8 @@ run: .venv/.server ## Serve Vaultr on this machine, by default on 127.0.0.1:3000
 	@$(BIN)/flask db upgrade && exec $(BIN)/gunicorn -c config/gunicorn.py wsgi:app
 
 test: .venv/.tests ## Run the tests; PostgreSQL and Redis are brought along
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -m alone
 
 test-long: .venv/.tests ## Run the tests with kills, races and big tables in full
 	@$(BIN)/python -m pytest --long -o faulthandler_timeout=3600

@@ -7,6 +7,7 @@ import pytest
 from tests import servers
 
 ROLLOUT = Path(__file__).parent / "rollout"
+FAULTS = Path(__file__).parent / "faults"
 pytest_plugins = ["tests.serving", "tests.operating"]
 
 
@@ -16,7 +17,11 @@ def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="count in full: kills, races, big tables")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by what is marked here
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if FAULTS in item.path.parents:
+            item.add_marker(pytest.mark.alone)
     left_out = []
     if not config.getoption("--long"):
         left_out += [item for item in items if item.get_closest_marker("long")]

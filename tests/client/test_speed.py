@@ -16,6 +16,7 @@ from tests.client.listening import Listening
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft
 
+pytestmark = pytest.mark.alone
 ITEMS = 10_000
 EMPTY = (sys.executable, "-c", "pass")
 # What unlocking cannot do without: the password's derivation at the cost of every new account.
