@@ -218,7 +218,7 @@ def test_a_protected_file_takes_its_password_from_a_descriptor(tmp_path):
 def test_a_dotenv_file_may_come_by_standard_input(tmp_path):
     said = run("import", "-", "--title", "prod", "--dry-run", home=tmp_path, input="A=1\nB=2\n")
 
-    assert (said.returncode, said.stdout) == (0, "Can be imported: 1 item (1 env_set).\n")
+    assert (said.returncode, said.stdout) == (0, "Can be imported: prod (2 variables).\n")
 
 
 def test_an_answer_that_nobody_reads_is_no_crash(tmp_path):

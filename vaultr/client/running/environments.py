@@ -10,6 +10,7 @@ from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.references import Reference, Resolver, is_reference
 from vaultr.client.items.schemas import SCHEMAS, VARIABLE_NAME
 from vaultr.client.running.run import joined
+from vaultr.client.vaults.naming import meant, near, which
 
 if TYPE_CHECKING:
     from vaultr.client.api import Vaultr
@@ -103,17 +104,25 @@ def _value(name: str, text: str, resolver: Resolver) -> str:
     return value
 
 
-def _set(
-    vaultr: "Vaultr", resolver: Resolver, name: str, vault: str | None
-) -> tuple[str, dict[str, str]]:
+def find_set(vaultr: "Vaultr", resolver: Resolver, name: str, vault: str | None) -> "Item":
+    """Find an environment set by title, by id or as ``vaultr://vault/set``, with its variables.
+
+    :param vault: where it is looked for, if the name says no vault; None for all vaults.
+    :raises VaultrError: there is no such set, or there are several.
+    """
     if is_reference(name):
         item = resolver.item(Reference.parse(name, whole=True))
         if item.type != "env_set":
             raise VaultrError(f"{name} is no environment set.")
-    else:
-        sets = vaultr.items(vault=vault, type="env_set", offline=True)
-        found = _find(sets, name)
-        item = vaultr.item(str(found.id), vault=str(found.vault_id), offline=True)
+        return item
+    found = _find(vaultr, vaultr.items(vault=vault, type="env_set", offline=True), name)
+    return vaultr.item(str(found.id), vault=str(found.vault_id), offline=True)
+
+
+def _set(
+    vaultr: "Vaultr", resolver: Resolver, name: str, vault: str | None
+) -> tuple[str, dict[str, str]]:
+    item = find_set(vaultr, resolver, name, vault)
     variables = (item.detail or {}).get("variables", {})
     check = SCHEMAS["env_set"].detail["variables"]
     # Another client may have written it, and the environment takes less than JSON does.
@@ -122,16 +131,23 @@ def _set(
     return item.title, dict(variables)
 
 
-def _find(sets: "list[Item]", name: str) -> "Item":
+def _find(vaultr: "Vaultr", sets: "list[Item]", name: str) -> "Item":
     same_id = [item for item in sets if str(item.id) == name]
-    found = same_id or [item for item in sets if item.overview.get("title") == name]
-    if len(found) > 1:
-        raise VaultrError(
-            f"{len(found)} environment sets are called {name}: name one by its id,"
-            f" or as vaultr://VAULT/{name}."
-        )
+    found = same_id or meant(name, ((item.title, item) for item in sets))
     if not found:
-        raise VaultrError(f"There is no environment set {name}.")
+        hint = near(name, (item.title for item in sets))
+        raise VaultrError(f"There is no environment set {name}.{hint}")
+    if len(found) > 1:
+        names = {str(each.id): each.name for each in vaultr.vaults(offline=True)}
+        homes = [names[str(item.vault_id)] for item in found]
+        # A vault tells them apart only where each is in one of its own.
+        apart = len(set(homes)) == len(homes)
+        advice = f", or as vaultr://VAULT/{name}" if apart else ""
+        raise which(
+            f"{len(found)} environment sets are called {name}",
+            [(str(item.id), home, item.title) for item, home in zip(found, homes, strict=True)],
+            advice=f"name one by its id{advice}",
+        )
     return found[0]
 
 

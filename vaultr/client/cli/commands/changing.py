@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaultr.client.cli import amending, asking, drafting, showing
+from vaultr.client.cli import amending, asking, drafting, same_titles, showing
 from vaultr.client.cli.offering import item_titles, trashed_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
@@ -53,6 +53,7 @@ def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **sai
     check(kind, overview, detail)
     with opened(choices) as vaultr:
         item = vaultr.add(kind, overview, detail, vault=vault)
+        same_titles.warn(vaultr, item)
     _answer(choices, item, "Added")
 
 
@@ -161,7 +162,7 @@ def _edited(
     revision: int | None,
 ) -> "Item":
     try:
-        return vaultr.edit(
+        item = vaultr.edit(
             str(current.id),
             overview=overview,
             detail=detail,
@@ -174,6 +175,9 @@ def _edited(
             f"{stale}\nSee it with: vaultr show {current.id} --json --reveal\n"
             "Then edit it again; with --json, give the revision that is shown there."
         ) from stale
+    if item.title != current.title:
+        same_titles.warn(vaultr, item)
+    return item
 
 
 @command("rm", "vaultr rm Mail", "vaultr rm Mail --forever", no_args_is_help=True)
@@ -192,7 +196,7 @@ def rm(choices: Choices, ref: str, forever: bool, yes: bool, vault: str | None) 
             _answer(choices, vaultr.trash(ref, vault=vault), "In the trash")
             return
         found = vaultr.item(ref, vault=vault, reveal=False)
-        name = showing.printable(found.title)
+        name = showing.printable(showing.name_of(found))
         asking.confirmed(f"Remove {name} and all its versions? This cannot be undone.", yes=yes)
         vaultr.remove(str(found.id), vault=str(found.vault_id))
     if choices.json:
@@ -230,4 +234,4 @@ def _answer(choices: Choices, item: "Item", done: str) -> None:
     if choices.json:
         showing.as_json(showing.item_json(item, reveal=False))
     else:
-        showing.say(f"{done}: {showing.printable(item.title)} ({item.id})")
+        showing.say(f"{done}: {showing.printable(showing.name_of(item))} ({item.id})")

@@ -1,5 +1,6 @@
 """The import command: everything that a file holds, or nothing of it."""
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import asking, drafting, showing
+from vaultr.client.cli import asking, drafting, same_titles, showing
+from vaultr.client.cli.offering import set_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import UsageError, VaultrError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     "import",
     "vaultr import bitwarden_export.json",
     "vaultr import .env --title prod",
+    "vaultr import .env --into prod",
     "vaultr import export.json --dry-run",
     no_args_is_help=True,
 )
@@ -34,6 +37,12 @@ if TYPE_CHECKING:
     help="What the file is; else it is recognised by its content.",
 )
 @click.option("--title", help="How the environment set of a dotenv file is called.")
+@click.option(
+    "--into",
+    metavar="SET",
+    help="Set the variables of a dotenv file in this environment set; its others stay.",
+    shell_complete=set_titles,
+)
 @click.option(
     "--file-password-fd",
     type=click.IntRange(min=0),
@@ -48,6 +57,7 @@ def import_file(
     file: str,
     form: str | None,
     title: str | None,
+    into: str | None,
     file_password_fd: int | None,
     dry_run: bool,
     vault: str | None,
@@ -59,6 +69,27 @@ def import_file(
     Nothing is imported unless all can be: whatever is odd is listed, an entry or a line each.
     FILE may be - for standard input. Delete the file afterwards: it is not encrypted.
     """
+    if into is not None and (title is not None or dry_run):
+        raise UsageError("--into takes neither --title nor --dry-run: the set is there already.")
+    drafts = _read(choices, file, form, into or title, file_password_fd)
+    if into is not None:
+        _put_into(choices, drafts, into, vault)
+        return
+    _tell_of_odd_codes(drafts)
+    if not dry_run:
+        with opened(choices) as vaultr:
+            for item in vaultr.add_many(drafts, vault=vault, progress=_progress()):
+                same_titles.warn(vaultr, item)
+    _summary(choices, drafts, dry_run=dry_run)
+
+
+def _read(
+    choices: Choices, file: str, form: str | None, title: str | None, descriptor: int | None
+) -> "list[Draft]":
+    """Read the file.
+
+    :raises VaultrError: it is odd; what is odd was listed on stderr, an entry or a line each.
+    """
     from vaultr.client.imports import (  # noqa: PLC0415 - would slow every other command down
         bitwarden,
         dotenv,
@@ -68,18 +99,44 @@ def import_file(
     data = asking.read_input(choices) if file == "-" else _content_of(file)
     try:
         if (form or formats.recognise(data)) == "dotenv":
-            drafts = dotenv.read(data, title=title or _title_of(file))
-        else:
-            drafts = bitwarden.read(data, lambda: _file_password(file_password_fd))
+            return dotenv.read(data, title=title or _title_of(file))
+        return bitwarden.read(data, lambda: _file_password(descriptor))
     except ImportProblems as odd:
         for problem in odd.problems:
             showing.tell(f"vaultr: {showing.printable(str(problem))}")
         raise VaultrError("Nothing was imported.") from None
-    _tell_of_odd_codes(drafts)
-    if not dry_run:
-        with opened(choices) as vaultr:
-            vaultr.add_many(drafts, vault=vault, progress=_progress())
-    _summary(choices, drafts, dry_run=dry_run)
+
+
+def _put_into(choices: Choices, drafts: "list[Draft]", name: str, vault: str | None) -> None:
+    """Set variables of a set that is there, and say which."""
+    if [draft.type for draft in drafts] != ["env_set"]:
+        raise UsageError("--into takes the variables of a dotenv file.")
+    # It loads what opens items, which --help does not need.
+    from vaultr.client.running.environments import find_set  # noqa: PLC0415 - late, see above
+
+    given: dict[str, str] = drafts[0].detail["variables"]
+    with opened(choices) as vaultr:
+        item = find_set(vaultr, vaultr.resolver(), name, vault)
+        held = (item.detail or {}).get("variables", {})
+        new = {each: text for each, text in given.items() if held.get(each) != text}
+        if new:
+            # What was looked at is what is changed: otherwise another device's edit could be lost.
+            vaultr.edit(
+                str(item.id),
+                detail={"variables": new},
+                revision=item.revision,
+                vault=str(item.vault_id),
+            )
+    said = {
+        "added": [each for each in new if each not in held],
+        "changed": [each for each in new if each in held],
+        "same": [each for each in given if each not in new],
+    }
+    if choices.json:
+        showing.as_json({"read": len(given), **said})
+        return
+    parts = [f"{done} {', '.join(names)}" for done, names in said.items() if names]
+    showing.say(f"Imported into {showing.printable(item.title)}: {'; '.join(parts)}.")
 
 
 def _tell_of_odd_codes(drafts: "list[Draft]") -> None:
@@ -128,8 +185,15 @@ def _summary(choices: Choices, drafts: "list[Draft]", *, dry_run: bool) -> None:
         imported = 0 if dry_run else count
         showing.as_json({"read": count, "imported": imported, "types": types})
         return
-    parts = ", ".join(f"{number} {name}" for name, number in types.items())
     done = "Can be imported" if dry_run else "Imported"
-    showing.say(f"{done}: {count} {'item' if count == 1 else 'items'} ({parts}).")
+    if [*types] == ["env_set"]:
+        title, variables = drafts[0].overview["title"], len(drafts[0].detail["variables"])
+        count_text = f"{variables} variable{'' if variables == 1 else 's'}"
+        showing.say(f"{done}: {showing.printable(title)} ({count_text}).")
+        if not dry_run:
+            showing.tell(f"Use it: vaultr run --env-set {shlex.quote(title)} -- COMMAND")
+        return
+    parts = ", ".join(f"{number} {name}" for name, number in types.items())
+    showing.say(f"{done}: {showing.items(count)} ({parts}).")
     if archived:
         showing.tell(f"{archived} of them were archived there and are marked so.")

@@ -1,0 +1,117 @@
+"""Dotenv files become environment sets, or change one; names that two sets have are told."""
+
+import json
+
+import pytest
+
+EXPORT = '{"encrypted": false, "items": [{"type": 1, "name": "Mail", "login": {}}]}'
+
+
+@pytest.fixture
+def env(tmp_path):
+    file = tmp_path / "shop.env"
+
+    def write(text):
+        file.write_text(text)
+        return str(file)
+
+    return write
+
+
+@pytest.fixture
+def shop(device, env):
+    said = device.types("import", env("A=1\nB=2\nC=3\n"), "--title", "shop")
+    assert said.returncode == 0, said.stderr
+    [item] = device.told("list", "shop", "--type", "env_set")
+    yield item, said
+    device.done("rm", item["id"], "--forever", "--yes")
+
+
+def test_an_import_says_how_the_set_is_called_and_used(device, env, shop):
+    _, said = shop
+    assert said.stdout == "Imported: shop (3 variables).\n"
+    assert "vaultr run --env-set shop -- COMMAND" in said.stderr
+
+    without = device.types("import", env("A=1\n"))
+
+    assert without.stdout == "Imported: shop.env (1 variable).\n"
+    assert "--env-set shop.env" in without.stderr
+    device.done("rm", "shop.env", "--forever", "--yes")
+
+
+def test_a_file_changes_a_set_that_is_there_and_says_what(device, env, shop):
+    item, _ = shop
+
+    said = device.types("import", env("B=two\nC=3\nD='it''s new'\n"), "--into", "shop")
+
+    assert said.stdout == "Imported into shop: added D; changed B; same C.\n"
+    assert "two" not in said.stdout + said.stderr
+    assert device.told("export", "shop") == {"A": "1", "B": "two", "C": "3", "D": "its new"}
+    assert [each["id"] for each in device.told("list", "shop")] == [item["id"]]
+    again = device.told("import", env("B=two\n"), "--into", item["id"])
+    assert again == {"read": 1, "added": [], "changed": [], "same": ["B"]}
+    assert len(device.told("history", item["id"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("--into", "sho"), 1, "There is no environment set sho. Near: shop."),
+        (("--into", "shop", "--title", "x"), 2, "--into takes neither"),
+        (("--into", "shop", "--vault", "Nowhere"), 1, "no such vault"),
+    ],
+)
+def test_a_file_that_cannot_go_into_a_set_changes_nothing(device, env, shop, words, code, told):
+    assert told in device.refused(code, "import", env("A=9\n"), *words)
+    assert device.told("export", "shop")["A"] == "1"
+
+
+def test_an_export_of_items_goes_into_no_set(device, shop, tmp_path):
+    (file := tmp_path / "export.json").write_text(EXPORT)
+
+    told = device.refused(2, "import", str(file), "--into", "shop")
+
+    assert "--into takes the variables of a dotenv file" in told
+
+
+def test_a_second_set_of_one_name_is_told_at_once_and_refused_by_its_ids(device, env, shop):
+    first, _ = shop
+
+    said = device.types("import", env("A=1\n"), "--title", "shop")
+
+    assert f"Another environment set is called shop ({first['id']})" in said.stderr
+    assert "`vaultr run --env-set shop` is refused until one is renamed" in said.stderr
+    second = next(each["id"] for each in device.told("list", "shop") if each["id"] != first["id"])
+    refused = device.refused(1, "run", "--env-set", "shop", "--", "true")
+    assert "2 environment sets are called shop: name one by its id." in refused
+    assert f"{first['id']}  Personal  shop" in refused
+    assert f"{second}  Personal  shop" in refused
+    assert device.told("export", second) == {"A": "1"}
+    device.done("rm", second, "--forever", "--yes")
+
+
+def test_a_set_that_gets_the_name_of_another_one_is_told_too(device, shop):
+    first, _ = shop
+    adding = device.types("add", "env_set", "--title", "shop", stdin="A=1\n")
+    second = next(each["id"] for each in device.told("list", "shop") if each["id"] != first["id"])
+    away = device.types("edit", second, "--set", "title=away")
+    back = device.types("edit", second, "--json", stdin='{"overview": {"title": "shop"}}')
+
+    told = [f"is called shop ({first['id']})" in said.stderr for said in (adding, away, back)]
+    assert told == [True, False, True]
+    assert json.loads(back.stdout)["overview"]["title"] == "shop"
+    device.done("rm", second, "--forever", "--yes")
+
+
+def test_sets_of_one_name_in_two_vaults_are_told_apart_by_the_vault(device, shop):
+    device.done("vaults", "add", "Elsewhere")
+
+    said = device.types("add", "env_set", "--title", "shop", "--vault", "Elsewhere", stdin="A=7\n")
+
+    assert "until it says in which vault: vaultr://VAULT/SET" in said.stderr
+    told = device.refused(1, "export", "shop")
+    assert "or as vaultr://VAULT/shop." in told
+    assert "  Elsewhere  shop" in told
+    assert device.told("export", "vaultr://Elsewhere/shop") == {"A": "7"}
+    assert device.told("export", "shop", "--vault", "Elsewhere") == {"A": "7"}
+    device.done("vaults", "rm", "Elsewhere", "--confirm", "Elsewhere")
