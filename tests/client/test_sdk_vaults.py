@@ -140,6 +140,42 @@ def test_the_profile_is_written_by_each_command_that_moved_a_head_without_an_age
     assert world.server.account["profile"]["revision"] == before + 2
 
 
+def noted(world):
+    """Tell which revision of the vault the profile has, as the device keeps it."""
+    account = world.again()._unlocked.account
+    (vault_id,) = account.profile.vaults
+    return account.profile.head_of(vault_id).n
+
+
+def revision(world):
+    (vault,) = world.server.vaults.values()
+    return vault["revision"]
+
+
+def test_a_write_before_a_sync_is_in_the_profile_when_the_client_is_closed(world):
+    world.laptop.add("login", *mail())
+    laptop = world.again()  # which notes it: the minute begins
+    laptop.edit("Mail", detail={"password": "new"})
+
+    laptop.sync()
+
+    laptop.close()
+    assert noted(world) == revision(world)
+
+
+def test_a_head_that_a_sync_brought_is_in_the_profile_when_the_client_is_closed(world):
+    world.laptop.add("login", *mail())
+    laptop = world.again()
+    phone = world.second_by_key()
+    phone.edit("Mail", detail={"password": "new"})
+    phone._drop()  # killed before it noted the head
+
+    laptop.sync()
+
+    laptop.close()
+    assert noted(world) == revision(world)
+
+
 def test_nothing_new_is_a_304_and_writes_no_profile(world):
     world.laptop.sync()
     before = len(world.server.requests)

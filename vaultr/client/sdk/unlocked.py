@@ -178,8 +178,8 @@ class Unlocked:
 
     def settle(self, *, now: bool) -> None:
         """Write the profile if a head moved."""
-        self._vaults.settle(now=now)
-        self.touched = False
+        # What was put off for a minute is still to be written when the client is closed.
+        self.touched = not self._vaults.settle(now=now)
 
     def _refresh(self, *, offline: bool) -> None:
         if not offline:

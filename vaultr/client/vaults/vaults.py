@@ -228,17 +228,20 @@ class Vaults:
         wanted = self._account.with_heads(heads).with_keys_due(generations)
         self._account.write_profile(wanted, self._proven_heads)
 
-    def settle(self, *, now: bool) -> None:
+    def settle(self, *, now: bool) -> bool:
         """Write the profile if a head moved: at most once a minute, unless ``now``.
 
+        :return: whether it has all heads; False when that was put off.
         :raises IntegrityError: a head does not continue the one in the profile, which then stays.
         """
         with self._store.folder.locked():
             self._account.catch_up()
-            if not self._account.is_behind(self._heads()):
-                return
-            if now or not self._account.written_just_now():
+            is_behind = self._account.is_behind(self._heads())
+            if is_behind and not now and self._account.written_just_now():
+                return False
+            if is_behind:
                 self._account.write_heads(self._proven_heads(), self._proven_heads)
+        return True
 
     def _heads(self) -> dict[UUID, Waypoint]:
         return {vault.id: vault.waypoint for vault in self.reader.vaults()}
