@@ -1,16 +1,11 @@
 """Items that another client wrote in another form, or to trick a terminal: shown, and no crash."""
 
 import json
-from uuid import uuid4
 
 import pytest
 
-from tests.client.devices import PASSWORD, Device
-from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
+from tests.client.odd_vault import Odd, device_with
 from tests.client.terminal import Terminal
-from vaultr import Vaultr
-from vaultr.client.vaults.intents import Put
 
 ODD = {
     "a number": ({"title": 5, "username": ["x"], "folder": 7, "tags": 1}, {"fields": 5}),
@@ -25,37 +20,14 @@ SETS = {"numbers": {"A": 3}, "half a pair": {"A": "\ud800"}, "a name": {"A=B": "
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
     """A device with an unlock process, whose vault another client has filled."""
-    fake, home = FakeServer(), tmp_path_factory.mktemp("odd")
-    listening = Listening(fake.wsgi)
-    device = Device(home, listening.url).with_agent()
-    try:
-        device.ids = filled(device)
-        device.done("unlock")
+    items = {name: Odd("login", *parts) for name, parts in ODD.items()}
+    sets = [
+        Odd("env_set", {"title": name}, {"variables": variables})
+        for name, variables in SETS.items()
+    ]
+    with device_with(tmp_path_factory.mktemp("odd"), *items.values(), *sets) as (device, _):
+        device.ids = {name: str(each.id) for name, each in items.items()}
         yield device
-        device.done("lock", password=None)
-    finally:
-        listening.close()
-
-
-def filled(device):
-    """Write what is odd as the owner's other client would."""
-    with Vaultr(device.environ["VAULTR_URL"], home=device.home / "vaultr", agent=False) as owner:
-        owner.signup(device.email, PASSWORD)
-        owner.verify("token0")
-        owner.login(device.email, PASSWORD)
-        (report,) = owner.sync()
-        ids = {name: uuid4() for name in ODD}
-        puts = [Put(ids[name], "login", *parts) for name, parts in ODD.items()]
-        for name, variables in SETS.items():
-            puts.append(Put(uuid4(), "env_set", {"title": name}, {"variables": variables}))
-        with pytest.MonkeyPatch.context() as other:
-            # Another client may write any JSON, also what this one would refuse to.
-            other.setattr(
-                "vaultr.client.vaults.intents.encode", lambda part: json.dumps(part).encode()
-            )
-            for put in puts:
-                owner._unlocked._writer.write(report.id, [put])
-    return {name: str(item_id) for name, item_id in ids.items()}
 
 
 def test_a_list_of_odd_items_is_a_list(odd):

@@ -133,6 +133,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= _TITLE_COLUMNS else f"{text[: _TITLE_COLUMNS - 1]}…"
 
 
+def name_of(item: "Item") -> str:
+    """Give what people know an item by."""
+    return item.title if item.opens else "(does not open)"
+
+
 def _filled(text: str, width: int) -> str:
     return text + " " * (width - _columns(text))
 
@@ -158,6 +163,8 @@ def item_json(item: "Item", *, reveal: bool) -> dict[str, Any]:
         "updated_at": time_text(item.updated_at),
         "overview": item.overview,
     }
+    if not item.opens:
+        shown["opens"] = False
     if reveal:
         shown["detail"] = item.detail
     return shown

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from vaultr.client.errors import ItemNotFound
+from vaultr.client.errors import ItemNotFound, SealBroken
 from vaultr.client.items.editing import Editor, Progress
 from vaultr.client.items.history import History
 from vaultr.client.items.references import Resolver
@@ -164,7 +164,10 @@ class Unlocked:
         seen = self._seen.get(home.id)
         if seen is None or item.id not in seen.state.items or seen.volume != home.volume:
             return None
-        return self._editor.revealed(seen, item.id)
+        try:
+            return self._editor.revealed(seen, item.id)
+        except SealBroken:  # it opens by now, and what did not is nothing that anybody saw
+            return None
 
     def move(self, op: Op, ref: str, vault: str | None) -> Item:
         """Trash, restore or remove an item; it is shown as it was before it is removed."""

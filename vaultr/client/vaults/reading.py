@@ -8,7 +8,7 @@ from uuid import UUID
 
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.seal import open_sealed
-from vaultr.client.errors import ItemNotFound, VaultNotFound, VaultrError
+from vaultr.client.errors import ItemNotFound, SealBroken, VaultNotFound, VaultrError
 from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import ItemState, short_head
 from vaultr.client.storage.cache import Cache, CachedVault
@@ -35,7 +35,11 @@ class NameUnfit(VaultrError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item, opened. ``detail`` is None unless it was revealed."""
+    """One item, opened. ``detail`` is None unless it was revealed.
+
+    :ivar opens: False where a client of the owner's wrote an overview that no key opens: then it
+        is empty here, and the item is found by its id alone.
+    """
 
     id: UUID
     vault_id: UUID
@@ -47,6 +51,7 @@ class Item:
     updated_at: datetime
     overview: dict[str, Any] = field(repr=False)
     detail: dict[str, Any] | None = field(default=None, repr=False)
+    opens: bool = True
 
     @property
     def title(self) -> str:
@@ -160,7 +165,7 @@ class Reader:
     def items(
         self, vaults: Iterable[CachedVault], states: tuple[ItemState, ...], type: str | None = None
     ) -> Iterator[Item]:
-        """Open the overviews of all items in one of ``states``; no detail is read."""
+        """Open the overviews of all items in one of ``states``, and give those that do not open."""
         for vault in vaults:
             keys = self.keys(vault)
             for item_id, held in vault.state.items.items():
@@ -181,7 +186,8 @@ class Reader:
             held = [vault for vault in vaults if wanted in vault.state.items]
             found = [self._item(vault, self.keys(vault), wanted) for vault in held]
         else:
-            found = [item for item in self.items(vaults, states) if item.title == ref]
+            titled = (item for item in self.items(vaults, states) if item.opens)
+            found = [item for item in titled if item.title == ref]
         if not found:
             raise ItemNotFound("item-not-found", 404, "There is no such item.")
         if len(found) > 1:
@@ -197,7 +203,8 @@ class Reader:
         titled: dict[str, list[Item]] = {}
         if any(_as_id(ref) is None for ref in refs):
             for item in self.items(vaults, states):
-                titled.setdefault(item.title, []).append(item)
+                if item.opens:
+                    titled.setdefault(item.title, []).append(item)
         by_id = {vault.id: vault for vault in vaults}
         found = []
         for ref in refs:
@@ -209,7 +216,9 @@ class Reader:
         return found
 
     def with_detail(self, vault: CachedVault, item: Item) -> Item:
-        """Reveal an item's detail."""
+        """Reveal an item's detail; SealBroken where one of its parts does not open."""
+        if not item.opens:
+            raise SealBroken(f"item {item.id} does not open: another client may have written it")
         return replace(item, detail=self.detail(vault, item.id))
 
     def known(
@@ -244,7 +253,11 @@ class Reader:
         )
         key, sealed = vk_of(keys, held.generation, vault.id), unb64(row.overview)
         what = f"the overview of item {item_id}"
-        overview = object_in(open_sealed(key, bound, sealed, what), what)
+        try:
+            overview = object_in(open_sealed(key, bound, sealed, what), what)
+        except SealBroken:
+            # The log vouches for it: it is no lie of the server, but the fault of another client.
+            return replace(self._shown(vault, item_id, {}, None), opens=False)
         return self._shown(vault, item_id, overview, None)
 
     def _shown(

@@ -238,5 +238,6 @@ def _say_broken(broken: Iterable[UUID]) -> str:
     named = ", ".join(sorted(map(str, broken)))
     return (
         f"These items do not open, and stay under the old keys: {named}. Everything else was "
-        "moved. Another client may have written them; vaultr rm --forever removes one by its id."
+        "moved. Another client may have written them: vaultr rm ID moves one to the trash, which "
+        "keeps the old keys; then run vaultr rotate again."
     )

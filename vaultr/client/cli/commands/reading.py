@@ -49,10 +49,15 @@ def list_items(
         items = sorted((item for item in found if _holds(item, words)), key=_by_title)
     if choices.json:
         showing.as_json([showing.item_json(item, reveal=False) for item in items])
-        return
-    showing.table(("TITLE", "TYPE", "USER NAME", "FOLDER", "ID"), map(_row, items))
-    if not items:
+    else:
+        showing.table(("TITLE", "TYPE", "USER NAME", "FOLDER", "ID"), map(_row, items))
+    if not items and not choices.json:
         showing.tell("Nothing is there.")
+    if broken := [str(item.id) for item in items if not item.opens]:
+        showing.tell(
+            f"Not opening, maybe another client's fault: {', '.join(broken)}. vaultr restore ID"
+            " --revision N brings an earlier content back, vaultr rm ID moves one to the trash."
+        )
 
 
 def _holds(item: "Item", words: Iterable[str]) -> bool:
@@ -68,7 +73,7 @@ def _by_title(item: "Item") -> tuple[str, str]:
 def _row(item: "Item") -> tuple[str, ...]:
     overview = item.overview
     return (
-        showing.shortened(item.title),
+        showing.shortened(showing.name_of(item)),
         item.type,
         showing.shortened(text_of(overview.get("username", ""))),
         text_of(overview.get("folder", "")),
