@@ -125,7 +125,9 @@ def _waiting(desktop):
 
 
 def test_without_a_clipboard_nothing_is_copied_and_the_programs_are_named(copied, tmp_path):
-    assert "no desktop" in copied.refused(1, "copy", "copied")
+    told = copied.refused(1, "copy", "copied")
+    assert "no desktop" in told
+    assert "over ssh: vaultr copy --osc52" in told
     told = copied.types("copy", "copied", env=[("DISPLAY", ":7"), ("PATH", str(tmp_path))]).stderr
     assert "needs xclip or xsel" in told
 

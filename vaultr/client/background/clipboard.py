@@ -32,6 +32,7 @@ class NoClipboard(VaultrError):
     """There is no clipboard here, or it does not work."""
 
     exit_code = 1
+    advice = "Through the terminal, also over ssh: vaultr copy --osc52"
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ def _desktop(_: "Access") -> Iterator[Finding]:
     try:
         found = Clipboard.find(os.environ)
     except NoClipboard as error:
-        yield Finding("clipboard", "ok", f"{error} Over ssh there is: vaultr copy --osc52")
+        yield Finding("clipboard", "ok", f"{error} {error.advice}")
     else:
         yield Finding("clipboard", "ok", f"It is reached by {found.write[0]}.")
     if time.time() < 0:
