@@ -13,18 +13,33 @@ from tests.client.post import BARE, mailed
 NEW = "another master password"
 
 
-@pytest.fixture
-def leaving(tmp_path):
-    """A device that is signed in at a server which can go away: its ``server``."""
-    server = Listening(FakeServer().wsgi)
-    device = Device(tmp_path / "home", server.url)
+def signed_in(folder):
+    """Give a device that is signed in at a server which can go away: its ``server``."""
+    device = Device(folder / "home", "")
+    device.server = Listening(FakeServer().wsgi)
+    device.environ["VAULTR_URL"] = device.server.url
     device.done("signup", "--email", device.email)
     device.done("verify", "token0", password=None)
     device.done("login")
     device.done("add", "note", "--json", stdin=json.dumps({"overview": {"title": "Kept"}}))
-    device.server = server
+    return device
+
+
+@pytest.fixture
+def leaving(tmp_path):
+    device = signed_in(tmp_path)
     yield device
-    server.close()
+    device.server.close()
+
+
+@pytest.fixture(scope="module")
+def unreachable(tmp_path_factory):
+    """Such a device, unlocked, after its server went away."""
+    person = signed_in(tmp_path_factory.mktemp("away")).with_agent()
+    person.done("unlock")
+    person.server.close()
+    yield person
+    person.done("lock", password=None)
 
 
 def test_a_wrong_password_may_be_one_that_was_changed_elsewhere(site, tmp_path):
@@ -84,3 +99,25 @@ def test_the_end_of_an_account_says_what_can_be_done_on_this_device(site, tmp_pa
     assert "vaultr list --offline" in said
     assert "VAULTR_DIR" in said
     assert str(first.home / "vaultr") in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("show", "Kept"),
+        ("copy", "Kept"),
+        ("code", "Kept"),
+        ("read", "vaultr://Personal/Kept/notes"),
+        ("export", "Kept"),
+        ("run", "--env-set", "Kept", "--", "true"),
+    ],
+    ids=" ".join,
+)
+def test_where_the_server_is_away_what_reads_names_the_copy(unreachable, words):
+    assert "can be read with --offline" in unreachable.refused(4, *words, password=None)
+
+
+def test_what_writes_names_no_copy_where_the_server_is_away(unreachable):
+    assert "--offline" not in unreachable.refused(4, "rm", "Kept", password=None)
+    assert len(unreachable.told("list", "--offline", password=None)) == 1

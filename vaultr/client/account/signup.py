@@ -45,12 +45,8 @@ def signup(
     :raises UsageError: this folder belongs to an account already.
     """
     check_password(password, email)
+    check_free(store)
     device = store.device()
-    if device.pins is not None:
-        raise UsageError(
-            f"{store.folder.path} belongs to account {device.pins.account_id}; "
-            "name another folder with VAULTR_DIR"
-        )
     derivation = Derivation(uuid4(), Kdf.RECOMMENDED, secrets.token_bytes(SALT_BYTES))
     drawn = keys.new_secret_key() if secret_key else None
     pins = Pins.of(derivation, origin=transport.origin, secret_key=secret_key)
@@ -72,6 +68,19 @@ def signup(
         code=keys.account_code(derivation.account_id),
         place=store.secret_key_place(derivation.account_id),
     )
+
+
+def check_free(store: Store) -> None:
+    """Check that this folder belongs to no account yet.
+
+    :raises UsageError: it does.
+    """
+    pins = store.device().pins
+    if pins is not None:
+        raise UsageError(
+            f"{store.folder.path} belongs to account {pins.account_id};"
+            " name another folder with VAULTR_DIR"
+        )
 
 
 def _signup_body(

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from vaultr.client.cli.options import Choices
 from vaultr.client.cli.showing import tell
+from vaultr.client.errors import ServerUnreachable
 
 if TYPE_CHECKING:
     from vaultr.client.api import Vaultr
@@ -30,19 +33,39 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
 
 
+def _is_chosen(context: click.Context, _: click.Parameter, value: Any) -> Any:
+    if value:
+        context.find_root().ensure_object(Choices).copy_may_do = True
+    return value
+
+
 def copy_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare ``--offline`` and ``--max-age``."""
+    """Declare ``--offline`` and ``--max-age``, and name them where the server is away."""
+
+    @wraps(function)
+    def reading(*arguments: Any, offline: bool, **named: Any) -> Any:
+        try:
+            return function(*arguments, offline=offline, **named)
+        except ServerUnreachable as error:
+            if not offline:
+                error.add_note("What this device holds can be read with --offline.")
+            raise
+
     offline = click.option(
-        "--offline", is_flag=True, help="From the copy on this device, without the server."
+        "--offline",
+        is_flag=True,
+        callback=_is_chosen,
+        help="From the copy on this device, without the server.",
     )
     max_age = click.option(
         "--max-age",
         type=Duration(),
+        callback=_is_chosen,
         metavar="AGE",
         help="How old the copy may be, as 12h: a younger one is taken without asking the server;"
         " an older one is renewed, or refused with --offline.",
     )
-    return offline(max_age(function))
+    return offline(max_age(reading))
 
 
 def from_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> bool:

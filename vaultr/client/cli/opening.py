@@ -29,15 +29,19 @@ def closed(choices: Choices) -> Iterator["Vaultr"]:
 
 
 @contextmanager
-def opened(choices: Choices) -> Iterator["Vaultr"]:
+def opened(choices: Choices, *, without_server: bool = False) -> Iterator["Vaultr"]:
     """Give the SDK with its keys: from the unlock process, else by the password.
 
+    :param without_server: the command can be done on a device that is signed out, too.
     :raises Locked: neither is there.
+    :raises SessionEnded: the command asks the server, and this device is signed out.
     :raises UsageError: this device belongs to no account, or to another than was named.
     """
     with closed(choices) as vaultr:
         check_owner(choices, vaultr.email)
         if not vaultr.unlocked:
+            if not (without_server or choices.copy_may_do):
+                vaultr.check_session()  # before a password is typed in vain
             vaultr.unlock(asking.password_or_locked(choices))
         yield vaultr
 

@@ -24,6 +24,8 @@ class Choices:
     totp_fd: int | None = None
     ca_file: Path | None = None
     json: bool = False
+    # Whether the command may do with the copy on this device, as --offline and --max-age allow.
+    copy_may_do: bool = False
     # What was asked for, so that no command asks twice; a descriptor can be read only once.
     password: str | None = field(default=None, repr=False)
 

@@ -177,11 +177,6 @@ class Access:
         return self._resumed() is not None
 
     @property
-    def home(self) -> Path:
-        """The folder of this device."""
-        return self._store.folder.path
-
-    @property
     def email(self) -> str | None:
         """Whom this folder belongs to; None before signup and login."""
         device = self._store.device()
@@ -262,7 +257,7 @@ class Access:
             pins = self._store.device().pins
             url = self._url or self._store.device().origin
             if url is None:
-                raise UsageError("Name the server, as https://vault.example.")
+                raise UsageError("Name the server: --url https://vault.example, or VAULTR_URL.")
             if pins is not None and origin_of(url) != pins.origin:
                 raise PinMismatch(
                     f"this folder belongs to {pins.origin}; nothing was sent to {origin_of(url)}. "

@@ -1,6 +1,7 @@
 """What the owner does with the account itself, as opposed to the vaults in it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from uuid import UUID
 
 from vaultr.client.account import (
@@ -17,15 +18,46 @@ from vaultr.client.account.password_policy import check_password
 from vaultr.client.account.password_proof import Factor
 from vaultr.client.account.recovery import Recovery
 from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
+from vaultr.client.account.signup import check_free
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import UsageError
 from vaultr.client.sdk.access import Access
 from vaultr.client.sdk.unlocked import Unlocked
+from vaultr.client.transport import session as sessions
 from vaultr.protocol.encoding import b64
 
 
 class AccountMethods(Access):
     """The account in its owner's hands; see :class:`vaultr.client.api.Vaultr`."""
+
+    @property
+    def home(self) -> Path:
+        """The folder of this device."""
+        return self._store.folder.path
+
+    def check_server(self) -> None:
+        """Check that it is known which server to talk to; it is not asked.
+
+        :raises UsageError: none was named, and this folder knows none.
+        :raises PinMismatch: another was named than this folder belongs to.
+        """
+        self._to_server()
+
+    def check_signup(self) -> None:
+        """Check that an account can be made from here, before its owner types anything.
+
+        :raises UsageError: the folder belongs to an account, or no server is named.
+        """
+        check_free(self._store)
+        self.check_server()
+
+    def check_session(self) -> None:
+        """Check that this device is not signed out, as far as it knows; no server is asked.
+
+        :raises SessionEnded: it is; only a login helps.
+        """
+        if self._store.account() is not None and self._store.folder.read(sessions.FILE) is None:
+            raise sessions.ended()
 
     def step_up(
         self, password: str, *, totp: str | None = None, recovery_code: str | None = None

@@ -116,7 +116,7 @@ class Session:
                     "POST", "/auth/refresh", {"refresh_token": kept.refresh}, again=True
                 )
             except Unauthenticated:
-                raise _ended() from None
+                raise ended() from None
             kept = _Kept.of(Tokens.read(fields_of(answer, "refresh")))
             self._keep(kept)
             return kept
@@ -131,7 +131,7 @@ class Session:
     def _kept(self) -> _Kept:
         sealed = self._folder.read(FILE)
         if sealed is None:
-            raise _ended()
+            raise ended()
         try:
             return _Kept(*json.loads(open_sealed(self._key, self._bound, sealed)))
         except SealBroken:
@@ -149,5 +149,6 @@ class Session:
         return seen.st_ino, seen.st_mtime_ns
 
 
-def _ended() -> SessionEnded:
+def ended() -> SessionEnded:
+    """Make the refusal of a device that has no session."""
     return SessionEnded("session-ended", 401, "This device is not signed in: log in again.")

@@ -7,7 +7,7 @@ import click
 from vaultr.client.account.password_policy import check_password
 from vaultr.client.cli import asking, showing
 from vaultr.client.cli.mailed import token_of
-from vaultr.client.cli.opening import closed, opened
+from vaultr.client.cli.opening import check_owner, closed, opened
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.cli.proving import proven, with_factor
 from vaultr.client.errors import CredentialsInvalid, UsageError
@@ -39,10 +39,11 @@ def signup(choices: Choices, no_secret_key: bool) -> None:
 
     The account begins to exist when the mail that the server sends is confirmed: see `verify`.
     """
-    address = asking.email(choices)
-    password = asking.new_password(choices.password_fd, "--password-fd")
-    check_password(password, address)
     with closed(choices) as vaultr:
+        vaultr.check_signup()
+        address = asking.email(choices)
+        password = asking.new_password(choices.password_fd, "--password-fd")
+        check_password(password, address)
         made = vaultr.signup(address, password, secret_key=not no_secret_key)
     if choices.json:
         key = _secret_key_text(made)
@@ -111,13 +112,15 @@ def login(choices: Choices, device_name: str | None, changed: bool, no_secret_ke
     if no_secret_key and choices.secret_key_fd is not None:
         raise UsageError("--no-secret-key and --secret-key-fd contradict each other.")
     with closed(choices) as vaultr:
-        address = asking.email(choices, vaultr.email)
         said = {
             **_replaced_key(choices, changed=changed),
             "has_secret_key": not no_secret_key,
             "device_name": device_name,
             "changed": changed,
         }
+        if "kit" not in said:  # which names the server
+            vaultr.check_server()
+        address = asking.email(choices, vaultr.email)
         _sign_in(choices, vaultr, address, said)
     if choices.json:
         showing.as_json({"email": address, "signed_in": True})
@@ -164,6 +167,7 @@ def unlock(choices: Choices) -> None:
     They are forgotten by lock, by logout, after 15 idle minutes, and when this terminal is closed.
     """
     with closed(choices) as vaultr:
+        check_owner(choices, vaultr.email)
         vaultr.unlock(asking.password(choices), keep=True)
     if choices.json:
         showing.as_json({"unlocked": True})
@@ -189,7 +193,7 @@ def lock(choices: Choices) -> None:
 def logout(choices: Choices, everywhere: bool) -> None:
     """End the session of this device and forget the keys."""
     # The session's tokens lie sealed here, so that ending it needs the keys.
-    with opened(choices) as vaultr:
+    with opened(choices, without_server=not everywhere) as vaultr:
         if everywhere:
             proven(choices, vaultr)
             vaultr.logout_all()

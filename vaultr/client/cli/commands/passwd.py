@@ -57,7 +57,9 @@ def passwd(
         raise UsageError("--new-password-fd must differ from the other descriptors.")
     with closed(choices) as vaultr:
         check_owner(choices, vaultr.email)
+        vaultr.check_session()
         old = asking.password_again(choices)
+        vaultr.unlock(old)  # a wrong one is told before the new one is typed, twice
         if others_know is None:
             if not asking.can_ask():
                 raise UsageError("Say --others-know or --nobody-knows.")

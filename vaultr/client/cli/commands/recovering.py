@@ -40,7 +40,7 @@ def kit(choices: Choices, file: Path, force: bool) -> None:
     from vaultr.client.account.kit_page import page  # noqa: PLC0415 - late, see above
     from vaultr.client.storage.secret_files import save  # noqa: PLC0415 - late, see above
 
-    with opened(choices) as vaultr:
+    with opened(choices, without_server=True) as vaultr:
         held, address = vaultr.kit(), vaultr.email or ""
     save(file, page(held, address).encode(), force=force)
     if choices.json:

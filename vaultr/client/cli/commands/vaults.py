@@ -101,6 +101,8 @@ def delete_vault(choices: Choices, vault: str, confirm: str | None) -> None:
         name = confirm
         if found and name is None:
             name = _confirmed(found[0])
+        if found and name != found[0].name:
+            raise UsageError("That is not the name of the vault: nothing was deleted.")
         proven(choices, vaultr)
         deleted = vaultr.delete_vault(str(found[0].id) if found else vault, confirm=name or "")
     if choices.json:
@@ -112,7 +114,8 @@ def delete_vault(choices: Choices, vault: str, confirm: str | None) -> None:
 def _confirmed(vault: "VaultInfo") -> str:
     if not asking.can_ask():
         raise UsageError("Say the vault's name by --confirm, because there is no terminal.")
-    kept = f"{vault.active} items, {vault.trash} more in the trash"
+    items = "1 item" if vault.active == 1 else f"{vault.active} items"
+    kept = f"{items}, {vault.trash} more in the trash"
     name = showing.printable(vault.name)
     showing.tell(f"{name} ({vault.id}) is deleted on every device: {kept}.")
     return str(click.prompt("Type its name to delete it", err=True))

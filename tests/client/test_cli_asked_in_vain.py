@@ -1,0 +1,78 @@
+"""No secret is asked for where it is known already that it will not help.
+
+None of these commands is given a password, and none has a terminal: one that asks first ends by
+saying so.
+"""
+
+import pytest
+
+from tests.client.devices import Device
+from tests.client.owners import owner
+from tests.client.terminal import Terminal
+
+
+@pytest.fixture(scope="module")
+def signed_out(site, tmp_path_factory):
+    device = owner(site, tmp_path_factory.mktemp("out"), "out@example.org")
+    device.done("add", "note", "--json", stdin='{"overview": {"title": "Kept"}}')
+    device.done("logout")
+    return device
+
+
+@pytest.mark.parametrize(
+    "words", [("list",), ("show", "Kept"), ("sync",), ("logout", "--all"), ("passwd",)]
+)
+def test_a_device_that_is_signed_out_says_so_before_it_asks(signed_out, words):
+    told = signed_out.refused(1, *words, password=None)
+
+    assert "This device is not signed in" in told
+    assert "vaultr login" in told
+
+
+def test_what_needs_no_server_is_still_done_on_a_device_that_is_signed_out(signed_out, tmp_path):
+    for age in ((), ("--max-age", "7d")):
+        assert len(signed_out.told("list", "--offline", *age)) == 1
+    assert len(signed_out.told("list", "--max-age", "7d")) == 1
+    signed_out.done("kit", str(tmp_path / "kit.html"))
+    signed_out.done("logout")
+
+
+def test_unlock_on_a_device_without_an_account_says_so_before_it_asks(site, tmp_path):
+    told = Device(tmp_path / "home", site.url).refused(2, "unlock", password=None)
+
+    assert "belongs to no account" in told
+
+
+@pytest.mark.parametrize("command", ["signup", "login"])
+def test_without_a_server_nothing_is_asked_for_and_it_is_said_how_to_name_one(tmp_path, command):
+    told = Device(tmp_path / "home", "").refused(2, command, password=None)
+
+    assert "--url" in told
+    assert "VAULTR_URL" in told
+
+
+def test_signup_on_a_device_that_belongs_to_an_account_asks_for_nothing(account):
+    told = account.refused(2, "signup", password=None)
+
+    assert "belongs to account" in told
+    assert "VAULTR_DIR" in told
+
+
+def test_a_vault_whose_name_is_mistyped_is_kept_and_no_password_is_asked_for(device):
+    device.done("vaults", "add", "Precious", password=None)
+
+    told = device.refused(2, "vaults", "rm", "Precious", "--confirm", "Precioous", password=None)
+
+    assert "not the name" in told
+    assert "Precious" in device.done("vaults", "list", password=None)
+
+
+def test_a_wrong_master_password_is_told_before_a_new_one_is_asked_for(account):
+    environ = {**account.environ, "TERM": "xterm", "COLUMNS": "100"}
+    terminal = Terminal("passwd", "--nobody-knows", environ=environ)
+
+    terminal.answers("Master password: ", "not this one, surely")
+
+    assert terminal.ends() == 1
+    assert "The master password is wrong." in terminal.shown
+    assert "New master password" not in terminal.shown
