@@ -4,6 +4,7 @@ import logging
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.util import CommandError
 from flask import current_app
 
 from vaultr.database import engine, revisions
@@ -65,8 +66,27 @@ def run_online():
                 note_needs(connection)
                 keep_log(connection)
             connection.commit()  # on SQLite alembic has opened no transaction that it would commit
+    except sa.exc.DBAPIError as error:
+        if (why := hindrance(error)) is None:
+            raise
+        raise CommandError(why) from None
     finally:
         engine.deadline.reset(usual)
+
+
+def hindrance(error):
+    """Say what an operator can mend; None where the statement itself is wrong."""
+    code = getattr(error.orig, "pgcode", None)
+    if code == "42501":
+        return (
+            "the role in DATABASE_URL may not change tables: migrate as their owner "
+            "(docs/runbook.md, VaultrNotReady)"
+        )
+    if code == "55P03":
+        return f"a table was locked for {LOCK_SECONDS} s by a long transaction: run this again"
+    if isinstance(error, sa.exc.OperationalError) and code is None and error.statement is None:
+        return "the database does not answer, or not to this role: see `flask doctor`"
+    return None
 
 
 def note_needs(connection):

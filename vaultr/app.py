@@ -114,7 +114,7 @@ def create_app(settings: Settings) -> Flask:
         passwords,
     ):
         part.init_app(app, settings)
-    migrate.init_app(app, db)
+    migrate.init_app(app, db, directory=revisions.folder(app))
     # Who asks; it refuses nobody yet.
     door.init_app(app, actor_of_session=sessions.actor_of, session_lives=sessions.lives(settings))
     blanket.init_app(app, settings, on_denied=audit.count_denial)  # strangers and 404s too: 429

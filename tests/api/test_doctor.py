@@ -16,7 +16,7 @@ from vaultr import clock
 from vaultr.audit import lag
 from vaultr.database.session import fact
 from vaultr.environ import Keys, generate_keys
-from vaultr.operations import certificate, findings, milestones, smtp
+from vaultr.operations import certificate, findings, measures, milestones, smtp
 from vaultr.operations.doctor import outside, secrets, services
 from vaultr.operations.milestones import Kind
 
@@ -202,6 +202,21 @@ def test_a_backup_that_is_old_or_was_never_made_is_found(settings):
     assert bad(services.check_backups(production)) == [
         ("problem", "the last restore drill is 31.0 days old")
     ]
+
+
+def test_background_work_that_nobody_does_is_found(settings):
+    production = in_production(settings)
+    [(level, says)] = bad(services.check_worker(production))
+    assert (level, says) == ("problem", "no process has done background work yet")
+    assert [level for level, _ in bad(services.check_worker(settings))] == ["warning"]
+
+    measures.show_life()
+    assert bad(services.check_worker(production)) == []
+
+    with time_machine.travel(clock.now() + timedelta(minutes=7), tick=False):
+        assert bad(services.check_worker(production)) == [
+            ("problem", "no background work was done for 7 min")
+        ]
 
 
 def test_an_earlier_milestone_does_not_take_the_place_of_a_later_one():

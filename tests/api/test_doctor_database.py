@@ -95,7 +95,21 @@ def test_a_database_that_is_away_is_one_finding_not_a_crash(tmp_path):
         [(level, says)] = bad(database.check(app.config["SETTINGS"], pods=1))
 
     assert level == "problem"
-    assert says.startswith("cannot be used: OperationalError")
+    assert says.startswith("cannot be used: nothing listens there after")
+
+
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [("/none", "there is no such role or database"), ("@no-such.invalid/x", "its host name is")],
+)
+def test_why_nobody_gets_in_is_told_without_names(tmp_path, postgres_url, ends, why):
+    url = postgres_url.rpartition("/" if ends[0] == "/" else "@")[0] + ends
+    with unbuilt(environ_for(tmp_path, DATABASE_URL=url)).app_context():
+        [(_, says)] = bad(database.check(Settings.from_environ({}), pods=1))
+
+    assert says.startswith(f"cannot be used: {why}")
+    assert "none" not in says
+    assert "invalid" not in says
 
 
 def test_a_schema_that_is_behind_is_found(app):
@@ -104,7 +118,7 @@ def test_a_schema_that_is_behind_is_found(app):
     [(level, says)] = [one for one in found if "pending" in one[1]]
 
     assert level == "problem"
-    assert says.startswith("None; ")
+    assert says.startswith("none; ")
 
 
 def test_the_newest_schema_is_as_it_should_be(app, migrated_to_newest):

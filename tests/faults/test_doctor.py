@@ -1,6 +1,7 @@
 """`flask doctor` beside a real server: one command, each finding, and the address that it sees."""
 
 import json
+import time
 import urllib.request
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_healthy_development_server_has_no_problem_and_each_part_was_looked_at
     assert code == 0
     assert topics.keys() == {
         *("settings", "secrets", "database", "schema", "redis", "mail", "clock", "proxy", "disk"),
-        *("certificate", "backup", "audit"),
+        *("certificate", "worker", "backup", "audit"),
     }
     assert topics["proxy"][0]["says"].startswith("the server sees you as 127.0.0.1 by http")
     assert not any(text.partition(":")[2] in printed for text in KEYS.values())
@@ -87,3 +88,20 @@ def test_nobody_without_the_keys_is_told_an_address(right, asked):
     with urllib.request.urlopen(request) as answer:
         assert answer.headers[echo.SEES] is None
         assert answer.read() == b'{"status":"healthy"}'
+
+
+def test_a_database_that_only_listens_is_told_in_seconds(own_postgres, tmp_path):
+    server = Running(tmp_path, DATABASE_URL=own_postgres.url)
+    own_postgres.freeze()
+    began = time.monotonic()
+    code, topics, printed = doctor(server)
+    own_postgres.thaw()
+
+    assert code == 1
+    assert time.monotonic() - began < 35  # ten for the first to ask, one for each after it
+    [finding] = topics["database"]
+    assert "it takes connections, but does not answer" in finding["says"]
+    assert {topics[one][0]["says"] for one in ("worker", "backup", "audit")} == {
+        "the database does not answer"
+    }
+    assert "report it as a bug" not in printed

@@ -19,6 +19,7 @@ from vaultr.database.session import postgresql
 
 NEEDS: Final = "schema/needs"
 _KNOWN: Final = "vaultr.schema_revisions"
+_FOLDER: Final = "vaultr.revisions.folder"
 _NUMBER: Final = re.compile(r"[0-9]{4}")
 
 
@@ -59,6 +60,13 @@ def init_app(app: Flask, _settings: object) -> None:
         if numbers := sorted(path.name.partition("_")[0] for path in found):
             break
     app.extensions[_KNOWN] = tuple(numbers)
+    app.extensions[_FOLDER] = place / "migrations"
+
+
+def folder(app: Flask) -> str:
+    """Give where the migrations lie, from wherever a command is typed."""
+    found: Path = app.extensions[_FOLDER]
+    return str(found)
 
 
 def known() -> tuple[str, ...]:

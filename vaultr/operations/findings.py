@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 import click
+import sqlalchemy as sa
 
 Check = Callable[[], Iterable["Finding"]]
 
@@ -61,8 +62,18 @@ def gathered(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
         try:
             yield from check()
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest is still wanted
-            says = f"the check itself failed: {type(error).__name__}"
-            yield problem(topic, says, "See the log; if it stays, report it as a bug.")
+            yield _broken(topic, error)
+
+
+def _broken(topic: str, error: Exception) -> Finding:
+    """Tell of a check that did not come to its end, and of the reason where one is known."""
+    cause = getattr(error, "orig", None)
+    if type(cause).__name__ == "UndefinedTable" or "no such table" in str(cause):
+        return problem(topic, "a table is missing", "Is it the right database? `flask db-status`")
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
+        return problem(topic, "the database does not answer", "See database; DATABASE_URL.")
+    says = f"the check itself failed: {type(error).__name__}"
+    return problem(topic, says, "See the log; if it stays, report it as a bug.")
 
 
 def as_json(findings: list[Finding]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""When an installation was last backed up and restored: written by the commands that do it."""
+"""When an installation was last backed up, restored, cleaned up: written by whatever does it."""
 
 import json
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     BACKUP_MADE = "backup-made"
     BACKUP_VERIFIED = "backup-verified"
     DRILL = "drill"
+    WORKER_SEEN = "worker-seen"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ JOBS: tuple[Job, ...] = (
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
     *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in CHORES),
     Job("keys-reseal", key_use.reseal_all, every_seconds=3600),
+    Job("life", measures.show_life, every_seconds=60),
     Job("measure", measures.measure, every_seconds=15, alone=False),
     Job("certificate", measures.measure_certificate, every_seconds=3600, alone=False),
 )

@@ -15,6 +15,7 @@ from vaultr.operations.findings import Check, Finding, ok, problem
 from vaultr.settings import Settings, SettingsRefused
 
 DATABASE_SECONDS = 10.0
+IMPATIENT_SECONDS = 1.0  # for the checks after the one that found the database away
 
 
 @click.command("doctor")
@@ -23,7 +24,7 @@ DATABASE_SECONDS = 10.0
 @json_option
 @click.pass_context
 def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool) -> None:
-    """Look at settings, secrets, database, Redis, mail, clock, proxy, disk, certificate, backups.
+    """Look at settings, secrets, database, Redis, mail, clock, proxy, disk, worker, backups.
 
     Each finding says what to do. Ends with 1 if one is a problem; warnings end with 0.
 
@@ -55,16 +56,21 @@ def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[Finding]:
         engine.deadline.reset(usual)
 
 
+def _wait_no_longer() -> None:
+    engine.deadline.set(IMPATIENT_SECONDS)
+
+
 def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[str, Check], ...]:
     return (
         ("secrets", lambda: secrets.check(settings)),
-        ("database", lambda: database.check(settings, pods=pods)),
+        ("database", lambda: database.check(settings, pods=pods, on_away=_wait_no_longer)),
         ("redis", lambda: services.check_redis(settings)),
         ("mail", lambda: smtp.check("mail", settings)),
         ("clock", services.check_clock),
         ("proxy", lambda: outside.check_proxy(settings, url or settings.base_url)),
         ("disk", lambda: outside.check_disk(settings)),
         ("certificate", lambda: outside.check_certificate(settings)),
+        ("worker", lambda: services.check_worker(settings)),
         ("backup", lambda: services.check_backups(settings)),
         ("audit", services.check_audit),
         ("traces", lambda: traces.check(os.environ)),

@@ -1,7 +1,7 @@
 """Looks at the database: reachable, version, TLS, rights of the role, schema, connections."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any, Final
 
@@ -18,6 +18,24 @@ from vaultr.settings import Settings
 
 TOPIC: Final = "database"
 OLDEST: Final = 15
+_REASONS: Final = {
+    "Connection refused": "nothing listens there",
+    "could not translate host name": "its host name is not known",
+    "No route to host": "there is no way to its host",
+    "timeout expired": "its host does not answer",
+    "does not answer in time": "it takes connections, but does not answer",
+    "password authentication failed": "the password is wrong",
+    "no pg_hba.conf entry": "pg_hba.conf lets nobody in from here",
+    "does not exist": "there is no such role or database",
+    "certificate verify failed": "its certificate is not trusted",
+    "does not support SSL": "it offers no TLS",
+    "root certificate file": "the file of sslrootcert cannot be read",
+    "remaining connection slots": "all its connections are taken",
+    "too many": "all its connections are taken",
+    "starting up": "it is just starting",
+    "shutting down": "it is shutting down",
+    "in recovery mode": "it recovers from a crash",
+}
 SLOW_SECONDS: Final = 0.05
 # Until when the community mends a major version; www.postgresql.org/support/versioning.
 _ENDS: Final = {
@@ -38,8 +56,13 @@ _ROLE: Final = (
 )
 
 
-def check(settings: Settings, *, pods: int) -> Iterator[Finding]:
-    """Say how the database stands, for ``pods`` web pods and one worker."""
+def check(
+    settings: Settings, *, pods: int, on_away: Callable[[], object] = lambda: None
+) -> Iterator[Finding]:
+    """Say how the database stands, for ``pods`` web pods and one worker.
+
+    :param on_away: called if it cannot be used: whoever else asks it would wait as long.
+    """
     began = time.monotonic()
     try:
         with db.engine.connect() as connection:
@@ -49,11 +72,10 @@ def check(settings: Settings, *, pods: int) -> Iterator[Finding]:
             taken = time.monotonic() - began
             found = connection.execute(sa.text(_ROLE)).one() if postgresql() else None
     except sa.exc.SQLAlchemyError as error:
-        cause = type(getattr(error, "orig", None) or error).__name__
+        says = f"cannot be used: {_why(error)} after {time.monotonic() - began:.1f} s"
         todo = "Is it running, is DATABASE_URL right, may this machine reach it, is it full?"
-        yield problem(
-            TOPIC, f"cannot be used: {cause} after {time.monotonic() - began:.1f} s", todo
-        )
+        yield problem(TOPIC, says, f"{todo} docs/runbook.md: Database lost.")
+        on_away()
         return
     if found is None:
         yield ok(TOPIC, f"SQLite {db.engine.dialect.dbapi.sqlite_version}")  # type: ignore[union-attr]  # it has one once it is connected
@@ -63,6 +85,13 @@ def check(settings: Settings, *, pods: int) -> Iterator[Finding]:
         yield from _role(found, settings)
         yield from _connections(found, settings, pods=pods)
     yield from _schema()
+
+
+def _why(error: sa.exc.SQLAlchemyError) -> str:
+    """Say why nobody gets in. Words of the driver alone: its texts name hosts and roles."""
+    told = str(getattr(error, "orig", None) or error)
+    kind = type(getattr(error, "orig", None) or error).__name__
+    return next((says for words, says in _REASONS.items() if words in told), kind)
 
 
 def _server(found: Any, taken: float) -> Iterator[Finding]:
@@ -160,7 +189,9 @@ def _schema() -> Iterator[Finding]:
     elif status.pending:
         count = len(status.pending)
         yield problem(
-            "schema", f"{status.current}; {count} migrations pending", "`flask db upgrade`"
+            "schema",
+            f"{status.current or 'none'}; {count} migrations pending",
+            "`flask db upgrade`, as the tables' owner; docs/runbook.md: VaultrNotReady.",
         )
     else:
         yield ok("schema", f"{status.current}, the newest")

@@ -26,6 +26,7 @@ APART_SECONDS: Final = 5.0
 TOKENS_FAIL_SECONDS: Final = 30.0  # the leeway of access tokens
 OLDEST_BACKUP: Final = timedelta(hours=26)
 OLDEST_DRILL: Final = timedelta(days=30)
+WORKER_GONE_SECONDS: Final = 180.0  # it says every minute that it works
 _LAG_WARNS, _LAG_ENDS = 10.0, 60.0
 _GOOD_POLICIES: Final = ("noeviction", "volatile-ttl", "volatile-lru", "volatile-lfu")
 
@@ -118,6 +119,20 @@ def check_backups(settings: Settings) -> Iterator[Finding]:
             yield level("backup", f"the last {name} is {days:.1f} days old", todo)
         else:
             yield ok("backup", f"the last {name} is {reached.age_seconds / 3600:.1f} h old")
+
+
+def check_worker(settings: Settings) -> Iterator[Finding]:
+    """Say whether background work is done, by whatever process."""
+    level = problem if settings.production else warning
+    todo = "Start `flask worker`: mails wait, nothing is cleaned up. runbook.md: VaultrWorkerGone."
+    reached = milestones.last(Kind.WORKER_SEEN)
+    if reached is None:
+        yield level("worker", "no process has done background work yet", todo)
+    elif reached.age_seconds > WORKER_GONE_SECONDS:
+        minutes = reached.age_seconds / 60
+        yield level("worker", f"no background work was done for {minutes:.0f} min", todo)
+    else:
+        yield ok("worker", f"background work was done {reached.age_seconds:.0f} s ago")
 
 
 def check_audit() -> Iterator[Finding]:
