@@ -95,3 +95,21 @@ def test_the_whole_link_of_a_mail_does_what_its_token_does(site, tmp_path):
         link = mailed(site, address, r"^(\S+/email/confirm\?token=\S+)$")[-1]
         device.done("email", "confirm", f"{link}&utm=1", password=None)
     device.done("login", "--email", "linked@example.org")
+
+
+@pytest.mark.parametrize("command", ["unlock", "login", "list"])
+def test_before_the_mail_is_confirmed_that_is_what_every_command_says(unconfirmed, command):
+    first, *others = unconfirmed.refused(5, command).splitlines()
+
+    assert first.startswith("vaultr: The signup from this device still waits")
+    assert "vaultr verify TOKEN" in first
+    assert "vaultr resend" in first
+    assert not any(line.startswith("vaultr: Unless the owner did this") for line in others)
+
+
+@pytest.fixture(scope="module")
+def unconfirmed(site, tmp_path_factory):
+    home = tmp_path_factory.mktemp("unconfirmed") / "home"
+    device = Device(home, site.url, email="unconfirmed@example.org")
+    device.done("signup", "--email", device.email)
+    return device

@@ -8,7 +8,7 @@ import pytest
 from tests.client.lies import answering, flipped
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
-from vaultr.client.account.opening import SecretKeyNeeded
+from vaultr.client.account.opening import SecretKeyNeeded, SignupWaits
 from vaultr.client.crypto import keys, primitives
 from vaultr.client.errors import (
     AnswerInvalid,
@@ -93,9 +93,34 @@ def test_a_signup_pins_before_the_first_login(tmp_path, world, argon2):
     device.signup(EMAIL, PASSWORD)
     argon2.clear()
 
-    with pytest.raises(PinMismatch, match="not confirmed"):
+    with pytest.raises(SignupWaits, match="vaultr verify") as stopped:
         device.login(EMAIL, PASSWORD)
 
+    assert argon2 == []
+    assert stopped.value.exit_code == PinMismatch.exit_code
+    assert "do not type the password there" in stopped.value.advice
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_only_a_signup_that_waits_here_explains_another_account(world, argon2, tmp_path, known):
+    """Whatever a server says: a device with pins, or with a signup of its own under this id,
+    gets the plain warning."""
+    device = world.device("laptop")
+    lie = {"account_id": "00000000-0000-4000-8000-000000000000"}
+    if not known:
+        server = type(world.server)()
+        world.server = server
+        device = Vaultr(URL, home=tmp_path / "new", transport=server.transport(), agent=False)
+        made = device.signup(EMAIL, PASSWORD)
+        lie = {"account_id": str(made.account_id), "salt": b64(secrets.token_bytes(32))}
+    answering(world, "POST", "/auth/prelogin", lambda body: body | lie)
+    argon2.clear()
+
+    with pytest.raises(PinMismatch) as stopped:
+        device.login(EMAIL, PASSWORD)
+
+    assert type(stopped.value) is PinMismatch
+    assert stopped.value.advice.startswith("Unless the owner did this")
     assert argon2 == []
 
 

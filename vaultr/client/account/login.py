@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from vaultr.client.account import pending_change as changes
-from vaultr.client.account.opening import Credentials, SecretKeyNeeded
+from vaultr.client.account.opening import Credentials, SecretKeyNeeded, SignupWaits
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.errors import AnswerInvalid, ChainBroken, PinMismatch, RolledBack, UsageError
@@ -87,10 +87,9 @@ def _pinned(device: Device, given: Credentials, derivation: Derivation, origin: 
             pins.check(derivation, origin=origin)
             return pins
     if waiting and not _says_of_secret_key(given):
-        raise PinMismatch(
-            "the server shows another account than the one that was signed up here. If its mail "
-            "was not confirmed yet, do that first; if you have an older account, give its secret "
-            "key. The password was not used"
+        raise SignupWaits(
+            "The signup from this device still waits for its mail to be confirmed, as it seems:"
+            " vaultr verify TOKEN (the mail again: vaultr resend). The password was not used."
         )
     return None
 

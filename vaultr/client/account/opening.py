@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from vaultr.client.account.kit import Kit
-from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.errors import PinMismatch, UsageError, VaultrError
 from vaultr.client.storage.device import KnownAccount
 from vaultr.client.storage.store import Store
 from vaultr.client.transport.http import Transport
@@ -21,6 +21,18 @@ class SecretKeyNeeded(VaultrError):
     """This device does not have the account's secret key; nothing was sent."""
 
     exit_code = 1
+
+
+class SignupWaits(PinMismatch):
+    """The server does not show the account that was signed up here, which may not be confirmed yet.
+
+    Only a device whose own signup waits can be told so: nothing that a server says makes it wait.
+    """
+
+    advice = (
+        "If this is said after it was confirmed, it may be another server: do not type the password"
+        " there. An older account of the address takes its secret key: login --secret-key-fd N"
+    )
 
 
 class NotSignedIn(UsageError):
