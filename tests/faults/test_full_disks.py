@@ -92,6 +92,7 @@ def test_postgresql_without_room_refuses_writes_and_reads_on(
         refused = until_refused(owners)
 
         assert refused <= ({503} if small.mounted else {500, 503})
+        assert not small.mounted or '"cause": "DiskFull"' in server.printed()
         assert owners.all[0].writer.client.get("/api/v1/vaults").status_code == 200
         assert server.get("/api/ready")[0] == 200
         small.make_room()
