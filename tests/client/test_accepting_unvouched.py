@@ -6,6 +6,7 @@ import pytest
 
 from tests.client.restored import accepted, rewound, secrets_of
 from tests.client.world import mail
+from vaultr.client.reconciliation.accepting import NotShown
 from vaultr.protocol.encoding import b64
 
 
@@ -103,9 +104,28 @@ def test_a_newer_name_is_written_again_over_an_older_one(edited):
     assert [each.name for each in edited.laptop.vaults()] == ["Mine"]
 
 
+def test_a_set_that_was_not_listed_is_not_accepted_under_the_same_head_either(edited):
+    _, bank = shown(edited, "Bank")
+    bank["state"] = "trash"  # what the owner is shown, and agrees to
+    assert hows(edited.laptop) >= {"state trash, held is active"}
+    assert not edited.laptop.was_listed()
+    edited.laptop.explain()
+    assert edited.laptop.was_listed()
+
+    show_older(edited)
+    with pytest.raises(NotShown):
+        edited.laptop.accept()
+
+    edited.laptop.explain()
+    assert not edited.laptop.was_listed()
+    edited.laptop.accept()
+    assert secrets_of(edited.laptop) == WHOLE
+
+
 def test_what_is_accepted_once_needs_no_second_time(edited):
     show_older(edited)
+    assert not any(each.continues for each in edited.laptop.explain())
 
-    accepted(edited.laptop)
+    edited.laptop.accept()
 
     assert edited.laptop.explain() == []

@@ -92,9 +92,9 @@ class Acceptor:
         with self._store.folder.locked():
             profile = self._account.shown_profile()
             listed = {_id(each): each for each in ask_list(self._account.session)}
-            self._check_shown(look(profile, listed.values()))
+            seen = self._seen(look(profile, listed.values(), {}))
             deleted = {*self._account.deleted(), *profile.deleted}
-            taken = {each: self._take(each) for each in sorted(listed.keys() - deleted)}
+            taken = {each: self._take(each, seen) for each in sorted(listed.keys() - deleted)}
             self._set_aside(deleted)
             lost = {*self._store.aside.ids()} - listed.keys() - deleted
             due = self._due(taken)
@@ -127,12 +127,15 @@ class Acceptor:
         self._store.forget_seen()
         return accepted
 
-    def _check_shown(self, shown: Seen) -> None:
+    def _seen(self, shown: Seen) -> Seen:
+        """Give what was listed, if the server shows the same profile and heads by now."""
         kept = self._store.seen()
-        if kept is None or Seen.from_json(kept) != shown:
-            raise NotShown("The server shows something else than what was listed.")
+        seen = None if kept is None else Seen.from_json(kept)
+        if seen is None or not seen.has_heads_of(shown):
+            raise _not_shown()
+        return seen
 
-    def _take(self, vault_id: UUID) -> _Taken:
+    def _take(self, vault_id: UUID, seen: Seen) -> _Taken:
         """Judge one set as a new device would, and have it vouched for where nothing does."""
         shown = self._vaults.syncer.show_all(vault_id)
         account = self._account
@@ -140,6 +143,8 @@ class Acceptor:
         synced, vouched = unvouched.take(shown, keys)
         vault, details = merged(None, synced)
         if not vouched:
+            if not seen.has_set(shown):
+                raise _not_shown()
             self._check_opening(Ground(vault, keys, details.__getitem__))
             vault = self._whole.repair(vault, keys)
         return _Taken(vault, details, vouched)
@@ -216,6 +221,10 @@ class Acceptor:
                 overview = overview_of(vault, open_wraps(*wraps))
                 rewraps.forget(self._store.folder, vault_id)
                 self._vaults.make_anew(vault_id, overview)
+
+
+def _not_shown() -> NotShown:
+    return NotShown("The server shows something else than what was listed.")
 
 
 def _id(vault: Json) -> UUID:

@@ -6,13 +6,12 @@ from uuid import UUID
 
 from vaultr.client.errors import AnswerInvalid, IntegrityError, SealBroken
 from vaultr.client.log import differences
-from vaultr.client.reconciliation.snapshot import Seen, look
+from vaultr.client.reconciliation.snapshot import Seen, digest, look
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.storage.profile import accept_profile
 from vaultr.client.strict_json import Fields
 from vaultr.client.vaults.listing import ask_list
 from vaultr.client.vaults.open_account import OpenedAccount
-from vaultr.client.vaults.reading import ANY_STATE
 from vaultr.client.vaults.vaults import Vaults
 
 
@@ -38,6 +37,7 @@ class Explainer:
     def __init__(self, account: OpenedAccount, vaults: Vaults) -> None:
         self._account = account
         self._vaults = vaults
+        self._before: Seen | None = None
 
     def explain(self) -> list[Difference]:
         """List the differences, and note what the server showed: that may be accepted then."""
@@ -45,30 +45,32 @@ class Explainer:
         with store.folder.locked():
             profile = self._account.shown_profile()
             listed = list(ask_list(self._account.session))
-            found = []
+            found, sets = [], dict[UUID, str]()
             try:
                 accept_profile(self._account.profile, profile)
             except IntegrityError as error:
                 found.append(Difference(None, None, str(error)))
             ids = {Fields(each, "vault", AnswerInvalid).uuid("id") for each in listed}
             for vault_id in sorted(self._known() | ids):
-                found += self._of_vault(vault_id, is_listed=vault_id in ids)
-            store.keep_seen(look(profile, listed).to_json())
+                found += self._of_vault(vault_id, sets, is_listed=vault_id in ids)
+            kept = store.seen()
+            self._before = None if kept is None else Seen.from_json(kept)
+            store.keep_seen(look(profile, listed, sets).to_json())
         return found
 
     def was_listed(self) -> bool:
-        """Tell whether the differences were listed from what the server shows now."""
+        """Tell whether what the last list was made of had been listed before that already."""
         kept = self._account.store.seen()
-        if kept is None:
-            return False
-        listed = ask_list(self._account.session)
-        return Seen.from_json(kept) == look(self._account.shown_profile(), listed)
+        return kept is not None and self._before == Seen.from_json(kept)
 
     def _known(self) -> set[UUID]:
         known = self._account.profile.vaults.keys() | {v.id for v in self._vaults.reader.vaults()}
         return known - {*self._account.deleted()}
 
-    def _of_vault(self, vault_id: UUID, *, is_listed: bool) -> Iterator[Difference]:
+    def _of_vault(
+        self, vault_id: UUID, sets: dict[UUID, str], *, is_listed: bool
+    ) -> Iterator[Difference]:
+        """List how one vault differs, and note its set."""
         if vault_id in self._account.deleted():
             if is_listed:
                 yield Difference(vault_id, None, "was deleted, and the server lists it")
@@ -78,13 +80,16 @@ class Explainer:
             return
         held = next((v for v in self._vaults.reader.vaults() if v.id == vault_id), None)
         wrong = self._what_is_wrong(vault_id)
-        if held is None:
-            how = "not held, the server has it" if wrong is None else wrong
-            yield Difference(vault_id, None, how, continues=wrong is None)
+        if held is None and wrong is None:
+            yield Difference(vault_id, None, "not held, the server has it", continues=True)
             return
         shown = self._vaults.syncer.show_all(vault_id)
-        for each in differences.explain(held.state, shown):
-            title = self._title(held, each.item_id)
+        sets[vault_id] = digest(shown)
+        found = [] if held is None else differences.explain(held.state, shown)
+        if wrong is None and found and held is not None and shown.waypoint == held.waypoint:
+            wrong = f"another set than is held, under the same head: {held.waypoint}"
+        for each in found:
+            title = self._title(held, each.item_id) if held is not None else ""
             yield Difference(vault_id, each.item_id, each.how, wrong is None, title)
         if wrong is not None:
             yield Difference(vault_id, None, wrong)
@@ -93,7 +98,7 @@ class Explainer:
         if item_id is None or item_id not in vault.state.items:
             return ""
         try:
-            return self._vaults.reader.find(item_id, [vault], ANY_STATE)[1].title
+            return self._vaults.reader.item(vault, item_id).title
         except SealBroken:
             return ""
 

@@ -1,40 +1,79 @@
 """What a server showed when its differences were listed: only that may be accepted by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from vaultr.client.crypto.primitives import sha256
 from vaultr.client.errors import AnswerInvalid
+from vaultr.client.log.pages import Shown
 from vaultr.client.storage.profile import Profile
 from vaultr.client.strict_json import Fields, Json
-from vaultr.protocol.encoding import b64
+from vaultr.protocol.encoding import b64, lp
 from vaultr.protocol.entries import HASH_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The profile and the head of each vault, as the server showed them."""
+    """The profile and the head of each vault, as the server showed them.
+
+    :ivar sets: the digest of each set that was listed. It may be one that no entry vouches for, so
+        that its head tells nothing of it.
+    """
 
     profile: str
     vaults: frozenset[tuple[str, int, str]]
+    sets: Mapping[str, str]
 
     def to_json(self) -> Json:
         """Write it with plain types."""
-        return {"profile": self.profile, "vaults": sorted(map(list, self.vaults))}
+        vaults = sorted(map(list, self.vaults))
+        return {"profile": self.profile, "vaults": vaults, "sets": dict(self.sets)}
 
     @classmethod
     def from_json(cls, value: Json) -> "Seen":
         """Read what :meth:`to_json` wrote."""
-        return cls(
-            value["profile"], frozenset((each[0], each[1], each[2]) for each in value["vaults"])
-        )
+        vaults = frozenset((each[0], each[1], each[2]) for each in value["vaults"])
+        return cls(value["profile"], vaults, value.get("sets", {}))
+
+    def has_heads_of(self, other: "Seen") -> bool:
+        """Tell whether profile and heads are the same; what the sets are is not compared."""
+        return (self.profile, self.vaults) == (other.profile, other.vaults)
+
+    def has_set(self, shown: Shown) -> bool:
+        """Tell whether this very set was listed."""
+        return self.sets.get(str(shown.vault_id)) == digest(shown)
 
 
-def look(profile: Profile, listed: Iterable[Json]) -> Seen:
-    """Note what a server shows."""
+def look(profile: Profile, listed: Iterable[Json], sets: Mapping[UUID, str]) -> Seen:
+    """Note what a server shows.
+
+    :param sets: the digests of the sets that were listed.
+    """
     vaults = set()
     for each in listed:
         fields = Fields(each, "vault", AnswerInvalid)
         head = fields.binary("head", HASH_BYTES)
         vaults.add((str(fields.uuid("id")), fields.count("revision"), b64(head)))
-    return Seen(f"{profile.revision} {b64(sha256(profile.sealed))}", frozenset(vaults))
+    noted = {str(vault_id): each for vault_id, each in sets.items()}
+    return Seen(f"{profile.revision} {b64(sha256(profile.sealed))}", frozenset(vaults), noted)
+
+
+def digest(shown: Shown) -> str:
+    """Give a digest over all that a set says of a vault's name and items."""
+    place, name = shown.waypoint, shown.overview
+    parts = [lp(place.n, place.head, place.generation)]
+    parts.append(lp(name.revision, name.generation, name.content))
+    parts += [
+        lp(
+            item_id,
+            held.revision,
+            held.content_revision,
+            held.generation,
+            held.type,
+            held.content,
+            held.state,
+        )
+        for item_id, held in sorted(shown.items.items())
+    ]
+    return b64(sha256(lp(*parts)))

@@ -10,9 +10,10 @@ from vaultr.client.reconciliation.accepting import Accepted, Acceptor
 from vaultr.client.reconciliation.explaining import Difference, Explainer
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.deleting import Deleter
+from vaultr.client.vaults.finding import Finder
 from vaultr.client.vaults.intents import Move, RawPut, Wish
 from vaultr.client.vaults.open_account import OpenedAccount
-from vaultr.client.vaults.reading import ANY_STATE, Item, Reader, VaultInfo
+from vaultr.client.vaults.reading import Item, Reader, VaultInfo
 from vaultr.client.vaults.rotating import Progress, Rotated, Rotator, left_of
 from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import Vaults
@@ -38,6 +39,7 @@ class UnlockedVaults:
         self._account = account
         self._vaults = vaults
         self._reader: Reader = vaults.reader
+        self._finder = Finder(vaults.reader)
         self._refresh = refresh
         self._writer = writer
         self._history = History(account.session, vaults)
@@ -73,16 +75,13 @@ class UnlockedVaults:
             seen = item.content_revision
             wishes.append(RawPut(item.id, version.type, version.parts, seen=seen))
         written = self._writer.write(home.id, wishes)
-        return self._reader.find(item.id, [written], ANY_STATE)[1]
+        return self._reader.item(written, item.id)
 
     def _found(self, ref: str, vault: str | None) -> tuple[CachedVault, Item]:
         """Find an item among the active ones first, then in the trash."""
         self._refresh()
         where = self._reader.vaults() if vault is None else [self._reader.vault(vault)]
-        try:
-            return self._reader.find(ref, where, ("active",))
-        except ItemNotFound:
-            return self._reader.find(ref, where, ("trash",))
+        return self._finder.find(ref, where, ("active",), else_in=("trash",))
 
     def rotate(
         self, ref: str | None, *, anew: bool = False, progress: Progress | None = None
@@ -111,7 +110,7 @@ class UnlockedVaults:
         return self._acceptor.accept()
 
     def was_listed(self) -> bool:
-        """Tell whether the differences were listed from what the server shows now."""
+        """Tell whether what was listed last had been listed before that already."""
         return self._explainer.was_listed()
 
     def accept_on(self) -> list[Accepted] | None:
@@ -137,7 +136,7 @@ class UnlockedVaults:
         # What is in the other vault already is not meant by a title.
         where = [each for each in where if each.id != target.id]
         by_source: dict[UUID, dict[UUID, None]] = {}
-        for home, item in self._reader.find_all(refs, where, ("active",)):
+        for home, item in self._finder.find_all(refs, where, ("active",)):
             if item.state != "active":
                 raise ItemNotFound("item-not-found", 404, "It is in the trash: restore it first.")
             by_source.setdefault(home.id, {})[item.id] = None
@@ -152,8 +151,7 @@ class UnlockedVaults:
 
     def _shown(self, moved: Iterable[Moved]) -> list[Item]:
         return [
-            self._reader.find(each.item_id, [self._reader.vault(each.vault_id)], ANY_STATE)[1]
-            for each in moved
+            self._reader.item(self._reader.vault(each.vault_id), each.item_id) for each in moved
         ]
 
     def due(self) -> Iterator[str]:

@@ -107,7 +107,7 @@ class VaultMethods(AccountMethods):
         return accepted
 
     def was_listed(self) -> bool:
-        """Tell whether :meth:`explain` listed just what the server shows now."""
+        """Tell whether what :meth:`explain` listed last had been listed before that already."""
         return self._opened().vaults.was_listed()
 
     def rotate(

@@ -114,17 +114,15 @@ def _difference_json(difference: "Difference") -> dict[str, object]:
 def _accept(choices: Choices, vaultr: "Vaultr", *, yes: bool) -> None:
     accepted = vaultr.accept_on()
     if accepted is None:
-        was_listed = vaultr.was_listed()
         differences = vaultr.explain()
         if not any(not each.continues for each in differences):
             showing.tell("Nothing has to be accepted: vaultr sync takes over what is new.")
             return
-        _ask(differences, yes=yes, was_listed=was_listed)
+        _ask(differences, yes=yes, was_listed=vaultr.was_listed())
         try:
             accepted = vaultr.accept()
         except StepUpRequired:
             proven(choices, vaultr)
-            vaultr.explain()
             accepted = vaultr.accept()
     if choices.json:
         showing.as_json([_accepted_json(each) for each in accepted])
