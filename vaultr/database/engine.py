@@ -92,6 +92,7 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
         return url, {**options, "connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
     options |= {
         "pool_recycle": 1800,
+        "pool_use_lifo": True,  # few of PostgreSQL's processes then keep warm, not all in turn
         "executemany_mode": "values_plus_batch",  # a batch of updates in pages, not one by one
         "connect_args": {
             "connect_timeout": int(query.pop("connect_timeout", 3)),
