@@ -7,7 +7,8 @@ from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMi
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.client.storage.pins import Derivation, Pins
 from vaultr.client.storage.profile import new_profile
-from vaultr.client.vaults.listing import check_list
+from vaultr.client.transport.http import Answer
+from vaultr.client.vaults.listing import ask_list, check_list
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import first_head
 from vaultr.protocol.kdf import Kdf
@@ -119,3 +120,38 @@ def test_a_vault_that_nobody_wrote_to_has_its_first_head(told):
     assert check_list(profile, [new], {}).open == {vault_id: new}
     with pytest.raises(ChainBroken):
         check_list(profile, [new | {"head": b64(bytes(32))}], {})
+
+
+class Listing:
+    """Answers every page of a list alike, and says that another follows."""
+
+    def __init__(self, vaults, size):
+        self.page = Answer(200, {"vaults": vaults, "next_cursor": "more"}, None, size)
+        self.asked = 0
+
+    def send(self, method, path):
+        self.asked += 1
+        return self.page
+
+
+def test_a_list_without_end_is_ended_by_its_pages():
+    sender = Listing([], size=100)
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        list(ask_list(sender))
+
+    assert sender.asked == 100
+
+
+def test_a_list_that_fills_the_memory_is_ended():
+    sender = Listing([{"id": "v", "junk": "j"}], size=30 << 20)
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        list(ask_list(sender))
+
+    assert sender.asked == 3
+
+
+def test_a_page_of_a_list_has_no_more_than_was_asked_for(told):
+    with pytest.raises(AnswerInvalid, match="more than were asked for"):
+        list(ask_list(Listing([listed(told.server)] * 201, size=100)))

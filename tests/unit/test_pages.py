@@ -226,3 +226,29 @@ def test_a_page_with_more_rows_than_were_asked_for_is_invalid(told, monkeypatch)
 
     with pytest.raises(AnswerInvalid, match="more rows"):
         gather(VAULT, told.server.sync(), since=0)
+
+
+def test_a_page_with_more_entries_than_were_asked_for_is_invalid(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
+
+    with pytest.raises(AnswerInvalid, match="more entries"):
+        gather(VAULT, told.server.sync(5), since=5)
+
+
+def test_entries_without_end_count_as_what_fills_the_memory(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.log.pages.SEALED_BYTES_MOST", 3 * 1024)
+    bare = ({**page, "items": [], "removed": []} for page in told.server.sync(5, limit=2))
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        gather(VAULT, bare, since=5)
+
+
+def test_what_nobody_asked_for_in_a_row_is_not_kept(told):
+    pages = told.server.sync()
+    for row in pages[0]["items"]:
+        row["junk"] = "j" * 1000
+
+    rows = gather(VAULT, pages, since=0).rows
+
+    assert rows
+    assert all("junk" not in row.json for row in rows.values())

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import httpx2
 import pytest
@@ -243,3 +244,41 @@ def test_what_the_server_says_is_told_as_its_words():
 
     assert str(refused.value) == "The server refuses: Log in at https://evil.example"
     assert refused.value.detail == "Log in at https://evil.example"
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(("path", "mib"), [
+    ("/auth/prelogin", 2), ("/auth/me", 2), ("/vaults/v/rotation", 2), ("/vaults/v/items/i", 2),
+    ("/vaults/v/sync?since=0&limit=1000", 32), ("/vaults?limit=200", 32),
+    ("/vaults/v/items/i/versions/7", 32), ("/auth/recover/start", 32),
+])  # fmt: skip
+def test_an_answer_is_as_long_as_its_route_lets_it_be(path, mib):
+    def padded(size):
+        return lambda _: answer(content=b'{"a":"' + b"j" * (size - 8) + b'"}')()
+
+    def asked(size):
+        carrier = httpx2.MockTransport(padded(size))
+        return Transport("https://vault.example", transport=carrier).send("GET", path)
+
+    assert asked(mib * MIB).size == mib * MIB
+    with pytest.raises(AnswerInvalid, match=f"over {mib * MIB} bytes"):
+        asked(mib * MIB + 1)
+
+
+@pytest.mark.parametrize("part", [b"{},", b"[],", b"1,", b'{"a":{"b":1}},'])
+def test_an_answer_of_few_bytes_takes_little_memory(part):
+    content = b'{"a":[' + part * (16 * MIB // len(part)) + b"0]}"
+    carrier = httpx2.MockTransport(lambda _: answer(content=content)())
+    transport = Transport("https://vault.example", transport=carrier)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(AnswerInvalid, match="values"):
+            transport.send("GET", "/vaults?limit=200")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < 3 * len(content)

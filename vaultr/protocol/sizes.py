@@ -29,8 +29,12 @@ SYNC_PAGE_BYTES: Final = 4 * MIB
 LIST_LIMIT_DEFAULT: Final = 100
 LIST_LIMIT_MOST: Final = 200
 
-# What a client takes as one whole answer.
-ANSWER_BYTES: Final = 256 * MIB
+# What a client takes as one whole answer: a page of a sync with one item of any size more, a list,
+# one version, or all wraps of an account; and in values, which take more room than their bytes.
+ANSWER_BYTES: Final = 32 * MIB
+ANSWER_VALUES: Final = 8 * WRAPS_MOST
+# Anything else: what one body brought, and what stands around it.
+SHORT_ANSWER_BYTES: Final = 2 * BODY_BYTES
 ANSWER_SECONDS: Final = 60
 
 ITEM_TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")

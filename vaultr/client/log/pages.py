@@ -11,11 +11,18 @@ from vaultr.client.log.entries import ItemState, SignedEntry, Waypoint, short_he
 from vaultr.client.log.state import Held, Overview
 from vaultr.client.strict_json import Fields, Json
 from vaultr.protocol.entries import HASH_BYTES, NO_ITEM, Entry, Op, item_content, overview_content
-from vaultr.protocol.sizes import ANSWER_BYTES, ITEM_TYPE, SYNC_LIMIT_MOST
+from vaultr.protocol.sizes import ITEM_TYPE, SYNC_LIMIT_MOST, VAULT_BYTES
 
-# A server could go on for ever: ten million revisions, or four times the largest single answer.
+# A server could go on for ever: ten million revisions, or four times what a vault may hold.
 PAGES_MOST: Final = 10_000
-SEALED_BYTES_MOST: Final = 4 * ANSWER_BYTES
+SEALED_BYTES_MOST: Final = 4 * VAULT_BYTES
+# What a row or an entry of the log takes in memory beside its sealed parts, about.
+_RECORD_BYTES: Final = 1024
+# What is kept of a row: what else a server puts there is counted nowhere.
+_KEPT: Final = (
+    *("id", "type", "revision", "content_revision", "generation", "state"),
+    *("overview", "detail", "created_at", "updated_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Shown:
 
     :ivar since: the revision that the sync started from; 0 when it is the full set.
     :ivar wraps: the sealed keys of the vault by generation.
-    :ivar volume: the size of the sealed parts in all rows of all pages.
+    :ivar volume: what the rows and entries of all pages take in memory, in bytes, about.
     :ivar vault: the vault as the last page had it.
     """
 
@@ -136,11 +143,15 @@ def read_wraps(vault: Fields, vault_id: UUID) -> dict[int, bytes]:
 
 
 def _take_entries(shown: Shown, page: Fields, before: int) -> None:
-    entries = [read_entry(shown.vault_id, fields) for fields in page.objects("entries")]
+    said = list(page.objects("entries"))
+    if len(said) > SYNC_LIMIT_MOST:
+        raise _invalid("it shows more entries than were asked for", shown.vault_id)
+    entries = [read_entry(shown.vault_id, fields) for fields in said]
     expected = range(before + 1, shown.through + 1) if shown.since else range(0)
     if [signed.entry.n for signed in entries] != list(expected):
         raise _invalid("its log has a gap, or entries that were not asked for", shown.vault_id)
     shown.entries += entries
+    shown.volume += _RECORD_BYTES * len(entries)
     last = page.within_or_none("head_entry")
     shown.head_entry = None if last is None else read_entry(shown.vault_id, last)
 
@@ -164,6 +175,7 @@ def _take_rows(shown: Shown, page: Fields, before: int) -> None:
         revisions.append(revision)
     if len(revisions) > SYNC_LIMIT_MOST:
         raise _invalid("it shows more rows than were asked for", shown.vault_id)
+    shown.volume += _RECORD_BYTES * len(revisions)
     if any(not before < revision <= shown.through for revision in revisions):
         raise _invalid("it shows a revision outside the page", shown.vault_id)
     if len(set(revisions)) != len(revisions):
@@ -193,7 +205,8 @@ def read_row(fields: Fields) -> tuple[UUID, Row]:
     )
     if held.content_revision > held.revision:
         raise AnswerInvalid(f"item {item_id} has a content newer than itself")
-    return item_id, Row(held=held, json=fields.raw())
+    json = fields.raw()
+    return item_id, Row(held=held, json={name: json[name] for name in _KEPT if name in json})
 
 
 def read_entry(vault_id: UUID, fields: Fields) -> SignedEntry:

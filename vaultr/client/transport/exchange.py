@@ -40,7 +40,6 @@ class Exchanger:
 
     :param carrier: what carries requests in place of the network.
     :param ca_file: certificates of authorities to trust, in place of the system's.
-    :param answer_bytes: a longer answer is refused.
     :raises UsageError: no certificate can be read from ``ca_file``.
     """
 
@@ -50,11 +49,9 @@ class Exchanger:
         *,
         carrier: httpx2.BaseTransport | None,
         ca_file: Path | None,
-        answer_bytes: int,
     ) -> None:
         self._origin = origin
         self._deadline = Deadline()
-        self._answer_bytes = answer_bytes
         try:
             carrier = carrier or Network(
                 ca_file=ca_file, deadline=self._deadline, only_here=origin.startswith("http:")
@@ -86,11 +83,12 @@ class Exchanger:
         headers: Mapping[str, str] | None = None,
         *,
         seconds: float,
+        answer_bytes: int,
     ) -> Received:
         """Send one request, once, and read the whole answer.
 
         :raises ServerUnreachable: nothing came, or not all of it within ``seconds``.
-        :raises AnswerInvalid: it is compressed or too long.
+        :raises AnswerInvalid: it is compressed, or has over ``answer_bytes`` bytes.
         """
         self._deadline.start(seconds)
         request = self._client.build_request(method, path, content=content, headers=headers)
@@ -98,14 +96,14 @@ class Exchanger:
             response = self._client.send(request, stream=True)
             try:
                 tls = _tls_of(response)
-                body = self._read(response, seconds)
+                body = self._read(response, seconds, answer_bytes)
             finally:
                 response.close()
         except httpx2.TransportError as error:
             raise _unreachable(self._origin, error) from error
         return Received(response.status_code, response.headers, body, tls)
 
-    def _read(self, response: httpx2.Response, seconds: float) -> bytes:
+    def _read(self, response: httpx2.Response, seconds: float, most: int) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise AnswerInvalid("the server compressed its answer, though asked not to")
         ends = time.monotonic() + seconds
@@ -114,8 +112,8 @@ class Exchanger:
         pieces, size = [], 0
         for piece in whole:
             size += len(piece)
-            if size > self._answer_bytes:
-                raise AnswerInvalid(f"the answer is over {self._answer_bytes} bytes")
+            if size > most:
+                raise AnswerInvalid(f"the answer is over {most} bytes")
             if time.monotonic() > ends:
                 raise ServerUnreachable(f"{self._origin}: the answer took too long")
             pieces.append(piece)

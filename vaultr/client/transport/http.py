@@ -23,7 +23,12 @@ from vaultr.client.errors import (
 from vaultr.client.strict_json import Json, read_object
 from vaultr.client.transport.address import origin_of
 from vaultr.protocol.refusals import PREFIX, SLUGS, statuses_of
-from vaultr.protocol.sizes import ANSWER_BYTES, ANSWER_SECONDS
+from vaultr.protocol.sizes import (
+    ANSWER_BYTES,
+    ANSWER_SECONDS,
+    ANSWER_VALUES,
+    SHORT_ANSWER_BYTES,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,6 +39,10 @@ BASE: Final = "/api/v1"
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
 _SHOWN_CHARACTERS = 500
+# Pages of a sync or a list, one version, and what a recovery hands over.
+_LONG: Final = re.compile(r".*\?.*|/vaults/[^/]+/items/[^/]+/versions/[0-9]+|/auth/recover/start")
+# Each begins a value of JSON, or stands before one; base64url, ids and times have none of them.
+_BEFORE_VALUES: Final = (b"{", b"[", b",", b":")
 _PROBE_SECONDS: Final = 15.0
 _SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
 _TOO_MANY: Final = 429
@@ -43,11 +52,15 @@ _JITTER = secrets.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server answered, other than a refusal."""
+    """What the server answered, other than a refusal.
+
+    :ivar size: how many bytes the body has.
+    """
 
     status: int
     body: Json | None = field(repr=False)
     etag: str | None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,10 @@ class Patience:
 
 
 class Transport:
-    """The way to one server, for one thread; nothing is opened before the first request."""
+    """The way to one server, for one thread; nothing is opened before the first request.
+
+    :ivar date: the clock of the server as its last answer had it, as text of HTTP.
+    """
 
     def __init__(
         self,
@@ -88,6 +104,7 @@ class Transport:
         answer_bytes: int = ANSWER_BYTES,
     ) -> None:
         self.origin = origin_of(url)
+        self.date: str | None = None
         self._carrier = transport
         self._ca_file = ca_file
         self._patience = patience or Patience()
@@ -140,16 +157,21 @@ class Transport:
         :raises ServerUnreachable: nothing came.
         """
         seconds = min(_PROBE_SECONDS, self._answer_seconds)
-        came = self._exchanging().send("GET", path, seconds=seconds)
+        most = min(self._answer_bytes, SHORT_ANSWER_BYTES)
+        came = self._exchanging().send("GET", path, seconds=seconds, answer_bytes=most)
         return Probe(came.status, came.headers.get("Date"), came.tls, came.content)
 
     def _exchange(
         self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
     ) -> Answer:
         given = dict(headers) | ({} if data is None else {"Content-Type": "application/json"})
-        came = self._exchanging().send(
-            method, BASE + path, data, given, seconds=self._answer_seconds
+        most = min(
+            self._answer_bytes, ANSWER_BYTES if _LONG.fullmatch(path) else SHORT_ANSWER_BYTES
         )
+        came = self._exchanging().send(
+            method, BASE + path, data, given, seconds=self._answer_seconds, answer_bytes=most
+        )
+        self.date = came.headers.get("Date")
         return _judge(came)
 
     def _exchanging(self) -> "Exchanger":
@@ -161,7 +183,6 @@ class Transport:
                 self.origin,
                 carrier=self._carrier,
                 ca_file=self._ca_file,
-                answer_bytes=self._answer_bytes,
             )
         return self._exchanger
 
@@ -184,10 +205,13 @@ def _judge(came: "Received") -> Answer:
         return Answer(status, None, etag)
     if kind != "application/json":
         raise AnswerInvalid("the answer is not JSON")
-    return Answer(status, _object(content), etag)
+    return Answer(status, _object(content), etag, len(content))
 
 
 def _object(content: bytes) -> Json:
+    # An empty object takes 25 times its bytes in memory.
+    if sum(map(content.count, _BEFORE_VALUES)) > ANSWER_VALUES:
+        raise AnswerInvalid(f"the answer has over {ANSWER_VALUES} values")
     try:
         return read_object(content)
     except ValueError as error:

@@ -15,9 +15,10 @@ from vaultr.client.strict_json import Fields, Json
 from vaultr.client.transport.answers import fields_of
 from vaultr.client.transport.http import Answer
 from vaultr.protocol.entries import HASH_BYTES
-from vaultr.protocol.sizes import LIST_LIMIT_MOST
+from vaultr.protocol.sizes import ANSWER_BYTES, LIST_LIMIT_MOST
 
 _PAGES_MOST: Final = 100
+_BYTES_MOST: Final = 2 * ANSWER_BYTES
 
 
 class Sender(Protocol):
@@ -39,13 +40,19 @@ def ask_list(sender: Sender) -> Iterator[Json]:
 def ask_pages(sender: Sender, path: str, name: str) -> Iterator[Json]:
     """Give what the server lists under ``name``, page after page; nothing is judged yet.
 
-    :raises AnswerInvalid: the list has no end.
+    :raises AnswerInvalid: the list has no end, or a page more than was asked for.
     """
-    cursor = ""
+    cursor, size = "", 0
     for _ in range(_PAGES_MOST):
         answer = sender.send("GET", f"{path}?limit={LIST_LIMIT_MOST}{cursor}")
+        size += answer.size
+        if size > _BYTES_MOST:
+            break
         fields = fields_of(answer, name)
-        yield from (each.raw() for each in fields.objects(name))
+        listed = [each.raw() for each in fields.objects(name)]
+        if len(listed) > LIST_LIMIT_MOST:
+            raise AnswerInvalid(f"a page of the {name} has more than were asked for")
+        yield from listed
         if fields.raw().get("next_cursor") is None:
             return
         cursor = f"&cursor={quote(fields.token('next_cursor', most=1000), safe='')}"
