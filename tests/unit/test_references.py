@@ -113,7 +113,7 @@ def test_a_group_of_fields_is_no_value(field):
         resolver().value(Reference("Personal", "Mail", field))
 
 
-@pytest.mark.parametrize("reference", [("Personal", "Mail", "pin"), ("Personal", "Other", "x")])
+@pytest.mark.parametrize("reference", [("Personal", "Mail", "none"), ("Personal", "Other", "x")])
 def test_what_is_not_there_is_told_with_its_reference(reference):
     with pytest.raises(VaultrError) as missing:
         resolver().value(Reference(*reference))

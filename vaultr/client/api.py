@@ -25,7 +25,8 @@ from vaultr.client.reconciliation.accepting import Accepted, NotShown
 from vaultr.client.reconciliation.explaining import Difference
 from vaultr.client.sdk.vault_methods import VaultMethods
 from vaultr.client.vaults.intents import EditConflict
-from vaultr.client.vaults.reading import ANY_STATE, Ambiguous, Item, VaultInfo
+from vaultr.client.vaults.naming import Ambiguous
+from vaultr.client.vaults.reading import ANY_STATE, Item, VaultInfo
 from vaultr.client.vaults.rotating import Rotated
 from vaultr.client.vaults.vaults import SyncReport
 from vaultr.protocol.entries import Op

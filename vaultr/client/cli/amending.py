@@ -9,8 +9,9 @@ import click
 from vaultr.client.cli import asking, drafting, showing
 from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError
-from vaultr.client.items.fields import FieldNotFound, text_of
+from vaultr.client.items.fields import FieldNotFound, names_of, text_of
 from vaultr.client.items.schemas import SCHEMAS, VARIABLE_NAME, Part
+from vaultr.client.vaults.naming import near
 
 if TYPE_CHECKING:
     from vaultr.client.api import Item
@@ -154,7 +155,7 @@ def take_away(item: "Item", names: tuple[str, ...], overview: Part, detail: Part
         elif variable in _variables(item):
             detail.setdefault("variables", {})[variable] = None
         else:
-            raise FieldNotFound(f"This item has no field {name}.")
+            raise FieldNotFound(f"This item has no field {name}.{near(name, names_of(item))}")
 
 
 def asked_again(choices: Choices, item: "Item") -> tuple[Part, Part]:

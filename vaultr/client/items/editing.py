@@ -11,7 +11,7 @@ from vaultr.client.items.schemas import Draft, check, sealed_bytes
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.intents import EditConflict, Put
-from vaultr.client.vaults.reading import ANY_STATE, Item, Reader
+from vaultr.client.vaults.reading import Item, Reader
 from vaultr.client.vaults.writes import TRIES, Writer, step_aside
 
 Progress = Callable[[int, int], None]
@@ -150,8 +150,7 @@ class Editor:
 
     def revealed(self, vault: CachedVault, item_id: UUID) -> Item:
         """Open an item with its detail."""
-        _, item = self._reader.find(item_id, [vault], ANY_STATE)
-        return self._reader.with_detail(vault, item)
+        return self._reader.with_detail(vault, self._reader.item(vault, item_id))
 
     def _shown(self, vault: CachedVault, wish: Put) -> Item:
         return self._reader.known(vault, wish.item_id, wish.overview, wish.detail)

@@ -1,12 +1,17 @@
 """Finds one field of an item by the name that a person gives it, and writes it as text."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.vaults.naming import meant, near, on_one_line
 
 if TYPE_CHECKING:
     from vaultr.client.vaults.reading import Item
+
+
+_NAMED_MOST: Final = 12
 
 
 class FieldNotFound(VaultrError):
@@ -18,10 +23,50 @@ class FieldNotFound(VaultrError):
 def value_of(item: "Item", name: str) -> Any:
     """Find a field: ``password``, ``overview.title``, a variable, or a custom field's name.
 
+    Where none is called just so, the one whose name differs in case alone is meant.
+
     :param item: with its detail, or only what its overview has is found.
-    :raises FieldNotFound: it has no such field.
-    :raises UsageError: it has several custom fields of this name.
+    :raises FieldNotFound: it has no such field; names those that it has.
+    :raises UsageError: it has several custom fields of this name, or several that differ in case.
     """
+    try:
+        return _called(item, name)
+    except FieldNotFound:
+        names = list(dict.fromkeys(names_of(item)))
+        alike = meant(name, ((each, each) for each in names))
+        if len(alike) > 1:
+            raise UsageError(f"Several fields fit: {', '.join(map(on_one_line, alike))}.") from None
+        if not alike:
+            raise FieldNotFound(f"This item has no field {name}.{_hint(name, names)}") from None
+    return _called(item, alike[0])
+
+
+def names_of(item: "Item") -> Iterator[str]:
+    """Name the fields of an item, its variables and its custom fields; nothing of what they hold.
+
+    :param item: with its detail, or only what its overview has is named.
+    """
+    detail = item.detail or {}
+    yield from item.overview
+    for name, value in detail.items():
+        if name == "variables" and isinstance(value, dict):
+            yield from value
+        elif name == "fields" and isinstance(value, list):
+            named = (each.get("name") for each in value if isinstance(each, dict))
+            yield from (each for each in named if isinstance(each, str))
+        else:
+            yield name
+
+
+def _hint(name: str, names: Sequence[str]) -> str:
+    if hint := near(name, names):
+        return hint
+    shown = [on_one_line(each) for each in names[:_NAMED_MOST]]
+    more = [f"and {len(names) - len(shown)} more"] if len(names) > len(shown) else []
+    return f" It has {', '.join([*shown, *more])}." if shown else ""
+
+
+def _called(item: "Item", name: str) -> Any:
     detail = item.detail or {}
     part, _, rest = name.partition(".")
     if part in ("overview", "detail") and rest:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from vaultr.client.errors import ItemNotFound, SealBroken
+from vaultr.client.errors import SealBroken
 from vaultr.client.items.editing import Editor, Progress
 from vaultr.client.items.history import History
 from vaultr.client.items.references import Resolver
@@ -13,6 +13,7 @@ from vaultr.client.log.entries import ItemState
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.storage import freshness
 from vaultr.client.storage.cache import CachedVault
+from vaultr.client.vaults.finding import Finder
 from vaultr.client.vaults.intents import EditConflict, Move
 from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import ANY_STATE, Item, VaultInfo, by_name
@@ -38,6 +39,7 @@ class Unlocked:
         self.touched = False
         self._vaults = Vaults(account)
         self._reader = self._vaults.reader
+        self._finder = Finder(self._reader)
         self._writer = Writer(account, self._vaults)
         self._whole = VaultWriter(account, self._reader, self._writer)
         history = History(account.session, self._vaults)
@@ -112,11 +114,7 @@ class Unlocked:
     def item(self, ref: str, *, vault: str | None, reveal: bool, offline: bool) -> Item:
         """Find one item: among the active ones first, then in the trash."""
         self._refresh(offline=offline)
-        where = self._within(vault)
-        try:
-            home, item = self._reader.find(ref, where, _ACTIVE)
-        except ItemNotFound:
-            home, item = self._reader.find(ref, where, _TRASH)
+        home, item = self._finder.find(ref, self._within(vault), _ACTIVE, else_in=_TRASH)
         return self._reader.with_detail(home, item) if reveal else item
 
     def resolver(self, *, offline: bool) -> Resolver:
@@ -125,7 +123,7 @@ class Unlocked:
         return Resolver(self._active)
 
     def _active(self, vault: str, ref: str) -> Item:
-        home, item = self._reader.find(ref, self._within(vault), _ACTIVE)
+        home, item = self._finder.find(ref, self._within(vault), _ACTIVE)
         return self._reader.with_detail(home, item)
 
     def add(self, draft: Draft, vault: str | None) -> Item:
@@ -149,7 +147,7 @@ class Unlocked:
     ) -> Item:
         """Edit an item as its user saw it."""
         self._refresh(offline=False)
-        home, found = self._reader.find(ref, self._within(vault), _ACTIVE)
+        home, found = self._finder.find(ref, self._within(vault), _ACTIVE)
         return self._editor.edit(
             home,
             self._reader.with_detail(home, found),
@@ -173,11 +171,11 @@ class Unlocked:
         """Trash, restore or remove an item; it is shown as it was before it is removed."""
         self._refresh(offline=False)
         states = {Op.TRASH: _ACTIVE, Op.RESTORE: _TRASH}.get(op, ANY_STATE)
-        home, item = self._reader.find(ref, self._within(vault), states)
+        home, item = self._finder.find(ref, self._within(vault), states)
         revision = item.revision if op is Op.REMOVE else None
         wish = Move(op, item.id, seen=item.content_revision, revision=revision)
         moved = self._writer.write(home.id, [wish])
-        return item if op is Op.REMOVE else self._reader.find(item.id, [moved], ANY_STATE)[1]
+        return item if op is Op.REMOVE else self._reader.item(moved, item.id)
 
     def settle(self, *, now: bool) -> None:
         """Write the profile if a head moved."""

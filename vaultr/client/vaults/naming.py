@@ -7,6 +7,7 @@ that is meant: an exact name wins, and of several that differ in case none is ch
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, TypeVar
+from uuid import UUID
 
 from vaultr.client.errors import VaultrError
 
@@ -15,12 +16,21 @@ _NEAR_MOST: Final = 3
 _NEAR_LETTERS: Final = 60
 _PART_LETTERS: Final = 3  # from here on a part of a name tells it from others
 _LISTED_MOST: Final = 5
+_ID_LETTERS: Final = 36
 
 
 class Ambiguous(VaultrError):
     """A title or name stands for more than one thing; use the id."""
 
     exit_code = 1
+
+
+def as_id(ref: str) -> UUID | None:
+    """Read an id as people write it; None where it is none, and so a name."""
+    try:
+        return UUID(ref) if len(ref) == _ID_LETTERS else None
+    except ValueError:
+        return None
 
 
 def meant(wanted: str, named: Iterable[tuple[str, _Thing]]) -> list[_Thing]:

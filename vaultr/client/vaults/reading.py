@@ -1,6 +1,6 @@
 """Opens what the cache holds: overviews for lists, a detail only when it is revealed."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -8,23 +8,18 @@ from uuid import UUID
 
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.seal import open_sealed
-from vaultr.client.errors import ItemNotFound, SealBroken, VaultNotFound, VaultrError
+from vaultr.client.errors import SealBroken, VaultNotFound, VaultrError
 from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import ItemState, short_head
 from vaultr.client.storage.cache import Cache, CachedVault
 from vaultr.client.vaults.intents import Ground
+from vaultr.client.vaults.naming import as_id, meant, near, which
 from vaultr.client.vaults.plaintext import object_in
 from vaultr.client.vaults.sync import VaultKeyring, vk_of
 from vaultr.protocol.encoding import unb64
 
 _NAME_CHARACTERS: Final = 200
 ANY_STATE: Final[tuple[ItemState, ...]] = ("active", "trash")
-
-
-class Ambiguous(VaultrError):
-    """A title or name stands for more than one thing; use the id."""
-
-    exit_code = 1
 
 
 class NameUnfit(VaultrError):
@@ -136,19 +131,25 @@ class Reader:
         :raises Ambiguous: there are several.
         """
         vaults = self.vaults()
-        wanted = _as_id(ref)
+        wanted = as_id(ref) if isinstance(ref, str) else ref
         if wanted is not None:
             found = [vault for vault in vaults if vault.id == wanted]
-        elif ref is not None:
-            found = [vault for vault in vaults if self.vault_name(vault) == ref]
+        elif isinstance(ref, str):
+            found = meant(ref, ((self.vault_name(vault), vault) for vault in vaults))
         else:
             found = vaults
         if not found:
-            raise VaultNotFound("vault-not-found", 404, "There is no such vault.")
+            raise VaultNotFound("vault-not-found", 404, self._no_vault(ref, vaults))
         if len(found) > 1:
-            ids = ", ".join(str(vault.id) for vault in found)
-            raise Ambiguous(f"Several vaults fit: name one by its id or unique name ({ids}).")
+            rows = [(str(vault.id), self.vault_name(vault)) for vault in found]
+            raise which("Several vaults fit", rows, advice="name one by its id or unique name")
         return found[0]
+
+    def _no_vault(self, ref: str | UUID | None, vaults: Sequence[CachedVault]) -> str:
+        if not vaults:
+            return "This account has no vault: vaultr vaults add NAME makes one."
+        names = map(self.vault_name, vaults)
+        return f"There is no such vault.{near(ref, names) if isinstance(ref, str) else ''}"
 
     def check_name(self, name: str, *, of: UUID | None = None) -> None:
         """Check that a vault can be called ``name``, so that the name tells it from all others.
@@ -156,7 +157,7 @@ class Reader:
         :param of: the vault that is to be called so, where it exists.
         :raises NameUnfit: another vault is, or the name is empty or would be read as an id.
         """
-        if not name.strip() or _as_id(name) is not None or len(name) > _NAME_CHARACTERS:
+        if not name.strip() or as_id(name) is not None or len(name) > _NAME_CHARACTERS:
             raise NameUnfit("A vault's name is a text that is not empty, no id, and not too long.")
         others = [vault for vault in self.vaults() if vault.id != of]
         if any(self.vault_name(vault) == name for vault in others):
@@ -172,48 +173,9 @@ class Reader:
                 if held.state in states and type in (None, held.type):
                     yield self._item(vault, keys, item_id)
 
-    def find(
-        self, ref: str | UUID, vaults: Iterable[CachedVault], states: tuple[ItemState, ...]
-    ) -> tuple[CachedVault, Item]:
-        """Find an item by its id, or by a title that is unique among those in ``states``.
-
-        :raises ItemNotFound: there is none.
-        :raises Ambiguous: several have this title, or this id in several vaults.
-        """
-        vaults = list(vaults)
-        wanted = _as_id(ref)
-        if wanted is not None:
-            held = [vault for vault in vaults if wanted in vault.state.items]
-            found = [self._item(vault, self.keys(vault), wanted) for vault in held]
-        else:
-            titled = (item for item in self.items(vaults, states) if item.opens)
-            found = [item for item in titled if item.title == ref]
-        if not found:
-            raise ItemNotFound("item-not-found", 404, "There is no such item.")
-        if len(found) > 1:
-            raise Ambiguous(f"{len(found)} items fit: name one by its id, or name the vault.")
-        by_id = {vault.id: vault for vault in vaults}
-        return by_id[found[0].vault_id], found[0]
-
-    def find_all(
-        self, refs: Iterable[str], vaults: Iterable[CachedVault], states: tuple[ItemState, ...]
-    ) -> list[tuple[CachedVault, Item]]:
-        """Find several items as :meth:`find` does, opening each overview once at most."""
-        vaults, refs = list(vaults), list(refs)
-        titled: dict[str, list[Item]] = {}
-        if any(_as_id(ref) is None for ref in refs):
-            for item in self.items(vaults, states):
-                if item.opens:
-                    titled.setdefault(item.title, []).append(item)
-        by_id = {vault.id: vault for vault in vaults}
-        found = []
-        for ref in refs:
-            named = titled.get(ref, [])
-            if _as_id(ref) is None and len(named) == 1:
-                found.append((by_id[named[0].vault_id], named[0]))
-            else:  # by its id; or none is called so, or several are, which is said there
-                found.append(self.find(ref, vaults, states))
-        return found
+    def item(self, vault: CachedVault, item_id: UUID) -> Item:
+        """Open the overview of one item that the vault has, in whatever state."""
+        return self._item(vault, self.keys(vault), item_id)
 
     def with_detail(self, vault: CachedVault, item: Item) -> Item:
         """Reveal an item's detail; SealBroken where one of its parts does not open."""
@@ -288,12 +250,3 @@ def overview_of(vault: CachedVault, keys: Keys) -> bytes:
     bound = aad.vault_overview(vault.id, made.revision, made.generation)
     key = vk_of(keys, made.generation, vault.id)
     return open_sealed(key, bound, vault.overview, f"the name of vault {vault.id}")
-
-
-def _as_id(ref: str | UUID | None) -> UUID | None:
-    if ref is None or isinstance(ref, UUID):
-        return ref
-    try:
-        return UUID(ref) if len(ref) == 36 else None
-    except ValueError:
-        return None

@@ -1,0 +1,108 @@
+"""Names as people type them: another case is understood, near ones are told, ids are listed."""
+
+import json
+
+import pytest
+
+
+def add(device, title, *words, **overview):
+    document = {
+        "overview": {"title": title, **overview},
+        "detail": {"password": f"secret of {title}", "totp": "JBSWY3DPEHPK3PXP"},
+    }
+    return device.told("add", "login", *words, stdin=json.dumps(document))
+
+
+@pytest.fixture
+def hub(device):
+    item = add(device, "GitHub", username="ann")
+    yield item
+    device.done("rm", item["id"], "--forever", "--yes")
+
+
+@pytest.fixture
+def office(device):
+    device.done("vaults", "add", "Office")
+    yield
+    device.done("vaults", "rm", "Office", "--confirm", "Office")
+
+
+def test_another_case_means_the_one_item_field_and_vault(device, hub):
+    assert device.told("show", "github")["id"] == hub["id"]
+    assert device.told("show", "github", "--vault", "personal")["id"] == hub["id"]
+    assert device.done("show", "GITHUB", "--field", "Password") == "secret of GitHub\n"
+    assert device.done("read", "vaultr://personal/github/password") == "secret of GitHub\n"
+    assert len(device.done("code", "github")) == 7
+
+
+def test_a_set_is_understood_in_another_case(device):
+    item = device.told("add", "env_set", "--title", "Staging", "--json", stdin='{"detail": {}}')
+    device.done("edit", "staging", "--secret", "A", stdin="1")
+
+    assert device.told("export", "STAGING") == {"A": "1"}
+    assert "Near: Staging." in device.refused(1, "export", "Stagin")
+    device.done("rm", item["id"], "--forever", "--yes")
+
+
+def test_names_that_are_near_are_told_and_no_secret(device, hub):
+    item = device.refused(1, "show", "GitHup")
+    vault = device.refused(1, "read", "vaultr://Persnal/GitHub/password")
+    field = device.refused(1, "show", "GitHub", "--field", "passwrod")
+
+    assert "There is no such item. Near: GitHub." in item
+    assert "There is no such vault. Near: Personal." in vault
+    assert "This item has no field passwrod. Near: password." in field
+    assert "secret of" not in item + vault + field
+
+
+def test_an_exact_title_wins_and_what_fits_twice_is_refused(device, hub):
+    lower = add(device, "github")
+
+    assert device.told("show", "github")["id"] == lower["id"]
+    assert device.done("read", "vaultr://Personal/GitHub/password") == "secret of GitHub\n"
+    for words in (("show", "GITHUB"), ("read", "vaultr://Personal/GITHUB/password")):
+        told = device.refused(1, *words)
+        assert "2 items are called GITHUB: name one by its id." in told
+        assert f"{hub['id']}  Personal  GitHub  ann" in told
+        assert f"{lower['id']}  Personal  github" in told
+    device.done("rm", lower["id"], "--forever", "--yes")
+
+
+def test_a_title_in_the_trash_wins_over_another_one_that_is_not_there(device, hub):
+    lower = add(device, "github")
+    device.done("rm", lower["id"])
+
+    assert device.told("show", "github")["id"] == lower["id"]
+    assert device.told("show", "GITHUB")["id"] == hub["id"]
+    device.refused(2, "rm", "GITHUB", "--forever")
+    device.done("rm", lower["id"], "--forever", "--yes")
+
+
+def test_what_another_vault_holds_takes_no_reference_over(device, hub, office):
+    theirs = add(device, "github", "--vault", "Office")
+
+    assert device.done("read", "vaultr://Personal/github/password") == "secret of GitHub\n"
+    assert device.done("read", "vaultr://Office/GitHub/password") == "secret of github\n"
+    assert device.told("show", "GitHub")["id"] == hub["id"]
+    assert device.told("show", "github")["id"] == theirs["id"]
+
+
+def test_items_of_one_title_are_told_apart_by_ids_or_by_vaults_that_differ(device, hub, office):
+    theirs = add(device, "GitHub", "--vault", "Office", username="bob")
+
+    told = device.refused(1, "show", "GitHub")
+
+    assert "2 items are called GitHub: name one by its id, or name the vault." in told
+    assert f"{hub['id']}  Personal  GitHub  ann" in told
+    assert f"{theirs['id']}  Office    GitHub  bob" in told
+    assert device.told("show", "GitHub", "--vault", "office")["id"] == theirs["id"]
+
+
+def test_a_user_name_from_elsewhere_writes_no_line_of_its_own(device, hub):
+    twin = add(device, "GitHub", username="bob\nvaultr: all is well\x1b[2J")
+
+    told = device.refused(1, "show", "GitHub")
+
+    assert not any(line.startswith("vaultr: all is well") for line in told.splitlines())
+    assert "\x1b" not in told
+    device.done("rm", twin["id"], "--forever", "--yes")

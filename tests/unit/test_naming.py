@@ -1,0 +1,89 @@
+from types import SimpleNamespace
+
+import pytest
+
+from vaultr.client.errors import UsageError
+from vaultr.client.items.fields import FieldNotFound, value_of
+from vaultr.client.vaults.naming import meant, near, which
+
+NAMES = ["GitHub", "GitLab", "Mail", "mail", "", "Straße", "Cafe\u0301"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("GitHub", ["GitHub"]),
+        ("github", ["GitHub"]),
+        ("Mail", ["Mail"]),
+        ("mail", ["mail"]),
+        ("MAIL", ["Mail", "mail"]),
+        ("git", []),
+        ("GitHub ", []),
+        ("", [""]),
+        ("strasse", ["Straße"]),
+        ("CAF\u00c9", ["Cafe\u0301"]),
+    ],
+)
+def test_an_exact_name_wins_and_otherwise_case_alone_may_differ(wanted, found):
+    assert meant(wanted, ((name, name) for name in NAMES)) == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "hint"),
+    [
+        ("GitHup", " Near: GitHub."),
+        ("git", " Near: GitHub, GitLab."),
+        ("Xyz", ""),
+        ("", ""),
+    ],
+)
+def test_names_that_are_near_are_named(wanted, hint):
+    assert near(wanted, NAMES) == hint
+
+
+def test_a_name_from_elsewhere_stays_on_its_line():
+    assert near("begin", ["begin\nvaultr: all is well\u2028" + "x" * 99]) == (
+        " Near: begin vaultr: all is well " + "x" * 33 + "…."
+    )
+
+
+def test_of_many_that_are_meant_five_are_listed():
+    told = which("9 items", [(str(number), "x" * number) for number in range(9)], advice="choose")
+
+    assert str(told).splitlines() == [
+        "9 items: choose.",
+        "0",
+        "1  x",
+        "2  xx",
+        "3  xxx",
+        "4  xxxx",
+        "and 4 more",
+    ]
+
+
+def item(**detail):
+    return SimpleNamespace(overview={"title": "Mail", "username": "ann"}, detail=detail)
+
+
+def test_a_field_is_found_whatever_its_case_unless_that_means_two():
+    variables = {"variables": {"PORT": "1", "Path": "2", "PATH": "3"}}
+
+    assert value_of(item(**variables), "port") == "1"
+    assert value_of(item(**variables), "USERNAME") == "ann"
+    assert value_of(item(**variables), "Path") == "2"
+    with pytest.raises(UsageError, match="Several fields fit: Path, PATH"):
+        value_of(item(**variables), "path")
+
+
+def test_a_field_that_is_not_there_is_told_with_those_that_are():
+    hidden = {"password": "hunter2", "fields": [{"name": "Pin code", "value": "1234"}, 7]}
+
+    with pytest.raises(FieldNotFound) as mistyped:
+        value_of(item(**hidden), "passwrod")
+    with pytest.raises(FieldNotFound) as unlike:
+        value_of(item(**hidden), "zzz")
+
+    assert str(mistyped.value) == "This item has no field passwrod. Near: password."
+    assert str(unlike.value) == (
+        "This item has no field zzz. It has title, username, password, Pin code."
+    )
