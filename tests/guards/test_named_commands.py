@@ -93,10 +93,12 @@ def programs(tmp_path_factory):
     app = serving.create_app(serving.Settings.from_environ(serving.environ_for(home)))
     flask = FlaskGroup(create_app=lambda: app)
     script = ScriptInfo(create_app=lambda: app)
-    return {
-        "flask": click.Context(flask, info_name="flask", obj=script),
-        "vaultr": click.Context(vaultr, info_name="vaultr"),
-    }
+    # Looking a command up pushes the app's context, which is gone when this one is closed.
+    with (
+        click.Context(flask, info_name="flask", obj=script) as of_flask,
+        click.Context(vaultr, info_name="vaultr") as of_vaultr,
+    ):
+        yield {"flask": of_flask, "vaultr": of_vaultr}
 
 
 def test_every_command_that_is_named_is_there_with_its_options(programs):
