@@ -5,6 +5,8 @@ import json
 import re
 import secrets
 import uuid
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import httpx2
 
@@ -20,7 +22,8 @@ class FakeServer(FakeAccounts, FakeKeeping):
     """Give ``transport()`` to a client.
 
     ``twist(method, path, status, body)`` may return another (status, body); ``lose`` holds
-    (method, ending of the path) whose next answer is lost after it was done.
+    (method, ending of the path) whose next answer is lost after it was done. ``clock()`` is the
+    time that each answer tells.
     """
 
     def __init__(self):
@@ -34,6 +37,7 @@ class FakeServer(FakeAccounts, FakeKeeping):
         self.lose = []
         self.twist = None
         self.before = None
+        self.clock = lambda: datetime.now(UTC)
 
     def transport(self):
         return httpx2.MockTransport(self.handle)
@@ -69,7 +73,8 @@ class FakeServer(FakeAccounts, FakeKeeping):
             self.lose.remove(lost)
             raise httpx2.ReadError("lost")
         kind = "application/problem+json" if status >= 400 else "application/json"
-        headers = {"Content-Type": kind} | ({"ETag": etag} if etag else {})
+        headers = {"Content-Type": kind, "Date": format_datetime(self.clock(), usegmt=True)}
+        headers |= {"ETag": etag} if etag else {}
         content = b"" if body is None else json.dumps(body).encode()
         return httpx2.Response(status, headers=headers, content=content)
 

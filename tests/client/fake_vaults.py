@@ -23,7 +23,10 @@ class Refusal(Exception):
 
 
 class FakeVaults:
-    """Needs ``vaults``, by id, and ``account``; ``page`` is the most revisions of a sync page."""
+    """Needs ``vaults``, by id, ``account`` and ``clock``.
+
+    ``page`` is the most revisions of a sync page.
+    """
 
     page = 1000
 
@@ -179,6 +182,7 @@ class FakeVaults:
         content = unb64(held["content"])
         self._extend(vault, Op(op), item_id, held["content_revision"], content, body["entry"])
         held |= {"revision": vault["revision"], "state": state}
+        held["updated_at"] = f"{self.clock():%Y-%m-%dT%H:%M:%SZ}"
 
     def _written(self, vault, item_id):
         said = {"id": item_id, "revision": vault["revision"], "head": vault["head"]}

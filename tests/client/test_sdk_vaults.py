@@ -186,50 +186,6 @@ def test_nothing_new_is_a_304_and_writes_no_profile(world):
     assert asked == ["me", "vaults", "sync"]
 
 
-def test_what_lay_in_the_trash_for_thirty_days_is_removed(world, monkeypatch):
-    world.laptop.add("login", *mail())
-    world.laptop.trash("Mail")
-    world.laptop.sync()
-    assert len(world.laptop.items(state="trash")) == 1
-    monkeypatch.setattr("vaultr.client.vaults.vaults.TRASH_DAYS", 0)
-
-    world.laptop.sync()
-
-    assert world.laptop.items(state="any") == []
-
-
-def test_what_another_device_restores_meanwhile_is_not_removed(world, monkeypatch):
-    world.laptop.add("login", *mail())
-    world.laptop.trash("Mail")
-    world.laptop.sync()
-    phone = world.second()
-    monkeypatch.setattr("vaultr.client.vaults.vaults.TRASH_DAYS", 0)
-
-    def overtake(method, path):
-        if path.endswith("/remove"):
-            world.server.before = None
-            phone.restore("Mail")
-
-    world.server.before = overtake
-    world.laptop.sync()
-
-    assert [item.title for item in world.laptop.items()] == ["Mail"]
-
-
-def test_the_thirty_days_begin_anew_when_an_item_was_restored_in_between(world, monkeypatch):
-    world.laptop.add("login", *mail())
-    world.laptop.trash("Mail")
-    with world.second() as phone:
-        phone.restore("Mail")
-        phone.trash("Mail")
-    monkeypatch.setattr("vaultr.client.vaults.sync.now_text", lambda: "2099-01-01T00:00:00+00:00")
-
-    world.laptop.sync()
-
-    (vault,) = world.laptop._unlocked._reader.vaults()
-    assert list(vault.trashed.values()) == ["2099-01-01T00:00:00+00:00"]
-
-
 def test_what_changed_while_its_owner_was_asked_is_not_removed_for_ever(world):
     world.laptop.add("login", *mail())
     world.laptop.trash("Mail")

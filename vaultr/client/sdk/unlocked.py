@@ -1,6 +1,5 @@
 """What can be done with an unlocked account: its vaults synced, its items found and written."""
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -13,15 +12,15 @@ from vaultr.client.log.entries import ItemState
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.storage import freshness
 from vaultr.client.storage.cache import CachedVault
+from vaultr.client.vaults import trash
 from vaultr.client.vaults.finding import Finder
-from vaultr.client.vaults.intents import EditConflict, Move
+from vaultr.client.vaults.intents import Move
 from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import ANY_STATE, Item, VaultInfo, by_name
 from vaultr.client.vaults.vault_writes import VaultWriter
-from vaultr.client.vaults.vaults import FIRST_NAME, SyncReport, Vaults, long_trashed
+from vaultr.client.vaults.vaults import FIRST_NAME, SyncReport, Vaults
 from vaultr.client.vaults.writes import Writer
 from vaultr.protocol.entries import Op
-from vaultr.protocol.sizes import CHANGES_PER_BATCH
 
 Part = dict[str, Any]
 _ACTIVE: Final[tuple[ItemState, ...]] = ("active",)
@@ -75,19 +74,10 @@ class Unlocked:
         self.touched = True
 
     def _remove_old(self, vault: CachedVault) -> bool:
-        old = long_trashed(vault)
-        for start in range(0, len(old), CHANGES_PER_BATCH):
-            held = {
-                each: vault.state.items[each] for each in old[start : start + CHANGES_PER_BATCH]
-            }
-            wishes = [
-                Move(Op.REMOVE, item_id, seen=item.content_revision, revision=item.revision)
-                for item_id, item in held.items()
-            ]
-            # Somebody restored one of them meanwhile: the next sync looks again.
-            with contextlib.suppress(EditConflict):
-                self._writer.write(vault.id, wishes)
-        return bool(old)
+        server_time = self.account.session.server_time()
+        return trash.remove_old(
+            vault, self._writer, server_time=server_time, tell=lambda each: self._tell([each])
+        )
 
     def infos(self, *, offline: bool) -> list[VaultInfo]:
         """Describe all vaults."""

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from vaultr.client.crypto.seal import open_sealed, seal
 from vaultr.client.errors import Locked, SealBroken, SessionEnded, Unauthenticated
 from vaultr.client.storage.folder import ACCOUNT_FILE, Folder
 from vaultr.client.transport.answers import Tokens, fields_of
+from vaultr.client.transport.clock import time_of
 from vaultr.client.transport.http import Answer, Transport
 from vaultr.protocol.encoding import lp
 
@@ -47,6 +49,10 @@ class Session:
         self._bound = lp(_LABEL, account_id)
         self._account_id = account_id
         self._account_seen = self._stamp_of_account()
+
+    def server_time(self) -> datetime | None:
+        """Tell the server's clock, as its last answer had it; None when that told none."""
+        return time_of(self._transport.date)
 
     def begin(self, tokens: Tokens) -> None:
         """Keep the tokens of a new session."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -24,7 +23,7 @@ from vaultr.client.log import pages, verify
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.client.log.receipts import check_made
 from vaultr.client.log.state import FIRST_GENERATION, new_vault
-from vaultr.client.storage.cache import CachedVault, trashed_since
+from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.answers import fields_of
 from vaultr.client.transport.http import Answer
@@ -36,7 +35,6 @@ from vaultr.client.vaults.sync import Syncer
 from vaultr.protocol.encoding import b64, unb64
 
 FIRST_NAME: Final = "Personal"
-TRASH_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +257,3 @@ class Vaults:
             proven = verify.plan(vault.state, known).conditional
             heads[vault.id] = vault.waypoint if proven else self._sync(vault.id)[0].waypoint
         return heads
-
-
-def long_trashed(vault: CachedVault) -> list[UUID]:
-    """Name the items that this device has seen in the trash for 30 days, by its own clock."""
-    before = datetime.now(UTC) - timedelta(days=TRASH_DAYS)
-    seen = ((item_id, trashed_since(vault, item_id)) for item_id in vault.trashed)
-    return [item_id for item_id, since in seen if since is not None and since <= before]

@@ -157,15 +157,16 @@ class Writer:
     def _keep(self, vault: CachedVault, changes: Sequence[Change], batch: Batch) -> CachedVault:
         rows = {each: row for each, row in vault.rows.items() if each in batch.state.items}
         details: dict[UUID, bytes] = {}
-        now = now_text()
+        now, told = now_text(), self._session.server_time()
+        moved = told.isoformat() if told is not None else now
         for change in changes:
             if change.op is Op.PUT and change.item_id is not None:
                 old = rows.get(change.item_id)
-                made = old.created_at if old else now
-                rows[change.item_id] = Row(b64(change.overview), made, now, at=0, length=0)
+                made = old.created_at if old else moved
+                rows[change.item_id] = Row(b64(change.overview), made, moved, at=0, length=0)
                 details[change.item_id] = change.detail
             elif change.item_id in rows:
-                rows[change.item_id] = replace(rows[change.item_id], updated_at=now)
+                rows[change.item_id] = replace(rows[change.item_id], updated_at=moved)
         kept = replace(
             vault,
             state=self.onward(vault, batch),

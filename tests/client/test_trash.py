@@ -1,0 +1,137 @@
+"""What lies in the trash for 30 days is removed for good, and nothing is a day earlier."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.client.world import mail
+
+
+@pytest.fixture
+def trashed(world):
+    """An owner who has just trashed an item; both clocks are right."""
+    world.laptop.add("login", *mail())
+    world.laptop.trash("Mail")
+    world.laptop.sync()
+    return world
+
+
+@pytest.fixture
+def own_clock(monkeypatch):
+    """Set the clock of the devices this many days ahead."""
+
+    def ahead(days):
+        class Ahead(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return datetime.now(tz) + timedelta(days=days)
+
+        for module in ("trash", "sync"):
+            monkeypatch.setattr(f"vaultr.client.vaults.{module}.datetime", Ahead)
+
+    return ahead
+
+
+def server_clock(world, days):
+    """Set the clock of the server this many days ahead."""
+    world.server.clock = lambda: datetime.now(UTC) + timedelta(days=days)
+
+
+def in_trash(device):
+    return [each.title for each in device.items(state="trash", offline=True)]
+
+
+@pytest.mark.parametrize(("days", "left"), [(29.9, ["Mail"]), (30.1, [])])
+def test_it_is_removed_after_thirty_days_by_both_clocks(trashed, own_clock, days, left):
+    own_clock(days)
+    server_clock(trashed, days)
+
+    trashed.laptop.sync()
+
+    assert in_trash(trashed.laptop) == left
+    assert trashed.laptop.notices == []
+
+
+def test_what_another_device_trashed_is_removed_too(world, own_clock):
+    world.laptop.add("login", *mail())
+    with world.second_by_key() as phone:
+        phone.trash("Mail")
+    world.laptop.sync()
+    own_clock(31)
+    server_clock(world, 31)
+
+    world.laptop.sync()
+
+    assert in_trash(world.laptop) == []
+    assert in_trash(world.second_by_key("tablet")) == []
+
+
+def test_a_clock_that_is_ahead_for_a_while_removes_nothing(trashed, own_clock):
+    own_clock(365)
+
+    trashed.laptop.sync()
+
+    assert in_trash(trashed.laptop) == ["Mail"]
+    assert any("not by the server's" in notice for notice in trashed.laptop.notices)
+
+
+def test_a_clock_that_was_behind_when_the_item_was_trashed_removes_nothing(world, own_clock):
+    world.laptop.add("login", *mail())
+    own_clock(-10_000)
+    world.laptop.trash("Mail")
+    world.laptop.sync()
+    own_clock(0)
+
+    world.laptop.sync()
+
+    assert in_trash(world.laptop) == ["Mail"]
+
+
+def test_a_server_whose_clock_is_ahead_has_nothing_removed(trashed):
+    server_clock(trashed, 365)
+
+    trashed.laptop.sync()
+
+    assert in_trash(trashed.laptop) == ["Mail"]
+
+
+def test_without_the_servers_time_nothing_is_removed_and_that_is_said(trashed, own_clock):
+    own_clock(31)
+    trashed.laptop._unlocked.account.session.server_time = lambda: None
+
+    trashed.laptop.sync()
+
+    assert in_trash(trashed.laptop) == ["Mail"]
+    assert any("not by the server's" in notice for notice in trashed.laptop.notices)
+
+
+def test_what_another_device_restores_meanwhile_is_not_removed(trashed, own_clock):
+    phone = trashed.second_by_key()
+    phone.sync()
+    own_clock(31)
+    server_clock(trashed, 31)
+
+    def overtake(method, path):
+        if path.endswith("/remove"):
+            trashed.server.before = None
+            phone.restore("Mail")
+
+    trashed.server.before = overtake
+    trashed.laptop.sync()
+
+    assert [item.title for item in trashed.laptop.items()] == ["Mail"]
+
+
+def test_the_thirty_days_begin_anew_when_an_item_was_restored_in_between(trashed, own_clock):
+    with trashed.second_by_key() as phone:
+        own_clock(29)
+        server_clock(trashed, 29)
+        phone.restore("Mail")
+        phone.trash("Mail")
+    trashed.laptop.sync()
+    own_clock(31)
+    server_clock(trashed, 31)
+
+    trashed.laptop.sync()
+
+    assert in_trash(trashed.laptop) == ["Mail"]
