@@ -249,6 +249,20 @@ def test_what_the_server_says_is_told_as_its_words():
 MIB = 1 << 20
 
 
+@pytest.mark.parametrize("cookie", ["a=b; Path=/", "a=b; Domain=vault.example", "a=\xe6; Path=/"])
+def test_no_cookie_is_taken_or_sent_back(cookie):
+    # As bytes over 127, a cookie would also keep every following request from being written.
+    headers = [*JSON.items(), (b"Set-Cookie", cookie.encode("latin-1"))]
+    answers = [lambda: httpx2.Response(200, headers=headers, content=b"{}")] * 2
+    server = Server(*answers)
+    transport = server.transport()
+
+    transport.send("GET", "/x")
+    transport.send("GET", "/x")
+
+    assert [request.headers.get("Cookie") for request in server.requests] == [None, None]
+
+
 @pytest.mark.parametrize(("path", "mib"), [
     ("/auth/prelogin", 2), ("/auth/me", 2), ("/vaults/v/rotation", 2), ("/vaults/v/items/i", 2),
     ("/vaults/v/sync?since=0&limit=1000", 32), ("/vaults?limit=200", 32),

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +70,8 @@ class Exchanger:
                 "Accept-Encoding": "identity",
                 "User-Agent": f"vaultr/{__version__}",
             },
+            # It takes none: a client has tokens, and repeats nothing that a server chose.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     def close(self) -> None:
