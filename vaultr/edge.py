@@ -106,7 +106,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         permissions_policy={"geolocation": "()", "microphone": "()", "camera": "()"},
         session_cookie_samesite="Strict",
     )
-    app.wsgi_app = _Always(app.wsgi_app, _same(app))  # type: ignore[method-assign]  # as above
+    app.wsgi_app = _Always(app.wsgi_app, _same(app))  # type: ignore[method-assign]  # Flask's documented way
 
 
 class _Always:
