@@ -1,6 +1,6 @@
 """The versions of an item: each is believed only as the put that the vault's log tells of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -16,6 +16,7 @@ from vaultr.client.strict_json import Fields, Json
 from vaultr.client.transport.session import Session
 from vaultr.client.vaults.intents import Ground
 from vaultr.client.vaults.listing import ask_pages
+from vaultr.client.vaults.past import read_past
 from vaultr.client.vaults.plaintext import object_in
 from vaultr.client.vaults.reading import Item, Reader
 from vaultr.client.vaults.sync import vk_of
@@ -104,13 +105,16 @@ class History:
     def _list(self, vault: CachedVault, item_id: UUID) -> list[Version]:
         ground, path = self._reader.ground(vault), _path(vault, item_id)
         found: dict[int, Version] = {}
+        heads: dict[int, bytes] = {}
         for json in ask_pages(self._session, path, "versions"):
-            version = _verified(ground, item_id, Fields(json, _WHERE, AnswerInvalid), whole=False)
+            fields = Fields(json, _WHERE, AnswerInvalid)
+            version, head = _verified(ground, item_id, fields, whole=False)
             if version.revision in found:
                 raise AnswerInvalid(f"version {version.revision} of item {item_id} comes twice")
-            found[version.revision] = version
+            found[version.revision], heads[version.revision] = version, head
         if not any(version.is_current for version in found.values()):
             raise _mismatch(vault, f"the versions of item {item_id} lack the one that is held")
+        self._check_logged(vault, item_id, heads)
         return [found[revision] for revision in sorted(found, reverse=True)]
 
     def _one(self, vault: CachedVault, item_id: UUID, revision: int) -> Version:
@@ -124,7 +128,23 @@ class History:
         fields = Fields(answer.body, _WHERE, AnswerInvalid)
         if fields.count("revision") != revision:
             raise AnswerInvalid(f"the server shows another version than {revision}")
-        return _verified(self._reader.ground(vault), item_id, fields, whole=True)
+        version, head = _verified(self._reader.ground(vault), item_id, fields, whole=True)
+        self._check_logged(vault, item_id, {revision: head})
+        return version
+
+    def _check_logged(self, vault: CachedVault, item_id: UUID, heads: Mapping[int, bytes]) -> None:
+        """Check that versions came into the log: a put that the server refused is signed, too.
+
+        :param heads: the head that each version's entry gives.
+        """
+        current = vault.state.items[item_id].content_revision  # which the whole set proves
+        older = {n: head for n, head in heads.items() if n != current}
+        known: Mapping[int, bytes] = vault.trail
+        if unknown := older.keys() - known.keys():
+            known = {**read_past(self._vaults.syncer, vault, min(unknown)).heads, **known}
+        for n, head in older.items():
+            if known[n] != head:
+                raise _mismatch(vault, f"version {n} of item {item_id} is not in the vault's log")
 
 
 class _Newer(StateMismatch):
@@ -135,11 +155,16 @@ def _path(vault: CachedVault, item_id: UUID) -> str:
     return f"/vaults/{vault.id}/items/{item_id}/versions"
 
 
-def _verified(ground: Ground, item_id: UUID, fields: Fields, *, whole: bool) -> Version:
-    """Check one version against its entry and against what is held, then open it."""
+def _verified(
+    ground: Ground, item_id: UUID, fields: Fields, *, whole: bool
+) -> tuple[Version, bytes]:
+    """Check one version against its entry and against what is held, then open it.
+
+    :return: the version, and the head that its entry gives.
+    """
     revision, kind = fields.count("revision", least=1), fields.text("type", most=32)
     generation = fields.count("generation", least=1)
-    _check_entry(ground, item_id, fields.within("entry").raw(), (revision, generation))
+    head = _check_entry(ground, item_id, fields.within("entry").raw(), (revision, generation))
     held = ground.state.items[item_id]
     if revision > held.content_revision:
         raise _Newer(
@@ -150,7 +175,7 @@ def _verified(ground: Ground, item_id: UUID, fields: Fields, *, whole: bool) -> 
         _check_content(ground, item_id, fields)
     overview = _opened(ground, item_id, fields, "overview")
     detail = _opened(ground, item_id, fields, "detail") if whole else b""
-    return Version(
+    version = Version(
         item_id=item_id,
         vault_id=ground.state.vault_id,
         revision=revision,
@@ -161,10 +186,14 @@ def _verified(ground: Ground, item_id: UUID, fields: Fields, *, whole: bool) -> 
         detail=object_in(detail, f"version {revision} of item {item_id}") if whole else None,
         parts=(overview, detail) if whole else (b"", b""),
     )
+    return version, head
 
 
-def _check_entry(ground: Ground, item_id: UUID, json: Json, said: tuple[int, int]) -> None:
-    """Check that the entry is a put of this item, of this revision, by one of the owner's."""
+def _check_entry(ground: Ground, item_id: UUID, json: Json, said: tuple[int, int]) -> bytes:
+    """Check that the entry is a put of this item, of this revision, by one of the owner's.
+
+    :return: the head that it gives; whether the log has it is not told by it.
+    """
     vault_id = ground.state.vault_id
     signed = read_entry(vault_id, Fields(json, "version.entry", AnswerInvalid))
     check_mac(signed, ground.keys)
@@ -175,6 +204,7 @@ def _check_entry(ground: Ground, item_id: UUID, json: Json, said: tuple[int, int
     held = ground.state.items[item_id]
     if entry.n == held.content_revision and entry.content != held.content:
         raise _mismatch(ground.vault, f"version {said[0]} of item {item_id} is not what is held")
+    return signed.head
 
 
 def _check_content(ground: Ground, item_id: UUID, fields: Fields) -> None:
