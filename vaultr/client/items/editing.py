@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.items.history import History, NoSuchVersion
+from vaultr.client.items.history import History
 from vaultr.client.items.merging import NAMED, changed, merge
 from vaultr.client.items.schemas import Draft, check, sealed_bytes
 from vaultr.client.storage.cache import CachedVault
@@ -114,14 +114,8 @@ class Editor:
             return before
         if revision > item.revision:
             return None
-        versions = self._history.versions(vault, item.id)
-        seen = next((each for each in versions if each.revision <= revision), None)
-        if seen is None:
-            return None
-        try:
-            return self._history.version(vault, item.id, seen.revision).as_item()
-        except NoSuchVersion:
-            return None
+        seen = self._history.as_of(vault, item.id, revision)
+        return None if seen is None else seen.as_item()
 
     def _merged(self, vault: CachedVault, base: Item, now: Item, given: Mapping[str, Part]) -> Put:
         """Put the edit over what the item is by now.

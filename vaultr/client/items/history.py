@@ -95,6 +95,25 @@ class History:
         """
         return self._with_newest(vault, lambda newest: self._one(newest, item_id, revision))
 
+    def as_of(self, vault: CachedVault, item_id: UUID, revision: int) -> Version | None:
+        """Open the content that the item had at a revision, be that of a put or a later one.
+
+        :return: None where the server does not keep it, or hides it.
+        """
+        kept = (each.revision for each in self.versions(vault, item_id))
+        newest = max((n for n in kept if n <= revision), default=None)
+        if newest is None:
+            return None
+        if newest < revision:
+            # An older one may be what the server would like it to have been.
+            past = read_past(self._vaults.syncer, vault, newest)
+            if past.has_put(item_id, after=newest, through=revision):
+                return None
+        try:
+            return self.version(vault, item_id, newest)
+        except NoSuchVersion:
+            return None
+
     def _with_newest(self, vault: CachedVault, read: Callable[[CachedVault], T]) -> T:
         """Read, and once more after a sync if something is newer than what is held."""
         try:

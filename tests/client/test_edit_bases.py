@@ -1,0 +1,63 @@
+"""An edit is merged over what its user saw, and never over what the server chooses instead."""
+
+import pytest
+
+from tests.client.world import mail
+from vaultr.client.api import EditConflict
+
+
+def hide(world, revision):
+    """Have the server leave a version out of the list."""
+
+    def twist(method, path, status, body):
+        if method == "GET" and path.endswith("/versions"):
+            body["versions"] = [v for v in body["versions"] if v["revision"] != revision]
+        return status, body
+
+    world.server.twist = twist
+
+
+@pytest.fixture
+def edited(world):
+    """An owner who saw the second of three contents, and wants the first one back."""
+    world.laptop.add("login", *mail("Mail", "one"))
+    world.seen = world.laptop.edit("Mail", detail={"password": "two"})
+    world.laptop.edit("Mail", detail={"password": "three"})
+    world.again()
+    return world
+
+
+def test_an_edit_of_a_content_that_the_server_hides_is_a_conflict(edited):
+    hide(edited, edited.seen.revision)
+
+    with pytest.raises(EditConflict):
+        edited.laptop.edit("Mail", detail={"password": "one"}, revision=edited.seen.revision)
+
+    assert edited.laptop.item("Mail").detail["password"] == "three"
+
+
+@pytest.fixture
+def restored(world):
+    """An owner who saw an item that had come back from the trash, and was edited since."""
+    world.laptop.add("login", *mail("Mail", "one"))
+    world.laptop.edit("Mail", overview={"username": "bob"})
+    world.laptop.trash("Mail")
+    world.seen = world.laptop.restore("Mail")
+    world.laptop.edit("Mail", detail={"password": "two"})
+    world.again()
+    return world
+
+
+def test_an_edit_of_what_came_back_from_the_trash_is_merged_with_what_came_after(restored):
+    now = restored.laptop.edit(
+        "Mail", overview={"username": "ann"}, revision=restored.seen.revision
+    )
+
+    assert (now.overview["username"], now.detail["password"]) == ("ann", "two")
+
+
+def test_an_edit_of_what_came_back_from_the_trash_is_a_conflict_where_its_put_is_hidden(restored):
+    hide(restored, restored.seen.content_revision)
+
+    with pytest.raises(EditConflict):
+        restored.laptop.edit("Mail", overview={"username": "ann"}, revision=restored.seen.revision)
