@@ -18,6 +18,7 @@ from vaultr.client.account.recovery import Recovery
 from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
 from vaultr.client.account.signup import Signup
 from vaultr.client.crypto.recovery_key import RecoveryKey
+from vaultr.client.items.doubles import Presence
 from vaultr.client.items.history import NoSuchVersion, Version
 from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.schemas import Draft
@@ -44,6 +45,7 @@ __all__ = [
     "NotShown",
     "NotSignedIn",
     "PasswordChanged",
+    "Presence",
     "Recovery",
     "RecoveryKey",
     "Reference",
@@ -141,6 +143,13 @@ class Vaultr(VaultMethods):
         """Add items in batches, up to 1,000 in one write; ``progress`` is told (done, of)."""
         return self._opened().add_many(drafts, vault, progress)
 
+    def presence(self, drafts: Sequence[Draft], *, vault: str | None = None) -> list[Presence]:
+        """Tell of each draft whether the vault has it: not, as it is, or with another content.
+
+        What has its type, title and user name is taken for it. So nothing need be added twice.
+        """
+        return self._opened().presence(drafts, vault)
+
     def edit(
         self,
         ref: str,
@@ -163,12 +172,27 @@ class Vaultr(VaultMethods):
 
     def trash(self, ref: str, *, vault: str | None = None) -> Item:
         """Move an item to the trash."""
-        return self._opened().move(Op.TRASH, ref, vault)
+        return self.trash_many([ref], vault=vault)[0]
+
+    def trash_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
+        """Move items to the trash: all of them in one write, or none where one is not found.
+
+        In several writes only what lies in several vaults, or is more than fits one.
+        """
+        return self._opened().move(Op.TRASH, refs, vault)
 
     def restore(self, ref: str, *, vault: str | None = None) -> Item:
         """Bring an item back from the trash."""
-        return self._opened().move(Op.RESTORE, ref, vault)
+        return self.restore_many([ref], vault=vault)[0]
+
+    def restore_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
+        """Bring items back from the trash, as :meth:`trash_many` moves them there."""
+        return self._opened().move(Op.RESTORE, refs, vault)
 
     def remove(self, ref: str, *, vault: str | None = None) -> None:
         """Remove an item for good, with its versions."""
-        self._opened().move(Op.REMOVE, ref, vault)
+        self.remove_many([ref], vault=vault)
+
+    def remove_many(self, refs: Sequence[str], *, vault: str | None = None) -> None:
+        """Remove items for good, as :meth:`trash_many` moves them to the trash."""
+        self._opened().move(Op.REMOVE, refs, vault)

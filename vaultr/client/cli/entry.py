@@ -27,6 +27,7 @@ from vaultr.client.cli.commands import (
     rotating,
     running,
     sessions,
+    trashing,
     vaults,
 )
 from vaultr.client.cli.exits import epilog
@@ -50,8 +51,8 @@ def vaultr() -> None:
 _add = vaultr.add_section
 _add("First", account.signup, account.verify, owning.resend, account.login)
 _add("Keys in memory", account.unlock, account.lock, account.logout)
-_add("Items", reading.list_items, reading.show, changing.add, changing.edit, changing.rm)
-_add("Items", changing.restore, history.history, moving.move, importing.import_file)
+_add("Items", reading.list_items, reading.show, changing.add, changing.edit, trashing.rm)
+_add("Items", trashing.restore, history.history, moving.move, importing.import_file)
 _add("Values", copying.copy, codes.code, generating.generate, referring.read, referring.inject)
 _add("Environment sets", running.run, exporting.export)
 _add("Vaults", vaults.vaults, vaults.sync, rotating.rotate)

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from vaultr.client.errors import SealBroken
+from vaultr.client.items.doubles import Presence, presence
 from vaultr.client.items.editing import Editor, Progress
 from vaultr.client.items.history import History
 from vaultr.client.items.references import Resolver
 from vaultr.client.items.schemas import Draft
+from vaultr.client.items.state_changes import move_all
 from vaultr.client.log.entries import ItemState
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.storage import freshness
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults import trash
 from vaultr.client.vaults.finding import Finder
-from vaultr.client.vaults.intents import Move
 from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.client.vaults.reading import ANY_STATE, Item, VaultInfo, by_name
 from vaultr.client.vaults.vault_writes import VaultWriter
@@ -157,15 +158,17 @@ class Unlocked:
         except SealBroken:  # it opens by now, and what did not is nothing that anybody saw
             return None
 
-    def move(self, op: Op, ref: str, vault: str | None) -> Item:
-        """Trash, restore or remove an item; it is shown as it was before it is removed."""
+    def move(self, op: Op, refs: Sequence[str], vault: str | None) -> list[Item]:
+        """Trash, restore or remove items; they are shown as they were before they are removed."""
         self._refresh(offline=False)
         states = {Op.TRASH: _ACTIVE, Op.RESTORE: _TRASH}.get(op, ANY_STATE)
-        home, item = self._finder.find(ref, self._within(vault), states)
-        revision = item.revision if op is Op.REMOVE else None
-        wish = Move(op, item.id, seen=item.content_revision, revision=revision)
-        moved = self._writer.write(home.id, [wish])
-        return item if op is Op.REMOVE else self._reader.item(moved, item.id)
+        found = self._finder.find_all(refs, self._within(vault), states)
+        return move_all(self._reader, self._writer, op, found)
+
+    def presence(self, drafts: Sequence[Draft], vault: str | None) -> list[Presence]:
+        """Tell which drafts are there already, where :meth:`add_many` would put them."""
+        self._refresh(offline=False)
+        return presence(self._reader, self._home(vault), drafts)
 
     def settle(self, *, now: bool) -> None:
         """Write the profile if a head moved."""

@@ -1,11 +1,11 @@
-"""Commands that write items: add, edit, rm, restore."""
+"""Commands that write items: add and edit."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaultr.client.cli import amending, asking, drafting, same_titles, showing
-from vaultr.client.cli.offering import item_titles, trashed_titles
+from vaultr.client.cli.offering import item_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import PreconditionFailed, UsageError, VaultrError
@@ -54,7 +54,7 @@ def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **sai
     with opened(choices) as vaultr:
         item = vaultr.add(kind, overview, detail, vault=vault)
         same_titles.warn(vaultr, item)
-    _answer(choices, item, "Added")
+    answer(choices, item, "Added")
 
 
 @command(
@@ -113,7 +113,7 @@ def edit(
             item = _edit_by_options(
                 choices, vaultr, ref, vault, assignments, unset, secrets, generate=generate
             )
-    _answer(choices, item, "Changed")
+    answer(choices, item, "Changed")
 
 
 def _edit_by_document(choices: Choices, vaultr: "Vaultr", ref: str, vault: str | None) -> "Item":
@@ -180,58 +180,12 @@ def _edited(
     return item
 
 
-@command("rm", "vaultr rm Mail", "vaultr rm Mail --forever", no_args_is_help=True)
-@click.argument("ref", metavar="ITEM", shell_complete=item_titles)
-@click.option("--forever", is_flag=True, help="Remove it with all its versions, not to the trash.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@vault_option()
-@pass_choices
-def rm(choices: Choices, ref: str, forever: bool, yes: bool, vault: str | None) -> None:
-    """Move an item to the trash.
-
-    ITEM is an id, or a title that only one item has. It can be restored for 30 days.
-    """
-    with opened(choices) as vaultr:
-        if not forever:
-            _answer(choices, vaultr.trash(ref, vault=vault), "In the trash")
-            return
-        found = vaultr.item(ref, vault=vault, reveal=False)
-        name = showing.printable(showing.name_of(found))
-        asking.confirmed(f"Remove {name} and all its versions? This cannot be undone.", yes=yes)
-        vaultr.remove(str(found.id), vault=str(found.vault_id))
+def answer(choices: Choices, items: "Item | list[Item]", done: str) -> None:
+    """Say what became of items: one as an object, several as a list."""
+    listed = items if isinstance(items, list) else [items]
     if choices.json:
-        showing.as_json({"removed": True})
+        found = [showing.item_json(item, reveal=False) for item in listed]
+        showing.as_json(found if isinstance(items, list) else found[0])
     else:
-        showing.say("Removed.")
-
-
-@command(
-    "restore",
-    "vaultr restore Mail",
-    "vaultr restore Mail --revision 7",
-    no_args_is_help=True,
-)
-@click.argument("ref", metavar="ITEM", shell_complete=trashed_titles)
-@click.option(
-    "--revision",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Bring back what it held then, by a new write; `history` lists the versions.",
-)
-@vault_option()
-@pass_choices
-def restore(choices: Choices, ref: str, revision: int | None, vault: str | None) -> None:
-    """Take an item back from the trash, or back to a version."""
-    with opened(choices) as vaultr:
-        if revision is None:
-            item = vaultr.restore(ref, vault=vault)
-        else:
-            item = vaultr.bring_back(ref, revision, vault=vault)
-        _answer(choices, item, "Restored")
-
-
-def _answer(choices: Choices, item: "Item", done: str) -> None:
-    if choices.json:
-        showing.as_json(showing.item_json(item, reveal=False))
-    else:
-        showing.say(f"{done}: {showing.printable(showing.name_of(item))} ({item.id})")
+        for item in listed:
+            showing.say(f"{done}: {showing.printable(showing.name_of(item))} ({item.id})")

@@ -18,6 +18,7 @@ from vaultr.client.imports.problems import ImportProblems
 from vaultr.client.items.fields import text_of
 
 if TYPE_CHECKING:
+    from vaultr.client.api import Vaultr
     from vaultr.client.items.schemas import Draft
 
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Read the password of a protected export from descriptor N.",
 )
+@click.option("--again", is_flag=True, help="Import also what is there already to the letter.")
 @click.option("--dry-run", is_flag=True, help="Only read the file and say what is in it.")
 @vault_option("The vault it goes into, by id or name.")
 @pass_choices
@@ -59,6 +61,7 @@ def import_file(
     title: str | None,
     into: str | None,
     file_password_fd: int | None,
+    again: bool,
     dry_run: bool,
     vault: str | None,
 ) -> None:
@@ -67,6 +70,9 @@ def import_file(
     Of Bitwarden, FILE is a JSON export, plain or protected by a password.
 
     Nothing is imported unless all can be: whatever is odd is listed, an entry or a line each.
+    What the vault has to the letter is left out, so a second time, or after an interruption, only
+    the rest is imported. An entry that differs comes beside the one of its title and user name.
+
     FILE may be - for standard input. Delete the file afterwards: it is not encrypted.
     """
     if into is not None and (title is not None or dry_run):
@@ -76,11 +82,31 @@ def import_file(
         _put_into(choices, drafts, into, vault)
         return
     _tell_of_odd_codes(drafts)
-    if not dry_run:
-        with opened(choices) as vaultr:
-            for item in vaultr.add_many(drafts, vault=vault, progress=_progress()):
-                same_titles.warn(vaultr, item)
-    _summary(choices, drafts, dry_run=dry_run)
+    if dry_run:
+        _summary(choices, drafts, [], dry_run=True)
+        return
+    with opened(choices) as vaultr:
+        new = drafts if again else _without_doubles(vaultr, drafts, vault)
+        for item in vaultr.add_many(new, vault=vault, progress=_progress()):
+            same_titles.warn(vaultr, item)
+    _summary(choices, drafts, new, dry_run=False)
+
+
+def _without_doubles(vaultr: "Vaultr", drafts: "list[Draft]", vault: str | None) -> "list[Draft]":
+    """Leave out what the vault has to the letter, and say how many of the others are beside one."""
+    found = [each.value for each in vaultr.presence(drafts, vault=vault)]
+    if same := found.count("same"):
+        showing.tell(f"{_entries(same)} there already, to the letter (--again imports them, too).")
+    if changed := found.count("changed"):
+        showing.tell(
+            f"{_entries(changed)} there with another content:"
+            " both are kept, under the same title and user name."
+        )
+    return [draft for draft, there in zip(drafts, found, strict=True) if there != "same"]
+
+
+def _entries(count: int) -> str:
+    return f"{count} {'entry was' if count == 1 else 'entries were'}"
 
 
 def _read(
@@ -177,13 +203,13 @@ def _progress() -> Callable[[int, int], None]:
     return show
 
 
-def _summary(choices: Choices, drafts: "list[Draft]", *, dry_run: bool) -> None:
+def _summary(
+    choices: Choices, read: "list[Draft]", imported: "list[Draft]", *, dry_run: bool
+) -> None:
+    drafts = read if dry_run else imported
     types = dict(Counter(draft.type for draft in drafts))
-    archived = sum(bool(draft.overview.get("archived")) for draft in drafts)
-    count = len(drafts)
     if choices.json:
-        imported = 0 if dry_run else count
-        showing.as_json({"read": count, "imported": imported, "types": types})
+        showing.as_json({"read": len(read), "imported": len(imported), "types": types})
         return
     done = "Can be imported" if dry_run else "Imported"
     if [*types] == ["env_set"]:
@@ -194,6 +220,6 @@ def _summary(choices: Choices, drafts: "list[Draft]", *, dry_run: bool) -> None:
             showing.tell(f"Use it: vaultr run --env-set {shlex.quote(title)} -- COMMAND")
         return
     parts = ", ".join(f"{number} {name}" for name, number in types.items())
-    showing.say(f"{done}: {showing.items(count)} ({parts}).")
-    if archived:
+    showing.say(f"{done}: {showing.items(len(drafts))}{f' ({parts})' if parts else ''}.")
+    if archived := sum(bool(draft.overview.get("archived")) for draft in drafts):
         showing.tell(f"{archived} of them were archived there and are marked so.")

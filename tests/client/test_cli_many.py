@@ -1,0 +1,129 @@
+"""Several items at once: trashed, taken back, removed; and files that are imported again."""
+
+import json
+
+import pytest
+
+from tests.fixtures import make_bitwarden
+
+
+def add(device, title, *words):
+    return device.told("add", "note", *words, stdin=json.dumps({"overview": {"title": title}}))
+
+
+@pytest.fixture
+def three(device):
+    ids = [add(device, title)["id"] for title in ("One of three", "Two of three", "Three of three")]
+    yield ids
+    device.types("rm", *ids, "--forever", "--yes")
+
+
+def states(device, ids):
+    return [device.told("show", each)["state"] for each in ids]
+
+
+def test_several_items_are_trashed_and_taken_back_in_one_write_each(device, three):
+    revision = device.told("sync")[0]["revision"]
+
+    trashed = device.told("rm", "One of three", "two of THREE", three[2])
+    assert [item["id"] for item in trashed] == three
+    assert states(device, three) == ["trash"] * 3
+
+    said = device.done("restore", *three)
+    assert [line.split(":")[0] for line in said.splitlines()] == ["Restored"] * 3
+    assert states(device, three) == ["active"] * 3
+    assert device.told("sync")[0]["revision"] == revision + 6
+
+
+def test_where_one_is_not_there_none_is_moved(device, three):
+    for words in (("rm",), ("rm", "--forever", "--yes")):
+        told = device.refused(1, *words, "One of three", "None of three", "Two of three")
+        assert "There is no such item. Near:" in told
+    assert states(device, three) == ["active"] * 3
+
+    device.done("rm", three[0])
+    assert "no such item" in device.refused(1, "restore", three[0], "None of three")
+    assert states(device, three) == ["trash", "active", "active"]
+
+
+def test_an_item_that_is_named_twice_is_moved_once(device, three):
+    assert len(device.told("rm", "One of three", three[0])) == 1
+    assert states(device, three) == ["trash", "active", "active"]
+
+
+def test_items_of_several_vaults_are_moved_together(device, three):
+    device.done("vaults", "add", "Attic")
+    other = add(device, "Four of three", "--vault", "Attic")["id"]
+
+    device.done("rm", three[0], other, three[1])
+
+    assert states(device, [*three, other]) == ["trash", "trash", "active", "trash"]
+    device.done("restore", other, three[0])
+    assert states(device, [*three, other]) == ["active", "trash", "active", "active"]
+    device.done("vaults", "rm", "Attic", "--confirm", "Attic")
+
+
+def test_several_items_are_removed_for_ever(device, three):
+    assert device.told("rm", *three[:2], "--forever", "--yes") == {"removed": True}
+
+    assert device.refused(1, "show", three[0])
+    assert device.refused(1, "show", three[1])
+    assert states(device, three[2:]) == ["active"]
+
+
+def test_a_version_is_one_of_one_item(device, three):
+    assert "--revision is a version of one item" in device.refused(
+        2, "restore", *three, "--revision", "1"
+    )
+
+
+@pytest.fixture
+def export(tmp_path):
+    file = tmp_path / "export.json"
+    content = make_bitwarden.export(20)
+    for number, entry in enumerate(content["items"]):
+        entry["name"] = f"Imported {number}"
+
+    def write():
+        file.write_text(make_bitwarden.as_text(content))
+        return str(file)
+
+    return content, write
+
+
+def test_an_export_that_is_imported_again_doubles_nothing(device, export):
+    content, write = export
+    first = device.told("import", write())
+    assert first["imported"] == first["read"] == 20
+
+    again = device.types("import", write())
+    assert again.returncode == 0
+    assert again.stdout == "Imported: 0 items.\n"
+    assert "20 entries were there already, to the letter" in again.stderr
+    assert len(device.told("list", "Imported")) == 20
+
+    content["items"][0]["notes"] = "changed in the other manager"
+    content["items"].append({"type": 2, "name": "Imported anew", "secureNote": {"type": 0}})
+    third = device.types("import", write(), "--json")
+    assert json.loads(third.stdout)["read"] == 21
+    assert json.loads(third.stdout)["imported"] == 2
+    assert "19 entries were there already" in third.stderr
+    assert "1 entry was there with another content" in third.stderr
+    titles = sorted(item["overview"]["title"] for item in device.told("list", "Imported"))
+    assert len(titles) == 22
+    assert titles.count("Imported 0") == 2
+
+    device.done("rm", *(item["id"] for item in device.told("list", "Imported")))
+
+
+def test_an_export_is_imported_again_where_that_is_wanted_or_it_is_trashed(device, export):
+    _, write = export
+    device.done("import", write())
+    assert device.told("import", write(), "--again")["imported"] == 20
+    ids = [item["id"] for item in device.told("list", "Imported")]
+    assert len(ids) == 40
+
+    device.done("rm", *ids)
+
+    assert device.told("import", write())["imported"] == 20
+    device.done("rm", *(item["id"] for item in device.told("list", "Imported")))

@@ -1,0 +1,97 @@
+"""Commands that trash items, remove them and take them back: rm and restore."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vaultr.client.cli import asking, same_titles, showing
+from vaultr.client.cli.commands.changing import answer
+from vaultr.client.cli.offering import item_titles, trashed_titles
+from vaultr.client.cli.opening import opened
+from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
+from vaultr.client.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaultr.client.api import Vaultr
+
+
+@command(
+    "rm",
+    "vaultr rm Mail",
+    "vaultr rm Mail Bank",
+    "vaultr rm Mail --forever",
+    no_args_is_help=True,
+)
+@click.argument("refs", metavar="ITEM...", nargs=-1, required=True, shell_complete=item_titles)
+@click.option("--forever", is_flag=True, help="Remove it with all its versions, not to the trash.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@vault_option()
+@pass_choices
+def rm(
+    choices: Choices, refs: tuple[str, ...], forever: bool, yes: bool, vault: str | None
+) -> None:
+    """Move items to the trash.
+
+    Each ITEM is an id, or a title that only one item has. If one is not there, none is moved. They
+    can be restored for 30 days. With --json one ITEM is answered by an object, several by a list.
+    """
+    with opened(choices) as vaultr:
+        if not forever:
+            moved = vaultr.trash_many(refs, vault=vault)
+            answer(choices, moved if len(refs) > 1 else moved[0], "In the trash")
+            return
+        _remove(vaultr, refs, vault, yes=yes)
+    if choices.json:
+        showing.as_json({"removed": True})
+    else:
+        showing.say("Removed.")
+
+
+def _remove(vaultr: "Vaultr", refs: tuple[str, ...], vault: str | None, *, yes: bool) -> None:
+    first, *others = refs
+    found = [vaultr.item(first, vault=vault, reveal=False)]
+    # The server was asked by now.
+    found += [vaultr.item(ref, vault=vault, reveal=False, offline=True) for ref in others]
+    names = ", ".join(showing.printable(showing.name_of(item)) for item in found)
+    theirs = "its" if len(found) == 1 else "their"
+    asking.confirmed(f"Remove {names} and all {theirs} versions? This cannot be undone.", yes=yes)
+    homes = {str(item.vault_id) for item in found}
+    # By their ids: what was confirmed is what is removed.
+    ids = [str(item.id) for item in found]
+    vaultr.remove_many(ids, vault=homes.pop() if len(homes) == 1 else vault)
+
+
+@command(
+    "restore",
+    "vaultr restore Mail",
+    "vaultr restore Mail Bank",
+    "vaultr restore Mail --revision 7",
+    no_args_is_help=True,
+)
+@click.argument("refs", metavar="ITEM...", nargs=-1, required=True, shell_complete=trashed_titles)
+@click.option(
+    "--revision",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Bring back what it held then, by a new write; `history` lists the versions.",
+)
+@vault_option()
+@pass_choices
+def restore(
+    choices: Choices, refs: tuple[str, ...], revision: int | None, vault: str | None
+) -> None:
+    """Take items back from the trash, or one back to a version.
+
+    Each ITEM is an id, or a title that only one item has. If one is not there, none is taken back.
+    With --json one ITEM is answered by an object, several by a list.
+    """
+    if revision is not None and len(refs) > 1:
+        raise UsageError("--revision is a version of one item.")
+    with opened(choices) as vaultr:
+        if revision is None:
+            items = vaultr.restore_many(refs, vault=vault)
+        else:
+            items = [vaultr.bring_back(refs[0], revision, vault=vault)]
+        for item in items:
+            same_titles.warn(vaultr, item)
+        answer(choices, items if len(refs) > 1 else items[0], "Restored")
