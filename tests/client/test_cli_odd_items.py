@@ -14,6 +14,19 @@ ODD = {
     "a letter": ({"title": "→ Unter"}, {}),
     "half a pair": ({"title": "\ud800"}, {"password": "\ud800"}),
 }
+
+
+def nested(depth):
+    value = "x"
+    for _ in range(depth):
+        value = {"d": value}
+    return value
+
+
+# A reader of JSON takes it, and what shows, merges or writes it would not.
+DEEP = Odd("login", {"title": "Deep", "more": nested(930)}, {"password": "p", "more": nested(930)})
+AS_DEEP_AS_CAN_BE = Odd("login", {"title": "Less deep", "more": nested(63)}, {"more": nested(63)})
+NEWER = Odd("passport", {"title": "Newer"}, {"number": "1"})
 SETS = {"numbers": {"A": 3}, "half a pair": {"A": "\ud800"}, "a name": {"A=B": "x"}, "none": 7}
 
 
@@ -25,7 +38,10 @@ def odd(tmp_path_factory):
         Odd("env_set", {"title": name}, {"variables": variables})
         for name, variables in SETS.items()
     ]
-    with device_with(tmp_path_factory.mktemp("odd"), *items.values(), *sets) as (device, _):
+    more = (DEEP, AS_DEEP_AS_CAN_BE, NEWER)
+    home = tmp_path_factory.mktemp("odd")
+    with device_with(home, *items.values(), *sets, *more) as (device, server):
+        device.server = server
         device.ids = {name: str(each.id) for name, each in items.items()}
         yield device
 
@@ -80,3 +96,78 @@ def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
     assert not set("\x9b\x1b\u202e") & set(terminal.shown)
     again = odd.told("show", odd.ids["a terminal"], password=None)
     assert again["overview"] == {"title": "Plain", "username": "\x1b[31m"}
+
+
+@pytest.mark.parametrize("words", [
+    ("show",), ("show", "--reveal"), ("show", "--json", "--reveal"), ("show", "--field", "more"),
+    ("edit", "--set", "username=a"),
+])  # fmt: skip
+def test_what_is_nested_too_deep_is_no_crash_and_takes_no_other_item_away(odd, words):
+    said = odd.refused(5, words[0], str(DEEP.id), *words[1:], password=None)
+
+    assert "does not open" in said
+    listed = odd.told("list", password=None)
+    assert {each["id"] for each in listed} > {str(DEEP.id), str(NEWER.id), *odd.ids.values()}
+
+
+def test_what_is_nested_as_deep_as_can_be_is_shown_and_changed(odd):
+    ref = str(AS_DEEP_AS_CAN_BE.id)
+
+    odd.done("edit", ref, "--set", "username=a", password=None)
+    odd.done("show", ref, "--reveal", password=None)
+
+    assert odd.told("show", ref, "--reveal", password=None)["detail"]["more"] == nested(63)
+
+
+def test_what_would_be_nested_too_deep_is_not_written(odd):
+    item = {"overview": {"title": "x"}, "detail": {"more": nested(64)}}
+
+    said = odd.refused(1, "add", "login", "--json", stdin=json.dumps(item), password=None)
+
+    assert "detail.more is nested more than 64 deep" in said
+
+
+@pytest.mark.parametrize("words", [
+    ("edit", "--set", "title=a"), ("edit", "--generate"), ("edit", "--secret", "number"),
+])  # fmt: skip
+def test_an_item_of_a_type_that_is_not_known_is_not_changed(odd, words):
+    said = odd.refused(1, words[0], str(NEWER.id), *words[1:], password=None, stdin="x")
+
+    assert "does not know items of type passport" in said
+
+
+def test_an_item_of_a_type_that_is_not_known_is_shown_and_moved_to_the_trash(odd):
+    assert odd.told("show", str(NEWER.id), "--reveal", password=None)["detail"] == {"number": "1"}
+    odd.done("rm", str(NEWER.id), password=None)
+    odd.done("restore", str(NEWER.id), password=None)
+
+
+def test_half_a_pair_is_on_no_clipboard_and_in_no_environment(odd, tmp_path):
+    program = tmp_path / "xclip"
+    program.write_text("#!/bin/sh\ncat > /dev/null\n")
+    program.chmod(0o755)
+    env = {"DISPLAY": ":9", "PATH": f"{tmp_path}:{odd.environ['PATH']}"}
+    half = odd.ids["half a pair"]
+
+    said = odd.refused(1, "copy", half, password=None, env=env)
+    assert "half a character" in said
+    reference = {"A": f"vaultr://Personal/{half}/password"}
+    said = odd.refused(1, "run", "--mask", "--", "true", password=None, env=reference)
+    assert "half a character" in said
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_time_at_the_end_of_all_time_is_shown(odd, zone, time):
+    def twist(method, path, status, body):
+        if path.endswith("/versions"):
+            body["versions"] = [each | {"created_at": time} for each in body["versions"]]
+        return status, body
+
+    odd.server.twist = twist
+    try:
+        shown = odd.done("history", odd.ids["a letter"], password=None, env={"TZ": zone})
+    finally:
+        odd.server.twist = None
+
+    assert time[3:10] in shown

@@ -10,7 +10,7 @@ from vaultr.client.cli import asking, drafting, showing
 from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError
 from vaultr.client.items.fields import FieldNotFound, names_of, text_of
-from vaultr.client.items.schemas import SCHEMAS, VARIABLE_NAME, Part
+from vaultr.client.items.schemas import VARIABLE_NAME, Part, schema_of
 from vaultr.client.vaults.naming import near
 
 if TYPE_CHECKING:
@@ -53,12 +53,13 @@ def assigned(kind: str, assignments: tuple[str, ...]) -> Part:
 
     :raises UsageError: no such field, or a secret one, which no argument may hold.
     """
+    known = schema_of(kind).overview
     overview: Part = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
-        if name not in SCHEMAS[kind].overview or not equals:
+        if name not in known or not equals:
             raise UsageError(
-                f"--set takes NAME=VALUE of {', '.join(SCHEMAS[kind].overview)}."
+                f"--set takes NAME=VALUE of {', '.join(known)}."
                 " A secret, or a variable, is set by --secret NAME, which asks for it."
             )
         if name in _LISTS:
@@ -98,7 +99,7 @@ def _place(item: "Item", name: str) -> tuple[str, str | None]:
 
     :raises UsageError: there is none that can be typed.
     """
-    known = SCHEMAS[item.type].detail
+    known = schema_of(item.type).detail
     typed = [each for each in known if each not in _NOT_TYPED]
     if name in typed:
         return name, None

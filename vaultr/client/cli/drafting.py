@@ -10,7 +10,7 @@ from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError
 from vaultr.client.items.generating import PasswordRule, password
 from vaultr.client.items.otp import NoCode, Totp
-from vaultr.client.items.schemas import SCHEMAS, Part
+from vaultr.client.items.schemas import Part, schema_of
 from vaultr.client.strict_json import read_object
 
 # What `show --json` writes beside the two parts; an edit takes it back unseen.
@@ -86,7 +86,7 @@ def drawn(kind: str, wanted: bool) -> Part:
     """
     if not wanted:
         return {}
-    if "password" not in SCHEMAS[kind].detail:
+    if "password" not in schema_of(kind).detail:
         raise UsageError(f"A {kind} has no password that could be drawn.")
     return {"password": password(PasswordRule())}
 

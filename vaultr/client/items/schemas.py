@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.vaults.plaintext import encode
+from vaultr.client.vaults.plaintext import NESTING_MOST, encode, is_nested_deep
 from vaultr.protocol.sealed import OVERHEAD, padded_size
 from vaultr.protocol.sizes import ITEM_BYTES
 
@@ -18,7 +18,7 @@ Check = Callable[[str, object], Found]
 # Source: POSIX.1-2024 XBD 8.1, names of environment variables that a shell can set.
 VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # NUL, which ends a value there, and lone surrogates, which UTF-8 cannot write.
-_NO_VALUE: Final = re.compile("[\0\ud800-\udfff]")
+NO_VALUE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class ItemInvalid(VaultrError):
@@ -105,7 +105,7 @@ def _variables(where: str, value: object) -> Found:
     for number, (name, text) in enumerate(value.items(), start=1):
         if not VARIABLE_NAME.fullmatch(name):
             yield f"{where}[{number}]", "has a name that is not letters, digits and _"
-        elif not isinstance(text, str) or _NO_VALUE.search(text):
+        elif not isinstance(text, str) or NO_VALUE.search(text):
             yield f"{where}.{name}", "must be text without NUL"
 
 
@@ -165,6 +165,16 @@ _SECRET_ANYWHERE: Final = frozenset(
 )
 
 
+def schema_of(type: str) -> Schema:
+    """Give the schema of a type.
+
+    :raises VaultrError: this client has none: a newer one, or another, wrote an item of it.
+    """
+    if type not in SCHEMAS:
+        raise VaultrError(f"This client does not know items of type {type}, and changes none.")
+    return SCHEMAS[type]
+
+
 def check(type: str, overview: Part, detail: Part) -> None:
     """Refuse an item that does not fit its schema, or would not fit the server's limit.
 
@@ -203,6 +213,9 @@ def _part_faults(part: str, value: Part, known: Mapping[str, Check]) -> Found:
             encode({name: each})
         except (TypeError, ValueError, RecursionError):
             yield f"{part}.{_sayable(name)}", "is not JSON in Unicode"
+        else:
+            if is_nested_deep({name: each}):
+                yield f"{part}.{_sayable(name)}", f"is nested more than {NESTING_MOST} deep"
 
 
 def _sayable(name: str) -> str:

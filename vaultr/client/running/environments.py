@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.references import Reference, Resolver, is_reference
-from vaultr.client.items.schemas import SCHEMAS, VARIABLE_NAME
+from vaultr.client.items.schemas import NO_VALUE, SCHEMAS, VARIABLE_NAME
 from vaultr.client.running.run import joined
 from vaultr.client.vaults.naming import meant, near, which
 
@@ -99,8 +99,8 @@ def _value(name: str, text: str, resolver: Resolver) -> str:
     if not is_reference(text):
         return text
     value = resolver.value(Reference.parse(text))
-    if "\0" in value:
-        raise VaultrError(f"{name}: what {text} names holds a NUL, which no variable can.")
+    if NO_VALUE.search(value):
+        raise VaultrError(f"{name}: what {text} names holds a NUL, or half a character.")
     return value
 
 

@@ -1,15 +1,15 @@
 """Looks at the way to the server: whether it answers, its certificate, and its clock."""
 
-import json
 import ssl
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from vaultr.client.errors import ServerUnreachable
 from vaultr.client.sdk.findings import Finding, State
+from vaultr.client.strict_json import read_object
+from vaultr.client.transport.clock import time_of
 
 if TYPE_CHECKING:
     from vaultr.client.sdk.access import Access
@@ -50,16 +50,15 @@ def server_findings(access: "Access") -> Iterator[Finding]:
 
 def _is_vaultr(body: bytes, name: str) -> bool:
     try:
-        value = json.loads(body)
+        return name in read_object(body)
     except ValueError:
         return False
-    return isinstance(value, dict) and name in value
 
 
 def _degraded(body: bytes) -> str:
     try:
-        names = json.loads(body)["degraded"]
-    except (ValueError, KeyError, TypeError):
+        names = read_object(body)["degraded"]
+    except (ValueError, KeyError):
         return ""
     said = ", ".join(map(str, names)) if isinstance(names, list) else ""
     return said[:_SHOWN]
@@ -82,12 +81,10 @@ def _certificate(alive: "Probe") -> Iterator[Finding]:
 
 
 def _clock(alive: "Probe") -> Iterator[Finding]:
-    try:
-        theirs = parsedate_to_datetime(alive.date or "")
-    except (TypeError, ValueError):
+    theirs = time_of(alive.date)
+    if theirs is None:
         yield Finding("clock", "ok", "The server does not tell the time.")
         return
-    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
     apart = int(abs((datetime.now(UTC) - theirs).total_seconds()))
     said = f"This clock and the server's are {apart} s apart."
     advice = "Have the clock set by the network: codes and sessions need it."

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from vaultr.client.errors import SealBroken
+
+# Far more than any item has, and far less than the recursion of what shows, merges or writes it.
+NESTING_MOST: Final = 64
 
 
 def encode(part: Mapping[str, Any]) -> bytes:
@@ -23,7 +26,7 @@ def name_bytes(name: str) -> bytes:
 def object_in(data: bytes, what: str) -> dict[str, Any]:
     """Read the JSON object that was sealed as ``what``.
 
-    :raises SealBroken: it is none.
+    :raises SealBroken: it is none, or is nested too deep to be shown.
     """
     try:
         value = json.loads(data)
@@ -31,4 +34,21 @@ def object_in(data: bytes, what: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise SealBroken(f"{what} opens, but holds no JSON object")
+    if data.count(b"{") + data.count(b"[") > NESTING_MOST and is_nested_deep(value):
+        raise SealBroken(f"{what} opens, but is nested too deep to be shown")
     return value
+
+
+def is_nested_deep(part: object) -> bool:
+    """Tell whether objects and lists stand in each other more than :data:`NESTING_MOST` deep."""
+    level = [part]
+    for _ in range(NESTING_MOST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not any(isinstance(each, dict | list) for each in level):
+            return False
+    return True

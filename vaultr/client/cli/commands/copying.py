@@ -86,6 +86,10 @@ def copied(
     """
     if not text:
         raise VaultrError("The field is empty: nothing was copied.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise VaultrError("The field holds half a character: nothing was copied.") from None
     after = _DEFAULT if clear_after is None else clear_after
     if not timedelta(0) < after <= _LONGEST or (osc52 and clear_after is not None):
         raise UsageError(

@@ -68,6 +68,9 @@ def _json(version: "Version") -> dict[str, object]:
 
 
 def _row(version: "Version") -> tuple[str, ...]:
-    when = version.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    try:
+        when = version.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError):  # the server's word: the first or the last day of all time
+        when = showing.time_text(version.created_at)
     title = showing.shortened(version.title)
     return str(version.revision), when, title, "current" if version.is_current else ""

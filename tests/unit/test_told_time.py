@@ -1,0 +1,27 @@
+"""The clock that a server tells with its answers."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from vaultr.client.sdk.reachability import _clock
+from vaultr.client.transport.clock import time_of
+from vaultr.client.transport.http import Probe
+
+
+@pytest.mark.parametrize("date", [
+    "Mon, 01 Jan 2024 12:00:00 GMT", "Mon, 01 Jan 2024 12:00:00", "Mon, 01 Jan 2024 13:00:00 +0100",
+])  # fmt: skip
+def test_a_time_is_read_in_utc(date):
+    assert time_of(date) == datetime(2024, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("date", [
+    None, "", "x", "Mon, 01 Jan 2024 00:00:00 +99999999999999",
+    "Fri, 31 Dec 9999 23:00:00 -2300", pytest.param("9" * 4000 + " Jan 2024 00:00:00 GMT", id="9"),
+    "Mon, 32 Jan 2024 00:00:00 GMT", "Mon, 01 Jan 2024 00:00:00 -9999999999", "Mon, 1 2 3 4 5 6",
+])  # fmt: skip
+def test_what_no_clock_shows_is_no_time_and_no_error(date):
+    assert time_of(date) is None
+    (found,) = _clock(Probe(200, date, None))
+    assert found.said == "The server does not tell the time."
