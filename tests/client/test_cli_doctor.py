@@ -30,12 +30,13 @@ def test_a_device_in_order_is_told_so_in_every_point(device):
     assert {each["state"] for each in found.values()} == {"ok"}
     assert set(found) == {
         *("version", "folder", "account", "secret key", "keyring", "unlocked", "copy"),
-        *("server", "TLS", "clock", "clipboard"),
+        *("server", "TLS", "clock", "session", "clipboard"),
     }
     assert found["account"]["said"].startswith(f"{device.email} at http://127.0.0.1:")
     assert "more minutes" in found["unlocked"]["said"]
     assert ".key" in found["secret key"]["said"]
     assert "less than a minute old" in found["copy"]["said"]
+    assert found["session"]["said"] == "This device is signed in."
 
 
 def test_people_get_lines_and_no_password_is_asked_for(device):

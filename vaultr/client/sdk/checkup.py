@@ -30,7 +30,7 @@ _KNOWN: Final = frozenset(
 
 
 def checkup(access: "Access") -> Iterator[Finding]:
-    """Look at everything; nothing is changed, and no password is needed."""
+    """Look at everything; nothing is changed but a token that is due, and no password is needed."""
     checks: tuple[tuple[str, Callable[[Access], Iterator[Finding]]], ...] = (
         ("version", _version),
         ("folder", _folder),
@@ -76,6 +76,9 @@ def _folder(access: "Access") -> Iterator[Finding]:
             f"{' and more' if len(open_ones) > 3 else ''}.",
             f"Take their rights away: chmod -R go= {path}",
         )
+    elif not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
+        said = f"{path} cannot be written, as most commands have to."
+        yield Finding("folder", "fail", said, "Let it be written, or name another: VAULTR_DIR")
     else:
         yield Finding("folder", "ok", f"{path} is yours alone.")
     free = shutil.disk_usage(path).free
@@ -94,10 +97,11 @@ def _is_open(place: Path) -> bool:
 def _account(access: "Access") -> Iterator[Finding]:
     device = access._store.device()
     if device.pins is None:
-        said = "This device belongs to no account yet."
+        said, advice = "This device belongs to no account yet.", "Run vaultr signup, or login."
         if device.waiting:
-            said = f"The signup of {device.waiting[-1].email} waits to be confirmed."
-        yield Finding("account", "warn", said, "Run vaultr signup, or vaultr login.")
+            said = f"The signup of {device.waiting[-1].email} is not signed in to yet."
+            advice = "Confirm its mail: vaultr verify TOKEN, or vaultr resend. Then: vaultr unlock"
+        yield Finding("account", "warn", said, advice)
         return
     access._store.account()
     yield Finding("account", "ok", f"{device.email} at {device.pins.origin}")

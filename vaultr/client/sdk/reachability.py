@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from vaultr.client.errors import ServerUnreachable
 from vaultr.client.sdk.findings import Finding, State
+from vaultr.client.sdk.standing import standing_findings
 from vaultr.client.strict_json import read_object
 from vaultr.client.transport.clock import time_of
 
@@ -46,6 +47,8 @@ def server_findings(access: "Access") -> Iterator[Finding]:
         yield Finding("server ready", "warn", f"It says that it goes on without {degraded}.")
     yield from _certificate(alive)
     yield from _clock(alive)
+    if ready.status != _NOT_READY:
+        yield from standing_findings(access)
 
 
 def _is_vaultr(body: bytes, name: str) -> bool:

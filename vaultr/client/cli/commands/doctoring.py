@@ -17,8 +17,9 @@ def doctor(choices: Choices) -> None:
     """Look whether this device is in order, and what to do if not.
 
     It looks at the rights of the folder, the account, the secret key and the keyring, the unlock
-    process, the age of the copy, the server with its certificate and clock, and the clipboard.
-    Nothing is changed and no password is needed. It ends 0 if nothing failed.
+    process, the age of the copy, the server with its certificate and clock, whether it still knows
+    this device (which it is asked only while this device is unlocked, or signed out), and the
+    clipboard. No password is needed. It ends 0 if nothing failed, else with the code of what did.
     """
     # It loads the whole SDK.
     from vaultr.client.sdk.checkup import checkup  # noqa: PLC0415 - heavy, see above

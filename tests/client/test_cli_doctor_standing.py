@@ -1,0 +1,103 @@
+"""What the doctor says of a device that its server, or its disk, does not serve any more."""
+
+import copy
+import shutil
+import subprocess
+
+import pytest
+
+from tests.client.devices import Device
+from tests.client.owners import owner, second
+from tests.client.test_cli_doctor import findings
+
+NEW = "another master password"
+# In a namespace of its own, so that root cannot write there either.
+READ_ONLY = (
+    'set -e; mount --bind "$VAULTR_DIR" "$VAULTR_DIR";'
+    ' mount -o remount,bind,ro "$VAULTR_DIR"; exec "$@"'
+)
+UNSHARE = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+@pytest.fixture
+def pair(site, tmp_path, request):
+    """The first and the second device of an owner, the second one unlocked."""
+    first = owner(site, tmp_path, f"{request.node.name.replace('_', '-')[5:40]}@example.org")
+    other = second(site, tmp_path, first).with_agent()
+    other.done("unlock")
+    yield first, other
+    other.done("lock", password=None)
+
+
+def test_a_session_that_was_ended_elsewhere_fails(pair):
+    first, other = pair
+    [there] = [each["id"] for each in first.told("sessions", "list") if not each["current"]]
+    first.done("sessions", "revoke", there)
+
+    found = findings(other, code=1)
+
+    assert found["session"]["state"] == "fail"
+    assert "vaultr login" in found["session"]["advice"]
+    assert found["server"]["state"] == "ok"
+
+
+def test_a_password_that_was_changed_elsewhere_is_told(pair):
+    first, other = pair
+    first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
+
+    assert "vaultr login --changed" in findings(other, code=1)["session"]["advice"]
+
+
+def test_an_account_that_was_deleted_is_told_on_every_device(pair):
+    first = pair[0]
+    first.done("account", "delete", "--confirm", first.email)
+
+    for device in pair:
+        found = findings(device, code=5)
+        assert "yours was deleted" in found["session"]["said"]
+        assert "--offline" in found["session"]["advice"]
+        assert found["account"]["state"] == "ok", "what it knows of itself is whole"
+
+
+def test_a_device_that_is_signed_out_is_no_failure(pair):
+    first, _ = pair
+    first.done("logout")
+
+    found = findings(first)
+
+    assert found["session"]["state"] == "warn"
+    assert "vaultr login" in found["session"]["advice"]
+
+
+def test_a_locked_device_asks_nothing_and_says_so(account):
+    found = findings(account)
+
+    assert found["session"]["state"] == "ok"
+    assert "locked" in found["session"]["said"]
+
+
+def test_a_signup_that_waits_is_told_what_it_waits_for(site, tmp_path):
+    device = Device(tmp_path / "home", site.url, email="waiting@example.org")
+    device.done("signup", "--email", device.email)
+
+    found = findings(device)
+
+    assert found["account"]["state"] == "warn"
+    assert "vaultr verify TOKEN" in found["account"]["advice"]
+    assert "vaultr resend" in found["account"]["advice"]
+    assert "signup" not in found["account"]["advice"]
+
+
+def test_a_folder_that_cannot_be_written_fails(account, tmp_path):
+    device = copy.copy(account)
+    shutil.copytree(account.home / "vaultr", tmp_path / "vaultr")
+    device.environ = {**account.environ, "VAULTR_DIR": str(tmp_path / "vaultr")}
+    if subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0:
+        device.program = (*UNSHARE, "sh", "-c", READ_ONLY, "sh", *account.program)
+    else:
+        (tmp_path / "vaultr").chmod(0o500)
+
+    found = findings(device, code=1)
+
+    assert "cannot be written" in found["folder"]["said"]
+    assert "VAULTR_DIR" in found["folder"]["advice"]
