@@ -113,3 +113,37 @@ def unconfirmed(site, tmp_path_factory):
     device = Device(home, site.url, email="unconfirmed@example.org")
     device.done("signup", "--email", device.email)
     return device
+
+
+def test_whoever_types_the_password_at_login_is_unlocked_until_they_lock(account, site, tmp_path):
+    device = Device(tmp_path / "home", site.url, email=account.email)
+    device.done("login", "--email", account.email, secret_key=account.made["secret_key"])
+    person = device.with_agent()
+    terminal = at_terminal(person, "login")
+    terminal.answers("Master password: ", account.password)
+    assert terminal.ends() == 0
+    assert "It is unlocked, too" in terminal.shown
+    try:
+        person.done("list", password=None)
+    finally:
+        person.done("lock", password=None)
+    person.refused(3, "list", password=None)
+
+
+def test_a_script_that_signs_in_leaves_no_process_with_keys(account, site, tmp_path):
+    person = Device(tmp_path / "home", site.url, email=account.email).with_agent()
+
+    said = person.done("login", "--email", account.email, secret_key=account.made["secret_key"])
+
+    assert "Next: vaultr unlock" in said
+    person.refused(3, "list", password=None)
+
+
+def test_where_no_process_may_keep_keys_a_login_keeps_none(account):
+    terminal = at_terminal(account, "login")
+
+    terminal.answers("Master password: ", account.password)
+
+    assert terminal.ends() == 0
+    assert "unlock" not in terminal.shown
+    account.refused(3, "list", password=None)

@@ -166,10 +166,21 @@ class Access:
             opened, told = unlocking.unlock(self._store, self._to_server(), password)
             unlocked = self._unlocked = Unlocked(opened)
             unlocked.notices.extend(told)
-        kept = self._agent is not None and keep and self._agent.start(unlocked.account.account_key)
-        if keep and not kept:
+        if keep and not self.keep():
             notice = "No process keeps the keys: each command asks for the password."
             unlocked.notices.append(notice)
+
+    @property
+    def may_keep(self) -> bool:
+        """Whether an unlock process may hold keys here; see ``VAULTR_AGENT``."""
+        return self._agent is not None
+
+    def keep(self) -> bool:
+        """Hand the keys to the unlock process, which holds them for other commands.
+
+        :return: whether it holds them now.
+        """
+        return self._agent is not None and self._agent.start(self._opened().account.account_key)
 
     @property
     def unlocked(self) -> bool:
@@ -194,8 +205,8 @@ class Access:
 
     def lock(self) -> None:
         """Forget the keys everywhere; write the profile first if it lacks a head."""
-        unlocked = self._resumed()
         try:
+            unlocked = self._resumed()
             if unlocked is not None:
                 unlocked.settle(now=True)
         finally:

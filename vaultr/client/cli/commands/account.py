@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from vaultr.client.api import Signup, Vaultr
 
 
+_WHILE_UNLOCKED = (
+    "It is unlocked, too, as by: vaultr unlock. The keys are forgotten by: vaultr lock"
+)
 _WANTED = "secret key, or the text of your emergency kit"
 _COMPARE = (
     "Compare the secret key as well: upper and lower case count, and each wrong try is counted."
@@ -107,7 +110,8 @@ def login(choices: Choices, device_name: str | None, changed: bool, no_secret_ke
     """Sign in on this device.
 
     On a device where the account is new the secret key is asked for, and nothing is sent without
-    it. The text of the emergency kit can be given in its place; it names the server, too.
+    it. The text of the emergency kit can be given in its place; it names the server, too. If the
+    password is typed, the keys are kept in memory as by unlock, unless VAULTR_AGENT=off.
     """
     if no_secret_key and choices.secret_key_fd is not None:
         raise UsageError("--no-secret-key and --secret-key-fd contradict each other.")
@@ -122,10 +126,16 @@ def login(choices: Choices, device_name: str | None, changed: bool, no_secret_ke
             vaultr.check_server()
         address = asking.email(choices, vaultr.email)
         _sign_in(choices, vaultr, address, said)
+        # Who typed the password need not do so again; a script has not asked for a process.
+        kept = choices.password_fd is None and vaultr.keep()
     if choices.json:
         showing.as_json({"email": address, "signed_in": True})
     else:
         showing.say(f"This device is signed in as {showing.printable(address)}.")
+        if kept:
+            showing.say(_WHILE_UNLOCKED)
+        elif vaultr.may_keep:
+            showing.say("Next: vaultr unlock")
 
 
 def _replaced_key(choices: Choices, *, changed: bool) -> dict[str, Any]:
