@@ -148,7 +148,9 @@ def test_a_rotation_that_is_said_to_be_over_leaves_nothing_behind_unnoticed(rota
 
     assert {item["generation"] for item in rotated.vault["items"].values()} == {3}
     rotated.server.twist = None
-    assert rotated.laptop.rotate()[0].resumed, "what the server hid is ended, once it is shown"
+    assert rotated.vault["rotating"]
+    assert rotated.laptop.rotate()[0].generation == 4, "nothing is left of the one that was hidden"
+    assert not rotated.vault["rotating"]
 
 
 @pytest.fixture
