@@ -78,6 +78,7 @@ def _by_new_password(
     before = proof.account_key
     if change.before is not None:
         before = settling.opened_before(proof.account_key, account_id, change.before)
+    resume(store, transport, change.account, proof.account_key)  # which checks where this sends to
     session = Session(transport, store.folder, account_id=account_id, account_key=before)
     try:
         with store.folder.locked():

@@ -54,6 +54,11 @@ class Session:
         """Tell the server's clock, as its last answer had it; None when that told none."""
         return time_of(self._transport.date)
 
+    @property
+    def origin(self) -> str:
+        """The server that requests are sent to."""
+        return self._transport.origin
+
     def begin(self, tokens: Tokens) -> None:
         """Keep the tokens of a new session."""
         self._keep(_Kept.of(tokens))

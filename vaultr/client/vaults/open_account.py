@@ -63,17 +63,25 @@ class OpenedAccount:
         """Open the account as this device last saw it.
 
         :raises SealBroken: ``account_key`` is another's.
+        :raises PinMismatch: the account is of another server than ``session`` sends to.
         """
         account_id = known.derivation.account_id
         wrap = wrap_key(account_key)
         kept = known.key_set.profile
+        profile = open_profile(wrap, account_id, kept.revision, kept.sealed)
+        # What the folder says of the server is signed by a key that lies beside it: whoever may
+        # write there could have the session's tokens sent elsewhere.
+        if profile.pins.origin != session.origin:
+            raise PinMismatch(
+                f"the account is of {profile.pins.origin}; nothing was sent to {session.origin}"
+            )
         return cls(
             store=store,
             session=session,
             account_id=account_id,
             account_key=account_key,
             known=known,
-            profile=open_profile(wrap, account_id, kept.revision, kept.sealed),
+            profile=profile,
             keyring=VaultKeyring(wrap, account_id),
         )
 

@@ -1,0 +1,95 @@
+"""What whoever writes into the device's folder between two commands does not get."""
+
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from tests.client.fake_server import FakeServer
+from tests.client.world import PASSWORD, mail
+from vaultr import Vaultr
+from vaultr.client.errors import PinMismatch, ServerUnreachable
+
+EVIL = "https://evil.example"
+NEW = "another master password"
+
+
+def led_to(laptop, origin):
+    """Write another server into device.json, as whoever has the key beside it can."""
+    laptop._drop()
+    store = laptop._store
+    device = store.device()
+    store.keep_device(replace(device, pins=replace(device.pins, origin=origin)))
+    return store.folder.path
+
+
+class Evil(FakeServer):
+    """Another server, which keeps what it is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def handle(self, request):
+        self.asked.append(request)
+        return super().handle(request)
+
+
+class Agent:
+    """An unlock process that holds a key."""
+
+    def __init__(self, key):
+        self._key = key
+        self.ended = False
+
+    def account_key(self):
+        return self._key
+
+    def end(self):
+        self.ended = True
+
+
+def test_a_server_that_the_sealed_profile_does_not_name_gets_no_request(world):
+    world.laptop.add("login", *mail())
+    home = led_to(world.laptop, EVIL)
+    evil = Evil()
+
+    again = Vaultr(home=home, transport=evil.transport(), agent=False)
+    with pytest.raises(PinMismatch, match="nothing was sent to https://evil"):
+        again.unlock(PASSWORD)
+
+    assert evil.asked == []
+
+
+def test_no_more_does_it_while_a_change_of_the_password_is_pending(world):
+    lost = []
+
+    def twist(method, path, status, body):
+        lost.extend([path] if path == "/auth/credentials" else [])
+        if lost:
+            raise httpx2.ReadError("lost")
+        return status, body
+
+    world.server.twist = twist
+    with pytest.raises(ServerUnreachable):
+        world.laptop.change_password(PASSWORD, NEW, new_key=False)
+    home = led_to(world.laptop, EVIL)
+    evil = Evil()
+
+    again = Vaultr(home=home, transport=evil.transport(), agent=False)
+    with pytest.raises(PinMismatch, match="nothing was sent to https://evil"):
+        again.unlock(NEW)
+
+    assert evil.asked == []
+
+
+def test_a_device_that_was_led_elsewhere_can_be_locked(world):
+    key = world.laptop._unlocked.account.account_key
+    home = led_to(world.laptop, EVIL)
+    again = Vaultr(home=home, transport=Evil().transport(), agent=False)
+    again._agent = Agent(key)
+
+    with pytest.raises(PinMismatch):
+        again.lock()
+
+    assert again._agent.ended
