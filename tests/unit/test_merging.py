@@ -69,3 +69,22 @@ def test_the_fields_that_differ_are_named():
     names = changed(ours, {"password": "a", "totp": "x", "key": 1}, prefix="detail")
 
     assert list(names) == ["detail.totp", "detail.notes", "detail.key"]
+
+
+@pytest.mark.parametrize(("was", "wanted"), [(1, True), (True, 1), (1, 1.0), (0, False)])
+@pytest.mark.parametrize("within", [
+    lambda value: value, lambda value: [value], lambda value: {"more": value},
+    lambda value: [{"name": "flag", "value": value}], lambda value: {"more": {"list": [value]}},
+])  # fmt: skip
+def test_what_json_tells_apart_is_another_value_however_deep(was, wanted, within):
+    base, given = {"field": within(was)}, {"field": within(wanted)}
+
+    new = merge(base, given, base, prefix="detail")
+
+    assert repr(new.value) == repr(given)
+    assert list(changed(base, given, prefix="detail"))
+    assert list(changed(base, {"field": within(was)}, prefix="detail")) == []
+
+
+def test_an_object_is_the_same_in_any_order():
+    assert list(changed({"a": {"b": 1, "c": 2}}, {"a": {"c": 2, "b": 1}}, prefix="detail")) == []

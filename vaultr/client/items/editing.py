@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from vaultr.client.errors import VaultrError
 from vaultr.client.items.history import History
-from vaultr.client.items.merging import NAMED, changed, merge
+from vaultr.client.items.merging import NAMED, changed, merge, same
 from vaultr.client.items.schemas import Draft, check, sealed_bytes
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import Batches
@@ -165,6 +165,8 @@ def _against(given: Mapping[str, Part], now: Item) -> list[str]:
 
 def _differing(where: str, given: Any, now: Any, *, within: bool) -> Iterator[str]:
     if within and isinstance(given, Mapping) and isinstance(now, Mapping):
-        yield from (f"{where}.{name}" for name, each in given.items() if now.get(name) != each)
-    elif now != given:
+        yield from (
+            f"{where}.{name}" for name, each in given.items() if not same(now.get(name), each)
+        )
+    elif not same(now, given):
         yield where

@@ -62,17 +62,21 @@ class _Found:
 
 def _merged(base: Any, wanted: Any, now: Any, where: str) -> _Found:
     """Merge one field. Names within a field, such as variables, are fields of their own."""
-    if _same(wanted, base) or _same(wanted, now):
+    if same(wanted, base) or same(wanted, now):
         return _Found(now)
-    if _same(now, base):
+    if same(now, base):
         return _Found(wanted)
     if isinstance(wanted, Mapping) and isinstance(now, Mapping):
         return _merged_within(base if isinstance(base, Mapping) else {}, wanted, now, where)
     return _Found(now, (where,))
 
 
-def _same(one: Any, other: Any) -> bool:
-    # In JSON true is not 1.
+def same(one: Any, other: Any) -> bool:
+    """Tell whether two values are one in JSON, where true is not 1, nor 1 the same as 1.0."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and one == other
 
 
@@ -92,5 +96,5 @@ def _merged_within(
 def changed(before: Part, after: Part, *, prefix: str) -> Iterator[str]:
     """Name the fields in which two states of a part differ, as ``detail.password``."""
     for name in dict.fromkeys([*before, *after]):
-        if not _same(before.get(name, _ABSENT), after.get(name, _ABSENT)):
+        if not same(before.get(name, _ABSENT), after.get(name, _ABSENT)):
             yield f"{prefix}.{name}"
