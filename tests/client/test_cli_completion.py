@@ -121,6 +121,22 @@ def test_bash_completes_sets_vaults_and_files_where_they_are_wanted(in_bash):
     assert "<-o default>" in in_bash("vaultr", "run", "--env-file", "")
 
 
+def test_bash_completes_the_fields_of_the_item_that_is_named(in_bash):
+    assert in_bash("vaultr", "show", "zeta", "--field", "pass") == ["password"]
+    assert set(in_bash("vaultr", "edit", "zeta set", "--secret", "")) == {"A", "title"}
+    assert in_bash("vaultr", "show", "--field", "") == [""]
+    assert in_bash("vaultr", "show", "no such item", "--field", "") == [""]
+
+
+def test_bash_completes_what_can_be_taken_back(in_bash, typed):
+    item = {"overview": {"title": "omega in the trash"}}
+    typed.done("rm", typed.told("add", "note", stdin=json.dumps(item))["id"])
+
+    assert in_bash("vaultr", "restore", "omega") == ["omega\\ in\\ the\\ trash"]
+    assert in_bash("vaultr", "restore", "zeta") == [""]
+    assert "zeta" in in_bash("vaultr", "restore", "--revision", "1", "zeta")
+
+
 def test_nothing_is_offered_and_nothing_said_while_it_is_locked(typed, account):
     environ = {
         **account.environ, "PATH": typed.environ["PATH"],

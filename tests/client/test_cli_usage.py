@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from tests.client.terminal import Terminal
 from vaultr.client.cli.entry import vaultr
+from vaultr.client.cli.hints import ELSEWHERE
 from vaultr.client.cli.options import Choices, pass_choices
 
 PROGRAM = (
@@ -134,6 +135,41 @@ def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_
     assert said.returncode == 2
     assert said.stdout == ""
     assert said.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["add"], "TYPE is missing."),
+        (["rm"], "ITEM is missing."),
+        (["run"], "COMMAND is missing."),
+        (["export"], "SET is missing."),
+        (["vaults"], "COMMAND is missing: list, add, rename, rm."),
+        (["vaults", "add"], "NAME is missing."),
+    ],
+)
+def test_help_in_place_of_an_answer_ends_with_what_is_missing(words, told, tmp_path):
+    said = run(*words, home=tmp_path)
+
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.splitlines()[-1] == f"vaultr: {told}"
+
+
+def test_every_word_of_another_tool_leads_to_a_command_of_ours():
+    names = {" ".join(path) for path, _ in commands()}
+
+    for word, ours in ELSEWHERE.items():
+        said = CliRunner().invoke(vaultr, [word, "Mail"])
+        assert said.exit_code == 2
+        assert f"Try: vaultr {ours}" in said.output
+        assert word not in names
+        assert ours.startswith(("--", "COMMAND")) or ours.split(",")[0] in names
+
+
+def test_there_is_nothing_to_run_without_variables_and_all_ways_are_named(tmp_path):
+    told = run("run", "--", "true", home=tmp_path).stderr
+
+    assert all(way in told for way in ("--env-set", "--env-file", "vaultr://VAULT/ITEM/FIELD"))
 
 
 def test_one_descriptor_cannot_hold_two_secrets(tmp_path):

@@ -26,8 +26,8 @@ ASKED: Final = {
 }
 _LABELS: Final = {
     "totp": "TOTP secret",
-    "exp_month": "Month of expiry",
-    "exp_year": "Year of expiry",
+    "exp_month": "Month of expiry, 1 to 12",
+    "exp_year": "Year of expiry, as 2031",
     "code": "Security code",
 }
 

@@ -31,6 +31,7 @@ from vaultr.client.cli.commands import (
     vaults,
 )
 from vaultr.client.cli.exits import epilog
+from vaultr.client.cli.hints import missing
 from vaultr.client.cli.options import Group
 from vaultr.client.cli.showing import printable, tell
 from vaultr.client.errors import VaultrError
@@ -71,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = vaultr.main(args=arguments, prog_name="vaultr", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _refused(error)
     except click.Abort:
         tell("Stopped.")
         return ABORTED
@@ -88,6 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(f"vaultr: {printable(f'{where}{error.strerror or type(error).__name__}')}")
         return REFUSED
     return code if isinstance(code, int) else 0
+
+
+def _refused(error: click.ClickException) -> int:
+    error.show()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and error.ctx is not None:
+        said = missing(error.ctx)
+        tell(f"\nvaultr: {said}" if said else "")
+    return error.exit_code
 
 
 if __name__ == "__main__":

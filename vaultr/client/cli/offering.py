@@ -4,23 +4,25 @@ No secret is shown, nothing is asked for, and no server is reached.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
 from vaultr.client.cli import showing
+from vaultr.client.items.fields import names_of
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from vaultr.client.api import Vaultr
 
+    Names = Callable[[Vaultr, click.Context], Iterable[str]]
     Offers = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def _offers(names: "Callable[[Vaultr], Iterable[str]]") -> "Offers":
+def _offers(names: "Names") -> "Offers":
     def offered(
-        _context: click.Context, _parameter: click.Parameter, incomplete: str
+        context: click.Context, _parameter: click.Parameter, incomplete: str
     ) -> "list[CompletionItem]":
         # Both take longer to import than other commands may take.
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - late, see above
@@ -28,9 +30,8 @@ def _offers(names: "Callable[[Vaultr], Iterable[str]]") -> "Offers":
         from vaultr.client.api import Vaultr  # noqa: PLC0415 - late, see above
 
         with Vaultr() as vaultr:
-            found = (
-                {each for each in names(vaultr) if _fits_a_line(each)} if vaultr.unlocked else ()
-            )
+            named = names(vaultr, context) if vaultr.unlocked else ()
+            found = {each for each in named if _fits_a_line(each)}
         return [CompletionItem(name) for name in sorted(found) if name.startswith(incomplete)]
 
     return offered
@@ -41,11 +42,26 @@ def _fits_a_line(name: str) -> bool:
     return bool(name) and showing.printable(name) == name
 
 
-item_titles: Final = _offers(lambda vaultr: (each.title for each in vaultr.items(offline=True)))
-trashed_titles: Final = _offers(
-    lambda vaultr: (each.title for each in vaultr.items(state="trash", offline=True))
-)
+def _trashed(vaultr: "Vaultr", context: click.Context) -> Iterable[str]:
+    # A version is brought back of an item that is in use, too.
+    state: Literal["any", "trash"] = "any" if context.params.get("revision") else "trash"
+    return (each.title for each in vaultr.items(state=state, offline=True))
+
+
+def _fields(vaultr: "Vaultr", context: click.Context) -> Iterable[str]:
+    """Name the fields of the item that stands on the line; nothing of what they hold."""
+    # While an option still lacks its value the words before it are not told apart by name.
+    named = (context.params.get("item"), context.params.get("ref"), *context.args)
+    ref = next(filter(None, named), None)
+    if ref is None:
+        return ()
+    return names_of(vaultr.item(ref, vault=context.params.get("vault"), offline=True))
+
+
+item_titles: Final = _offers(lambda vaultr, _: (one.title for one in vaultr.items(offline=True)))
+trashed_titles: Final = _offers(_trashed)
+field_names: Final = _offers(_fields)
 set_titles: Final = _offers(
-    lambda vaultr: (each.title for each in vaultr.items(type="env_set", offline=True))
+    lambda vaultr, _: (each.title for each in vaultr.items(type="env_set", offline=True))
 )
-vault_names: Final = _offers(lambda vaultr: (each.name for each in vaultr.vaults(offline=True)))
+vault_names: Final = _offers(lambda vaultr, _: (one.name for one in vaultr.vaults(offline=True)))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from vaultr.client.cli import hints
 from vaultr.client.cli.offering import vault_names
 
 
@@ -152,6 +153,13 @@ class Group(_WithCommonOptions, click.Group):
             self.add_command(each)
         names = [each.name for each in commands if each.name]
         self.sections.setdefault(title, []).extend(names)
+
+    def resolve_command(
+        self, context: click.Context, words: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if context.parent is None and self.get_command(context, words[0]) is None:
+            hints.check_word(words[0], context)
+        return super().resolve_command(context, words)
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)

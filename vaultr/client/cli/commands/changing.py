@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaultr.client.cli import amending, asking, drafting, same_titles, showing
-from vaultr.client.cli.offering import item_titles
+from vaultr.client.cli.offering import field_names, item_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.errors import PreconditionFailed, UsageError, VaultrError
@@ -73,13 +73,20 @@ def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **sai
     metavar="NAME=VALUE",
     help="Set a field that is not secret. A list is set by saying its name again.",
 )
-@click.option("--unset", multiple=True, metavar="NAME", help="Remove a field, or a variable.")
+@click.option(
+    "--unset",
+    multiple=True,
+    metavar="NAME",
+    help="Remove a field, or a variable.",
+    shell_complete=field_names,
+)
 @click.option(
     "--secret",
     "secrets",
     multiple=True,
     metavar="NAME",
     help="Set a secret field, or a variable: it is asked for, or read from standard input.",
+    shell_complete=field_names,
 )
 @click.option("--generate", is_flag=True, help="Draw a new password.")
 @vault_option()

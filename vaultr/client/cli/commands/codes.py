@@ -7,7 +7,7 @@ import click
 
 from vaultr.client.cli import showing
 from vaultr.client.cli.commands.copying import copied
-from vaultr.client.cli.offering import item_titles
+from vaultr.client.cli.offering import field_names, item_titles
 from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
@@ -19,7 +19,11 @@ from vaultr.client.items.otp import NoCode, Totp
 @command("code", "vaultr code Mail", "vaultr code Mail --json", no_args_is_help=True)
 @click.argument("item", metavar="ITEM", shell_complete=item_titles)
 @click.option(
-    "--field", default="totp", metavar="NAME", help="The field that holds its secret, else totp."
+    "--field",
+    default="totp",
+    metavar="NAME",
+    help="The field that holds its secret, else totp.",
+    shell_complete=field_names,
 )
 @click.option("--copy", is_flag=True, help="Put it on the clipboard, and do not print it.")
 @copy_options

@@ -9,7 +9,7 @@ import click
 
 from vaultr.client.cli import showing
 from vaultr.client.cli.commands.referring import resolver
-from vaultr.client.cli.offering import item_titles
+from vaultr.client.cli.offering import field_names, item_titles
 from vaultr.client.cli.offline import Duration, copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
@@ -38,7 +38,12 @@ clear_after = click.option(
     no_args_is_help=True,
 )
 @click.argument("item", metavar="ITEM", shell_complete=item_titles)
-@click.option("--field", metavar="NAME", help="The field, as show --field takes it; else password.")
+@click.option(
+    "--field",
+    metavar="NAME",
+    help="The field, as show --field takes it; else password.",
+    shell_complete=field_names,
+)
 @clear_after
 @click.option(
     "--osc52",

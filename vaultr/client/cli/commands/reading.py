@@ -1,13 +1,14 @@
 """Commands that read: list and show. Neither prints a secret unless it is asked for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
+from uuid import UUID
 
 import click
 
 from vaultr.client.cli import showing
-from vaultr.client.cli.offering import item_titles
+from vaultr.client.cli.offering import field_names, item_titles
 from vaultr.client.cli.offline import copy_options, from_copy
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
@@ -15,7 +16,7 @@ from vaultr.client.items.fields import text_of, value_of
 from vaultr.client.items.schemas import SCHEMAS
 
 if TYPE_CHECKING:
-    from vaultr.client.api import Item
+    from vaultr.client.api import Item, Vaultr
 
 _SEARCHED: Final = ("title", "username", "urls", "folder", "tags", "brand")
 # As long whatever it stands for, so that it tells nothing of it.
@@ -47,17 +48,29 @@ def list_items(
         copy = from_copy(vaultr, offline=offline, max_age=max_age)
         found = vaultr.items(vault=vault, type=kind, state=state, offline=copy)
         items = sorted((item for item in found if _holds(item, words)), key=_by_title)
+        several = len({item.vault_id for item in items}) > 1
+        vaults = _names_of_vaults(vaultr) if several and not choices.json else {}
     if choices.json:
         showing.as_json([showing.item_json(item, reveal=False) for item in items])
     else:
-        showing.table(("TITLE", "TYPE", "USER NAME", "FOLDER", "ID"), map(_row, items))
-    if not items and not choices.json:
-        showing.tell("Nothing is there.")
+        _show_list(items, vaults)
     if broken := [str(item.id) for item in items if not item.opens]:
         showing.tell(
             f"Not opening, maybe another client's fault: {', '.join(broken)}. vaultr restore ID"
             " --revision N brings an earlier content back, vaultr rm ID moves one to the trash."
         )
+
+
+def _names_of_vaults(vaultr: "Vaultr") -> dict[UUID, str]:
+    return {vault.id: vault.name for vault in vaultr.vaults(offline=True)}
+
+
+def _show_list(items: "list[Item]", vaults: Mapping[UUID, str]) -> None:
+    """Show items in a table, in which vault each is only where they are in several."""
+    head = ("TITLE", "TYPE", "USER NAME", "FOLDER", *(["VAULT"] if vaults else []), "ID")
+    showing.table(head, (_row(item, vaults) for item in items))
+    if not items:
+        showing.tell("Nothing is there.")
 
 
 def _holds(item: "Item", words: Iterable[str]) -> bool:
@@ -70,13 +83,14 @@ def _by_title(item: "Item") -> tuple[str, str]:
     return item.title.casefold(), str(item.id)
 
 
-def _row(item: "Item") -> tuple[str, ...]:
+def _row(item: "Item", vaults: Mapping[UUID, str]) -> tuple[str, ...]:
     overview = item.overview
     return (
         showing.shortened(showing.name_of(item)),
         item.type,
         showing.shortened(text_of(overview.get("username", ""))),
         text_of(overview.get("folder", "")),
+        *([showing.shortened(vaults.get(item.vault_id, ""))] if vaults else []),
         str(item.id),
     )
 
@@ -90,7 +104,12 @@ def _row(item: "Item") -> tuple[str, ...]:
 )
 @click.argument("item", metavar="ITEM", shell_complete=item_titles)
 @click.option("--reveal", is_flag=True, help="Show its secrets, too.")
-@click.option("--field", metavar="NAME", help="Print the value of one field and nothing else.")
+@click.option(
+    "--field",
+    metavar="NAME",
+    help="Print the value of one field and nothing else.",
+    shell_complete=field_names,
+)
 @copy_options
 @vault_option()
 @pass_choices
@@ -112,17 +131,24 @@ def show(
     with opened(choices) as vaultr:
         copy = from_copy(vaultr, offline=offline, max_age=max_age)
         found = vaultr.item(item, vault=vault, offline=copy)
-    present(choices, found, field=field, reveal=reveal)
+        vaults = _names_of_vaults(vaultr) if field is None and not choices.json else {}
+    home = vaults[found.vault_id] if len(vaults) > 1 else None
+    present(choices, found, field=field, reveal=reveal, home=home)
 
 
-def present(choices: Choices, item: "Item", *, field: str | None, reveal: bool) -> None:
-    """Show one item, or the value of one of its fields."""
+def present(
+    choices: Choices, item: "Item", *, field: str | None, reveal: bool, home: str | None = None
+) -> None:
+    """Show one item, or the value of one of its fields.
+
+    :param home: what its vault is called, where the account has several.
+    """
     if field is not None:
         _show_value(value_of(item, field), as_json=choices.json)
     elif choices.json:
         showing.as_json(showing.item_json(item, reveal=reveal))
     else:
-        _show_table(item, reveal=reveal)
+        _show_table(item, home, reveal=reveal)
 
 
 def _show_value(value: Any, *, as_json: bool) -> None:
@@ -133,16 +159,24 @@ def _show_value(value: Any, *, as_json: bool) -> None:
         showing.exactly(value if isinstance(value, str) else text_of(value))
 
 
-def _show_table(item: "Item", *, reveal: bool) -> None:
+def _show_table(item: "Item", home: str | None, *, reveal: bool) -> None:
     detail = item.detail or {}
     rows = [*showing.lines_of(item.overview)]
-    rows += showing.lines_of(detail) if reveal else _hidden(detail)
+    rows += _revealed(detail) if reveal else _hidden(detail)
+    rows += [("vault", home)] if home is not None else []
     rows += [("type", item.type), ("id", str(item.id)), ("revision", str(item.revision))]
     if item.state == "trash":
         rows.append(("state", "in the trash"))
     showing.rows(rows, lines=reveal)
     if not reveal and detail:
         showing.tell("Secrets are hidden: --reveal shows them, --field NAME prints one.")
+
+
+def _revealed(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the secret fields, variables by the names that ``--field`` takes."""
+    for name, value in detail.items():
+        named = name == "variables" and isinstance(value, dict)
+        yield from showing.lines_of(value if named else {name: value})
 
 
 def _hidden(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:

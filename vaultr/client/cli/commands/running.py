@@ -55,7 +55,9 @@ if TYPE_CHECKING:
 )
 @environment_options
 @click.option("--clean-env", is_flag=True, help="Of this environment pass on only PATH, HOME, …")
-@click.option("--mask", is_flag=True, help="Cover the values with ******** in what it prints.")
+@click.option(
+    "--mask", is_flag=True, help="Cover values of four characters and more in what it prints."
+)
 @click.option("--watch", is_flag=True, help="End it and begin anew when the values change.")
 @click.option(
     "--every",
@@ -122,7 +124,10 @@ def _check(
     if choices.json:
         raise UsageError("run answers nothing of its own, so there is no --json.")
     if not (names or files or _references()):
-        raise UsageError("Say --env-set or --env-file: there is nothing to run it with.")
+        raise UsageError(
+            "Say --env-set or --env-file: there is nothing to run it with. A variable here whose"
+            " value is vaultr://VAULT/ITEM/FIELD does it, too."
+        )
     if watched and offline:
         raise UsageError("--watch asks the server again and again, which --offline forbids.")
     running.check_command(words)

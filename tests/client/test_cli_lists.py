@@ -1,0 +1,56 @@
+"""Which vault an item is in is shown where there are several."""
+
+import json
+
+import pytest
+
+
+def add(device, *words):
+    item = {"overview": {"title": "Vault seen"}, "detail": {"password": "x"}}
+    return device.told("add", "login", *words, stdin=json.dumps(item))
+
+
+@pytest.fixture
+def seen(device):
+    item = add(device)
+    yield item
+    device.done("rm", item["id"], "--forever", "--yes")
+
+
+def test_in_one_vault_no_column_says_which(device, seen):
+    head, row = device.done("list", "Vault seen").splitlines()
+
+    assert head.split() == ["TITLE", "TYPE", "USER", "NAME", "FOLDER", "ID"]
+    assert "Personal" not in row
+    assert "Personal" not in device.done("show", seen["id"])
+
+
+def test_in_several_vaults_a_column_and_a_line_say_which(device, seen):
+    device.done("vaults", "add", "Cellar")
+    other = add(device, "--vault", "Cellar")
+
+    head, *rows = device.done("list", "Vault seen").splitlines()
+    assert head.split() == ["TITLE", "TYPE", "USER", "NAME", "FOLDER", "VAULT", "ID"]
+    assert sorted(row.split()[-2:] for row in rows) == sorted(
+        [["Personal", seen["id"]], ["Cellar", other["id"]]]
+    )
+    assert "VAULT" not in device.done("list", "--vault", "Cellar")
+    assert ["vault", "Cellar"] in [
+        line.split() for line in device.done("show", other["id"]).splitlines()
+    ]
+    assert set(device.told("list", "Vault seen")[0]) == set(device.told("show", other["id"]))
+    device.done("vaults", "rm", "Cellar", "--confirm", "Cellar")
+
+
+def test_variables_are_shown_by_the_names_that_can_be_asked_for(device):
+    variables = {"overview": {"title": "Names"}, "detail": {"variables": {"A": "one", "B": "2"}}}
+    item = device.told("add", "env_set", stdin=json.dumps(variables))
+
+    hidden = device.done("show", item["id"])
+    shown = device.done("show", item["id"], "--reveal")
+
+    assert ["A", "one"] in [line.split() for line in shown.splitlines()]
+    assert [line.split()[0] for line in hidden.splitlines()] == [
+        line.split()[0] for line in shown.splitlines()
+    ]
+    device.done("rm", item["id"], "--forever", "--yes")
