@@ -1,5 +1,6 @@
 """The SDK and the unlock process, over a real socket."""
 
+import tempfile
 import time
 
 import pytest
@@ -25,17 +26,17 @@ def server():
 @pytest.fixture
 def home(tmp_path, monkeypatch, server):
     """The folder of a device that is signed in and locked."""
-    runtime = tmp_path / "run"
-    runtime.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     home = tmp_path / "home"
-    with Vaultr(server.url, home=home) as device:
-        device.signup(EMAIL, PASSWORD)
-        device.verify("token0")
-        device.unlock(PASSWORD)
-        device.add("login", *mail())
-    yield home
-    AgentClient(home).end()
+    # The path of a socket has some 100 bytes at most, which pytest's own folder may take alone.
+    with tempfile.TemporaryDirectory() as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        with Vaultr(server.url, home=home) as device:
+            device.signup(EMAIL, PASSWORD)
+            device.verify("token0")
+            device.unlock(PASSWORD)
+            device.add("login", *mail())
+        yield home
+        AgentClient(home).end()
 
 
 def test_only_keeping_hands_the_key_to_a_process(home):
