@@ -246,11 +246,12 @@ class AccountMethods(Access):
 
     def cancel_recovery(self, token: str | None = None) -> None:
         """End a recovery, and the recovery key that was used: by its token, or by this session."""
-        recovery.forget(self._store)
         if token is not None:
             recovery.cancel(self._to_server(), token)
         else:
             self._opened().account.session.send("DELETE", "/auth/recover")
+        # Not before: who cannot sign in has nothing else than the token that is kept.
+        recovery.forget(self._store)
 
     def change_email(self, email: str) -> None:
         """Ask for another address; the mails to the old and to the new one must both be confirmed.
