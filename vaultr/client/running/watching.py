@@ -15,7 +15,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from vaultr.client.background import memory
-from vaultr.client.errors import IntegrityError, Refused, ServerUnreachable, VaultrError
+from vaultr.client.errors import (
+    IntegrityError,
+    RateLimited,
+    Refused,
+    ServerUnreachable,
+    Unavailable,
+    VaultrError,
+)
 from vaultr.client.running.environments import Gathered, Wish, gather, resolved
 from vaultr.client.running.lending import lent, resumed, taken_back
 from vaultr.client.running.supervising import Environment
@@ -147,7 +154,7 @@ def _watch(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> None:
     while _waited(vaultr, handed, pause):
         try:
             now = _look(vaultr, handed)
-        except ServerUnreachable:
+        except (ServerUnreachable, Unavailable, RateLimited):
             pause = max(pause, min(pause * 2, _SELDOM_SECONDS))
             continue
         except VaultrError as error:

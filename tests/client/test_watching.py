@@ -1,0 +1,40 @@
+"""The process that looks for changes, at a server that is busy or away for a while."""
+
+import pytest
+
+from tests.client.world import mail
+from vaultr.client.running import watching
+
+WISH = {"sets": ["prod"], "files": [], "vault": None, "only": [], "prefix": "", "last_wins": False}
+
+
+@pytest.mark.parametrize(("slug", "status"), [
+    ("busy", 503), ("unavailable", 503), ("rate-limited", 429),
+])  # fmt: skip
+def test_a_server_that_is_busy_for_a_while_does_not_end_the_watch(world, monkeypatch, slug, status):
+    world.laptop.add("login", *mail())
+    world.laptop.add("env_set", {"title": "prod"}, {"variables": {"A": "1"}})
+    said, pauses, looks = [], [], iter(range(3))
+
+    def waited(_vaultr, _handed, pause):
+        pauses.append(pause)
+        return next(looks, None) is not None
+
+    monkeypatch.setattr(watching, "_waited", waited)
+    monkeypatch.setattr(watching, "_say", said.append)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    refusals = iter(range(4))  # as often as one request is sent
+
+    def twist(method, path, told, body):
+        if next(refusals, None) is None:
+            return told, body
+        return status, {"type": f"urn:vaultr:problem:{slug}", "status": status}
+
+    world.server.twist = twist
+    last = {"variables": {"A": "0"}, "secrets": ["0"], "references": {}}
+    handed = {"wish": WISH, "references": {}, "every_seconds": 1.0, "last": last}
+
+    watching._watch(world.laptop, handed)
+
+    assert [each["variables"] for each in said] == [{"A": "1"}]
+    assert pauses == [1.0, 2.0, 1.0, 1.0]
