@@ -116,3 +116,9 @@ def test_much_output_with_many_secrets_passes_in_reasonable_time():
     line = b"2026-11-25 10:00:00 INFO something happened; secret is not here 12345\n" * 1000
 
     assert through(mask, [line] * 20) == line * 20
+
+
+@pytest.mark.parametrize("value", ["hunter2\n", "hunter2\r\n", " hunter2", "hunter2\n\n"])
+def test_a_value_is_covered_without_the_blanks_around_it(value):
+    # A shell takes the newline away, and many programs the blanks.
+    assert through(Mask([value]), [b"password=hunter2; done"]) == b"password=" + MASK + b"; done"

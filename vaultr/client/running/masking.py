@@ -19,7 +19,8 @@ class Mask:
         forms: set[bytes] = set()
         for value in values:
             raw = value.encode(errors="surrogatepass")
-            forms.add(raw)
+            # Programs print a value without the newline at its end, as a shell's $(…) gives it.
+            forms |= {raw, raw.strip()}
             forms.add(raw.replace(b"\n", b"\r\n"))
             if b"\n" in raw:
                 lines = (line.strip(b"\r") for line in raw.split(b"\n"))
