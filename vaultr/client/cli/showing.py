@@ -123,9 +123,10 @@ def _narrow(widths: list[int], room: int) -> None:
 def _cut(text: str, width: int) -> str:
     if _columns(text) <= width:
         return text
-    while text and _columns(text) >= width:
-        text = text[:-1]
-    return f"{text}…"
+    end = room = 0
+    while (room := room + _columns(text[end])) < width:
+        end += 1
+    return f"{text[:end]}…"
 
 
 def shortened(text: str) -> str:

@@ -1,0 +1,32 @@
+"""Tables on a terminal, whatever is in their cells."""
+
+import os
+import time
+
+import pytest
+
+from vaultr.client.cli import showing
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    monkeypatch.setattr(showing, "is_terminal", lambda: True)
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((30, 24)))
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("a" * 40, "a" * 16 + "…"), ("é" * 40, "é" * 16 + "…"), ("界" * 40, "界" * 8 + "…"),
+    ("e\u0301" * 40, "e\u0301" * 16 + "…"), ("short", "short"),
+])  # fmt: skip
+def test_a_cell_is_cut_where_its_column_ends(narrow, capsys, text, shown):
+    showing.table(("TITLE", "ID"), [(text, "i" * 11)])
+
+    assert capsys.readouterr().out.splitlines()[1].split("  ")[0].rstrip() == shown
+
+
+def test_a_long_cell_is_cut_in_time(narrow, capsys):
+    began = time.monotonic()
+    showing.table(("TITLE", "FOLDER", "ID"), [("t", "é" * 16_000, "i")])
+
+    assert time.monotonic() - began < 2.0
