@@ -1,6 +1,8 @@
 """What whoever writes into the device's folder between two commands does not get."""
 
+import shutil
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx2
 import pytest
@@ -8,7 +10,9 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.world import PASSWORD, mail
 from vaultr import Vaultr
+from vaultr.client.cli.offline import from_copy
 from vaultr.client.errors import PinMismatch, ServerUnreachable
+from vaultr.client.storage.freshness import TooOld
 
 EVIL = "https://evil.example"
 NEW = "another master password"
@@ -93,3 +97,41 @@ def test_a_device_that_was_led_elsewhere_can_be_locked(world):
         again.lock()
 
     assert again._agent.ended
+
+
+@pytest.fixture
+def put_back(world):
+    """A device whose vault somebody took back to what it was before an edit."""
+    world.laptop.add("login", *mail("Mail", "first"))
+    world.laptop.close()
+    folder = world.laptop._store.folder.path / "vaults"
+    shutil.copytree(folder, folder.with_name("older"))
+    laptop = world.again()
+    laptop.edit("Mail", detail={"password": "second"})
+    laptop.close()
+    shutil.rmtree(folder)
+    shutil.move(folder.with_name("older"), folder)
+    return world.again()
+
+
+def test_a_copy_that_was_put_back_is_not_shown_as_a_fresh_one(put_back):
+    assert put_back.age is None
+    assert put_back.item("Mail", offline=True).detail["password"] == "first"
+
+    (notice,) = put_back.notices
+    assert "was seen: somebody may have put an older one there" in notice
+
+
+def test_a_copy_that_was_put_back_is_never_young_enough(put_back):
+    long = timedelta(days=7)
+
+    assert from_copy(put_back, offline=False, max_age=long) is False
+    with pytest.raises(TooOld, match="unknown age"):
+        from_copy(put_back, offline=True, max_age=long)
+
+
+def test_a_copy_that_was_put_back_is_brought_up_to_date(put_back):
+    assert put_back.item("Mail").detail["password"] == "second"
+    assert put_back.age is not None
+    assert put_back.item("Mail", offline=True).detail["password"] == "second"
+    assert put_back.notices == []

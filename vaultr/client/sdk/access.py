@@ -195,8 +195,9 @@ class Access:
 
     @property
     def age(self) -> timedelta | None:
-        """How long ago the server last showed what this device holds; None if it never did."""
-        return freshness.age(self._store.folder)
+        """How long ago the server last showed what this device holds; None if that is not known."""
+        behind = self._unlocked is not None and self._unlocked.behind()
+        return None if behind else freshness.age(self._store.folder)
 
     @property
     def notices(self) -> list[str]:

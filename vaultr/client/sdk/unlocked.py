@@ -175,8 +175,24 @@ class Unlocked:
         # What was put off for a minute is still to be written when the client is closed.
         self.touched = not self._vaults.settle(now=now)
 
+    def behind(self) -> list[str]:
+        """Tell which copies are older than what the profile shows that this device has seen."""
+        found = []
+        for vault in self._reader.vaults():
+            known = self.account.profile.head_of(vault.id)
+            if known is not None and known.n > vault.state.n:
+                name = self._reader.vault_name(vault)
+                found.append(
+                    f"The copy of vault {name} is at revision {vault.state.n}, and {known.n} was "
+                    "seen: somebody may have put an older one there. Bring it up to date: "
+                    "vaultr sync."
+                )
+        return found
+
     def _refresh(self, *, offline: bool) -> None:
-        if not offline:
+        if offline:
+            self._tell(self.behind())
+        else:
             self._bring()
             self._tell(self.vaults.due())
 
