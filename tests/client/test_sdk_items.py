@@ -2,12 +2,14 @@
 
 import json
 
+import httpx2
 import pytest
 
 from tests.client.world import mail
-from vaultr.client.api import Ambiguous, EditConflict
+from vaultr.client.api import Ambiguous, Draft, EditConflict
 from vaultr.client.errors import (
     ItemNotFound,
+    Locked,
     PreconditionFailed,
 )
 from vaultr.client.items.schemas import ItemInvalid
@@ -201,3 +203,40 @@ def test_a_title_must_be_unique_and_an_id_always_is(world):
     with pytest.raises(Ambiguous):
         world.laptop.item("Mail")
     assert world.laptop.item(str(first.id)).id == first.id
+
+
+def test_what_is_left_of_a_list_opens_nothing_after_the_keys_were_forgotten(world):
+    for title in ("Mail", "Bank"):
+        world.laptop.add("login", *mail(title))
+    with world.laptop as laptop:
+        each = laptop.each_item()
+        next(each)
+
+    with pytest.raises(Locked):
+        next(each)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_an_item_whose_first_answer_is_lost_is_added_though_it_is_refused_when_sent_again(
+    world, monkeypatch, many
+):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    sent = []
+
+    def twist(method, path, status, body):
+        if method == "PUT" or path.endswith("/changes"):
+            sent.append(path)
+            if len(sent) == 1:
+                raise httpx2.ReadError("lost")
+            return 409, {"type": "urn:vaultr:problem:head-moved", "status": 409}
+        return status, body
+
+    world.server.twist = twist
+
+    if many:
+        world.laptop.add_many([Draft("login", *mail(title)) for title in ("Cloud", "Post")])
+    else:
+        world.laptop.add("login", *mail("Cloud"))
+
+    titles = sorted(each.title for each in world.laptop.items())
+    assert titles == (["Cloud", "Post"] if many else ["Cloud"])
