@@ -18,12 +18,14 @@ from vaultr.client.account.recovery import Recovery
 from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
 from vaultr.client.account.signup import Signup
 from vaultr.client.crypto.recovery_key import RecoveryKey
+from vaultr.client.errors import Locked
 from vaultr.client.items.doubles import Presence
 from vaultr.client.items.history import NoSuchVersion, Version
 from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.reconciliation.accepting import Accepted, NotShown
 from vaultr.client.reconciliation.explaining import Difference
+from vaultr.client.sdk.unlocked import Unlocked
 from vaultr.client.sdk.vault_methods import VaultMethods
 from vaultr.client.vaults.intents import EditConflict
 from vaultr.client.vaults.naming import Ambiguous
@@ -99,7 +101,17 @@ class Vaultr(VaultMethods):
     ) -> Iterator[Item]:
         """Give items one after another, as :meth:`items` lists them; each is opened in its turn."""
         states = ANY_STATE if state == "any" else (state,)
-        return self._opened().items(vault=vault, type=type, states=states, offline=offline)
+        opened = self._opened()
+        found = opened.items(vault=vault, type=type, states=states, offline=offline)
+        return self._while_opened(opened, found)
+
+    def _while_opened(self, opened: Unlocked, found: Iterator[Item]) -> Iterator[Item]:
+        while self._unlocked is opened:
+            item = next(found, None)
+            if item is None:
+                return
+            yield item
+        raise Locked("The keys were forgotten before all items were opened.")
 
     def item(
         self, ref: str, *, vault: str | None = None, reveal: bool = True, offline: bool = False
