@@ -30,7 +30,9 @@ def _offers(names: "Names") -> "Offers":
         from vaultr.client.api import Vaultr  # noqa: PLC0415 - late, see above
 
         with Vaultr() as vaultr:
-            named = names(vaultr, context) if vaultr.unlocked else ()
+            # Whoever settles a change of the password asks the server; a press of Tab does not.
+            ready = not vaultr.change_is_pending and vaultr.unlocked
+            named = names(vaultr, context) if ready else ()
             found = {each for each in named if _fits_a_line(each)}
         return [CompletionItem(name) for name in sorted(found) if name.startswith(incomplete)]
 

@@ -77,6 +77,11 @@ class AccountMethods(Access):
             unlocked = self._unlocked = Unlocked(opening.resume(self._store, transport, known, key))
         password_proof.step_up(unlocked.account.session, proven, Factor(totp, recovery_code))
 
+    @property
+    def change_is_pending(self) -> bool:
+        """Whether the password was changed, and it is not known yet if the server took that."""
+        return changes.read(self._store.folder) is not None
+
     def change_password(
         self,
         password: str,

@@ -1,0 +1,61 @@
+"""What completion offers, and whom it asks for that: nobody."""
+
+import httpx2
+import pytest
+
+from tests.client.world import PASSWORD, mail
+from vaultr.client.cli import offering
+from vaultr.client.errors import ServerUnreachable
+
+
+class Agent:
+    """An unlock process that holds a key."""
+
+    def __init__(self, key):
+        self._key = key
+
+    def account_key(self):
+        return self._key
+
+    def held(self):
+        return True
+
+
+@pytest.fixture
+def tabbed(world, monkeypatch):
+    """Press Tab on the first device; give what is offered, and how often the server was asked."""
+    world.laptop.add("login", *mail())
+    world.laptop.close()
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+    def press():
+        device = world.device("laptop")
+        device._agent = Agent(world.kept.on(device).account.account_key)
+        monkeypatch.setattr("vaultr.client.api.Vaultr", lambda: device)
+        before = len(world.server.requests)
+        offered = offering.item_titles(None, None, "")
+        return [each.value for each in offered], len(world.server.requests) - before
+
+    return press
+
+
+def test_titles_are_offered_from_what_the_device_holds(tabbed):
+    assert tabbed() == (["Mail"], 0)
+
+
+def test_nobody_is_asked_whether_a_change_of_the_password_was_taken(world, tabbed):
+    lost = []
+
+    def twist(method, path, status, body):
+        lost.extend([path] if path == "/auth/credentials" else [])
+        if lost:
+            raise httpx2.ReadError("lost")
+        return status, body
+
+    laptop = world.again()
+    world.server.twist = twist
+    with pytest.raises(ServerUnreachable):
+        laptop.change_password(PASSWORD, "another master password", new_key=False)
+    world.server.twist = None
+
+    assert tabbed() == ([], 0)
