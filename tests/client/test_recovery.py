@@ -25,7 +25,6 @@ from vaultr.client.errors import (
     SealBroken,
     ServerUnreachable,
     TokenInvalid,
-    Unavailable,
     UnsafeParameters,
     VaultrError,
 )
@@ -299,17 +298,3 @@ def test_machines_keep_their_keys(lost):
     now = unb64(lost.server.machines[str(machine)])
     opened = device._unlocked.account
     assert keys.open_machine_kek(opened.wrap_key, opened.account_id, machine, now) == kek
-
-
-def test_a_recovery_that_could_not_be_cancelled_is_not_forgotten(lost):
-    """Its token is all that somebody has who cannot sign in, to stop it."""
-    device = lost.device("new")
-    device._store.folder.write_signed("recovering.json", b'{"email":"a@b.c","token":"t0"}')
-    lost.server.twist = lambda method, path, status, body: (503, {
-        "type": "urn:vaultr:problem:unavailable", "status": 503,
-    })  # fmt: skip
-
-    with pytest.raises(Unavailable):
-        device.cancel_recovery("t0")
-
-    assert device.begun_recovery == ("a@b.c", "t0")

@@ -1,0 +1,20 @@
+"""A recovery that is stopped, with a server that is away for a while."""
+
+import pytest
+
+from vaultr.client.errors import Unavailable
+
+
+def test_a_recovery_that_could_not_be_cancelled_is_not_forgotten(world, monkeypatch):
+    """Its token is all that somebody has who cannot sign in, to stop it."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    device = world.device("new")
+    device._store.folder.write_signed("recovering.json", b'{"email":"a@b.c","token":"t0"}')
+    world.server.twist = lambda method, path, status, body: (503, {
+        "type": "urn:vaultr:problem:unavailable", "status": 503,
+    })  # fmt: skip
+
+    with pytest.raises(Unavailable):
+        device.cancel_recovery("t0")
+
+    assert device.begun_recovery == ("a@b.c", "t0")
