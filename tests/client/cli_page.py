@@ -28,7 +28,9 @@ argument: it asks on the terminal without showing what is typed, or reads a desc
 `vaultr://VAULT/ITEM/FIELD` names one value wherever one is wanted: in `vaultr read`, in the
 templates of `vaultr inject`, as a value of `vaultr run --env-file`, as a value of a variable that
 `vaultr run` inherits, and in `vaultr copy`. Vault and item are named by id, or by a name or title
-that only one has; the field as `show --field` takes it. A `/` in a name is written `%2F`, a `?`
+that only one has; the field as `show --field` takes it. An exact name wins; where none is exact,
+upper and lower case may differ, and what then fits several is refused. Commands that take items
+away or back (`rm`, `move`, `restore`) want the exact title. A `/` in a name is written `%2F`, a `?`
 `%3F` and a `%` `%25`. With `?as=code` behind it, the reference stands for the one-time code that
 the field's secret gives at this moment. `vaultr://VAULT/SET` names an environment set.
 

@@ -45,6 +45,13 @@ def test_a_new_variable_is_said_to_be_new(device, prod):
     assert exported(device, prod) == {**HELD, "DATABSE_URL": "x"}
 
 
+def test_a_variable_may_be_called_as_a_field_elsewhere(device, prod):
+    device.done("edit", "prod", "--secret", "history", stdin="1")
+    device.done("edit", "prod", "--secret", "variables.source", stdin="2")
+
+    assert exported(device, prod) == {**HELD, "history": "1", "source": "2"}
+
+
 def test_a_variable_is_set_while_others_are_removed(device, prod):
     device.done("edit", "prod", "--unset", "B", *("--secret", "D", "--unset", "C"), stdin="4")
 
@@ -57,6 +64,7 @@ def test_a_variable_is_set_while_others_are_removed(device, prod):
         (("--unset", "NONE"), 1, "no field NONE"),
         (("--secret", "9A"), 2, "letters, digits and _"),
         (("--secret", "variables"), 2, "letters, digits and _"),
+        (("--secret", "source"), 2, "source is no variable"),
         (("--secret", "A", "--unset", "A"), 2, "either set it or remove it"),
         (("--secret", "A", "--secret", "B"), 2, "only one --secret"),
         (("--set", "A=9"), 2, "--secret NAME"),

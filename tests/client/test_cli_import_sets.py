@@ -104,6 +104,7 @@ def test_a_set_that_gets_the_name_of_another_one_is_told_too(device, shop):
 
 
 def test_sets_of_one_name_in_two_vaults_are_told_apart_by_the_vault(device, shop):
+    first, _ = shop
     device.done("vaults", "add", "Elsewhere")
 
     said = device.types("add", "env_set", "--title", "shop", "--vault", "Elsewhere", stdin="A=7\n")
@@ -114,4 +115,6 @@ def test_sets_of_one_name_in_two_vaults_are_told_apart_by_the_vault(device, shop
     assert "  Elsewhere  shop" in told
     assert device.told("export", "vaultr://Elsewhere/shop") == {"A": "7"}
     assert device.told("export", "shop", "--vault", "Elsewhere") == {"A": "7"}
+    copying = device.types("move", first["id"], "--to", "Elsewhere", "--keep")
+    assert "is refused until one is renamed" in copying.stderr
     device.done("vaults", "rm", "Elsewhere", "--confirm", "Elsewhere")

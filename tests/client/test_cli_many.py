@@ -25,7 +25,7 @@ def states(device, ids):
 def test_several_items_are_trashed_and_taken_back_in_one_write_each(device, three):
     revision = device.told("sync")[0]["revision"]
 
-    trashed = device.told("rm", "One of three", "two of THREE", three[2])
+    trashed = device.told("rm", "One of three", "Two of three", three[2])
     assert [item["id"] for item in trashed] == three
     assert states(device, three) == ["trash"] * 3
 

@@ -74,8 +74,20 @@ def test_a_title_in_the_trash_wins_over_another_one_that_is_not_there(device, hu
 
     assert device.told("show", "github")["id"] == lower["id"]
     assert device.told("show", "GITHUB")["id"] == hub["id"]
-    device.refused(2, "rm", "GITHUB", "--forever")
     device.done("rm", lower["id"], "--forever", "--yes")
+
+
+def test_what_takes_items_away_wants_the_exact_title(device, hub, office):
+    for words in (
+        ("rm", "github"),
+        ("rm", "github", "--forever", "--yes"),
+        ("move", "github", "--to", "Office"),
+    ):
+        assert "There is no such item. Near: GitHub." in device.refused(1, *words)
+    device.done("rm", "GitHub")
+    assert "Near: GitHub." in device.refused(1, "restore", "github")
+    device.done("restore", "GitHub")
+    assert device.told("show", hub["id"])["state"] == "active"
 
 
 def test_what_another_vault_holds_takes_no_reference_over(device, hub, office):

@@ -64,6 +64,15 @@ def test_two_vaults_that_got_one_name_on_two_devices_are_told_apart_by_their_ids
 # Deleting
 
 
+def test_an_account_without_a_vault_is_told_how_to_make_one(world):
+    world.laptop.delete_vault("Personal", confirm="Personal")
+
+    with pytest.raises(VaultNotFound, match="has no vault: vaultr vaults add NAME"):
+        world.laptop.add("login", *mail())
+    world.laptop.create_vault("Anew")
+    assert world.laptop.add("login", *mail()).title == "Mail"
+
+
 def test_a_vault_is_deleted_only_by_its_name(two):
     with pytest.raises(UsageError, match="nothing was deleted"):
         two.laptop.delete_vault("Work", confirm="work")

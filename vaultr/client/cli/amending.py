@@ -105,8 +105,8 @@ def _place(item: "Item", name: str) -> tuple[str, str | None]:
         return name, None
     if "variables" in known:
         variable = name.removeprefix("variables.")
-        if variable in _NOT_TYPED or not VARIABLE_NAME.fullmatch(variable):
-            raise UsageError(f"{variable} is no variable: a name is {_NAME_RULE}.")
+        if name in known or not VARIABLE_NAME.fullmatch(variable):
+            raise UsageError(f"{name} is no variable: a name is {_NAME_RULE}.")
         return "variables", variable
     raise UsageError(
         f"{item.type} has no secret field {name} that can be typed. It has {', '.join(typed)}."

@@ -19,20 +19,27 @@ class Finder:
         self._reader = reader
 
     def find(
-        self, ref: str, vaults: Iterable[CachedVault], states: States, *, else_in: States = ()
+        self,
+        ref: str,
+        vaults: Iterable[CachedVault],
+        states: States,
+        *,
+        else_in: States = (),
+        exactly: bool = False,
     ) -> tuple[CachedVault, Item]:
         """Find an item by its id, or by a title that is unique among those in ``states``.
 
         An exact title, in whatever state, wins over one that differs in case.
 
         :param else_in: in which state it may be if there is none in ``states``.
+        :param exactly: take no title that differs in case.
         :raises ItemNotFound: there is none; names titles that are near.
         :raises Ambiguous: several have this title, or this id in several vaults.
         """
         by_id = {vault.id: vault for vault in vaults}
         wanted = as_id(ref)
         if wanted is None:
-            found = self._titled(ref, list(by_id.values()), (states, else_in))
+            found = self._titled(ref, list(by_id.values()), (states, else_in), exactly)
         else:
             held = [vault for vault in by_id.values() if wanted in vault.state.items]
             found = [self._reader.item(vault, wanted) for vault in held]
@@ -45,7 +52,10 @@ class Finder:
     def find_all(
         self, refs: Iterable[str], vaults: Iterable[CachedVault], states: States
     ) -> list[tuple[CachedVault, Item]]:
-        """Find several items as :meth:`find` does, opening each overview once at most."""
+        """Find several items, by exact titles; each overview is opened once at most.
+
+        What takes items away must not, when it is done again, take the one that is called alike.
+        """
         vaults, refs = list(vaults), list(refs)
         titled: dict[str, list[Item]] = {}
         if any(as_id(ref) is None for ref in refs):
@@ -60,7 +70,7 @@ class Finder:
                 found.append((by_id[named[0].vault_id], named[0]))
                 continue
             try:  # by its id; or none is called just so, or several are
-                found.append(self.find(ref, vaults, states))
+                found.append(self.find(ref, vaults, states, exactly=True))
             except VaultrError as error:
                 if len(refs) > 1:
                     error.add_note(f"That is said of {on_one_line(ref)}. Nothing was done.")
@@ -68,12 +78,12 @@ class Finder:
         return found
 
     def _titled(
-        self, title: str, vaults: Sequence[CachedVault], states: Iterable[States]
+        self, title: str, vaults: Sequence[CachedVault], states: Iterable[States], exactly: bool
     ) -> list[Item]:
         titles, alike = list[str](), list[Item]()
         for part in states:
             named = [(each.title, each) for each in self._reader.items(vaults, part) if each.opens]
-            found = meant(title, named)
+            found = meant(title, named, exactly=exactly)
             if found and found[0].title == title:
                 return found
             alike = alike or found

@@ -33,11 +33,16 @@ def as_id(ref: str) -> UUID | None:
         return None
 
 
-def meant(wanted: str, named: Iterable[tuple[str, _Thing]]) -> list[_Thing]:
-    """Give what is called ``wanted``; only where nothing is, what is called so but for case."""
+def meant(
+    wanted: str, named: Iterable[tuple[str, _Thing]], *, exactly: bool = False
+) -> list[_Thing]:
+    """Give what is called ``wanted``; only where nothing is, what is called so but for case.
+
+    :param exactly: never the latter.
+    """
     pairs = list(named)
     exact = [thing for name, thing in pairs if name == wanted]
-    if exact:
+    if exact or exactly:
         return exact
     plain = _plain(wanted)
     return [thing for name, thing in pairs if name and _plain(name) == plain]

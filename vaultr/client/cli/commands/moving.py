@@ -2,7 +2,7 @@
 
 import click
 
-from vaultr.client.cli import showing
+from vaultr.client.cli import same_titles, showing
 from vaultr.client.cli.offering import item_titles, vault_names
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
@@ -32,8 +32,8 @@ def move(
 ) -> None:
     """Move items to another vault.
 
-    Each ITEM is an id, or a title that only one item has. They get new ids in the other vault. In
-    their own they go to the trash, with their versions, for 30 days.
+    Each ITEM is an id, or the exact title that only one item has. They get new ids in the other
+    vault. In their own they go to the trash, with their versions, for 30 days.
 
     Every item is in the other vault before it leaves its own: interrupted, it is in both at worst,
     and the same command goes on.
@@ -50,6 +50,8 @@ def move(
             moved = vaultr.copy(*items, to=to or "", vault=vault)
         else:
             moved = vaultr.move(*items, to=to or "", vault=vault)
+        for each in moved:
+            same_titles.warn(vaultr, each)
     if choices.json:
         showing.as_json([showing.item_json(each, reveal=False) for each in moved])
         return

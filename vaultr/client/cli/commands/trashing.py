@@ -9,7 +9,8 @@ from vaultr.client.cli.commands.changing import answer
 from vaultr.client.cli.offering import item_titles, trashed_titles
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.errors import UsageError
+from vaultr.client.errors import UsageError, VaultrError
+from vaultr.client.vaults.naming import as_id, on_one_line
 
 if TYPE_CHECKING:
     from vaultr.client.api import Vaultr
@@ -32,8 +33,9 @@ def rm(
 ) -> None:
     """Move items to the trash.
 
-    Each ITEM is an id, or a title that only one item has. If one is not there, none is moved. They
-    can be restored for 30 days. With --json one ITEM is answered by an object, several by a list.
+    Each ITEM is an id, or the exact title that only one item has. If one is not there, none is
+    moved. They can be restored for 30 days. With --json one ITEM is answered by an object, several
+    by a list.
     """
     with opened(choices) as vaultr:
         if not forever:
@@ -53,6 +55,9 @@ def _remove(vaultr: "Vaultr", refs: tuple[str, ...], vault: str | None, *, yes: 
     # The server was asked by now.
     found += [vaultr.item(ref, vault=vault, reveal=False, offline=True) for ref in others]
     names = ", ".join(showing.printable(showing.name_of(item)) for item in found)
+    for ref, item in zip(refs, found, strict=True):
+        if item.title != ref and as_id(ref) != item.id:
+            raise VaultrError(f"There is no such item. Near: {on_one_line(item.title)}.")
     theirs = "its" if len(found) == 1 else "their"
     asking.confirmed(f"Remove {names} and all {theirs} versions? This cannot be undone.", yes=yes)
     homes = {str(item.vault_id) for item in found}
@@ -82,8 +87,8 @@ def restore(
 ) -> None:
     """Take items back from the trash, or one back to a version.
 
-    Each ITEM is an id, or a title that only one item has. If one is not there, none is taken back.
-    With --json one ITEM is answered by an object, several by a list.
+    Each ITEM is an id, or the exact title that only one item has. If one is not there, none is
+    taken back. With --json one ITEM is answered by an object, several by a list.
     """
     if revision is not None and len(refs) > 1:
         raise UsageError("--revision is a version of one item.")
