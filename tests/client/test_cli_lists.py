@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.client.owners import owner
+
 
 def add(device, *words):
     item = {"overview": {"title": "Vault seen"}, "detail": {"password": "x"}}
@@ -17,12 +19,15 @@ def seen(device):
     device.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_in_one_vault_no_column_says_which(device, seen):
-    head, row = device.done("list", "Vault seen").splitlines()
+def test_in_one_vault_nothing_says_which(site, tmp_path):
+    alone = owner(site, tmp_path, "one-vault@example.org")
+    item = add(alone)
+
+    head, row = alone.done("list", "Vault seen").splitlines()
 
     assert head.split() == ["TITLE", "TYPE", "USER", "NAME", "FOLDER", "ID"]
     assert "Personal" not in row
-    assert "Personal" not in device.done("show", seen["id"])
+    assert "Personal" not in alone.done("show", item["id"])
 
 
 def test_in_several_vaults_a_column_and_a_line_say_which(device, seen):
