@@ -1,6 +1,7 @@
 """What may keep an event from being inserted: triggers that raise, or that drop it unseen."""
 
 import contextlib
+import secrets
 
 import sqlalchemy as sa
 
@@ -12,26 +13,29 @@ ALL = ("raised", "lost", "lost pending")
 @contextlib.contextmanager
 def put(obstacle):
     """Keep events from being inserted, inside."""
+    # A new name each time: a connection to SQLite that has not looked at the schema since still
+    # takes the one that was dropped for there.
+    name = f"obstacle_{secrets.token_hex(4)}"
     with db.engine.begin() as connection:
-        for statement in _made(obstacle, connection.dialect.name):
+        for statement in _made(obstacle, name, connection.dialect.name):
             connection.execute(sa.text(statement))
     try:
         yield
     finally:
         db.session.rollback()
         with db.engine.begin() as connection:
-            connection.execute(sa.text(_undone(obstacle, connection.dialect.name)))
+            connection.execute(sa.text(_undone(obstacle, name, connection.dialect.name)))
 
 
 def _table(obstacle):
     return "audit_pending" if obstacle == "lost pending" else "audit_event"
 
 
-def _made(obstacle, dialect):
+def _made(obstacle, name, dialect):
     table = _table(obstacle)
     if dialect == "sqlite":
         does = "FAIL, 'disk full'" if obstacle == "raised" else "IGNORE"
-        yield (f"CREATE TRIGGER obstacle BEFORE INSERT ON {table} BEGIN SELECT RAISE({does}); END")
+        yield (f"CREATE TRIGGER {name} BEFORE INSERT ON {table} BEGIN SELECT RAISE({does}); END")
         return
     does = "RAISE 'disk full';" if obstacle == "raised" else ""
     yield (
@@ -39,9 +43,9 @@ def _made(obstacle, dialect):
         f"AS $$ BEGIN {does} RETURN NULL; END $$"
     )
     yield (
-        f"CREATE TRIGGER obstacle BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION obstacle()"
+        f"CREATE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION obstacle()"
     )
 
 
-def _undone(obstacle, dialect):
-    return "DROP TRIGGER obstacle" + ("" if dialect == "sqlite" else f" ON {_table(obstacle)}")
+def _undone(obstacle, name, dialect):
+    return f"DROP TRIGGER {name}" + ("" if dialect == "sqlite" else f" ON {_table(obstacle)}")

@@ -4,7 +4,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from tests import factories, servers
+from tests import factories, open_cursors, servers
 from vaultr import switches
 from vaultr.app import create_app
 from vaultr.audit import denials, leases
@@ -69,7 +69,10 @@ def postgres_app(postgres_url, redis_url, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sqlite_app(tmp_path_factory):
-    return built(environ_for(tmp_path_factory.mktemp("home")))
+    app = built(environ_for(tmp_path_factory.mktemp("home")))
+    with app.app_context():
+        app.left_open = open_cursors.watched(db.engine)
+    return app
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -78,7 +81,11 @@ def app(request):
     name = "postgres_app" if request.param == "postgresql" else "sqlite_app"
     app = request.getfixturevalue(name)
     empty(app)
-    return app
+    yield app
+    left_open = getattr(app, "left_open", [])
+    told = [*left_open]
+    left_open.clear()
+    assert told == []
 
 
 @pytest.fixture

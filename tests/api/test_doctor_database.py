@@ -84,7 +84,9 @@ def test_more_connections_than_there_is_room_for_are_found(postgres_app):
         under_load = bad(database.check(settings, pods=8))
         few = bad(database.check(settings, pods=1))
 
-    assert any(level == "problem" and "100 pods x 1 workers keep 1600" in s for level, s in too_many)
+    assert any(
+        level == "problem" and "100 pods x 1 workers keep 1600" in s for level, s in too_many
+    )
     assert any(level == "warning" and "8 pods x 1 workers keep 128" in s for level, s in under_load)
     assert [says for _, says in few if "pods" in says] == []
 

@@ -108,7 +108,7 @@ def locked(work: Work, account_id: UUID, *, alone: bool) -> Stored | None:
     lock_account(work, account_id, alone=alone)
     # By statements of their own: what one sees is settled when it begins to wait for a lock.
     key_set = sa.select(_KEY_SET.c.account_id).where(_KEY_SET.c.account_id == account_id)
-    work.execute(key_set.with_for_update())
+    work.execute(key_set.with_for_update()).all()
     row = work.execute(_STORED.where(_ACCOUNT.c.id == account_id)).one_or_none()
     return None if row is None else Stored(*row)
 

@@ -19,7 +19,8 @@ def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
     what one sees is settled when it begins to wait for a lock.
     """
     account = sa.select(Account.id).where(Account.id == account_id)
-    work.execute(account.with_for_update(key_share=not alone))
+    # Read to its end: on SQLite the snapshot of what is not would stay open with the connection.
+    work.execute(account.with_for_update(key_share=not alone)).all()
 
 
 def lock_own(work: Work, actor: Actor, *, alone: bool = False, any_epoch: bool = False) -> None:

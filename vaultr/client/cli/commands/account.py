@@ -83,7 +83,7 @@ def _show_signup(made: "Signup", address: str) -> None:
 @click.argument("token")
 @pass_choices
 def verify(choices: Choices, token: str) -> None:
-    """Confirm the mail address by the TOKEN, or the whole link, in its mail."""
+    """Confirm the mail address by the TOKEN or the link in its mail."""
     with closed(choices) as vaultr:
         vaultr.verify(token_of(token))
         following = "login" if vaultr.email is None else "unlock"  # which signs in, too

@@ -1,0 +1,35 @@
+"""Notices a statement whose rows nobody read to the end.
+
+On SQLite its snapshot stays open with it, and whoever is given the connection next sees a database
+of the past, to which it cannot write.
+"""
+
+import sqlite3
+import weakref
+
+import sqlalchemy as sa
+
+
+def watched(engine):
+    """Watch an engine of SQLite; the list fills with what was left open at the end of its use."""
+    left, begun = [], {}
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def _begun(connection, cursor, statement, *_):
+        held = begun.setdefault(id(connection.connection.dbapi_connection), [])
+        held.append((weakref.ref(cursor), statement))
+
+    @sa.event.listens_for(engine, "checkin")
+    def _given_back(dbapi_connection, _record):
+        for cursor, statement in begun.pop(id(dbapi_connection), ()):
+            if (still_there := cursor()) is not None and _has_rows(still_there):
+                left.append(statement)
+
+    return left
+
+
+def _has_rows(cursor):
+    try:
+        return cursor.fetchone() is not None
+    except sqlite3.ProgrammingError:  # it was closed
+        return False
