@@ -3,8 +3,11 @@
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+import weakref
 
 PASSWORD = "a master password for tests"
 PROGRAM = (
@@ -15,11 +18,20 @@ PROGRAM = (
 NOBODY = "http://127.0.0.1:9"  # the port of discard: nobody listens there
 
 
+class RuntimeFolder:
+    """A folder for sockets, whose path has some 100 bytes at most: pytest's own may be longer."""
+
+    def __init__(self):
+        self.path = tempfile.mkdtemp(prefix="run-")
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
 class Device:
     """One home, and what is typed there."""
 
     def __init__(self, home, url, email="ann@example.org", password=PASSWORD):
         self.home = home
+        self.runtime = RuntimeFolder()
         self.email = email
         self.password = password
         self.program = PROGRAM
@@ -29,7 +41,7 @@ class Device:
             "VAULTR_DIR": str(home / "vaultr"),
             "VAULTR_URL": url,
             "VAULTR_AGENT": "off",
-            "XDG_RUNTIME_DIR": str(home),
+            "XDG_RUNTIME_DIR": self.runtime.path,
         }
         home.mkdir(mode=0o700, exist_ok=True)
 

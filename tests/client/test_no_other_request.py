@@ -165,7 +165,7 @@ def test_no_command_was_left_out(owner, tmp_path):
 
 
 def _is_own_socket(address, owner):
-    return address.startswith(str(owner.home)) and address.endswith(".sock")
+    return address.startswith(owner.runtime.path) and address.endswith(".sock")
 
 
 def _programs(heard):
