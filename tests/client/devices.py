@@ -3,11 +3,10 @@
 import copy
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import weakref
+
+from tests.runtime_folder import RuntimeFolder
 
 PASSWORD = "a master password for tests"
 PROGRAM = (
@@ -16,14 +15,6 @@ PROGRAM = (
     "import sys; from vaultr.client.cli import main; sys.exit(main())",
 )
 NOBODY = "http://127.0.0.1:9"  # the port of discard: nobody listens there
-
-
-class RuntimeFolder:
-    """A folder for sockets, whose path has some 100 bytes at most: pytest's own may be longer."""
-
-    def __init__(self):
-        self.path = tempfile.mkdtemp(prefix="run-")
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 class Device:

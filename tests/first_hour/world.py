@@ -11,6 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from tests.runtime_folder import RuntimeFolder
 from vaultr.environ import generate_keys
 
 ROOT = Path(__file__).parents[2]
@@ -115,10 +116,11 @@ class Person:
         self.email = email
         self._password = password
         self._site = site
+        self.runtime = RuntimeFolder()
         self.environ = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(home),
-            "XDG_RUNTIME_DIR": str(home),
+            "XDG_RUNTIME_DIR": self.runtime.path,
             "VAULTR_DIR": str(home / "vaultr"),
             "VAULTR_URL": site.url,
         }

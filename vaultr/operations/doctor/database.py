@@ -66,9 +66,9 @@ def check(
     began = time.monotonic()
     try:
         with db.engine.connect() as connection:
-            connection.execute(sa.text("SELECT 1"))
+            connection.scalar(sa.text("SELECT 1"))
             began = time.monotonic()
-            connection.execute(sa.text("SELECT 1"))
+            connection.scalar(sa.text("SELECT 1"))
             taken = time.monotonic() - began
             found = connection.execute(sa.text(_ROLE)).one() if postgresql() else None
     except sa.exc.SQLAlchemyError as error:
