@@ -43,9 +43,12 @@ def account(site, tmp_path_factory):
     return device
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def device(account):
-    """The owner's first device, unlocked, so that not every command derives keys."""
+    """The owner's first device, unlocked, so that not every command derives keys.
+
+    For each module anew, since tests of others lock it.
+    """
     unlocked = account.with_agent()
     unlocked.done("unlock")
     yield unlocked
