@@ -19,7 +19,7 @@ from vaultr.auth.locking import lock_account, lock_own
 from vaultr.auth.models import Account, KeySet, Session
 from vaultr.auth.passwords import Verifier
 from vaultr.auth.rewrap import Holder
-from vaultr.database.session import transaction
+from vaultr.database.session import lock_rows, transaction
 from vaultr.errors import Fault, Unauthenticated
 from vaultr.mail import service as mail
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
@@ -108,7 +108,7 @@ def locked(work: Work, account_id: UUID, *, alone: bool) -> Stored | None:
     lock_account(work, account_id, alone=alone)
     # By statements of their own: what one sees is settled when it begins to wait for a lock.
     key_set = sa.select(_KEY_SET.c.account_id).where(_KEY_SET.c.account_id == account_id)
-    work.execute(key_set.with_for_update()).all()
+    lock_rows(work, key_set.with_for_update())
     row = work.execute(_STORED.where(_ACCOUNT.c.id == account_id)).one_or_none()
     return None if row is None else Stored(*row)
 

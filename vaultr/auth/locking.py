@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session as Work
 from vaultr import clock
 from vaultr.actor import Actor
 from vaultr.auth.models import Account, Session
+from vaultr.database.session import lock_rows
 from vaultr.errors import Unauthenticated
 
 
@@ -19,8 +20,7 @@ def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
     what one sees is settled when it begins to wait for a lock.
     """
     account = sa.select(Account.id).where(Account.id == account_id)
-    # Read to its end: on SQLite the snapshot of what is not would stay open with the connection.
-    work.execute(account.with_for_update(key_share=not alone)).all()
+    lock_rows(work, account.with_for_update(key_share=not alone))
 
 
 def lock_own(work: Work, actor: Actor, *, alone: bool = False, any_epoch: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
@@ -92,6 +93,14 @@ def one_statement() -> Iterator[sa.Connection]:
     single: sa.Engine = current_app.extensions[SINGLE]
     with single.connect() as connection:
         yield connection
+
+
+def lock_rows(work: Session, statement: sa.Select[Any]) -> None:
+    """Run a statement for the sake of the rows that it locks.
+
+    It is read to its end: on SQLite the snapshot of one that is not stays open with its connection.
+    """
+    work.execute(statement).all()
 
 
 def in_transaction() -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from vaultr.database.session import lock_rows
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 
 WRAPS: Final = "vaults"
@@ -21,7 +22,7 @@ def wraps_of(session: Session, account_id: UUID, *, lock: bool) -> Mapping[tuple
     held = sa.select(VAULT_KEYS.c.vault_id).where(VAULT_KEYS.c.holder_id == account_id)
     if lock:
         vaults = sa.select(VAULTS.c.id).where(VAULTS.c.id.in_(held)).order_by(VAULTS.c.id)
-        session.execute(vaults.with_for_update()).all()
+        lock_rows(session, vaults.with_for_update())
     return {
         (row.vault_id, row.generation): bytes(row.sealed_key) for row in _rows(session, account_id)
     }

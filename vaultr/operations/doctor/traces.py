@@ -7,7 +7,7 @@ from vaultr.operations.findings import Finding, ok, problem
 from vaultr.tracing import spans
 
 SECONDS: Final = 3.0
-_TODO: Final = "Traces alone are missing; see docs/deployment.md, Traces."
+_ADVICE: Final = "Traces alone are missing; see docs/deployment.md, Traces."
 
 
 def check(variables: Mapping[str, str]) -> Iterator[Finding]:
@@ -15,8 +15,8 @@ def check(variables: Mapping[str, str]) -> Iterator[Finding]:
     if not spans.wanted(variables):
         return
     if (reason := spans.hindrance(variables)) is not None:
-        yield problem("traces", reason, _TODO)
+        yield problem("traces", reason, _ADVICE)
     elif spans.reached(SECONDS):
         yield ok("traces", "the collector takes spans")
     else:
-        yield problem("traces", "the collector takes no spans", _TODO)
+        yield problem("traces", "the collector takes no spans", _ADVICE)
