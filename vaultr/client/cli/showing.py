@@ -44,6 +44,14 @@ def say(text: str) -> None:
     click.echo(text)
 
 
+def result(in_json: bool, answer: object, line: str) -> None:
+    """Say what was done: as JSON where that is wanted, else in one line."""
+    if in_json:
+        as_json(answer)
+    else:
+        say(line)
+
+
 def exactly(text: str, *, newline: bool = True) -> None:
     """Write a value as it is, in UTF-8 and with one newline behind it."""
     sys.stdout.flush()

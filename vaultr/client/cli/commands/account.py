@@ -87,10 +87,9 @@ def verify(choices: Choices, token: str) -> None:
     with closed(choices) as vaultr:
         vaultr.verify(token_of(token))
         following = "login" if vaultr.email is None else "unlock"  # which signs in, too
-    if choices.json:
-        showing.as_json({"verified": True})
-    else:
-        showing.say(f"The address is confirmed. Next: vaultr {following}")
+    showing.result(
+        choices.json, {"verified": True}, f"The address is confirmed. Next: vaultr {following}"
+    )
 
 
 @command(
@@ -179,10 +178,7 @@ def unlock(choices: Choices) -> None:
     with closed(choices) as vaultr:
         check_owner(choices, vaultr.email)
         vaultr.unlock(asking.password(choices), keep=True)
-    if choices.json:
-        showing.as_json({"unlocked": True})
-    else:
-        showing.say("Unlocked.")
+    showing.result(choices.json, {"unlocked": True}, "Unlocked.")
 
 
 @command("lock", "vaultr lock")
@@ -191,10 +187,7 @@ def lock(choices: Choices) -> None:
     """Forget the keys."""
     with closed(choices) as vaultr:
         vaultr.lock()
-    if choices.json:
-        showing.as_json({"locked": True})
-    else:
-        showing.say("Locked.")
+    showing.result(choices.json, {"locked": True}, "Locked.")
 
 
 @command("logout", "vaultr logout", "vaultr logout --all")
@@ -209,7 +202,8 @@ def logout(choices: Choices, everywhere: bool) -> None:
             vaultr.logout_all()
         else:
             vaultr.logout()
-    if choices.json:
-        showing.as_json({"signed_out": True})
-    else:
-        showing.say("Signed out everywhere." if everywhere else "Signed out.")
+    showing.result(
+        choices.json,
+        {"signed_out": True},
+        "Signed out everywhere." if everywhere else "Signed out.",
+    )

@@ -48,10 +48,11 @@ def confirm(choices: Choices, token: str) -> None:
     """Agree to a change of address by the TOKEN, or the link, of one of its two mails."""
     with closed(choices) as vaultr:
         vaultr.confirm_email(token_of(token))
-    if choices.json:
-        showing.as_json({"confirmed": True})
-    else:
-        showing.say("Confirmed. The address changes when the other mail is confirmed, too.")
+    showing.result(
+        choices.json,
+        {"confirmed": True},
+        "Confirmed. The address changes when the other mail is confirmed, too.",
+    )
 
 
 @command("undo", "vaultr email undo 8xJ…", no_args_is_help=True)

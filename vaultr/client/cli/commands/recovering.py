@@ -88,10 +88,7 @@ def remove_key(choices: Choices) -> None:
     with opened(choices) as vaultr:
         proven(choices, vaultr)
         vaultr.remove_recovery_key()
-    if choices.json:
-        showing.as_json({"removed": True})
-    else:
-        showing.say("The recovery key is removed.")
+    showing.result(choices.json, {"removed": True}, "The recovery key is removed.")
 
 
 for each in (create_key, remove_key):
@@ -159,10 +156,11 @@ def _started(vaultr: "Vaultr", address: str, token: str, key: "RecoveryKey") -> 
 def _cancel(choices: Choices, token: str | None) -> None:
     with (opened if token is None else closed)(choices) as vaultr:
         vaultr.cancel_recovery(token)
-    if choices.json:
-        showing.as_json({"cancelled": True})
-    else:
-        showing.say("The recovery has ended. A recovery key that was given for it is void.")
+    showing.result(
+        choices.json,
+        {"cancelled": True},
+        "The recovery has ended. A recovery key that was given for it is void.",
+    )
 
 
 def _key(number: int | None) -> "RecoveryKey":

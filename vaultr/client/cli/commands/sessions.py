@@ -71,10 +71,7 @@ def revoke(choices: Choices, session: UUID) -> None:
     """Sign out one session: it is dead at its next request."""
     with opened(choices) as vaultr:
         vaultr.revoke_session(session)
-    if choices.json:
-        showing.as_json({"id": str(session), "revoked": True})
-    else:
-        showing.say("That session has ended.")
+    showing.result(choices.json, {"id": str(session), "revoked": True}, "That session has ended.")
 
 
 for each in (list_sessions, revoke):
@@ -196,10 +193,7 @@ def remove_factor(choices: Choices) -> None:
     with opened(choices) as vaultr:
         proven(choices, vaultr)
         vaultr.remove_totp()
-    if choices.json:
-        showing.as_json({"removed": True})
-    else:
-        showing.say("The second factor is removed.")
+    showing.result(choices.json, {"removed": True}, "The second factor is removed.")
 
 
 for each in (list_factors, add_factor, renew_codes, remove_factor):

@@ -43,10 +43,7 @@ def rm(
             answer(choices, moved if len(refs) > 1 else moved[0], "In the trash")
             return
         _remove(vaultr, refs, vault, yes=yes)
-    if choices.json:
-        showing.as_json({"removed": True})
-    else:
-        showing.say("Removed.")
+    showing.result(choices.json, {"removed": True}, "Removed.")
 
 
 def _remove(vaultr: "Vaultr", refs: tuple[str, ...], vault: str | None, *, yes: bool) -> None:

@@ -63,10 +63,9 @@ def rename_vault(choices: Choices, vault: str, name: str) -> None:
 
 
 def _answer(choices: Choices, vault: "VaultInfo", done: str) -> None:
-    if choices.json:
-        showing.as_json(_vault_json(vault))
-    else:
-        showing.say(f"{done}: {showing.printable(vault.name)} ({vault.id})")
+    showing.result(
+        choices.json, _vault_json(vault), f"{done}: {showing.printable(vault.name)} ({vault.id})"
+    )
 
 
 def _vault_json(vault: "VaultInfo") -> dict[str, object]:
@@ -105,10 +104,11 @@ def delete_vault(choices: Choices, vault: str, confirm: str | None) -> None:
             raise UsageError("That is not the name of the vault: nothing was deleted.")
         proven(choices, vaultr)
         deleted = vaultr.delete_vault(str(found[0].id) if found else vault, confirm=name or "")
-    if choices.json:
-        showing.as_json({"id": str(deleted.id), "deleted": True})
-    else:
-        showing.say(f"Deleted: {showing.printable(deleted.name or str(deleted.id))}")
+    showing.result(
+        choices.json,
+        {"id": str(deleted.id), "deleted": True},
+        f"Deleted: {showing.printable(deleted.name or str(deleted.id))}",
+    )
 
 
 def _confirmed(vault: "VaultInfo") -> str:
