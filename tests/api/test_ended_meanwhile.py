@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -33,6 +34,12 @@ ASKED = {
     "codes": lambda client: client.post(f"{AUTH}/recovery-codes"),
     "credentials": lambda client: client.put(f"{AUTH}/credentials", json=new_keys(b"x" * 32)),
     "all out": lambda client: client.post(f"{AUTH}/logout-all"),
+    "another out": lambda client: client.delete(f"{AUTH}/sessions/{uuid4()}"),
+    "profile": lambda client: client.put(
+        f"{AUTH}/profile",
+        json={"revision": 2, "sealed": b64(factories.sealed(500))},
+        headers={"If-Match": '"1"'},
+    ),
 }
 
 

@@ -7,6 +7,7 @@ from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth.errors import StaleRevision
+from vaultr.auth.locking import lock_own
 from vaultr.auth.models import KeySet
 from vaultr.auth.schemas import ProfileIn
 from vaultr.auth.statements import OWNER, Owner
@@ -30,18 +31,20 @@ def me(actor: Actor) -> Owner:
 def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
     """Replace the sealed profile, which goes from its revision to the next.
 
-    The row is locked, so of parallel writers over one revision one succeeds. A repeated request
-    is refused as stale: the revision shows its writer that it was done.
+    The account is locked, so of parallel writers over one revision one succeeds. A repeated
+    request is refused as stale: the revision shows its writer that it was done.
 
     :raises NotSealed: it cannot be a sealed value.
     :raises PreconditionRequired: no If-Match.
     :raises StaleRevision: the stored revision is not the one expected, or ``revision`` is not the
         one after it; the refusal carries the stored one.
+    :raises Unauthenticated: the session or the account ended in the meantime.
     """
     ciphertext.check({"/sealed": body.sealed})
     if not expected.given:
         raise PreconditionRequired
     with transaction() as work:
+        lock_own(work, actor)
         query = sa.select(KeySet.profile_revision).where(KeySet.account_id == actor.account_id)
         stored = work.execute(query.with_for_update()).scalar_one_or_none()
         if stored is None:

@@ -12,7 +12,7 @@ from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth.credentials import end_sessions
-from vaultr.auth.locking import lock_account
+from vaultr.auth.locking import lock_account, lock_own
 from vaultr.auth.models import Session
 from vaultr.database.session import reading, transaction
 from vaultr.errors import NotFound, Unauthenticated
@@ -64,8 +64,10 @@ def revoke(actor: Actor, session_id: UUID) -> None:
     """End one of the actor's sessions, perhaps this one; it is dead at its next request.
 
     :raises NotFound: there is no such session, or it is another account's, or it has ended.
+    :raises Unauthenticated: the actor's own session ended in the meantime.
     """
     with transaction() as work:
+        lock_own(work, actor)
         gone = work.execute(
             sa.delete(Session)
             .where(Session.id == session_id, Session.account_id == actor.account_id)
