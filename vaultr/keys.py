@@ -67,11 +67,10 @@ class KeyRing:
         :raises KeyMissing: there is no key of that id here.
         :raises CannotOpen: the value was changed or moved.
         """
-        length = sealed[0] if sealed else 0
-        key = self.find(sealed[1 : 1 + length].decode("ascii", "replace"))
+        key = self.find(self.marked(sealed))
         if key is None:
             raise KeyMissing("no key of that id")
-        rest = sealed[1 + length :]
+        rest = sealed[1 + sealed[0] :]
         try:
             return _cipher(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], purpose.encode())
         except (InvalidTag, ValueError):
@@ -81,6 +80,11 @@ class KeyRing:
     def mark(key_id: str) -> bytes:
         """Give the bytes with which all begins that is sealed under the key of an id."""
         return bytes([len(key_id)]) + key_id.encode()
+
+    @staticmethod
+    def marked(sealed: bytes) -> str:
+        """Give the id of the key that a sealed value says it is under."""
+        return sealed[1 : 1 + sealed[0]].decode("ascii", "replace") if sealed else ""
 
 
 def _cipher(key: bytes) -> AESGCM:

@@ -18,6 +18,7 @@ from vaultr.mail import service as mail
 from vaultr.mail.letter import Letter
 from vaultr.mail.models import Mail
 from vaultr.operations import keys as commands
+from vaultr.operations.doctor import secrets as doctor
 from vaultr.operations.key_files import Place
 
 LETTER = Letter(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
@@ -211,6 +212,53 @@ def test_a_server_shows_the_keys_that_it_was_given(app):
     rows = json.loads(run(app, "status", "--json").stdout)
 
     assert {(row["key"], row["role"]) for row in rows} == {(OLD, "in use")}
+
+
+def _needed_everywhere(app):
+    """Let something need each key but JWT_SECRET, which nothing needs for long."""
+    with app.app_context():
+        account, factor_id = factories.account(), uuid4()
+        kept = sealed_factors.sealed(account.id, factor_id, b"secret")
+        with transaction() as work:
+            work.add(_factor(account.id, factor_id, kept))
+        mail.send(LETTER, "ann@example.org")
+        factories.session()
+
+
+@pytest.fixture
+def replaced(app, monkeypatch):
+    """Load other keys in the place of those there were, as after a restore with a wrong set."""
+    monkeypatch.setitem(app.extensions, "vaultr.keys", app.extensions["vaultr.keys"])
+
+    def replace():
+        other = {n.lower(): Keys({"other": bytes([at]) * 32}) for at, n in enumerate(KEY_SETS)}
+        changed = app.config["SETTINGS"].model_copy(update=other)
+        rings.init_app(app, changed)
+        return changed
+
+    return replace
+
+
+def test_a_key_that_something_needs_and_that_is_not_there_is_named(app, replaced):
+    _needed_everywhere(app)
+    with app.app_context():
+        found = list(doctor.check_needed(app.config["SETTINGS"]))
+        assert [one.level for one in found] == ["ok"]
+        settings = replaced()
+
+        problems = list(doctor.check_needed(settings))
+
+    done = run(app, "status", "--json")
+    rows = json.loads(done.stdout)
+    missing = [(row["name"], row["key"]) for row in rows if row["role"] == "missing"]
+    assert missing == [
+        ("PEPPER", OLD), ("FACTOR_KEY", OLD), ("MAIL_KEY", OLD), ("AUDIT_KEY", OLD),
+    ]  # fmt: skip
+    assert all(row["count"] > 0 for row in rows if row["role"] == "missing")
+    assert done.exit_code == 1
+    assert [one.level for one in problems] == ["problem"] * 3
+    says = f"PEPPER: 1 accounts and waiting signups need {OLD}, which is not here"
+    assert problems[0].says == says
 
 
 def test_a_key_in_use_is_not_retired(app, folder):

@@ -1,5 +1,6 @@
 """Which letters wait under which MAIL_KEY; and how they are sealed anew when that rotates."""
 
+from collections.abc import Collection
 from typing import Final
 from uuid import UUID
 
@@ -19,6 +20,15 @@ def letters_under(key_id: str) -> int:
     counted = sa.select(sa.func.count()).where(_under(key_id))
     with one_statement() as connection:
         return int(connection.execute(counted).scalar_one())
+
+
+def key_beside(known: Collection[str]) -> str | None:
+    """Give the id of one key that is not among the known ones, if a letter is sealed under any."""
+    others = [sa.not_(_under(key_id)) for key_id in known]
+    query = sa.select(Mail.sealed).where(Mail.sealed.is_not(None), *others).limit(1)
+    with one_statement() as connection:
+        sealed = connection.execute(query).scalar_one_or_none()
+    return KeyRing.marked(bytes(sealed)) if sealed else None
 
 
 def reseal() -> int:

@@ -1,6 +1,6 @@
 """For what each of the server's keys is needed still, and what can be sealed anew."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,17 @@ _WAYS_OUT: Final[dict[str, str]] = {
 }
 
 
+_BY_KEY: Final[dict[str, Callable[[], Mapping[str, int]]]] = {
+    "PEPPER": auth.verifiers_by_key,
+    "FACTOR_KEY": sealed_factors.count_by_key,
+}
+_BESIDE: Final[dict[str, Callable[[Collection[str]], str | None]]] = {
+    "MAIL_KEY": mail.key_beside,
+    "AUDIT_KEY": audit.key_beside,
+}
+_MOST_MISSING: Final = 10
+
+
 def use_of(name: str, key_id: str) -> Use:
     """Count what needs one key."""
     match name:
@@ -45,6 +56,23 @@ def use_of(name: str, key_id: str) -> Use:
             return Use(mail.letters_under(key_id), "letters in the outbox")
         case _:
             return Use(audit.events_under(key_id), "audit events")
+
+
+def missing(name: str, known: Collection[str]) -> dict[str, Use]:
+    """Tell by its id of each key that something needs and that is not among the ``known`` ones.
+
+    Of a JWT_SECRET none is: without it whoever holds a token of it refreshes, and loses nothing.
+    """
+    if name in _BY_KEY:
+        needed = [one for one in _BY_KEY[name]() if one not in known]
+        return {one: use_of(name, one) for one in sorted(needed)}
+    found: dict[str, Use] = {}
+    while name in _BESIDE and len(found) < _MOST_MISSING:
+        key_id = _BESIDE[name]([*known, *found])
+        if key_id is None or key_id in found:
+            break
+        found[key_id] = use_of(name, key_id)
+    return found
 
 
 def way_out(name: str) -> str:

@@ -130,6 +130,8 @@ def retire(name: str, key_id: str, folder: Path | None, *, as_json: bool) -> Non
 def status(folder: Path | None, *, as_json: bool) -> None:
     """List the keys of each set with what needs them, never the keys themselves.
 
+    A key that something needs and that is not there is `missing`: put it back. Ends with 1 then.
+
     Example: flask keys status --dir secrets
     """
     from vaultr import keys as loaded  # noqa: PLC0415 - `generate` needs no feature
@@ -140,14 +142,16 @@ def status(folder: Path | None, *, as_json: bool) -> None:
         ring = getattr(loaded.current(), loaded.RINGS[name])
         written = Place.of(name, folder, os.environ).read() if folder else None
         known = written or KeySet(name, ring.keys.by_id)
-        for key_id in known.by_id:
-            role = _role(known, key_id)
-            use = key_use.use_of(name, key_id)
-            rows.append(
-                {"name": name, "key": key_id, "role": role, "count": use.count, "what": use.what}
-            )
+        missing = key_use.missing(name, known.by_id)
+        uses = {one: key_use.use_of(name, one) for one in known.by_id} | missing
+        for key_id, use in uses.items():
+            role = "missing" if key_id in missing else _role(known, key_id)
+            row = {"name": name, "key": key_id, "role": role}
+            rows.append(row | {"count": use.count, "what": use.what})
             lines.append(f"{name:12} {key_id:24} {role:10} {use}")
     show(rows, as_json=as_json, lines=lambda: lines)
+    if any(row["role"] == "missing" for row in rows):
+        raise SystemExit(1)
 
 
 @keys.command("reseal")

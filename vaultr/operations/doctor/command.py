@@ -64,6 +64,7 @@ def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[st
     return (
         ("secrets", lambda: secrets.check(settings)),
         ("database", lambda: database.check(settings, pods=pods, on_away=_wait_no_longer)),
+        ("secrets", lambda: secrets.check_needed(settings)),
         ("redis", lambda: services.check_redis(settings)),
         ("mail", lambda: smtp.check("mail", settings)),
         ("clock", services.check_clock),

@@ -7,10 +7,13 @@ from typing import Final
 
 from vaultr import clock
 from vaultr.environ import KEY_SETS, Keys
-from vaultr.operations.findings import Finding, ok, warning
+from vaultr.operations import key_use
+from vaultr.operations.findings import Finding, ok, problem, warning
 from vaultr.settings import Settings
 
 OLD_DAYS: Final = 365
+# Not AUDIT_KEY: to look through all events takes long; `flask keys status` does.
+_NEEDED: Final = ("PEPPER", "FACTOR_KEY", "MAIL_KEY")
 _DRAWN: Final = re.compile(r"(20[0-9]{6})(?:[0-9]{6}-)?[0-9a-f]*")  # as they are named
 
 
@@ -21,6 +24,19 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield from _of(name, keys, production=settings.production)
     role = "this process signs checkpoints" if settings.checkpoint_key else "not here"
     yield ok("secrets", f"CHECKPOINT_KEY: {role} (only the worker needs it)")
+
+
+def check_needed(settings: Settings) -> Iterator[Finding]:
+    """Say of each key that something in the database needs and that is not here."""
+    here = True
+    for name in _NEEDED:
+        keys: Keys = getattr(settings, name.lower())
+        for key_id, use in key_use.missing(name, keys.by_id).items():
+            here = False
+            todo = f"Put that key back behind the first one of {name} (docs/keys.md), and reload."
+            yield problem("secrets", f"{name}: {use} need {key_id}, which is not here", todo)
+    if here:
+        yield ok("secrets", f"all that the database needs of {', '.join(_NEEDED)} is here")
 
 
 def _of(name: str, keys: Keys, *, production: bool) -> Iterator[Finding]:
