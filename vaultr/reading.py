@@ -121,6 +121,8 @@ def _escaped(part: object) -> str:
 def _message(error: Any) -> str:
     if error["type"] in _REPEATING:
         return "none of the known kinds"
+    if error["type"] == "model_type":
+        return "an object"  # and not which class of ours reads it
     return str(error["msg"]).removeprefix("Value error, ")
 
 

@@ -1,5 +1,7 @@
 """What every request meets: unknown paths, methods, hosts and the headers of every answer."""
 
+import json
+
 import pytest
 
 
@@ -26,3 +28,12 @@ def test_a_request_id_from_outside_is_kept_only_in_its_plain_form(client, given)
 
     assert kept.headers["X-Request-Id"] == "abc-1"
     assert replaced.headers["X-Request-Id"] != given
+
+
+@pytest.mark.parametrize("body", [[], [{}], 5, "text", True, None])
+def test_a_body_that_is_no_object_is_told_so_in_plain_words(client, body):
+    sent = {"data": json.dumps(body), "content_type": "application/json"}
+    response = client.post("/api/v1/auth/prelogin", **sent)
+
+    assert response.status_code == 400
+    assert response.json["errors"] == [{"pointer": "", "message": "an object"}]
