@@ -215,6 +215,20 @@ def test_factors_of_another_account_stay_as_they_are(app, as_ann, as_bob):
     assert {one.account_id for one in rows(app, RecoveryCode)} == {as_bob.account_id}
 
 
+def test_a_secret_that_was_moved_to_another_account_opens_nothing(app, client, as_ann, as_bob):
+    """Whoever can write to the database cannot give an account a factor of their own."""
+    confirmed(as_ann)
+    phone, _ = confirmed(as_bob)
+    with app.app_context(), transaction() as work:
+        found = {one.account_id: one for one in work.query(Factor)}
+        found[as_ann.account_id].sealed = found[as_bob.account_id].sealed
+        found[as_ann.account_id].last_step = -1
+
+    body = factories.login("ann@example.org", totp=phone.next_code())
+
+    assert client.post("/api/v1/auth/login", json=body).status_code == 401
+
+
 @pytest.fixture
 def with_keys(app, monkeypatch):
     def change(text):

@@ -172,8 +172,11 @@ def test_a_started_token_lives_72_hours_from_its_start(app, client, time_machine
     time_machine.move_to(mailed_at + timedelta(hours=71))
     assert client.post(START, json=proof(token, account_id)).status_code == 200
 
-    time_machine.move_to(mailed_at + timedelta(hours=71 + 71))
+    time_machine.move_to(mailed_at + timedelta(hours=71 + 72, seconds=1))
+    late = client.post(COMPLETE, json=completion(app, token, account_id))
+    assert (late.status_code, late.json["type"]) == (400, "urn:vaultr:problem:token-invalid")
 
+    time_machine.move_to(mailed_at + timedelta(hours=71 + 71))
     assert client.post(COMPLETE, json=completion(app, token, account_id)).status_code == 204
 
 
