@@ -21,6 +21,7 @@ from vaultr.client.errors import (
     refusal,
 )
 from vaultr.client.strict_json import Json, read_object
+from vaultr.client.transport import words
 from vaultr.client.transport.address import origin_of
 from vaultr.protocol.refusals import PREFIX, SLUGS, statuses_of
 from vaultr.protocol.sizes import (
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 BASE: Final = "/api/v1"
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
-_SHOWN_CHARACTERS = 500
 # Pages of a sync or a list, one version, and what a recovery hands over.
 _LONG: Final = re.compile(r".*\?.*|/vaults/[^/]+/items/[^/]+/versions/[0-9]+|/auth/recover/start")
 # Each begins a value of JSON, or stands before one; base64url, ids and times have none of them.
@@ -235,10 +235,9 @@ def _refusal(came: "Received", kind: str) -> VaultrError:
         return AnswerInvalid(f"status {status} with an odd problem document")
     if slug in SLUGS and status not in statuses_of(slug):
         return AnswerInvalid(f"{slug} cannot have status {status}")
-    shown = {name: _shown(problem[name]) for name in problem}
+    shown = {name: words.shown(problem[name]) for name in problem}
     refused = refusal(slug, status, shown | _asked(came))
-    # Its words are not this client's: they must not be taken for advice that can be trusted.
-    refused.args = (f"The server refuses: {refused}",)
+    words.say(refused)
     return refused
 
 
@@ -247,13 +246,6 @@ def _asked(came: "Received") -> Json:
     return (
         {"retry_after": int(text)} if re.fullmatch(r"[0-9]{1,7}", text) else {"retry_after": None}
     )
-
-
-def _shown(value: object) -> object:
-    # Texts of a refusal are shown on terminals, which obey control characters.
-    if not isinstance(value, str):
-        return value
-    return "".join(letter if letter.isprintable() else " " for letter in value[:_SHOWN_CHARACTERS])
 
 
 def _wait(error: VaultrError, pause: float, *, lost_is_safe: bool) -> float | None:

@@ -51,7 +51,7 @@ def confirm(choices: Choices, token: str) -> None:
     showing.result(
         choices.json,
         {"confirmed": True},
-        "Confirmed. The address changes when the other mail is confirmed, too.",
+        "Confirmed. The address changes as soon as both mails are; if this was the second, it has.",
     )
 
 
