@@ -83,6 +83,11 @@ def test_another_account_or_origin_is_never_taken(seen, origin, changed):
         PINS.check(seen, origin=origin, changed=changed)
 
 
+def test_an_owner_whose_address_was_changed_is_told_what_to_do():
+    with pytest.raises(PinMismatch, match="vaultr login --email ADDRESS"):
+        PINS.check(replace(DERIVATION, account_id=OTHER), origin=ORIGIN)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -111,8 +111,8 @@ class Pins:
         if account_id != self.account_id:
             raise PinMismatch(
                 f"the server shows account {account_id}, pinned is {self.account_id}; "
-                "the password was not used. An account that was deleted, or has another mail "
-                "address now, looks so too"
+                "the password was not used. An account that was deleted looks so too; and one "
+                "that has another mail address now, for which: vaultr login --email ADDRESS"
             )
         if origin != self.origin:
             raise PinMismatch(
