@@ -1,6 +1,8 @@
 """A refresh rotates a token and records it in one step, or does neither, whatever is in the way."""
 
+import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -9,9 +11,10 @@ from tests import audit_obstacles, factories, serving
 from tests.concurrency import at_once
 from tests.statements import collected
 from vaultr import actor
+from vaultr.auth import rotation
 from vaultr.auth.models import RefreshToken, Session
-from vaultr.database import bare
-from vaultr.database.session import transaction
+from vaultr.database import bare, plans
+from vaultr.database.session import SINGLE, db, transaction
 
 REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
 
@@ -69,6 +72,55 @@ def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeyp
         assert refresh(client, token).status_code == 200
 
     assert len(ran) == 2
+
+
+def test_no_plan_looks_for_a_token_in_all_rows_though_there_were_few(postgres_app):
+    """PostgreSQL keeps a plan; one for tables of a page is poor when there are thousands."""
+    serving.empty(postgres_app)
+    single = postgres_app.extensions[SINGLE]
+    with postgres_app.app_context(), single.connect() as connection:
+        factories.session()
+        connection.exec_driver_sql("VACUUM ANALYZE accounts, sessions, refresh_tokens")
+        connection.exec_driver_sql("DEALLOCATE ALL")
+        connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
+        for text in (rotation._FIND_BARE, rotation._ROTATE):
+            [(name, prepare)] = plans.plan_of(text).prepare.items()
+            connection.exec_driver_sql(prepare.replace("%", "%%"))
+            nulls = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", prepare))))
+            told = connection.exec_driver_sql(f"EXPLAIN EXECUTE {name}({nulls})")
+            plan = "\n".join(told.scalars())
+            assert "pk_refresh_tokens" in plan
+            assert not re.search("Seq Scan|ix_refresh_tokens_session_id", plan), plan
+        connection.invalidate()
+
+
+def test_a_refresh_changes_nothing_that_an_index_of_sessions_holds(postgres_app):
+    """So PostgreSQL writes the row anew on its page, and none of the indexes (HOT)."""
+    with postgres_app.app_context():
+        held = {c for i in sa.inspect(db.engine).get_indexes("sessions") for c in i["column_names"]}
+
+    assert held == {"account_id"}
+
+
+def test_sessions_are_refreshed_as_often_as_the_limit_says_from_everywhere(app, session):
+    answers = at_once(lambda _: refresh(app.test_client(), session.refresh_token), 12)
+
+    assert sorted(one.status_code for one in answers) == [200] * 6 + [429] * 6
+    refused = [one for one in answers if one.status_code == 429]
+    assert {one.json["type"] for one in refused} == {"urn:vaultr:problem:rate-limited"}
+    assert all(int(one.headers["Retry-After"]) > 0 for one in refused)
+    assert [event["out"] for event in told(app)] == ["ok"] * 6
+
+
+def test_a_refused_refresh_leaves_its_token_good(app, client, session, time_machine):
+    token = session.refresh_token
+    for _ in range(6):
+        token = refresh(client, token).json["refresh_token"]
+    assert refresh(client, token).status_code == 429
+
+    time_machine.move_to(datetime.now(UTC) + timedelta(minutes=2))
+
+    assert refresh(client, token).status_code == 200
 
 
 def test_a_refresh_moves_the_idle_end_but_never_past_the_absolute_one(app, client, session):

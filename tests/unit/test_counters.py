@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from vaultr.environ import Rate
 from vaultr.limits import counters
-from vaultr.limits.counters import Count, MemoryCounters, RedisCounters, given_back
+from vaultr.limits.counters import MemoryCounters, RedisCounters
 from vaultr.limits.guard import Guard
+from vaultr.limits.windows import Count, Slots, counted, given_back
 
 STEPS = st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 3)), max_size=60)
 _names = itertools.count()
@@ -51,6 +52,37 @@ def test_memory_lets_through_what_the_model_does(limit, seconds, steps):
         [window] = memory.take([Count("k", Rate(limit, seconds), cost)])
         assert window.allowed == model.take(clock.now, cost)
         assert 0 <= window.remaining <= limit
+
+
+@given(limit=st.integers(1, 12), seconds=st.integers(1, 5), waits=st.lists(st.integers(0, 4000)))
+def test_a_counter_that_somebody_keeps_lets_through_what_the_model_does(limit, seconds, waits):
+    now, kept, model = 1_000_000, Slots(), Model(limit, seconds)
+
+    for wait in waits:
+        now += wait
+        after, window = counted(kept, Rate(limit, seconds), now)
+        assert window.allowed == model.take(now, 1)
+        assert 0 <= window.remaining <= limit
+        kept = after if window.allowed else kept
+
+
+@pytest.mark.parametrize("seconds", [60, 3600, 1])
+def test_a_counter_whose_window_is_of_another_length_now_begins_anew(seconds):
+    now = 28_000_000 * 60_000
+    full = Slots(now // 600_000, hits=6, before=6)
+
+    after, window = counted(full, Rate(6, seconds), now)
+
+    assert window.allowed
+    assert after == Slots(now // (seconds * 1000), hits=1)
+
+
+def test_a_clock_that_is_a_little_behind_gives_no_second_count():
+    rate, now = Rate(6, 60), 28_000_000 * 60_000
+
+    _, window = counted(Slots(number=28_000_000, hits=6), rate, now - 5)
+
+    assert not window.allowed
 
 
 @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS)

@@ -35,7 +35,7 @@ from vaultr.auth.statements import (
 from vaultr.database.session import one_statement, transaction
 from vaultr.environ import Rate
 from vaultr.limits import blanket
-from vaultr.limits.counters import Count, Window
+from vaultr.limits.windows import Count, Window
 from vaultr.protocol.encoding import lp
 from vaultr.settings import Settings
 

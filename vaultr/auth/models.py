@@ -118,11 +118,17 @@ class Session(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime] = mapped_column(comment="At login or the last refresh.")
     proven_at: Mapped[datetime] = mapped_column(comment="When the password was proven last.")
+    # No index: it moves at each refresh, which would then write to every index of the table.
     idle_until: Mapped[datetime] = mapped_column(
-        index=True, comment="It lives until then; never later than expires_at."
+        comment="It lives until then; never later than expires_at."
     )
     expires_at: Mapped[datetime]
     audit_event_id: Mapped[UUID]
+    refresh_slot: Mapped[int] = mapped_column(
+        server_default="0", comment="The slot of time in which it was refreshed last."
+    )
+    refreshes: Mapped[int] = mapped_column(server_default="0", comment="In that slot.")
+    refreshes_before: Mapped[int] = mapped_column(server_default="0", comment="In the one before.")
 
 
 class RefreshToken(Base):

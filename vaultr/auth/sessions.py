@@ -18,12 +18,12 @@ from vaultr.auth import binding, letters, rotation, tokens
 from vaultr.auth.errors import SessionEnded
 from vaultr.auth.invented import device_hash
 from vaultr.auth.models import RefreshToken, Session
-from vaultr.auth.statements import BEGIN_SESSION, ROTATE, TOKEN_STATE, ready
+from vaultr.auth.statements import BEGIN_SESSION, COUNT_REFRESH, ROTATE, TOKEN_STATE, ready
 from vaultr.database.session import one_statement, transaction
 from vaultr.identity import tokens as access_tokens
 from vaultr.identity.tokens import Claims
 from vaultr.limits import blanket
-from vaultr.limits.counters import Count
+from vaultr.limits.windows import Slots, Window, counted
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
 from vaultr.settings import Settings
@@ -145,17 +145,30 @@ def refresh(refresh_token: str, *, meant: Callable[[UUID], None] | None = None) 
         raise SessionEnded
     if meant is not None:
         meant(found.session_id)
-    settings: Settings = current_app.config["SETTINGS"]
-    blanket.take(Count(f"f:{found.session_id.hex}", settings.limit_refresh))
     nonce, now = tokens.new_nonce(), clock.now()
+    refreshes, window = _one_more(found.refreshes, now)
     successor = tokens.successor(token, nonce)
-    if rotation.rotate(found, _rotated(token, nonce, successor, now, found.expires_at)):
+    rotated = _rotated(token, nonce, successor, now, found.expires_at)
+    if rotation.rotate(found, refreshes, rotated):
+        blanket.counted_elsewhere(window)
         return Opened.of(found.account_id, found.session_id, found.epoch, successor)
     with transaction() as work:
         opened = _refreshed(work, token, found.session_id)
     if opened is None:
         raise SessionEnded
     return opened
+
+
+def _one_more(refreshes: Slots, now: datetime) -> tuple[Slots, Window]:
+    """Count a refresh by its session; the session's row decides, so it is exact on any worker.
+
+    :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`; nothing is written.
+    """
+    settings: Settings = current_app.config["SETTINGS"]
+    after, window = counted(refreshes, settings.limit_refresh, int(now.timestamp() * 1000))
+    if not window.allowed:
+        raise blanket.too_many(window)
+    return after, window
 
 
 def _rotated(
@@ -179,6 +192,8 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
     if found is None:
         return None
     settings: Settings = current_app.config["SETTINGS"]
+    refreshes, window = _one_more(rotation.refreshes(found), now)
+    work.connection().execute(COUNT_REFRESH, {"sid": session_id, **rotation.as_values(refreshes)})
     if binding.strict(settings) and (changed := binding.moved(found)):
         binding.end_moved(work, session_id, found, changed)
         return None
@@ -192,6 +207,7 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
         return None
     audit.record(Event.SESSION_REFRESH, account_id=found.account_id, session_id=session_id)
     binding.note_move(work, session_id, found)
+    blanket.counted_elsewhere(window)
     return Opened.of(found.account_id, session_id, found.epoch, successor)
 
 

@@ -125,10 +125,14 @@ BEGIN_SESSION: Final = Together(
 TOKEN_STATE: Final = Locked(
     "SELECT 1 FROM sessions WHERE id = :sid FOR UPDATE",
     "SELECT s.account_id, s.expires_at, s.device_name, s.network, s.family, a.epoch, a.email,"
-    " t.nonce, t.rotated_at"
+    " s.refresh_slot, s.refreshes, s.refreshes_before, t.nonce, t.rotated_at"
     " FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id"
     " JOIN accounts a ON a.id = s.account_id"
     " WHERE t.token_hash = :hash AND s.id = :sid AND s.idle_until > :now",
+)
+COUNT_REFRESH: Final = ready(
+    "UPDATE sessions SET refresh_slot = :slot, refreshes = :hits, refreshes_before = :hits_before"
+    " WHERE id = :sid"
 )
 ROTATE: Final = Together(
     "UPDATE refresh_tokens SET nonce = :nonce, rotated_at = :now WHERE token_hash = :hash",

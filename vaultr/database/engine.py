@@ -53,6 +53,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     options |= {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     single = sa.create_engine(url, **options | {"pool_size": POOL_KEPT, "max_overflow": POOL_MORE})
     _listen(single)
+    if single.dialect.name == "postgresql":
+        sa.event.listen(single, "connect", _plan_by_keys)
     app.extensions[plans.ALLOWED] = plans_allowed(settings.database_url.get_secret_value())
     if app.extensions[plans.ALLOWED]:
         plans.listen(single, all_statements=True)
@@ -187,6 +189,16 @@ def _tell_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
         cursor.execute(limits)
     if not connection.autocommit:
         connection.commit()
+
+
+def _plan_by_keys(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    """Let single statements, which find rows by their keys, use the keys whatever is in a table.
+
+    A plan is kept until its connection ends, or PostgreSQL has looked at the table anew. One that
+    was made while the table had a page reads all of it, and so it does when there are a thousand.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off; SET jit = off")
 
 
 def _still_there(

@@ -14,9 +14,9 @@ from vaultr.errors import TooMany
 from vaultr.extensions import limiter
 from vaultr.identity import door
 from vaultr.limits import guard as guards
-from vaultr.limits.counters import Count, Window
 from vaultr.limits.guard import Guard
-from vaultr.limits.late import Refused, is_counted_late
+from vaultr.limits.refused import Refused, is_counted_if_refused
+from vaultr.limits.windows import Count, Window
 from vaultr.settings import Settings
 
 _REFUSED = "vaultr.refused_lately"
@@ -54,22 +54,20 @@ def guard() -> Guard:
 def take(*counts: Count) -> None:
     """Count all of ``counts`` or, if one does not fit, none of them.
 
-    A request that waited to be counted (`late`) is counted with them: by itself if one of
-    ``counts`` does not fit, since it was made all the same.
-
     :raises TooMany: with Retry-After; what is refused costs no hash and no SQL write.
     """
-    late = (_stranger(),) if g.pop("uncounted", False) else ()
-    windows = guard().take((*late, *counts))
+    windows = guard().take(counts)
     refused = [window for window in windows if not window.allowed]
     if refused:
-        if late and windows[0].allowed:
-            guard().take(late)
-        longest = max(window.reset for window in refused)
-        _refused().note(actor.current_origin().address, longest)
         tell(*(window for window in windows if window.allowed))
         raise too_many(*refused)
     tell(*windows)
+
+
+def counted_elsewhere(window: Window) -> None:
+    """Tell that this request proved itself, and how the counter stands that counts it instead."""
+    g.pop("uncounted", None)
+    tell(window)
 
 
 def tell(*windows: Window) -> None:
@@ -80,8 +78,10 @@ def tell(*windows: Window) -> None:
 def too_many(*windows: Window) -> TooMany:
     """Give the refusal for windows that are full, by whomever they are kept, and count it."""
     tell(*windows)
+    longest = max(window.reset for window in windows)
+    _refused().note(actor.current_origin().address, longest)
     current_app.extensions["vaultr.on_limited"]("limit")
-    return TooMany(headers={"Retry-After": str(max(window.reset for window in windows))})
+    return TooMany(headers={"Retry-After": str(longest)})
 
 
 def refund(*counts: Count) -> None:
@@ -129,20 +129,16 @@ def _vault() -> str | None:
 
 
 def _count_stranger() -> None:
-    late = is_counted_late(current_app.view_functions.get(request.endpoint or ""))
-    if late and not _refused().lately(actor.current_origin().address):
+    waits = is_counted_if_refused(current_app.view_functions.get(request.endpoint or ""))
+    if waits and not _refused().lately(actor.current_origin().address):
         g.uncounted = True
     else:
         _count_anonymous()
 
 
 def _count_anonymous() -> None:
-    take(_stranger())
-
-
-def _stranger() -> Count:
     settings: Settings = current_app.config["SETTINGS"]
-    return Count(f"a:{actor.current_origin().address}", settings.limit_anonymous)
+    take(Count(f"a:{actor.current_origin().address}", settings.limit_anonymous))
 
 
 def _refused() -> Refused:
@@ -167,9 +163,9 @@ def count_more_writes(changes: int) -> None:
 
 
 def _counted_after_all(response: Response) -> Response:
-    """Count a request that ended before its view did: refused for another reason, or failed."""
+    """Count a request that proved nothing: refused for another reason, or failed."""
     try:
-        take()
+        _count_anonymous()
     except TooMany as refusal:
         return problems.answer(refusal)
     return response

@@ -1,44 +1,16 @@
 """Sliding-window counters: several counted at once, all or none, on Redis or in this process."""
 
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import redis
 
-from vaultr.environ import Rate
 from vaultr.limits.lines import Lines
+from vaultr.limits.windows import Count, Slots, Window, judged
 
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """One thing to count: at most ``rate.count`` under ``key`` in any ``rate.seconds``."""
-
-    key: str
-    rate: Rate
-    cost: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """How a counter stands: whether the cost fitted, what is left, seconds until there is more."""
-
-    allowed: bool
-    limit: int
-    remaining: int
-    reset: int
-
-
-def given_back(counts: Sequence[Count]) -> list[Count]:
-    """Give what undoes ``counts`` when it is taken; it always fits."""
-    return [Count(one.key, one.rate, -one.cost) for one in counts]
-
-
-# A counter is a hash of the current slot's number, its hits, and the hits of the slot before;
-# the weight of the latter fades as the current slot fills (the approximation that is known as
-# sliding window counter). Redis' own clock, so that servers need not agree on the time.
+# A counter is a hash of what `windows.Slots` holds, and counted as there; by the clock of Redis, so
+# servers need not agree on the time.
 _TAKE = """
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -66,27 +38,6 @@ return out
 """
 
 
-def _judged(count: Count, current: int, previous: int, left: int, took: bool) -> Window:
-    """Tell how a counter stands from its two slots; ``left`` are milliseconds of the current one.
-
-    A cost of 0 asks without counting: ``reset`` then tells when one more will fit.
-    """
-    limit, window = count.rate.count, count.rate.seconds * 1000
-    used = current + previous * left / window
-    wait: float = left
-    room = limit - max(1, count.cost)
-    if not took and used > room:
-        if room < 0:  # more than the limit itself: it will never fit
-            wait = left + window
-        elif current > room:  # full even once the slot before has faded
-            wait = left + window * (1 - room / current)
-        else:
-            wait = left - window * (room - current) / max(previous, 1)
-    fits = took or used + count.cost <= limit
-    remaining = max(0, math.floor(limit - used))
-    return Window(fits, limit, remaining, max(1, math.ceil(wait / 1000)))
-
-
 class RedisCounters:
     """Counters shared by all workers and pods: one round trip however many are counted."""
 
@@ -105,8 +56,9 @@ class RedisCounters:
         rows = self._lines.run(self._script, [self._prefix + c.key for c in counts], numbers)
         windows = []
         for count, row in zip(counts, rows, strict=True):
-            current, previous, left, took = (int(number) for number in row.split())
-            windows.append(_judged(count, current, previous, left, bool(took and count.cost)))
+            hits, before, left, took = (int(number) for number in row.split())
+            kept, took = Slots(0, hits, before), took and count.cost
+            windows.append(judged(count.rate, count.cost, kept, left, took=bool(took)))
         return windows
 
 
@@ -117,27 +69,24 @@ class MemoryCounters:
         self._clock = clock
         self._most = most
         self._lock = threading.Lock()
-        # By key: number of the slot, its hits, those of the slot before, when both are forgotten.
-        self._slots: dict[str, tuple[int, int, int, int]] = {}
+        self._slots: dict[str, tuple[Slots, int]] = {}  # by key: and when they can be forgotten
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
         """Count all or none; a lock decides between threads."""
         now = int(self._clock() * 1000)
         with self._lock:
-            stands = [self._stand(count, now) for count in counts]
+            stands = [self._kept(count.key).at(now, count.rate) for count in counts]
             fits = all(
-                count.cost < 0
-                or current + previous * left / (count.rate.seconds * 1000) + count.cost
-                <= count.rate.count
-                for count, (_, current, previous, left) in zip(counts, stands, strict=True)
+                slots.fits(count.rate, count.cost, left)
+                for count, (slots, left) in zip(counts, stands, strict=True)
             )
             windows = []
-            for count, (slot, current, previous, left) in zip(counts, stands, strict=True):
-                after = max(0, current + count.cost) if fits else current
+            for count, (slots, left) in zip(counts, stands, strict=True):
+                after = slots.plus(count.cost) if fits else slots
                 self._slots.pop(count.key, None)  # to the end: the first is the longest unused
-                over = now + left + count.rate.seconds * 1000
-                self._slots[count.key] = (slot, after, previous, over)
-                windows.append(_judged(count, after, previous, left, bool(fits and count.cost)))
+                self._slots[count.key] = (after, now + left + count.rate.seconds * 1000)
+                took = bool(fits and count.cost)
+                windows.append(judged(count.rate, count.cost, after, left, took=took))
             if len(self._slots) > self._most:
                 self._forget(now)
             return windows
@@ -147,18 +96,12 @@ class MemoryCounters:
         with self._lock:
             self._slots.clear()
 
-    def _stand(self, count: Count, now: int) -> tuple[int, int, int, int]:
-        slot, into = divmod(now, count.rate.seconds * 1000)
-        kept, current, previous, _ = self._slots.get(count.key, (slot, 0, 0, 0))
-        if kept == slot - 1:
-            previous, current = current, 0
-        elif kept < slot:
-            previous = current = 0
-        return slot, current, previous, count.rate.seconds * 1000 - into
+    def _kept(self, key: str) -> Slots:
+        return self._slots.get(key, (Slots(), 0))[0]
 
     def _forget(self, now: int) -> None:
         """Make room: what has run out, else the half that was used longest ago."""
-        self._slots = {key: kept for key, kept in self._slots.items() if kept[3] > now}
+        self._slots = {key: kept for key, kept in self._slots.items() if kept[1] > now}
         if len(self._slots) > self._most:
             for key in list(self._slots)[: len(self._slots) - self._most // 2]:
                 del self._slots[key]

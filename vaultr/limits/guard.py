@@ -14,7 +14,8 @@ from redis.retry import Retry
 
 from vaultr import logs, metrics
 from vaultr.environ import Rate
-from vaultr.limits.counters import Count, MemoryCounters, RedisCounters, Window, given_back
+from vaultr.limits.counters import MemoryCounters, RedisCounters
+from vaultr.limits.windows import Count, Window, given_back
 
 TIMEOUT_SECONDS = 0.1  # to connect and to answer: 0.2 s at most are lost before the breaker opens
 RETRY_SECONDS = 1.0

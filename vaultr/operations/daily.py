@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from vaultr import clock
 from vaultr.environ import Rate
 from vaultr.limits import blanket
-from vaultr.limits.counters import Count
+from vaultr.limits.windows import Count
 from vaultr.mail import outbox, trial
 from vaultr.operations import milestones, smtp
 from vaultr.operations.findings import Check, Finding, not_judged, ok, problem

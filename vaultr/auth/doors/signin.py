@@ -31,7 +31,7 @@ from vaultr.errors import BadRequest
 from vaultr.identity import cookies
 from vaultr.identity.cookies import CrossSite
 from vaultr.identity.door import public
-from vaultr.limits.late import counted_late
+from vaultr.limits.refused import counted_if_refused
 from vaultr.operation import operation
 
 
@@ -86,7 +86,7 @@ def login(*, body: LoginIn) -> LoginAnswer:
 
 @blueprint.post("/refresh")
 @public
-@counted_late
+@counted_if_refused
 @operation(refuses=(CrossSite, SessionEnded, AuditUnavailable))
 def refresh(*, body: RefreshIn) -> RefreshOut:
     """Replace a refresh token by its successor, and get a new access token.

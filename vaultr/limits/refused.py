@@ -1,10 +1,9 @@
-"""Views that count a stranger's request themselves, with a limit of their own: one trip to Redis.
+"""Requests that prove themselves by their body: by address they are counted only if refused.
 
-A refresh has two counters: its address's, and its session's, which is known only once the token was
-looked up. Counted apart they are two trips, and each costs as much as the look-up. So such a
-request waits for its view, and what ends before that is counted when it is answered. Looking up is
-a read by key; but whoever was refused lately is counted before anything else is done, so that a
-flood costs no SQL at all.
+A refresh brings a token, which is looked up by key, and has a counter of its own in its session's
+row. So it waits for its view, and what is refused, for whatever reason, is counted when it is
+answered. But whoever was refused for a limit lately is counted before anything else is done, so
+that a flood costs no SQL at all.
 """
 
 import time
@@ -17,15 +16,15 @@ MOST_SECONDS: Final = 60.0
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def counted_late(view: View) -> View:
-    """Let the view's own `blanket.take` count the request; it may read before, and no more."""
-    view.counted_late = True  # type: ignore[attr-defined]  # read by the limits
+def counted_if_refused(view: View) -> View:
+    """Let a stranger's request wait for the view, which may say `blanket.counted_elsewhere`."""
+    view.counted_if_refused = True  # type: ignore[attr-defined]  # read by the limits
     return view
 
 
-def is_counted_late(view: object) -> bool:
+def is_counted_if_refused(view: object) -> bool:
     """Tell whether a view is one of those."""
-    return getattr(view, "counted_late", False)
+    return getattr(view, "counted_if_refused", False)
 
 
 class Refused:
