@@ -213,6 +213,21 @@ def test_a_logout_ends_the_session_and_takes_the_cookies_away(app, browser):
     assert copy.get(ME).status_code == 401
 
 
+@pytest.mark.parametrize("which", ["all", "own", "account"])
+def test_whatever_ends_the_own_session_takes_the_cookies_away(browser, which):
+    [mine] = browser.get("/api/v1/auth/sessions").json["sessions"]
+    method, path = {
+        "all": ("POST", "logout-all"),
+        "own": ("DELETE", f"sessions/{mine['id']}"),
+        "account": ("DELETE", "account"),
+    }[which]
+
+    answer = browser.open(f"/api/v1/auth/{path}", method=method, headers=with_token(browser))
+
+    assert answer.status_code == 204
+    assert [cookie(browser, name) for name in (ACCESS, TOKEN, CSRF)] == [None] * 3
+
+
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
 def test_another_site_cannot_sign_a_browser_in(app, client, headers):
     with app.app_context():

@@ -8,6 +8,10 @@ import pytest
 
 from tests import factories
 from tests.letters import letters
+from vaultr.auth import operating, passwords
+from vaultr.auth.models import Session
+from vaultr.auth.operating import Operator
+from vaultr.database.session import transaction
 
 ANN, NEW = "ann@example.org", "ann@example.com"
 LOGIN, EMAIL = "/api/v1/auth/login", "/api/v1/auth/email"
@@ -55,6 +59,26 @@ def test_a_lock_follows_the_account_to_another_address_and_back(app, as_ann, fla
     flask("unlock", ANN)
     assert sign_in(app, ANN, device_id=device).status_code == 200
     assert sign_in(app, NEW).status_code == 401
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_lock_that_is_set_while_a_key_is_checked_lets_nobody_in(app, as_ann, monkeypatch, known):
+    device, verify = factories.uuid4(), passwords.verify
+    if known:
+        assert sign_in(app, ANN, device_id=device).status_code == 200
+
+    def then_lock(*arguments):
+        verdict = verify(*arguments)
+        operating.lock(ANN, Operator("olga"))
+        return verdict
+
+    monkeypatch.setattr(passwords, "verify", then_lock)
+
+    answer = sign_in(app, ANN, device_id=device)
+
+    assert (answer.status_code, answer.json["type"]) == (429, "urn:vaultr:problem:locked")
+    with app.app_context(), transaction() as work:
+        assert work.query(Session).count() == 0
 
 
 def test_a_stranger_is_told_of_no_other_lock_than_any_address_can_have(

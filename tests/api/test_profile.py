@@ -56,7 +56,9 @@ def test_a_profile_of_another_account_stays_as_it_is(as_ann, as_bob):
     assert as_bob.get("/api/v1/auth/me").json["key_set"] == before
 
 
-@pytest.mark.parametrize(("revision", "over"), [(2, '"1"'), (4, '"3"'), (4, '"2"'), (2, '"2"')])
+@pytest.mark.parametrize(
+    ("revision", "over"), [(2, '"1"'), (4, '"3"'), (4, '"2"'), (2, '"2"'), (3, '"1"')]
+)
 def test_a_stale_or_skipped_revision_is_refused_with_the_stored_one(as_ann, revision, over):
     put(as_ann, 2, over='"1"')
 

@@ -82,6 +82,15 @@ def test_beyond_the_limit_of_mails_no_token_is_made(app, client, set_to):
     assert len(mailed(app)) == tokens_left(app) == 2
 
 
+def test_asking_is_limited_by_client_address(app, client, set_to):
+    set_to(app, limit_signup="3/3600")
+
+    answers = [client.post(RECOVER, json={"email": f"{n}@example.org"}) for n in range(5)]
+
+    assert [one.status_code for one in answers] == [202] * 3 + [429] * 2
+    assert int(answers[-1].headers["Retry-After"]) > 0
+
+
 def test_a_token_is_over_after_72_hours(app, time_machine):
     account_id = with_recovery_key(app)
     token = asked(app)

@@ -4,8 +4,8 @@ import pytest
 
 from tests import factories
 from tests.concurrency import at_once
-from vaultr.auth import passwords, sessions
-from vaultr.auth.models import Account
+from vaultr.auth import attempts, passwords, sessions
+from vaultr.auth.models import Account, Session
 from vaultr.database.session import transaction
 from vaultr.identity.tokens import Claims
 from vaultr.protocol.encoding import b64
@@ -55,6 +55,44 @@ def test_a_wrong_key_is_forbidden_and_makes_nothing_fresh(app, as_ann):
     told = factories.events(app)[-1]
     assert (told["typ"], told["sub"]) == ("auth.stepup.deny", str(as_ann.account_id))
     assert told["sid"] == str(as_ann.session.id)
+
+
+def beside(monkeypatch, module, name, change):
+    """Let ``change`` happen in a transaction of its own whenever a function is called."""
+    real = getattr(module, name)
+
+    def call(*arguments):
+        answer = real(*arguments)
+        with transaction() as work:
+            change(work)
+        return answer
+
+    monkeypatch.setattr(module, name, call)
+
+
+def test_a_session_that_ended_while_its_key_was_checked_is_made_fresh_no_more(
+    app, as_ann, monkeypatch
+):
+    beside(monkeypatch, passwords, "verify", lambda work: work.query(Session).delete())
+
+    assert as_ann.post(STEP_UP, json=proof()).status_code == 401
+
+    assert "auth.stepup.ok" not in {one["typ"] for one in factories.events(app)}
+
+
+def test_a_session_of_older_credentials_is_not_made_fresh(app, as_ann, monkeypatch):
+    """They were changed after the door had let the request in, and before the key was read."""
+    beside(
+        monkeypatch, attempts, "of_session", lambda work: work.query(Account).update({"epoch": 2})
+    )
+
+    response = as_ann.post(STEP_UP, json=proof())
+
+    assert (response.status_code, response.json["type"]) == (
+        403,
+        "urn:vaultr:problem:credentials-invalid",
+    )
+    assert "auth.stepup.ok" not in {one["typ"] for one in factories.events(app)}
 
 
 def test_the_key_of_another_account_proves_nothing(as_ann, as_bob):
