@@ -64,11 +64,15 @@ def test_a_refresh_is_recorded_for_its_session_and_its_owner(app, client, sessio
 def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeypatch):
     with postgres_app.app_context():
         token = factories.session().refresh_token
-    client, run = postgres_app.test_client(), bare.run
+    client, run = postgres_app.test_client(), bare.Line.run
     token = refresh(client, token).json["refresh_token"]
 
     with collected(postgres_app) as ran:
-        monkeypatch.setattr(bare, "run", lambda text, values: ran.append(text) or run(text, values))
+
+        def note(line, text, values):
+            return ran.append(text) or run(line, text, values)
+
+        monkeypatch.setattr(bare.Line, "run", note)
         assert refresh(client, token).status_code == 200
 
     assert len(ran) == 2
@@ -177,18 +181,18 @@ def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkey
     serving.empty(postgres_app)
     with postgres_app.app_context():
         session = factories.session()
-    client, run = postgres_app.test_client(), bare.run
+    client, run = postgres_app.test_client(), bare.Line.run
 
-    def cut(text, values):
+    def cut(line, text, values):
         if "UPDATE refresh_tokens" not in text:
-            return run(text, values)
+            return run(line, text, values)
         if done:
-            run(text, values)
+            run(line, text, values)
         raise sa.exc.OperationalError(text, None, Exception(), connection_invalidated=True)
 
-    monkeypatch.setattr(bare, "run", cut)
+    monkeypatch.setattr(bare.Line, "run", cut)
     assert refresh(client, session.refresh_token).status_code == 503
-    monkeypatch.setattr(bare, "run", run)
+    monkeypatch.setattr(bare.Line, "run", run)
 
     again = refresh(client, session.refresh_token)
 

@@ -16,7 +16,7 @@ from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.hot import Prepared
 from vaultr.auth.statements import ready
-from vaultr.database import bare
+from vaultr.database.bare import Line
 from vaultr.database.session import one_statement, postgresql
 from vaultr.limits.windows import Slots
 
@@ -65,18 +65,18 @@ class Found:
     refreshes: Slots
 
 
-def find(token_hash: bytes) -> Found | None:
+def find(line: Line, token_hash: bytes) -> Found | None:
     """Read a token with its session and the account's epoch; None for what is no token."""
     values = {"hash": token_hash}
     if postgresql():
-        rows = bare.run(_FIND_BARE, values)
+        rows = line.run(_FIND_BARE, values)
         return _found(rows.one()) if rows else None
     with one_statement() as connection:
         row = connection.execute(_FIND_READY, values).one_or_none()
     return None if row is None else _found(row)
 
 
-def rotate(found: Found, counted: Slots, values: Mapping[str, Any]) -> bool:
+def rotate(line: Line, found: Found, counted: Slots, values: Mapping[str, Any]) -> bool:
     """Rotate a token that `find` found unused, count and record it; tell whether that was done.
 
     The session's row decides between parallel refreshes: each counts one up from what it found,
@@ -95,7 +95,7 @@ def rotate(found: Found, counted: Slots, values: Mapping[str, Any]) -> bool:
     prepared = audit.prepared(Event.SESSION_REFRESH, account_id=found.account_id, actor=actor)
     with prepared as event:
         given = {**values, **here, **before, **as_values(counted), **event.parameters}
-        done = bool(bare.run(_ROTATE, {**given, "sid": found.session_id}).one().done)
+        done = bool(line.run(_ROTATE, {**given, "sid": found.session_id}).one().done)
         event.done(inserted=done)
     return done
 

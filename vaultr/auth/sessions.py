@@ -19,6 +19,7 @@ from vaultr.auth.errors import SessionEnded
 from vaultr.auth.invented import device_hash
 from vaultr.auth.models import RefreshToken, Session
 from vaultr.auth.statements import BEGIN_SESSION, COUNT_REFRESH, ROTATE, TOKEN_STATE, ready
+from vaultr.database.bare import Line
 from vaultr.database.session import one_statement, transaction
 from vaultr.identity import tokens as access_tokens
 from vaultr.identity.tokens import Claims
@@ -140,16 +141,20 @@ def refresh(refresh_token: str, *, meant: Callable[[UUID], None] | None = None) 
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`.
     """
     token = tokens.presented(refresh_token)
-    found = rotation.find(tokens.hash_of(token)) if token else None
-    if token is None or found is None:
+    if token is None:
         raise SessionEnded
-    if meant is not None:
-        meant(found.session_id)
-    nonce, now = tokens.new_nonce(), clock.now()
-    refreshes, window = _one_more(found.refreshes, now)
-    successor = tokens.successor(token, nonce)
-    rotated = _rotated(token, nonce, successor, now, found.expires_at)
-    if rotation.rotate(found, refreshes, rotated):
+    with Line() as line:
+        found = rotation.find(line, tokens.hash_of(token))
+        if found is None:
+            raise SessionEnded
+        if meant is not None:
+            meant(found.session_id)
+        nonce, now = tokens.new_nonce(), clock.now()
+        refreshes, window = _one_more(found.refreshes, now)
+        successor = tokens.successor(token, nonce)
+        rotated = _rotated(token, nonce, successor, now, found.expires_at)
+        done = rotation.rotate(line, found, refreshes, rotated)
+    if done:
         blanket.counted_elsewhere(window)
         return Opened.of(found.account_id, found.session_id, found.epoch, successor)
     with transaction() as work:

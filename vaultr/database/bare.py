@@ -7,7 +7,7 @@ Measured beside each other on two busy cores, for one that finds a vault's revis
 
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import psycopg2
 import psycopg2.extras
@@ -38,6 +38,49 @@ class Rows(list[Any]):
         return self.one()[0]
 
 
+class Line:
+    """One connection for a few statements, taken at the first and given back at the end.
+
+    with bare.Line() as line:
+        found = line.run("SELECT …", {…})
+        line.run("UPDATE …", {…})
+    """
+
+    def __init__(self) -> None:
+        self._single: sa.Engine = current_app.extensions[SINGLE]
+        self._connection: PoolProxiedConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def run(self, text: str, values: Mapping[str, Any]) -> Rows:
+        """Run one statement in a transaction of its own, as `run` does."""
+        connection = self._taken(text)
+        try:
+            return _run(connection, text, values)
+        except psycopg2.Error as error:
+            dialect = self._single.dialect
+            lost = dialect.is_disconnect(cast(Any, error), connection.dbapi_connection, None)
+            if lost:
+                connection.invalidate(error)
+            raise _told(text, error, self._single, lost=lost) from error
+        except BaseException as error:
+            connection.invalidate(error)  # who knows what it still waits for
+            raise
+
+    def _taken(self, text: str) -> PoolProxiedConnection:
+        if self._connection is None or not self._connection.is_valid:
+            try:
+                self._connection = self._single.raw_connection()
+            except psycopg2.Error as error:
+                raise _told(text, error, self._single, lost=True) from error
+        return self._connection
+
+
 def run(text: str, values: Mapping[str, Any]) -> Rows:
     """Run one statement in a transaction of its own; ``values`` may hold more than it asks for.
 
@@ -46,23 +89,8 @@ def run(text: str, values: Mapping[str, Any]) -> Rows:
     :param text: as psycopg2 takes it, with ``%(name)s``.
     :raises sqlalchemy.exc.DBAPIError: what goes wrong, as SQLAlchemy's own execution raises it.
     """
-    single: sa.Engine = current_app.extensions[SINGLE]
-    try:
-        connection = single.raw_connection()
-    except psycopg2.Error as error:
-        raise _told(text, error, single, lost=True) from error
-    try:
-        return _run(connection, text, values)
-    except psycopg2.Error as error:
-        lost = single.dialect.is_disconnect(cast(Any, error), connection.dbapi_connection, None)
-        if lost:
-            connection.invalidate(error)
-        raise _told(text, error, single, lost=lost) from error
-    except BaseException as error:
-        connection.invalidate(error)  # who knows what it still waits for
-        raise
-    finally:
-        connection.close()
+    with Line() as line:
+        return line.run(text, values)
 
 
 def within(connection: sa.Connection, text: str, values: Mapping[str, Any]) -> Rows:

@@ -10,16 +10,18 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID, uuid4
 
 from flask import Flask, current_app
 from flask_jwt_extended import decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import InvalidTokenError, encode
+from jwt import InvalidTokenError, PyJWK, encode
 
 from vaultr import clock, keys
 from vaultr.extensions import jwt
+from vaultr.protocol.encoding import b64
 from vaultr.settings import Settings
 from vaultr.wire import MAX_INTEGER, is_id
 
@@ -88,7 +90,13 @@ def sign(account_id: UUID, session_id: UUID, epoch: int) -> str:
         "exp": now + settings.access_token_seconds,
         "jti": str(uuid4()),
     }
-    return encode(claims, ring.current, ALGORITHM, headers={"kid": ring.current_id})
+    return encode(claims, _signing_key(ring.current), ALGORITHM, headers={"kid": ring.current_id})
+
+
+@lru_cache(maxsize=4)
+def _signing_key(key: bytes) -> PyJWK:
+    """Tell PyJWT once what kind of key this is, which it would find out for each token anew."""
+    return PyJWK.from_dict({"kty": "oct", "k": b64(key), "alg": ALGORITHM})
 
 
 def read(token: str) -> Claims | None:
