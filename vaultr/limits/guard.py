@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -46,7 +47,6 @@ class Guard:
         self.redis: redis.Redis | None = _client(url) if url else None
         self._shared = RedisCounters(self.redis) if self.redis is not None else None
         self._lock = threading.Lock()
-        self._ask_again_at = 0.0
         self._reasons: set[str] = set()
         self.away_since: float | None = None
 
@@ -89,7 +89,6 @@ class Guard:
         if self._shared is None:
             return None
         if self.away_since is not None:
-            self._look_after_it()
             return None
         try:
             return self._shared.take(counts)
@@ -97,27 +96,20 @@ class Guard:
             self._failed(error)
             return None
 
-    def _look_after_it(self) -> None:
-        """Ask in the background whether Redis is back, at most every ``RETRY_SECONDS``."""
-        with self._lock:
-            now = time.monotonic()
-            if now < self._ask_again_at:
-                return
-            self._ask_again_at = now + RETRY_SECONDS
-        threading.Thread(target=self.reachable, name="redis-probe", daemon=True).start()
-
     def _failed(self, error: Exception) -> None:
         reason = reason_of(error)
         with self._lock:
-            self._ask_again_at = time.monotonic() + RETRY_SECONDS
-            if self.away_since is None:
-                self.away_since = time.monotonic()
+            first = self.away_since is None
+            self.away_since = self.away_since or time.monotonic()
             news = reason not in self._reasons  # told once an outage, however often it fails
             self._reasons.add(reason)
         metrics.REDIS_ERRORS.labels(reason).inc()
         metrics.REDIS_AWAY.set(1)
         if news:
             logs.warning("redis.away", reason=reason, error=type(error).__name__)
+        if first:
+            look = threading.Thread(target=_until_back, args=(weakref.ref(self),), daemon=True)
+            look.start()
 
     def _worked(self) -> None:
         with self._lock:
@@ -127,6 +119,16 @@ class Guard:
         if back:
             metrics.REDIS_AWAY.set(0)
             logs.event("redis.back")
+
+
+def _until_back(kept: "weakref.ref[Guard]") -> None:
+    """Ask whether Redis is back until it is: also in a process that nobody asks for anything."""
+    while True:
+        time.sleep(RETRY_SECONDS)
+        guard = kept()
+        if guard is None or guard.away_since is None or guard.reachable():
+            return
+        del guard  # while this sleeps, nothing else may need it any more
 
 
 def reason_of(error: Exception) -> str:
