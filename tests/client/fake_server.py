@@ -130,14 +130,21 @@ class FakeServer(FakeAccounts, FakeKeeping):
         self._check_factor(body)
         return 200, self._tokens() | self._me()
 
-    def _tokens(self, *, fresh=True):
-        session = {"access": secrets.token_hex(8), "refresh": secrets.token_hex(8), "fresh": fresh}
+    def _tokens(self, *, fresh=True, session_id=None):
+        session = {"id": session_id or str(uuid.uuid4()), "fresh": fresh}
+        session |= {"access": self.access_token(session["id"]), "refresh": secrets.token_hex(8)}
         self.sessions[session["refresh"]] = session
         return {
             "access_token": session["access"],
             "refresh_token": session["refresh"],
             "expires_in": 600,
         }
+
+    def access_token(self, session_id, account_id=None):
+        """Make a token of the form that a real server's have; nobody can check its signature."""
+        claims = {"sub": account_id or self.account["account_id"], "sid": session_id}
+        parts = (json.dumps({"alg": "HS256"}).encode(), json.dumps(claims).encode())
+        return ".".join([*map(b64, parts), secrets.token_hex(16)])
 
     def _me(self):
         account = self.account
@@ -149,7 +156,7 @@ class FakeServer(FakeAccounts, FakeKeeping):
         given = body["refresh_token"]
         before = self.sessions.pop(given, None)
         if before is not None:
-            self.replaced[given] = self._tokens(fresh=before["fresh"])
+            self.replaced[given] = self._tokens(fresh=before["fresh"], session_id=before["id"])
         tokens = self.replaced.get(given)
         if tokens is None or tokens["refresh_token"] not in self.sessions:
             raise Refusal("session-ended")
@@ -159,6 +166,13 @@ class FakeServer(FakeAccounts, FakeKeeping):
         token = request.headers["Authorization"].removeprefix("Bearer ")
         kept = self.sessions.items()
         self.sessions = {name: each for name, each in kept if each["access"] != token}
+        return 204, None
+
+    def end_session(self, session_id, **_):
+        kept = {name: each for name, each in self.sessions.items() if each["id"] != session_id}
+        if len(kept) == len(self.sessions):
+            raise Refusal("not-found")
+        self.sessions = kept
         return 204, None
 
     def me(self, **_):
@@ -182,6 +196,7 @@ ROUTES = [
     ("POST", "/auth/login", FakeServer.login),
     ("POST", "/auth/refresh", FakeServer.refresh),
     ("POST", "/auth/logout", FakeServer.logout),
+    ("DELETE", f"/auth/sessions/{ID}", FakeServer.end_session),
     ("GET", "/auth/me", FakeServer.me),
     ("PUT", "/auth/profile", FakeServer.put_profile),
     ("GET", "/vaults", FakeServer.list_vaults),

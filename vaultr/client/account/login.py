@@ -4,6 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from vaultr.client.account import pending_change as changes
+from vaultr.client.account import replaced_session
 from vaultr.client.account.opening import Credentials, SecretKeyNeeded, SignupWaits
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
@@ -53,7 +54,10 @@ def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccou
         transport.send("POST", "/auth/login", _login_body(given, root, device, used))
     )
     opened = _open(store, transport, answer, derivation, used, root)
-    _keep(store, transport, opened, answer, device=device, given=given, secret_key=secret_key)
+    replaced = _keep(
+        store, transport, opened, answer, device=device, given=given, secret_key=secret_key
+    )
+    replaced_session.end(transport, answer.tokens, replaced)
     return opened
 
 
@@ -196,13 +200,18 @@ def _keep(
     device: Device,
     given: Credentials,
     secret_key: bytes | None,
-) -> None:
-    """Keep all that this login brought: all of it or, after a kill, nothing."""
+) -> UUID | None:
+    """Keep all that this login brought: all of it or, after a kill, nothing.
+
+    :return: the session that this device had before, which is to end now.
+    """
     with store.folder.locked():
-        pins = opened.profile.pins
-        device = replace(device, email=given.email, pins=pins, waiting=())
-        others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}
         change = changes.read(store.folder)
+        replaced = replaced_session.replaced_by(
+            opened, answer.tokens, pins=device.pins, change=change
+        )
+        device = replace(device, email=given.email, pins=opened.profile.pins, waiting=())
+        others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}
         if change is not None and (change.is_in(answer.key_set) or change.is_over(answer.key_set)):
             others[changes.FILE] = None
         wraps = renewing.renewed(store.cache, opened, renewing.Fresh(transport, answer.tokens))
@@ -210,3 +219,4 @@ def _keep(
             others |= dict.fromkeys(store.unsent())
             others[rewraps.FILE] = store.folder.signed(rewraps.FILE, rewraps.encode(wraps))
         store.keep_signed_in(device, opened.known, secret_key=secret_key, others=others)
+        return replaced

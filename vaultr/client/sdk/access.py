@@ -122,7 +122,9 @@ class Access:
         totp: str | None = None,
         recovery_code: str | None = None,
     ) -> None:
-        """Sign in on this device, and unlock.
+        """Sign in on this device, and unlock; the session that it had before ends.
+
+        Other processes with this folder go on, with the new session.
 
         :param kit: what the emergency kit says, on a new device in place of the secret key.
         :param has_secret_key: False says that the account has none, on a device new to it.

@@ -3,6 +3,7 @@
 No redirect is followed, no proxy of the environment used, and nothing turns TLS checking off.
 """
 
+import contextlib
 import json
 import re
 import secrets
@@ -44,6 +45,8 @@ _LONG: Final = re.compile(r".*\?.*|/vaults/[^/]+/items/[^/]+/versions/[0-9]+|/au
 # Each begins a value of JSON, or stands before one; base64url, ids and times have none of them.
 _BEFORE_VALUES: Final = (b"{", b"[", b",", b":")
 _PROBE_SECONDS: Final = 15.0
+# Read so that the connection can be used again; more is worth less than a new connection.
+_UNHEARD_BYTES: Final = 64 * 1024
 _SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
 _TOO_MANY: Final = 429
 _GATEWAY = frozenset({_TOO_MANY, 502, 503, 504})
@@ -160,6 +163,19 @@ class Transport:
         most = min(self._answer_bytes, SHORT_ANSWER_BYTES)
         came = self._exchanging().send("GET", path, seconds=seconds, answer_bytes=most)
         return Probe(came.status, came.headers.get("Date"), came.tls, came.content)
+
+    def send_unheard(
+        self, method: str, path: str, *, headers: Mapping[str, str], seconds: float
+    ) -> None:
+        """Send one request under ``/api/v1``, once; whatever comes back, if anything, is dropped.
+
+        :param seconds: how long it may take.
+        """
+        most = min(self._answer_bytes, _UNHEARD_BYTES)
+        with contextlib.suppress(VaultrError):
+            self._exchanging().send(
+                method, BASE + path, None, headers, seconds=seconds, answer_bytes=most
+            )
 
     def _exchange(
         self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]

@@ -12,6 +12,7 @@ from vaultr.client.crypto.primitives import KEY_BYTES, hkdf_expand
 from vaultr.client.crypto.seal import open_sealed, seal
 from vaultr.client.errors import Locked, SealBroken, SessionEnded, Unauthenticated
 from vaultr.client.storage.folder import ACCOUNT_FILE, Folder
+from vaultr.client.transport.access_token import session_of
 from vaultr.client.transport.answers import Tokens, fields_of
 from vaultr.client.transport.clock import time_of
 from vaultr.client.transport.http import Answer, Transport
@@ -77,6 +78,14 @@ class Session:
         )
         return other._sealed(self._kept())
 
+    def kept_id(self) -> UUID | None:
+        """Name the session whose tokens this device keeps; None where they do not tell.
+
+        :raises SessionEnded: there are no tokens.
+        :raises IntegrityError, Locked: this account key does not open them.
+        """
+        return session_of(self._kept().access, self._account_id)
+
     def forget(self) -> None:
         """Remove the tokens from this device."""
         self._folder.remove(FILE)
@@ -93,12 +102,15 @@ class Session:
     ) -> Answer:
         """Send one request as :meth:`Transport.send` does; a void access token is renewed once.
 
+        A login of another command on this device ends this session: then its tokens are taken.
+
         :raises SessionEnded: there is no session, or it is over; only a login helps.
         """
         kept = self._kept()
         if kept.access_ends <= time.time():
             kept = self._renew(kept)
-        for renewed in (False, True):
+        renewed = False
+        while True:
             authorized = {"Authorization": f"Bearer {kept.access}", **(headers or {})}
             try:
                 return self._transport.send(
@@ -110,10 +122,9 @@ class Session:
                     longest_wait_seconds=longest_wait_seconds,
                 )
             except Unauthenticated:
-                if renewed:
+                if renewed and self._kept().access == kept.access:
                     raise
-                kept = self._renew(kept)
-        raise AssertionError("the second try returns or raises")
+                kept, renewed = self._renew(kept), True
 
     def _renew(self, old: _Kept) -> _Kept:
         # One command at a time: whoever comes second finds the tokens that the first one got.

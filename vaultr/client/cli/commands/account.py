@@ -110,7 +110,8 @@ def login(choices: Choices, device_name: str | None, changed: bool, no_secret_ke
 
     On a device where the account is new the secret key is asked for, and nothing is sent without
     it. The text of the emergency kit can be given in its place; it names the server, too. If the
-    password is typed, the keys are kept in memory as by unlock, unless VAULTR_AGENT=off.
+    password is typed, the keys are kept in memory as by unlock, unless VAULTR_AGENT=off. The
+    session that this device had before ends.
     """
     if no_secret_key and choices.secret_key_fd is not None:
         raise UsageError("--no-secret-key and --secret-key-fd contradict each other.")

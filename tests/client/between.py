@@ -1,0 +1,84 @@
+"""A server between a client and a real one, which answers the end of a session as a test says."""
+
+import contextlib
+import http.client
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler
+from urllib.parse import urlsplit
+
+ENDS = "/api/v1/auth/sessions/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.command == "DELETE" and self.path.startswith(ENDS):
+            self.server.between.ends.append(self.path.removeprefix(ENDS))
+            if self.server.between.act is not None:
+                self.close_connection = True
+                with contextlib.suppress(OSError):  # the client does not wait for ever
+                    self.server.between.act(self.connection)
+                return
+        self._pass_on()
+
+    def do_POST(self):
+        self.do_GET()
+
+    def do_PUT(self):
+        self.do_GET()
+
+    def do_DELETE(self):
+        self.do_GET()
+
+    def _pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        upstream = http.client.HTTPConnection(self.server.between.netloc, timeout=30)
+        with contextlib.closing(upstream):
+            kept = {k: v for k, v in self.headers.items() if k not in ("Host", "Connection")}
+            upstream.request(self.command, self.path, body or None, kept)
+            answer = upstream.getresponse()
+            data = answer.read()
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name not in ("Connection", "Transfer-Encoding", "Content-Length"):
+                self.send_header(name, value)
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *said):
+        pass
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 16
+
+
+class Between:
+    """Stands before the server at ``url``.
+
+    ``ends`` lists the sessions that were to end; ``act(connection)``, where there is one, answers
+    such a request in the server's place.
+    """
+
+    def __init__(self, url):
+        self.netloc = urlsplit(url).netloc
+        self.ends = []
+        self.act = None
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.between = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

@@ -1,0 +1,190 @@
+"""`vaultr login` again on a device at a real server, which may answer the end of the old session
+with anything: each device has one session, and a login is a login."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from tests.client.between import Between
+from tests.client.devices import Device
+from tests.client.owners import owner, second
+from tests.client.post import link, mailed
+
+HEAD = b"HTTP/1.1 %s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: %s\r\n"
+
+
+def test_however_often_a_device_signs_in_it_has_one_session(site, tmp_path):
+    first = owner(site, tmp_path, "again@example.org")
+    other = second(site, tmp_path, first)
+    before = {each["id"]: each["current"] for each in first.told("sessions", "list")}
+
+    for _ in range(2):
+        first.done("login")
+
+    listed = {each["id"]: each["current"] for each in first.told("sessions", "list")}
+    assert sorted(listed.values()) == sorted(before.values()) == [False, True]
+    assert [each for each in listed if each in before] == [
+        each for each, current in before.items() if not current
+    ]
+    other.done("sync")
+    other.done("login")
+    assert len(other.told("sessions", "list")) == 2
+
+
+def test_a_device_that_signs_in_under_another_name_is_listed_under_that(site, tmp_path):
+    first = owner(site, tmp_path, "renamed@example.org")
+
+    first.done("login", "--device-name", "Desk")
+
+    assert [each["device"] for each in first.told("sessions", "list")] == ["Desk"]
+
+
+def test_a_running_command_and_the_unlock_process_go_on_after_it(site, tmp_path):
+    first = owner(site, tmp_path, "running@example.org").with_agent()
+    first.done("unlock")
+    document = {"overview": {"title": "running"}, "detail": {"variables": {"N": "1"}}}
+    first.done("add", "env_set", "--json", stdin=json.dumps(document), password=None)
+    program = "trap 'exit 0' TERM; echo \"n is $N\"; while :; do sleep 0.1; done"
+    words = ("run", "--env-set", "running", "--watch", "--every", "0.2", "--", "sh", "-c", program)
+    with subprocess.Popen(
+        [*first.program, *words],
+        env=first.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        try:
+            assert running.stdout.readline() == "n is 1\n"
+
+            first.done("login")
+            assert len(first.told("sessions", "list", password=None)) == 1
+            change = {"detail": {"variables": {"N": "2"}}}
+            first.done("edit", "running", "--json", stdin=json.dumps(change), password=None)
+
+            assert running.stdout.readline() == "n is 2\n"
+            running.send_signal(signal.SIGTERM)
+            assert running.communicate(timeout=30)[1] == ""
+        finally:
+            first.done("lock", password=None)
+            running.kill()
+
+
+@pytest.fixture(scope="module")
+def between(site):
+    with Between(site.url) as between:
+        yield between
+
+
+@pytest.fixture(scope="module")
+def lied_to(site, between, tmp_path_factory):
+    """A device whose server is ``between``."""
+    device = Device(
+        tmp_path_factory.mktemp("lied") / "home", between.url, email="lied-to@example.org"
+    )
+    device.told("signup", "--email", device.email)
+    device.done("verify", mailed(site, device.email, link("/verify-email"))[-1], password=None)
+    device.done("login")
+    return device
+
+
+def answer(status, body=b"", kind=b"application/json", head=b""):
+    whole = HEAD % (status, kind) + head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    return lambda connection: connection.sendall(whole)
+
+
+def problem(status, slug, head=b""):
+    body = {"type": f"urn:vaultr:problem:{slug}", "status": int(status[:3]), "detail": "\x1b[2J!"}
+    return answer(status, json.dumps(body).encode(), b"application/problem+json", head)
+
+
+def raw(data):
+    return lambda connection: connection.sendall(data)
+
+
+def reset(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+def without_end(connection):
+    connection.sendall(
+        HEAD % (b"200 OK", b"application/json") + b"Content-Length: 9999999999\r\n\r\n"
+    )
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        connection.sendall(b"x" * 65536)
+
+
+def silent(connection):
+    connection.settimeout(30)
+    with contextlib.suppress(OSError):
+        connection.recv(1)
+
+
+def dripping(connection):
+    for each in HEAD % (b"204 No Content", b"x") * 20:
+        connection.sendall(bytes([each]))
+        time.sleep(0.1)
+
+
+ACTS = {
+    "not found": problem(b"404 Not Found", "not-found"),
+    "ended": problem(b"401 Unauthorized", "session-ended"),
+    "unauthenticated": problem(b"401 Unauthorized", "unauthenticated"),
+    "a step-up": problem(b"403 Forbidden", "step-up-required"),
+    "an odd slug": problem(b"418 Teapot", "\x1b[31mred"),
+    "busy": problem(b"503 Unavailable", "busy", b"Retry-After: 9\r\n"),
+    "too many": problem(b"429 Too Many", "rate-limited", b"Retry-After: 9\r\n"),
+    "broken": answer(b"500 Oops", b"<h1>oops</h1>", b"text/html"),
+    "elsewhere": answer(b"307 There", head=b"Location: http://127.0.0.1:9/\r\n"),
+    "nowhere": answer(b"302 There", head=b"Location: http://[\r\n"),
+    "a lie": answer(b"200 OK", b'{"access_token":"a","account":{"id":1}}'),
+    "a cookie": answer(b"200 OK", b"{}", head=b"Set-Cookie: a=b\r\nETag: odd\r\n"),
+    "compressed": answer(b"200 OK", b"xx", head=b"Content-Encoding: gzip\r\n"),
+    "garbage": raw(b"\x00\xff\x16\x03\x01" * 100),
+    "half": raw((HEAD % (b"200 OK", b"x"))[:40]),
+    "cut short": raw(HEAD % (b"200 OK", b"x") + b"Content-Length: 99\r\n\r\nx"),
+    "interim": raw(b"HTTP/1.1 103 Early\r\n\r\n" * 2000),
+    "a long head": raw(b"HTTP/1.1 204 No\r\n" + b"X-A: b\r\n" * 40_000),
+    "nothing": lambda connection: None,
+    "reset": reset,
+    "without end": without_end,
+    "silent": silent,
+    "dripping": dripping,
+}
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_whatever_the_server_answers_the_login_is_as_ever(lied_to, between, name):
+    between.ends.clear()
+    between.act = ACTS[name]
+    began = time.monotonic()
+
+    said = lied_to.types("login", "--json")
+
+    took = time.monotonic() - began
+    between.act = None
+    assert (said.returncode, said.stderr) == (0, "")
+    assert json.loads(said.stdout) == {"email": lied_to.email, "signed_in": True}
+    assert len(between.ends) == 1
+    assert took < 10
+    lied_to.done("sync")
+
+
+def test_a_server_that_goes_away_after_the_login_changes_nothing(lied_to, between):
+    def away(connection):
+        between.act = None
+        connection.close()
+
+    between.act = away
+    shown = lied_to.types("login")
+
+    assert shown.returncode == 0
+    assert f"signed in as {lied_to.email}" in shown.stdout
+    assert len([each for each in lied_to.told("sessions", "list") if each["current"]]) == 1

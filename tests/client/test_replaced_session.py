@@ -1,0 +1,294 @@
+"""A login ends the session that its device had before: which one, when, and for whom it goes on."""
+
+import copy
+import functools
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from tests.client.lies import answering, titles
+from tests.client.world import EMAIL, PASSWORD, mail
+from vaultr.client.crypto import primitives
+from vaultr.client.crypto.recovery_key import RecoveryKey
+from vaultr.client.errors import RolledBack, SessionEnded
+from vaultr.client.transport.http import Transport
+
+NEW = "another master password"
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch):
+    monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+def live(world):
+    return {each["id"] for each in world.server.sessions.values()}
+
+
+def asked_to_end(world):
+    asked = world.server.requests
+    return [
+        path.removeprefix("/auth/sessions/")
+        for verb, path, _ in asked
+        if (verb, path.rpartition("/")[0]) == ("DELETE", "/auth/sessions")
+    ]
+
+
+def login(world, name="laptop", password=PASSWORD, **said):
+    device = world.device(name)
+    device.login(EMAIL, password, **said)
+    return device
+
+
+def test_the_session_before_ends_and_those_of_other_devices_go_on(world):
+    (before,) = live(world)
+    phone = world.second()
+    (other,) = live(world) - {before}
+
+    login(world)
+    login(world)
+
+    assert before not in live(world)
+    assert other in live(world)
+    assert len(live(world)) == 2
+    assert asked_to_end(world)[0] == before
+    assert len(asked_to_end(world)) == 2
+    assert titles(phone) == []
+
+
+def test_it_is_the_last_request_and_sent_by_the_new_session(world):
+    login(world)
+
+    assert world.server.requests[-1][0] == "DELETE"
+    assert len(live(world)) == 1
+
+
+def test_the_time_that_its_answer_tells_is_not_believed(world):
+    now = world.server.clock()
+
+    def lie(method, _path):
+        world.server.clock = lambda: now + timedelta(days=400 if method == "DELETE" else 0)
+
+    world.server.before = lie
+    device = login(world)
+
+    assert len(asked_to_end(world)) == 1
+    told = device._unlocked.account.session.server_time()
+    assert told == now.replace(microsecond=0)
+
+
+def test_it_is_the_one_that_was_refreshed_since(world):
+    (before,) = live(world)
+    for session in world.server.sessions.values():
+        session["access"] = "void"
+    world.laptop.sync()
+
+    login(world)
+
+    assert asked_to_end(world) == [before]
+    assert before not in live(world)
+
+
+def test_a_first_login_and_one_after_a_logout_end_nothing(world):
+    world.second()
+    world.laptop.logout()
+
+    login(world)
+
+    assert asked_to_end(world) == []
+
+
+def test_a_login_that_fails_ends_nothing(world):
+    before = live(world)
+    answering(world, "POST", "/auth/login", lambda body: body | {"key_set": {}})
+
+    with pytest.raises(Exception, match="key_set"):
+        login(world)
+
+    world.server.twist = None
+    assert asked_to_end(world) == []
+    assert before < live(world)
+    assert world.laptop.items() == []
+
+
+def test_a_server_that_went_back_is_looked_at_and_nothing_is_ended(world):
+    older = copy.deepcopy(world.server.account)
+    world.laptop.add("login", *mail())
+    world.again()
+    world.server.account = older
+
+    with pytest.raises(RolledBack):
+        login(world)
+
+    assert asked_to_end(world) == []
+
+
+def test_what_cannot_be_kept_ends_nothing(world, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vaultr.client.storage.folder.write_new", full)
+    with pytest.raises(Exception, match="No space"):
+        login(world)
+
+    assert asked_to_end(world) == []
+
+
+def test_a_kill_before_it_leaves_a_device_that_is_signed_in(world, monkeypatch):
+    (before,) = live(world)
+
+    def killed(*_, **__):
+        raise SystemExit(137)
+
+    monkeypatch.setattr(Transport, "send_unheard", killed)
+    with pytest.raises(SystemExit):
+        login(world)
+
+    assert before in live(world)
+    again = world.device("laptop")
+    again.unlock(PASSWORD)
+    world.server.sessions = {
+        name: each for name, each in world.server.sessions.items() if each["id"] != before
+    }
+    assert again.items() == []
+
+
+def test_another_command_of_the_device_goes_on_with_the_new_session(world):
+    world.laptop.add("login", *mail())
+    (before,) = live(world)
+
+    login(world)
+    world.laptop.edit("Mail", detail={"password": "new"})
+
+    assert before not in live(world)
+    assert world.laptop.item("Mail").detail == {"password": "new"}
+    assert world.sent("POST", "/auth/refresh") == []
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_request_is_sent_again_however_often_the_device_signs_in_meanwhile(world, times):
+    left = iter(range(times))
+
+    def sign_in(method, path):
+        if path == "/auth/me" and next(left, None) is not None:
+            login(world)
+
+    world.server.requests.clear()
+    world.server.before = sign_in
+    answer = world.laptop._unlocked.account.session.send("GET", "/auth/me")
+
+    assert next(left, None) is None
+    assert answer.body["account"]["email"] == EMAIL
+    assert len(world.sent("GET", "/auth/me")) == times + 1
+    assert world.sent("POST", "/auth/refresh") == []
+    assert len(live(world)) == 1
+
+
+def test_a_session_that_was_ended_by_its_owner_is_over_for_all_commands(world):
+    login(world)
+    world.server.sessions.clear()
+
+    with pytest.raises(SessionEnded):
+        world.laptop.sync()
+
+
+def signed_in_with(world, access_token):
+    """Have the laptop keep another access token than the server's."""
+    answering(world, "POST", "/auth/login", lambda body: body | {"access_token": access_token})
+    login(world)
+    world.server.twist = None
+    world.server.requests.clear()
+
+
+@pytest.mark.parametrize(
+    "session_id", ["../logout-all", "", 7, None, "A" * 36, "00000000-0000-4000-8000-00000000000/"]
+)
+def test_an_id_that_is_no_uuid_is_not_sent(world, session_id):
+    signed_in_with(world, world.server.access_token(session_id))
+
+    login(world)
+
+    assert asked_to_end(world) == []
+
+
+def test_a_session_of_another_account_is_not_ended(world):
+    signed_in_with(world, world.server.access_token(str(uuid4()), account_id=str(uuid4())))
+
+    login(world)
+
+    assert asked_to_end(world) == []
+
+
+def test_a_server_that_gives_the_same_session_again_is_not_asked_to_end_it(world):
+    same = world.server.access_token(str(uuid4()))
+    signed_in_with(world, same)
+    answering(world, "POST", "/auth/login", lambda body: body | {"access_token": same})
+
+    login(world)
+
+    assert asked_to_end(world) == []
+
+
+def test_a_session_file_that_was_altered_is_replaced_as_ever(world, tmp_path):
+    (tmp_path / "laptop" / "session.sealed").write_bytes(b"torn")
+
+    device = login(world)
+
+    assert device.items() == []
+    assert asked_to_end(world) == []
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_a_changed_password_ends_all_others_itself(world, new_key):
+    phone = world.second()
+    phone.sync()
+    phone.close()
+    world.laptop.change_password(PASSWORD, NEW, new_key=new_key)
+
+    login(world, "phone", NEW, changed=True)
+
+    assert asked_to_end(world) == []
+    assert len(live(world)) == 2
+    login(world, "phone", NEW)
+    assert len(asked_to_end(world)) == 1
+    assert len(live(world)) == 2
+
+
+def test_a_change_whose_answer_was_lost_leaves_one_session_too(world):
+    def lose(_method, path):
+        if path == "/auth/credentials":
+            world.server.lose = [("PUT", path), *[("GET", "/auth/me")] * 20]
+
+    world.server.before = lose
+    with pytest.raises(Exception, match="lost"):
+        world.laptop.change_password(PASSWORD, NEW, new_key=False)
+    world.server.lose, world.server.before = [], None
+
+    login(world, password=NEW)
+
+    assert len(asked_to_end(world)) == 1
+    assert len(live(world)) == 1
+
+
+def test_a_recovery_ends_all_sessions_itself(world):
+    paper = world.laptop.create_recovery_key().text
+    world.laptop.ask_recovery(EMAIL)
+    said = (EMAIL, world.server.recovery["token"], RecoveryKey.read(paper))
+    world.laptop.start_recovery(*said)
+    world.server.recovery["ready_at"] = world.server.clock()
+    world.laptop.complete_recovery(world.laptop.start_recovery(*said), NEW)
+
+    login(world, password=NEW)
+
+    assert asked_to_end(world) == []
+    assert len(live(world)) == 1
+
+
+def test_nothing_is_sent_where_the_device_does_not_know_its_server(world, tmp_path):
+    (tmp_path / "laptop" / "device.json").unlink()
+
+    login(world, secret_key=world.signup.secret_key)
+
+    assert asked_to_end(world) == []
