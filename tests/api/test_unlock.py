@@ -1,6 +1,7 @@
-"""`flask accounts unlock`: an operator ends a lock-out, and gets no access by it."""
+"""`flask accounts unlock`: an operator sees and ends a lock-out, and gets no access by it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from vaultr.database.session import transaction
 
 LOGIN, STEP_UP = "/api/v1/auth/login", "/api/v1/auth/step-up"
 WRONG = b"w" * 32
+WAYS = {"devices never seen", "a known device", "a session", "recovery"}
 
 
 @pytest.fixture
@@ -87,6 +89,92 @@ def test_the_account_can_be_recovered_again_too(app, run):
     done = run("unlock", "ann@example.org", "--json")
 
     assert json.loads(done.output)["count"] == 1
+
+
+def shown(run):
+    return json.loads(run("show", "ann@example.org", "--json").output)
+
+
+def guess(client, **more):
+    return client.post(LOGIN, json=factories.login(**more)).status_code
+
+
+def test_a_full_window_is_shown_until_the_next_attempt_fits(app, client, run, time_machine):
+    with app.app_context():
+        factories.account("ann@example.org")
+    noon = datetime(2031, 5, 4, 12, 0, 0, 250_000, tzinfo=UTC)
+    time_machine.move_to(noon, tick=False)
+    assert [guess(client, key=WRONG) for _ in range(4)] == [401] * 4
+    assert shown(run)["used_up"] == []
+    assert guess(client, key=WRONG) == 401
+
+    told = shown(run)
+
+    assert told["locks"] == []
+    assert told["used_up"] == [
+        {
+            "counter": "devices never seen",
+            "limit": "5/900",
+            "next_attempt_at": "2031-05-04T12:15:01.000000Z",
+        }
+    ]
+    time_machine.move_to(noon + timedelta(seconds=900), tick=False)
+    assert (guess(client), shown(run)) == (429, told)
+    time_machine.move_to(noon + timedelta(seconds=900.75), tick=False)
+    assert shown(run)["used_up"] == []
+    assert guess(client) == 200
+
+
+def test_whatever_is_shown_as_used_up_is_let_in_again_by_unlocking(app, client, run, set_to):
+    set_to(app, limit_login_address="100/900")
+    with app.app_context():
+        account = factories.account("ann@example.org")
+    mine = uuid4()
+    session = client.post(LOGIN, json=factories.login(device_id=mine)).json
+    bearer = {"Authorization": f"Bearer {session['access_token']}"}
+    right, wrong = (
+        {"auth_key": factories.login(**more)["auth_key"]} for more in ({}, {"key": WRONG})
+    )
+    for _ in range(5):
+        assert guess(client, key=WRONG) == 401
+        assert guess(client, key=WRONG, device_id=mine) == 401
+        assert client.post(STEP_UP, json=wrong, headers=bearer).status_code == 403
+        with app.test_request_context():
+            counter = attempts.standing(attempts.of_recovery(account.id))
+            with attempts.counted(counter) as attempt:
+                attempts.note_failure(attempt, account.id)
+    assert {one["counter"] for one in shown(run)["used_up"]} == WAYS
+    text = run("show", "ann@example.org").output
+    assert "used up        a known device: 5 attempts in 900 s; the next from 20" in text
+    assert f"flask accounts unlock {account.id}" in text
+
+    assert run("unlock", "ann@example.org").exit_code == 0
+
+    assert shown(run)["used_up"] == []
+    assert "accounts unlock" not in run("show", "ann@example.org").output
+    assert (guess(client), guess(client, device_id=mine)) == (200, 200)
+    assert client.post(STEP_UP, json=right, headers=bearer).status_code == 204
+
+
+@pytest.mark.parametrize(("limit", "used_up"), [("5/900", 0), ("5/86400", 1)])
+def test_a_locked_counter_is_used_up_only_if_that_lasts_longer(
+    app, client, run, set_to, time_machine, limit, used_up
+):
+    set_to(app, limit_login_account=limit)
+    with app.app_context():
+        factories.account("ann@example.org")
+    noon = datetime(2031, 5, 4, 12, tzinfo=UTC)
+    time_machine.move_to(noon, tick=False)
+    for _ in range(4):
+        guess(client, key=WRONG)
+    with app.app_context(), transaction() as work:
+        work.execute(sa.update(Failures).values(failures=99))
+    time_machine.move_to(noon + timedelta(minutes=1), tick=False)
+    guess(client, key=WRONG)
+
+    told = shown(run)
+
+    assert (len(told["locks"]), len(told["used_up"])) == (1, used_up)
 
 
 def test_unlocking_is_recorded(app, run):

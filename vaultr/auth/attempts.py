@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -188,6 +188,16 @@ def remove_old() -> bool:
         return len(gone.all()) == most
 
 
+def full_until(recent: str, rate: Rate, now: datetime) -> datetime | None:
+    """Tell from which whole second on a window that is full lets in the next attempt.
+
+    :param recent: the stamps of its counter's last attempts, newest first.
+    :return: None where it has room.
+    """
+    ends = _ends(recent, rate, now)
+    return None if ends is None else datetime.fromtimestamp(ends // 1000 + 1, UTC)
+
+
 def lock_length(locks_before: int) -> timedelta:
     """Tell how long the next lock lasts after so many in a row."""
     return min(LONGEST_LOCK, FIRST_LOCK * (1 << min(locks_before, 16)))
@@ -221,11 +231,11 @@ def _refuse(counter: Counter, rate: Rate) -> None:
     now = clock.now()
     if counter.locked_until is not None and counter.locked_until > now:
         raise _locked(counter.locked_until - now)
-    used = _used(counter.recent, rate, now)
-    if len(used) >= rate.count:
-        reset = used[rate.count - 1] + rate.seconds * 1000 - _milliseconds(now)
+    ends = _ends(counter.recent, rate, now)
+    if ends is not None:
         metrics.LOGINS.labels("limited").inc()
-        raise blanket.too_many(Window(False, rate.count, 0, _seconds(reset)))
+        reset = _seconds(ends - _milliseconds(now))
+        raise blanket.too_many(Window(False, rate.count, 0, reset))
 
 
 def _locked(wait: timedelta) -> Locked:
@@ -246,6 +256,12 @@ def _give_back(attempt: Attempt) -> None:
             connection.execute(GIVE_BACK_ATTEMPT, values)
     except sa.exc.SQLAlchemyError as error:
         logs.failure("attempt.kept", error)
+
+
+def _ends(recent: str, rate: Rate, now: datetime) -> int | None:
+    """Give the last time in ms at which a window that is full still is; None if it has room."""
+    used = _used(recent, rate, now)
+    return None if len(used) < rate.count else used[rate.count - 1] + rate.seconds * 1000
 
 
 def _used(recent: str, rate: Rate, now: datetime) -> list[int]:

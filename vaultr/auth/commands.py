@@ -58,9 +58,13 @@ def list_accounts(*, after: str | None, limit: int, addresses: bool, as_json: bo
 @json_option
 @command
 def show_account(account: str, *, addresses: bool, as_json: bool) -> None:
-    """Show ACCOUNT: its sessions, factors, recovery key, and what is locked.
+    """Show ACCOUNT: its sessions, factors, recovery key, and what is locked or used up.
 
     ACCOUNT is an id, a mail address, or - to read it from stdin; so it is for all commands here.
+
+    Locked is whoever failed too often in a row, or was locked by an operator. Used up are attempts
+    of which LIMIT_LOGIN_ACCOUNT lets in no more for now. Both are told apart by who tries (devices
+    never seen, a known device, a session, recovery), and `flask accounts unlock` ends both.
 
     Example: flask accounts show ann@example.org
     """
@@ -70,25 +74,43 @@ def show_account(account: str, *, addresses: bool, as_json: bool) -> None:
         | {"by_operator": one.by_operator}
         for one in found.locks
     ]
-    more = {"epoch": found.epoch, "recovery_key": found.recovery_key, "locks": locks}
-    answer = {**_row(found.account, addresses=addresses), **more, "live_sessions": found.sessions}
+    used_up = [
+        {"counter": one.counter, "limit": str(one.limit)}
+        | {"next_attempt_at": clock.text(one.next_attempt_at)}
+        for one in found.used_up
+    ]
+    answer = {
+        **_row(found.account, addresses=addresses),
+        "epoch": found.epoch,
+        "recovery_key": found.recovery_key,
+        "locks": locks,
+        "used_up": used_up,
+        "live_sessions": found.sessions,
+    }
+    show(answer, as_json=as_json, lines=lambda: _shown(answer, found))
 
-    def lines() -> list[str]:
-        simple = [
-            f"{name:14} {value}"
-            for name, value in answer.items()
-            if not isinstance(value, list | tuple)
-        ]
-        told = [
-            f"locked         {one['counter']}: {one['until'] or 'by an operator'}" for one in locks
-        ]
-        seen = [
-            f"session        {one['id']}  {one['client']}  {one['last_used_at'][:16]}"
-            for one in found.sessions
-        ]
-        return [*simple, *told, *seen]
 
-    show(answer, as_json=as_json, lines=lines)
+def _shown(answer: dict[str, Any], found: looking.Shown) -> list[str]:
+    lines = [
+        f"{name:14} {value}"
+        for name, value in answer.items()
+        if not isinstance(value, list | tuple)
+    ]
+    lines += [
+        f"locked         {one['counter']}: {one['until'] or 'by an operator'}"
+        for one in answer["locks"]
+    ]
+    lines += [
+        f"used up        {one.counter}: {one.limit.count} attempts in {one.limit.seconds} s; "
+        f"the next from {clock.text(one.next_attempt_at)} on"
+        for one in found.used_up
+    ]
+    if found.locks or found.used_up:
+        lines.append(f"to end that    flask accounts unlock {found.account.id} --by NAME")
+    return lines + [
+        f"session        {one['id']}  {one['client']}  {one['last_used_at'][:16]}"
+        for one in found.sessions
+    ]
 
 
 def _row(one: looking.Listed, *, addresses: bool) -> dict[str, Any]:
@@ -139,7 +161,7 @@ def _action(name: str, does: _Doing, done: str, says: str, *, destroys: bool = F
 _action("lock", operating.lock, "locked, {count} sessions ended",
         "Let nobody sign in to ACCOUNT until it is unlocked, and end its sessions.")  # fmt: skip
 _action("unlock", operating.unlock, "unlocked",
-        "End every lock of ACCOUNT and forget its failed attempts; it opens nothing.")  # fmt: skip
+        "End every lock of ACCOUNT and forget its used-up attempts; it opens nothing.")  # fmt: skip
 _action("logout", operating.log_out, "logged out, {count} sessions ended",
         "End all sessions of ACCOUNT; the password still opens new ones.")  # fmt: skip
 _action("reset-factors", operating.reset_factors, "reset, {count} factors removed",

@@ -1,12 +1,14 @@
 """Accounts as an operator sees them: nothing that opens one, addresses only where asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
 from vaultr.auth import attempts, unlocking
@@ -14,6 +16,7 @@ from vaultr.auth.hand_locks import BY_HAND
 from vaultr.auth.models import Account, Factor, Failures, KnownDevice, RecoveryKey, Session
 from vaultr.auth.unlocking import NoSuchAccount
 from vaultr.database.session import reading
+from vaultr.environ import Rate
 
 MOST: Final = 1000
 
@@ -40,6 +43,19 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedUp:
+    """A counter whose window is full, and is not locked for longer.
+
+    :ivar limit: LIMIT_LOGIN_ACCOUNT: so many attempts in so many seconds.
+    :ivar next_attempt_at: from when on one more is let in.
+    """
+
+    counter: str
+    limit: Rate
+    next_attempt_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """One account, seen closer."""
 
@@ -48,6 +64,7 @@ class Shown:
     recovery_key: bool
     sessions: tuple[dict[str, Any], ...]
     locks: tuple[Lock, ...]
+    used_up: tuple[UsedUp, ...]
 
 
 def _columns(now: datetime) -> tuple[Any, ...]:
@@ -75,6 +92,9 @@ def listed(*, after: UUID | None, limit: int) -> list[Listed]:
 def shown(who: str) -> Shown:
     """Show one account: its sessions, whether it has factors and a recovery key, what is locked.
 
+    Locked or used up is all that `unlocking.unlock` forgets, and nothing else: what is counted by
+    a client's address belongs to no account.
+
     :raises NoSuchAccount: there is none.
     """
     now = clock.now()
@@ -93,14 +113,27 @@ def shown(who: str) -> Shown:
             sa.select(KnownDevice.device_hash).where(KnownDevice.account_id == account.id)
         ).all()
         counters = _counters(account, sessions, devices)
-        locked = sa.select(Failures.counter, Failures.locked_until).where(
-            Failures.counter.in_(counters), Failures.locked_until > now
-        )
-        locks = tuple(
-            Lock(counters[one.counter], one.locked_until, one.locked_until - now > BY_HAND)
-            for one in work.execute(locked.order_by(Failures.counter))
-        )
-    return Shown(account, epoch, recovery_key, tuple(_session(one) for one in sessions), locks)
+        locks, used_up = _refusing(work, counters, now)
+    shown_sessions = tuple(_session(one) for one in sessions)
+    return Shown(account, epoch, recovery_key, shown_sessions, locks, used_up)
+
+
+def _refusing(
+    work: Work, counters: Mapping[str, str], now: datetime
+) -> tuple[tuple[Lock, ...], tuple[UsedUp, ...]]:
+    """Give those of the counters that let in no attempt now: the locked and the full ones."""
+    limit: Rate = current_app.config["SETTINGS"].limit_login_account
+    columns = (Failures.counter, Failures.locked_until, Failures.recent)
+    found = sa.select(*columns).where(Failures.counter.in_(counters)).order_by(Failures.counter)
+    locks, used_up = [], []
+    for row in work.execute(found):
+        word, ends = counters[row.counter], row.locked_until or now
+        if ends > now:
+            locks.append(Lock(word, ends, ends - now > BY_HAND))
+        room_at = attempts.full_until(row.recent, limit, now)
+        if room_at is not None and room_at > ends:
+            used_up.append(UsedUp(word, limit, room_at))
+    return tuple(locks), tuple(used_up)
 
 
 def _counters(

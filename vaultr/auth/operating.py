@@ -112,7 +112,7 @@ def lock(who: str, operator: Operator) -> Done:
 
 
 def unlock(who: str, operator: Operator) -> Done:
-    """End every lock of an account, by failures or by an operator, and forget the failures.
+    """End every lock of an account, by failures or by an operator, and forget its attempts.
 
     :raises NoSuchAccount: there is none.
     """

@@ -27,7 +27,7 @@ class Unlocked:
 
 
 def unlock(who: str) -> Unlocked:
-    """Forget all failed attempts at an account, and end the locks that they led to.
+    """Forget all attempts at an account: that ends its locks, and lets in what was used up.
 
     That of strangers, that of its recovery, those of its devices and of its live sessions; what is
     counted by client address runs out by itself, within a quarter of an hour.
