@@ -2,7 +2,7 @@
 
 import json
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -63,6 +63,43 @@ def test_what_waits_and_what_was_given_up_is_listed_with_the_reason(app, smtp):
     assert waiting["next_try_at"].endswith("Z")
     assert listed(app, "--dead") == [dead]
     assert dead["id"] in run(app, "list").stdout
+
+
+def test_a_list_that_is_cut_says_so_and_goes_on_from_its_last_letter(app):
+    with app.app_context():
+        for _ in range(5):
+            service.send(LETTER, ANN)
+    everything = [one["id"] for one in listed(app)]
+
+    text = run(app, "list", "--limit", "2")
+    page = run(app, "list", "--limit", "2", "--json")
+
+    more = f"2 are shown; more: --after {everything[1]}\n"
+    assert text.stdout.endswith(more)
+    assert [line.split()[0] for line in text.stdout.splitlines()[:2]] == everything[:2]
+    assert [one["id"] for one in json.loads(page.stdout)] == everything[:2]
+    assert (page.stderr, page.exit_code) == (more, 0)
+    rest = run(app, "list", "--after", everything[1], "--limit", "3", "--json")
+    assert [one["id"] for one in json.loads(rest.stdout)] == everything[2:]
+    assert rest.stderr == ""
+    assert listed(app, "--after", everything[-1]) == []
+    assert run(app, "list", "--after", everything[-1]).stdout == "Nothing is left.\n"
+
+
+def test_more_than_a_thousand_letters_are_not_taken_for_a_thousand(app):
+    with app.app_context(), transaction() as session:
+        now = clock.now()
+        row = {
+            "kind": "greeting", "notice": False, "recipient": b"r", "sealed": b"", "tries": 0,
+            "message_id": "m", "state": "waiting", "created_at": now, "next_try_at": now,
+        }  # fmt: skip
+        session.execute(sa.insert(Mail), [{"id": UUID(int=one), **row} for one in range(1001)])
+
+    told = run(app, "list").stdout.splitlines()
+
+    assert told[1000] == f"1000 are shown; more: --after {UUID(int=999)}"
+    assert len(told) == 1001
+    assert run(app, "list", "--limit", "1001").exit_code == 2
 
 
 def test_neither_address_nor_content_is_shown(app, smtp):

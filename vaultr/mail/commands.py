@@ -1,5 +1,6 @@
 """`flask mail`: what waits in the outbox and what was given up, another try, and a test."""
 
+from typing import Any
 from uuid import UUID
 
 import click
@@ -15,40 +16,55 @@ mail = AppGroup("mail", help="The outbox. Neither addresses nor contents are eve
 @mail.command("list")
 @click.option("--all", "everything", is_flag=True, help="Those that were sent, too.")
 @click.option("--dead", is_flag=True, help="Only those that were given up.")
+@click.option("--after", type=click.UUID, help="The last id of the page before.")
+@click.option(
+    "--limit", default=listing.MOST, type=click.IntRange(1, listing.MOST), help="At most so many."
+)
 @json_option
 @command
-def list_mails(*, everything: bool, dead: bool, as_json: bool) -> None:
+def list_mails(
+    *, everything: bool, dead: bool, after: UUID | None, limit: int, as_json: bool
+) -> None:
     """List the letters that wait and those that were given up, the oldest first.
 
     The reason tells what the last try met: `smtp-550` is an answer of the mail server, `no-server`
     that there was none, `no-key` that MAIL_KEY lacks the key it is sealed under, `unreadable` that
-    its row was changed, and
-    `outcome-unknown` that the connection broke just when the letter may have been accepted.
+    its row was changed, and `outcome-unknown` that the connection broke just when the letter may
+    have been accepted.
+
+    If there are more than --limit, a last line says so, and how to go on. With --json the answer is
+    a list all the same, and that line goes to stderr: ask on until a list is empty.
 
     Example: flask mail list --dead --json
     """
     if everything and dead:
         raise click.UsageError("Give --all or --dead, not both.")
     states: tuple[listing.State, ...] = ("dead",) if dead else ("waiting", "dead")
-    rows = listing.listed(("waiting", "dead", "sent") if everything else states)
-    answer = [
-        {
-            "id": str(row.id),
-            "kind": row.kind,
-            "state": row.state,
-            "tries": row.tries,
-            "created_at": clock.text(row.created_at),
-            "next_try_at": clock.text(row.next_try_at) if row.next_try_at else None,
-            "reason": row.reason,
-        }
-        for row in rows
-    ]
+    if everything:
+        states = ("waiting", "dead", "sent")
+    found = listing.listed(states, limit=limit + 1, after=after)
+    rows = found[:limit]
+    nothing = "Nothing is left." if after else "Nothing waits, and nothing is dead."
     lines = [
         f"{row.id}  {clock.text(row.created_at)}  {row.state:8}{row.tries:>3} tries"
         f"  {row.kind:20} {row.reason or ''}".rstrip()
         for row in rows
-    ]
-    show(answer, as_json=as_json, lines=lambda: lines or ["Nothing waits, and nothing is dead."])
+    ] or [nothing]
+    show([_row(one) for one in rows], as_json=as_json, lines=lambda: lines)
+    if len(found) > limit:
+        click.echo(f"{limit} are shown; more: --after {rows[-1].id}", err=as_json)
+
+
+def _row(row: listing.Listed) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "kind": row.kind,
+        "state": row.state,
+        "tries": row.tries,
+        "created_at": clock.text(row.created_at),
+        "next_try_at": clock.text(row.next_try_at) if row.next_try_at else None,
+        "reason": row.reason,
+    }
 
 
 @mail.command("retry")

@@ -34,14 +34,21 @@ class Listed:
     reason: str | None
 
 
-def listed(states: Sequence[State]) -> list[Listed]:
-    """List the letters in these states, the oldest first, 1,000 at most."""
+def listed(states: Sequence[State], *, limit: int, after: UUID | None = None) -> list[Listed]:
+    """List the letters in these states, the oldest first, at most ``limit``.
+
+    By id, which begins with the time: so a page goes on from a letter that is gone meanwhile, too.
+
+    :param after: the last id of the page before.
+    """
     columns = (
         Mail.id, Mail.kind, Mail.state, Mail.tries, Mail.created_at, Mail.next_try_at, Mail.reason,
     )  # fmt: skip
-    found = sa.select(*columns).where(Mail.state.in_(states)).order_by(Mail.created_at, Mail.id)
+    found = sa.select(*columns).where(Mail.state.in_(states)).order_by(Mail.id)
+    if after is not None:
+        found = found.where(Mail.id > after)
     with reading() as session:
-        rows = session.execute(found.limit(MOST)).all()
+        rows = session.execute(found.limit(limit)).all()
     return [
         Listed(
             row.id,
