@@ -25,6 +25,14 @@ class KeyMissing(CannotOpen):
     """A value is sealed under a key that this server does not have, or not yet."""
 
 
+@dataclass(slots=True)
+class Resealed:
+    """How many values were sealed anew under the first key, and how many no key here opens."""
+
+    done: int = 0
+    left: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRing:
     """The keys of one purpose."""

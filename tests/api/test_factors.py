@@ -12,7 +12,7 @@ from vaultr.auth import sealed_factors
 from vaultr.auth.models import Factor, RecoveryCode
 from vaultr.database.session import transaction
 from vaultr.environ import Keys, generate_keys
-from vaultr.keys import KeyRing, ServerKeys
+from vaultr.keys import KeyRing, Resealed, ServerKeys
 
 TOTP, CONFIRM = "/api/v1/auth/totp", "/api/v1/auth/totp/confirm"
 CODES, ME = "/api/v1/auth/recovery-codes", "/api/v1/auth/me"
@@ -249,8 +249,8 @@ def test_secrets_are_sealed_anew_when_the_key_rotates(app, as_ann, as_bob, with_
 
     with app.app_context():
         assert sealed_factors.count_by_key() == {"test": 2}
-        assert sealed_factors.reseal(at_a_time=1) == 2
-        assert sealed_factors.reseal() == 0
+        assert sealed_factors.reseal(at_a_time=1) == Resealed(done=2)
+        assert sealed_factors.reseal() == Resealed()
         assert sealed_factors.count_by_key() == {"new": 2}
 
     with_keys(new_text)  # the old one is gone for good
@@ -263,7 +263,7 @@ def test_a_secret_whose_key_is_gone_stays_and_recovery_codes_still_work(app, as_
     with_keys(generate_keys("new")["FACTOR_KEY"])
 
     with app.app_context():
-        assert sealed_factors.reseal() == 0
+        assert sealed_factors.reseal() == Resealed(left=1)
         assert sealed_factors.count_by_key() == {"test": 1}
     client = app.test_client()
     by_phone = factories.login("ann@example.org", totp=phone.next_code())

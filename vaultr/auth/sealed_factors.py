@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session as Work
 from vaultr import keys, logs
 from vaultr.auth.models import Factor
 from vaultr.database.session import one_statement, transaction
-from vaultr.keys import CannotOpen
+from vaultr.keys import CannotOpen, Resealed
 
 
 def sealed(account_id: UUID, factor_id: UUID, secret: bytes) -> dict[str, Any]:
@@ -27,13 +27,13 @@ def opened(account_id: UUID, factor_id: UUID, kept: bytes) -> bytes | None:
         return None
 
 
-def reseal(*, at_a_time: int = 500) -> int:
-    """Seal under the first FACTOR_KEY what is sealed under another; give how many were.
+def reseal(*, at_a_time: int = 500) -> Resealed:
+    """Seal under the first FACTOR_KEY what is sealed under another; tell how much was and was not.
 
     Each row changes only if it still is as it was read, so it may run beside everything else, and
     more than once. What no key opens stays as it is, and is logged.
     """
-    ring, done, after = keys.current().factor, 0, UUID(int=0)
+    ring, told, after = keys.current().factor, Resealed(), UUID(int=0)
     while True:
         with transaction() as work:
             old = sa.select(Factor.id, Factor.account_id, Factor.sealed).where(
@@ -41,9 +41,9 @@ def reseal(*, at_a_time: int = 500) -> int:
             )
             rows = work.execute(old.order_by(Factor.id).limit(at_a_time)).all()
             for row in rows:
-                done += _resealed(work, row)
+                _reseal(work, row, told)
         if not rows:
-            return done
+            return told
         after = rows[-1].id
 
 
@@ -54,10 +54,11 @@ def count_by_key() -> dict[str, int]:
         return {row.key_id: row.number for row in connection.execute(query)}
 
 
-def _resealed(work: Work, row: Any) -> int:
+def _reseal(work: Work, row: Any, told: Resealed) -> None:
     secret = opened(row.account_id, row.id, row.sealed)
     if secret is None:
-        return 0
+        told.left += 1
+        return
     change = (
         sa.update(Factor)
         .where(Factor.id == row.id, Factor.sealed == row.sealed)
@@ -65,7 +66,7 @@ def _resealed(work: Work, row: Any) -> int:
         .returning(Factor.id)
         .execution_options(synchronize_session=False)
     )
-    return len(work.execute(change).all())
+    told.done += len(work.execute(change).all())
 
 
 def _purpose(account_id: UUID, factor_id: UUID) -> str:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from vaultr import keys, logs
 from vaultr.database.session import one_statement, transaction
-from vaultr.keys import CannotOpen, KeyRing
+from vaultr.keys import CannotOpen, KeyRing, Resealed
 from vaultr.mail import letter
 from vaultr.mail.models import Mail
 
@@ -31,13 +31,13 @@ def key_beside(known: Collection[str]) -> str | None:
     return KeyRing.marked(bytes(sealed)) if sealed else None
 
 
-def reseal() -> int:
-    """Seal under the first MAIL_KEY what is sealed under another; give how many letters were.
+def reseal() -> Resealed:
+    """Seal under the first MAIL_KEY what is sealed under another; tell how much was and was not.
 
     A letter changes only if it is still as it was read, so that one which is sent meanwhile stays
     wiped. What no key opens stays as it is, and is logged.
     """
-    done, after = 0, UUID(int=0)
+    told, after = Resealed(), UUID(int=0)
     current = keys.current().mail.current_id
     old = sa.select(Mail.id, Mail.sealed).where(Mail.sealed.is_not(None), sa.not_(_under(current)))
     while True:
@@ -50,6 +50,7 @@ def reseal() -> int:
                     to, content = letter.unseal(row.id, row.sealed)
                 except CannotOpen as error:
                     logs.failure("mail.unreadable", error)
+                    told.left += 1
                     continue
                 changed = session.execute(
                     sa.update(Mail)
@@ -58,9 +59,9 @@ def reseal() -> int:
                     .returning(Mail.id)
                     .execution_options(synchronize_session=False)
                 )
-                done += len(changed.all())
+                told.done += len(changed.all())
         if not rows:
-            return done
+            return told
         after = rows[-1].id
 
 

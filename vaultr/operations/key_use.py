@@ -7,6 +7,7 @@ from typing import Final
 from vaultr.audit import key_use as audit
 from vaultr.auth import key_use as auth
 from vaultr.auth import sealed_factors
+from vaultr.keys import Resealed
 from vaultr.mail import key_use as mail
 
 
@@ -27,6 +28,19 @@ _WAYS_OUT: Final[dict[str, str]] = {
     "FACTOR_KEY": "`flask keys reseal` seals them anew.",
     "MAIL_KEY": "`flask keys reseal` seals them anew.",
     "AUDIT_KEY": "They cannot be verified without it: keep it as long as the events.",
+}
+# What can be done about values that were changed, so that no key opens them any more.
+_CHANGED: Final[dict[str, tuple[str, str]]] = {
+    "FACTOR_KEY": (
+        "second factors",
+        "their owners sign in by a recovery code and set them up anew, or `flask accounts"
+        " reset-factors` removes them",
+    ),
+    "MAIL_KEY": (
+        "letters in the outbox",
+        "`flask mail list` shows them as `unreadable` once they were tried; they are removed 30"
+        " days after they were written",
+    ),
 }
 
 
@@ -80,16 +94,26 @@ def way_out(name: str) -> str:
     return _WAYS_OUT[name]
 
 
-RESEALERS: Final[dict[str, Callable[[], int]]] = {
+RESEALERS: Final[dict[str, Callable[[], Resealed]]] = {
     "FACTOR_KEY": sealed_factors.reseal,
     "MAIL_KEY": mail.reseal,
 }
 
 
+def left_over(name: str, count: int) -> str:
+    """Say what of a set could not be sealed anew, and what to do next."""
+    what, if_changed = _CHANGED[name]
+    return (
+        f"{name}: {count} {what} cannot be opened, and stay as they are. If `flask keys status`"
+        f" names a missing key, put it back behind the first one of {name} and run this again."
+        f" Else they were changed: {if_changed}."
+    )
+
+
 def reseal_all() -> bool:
     """Seal anew what is sealed under a key that is not the first.
 
-    :return: False; all of it is done.
+    :return: False; all that can be opened is done, and what cannot is in the log.
     """
     for reseal in RESEALERS.values():
         reseal()

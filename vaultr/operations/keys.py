@@ -160,16 +160,21 @@ def status(folder: Path | None, *, as_json: bool) -> None:
 def reseal(*, as_json: bool) -> None:
     """Seal anew, under the keys in use, the factors and letters that are under older ones.
 
-    The worker does so by itself once an hour.
+    The worker does so by itself once an hour. Ends with 1 if some cannot be opened, and says what
+    to do; with --json `left` counts them.
 
     Example: flask keys reseal
     """
     from vaultr.operations import key_use  # noqa: PLC0415 - `generate` needs no feature
 
-    done = {name: one() for name, one in key_use.RESEALERS.items()}
-    show(
-        done, as_json=as_json, lines=lambda: [f"{name:12} {count}" for name, count in done.items()]
-    )
+    told = {name: one() for name, one in key_use.RESEALERS.items()}
+    left = {name: one.left for name, one in told.items()}
+    answer = {**{name: one.done for name, one in told.items()}, "left": left}
+    lines = [f"{name:12} {one.done}" for name, one in told.items()]
+    show(answer, as_json=as_json, lines=lambda: lines)
+    todo = [key_use.left_over(name, count) for name, count in left.items() if count]
+    if todo:
+        raise click.ClickException("\n".join(todo))
 
 
 def _role(known: KeySet, key_id: str) -> str:

@@ -1,0 +1,102 @@
+"""`flask keys reseal` tells how much was sealed anew, and of what no key opens what to do."""
+
+import json
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from tests import factories
+from vaultr import keys as rings
+from vaultr.auth import sealed_factors
+from vaultr.auth.models import Factor
+from vaultr.database.session import transaction
+from vaultr.environ import Keys
+from vaultr.mail import letter
+from vaultr.mail import service as mail
+from vaultr.mail.letter import Letter
+from vaultr.mail.models import Mail
+from vaultr.operations import keys as commands
+
+LETTER = Letter(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
+ANN, BOB = "ann@example.org", "bob@example.org"
+NONE = {"FACTOR_KEY": 0, "MAIL_KEY": 0}
+
+
+@pytest.fixture
+def rotated(app, monkeypatch):
+    """``rotated(old=True)``: put new keys before the old ones, or in their place."""
+    monkeypatch.setitem(app.extensions, "vaultr.keys", app.extensions["vaultr.keys"])
+
+    def rotate(*, old):
+        settings, changed = app.config["SETTINGS"], {}
+        for at, name in enumerate(("factor_key", "mail_key"), start=1):
+            before = getattr(settings, name).by_id if old else {}
+            changed[name] = Keys({"new": bytes([at]) * 32, **before})
+        rings.init_app(app, settings.model_copy(update=changed))
+
+    return rotate
+
+
+@pytest.fixture
+def kept(app):
+    """Keep one factor and two letters, sealed under the keys that there are."""
+    with app.app_context():
+        account, factor_id = factories.account(), uuid4()
+        sealed = sealed_factors.sealed(account.id, factor_id, b"secret")
+        with transaction() as work:
+            work.add(
+                Factor(
+                    id=factor_id, account_id=account.id, kind="totp", last_step=0,
+                    created_at=datetime.now(UTC), audit_event_id=uuid4(), **sealed,
+                )
+            )  # fmt: skip
+            for to in (ANN, BOB):
+                mail.send(LETTER, to)
+
+
+def run(app, *arguments):
+    return app.test_cli_runner().invoke(commands.keys, ["reseal", *arguments])
+
+
+def answer(done):
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_all_is_sealed_anew_and_then_there_is_nothing_to_do(app, kept, rotated):
+    rotated(old=True)
+
+    first, second = run(app, "--json"), run(app, "--json")
+
+    assert answer(first) == (0, {"FACTOR_KEY": 1, "MAIL_KEY": 2, "left": NONE})
+    assert answer(second) == (0, {**NONE, "left": NONE})
+    assert (first.stderr, run(app).stdout) == ("", "FACTOR_KEY   0\nMAIL_KEY     0\n")
+
+
+def test_what_is_under_a_key_that_is_gone_is_told_until_the_key_is_back(app, kept, rotated):
+    rotated(old=False)
+
+    done = run(app, "--json")
+
+    assert answer(done) == (1, {**NONE, "left": {"FACTOR_KEY": 1, "MAIL_KEY": 2}})
+    for what in ("FACTOR_KEY: 1 second factors", "MAIL_KEY: 2 letters in the outbox"):
+        assert f"{what} cannot be opened, and stay as they are. If `flask keys" in done.stderr
+    rotated(old=True)
+    assert answer(run(app, "--json")) == (0, {"FACTOR_KEY": 1, "MAIL_KEY": 2, "left": NONE})
+
+
+def test_a_letter_that_was_changed_is_left_and_keeps_no_other_from_its_turn(app, kept, rotated):
+    with app.app_context(), transaction() as work:
+        changed, whole = work.query(Mail).order_by(Mail.id)
+        changed.sealed = changed.sealed[:-1] + bytes([changed.sealed[-1] ^ 1])
+        other = whole.id
+    rotated(old=True)
+
+    done = run(app)
+
+    assert (done.exit_code, done.stdout) == (1, "FACTOR_KEY   1\nMAIL_KEY     1\n")
+    assert "MAIL_KEY: 1 letters in the outbox cannot be opened" in done.stderr
+    assert "FACTOR_KEY: " not in done.stderr
+    rotated(old=False)
+    with app.app_context(), transaction() as work:
+        assert letter.unseal(other, work.get(Mail, other).sealed)[0] == BOB
