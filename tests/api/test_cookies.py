@@ -6,12 +6,11 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
+from tests.browser_sessions import ACCESS, CSRF, OWN, TOKEN, cookie, signed_in, with_token
 from vaultr.protocol.encoding import b64
 
 LOGIN, REFRESH, LOGOUT = "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"
 ME, STEP_UP = "/api/v1/auth/me", "/api/v1/auth/step-up"
-OWN = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
-ACCESS, TOKEN, CSRF = (f"__Host-vaultr_{name}" for name in ("access", "refresh", "csrf"))
 
 
 def slug(response):
@@ -22,28 +21,9 @@ def told(response):
     return response.status_code, slug(response)
 
 
-def signed_in(app, email="ann@example.org"):
-    with app.app_context():
-        factories.owner(email)
-    browser = app.test_client()
-    body = {**factories.login(email), "cookies": True}
-    browser.answer = browser.post(LOGIN, json=body, headers=OWN)
-    assert browser.answer.status_code == 200, browser.answer.json
-    return browser
-
-
 @pytest.fixture
 def browser(app):
     return signed_in(app)
-
-
-def cookie(browser, name):
-    found = browser.get_cookie(name)
-    return found.value if found else None
-
-
-def with_token(browser, **more):
-    return {**OWN, "X-CSRF-Token": cookie(browser, CSRF), **more}
 
 
 def proof(email="ann@example.org"):
@@ -186,46 +166,8 @@ def test_a_refresh_token_in_the_body_beside_a_cookie_is_refused(app, browser):
     assert told(answer) == (400, "bad-request")
 
 
-def test_a_refresh_of_an_ended_session_takes_the_cookies_away(app, browser):
-    thief = app.test_client()
-    for name in (ACCESS, TOKEN, CSRF):
-        thief.set_cookie(name, cookie(browser, name))
-    assert browser.post(LOGOUT, headers=with_token(browser)).status_code == 204
-
-    answer = thief.post(REFRESH, json={}, headers=with_token(thief))
-
-    assert told(answer) == (401, "session-ended")
-    assert [cookie(thief, name) for name in (ACCESS, TOKEN, CSRF)] == [None] * 3
-
-
 def test_a_refresh_without_any_token_is_a_session_that_ended(client):
     assert told(client.post(REFRESH, json={})) == (401, "session-ended")
-
-
-def test_a_logout_ends_the_session_and_takes_the_cookies_away(app, browser):
-    kept = cookie(browser, ACCESS)
-
-    assert browser.post(LOGOUT, headers=with_token(browser)).status_code == 204
-
-    assert [cookie(browser, name) for name in (ACCESS, TOKEN, CSRF)] == [None] * 3
-    copy = app.test_client()
-    copy.set_cookie(ACCESS, kept)
-    assert copy.get(ME).status_code == 401
-
-
-@pytest.mark.parametrize("which", ["all", "own", "account"])
-def test_whatever_ends_the_own_session_takes_the_cookies_away(browser, which):
-    [mine] = browser.get("/api/v1/auth/sessions").json["sessions"]
-    method, path = {
-        "all": ("POST", "logout-all"),
-        "own": ("DELETE", f"sessions/{mine['id']}"),
-        "account": ("DELETE", "account"),
-    }[which]
-
-    answer = browser.open(f"/api/v1/auth/{path}", method=method, headers=with_token(browser))
-
-    assert answer.status_code == 204
-    assert [cookie(browser, name) for name in (ACCESS, TOKEN, CSRF)] == [None] * 3
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}])

@@ -1,0 +1,90 @@
+"""Whatever ends a browser's session takes its cookies away in the same answer."""
+
+import re
+
+import pytest
+
+from tests import browser_sessions, recovering
+from tests.browser_sessions import ACCESS, CSRF, OWN, TOKEN, cookie, cookies, with_token
+from tests.letters import letters
+
+AUTH = "/api/v1/auth"
+ME, EMAIL, REFRESH, LOGOUT = (f"{AUTH}/{name}" for name in ("me", "email", "refresh", "logout"))
+ANN, NEW = "ann@example.org", "new@example.org"
+NONE = [None] * 3
+
+
+@pytest.fixture
+def browser(app):
+    return browser_sessions.signed_in(app)
+
+
+def mailed(app, to, page):
+    """Give the token of the newest letter to an address that leads to a page."""
+    found = [re.search(rf"/email/{page}\?token=(\S+)", one.text) for one in letters(app, to)]
+    return [match[1] for match in found if match][-1]
+
+
+def test_a_refresh_of_an_ended_session_takes_the_cookies_away(app, browser):
+    thief = app.test_client()
+    for name in (ACCESS, TOKEN, CSRF):
+        thief.set_cookie(name, cookie(browser, name))
+    assert browser.post(LOGOUT, headers=with_token(browser)).status_code == 204
+
+    answer = thief.post(REFRESH, json={}, headers=with_token(thief))
+
+    assert (answer.status_code, answer.json["type"]) == (401, "urn:vaultr:problem:session-ended")
+    assert cookies(thief) == NONE
+
+
+def test_a_logout_ends_the_session_and_takes_the_cookies_away(app, browser):
+    kept = cookie(browser, ACCESS)
+
+    assert browser.post(LOGOUT, headers=with_token(browser)).status_code == 204
+
+    assert cookies(browser) == NONE
+    copy = app.test_client()
+    copy.set_cookie(ACCESS, kept)
+    assert copy.get(ME).status_code == 401
+
+
+@pytest.mark.parametrize("which", ["all", "own", "account"])
+def test_whatever_ends_the_own_session_takes_the_cookies_away(browser, which):
+    [mine] = browser.get(f"{AUTH}/sessions").json["sessions"]
+    method, path = {
+        "all": ("POST", "logout-all"),
+        "own": ("DELETE", f"sessions/{mine['id']}"),
+        "account": ("DELETE", "account"),
+    }[which]
+
+    answer = browser.open(f"{AUTH}/{path}", method=method, headers=with_token(browser))
+
+    assert answer.status_code == 204
+    assert cookies(browser) == NONE
+
+
+def test_undoing_a_change_of_address_takes_the_cookies_away(app, browser):
+    asked = browser.post(EMAIL, json={"email": NEW}, headers=with_token(browser))
+    assert asked.status_code == 202
+    for to in (ANN, NEW):
+        agreed = {"token": mailed(app, to, "confirm")}
+        assert browser.post(f"{EMAIL}/confirm", json=agreed, headers=OWN).status_code == 204
+    assert browser.get(ME).json["account"]["email"] == NEW
+
+    undo = {"token": mailed(app, ANN, "undo")}
+    answer = browser.post(f"{EMAIL}/undo", json=undo, headers=OWN)
+
+    assert answer.status_code == 204
+    assert cookies(browser) == NONE
+
+
+def test_completing_a_recovery_takes_the_cookies_away(app, time_machine):
+    account_id, token = recovering.begun(app)
+    browser = browser_sessions.at(app)
+    recovering.after_the_wait(time_machine)
+    completion = recovering.completion(app, token, account_id)
+
+    answer = browser.post(recovering.COMPLETE, json=completion, headers=OWN)
+
+    assert answer.status_code == 204
+    assert cookies(browser) == NONE

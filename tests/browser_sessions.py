@@ -1,0 +1,38 @@
+"""A browser that is signed in by cookies, as far as a page of ours would go about it."""
+
+from tests import factories
+
+LOGIN = "/api/v1/auth/login"
+OWN = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+ACCESS, TOKEN, CSRF = (f"__Host-vaultr_{name}" for name in ("access", "refresh", "csrf"))
+
+
+def signed_in(app, email="ann@example.org"):
+    """Make an account, and sign a browser in to it."""
+    with app.app_context():
+        factories.owner(email)
+    return at(app, email)
+
+
+def at(app, email="ann@example.org"):
+    """Sign a browser in to an account that is there; ``answer`` is what it was answered."""
+    browser = app.test_client()
+    body = {**factories.login(email), "cookies": True}
+    browser.answer = browser.post(LOGIN, json=body, headers=OWN)
+    assert browser.answer.status_code == 200, browser.answer.json
+    return browser
+
+
+def cookie(browser, name):
+    found = browser.get_cookie(name)
+    return found.value if found else None
+
+
+def cookies(browser):
+    """Give all three: access token, refresh token, and proof that a page of ours was meant."""
+    return [cookie(browser, name) for name in (ACCESS, TOKEN, CSRF)]
+
+
+def with_token(browser, **more):
+    """Give the headers of a request that our page sends."""
+    return {**OWN, "X-CSRF-Token": cookie(browser, CSRF), **more}
