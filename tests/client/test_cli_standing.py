@@ -31,7 +31,9 @@ def test_sessions_are_listed_and_one_of_them_is_ended(site, tmp_path):
     assert first.told("sessions", "revoke", listed[0]["id"])["revoked"] is True
     assert "vaultr login" in other.refused(1, "sync")
     assert len(first.told("sessions", "list")) == 1
-    first.refused(1, "sessions", "revoke", str(UUID(int=7)))
+    unknown = str(UUID(int=7))
+    told = first.refused(1, "sessions", "revoke", unknown)
+    assert f"No live session of yours has the id {unknown}. See them: vaultr sessions list" in told
     first.refused(2, "sessions", "revoke", "that-one")
 
 

@@ -10,7 +10,7 @@ from vaultr.client.cli import asking, showing
 from vaultr.client.cli.opening import opened
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
 from vaultr.client.cli.proving import proven
-from vaultr.client.errors import Refused, UsageError
+from vaultr.client.errors import NotFound, Refused, UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
@@ -70,7 +70,11 @@ def _moment(moment: datetime) -> str:
 def revoke(choices: Choices, session: UUID) -> None:
     """Sign out one session: it is dead at its next request."""
     with opened(choices) as vaultr:
-        vaultr.revoke_session(session)
+        try:
+            vaultr.revoke_session(session)
+        except NotFound as error:
+            says = f"No live session of yours has the id {session}. See them: vaultr sessions list"
+            raise NotFound(error.slug, error.status, says) from error
     showing.result(choices.json, {"id": str(session), "revoked": True}, "That session has ended.")
 
 
