@@ -124,9 +124,7 @@ def test_while_it_is_frozen_no_request_waits_for_it_again(server, client, own_re
     own_redis.thaw()
 
 
-def test_back_again_it_is_found_without_any_request(
-    server, client, own_redis, caplog, monkeypatch
-):
+def test_back_again_it_is_found_without_any_request(server, client, own_redis, caplog, monkeypatch):
     monkeypatch.setattr(guard, "RETRY_SECONDS", 0.1)
     own_redis.kill()
     client.get(WANTED)
