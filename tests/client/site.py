@@ -34,6 +34,7 @@ class Site:
             # One device types hundreds of commands here within a minute or two.
             "LIMIT_LOGIN_ACCOUNT": "1000/900",
             "LIMIT_LOGIN_ADDRESS": "1000/900",
+            "LIMIT_REFRESH": "1000/60",
         }
 
     def __enter__(self):
