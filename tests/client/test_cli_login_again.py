@@ -19,7 +19,7 @@ HEAD = b"HTTP/1.1 %s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: %s\
 
 
 def test_however_often_a_device_signs_in_it_has_one_session(site, tmp_path):
-    first = owner(site, tmp_path, "again@example.org")
+    first = owner(site, tmp_path, "signs-in-twice@example.org")
     other = second(site, tmp_path, first)
     before = {each["id"]: each["current"] for each in first.told("sessions", "list")}
 
