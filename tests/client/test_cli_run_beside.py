@@ -260,8 +260,8 @@ def test_values_are_in_the_memory_of_one_command_and_nowhere_else(beside, tmp_pa
     with started(beside, *words, "sh", "-c", "echo there; exec sleep 60") as process:
         assert process.stdout.readline() == "there\n"
         until = time.monotonic() + 20
-        while not (holders := _holders(unique)) and time.monotonic() < until:
-            time.sleep(0.05)
+        while (holders := _holders(unique)) != ["sleep"] and time.monotonic() < until:
+            time.sleep(0.05)  # the shell becomes it
 
         assert holders == ["sleep"]
         new = [each for each in set(Path("/tmp").iterdir()) - files_before if each.is_file()]
