@@ -103,8 +103,8 @@ class Guard:
             self.away_since = self.away_since or time.monotonic()
             news = reason not in self._reasons  # told once an outage, however often it fails
             self._reasons.add(reason)
+            metrics.REDIS_AWAY.set(1)  # under the lock: of two who tell, the last one is right
         metrics.REDIS_ERRORS.labels(reason).inc()
-        metrics.REDIS_AWAY.set(1)
         if news:
             logs.warning("redis.away", reason=reason, error=type(error).__name__)
         if first:
@@ -114,11 +114,11 @@ class Guard:
     def _worked(self) -> None:
         with self._lock:
             back = self.away_since is not None
+            if back:
+                metrics.REDIS_AWAY.set(0)
+                logs.event("redis.back")
             self.away_since = None
             self._reasons.clear()
-        if back:
-            metrics.REDIS_AWAY.set(0)
-            logs.event("redis.back")
 
 
 def _until_back(kept: "weakref.ref[Guard]") -> None:
