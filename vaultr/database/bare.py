@@ -60,17 +60,7 @@ class Line:
     def run(self, text: str, values: Mapping[str, Any]) -> Rows:
         """Run one statement in a transaction of its own, as `run` does."""
         connection = self._taken(text)
-        try:
-            return _run(connection, text, values)
-        except psycopg2.Error as error:
-            dialect = self._single.dialect
-            lost = dialect.is_disconnect(cast(Any, error), connection.dbapi_connection, None)
-            if lost:
-                connection.invalidate(error)
-            raise _told(text, error, self._single, lost=lost) from error
-        except BaseException as error:
-            connection.invalidate(error)  # who knows what it still waits for
-            raise
+        return _run(connection, connection, self._single, text, values)
 
     def _taken(self, text: str) -> PoolProxiedConnection:
         if self._connection is None or not self._connection.is_valid:
@@ -98,21 +88,30 @@ def within(connection: sa.Connection, text: str, values: Mapping[str, Any]) -> R
 
     :raises sqlalchemy.exc.DBAPIError: as `run`.
     """
-    proxied = connection.connection
+    return _run(connection.connection, connection, connection.engine, text, values)
+
+
+def _run(
+    proxied: PoolProxiedConnection,
+    owner: PoolProxiedConnection | sa.Connection,
+    engine: sa.Engine,
+    text: str,
+    values: Mapping[str, Any],
+) -> Rows:
+    """Run a statement; ``owner`` is told where nobody may use the connection any more."""
     try:
-        return _run(proxied, text, values)
+        return _executed(proxied, text, values)
     except psycopg2.Error as error:
-        engine = connection.engine
         lost = engine.dialect.is_disconnect(cast(Any, error), proxied.dbapi_connection, None)
         if lost:
-            connection.invalidate(error)
+            owner.invalidate(error)
         raise _told(text, error, engine, lost=lost) from error
     except BaseException as error:
-        connection.invalidate(error)
+        owner.invalidate(error)  # who knows what it still waits for
         raise
 
 
-def _run(connection: PoolProxiedConnection, text: str, values: Mapping[str, Any]) -> Rows:
+def _executed(connection: PoolProxiedConnection, text: str, values: Mapping[str, Any]) -> Rows:
     plan = plans.plan_of(text) if current_app.extensions[plans.ALLOWED] else None
     with closing(connection.cursor(cursor_factory=CURSOR)) as cursor:
         if plan is not None:
