@@ -1,8 +1,10 @@
 """A device on which somebody types `vaultr`: a home of its own, no terminal, secrets by pipe."""
 
+import contextlib
 import copy
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -94,3 +96,22 @@ def pipe(secret):
     os.write(writing, secret.encode() + b"\n")
     os.close(writing)
     return reading
+
+
+@contextlib.contextmanager
+def started(device, *words, program=PROGRAM):
+    """Run it beside the test, which ends it, also where it fails."""
+    with subprocess.Popen(
+        [*program, *words],
+        env=device.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -5,13 +5,12 @@ import contextlib
 import json
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
 
 from tests.client.between import Between
-from tests.client.devices import Device
+from tests.client.devices import Device, started
 from tests.client.owners import owner, second
 from tests.client.post import link, mailed
 
@@ -51,15 +50,7 @@ def test_a_running_command_and_the_unlock_process_go_on_after_it(site, tmp_path)
     first.done("add", "env_set", "--json", stdin=json.dumps(document), password=None)
     program = "trap 'exit 0' TERM; echo \"n is $N\"; while :; do sleep 0.1; done"
     words = ("run", "--env-set", "running", "--watch", "--every", "0.2", "--", "sh", "-c", program)
-    with subprocess.Popen(
-        [*first.program, *words],
-        env=first.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as running:
+    with started(first, *words, program=first.program) as running:
         try:
             assert running.stdout.readline() == "n is 1\n"
 
@@ -73,7 +64,6 @@ def test_a_running_command_and_the_unlock_process_go_on_after_it(site, tmp_path)
             assert running.communicate(timeout=30)[1] == ""
         finally:
             first.done("lock", password=None)
-            running.kill()
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
 """`vaultr run` with --mask or --watch: the command runs beside it, and feels as if it did not."""
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import termios
 import time
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.devices import PROGRAM
+from tests.client.devices import PROGRAM, started
 from tests.client.terminal import Terminal
 
 SECRET = "correct-horse-7"
@@ -38,25 +36,6 @@ def beside(device):
 
 def run_words(*options):
     return ("run", "--env-set", "beside", *options, "--")
-
-
-@contextlib.contextmanager
-def started(device, *words, program=PROGRAM):
-    """Run it beside the test, which ends it, also where it fails."""
-    with subprocess.Popen(
-        [*program, *words],
-        env=device.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
 
 
 def at_terminal(device, *words):
