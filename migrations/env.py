@@ -65,7 +65,7 @@ def run_online():
                 context.run_migrations()
                 note_needs(connection)
                 keep_log(connection)
-            connection.commit()  # on SQLite alembic has opened no transaction that it would commit
+            connection.commit()  # on SQLite the transaction is ours, see prepare_sqlite
     except sa.exc.DBAPIError as error:
         if (why := hindrance(error)) is None:
             raise
@@ -109,12 +109,16 @@ def prepare_sqlite(connection):
     """Let nothing be deleted along with a table that batch mode drops to make it anew.
 
     PRAGMA foreign_keys does nothing inside of a transaction, so it goes past SQLAlchemy, which
-    begins one. BEGIN IMMEDIATE makes others that migrate at the same time wait.
+    begins one. BEGIN IMMEDIATE makes others that migrate at the same time wait. It is begun here,
+    because alembic commits after each migration when it begins by itself (transactional_ddl), and
+    lets another migrator in between two of them.
     """
     driver = connection.connection.dbapi_connection
     driver.execute("PRAGMA foreign_keys=OFF")
     driver.execute(f"PRAGMA busy_timeout={WAIT_FOR_OTHERS_SECONDS * 1000}")
-    return connection.execution_options(writes=True)
+    connection = connection.execution_options(writes=True)
+    connection.begin()
+    return connection
 
 
 def wait_for_turn(connection):

@@ -74,6 +74,17 @@ def test_a_migration_can_be_taken_back(environ):
     assert described(app) == {}
 
 
+def test_a_migration_that_fails_leaves_nothing_of_those_before_it(environ):
+    app = create_app(Settings.from_environ(environ))
+    with app.app_context():
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE recoveries (id INTEGER)")
+        with pytest.raises(sa.exc.DBAPIError, match="already exists"):
+            flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+
+    assert list(described(app)) == ["recoveries"]
+
+
 def test_of_six_that_migrate_at_once_all_succeed(environ):
     command = [str(BIN / "flask"), "db", "upgrade"]
     pods = [
