@@ -17,7 +17,7 @@ from vaultr.client.storage.profile import Profile, accept_profile, open_profile
 from vaultr.client.storage.store import Store
 from vaultr.client.strict_json import Json
 from vaultr.client.transport import session as sessions
-from vaultr.client.transport.answers import SignedIn, signed_in
+from vaultr.client.transport.answers import SignedIn, Tokens, signed_in
 from vaultr.client.transport.http import Transport
 from vaultr.client.transport.session import Session
 from vaultr.client.vaults import renewing
@@ -28,7 +28,9 @@ from vaultr.protocol.encoding import b64
 def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccount:
     """Open a session, and the account with it; nothing is kept unless all of it holds.
 
-    What is kept is written together: a kill leaves the device as it was, or signed in.
+    What is kept is written together: a kill leaves the device as it was, or signed in. The folder
+    is locked from the first look at the device on, so that what another command changes of it
+    meanwhile (``passwd`` above all) is not written over: one of the two is first, whole.
 
     :raises SecretKeyNeeded: a new device was given no secret key; nothing was sent.
     :raises UnsafeParameters: the server asks for inputs outside the bounds.
@@ -36,6 +38,15 @@ def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccou
         password was not used.
     :raises CredentialsInvalid: the server says that the password is wrong.
     """
+    with store.folder.locked():
+        opened, tokens, replaced = _login(store, transport, given)
+    replaced_session.end(transport, tokens, replaced)
+    return opened
+
+
+def _login(
+    store: Store, transport: Transport, given: Credentials
+) -> tuple[OpenedAccount, Tokens, UUID | None]:
     device, change = store.device(), changes.read(store.folder)
     if not (_knows(device, change, given.email) or _says_of_secret_key(given)):
         raise SecretKeyNeeded(
@@ -57,8 +68,7 @@ def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccou
     replaced = _keep(
         store, transport, opened, answer, device=device, given=given, secret_key=secret_key
     )
-    replaced_session.end(transport, answer.tokens, replaced)
-    return opened
+    return opened, answer.tokens, replaced
 
 
 def _knows(device: Device, change: Change | None, email: str) -> bool:
@@ -205,18 +215,15 @@ def _keep(
 
     :return: the session that this device had before, which is to end now.
     """
-    with store.folder.locked():
-        change = changes.read(store.folder)
-        replaced = replaced_session.replaced_by(
-            opened, answer.tokens, pins=device.pins, change=change
-        )
-        device = replace(device, email=given.email, pins=opened.profile.pins, waiting=())
-        others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}
-        if change is not None and (change.is_in(answer.key_set) or change.is_over(answer.key_set)):
-            others[changes.FILE] = None
-        wraps = renewing.renewed(store.cache, opened, renewing.Fresh(transport, answer.tokens))
-        if wraps is not None:
-            others |= dict.fromkeys(store.unsent())
-            others[rewraps.FILE] = store.folder.signed(rewraps.FILE, rewraps.encode(wraps))
-        store.keep_signed_in(device, opened.known, secret_key=secret_key, others=others)
-        return replaced
+    change = changes.read(store.folder)
+    replaced = replaced_session.replaced_by(opened, answer.tokens, pins=device.pins, change=change)
+    device = replace(device, email=given.email, pins=opened.profile.pins, waiting=())
+    others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}
+    if change is not None and (change.is_in(answer.key_set) or change.is_over(answer.key_set)):
+        others[changes.FILE] = None
+    wraps = renewing.renewed(store.cache, opened, renewing.Fresh(transport, answer.tokens))
+    if wraps is not None:
+        others |= dict.fromkeys(store.unsent())
+        others[rewraps.FILE] = store.folder.signed(rewraps.FILE, rewraps.encode(wraps))
+    store.keep_signed_in(device, opened.known, secret_key=secret_key, others=others)
+    return replaced

@@ -46,21 +46,24 @@ def signup(
     """
     check_password(password, email)
     check_free(store)
-    device = store.device()
     derivation = Derivation(uuid4(), Kdf.RECOMMENDED, secrets.token_bytes(SALT_BYTES))
     drawn = keys.new_secret_key() if secret_key else None
     pins = Pins.of(derivation, origin=transport.origin, secret_key=secret_key)
     body = _signup_body(email, derivation, password, drawn, pins)
     # Kept before it is sent: whatever becomes of the answer, the mail may come.
-    if drawn is not None:
-        store.keep_secret_key(derivation.account_id, drawn)
-    store.keep_device(device.with_waiting(Waiting(email, pins)))
+    with store.folder.locked():
+        check_free(store)  # a login may have been first, while the password was derived
+        if drawn is not None:
+            store.keep_secret_key(derivation.account_id, drawn)
+        before = store.device()
+        store.keep_device(before.with_waiting(Waiting(email, pins)))
     try:
         transport.send("POST", "/auth/signup", body)
     except Refused:
         # The answer is certain: no mail will come.
-        store.keep_device(device)
-        store.forget_secret_key(derivation.account_id)
+        with store.folder.locked():
+            store.keep_device(store.device().without_waiting(derivation.account_id, before.waiting))
+            store.forget_secret_key(derivation.account_id)
         raise
     return Signup(
         account_id=derivation.account_id,

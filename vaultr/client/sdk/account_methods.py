@@ -214,7 +214,8 @@ class AccountMethods(Access):
         :raises StepUpRequired: call :meth:`step_up` first.
         """
         held = self._opened().account
-        held.refresh_profile()
+        with held.store.folder.locked():
+            held.refresh_profile()
         key, epoch = RecoveryKey.new(), held.known.key_set.epoch
         body = {
             "verifier": b64(key.verifier(held.account_id)),

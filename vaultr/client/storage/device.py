@@ -64,6 +64,14 @@ class Device:
         """Keep one more signup, and of all of them the latest few."""
         return replace(self, waiting=(*self.waiting, waiting)[-_WAITING_MOST:])
 
+    def without_waiting(self, account_id: UUID, before: tuple[Waiting, ...]) -> "Device":
+        """Take a signup back, and keep again which of those ``before`` it had pushed out."""
+        if self.pins is not None:  # somebody signed in: none of them waits any more
+            return self
+        gone = [each for each in before if each not in self.waiting]
+        rest = [each for each in self.waiting if each.pins.account_id != account_id]
+        return replace(self, waiting=(*gone, *rest)[-_WAITING_MOST:])
+
     def to_json(self) -> Json:
         """Write it with plain types."""
         return {

@@ -222,9 +222,11 @@ class Vaults:
 
     def note_keys_due(self, generations: Mapping[UUID, int]) -> None:
         """Write into the profile that the keys of these generations are to be replaced."""
-        heads = self._proven_heads()
-        wanted = self._account.with_heads(heads).with_keys_due(generations)
-        self._account.write_profile(wanted, self._proven_heads)
+        with self._store.folder.locked():
+            self._account.catch_up()
+            heads = self._proven_heads()
+            wanted = self._account.with_heads(heads).with_keys_due(generations)
+            self._account.write_profile(wanted, self._proven_heads)
 
     def settle(self, *, now: bool) -> bool:
         """Write the profile if a head moved: at most once a minute, unless ``now``.
