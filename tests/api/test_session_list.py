@@ -118,6 +118,8 @@ def test_what_is_not_there_and_what_is_anothers_are_refused_alike(app, as_ann, a
 
     assert {answer.status_code for answer in answers} == {404}
     assert {answer.json["type"] for answer in answers} == {"urn:vaultr:problem:not-found"}
+    (told,) = {answer.json["detail"] for answer in answers}
+    assert "session" in told
     assert as_bob.get(ME).status_code == 200
 
 

@@ -74,7 +74,7 @@ def revoke(actor: Actor, session_id: UUID) -> None:
             .returning(Session.idle_until)
         ).scalar_one_or_none()
         if gone is None or gone <= clock.now():
-            raise NotFound
+            raise NotFound("No live session of this account has this id.")
         told = {"kind": "session", "id": str(session_id)}
         audit.record(Event.SESSION_END, account_id=actor.account_id, obj=told, reason="revoked")
 
