@@ -1,5 +1,8 @@
 """Connections: what each is told, how SQLite begins, how long PostgreSQL is waited for."""
 
+import contextlib
+import sqlite3
+import threading
 import time
 
 import psycopg2
@@ -7,9 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from tests import serving
+from vaultr.app import create_app
 from vaultr.database import engine
 from vaultr.database.schema import Fact
 from vaultr.database.session import SINGLE, db, one_statement, reading, transaction
+from vaultr.settings import Settings
 
 
 @pytest.fixture
@@ -87,6 +92,26 @@ def test_every_connection_to_sqlite_is_told_its_pragmas(on_sqlite, which):
         "busy_timeout": 10_000,
         "synchronous": full,
     }
+
+
+def test_a_new_sqlite_database_that_another_process_writes_to_is_waited_for(tmp_path):
+    """SQLite itself refuses at once here, whatever its busy timeout: processes that start at the
+    same moment on an empty folder would meet that."""
+    app = create_app(Settings.from_environ(serving.environ_for(tmp_path)))
+    other = sqlite3.connect(
+        tmp_path / "vaultr.sqlite3", isolation_level=None, check_same_thread=False
+    )
+    with contextlib.closing(other), app.app_context():
+        other.execute("BEGIN IMMEDIATE")
+        ended = threading.Timer(0.3, other.rollback)
+        ended.start()
+
+        with db.engine.connect() as connection:
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+
+        ended.join()
+        db.engine.dispose()
+    assert mode == "wal"
 
 
 @pytest.mark.parametrize("which", ["pooled", "single"])

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import select
+import sqlite3
 import time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -26,6 +27,7 @@ POOL_SECONDS = 2
 # plan anew); with fewer kept, four requests at once in one worker already opened some all the time.
 POOL_KEPT, POOL_MORE = 8, 8
 SQLITE_BUSY_SECONDS = 10.0
+SQLITE_LOOK_SECONDS = 0.01
 
 # How long one statement may wait for the server; None for commands that may take their time.
 deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar(
@@ -170,8 +172,28 @@ def _listen(engine: sa.Engine) -> None:
 
 def _tell_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver must not begin or commit by itself
-    for pragma in ("foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    _keep_a_log_ahead(connection)
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _keep_a_log_ahead(connection: Any) -> None:
+    """Switch a new database to WAL, also while other processes do so.
+
+    Two that hold the file for reading, and both want to write its head, would wait for each other
+    for ever. So SQLite refuses one of them at once, whatever its busy timeout.
+
+    :raises sqlite3.OperationalError: somebody held the file all the time.
+    """
+    end = time.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > end:
+                raise
+        time.sleep(SQLITE_LOOK_SECONDS)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
