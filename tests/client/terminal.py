@@ -5,6 +5,7 @@ import pty
 import select
 import signal
 import sys
+import termios
 
 from tests.client.devices import PROGRAM
 
@@ -12,14 +13,16 @@ PATIENCE_SECONDS = 60
 
 
 class Terminal:
-    """One run of `vaultr` on a terminal of its own."""
+    """One run of `vaultr` on a terminal of its own; ``size`` is lines and columns."""
 
-    def __init__(self, *words, environ):
+    def __init__(self, *words, environ, size=None):
         self.shown = ""
         self.child, self._terminal = pty.fork()
         if self.child == 0:
             # Tests that run in a shell's background were told to ignore Ctrl-C; people were not.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if size is not None:
+                termios.tcsetwinsize(0, size)
             os.execve(sys.executable, [*PROGRAM, *words], dict(environ))
 
     def answers(self, question, answer):

@@ -26,7 +26,7 @@ def test_a_cell_is_cut_where_its_column_ends(narrow, capsys, text, shown):
 
 
 def test_a_long_cell_is_cut_in_time(narrow, capsys):
-    began = time.monotonic()
+    began = time.thread_time()  # of the processor's time: it waits for nothing
     showing.table(("TITLE", "FOLDER", "ID"), [("t", "é" * 16_000, "i")])
 
-    assert time.monotonic() - began < 2.0
+    assert time.thread_time() - began < 2.0
