@@ -9,7 +9,7 @@ def at_once(do, times):
     gate = threading.Barrier(times)
 
     def call(number):
-        gate.wait(10)
+        gate.wait(60)
         return do(number)
 
     with ThreadPoolExecutor(times) as pool:

@@ -36,6 +36,16 @@ def built(environ):
     return app
 
 
+def wait_for_redis(app):
+    """Let an app wait for Redis for as long as a busy machine needs, and not a tenth of a second.
+
+    It would count on for itself, from nothing: right for a server, but a test counts along.
+    """
+    with app.app_context():
+        kept = blanket.guard().redis.connection_pool.connection_kwargs
+    kept.update(socket_timeout=30.0, socket_connect_timeout=30.0)
+
+
 def empty(app):
     """Forget everything that a test left behind: rows, counts."""
     with app.app_context():
@@ -62,6 +72,7 @@ def postgres_app(postgres_url, redis_url, tmp_path_factory):
     url = servers.fresh_database(postgres_url)
     home = tmp_path_factory.mktemp("home")
     app = built(environ_for(home, DATABASE_URL=url, REDIS_URL=redis_url, WEB_CONCURRENCY="1"))
+    wait_for_redis(app)
     yield app
     with app.app_context():
         db.engine.dispose()

@@ -86,7 +86,7 @@ def test_of_logins_that_meet_a_lock_none_has_a_session_after_it(app, ann, flask,
         gate = threading.Barrier(5)
 
         def race(number, gate=gate):
-            gate.wait(10)
+            gate.wait(60)
             if number == 0:
                 return flask("lock", "ann@example.org").exit_code
             return sign_in(app.test_client()).status_code

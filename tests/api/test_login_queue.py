@@ -8,17 +8,10 @@ import pytest
 from tests import factories
 from tests.statements import collected
 from tests.stopwatch import until
-from vaultr.auth import passwords
 from vaultr.database.session import SINGLE, db
 from vaultr.errors import Busy
 
 LOGIN = "/api/v1/auth/login"
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch):
-    """Who waits is not turned away after a second, however long the machine lets a test wait."""
-    monkeypatch.setattr(passwords, "WAIT_SECONDS", 60.0)
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ UNPROVEN = {"size", "created_at", "updated_at", "role", "rotating", "counts", "a
 
 STEPS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=25)
 QUIET = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
 
