@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 def scraped(port, path="/metrics"):
     """Give ``{(name, frozenset of labels): value}`` of all samples on a port of numbers."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return parsed(answer.read().decode())
 
 
@@ -27,6 +27,16 @@ def names_of(text):
         ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
         named |= {family.name + end for end in ends.get(family.type, ("",))}
     return named
+
+
+def jobs_done(port):
+    """List the jobs that a worker has done at least once; none before it tells of any."""
+    try:
+        samples = scraped(port)
+    except OSError:
+        return set()
+    name = "vaultr_job_done_timestamp_seconds"
+    return {dict(labels)["task"] for named, labels in samples if named == name}
 
 
 def total(samples, name, **labels):

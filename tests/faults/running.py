@@ -82,7 +82,7 @@ class Running:
             return self.get("/api/health")[0] == 200
         return False
 
-    def get(self, path, timeout=10):
+    def get(self, path, timeout=60):
         """Give the status, the body and the headers of an answer."""
         try:
             with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout) as answer:
@@ -93,7 +93,7 @@ class Running:
 
     def raw(self, data, *, finish=True):
         """Send ``data`` as it is, end the sending, and give what comes back."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(data)
             if finish:
                 connection.shutdown(socket.SHUT_WR)

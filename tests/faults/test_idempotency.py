@@ -52,7 +52,7 @@ class Site:
 
     def post_and_hang_up(self, vault, key):
         """Send it, and be gone before an answer can come."""
-        with socket.create_connection(("127.0.0.1", self.server.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=60) as connection:
             connection.sendall(self.request(vault, key))
 
     def rows(self, statement):
@@ -141,4 +141,4 @@ def _worker_that_waits(site):
 
 def _kill(pid):
     os.kill(pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=60)

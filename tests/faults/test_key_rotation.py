@@ -121,7 +121,7 @@ class Traffic:
         headers = {"Host": HOST, "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
         headers |= {"Content-Type": "application/json"} if body else {}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[number % 2], timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[number % 2], timeout=60)
         try:
             connection.request(method, f"{AUTH}{path}", body and json.dumps(body), headers)
             answer = connection.getresponse()

@@ -45,7 +45,7 @@ def started(postgres, redis_url, tmp_path):
 
 def workers(server):
     """Give the ids of the two workers, once both have been forked."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while len(found := {one.pid for one in psutil.Process(server.process.pid).children()}) < 2:
         assert time.monotonic() < until
         time.sleep(0.02)

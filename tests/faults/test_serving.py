@@ -25,7 +25,7 @@ def lasting(tmp_path_factory):
         yield server
 
 
-def wait_for(told, seconds=10):
+def wait_for(told, seconds=60):
     until = time.monotonic() + seconds
     while not told():
         assert time.monotonic() < until
@@ -33,22 +33,23 @@ def wait_for(told, seconds=10):
 
 
 def test_sigterm_drains_not_ready_at_once_yet_listening_and_then_ends_well(tmp_path):
-    with running(tmp_path, DRAIN_SECONDS="2") as server:
+    with running(tmp_path, DRAIN_SECONDS="6") as server:
         assert server.get("/api/ready")[:2] == (200, b'{"ready":true,"degraded":[]}')
 
         server.process.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        wait_for(lambda: server.get("/api/ready")[0] == 503, seconds=1)
-        _, body, headers = server.get("/api/ready")
+        wait_for(lambda: server.logged("server.draining"))
+        status, body, headers = server.get("/api/ready")
         answered = []
         with contextlib.suppress(OSError):
-            while time.monotonic() - began < 10:
+            while time.monotonic() - began < 60:
                 answered.append(server.get("/api/v1/openapi.json")[0])
                 time.sleep(0.05)
 
+        assert status == 503
         assert body == (b'{"ready":false,"error":"Dependencies unavailable","failed":["draining"]}')
         assert headers["Retry-After"] == "1"
-        assert time.monotonic() - began >= 1.9
+        assert time.monotonic() - began >= 5.9
         assert set(answered) == {200}
         assert server.process.wait(30) == 0
         assert len(server.logged("server.draining")) == 1
@@ -60,14 +61,14 @@ def test_a_second_sigterm_ends_it_at_once(tmp_path):
         wait_for(lambda: server.logged("server.draining"))
         server.process.send_signal(signal.SIGTERM)
 
-        assert server.process.wait(15) == 0
+        assert server.process.wait(60) == 0
 
 
 def test_it_ends_when_its_terminal_is_closed(tmp_path):
     with running(tmp_path) as server:
         server.process.send_signal(signal.SIGHUP)
 
-        assert server.process.wait(15) == 0
+        assert server.process.wait(60) == 0
 
 
 def test_an_address_that_is_taken_is_named_and_nothing_is_said_to_listen_there(tmp_path, lasting):
@@ -85,7 +86,7 @@ def test_a_killed_worker_is_replaced_and_the_new_one_drains_with_the_others(
 ):
     url = servers.fresh_database(postgres_url)
     more = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "2"}
-    with running(tmp_path, DRAIN_SECONDS="1", **more) as server:
+    with running(tmp_path, DRAIN_SECONDS="6", **more) as server:
         master = psutil.Process(server.process.pid)
         wait_for(lambda: len(master.children()) == 2)
         killed = master.children()[0]
@@ -94,7 +95,8 @@ def test_a_killed_worker_is_replaced_and_the_new_one_drains_with_the_others(
         wait_for(server.answers)
 
         server.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: {server.get("/api/ready")[0] for _ in range(10)} == {503}, seconds=1)
+        wait_for(lambda: server.logged("server.draining"))
+        assert {server.get("/api/ready")[0] for _ in range(10)} == {503}
 
         assert server.process.wait(30) == 0
     servers.drop_database(url)

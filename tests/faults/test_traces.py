@@ -5,15 +5,16 @@ import json
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
 from tests import servers
 from tests.collector import collecting
-from tests.faults.running import ROOT, running
+from tests.faults.running import ROOT, free_port, running
 from tests.first_hour.leaks import found
 from tests.first_hour.world import Person, Site, token_of
+from tests.scraping import jobs_done
+from tests.stopwatch import until
 
 EMAIL = "ann.lindqvist@example.org"
 PASSWORD = "gravel-harbour-violet-tundra-7"
@@ -100,7 +101,7 @@ def _keeps_a_secret(home, site):
 
 
 def asked(site, path, method="GET", body=None, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)
     connection.request(method, path, body, headers)
     answer = connection.getresponse()
     answer.read()
@@ -227,7 +228,7 @@ def test_no_secret_address_body_or_query_is_in_anything_that_was_handed_over(hou
 
 
 def test_the_worker_tells_of_its_jobs_until_it_ends(tmp_path, postgres_url, redis_url):
-    url = servers.fresh_database(postgres_url)
+    url, port = servers.fresh_database(postgres_url), free_port()
     with (
         collecting() as mine,
         running(
@@ -240,15 +241,15 @@ def test_the_worker_tells_of_its_jobs_until_it_ends(tmp_path, postgres_url, redi
             env={
                 **server.environ, "OTEL_SERVICE_NAME": "vault-worker",
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{mine.url}/v1/traces",
-                "OTEL_BSP_SCHEDULE_DELAY": "3600000",
+                "OTEL_BSP_SCHEDULE_DELAY": "3600000", "METRICS_PORT": str(port),
             },
         )  # fmt: skip
         for line in worker.stdout:
             if '"worker.start"' in line:
                 break
-        time.sleep(2)
+        until(lambda: jobs_done(port) >= {"outbox", "measure"})
         worker.terminate()
-        printed, _ = worker.communicate(timeout=30)
+        printed, _ = worker.communicate(timeout=60)
         assert worker.returncode == 0, printed
         assert {"job outbox", "job measure"} <= {one.name for one in mine.spans}
         assert {one.resource["service.name"] for one in mine.spans} == {"vault-worker"}

@@ -12,7 +12,7 @@ import pytest
 
 from tests import servers, serving
 from tests.faults.running import ROOT, free_port
-from tests.scraping import scraped, total
+from tests.scraping import jobs_done, scraped, total
 from vaultr import alive
 from vaultr.database.session import db
 from vaultr.operations import locks
@@ -20,7 +20,7 @@ from vaultr.operations import locks
 IDLE_SECONDS = 2.0
 
 
-def wait_for(told, seconds=30):
+def wait_for(told, seconds=60):
     until = time.monotonic() + seconds
     while not told():
         assert time.monotonic() < until
@@ -72,19 +72,13 @@ def test_it_shows_that_it_lives_and_what_it_does_and_ends_well(worker, environ, 
     wait_for(lambda: probe(environ)[0] == 0)
     port = int(environ["METRICS_PORT"])
 
-    def done():
-        samples = scraped(port)
-        return {dict(labels)["task"] for (name, labels), _ in samples.items()
-                if name == "vaultr_job_done_timestamp_seconds"}  # fmt: skip
-
-    wait_for(lambda: _listens(port))
-    wait_for(lambda: done() >= {"outbox", "measure", "sessions-purge"})
+    wait_for(lambda: jobs_done(port) >= {"outbox", "measure", "sessions-purge"})
     samples = scraped(port)
     assert total(samples, "vaultr_job_seconds_count", task="outbox") >= 1
     assert total(samples, "vaultr_backup_age_seconds") == float("inf")
 
     worker.send_signal(signal.SIGTERM)
-    output, _ = worker.communicate(timeout=30)
+    output, _ = worker.communicate(timeout=60)
 
     assert worker.returncode == 0
     events = [json.loads(line)["event"] for line in output.splitlines()]
@@ -101,21 +95,13 @@ def test_one_with_the_settings_of_its_server_works_and_says_which_port_to_name(e
         )  # fmt: skip
         wait_for(lambda: probe(environ)[0] == 0)
         beside.terminate()
-        output, _ = beside.communicate(timeout=30)
+        output, _ = beside.communicate(timeout=60)
 
     told = {line["event"]: line for line in map(json.loads, output.splitlines())}
     assert beside.returncode == 0
     assert told["metrics.off"]["level"] == "warning"
     assert told["metrics.off"]["port"] == port
     assert f"`METRICS_PORT={port + 1} flask worker`" in told["metrics.off"]["reason"]
-
-
-def _listens(port):
-    try:
-        scraped(port)
-    except OSError:
-        return False
-    return True
 
 
 def test_one_that_hangs_or_is_gone_is_found_by_its_probe(environ, tmp_path):
@@ -139,8 +125,8 @@ def test_it_needs_no_folder_that_it_can_write(app, environ):
     assert done.returncode == 0, done.stderr
 
 
-def holder(environ, hold_seconds):
-    command = [sys.executable, "-m", "tests.faults.lock_holder", str(IDLE_SECONDS)]
+def holder(environ, hold_seconds, *, idle_seconds=IDLE_SECONDS):
+    command = [sys.executable, "-m", "tests.faults.lock_holder", str(idle_seconds)]
     process = subprocess.Popen(
         [*command, str(hold_seconds)], env=environ, cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -154,33 +140,33 @@ def free(app):
 
 
 def test_one_that_works_keeps_its_lock_however_long_it_takes(app, environ):
-    process = holder(environ, 3 * IDLE_SECONDS)
+    process = holder(environ, 5 * IDLE_SECONDS)
     until = time.monotonic() + 2 * IDLE_SECONDS
 
     while time.monotonic() < until:
         assert not free(app)
         time.sleep(0.1)
 
-    assert process.communicate(timeout=30)[0] == "done\n"
+    assert process.communicate(timeout=60)[0] == "done\n"
     assert free(app)
 
 
 def test_one_that_is_killed_has_lost_its_lock_at_once(app, environ):
-    process = holder(environ, 60)
+    process = holder(environ, 600, idle_seconds=600)
     process.kill()
     process.communicate()
 
-    wait_for(lambda: free(app), seconds=2)
+    wait_for(lambda: free(app))
 
 
 def test_one_that_is_paused_loses_its_lock_and_goes_on_without_harm(app, environ):
-    process = holder(environ, 1.5)
+    process = holder(environ, 5)
     process.send_signal(signal.SIGSTOP)
     began = time.monotonic()
 
-    wait_for(lambda: free(app), seconds=IDLE_SECONDS * 5)
+    wait_for(lambda: free(app))
 
     assert time.monotonic() - began > IDLE_SECONDS / 2
     process.send_signal(signal.SIGCONT)
-    assert process.communicate(timeout=30)[0] == "done\n"
+    assert process.communicate(timeout=60)[0] == "done\n"
     assert process.returncode == 0
