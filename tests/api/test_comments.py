@@ -45,7 +45,7 @@ def test_a_request_that_waits_for_a_lock_is_named_by_the_id_that_its_caller_was_
         work.execute(sa.text("SELECT 1 FROM key_sets FOR UPDATE"))
         thread = threading.Thread(target=rename)
         thread.start()
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while not (found := running_with(app, "edge-4711.x")) and time.monotonic() < until:
             time.sleep(0.02)
     thread.join()

@@ -80,10 +80,10 @@ def test_while_a_server_looks_at_a_mail_we_wait_longer_than_for_other_answers(
 ):
     class Slow(Inbox):
         async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd calls it so
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(3)
             return await super().handle_DATA(server, session, envelope)
 
-    monkeypatch.setattr(hosts, "STEP_SECONDS", 0.3)
+    monkeypatch.setattr(hosts, "STEP_SECONDS", 2.0)
     service.send(LETTER, ANN)
     with mail_servers.running(Slow()) as port:
         smtp(port)
