@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import itertools
 import os
 import re
 import secrets
@@ -26,6 +27,9 @@ from tests import programs
 START_SECONDS = 60
 STOP_SECONDS = 15
 CONNECTIONS = 200
+# Linux draws from 32768 on; each part is for one process of a run.
+FIRST_PORT, PORTS_EACH, PARTS = 10_100, 1_400, 16
+_ports = itertools.count(secrets.randbelow(PORTS_EACH))  # two runs on one machine do not meet
 # A test's database may vanish with the power; a bench's must not.
 CARELESS = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
@@ -138,6 +142,10 @@ def redis_server(*, own: bool = False) -> Iterator[Server]:
     :param own: start one whatever ``TEST_REDIS_URL`` says, since the test will stop it.
     """
     if (url := os.environ.get("TEST_REDIS_URL")) and not own:
+        # Each process of a run empties its own of the numbered databases.
+        parts = urlsplit(url)
+        number = int(parts.path.strip("/") or 0) + _part()
+        url = urlunsplit(parts._replace(path=f"/{number}"))
         yield Server(url, [], folder=Path(), answers=redis_answers)
         return
     with scratch("vaultr-redis-") as folder:
@@ -212,6 +220,20 @@ def scratch(prefix: str) -> Iterator[Path]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Find a port for a server of this run, which nobody can take before it listens, or is back.
+
+    A port that the system draws may go to a client's connection, and to the next who asks, while a
+    server starts or a killed one is away. These lie below what it draws from, and each process of
+    a run that is spread over several has a part of them for itself.
+    """
+    for _ in range(PORTS_EACH):
+        port = FIRST_PORT + _part() * PORTS_EACH + next(_ports) % PORTS_EACH
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
+
+
+def _part() -> int:
+    """Give the number of this process among those of pytest-xdist."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PARTS

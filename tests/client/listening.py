@@ -4,6 +4,8 @@ import threading
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tests.servers import free_port
+
 
 class Quiet(WSGIRequestHandler):
     """Says nothing of the requests."""
@@ -13,10 +15,13 @@ class Quiet(WSGIRequestHandler):
 
 
 class Listening:
-    """Serves ``app`` until it is closed; requests come one after another."""
+    """Serves ``app`` until it is closed; requests come one after another.
+
+    Its port is nobody else's then: a test may have another server take the place.
+    """
 
     def __init__(self, app):
-        self._server = make_server("127.0.0.1", 0, app, request_handler=Quiet)
+        self._server = make_server("127.0.0.1", free_port(), app, request_handler=Quiet)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()

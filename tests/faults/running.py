@@ -13,16 +13,11 @@ import urllib.request
 from pathlib import Path
 
 from tests import serving
+from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 SERVER = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
 PATIENCE_SECONDS = 60
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Running:

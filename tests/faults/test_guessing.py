@@ -43,11 +43,21 @@ def guess(server, email):
         {"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         with error:
             return error.code
+
+
+def guesses_until_five(server, number, before):
+    """Guess so often at once, and again while what the queue turned away may be tried again."""
+    answers = at_once(lambda _: guess(server, "ann@example.org"), number)
+    for _ in range(20):
+        if (before + answers).count(401) >= ALLOWED:
+            break
+        answers += at_once(lambda _: guess(server, "ann@example.org"), number)
+    return answers
 
 
 def hashes(port):
@@ -64,7 +74,7 @@ def test_forty_parallel_guesses_while_redis_is_frozen_are_hashed_five_times(
     answers = at_once(lambda _: guess(server, "ann@example.org"), GUESSES)
     took = time.monotonic() - began
     # What a full queue turned away was given back, and may be tried again.
-    answers += at_once(lambda _: guess(server, "ann@example.org"), GUESSES // 2)
+    answers += guesses_until_five(server, GUESSES // 2, answers)
 
     assert answers.count(401) == ALLOWED
     assert set(answers) <= {401, 429, 503}
@@ -77,9 +87,7 @@ def test_forty_parallel_guesses_while_redis_is_frozen_are_hashed_five_times(
 
 def test_a_worker_that_was_restarted_gives_no_new_guesses(server, own_redis, numbers):
     own_redis.freeze()
-    answers = []
-    for _ in range(3):  # what a full queue turned away was given back
-        answers += at_once(lambda _: guess(server, "ann@example.org"), 10)
+    answers = guesses_until_five(server, 10, [])
     assert answers.count(401) == ALLOWED
     before = hashes(numbers)
 
