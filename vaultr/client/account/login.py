@@ -1,6 +1,7 @@
 """Login: what the master password opens, and all checks before and after it is used."""
 
 from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from vaultr.client.account import pending_change as changes
@@ -23,6 +24,10 @@ from vaultr.client.transport.session import Session
 from vaultr.client.vaults import renewing
 from vaultr.client.vaults.open_account import OpenedAccount
 from vaultr.protocol.encoding import b64
+
+_NEW_HERE: Final = (
+    "This device is new to the account: give its secret key, or say that it has none."
+)
 
 
 def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccount:
@@ -49,9 +54,7 @@ def _login(
 ) -> tuple[OpenedAccount, Tokens, UUID | None]:
     device, change = store.device(), changes.read(store.folder)
     if not (_knows(device, change, given.email) or _says_of_secret_key(given)):
-        raise SecretKeyNeeded(
-            "This device is new to the account: give its secret key, or say that it has none."
-        )
+        raise SecretKeyNeeded(_NEW_HERE)
     asked = transport.send("POST", "/auth/prelogin", {"email": given.email}, again=True)
     derivation = read_prelogin(asked.body or {})
     ours = _ours(change, derivation, transport.origin)
@@ -105,6 +108,8 @@ def _pinned(device: Device, given: Credentials, derivation: Derivation, origin: 
             "The signup from this device still waits for its mail to be confirmed, as it seems:"
             " vaultr verify TOKEN (the mail again: vaultr resend). The password was not used."
         )
+    if not _says_of_secret_key(given):  # known is a recovery alone, which is not in force
+        raise SecretKeyNeeded(_NEW_HERE)
     return None
 
 
