@@ -12,6 +12,7 @@ from vaultr.client.errors import (
     NotFound,
     RateLimited,
     Refused,
+    SealBroken,
     SessionEnded,
     StateMismatch,
     StepUpRequired,
@@ -130,6 +131,7 @@ class Vaults:
         :raises NameUnfit: another vault has this name, or it can be none.
         """
         with self._store.folder.locked():
+            self._account.catch_up()  # what is kept must be sealed by the account's present key
             self._finish_made()
             self.reader.check_name(name)
             body = self._new_body(uuid4(), name_bytes(name))
@@ -156,10 +158,23 @@ class Vaults:
 
     def _finish_made(self) -> None:
         body = self._store.made_vault()
-        if body is not None and UUID(body["id"]) in self._account.deleted():
-            self._store.forget_made_vault()  # it was made, and its owner deleted it elsewhere
-        elif body is not None:
+        if body is None:
+            return
+        # It was made, and its owner deleted it elsewhere; or its wrap is of an account key that was
+        # replaced since: a vault that was made comes with a newer wrap, and this one opens nothing.
+        if UUID(body["id"]) in self._account.deleted() or not self._opens(body):
+            self._store.forget_made_vault()
+        else:
             self._make(body)
+
+    def _opens(self, body: Json) -> bool:
+        account, sealed = self._account, unb64(body["sealed_key"])
+        wrapped = (UUID(body["id"]), FIRST_GENERATION, sealed)
+        try:
+            VaultKeys.unwrap(account.wrap_key, account.account_id, *wrapped)
+        except SealBroken:
+            return False
+        return True
 
     def _make(self, body: Json) -> CachedVault:
         """Send what :meth:`create` kept, as often as it takes, and note the vault's head."""
