@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -37,6 +38,7 @@ _RECOVERY: Final = (
     "Somebody recovers this account by its recovery key. "
     "If that is not you: vaultr recover --cancel"
 )
+_REPLACED: Final = "Another command replaced the account's key meanwhile: unlock again."
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class OpenedAccount:
             account_key=account_key,
             known=known,
             profile=profile,
-            keyring=VaultKeyring(wrap, account_id),
+            keyring=VaultKeyring(wrap, account_id, check=partial(_check_key, store, wrap)),
         )
 
     @property
@@ -126,15 +128,14 @@ class OpenedAccount:
         self._put(sealed, over=shown.revision, give_up=True)
 
     def catch_up(self) -> None:
-        """Take over what another command of this device has seen since this one began."""
+        """Take over what another command of this device has seen since this one began.
+
+        :raises Locked: it replaced the account's key.
+        """
         known = self.store.account()
         if known is None or known.key_set == self.known.key_set:
             return
-        kept = known.key_set.profile
-        try:
-            seen = open_profile(self.wrap_key, self.account_id, kept.revision, kept.sealed)
-        except SealBroken:
-            raise Locked("Another command logged in anew meanwhile: unlock again.") from None
+        seen = _seen_profile(known, self.wrap_key)
         self.known, self.profile = known, accept_profile(self.profile, seen)
 
     def _check_key_set(self, account_id: UUID, key_set: KeySet) -> None:
@@ -241,3 +242,21 @@ class OpenedAccount:
     def deleted(self) -> Collection[UUID]:
         """Give the vaults that the owner deleted."""
         return {each for each, place in self.profile.vaults.items() if isinstance(place, Deleted)}
+
+
+def _check_key(store: Store, wrap: bytes) -> None:
+    """Check that this device still keeps what opens with this key.
+
+    :raises Locked: another command of this device replaced the account's key.
+    """
+    known = store.account()
+    if known is not None:
+        _seen_profile(known, wrap)
+
+
+def _seen_profile(known: KnownAccount, wrap: bytes) -> Profile:
+    kept = known.key_set.profile
+    try:
+        return open_profile(wrap, known.derivation.account_id, kept.revision, kept.sealed)
+    except SealBroken:
+        raise Locked(_REPLACED) from None

@@ -39,7 +39,8 @@ def renewed(cache: Cache, opened: OpenedAccount, sender: Sender) -> Wraps | None
         return None
     listed = [Fields(each, "vault", AnswerInvalid) for each in ask_list(sender)]
     shown = {each.uuid("id"): each for each in listed}
-    wraps = {}
+    # Not the account's own keyring: what this device keeps is under the key from before still.
+    keyring, wraps = VaultKeyring(opened.wrap_key, opened.account_id), {}
     for vault in stale:
         if vault.id not in shown:
             raise RolledBack(
@@ -54,7 +55,7 @@ def renewed(cache: Cache, opened: OpenedAccount, sender: Sender) -> Wraps | None
                 f"shows (held is {vault.waypoint})",
                 vault_id=vault.id,
             )
-        lk = lk_of(opened.keyring.open(vault.id, newer), state.generation, vault.id)
+        lk = lk_of(keyring.open(vault.id, newer), state.generation, vault.id)
         if total_of(lk, state.items, state.overview) != state.total:
             raise StateMismatch(
                 f"vault {vault.id} has other keys of generation {state.generation} than before",

@@ -1,13 +1,20 @@
 """Brings one vault up to date: asks for pages, has them verified, and keeps what they brought."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from vaultr.client.crypto.keys import VaultKeys, open_wraps
-from vaultr.client.errors import AnswerInvalid, HeadMoved, NotFound, RolledBack, StateMismatch
+from vaultr.client.errors import (
+    AnswerInvalid,
+    HeadMoved,
+    NotFound,
+    RolledBack,
+    SealBroken,
+    StateMismatch,
+)
 from vaultr.client.log import pages, verify
 from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import Waypoint
@@ -33,21 +40,32 @@ class Brought:
 
 
 class VaultKeyring:
-    """The opened keys of the account's vaults, while it is unlocked."""
+    """The opened keys of the account's vaults, while it is unlocked.
 
-    def __init__(self, wrap_key: bytes, account_id: UUID) -> None:
+    :param check: raises, when a wrap does not open, where that is nobody's attack.
+    """
+
+    def __init__(
+        self, wrap_key: bytes, account_id: UUID, *, check: Callable[[], object] | None = None
+    ) -> None:
         self._wrap_key = wrap_key
         self._account_id = account_id
+        self._check = check
         self._opened: dict[UUID, dict[int, VaultKeys]] = {}
 
     def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
         """Open all ``wraps`` of a vault; keys that were opened before must be the same.
 
         :raises StateMismatch: another key for a generation than before.
+        :raises Locked: another command of this device replaced the account's key.
         """
-        opened = open_wraps(
-            self._wrap_key, self._account_id, vault_id, wraps, self._opened.get(vault_id)
-        )
+        held = self._opened.get(vault_id)
+        try:
+            opened = open_wraps(self._wrap_key, self._account_id, vault_id, wraps, held)
+        except SealBroken:
+            if self._check is not None:
+                self._check()
+            raise
         self._opened[vault_id] = opened
         return opened
 
