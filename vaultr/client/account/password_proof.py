@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from vaultr.client.account.opening import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.crypto import keys
 from vaultr.client.errors import SealBroken
-from vaultr.client.storage.device import KnownAccount
+from vaultr.client.storage.device import Device, KnownAccount
 from vaultr.client.storage.store import Store
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.session import Session
@@ -47,18 +47,15 @@ def prove(store: Store, password: str, *, origin: str) -> Proof:
     :raises PinMismatch: it belongs to another server.
     :raises WrongPassword: the password does not open it.
     """
-    device, known = store.device(), store.account()
-    if device.pins and known and not device.pins.fits(known.derivation):
-        with store.folder.locked():  # another command has just replaced both
-            device, known = store.device(), store.account()
+    device, known, secret_key = _kept(store)
+    if store.device() != device:
+        with store.folder.locked():  # another command has just replaced all three
+            device, known, secret_key = _kept(store)
     if device.pins is None or known is None:
         raise NotSignedIn("This device belongs to no account yet: run vaultr login or signup.")
     device.pins.check(known.derivation, origin=origin)
-    secret_key = None
-    if device.pins.secret_key:
-        secret_key = store.secret_key(device.pins.account_id)
-        if secret_key is None:
-            raise SecretKeyNeeded("The secret key of this account is not on this device.")
+    if device.pins.secret_key and secret_key is None:
+        raise SecretKeyNeeded("The secret key of this account is not on this device.")
     inputs = known.derivation
     root = keys.derive_root(password, inputs.salt, inputs.kdf, secret_key)
     try:
@@ -68,6 +65,15 @@ def prove(store: Store, password: str, *, origin: str) -> Proof:
         # This device knows no newer one before it has logged in with it.
         wrong.add_note("If it was changed on another device: vaultr login --changed")
         raise wrong from None
+
+
+def _kept(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
+    """Read what a password is used with; the device is written first where all are replaced."""
+    device, known = store.device(), store.account()
+    pins, secret_key = device.pins, None
+    if pins is not None and pins.secret_key:
+        secret_key = store.secret_key(pins.account_id)
+    return device, known, secret_key
 
 
 def open_known(known: KnownAccount, root: bytes) -> bytes:

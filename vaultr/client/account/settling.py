@@ -46,14 +46,15 @@ def settle(opened: OpenedAccount) -> bool:
     One that the server did not take is made impossible first, by a newer revision of the profile:
     the request may be on its way still. The folder is locked meanwhile.
 
-    :return: whether the server took it. Then ``opened`` is of before, and must be opened anew.
+    :return: whether the server took it, or another one that a command of this device ended
+        meanwhile. Then ``opened`` is of before, and must be opened anew.
     :raises ServerUnreachable, SessionEnded: it is not known yet, and all is as it was.
     """
     store = opened.store
     with store.folder.locked():
         change = changes.read(store.folder)
         if change is None:
-            return False
+            return _is_of_before(opened)
         for _ in range(_TRIES):
             account_id, key_set = key_set_of(opened.session.send("GET", "/auth/me"))
             if account_id != opened.account_id:
@@ -74,6 +75,11 @@ def settle(opened: OpenedAccount) -> bool:
                 return False
             opened.write_profile(opened.profile, lambda: None)  # it says nothing new of any vault
         raise AnswerInvalid("the server shows neither the change of the password nor its end")
+
+
+def _is_of_before(opened: OpenedAccount) -> bool:
+    known = opened.store.account()
+    return known is not None and known.key_set.epoch != opened.known.key_set.epoch
 
 
 def check_taken(change: Change, key_set: KeySet, session: Session) -> None:
@@ -115,5 +121,8 @@ def adopt(store: Store, change: Change, session: Mapping[str, bytes | None]) -> 
             others |= dict.fromkeys(store.unsent())
             wraps = rewraps.encode(change.wraps)
             others[rewraps.FILE] = store.folder.signed(rewraps.FILE, wraps)
-        device = replace(store.device(), email=change.email, pins=change.pins, waiting=())
+        device = store.device()
+        # A login since the change was begun knows the address better.
+        email = device.email or change.email
+        device = replace(device, email=email, pins=change.pins, waiting=())
         store.keep_signed_in(device, change.account, secret_key=change.secret_key, others=others)

@@ -36,9 +36,9 @@ def unlock(store: Store, transport: Transport, password: str) -> tuple[OpenedAcc
     except WrongPassword:
         if change is None:
             raise
-        return _by_new_password(store, transport, password, change), []
+        return _by_new_password(store, transport, password, change)
     opened = resume(store, transport, proof.known, proof.account_key)
-    if change is None:
+    if change is None or change.is_in(proof.known.key_set):  # another command has just ended it
         return opened, []
     try:
         taken = settling.settle(opened)
@@ -72,31 +72,35 @@ def _settled(opened: OpenedAccount) -> bool:
 
 def _by_new_password(
     store: Store, transport: Transport, password: str, change: Change
-) -> OpenedAccount:
-    account_id = change.account.derivation.account_id
+) -> tuple[OpenedAccount, list[str]]:
     proof = _new_proof(store, password, change)
-    before = proof.account_key
-    if change.before is not None:
-        before = settling.opened_before(proof.account_key, account_id, change.before)
-    resume(store, transport, change.account, proof.account_key)  # which checks where this sends to
+    account_key = proof.account_key
+    resume(store, transport, change.account, account_key)  # which checks where this sends to
+    with store.folder.locked():
+        if changes.read(store.folder) != change:  # another command has just ended it
+            return unlock(store, transport, password)
+        try:
+            _follow(store, transport, change, account_key)
+        except (IntegrityError, WrongPassword):
+            raise
+        except VaultrError as error:
+            error.add_note(_UNKNOWN)
+            raise
+    return resume(store, transport, change.account, account_key), []
+
+
+def _follow(store: Store, transport: Transport, change: Change, account_key: bytes) -> None:
+    """Have the device follow a change, which the server must show to be its own by now."""
+    account_id, before = change.account.derivation.account_id, account_key
+    if change.before is not None:  # the session's tokens are sealed by the key from before
+        before = settling.opened_before(account_key, account_id, change.before)
     session = Session(transport, store.folder, account_id=account_id, account_key=before)
-    try:
-        with store.folder.locked():
-            _, key_set = key_set_of(session.send("GET", "/auth/me"))
-            if not change.is_in(key_set):
-                raise WrongPassword(
-                    "The change of the master password was not made: the old one holds."
-                )
-            settling.check_taken(change, key_set, session)
-            stays = change.wraps is None
-            kept = {} if stays else {sessions.FILE: session.sealed_for(proof.account_key)}
-            settling.adopt(store, change, kept)
-    except (IntegrityError, WrongPassword):
-        raise
-    except VaultrError as error:
-        error.add_note(_UNKNOWN)
-        raise
-    return resume(store, transport, change.account, proof.account_key)
+    _, key_set = key_set_of(session.send("GET", "/auth/me"))
+    if not change.is_in(key_set):
+        raise WrongPassword("The change of the master password was not made: the old one holds.")
+    settling.check_taken(change, key_set, session)
+    stays = change.wraps is None
+    settling.adopt(store, change, {} if stays else {sessions.FILE: session.sealed_for(account_key)})
 
 
 def _new_proof(store: Store, password: str, change: Change) -> Proof:
