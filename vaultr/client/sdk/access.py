@@ -209,8 +209,7 @@ class Access:
     def lock(self) -> None:
         """Forget the keys everywhere; write the profile first if it lacks a head."""
         try:
-            unlocked = self._resumed()
-            if unlocked is not None:
+            if (unlocked := self._resumed()) is not None:
                 unlocked.settle(now=True)
         finally:
             self._forget()
@@ -227,9 +226,10 @@ class Access:
         finally:
             # Whatever is wrong with the profile, the session ends and the keys go.
             try:
-                with contextlib.suppress(SessionEnded, Unauthenticated):
-                    session.send("POST", "/auth/logout", again=True)
-                session.forget()
+                with self._store.folder.locked():  # a login meanwhile is before it, or after
+                    with contextlib.suppress(SessionEnded, Unauthenticated):
+                        session.send("POST", "/auth/logout", again=True)
+                    session.forget()
             except ServerUnreachable as error:
                 error.add_note(_GOES_ON)
                 raise

@@ -140,10 +140,13 @@ class AccountMethods(Access):
     def kit(self) -> Kit:
         """Give what the emergency kit holds; no network is needed."""
         self._opened()
-        device = self._store.device()
-        if device.pins is None:
-            raise opening.NotSignedIn("This device belongs to no account yet: run vaultr login.")
-        key = self._store.secret_key(device.pins.account_id) if device.pins.secret_key else None
+        with self._store.folder.locked():  # pins and key that are replaced together belong together
+            device = self._store.device()
+            if device.pins is None:
+                raise opening.NotSignedIn(
+                    "This device belongs to no account yet: run vaultr login."
+                )
+            key = self._store.secret_key(device.pins.account_id) if device.pins.secret_key else None
         return Kit(device.pins, key)
 
     def resend(self) -> str:
@@ -177,8 +180,9 @@ class AccountMethods(Access):
         :raises StepUpRequired: call :meth:`step_up` first.
         """
         session = self._opened().account.session
-        session.send("POST", "/auth/logout-all")
-        session.forget()
+        with self._store.folder.locked():  # the tokens of a login meanwhile are not those to forget
+            session.send("POST", "/auth/logout-all")
+            session.forget()
         self._forget()
 
     def factors(self) -> list[FactorInfo]:
@@ -216,13 +220,13 @@ class AccountMethods(Access):
         held = self._opened().account
         with held.store.folder.locked():
             held.refresh_profile()
-        key, epoch = RecoveryKey.new(), held.known.key_set.epoch
-        body = {
-            "verifier": b64(key.verifier(held.account_id)),
-            "sealed": b64(key.seal(held.account_id, epoch, held.account_key)),
-            "epoch": epoch,
-        }
-        held.session.send("PUT", "/auth/recovery-key", body, again=True)
+            key, epoch = RecoveryKey.new(), held.known.key_set.epoch
+            body = {
+                "verifier": b64(key.verifier(held.account_id)),
+                "sealed": b64(key.seal(held.account_id, epoch, held.account_key)),
+                "epoch": epoch,
+            }
+            held.session.send("PUT", "/auth/recovery-key", body, again=True)
         return key
 
     def remove_recovery_key(self) -> None:
@@ -280,6 +284,7 @@ class AccountMethods(Access):
         :raises StepUpRequired: call :meth:`step_up` first.
         """
         session = self._opened().account.session
-        session.send("DELETE", "/auth/account")
-        session.forget()
+        with self._store.folder.locked():
+            session.send("DELETE", "/auth/account")
+            session.forget()
         self._forget()
