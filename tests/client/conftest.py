@@ -1,11 +1,15 @@
 """What the tests of the client stand on."""
 
+import itertools
+
 import pytest
 
+from tests.client.crossings import quick
 from tests.client.devices import Device
 from tests.client.rotated import fill
 from tests.client.site import Site
 from tests.client.world import World
+from vaultr.client.crypto import primitives
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +21,26 @@ def first_world(tmp_path_factory):
 def world(first_world, tmp_path):
     """An owner with one signed-in device, at a server in memory."""
     return first_world.copied(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def derived_at_once():
+    """Let no password take time, in a module about what happens between requests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(primitives, "argon2id", quick)
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick_world(derived_at_once, tmp_path_factory):
+    return World(tmp_path_factory.mktemp("quick")).keep_key()
+
+
+@pytest.fixture
+def worlds(quick_world, tmp_path):
+    """Give, each time it is called, one more owner as `world` is, whose passwords take no time."""
+    numbers = itertools.count()
+    return lambda: quick_world.copied(tmp_path / f"world{next(numbers)}")
 
 
 @pytest.fixture

@@ -43,6 +43,16 @@ class FakeAccounts:
         if not self._session_of(request).get("fresh"):
             raise Refusal("step-up-required")
 
+    def logout_all(self, *, request, **_):
+        self._check_fresh(request)
+        self.sessions = {}
+        return 204, None
+
+    def delete_account(self, *, request, **_):
+        self._check_fresh(request)
+        self.sessions, self.vaults, self.account = {}, {}, None
+        return 204, None
+
     def put_credentials(self, *, body, request, **_):
         self._check_fresh(request)
         self._replace(body)
@@ -140,6 +150,8 @@ class FakeAccounts:
 
 ROUTES = [
     ("POST", "/auth/step-up", FakeAccounts.step_up_now),
+    ("POST", "/auth/logout-all", FakeAccounts.logout_all),
+    ("DELETE", "/auth/account", FakeAccounts.delete_account),
     ("PUT", "/auth/credentials", FakeAccounts.put_credentials),
     ("PUT", "/auth/recovery-key", FakeAccounts.put_recovery_key),
     ("DELETE", "/auth/recovery-key", FakeAccounts.remove_recovery_key),

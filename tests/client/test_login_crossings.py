@@ -1,70 +1,17 @@
 """A login while another command changes the same device: one of the two is first, and whole."""
 
-import functools
-import threading
-
 import pytest
 
+from tests.client.crossings import NEW, Crossing
 from tests.client.fake_server import FakeServer
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
 from vaultr.client.account.opening import WrongPassword
 from vaultr.client.crypto import primitives
-from vaultr.client.errors import CredentialsInvalid, Refused, UsageError, VaultrError
+from vaultr.client.errors import CredentialsInvalid, Refused, UsageError
 
-NEW = "another master password"
 LOGIN_STEPS = range(1, 7)  # before and after each of its three requests
-
-
-@pytest.fixture(autouse=True)
-def remembered(monkeypatch):
-    monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
-
-
-class Crossing:
-    """At the ``at``-th step of the requests, another command begins, and gets half a second.
-
-    It may have ended when the first goes on, or wait for the folder's lock.
-    """
-
-    def __init__(self, monkeypatch, server, at, command):
-        self.failure = None
-        self.began = False
-        self._at, self._steps, self._command = at, 0, command
-        self._thread = threading.Thread(target=self._run)
-        self._first = threading.current_thread()
-        handle = server.handle
-
-        def crossed(request):
-            self._step()
-            answer = handle(request)
-            self._step()
-            return answer
-
-        monkeypatch.setattr(server, "handle", crossed)
-
-    def _step(self):
-        if threading.current_thread() is not self._first:
-            return
-        self._steps += 1
-        if self._steps == self._at:
-            self.began = True
-            self._thread.start()
-            self._thread.join(0.5)
-
-    def _run(self):
-        try:
-            self._command()
-        except VaultrError as error:
-            self.failure = error
-
-    def end(self):
-        """Wait for the other command, and tell why it failed; None if it did not."""
-        assert self.began
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-        return self.failure
 
 
 def check_whole(world, password, secret_key):
@@ -83,26 +30,24 @@ def check_whole(world, password, secret_key):
     assert phone.item("Mail").detail == {"password": "newer"}
 
 
-def begun(world, monkeypatch, at, *, new_key):
+@pytest.mark.parametrize("new_key", [False, True])
+@pytest.mark.parametrize("at", LOGIN_STEPS)
+def test_a_login_is_crossed_by_a_change_of_the_password(worlds, at, new_key):
+    world, shown = worlds(), []
     world.laptop.add("login", *mail())
     world.laptop.close()
     other = world.device("laptop")
     other.unlock(PASSWORD)
-    shown = []
 
     def passwd():
         change = other.change_password(PASSWORD, NEW, new_key=new_key, new_secret_key=new_key)
         shown.append(change.secret_key)
 
-    return Crossing(monkeypatch, world.server, at, passwd), shown
+    crossing = Crossing(world.server, at, passwd)
+    device = world.device("laptop")
+    crossing.count()
 
-
-@pytest.mark.parametrize("new_key", [False, True])
-@pytest.mark.parametrize("at", LOGIN_STEPS)
-def test_a_login_is_crossed_by_a_change_of_the_password(world, monkeypatch, at, new_key):
-    crossing, shown = begun(world, monkeypatch, at, new_key=new_key)
-
-    world.device("laptop").login(EMAIL, PASSWORD)
+    device.login(EMAIL, PASSWORD)
     assert crossing.end() is None
 
     check_whole(world, NEW, shown[0] or world.signup.secret_key)
@@ -110,13 +55,15 @@ def test_a_login_is_crossed_by_a_change_of_the_password(world, monkeypatch, at, 
 
 @pytest.mark.parametrize("new_key", [False, True])
 @pytest.mark.parametrize("at", [1, 2, 5, 6, 7, 8])
-def test_a_change_of_the_password_is_crossed_by_a_login(world, monkeypatch, at, new_key):
+def test_a_change_of_the_password_is_crossed_by_a_login(worlds, at, new_key):
+    world = worlds()
     world.laptop.add("login", *mail())
     world.laptop.close()
     again = world.device("laptop")
-    crossing = Crossing(monkeypatch, world.server, at, lambda: again.login(EMAIL, PASSWORD))
+    crossing = Crossing(world.server, at, lambda: again.login(EMAIL, PASSWORD))
     changing = world.device("laptop")
     changing.unlock(PASSWORD)
+    crossing.count()
 
     change = changing.change_password(PASSWORD, NEW, new_key=new_key, new_secret_key=new_key)
     assert isinstance(crossing.end(), CredentialsInvalid | None)
@@ -124,7 +71,8 @@ def test_a_change_of_the_password_is_crossed_by_a_login(world, monkeypatch, at, 
     check_whole(world, NEW, change.secret_key or world.signup.secret_key)
 
 
-def test_a_login_while_a_signup_derives_keeps_its_folder(world, monkeypatch):
+def test_a_login_while_a_signup_derives_keeps_its_folder(worlds, monkeypatch):
+    world = worlds()
     device, other = world.device("fresh"), world.device("fresh")
     derive, logins = primitives.argon2id, []
 
@@ -143,7 +91,7 @@ def test_a_login_while_a_signup_derives_keeps_its_folder(world, monkeypatch):
     assert len(world.sent("POST", "/auth/signup")) == 1
 
 
-def test_a_signup_that_is_refused_takes_back_none_but_itself(tmp_path, monkeypatch):
+def test_a_signup_that_is_refused_takes_back_none_but_itself(tmp_path, derived_at_once):
     server = FakeServer()
     device, other = (
         Vaultr(URL, home=tmp_path, transport=server.transport(), agent=False) for _ in range(2)

@@ -1,0 +1,267 @@
+"""Two commands on one device: none writes over the other's, and each says what became of it."""
+
+import threading
+
+import pytest
+
+from tests.client.crossings import NEW, THIRD, check_sound, crossed_at_every_step, unlocked
+from tests.client.lies import titles
+from tests.client.world import EMAIL, PASSWORD, mail
+from vaultr.client.account.opening import WrongPassword
+from vaultr.client.errors import CredentialsInvalid, Locked, SessionEnded, VaultrError
+from vaultr.client.storage.store import Store
+from vaultr.client.transport import session as sessions
+
+
+def changing(world, old=PASSWORD, new=NEW, **said):
+    """Make ready to change the password on the laptop, which has one item."""
+    if not world.laptop._store.cache.ids() or not titles(world.laptop):
+        world.laptop.add("login", *mail())
+    world.laptop.close()
+    device = unlocked(world, "laptop", old)
+    return lambda: device.change_password(old, new, **{"new_key": False, **said})
+
+
+def logged_in(world, password=PASSWORD):
+    world.device("laptop").login(EMAIL, password)
+
+
+def kept_session(world):
+    return world.device("laptop")._store.folder.read(sessions.FILE)
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_old_one(worlds, new_key):
+    def second(world):
+        device = world.device("laptop")
+        device.unlock(PASSWORD)
+        return device.notices
+
+    def check(world, one, other):
+        assert not isinstance(one, VaultrError)
+        assert other == [] or isinstance(other, WrongPassword), other
+        check_sound(world, NEW, wrong=[PASSWORD])
+
+    steps = crossed_at_every_step(
+        worlds, lambda world: changing(world, new_key=new_key), second, check
+    )
+    assert steps > 6
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_new_one(worlds, new_key):
+    def second(world):
+        device = unlocked(world, "laptop", NEW)
+        device.sync()
+        return titles(device)
+
+    def check(world, one, other):
+        assert not isinstance(one, VaultrError)
+        # Before it is begun the new one is just a wrong one.
+        assert other == ["Mail"] or str(other) == "The master password is wrong.", other
+        check_sound(world, NEW, wrong=[PASSWORD])
+
+    crossed_at_every_step(worlds, lambda world: changing(world, new_key=new_key), second, check)
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_of_two_changes_of_the_password_one_is_made(worlds, new_key):
+    def second(world):
+        device = unlocked(world, "laptop", PASSWORD)
+        return device.change_password(PASSWORD, THIRD, new_key=new_key)
+
+    def check(world, one, other):
+        made = [not isinstance(each, VaultrError) for each in (one, other)]
+        assert made in ([True, False], [False, True])
+        lost = other if made[0] else one
+        assert isinstance(lost, WrongPassword | Locked | CredentialsInvalid)
+        password, wrong = (NEW, THIRD) if made[0] else (THIRD, NEW)
+        check_sound(world, password, wrong=[PASSWORD, wrong])
+
+    crossed_at_every_step(worlds, lambda world: changing(world, new_key=new_key), second, check)
+
+
+WRITES = {
+    "add": lambda device: device.add("login", *mail("Bank")),
+    "edit": lambda device: device.edit("Mail", overview={"title": "Post"}),
+    "vault": lambda device: device.create_vault("Work"),
+    "rotate": lambda device: device.rotate(anew=True),
+    "sync": lambda device: device.sync(),
+    "recovery key": lambda device: device.create_recovery_key(),
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+def test_a_write_is_crossed_by_a_new_key(worlds, what):
+    def first(world):
+        world.laptop.add("login", *mail())
+        world.laptop.close()
+        device = unlocked(world, "laptop", PASSWORD)
+
+        def write():
+            WRITES[what](device)
+            device.close()
+
+        return write
+
+    def second(world):
+        return unlocked(world, "laptop", PASSWORD).change_password(PASSWORD, NEW, new_key=True)
+
+    def check(world, one, other):
+        assert one is None or isinstance(one, Locked), repr(one)
+        assert one is None or "unlock again" in str(one)
+        assert not isinstance(other, VaultrError), repr(other)
+        held = unlocked(world, "laptop", NEW)
+        held.sync()
+        found = set(titles(held))
+        assert found == {"Post"} or {"Mail"} <= found <= {"Mail", "Bank"}
+        if what in ("add", "edit") and one is None:
+            assert found != {"Mail"}, "what was answered is there"
+        assert len(held.vaults()) == 1 + (what == "vault" and one is None)
+        check_sound(world, NEW, wrong=[PASSWORD], items=found)
+
+    crossed_at_every_step(worlds, first, second, check)
+
+
+@pytest.mark.parametrize("what", ["logout", "logout_all"])
+def test_signing_out_is_crossed_by_a_login(worlds, what):
+    def check(world, one, other):
+        assert one is None
+        assert other is None
+        # Signed in with a session that lives, or signed out with none left: whichever was last.
+        assert (kept_session(world) is None) == (world.server.sessions == {})
+        logged_in(world)
+        assert titles(unlocked(world, "laptop", PASSWORD)) == []
+
+    def first(world):
+        return getattr(unlocked(world, "laptop", PASSWORD), what)
+
+    crossed_at_every_step(worlds, first, logged_in, check)
+
+
+def test_a_login_is_crossed_by_signing_out(worlds):
+    def second(world):
+        unlocked(world, "laptop", PASSWORD).logout()
+
+    def check(world, one, other):
+        assert one is None
+        assert other is None
+        # The session that the login replaces may go on, as none is left that could end it.
+        new = {each["id"] for each in world.server.sessions.values()} - world.before
+        assert (kept_session(world) is None) == (new == set())
+
+    def first(world):
+        world.before = {each["id"] for each in world.server.sessions.values()}
+        device = world.device("laptop")
+        return lambda: device.login(EMAIL, PASSWORD)
+
+    crossed_at_every_step(worlds, first, second, check)
+
+
+@pytest.mark.parametrize("what", ["sync", "add", "rotate"])
+def test_a_command_that_signing_out_overtakes_writes_no_session_again(worlds, what):
+    def first(world):
+        world.laptop.add("login", *mail())
+        world.laptop.close()
+        device = unlocked(world, "laptop", PASSWORD)
+        return lambda: WRITES[what](device)
+
+    def second(world):
+        unlocked(world, "laptop", PASSWORD).logout_all()
+
+    def check(world, one, other):
+        assert other is None
+        assert not isinstance(one, VaultrError) or isinstance(one, SessionEnded)
+        assert kept_session(world) is None
+        assert "Mail" in titles(unlocked(world, "laptop", PASSWORD)), "what is held can be read"
+
+    crossed_at_every_step(worlds, first, second, check)
+
+
+def test_a_command_that_a_deletion_of_the_account_overtakes_takes_nothing_over(worlds):
+    def first(world):
+        world.laptop.add("login", *mail())
+        world.laptop.close()
+        device = unlocked(world, "laptop", PASSWORD)
+        return lambda: device.rotate(anew=True)
+
+    def second(world):
+        unlocked(world, "laptop", PASSWORD).delete_account()
+
+    def check(world, one, other):
+        assert other is None
+        assert not isinstance(one, VaultrError) or isinstance(one, SessionEnded)
+        assert kept_session(world) is None
+        assert titles(unlocked(world, "laptop", PASSWORD)) == ["Mail"], "the copy that stays"
+
+    crossed_at_every_step(worlds, first, second, check)
+
+
+def at_first_look(monkeypatch, name, command):
+    """Run ``command`` in another process's place, just after this part of the store was read."""
+    read = getattr(Store, name)
+
+    def looked(store, *arguments):
+        found = read(store, *arguments)
+        monkeypatch.setattr(Store, name, read)
+        thread = threading.Thread(target=command)
+        thread.start()
+        thread.join(0.5)
+        threads.append(thread)
+        return found
+
+    threads = []
+    monkeypatch.setattr(Store, name, looked)
+    return threads
+
+
+@pytest.mark.parametrize("name", ["device", "secret_key"])
+def test_a_kit_is_all_of_before_a_change_or_all_of_after_it(worlds, monkeypatch, name):
+    world = worlds()
+    before = unlocked(world, "laptop", PASSWORD)
+    change = changing(world, new_secret_key=True)
+    kits = [before.kit()]
+    threads = at_first_look(monkeypatch, name, change)
+
+    seen = before.kit()
+
+    threads[0].join(20)
+    kits.append(unlocked(world, "laptop", NEW).kit())
+    assert kits[0] != kits[1]
+    assert seen in kits
+
+
+@pytest.mark.parametrize("name", ["device", "account", "secret_key"])
+def test_an_unlock_reads_all_of_before_a_change_or_all_of_after_it(worlds, monkeypatch, name):
+    world, made = worlds(), []
+    change = changing(world, new_secret_key=True)
+    device = world.device("laptop")
+
+    # Between two of its looks the whole change is made: the new password is right by then.
+    threads = at_first_look(monkeypatch, name, lambda: made.append(change()))
+    try:
+        device.unlock(NEW)
+    except WrongPassword:
+        assert name == "secret_key", "which is looked at last"
+    threads[0].join(20)
+
+    assert made
+    check_sound(world, NEW, wrong=[PASSWORD], secret_key=made[0].secret_key)
+
+
+def test_a_change_that_ends_after_a_login_with_a_new_address_keeps_the_address(worlds):
+    world, address = worlds(), "ann@elsewhere.example"
+    login = world.device("laptop")
+    change = changing(world)
+    world.server.account["email"] = address  # as both mails were confirmed
+
+    def begun(method, path):
+        if path == "/auth/step-up":  # the change has seen the old address
+            world.server.before = None
+            login.login(address, PASSWORD)
+
+    world.server.before = begun
+    change()
+
+    assert world.device("laptop").email == address
+    world.device("laptop").login(address, NEW)
