@@ -20,6 +20,7 @@ from vaultr.client.errors import (
     Refused,
     RolledBack,
     ServerUnreachable,
+    VaultrError,
 )
 from vaultr.client.log.pages import read_wraps
 from vaultr.client.strict_json import Fields
@@ -29,6 +30,12 @@ from vaultr.client.vaults.listing import ask_list, ask_pages
 from vaultr.client.vaults.open_account import OpenedAccount
 
 _TRIES: Final = 5
+
+
+class AcceptanceBegun(VaultrError):
+    """What the server lost is not written again yet, and would be lost with the account's key."""
+
+    advice = "Nothing was changed. First: vaultr sync --accept. Then vaultr passwd again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ def change_password(
     has shown the new ones to be its own.
 
     :param sync: brings all vaults up to date and verifies them; before their keys are wrapped anew.
+    :raises AcceptanceBegun: with a new key, what this device set aside could not be opened again.
     :raises StepUpRequired: the password must be proven first; nothing was changed.
     :raises ServerUnreachable: it is not known what was done; the next command finds out.
     """
@@ -66,6 +74,8 @@ def change_password(
     with store.folder.locked():
         if settling.settle(opened):  # another change must not be written over before it is
             raise WrongPassword("The master password was changed before: unlock with the new one.")
+        if new_key and store.aside.ids():
+            raise AcceptanceBegun(str(AcceptanceBegun.__doc__))
         sync()
         drawn = _draw(opened, password, new_key=new_key, new_secret_key=new_secret_key)
         for left in range(_TRIES - 1, -1, -1):

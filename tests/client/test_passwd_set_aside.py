@@ -1,0 +1,69 @@
+"""A new account key while what a restored server lost is set aside, and not written again yet."""
+
+import pytest
+
+from tests.client.crossings import NEW, check_sound, unlocked
+from tests.client.kills import Killed
+from tests.client.restored import backup, restore
+from tests.client.world import PASSWORD, mail
+from vaultr.client.account.password_change import AcceptanceBegun
+
+
+def lose_a_vault(device):
+    device.create_vault("Work")
+    device.add("login", *mail("Bank"), vault="Work")
+
+
+def lose_keys(device):
+    device.rotate(anew=True)
+    device.add("login", *mail("Bank"))
+
+
+@pytest.fixture(params=[lose_a_vault, lose_keys])
+def interrupted(request, worlds):
+    """An owner whose acceptance was killed before anything was written again."""
+    world = worlds()
+    world.laptop.add("login", *mail())
+    world.laptop.close()
+    kept = backup(world)
+    with unlocked(world, "laptop", PASSWORD) as laptop:
+        request.param(laptop)
+    restore(world, kept)
+
+    def killed(method, path):
+        if method in ("POST", "PUT") and "/vaults" in path:
+            raise Killed
+
+    laptop = unlocked(world, "laptop", PASSWORD)
+    laptop.explain()
+    world.server.before = killed
+    with pytest.raises(Killed):
+        laptop.accept()
+    world.server.before = None
+    return world
+
+
+def test_a_new_key_waits_until_what_was_lost_is_written_again(interrupted):
+    world = interrupted
+    asked = len(world.sent("PUT", "/auth/credentials"))
+    laptop = unlocked(world, "laptop", PASSWORD)
+
+    with pytest.raises(AcceptanceBegun) as refused:
+        laptop.change_password(PASSWORD, NEW, new_key=True)
+    assert "vaultr sync --accept" in refused.value.advice
+    assert len(world.sent("PUT", "/auth/credentials")) == asked
+
+    laptop.accept_on()
+    laptop.change_password(PASSWORD, NEW, new_key=True)
+    laptop.close()
+    check_sound(world, NEW, wrong=[PASSWORD], items=["Mail", "Bank"])
+
+
+def test_the_lock_alone_changes_at_any_time(interrupted):
+    laptop = unlocked(interrupted, "laptop", PASSWORD)
+
+    laptop.change_password(PASSWORD, NEW, new_key=False)
+    laptop.accept_on()
+    laptop.close()
+
+    check_sound(interrupted, NEW, wrong=[PASSWORD], items=["Mail", "Bank"])
