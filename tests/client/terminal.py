@@ -6,8 +6,10 @@ import select
 import signal
 import sys
 import termios
+from pathlib import Path
 
 from tests.client.devices import PROGRAM
+from tests.stopwatch import until
 
 PATIENCE_SECONDS = 60
 
@@ -38,7 +40,13 @@ class Terminal:
 
     def presses_ctrl_c(self, question):
         self.waits_for(question)
+        self.until_it_reads()
         os.write(self._terminal, b"\x03")
+
+    def until_it_reads(self):
+        """Wait until it sleeps: a signal in the instant before would wait for the next key."""
+        stat = Path(f"/proc/{self.child}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
 
     def waits_for(self, text):
         start = len(self.shown)

@@ -10,7 +10,6 @@ import subprocess
 import termios
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -200,20 +199,11 @@ def test_ctrl_c_at_a_question_writes_nothing(account):
     before = account.told("sync")
     terminal = Terminal("add", "login", "--title", "half done", environ=account.environ)
     terminal.waits_for("Username")
-    _until_it_reads(terminal.child)
+    terminal.until_it_reads()
     os.kill(terminal.child, signal.SIGINT)
 
     assert terminal.ends() == 130
     assert [each["head"] for each in account.told("sync")] == [each["head"] for each in before]
-
-
-def _until_it_reads(pid):
-    """Wait until the process sleeps: a signal just before that would wait for the next key."""
-    until = time.monotonic() + 60
-    stat = Path(f"/proc/{pid}/stat")
-    while stat.read_text().rpartition(")")[2].split()[0] != "S":
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_two_commands_at_once_do_not_hinder_each_other(shown):
