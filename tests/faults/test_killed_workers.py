@@ -58,10 +58,12 @@ def test_whichever_worker_is_killed_while_it_writes_nothing_acknowledged_is_lost
     master = psutil.Process(server.process.pid)
     kills, chance = count(4, many=200), random.Random(4711)
     with Owners(app, server.url, 3) as owners:
-        for _ in range(kills):
+        # Some kills come while nobody waits for an answer; so many that all do there are not.
+        while kills > 0 or (kills > -100 and not any(one.broken for one in owners.all)):
             owners.wait_for_more(6)
             time.sleep(chance.random() / 20)
             kill_one(master, chance)
+            kills -= 1
         owners.wait_for_more(6)
 
     owners.check(app)
