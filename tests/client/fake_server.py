@@ -125,7 +125,8 @@ class FakeServer(FakeAccounts, FakeKeeping):
         return 204, None
 
     def login(self, *, body, **_):
-        if self.account is None or body["auth_key"] != self.account["auth_key"]:
+        said = (body["email"], body["auth_key"])
+        if self.account is None or said != (self.account["email"], self.account["auth_key"]):
             raise Refusal("credentials-invalid")
         self._check_factor(body)
         return 200, self._tokens() | self._me()

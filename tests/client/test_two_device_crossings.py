@@ -6,17 +6,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.client.crossings import NEW, THIRD, check_sound, crossed_at_every_step, unlocked
-from tests.client.lies import titles
+from tests.client.lies import answering, titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.opening import SecretKeyNeeded
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (
+    CredentialsInvalid,
     PinMismatch,
     PreconditionFailed,
+    ServerUnreachable,
     SessionEnded,
     TokenInvalid,
     VaultrError,
 )
+from vaultr.protocol.encoding import b64
 
 # Nothing is locked between devices: the second command is done before the first goes on.
 WHOLE = 20
@@ -251,3 +254,47 @@ def test_a_change_of_the_password_is_crossed_by_a_recovery(worlds, new_key):
         lambda world, one, other: check_recovered(world, "new", one, other),
         seconds=WHOLE,
     )
+
+
+def test_after_a_recovery_whose_answer_was_lost_no_salt_gets_the_password_alone(worlds):
+    world = worlds()
+    lost(world)
+    world.server.lose = [("POST", "/recover/complete")] * 4
+    with pytest.raises(ServerUnreachable):
+        recovering(world, "new")()
+    asked = len(world.sent("POST", "/auth/login"))
+    answering(world, "POST", "/auth/prelogin", lambda body: body | {"salt": b64(bytes(range(32)))})
+
+    with pytest.raises(SecretKeyNeeded):
+        world.device("new").login(EMAIL, THIRD)
+
+    assert len(world.sent("POST", "/auth/login")) == asked
+    world.server.twist = None
+    world.device("new").login(EMAIL, THIRD)
+    assert titles(unlocked(world, "new", THIRD)) == []
+
+
+def test_a_login_is_crossed_by_a_change_of_the_address(worlds):
+    address = "ann@elsewhere.example"
+
+    def first(world):
+        world.laptop.add("login", *mail())
+        world.laptop.close()
+        device = world.device("laptop")
+        return lambda: device.login(EMAIL, PASSWORD)
+
+    def second(world):  # as the second of both mails is confirmed
+        world.server.account["email"] = address
+
+    def check(world, one, other):
+        assert other is None
+        assert one is None or isinstance(one, CredentialsInvalid | PinMismatch)
+        held = unlocked(world, "laptop", PASSWORD)
+        held.sync()
+        assert titles(held) == ["Mail"]
+        with pytest.raises(PinMismatch, match="vaultr login --email ADDRESS"):
+            world.device("laptop").login(held.email, PASSWORD)
+        world.device("laptop").login(address, PASSWORD)
+        assert world.device("laptop").email == address
+
+    crossed_at_every_step(worlds, first, second, check, seconds=WHOLE)
