@@ -81,6 +81,18 @@ def test_of_two_changes_of_the_password_one_is_made(worlds, new_key):
     crossed_at_every_step(worlds, lambda world: changing(world, new_key=new_key), second, check)
 
 
+def test_a_client_that_stays_open_changes_it_after_another_one_did(worlds):
+    world = worlds()
+    device = unlocked(world, "laptop", PASSWORD)
+    changing(world)()
+
+    with pytest.raises(WrongPassword):
+        device.change_password(PASSWORD, THIRD, new_key=False)
+    device.change_password(NEW, THIRD, new_key=False)
+
+    check_sound(world, THIRD, wrong=[PASSWORD, NEW])
+
+
 WRITES = {
     "add": lambda device: device.add("login", *mail("Bank")),
     "edit": lambda device: device.edit("Mail", overview={"title": "Post"}),

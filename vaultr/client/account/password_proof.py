@@ -47,10 +47,7 @@ def prove(store: Store, password: str, *, origin: str) -> Proof:
     :raises PinMismatch: it belongs to another server.
     :raises WrongPassword: the password does not open it.
     """
-    device, known, secret_key = _kept(store)
-    if store.device() != device:
-        with store.folder.locked():  # another command has just replaced all three
-            device, known, secret_key = _kept(store)
+    device, known, secret_key = kept(store)
     if device.pins is None or known is None:
         raise NotSignedIn("This device belongs to no account yet: run vaultr login or signup.")
     device.pins.check(known.derivation, origin=origin)
@@ -67,8 +64,17 @@ def prove(store: Store, password: str, *, origin: str) -> Proof:
         raise wrong from None
 
 
-def _kept(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
-    """Read what a password is used with; the device is written first where all are replaced."""
+def kept(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
+    """Read device, account and secret key, all of one moment; the last two where there are any."""
+    found = _read(store)
+    # The device is written first where all three are replaced, so that its pins tell.
+    if store.device().pins == found[0].pins:
+        return found
+    with store.folder.locked():
+        return _read(store)
+
+
+def _read(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
     device, known = store.device(), store.account()
     pins, secret_key = device.pins, None
     if pins is not None and pins.secret_key:

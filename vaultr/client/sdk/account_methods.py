@@ -70,8 +70,10 @@ class AccountMethods(Access):
         transport = self._to_server()
         if changes.read(self._store.folder) is not None:
             self.unlock(password)  # which finds out what holds now
-        proven = password_proof.prove(self._store, password, origin=transport.origin)
         unlocked = self._unlocked
+        if unlocked is not None:
+            unlocked.account.catch_up()  # another command may have changed the password since
+        proven = password_proof.prove(self._store, password, origin=transport.origin)
         if unlocked is None:
             known, key = proven.known, proven.account_key
             unlocked = self._unlocked = Unlocked(opening.resume(self._store, transport, known, key))
@@ -140,13 +142,9 @@ class AccountMethods(Access):
     def kit(self) -> Kit:
         """Give what the emergency kit holds; no network is needed."""
         self._opened()
-        with self._store.folder.locked():  # pins and key that are replaced together belong together
-            device = self._store.device()
-            if device.pins is None:
-                raise opening.NotSignedIn(
-                    "This device belongs to no account yet: run vaultr login."
-                )
-            key = self._store.secret_key(device.pins.account_id) if device.pins.secret_key else None
+        device, _, key = password_proof.kept(self._store)
+        if device.pins is None:
+            raise opening.NotSignedIn("This device belongs to no account yet: run vaultr login.")
         return Kit(device.pins, key)
 
     def resend(self) -> str:
