@@ -8,6 +8,7 @@ from tests.client.crossings import NEW, THIRD, check_sound, crossed_at_every_ste
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.opening import WrongPassword
+from vaultr.client.account.password_proof import kept
 from vaultr.client.errors import CredentialsInvalid, Locked, SessionEnded, VaultrError
 from vaultr.client.storage.store import Store
 from vaultr.client.transport import session as sessions
@@ -209,56 +210,52 @@ def test_a_command_that_a_deletion_of_the_account_overtakes_takes_nothing_over(w
     crossed_at_every_step(worlds, first, second, check)
 
 
-def at_first_look(monkeypatch, name, command):
-    """Run ``command`` in another process's place, just after this part of the store was read."""
-    read = getattr(Store, name)
+class AtLook:
+    """Runs ``command`` beside, just after the ``at``-th look at one part of what is kept."""
 
-    def looked(store, *arguments):
-        found = read(store, *arguments)
-        monkeypatch.setattr(Store, name, read)
-        thread = threading.Thread(target=command)
-        thread.start()
-        thread.join(0.5)
-        threads.append(thread)
-        return found
+    def __init__(self, name, at, command):
+        self.thread = threading.Thread(target=command)
+        self._name, self._at, self._looks = name, at, 0
+        self._first, self._patch = threading.current_thread(), pytest.MonkeyPatch()
 
-    threads = []
-    monkeypatch.setattr(Store, name, looked)
-    return threads
+    def __enter__(self):
+        read = getattr(Store, self._name)
 
+        def looked(store, *arguments):
+            found = read(store, *arguments)
+            self._looks += threading.current_thread() is self._first
+            if self._looks == self._at and self.thread.ident is None:
+                self.thread.start()
+                self.thread.join(5)
+            return found
 
-@pytest.mark.parametrize("name", ["device", "secret_key"])
-def test_a_kit_is_all_of_before_a_change_or_all_of_after_it(worlds, monkeypatch, name):
-    world = worlds()
-    before = unlocked(world, "laptop", PASSWORD)
-    change = changing(world, new_secret_key=True)
-    kits = [before.kit()]
-    threads = at_first_look(monkeypatch, name, change)
+        self._patch.setattr(Store, self._name, looked)
+        return self
 
-    seen = before.kit()
+    def __exit__(self, *error):
+        self._patch.undo()
 
-    threads[0].join(20)
-    kits.append(unlocked(world, "laptop", NEW).kit())
-    assert kits[0] != kits[1]
-    assert seen in kits
+    @property
+    def began(self):
+        return self.thread.ident is not None
 
 
 @pytest.mark.parametrize("name", ["device", "account", "secret_key"])
-def test_an_unlock_reads_all_of_before_a_change_or_all_of_after_it(worlds, monkeypatch, name):
-    world, made = worlds(), []
-    change = changing(world, new_secret_key=True)
-    device = world.device("laptop")
+def test_what_a_password_is_used_with_is_all_of_before_a_change_or_all_of_after_it(worlds, name):
+    for at in range(1, 20):
+        world = worlds()
+        device, change = unlocked(world, "laptop", PASSWORD), changing(world, new_secret_key=True)
+        store, before = device._store, kept(device._store)
+        with AtLook(name, at, change) as look:
+            found, kit = kept(store), device.kit()
+        after = kept(store)
+        if not look.began:
+            break
+        assert before != after
+        assert found in (before, after)
+        assert (kit.pins, kit.secret_key) in [(each[0].pins, each[2]) for each in (before, after)]
 
-    # Between two of its looks the whole change is made: the new password is right by then.
-    threads = at_first_look(monkeypatch, name, lambda: made.append(change()))
-    try:
-        device.unlock(NEW)
-    except WrongPassword:
-        assert name == "secret_key", "which is looked at last"
-    threads[0].join(20)
-
-    assert made
-    check_sound(world, NEW, wrong=[PASSWORD], secret_key=made[0].secret_key)
+    assert at > 2
 
 
 def test_a_change_that_ends_after_a_login_with_a_new_address_keeps_the_address(worlds):
