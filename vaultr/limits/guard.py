@@ -103,7 +103,8 @@ class Guard:
             self.away_since = self.away_since or time.monotonic()
             news = reason not in self._reasons  # told once an outage, however often it fails
             self._reasons.add(reason)
-            metrics.REDIS_AWAY.set(1)  # under the lock: of two who tell, the last one is right
+            if first:
+                metrics.REDIS_AWAY.set(1)  # under the lock: of two who tell, the last one is right
         metrics.REDIS_ERRORS.labels(reason).inc()
         if news:
             logs.warning("redis.away", reason=reason, error=type(error).__name__)
