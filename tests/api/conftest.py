@@ -1,5 +1,7 @@
 """No test of the API depends on how long the machine lets a hash, Redis or a lock wait."""
 
+from contextvars import ContextVar
+
 import pytest
 
 from vaultr.auth import passwords
@@ -9,8 +11,8 @@ from vaultr.limits import guard
 
 @pytest.fixture(scope="package", autouse=True)
 def _patient_server():
-    """On a real server a login waits a second for its hash, a request a tenth of one for Redis, and
-    two for another's lock.
+    """On a real server a login waits a second for its hash, a request a tenth of one for Redis, two
+    for another's lock, and five for a statement.
 
     Here, beside other tests, that would be too short at times: answers were "busy", or counted by
     the process alone. What holds these limits themselves sets them as they are.
@@ -18,5 +20,7 @@ def _patient_server():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(passwords, "WAIT_SECONDS", 60.0)
         patched.setattr(guard, "TIMEOUT_SECONDS", 30.0)
-        patched.setattr(engine, "LOCK_SECONDS", 4.0)  # the whole statement has 4.5
+        patched.setattr(engine, "LOCK_SECONDS", 50.0)
+        patched.setattr(engine, "STATEMENT_SECONDS", 60.0)
+        patched.setattr(engine, "deadline", ContextVar("patient", default=65.0))
         yield

@@ -25,12 +25,14 @@ def on_sqlite(sqlite_app):
         yield sqlite_app
 
 
-LOCK_SECONDS = engine.LOCK_SECONDS  # as a server has it: other tests of the API wait longer
+# As a server has them: other tests of the API wait longer.
+LIMITS = {name: getattr(engine, name) for name in ("LOCK_SECONDS", "STATEMENT_SECONDS")}
 
 
 @pytest.fixture
 def on_postgres(postgres_app, monkeypatch):
-    monkeypatch.setattr(engine, "LOCK_SECONDS", LOCK_SECONDS)
+    for name, seconds in LIMITS.items():
+        monkeypatch.setattr(engine, name, seconds)
     serving.empty(postgres_app)
     with postgres_app.app_context():
         yield postgres_app
