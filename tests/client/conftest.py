@@ -1,10 +1,11 @@
 """What the tests of the client stand on."""
 
 import itertools
+from functools import partial
 
 import pytest
 
-from tests.client.crossings import quick
+from tests.client.crossings import crossed_at_steps, quick
 from tests.client.devices import Device
 from tests.client.rotated import fill
 from tests.client.site import Site
@@ -41,6 +42,12 @@ def worlds(quick_world, tmp_path):
     """Give, each time it is called, one more owner as `world` is, whose passwords take no time."""
     numbers = itertools.count()
     return lambda: quick_world.copied(tmp_path / f"world{next(numbers)}")
+
+
+@pytest.fixture
+def crossed(worlds, count):
+    """`crossed_at_steps` in such worlds, at every step where tests count in full."""
+    return partial(crossed_at_steps, worlds, apart=count(3, many=1))
 
 
 @pytest.fixture

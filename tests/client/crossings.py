@@ -78,15 +78,13 @@ class Crossing:
         return self.failure
 
 
-def crossed_at_every_step(worlds, first, second, check, *, seconds=0.1, from_step=1):
-    """Let ``second`` begin at each step of ``first``, in a world of its own each time.
+def crossed_at_steps(worlds, first, second, check, *, apart, seconds=0.1):
+    """Let ``second`` begin at steps of ``first``, ``apart`` from each other; each in its own world.
 
     ``first(world)`` gives the first command, ready to be called; ``second(world)`` is the other.
     ``check(world, one, other)`` is given what each of both answered, or why it failed.
-
-    :return: how many steps there were.
     """
-    for at in range(from_step, STEPS_MOST):
+    for at in range(1, STEPS_MOST, apart):
         world = worlds()
         crossing = Crossing(world.server, at, lambda world=world: second(world), seconds=seconds)
         command = first(world)
@@ -96,7 +94,8 @@ def crossed_at_every_step(worlds, first, second, check, *, seconds=0.1, from_ste
         except VaultrError as error:
             one = error
         if not crossing.began:
-            return at - 1
+            assert at > 1
+            return
         failure = crossing.end()
         check(world, one, crossing.answer if failure is None else failure)
     raise AssertionError("it never ends")

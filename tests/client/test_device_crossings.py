@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.client.crossings import NEW, THIRD, check_sound, crossed_at_every_step, unlocked
+from tests.client.crossings import NEW, THIRD, check_sound, unlocked
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.opening import WrongPassword
@@ -32,7 +32,7 @@ def kept_session(world):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_old_one(worlds, new_key):
+def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_old_one(crossed, new_key):
     def second(world):
         device = world.device("laptop")
         device.unlock(PASSWORD)
@@ -43,14 +43,11 @@ def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_old_one(world
         assert other == [] or isinstance(other, WrongPassword), other
         check_sound(world, NEW, wrong=[PASSWORD])
 
-    steps = crossed_at_every_step(
-        worlds, lambda world: changing(world, new_key=new_key), second, check
-    )
-    assert steps > 6
+    crossed(lambda world: changing(world, new_key=new_key), second, check)
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_new_one(worlds, new_key):
+def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_new_one(crossed, new_key):
     def second(world):
         device = unlocked(world, "laptop", NEW)
         device.sync()
@@ -62,11 +59,11 @@ def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_new_one(world
         assert other == ["Mail"] or str(other) == "The master password is wrong.", other
         check_sound(world, NEW, wrong=[PASSWORD])
 
-    crossed_at_every_step(worlds, lambda world: changing(world, new_key=new_key), second, check)
+    crossed(lambda world: changing(world, new_key=new_key), second, check)
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_of_two_changes_of_the_password_one_is_made(worlds, new_key):
+def test_of_two_changes_of_the_password_one_is_made(crossed, new_key):
     def second(world):
         device = unlocked(world, "laptop", PASSWORD)
         return device.change_password(PASSWORD, THIRD, new_key=new_key)
@@ -79,7 +76,7 @@ def test_of_two_changes_of_the_password_one_is_made(worlds, new_key):
         password, wrong = (NEW, THIRD) if made[0] else (THIRD, NEW)
         check_sound(world, password, wrong=[PASSWORD, wrong])
 
-    crossed_at_every_step(worlds, lambda world: changing(world, new_key=new_key), second, check)
+    crossed(lambda world: changing(world, new_key=new_key), second, check)
 
 
 def test_a_client_that_stays_open_changes_it_after_another_one_did(worlds):
@@ -105,7 +102,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_a_write_is_crossed_by_a_new_key(worlds, what):
+def test_a_write_is_crossed_by_a_new_key(crossed, what):
     def first(world):
         world.laptop.add("login", *mail())
         world.laptop.close()
@@ -133,11 +130,11 @@ def test_a_write_is_crossed_by_a_new_key(worlds, what):
         assert len(held.vaults()) == 1 + (what == "vault" and one is None)
         check_sound(world, NEW, wrong=[PASSWORD], items=found)
 
-    crossed_at_every_step(worlds, first, second, check)
+    crossed(first, second, check)
 
 
 @pytest.mark.parametrize("what", ["logout", "logout_all"])
-def test_signing_out_is_crossed_by_a_login(worlds, what):
+def test_signing_out_is_crossed_by_a_login(crossed, what):
     def check(world, one, other):
         assert one is None
         assert other is None
@@ -149,10 +146,10 @@ def test_signing_out_is_crossed_by_a_login(worlds, what):
     def first(world):
         return getattr(unlocked(world, "laptop", PASSWORD), what)
 
-    crossed_at_every_step(worlds, first, logged_in, check)
+    crossed(first, logged_in, check)
 
 
-def test_a_login_is_crossed_by_signing_out(worlds):
+def test_a_login_is_crossed_by_signing_out(crossed):
     def second(world):
         unlocked(world, "laptop", PASSWORD).logout()
 
@@ -168,11 +165,11 @@ def test_a_login_is_crossed_by_signing_out(worlds):
         device = world.device("laptop")
         return lambda: device.login(EMAIL, PASSWORD)
 
-    crossed_at_every_step(worlds, first, second, check)
+    crossed(first, second, check)
 
 
 @pytest.mark.parametrize("what", ["sync", "add", "rotate"])
-def test_a_command_that_signing_out_overtakes_writes_no_session_again(worlds, what):
+def test_a_command_that_signing_out_overtakes_writes_no_session_again(crossed, what):
     def first(world):
         world.laptop.add("login", *mail())
         world.laptop.close()
@@ -188,10 +185,10 @@ def test_a_command_that_signing_out_overtakes_writes_no_session_again(worlds, wh
         assert kept_session(world) is None
         assert "Mail" in titles(unlocked(world, "laptop", PASSWORD)), "what is held can be read"
 
-    crossed_at_every_step(worlds, first, second, check)
+    crossed(first, second, check)
 
 
-def test_a_command_that_a_deletion_of_the_account_overtakes_takes_nothing_over(worlds):
+def test_a_command_that_a_deletion_of_the_account_overtakes_takes_nothing_over(crossed):
     def first(world):
         world.laptop.add("login", *mail())
         world.laptop.close()
@@ -207,7 +204,7 @@ def test_a_command_that_a_deletion_of_the_account_overtakes_takes_nothing_over(w
         assert kept_session(world) is None
         assert titles(unlocked(world, "laptop", PASSWORD)) == ["Mail"], "the copy that stays"
 
-    crossed_at_every_step(worlds, first, second, check)
+    crossed(first, second, check)
 
 
 class AtLook:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.client.crossings import NEW, THIRD, check_sound, crossed_at_every_step, unlocked
+from tests.client.crossings import NEW, THIRD, check_sound, unlocked
 from tests.client.lies import answering, titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.opening import SecretKeyNeeded
@@ -51,7 +51,7 @@ def follow(world, name, password, secret_key=None):
 
 
 @pytest.mark.parametrize("keys", [(False, False), (True, True), (False, True), (True, False)])
-def test_of_two_changes_of_the_password_one_is_made(worlds, keys):
+def test_of_two_changes_of_the_password_one_is_made(crossed, keys):
     def first(world):
         with_phone(world)
         return changing(world, "laptop", NEW, new_key=keys[0], new_secret_key=keys[0])
@@ -83,7 +83,7 @@ def test_of_two_changes_of_the_password_one_is_made(worlds, keys):
             )
             shutil.rmtree(world.device("fresh").home)
 
-    crossed_at_every_step(worlds, first, second, check, seconds=WHOLE)
+    crossed(first, second, check, seconds=WHOLE)
 
 
 WRITES = {
@@ -131,13 +131,12 @@ def check_written(world, what, changed, written):
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_a_new_key_is_crossed_by_a_write_of_another_device(worlds, what):
+def test_a_new_key_is_crossed_by_a_write_of_another_device(crossed, what):
     def first(world):
         with_phone(world)
         return changing(world, "laptop", NEW, new_key=True)
 
-    crossed_at_every_step(
-        worlds,
+    crossed(
         first,
         lambda world: write(world, what)(),
         lambda world, one, other: check_written(world, what, one, other),
@@ -146,13 +145,12 @@ def test_a_new_key_is_crossed_by_a_write_of_another_device(worlds, what):
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_a_write_is_crossed_by_a_new_key_of_another_device(worlds, what):
+def test_a_write_is_crossed_by_a_new_key_of_another_device(crossed, what):
     def first(world):
         with_phone(world)
         return write(world, what)
 
-    crossed_at_every_step(
-        worlds,
+    crossed(
         first,
         lambda world: changing(world, "laptop", NEW, new_key=True)(),
         lambda world, one, other: check_written(world, what, other, one),
@@ -226,13 +224,12 @@ def check_recovered(world, name, changed, recovered):
 
 @pytest.mark.parametrize("new_key", [False, True])
 @pytest.mark.parametrize("name", ["new", "laptop"])
-def test_a_recovery_is_crossed_by_a_change_of_the_password(worlds, name, new_key):
+def test_a_recovery_is_crossed_by_a_change_of_the_password(crossed, name, new_key):
     def first(world):
         lost(world)
         return recovering(world, name)
 
-    crossed_at_every_step(
-        worlds,
+    crossed(
         first,
         lambda world: changing(world, "laptop", NEW, new_key=new_key)(),
         lambda world, one, other: check_recovered(world, name, other, one),
@@ -241,14 +238,13 @@ def test_a_recovery_is_crossed_by_a_change_of_the_password(worlds, name, new_key
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_change_of_the_password_is_crossed_by_a_recovery(worlds, new_key):
+def test_a_change_of_the_password_is_crossed_by_a_recovery(crossed, new_key):
     def first(world):
         lost(world)
         world.recover = recovering(world, "new")
         return changing(world, "laptop", NEW, new_key=new_key)
 
-    crossed_at_every_step(
-        worlds,
+    crossed(
         first,
         lambda world: world.recover(),
         lambda world, one, other: check_recovered(world, "new", one, other),
@@ -274,7 +270,7 @@ def test_after_a_recovery_whose_answer_was_lost_no_salt_gets_the_password_alone(
     assert titles(unlocked(world, "new", THIRD)) == []
 
 
-def test_a_login_is_crossed_by_a_change_of_the_address(worlds):
+def test_a_login_is_crossed_by_a_change_of_the_address(crossed):
     address = "ann@elsewhere.example"
 
     def first(world):
@@ -297,4 +293,4 @@ def test_a_login_is_crossed_by_a_change_of_the_address(worlds):
         world.device("laptop").login(address, PASSWORD)
         assert world.device("laptop").email == address
 
-    crossed_at_every_step(worlds, first, second, check, seconds=WHOLE)
+    crossed(first, second, check, seconds=WHOLE)
