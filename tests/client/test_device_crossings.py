@@ -146,7 +146,7 @@ def test_signing_out_is_crossed_by_a_login(crossed, what):
     def first(world):
         return getattr(unlocked(world, "laptop", PASSWORD), what)
 
-    crossed(first, logged_in, check)
+    crossed(first, logged_in, check, apart=1)
 
 
 def test_a_login_is_crossed_by_signing_out(crossed):
