@@ -175,7 +175,7 @@ class Site:
     def printed(self, name):
         return self.folder / f"{name}.out"
 
-    def ask(self, port, path, *, method="GET", body=None, scheme="http", headers=None, timeout=60):
+    def ask(self, port, path, *, method="GET", body=None, scheme="http", headers=None, timeout=10):
         """Give status, body and headers; the status is 0 when nobody answers."""
         data = None if body is None else json.dumps(body).encode()
         given = {

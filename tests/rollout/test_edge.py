@@ -11,7 +11,6 @@ import pytest
 from tests.api.test_edge import EVERY, HSTS
 from tests.rollout import tools
 from tests.rollout.site import HOST, Site
-from tests.stopwatch import quickest, until
 
 SECURITY_HEADERS = {**EVERY, "Cache-Control": "no-store", "Strict-Transport-Security": HSTS}
 
@@ -31,7 +30,7 @@ def _shake_hands(site, version, *, old=False):
     if old:
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
-    plain = socket.create_connection(("127.0.0.1", site.https), timeout=60)
+    plain = socket.create_connection(("127.0.0.1", site.https), timeout=5)
     with plain, context.wrap_socket(plain, server_hostname=HOST) as secure:
         return secure.version()
 
@@ -164,14 +163,12 @@ def test_no_token_is_written_to_any_log(site):
     )
     site.ask(site.http, f"/verify-email?token={token}")
     _raw(site, _head("GET", f"/verify-email?token={token}", {"X-Long": "a" * 20_000}))
-    access = site.folder / "edge.access"  # where the edge writes once it has answered
-    until(lambda: "/verify-email" in access.read_text())
-    time.sleep(0.3)  # for whatever else might be written
+    time.sleep(0.3)
 
     logs = [path for path in site.folder.iterdir() if path.suffix in {".access", ".errors", ".out"}]
     assert sum(path.stat().st_size for path in logs) > 1000
     assert [path.name for path in logs if token in path.read_text()] == []
-    lines = access.read_text().splitlines()
+    lines = (site.folder / "edge.access").read_text().splitlines()
     assert any(json.loads(line)["path"] == "/verify-email" for line in lines)
 
 
@@ -186,9 +183,10 @@ def test_a_request_has_one_id_from_the_edge_to_the_server(site):
     assert status == 401
     assert headers["X-Request-Id"] == json.loads(body)["request_id"] == "from-my-client.1"
     assert re.fullmatch(r"[0-9a-f]{32}", spoilt["X-Request-Id"])
-    access = site.folder / "edge.access"
-    [line, *_] = until(
-        lambda: [line for line in access.read_text().splitlines() if "from-my-client.1" in line]
+    line = next(
+        line
+        for line in (site.folder / "edge.access").read_text().splitlines()
+        if "from-my-client.1" in line
     )
     assert json.loads(line)["status"] == 401
 
@@ -205,12 +203,11 @@ def test_slow_clients_hold_connections_of_the_edge_and_no_thread_of_the_server(s
     try:
         for connection in slow:
             connection.sendall(head + body)
+        began = time.monotonic()
+        answers = [site.ask(site.https, "/api/v1/vaults", scheme="https")[0] for _ in range(20)]
 
-        def ask():
-            answers = [site.ask(site.https, "/api/v1/vaults", scheme="https")[0] for _ in range(20)]
-            assert answers == [401] * 20
-
-        assert quickest(ask, within=5) < 5
+        assert answers == [401] * 20
+        assert time.monotonic() - began < 5
     finally:
         for connection in slow:
             connection.close()
@@ -256,7 +253,7 @@ def _head(method, path, more):
 
 def _connected(site):
     context = ssl.create_default_context(cafile=str(site.secrets / "tls.crt"))
-    plain = socket.create_connection(("127.0.0.1", site.https), timeout=60)
+    plain = socket.create_connection(("127.0.0.1", site.https), timeout=10)
     return context.wrap_socket(plain, server_hostname=HOST)
 
 

@@ -54,7 +54,7 @@ def test_it_answers_under_the_limits_of_a_pod_and_ends_in_good_order(image, tryi
     with containers.Container(image, environ=trying) as container:
         container.healthy()
         url = f"http://127.0.0.1:{trying['PORT']}/api/health"
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=5) as answer:
             assert json.load(answer) == {"status": "healthy"}
         first = container.run("cat", "/proc/1/cmdline").stdout
         began = time.monotonic()
@@ -81,7 +81,7 @@ def test_a_new_database_makes_a_migrated_container_ready(image, trying):
         assert done.returncode == 0, tools.said(done)
         url = f"http://127.0.0.1:{trying['PORT']}/api/ready"
         time.sleep(1.5)  # a finding is kept for a second
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=5) as answer:
             assert json.load(answer)["ready"] is True
 
 

@@ -101,7 +101,7 @@ class _Following:
                 self._site.lead("colours", [f"app-{colours[-1]}"])
 
 
-def _wait_until(fine, seconds=60):
+def _wait_until(fine, seconds=10):
     until = time.monotonic() + seconds
     while not fine():
         assert time.monotonic() < until
