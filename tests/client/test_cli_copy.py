@@ -75,6 +75,15 @@ def test_a_password_is_on_the_clipboard_and_then_it_is_cleared(desktop):
     assert desktop.is_cleared()
 
 
+def test_what_is_put_there_so_slowly_that_its_time_is_over_is_cleared_too(desktop):
+    (desktop.programs / "wl-copy").write_text(WRITES.replace("*)", "*) sleep 3;"))
+
+    assert desktop.types("copy", "copied", "--clear-after", "1s").returncode == 0
+
+    assert desktop.copied() == SECRET
+    assert desktop.is_cleared()
+
+
 def test_what_was_copied_meanwhile_is_left_alone(desktop):
     desktop.types("copy", "copied", "--clear-after", "1h")
 

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from vaultr.client.background import detached
 from vaultr.client.errors import VaultrError
@@ -120,6 +120,7 @@ def copy(clipboard: Clipboard, text: str, *, seconds: float) -> None:
 
     :raises NoClipboard: it could not be put there.
     """
+    began = _now()
     salt = secrets.token_bytes(_SALT_BYTES)
     handed = {
         "write": clipboard.write,
@@ -133,6 +134,15 @@ def copy(clipboard: Clipboard, text: str, *, seconds: float) -> None:
     if not detached.started("vaultr.client.background.clipboard", handed):
         raise NoClipboard("Nothing was copied: there would be nobody to clear the clipboard.")
     clipboard.put(text)
+    if _now() - began >= seconds:  # put so slowly that whoever was to clear it may have looked
+        _clear(clipboard, handed)
+
+
+def _clear(clipboard: Clipboard, handed: Mapping[str, Any]) -> None:
+    """Take away what was copied, if it is still there."""
+    if clipboard.holds(bytes.fromhex(handed["digest"]), bytes.fromhex(handed["salt"])):
+        with contextlib.suppress(NoClipboard):
+            clipboard.empty()
 
 
 def main() -> None:
@@ -153,10 +163,7 @@ def main() -> None:
     while not ended and _now() < until:
         time.sleep(max(0.0, min(_LOOK_SECONDS, until - _now())))
     clear = handed["clear"] and tuple(handed["clear"])
-    clipboard = Clipboard(tuple(handed["write"]), tuple(handed["read"]), clear)
-    if clipboard.holds(bytes.fromhex(handed["digest"]), bytes.fromhex(handed["salt"])):
-        with contextlib.suppress(NoClipboard):
-            clipboard.empty()
+    _clear(Clipboard(tuple(handed["write"]), tuple(handed["read"]), clear), handed)
 
 
 def _now() -> float:
