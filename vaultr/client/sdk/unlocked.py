@@ -1,9 +1,10 @@
 """What can be done with an unlocked account: its vaults synced, its items found and written."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from vaultr.client.errors import SealBroken
+from vaultr.client.errors import Locked, SealBroken
 from vaultr.client.items.doubles import Presence, presence
 from vaultr.client.items.editing import Editor, Progress
 from vaultr.client.items.history import History
@@ -171,9 +172,14 @@ class Unlocked:
         return presence(self._reader, self._home(vault), drafts)
 
     def settle(self, *, now: bool) -> None:
-        """Write the profile if a head moved."""
-        # What was put off for a minute is still to be written when the client is closed.
-        self.touched = not self._vaults.settle(now=now)
+        """Write the profile if a head moved.
+
+        Where another command replaced the account's key, nothing that was answered fails for that:
+        whichever command comes next writes what the copies know.
+        """
+        with contextlib.suppress(Locked):
+            # What was put off for a minute is still to be written when the client is closed.
+            self.touched = not self._vaults.settle(now=now)
 
     def behind(self) -> list[str]:
         """Tell which copies are older than what the profile shows that this device has seen."""
