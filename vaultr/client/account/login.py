@@ -69,7 +69,14 @@ def _login(
     )
     opened = _open(store, transport, answer, derivation, used, root)
     replaced = _keep(
-        store, transport, opened, answer, device=device, given=given, secret_key=secret_key
+        store,
+        transport,
+        opened,
+        answer,
+        device=device,
+        change=change,
+        given=given,
+        secret_key=secret_key,
     )
     return opened, answer.tokens, replaced
 
@@ -213,6 +220,7 @@ def _keep(
     answer: SignedIn,
     *,
     device: Device,
+    change: Change | None,
     given: Credentials,
     secret_key: bytes | None,
 ) -> UUID | None:
@@ -220,7 +228,6 @@ def _keep(
 
     :return: the session that this device had before, which is to end now.
     """
-    change = changes.read(store.folder)
     replaced = replaced_session.replaced_by(opened, answer.tokens, pins=device.pins, change=change)
     device = replace(device, email=given.email, pins=opened.profile.pins, waiting=())
     others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}

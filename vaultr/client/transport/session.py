@@ -158,9 +158,7 @@ class Session:
             return _Kept(*json.loads(open_sealed(self._key, self._bound, sealed)))
         except SealBroken:
             if self._stamp_of_account() != self._account_seen:
-                raise Locked(
-                    "Another command replaced the account's key meanwhile: unlock again."
-                ) from None
+                raise key_replaced() from None
             raise self._folder.altered(FILE) from None
 
     def _stamp_of_account(self) -> tuple[int, int] | None:
@@ -169,6 +167,11 @@ class Session:
         except OSError:
             return None
         return seen.st_ino, seen.st_mtime_ns
+
+
+def key_replaced() -> Locked:
+    """Make the refusal of a client whose account key is not the account's any more."""
+    return Locked("Another command replaced the account's key meanwhile: unlock again.")
 
 
 def ended() -> SessionEnded:

@@ -10,7 +10,6 @@ from uuid import UUID
 from vaultr.client.crypto.keys import wrap_key
 from vaultr.client.errors import (
     AnswerInvalid,
-    Locked,
     PinMismatch,
     PreconditionFailed,
     RolledBack,
@@ -29,7 +28,7 @@ from vaultr.client.storage.profile import (
 )
 from vaultr.client.storage.store import Store
 from vaultr.client.transport.answers import fields_of, key_set_of
-from vaultr.client.transport.session import Session
+from vaultr.client.transport.session import Session, key_replaced
 from vaultr.client.vaults.sync import VaultKeyring
 
 WRITES_APART_SECONDS: Final = 60.0
@@ -38,7 +37,6 @@ _RECOVERY: Final = (
     "Somebody recovers this account by its recovery key. "
     "If that is not you: vaultr recover --cancel"
 )
-_REPLACED: Final = "Another command replaced the account's key meanwhile: unlock again."
 
 
 @dataclass(slots=True)
@@ -259,4 +257,4 @@ def _seen_profile(known: KnownAccount, wrap: bytes) -> Profile:
     try:
         return open_profile(wrap, known.derivation.account_id, kept.revision, kept.sealed)
     except SealBroken:
-        raise Locked(_REPLACED) from None
+        raise key_replaced() from None
