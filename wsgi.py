@@ -3,6 +3,6 @@
 import os
 
 from vaultr.app import create_app
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 app = create_app(Settings.from_environ(os.environ))

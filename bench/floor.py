@@ -14,9 +14,9 @@ from uuid import uuid4
 import psycopg2
 from flask import Flask, Response, request
 
-from vaultr.audit import rows as audit_rows
+from vaultr.audit import event_encoding as audit_rows
 from vaultr.auth import sessions
-from vaultr.vault import access, statements
+from vaultr.vault import locking, write_sql
 
 app = Flask("floor", static_folder=None)
 _local = threading.local()
@@ -134,8 +134,8 @@ def _transaction():
 
 
 # Whether the session lives is asked by the same statement; a session that is not costs as much.
-_LOCK = access.lock_script(sessions.SESSION_LIVES).driver_text
-_REPLACE = statements.REPLACE.driver_text
+_LOCK = locking.lock_script(sessions.SESSION_LIVES).driver_text
+_REPLACE = write_sql.REPLACE.driver_text
 _EVENT = audit_rows._POSTGRESQL
 
 

@@ -1,16 +1,16 @@
-"""How gunicorn runs Vaultr: values, and hooks of one line each into vaultr.serving."""
+"""How gunicorn runs Vaultr: values, and hooks of one line each into vaultr.gunicorn_hooks."""
 
 import os
 
-from vaultr import metric_files
-from vaultr.settings import Settings
+from vaultr.observability import multiprocess_dir
+from vaultr.settings.model import Settings
 
 _settings = Settings.from_environ(os.environ)
-metric_files.keep(_settings)  # before the counters are made: they lie in the folder it makes
+multiprocess_dir.keep(_settings)  # before the counters are made: they lie in the folder it makes
 
-from vaultr import serving  # noqa: E402 - it makes them when it is imported
+from vaultr import gunicorn_hooks  # noqa: E402 - it makes them when it is imported
 
-bind = serving.address(_settings)
+bind = gunicorn_hooks.address(_settings)
 workers = _settings.web_concurrency
 threads = _settings.web_threads
 worker_class = "gthread"
@@ -24,33 +24,33 @@ secure_scheme_headers = {}
 forwarder_headers = ""
 accesslog = None  # the app writes one structured line a request
 loglevel = "warning"
-logger_class = serving.JsonLog
+logger_class = gunicorn_hooks.JsonLog
 
 
 def when_ready(server):
     """Say what is running, end stalled connections, listen on for a while after SIGTERM."""
-    serving.begin(server, _settings)
+    gunicorn_hooks.begin(server, _settings)
 
 
 def post_fork(_server, _worker):
     """Start what must not be shared with the master."""
     from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
 
-    serving.after_fork(app, _settings)
+    gunicorn_hooks.after_fork(app, _settings)
 
 
 def worker_exit(_server, _worker):
     """End what `post_fork` started."""
     from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
 
-    serving.before_exit(app)
+    gunicorn_hooks.before_exit(app)
 
 
 def child_exit(_server, worker):
     """Keep what a worker counted."""
-    serving.worker_gone(worker.pid)
+    gunicorn_hooks.worker_gone(worker.pid)
 
 
 def on_exit(_server):
     """Leave nothing behind."""
-    serving.end()
+    gunicorn_hooks.end()

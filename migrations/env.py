@@ -7,8 +7,8 @@ from alembic import context
 from alembic.util import CommandError
 from flask import current_app
 
-from vaultr.database import engine, revisions
-from vaultr.database.schema import Utc
+from vaultr.database import engine, schema_version
+from vaultr.database.base import Utc
 
 log = logging.getLogger("alembic.env")
 state = current_app.extensions["migrate"]
@@ -95,13 +95,13 @@ def note_needs(connection):
     if current is None or not sa.inspect(connection).has_table("facts"):
         return
     run = {one.revision: one.module for one in context.script.walk_revisions("base", current)}
-    value = f"{current} {revisions.needs_of(run)}".encode()
+    value = f"{current} {schema_version.needs_of(run)}".encode()
     connection.execute(
         sa.text(
             "INSERT INTO facts (name, value) VALUES (:name, :value)"
             " ON CONFLICT (name) DO UPDATE SET value = :value"
         ),
-        {"name": revisions.NEEDS, "value": value},
+        {"name": schema_version.NEEDS, "value": value},
     )
 
 

@@ -4,11 +4,11 @@ import json
 
 import sqlalchemy as sa
 
-from vaultr import keys
 from vaultr.audit import chain
 from vaultr.audit.events import Event
 from vaultr.audit.models import AuditEvent, AuditPending
 from vaultr.database.session import db
+from vaultr.security import keyring
 
 
 def everything():
@@ -17,7 +17,7 @@ def everything():
     events = db.session.scalars(sa.select(AuditEvent).order_by(AuditEvent.t)).all()
     pending = set(db.session.scalars(sa.select(AuditPending.event_id)))
     db.session.rollback()
-    assert chain.verify(events, keys.current().audit.keys.by_id) == []
+    assert chain.verify(events, keyring.current().audit.keys.by_id) == []
     assert pending == {event.event_id for event in events}
     return events
 

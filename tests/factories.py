@@ -15,16 +15,16 @@ from argon2 import PasswordHasher
 from flask import current_app
 
 from tests.vault_writer import Writer
-from vaultr import keys
 from vaultr.audit.models import AuditEvent
-from vaultr.auth import passwords, sessions
+from vaultr.auth import password_hashing, sessions
 from vaultr.auth.models import Account, KeySet, RecoveryKey, Session
-from vaultr.auth.passwords import Verifier
+from vaultr.auth.password_hashing import Verifier
 from vaultr.auth.sessions import Device, Opened
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import Kdf, canonical
 from vaultr.protocol.sealed import OVERHEAD, is_sealed, padded_size
+from vaultr.security import keyring
 
 _verifiers = {}
 
@@ -209,11 +209,11 @@ def verifier_of(row):
 
 def cheap_verifier(email):
     """Give what would be kept of the account's auth key at a cost that is none."""
-    proof = hmac.digest(keys.current().pepper.current, auth_key(email), "sha256")
+    proof = hmac.digest(keyring.current().pepper.current, auth_key(email), "sha256")
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(proof)
 
 
 def _verifier(email):
     if email not in _verifiers:
-        _verifiers[email] = passwords.new_verifier(auth_key(email))
+        _verifiers[email] = password_hashing.new_verifier(auth_key(email))
     return _verifiers[email]

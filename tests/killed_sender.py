@@ -18,9 +18,9 @@ import vaultr.mail
 from vaultr import clock
 from vaultr.app import create_app
 from vaultr.database.session import db, transaction
-from vaultr.mail import outbox, service
-from vaultr.mail.letter import Letter
-from vaultr.settings import Settings
+from vaultr.mail import delivery_job, service
+from vaultr.mail.message import Letter
+from vaultr.settings.model import Settings
 
 OURS = str(Path(vaultr.mail.__file__).parent)
 LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
@@ -62,9 +62,9 @@ def main():
                 service.send(LETTER, f"{last}@example.org")
             db.session.remove()
             db.engine.dispose()
-            ended = child(lambda last=last: (sys.settrace(Fate(last)), outbox.run()))
+            ended = child(lambda last=last: (sys.settrace(Fate(last)), delivery_job.run()))
             with time_machine.travel(clock.now() + timedelta(hours=1)):
-                assert child(outbox.run)
+                assert child(delivery_job.run)
             last += int(sys.argv[1])
         print((last - 1) // int(sys.argv[1]) - 1)  # noqa: T201 - whoever started it reads that
 

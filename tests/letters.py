@@ -3,7 +3,7 @@
 import re
 
 from vaultr.database.session import transaction
-from vaultr.mail import letter
+from vaultr.mail import message
 from vaultr.mail.models import Mail
 
 LINK = re.compile(r"^http\S+/verify-email\?token=([A-Za-z0-9_-]+)$", re.M)
@@ -18,7 +18,7 @@ def letters(app, to=None):
             .order_by(Mail.created_at, Mail.id)
             .all()
         )
-        opened = [letter.unseal(row.id, row.sealed) for row in rows]
+        opened = [message.unseal(row.id, row.sealed) for row in rows]
     return [content for address, content in opened if address.strip() and to in (None, address)]
 
 

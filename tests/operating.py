@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import sqlalchemy as sa
 
-from vaultr.database import revisions
+from vaultr.database import schema_version
 from vaultr.database.session import db
-from vaultr.operations.findings import Level
+from vaultr.ops.check_result import Level
 
 
 def bad(found):
@@ -44,7 +44,7 @@ def migrated_to(app):
 @pytest.fixture
 def migrated_to_newest(app, migrated_to):
     with app.app_context():
-        newest = revisions.known()[-1]
+        newest = schema_version.known()[-1]
     migrated_to(newest)
 
 

@@ -4,7 +4,7 @@ import base64
 import time
 from urllib.parse import parse_qs, urlsplit
 
-from vaultr.auth import totp
+from vaultr.protocol import totp
 
 TOTP, CONFIRM = "/api/v1/auth/totp", "/api/v1/auth/totp/confirm"
 

@@ -5,13 +5,13 @@ import redis
 import sqlalchemy as sa
 
 from tests import factories, open_cursors, servers
-from vaultr import switches
+from vaultr.api import kill_switches
 from vaultr.app import create_app
-from vaultr.audit import denials, leases
+from vaultr.audit import denied_requests, transaction_hooks
 from vaultr.database.session import db, forget_facts
-from vaultr.environ import Rate, generate_keys
-from vaultr.limits import blanket
-from vaultr.settings import Settings
+from vaultr.ratelimit import middleware
+from vaultr.settings.model import Settings
+from vaultr.settings.types import Rate, generate_keys
 
 KEYS = generate_keys("test")
 
@@ -42,7 +42,7 @@ def wait_for_redis(app):
     It would count on for itself, from nothing: right for a server, but a test counts along.
     """
     with app.app_context():
-        kept = blanket.guard().redis.connection_pool.connection_kwargs
+        kept = middleware.guard().redis.connection_pool.connection_kwargs
     kept.update(socket_timeout=30.0, socket_connect_timeout=30.0)
 
 
@@ -58,10 +58,10 @@ def empty(app):
                     connection.execute(sa.text(f"DELETE FROM {name}"))
         db.session.remove()
         forget_facts()
-        leases.pool().forget()  # its chains went with the rows
-        denials.current().forget()
-        switches.forget()
-        guard = blanket.guard()
+        transaction_hooks.pool().forget()  # its chains went with the rows
+        denied_requests.current().forget()
+        kill_switches.forget()
+        guard = middleware.guard()
         guard.clear_memory()
         if guard.redis is not None:
             guard.redis.flushdb()

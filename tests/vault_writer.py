@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.crypto.seal import seal
-from vaultr.client.log.appending import Batch, Change, prepare
+from vaultr.client.log.append import Batch, Change, prepare
 from vaultr.client.log.pages import gather
 from vaultr.client.log.receipts import check_batch, check_vault, check_write
 from vaultr.client.log.state import new_vault

@@ -6,7 +6,7 @@ from vaultr.version import __version__
 
 if TYPE_CHECKING:
     from vaultr.app import create_app
-    from vaultr.client.api import Vaultr
+    from vaultr.client.vaultr_client import Vaultr
 
 __all__ = ["Vaultr", "__version__", "create_app"]
 
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return create_app
     if name == "Vaultr":
-        from vaultr.client.api import Vaultr  # noqa: PLC0415 - late, see above
+        from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - late, see above
 
         return Vaultr
     raise AttributeError(name)

@@ -13,33 +13,34 @@ from click import Command
 from flask import Blueprint, Flask, Response
 from werkzeug.routing import BaseConverter, ValidationError
 
-from vaultr import edge, idempotency, keys, logs, observing, operation, problems, switches
-from vaultr.audit import denials, leases
+from vaultr.api import idempotency, kill_switches, operation, problems, security_headers
+from vaultr.api.openapi import blueprint as openapi
+from vaultr.audit import denied_requests, transaction_hooks
 from vaultr.audit import service as audit
 from vaultr.audit.routes import blueprint as audit_log
-from vaultr.auth import credentials, deletion, passwords, sessions
-from vaultr.auth.commands import accounts
-from vaultr.auth.routes import blueprint as auth
-from vaultr.database import engine, revisions
+from vaultr.auth import account_deletion, credential_change, password_hashing, sessions
+from vaultr.auth.admin.commands import accounts
+from vaultr.auth.routes.blueprint import blueprint as auth
+from vaultr.database import engine, schema_version
 from vaultr.database.session import db
 from vaultr.extensions import migrate
 from vaultr.health import readiness
 from vaultr.health.routes import blueprint as health
-from vaultr.identity import door, tokens
-from vaultr.limits import blanket
 from vaultr.mail import sender
 from vaultr.mail.commands import mail
-from vaultr.openapi import blueprint as openapi
-from vaultr.operations.doctor.command import doctor
-from vaultr.operations.ops import db_status, ops
-from vaultr.operations.worker import worker
+from vaultr.observability import instrumentation, logs
+from vaultr.ops.commands import db_status, ops
+from vaultr.ops.doctor.command import doctor
+from vaultr.ops.worker import worker
 from vaultr.protocol.encoding import ID_PATTERN
-from vaultr.settings import Settings
-from vaultr.vault import deletion as vault_deletion
-from vaultr.vault import wraps as vault_wraps
-from vaultr.vault.routes import blueprint as vaults
+from vaultr.ratelimit import middleware
+from vaultr.security import access_tokens, authentication, keyring
+from vaultr.settings.model import Settings
+from vaultr.vault import key_wraps as vault_wraps
+from vaultr.vault import vault_deletion
+from vaultr.vault.routes.blueprint import blueprint as vaults
 from vaultr.web.routes import blueprint as web
-from vaultr.wire import MAX_INTEGER
+from vaultr.wire.field_types import MAX_INTEGER
 
 if _collecting:
     gc.freeze()  # what was just made stays: the next look for garbage need not pass over all of it
@@ -100,29 +101,31 @@ def create_app(settings: Settings) -> Flask:
     app.url_map.merge_slashes = False
     for part in (
         engine,
-        revisions,
-        keys,
+        schema_version,
+        keyring,
         logs,
         problems,
-        observing,
-        edge,
-        tokens,
+        instrumentation,
+        security_headers,
+        access_tokens,
         readiness,
-        leases,
-        denials,
+        transaction_hooks,
+        denied_requests,
         sender,
-        passwords,
+        password_hashing,
     ):
         part.init_app(app, settings)
-    migrate.init_app(app, db, directory=revisions.folder(app))
+    migrate.init_app(app, db, directory=schema_version.folder(app))
     # Who asks; it refuses nobody yet.
-    door.init_app(app, actor_of_session=sessions.actor_of, session_lives=sessions.lives(settings))
-    blanket.init_app(app, settings, on_denied=audit.count_denial)  # strangers and 404s too: 429
-    switches.init_app(app, settings)  # 503 before anybody is asked who they are
-    door.close_door(app, on_denied=audit.count_denial)  # 401 unless @public
+    authentication.init_app(
+        app, actor_of_session=sessions.actor_of, session_lives=sessions.lives(settings)
+    )
+    middleware.init_app(app, settings, on_denied=audit.count_denial)  # strangers and 404s too: 429
+    kill_switches.init_app(app, settings)  # 503 before anybody is asked who they are
+    authentication.close_door(app, on_denied=audit.count_denial)  # 401 unless @public
     operation.init_app(app, once=idempotency.once, on_refused=audit.record_refusal)
-    credentials.init_app(app, holders=(vault_wraps,))
-    deletion.init_app(app, keepers=(vault_deletion,))
+    credential_change.init_app(app, holders=(vault_wraps,))
+    account_deletion.init_app(app, keepers=(vault_deletion,))
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     for group in COMMANDS:

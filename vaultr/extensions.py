@@ -6,12 +6,12 @@ from flask_mail import Mail
 from flask_migrate import Migrate
 from flask_talisman import Talisman
 
-from vaultr import actor
+from vaultr import request_context
 
 
 def _address() -> str:
     # Never empty (an empty key skips the limit) and never raising (that counts as a failed store).
-    return actor.current_origin().address
+    return request_context.current_origin().address
 
 
 jwt = JWTManager()

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from vaultr import alive, environ
+from vaultr.health import heartbeat
+from vaultr.settings import types
 
 _EVERYWHERE: Final = {"", "0.0.0.0", "[::]"}  # nosec B104 - compared with, never listened on
 SECONDS: Final = 3
@@ -27,9 +28,9 @@ def main() -> int:
 
 
 def _worker() -> int:
-    given, _ = environ.read(os.environ, {"VAULTR_HOME"})
-    age = alive.age_seconds(Path(given.get("VAULTR_HOME", "var")))
-    if age is not None and age < alive.DEAD_SECONDS:
+    given, _ = types.read(os.environ, {"VAULTR_HOME"})
+    age = heartbeat.age_seconds(Path(given.get("VAULTR_HOME", "var")))
+    if age is not None and age < heartbeat.DEAD_SECONDS:
         return 0
     said = "no worker has begun" if age is None else f"the worker was last seen {age:.0f} s ago"
     print(said, file=sys.stderr)  # noqa: T201 - for `docker inspect`
@@ -37,7 +38,7 @@ def _worker() -> int:
 
 
 def _server() -> int:
-    given, _ = environ.read(os.environ, {"PORT", "BIND"})
+    given, _ = types.read(os.environ, {"PORT", "BIND"})
     host, port = _address(given.get("BIND", ""), int(given.get("PORT", _PORT)))
     connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:

@@ -4,9 +4,9 @@ from contextvars import ContextVar
 
 import pytest
 
-from vaultr.auth import passwords
+from vaultr.auth import password_hashing
 from vaultr.database import engine
-from vaultr.limits import guard
+from vaultr.ratelimit import limiter
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -18,8 +18,8 @@ def _patient_server():
     the process alone. What holds these limits themselves sets them as they are.
     """
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(passwords, "WAIT_SECONDS", 60.0)
-        patched.setattr(guard, "TIMEOUT_SECONDS", 30.0)
+        patched.setattr(password_hashing, "WAIT_SECONDS", 60.0)
+        patched.setattr(limiter, "TIMEOUT_SECONDS", 30.0)
         patched.setattr(engine, "LOCK_SECONDS", 50.0)
         patched.setattr(engine, "STATEMENT_SECONDS", 60.0)
         patched.setattr(engine, "deadline", ContextVar("patient", default=65.0))

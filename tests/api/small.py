@@ -7,16 +7,17 @@ import sqlalchemy as sa
 from flask import Blueprint, Response
 
 from tests import serving
-from vaultr.actor import current_origin
+from vaultr.api.operation import Answer, operation
 from vaultr.app import create_app
 from vaultr.database.session import db, fact, reading, transaction
 from vaultr.errors import Conflict, Fault, NotFound
 from vaultr.extensions import limiter
-from vaultr.identity.door import public
-from vaultr.limits import blanket, guard
-from vaultr.operation import Answer, operation
-from vaultr.settings import Settings
-from vaultr.wire import Id, In, Int, Out, Query
+from vaultr.ratelimit import limiter as guard
+from vaultr.ratelimit import middleware
+from vaultr.request_context import current_origin
+from vaultr.security.authentication import public
+from vaultr.settings.model import Settings
+from vaultr.wire.field_types import Id, In, Int, Out, Query
 
 blueprint = Blueprint("small", __name__, url_prefix="/api/v1/small")
 called = []
@@ -62,7 +63,7 @@ def closed(thing: UUID, *, body: Word) -> None:
 @blueprint.put("/in/<uuid:vault_id>")
 @operation(access="write")
 def batch(vault_id: UUID, *, body: Word) -> None:
-    blanket.count_more_writes(body.number)
+    middleware.count_more_writes(body.number)
 
 
 @blueprint.put("/proven/<uuid:thing>")
@@ -137,7 +138,7 @@ def origin() -> None:
 
 
 @blueprint.get("/limited")
-@limiter.limit(blanket.by_address(lambda settings: settings.limit_signup))
+@limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))
 @public
 @operation()
 def limited() -> None:

@@ -11,7 +11,7 @@ from tests.new_keys import new_keys
 from vaultr.audit.models import AuditEvent
 from vaultr.database.session import db, transaction
 from vaultr.protocol.encoding import b64
-from vaultr.vault import deletion
+from vaultr.vault import vault_deletion
 
 AUTH = "/api/v1/auth"
 ACCOUNT, ANN, BOB = f"{AUTH}/account", "ann@example.org", "bob@example.org"
@@ -133,7 +133,7 @@ def test_of_parallel_deletions_one_succeeds(app, as_ann):
 
 
 def test_a_vault_of_many_revisions_goes_in_steps(app, as_ann, monkeypatch):
-    monkeypatch.setattr(deletion, "REVISIONS_A_STEP", 2)
+    monkeypatch.setattr(vault_deletion, "REVISIONS_A_STEP", 2)
     with app.app_context():
         vault = factories.vault(ANN)
         for _ in range(5):

@@ -9,7 +9,7 @@ import pytest
 from tests import factories
 from tests.numbers import hashes
 from tests.statements import collected
-from vaultr.auth import passwords
+from vaultr.auth import password_hashing
 from vaultr.database.session import transaction
 
 # Each statement names the request that it belongs to.
@@ -59,12 +59,12 @@ def test_the_same_work_is_done_for_known_and_unknown_addresses(app, client, rout
 
 def test_the_hash_for_nobody_costs_what_one_of_an_account_does(app, client, monkeypatch):
     """What no key fits is checked at the live cost, in memory, passes and lanes."""
-    checked, matches = [], passwords._matches
+    checked, matches = [], password_hashing._matches
     monkeypatch.setattr(
-        passwords, "_matches", lambda phc, proof: checked.append(phc) or matches(phc, proof)
+        password_hashing, "_matches", lambda phc, proof: checked.append(phc) or matches(phc, proof)
     )
     with app.app_context():
-        live = passwords.new_verifier(b"k" * 32).phc
+        live = password_hashing.new_verifier(b"k" * 32).phc
 
     client.post("/api/v1/auth/login", json=factories.login("nobody@example.org"))
 

@@ -12,7 +12,7 @@ from tests.concurrency import at_once
 from tests.numbers import hashes
 from tests.statements import collected
 from vaultr import clock
-from vaultr.auth import attempts
+from vaultr.auth import login_throttle
 from vaultr.auth.errors import Locked
 from vaultr.auth.models import Failures
 from vaultr.database.session import transaction
@@ -43,9 +43,9 @@ def try_at(moment, counter="l:x", *, fail=True):
     """Make one attempt at a time of the clock; tell whether it was let in."""
     with time_machine.travel(moment, tick=False):
         try:
-            with attempts.counted(attempts.standing(counter)) as attempt:
+            with login_throttle.counted(login_throttle.standing(counter)) as attempt:
                 if fail:
-                    attempts.note_failure(attempt, None)
+                    login_throttle.note_failure(attempt, None)
         except TooMany:
             return False
     return True
@@ -66,7 +66,7 @@ def test_a_refusal_tells_exactly_when_the_next_attempt_fits(here):
     with (
         time_machine.travel(NOON + timedelta(minutes=5), tick=False),
         pytest.raises(TooMany) as refused,
-        attempts.counted(attempts.standing("l:x")),
+        login_throttle.counted(login_throttle.standing("l:x")),
     ):
         raise AssertionError("it was let in")
     wait = int(refused.value.headers["Retry-After"])
@@ -78,7 +78,10 @@ def test_a_refusal_tells_exactly_when_the_next_attempt_fits(here):
 
 def test_what_ends_without_a_verdict_is_given_back(here):
     for _ in range(8):
-        with pytest.raises(ZeroDivisionError), attempts.counted(attempts.standing("l:x")):
+        with (
+            pytest.raises(ZeroDivisionError),
+            login_throttle.counted(login_throttle.standing("l:x")),
+        ):
             raise ZeroDivisionError
 
     assert [try_at(clock.now()) for _ in range(6)] == [True] * 5 + [False]
@@ -105,8 +108,8 @@ def test_each_lock_is_twice_as_long_as_the_one_before_up_to_a_day(here):
             work.execute(sa.update(Failures).values(failures=99, recent=""))
         assert try_at(moment)
         with time_machine.travel(moment, tick=False):
-            counter = attempts.standing("l:x")
-            with pytest.raises(Locked) as locked, attempts.counted(counter):
+            counter = login_throttle.standing("l:x")
+            with pytest.raises(Locked) as locked, login_throttle.counted(counter):
                 raise AssertionError("it was let in")
         seen.append(round(int(locked.value.headers["Retry-After"]) / 60))
         moment += timedelta(days=1, minutes=1)

@@ -9,14 +9,15 @@ import pytest
 import sqlalchemy as sa
 
 from tests import audit_log, audit_obstacles
-from vaultr import actor, edge
-from vaultr.actor import Actor
+from vaultr import request_context
+from vaultr.api import security_headers
 from vaultr.audit import service
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
-from vaultr.database.schema import Fact
+from vaultr.database.base import Fact
 from vaultr.database.session import db, transaction
 from vaultr.errors import Forbidden
+from vaultr.request_context import Actor
 
 
 @pytest.fixture
@@ -136,12 +137,12 @@ def test_whoever_swallows_that_a_record_failed_cannot_commit(here):
 def test_the_body_tells_who_did_what_from_where(here):
     account, session = uuid4(), uuid4()
     with here.test_request_context(environ_base={"REMOTE_ADDR": "192.0.2.77"}):
-        edge._origin()
-        request_id = actor.current_origin().request_id
+        security_headers._origin()
+        request_id = request_context.current_origin().request_id
         with transaction():
             who = Actor(account, session, 1)
             record(Event.ITEM_WRITE, account_id=account, actor=who, obj={"kind": "item", "to": 3})
-        actor.set_origin(actor.NOWHERE)
+        request_context.set_origin(request_context.NOWHERE)
 
     [event] = audit_log.events()
     body = audit_log.body(event)

@@ -8,7 +8,7 @@ import time_machine
 
 from tests import audit_log, audit_obstacles
 from vaultr import clock
-from vaultr.audit import denials, service
+from vaultr.audit import denied_requests, service
 from vaultr.audit.events import Event
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
@@ -156,21 +156,21 @@ def test_requests_refused_at_the_door_are_one_event_a_minute_and_network(app, cl
 def test_refused_requests_from_everywhere_take_bounded_room(app):
     with app.app_context():
         for number in range(1000):
-            denials.current().count("limit", f"10.{number // 250}.{number % 250}.0/24")
+            denied_requests.current().count("limit", f"10.{number // 250}.{number % 250}.0/24")
         service.flush_denials(all_of_them=True)
 
     recorded = sums(app)
-    assert len(recorded) == denials.MOST_KINDS + 1
+    assert len(recorded) == denied_requests.MOST_KINDS + 1
     assert sum(count for *_, count in recorded) == 1000
 
 
 def test_what_was_refused_while_nothing_can_be_recorded_is_recorded_later(app):
     with app.app_context(), time_machine.travel("2026-11-24T12:00:00Z", tick=False) as traveller:
-        denials.current().count("door", "192.0.2.0/24")
+        denied_requests.current().count("door", "192.0.2.0/24")
         traveller.shift(60)
         with audit_obstacles.put("raised"):
             service.flush_denials()
-            assert not denials.current().due()
+            assert not denied_requests.current().due()
         service.flush_denials()
 
     assert sums(app) == [("door.deny", "deny:door", "192.0.2.0/24", 1)]

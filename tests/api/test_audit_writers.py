@@ -11,7 +11,7 @@ from tests import audit_log, serving
 from vaultr.audit import service
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
-from vaultr.database.schema import Fact
+from vaultr.database.base import Fact
 from vaultr.database.session import db, in_transaction, one_statement, transaction
 
 ANN = uuid4()

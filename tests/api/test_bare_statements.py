@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from tests import servers, serving
 from tests.serving import built, environ_for
-from vaultr.database import bare, engine, plans
+from vaultr.database import engine, prepared_statements, raw_driver
 from vaultr.database.session import SINGLE, transaction
 
 NAMES = "SELECT name FROM pg_prepared_statements WHERE %(x)s = %(x)s"
@@ -24,7 +24,7 @@ def checked_out(app):
 
 
 def test_rows_are_named_and_values_bound(app):
-    rows = bare.run("SELECT %(a)s::int AS a, %(b)s::text AS b", {"a": 7, "b": "it's", "c": 1})
+    rows = raw_driver.run("SELECT %(a)s::int AS a, %(b)s::text AS b", {"a": 7, "b": "it's", "c": 1})
 
     assert [(row.a, row.b) for row in rows] == [(7, "it's")]
     assert rows.one() == (7, "it's")
@@ -34,20 +34,20 @@ def test_rows_are_named_and_values_bound(app):
 def test_a_statement_is_prepared_once_a_connection(app):
     app.extensions[SINGLE].dispose()  # so that all of it meets the same connection
     for number in range(3):
-        bare.run("SELECT %(n)s::int + 1000 AS n", {"n": number})
+        raw_driver.run("SELECT %(n)s::int + 1000 AS n", {"n": number})
 
-    known = bare.run("SELECT statement FROM pg_prepared_statements", {})
+    known = raw_driver.run("SELECT statement FROM pg_prepared_statements", {})
     assert sum("+ 1000 AS n" in row.statement for row in known) == 1
 
 
 def test_a_failed_statement_is_told_as_sqlalchemy_tells_it_and_spoils_nothing(app):
     with pytest.raises(sa.exc.DataError) as caught:
-        bare.run("SELECT 1 / %(n)s::int AS secret", {"n": 0})
+        raw_driver.run("SELECT 1 / %(n)s::int AS secret", {"n": 0})
 
     assert caught.value.orig.pgcode == "22012"
     assert not caught.value.connection_invalidated
     assert "{'n'" not in str(caught.value)
-    assert bare.run("SELECT 1 AS one", {}).one().one == 1
+    assert raw_driver.run("SELECT 1 AS one", {}).one().one == 1
     assert checked_out(app) == 0
 
 
@@ -56,11 +56,11 @@ def test_a_lost_connection_is_given_up_and_the_next_statement_has_another(app):
     sa.event.listen(app.extensions[SINGLE], "invalidate", lambda *told: dropped.append(told))
 
     with pytest.raises(sa.exc.OperationalError) as caught:
-        bare.run("SELECT pg_terminate_backend(pg_backend_pid()) AS ended", {})
+        raw_driver.run("SELECT pg_terminate_backend(pg_backend_pid()) AS ended", {})
 
     assert caught.value.connection_invalidated
     assert len(dropped) == 1
-    assert bare.run("SELECT 1 AS one", {}).one().one == 1
+    assert raw_driver.run("SELECT 1 AS one", {}).one().one == 1
     assert checked_out(app) == 0
 
 
@@ -72,44 +72,46 @@ def test_a_script_within_a_transaction_sees_it_and_is_undone_with_it(app):
     def write_and_fail():
         with transaction() as session:
             connection = session.connection()
-            inside.append(bare.within(connection, insert, {"name": "one"}))
-            inside.append(bare.within(connection, count, {}).scalar_one())
+            inside.append(raw_driver.within(connection, insert, {"name": "one"}))
+            inside.append(raw_driver.within(connection, count, {}).scalar_one())
             raise LookupError
 
     with pytest.raises(LookupError):
         write_and_fail()
 
     assert inside == [[], 1]
-    assert bare.run(count.partition("; ")[2], {}).scalar_one() == 0
+    assert raw_driver.run(count.partition("; ")[2], {}).scalar_one() == 0
 
 
 def test_a_script_that_fails_spoils_its_transaction_and_no_other(app):
     with pytest.raises(sa.exc.IntegrityError), transaction() as session:
-        bare.within(session.connection(), "INSERT INTO facts (name) VALUES (%(n)s)", {"n": "x"})
+        raw_driver.within(
+            session.connection(), "INSERT INTO facts (name) VALUES (%(n)s)", {"n": "x"}
+        )
     with transaction() as session:
-        assert bare.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
+        assert raw_driver.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
 
 
 def test_a_connection_lost_within_a_transaction_is_given_up(app):
     with pytest.raises(sa.exc.OperationalError) as caught, transaction() as session:
-        bare.within(session.connection(), "SELECT pg_terminate_backend(pg_backend_pid())", {})
+        raw_driver.within(session.connection(), "SELECT pg_terminate_backend(pg_backend_pid())", {})
 
     assert caught.value.connection_invalidated
     with transaction() as session:
-        assert bare.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
+        assert raw_driver.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
 
 
 def test_a_silent_database_is_not_waited_for(app):
-    assert bare.run("SELECT 1 AS one", {}).one().one == 1  # it is connected before
+    assert raw_driver.run("SELECT 1 AS one", {}).one().one == 1  # it is connected before
     limit = engine.deadline.set(0.2)
     try:
         with pytest.raises(sa.exc.OperationalError) as caught:
-            bare.run("SELECT pg_sleep(3)", {})
+            raw_driver.run("SELECT pg_sleep(3)", {})
     finally:
         engine.deadline.reset(limit)
 
     assert caught.value.connection_invalidated
-    assert bare.run("SELECT 1 AS one", {}).one().one == 1
+    assert raw_driver.run("SELECT 1 AS one", {}).one().one == 1
 
 
 def test_nothing_is_prepared_behind_a_pooler(postgres_url, tmp_path):
@@ -117,8 +119,8 @@ def test_nothing_is_prepared_behind_a_pooler(postgres_url, tmp_path):
     app = built(environ_for(tmp_path, DATABASE_URL=f"{url}?prepare=off"))
 
     with app.app_context():
-        assert not app.extensions[plans.ALLOWED]
-        assert bare.run(NAMES, {"x": 1}) == []
+        assert not app.extensions[prepared_statements.ALLOWED]
+        assert raw_driver.run(NAMES, {"x": 1}) == []
         app.extensions[SINGLE].dispose()
 
 
@@ -129,7 +131,7 @@ def test_a_database_that_is_away_is_told_as_such(tmp_path, postgres_url):
     with app.app_context():
         sa.event.listen(single, "do_connect", _refuse)
         with pytest.raises(sa.exc.OperationalError) as caught:
-            bare.run("SELECT 1", {})
+            raw_driver.run("SELECT 1", {})
 
     assert caught.value.connection_invalidated
 

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 
 from tests import factories
 from tests.api import small
-from vaultr import switches
+from vaultr.api import kill_switches
 from vaultr.database.session import SINGLE, db
-from vaultr.limits import refused
-from vaultr.limits.counters import RedisCounters
 from vaultr.protocol.encoding import b64
+from vaultr.ratelimit import middleware
+from vaultr.ratelimit.counters import RedisCounters
 
 REFRESH = "/api/v1/auth/refresh"
 
@@ -106,8 +106,8 @@ def test_the_limit_is_told_before_what_is_switched_off(limited):
     app = limited(LIMIT_ANONYMOUS="1/3600")
     client = app.test_client()
     with app.app_context():
-        switches.switch_off("maintenance", by="ann")
-        switches.forget()
+        kill_switches.switch_off("maintenance", by="ann")
+        kill_switches.forget()
 
     assert [refresh(client).status_code for _ in range(2)] == [503, 429]
 
@@ -172,7 +172,7 @@ def test_without_redis_it_is_counted_too(tmp_path):
 
 def test_who_was_refused_is_remembered_a_minute_at_most_and_not_without_bounds():
     now = [100.0]
-    lately = refused.Refused(clock=lambda: now[0])
+    lately = middleware.Refused(clock=lambda: now[0])
     lately.note("192.0.2.1", 900)
     lately.note("192.0.2.2", 5)
 
@@ -182,7 +182,7 @@ def test_who_was_refused_is_remembered_a_minute_at_most_and_not_without_bounds()
     assert not lately.lately("192.0.2.2")
     now[0] += 60
     assert not lately.lately("192.0.2.1")
-    for number in range(refused.MOST_ADDRESSES + 10):
+    for number in range(middleware.MOST_ADDRESSES + 10):
         lately.note(str(number), 60)
-    assert len(lately._until) <= refused.MOST_ADDRESSES
-    assert lately.lately(str(refused.MOST_ADDRESSES + 9))
+    assert len(lately._until) <= middleware.MOST_ADDRESSES
+    assert lately.lately(str(middleware.MOST_ADDRESSES + 9))

@@ -6,7 +6,7 @@ from tests import factories
 from tests.concurrency import at_once
 from vaultr.auth.models import Session
 from vaultr.database.session import transaction
-from vaultr.mail import caps
+from vaultr.mail import recipient_limits
 
 ANN, BOB = "ann@example.org", "bob@example.org"
 EMAIL, LOGOUT_ALL = "/api/v1/auth/email", "/api/v1/auth/logout-all"
@@ -15,13 +15,13 @@ EMAIL, LOGOUT_ALL = "/api/v1/auth/email", "/api/v1/auth/logout-all"
 @pytest.fixture
 def locked(monkeypatch):
     """Note whose letters are counted, and so whose mailbox is locked, in this order."""
-    order, allow = [], caps.allow
+    order, allow = [], recipient_limits.allow
 
     def noted(session, letter, recipients, now):
         order.append(min(recipients))
         return allow(session, letter, recipients, now)
 
-    monkeypatch.setattr(caps, "allow", noted)
+    monkeypatch.setattr(recipient_limits, "allow", noted)
     return order
 
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from vaultr.operations import daily
+from vaultr.ops import daily_checks
 
 NAME = "vaultr-blue-metrics"
 
@@ -56,7 +56,7 @@ def pods(monkeypatch):
 
 
 def _errors(url):
-    checks = dict(daily.checks(daily.Sources("http://127.0.0.1:1", metrics=(url,))))
+    checks = dict(daily_checks.checks(daily_checks.Sources("http://127.0.0.1:1", metrics=(url,))))
     return list(checks["errors"]())
 
 

@@ -6,7 +6,7 @@ from tests import factories
 from tests.vault_rows import TABLES, refused, rows, unchanged
 from tests.vault_writer import VAULTS, Writer
 from vaultr.protocol.encoding import b64
-from vaultr.vault import deletion
+from vaultr.vault import vault_deletion
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_nothing_of_a_deleted_vault_is_left_but_its_events(app, as_ann, vault):
 
 
 def test_a_long_history_goes_in_steps(app, as_ann, vault, monkeypatch):
-    monkeypatch.setattr(deletion, "REVISIONS_A_STEP", 3)
+    monkeypatch.setattr(vault_deletion, "REVISIONS_A_STEP", 3)
     lived_in(vault)
     other = Writer(as_ann).create()
     lived_in(other)

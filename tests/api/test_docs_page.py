@@ -8,9 +8,9 @@ import pytest
 from tests import browser, serving
 from tests.client.listening import Listening
 from tests.recording_proxy import recording
-from vaultr import edge
-from vaultr.openapi import document
-from vaultr.web import reference
+from vaultr.api import security_headers
+from vaultr.api.openapi import document
+from vaultr.web import api_docs
 
 DOCS = "/api/docs"
 
@@ -23,7 +23,7 @@ def shown(client):
 
 
 def test_anyone_may_read_it_under_the_policy_of_pages(shown):
-    assert shown.headers["Content-Security-Policy"] == edge.PAGE_POLICY
+    assert shown.headers["Content-Security-Policy"] == security_headers.PAGE_POLICY
     assert shown.headers["Cache-Control"] == "no-store"
     assert "<style" not in shown.text
     assert " style=" not in shown.text
@@ -59,10 +59,10 @@ def test_its_files_are_kept_for_ever_under_names_with_their_hashes(client, shown
 
 
 def test_what_a_description_says_is_text_and_no_markup():
-    assert reference.text("a <b> & `c<d>`") == "a &lt;b&gt; &amp; <code>c&lt;d&gt;</code>"
-    assert reference.kind_of({"const": "<x>"}) == "<code>&lt;x&gt;</code>"
-    assert reference.kind_of({"type": "string", "pattern": "<y>"}).endswith("&lt;y&gt;</small>")
-    assert "&lt;z&gt;" in reference.kind_of({"enum": ["<z>"]})
+    assert api_docs.text("a <b> & `c<d>`") == "a &lt;b&gt; &amp; <code>c&lt;d&gt;</code>"
+    assert api_docs.kind_of({"const": "<x>"}) == "<code>&lt;x&gt;</code>"
+    assert api_docs.kind_of({"type": "string", "pattern": "<y>"}).endswith("&lt;y&gt;</small>")
+    assert "&lt;z&gt;" in api_docs.kind_of({"enum": ["<z>"]})
 
 
 def test_a_browser_shows_it_and_asks_nobody_else_for_anything(sqlite_app):

@@ -13,12 +13,12 @@ from tests.mail_servers import Certificate, Inbox
 from tests.operating import bad, in_production
 from tests.serving import built, environ_for
 from vaultr import clock
-from vaultr.audit import lag
+from vaultr.audit import sequencer_lag
 from vaultr.database.session import fact
-from vaultr.environ import Keys, generate_keys
-from vaultr.operations import certificate, findings, measures, milestones, smtp
-from vaultr.operations.doctor import outside, secrets, services
-from vaultr.operations.milestones import Kind
+from vaultr.ops import certificate, check_result, gauges, last_runs, smtp_check
+from vaultr.ops.doctor import external, server_keys, services
+from vaultr.ops.last_runs import Kind
+from vaultr.settings.types import Keys, generate_keys
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def inside(app):
 
 
 def test_keys_are_told_by_id_and_never_by_value(settings):
-    [first, *_] = found = list(secrets.check(settings))
+    [first, *_] = found = list(server_keys.check(settings))
 
     assert first.says == "JWT_SECRET: test signs"
     everything = "".join(one.says + one.todo for one in found)
@@ -47,7 +47,7 @@ def test_a_key_that_is_old_or_cannot_rotate_is_found(settings):
     old = Keys({"20240101ab": b"o" * 32, "spare": b"s" * 32})
     plain = Keys({"default": b"p" * 32})
     with time_machine.travel("2026-01-01T12:00Z", tick=False):
-        found = bad(secrets.check(in_production(settings, jwt_secret=old, pepper=plain)))
+        found = bad(server_keys.check(in_production(settings, jwt_secret=old, pepper=plain)))
 
     assert found == [
         ("warning", "JWT_SECRET: 20240101ab signs; also verify: spare; it is 731 days old"),
@@ -96,7 +96,7 @@ def test_a_mail_server_with_its_certificate_is_as_it_should_be(settings, tmp_pat
         mine = settings.model_copy(
             update={"smtp_host": "localhost", "smtp_port": port, "smtp_ca_file": shown.file}
         )
-        found = bad(smtp.check("mail", mine))
+        found = bad(smtp_check.check("mail", mine))
 
     assert [level for level, _ in found] == ["warning"]  # it is good for a day
     assert "certificate ends in 1 days" in found[0][1]
@@ -105,7 +105,7 @@ def test_a_mail_server_with_its_certificate_is_as_it_should_be(settings, tmp_pat
 def test_a_mail_server_whose_certificate_nobody_signed_is_found(settings, tmp_path):
     with mail_servers.running(Inbox(), starttls=Certificate(tmp_path, "localhost")) as port:
         mine = settings.model_copy(update={"smtp_host": "localhost", "smtp_port": port})
-        [(level, says)] = bad(smtp.check("mail", mine))
+        [(level, says)] = bad(smtp_check.check("mail", mine))
 
     assert level == "problem"
     assert "a certificate to distrust: self-signed certificate" in says
@@ -173,7 +173,7 @@ def test_a_certificate_that_ends_soon_or_is_distrusted_is_found(settings, monkey
     def seen(days, distrusted=None):
         ends = clock.now() + timedelta(days=days, minutes=1)
         monkeypatch.setattr(certificate, "of_url", lambda url: certificate.Seen(ends, distrusted))
-        return bad(outside.check_certificate(settings))
+        return bad(external.check_certificate(settings))
 
     assert seen(30) == []
     assert seen(20) == [("warning", "it ends in 20 days")]
@@ -184,7 +184,7 @@ def test_a_certificate_that_ends_soon_or_is_distrusted_is_found(settings, monkey
 def test_where_nobody_answers_there_is_no_certificate(settings):
     mine = settings.model_copy(update={"base_url": "https://127.0.0.1:1"})
 
-    [(level, says)] = bad(outside.check_certificate(mine))
+    [(level, says)] = bad(external.check_certificate(mine))
     assert (level, says) == ("problem", "none to be seen: 127.0.0.1:1: Connection refused")
 
 
@@ -196,8 +196,8 @@ def test_a_backup_that_is_old_or_was_never_made_is_found(settings):
     assert [level for level, _ in bad(services.check_backups(production))] == ["problem"] * 2
     assert [level for level, _ in bad(services.check_backups(settings))] == ["warning"] * 2
 
-    milestones.note(Kind.BACKUP_VERIFIED, {}, at=clock.now() - timedelta(hours=25))
-    milestones.note(Kind.DRILL, {"seconds": 12}, at=clock.now() - timedelta(days=31))
+    last_runs.note(Kind.BACKUP_VERIFIED, {}, at=clock.now() - timedelta(hours=25))
+    last_runs.note(Kind.DRILL, {"seconds": 12}, at=clock.now() - timedelta(days=31))
 
     assert bad(services.check_backups(production)) == [
         ("problem", "the last restore drill is 31.0 days old")
@@ -210,7 +210,7 @@ def test_background_work_that_nobody_does_is_found(settings):
     assert (level, says) == ("problem", "no process has done background work yet")
     assert [level for level, _ in bad(services.check_worker(settings))] == ["warning"]
 
-    measures.show_life()
+    gauges.show_life()
     assert bad(services.check_worker(production)) == []
 
     with time_machine.travel(clock.now() + timedelta(minutes=7), tick=False):
@@ -221,10 +221,10 @@ def test_background_work_that_nobody_does_is_found(settings):
 
 def test_an_earlier_milestone_does_not_take_the_place_of_a_later_one():
     now = clock.now()
-    milestones.note(Kind.DRILL, {"rows": 2}, at=now)
-    milestones.note(Kind.DRILL, {"rows": 1}, at=now - timedelta(days=1))
+    last_runs.note(Kind.DRILL, {"rows": 2}, at=now)
+    last_runs.note(Kind.DRILL, {"rows": 1}, at=now - timedelta(days=1))
 
-    assert milestones.last(Kind.DRILL).facts == {"rows": 2}
+    assert last_runs.last(Kind.DRILL).facts == {"rows": 2}
 
 
 def test_checkpoints_that_lag_are_found_once_there_was_one(as_ann):
@@ -232,7 +232,7 @@ def test_checkpoints_that_lag_are_found_once_there_was_one(as_ann):
     later = clock.now() + timedelta(seconds=90)
     with time_machine.travel(later, tick=False):
         assert bad(services.check_audit()) == []  # off until a sequencer has run
-        fact(lag.SEQUENCED, lambda: b"1")
+        fact(sequencer_lag.SEQUENCED, lambda: b"1")
         [(level, says)] = bad(services.check_audit())
 
     assert level == "problem"
@@ -240,20 +240,22 @@ def test_checkpoints_that_lag_are_found_once_there_was_one(as_ann):
 
 
 def test_a_disk_that_is_full_is_found(settings, monkeypatch):
-    assert bad(outside.check_disk(settings)) == []
+    assert bad(external.check_disk(settings)) == []
     full = type("Usage", (), {"free": 2**20, "total": 2**40})
-    monkeypatch.setattr(outside.shutil, "disk_usage", lambda path: full)
+    monkeypatch.setattr(external.shutil, "disk_usage", lambda path: full)
 
-    assert {level for level, _ in bad(outside.check_disk(settings))} <= {"problem", "warning"}
-    assert bad(outside.check_disk(settings))
+    assert {level for level, _ in bad(external.check_disk(settings))} <= {"problem", "warning"}
+    assert bad(external.check_disk(settings))
 
 
 def test_a_check_that_breaks_is_a_finding_and_the_others_go_on():
     def broken():
         raise ZeroDivisionError("hunter2")
 
-    found = list(findings.gathered([("a", broken), ("b", lambda: [findings.ok("b", "is well")])]))
+    found = list(
+        check_result.gathered([("a", broken), ("b", lambda: [check_result.ok("b", "is well")])])
+    )
 
     assert [one.topic for one in found] == ["a", "b"]
     assert found[0].says == "the check itself failed: ZeroDivisionError"
-    assert not findings.good(found)
+    assert not check_result.good(found)

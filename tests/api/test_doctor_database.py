@@ -10,8 +10,8 @@ from tests.operating import bad, in_production
 from tests.serving import built, environ_for
 from vaultr.app import create_app
 from vaultr.database.session import db
-from vaultr.operations.doctor import database
-from vaultr.settings import Settings
+from vaultr.ops.doctor import database
+from vaultr.settings.model import Settings
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from tests import serving
 from tests.stopwatch import quickest
 from vaultr.app import create_app
 from vaultr.database import engine
-from vaultr.database.schema import Fact
+from vaultr.database.base import Fact
 from vaultr.database.session import SINGLE, db, one_statement, reading, transaction
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 
 @pytest.fixture

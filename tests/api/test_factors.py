@@ -8,11 +8,11 @@ import pytest
 from tests import factories, letters
 from tests.concurrency import at_once
 from tests.second_factors import Phone, confirmed
-from vaultr.auth import sealed_factors
+from vaultr.auth import second_factor_secrets
 from vaultr.auth.models import Factor, RecoveryCode
 from vaultr.database.session import transaction
-from vaultr.environ import Keys, generate_keys
-from vaultr.keys import KeyRing, Resealed, ServerKeys
+from vaultr.security.keyring import KeyRing, Resealed, ServerKeys
+from vaultr.settings.types import Keys, generate_keys
 
 TOTP, CONFIRM = "/api/v1/auth/totp", "/api/v1/auth/totp/confirm"
 CODES, ME = "/api/v1/auth/recovery-codes", "/api/v1/auth/me"
@@ -248,10 +248,10 @@ def test_secrets_are_sealed_anew_when_the_key_rotates(app, as_ann, as_bob, with_
     with_keys(f"{new_text},{old_text}")
 
     with app.app_context():
-        assert sealed_factors.count_by_key() == {"test": 2}
-        assert sealed_factors.reseal(at_a_time=1) == Resealed(done=2)
-        assert sealed_factors.reseal() == Resealed()
-        assert sealed_factors.count_by_key() == {"new": 2}
+        assert second_factor_secrets.count_by_key() == {"test": 2}
+        assert second_factor_secrets.reseal(at_a_time=1) == Resealed(done=2)
+        assert second_factor_secrets.reseal() == Resealed()
+        assert second_factor_secrets.count_by_key() == {"new": 2}
 
     with_keys(new_text)  # the old one is gone for good
     body = factories.login("ann@example.org", totp=phones[0].next_code())
@@ -263,8 +263,8 @@ def test_a_secret_whose_key_is_gone_stays_and_recovery_codes_still_work(app, as_
     with_keys(generate_keys("new")["FACTOR_KEY"])
 
     with app.app_context():
-        assert sealed_factors.reseal() == Resealed(left=1)
-        assert sealed_factors.count_by_key() == {"test": 1}
+        assert second_factor_secrets.reseal() == Resealed(left=1)
+        assert second_factor_secrets.count_by_key() == {"test": 1}
     client = app.test_client()
     by_phone = factories.login("ann@example.org", totp=phone.next_code())
     by_code = factories.login("ann@example.org", recovery_code=codes[0])

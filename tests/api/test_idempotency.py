@@ -12,10 +12,10 @@ from tests import factories, vault_rows
 from tests.concurrency import at_once
 from tests.serving import signed_in
 from tests.vault_writer import Writer
-from vaultr import idempotency
-from vaultr.contract import contract_of
+from vaultr.api import idempotency
+from vaultr.api.contract import contract_of
+from vaultr.api.idempotency import KeptAnswer
 from vaultr.database.session import transaction
-from vaultr.idempotency import KeptAnswer
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VAULTS
 

@@ -9,7 +9,7 @@ from tests import browser, factories, serving, sites
 from tests.faults.running import free_port
 from vaultr.app import create_app
 from vaultr.database.session import db
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 AUTH = "/api/v1/auth"
 ASK = """

@@ -8,18 +8,18 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from vaultr import keys as rings
-from vaultr.auth import sealed_factors
+from vaultr.auth import second_factor_secrets
 from vaultr.auth.models import Factor, RefreshToken
 from vaultr.database.session import transaction
-from vaultr.environ import KEY_SETS, Keys
-from vaultr.mail import letter, outbox
+from vaultr.mail import delivery_job, message
 from vaultr.mail import service as mail
-from vaultr.mail.letter import Letter
+from vaultr.mail.message import Letter
 from vaultr.mail.models import Mail
-from vaultr.operations import keys as commands
-from vaultr.operations.doctor import secrets as doctor
-from vaultr.operations.key_files import Place
+from vaultr.ops.doctor import server_keys as doctor
+from vaultr.ops.keys import commands
+from vaultr.ops.keys.files import Place
+from vaultr.security import keyring as rings
+from vaultr.settings.types import KEY_SETS, Keys
 
 LETTER = Letter(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
 OLD = "test"  # the id of the keys that the tests' server begins with
@@ -127,7 +127,7 @@ def test_a_factor_key_goes_once_the_factors_are_sealed_anew(app, folder):
         secrets = {uuid4(): b"secret %d" % number for number in range(3)}
         with transaction() as work:
             for factor_id, secret in secrets.items():
-                kept = sealed_factors.sealed(account.id, factor_id, secret)
+                kept = second_factor_secrets.sealed(account.id, factor_id, secret)
                 work.add(_factor(account.id, factor_id, kept))
     new = rotate(app, folder, "FACTOR_KEY")
     assert refused(retire(app, folder, "FACTOR_KEY"), 3, "second factors")
@@ -139,7 +139,7 @@ def test_a_factor_key_goes_once_the_factors_are_sealed_anew(app, folder):
     rings.init_app(app, _with_file(app, folder, "FACTOR_KEY"))
     with app.app_context(), transaction() as work:
         for row in work.query(Factor):
-            assert sealed_factors.opened(account.id, row.id, row.sealed) == secrets[row.id]
+            assert second_factor_secrets.opened(account.id, row.id, row.sealed) == secrets[row.id]
 
 
 def test_a_mail_key_goes_once_no_letter_waits_under_it(app, folder):
@@ -155,7 +155,7 @@ def test_a_mail_key_goes_once_no_letter_waits_under_it(app, folder):
     assert retire(app, folder, "MAIL_KEY").exit_code == 0
     rings.init_app(app, _with_file(app, folder, "MAIL_KEY"))
     with app.app_context(), transaction() as work:
-        opened = {letter.unseal(row.id, row.sealed)[0] for row in work.query(Mail)}
+        opened = {message.unseal(row.id, row.sealed)[0] for row in work.query(Mail)}
     assert opened == {"ann@example.org", "bob@example.org"}
 
 
@@ -163,7 +163,7 @@ def test_a_letter_that_was_sent_needs_no_key(app, folder):
     with app.app_context():
         with transaction():
             mail.send(LETTER, "ann@example.org")
-        outbox.run()
+        delivery_job.run()
     rotate(app, folder, "MAIL_KEY")
 
     assert retire(app, folder, "MAIL_KEY").exit_code == 0
@@ -218,7 +218,7 @@ def _needed_everywhere(app):
     """Let something need each key but JWT_SECRET, which nothing needs for long."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
-        kept = sealed_factors.sealed(account.id, factor_id, b"secret")
+        kept = second_factor_secrets.sealed(account.id, factor_id, b"secret")
         with transaction() as work:
             work.add(_factor(account.id, factor_id, kept))
         mail.send(LETTER, "ann@example.org")

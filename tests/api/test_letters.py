@@ -11,9 +11,9 @@ from uuid import UUID
 import pytest
 
 import vaultr.auth
-from vaultr.auth.device_letters import Use
-from vaultr.mail.letter import Letter
-from vaultr.mail.writing import quoted, written
+from vaultr.auth.emails.devices import Use
+from vaultr.mail.message import Letter
+from vaultr.mail.rendering import quoted, written
 
 TOKEN = "Tk-" + "x" * 40
 BASE = "http://localhost"

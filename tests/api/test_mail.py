@@ -12,8 +12,8 @@ from tests import mail_servers
 from tests.mail_servers import Inbox
 from vaultr import clock
 from vaultr.database.session import db, transaction
-from vaultr.mail import outbox, service
-from vaultr.mail.letter import Letter, unseal
+from vaultr.mail import delivery_job, service
+from vaultr.mail.message import Letter, unseal
 from vaultr.mail.models import Mail
 
 ANN = "ann@example.org"
@@ -144,8 +144,8 @@ def test_a_letter_is_sent_once_and_wiped(here, smtp):
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
         smtp(port)
-        outbox.run()
-        outbox.run()
+        delivery_job.run()
+        delivery_job.run()
 
     [mail], [message] = mails(), inbox.messages
     assert (mail.state, mail.sealed, mail.tries) == ("sent", None, 1)
@@ -158,12 +158,12 @@ def test_a_letter_that_is_not_accepted_now_is_tried_again_later(here, smtp):
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
         smtp(port)
-        outbox.run()
-        outbox.run()
+        delivery_job.run()
+        delivery_job.run()
         assert [mail.tries for mail in mails()] == [1]
         inbox.answer = "250 OK"
         with later(minutes=5):
-            outbox.run()
+            delivery_job.run()
 
     assert [(mail.state, mail.tries) for mail in mails()] == [("sent", 2)]
     assert len(inbox.messages) == 1
@@ -173,7 +173,7 @@ def test_a_letter_whose_recipient_is_refused_for_ever_is_dead(here, smtp):
     with mail_servers.running(Inbox(rcpt="550 no such user")) as port:
         smtp(port)
         service.send(LETTER, ANN)
-        outbox.run()
+        delivery_job.run()
 
     assert [mail.state for mail in mails()] == ["dead"]
 
@@ -184,9 +184,9 @@ def test_a_letter_is_given_up_after_two_days(here, smtp):
     began, now = clock.now(), clock.now()
     while mails()[0].state == "waiting":
         with time_machine.travel(now := mails()[0].next_try_at + timedelta(seconds=1)):
-            outbox.run()
+            delivery_job.run()
 
-    assert mails()[0].tries == outbox.MOST_TRIES
+    assert mails()[0].tries == delivery_job.MOST_TRIES
     assert timedelta(days=1.5) < now - began < timedelta(days=3)
 
 
@@ -194,7 +194,7 @@ def test_while_the_server_is_away_one_letter_is_tried_and_the_others_wait(here, 
     smtp(1)
     for name in ("ann", "bob", "cleo"):
         service.send(LETTER, f"{name}@example.org")
-    outbox.run()
+    delivery_job.run()
 
     assert sorted(mail.tries for mail in mails()) == [0, 0, 1]
 
@@ -209,7 +209,7 @@ def test_one_refused_recipient_does_not_keep_the_others_waiting(here, smtp):
         service.send(LETTER, to)
     with mail_servers.running(Picky()) as port:
         smtp(port)
-        outbox.run()
+        delivery_job.run()
 
     assert [mail.state for mail in mails()] == ["waiting", "sent"]
 
@@ -220,9 +220,9 @@ def test_what_a_server_accepted_is_never_sent_again_though_it_could_not_be_noted
     with mail_servers.running(inbox) as port:
         smtp(port)
         with sent_cannot_be_noted(), pytest.raises(sa.exc.DBAPIError):
-            outbox.run()
+            delivery_job.run()
         with later(minutes=5):
-            outbox.run()
+            delivery_job.run()
 
     assert len(inbox.messages) == 1
     assert [mail.state for mail in mails()] == ["sent"]
@@ -232,7 +232,7 @@ def test_a_letter_that_was_changed_is_dead(here):
     service.send(LETTER, ANN)
     with transaction() as session:
         session.execute(sa.update(Mail).values(sealed=b"\x04testnothing"))
-    outbox.run()
+    delivery_job.run()
 
     assert [(mail.state, mail.reason) for mail in mails()] == [("dead", "unreadable")]
 
@@ -242,20 +242,20 @@ def test_a_letter_under_a_key_that_is_not_here_yet_waits_for_it(here):
     whole = mails()[0].sealed
     with transaction() as session:
         session.execute(sa.update(Mail).values(sealed=b"\x04next" + whole[5:]))
-    outbox.run()
+    delivery_job.run()
 
     assert [(mail.state, mail.reason) for mail in mails()] == [("waiting", "no-key")]
     with transaction() as session:
         session.execute(sa.update(Mail).values(sealed=whole))
     with later(hours=1):
-        outbox.run()
+        delivery_job.run()
     assert [mail.state for mail in mails()] == ["sent"]
 
 
 def test_sent_letters_are_forgotten_after_a_day_and_dead_ones_after_a_month(here):
     service.send(LETTER, ANN)
     service.send(LETTER, "bob@example.org")
-    outbox.run()
+    delivery_job.run()
     with transaction() as session:
         session.execute(sa.update(Mail).where(Mail.kind == "verify-email").values(state="sent"))
         dead = sa.select(Mail.id).limit(1).scalar_subquery()
@@ -264,7 +264,7 @@ def test_sent_letters_are_forgotten_after_a_day_and_dead_ones_after_a_month(here
     left = []
     for days in (0, 1.1, 31):
         with later(days=days):
-            outbox.purge()
+            delivery_job.purge()
         left.append([mail.state for mail in mails()])
 
     assert [sorted(one) for one in left] == [["dead", "sent"], ["dead"], []]

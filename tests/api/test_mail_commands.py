@@ -12,9 +12,9 @@ from tests import mail_servers
 from tests.mail_servers import Inbox
 from vaultr import clock
 from vaultr.database.session import transaction
-from vaultr.mail import outbox, service
+from vaultr.mail import delivery_job, service
 from vaultr.mail.commands import mail
-from vaultr.mail.letter import Letter
+from vaultr.mail.message import Letter
 from vaultr.mail.models import Mail
 
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -45,7 +45,7 @@ def given_up(app, smtp, *recipients):
         smtp(port)
         for to in recipients:
             service.send(LETTER, to)
-        outbox.run()
+        delivery_job.run()
 
 
 def test_what_waits_and_what_was_given_up_is_listed_with_the_reason(app, smtp):
@@ -53,7 +53,7 @@ def test_what_waits_and_what_was_given_up_is_listed_with_the_reason(app, smtp):
     with app.app_context():
         smtp(1)
         service.send(LETTER, BOB)
-        outbox.run()
+        delivery_job.run()
 
     dead, waiting = listed(app)
 
@@ -121,7 +121,7 @@ def test_what_was_sent_is_listed_only_when_asked_for(app, smtp):
     with mail_servers.running(Inbox()) as port, app.app_context():
         smtp(port)
         service.send(LETTER, ANN)
-        outbox.run()
+        delivery_job.run()
 
     assert listed(app) == []
     assert [one["state"] for one in listed(app, "--all")] == ["sent"]
@@ -137,7 +137,7 @@ def test_a_dead_letter_is_tried_anew_when_an_operator_says_so(app, smtp):
     inbox = Inbox()
     with mail_servers.running(inbox) as port, app.app_context():
         smtp(port)
-        outbox.run()
+        delivery_job.run()
     assert inbox.recipients == [ANN]
     assert [one["id"] for one in listed(app)] == [second["id"]]
 
@@ -145,7 +145,7 @@ def test_a_dead_letter_is_tried_anew_when_an_operator_says_so(app, smtp):
 def test_all_dead_letters_are_tried_anew_as_often_as_new_ones(app, smtp):
     given_up(app, smtp, ANN, BOB)
     with app.app_context(), transaction() as session:
-        session.execute(sa.update(Mail).values(tries=outbox.MOST_TRIES))
+        session.execute(sa.update(Mail).values(tries=delivery_job.MOST_TRIES))
 
     assert "2 will be tried" in run(app, "retry", "--dead").stdout
 
@@ -158,7 +158,7 @@ def test_a_letter_that_waits_is_tried_at_once(app, smtp):
     with app.app_context():
         smtp(1)
         service.send(LETTER, ANN)
-        outbox.run()
+        delivery_job.run()
     [waiting] = listed(app)
 
     assert run(app, "retry", waiting["id"]).exit_code == 0
@@ -166,7 +166,7 @@ def test_a_letter_that_waits_is_tried_at_once(app, smtp):
     inbox = Inbox()
     with mail_servers.running(inbox) as port, app.app_context():
         smtp(port)
-        outbox.run()
+        delivery_job.run()
     assert inbox.recipients == [ANN]
 
 
@@ -180,14 +180,14 @@ def test_a_letter_of_unknown_outcome_is_sent_again_only_by_hand(app, smtp):
 
     assert run(app, "retry", waiting["id"]).exit_code == 1  # it may be going out just now
     with time_machine.travel(clock.now() + timedelta(hours=1)), app.app_context():
-        outbox.run()
+        delivery_job.run()
     assert listed(app)[0]["reason"] == "outcome-unknown"
     assert run(app, "retry", waiting["id"]).exit_code == 0
 
     inbox = Inbox()
     with mail_servers.running(inbox) as port, app.app_context():
         smtp(port)
-        outbox.run()
+        delivery_job.run()
     assert inbox.recipients == [ANN]
 
 
@@ -195,7 +195,7 @@ def test_what_is_not_there_or_was_sent_is_told_and_ends_with_1(app, smtp):
     with mail_servers.running(Inbox()) as port, app.app_context():
         smtp(port)
         service.send(LETTER, ANN)
-        outbox.run()
+        delivery_job.run()
     [sent] = listed(app, "--all")
 
     for one in (sent["id"], str(uuid4())):

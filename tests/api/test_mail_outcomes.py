@@ -16,10 +16,10 @@ from tests import mail_servers, servers, serving
 from tests.mail_servers import Inbox
 from vaultr import clock
 from vaultr.database.session import db, transaction
-from vaultr.mail import hosts, outbox, service
-from vaultr.mail.letter import Letter
+from vaultr.mail import delivery_job, service, transports
+from vaultr.mail.delivery_job import Superseded
+from vaultr.mail.message import Letter
 from vaultr.mail.models import Mail
-from vaultr.mail.outbox import Superseded
 
 ANN = "ann@example.org"
 LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
@@ -64,10 +64,10 @@ def test_a_letter_that_may_have_been_accepted_is_given_up_not_sent_again(here, s
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
         smtp(port)
-        outbox.run()
+        delivery_job.run()
         for hours in (1, 24):
             with later(hours=hours):
-                outbox.run()
+                delivery_job.run()
 
     assert [(row.state, row.reason, row.tries) for row in rows()] == [
         ("dead", "outcome-unknown", 1)
@@ -83,11 +83,11 @@ def test_while_a_server_looks_at_a_mail_we_wait_longer_than_for_other_answers(
             await asyncio.sleep(3)
             return await super().handle_DATA(server, session, envelope)
 
-    monkeypatch.setattr(hosts, "STEP_SECONDS", 2.0)
+    monkeypatch.setattr(transports, "STEP_SECONDS", 2.0)
     service.send(LETTER, ANN)
     with mail_servers.running(Slow()) as port:
         smtp(port)
-        outbox.run()
+        delivery_job.run()
 
     assert [row.state for row in rows()] == ["sent"]
 
@@ -97,13 +97,13 @@ def test_a_refused_content_is_an_answer_and_is_tried_again(here, smtp):
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
         smtp(port)
-        outbox.run()
+        delivery_job.run()
 
         [row] = rows()
         assert (row.state, row.reason, row.handed_over_at) == ("waiting", "smtp-451", None)
         inbox.answer = "250 OK"
         with later(hours=1):
-            outbox.run()
+            delivery_job.run()
 
     assert [(row.state, row.reason, row.tries) for row in rows()] == [("sent", None, 2)]
 
@@ -112,13 +112,13 @@ def test_a_sender_that_stood_still_too_long_sends_nothing_more(here, smtp):
     """Another took its letter up meanwhile: it finds out just before the content would go."""
     service.send(LETTER, ANN)
     inbox = Inbox()
-    stale = outbox._claim(clock.now())
+    stale = delivery_job._claim(clock.now())
     with mail_servers.running(inbox) as port:
         smtp(port)
         with later(hours=1):
-            outbox.run()
+            delivery_job.run()
         with pytest.raises(Superseded):
-            outbox._send(stale)
+            delivery_job._send(stale)
 
     assert len(inbox.messages) == 1
     assert [row.state for row in rows()] == ["sent"]
@@ -132,13 +132,13 @@ def test_a_database_that_is_away_when_the_content_should_go_keeps_it_back(here, 
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)
-        monkeypatch.setattr(outbox, "_hand_over", away)
+        monkeypatch.setattr(delivery_job, "_hand_over", away)
         with pytest.raises(sa.exc.OperationalError):
-            outbox.run()
+            delivery_job.run()
         monkeypatch.undo()
         smtp(port)
         with later(hours=1):
-            outbox.run()
+            delivery_job.run()
 
     assert len(inbox.messages) == 1
     assert [row.state for row in rows()] == ["sent"]
@@ -149,21 +149,21 @@ def test_a_letter_to_nobody_is_never_handed_to_a_server(here, smtp):
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)
-        outbox.run()
+        delivery_job.run()
 
     assert inbox.messages == []
     assert [row.state for row in rows()] == ["sent"]
 
 
 def test_what_goes_after_its_time_goes_in_parts(here, monkeypatch):
-    monkeypatch.setattr(outbox, "_PURGED_AT_ONCE", 2)
+    monkeypatch.setattr(delivery_job, "_PURGED_AT_ONCE", 2)
     for number in range(3):
         service.send(LETTER, f"{number}@example.org")
     with transaction() as session:
         session.execute(sa.update(Mail).values(state="sent", sealed=None))
 
     with later(days=2):
-        assert [outbox.purge(), outbox.purge()] == [True, False]
+        assert [delivery_job.purge(), delivery_job.purge()] == [True, False]
     assert rows() == []
 
 

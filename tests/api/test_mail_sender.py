@@ -11,9 +11,9 @@ from tests import mail_servers, serving
 from tests.mail_servers import Certificate, Inbox
 from tests.stopwatch import quickest
 from vaultr.app import create_app
-from vaultr.mail import hosts, sender
-from vaultr.mail.letter import Letter
-from vaultr.settings import Settings
+from vaultr.mail import sender, transports
+from vaultr.mail.message import Letter
+from vaultr.settings.model import Settings
 
 LETTER = Letter(
     "verify-email", "Bestätigen", "Öffnen:\n\nhttps://v.example/?token=abc\n", "<p>Öffnen</p>"
@@ -122,7 +122,7 @@ def test_on_this_machine_a_mail_may_go_in_clear(app_for):
 
 @pytest.mark.parametrize("secure", ["starttls", "tls", "none"])
 def test_a_silent_server_is_left_after_the_time_limit(app_for, monkeypatch, secure):
-    monkeypatch.setattr(hosts, "STEP_SECONDS", 0.3)
+    monkeypatch.setattr(transports, "STEP_SECONDS", 0.3)
 
     def wait():
         with mail_servers.silent() as port, pytest.raises(OSError, match="timed out"):
@@ -132,7 +132,7 @@ def test_a_silent_server_is_left_after_the_time_limit(app_for, monkeypatch, secu
 
 
 def test_a_server_that_never_comes_to_the_point_is_left_too(app_for, monkeypatch):
-    monkeypatch.setattr(hosts, "WHOLE_SECONDS", 0.3)
+    monkeypatch.setattr(transports, "WHOLE_SECONDS", 0.3)
 
     def wait():
         with (

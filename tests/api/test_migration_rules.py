@@ -10,9 +10,9 @@ from tests import servers
 from tests.guards.tree import ROOT
 from tests.serving import environ_for
 from vaultr.app import create_app
-from vaultr.database import engine, revisions
+from vaultr.database import engine, schema_version
 from vaultr.database.session import db
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 FIRST = """
 revision, down_revision = "0001", None
@@ -101,8 +101,8 @@ def sqlite(app):
 def test_the_database_says_which_code_works_on_it(app):
     with app.app_context():
         flask_migrate.upgrade(directory=str(ROOT / "migrations"))
-        *_, newest = revisions.known()
-        found = revisions.ask(5.0)
+        *_, newest = schema_version.known()
+        found = schema_version.ask(5.0)
 
         assert (found.revision, found.noted) == (newest, newest)
         assert found.needs <= newest
@@ -114,6 +114,7 @@ def test_of_several_that_break_older_code_the_latest_counts():
     harmless = type("Module", (), {})
 
     assert (
-        revisions.needs_of({"0008": breaking[1], "0009": harmless, "0004": breaking[0]}) == "0007"
+        schema_version.needs_of({"0008": breaking[1], "0009": harmless, "0004": breaking[0]})
+        == "0007"
     )
-    assert revisions.needs_of({"0001": harmless}) == "0001"
+    assert schema_version.needs_of({"0001": harmless}) == "0001"

@@ -11,7 +11,7 @@ from tests.first_hour.world import BIN, ROOT
 from tests.serving import built, environ_for
 from vaultr.app import create_app
 from vaultr.database.session import db
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 PODS = 6
 

@@ -9,9 +9,9 @@ from openapi_spec_validator import validate
 
 from tests import serving
 from tests.api import small
-from vaultr.contract import contract_of
-from vaultr.openapi import document, refusals_of
-from vaultr.problems import status_of
+from vaultr.api.contract import contract_of
+from vaultr.api.openapi import document, refusals_of
+from vaultr.api.problems import status_of
 
 PAGES = {
     "/api/docs",

@@ -8,7 +8,7 @@ from werkzeug.test import EnvironBuilder
 
 from tests import factories, servers
 from tests.api import small
-from vaultr import reading
+from vaultr.api import request_parsing
 from vaultr.database.session import db
 
 WORD = {"word": "x"}
@@ -87,7 +87,7 @@ def test_a_refusal_never_repeats_a_value(stranger):
 
 
 def test_of_very_many_faults_none_is_listed(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_MOST_FAULTS", 3)
+    monkeypatch.setattr(request_parsing, "_MOST_FAULTS", 3)
     with small.server(tmp_path) as app:
         few, many = (
             post(app.test_client(), json.dumps({"word": "x"} | {f"k{n}": n for n in range(size)}))

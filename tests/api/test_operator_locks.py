@@ -8,9 +8,10 @@ import pytest
 
 from tests import factories
 from tests.letters import letters
-from vaultr.auth import operating, passwords
+from vaultr.auth import password_hashing
+from vaultr.auth.admin import actions
+from vaultr.auth.admin.actions import Operator
 from vaultr.auth.models import Session
-from vaultr.auth.operating import Operator
 from vaultr.database.session import transaction
 
 ANN, NEW = "ann@example.org", "ann@example.com"
@@ -63,16 +64,16 @@ def test_a_lock_follows_the_account_to_another_address_and_back(app, as_ann, fla
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_lock_that_is_set_while_a_key_is_checked_lets_nobody_in(app, as_ann, monkeypatch, known):
-    device, verify = factories.uuid4(), passwords.verify
+    device, verify = factories.uuid4(), password_hashing.verify
     if known:
         assert sign_in(app, ANN, device_id=device).status_code == 200
 
     def then_lock(*arguments):
         verdict = verify(*arguments)
-        operating.lock(ANN, Operator("olga"))
+        actions.lock(ANN, Operator("olga"))
         return verdict
 
-    monkeypatch.setattr(passwords, "verify", then_lock)
+    monkeypatch.setattr(password_hashing, "verify", then_lock)
 
     answer = sign_in(app, ANN, device_id=device)
 

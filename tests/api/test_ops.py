@@ -8,14 +8,15 @@ import sqlalchemy as sa
 
 from tests import audit_log, factories, mail_servers
 from tests.mail_servers import Inbox
-from vaultr import clock, switches
+from vaultr import clock
+from vaultr.api import kill_switches
 from vaultr.audit.events import Event
 from vaultr.auth.models import Session
-from vaultr.database import revisions
+from vaultr.database import schema_version
 from vaultr.database.session import db
 from vaultr.mail.models import Mail
-from vaultr.operations import cleanup, daily, milestones
-from vaultr.operations.milestones import Kind
+from vaultr.ops import daily_checks, last_runs, purge
+from vaultr.ops.last_runs import Kind
 
 LONG_AGO = timedelta(days=90)
 
@@ -73,7 +74,7 @@ def test_words_for_callers_are_one_line(app, flask, text):
 
     assert result.exit_code == 2
     with app.app_context():
-        assert switches.read() == {}
+        assert kill_switches.read() == {}
 
 
 @pytest.mark.parametrize("name", ["ann lind", "a\nb", "x" * 65, "<ann>"])
@@ -126,11 +127,11 @@ def _rows(model):
 
 
 def test_a_purge_is_done_by_the_worker_too(app):
-    from vaultr.operations.worker import JOBS  # noqa: PLC0415 - beside what it is compared with
+    from vaultr.ops.worker import JOBS  # noqa: PLC0415 - beside what it is compared with
 
     done = {job.run for job in JOBS}
 
-    assert {chore.remove for chore in cleanup.CHORES} <= done
+    assert {chore.remove for chore in purge.CHORES} <= done
 
 
 def test_db_status_of_a_database_without_migrations(flask):
@@ -151,7 +152,7 @@ def test_db_status_of_the_newest_schema(app, flask, migrated_to_newest):
 
 def test_db_status_of_an_older_schema_names_what_is_pending(app, flask, migrated_to):
     with app.app_context():
-        *_, before, newest = revisions.known()
+        *_, before, newest = schema_version.known()
     migrated_to(before)
     result = flask("db-status", "--json")
 
@@ -186,7 +187,7 @@ def healthy(httpd):
 @pytest.fixture
 def backed_up(app):
     with app.app_context():
-        milestones.note(Kind.BACKUP_VERIFIED, {"file": "x"})
+        last_runs.note(Kind.BACKUP_VERIFIED, {"file": "x"})
 
 
 def test_daily_all_is_well(flask, healthy, backed_up):
@@ -206,7 +207,7 @@ def test_daily_a_server_that_says_something_else_is_found(flask, httpd, backed_u
 
 def test_daily_an_old_backup_is_found(app, flask, healthy):
     with app.app_context():
-        milestones.note(Kind.BACKUP_VERIFIED, {}, at=clock.now() - timedelta(hours=27))
+        last_runs.note(Kind.BACKUP_VERIFIED, {}, at=clock.now() - timedelta(hours=27))
 
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"backup"})
 
@@ -283,6 +284,6 @@ def test_daily_an_address_is_an_address(flask):
 
 
 def test_five_percent_are_not_too_many():
-    assert daily.judged(0, 0).level == "ok"
-    assert daily.judged(100, 5).level == "ok"
-    assert daily.judged(100, 6).level == "problem"
+    assert daily_checks.judged(0, 0).level == "ok"
+    assert daily_checks.judged(100, 5).level == "ok"
+    assert daily_checks.judged(100, 6).level == "problem"

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from tests import servers
 from tests.serving import built, environ_for
-from vaultr.database.plans import PLANNED
+from vaultr.database.prepared_statements import PLANNED
 from vaultr.database.session import one_statement, transaction
 
 

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from tests import factories, servers
 from tests.many_rows import fill
 from tests.serving import built, environ_for, signed_in
-from vaultr.database import bare
+from vaultr.database import raw_driver
 from vaultr.database.session import SINGLE, db, transaction
 from vaultr.protocol.encoding import b64, unb64
-from vaultr.vault import budget
+from vaultr.vault import version_retention
 
 TABLES = "items|versions|entries|removed_items|vaults|vault_keys|accounts|sessions"
 WHOLE = re.compile(rf"Seq Scan on ({TABLES})\b")
@@ -53,18 +53,18 @@ class Plans:
     def __enter__(self):
         explain = self._explain
 
-        class Cursor(bare.CURSOR):
+        class Cursor(raw_driver.CURSOR):
             def execute(self, text, values=None):
                 super().execute(text, values)
                 explain(self.connection, text, self.query)
 
-        self._usual, bare.CURSOR = bare.CURSOR, Cursor
+        self._usual, raw_driver.CURSOR = raw_driver.CURSOR, Cursor
         for engine in self._engines:
             sa.event.listen(engine, "after_cursor_execute", self._ran)
         return self
 
     def __exit__(self, *_):
-        bare.CURSOR = self._usual
+        raw_driver.CURSOR = self._usual
         for engine in self._engines:
             sa.event.remove(engine, "after_cursor_execute", self._ran)
 
@@ -196,7 +196,7 @@ def test_versions_that_must_go_are_found_along_an_index(filled, vault, set_to):
     with Plans(app) as plans:
         vault.put(item["id"], revision)  # the fifty-first version goes, and the budget is looked at
         with app.app_context(), transaction() as session:
-            budget.keep(session.connection(), vault.id, 1)
+            version_retention.keep(session.connection(), vault.id, 1)
 
     assert kept == 50
     assert len(vault.get(f"/items/{item['id']}/versions").json["versions"]) == 1

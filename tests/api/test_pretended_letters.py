@@ -5,7 +5,7 @@ import pytest
 from tests import mail_servers
 from tests.mail_servers import Inbox
 from vaultr.database.session import transaction
-from vaultr.mail import outbox, service
+from vaultr.mail import delivery_job, service
 from vaultr.mail.models import Mail
 from vaultr.mail.service import Letter
 
@@ -46,7 +46,7 @@ def test_it_leaves_the_outbox_unsent(here, set_to):
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
         set_to(here, smtp_host="127.0.0.1", smtp_port=port, smtp_secure="none")
-        outbox.run()
+        delivery_job.run()
 
     [message] = inbox.messages
     assert message["To"] == ANN

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from vaultr.database import revisions
+from vaultr.database import schema_version
 from vaultr.database.session import db
 from vaultr.health import readiness
 
@@ -23,7 +23,7 @@ def migrated(app):
                 insert = sa.text("INSERT INTO alembic_version VALUES (:revision)")
                 connection.execute(insert, {"revision": revision})
             if needs is not None:
-                values = {"name": revisions.NEEDS, "value": needs.encode()}
+                values = {"name": schema_version.NEEDS, "value": needs.encode()}
                 insert = sa.text("INSERT INTO facts (name, value) VALUES (:name, :value)")
                 connection.execute(insert, values)
         app.extensions["vaultr.readiness"].at = 0.0

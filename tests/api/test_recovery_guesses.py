@@ -20,8 +20,8 @@ from tests.recovering import (
     tokens_left,
     with_recovery_key,
 )
-from vaultr.auth import recovery_tokens
 from vaultr.auth.models import Recovery
+from vaultr.auth.recovery import tokens as recovery_tokens
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 

@@ -7,16 +7,16 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from vaultr import keys as rings
-from vaultr.auth import sealed_factors
+from vaultr.auth import second_factor_secrets
 from vaultr.auth.models import Factor
 from vaultr.database.session import transaction
-from vaultr.environ import Keys
-from vaultr.mail import letter
+from vaultr.mail import message
 from vaultr.mail import service as mail
-from vaultr.mail.letter import Letter
+from vaultr.mail.message import Letter
 from vaultr.mail.models import Mail
-from vaultr.operations import keys as commands
+from vaultr.ops.keys import commands
+from vaultr.security import keyring as rings
+from vaultr.settings.types import Keys
 
 LETTER = Letter(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
 ANN, BOB = "ann@example.org", "bob@example.org"
@@ -43,7 +43,7 @@ def kept(app):
     """Keep one factor and two letters, sealed under the keys that there are."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
-        sealed = sealed_factors.sealed(account.id, factor_id, b"secret")
+        sealed = second_factor_secrets.sealed(account.id, factor_id, b"secret")
         with transaction() as work:
             work.add(
                 Factor(
@@ -99,4 +99,4 @@ def test_a_letter_that_was_changed_is_left_and_keeps_no_other_from_its_turn(app,
     assert "FACTOR_KEY: " not in done.stderr
     rotated(old=False)
     with app.app_context(), transaction() as work:
-        assert letter.unseal(other, work.get(Mail, other).sealed)[0] == BOB
+        assert message.unseal(other, work.get(Mail, other).sealed)[0] == BOB

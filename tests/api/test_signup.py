@@ -8,7 +8,7 @@ from tests import factories
 from tests.concurrency import at_once
 from tests.letters import letters, tokens
 from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
-from vaultr.auth.passwords import verify
+from vaultr.auth.password_hashing import verify
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64, unb64
 

@@ -4,11 +4,11 @@ import pytest
 
 from tests import factories
 from tests.concurrency import at_once
-from vaultr.auth import attempts, passwords, sessions
+from vaultr.auth import login_throttle, password_hashing, sessions
 from vaultr.auth.models import Account, Session
 from vaultr.database.session import transaction
-from vaultr.identity.tokens import Claims
 from vaultr.protocol.encoding import b64
+from vaultr.security.access_tokens import Claims
 
 STEP_UP = "/api/v1/auth/step-up"
 
@@ -73,7 +73,7 @@ def beside(monkeypatch, module, name, change):
 def test_a_session_that_ended_while_its_key_was_checked_is_made_fresh_no_more(
     app, as_ann, monkeypatch
 ):
-    beside(monkeypatch, passwords, "verify", lambda work: work.query(Session).delete())
+    beside(monkeypatch, password_hashing, "verify", lambda work: work.query(Session).delete())
 
     assert as_ann.post(STEP_UP, json=proof()).status_code == 401
 
@@ -83,7 +83,10 @@ def test_a_session_that_ended_while_its_key_was_checked_is_made_fresh_no_more(
 def test_a_session_of_older_credentials_is_not_made_fresh(app, as_ann, monkeypatch):
     """They were changed after the door had let the request in, and before the key was read."""
     beside(
-        monkeypatch, attempts, "of_session", lambda work: work.query(Account).update({"epoch": 2})
+        monkeypatch,
+        login_throttle,
+        "of_session",
+        lambda work: work.query(Account).update({"epoch": 2}),
     )
 
     response = as_ann.post(STEP_UP, json=proof())
@@ -135,7 +138,7 @@ def test_a_malformed_proof_is_no_attempt(as_ann, body):
 
 
 def test_credentials_that_change_while_the_hash_is_computed_prove_nothing(app, as_ann, monkeypatch):
-    verify = passwords.verify
+    verify = password_hashing.verify
 
     def meanwhile(*given):
         verdict = verify(*given)
@@ -143,6 +146,6 @@ def test_credentials_that_change_while_the_hash_is_computed_prove_nothing(app, a
             work.get(Account, as_ann.account_id).epoch = 2
         return verdict
 
-    monkeypatch.setattr(passwords, "verify", meanwhile)
+    monkeypatch.setattr(password_hashing, "verify", meanwhile)
 
     assert as_ann.post(STEP_UP, json=proof()).status_code == 403

@@ -3,8 +3,9 @@
 import pytest
 
 from tests import factories, serving
-from vaultr import metrics, switches
-from vaultr.operations import measures
+from vaultr.api import kill_switches
+from vaultr.observability import metrics
+from vaultr.ops import gauges
 
 
 @pytest.fixture
@@ -13,8 +14,8 @@ def off(app):
 
     def switch(name, text=None):
         with app.app_context():
-            switches.switch_off(name, by="ann", text=text)
-            switches.forget()
+            kill_switches.switch_off(name, by="ann", text=text)
+            kill_switches.forget()
 
     return switch
 
@@ -74,7 +75,7 @@ def test_what_goes_on_read_only_is_there(app):
         rule.endpoint for rule in app.url_map.iter_rules() if rule.methods & {"POST", "DELETE"}
     }
 
-    assert named >= switches.GOES_ON_READ_ONLY
+    assert named >= kill_switches.GOES_ON_READ_ONLY
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   ", "Bearer \t"])
@@ -112,9 +113,11 @@ def test_it_comes_after_host_and_limit_and_before_anything_is_read(app, client, 
 def test_metrics_show_what_is_off(app, off):
     off("writes")
     with app.app_context():
-        measures.measure()
+        gauges.measure()
 
-    shown = {name: metrics.SWITCHED_OFF.labels(name).whole._value.get() for name in switches.NAMES}
+    shown = {
+        name: metrics.SWITCHED_OFF.labels(name).whole._value.get() for name in kill_switches.NAMES
+    }
     assert shown == {"signup": 0, "writes": 1, "machines": 0, "maintenance": 0}
 
 
@@ -133,8 +136,10 @@ def test_while_the_database_cannot_tell_what_was_known_goes_on(app, client, off,
     off("signup")
     assert client.post("/api/v1/auth/signup", json={}).status_code == 503
     with app.app_context():
-        switches.forget()
-    monkeypatch.setattr(switches, "_READ", switches.sa.text("SELECT name, text FROM nowhere"))
+        kill_switches.forget()
+    monkeypatch.setattr(
+        kill_switches, "_READ", kill_switches.sa.text("SELECT name, text FROM nowhere")
+    )
 
     assert client.post("/api/v1/auth/signup", json={}).status_code == 503
 
@@ -142,17 +147,17 @@ def test_while_the_database_cannot_tell_what_was_known_goes_on(app, client, off,
 def test_switched_on_again_it_works(app, client, off):
     off("maintenance", "Later.")
     with app.app_context():
-        assert switches.switch_on("maintenance") is True
-        assert switches.switch_on("maintenance") is False
-        switches.forget()
+        assert kill_switches.switch_on("maintenance") is True
+        assert kill_switches.switch_on("maintenance") is False
+        kill_switches.forget()
 
     assert client.get("/api/v1/openapi.json").status_code == 200
 
 
 def test_switching_the_same_once_more_changes_nothing(app):
     with app.app_context():
-        assert switches.switch_off("maintenance", by="ann", text="A.") is True
-        assert switches.switch_off("maintenance", by="bob", text="A.") is False
-        assert switches.switch_off("maintenance", by="bob", text="B.") is True
-        assert switches.read() == {"maintenance": "B."}
+        assert kill_switches.switch_off("maintenance", by="ann", text="A.") is True
+        assert kill_switches.switch_off("maintenance", by="bob", text="A.") is False
+        assert kill_switches.switch_off("maintenance", by="bob", text="B.") is True
+        assert kill_switches.read() == {"maintenance": "B."}
     serving.empty(app)

@@ -8,7 +8,7 @@ from tests.vault_rows import reads, refused, unchanged
 from tests.vault_writer import Writer
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import SYNC_PAGE_BYTES
-from vaultr.vault import views
+from vaultr.vault import responses
 
 
 @pytest.fixture
@@ -85,11 +85,11 @@ def test_what_is_sent_is_exactly_what_the_models_say(as_ann, vault):
 
     for query in ("", "?since=2", "?since=9", "?limit=1"):
         text = as_ann.get(f"{vault.path}/sync{query}").text
-        assert _as_answered(views.SyncView, text) == text
+        assert _as_answered(responses.SyncView, text) == text
     text = as_ann.get(f"{vault.path}/items/{first}").text
-    assert _as_answered(views.ItemView, text) == text
+    assert _as_answered(responses.ItemView, text) == text
     text = as_ann.get(f"{vault.path}/items").text
-    assert _as_answered(views.ItemList, text) == text
+    assert _as_answered(responses.ItemList, text) == text
 
 
 def _as_answered(model, text):

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from tests import audit_obstacles, factories, serving
 from tests.concurrency import at_once
 from tests.statements import collected
-from vaultr import actor
-from vaultr.auth import rotation
+from vaultr import request_context
+from vaultr.auth import refresh_fast_path
 from vaultr.auth.models import RefreshToken, Session
-from vaultr.database import bare, plans
+from vaultr.database import prepared_statements, raw_driver
 from vaultr.database.session import SINGLE, db, transaction
 
 REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
@@ -22,7 +22,9 @@ REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
 @pytest.fixture
 def session(app):
     """A session that was opened from where the tests' requests come from."""
-    actor.set_origin(replace(actor.NOWHERE, network="127.0.0.0/24", family="other"))
+    request_context.set_origin(
+        replace(request_context.NOWHERE, network="127.0.0.0/24", family="other")
+    )
     with app.app_context():
         return factories.session()
 
@@ -64,7 +66,7 @@ def test_a_refresh_is_recorded_for_its_session_and_its_owner(app, client, sessio
 def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeypatch):
     with postgres_app.app_context():
         token = factories.session().refresh_token
-    client, run = postgres_app.test_client(), bare.Line.run
+    client, run = postgres_app.test_client(), raw_driver.Line.run
     token = refresh(client, token).json["refresh_token"]
 
     with collected(postgres_app) as ran:
@@ -72,7 +74,7 @@ def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeyp
         def note(line, text, values):
             return ran.append(text) or run(line, text, values)
 
-        monkeypatch.setattr(bare.Line, "run", note)
+        monkeypatch.setattr(raw_driver.Line, "run", note)
         assert refresh(client, token).status_code == 200
 
     assert len(ran) == 2
@@ -87,8 +89,8 @@ def test_no_plan_looks_for_a_token_in_all_rows_though_there_were_few(postgres_ap
         connection.exec_driver_sql("VACUUM ANALYZE accounts, sessions, refresh_tokens")
         connection.exec_driver_sql("DEALLOCATE ALL")
         connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
-        for text in (rotation._FIND_BARE, rotation._ROTATE):
-            [(name, prepare)] = plans.plan_of(text).prepare.items()
+        for text in (refresh_fast_path._FIND_BARE, refresh_fast_path._ROTATE):
+            [(name, prepare)] = prepared_statements.plan_of(text).prepare.items()
             connection.exec_driver_sql(prepare.replace("%", "%%"))
             nulls = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", prepare))))
             told = connection.exec_driver_sql(f"EXPLAIN EXECUTE {name}({nulls})")
@@ -181,7 +183,7 @@ def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkey
     serving.empty(postgres_app)
     with postgres_app.app_context():
         session = factories.session()
-    client, run = postgres_app.test_client(), bare.Line.run
+    client, run = postgres_app.test_client(), raw_driver.Line.run
 
     def cut(line, text, values):
         if "UPDATE refresh_tokens" not in text:
@@ -190,9 +192,9 @@ def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkey
             run(line, text, values)
         raise sa.exc.OperationalError(text, None, Exception(), connection_invalidated=True)
 
-    monkeypatch.setattr(bare.Line, "run", cut)
+    monkeypatch.setattr(raw_driver.Line, "run", cut)
     assert refresh(client, session.refresh_token).status_code == 503
-    monkeypatch.setattr(bare.Line, "run", run)
+    monkeypatch.setattr(raw_driver.Line, "run", run)
 
     again = refresh(client, session.refresh_token)
 

@@ -9,9 +9,9 @@ import jwt
 import pytest
 
 from tests.serving import KEYS, built, environ_for
-from vaultr import environ
-from vaultr.environ import Keys
-from vaultr.identity import tokens
+from vaultr.security import access_tokens
+from vaultr.settings import types
+from vaultr.settings.types import Keys
 
 ME = "/api/v1/auth/me"
 CLAIMS = ("iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti")
@@ -61,9 +61,9 @@ def here(sqlite_app):
 def test_what_we_sign_has_every_claim_and_is_read_back(here):
     account_id, session_id = uuid4(), uuid4()
 
-    token = tokens.sign(account_id, session_id, 7)
+    token = access_tokens.sign(account_id, session_id, 7)
 
-    read = tokens.read(token)
+    read = access_tokens.read(token)
     assert (read.account_id, read.session_id, read.epoch) == (account_id, session_id, 7)
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "kid": "test", "typ": "JWT"}
     key, ours = key_of("JWT_SECRET"), {"audience": "vaultr-api", "issuer": "http://localhost"}
@@ -74,7 +74,7 @@ def test_what_we_sign_has_every_claim_and_is_read_back(here):
 
 
 def test_a_token_made_by_the_book_is_read(here):
-    assert tokens.read(signed(claims())) is not None
+    assert access_tokens.read(signed(claims())) is not None
 
 
 @pytest.mark.parametrize("missing", CLAIMS)
@@ -82,7 +82,7 @@ def test_a_token_without_one_of_its_claims_proves_nothing(here, missing):
     payload = claims()
     del payload[missing]
 
-    assert tokens.read(signed(payload)) is None
+    assert access_tokens.read(signed(payload)) is None
 
 
 @pytest.mark.parametrize(
@@ -120,31 +120,31 @@ def test_a_token_without_one_of_its_claims_proves_nothing(here, missing):
     ids=lambda wrong: next(iter(wrong)),
 )
 def test_a_token_with_a_wrong_claim_proves_nothing(here, wrong):
-    assert tokens.read(signed(claims(**wrong))) is None
+    assert access_tokens.read(signed(claims(**wrong))) is None
 
 
 def test_an_expired_token_proves_nothing_from_the_second_it_expires(here):
     now = int(time.time())
 
-    assert tokens.read(signed(claims(iat=now - 601, exp=now - 1))) is None
-    assert tokens.read(signed(claims(iat=now - 590, exp=now + 10))) is not None
+    assert access_tokens.read(signed(claims(iat=now - 601, exp=now - 1))) is None
+    assert access_tokens.read(signed(claims(iat=now - 590, exp=now + 10))) is not None
 
 
 def test_a_token_that_was_read_before_expires_all_the_same(here, monkeypatch):
     token = signed(claims())
-    assert tokens.read(token) is not None
+    assert access_tokens.read(token) is not None
 
     then = time.time() + 601
-    monkeypatch.setattr(tokens.time, "time", lambda: then)
+    monkeypatch.setattr(access_tokens.time, "time", lambda: then)
 
-    assert tokens.read(token) is None
+    assert access_tokens.read(token) is None
 
 
 def test_clocks_of_two_servers_may_differ_by_some_seconds(here):
     now = int(time.time())
 
-    assert tokens.read(signed(claims(iat=now + 5))) is not None
-    assert tokens.read(signed(claims(iat=now + 60))) is None
+    assert access_tokens.read(signed(claims(iat=now + 5))) is not None
+    assert access_tokens.read(signed(claims(iat=now + 60))) is None
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_clocks_of_two_servers_may_differ_by_some_seconds(here):
 )
 @pytest.mark.filterwarnings("ignore:The HMAC key is 32 bytes")
 def test_a_token_that_is_signed_otherwise_proves_nothing(here, token):
-    assert tokens.read(token()) is None
+    assert access_tokens.read(token()) is None
 
 
 def with_header(header):
@@ -175,12 +175,12 @@ def with_header(header):
 
 
 def test_the_hand_made_tokens_of_these_tests_are_good_ones(here):
-    assert tokens.read(with_header({"alg": "HS256", "kid": "test"})) is not None
+    assert access_tokens.read(with_header({"alg": "HS256", "kid": "test"})) is not None
 
 
 @pytest.mark.parametrize("kid", [7, None, ["test"], {"test": 1}, True, "a" * 500], ids=repr)
 def test_a_key_id_of_another_type_proves_nothing(here, kid):
-    assert tokens.read(with_header({"alg": "HS256", "kid": kid})) is None
+    assert access_tokens.read(with_header({"alg": "HS256", "kid": kid})) is None
 
 
 @pytest.mark.parametrize(
@@ -196,38 +196,38 @@ def test_a_key_id_of_another_type_proves_nothing(here, kid):
     ids=lambda token: token[:20],
 )
 def test_rubbish_proves_nothing(here, token):
-    assert tokens.read(token) is None
+    assert access_tokens.read(token) is None
 
 
 def test_a_huge_token_is_not_even_looked_at(here):
-    assert tokens.read(signed(claims(more="x" * 3000))) is None
-    assert tokens.read("a.b." + "c" * 10_000_000) is None
+    assert access_tokens.read(signed(claims(more="x" * 3000))) is None
+    assert access_tokens.read("a.b." + "c" * 10_000_000) is None
 
 
 def test_keys_rotate_the_first_signs_and_all_verify(tmp_path):
-    old, new = KEYS["JWT_SECRET"], environ.generate_keys("new")["JWT_SECRET"]
+    old, new = KEYS["JWT_SECRET"], types.generate_keys("new")["JWT_SECRET"]
     both = built(environ_for(tmp_path, JWT_SECRET=f"{new},{old}"))
     only_new = built(environ_for(tmp_path, JWT_SECRET=new))
     by_old = signed(claims())
 
     with both.app_context():
-        by_new = tokens.sign(uuid4(), uuid4(), 1)
+        by_new = access_tokens.sign(uuid4(), uuid4(), 1)
         assert jwt.get_unverified_header(by_new)["kid"] == "new"
-        assert tokens.read(by_old) is not None
-        assert tokens.read(by_new) is not None
+        assert access_tokens.read(by_old) is not None
+        assert access_tokens.read(by_new) is not None
     with only_new.app_context():
-        assert tokens.read(by_new) is not None
-        assert tokens.read(by_old) is None
+        assert access_tokens.read(by_new) is not None
+        assert access_tokens.read(by_old) is None
 
 
 def test_two_apps_of_one_process_keep_their_keys_and_issuers_apart(tmp_path, here):
     other = built(environ_for(tmp_path, BASE_URL="http://127.0.0.1:3000"))
 
     with other.app_context():
-        foreign = tokens.sign(uuid4(), uuid4(), 1)
+        foreign = access_tokens.sign(uuid4(), uuid4(), 1)
 
-    assert tokens.read(foreign) is None
-    assert tokens.read(tokens.sign(uuid4(), uuid4(), 1)) is not None
+    assert access_tokens.read(foreign) is None
+    assert access_tokens.read(access_tokens.sign(uuid4(), uuid4(), 1)) is not None
 
 
 def test_the_extension_itself_would_take_a_token_that_never_expires(here):
@@ -235,7 +235,7 @@ def test_the_extension_itself_would_take_a_token_that_never_expires(here):
     payload = claims()
     del payload["exp"], payload["jti"]
 
-    assert tokens.decode_token(signed(payload))["sub"] == payload["sub"]
+    assert access_tokens.decode_token(signed(payload))["sub"] == payload["sub"]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_what_proves_nothing_is_a_stranger_at_a_closed_door(client, header):
 
 def test_a_genuine_token_of_no_session_is_a_stranger_too(client, app):
     with app.app_context():
-        token = tokens.sign(uuid4(), uuid4(), 1)
+        token = access_tokens.sign(uuid4(), uuid4(), 1)
 
     assert client.get(ME, headers={"Authorization": f"Bearer {token}"}).status_code == 401
 

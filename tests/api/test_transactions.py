@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from flask import current_app
 
-from vaultr.database.schema import Fact, Utc
+from vaultr.database.base import Fact, Utc
 from vaultr.database.session import (
     db,
     fact,

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from vaultr import actor
-from vaultr.auth import attempts
+from vaultr import request_context
+from vaultr.auth import login_throttle
 from vaultr.auth.models import Failures
 from vaultr.database.session import transaction
 
@@ -21,8 +21,8 @@ WAYS = {"devices never seen", "a known device", "a session", "recovery"}
 @pytest.fixture
 def run(app):
     def call(*arguments, **more):
-        actor.set_actor(None)  # a command's process has served no request before
-        actor.set_origin(actor.NOWHERE)
+        request_context.set_actor(None)  # a command's process has served no request before
+        request_context.set_origin(request_context.NOWHERE)
         return app.test_cli_runner().invoke(args=["accounts", *arguments], **more)
 
     return call
@@ -82,9 +82,9 @@ def test_unlocking_one_account_leaves_the_others_locked(app, client, run):
 def test_the_account_can_be_recovered_again_too(app, run):
     with app.app_context():
         account = factories.account("ann@example.org")
-        counter = attempts.standing(attempts.of_recovery(account.id))
-        with app.test_request_context(), attempts.counted(counter) as attempt:
-            attempts.note_failure(attempt, account.id)
+        counter = login_throttle.standing(login_throttle.of_recovery(account.id))
+        with app.test_request_context(), login_throttle.counted(counter) as attempt:
+            login_throttle.note_failure(attempt, account.id)
 
     done = run("unlock", "ann@example.org", "--json")
 
@@ -140,9 +140,9 @@ def test_whatever_is_shown_as_used_up_is_let_in_again_by_unlocking(app, client, 
         assert guess(client, key=WRONG, device_id=mine) == 401
         assert client.post(STEP_UP, json=wrong, headers=bearer).status_code == 403
         with app.test_request_context():
-            counter = attempts.standing(attempts.of_recovery(account.id))
-            with attempts.counted(counter) as attempt:
-                attempts.note_failure(attempt, account.id)
+            counter = login_throttle.standing(login_throttle.of_recovery(account.id))
+            with login_throttle.counted(counter) as attempt:
+                login_throttle.note_failure(attempt, account.id)
     assert {one["counter"] for one in shown(run)["used_up"]} == WAYS
     text = run("show", "ann@example.org").output
     assert "used up        a known device: 5 attempts in 900 s; the next from 20" in text

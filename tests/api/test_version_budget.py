@@ -6,7 +6,7 @@ import pytest
 
 from tests.vault_rows import rows
 from tests.vault_writer import Writer
-from vaultr.vault import budget
+from vaultr.vault import version_retention
 from vaultr.vault.models import ITEMS, VAULTS, VERSIONS
 
 
@@ -68,7 +68,7 @@ def test_what_is_current_stays_however_old(app, vault, size, set_to):
 
 @pytest.mark.parametrize("rows_a_step", [1, 2, 1000])
 def test_a_batch_keeps_the_budget_too(app, vault, size, set_to, monkeypatch, rows_a_step):
-    monkeypatch.setattr(budget, "_ROWS_A_STEP", rows_a_step)
+    monkeypatch.setattr(version_retention, "_ROWS_A_STEP", rows_a_step)
     set_to(app, quota_vault_bytes=3 * size)
     quiet, busy, brief = vault.put(), vault.put(), uuid4()
 
@@ -92,8 +92,8 @@ def test_a_little_more_goes_than_must_so_that_few_writes_pay(app, vault, size, s
 
 
 def test_a_budget_that_was_lowered_is_kept_step_by_step(app, vault, size, set_to, monkeypatch):
-    monkeypatch.setattr(budget, "_ROWS_A_STEP", 4)
-    monkeypatch.setattr(budget, "_MOST_A_WRITE", 8)
+    monkeypatch.setattr(version_retention, "_ROWS_A_STEP", 4)
+    monkeypatch.setattr(version_retention, "_MOST_A_WRITE", 8)
     item_id = vault.put()
     vault.done(vault.batch_request(*(("put", item_id, str(n)) for n in range(20))))
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests import audit_log
 from tests.stopwatch import quickest, until
-from vaultr.audit import denials
+from vaultr.audit import denied_requests
 from vaultr.mail import service
-from vaultr.mail.letter import Letter
-from vaultr.operations import locks, worker
-from vaultr.operations.worker import Job, Runner
+from vaultr.mail.message import Letter
+from vaultr.ops import job_locks, worker
+from vaultr.ops.worker import Job, Runner
 
 LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
@@ -72,9 +72,13 @@ def test_a_job_is_done_by_one_at_a_time(app):
 
 def test_the_lock_of_one_job_is_not_in_the_way_of_another(app):
     with app.app_context():
-        with locks.held("one") as one, locks.held("two") as two, locks.held("one") as again:
+        with (
+            job_locks.held("one") as one,
+            job_locks.held("two") as two,
+            job_locks.held("one") as again,
+        ):
             assert (one, two, again) == (True, True, False)
-        with locks.held("one") as free:
+        with job_locks.held("one") as free:
             assert free
 
 
@@ -125,11 +129,11 @@ def test_the_command_knows_its_jobs(app):
 
 def test_what_each_process_counts_it_records_itself(app):
     with app.app_context():
-        denials.current().count("door", "192.0.2.0/24")
-        denials.current()._counts = Counter(
-            {(0, *key[1:]): n for key, n in denials.current()._counts.items()}
+        denied_requests.current().count("door", "192.0.2.0/24")
+        denied_requests.current()._counts = Counter(
+            {(0, *key[1:]): n for key, n in denied_requests.current()._counts.items()}
         )
-        with locks.held("denials"):
+        with job_locks.held("denials"):
             app.test_cli_runner().invoke(args=["worker", "--once"])
 
         assert [event.typ for event in audit_log.events()] == ["door.deny"]

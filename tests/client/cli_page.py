@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from vaultr.client.cli.entry import vaultr
-from vaultr.client.cli.exits import ENVIRONMENT, EXIT_CODES
+from vaultr.client.cli.exit_codes import ENVIRONMENT, EXIT_CODES
+from vaultr.client.cli.main import vaultr
 from vaultr.client.cli.options import Choices
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.client.lies import titles
 from tests.client.world import EMAIL
-from vaultr.client.account.opening import WrongPassword
+from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.errors import CredentialsInvalid, VaultrError
 
 NEW = "another master password"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vaultr.client.storage import folder as folder_module
+from vaultr.client.storage import private_folder as folder_module
 
 # The real ones, whatever a test puts in their place.
 _STEPS = {name: getattr(folder_module, name) for name in ("write_new", "sync_folder")}

@@ -15,7 +15,7 @@ from tests.client.fake_accounts import FakeAccounts
 from tests.client.fake_keeping import FakeKeeping
 from tests.client.fake_vaults import Refusal
 from vaultr.protocol.encoding import b64
-from vaultr.protocol.refusals import STATUS_OF
+from vaultr.protocol.problems import STATUS_OF
 
 
 class FakeServer(FakeAccounts, FakeKeeping):

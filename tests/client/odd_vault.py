@@ -8,7 +8,7 @@ from tests.client.devices import PASSWORD, Device
 from tests.client.fake_server import FakeServer
 from tests.client.listening import Listening
 from vaultr import Vaultr
-from vaultr.client.log.appending import Change
+from vaultr.client.log.append import Change
 
 
 class Odd:

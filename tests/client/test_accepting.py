@@ -16,7 +16,7 @@ from tests.client.restored import (
 )
 from tests.client.world import mail
 from vaultr.client.errors import RolledBack
-from vaultr.client.reconciliation.accepting import NotShown
+from vaultr.client.reconciliation.accept import NotShown
 from vaultr.protocol.encoding import b64
 
 

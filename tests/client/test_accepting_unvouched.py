@@ -6,7 +6,7 @@ import pytest
 
 from tests.client.restored import accepted, rewound, secrets_of
 from tests.client.world import mail
-from vaultr.client.reconciliation.accepting import NotShown
+from vaultr.client.reconciliation.accept import NotShown
 from vaultr.protocol.encoding import b64
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.client.told import Story, answers_of, places, twisted
 from tests.client.world import mail
-from vaultr.protocol.refusals import STATUS_OF
+from vaultr.protocol.problems import STATUS_OF
 
 
 def writing(laptop):

@@ -11,7 +11,7 @@ import pytest
 from tests.client.devices import NOBODY, Device
 from tests.unit.test_tls import certificate, serving
 from vaultr import Vaultr
-from vaultr.client.sdk.checkup import checkup
+from vaultr.client.doctor.checkup import checkup
 
 
 def findings(device, *words, code=0, **more):
@@ -158,7 +158,7 @@ def test_a_server_that_is_not_ready_or_degraded_says_so(tmp_path):
 
 
 def test_a_server_that_never_answers_does_not_hang_the_doctor(tmp_path, monkeypatch):
-    monkeypatch.setattr("vaultr.client.transport.http._PROBE_SECONDS", 0.3)
+    monkeypatch.setattr("vaultr.client.transport.http_transport._PROBE_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         vaultr = Vaultr(url, home=tmp_path / "home", agent=False)

@@ -14,13 +14,13 @@ from tests.client.devices import Device
 from tests.client.fake_server import FakeServer
 from tests.client.listening import Listening
 from tests.unit.test_tls import certificate, serving
-from vaultr.client.cli.entry import vaultr
+from vaultr.client.cli.main import vaultr
 
 # The limits of a whole answer, so low that a test can wait for them: the size; and where the answer
 # never ends also the time, which a busy machine could need for any other.
 HURRIED = """
 import sys
-from vaultr.client.transport import http as transport
+from vaultr.client.transport import http_transport as transport
 transport.Transport.__init__.__kwdefaults__.update(answer_seconds={seconds}, answer_bytes=100_000)
 patience = transport.Patience.__init__
 patience.__defaults__ = (2, 0.01, 0.02, *patience.__defaults__[3:])

@@ -15,7 +15,7 @@ import pytest
 
 from tests.client.devices import NOBODY, Device
 from tests.client.terminal import Terminal
-from vaultr.client.storage.folder import Folder
+from vaultr.client.storage.private_folder import Folder
 
 STYLE = re.compile(r"\x1b\[")
 

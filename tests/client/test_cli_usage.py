@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests.client.terminal import Terminal
-from vaultr.client.cli.entry import vaultr
-from vaultr.client.cli.hints import ELSEWHERE
+from vaultr.client.cli.main import vaultr
 from vaultr.client.cli.options import Choices, pass_choices
+from vaultr.client.cli.suggestions import ELSEWHERE
 
 PROGRAM = (
     sys.executable,

@@ -7,11 +7,11 @@ import pytest
 from tests.client.crossings import NEW, THIRD, check_sound, unlocked
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.account.opening import WrongPassword
+from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.account.password_proof import kept
 from vaultr.client.errors import CredentialsInvalid, Locked, SessionEnded, VaultrError
 from vaultr.client.storage.store import Store
-from vaultr.client.transport import session as sessions
+from vaultr.client.transport import account_session as sessions
 
 
 def changing(world, old=PASSWORD, new=NEW, **said):

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.client.world import mail
-from vaultr.client.api import EditConflict
+from vaultr.client.vaultr_client import EditConflict
 
 
 def hide(world, revision):

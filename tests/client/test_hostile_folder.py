@@ -10,7 +10,7 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.world import PASSWORD, mail
 from vaultr import Vaultr
-from vaultr.client.cli.offline import from_copy
+from vaultr.client.cli.offline_options import from_copy
 from vaultr.client.errors import PinMismatch, ServerUnreachable
 from vaultr.client.storage.freshness import TooOld
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.client.lies import titles
 from tests.client.world import mail
-from vaultr.client.api import EditConflict
 from vaultr.client.errors import ChainBroken, HeadMoved, IntegrityError
+from vaultr.client.vaultr_client import EditConflict
 from vaultr.protocol.encoding import b64, unb64
 
 

@@ -7,7 +7,7 @@ from tests.client.fake_server import FakeServer
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
-from vaultr.client.account.opening import WrongPassword
+from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.crypto import primitives
 from vaultr.client.errors import CredentialsInvalid, Refused, UsageError
 

@@ -10,7 +10,7 @@ from vaultr.client.errors import (
     Refused,
     VaultNotFound,
 )
-from vaultr.client.items.moving import InBoth
+from vaultr.client.items.move import InBoth
 
 
 @pytest.fixture

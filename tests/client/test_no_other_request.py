@@ -12,7 +12,7 @@ import click
 import pytest
 
 from tests.client.devices import PROGRAM, Device
-from vaultr.client.cli.entry import vaultr
+from vaultr.client.cli.main import vaultr
 from vaultr.client.items.schemas import SCHEMAS
 
 EMAIL = "erin@example.org"
@@ -143,7 +143,7 @@ def test_all_commands_ask_only_documented_routes_of_the_one_server(owner, site, 
         *("socket.getaddrinfo", "socket.connect", "request", "subprocess.Popen", "os.exec"),
     }
     assert others == set()
-    assert _programs(heard) <= {"vaultr.client.sdk.unlock_process", "true"}
+    assert _programs(heard) <= {"vaultr.client.sdk.agent_process", "true"}
     asked = {tuple(given) for name, given in heard if name == "request"}
     assert {each for each in asked if not _is_documented(site, *each)} == set()
     assert len({_path(url) for _, url in asked}) > 20

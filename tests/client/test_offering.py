@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from tests.client.world import PASSWORD, mail
-from vaultr.client.cli import offering
+from vaultr.client.cli import completers
 from vaultr.client.errors import ServerUnreachable
 
 
@@ -31,9 +31,9 @@ def tabbed(world, monkeypatch):
     def press():
         device = world.device("laptop")
         device._agent = Agent(world.kept.on(device).account.account_key)
-        monkeypatch.setattr("vaultr.client.api.Vaultr", lambda: device)
+        monkeypatch.setattr("vaultr.client.vaultr_client.Vaultr", lambda: device)
         before = len(world.server.requests)
-        offered = offering.item_titles(None, None, "")
+        offered = completers.item_titles(None, None, "")
         return [each.value for each in offered], len(world.server.requests) - before
 
     return press

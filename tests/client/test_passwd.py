@@ -7,7 +7,7 @@ import pytest
 from tests.client.fake_vaults import Refusal
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.account.opening import WrongPassword
+from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.account.password_policy import WeakPassword
 from vaultr.client.crypto import keys
 from vaultr.client.errors import (

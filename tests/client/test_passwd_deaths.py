@@ -13,7 +13,7 @@ from tests.client.deaths import Death, Killed
 from tests.client.fake_vaults import Refusal
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.account.opening import WrongPassword
+from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.crypto import primitives
 from vaultr.client.errors import (
     CredentialsInvalid,

@@ -12,7 +12,7 @@ from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.crypto import primitives
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import RolledBack, SessionEnded
-from vaultr.client.transport.http import Transport
+from vaultr.client.transport.http_transport import Transport
 
 NEW = "another master password"
 
@@ -129,7 +129,7 @@ def test_what_cannot_be_kept_ends_nothing(world, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vaultr.client.storage.folder.write_new", full)
+    monkeypatch.setattr("vaultr.client.storage.private_folder.write_new", full)
     with pytest.raises(Exception, match="No space"):
         login(world)
 

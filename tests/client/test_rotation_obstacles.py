@@ -12,8 +12,8 @@ from vaultr.client.errors import (
     SealBroken,
     StateMismatch,
 )
-from vaultr.client.log.appending import Change
-from vaultr.client.vaults.rotating import CannotMove
+from vaultr.client.log.append import Change
+from vaultr.client.vaults.key_rotation import CannotMove
 from vaultr.protocol.encoding import b64
 
 

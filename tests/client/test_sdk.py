@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
-from vaultr.client.api import EditConflict
 from vaultr.client.errors import CredentialsInvalid, SessionEnded, TokenInvalid
 from vaultr.client.items.schemas import Draft
+from vaultr.client.vaultr_client import EditConflict
 from vaultr.database.session import db
-from vaultr.mail import letter
+from vaultr.mail import message
 from vaultr.mail.models import Mail
 
 
@@ -42,7 +42,7 @@ class Owner:
         with self._app.app_context():
             newest = sa.select(Mail).order_by(Mail.created_at.desc())
             row = db.session.scalars(newest).first()
-            return letter.unseal(row.id, row.sealed)[1]
+            return message.unseal(row.id, row.sealed)[1]
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from tests.client.fake_server import FakeServer
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
 from vaultr.client.account.password_policy import WeakPassword
-from vaultr.client.api import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.errors import (
     AnswerInvalid,
     CredentialsInvalid,
@@ -18,6 +17,7 @@ from vaultr.client.errors import (
     SessionEnded,
     UsageError,
 )
+from vaultr.client.vaultr_client import NotSignedIn, SecretKeyNeeded, WrongPassword
 
 
 def test_signup_shows_a_code_and_a_secret_key_and_sends_no_secret(world):

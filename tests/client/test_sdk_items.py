@@ -6,13 +6,13 @@ import httpx2
 import pytest
 
 from tests.client.world import mail
-from vaultr.client.api import Ambiguous, Draft, EditConflict
 from vaultr.client.errors import (
     ItemNotFound,
     Locked,
     PreconditionFailed,
 )
 from vaultr.client.items.schemas import ItemInvalid
+from vaultr.client.vaultr_client import Ambiguous, Draft, EditConflict
 
 
 def test_an_item_goes_there_and_back_and_the_server_reads_nothing(world):

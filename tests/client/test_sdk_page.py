@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 def server(tmp_path, monkeypatch):
     """A server behind the address of the pages, and a device that is new to it."""
     server = FakeServer()
-    monkeypatch.setattr("vaultr.client.transport.exchange.Network", lambda **_: server.transport())
+    monkeypatch.setattr(
+        "vaultr.client.transport.httpx_adapter.Network", lambda **_: server.transport()
+    )
     monkeypatch.setenv("VAULTR_DIR", str(tmp_path / "device"))
     monkeypatch.setenv("VAULTR_AGENT", "off")
     monkeypatch.delenv("VAULTR_URL", raising=False)

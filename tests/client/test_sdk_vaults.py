@@ -3,9 +3,9 @@
 import pytest
 
 from tests.client.world import PASSWORD, mail
-from vaultr.client.api import Ambiguous, EditConflict
 from vaultr.client.errors import Refused, ServerUnreachable
 from vaultr.client.items.schemas import Draft, ItemInvalid
+from vaultr.client.vaultr_client import Ambiguous, EditConflict
 
 
 def test_vaults_have_names_and_are_chosen_by_them(world):

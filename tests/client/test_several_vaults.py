@@ -11,8 +11,8 @@ from vaultr.client.errors import (
     UsageError,
     VaultNotFound,
 )
-from vaultr.client.vaults.naming import Ambiguous
-from vaultr.client.vaults.reading import NameUnfit
+from vaultr.client.vaults.name_matching import Ambiguous
+from vaultr.client.vaults.reader import NameUnfit
 
 NAMES = ["Work", "", "  ", "3f2b1f6e-7a39-4b7e-9a53-0d7e6c1f2a44", "x" * 201]
 

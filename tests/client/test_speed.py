@@ -128,6 +128,6 @@ def test_only_what_asks_a_server_loads_what_can_ask_one(device, words):
     said = telling.types(*words, password=words == ("unlock",))
 
     assert said.returncode == 0
-    assert "vaultr.client.sdk.access" in said.stderr
+    assert "vaultr.client.sdk.device_session" in said.stderr
     asks = words == ("vaults", "list")
     assert ("httpx2" in said.stderr) is ("httpcore2" in said.stderr) is asks

@@ -8,7 +8,7 @@ import pytest
 from tests.client.crossings import NEW, THIRD, check_sound, unlocked
 from tests.client.lies import answering, titles
 from tests.client.world import EMAIL, PASSWORD, mail
-from vaultr.client.account.opening import SecretKeyNeeded
+from vaultr.client.account.open_account import SecretKeyNeeded
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (
     CredentialsInvalid,

@@ -6,8 +6,8 @@ import pytest
 
 from tests.client.lies import answering, flipped
 from tests.client.world import mail
-from vaultr.client.api import EditConflict, NoSuchVersion
 from vaultr.client.errors import AnswerInvalid, IntegrityError
+from vaultr.client.vaultr_client import EditConflict, NoSuchVersion
 from vaultr.protocol.encoding import b64
 
 

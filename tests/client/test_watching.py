@@ -3,7 +3,7 @@
 import pytest
 
 from tests.client.world import mail
-from vaultr.client.running import watching
+from vaultr.client.run import watcher
 
 WISH = {"sets": ["prod"], "files": [], "vault": None, "only": [], "prefix": "", "last_wins": False}
 
@@ -20,8 +20,8 @@ def test_a_server_that_is_busy_for_a_while_does_not_end_the_watch(world, monkeyp
         pauses.append(pause)
         return next(looks, None) is not None
 
-    monkeypatch.setattr(watching, "_waited", waited)
-    monkeypatch.setattr(watching, "_say", said.append)
+    monkeypatch.setattr(watcher, "_waited", waited)
+    monkeypatch.setattr(watcher, "_say", said.append)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     refusals = iter(range(4))  # as often as one request is sent
 
@@ -34,7 +34,7 @@ def test_a_server_that_is_busy_for_a_while_does_not_end_the_watch(world, monkeyp
     last = {"variables": {"A": "0"}, "secrets": ["0"], "references": {}}
     handed = {"wish": WISH, "references": {}, "every_seconds": 1.0, "last": last}
 
-    watching._watch(world.laptop, handed)
+    watcher._watch(world.laptop, handed)
 
     assert [each["variables"] for each in said] == [{"A": "1"}]
     assert pauses == [1.0, 2.0, 1.0, 1.0]

@@ -18,7 +18,7 @@ WRITING = f"""
 import sys
 from pathlib import Path
 from vaultr import Vaultr
-from vaultr.client.api import EditConflict
+from vaultr.client.vaultr_client import EditConflict
 from vaultr.client.errors import HeadMoved
 
 def until_done(act):

@@ -5,8 +5,8 @@ import shutil
 
 from tests.client.fake_server import FakeServer
 from vaultr import Vaultr
-from vaultr.client.account import opening
-from vaultr.client.sdk.unlocked import Unlocked
+from vaultr.client.account import open_account
+from vaultr.client.sdk.item_operations import Unlocked
 
 EMAIL = "ann@example.org"
 PASSWORD = "a master password for tests"
@@ -86,7 +86,7 @@ class Kept:
     def on(self, device):
         """Unlock a device."""
         store = device._store
-        return Unlocked(opening.resume(store, device._to_server(), store.account(), self._key))
+        return Unlocked(open_account.resume(store, device._to_server(), store.account(), self._key))
 
 
 def mail(title="Mail", password="hunter2"):

@@ -5,14 +5,14 @@ import sys
 import time
 
 from vaultr.app import create_app
-from vaultr.operations import locks
-from vaultr.settings import Settings
+from vaultr.ops import job_locks
+from vaultr.settings.model import Settings
 
 
 def main(idle_seconds, hold_seconds):
-    locks.IDLE_SECONDS = idle_seconds
+    job_locks.IDLE_SECONDS = idle_seconds
     app = create_app(Settings.from_environ(os.environ))
-    with app.app_context(), locks.held("test") as ours:
+    with app.app_context(), job_locks.held("test") as ours:
         sys.stdout.write("held\n" if ours else "not held\n")
         sys.stdout.flush()
         time.sleep(hold_seconds)

@@ -13,7 +13,7 @@ from vaultr.audit import service
 from vaultr.audit.events import Event
 from vaultr.database import engine
 from vaultr.database.session import transaction
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 app = create_app(Settings.from_environ(os.environ))
 

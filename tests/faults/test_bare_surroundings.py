@@ -13,8 +13,8 @@ import pytest
 from tests import serving
 from tests.faults.running import ROOT, free_port
 from tests.scraping import scraped, total
-from vaultr import metric_files
-from vaultr.settings import Settings
+from vaultr.observability import multiprocess_dir
+from vaultr.settings.model import Settings
 
 USER = "54321"
 # In namespaces of its own: a root that nobody can write to, then a user whom nobody knows.
@@ -87,8 +87,8 @@ def test_it_serves_and_operates_with_a_folder_for_its_data_alone(confined):
 @pytest.fixture
 def forgetful(monkeypatch):
     """The folder of numbers is not made yet, whatever this process did before."""
-    monkeypatch.setattr(metric_files, "_folder", None)
-    monkeypatch.setattr(metric_files, "_alive", None)
+    monkeypatch.setattr(multiprocess_dir, "_folder", None)
+    monkeypatch.setattr(multiprocess_dir, "_alive", None)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # what `keep` sets is undone with this
 
 
@@ -98,21 +98,21 @@ def settings(home):
 
 
 def test_without_memory_to_write_to_numbers_are_kept_under_home(tmp_path, forgetful, monkeypatch):
-    monkeypatch.setattr(metric_files, "MEMORY", Path("/nowhere"))
+    monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 
-    metric_files.keep(settings(tmp_path))
+    multiprocess_dir.keep(settings(tmp_path))
 
-    assert metric_files.folder().parent == tmp_path
-    metric_files.remove()
-    assert not metric_files.folder().exists()
+    assert multiprocess_dir.folder().parent == tmp_path
+    multiprocess_dir.remove()
+    assert not multiprocess_dir.folder().exists()
 
 
 def test_where_nothing_can_be_written_there_are_no_numbers_and_no_error(
     tmp_path, forgetful, monkeypatch
 ):
     known = settings(tmp_path).model_copy(update={"vaultr_home": Path("/nowhere/else")})
-    monkeypatch.setattr(metric_files, "MEMORY", Path("/nowhere"))
+    monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 
-    metric_files.keep(known)
+    multiprocess_dir.keep(known)
 
-    assert metric_files.folder() is None
+    assert multiprocess_dir.folder() is None

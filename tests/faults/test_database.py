@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tests import servers
 from tests.api import small
 from tests.stopwatch import quickest, seconds
-from vaultr.database import revisions
+from vaultr.database import schema_version
 from vaultr.database.session import SINGLE, db, one_statement, transaction
 from vaultr.health import readiness
 
@@ -219,7 +219,7 @@ def test_a_full_pool_takes_no_pod_away(own_postgres, url, tmp_path):
     with small.server(tmp_path, DATABASE_URL=narrow) as app, app.app_context():
         with db.engine.begin() as connection:
             connection.execute(sa.text("CREATE TABLE alembic_version (version_num text)"))
-            newest = {"newest": revisions.known()[-1]}
+            newest = {"newest": schema_version.known()[-1]}
             connection.execute(sa.text("INSERT INTO alembic_version VALUES (:newest)"), newest)
         with db.engine.connect():
             assert app.test_client().get("/api/ready").status_code == 200

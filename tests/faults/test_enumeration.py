@@ -19,7 +19,7 @@ from tests.telling import interleaved, telling, told_apart
 from vaultr.app import create_app
 from vaultr.auth.models import RecoveryKey
 from vaultr.database.session import db, transaction
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 ADDRESSES = 25  # of each kind, so that no counter comes near a lock
 UNLIMITED = (

@@ -9,7 +9,7 @@ from tests.faults.running import ROOT
 # A process of its own: in this one everything was made by the tests before.
 ASKING = """
 from tests.concurrency import at_once
-from vaultr import openapi
+from vaultr.api import openapi as openapi
 from wsgi import app
 
 make, made = openapi.document, []

@@ -13,7 +13,7 @@ import vaultr.app
 print("there", flush=True)
 sys.stdin.readline()
 from wsgi import app
-from vaultr import keys
+from vaultr.security import keyring as keys
 from vaultr.database.session import db
 with app.app_context():
     with db.engine.connect() as connection:

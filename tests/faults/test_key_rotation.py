@@ -17,10 +17,10 @@ from tests import factories, servers, serving
 from tests.faults.running import Running
 from vaultr.app import create_app
 from vaultr.database.session import db
-from vaultr.environ import KEY_SETS, Keys
-from vaultr.operations.keys import keys
+from vaultr.ops.keys.commands import keys
 from vaultr.protocol.encoding import b64, unb64
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
+from vaultr.settings.types import KEY_SETS, Keys
 
 AUTH, HOST = "/api/v1/auth", "vault.test"
 TOKEN_SECONDS, USED_SECONDS = 30, 2

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from tests import factories, recovering, servers, serving
 from tests.letters import letters
 from tests.new_keys import new_keys, rewrapped
-from vaultr.auth import recovery_tokens
 from vaultr.auth.models import Recovery
+from vaultr.auth.recovery import tokens
 from vaultr.database.session import db, transaction
 
 AUTH = "/api/v1/auth"
@@ -43,7 +43,7 @@ def new_credentials(app, session):
 def a_recovery(app, session):
     account_id, token = recovering.begun(app)
     with app.app_context(), transaction() as work:
-        work.query(Recovery).one().started_at -= recovery_tokens.WAIT
+        work.query(Recovery).one().started_at -= tokens.WAIT
     body = recovering.completion(app, token, account_id)
     return lambda client: client.post(recovering.COMPLETE, json=body)
 

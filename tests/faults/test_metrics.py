@@ -19,7 +19,7 @@ from tests.faults.running import free_port, running
 from tests.monitoring import names_in, queries
 from tests.scraping import names_of, scraped, total
 from tests.stopwatch import quickest
-from vaultr import metric_files, metrics
+from vaultr.observability import metrics, multiprocess_dir
 
 DOCUMENT = "/api/v1/openapi.json"
 MEMORY = Path("/dev/shm")
@@ -52,7 +52,7 @@ def answers(port):
 
 
 def folders():
-    return {one.name for one in MEMORY.glob(f"{metric_files.PREFIX}*")}
+    return {one.name for one in MEMORY.glob(f"{multiprocess_dir.PREFIX}*")}
 
 
 def test_each_answer_is_counted_once_whichever_worker_gave_it(server, port):
@@ -171,10 +171,10 @@ def test_a_port_that_is_taken_is_named_and_the_server_does_not_start(server, por
 
 def test_nothing_is_left_behind_and_what_a_killed_server_left_is_removed(tmp_path):
     mine = free_port()
-    left = MEMORY / f"{metric_files.PREFIX}left-behind"
+    left = MEMORY / f"{multiprocess_dir.PREFIX}left-behind"
     left.mkdir(mode=0o700)
     (left / "alive").touch()
-    theirs = MEMORY / f"{metric_files.PREFIX}of-one-that-lives"
+    theirs = MEMORY / f"{multiprocess_dir.PREFIX}of-one-that-lives"
     theirs.mkdir(mode=0o700)
     alive = os.open(theirs / "alive", os.O_RDWR | os.O_CREAT)
     fcntl.flock(alive, fcntl.LOCK_EX)
@@ -188,7 +188,7 @@ def test_nothing_is_left_behind_and_what_a_killed_server_left_is_removed(tmp_pat
 
     assert made not in folders()
     os.close(alive)
-    metric_files.sweep(MEMORY)
+    multiprocess_dir.sweep(MEMORY)
     assert not theirs.exists()
 
 
@@ -224,7 +224,7 @@ def test_statsd_is_told_what_happens_and_one_that_is_away_is_in_nobodys_way(tmp_
             one.get(DOCUMENT)
             one.get("/api/v1/vaults")
             wanted, heard = {
-                b"vaultr.problems.unauthenticated:1|c",
+                b"vaultr.api.problems.unauthenticated:1|c",
                 b"vaultr.openapi.openapi.duration:",
                 b"vaultr.requests.GET.api_v1_vaults.401:1|c",
             }, b""  # fmt: skip

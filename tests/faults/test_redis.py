@@ -13,7 +13,7 @@ import redis
 from tests.api import small
 from tests.numbers import number
 from tests.stopwatch import until
-from vaultr.limits import blanket, guard
+from vaultr.ratelimit import limiter, middleware
 
 WANTED = "/api/v1/small/wanted"
 ADDRESS = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.1"}}
@@ -26,7 +26,7 @@ def server(own_redis, tmp_path, request, monkeypatch):
     Where Redis is not frozen, no answer of Redis is too late, however busy the machine is.
     """
     if "frozen" not in request.node.name:
-        monkeypatch.setattr(guard, "TIMEOUT_SECONDS", 30.0)
+        monkeypatch.setattr(limiter, "TIMEOUT_SECONDS", 30.0)
     limits = {"LIMIT_ANONYMOUS": "8/3600", "LIMIT_SIGNUP": "4/3600", "LOG_LEVEL": "INFO"}
     with small.server(tmp_path, REDIS_URL=own_redis.url, WEB_CONCURRENCY="2", **limits) as app:
         yield app
@@ -55,7 +55,7 @@ def statuses(client, times, path=WANTED):
 
 def away(server):
     with server.app_context():
-        return blanket.guard().away_since is not None
+        return middleware.guard().away_since is not None
 
 
 def degraded(server, client):
@@ -119,7 +119,7 @@ def test_frozen_it_costs_one_request_a_fifth_of_a_second_and_the_others_nothing(
 
 
 def test_while_it_is_frozen_no_request_waits_for_it_again(server, client, own_redis, monkeypatch):
-    monkeypatch.setattr(guard, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(limiter, "RETRY_SECONDS", 0.1)
     own_redis.freeze()
     client.get(WANTED)
 
@@ -136,7 +136,7 @@ def test_while_it_is_frozen_no_request_waits_for_it_again(server, client, own_re
 
 
 def test_back_again_it_is_found_without_any_request(server, client, own_redis, caplog, monkeypatch):
-    monkeypatch.setattr(guard, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(limiter, "RETRY_SECONDS", 0.1)
     own_redis.kill()
     client.get(WANTED)
     assert away(server)
@@ -162,7 +162,7 @@ def test_ready_says_degraded_for_a_while_and_then_not_ready(tmp_path, own_redis,
         assert (response.status_code, response.data) == (200, body)
 
         with app.app_context():
-            blanket.guard().away_since -= 601
+            middleware.guard().away_since -= 601
         assert degraded(app, client) == ["redis"]
         response = client.get("/api/ready")
         body = b'{"ready":false,"error":"Dependencies unavailable","failed":["redis"]}'
@@ -231,7 +231,7 @@ def test_however_broken_it_is_as_good_as_away_until_it_is_mended(
     server, client, own_redis, admin, broken, reason, monkeypatch, caplog
 ):
     monkeypatch.setattr("vaultr.health.readiness._database", lambda: ([], []))
-    monkeypatch.setattr(guard, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(limiter, "RETRY_SECONDS", 0.1)
     assert timed(client, "192.0.2.9")[0] == 200
     wait_until_back(server)
     counted = number("vaultr_redis_errors_total", reason=reason)

@@ -13,8 +13,8 @@ import pytest
 
 from tests import servers
 from tests.faults.running import ROOT, SERVER, Running, running
-from vaultr.serving import address, greeting
-from vaultr.settings import Settings
+from vaultr.gunicorn_hooks import address, greeting
+from vaultr.settings.model import Settings
 
 
 @pytest.fixture(scope="module")

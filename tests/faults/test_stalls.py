@@ -10,7 +10,7 @@ import pytest
 from tests.concurrency import at_once
 from tests.faults.running import running
 from tests.stopwatch import quickest, until
-from vaultr import serving
+from vaultr import gunicorn_hooks
 
 HALF_A_HEAD = b"GET /api/v1/auth/me HTTP/1.1\r\nHost: localhost\r\n"
 HALF_A_BODY = (
@@ -56,7 +56,7 @@ def test_a_sender_who_hangs_up_within_a_body_is_no_failure_of_the_server(tmp_pat
 
 def test_what_a_listener_accepts_is_not_waited_for_longer_than_it_says():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving.end_stalls([listener], seconds=1)
+        gunicorn_hooks.end_stalls([listener], seconds=1)
 
         def wait():
             with socket.create_connection(listener.getsockname()):
@@ -84,7 +84,7 @@ def test_half_a_request_is_ended_and_the_next_client_served(tmp_path):
 
 def _stalled(server, sent):
     """Send this and then nothing; give what comes back before the server hangs up."""
-    limit = 3 * serving.STALLED_SECONDS
+    limit = 3 * gunicorn_hooks.STALLED_SECONDS
     with socket.create_connection(("127.0.0.1", server.port), timeout=limit) as connection:
         connection.sendall(sent)
         return connection.recv(4096)

@@ -8,8 +8,9 @@ from tests.faults.running import running
 from tests.letters import letters, tokens
 from tests.processes import Remote
 from tests.recovering import completion, proof
-from vaultr.auth import email_change, recovery_tokens
+from vaultr.auth import email_change
 from vaultr.auth.models import Recovery
+from vaultr.auth.recovery import tokens as recovery_tokens
 from vaultr.database.session import db, transaction
 
 AUTH = "/api/v1/auth"

@@ -59,7 +59,7 @@ def test_nothing_is_imported_and_nothing_wrapped_where_no_traces_are_wanted(tmp_
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if more else {}
     asking = """
 import os, sys
-from vaultr import observing
+from vaultr.observability import instrumentation as observing
 from wsgi import app
 before = app.wsgi_app
 observing.trace(app, os.environ)

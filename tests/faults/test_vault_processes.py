@@ -20,7 +20,7 @@ from tests.vault_writer import Writer
 from vaultr.app import create_app
 from vaultr.auth.models import Account
 from vaultr.database.session import db, transaction
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 from vaultr.vault.models import ENTRIES, ITEMS, VAULTS, VERSIONS
 
 WRITERS = 8

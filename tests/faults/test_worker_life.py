@@ -13,9 +13,9 @@ import pytest
 from tests import servers, serving
 from tests.faults.running import ROOT, free_port
 from tests.scraping import jobs_done, scraped, total
-from vaultr import alive
 from vaultr.database.session import db
-from vaultr.operations import locks
+from vaultr.health import heartbeat
+from vaultr.ops import job_locks
 
 IDLE_SECONDS = 2.0
 
@@ -105,10 +105,10 @@ def test_one_with_the_settings_of_its_server_works_and_says_which_port_to_name(e
 
 
 def test_one_that_hangs_or_is_gone_is_found_by_its_probe(environ, tmp_path):
-    alive.touch(tmp_path)
+    heartbeat.touch(tmp_path)
     assert probe(environ) == (0, "")
-    before = time.time() - alive.DEAD_SECONDS - 5
-    os.utime(tmp_path / alive.NAME, (before, before))
+    before = time.time() - heartbeat.DEAD_SECONDS - 5
+    os.utime(tmp_path / heartbeat.NAME, (before, before))
 
     code, said = probe(environ)
 
@@ -135,7 +135,7 @@ def holder(environ, hold_seconds, *, idle_seconds=IDLE_SECONDS):
 
 
 def free(app):
-    with app.app_context(), locks.held("test") as ours:
+    with app.app_context(), job_locks.held("test") as ours:
         return ours
 
 

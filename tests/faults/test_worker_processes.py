@@ -14,7 +14,7 @@ from tests import mail_servers, servers, serving
 from tests.mail_servers import Inbox
 from vaultr.database.session import db
 from vaultr.mail import service
-from vaultr.mail.letter import Letter
+from vaultr.mail.message import Letter
 
 ROOT = Path(__file__).parents[2]
 LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from tests import serving
-from vaultr.contract import contract_of
+from vaultr.api.contract import contract_of
 
 # These are asked by a browser for a page, or for what belongs to it: they have no contract.
 PAGES = {

@@ -6,9 +6,9 @@ import textwrap
 import pytest
 
 from tests.guards import tree
-from vaultr.environ import KEY_SETS, generate_keys
-from vaultr.operations.settings import described
-from vaultr.settings import Settings
+from vaultr.ops.settings_commands import described
+from vaultr.settings.model import Settings
+from vaultr.settings.types import KEY_SETS, generate_keys
 
 EXAMPLES = ("development", "production")
 # What the default is depends on VAULTR_ENV, on other settings or on the machine.

@@ -8,7 +8,7 @@ from flask.cli import FlaskGroup, ScriptInfo
 
 from tests import serving
 from tests.guards import tree
-from vaultr.client.cli.entry import vaultr
+from vaultr.client.cli.main import vaultr
 
 WHERE = (
     *("README.md", "CHANGELOG.md", "Dockerfile", "Makefile", "docker-compose.yml"),

@@ -5,10 +5,10 @@ import pkgutil
 from collections import defaultdict
 
 import vaultr
-from vaultr.contract import contract_of
+from vaultr.api.contract import contract_of
+from vaultr.api.problems import status_of
 from vaultr.errors import Refusal
-from vaultr.problems import status_of
-from vaultr.protocol.refusals import SLUGS, statuses_of
+from vaultr.protocol.problems import SLUGS, statuses_of
 
 
 def refusals():

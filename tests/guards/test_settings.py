@@ -3,7 +3,7 @@
 import re
 
 from tests.guards import tree
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 
 def test_each_example_names_every_setting_and_no_other():

@@ -3,7 +3,7 @@
 import re
 
 from tests.guards.test_doors import routes
-from vaultr.operation import contract_of
+from vaultr.api.operation import contract_of
 
 # The one table. A route that is still to come is in it already.
 STEP_UP = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from vaultr.environ import Keys, Rate
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
+from vaultr.settings.types import Keys, Rate
 
 # What the chart decides by itself, or must never be given in clear.
 BY_THE_CHART = {"PORT", "BIND", "METRICS_PORT", "VAULTR_HOME", "BACKGROUND"}

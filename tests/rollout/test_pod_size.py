@@ -20,7 +20,7 @@ from tests.rollout.site import Site
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.protocol.encoding import b64
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 REQUESTED_MIB = 512  # of memory, in the chart and in the guide
 POD = {"WEB_CONCURRENCY": "2", "LIMIT_LOGIN_ADDRESS": "1000000/60", "LIMIT_ANONYMOUS": "1000000/60"}

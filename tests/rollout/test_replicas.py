@@ -13,7 +13,7 @@ from tests.rollout.site import Site
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.protocol.encoding import b64
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 POD = {"WEB_CONCURRENCY": "2", "LIMIT_ANONYMOUS": "1000000/60", "LIMIT_LOGIN_ADDRESS": "1000/60"}
 OVER_HTTPS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.1.2.3"}

@@ -6,7 +6,7 @@ from uuid import UUID
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.keys import VaultKeys, open_wraps
 from vaultr.client.crypto.seal import seal
-from vaultr.client.log import appending, pages, verify
+from vaultr.client.log import append, pages, verify
 from vaultr.client.log.state import new_vault
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.entries import (
@@ -179,7 +179,7 @@ class Device:
             self.keys[generation] = VaultKeys.new()
             sealed = self.keys[generation].wrap(WRAP, ACCOUNT, server.vault_id, generation)
             server.keys.append({"generation": generation, "sealed_key": b64(sealed)})
-        batch = appending.prepare(self.state, changes, keys=self.keys, author_id=ACCOUNT)
+        batch = append.prepare(self.state, changes, keys=self.keys, author_id=ACCOUNT)
         for change, each in zip(changes, batch.writes, strict=True):
             server.take(change, each.entry_json())
         self.state = batch.state

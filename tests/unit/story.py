@@ -6,7 +6,7 @@ from uuid import UUID
 
 from tests.unit.little_server import Device
 from vaultr.client.crypto.seal import seal
-from vaultr.client.log.appending import Change
+from vaultr.client.log.append import Change
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.entries import Entry, Op, head_of
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from vaultr.auth.addresses import normalised
+from vaultr.auth.email_addresses import normalised
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_the_key_is_in_no_argument_no_environment_and_no_core_file(agent, runtim
     pid = pid_behind(socket_of(runtime))
 
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    assert command.endswith(b"\0-m\0vaultr.client.sdk.unlock_process\0")
+    assert command.endswith(b"\0-m\0vaultr.client.sdk.agent_process\0")
     # Its memory is nobody's to read: where root may still look, there is nothing to see.
     with contextlib.suppress(PermissionError):
         assert b64(KEY).encode() not in Path(f"/proc/{pid}/environ").read_bytes()

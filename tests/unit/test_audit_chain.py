@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from vaultr.audit import chain, rows
+from vaultr.audit import chain, event_encoding
 
 KEY = b"k" * 32
 WRITER = bytes(range(16))
@@ -147,7 +147,7 @@ def test_a_body_is_written_in_the_canonical_form():
     """RFC 8785, section 3.2.2.2: the shortest escapes, all else as it is."""
     body = {"n": 10, "b": None, "a": '€$\x0f\nA\'B"\\"/', "c": [True, {"y": 1, "x": "é"}]}
 
-    text = rows.canonical(body)
+    text = event_encoding.canonical(body)
 
     assert text == (
         '{"a":"€$\\u000f\\nA\'B\\"\\\\\\"/","b":null,"c":[true,{"x":"é","y":1}],"n":10}'

@@ -7,9 +7,9 @@ import pytest
 from vaultr.client.log.entries import Waypoint
 from vaultr.client.log.state import Held, Overview, VaultState
 from vaultr.client.storage import cache as cache_module
-from vaultr.client.storage import rewraps
+from vaultr.client.storage import rewrapped_keys
 from vaultr.client.storage.cache import Cache, CachedVault, Row
-from vaultr.client.storage.folder import FileAltered, Folder, FolderUnusable
+from vaultr.client.storage.private_folder import FileAltered, Folder, FolderUnusable
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import item_content
 
@@ -155,8 +155,8 @@ def test_wraps_under_a_new_account_key_stand_in_for_those_of_the_cache(cache, tm
     wraps = {VAULT: {1: b"newer", 2: b"second"}, UUID(int=8): {1: b"of another"}}
     assert cache.load(VAULT).wraps == {1: b"wrap"}
 
-    folder.write_signed(rewraps.FILE, rewraps.encode(wraps))
+    folder.write_signed(rewrapped_keys.FILE, rewrapped_keys.encode(wraps))
 
-    assert rewraps.read(folder) == wraps
+    assert rewrapped_keys.read(folder) == wraps
     assert cache.load(VAULT).wraps == {1: b"newer", 2: b"second"}
     assert Cache(folder).load(VAULT).wraps == {1: b"newer", 2: b"second"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vaultr.operations.doctor.clear import gravity
-from vaultr.operations.findings import Level
+from vaultr.ops.check_result import Level
+from vaultr.ops.doctor.tls_severity import gravity
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from flask import Flask
 
-from vaultr.conditional import Precondition, known_tag, precondition
+from vaultr.api.preconditions import Precondition, known_tag, precondition
 from vaultr.errors import BadRequest
 
 app = Flask("conditional")

@@ -5,9 +5,9 @@ import json
 import click
 from click.testing import CliRunner
 
-from vaultr.console import command, json_option, show
 from vaultr.database import engine
 from vaultr.errors import Conflict
+from vaultr.operator_cli import command, json_option, show
 
 
 @click.command("ask")

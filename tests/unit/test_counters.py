@@ -8,11 +8,11 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaultr.environ import Rate
-from vaultr.limits import counters
-from vaultr.limits.counters import MemoryCounters, RedisCounters
-from vaultr.limits.guard import Guard
-from vaultr.limits.windows import Count, Slots, counted, given_back
+from vaultr.ratelimit import counters
+from vaultr.ratelimit.counters import MemoryCounters, RedisCounters
+from vaultr.ratelimit.limiter import Guard
+from vaultr.ratelimit.sliding_window import Count, Slots, counted, given_back
+from vaultr.settings.types import Rate
 
 STEPS = st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 3)), max_size=60)
 _names = itertools.count()

@@ -7,7 +7,7 @@ import pytest
 from vaultr.client.account import new_credentials
 from vaultr.client.crypto import keys, primitives
 from vaultr.client.log.entries import Waypoint
-from vaultr.client.storage.keyset import KeySet, SealedProfile
+from vaultr.client.storage.key_set import KeySet, SealedProfile
 from vaultr.client.storage.pins import Derivation, Pins
 from vaultr.client.storage.profile import new_profile, open_profile
 from vaultr.protocol.kdf import Kdf

@@ -3,16 +3,16 @@
 import re
 
 from tests.guards import tree
-from vaultr.environ import KEY_SETS
-from vaultr.operations.settings import described
+from vaultr.ops.settings_commands import described
+from vaultr.settings.types import KEY_SETS
 
 PAGE = tree.ROOT / "docs" / "environment-variables.md"
 HEAD = """# Settings
 
-This page is made of `vaultr/settings.py` by `tests/unit/test_environment_page.py`; the same list
-is printed by `flask settings`, and `flask check` tells what is missing or does not fit, all at once
-and without values. [config/production.env.example](../config/production.env.example) shows them in
-groups.
+`tests/unit/test_environment_page.py` generates this page from `vaultr/settings/model.py`.
+`flask settings` prints the same list. `flask check` reports every missing or wrong setting in one
+run, and never prints a value. [config/production.env.example](../config/production.env.example)
+lists them in groups.
 
 - Each setting is an environment variable, or a file named by `<NAME>_FILE` (one line break at its
   end is dropped); never both.

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from vaultr.auth import evenly
-from vaultr.auth.evenly import BEAT_SECONDS, left_of_beat
+from vaultr.security import response_timing
+from vaultr.security.response_timing import BEAT_SECONDS, left_of_beat
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ def test_what_is_left_ends_with_the_beat_that_is_under_way(seconds, left):
 @pytest.mark.parametrize("work", [0.0, 0.002, 0.013])
 def test_an_answer_waits_for_its_beat(work, monkeypatch):
     slept = []
-    monkeypatch.setattr(evenly.time, "sleep", slept.append)
+    monkeypatch.setattr(response_timing.time, "sleep", slept.append)
     clock = iter([100.0, 100.0 + work])
-    monkeypatch.setattr(evenly.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(response_timing.time, "monotonic", lambda: next(clock))
 
-    assert evenly.evenly(lambda: "answer")() == "answer"
+    assert response_timing.evenly(lambda: "answer")() == "answer"
 
     [waited] = slept
     assert (work + waited) % BEAT_SECONDS == pytest.approx(0, abs=1e-9) or (
@@ -38,6 +38,6 @@ def test_a_refusal_waits_too():
 
     began = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        evenly.evenly(refuse)()
+        response_timing.evenly(refuse)()
 
     assert time.monotonic() - began >= BEAT_SECONDS

@@ -11,7 +11,7 @@ import dotenv as other_reader
 import pytest
 import yaml
 
-from vaultr.client.exports import quoting
+from vaultr.client.exports import shell_quoting
 from vaultr.client.exports.formats import FORMATS, NotExpressible, Place, written
 from vaultr.client.imports import dotenv as our_reader
 
@@ -176,6 +176,6 @@ def test_nothing_at_all_is_valid_in_every_format():
 
 
 def test_plain_values_stay_readable():
-    assert quoting.dotenv("postgresql://app@db:5432/shop") == "postgresql://app@db:5432/shop"
-    assert quoting.dotenv("it's") == '"it\'s"'
-    assert quoting.dotenv("a b") == "'a b'"
+    assert shell_quoting.dotenv("postgresql://app@db:5432/shop") == "postgresql://app@db:5432/shop"
+    assert shell_quoting.dotenv("it's") == '"it\'s"'
+    assert shell_quoting.dotenv("a b") == "'a b'"

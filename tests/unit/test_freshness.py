@@ -4,7 +4,7 @@ import pytest
 import time_machine
 
 from vaultr.client.storage import freshness
-from vaultr.client.storage.folder import FileAltered, Folder
+from vaultr.client.storage.private_folder import FileAltered, Folder
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from vaultr.client.errors import UsageError
-from vaultr.client.items import generating
-from vaultr.client.items.generating import PasswordRule, PhraseRule, passphrase, password
+from vaultr.client.items import generator
+from vaultr.client.items.generator import PasswordRule, PhraseRule, passphrase, password
 
 
 def test_a_password_has_its_length_and_some_of_each_kind():
@@ -16,7 +16,7 @@ def test_a_password_has_its_length_and_some_of_each_kind():
         assert any(each.islower() for each in drawn)
         assert any(each.isupper() for each in drawn)
         assert any(each.isdecimal() for each in drawn)
-        assert any(each in generating.SYMBOLS for each in drawn)
+        assert any(each in generator.SYMBOLS for each in drawn)
 
 
 def test_kinds_that_are_not_wanted_are_left_out():
@@ -28,7 +28,7 @@ def test_kinds_that_are_not_wanted_are_left_out():
 
 def test_every_password_that_fits_has_the_same_chance(monkeypatch):
     """Of a rule so small that all can be listed, each comes as often as the others."""
-    monkeypatch.setattr(generating.string, "ascii_lowercase", "ab")
+    monkeypatch.setattr(generator.string, "ascii_lowercase", "ab")
     rule = PasswordRule(length=4, upper=False, digits=False, symbols="!")
     fitting = {"".join(each) for each in itertools.product("ab!", repeat=4)}
     fitting = {each for each in fitting if "!" in each and set(each) & set("ab")}
@@ -36,7 +36,7 @@ def test_every_password_that_fits_has_the_same_chance(monkeypatch):
     drawn = Counter(password(rule) for _ in range(200 * len(fitting)))
 
     assert set(drawn) == fitting
-    assert math.isclose(generating.password_bits(rule), math.log2(len(fitting)))
+    assert math.isclose(generator.password_bits(rule), math.log2(len(fitting)))
     # Chi-squared with 63 degrees of freedom; beyond 130 once in a million runs.
     expected = 200
     assert len(fitting) == 64
@@ -46,8 +46,8 @@ def test_every_password_that_fits_has_the_same_chance(monkeypatch):
 def test_the_strength_of_a_password_is_told_in_bits():
     pin = PasswordRule(length=6, lower=False, upper=False, symbols="")
 
-    assert math.isclose(generating.password_bits(pin), 6 * math.log2(10))
-    assert 125 < generating.password_bits(PasswordRule()) < 128
+    assert math.isclose(generator.password_bits(pin), 6 * math.log2(10))
+    assert 125 < generator.password_bits(PasswordRule()) < 128
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_a_passphrase_is_words_of_the_list():
     drawn = passphrase(PhraseRule(words=7)).split("-")
 
     assert len(drawn) == 7
-    assert set(drawn) <= set(generating.word_list())
+    assert set(drawn) <= set(generator.word_list())
 
 
 def test_the_words_are_distinct_and_cannot_be_taken_apart_otherwise():
-    words = generating.word_list()
+    words = generator.word_list()
 
     assert len(words) == len(set(words)) == 7772
     assert all(word.isascii() and word.isalpha() and word.islower() for word in words)
@@ -92,9 +92,9 @@ def test_a_passphrase_may_have_capitals_a_number_and_another_separator():
 
 
 def test_the_strength_of_a_passphrase_is_told_in_bits():
-    assert math.isclose(generating.phrase_bits(PhraseRule()), 6 * math.log2(7772))
+    assert math.isclose(generator.phrase_bits(PhraseRule()), 6 * math.log2(7772))
     numbered = PhraseRule(words=4, number=True)
-    assert math.isclose(generating.phrase_bits(numbered), 4 * math.log2(7772) + math.log2(40))
+    assert math.isclose(generator.phrase_bits(numbered), 4 * math.log2(7772) + math.log2(40))
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ import pytest
 
 from tests.concurrency import at_once
 from tests.stopwatch import quickest, until
-from vaultr.auth import passwords
-from vaultr.auth.passwords import HashGate
+from vaultr.auth import password_hashing
+from vaultr.auth.password_hashing import HashGate
 from vaultr.errors import Busy
 
 
 @pytest.fixture
 def patient(monkeypatch):
     """Nobody is turned away for having waited, however long the machine lets them."""
-    monkeypatch.setattr(passwords, "WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(password_hashing, "WAIT_SECONDS", 60.0)
 
 
 def test_no_more_are_computed_at_a_time_than_there_are_slots(patient):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.little_server import Device
 from tests.unit.story import IDS, put, rename
 from vaultr.client.errors import IntegrityError
-from vaultr.client.log.appending import Change
+from vaultr.client.log.append import Change
 
 # What a server may say as it likes: nothing is decided by it.
 UNPROVEN = {"size", "created_at", "updated_at", "role", "rotating", "counts", "active", "trash"}

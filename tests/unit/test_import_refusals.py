@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures import make_bitwarden
 from tests.fixtures.small_exports import entry, plain, problems
-from vaultr.client.imports.formats import recognise
+from vaultr.client.imports.file_format import recognise
 from vaultr.client.imports.problems import ImportProblems
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import pytest
 from click.testing import CliRunner
 
-from vaultr.environ import KEY_SETS, Keys, generate_keys
-from vaultr.operations.key_files import KeySet, NotNow, NotThere, Place, new_id
-from vaultr.operations.keys import keys
+from vaultr.ops.keys.commands import keys
+from vaultr.ops.keys.files import KeySet, NotNow, NotThere, Place, new_id
+from vaultr.settings.types import KEY_SETS, Keys, generate_keys
 
 NAME = "JWT_SECRET"
 MORNING = datetime(2031, 5, 4, 9, tzinfo=UTC)
@@ -216,7 +216,7 @@ def test_a_complete_set_goes_into_a_file_that_only_its_owner_reads(tmp_path):
 
 
 def test_whoever_sends_keys_into_a_file_that_others_can_read_is_told(tmp_path):
-    script = "from vaultr.operations.keys import keys; keys(['generate'])"
+    script = "from vaultr.ops.keys.commands import keys; keys(['generate'])"
     for mode, warned in ((0o644, True), (0o600, False)):
         path = tmp_path / f"{mode:o}"
         path.touch()

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from vaultr.client.account import qr
-from vaultr.client.account.kit import Kit, NotAKit, looks_like_kit, read_kit
-from vaultr.client.account.kit_page import page
+from vaultr.client.account.emergency_kit import Kit, NotAKit, looks_like_kit, read_kit
+from vaultr.client.account.emergency_kit_page import page
 from vaultr.client.crypto.primitives import sha256
 from vaultr.client.storage.pins import Pins
 from vaultr.protocol.kdf import Kdf

@@ -5,7 +5,7 @@ import threading
 
 import redis
 
-from vaultr.limits.lines import Lines
+from vaultr.ratelimit.redis_scripts import Lines
 
 
 def named_lines(redis_url, name):

@@ -7,8 +7,8 @@ from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMi
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.client.storage.pins import Derivation, Pins
 from vaultr.client.storage.profile import new_profile
-from vaultr.client.transport.http import Answer
-from vaultr.client.vaults.listing import ask_list, check_list
+from vaultr.client.transport.http_transport import Answer
+from vaultr.client.vaults.vault_list import ask_list, check_list
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import first_head
 from vaultr.protocol.kdf import Kdf

@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from vaultr import actor, logs
+from vaultr import request_context
+from vaultr.observability import logs
 
 SECRET = "hunter2"
 
@@ -32,12 +33,12 @@ def logged(caplog, line):
 
 @pytest.fixture
 def origin():
-    known = actor.Origin(
+    known = request_context.Origin(
         "abc-1", "192.0.2.1", "192.0.2.0/24", "curl", "4bf92f3577b34da6a3ce929d0e0e4736"
     )
-    actor.set_origin(known)
+    request_context.set_origin(known)
     yield known
-    actor.set_origin(actor.NOWHERE)
+    request_context.set_origin(request_context.NOWHERE)
 
 
 def failed(error, cause=None):

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from vaultr.client.running.masking import MASK, Mask
+from vaultr.client.run.output_masking import MASK, Mask
 
 
 def through(mask, pieces):

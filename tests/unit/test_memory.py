@@ -3,7 +3,7 @@ import sys
 
 GUARDED = """
 import ctypes, resource
-from vaultr.client.background import memory
+from vaultr.client.background import memory_protection as memory
 
 def shown():
     dumpable = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)

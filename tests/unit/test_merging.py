@@ -1,6 +1,6 @@
 import pytest
 
-from vaultr.client.items.merging import changed, merge
+from vaultr.client.items.merge import changed, merge
 
 BASE = {"password": "a", "totp": "b", "variables": {"A": "1", "B": "2"}}
 

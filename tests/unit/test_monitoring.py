@@ -6,9 +6,9 @@ import pytest
 
 from tests import monitoring
 from tests.guards import tree
-from vaultr import metrics
-from vaultr.operations.keys import keys
-from vaultr.operations.settings import check, settings
+from vaultr.observability import metrics
+from vaultr.ops.keys.commands import keys
+from vaultr.ops.settings_commands import check, settings
 
 RUNBOOK = (tree.ROOT / "docs" / "runbook.md").read_text()
 HEADINGS = re.findall(r"^#+ (.+)$", RUNBOOK, re.M)

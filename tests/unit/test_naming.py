@@ -4,7 +4,7 @@ import pytest
 
 from vaultr.client.errors import UsageError
 from vaultr.client.items.fields import FieldNotFound, value_of
-from vaultr.client.vaults.naming import meant, near, which
+from vaultr.client.vaults.name_matching import meant, near, which
 
 NAMES = ["GitHub", "GitLab", "Mail", "mail", "", "Straße", "Cafe\u0301"]
 

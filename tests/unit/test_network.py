@@ -11,7 +11,7 @@ from vaultr.client.errors import (
     ServerUnreachable,
     UsageError,
 )
-from vaultr.client.transport.http import Transport
+from vaultr.client.transport.http_transport import Transport
 
 
 @contextlib.contextmanager

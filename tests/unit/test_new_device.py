@@ -16,7 +16,7 @@ from vaultr.client.errors import (
     StateMismatch,
 )
 from vaultr.client.log import pages, verify
-from vaultr.client.log.appending import Change
+from vaultr.client.log.append import Change
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.protocol.encoding import b64
 

@@ -1,7 +1,7 @@
 """The numbers that owners and clients were promised, where nobody sets others."""
 
-from vaultr.environ import Rate
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
+from vaultr.settings.types import Rate
 
 PROMISED = {
     "login_account": Rate(5, 15 * 60),

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from vaultr.client import errors
-from vaultr.protocol.refusals import SLUGS, STATUS_OF, statuses_of
+from vaultr.protocol.problems import SLUGS, STATUS_OF, statuses_of
 
 
 def test_every_slug_is_lower_case_words_and_has_a_refusing_status():

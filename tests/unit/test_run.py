@@ -9,12 +9,12 @@ import time
 import pytest
 
 from vaultr.client.errors import UsageError
-from vaultr.client.running.run import environment, joined
+from vaultr.client.run.execute import environment, joined
 
 # What `vaultr run` does once it has its variables, as a process of its own.
 BECOME = """
 import json, os, sys
-from vaultr.client.running.run import become, environment
+from vaultr.client.run.execute import become, environment
 from vaultr.client.errors import VaultrError
 variables, command = json.loads(sys.stdin.readline()), sys.argv[1:]
 try:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaultr.environ import Keys, generate_keys
-from vaultr.keys import CannotOpen, KeyRing
+from vaultr.security.keyring import CannotOpen, KeyRing
+from vaultr.settings.types import Keys, generate_keys
 
 
 def drawn(key_id):

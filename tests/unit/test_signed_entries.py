@@ -9,8 +9,8 @@ from tests.unit.little_server import ACCOUNT, VAULT
 from tests.unit.story import IDS, put, rename
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import ChainBroken, StateMismatch
-from vaultr.client.log import appending
-from vaultr.client.log.appending import Change
+from vaultr.client.log import append
+from vaultr.client.log.append import Change
 from vaultr.client.log.entries import SignedEntry, vouch
 from vaultr.protocol.encoding import b64
 
@@ -22,7 +22,7 @@ def told():
 
 def sign_last(told, device, **changes):
     """Sign a further entry with the vault's own keys: a writer that breaks the rules."""
-    batch = appending.prepare(device.state, [Change.repair()], keys=device.keys, author_id=ACCOUNT)
+    batch = append.prepare(device.state, [Change.repair()], keys=device.keys, author_id=ACCOUNT)
     entry = replace(batch.last.signed.entry, **changes)
     lk = device.keys[entry.generation].lk
     return SignedEntry.make(lk, entry)
@@ -59,7 +59,7 @@ def told_of(answers, signed):
     ],
 )
 def test_a_signed_entry_that_cannot_be_is_refused_all_the_same(told, op, item_id):
-    fields = {"op": appending.Op(op), "item_id": item_id}
+    fields = {"op": append.Op(op), "item_id": item_id}
     if op == "put":
         fields |= {"content_revision": 13, "content": bytes(32)}
     if op in ("trash", "restore"):
@@ -73,15 +73,15 @@ def test_a_signed_entry_that_cannot_be_is_refused_all_the_same(told, op, item_id
 @pytest.mark.parametrize(
     "fields",
     [
-        {"op": appending.Op.REPAIR, "item_id": IDS[0]},
-        {"op": appending.Op.REPAIR, "content": b"c" * 32},
-        {"op": appending.Op.REPAIR, "content_revision": 13},
-        {"op": appending.Op.RENAME, "content_revision": 12},
-        {"op": appending.Op.PUT, "item_id": None, "content_revision": 13},
-        {"op": appending.Op.PUT, "item_id": IDS[0], "content_revision": 12},
-        {"op": appending.Op.TRASH, "item_id": IDS[0], "content_revision": 13},
-        {"op": appending.Op.TRASH, "item_id": IDS[0], "content_revision": 0},
-        {"op": appending.Op.REMOVE, "item_id": IDS[0], "content_revision": 1},
+        {"op": append.Op.REPAIR, "item_id": IDS[0]},
+        {"op": append.Op.REPAIR, "content": b"c" * 32},
+        {"op": append.Op.REPAIR, "content_revision": 13},
+        {"op": append.Op.RENAME, "content_revision": 12},
+        {"op": append.Op.PUT, "item_id": None, "content_revision": 13},
+        {"op": append.Op.PUT, "item_id": IDS[0], "content_revision": 12},
+        {"op": append.Op.TRASH, "item_id": IDS[0], "content_revision": 13},
+        {"op": append.Op.TRASH, "item_id": IDS[0], "content_revision": 0},
+        {"op": append.Op.REMOVE, "item_id": IDS[0], "content_revision": 1},
     ],
 )
 def test_a_signed_entry_of_another_form_is_refused(told, fields):
@@ -97,7 +97,7 @@ def test_a_signed_restore_cannot_bring_an_older_content_back(told):
     signed = sign_last(
         told,
         told.ann,
-        op=appending.Op.RESTORE,
+        op=append.Op.RESTORE,
         item_id=IDS[1],
         content_revision=old.content_revision,
         content=old.content,

@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from tests.stopwatch import quickest
-from vaultr import statsd
-from vaultr.statsd import DATAGRAM_BYTES, MOST_NAMES, Emitter, address_of, name_of
+from vaultr.observability import statsd
+from vaultr.observability.statsd import DATAGRAM_BYTES, MOST_NAMES, Emitter, address_of, name_of
 
 
 @pytest.fixture

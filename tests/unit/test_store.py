@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from vaultr.client.storage import folder as folder_module
-from vaultr.client.storage.folder import FileAltered, Folder, FolderUnusable, home_folder
+from vaultr.client.storage import private_folder as folder_module
+from vaultr.client.storage.private_folder import FileAltered, Folder, FolderUnusable, home_folder
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_what_a_kill_left_unfinished_is_swept(folder):
 def test_the_lock_keeps_other_processes_out_until_they_give_up(folder, monkeypatch):
     holding = (
         "import sys, time; from pathlib import Path\n"
-        "from vaultr.client.storage.folder import Folder\n"
+        "from vaultr.client.storage.private_folder import Folder\n"
         "with Folder(Path(sys.argv[1])).locked():\n    print('held', flush=True); time.sleep(60)"
     )
     folder.write_signed("device.json", b"{}")
@@ -138,7 +138,7 @@ def test_the_lock_keeps_other_processes_out_until_they_give_up(folder, monkeypat
 def test_a_kill_at_any_moment_leaves_one_whole_file(folder, count):
     writing = (
         "import sys, itertools; from pathlib import Path\n"
-        "from vaultr.client.storage.folder import Folder\n"
+        "from vaultr.client.storage.private_folder import Folder\n"
         "folder = Folder(Path(sys.argv[1]))\n"
         "for n in itertools.count():\n"
         "    folder.write_signed('device.json', b'{\"a\":\"%s\"}' % (b'x' * 100_000))\n"

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from vaultr.client.storage import folder as folder_module
-from vaultr.client.storage.folder import FileAltered, Folder
+from vaultr.client.storage import private_folder as folder_module
+from vaultr.client.storage.private_folder import FileAltered, Folder
 
 BEFORE = {"device.json": b"old device", "account.json": b"old account", "wraps.json": b"old wraps"}
 AFTER = {"device.json": b"new device", "account.json": b"new account", "secret.key": b"new key"}

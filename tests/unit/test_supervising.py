@@ -11,7 +11,7 @@ from tests.client.test_cli_run_beside import TELLS
 PROGRAM = """
 import os, sys
 from types import SimpleNamespace
-from vaultr.client.running import signals, supervising
+from vaultr.client.run import child_signals as signals, supervisor as supervising
 if sys.argv[1] != "linux":
     signals.sys = SimpleNamespace(platform=sys.argv[1])
 given = supervising.Environment(dict(os.environb), ("sesame-street",))
@@ -71,7 +71,7 @@ def test_what_a_child_of_the_command_still_says_is_waited_for_but_not_for_ever(s
 
 def test_signals_of_the_supervisor_itself_are_as_before_when_it_has_ended():
     program = (
-        "import os, signal, sys; from vaultr.client.running import supervising as s;"
+        "import os, signal, sys; from vaultr.client.run import supervisor as s;"
         "given = s.Environment(dict(os.environb));"
         "s.Supervisor(['true']).run(given); s.Supervisor(['true']).run(given);"
         "print(signal.pthread_sigmask(signal.SIG_BLOCK, []) or 'none blocked');"

@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from vaultr.client.cli import showing
+from vaultr.client.cli import output
 
 
 @pytest.fixture
 def narrow(monkeypatch):
-    monkeypatch.setattr(showing, "is_terminal", lambda: True)
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((30, 24)))
     monkeypatch.setenv("NO_COLOR", "1")
 
@@ -20,13 +20,13 @@ def narrow(monkeypatch):
     ("e\u0301" * 40, "e\u0301" * 16 + "…"), ("short", "short"),
 ])  # fmt: skip
 def test_a_cell_is_cut_where_its_column_ends(narrow, capsys, text, shown):
-    showing.table(("TITLE", "ID"), [(text, "i" * 11)])
+    output.table(("TITLE", "ID"), [(text, "i" * 11)])
 
     assert capsys.readouterr().out.splitlines()[1].split("  ")[0].rstrip() == shown
 
 
 def test_a_long_cell_is_cut_in_time(narrow, capsys):
     began = time.thread_time()  # of the processor's time: it waits for nothing
-    showing.table(("TITLE", "FOLDER", "ID"), [("t", "é" * 16_000, "i")])
+    output.table(("TITLE", "FOLDER", "ID"), [("t", "é" * 16_000, "i")])
 
     assert time.thread_time() - began < 2.0

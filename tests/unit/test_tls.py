@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from vaultr.client.errors import ServerUnreachable
-from vaultr.client.transport.http import Transport
+from vaultr.client.transport.http_transport import Transport
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 DAY = datetime.timedelta(days=1)

@@ -3,14 +3,14 @@
 import pytest
 
 from vaultr.client.errors import refusal
-from vaultr.client.transport import words
+from vaultr.client.transport import error_text
 
 RULE = "The request is well formed, but a rule refuses it."
 
 
 def said(slug="unprocessable", **problem):
     refused = refusal(slug, 422, {"detail": RULE, **problem})
-    words.say(refused)
+    error_text.say(refused)
     return str(refused), getattr(refused, "__notes__", [])
 
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vaultr.client.sdk.reachability import _clock
-from vaultr.client.transport.clock import time_of
-from vaultr.client.transport.http import Probe
+from vaultr.client.doctor.reachability import _clock
+from vaultr.client.transport.http_transport import Probe
+from vaultr.client.transport.server_clock import time_of
 
 
 @pytest.mark.parametrize("date", [

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from vaultr.auth import totp
 from vaultr.client.items.otp import Totp
+from vaultr.protocol import totp
 
 # RFC 6238, appendix B: the seeds are the digits repeated to the length of the hash.
 SEEDS = {"sha1": 20, "sha256": 32, "sha512": 64}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vaultr.tracing import spans, statements
-from vaultr.tracing.statements import name_of
+from vaultr.observability.tracing import spans, statements
+from vaultr.observability.tracing.statements import name_of
 
 TABLES = frozenset({"accounts", "sessions", "audit_event", "items"})
 

@@ -13,8 +13,8 @@ from vaultr.client.errors import (
     Unavailable,
     UsageError,
 )
-from vaultr.client.transport.address import origin_of
-from vaultr.client.transport.http import Patience, Transport
+from vaultr.client.transport.http_transport import Patience, Transport
+from vaultr.client.transport.origin import origin_of
 
 JSON = {"Content-Type": "application/json"}
 

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from vaultr.environ import KEY_SETS, generate_keys
-from vaultr.settings import Settings, SettingsRefused
+from vaultr.settings.model import Settings, SettingsRefused
+from vaultr.settings.types import KEY_SETS, generate_keys
 
 KEYS = generate_keys("k1")
 PRODUCTION = {

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from vaultr import wire
 from vaultr.errors import BadRequest, UnsupportedMediaType
+from vaultr.wire import field_types
 
 DEEP = 32
 
 
 def refused(data):
     with pytest.raises(BadRequest) as refusal:
-        wire.parse(data)
+        field_types.parse(data)
     return refusal.value
 
 
@@ -42,13 +42,13 @@ def nested(opening, closing, depth):
     ],
 )
 def test_plain_json_is_read(data, value):
-    read = wire.parse(data)
+    read = field_types.parse(data)
 
     assert value is None or read == value
 
 
 def test_a_whole_float_is_an_integer():
-    assert type(wire.parse(b"[3.0]")[0]) is int
+    assert type(field_types.parse(b"[3.0]")[0]) is int
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_ten_thousand_keys_are_read_and_no_more():
     def body(keys):
         return json.dumps([{f"k{n}": n for n in range(keys - 1)}, {"a": 1}]).encode()
 
-    assert len(wire.parse(body(10_000))) == 2
+    assert len(field_types.parse(body(10_000))) == 2
     assert refused(body(10_001)).detail == "The body has too many keys."
-    assert len(wire.parse(body(10_001), max_keys=200_000)) == 2
+    assert len(field_types.parse(body(10_001), max_keys=200_000)) == 2
 
 
 @pytest.mark.parametrize("part", [b"0,", b"[],", b"{},", b'"",'])
@@ -137,7 +137,7 @@ def test_what_is_read_is_what_was_written_or_it_is_refused(value):
     data = json.dumps(value).encode()
 
     try:
-        read = wire.parse(data)
+        read = field_types.parse(data)
     except BadRequest:
         return
     assert read == value
@@ -146,7 +146,7 @@ def test_what_is_read_is_what_was_written_or_it_is_refused(value):
 @given(st.binary(max_size=200))
 def test_no_bytes_lead_to_another_error_than_the_refusal(data):
     with contextlib.suppress(BadRequest):
-        wire.parse(data)
+        field_types.parse(data)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_no_bytes_lead_to_another_error_than_the_refusal(data):
     ],
 )
 def test_json_in_utf_8_is_taken(given):
-    wire.check_media_type(given)
+    field_types.check_media_type(given)
 
 
 @pytest.mark.parametrize(
@@ -180,15 +180,15 @@ def test_json_in_utf_8_is_taken(given):
 )
 def test_another_media_type_is_not_taken(given):
     with pytest.raises(UnsupportedMediaType):
-        wire.check_media_type(given)
+        field_types.check_media_type(given)
 
 
-class Sent(wire.In):
-    id: wire.Id | None = None
-    octets: Annotated[bytes, wire.Octets(2, 4)] | None = None
-    key: wire.Bytes32 | None = None
-    number: wire.Int | None = None
-    moment: wire.Time | None = None
+class Sent(field_types.In):
+    id: field_types.Id | None = None
+    octets: Annotated[bytes, field_types.Octets(2, 4)] | None = None
+    key: field_types.Bytes32 | None = None
+    number: field_types.Int | None = None
+    moment: field_types.Time | None = None
     text: str | None = None
 
 
@@ -249,10 +249,10 @@ def test_another_top_level_type_is_refused(body):
         Sent.model_validate(body)
 
 
-class Shown(wire.Out):
-    id: wire.Id
-    key: wire.Bytes
-    moment: wire.Time
+class Shown(field_types.Out):
+    id: field_types.Id
+    key: field_types.Bytes
+    moment: field_types.Time
 
 
 def test_answers_are_written_in_the_same_forms():
@@ -263,9 +263,9 @@ def test_answers_are_written_in_the_same_forms():
     assert json.loads(text) == {"id": ID, "key": "__4", "moment": "2026-11-24T09:30:00.000000Z"}
 
 
-class Asked(wire.Page):
+class Asked(field_types.Page):
     since: int = 0
-    known: wire.Int | None = None
+    known: field_types.Int | None = None
     dry_run: bool = False
     word: str | None = None
 

@@ -8,8 +8,8 @@ from tests.unit.little_server import ACCOUNT, VAULT, Device
 from tests.unit.story import IDS, put, rename
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import Conflict, InTrash, ItemNotFound, StateMismatch
-from vaultr.client.log import appending, receipts
-from vaultr.client.log.appending import Change
+from vaultr.client.log import append, receipts
+from vaultr.client.log.append import Change
 from vaultr.client.log.state import VaultState, new_vault, total_of
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
@@ -42,7 +42,7 @@ def test_a_log_gives_the_known_answers(known_log):
     assert state.head.hex() == LOG["head_0"]
 
     for known in LOG["entries"]:
-        batch = appending.prepare(
+        batch = append.prepare(
             state, [change_of(known)], keys=keys, author_id=UUID(hex=LOG["author_id"])
         )
         signed, state = batch.last.signed, batch.state
@@ -54,7 +54,7 @@ def test_a_log_gives_the_known_answers(known_log):
 def test_a_batch_is_the_same_as_its_writes_one_by_one(known_log):
     state, keys = known_log
 
-    batch = appending.prepare(
+    batch = append.prepare(
         state,
         [change_of(known) for known in LOG["entries"]],
         keys=keys,
@@ -68,9 +68,7 @@ def test_a_batch_is_the_same_as_its_writes_one_by_one(known_log):
 def test_preparing_a_write_leaves_the_state_as_it_is(told):
     before = told.ann.state.to_json()
 
-    appending.prepare(
-        told.ann.state, [Change.remove(IDS[0])], keys=told.ann.keys, author_id=ACCOUNT
-    )
+    append.prepare(told.ann.state, [Change.remove(IDS[0])], keys=told.ann.keys, author_id=ACCOUNT)
 
     assert told.ann.state.to_json() == before
 
@@ -105,7 +103,7 @@ def test_an_entry_carries_four_fields_as_a_request_needs_them(told):
 )
 def test_what_the_server_would_refuse_is_refused_before_it_is_sent(told, change, refusal):
     with pytest.raises(refusal):
-        appending.prepare(told.ann.state, [change], keys=told.ann.keys, author_id=ACCOUNT)
+        append.prepare(told.ann.state, [change], keys=told.ann.keys, author_id=ACCOUNT)
 
 
 def answer_of(batch):

@@ -2,11 +2,11 @@
 
 from flask import Blueprint, request
 
-from vaultr.actor import current_actor
-from vaultr.audit import denials, reading, service
+from vaultr.api.operation import operation
+from vaultr.api.security_headers import PROBES
+from vaultr.audit import denied_requests, queries, service
 from vaultr.audit.schemas import EventsQuery, EventsView, EventView
-from vaultr.edge import PROBES
-from vaultr.operation import operation
+from vaultr.request_context import current_actor
 
 blueprint = Blueprint("audit", __name__, url_prefix="/api/v1/audit")
 
@@ -15,8 +15,8 @@ blueprint = Blueprint("audit", __name__, url_prefix="/api/v1/audit")
 @operation()
 def events(*, query: EventsQuery) -> EventsView:
     """List the events about this account, newest first."""
-    wanted = reading.Wanted(query.action, query.since, query.until)
-    found, next_cursor = reading.events_of(
+    wanted = queries.Wanted(query.action, query.since, query.until)
+    found, next_cursor = queries.events_of(
         current_actor().account_id, wanted, cursor=query.cursor, limit=query.limit
     )
     return EventsView(events=[EventView.of(event) for event in found], next_cursor=next_cursor)
@@ -25,5 +25,5 @@ def events(*, query: EventsQuery) -> EventsView:
 @blueprint.teardown_app_request
 def record_denials(_error: BaseException | None) -> None:
     """Record what was refused in minutes that are over, after some request or other."""
-    if denials.current().due() and request.path not in PROBES:
+    if denied_requests.current().due() and request.path not in PROBES:
         service.flush_denials()

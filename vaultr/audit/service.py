@@ -8,20 +8,20 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from vaultr import actor as who
-from vaultr import logs, metrics
-from vaultr.actor import Actor
-from vaultr.audit import denials, hot, leases, origin, rows
+from vaultr import request_context as who
+from vaultr.api.problems import contended
+from vaultr.audit import denied_requests, event_encoding, inline_insert, log_name, transaction_hooks
+from vaultr.audit.chain_pool import Writer
 from vaultr.audit.errors import AuditUnavailable
+from vaultr.audit.event_encoding import Told
 from vaultr.audit.events import Event
-from vaultr.audit.hot import Prepared
-from vaultr.audit.leases import Lease
+from vaultr.audit.inline_insert import Prepared
 from vaultr.audit.models import AuditEvent
-from vaultr.audit.rows import Told
-from vaultr.audit.writers import Writer
+from vaultr.audit.transaction_hooks import Lease
 from vaultr.database.session import postgresql, transaction
 from vaultr.errors import Refusal
-from vaultr.problems import contended
+from vaultr.observability import logs, metrics
+from vaultr.request_context import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def record(
     :raises AuditUnavailable: it cannot be recorded; the transaction can then only be undone.
     :raises RuntimeError: outside of `transaction()`, or inside of a savepoint.
     """
-    told = rows.told(
+    told = event_encoding.told(
         event,
         account_id=account_id,
         actor_=actor,
@@ -84,7 +84,7 @@ def prepared(
 
     :raises AuditUnavailable: the statement failed, and nobody else was in the way.
     """
-    told = rows.told(
+    told = event_encoding.told(
         event,
         account_id=account_id,
         actor_=actor,
@@ -93,7 +93,7 @@ def prepared(
         reason=None,
         session_id=None,
     )
-    return hot.prepared(told, _start)
+    return inline_insert.prepared(told, _start)
 
 
 def _start() -> Writer:
@@ -133,7 +133,7 @@ def knows(account_id: UUID) -> bool:
 def count_denial(reason: str) -> None:
     """Count a request that the door or a limit refuses; it is recorded when its minute is over."""
     metrics.DENIED.labels(reason).inc()
-    denials.current().count(reason, who.current_origin().network)
+    denied_requests.current().count(reason, who.current_origin().network)
 
 
 def flush_denials(*, all_of_them: bool = False) -> bool:
@@ -141,14 +141,14 @@ def flush_denials(*, all_of_them: bool = False) -> bool:
 
     :return: False; nothing more is due now.
     """
-    counted = denials.current()
+    counted = denied_requests.current()
     taken = counted.take(all_of_them=all_of_them)
     if not taken:
         return False
     try:
         with transaction():
             for one in taken:
-                _record(rows.denied(one))
+                _record(event_encoding.denied(one))
     except (sa.exc.SQLAlchemyError, AuditUnavailable) as error:
         counted.put_back(taken)
         logs.failure("audit.denials.failed", error)
@@ -159,11 +159,11 @@ def stop() -> None:
     """Record what waits, and that the writers of this process have ended, before it does."""
     flush_denials(all_of_them=True)
     try:
-        while leases.pool().any_idle():
+        while transaction_hooks.pool().any_idle():
             with transaction():
                 lease = _lease()
                 lease.kept = True
-                _add(lease, rows.system(Event.WRITER_STOP, {"kind": "writer"}))
+                _add(lease, event_encoding.system(Event.WRITER_STOP, {"kind": "writer"}))
     except (sa.exc.SQLAlchemyError, AuditUnavailable) as error:
         logs.failure("audit.stop.failed", error)
 
@@ -173,9 +173,9 @@ def _record(told: Told) -> UUID:
 
 
 def _lease() -> Lease:
-    lease = leases.borrow(origin.current())
+    lease = transaction_hooks.borrow(log_name.current())
     if not lease.writer.started:
-        _add(lease, rows.start(lease.writer))
+        _add(lease, event_encoding.start(lease.writer))
     return lease
 
 
@@ -186,9 +186,9 @@ def _add(lease: Lease, told: Told) -> UUID:
         `operation` retries.
     """
     on_postgresql = postgresql()
-    row = rows.next_row(lease.writer, told, origin=lease.origin, postgresql=on_postgresql)
+    row = event_encoding.next_row(lease.writer, told, origin=lease.origin, postgresql=on_postgresql)
     try:
-        inserted = rows.insert(lease.connection, row, postgresql=on_postgresql)
+        inserted = event_encoding.insert(lease.connection, row, postgresql=on_postgresql)
     except sa.exc.DBAPIError as error:
         lease.broken = True
         if contended(error):

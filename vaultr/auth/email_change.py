@@ -8,18 +8,19 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
-from vaultr.actor import Actor
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import email_letters, hand_locks, recovery_key, tokens
-from vaultr.auth.credentials import end_sessions
+from vaultr.auth import opaque_tokens, operator_locks, recovery_key
+from vaultr.auth.account_lock import lock_account, lock_own
+from vaultr.auth.credential_change import end_sessions
+from vaultr.auth.email_addresses import is_taken
+from vaultr.auth.emails import address_change
 from vaultr.auth.errors import TokenInvalid
-from vaultr.auth.locking import lock_account, lock_own
 from vaultr.auth.models import Account, EmailChange, EmailUndo
-from vaultr.auth.ownership import is_taken
 from vaultr.database.session import one_statement, transaction
 from vaultr.errors import Fault, Unauthenticated, Unprocessable
 from vaultr.mail import service as mail
+from vaultr.request_context import Actor
 
 CONFIRM_WITHIN: Final = timedelta(hours=24)
 UNDO_WITHIN: Final = timedelta(days=7)
@@ -33,7 +34,7 @@ def ask(actor: Actor, email: str) -> None:
     :raises Unprocessable: the account has this address already.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
-    old_token, new_token, now = tokens.mail_token(), tokens.mail_token(), clock.now()
+    old_token, new_token, now = opaque_tokens.mail_token(), opaque_tokens.mail_token(), clock.now()
     with transaction() as work:
         lock_own(work, actor)
         current = _email_of(work, actor.account_id)
@@ -45,15 +46,15 @@ def ask(actor: Actor, email: str) -> None:
         row = {
             "account_id": actor.account_id,
             "email": email,
-            "old_token_hash": tokens.hash_of(old_token),
-            "new_token_hash": tokens.hash_of(new_token),
+            "old_token_hash": opaque_tokens.hash_of(old_token),
+            "new_token_hash": opaque_tokens.hash_of(new_token),
             "created_at": now,
             "expires_at": now + CONFIRM_WITHIN,
         }
         work.execute(sa.insert(EmailChange), row)
         taken = is_taken(work, email, but=actor.account_id)
-        asked = email_letters.address_in_use() if taken else email_letters.confirm_new(new_token)
-        mail.send_all((email_letters.confirm_old(old_token, email), current), (asked, email))
+        asked = address_change.address_in_use() if taken else address_change.confirm_new(new_token)
+        mail.send_all((address_change.confirm_old(old_token, email), current), (asked, email))
 
 
 def confirm(token: str) -> None:
@@ -67,7 +68,7 @@ def confirm(token: str) -> None:
     :raises TokenInvalid: never mailed, used, over, replaced by a later wish; or the address was
         taken in the meantime. All alike.
     """
-    hash_ = tokens.hash_of(token)
+    hash_ = opaque_tokens.hash_of(token)
     mine = sa.or_(EmailChange.old_token_hash == hash_, EmailChange.new_token_hash == hash_)
     mine &= EmailChange.expires_at > clock.now()
     account_id = _account_of(sa.select(EmailChange.account_id).where(mine))
@@ -94,7 +95,7 @@ def undo(token: str) -> None:
         another account has the address. All alike.
     """
     mine = sa.and_(
-        EmailUndo.token_hash == tokens.hash_of(token), EmailUndo.expires_at > clock.now()
+        EmailUndo.token_hash == opaque_tokens.hash_of(token), EmailUndo.expires_at > clock.now()
     )
     account_id = _account_of(sa.select(EmailUndo.account_id).where(mine))
     with transaction() as work:
@@ -112,9 +113,9 @@ def undo(token: str) -> None:
         audit.record(Event.ACCOUNT_EMAIL_UNDO, account_id=account_id)
         end_sessions(work, account_id, reason="email-undo")
         recovery_key.end_recoveries(work, account_id, reason="email-undo")
-        told = [(email_letters.undone(), row.email)]
+        told = [(address_change.undone(), row.email)]
         if displaced is not None and displaced != row.email:
-            told.append((email_letters.lost(), displaced))
+            told.append((address_change.lost(), displaced))
         mail.send_all(*told)
 
 
@@ -132,7 +133,7 @@ def remove_expired() -> bool:
 
 
 def _change(work: Work, account_id: UUID, email: str) -> None:
-    token, now, old = tokens.mail_token(), clock.now(), _email_of(work, account_id)
+    token, now, old = opaque_tokens.mail_token(), clock.now(), _email_of(work, account_id)
     if old is None:
         raise TokenInvalid
     _set(work, account_id, old, email)
@@ -141,7 +142,7 @@ def _change(work: Work, account_id: UUID, email: str) -> None:
         "id": uuid4(),
         "account_id": account_id,
         "email": old,
-        "token_hash": tokens.hash_of(token),
+        "token_hash": opaque_tokens.hash_of(token),
         "created_at": now,
         "expires_at": now + UNDO_WITHIN,
     }
@@ -150,7 +151,7 @@ def _change(work: Work, account_id: UUID, email: str) -> None:
     # A token that went to the old address proves a mailbox that is the account's no more.
     recovery_key.end_recoveries(work, account_id, reason="email-change")
     mail.send_all(
-        (email_letters.changed_old(token, email), old), (email_letters.changed_new(), email)
+        (address_change.changed_old(token, email), old), (address_change.changed_new(), email)
     )
 
 
@@ -163,7 +164,7 @@ def _set(work: Work, account_id: UUID, old: str | None, email: str) -> None:
     except sa.exc.IntegrityError:  # another account took it at this very moment
         raise TokenInvalid from None
     if old is not None:
-        hand_locks.follow(work, account_id, old, email)
+        operator_locks.follow(work, account_id, old, email)
 
 
 def _email_of(work: Work, account_id: UUID) -> str | None:

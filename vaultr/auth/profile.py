@@ -2,18 +2,18 @@
 
 import sqlalchemy as sa
 
-from vaultr import ciphertext
-from vaultr.actor import Actor
+from vaultr.api.preconditions import Precondition
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
+from vaultr.auth.account_lock import lock_own
 from vaultr.auth.errors import StaleRevision
-from vaultr.auth.locking import lock_own
 from vaultr.auth.models import KeySet
+from vaultr.auth.queries import OWNER, Owner
 from vaultr.auth.schemas import ProfileIn
-from vaultr.auth.statements import OWNER, Owner
-from vaultr.conditional import Precondition
 from vaultr.database.session import one_statement, transaction
 from vaultr.errors import PreconditionRequired, Unauthenticated
+from vaultr.request_context import Actor
+from vaultr.wire import sealed_fields
 
 
 def me(actor: Actor) -> Owner:
@@ -40,7 +40,7 @@ def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
         one after it; the refusal carries the stored one.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
-    ciphertext.check({"/sealed": body.sealed})
+    sealed_fields.check({"/sealed": body.sealed})
     if not expected.given:
         raise PreconditionRequired
     with transaction() as work:

@@ -7,18 +7,19 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
 
-from vaultr import ciphertext, clock
-from vaultr.actor import Actor
+from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import recovery_letters
+from vaultr.auth.account_lock import lock_own
+from vaultr.auth.credential_schemas import RecoveryKeyIn
+from vaultr.auth.emails import recovery
 from vaultr.auth.errors import StaleRevision
-from vaultr.auth.key_schemas import RecoveryKeyIn
-from vaultr.auth.locking import lock_own
 from vaultr.auth.models import Account, Recovery, RecoveryKey
 from vaultr.database.session import one_statement, transaction
 from vaultr.errors import NotFound
 from vaultr.mail import service as mail
+from vaultr.request_context import Actor
+from vaultr.wire import sealed_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def put(actor: Actor, body: RecoveryKeyIn) -> None:
     :raises StaleRevision: the account key has another epoch; the refusal carries it.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
-    ciphertext.check({"/sealed": body.sealed})
+    sealed_fields.check({"/sealed": body.sealed})
     with transaction() as work:
         email, epoch = _locked(work, actor)
         if body.epoch != epoch:
@@ -60,7 +61,7 @@ def put(actor: Actor, body: RecoveryKeyIn) -> None:
             "audit_event_id": audit.record(Event.RECOVERY_KEY_SET, account_id=actor.account_id),
         }
         work.execute(sa.insert(RecoveryKey), row)
-        mail.send(recovery_letters.recovery_key_set(), email)
+        mail.send(recovery.recovery_key_set(), email)
 
 
 def remove(actor: Actor) -> None:
@@ -74,7 +75,7 @@ def remove(actor: Actor) -> None:
         if not end(work, actor.account_id):
             raise NotFound("There is no recovery key.")
         end_recoveries(work, actor.account_id, reason="recovery-key-removed")
-        mail.send(recovery_letters.recovery_key_removed(), email)
+        mail.send(recovery.recovery_key_removed(), email)
 
 
 def end(work: Work, account_id: UUID, *, reason: str | None = None) -> bool:

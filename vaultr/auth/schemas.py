@@ -4,17 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from vaultr.auth import addresses
+from vaultr.auth import email_addresses
 from vaultr.protocol.encoding import unb64
 from vaultr.protocol.kdf import Kdf
 from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS, EMAIL_CHARACTERS
-from vaultr.wire import Bytes, Bytes32, Id, In, Int
+from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
 
 
 def _email(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("a mail address")
-    return addresses.normalised(value)
+    return email_addresses.normalised(value)
 
 
 Email = Annotated[
@@ -25,7 +25,7 @@ Email = Annotated[
             "type": "string",
             "minLength": 3,
             "maxLength": EMAIL_CHARACTERS,
-            "pattern": addresses.PATTERN,
+            "pattern": email_addresses.PATTERN,
         }
     ),
 ]

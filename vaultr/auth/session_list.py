@@ -7,15 +7,16 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from vaultr import clock, cursors
-from vaultr.actor import Actor
+from vaultr import clock
+from vaultr.api import pagination
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth.credentials import end_sessions
-from vaultr.auth.locking import lock_account, lock_own
+from vaultr.auth.account_lock import lock_account, lock_own
+from vaultr.auth.credential_change import end_sessions
 from vaultr.auth.models import Session
 from vaultr.database.session import reading, transaction
 from vaultr.errors import NotFound, Unauthenticated
+from vaultr.request_context import Actor
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -39,7 +40,7 @@ def sessions_of(actor: Actor, *, cursor: str | None, limit: int) -> tuple[list[L
     :raises BadRequest: the cursor was not given out for this list.
     """
     purpose = f"sessions:{actor.account_id}"
-    after = cursors.read(purpose, cursor)
+    after = pagination.read(purpose, cursor)
     chosen = [Session.account_id == actor.account_id, Session.idle_until > clock.now()]
     if after is not None:
         moment = _EPOCH + int(after[0]) * _MICROSECOND
@@ -57,7 +58,7 @@ def sessions_of(actor: Actor, *, cursor: str | None, limit: int) -> tuple[list[L
         return rows, None
     end = rows[limit - 1]
     place = (end.created_at - _EPOCH) // _MICROSECOND
-    return rows[:limit], cursors.write(purpose, place, str(end.id))
+    return rows[:limit], pagination.write(purpose, place, str(end.id))
 
 
 def revoke(actor: Actor, session_id: UUID) -> None:

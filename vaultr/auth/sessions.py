@@ -11,23 +11,24 @@ from flask import current_app
 from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
-from vaultr.actor import Actor, current_origin
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import binding, letters, rotation, tokens
+from vaultr.auth import opaque_tokens, refresh_fast_path, session_binding
+from vaultr.auth.decoy_accounts import device_hash
+from vaultr.auth.emails import account
 from vaultr.auth.errors import SessionEnded
-from vaultr.auth.invented import device_hash
 from vaultr.auth.models import RefreshToken, Session
-from vaultr.auth.statements import BEGIN_SESSION, COUNT_REFRESH, ROTATE, TOKEN_STATE, ready
-from vaultr.database.bare import Line
+from vaultr.auth.queries import BEGIN_SESSION, COUNT_REFRESH, ROTATE, TOKEN_STATE, ready
+from vaultr.database.raw_driver import Line
 from vaultr.database.session import one_statement, transaction
-from vaultr.identity import tokens as access_tokens
-from vaultr.identity.tokens import Claims
-from vaultr.limits import blanket
-from vaultr.limits.windows import Slots, Window, counted
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
-from vaultr.settings import Settings
+from vaultr.ratelimit import middleware
+from vaultr.ratelimit.sliding_window import Slots, Window, counted
+from vaultr.request_context import Actor, current_origin
+from vaultr.security import access_tokens
+from vaultr.security.access_tokens import Claims
+from vaultr.settings.model import Settings
 
 IDLE: Final = timedelta(days=14)
 ABSOLUTE: Final = timedelta(days=30)
@@ -77,7 +78,8 @@ class Device:
 
 def lives(settings: Settings) -> str:
     """Give the condition that a session lives, as strict as the settings want it."""
-    return f"EXISTS (SELECT 1 {_LIVES}{binding.AT_HOME if binding.strict(settings) else ''})"
+    at_home = session_binding.AT_HOME if session_binding.strict(settings) else ""
+    return f"EXISTS (SELECT 1 {_LIVES}{at_home})"
 
 
 def actor_of(claims: Claims) -> Actor | None:
@@ -98,8 +100,8 @@ def actor_of(claims: Claims) -> Actor | None:
     if state is None:
         return None
     settings: Settings = current_app.config["SETTINGS"]
-    if binding.strict(settings) and binding.moved(state):
-        binding.end_if_moved(claims.session_id, claims.account_id)
+    if session_binding.strict(settings) and session_binding.moved(state):
+        session_binding.end_if_moved(claims.session_id, claims.account_id)
         return None
     fresh_until = state.proven_at + timedelta(seconds=settings.step_up_seconds)
     return Actor(claims.account_id, claims.session_id, claims.epoch, fresh_until)
@@ -108,7 +110,7 @@ def actor_of(claims: Claims) -> Actor | None:
 def begin(work: Work, account_id: UUID, device: Device) -> tuple[UUID, bytes]:
     """Write a new session, which counts as freshly proven; give its id and first refresh token."""
     now, origin, session_id = clock.now(), current_origin(), uuid4()
-    token = tokens.new_refresh_token()
+    token = opaque_tokens.new_refresh_token()
     values = {
         "sid": session_id,
         "account": account_id,
@@ -120,7 +122,7 @@ def begin(work: Work, account_id: UUID, device: Device) -> tuple[UUID, bytes]:
         "idle_until": now + IDLE,
         "expires_at": now + ABSOLUTE,
         "event": audit.record(Event.AUTH_LOGIN_OK, account_id=account_id, session_id=session_id),
-        "hash": tokens.hash_of(token),
+        "hash": opaque_tokens.hash_of(token),
         "kid": access_tokens.key_id(),
     }
     BEGIN_SESSION.run(work, values)
@@ -140,22 +142,22 @@ def refresh(refresh_token: str, *, meant: Callable[[UUID], None] | None = None) 
     :raises SessionEnded: in all these cases alike.
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`.
     """
-    token = tokens.presented(refresh_token)
+    token = opaque_tokens.presented(refresh_token)
     if token is None:
         raise SessionEnded
     with Line() as line:
-        found = rotation.find(line, tokens.hash_of(token))
+        found = refresh_fast_path.find(line, opaque_tokens.hash_of(token))
         if found is None:
             raise SessionEnded
         if meant is not None:
             meant(found.session_id)
-        nonce, now = tokens.new_nonce(), clock.now()
+        nonce, now = opaque_tokens.new_nonce(), clock.now()
         refreshes, window = _one_more(found.refreshes, now)
-        successor = tokens.successor(token, nonce)
+        successor = opaque_tokens.successor(token, nonce)
         rotated = _rotated(token, nonce, successor, now, found.expires_at)
-        done = rotation.rotate(line, found, refreshes, rotated)
+        done = refresh_fast_path.rotate(line, found, refreshes, rotated)
     if done:
-        blanket.counted_elsewhere(window)
+        middleware.counted_elsewhere(window)
         return Opened.of(found.account_id, found.session_id, found.epoch, successor)
     with transaction() as work:
         opened = _refreshed(work, token, found.session_id)
@@ -172,7 +174,7 @@ def _one_more(refreshes: Slots, now: datetime) -> tuple[Slots, Window]:
     settings: Settings = current_app.config["SETTINGS"]
     after, window = counted(refreshes, settings.limit_refresh, int(now.timestamp() * 1000))
     if not window.allowed:
-        raise blanket.too_many(window)
+        raise middleware.too_many(window)
     return after, window
 
 
@@ -181,10 +183,10 @@ def _rotated(
 ) -> dict[str, Any]:
     """Give what is written when a token is rotated."""
     return {
-        "hash": tokens.hash_of(token),
+        "hash": opaque_tokens.hash_of(token),
         "now": now,
         "nonce": nonce,
-        "next_hash": tokens.hash_of(successor),
+        "next_hash": opaque_tokens.hash_of(successor),
         "idle_until": min(now + IDLE, expires_at),
         "kid": access_tokens.key_id(),
     }
@@ -193,17 +195,21 @@ def _rotated(
 def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
     """Do what `refresh` says; None ends in a refusal, but what was written is kept."""
     now = clock.now()
-    found = TOKEN_STATE.one(work, {"hash": tokens.hash_of(token), "sid": session_id, "now": now})
+    found = TOKEN_STATE.one(
+        work, {"hash": opaque_tokens.hash_of(token), "sid": session_id, "now": now}
+    )
     if found is None:
         return None
     settings: Settings = current_app.config["SETTINGS"]
-    refreshes, window = _one_more(rotation.refreshes(found), now)
-    work.connection().execute(COUNT_REFRESH, {"sid": session_id, **rotation.as_values(refreshes)})
-    if binding.strict(settings) and (changed := binding.moved(found)):
-        binding.end_moved(work, session_id, found, changed)
+    refreshes, window = _one_more(refresh_fast_path.refreshes(found), now)
+    work.connection().execute(
+        COUNT_REFRESH, {"sid": session_id, **refresh_fast_path.as_values(refreshes)}
+    )
+    if session_binding.strict(settings) and (changed := session_binding.moved(found)):
+        session_binding.end_moved(work, session_id, found, changed)
         return None
-    nonce = tokens.new_nonce() if found.nonce is None else found.nonce
-    successor = tokens.successor(token, nonce)
+    nonce = opaque_tokens.new_nonce() if found.nonce is None else found.nonce
+    successor = opaque_tokens.successor(token, nonce)
     if found.rotated_at is None:
         rotated = _rotated(token, nonce, successor, now, found.expires_at)
         ROTATE.run(work, rotated | {"sid": session_id})
@@ -211,15 +217,15 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
         _end_for_reuse(work, found, session_id)
         return None
     audit.record(Event.SESSION_REFRESH, account_id=found.account_id, session_id=session_id)
-    binding.note_move(work, session_id, found)
-    blanket.counted_elsewhere(window)
+    session_binding.note_move(work, session_id, found)
+    middleware.counted_elsewhere(window)
     return Opened.of(found.account_id, session_id, found.epoch, successor)
 
 
 def _was_copied(work: Work, rotated_at: datetime, successor: bytes, now: datetime) -> bool:
     """Tell whether a rotated token comes too late to be a repeated request."""
     used = sa.select(RefreshToken.rotated_at).where(
-        RefreshToken.token_hash == tokens.hash_of(successor)
+        RefreshToken.token_hash == opaque_tokens.hash_of(successor)
     )
     return now - rotated_at > AGAIN or work.execute(used).scalar_one() is not None
 
@@ -228,7 +234,7 @@ def _end_for_reuse(work: Work, found: Any, session_id: UUID) -> None:
     work.execute(sa.delete(Session).where(Session.id == session_id))
     account_id = found.account_id
     audit.record(Event.SESSION_REUSE, account_id=account_id, out="deny", session_id=session_id)
-    mail.send(letters.reuse_notice(), found.email)
+    mail.send(account.reuse_notice(), found.email)
 
 
 def end(actor: Actor) -> None:

@@ -7,21 +7,23 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
 
-from vaultr import ciphertext, clock
+from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import letters, passwords, tokens
+from vaultr.auth import opaque_tokens, password_hashing
+from vaultr.auth.decoy_accounts import address_hash, is_invented
+from vaultr.auth.email_addresses import is_taken
+from vaultr.auth.emails import account as letters
 from vaultr.auth.errors import KdfRefused, TokenInvalid
-from vaultr.auth.invented import address_hash, is_invented
 from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
-from vaultr.auth.ownership import is_taken
-from vaultr.auth.passwords import Verifier
+from vaultr.auth.password_hashing import Verifier
 from vaultr.auth.schemas import ResendIn, SignupIn
 from vaultr.database.session import postgresql, transaction
 from vaultr.errors import Fault
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
+from vaultr.wire import sealed_fields
 
 WAITS: Final = timedelta(hours=24)
 WAITING_OF_ONE_ADDRESS: Final = 5
@@ -47,9 +49,9 @@ def sign_up(body: SignupIn) -> None:
     :raises Busy: the hash queue is full; nothing was kept.
     """
     _check(body)
-    verifier = passwords.new_verifier(body.auth_key)
+    verifier = password_hashing.new_verifier(body.auth_key)
     invented = is_invented(body.account_id)
-    token, now = tokens.mail_token(), clock.now()
+    token, now = opaque_tokens.mail_token(), clock.now()
     with transaction() as work:
         _lock_address(work, body.email)
         owned = is_taken(work, body.email)
@@ -57,7 +59,7 @@ def sign_up(body: SignupIn) -> None:
             return
         row = {
             **_row(body, verifier),
-            "token_hash": tokens.hash_of(token),
+            "token_hash": opaque_tokens.hash_of(token),
             "created_at": now,
             "expires_at": now if owned else now + WAITS,
         }
@@ -74,7 +76,7 @@ def resend(body: ResendIn) -> None:
     changes, so that the last token mailed stays good. Under the address's lock, so that of a
     parallel confirmation by the old token either it or this comes first.
     """
-    token, now = tokens.mail_token(), clock.now()
+    token, now = opaque_tokens.mail_token(), clock.now()
     with transaction() as work:
         _lock_address(work, body.email)
         waits = (
@@ -93,7 +95,9 @@ def resend(body: ResendIn) -> None:
         renewed = sa.update(WaitingSignup).where(
             WaitingSignup.id == (found if found and sent else uuid4())
         )
-        work.execute(renewed.values(token_hash=tokens.hash_of(token), expires_at=now + WAITS))
+        work.execute(
+            renewed.values(token_hash=opaque_tokens.hash_of(token), expires_at=now + WAITS)
+        )
 
 
 def confirm(token: str) -> None:
@@ -106,7 +110,7 @@ def confirm(token: str) -> None:
         the account id has been taken in the meantime. All these alike.
     """
     with transaction() as work:
-        confirm_row(work, WaitingSignup.token_hash == tokens.hash_of(token))
+        confirm_row(work, WaitingSignup.token_hash == opaque_tokens.hash_of(token))
 
 
 def confirm_row(work: Work, which: sa.ColumnElement[bool]) -> None:
@@ -159,7 +163,7 @@ def _check(body: SignupIn) -> None:
     }
     if body.recovery_key is not None:
         sealed["/recovery_key/sealed"] = body.recovery_key.sealed
-    ciphertext.check(sealed)
+    sealed_fields.check(sealed)
 
 
 def _row(body: SignupIn, verifier: Verifier) -> dict[str, Any]:

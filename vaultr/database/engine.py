@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from flask import Flask
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from vaultr.database import comments, plans
+from vaultr.database import prepared_statements, query_comments
 from vaultr.database.session import SINGLE, db
-from vaultr.settings import Settings
+from vaultr.settings.model import Settings
 
 STATEMENT_SECONDS = 4.5
 LOCK_SECONDS = 2.0
@@ -57,15 +57,17 @@ def init_app(app: Flask, settings: Settings) -> None:
     _listen(single)
     if single.dialect.name == "postgresql":
         sa.event.listen(single, "connect", _plan_by_keys)
-    app.extensions[plans.ALLOWED] = plans_allowed(settings.database_url.get_secret_value())
-    if app.extensions[plans.ALLOWED]:
-        plans.listen(single, all_statements=True)
+    app.extensions[prepared_statements.ALLOWED] = plans_allowed(
+        settings.database_url.get_secret_value()
+    )
+    if app.extensions[prepared_statements.ALLOWED]:
+        prepared_statements.listen(single, all_statements=True)
         with app.app_context():
-            plans.listen(db.engine, all_statements=False)
+            prepared_statements.listen(db.engine, all_statements=False)
     if single.dialect.name == "postgresql":
-        comments.listen(single)
+        query_comments.listen(single)
         with app.app_context():
-            comments.listen(db.engine)
+            query_comments.listen(db.engine)
     app.extensions[SINGLE] = single
 
 

@@ -9,7 +9,7 @@ from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
-from vaultr.database.schema import Base, Fact
+from vaultr.database.base import Base, Fact
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from flask import Flask, current_app
 
-from vaultr import draining, keys, metrics
-from vaultr.database import engine, revisions
-from vaultr.limits import blanket
-from vaultr.settings import Settings
+from vaultr.database import engine, schema_version
+from vaultr.health import draining
+from vaultr.observability import metrics
+from vaultr.ratelimit import middleware
+from vaultr.security import keyring
+from vaultr.settings.model import Settings
 
 DATABASE_SECONDS = 1.0
 _KEPT_SECONDS = 1.0
@@ -55,9 +57,9 @@ def _found_out() -> State:
     settings: Settings = current_app.config["SETTINGS"]
     failed, switched_off = _database()
     degraded: list[str] = []
-    if "vaultr.keys" not in current_app.extensions or not keys.current().jwt.current:
+    if "vaultr.keys" not in current_app.extensions or not keyring.current().jwt.current:
         failed.append("keys")
-    guard = blanket.guard()
+    guard = middleware.guard()
     if guard.redis is not None and not guard.reachable():
         since = guard.away_since or time.monotonic()
         gone = time.monotonic() - since > settings.ready_redis_grace
@@ -72,9 +74,9 @@ def _database() -> tuple[list[str], tuple[str, ...]]:
     :return: what has failed, and what an operator has switched off.
     """
     try:
-        found = revisions.ask(DATABASE_SECONDS)
+        found = schema_version.ask(DATABASE_SECONDS)
     except engine.NoAnswer:
         return ["database"], ()
-    status = revisions.status(found)
+    status = schema_version.status(found)
     fits = status.compatible and not status.pending
     return ([] if fits else ["schema"]), found.switched_off

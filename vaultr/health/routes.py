@@ -5,10 +5,10 @@ from typing import Literal
 from flask import Blueprint, Response, request
 from pydantic import ConfigDict
 
-from vaultr.health import echo, readiness
-from vaultr.identity.door import public
-from vaultr.operation import operation
-from vaultr.wire import Out, Query
+from vaultr.api.operation import operation
+from vaultr.health import client_address, readiness
+from vaultr.security.authentication import public
+from vaultr.wire.field_types import Out, Query
 
 blueprint = Blueprint("health", __name__, url_prefix="/api")
 
@@ -70,7 +70,7 @@ def ready(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is no
 @blueprint.after_request
 def tell_what_is_seen(response: Response) -> Response:
     """Say which client address is seen, to who proves to hold this server's keys."""
-    asked = request.headers.get(echo.ASKS)
-    if asked is not None and echo.proven(asked):
-        response.headers[echo.SEES] = f"{request.remote_addr} {request.scheme}"
+    asked = request.headers.get(client_address.ASKS)
+    if asked is not None and client_address.proven(asked):
+        response.headers[client_address.SEES] = f"{request.remote_addr} {request.scheme}"
     return response

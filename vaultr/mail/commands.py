@@ -7,8 +7,8 @@ import click
 from flask.cli import AppGroup
 
 from vaultr import clock
-from vaultr.console import command, json_option, show
-from vaultr.mail import listing, trial
+from vaultr.mail import queries, sample_message
+from vaultr.operator_cli import command, json_option, show
 
 mail = AppGroup("mail", help="The outbox. Neither addresses nor contents are ever shown.")
 
@@ -18,7 +18,7 @@ mail = AppGroup("mail", help="The outbox. Neither addresses nor contents are eve
 @click.option("--dead", is_flag=True, help="Only those that were given up.")
 @click.option("--after", type=click.UUID, help="The last id of the page before.")
 @click.option(
-    "--limit", default=listing.MOST, type=click.IntRange(1, listing.MOST), help="At most so many."
+    "--limit", default=queries.MOST, type=click.IntRange(1, queries.MOST), help="At most so many."
 )
 @json_option
 @command
@@ -39,10 +39,10 @@ def list_mails(
     """
     if everything and dead:
         raise click.UsageError("Give --all or --dead, not both.")
-    states: tuple[listing.State, ...] = ("dead",) if dead else ("waiting", "dead")
+    states: tuple[queries.State, ...] = ("dead",) if dead else ("waiting", "dead")
     if everything:
         states = ("waiting", "dead", "sent")
-    found = listing.listed(states, limit=limit + 1, after=after)
+    found = queries.listed(states, limit=limit + 1, after=after)
     rows = found[:limit]
     nothing = "Nothing is left." if after else "Nothing waits, and nothing is dead."
     lines = [
@@ -55,7 +55,7 @@ def list_mails(
         click.echo(f"{limit} are shown; more: --after {rows[-1].id}", err=as_json)
 
 
-def _row(row: listing.Listed) -> dict[str, Any]:
+def _row(row: queries.Listed) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "kind": row.kind,
@@ -81,7 +81,7 @@ def retry(ids: tuple[UUID, ...], *, dead: bool, as_json: bool) -> None:
     """
     if bool(ids) == dead:
         raise click.UsageError("Name letters by their ids, or give --dead.")
-    again = listing.retry(None if dead else ids)
+    again = queries.retry(None if dead else ids)
     missing = [str(one) for one in ids if one not in again]
     answer = {"again": [str(one) for one in again], "missing": missing}
     lines = [f"{len(again)} will be tried at once."]
@@ -102,7 +102,7 @@ def test(address: str, *, as_json: bool) -> None:
 
     Example: flask mail test postmaster@example.org
     """
-    outcome = trial.send_test(address)
+    outcome = sample_message.send_test(address)
     answer = {"accepted": outcome.accepted, "reason": outcome.reason, "advice": outcome.advice}
     show(answer, as_json=as_json, lines=lambda: [outcome.advice])
     if not outcome.accepted:

@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from vaultr.database.schema import Base
+from vaultr.database.base import Base
 
 
 class Mail(Base):

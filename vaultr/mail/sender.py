@@ -10,12 +10,12 @@ from uuid import UUID
 from flask import Flask, current_app
 from flask_mail import Connection, Message
 
-from vaultr import logs
 from vaultr.extensions import mail
-from vaultr.mail import hosts
-from vaultr.mail.letter import Letter
-from vaultr.settings import Settings
-from vaultr.tracing import spans
+from vaultr.mail import transports
+from vaultr.mail.message import Letter
+from vaultr.observability import logs
+from vaultr.observability.tracing import spans
+from vaultr.settings.model import Settings
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -73,7 +73,7 @@ def send(
 class Strict(Connection):
     """Flask-Mail's connection, but to a server that has proven its name, and that cannot hang."""
 
-    host: hosts.Host | hosts.Folder | None
+    host: transports.Host | transports.Folder | None
 
     def __init__(self, kind: str, on_content: Callable[[], None] | None) -> None:
         super().__init__(current_app.extensions["mail"])
@@ -87,18 +87,18 @@ class Strict(Connection):
         refused = isinstance(error, smtplib.SMTPDataError) and 400 <= error.smtp_code < 600
         return not refused
 
-    def configure_host(self) -> hosts.Host | hosts.Folder:
+    def configure_host(self) -> transports.Host | transports.Folder:
         """Connect; Flask-Mail's own way takes any certificate and waits for ever."""
         host = self._connected()
         host.on_content = self._on_content
         return host
 
-    def _connected(self) -> hosts.Host | hosts.Folder:
+    def _connected(self) -> transports.Host | transports.Folder:
         settings: Settings = current_app.config["SETTINGS"]
         if not settings.smtp_host:
             logs.event("mail.filed", kind=self._kind)
-            return hosts.Folder(settings.vaultr_home / "mail", self._kind)
-        host = hosts.connect(
+            return transports.Folder(settings.vaultr_home / "mail", self._kind)
+        host = transports.connect(
             settings.smtp_host,
             settings.smtp_port,
             tls=settings.smtp_secure,

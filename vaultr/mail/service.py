@@ -5,8 +5,8 @@ from uuid6 import uuid7
 
 from vaultr import clock
 from vaultr.database.session import transaction
-from vaultr.mail import caps, letter, sender, wake
-from vaultr.mail.letter import Letter
+from vaultr.mail import message, recipient_limits, sender, worker_wakeup
+from vaultr.mail.message import Letter
 from vaultr.mail.models import Mail
 
 __all__ = ["Letter", "send", "send_all"]
@@ -29,10 +29,10 @@ def send(content: Letter, to: str, *, pretend: bool = False) -> bool:
         if not line or "\n" in line or "\r" in line:
             raise ValueError("an address and a subject are one line")
     with transaction() as session:
-        now, recipients, mail_id = clock.now(), letter.recipient_hashes(to), uuid7()
-        if not caps.allow(session, content, recipients, now):
+        now, recipients, mail_id = clock.now(), message.recipient_hashes(to), uuid7()
+        if not recipient_limits.allow(session, content, recipients, now):
             return False
-        sealed = letter.seal(mail_id, content, to, pretend=pretend)
+        sealed = message.seal(mail_id, content, to, pretend=pretend)
         row = sa.insert(Mail).values(
             id=mail_id,
             kind=content.kind,
@@ -46,7 +46,7 @@ def send(content: Letter, to: str, *, pretend: bool = False) -> bool:
             next_try_at=now,
         )
         session.execute(row)
-        wake.after_transaction(session)
+        worker_wakeup.after_transaction(session)
     return True
 
 
@@ -56,5 +56,5 @@ def send_all(*letters: tuple[Letter, str]) -> None:
     Each address is locked while its letters are counted. They are locked in one order, so that
     two transactions which write to the same ones never wait for each other in a circle.
     """
-    for content, to in sorted(letters, key=lambda one: min(letter.recipient_hashes(one[1]))):
+    for content, to in sorted(letters, key=lambda one: min(message.recipient_hashes(one[1]))):
         send(content, to)

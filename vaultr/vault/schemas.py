@@ -11,7 +11,7 @@ from vaultr.protocol.sizes import (
     SYNC_LIMIT_DEFAULT,
     SYNC_LIMIT_MOST,
 )
-from vaultr.wire import MAX_INTEGER, Bytes32, Id, In, Int, Page, Query
+from vaultr.wire.field_types import MAX_INTEGER, Bytes32, Id, In, Int, Page, Query
 
 
 def _sealed(value: object) -> bytes:

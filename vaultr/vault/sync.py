@@ -7,19 +7,19 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import transaction
+from vaultr.database.sql import Script, per_database
 from vaultr.errors import BadRequest, Fault
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import SYNC_PAGE_BYTES
-from vaultr.vault import rows
+from vaultr.request_context import Actor
+from vaultr.vault import row_json
+from vaultr.vault.change_rules import Quota
 from vaultr.vault.errors import HeadMoved
-from vaultr.vault.hot import Look, glance, look, look_alone
-from vaultr.vault.rules import Quota
+from vaultr.vault.fast_reads import Look, glance, look, look_alone
 from vaultr.vault.schemas import SyncQuery
-from vaultr.vault.script import Script, per_database
 from vaultr.vault.vaults import vault_view
 
 IDS_AN_EVENT: Final = 500
@@ -112,9 +112,9 @@ def _page(seen: Look, found: _Found, quota: Quota) -> Page:
     more = found.through < vault.revision
     head = b64(vault.head)
     parts = {
-        "items": rows.array(map(rows.item_json, found.items)),
-        "removed": rows.array(map(rows.removed_json, found.removed)),
-        "entries": rows.array(map(rows.entry_json, found.entries)),
+        "items": row_json.array(map(row_json.item_json, found.items)),
+        "removed": row_json.array(map(row_json.removed_json, found.removed)),
+        "entries": row_json.array(map(row_json.entry_json, found.entries)),
         "vault": vault_view(vault, seen.wraps, quota).model_dump_json(),
         "through": str(found.through),
         "more": "true" if more else "false",
@@ -129,7 +129,7 @@ def _page(seen: Look, found: _Found, quota: Quota) -> Page:
 @per_database
 def _removed() -> Script:
     return Script(
-        f"SELECT {rows.id_text('r.item_id')}, r.revision"  # nosec B608 - our words alone
+        f"SELECT {row_json.id_text('r.item_id')}, r.revision"  # nosec B608 - our words alone
         " FROM removed_items r"
         " WHERE r.vault_id = :vault_id AND r.revision > :before AND r.revision <= :most"
         " ORDER BY r.revision LIMIT :limit + 1"
@@ -139,7 +139,7 @@ def _removed() -> Script:
 @per_database
 def _entries() -> Script:
     return Script(
-        f"SELECT {rows.entry_columns()} FROM entries e"  # nosec B608 - our words alone
+        f"SELECT {row_json.entry_columns()} FROM entries e"  # nosec B608 - our words alone
         " WHERE e.vault_id = :vault_id AND e.n > :before AND e.n <= :most ORDER BY e.n"
     )
 
@@ -150,7 +150,7 @@ def _items() -> Script:
     # first always fits.
     fits = "CASE WHEN i.total <= :bytes OR i.total = i.size THEN i.{0} END AS {0}".format
     return Script(
-        f"SELECT {rows.item_columns()}, {fits('overview')}, {fits('detail')}"  # nosec B608 - our words alone
+        f"SELECT {row_json.item_columns()}, {fits('overview')}, {fits('detail')}"  # nosec B608 - our words alone
         " FROM (SELECT *,"
         " sum(size) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS total FROM items"
         " WHERE vault_id = :vault_id AND revision > :before AND revision <= :most"

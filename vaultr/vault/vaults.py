@@ -8,20 +8,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from vaultr import clock
-from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import reading, transaction
-from vaultr.identity import door
+from vaultr.database.sql import Script, per_database
 from vaultr.protocol.entries import first_head
-from vaultr.vault.access import OWNER
+from vaultr.request_context import Actor
+from vaultr.security import authentication
+from vaultr.vault.change_rules import Quota, check_sealed
 from vaultr.vault.errors import QuotaExceeded, VaultExists
-from vaultr.vault.hot import look, look_alone
+from vaultr.vault.fast_reads import look, look_alone
+from vaultr.vault.locking import OWNER
 from vaultr.vault.models import VAULT_KEYS, VAULTS
-from vaultr.vault.rules import Quota, check_sealed
+from vaultr.vault.responses import CountsView, QuotaView, VaultView, WrapView
 from vaultr.vault.schemas import VaultNew
-from vaultr.vault.script import Script, per_database
-from vaultr.vault.views import CountsView, QuotaView, VaultView, WrapView
 
 FIRST_GENERATION = 1
 
@@ -59,10 +59,10 @@ def _lock_account(connection: sa.Connection, actor: Actor) -> None:
     Whether the session lives is asked once more, under the lock: had the account's key been
     replaced meanwhile, this vault's would be sealed under the old one.
     """
-    values = door.session_parameters(actor)
-    alive = _account(door.session_lives()).run(connection, values).scalar_one()
+    values = authentication.session_parameters(actor)
+    alive = _account(authentication.session_lives()).run(connection, values).scalar_one()
     if not alive:
-        raise door.session_is_dead()
+        raise authentication.session_is_dead()
 
 
 @per_database

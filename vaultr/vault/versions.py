@@ -3,16 +3,16 @@
 from typing import Any
 from uuid import UUID
 
-from vaultr.actor import Actor
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import transaction
+from vaultr.database.sql import Script, per_database
 from vaultr.errors import NotFound
-from vaultr.identity import door
-from vaultr.vault import hot, rows
+from vaultr.request_context import Actor
+from vaultr.security import authentication
+from vaultr.vault import fast_reads, row_json
 from vaultr.vault.errors import ItemNotFound
-from vaultr.vault.script import Script, per_database
-from vaultr.wire import MAX_INTEGER
+from vaultr.wire.field_types import MAX_INTEGER
 
 
 def list_versions(
@@ -25,9 +25,9 @@ def list_versions(
     :raises ItemNotFound: there is no such item.
     """
     place = {"before": MAX_INTEGER if before is None else before, "limit": limit + 1}
-    values = hot.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
-    found = _list(door.session_lives()).alone(values)
-    hot.check(found[0])
+    values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
+    found = _list(authentication.session_lives()).alone(values)
+    fast_reads.check(found[0])
     if not found[0].there:
         raise ItemNotFound
     shown = [row for row in found if row.revision is not None]
@@ -43,10 +43,10 @@ def read_version(actor: Actor, vault_id: UUID, item_id: UUID, revision: int) -> 
     :raises NotFound: it has no version of that revision, or no longer.
     :raises AuditUnavailable: the read cannot be recorded, so there is none.
     """
-    values = hot.parameters(actor, vault_id=vault_id, item_id=item_id, revision=revision)
+    values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, revision=revision)
     with transaction(durable=False) as session:
-        row = _one(door.session_lives()).run(session.connection(), values).one()
-        hot.check(row)
+        row = _one(authentication.session_lives()).run(session.connection(), values).one()
+        fast_reads.check(row)
         if not row.there:
             raise ItemNotFound
         if row.revision is None:
@@ -57,11 +57,11 @@ def read_version(actor: Actor, vault_id: UUID, item_id: UUID, revision: int) -> 
 
 
 def _json(row: Any, *, detail: bytes | None = None) -> str:
-    entry = rows.entry_json(row[-rows.ENTRY_COLUMNS :])
-    secret = "" if detail is None else f'"detail":"{rows.b64(detail)}",'
+    entry = row_json.entry_json(row[-row_json.ENTRY_COLUMNS :])
+    secret = "" if detail is None else f'"detail":"{row_json.b64(detail)}",'
     return (
         f'{{"revision":{row.revision},"type":"{row.type}","generation":{row.generation},'
-        f'"size":{row.size},"created_at":"{row.created_at}","overview":"{rows.b64(row.overview)}",'
+        f'"size":{row.size},"created_at":"{row.created_at}","overview":"{row_json.b64(row.overview)}",'
         f'{secret}"entry":{entry}}}'
     )
 
@@ -70,7 +70,7 @@ def _sql(session_lives: str, columns: str, which: str) -> str:
     # The page is chosen before it is joined, so that it is read along the index.
     page = (
         f"SELECT w.revision, w.type, w.generation, w.size, w.overview, {columns}"  # nosec B608 - our words alone
-        f" {rows.time_text('w.created_at')} AS created_at, {rows.entry_columns()}"
+        f" {row_json.time_text('w.created_at')} AS created_at, {row_json.entry_columns()}"
         " FROM versions w JOIN entries e ON e.vault_id = w.vault_id AND e.n = w.revision"
         f" WHERE w.vault_id = :vault_id AND w.item_id = :item_id AND {which}"
     )
@@ -78,7 +78,7 @@ def _sql(session_lives: str, columns: str, which: str) -> str:
         "LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
         f" LEFT JOIN ({page}) p ON i.id IS NOT NULL ORDER BY p.revision DESC"
     )
-    return hot.statement(session_lives, "i.id IS NOT NULL AS there, p.*", more)
+    return fast_reads.statement(session_lives, "i.id IS NOT NULL AS there, p.*", more)
 
 
 @per_database

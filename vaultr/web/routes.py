@@ -6,12 +6,13 @@ from typing import Final
 
 from flask import Blueprint, Response, current_app, render_template, request, url_for
 
-from vaultr.auth import email_change, recovery_tokens, signup
+from vaultr.api.openapi import document
+from vaultr.api.problems import contended, status_of
+from vaultr.auth import email_change, signup
+from vaultr.auth.recovery import tokens
 from vaultr.errors import BadRequest, LengthRequired, NotFound, Refusal, TooLarge
-from vaultr.identity.door import public
-from vaultr.openapi import document
-from vaultr.problems import contended, status_of
-from vaultr.web import assets, reference
+from vaultr.security.authentication import public
+from vaultr.web import api_docs, assets
 
 blueprint = Blueprint("web", __name__, template_folder="templates")
 
@@ -45,7 +46,7 @@ def cancel_recovery() -> Response:
 @public
 def press_cancel_recovery() -> Response:
     """End a recovery."""
-    return _pressed(recovery_tokens.cancel_by_token, "recovery-cancelled.html")
+    return _pressed(tokens.cancel_by_token, "recovery-cancelled.html")
 
 
 @blueprint.get("/email/confirm")
@@ -87,8 +88,8 @@ def docs() -> Response:
             "reference.html",
             version=described["info"]["version"],
             description=described["info"]["description"],
-            sections=reference.sections(described),
-            models=reference.models(described),
+            sections=api_docs.sections(described),
+            models=api_docs.models(described),
             openapi=url_for("openapi.openapi"),
             stylesheet=assets.address("reference.css"),
             script=assets.address("reference.js"),

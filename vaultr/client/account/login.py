@@ -5,24 +5,24 @@ from typing import Final
 from uuid import UUID
 
 from vaultr.client.account import pending_change as changes
-from vaultr.client.account import replaced_session
-from vaultr.client.account.opening import Credentials, SecretKeyNeeded, SignupWaits
+from vaultr.client.account import previous_session
+from vaultr.client.account.open_account import Credentials, SecretKeyNeeded, SignupWaits
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.errors import AnswerInvalid, ChainBroken, PinMismatch, RolledBack, UsageError
-from vaultr.client.storage import rewraps
+from vaultr.client.storage import rewrapped_keys
 from vaultr.client.storage.device import Device, KnownAccount, device_name
-from vaultr.client.storage.keyset import KeySet
+from vaultr.client.storage.key_set import KeySet
 from vaultr.client.storage.pins import Derivation, Pins, read_prelogin
 from vaultr.client.storage.profile import Profile, accept_profile, open_profile
 from vaultr.client.storage.store import Store
 from vaultr.client.strict_json import Json
-from vaultr.client.transport import session as sessions
-from vaultr.client.transport.answers import SignedIn, Tokens, signed_in
-from vaultr.client.transport.http import Transport
-from vaultr.client.transport.session import Session
-from vaultr.client.vaults import renewing
-from vaultr.client.vaults.open_account import OpenedAccount
+from vaultr.client.transport import account_session as sessions
+from vaultr.client.transport.account_session import Session
+from vaultr.client.transport.http_transport import Transport
+from vaultr.client.transport.responses import SignedIn, Tokens, signed_in
+from vaultr.client.vaults import rewrap_refresh
+from vaultr.client.vaults.unlocked_account import OpenedAccount
 from vaultr.protocol.encoding import b64
 
 _NEW_HERE: Final = (
@@ -45,7 +45,7 @@ def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccou
     """
     with store.folder.locked():
         opened, tokens, replaced = _login(store, transport, given)
-    replaced_session.end(transport, tokens, replaced)
+    previous_session.end(transport, tokens, replaced)
     return opened
 
 
@@ -228,14 +228,18 @@ def _keep(
 
     :return: the session that this device had before, which is to end now.
     """
-    replaced = replaced_session.replaced_by(opened, answer.tokens, pins=device.pins, change=change)
+    replaced = previous_session.replaced_by(opened, answer.tokens, pins=device.pins, change=change)
     device = replace(device, email=given.email, pins=opened.profile.pins, waiting=())
     others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}
     if change is not None and (change.is_in(answer.key_set) or change.is_over(answer.key_set)):
         others[changes.FILE] = None
-    wraps = renewing.renewed(store.cache, opened, renewing.Fresh(transport, answer.tokens))
+    wraps = rewrap_refresh.renewed(
+        store.cache, opened, rewrap_refresh.Fresh(transport, answer.tokens)
+    )
     if wraps is not None:
         others |= dict.fromkeys(store.unsent())
-        others[rewraps.FILE] = store.folder.signed(rewraps.FILE, rewraps.encode(wraps))
+        others[rewrapped_keys.FILE] = store.folder.signed(
+            rewrapped_keys.FILE, rewrapped_keys.encode(wraps)
+        )
     store.keep_signed_in(device, opened.known, secret_key=secret_key, others=others)
     return replaced

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from vaultr.client.account.change_outcome import sealed_before
 from vaultr.client.account.pending_change import Change
-from vaultr.client.account.settling import sealed_before
 from vaultr.client.crypto import aad, keys
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.storage.device import KnownAccount
-from vaultr.client.storage.keyset import KeySet, SealedProfile
+from vaultr.client.storage.key_set import KeySet, SealedProfile
 from vaultr.client.storage.pins import Derivation, Pins
 from vaultr.client.storage.profile import Profile, seal_profile
-from vaultr.client.storage.rewraps import Wraps
+from vaultr.client.storage.rewrapped_keys import Wraps
 from vaultr.client.strict_json import Json
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import SALT_BYTES, Kdf

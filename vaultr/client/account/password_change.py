@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from vaultr.client.account import new_credentials, settling
+from vaultr.client.account import change_outcome, new_credentials
 from vaultr.client.account import pending_change as changes
 from vaultr.client.account.new_credentials import Drawn, Machines, OpenedKeys
-from vaultr.client.account.opening import WrongPassword
+from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.errors import (
@@ -24,10 +24,10 @@ from vaultr.client.errors import (
 )
 from vaultr.client.log.pages import read_wraps
 from vaultr.client.strict_json import Fields
-from vaultr.client.transport import session as sessions
-from vaultr.client.transport.answers import key_set_of
-from vaultr.client.vaults.listing import ask_list, ask_pages
-from vaultr.client.vaults.open_account import OpenedAccount
+from vaultr.client.transport import account_session as sessions
+from vaultr.client.transport.responses import key_set_of
+from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.vault_list import ask_list, ask_pages
 
 _TRIES: Final = 5
 
@@ -72,7 +72,7 @@ def change_password(
     """
     store = opened.store
     with store.folder.locked():
-        if settling.settle(opened):  # another change must not be written over before it is
+        if change_outcome.settle(opened):  # another change must not be written over before it is
             raise WrongPassword("The master password was changed before: unlock with the new one.")
         if new_key and store.aside.ids():
             raise AcceptanceBegun(str(AcceptanceBegun.__doc__))
@@ -85,12 +85,12 @@ def change_password(
                 break
             if not left or not isinstance(refused, PreconditionFailed | Conflict):
                 with contextlib.suppress(ServerUnreachable, Refused):  # the next command does it
-                    settling.settle(opened)
+                    change_outcome.settle(opened)
                 raise refused
             sync()  # something was written in between: follow that
         stays = change.wraps is None
         kept = {} if stays else {sessions.FILE: opened.session.sealed_for(drawn.account_key)}
-        settling.adopt(store, change, kept)
+        change_outcome.adopt(store, change, kept)
     return PasswordChanged(secret_key=drawn.new_secret_key, new_key=new_key)
 
 
@@ -170,7 +170,7 @@ def _send(opened: OpenedAccount, drawn: Drawn, change: Change) -> Refused | None
     if account_id != opened.account_id:
         raise PinMismatch(f"the server shows account {account_id}, ours is {opened.account_id}")
     if change.is_in(key_set):
-        settling.check_taken(change, key_set, opened.session)
+        change_outcome.check_taken(change, key_set, opened.session)
         return None
     if refused is None:
         raise AnswerInvalid("the server says that it took the change, and shows that it did not")

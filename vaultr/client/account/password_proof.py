@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from vaultr.client.account.opening import NotSignedIn, SecretKeyNeeded, WrongPassword
+from vaultr.client.account.open_account import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.crypto import keys
 from vaultr.client.errors import SealBroken
 from vaultr.client.storage.device import Device, KnownAccount
 from vaultr.client.storage.store import Store
 from vaultr.client.strict_json import Json
-from vaultr.client.transport.session import Session
+from vaultr.client.transport.account_session import Session
 from vaultr.protocol.encoding import b64
 
 

@@ -12,12 +12,12 @@ from uuid import UUID
 
 from vaultr.client.crypto.keys import secret_key_bytes, secret_key_text
 from vaultr.client.errors import IntegrityError
-from vaultr.client.storage import rewraps
+from vaultr.client.storage import rewrapped_keys
 from vaultr.client.storage.device import KnownAccount
-from vaultr.client.storage.folder import Folder
-from vaultr.client.storage.keyset import KeySet
+from vaultr.client.storage.key_set import KeySet
 from vaultr.client.storage.pins import AUTH_SCHEME, Pins, read_prelogin
-from vaultr.client.storage.rewraps import Wraps
+from vaultr.client.storage.private_folder import Folder
+from vaultr.client.storage.rewrapped_keys import Wraps
 from vaultr.client.strict_json import Fields, Json
 from vaultr.protocol.encoding import b64, unb64
 
@@ -90,7 +90,7 @@ def _to_json(change: Change) -> Json:
         "account": change.account.to_json(),
         "pins": change.pins.to_json(),
         "secret_key": None if change.secret_key is None else secret_key_text(change.secret_key),
-        "wraps": None if change.wraps is None else rewraps.to_json(change.wraps),
+        "wraps": None if change.wraps is None else rewrapped_keys.to_json(change.wraps),
         "before": None if change.before is None else b64(change.before),
     }
 
@@ -105,6 +105,6 @@ def _from_json(value: Mapping[str, Any]) -> Change:
         ),
         pins=Pins.from_json(value["pins"]),
         secret_key=None if secret_key is None else secret_key_bytes(secret_key),
-        wraps=None if wraps is None else rewraps.from_json(wraps),
+        wraps=None if wraps is None else rewrapped_keys.from_json(wraps),
         before=None if before is None else unb64(before),
     )

@@ -22,13 +22,13 @@ from vaultr.client.errors import (
     VaultrError,
 )
 from vaultr.client.log.pages import read_wraps
-from vaultr.client.storage.keyset import KeySet
+from vaultr.client.storage.key_set import KeySet
 from vaultr.client.storage.pins import Derivation, Pins, read_prelogin
 from vaultr.client.storage.profile import Deleted, Profile, accept_profile, open_profile
 from vaultr.client.storage.store import Store
 from vaultr.client.strict_json import Fields, Json
-from vaultr.client.transport.answers import fields_of
-from vaultr.client.transport.http import Transport
+from vaultr.client.transport.http_transport import Transport
+from vaultr.client.transport.responses import fields_of
 from vaultr.client.vaults.sync import VaultKeyring
 from vaultr.protocol.encoding import b64
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from vaultr.client.errors import AnswerInvalid
 from vaultr.client.strict_json import Fields
-from vaultr.client.transport.http import Answer
-from vaultr.client.transport.session import Session
-from vaultr.client.vaults.listing import ask_pages
+from vaultr.client.transport.account_session import Session
+from vaultr.client.transport.http_transport import Answer
+from vaultr.client.vaults.vault_list import ask_pages
 
 _SECRET: Final = re.compile(r"[A-Z2-7]{16,128}")
 _URI: Final = re.compile(r"otpauth://totp/[!-~]{1,1000}")

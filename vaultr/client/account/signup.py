@@ -9,12 +9,12 @@ from vaultr.client.account.password_policy import check_password
 from vaultr.client.crypto import keys
 from vaultr.client.errors import Refused, UsageError
 from vaultr.client.storage.device import Waiting
-from vaultr.client.storage.keyset import SealedProfile
+from vaultr.client.storage.key_set import SealedProfile
 from vaultr.client.storage.pins import AUTH_SCHEME, Derivation, Pins
 from vaultr.client.storage.profile import new_profile, seal_profile
 from vaultr.client.storage.store import Store
 from vaultr.client.strict_json import Json
-from vaultr.client.transport.http import Transport
+from vaultr.client.transport.http_transport import Transport
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import SALT_BYTES, Kdf
 

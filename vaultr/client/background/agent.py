@@ -1,6 +1,6 @@
 """The unlock process: holds one account key in memory until it is told, or has reason, to forget.
 
-Started as ``python -P -m vaultr.client.sdk.unlock_process`` by
+Started as ``python -P -m vaultr.client.sdk.agent_process`` by
 :mod:`vaultr.client.background.agent_client`, which hands it one line of JSON by pipe. It writes the
 key nowhere, and imports nothing heavy, so that it is up at once.
 """
@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from vaultr.client.background import memory
-from vaultr.client.background.peers import peer_uid, read_line
+from vaultr.client.background import memory_protection
+from vaultr.client.background.socket_peers import peer_uid, read_line
 
 CLIENT_SECONDS: Final = 1.0
 # How often it looks whether its socket and its session are still there.
@@ -137,7 +137,7 @@ def main(on_idle: Callable[[Path, str, Path | None], None]) -> None:
     # The starter waits for this process alone: its child belongs to nobody, and leaves no zombie.
     if os.fork():
         os._exit(0)
-    memory.guard(for_good=True)
+    memory_protection.guard(for_good=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

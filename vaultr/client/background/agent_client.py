@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from vaultr.client.background import detached
-from vaultr.client.background.peers import peer_uid, read_line
+from vaultr.client.background import detached_process
+from vaultr.client.background.socket_peers import peer_uid, read_line
 from vaultr.protocol.encoding import b64, unb64_exactly
 
 IDLE_SECONDS: Final = 15 * 60
@@ -69,7 +69,7 @@ class AgentClient:
             "idle_seconds": self._idle_seconds,
             "leader": _session_leader(),
         }
-        return detached.started("vaultr.client.sdk.unlock_process", handed)
+        return detached_process.started("vaultr.client.sdk.agent_process", handed)
 
     def _ask(self, operation: str) -> Mapping[str, object]:
         path = self._socket_path()

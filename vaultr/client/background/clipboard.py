@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vaultr.client.background import detached
+from vaultr.client.background import detached_process
 from vaultr.client.errors import VaultrError
 
 # A program of the desktop that takes longer than this hangs.
@@ -131,7 +131,7 @@ def copy(clipboard: Clipboard, text: str, *, seconds: float) -> None:
         "seconds": seconds,
     }
     # Begun first: a clipboard that nobody would clear is not filled.
-    if not detached.started("vaultr.client.background.clipboard", handed):
+    if not detached_process.started("vaultr.client.background.clipboard", handed):
         raise NoClipboard("Nothing was copied: there would be nobody to clear the clipboard.")
     clipboard.put(text)
     if _now() - began >= seconds:  # put so slowly that whoever was to clear it may have looked

@@ -1,5 +1,5 @@
 """The ``vaultr`` command."""
 
-from vaultr.client.cli.entry import main
+from vaultr.client.cli.main import main
 
 __all__ = ["main"]

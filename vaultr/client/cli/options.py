@@ -10,8 +10,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from vaultr.client.cli import hints
-from vaultr.client.cli.offering import vault_names
+from vaultr.client.cli import suggestions
+from vaultr.client.cli.completers import vault_names
 
 
 @dataclass(slots=True)
@@ -158,7 +158,7 @@ class Group(_WithCommonOptions, click.Group):
         self, context: click.Context, words: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if context.parent is None and self.get_command(context, words[0]) is None:
-            hints.check_word(words[0], context)
+            suggestions.check_word(words[0], context)
         return super().resolve_command(context, words)
 
     def list_commands(self, context: click.Context) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import click
 
-from vaultr.client.cli.showing import items
+from vaultr.client.cli.output import items
 
 
 def items_moved(done: str) -> Callable[[int, int], None]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.exports import quoting
+from vaultr.client.exports import shell_quoting
 
 Variables = Mapping[str, str]
 
@@ -47,12 +47,14 @@ def dotenv(variables: Variables) -> str:
     ``vaultr import`` reads them so, too, and other readers of dotenv where values hold neither a
     backslash nor a ``$``, about which they disagree among themselves.
     """
-    return "".join(f"{name}={quoting.dotenv(value)}\n" for name, value in variables.items())
+    return "".join(f"{name}={shell_quoting.dotenv(value)}\n" for name, value in variables.items())
 
 
 def shell(variables: Variables) -> str:
     """Write ``export`` lines for ``eval`` in sh, bash, dash, zsh and ksh."""
-    return "".join(f"export {name}={quoting.shell(value)}\n" for name, value in variables.items())
+    return "".join(
+        f"export {name}={shell_quoting.shell(value)}\n" for name, value in variables.items()
+    )
 
 
 def as_json(variables: Variables) -> str:
@@ -62,7 +64,9 @@ def as_json(variables: Variables) -> str:
 
 def yaml(variables: Variables) -> str:
     """Write one YAML mapping of names and texts, the same to readers of YAML 1.1 and 1.2."""
-    lines = (f"{quoting.yaml_key(n)}: {quoting.yaml(v)}\n" for n, v in variables.items())
+    lines = (
+        f"{shell_quoting.yaml_key(n)}: {shell_quoting.yaml(v)}\n" for n, v in variables.items()
+    )
     return "".join(lines) or "{}\n"
 
 
@@ -98,12 +102,12 @@ def kubernetes(variables: Variables, place: Place) -> str:
     ):
         faults.append("a namespace has a-z, 0-9 and -")
     _refuse("A Kubernetes Secret", faults)
-    lines = ["apiVersion: v1", "kind: Secret", "metadata:", f"  name: {quoting.yaml(name)}"]
-    lines += [] if space is None else [f"  namespace: {quoting.yaml(space)}"]
+    lines = ["apiVersion: v1", "kind: Secret", "metadata:", f"  name: {shell_quoting.yaml(name)}"]
+    lines += [] if space is None else [f"  namespace: {shell_quoting.yaml(space)}"]
     lines += ["type: Opaque", "data:" if variables else "data: {}"]
     for each, value in variables.items():
         text = base64.b64encode(value.encode()).decode()
-        lines.append(f"  {quoting.yaml_key(each)}: {text or quoting.yaml('')}")
+        lines.append(f"  {shell_quoting.yaml_key(each)}: {text or shell_quoting.yaml('')}")
     return "\n".join(lines) + "\n"
 
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from vaultr.client.imports.bitwarden_entries import read_entry
-from vaultr.client.imports.formats import refuse_other_than_json, text_of
-from vaultr.client.imports.members import Members
+from vaultr.client.imports.bitwarden_items import read_entry
+from vaultr.client.imports.file_format import refuse_other_than_json, text_of
+from vaultr.client.imports.json_members import Members
 from vaultr.client.imports.problems import ImportProblems, Problem, refuse
 from vaultr.client.items.schemas import Draft, ItemInvalid, check
 from vaultr.client.strict_json import read_object
@@ -76,9 +76,9 @@ def _opened(document: dict[str, Any], ask_password: AskPassword) -> dict[str, An
         hollow = isinstance(items, list) and bool(items) and not any(map(_has_name, items))
         refuse(_RESTRICTED + (_HOLLOW if hollow else ""))
     # cryptography and argon2 take long to import, and few files need them.
-    from vaultr.client.imports import bitwarden_protected  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.imports import bitwarden_encrypted  # noqa: PLC0415 - heavy, see above
 
-    plain = _object_of(bitwarden_protected.open_document(document, ask_password))
+    plain = _object_of(bitwarden_encrypted.open_document(document, ask_password))
     if plain.get("encrypted") is not False:
         refuse("What is inside this protected file is not a plain export of Bitwarden.")
     return plain

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from vaultr.client.imports.formats import text_of
+from vaultr.client.imports.file_format import text_of
 from vaultr.client.imports.problems import ImportProblems, Problem, refuse
 from vaultr.client.items.schemas import Draft, ItemInvalid, check
 

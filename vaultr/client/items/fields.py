@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from vaultr.client.errors import UsageError, VaultrError
-from vaultr.client.vaults.naming import meant, near, on_one_line
+from vaultr.client.vaults.name_matching import meant, near, on_one_line
 
 if TYPE_CHECKING:
-    from vaultr.client.vaults.reading import Item
+    from vaultr.client.vaults.reader import Item
 
 
 _NAMED_MOST: Final = 12

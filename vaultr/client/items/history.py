@@ -13,14 +13,14 @@ from vaultr.client.log.chain import check_mac
 from vaultr.client.log.pages import read_entry
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields, Json
-from vaultr.client.transport.session import Session
-from vaultr.client.vaults.intents import Ground
-from vaultr.client.vaults.listing import ask_pages
-from vaultr.client.vaults.past import read_past
+from vaultr.client.transport.account_session import Session
+from vaultr.client.vaults.log_prefix_proof import read_past
 from vaultr.client.vaults.plaintext import object_in
-from vaultr.client.vaults.reading import Item, Reader
+from vaultr.client.vaults.reader import Item, Reader
 from vaultr.client.vaults.sync import vk_of
+from vaultr.client.vaults.vault_list import ask_pages
 from vaultr.client.vaults.vaults import Vaults
+from vaultr.client.vaults.write_intents import Ground
 from vaultr.protocol.entries import Op, item_content
 
 _WHERE: Final = "version"

@@ -11,7 +11,7 @@ from vaultr.client.items.fields import text_of, value_of
 from vaultr.client.items.otp import code_of
 
 if TYPE_CHECKING:
-    from vaultr.client.vaults.reading import Item
+    from vaultr.client.vaults.reader import Item
 
 SCHEME: Final = "vaultr://"
 _AS_CODE: Final = "?as=code"

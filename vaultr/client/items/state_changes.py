@@ -7,9 +7,9 @@ from uuid import UUID
 from vaultr.client.errors import VaultrError
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import fitting
-from vaultr.client.vaults.intents import Move
-from vaultr.client.vaults.reading import Item, Reader
-from vaultr.client.vaults.writes import Writer
+from vaultr.client.vaults.reader import Item, Reader
+from vaultr.client.vaults.write_intents import Move
+from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import CHANGES_PER_BATCH
 

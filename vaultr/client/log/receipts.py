@@ -1,7 +1,7 @@
 """Checks the answer to a write: it must say exactly what the client computed before."""
 
 from vaultr.client.errors import AnswerInvalid, StateMismatch
-from vaultr.client.log.appending import Batch
+from vaultr.client.log.append import Batch
 from vaultr.client.log.entries import short_head
 from vaultr.client.log.pages import read_overview
 from vaultr.client.log.state import VaultState

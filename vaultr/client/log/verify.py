@@ -18,7 +18,7 @@ from vaultr.client.log.state import (
     overview_tag,
     total_of,
 )
-from vaultr.client.log.verdicts import below, fork, mismatch
+from vaultr.client.log.verify_errors import below, fork, mismatch
 from vaultr.client.strict_json import Fields, Json
 from vaultr.protocol.entries import CONTENT_OPS, first_head
 

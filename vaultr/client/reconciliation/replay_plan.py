@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 
 from vaultr.client.errors import SealBroken
 from vaultr.client.log.state import Held
-from vaultr.client.reconciliation.lineage import Lineage
-from vaultr.client.vaults.intents import Ground, Move, RawPut, Wish
+from vaultr.client.reconciliation.common_history import Lineage
+from vaultr.client.vaults.write_intents import Ground, Move, RawPut, Wish
 from vaultr.protocol.entries import Op
 
 Content = tuple[str, tuple[bytes, bytes]]

@@ -1,13 +1,13 @@
-"""What the owner does with vaults as a whole; see :class:`vaultr.client.api.Vaultr`."""
+"""What the owner does with vaults as a whole; see :class:`vaultr.client.vaultr_client.Vaultr`."""
 
 from collections.abc import Callable
 
 from vaultr.client.items.history import Version
-from vaultr.client.reconciliation.accepting import Accepted
-from vaultr.client.reconciliation.explaining import Difference
-from vaultr.client.sdk.account_methods import AccountMethods
-from vaultr.client.vaults.reading import Item, VaultInfo
-from vaultr.client.vaults.rotating import Rotated
+from vaultr.client.reconciliation.accept import Accepted
+from vaultr.client.reconciliation.explain import Difference
+from vaultr.client.sdk.account_operations import AccountMethods
+from vaultr.client.vaults.key_rotation import Rotated
+from vaultr.client.vaults.reader import Item, VaultInfo
 from vaultr.client.vaults.vaults import SyncReport
 
 

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from vaultr.client.log.entries import Waypoint
 from vaultr.client.log.state import VaultState
-from vaultr.client.storage import details, rewraps
-from vaultr.client.storage.folder import Folder
+from vaultr.client.storage import detail_file, rewrapped_keys
+from vaultr.client.storage.private_folder import Folder
 from vaultr.client.strict_json import Json
 from vaultr.protocol.encoding import ID_PATTERN, b64, unb64
 from vaultr.protocol.entries import item_content
@@ -98,7 +98,7 @@ class Cache:
         :raises FileAltered: it is torn or altered.
         """
         name = self._vault_file(vault_id)
-        stamp, rewrapped = self._stamp(name), self._stamp(rewraps.FILE)
+        stamp, rewrapped = self._stamp(name), self._stamp(rewrapped_keys.FILE)
         if stamp is None:
             return None
         known = self._loaded.get(vault_id)
@@ -112,7 +112,7 @@ class Cache:
         except (KeyError, TypeError, ValueError):
             raise self._folder.altered(name) from None
         if rewrapped is not None:
-            newer = rewraps.read(self._folder).get(vault_id, {})
+            newer = rewrapped_keys.read(self._folder).get(vault_id, {})
             vault = replace(vault, wraps={**vault.wraps, **newer})
         self._loaded[vault_id] = ((stamp, rewrapped), vault)
         return vault
@@ -126,7 +126,7 @@ class Cache:
             self._folder.write_signed(name, text.encode())
             if vault.volume > 1:
                 self._folder.remove(self._details_file(vault.id, vault.volume - 1))
-            stamp, rewrapped = self._stamp(name), self._stamp(rewraps.FILE)
+            stamp, rewrapped = self._stamp(name), self._stamp(rewrapped_keys.FILE)
         if stamp is not None:
             self._loaded[vault.id] = ((stamp, rewrapped), vault)
         return vault
@@ -158,7 +158,7 @@ class Cache:
     def _read_detail(self, vault: CachedVault, item_id: UUID) -> bytes | None:
         row, held = vault.rows[item_id], vault.state.items[item_id]
         place = self._folder.path / self._details_file(vault.id, vault.volume)
-        sealed = details.read(place, row.at, row.length)
+        sealed = detail_file.read(place, row.at, row.length)
         if sealed is None:
             return None
         found = item_content(held.type, held.generation, unb64(row.overview), sealed)
@@ -167,12 +167,12 @@ class Cache:
     def _with_details(self, vault: CachedVault, new_details: Mapping[UUID, bytes]) -> CachedVault:
         rows = dict(vault.rows)
         name = self._details_file(vault.id, vault.volume)
-        begins = details.append(self._folder, name, list(new_details.values()))
+        begins = detail_file.append(self._folder, name, list(new_details.values()))
         for at, (item_id, sealed) in zip(begins, new_details.items(), strict=True):
             rows[item_id] = replace(rows[item_id], at=at, length=len(sealed))
         vault = replace(vault, rows=rows)
         live = sum(row.length for row in rows.values())
-        if details.size(self._folder.path / name) <= 2 * live + _SPARE_BYTES:
+        if detail_file.size(self._folder.path / name) <= 2 * live + _SPARE_BYTES:
             return vault
         return self._compacted(vault)
 
@@ -181,7 +181,7 @@ class Cache:
         name = self._details_file(vault.id, vault.volume + 1)
         self._folder.remove(name)
         used = [self.detail(vault, item_id) for item_id in vault.rows]
-        begins = details.append(self._folder, name, used)
+        begins = detail_file.append(self._folder, name, used)
         rows = {
             item_id: replace(row, at=at)
             for at, (item_id, row) in zip(begins, vault.rows.items(), strict=True)

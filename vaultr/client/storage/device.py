@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from vaultr.client.storage.keyset import KeySet
+from vaultr.client.storage.key_set import KeySet
 from vaultr.client.storage.pins import Derivation, Pins
 from vaultr.client.storage.profile import Profile
 from vaultr.client.strict_json import Fields, Json

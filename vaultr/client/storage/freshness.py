@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.storage.folder import FileAltered, Folder, FolderUnusable
+from vaultr.client.storage.private_folder import FileAltered, Folder, FolderUnusable
 
 _FILE: Final = "synced.json"
 # A note is not written anew before this; so an age is at most this much too old, never too young.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.storage.folder import sync_folder, write_new
+from vaultr.client.storage.private_folder import sync_folder, write_new
 
 # Some file systems know no second name of a file.
 _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)

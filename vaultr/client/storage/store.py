@@ -10,8 +10,8 @@ from vaultr.client.errors import IntegrityError
 from vaultr.client.storage import secret_keys
 from vaultr.client.storage.cache import Cache
 from vaultr.client.storage.device import Device, KnownAccount
-from vaultr.client.storage.folder import ACCOUNT_FILE, DEVICE_FILE, Folder
 from vaultr.client.storage.pins import AUTH_SCHEME, read_prelogin
+from vaultr.client.storage.private_folder import ACCOUNT_FILE, DEVICE_FILE, Folder
 from vaultr.client.strict_json import Fields, Json
 
 _ASIDE: Final = "aside"

@@ -11,8 +11,8 @@ from vaultr.client.errors import (
     ItemNotFound,
     PreconditionFailed,
 )
-from vaultr.client.vaults.intents import EditConflict, Wish
-from vaultr.client.vaults.writes import Writer
+from vaultr.client.vaults.write_intents import EditConflict, Wish
+from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.sizes import BATCH_BODY_BYTES, CHANGES_PER_BATCH
 
 # Base64url takes 4 characters for 3 bytes; ids, entry and names of one change take under 800.

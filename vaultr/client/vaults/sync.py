@@ -21,8 +21,8 @@ from vaultr.client.log.entries import Waypoint
 from vaultr.client.log.state import Held
 from vaultr.client.storage.cache import Cache, CachedVault, Row
 from vaultr.client.strict_json import Fields, Json
-from vaultr.client.transport.answers import fields_of
-from vaultr.client.transport.session import Session
+from vaultr.client.transport.account_session import Session
+from vaultr.client.transport.responses import fields_of
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.sizes import SYNC_LIMIT_MOST
 

@@ -8,18 +8,18 @@ from vaultr.client.crypto import aad
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.crypto.seal import seal
 from vaultr.client.errors import StateMismatch
-from vaultr.client.log.appending import Batch, Change, prepare
+from vaultr.client.log.append import Batch, Change, prepare
 from vaultr.client.log.chain import Keys
 from vaultr.client.log.pages import read_wraps
 from vaultr.client.log.receipts import check_vault
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Json
-from vaultr.client.transport.answers import fields_of
-from vaultr.client.vaults.open_account import OpenedAccount
+from vaultr.client.transport.responses import fields_of
 from vaultr.client.vaults.plaintext import name_bytes
-from vaultr.client.vaults.reading import Reader
+from vaultr.client.vaults.reader import Reader
 from vaultr.client.vaults.sync import vk_of
-from vaultr.client.vaults.writes import Writer
+from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.encoding import b64
 
 

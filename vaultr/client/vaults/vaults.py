@@ -26,13 +26,13 @@ from vaultr.client.log.receipts import check_made
 from vaultr.client.log.state import FIRST_GENERATION, new_vault
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Json
-from vaultr.client.transport.answers import fields_of
-from vaultr.client.transport.http import Answer
-from vaultr.client.vaults.listing import Listed, ask_list, check_list
-from vaultr.client.vaults.open_account import OpenedAccount
+from vaultr.client.transport.http_transport import Answer
+from vaultr.client.transport.responses import fields_of
 from vaultr.client.vaults.plaintext import name_bytes
-from vaultr.client.vaults.reading import Reader, by_name
+from vaultr.client.vaults.reader import Reader, by_name
 from vaultr.client.vaults.sync import Syncer
+from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.vault_list import Listed, ask_list, check_list
 from vaultr.protocol.encoding import b64, unb64
 
 FIRST_NAME: Final = "Personal"

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaultr.client.account.password_policy import check_password
-from vaultr.client.cli import asking, showing
-from vaultr.client.cli.mailed import token_of
-from vaultr.client.cli.opening import check_owner, closed, opened
+from vaultr.client.cli import output, prompts
+from vaultr.client.cli.mail_tokens import token_of
 from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.proving import proven, with_factor
+from vaultr.client.cli.sdk_session import check_owner, closed, opened
+from vaultr.client.cli.step_up import proven, with_factor
 from vaultr.client.errors import CredentialsInvalid, UsageError
 
 if TYPE_CHECKING:
-    from vaultr.client.api import Signup, Vaultr
+    from vaultr.client.vaultr_client import Signup, Vaultr
 
 
 _WHILE_UNLOCKED = (
@@ -44,13 +44,13 @@ def signup(choices: Choices, no_secret_key: bool) -> None:
     """
     with closed(choices) as vaultr:
         vaultr.check_signup()
-        address = asking.email(choices)
-        password = asking.new_password(choices.password_fd, "--password-fd")
+        address = prompts.email(choices)
+        password = prompts.new_password(choices.password_fd, "--password-fd")
         check_password(password, address)
         made = vaultr.signup(address, password, secret_key=not no_secret_key)
     if choices.json:
         key = _secret_key_text(made)
-        showing.as_json({"account_id": str(made.account_id), "secret_key": key, "code": made.code})
+        output.as_json({"account_id": str(made.account_id), "secret_key": key, "code": made.code})
     else:
         _show_signup(made, address)
 
@@ -63,20 +63,20 @@ def _secret_key_text(made: "Signup") -> str | None:
 
 
 def _show_signup(made: "Signup", address: str) -> None:
-    showing.say(f"A mail was sent to {showing.printable(address)}. Its code must be: {made.code}")
-    showing.say("Confirm only that one, by its link or by: vaultr verify TOKEN")
+    output.say(f"A mail was sent to {output.printable(address)}. Its code must be: {made.code}")
+    output.say("Confirm only that one, by its link or by: vaultr verify TOKEN")
     key = _secret_key_text(made)
-    showing.say("")
+    output.say("")
     if key is None:
-        showing.say("This account has no secret key: its master password alone protects it.")
+        output.say("This account has no secret key: its master password alone protects it.")
     else:
-        showing.say(f"Secret key: {key}")
-        showing.say("")
-        showing.say("Write it down now: it is shown this once, and never sent to the server.")
-        showing.say(f"This device keeps it in {showing.printable(made.place or 'its memory')}.")
-        showing.say("Every other device asks for it at its first login. Once you have signed in,")
-        showing.say("vaultr kit writes a page to print, whose text tells when it was misread.")
-    showing.say("Whoever loses the master password or the secret key loses what is in the vault.")
+        output.say(f"Secret key: {key}")
+        output.say("")
+        output.say("Write it down now: it is shown this once, and never sent to the server.")
+        output.say(f"This device keeps it in {output.printable(made.place or 'its memory')}.")
+        output.say("Every other device asks for it at its first login. Once you have signed in,")
+        output.say("vaultr kit writes a page to print, whose text tells when it was misread.")
+    output.say("Whoever loses the master password or the secret key loses what is in the vault.")
 
 
 @command("verify", "vaultr verify 8xJ…", no_args_is_help=True)
@@ -87,7 +87,7 @@ def verify(choices: Choices, token: str) -> None:
     with closed(choices) as vaultr:
         vaultr.verify(token_of(token))
         following = "login" if vaultr.email is None else "unlock"  # which signs in, too
-    showing.result(
+    output.result(
         choices.json, {"verified": True}, f"The address is confirmed. Next: vaultr {following}"
     )
 
@@ -124,41 +124,41 @@ def login(choices: Choices, device_name: str | None, changed: bool, no_secret_ke
         }
         if "kit" not in said:  # which names the server
             vaultr.check_server()
-        address = asking.email(choices, vaultr.email)
+        address = prompts.email(choices, vaultr.email)
         _sign_in(choices, vaultr, address, said)
         # Who typed the password need not do so again; a script has not asked for a process.
         kept = choices.password_fd is None and vaultr.keep()
     if choices.json:
-        showing.as_json({"email": address, "signed_in": True})
+        output.as_json({"email": address, "signed_in": True})
     else:
-        showing.say(f"This device is signed in as {showing.printable(address)}.")
+        output.say(f"This device is signed in as {output.printable(address)}.")
         if kept:
-            showing.say(_WHILE_UNLOCKED)
+            output.say(_WHILE_UNLOCKED)
         elif vaultr.may_keep:
-            showing.say("Next: vaultr unlock")
+            output.say("Next: vaultr unlock")
 
 
 def _replaced_key(choices: Choices, *, changed: bool) -> dict[str, Any]:
     """Get the secret key that was given; where the password was changed it may be another one."""
-    if choices.secret_key_fd is not None or not changed or not asking.can_ask():
-        return {**asking.secret_key(choices)}
-    return {**asking.asked_secret_key(f"New {_WANTED}, if it was replaced (empty: no)")}
+    if choices.secret_key_fd is not None or not changed or not prompts.can_ask():
+        return {**prompts.secret_key(choices)}
+    return {**prompts.asked_secret_key(f"New {_WANTED}, if it was replaced (empty: no)")}
 
 
 def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, Any]) -> None:
     """Sign in; what turns out to be needed is asked for, where somebody is there."""
     # httpx2 and cryptography come with it; here they are loaded already.
-    from vaultr.client.account.opening import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
+    from vaultr.client.account.open_account import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
 
-    password = asking.password(choices)
+    password = prompts.password(choices)
 
     def signed_in(**factor: Any) -> None:
         try:
             vaultr.login(address, password, **said, **factor)
         except SecretKeyNeeded:
-            if not asking.can_ask():
+            if not prompts.can_ask():
                 raise
-            said.update(asking.asked_secret_key(_WANTED.capitalize()))
+            said.update(prompts.asked_secret_key(_WANTED.capitalize()))
             vaultr.login(address, password, **said, **factor)
 
     try:
@@ -178,8 +178,8 @@ def unlock(choices: Choices) -> None:
     """
     with closed(choices) as vaultr:
         check_owner(choices, vaultr.email)
-        vaultr.unlock(asking.password(choices), keep=True)
-    showing.result(choices.json, {"unlocked": True}, "Unlocked.")
+        vaultr.unlock(prompts.password(choices), keep=True)
+    output.result(choices.json, {"unlocked": True}, "Unlocked.")
 
 
 @command("lock", "vaultr lock")
@@ -188,7 +188,7 @@ def lock(choices: Choices) -> None:
     """Forget the keys."""
     with closed(choices) as vaultr:
         vaultr.lock()
-    showing.result(choices.json, {"locked": True}, "Locked.")
+    output.result(choices.json, {"locked": True}, "Locked.")
 
 
 @command("logout", "vaultr logout", "vaultr logout --all")
@@ -203,7 +203,7 @@ def logout(choices: Choices, everywhere: bool) -> None:
             vaultr.logout_all()
         else:
             vaultr.logout()
-    showing.result(
+    output.result(
         choices.json,
         {"signed_out": True},
         "Signed out everywhere." if everywhere else "Signed out.",

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import showing
-from vaultr.client.cli.commands import reading
-from vaultr.client.cli.offering import item_titles
-from vaultr.client.cli.opening import opened
+from vaultr.client.cli import output
+from vaultr.client.cli.commands import list_show
+from vaultr.client.cli.completers import item_titles
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
+from vaultr.client.cli.sdk_session import opened
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from vaultr.client.api import Version
+    from vaultr.client.vaultr_client import Version
 
 
 @command(
@@ -48,19 +48,19 @@ def history(
     with opened(choices) as vaultr:
         if revision is not None:
             found = vaultr.version(item, revision, vault=vault).as_item()
-            reading.present(choices, found, field=field, reveal=reveal)
+            list_show.present(choices, found, field=field, reveal=reveal)
             return
         versions = vaultr.history(item, vault=vault)
     if choices.json:
-        showing.as_json([_json(each) for each in versions])
+        output.as_json([_json(each) for each in versions])
     else:
-        showing.table(("REVISION", "WRITTEN", "TITLE", ""), map(_row, versions))
+        output.table(("REVISION", "WRITTEN", "TITLE", ""), map(_row, versions))
 
 
 def _json(version: "Version") -> dict[str, object]:
     return {
         "revision": version.revision,
-        "created_at": showing.time_text(version.created_at),
+        "created_at": output.time_text(version.created_at),
         "type": version.type,
         "title": version.title,
         "current": version.is_current,
@@ -71,6 +71,6 @@ def _row(version: "Version") -> tuple[str, ...]:
     try:
         when = version.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
     except (OverflowError, ValueError):  # the server's word: the first or the last day of all time
-        when = showing.time_text(version.created_at)
-    title = showing.shortened(version.title)
+        when = output.time_text(version.created_at)
+    title = output.shortened(version.title)
     return str(version.revision), when, title, "current" if version.is_current else ""

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaultr.client.cli import asking, showing
-from vaultr.client.cli.opening import check_owner, closed
+from vaultr.client.cli import output, prompts
 from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.proving import with_factor
+from vaultr.client.cli.sdk_session import check_owner, closed
+from vaultr.client.cli.step_up import with_factor
 from vaultr.client.errors import UsageError, VaultrError
 
 if TYPE_CHECKING:
     from vaultr.client.account.password_change import PasswordChanged
-    from vaultr.client.api import Vaultr
+    from vaultr.client.vaultr_client import Vaultr
 
 _QUESTION = (
     "May others know the old master password, or have had one of your devices in their hands?"
@@ -58,13 +58,13 @@ def passwd(
     with closed(choices) as vaultr:
         check_owner(choices, vaultr.email)
         vaultr.check_session()
-        old = asking.password_again(choices)
+        old = prompts.password_again(choices)
         vaultr.unlock(old)  # a wrong one is told before the new one is typed, twice
         if others_know is None:
-            if not asking.can_ask():
+            if not prompts.can_ask():
                 raise UsageError("Say --others-know or --nobody-knows.")
             others_know = click.confirm(_QUESTION, default=None, err=True)
-        new = asking.new_password(new_password_fd, "--new-password-fd")
+        new = prompts.new_password(new_password_fd, "--new-password-fd")
 
         def change(**factor: Any) -> "PasswordChanged":
             return vaultr.change_password(
@@ -84,17 +84,17 @@ def _show(choices: Choices, changed: "PasswordChanged") -> None:
     key = None if changed.secret_key is None else secret_key_text(changed.secret_key)
     if choices.json:
         answer = {"changed": True, "new_account_key": changed.new_key, "secret_key": key}
-        showing.as_json(answer)
+        output.as_json(answer)
         return
-    showing.say("The master password is changed. All other sessions have ended.")
+    output.say("The master password is changed. All other sessions have ended.")
     if key is not None:
-        showing.say("")
-        showing.say(f"New secret key: {key}")
-        showing.say("")
-        showing.say("Write it down now: it is shown this once. The old one is void.")
+        output.say("")
+        output.say(f"New secret key: {key}")
+        output.say("")
+        output.say("Write it down now: it is shown this once. The old one is void.")
     if changed.new_key:
-        showing.say("The account has a new key. A recovery key from before is void.")
-    showing.say("Other devices: vaultr login --changed. A new emergency kit: vaultr kit")
+        output.say("The account has a new key. A recovery key from before is void.")
+    output.say("Other devices: vaultr login --changed. A new emergency kit: vaultr kit")
 
 
 def rotate_due(vaultr: "Vaultr") -> None:
@@ -109,4 +109,4 @@ def rotate_due(vaultr: "Vaultr") -> None:
             "The password is changed, but not all vaults have new keys yet: vaultr rotate goes on."
         )
         raise
-    showing.tell(f"New keys: {len(rotated)} {'vault' if len(rotated) == 1 else 'vaults'}.")
+    output.tell(f"New keys: {len(rotated)} {'vault' if len(rotated) == 1 else 'vaults'}.")

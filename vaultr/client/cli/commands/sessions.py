@@ -6,15 +6,15 @@ from uuid import UUID
 
 import click
 
-from vaultr.client.cli import asking, showing
-from vaultr.client.cli.opening import opened
+from vaultr.client.cli import output, prompts
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
-from vaultr.client.cli.proving import proven
+from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.step_up import proven
 from vaultr.client.errors import NotFound, Refused, UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
-    from vaultr.client.api import Vaultr
+    from vaultr.client.vaultr_client import Vaultr
 
 # Dark on light, whatever the terminal's colours are: cameras want it so.
 _DARK_ON_LIGHT = "\x1b[38;5;16m\x1b[48;5;231m"
@@ -36,10 +36,10 @@ def list_sessions(choices: Choices) -> None:
     with opened(choices) as vaultr:
         found = vaultr.sessions()
     if choices.json:
-        showing.as_json([_session_json(each) for each in found])
+        output.as_json([_session_json(each) for each in found])
         return
     head = ("DEVICE", "LAST USED", "FROM", "CLIENT", "ID")
-    showing.table(head, map(_session_row, found))
+    output.table(head, map(_session_row, found))
 
 
 def _session_row(session: "SessionInfo") -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def revoke(choices: Choices, session: UUID) -> None:
         except NotFound as error:
             says = f"No live session of yours has the id {session}. See them: vaultr sessions list"
             raise NotFound(error.slug, error.status, says) from error
-    showing.result(choices.json, {"id": str(session), "revoked": True}, "That session has ended.")
+    output.result(choices.json, {"id": str(session), "revoked": True}, "That session has ended.")
 
 
 for each in (list_sessions, revoke):
@@ -94,12 +94,12 @@ def list_factors(choices: Choices) -> None:
     with opened(choices) as vaultr:
         found = vaultr.factors()
     if choices.json:
-        showing.as_json([_factor_json(each) for each in found])
+        output.as_json([_factor_json(each) for each in found])
     elif found:
         head = ("FACTOR", "SINCE", "LEFT")
-        showing.table(head, map(_factor_row, found))
+        output.table(head, map(_factor_row, found))
     else:
-        showing.tell("There is no second factor. Set one up: vaultr totp add")
+        output.tell("There is no second factor. Set one up: vaultr totp add")
 
 
 def _factor_json(factor: "FactorInfo") -> dict[str, Any]:
@@ -138,19 +138,19 @@ def _confirmed(choices: Choices, vaultr: "Vaultr") -> list[str]:
             mistyped = isinstance(error, UsageError) or error.status == _NOT_THE_CODE
             if not left or not mistyped:
                 raise
-            showing.tell(f"{showing.printable(str(error))} Type the one that the app shows now.")
+            output.tell(f"{output.printable(str(error))} Type the one that the app shows now.")
     raise AssertionError("the last try returns or raises")
 
 
 def _asks(choices: Choices) -> bool:
-    return not choices.json and asking.can_ask()
+    return not choices.json and prompts.can_ask()
 
 
 def _code_of_app(choices: Choices) -> str:
     if _asks(choices):
-        text = asking.ask_hidden("Code of the app")
+        text = prompts.ask_hidden("Code of the app")
     else:
-        text = asking.read_input_line(choices)
+        text = prompts.read_input_line(choices)
     code = "".join(text.split())
     if not code.isdecimal():
         raise UsageError("The code of the app is six digits.")
@@ -159,25 +159,25 @@ def _code_of_app(choices: Choices) -> str:
 
 def _show_begun(choices: Choices, begun: "TotpBegun") -> None:
     if choices.json:
-        showing.as_json({"secret": begun.secret, "uri": begun.uri})
+        output.as_json({"secret": begun.secret, "uri": begun.uri})
         return
-    if showing.is_terminal():
+    if output.is_terminal():
         # segno is needed for this alone.
         from vaultr.client.account import qr  # noqa: PLC0415 - late, see above
 
         for line in qr.lines(begun.uri):
-            showing.say(f"{_DARK_ON_LIGHT}{line}{_AS_BEFORE}")
-    showing.say(f"Secret: {begun.secret}")
+            output.say(f"{_DARK_ON_LIGHT}{line}{_AS_BEFORE}")
+    output.say(f"Secret: {begun.secret}")
 
 
 def _show_codes(choices: Choices, codes: list[str]) -> None:
     if choices.json:
-        showing.as_json({"recovery_codes": codes})
+        output.as_json({"recovery_codes": codes})
         return
-    showing.say("Recovery codes, each good once in place of the app:")
+    output.say("Recovery codes, each good once in place of the app:")
     for code in codes:
-        showing.say(f"  {code}")
-    showing.say("Write them down now: they are shown this once.")
+        output.say(f"  {code}")
+    output.say("Write them down now: they are shown this once.")
 
 
 @command("codes", "vaultr totp codes")
@@ -197,7 +197,7 @@ def remove_factor(choices: Choices) -> None:
     with opened(choices) as vaultr:
         proven(choices, vaultr)
         vaultr.remove_totp()
-    showing.result(choices.json, {"removed": True}, "The second factor is removed.")
+    output.result(choices.json, {"removed": True}, "The second factor is removed.")
 
 
 for each in (list_factors, add_factor, renew_codes, remove_factor):

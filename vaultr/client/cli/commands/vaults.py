@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import asking, showing
-from vaultr.client.cli.commands.syncing import sync
-from vaultr.client.cli.offering import vault_names
-from vaultr.client.cli.opening import opened
+from vaultr.client.cli import output, prompts
+from vaultr.client.cli.commands.sync import sync
+from vaultr.client.cli.completers import vault_names
 from vaultr.client.cli.options import Choices, Group, command, pass_choices
-from vaultr.client.cli.proving import proven
+from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.step_up import proven
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from vaultr.client.api import VaultInfo
+    from vaultr.client.vaultr_client import VaultInfo
 
 __all__ = ["sync", "vaults"]
 
@@ -30,10 +30,10 @@ def list_vaults(choices: Choices) -> None:
     with opened(choices) as vaultr:
         found = vaultr.vaults()
     if choices.json:
-        showing.as_json([_vault_json(vault) for vault in found])
+        output.as_json([_vault_json(vault) for vault in found])
         return
     head = ("NAME", "ITEMS", "TRASH", "REVISION", "HEAD", "ID")
-    showing.table(head, map(_row, found))
+    output.table(head, map(_row, found))
 
 
 def _row(vault: "VaultInfo") -> tuple[str, ...]:
@@ -63,8 +63,8 @@ def rename_vault(choices: Choices, vault: str, name: str) -> None:
 
 
 def _answer(choices: Choices, vault: "VaultInfo", done: str) -> None:
-    showing.result(
-        choices.json, _vault_json(vault), f"{done}: {showing.printable(vault.name)} ({vault.id})"
+    output.result(
+        choices.json, _vault_json(vault), f"{done}: {output.printable(vault.name)} ({vault.id})"
     )
 
 
@@ -104,20 +104,20 @@ def delete_vault(choices: Choices, vault: str, confirm: str | None) -> None:
             raise UsageError("That is not the name of the vault: nothing was deleted.")
         proven(choices, vaultr)
         deleted = vaultr.delete_vault(str(found[0].id) if found else vault, confirm=name or "")
-    showing.result(
+    output.result(
         choices.json,
         {"id": str(deleted.id), "deleted": True},
-        f"Deleted: {showing.printable(deleted.name or str(deleted.id))}",
+        f"Deleted: {output.printable(deleted.name or str(deleted.id))}",
     )
 
 
 def _confirmed(vault: "VaultInfo") -> str:
-    if not asking.can_ask():
+    if not prompts.can_ask():
         raise UsageError("Say the vault's name by --confirm, because there is no terminal.")
     items = "1 item" if vault.active == 1 else f"{vault.active} items"
     kept = f"{items}, {vault.trash} more in the trash"
-    name = showing.printable(vault.name)
-    showing.tell(f"{name} ({vault.id}) is deleted on every device: {kept}.")
+    name = output.printable(vault.name)
+    output.tell(f"{name} ({vault.id}) is deleted on every device: {kept}.")
     return str(click.prompt("Type its name to delete it", err=True))
 
 

@@ -1,0 +1,298 @@
+"""The OpenAPI 3.1 document, made from the operations that are checked at run time: one source."""
+
+import inspect
+import json
+import re
+import threading
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app
+from pydantic import BaseModel, RootModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from vaultr import errors
+from vaultr.api import preconditions, problems, security_headers
+from vaultr.api.contract import ALWAYS, Contract, KeyReused, StepUpRequired, contract_of
+from vaultr.api.operation import operation
+from vaultr.api.request_parsing import KEY_HEADER
+from vaultr.errors import Refusal
+from vaultr.protocol.encoding import ID_PATTERN
+from vaultr.protocol.sizes import BODY_BYTES
+from vaultr.security import session_cookies
+from vaultr.security.authentication import public
+from vaultr.version import __version__
+from vaultr.wire.field_types import Out
+
+blueprint = Blueprint("openapi", __name__, url_prefix="/api/v1")
+
+_REF = "#/components/schemas/{model}"
+_ID = {"type": "string", "format": "uuid", "pattern": f"^{ID_PATTERN}$"}
+_WITH_BODY: tuple[type[Refusal], ...] = (
+    errors.LengthRequired,
+    errors.TooLarge,
+    errors.UnsupportedMediaType,
+)
+_CACHE = "vaultr.openapi"
+_making = threading.Lock()  # pydantic fails where two threads ask for the same schemas at first
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": session_cookies.ACCESS},
+    "csrf": {"type": "apiKey", "in": "header", "name": session_cookies.HEADER},
+}
+_AGAIN = (
+    "Draw one for each change. Sent again with the same request within 24 hours, it gets the first "
+    "answer again; with another request it is refused. Refusals are not kept."
+)
+_REPLAYED = "Idempotency-Replayed"
+_ONLY_THEN = {
+    "description": "There only if this answer was given before, to the same Idempotency-Key.",
+    "schema": {"const": "true"},
+}
+
+
+class FieldFault(Out):
+    """One field that is wrong."""
+
+    pointer: str
+    message: str
+
+
+class Problem(BaseModel):
+    """A refusal (RFC 9457). `type` is `urn:vaultr:problem:<slug>`; some have further members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[FieldFault] | None = None
+
+
+class Document(RootModel[dict[str, Any]]):
+    """An OpenAPI 3.1 document."""
+
+
+@blueprint.get("/openapi.json")
+@public
+@operation(answers=Document)
+def openapi() -> Response:
+    """Give this document."""
+    with _making:
+        text = current_app.extensions.get(_CACHE)
+        if text is None:
+            text = json.dumps(document(current_app), sort_keys=True)
+            current_app.extensions[_CACHE] = text
+    response = Response(text, mimetype="application/json")
+    response.headers["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """Describe every operation of ``app``: its routes, fields, statuses and problems."""
+    found = [
+        (rule, app.view_functions[rule.endpoint], contract)
+        for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
+        if (contract := contract_of(app.view_functions[rule.endpoint])) is not None
+    ]
+    schemas = _Schemas([contract for _, _, contract in found])
+    paths: dict[str, Any] = {}
+    for rule, view, contract in found:
+        path = re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            paths.setdefault(path, {})[method.lower()] = _operation(rule, view, contract, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Vaultr",
+            "version": __version__,
+            "description": "A vault whose server holds nothing readable.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.definitions,
+            "securitySchemes": _SCHEMES,
+        },
+    }
+
+
+class _Schemas:
+    """The models of all operations, each described once."""
+
+    def __init__(self, contracts: list[Contract]) -> None:
+        wanted: dict[tuple[Any, str], None] = {(Problem, "serialization"): None}
+        for contract in contracts:
+            if contract.body is not None:
+                wanted[contract.body, "validation"] = None
+            for status in contract.statuses:
+                if (model := shown_at(contract, status)) is not None:
+                    wanted[model, "serialization"] = None
+        self._refs, whole = models_json_schema(list(wanted), ref_template=_REF)  # type: ignore[arg-type]  # pydantic types the modes as literals
+        self.definitions: dict[str, Any] = whole.get("$defs", {})
+
+    def of(self, model: Any, mode: str) -> Any:
+        return self._refs[model, mode]  # type: ignore[index]  # pydantic types the modes as literals
+
+    def of_query(self, query: type[BaseModel]) -> dict[str, Any]:
+        schema = TypeAdapter(query).json_schema(ref_template=_REF)
+        self.definitions.update(schema.pop("$defs", {}))
+        return schema
+
+
+def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> dict[str, Any]:
+    doc = inspect.getdoc(view) or rule.endpoint
+    summary, _, more = doc.partition("\n\n")
+    is_public = getattr(view, "public", False)
+    described: dict[str, Any] = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "tags": [rule.endpoint.split(".")[0]],
+        "summary": " ".join(summary.split()),
+        "security": [] if is_public else _security(rule),
+        "responses": dict(
+            sorted({**_good(contract, schemas), **_bad(rule, contract, is_public, schemas)}.items())
+        ),
+    }
+    if _replays(rule, contract, is_public=is_public):
+        for status in contract.statuses:
+            described["responses"][str(status)]["headers"] = {_REPLAYED: _ONLY_THEN}
+    if more:
+        described["description"] = inspect.cleandoc(more)
+    parameters = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": getattr(converter, "schema", _ID),  # most are ids
+        }
+        for name, converter in rule._converters.items()
+    ]
+    if contract.query is not None:
+        parameters += _query(schemas.of_query(contract.query))
+    parameters += _conditions(rule, contract, is_public=is_public)
+    if parameters:
+        described["parameters"] = parameters
+    if contract.body is not None:
+        schema = schemas.of(contract.body, "validation")
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
+    return described
+
+
+def _security(rule: Any) -> list[dict[str, Any]]:
+    """Tell how a caller is proven: by a token, or in a browser by cookies and what goes with it."""
+    unsafe = (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
+    return [{"bearer": []}, {"cookie": [], "csrf": []} if unsafe else {"cookie": []}]
+
+
+def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": _given(one)}
+        for name, one in schema.get("properties", {}).items()
+    ]
+
+
+def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[str, Any]]:
+    """Describe the headers by which a request says on what condition, or how often, it counts."""
+    patterns = {}
+    if 304 in contract.statuses:
+        patterns["If-None-Match"] = f"^{preconditions.TAG.pattern}$"
+    batch = contract.body_bytes > BODY_BYTES  # says for each of its changes what it expects
+    if not batch and any(issubclass(one, errors.PreconditionRequired) for one in contract.refuses):
+        patterns["If-Match"] = f"^{preconditions.REVISION.pattern}$"
+        if 201 in contract.statuses:
+            patterns["If-None-Match"] = r"^\*$"
+    if _replays(rule, contract, is_public=is_public):
+        patterns[KEY_HEADER] = "^[ -~]{1,128}$"
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "schema": {"type": "string", "pattern": pattern},
+            **({"description": _AGAIN} if name == KEY_HEADER else {}),
+        }
+        for name, pattern in patterns.items()
+    ]
+
+
+def _replays(rule: Any, contract: Contract, *, is_public: bool) -> bool:
+    """Tell whether an Idempotency-Key gets the first answer again."""
+    return "POST" in (rule.methods or ()) and contract.once and not is_public
+
+
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out null: in a query it is said by silence."""
+    kept = {key: part for key, part in schema.items() if (key, part) != ("default", None)}
+    choices = [one for one in kept.pop("anyOf", []) if one != {"type": "null"}]
+    return {**kept, **(choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})}
+
+
+def shown_at(contract: Contract, status: int) -> Any:
+    """Give the model that an operation answers with a status, or None where there is no body."""
+    if isinstance(contract.returns, dict):
+        return contract.returns.get(status)
+    return None if status in (202, 204, 304) else contract.returns
+
+
+def _good(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
+    answers = {}
+    for status in contract.statuses:
+        answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        if (model := shown_at(contract, status)) is not None:
+            schema = schemas.of(model, "serialization")
+            answer["content"] = {contract.media_type: {"schema": schema}}
+        answers[str(status)] = answer
+    return answers
+
+
+def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[Refusal]]:
+    """Collect all that an operation may refuse: what it says, and what its form implies."""
+    if rule.rule in security_headers.PROBES:
+        return {errors.BadRequest, errors.Internal}
+    kinds = {
+        *contract.refuses,
+        *ALWAYS,
+        errors.BadRequest,
+        security_headers.HostUnknown,
+        security_headers.HttpsRequired,
+    }
+    if contract.body is not None:
+        kinds.update(_WITH_BODY)
+    if not is_public:
+        kinds.update((errors.Unauthenticated, session_cookies.CrossSite))
+    if contract.step_up:
+        kinds.add(StepUpRequired)
+    if rule._converters:
+        kinds.add(errors.NotFound)
+    if _replays(rule, contract, is_public=is_public):
+        kinds.add(KeyReused)
+    return kinds
+
+
+def _bad(rule: Any, contract: Contract, is_public: bool, schemas: _Schemas) -> dict[str, Any]:
+    by_status: dict[int, list[type[Refusal]]] = {}
+    for kind in refusals_of(rule, contract, is_public=is_public):
+        by_status.setdefault(problems.status_of(kind), []).append(kind)
+    answers = {}
+    for status, kinds in sorted(by_status.items()):
+        told = {kind.slug: (kind.__doc__ or "").strip().splitlines()[0] for kind in kinds}
+        lines = [f"- `{slug}`: {sentence}" for slug, sentence in sorted(told.items())]
+        types = [f"urn:vaultr:problem:{slug}" for slug in sorted(told)]
+        schema = {
+            "allOf": [
+                schemas.of(Problem, "serialization"),
+                {"properties": {"type": {"enum": types}, "status": {"const": status}}},
+            ]
+        }
+        answer: dict[str, Any] = {
+            "description": "\n".join(lines),
+            "content": {problems.MEDIA_TYPE: {"schema": schema}},
+        }
+        if status in (429, 503):
+            answer["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+        answers[str(status)] = answer
+    return answers

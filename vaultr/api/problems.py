@@ -1,0 +1,161 @@
+"""A refusal becomes problem+json (RFC 9457): the one place where a refusal gets a status."""
+
+import json
+import secrets
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from vaultr import errors, request_context
+from vaultr.api import security_headers
+from vaultr.errors import Refusal
+from vaultr.observability import logs
+from vaultr.protocol.problems import PREFIX
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[Refusal], int] = {
+    errors.BadRequest: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.Conflict: 409,
+    errors.Gone: 410,
+    errors.LengthRequired: 411,
+    errors.PreconditionFailed: 412,
+    errors.TooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.Unprocessable: 422,
+    errors.PreconditionRequired: 428,
+    errors.TooMany: 429,
+    errors.Internal: 500,
+    errors.Unavailable: 503,
+}
+_OF_WERKZEUG: dict[int, type[Refusal]] = {
+    404: errors.NotFound,
+    405: errors.MethodNotAllowed,
+    411: errors.LengthRequired,
+    413: errors.TooLarge,
+    415: errors.UnsupportedMediaType,
+    429: errors.TooMany,
+    503: errors.Unavailable,
+}
+# What another transaction is to blame for: serialization, deadlock, lock not to be had in time.
+_CONTENTION = {"40001", "40P01", "55P03"}
+_READ_ONLY = "25006"  # this server has just become a standby
+
+
+def status_of(refusal: type[Refusal]) -> int:
+    """Give the HTTP status of a refusal by its kind."""
+    return next(STATUS[kind] for kind in refusal.__mro__ if kind in STATUS)
+
+
+def answer(refusal: Refusal) -> Response:
+    """Write a refusal down as a problem document."""
+    status = status_of(type(refusal))
+    response = Response(json.dumps(_document(refusal, status)), status, mimetype=MEDIA_TYPE)
+    response.headers.update(refusal.headers)
+    if status == 401:
+        response.headers.setdefault("WWW-Authenticate", "Bearer")
+    g.refusal = refusal.slug
+    return response
+
+
+def _document(refusal: Refusal, status: int) -> dict[str, Any]:
+    document = {
+        **refusal.members,
+        "type": f"{PREFIX}{refusal.slug}",
+        "title": refusal.slug.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": refusal.detail,
+        "request_id": request_context.current_origin().request_id,
+    }
+    if refusal.errors:
+        document["errors"] = [
+            {"pointer": fault.pointer, "message": fault.message} for fault in refusal.errors
+        ]
+    return document
+
+
+def contended(error: BaseException) -> bool:
+    """Tell whether a database error only says that somebody else was in the way."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    return getattr(error.orig, "pgcode", None) in _CONTENTION or "database is locked" in str(
+        error.orig
+    )
+
+
+def refusal_for(error: Exception) -> Refusal:
+    """Find the refusal that tells a caller of any exception, without any of its text."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, HTTPException):
+        return _for_werkzeug(error)
+    if isinstance(error, sa.exc.TimeoutError) or contended(error):
+        return errors.Busy()
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
+        return errors.Unavailable()
+    if isinstance(error, sa.exc.DBAPIError) and (
+        error.connection_invalidated or getattr(error.orig, "pgcode", None) == _READ_ONLY
+    ):
+        return errors.Unavailable()
+    return errors.Internal()
+
+
+def _for_werkzeug(error: HTTPException) -> Refusal:
+    code = error.code or 500
+    kind = _OF_WERKZEUG.get(code, errors.BadRequest if code < 500 else errors.Internal)
+    headers = {}
+    if code == 405 and (allowed := getattr(error, "valid_methods", None)):
+        headers["Allow"] = ", ".join(sorted(allowed))
+    return kind(headers=headers) if kind is not errors.Unavailable else kind()
+
+
+def _handle(error: Exception) -> Response:
+    refusal = refusal_for(error)
+    if status_of(type(refusal)) >= 500 and not isinstance(error, Refusal):
+        logs.failure("request.failed", error, slug=refusal.slug)
+    return answer(refusal)
+
+
+class _LastResort:
+    """Answers for the app when even its error handling failed."""
+
+    def __init__(self, wsgi_app: Any) -> None:
+        self._wsgi_app = wsgi_app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        # A thread serves one request after another: nothing of the one before may show.
+        request_context.set_actor(None)
+        request_context.set_origin(request_context.NOWHERE)
+        try:
+            return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            if request_context.current_origin() is request_context.NOWHERE:
+                request_context.set_origin(
+                    replace(request_context.NOWHERE, request_id=secrets.token_hex(12))
+                )
+            logs.failure("request.failed", error, slug=errors.Internal.slug)
+            # The others are put on whatever leaves.
+            differ = {
+                name: security_headers.API_HEADERS[name] for name in security_headers.SOME_DIFFER
+            }
+            headers = {"Content-Type": MEDIA_TYPE, **differ}
+            headers["X-Request-Id"] = request_context.current_origin().request_id
+            if environ.get("wsgi.url_scheme") == "https":
+                headers["Strict-Transport-Security"] = security_headers.HSTS
+            start_response("500 Internal Server Error", [*headers.items()], sys.exc_info())
+            return [json.dumps(_document(errors.Internal(), 500)).encode()]
+
+
+def init_app(app: Flask, _settings: object) -> None:
+    """Make every error of the app a problem document."""
+    app.register_error_handler(Exception, _handle)
+    app.wsgi_app = _LastResort(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way

@@ -1,0 +1,133 @@
+"""What was sent, read and checked: a view's body and query, or what is wrong with them."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from flask import request
+from pydantic import TypeAdapter, ValidationError
+
+from vaultr import clock
+from vaultr.api.contract import Contract, StepUpRequired
+from vaultr.errors import BadRequest, Fault, LengthRequired, TooLarge
+from vaultr.request_context import actor_or_none
+from vaultr.wire import field_types
+
+KEY_HEADER = "Idempotency-Key"  # with one, the body is looked at once more
+KEY_ENVIRON = "HTTP_IDEMPOTENCY_KEY"  # what WSGI calls it
+_MOST_FAULTS = 2000
+# pydantic's sentences for these repeat the value that was sent.
+_REPEATING = {"union_tag_invalid", "uuid_parsing", "url_parsing"}
+
+
+class Reader:
+    """What reads and checks a request: it gives the view's `body` and `query`.
+
+    Validators take long to build, so importing a feature does not: `prepare` does, or first use.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._ready = False
+        self._body: Callable[[Any], Any] | None = None
+        self._query: Callable[[Any], Any] | None = None
+
+    def prepare(self) -> None:
+        """Build the validators."""
+        if self._contract.body is not None:
+            self._body = TypeAdapter(self._contract.body).validate_python
+        if self._contract.query is not None:
+            self._query = TypeAdapter(self._contract.query).validate_python
+        self._ready = True
+
+    def read(self) -> dict[str, Any]:
+        """Give what was sent, checked."""
+        if not self._ready:
+            self.prepare()
+        found = {}
+        if self._body is not None:
+            found["body"] = _checked(self._body, _body(self._contract), "")
+        else:
+            _no_body()
+        if self._query is not None:
+            found["query"] = _checked(self._query, _query_values(), "/query")
+        elif request.query_string:
+            raise BadRequest(errors=[Fault("/query", "this route takes none")])
+        if self._contract.step_up:
+            _fresh()
+        return found
+
+
+def _body(contract: Contract) -> Any:
+    sent, length = request.environ, request.content_length
+    if sent.get("HTTP_TRANSFER_ENCODING") or length is None:
+        raise LengthRequired
+    if length > contract.body_bytes:
+        raise TooLarge
+    field_types.check_media_type(sent.get("CONTENT_TYPE"))
+    data = b""
+    with suppress(OSError):  # its sender hung up, or stalled
+        data = request.get_data(cache=KEY_ENVIRON in sent)
+    if len(data) != length:
+        raise _bad_body("The body is shorter than its Content-Length.")
+    try:
+        return field_types.parse(data, max_keys=contract.max_keys)
+    except BadRequest as refusal:
+        raise _bad_body(refusal.detail) from None
+
+
+def _no_body() -> None:
+    if request.content_length or request.environ.get("HTTP_TRANSFER_ENCODING"):
+        raise _bad_body("This route takes no body.")
+
+
+def _bad_body(why: str) -> BadRequest:
+    return BadRequest(why, errors=[Fault("", why)])  # the pointer of the whole body
+
+
+def _query_values() -> dict[str, str]:
+    values = {}
+    try:
+        lists = request.args.lists()
+    except UnicodeDecodeError:  # raw bytes; they belong percent-encoded
+        raise BadRequest("The query is not UTF-8.") from None
+    for name, given in lists:
+        if len(given) > 1:
+            raise BadRequest(errors=[Fault(f"/query/{name}", "given more than once")])
+        values[name] = given[0]
+    return values
+
+
+def _checked(read: Callable[[Any], Any], value: Any, at: str) -> Any:
+    try:
+        return read(value)
+    except ValidationError as error:
+        if error.error_count() > _MOST_FAULTS:  # to list 200,000 takes a second
+            raise BadRequest(
+                "The request does not match its schema.",
+                errors=[Fault(at, "more is wrong than can be listed")],
+            ) from None
+        # Never the input, which may be secret; nor an unknown field's own name beyond its place.
+        faults = [
+            Fault(at + "".join(f"/{_escaped(part)}" for part in one["loc"]), _message(one))
+            for one in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise BadRequest("The request does not match its schema.", errors=faults[:50]) from None
+
+
+def _escaped(part: object) -> str:
+    return str(part)[:64].replace("~", "~0").replace("/", "~1")
+
+
+def _message(error: Any) -> str:
+    if error["type"] in _REPEATING:
+        return "none of the known kinds"
+    if error["type"] == "model_type":
+        return "an object"  # and not which class of ours reads it
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _fresh() -> None:
+    actor = actor_or_none()
+    if actor is None or actor.fresh_until is None or actor.fresh_until <= clock.now():
+        raise StepUpRequired

@@ -1,0 +1,216 @@
+"""An event becomes a row: its body in canonical JSON, its link, and the statements that insert."""
+
+import hmac
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from uuid6 import uuid7
+
+from vaultr import clock, request_context
+from vaultr.audit import chain
+from vaultr.audit.chain_pool import Writer
+from vaultr.audit.denied_requests import MINUTE_SECONDS, Denied
+from vaultr.audit.events import Event
+from vaultr.database.prepared_statements import PLANNED
+from vaultr.request_context import NOWHERE, Actor
+from vaultr.security import keyring
+from vaultr.version import __version__
+
+_COLUMNS = (
+    "event_id", "epoch", "writer_id", "writer_seq", "prev_hash", "body", "mac", "event_hash",
+    "sub", "act", "typ", "out", "t",
+)  # fmt: skip
+_NAMES = ", ".join(_COLUMNS)
+_STEP = timedelta(microseconds=1)
+
+_POSTGRESQL = (
+    f"WITH ev AS (INSERT INTO audit_event ({_NAMES})"  # nosec B608 # names of ours only
+    f" VALUES ({', '.join(f'%({name})s' for name in _COLUMNS)}) RETURNING event_id)"
+    " INSERT INTO audit_pending (event_id) SELECT event_id FROM ev"
+)
+_SQLITE = (
+    f"INSERT INTO audit_event ({_NAMES})"  # nosec B608 # names of ours only
+    f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)})",
+    "INSERT INTO audit_pending (event_id) VALUES (:event_id)",
+)
+_TYPES = {
+    "event_id": "uuid", "epoch": "bigint", "writer_id": "bytea", "writer_seq": "bigint",
+    "prev_hash": "bytea", "body": "bytea", "mac": "bytea", "event_hash": "bytea",
+    "t": "timestamptz",
+}  # fmt: skip
+_KINDS = {name: _TYPES.get(name, "text") for name in _COLUMNS}
+_CASTS = ", ".join(f"CAST(:ev_{name} AS {kind})" for name, kind in _KINDS.items())
+_DRIVER_CASTS = ", ".join(f"CAST(%(ev_{name})s AS {kind})" for name, kind in _KINDS.items())
+
+# RFC 8785 for what is written here: sorted ASCII names, texts, whole numbers, no spaces.
+canonical = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What there is to record, before a writer gives it its place in a chain."""
+
+    typ: Event
+    act: str
+    sub: str
+    obj: Mapping[str, Any] | None
+    out: str
+    sid: str | None
+    net: Mapping[str, str] | None
+    req: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of ``audit_event``, as the driver takes it."""
+
+    event_id: UUID
+    moment: datetime
+    values: dict[str, Any]
+
+
+def told(
+    event: Event,
+    *,
+    account_id: UUID | None,
+    actor_: Actor | None,
+    obj: Mapping[str, Any] | None,
+    out: str,
+    reason: str | None,
+    session_id: UUID | None,
+) -> Told:
+    """Complete what a caller tells by what is known of the request."""
+    who = actor_ or request_context.actor_or_none()
+    origin = request_context.current_origin()
+    inside = origin is not NOWHERE
+    if session_id is None and who is not None and who.kind == "account":
+        session_id = who.session_id
+    return Told(
+        typ=event,
+        act=_act(who, account_id, inside=inside, out=out),
+        sub=str(account_id) if account_id else "anon" if inside else "system",
+        obj=obj,
+        out=f"{out}:{reason}" if reason else out,
+        sid=str(session_id) if session_id else None,
+        net={"client": origin.family, "prefix": origin.network} if inside else None,
+        req=origin.request_id if inside else None,
+    )
+
+
+def _act(who: Actor | None, account_id: UUID | None, *, inside: bool, out: str) -> str:
+    if who is not None:
+        # A machine acts under its own id, which stands where a session's would.
+        return str(who.account_id if who.kind == "account" else who.session_id)
+    if not inside:
+        return "system"
+    # Whoever succeeded without a session (a login, a mailed token) had the account's own secret.
+    return str(account_id) if account_id and out == "ok" else "anon"
+
+
+def next_row(writer: Writer, event: Told, *, origin: str, postgresql: bool) -> Row:
+    """Chain an event to the writer's head, which moves at once; `Writer.restore` takes it back."""
+    moment = max(clock.now(), writer.last + _STEP)
+    event_id, ring = uuid7(), keyring.current().audit
+    place = {"w": writer.id.hex(), "n": writer.seq, "t": clock.text(moment)}
+    signed = {"v": 1, "k": ring.current_id, "log": origin, "eid": str(event_id), **place}
+    body, prev = canonical({**signed, **_said(event)}).encode(), writer.head
+    mac, event_hash = chain.link(ring.current, prev, body)
+    naive = moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+    values = {
+        "event_id": str(event_id) if postgresql else event_id.hex,
+        "epoch": writer.epoch,
+        "writer_id": writer.id,
+        "writer_seq": writer.seq,
+        "prev_hash": prev,
+        "body": body,
+        "mac": mac,
+        "event_hash": event_hash,
+        "sub": event.sub,
+        "act": event.act,
+        "typ": event.typ.value,
+        "out": event.out,
+        "t": f"{naive}+00" if postgresql else naive,
+    }
+    writer.seq, writer.head, writer.last = writer.seq + 1, event_hash, moment
+    return Row(event_id, moment, values)
+
+
+def _said(event: Told) -> dict[str, Any]:
+    return {
+        "typ": event.typ.value,
+        "act": event.act,
+        "sub": event.sub,
+        "obj": event.obj,
+        "out": event.out,
+        "req": event.req,
+        "sid": event.sid,
+        "net": event.net,
+        "dc": None,
+    }
+
+
+def insert(connection: sa.Connection, row: Row, *, postgresql: bool) -> bool:
+    """Insert an event and the note that no tree holds it yet; tell whether both now stand."""
+    if postgresql:
+        inserted = connection.exec_driver_sql(_POSTGRESQL, row.values, execution_options=PLANNED)
+        return inserted.rowcount == 1
+    return all(connection.exec_driver_sql(one, row.values).rowcount == 1 for one in _SQLITE)
+
+
+def ctes(gate: str, *, driver: bool = False) -> str:
+    """Give the parts of a WITH clause that insert an event if ``gate``, an earlier part, has a row.
+
+    They want the parameters of `prefixed`; ``pend`` has a row if the event was inserted.
+
+    :param driver: write parameters as psycopg2 does, for `exec_driver_sql`.
+    """
+    casts = _DRIVER_CASTS if driver else _CASTS
+    return (
+        f"ev AS (INSERT INTO audit_event ({_NAMES}) SELECT {casts}"  # nosec B608 # our names only
+        f" WHERE EXISTS (SELECT 1 FROM {gate}) RETURNING event_id),"
+        " pend AS (INSERT INTO audit_pending (event_id) SELECT event_id FROM ev RETURNING event_id)"
+    )
+
+
+def prefixed(row: Row) -> dict[str, Any]:
+    """Give the parameters that `fragments` want."""
+    return {f"ev_{name}": value for name, value in row.values.items()}
+
+
+def start(writer: Writer) -> Told:
+    """Tell that a writer begins, on which build and host, and after whom."""
+    after = writer.after
+    host = hmac.digest(
+        keyring.current().audit.derived("host"), socket.gethostname().encode(), "sha256"
+    )
+    return system(
+        Event.WRITER_START,
+        {
+            "kind": "writer",
+            "build": __version__,
+            "host": host[:8].hex(),
+            "predecessor": after.writer_id.hex() if after else None,
+            "end": after.end if after else None,
+        },
+    )
+
+
+def denied(denied: Denied) -> Told:
+    """Tell of the requests that were refused within a minute."""
+    minute = datetime.fromtimestamp(denied.minute * MINUTE_SECONDS, UTC)
+    obj = {"kind": "requests", "minute": clock.text(minute), "count": denied.count}
+    net = {"client": "any", "prefix": denied.network}
+    return Told(denied.event, "anon", "anon", obj, f"deny:{denied.reason}", None, net, None)
+
+
+def system(event: Event, obj: Mapping[str, Any]) -> Told:
+    """Tell of something that the server does by itself."""
+    return Told(event, "system", "system", obj, "ok", None, None, None)

@@ -1,0 +1,24 @@
+"""The name of this log: the host of BASE_URL at the first start, kept in the database for ever."""
+
+from urllib.parse import urlsplit
+
+from flask import current_app
+
+from vaultr.audit import transaction_hooks
+from vaultr.database.session import fact
+from vaultr.settings.model import Settings
+
+_FACT = "audit-origin"
+
+
+def current() -> str:
+    """Give the log's name, such as ``vault.example/audit``.
+
+    It is remembered once a transaction that has read it was committed (see `leases`).
+    """
+    return transaction_hooks.pool().origin or fact(_FACT, _first).decode()
+
+
+def _first() -> bytes:
+    settings: Settings = current_app.config["SETTINGS"]
+    return f"{urlsplit(settings.base_url).hostname}/audit".encode()

@@ -1,0 +1,62 @@
+"""What an account may read of the log: the events that are about it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from vaultr.api import pagination
+from vaultr.audit.models import AuditEvent
+from vaultr.database.session import reading
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events: of one type or family, from a time (inclusive) until another (exclusive)."""
+
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def events_of(
+    account_id: UUID, wanted: Wanted, *, cursor: str | None, limit: int
+) -> tuple[list[AuditEvent], str | None]:
+    """Give a page of an account's events, newest first, and the cursor of the next.
+
+    :raises BadRequest: the cursor was not given out for this list.
+    """
+    purpose = f"audit:{account_id}:{wanted}"
+    events, chosen = AuditEvent, _chosen(account_id, wanted)
+    after = pagination.read(purpose, cursor)
+    if after is not None:
+        moment = _EPOCH + int(after[0]) * _MICROSECOND
+        place = sa.tuple_(events.t, events.event_id)
+        last = sa.tuple_(sa.literal(moment, events.t.type), sa.literal(UUID(str(after[1]))))
+        chosen.append(place < last)
+    query = sa.select(events).where(*chosen).order_by(events.t.desc(), events.event_id.desc())
+    with reading() as session:
+        rows = list(session.scalars(query.limit(limit + 1)))
+    if len(rows) <= limit:
+        return rows, None
+    end = rows[limit - 1]
+    return rows[:limit], pagination.write(
+        purpose, (end.t - _EPOCH) // _MICROSECOND, str(end.event_id)
+    )
+
+
+def _chosen(account_id: UUID, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    events = AuditEvent
+    chosen: list[sa.ColumnElement[bool]] = [events.sub == str(account_id)]
+    if wanted.action is not None:
+        family = events.typ.startswith(f"{wanted.action}.", autoescape=True)
+        chosen.append((events.typ == wanted.action) | family)
+    if wanted.since is not None:
+        chosen.append(events.t >= wanted.since)
+    if wanted.until is not None:
+        chosen.append(events.t < wanted.until)
+    return chosen

@@ -1,0 +1,1 @@
+"""Account administration for operators: commands, actions, queries."""

@@ -1,0 +1,122 @@
+"""What crosses the wire when the keys of an account change."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from vaultr.auth.schemas import IdentityIn, KdfIn, SealedKey, SealedProfile
+from vaultr.protocol.sizes import WRAPS_MOST
+from vaultr.wire import sealed_fields
+from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
+
+
+class AccountKeyIn(In):
+    """The account key, sealed anew; `epoch` is the stored one + 1."""
+
+    epoch: Int
+    sealed: SealedKey
+
+
+class NextProfile(In):
+    """The sealed profile; `revision` is the stored one + 1."""
+
+    revision: Int
+    sealed: SealedProfile
+
+
+class VaultWrapIn(In):
+    """The keys of one generation of a vault, sealed under the new account key."""
+
+    vault_id: Id
+    generation: Int
+    sealed_key: SealedKey
+
+
+class MachineWrapIn(In):
+    """A machine's key, sealed under the new account key."""
+
+    id: Id
+    sealed_kek: SealedKey
+
+
+class RewrapIn(In):
+    """Every wrap there is under the account key, because that one is replaced by another."""
+
+    identity: IdentityIn
+    vaults: Annotated[list[VaultWrapIn], Field(max_length=WRAPS_MOST)]
+    machines: Annotated[list[MachineWrapIn], Field(max_length=WRAPS_MOST)]
+
+    def sealed(self) -> dict[str, bytes]:
+        """Give all that must be sealed values, each under its pointer below `/rewrap`."""
+        return {
+            "/rewrap/identity/x25519/sealed": self.identity.x25519.sealed,
+            "/rewrap/identity/ed25519/sealed": self.identity.ed25519.sealed,
+            **{f"/rewrap/vaults/{n}/sealed_key": w.sealed_key for n, w in enumerate(self.vaults)},
+            **{
+                f"/rewrap/machines/{n}/sealed_kek": w.sealed_kek
+                for n, w in enumerate(self.machines)
+            },
+        }
+
+
+class NewKeys(In):
+    """From what the owner's client derives from now on, and what is sealed accordingly."""
+
+    auth_key: Bytes32
+    kdf: KdfIn
+    salt: Bytes
+    account_key: AccountKeyIn
+    profile: NextProfile
+
+    def sealed(self) -> Mapping[str, bytes]:
+        """Give all that must be sealed values, each under its pointer."""
+        return {
+            "/account_key/sealed": self.account_key.sealed,
+            "/profile/sealed": self.profile.sealed,
+        }
+
+
+class CredentialsIn(NewKeys):
+    """New credentials; with `rewrap` also a new account key, and then the recovery key ends."""
+
+    rewrap: RewrapIn | None = None
+
+    def sealed(self) -> Mapping[str, bytes]:
+        """Give all that must be sealed values, each under its pointer."""
+        return {**super().sealed(), **(self.rewrap.sealed() if self.rewrap else {})}
+
+
+class RecoveryKeyIn(In):
+    """The account key sealed for recovery; `epoch` is the stored one, which the seal binds."""
+
+    verifier: Annotated[Bytes32, Field(description="SHA-256 of the key that proves it.")]
+    sealed: SealedKey
+    epoch: Int
+
+
+class RecoveryProofIn(In):
+    """The mailed token, and the key that proves the recovery key."""
+
+    token: str
+    rk_auth: Bytes32
+
+
+class RecoveredIn(NewKeys):
+    """New credentials under a new account key, from who proves mailbox and recovery key."""
+
+    token: str
+    rk_auth: Bytes32
+    rewrap: RewrapIn
+
+    def sealed(self) -> Mapping[str, bytes]:
+        """Give all that must be sealed values, each under its pointer."""
+        return {**super().sealed(), **self.rewrap.sealed()}
+
+
+def check_sealed(body: NewKeys) -> None:
+    """Take only what can be sealed values.
+
+    :raises NotSealed: it names every one that cannot be.
+    """
+    sealed_fields.check(body.sealed())

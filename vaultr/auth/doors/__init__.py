@@ -1,1 +1,0 @@
-"""Accounts over HTTP, a module for each concept; all of them on one blueprint."""

@@ -1,0 +1,1 @@
+"""The emails that accounts receive."""

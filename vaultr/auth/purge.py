@@ -1,0 +1,31 @@
+"""What of accounts ends by itself: sessions, signups, tokens, counted failures."""
+
+from typing import Final
+
+from vaultr.auth import email_change, login_throttle, sessions, signup
+from vaultr.auth.models import (
+    EmailChange,
+    EmailUndo,
+    Failures,
+    Recovery,
+    Session,
+    WaitingSignup,
+)
+from vaultr.auth.recovery import tokens
+from vaultr.database.purge import Chore
+
+CHORES: Final = (
+    Chore("sessions", lambda now: (Session.idle_until <= now,), sessions.remove_expired),
+    Chore("signups", lambda now: (WaitingSignup.expires_at <= now,), signup.remove_expired),
+    Chore("recoveries", lambda now: (Recovery.expires_at <= now,), tokens.remove_expired),
+    Chore(
+        "addresses",
+        lambda now: (EmailChange.expires_at <= now, EmailUndo.expires_at <= now),
+        email_change.remove_expired,
+    ),
+    Chore(
+        "failures",
+        lambda now: (Failures.failed_at < now - login_throttle.KEPT,),
+        login_throttle.remove_old,
+    ),
+)

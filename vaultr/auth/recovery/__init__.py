@@ -1,0 +1,1 @@
+"""Recover an account with its recovery key."""

@@ -1,0 +1,116 @@
+"""The usual refresh in one statement: an unused token, of a session that is used where it was.
+
+On a connection in autocommit it counts by the session, rotates, and inserts the audit event, where
+a transaction takes seven round trips. Whatever is not usual (SQLite, a token that was rotated
+before, a session that moved, a twin that was faster) it leaves undone, to be decided under locks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from vaultr.audit import service as audit
+from vaultr.audit.events import Event
+from vaultr.audit.inline_insert import Prepared
+from vaultr.auth.queries import ready
+from vaultr.database.raw_driver import Line
+from vaultr.database.session import one_statement, postgresql
+from vaultr.ratelimit.sliding_window import Slots
+from vaultr.request_context import Actor, current_origin
+
+# The token first, by its key: a plan from when the tables were small might look for it among all of
+# its session's, which become thousands.
+_FIND: Final = (
+    "WITH t AS MATERIALIZED (SELECT session_id, nonce FROM refresh_tokens WHERE token_hash = {})"
+    " SELECT s.id, s.account_id, s.expires_at, a.epoch, t.nonce,"
+    " s.refresh_slot, s.refreshes, s.refreshes_before"
+    " FROM t JOIN sessions s ON s.id = t.session_id JOIN accounts a ON a.id = s.account_id"
+)
+_FIND_BARE: Final = _FIND.format("%(hash)s")
+_FIND_READY: Final = ready(_FIND.format(":hash"))
+
+# Whoever waits here for another refresh of the session finds its count changed, and does nothing.
+# Without its event (a database that swallows it) the division fails, and with it everything else.
+_ROTATE: Final = (
+    "WITH kept AS (UPDATE sessions s SET last_used_at = %(now)s, idle_until = %(idle_until)s,"
+    " refresh_slot = %(slot)s, refreshes = %(hits)s, refreshes_before = %(hits_before)s"
+    " FROM accounts a WHERE s.id = %(sid)s AND a.id = s.account_id AND a.epoch = %(epoch)s"
+    " AND s.refresh_slot = %(found_slot)s AND s.refreshes = %(found_hits)s"
+    " AND s.idle_until > %(now)s AND s.network = %(network)s AND s.family = %(family)s"
+    " RETURNING s.id),"
+    " gate AS (UPDATE refresh_tokens t SET nonce = %(nonce)s, rotated_at = %(now)s FROM kept"
+    " WHERE t.token_hash = %(hash)s AND t.nonce IS NULL RETURNING kept.id),"
+    " next AS (INSERT INTO refresh_tokens (token_hash, session_id, created_at, signed_by)"
+    " SELECT %(next_hash)s, gate.id, %(now)s, %(kid)s FROM gate),"
+    f" {Prepared.ctes('gate', driver=True)}"  # nosec B608 - made of our words alone
+    " SELECT EXISTS (SELECT 1 FROM pend) AS done, 1 / CASE WHEN EXISTS (SELECT 1 FROM gate)"
+    " AND NOT EXISTS (SELECT 1 FROM pend) THEN 0 ELSE 1 END AS sure"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The session of a refresh token, and whether the token was rotated before.
+
+    :ivar refreshes: how often the session was refreshed lately.
+    """
+
+    session_id: UUID
+    account_id: UUID
+    expires_at: datetime
+    epoch: int
+    rotated: bool
+    refreshes: Slots
+
+
+def find(line: Line, token_hash: bytes) -> Found | None:
+    """Read a token with its session and the account's epoch; None for what is no token."""
+    values = {"hash": token_hash}
+    if postgresql():
+        rows = line.run(_FIND_BARE, values)
+        return _found(rows.one()) if rows else None
+    with one_statement() as connection:
+        row = connection.execute(_FIND_READY, values).one_or_none()
+    return None if row is None else _found(row)
+
+
+def rotate(line: Line, found: Found, counted: Slots, values: Mapping[str, Any]) -> bool:
+    """Rotate a token that `find` found unused, count and record it; tell whether that was done.
+
+    The session's row decides between parallel refreshes: each counts one up from what it found,
+    so one of them rotates and the others do nothing here.
+
+    :param counted: how often the session was refreshed with this time.
+    :param values: hash, now, nonce, next_hash, idle_until and kid, as `ROTATE` wants them.
+    :raises AuditUnavailable: it cannot be recorded, so nothing is rotated.
+    """
+    if not postgresql() or found.rotated:
+        return False
+    origin = current_origin()
+    here = {"network": origin.network, "family": origin.family, "epoch": found.epoch}
+    before = {"found_slot": found.refreshes.number, "found_hits": found.refreshes.hits}
+    actor = Actor(found.account_id, found.session_id, found.epoch)
+    prepared = audit.prepared(Event.SESSION_REFRESH, account_id=found.account_id, actor=actor)
+    with prepared as event:
+        given = {**values, **here, **before, **as_values(counted), **event.parameters}
+        done = bool(line.run(_ROTATE, {**given, "sid": found.session_id}).one().done)
+        event.done(inserted=done)
+    return done
+
+
+def as_values(counted: Slots) -> dict[str, int]:
+    """Give the parameters that say how often a session was refreshed lately."""
+    return {"slot": counted.number, "hits": counted.hits, "hits_before": counted.before}
+
+
+def refreshes(row: Any) -> Slots:
+    """Read how often a session was refreshed lately from its row."""
+    return Slots(row.refresh_slot, row.refreshes, row.refreshes_before)
+
+
+def _found(row: Any) -> Found:
+    return Found(
+        row.id, row.account_id, row.expires_at, row.epoch, row.nonce is not None, refreshes(row)
+    )

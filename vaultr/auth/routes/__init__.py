@@ -1,0 +1,6 @@
+"""Accounts and sessions over HTTP: all routes of `vaultr.auth.routes`, on their one blueprint."""
+
+from vaultr.auth.routes import account, email, factors, login, recovery, sessions, signup
+from vaultr.auth.routes.blueprint import blueprint
+
+__all__ = ["account", "blueprint", "email", "factors", "login", "recovery", "sessions", "signup"]

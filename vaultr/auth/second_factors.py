@@ -1,0 +1,246 @@
+"""Second factors: a list of them, each confirmed before it is asked for, each code good once."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session as Work
+
+from vaultr import clock
+from vaultr.audit import service as audit
+from vaultr.audit.events import Event
+from vaultr.auth import recovery_codes, second_factor_secrets
+from vaultr.auth.account_lock import lock_own
+from vaultr.auth.emails import account
+from vaultr.auth.models import Account, Factor, RecoveryCode
+from vaultr.auth.queries import ready
+from vaultr.auth.schemas import ProofIn
+from vaultr.database.session import one_statement, transaction
+from vaultr.errors import Conflict, Fault, NotFound, Unprocessable
+from vaultr.mail import service as mail
+from vaultr.protocol import totp
+from vaultr.request_context import Actor
+from vaultr.settings.model import Settings
+
+TOTP: Final = "totp"
+CODES: Final = "recovery-codes"
+_NEVER: Final = -1  # the step before all others
+# Asked at every login, mostly for nothing.
+_CONFIRMED: Final = ready(
+    "SELECT id, account_id, sealed FROM factors WHERE account_id = :account"
+    " AND confirmed_at IS NOT NULL"
+)
+
+
+class CodeMissing(Exception):
+    """The account has a second factor, and none was sent."""
+
+
+class CodeWrong(Exception):
+    """The second factor that was sent is wrong, or was used before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One factor as its owner sees it; ``left`` counts the codes that can still be used."""
+
+    kind: str
+    created_at: datetime
+    left: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A secret that is shown once; it counts when a first code from it was right."""
+
+    secret: str
+    uri: str
+
+
+def listed(account_id: UUID) -> list[Listed]:
+    """List the factors of an account, and after them how many recovery codes are left."""
+    confirmed = (
+        sa.select(Factor.kind, Factor.created_at)
+        .where(Factor.account_id == account_id, Factor.confirmed_at.is_not(None))
+        .order_by(Factor.created_at)
+    )
+    codes = sa.select(sa.func.count(), sa.func.min(RecoveryCode.created_at)).where(
+        RecoveryCode.account_id == account_id
+    )
+    with one_statement() as connection:
+        found = [Listed(row.kind, row.created_at) for row in connection.execute(confirmed)]
+        if not found:
+            return []
+        left, since = connection.execute(codes).one()
+    return [*found, Listed(CODES, found[0].created_at if left == 0 else since, left)]
+
+
+def begin_totp(actor: Actor) -> Begun:
+    """Draw a secret for an authenticator app. It is not asked for until `confirm_totp`.
+
+    The account is locked, so that of parallel calls the last one's secret is the one that counts.
+
+    :raises Conflict: there is one already.
+    """
+    secret, factor_id = totp.new_secret(), uuid4()
+    with _changing(actor) as (work, email):
+        if _confirmed(work, actor.account_id):
+            raise Conflict("This account has a second factor already; remove it first.")
+        work.execute(sa.delete(Factor).where(Factor.account_id == actor.account_id))
+        event = audit.record(
+            Event.FACTOR_ADD, account_id=actor.account_id, obj=_obj(factor_id), reason="begun"
+        )
+        row = {
+            "id": factor_id,
+            "account_id": actor.account_id,
+            "kind": TOTP,
+            **second_factor_secrets.sealed(actor.account_id, factor_id, secret),
+            "last_step": _NEVER,
+            "created_at": clock.now(),
+            "audit_event_id": event,
+        }
+        work.execute(sa.insert(Factor), row)
+    settings: Settings = current_app.config["SETTINGS"]
+    # Without its port: a colon parts issuer and account, and belongs into neither.
+    issuer = f"Vaultr ({urlsplit(settings.base_url).hostname})"
+    return Begun(totp.as_text(secret), totp.uri(secret, email, issuer))
+
+
+def confirm_totp(actor: Actor, code: str) -> list[str]:
+    """Let the factor count from now on, since its app shows the right code.
+
+    :return: ten recovery codes, which are shown this once. The code itself is used up.
+    :raises Conflict: none was begun, or it was confirmed before.
+    :raises Unprocessable: the code is not the secret's; a clock may be wrong.
+    """
+    with _changing(actor) as (work, email):
+        waiting = sa.select(Factor).where(
+            Factor.account_id == actor.account_id, Factor.confirmed_at.is_(None)
+        )
+        factor = work.execute(waiting).scalar_one_or_none()
+        if factor is None:
+            raise Conflict("No second factor waits for its first code.")
+        step = _step(factor, code)
+        if step is None:
+            fault = Fault("/code", "not the code of this moment; is the clock right?")
+            raise Unprocessable("This is not the code of this moment.", errors=[fault])
+        event = audit.record(
+            Event.FACTOR_ADD, account_id=actor.account_id, obj=_obj(factor.id), reason="confirmed"
+        )
+        factor.confirmed_at, factor.last_step, factor.audit_event_id = clock.now(), step, event
+        codes = _new_codes(work, actor)
+        mail.send(account.factor_added(), email)
+    return codes
+
+
+def remove_totp(actor: Actor) -> None:
+    """Remove the factor, and the recovery codes, which stand in for nothing then.
+
+    :raises NotFound: there is none.
+    """
+    with _changing(actor) as (work, email):
+        gone = work.execute(
+            sa.delete(Factor)
+            .where(Factor.account_id == actor.account_id, Factor.kind == TOTP)
+            .returning(Factor.id, Factor.confirmed_at)
+        ).all()
+        if not gone:
+            raise NotFound("There is no second factor to remove.")
+        recovery_codes.drop(work, actor.account_id)
+        audit.record(Event.FACTOR_REMOVE, account_id=actor.account_id, obj=_obj(gone[0].id))
+        if any(one.confirmed_at for one in gone):
+            mail.send(account.factor_removed(), email)
+
+
+def renew_codes(actor: Actor) -> list[str]:
+    """Draw ten recovery codes in place of those there are.
+
+    :raises Conflict: the account has no factor that they could stand in for.
+    """
+    with _changing(actor) as (work, email):
+        if not _confirmed(work, actor.account_id):
+            raise Conflict("This account has no second factor that a code could stand in for.")
+        codes = _new_codes(work, actor)
+        mail.send(account.codes_renewed(), email)
+    return codes
+
+
+def prove(work: Work, account_id: UUID, email: str, proof: ProofIn) -> None:
+    """Use up the second factor that came with a right key, in the transaction of the success.
+
+    An account without one takes what was sent for nothing. The row of the factor, or of the code,
+    decides between parallel uses: one has it. A recovery code is recorded and mailed.
+
+    :raises CodeMissing: one is needed, and none was sent.
+    :raises CodeWrong: the code is wrong, or was used.
+    """
+    confirmed = _confirmed(work, account_id)
+    if not confirmed:
+        return
+    if proof.totp is not None:
+        if not any(_use(work, factor, proof.totp) for factor in confirmed):
+            raise CodeWrong
+    elif proof.recovery_code is not None:
+        left = recovery_codes.use(work, account_id, proof.recovery_code)
+        if left is None:
+            raise CodeWrong
+        obj = {"kind": CODES, "left": left}
+        audit.record(Event.FACTOR_CODES, account_id=account_id, obj=obj, reason="used")
+        mail.send(account.recovery_code_used(left), email)
+    else:
+        raise CodeMissing
+
+
+@contextmanager
+def _changing(actor: Actor) -> Iterator[tuple[Work, str]]:
+    """Lock the actor's account, so that its factors change one after the other; give its address.
+
+    :raises Unauthenticated: the session or the account ended in the meantime.
+    """
+    with transaction() as work:
+        lock_own(work, actor)
+        mine = sa.select(Account.email).where(Account.id == actor.account_id)
+        yield work, work.execute(mine).scalar_one()
+
+
+def _confirmed(work: Work, account_id: UUID) -> Sequence[Any]:
+    return work.connection().execute(_CONFIRMED, {"account": account_id}).all()
+
+
+def _new_codes(work: Work, actor: Actor) -> list[str]:
+    codes = recovery_codes.replace(work, actor.account_id)
+    obj = {"kind": CODES, "left": len(codes)}
+    audit.record(Event.FACTOR_CODES, account_id=actor.account_id, obj=obj, reason="renewed")
+    return codes
+
+
+def _use(work: Work, factor: Any, code: str) -> bool:
+    """Take a code if its step is later than that of the last one used."""
+    step = _step(factor, code)
+    if step is None:
+        return False
+    used = (
+        sa.update(Factor)
+        .where(Factor.id == factor.id, Factor.last_step < step)
+        .values(last_step=step)
+        .returning(Factor.id)
+        .execution_options(synchronize_session=False)
+    )
+    return work.execute(used).one_or_none() is not None
+
+
+def _step(factor: Any, code: str) -> int | None:
+    secret = second_factor_secrets.opened(factor.account_id, factor.id, bytes(factor.sealed))
+    if secret is None:
+        return None
+    return totp.matching_step(secret, code, clock.now().timestamp())
+
+
+def _obj(factor_id: UUID) -> dict[str, str]:
+    return {"kind": TOTP, "id": str(factor_id)}

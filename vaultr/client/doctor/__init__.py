@@ -1,0 +1,1 @@
+"""Check this device: its files, its session and its server."""

@@ -1,0 +1,172 @@
+"""Connections whose whole exchange ends in time, however slowly the other side drips its bytes.
+
+A time limit of httpx2 holds for one read; a server that sends a byte now and then would keep a
+client for ever. Here every read and write gets only what is left of one limit.
+"""
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpcore2
+import httpx2
+
+from vaultr.client.transport.origin import is_loopback
+
+CONNECT_SECONDS: Final = 10.0
+# A kept connection is dropped before a server with gunicorn's default (2 s) closes it under us.
+KEPT_SECONDS: Final = 1.5
+_PIECE_BYTES: Final = 64 * 1024
+
+
+class Deadline:
+    """The moment at which the exchange that is under way must have ended."""
+
+    def __init__(self) -> None:
+        self._ends = float("inf")
+
+    def start(self, seconds: float) -> None:
+        """Give the exchange that begins now ``seconds``."""
+        self._ends = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Tell how many seconds are left.
+
+        :raises httpcore2.ReadTimeout: none.
+        """
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise httpcore2.ReadTimeout("the answer took too long")
+        return left
+
+
+class _Stream(httpcore2.NetworkStream):
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: Deadline) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._deadline.left())
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for start in range(0, len(buffer), _PIECE_BYTES):
+            piece = buffer[start : start + _PIECE_BYTES]
+            self._stream.write(piece, self._deadline.left())
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        seconds = min(CONNECT_SECONDS, self._deadline.left())
+        secured = self._stream.start_tls(ssl_context, server_hostname, seconds)
+        return _Stream(secured, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore2.NetworkBackend):
+    def __init__(self, deadline: Deadline, *, only_here: bool) -> None:
+        self._tcp = httpcore2.SyncBackend()
+        self._deadline = deadline
+        self._only_here = only_here
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.NetworkStream:
+        seconds = min(CONNECT_SECONDS, self._deadline.left())
+        stream = self._tcp.connect_tcp(host, port, seconds, local_address, socket_options)
+        # A name proves nothing: whoever answers for it may lead elsewhere.
+        if self._only_here and not is_loopback(str(stream.get_extra_info("server_addr")[0])):
+            stream.close()
+            raise httpcore2.ConnectError(
+                f"{host} is not this machine, and plain http is for it only"
+            )
+        return _Stream(stream, self._deadline)
+
+
+class _Body(httpx2.SyncByteStream):
+    def __init__(self, pieces: Any) -> None:
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._pieces
+        except httpcore2.TimeoutException as error:
+            raise httpx2.ReadTimeout(str(error)) from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise httpx2.ReadError(str(error)) from error
+
+    def close(self) -> None:
+        self._pieces.close()
+
+
+class Network(httpx2.BaseTransport):
+    """HTTP/1.1 over TCP and TLS, for one client; uses no proxy, whatever the environment says.
+
+    :param only_here: refuse whatever is not this machine, as plain http needs it.
+    """
+
+    def __init__(self, *, ca_file: Path | None, deadline: Deadline, only_here: bool) -> None:
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=_tls(ca_file),
+            max_connections=1,
+            keepalive_expiry=KEPT_SECONDS,
+            network_backend=_Backend(deadline, only_here=only_here),
+        )
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send ``request``; httpx2 calls it."""
+        url = request.url
+        sent = httpcore2.Request(
+            method=request.method,
+            url=httpcore2.URL(
+                scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+        )
+        try:
+            answer = self._pool.handle_request(sent)
+        except httpcore2.ConnectTimeout as error:
+            raise httpx2.ConnectTimeout(str(error), request=request) from error
+        except httpcore2.TimeoutException as error:
+            raise httpx2.ReadTimeout(str(error), request=request) from error
+        except httpcore2.ConnectError as error:
+            raise httpx2.ConnectError(str(error), request=request) from error
+        except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
+            raise httpx2.ReadError(str(error), request=request) from error
+        stream = answer.extensions.get("network_stream")
+        return httpx2.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(answer.stream),
+            request=request,
+            extensions={} if stream is None else {"network_stream": stream},
+        )
+
+    def close(self) -> None:
+        """Close the connection that is kept."""
+        self._pool.close()
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    """Trust the system's authorities, or those of ``ca_file`` alone; nothing turns checking off.
+
+    :raises OSError: ``ca_file`` cannot be read or holds no certificate.
+    """
+    if ca_file is None:
+        return httpx2.create_ssl_context(trust_env=False)
+    return ssl.create_default_context(cafile=str(ca_file))

@@ -1,0 +1,243 @@
+"""Gives a vault new keys: begins a generation, moves what is there to it, and ends.
+
+All that must be known to go on lies on the server and in the profile, so that after a kill at any
+point any of the owner's devices goes on. Only the wrap of a generation that is about to begin is
+kept here before it is sent: a retry sends the same.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from vaultr.client.crypto.keys import VaultKeys
+from vaultr.client.errors import (
+    AnswerInvalid,
+    Conflict,
+    GenerationMoved,
+    RotationIncomplete,
+    SealBroken,
+    VaultrError,
+)
+from vaultr.client.storage.cache import CachedVault
+from vaultr.client.strict_json import Fields
+from vaultr.client.transport.responses import fields_of
+from vaultr.client.vaults.batches import Batches
+from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.vault_writes import NewKeys, VaultWriter
+from vaultr.client.vaults.vaults import Vaults
+from vaultr.client.vaults.write_intents import Reseal
+from vaultr.client.vaults.writer import Writer
+from vaultr.protocol.encoding import b64
+
+Progress = Callable[[int, int], None]
+_ROUNDS: Final = 20
+
+
+class CannotMove(VaultrError):
+    """Items do not open, so that they cannot be sealed under the new keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """One vault whose keys are new.
+
+    :ivar moved: how many items this device sealed anew.
+    :ivar resumed: whether it went on with a rotation that was running already.
+    """
+
+    vault_id: UUID
+    name: str
+    generation: int
+    moved: int
+    resumed: bool
+
+
+class Rotator:
+    """Rotates the vaults of one unlocked account."""
+
+    def __init__(
+        self, account: OpenedAccount, vaults: Vaults, writer: Writer, whole: VaultWriter
+    ) -> None:
+        self._account = account
+        self._store = account.store
+        self._vaults = vaults
+        self._writer = writer
+        self._whole = whole
+
+    def rotate(self, vault_id: UUID, *, anew: bool, progress: Progress | None) -> Rotated:
+        """Rotate one vault, or go on with a rotation that has something left to move.
+
+        :param anew: begin another generation also while one is running.
+        :raises StepUpRequired: a generation is to begin, which needs the password proved again;
+            nothing was changed.
+        :raises CannotMove: some items do not open; all others were moved.
+        """
+        vault = self._settled(self._vaults.sync_one(vault_id))
+        due = self._account.profile.keys_due(vault_id, vault.state.generation)
+        resumed = not (anew or due) and self._is_running(vault)
+        if not resumed:
+            vault = self._begun(vault)
+        moved = self._moved_and_ended(vault, progress)
+        vault = self._vaults.sync_one(vault_id)
+        name = self._vaults.reader.vault_name(vault)
+        return Rotated(vault_id, name, vault.state.generation, moved, resumed)
+
+    def is_pending(self, vault: CachedVault) -> bool:
+        """Tell whether a vault's keys are due to be replaced, or are being replaced."""
+        due = self._account.profile.keys_due(vault.id, vault.state.generation)
+        return due or self._is_running(vault)
+
+    def end(self, vault_id: UUID) -> None:
+        """End a rotation of which nothing but its end is left, if the server says that one runs."""
+        vault = self._vaults.reader.vault(vault_id)
+        if self._says_running(vault):
+            self._moved_and_ended(vault, None)
+
+    def _is_running(self, vault: CachedVault) -> bool:
+        # Only what is verified: by its word alone a server could put off new keys for ever.
+        return bool(left_of(vault)) or not _is_named_anew(vault)
+
+    def _says_running(self, vault: CachedVault) -> bool:
+        answer = self._account.session.send("GET", f"/vaults/{vault.id}/rotation")
+        return fields_of(answer, "rotation").flag("rotating")
+
+    def _settled(self, vault: CachedVault) -> CachedVault:
+        """Forget the kept wrap, once the vault shows a generation of its number."""
+        kept = self._kept(vault.id)
+        if kept is not None and kept.generation <= vault.state.generation:
+            self._store.forget_new_keys(vault.id)
+        return vault
+
+    def _begun(self, before: CachedVault) -> CachedVault:
+        def attempt(vault: CachedVault) -> CachedVault:
+            if vault.state.generation > before.state.generation:
+                return self._settled(vault)  # another device was faster, or an answer was lost
+            return self._whole.begin_rotation(vault, self._new_keys(vault))
+
+        return self._settled(self._writer.retried(before.id, attempt))
+
+    def _new_keys(self, vault: CachedVault) -> NewKeys:
+        """Give the kept keys of the next generation, or draw and keep some."""
+        generation = vault.state.generation + 1
+        kept = self._kept(vault.id)
+        if kept is not None and kept.generation == generation:
+            return kept
+        account, keys = self._account, VaultKeys.new()
+        sealed = keys.wrap(account.wrap_key, account.account_id, vault.id, generation)
+        self._store.keep_new_keys(vault.id, {"generation": generation, "sealed_key": b64(sealed)})
+        return NewKeys(generation, keys, sealed)
+
+    def _kept(self, vault_id: UUID) -> NewKeys | None:
+        value = self._store.new_keys(vault_id)
+        if value is None:
+            return None
+        fields = Fields(value, "new keys", AnswerInvalid)
+        generation, sealed = fields.count("generation", least=2), fields.binary("sealed_key")
+        account = self._account
+        try:
+            keys = VaultKeys.unwrap(
+                account.wrap_key, account.account_id, vault_id, generation, sealed
+            )
+        except SealBroken:  # of an account key that was replaced since
+            self._store.forget_new_keys(vault_id)
+            return None
+        return NewKeys(generation, keys, sealed)
+
+    def _moved_and_ended(self, vault: CachedVault, progress: Progress | None) -> int:
+        moved = _Moved(self._vaults, self._writer, progress)
+        for _ in range(_ROUNDS):
+            moved.all_of(vault.id)
+            self._whole.reseal_name(vault.id)
+            vault = self._vaults.sync_one(vault.id)
+            if moved.broken:
+                raise CannotMove(_say_broken(moved.broken))
+            try:
+                if not self._says_running(vault):
+                    return moved.count
+                self._writer.retried(vault.id, self._ended)
+            except (RotationIncomplete, GenerationMoved):
+                vault = self._vaults.sync_one(vault.id)
+                if not left_of(vault) and _is_named_anew(vault):
+                    raise
+            except Conflict:
+                if self._says_running(vault):
+                    raise
+        return moved.count
+
+    def _ended(self, vault: CachedVault) -> CachedVault:
+        """End the rotation, unless somebody began another one meanwhile."""
+        if left_of(vault) or not _is_named_anew(vault):
+            raise RotationIncomplete("rotation-incomplete", 409, "Another rotation began.")
+        return self._whole.end_rotation(vault)
+
+
+class _Moved:
+    """Moves the items of a vault, and counts them."""
+
+    def __init__(self, vaults: Vaults, writer: Writer, progress: Progress | None) -> None:
+        self._vaults = vaults
+        self._batches = Batches(writer)
+        self._progress = progress
+        self.count = 0
+        self.broken: set[UUID] = set()
+
+    def all_of(self, vault_id: UUID) -> None:
+        """Seal all active items anew, batch after batch."""
+        while left := self._left(vault_id):
+            vault = self._vaults.reader.vault(vault_id)
+            sizes = [_size(vault, item_id) for item_id in left]
+            try:
+                done = self._batches.write(vault_id, [Reseal(each) for each in left], sizes)
+            except SealBroken:
+                self.broken |= set(self._not_opening(vault_id, left))
+                continue
+            self.count += done
+            if self._progress is not None:
+                still = len(self._left(vault_id))
+                self._progress(self.count, self.count + still)
+
+    def _left(self, vault_id: UUID) -> list[UUID]:
+        left = left_of(self._vaults.reader.vault(vault_id))
+        return [item_id for item_id in left if item_id not in self.broken]
+
+    def _not_opening(self, vault_id: UUID, items: Sequence[UUID]) -> Iterable[UUID]:
+        reader = self._vaults.reader
+        vault = reader.vault(vault_id)
+        found = []
+        for item_id in items:
+            try:
+                reader.ground(vault).opened(item_id)
+            except SealBroken:
+                found.append(item_id)
+        if not found:
+            raise AnswerInvalid("what did not open a moment ago opens", vault_id=vault_id)
+        return found
+
+
+def left_of(vault: CachedVault) -> list[UUID]:
+    """Name the active items that are under older keys than the vault's newest."""
+    state = vault.state
+    return [
+        item_id
+        for item_id, held in state.items.items()
+        if held.state == "active" and held.generation < state.generation
+    ]
+
+
+def _is_named_anew(vault: CachedVault) -> bool:
+    return vault.state.overview.generation == vault.state.generation
+
+
+def _size(vault: CachedVault, item_id: UUID) -> int:
+    row = vault.rows[item_id]
+    return len(row.overview) * 3 // 4 + row.length
+
+
+def _say_broken(broken: Iterable[UUID]) -> str:
+    named = ", ".join(sorted(map(str, broken)))
+    return (
+        f"These items do not open, and stay under the old keys: {named}. Everything else was "
+        "moved. Another client may have written them: vaultr rm ID moves one to the trash, which "
+        "keeps the old keys; then run vaultr rotate again."
+    )

@@ -1,0 +1,220 @@
+"""Writes to a vault: prepared here, compared with the answer, rebased when somebody was faster."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from vaultr.client.errors import (
+    AnswerInvalid,
+    Conflict,
+    GenerationMoved,
+    HeadMoved,
+    ItemNotFound,
+    PreconditionFailed,
+    Refused,
+)
+from vaultr.client.log.append import Batch, Change, prepare
+from vaultr.client.log.entries import Waypoint
+from vaultr.client.log.receipts import check_batch, check_write
+from vaultr.client.log.state import Held, VaultState
+from vaultr.client.log.verify import plan
+from vaultr.client.storage.cache import Cache, CachedVault, Row
+from vaultr.client.strict_json import Json
+from vaultr.client.transport.http_transport import Answer
+from vaultr.client.vaults.sync import now_text, trashed
+from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.vaults import Vaults
+from vaultr.client.vaults.write_intents import EditConflict, Wish
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.entries import Op
+
+TRIES: Final = 20
+# Writers that meet again and again step aside for a while, each for another one.
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+_JITTER: Final = secrets.SystemRandom()
+# A window of the server's limit of writes is a minute.
+_LONGEST_WAIT_SECONDS: Final = 65.0
+MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
+
+
+class Writer:
+    """Writes for one account; what was written is put into the cache as it was sent."""
+
+    def __init__(self, account: OpenedAccount, vaults: Vaults) -> None:
+        self._account = account
+        self._session = account.session
+        self._vaults = vaults
+        self._cache: Cache = account.store.cache
+
+    def write(self, vault_id: UUID, wishes: Sequence[Wish]) -> CachedVault:
+        """Write all ``wishes`` in one request, or none.
+
+        :raises EditConflict: an item is not what its user saw any more.
+        :raises HeadMoved: others wrote again and again in between.
+        """
+        return self.retried(vault_id, lambda vault: self._attempt(vault, wishes))
+
+    def write_once(self, vault_id: UUID, wishes: Sequence[Wish]) -> CachedVault:
+        """Write as :meth:`write` does, but after a refusal only bring the vault up to date.
+
+        :raises HeadMoved: somebody was faster; the vault is up to date now.
+        """
+        with self._account.store.folder.locked():
+            vault = self._held(vault_id)
+            try:
+                return self._attempt(vault, wishes)
+            except EditConflict:
+                raise
+            except MOVED as refused:
+                self._rebased(vault, refused)
+                raise
+
+    def retried(self, vault_id: UUID, attempt: Callable[[CachedVault], CachedVault]) -> CachedVault:
+        """Make one write by ``attempt``, which is given the vault; rebase it when others wrote.
+
+        :raises EditConflict: as the attempt raises it.
+        :raises HeadMoved: others wrote again and again in between.
+        """
+        with self._account.store.folder.locked():
+            vault = self._held(vault_id)
+            for left in range(TRIES - 1, -1, -1):
+                try:
+                    return attempt(vault)
+                except EditConflict:
+                    raise
+                except MOVED as refused:
+                    if not left:
+                        raise
+                    step_aside(left)
+                    vault = self._rebased(vault, refused)
+        raise AssertionError("the last try returns or raises")
+
+    def up_to_date(self, vault_id: UUID) -> CachedVault:
+        """Bring a vault up to date."""
+        return self._vaults.sync_one(vault_id)
+
+    def held_at(self, vault_id: UUID) -> Waypoint | None:
+        """Tell where the vault is that this device holds; None where it holds none."""
+        held = self._cache.load(vault_id)
+        return None if held is None else held.waypoint
+
+    def _held(self, vault_id: UUID) -> CachedVault:
+        held = self._cache.load(vault_id)
+        # Nothing is written over a history that may not be the one in the profile.
+        if held is None or not plan(held.state, self._known(vault_id)).conditional:
+            return self._vaults.sync_one(vault_id)
+        return held
+
+    def _known(self, vault_id: UUID) -> Waypoint | None:
+        return self._account.profile.head_of(vault_id)
+
+    def _rebased(self, vault: CachedVault, refused: Refused) -> CachedVault:
+        """Bring the vault up to date; a refusal must have its reason in what comes."""
+        newer = self._vaults.sync_one(vault.id)
+        if newer.waypoint != vault.waypoint:
+            return newer
+        if isinstance(refused, HeadMoved | GenerationMoved | PreconditionFailed):
+            raise AnswerInvalid(
+                f"the server refuses a write over {vault.waypoint}, which it shows as its own",
+                vault_id=vault.id,
+            ) from refused
+        raise refused
+
+    def _attempt(self, vault: CachedVault, wishes: Sequence[Wish]) -> CachedVault:
+        ground = self._vaults.reader.ground(vault)
+        state, changes = vault.state, list[Change]()
+        for wish in wishes:
+            changes += wish.changes(ground, state.n + 1 + len(changes))
+        if not changes:
+            return vault
+        author_id = self._account.account_id
+        batch = prepare(state, changes, keys=ground.keys, author_id=author_id)
+        answer = self._send(state, changes, batch)
+        (check_write if len(changes) == 1 else check_batch)(batch, answer.body or {})
+        return self._keep(vault, changes, batch)
+
+    def _send(self, state: VaultState, changes: Sequence[Change], batch: Batch) -> Answer:
+        if len(changes) > 1:
+            body = {"changes": _changes_json(state, changes, batch)}
+            path = f"/vaults/{state.vault_id}/changes"
+            return self._session.send(
+                "POST", path, body, again=True, longest_wait_seconds=_LONGEST_WAIT_SECONDS
+            )
+        change, write = changes[0], batch.last
+        path = f"/vaults/{state.vault_id}/items/{change.item_id}"
+        held = state.items.get(change.item_id) if change.item_id else None
+        match = {"If-Match": f'"{held.revision}"'} if held else {"If-None-Match": "*"}
+        entry = {"entry": write.entry_json()}
+        if change.op is Op.PUT:
+            body = _put_json(change, write.revision, state.generation) | entry
+            return self._session.send("PUT", path, body, headers=match, again=True)
+        return self._session.send("POST", f"{path}/{change.op}", entry, headers=match, again=True)
+
+    def _keep(self, vault: CachedVault, changes: Sequence[Change], batch: Batch) -> CachedVault:
+        rows = {each: row for each, row in vault.rows.items() if each in batch.state.items}
+        details: dict[UUID, bytes] = {}
+        now, told = now_text(), self._session.server_time()
+        moved = told.isoformat() if told is not None else now
+        for change in changes:
+            if change.op is Op.PUT and change.item_id is not None:
+                old = rows.get(change.item_id)
+                made = old.created_at if old else moved
+                rows[change.item_id] = Row(b64(change.overview), made, moved, at=0, length=0)
+                details[change.item_id] = change.detail
+            elif change.item_id in rows:
+                rows[change.item_id] = replace(rows[change.item_id], updated_at=moved)
+        kept = replace(
+            vault,
+            state=self.onward(vault, batch),
+            rows=rows,
+            trashed=trashed(batch.state.items, vault),
+            synced_at=now,
+        )
+        return self._cache.save(kept, details)
+
+    def onward(self, vault: CachedVault, batch: Batch) -> VaultState:
+        """Give the state after a write; where it began at the profile's head, it passed that."""
+        known = self._known(vault.id)
+        return replace(batch.state, passed=known) if known == vault.waypoint else batch.state
+
+
+def step_aside(left: int) -> None:
+    """Pause for a random while, a longer one the fewer of :data:`TRIES` are left."""
+    most = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (TRIES - 1 - left))
+    time.sleep(_JITTER.uniform(0, most))
+
+
+def _put_json(change: Change, n: int, generation: int) -> Json:
+    return {
+        "type": change.type,
+        "generation": generation,
+        "content_revision": n,
+        "overview": b64(change.overview),
+        "detail": b64(change.detail),
+    }
+
+
+def _changes_json(state: VaultState, changes: Sequence[Change], batch: Batch) -> list[Json]:
+    revisions: dict[UUID | None, int] = {}
+    listed = []
+    for change, write in zip(changes, batch.writes, strict=True):
+        before = revisions.get(change.item_id) or _revision(state.items, change.item_id)
+        match: Json = {"if_match": before} if before else {"if_none_match": "*"}
+        said = _put_json(change, write.revision, state.generation) if change.op is Op.PUT else {}
+        listed.append(
+            {"op": str(change.op), "item_id": str(change.item_id)}
+            | match
+            | said
+            | {"entry": write.entry_json()}
+        )
+        revisions[change.item_id] = write.revision
+    return listed
+
+
+def _revision(items: Mapping[UUID, Held], item_id: UUID | None) -> int | None:
+    held = items.get(item_id) if item_id else None
+    return held.revision if held else None

@@ -1,0 +1,248 @@
+"""The job that empties the outbox: claim one letter, send it, note at once that it is gone."""
+
+import random
+import smtplib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+from flask_mail import BadHeaderError
+
+from vaultr import clock
+from vaultr.database.session import reading, transaction
+from vaultr.mail import message, recipient_limits, sender
+from vaultr.mail.models import Mail
+from vaultr.observability import logs, metrics
+from vaultr.security.keyring import CannotOpen, KeyMissing
+
+BATCH = 20
+# Between the tries, two days in all. The first is longer than one try can last, since a claimed
+# letter is taken for given up after it.
+DELAYS_SECONDS = (120, 240, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
+MOST_TRIES = len(DELAYS_SECONDS) + 1
+KEEP_SENT = timedelta(days=1)
+KEEP_DEAD = timedelta(days=30)
+UNKNOWN = "outcome-unknown"
+_PURGED_AT_ONCE = 500
+_SENT: dict[str, Any] = {"state": "sent", "sealed": None, "handed_over_at": None, "reason": None}
+_ACCEPTED = "vaultr.mail.accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A letter that is being tried; after `DELAYS_SECONDS` another try may begin.
+
+    :ivar handed_over: an earlier try sent it, or was about to, and never learned what came of it.
+    """
+
+    id: UUID
+    kind: str
+    sealed: bytes
+    message_id: str
+    tries: int
+    handed_over: bool
+
+
+class NotSent(Exception):
+    """A letter was not accepted, or nobody knows whether it was.
+
+    :ivar reason: a word, such as ``smtp-550``.
+    """
+
+    def __init__(self, reason: str, *, forever: bool, others_too: bool) -> None:
+        self.reason = reason
+        self.forever = forever
+        self.others_too = others_too
+        super().__init__(reason)
+
+
+class Superseded(Exception):
+    """This try was given up for dead meanwhile, and the letter is another's to send."""
+
+
+def run() -> bool:
+    """Send what is due.
+
+    :return: whether more may be due at once.
+    """
+    _mark_accepted()
+    try:
+        return all(_send_next() for _ in range(BATCH))
+    finally:
+        measure()
+
+
+def purge() -> bool:
+    """Forget up to 500 letters: sent ones that count for no limit any more, and old dead ones.
+
+    :return: whether more may be left.
+    """
+    now = clock.now()
+    counted = max(KEEP_SENT, timedelta(seconds=recipient_limits.rate().seconds))
+    sent = sa.and_(Mail.state == "sent", Mail.created_at < now - counted)
+    dead = sa.and_(Mail.state == "dead", Mail.created_at < now - KEEP_DEAD)
+    over = sa.select(Mail.id).where(sent | dead).limit(_PURGED_AT_ONCE)
+    with transaction() as session:
+        gone = session.execute(sa.delete(Mail).where(Mail.id.in_(over)).returning(Mail.id))
+        return len(gone.all()) == _PURGED_AT_ONCE
+
+
+def _send_next() -> bool:
+    """Try one letter; tell whether to go on with the next."""
+    claim = _claim(clock.now())
+    if claim is None:
+        return False
+    try:
+        _send(claim)
+    except NotSent as error:
+        _note_failure(claim, error)
+        return not error.others_too
+    except Superseded:
+        logs.warning("mail.superseded", id=claim.id, kind=claim.kind, tries=claim.tries)
+        return True
+    _accepted().add(claim.id)
+    _mark_accepted()
+    metrics.MAILS.labels("sent").inc()
+    logs.event("mail.sent", id=claim.id, kind=claim.kind, tries=claim.tries)
+    return True
+
+
+def _note_failure(claim: Claim, error: NotSent) -> None:
+    """Let the letter wait for its next try, or give it up.
+
+    A letter of unknown outcome is given up: to send it again might be to send it twice. An
+    operator sees it (`flask mail list`), and may decide otherwise.
+    """
+    unknown = error.reason == UNKNOWN
+    dead = error.forever or unknown or claim.tries >= MOST_TRIES
+    values: dict[str, Any] = {"state": "dead" if dead else "waiting", "reason": error.reason}
+    _change(claim.id, values if unknown else values | {"handed_over_at": None}, tries=claim.tries)
+    metrics.MAILS.labels("dead" if dead else "waits").inc()
+    logs.warning(
+        "mail.dead" if dead else "mail.waits",
+        id=claim.id,
+        kind=claim.kind,
+        tries=claim.tries,
+        reason=error.reason,
+        cause=type(error.__cause__).__name__,
+    )
+
+
+def _claim(now: datetime) -> Claim | None:
+    due = (
+        sa.select(Mail.id, Mail.kind, Mail.sealed, Mail.message_id, Mail.tries, Mail.handed_over_at)
+        .where(Mail.state == "waiting", Mail.next_try_at <= now)
+        .order_by(Mail.next_try_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    with transaction() as session:
+        found = session.execute(due).one_or_none()
+        if found is None:
+            return None
+        tries = found.tries + 1
+        seconds = DELAYS_SECONDS[min(found.tries, len(DELAYS_SECONDS) - 1)]
+        delay = seconds * random.uniform(0.9, 1.3)  # nosec B311 # only keeps tries apart
+        next_try = now + timedelta(seconds=delay)
+        change = sa.update(Mail).where(Mail.id == found.id)
+        session.execute(change.values(tries=tries, next_try_at=next_try))
+    handed_over = found.handed_over_at is not None
+    return Claim(found.id, found.kind, found.sealed or b"", found.message_id, tries, handed_over)
+
+
+def _send(claim: Claim) -> None:
+    """Send one letter.
+
+    :raises NotSent: it was not accepted, and whether that is for ever or for others too.
+    :raises Superseded: another process has taken it up, since this one stood still so long.
+    """
+    if claim.handed_over:
+        raise NotSent(UNKNOWN, forever=True, others_too=False)
+    with told():
+        to, content = message.unseal(claim.id, claim.sealed)
+        if to.strip():  # else it was only pretended, so that nobody can tell by the time
+            sender.send(
+                content, to=to, with_id=claim.message_id, on_content=lambda: _hand_over(claim)
+            )
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell by a word why a letter that is sent inside was not accepted.
+
+    :raises NotSent: it was not.
+    """
+    try:
+        yield
+    except KeyMissing as error:  # it may be announced, and this process be still to be reloaded
+        raise NotSent("no-key", forever=False, others_too=False) from error
+    except CannotOpen as error:
+        raise NotSent("unreadable", forever=True, others_too=False) from error
+    except (BadHeaderError, UnicodeError) as error:
+        raise NotSent("bad-header", forever=True, others_too=False) from error
+    except sender.OutcomeUnknown as error:
+        raise NotSent(UNKNOWN, forever=True, others_too=True) from error
+    except smtplib.SMTPRecipientsRefused as error:
+        worst = max(code for code, _ in error.recipients.values())
+        raise NotSent(f"smtp-{worst}", forever=worst >= 500, others_too=False) from error
+    except smtplib.SMTPDataError as error:
+        raise NotSent(f"smtp-{error.smtp_code}", forever=False, others_too=False) from error
+    except OSError as error:  # no server, not the right one, too slow; what smtplib raises is one
+        code = getattr(error, "smtp_code", None)
+        reason = f"smtp-{code}" if code else "no-server"
+        raise NotSent(reason, forever=False, others_too=True) from error
+
+
+def _hand_over(claim: Claim) -> None:
+    """Note that from now on the server may have the letter, whatever becomes of this process."""
+    if not _change(claim.id, {"handed_over_at": clock.now()}, tries=claim.tries):
+        raise Superseded
+
+
+def _accepted() -> set[UUID]:
+    """Give the letters that a server accepted, which the database does not know yet."""
+    return cast("set[UUID]", current_app.extensions.setdefault(_ACCEPTED, set()))
+
+
+def _mark_accepted() -> None:
+    """Note in the database what was accepted, before anything else is tried."""
+    accepted = _accepted()
+    for mail_id in list(accepted):
+        _change(mail_id, _SENT | {"sent_at": clock.now()})
+        accepted.discard(mail_id)
+
+
+def _change(mail_id: UUID, values: Mapping[str, Any], *, tries: int | None = None) -> bool:
+    """Change a row; tell whether it was there.
+
+    :param tries: only if it still waits, and no try has begun since that one.
+    """
+    change = sa.update(Mail).where(Mail.id == mail_id)
+    if tries is not None:
+        change = change.where(Mail.state == "waiting", Mail.tries == tries)
+    with transaction() as session:
+        changed = session.execute(
+            change.values(**values).returning(Mail.id).execution_options(synchronize_session=False)
+        )
+        return changed.one_or_none() is not None
+
+
+def measure() -> None:
+    """Tell how old the oldest waiting letter is, and how many were given up."""
+    metrics.OUTBOX_AGE.set(oldest_waiting_seconds())
+    dead = sa.select(sa.func.count()).where(Mail.state == "dead")
+    with reading() as session:
+        metrics.DEAD_LETTERS.set(session.execute(dead).scalar_one())
+
+
+def oldest_waiting_seconds() -> float:
+    """Give the age of the oldest letter that waits; 0 if none does."""
+    oldest = sa.select(sa.func.min(Mail.created_at)).where(Mail.state == "waiting")
+    with reading() as session:
+        since: datetime | None = session.execute(oldest).scalar_one()
+    return max(0.0, (clock.now() - since).total_seconds()) if since is not None else 0.0

@@ -1,0 +1,19 @@
+"""What of mails ends by itself: letters that were sent, and old ones that were given up."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import sqlalchemy as sa
+
+from vaultr.database.purge import Chore, Conditions
+from vaultr.mail import delivery_job, recipient_limits
+from vaultr.mail.models import Mail
+
+
+def _over(now: datetime) -> Conditions:
+    kept = max(delivery_job.KEEP_SENT, timedelta(seconds=recipient_limits.rate().seconds))
+    sent = sa.and_(Mail.state == "sent", Mail.created_at < now - kept)
+    return (sent | sa.and_(Mail.state == "dead", Mail.created_at < now - delivery_job.KEEP_DEAD),)
+
+
+CHORES: Final = (Chore("mails", _over, delivery_job.purge),)

@@ -1,0 +1,45 @@
+"""How many mails one address may get: counted in the outbox itself, so that Redis may be away."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from vaultr.database.session import postgresql
+from vaultr.mail.message import Letter
+from vaultr.mail.models import Mail
+from vaultr.settings.model import Settings
+from vaultr.settings.types import Rate
+
+_NOTICE_EVERY = timedelta(hours=1)
+
+
+def rate() -> Rate:
+    """Give the limit."""
+    settings: Settings = current_app.config["SETTINGS"]
+    return settings.limit_mail
+
+
+def allow(session: Session, letter: Letter, recipients: Sequence[bytes], now: datetime) -> bool:
+    """Tell whether one more letter may go to the address that has these hashes.
+
+    Of parallel transactions one waits for the other's end, so both count what there is.
+    """
+    if postgresql():
+        lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
+        session.execute(lock, {"key": int.from_bytes(min(recipients)[:8], signed=True)})
+    limit = rate()
+    of_recipient = sa.and_(Mail.recipient.in_(recipients), Mail.notice == letter.notice)
+    if letter.notice and not _any(
+        session, of_recipient, Mail.kind == letter.kind, Mail.created_at > now - _NOTICE_EVERY
+    ):
+        return True
+    since = now - timedelta(seconds=limit.seconds)
+    counted = sa.select(sa.func.count()).where(of_recipient, Mail.created_at > since)
+    return session.execute(counted).scalar_one() < limit.count
+
+
+def _any(session: Session, *conditions: sa.ColumnElement[bool]) -> bool:
+    return session.execute(sa.select(sa.exists().where(*conditions))).scalar_one()

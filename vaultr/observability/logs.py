@@ -1,0 +1,119 @@
+"""One JSON line an event on stdout, with the request id, stripped of what may be secret."""
+
+import json
+import logging
+import re
+import sys
+import time
+import traceback
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from vaultr import clock, request_context
+from vaultr.observability.tracing import spans
+from vaultr.settings.model import Settings
+
+_log = logging.getLogger("vaultr")
+# Names whose values never belong in a log, whatever they hold.
+_SECRET = re.compile(r"pass|secret|token|key|auth|cookie|mail|body|sealed|pepper|address", re.I)
+_QUIET = ("/api/health", "/api/ready")
+
+
+class JsonLines(logging.Formatter):
+    """Writes a record as a line of JSON; foreign ones keep their message, without arguments."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Give the line."""
+        fields = getattr(record, "fields", None)
+        # A thread keeps the origin of its last request, and gunicorn speaks between requests.
+        origin = (
+            request_context.NOWHERE
+            if record.name == "gunicorn.error"
+            else request_context.current_origin()
+        )
+        line: dict[str, Any] = {
+            "time": clock.text(clock.now()),
+            "level": record.levelname.lower(),
+            # A foreign library may put anything into the arguments: its bare template is enough.
+            "event": record.msg if isinstance(record.msg, str) else record.name,
+            "request_id": origin.request_id,
+        }
+        trace_id = origin.trace_id or spans.trace_id()  # a job has no origin
+        if trace_id is not None:
+            line["trace_id"] = trace_id
+        if fields is None:
+            line["logger"] = record.name
+        else:
+            line.update((k, v) for k, v in fields.items() if not _SECRET.search(k))
+        if record.exc_info and record.exc_info[1] is not None:
+            line.update(_told(record.exc_info[1]))
+        return json.dumps(line, default=str)
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    """Tell of an exception by type and place. Its text may repeat what was sent."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
+    cause = error.__cause__ or getattr(error, "orig", None)
+    told: dict[str, Any] = {"error": type(error).__name__, "at": where}
+    if cause is not None:
+        told["cause"] = type(cause).__name__
+    return told
+
+
+def event(name: str, **fields: Any) -> None:
+    """Write one event; fields whose names may hold secrets are left out."""
+    _log.info(name, extra={"fields": fields})
+
+
+def warning(name: str, **fields: Any) -> None:
+    """Write an event that somebody should look at."""
+    _log.warning(name, extra={"fields": fields})
+
+
+def failure(name: str, error: BaseException, **fields: Any) -> None:
+    """Write that something failed: by type and place, never by its text."""
+    _log.error(name, exc_info=error, extra={"fields": fields})
+
+
+def _request_line(response: Response) -> Response:
+    if request.path not in _QUIET and _log.isEnabledFor(logging.INFO):
+        route = request.url_rule.rule if request.url_rule else "-"
+        event(
+            "request",
+            method=request.method,
+            route=route,
+            status=response.status_code,
+            problem=g.get("refusal"),
+            milliseconds=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
+        )
+    return response
+
+
+def _began() -> None:
+    g.began = time.perf_counter()
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Send everything that is logged to stdout as JSON lines, and write one for each request."""
+    set_up(settings)
+    app.before_request(_began)
+    app.after_request(_request_line)
+
+
+def set_up(settings: Settings) -> None:
+    """Make stdout the one place where logs go."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    _log.setLevel(settings.log_level)
+
+
+def to_stderr() -> None:
+    """Make stderr that place, because what goes to stdout is a command's answer."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, JsonLines):
+            handler.setStream(sys.stderr)

@@ -1,0 +1,249 @@
+"""The numbers of a running server; `metrics` counts and never asks a feature.
+
+A number is counted for Prometheus and, with STATSD_HOST, told to StatsD as well. Labels are words
+out of short lists, never ids, addresses or paths. What is true of the whole installation (the age
+of a mail, of a backup) is a `Gauge` of the kind ``told``: the latest word of any process counts.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeVar
+
+import prometheus_client
+from prometheus_client import disable_created_metrics
+
+from vaultr.observability import statsd
+
+# Samples of one server, whatever is asked of it; the shares of all numbers add up to less.
+MOST_SERIES: Final = 10_000
+OTHER: Final = "other"
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+JOB_SECONDS: Final = (0.01, 0.1, 1, 10, 60, 600)
+_MODES: Final[dict[str, Literal["mostrecent", "livemax", "livesum"]]] = {
+    "told": "mostrecent",
+    "live_max": "livemax",
+    "live_sum": "livesum",
+}
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class CounterPart:
+    """A counter under one set of labels."""
+
+    whole: prometheus_client.Counter
+    told_as: str
+
+    def inc(self, by: float = 1) -> None:
+        """Count ``by`` more."""
+        self.whole.inc(by)
+        statsd.count(self.told_as, by)
+
+
+@dataclass(frozen=True, slots=True)
+class GaugePart:
+    """A gauge under one set of labels."""
+
+    whole: prometheus_client.Gauge
+    told_as: str
+
+    def set(self, value: float) -> None:
+        """Say how it stands; ``math.inf`` where there is nothing yet whose age could be told."""
+        self.whole.set(value)
+        if math.isfinite(value):
+            statsd.gauge(self.told_as, value)
+
+    def add(self, change: float) -> None:
+        """Say that it stands ``change`` higher; not for a gauge of the kind ``told``."""
+        self.whole.inc(change)
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramPart:
+    """A histogram under one set of labels."""
+
+    whole: prometheus_client.Histogram
+    told_as: str
+
+    def observe(self, seconds: float) -> None:
+        """Note one more."""
+        self.whole.observe(seconds)
+        if self.told_as:
+            statsd.timing(self.told_as, seconds)
+
+
+class _Number(Generic[Part]):
+    """A number by its labels; beyond ``most`` sets of them all further ones are ``other``."""
+
+    def __init__(self, name: str, labels: tuple[str, ...], most: int, samples: int) -> None:
+        self.name = name
+        self._labels, self._most = labels, most if labels else 1
+        self.series = (self._most + 1) * samples  # at most
+        self._parts: dict[tuple[str, ...], Part] = {}
+
+    def labels(self, *values: str) -> Part:
+        """Give the part of these labels."""
+        part = self._parts.get(values)
+        if part is None:
+            if len(self._parts) >= self._most:
+                values = (OTHER,) * len(self._labels)
+            part = self._parts[values] = self._make(values)
+        return part
+
+    def _make(self, values: tuple[str, ...]) -> Part:
+        raise AssertionError  # each kind has its own
+
+
+class Counter(_Number[CounterPart]):
+    """What only grows: ``LOGINS.labels("ok").inc()``.
+
+    :param starts: labels (of a counter that has one) that are shown from the beginning, as 0.
+    """
+
+    def __init__(
+        self, name: str, says: str, *labels: str, most: int = 60, starts: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(name, labels, most, samples=1)
+        self._whole = prometheus_client.Counter(name, says, labels)
+        for value in starts:
+            self.labels(value)
+
+    def _make(self, values: tuple[str, ...]) -> CounterPart:
+        whole = self._whole.labels(*values) if values else self._whole
+        return CounterPart(whole, _told(self.name.removesuffix("_total"), values))
+
+    def inc(self, by: float = 1) -> None:
+        """Count ``by`` more, where there are no labels."""
+        self.labels().inc(by)
+
+
+class Gauge(_Number[GaugePart]):
+    """How something stands: ``OUTBOX_AGE.set(12.5)``.
+
+    :param kind: over the processes of a server, ``told``: what was said last; ``live_max`` and
+        ``live_sum``: of what those that live say.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        says: str,
+        *labels: str,
+        kind: Literal["told", "live_max", "live_sum"] = "told",
+        most: int = 60,
+    ) -> None:
+        super().__init__(name, labels, most, samples=1)
+        self._whole = prometheus_client.Gauge(name, says, labels, multiprocess_mode=_MODES[kind])
+        if kind == "told" and not labels:
+            self._whole.set(math.nan)  # nobody knows yet; 0 would be taken for an answer
+
+    def _make(self, values: tuple[str, ...]) -> GaugePart:
+        whole = self._whole.labels(*values) if values else self._whole
+        return GaugePart(whole, _told(self.name, values))
+
+    def set(self, value: float) -> None:
+        """Say how it stands, where there are no labels."""
+        self.labels().set(value)
+
+
+class Histogram(_Number[HistogramPart]):
+    """How long something takes: ``HASH_WAIT.observe(0.012)``."""
+
+    def __init__(
+        self,
+        name: str,
+        says: str,
+        *labels: str,
+        buckets: tuple[float, ...] = SECONDS,
+        most: int = 60,
+        told: bool = True,
+    ) -> None:
+        super().__init__(name, labels, most, samples=len(buckets) + 3)
+        self._tells = told
+        self._whole = prometheus_client.Histogram(name, says, labels, buckets=buckets)
+
+    def _make(self, values: tuple[str, ...]) -> HistogramPart:
+        whole = self._whole.labels(*values) if values else self._whole
+        told_as = _told(self.name.removesuffix("_seconds"), (*values, "duration"))
+        return HistogramPart(whole, told_as if self._tells else "")
+
+    def observe(self, seconds: float) -> None:
+        """Note one more, where there are no labels."""
+        self.labels().observe(seconds)
+
+
+def _told(name: str, values: tuple[str, ...]) -> str:
+    return statsd.name_of(name.removeprefix("vaultr_"), *values)
+
+
+def numbers() -> list[Counter | Gauge | Histogram]:
+    """List all numbers there are."""
+    return [one for one in globals().values() if isinstance(one, Counter | Gauge | Histogram)]
+
+
+# --- Requests ---
+REQUESTS = Counter(
+    "vaultr_requests_total", "Answers, by route template", "method", "route", "status", most=3000
+)
+REQUEST_SECONDS = Histogram(
+    "vaultr_request_seconds", "Time to answer", "method", "route", most=300, told=False
+)  # StatsD is told `<operation>.duration`
+PROBLEMS = Counter("vaultr_problems_total", "Refusals by their slug", "problem", most=100)
+DENIED = Counter(
+    "vaultr_denied_total",
+    "Requests refused by a limit or at the door",
+    "reason",
+    starts=("door", "limit"),
+)
+VAULT_WRITES = Counter(
+    "vaultr_vault_writes_total",
+    "Entries written to vaults",
+    "op",
+    starts=("put", "trash", "restore", "remove"),
+)
+
+# --- Signing in ---
+LOGINS = Counter(
+    "vaultr_logins_total", "Logins by outcome", "outcome", starts=("ok", "denied", "locked")
+)
+HASHES = Counter("vaultr_hashes_total", "Verifiers computed")
+HASH_WAIT = Histogram("vaultr_hash_wait_seconds", "Time that a login waited for its hash")
+
+# --- This process and what it needs ---
+BUILD = Gauge("vaultr_build_info", "1, with the version", "version", kind="live_max")
+READY = Gauge("vaultr_ready", "1 while requests should come here", kind="told")
+REDIS_AWAY = Gauge("vaultr_redis_away", "1 while limits are counted without Redis", kind="live_max")
+REDIS_ERRORS = Counter(
+    "vaultr_redis_errors_total",
+    "Failures of Redis, by reason",
+    "reason",
+    starts=("connection", "timeout", "password", "loading", "full", "read-only", "other"),
+)
+POOL_IN_USE = Gauge(
+    "vaultr_pool_in_use", "Database connections that are lent", "pool", kind="live_sum"
+)
+POOL_SIZE = Gauge(
+    "vaultr_pool_size", "Database connections that may be lent", "pool", kind="live_sum"
+)
+SWITCHED_OFF = Gauge("vaultr_switched_off", "1 while an operator has it switched off", "switch")
+
+# --- What the background work finds out about the installation ---
+OUTBOX_AGE = Gauge("vaultr_outbox_age_seconds", "Age of the oldest waiting mail")
+MAILS = Counter(
+    "vaultr_mails_total",
+    "Mails by what became of a try",
+    "outcome",
+    starts=("sent", "waits", "dead"),
+)
+DEAD_LETTERS = Gauge("vaultr_dead_letters", "Mails that were given up and are still kept")
+AUDIT_LAG = Gauge("vaultr_audit_lag_seconds", "Age of the oldest event that no checkpoint covers")
+BACKUP_AGE = Gauge("vaultr_backup_age_seconds", "Age of the last backup that was verified")
+DRILL_AGE = Gauge("vaultr_drill_age_seconds", "Age of the last restore drill that went well")
+CERTIFICATE_DAYS = Gauge("vaultr_certificate_days", "Days until the certificate of BASE_URL ends")
+# Not `job`: that label is Prometheus' own name for what it scrapes.
+JOB_TIME = Histogram("vaultr_job_seconds", "Time of a part of a job", "task", buckets=JOB_SECONDS)
+JOB_FAILURES = Counter("vaultr_job_failures_total", "Parts of a job that failed", "task")
+JOB_DONE = Gauge("vaultr_job_done_timestamp_seconds", "When a job last went well", "task")

@@ -1,0 +1,149 @@
+"""A span for each trip to the database: what kind of statement, on which tables, never a value.
+
+The drivers' own connections and cursors note it, so that whatever makes a statement (SQLAlchemy,
+`database.bare`, a page of inserts) is seen, and nothing is in the way where nothing is traced.
+"""
+
+import re
+import sqlite3
+from collections import OrderedDict
+from functools import cache
+from typing import Any, Final
+
+import psycopg2.extensions as pg
+import sqlalchemy as sa
+
+from vaultr.observability.tracing import spans
+
+MOST_PAIRS: Final = 4  # of one statement's name
+_MOST_NAMES: Final = 1000
+_READ: Final = 20_000  # characters
+_READ_BYTES: Final = 500  # a page of rows begins with where they go; the rest are values
+_TABLE: Final = re.compile(
+    r"\b(INSERT\s+INTO|DELETE\s+FROM|UPDATE|FROM|JOIN)\s+\"?([A-Za-z_]\w*)", re.I
+)
+_PREPARE: Final = re.compile(r"PREPARE (\w+) AS ")
+_EXECUTE: Final = re.compile(r"(?:^|; )EXECUTE (\w+)")
+_VERB: Final = re.compile(
+    r"(BEGIN|COMMIT|DELETE|INSERT|LOCK|NOTIFY|PRAGMA|RELEASE|ROLLBACK|SAVEPOINT|SELECT|SET|SHOW"
+    r"|UPDATE|VALUES|WITH)(?:\s+(pg_[a-z_]+)\()?",
+    re.I,
+)
+
+_prepared: dict[str, str] = {}
+_names: OrderedDict[str, str] = OrderedDict()
+_tables: frozenset[str] = frozenset()
+
+
+def listen(engine: sa.Engine, tables: frozenset[str]) -> None:
+    """Note the statements of all connections that ``engine`` opens from now on.
+
+    :param tables: the names that may be told; a word of any other kind could be a value.
+    """
+    global _tables
+    _tables = tables
+    option, kind = (
+        ("factory", _SqliteConnection)
+        if engine.dialect.name == "sqlite"
+        else ("connection_factory", _Connection)
+    )
+
+    def connect(dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
+        with _noted("CONNECT", engine.dialect.name):
+            return dialect.connect(*arguments, **options, **{option: kind})
+
+    sa.event.listen(engine, "do_connect", connect)
+
+
+def name_of(text: str | bytes) -> str:
+    """Say what a statement does, as in ``SELECT sessions INSERT audit_event``.
+
+    What was prepared is called by what it does, not by EXECUTE.
+    """
+    if isinstance(text, bytes):  # with its values in it: nothing of it is kept
+        return _found(text[:_READ_BYTES].decode("utf-8", "replace"))
+    bare = text.partition(" /*request_id=")[0]
+    name = _names.get(bare)
+    if name is None:
+        name = _names[bare] = _found(bare)
+        while len(_names) > _MOST_NAMES:
+            _names.popitem(last=False)
+    return name
+
+
+def _found(text: str) -> str:
+    if (made := _PREPARE.match(text)) is not None:
+        name = _summary(text[made.end() :])
+        _prepared[made[1]] = name
+        return f"PREPARE {name}"
+    run = [_prepared.get(one, "EXECUTE") for one in _EXECUTE.findall(text)]
+    return " ".join(dict.fromkeys(run)) if run else _summary(text)
+
+
+def _summary(text: str) -> str:
+    pairs = (
+        (verb.split()[0].upper(), table)
+        for verb, table in _TABLE.findall(text[:_READ])
+        if table in _tables
+    )
+    told = dict.fromkeys(
+        f"{'SELECT' if verb in ('FROM', 'JOIN') else verb} {table}" for verb, table in pairs
+    )
+    if told:
+        return " ".join(list(told)[:MOST_PAIRS])
+    verb = _VERB.match(text.lstrip())
+    if verb is None:
+        return "OTHER"
+    return f"{verb[1].upper()} {verb[2]}" if verb[2] else verb[1].upper()
+
+
+def _noted(name: str, system: str) -> Any:
+    return spans.span(name, db__system__name=system, db__query__summary=name)
+
+
+@cache
+def _noting(kind: type[Any], system: str) -> type[Any]:
+    """Give a cursor like ``kind`` that notes what it executes."""
+
+    class Noting(kind):  # type: ignore[misc]  # any kind of cursor
+        def execute(self, text: Any, *values: Any, **named: Any) -> Any:
+            with _noted(name_of(text), system):
+                return super().execute(text, *values, **named)
+
+        def executemany(self, text: Any, *values: Any, **named: Any) -> Any:
+            with _noted(name_of(text), system):
+                return super().executemany(text, *values, **named)
+
+    return Noting
+
+
+class _Connection(pg.connection):  # type: ignore[misc]  # psycopg2 is untyped
+    def cursor(self, *given: Any, cursor_factory: Any = None, **named: Any) -> Any:
+        kind = cursor_factory or self.cursor_factory or pg.cursor
+        return super().cursor(*given, cursor_factory=_noting(kind, "postgresql"), **named)
+
+    def commit(self) -> None:
+        if self.info.transaction_status == pg.TRANSACTION_STATUS_IDLE:
+            super().commit()  # goes nowhere
+            return
+        with _noted("COMMIT", "postgresql"):
+            super().commit()
+
+    def rollback(self) -> None:
+        if self.info.transaction_status == pg.TRANSACTION_STATUS_IDLE:
+            super().rollback()
+            return
+        with _noted("ROLLBACK", "postgresql"):
+            super().rollback()
+
+
+class _SqliteConnection(sqlite3.Connection):
+    def cursor(self, factory: Any = None) -> Any:
+        return super().cursor(_noting(factory or sqlite3.Cursor, "sqlite"))
+
+    def commit(self) -> None:
+        if not self.in_transaction:
+            super().commit()
+            return
+        with _noted("COMMIT", "sqlite"):
+            super().commit()

@@ -1,0 +1,94 @@
+"""A refusal becomes a line on the console, and an answer a text or JSON."""
+
+import json
+import os
+import pwd
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import sqlalchemy as sa
+
+from vaultr.database import engine
+from vaultr.errors import Refusal
+from vaultr.observability import logs
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+
+
+def command(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a command take its time with the database, and end with 1 when it is refused.
+
+    Its answer goes to stdout, and what is logged meanwhile to stderr.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        usual = engine.deadline.set(None)
+        logs.to_stderr()
+        try:
+            return function(*args, **kwargs)
+        except Refusal as refusal:
+            raise click.ClickException(refusal.detail) from None
+        except sa.exc.DBAPIError as error:
+            logs.failure("command.failed", error)
+            says = "the database cannot be used; `flask db-status` and `flask doctor` tell more"
+            raise click.ClickException(says) from None
+        finally:
+            engine.deadline.reset(usual)
+
+    return run
+
+
+def show(answer: Any, *, as_json: bool, lines: Callable[[], list[str]]) -> None:
+    """Print ``answer`` as JSON, or as the lines that a person reads."""
+    if as_json:
+        click.echo(json.dumps(answer, indent=2, default=str))
+        return
+    for line in lines():
+        click.echo(line)
+
+
+_NAME = re.compile(r"[\w.@+-]{1,64}")
+
+
+def _default() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container's user often has no name
+        return f"uid-{os.geteuid()}"
+
+
+def _checked(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    name = value or _default()
+    if not _NAME.fullmatch(name):
+        raise click.BadParameter("letters, digits and . _ @ + -, at most 64")
+    return name
+
+
+def option(function: Any) -> Any:
+    """Add ``--by NAME``: who does it; by default the user that the command runs as."""
+    add = click.option(
+        "--by", "by", metavar="NAME", callback=_checked, help="Your name, for the audit log."
+    )
+    return add(function)
+
+
+def confirmed(name: str, given: str | None, *, what: str) -> None:
+    """Let what destroys be confirmed by writing its name once more.
+
+    :raises click.ClickException: another name was given, or nobody is there to be asked.
+    """
+    typed = given
+    if typed is None:
+        try:
+            typed = click.prompt(f"{what} Write {name} to confirm", err=True)
+        except click.Abort:
+            raise click.ClickException(f"nothing was done; confirm by --confirm {name}") from None
+    if typed.strip() != name:
+        raise click.ClickException("that is another name; nothing was done")

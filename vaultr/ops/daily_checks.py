@@ -1,0 +1,247 @@
+"""The five checks of every morning: health, errors, backup, limits, mail; each fails by itself."""
+
+import http.client
+import json
+import secrets
+import socket
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from flask import current_app
+from prometheus_client.parser import text_string_to_metric_families
+
+from vaultr import clock
+from vaultr.mail import delivery_job, sample_message
+from vaultr.ops import last_runs, smtp_check
+from vaultr.ops.check_result import Check, Finding, not_judged, ok, problem
+from vaultr.ops.last_runs import Kind
+from vaultr.ratelimit import middleware
+from vaultr.ratelimit.sliding_window import Count
+from vaultr.settings.model import Settings
+from vaultr.settings.types import Rate
+
+SECONDS: Final = 10  # for each answer
+MOST_ERRORS: Final = 0.05
+WINDOW: Final = timedelta(days=1)
+OLDEST_BACKUP: Final = timedelta(hours=26)  # a day, and time to make and verify it
+OLDEST_MAIL_SECONDS: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where to look.
+
+    :ivar url: the server, such as ``https://vault.example.org``.
+    :ivar metrics: addresses of `/metrics`, one for each pod, or a name that leads to all of them
+        (plain HTTP); ``logs``: files of log lines. Without either of them METRICS_PORT of this
+        machine is asked.
+    """
+
+    url: str
+    metrics: tuple[str, ...] = ()
+    logs: tuple[Path, ...] = ()
+    mail_to: str | None = None
+
+
+def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
+    """Give the five checks."""
+    return (
+        ("health", lambda: _health(sources.url)),
+        ("errors", lambda: _errors(sources)),
+        ("backup", _backup),
+        ("limits", _limits),
+        ("mail", lambda: _mail(sources.mail_to)),
+    )
+
+
+def _got(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # nosec B310 - the command took http(s) alone
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, b""
+
+
+def _health(url: str) -> Iterator[Finding]:
+    try:
+        status, body = _got(f"{url.rstrip('/')}/api/health")
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        yield problem("health", f"{url} does not answer: {reason}", "Is it running? `flask doctor`")
+        return
+    if (status, body) == (200, b'{"status":"healthy"}'):
+        yield ok("health", f"{url} is healthy")
+    else:
+        yield problem(
+            "health", f"{url} answers {status}", "Look at its log; restart it if need be."
+        )
+
+
+def _errors(sources: Sources) -> Iterator[Finding]:
+    if not sources.metrics and not sources.logs:
+        yield _errors_here()
+        return
+    answers = errors = 0.0
+    for url in sources.metrics:
+        try:
+            counted = [each for pod in _pods(url) for each in _of_metrics(pod)]
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            yield problem(
+                "errors", f"no numbers from {url}: {error}", "Is METRICS_PORT open to you?"
+            )
+            return
+        answers, errors = (
+            answers + sum(n for n, _ in counted),
+            errors + sum(n for n, bad in counted if bad),
+        )
+    for path in sources.logs:
+        try:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                found = [status >= 500 for status in statuses(file, since=clock.now() - WINDOW)]
+        except OSError as error:
+            yield problem(
+                "errors", f"{path} cannot be read: {error.strerror}", "Name another file."
+            )
+            return
+        answers, errors = answers + len(found), errors + sum(found)
+    yield judged(answers, errors)
+
+
+def _errors_here() -> Finding:
+    """Judge what the server on this machine counted, if there is one that tells."""
+    settings: Settings = current_app.config["SETTINGS"]
+    url = f"http://{_reached(settings.metrics_host)}:{settings.metrics_port}/metrics"
+    todo = "Give --metrics URL of each pod, or --log FILE with its log of the last day."
+    if not settings.metrics_port:
+        return not_judged("errors", "nobody said where answers are counted", todo)
+    try:
+        counted = list(_of_metrics(url))
+    except (OSError, http.client.HTTPException, ValueError):
+        return not_judged("errors", f"nobody said where answers are counted, nor does {url}", todo)
+    if not counted:
+        return not_judged("errors", f"{url} has counted no answers: a worker's?", todo)
+    found = judged(sum(n for n, _ in counted), sum(n for n, bad in counted if bad))
+    return replace(found, says=f"{found.says}, on this machine alone")
+
+
+def _reached(host: str) -> str:
+    """Give the address at which this machine reaches what listens on ``host``."""
+    bare = host.strip("[]")
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # nosec B104 - asked, never listened on
+    return f"[{here}]" if ":" in here else here
+
+
+def judged(answers: float, errors: float) -> Finding:
+    """Judge how many of the answers were errors of the server: 5 % are too many."""
+    says = f"{errors:.0f} of {answers:.0f} answers were errors of the server"
+    if answers and errors / answers > MOST_ERRORS:
+        todo = 'Find them by `"status": 5` in the log; runbook.md: VaultrErrorRate.'
+        return problem("errors", says, todo)
+    return ok("errors", says)
+
+
+def _pods(url: str) -> list[str]:
+    """Give the address of each pod where a name leads to several, as a headless Service's does.
+
+    Asked by its name one of them would answer: perhaps the worker, which answers no requests.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "http":  # a certificate is about the name
+        return [url]
+    found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+    family = found[0][0]  # of a pod with addresses of both kinds one is enough
+    hosts = sorted({str(where[0]) for kind, *_, where in found if kind == family})
+    if len(hosts) == 1:
+        return [url]
+    bare = [f"[{host}]" if ":" in host else host for host in hosts]
+    return [parts._replace(netloc=f"{host}:{parts.port or 80}").geturl() for host in bare]
+
+
+def _of_metrics(url: str) -> Iterator[tuple[float, bool]]:
+    status, body = _got(url)
+    if status != 200:
+        raise ValueError(f"status {status}")
+    for family in text_string_to_metric_families(body.decode()):
+        for one in family.samples:
+            if one.name == "vaultr_requests_total":
+                yield one.value, one.labels["status"].startswith("5")
+
+
+def statuses(lines: Iterable[str], *, since: datetime) -> Iterator[int]:
+    """Read the statuses of answers out of log lines; what is no such line is passed over."""
+    for line in lines:
+        told = _read(line)
+        if told.get("event") != "request" or not isinstance(told.get("status"), int):
+            continue
+        try:
+            moment = datetime.fromisoformat(str(told.get("time")))
+        except ValueError:
+            continue
+        if moment.tzinfo is not None and moment.astimezone(UTC) >= since:
+            yield told["status"]
+
+
+def _read(line: str) -> dict[str, Any]:
+    start = line.find("{")  # what collects logs may put a name before it
+    if start < 0 or '"request"' not in line:
+        return {}
+    try:
+        told = json.loads(line[start:])
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _backup() -> Iterator[Finding]:
+    todo = "Make and verify one now; runbook.md: VaultrBackupOld."
+    reached = last_runs.last(Kind.BACKUP_VERIFIED)
+    if reached is None:
+        yield problem("backup", "no backup was ever verified", todo)
+        return
+    hours = reached.age_seconds / 3600
+    says = f"the last verified backup is {hours:.1f} h old"
+    if reached.age_seconds > OLDEST_BACKUP.total_seconds():
+        yield problem("backup", says, todo)
+    else:
+        yield ok("backup", says)
+
+
+def _limits() -> Iterator[Finding]:
+    guard = middleware.guard()
+    if guard.redis is None:
+        yield ok("limits", "counted in memory by the one process (no REDIS_URL)")
+        return
+    todo = "Until Redis is back each worker counts its share alone; runbook.md: VaultrRedisAway."
+    if not guard.reachable():
+        yield problem("limits", "Redis does not count", todo)
+        return
+    once = [Count(f"daily:{secrets.token_hex(8)}", Rate(1, 60))]
+    first, second = guard.take(once)[0].allowed, guard.take(once)[0].allowed
+    if guard.away_since is not None or (first, second) != (True, False):
+        yield problem("limits", "a limit of 1 was not kept", todo)
+    else:
+        yield ok("limits", "Redis counts: of two requests under a limit of 1 the second is refused")
+
+
+def _mail(to: str | None) -> Iterator[Finding]:
+    settings: Settings = current_app.config["SETTINGS"]
+    yield from smtp_check.check("mail", settings)
+    if to is not None:
+        outcome = sample_message.send_test(to)
+        if outcome.accepted:
+            yield ok("mail", "a letter to the sink was accepted")
+        else:
+            yield problem("mail", f"a letter to the sink: {outcome.reason}", outcome.advice)
+    age = delivery_job.oldest_waiting_seconds()
+    if age > OLDEST_MAIL_SECONDS:
+        todo = "Does a worker run? `flask mail list`; runbook.md: VaultrMailStuck."
+        yield problem("mail", f"a mail has waited for {age / 60:.0f} min", todo)
+    else:
+        yield ok("mail", f"the oldest waiting mail is {age:.0f} s old")

@@ -1,0 +1,78 @@
+"""`flask doctor`: all checks, also when the server itself refuses to start."""
+
+import os
+
+import click
+from flask import Flask
+from flask.cli import ScriptInfo
+
+from vaultr.database import engine
+from vaultr.observability import logs
+from vaultr.operator_cli import json_option, show
+from vaultr.ops import check_result, smtp_check
+from vaultr.ops.check_result import Check, Finding, ok, problem
+from vaultr.ops.doctor import database, external, server_keys, services, traces
+from vaultr.settings.model import Settings, SettingsRefused
+
+DATABASE_SECONDS = 10.0
+IMPATIENT_SECONDS = 1.0  # for the checks after the one that found the database away
+
+
+@click.command("doctor")
+@click.option("--pods", default=2, type=click.IntRange(1, 1000), help="Web pods there are (2).")
+@click.option("--url", help="The running server; BASE_URL by default.")
+@json_option
+@click.pass_context
+def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool) -> None:
+    """Look at settings, secrets, database, Redis, mail, clock, proxy, disk, worker, backups.
+
+    Each finding says what to do. Ends with 1 if one is a problem; warnings end with 0.
+
+    Example: flask doctor --json
+    """
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.BadParameter("--url begins with http:// or https://")
+    found = _found(context.ensure_object(ScriptInfo), pods=pods, url=url)
+    show(check_result.as_json(found), as_json=as_json, lines=lambda: check_result.lines(found))
+    if not check_result.good(found):
+        raise SystemExit(1)
+
+
+def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[Finding]:
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsRefused as refused:
+        todo = "Correct it, then `flask check`; the server does not start before."
+        return [problem("settings", one, todo) for one in refused.problems]
+    app: Flask = info.load_app()
+    settings = app.config["SETTINGS"]
+    logs.to_stderr()
+    usual = engine.deadline.set(DATABASE_SECONDS)
+    try:
+        with app.app_context():
+            good = ok("settings", f"good for {settings.vaultr_env}")
+            return [good, *check_result.gathered(_checks(settings, pods=pods, url=url))]
+    finally:
+        engine.deadline.reset(usual)
+
+
+def _wait_no_longer() -> None:
+    engine.deadline.set(IMPATIENT_SECONDS)
+
+
+def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[str, Check], ...]:
+    return (
+        ("secrets", lambda: server_keys.check(settings)),
+        ("database", lambda: database.check(settings, pods=pods, on_away=_wait_no_longer)),
+        ("secrets", lambda: server_keys.check_needed(settings)),
+        ("redis", lambda: services.check_redis(settings)),
+        ("mail", lambda: smtp_check.check("mail", settings)),
+        ("clock", services.check_clock),
+        ("proxy", lambda: external.check_proxy(settings, url or settings.base_url)),
+        ("disk", lambda: external.check_disk(settings)),
+        ("certificate", lambda: external.check_certificate(settings)),
+        ("worker", lambda: services.check_worker(settings)),
+        ("backup", lambda: services.check_backups(settings)),
+        ("audit", services.check_audit),
+        ("traces", lambda: traces.check(os.environ)),
+    )

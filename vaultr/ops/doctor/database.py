@@ -1,0 +1,197 @@
+"""Looks at the database: reachable, version, TLS, rights of the role, schema, connections."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any, Final
+
+import sqlalchemy as sa
+from flask import current_app
+
+from vaultr import clock
+from vaultr.database import schema_version
+from vaultr.database.session import SINGLE, db, postgresql
+from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.ops.doctor.tls_severity import gravity
+from vaultr.settings.model import Settings
+from vaultr.settings.types import loopback
+
+TOPIC: Final = "database"
+OLDEST: Final = 15
+_REASONS: Final = {
+    "Connection refused": "nothing listens there",
+    "could not translate host name": "its host name is not known",
+    "No route to host": "there is no way to its host",
+    "timeout expired": "its host does not answer",
+    "does not answer in time": "it takes connections, but does not answer",
+    "password authentication failed": "the password is wrong",
+    "no pg_hba.conf entry": "pg_hba.conf lets nobody in from here",
+    "does not exist": "there is no such role or database",
+    "certificate verify failed": "its certificate is not trusted",
+    "does not support SSL": "it offers no TLS",
+    "root certificate file": "the file of sslrootcert cannot be read",
+    "remaining connection slots": "all its connections are taken",
+    "too many": "all its connections are taken",
+    "starting up": "it is just starting",
+    "shutting down": "it is shutting down",
+    "in recovery mode": "it recovers from a crash",
+}
+SLOW_SECONDS: Final = 0.05
+# Until when the community mends a major version; www.postgresql.org/support/versioning.
+_ENDS: Final = {
+    15: date(2027, 11, 11), 16: date(2028, 11, 9), 17: date(2029, 11, 8), 18: date(2030, 11, 14),
+}  # fmt: skip
+_OTHERS: Final = 5  # connections for people, backups and probes
+_RIGHTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
+_ROLE: Final = (
+    "SELECT current_user AS name, r.rolsuper, r.rolcreaterole OR r.rolcreatedb AS makes,"
+    " has_schema_privilege(current_user, 'public', 'CREATE') AS creates,"
+    " (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()) AS ssl,"
+    " (SELECT count(*) FROM pg_stat_activity) AS used,"
+    " current_setting('max_connections')::int AS most,"
+    " current_setting('superuser_reserved_connections')::int AS reserved,"
+    " current_setting('server_version_num')::int / 10000 AS major,"
+    " current_setting('server_version') AS version"
+    " FROM pg_roles r WHERE r.rolname = current_user"
+)
+
+
+def check(
+    settings: Settings, *, pods: int, on_away: Callable[[], object] = lambda: None
+) -> Iterator[Finding]:
+    """Say how the database stands, for ``pods`` web pods and one worker.
+
+    :param on_away: called if it cannot be used: whoever else asks it would wait as long.
+    """
+    began = time.monotonic()
+    try:
+        with db.engine.connect() as connection:
+            connection.scalar(sa.text("SELECT 1"))
+            began = time.monotonic()
+            connection.scalar(sa.text("SELECT 1"))
+            taken = time.monotonic() - began
+            found = connection.execute(sa.text(_ROLE)).one() if postgresql() else None
+    except sa.exc.SQLAlchemyError as error:
+        says = f"cannot be used: {_why(error)} after {time.monotonic() - began:.1f} s"
+        todo = "Is it running, is DATABASE_URL right, may this machine reach it, is it full?"
+        yield problem(TOPIC, says, f"{todo} docs/runbook.md: Database lost.")
+        on_away()
+        return
+    if found is None:
+        yield ok(TOPIC, f"SQLite {db.engine.dialect.dbapi.sqlite_version}")  # type: ignore[union-attr]  # it has one once it is connected
+    else:
+        yield from _server(found, taken)
+        yield from _way(found, settings)
+        yield from _role(found, settings)
+        yield from _connections(found, settings, pods=pods)
+    yield from _schema()
+
+
+def _why(error: sa.exc.SQLAlchemyError) -> str:
+    """Say why nobody gets in. Words of the driver alone: its texts name hosts and roles."""
+    told = str(getattr(error, "orig", None) or error)
+    kind = type(getattr(error, "orig", None) or error).__name__
+    return next((says for words, says in _REASONS.items() if words in told), kind)
+
+
+def _server(found: Any, taken: float) -> Iterator[Finding]:
+    says = f"PostgreSQL {found.version}, answers in {taken * 1000:.1f} ms"
+    ends = _ENDS.get(found.major)
+    if found.major < OLDEST:
+        yield problem(TOPIC, says, f"Upgrade to {OLDEST} or newer: older ones are not tested.")
+    elif ends is not None and ends < clock.now().date():
+        yield warning(TOPIC, says, f"Its support ended on {ends}: upgrade.")
+    elif taken > SLOW_SECONDS:
+        yield warning(TOPIC, says, "Slow: each request asks several times. Is it in this region?")
+    else:
+        yield ok(TOPIC, says)
+
+
+def _way(found: Any, settings: Settings) -> Iterator[Finding]:
+    url = db.engine.url
+    near = url.host is None or loopback(url.host) or url.host.startswith("/")
+    mode = url.query.get("sslmode", "prefer")
+    if not found.ssl:
+        if near:
+            yield ok(TOPIC, "no TLS, on this machine")
+            return
+        level = gravity(url.host, production=settings.production)
+        yield level(
+            TOPIC, "the connection is not encrypted", "Add ?sslmode=verify-full to DATABASE_URL."
+        )
+    elif mode != "verify-full" and not near:
+        todo = "Add ?sslmode=verify-full&sslrootcert=FILE to DATABASE_URL."
+        yield warning(TOPIC, f"TLS, but sslmode={mode} does not check whose server it is", todo)
+    else:
+        yield ok(TOPIC, f"TLS (sslmode={mode})")
+
+
+def _role(found: Any, settings: Settings) -> Iterator[Finding]:
+    level = problem if settings.production else warning
+    roles = "Use a role of its own for the server: deploy/postgres/roles.sql."
+    if found.rolsuper or found.makes:
+        what = "a superuser" if found.rolsuper else "able to make roles or databases"
+        yield level(TOPIC, f"the server's role {found.name} is {what}", roles)
+    elif found.creates:
+        yield warning(TOPIC, f"the server's role {found.name} may create tables", roles)
+    else:
+        yield ok(TOPIC, f"role {found.name} owns nothing that it need not")
+    missing = _missing_rights()
+    if missing:
+        todo = "Grant them to the server's role: deploy/postgres/roles.sql."
+        yield problem(TOPIC, f"rights are missing: {', '.join(missing[:5])}", todo)
+
+
+def _missing_rights() -> list[str]:
+    """List what the role may not do with tables that are there; of audit events only two rights."""
+    with db.engine.connect() as connection:
+        there = set(sa.inspect(connection).get_table_names())
+        missing = []
+        for table in sorted(there & set(db.metadata.tables)):
+            for right in _RIGHTS[:2] if table.startswith("audit_") else _RIGHTS:
+                asked = sa.text("SELECT has_table_privilege(current_user, :table, :right)")
+                if not connection.execute(asked, {"table": table, "right": right}).scalar_one():
+                    missing.append(f"{right} on {table}")
+        return missing
+
+
+def _connections(found: Any, settings: Settings, *, pods: int) -> Iterator[Finding]:
+    sizes = [_sizes(db.engine), _sizes(current_app.extensions[SINGLE])]
+    processes = pods * settings.web_concurrency + (settings.background == "process")
+    kept = processes * sum(size for size, _ in sizes)
+    most = processes * sum(size + more for size, more in sizes)
+    room = found.most - found.reserved - _OTHERS
+    says = (
+        f"{pods} pods x {settings.web_concurrency} workers keep {kept} and open up to {most}"
+        f" connections; there is room for {room} ({found.used} in use)"
+    )
+    smaller = "?pool_size=2&max_overflow=4 in DATABASE_URL, fewer WEB_CONCURRENCY, or PgBouncer"
+    if kept > room:
+        yield problem(TOPIC, says, f"Raise max_connections, or make less: {smaller}.")
+    elif most > room:
+        yield warning(
+            TOPIC, says, f"Under load some get `busy`. Raise max_connections, or {smaller}."
+        )
+    else:
+        yield ok(TOPIC, says)
+
+
+def _sizes(engine: sa.Engine) -> tuple[int, int]:
+    pool: Any = engine.pool
+    return pool.size(), pool._max_overflow
+
+
+def _schema() -> Iterator[Finding]:
+    status = schema_version.status(schema_version.ask(5.0))
+    if not status.compatible:
+        todo = "Start a newer version of Vaultr, or restore the database of this one."
+        yield problem("schema", f"{status.current} asks for newer code than {status.head}", todo)
+    elif status.pending:
+        count = len(status.pending)
+        yield problem(
+            "schema",
+            f"{status.current or 'none'}; {count} migrations pending",
+            "`flask db upgrade`, as the tables' owner; docs/runbook.md: VaultrNotReady.",
+        )
+    else:
+        yield ok("schema", f"{status.current}, the newest")

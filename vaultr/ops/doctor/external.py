@@ -1,0 +1,112 @@
+"""Looks from the outside: the certificate at BASE_URL, and which client address the server sees."""
+
+import http.client
+import ipaddress
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from vaultr.database.session import db
+from vaultr.health import client_address
+from vaultr.observability.multiprocess_dir import MEMORY
+from vaultr.ops import certificate
+from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.settings.model import Settings
+
+SECONDS: Final = 5
+WARN_DAYS, LATE_DAYS = 21, 7
+LOW_BYTES, LOW_SHARE = 2**30, 0.10
+_FORGED: Final = "203.0.113.77"  # of a network that is nobody's (RFC 5737)
+
+
+def check_certificate(settings: Settings) -> Iterator[Finding]:
+    """Say how long the certificate is good that users meet."""
+    todo = "Renew it: docs/runbook.md, VaultrCertificateEnds."
+    try:
+        seen = certificate.of_url(settings.base_url)
+    except certificate.NotSeen as error:
+        yield problem("certificate", f"none to be seen: {error}", "Does the edge run? Is 443 open?")
+        return
+    if seen is None:
+        yield ok("certificate", f"none: {settings.base_url} is plain HTTP on this machine")
+    elif seen.distrusted is not None:
+        yield problem("certificate", f"clients distrust it: {seen.distrusted}", todo)
+    elif seen.days < WARN_DAYS:
+        level = problem if seen.days < LATE_DAYS else warning
+        yield level("certificate", f"it ends in {seen.days:.0f} days", todo)
+    else:
+        yield ok("certificate", f"good for {seen.days:.0f} days")
+
+
+def check_proxy(settings: Settings, url: str) -> Iterator[Finding]:
+    """Ask the running server which address it sees, also when another is claimed."""
+    try:
+        plain, forged = _seen(url), _seen(url, claimed=_FORGED)
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        yield warning("proxy", f"{url} does not answer: {reason}", "Start it, or name it by --url.")
+        return
+    if plain is None or forged is None:
+        todo = "Is that another server, or one with other keys (JWT_SECRET)?"
+        yield problem("proxy", f"{url} does not know this doctor's keys", todo)
+        return
+    address, scheme = plain
+    if forged[0] == _FORGED:
+        todo = "Anybody can choose an address and evade limits: TRUSTED_PROXIES is too high."
+        yield problem("proxy", "the server believes an address that a client made up", todo)
+    elif urlsplit(url).scheme == "https" and scheme != "https":
+        todo = "Set TRUSTED_PROXIES to the number of proxies, which must send X-Forwarded-Proto."
+        yield problem("proxy", f"asked by https, the server saw {scheme}", todo)
+    elif settings.production and settings.trusted_proxies == 0 and _private(address):
+        todo = "Is there a proxy? Then all clients share one counter: set TRUSTED_PROXIES."
+        yield warning("proxy", f"the server sees you as {address}", todo)
+    else:
+        hops = settings.trusted_proxies
+        yield ok("proxy", f"the server sees you as {address} by {scheme} (TRUSTED_PROXIES={hops})")
+
+
+def _seen(url: str, *, claimed: str | None = None) -> tuple[str, str] | None:
+    headers = {client_address.ASKS: client_address.token(int(time.time()) // 60)}
+    if claimed is not None:
+        headers |= {"X-Forwarded-For": claimed, "Forwarded": f"for={claimed}"}
+    request = urllib.request.Request(f"{url.rstrip('/')}/api/health", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # nosec B310 - the command took http(s) alone
+            told = str(answer.headers.get(client_address.SEES, ""))
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
+    address, _, scheme = told.partition(" ")
+    return (address, scheme) if address else None
+
+
+def _private(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_private
+    except ValueError:
+        return False
+
+
+def check_disk(settings: Settings) -> Iterator[Finding]:
+    """Say how much room there is where this process writes."""
+    places = {"VAULTR_HOME": settings.vaultr_home}
+    if db.engine.dialect.name == "sqlite":
+        places["SQLite"] = Path(str(db.engine.url.database)).parent
+    if settings.metrics_port:
+        places["numbers"] = MEMORY
+    for name, path in places.items():
+        there = next((one for one in (path, *path.absolute().parents) if one.is_dir()), Path("/"))
+        usage = shutil.disk_usage(there)
+        says = f"{name} ({path}): {usage.free / 2**30:.1f} GiB free"
+        if name == "numbers":
+            yield ok("disk", says)
+        elif usage.free < LOW_BYTES and usage.free < usage.total * LOW_SHARE:
+            level = problem if name == "SQLite" else warning
+            yield level("disk", says, "Make room, or give it a larger disk.")
+        else:
+            yield ok("disk", says)

@@ -1,0 +1,149 @@
+"""Looks at Redis, at the clocks, and at what background work has left undone."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final
+
+import redis
+import sqlalchemy as sa
+
+from vaultr import clock
+from vaultr.audit import sequencer_lag
+from vaultr.database.base import Utc
+from vaultr.database.session import db, postgresql
+from vaultr.ops import last_runs
+from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.ops.doctor.tls_severity import gravity
+from vaultr.ops.last_runs import Kind
+from vaultr.ratelimit import middleware
+from vaultr.settings.model import Settings
+from vaultr.settings.types import loopback
+
+SLOW_SECONDS: Final = 0.02
+APART_SECONDS: Final = 5.0
+TOKENS_FAIL_SECONDS: Final = 30.0  # the leeway of access tokens
+OLDEST_BACKUP: Final = timedelta(hours=26)
+OLDEST_DRILL: Final = timedelta(days=30)
+WORKER_GONE_SECONDS: Final = 180.0  # it says every minute that it works
+_LAG_WARNS, _LAG_ENDS = 10.0, 60.0
+_GOOD_POLICIES: Final = ("noeviction", "volatile-ttl", "volatile-lru", "volatile-lfu")
+
+
+def check_redis(settings: Settings) -> Iterator[Finding]:
+    """Say how Redis stands: reachable, how fast, TLS, and whether it may forget counters."""
+    client = middleware.guard().redis
+    if client is None or settings.redis_url is None:
+        yield ok("redis", "none: limits are counted in memory by the one process")
+        return
+    todo = "Is it running, is REDIS_URL right (user, password, rediss://)? Limits go on without it."
+    began = time.monotonic()
+    try:
+        client.ping()
+        began = time.monotonic()
+        client.ping()
+        taken = time.monotonic() - began
+    except (redis.RedisError, OSError) as error:
+        yield problem("redis", f"does not answer: {type(error).__name__}", todo)
+        return
+    if not middleware.guard().reachable():
+        yield problem("redis", "answers, but does not count: full, read-only, or forbidden", todo)
+        return
+    says = f"counts, answers in {taken * 1000:.1f} ms"
+    if taken > SLOW_SECONDS:
+        yield warning("redis", says, "Slow: each request waits for it. Is it in this region?")
+    else:
+        yield ok("redis", says)
+    host = str(client.connection_pool.connection_kwargs.get("host") or "localhost")
+    if settings.redis_url.get_secret_value().startswith("redis://") and not loopback(host):
+        level = gravity(host, production=settings.production)
+        yield level("redis", "the connection is not encrypted", "Use rediss:// in REDIS_URL.")
+    yield from _eviction(client)
+
+
+def _eviction(client: "redis.Redis") -> Iterator[Finding]:
+    try:
+        memory: Any = client.info("memory")
+    except redis.RedisError:
+        yield ok("redis", "its eviction policy may not be asked for; it should be noeviction")
+        return
+    policy = str(memory.get("maxmemory_policy", "unknown"))
+    if policy in _GOOD_POLICIES or not memory.get("maxmemory"):
+        yield ok("redis", f"eviction policy {policy}")
+    else:
+        yield warning("redis", f"eviction policy {policy} may forget counters", "Set noeviction.")
+
+
+def check_clock() -> Iterator[Finding]:
+    """Compare this machine's clock with those of the database and of Redis."""
+    clocks = []
+    if postgresql():
+        with db.engine.connect() as connection:
+            now = sa.text("SELECT clock_timestamp()").columns(sa.column("n", Utc()))
+            moment = connection.execute(now).scalar_one()
+        clocks.append(("the database", (moment - clock.now()).total_seconds()))
+    client = middleware.guard().redis
+    if client is not None:
+        with suppress(redis.RedisError, OSError):  # the finding about Redis says so
+            seconds, microseconds = client.time()
+            there = seconds + microseconds / 1e6
+            clocks.append(("Redis", there - clock.now().timestamp()))
+    todo = "Let every machine follow one time server (chrony, systemd-timesyncd)."
+    for name, apart in clocks:
+        says = f"{name}'s clock and this one's are {abs(apart):.1f} s apart"
+        if abs(apart) > TOKENS_FAIL_SECONDS:
+            yield problem("clock", f"{says}: tokens and codes fail", todo)
+        elif abs(apart) > APART_SECONDS:
+            yield warning("clock", says, todo)
+        else:
+            yield ok("clock", says)
+    if not clocks:
+        yield ok("clock", f"{clock.text(clock.now())}; there is no other to compare with")
+
+
+def check_backups(settings: Settings) -> Iterator[Finding]:
+    """Say how old the last verified backup and the last restore drill are."""
+    level = problem if settings.production else warning
+    wanted = (
+        (Kind.BACKUP_VERIFIED, OLDEST_BACKUP, "verified backup"),
+        (Kind.DRILL, OLDEST_DRILL, "restore drill"),
+    )
+    todo = "Make and restore one; docs/runbook.md: Back up by hand."
+    for kind, most, name in wanted:
+        reached = last_runs.last(kind)
+        if reached is None:
+            yield level("backup", f"there was no {name} yet", todo)
+        elif reached.age_seconds > most.total_seconds():
+            days = reached.age_seconds / 86_400
+            yield level("backup", f"the last {name} is {days:.1f} days old", todo)
+        else:
+            yield ok("backup", f"the last {name} is {reached.age_seconds / 3600:.1f} h old")
+
+
+def check_worker(settings: Settings) -> Iterator[Finding]:
+    """Say whether background work is done, by whatever process."""
+    level = problem if settings.production else warning
+    todo = "Start `flask worker`: mails wait, nothing is cleaned up. runbook.md: VaultrWorkerGone."
+    reached = last_runs.last(Kind.WORKER_SEEN)
+    if reached is None:
+        yield level("worker", "no process has done background work yet", todo)
+    elif reached.age_seconds > WORKER_GONE_SECONDS:
+        minutes = reached.age_seconds / 60
+        yield level("worker", f"no background work was done for {minutes:.0f} min", todo)
+    else:
+        yield ok("worker", f"background work was done {reached.age_seconds:.0f} s ago")
+
+
+def check_audit() -> Iterator[Finding]:
+    """Say how far the tree of audit events is behind."""
+    seconds = sequencer_lag.seconds()
+    todo = "Does a worker with CHECKPOINT_KEY run? docs/runbook.md: VaultrAuditLag."
+    if seconds is None:
+        yield ok("audit", "events are recorded; no checkpoint was ever made")
+    elif seconds > _LAG_ENDS:
+        yield problem("audit", f"checkpoints are {seconds:.0f} s behind", todo)
+    elif seconds > _LAG_WARNS:
+        yield warning("audit", f"checkpoints are {seconds:.0f} s behind", todo)
+    else:
+        yield ok("audit", f"checkpoints are {seconds:.0f} s behind")

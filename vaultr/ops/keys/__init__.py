@@ -1,0 +1,1 @@
+"""Generate, check and rotate the server's keys."""

@@ -1,0 +1,221 @@
+"""`flask keys`: draws and rotates the server's keys; runs just when the server refuses to start."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from vaultr import clock
+from vaultr.errors import Conflict
+from vaultr.operator_cli import command, json_option, show
+from vaultr.ops.keys.files import KeySet, Place, new_id
+from vaultr.settings.types import KEY_SETS, generate_keys
+
+keys = AppGroup("keys", help="The server's keys. `flask check` tells which are missing.")
+
+_folder = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of a file for each set, such as jwt_secret; else <NAME>_FILE, else the variable.",
+)
+_name = click.argument("name", type=click.Choice(KEY_SETS, case_sensitive=False))
+
+
+class StillNeeded(Conflict):
+    """This key is needed still."""
+
+
+@keys.command("generate", with_appcontext=False)
+@_folder
+@click.option(
+    "--env-file", type=click.Path(dir_okay=False, path_type=Path), help="A new file of lines."
+)
+@json_option
+def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> None:
+    """Draw a complete set of keys: as lines NAME='value', or into files only you can read.
+
+    A file that is there already is never overwritten.
+
+    Example: flask keys generate --env-file .env
+    """
+    if folder is not None and env_file is not None:
+        raise click.UsageError("Give --dir or --env-file, not both.")
+    drawn = generate_keys(new_id(clock.now()))
+    lines = [f"{name}='{text}'" for name, text in drawn.items()]
+    if env_file is not None:
+        if not _write(env_file, "\n".join(lines)):
+            raise click.ClickException(f"{env_file} is there already; nothing was written.")
+        answer = {"written": [str(env_file)], "kept": []}
+        show(answer, as_json=as_json, lines=lambda: [f"written: {env_file}"])
+        return
+    if folder is None:
+        _warn_if_others_can_read()
+        show(drawn, as_json=as_json, lines=lambda: lines)
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    written = [name for name, text in drawn.items() if _write(folder / name.lower(), text)]
+    kept = [name for name in drawn if name not in written]
+    told = [f"written: {name.lower()}" for name in written]
+    told += [f"kept as it was: {name.lower()}" for name in kept]
+    show({"written": written, "kept": kept}, as_json=as_json, lines=lambda: told)
+
+
+@keys.command("rotate", with_appcontext=False)
+@_name
+@_folder
+@click.option(
+    "--reloaded", is_flag=True, help="Every server was reloaded since the new key was announced."
+)
+@json_option
+@command
+def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> None:
+    """Replace a key, in two steps, so that no server meets one that it does not know.
+
+    First the new key is announced: it is put behind the one in use. Reload every server (SIGHUP to
+    gunicorn, or a rolling restart), and every `flask worker`. Then again with --reloaded: the new
+    key is put first. Reload once more; from then on it signs and seals. The old key stays for what
+    it signed and sealed, until `retire`.
+
+    Example: flask keys rotate JWT_SECRET --dir secrets
+    """
+    place = Place.of(name, folder, os.environ)
+    with place.alone():
+        before = place.read()
+        after = before.switched() if reloaded else before.with_new(clock.now())
+        place.write(after)
+    step = "in use" if reloaded else "announced"
+    new = after.in_use if reloaded else after.announced
+    told = f"{new} is {step}. Reload every server and worker"
+    told += (
+        f"; then it signs and seals. Until nobody needs it, {before.in_use} stays."
+        if reloaded
+        else f", then run: flask keys rotate {name} --reloaded"
+    )
+    _tell(place, after, {"name": name, "key": new, "step": step}, told, as_json=as_json)
+
+
+@keys.command("retire")
+@_name
+@click.argument("key_id")
+@_folder
+@json_option
+@command
+def retire(name: str, key_id: str, folder: Path | None, *, as_json: bool) -> None:
+    """Take an old key out, unless something still needs it.
+
+    Example: flask keys retire JWT_SECRET 20261125104512-ab12 --dir secrets
+    """
+    from vaultr.ops.keys import usage  # noqa: PLC0415 - `generate` needs no feature
+
+    place = Place.of(name, folder, os.environ)
+    with place.alone():
+        after = place.read().without(key_id)
+        use = usage.use_of(name, key_id)
+        if use.count:
+            raise StillNeeded(f"{name}: {use} need {key_id} still. {usage.way_out(name)}")
+        place.write(after)
+    told = f"{key_id} is taken out. Reload every server and worker."
+    _tell(place, after, {"name": name, "key": key_id, "step": "retired"}, told, as_json=as_json)
+
+
+@keys.command("status")
+@_folder
+@json_option
+@command
+def status(folder: Path | None, *, as_json: bool) -> None:
+    """List the keys of each set with what needs them, never the keys themselves.
+
+    A key that something needs and that is not there is `missing`: put it back. Ends with 1 then.
+
+    Example: flask keys status --dir secrets
+    """
+    from vaultr.ops.keys import usage  # noqa: PLC0415 - `generate` needs no feature
+    from vaultr.security import keyring as loaded  # noqa: PLC0415 - `generate` needs no feature
+
+    rows, lines = [], []
+    for name in KEY_SETS:
+        ring = getattr(loaded.current(), loaded.RINGS[name])
+        written = Place.of(name, folder, os.environ).read() if folder else None
+        known = written or KeySet(name, ring.keys.by_id)
+        missing = usage.missing(name, known.by_id)
+        uses = {one: usage.use_of(name, one) for one in known.by_id} | missing
+        for key_id, use in uses.items():
+            role = "missing" if key_id in missing else _role(known, key_id)
+            row = {"name": name, "key": key_id, "role": role}
+            rows.append(row | {"count": use.count, "what": use.what})
+            lines.append(f"{name:12} {key_id:24} {role:10} {use}")
+    show(rows, as_json=as_json, lines=lambda: lines)
+    if any(row["role"] == "missing" for row in rows):
+        raise SystemExit(1)
+
+
+@keys.command("reseal")
+@json_option
+@command
+def reseal(*, as_json: bool) -> None:
+    """Seal anew, under the keys in use, the factors and letters that are under older ones.
+
+    The worker does so by itself once an hour. Ends with 1 if some cannot be opened, and says what
+    to do; with --json `left` counts them.
+
+    Example: flask keys reseal
+    """
+    from vaultr.ops.keys import usage  # noqa: PLC0415 - `generate` needs no feature
+
+    told = {name: one() for name, one in usage.RESEALERS.items()}
+    left = {name: one.left for name, one in told.items()}
+    answer = {**{name: one.done for name, one in told.items()}, "left": left}
+    lines = [f"{name:12} {one.done}" for name, one in told.items()]
+    show(answer, as_json=as_json, lines=lambda: lines)
+    todo = [usage.left_over(name, count) for name, count in left.items() if count]
+    if todo:
+        raise click.ClickException("\n".join(todo))
+
+
+def _role(known: KeySet, key_id: str) -> str:
+    if key_id == known.in_use:
+        return "in use"
+    return "announced" if key_id == known.announced else "old"
+
+
+def _tell(place: Place, after: KeySet, answer: dict[str, Any], told: str, *, as_json: bool) -> None:
+    """Say what was done; a variable's new value is printed, since only its owner can set it."""
+    if place.path is not None:
+        show(answer, as_json=as_json, lines=lambda: [told])
+        return
+    value = after.text().replace("\n", ",")
+    _warn_if_others_can_read()
+    show({**answer, "value": value}, as_json=as_json, lines=lambda: [f"{place.name}='{value}'"])
+    click.echo(f"Set it to this value. {told}", err=True)
+
+
+def _warn_if_others_can_read() -> None:
+    mode = os.fstat(sys.stdout.fileno()).st_mode if _has_descriptor() else 0
+    if stat.S_ISREG(mode) and mode & 0o077:
+        click.echo(
+            "Others on this machine can read the file that this is written to: chmod 600 it, or "
+            "use --env-file.",
+            err=True,
+        )
+
+
+def _has_descriptor() -> bool:
+    try:
+        return sys.stdout.fileno() >= 0
+    except (OSError, ValueError):
+        return False
+
+
+def _write(path: Path, text: str) -> bool:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+    return True

@@ -1,0 +1,59 @@
+"""When an installation was last backed up, restored, cleaned up: written by whatever does it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from vaultr import clock
+from vaultr.database.session import reading, transaction
+from vaultr.ops.models import Milestone
+
+
+class Kind(StrEnum):
+    """What can be reached."""
+
+    BACKUP_MADE = "backup-made"
+    BACKUP_VERIFIED = "backup-verified"
+    DRILL = "drill"
+    WORKER_SEEN = "worker-seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """When something was last reached, and what was noted of it."""
+
+    at: datetime
+    facts: Mapping[str, Any]
+
+    @property
+    def age_seconds(self) -> float:
+        """Give how long ago that was."""
+        return (clock.now() - self.at).total_seconds()
+
+
+def note(kind: Kind, facts: Mapping[str, Any], *, at: datetime | None = None) -> None:
+    """Remember that something was reached (by default now); an earlier moment never comes back.
+
+    :param facts: such as ``{"file": …, "seconds": …, "rows": …, "revision": …}``; no secrets.
+    """
+    moment = at or clock.now()
+    values = {"kind": kind.value, "at": moment, "facts": json.dumps(dict(facts))}
+    statement = sa.text(
+        "INSERT INTO milestones (kind, reached_at, facts) VALUES (:kind, :at, :facts)"
+        " ON CONFLICT (kind) DO UPDATE SET reached_at = :at, facts = :facts"
+        " WHERE milestones.reached_at <= :at"
+    ).bindparams(sa.bindparam("at", type_=Milestone.reached_at.type))
+    with transaction() as work:
+        work.execute(statement, values)
+
+
+def last(kind: Kind) -> Reached | None:
+    """Give when something was last reached, or None if it never was."""
+    with reading() as work:
+        row = work.get(Milestone, kind.value)
+        return Reached(row.reached_at, json.loads(row.facts)) if row is not None else None

@@ -1,0 +1,34 @@
+"""What may go because its time is over: the worker's purges, at once, with a count of each."""
+
+from typing import Final
+
+from vaultr.api import idempotency
+from vaultr.api.idempotency import KeptAnswer
+from vaultr.auth import purge as of_accounts
+from vaultr.database.purge import Chore
+from vaultr.mail import purge as of_mails
+
+MOST_ROUNDS: Final = 100_000  # of a batch each; so a purge that always wants more ends at last
+
+_ANSWERS: Final = Chore(
+    "answers",
+    lambda now: (KeptAnswer.created_at <= now - idempotency.KEPT,),
+    idempotency.remove_old,
+)
+CHORES: Final[tuple[Chore, ...]] = (*of_accounts.CHORES, _ANSWERS, *of_mails.CHORES)
+
+
+def counted() -> dict[str, int]:
+    """Count what would go, by kind, and change nothing."""
+    return {chore.name: chore.count() for chore in CHORES}
+
+
+def done() -> dict[str, int]:
+    """Remove it, batch by batch; give how many rows of each kind there were to remove."""
+    removed = {}
+    for chore in CHORES:
+        removed[chore.name] = chore.count()
+        for _ in range(MOST_ROUNDS):
+            if not chore.remove():
+                break
+    return removed

@@ -1,0 +1,78 @@
+"""`flask check` and `flask settings`: what the server is told, without starting it."""
+
+import os
+from typing import Any
+
+import click
+from pydantic_core import PydanticUndefined
+
+from vaultr.operator_cli import json_option, show
+from vaultr.settings.model import Settings, SettingsRefused
+from vaultr.settings.types import Keys
+
+
+@click.command("check")
+@json_option
+def check(*, as_json: bool) -> None:
+    """Tell whether the server could start with these settings; ends with 1 if not.
+
+    Example: VAULTR_ENV=production flask check
+    """
+    try:
+        settings = Settings.from_environ(os.environ)
+    except SettingsRefused as refused:
+        problems = refused.problems
+        show(
+            {"ok": False, "problems": problems},
+            as_json=as_json,
+            lines=lambda: ["Fix these settings:", *(f"  - {problem}" for problem in problems)],
+        )
+        raise SystemExit(1) from None
+    lines = [f"The settings are good for {settings.vaultr_env}."]
+    show({"ok": True, "problems": []}, as_json=as_json, lines=lambda: lines)
+
+
+@click.command("settings")
+@json_option
+def settings(*, as_json: bool) -> None:
+    """List every setting; each can also be given as <NAME>_FILE.
+
+    Example: flask settings --json
+    """
+    rows = described()
+    lines = [f"{row['name']:24} {_default(row):24} {row['description']}" for row in rows]
+    show(rows, as_json=as_json, lines=lambda: lines)
+
+
+def described() -> list[dict[str, Any]]:
+    """Describe every setting: name, whether secret, default, whether production needs it."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        default = None if field.default is PydanticUndefined else field.default
+        rows.append(
+            {
+                "name": name.upper(),
+                "secret": _is_secret(field.annotation),
+                "default": _plain(default),
+                "required_in_production": bool(extra.get("required_in_production")),
+                "description": field.description,
+            }
+        )
+    return rows
+
+
+def _is_secret(annotation: Any) -> bool:
+    return annotation is Keys or "Keys" in str(annotation) or "SecretStr" in str(annotation)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value)
+    return value if value is None or isinstance(value, int | str) else str(value)
+
+
+def _default(row: dict[str, Any]) -> str:
+    if row["required_in_production"]:
+        return "required in production"
+    return "" if row["default"] is None else str(row["default"])

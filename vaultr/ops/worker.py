@@ -1,0 +1,214 @@
+"""The work that no request waits for: jobs, each done by one of all processes at a time."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+
+from vaultr.audit import service as audit
+from vaultr.health import heartbeat
+from vaultr.mail import delivery_job, worker_wakeup
+from vaultr.observability import instrumentation, logs, metrics, prometheus_endpoint, statsd
+from vaultr.observability.tracing import spans
+from vaultr.ops import gauges, job_locks
+from vaultr.ops.keys import usage
+from vaultr.ops.purge import CHORES
+from vaultr.settings.model import Settings
+
+# Another process had the lock: look again soon, it may have begun before there was something new.
+LOCKED_SECONDS = 0.5
+# A signal's handler only sets a flag; so often the runner looks at it.
+LOOK_SECONDS = 0.5
+STOP_SECONDS = 10.0
+TOUCH_SECONDS = 5.0
+# No part of a job takes so long, so a probe may end the process.
+STUCK_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to do now and then.
+
+    :param run: does a bounded part of it, and tells whether more is to be done at once.
+    :param alone: by one of all processes at a time; False for what each process does for itself.
+    """
+
+    name: str
+    run: Callable[[], bool]
+    every_seconds: float
+    alone: bool = True
+
+
+JOBS: tuple[Job, ...] = (
+    Job("outbox", delivery_job.run, every_seconds=2),
+    Job("denials", audit.flush_denials, every_seconds=15, alone=False),
+    *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in CHORES),
+    Job("keys-reseal", usage.reseal_all, every_seconds=3600),
+    Job("life", gauges.show_life, every_seconds=60),
+    Job("measure", gauges.measure, every_seconds=15, alone=False),
+    Job("certificate", gauges.measure_certificate, every_seconds=3600, alone=False),
+)
+
+
+class Runner:
+    """Does the jobs of one process, one after the other, until it is stopped."""
+
+    def __init__(self, app: Flask, jobs: Sequence[Job]) -> None:
+        self._app = app
+        self._jobs = jobs
+        self._due = {job.name: 0.0 for job in jobs}
+        for job in jobs:
+            metrics.JOB_FAILURES.labels(job.name)  # shown as 0 until the first
+        self._woken: set[str] = set()
+        self._news = threading.Event()
+        self.stopping = False
+        self.since: float | None = None
+
+    def wake(self, name: str) -> None:
+        """Do a job as soon as possible."""
+        self._woken.add(name)
+        self._news.set()
+
+    def stop(self) -> None:
+        """End after the part of a job that is being done."""
+        self.stopping = True
+        self._news.set()
+
+    def run(self) -> None:
+        """Do jobs when they are due."""
+        while not self.stopping:
+            for job in self._jobs:
+                if job.name in self._woken or self._due[job.name] <= time.monotonic():
+                    self._woken.discard(job.name)
+                    self._due[job.name] = time.monotonic() + self._do(job)
+                if self.stopping:
+                    return
+            wait = min(self._due.values()) - time.monotonic()
+            self._news.wait(min(max(wait, 0), LOOK_SECONDS))
+            self._news.clear()
+
+    def once(self) -> None:
+        """Do every job until nothing more of it is due."""
+        for job in self._jobs:
+            while not self.stopping and self._do(job) == 0:
+                pass
+
+    def _do(self, job: Job) -> float:
+        """Do a part of a job; give the seconds after which it is due again."""
+        try:
+            with (
+                self._app.app_context(),
+                job_locks.held(job.name) if job.alone else contextlib.nullcontext(True) as ours,
+            ):
+                if not ours:
+                    return min(LOCKED_SECONDS, job.every_seconds)
+                self.since = began = time.monotonic()
+                with spans.job(job.name):
+                    more = job.run()
+                metrics.JOB_TIME.labels(job.name).observe(time.monotonic() - began)
+                metrics.JOB_DONE.labels(job.name).set(time.time())
+                return 0 if more else job.every_seconds
+        except Exception as error:  # noqa: BLE001 - a job that fails must not end the others
+            metrics.JOB_FAILURES.labels(job.name).inc()
+            logs.failure("job.failed", error, job=job.name)
+            return job.every_seconds
+        finally:
+            self.since = None
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether a part of a job takes so long that it will hardly end."""
+        since = self.since
+        return since is not None and time.monotonic() - since > STUCK_SECONDS
+
+
+def start_inline(app: Flask) -> Callable[[], None]:
+    """Do the jobs in a thread of this process, which must have been forked already.
+
+    :return: a function that ends the thread.
+    """
+    runner = Runner(app, JOBS)
+    worker_wakeup.listen(app, lambda: runner.wake("outbox"))
+    thread = threading.Thread(target=runner.run, name="vaultr-worker", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        runner.stop()
+        thread.join(STOP_SECONDS)
+
+    return stop
+
+
+@contextlib.contextmanager
+def _showing_life(runner: Runner, home: Path) -> Iterator[None]:
+    """Touch the file of `alive` now and then, also while a job is long, but not while it hangs."""
+    ended = threading.Event()
+
+    def show() -> None:
+        while True:
+            if not runner.stuck:
+                heartbeat.touch(home)
+            if ended.wait(TOUCH_SECONDS):
+                return
+
+    thread = threading.Thread(target=show, name="vaultr-alive", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(STOP_SECONDS)
+        heartbeat.remove(home)
+
+
+def _tell(settings: Settings) -> None:
+    """Answer on the port of numbers, unless the server of this machine already does."""
+    if not settings.metrics_port:
+        return
+    try:
+        listener = prometheus_endpoint.listen(settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        why = prometheus_endpoint.hindrance(error, settings.metrics_port)
+        logs.warning("metrics.off", port=settings.metrics_port, reason=why)
+        return
+    prometheus_endpoint.serve(listener)
+
+
+@click.command("worker")
+@click.option("--once", is_flag=True, help="Do what is due now, and end.")
+@click.option("--only", type=click.Choice([job.name for job in JOBS]), help="Do one job only.")
+@with_appcontext
+def worker(*, once: bool, only: str | None) -> None:
+    """Send mails and do what else no request waits for, until SIGTERM.
+
+    Any number may run; each job is done by one of them at a time.
+
+    Example: flask worker --only outbox
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # Flask's proxy
+    runner = Runner(app, [job for job in JOBS if only in (None, job.name)])
+    if once:
+        runner.once()
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: setattr(runner, "stopping", True))
+    settings: Settings = app.config["SETTINGS"]
+    statsd.start(settings.statsd_host)
+    instrumentation.trace(app, os.environ)
+    instrumentation.say_what_runs(app)
+    _tell(settings)
+    with _showing_life(runner, settings.vaultr_home):
+        logs.event("worker.start")
+        runner.run()
+        audit.stop()
+        statsd.stop()
+        spans.stop()
+    logs.event("worker.stop")

@@ -1,0 +1,107 @@
+"""Sliding-window counters: several counted at once, all or none, on Redis or in this process."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import redis
+
+from vaultr.ratelimit.redis_scripts import Lines
+from vaultr.ratelimit.sliding_window import Count, Slots, Window, judged
+
+# A counter is a hash of what `windows.Slots` holds, and counted as there; by the clock of Redis, so
+# servers need not agree on the time.
+_TAKE = """
+local now = redis.call('TIME')
+now = now[1] * 1000 + math.floor(now[2] / 1000)
+local out, fits, state = {}, true, {}
+for i, key in ipairs(KEYS) do
+  local limit, window, cost = tonumber(ARGV[i*3-2]), tonumber(ARGV[i*3-1]), tonumber(ARGV[i*3])
+  local slot = math.floor(now / window)
+  local kept = redis.call('HMGET', key, 's', 'c', 'p')
+  local s, c, p = tonumber(kept[1] or slot), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
+  if s == slot - 1 then p, c = c, 0 elseif s < slot then p, c = 0, 0 end
+  local left = window - now % window
+  if cost >= 0 and c + p * left / window + cost > limit then fits = false end
+  state[i] = {slot, c, p, left, limit, window, cost}
+end
+for i, key in ipairs(KEYS) do
+  local slot, c, p, left, limit, window, cost = unpack(state[i])
+  if fits then
+    c = math.max(0, c + cost)
+    redis.call('HSET', key, 's', slot, 'c', c, 'p', p)
+    redis.call('PEXPIRE', key, left + window)
+  end
+  out[i] = string.format('%d %d %d %d', c, p, left, fits and 1 or 0)
+end
+return out
+"""
+
+
+class RedisCounters:
+    """Counters shared by all workers and pods: one round trip however many are counted."""
+
+    def __init__(
+        self, client: "redis.Redis", prefix: str = "vaultr:limit:", script: str = _TAKE
+    ) -> None:
+        self._prefix, self._script = prefix, script
+        self._lines = Lines(client)
+
+    def take(self, counts: Sequence[Count]) -> list[Window]:
+        """Count all or none.
+
+        :raises redis.RedisError: Redis is away, hangs, is full or read-only.
+        """
+        numbers = [n for c in counts for n in (c.rate.count, c.rate.seconds * 1000, c.cost)]
+        rows = self._lines.run(self._script, [self._prefix + c.key for c in counts], numbers)
+        windows = []
+        for count, row in zip(counts, rows, strict=True):
+            hits, before, left, took = (int(number) for number in row.split())
+            kept, took = Slots(0, hits, before), took and count.cost
+            windows.append(judged(count.rate, count.cost, kept, left, took=bool(took)))
+        return windows
+
+
+class MemoryCounters:
+    """Counters of this process alone, a bounded number of them."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = 100_000) -> None:
+        self._clock = clock
+        self._most = most
+        self._lock = threading.Lock()
+        self._slots: dict[str, tuple[Slots, int]] = {}  # by key: and when they can be forgotten
+
+    def take(self, counts: Sequence[Count]) -> list[Window]:
+        """Count all or none; a lock decides between threads."""
+        now = int(self._clock() * 1000)
+        with self._lock:
+            stands = [self._kept(count.key).at(now, count.rate) for count in counts]
+            fits = all(
+                slots.fits(count.rate, count.cost, left)
+                for count, (slots, left) in zip(counts, stands, strict=True)
+            )
+            windows = []
+            for count, (slots, left) in zip(counts, stands, strict=True):
+                after = slots.plus(count.cost) if fits else slots
+                self._slots.pop(count.key, None)  # to the end: the first is the longest unused
+                self._slots[count.key] = (after, now + left + count.rate.seconds * 1000)
+                took = bool(fits and count.cost)
+                windows.append(judged(count.rate, count.cost, after, left, took=took))
+            if len(self._slots) > self._most:
+                self._forget(now)
+            return windows
+
+    def clear(self) -> None:
+        """Forget all counts."""
+        with self._lock:
+            self._slots.clear()
+
+    def _kept(self, key: str) -> Slots:
+        return self._slots.get(key, (Slots(), 0))[0]
+
+    def _forget(self, now: int) -> None:
+        """Make room: what has run out, else the half that was used longest ago."""
+        self._slots = {key: kept for key, kept in self._slots.items() if kept[1] > now}
+        if len(self._slots) > self._most:
+            for key in list(self._slots)[: len(self._slots) - self._most // 2]:
+                del self._slots[key]

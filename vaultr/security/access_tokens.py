@@ -1,0 +1,163 @@
+"""Access tokens: short JWTs, signed by the first JWT key and checked claim by claim.
+
+Flask-JWT-Extended checks them. PyJWT, which it stands on, writes them: what Flask-JWT-Extended does
+around that, for each token anew, takes longer than all of a token.
+"""
+
+import hashlib
+import re
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from uuid import UUID, uuid4
+
+from flask import Flask, current_app
+from flask_jwt_extended import decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import InvalidTokenError, PyJWK, encode
+
+from vaultr import clock
+from vaultr.extensions import jwt
+from vaultr.protocol.encoding import b64
+from vaultr.security import keyring
+from vaultr.settings.model import Settings
+from vaultr.wire.field_types import MAX_INTEGER, is_id
+
+ALGORITHM = "HS256"
+KIND = "access"
+_AUDIENCE = "vaultr-api"
+_LEEWAY_SECONDS = 30
+_MOST_BYTES = 2048
+MOST_SECONDS = 600  # between iat and exp, whatever `sign` is set to
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_CLAIMS = frozenset({"iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti"})
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a genuine, unexpired access token says; whether its session lives, SQL alone knows."""
+
+    account_id: UUID
+    session_id: UUID
+    epoch: int
+    expires_at: int
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Tell Flask-JWT-Extended the one way in which tokens are read here."""
+    app.config.update(
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_TOKEN_LOCATION=["headers"],
+        JWT_DECODE_ISSUER=settings.base_url,
+        JWT_DECODE_AUDIENCE=_AUDIENCE,
+        JWT_DECODE_LEEWAY=_LEEWAY_SECONDS,
+        # Flask-JWT-Extended would fall back to SECRET_KEY; there is none.
+        JWT_SECRET_KEY=None,
+    )
+    jwt.init_app(app)
+    app.extensions["vaultr.token_cache"] = _Cache()
+
+
+@jwt.decode_key_loader
+def _verifying_key(headers: dict[str, Any], _claims: dict[str, Any]) -> bytes:
+    kid = headers.get("kid")
+    key = keyring.current().jwt.find(kid) if isinstance(kid, str) else None
+    if key is None:
+        raise InvalidTokenError("unknown key id")
+    return key
+
+
+def key_id() -> str:
+    """Give the id of the key that signs; whoever keeps it knows until when the key is needed."""
+    return keyring.current().jwt.current_id
+
+
+def sign(account_id: UUID, session_id: UUID, epoch: int) -> str:
+    """Make an access token for a session that was just proven."""
+    settings: Settings = current_app.config["SETTINGS"]
+    ring, now = keyring.current().jwt, int(clock.now().timestamp())
+    claims = {
+        "iss": settings.base_url,
+        "aud": _AUDIENCE,
+        "sub": str(account_id),
+        "sid": str(session_id),
+        "typ": KIND,
+        "epoch": epoch,
+        "iat": now,
+        "exp": now + settings.access_token_seconds,
+        "jti": str(uuid4()),
+    }
+    return encode(claims, _signing_key(ring.current), ALGORITHM, headers={"kid": ring.current_id})
+
+
+@lru_cache(maxsize=4)
+def _signing_key(key: bytes) -> PyJWK:
+    """Tell PyJWT once what kind of key this is, which it would find out for each token anew."""
+    return PyJWK.from_dict({"kty": "oct", "k": b64(key), "alg": ALGORITHM})
+
+
+def read(token: str) -> Claims | None:
+    """Check a token whole; None for anything that is not a genuine, unexpired access token.
+
+    Signatures are checked once a token and process: the verdict is kept under the token's hash,
+    and its time limit is looked at on every request.
+    """
+    if len(token) > _MOST_BYTES or token.count(".") != 2:
+        return None
+    cache: _Cache = current_app.extensions["vaultr.token_cache"]
+    name = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+    claims = cache.get(name)
+    if claims is None:
+        claims = _decoded(token)
+        if claims is None:
+            return None
+        cache.put(name, claims)
+    if claims.expires_at <= time.time():  # no leeway here: a token lives 10 minutes at most
+        return None
+    return claims
+
+
+def _decoded(token: str) -> Claims | None:
+    if not _FORM.fullmatch(token):  # base64 is read leniently further on
+        return None
+    try:
+        payload = decode_token(token)
+    except (InvalidTokenError, JWTExtendedException, ValueError, TypeError, KeyError):
+        return None
+    except (RecursionError, OverflowError):  # "[[[[…" as a header, 1e999 as a time
+        return None
+    # The extension adds claims of its own (type, fresh), takes tokens without exp, and so on.
+    if not payload.keys() >= _CLAIMS or payload["typ"] != KIND or payload["aud"] != _AUDIENCE:
+        return None
+    texts = [payload[name] for name in ("sub", "sid", "jti")]
+    numbers = [payload[name] for name in ("epoch", "iat", "exp")]
+    if any(type(one) is not str or not is_id(one) for one in texts):
+        return None
+    if any(type(one) is not int or not 0 <= one <= MAX_INTEGER for one in numbers):
+        return None
+    if payload["exp"] - payload["iat"] > MOST_SECONDS:
+        return None
+    return Claims(UUID(texts[0]), UUID(texts[1]), payload["epoch"], payload["exp"])
+
+
+class _Cache:
+    """The last verdicts, by the token's SHA-256, a bounded number of them."""
+
+    _MOST = 20_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claims: OrderedDict[bytes, Claims] = OrderedDict()
+
+    def get(self, name: bytes) -> Claims | None:
+        return self._claims.get(name)
+
+    def put(self, name: bytes, claims: Claims) -> None:
+        with self._lock:
+            self._claims[name] = claims
+            if len(self._claims) > self._MOST:
+                self._claims.popitem(last=False)

@@ -1,0 +1,132 @@
+"""The server's keys with ids: the first signs and seals, all verify and open."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Final, cast
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from flask import Flask, current_app
+
+from vaultr.settings.model import Settings
+from vaultr.settings.types import Keys
+
+_NONCE_BYTES = 12
+_KEY_BYTES = 32
+
+
+class CannotOpen(Exception):
+    """A sealed value cannot be opened: it was changed, or its key is not here."""
+
+
+class KeyMissing(CannotOpen):
+    """A value is sealed under a key that this server does not have, or not yet."""
+
+
+@dataclass(slots=True)
+class Resealed:
+    """How many values were sealed anew under the first key, and how many no key here opens."""
+
+    done: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The keys of one purpose."""
+
+    keys: Keys
+
+    @property
+    def current_id(self) -> str:
+        """Give the id of the key that signs and seals."""
+        return next(iter(self.keys.by_id))
+
+    @property
+    def current(self) -> bytes:
+        """Give the key that signs and seals."""
+        return self.keys.by_id[self.current_id]
+
+    def find(self, key_id: str) -> bytes | None:
+        """Give the key of an id, if this server has it."""
+        return self.keys.by_id.get(key_id)
+
+    def derived(self, purpose: str) -> bytes:
+        """Derive a 32-byte key for one purpose from the current key (HMAC-SHA-256)."""
+        return self.all_derived(purpose)[0]
+
+    def all_derived(self, purpose: str) -> list[bytes]:
+        """Derive a key for one purpose from each key, the current one's first."""
+        return [
+            hmac.digest(key, purpose.encode(), hashlib.sha256) for key in self.keys.by_id.values()
+        ]
+
+    def seal(self, purpose: str, plaintext: bytes) -> bytes:
+        """Seal under the current key: id length, id, nonce, AES-256-GCM with ``purpose`` bound."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = _cipher(self.current).encrypt(nonce, plaintext, purpose.encode())
+        return self.mark(self.current_id) + nonce + sealed
+
+    def open(self, purpose: str, sealed: bytes) -> bytes:
+        """Open what `seal` gave, under whichever key it names.
+
+        :raises KeyMissing: there is no key of that id here.
+        :raises CannotOpen: the value was changed or moved.
+        """
+        key = self.find(self.marked(sealed))
+        if key is None:
+            raise KeyMissing("no key of that id")
+        rest = sealed[1 + sealed[0] :]
+        try:
+            return _cipher(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], purpose.encode())
+        except (InvalidTag, ValueError):
+            raise CannotOpen("the value was changed") from None
+
+    @staticmethod
+    def mark(key_id: str) -> bytes:
+        """Give the bytes with which all begins that is sealed under the key of an id."""
+        return bytes([len(key_id)]) + key_id.encode()
+
+    @staticmethod
+    def marked(sealed: bytes) -> str:
+        """Give the id of the key that a sealed value says it is under."""
+        return sealed[1 : 1 + sealed[0]].decode("ascii", "replace") if sealed else ""
+
+
+def _cipher(key: bytes) -> AESGCM:
+    """A plain value may have more bytes than the cipher takes."""
+    return AESGCM(key if len(key) == _KEY_BYTES else hashlib.sha256(key).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKeys:
+    """All keys of this server, by purpose."""
+
+    jwt: KeyRing
+    pepper: KeyRing
+    factor: KeyRing
+    mail: KeyRing
+    audit: KeyRing
+
+
+# Where the keys of each setting are.
+RINGS: Final[dict[str, str]] = {
+    "JWT_SECRET": "jwt",  # nosec B105 - names of attributes
+    "PEPPER": "pepper",
+    "FACTOR_KEY": "factor",
+    "MAIL_KEY": "mail",
+    "AUDIT_KEY": "audit",
+}
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Load the keys; called again, it replaces them."""
+    rings = {ring: KeyRing(getattr(settings, name.lower())) for name, ring in RINGS.items()}
+    app.extensions["vaultr.keys"] = ServerKeys(**rings)
+
+
+def current() -> ServerKeys:
+    """Give the keys of the running server."""
+    return cast(ServerKeys, current_app.extensions["vaultr.keys"])

@@ -1,0 +1,1 @@
+"""Settings: their types, how they are read, and how they are checked together."""

@@ -1,0 +1,91 @@
+"""Settings that are each well written but do not fit together, or not into production."""
+
+import re
+from collections.abc import Iterator, Set
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from vaultr.settings.types import CHECKPOINT_KEY, DEVELOPMENT, KEY_SETS, loopback
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_READY = {"database", "redis", "none"}
+
+# The settings that a rule looks at, and what is wrong with them.
+Finding = tuple[set[str], str]
+
+
+def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
+    """Tell what does not fit, leaving out what rests on a setting in ``unread``."""
+    rules = (_addresses, _mail, _capacity, _keys, _production)
+    findings = [finding for rule in rules for finding in rule(settings)]
+    return [sentence for names, sentence in findings if not names & unread]
+
+
+def _addresses(settings: Any) -> Iterator[Finding]:
+    if _origin(settings.base_url) is None:
+        yield {"BASE_URL"}, "BASE_URL: a scheme and a host, without a path"
+    if any(_origin(one) is None or one.endswith("/") for one in settings.cors_origins):
+        yield {"CORS_ORIGINS"}, "CORS_ORIGINS: exact origins such as https://app.example.org"
+    if not all(_HOST.fullmatch(one) for one in settings.allowed_hosts):
+        yield {"ALLOWED_HOSTS"}, "ALLOWED_HOSTS: names of hosts, without scheme, port or *"
+    if settings.metrics_port == settings.port:
+        yield {"METRICS_PORT", "PORT"}, "METRICS_PORT: another one than PORT"
+
+
+def _origin(text: str) -> SplitResult | None:
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    bare = not url.path.strip("/") and not url.query and not url.fragment and "@" not in url.netloc
+    fits = url.scheme in ("http", "https") and bool(_HOST.fullmatch(url.hostname or ""))
+    return url if bare and fits else None
+
+
+def _mail(settings: Any) -> Iterator[Finding]:
+    if settings.smtp_host and settings.smtp_secure == "none" and not loopback(settings.smtp_host):
+        names = {"SMTP_HOST", "SMTP_SECURE"}
+        yield names, "SMTP_SECURE: `none` sends mails in clear; only for a loopback host"
+    if (settings.smtp_user is None) != (settings.smtp_pass is None):
+        yield {"SMTP_USER", "SMTP_PASS"}, "SMTP_USER, SMTP_PASS: both or neither"
+
+
+def _capacity(settings: Any) -> Iterator[Finding]:
+    if settings.redis_url is None and settings.web_concurrency > 1:
+        names = {"REDIS_URL", "WEB_CONCURRENCY"}
+        yield names, "WEB_CONCURRENCY: 1 without REDIS_URL, limits are counted in memory"
+    if settings.login_queue is not None and settings.login_queue >= settings.web_threads:
+        names = {"LOGIN_QUEUE", "WEB_THREADS"}
+        yield names, "LOGIN_QUEUE: below WEB_THREADS, or waiting logins take all threads"
+    if settings.quota_item_bytes > settings.quota_vault_bytes:
+        names = {"QUOTA_ITEM_BYTES", "QUOTA_VAULT_BYTES"}
+        yield names, "QUOTA_ITEM_BYTES: at most QUOTA_VAULT_BYTES"
+    if set(settings.ready_requires) - _READY:
+        yield {"READY_REQUIRES"}, "READY_REQUIRES: `redis`, or `none` to be ready without it"
+
+
+def _keys(settings: Any) -> Iterator[Finding]:
+    owner: dict[bytes, str] = {}
+    for name in (*KEY_SETS, CHECKPOINT_KEY):
+        keys = getattr(settings, name.lower())
+        for key in keys.by_id.values() if keys else ():
+            if owner.setdefault(key, name) != name:
+                yield {name, owner[key]}, f"{name}: the same key as {owner[key]}"
+        if settings.vaultr_env == "production" and keys and DEVELOPMENT in keys.by_id:
+            yield {name, "VAULTR_ENV"}, f"{name}: the key `{DEVELOPMENT}` was drawn for development"
+
+
+def _production(settings: Any) -> Iterator[Finding]:
+    if settings.vaultr_env != "production":
+        return
+    if not settings.database_url.get_secret_value().startswith("postgresql"):
+        names = {"VAULTR_ENV", "DATABASE_URL"}
+        yield names, "DATABASE_URL: PostgreSQL is required in production"
+    base = _origin(settings.base_url)
+    named = all(_HOST.fullmatch(one) for one in settings.allowed_hosts)
+    if base is not None and base.scheme != "https":
+        yield {"VAULTR_ENV", "BASE_URL"}, "BASE_URL: begins with https:// in production"
+    if base is not None and named and base.hostname not in settings.hosts:
+        names = {"VAULTR_ENV", "ALLOWED_HOSTS", "BASE_URL"}
+        yield names, "ALLOWED_HOSTS: the host of BASE_URL is missing, where mails lead"

@@ -1,0 +1,236 @@
+"""Every setting of the server, typed and read once; nothing else reads the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from vaultr.protocol import sizes
+from vaultr.settings import cross_checks, types
+from vaultr.settings.types import CommaList, DatabaseUrl, KeySet, Rate, RedisUrl, UpperCase
+
+# How from_environ asks for the fields alone, since it then tells all problems in one list.
+_FIELDS_ALONE = {"fields_alone": True}
+
+
+class SettingsRefused(SystemExit):
+    """The settings cannot be used. The message names every problem, and no value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        listing = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"Vaultr cannot start; fix these settings:\n{listing}")
+
+
+def _in_production() -> dict[str, Any]:
+    return {"required_in_production": True}
+
+
+class Settings(BaseModel):
+    """What one server is told. A field is a setting: its name in capitals, or ``<NAME>_FILE``."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True
+    )
+
+    vaultr_env: Literal["development", "production"] = Field(
+        default="development",
+        description="`production` refuses everything that is only good enough to try Vaultr out.",
+    )
+    vaultr_home: Path = Field(
+        default=Path("var"), description="Folder of the embedded database, keys and mails."
+    )
+    database_url: DatabaseUrl = Field(
+        json_schema_extra=_in_production(),
+        description="PostgreSQL; `?pool_size=`, `?max_overflow=`, `?prepare=off` are understood.",
+    )
+    redis_url: RedisUrl | None = Field(
+        default=None, json_schema_extra=_in_production(), description="Where limits are counted."
+    )
+    port: int = Field(default=3000, ge=1, le=65535, description="Port to listen on.")
+    bind: str = Field(default="", description="Address to listen on; by default by VAULTR_ENV.")
+    drain_seconds: int = Field(
+        default=5, ge=0, le=24, description="Listening goes on this long after SIGTERM."
+    )
+    web_concurrency: int = Field(
+        default_factory=lambda: min(4, len(os.sched_getaffinity(0))),
+        ge=1,
+        le=64,
+        description="Worker processes; 1 without REDIS_URL.",
+    )
+    web_threads: int = Field(default=16, ge=2, le=128, description="Threads of a worker.")
+    login_queue: int | None = Field(
+        default=None, ge=1, description="Logins of a worker that may wait; half the threads."
+    )
+    base_url: str = Field(
+        default="http://127.0.0.1:3000",
+        json_schema_extra=_in_production(),
+        description="Where users reach Vaultr; links in mails begin with it.",
+    )
+    cors_origins: CommaList = Field(default=(), description="Exact origins, separated by commas.")
+    allowed_hosts: CommaList = Field(
+        default=(), description="Names of the server; the host of BASE_URL unless given."
+    )
+    trusted_proxies: int = Field(
+        default=0, ge=0, le=8, description="Proxies in front whose forwarded headers count."
+    )
+    jwt_secret: KeySet = Field(json_schema_extra=_in_production(), description="Signs tokens.")
+    pepper: KeySet = Field(json_schema_extra=_in_production(), description="Peppers verifiers.")
+    factor_key: KeySet = Field(json_schema_extra=_in_production(), description="Seals factors.")
+    mail_key: KeySet = Field(json_schema_extra=_in_production(), description="Seals the outbox.")
+    audit_key: KeySet = Field(
+        json_schema_extra=_in_production(), description="Authenticates audit events."
+    )
+    checkpoint_key: KeySet | None = Field(
+        default=None, description="Ed25519 seed that signs checkpoints; only the worker needs it."
+    )
+    smtp_host: str | None = Field(
+        default=None,
+        json_schema_extra=_in_production(),
+        description="Mail server; without it mails are files in VAULTR_HOME/mail.",
+    )
+    smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
+    smtp_user: str | None = Field(default=None, description="Name to sign in with.")
+    smtp_pass: SecretStr | None = Field(default=None, description="Password to sign in with.")
+    smtp_from: str = Field(default="vaultr@localhost", description="Sender of all mails.")
+    smtp_secure: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="TLS is required unless `none` (loopback hosts only)."
+    )
+    smtp_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust for the mail server."
+    )
+    statsd_host: str | None = Field(
+        default=None, description="Where StatsD listens: a host, or a host with its port."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of /metrics; 0 is off. On one machine `flask worker` wants another.",
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics.")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = Field(
+        default="INFO", description="What is written to stdout."
+    )
+    breach_upstream_url: str | None = Field(default=None, description="Ranges of breached hashes.")
+    background: Literal["inline", "process"] = Field(
+        default="inline", description="Where background jobs run; `process` is `flask worker`."
+    )
+    session_binding: Literal["loose", "strict"] = Field(
+        default="loose", description="`strict` ends a session that moves to another network."
+    )
+    ready_requires: CommaList = Field(
+        default=("redis",), description="What, beyond the database, readiness needs, or `none`."
+    )
+    ready_redis_grace: int = Field(
+        default=30, ge=0, description="Seconds that Redis may be away before a pod is not ready."
+    )
+    step_up_seconds: int = Field(
+        default=300, ge=1, le=3600, description="How long a step-up holds."
+    )
+    access_token_seconds: int = Field(
+        default=600, ge=1, le=600, description="Life of an access token."
+    )
+    backup_recipient: str | None = Field(default=None, description="age public key of backups.")
+    backup_identity_file: Path | None = Field(default=None, description="age key that opens them.")
+    limit_login_account: Rate = Field(default=Rate(5, 900), description="By account or device.")
+    limit_login_address: Rate = Field(default=Rate(20, 900), description="By client address.")
+    limit_signup: Rate = Field(default=Rate(50, 3600), description="By client address.")
+    limit_refresh: Rate = Field(default=Rate(6, 60), description="By session.")
+    limit_mail: Rate = Field(default=Rate(5, 3600), description="By recipient.")
+    limit_writes: Rate = Field(default=Rate(600, 60), description="By session or machine.")
+    limit_reads: Rate = Field(default=Rate(3000, 60), description="By session or machine.")
+    limit_anonymous: Rate = Field(default=Rate(600, 60), description="By client address.")
+    limit_changes: Rate = Field(default=Rate(100_000, 86_400), description="By vault.")
+    quota_items: int = Field(default=sizes.ITEMS_PER_VAULT, ge=1, description="Items of a vault.")
+    quota_item_bytes: int = Field(
+        default=sizes.ITEM_BYTES, ge=1024, description="Bytes of one item."
+    )
+    quota_vault_bytes: int = Field(
+        default=sizes.VAULT_BYTES, ge=1024, description="Bytes of a vault."
+    )
+    quota_vaults: int = Field(
+        default=sizes.VAULTS_PER_ACCOUNT, ge=1, description="Vaults of an account."
+    )
+
+    @classmethod
+    def from_environ(cls, variables: Mapping[str, str]) -> Self:
+        """Read the settings from environment variables.
+
+        :raises SettingsRefused: every problem at once, by name and without values.
+        """
+        names = {name.upper() for name in cls.model_fields}
+        values, problems = types.read(variables, names)
+        types.fill_in(values, problems)
+        given = {name.lower(): text for name, text in values.items()}
+        unread = {problem.partition(":")[0].removesuffix("_FILE") for problem in problems}
+        settings, found = cls._validated(given)
+        found = [problem for problem in found if problem.partition(":")[0] not in unread]
+        unread |= {problem.partition(":")[0] for problem in found}
+        if settings is None:
+            # What fits together is told all the same, with others in place of those that are wrong.
+            stand_in = {"database_url": "postgresql://", **types.generate_keys("x")}
+            required = {n.lower(): t for n, t in stand_in.items() if n != types.CHECKPOINT_KEY}
+            kept = {n: text for n, text in given.items() if n.upper() not in unread}
+            settings, _ = cls._validated({**required, **kept})
+        problems += found + cross_checks.problems(settings, unread=unread)
+        if problems or settings is None:
+            raise SettingsRefused(sorted(set(problems)))
+        return settings
+
+    @classmethod
+    def _validated(cls, given: dict[str, str]) -> tuple[Self | None, list[str]]:
+        try:
+            return cls.model_validate(given, context=_FIELDS_ALONE), []
+        except ValidationError as error:
+            return None, [_sentence(one) for one in error.errors(include_url=False)]
+
+    @model_validator(mode="after")
+    def _together(self, info: ValidationInfo) -> Self:
+        if info.context is not _FIELDS_ALONE and (problems := cross_checks.problems(self)):
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def production(self) -> bool:
+        """Whether only what is good enough for production is taken."""
+        return self.vaultr_env == "production"
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Give the host names under which the server answers."""
+        names = self.allowed_hosts or (urlsplit(self.base_url).hostname or "",)
+        return frozenset(name.lower() for name in names)
+
+    @property
+    def login_places(self) -> int:
+        """Give how many logins of one worker may wait for a hash before `busy` is answered."""
+        return self.login_queue or max(1, self.web_threads // 2)
+
+    def for_flask(self) -> dict[str, Any]:
+        """Give what Flask itself wants to know; the extensions are told by their own rooms."""
+        return {
+            "SETTINGS": self,
+            "MAX_CONTENT_LENGTH": None,
+            "PROPAGATE_EXCEPTIONS": False,
+            "TRAP_HTTP_EXCEPTIONS": False,
+        }
+
+
+def _sentence(error: Any) -> str:
+    name = str(error["loc"][0]).upper()
+    if error["type"] == "missing":
+        return f"{name}: required"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"

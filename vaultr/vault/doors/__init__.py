@@ -1,1 +1,0 @@
-"""The routes of vaults, a module for each concept, all on one blueprint."""

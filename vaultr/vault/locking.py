@@ -1,0 +1,85 @@
+"""Who may write to which vault, found out by the statement that locks it."""
+
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from vaultr.database.sql import Script
+from vaultr.protocol.entries import NO_ITEM
+from vaultr.request_context import Actor
+from vaultr.security import authentication
+from vaultr.vault.errors import VaultNotFound
+
+OWNER: Final = "owner"
+
+# Whose a vault is, joined to one row, so that there is an answer even if there is no such vault.
+OWN_VAULT: Final = (
+    "FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
+)
+
+_LOCKS: Final = (
+    # Held by all writers, so that an account is not deleted under them.
+    "SELECT 1 FROM accounts WHERE id = :account FOR KEY SHARE",
+    "SELECT 1 FROM vaults WHERE id = :vault_id AND account_id = :account FOR UPDATE",
+)
+
+
+def lock_vault(
+    connection: sa.Connection, actor: Actor, vault_id: UUID, item_id: UUID = NO_ITEM
+) -> Any:
+    """Lock a vault for a write, and read it afresh with one of its items.
+
+    The same round trip finds out whether the session of ``actor`` lives, so the views that come
+    here are declared with ``proves_session``.
+
+    :return: a row of the vault, the item (``item_*``, None if there is none) and, if the item was
+        removed, ``removed_revision``.
+    :raises Unauthenticated: the session is dead.
+    :raises VaultNotFound: there is no such vault that the actor may write to.
+    """
+    return _found(connection, lock_script(authentication.session_lives()), actor, vault_id, item_id)
+
+
+def peek_vault(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Any:
+    """Read what `lock_vault` reads, for a write that is only tried: nobody is made to wait.
+
+    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
+    """
+    script = lock_script(authentication.session_lives(), locks=False)
+    return _found(connection, script, actor, vault_id, NO_ITEM)
+
+
+def _found(
+    connection: sa.Connection, script: Script, actor: Actor, vault_id: UUID, item_id: UUID
+) -> Any:
+    parameters = authentication.session_parameters(actor) | {
+        "vault_id": vault_id,
+        "item_id": item_id,
+    }
+    row = script.run(connection, parameters).one()
+    if not row.alive:
+        raise authentication.session_is_dead()
+    if row.revision is None:
+        raise VaultNotFound
+    return row
+
+
+@cache
+def lock_script(session_lives: str, *, locks: bool = True) -> Script:
+    """Give the statements of `lock_vault`, or (without locks) of `peek_vault`."""
+    # The item is read by a statement of its own after the lock is held: what a statement sees is
+    # settled when it begins, and it may begin by waiting for the lock.
+    return Script(
+        f"SELECT {session_lives} AS alive,"  # nosec B608 - made of our words alone
+        " v.generation, v.rotating, v.overview_generation, v.revision, v.head, v.active, v.trash,"
+        " v.item_bytes, v.version_bytes,"
+        " r.revision AS removed_revision, i.revision AS item_revision,"
+        " i.content_revision AS item_content_revision, i.generation AS item_generation,"
+        " i.type AS item_type, i.state AS item_state, i.size AS item_size, i.puts AS item_puts,"
+        f" i.content AS item_content {OWN_VAULT}"
+        " LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
+        " LEFT JOIN removed_items r ON r.vault_id = v.id AND r.item_id = :item_id",
+        locks=_LOCKS if locks else (),
+    )

@@ -1,0 +1,58 @@
+"""Many changes at once over HTTP, and what has changed."""
+
+from uuid import UUID
+
+from flask import Response
+
+from vaultr.api import idempotency
+from vaultr.api.operation import Answer, operation
+from vaultr.api.preconditions import known_tag
+from vaultr.protocol.sizes import BATCH_BODY_BYTES
+from vaultr.ratelimit import middleware
+from vaultr.request_context import current_actor
+from vaultr.vault import batches, dry_run, sync
+from vaultr.vault.errors import HeadMoved
+from vaultr.vault.responses import ChangesAnswer, SyncView
+from vaultr.vault.routes.blueprint import PUT, READ, blueprint, json, quota
+from vaultr.vault.schemas import ChangesIn, ChangesQuery, SyncQuery
+
+BATCH_KEYS = 200_000
+
+
+@blueprint.post("/<uuid:vault_id>/changes")
+@operation(
+    refuses=PUT,
+    access="write",
+    body_bytes=BATCH_BODY_BYTES,
+    max_keys=BATCH_KEYS,
+    proves_session=True,
+    answers=ChangesAnswer,
+)
+def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Answer:
+    """Make up to 1,000 changes in order: all of them, or none when one is refused.
+
+    With `dry_run=true` nothing is changed, and each change is judged for itself: on top of those
+    before it that are ok, its entry against the entry before it.
+    """
+    middleware.count_more_writes(len(body.changes))
+    if query.dry_run:
+        idempotency.changes_nothing()
+    make = dry_run.try_changes if query.dry_run else batches.change_items
+    return Answer(make(current_actor(), vault_id, body.changes, quota()))
+
+
+@blueprint.get("/<uuid:vault_id>/sync")
+@operation(
+    refuses=(*READ, HeadMoved),
+    access="read",
+    statuses=(200, 304),
+    proves_session=True,
+    answers=SyncView,
+)
+def sync_vault(vault_id: UUID, *, query: SyncQuery) -> Response:
+    """Give what changed since a revision, or the full set, page by page.
+
+    The next page of a delta has `since=<through>`, of a full set `since=0&after=<through>`.
+    """
+    page = sync.sync(current_actor(), vault_id, query, known_tag(), quota())
+    return json(page.body, tag=page.tag)

@@ -1,0 +1,93 @@
+"""Items over HTTP, one at a time: listed, shown, put, moved."""
+
+from typing import cast
+from uuid import UUID
+
+from flask import Response
+
+from vaultr.api import pagination
+from vaultr.api.operation import Answer, operation
+from vaultr.api.preconditions import known_revision, precondition
+from vaultr.protocol.entries import Op
+from vaultr.request_context import current_actor
+from vaultr.vault import fast_reads, item_writes, row_json
+from vaultr.vault.change_rules import Change, content_of
+from vaultr.vault.errors import GenerationMoved, ItemNotFound, VaultNotFound
+from vaultr.vault.responses import ItemList, ItemView, WriteView
+from vaultr.vault.routes.blueprint import PUT, READ, WRITE_ITEM, blueprint, json, quota
+from vaultr.vault.schemas import ItemMove, ItemPut, ItemsQuery
+
+
+@blueprint.get("/<uuid:vault_id>/items")
+@operation(refuses=(VaultNotFound,), access="read", proves_session=True, answers=ItemList)
+def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
+    """List items by their overviews, no detail; without `state` the active ones."""
+    actor = current_actor()
+    purpose = f"items {actor.account_id} {vault_id} {query.state} {query.type or ''}"
+    place = pagination.read(purpose, query.cursor)
+    found, last = fast_reads.list_items(
+        actor,
+        vault_id,
+        state=query.state,
+        type=query.type,
+        after=UUID(cast(str, place[0])) if place else None,
+        limit=query.limit,
+    )
+    cursor = f'"{pagination.write(purpose, last)}"' if last else "null"
+    return json(f'{{"items":{row_json.array(found)},"next_cursor":{cursor}}}')
+
+
+@blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>")
+@operation(
+    refuses=(*READ, ItemNotFound),
+    access="read",
+    statuses=(200, 304),
+    proves_session=True,
+    answers=ItemView,
+)
+def show_item(vault_id: UUID, item_id: UUID) -> Response:
+    """Show one whole item; 304 when `If-None-Match` names its revision."""
+    read = fast_reads.read_item(current_actor(), vault_id, item_id, known_revision())
+    return json(read.body, tag=str(read.revision))
+
+
+@blueprint.put("/<uuid:vault_id>/items/<uuid:item_id>")
+@operation(refuses=PUT, access="write", statuses=(200, 201), proves_session=True, answers=WriteView)
+def put_item(vault_id: UUID, item_id: UUID, *, body: ItemPut) -> Answer:
+    """Create an item (`If-None-Match: *`) or replace its content (`If-Match`).
+
+    A request whose answer was lost can be sent again as it was: it is answered as the first time.
+    """
+    change = Change(Op.PUT, item_id, precondition(), body.entry, content_of(body))
+    return _written(vault_id, change, status=201 if change.expected.absent else 200)
+
+
+@blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/trash")
+@operation(refuses=WRITE_ITEM, access="write", proves_session=True, answers=WriteView)
+def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
+    """Move an item to the trash, from where it can be restored or removed."""
+    return _written(vault_id, Change(Op.TRASH, item_id, precondition(), body.entry))
+
+
+@blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/restore")
+@operation(
+    refuses=(*WRITE_ITEM, GenerationMoved),
+    access="write",
+    proves_session=True,
+    answers=WriteView,
+)
+def restore_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
+    """Bring an item back from the trash."""
+    return _written(vault_id, Change(Op.RESTORE, item_id, precondition(), body.entry))
+
+
+@blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/remove")
+@operation(refuses=WRITE_ITEM, access="write", proves_session=True, answers=WriteView)
+def remove_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
+    """Remove an item with its versions for good, from the trash or not; its id never comes back."""
+    return _written(vault_id, Change(Op.REMOVE, item_id, precondition(), body.entry))
+
+
+def _written(vault_id: UUID, change: Change, *, status: int = 200) -> Answer:
+    view = item_writes.write_item(current_actor(), vault_id, change, quota())
+    return Answer(view, status, {"ETag": f'"{view.revision}"'})

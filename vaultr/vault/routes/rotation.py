@@ -1,0 +1,55 @@
+"""A change of a vault's keys over HTTP: begun, followed, finished."""
+
+from uuid import UUID
+
+from vaultr import errors
+from vaultr.api.operation import Answer, operation
+from vaultr.request_context import current_actor
+from vaultr.vault import key_rotation
+from vaultr.vault.errors import (
+    GenerationMoved,
+    QuotaExceeded,
+    RotationIncomplete,
+    VaultNotFound,
+)
+from vaultr.vault.responses import RotationView, VaultView
+from vaultr.vault.routes.blueprint import SEALED, WRITE, blueprint, quota, tagged
+from vaultr.vault.schemas import EntryAlone, RotationNew
+
+
+@blueprint.post("/<uuid:vault_id>/rotation")
+@operation(
+    refuses=(*WRITE, *SEALED, GenerationMoved, QuotaExceeded, errors.Conflict),
+    access="write",
+    step_up=True,
+    answers=VaultView,
+)
+def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
+    """Give a vault new keys; from now on everything is sealed under them.
+
+    `machines` names exactly the machines that hold a key of the vault. What is there stays
+    readable, and moves by ordinary writes of items and of the vault's overview.
+    """
+    return tagged(key_rotation.begin_rotation(current_actor(), vault_id, body, quota()))
+
+
+@blueprint.get("/<uuid:vault_id>/rotation")
+@operation(refuses=(VaultNotFound,), access="read", proves_session=True)
+def show_rotation(vault_id: UUID) -> RotationView:
+    """Tell what a rotation has left to move; nothing when none is running."""
+    return key_rotation.show_rotation(current_actor(), vault_id)
+
+
+@blueprint.post("/<uuid:vault_id>/rotation/finish")
+@operation(
+    refuses=(*WRITE, RotationIncomplete, errors.Conflict),
+    access="write",
+    proves_session=True,
+    answers=VaultView,
+)
+def finish_rotation(vault_id: UUID, *, body: EntryAlone) -> Answer:
+    """End a rotation when no active item and no overview is left under older keys.
+
+    Trash and versions stay under theirs.
+    """
+    return tagged(key_rotation.finish_rotation(current_actor(), vault_id, body.entry, quota()))

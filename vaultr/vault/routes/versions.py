@@ -1,0 +1,46 @@
+"""What an item was before, over HTTP."""
+
+from typing import cast
+from uuid import UUID
+
+from flask import Response
+
+from vaultr import errors
+from vaultr.api import pagination
+from vaultr.api.operation import operation
+from vaultr.request_context import current_actor
+from vaultr.vault import row_json, versions
+from vaultr.vault.errors import ItemNotFound, VaultNotFound
+from vaultr.vault.responses import VersionList, VersionView
+from vaultr.vault.routes.blueprint import READ, blueprint, json
+from vaultr.wire.field_types import Page
+
+
+@blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>/versions")
+@operation(
+    refuses=(VaultNotFound, ItemNotFound), access="read", proves_session=True, answers=VersionList
+)
+def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
+    """List the last contents of an item by their overviews, the present one first, no detail."""
+    actor = current_actor()
+    purpose = f"versions {actor.account_id} {vault_id} {item_id}"
+    place = pagination.read(purpose, query.cursor)
+    before = int(cast(str, place[0])) if place else None
+    found, last = versions.list_versions(actor, vault_id, item_id, before=before, limit=query.limit)
+    cursor = f'"{pagination.write(purpose, str(last))}"' if last else "null"
+    return json(f'{{"versions":{row_json.array(found)},"next_cursor":{cursor}}}')
+
+
+@blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>/versions/<revision:revision>")
+@operation(
+    refuses=(*READ, ItemNotFound, errors.NotFound),
+    access="read",
+    proves_session=True,
+    answers=VersionView,
+)
+def show_version(vault_id: UUID, item_id: UUID, revision: int) -> Response:
+    """Show one whole content of an item as its put of that revision left it.
+
+    To bring it back, put it anew: a client seals it for the revision that it then takes.
+    """
+    return json(versions.read_version(current_actor(), vault_id, item_id, revision))

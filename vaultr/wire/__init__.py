@@ -1,0 +1,1 @@
+"""Values as they cross the wire. Nothing here imports Flask."""
