@@ -33,12 +33,12 @@ def migrated_to(app):
             connection.execute(sa.text("CREATE TABLE alembic_version (version_num TEXT)"))
             insert = sa.text("INSERT INTO alembic_version VALUES (:revision)")
             connection.execute(insert, {"revision": revision})
-        app.extensions["vaultr.readiness"].at = 0.0
+        app.extensions["health.readiness"].at = 0.0
 
     yield say
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
-    app.extensions["vaultr.readiness"].at = 0.0
+    app.extensions["health.readiness"].at = 0.0
 
 
 @pytest.fixture

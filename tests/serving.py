@@ -9,9 +9,10 @@ from vaultr.api import kill_switches
 from vaultr.app import create_app
 from vaultr.audit import denied_requests, transaction_hooks
 from vaultr.database.session import db, forget_facts
-from vaultr.ratelimit import middleware
+from vaultr.ratelimit import limiter
+from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import Settings
-from vaultr.settings.types import Rate, generate_keys
+from vaultr.settings.types import Rate
 
 KEYS = generate_keys("test")
 
@@ -42,7 +43,7 @@ def wait_for_redis(app):
     It would count on for itself, from nothing: right for a server, but a test counts along.
     """
     with app.app_context():
-        kept = middleware.guard().redis.connection_pool.connection_kwargs
+        kept = limiter.current().redis.connection_pool.connection_kwargs
     kept.update(socket_timeout=30.0, socket_connect_timeout=30.0)
 
 
@@ -61,7 +62,7 @@ def empty(app):
         transaction_hooks.pool().forget()  # its chains went with the rows
         denied_requests.current().forget()
         kill_switches.forget()
-        guard = middleware.guard()
+        guard = limiter.current()
         guard.clear_memory()
         if guard.redis is not None:
             guard.redis.flushdb()

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from vaultr.database.session import SINGLE, db
+from vaultr.database.session import AUTOCOMMIT, db
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def collected(app):
             ran.append(text)
 
     with app.app_context():
-        engines = (db.engine, app.extensions[SINGLE])
+        engines = (db.engine, AUTOCOMMIT.get(app))
     for engine in engines:
         sa.event.listen(engine, "before_cursor_execute", note)
     try:

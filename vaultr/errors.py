@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FieldError:
     """What is wrong with one field: a JSON pointer and a sentence that never repeats the value."""
 
     pointer: str
     message: str
 
 
-class Refusal(Exception):
+class ServiceError(Exception):
     """Vaultr says no. Raising one undoes the transaction it is raised in.
 
     Features subclass a kind below and give it a ``slug``, which is API: never rename one. The
@@ -22,7 +22,7 @@ class Refusal(Exception):
     :param errors: the fields that are wrong.
     :param members: further members of the problem document, such as ``revision``.
     :param headers: headers that the answer carries.
-    :param event: the audit event that tells of this refusal, recorded after the undoing.
+    :param audit_event: the audit event of this error, recorded after the rollback.
     """
 
     slug: ClassVar[str] = ""
@@ -31,110 +31,110 @@ class Refusal(Exception):
         self,
         detail: str | None = None,
         *,
-        errors: Sequence[Fault] = (),
+        errors: Sequence[FieldError] = (),
         members: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        event: Any = None,
+        audit_event: Any = None,
     ) -> None:
         self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
         self.errors = tuple(errors)
         self.members = dict(members or {})
         self.headers = dict(headers or {})
-        self.event = event
+        self.audit_event = audit_event
         super().__init__(self.detail)
 
 
-class BadRequest(Refusal):
+class BadRequest(ServiceError):
     """The request is malformed."""
 
     slug = "bad-request"
 
 
-class Unauthenticated(Refusal):
+class Unauthenticated(ServiceError):
     """Sign in first: no valid token was sent."""
 
     slug = "unauthenticated"
 
 
-class Forbidden(Refusal):
+class Forbidden(ServiceError):
     """This caller may not do this."""
 
     slug = "forbidden"
 
 
-class NotFound(Refusal):
+class NotFound(ServiceError):
     """There is nothing here."""
 
     slug = "not-found"
 
 
-class MethodNotAllowed(Refusal):
+class MethodNotAllowed(ServiceError):
     """This method does not exist here."""
 
     slug = "method-not-allowed"
 
 
-class Conflict(Refusal):
+class Conflict(ServiceError):
     """The request does not fit what is stored."""
 
     slug = "conflict"
 
 
-class Gone(Refusal):
+class Gone(ServiceError):
     """This was here once and is no longer kept."""
 
     slug = "epoch-pruned"
 
 
-class LengthRequired(Refusal):
+class LengthRequired(ServiceError):
     """Send a body with a Content-Length; chunked bodies are not taken."""
 
     slug = "length-required"
 
 
-class PreconditionFailed(Refusal):
+class PreconditionFailed(ServiceError):
     """What is stored has another revision than the request expects."""
 
     slug = "precondition-failed"
 
 
-class TooLarge(Refusal):
+class TooLarge(ServiceError):
     """The body is larger than this route takes."""
 
     slug = "payload-too-large"
 
 
-class UnsupportedMediaType(Refusal):
+class UnsupportedMediaType(ServiceError):
     """Send application/json in UTF-8."""
 
     slug = "unsupported-media-type"
 
 
-class Unprocessable(Refusal):
+class Unprocessable(ServiceError):
     """The request is well formed, but a rule refuses it."""
 
     slug = "unprocessable"
 
 
-class PreconditionRequired(Refusal):
+class PreconditionRequired(ServiceError):
     """Send If-Match or If-None-Match."""
 
     slug = "precondition-required"
 
 
-class TooMany(Refusal):
+class TooMany(ServiceError):
     """Too many requests; wait as long as Retry-After says."""
 
     slug = "rate-limited"
 
 
-class Internal(Refusal):
+class Internal(ServiceError):
     """Something went wrong inside the server; the request id finds it in the log."""
 
     slug = "internal"
 
 
-class Unavailable(Refusal):
+class Unavailable(ServiceError):
     """A part that the server needs is away; try again soon."""
 
     slug = "unavailable"

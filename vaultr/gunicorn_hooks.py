@@ -5,13 +5,14 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from flask import Flask
 from gunicorn.glogging import Logger
 
 from vaultr.api import kill_switches
+from vaultr.app_state import AppSlot
 from vaultr.audit import service as audit
 from vaultr.database import engine
 from vaultr.health import draining
@@ -27,7 +28,7 @@ from vaultr.ops import worker
 from vaultr.security import keyring
 from vaultr.settings.model import Settings, SettingsRefused
 
-_STOP = "vaultr.stop_inline"
+_STOP: Final = AppSlot[Callable[[], None]]("worker.stop_inline")
 _listeners: list[socket.socket] = []
 # What gunicorn says with arguments of its own: addresses, ids of processes, signals.
 _ITS_OWN = (
@@ -169,12 +170,12 @@ def after_fork(app: Flask, settings: Settings) -> None:
     read_keys_anew(app)
     statsd.start(settings.statsd_host)
     instrumentation.trace(app, os.environ)
-    instrumentation.say_what_runs(app)
+    instrumentation.set_constant_gauges(app)
     kill_switches.watch(app)
     for listener in _listeners:
         prometheus_endpoint.serve(listener)
     if settings.background == "inline":
-        app.extensions[_STOP] = worker.start_inline(app)
+        _STOP.set(app, worker.start_inline(app))
 
 
 def read_keys_anew(app: Flask) -> None:
@@ -212,7 +213,7 @@ def reload_on_hup(server: Any) -> None:
 
 def before_exit(app: Flask) -> None:
     """End this worker's background thread, and record what only this process knows."""
-    stop = app.extensions.pop(_STOP, None)
+    stop = _STOP.clear(app)
     if stop is not None:
         stop()
     with app.app_context():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from vaultr.health import heartbeat
-from vaultr.settings import types
+from vaultr.settings import loader
 
 _EVERYWHERE: Final = {"", "0.0.0.0", "[::]"}  # nosec B104 - compared with, never listened on
 SECONDS: Final = 3
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def _worker() -> int:
-    given, _ = types.read(os.environ, {"VAULTR_HOME"})
+    given, _ = loader.read(os.environ, {"VAULTR_HOME"})
     age = heartbeat.age_seconds(Path(given.get("VAULTR_HOME", "var")))
     if age is not None and age < heartbeat.DEAD_SECONDS:
         return 0
@@ -38,7 +38,7 @@ def _worker() -> int:
 
 
 def _server() -> int:
-    given, _ = types.read(os.environ, {"PORT", "BIND"})
+    given, _ = loader.read(os.environ, {"PORT", "BIND"})
     host, port = _address(given.get("BIND", ""), int(given.get("PORT", _PORT)))
     connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:

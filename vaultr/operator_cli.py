@@ -12,7 +12,7 @@ import click
 import sqlalchemy as sa
 
 from vaultr.database import engine
-from vaultr.errors import Refusal
+from vaultr.errors import ServiceError
 from vaultr.observability import logs
 
 P = ParamSpec("P")
@@ -33,7 +33,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
         logs.to_stderr()
         try:
             return function(*args, **kwargs)
-        except Refusal as refusal:
+        except ServiceError as refusal:
             raise click.ClickException(refusal.detail) from None
         except sa.exc.DBAPIError as error:
             logs.failure("command.failed", error)

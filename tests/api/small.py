@@ -7,15 +7,15 @@ import sqlalchemy as sa
 from flask import Blueprint, Response
 
 from tests import serving
+from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.app import create_app
 from vaultr.database.session import db, fact, reading, transaction
-from vaultr.errors import Conflict, Fault, NotFound
+from vaultr.errors import Conflict, FieldError, NotFound
 from vaultr.extensions import limiter
 from vaultr.ratelimit import limiter as guard
 from vaultr.ratelimit import middleware
 from vaultr.request_context import current_origin
-from vaultr.security.authentication import public
 from vaultr.settings.model import Settings
 from vaultr.wire.field_types import Id, In, Int, Out, Query
 
@@ -67,7 +67,7 @@ def batch(vault_id: UUID, *, body: Word) -> None:
 
 
 @blueprint.put("/proven/<uuid:thing>")
-@operation(proves_session=True)
+@operation(checks_session=True)
 def proven(thing: UUID, *, body: Word) -> None:
     raise NotFound
 
@@ -95,16 +95,16 @@ def accepted() -> None:
 
 @blueprint.get("/made")
 @public
-@operation(answers=Echo, statuses=(201,))
+@operation(returns=Echo, statuses=(201,))
 def made() -> Answer:
     return Answer(Echo(word="new"), 201, {"ETag": '"7"'})
 
 
 @blueprint.get("/refused")
 @public
-@operation(refuses=(Conflict,))
+@operation(errors=(Conflict,))
 def refused() -> None:
-    faults = [Fault("/word", "too long")]
+    faults = [FieldError("/word", "too long")]
     raise Conflict(
         "No.", errors=faults, members={"revision": 7, "status": 200}, headers={"X-A": "b"}
     )
@@ -148,7 +148,7 @@ def limited() -> None:
 @blueprint.post("/contended")
 @public
 @operation()
-def contended() -> None:
+def is_contention() -> None:
     called.append(None)
     with transaction() as session:
         if db.engine.dialect.name == "postgresql" and len(called) < blueprint.succeeds_at:
@@ -185,7 +185,7 @@ def server(home, **more):
         db.create_all()
     yield app
     # Or its own would go on to look for a Redis that is gone, and tell of it beside the next test.
-    guard.keep(app, guard.Guard(None, 1))
+    guard.init_app(app, guard.Guard(None, 1))
     with app.app_context():
         db.session.remove()
         db.engine.dispose()

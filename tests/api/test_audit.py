@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from tests import audit_log, audit_obstacles
 from vaultr import request_context
-from vaultr.api import security_headers
+from vaultr.api import request_origin
 from vaultr.audit import service
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
@@ -137,7 +137,7 @@ def test_whoever_swallows_that_a_record_failed_cannot_commit(here):
 def test_the_body_tells_who_did_what_from_where(here):
     account, session = uuid4(), uuid4()
     with here.test_request_context(environ_base={"REMOTE_ADDR": "192.0.2.77"}):
-        security_headers._origin()
+        request_origin._store_origin()
         request_id = request_context.current_origin().request_id
         with transaction():
             who = Actor(account, session, 1)
@@ -182,7 +182,7 @@ def test_a_committed_event_is_copied_to_the_log_and_one_undone_is_not(here, capl
 def test_a_refusal_is_recorded_after_its_transaction_was_undone(here):
     denial = service.Denial(Event.AUTH_LOGIN_DENY, None, "wrong-key")
 
-    service.record_refusal(Forbidden(event=denial))
+    service.record_error(Forbidden(audit_event=denial))
 
     [event] = audit_log.events()
     assert (event.typ, event.out) == ("auth.login.deny", "deny:wrong-key")

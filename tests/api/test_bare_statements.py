@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from tests import servers, serving
 from tests.serving import built, environ_for
 from vaultr.database import engine, prepared_statements, raw_driver
-from vaultr.database.session import SINGLE, transaction
+from vaultr.database.session import AUTOCOMMIT, transaction
 
 NAMES = "SELECT name FROM pg_prepared_statements WHERE %(x)s = %(x)s"
 
@@ -20,7 +20,7 @@ def app(postgres_app):
 
 
 def checked_out(app):
-    return app.extensions[SINGLE].pool.checkedout()
+    return AUTOCOMMIT.get(app).pool.checkedout()
 
 
 def test_rows_are_named_and_values_bound(app):
@@ -32,7 +32,7 @@ def test_rows_are_named_and_values_bound(app):
 
 
 def test_a_statement_is_prepared_once_a_connection(app):
-    app.extensions[SINGLE].dispose()  # so that all of it meets the same connection
+    AUTOCOMMIT.get(app).dispose()  # so that all of it meets the same connection
     for number in range(3):
         raw_driver.run("SELECT %(n)s::int + 1000 AS n", {"n": number})
 
@@ -53,7 +53,7 @@ def test_a_failed_statement_is_told_as_sqlalchemy_tells_it_and_spoils_nothing(ap
 
 def test_a_lost_connection_is_given_up_and_the_next_statement_has_another(app):
     dropped = []
-    sa.event.listen(app.extensions[SINGLE], "invalidate", lambda *told: dropped.append(told))
+    sa.event.listen(AUTOCOMMIT.get(app), "invalidate", lambda *told: dropped.append(told))
 
     with pytest.raises(sa.exc.OperationalError) as caught:
         raw_driver.run("SELECT pg_terminate_backend(pg_backend_pid()) AS ended", {})
@@ -119,15 +119,15 @@ def test_nothing_is_prepared_behind_a_pooler(postgres_url, tmp_path):
     app = built(environ_for(tmp_path, DATABASE_URL=f"{url}?prepare=off"))
 
     with app.app_context():
-        assert not app.extensions[prepared_statements.ALLOWED]
+        assert not prepared_statements.ALLOWED.get(app)
         assert raw_driver.run(NAMES, {"x": 1}) == []
-        app.extensions[SINGLE].dispose()
+        AUTOCOMMIT.get(app).dispose()
 
 
 def test_a_database_that_is_away_is_told_as_such(tmp_path, postgres_url):
     url = servers.fresh_database(postgres_url)
     app = built(environ_for(tmp_path, DATABASE_URL=url))
-    single = app.extensions[SINGLE]
+    single = AUTOCOMMIT.get(app)
     with app.app_context():
         sa.event.listen(single, "do_connect", _refuse)
         with pytest.raises(sa.exc.OperationalError) as caught:

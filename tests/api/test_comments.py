@@ -74,7 +74,7 @@ def test_prepared_statements_stay_prepared_whatever_the_request(app):
     for number in range(20):
         assert ann.get(item.path, headers={"X-Request-Id": f"r{number}"}).status_code == 200
 
-    with app.app_context(), app.extensions["vaultr.database.single"].connect() as connection:
+    with app.app_context(), app.extensions["database.autocommit_engine"].connect() as connection:
         names = connection.execute(sa.text("SELECT statement FROM pg_prepared_statements"))
         statements = [text for (text,) in names]
     assert statements

@@ -182,8 +182,8 @@ def test_a_client_is_known_by_a_word(app, client, owner, agent, family):
 def strict(app, set_to, monkeypatch):
     """The app as SESSION_BINDING=strict makes it."""
     set_to(app, session_binding="strict")
-    lives = sessions.lives(app.config["SETTINGS"])
-    monkeypatch.setitem(app.extensions, "vaultr.session_lives", lives)
+    check = sessions.session_check(app.config["SETTINGS"])
+    monkeypatch.setitem(app.extensions, "security.session_check", check)
 
 
 @pytest.mark.parametrize("place", [{"address": AWAY}, {"agent": BROWSER}])

@@ -18,7 +18,8 @@ from vaultr.database.session import fact
 from vaultr.ops import certificate, check_result, gauges, last_runs, smtp_check
 from vaultr.ops.doctor import external, server_keys, services
 from vaultr.ops.last_runs import Kind
-from vaultr.settings.types import Keys, generate_keys
+from vaultr.settings.loader import generate_keys
+from vaultr.settings.types import Keys
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_key_that_is_old_or_cannot_rotate_is_found(settings):
 def on_redis(own_redis, tmp_path):
     app = built(environ_for(tmp_path, REDIS_URL=own_redis.url))
     with app.app_context():
-        yield app.config["SETTINGS"], own_redis, app.extensions["vaultr.limits"].redis
+        yield app.config["SETTINGS"], own_redis, app.extensions["ratelimit.limiter"].redis
 
 
 def test_redis_that_may_forget_counters_is_found(on_redis):

@@ -14,7 +14,7 @@ from tests.stopwatch import quickest
 from vaultr.app import create_app
 from vaultr.database import engine
 from vaultr.database.base import Fact
-from vaultr.database.session import SINGLE, db, one_statement, reading, transaction
+from vaultr.database.session import AUTOCOMMIT, db, one_statement, reading, transaction
 from vaultr.settings.model import Settings
 
 
@@ -41,7 +41,7 @@ def on_postgres(postgres_app, monkeypatch):
 @pytest.fixture
 def all_anew(on_postgres):
     """Its connections are made in this test, and end with it."""
-    pools = (db.engine, on_postgres.extensions[SINGLE])
+    pools = (db.engine, AUTOCOMMIT.get(on_postgres))
     for pool in pools:
         pool.dispose()
     yield
@@ -91,12 +91,12 @@ def test_on_sqlite_a_single_statement_is_nothing_but_itself(on_sqlite):
         with one_statement() as connection:
             connection.execute(sa.text("SELECT 1"))
 
-    assert sent_by(ask, on_sqlite.extensions[SINGLE]) == ["SELECT 1"]
+    assert sent_by(ask, AUTOCOMMIT.get(on_sqlite)) == ["SELECT 1"]
 
 
 @pytest.mark.parametrize("which", ["pooled", "single"])
 def test_every_connection_to_sqlite_is_told_its_pragmas(on_sqlite, which):
-    pool = db.engine if which == "pooled" else on_sqlite.extensions[SINGLE]
+    pool = db.engine if which == "pooled" else AUTOCOMMIT.get(on_sqlite)
     with pool.connect() as connection:
         told = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
@@ -134,7 +134,7 @@ def test_a_new_sqlite_database_that_another_process_writes_to_is_waited_for(tmp_
 
 @pytest.mark.parametrize("which", ["pooled", "single"])
 def test_every_connection_to_postgresql_is_told_its_limits(on_postgres, all_anew, which):
-    pool = db.engine if which == "pooled" else on_postgres.extensions[SINGLE]
+    pool = db.engine if which == "pooled" else AUTOCOMMIT.get(on_postgres)
     with pool.connect() as connection:
         told = [
             connection.exec_driver_sql(f"SHOW {name}").scalar()

@@ -12,7 +12,8 @@ from vaultr.auth import second_factor_secrets
 from vaultr.auth.models import Factor, RecoveryCode
 from vaultr.database.session import transaction
 from vaultr.security.keyring import KeyRing, Resealed, ServerKeys
-from vaultr.settings.types import Keys, generate_keys
+from vaultr.settings.loader import generate_keys
+from vaultr.settings.types import Keys
 
 TOTP, CONFIRM = "/api/v1/auth/totp", "/api/v1/auth/totp/confirm"
 CODES, ME = "/api/v1/auth/recovery-codes", "/api/v1/auth/me"
@@ -232,17 +233,17 @@ def test_a_secret_that_was_moved_to_another_account_opens_nothing(app, client, a
 @pytest.fixture
 def with_keys(app, monkeypatch):
     def change(text):
-        known = app.extensions["vaultr.keys"]
+        known = app.extensions["security.keyring"]
         ring = KeyRing(Keys.parse(text))
         changed = {n: getattr(known, n) for n in ("jwt", "pepper", "mail", "audit")}
-        monkeypatch.setitem(app.extensions, "vaultr.keys", ServerKeys(factor=ring, **changed))
+        monkeypatch.setitem(app.extensions, "security.keyring", ServerKeys(factor=ring, **changed))
 
     return change
 
 
 def test_secrets_are_sealed_anew_when_the_key_rotates(app, as_ann, as_bob, with_keys):
     phones = [confirmed(client)[0] for client in (as_ann, as_bob)]
-    old = app.extensions["vaultr.keys"].factor.keys
+    old = app.extensions["security.keyring"].factor.keys
     old_text = ",".join(f"{name}:{factories.b64(key)}" for name, key in old.by_id.items())
     new_text = generate_keys("new")["FACTOR_KEY"]
     with_keys(f"{new_text},{old_text}")

@@ -234,8 +234,8 @@ def test_an_account_that_ends_leaves_no_answers(app, as_ann, as_bob):
     for client in (as_ann, as_bob):
         client.post("/api/v1/vaults", json=new_vault(), headers=KEY)
 
-    with app.app_context():
-        idempotency.forget(as_ann.account_id)
+    with app.app_context(), transaction() as session:
+        idempotency.delete_responses(session, as_ann.account_id)
 
     assert kept(app) == 1
 
@@ -249,7 +249,7 @@ def test_which_posts_ignore_a_key_is_listed_by_name(app):
         and not getattr(view, "public", False)
     }
 
-    assert {path for path, contract in closed.items() if not contract.once} == IGNORING
+    assert {path for path, contract in closed.items() if not contract.idempotent} == IGNORING
 
 
 def _row(number, created_at):

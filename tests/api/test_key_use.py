@@ -33,7 +33,7 @@ def folder(app, tmp_path, monkeypatch):
         by_id = getattr(settings, name.lower()).by_id
         lines = [f"{key_id}:{factories.b64(key)}" for key_id, key in by_id.items()]
         (tmp_path / name.lower()).write_text("\n".join(lines))
-    monkeypatch.setitem(app.extensions, "vaultr.keys", app.extensions["vaultr.keys"])
+    monkeypatch.setitem(app.extensions, "security.keyring", app.extensions["security.keyring"])
     return tmp_path
 
 
@@ -228,7 +228,7 @@ def _needed_everywhere(app):
 @pytest.fixture
 def replaced(app, monkeypatch):
     """Load other keys in the place of those there were, as after a restore with a wrong set."""
-    monkeypatch.setitem(app.extensions, "vaultr.keys", app.extensions["vaultr.keys"])
+    monkeypatch.setitem(app.extensions, "security.keyring", app.extensions["security.keyring"])
 
     def replace():
         other = {n.lower(): Keys({"other": bytes([at]) * 32}) for at, n in enumerate(KEY_SETS)}

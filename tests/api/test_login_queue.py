@@ -8,7 +8,7 @@ import pytest
 from tests import factories
 from tests.statements import collected
 from tests.stopwatch import until
-from vaultr.database.session import SINGLE, db
+from vaultr.database.session import AUTOCOMMIT, db
 from vaultr.errors import Busy
 
 LOGIN = "/api/v1/auth/login"
@@ -23,7 +23,7 @@ def ann(app):
 @contextlib.contextmanager
 def taken(app, places):
     """So many turns of the hash gate are taken, slots first, until the block ends."""
-    gate, release = app.extensions["vaultr.hash_gate"], threading.Event()
+    gate, release = app.extensions["auth.hash_gate"], threading.Event()
 
     def take():
         with contextlib.suppress(Busy):
@@ -66,8 +66,8 @@ def test_no_connection_is_held_while_a_login_waits_for_its_hash(app, ann):
         return app.test_client().post(LOGIN, json=factories.login()).status_code
 
     with app.app_context():
-        engines = (db.engine, app.extensions[SINGLE])
-    gate = app.extensions["vaultr.hash_gate"]
+        engines = (db.engine, AUTOCOMMIT.get(app))
+    gate = app.extensions["auth.hash_gate"]
     with ThreadPoolExecutor(1) as pool:
         with taken(app, os.cpu_count()):
             answer = pool.submit(login)

@@ -15,7 +15,7 @@ from tests import factories, servers
 from tests.many_rows import fill
 from tests.serving import built, environ_for, signed_in
 from vaultr.database import raw_driver
-from vaultr.database.session import SINGLE, db, transaction
+from vaultr.database.session import AUTOCOMMIT, db, transaction
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.vault import version_retention
 
@@ -39,7 +39,7 @@ def filled(postgres_url, tmp_path_factory, count):
     yield app, vault
     with app.app_context():
         db.engine.dispose()
-        app.extensions[SINGLE].dispose()
+        AUTOCOMMIT.get(app).dispose()
 
 
 class Plans:
@@ -48,7 +48,7 @@ class Plans:
     def __init__(self, app):
         self.seen = {}
         with app.app_context():
-            self._engines = [db.engine, app.extensions[SINGLE]]
+            self._engines = [db.engine, AUTOCOMMIT.get(app)]
 
     def __enter__(self):
         explain = self._explain

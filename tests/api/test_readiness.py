@@ -26,16 +26,16 @@ def migrated(app):
                 values = {"name": schema_version.NEEDS, "value": needs.encode()}
                 insert = sa.text("INSERT INTO facts (name, value) VALUES (:name, :value)")
                 connection.execute(insert, values)
-        app.extensions["vaultr.readiness"].at = 0.0
+        app.extensions["health.readiness"].at = 0.0
 
     yield say
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
-    app.extensions["vaultr.readiness"].at = 0.0
+    app.extensions["health.readiness"].at = 0.0
 
 
 def newest(app):
-    return app.extensions["vaultr.schema_revisions"][-1]
+    return app.extensions["database.schema_versions"][-1]
 
 
 def later(app):
@@ -86,14 +86,14 @@ def test_on_an_older_one_or_none_it_is_not_ready(client, migrated, revision):
 
 
 def test_without_any_table_it_is_not_ready(app, client):
-    app.extensions["vaultr.readiness"].at = 0.0
+    app.extensions["health.readiness"].at = 0.0
 
     assert client.get("/api/ready").data == NOT_READY
 
 
 def test_without_its_keys_it_is_not_ready(app, client, migrated, monkeypatch):
     migrated(newest(app))
-    monkeypatch.delitem(app.extensions, "vaultr.keys")
+    monkeypatch.delitem(app.extensions, "security.keyring")
 
     assert client.get("/api/ready").json["failed"] == ["keys"]
 

@@ -26,7 +26,7 @@ NONE = {"FACTOR_KEY": 0, "MAIL_KEY": 0}
 @pytest.fixture
 def rotated(app, monkeypatch):
     """``rotated(old=True)``: put new keys before the old ones, or in their place."""
-    monkeypatch.setitem(app.extensions, "vaultr.keys", app.extensions["vaultr.keys"])
+    monkeypatch.setitem(app.extensions, "security.keyring", app.extensions["security.keyring"])
 
     def rotate(*, old):
         settings, changed = app.config["SETTINGS"], {}

@@ -23,7 +23,7 @@ WRONG = {"auth_key": b64(b"w" * 32)}
 def fresh_until(app, session):
     with app.app_context():
         claims = Claims(session.account_id, session.id, 1, 0)
-        return sessions.actor_of(claims).fresh_until
+        return sessions.session_actor(claims).fresh_until
 
 
 def test_a_login_counts_as_fresh_for_300_seconds(app, as_ann):

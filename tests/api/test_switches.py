@@ -124,7 +124,7 @@ def test_metrics_show_what_is_off(app, off):
 def test_readiness_shows_what_is_off_and_stays_ready(app, client, off, migrated_to_newest):
     off("writes")
     off("signup")
-    app.extensions["vaultr.readiness"].at = 0.0
+    app.extensions["health.readiness"].at = 0.0
 
     answer = client.get("/api/ready")
 

@@ -14,7 +14,7 @@ from vaultr import request_context
 from vaultr.auth import refresh_fast_path
 from vaultr.auth.models import RefreshToken, Session
 from vaultr.database import prepared_statements, raw_driver
-from vaultr.database.session import SINGLE, db, transaction
+from vaultr.database.session import AUTOCOMMIT, db, transaction
 
 REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
 
@@ -83,7 +83,7 @@ def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeyp
 def test_no_plan_looks_for_a_token_in_all_rows_though_there_were_few(postgres_app):
     """PostgreSQL keeps a plan; one for tables of a page is poor when there are thousands."""
     serving.empty(postgres_app)
-    single = postgres_app.extensions[SINGLE]
+    single = AUTOCOMMIT.get(postgres_app)
     with postgres_app.app_context(), single.connect() as connection:
         factories.session()
         connection.exec_driver_sql("VACUUM ANALYZE accounts, sessions, refresh_tokens")

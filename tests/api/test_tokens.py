@@ -10,7 +10,7 @@ import pytest
 
 from tests.serving import KEYS, built, environ_for
 from vaultr.security import access_tokens
-from vaultr.settings import types
+from vaultr.settings import loader
 from vaultr.settings.types import Keys
 
 ME = "/api/v1/auth/me"
@@ -205,7 +205,7 @@ def test_a_huge_token_is_not_even_looked_at(here):
 
 
 def test_keys_rotate_the_first_signs_and_all_verify(tmp_path):
-    old, new = KEYS["JWT_SECRET"], types.generate_keys("new")["JWT_SECRET"]
+    old, new = KEYS["JWT_SECRET"], loader.generate_keys("new")["JWT_SECRET"]
     both = built(environ_for(tmp_path, JWT_SECRET=f"{new},{old}"))
     only_new = built(environ_for(tmp_path, JWT_SECRET=new))
     by_old = signed(claims())

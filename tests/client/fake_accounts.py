@@ -3,7 +3,7 @@
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from tests.client.fake_vaults import Refusal
+from tests.client.fake_vaults import ServiceError
 from vaultr.client.crypto.primitives import sha256
 from vaultr.protocol.encoding import b64, unb64
 
@@ -21,7 +21,7 @@ class FakeAccounts:
 
     def step_up_now(self, *, body, request, **_):
         if body["auth_key"] != self.account["auth_key"]:
-            raise Refusal("credentials-invalid")
+            raise ServiceError("credentials-invalid")
         self._check_factor(body)
         self._session_of(request)["fresh"] = True
         return 204, None
@@ -31,9 +31,9 @@ class FakeAccounts:
             return
         sent = [body[name] for name in ("totp", "recovery_code") if name in body]
         if not sent:
-            raise Refusal("second-factor-required")
+            raise ServiceError("second-factor-required")
         if sent != [self.totp]:
-            raise Refusal("credentials-invalid")
+            raise ServiceError("credentials-invalid")
 
     def _session_of(self, request):
         token = request.headers["Authorization"].removeprefix("Bearer ")
@@ -41,7 +41,7 @@ class FakeAccounts:
 
     def _check_fresh(self, request):
         if not self._session_of(request).get("fresh"):
-            raise Refusal("step-up-required")
+            raise ServiceError("step-up-required")
 
     def logout_all(self, *, request, **_):
         self._check_fresh(request)
@@ -66,7 +66,7 @@ class FakeAccounts:
         stored = (account["account_key"]["epoch"], account["profile"]["revision"])
         given = (body["account_key"]["epoch"] - 1, body["profile"]["revision"] - 1)
         if stored != given:
-            raise Refusal("precondition-failed", revision=stored[1])
+            raise ServiceError("precondition-failed", revision=stored[1])
         wraps = body.get("rewrap")
         if wraps is not None:
             self._rewrap(wraps)
@@ -81,12 +81,12 @@ class FakeAccounts:
         kept = [(vault, each) for vault in self.vaults.values() for each in vault["keys"]]
         machines = {each["id"]: each["sealed_kek"] for each in wraps["machines"]}
         if named.keys() != {(vault["id"], each["generation"]) for vault, each in kept}:
-            raise Refusal("conflict")
+            raise ServiceError("conflict")
         publics = {kind: each["public"] for kind, each in self.account["identity"].items()}
         if machines.keys() != self.machines.keys() or publics != {
             kind: each["public"] for kind, each in wraps["identity"].items()
         }:
-            raise Refusal("conflict")
+            raise ServiceError("conflict")
         for vault, each in kept:
             each["sealed_key"] = named[vault["id"], each["generation"]]
         self.machines = machines
@@ -99,14 +99,14 @@ class FakeAccounts:
     def put_recovery_key(self, *, body, request, **_):
         self._check_fresh(request)
         if body["epoch"] != self.account["account_key"]["epoch"]:
-            raise Refusal("precondition-failed")
+            raise ServiceError("precondition-failed")
         self.account["recovery_key"] = body
         return 204, None
 
     def remove_recovery_key(self, *, request, **_):
         self._check_fresh(request)
         if self.account.pop("recovery_key", None) is None:
-            raise Refusal("not-found")
+            raise ServiceError("not-found")
         return 204, None
 
     def recover(self, *, body, **_):
@@ -134,7 +134,7 @@ class FakeAccounts:
     def complete_recovery(self, *, body, **_):
         found = self._recovery(body)
         if found["ready_at"] is None or found["ready_at"] > datetime.now(UTC):
-            raise Refusal("recovery-pending")
+            raise ServiceError("recovery-pending")
         self._replace(body)
         self.sessions, self.recovery = {}, None
         return 204, None
@@ -144,7 +144,7 @@ class FakeAccounts:
         proof = b64(sha256(unb64(body["rk_auth"])))
         found = self.recovery
         if not found or not kept or (body["token"], proof) != (found["token"], kept["verifier"]):
-            raise Refusal("token-invalid")
+            raise ServiceError("token-invalid")
         return found
 
 

@@ -2,7 +2,7 @@
 
 import uuid
 
-from tests.client.fake_vaults import FakeVaults, Refusal
+from tests.client.fake_vaults import FakeVaults, ServiceError
 from vaultr.protocol.entries import NOTHING, Op
 
 
@@ -13,7 +13,7 @@ class FakeKeeping(FakeVaults):
 
     def _proven(self):
         if not self.step_up:
-            raise Refusal("step-up-required")
+            raise ServiceError("step-up-required")
 
     def delete_vault(self, vault_id, **_):
         self._proven()
@@ -30,12 +30,12 @@ class FakeKeeping(FakeVaults):
         for one in self._versions(vault_id, item_id):
             if one["revision"] == int(revision):
                 return 200, one
-        raise Refusal("item-not-found")
+        raise ServiceError("item-not-found")
 
     def _versions(self, vault_id, item_id):
         vault = self._vault(vault_id)
         if item_id not in vault["items"]:
-            raise Refusal("item-not-found")
+            raise ServiceError("item-not-found")
         return [
             {name: put[name] for name in ("type", "generation", "overview", "detail")}
             | {
@@ -53,7 +53,7 @@ class FakeKeeping(FakeVaults):
         if self._repeated(vault, body):
             return 200, self._view(vault)
         if body["generation"] != vault["generation"] + 1:
-            raise Refusal("generation-moved", generation=vault["generation"])
+            raise ServiceError("generation-moved", generation=vault["generation"])
         self._check_next(vault, body["entry"])
         vault["generation"] = body["generation"]
         self._extend(vault, Op.ROTATE_BEGIN, None, 0, NOTHING, body["entry"])
@@ -83,9 +83,9 @@ class FakeKeeping(FakeVaults):
         if self._repeated(vault, body):
             return 200, self._view(vault)
         if not vault["rotating"]:
-            raise Refusal("conflict")
+            raise ServiceError("conflict")
         if any(self._left(vault).values()):
-            raise Refusal("rotation-incomplete")
+            raise ServiceError("rotation-incomplete")
         self._extend(vault, Op.ROTATE_END, None, 0, NOTHING, body["entry"])
         vault["rotating"] = False
         return 200, self._view(vault)

@@ -13,7 +13,7 @@ import httpx2
 from tests.client import fake_accounts
 from tests.client.fake_accounts import FakeAccounts
 from tests.client.fake_keeping import FakeKeeping
-from tests.client.fake_vaults import Refusal
+from tests.client.fake_vaults import ServiceError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.problems import STATUS_OF
 
@@ -93,8 +93,8 @@ class FakeServer(FakeAccounts, FakeKeeping):
                     answer = action(self, *found.groups(), body=body, query=query, request=request)
                     status, shown, etag = (*answer, None, None)[:3]
                     return status, copy.deepcopy(shown), etag
-            raise Refusal("not-found")
-        except Refusal as refusal:
+            raise ServiceError("not-found")
+        except ServiceError as refusal:
             status = STATUS_OF[refusal.slug]
             problem = {"type": f"urn:vaultr:problem:{refusal.slug}", "status": status}
             return status, problem | {"detail": refusal.slug} | refusal.members, None
@@ -102,7 +102,7 @@ class FakeServer(FakeAccounts, FakeKeeping):
     def _signed_in(self, request):
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token not in {session["access"] for session in self.sessions.values()}:
-            raise Refusal("unauthenticated")
+            raise ServiceError("unauthenticated")
 
     # Accounts
 
@@ -120,14 +120,14 @@ class FakeServer(FakeAccounts, FakeKeeping):
 
     def verify_email(self, *, body, **_):
         if body["token"] not in self.waiting:
-            raise Refusal("token-invalid")
+            raise ServiceError("token-invalid")
         self.account = self.waiting.pop(body["token"])
         return 204, None
 
     def login(self, *, body, **_):
         said = (body["email"], body["auth_key"])
         if self.account is None or said != (self.account["email"], self.account["auth_key"]):
-            raise Refusal("credentials-invalid")
+            raise ServiceError("credentials-invalid")
         self._check_factor(body)
         return 200, self._tokens() | self._me()
 
@@ -160,7 +160,7 @@ class FakeServer(FakeAccounts, FakeKeeping):
             self.replaced[given] = self._tokens(fresh=before["fresh"], session_id=before["id"])
         tokens = self.replaced.get(given)
         if tokens is None or tokens["refresh_token"] not in self.sessions:
-            raise Refusal("session-ended")
+            raise ServiceError("session-ended")
         return 200, tokens
 
     def logout(self, *, request, **_):
@@ -172,7 +172,7 @@ class FakeServer(FakeAccounts, FakeKeeping):
     def end_session(self, session_id, **_):
         kept = {name: each for name, each in self.sessions.items() if each["id"] != session_id}
         if len(kept) == len(self.sessions):
-            raise Refusal("not-found")
+            raise ServiceError("not-found")
         self.sessions = kept
         return 204, None
 
@@ -182,7 +182,7 @@ class FakeServer(FakeAccounts, FakeKeeping):
     def put_profile(self, *, body, request, **_):
         stored = self.account["profile"]["revision"]
         if request.headers["If-Match"] != f'"{stored}"' or body["revision"] != stored + 1:
-            raise Refusal("precondition-failed", revision=stored)
+            raise ServiceError("precondition-failed", revision=stored)
         self.account["profile"] = body
         return 200, {"revision": body["revision"]}
 

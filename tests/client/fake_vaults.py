@@ -17,7 +17,7 @@ from vaultr.protocol.entries import (
 NOW = "2026-11-24T09:00:00Z"
 
 
-class Refusal(Exception):
+class ServiceError(Exception):
     def __init__(self, slug, **members):
         self.slug, self.members = slug, members
 
@@ -35,7 +35,7 @@ class FakeVaults:
 
     def create_vault(self, *, body, **_):
         if body["id"] in self.vaults:
-            raise Refusal("vault-exists")
+            raise ServiceError("vault-exists")
         self.vaults[body["id"]] = {
             "id": body["id"],
             "keys": [{"generation": 1, "sealed_key": body["sealed_key"]}],
@@ -59,7 +59,7 @@ class FakeVaults:
 
     def _vault(self, vault_id):
         if vault_id not in self.vaults:
-            raise Refusal("vault-not-found")
+            raise ServiceError("vault-not-found")
         return self.vaults[vault_id]
 
     def show_vault(self, vault_id, **_):
@@ -81,11 +81,11 @@ class FakeVaults:
 
     def _check_generation(self, vault, body):
         if body["generation"] < vault["generation"]:
-            raise Refusal("generation-moved", generation=vault["generation"])
+            raise ServiceError("generation-moved", generation=vault["generation"])
 
     def _check_next(self, vault, sent):
         if sent["prev"] != vault["head"] or sent["n"] != vault["revision"] + 1:
-            raise Refusal("head-moved", revision=vault["revision"], head=vault["head"])
+            raise ServiceError("head-moved", revision=vault["revision"], head=vault["head"])
 
     def _extend(self, vault, op, item_id, content_revision, content, sent):
         self._check_next(vault, sent)
@@ -130,18 +130,18 @@ class FakeVaults:
     def _check_match(self, vault, item_id, match):
         held = vault["items"].get(item_id)
         if held is None and item_id in vault["removed"]:
-            raise Refusal("conflict" if match is None else "item-not-found")
+            raise ServiceError("conflict" if match is None else "item-not-found")
         if match is None and held is not None:
-            raise Refusal("precondition-failed", revision=held["revision"])
+            raise ServiceError("precondition-failed", revision=held["revision"])
         if match is not None and (held is None or match != f'"{held["revision"]}"'):
             if held is None:
-                raise Refusal("item-not-found")
-            raise Refusal("precondition-failed", revision=held["revision"])
+                raise ServiceError("item-not-found")
+            raise ServiceError("precondition-failed", revision=held["revision"])
 
     def _put(self, vault, item_id, body):
         held = vault["items"].get(item_id, {})
         if held.get("state") == "trash":
-            raise Refusal("in-trash")
+            raise ServiceError("in-trash")
         sealed = [unb64(body[part]) for part in ("overview", "detail")]
         n = body["content_revision"]
         content = item_content(body["type"], body["generation"], *sealed)
@@ -178,7 +178,7 @@ class FakeVaults:
             return
         state = "trash" if op == "trash" else "active"
         if held["state"] == state:
-            raise Refusal("in-trash" if op == "trash" else "conflict")
+            raise ServiceError("in-trash" if op == "trash" else "conflict")
         content = unb64(held["content"])
         self._extend(vault, Op(op), item_id, held["content_revision"], content, body["entry"])
         held |= {"revision": vault["revision"], "state": state}
@@ -209,7 +209,7 @@ class FakeVaults:
                 for change in body["changes"]:
                     if change["op"] == "restore":
                         self._check_generation(vault, vault["items"][change["item_id"]])
-            except Refusal:
+            except ServiceError:
                 self.vaults[vault_id] = before
                 raise
         results = [
@@ -223,7 +223,7 @@ class FakeVaults:
         limit = min(int(query.get("limit", 500)), self.page)
         etag = f'"{vault["head"]}"'
         if max(since, after) > vault["revision"]:
-            raise Refusal("head-moved", revision=vault["revision"], head=vault["head"])
+            raise ServiceError("head-moved", revision=vault["revision"], head=vault["head"])
         if since == vault["revision"] and request.headers.get("If-None-Match") == etag:
             return 304, None, etag
         begin = since or after

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.fake_vaults import Refusal
+from tests.client.fake_vaults import ServiceError
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.open_account import WrongPassword
@@ -232,7 +232,7 @@ def test_a_lost_answer_is_repeated_and_read_back(world, new_key):
 
 def test_a_refused_change_leaves_the_old_password_and_nothing_to_settle(world, monkeypatch):
     def refuse(*_, **__):
-        raise Refusal("rate-limited")
+        raise ServiceError("rate-limited")
 
     world.laptop.add("login", *mail())
     monkeypatch.setattr("time.sleep", lambda seconds: None)

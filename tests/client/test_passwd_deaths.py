@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.client.deaths import Death, Killed
-from tests.client.fake_vaults import Refusal
+from tests.client.fake_vaults import ServiceError
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.open_account import WrongPassword
@@ -138,7 +138,7 @@ def test_a_change_that_was_not_taken_is_made_impossible_before_it_is_forgotten(
     with world.device("laptop") as device:
         device.unlock(PASSWORD)
 
-    with pytest.raises(Refusal) as late:
+    with pytest.raises(ServiceError) as late:
         world.server._replace(json.loads(sent[0]))
 
     assert late.value.slug == "precondition-failed"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.serving import KEYS
+from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import Settings
-from vaultr.settings.types import generate_keys
 
 FIXED_PACKAGES = (
     *("flask", "flask_sqlalchemy", "flask_migrate", "flask_limiter", "flask_talisman"),

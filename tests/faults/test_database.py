@@ -13,7 +13,7 @@ from tests import servers
 from tests.api import small
 from tests.stopwatch import quickest, seconds
 from vaultr.database import schema_version
-from vaultr.database.session import SINGLE, db, one_statement, transaction
+from vaultr.database.session import AUTOCOMMIT, db, one_statement, transaction
 from vaultr.health import readiness
 
 ASKS = "/api/v1/small/asks"
@@ -75,7 +75,7 @@ def open_several(server):
         with (
             server.app_context(),
             db.engine.connect() as one,
-            server.extensions[SINGLE].connect() as another,
+            AUTOCOMMIT.get(server).connect() as another,
         ):
             for connection in (one, another):
                 connection.execute(sa.text("SELECT pg_sleep(0.2)"))
@@ -139,7 +139,7 @@ def test_while_it_is_frozen_probes_answer_in_time(server, client, own_postgres):
         assert (health.status_code, health.data) == (200, b'{"status":"healthy"}')
 
     def not_ready():
-        server.extensions["vaultr.readiness"].at = 0.0
+        server.extensions["health.readiness"].at = 0.0
         ready = client.get("/api/ready")
         assert ready.status_code == 503
         assert ready.json["failed"] == ["database"]
@@ -173,7 +173,7 @@ def test_with_everything_away_health_answers_and_ready_names_it(
         time.sleep(0.01)
 
         assert client.get("/api/ready").json["failed"][0] == "database"
-        app.extensions["vaultr.readiness"].at = 0.0
+        app.extensions["health.readiness"].at = 0.0
         assert client.get("/api/ready").json == {
             "ready": False,
             "error": "Dependencies unavailable",
@@ -187,7 +187,7 @@ def test_with_everything_away_health_answers_and_ready_names_it(
 def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
     asked = []
     monkeypatch.setattr(readiness, "_database", lambda: asked.append(1) or ([], ()))
-    second, kept = readiness._KEPT_SECONDS, server.extensions["vaultr.readiness"]
+    second, kept = readiness._KEPT_SECONDS, server.extensions["health.readiness"]
     monkeypatch.setattr(readiness, "_KEPT_SECONDS", 600.0)  # no test is so slow
 
     answers = in_threads(5, lambda: server.test_client().get("/api/ready").data)

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.running import Running, running
 from tests.serving import KEYS
 from vaultr.health import client_address
-from vaultr.settings.types import generate_keys
+from vaultr.settings.loader import generate_keys
 
 
 def doctor(server, *more):

@@ -109,7 +109,7 @@ def test_where_no_connection_is_left_it_is_unavailable_and_not_broken(postgres, 
     with app.app_context():
         owners = Owners(app, server.url, 6)
         db.engine.dispose()
-        app.extensions["vaultr.database.single"].dispose()
+        app.extensions["database.autocommit_engine"].dispose()
     with owners:
         owners.wait_for_more(60)
 

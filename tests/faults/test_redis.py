@@ -13,7 +13,7 @@ import redis
 from tests.api import small
 from tests.numbers import number
 from tests.stopwatch import until
-from vaultr.ratelimit import limiter, middleware
+from vaultr.ratelimit import limiter
 
 WANTED = "/api/v1/small/wanted"
 ADDRESS = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.1"}}
@@ -55,12 +55,12 @@ def statuses(client, times, path=WANTED):
 
 def away(server):
     with server.app_context():
-        return middleware.guard().away_since is not None
+        return limiter.current().away_since is not None
 
 
 def degraded(server, client):
     """Ask for readiness, more than a second after it was asked before."""
-    server.extensions["vaultr.readiness"].at = 0.0
+    server.extensions["health.readiness"].at = 0.0
     answer = client.get("/api/ready").json
     # The database of these tests has no migrations: only Redis is looked at.
     return answer.get("degraded", answer.get("failed"))
@@ -162,7 +162,7 @@ def test_ready_says_degraded_for_a_while_and_then_not_ready(tmp_path, own_redis,
         assert (response.status_code, response.data) == (200, body)
 
         with app.app_context():
-            middleware.guard().away_since -= 601
+            limiter.current().away_since -= 601
         assert degraded(app, client) == ["redis"]
         response = client.get("/api/ready")
         body = b'{"ready":false,"error":"Dependencies unavailable","failed":["redis"]}'
@@ -170,7 +170,7 @@ def test_ready_says_degraded_for_a_while_and_then_not_ready(tmp_path, own_redis,
 
         without = app.config["SETTINGS"].model_copy(update={"ready_requires": ("none",)})
         monkeypatch.setitem(app.config, "SETTINGS", without)
-        app.extensions["vaultr.readiness"].at = 0.0
+        app.extensions["health.readiness"].at = 0.0
         assert client.get("/api/ready").status_code == 200
 
 

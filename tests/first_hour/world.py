@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.runtime_folder import RuntimeFolder
 from tests.servers import free_port
-from vaultr.settings.types import generate_keys
+from vaultr.settings.loader import generate_keys
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

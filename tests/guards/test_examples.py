@@ -7,8 +7,9 @@ import pytest
 
 from tests.guards import tree
 from vaultr.ops.settings_commands import described
+from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import Settings
-from vaultr.settings.types import KEY_SETS, generate_keys
+from vaultr.settings.types import KEY_SETS
 
 EXAMPLES = ("development", "production")
 # What the default is depends on VAULTR_ENV, on other settings or on the machine.

@@ -7,7 +7,7 @@ from collections import defaultdict
 import vaultr
 from vaultr.api.contract import contract_of
 from vaultr.api.problems import status_of
-from vaultr.errors import Refusal
+from vaultr.errors import ServiceError
 from vaultr.protocol.problems import SLUGS, statuses_of
 
 
@@ -16,7 +16,7 @@ def refusals():
     for module in pkgutil.walk_packages(vaultr.__path__, "vaultr."):
         if module.name.endswith(".errors") and not module.name.startswith("vaultr.client"):
             importlib.import_module(module.name)
-    return {kind for kind in descendants(Refusal) if kind.__module__.startswith("vaultr.")}
+    return {kind for kind in descendants(ServiceError) if kind.__module__.startswith("vaultr.")}
 
 
 def descendants(kind):
@@ -56,5 +56,5 @@ def test_a_view_names_only_refusals_of_its_own(sqlite_app):
     for view in sqlite_app.view_functions.values():
         contract = contract_of(view)
         if contract is not None:
-            assert len(set(contract.refuses)) == len(contract.refuses), view.__name__
-            assert all(issubclass(kind, Refusal) for kind in contract.refuses)
+            assert len(set(contract.errors)) == len(contract.errors), view.__name__
+            assert all(issubclass(kind, ServiceError) for kind in contract.errors)

@@ -16,7 +16,7 @@ from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.mail import sender
 from vaultr.mail.message import Letter
-from vaultr.ratelimit import middleware
+from vaultr.ratelimit import limiter
 from vaultr.settings.model import Settings
 
 WRONG = ("authority", "name", "time")
@@ -135,7 +135,7 @@ def test_a_redis_with_its_own_certificate_counts_over_tls(tmp_path, folder, good
     with counters(folder, good) as url:
         known = {"REDIS_URL": f"{url}?ssl_ca_certs={good.file}", "WEB_CONCURRENCY": "1"}
         with app_with(tmp_path, **known):
-            assert middleware.guard().reachable()
+            assert limiter.current().reachable()
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -144,7 +144,7 @@ def test_a_redis_whose_certificate_does_not_hold_counts_nothing(tmp_path, folder
     with counters(folder, certificate) as url:
         known = {"REDIS_URL": f"{url}?ssl_ca_certs={authority.file}", "WEB_CONCURRENCY": "1"}
         with app_with(tmp_path, **known):
-            assert not middleware.guard().reachable()
+            assert not limiter.current().reachable()
 
 
 @pytest.mark.parametrize("change", ["no-password", "no-tls"])

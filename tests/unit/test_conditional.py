@@ -3,8 +3,9 @@
 import pytest
 from flask import Flask
 
-from vaultr.api.preconditions import Precondition, known_tag, precondition
+from vaultr.api.preconditions import known_tag, precondition
 from vaultr.errors import BadRequest
+from vaultr.wire.preconditions import Precondition
 
 app = Flask("conditional")
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from vaultr.ops.keys.commands import keys
 from vaultr.ops.keys.files import KeySet, NotNow, NotThere, Place, new_id
-from vaultr.settings.types import KEY_SETS, Keys, generate_keys
+from vaultr.settings.loader import generate_keys
+from vaultr.settings.types import KEY_SETS, Keys
 
 NAME = "JWT_SECRET"
 MORNING = datetime(2031, 5, 4, 9, tzinfo=UTC)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaultr.security.keyring import CannotOpen, KeyRing
-from vaultr.settings.types import Keys, generate_keys
+from vaultr.settings.loader import generate_keys
+from vaultr.settings.types import Keys
 
 
 def drawn(key_id):

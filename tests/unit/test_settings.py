@@ -2,10 +2,10 @@
 
 import pytest
 
-from vaultr.settings import types
+from vaultr.settings import loader
 from vaultr.settings.model import Settings, SettingsRefused
 
-KEYS = types.generate_keys("k1")
+KEYS = loader.generate_keys("k1")
 PRODUCTION = {
     **KEYS,
     "VAULTR_ENV": "production",
@@ -251,7 +251,7 @@ def test_files_that_cannot_be_read_are_problems_by_name(tmp_path):
 
 
 def test_a_set_of_keys_has_ids_the_first_of_which_signs():
-    one, two = (types.generate_keys(key_id)["PEPPER"] for key_id in ("new", "old.1"))
+    one, two = (loader.generate_keys(key_id)["PEPPER"] for key_id in ("new", "old.1"))
 
     by_comma = Settings.from_environ({**PRODUCTION, "PEPPER": f"{one}, {two}"}).pepper
     by_line = Settings.from_environ({**PRODUCTION, "PEPPER": f"{one}\n{two}\n"}).pepper

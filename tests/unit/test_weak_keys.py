@@ -4,8 +4,9 @@ import base64
 
 import pytest
 
+from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import Settings, SettingsRefused
-from vaultr.settings.types import KEY_SETS, generate_keys
+from vaultr.settings.types import KEY_SETS
 
 KEYS = generate_keys("k1")
 PRODUCTION = {

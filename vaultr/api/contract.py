@@ -1,15 +1,24 @@
-"""What a view promises: what it takes, answers and refuses; the OpenAPI document reads it too."""
+"""What a view takes, returns and rejects; the OpenAPI document is built from it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel
 
 from vaultr import errors
-from vaultr.errors import Forbidden, Refusal, Unprocessable
+from vaultr.errors import Forbidden, ServiceError, Unprocessable
 
 Access = Literal["read", "write"]
+View = TypeVar("View", bound=Callable[..., Any])
+
+PROBE_PATHS: Final = frozenset({"/api/health", "/api/ready"})
+
+# Cookies of a browser's session, and the header that repeats the CSRF token.
+ACCESS: Final = "__Host-vaultr_access"
+REFRESH: Final = "__Host-vaultr_refresh"
+CSRF: Final = "__Host-vaultr_csrf"
+HEADER: Final = "X-CSRF-Token"
 
 
 class StepUpRequired(Forbidden):
@@ -19,14 +28,20 @@ class StepUpRequired(Forbidden):
 
 
 class KeyReused(Unprocessable):
-    """This Idempotency-Key came before, with another request; draw a new one."""
+    """You used this Idempotency-Key for another request before. Use a new one."""
 
     slug = "idempotency-reused"
 
 
+class CrossSite(Forbidden):
+    """The request does not come from a page of this server, or lacks its session's X-CSRF-Token."""
+
+    slug = "csrf"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A model to show, with a status and headers of its own."""
+    """A response model with a status and headers of its own."""
 
     content: BaseModel | None
     status: int = 200
@@ -35,33 +50,39 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What one view takes, answers and refuses.
+    """What one view takes, returns and rejects.
 
-    :ivar once: an Idempotency-Key on an authenticated POST gets the first answer again.
+    :ivar idempotent: an Idempotency-Key on an authenticated POST returns the first response again.
     """
 
     body: Any
     query: type[BaseModel] | None
     returns: Any
     statuses: tuple[int, ...]
-    refuses: tuple[type[Refusal], ...]
+    errors: tuple[type[ServiceError], ...]
     access: Access | None
     step_up: bool
     body_bytes: int
     max_keys: int
     media_type: str
-    proves_session: bool
-    once: bool
+    checks_session: bool
+    idempotent: bool
 
 
-def contract_of(view: Any) -> Contract | None:
-    """Give a view's contract, or None for a page."""
-    return getattr(view, "contract", None)
-
-
-ALWAYS: tuple[type[Refusal], ...] = (
+ALWAYS: tuple[type[ServiceError], ...] = (
     errors.TooMany,
     errors.Internal,
     errors.Unavailable,
     errors.Busy,
 )
+
+
+def contract_of(view: Any) -> Contract | None:
+    """Return a view's contract, or None for a page."""
+    return getattr(view, "contract", None)
+
+
+def public(view: View) -> View:
+    """Open a view to anonymous requests. `tests/guards` lists every one by name."""
+    view.public = True  # type: ignore[attr-defined]  # read by authentication
+    return view

@@ -57,8 +57,8 @@ class KeptAnswer(Base):
     body: Mapped[bytes | None]
 
 
-def once(key: str, answer: Callable[[], Response]) -> Response:
-    """Answer a request as the first time it came with ``key``; only 2xx answers are kept.
+def run_once(key: str, respond: Callable[[], Response]) -> Response:
+    """Return the first response to this request with ``key``, or respond; only 2xx are stored.
 
     :raises BadRequest: no key is like that.
     :raises KeyReused: the key came with another request.
@@ -69,7 +69,7 @@ def once(key: str, answer: Callable[[], Response]) -> Response:
     with transaction() as session:
         if not _claimed(session, whose, asked):
             return _again(session, whose, asked)
-        response = answer()
+        response = respond()
         row = sa.and_(*(KeptAnswer.__table__.c[name] == value for name, value in whose.items()))
         if 200 <= response.status_code < 300 and not g.get(_UNNEEDED):
             session.execute(sa.update(KeptAnswer).where(row).values(_kept(response)))
@@ -83,10 +83,9 @@ def changes_nothing() -> None:
     setattr(g, _UNNEEDED, True)
 
 
-def forget(owner_id: UUID) -> None:
-    """Forget what an account or a machine was answered, in the transaction that ends it."""
-    with transaction() as session:
-        session.execute(sa.delete(KeptAnswer).where(KeptAnswer.owner_id == owner_id))
+def delete_responses(session: Session, owner_id: UUID) -> None:
+    """Delete the stored responses of an account or a machine, in the transaction that ends it."""
+    session.execute(sa.delete(KeptAnswer).where(KeptAnswer.owner_id == owner_id))
 
 
 def remove_old() -> bool:

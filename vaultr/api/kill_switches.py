@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, cast
+from typing import Final
 
 import sqlalchemy as sa
-from flask import Flask, current_app, request
+from flask import Flask, request
 from sqlalchemy.orm import Mapped, mapped_column
 
 from vaultr import clock
-from vaultr.api.security_headers import PROBES
+from vaultr.api.contract import PROBE_PATHS
+from vaultr.app_state import AppSlot
 from vaultr.database import engine
 from vaultr.database.base import Base
 from vaultr.database.session import one_statement, transaction
@@ -25,7 +26,6 @@ NAMES: Final = ("signup", "writes", "machines", "maintenance")
 KEPT_SECONDS: Final = 2.0  # how old a process's knowledge may be
 PATIENCE_SECONDS: Final = 0.5  # that a request waits for it at most
 WAIT_SECONDS: Final = 60  # what a refused caller is told to wait
-_HOOK: Final = "vaultr.switches"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGNING_UP: Final = frozenset({"auth.sign_up", "auth.resend_verification"})
 # What changes the database, but has to work while it is read-only: to come in, to go out, and to
@@ -99,9 +99,12 @@ class _Known:
         self._read_at = float("-inf")
 
 
+_KNOWN: Final = AppSlot[_Known]("api.kill_switches")
+
+
 def init_app(app: Flask, _settings: Settings) -> None:
     """Refuse what is switched off; to be called after the limits and before the door."""
-    app.extensions[_HOOK] = _Known()
+    _KNOWN.set(app, _Known())
     app.before_request(_refuse)
 
 
@@ -116,7 +119,7 @@ def watch(app: Flask) -> Callable[[], None]:
 
     :return: a function that ends the thread.
     """
-    known: _Known = app.extensions[_HOOK]
+    known = _KNOWN.get(app)
     ended = threading.Event()
 
     def run() -> None:
@@ -133,17 +136,17 @@ def watch(app: Flask) -> Callable[[], None]:
 
 def look() -> None:
     """Ask the database now, and tell it as numbers."""
-    cast(_Known, current_app.extensions[_HOOK]).look()
+    _KNOWN.get().look()
 
 
 def off() -> Mapping[str, str | None]:
     """Give what this process knows to be off: names, each with the words for callers or None."""
-    return cast(_Known, current_app.extensions[_HOOK]).current()
+    return _KNOWN.get().current()
 
 
 def forget() -> None:
     """Ask the database at the next request."""
-    cast(_Known, current_app.extensions[_HOOK]).forget()
+    _KNOWN.get().forget()
 
 
 def switch_off(name: str, *, by: str, text: str | None = None) -> bool:
@@ -166,7 +169,7 @@ def switch_on(name: str) -> bool:
 
 
 def _refuse() -> None:
-    if request.path in PROBES:
+    if request.path in PROBE_PATHS:
         return
     now_off = off()
     if not now_off:

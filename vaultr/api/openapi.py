@@ -5,22 +5,32 @@ import json
 import re
 import threading
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Flask, Response, current_app
 from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from vaultr import errors
-from vaultr.api import preconditions, problems, security_headers
-from vaultr.api.contract import ALWAYS, Contract, KeyReused, StepUpRequired, contract_of
+from vaultr.api import host_check, preconditions, problems
+from vaultr.api.contract import (
+    ACCESS,
+    ALWAYS,
+    HEADER,
+    PROBE_PATHS,
+    Contract,
+    CrossSite,
+    KeyReused,
+    StepUpRequired,
+    contract_of,
+    public,
+)
 from vaultr.api.operation import operation
 from vaultr.api.request_parsing import KEY_HEADER
-from vaultr.errors import Refusal
+from vaultr.app_state import AppSlot
+from vaultr.errors import ServiceError
 from vaultr.protocol.encoding import ID_PATTERN
 from vaultr.protocol.sizes import BODY_BYTES
-from vaultr.security import session_cookies
-from vaultr.security.authentication import public
 from vaultr.version import __version__
 from vaultr.wire.field_types import Out
 
@@ -28,17 +38,17 @@ blueprint = Blueprint("openapi", __name__, url_prefix="/api/v1")
 
 _REF = "#/components/schemas/{model}"
 _ID = {"type": "string", "format": "uuid", "pattern": f"^{ID_PATTERN}$"}
-_WITH_BODY: tuple[type[Refusal], ...] = (
+_WITH_BODY: tuple[type[ServiceError], ...] = (
     errors.LengthRequired,
     errors.TooLarge,
     errors.UnsupportedMediaType,
 )
-_CACHE = "vaultr.openapi"
+_CACHE: Final = AppSlot[str]("api.openapi")
 _making = threading.Lock()  # pydantic fails where two threads ask for the same schemas at first
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
-    "cookie": {"type": "apiKey", "in": "cookie", "name": session_cookies.ACCESS},
-    "csrf": {"type": "apiKey", "in": "header", "name": session_cookies.HEADER},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": ACCESS},
+    "csrf": {"type": "apiKey", "in": "header", "name": HEADER},
 }
 _AGAIN = (
     "Draw one for each change. Sent again with the same request within 24 hours, it gets the first "
@@ -75,14 +85,14 @@ class Document(RootModel[dict[str, Any]]):
 
 @blueprint.get("/openapi.json")
 @public
-@operation(answers=Document)
+@operation(returns=Document)
 def openapi() -> Response:
     """Give this document."""
     with _making:
-        text = current_app.extensions.get(_CACHE)
+        text = _CACHE.find()
         if text is None:
             text = json.dumps(document(current_app), sort_keys=True)
-            current_app.extensions[_CACHE] = text
+            _CACHE.default(text)
     response = Response(text, mimetype="application/json")
     response.headers["Cache-Control"] = "private, max-age=300"
     return response
@@ -202,7 +212,7 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
     if 304 in contract.statuses:
         patterns["If-None-Match"] = f"^{preconditions.TAG.pattern}$"
     batch = contract.body_bytes > BODY_BYTES  # says for each of its changes what it expects
-    if not batch and any(issubclass(one, errors.PreconditionRequired) for one in contract.refuses):
+    if not batch and any(issubclass(one, errors.PreconditionRequired) for one in contract.errors):
         patterns["If-Match"] = f"^{preconditions.REVISION.pattern}$"
         if 201 in contract.statuses:
             patterns["If-None-Match"] = r"^\*$"
@@ -221,7 +231,7 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
 
 def _replays(rule: Any, contract: Contract, *, is_public: bool) -> bool:
     """Tell whether an Idempotency-Key gets the first answer again."""
-    return "POST" in (rule.methods or ()) and contract.once and not is_public
+    return "POST" in (rule.methods or ()) and contract.idempotent and not is_public
 
 
 def _given(schema: dict[str, Any]) -> dict[str, Any]:
@@ -249,21 +259,21 @@ def _good(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
     return answers
 
 
-def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[Refusal]]:
+def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[ServiceError]]:
     """Collect all that an operation may refuse: what it says, and what its form implies."""
-    if rule.rule in security_headers.PROBES:
+    if rule.rule in PROBE_PATHS:
         return {errors.BadRequest, errors.Internal}
     kinds = {
-        *contract.refuses,
+        *contract.errors,
         *ALWAYS,
         errors.BadRequest,
-        security_headers.HostUnknown,
-        security_headers.HttpsRequired,
+        host_check.HostUnknown,
+        host_check.HttpsRequired,
     }
     if contract.body is not None:
         kinds.update(_WITH_BODY)
     if not is_public:
-        kinds.update((errors.Unauthenticated, session_cookies.CrossSite))
+        kinds.update((errors.Unauthenticated, CrossSite))
     if contract.step_up:
         kinds.add(StepUpRequired)
     if rule._converters:
@@ -274,7 +284,7 @@ def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[R
 
 
 def _bad(rule: Any, contract: Contract, is_public: bool, schemas: _Schemas) -> dict[str, Any]:
-    by_status: dict[int, list[type[Refusal]]] = {}
+    by_status: dict[int, list[type[ServiceError]]] = {}
     for kind in refusals_of(rule, contract, is_public=is_public):
         by_status.setdefault(problems.status_of(kind), []).append(kind)
     answers = {}

@@ -1,82 +1,99 @@
-"""`@operation`: a view's contract (body, query, answer, refusals), checked at run time."""
+"""`@operation`: hold a view to its contract of body, query, response and errors."""
 
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Final, get_type_hints
 
 from flask import Flask, Response, current_app, request
 
-from vaultr.api import problems
+from vaultr.api import idempotency
 from vaultr.api.contract import ALWAYS, Access, Answer, Contract, StepUpRequired, contract_of
 from vaultr.api.request_parsing import KEY_ENVIRON, Reader
-from vaultr.errors import Refusal, Unauthenticated
+from vaultr.app_state import AppSlot
+from vaultr.database.contention import is_contention
+from vaultr.errors import ServiceError, Unauthenticated
 from vaultr.protocol.sizes import BODY_BYTES
-from vaultr.wire import field_types
+from vaultr.wire.strict_json import MAX_KEYS
 
-__all__ = ["ALWAYS", "Answer", "Contract", "StepUpRequired", "contract_of", "operation"]
+__all__ = ["ALWAYS", "Answer", "Contract", "Hooks", "StepUpRequired", "contract_of", "operation"]
 
-OnRefused = Callable[[Refusal], None]
-# What gives the first answer again: the key that was sent, and what to do if it is new.
-Once = Callable[[str, Callable[[], Response]], Response]
 
-_HOOK = "vaultr.on_refused"
-_ONCE = "vaultr.once"
-_PROVE = "vaultr.prove_session"
-_SETTLE = "vaultr.settle_session"
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the HTTP layer needs from higher layers.
+
+    :ivar record_error: records an error that carries an audit event, after its rollback.
+    :ivar require_session: raises `Unauthenticated` if the session of the request is dead.
+    :ivar session_ended: counts the request of a dead session as anonymous; may raise `TooMany`.
+    """
+
+    record_error: Callable[[ServiceError], None]
+    require_session: Callable[[], None]
+    session_ended: Callable[[], None]
+
+
+_HOOKS: Final = AppSlot[Hooks]("api.hooks")
+
+
+def init_app(app: Flask, hooks: Hooks) -> None:
+    """Store the hooks of ``app``."""
+    _HOOKS.set(app, hooks)
 
 
 def operation(
     *,
-    refuses: tuple[type[Refusal], ...] = (),
+    errors: tuple[type[ServiceError], ...] = (),
     statuses: tuple[int, ...] = (),
     access: Access | None = None,
     step_up: bool = False,
     body_bytes: int = BODY_BYTES,
-    max_keys: int = field_types.MAX_KEYS,
+    max_keys: int = MAX_KEYS,
     media_type: str = "application/json",
-    proves_session: bool = False,
-    answers: Any = None,
-    answers_secret: bool = False,
+    checks_session: bool = False,
+    returns: Any = None,
+    returns_secret: bool = False,
     counts_guesses: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
     """Hold a view to its contract.
 
-    ``body`` and ``query`` are the view's keyword arguments of those names; the answer's model is
+    ``body`` and ``query`` are the view's keyword arguments of those names; the response model is
     its return annotation. A view returns that model (200), None (204), an `Answer`, or (hot reads)
     a finished `Response`.
 
-    :param refuses: what the view itself may refuse; what every view may is known.
-    :param statuses: the good statuses, where not 200 (or 204 without a model).
-    :param access: whether it counts as a read or as a write of a vault.
-    :param step_up: needs a fresh proof of the password.
-    :param proves_session: the view's own statement finds out whether the session still lives.
-    :param answers: the answer's model, where the annotation cannot say it (`Answer`, `Response`),
+    :param errors: the errors of the view itself, besides those that every view may have.
+    :param statuses: the statuses of success, if not 200 (or 204 without a model).
+    :param access: whether the view counts as a read or as a write of a vault.
+    :param step_up: the view needs a recent proof of the password.
+    :param checks_session: the view's own statement finds out whether the session is alive.
+    :param returns: the response model where the annotation cannot say it (`Answer`, `Response`),
         or one for each status.
-    :param answers_secret: the answer holds a secret, so it is never kept for an Idempotency-Key.
-    :param counts_guesses: the view commits a failed guess and then refuses; in the one transaction
-        of an Idempotency-Key the refusal would undo the count, so a key is ignored here too.
+    :param returns_secret: the response contains a secret, so it is never stored for an
+        Idempotency-Key.
+    :param counts_guesses: the view commits a failed guess and then raises. In the one transaction
+        of an Idempotency-Key the rollback would undo the count, so a key is ignored here too.
     """
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Response]:
         hints = get_type_hints(view)
-        returns = answers or hints.get("return")
-        returns = None if returns in (type(None), Answer, Response) else returns
-        usual = tuple(returns) if isinstance(returns, dict) else (200,) if returns else (204,)
+        model = returns or hints.get("return")
+        model = None if model in (type(None), Answer, Response) else model
+        usual = tuple(model) if isinstance(model, dict) else (200,) if model else (204,)
         contract = Contract(
-            hints.get("body"), hints.get("query"), returns,
-            statuses or usual, refuses, access, step_up, body_bytes,
-            max_keys, media_type, proves_session, not (answers_secret or counts_guesses),
+            hints.get("body"), hints.get("query"), model,
+            statuses or usual, errors, access, step_up, body_bytes,
+            max_keys, media_type, checks_session, not (returns_secret or counts_guesses),
         )  # fmt: skip
         reader = Reader(contract)
-        watched = _session_first if contract.proves_session else nullcontext
+        session_errors_first = _session_errors_first if contract.checks_session else nullcontext
 
         @functools.wraps(view)
         def call(*args: Any, **kwargs: Any) -> Response:
-            with watched():
+            with session_errors_first():
                 kwargs |= reader.read()
-                answer = functools.partial(_answer, view, args, kwargs, contract)
-                return _run(_once(contract, answer))
+                respond = functools.partial(_respond, view, args, kwargs, contract)
+                return _run(_idempotent(contract, respond))
 
         call.contract = contract  # type: ignore[attr-defined]  # read by openapi and the guards
         call.prepare = reader.prepare  # type: ignore[attr-defined]  # called by `prepare`
@@ -85,84 +102,43 @@ def operation(
     return wrap
 
 
-@contextmanager
-def _session_first() -> Iterator[None]:
-    """Let a dead session be refused before anything else that a view with `proves_session` refuses.
-
-    Its own statement, which finds out, may not have run yet.
-    """
-    try:
-        yield
-    except Refusal as refusal:
-        dead = isinstance(refusal, Unauthenticated)
-        current_app.extensions[_SETTLE if dead else _PROVE]()
-        raise
-
-
-def _answer(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contract) -> Response:
-    return shown(view(*args, **kwargs), contract.statuses)
-
-
-def _once(contract: Contract, answer: Callable[[], Response]) -> Callable[[], Response]:
-    """Let an answer be the first one again, if the request came with a key for that."""
-    key = request.environ.get(KEY_ENVIRON)
-    if key is None or request.method != "POST" or not contract.once:
-        return answer
-    if getattr(current_app.view_functions[request.endpoint or ""], "public", False):
-        return answer  # a key belongs to an account or a machine
-    if contract.proves_session:  # a replay never reaches the view
-        current_app.extensions[_PROVE]()
-    return functools.partial(current_app.extensions[_ONCE], key, answer)
-
-
-def _run(answer: Callable[[], Response]) -> Response:
-    """Answer; once more when another transaction was in the way, then give up as `busy`.
-
-    A view changes nothing but the database, in one transaction, so it can be called again.
-    """
-    try:
-        try:
-            return answer()
-        except Exception as error:
-            if not problems.contended(error):
-                raise
-        return answer()
-    except Refusal as refusal:
-        if refusal.event is not None:
-            current_app.extensions[_HOOK](refusal)
-        raise
-
-
-def init_app(app: Flask, *, once: Once, on_refused: OnRefused) -> None:
-    """Say what the frame itself cannot know.
-
-    :param once: how an Idempotency-Key gets the first answer again.
-    :param on_refused: where a refusal that carries an audit event is recorded, after its change
-        was undone.
-    """
-    app.extensions[_ONCE] = once
-    app.extensions[_HOOK] = on_refused
-
-
 def prepare(app: Flask) -> None:
-    """Build what checks the requests of all views, before workers are forked or requests come."""
+    """Build the validators of all views, before workers are forked or requests arrive."""
     for view in app.view_functions.values():
         if (build := getattr(view, "prepare", None)) is not None:
             build()
 
 
-def shown(result: Any, statuses: tuple[int, ...]) -> Response:
-    """Make the response of what a view returned.
+@contextmanager
+def _session_errors_first() -> Iterator[None]:
+    """Report a dead session before any other error of a view with ``checks_session``.
 
-    :param statuses: the good ones of its contract, the usual first.
+    The view's own statement, which finds out, may not have run when another error is raised.
     """
+    try:
+        yield
+    except Unauthenticated:
+        _HOOKS.get().session_ended()
+        raise
+    except ServiceError:
+        try:
+            _HOOKS.get().require_session()
+        except Unauthenticated:
+            _HOOKS.get().session_ended()
+            raise
+        raise
+
+
+def _respond(view: Callable[..., Any], args: Any, kwargs: Any, contract: Contract) -> Response:
+    """Call the view, and turn what it returns into a response."""
+    result = view(*args, **kwargs)
     if isinstance(result, Response):
         return result
     if isinstance(result, Answer):
         answer = result
     else:
         usual = 204 if result is None else 200
-        answer = Answer(result, usual if usual in statuses else statuses[0])
+        answer = Answer(result, usual if usual in contract.statuses else contract.statuses[0])
     if answer.content is None:
         response = Response(b"", answer.status)
         response.headers.pop("Content-Type", None)
@@ -171,3 +147,33 @@ def shown(result: Any, statuses: tuple[int, ...]) -> Response:
         response = Response(text, answer.status, mimetype="application/json")
     response.headers.update(answer.headers)
     return response
+
+
+def _idempotent(contract: Contract, respond: Callable[[], Response]) -> Callable[[], Response]:
+    """Return what repeats the first response, if the request came with an Idempotency-Key."""
+    key = request.environ.get(KEY_ENVIRON)
+    if key is None or request.method != "POST" or not contract.idempotent:
+        return respond
+    if getattr(current_app.view_functions[request.endpoint or ""], "public", False):
+        return respond  # a key belongs to an account or a machine
+    if contract.checks_session:  # a replay never reaches the view
+        _HOOKS.get().require_session()
+    return functools.partial(idempotency.run_once, key, respond)
+
+
+def _run(respond: Callable[[], Response]) -> Response:
+    """Respond; try once more if another transaction was in the way, then give up as `busy`.
+
+    A view changes nothing but the database, in one transaction, so it can be called again.
+    """
+    try:
+        try:
+            return respond()
+        except Exception as error:
+            if not is_contention(error):
+                raise
+        return respond()
+    except ServiceError as error:
+        if error.audit_event is not None:
+            _HOOKS.get().record_error(error)
+        raise

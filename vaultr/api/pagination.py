@@ -4,15 +4,15 @@ import hashlib
 import hmac
 import json
 import secrets
-from typing import cast
+from typing import Final, cast
 
-from flask import current_app
-
+from vaultr.app_state import AppSlot
 from vaultr.database.session import fact
-from vaultr.errors import BadRequest, Fault
+from vaultr.errors import BadRequest, FieldError
 from vaultr.protocol.encoding import b64, unb64
 
-_FACT = "cursor-key"
+_FACT: Final = "cursor-key"
+_KEY: Final = AppSlot[bytes]("api.cursor_key")
 _MAC_BYTES = 16
 
 
@@ -38,13 +38,13 @@ def read(purpose: str, cursor: str | None) -> list[str | int] | None:
         signed = b""
     mac, data = signed[:_MAC_BYTES], signed[_MAC_BYTES:]
     if not hmac.compare_digest(mac, _mac(purpose, data)):
-        raise BadRequest(errors=[Fault("/query/cursor", "not the next_cursor of this list")])
+        raise BadRequest(errors=[FieldError("/query/cursor", "not the next_cursor of this list")])
     return cast(list[str | int], json.loads(data))
 
 
 def _mac(purpose: str, data: bytes) -> bytes:
-    key = current_app.extensions.get(_FACT)
+    key = _KEY.find()
     if key is None:
-        # Kept in the database, so that every worker reads what another wrote.
-        key = current_app.extensions[_FACT] = fact(_FACT, lambda: secrets.token_bytes(32))
+        # Stored in the database, so that every worker reads the cursors of the others.
+        key = _KEY.default(fact(_FACT, lambda: secrets.token_bytes(32)))
     return hmac.digest(key, f"{purpose}\0".encode() + data, hashlib.sha256)[:_MAC_BYTES]

@@ -1,27 +1,14 @@
 """Conditional requests: ETags are quoted revisions (or heads), and only the strong single form."""
 
 import re
-from dataclasses import dataclass
 
 from flask import request
 
-from vaultr.errors import BadRequest, Fault
+from vaultr.errors import BadRequest, FieldError
+from vaultr.wire.preconditions import Precondition
 
 REVISION = re.compile(r'"([1-9][0-9]{0,15}|0)"')
 TAG = re.compile(r'"([A-Za-z0-9_-]{1,64})"')
-
-
-@dataclass(frozen=True, slots=True)
-class Precondition:
-    """What the caller believes is stored: a revision, nothing, or (both unset) it does not say."""
-
-    revision: int | None = None
-    absent: bool = False
-
-    @property
-    def given(self) -> bool:
-        """Whether the caller said what it believes."""
-        return self.absent or self.revision is not None
 
 
 def precondition() -> Precondition:
@@ -67,5 +54,5 @@ def known_revision() -> int | None:
     return int(found[1]) if found else None
 
 
-def _at(header: str) -> list[Fault]:
-    return [Fault(f"/headers/{header}", "not in the form this API takes")]
+def _at(header: str) -> list[FieldError]:
+    return [FieldError(f"/headers/{header}", "not in the form this API takes")]

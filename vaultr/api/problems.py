@@ -13,13 +13,14 @@ from werkzeug.exceptions import HTTPException
 
 from vaultr import errors, request_context
 from vaultr.api import security_headers
-from vaultr.errors import Refusal
+from vaultr.database.contention import is_contention
+from vaultr.errors import ServiceError
 from vaultr.observability import logs
 from vaultr.protocol.problems import PREFIX
 
 MEDIA_TYPE = "application/problem+json"
 
-STATUS: dict[type[Refusal], int] = {
+STATUS: dict[type[ServiceError], int] = {
     errors.BadRequest: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
@@ -37,7 +38,7 @@ STATUS: dict[type[Refusal], int] = {
     errors.Internal: 500,
     errors.Unavailable: 503,
 }
-_OF_WERKZEUG: dict[int, type[Refusal]] = {
+_OF_WERKZEUG: dict[int, type[ServiceError]] = {
     404: errors.NotFound,
     405: errors.MethodNotAllowed,
     411: errors.LengthRequired,
@@ -46,17 +47,15 @@ _OF_WERKZEUG: dict[int, type[Refusal]] = {
     429: errors.TooMany,
     503: errors.Unavailable,
 }
-# What another transaction is to blame for: serialization, deadlock, lock not to be had in time.
-_CONTENTION = {"40001", "40P01", "55P03"}
 _READ_ONLY = "25006"  # this server has just become a standby
 
 
-def status_of(refusal: type[Refusal]) -> int:
+def status_of(refusal: type[ServiceError]) -> int:
     """Give the HTTP status of a refusal by its kind."""
     return next(STATUS[kind] for kind in refusal.__mro__ if kind in STATUS)
 
 
-def answer(refusal: Refusal) -> Response:
+def answer(refusal: ServiceError) -> Response:
     """Write a refusal down as a problem document."""
     status = status_of(type(refusal))
     response = Response(json.dumps(_document(refusal, status)), status, mimetype=MEDIA_TYPE)
@@ -67,7 +66,7 @@ def answer(refusal: Refusal) -> Response:
     return response
 
 
-def _document(refusal: Refusal, status: int) -> dict[str, Any]:
+def _document(refusal: ServiceError, status: int) -> dict[str, Any]:
     document = {
         **refusal.members,
         "type": f"{PREFIX}{refusal.slug}",
@@ -83,22 +82,13 @@ def _document(refusal: Refusal, status: int) -> dict[str, Any]:
     return document
 
 
-def contended(error: BaseException) -> bool:
-    """Tell whether a database error only says that somebody else was in the way."""
-    if not isinstance(error, sa.exc.DBAPIError):
-        return False
-    return getattr(error.orig, "pgcode", None) in _CONTENTION or "database is locked" in str(
-        error.orig
-    )
-
-
-def refusal_for(error: Exception) -> Refusal:
+def refusal_for(error: Exception) -> ServiceError:
     """Find the refusal that tells a caller of any exception, without any of its text."""
-    if isinstance(error, Refusal):
+    if isinstance(error, ServiceError):
         return error
     if isinstance(error, HTTPException):
         return _for_werkzeug(error)
-    if isinstance(error, sa.exc.TimeoutError) or contended(error):
+    if isinstance(error, sa.exc.TimeoutError) or is_contention(error):
         return errors.Busy()
     if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError):
         return errors.Unavailable()
@@ -109,7 +99,7 @@ def refusal_for(error: Exception) -> Refusal:
     return errors.Internal()
 
 
-def _for_werkzeug(error: HTTPException) -> Refusal:
+def _for_werkzeug(error: HTTPException) -> ServiceError:
     code = error.code or 500
     kind = _OF_WERKZEUG.get(code, errors.BadRequest if code < 500 else errors.Internal)
     headers = {}
@@ -120,7 +110,7 @@ def _for_werkzeug(error: HTTPException) -> Refusal:
 
 def _handle(error: Exception) -> Response:
     refusal = refusal_for(error)
-    if status_of(type(refusal)) >= 500 and not isinstance(error, Refusal):
+    if status_of(type(refusal)) >= 500 and not isinstance(error, ServiceError):
         logs.failure("request.failed", error, slug=refusal.slug)
     return answer(refusal)
 
@@ -145,7 +135,8 @@ class _LastResort:
             logs.failure("request.failed", error, slug=errors.Internal.slug)
             # The others are put on whatever leaves.
             differ = {
-                name: security_headers.API_HEADERS[name] for name in security_headers.SOME_DIFFER
+                name: security_headers.API_HEADERS[name]
+                for name in security_headers.VARYING_HEADERS
             }
             headers = {"Content-Type": MEDIA_TYPE, **differ}
             headers["X-Request-Id"] = request_context.current_origin().request_id

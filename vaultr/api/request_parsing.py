@@ -9,9 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from vaultr import clock
 from vaultr.api.contract import Contract, StepUpRequired
-from vaultr.errors import BadRequest, Fault, LengthRequired, TooLarge
+from vaultr.errors import BadRequest, FieldError, LengthRequired, TooLarge
 from vaultr.request_context import actor_or_none
-from vaultr.wire import field_types
+from vaultr.wire import strict_json
 
 KEY_HEADER = "Idempotency-Key"  # with one, the body is looked at once more
 KEY_ENVIRON = "HTTP_IDEMPOTENCY_KEY"  # what WSGI calls it
@@ -52,7 +52,7 @@ class Reader:
         if self._query is not None:
             found["query"] = _checked(self._query, _query_values(), "/query")
         elif request.query_string:
-            raise BadRequest(errors=[Fault("/query", "this route takes none")])
+            raise BadRequest(errors=[FieldError("/query", "this route takes none")])
         if self._contract.step_up:
             _fresh()
         return found
@@ -64,14 +64,14 @@ def _body(contract: Contract) -> Any:
         raise LengthRequired
     if length > contract.body_bytes:
         raise TooLarge
-    field_types.check_media_type(sent.get("CONTENT_TYPE"))
+    strict_json.check_media_type(sent.get("CONTENT_TYPE"))
     data = b""
     with suppress(OSError):  # its sender hung up, or stalled
         data = request.get_data(cache=KEY_ENVIRON in sent)
     if len(data) != length:
         raise _bad_body("The body is shorter than its Content-Length.")
     try:
-        return field_types.parse(data, max_keys=contract.max_keys)
+        return strict_json.parse(data, max_keys=contract.max_keys)
     except BadRequest as refusal:
         raise _bad_body(refusal.detail) from None
 
@@ -82,7 +82,7 @@ def _no_body() -> None:
 
 
 def _bad_body(why: str) -> BadRequest:
-    return BadRequest(why, errors=[Fault("", why)])  # the pointer of the whole body
+    return BadRequest(why, errors=[FieldError("", why)])  # the pointer of the whole body
 
 
 def _query_values() -> dict[str, str]:
@@ -93,7 +93,7 @@ def _query_values() -> dict[str, str]:
         raise BadRequest("The query is not UTF-8.") from None
     for name, given in lists:
         if len(given) > 1:
-            raise BadRequest(errors=[Fault(f"/query/{name}", "given more than once")])
+            raise BadRequest(errors=[FieldError(f"/query/{name}", "given more than once")])
         values[name] = given[0]
     return values
 
@@ -105,11 +105,11 @@ def _checked(read: Callable[[Any], Any], value: Any, at: str) -> Any:
         if error.error_count() > _MOST_FAULTS:  # to list 200,000 takes a second
             raise BadRequest(
                 "The request does not match its schema.",
-                errors=[Fault(at, "more is wrong than can be listed")],
+                errors=[FieldError(at, "more is wrong than can be listed")],
             ) from None
         # Never the input, which may be secret; nor an unknown field's own name beyond its place.
         faults = [
-            Fault(at + "".join(f"/{_escaped(part)}" for part in one["loc"]), _message(one))
+            FieldError(at + "".join(f"/{_escaped(part)}" for part in one["loc"]), _message(one))
             for one in error.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise BadRequest("The request does not match its schema.", errors=faults[:50]) from None

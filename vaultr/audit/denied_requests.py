@@ -4,10 +4,11 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import cast
+from typing import Final
 
-from flask import Flask, current_app
+from flask import Flask
 
+from vaultr.app_state import AppSlot
 from vaultr.audit.events import Event
 from vaultr.settings.model import Settings
 
@@ -15,7 +16,6 @@ MINUTE_SECONDS = 60
 # Of one process and minute; what comes from yet other networks is counted as from "other".
 MOST_KINDS = 32
 OTHER = "other"
-_DENIALS = "vaultr.audit.denied_requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,14 @@ def _denied(minute: int, reason: str, network: str, count: int) -> Denied:
     return Denied(event, reason, network, minute, count)
 
 
+_DENIALS: Final = AppSlot[Denials]("audit.denials")
+
+
 def init_app(app: Flask, _settings: Settings) -> None:
     """Give the app its counts."""
-    app.extensions[_DENIALS] = Denials()
+    _DENIALS.set(app, Denials())
 
 
 def current() -> Denials:
     """Give the counts of the running app."""
-    return cast(Denials, current_app.extensions[_DENIALS])
+    return _DENIALS.get()

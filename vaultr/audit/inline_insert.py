@@ -9,12 +9,12 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from vaultr import clock
-from vaultr.api.problems import contended
 from vaultr.audit import event_encoding, transaction_hooks
 from vaultr.audit.chain_pool import Pool, Writer
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.event_encoding import Row, Told
 from vaultr.audit.transaction_hooks import Starter
+from vaultr.database.contention import is_contention
 from vaultr.observability import logs
 
 
@@ -66,7 +66,7 @@ def prepared(told: Told, start: Starter) -> Iterator[Prepared]:
     except sa.exc.DBAPIError as error:
         if surely_undone(error):
             ready.inserted = False
-            if not contended(error):
+            if not is_contention(error):
                 logs.failure("audit.failed", error)
                 raise AuditUnavailable from error
         raise

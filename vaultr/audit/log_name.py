@@ -2,11 +2,9 @@
 
 from urllib.parse import urlsplit
 
-from flask import current_app
-
 from vaultr.audit import transaction_hooks
 from vaultr.database.session import fact
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 
 _FACT = "audit-origin"
 
@@ -20,5 +18,5 @@ def current() -> str:
 
 
 def _first() -> bytes:
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     return f"{urlsplit(settings.base_url).hostname}/audit".encode()

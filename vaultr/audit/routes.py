@@ -2,8 +2,8 @@
 
 from flask import Blueprint, request
 
+from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.operation import operation
-from vaultr.api.security_headers import PROBES
 from vaultr.audit import denied_requests, queries, service
 from vaultr.audit.schemas import EventsQuery, EventsView, EventView
 from vaultr.request_context import current_actor
@@ -25,5 +25,5 @@ def events(*, query: EventsQuery) -> EventsView:
 @blueprint.teardown_app_request
 def record_denials(_error: BaseException | None) -> None:
     """Record what was refused in minutes that are over, after some request or other."""
-    if denied_requests.current().due() and request.path not in PROBES:
+    if denied_requests.current().due() and request.path not in PROBE_PATHS:
         service.flush_denials()

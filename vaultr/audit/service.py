@@ -9,7 +9,6 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from vaultr import request_context as who
-from vaultr.api.problems import contended
 from vaultr.audit import denied_requests, event_encoding, inline_insert, log_name, transaction_hooks
 from vaultr.audit.chain_pool import Writer
 from vaultr.audit.errors import AuditUnavailable
@@ -18,8 +17,9 @@ from vaultr.audit.events import Event
 from vaultr.audit.inline_insert import Prepared
 from vaultr.audit.models import AuditEvent
 from vaultr.audit.transaction_hooks import Lease
+from vaultr.database.contention import is_contention
 from vaultr.database.session import postgresql, transaction
-from vaultr.errors import Refusal
+from vaultr.errors import ServiceError
 from vaultr.observability import logs, metrics
 from vaultr.request_context import Actor
 
@@ -103,12 +103,12 @@ def _start() -> Writer:
     return lease.writer
 
 
-def record_refusal(refusal: Refusal) -> None:
-    """Record what a refusal carries, in a transaction of its own.
+def record_error(error: ServiceError) -> None:
+    """Record the audit event of an error, in a transaction of its own.
 
-    :raises AuditUnavailable: it cannot be recorded, and is then what the caller is told.
+    :raises AuditUnavailable: the event cannot be recorded; the caller receives this error instead.
     """
-    denial: Denial = refusal.event
+    denial: Denial = error.audit_event
     with transaction():
         record(
             denial.event,
@@ -191,7 +191,7 @@ def _add(lease: Lease, told: Told) -> UUID:
         inserted = event_encoding.insert(lease.connection, row, postgresql=on_postgresql)
     except sa.exc.DBAPIError as error:
         lease.broken = True
-        if contended(error):
+        if is_contention(error):
             raise
         logs.failure("audit.failed", error)
         raise AuditUnavailable from error

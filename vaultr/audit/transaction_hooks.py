@@ -4,22 +4,23 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Final
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask
 from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 from sqlalchemy.orm import Session, SessionTransaction
 
 from vaultr import clock
+from vaultr.app_state import AppSlot
 from vaultr.audit.chain_pool import Pool, Writer
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.event_encoding import Row
-from vaultr.database.session import SINGLE, db, in_transaction
+from vaultr.database.session import AUTOCOMMIT, db, in_transaction
 from vaultr.observability import logs
 from vaultr.settings.model import Settings
 
-_POOL = "vaultr.audit.pool"
+_POOL: Final = AppSlot[Pool]("audit.chain_pool")
 _LEASE = "vaultr_audit_lease"
 _thread = threading.local()
 
@@ -45,7 +46,7 @@ class Lease:
 
 def init_app(app: Flask, _settings: Settings) -> None:
     """Give the app its writers, and tell them of each COMMIT and of lost connections."""
-    pool = app.extensions[_POOL] = Pool()
+    pool = _POOL.set(app, Pool())
 
     def lost(*_: Any) -> None:
         pool.drop_all()
@@ -53,12 +54,12 @@ def init_app(app: Flask, _settings: Settings) -> None:
     with app.app_context():
         sa.event.listen(db.engine, "commit", _commit_is_sent)
         sa.event.listen(db.engine, "invalidate", lost)
-        sa.event.listen(app.extensions[SINGLE], "invalidate", lost)
+        sa.event.listen(AUTOCOMMIT.get(app), "invalidate", lost)
 
 
 def pool() -> Pool:
     """Give the writers of the running app."""
-    return cast(Pool, current_app.extensions[_POOL])
+    return _POOL.get()
 
 
 def borrow(origin: str) -> Lease:

@@ -1,14 +1,14 @@
 """An account goes with all that it holds; what was recorded about it stays."""
 
-from collections.abc import Sequence
-from typing import Final, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.orm import Session as Work
 
-from vaultr.api import idempotency
+from vaultr.app_state import AppSlot
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import operator_locks
@@ -20,19 +20,15 @@ from vaultr.database.session import transaction
 from vaultr.mail import service as mail
 from vaultr.request_context import Actor
 
-_KEEPERS: Final = "vaultr.account_keepers"
+# Deletes the data of an account, which is locked ``FOR UPDATE``, that is too much for a cascade.
+Deleter = Callable[[Work, UUID], None]
+
+_DELETERS: Final = AppSlot[tuple[Deleter, ...]]("auth.account_deleters")
 
 
-class Keeper(Protocol):
-    """Keeps much of an account: too much to go in the one statement that deletes its row."""
-
-    def delete_all_of(self, work: Work, account_id: UUID) -> None:
-        """Delete all that is kept of an account, which is locked ``FOR UPDATE``, step by step."""
-
-
-def init_app(app: Flask, *, keepers: Sequence[Keeper]) -> None:
-    """Say who keeps much of an account."""
-    app.extensions[_KEEPERS] = tuple(keepers)
+def init_app(app: Flask, *, deleters: Sequence[Deleter]) -> None:
+    """Store the functions that delete data of an account that other packages store."""
+    _DELETERS.set(app, tuple(deleters))
 
 
 def delete_account(actor: Actor) -> None:
@@ -52,10 +48,9 @@ def delete(work: Work, account_id: UUID) -> None:
     """Delete an account that is locked ``FOR UPDATE``, and tell its owner."""
     email = work.execute(sa.select(Account.email).where(Account.id == account_id)).scalar_one()
     end_sessions(work, account_id, reason="account-deleted")
-    for keeper in cast("tuple[Keeper, ...]", current_app.extensions[_KEEPERS]):
-        keeper.delete_all_of(work, account_id)
+    for delete_data in _DELETERS.get():
+        delete_data(work, account_id)
     operator_locks.follow(work, account_id, email, None)
-    idempotency.forget(account_id)
     work.execute(sa.delete(Account).where(Account.id == account_id))
     audit.record(Event.ACCOUNT_DELETE, account_id=account_id)
     mail.send(account.account_deleted(), email)

@@ -1,12 +1,10 @@
 """New credentials: verifier, derivation and sealed account key change together, or not at all."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Flask
 from sqlalchemy.orm import Session as Work
 
 from vaultr.audit import service as audit
@@ -16,11 +14,10 @@ from vaultr.auth.account_lock import lock_account, lock_own
 from vaultr.auth.credential_schemas import CredentialsIn, NewKeys, RewrapIn, check_sealed
 from vaultr.auth.emails import account as letters
 from vaultr.auth.errors import KdfRefused, StaleRevision, WrapsDiffer
-from vaultr.auth.key_rewrap import Holder
 from vaultr.auth.models import Account, KeySet, Session
 from vaultr.auth.password_hashing import Verifier
 from vaultr.database.session import lock_rows, transaction
-from vaultr.errors import Fault, Unauthenticated
+from vaultr.errors import FieldError, Unauthenticated
 from vaultr.mail import service as mail
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
 from vaultr.request_context import Actor
@@ -49,11 +46,6 @@ class Stored:
     profile_revision: int
     x25519_public: bytes
     ed25519_public: bytes
-
-
-def init_app(app: Flask, *, holders: Sequence[Holder]) -> None:
-    """Say who keeps wraps under account keys, and so takes part when one is replaced."""
-    key_rewrap.init_app(app, holders=holders)
 
 
 def change(actor: Actor, body: CredentialsIn) -> None:
@@ -96,7 +88,7 @@ def checked(body: NewKeys) -> Verifier:
         check_salt(body.salt)
     except UnsafeKdf as error:
         at = "/salt" if str(error).startswith("the salt") else "/kdf"
-        raise KdfRefused(errors=[Fault(at, str(error))]) from None
+        raise KdfRefused(errors=[FieldError(at, str(error))]) from None
     check_sealed(body)
     return password_hashing.new_verifier(body.auth_key)
 
@@ -187,7 +179,7 @@ def end_sessions(
 def _new_identity(stored: Stored, wraps: RewrapIn) -> dict[str, Any]:
     identity = wraps.identity
     faults = [
-        Fault(f"/rewrap/identity/{name}/public", "must be the public half that there is")
+        FieldError(f"/rewrap/identity/{name}/public", "must be the public half that there is")
         for name, given, known in (
             ("x25519", identity.x25519.public, stored.x25519_public),
             ("ed25519", identity.ed25519.public, stored.ed25519_public),

@@ -18,7 +18,7 @@ from vaultr.auth.emails import address_change
 from vaultr.auth.errors import TokenInvalid
 from vaultr.auth.models import Account, EmailChange, EmailUndo
 from vaultr.database.session import one_statement, transaction
-from vaultr.errors import Fault, Unauthenticated, Unprocessable
+from vaultr.errors import FieldError, Unauthenticated, Unprocessable
 from vaultr.mail import service as mail
 from vaultr.request_context import Actor
 
@@ -41,7 +41,9 @@ def ask(actor: Actor, email: str) -> None:
         if current is None:
             raise Unauthenticated
         if email == current:
-            raise Unprocessable(errors=[Fault("/email", "the account has this address already")])
+            raise Unprocessable(
+                errors=[FieldError("/email", "the account has this address already")]
+            )
         work.execute(sa.delete(EmailChange).where(EmailChange.account_id == actor.account_id))
         row = {
             "account_id": actor.account_id,

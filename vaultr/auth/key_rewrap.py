@@ -1,20 +1,19 @@
 """A new account key needs every wrap made anew: who keeps wraps takes part in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TypeAlias, cast
+from typing import Final, Protocol, TypeAlias
 from uuid import UUID
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.orm import Session as Work
 
+from vaultr.app_state import AppSlot
 from vaultr.auth.credential_schemas import RewrapIn
 from vaultr.auth.errors import WrapsDiffer
-from vaultr.errors import Fault
+from vaultr.errors import FieldError
 
 # What a wrap belongs to, and of which generation it is: 0 where there are none.
 Name: TypeAlias = tuple[UUID, int]
-
-_HOLDERS: Final = "vaultr.rewrap_holders"
 
 
 class Holder(Protocol):
@@ -41,9 +40,12 @@ class Holder(Protocol):
         """
 
 
+_HOLDERS: Final = AppSlot[tuple[Holder, ...]]("auth.wrap_holders")
+
+
 def init_app(app: Flask, *, holders: Sequence[Holder]) -> None:
     """Say who keeps wraps under account keys."""
-    app.extensions[_HOLDERS] = tuple(holders)
+    _HOLDERS.set(app, tuple(holders))
 
 
 def everything(work: Work, account_id: UUID) -> dict[str, Mapping[Name, bytes]]:
@@ -70,9 +72,12 @@ def replace(work: Work, account_id: UUID, rewrap: RewrapIn, event_id: UUID) -> N
             holder.replace_wraps(work, account_id, wraps, event_id)
     faults += [member for member, wraps in given.items() if wraps]  # which nobody keeps
     if faults:
-        at = [Fault(f"/rewrap/{one}", "must name every wrap there is, each once") for one in faults]
+        at = [
+            FieldError(f"/rewrap/{one}", "must name every wrap there is, each once")
+            for one in faults
+        ]
         raise WrapsDiffer(errors=at)
 
 
 def _holders() -> tuple[Holder, ...]:
-    return cast("tuple[Holder, ...]", current_app.extensions[_HOLDERS])
+    return _HOLDERS.get()

@@ -138,12 +138,12 @@ def step_up(actor: Actor, body: ProofIn) -> None:
         if known is None or not verdict.right:
             login_throttle.note_failure(attempt, actor.account_id)
             denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "wrong-key")
-            raise ProofInvalid(event=denial)
+            raise ProofInvalid(audit_event=denial)
         with _second_factor(attempt, known, actor), transaction() as work:
             owner = _still(work, known)
             if owner is None or known.epoch != actor.epoch:
                 denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "credentials-changed")
-                raise ProofInvalid(event=denial)
+                raise ProofInvalid(audit_event=denial)
             second_factors.prove(work, owner.id, owner.email, body)
             proven = work.execute(
                 sa.update(Session)
@@ -173,12 +173,12 @@ def _second_factor(
     except second_factors.CodeMissing:
         metrics.LOGINS.labels("second-factor").inc()
         denial = Denial(at, known.account_id, "second-factor-required")
-        raise (FactorRequired if actor else SecondFactorRequired)(event=denial) from None
+        raise (FactorRequired if actor else SecondFactorRequired)(audit_event=denial) from None
     except second_factors.CodeWrong:
         metrics.LOGINS.labels("denied").inc()
         login_throttle.note_failure(attempt, known.account_id)
         denial = Denial(at, known.account_id, "wrong-code")
-        raise (ProofInvalid if actor else CredentialsInvalid)(event=denial) from None
+        raise (ProofInvalid if actor else CredentialsInvalid)(audit_event=denial) from None
 
 
 def _known_by_email(email: str, device: Device) -> tuple[_Credentials | None, Counter]:
@@ -216,7 +216,7 @@ def _credentials(row: Any) -> _Credentials:
 
 def _denied(known: _Credentials | None, reason: str) -> CredentialsInvalid:
     account_id = known.account_id if known else None
-    return CredentialsInvalid(event=Denial(Event.AUTH_LOGIN_DENY, account_id, reason))
+    return CredentialsInvalid(audit_event=Denial(Event.AUTH_LOGIN_DENY, account_id, reason))
 
 
 def _still(work: Work, known: _Credentials) -> Owner | None:

@@ -14,7 +14,6 @@ from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Session
 
 from vaultr import clock
@@ -34,10 +33,10 @@ from vaultr.auth.queries import (
 from vaultr.database.session import one_statement, transaction
 from vaultr.observability import logs, metrics
 from vaultr.protocol.encoding import lp
-from vaultr.ratelimit import middleware
+from vaultr.ratelimit import limits
 from vaultr.ratelimit.sliding_window import Count, Window
 from vaultr.request_context import current_origin
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
 FAILURES_IN_A_ROW: Final = 100
@@ -120,19 +119,19 @@ def counted(counter: Counter, *, first: Callable[[], None] | None = None) -> Ite
     :raises TooMany: a limit is used up; nothing is counted or hashed, and nothing is written
         unless the last place was lost at this very moment.
     """
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     _refuse(counter, settings.limit_login_account)
     if first is not None:
         first()
     by_address = Count(f"la:{current_origin().address}", settings.limit_login_address)
-    middleware.take(by_address)
+    limits.take(by_address)
     attempt = Attempt(counter)
     try:
         _reserve(attempt, settings.limit_login_account)
         yield attempt
     finally:
         if not attempt.failed:
-            middleware.refund(by_address)
+            limits.refund(by_address)
             _give_back(attempt)
 
 
@@ -220,11 +219,11 @@ def _reserve(attempt: Attempt, rate: Rate) -> None:
         row = connection.execute(COUNT_ATTEMPT, values).one_or_none()
     if row is None:
         _refuse(standing(attempt.counter.key), rate)
-        raise middleware.too_many(Window(False, rate.count, 0, 1))  # it was full a moment ago
+        raise limits.too_many(Window(False, rate.count, 0, 1))  # it was full a moment ago
     attempt.stamp, attempt.failures, attempt.locks = stamp, row.failures, row.locks
     used = _used(row.recent, rate, now)
     reset = used[-1] + rate.seconds * 1000 - _milliseconds(now)
-    middleware.tell(Window(True, rate.count, rate.count - len(used), _seconds(reset)))
+    limits.report(Window(True, rate.count, rate.count - len(used), _seconds(reset)))
 
 
 def _refuse(counter: Counter, rate: Rate) -> None:
@@ -236,7 +235,7 @@ def _refuse(counter: Counter, rate: Rate) -> None:
     if ends is not None:
         metrics.LOGINS.labels("limited").inc()
         reset = _seconds(ends - _milliseconds(now))
-        raise middleware.too_many(Window(False, rate.count, 0, reset))
+        raise limits.too_many(Window(False, rate.count, 0, reset))
 
 
 def _locked(wait: timedelta) -> Locked:

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerifyMismatchError
-from flask import Flask, current_app
+from flask import Flask
 
+from vaultr.app_state import AppSlot
 from vaultr.errors import Busy
 from vaultr.observability import logs, metrics
 from vaultr.observability.tracing import spans
@@ -31,7 +32,6 @@ _LESS_URGENT: Final = 10  # nice value: whoever reads goes before whoever signs 
 _LIVE: Final = PasswordHasher(
     time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID
 )
-_GATE: Final = "vaultr.hash_gate"
 
 T = TypeVar("T")
 
@@ -117,10 +117,13 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, thread, max(now, _LESS_URGENT))
 
 
+_GATE: Final = AppSlot[HashGate]("auth.hash_gate")
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the process its gate: its share of the cores, and a queue shorter than its threads."""
     slots = max(1, (os.cpu_count() or 1) // settings.web_concurrency)
-    app.extensions[_GATE] = HashGate(slots, settings.login_places)
+    _GATE.set(app, HashGate(slots, settings.login_places))
 
 
 def check_queue() -> None:
@@ -168,7 +171,7 @@ def verify(auth_key: bytes, kept: Verifier | None) -> Verdict:
 
 
 def _gate() -> HashGate:
-    return cast(HashGate, current_app.extensions[_GATE])
+    return _GATE.get()
 
 
 def _peppered(auth_key: bytes, pepper: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 
-from vaultr.api.preconditions import Precondition
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth.account_lock import lock_own
@@ -14,6 +13,7 @@ from vaultr.database.session import one_statement, transaction
 from vaultr.errors import PreconditionRequired, Unauthenticated
 from vaultr.request_context import Actor
 from vaultr.wire import sealed_fields
+from vaultr.wire.preconditions import Precondition
 
 
 def me(actor: Actor) -> Owner:

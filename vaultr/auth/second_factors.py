@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
@@ -22,11 +21,11 @@ from vaultr.auth.models import Account, Factor, RecoveryCode
 from vaultr.auth.queries import ready
 from vaultr.auth.schemas import ProofIn
 from vaultr.database.session import one_statement, transaction
-from vaultr.errors import Conflict, Fault, NotFound, Unprocessable
+from vaultr.errors import Conflict, FieldError, NotFound, Unprocessable
 from vaultr.mail import service as mail
 from vaultr.protocol import totp
 from vaultr.request_context import Actor
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 
 TOTP: Final = "totp"
 CODES: Final = "recovery-codes"
@@ -106,7 +105,7 @@ def begin_totp(actor: Actor) -> Begun:
             "audit_event_id": event,
         }
         work.execute(sa.insert(Factor), row)
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     # Without its port: a colon parts issuer and account, and belongs into neither.
     issuer = f"Vaultr ({urlsplit(settings.base_url).hostname})"
     return Begun(totp.as_text(secret), totp.uri(secret, email, issuer))
@@ -128,7 +127,7 @@ def confirm_totp(actor: Actor, code: str) -> list[str]:
             raise Conflict("No second factor waits for its first code.")
         step = _step(factor, code)
         if step is None:
-            fault = Fault("/code", "not the code of this moment; is the clock right?")
+            fault = FieldError("/code", "not the code of this moment; is the clock right?")
             raise Unprocessable("This is not the code of this moment.", errors=[fault])
         event = audit.record(
             Event.FACTOR_ADD, account_id=actor.account_id, obj=_obj(factor.id), reason="confirmed"

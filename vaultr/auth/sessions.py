@@ -7,7 +7,6 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
@@ -23,12 +22,13 @@ from vaultr.database.raw_driver import Line
 from vaultr.database.session import one_statement, transaction
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
-from vaultr.ratelimit import middleware
+from vaultr.ratelimit import limits
 from vaultr.ratelimit.sliding_window import Slots, Window, counted
 from vaultr.request_context import Actor, current_origin
 from vaultr.security import access_tokens
 from vaultr.security.access_tokens import Claims
-from vaultr.settings.model import Settings
+from vaultr.security.session_check import SessionCheck
+from vaultr.settings.model import Settings, current_settings
 
 IDLE: Final = timedelta(days=14)
 ABSOLUTE: Final = timedelta(days=30)
@@ -39,8 +39,7 @@ _LIVES: Final = (
     "FROM sessions s JOIN accounts a ON a.id = s.account_id WHERE s.id = :sid"
     " AND s.account_id = :account AND a.epoch = :epoch AND s.idle_until > :now"
 )
-# A condition for hot views to put into a statement of their own (`door.session_lives`); sid and
-# account are sa.Uuid(), now is schema.Utc(). `idle_until` never lies behind the absolute end.
+# sid and account are sa.Uuid(), now is base.Utc(). `idle_until` is never after the absolute end.
 SESSION_LIVES: Final = f"EXISTS (SELECT 1 {_LIVES})"
 
 _STATE: Final = ready(f"SELECT s.proven_at, s.network, s.family {_LIVES}")
@@ -58,7 +57,7 @@ class Opened:
     @classmethod
     def of(cls, account_id: UUID, session_id: UUID, epoch: int, refresh_token: bytes) -> "Opened":
         """Sign an access token to go with a refresh token."""
-        settings: Settings = current_app.config["SETTINGS"]
+        settings = current_settings()
         access = access_tokens.sign(account_id, session_id, epoch)
         return cls(session_id, access, b64(refresh_token), settings.access_token_seconds)
 
@@ -76,14 +75,26 @@ class Device:
         return cls(device_hash(device_id), name)
 
 
-def lives(settings: Settings) -> str:
-    """Give the condition that a session lives, as strict as the settings want it."""
+def session_check(settings: Settings) -> SessionCheck:
+    """Return the condition that a session is alive, as strict as SESSION_BINDING asks for."""
     at_home = session_binding.AT_HOME if session_binding.strict(settings) else ""
-    return f"EXISTS (SELECT 1 {_LIVES}{at_home})"
+    return SessionCheck(f"EXISTS (SELECT 1 {_LIVES}{at_home})", _check_parameters)
 
 
-def actor_of(claims: Claims) -> Actor | None:
-    """Find out by one statement whether a token's session lives, and how fresh its proof is.
+def _check_parameters(actor: Actor) -> dict[str, Any]:
+    origin = current_origin()
+    return {
+        "sid": actor.session_id,
+        "account": actor.account_id,
+        "epoch": actor.epoch,
+        "now": clock.now(),
+        "network": origin.network,
+        "family": origin.family,
+    }
+
+
+def session_actor(claims: Claims) -> Actor | None:
+    """Return the actor of a token's session, or None if the session is dead; one statement.
 
     Dead: ended, idle for 14 days or 30 days old, of an account that is gone, or signed under an
     older epoch than the account's. A lock-out kills no session: strangers cause those. With
@@ -99,7 +110,7 @@ def actor_of(claims: Claims) -> Actor | None:
         state = connection.execute(_STATE, values).one_or_none()
     if state is None:
         return None
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     if session_binding.strict(settings) and session_binding.moved(state):
         session_binding.end_if_moved(claims.session_id, claims.account_id)
         return None
@@ -157,7 +168,7 @@ def refresh(refresh_token: str, *, meant: Callable[[UUID], None] | None = None) 
         rotated = _rotated(token, nonce, successor, now, found.expires_at)
         done = refresh_fast_path.rotate(line, found, refreshes, rotated)
     if done:
-        middleware.counted_elsewhere(window)
+        limits.counted_elsewhere(window)
         return Opened.of(found.account_id, found.session_id, found.epoch, successor)
     with transaction() as work:
         opened = _refreshed(work, token, found.session_id)
@@ -171,10 +182,10 @@ def _one_more(refreshes: Slots, now: datetime) -> tuple[Slots, Window]:
 
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`; nothing is written.
     """
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     after, window = counted(refreshes, settings.limit_refresh, int(now.timestamp() * 1000))
     if not window.allowed:
-        raise middleware.too_many(window)
+        raise limits.too_many(window)
     return after, window
 
 
@@ -200,7 +211,7 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
     )
     if found is None:
         return None
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     refreshes, window = _one_more(refresh_fast_path.refreshes(found), now)
     work.connection().execute(
         COUNT_REFRESH, {"sid": session_id, **refresh_fast_path.as_values(refreshes)}
@@ -218,7 +229,7 @@ def _refreshed(work: Work, token: bytes, session_id: UUID) -> Opened | None:
         return None
     audit.record(Event.SESSION_REFRESH, account_id=found.account_id, session_id=session_id)
     session_binding.note_move(work, session_id, found)
-    middleware.counted_elsewhere(window)
+    limits.counted_elsewhere(window)
     return Opened.of(found.account_id, session_id, found.epoch, successor)
 
 

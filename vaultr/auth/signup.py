@@ -19,7 +19,7 @@ from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
 from vaultr.auth.password_hashing import Verifier
 from vaultr.auth.schemas import ResendIn, SignupIn
 from vaultr.database.session import postgresql, transaction
-from vaultr.errors import Fault
+from vaultr.errors import FieldError
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
@@ -150,11 +150,11 @@ def _check(body: SignupIn) -> None:
     try:
         check_kdf(body.kdf.kdf())
     except UnsafeKdf as error:
-        raise KdfRefused(errors=[Fault("/kdf", str(error))]) from None
+        raise KdfRefused(errors=[FieldError("/kdf", str(error))]) from None
     try:
         check_salt(body.salt)
     except UnsafeKdf as error:
-        raise KdfRefused(errors=[Fault("/salt", str(error))]) from None
+        raise KdfRefused(errors=[FieldError("/salt", str(error))]) from None
     sealed = {
         "/account_key/sealed": body.account_key.sealed,
         "/identity/x25519/sealed": body.identity.x25519.sealed,

@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from vaultr.database import prepared_statements, query_comments
-from vaultr.database.session import SINGLE, db
+from vaultr.database.session import AUTOCOMMIT, db
 from vaultr.settings.model import Settings
 
 STATEMENT_SECONDS = 4.5
@@ -57,10 +57,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     _listen(single)
     if single.dialect.name == "postgresql":
         sa.event.listen(single, "connect", _plan_by_keys)
-    app.extensions[prepared_statements.ALLOWED] = plans_allowed(
-        settings.database_url.get_secret_value()
-    )
-    if app.extensions[prepared_statements.ALLOWED]:
+    may_prepare = plans_allowed(settings.database_url.get_secret_value())
+    prepared_statements.ALLOWED.set(app, may_prepare)
+    if may_prepare:
         prepared_statements.listen(single, all_statements=True)
         with app.app_context():
             prepared_statements.listen(db.engine, all_statements=False)
@@ -68,14 +67,20 @@ def init_app(app: Flask, settings: Settings) -> None:
         query_comments.listen(single)
         with app.app_context():
             query_comments.listen(db.engine)
-    app.extensions[SINGLE] = single
+    AUTOCOMMIT.set(app, single)
+
+
+def engines(app: Flask) -> dict[str, sa.Engine]:
+    """Return both engines of ``app`` by the name of their pool: transactions and statements."""
+    with app.app_context():
+        return {"transactions": db.engine, "statements": AUTOCOMMIT.get(app)}
 
 
 def after_fork(app: Flask) -> None:
     """Leave the parent's sockets alone."""
     with app.app_context():
         db.engine.dispose(close=False)
-    app.extensions[SINGLE].dispose(close=False)
+    AUTOCOMMIT.get(app).dispose(close=False)
 
 
 def plans_allowed(url: str) -> bool:

@@ -11,16 +11,19 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import psycopg2
 import sqlalchemy as sa
+
+from vaultr.app_state import AppSlot
 
 PLANNED = {"planned": True}  # the execution option that marks a statement
 
 _MOST = 500  # statements; more than there are, so only texts that are made anew each time meet it
 _KNOWN = "vaultr.plans"
-ALLOWED = "vaultr.plans.allowed"  # the extension that tells whether statements may stay prepared
+# Whether statements may stay prepared on a connection.
+ALLOWED: Final = AppSlot[bool]("database.prepared_statements.allowed")
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 

@@ -12,11 +12,10 @@ from typing import Any, Final, Self, cast
 import psycopg2
 import psycopg2.extras
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.pool import PoolProxiedConnection
 
 from vaultr.database import prepared_statements, query_comments
-from vaultr.database.session import SINGLE
+from vaultr.database.session import AUTOCOMMIT
 
 CURSOR: Final = psycopg2.extras.NamedTupleCursor
 
@@ -47,7 +46,7 @@ class Line:
     """
 
     def __init__(self) -> None:
-        self._single: sa.Engine = current_app.extensions[SINGLE]
+        self._single = AUTOCOMMIT.get()
         self._connection: PoolProxiedConnection | None = None
 
     def __enter__(self) -> Self:
@@ -112,11 +111,7 @@ def _run(
 
 
 def _executed(connection: PoolProxiedConnection, text: str, values: Mapping[str, Any]) -> Rows:
-    plan = (
-        prepared_statements.plan_of(text)
-        if current_app.extensions[prepared_statements.ALLOWED]
-        else None
-    )
+    plan = prepared_statements.plan_of(text) if prepared_statements.ALLOWED.get() else None
     with closing(connection.cursor(cursor_factory=CURSOR)) as cursor:
         if plan is not None:
             prepared_statements.prepare(connection.info, cursor, plan)

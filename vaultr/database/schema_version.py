@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from flask import Flask, current_app
+from flask import Flask
 
+from vaultr.app_state import AppSlot
 from vaultr.database import engine
 from vaultr.database.session import postgresql
 
 NEEDS: Final = "schema/needs"
-_KNOWN: Final = "vaultr.schema_revisions"
-_FOLDER: Final = "vaultr.revisions.folder"
+_KNOWN: Final = AppSlot[tuple[str, ...]]("database.schema_versions")
+_FOLDER: Final = AppSlot[Path]("database.migrations_folder")
 _NUMBER: Final = re.compile(r"[0-9]{4}")
 
 
@@ -59,20 +60,18 @@ def init_app(app: Flask, _settings: object) -> None:
         found = (place / "migrations" / "versions").glob("[0-9]*.py")
         if numbers := sorted(path.name.partition("_")[0] for path in found):
             break
-    app.extensions[_KNOWN] = tuple(numbers)
-    app.extensions[_FOLDER] = place / "migrations"
+    _KNOWN.set(app, tuple(numbers))
+    _FOLDER.set(app, place / "migrations")
 
 
 def folder(app: Flask) -> str:
     """Give where the migrations lie, from wherever a command is typed."""
-    found: Path = app.extensions[_FOLDER]
-    return str(found)
+    return str(_FOLDER.get(app))
 
 
 def known() -> tuple[str, ...]:
     """List the revisions that this code knows, the oldest first."""
-    found: tuple[str, ...] = current_app.extensions[_KNOWN]
-    return found
+    return _KNOWN.get()
 
 
 def ask(seconds: float) -> Found:

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
-from flask import current_app
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Session
 
+from vaultr.app_state import AppSlot
 from vaultr.database.base import Base, Fact
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 
-SINGLE = "vaultr.database.single"
+AUTOCOMMIT: Final = AppSlot[sa.Engine]("database.autocommit_engine")
 _OPEN = "vaultr_open"
 _SPOILT = "vaultr_spoilt"
-_FACTS = "vaultr.facts"
+_FACTS: Final = AppSlot[dict[str, bytes]]("database.facts")
 
 
 @contextmanager
@@ -90,8 +90,7 @@ def one_statement() -> Iterator[sa.Connection]:
 
     For hot reads (the session check, one item): it saves two of three round trips.
     """
-    single: sa.Engine = current_app.extensions[SINGLE]
-    with single.connect() as connection:
+    with AUTOCOMMIT.get().connect() as connection:
         yield connection
 
 
@@ -115,7 +114,7 @@ def postgresql() -> bool:
 
 def fact(name: str, make: Callable[[], bytes]) -> bytes:
     """Give the value kept under ``name``, drawing it at first; of parallel first calls one wins."""
-    known: dict[str, bytes] = current_app.extensions.setdefault(_FACTS, {})
+    known = _FACTS.default({})
     if name in known:
         return known[name]
     with transaction() as session:
@@ -134,4 +133,4 @@ def _drawn(session: Session, name: str, value: bytes) -> bytes:
 
 def forget_facts() -> None:
     """Read facts anew: the database was emptied, or is another."""
-    current_app.extensions.pop(_FACTS, None)
+    _FACTS.clear()

@@ -3,19 +3,20 @@
 import threading
 import time
 from dataclasses import dataclass
+from typing import Final
 
-from flask import Flask, current_app
+from flask import Flask
 
+from vaultr.app_state import AppSlot
 from vaultr.database import engine, schema_version
 from vaultr.health import draining
 from vaultr.observability import metrics
-from vaultr.ratelimit import middleware
+from vaultr.ratelimit import limiter
 from vaultr.security import keyring
-from vaultr.settings.model import Settings
+from vaultr.settings.model import Settings, current_settings
 
 DATABASE_SECONDS = 1.0
 _KEPT_SECONDS = 1.0
-_HOOK = "vaultr.readiness"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,19 @@ class _Kept:
         self.state = State((), ())
 
 
+_KEPT: Final = AppSlot[_Kept]("health.readiness")
+
+
 def init_app(app: Flask, _settings: Settings) -> None:
     """Keep findings by app; an app that was never asked is not ready yet."""
-    app.extensions[_HOOK] = _Kept()
+    _KEPT.set(app, _Kept())
 
 
 def current() -> State:
     """Find out, or give what was found less than a second ago."""
     if draining.begun():
         return State(("draining",), ())
-    kept: _Kept = current_app.extensions[_HOOK]
+    kept = _KEPT.get()
     with kept.lock:
         if time.monotonic() - kept.at > _KEPT_SECONDS or not kept.at:
             kept.state = _found_out()
@@ -54,12 +58,13 @@ def current() -> State:
 
 
 def _found_out() -> State:
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     failed, switched_off = _database()
     degraded: list[str] = []
-    if "vaultr.keys" not in current_app.extensions or not keyring.current().jwt.current:
+    keys = keyring.KEYS.find()
+    if keys is None or not keys.jwt.current:
         failed.append("keys")
-    guard = middleware.guard()
+    guard = limiter.current()
     if guard.redis is not None and not guard.reachable():
         since = guard.away_since or time.monotonic()
         gone = time.monotonic() - since > settings.ready_redis_grace

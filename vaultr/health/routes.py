@@ -5,9 +5,9 @@ from typing import Literal
 from flask import Blueprint, Response, request
 from pydantic import ConfigDict
 
+from vaultr.api.contract import public
 from vaultr.api.operation import operation
 from vaultr.health import client_address, readiness
-from vaultr.security.authentication import public
 from vaultr.wire.field_types import Out, Query
 
 blueprint = Blueprint("health", __name__, url_prefix="/api")
@@ -48,7 +48,7 @@ class NotReady(Out):
 
 @blueprint.get("/health")
 @public
-@operation(answers=Healthy)
+@operation(returns=Healthy)
 def health(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is not refused
     """Say that this process answers: no I/O, so that an outage elsewhere restarts no pod."""
     return Response(_HEALTHY, mimetype="application/json")
@@ -56,7 +56,7 @@ def health(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is n
 
 @blueprint.get("/ready")
 @public
-@operation(answers={200: Ready, 503: NotReady})
+@operation(returns={200: Ready, 503: NotReady})
 def ready(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is not refused
     """Say whether requests should come here, and what is degraded or failed."""
     state = readiness.current()

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import current_app
 from flask_mail import BadHeaderError
 
 from vaultr import clock
+from vaultr.app_state import AppSlot
 from vaultr.database.session import reading, transaction
 from vaultr.mail import message, recipient_limits, sender
 from vaultr.mail.models import Mail
@@ -30,7 +30,7 @@ KEEP_DEAD = timedelta(days=30)
 UNKNOWN = "outcome-unknown"
 _PURGED_AT_ONCE = 500
 _SENT: dict[str, Any] = {"state": "sent", "sealed": None, "handed_over_at": None, "reason": None}
-_ACCEPTED = "vaultr.mail.accepted"
+_ACCEPTED: Final = AppSlot[set[UUID]]("mail.accepted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ def _hand_over(claim: Claim) -> None:
 
 def _accepted() -> set[UUID]:
     """Give the letters that a server accepted, which the database does not know yet."""
-    return cast("set[UUID]", current_app.extensions.setdefault(_ACCEPTED, set()))
+    return _ACCEPTED.default(set())
 
 
 def _mark_accepted() -> None:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Session
 
 from vaultr.database.session import postgresql
 from vaultr.mail.message import Letter
 from vaultr.mail.models import Mail
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
 _NOTICE_EVERY = timedelta(hours=1)
@@ -18,7 +17,7 @@ _NOTICE_EVERY = timedelta(hours=1)
 
 def rate() -> Rate:
     """Give the limit."""
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     return settings.limit_mail
 
 

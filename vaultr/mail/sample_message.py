@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import current_app
 from uuid6 import uuid7
 
 from vaultr.errors import Unprocessable
 from vaultr.mail import delivery_job, sender
 from vaultr.mail.rendering import written
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 
 _ADVICE: Final = {
     "no-server": "No mail server that proves its name answers: look at SMTP_HOST, SMTP_PORT, "
@@ -42,7 +41,7 @@ def send_test(to: str) -> Outcome:
     """
     if "@" not in to or any(one.isspace() for one in to):
         raise NoAddress
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     letter = written(
         "test",
         "A test of Vaultr's mails",

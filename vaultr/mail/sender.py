@@ -5,17 +5,22 @@ import smtplib
 from collections.abc import Callable
 from email.utils import parseaddr
 from types import TracebackType
+from typing import Any, Final
 from uuid import UUID
 
-from flask import Flask, current_app
+from flask import Flask
 from flask_mail import Connection, Message
 
+from vaultr.app_state import AppSlot
 from vaultr.extensions import mail
 from vaultr.mail import transports
 from vaultr.mail.message import Letter
 from vaultr.observability import logs
 from vaultr.observability.tracing import spans
-from vaultr.settings.model import Settings
+from vaultr.settings.model import Settings, current_settings
+
+# Flask-Mail's state of an app.
+_STATE: Final = AppSlot[Any]("mail.flask_mail")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -29,7 +34,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         MAIL_SUPPRESS_SEND=False,
         MAIL_DEBUG=0,  # 1 would print letters to stderr
     )
-    mail.init_app(app)
+    _STATE.set(app, mail.init_app(app))
 
 
 def message_id(mail_id: UUID) -> str:
@@ -76,7 +81,7 @@ class Strict(Connection):
     host: transports.Host | transports.Folder | None
 
     def __init__(self, kind: str, on_content: Callable[[], None] | None) -> None:
-        super().__init__(current_app.extensions["mail"])
+        super().__init__(_STATE.get())
         self._kind = kind
         self._on_content = on_content
 
@@ -94,7 +99,7 @@ class Strict(Connection):
         return host
 
     def _connected(self) -> transports.Host | transports.Folder:
-        settings: Settings = current_app.config["SETTINGS"]
+        settings = current_settings()
         if not settings.smtp_host:
             logs.event("mail.filed", kind=self._kind)
             return transports.Folder(settings.vaultr_home / "mail", self._kind)
@@ -129,5 +134,5 @@ class Strict(Connection):
 
 
 def _domain() -> str:
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     return parseaddr(settings.smtp_from)[1].rpartition("@")[2] or "localhost"

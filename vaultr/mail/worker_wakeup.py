@@ -1,25 +1,27 @@
 """Whoever empties the outbox is told at once when this process has put a letter into it."""
 
 from collections.abc import Callable
+from typing import Final
 
 import sqlalchemy as sa
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.orm import Session, SessionTransaction
 
+from vaultr.app_state import AppSlot
 from vaultr.database.session import db
 
-_LISTENER = "vaultr.mail.listener"
+_LISTENER: Final = AppSlot[Callable[[], None]]("mail.listener")
 _QUEUED = "vaultr_mail_queued"
 
 
 def listen(app: Flask, listener: Callable[[], None]) -> None:
     """Call ``listener`` after each transaction that has put a letter into the outbox."""
-    app.extensions[_LISTENER] = listener
+    _LISTENER.set(app, listener)
 
 
 def after_transaction(session: Session) -> None:
     """Tell the listener when the transaction that is open here has ended."""
-    session.info[_QUEUED] = current_app.extensions.get(_LISTENER)
+    session.info[_QUEUED] = _LISTENER.find()
 
 
 @sa.event.listens_for(db.session, "after_transaction_end")

@@ -1,32 +1,31 @@
-"""Counts every answer by route template, and every database connection that is lent."""
+"""Measure every request by its route template, and the connections of each database pool."""
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
 from flask import Flask, Response, g, request
 
-from vaultr.api.security_headers import PROBES
-from vaultr.database.session import SINGLE, db
+from vaultr.app_state import AppSlot
 from vaultr.observability import logs, metrics, statsd
 from vaultr.observability.tracing import spans, statements
 from vaultr.observability.tracing.requests import Traced
-from vaultr.settings.model import Settings
 from vaultr.version import __version__
 
 _ROUTE: Final = "vaultr.route"
-_POOLS: Final = "vaultr.observed_pools"
 _NO_ROUTE: Final = ("-", "no_route")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 
 
-class _Observed:
-    """The app, with a look at the clock before and after; it sees what went wrong too."""
+class _Measured:
+    """The app, measured from the outside, so that failures are counted too."""
 
-    def __init__(self, wsgi_app: Any) -> None:
+    def __init__(self, wsgi_app: Any, quiet_paths: frozenset[str]) -> None:
         self._wsgi_app = wsgi_app
+        self._quiet_paths = quiet_paths
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         began = time.perf_counter()
@@ -40,7 +39,7 @@ class _Observed:
         try:
             return self._wsgi_app(environ, start)  # type: ignore[no-any-return]  # WSGI is untyped
         finally:
-            if environ.get("PATH_INFO") not in PROBES:
+            if environ.get("PATH_INFO") not in self._quiet_paths:
                 _note(environ, status, time.perf_counter() - began)
 
 
@@ -58,20 +57,30 @@ def _timed_as(operation: str) -> str:
     return statsd.name_of(*operation.split("."), "duration")
 
 
-def init_app(app: Flask, _settings: Settings) -> None:
-    """Look at every request from the outside, and at both pools."""
+def init_app(
+    app: Flask,
+    *,
+    engines: Mapping[str, sa.Engine],
+    tables: frozenset[str],
+    quiet_paths: frozenset[str],
+) -> None:
+    """Measure every request, and the connections of each pool.
+
+    :param engines: the engines whose pools are measured, by the name of their metric's label.
+    :param tables: the names of tables that a span may contain.
+    :param quiet_paths: paths that are not measured, such as those of probes.
+    """
     app.before_request(_remember_route)
     app.after_request(_count_problem)
-    with app.app_context():
-        pools = [_Pool(db.engine, "transactions"), _Pool(app.extensions[SINGLE], "statements")]
-    app.extensions[_POOLS] = pools
+    pools = [_Pool(engine, name) for name, engine in engines.items()]
+    _OBSERVED.set(app, _Observed(pools, tables, quiet_paths))
 
     def measure(_error: BaseException | None) -> None:
         for pool in pools:
             pool.measure()
 
     app.teardown_appcontext(measure)
-    app.wsgi_app = _Observed(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
+    app.wsgi_app = _Measured(app.wsgi_app, quiet_paths)  # type: ignore[method-assign]  # Flask's documented way
 
 
 def _remember_route() -> None:
@@ -88,37 +97,49 @@ def _count_problem(response: Response) -> Response:
 
 
 class _Pool:
-    """One of the two pools: how many of its connections are lent, and how many may be."""
+    """One connection pool: how many of its connections are in use, and how many there may be."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
-        self._engine, self._name = engine, name
+        self.engine, self._name = engine, name
         self._in_use = metrics.POOL_IN_USE.labels(name)
         sa.event.listen(engine, "checkout", lambda *_: self.measure())
 
     def measure(self) -> None:
-        pool: Any = self._engine.pool  # a new one after a fork
+        pool: Any = self.engine.pool  # a new one after a fork
         self._in_use.set(pool.checkedout())
 
-    def tell_size(self) -> None:
-        pool: Any = self._engine.pool
+    def set_size(self) -> None:
+        pool: Any = self.engine.pool
         metrics.POOL_SIZE.labels(self._name).set(pool.size() + pool._max_overflow)
 
 
-def say_what_runs(app: Flask) -> None:
-    """Tell, in each process, what does not change: the version and how many connections may be."""
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    pools: list[_Pool]
+    tables: frozenset[str]
+    quiet_paths: frozenset[str]
+
+
+_OBSERVED: Final = AppSlot[_Observed]("observability.observed")
+
+
+def set_constant_gauges(app: Flask) -> None:
+    """Set, in each process, the gauges that do not change: the version and the sizes of pools."""
     metrics.BUILD.labels(__version__).set(1)
-    for pool in app.extensions[_POOLS]:
-        pool.tell_size()
+    for pool in _OBSERVED.get(app).pools:
+        pool.set_size()
 
 
 def trace(app: Flask, variables: Mapping[str, str]) -> None:
-    """Tell a collector of requests, statements and jobs, if OTEL_* names one; after a fork only."""
-    if (teller := spans.start(variables)) is not None:
-        tables = frozenset(db.metadata.tables)
-        with app.app_context():
-            statements.listen(db.engine, tables)
-        statements.listen(app.extensions[SINGLE], tables)
-        traced = Traced(app.wsgi_app, teller, quiet=PROBES, route_of=_route_of)
+    """Send traces of requests, statements and jobs, if OTEL_* names a collector.
+
+    Call it after the fork: the exporter starts a thread.
+    """
+    if (tracer := spans.start(variables)) is not None:
+        observed = _OBSERVED.get(app)
+        for pool in observed.pools:
+            statements.listen(pool.engine, observed.tables)
+        traced = Traced(app.wsgi_app, tracer, quiet=observed.quiet_paths, route_of=_route_of)
         app.wsgi_app = traced  # type: ignore[method-assign]  # Flask's documented way
         logs.event("traces.on")
     elif (reason := spans.hindrance(variables)) is not None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
 from vaultr import operator_cli
@@ -16,7 +15,7 @@ from vaultr.database import engine, schema_version
 from vaultr.database.session import transaction
 from vaultr.operator_cli import command, json_option, show
 from vaultr.ops import check_result, daily_checks, purge
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 
 ops = AppGroup("ops", help="Switches, daily checks and cleaning up while Vaultr runs.")
 
@@ -150,7 +149,7 @@ def check_daily(
 
     Example: flask ops daily --json --metrics http://127.0.0.1:9464/metrics
     """
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     for one in (*metrics, *([url] if url else ())):
         if not one.startswith(("http://", "https://")):
             raise click.BadParameter("an address begins with http:// or https://")

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from flask import current_app
 from prometheus_client.parser import text_string_to_metric_families
 
 from vaultr import clock
@@ -21,9 +20,9 @@ from vaultr.mail import delivery_job, sample_message
 from vaultr.ops import last_runs, smtp_check
 from vaultr.ops.check_result import Check, Finding, not_judged, ok, problem
 from vaultr.ops.last_runs import Kind
-from vaultr.ratelimit import middleware
+from vaultr.ratelimit import limiter
 from vaultr.ratelimit.sliding_window import Count
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
 SECONDS: Final = 10  # for each answer
@@ -116,7 +115,7 @@ def _errors(sources: Sources) -> Iterator[Finding]:
 
 def _errors_here() -> Finding:
     """Judge what the server on this machine counted, if there is one that tells."""
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     url = f"http://{_reached(settings.metrics_host)}:{settings.metrics_port}/metrics"
     todo = "Give --metrics URL of each pod, or --log FILE with its log of the last day."
     if not settings.metrics_port:
@@ -214,7 +213,7 @@ def _backup() -> Iterator[Finding]:
 
 
 def _limits() -> Iterator[Finding]:
-    guard = middleware.guard()
+    guard = limiter.current()
     if guard.redis is None:
         yield ok("limits", "counted in memory by the one process (no REDIS_URL)")
         return
@@ -231,7 +230,7 @@ def _limits() -> Iterator[Finding]:
 
 
 def _mail(to: str | None) -> Iterator[Finding]:
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     yield from smtp_check.check("mail", settings)
     if to is not None:
         outcome = sample_message.send_test(to)

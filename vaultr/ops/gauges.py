@@ -6,15 +6,13 @@ long as it lives, what it found out then.
 
 import math
 
-from flask import current_app
-
 from vaultr.api import kill_switches
 from vaultr.audit import sequencer_lag
 from vaultr.mail import delivery_job
 from vaultr.observability import metrics
 from vaultr.ops import certificate, last_runs
 from vaultr.ops.last_runs import Kind
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 
 
 def measure() -> bool:
@@ -49,7 +47,7 @@ def measure_certificate() -> bool:
 
     :return: False; nothing more is due now.
     """
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     try:
         seen = certificate.of_url(settings.base_url)
     except certificate.NotSeen:

@@ -203,7 +203,7 @@ def worker(*, once: bool, only: str | None) -> None:
     settings: Settings = app.config["SETTINGS"]
     statsd.start(settings.statsd_host)
     instrumentation.trace(app, os.environ)
-    instrumentation.say_what_runs(app)
+    instrumentation.set_constant_gauges(app)
     _tell(settings)
     with _showing_life(runner, settings.vaultr_home):
         logs.event("worker.start")

@@ -5,14 +5,15 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Final
 
 import redis
-from flask import Flask, current_app
+from flask import Flask
 from limits.storage import SlidingWindowCounterSupport, Storage
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from vaultr.app_state import AppSlot
 from vaultr.observability import logs, metrics
 from vaultr.ratelimit.counters import MemoryCounters, RedisCounters
 from vaultr.ratelimit.sliding_window import Count, Window, given_back
@@ -21,7 +22,6 @@ from vaultr.settings.types import Rate
 TIMEOUT_SECONDS = 0.1  # to connect and to answer: 0.2 s at most are lost before the breaker opens
 RETRY_SECONDS = 1.0
 
-_GUARD = "vaultr.limits"
 _ENDLESS = 2**31
 _PROBE = Count("probe", Rate(1, 1), 0)
 
@@ -205,11 +205,14 @@ class GuardedStorage(Storage, SlidingWindowCounterSupport):
         """Forget one counter; nothing here asks for it."""
 
 
-def keep(app: Flask, guard: Guard) -> None:
-    """Say on what an app counts."""
-    app.extensions[_GUARD] = guard
+_GUARD: Final = AppSlot[Guard]("ratelimit.limiter")
+
+
+def init_app(app: Flask, guard: Guard) -> None:
+    """Store what counts the requests of ``app``."""
+    _GUARD.set(app, guard)
 
 
 def current() -> Guard:
-    """Give the counters of the running server."""
-    return cast(Guard, current_app.extensions[_GUARD])
+    """Return the counters of the running server."""
+    return _GUARD.get()

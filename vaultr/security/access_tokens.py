@@ -11,20 +11,22 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from flask import Flask, current_app
+from flask import Flask
 from flask_jwt_extended import decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import InvalidTokenError, PyJWK, encode
 
 from vaultr import clock
+from vaultr.app_state import AppSlot
 from vaultr.extensions import jwt
 from vaultr.protocol.encoding import b64
 from vaultr.security import keyring
-from vaultr.settings.model import Settings
-from vaultr.wire.field_types import MAX_INTEGER, is_id
+from vaultr.settings.model import Settings, current_settings
+from vaultr.wire.field_types import is_id
+from vaultr.wire.strict_json import MAX_INTEGER
 
 ALGORITHM = "HS256"
 KIND = "access"
@@ -46,6 +48,28 @@ class Claims:
     expires_at: int
 
 
+class _Cache:
+    """The last verdicts, by the token's SHA-256, a bounded number of them."""
+
+    _MOST = 20_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claims: OrderedDict[bytes, Claims] = OrderedDict()
+
+    def get(self, name: bytes) -> Claims | None:
+        return self._claims.get(name)
+
+    def put(self, name: bytes, claims: Claims) -> None:
+        with self._lock:
+            self._claims[name] = claims
+            if len(self._claims) > self._MOST:
+                self._claims.popitem(last=False)
+
+
+_CACHE: Final = AppSlot[_Cache]("security.token_cache")
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Tell Flask-JWT-Extended the one way in which tokens are read here."""
     app.config.update(
@@ -59,7 +83,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         JWT_SECRET_KEY=None,
     )
     jwt.init_app(app)
-    app.extensions["vaultr.token_cache"] = _Cache()
+    _CACHE.set(app, _Cache())
 
 
 @jwt.decode_key_loader
@@ -78,7 +102,7 @@ def key_id() -> str:
 
 def sign(account_id: UUID, session_id: UUID, epoch: int) -> str:
     """Make an access token for a session that was just proven."""
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     ring, now = keyring.current().jwt, int(clock.now().timestamp())
     claims = {
         "iss": settings.base_url,
@@ -108,7 +132,7 @@ def read(token: str) -> Claims | None:
     """
     if len(token) > _MOST_BYTES or token.count(".") != 2:
         return None
-    cache: _Cache = current_app.extensions["vaultr.token_cache"]
+    cache = _CACHE.get()
     name = hashlib.sha256(token.encode("utf-8", "replace")).digest()
     claims = cache.get(name)
     if claims is None:
@@ -142,22 +166,3 @@ def _decoded(token: str) -> Claims | None:
     if payload["exp"] - payload["iat"] > MOST_SECONDS:
         return None
     return Claims(UUID(texts[0]), UUID(texts[1]), payload["epoch"], payload["exp"])
-
-
-class _Cache:
-    """The last verdicts, by the token's SHA-256, a bounded number of them."""
-
-    _MOST = 20_000
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._claims: OrderedDict[bytes, Claims] = OrderedDict()
-
-    def get(self, name: bytes) -> Claims | None:
-        return self._claims.get(name)
-
-    def put(self, name: bytes, claims: Claims) -> None:
-        with self._lock:
-            self._claims[name] = claims
-            if len(self._claims) > self._MOST:
-                self._claims.popitem(last=False)

@@ -1,154 +1,128 @@
-"""Who asks, found out before anything is refused; and the door, closed unless a view is public."""
+"""Find out who sends a request; reject anonymous requests unless the view is public."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Final, cast
 
 from flask import Flask, current_app, g, request
 
-from vaultr import clock, request_context
-from vaultr.api.contract import contract_of
-from vaultr.api.security_headers import PROBES
+from vaultr import request_context
+from vaultr.api.contract import PROBE_PATHS, CrossSite, contract_of
+from vaultr.app_state import AppSlot
 from vaultr.errors import BadRequest, Unauthenticated
-from vaultr.request_context import Actor, current_origin
-from vaultr.security import access_tokens, session_cookies
+from vaultr.request_context import Actor
+from vaultr.security import access_tokens, session_check, session_cookies
 from vaultr.security.access_tokens import Claims
 
-View = TypeVar("View", bound=Callable[..., Any])
-ActorOfSession = Callable[[Claims], Actor | None]
+SessionActor = Callable[[Claims], Actor | None]
 OnDenied = Callable[[str], None]
 
-_PREFIX = "Bearer "
+_BEARER = "Bearer "
+_DENIED: Final = "door"  # the reason in audit events: never rename
+_SESSION_ACTOR: Final = AppSlot[SessionActor]("security.session_actor")
+_ON_DENIED: Final = AppSlot[OnDenied]("security.on_denied")
 
 
-def public(view: View) -> View:
-    """Open a view to strangers. `tests/guards` lists every one by name."""
-    view.public = True  # type: ignore[attr-defined]  # read by the door
-    return view
+def init_app(app: Flask, *, session_actor: SessionActor, on_denied: OnDenied) -> None:
+    """Find out the sender of each request. Nobody is rejected yet: rate limits come first.
 
-
-def init_app(app: Flask, *, actor_of_session: ActorOfSession, session_lives: str) -> None:
-    """Find out on each request who asks; nobody is refused yet (the limits come first).
-
-    :param session_lives: an SQL condition over the parameters of `session_parameters`, true while
-        the session lives: hot views put it into their own statement and save a round trip.
+    :param session_actor: returns the actor of a session, or None if the session is dead.
+    :param on_denied: counts a rejected request for the audit log.
     """
-    app.extensions["vaultr.session_lives"] = session_lives
-    app.extensions["vaultr.actor_of_session"] = actor_of_session
-
-    def find_out() -> None:
-        g.claims = None
-        if request.path in PROBES:
-            return  # a probe asks no database, whoever sends it
-        g.claims = claims = _claims()
-        if claims is None:
-            return
-        if _view_proves_session():
-            # Genuine by signature; the view's own statement finds out whether the session lives.
-            request_context.set_actor(Actor(claims.account_id, claims.session_id, claims.epoch))
-            return
-        found = actor_of_session(claims)
-        request_context.set_actor(found)
-        if found is None:
-            g.claims = None  # a dead token counts as none
-
-    def prove() -> None:
-        claims = cast("Claims | None", g.get("claims"))
-        if claims is not None and actor_of_session(claims) is None:
-            raise session_is_dead()
-
-    app.extensions["vaultr.prove_session"] = prove
-    app.extensions["vaultr.settle_session"] = settle
-    app.before_request(find_out)
+    _SESSION_ACTOR.set(app, session_actor)
+    _ON_DENIED.set(app, on_denied)
+    app.before_request(_identify)
     session_cookies.init_app(app)
 
 
-def close_door(app: Flask, *, on_denied: OnDenied) -> None:
-    """Answer 401 to whoever is not proven, on every view that is not `public`."""
-    app.extensions["vaultr.on_denied"] = on_denied
-
-    def check() -> None:
-        if g.get("two_credentials"):
-            raise BadRequest("Send one credential, not several.")
-        view = current_app.view_functions.get(request.endpoint or "")
-        if view is None or getattr(view, "public", False) or request.method == "OPTIONS":
-            return
-        if request_context.actor_or_none() is None:
-            on_denied("door")
-            raise Unauthenticated
-        if g.get("by_cookie"):
-            _check_cookies()
-
-    def _check_cookies() -> None:
-        try:
-            session_cookies.check(request_context.current_actor().session_id)
-        except session_cookies.CrossSite:
-            on_denied("door")
-            raise
-
-    app.before_request(check)
-
-
-def session_lives() -> str:
-    """Give the SQL condition that is true while the session of `session_parameters` lives."""
-    return cast(str, current_app.extensions["vaultr.session_lives"])
-
-
-def session_parameters(actor: Actor) -> dict[str, Any]:
-    """Give what the condition of `session_lives` may ask for: the session, and where it is used."""
-    origin = current_origin()
-    return {
-        "sid": actor.session_id,
-        "account": actor.account_id,
-        "epoch": actor.epoch,
-        "now": clock.now(),
-        "network": origin.network,
-        "family": origin.family,
-    }
-
-
-def session_is_dead() -> Unauthenticated:
-    """Give the refusal for a hot view whose statement found the session ended.
-
-    The request was counted as the session's; it now counts as a stranger's too.
-    """
-    request_context.set_actor(None)
-    g.dead = g.claims
-    g.claims = None
-    current_app.extensions["vaultr.count_anonymous"]()
-    current_app.extensions["vaultr.on_denied"]("door")
-    return Unauthenticated()
-
-
-def settle() -> None:
-    """Do what a hot view's dead session asks for, once its own transaction was undone.
-
-    Used from elsewhere, where sessions are bound to their place, it has not ended yet.
-    """
-    dead = cast("Claims | None", g.pop("dead", None))
-    if dead is not None and ":network" in session_lives():
-        current_app.extensions["vaultr.actor_of_session"](dead)
+def reject_anonymous(app: Flask) -> None:
+    """Answer 401 to anonymous requests on every view that is not `public`."""
+    app.before_request(_require_actor)
 
 
 def claims() -> Claims | None:
-    """Give what this request's token says, or None for a stranger."""
+    """Return the claims of this request's access token, or None for an anonymous request."""
     return cast("Claims | None", g.get("claims"))
 
 
-def _claims() -> Claims | None:
+def require_session() -> None:
+    """Raise `Unauthenticated` if the session of this request's token is dead.
+
+    A view with ``checks_session`` needs this where its own statement did not run.
+    """
+    token = claims()
+    if token is not None and _SESSION_ACTOR.get()(token) is None:
+        raise Unauthenticated
+
+
+def forget_session() -> bool:
+    """Make this request anonymous, because its session is dead; return whether it had one.
+
+    A session that is bound to its network and used from another one is ended here, after the
+    view's own transaction was rolled back.
+    """
+    token = claims()
+    request_context.set_actor(None)
+    g.claims = None
+    if token is None:
+        return False
+    if ":network" in session_check.sql():
+        _SESSION_ACTOR.get()(token)
+    return True
+
+
+def count_denied() -> None:
+    """Count this request as rejected for lack of authentication."""
+    _ON_DENIED.get()(_DENIED)
+
+
+def _identify() -> None:
+    g.claims = None
+    if request.path in PROBE_PATHS:
+        return  # a probe runs no statement, whoever sends it
+    g.claims = token = _read_claims()
+    if token is None:
+        return
+    if _view_checks_session():
+        # The signature is valid; the view's own statement finds out whether the session is alive.
+        request_context.set_actor(Actor(token.account_id, token.session_id, token.epoch))
+        return
+    actor = _SESSION_ACTOR.get()(token)
+    request_context.set_actor(actor)
+    if actor is None:
+        g.claims = None  # the token of a dead session counts as none
+
+
+def _require_actor() -> None:
+    if g.get("two_credentials"):
+        raise BadRequest("Send one credential, not several.")
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or getattr(view, "public", False) or request.method == "OPTIONS":
+        return
+    if request_context.actor_or_none() is None:
+        count_denied()
+        raise Unauthenticated
+    if g.get("by_cookie"):
+        try:
+            session_cookies.check(request_context.current_actor().session_id)
+        except CrossSite:
+            count_denied()
+            raise
+
+
+def _read_claims() -> Claims | None:
     header = request.headers.get("Authorization", "")
-    # WSGI joins several headers by commas, which no token holds.
+    # WSGI joins several headers by commas, which no token contains.
     if "," in header or (header and session_cookies.sent()):
         g.two_credentials = True
         return None
     if not header and (cookie := session_cookies.access_token()) is not None:
         g.by_cookie = True
         return access_tokens.read(cookie)
-    if header[: len(_PREFIX)].lower() != _PREFIX.lower():
+    if header[: len(_BEARER)].lower() != _BEARER.lower():
         return None
-    return access_tokens.read(header[len(_PREFIX) :].strip())
+    return access_tokens.read(header[len(_BEARER) :].strip())
 
 
-def _view_proves_session() -> bool:
-    view = current_app.view_functions.get(request.endpoint or "")
-    contract = contract_of(view)
-    return contract is not None and contract.proves_session
+def _view_checks_session() -> bool:
+    contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
+    return contract is not None and contract.checks_session

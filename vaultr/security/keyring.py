@@ -4,12 +4,13 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from flask import Flask, current_app
+from flask import Flask
 
+from vaultr.app_state import AppSlot
 from vaultr.settings.model import Settings
 from vaultr.settings.types import Keys
 
@@ -121,12 +122,15 @@ RINGS: Final[dict[str, str]] = {
 }
 
 
+KEYS: Final = AppSlot[ServerKeys]("security.keyring")
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Load the keys; called again, it replaces them."""
     rings = {ring: KeyRing(getattr(settings, name.lower())) for name, ring in RINGS.items()}
-    app.extensions["vaultr.keys"] = ServerKeys(**rings)
+    KEYS.set(app, ServerKeys(**rings))
 
 
 def current() -> ServerKeys:
     """Give the keys of the running server."""
-    return cast(ServerKeys, current_app.extensions["vaultr.keys"])
+    return KEYS.get()

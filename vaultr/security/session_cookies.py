@@ -15,26 +15,16 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, g, request
 
+from vaultr.api.contract import ACCESS, CSRF, HEADER, REFRESH, CrossSite
 from vaultr.database.session import fact
-from vaultr.errors import Forbidden
 from vaultr.protocol.encoding import b64, lp
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 
-ACCESS: Final = "__Host-vaultr_access"
-REFRESH: Final = "__Host-vaultr_refresh"
-CSRF: Final = "__Host-vaultr_csrf"
-HEADER: Final = "X-CSRF-Token"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _FACT: Final = "csrf-key"
 _ATTRIBUTES: Final[dict[str, Any]] = {"secure": True, "samesite": "Strict", "path": "/"}
-
-
-class CrossSite(Forbidden):
-    """This does not come from a page of this server, or lacks the X-CSRF-Token of its session."""
-
-    slug = "csrf"
 
 
 def init_app(app: Flask) -> None:
@@ -104,7 +94,7 @@ def hand_over(session_id: UUID, access: str, refresh: str, *, lives: timedelta) 
     :param lives: how long the refresh token is good, unless it is used.
     """
     g.cookies_to_set = {
-        ACCESS: (access, _settings().access_token_seconds, True),
+        ACCESS: (access, current_settings().access_token_seconds, True),
         REFRESH: (refresh, int(lives.total_seconds()), True),
         CSRF: (csrf_token(session_id), int(lives.total_seconds()), False),
     }
@@ -116,14 +106,9 @@ def take_back() -> None:
         g.cookies_to_set = {name: ("", 0, name != CSRF) for name in (ACCESS, REFRESH, CSRF)}
 
 
-def _settings() -> Settings:
-    settings: Settings = current_app.config["SETTINGS"]
-    return settings
-
-
 def _own_origins() -> tuple[str, str]:
     """Give the origins of our pages: as the browser reached us, and as BASE_URL says."""
-    base = urlsplit(_settings().base_url)
+    base = urlsplit(current_settings().base_url)
     return f"{request.scheme}://{request.host}", f"{base.scheme}://{base.netloc}"
 
 

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
+from flask import current_app
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -17,7 +19,7 @@ from pydantic import (
 )
 
 from vaultr.protocol import sizes
-from vaultr.settings import cross_checks, types
+from vaultr.settings import cross_checks, loader, types
 from vaultr.settings.types import CommaList, DatabaseUrl, KeySet, Rate, RedisUrl, UpperCase
 
 # How from_environ asks for the fields alone, since it then tells all problems in one list.
@@ -171,8 +173,8 @@ class Settings(BaseModel):
         :raises SettingsRefused: every problem at once, by name and without values.
         """
         names = {name.upper() for name in cls.model_fields}
-        values, problems = types.read(variables, names)
-        types.fill_in(values, problems)
+        values, problems = loader.read(variables, names)
+        loader.fill_in(values, problems)
         given = {name.lower(): text for name, text in values.items()}
         unread = {problem.partition(":")[0].removesuffix("_FILE") for problem in problems}
         settings, found = cls._validated(given)
@@ -180,7 +182,7 @@ class Settings(BaseModel):
         unread |= {problem.partition(":")[0] for problem in found}
         if settings is None:
             # What fits together is told all the same, with others in place of those that are wrong.
-            stand_in = {"database_url": "postgresql://", **types.generate_keys("x")}
+            stand_in = {"database_url": "postgresql://", **loader.generate_keys("x")}
             required = {n.lower(): t for n, t in stand_in.items() if n != types.CHECKPOINT_KEY}
             kept = {n: text for n, text in given.items() if n.upper() not in unread}
             settings, _ = cls._validated({**required, **kept})
@@ -207,9 +209,9 @@ class Settings(BaseModel):
         """Whether only what is good enough for production is taken."""
         return self.vaultr_env == "production"
 
-    @property
+    @cached_property
     def hosts(self) -> frozenset[str]:
-        """Give the host names under which the server answers."""
+        """The host names under which the server answers."""
         names = self.allowed_hosts or (urlsplit(self.base_url).hostname or "",)
         return frozenset(name.lower() for name in names)
 
@@ -226,6 +228,11 @@ class Settings(BaseModel):
             "PROPAGATE_EXCEPTIONS": False,
             "TRAP_HTTP_EXCEPTIONS": False,
         }
+
+
+def current_settings() -> Settings:
+    """Return the settings of the running server."""
+    return cast(Settings, current_app.config["SETTINGS"])
 
 
 def _sentence(error: Any) -> str:

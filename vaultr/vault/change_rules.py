@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from vaultr.api.preconditions import Precondition
-from vaultr.errors import Fault, PreconditionRequired, Refusal, Unprocessable
+from vaultr.errors import FieldError, PreconditionRequired, ServiceError, Unprocessable
 from vaultr.protocol.entries import NO_ITEM, Op
 from vaultr.vault.errors import ItemTooLarge
 from vaultr.vault.schemas import ChangeIn, EntryIn, ItemPut
 from vaultr.wire import sealed_fields
+from vaultr.wire.preconditions import Precondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class Change:
         content = content_of(given) if given.op == "put" else None
         return cls(Op(given.op), given.item_id, expected, given.entry, content, at, followed)
 
-    def faults(self, message: str) -> list[Fault]:
+    def faults(self, message: str) -> list[FieldError]:
         """Point at this change; only a batch needs to."""
-        return [Fault(self.at, message)] if self.at else []
+        return [FieldError(self.at, message)] if self.at else []
 
 
 def content_of(given: ItemPut | ChangeIn) -> Content:
@@ -89,14 +89,14 @@ def check(change: Change, quota: Quota) -> None:
         raise refusal
 
 
-def _against(change: Change, quota: Quota) -> Iterator[Refusal]:
+def _against(change: Change, quota: Quota) -> Iterator[ServiceError]:
     content = change.content
     if content is not None:
         if change.item_id == NO_ITEM:
-            yield Unprocessable(errors=[Fault(f"{change.at}/item_id", "the id of no item")])
+            yield Unprocessable(errors=[FieldError(f"{change.at}/item_id", "the id of no item")])
         if content.content_revision != change.entry.n:
             message = "the number of the entry, which this is not"
-            yield Unprocessable(errors=[Fault(f"{change.at}/content_revision", message)])
+            yield Unprocessable(errors=[FieldError(f"{change.at}/content_revision", message)])
         parts = {"overview": content.overview, "detail": content.detail}
         unsealed = sealed_fields.refusal_of({f"{change.at}/{name}": parts[name] for name in parts})
         if unsealed is not None:

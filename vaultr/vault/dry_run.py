@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from vaultr.database.session import reading
-from vaultr.errors import Refusal
+from vaultr.errors import ServiceError
 from vaultr.request_context import Actor
 from vaultr.vault.batches import read_in, read_items, said_of
 from vaultr.vault.change_rules import Change, Quota, check
@@ -58,6 +58,6 @@ def _problem(draft: Draft, change: Change, *, again: bool) -> str | None:
         check(change, draft.quota)
         if not again:
             draft.make(change)
-    except Refusal as refusal:
+    except ServiceError as refusal:
         return refusal.slug
     return None

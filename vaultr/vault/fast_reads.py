@@ -18,8 +18,9 @@ from vaultr.audit.events import Event
 from vaultr.audit.inline_insert import Prepared
 from vaultr.database.session import postgresql, transaction
 from vaultr.database.sql import Script, per_database
+from vaultr.errors import Unauthenticated
 from vaultr.request_context import Actor
-from vaultr.security import authentication
+from vaultr.security import session_check
 from vaultr.vault import row_json
 from vaultr.vault.errors import ItemNotFound, VaultNotFound
 from vaultr.vault.locking import OWN_VAULT
@@ -50,7 +51,7 @@ def glance(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
     :raises VaultNotFound: there is no such vault that the actor may read.
     """
     values = parameters(actor, vault_id=vault_id)
-    row = _glance(authentication.session_lives()).alone(values).one()
+    row = _glance(session_check.sql()).alone(values).one()
     check(row)
     return row.revision, bytes(row.head)
 
@@ -61,7 +62,7 @@ def look(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Look:
     :raises Unauthenticated, VaultNotFound: as `glance`.
     """
     values = parameters(actor, vault_id=vault_id)
-    return _seen(_look(authentication.session_lives()).run(connection, values).all())
+    return _seen(_look(session_check.sql()).run(connection, values).all())
 
 
 def look_alone(actor: Actor, vault_id: UUID) -> Look:
@@ -69,7 +70,7 @@ def look_alone(actor: Actor, vault_id: UUID) -> Look:
 
     :raises Unauthenticated, VaultNotFound: as `glance`.
     """
-    return _seen(_look(authentication.session_lives()).alone(parameters(actor, vault_id=vault_id)))
+    return _seen(_look(session_check.sql()).alone(parameters(actor, vault_id=vault_id)))
 
 
 def _seen(found: Sequence[Any]) -> Look:
@@ -101,7 +102,7 @@ def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: int | None) ->
         row = _read_and_record(actor, values, obj)
     else:
         with transaction() as session:
-            row = _item(authentication.session_lives()).run(session.connection(), values).one()
+            row = _item(session_check.sql()).run(session.connection(), values).one()
             if _is_new(row):
                 audit.record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
     check(row)
@@ -119,7 +120,7 @@ def _is_new(row: Any) -> bool:
 def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, Any]) -> Any:
     prepared = audit.prepared(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
     with prepared as event:
-        statement = _item_and_event(authentication.session_lives())
+        statement = _item_and_event(session_check.sql())
         row = statement.alone({**values, **event.parameters}).one()
         if _is_new(row) and not row.told:
             raise AuditUnavailable  # how much of the event stands is not known: nothing is `done`
@@ -137,7 +138,7 @@ def list_items(
     :raises Unauthenticated, VaultNotFound: as `glance`.
     """
     given = {name: value for name, value in chosen.items() if value is not None}
-    statement = _list(authentication.session_lives(), "type" in given, "after" in given)
+    statement = _list(session_check.sql(), "type" in given, "after" in given)
     values = parameters(actor, vault_id=vault_id, limit=limit + 1, **given)
     found = statement.alone(values)
     check(found[0])
@@ -153,29 +154,29 @@ def check(row: Any) -> None:
     :raises VaultNotFound: there is no such vault that the actor may read.
     """
     if not row.alive:
-        raise authentication.session_is_dead()
+        raise Unauthenticated
     if not row.owned:
         raise VaultNotFound
 
 
 def parameters(actor: Actor, **more: Any) -> dict[str, Any]:
     """Give what a statement of `statement` asks for."""
-    return authentication.session_parameters(actor) | more
+    return session_check.parameters(actor) | more
 
 
-def statement(session_lives: str, columns: str, more: str = "") -> str:
+def statement(alive_sql: str, columns: str, more: str = "") -> str:
     """Give a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
-    proof = f"{session_lives} AS alive, v.revision IS NOT NULL AS owned"
+    proof = f"{alive_sql} AS alive, v.revision IS NOT NULL AS owned"
     return f"SELECT {proof}, {columns} {OWN_VAULT} {more}"  # nosec B608 - made of our words alone
 
 
 @per_database
-def _glance(session_lives: str) -> Script:
-    return Script(statement(session_lives, "v.revision, v.head"))
+def _glance(alive_sql: str) -> Script:
+    return Script(statement(alive_sql, "v.revision, v.head"))
 
 
 @per_database
-def _look(session_lives: str) -> Script:
+def _look(alive_sql: str) -> Script:
     columns = (
         f"{row_json.id_text('v.id')} AS id, {row_json.time_text('v.created_at')} AS created_at,"
         " v.generation, v.rotating, v.revision, v.head, v.overview, v.overview_revision,"
@@ -186,27 +187,27 @@ def _look(session_lives: str) -> Script:
         "LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = :account"
         " LEFT JOIN entries e ON e.vault_id = v.id AND e.n = v.revision ORDER BY k.generation"
     )
-    return Script(statement(session_lives, columns, more))
+    return Script(statement(alive_sql, columns, more))
 
 
-def _item_sql(session_lives: str) -> str:
+def _item_sql(alive_sql: str) -> str:
     new = "CASE WHEN i.revision <> :known THEN i.{0} END AS {0}".format
     columns = f"{row_json.item_columns()}, {new('overview')}, {new('detail')}"
     more = "LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
-    return statement(session_lives, columns, more)
+    return statement(alive_sql, columns, more)
 
 
 @per_database
-def _item(session_lives: str) -> Script:
-    return Script(_item_sql(session_lives))
+def _item(alive_sql: str) -> Script:
+    return Script(_item_sql(alive_sql))
 
 
 @per_database
-def _item_and_event(session_lives: str) -> Script:
+def _item_and_event(alive_sql: str) -> Script:
     # The commit need not wait for the disk: what a crash can lose is under a second of reads,
     # whose answers have left. Set where it is evaluated once, in this statement's transaction.
     return Script(
-        f"WITH found AS ({_item_sql(session_lives)}),"  # nosec B608 - made of our words alone
+        f"WITH found AS ({_item_sql(alive_sql)}),"  # nosec B608 - made of our words alone
         " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
         " WHERE alive AND overview IS NOT NULL),"
         f" {Prepared.ctes('new')} SELECT EXISTS (SELECT 1 FROM pend) AS told, * FROM found"
@@ -214,7 +215,7 @@ def _item_and_event(session_lives: str) -> Script:
 
 
 @per_database
-def _list(session_lives: str, of_type: bool, after: bool) -> Script:
+def _list(alive_sql: str, of_type: bool, after: bool) -> Script:
     # The page is chosen before it is joined, so that it is read along the index.
     page = (
         f"SELECT {row_json.item_columns()}, i.overview FROM items i"  # nosec B608 - our words alone
@@ -223,4 +224,4 @@ def _list(session_lives: str, of_type: bool, after: bool) -> Script:
         " ORDER BY i.id LIMIT :limit"
     )
     more = f"LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
-    return Script(statement(session_lives, "p.*", more))
+    return Script(statement(alive_sql, "p.*", more))

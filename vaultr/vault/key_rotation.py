@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from vaultr.audit.events import Event
 from vaultr.database.session import transaction
 from vaultr.database.sql import Script, per_database
-from vaultr.errors import Conflict, Fault, Unprocessable
+from vaultr.errors import Conflict, FieldError, Unprocessable
 from vaultr.protocol import sizes
 from vaultr.protocol.entries import NOTHING, Op
 from vaultr.request_context import Actor
-from vaultr.security import authentication
+from vaultr.security import session_check
 from vaultr.vault import fast_reads
 from vaultr.vault.change_rules import Quota, check_sealed
 from vaultr.vault.errors import GenerationMoved, QuotaExceeded, RotationIncomplete
@@ -90,7 +90,7 @@ def _check_alone(given: RotationNew, quota: Quota) -> None:
     known: set[UUID] = set()
     for at, one in enumerate(given.machines):
         if one.id in known:
-            raise Unprocessable(errors=[Fault(f"/machines/{at}/id", "named before")])
+            raise Unprocessable(errors=[FieldError(f"/machines/{at}/id", "named before")])
         known.add(one.id)
 
 
@@ -102,7 +102,7 @@ def _check_number(given: RotationNew, row: Any) -> None:
     knows_all = (given.entry.n, given.entry.prev) == (row.revision + 1, bytes(row.head))
     if given.generation <= row.generation and not knows_all:
         raise GenerationMoved("Another rotation has begun in between.", members=told)
-    fault = Fault("/generation", "not the number after the vault's")
+    fault = FieldError("/generation", "not the number after the vault's")
     raise Unprocessable(errors=[fault], members=told)
 
 
@@ -113,7 +113,7 @@ def _check_machines(
         VAULT_KEYS.c.vault_id == vault_id, VAULT_KEYS.c.role == MACHINE
     )
     if {*connection.scalars(held)} != {one.id for one in named}:
-        fault = Fault("/machines", "not exactly those that hold a key of the vault")
+        fault = FieldError("/machines", "not exactly those that hold a key of the vault")
         raise Conflict("Other machines than these hold keys of the vault.", errors=[fault])
 
 
@@ -155,7 +155,7 @@ def show_rotation(actor: Actor, vault_id: UUID) -> RotationView:
     :raises Unauthenticated, VaultNotFound: as `hot.glance`.
     """
     values = fast_reads.parameters(actor, vault_id=vault_id)
-    row = _progress(authentication.session_lives()).alone(values).one()
+    row = _progress(session_check.sql()).alone(values).one()
     fast_reads.check(row)
     left = LeftView(items=row.items, overview=row.overview_generation < row.generation)
     return RotationView(rotating=bool(row.rotating), generation=row.generation, left=left)
@@ -202,7 +202,7 @@ def _left() -> Script:
 
 
 @per_database
-def _progress(session_lives: str) -> Script:
+def _progress(alive_sql: str) -> Script:
     items = f"CASE WHEN v.rotating THEN ({_LEFT}) ELSE 0 END AS items"
     columns = f"v.rotating, v.generation, v.overview_generation, {items}"
-    return Script(fast_reads.statement(session_lives, columns))
+    return Script(fast_reads.statement(alive_sql, columns))

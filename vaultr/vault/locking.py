@@ -7,9 +7,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from vaultr.database.sql import Script
+from vaultr.errors import Unauthenticated
 from vaultr.protocol.entries import NO_ITEM
 from vaultr.request_context import Actor
-from vaultr.security import authentication
+from vaultr.security import session_check
 from vaultr.vault.errors import VaultNotFound
 
 OWNER: Final = "owner"
@@ -32,14 +33,14 @@ def lock_vault(
     """Lock a vault for a write, and read it afresh with one of its items.
 
     The same round trip finds out whether the session of ``actor`` lives, so the views that come
-    here are declared with ``proves_session``.
+    here are declared with ``checks_session``.
 
     :return: a row of the vault, the item (``item_*``, None if there is none) and, if the item was
         removed, ``removed_revision``.
     :raises Unauthenticated: the session is dead.
     :raises VaultNotFound: there is no such vault that the actor may write to.
     """
-    return _found(connection, lock_script(authentication.session_lives()), actor, vault_id, item_id)
+    return _found(connection, lock_script(session_check.sql()), actor, vault_id, item_id)
 
 
 def peek_vault(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Any:
@@ -47,32 +48,32 @@ def peek_vault(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Any:
 
     :raises Unauthenticated, VaultNotFound: as `lock_vault`.
     """
-    script = lock_script(authentication.session_lives(), locks=False)
+    script = lock_script(session_check.sql(), locks=False)
     return _found(connection, script, actor, vault_id, NO_ITEM)
 
 
 def _found(
     connection: sa.Connection, script: Script, actor: Actor, vault_id: UUID, item_id: UUID
 ) -> Any:
-    parameters = authentication.session_parameters(actor) | {
+    parameters = session_check.parameters(actor) | {
         "vault_id": vault_id,
         "item_id": item_id,
     }
     row = script.run(connection, parameters).one()
     if not row.alive:
-        raise authentication.session_is_dead()
+        raise Unauthenticated
     if row.revision is None:
         raise VaultNotFound
     return row
 
 
 @cache
-def lock_script(session_lives: str, *, locks: bool = True) -> Script:
+def lock_script(alive_sql: str, *, locks: bool = True) -> Script:
     """Give the statements of `lock_vault`, or (without locks) of `peek_vault`."""
     # The item is read by a statement of its own after the lock is held: what a statement sees is
     # settled when it begins, and it may begin by waiting for the lock.
     return Script(
-        f"SELECT {session_lives} AS alive,"  # nosec B608 - made of our words alone
+        f"SELECT {alive_sql} AS alive,"  # nosec B608 - made of our words alone
         " v.generation, v.rotating, v.overview_generation, v.revision, v.head, v.active, v.trash,"
         " v.item_bytes, v.version_bytes,"
         " r.revision AS removed_revision, i.revision AS item_revision,"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from vaultr.errors import Fault
+from vaultr.errors import FieldError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Entry, Op, head_of
 from vaultr.request_context import Actor
@@ -30,7 +30,7 @@ class Log:
     head: bytes
     added: list[dict[str, Any]] = field(default_factory=list)
 
-    def check(self, given: EntryIn, faults: Sequence[Fault] = ()) -> None:
+    def check(self, given: EntryIn, faults: Sequence[FieldError] = ()) -> None:
         """Check that an entry is the next one.
 
         :raises HeadMoved: it is not; with where the log ends.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from uuid import UUID
 
-from vaultr.errors import Fault, Unprocessable
+from vaultr.errors import FieldError, Unprocessable
 from vaultr.protocol.entries import NOTHING, Op, item_content
 from vaultr.vault.change_rules import Change, Content, Quota
 from vaultr.vault.errors import (
@@ -192,9 +192,9 @@ def check_generation(log: Log, given: int, *, at: str = "") -> None:
     :raises Unprocessable: there are no such keys yet.
     """
     if given > log.generation:
-        raise Unprocessable(errors=[Fault(f"{at}/generation", "beyond the vault's")])
+        raise Unprocessable(errors=[FieldError(f"{at}/generation", "beyond the vault's")])
     if given < log.generation:
         raise GenerationMoved(
-            errors=[Fault(at, "under older keys")] if at else [],
+            errors=[FieldError(at, "under older keys")] if at else [],
             members={"generation": log.generation},
         )

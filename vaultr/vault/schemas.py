@@ -11,7 +11,8 @@ from vaultr.protocol.sizes import (
     SYNC_LIMIT_DEFAULT,
     SYNC_LIMIT_MOST,
 )
-from vaultr.wire.field_types import MAX_INTEGER, Bytes32, Id, In, Int, Page, Query
+from vaultr.wire.field_types import Bytes32, Id, In, Int, Page, Query
+from vaultr.wire.strict_json import MAX_INTEGER
 
 
 def _sealed(value: object) -> bytes:

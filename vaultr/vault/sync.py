@@ -11,7 +11,7 @@ from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import transaction
 from vaultr.database.sql import Script, per_database
-from vaultr.errors import BadRequest, Fault
+from vaultr.errors import BadRequest, FieldError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import SYNC_PAGE_BYTES
 from vaultr.request_context import Actor
@@ -55,7 +55,7 @@ def sync(actor: Actor, vault_id: UUID, query: SyncQuery, known: str | None, quot
     :raises AuditUnavailable: the read cannot be recorded, so there is none.
     """
     if query.after is not None and query.since > 0:
-        raise BadRequest(errors=[Fault("/query/after", "goes with since=0 only")])
+        raise BadRequest(errors=[FieldError("/query/after", "goes with since=0 only")])
     if known is not None:
         revision, head = glance(actor, vault_id)
         if query.since == revision and known == b64(head):

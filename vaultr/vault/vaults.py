@@ -12,9 +12,10 @@ from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import reading, transaction
 from vaultr.database.sql import Script, per_database
+from vaultr.errors import Unauthenticated
 from vaultr.protocol.entries import first_head
 from vaultr.request_context import Actor
-from vaultr.security import authentication
+from vaultr.security import session_check
 from vaultr.vault.change_rules import Quota, check_sealed
 from vaultr.vault.errors import QuotaExceeded, VaultExists
 from vaultr.vault.fast_reads import look, look_alone
@@ -59,16 +60,16 @@ def _lock_account(connection: sa.Connection, actor: Actor) -> None:
     Whether the session lives is asked once more, under the lock: had the account's key been
     replaced meanwhile, this vault's would be sealed under the old one.
     """
-    values = authentication.session_parameters(actor)
-    alive = _account(authentication.session_lives()).run(connection, values).scalar_one()
+    values = session_check.parameters(actor)
+    alive = _account(session_check.sql()).run(connection, values).scalar_one()
     if not alive:
-        raise authentication.session_is_dead()
+        raise Unauthenticated
 
 
 @per_database
-def _account(session_lives: str) -> Script:
+def _account(alive_sql: str) -> Script:
     lock = "SELECT 1 FROM accounts WHERE id = :account FOR NO KEY UPDATE"
-    return Script(f"SELECT {session_lives}", locks=(lock,))  # nosec B608 - our words alone
+    return Script(f"SELECT {alive_sql}", locks=(lock,))  # nosec B608 - our words alone
 
 
 def _insert(session: Session, account_id: UUID, given: VaultNew, event_id: UUID) -> None:

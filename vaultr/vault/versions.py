@@ -9,10 +9,10 @@ from vaultr.database.session import transaction
 from vaultr.database.sql import Script, per_database
 from vaultr.errors import NotFound
 from vaultr.request_context import Actor
-from vaultr.security import authentication
+from vaultr.security import session_check
 from vaultr.vault import fast_reads, row_json
 from vaultr.vault.errors import ItemNotFound
-from vaultr.wire.field_types import MAX_INTEGER
+from vaultr.wire.strict_json import MAX_INTEGER
 
 
 def list_versions(
@@ -26,7 +26,7 @@ def list_versions(
     """
     place = {"before": MAX_INTEGER if before is None else before, "limit": limit + 1}
     values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
-    found = _list(authentication.session_lives()).alone(values)
+    found = _list(session_check.sql()).alone(values)
     fast_reads.check(found[0])
     if not found[0].there:
         raise ItemNotFound
@@ -45,7 +45,7 @@ def read_version(actor: Actor, vault_id: UUID, item_id: UUID, revision: int) -> 
     """
     values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, revision=revision)
     with transaction(durable=False) as session:
-        row = _one(authentication.session_lives()).run(session.connection(), values).one()
+        row = _one(session_check.sql()).run(session.connection(), values).one()
         fast_reads.check(row)
         if not row.there:
             raise ItemNotFound
@@ -66,7 +66,7 @@ def _json(row: Any, *, detail: bytes | None = None) -> str:
     )
 
 
-def _sql(session_lives: str, columns: str, which: str) -> str:
+def _sql(alive_sql: str, columns: str, which: str) -> str:
     # The page is chosen before it is joined, so that it is read along the index.
     page = (
         f"SELECT w.revision, w.type, w.generation, w.size, w.overview, {columns}"  # nosec B608 - our words alone
@@ -78,15 +78,15 @@ def _sql(session_lives: str, columns: str, which: str) -> str:
         "LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
         f" LEFT JOIN ({page}) p ON i.id IS NOT NULL ORDER BY p.revision DESC"
     )
-    return fast_reads.statement(session_lives, "i.id IS NOT NULL AS there, p.*", more)
+    return fast_reads.statement(alive_sql, "i.id IS NOT NULL AS there, p.*", more)
 
 
 @per_database
-def _list(session_lives: str) -> Script:
+def _list(alive_sql: str) -> Script:
     which = "w.revision < :before ORDER BY w.revision DESC LIMIT :limit"
-    return Script(_sql(session_lives, "", which))
+    return Script(_sql(alive_sql, "", which))
 
 
 @per_database
-def _one(session_lives: str) -> Script:
-    return Script(_sql(session_lives, "w.detail,", "w.revision = :revision"))
+def _one(alive_sql: str) -> Script:
+    return Script(_sql(alive_sql, "w.detail,", "w.revision = :revision"))

@@ -6,17 +6,19 @@ from typing import Final
 
 from flask import Blueprint, Response, current_app, render_template, request, url_for
 
+from vaultr.api.contract import public
 from vaultr.api.openapi import document
-from vaultr.api.problems import contended, status_of
+from vaultr.api.problems import status_of
+from vaultr.app_state import AppSlot
 from vaultr.auth import email_change, signup
 from vaultr.auth.recovery import tokens
-from vaultr.errors import BadRequest, LengthRequired, NotFound, Refusal, TooLarge
-from vaultr.security.authentication import public
+from vaultr.database.contention import is_contention
+from vaultr.errors import BadRequest, LengthRequired, NotFound, ServiceError, TooLarge
 from vaultr.web import api_docs, assets
 
 blueprint = Blueprint("web", __name__, template_folder="templates")
 
-_DOCS: Final = "vaultr.docs"
+_DOCS: Final = AppSlot[str]("web.api_docs")
 _FORM_BYTES: Final = 4096
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 
@@ -81,10 +83,10 @@ def press_undo_change() -> Response:
 @public
 def docs() -> Response:
     """Show the API's description as a page for people."""
-    page = current_app.extensions.get(_DOCS)
+    page = _DOCS.find()
     if page is None:
         described = document(current_app)
-        page = current_app.extensions[_DOCS] = render_template(
+        page = render_template(
             "reference.html",
             version=described["info"]["version"],
             description=described["info"]["description"],
@@ -94,6 +96,7 @@ def docs() -> Response:
             stylesheet=assets.address("reference.css"),
             script=assets.address("reference.js"),
         )
+        page = _DOCS.default(page)
     return Response(page, mimetype="text/html")
 
 
@@ -121,7 +124,7 @@ def _pressed(do: Callable[[str], None], done: str) -> Response:
     """Do what a page's button says, and show the page ``done``, or why nothing was changed."""
     try:
         _run(do, _form().get("token", ""))
-    except Refusal as refusal:
+    except ServiceError as refusal:
         return _page("not-done.html", status_of(type(refusal)), reason=refusal.detail)
     return _page(done, 200)
 
@@ -131,7 +134,7 @@ def _run(do: Callable[[str], None], token: str) -> None:
     try:
         do(token)
     except Exception as error:
-        if not contended(error):
+        if not is_contention(error):
             raise
         do(token)
 

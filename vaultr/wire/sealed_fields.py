@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from vaultr.errors import Fault, Unprocessable
+from vaultr.errors import FieldError, Unprocessable
 from vaultr.protocol.sealed import is_sealed
 
 
@@ -14,7 +14,9 @@ class NotSealed(Unprocessable):
 
 def refusal_of(parts: Mapping[str, bytes]) -> NotSealed | None:
     """Give the refusal of values that cannot be sealed ones, each given under its pointer."""
-    faults = [Fault(at, "no sealed value") for at, data in parts.items() if not is_sealed(data)]
+    faults = [
+        FieldError(at, "no sealed value") for at, data in parts.items() if not is_sealed(data)
+    ]
     return NotSealed(errors=faults) if faults else None
 
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
@@ -17,6 +16,7 @@ from vaultr.auth.admin.actions import NoSuchAccount
 from vaultr.auth.models import Account, Factor, Failures, KnownDevice, RecoveryKey, Session
 from vaultr.auth.operator_locks import BY_HAND
 from vaultr.database.session import reading
+from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
 MOST: Final = 1000
@@ -123,7 +123,7 @@ def _refusing(
     work: Work, counters: Mapping[str, str], now: datetime
 ) -> tuple[tuple[Lock, ...], tuple[UsedUp, ...]]:
     """Give those of the counters that let in no attempt now: the locked and the full ones."""
-    limit: Rate = current_app.config["SETTINGS"].limit_login_account
+    limit: Rate = current_settings().limit_login_account
     columns = (Failures.counter, Failures.locked_until, Failures.recent)
     found = sa.select(*columns).where(Failures.counter.in_(counters)).order_by(Failures.counter)
     locks, used_up = [], []

@@ -2,17 +2,15 @@
 
 from urllib.parse import urlsplit
 
-from flask import current_app
-
 from vaultr.mail.rendering import written
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 
 __all__ = ["base", "host", "written"]
 
 
 def base() -> str:
     """Give the address of this server, without a slash at its end."""
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     return settings.base_url.rstrip("/")
 
 

@@ -136,7 +136,7 @@ def _counted(body: RecoveryProofIn | RecoveredIn) -> Iterator[Attempt]:
             login_throttle.note_failure(attempt, account_id)
             reason = "wrong-key" if account_id else "wrong-token"
             denial = Denial(Event.CRED_RECOVER_START, account_id, reason)
-            raise TokenInvalid(_WRONG, event=denial) from None
+            raise TokenInvalid(_WRONG, audit_event=denial) from None
 
 
 def _proven(work: Work, body: RecoveryProofIn | RecoveredIn, *, alone: bool = False) -> _Proven:

@@ -1,7 +1,5 @@
 """The account and its profile over HTTP."""
 
-from flask import current_app
-
 from vaultr.api.operation import Answer, operation
 from vaultr.api.preconditions import precondition
 from vaultr.audit.errors import AuditUnavailable
@@ -17,7 +15,7 @@ from vaultr.errors import PreconditionRequired
 from vaultr.protocol.sizes import REWRAP_BODY_BYTES, REWRAP_KEYS
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 from vaultr.wire.sealed_fields import NotSealed
 
 
@@ -26,7 +24,7 @@ from vaultr.wire.sealed_fields import NotSealed
 def me() -> MeOut:
     """Show the account, its factors, limits and key set, and how it could be recovered."""
     owner = profile.me(current_actor())
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     standing = recovery_key.standing(owner.id)
     return MeOut(
         account=account_out(owner),
@@ -40,7 +38,7 @@ def me() -> MeOut:
 
 @blueprint.put("/profile")
 @operation(
-    refuses=(NotSealed, PreconditionRequired, StaleRevision, AuditUnavailable), answers=RevisionOut
+    errors=(NotSealed, PreconditionRequired, StaleRevision, AuditUnavailable), returns=RevisionOut
 )
 def write_profile(*, body: ProfileIn) -> Answer:
     """Replace the sealed profile; `If-Match` names the stored revision, `revision` the next."""
@@ -50,7 +48,7 @@ def write_profile(*, body: ProfileIn) -> Answer:
 
 @blueprint.put("/credentials")
 @operation(
-    refuses=(KdfRefused, NotSealed, StaleRevision, WrapsDiffer, AuditUnavailable),
+    errors=(KdfRefused, NotSealed, StaleRevision, WrapsDiffer, AuditUnavailable),
     step_up=True,
     body_bytes=REWRAP_BODY_BYTES,
     max_keys=REWRAP_KEYS,
@@ -66,7 +64,7 @@ def change_credentials(*, body: CredentialsIn) -> None:
 
 
 @blueprint.delete("/account")
-@operation(refuses=(AuditUnavailable,), step_up=True)
+@operation(errors=(AuditUnavailable,), step_up=True)
 def delete_account() -> None:
     """Delete the account with its sessions, vaults and machines; what was recorded stays."""
     account_deletion.delete_account(current_actor())

@@ -1,5 +1,6 @@
 """Changing the mail address over HTTP."""
 
+from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import email_change
@@ -9,13 +10,12 @@ from vaultr.auth.schemas import EmailIn, TokenIn
 from vaultr.errors import Unprocessable
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
-from vaultr.security.authentication import public
 from vaultr.security.response_timing import evenly
 
 
 @blueprint.post("/email")
 @evenly
-@operation(refuses=(Unprocessable,), statuses=(202,), step_up=True)
+@operation(errors=(Unprocessable,), statuses=(202,), step_up=True)
 def change_email(*, body: EmailIn) -> Answer:
     """Ask for another address; both the old and the new one have to confirm by mail.
 
@@ -27,7 +27,7 @@ def change_email(*, body: EmailIn) -> Answer:
 
 @blueprint.post("/email/confirm")
 @public
-@operation(refuses=(TokenInvalid, AuditUnavailable))
+@operation(errors=(TokenInvalid, AuditUnavailable))
 def confirm_email_change(*, body: TokenIn) -> None:
     """Agree to a change of address by one of its two tokens; the second one makes it."""
     email_change.confirm(body.token)
@@ -35,7 +35,7 @@ def confirm_email_change(*, body: TokenIn) -> None:
 
 @blueprint.post("/email/undo")
 @public
-@operation(refuses=(TokenInvalid, AuditUnavailable))
+@operation(errors=(TokenInvalid, AuditUnavailable))
 def undo_email_change(*, body: TokenIn) -> None:
     """Give an account its old address back, within 7 days; all its sessions end."""
     email_change.undo(body.token)

@@ -15,10 +15,10 @@ from vaultr.request_context import current_actor
 
 @blueprint.post("/totp")
 @operation(
-    refuses=(Conflict, AuditUnavailable),
+    errors=(Conflict, AuditUnavailable),
     step_up=True,
-    answers_secret=True,
-    answers=TotpOut,
+    returns_secret=True,
+    returns=TotpOut,
     statuses=(201,),
 )
 def begin_totp() -> Answer:
@@ -32,7 +32,7 @@ def begin_totp() -> Answer:
 
 
 @blueprint.post("/totp/confirm")
-@operation(refuses=(Conflict, Unprocessable, AuditUnavailable), step_up=True, answers_secret=True)
+@operation(errors=(Conflict, Unprocessable, AuditUnavailable), step_up=True, returns_secret=True)
 def confirm_totp(*, body: TotpIn) -> RecoveryCodesOut:
     """Ask for the app's codes from now on, and get ten recovery codes.
 
@@ -42,14 +42,14 @@ def confirm_totp(*, body: TotpIn) -> RecoveryCodesOut:
 
 
 @blueprint.delete("/totp")
-@operation(refuses=(NotFound, AuditUnavailable), step_up=True)
+@operation(errors=(NotFound, AuditUnavailable), step_up=True)
 def remove_totp() -> None:
     """Remove the authenticator app, and the recovery codes with it."""
     second_factors.remove_totp(current_actor())
 
 
 @blueprint.post("/recovery-codes")
-@operation(refuses=(Conflict, AuditUnavailable), step_up=True, answers_secret=True)
+@operation(errors=(Conflict, AuditUnavailable), step_up=True, returns_secret=True)
 def renew_recovery_codes() -> RecoveryCodesOut:
     """Get ten new recovery codes; the old ones are void."""
     return RecoveryCodesOut(recovery_codes=second_factors.renew_codes(current_actor()))

@@ -1,5 +1,6 @@
 """Signing in over HTTP, and the sessions that follow from it."""
 
+from vaultr.api.contract import CrossSite, public
 from vaultr.api.operation import operation
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import login as signin
@@ -28,12 +29,10 @@ from vaultr.auth.routes.blueprint import blueprint
 from vaultr.auth.schemas import LoginIn, PreloginIn, ProofIn, RefreshIn
 from vaultr.auth.sessions import Opened
 from vaultr.errors import BadRequest
-from vaultr.ratelimit.middleware import counted_if_refused
+from vaultr.ratelimit.middleware import counted_if_rejected
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
-from vaultr.security.authentication import public
 from vaultr.security.response_timing import evenly
-from vaultr.security.session_cookies import CrossSite
 
 
 @blueprint.post("/prelogin")
@@ -57,7 +56,7 @@ def prelogin(*, body: PreloginIn) -> PreloginOut:
 @blueprint.post("/login")
 @public
 @evenly
-@operation(refuses=(CredentialsInvalid, SecondFactorRequired, CrossSite, Locked, AuditUnavailable))
+@operation(errors=(CredentialsInvalid, SecondFactorRequired, CrossSite, Locked, AuditUnavailable))
 def login(*, body: LoginIn) -> LoginAnswer:
     """Open a session.
 
@@ -87,8 +86,8 @@ def login(*, body: LoginIn) -> LoginAnswer:
 
 @blueprint.post("/refresh")
 @public
-@counted_if_refused
-@operation(refuses=(CrossSite, SessionEnded, AuditUnavailable))
+@counted_if_rejected
+@operation(errors=(CrossSite, SessionEnded, AuditUnavailable))
 def refresh(*, body: RefreshIn) -> RefreshOut:
     """Replace a refresh token by its successor, and get a new access token.
 
@@ -131,7 +130,7 @@ def _hand_over(opened: Opened) -> None:
 
 
 @blueprint.post("/logout")
-@operation(refuses=(AuditUnavailable,))
+@operation(errors=(AuditUnavailable,))
 def logout() -> None:
     """End this session; of a browser, its cookies too."""
     sessions.end(current_actor())
@@ -139,7 +138,7 @@ def logout() -> None:
 
 
 @blueprint.post("/step-up")
-@operation(refuses=(ProofInvalid, FactorRequired, Locked, AuditUnavailable), counts_guesses=True)
+@operation(errors=(ProofInvalid, FactorRequired, Locked, AuditUnavailable), counts_guesses=True)
 def step_up(*, body: ProofIn) -> None:
     """Prove the password again, for operations that ask for a fresh proof."""
     signin.step_up(current_actor(), body)

@@ -1,5 +1,6 @@
 """The recovery key and recovering an account, over HTTP."""
 
+from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import recovery_key
@@ -22,20 +23,19 @@ from vaultr.protocol.sizes import REWRAP_BODY_BYTES, REWRAP_KEYS
 from vaultr.ratelimit import middleware
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
-from vaultr.security.authentication import public
 from vaultr.security.response_timing import evenly
 from vaultr.wire.sealed_fields import NotSealed
 
 
 @blueprint.put("/recovery-key")
-@operation(refuses=(NotSealed, StaleRevision, AuditUnavailable), step_up=True)
+@operation(errors=(NotSealed, StaleRevision, AuditUnavailable), step_up=True)
 def put_recovery_key(*, body: RecoveryKeyIn) -> None:
     """Keep a recovery key in the place of one that may be there."""
     recovery_key.put(current_actor(), body)
 
 
 @blueprint.delete("/recovery-key")
-@operation(refuses=(NotFound, AuditUnavailable), step_up=True)
+@operation(errors=(NotFound, AuditUnavailable), step_up=True)
 def remove_recovery_key() -> None:
     """Remove the recovery key, and end a recovery that it was used for."""
     recovery_key.remove(current_actor())
@@ -57,7 +57,7 @@ def recover(*, body: EmailIn) -> Answer:
 
 @blueprint.post("/recover/start")
 @public
-@operation(refuses=(TokenInvalid, Locked, AuditUnavailable))
+@operation(errors=(TokenInvalid, Locked, AuditUnavailable))
 def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
     """Start the wait of 24 hours, or ask how long it is; the owner is told.
 
@@ -70,7 +70,7 @@ def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
 @limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))  # its body is large
 @public
 @operation(
-    refuses=(
+    errors=(
         TokenInvalid,
         RecoveryPending,
         Locked,
@@ -91,14 +91,14 @@ def complete_recovery(*, body: RecoveredIn) -> None:
 
 @blueprint.post("/recover/cancel")
 @public
-@operation(refuses=(TokenInvalid, AuditUnavailable))
+@operation(errors=(TokenInvalid, AuditUnavailable))
 def cancel_recovery_by_token(*, body: TokenIn) -> None:
     """End a recovery by its mailed token, and the recovery key if it was used."""
     tokens.cancel_by_token(body.token)
 
 
 @blueprint.delete("/recover")
-@operation(refuses=(NotFound, AuditUnavailable))
+@operation(errors=(NotFound, AuditUnavailable))
 def cancel_recovery() -> None:
     """End the recovery that is under way, and the recovery key that was used."""
     tokens.cancel(current_actor())

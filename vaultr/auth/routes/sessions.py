@@ -23,7 +23,7 @@ def list_sessions(*, query: Page) -> SessionsOut:
 
 
 @blueprint.delete("/sessions/<uuid:session_id>")
-@operation(refuses=(AuditUnavailable,))
+@operation(errors=(AuditUnavailable,))
 def revoke_session(session_id: UUID) -> None:
     """End one session of the account; it is dead at its next request."""
     actor = current_actor()
@@ -33,7 +33,7 @@ def revoke_session(session_id: UUID) -> None:
 
 
 @blueprint.post("/logout-all")
-@operation(refuses=(AuditUnavailable,), step_up=True)
+@operation(errors=(AuditUnavailable,), step_up=True)
 def logout_all() -> None:
     """End all sessions of the account, this one too."""
     session_list.end_all(current_actor())

@@ -1,5 +1,6 @@
 """Signing up over HTTP."""
 
+from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.auth import signup
@@ -8,7 +9,6 @@ from vaultr.auth.routes.blueprint import blueprint
 from vaultr.auth.schemas import ResendIn, SignupIn, TokenIn
 from vaultr.extensions import limiter
 from vaultr.ratelimit import middleware
-from vaultr.security.authentication import public
 from vaultr.security.response_timing import evenly
 from vaultr.wire.sealed_fields import NotSealed
 
@@ -17,7 +17,7 @@ from vaultr.wire.sealed_fields import NotSealed
 @limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))
 @public
 @evenly
-@operation(refuses=(KdfRefused, NotSealed), statuses=(202,))
+@operation(errors=(KdfRefused, NotSealed), statuses=(202,))
 def sign_up(*, body: SignupIn) -> Answer:
     """Ask for an account; it begins when the mail is confirmed.
 
@@ -30,7 +30,7 @@ def sign_up(*, body: SignupIn) -> Answer:
 
 @blueprint.post("/verify-email")
 @public
-@operation(refuses=(TokenInvalid, AuditUnavailable))
+@operation(errors=(TokenInvalid, AuditUnavailable))
 def verify_email(*, body: TokenIn) -> None:
     """Confirm a signup by the token from its mail: this makes the account."""
     signup.confirm(body.token)

@@ -6,11 +6,10 @@ from datetime import date
 from typing import Any, Final
 
 import sqlalchemy as sa
-from flask import current_app
 
 from vaultr import clock
 from vaultr.database import schema_version
-from vaultr.database.session import SINGLE, db, postgresql
+from vaultr.database.session import AUTOCOMMIT, db, postgresql
 from vaultr.ops.check_result import Finding, ok, problem, warning
 from vaultr.ops.doctor.tls_severity import gravity
 from vaultr.settings.model import Settings
@@ -156,7 +155,7 @@ def _missing_rights() -> list[str]:
 
 
 def _connections(found: Any, settings: Settings, *, pods: int) -> Iterator[Finding]:
-    sizes = [_sizes(db.engine), _sizes(current_app.extensions[SINGLE])]
+    sizes = [_sizes(db.engine), _sizes(AUTOCOMMIT.get())]
     processes = pods * settings.web_concurrency + (settings.background == "process")
     kept = processes * sum(size for size, _ in sizes)
     most = processes * sum(size + more for size, more in sizes)

@@ -17,7 +17,7 @@ from vaultr.ops import last_runs
 from vaultr.ops.check_result import Finding, ok, problem, warning
 from vaultr.ops.doctor.tls_severity import gravity
 from vaultr.ops.last_runs import Kind
-from vaultr.ratelimit import middleware
+from vaultr.ratelimit import limiter
 from vaultr.settings.model import Settings
 from vaultr.settings.types import loopback
 
@@ -33,7 +33,7 @@ _GOOD_POLICIES: Final = ("noeviction", "volatile-ttl", "volatile-lru", "volatile
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
     """Say how Redis stands: reachable, how fast, TLS, and whether it may forget counters."""
-    client = middleware.guard().redis
+    client = limiter.current().redis
     if client is None or settings.redis_url is None:
         yield ok("redis", "none: limits are counted in memory by the one process")
         return
@@ -47,7 +47,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     except (redis.RedisError, OSError) as error:
         yield problem("redis", f"does not answer: {type(error).__name__}", todo)
         return
-    if not middleware.guard().reachable():
+    if not limiter.current().reachable():
         yield problem("redis", "answers, but does not count: full, read-only, or forbidden", todo)
         return
     says = f"counts, answers in {taken * 1000:.1f} ms"
@@ -83,7 +83,7 @@ def check_clock() -> Iterator[Finding]:
             now = sa.text("SELECT clock_timestamp()").columns(sa.column("n", Utc()))
             moment = connection.execute(now).scalar_one()
         clocks.append(("the database", (moment - clock.now()).total_seconds()))
-    client = middleware.guard().redis
+    client = limiter.current().redis
     if client is not None:
         with suppress(redis.RedisError, OSError):  # the finding about Redis says so
             seconds, microseconds = client.time()

@@ -13,7 +13,8 @@ from vaultr import clock
 from vaultr.errors import Conflict
 from vaultr.operator_cli import command, json_option, show
 from vaultr.ops.keys.files import KeySet, Place, new_id
-from vaultr.settings.types import KEY_SETS, generate_keys
+from vaultr.settings.loader import generate_keys
+from vaultr.settings.types import KEY_SETS
 
 keys = AppGroup("keys", help="The server's keys. `flask check` tells which are missing.")
 

@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, Final
 
-from flask import Blueprint, Response, current_app
-from werkzeug.datastructures import Headers
+from flask import Blueprint
 
 from vaultr import errors
 from vaultr.api.operation import Answer
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.settings.model import Settings
+from vaultr.settings.model import current_settings
 from vaultr.vault.change_rules import Quota
 from vaultr.vault.errors import (
     GenerationMoved,
@@ -25,7 +24,7 @@ from vaultr.vault.responses import VaultView
 from vaultr.wire.sealed_fields import NotSealed
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    pass
 
 blueprint = Blueprint("vaults", __name__, url_prefix="/api/v1/vaults")
 
@@ -45,7 +44,7 @@ PUT: Final = (*WRITE_ITEM, *SEALED, GenerationMoved, QuotaExceeded)
 
 def quota() -> Quota:
     """Give what a vault and its items may have."""
-    settings: Settings = current_app.config["SETTINGS"]
+    settings = current_settings()
     return Quota(
         items=settings.quota_items,
         item_bytes=settings.quota_item_bytes,
@@ -57,25 +56,3 @@ def quota() -> Quota:
 def tagged(view: VaultView, *, status: int = 200) -> Answer:
     """Answer with a vault, whose revision is its tag."""
     return Answer(view, status, {"ETag": f'"{view.revision}"'})
-
-
-class _Finished(Response):
-    """A response whose headers need no correction: Werkzeug would look through all of them."""
-
-    def get_wsgi_headers(self, _environ: "WSGIEnvironment") -> Headers:
-        """Give the headers as they are."""
-        return self.headers
-
-
-def json(body: str | None, *, tag: str | None = None) -> Response:
-    """Send JSON as it is; without a body the caller has it already."""
-    if body is None:
-        response = _Finished(status=304)
-        response.headers.pop("Content-Type", None)
-    else:
-        data = body.encode()
-        response = _Finished(data, mimetype="application/json")
-        response.headers["Content-Length"] = str(len(data))
-    if tag is not None:
-        response.headers["ETag"] = f'"{tag}"'
-    return response

@@ -7,13 +7,14 @@ from flask import Response
 from vaultr.api import idempotency
 from vaultr.api.operation import Answer, operation
 from vaultr.api.preconditions import known_tag
+from vaultr.api.responses import json
 from vaultr.protocol.sizes import BATCH_BODY_BYTES
 from vaultr.ratelimit import middleware
 from vaultr.request_context import current_actor
 from vaultr.vault import batches, dry_run, sync
 from vaultr.vault.errors import HeadMoved
 from vaultr.vault.responses import ChangesAnswer, SyncView
-from vaultr.vault.routes.blueprint import PUT, READ, blueprint, json, quota
+from vaultr.vault.routes.blueprint import PUT, READ, blueprint, quota
 from vaultr.vault.schemas import ChangesIn, ChangesQuery, SyncQuery
 
 BATCH_KEYS = 200_000
@@ -21,12 +22,12 @@ BATCH_KEYS = 200_000
 
 @blueprint.post("/<uuid:vault_id>/changes")
 @operation(
-    refuses=PUT,
+    errors=PUT,
     access="write",
     body_bytes=BATCH_BODY_BYTES,
     max_keys=BATCH_KEYS,
-    proves_session=True,
-    answers=ChangesAnswer,
+    checks_session=True,
+    returns=ChangesAnswer,
 )
 def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Answer:
     """Make up to 1,000 changes in order: all of them, or none when one is refused.
@@ -43,11 +44,11 @@ def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Ans
 
 @blueprint.get("/<uuid:vault_id>/sync")
 @operation(
-    refuses=(*READ, HeadMoved),
+    errors=(*READ, HeadMoved),
     access="read",
     statuses=(200, 304),
-    proves_session=True,
-    answers=SyncView,
+    checks_session=True,
+    returns=SyncView,
 )
 def sync_vault(vault_id: UUID, *, query: SyncQuery) -> Response:
     """Give what changed since a revision, or the full set, page by page.

@@ -8,18 +8,19 @@ from flask import Response
 from vaultr.api import pagination
 from vaultr.api.operation import Answer, operation
 from vaultr.api.preconditions import known_revision, precondition
+from vaultr.api.responses import json
 from vaultr.protocol.entries import Op
 from vaultr.request_context import current_actor
 from vaultr.vault import fast_reads, item_writes, row_json
 from vaultr.vault.change_rules import Change, content_of
 from vaultr.vault.errors import GenerationMoved, ItemNotFound, VaultNotFound
 from vaultr.vault.responses import ItemList, ItemView, WriteView
-from vaultr.vault.routes.blueprint import PUT, READ, WRITE_ITEM, blueprint, json, quota
+from vaultr.vault.routes.blueprint import PUT, READ, WRITE_ITEM, blueprint, quota
 from vaultr.vault.schemas import ItemMove, ItemPut, ItemsQuery
 
 
 @blueprint.get("/<uuid:vault_id>/items")
-@operation(refuses=(VaultNotFound,), access="read", proves_session=True, answers=ItemList)
+@operation(errors=(VaultNotFound,), access="read", checks_session=True, returns=ItemList)
 def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
     """List items by their overviews, no detail; without `state` the active ones."""
     actor = current_actor()
@@ -39,11 +40,11 @@ def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
 
 @blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>")
 @operation(
-    refuses=(*READ, ItemNotFound),
+    errors=(*READ, ItemNotFound),
     access="read",
     statuses=(200, 304),
-    proves_session=True,
-    answers=ItemView,
+    checks_session=True,
+    returns=ItemView,
 )
 def show_item(vault_id: UUID, item_id: UUID) -> Response:
     """Show one whole item; 304 when `If-None-Match` names its revision."""
@@ -52,7 +53,7 @@ def show_item(vault_id: UUID, item_id: UUID) -> Response:
 
 
 @blueprint.put("/<uuid:vault_id>/items/<uuid:item_id>")
-@operation(refuses=PUT, access="write", statuses=(200, 201), proves_session=True, answers=WriteView)
+@operation(errors=PUT, access="write", statuses=(200, 201), checks_session=True, returns=WriteView)
 def put_item(vault_id: UUID, item_id: UUID, *, body: ItemPut) -> Answer:
     """Create an item (`If-None-Match: *`) or replace its content (`If-Match`).
 
@@ -63,7 +64,7 @@ def put_item(vault_id: UUID, item_id: UUID, *, body: ItemPut) -> Answer:
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/trash")
-@operation(refuses=WRITE_ITEM, access="write", proves_session=True, answers=WriteView)
+@operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView)
 def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Move an item to the trash, from where it can be restored or removed."""
     return _written(vault_id, Change(Op.TRASH, item_id, precondition(), body.entry))
@@ -71,10 +72,10 @@ def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/restore")
 @operation(
-    refuses=(*WRITE_ITEM, GenerationMoved),
+    errors=(*WRITE_ITEM, GenerationMoved),
     access="write",
-    proves_session=True,
-    answers=WriteView,
+    checks_session=True,
+    returns=WriteView,
 )
 def restore_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Bring an item back from the trash."""
@@ -82,7 +83,7 @@ def restore_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/remove")
-@operation(refuses=WRITE_ITEM, access="write", proves_session=True, answers=WriteView)
+@operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView)
 def remove_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Remove an item with its versions for good, from the trash or not; its id never comes back."""
     return _written(vault_id, Change(Op.REMOVE, item_id, precondition(), body.entry))

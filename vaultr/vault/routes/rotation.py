@@ -19,10 +19,10 @@ from vaultr.vault.schemas import EntryAlone, RotationNew
 
 @blueprint.post("/<uuid:vault_id>/rotation")
 @operation(
-    refuses=(*WRITE, *SEALED, GenerationMoved, QuotaExceeded, errors.Conflict),
+    errors=(*WRITE, *SEALED, GenerationMoved, QuotaExceeded, errors.Conflict),
     access="write",
     step_up=True,
-    answers=VaultView,
+    returns=VaultView,
 )
 def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
     """Give a vault new keys; from now on everything is sealed under them.
@@ -34,7 +34,7 @@ def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
 
 
 @blueprint.get("/<uuid:vault_id>/rotation")
-@operation(refuses=(VaultNotFound,), access="read", proves_session=True)
+@operation(errors=(VaultNotFound,), access="read", checks_session=True)
 def show_rotation(vault_id: UUID) -> RotationView:
     """Tell what a rotation has left to move; nothing when none is running."""
     return key_rotation.show_rotation(current_actor(), vault_id)
@@ -42,10 +42,10 @@ def show_rotation(vault_id: UUID) -> RotationView:
 
 @blueprint.post("/<uuid:vault_id>/rotation/finish")
 @operation(
-    refuses=(*WRITE, RotationIncomplete, errors.Conflict),
+    errors=(*WRITE, RotationIncomplete, errors.Conflict),
     access="write",
-    proves_session=True,
-    answers=VaultView,
+    checks_session=True,
+    returns=VaultView,
 )
 def finish_rotation(vault_id: UUID, *, body: EntryAlone) -> Answer:
     """End a rotation when no active item and no overview is left under older keys.

@@ -31,10 +31,10 @@ def list_vaults(*, query: Page) -> VaultList:
 
 @blueprint.post("")
 @operation(
-    refuses=(*SEALED, VaultExists, QuotaExceeded, AuditUnavailable),
+    errors=(*SEALED, VaultExists, QuotaExceeded, AuditUnavailable),
     access="write",
     statuses=(201,),
-    answers=VaultView,
+    returns=VaultView,
 )
 def create_vault(*, body: VaultNew) -> Answer:
     """Make a vault: generation 1, revision 0, empty."""
@@ -42,7 +42,7 @@ def create_vault(*, body: VaultNew) -> Answer:
 
 
 @blueprint.get("/<uuid:vault_id>")
-@operation(refuses=(VaultNotFound,), access="read", proves_session=True)
+@operation(errors=(VaultNotFound,), access="read", checks_session=True)
 def show_vault(vault_id: UUID) -> VaultView:
     """Show one vault."""
     return vaults.show_vault(current_actor(), vault_id, quota())
@@ -50,10 +50,10 @@ def show_vault(vault_id: UUID) -> VaultView:
 
 @blueprint.put("/<uuid:vault_id>")
 @operation(
-    refuses=(*WRITE, *SEALED, GenerationMoved),
+    errors=(*WRITE, *SEALED, GenerationMoved),
     access="write",
-    proves_session=True,
-    answers=VaultView,
+    checks_session=True,
+    returns=VaultView,
 )
 def rename_vault(vault_id: UUID, *, body: VaultRename) -> Answer:
     """Replace a vault's own sealed overview; the log entry is the precondition."""
@@ -61,14 +61,14 @@ def rename_vault(vault_id: UUID, *, body: VaultRename) -> Answer:
 
 
 @blueprint.delete("/<uuid:vault_id>")
-@operation(refuses=READ, access="write", step_up=True)
+@operation(errors=READ, access="write", step_up=True)
 def delete_vault(vault_id: UUID) -> None:
     """Delete a vault with all that it holds; nothing brings it back."""
     vault_deletion.delete_vault(current_actor(), vault_id)
 
 
 @blueprint.post("/<uuid:vault_id>/repair")
-@operation(refuses=WRITE, access="write", step_up=True, answers=VaultView)
+@operation(errors=WRITE, access="write", step_up=True, returns=VaultView)
 def repair_vault(vault_id: UUID, *, body: EntryAlone) -> Answer:
     """Append an entry that changes nothing, and vouches for what the vault holds now."""
     return tagged(vault_writes.repair_vault(current_actor(), vault_id, body.entry, quota()))

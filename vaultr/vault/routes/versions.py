@@ -8,17 +8,18 @@ from flask import Response
 from vaultr import errors
 from vaultr.api import pagination
 from vaultr.api.operation import operation
+from vaultr.api.responses import json
 from vaultr.request_context import current_actor
 from vaultr.vault import row_json, versions
 from vaultr.vault.errors import ItemNotFound, VaultNotFound
 from vaultr.vault.responses import VersionList, VersionView
-from vaultr.vault.routes.blueprint import READ, blueprint, json
+from vaultr.vault.routes.blueprint import READ, blueprint
 from vaultr.wire.field_types import Page
 
 
 @blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>/versions")
 @operation(
-    refuses=(VaultNotFound, ItemNotFound), access="read", proves_session=True, answers=VersionList
+    errors=(VaultNotFound, ItemNotFound), access="read", checks_session=True, returns=VersionList
 )
 def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
     """List the last contents of an item by their overviews, the present one first, no detail."""
@@ -33,10 +34,10 @@ def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
 
 @blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>/versions/<revision:revision>")
 @operation(
-    refuses=(*READ, ItemNotFound, errors.NotFound),
+    errors=(*READ, ItemNotFound, errors.NotFound),
     access="read",
-    proves_session=True,
-    answers=VersionView,
+    checks_session=True,
+    returns=VersionView,
 )
 def show_version(vault_id: UUID, item_id: UUID, revision: int) -> Response:
     """Show one whole content of an item as its put of that revision left it.

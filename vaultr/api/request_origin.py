@@ -1,0 +1,82 @@
+"""Find out where a request comes from: request id, client address, client family."""
+
+import ipaddress
+import re
+import secrets
+from functools import lru_cache
+
+from flask import Flask, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from vaultr import request_context
+from vaultr.settings.model import Settings
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_TRACE = re.compile(r"00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
+
+_FAMILIES = (
+    ("vaultr/", "vaultr"),
+    ("Mozilla/", "browser"),
+    ("curl/", "curl"),
+    ("python", "python"),
+)
+
+# Most browsers also name others. The first of these marks decides.
+_BROWSERS = (
+    ("Edg/", "edge"),
+    ("OPR/", "opera"),
+    ("Firefox/", "firefox"),
+    ("Chrome/", "chrome"),
+    ("Safari/", "safari"),
+)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Store the origin of each request in the request context.
+
+    Forwarded headers count only from as many proxies as TRUSTED_PROXIES says.
+    """
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0
+        )
+    app.before_request(_store_origin)
+
+
+def _store_origin() -> None:
+    sent = request.environ
+    given = sent.get("HTTP_X_REQUEST_ID", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
+    address, network = address_and_network(sent.get("REMOTE_ADDR"))
+    family = _family(sent.get("HTTP_USER_AGENT", ""))
+    trace = _TRACE.fullmatch(sent.get("HTTP_TRACEPARENT", ""))
+    request_context.set_actor(None)
+    request_context.set_origin(
+        request_context.Origin(request_id, address, network, family, trace[1] if trace else None)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _family(agent: str) -> str:
+    """Return one word for a client: enough to notice another client, too little to track a user."""
+    family = next((name for prefix, name in _FAMILIES if agent.startswith(prefix)), "other")
+    if family == "browser":
+        return next((name for mark, name in _BROWSERS if mark in agent), family)
+    return family
+
+
+@lru_cache(maxsize=4096)
+def address_and_network(peer: str | None) -> tuple[str, str]:
+    """Return the key under which an address is counted (IPv6: /64), and the prefix for storage."""
+    try:
+        ip = ipaddress.ip_address(peer or "")
+    except ValueError:
+        return "unknown", "unknown"
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv4Address):
+        return str(ip), str(ipaddress.ip_network((ip, 24), strict=False))
+    counted = ipaddress.ip_network((ip, 64), strict=False)
+    return str(counted), str(ipaddress.ip_network((ip, 48), strict=False))
