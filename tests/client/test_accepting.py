@@ -31,7 +31,7 @@ def test_a_restored_backup_is_an_error_until_its_differences_are_accepted(world)
         laptop.accept()
     hows = [each.how for each in laptop.explain()]
     assert any("the profile went back" in how for how in hows)
-    assert any(how.startswith("missing: held is revision") for how in hows)
+    assert any(how.startswith("the server does not have it") for how in hows)
     (one,) = laptop.accept()
 
     assert {each.why for each in one.again} == {

@@ -47,12 +47,14 @@ def test_a_vault_that_went_back_names_both_heads_and_what_to_do(device):
 
     said = device.refused(5, "list", password=None)
 
-    assert re.search(r"went back: seen before is 2 [0-9a-f]{12}, .* 1 [0-9a-f]{12}", said)
+    assert re.search(
+        r"older state of vault .*: one of your devices saw 2 [0-9a-f]{12}, .* 1 [0-9a-f]{12}", said
+    )
     assert "vaultr sync --explain" in said
     assert "Bank" in device.done("list", "--offline", password=None)
     explained = device.types("sync", "--explain", password=None)
     assert explained.returncode == 5
-    assert "missing: held is revision 2" in explained.stdout
+    assert "the server does not have it (this device has revision 2)" in explained.stdout
     device.server.vaults = newest
 
 

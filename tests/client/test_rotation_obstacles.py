@@ -47,7 +47,7 @@ def vault_items(world, vault):
     opening = set()
     for item_id in vault.state.items:
         with contextlib.suppress(SealBroken):
-            world.laptop._unlocked._reader.ground(vault).opened(item_id)
+            world.laptop._unlocked._reader.open_vault(vault).opened(item_id)
             opening.add(item_id)
     return opening
 

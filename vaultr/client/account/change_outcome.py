@@ -18,7 +18,7 @@ from vaultr.client.strict_json import Fields
 from vaultr.client.transport import account_session as sessions
 from vaultr.client.transport.account_session import Session
 from vaultr.client.transport.responses import key_set_of
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_list import ask_list
 from vaultr.protocol.encoding import lp
 
@@ -40,7 +40,7 @@ def _key(account_key: bytes, account_id: UUID) -> bytes:
     return hkdf_expand(account_key, lp(_LABEL, account_id), KEY_BYTES)
 
 
-def settle(opened: OpenedAccount) -> bool:
+def settle(opened: UnlockedAccount) -> bool:
     """Find out how the change that this device began has ended, and follow it.
 
     One that the server did not take is made impossible first, by a newer revision of the profile:
@@ -77,7 +77,7 @@ def settle(opened: OpenedAccount) -> bool:
         raise AnswerInvalid("the server shows neither the change of the password nor its end")
 
 
-def _is_of_before(opened: OpenedAccount) -> bool:
+def _is_of_before(opened: UnlockedAccount) -> bool:
     known = opened.store.account()
     return known is not None and known.key_set.epoch != opened.known.key_set.epoch
 

@@ -22,7 +22,7 @@ from vaultr.client.transport.account_session import Session
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.responses import SignedIn, Tokens, signed_in
 from vaultr.client.vaults import rewrap_refresh
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.protocol.encoding import b64
 
 _NEW_HERE: Final = (
@@ -30,7 +30,7 @@ _NEW_HERE: Final = (
 )
 
 
-def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccount:
+def login(store: Store, transport: Transport, given: Credentials) -> UnlockedAccount:
     """Open a session, and the account with it; nothing is kept unless all of it holds.
 
     What is kept is written together: a kill leaves the device as it was, or signed in. The folder
@@ -51,7 +51,7 @@ def login(store: Store, transport: Transport, given: Credentials) -> OpenedAccou
 
 def _login(
     store: Store, transport: Transport, given: Credentials
-) -> tuple[OpenedAccount, Tokens, UUID | None]:
+) -> tuple[UnlockedAccount, Tokens, UUID | None]:
     device, change = store.device(), changes.read(store.folder)
     if not (_knows(device, change, given.email) or _says_of_secret_key(given)):
         raise SecretKeyNeeded(_NEW_HERE)
@@ -158,7 +158,7 @@ def _open(
     derivation: Derivation,
     used: Pins,
     root: bytes,
-) -> OpenedAccount:
+) -> UnlockedAccount:
     """Open all of the key set, and check it against what this device saw before."""
     account_id, key_set = derivation.account_id, answer.key_set
     if answer.account_id != account_id:
@@ -175,7 +175,7 @@ def _open(
     used.check_same(profile.pins)
     _accept(before, profile, answer, session)
     known = KnownAccount(derivation, key_set, heads=profile.document["vaults"])
-    return OpenedAccount.open(store, session, known, account_key)
+    return UnlockedAccount.open(store, session, known, account_key)
 
 
 def _accept(
@@ -216,7 +216,7 @@ def _account_key(derivation: Derivation, root: bytes, key_set: KeySet) -> bytes:
 def _keep(
     store: Store,
     transport: Transport,
-    opened: OpenedAccount,
+    opened: UnlockedAccount,
     answer: SignedIn,
     *,
     device: Device,
@@ -233,8 +233,8 @@ def _keep(
     others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}
     if change is not None and (change.is_in(answer.key_set) or change.is_over(answer.key_set)):
         others[changes.FILE] = None
-    wraps = rewrap_refresh.renewed(
-        store.cache, opened, rewrap_refresh.Fresh(transport, answer.tokens)
+    wraps = rewrap_refresh.refreshed_wraps(
+        store.cache, opened, rewrap_refresh.TokenSender(transport, answer.tokens)
     )
     if wraps is not None:
         others |= dict.fromkeys(store.unsent())

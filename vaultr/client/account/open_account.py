@@ -8,7 +8,7 @@ from vaultr.client.storage.device import KnownAccount
 from vaultr.client.storage.store import Store
 from vaultr.client.transport.account_session import Session
 from vaultr.client.transport.http_transport import Transport
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
 
 class WrongPassword(VaultrError):
@@ -61,11 +61,11 @@ class Credentials:
 
 def resume(
     store: Store, transport: Transport, known: KnownAccount, account_key: bytes
-) -> OpenedAccount:
+) -> UnlockedAccount:
     """Open the account with its key, as the unlock process handed it over.
 
     :raises SealBroken: the key is another account's, or an older one.
     """
     account_id = known.derivation.account_id
     session = Session(transport, store.folder, account_id=account_id, account_key=account_key)
-    return OpenedAccount.open(store, session, known, account_key)
+    return UnlockedAccount.open(store, session, known, account_key)

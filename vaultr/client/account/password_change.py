@@ -26,7 +26,7 @@ from vaultr.client.log.pages import read_wraps
 from vaultr.client.strict_json import Fields
 from vaultr.client.transport import account_session as sessions
 from vaultr.client.transport.responses import key_set_of
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_list import ask_list, ask_pages
 
 _TRIES: Final = 5
@@ -52,7 +52,7 @@ class PasswordChanged:
 
 
 def change_password(
-    opened: OpenedAccount,
+    opened: UnlockedAccount,
     password: str,
     *,
     email: str,
@@ -94,7 +94,7 @@ def change_password(
     return PasswordChanged(secret_key=drawn.new_secret_key, new_key=new_key)
 
 
-def _draw(opened: OpenedAccount, password: str, *, new_key: bool, new_secret_key: bool) -> Drawn:
+def _draw(opened: UnlockedAccount, password: str, *, new_key: bool, new_secret_key: bool) -> Drawn:
     known, pins = opened.known, opened.profile.pins
     return new_credentials.draw(
         password,
@@ -107,7 +107,7 @@ def _draw(opened: OpenedAccount, password: str, *, new_key: bool, new_secret_key
     )
 
 
-def _begin(opened: OpenedAccount, drawn: Drawn, *, email: str, new_key: bool) -> Change:
+def _begin(opened: UnlockedAccount, drawn: Drawn, *, email: str, new_key: bool) -> Change:
     change = new_credentials.change_of(
         drawn,
         opened.known.key_set,
@@ -121,7 +121,7 @@ def _begin(opened: OpenedAccount, drawn: Drawn, *, email: str, new_key: bool) ->
     return change
 
 
-def _all_keys(opened: OpenedAccount) -> OpenedKeys:
+def _all_keys(opened: UnlockedAccount) -> OpenedKeys:
     """Open every wrap that the server has; those that this device knows must be the same keys."""
     found, wrapped = {}, {}
     for each in ask_list(opened.session):
@@ -141,7 +141,7 @@ def _all_keys(opened: OpenedAccount) -> OpenedKeys:
     return found
 
 
-def _machines(opened: OpenedAccount) -> Machines:
+def _machines(opened: UnlockedAccount) -> Machines:
     """Open the sealing keys of all machines."""
     try:
         listed = [*ask_pages(opened.session, "/machines", "machines")]
@@ -157,7 +157,7 @@ def _machines(opened: OpenedAccount) -> Machines:
     return found
 
 
-def _send(opened: OpenedAccount, drawn: Drawn, change: Change) -> Refused | None:
+def _send(opened: UnlockedAccount, drawn: Drawn, change: Change) -> Refused | None:
     """Send a change, and read back what became of it; the refusal, if it was not taken."""
     refused: Refused | None = None
     try:

@@ -9,14 +9,14 @@ from vaultr.client.storage.pins import Pins
 from vaultr.client.transport.access_token import session_of
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.responses import Tokens
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
 # The server has just answered a login. One that is silent now keeps nobody waiting.
 _SECONDS: Final = 2.0
 
 
 def replaced_by(
-    opened: OpenedAccount, tokens: Tokens, *, pins: Pins | None, change: Change | None
+    opened: UnlockedAccount, tokens: Tokens, *, pins: Pins | None, change: Change | None
 ) -> UUID | None:
     """Name the session that this device holds, and that the one of ``tokens`` will replace.
 

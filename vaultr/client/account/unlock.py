@@ -13,7 +13,7 @@ from vaultr.client.transport import account_session as sessions
 from vaultr.client.transport.account_session import Session
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.responses import key_set_of
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
 _UNKNOWN = (
     "It is not known yet whether the server took the change of the master password; until it "
@@ -21,7 +21,7 @@ _UNKNOWN = (
 )
 
 
-def unlock(store: Store, transport: Transport, password: str) -> tuple[OpenedAccount, list[str]]:
+def unlock(store: Store, transport: Transport, password: str) -> tuple[UnlockedAccount, list[str]]:
     """Open the account with what this device kept; the server is asked only about a change.
 
     A change of the password whose answer was lost is settled first: new, then old.
@@ -51,7 +51,7 @@ def unlock(store: Store, transport: Transport, password: str) -> tuple[OpenedAcc
 
 def by_key(
     store: Store, transport: Transport, known: KnownAccount, key: bytes
-) -> OpenedAccount | None:
+) -> UnlockedAccount | None:
     """Open the account with the key of the unlock process; None where it is not this account's."""
     try:
         opened = resume(store, transport, known, key)
@@ -63,7 +63,7 @@ def by_key(
     return opened
 
 
-def _settled(opened: OpenedAccount) -> bool:
+def _settled(opened: UnlockedAccount) -> bool:
     try:
         return change_outcome.settle(opened)
     except VaultrError:  # not known yet: all is as it was
@@ -72,7 +72,7 @@ def _settled(opened: OpenedAccount) -> bool:
 
 def _by_new_password(
     store: Store, transport: Transport, password: str, change: Change
-) -> tuple[OpenedAccount, list[str]]:
+) -> tuple[UnlockedAccount, list[str]]:
     proof = _new_proof(store, password, change)
     account_key = proof.account_key
     resume(store, transport, change.account, account_key)  # which checks where this sends to

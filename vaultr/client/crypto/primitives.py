@@ -1,4 +1,4 @@
-"""The ciphers, hashes and curves of suite 1: the only module that touches their libraries."""
+"""The ciphers, hashes and curves of suite 1; the only module that imports their libraries."""
 
 import hashlib
 import hmac
@@ -26,19 +26,19 @@ ARGON2_VERSION: Final = 0x13
 
 
 class NotEnoughMemory(VaultrError):
-    """The cost of a derivation asks for more memory than this machine gives."""
+    """The derivation needs more memory than this computer has available."""
 
 
 class NotAuthentic(Exception):
-    """The ciphertext, the nonce, the key or the bound data is another than when it was sealed."""
+    """The ciphertext, nonce, key or associated data differs from when it was sealed."""
 
 
 def argon2id(password: bytes, salt: bytes, kdf: Kdf, length: int = KEY_BYTES) -> bytes:
-    """Derive ``length`` bytes by Argon2id; it takes ``kdf.m`` KiB of memory.
+    """Derive ``length`` bytes by Argon2id, which needs ``kdf.m`` KiB of memory.
 
-    It checks no bounds: :func:`vaultr.client.crypto.keys.derive_root` does, before it is called.
+    Does not check bounds: :func:`vaultr.client.crypto.keys.derive_root` does.
 
-    :raises NotEnoughMemory: or threads, of which it takes ``kdf.p``.
+    :raises NotEnoughMemory: there is not enough memory, or not ``kdf.p`` threads.
 
     Source: RFC 9106, version 0x13.
     """
@@ -55,8 +55,9 @@ def argon2id(password: bytes, salt: bytes, kdf: Kdf, length: int = KEY_BYTES) ->
         )
     except HashingError:
         raise NotEnoughMemory(
-            f"The password is used with {kdf.m // 1024} MiB of memory and {kdf.p} threads,"
-            " which this machine does not give now."
+            f"Deriving the keys needs {kdf.m // 1024} MiB of memory and {kdf.p} threads, which are "
+            "not "
+            "available. Close other programs, then try again."
         ) from None
 
 
@@ -66,7 +67,7 @@ def hkdf(ikm: bytes, salt: bytes, info: bytes, length: int) -> bytes:
 
 
 def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
-    """Expand a key that is uniform already by HKDF-SHA-256. Source: RFC 5869, section 2.3."""
+    """Expand an already uniform key by HKDF-SHA-256. Source: RFC 5869, section 2.3."""
     return HKDFExpand(algorithm=SHA256(), length=length, info=info).derive(prk)
 
 
@@ -77,9 +78,9 @@ def aes_gcm_seal(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
 
 
 def aes_gcm_open(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
-    """Decrypt what :func:`aes_gcm_seal` gave.
+    """Decrypt what :func:`aes_gcm_seal` returned.
 
-    :raises NotAuthentic: any of the four is another than at sealing.
+    :raises NotAuthentic: one of the four arguments differs.
     """
     _check_sizes(key, nonce)
     try:
@@ -89,9 +90,11 @@ def aes_gcm_open(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
 
 
 def _check_sizes(key: bytes, nonce: bytes) -> None:
-    # The library would take keys of 16 and 24 bytes and nonces of 8 to 128 bytes as well.
+    # The library also accepts keys of 16 and 24 bytes, and nonces of 8 to 128 bytes.
     if len(key) != KEY_BYTES or len(nonce) != NONCE_BYTES:
-        raise ValueError(f"AES-256-GCM takes {KEY_BYTES} bytes of key and {NONCE_BYTES} of nonce")
+        raise ValueError(
+            f"AES-256-GCM needs a key of {KEY_BYTES} bytes and a nonce of {NONCE_BYTES} bytes"
+        )
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
@@ -105,7 +108,7 @@ def sha256(data: bytes) -> bytes:
 
 
 def x25519_new() -> tuple[bytes, bytes]:
-    """Draw a key pair for agreements: private, then public half. Source: RFC 7748."""
+    """Generate a key pair for key agreement: private, then public half. Source: RFC 7748."""
     key = X25519PrivateKey.generate()
     return key.private_bytes_raw(), key.public_key().public_bytes_raw()
 
@@ -116,7 +119,7 @@ def x25519_public(private: bytes) -> bytes:
 
 
 def ed25519_new() -> tuple[bytes, bytes]:
-    """Draw a key pair for signatures: private, then public half. Source: RFC 8032."""
+    """Generate a key pair for signatures: private, then public half. Source: RFC 8032."""
     key = Ed25519PrivateKey.generate()
     return key.private_bytes_raw(), key.public_key().public_bytes_raw()
 
@@ -127,21 +130,21 @@ def ed25519_public(private: bytes) -> bytes:
 
 
 def pbkdf2_sha256(password: bytes, salt: bytes, iterations: int, length: int = KEY_BYTES) -> bytes:
-    """Derive by PBKDF2-HMAC-SHA-256, which only other managers' files need. Source: RFC 8018."""
+    """Derive by PBKDF2-HMAC-SHA-256, for other managers' files only. Source: RFC 8018."""
     return hashlib.pbkdf2_hmac("sha256", password, salt, iterations, length)
 
 
 def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> bytes:
-    """Decrypt AES-256-CBC with PKCS#7 padding, as other managers' files have it.
+    """Decrypt AES-256-CBC with PKCS#7 padding, for other managers' files only.
 
-    It authenticates nothing: the caller checks the MAC over ``iv`` and ``data`` first.
+    Does not authenticate: the caller checks the MAC over ``iv`` and ``data`` first.
 
     :raises ValueError: the size or the padding is wrong.
 
     Source: NIST SP 800-38A section 6.2; RFC 5652 section 6.3.
     """
     if len(key) != KEY_BYTES:
-        raise ValueError(f"AES-256-CBC takes {KEY_BYTES} bytes of key")
+        raise ValueError(f"AES-256-CBC needs a key of {KEY_BYTES} bytes")
     decryptor = Cipher(AES(key), CBC(iv)).decryptor()
     padded = decryptor.update(data) + decryptor.finalize()
     unpadder = PKCS7(AES.block_size).unpadder()

@@ -12,7 +12,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.reader import Item, Reader
 from vaultr.client.vaults.write_intents import EditConflict, Put
-from vaultr.client.vaults.writer import TRIES, Writer, step_aside
+from vaultr.client.vaults.writer import TRIES, Writer, back_off
 
 Progress = Callable[[int, int], None]
 Part = dict[str, Any]
@@ -95,7 +95,7 @@ class Editor:
                 held = vault.state.items.get(item.id)
                 if not left or held is None or held.state != "active":
                     raise
-                step_aside(left)
+                back_off(left)
                 # Only now, so that the edit is as fresh as can be when it is sent.
                 vault = self._writer.up_to_date(vault.id)
                 item = self.revealed(vault, item.id)

@@ -14,13 +14,13 @@ from vaultr.client.log.pages import read_entry
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields, Json
 from vaultr.client.transport.account_session import Session
-from vaultr.client.vaults.log_prefix_proof import read_past
+from vaultr.client.vaults.log_prefix_proof import read_log_excerpt
 from vaultr.client.vaults.plaintext import object_in
 from vaultr.client.vaults.reader import Item, Reader
 from vaultr.client.vaults.sync import vk_of
 from vaultr.client.vaults.vault_list import ask_pages
 from vaultr.client.vaults.vaults import Vaults
-from vaultr.client.vaults.write_intents import Ground
+from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.protocol.entries import Op, item_content
 
 _WHERE: Final = "version"
@@ -106,7 +106,7 @@ class History:
             return None
         if newest < revision:
             # An older one may be what the server would like it to have been.
-            past = read_past(self._vaults.syncer, vault, newest)
+            past = read_log_excerpt(self._vaults.syncer, vault, newest)
             if past.has_put(item_id, after=newest, through=revision):
                 return None
         try:
@@ -122,7 +122,7 @@ class History:
             return read(self._vaults.sync_one(vault.id))
 
     def _list(self, vault: CachedVault, item_id: UUID) -> list[Version]:
-        ground, path = self._reader.ground(vault), _path(vault, item_id)
+        ground, path = self._reader.open_vault(vault), _path(vault, item_id)
         found: dict[int, Version] = {}
         heads: dict[int, bytes] = {}
         for json in ask_pages(self._session, path, "versions"):
@@ -147,7 +147,7 @@ class History:
         fields = Fields(answer.body, _WHERE, AnswerInvalid)
         if fields.count("revision") != revision:
             raise AnswerInvalid(f"the server shows another version than {revision}")
-        version, head = _verified(self._reader.ground(vault), item_id, fields, whole=True)
+        version, head = _verified(self._reader.open_vault(vault), item_id, fields, whole=True)
         self._check_logged(vault, item_id, {revision: head})
         return version
 
@@ -160,7 +160,7 @@ class History:
         older = {n: head for n, head in heads.items() if n != current}
         known: Mapping[int, bytes] = vault.trail
         if unknown := older.keys() - known.keys():
-            known = {**read_past(self._vaults.syncer, vault, min(unknown)).heads, **known}
+            known = {**read_log_excerpt(self._vaults.syncer, vault, min(unknown)).heads, **known}
         for n, head in older.items():
             if known[n] != head:
                 raise _mismatch(vault, f"version {n} of item {item_id} is not in the vault's log")
@@ -175,7 +175,7 @@ def _path(vault: CachedVault, item_id: UUID) -> str:
 
 
 def _verified(
-    ground: Ground, item_id: UUID, fields: Fields, *, whole: bool
+    ground: OpenVault, item_id: UUID, fields: Fields, *, whole: bool
 ) -> tuple[Version, bytes]:
     """Check one version against its entry and against what is held, then open it.
 
@@ -208,7 +208,7 @@ def _verified(
     return version, head
 
 
-def _check_entry(ground: Ground, item_id: UUID, json: Json, said: tuple[int, int]) -> bytes:
+def _check_entry(ground: OpenVault, item_id: UUID, json: Json, said: tuple[int, int]) -> bytes:
     """Check that the entry is a put of this item, of this revision, by one of the owner's.
 
     :return: the head that it gives; whether the log has it is not told by it.
@@ -226,7 +226,7 @@ def _check_entry(ground: Ground, item_id: UUID, json: Json, said: tuple[int, int
     return signed.head
 
 
-def _check_content(ground: Ground, item_id: UUID, fields: Fields) -> None:
+def _check_content(ground: OpenVault, item_id: UUID, fields: Fields) -> None:
     content = item_content(
         fields.text("type"),
         fields.count("generation"),
@@ -240,7 +240,7 @@ def _check_content(ground: Ground, item_id: UUID, fields: Fields) -> None:
         raise _mismatch(ground.vault, what)
 
 
-def _opened(ground: Ground, item_id: UUID, fields: Fields, part: aad.Part) -> bytes:
+def _opened(ground: OpenVault, item_id: UUID, fields: Fields, part: aad.Part) -> bytes:
     revision, generation = fields.count("revision"), fields.count("generation")
     state = ground.state
     bound = aad.item(state.vault_id, item_id, part, fields.text("type"), revision, generation)

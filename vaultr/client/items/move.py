@@ -17,7 +17,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.reader import Reader
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.write_intents import EditConflict, Move, RawPut
 from vaultr.client.vaults.writer import Writer
@@ -51,7 +51,7 @@ class Moved:
 class Mover:
     """Moves items between the vaults of one unlocked account."""
 
-    def __init__(self, account: OpenedAccount, vaults: Vaults, writer: Writer) -> None:
+    def __init__(self, account: UnlockedAccount, vaults: Vaults, writer: Writer) -> None:
         self._account = account
         self._store = account.store
         self._vaults = vaults
@@ -62,7 +62,7 @@ class Mover:
     def copy(self, source_id: UUID, items: Sequence[UUID], target_id: UUID) -> list[Moved]:
         """Write active items into another vault, too, each under a new id."""
         source = self._reader.vault(source_id)
-        ground = self._reader.ground(source)
+        ground = self._reader.open_vault(source)
         ids = {item_id: uuid4() for item_id in items}
         puts = [
             RawPut(ids[each], source.state.items[each].type, ground.opened(each)) for each in items
@@ -98,7 +98,7 @@ class Mover:
     def _placed(self, source_id: UUID, items: Sequence[UUID], target_id: UUID) -> dict[UUID, UUID]:
         """Find the id that each item gets in the other vault, or has there already as it is."""
         source, target = self._reader.vault(source_id), self._reader.vault(target_id)
-        ground = self._reader.ground(source)
+        ground = self._reader.open_vault(source)
         contents = {each: (source.state.items[each].type, ground.opened(each)) for each in items}
         return {
             each: self._place(source_id, each, target, content)
@@ -156,7 +156,7 @@ class Mover:
         :return: which content_revision of each item is in the other vault now, byte for byte.
         """
         source, target = self._reader.vault(source_id), self._reader.vault(target_id)
-        sources, puts = self._reader.ground(source), []
+        sources, puts = self._reader.open_vault(source), []
         contents = {each: (source.state.items[each].type, sources.opened(each)) for each in items}
         for item_id, content in contents.items():
             mine = ids[item_id]
@@ -177,7 +177,7 @@ class Mover:
         held = target.state.items.get(mine)
         if held is None or held.state != "active":
             return False
-        return (held.type, self._reader.ground(target).opened(mine)) == content
+        return (held.type, self._reader.open_vault(target).opened(mine)) == content
 
     def _put_each(
         self, source_id: UUID, puts: Sequence[RawPut], target_id: UUID, ids: dict[UUID, UUID]

@@ -18,7 +18,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults import trash_purge
 from vaultr.client.vaults.item_search import Finder
 from vaultr.client.vaults.reader import ANY_STATE, Item, VaultInfo, by_name
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import FIRST_NAME, SyncReport, Vaults
 from vaultr.client.vaults.writer import Writer
@@ -35,7 +35,7 @@ class Unlocked:
     :ivar touched: whether the server was asked for, or told of, heads since the last settling.
     """
 
-    def __init__(self, account: OpenedAccount) -> None:
+    def __init__(self, account: UnlockedAccount) -> None:
         self.account = account
         self.touched = False
         self._vaults = Vaults(account)
@@ -78,7 +78,7 @@ class Unlocked:
     def _remove_old(self, vault: CachedVault) -> bool:
         server_time = self.account.session.server_time()
         return trash_purge.remove_old(
-            vault, self._writer, server_time=server_time, tell=lambda each: self._tell([each])
+            vault, self._writer, server_time=server_time, notify=lambda each: self._tell([each])
         )
 
     def infos(self, *, offline: bool) -> list[VaultInfo]:

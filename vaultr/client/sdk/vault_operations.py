@@ -13,10 +13,10 @@ from vaultr.client.vaults.deletion import Deleter
 from vaultr.client.vaults.item_search import Finder
 from vaultr.client.vaults.key_rotation import Progress, Rotated, Rotator, left_of
 from vaultr.client.vaults.reader import Item, Reader, VaultInfo
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import Vaults
-from vaultr.client.vaults.write_intents import Move, RawPut, Wish
+from vaultr.client.vaults.write_intents import Move, PlannedChange, RawPut
 from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.entries import Op
 
@@ -29,7 +29,7 @@ class UnlockedVaults:
 
     def __init__(
         self,
-        account: OpenedAccount,
+        account: UnlockedAccount,
         vaults: Vaults,
         writer: Writer,
         whole: VaultWriter,
@@ -66,7 +66,7 @@ class UnlockedVaults:
         """
         home, item = self._found(ref, vault)
         version = self._history.version(home, item.id, revision)
-        wishes: list[Wish] = []
+        wishes: list[PlannedChange] = []
         if item.state == "trash":
             wishes.append(Move(Op.RESTORE, item.id, seen=item.content_revision))
         elif version.is_current:
@@ -89,14 +89,16 @@ class UnlockedVaults:
         """Give one vault new keys, or all of them: those alone that are due, where any are."""
         self._refresh()
         if ref is not None:
-            return [self._rotator.rotate(self._reader.vault(ref).id, anew=anew, progress=progress)]
+            return [
+                self._rotator.rotate(self._reader.vault(ref).id, restart=anew, progress=progress)
+            ]
         chosen = {each.id: each for each in self._reader.vaults()}
         pending = [each for each, vault in chosen.items() if self._rotator.is_pending(vault)]
         if anew or not pending:
             # All devices see it: interrupted, any of them goes on with those that are left.
             self._vaults.note_keys_due({each: one.state.generation for each, one in chosen.items()})
             pending = list(chosen)
-        done = [self._rotator.rotate(each, anew=False, progress=progress) for each in pending]
+        done = [self._rotator.rotate(each, restart=False, progress=progress) for each in pending]
         for each in chosen.keys() - pending:
             self._rotator.end(each)
         return done
