@@ -165,7 +165,7 @@ def test_a_profile_that_is_refused_without_a_newer_one_is_a_lie(world):
     world.laptop.add("login", *mail())
     refusing(world)
 
-    with pytest.raises(AnswerInvalid, match="refuses a profile"):
+    with pytest.raises(AnswerInvalid, match="rejected a profile"):
         world.laptop.close()
 
 

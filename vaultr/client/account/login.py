@@ -6,7 +6,12 @@ from uuid import UUID
 
 from vaultr.client.account import pending_change as changes
 from vaultr.client.account import previous_session
-from vaultr.client.account.open_account import Credentials, SecretKeyNeeded, SignupWaits
+from vaultr.client.account.open_account import (
+    Credentials,
+    SecretKeyNeeded,
+    SignupWaits,
+    WrongServer,
+)
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.errors import AnswerInvalid, ChainBroken, PinMismatch, RolledBack, UsageError
@@ -172,10 +177,26 @@ def _open(
         keys.open_identity(wrap, account_id, kind, public, sealed)
     session = Session(transport, store.folder, account_id=account_id, account_key=account_key)
     profile = open_profile(wrap, account_id, key_set.profile.revision, key_set.profile.sealed)
+    if profile.pins.origin != transport.origin:
+        raise _through_a_relay(transport.origin, profile.pins.origin)
     used.check_same(profile.pins)
     _accept(before, profile, answer, session)
     known = KnownAccount(derivation, key_set, heads=profile.document["vaults"])
     return UnlockedAccount.open(store, session, known, account_key)
+
+
+def _through_a_relay(used: str, own: str) -> PinMismatch:
+    """Return the error for a login through a server that only passes requests on to the right one.
+
+    The key set that came back is genuine, so the relay has a session of this account.
+    """
+    return WrongServer(
+        f"This account belongs to {own}, but you signed in through {used}, which passed your login "
+        f"on. {used} received the key that proves your password, and can now sign in to your "
+        "account. It did not receive the password or the secret key, and cannot open your items. "
+        "Nothing was stored on this device. Do this now, to end its access: "
+        f"vaultr login --url {own}, then vaultr passwd, which ends all other sessions."
+    )
 
 
 def _accept(

@@ -35,6 +35,12 @@ class SignupWaits(PinMismatch):
     )
 
 
+class WrongServer(PinMismatch):
+    """The password was used with a server that is not the account's own."""
+
+    advice = ""
+
+
 class NotSignedIn(UsageError):
     """This device belongs to no account yet: sign up or log in first."""
 

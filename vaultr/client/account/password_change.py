@@ -22,7 +22,7 @@ from vaultr.client.errors import (
     ServerUnreachable,
     VaultrError,
 )
-from vaultr.client.log.pages import read_wraps
+from vaultr.client.log.pages import check_wraps, read_wraps
 from vaultr.client.strict_json import Fields
 from vaultr.client.transport import account_session as sessions
 from vaultr.client.transport.responses import key_set_of
@@ -128,6 +128,7 @@ def _all_keys(opened: UnlockedAccount) -> OpenedKeys:
         fields = Fields(each, "vault", AnswerInvalid)
         vault_id = fields.uuid("id")
         wrapped[vault_id] = read_wraps(fields, vault_id)
+        check_wraps(wrapped[vault_id], fields.count("generation", least=1), vault_id)
         found[vault_id] = opened.keyring.open(vault_id, wrapped[vault_id])
     for vault_id in opened.store.cache.ids():
         held = None if vault_id in opened.deleted() else opened.store.cache.load(vault_id)

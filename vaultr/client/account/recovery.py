@@ -1,6 +1,7 @@
 """Recovers an account whose password is lost: by its mailbox, its recovery key, and a wait."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -9,11 +10,13 @@ from uuid import UUID
 from vaultr.client.account import new_credentials
 from vaultr.client.account import pending_change as changes
 from vaultr.client.account.new_credentials import Drawn
+from vaultr.client.account.open_account import WrongServer
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (
     AnswerInvalid,
+    IntegrityError,
     PinMismatch,
     Refused,
     RolledBack,
@@ -21,7 +24,7 @@ from vaultr.client.errors import (
     ServerUnreachable,
     VaultrError,
 )
-from vaultr.client.log.pages import read_wraps
+from vaultr.client.log.pages import check_wraps, read_wraps
 from vaultr.client.storage.key_set import KeySet
 from vaultr.client.storage.pins import Derivation, Pins, read_prelogin
 from vaultr.client.storage.profile import Deleted, Profile, accept_profile, open_profile
@@ -33,6 +36,13 @@ from vaultr.client.vaults.sync import VaultKeyring
 from vaultr.protocol.encoding import b64
 
 FILE: Final = "recovering.json"
+
+
+_NOTHING_SENT: Final = (
+    "The recovery was stopped before anything was sent: a new account key would have made these "
+    "items unreadable permanently. Nothing was lost, and the recovery key stays valid. Ask whoever "
+    "runs the server why it is incomplete, then run vaultr recover again."
+)
 
 
 class AnotherRecovery(VaultrError):
@@ -145,7 +155,7 @@ def complete(store: Store, transport: Transport, recovery: Recovery, password: s
         },
     }
     with store.folder.locked():
-        drawn = _drawn(store, transport, recovery, handed.key_set, password)
+        drawn = _drawn(store, recovery, profile, handed.key_set, password)
         change = new_credentials.change_of(
             drawn, handed.key_set, profile, email=recovery.email, **sealed
         )
@@ -164,30 +174,61 @@ def _checked(
     kept = handed.key_set.profile
     profile = open_profile(wrap, account_id, kept.revision, kept.sealed)
     if profile.pins.origin != transport.origin:
-        raise PinMismatch(
-            f"the account is of {profile.pins.origin}, and this server is {transport.origin}"
-        )
+        raise _through_a_relay(transport.origin, profile.pins.origin)
     known = store.account()
     accept_profile(known.profile if known else None, profile)
-    for vault_id, place in profile.vaults.items():
-        if not isinstance(place, Deleted) and vault_id not in handed.vaults:
-            raise RolledBack(
-                f"vault {vault_id} is missing; seen before is {place}", vault_id=vault_id
-            )
+    _check_complete(profile, handed.vaults)
     return profile
 
 
+def _check_complete(profile: Profile, vaults: Mapping[UUID, Mapping[int, bytes]]) -> None:
+    """Check that every vault of the profile is there, with its keys of all generations.
+
+    Keys that are missing now could not be sealed under the new account key: they would be lost.
+
+    :raises IntegrityError: a vault or a key is missing.
+    """
+    try:
+        for vault_id, known in profile.vaults.items():
+            if not isinstance(known, Deleted) and vault_id not in vaults:
+                raise RolledBack(
+                    f"The server did not return vault {vault_id}, which your devices have seen at "
+                    f"{known}.",
+                    vault_id=vault_id,
+                )
+        for vault_id, wraps in vaults.items():
+            head = profile.head_of(vault_id)
+            newest = max(wraps, default=1)
+            check_wraps(wraps, max(newest, head.generation if head else 1), vault_id)
+    except IntegrityError as error:
+        error.add_note(_NOTHING_SENT)
+        raise
+
+
+def _through_a_relay(used: str, own: str) -> PinMismatch:
+    return WrongServer(
+        f"This account belongs to {own}, but you recover it through {used}, which passes your "
+        f"requests on. {used} received the proof of your recovery key; it did not receive the key "
+        "itself, and cannot open your items. No new password was sent. Cancel this recovery now: "
+        f"vaultr recover --cancel --url {own}. Then start again there."
+    )
+
+
 def _drawn(
-    store: Store, transport: Transport, recovery: Recovery, key_set: KeySet, password: str
+    store: Store, recovery: Recovery, profile: Profile, key_set: KeySet, password: str
 ) -> Drawn:
     """Draw new credentials; those that were sent once already, if there are any, come again."""
+    account_id = recovery.derivation.account_id
     change = changes.read(store.folder)
     if change is not None and not change.is_over(key_set):
         return _drawn_before(change, password)
+    # The cost of the profile's pins or today's, never what prelogin asks for: that is the server's
+    # word, and would stay with the account.
+    pinned = Derivation(account_id, profile.pins.kdf, recovery.derivation.salt)
     return new_credentials.draw(
         password,
-        recovery.derivation,
-        origin=transport.origin,
+        pinned,
+        origin=profile.pins.origin,
         epoch=key_set.epoch,
         account_key=keys.new_account_key(),
         secret_key=None,

@@ -1,6 +1,6 @@
 """Reads the pages of a sync into one set, and checks only their form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 from uuid import UUID
@@ -146,13 +146,34 @@ def read_wraps(vault: Fields, vault_id: UUID) -> dict[int, bytes]:
     return wraps
 
 
+def check_wraps(wraps: Mapping[int, bytes], generation: int, vault_id: UUID) -> None:
+    """Check that a vault comes with the wraps of all its generations, and of no others.
+
+    :raises StateMismatch: one is missing, or there is one of a generation that has not begun.
+    """
+    # Without a list of all generations: their number is only the server's claim.
+    if max(wraps, default=0) > generation:
+        what = "it returned keys of a generation that the log has not begun"
+    elif len(wraps) < generation:
+        missing = next(each for each in range(1, generation + 1) if each not in wraps)
+        what = f"it did not return the keys of generation {missing}"
+    else:
+        return
+    raise StateMismatch(
+        f"The server withholds or adds keys of vault {vault_id}, which is at key generation "
+        f"{generation}: {what}.",
+        vault_id=vault_id,
+    )
+
+
 def _take_entries(shown: Shown, page: Fields, before: int) -> None:
     listed = list(page.objects("entries"))
     if len(listed) > SYNC_LIMIT_MOST:
         raise _invalid("a page has more log entries than were requested", shown.vault_id)
-    entries = [read_entry(shown.vault_id, fields) for fields in listed]
-    expected = range(before + 1, shown.through + 1) if shown.since else range(0)
-    if [signed.entry.n for signed in entries] != list(expected):
+    # Compare lengths first: a list built from `through` would be as large as the server likes.
+    gap = len(listed) != (shown.through - before if shown.since else 0)
+    entries = [] if gap else [read_entry(shown.vault_id, fields) for fields in listed]
+    if gap or any(each.entry.n != n for n, each in enumerate(entries, start=before + 1)):
         raise _invalid("its log has a gap, or entries that were not requested", shown.vault_id)
     shown.entries += entries
     shown.volume += _RECORD_BYTES * len(entries)

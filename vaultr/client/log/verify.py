@@ -9,7 +9,7 @@ from vaultr.client.crypto.seal import open_sealed
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.client.log.chain import Keys, LoggedItem, Replay, check_mac, check_vouch, follow, lk_of
 from vaultr.client.log.entries import SUM_MODULUS, SignedEntry, Waypoint
-from vaultr.client.log.pages import Shown, read_row
+from vaultr.client.log.pages import Shown, check_wraps, read_row
 from vaultr.client.log.state import (
     FIRST_GENERATION,
     Held,
@@ -158,21 +158,11 @@ def check_claims(shown: Shown, keys: Keys) -> None:
     used = {held.generation for held in shown.items.values()} | {shown.overview.generation}
     if max(used) > shown.generation:
         raise _mismatch(shown, "an item is sealed under newer keys than the vault has", None)
-    if missing := used - keys.keys():
-        raise _mismatch(
-            shown, f"the server did not return the keys of generation {min(missing)}", None
-        )
-    _check_wraps(shown, None)
+    check_wraps(shown.wraps, shown.generation, shown.vault_id)
+    if missing := used - keys.keys():  # the caller opened other wraps
+        raise _mismatch(shown, f"the keys of generation {min(missing)} were not opened", None)
     if shown.overview.revision > shown.n:
         raise _mismatch(shown, "its name has a higher revision than the vault", None)
-
-
-def _check_wraps(shown: Shown, held: Waypoint | None) -> None:
-    """Check that there are no keys of a generation that the log has not begun."""
-    if max(shown.wraps, default=0) > shown.generation:
-        raise _mismatch(
-            shown, "the server returned keys of a generation that the log has not begun", held
-        )
 
 
 def _check_untouched(shown: Shown, keys: Keys) -> None:
@@ -210,7 +200,7 @@ def _check_last(shown: Shown, last: SignedEntry) -> None:
 
 def _check_shown(state: VaultState, shown: Shown, replay: Replay) -> None:
     """Check that the rows and removals are exactly those in the log."""
-    _check_wraps(shown, state.waypoint)
+    check_wraps(shown.wraps, shown.generation, shown.vault_id)
     for item_id, logged in replay.touched.items():
         row = shown.rows.get(item_id)
         if logged.state is None:

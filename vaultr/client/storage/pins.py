@@ -101,7 +101,14 @@ class Pins:
 
         :raises PinMismatch: they differ.
         """
-        self._check_place(others.account_id, others.origin)
+        if others.account_id != self.account_id:
+            raise PinMismatch(
+                f"The profile is of another account ({self.account_id} and {others.account_id})."
+            )
+        if others.origin != self.origin:
+            raise PinMismatch(
+                f"The profile names another server ({self.origin} and {others.origin})."
+            )
         if others.secret_key != self.secret_key:
             raise PinMismatch("whether the account has a secret key differs from the profile")
         if (others.kdf, others.salt_sha256) != (self.kdf, self.salt_sha256):

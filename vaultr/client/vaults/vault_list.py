@@ -8,7 +8,7 @@ from uuid import UUID
 
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.client.log.entries import Waypoint
-from vaultr.client.log.pages import read_overview, read_wraps
+from vaultr.client.log.pages import check_wraps, read_overview, read_wraps
 from vaultr.client.log.state import VaultState
 from vaultr.client.storage.profile import Deleted, Profile
 from vaultr.client.strict_json import Fields, Json
@@ -80,14 +80,11 @@ class VaultListing:
         vault_id, fields = state.vault_id, Fields(self.open[state.vault_id], "vault", AnswerInvalid)
         listed = _place(fields)
         _check_order(vault_id, listed, state.waypoint, "the server's list has", "its log has")
-        newest = max(read_wraps(fields, vault_id), default=0)
-        renamed = listed.n == state.n and read_overview(fields) != state.overview
-        if newest > listed.generation or renamed:
-            what = "a different name" if renamed else f"keys of generation {newest}"
+        check_wraps(read_wraps(fields, vault_id), listed.generation, vault_id)
+        if listed.n == state.n and read_overview(fields) != state.overview:
             raise StateMismatch(
-                f"Vault {vault_id} is at {state.waypoint}, but the server's list has {what} for it "
-                "at "
-                f"{listed}.",
+                f"Vault {vault_id} is at {state.waypoint}, but the server's list has a different "
+                f"name for it at {listed}.",
                 vault_id=vault_id,
             )
 
