@@ -33,6 +33,8 @@ class Proxy:
     and devices between tests.
     """
 
+    kept_environ = ()
+
     def __init__(self, folder):
         self.folder = folder / "devices"
         self.server = FakeServer()
@@ -87,7 +89,7 @@ class Proxy:
             "VAULTR_DIR": str(self.folder / on),
             "VAULTR_URL": url or self.url,
             "VAULTR_AGENT": "off",
-        }
+        } | {name: os.environ[name] for name in self.kept_environ}
         with (
             patch.dict(os.environ, environ, clear=True),
             patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
@@ -112,16 +114,24 @@ class Proxy:
 
         self.server.twist = twist
 
-    def reject(self, method, ending, slug="unprocessable", status=422):
-        """Answer each request to a route with a problem."""
+    def reject(self, method, ending, *, when=lambda: True):
+        """Reject each request to a route with 422, and do nothing of what it asks."""
+        server, then = self.server, []
 
-        def twist(asked, path, was, body):
-            if asked == method and path.endswith(ending):
-                problem = {"type": f"urn:vaultr:problem:{slug}", "status": status, "detail": slug}
-                return status, problem
-            return was, body
+        def before(asked, path):
+            if asked == method and path.endswith(ending) and when():
+                then.append(copy.deepcopy((server.vaults, server.account)))
 
-        self.server.twist = twist
+        def twist(asked, path, status, body):
+            if not then:
+                return status, body
+            server.vaults, server.account = then.pop()
+            return 422, {"type": "urn:vaultr:problem:unprocessable", "status": 422}
+
+        server.before, server.twist = before, twist
+
+    def be_honest(self):
+        self.server.before = self.server.twist = None
 
 
 def _ended(words):

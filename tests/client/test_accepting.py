@@ -35,10 +35,10 @@ def test_a_restored_backup_is_an_error_until_its_differences_are_accepted(world)
     (one,) = laptop.accept()
 
     assert {each.why for each in one.again} == {
-        "newer here",
+        "newer on this device",
         "the server lost it",
-        "trashed here",
-        "restored here",
+        "moved to the trash on this device",
+        "restored on this device",
     }
     assert not one.repaired
     check_whole(laptop, world)

@@ -69,7 +69,7 @@ def test_a_content_that_never_came_into_the_log_does_not_replace_the_one_that_di
     change = refused_write(edited, "Mail", "refused")
     _, held = shown(edited, "Mail")
     show_sealed(held, change)
-    assert "another content under the same revision 2" in hows(edited.laptop)
+    assert "a different content under the same revision 2" in hows(edited.laptop)
 
     edited.laptop.accept()
 

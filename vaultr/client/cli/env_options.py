@@ -21,19 +21,27 @@ class Sources:
     last_wins: bool
     only: tuple[str, ...]
     prefix: str
+    allow: tuple[str, ...]
 
     def wish(
-        self, sets: tuple[str, ...], files: tuple[Path, ...] = (), *, vault: str | None
+        self,
+        sets: tuple[str, ...],
+        files: tuple[Path, ...] = (),
+        *,
+        vault: str | None,
+        is_run: bool = True,
     ) -> "Wish":
         """Join them with the sets and files that were named; the files are read now.
 
+        :param is_run: names that change how programs run must be allowed.
         :raises UsageError: a file is no dotenv file; names the lines.
         """
         # It loads what opens items, which --help does not need.
         from vaultr.client.run.environment import Wish  # noqa: PLC0415 - late, see above
 
         read = tuple((str(file), _read(file)) for file in files)
-        return Wish(sets, read, vault, self.only, self.prefix, self.last_wins)
+        allow = self.allow if is_run else None
+        return Wish(sets, read, vault, self.only, self.prefix, self.last_wins, allow)
 
 
 def environment_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,9 +49,14 @@ def environment_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def gathered(
-        *arguments: Any, last_wins: bool, only: tuple[str, ...], prefix: str, **named: Any
+        *arguments: Any,
+        last_wins: bool,
+        only: tuple[str, ...],
+        prefix: str,
+        allow: tuple[str, ...],
+        **named: Any,
     ) -> Any:
-        return function(*arguments, sources=Sources(last_wins, only, prefix), **named)
+        return function(*arguments, sources=Sources(last_wins, only, prefix, allow), **named)
 
     options = (
         click.option(
@@ -58,6 +71,12 @@ def environment_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Only the variables whose names fit, as DB_*; may come again.",
         ),
         click.option("--prefix", default="", metavar="TEXT", help="Put TEXT before each name."),
+        click.option(
+            "--allow",
+            multiple=True,
+            metavar="NAME",
+            help="Allow a name such as PATH or LD_PRELOAD in a set (repeatable)",
+        ),
     )
     decorated: Callable[..., Any] = gathered
     for option in reversed(options):

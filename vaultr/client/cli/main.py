@@ -1,5 +1,6 @@
 """The command group, and what becomes of errors: one line on stderr and an exit code."""
 
+import io
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -93,7 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refused(error: click.ClickException) -> int:
-    error.show()
+    # A file name in it may have been chosen by somebody else.
+    shown = io.StringIO()
+    error.show(file=shown)
+    tell(shown.getvalue().rstrip("\n"))
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and error.ctx is not None:
         said = missing(error.ctx)
         tell(f"\nvaultr: {said}" if said else "")

@@ -33,9 +33,11 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
 
 
-def _is_chosen(context: click.Context, _: click.Parameter, value: Any) -> Any:
+def _is_chosen(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    choices = context.find_root().ensure_object(Choices)
     if value:
-        context.find_root().ensure_object(Choices).copy_may_do = True
+        choices.copy_may_do = True
+        choices.offline = choices.offline or parameter.name == "offline"
     return value
 
 

@@ -27,6 +27,8 @@ class Choices:
     json: bool = False
     # Whether the command may do with the copy on this device, as --offline and --max-age allow.
     copy_may_do: bool = False
+    # Whether nothing may be sent to the server.
+    offline: bool = False
     # What was asked for, so that no command asks twice; a descriptor can be read only once.
     password: str | None = field(default=None, repr=False)
 

@@ -40,7 +40,12 @@ def _json_safe(letter: str) -> str:
 
 
 def say(text: str) -> None:
-    """Write one line of an answer."""
+    """Write one line of an answer; control characters in it are escaped."""
+    click.echo(_screened(text))
+
+
+def say_styled(text: str) -> None:
+    """Write one line whose parts went through :func:`printable` before they got their style."""
     click.echo(text)
 
 
@@ -62,8 +67,8 @@ def exactly(text: str, *, newline: bool = True) -> None:
 
 
 def tell(text: str) -> None:
-    """Write one line that is no answer: to stderr."""
-    click.echo(text, err=True)
+    """Write one line that is no answer: to stderr; control characters in it are escaped."""
+    click.echo(_screened(text), err=True)
 
 
 def is_terminal() -> bool:
@@ -83,6 +88,11 @@ def printable(text: str) -> str:
     return "".join(ascii(each)[1:-1] if _is_unseen(each) else each for each in text)
 
 
+def _screened(text: str) -> str:
+    # Whatever a caller forgot: a file name or a title must not control the terminal.
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
 def _is_unseen(letter: str) -> bool:
     return unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS
 
@@ -99,7 +109,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for number, line in enumerate(lines):
         cells = [_filled(_cut(each, size), size) for each, size in zip(line, widths, strict=True)]
         text = "  ".join(cells).rstrip()
-        say(styled(text, bold=True) if number == 0 else text)
+        say_styled(styled(text, bold=True) if number == 0 else text)
 
 
 def rows(pairs: Sequence[tuple[str, str]], *, lines: bool = False) -> None:
@@ -111,7 +121,7 @@ def rows(pairs: Sequence[tuple[str, str]], *, lines: bool = False) -> None:
     for name, text in pairs:
         for number, line in enumerate(text.split("\n") if lines else [text]):
             label = _filled(printable(name) if number == 0 else "", width)
-            say(f"{styled(label, bold=True)}  {printable(line)}".rstrip())
+            say_styled(f"{styled(label, bold=True)}  {printable(line)}".rstrip())
 
 
 def styled(text: str, **style: Any) -> str:

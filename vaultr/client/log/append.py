@@ -1,6 +1,6 @@
 """Prepares writes to a vault: the entries to send, and the state that they lead to."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -133,13 +133,22 @@ class Batch:
         return self.writes[-1]
 
 
-def prepare(state: VaultState, changes: Iterable[Change], *, keys: Keys, author_id: UUID) -> Batch:
+def prepare(
+    state: VaultState,
+    changes: Iterable[Change],
+    *,
+    keys: Keys,
+    author_id: UUID,
+    unvouched: Collection[UUID] = (),
+) -> Batch:
     """Prepare writes on top of ``state``, without sending them or changing ``state``.
+
+    :param unvouched: items of ``state`` that no entry may vouch for until a change puts them.
 
     :raises Refused: the server would reject a change: its item does not exist, is in the trash, or
         is not in the trash.
     """
-    draft = _Draft(state, keys, author_id)
+    draft = _Draft(state, keys, author_id, unvouched)
     writes = tuple(draft.write(change) for change in changes)
     return Batch(writes=writes, state=draft.state())
 
@@ -147,7 +156,9 @@ def prepare(state: VaultState, changes: Iterable[Change], *, keys: Keys, author_
 class _Draft:
     """The state during a batch: one copy of the items for all its changes."""
 
-    def __init__(self, state: VaultState, keys: Keys, author_id: UUID) -> None:
+    def __init__(
+        self, state: VaultState, keys: Keys, author_id: UUID, unvouched: Collection[UUID]
+    ) -> None:
         self._begun = state
         self._keys = keys
         self._author_id = author_id
@@ -156,6 +167,9 @@ class _Draft:
         self._overview = state.overview
         self._total = state.total
         self._lk = lk_of(keys, state.generation, state.vault_id)
+        self._unvouched = set(unvouched)
+        for item_id in unvouched:
+            self._total -= item_tag(self._lk, item_id, state.items[item_id])
 
     def state(self) -> VaultState:
         return replace(
@@ -173,7 +187,7 @@ class _Draft:
         content_revision, content, held = 0, NOTHING, None
         if change.item_id is not None:
             held = self._held_after(change, change.item_id, n)
-            self._set_item(change.item_id, held)
+            self._set_item(change.op, change.item_id, held)
             if held is not None:
                 content_revision, content = held.content_revision, held.content
         elif change.op is Op.RENAME:
@@ -232,12 +246,16 @@ class _Draft:
             state="active",
         )
 
-    def _set_item(self, item_id: UUID, held: Held | None) -> None:
-        if before := self._items.pop(item_id, None):
+    def _set_item(self, op: Op, item_id: UUID, held: Held | None) -> None:
+        before = self._items.pop(item_id, None)
+        if before is not None and item_id not in self._unvouched:
             self._total -= item_tag(self._lk, item_id, before)
+        if op in (Op.PUT, Op.REMOVE):
+            self._unvouched.discard(item_id)
         if held is not None:
             self._items[item_id] = held
-            self._total += item_tag(self._lk, item_id, held)
+            if item_id not in self._unvouched:
+                self._total += item_tag(self._lk, item_id, held)
 
     def _rename(self, overview: Overview) -> None:
         self._total -= overview_tag(self._lk, self._overview)
@@ -248,7 +266,8 @@ class _Draft:
         generation = self._here.generation + 1
         self._here = replace(self._here, generation=generation)
         self._lk = lk_of(self._keys, generation, self._begun.vault_id)
-        self._total = total_of(self._lk, self._items, self._overview)
+        vouched = {each: one for each, one in self._items.items() if each not in self._unvouched}
+        self._total = total_of(self._lk, vouched, self._overview)
 
 
 def _rejected(slug: str, status: int, detail: str) -> Refused:

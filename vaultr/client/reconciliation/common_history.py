@@ -11,12 +11,14 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.errors import ChainBroken, IntegrityError
+from vaultr.client.errors import AnswerInvalid, ChainBroken, IntegrityError, NotFound
 from vaultr.client.log.chain import Keys, check_mac
 from vaultr.client.log.entries import SignedEntry
-from vaultr.client.log.pages import Shown
-from vaultr.client.log.state import Held
+from vaultr.client.log.pages import Shown, read_entry
+from vaultr.client.log.state import Held, Overview
 from vaultr.client.storage.cache import CachedVault
+from vaultr.client.strict_json import Fields
+from vaultr.client.vaults.vault_list import Sender
 from vaultr.protocol.entries import Entry, Op
 
 _STATE_AFTER: Final[Mapping[Op, str]] = {
@@ -86,6 +88,21 @@ class CommonHistory:
             if held.revision in self.entries and not self._has_state(item_id, held):
                 yield held.revision
 
+    def gives(self, item_id: UUID, shown: Held) -> bool:
+        """Check whether signed entries gave an item this content and this state."""
+        return self._has_put(item_id, shown) and self._has_state(item_id, shown)
+
+    def gives_name(self, shown: Overview) -> bool:
+        """Check whether a signed entry gave the vault this name, or it is the first one."""
+        entry = self.entries.get(shown.revision)
+        return shown.revision == 0 or (
+            entry is not None and (entry.op, entry.content) == (Op.RENAME, shown.content)
+        )
+
+    def last_change(self, item_id: UUID) -> int:
+        """Return the revision of the last signed entry about an item, or 0."""
+        return max((n for n, entry in self.entries.items() if entry.item_id == item_id), default=0)
+
     def removed(self, item_id: UUID) -> bool:
         """Check whether the server's history has a removal of the item."""
         wanted = (Op.REMOVE, item_id)
@@ -124,6 +141,34 @@ def read_common_history(
     if one is not None and signed and one.head == signed[0].entry.prev:
         signed = [one, *signed]
     return _read(ours, last, keys, signed)
+
+
+def read_whole_log(
+    vault: CachedVault,
+    last: SignedEntry,
+    keys: Keys,
+    *,
+    since: Callable[[int], Shown],
+    first: Callable[[UUID], SignedEntry | None],
+) -> CommonHistory:
+    """Read the whole log of the server; ``vault`` is its set. See :func:`read_common_history`."""
+    if last.entry.n == 1:
+        return _read(vault, last, keys, [last])
+    signed: Sequence[SignedEntry] = since(1).entries
+    one = _first_put(vault, first)
+    if one is not None and signed and one.head == signed[0].entry.prev:
+        signed = [one, *signed]
+    return _read(vault, last, keys, signed)
+
+
+def first_entry(session: Sender, vault_id: UUID, item_id: UUID) -> SignedEntry | None:
+    """Fetch entry 1 of a vault's log as the put of an item; None if it is not that."""
+    try:
+        answer = session.send("GET", f"/vaults/{vault_id}/items/{item_id}/versions/1")
+        entry = Fields(answer.body, "version", AnswerInvalid).within("entry")
+        return read_entry(vault_id, entry)
+    except (NotFound, IntegrityError):
+        return None
 
 
 def _first_put(

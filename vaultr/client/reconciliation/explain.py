@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from vaultr.client.crypto.keys import open_wraps
 from vaultr.client.errors import AnswerInvalid, IntegrityError, SealBroken
 from vaultr.client.log import differences
+from vaultr.client.log.pages import Shown
 from vaultr.client.reconciliation.snapshot import Snapshot, digest, snapshot
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.storage.profile import accept_profile
@@ -13,6 +15,7 @@ from vaultr.client.strict_json import Fields
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_list import ask_list
 from vaultr.client.vaults.vaults import Vaults
+from vaultr.client.vaults.write_intents import PARTS, open_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +91,31 @@ class Explainer:
         found = [] if held is None else differences.explain(held.state, shown)
         if wrong is None and found and held is not None and shown.waypoint == held.waypoint:
             wrong = f"the server has different items under the same head {held.waypoint}"
+        if wrong is not None:
+            found += self._not_opening(held, shown)
         for each in found:
             title = self._title(held, each.item_id) if held is not None else ""
             yield Difference(vault_id, each.item_id, each.how, wrong is None, title)
         if wrong is not None:
             yield Difference(vault_id, None, wrong)
+
+    def _not_opening(
+        self, held: CachedVault | None, shown: Shown
+    ) -> Iterator[differences.Difference]:
+        """Yield the items whose content on the server differs and does not open."""
+        account, ours = self._account, {} if held is None else held.state.items
+        try:
+            keys = open_wraps(account.wrap_key, account.account_id, shown.vault_id, shown.wraps)
+        except IntegrityError:  # the vault's own difference says so already
+            return
+        rows = {each: row for each, row in shown.rows.items() if ours.get(each) != row.held}
+        for item_id, row in rows.items():
+            try:
+                for part in PARTS:
+                    open_row(keys, shown.vault_id, item_id, row, part)
+            except IntegrityError:
+                how = "the server's content does not open with your keys"
+                yield differences.Difference(item_id, how)
 
     def _title(self, vault: CachedVault, item_id: UUID | None) -> str:
         if item_id is None or item_id not in vault.state.items:

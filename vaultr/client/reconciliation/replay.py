@@ -6,13 +6,15 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from vaultr.client.crypto.keys import open_wraps
-from vaultr.client.errors import AnswerInvalid, IntegrityError, NotFound, StateMismatch
+from vaultr.client.errors import StateMismatch
 from vaultr.client.log.entries import SignedEntry
-from vaultr.client.log.pages import read_entry
-from vaultr.client.reconciliation.common_history import CommonHistory, read_common_history
+from vaultr.client.reconciliation.common_history import (
+    CommonHistory,
+    first_entry,
+    read_common_history,
+)
 from vaultr.client.reconciliation.replay_plan import Comparison, Replayed
 from vaultr.client.storage.cache import CachedVault
-from vaultr.client.strict_json import Fields
 from vaultr.client.vaults.reader import overview_of
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_writes import VaultWriter
@@ -102,17 +104,8 @@ class Replayer:
             last,
             theirs.keys,
             since=lambda n: self._vaults.syncer.show_since(vault_id, n),
-            first=lambda item_id: self._first(vault_id, item_id),
+            first=lambda item_id: first_entry(self._account.session, vault_id, item_id),
         )
-
-    def _first(self, vault_id: UUID, item_id: UUID) -> SignedEntry | None:
-        path = f"/vaults/{vault_id}/items/{item_id}/versions/1"
-        try:
-            answer = self._account.session.send("GET", path)
-            entry = Fields(answer.body, "version", AnswerInvalid).within("entry")
-            return read_entry(vault_id, entry)
-        except (NotFound, IntegrityError):
-            return None
 
 
 def _without(vault: CachedVault, gone: set[UUID]) -> CachedVault:

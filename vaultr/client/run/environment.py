@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.references import Reference, Resolver, is_reference
 from vaultr.client.items.schemas import NO_VALUE, SCHEMAS, VARIABLE_NAME
+from vaultr.client.run import risky_names
 from vaultr.client.run.execute import joined
 from vaultr.client.vaults.name_matching import meant, near, which
 
@@ -29,6 +30,8 @@ class Wish:
     :ivar only: patterns (``*``, ``?``) of the names that are wanted; empty for all.
     :ivar prefix: put before each name.
     :ivar last_wins: of two that hold one name, let the later win; else that is an error.
+    :ivar allow: names from sets that are allowed although they change how programs run; None to
+        allow all.
     """
 
     sets: tuple[str, ...]
@@ -37,6 +40,7 @@ class Wish:
     only: tuple[str, ...] = ()
     prefix: str = ""
     last_wins: bool = False
+    allow: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ def gather(vaultr: "Vaultr", wish: Wish, *, offline: bool) -> Gathered:
     :param offline: from the cache; else the server is asked once.
     :raises UsageError: two hold one name and no order was given; a pattern fits nothing.
     :raises VaultrError: a set or a value is not there, or cannot be in an environment.
+    :raises RiskyNames: a set has names that change how programs run, which are not allowed.
     """
     if wish.prefix and not _PREFIX.fullmatch(wish.prefix):
         raise UsageError("A prefix is letters, digits and _, and does not begin with a digit.")
@@ -67,6 +72,9 @@ def gather(vaultr: "Vaultr", wish: Wish, *, offline: bool) -> Gathered:
     sources = [*found, *files]
     if wish.only:
         sources = list(_chosen(sources, wish.only))
+    if wish.allow is not None:
+        from_sets = (name for _, values in sources[: len(found)] for name in values)
+        risky_names.check((f"{wish.prefix}{name}" for name in from_sets), wish.allow)
     variables = joined(sources, last_wins=wish.last_wins)
     opened = {value for _, values in found for value in values.values()}
     for (_, texts), (_, values) in zip(wish.files, files, strict=True):

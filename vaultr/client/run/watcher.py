@@ -134,7 +134,9 @@ class Watcher:
 def _look(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> Seen:
     kept = dict(handed["wish"])
     files = tuple((name, values) for name, values in kept["files"])
-    wish = Wish(**{**kept, "files": files, **{n: tuple(kept[n]) for n in ("sets", "only")}})
+    wish = Wish(
+        **{**kept, "files": files, **{n: tuple(kept[n]) for n in ("sets", "only", "allow")}}
+    )
     found = gather(vaultr, wish, offline=False)
     return seen(found, resolved(handed["references"], vaultr.resolver(offline=True)))
 

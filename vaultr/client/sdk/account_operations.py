@@ -181,6 +181,7 @@ class AccountMethods(Access):
 
         :raises StepUpRequired: call :meth:`step_up` first.
         """
+        self.forget_elsewhere()
         session = self._opened().account.session
         with self._store.folder.locked():  # the tokens of a login meanwhile are not those to forget
             session.send("POST", "/auth/logout-all")

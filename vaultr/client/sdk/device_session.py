@@ -1,6 +1,7 @@
 """How the SDK comes by an account's keys and lets go of them: signup to logout."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import httpx2
 
 
+# For what a command still has to say to the server once the keys are forgotten.
+_LAST_SECONDS: Final = 5.0
 _GOES_ON: Final = (
     "The keys are forgotten here, but the session goes on: log out again later, or end it from"
     " another device: vaultr sessions revoke"
@@ -53,6 +56,8 @@ class Access:
         transport: "httpx2.BaseTransport | None" = None,
         ca_file: Path | None = None,
         agent: bool = True,
+        offline: bool = False,
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
         self._url = url
         self._carrier = transport
@@ -62,6 +67,9 @@ class Access:
         allowed = agent and agent_allowed()
         self._agent = AgentClient(self._store.folder.path, ca_file=ca_file) if allowed else None
         self._unlocked: Unlocked | None = None
+        self._offline = offline
+        self._waiting = waiting
+        self._last_key: bytes | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -208,24 +216,47 @@ class Access:
         return self._unlocked.notices if self._unlocked else []
 
     def lock(self) -> None:
-        """Forget the keys everywhere; write the profile first if it lacks a head."""
+        """Forget the keys everywhere, then write the profile if it lacks a head.
+
+        :raises ServerUnreachable: the profile could not be written; the keys are forgotten.
+        """
+        self.forget_elsewhere()
         try:
             if (unlocked := self._resumed()) is not None:
                 unlocked.settle(now=True)
         finally:
             self._forget()
 
+    def forget_elsewhere(self) -> None:
+        """End the unlock process; this object alone still has the key, for its last requests.
+
+        A server that stays silent could otherwise keep the keys in memory. From now on each of
+        the remaining steps takes at most 5 seconds.
+        """
+        if self._agent is not None and self._last_key is None:
+            self._last_key = self._agent.account_key()
+            self._agent.end()
+        self._store.folder.hurry(2 * _LAST_SECONDS)
+        last_lock.note(self._store.folder)
+        self._hurry()
+
+    def _hurry(self) -> None:
+        if self._transport is not None or self._store.account() is not None:
+            self._to_server().hurry(_LAST_SECONDS)
+
     def logout(self) -> None:
         """End this device's session; what the device holds and has pinned stays, sealed.
 
         :raises Locked: the tokens are sealed, and the keys are not at hand.
         """
+        self.forget_elsewhere()
         session = self._opened().account.session
         try:
             with contextlib.suppress(SessionEnded, Unauthenticated):
                 self._settle(now=True)
         finally:
             # Whatever is wrong with the profile, the session ends and the keys go.
+            self._hurry()
             try:
                 with self._store.folder.locked():  # a login meanwhile is before it, or after
                     with contextlib.suppress(SessionEnded, Unauthenticated):
@@ -249,7 +280,7 @@ class Access:
         """Give the unlocked account, by the key of the unlock process if that is needed."""
         if self._unlocked is None and self._agent is not None:
             known = self._store.account()
-            key = None if known is None else self._agent.account_key()
+            key = None if known is None else self._last_key or self._agent.account_key()
             if known is not None and key is not None:
                 self._unlocked = self._by_key(known, key)
         return self._unlocked
@@ -278,7 +309,13 @@ class Access:
                     f"this folder belongs to {pins.origin}; nothing was sent to {origin_of(url)}. "
                     "Another server needs a folder of its own: VAULTR_DIR"
                 )
-            self._transport = Transport(url, transport=self._carrier, ca_file=self._ca_file)
+            self._transport = Transport(
+                url,
+                transport=self._carrier,
+                ca_file=self._ca_file,
+                offline=self._offline,
+                waiting=self._waiting,
+            )
         return self._transport
 
     def _settle(self, *, now: bool) -> None:
@@ -286,7 +323,7 @@ class Access:
             self._unlocked.settle(now=now)
 
     def _forget(self) -> None:
-        self._unlocked = None
+        self._unlocked = self._last_key = None
         if self._agent is not None:
             self._agent.end()
         last_lock.note(self._store.folder)

@@ -44,10 +44,10 @@ class UnlockedVaults:
         self._writer = writer
         self._history = History(account.session, vaults)
         self._explainer = Explainer(account, vaults)
-        self._acceptor = Acceptor(account, vaults, writer, whole)
         self._mover = Mover(account, vaults, writer)
         self._deleter = Deleter(account, vaults)
         self._rotator = Rotator(account, vaults, writer, whole)
+        self._acceptor = Acceptor(account, vaults, writer, whole, self._rotator)
 
     def history(self, ref: str, vault: str | None) -> list[Version]:
         """List the versions of an item, newest first."""

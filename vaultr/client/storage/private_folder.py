@@ -63,6 +63,11 @@ class Folder:
         self._lock_file = -1
         self._is_ours = False
         self._key: bytes | None = None
+        self._hurry_until = float("inf")
+
+    def hurry(self, seconds: float) -> None:
+        """Wait for other commands no longer than until ``seconds`` from now, all waits together."""
+        self._hurry_until = time.monotonic() + seconds
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -211,7 +216,7 @@ class Folder:
             self._prepare()
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(self.path / _LOCK, flags, 0o600)
-        until = time.monotonic() + LOCK_SECONDS
+        until = min(time.monotonic() + LOCK_SECONDS, self._hurry_until)
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,6 +17,7 @@ from vaultr.client.strict_json import Fields, Json
 _ASIDE: Final = "aside"
 _SEEN: Final = "explained.json"
 _MOVE: Final = "move.json"
+_REJECTED: Final = "rejected-profile.json"
 _MADE_VAULT: Final = "made-vault.json"
 _NEW_KEYS: Final = "new-keys-"
 
@@ -154,6 +155,20 @@ class Store:
     def forget_seen(self) -> None:
         """Forget it, once it was accepted."""
         self.folder.remove(_SEEN)
+
+    def rejected_profile(self) -> int:
+        """Return the highest profile revision that was sent, and not known to be stored; or 0."""
+        value = self.folder.read_json(_REJECTED)
+        revision = 0 if value is None else value.get("revision")
+        return revision if isinstance(revision, int) else 0
+
+    def keep_rejected_profile(self, revision: int) -> None:
+        """Remember a signed profile that the server could show later, until it is superseded."""
+        self._write(_REJECTED, {"revision": revision})
+
+    def forget_rejected_profile(self) -> None:
+        """Forget it, once the server has stored another profile of that revision or a later one."""
+        self.folder.remove(_REJECTED)
 
     def move(self) -> Json | None:
         """Read the move between vaults that did not come to its end."""

@@ -7,8 +7,9 @@ import contextlib
 import json
 import re
 import secrets
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -50,7 +51,11 @@ _UNHEARD_BYTES: Final = 64 * 1024
 _SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
 _TOO_MANY: Final = 429
 _GATEWAY = frozenset({_TOO_MANY, 502, 503, 504})
+# In which lost responses are asked for again, all attempts together.
+_LOST_SECONDS: Final = 90.0
+WAITING_SECONDS: Final = 2.0
 _JITTER = secrets.SystemRandom()
+_MOST_JITTER: Final = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class Transport:
         patience: Patience | None = None,
         answer_seconds: float = ANSWER_SECONDS,
         answer_bytes: int = ANSWER_BYTES,
+        offline: bool = False,
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
         self.origin = origin_of(url)
         self.date: str | None = None
@@ -113,6 +120,9 @@ class Transport:
         self._patience = patience or Patience()
         self._answer_seconds = answer_seconds
         self._answer_bytes = answer_bytes
+        self._offline = offline
+        self._waiting = waiting
+        self._ends = float("inf")
         self._exchanger: Exchanger | None = None
         if ca_file is not None:
             self._exchanging()  # a file without certificates is refused before anything is done
@@ -121,6 +131,10 @@ class Transport:
         """Close the connection, if there is one."""
         if self._exchanger is not None:
             self._exchanger.close()
+
+    def hurry(self, seconds: float) -> None:
+        """Let all requests from now on end within ``seconds``, each sent once."""
+        self._ends = time.monotonic() + seconds
 
     def send(
         self,
@@ -140,19 +154,61 @@ class Transport:
         :raises ServerUnreachable: no answer; nothing is known of what was done.
         :raises AnswerInvalid: the answer is none that a Vaultr server gives.
         """
+        if self._offline:
+            raise ServerUnreachable("Nothing is sent to the server with --offline.", not_done=True)
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        with self._noticed():
+            return self._send(
+                method,
+                path,
+                data,
+                headers or {},
+                lost_is_safe=again or method == "GET",
+                longest_wait_seconds=longest_wait_seconds,
+            )
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        lost_is_safe: bool,
+        longest_wait_seconds: float | None,
+    ) -> Answer:
         longest = longest_wait_seconds or self._patience.longest_wait_seconds
         pause = self._patience.first_pause_seconds
+        until = self._ends
         for left in range(self._patience.tries - 1, -1, -1):
+            began = time.monotonic()
             try:
-                return self._exchange(method, path, data, headers or {})
+                return self._exchange(method, path, data, headers, until)
             except (Refused, ServerUnreachable) as error:
-                wait = _wait(error, pause, lost_is_safe=again or method == "GET")
+                wait = _wait(error, pause, lost_is_safe=lost_is_safe)
                 if not left or wait is None or wait > longest:
                     raise
-            self._patience.sleep(wait * _JITTER.uniform(1.0, 1.25))
+                if isinstance(error, ServerUnreachable):
+                    until = min(until, began + _LOST_SECONDS)
+                if time.monotonic() + wait * _MOST_JITTER >= until:
+                    raise
+            self._patience.sleep(wait * _JITTER.uniform(1.0, _MOST_JITTER))
             pause *= 2
         raise AssertionError("the last try returns or raises")
+
+    @contextlib.contextmanager
+    def _noticed(self) -> Iterator[None]:
+        """Tell the user what is waited for, if it takes long."""
+        if self._waiting is None:
+            yield
+            return
+        timer = threading.Timer(WAITING_SECONDS, self._waiting, [self.origin])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def probe(self, path: str) -> Probe:
         """Ask for a probe, such as ``/api/ready``, once, and give whatever came.
@@ -178,14 +234,24 @@ class Transport:
             )
 
     def _exchange(
-        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        until: float,
     ) -> Answer:
         given = dict(headers) | ({} if data is None else {"Content-Type": "application/json"})
         most = min(
             self._answer_bytes, ANSWER_BYTES if _LONG.fullmatch(path) else SHORT_ANSWER_BYTES
         )
         came = self._exchanging().send(
-            method, BASE + path, data, given, seconds=self._answer_seconds, answer_bytes=most
+            method,
+            BASE + path,
+            data,
+            given,
+            seconds=max(0.0, min(self._answer_seconds, until - time.monotonic())),
+            answer_bytes=most,
         )
         self.date = came.headers.get("Date")
         return _judge(came)
@@ -272,6 +338,8 @@ def _wait(error: VaultrError, pause: float, *, lost_is_safe: bool) -> float | No
         asked = error.members.get("retry_after")
     elif isinstance(error, CertificateInvalid):
         return None
+    elif isinstance(error, ServerUnreachable) and error.timed_out:
+        return None  # it would only wait as long once more
     elif isinstance(error, ServerUnreachable) and (lost_is_safe or error.not_done):
         asked = error.retry_after
     else:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import (
     AnswerInvalid,
     Conflict,
@@ -20,15 +19,13 @@ from vaultr.client.errors import (
     VaultrError,
 )
 from vaultr.client.storage.cache import CachedVault
-from vaultr.client.strict_json import Fields
 from vaultr.client.transport.responses import fields_of
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
-from vaultr.client.vaults.vault_writes import NewKeys, VaultWriter
+from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.write_intents import Reseal
 from vaultr.client.vaults.writer import Writer
-from vaultr.protocol.encoding import b64
 
 Progress = Callable[[int, int], None]
 _ROUNDS: Final = 20
@@ -57,13 +54,13 @@ class Rotator:
     """Rotates the vaults of one unlocked account."""
 
     def __init__(
-        self, account: UnlockedAccount, vaults: Vaults, writer: Writer, whole: VaultWriter
+        self, account: UnlockedAccount, vaults: Vaults, writer: Writer, vault_writer: VaultWriter
     ) -> None:
         self._account = account
         self._store = account.store
         self._vaults = vaults
         self._writer = writer
-        self._whole = whole
+        self._vault_writer = vault_writer
 
     def rotate(self, vault_id: UUID, *, restart: bool, progress: Progress | None) -> Rotated:
         """Rotate one vault, or resume a rotation that has something left to move.
@@ -104,51 +101,22 @@ class Rotator:
 
     def _settled(self, vault: CachedVault) -> CachedVault:
         """Forget the stored wrap once the vault has reached its generation."""
-        stored = self._stored_keys(vault.id)
-        if stored is not None and stored.generation <= vault.state.generation:
-            self._store.forget_new_keys(vault.id)
+        self._writer.generations.forget_reached(vault)
         return vault
 
     def _begun(self, before: CachedVault) -> CachedVault:
         def attempt(vault: CachedVault) -> CachedVault:
             if vault.state.generation > before.state.generation:
                 return self._settled(vault)  # another device came first, or a response was lost
-            return self._whole.begin_rotation(vault, self._new_keys(vault))
+            return self._writer.begin_generation(vault)
 
         return self._settled(self._writer.with_retries(before.id, attempt))
-
-    def _new_keys(self, vault: CachedVault) -> NewKeys:
-        """Return the stored keys of the next generation, or generate and store them."""
-        generation = vault.state.generation + 1
-        stored = self._stored_keys(vault.id)
-        if stored is not None and stored.generation == generation:
-            return stored
-        account, keys = self._account, VaultKeys.new()
-        sealed = keys.wrap(account.wrap_key, account.account_id, vault.id, generation)
-        self._store.keep_new_keys(vault.id, {"generation": generation, "sealed_key": b64(sealed)})
-        return NewKeys(generation, keys, sealed)
-
-    def _stored_keys(self, vault_id: UUID) -> NewKeys | None:
-        value = self._store.new_keys(vault_id)
-        if value is None:
-            return None
-        fields = Fields(value, "new keys", AnswerInvalid)
-        generation, sealed = fields.count("generation", least=2), fields.binary("sealed_key")
-        account = self._account
-        try:
-            keys = VaultKeys.unwrap(
-                account.wrap_key, account.account_id, vault_id, generation, sealed
-            )
-        except SealBroken:  # wrapped under an account key that was replaced since
-            self._store.forget_new_keys(vault_id)
-            return None
-        return NewKeys(generation, keys, sealed)
 
     def _moved_and_ended(self, vault: CachedVault, progress: Progress | None) -> int:
         moved = _Moved(self._vaults, self._writer, progress)
         for _ in range(_ROUNDS):
             moved.all_of(vault.id)
-            self._whole.reseal_name(vault.id)
+            self._vault_writer.reseal_name(vault.id)
             vault = self._vaults.sync_one(vault.id)
             if moved.broken:
                 raise CannotMove(_say_broken(moved.broken))
@@ -171,7 +139,7 @@ class Rotator:
             raise RotationIncomplete(
                 "rotation-incomplete", 409, "Another rotation began meanwhile."
             )
-        return self._whole.end_rotation(vault)
+        return self._vault_writer.end_rotation(vault)
 
 
 class _Moved:

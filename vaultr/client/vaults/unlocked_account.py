@@ -14,6 +14,7 @@ from vaultr.client.errors import (
     PreconditionFailed,
     RolledBack,
     SealBroken,
+    VaultrError,
 )
 from vaultr.client.log.entries import Waypoint
 from vaultr.client.storage.device import KnownAccount
@@ -163,7 +164,16 @@ class UnlockedAccount:
 
     def is_behind(self, heads: Mapping[UUID, Waypoint]) -> bool:
         """Check whether the profile lacks one of ``heads``."""
-        return self._with(self.profile, heads).document != self.profile.document
+        lacks = self._with(self.profile, heads).document != self.profile.document
+        return lacks or self.must_supersede()
+
+    def must_supersede(self) -> bool:
+        """Check whether a profile was sent that the server did not store, and could show later.
+
+        It is signed, so another device would accept it. It does not once the profile that the
+        server has stored is of the same revision or a later one.
+        """
+        return self.profile.revision < self.store.rejected_profile()
 
     def written_just_now(self) -> bool:
         """Check whether this device wrote the profile within the last minute."""
@@ -176,7 +186,7 @@ class UnlockedAccount:
         :raises PreconditionFailed: other devices kept writing it in between.
         """
         wanted = self._with(self.profile, heads)
-        if wanted.document != self.profile.document:
+        if wanted.document != self.profile.document or self.must_supersede():
             self.write_profile(wanted, prove)
 
     def write_profile(self, wanted: Profile, prove: Callable[[], object]) -> None:
@@ -209,17 +219,23 @@ class UnlockedAccount:
     def _put(self, sealed: Profile, *, over: int, give_up: bool) -> bool:
         body = SealedProfile(sealed.revision, sealed.sealed).to_json()
         match = {"If-Match": f'"{over}"'}
+        rejected = max(sealed.revision, self.store.rejected_profile())
         try:
             answer = self.session.send("PUT", "/auth/profile", body, headers=match, again=True)
         except PreconditionFailed:
             if give_up:
                 raise
             return False
+        except VaultrError:
+            self.store.keep_rejected_profile(rejected)
+            raise
         if fields_of(answer, "profile").count("revision") != sealed.revision:
             raise AnswerInvalid(
                 "The server stored the profile under a different revision than was sent."
             )
         self._keep(sealed, written_at=time.time())
+        if 0 < self.store.rejected_profile() <= sealed.revision:
+            self.store.forget_rejected_profile()
         return True
 
     def _keep(self, profile: Profile, *, written_at: float) -> None:

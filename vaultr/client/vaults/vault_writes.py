@@ -1,35 +1,21 @@
 """Writes that concern a vault as a whole: rename, key rotation, repair."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from uuid import UUID
 
 from vaultr.client.crypto import aad
-from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.crypto.seal import seal
-from vaultr.client.errors import StateMismatch
 from vaultr.client.log.append import Batch, Change, prepare
 from vaultr.client.log.chain import Keys
-from vaultr.client.log.pages import read_wraps
 from vaultr.client.log.receipts import check_vault
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Json
-from vaultr.client.transport.responses import fields_of
 from vaultr.client.vaults.plaintext import name_bytes
 from vaultr.client.vaults.reader import Reader
 from vaultr.client.vaults.sync import vk_of
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.encoding import b64
-
-
-@dataclass(frozen=True, slots=True)
-class NewKeys:
-    """The keys of the next generation, and their wrap as it was stored."""
-
-    generation: int
-    keys: VaultKeys = field(repr=False)
-    sealed: bytes = field(repr=False)
 
 
 class VaultWriter:
@@ -62,6 +48,7 @@ class VaultWriter:
         return self._writer.with_retries(vault_id, attempt)
 
     def _named(self, vault: CachedVault, overview: bytes) -> CachedVault:
+        vault = self._writer.under_fresh_keys(vault)
         keys, state = self._reader.keys(vault), vault.state
         bound = aad.vault_overview(vault.id, state.n + 1, state.generation)
         sealed = seal(vk_of(keys, state.generation, vault.id), bound, overview)
@@ -69,25 +56,6 @@ class VaultWriter:
         body = {"overview": b64(sealed), "generation": state.generation}
         self._send("PUT", vault, "", body, batch)
         return self._saved(replace(vault, overview=sealed), vault, batch)
-
-    def begin_rotation(self, vault: CachedVault, new: NewKeys) -> CachedVault:
-        """Begin a generation of keys; call it through :meth:`Writer.with_retries`.
-
-        :raises StepUpRequired: the password must be proved again first.
-        """
-        keys = {**self._reader.keys(vault), new.generation: new.keys}
-        batch = self._prepared(vault, Change.rotate_begin(), keys)
-        body = {"generation": new.generation, "sealed_key": b64(new.sealed), "machines": []}
-        shown = self._send("POST", vault, "/rotation", body, batch)
-        if shown.get(new.generation) != new.sealed:
-            raise StateMismatch(
-                f"The server has different keys of generation {new.generation} of vault {vault.id} "
-                "than "
-                "were sent.",
-                vault_id=vault.id,
-            )
-        wraps = {**vault.wraps, new.generation: new.sealed}
-        return self._saved(replace(vault, wraps=wraps), vault, batch)
 
     def end_rotation(self, vault: CachedVault) -> CachedVault:
         """End a rotation; call it through :meth:`Writer.with_retries`.
@@ -115,15 +83,12 @@ class VaultWriter:
     def _prepared(self, vault: CachedVault, change: Change, keys: Keys) -> Batch:
         return prepare(vault.state, [change], keys=keys, author_id=self._account.account_id)
 
-    def _send(
-        self, method: str, vault: CachedVault, ending: str, body: Json, batch: Batch
-    ) -> Mapping[int, bytes]:
-        """Send one write, check the vault in the response, and return its wraps."""
+    def _send(self, method: str, vault: CachedVault, ending: str, body: Json, batch: Batch) -> None:
+        """Send one write, and check the vault in the response."""
         sent = body | {"entry": batch.last.entry_json()}
         answer = self._session.send(method, f"/vaults/{vault.id}{ending}", sent, again=True)
         check_vault(batch, answer.body or {})
-        return read_wraps(fields_of(answer, "vault"), vault.id)
 
     def _saved(self, new: CachedVault, before: CachedVault, batch: Batch) -> CachedVault:
-        written = replace(new, state=self._writer.state_after(before, batch))
+        written = replace(new, state=self._writer.state_after(before, batch.state))
         return self._account.store.cache.save(written, {})

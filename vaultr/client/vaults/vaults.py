@@ -256,7 +256,8 @@ class Vaults:
         with self._store.folder.locked():
             self._account.catch_up()
             is_behind = self._account.is_behind(self._heads())
-            if is_behind and not now and self._account.written_just_now():
+            is_urgent = now or self._account.must_supersede()
+            if is_behind and not is_urgent and self._account.written_just_now():
                 return False
             if is_behind:
                 self._account.write_heads(self._proven_heads(), self._proven_heads)

@@ -10,6 +10,7 @@ from vaultr.client.crypto.seal import open_sealed, seal
 from vaultr.client.errors import PreconditionFailed, SealBroken
 from vaultr.client.log.append import Change
 from vaultr.client.log.chain import Keys
+from vaultr.client.log.pages import Row
 from vaultr.client.log.state import Held, VaultState
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.plaintext import encode
@@ -82,6 +83,17 @@ class OpenVault:
             for part in PARTS
         )
         return overview, detail
+
+
+def open_row(keys: Keys, vault_id: UUID, item_id: UUID, row: Row, part: aad.Part) -> bytes:
+    """Return one opened part of an item as a server shows it.
+
+    :raises IntegrityError: it does not open, or its keys are missing.
+    """
+    held = row.held
+    bound = aad.item(vault_id, item_id, part, held.type, held.content_revision, held.generation)
+    key = vk_of(keys, held.generation, vault_id)
+    return open_sealed(key, bound, unb64(row.json[part]), f"the {part} of item {item_id}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -15,8 +15,11 @@ from vaultr.client.errors import (
     ItemNotFound,
     PreconditionFailed,
     Refused,
+    StepUpRequired,
+    VaultrError,
 )
 from vaultr.client.log.append import Batch, Change, prepare
+from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import Waypoint
 from vaultr.client.log.receipts import check_batch, check_write
 from vaultr.client.log.state import Held, VaultState
@@ -24,6 +27,7 @@ from vaultr.client.log.verify import plan
 from vaultr.client.storage.cache import Cache, CachedVault, Row
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.http_transport import Answer
+from vaultr.client.vaults.new_generation import NewGenerations
 from vaultr.client.vaults.sync import now_text, trashed
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vaults import Vaults
@@ -41,6 +45,12 @@ _LONGEST_WAIT_SECONDS: Final = 65.0
 MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
 
 
+class RotationDue(VaultrError):
+    """A vault's keys must be replaced before anything new is sealed, and that failed."""
+
+    advice = "Replace the keys first: vaultr rotate. Then try again."
+
+
 class Writer:
     """Writes for one account, and stores in the cache what it wrote."""
 
@@ -49,6 +59,7 @@ class Writer:
         self._session = account.session
         self._vaults = vaults
         self._cache: Cache = account.store.cache
+        self.generations = NewGenerations(account)
 
     def write(self, vault_id: UUID, planned: Sequence[PlannedChange]) -> CachedVault:
         """Write all ``planned`` changes in one request, or none.
@@ -128,11 +139,50 @@ class Writer:
             ) from refused
         raise refused
 
+    def begin_generation(self, vault: CachedVault) -> CachedVault:
+        """Begin a new generation of keys; call it through :meth:`with_retries`.
+
+        :raises StepUpRequired: the password must be proved again first.
+        """
+        new, state = self.generations.begin(vault, self._vaults.reader.keys(vault))
+        return self._cache.save(replace(new, state=self.state_after(vault, state)), {})
+
+    def under_fresh_keys(self, vault: CachedVault) -> CachedVault:
+        """Return the vault under keys that nothing says others know: begin a rotation that is due.
+
+        :raises RotationDue: the server does not let it begin; nothing may be sealed until then.
+        """
+        if not self._account.profile.keys_due(vault.id, vault.state.generation):
+            return vault
+        name = self._vaults.reader.vault_name(vault)
+        due = (
+            f"Nothing was written. The keys of vault {name} must be replaced first, because others "
+            "may know the old ones"
+        )
+        try:
+            begun = self.begin_generation(vault)
+        except (HeadMoved, GenerationMoved):
+            raise
+        except StepUpRequired as refused:
+            raise RotationDue(f"{due}; that needs your master password.") from refused
+        except Refused as refused:
+            raise RotationDue(f"{due}, and the server does not allow it: {refused}") from refused
+        except VaultrError as error:
+            error.add_note(f"{due}: vaultr rotate")
+            raise
+        self._vaults.notices.append(
+            f"The keys of vault {name} were due to be replaced, and new ones are used from now on. "
+            "Run vaultr rotate to move the other items to them."
+        )
+        return begun
+
     def _attempt(self, vault: CachedVault, planned: Sequence[PlannedChange]) -> CachedVault:
-        open_vault = self._vaults.reader.open_vault(vault)
-        state, changes = vault.state, list[Change]()
-        for change in planned:
-            changes += change.changes(open_vault, state.n + 1 + len(changes))
+        changes = self._changes(vault, planned)
+        if any(change.op is Op.PUT for change in changes):
+            fresh = self.under_fresh_keys(vault)
+            if fresh is not vault:
+                vault, changes = fresh, self._changes(fresh, planned)
+        open_vault, state = self._vaults.reader.open_vault(vault), vault.state
         if not changes:
             return vault
         author_id = self._account.account_id
@@ -140,6 +190,30 @@ class Writer:
         answer = self._send(state, changes, batch)
         (check_write if len(changes) == 1 else check_batch)(batch, answer.body or {})
         return self._keep(vault, changes, batch)
+
+    def _changes(self, vault: CachedVault, planned: Sequence[PlannedChange]) -> list[Change]:
+        open_vault, changes = self._vaults.reader.open_vault(vault), list[Change]()
+        for change in planned:
+            changes += change.changes(open_vault, vault.state.n + 1 + len(changes))
+        return changes
+
+    def write_over(
+        self,
+        vault: CachedVault,
+        keys: Keys,
+        changes: Sequence[Change],
+        *,
+        unvouched: Collection[UUID],
+    ) -> VaultState:
+        """Write over a set that no entry vouches for; nothing is cached.
+
+        :param unvouched: items that no entry of this batch may vouch for before it puts them.
+        """
+        author_id, state = self._account.account_id, vault.state
+        batch = prepare(state, changes, keys=keys, author_id=author_id, unvouched=unvouched)
+        answer = self._send(state, changes, batch)
+        (check_write if len(changes) == 1 else check_batch)(batch, answer.body or {})
+        return batch.state
 
     def _send(self, state: VaultState, changes: Sequence[Change], batch: Batch) -> Answer:
         if len(changes) > 1:
@@ -173,17 +247,17 @@ class Writer:
                 rows[change.item_id] = replace(rows[change.item_id], updated_at=moved)
         written = replace(
             vault,
-            state=self.state_after(vault, batch),
+            state=self.state_after(vault, batch.state),
             rows=rows,
             trashed=trashed(batch.state.items, vault),
             synced_at=now,
         )
         return self._cache.save(written, details)
 
-    def state_after(self, vault: CachedVault, batch: Batch) -> VaultState:
+    def state_after(self, vault: CachedVault, state: VaultState) -> VaultState:
         """Return the state after a write, which passed the profile's head if it began there."""
         known = self._known(vault.id)
-        return replace(batch.state, passed=known) if known == vault.waypoint else batch.state
+        return replace(state, passed=known) if known == vault.waypoint else state
 
 
 def back_off(left: int) -> None:

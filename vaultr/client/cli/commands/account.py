@@ -197,7 +197,7 @@ def lock(choices: Choices) -> None:
 def logout(choices: Choices, everywhere: bool) -> None:
     """End the session of this device and forget the keys."""
     # The session's tokens lie sealed here, so that ending it needs the keys.
-    with opened(choices, without_server=not everywhere) as vaultr:
+    with opened(choices, without_server=not everywhere, forget_first=True) as vaultr:
         if everywhere:
             proven(choices, vaultr)
             vaultr.logout_all()

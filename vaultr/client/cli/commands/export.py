@@ -69,7 +69,8 @@ def export(
 
     with opened(choices) as vaultr:
         copy = from_copy(vaultr, offline=offline, max_age=max_age)
-        found = gather(vaultr, sources.wish(names, vault=vault), offline=copy)
+        wish = sources.wish(names, vault=vault, is_run=form == "shell")
+        found = gather(vaultr, wish, offline=copy)
     place = Place(name or (found.titles[0] if len(found.titles) == 1 else None), namespace)
     text = written(form, found.variables, place)
     if out_file is not None:

@@ -112,7 +112,11 @@ def _difference_json(difference: "Difference") -> dict[str, object]:
 
 
 def _accept(choices: Choices, vaultr: "Vaultr", *, yes: bool) -> None:
-    accepted = vaultr.accept_on()
+    try:
+        accepted = vaultr.accept_on()
+    except StepUpRequired:
+        proven(choices, vaultr)
+        accepted = vaultr.accept_on()
     if accepted is None:
         differences = vaultr.explain()
         if not any(not each.continues for each in differences):
@@ -123,7 +127,7 @@ def _accept(choices: Choices, vaultr: "Vaultr", *, yes: bool) -> None:
             accepted = vaultr.accept()
         except StepUpRequired:
             proven(choices, vaultr)
-            accepted = vaultr.accept()
+            accepted = vaultr.accept_on() or vaultr.accept()
     if choices.json:
         output.as_json([_accepted_json(each) for each in accepted])
         return
@@ -156,7 +160,7 @@ def _tell(one: "Accepted") -> None:
     if one.repaired:
         output.say("  Its last entry did not vouch for it; a repair does now.")
     if one.keys_lost:
-        output.say("  Its keys had been replaced since the backup: run vaultr rotate.")
+        output.say("  Its keys had been replaced since the backup, so they were replaced again.")
 
 
 def _accepted_json(one: "Accepted") -> dict[str, object]:
