@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from tests import factories, open_cursors, servers
 from vaultr.api import kill_switches
 from vaultr.app import create_app
-from vaultr.audit import denied_requests, transaction_hooks
+from vaultr.audit import checkpoints, denied_requests, sequencer, state_file, transaction_hooks
 from vaultr.database.session import db, forget_facts
 from vaultr.ratelimit import limiter
 from vaultr.settings.loader import generate_keys
@@ -61,6 +61,9 @@ def empty(app):
         forget_facts()
         transaction_hooks.pool().forget()  # its chains went with the rows
         denied_requests.current().forget()
+        checkpoints.forget()
+        sequencer.forget()
+        state_file.path().unlink(missing_ok=True)
         kill_switches.forget()
         guard = limiter.current()
         guard.clear_memory()

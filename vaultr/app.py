@@ -21,7 +21,7 @@ from vaultr.api import (
 )
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.openapi import blueprint as openapi
-from vaultr.audit import denied_requests, transaction_hooks
+from vaultr.audit import checkpoints, denied_requests, sequencer, transaction_hooks
 from vaultr.audit import service as audit
 from vaultr.audit.routes import blueprint as audit_log
 from vaultr.auth import account_deletion, key_rewrap, password_hashing, sessions
@@ -75,6 +75,8 @@ def create_app(settings: Settings) -> Flask:
         readiness,
         transaction_hooks,
         denied_requests,
+        checkpoints,
+        sequencer,
         sender,
         password_hashing,
     ):

@@ -24,7 +24,8 @@ class Origin:
 
     ``network`` is the client's /24 or /48, ``address`` the key by which limits count (IPv6 by
     /64), ``family`` a word for the client such as ``vaultr-cli`` or ``browser``, ``trace_id`` the
-    caller's own (W3C Trace Context).
+    caller's own (W3C Trace Context). ``peer`` and ``agent`` are the full address and user agent,
+    for AUDIT_DETAIL alone.
     """
 
     request_id: str
@@ -32,6 +33,8 @@ class Origin:
     network: str
     family: str
     trace_id: str | None = None
+    peer: str = "-"
+    agent: str = ""
 
 
 NOWHERE = Origin(request_id="-", address="-", network="-", family="system")

@@ -1,9 +1,9 @@
-"""What is refused because it could not be recorded."""
+"""Errors of the audit log."""
 
 from vaultr.errors import Unavailable
 
 
 class AuditUnavailable(Unavailable):
-    """This cannot be recorded now, so it was not done; try again soon."""
+    """The event cannot be recorded now, so nothing was changed. Try again soon."""
 
     slug = "audit-unavailable"

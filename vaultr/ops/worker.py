@@ -49,6 +49,7 @@ class Job:
 
 JOBS: tuple[Job, ...] = (
     Job("outbox", delivery_job.run, every_seconds=2),
+    Job("audit", audit.sequence, every_seconds=1),
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
     *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in CHORES),
     Job("keys-reseal", usage.reseal_all, every_seconds=3600),

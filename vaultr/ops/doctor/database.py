@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from vaultr import clock
+from vaultr.audit import rights
 from vaultr.database import schema_version
 from vaultr.database.session import AUTOCOMMIT, db, postgresql
 from vaultr.ops.check_result import Finding, ok, problem, warning
@@ -142,12 +143,12 @@ def _role(found: Any, settings: Settings) -> Iterator[Finding]:
 
 
 def _missing_rights() -> list[str]:
-    """List what the role may not do with tables that are there; of audit events only two rights."""
+    """List the rights that the server's role lacks; `audit.rights` has those to the audit log."""
     with db.engine.connect() as connection:
         there = set(sa.inspect(connection).get_table_names())
         missing = []
         for table in sorted(there & set(db.metadata.tables)):
-            for right in _RIGHTS[:2] if table.startswith("audit_") else _RIGHTS:
+            for right in rights.RIGHTS[rights.APP].get(table, _RIGHTS):
                 asked = sa.text("SELECT has_table_privilege(current_user, :table, :right)")
                 if not connection.execute(asked, {"table": table, "right": right}).scalar_one():
                     missing.append(f"{right} on {table}")
