@@ -41,8 +41,7 @@ from vaultr.ops.worker import worker
 from vaultr.ratelimit import middleware as ratelimit
 from vaultr.security import access_tokens, authentication, keyring, session_check
 from vaultr.settings.model import Settings
-from vaultr.vault import key_wraps as vault_key_wraps
-from vaultr.vault import vault_deletion
+from vaultr.vault import service as vault
 from vaultr.vault.routes.blueprint import blueprint as vaults
 from vaultr.web.routes import blueprint as web
 
@@ -95,10 +94,8 @@ def create_app(settings: Settings) -> Flask:
             session_ended=ratelimit.session_ended,
         ),
     )
-    key_rewrap.init_app(app, holders=(vault_key_wraps,))
-    account_deletion.init_app(
-        app, deleters=(vault_deletion.delete_all_of, idempotency.delete_responses)
-    )
+    key_rewrap.init_app(app, holders=(vault.KeyWraps,))
+    account_deletion.init_app(app, deleters=(vault.delete_all_of, idempotency.delete_responses))
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     for group in COMMANDS:

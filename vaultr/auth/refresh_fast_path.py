@@ -14,9 +14,9 @@ from uuid import UUID
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.inline_insert import Prepared
-from vaultr.auth.queries import ready
 from vaultr.database.raw_driver import Line
 from vaultr.database.session import one_statement, postgresql
+from vaultr.database.sql import planned
 from vaultr.ratelimit.sliding_window import Slots
 from vaultr.request_context import Actor, current_origin
 
@@ -29,7 +29,7 @@ _FIND: Final = (
     " FROM t JOIN sessions s ON s.id = t.session_id JOIN accounts a ON a.id = s.account_id"
 )
 _FIND_BARE: Final = _FIND.format("%(hash)s")
-_FIND_READY: Final = ready(_FIND.format(":hash"))
+_FIND_READY: Final = planned(_FIND.format(":hash"))
 
 # Whoever waits here for another refresh of the session finds its count changed, and does nothing.
 # Without its event (a database that swallows it) the division fails, and with it everything else.

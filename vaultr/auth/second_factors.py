@@ -18,9 +18,9 @@ from vaultr.auth import recovery_codes, second_factor_secrets
 from vaultr.auth.account_lock import lock_own
 from vaultr.auth.emails import account
 from vaultr.auth.models import Account, Factor, RecoveryCode
-from vaultr.auth.queries import ready
 from vaultr.auth.schemas import ProofIn
 from vaultr.database.session import one_statement, transaction
+from vaultr.database.sql import planned
 from vaultr.errors import Conflict, FieldError, NotFound, Unprocessable
 from vaultr.mail import service as mail
 from vaultr.protocol import totp
@@ -31,7 +31,7 @@ TOTP: Final = "totp"
 CODES: Final = "recovery-codes"
 _NEVER: Final = -1  # the step before all others
 # Asked at every login, mostly for nothing.
-_CONFIRMED: Final = ready(
+_CONFIRMED: Final = planned(
     "SELECT id, account_id, sealed FROM factors WHERE account_id = :account"
     " AND confirmed_at IS NOT NULL"
 )

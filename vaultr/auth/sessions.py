@@ -17,9 +17,10 @@ from vaultr.auth.decoy_accounts import device_hash
 from vaultr.auth.emails import account
 from vaultr.auth.errors import SessionEnded
 from vaultr.auth.models import RefreshToken, Session
-from vaultr.auth.queries import BEGIN_SESSION, COUNT_REFRESH, ROTATE, TOKEN_STATE, ready
+from vaultr.auth.queries import BEGIN_SESSION, COUNT_REFRESH, ROTATE, TOKEN_STATE
 from vaultr.database.raw_driver import Line
 from vaultr.database.session import one_statement, transaction
+from vaultr.database.sql import planned
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
 from vaultr.ratelimit import limits
@@ -42,7 +43,7 @@ _LIVES: Final = (
 # sid and account are sa.Uuid(), now is base.Utc(). `idle_until` is never after the absolute end.
 SESSION_LIVES: Final = f"EXISTS (SELECT 1 {_LIVES})"
 
-_STATE: Final = ready(f"SELECT s.proven_at, s.network, s.family {_LIVES}")
+_STATE: Final = planned(f"SELECT s.proven_at, s.network, s.family {_LIVES}")
 
 
 @dataclass(frozen=True, slots=True)

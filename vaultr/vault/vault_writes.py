@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import transaction
-from vaultr.database.sql import Script
+from vaultr.database.sql import Statement
 from vaultr.protocol.entries import NOTHING, Op, overview_content
 from vaultr.request_context import Actor
 from vaultr.vault.change_rules import Quota, check_sealed
@@ -86,7 +86,7 @@ def store(
     connection: sa.Connection,
     log: Log,
     event: Event,
-    script: Script,
+    script: Statement,
     *,
     values: Mapping[str, Any] | None = None,
     told: Mapping[str, Any] | None = None,
