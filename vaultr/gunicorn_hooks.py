@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -104,7 +105,8 @@ def begin(server: Any, settings: Settings) -> None:
         reload_on_hup(server)
     else:  # gunicorn would go on after its terminal is closed
         server.handle_hup = server.handle_int
-    print(greeting(settings), flush=True)  # noqa: T201 - for the person who started it
+    if sys.stdout.isatty():  # a log collector reads JSON lines only
+        print(greeting(settings), flush=True)  # noqa: T201 - for the person who started it
     logs.event("server.listening", at=[str(one) for one in server.LISTENERS])
 
 
