@@ -1,8 +1,8 @@
 """`python -m vaultr.healthcheck`: a container checks itself; exit code 0 means that it works.
 
 With ``--worker`` it checks the file that `flask worker` keeps touching. With ``--api URL`` it sends
-one real API request as a user of ``URL`` (BASE_URL) does, by default to the server in this container, with
-``--at ADDRESS`` to another one. `deploy/blue-green switch` and `helm test` use it.
+one real API request as a user of ``URL`` (BASE_URL) does, by default to the server in this
+container, with ``--at ADDRESS`` to another one. `deploy/blue-green switch` and `helm test` use it.
 
 It imports neither Flask nor a database, since a small container runs it every few seconds.
 """
@@ -36,7 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m vaultr.healthcheck", description=__doc__)
     parser.add_argument("--worker", action="store_true", help="Check the worker")
     parser.add_argument(
-        "--api", metavar="URL", nargs="?", const="", help="Send an API request as a user of URL does"
+        "--api", metavar="URL", nargs="?", const="", help="Send an API request as a user of URL"
     )
     parser.add_argument("--at", metavar="ADDRESS", help="Server to send it to, as http://HOST:PORT")
     options = parser.parse_args()
@@ -48,7 +48,7 @@ def main() -> int:
 def _api(url: str, at: str | None) -> int:
     """Ask for the login parameters of a made-up address: proxy, limits and database take part."""
     if not url:
-        given, _ = types.read(os.environ, {"BASE_URL"})
+        given, _ = loader.read(os.environ, {"BASE_URL"})
         url = given.get("BASE_URL", "")
     user, server = urlsplit(url), urlsplit(at or "")
     host, port = (server.hostname, server.port or 80) if server.hostname else _own_address()
