@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -22,6 +22,8 @@ class Sources:
     only: tuple[str, ...]
     prefix: str
 
+    NONE: ClassVar["Sources"]
+
     def wish(
         self, sets: tuple[str, ...], files: tuple[Path, ...] = (), *, vault: str | None
     ) -> "Wish":
@@ -34,6 +36,9 @@ class Sources:
 
         read = tuple((str(file), _read(file)) for file in files)
         return Wish(sets, read, vault, self.only, self.prefix, self.last_wins)
+
+
+Sources.NONE = Sources(last_wins=False, only=(), prefix="")
 
 
 def environment_options(function: Callable[..., Any]) -> Callable[..., Any]:
