@@ -21,10 +21,13 @@ from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import Locked
 from vaultr.client.items.duplicates import Presence
 from vaultr.client.items.history import NoSuchVersion, Version
+from vaultr.client.items.import_runs import ImportRun, Match, NoRoom
 from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.reconciliation.accept import Accepted, NotShown
 from vaultr.client.reconciliation.explain import Difference
+from vaultr.client.sdk import import_operations
+from vaultr.client.sdk.import_operations import ImportReport
 from vaultr.client.sdk.item_operations import Unlocked
 from vaultr.client.sdk.vault_methods import VaultMethods
 from vaultr.client.vaults.key_rotation import Rotated
@@ -41,8 +44,12 @@ __all__ = [
     "Draft",
     "EditConflict",
     "FactorInfo",
+    "ImportReport",
+    "ImportRun",
     "Item",
     "Kit",
+    "Match",
+    "NoRoom",
     "NoSuchVersion",
     "NotShown",
     "NotSignedIn",
@@ -105,6 +112,22 @@ class Vaultr(VaultMethods):
         found = opened.items(vault=vault, type=type, states=states, offline=offline)
         return self._while_opened(opened, found)
 
+    def each_revealed(
+        self,
+        *,
+        vault: str | None = None,
+        state: Literal["active", "trash", "any"] = "active",
+        offline: bool = False,
+    ) -> Iterator[Item]:
+        """Return items with their details, one after another, asking the server once.
+
+        An item that does not open has no detail.
+        """
+        states = ANY_STATE if state == "any" else (state,)
+        opened = self._opened()
+        found = opened.revealed(vault=vault, states=states, offline=offline)
+        return self._while_opened(opened, found)
+
     def _while_opened(self, opened: Unlocked, found: Iterator[Item]) -> Iterator[Item]:
         while self._unlocked is opened:
             item = next(found, None)
@@ -161,6 +184,37 @@ class Vaultr(VaultMethods):
         What has its type, title and user name is taken for it. So nothing need be added twice.
         """
         return self._opened().presence(drafts, vault)
+
+    def import_drafts(
+        self,
+        drafts: Sequence[Draft],
+        *,
+        vault: str | None = None,
+        update: bool = False,
+        again: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ImportReport:
+        """Add drafts that another manager's file was read into, under the id of one run.
+
+        :param update: write the newer content of entries that were imported before.
+        :param again: add also what the vault has already.
+        :raises NoRoom: the vault has no room for the new items; nothing was written.
+        """
+        return import_operations.import_drafts(
+            self._opened(), drafts, vault, update=update, again=again, progress=progress
+        )
+
+    def import_runs(self) -> list[ImportRun]:
+        """List the import runs whose items are still there, oldest first."""
+        return self._opened().import_runs()
+
+    def undo_import(self, run: str) -> ImportRun:
+        """Move to the trash what a run added and nobody has changed since.
+
+        :return: the run as it was; ``changed`` lists what stays.
+        :raises ItemNotFound: no item of such a run is there.
+        """
+        return import_operations.undo_import(self._opened(), run)
 
     def edit(
         self,

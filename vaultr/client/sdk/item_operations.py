@@ -8,6 +8,7 @@ from vaultr.client.errors import Locked, SealBroken
 from vaultr.client.items.duplicates import Presence, presence
 from vaultr.client.items.edit import Editor, Progress
 from vaultr.client.items.history import History
+from vaultr.client.items.import_runs import ImportRun, Match, check_room, import_runs, matches
 from vaultr.client.items.references import Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.items.state_changes import move_all
@@ -103,6 +104,18 @@ class Unlocked:
         self._refresh(offline=offline)
         return self._reader.items(self._within(vault), states, type)
 
+    def revealed(
+        self, *, vault: str | None, states: tuple[ItemState, ...], offline: bool
+    ) -> Iterator[Item]:
+        """Open items with their details, one after another; one that does not open has none."""
+        self._refresh(offline=offline)
+        for home in self._within(vault):
+            for item in self._reader.items([home], states):
+                try:
+                    yield self._reader.with_detail(home, item)
+                except SealBroken:
+                    yield item
+
     def item(self, ref: str, *, vault: str | None, reveal: bool, offline: bool) -> Item:
         """Find one item: among the active ones first, then in the trash."""
         self._refresh(offline=offline)
@@ -170,6 +183,20 @@ class Unlocked:
         """Tell which drafts are there already, where :meth:`add_many` would put them."""
         self._refresh(offline=False)
         return presence(self._reader, self._home(vault), drafts)
+
+    def matches(self, drafts: Sequence[Draft], vault: str | None) -> list[Match]:
+        """Compare drafts with the vault where :meth:`add_many` would put them."""
+        self._refresh(offline=False)
+        return matches(self._reader, self._home(vault), drafts)
+
+    def check_room(self, drafts: Sequence[Draft], vault: str | None) -> None:
+        """Check that the vault where :meth:`add_many` would put drafts has room for them."""
+        check_room(self._home(vault), drafts)
+
+    def import_runs(self) -> list[ImportRun]:
+        """List the runs of imports whose items are still there."""
+        self._refresh(offline=False)
+        return import_runs(self._reader, self._reader.vaults())
 
     def settle(self, *, now: bool) -> None:
         """Write the profile if a head moved.
