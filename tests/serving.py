@@ -1,4 +1,7 @@
-"""The app as the tests meet it: on PostgreSQL with Redis and on SQLite without, empty each time."""
+"""The app as the tests meet it: on PostgreSQL with Redis, empty each time.
+
+Tests marked `both_databases` meet it on SQLite without Redis too; with ``--long`` all tests do.
+"""
 
 import pytest
 import redis
@@ -53,6 +56,7 @@ def empty(app):
         names = [table.name for table in reversed(db.metadata.sorted_tables)]
         with db.engine.begin() as connection:
             if db.engine.dialect.name == "postgresql":
+                # 15 ms; DELETE takes 1, but then rows are not read in the order of insertion.
                 connection.execute(sa.text(f"TRUNCATE {', '.join(names)} CASCADE"))
             else:
                 for name in names:

@@ -18,6 +18,7 @@ from vaultr.auth.models import Failures
 from vaultr.database.session import transaction
 from vaultr.errors import TooMany
 
+pytestmark = pytest.mark.both_databases
 LOGIN = "/api/v1/auth/login"
 WRONG = b"w" * 32
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

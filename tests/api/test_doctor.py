@@ -21,6 +21,8 @@ from vaultr.ops.last_runs import Kind
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.types import Keys
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def settings(app):

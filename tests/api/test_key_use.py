@@ -21,6 +21,7 @@ from vaultr.ops.keys.files import Place
 from vaultr.security import keyring as rings
 from vaultr.settings.types import KEY_SETS, Keys
 
+pytestmark = pytest.mark.both_databases
 LETTER = Letter(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
 OLD = "test"  # the id of the keys that the tests' server begins with
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-import vaultr.auth
+from vaultr.auth import emails
 from vaultr.auth.emails.devices import Use
 from vaultr.mail.message import Letter
 from vaultr.mail.rendering import quoted, written
@@ -55,15 +55,13 @@ class Seen(HTMLParser):
 
 def writers():
     """List all functions that write a letter, in whichever module they are."""
-    for module in pkgutil.iter_modules(vaultr.auth.__path__, "vaultr.auth."):
-        if not module.name.endswith("letters"):
-            continue
+    for module in pkgutil.iter_modules(emails.__path__, "vaultr.auth.emails."):
         loaded = importlib.import_module(module.name)
         for name, function in inspect.getmembers(loaded, inspect.isfunction):
             if function.__module__ == module.name and not name.startswith("_"):
                 hints = inspect.get_annotations(function, eval_str=True)
                 if hints.pop("return") is Letter:
-                    yield pytest.param(function, hints, id=f"{module.name[12:]}.{name}")
+                    yield pytest.param(function, hints, id=f"{module.name[19:]}.{name}")
 
 
 def argument(name, kind):

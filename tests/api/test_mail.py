@@ -16,6 +16,7 @@ from vaultr.mail import delivery_job, service
 from vaultr.mail.message import Letter, unseal
 from vaultr.mail.models import Mail
 
+pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
 LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 NOTICE = Letter("login-notice", "A login", "a notice\n", "<p>a notice</p>", notice=True)

@@ -21,6 +21,7 @@ from vaultr.mail.delivery_job import Superseded
 from vaultr.mail.message import Letter
 from vaultr.mail.models import Mail
 
+pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
 LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 ROOT = Path(__file__).parents[2]

@@ -7,6 +7,7 @@ from vaultr.database import schema_version
 from vaultr.database.session import db
 from vaultr.health import readiness
 
+pytestmark = pytest.mark.both_databases
 READY = b'{"ready":true,"degraded":[]}'
 NOT_READY = b'{"ready":false,"error":"Dependencies unavailable","failed":["schema"]}'
 

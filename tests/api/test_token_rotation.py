@@ -16,6 +16,7 @@ from vaultr.auth.models import RefreshToken, Session
 from vaultr.database import prepared_statements, raw_driver
 from vaultr.database.session import AUTOCOMMIT, db, transaction
 
+pytestmark = pytest.mark.both_databases
 REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
 
 

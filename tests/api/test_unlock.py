@@ -13,6 +13,7 @@ from vaultr.auth import login_throttle
 from vaultr.auth.models import Failures
 from vaultr.database.session import transaction
 
+pytestmark = pytest.mark.both_databases
 LOGIN, STEP_UP = "/api/v1/auth/login", "/api/v1/auth/step-up"
 WRONG = b"w" * 32
 WAYS = {"devices never seen", "a known device", "a session", "recovery"}
