@@ -83,8 +83,8 @@ def test_files_that_may_not_grow_leave_a_cache_that_is_whole(owner, tmp_path, co
     home = tmp_path / "home"
     key = signed_in(owner, home)
     refused = 0
-    for number in range(count(5, many=50)):
-        limit = 2_000 + number * count(7_331, many=797)
+    for number in range(count(3, many=50)):
+        limit = 2_000 + number * count(12_000, many=797)
         code, said = write(home, key, f"w{number}", limit=limit)
         refused += code
         assert code == 0 or "FolderUnusable" in said, said

@@ -141,7 +141,7 @@ def check(device, chance):
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=LONG) for n in range(1, 40))])
 def test_a_rotation_killed_at_random_moments_goes_on_elsewhere(ann, count, seed):
     chance = random.Random(seed)
-    for _ in range(count(3, many=5)):
+    for _ in range(count(1, many=5)):
         one_round(ann, chance, longest_seconds=1.0)
 
         with ann.at(chance.choice(ann.homes)) as device:
