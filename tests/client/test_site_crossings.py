@@ -16,7 +16,7 @@ from vaultr.client.errors import CredentialsInvalid, PinMismatch, SessionEnded, 
 WRITES = (
     lambda device, number: device.add("login", *mail(f"Item {number}")),
     lambda device, number: device.create_vault(f"Vault {number}"),
-    lambda device, number: device.rotate(anew=True),
+    lambda device, number: device.rotate(restart=True),
     lambda device, number: device.create_recovery_key(),
 )
 WHOLE = 60
