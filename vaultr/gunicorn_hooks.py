@@ -73,7 +73,7 @@ def _filled(msg: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def address(settings: Settings) -> str:
-    """Give the address to listen on; ``BIND`` may be a host, or a host with its port."""
+    """Return the address to listen on; ``BIND`` may be a host, or a host with its port."""
     host = settings.bind or "127.0.0.1"
     if host.count(":") > 1 and not host.startswith("["):
         host = f"[{host}]"

@@ -117,7 +117,7 @@ def _own_address() -> tuple[str, int]:
 
 
 def _address(bind: str, port: int) -> tuple[str, int]:
-    """Give where to ask: what listens on all addresses is asked on the loopback."""
+    """Return where to ask: what listens on all addresses is asked on the loopback."""
     host, colon, own = (
         bind.rpartition(":") if bind.rpartition("]")[2].count(":") == 1 else (bind, "", "")
     )

@@ -44,7 +44,7 @@ _origin: ContextVar[Origin] = ContextVar("vaultr_origin", default=NOWHERE)
 
 
 def current_actor() -> Actor:
-    """Give the proven caller of this request.
+    """Return the proven caller of this request.
 
     :raises LookupError: nobody is proven; the door lets no such request reach a closed view.
     """
@@ -55,7 +55,7 @@ def current_actor() -> Actor:
 
 
 def actor_or_none() -> Actor | None:
-    """Give the proven caller, or None for an anonymous request."""
+    """Return the proven caller, or None for an anonymous request."""
     return _actor.get()
 
 
@@ -65,7 +65,7 @@ def set_actor(actor: Actor | None) -> None:
 
 
 def current_origin() -> Origin:
-    """Give where this request comes from; ``NOWHERE`` outside of one."""
+    """Return where this request comes from; ``NOWHERE`` outside of one."""
     return _origin.get()
 
 

@@ -85,7 +85,7 @@ class _Number(Generic[Part]):
         self._parts: dict[tuple[str, ...], Part] = {}
 
     def labels(self, *values: str) -> Part:
-        """Give the part of these labels."""
+        """Return the part of these labels."""
         part = self._parts.get(values)
         if part is None:
             if len(self._parts) >= self._most:

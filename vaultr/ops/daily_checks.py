@@ -49,7 +49,7 @@ class Sources:
 
 
 def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
-    """Give the five checks."""
+    """Return the five checks."""
     return (
         ("health", lambda: _health(sources.url)),
         ("errors", lambda: _errors(sources)),
@@ -131,7 +131,7 @@ def _errors_here() -> Finding:
 
 
 def _reached(host: str) -> str:
-    """Give the address at which this machine reaches what listens on ``host``."""
+    """Return the address at which this machine reaches what listens on ``host``."""
     bare = host.strip("[]")
     here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # nosec B104 - asked, never listened on
     return f"[{here}]" if ":" in here else here
@@ -147,7 +147,7 @@ def judged(answers: float, errors: float) -> Finding:
 
 
 def _pods(url: str) -> list[str]:
-    """Give the address of each pod where a name leads to several, as a headless Service's does.
+    """Return the address of each pod where a name leads to several, as a headless Service's does.
 
     Asked by its name one of them would answer: perhaps the worker, which answers no requests.
     """

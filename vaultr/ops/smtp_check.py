@@ -75,6 +75,6 @@ def _days_left(sock: ssl.SSLSocket) -> float:
 
 
 def _told(error: OSError) -> str:
-    """Tell of an error without what a server said, which may repeat an address."""
+    """Return of an error without what a server said, which may repeat an address."""
     code = getattr(error, "smtp_code", None)
     return f"{type(error).__name__} {code}" if code else error.strerror or type(error).__name__

@@ -126,7 +126,7 @@ class Runner:
 
     @property
     def stuck(self) -> bool:
-        """Tell whether a part of a job takes so long that it will hardly end."""
+        """Check whether a part of a job takes so long that it will hardly end."""
         since = self.since
         return since is not None and time.monotonic() - since > STUCK_SECONDS
 

@@ -245,11 +245,11 @@ class Settings(BaseModel):
 
     @property
     def login_places(self) -> int:
-        """Give how many logins of one worker may wait for a hash before `busy` is answered."""
+        """Return how many logins of one worker may wait for a hash before `busy` is answered."""
         return self.login_queue or max(1, self.web_threads // 2)
 
     def for_flask(self) -> dict[str, Any]:
-        """Give what Flask itself wants to know; the extensions are told by their own rooms."""
+        """Return what Flask itself wants to know; the extensions are told by their own rooms."""
         return {
             "SETTINGS": self,
             "MAX_CONTENT_LENGTH": None,

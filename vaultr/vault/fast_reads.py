@@ -45,7 +45,7 @@ class Read:
 
 
 def glance(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
-    """Give only the revision and the head of a vault.
+    """Return only the revision and the head of a vault.
 
     :raises Unauthenticated: the session is dead.
     :raises VaultNotFound: there is no such vault that the actor may read.
@@ -160,12 +160,12 @@ def check(row: Any) -> None:
 
 
 def parameters(actor: Actor, **more: Any) -> dict[str, Any]:
-    """Give what a statement of `statement` asks for."""
+    """Return what a statement of `statement` asks for."""
     return session_check.parameters(actor) | more
 
 
 def statement(alive_sql: str, columns: str, more: str = "") -> str:
-    """Give a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
+    """Return a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
     proof = f"{alive_sql} AS alive, v.revision IS NOT NULL AS owned"
     return f"SELECT {proof}, {columns} {OWN_VAULT} {more}"  # nosec B608 - made of our words alone
 

@@ -49,7 +49,7 @@ class _Wraps:
 
 
 def begin_rotation(actor: Actor, vault_id: UUID, given: RotationNew, quota: Quota) -> VaultView:
-    """Give a vault new keys, under which everything is sealed from now on.
+    """Return a vault new keys, under which everything is sealed from now on.
 
     Allowed while another rotation is running: everything then moves to the newest generation. One
     whose entry is stored already is answered as the first time, and nothing is done.
@@ -150,7 +150,7 @@ def _keep(
 
 
 def show_rotation(actor: Actor, vault_id: UUID) -> RotationView:
-    """Tell whether a rotation is running, and what is left to move.
+    """Check whether a rotation is running, and what is left to move.
 
     :raises Unauthenticated, VaultNotFound: as `hot.glance`.
     """

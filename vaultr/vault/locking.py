@@ -69,7 +69,7 @@ def _found(
 
 @cache
 def lock_script(alive_sql: str, *, locks: bool = True) -> Statement:
-    """Give the statements of `lock_vault`, or (without locks) of `peek_vault`."""
+    """Return the statements of `lock_vault`, or (without locks) of `peek_vault`."""
     # The item is read by a statement of its own after the lock is held: what a statement sees is
     # settled when it begins, and it may begin by waiting for the lock.
     return Statement(

@@ -46,7 +46,7 @@ class _Found:
 
 
 def sync(actor: Actor, vault_id: UUID, query: SyncQuery, known: str | None, quota: Quota) -> Page:
-    """Give one page, all of it as it was at one moment.
+    """Return one page, all of it as it was at one moment.
 
     :param known: the tag (a head) that the caller has, which counts when it is up to date.
     :raises BadRequest: ``after`` together with a delta.

@@ -77,7 +77,7 @@ def repair_vault(actor: Actor, vault_id: UUID, given: EntryIn, quota: Quota) -> 
 def repeated(
     connection: sa.Connection, vault_id: UUID, revision: int, op: Op, given: EntryIn
 ) -> Any:
-    """Give the stored entry of a write to the whole vault that is sent again, or None."""
+    """Return the stored entry of a write to the whole vault that is sent again, or None."""
     found = stored_already(connection, vault_id, revision, [Said(op, None, given)])
     return found[0] if found else None
 

@@ -125,7 +125,7 @@ def check_backups(settings: Settings) -> Iterator[Finding]:
 
 
 def check_worker(settings: Settings) -> Iterator[Finding]:
-    """Say whether background work is done, by whatever process."""
+    """Check whether background work is done, by whatever process."""
     level = problem if settings.production else warning
     todo = "Start `flask worker`: mails wait, nothing is cleaned up. runbook.md: VaultrWorkerGone."
     reached = last_runs.last(Kind.WORKER_SEEN)

@@ -90,7 +90,7 @@ def missing(name: str, known: Collection[str]) -> dict[str, Use]:
 
 
 def way_out(name: str) -> str:
-    """Tell how a key comes to be needed no longer."""
+    """Return how a key comes to be needed no longer."""
     return _WAYS_OUT[name]
 
 

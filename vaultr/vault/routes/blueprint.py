@@ -43,7 +43,7 @@ PUT: Final = (*WRITE_ITEM, *SEALED, GenerationMoved, QuotaExceeded)
 
 
 def quota() -> Quota:
-    """Give what a vault and its items may have."""
+    """Return what a vault and its items may have."""
     settings = current_settings()
     return Quota(
         items=settings.quota_items,

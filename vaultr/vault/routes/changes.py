@@ -51,7 +51,7 @@ def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Ans
     returns=SyncView,
 )
 def sync_vault(vault_id: UUID, *, query: SyncQuery) -> Response:
-    """Give what changed since a revision, or the full set, page by page.
+    """Return what changed since a revision, or the full set, page by page.
 
     The next page of a delta has `since=<through>`, of a full set `since=0&after=<through>`.
     """

@@ -25,7 +25,7 @@ from vaultr.vault.schemas import EntryAlone, RotationNew
     returns=VaultView,
 )
 def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
-    """Give a vault new keys; from now on everything is sealed under them.
+    """Return a vault new keys; from now on everything is sealed under them.
 
     `machines` names exactly the machines that hold a key of the vault. What is there stays
     readable, and moves by ordinary writes of items and of the vault's overview.
@@ -36,7 +36,7 @@ def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
 @blueprint.get("/<uuid:vault_id>/rotation")
 @operation(errors=(VaultNotFound,), access="read", checks_session=True)
 def show_rotation(vault_id: UUID) -> RotationView:
-    """Tell what a rotation has left to move; nothing when none is running."""
+    """Return what a rotation has left to move; nothing when none is running."""
     return service.show_rotation(current_actor(), vault_id)
 
 
