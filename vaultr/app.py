@@ -81,6 +81,17 @@ def create_app(settings: Settings) -> Flask:
     ):
         part.init_app(app, settings)
     migrate.init_app(app, db, directory=schema_version.folder(app))
+    _connect(app, settings)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    for group in COMMANDS:
+        app.cli.add_command(group)
+    operation.prepare(app)
+    return app
+
+
+def _connect(app: Flask, settings: Settings) -> None:
+    """Pass to each layer what it needs from the layers above; the order is that of a request."""
     session_check.init_app(app, sessions.session_check(settings))
     authentication.init_app(app, session_actor=sessions.session_actor, on_denied=audit.count_denial)
     ratelimit.init_app(app, settings, on_denied=audit.count_denial)  # anonymous requests too: 429
@@ -96,9 +107,3 @@ def create_app(settings: Settings) -> Flask:
     )
     key_rewrap.init_app(app, holders=(vault.KeyWraps,))
     account_deletion.init_app(app, deleters=(vault.delete_all_of, idempotency.delete_responses))
-    for blueprint in BLUEPRINTS:
-        app.register_blueprint(blueprint)
-    for group in COMMANDS:
-        app.cli.add_command(group)
-    operation.prepare(app)
-    return app

@@ -193,7 +193,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
 
 
 def _security(rule: Any) -> list[dict[str, Any]]:
-    """Return how a caller is proven: by a token, or in a browser by cookies and what goes with it."""
+    """Return how a request is authenticated: by a bearer token, or by a browser's cookies."""
     unsafe = (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
     return [{"bearer": []}, {"cookie": [], "csrf": []} if unsafe else {"cookie": []}]
 

@@ -113,7 +113,10 @@ def postgresql() -> bool:
 
 
 def fact(name: str, make: Callable[[], bytes]) -> bytes:
-    """Return the value kept under ``name``, drawing it at first; of parallel first calls one wins."""
+    """Return the value stored as ``name``; ``make`` generates it first.
+
+    The database decides which of several first calls wins.
+    """
     known = _FACTS.default({})
     if name in known:
         return known[name]
