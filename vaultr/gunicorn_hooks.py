@@ -16,7 +16,7 @@ from vaultr.api import kill_switches
 from vaultr.app_state import AppSlot
 from vaultr.audit import service as audit
 from vaultr.database import engine
-from vaultr.health import draining
+from vaultr.health import service as health
 from vaultr.observability import (
     instrumentation,
     logs,
@@ -151,10 +151,10 @@ def drain_on_term(server: Any, seconds: int) -> None:
     stop = server.handle_term
 
     def drain() -> None:
-        if draining.begun():  # by the timer, or by someone in a hurry
+        if health.is_draining():  # by the timer, or by someone in a hurry
             stop()
             return
-        draining.begin()
+        health.start_draining()
         logs.event("server.draining", seconds=seconds)
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
         timer.daemon = True

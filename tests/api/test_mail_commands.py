@@ -14,11 +14,11 @@ from vaultr import clock
 from vaultr.database.session import transaction
 from vaultr.mail import delivery_job, service
 from vaultr.mail.commands import mail
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.mail.models import Mail
 
 ANN, BOB = "ann@example.org", "bob@example.org"
-LETTER = Letter("verify-email", "Confirm", "hunter2\n", "<p>hunter2</p>")
+LETTER = Email("verify-email", "Confirm", "hunter2\n", "<p>hunter2</p>")
 
 
 @pytest.fixture

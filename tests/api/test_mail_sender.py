@@ -12,10 +12,10 @@ from tests.mail_servers import Certificate, Inbox
 from tests.stopwatch import quickest
 from vaultr.app import create_app
 from vaultr.mail import sender, transports
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.settings.model import Settings
 
-LETTER = Letter(
+LETTER = Email(
     "verify-email", "Bestätigen", "Öffnen:\n\nhttps://v.example/?token=abc\n", "<p>Öffnen</p>"
 )
 

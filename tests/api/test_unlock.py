@@ -83,9 +83,9 @@ def test_unlocking_one_account_leaves_the_others_locked(app, client, run):
 def test_the_account_can_be_recovered_again_too(app, run):
     with app.app_context():
         account = factories.account("ann@example.org")
-        counter = login_throttle.standing(login_throttle.of_recovery(account.id))
-        with app.test_request_context(), login_throttle.counted(counter) as attempt:
-            login_throttle.note_failure(attempt, account.id)
+        counter = login_throttle.read_counter(login_throttle.recovery_counter(account.id))
+        with app.test_request_context(), login_throttle.count_attempt(counter) as attempt:
+            login_throttle.record_failure(attempt, account.id)
 
     done = run("unlock", "ann@example.org", "--json")
 
@@ -141,9 +141,9 @@ def test_whatever_is_shown_as_used_up_is_let_in_again_by_unlocking(app, client, 
         assert guess(client, key=WRONG, device_id=mine) == 401
         assert client.post(STEP_UP, json=wrong, headers=bearer).status_code == 403
         with app.test_request_context():
-            counter = login_throttle.standing(login_throttle.of_recovery(account.id))
-            with login_throttle.counted(counter) as attempt:
-                login_throttle.note_failure(attempt, account.id)
+            counter = login_throttle.read_counter(login_throttle.recovery_counter(account.id))
+            with login_throttle.count_attempt(counter) as attempt:
+                login_throttle.record_failure(attempt, account.id)
     assert {one["counter"] for one in shown(run)["used_up"]} == WAYS
     text = run("show", "ann@example.org").output
     assert "used up        a known device: 5 attempts in 900 s; the next from 20" in text

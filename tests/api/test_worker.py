@@ -10,12 +10,12 @@ from tests import audit_log
 from tests.stopwatch import quickest, until
 from vaultr.audit import denied_requests
 from vaultr.mail import service
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.ops import job_locks, worker
 from vaultr.ops.worker import Job, Runner
 
 pytestmark = pytest.mark.both_databases
-LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
 @pytest.fixture

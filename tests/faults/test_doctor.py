@@ -88,9 +88,9 @@ def test_without_json_the_worst_comes_last(server):
 @pytest.mark.parametrize("asked", ["", "0.", "1.ab", "x", "9" * 40 + ".x", f"{2**40}.", "é.x"])
 def test_nobody_without_the_keys_is_told_an_address(right, asked):
     request = urllib.request.Request(f"{right.url}/api/health")
-    request.add_unredirected_header(client_address.ASKS, asked.encode().decode("latin-1"))
+    request.add_unredirected_header(client_address.REQUEST_HEADER, asked.encode().decode("latin-1"))
     with urllib.request.urlopen(request) as answer:
-        assert answer.headers[client_address.SEES] is None
+        assert answer.headers[client_address.RESPONSE_HEADER] is None
         assert answer.read() == b'{"status":"healthy"}'
 
 

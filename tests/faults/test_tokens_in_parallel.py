@@ -75,7 +75,7 @@ def an_undoing(site, session):
     agreed = [site.linked(ANN), site.linked(NEW)]
     with site.app.test_request_context():
         for token in agreed:
-            email_change.confirm(token)
+            email_change.confirm_email_change(token)
     return f"{AUTH}/email/undo", {"token": site.linked(ANN)}
 
 

@@ -14,10 +14,10 @@ from tests import mail_servers, servers, serving
 from tests.mail_servers import Inbox
 from vaultr.database.session import db
 from vaultr.mail import service
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 
 ROOT = Path(__file__).parents[2]
-LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
 @pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
