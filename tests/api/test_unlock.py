@@ -146,7 +146,7 @@ def test_whatever_is_shown_as_used_up_is_let_in_again_by_unlocking(app, client, 
                 login_throttle.record_failure(attempt, account.id)
     assert {one["counter"] for one in shown(run)["used_up"]} == WAYS
     text = run("show", "ann@example.org").output
-    assert "used up        a known device: 5 attempts in 900 s; the next from 20" in text
+    assert "used up        a known device: 5 attempts in 900 s; next attempt at 20" in text
     assert f"flask accounts unlock {account.id}" in text
 
     assert run("unlock", "ann@example.org").exit_code == 0
@@ -193,5 +193,5 @@ def test_whoever_does_not_exist_is_not_unlocked(app, run, who):
     done = run("unlock", who)
 
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "Error: No account has this id or this mail address.\n"
+    assert done.stderr == "Error: No account has this id or email address.\n"
     assert [event["typ"] for event in factories.events(app) if "unlock" in event["typ"]] == []

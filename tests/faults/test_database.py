@@ -192,7 +192,7 @@ def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
     asked = []
     monkeypatch.setattr(readiness, "_database", lambda: asked.append(1) or ([], ()))
     second, kept = readiness._CACHE_SECONDS, server.extensions["health.readiness"]
-    monkeypatch.setattr(readiness, "_KEPT_SECONDS", 600.0)  # no test is so slow
+    monkeypatch.setattr(readiness, "_CACHE_SECONDS", 600.0)  # no test is so slow
 
     answers = in_threads(5, lambda: server.test_client().get("/api/ready").data)
 
