@@ -10,7 +10,14 @@ import sqlalchemy as sa
 from tests import factories, open_cursors, servers
 from vaultr.api import kill_switches
 from vaultr.app import create_app
-from vaultr.audit import checkpoints, denied_requests, sequencer, state_file, transaction_hooks
+from vaultr.audit import (
+    checkpoints,
+    denied_requests,
+    self_audit,
+    sequencer,
+    state_file,
+    transaction_hooks,
+)
 from vaultr.database.session import db, forget_facts
 from vaultr.ratelimit import limiter
 from vaultr.settings.loader import generate_keys
@@ -67,6 +74,7 @@ def empty(app):
         denied_requests.current().forget()
         checkpoints.forget()
         sequencer.forget()
+        self_audit.forget()
         state_file.path().unlink(missing_ok=True)
         kill_switches.forget()
         guard = limiter.current()

@@ -21,7 +21,13 @@ from vaultr.api import (
 )
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.openapi import blueprint as openapi
-from vaultr.audit import checkpoints, denied_requests, sequencer, transaction_hooks
+from vaultr.audit import (
+    checkpoints,
+    denied_requests,
+    self_audit,
+    sequencer,
+    transaction_hooks,
+)
 from vaultr.audit import service as audit
 from vaultr.audit.routes import blueprint as audit_log
 from vaultr.auth import service as auth
@@ -75,6 +81,7 @@ def create_app(settings: Settings) -> Flask:
         transaction_hooks,
         denied_requests,
         checkpoints,
+        self_audit,
         sequencer,
         mail,
     ):

@@ -88,6 +88,12 @@ def view() -> View:
     return cache.view
 
 
+def lag_seconds() -> float | None:
+    """Return the audit lag, at most a second old; None until the backlog was empty once."""
+    lag = view().lag
+    return None if lag is None else lag.seconds
+
+
 def _read() -> View:
     """Read checkpoint and lag in one statement."""
     newest = published_query().order_by(AuditCheckpoint.epoch.desc(), AuditCheckpoint.size.desc())

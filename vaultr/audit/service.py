@@ -1,5 +1,6 @@
 """The audit log. Import from here, not from the modules behind it."""
 
+from vaultr.audit.checkpoints import lag_seconds  # the lag, at most a second old
 from vaultr.audit.recording import (
     Denial,  # the event that an error carries
     count_denial,  # count a request that was denied
@@ -10,13 +11,22 @@ from vaultr.audit.recording import (
     record_error,  # the event of an error, after the rollback
     stop,  # record that the writers of this process stop
 )
+from vaultr.audit.self_audit import (
+    missing_events,  # committed events of this process that never arrived
+)
+from vaultr.audit.self_audit import (
+    run_if_due as check_own_events,  # the job `self-audit`
+)
 from vaultr.audit.sequencer import sequence  # the job `audit`: one batch, one checkpoint
 
 __all__ = [
     "Denial",
+    "check_own_events",
     "count_denial",
     "flush_denials",
     "knows",
+    "lag_seconds",
+    "missing_events",
     "prepared",
     "record",
     "record_error",

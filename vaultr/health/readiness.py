@@ -8,6 +8,7 @@ from typing import Final
 from flask import Flask
 
 from vaultr.app_state import AppSlot
+from vaultr.audit import service as audit
 from vaultr.database import engine, schema_version
 from vaultr.health import draining
 from vaultr.observability import metrics
@@ -69,8 +70,19 @@ def _check() -> State:
         since = guard.away_since or time.monotonic()
         gone = time.monotonic() - since > settings.ready_redis_grace
         (failed if gone and "redis" in settings.ready_requires else degraded).append("redis")
+    if not failed:
+        _audit(failed, degraded)
     metrics.READY.set(0 if failed else 1)
     return State(tuple(failed), tuple(degraded), switched_off)
+
+
+def _audit(failed: list[str], degraded: list[str]) -> None:
+    """Look at the audit log: events of this process that never arrived, and the lag."""
+    if audit.missing_events():
+        failed.append("audit")
+    lag = audit.lag_seconds()
+    if lag is not None and lag > current_settings().audit_lag_degraded:
+        degraded.append("audit")
 
 
 def _database() -> tuple[list[str], tuple[str, ...]]:
