@@ -28,6 +28,7 @@ from vaultr.client.items.schemas import Draft
 from vaultr.client.reconciliation.accept import Accepted, NotShown
 from vaultr.client.reconciliation.explain import Difference
 from vaultr.client.sdk.account_operations import AccountOperations
+from vaultr.client.sdk.audit_operations import AuditOperations
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.import_operations import ImportOperations, ImportReport
 from vaultr.client.sdk.item_operations import ItemOperations
@@ -110,6 +111,7 @@ class Vaultr:
         self._add_import_methods(ImportOperations(self.device, items))
         self._add_vault_methods(VaultOperations(self.device))
         self._add_account_methods(self._account)
+        self._add_audit_methods(AuditOperations(self.device))
 
     def _add_device_methods(self, device: DeviceSession, account: AccountOperations) -> None:
         self.signup = device.signup
@@ -165,6 +167,13 @@ class Vaultr:
         self.was_listed = vaults.was_listed
         self.accept = vaults.accept
         self.accept_on = vaults.accept_on
+
+    def _add_audit_methods(self, audit: AuditOperations) -> None:
+        self.audit_events = audit.audit_events
+        self.verify_audit = audit.verify_audit
+        self.export_audit = audit.export_audit
+        self.verify_bundle = audit.verify_bundle
+        self.accept_audit_key = audit.accept_audit_key
 
     def _add_account_methods(self, account: AccountOperations) -> None:
         self.step_up = account.step_up

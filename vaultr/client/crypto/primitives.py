@@ -8,8 +8,8 @@ from typing import Final
 
 from argon2 import low_level
 from argon2.exceptions import HashingError
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -123,6 +123,15 @@ def x25519_new() -> tuple[bytes, bytes]:
 def x25519_public(private: bytes) -> bytes:
     """Compute the public half of an X25519 key."""
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def ed25519_verify(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Check a signature. Source: RFC 8032."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def ed25519_new() -> tuple[bytes, bytes]:

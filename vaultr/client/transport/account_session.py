@@ -10,10 +10,11 @@ from uuid import UUID
 
 from vaultr.client.crypto.primitives import KEY_BYTES, hkdf_expand
 from vaultr.client.crypto.seal import open_sealed, seal
-from vaultr.client.errors import Locked, SealBroken, SessionEnded, Unauthenticated
+from vaultr.client.errors import AnswerInvalid, Locked, SealBroken, SessionEnded, Unauthenticated
 from vaultr.client.storage.private_folder import ACCOUNT_FILE, Folder
 from vaultr.client.transport.http_transport import Answer, Transport
 from vaultr.client.transport.responses import Tokens, fields_of, session_of, time_of
+from vaultr.protocol import notes
 from vaultr.protocol.encoding import lp
 
 SESSION_FILE: Final = "session.sealed"
@@ -52,6 +53,20 @@ class Session:
     def server_time(self) -> datetime | None:
         """Return the server's time in its last response; None if it sent none."""
         return time_of(self._transport.date)
+
+    def checkpoints(self) -> list[tuple[int, int, bytes]]:
+        """Return the checkpoints of the audit log that response headers showed.
+
+        :raises AnswerInvalid: one of them is malformed.
+        """
+        found = []
+        for text in self._transport.checkpoints:
+            try:
+                epoch, size, root = text.split(" ")
+                found.append((notes.number(epoch), notes.number(size), notes.decode(root)))
+            except (ValueError, notes.NoteInvalid):
+                raise AnswerInvalid("the server answered an odd X-Vaultr-Checkpoint") from None
+        return found
 
     @property
     def origin(self) -> str:

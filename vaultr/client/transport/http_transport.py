@@ -37,11 +37,16 @@ if TYPE_CHECKING:
     from vaultr.client.transport.httpx_adapter import HttpResponse, HttpxAdapter
 
 BASE: Final = "/api/v1"
+MOST_CHECKPOINTS: Final = 8
+MOST_HEADER: Final = 128
+_LINES: Final = "application/jsonl"
 RETRIES: Final = RetryPolicy(tries=4, first_pause_seconds=0.25, longest_pause_seconds=10.0)
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
 # Pages of a sync or a list, one version, and what a recovery returns.
-_LONG: Final = re.compile(r".*\?.*|/vaults/[^/]+/items/[^/]+/versions/[0-9]+|/auth/recover/start")
+_LONG: Final = re.compile(
+    r".*\?.*|/vaults/[^/]+/items/[^/]+/versions/[0-9]+|/auth/recover/start|/audit/export"
+)
 # Each begins a JSON value or precedes one; base64url, ids and times contain none of them.
 _BEFORE_VALUES: Final = (b"{", b"[", b",", b":")
 _PROBE_SECONDS: Final = 15.0
@@ -57,12 +62,14 @@ class Answer:
     """A response that is not an error.
 
     :ivar size: the length of the body in bytes.
+    :ivar text: a body of JSON lines, not parsed.
     """
 
     status: int
     body: Json | None = field(repr=False)
     etag: str | None
     size: int = 0
+    text: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Transport:
     ) -> None:
         self.origin = origin_of(url)
         self.date: str | None = None
+        self.checkpoints: dict[str, None] = {}  # as headers showed them, in their order
         self._http_transport = transport
         self._ca_file = ca_file
         self._retries = retries or RETRIES
@@ -179,7 +187,15 @@ class Transport:
             answer_bytes=min(self._answer_bytes, longest),
         )
         self.date = response.headers.get("Date")
+        self._note_checkpoint(response.headers.get("X-Vaultr-Checkpoint"))
         return _checked(response)
+
+    def _note_checkpoint(self, shown: str | None) -> None:
+        """Remember the last few checkpoints that headers showed, for the check of the log."""
+        if shown is not None:
+            self.checkpoints[shown[:MOST_HEADER]] = None
+            while len(self.checkpoints) > MOST_CHECKPOINTS:
+                del self.checkpoints[next(iter(self.checkpoints))]
 
     def _open(self) -> "HttpxAdapter":
         if self._adapter is None:
@@ -208,9 +224,18 @@ def _checked(response: "HttpResponse") -> Answer:
         raise AnswerInvalid(f"the server sent status {status}")
     if not content and status == 202:
         return Answer(status, None, etag)
+    if content_type == _LINES:
+        return Answer(status, None, etag, len(content), _text(content))
     if content_type != "application/json":
         raise AnswerInvalid("the response is not JSON")
     return Answer(status, _object(content), etag, len(content))
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise AnswerInvalid("the answer is not UTF-8") from None
 
 
 def _object(content: bytes) -> Json:

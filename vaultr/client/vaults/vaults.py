@@ -200,7 +200,7 @@ class Vaults:
         if made is None:
             self._cache.forget(vault_id)
             made = self._cache.save(CachedVault(state, wraps, overview), {})
-        self._account.write_heads({vault_id: state.waypoint}, self._proven_heads)
+        self._account.write_heads({vault_id: state.waypoint}, self.proven_heads)
         self._store.forget_made_vault()
         return made
 
@@ -233,15 +233,15 @@ class Vaults:
     def note_deleted(self, vault_id: UUID) -> None:
         """Write into the profile that the owner deleted a vault, before the server is told."""
         wanted = self._account.profile.with_deleted(vault_id)
-        self._account.write_profile(wanted, self._proven_heads)
+        self._account.write_profile(wanted, self.proven_heads)
 
     def note_keys_due(self, generations: Mapping[UUID, int]) -> None:
         """Write into the profile that the keys of these generations are to be replaced."""
         with self._store.folder.locked():
             self._account.catch_up()
-            heads = self._proven_heads()
+            heads = self.proven_heads()
             wanted = self._account.with_heads(heads).with_keys_due(generations)
-            self._account.write_profile(wanted, self._proven_heads)
+            self._account.write_profile(wanted, self.proven_heads)
 
     def settle(self, *, now: bool) -> bool:
         """Write the profile if a head moved: at most once a minute, unless ``now``.
@@ -255,13 +255,13 @@ class Vaults:
             if is_behind and not now and self._account.written_just_now():
                 return False
             if is_behind:
-                self._account.write_heads(self._proven_heads(), self._proven_heads)
+                self._account.write_heads(self.proven_heads(), self.proven_heads)
         return True
 
     def _heads(self) -> dict[UUID, Waypoint]:
         return {vault.id: vault.waypoint for vault in self.reader.vaults()}
 
-    def _proven_heads(self) -> dict[UUID, Waypoint]:
+    def proven_heads(self) -> dict[UUID, Waypoint]:
         """Give the heads that continue those in the profile; where that is not known yet, sync.
 
         A head of another history would take the place of the one thing that tells of the fork.
