@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(BIN)/python deploy/tools/install-packages
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header setup.cfg --group build
 PACKAGE := setup.cfg pyproject.toml vaultr/version.py
@@ -16,28 +17,27 @@ run: .venv/.server ## Serve Vaultr on this machine, by default on 127.0.0.1:3000
 	@$(BIN)/flask db upgrade && exec $(BIN)/gunicorn -c config/gunicorn.py wsgi:app
 
 test: .venv/.tests ## Run the tests; PostgreSQL and Redis are brought along
-	@$(BIN)/python -m pytest -m "not alone" --numprocesses logical --maxprocesses 4 --dist loadfile
-	@$(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-long: .venv/.tests ## Run the tests with kills, races and big tables in full
 	@$(BIN)/python -m pytest --long -o faulthandler_timeout=3600
 
 check: lint format types floors holes guards ## Hold the house in order
 
-lint: .venv/.tests
+lint: .venv/.checks
 	@$(BIN)/python -m ruff check .
 
-format: .venv/.tests
+format: .venv/.checks
 	@$(BIN)/python -m ruff format --check .
 
-types: .venv/.tests
+types: .venv/.checks
 	@$(BIN)/python -m mypy
 
-floors: .venv/.tests
+floors: .venv/.checks
 	@$(BIN)/lint-imports
 
 # Skipped: B404 and B603, which object to any child process; B602 still forbids a shell.
-holes: .venv/.tests
+holes: .venv/.checks
 	@$(BIN)/python -m bandit --quiet --recursive --skip B404,B603 vaultr
 
 guards: .venv/.tests
@@ -58,13 +58,15 @@ secrets: .venv/.server ## Write the secrets of docker-compose.yml that are not t
 	@$(BIN)/flask keys generate --dir secrets > /dev/null
 	@$(BIN)/python deploy/compose/make-secrets secrets
 
-lock: .venv/.tests ## Pin all packages anew, with their hashes
+lock: .venv/.checks ## Pin all packages anew, with their hashes
 	@$(LOCK) --extra server --output-file requirements.txt
 	@$(LOCK) --extra server --extra otel --constraint requirements.txt \
 		--output-file requirements-otel.txt
-	@$(LOCK) --extra server --extra otel --extra test --extra dev \
+	@$(LOCK) --extra server --extra otel --extra test \
 		--constraint requirements.txt --constraint requirements-otel.txt \
-		--output-file requirements-dev.txt
+		--output-file requirements-test.txt
+	@$(LOCK) --extra server --extra otel --extra test --extra dev \
+		--constraint requirements-test.txt --output-file requirements-dev.txt
 
 clean: ## Remove what was built; var/ and secrets/ stay
 	@rm -rf .venv build dist *.egg-info
@@ -79,12 +81,18 @@ clean: ## Remove what was built; var/ and secrets/ stay
 	@$(PYTHON) -m venv .venv
 
 .venv/.server: requirements.txt $(PACKAGE) | .venv/bin/pip
-	@echo "Installing the locked packages ..."
-	@$(PIP) install --require-hashes --requirement requirements.txt
+	@echo "Installing the packages of the server into .venv ..."
+	@$(INSTALL) requirements.txt
+	@rm -rf vaultr.egg-info # one of an older version would name commands that are gone
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.tests: requirements-dev.txt .venv/.server
-	@echo "Installing the locked test packages ..."
-	@$(PIP) install --require-hashes --requirement requirements-dev.txt
+.venv/.tests: requirements-test.txt .venv/.server
+	@echo "Installing the packages of the tests into .venv ..."
+	@$(INSTALL) requirements-test.txt
+	@touch $@
+
+.venv/.checks: requirements-dev.txt .venv/.tests
+	@echo "Installing the packages of the checks into .venv ..."
+	@$(INSTALL) requirements-dev.txt
 	@touch $@

@@ -134,7 +134,7 @@ def _transaction():
 
 
 # Whether the session lives is asked by the same statement; a session that is not costs as much.
-_LOCK = locking.lock_script(sessions.SESSION_LIVES).driver_text
+_LOCK = locking.lock_script(sessions.SESSION_IS_LIVE).driver_text
 _REPLACE = write_sql.REPLACE.driver_text
 _EVENT = audit_rows._POSTGRESQL
 

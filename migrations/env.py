@@ -7,6 +7,7 @@ from alembic import context
 from alembic.util import CommandError
 from flask import current_app
 
+from vaultr.audit import rights
 from vaultr.database import engine, schema_version
 from vaultr.database.base import Utc
 
@@ -64,7 +65,8 @@ def run_online():
             with context.begin_transaction():
                 context.run_migrations()
                 note_needs(connection)
-                keep_log(connection)
+                if connection.dialect.name == "postgresql":
+                    rights.apply(connection)
             connection.commit()  # on SQLite the transaction is ours, see prepare_sqlite
     except sa.exc.DBAPIError as error:
         if (why := hindrance(error)) is None:
@@ -130,29 +132,6 @@ def wait_for_turn(connection):
     connection.execute(sa.text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
     connection.execute(sa.text(f"SET statement_timeout = '{STATEMENT_SECONDS}s'"))
     connection.commit()
-
-
-def keep_log(connection):
-    """Let nobody but their owner change or remove what the tables of the audit log hold.
-
-    Default privileges give the server's role all rights to rows of new tables; see
-    deploy/postgres/roles.sql. Where the server migrates as itself there is no such role.
-    """
-    if connection.dialect.name != "postgresql":
-        return
-    rights = connection.execute(
-        sa.text(
-            "SELECT DISTINCT g.table_name, g.grantee FROM information_schema.role_table_grants g"
-            " JOIN pg_tables t ON t.tablename = g.table_name AND t.schemaname = g.table_schema"
-            " WHERE g.table_schema = current_schema AND g.table_name LIKE 'audit\\_%'"
-            " AND g.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE')"
-            " AND g.grantee <> t.tableowner AND t.tableowner = current_user"
-        )
-    ).all()
-    quote = connection.dialect.identifier_preparer.quote
-    for table, role in rights:
-        rows = f"UPDATE, DELETE, TRUNCATE ON {quote(table)} FROM {quote(role)}"
-        connection.execute(sa.text(f"REVOKE {rows}"))
 
 
 if context.is_offline_mode():

@@ -1,13 +1,18 @@
 """The servers that tests stand on, and how far tests count."""
 
+import contextlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests import servers
 
-ROLLOUT = Path(__file__).parent / "rollout"
-FAULTS = Path(__file__).parent / "faults"
+TESTS = Path(__file__).parent
+ROLLOUT = TESTS / "rollout"
+# What takes longest begins first, so that no process of a run is busy when all others have ended.
+SLOW_FIRST = ("faults", "first_hour", "client", "api")
 pytest_plugins = ["tests.serving", "tests.operating"]
 
 
@@ -17,24 +22,69 @@ def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="count in full: kills, races, big tables")
 
 
+def pytest_configure():
+    """Let no program that a test starts ignore a signal because the tests do, as after `nohup`.
+
+    A program inherits what is ignored, but no handler. Here a handler that does nothing is as good.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Return one more than there are processors, since many tests wait for other processes."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist calls it before it starts its workers
+def pytest_xdist_setupnodes(config):
+    """Start PostgreSQL and Redis once for all workers; each takes databases of its own there."""
+    with contextlib.ExitStack() as stack:
+        os.environ["TEST_DATABASE_URL"] = stack.enter_context(servers.postgres()).url
+        os.environ["TEST_REDIS_URL"] = stack.enter_context(servers.redis_server()).url
+        config.add_cleanup(stack.pop_all().close)
+
+
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by what is marked here
 def pytest_collection_modifyitems(config, items):
-    for item in items:
-        if FAULTS in item.path.parents:
-            item.add_marker(pytest.mark.alone)
     left_out = []
     if not config.getoption("--long"):
         left_out += [item for item in items if item.get_closest_marker("long")]
+        left_out += [item for item in items if _needs_no_sqlite(item)]
     if not config.getoption("--rollout"):  # `make check-rollout` installs what they need
         left_out += [item for item in items if ROLLOUT in item.path.parents]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    unwanted = set(left_out)
+    items[:] = sorted((item for item in items if item not in unwanted), key=_turn)
+
+
+def _turn(item):
+    """Give the place of an item's folder in the order of running; each folder keeps its own."""
+    folder = item.path.relative_to(TESTS).parts[0]
+    return SLOW_FIRST.index(folder) if folder in SLOW_FIRST else len(SLOW_FIRST)
+
+
+def _needs_no_sqlite(item):
+    """Check whether this is a test's run on SQLite, which the code behind it does not ask for."""
+    database = item.callspec.params.get("app") if hasattr(item, "callspec") else None
+    return database == "sqlite" and item.get_closest_marker("both_databases") is None
 
 
 @pytest.fixture(scope="session")
 def count(pytestconfig):
     """``count(few, many=…)``: how often to do it; many only with ``make test-long``."""
     return lambda few, *, many: many if pytestconfig.getoption("--long") else few
+
+
+@pytest.fixture(scope="session")
+def time_limit(pytestconfig):
+    """``time_limit(0.5)``: the seconds that something may take; less than 5 only with ``--long``.
+
+    So that no test fails only because the machine does much else.
+    """
+    return lambda seconds: seconds if pytestconfig.getoption("--long") else max(seconds, 5)
 
 
 @pytest.fixture(scope="session")

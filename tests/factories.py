@@ -19,7 +19,7 @@ from vaultr.audit.models import AuditEvent
 from vaultr.auth import password_hashing, sessions
 from vaultr.auth.models import Account, KeySet, RecoveryKey, Session
 from vaultr.auth.password_hashing import Verifier
-from vaultr.auth.sessions import Device, Opened
+from vaultr.auth.sessions import Device, SessionTokens
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import Kdf, canonical
@@ -117,8 +117,8 @@ def session(of=None, *, device_id=None, name="laptop"):
     whose = of or owner("ann@example.org")
     device = Device.of(device_id or uuid4(), name)
     with transaction() as work:
-        session_id, refresh_token = sessions.begin(work, whose.id, device)
-    opened = Opened.of(whose.id, session_id, whose.epoch, refresh_token)
+        session_id, refresh_token = sessions.start_session(work, whose.id, device)
+    opened = SessionTokens.of(whose.id, session_id, whose.epoch, refresh_token)
     return SignedIn(session_id, whose.id, opened.access_token, opened.refresh_token)
 
 

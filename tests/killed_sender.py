@@ -19,11 +19,11 @@ from vaultr import clock
 from vaultr.app import create_app
 from vaultr.database.session import db, transaction
 from vaultr.mail import delivery_job, service
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.settings.model import Settings
 
 OURS = str(Path(vaultr.mail.__file__).parent)
-LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
 class Fate:

@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
-DASHBOARDS = sorted((ROOT / "deploy" / "grafana").glob("*.json"))
+RULES = ROOT / "helm" / "vaultr" / "files" / "rules.yaml"
+DASHBOARDS = sorted((RULES.parent / "dashboards").glob("*.json"))
 _NAME = re.compile(r"\bvaultr_[a-z_]+")
 
 

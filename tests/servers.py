@@ -26,7 +26,7 @@ from tests import programs
 
 START_SECONDS = 60
 STOP_SECONDS = 15
-CONNECTIONS = 200
+CONNECTIONS = 400
 # Linux draws from 32768 on; each part is for one process of a run.
 FIRST_PORT, PORTS_EACH, PARTS = 10_100, 1_400, 16
 _ports = itertools.count(secrets.randbelow(PORTS_EACH))  # two runs on one machine do not meet

@@ -6,10 +6,12 @@ import sqlalchemy as sa
 
 from vaultr.database.session import AUTOCOMMIT, db
 
+_NOW_AND_THEN = ("FROM switches", "anchored_to IS NOT NULL", "audit_event.event_hash, EXISTS")
+
 
 @contextmanager
 def collected(app):
-    """Collect them, but for the one that any request may run: what is switched off, now and then.
+    """Collect them, but for those that any request may run now and then.
 
     Prepared ones are given as they were before they were. What goes past SQLAlchemy is not seen.
     """
@@ -18,7 +20,7 @@ def collected(app):
     def note(_connection, _cursor, statement, _parameters, context, _many):
         compiled = getattr(context, "compiled", None)
         text = statement if compiled is None else compiled.string
-        if "FROM switches" not in text:
+        if not any(mark in text for mark in _NOW_AND_THEN):
             ran.append(text)
 
     with app.app_context():

@@ -21,19 +21,25 @@ from vaultr.api import (
 )
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.openapi import blueprint as openapi
-from vaultr.audit import denied_requests, transaction_hooks
+from vaultr.audit import (
+    checkpoints,
+    denied_requests,
+    self_audit,
+    sequencer,
+    transaction_hooks,
+)
 from vaultr.audit import service as audit
 from vaultr.audit.routes import blueprint as audit_log
-from vaultr.auth import account_deletion, key_rewrap, password_hashing, sessions
+from vaultr.auth import service as auth
 from vaultr.auth.admin.commands import accounts
-from vaultr.auth.routes.blueprint import blueprint as auth
+from vaultr.auth.routes.blueprint import blueprint as accounts_api
 from vaultr.database import engine, schema_version
 from vaultr.database.session import db
 from vaultr.extensions import migrate
-from vaultr.health import readiness
-from vaultr.health.routes import blueprint as health
-from vaultr.mail import sender
-from vaultr.mail.commands import mail
+from vaultr.health import service as health
+from vaultr.health.routes import blueprint as probes
+from vaultr.mail import service as mail
+from vaultr.mail.commands import mail as mail_commands
 from vaultr.observability import instrumentation, logs
 from vaultr.ops.commands import db_status, ops
 from vaultr.ops.doctor.command import doctor
@@ -41,8 +47,7 @@ from vaultr.ops.worker import worker
 from vaultr.ratelimit import middleware as ratelimit
 from vaultr.security import access_tokens, authentication, keyring, session_check
 from vaultr.settings.model import Settings
-from vaultr.vault import key_wraps as vault_key_wraps
-from vaultr.vault import vault_deletion
+from vaultr.vault import service as vault
 from vaultr.vault.routes.blueprint import blueprint as vaults
 from vaultr.web.routes import blueprint as web
 
@@ -50,8 +55,8 @@ if _was_enabled:
     gc.freeze()  # objects made so far stay: the next collection need not visit them
     gc.enable()
 
-BLUEPRINTS: tuple[Blueprint, ...] = (health, auth, audit_log, vaults, openapi, web)
-COMMANDS: tuple[Command, ...] = (accounts, mail, worker, db_status, ops, doctor)
+BLUEPRINTS: tuple[Blueprint, ...] = (probes, accounts_api, audit_log, vaults, openapi, web)
+COMMANDS: tuple[Command, ...] = (accounts, mail_commands, worker, db_status, ops, doctor)
 
 
 def create_app(settings: Settings) -> Flask:
@@ -72,16 +77,30 @@ def create_app(settings: Settings) -> Flask:
         host_check,
         security_headers,
         access_tokens,
-        readiness,
+        health,
         transaction_hooks,
         denied_requests,
-        sender,
-        password_hashing,
+        checkpoints,
+        self_audit,
+        sequencer,
+        mail,
     ):
         part.init_app(app, settings)
+    auth.init_password_hashing(app, settings)
     migrate.init_app(app, db, directory=schema_version.folder(app))
-    session_check.init_app(app, sessions.session_check(settings))
-    authentication.init_app(app, session_actor=sessions.session_actor, on_denied=audit.count_denial)
+    _connect(app, settings)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    for group in COMMANDS:
+        app.cli.add_command(group)
+    operation.prepare(app)
+    return app
+
+
+def _connect(app: Flask, settings: Settings) -> None:
+    """Pass to each layer what it needs from the layers above; the order is that of a request."""
+    session_check.init_app(app, auth.session_check(settings))
+    authentication.init_app(app, session_actor=auth.session_actor, on_denied=audit.count_denial)
     ratelimit.init_app(app, settings, on_denied=audit.count_denial)  # anonymous requests too: 429
     kill_switches.init_app(app, settings)  # 503 before authentication is asked for
     authentication.reject_anonymous(app)  # 401 unless the view is @public
@@ -93,13 +112,5 @@ def create_app(settings: Settings) -> Flask:
             session_ended=ratelimit.session_ended,
         ),
     )
-    key_rewrap.init_app(app, holders=(vault_key_wraps,))
-    account_deletion.init_app(
-        app, deleters=(vault_deletion.delete_all_of, idempotency.delete_responses)
-    )
-    for blueprint in BLUEPRINTS:
-        app.register_blueprint(blueprint)
-    for group in COMMANDS:
-        app.cli.add_command(group)
-    operation.prepare(app)
-    return app
+    auth.init_key_rewrap(app, holders=(vault.KeyWraps,))
+    auth.init_account_deletion(app, deleters=(vault.delete_all_of, idempotency.delete_responses))

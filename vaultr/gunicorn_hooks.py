@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -15,7 +16,7 @@ from vaultr.api import kill_switches
 from vaultr.app_state import AppSlot
 from vaultr.audit import service as audit
 from vaultr.database import engine
-from vaultr.health import draining
+from vaultr.health import service as health
 from vaultr.observability import (
     instrumentation,
     logs,
@@ -72,7 +73,7 @@ def _filled(msg: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def address(settings: Settings) -> str:
-    """Give the address to listen on; ``BIND`` may be a host, or a host with its port."""
+    """Return the address to listen on; ``BIND`` may be a host, or a host with its port."""
     host = settings.bind or "127.0.0.1"
     if host.count(":") > 1 and not host.startswith("["):
         host = f"[{host}]"
@@ -104,7 +105,8 @@ def begin(server: Any, settings: Settings) -> None:
         reload_on_hup(server)
     else:  # gunicorn would go on after its terminal is closed
         server.handle_hup = server.handle_int
-    print(greeting(settings), flush=True)  # noqa: T201 - for the person who started it
+    if sys.stdout.isatty():  # a log collector reads JSON lines only
+        print(greeting(settings), flush=True)  # noqa: T201 - for the person who started it
     logs.event("server.listening", at=[str(one) for one in server.LISTENERS])
 
 
@@ -149,10 +151,10 @@ def drain_on_term(server: Any, seconds: int) -> None:
     stop = server.handle_term
 
     def drain() -> None:
-        if draining.begun():  # by the timer, or by someone in a hurry
+        if health.is_draining():  # by the timer, or by someone in a hurry
             stop()
             return
-        draining.begin()
+        health.start_draining()
         logs.event("server.draining", seconds=seconds)
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
         timer.daemon = True

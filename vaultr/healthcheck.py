@@ -1,30 +1,68 @@
-"""`python -m vaultr.healthcheck`: a container asks itself whether it works; 0 says yes.
+"""`python -m vaultr.healthcheck`: a container checks itself; exit code 0 means that it works.
 
-With ``--worker`` it looks at the file that `flask worker` keeps touching.
+With ``--worker`` it checks the file that `flask worker` keeps touching. With ``--api URL`` it sends
+one real API request as a user of ``URL`` (BASE_URL) does, by default to the server in this
+container, with ``--at ADDRESS`` to another one. `deploy/blue-green switch` and `helm test` use it.
 
 It imports neither Flask nor a database, since a small container runs it every few seconds.
 """
 
+import argparse
 import http.client
+import json
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from vaultr.health import heartbeat
 from vaultr.settings import loader
 
 _EVERYWHERE: Final = {"", "0.0.0.0", "[::]"}  # nosec B104 - compared with, never listened on
 SECONDS: Final = 3
+API_SECONDS: Final = 10
 _PORT: Final = 3000
+_LOOPBACK: Final = "127.0.0.1"
+_HOPS: Final = 8
 
 
 def main() -> int:
-    """Ask the server or the worker in this container, and say on stderr what is wrong.
+    """Check the server or the worker in this container, and write on stderr what is wrong.
 
-    :return: the exit code: 0, or 1 when it does not answer 200 within 3 s, or shows no life.
+    :return: the exit code: 0, or 1 if it does not answer 200 within 3 s, or shows no sign of life.
     """
-    return _worker() if sys.argv[1:] == ["--worker"] else _server()
+    parser = argparse.ArgumentParser(prog="python -m vaultr.healthcheck", description=__doc__)
+    parser.add_argument("--worker", action="store_true", help="Check the worker")
+    parser.add_argument(
+        "--api", metavar="URL", nargs="?", const="", help="Send an API request as a user of URL"
+    )
+    parser.add_argument("--at", metavar="ADDRESS", help="Server to send it to, as http://HOST:PORT")
+    options = parser.parse_args()
+    if options.worker:
+        return _worker()
+    return _server() if options.api is None else _api(options.api, options.at)
+
+
+def _api(url: str, at: str | None) -> int:
+    """Ask for the login parameters of a made-up address: proxy, limits and database take part."""
+    if not url:
+        given, _ = loader.read(os.environ, {"BASE_URL"})
+        url = given.get("BASE_URL", "")
+    user, server = urlsplit(url), urlsplit(at or "")
+    host, port = (server.hostname, server.port or 80) if server.hostname else _own_address()
+    if not server.hostname and host == _LOOPBACK and os.environ.get("BIND") != host:
+        host = _network_address()
+    headers = {
+        "Host": user.netloc,
+        "Content-Type": "application/json",
+        # As many hops as TRUSTED_PROXIES can demand.
+        "X-Forwarded-Proto": ", ".join([user.scheme] * _HOPS),
+        "X-Forwarded-For": ", ".join([_LOOPBACK] * _HOPS),
+    }
+    body = json.dumps({"email": "healthcheck@vaultr.invalid"})
+    return _asked(host, port, "POST", "/api/v1/auth/prelogin", body, headers, API_SECONDS)
 
 
 def _worker() -> int:
@@ -38,11 +76,30 @@ def _worker() -> int:
 
 
 def _server() -> int:
-    given, _ = loader.read(os.environ, {"PORT", "BIND"})
-    host, port = _address(given.get("BIND", ""), int(given.get("PORT", _PORT)))
-    connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
+    host, port = _own_address()
+    return _asked(host, port, "GET", "/api/health", None, {}, SECONDS)
+
+
+def _network_address() -> str:
+    """Return this container's address: TRUSTED_PROXIES may trust its network, but not loopback."""
     try:
-        connection.request("GET", "/api/health")
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return _LOOPBACK
+
+
+def _asked(
+    host: str,
+    port: int,
+    method: str,
+    path: str,
+    body: str | None,
+    headers: dict[str, str],
+    seconds: int,
+) -> int:
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    try:
+        connection.request(method, path, body, headers)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         print(f"no answer: {error}", file=sys.stderr)  # noqa: T201 - for `docker inspect`
@@ -54,12 +111,17 @@ def _server() -> int:
     return int(status != http.HTTPStatus.OK)
 
 
+def _own_address() -> tuple[str, int]:
+    given, _ = loader.read(os.environ, {"PORT", "BIND"})
+    return _address(given.get("BIND", ""), int(given.get("PORT", _PORT)))
+
+
 def _address(bind: str, port: int) -> tuple[str, int]:
-    """Give where to ask: what listens on all addresses is asked on the loopback."""
+    """Return where to ask: what listens on all addresses is asked on the loopback."""
     host, colon, own = (
         bind.rpartition(":") if bind.rpartition("]")[2].count(":") == 1 else (bind, "", "")
     )
-    return ("127.0.0.1" if host in _EVERYWHERE else host.strip("[]")), int(own) if colon else port
+    return (_LOOPBACK if host in _EVERYWHERE else host.strip("[]")), int(own) if colon else port
 
 
 if __name__ == "__main__":

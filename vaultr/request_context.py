@@ -24,7 +24,8 @@ class Origin:
 
     ``network`` is the client's /24 or /48, ``address`` the key by which limits count (IPv6 by
     /64), ``family`` a word for the client such as ``vaultr-cli`` or ``browser``, ``trace_id`` the
-    caller's own (W3C Trace Context).
+    caller's own (W3C Trace Context). ``peer`` and ``agent`` are the full address and user agent,
+    for AUDIT_DETAIL alone.
     """
 
     request_id: str
@@ -32,6 +33,8 @@ class Origin:
     network: str
     family: str
     trace_id: str | None = None
+    peer: str = "-"
+    agent: str = ""
 
 
 NOWHERE = Origin(request_id="-", address="-", network="-", family="system")
@@ -41,7 +44,7 @@ _origin: ContextVar[Origin] = ContextVar("vaultr_origin", default=NOWHERE)
 
 
 def current_actor() -> Actor:
-    """Give the proven caller of this request.
+    """Return the proven caller of this request.
 
     :raises LookupError: nobody is proven; the door lets no such request reach a closed view.
     """
@@ -52,7 +55,7 @@ def current_actor() -> Actor:
 
 
 def actor_or_none() -> Actor | None:
-    """Give the proven caller, or None for an anonymous request."""
+    """Return the proven caller, or None for an anonymous request."""
     return _actor.get()
 
 
@@ -62,7 +65,7 @@ def set_actor(actor: Actor | None) -> None:
 
 
 def current_origin() -> Origin:
-    """Give where this request comes from; ``NOWHERE`` outside of one."""
+    """Return where this request comes from; ``NOWHERE`` outside of one."""
     return _origin.get()
 
 

@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+import pytest
 import sqlalchemy as sa
 
 from tests import factories, recovering, serving
@@ -13,6 +14,7 @@ from vaultr.database.session import db, transaction
 from vaultr.protocol.encoding import b64
 from vaultr.vault import vault_deletion
 
+pytestmark = pytest.mark.both_databases
 AUTH = "/api/v1/auth"
 ACCOUNT, ANN, BOB = f"{AUTH}/account", "ann@example.org", "bob@example.org"
 HASHING = {"credentials", "step-up", "login"}

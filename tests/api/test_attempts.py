@@ -18,6 +18,7 @@ from vaultr.auth.models import Failures
 from vaultr.database.session import transaction
 from vaultr.errors import TooMany
 
+pytestmark = pytest.mark.both_databases
 LOGIN = "/api/v1/auth/login"
 WRONG = b"w" * 32
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -43,9 +44,9 @@ def try_at(moment, counter="l:x", *, fail=True):
     """Make one attempt at a time of the clock; tell whether it was let in."""
     with time_machine.travel(moment, tick=False):
         try:
-            with login_throttle.counted(login_throttle.standing(counter)) as attempt:
+            with login_throttle.count_attempt(login_throttle.read_counter(counter)) as attempt:
                 if fail:
-                    login_throttle.note_failure(attempt, None)
+                    login_throttle.record_failure(attempt, None)
         except TooMany:
             return False
     return True
@@ -66,7 +67,7 @@ def test_a_refusal_tells_exactly_when_the_next_attempt_fits(here):
     with (
         time_machine.travel(NOON + timedelta(minutes=5), tick=False),
         pytest.raises(TooMany) as refused,
-        login_throttle.counted(login_throttle.standing("l:x")),
+        login_throttle.count_attempt(login_throttle.read_counter("l:x")),
     ):
         raise AssertionError("it was let in")
     wait = int(refused.value.headers["Retry-After"])
@@ -80,7 +81,7 @@ def test_what_ends_without_a_verdict_is_given_back(here):
     for _ in range(8):
         with (
             pytest.raises(ZeroDivisionError),
-            login_throttle.counted(login_throttle.standing("l:x")),
+            login_throttle.count_attempt(login_throttle.read_counter("l:x")),
         ):
             raise ZeroDivisionError
 
@@ -108,8 +109,8 @@ def test_each_lock_is_twice_as_long_as_the_one_before_up_to_a_day(here):
             work.execute(sa.update(Failures).values(failures=99, recent=""))
         assert try_at(moment)
         with time_machine.travel(moment, tick=False):
-            counter = login_throttle.standing("l:x")
-            with pytest.raises(Locked) as locked, login_throttle.counted(counter):
+            counter = login_throttle.read_counter("l:x")
+            with pytest.raises(Locked) as locked, login_throttle.count_attempt(counter):
                 raise AssertionError("it was let in")
         seen.append(round(int(locked.value.headers["Retry-After"]) / 60))
         moment += timedelta(days=1, minutes=1)

@@ -19,6 +19,8 @@ from vaultr.database.session import db, transaction
 from vaultr.errors import Forbidden
 from vaultr.request_context import Actor
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def here(app):

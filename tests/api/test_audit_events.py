@@ -13,6 +13,7 @@ from vaultr.audit.events import Event
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 
+pytestmark = pytest.mark.both_databases
 URL = "/api/v1/audit/events"
 
 

@@ -11,6 +11,7 @@ from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.vault.models import VaultKey
 
+pytestmark = pytest.mark.both_databases
 CREDENTIALS, ME = "/api/v1/auth/credentials", "/api/v1/auth/me"
 LOGIN, REFRESH = "/api/v1/auth/login", "/api/v1/auth/refresh"
 ANN = "ann@example.org"

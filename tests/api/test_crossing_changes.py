@@ -8,6 +8,7 @@ from vaultr.auth.models import Session
 from vaultr.database.session import transaction
 from vaultr.mail import recipient_limits
 
+pytestmark = pytest.mark.both_databases
 ANN, BOB = "ann@example.org", "bob@example.org"
 EMAIL, LOGOUT_ALL = "/api/v1/auth/email", "/api/v1/auth/logout-all"
 

@@ -8,6 +8,8 @@ from tests.vault_writer import VAULTS, Writer
 from vaultr.protocol.encoding import b64
 from vaultr.vault import vault_deletion
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def vault(app, as_ann):

@@ -11,6 +11,7 @@ from tests.letters import letters
 from tests.vault_writer import Writer
 from vaultr.auth import sessions
 
+pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
 AUTH = "/api/v1/auth"
 HOME, AWAY = "192.0.2.7", "198.51.100.9"

@@ -21,6 +21,8 @@ from vaultr.ops.last_runs import Kind
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.types import Keys
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def settings(app):
@@ -66,16 +68,15 @@ def on_redis(own_redis, tmp_path):
         yield app.config["SETTINGS"], own_redis, app.extensions["ratelimit.limiter"].redis
 
 
-def test_redis_that_may_forget_counters_is_found(on_redis):
+def test_redis_without_noeviction_is_an_error_in_production(on_redis):
     settings, _, client = on_redis
     assert bad(services.check_redis(settings)) == []
 
-    client.config_set("maxmemory", "100mb")
-    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.config_set("maxmemory-policy", "volatile-ttl")
 
-    assert bad(services.check_redis(settings)) == [
-        ("warning", "eviction policy allkeys-lru may forget counters")
-    ]
+    says = "eviction policy volatile-ttl: an evicted counter resets a limit"
+    assert bad(services.check_redis(settings)) == [("warning", says)]
+    assert ("problem", says) in bad(services.check_redis(in_production(settings)))
 
 
 def test_redis_that_is_away_or_read_only_is_found(on_redis):

@@ -1,6 +1,8 @@
 """What `flask doctor` finds of the database: rights, connections, schema, and one that is away."""
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,8 +12,10 @@ from tests.operating import bad, in_production
 from tests.serving import built, environ_for
 from vaultr.app import create_app
 from vaultr.database.session import db
-from vaultr.ops.doctor import database
+from vaultr.ops.doctor import connections, database
 from vaultr.settings.model import Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -77,18 +81,33 @@ def test_a_superuser_is_no_role_for_a_server(postgres_app):
     assert ("problem", "the server's role vaultr is a superuser") in found
 
 
-def test_more_connections_than_there_is_room_for_are_found(postgres_app):
+def test_more_connections_than_the_database_has_are_found(postgres_app):
     with postgres_app.app_context():
-        settings = postgres_app.config["SETTINGS"]
-        too_many = bad(database.check(settings, pods=100))
-        under_load = bad(database.check(settings, pods=8))
-        few = bad(database.check(settings, pods=1))
+        settings = postgres_app.config["SETTINGS"].model_copy(update={"web_threads": 4})
+        room = _room()
+        found = {pods: bad(database.check(settings, pods=pods)) for pods in (1, room // 15, room)}
 
-    assert any(
-        level == "problem" and "100 pods x 1 workers keep 1600" in s for level, s in too_many
-    )
-    assert any(level == "warning" and "8 pods x 1 workers keep 128" in s for level, s in under_load)
-    assert [says for _, says in few if "pods" in says] == []
+    levels = {
+        pods: [level for level, says in one if "pods x" in says] for pods, one in found.items()
+    }
+    assert levels == {1: [], room // 15: ["warning"], room: ["problem"]}
+
+
+def _room():
+    with db.engine.connect() as connection:
+        asked = "SELECT current_setting('max_connections')::int"
+        return connection.scalar(sa.text(asked)) - 3 - connections.OTHERS
+
+
+def test_the_documented_figures_are_what_the_formula_gives():
+    page = (ROOT / "docs" / "performance.md").read_text()
+    rows = re.findall(r"^\| (\d+) \S (\d+) \S (\d+) \| (\d+) \| (\d+) \|$", page, re.M)
+
+    assert len(rows) >= 4
+    for row in rows:
+        pods, processes, threads, usual, release = map(int, row)
+        needed = connections.Deployment(pods, processes, threads, (16, 16))
+        assert (needed.usual, needed.during_release) == (usual, release)
 
 
 def test_a_database_that_is_away_is_one_finding_not_a_crash(tmp_path):

@@ -11,6 +11,8 @@ from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VAULTS
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def vault(app, as_ann):

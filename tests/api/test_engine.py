@@ -162,7 +162,7 @@ def test_an_error_of_the_database_hides_what_was_sent(on_postgres):
     assert "hidden due to hide_parameters" in str(error.value)
 
 
-def test_a_statement_is_waited_for_no_longer_than_the_deadline_says(on_postgres):
+def test_a_statement_is_waited_for_no_longer_than_the_deadline_says(time_limit, on_postgres):
     def wait():
         outer = engine.deadline.set(0.3)
         began = time.monotonic()
@@ -173,7 +173,7 @@ def test_a_statement_is_waited_for_no_longer_than_the_deadline_says(on_postgres)
             engine.deadline.reset(outer)
         assert time.monotonic() - began >= 0.3
 
-    assert quickest(wait, within=1) < 1
+    assert quickest(wait, within=time_limit(1)) < time_limit(1)
     with one_statement() as connection:
         assert connection.scalar(sa.text("SELECT 1")) == 1
 

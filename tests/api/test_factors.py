@@ -249,10 +249,10 @@ def test_secrets_are_sealed_anew_when_the_key_rotates(app, as_ann, as_bob, with_
     with_keys(f"{new_text},{old_text}")
 
     with app.app_context():
-        assert second_factor_secrets.count_by_key() == {"test": 2}
-        assert second_factor_secrets.reseal(at_a_time=1) == Resealed(done=2)
-        assert second_factor_secrets.reseal() == Resealed()
-        assert second_factor_secrets.count_by_key() == {"new": 2}
+        assert second_factor_secrets.factors_by_key() == {"test": 2}
+        assert second_factor_secrets.reseal_factors(at_a_time=1) == Resealed(done=2)
+        assert second_factor_secrets.reseal_factors() == Resealed()
+        assert second_factor_secrets.factors_by_key() == {"new": 2}
 
     with_keys(new_text)  # the old one is gone for good
     body = factories.login("ann@example.org", totp=phones[0].next_code())
@@ -264,8 +264,8 @@ def test_a_secret_whose_key_is_gone_stays_and_recovery_codes_still_work(app, as_
     with_keys(generate_keys("new")["FACTOR_KEY"])
 
     with app.app_context():
-        assert second_factor_secrets.reseal() == Resealed(left=1)
-        assert second_factor_secrets.count_by_key() == {"test": 1}
+        assert second_factor_secrets.reseal_factors() == Resealed(left=1)
+        assert second_factor_secrets.factors_by_key() == {"test": 1}
     client = app.test_client()
     by_phone = factories.login("ann@example.org", totp=phone.next_code())
     by_code = factories.login("ann@example.org", recovery_code=codes[0])

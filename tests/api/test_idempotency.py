@@ -19,6 +19,7 @@ from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VAULTS
 
+pytestmark = pytest.mark.both_databases
 KEY = {"Idempotency-Key": "c0ffee"}
 NOON = datetime(2031, 5, 4, 12, tzinfo=UTC)
 

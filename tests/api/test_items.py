@@ -10,6 +10,8 @@ from tests.vault_writer import Writer
 from vaultr.protocol.encoding import unb64
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULTS, VERSIONS
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def vault(app, as_ann):

@@ -13,7 +13,7 @@ from vaultr.auth.models import Factor, RefreshToken
 from vaultr.database.session import transaction
 from vaultr.mail import delivery_job, message
 from vaultr.mail import service as mail
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.mail.models import Mail
 from vaultr.ops.doctor import server_keys as doctor
 from vaultr.ops.keys import commands
@@ -21,7 +21,8 @@ from vaultr.ops.keys.files import Place
 from vaultr.security import keyring as rings
 from vaultr.settings.types import KEY_SETS, Keys
 
-LETTER = Letter(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
+pytestmark = pytest.mark.both_databases
+LETTER = Email(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
 OLD = "test"  # the id of the keys that the tests' server begins with
 
 
@@ -127,7 +128,7 @@ def test_a_factor_key_goes_once_the_factors_are_sealed_anew(app, folder):
         secrets = {uuid4(): b"secret %d" % number for number in range(3)}
         with transaction() as work:
             for factor_id, secret in secrets.items():
-                kept = second_factor_secrets.sealed(account.id, factor_id, secret)
+                kept = second_factor_secrets.seal_secret(account.id, factor_id, secret)
                 work.add(_factor(account.id, factor_id, kept))
     new = rotate(app, folder, "FACTOR_KEY")
     assert refused(retire(app, folder, "FACTOR_KEY"), 3, "second factors")
@@ -139,7 +140,9 @@ def test_a_factor_key_goes_once_the_factors_are_sealed_anew(app, folder):
     rings.init_app(app, _with_file(app, folder, "FACTOR_KEY"))
     with app.app_context(), transaction() as work:
         for row in work.query(Factor):
-            assert second_factor_secrets.opened(account.id, row.id, row.sealed) == secrets[row.id]
+            assert (
+                second_factor_secrets.open_secret(account.id, row.id, row.sealed) == secrets[row.id]
+            )
 
 
 def test_a_mail_key_goes_once_no_letter_waits_under_it(app, folder):
@@ -218,7 +221,7 @@ def _needed_everywhere(app):
     """Let something need each key but JWT_SECRET, which nothing needs for long."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
-        kept = second_factor_secrets.sealed(account.id, factor_id, b"secret")
+        kept = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")
         with transaction() as work:
             work.add(_factor(account.id, factor_id, kept))
         mail.send(LETTER, "ann@example.org")

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
-import vaultr.auth
-from vaultr.auth.emails.devices import Use
-from vaultr.mail.message import Letter
-from vaultr.mail.rendering import quoted, written
+import vaultr.auth.emails
+from vaultr.auth.emails.devices import DeviceUse
+from vaultr.mail.message import Email
+from vaultr.mail.rendering import compose, quote
 
 TOKEN = "Tk-" + "x" * 40
 BASE = "http://localhost"
@@ -23,7 +23,7 @@ GIVEN = {
     bool: True,
     int: 3,
     datetime: datetime(2031, 5, 4, 12, tzinfo=UTC),
-    Use: Use("Ann's laptop", "browser", "192.0.2.0/24"),
+    DeviceUse: DeviceUse("Ann's laptop", "browser", "192.0.2.0/24"),
 }
 
 
@@ -55,15 +55,13 @@ class Seen(HTMLParser):
 
 def writers():
     """List all functions that write a letter, in whichever module they are."""
-    for module in pkgutil.iter_modules(vaultr.auth.__path__, "vaultr.auth."):
-        if not module.name.endswith("letters"):
-            continue
+    for module in pkgutil.iter_modules(vaultr.auth.emails.__path__, "vaultr.auth.emails."):
         loaded = importlib.import_module(module.name)
         for name, function in inspect.getmembers(loaded, inspect.isfunction):
             if function.__module__ == module.name and not name.startswith("_"):
                 hints = inspect.get_annotations(function, eval_str=True)
-                if hints.pop("return") is Letter:
-                    yield pytest.param(function, hints, id=f"{module.name[12:]}.{name}")
+                if hints.pop("return") is Email:
+                    yield pytest.param(function, hints, id=f"{module.name[19:]}.{name}")
 
 
 def argument(name, kind):
@@ -135,7 +133,7 @@ def test_kinds_of_letters_are_told_apart_in_their_counts(sqlite_app):
 
 
 def test_what_stands_in_a_letter_is_shown_as_it_is():
-    letter = written("some", "About <this> & that", "a < b & c", f"{BASE}/x?token=a&b=c")
+    letter = compose("some", "About <this> & that", "a < b & c", f"{BASE}/x?token=a&b=c")
 
     assert letter.text == f"a < b & c\n\n{BASE}/x?token=a&b=c\n"
     assert Seen(letter.html).links == [f"{BASE}/x?token=a&b=c"]
@@ -155,4 +153,4 @@ def test_what_stands_in_a_letter_is_shown_as_it_is():
     ],
 )
 def test_no_name_that_somebody_chose_becomes_a_link(name, shown):
-    assert quoted(name) == shown
+    assert quote(name) == shown

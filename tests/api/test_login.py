@@ -9,6 +9,7 @@ from vaultr.auth.models import Account, Failures, KnownDevice, Session
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 
+pytestmark = pytest.mark.both_databases
 LOGIN, PRELOGIN = "/api/v1/auth/login", "/api/v1/auth/prelogin"
 
 

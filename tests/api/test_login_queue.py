@@ -11,6 +11,7 @@ from tests.stopwatch import until
 from vaultr.database.session import AUTOCOMMIT, db
 from vaultr.errors import Busy
 
+pytestmark = pytest.mark.both_databases
 LOGIN = "/api/v1/auth/login"
 
 

@@ -13,12 +13,13 @@ from tests.mail_servers import Inbox
 from vaultr import clock
 from vaultr.database.session import db, transaction
 from vaultr.mail import delivery_job, service
-from vaultr.mail.message import Letter, unseal
+from vaultr.mail.message import Email, unseal
 from vaultr.mail.models import Mail
 
+pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
-LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
-NOTICE = Letter("login-notice", "A login", "a notice\n", "<p>a notice</p>", notice=True)
+LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+NOTICE = Email("login-notice", "A login", "a notice\n", "<p>a notice</p>", notice=True)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_letter_of_a_transaction_undone_is_not_sent(here):
 )
 def test_a_header_of_more_than_one_line_is_refused(here, to, subject):
     with pytest.raises(ValueError, match="one line"):
-        service.send(Letter("verify-email", subject, "", ""), to)
+        service.send(Email("verify-email", subject, "", ""), to)
 
 
 def test_strangers_cannot_fill_a_mailbox(here):
@@ -117,7 +118,7 @@ def test_security_notices_are_counted_apart(here):
 def test_one_notice_of_a_kind_and_hour_is_always_sent(here):
     for _ in range(6):
         service.send(NOTICE, ANN)
-    other = Letter("reuse-notice", "Reused", "", "", notice=True)
+    other = Email("reuse-notice", "Reused", "", "", notice=True)
 
     assert [service.send(other, ANN) for _ in range(2)] == [True, False]
 

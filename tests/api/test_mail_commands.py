@@ -14,11 +14,11 @@ from vaultr import clock
 from vaultr.database.session import transaction
 from vaultr.mail import delivery_job, service
 from vaultr.mail.commands import mail
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.mail.models import Mail
 
 ANN, BOB = "ann@example.org", "bob@example.org"
-LETTER = Letter("verify-email", "Confirm", "hunter2\n", "<p>hunter2</p>")
+LETTER = Email("verify-email", "Confirm", "hunter2\n", "<p>hunter2</p>")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_list_that_is_cut_says_so_and_goes_on_from_its_last_letter(app):
     text = run(app, "list", "--limit", "2")
     page = run(app, "list", "--limit", "2", "--json")
 
-    more = f"2 are shown; more: --after {everything[1]}\n"
+    more = f"More than 2 emails exist. Continue with --after {everything[1]}\n"
     assert text.stdout.endswith(more)
     assert [line.split()[0] for line in text.stdout.splitlines()[:2]] == everything[:2]
     assert [one["id"] for one in json.loads(page.stdout)] == everything[:2]
@@ -83,7 +83,7 @@ def test_a_list_that_is_cut_says_so_and_goes_on_from_its_last_letter(app):
     assert [one["id"] for one in json.loads(rest.stdout)] == everything[2:]
     assert rest.stderr == ""
     assert listed(app, "--after", everything[-1]) == []
-    assert run(app, "list", "--after", everything[-1]).stdout == "Nothing is left.\n"
+    assert run(app, "list", "--after", everything[-1]).stdout == "No more emails.\n"
 
 
 def test_more_than_a_thousand_letters_are_not_taken_for_a_thousand(app):
@@ -97,7 +97,7 @@ def test_more_than_a_thousand_letters_are_not_taken_for_a_thousand(app):
 
     told = run(app, "list").stdout.splitlines()
 
-    assert told[1000] == f"1000 are shown; more: --after {UUID(int=999)}"
+    assert told[1000] == f"More than 1000 emails exist. Continue with --after {UUID(int=999)}"
     assert len(told) == 1001
     assert run(app, "list", "--limit", "1001").exit_code == 2
 
@@ -112,7 +112,7 @@ def test_neither_address_nor_content_is_shown(app, smtp):
 
 
 def test_an_empty_outbox_says_so(app):
-    assert "Nothing waits" in run(app, "list").stdout
+    assert "No email is waiting" in run(app, "list").stdout
     assert listed(app) == []
     assert run(app, "list", "--all", "--dead").exit_code == 2
 
@@ -147,7 +147,7 @@ def test_all_dead_letters_are_tried_anew_as_often_as_new_ones(app, smtp):
     with app.app_context(), transaction() as session:
         session.execute(sa.update(Mail).values(tries=delivery_job.MOST_TRIES))
 
-    assert "2 will be tried" in run(app, "retry", "--dead").stdout
+    assert "2 emails will be sent now" in run(app, "retry", "--dead").stdout
 
     assert [(one["state"], one["tries"], one["reason"]) for one in listed(app)] == [
         ("waiting", 0, None)
@@ -201,7 +201,7 @@ def test_what_is_not_there_or_was_sent_is_told_and_ends_with_1(app, smtp):
     for one in (sent["id"], str(uuid4())):
         done = run(app, "retry", one)
         assert done.exit_code == 1
-        assert "neither dead nor waiting" in done.stdout
+        assert "not dead or waiting" in done.stdout
     assert run(app, "retry", "rubbish").exit_code == 2
     assert run(app, "retry").exit_code == 2
     assert run(app, "retry", "--dead", sent["id"]).exit_code == 2
@@ -246,4 +246,4 @@ def test_no_address_is_no_address(app, address):
     done = run(app, "test", address)
 
     assert done.exit_code == 1
-    assert "no mail address" in done.output
+    assert "not an email address" in done.output

@@ -18,11 +18,12 @@ from vaultr import clock
 from vaultr.database.session import db, transaction
 from vaultr.mail import delivery_job, service, transports
 from vaultr.mail.delivery_job import Superseded
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.mail.models import Mail
 
+pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
-LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 ROOT = Path(__file__).parents[2]
 
 
@@ -145,7 +146,7 @@ def test_a_database_that_is_away_when_the_content_should_go_keeps_it_back(here, 
 
 
 def test_a_letter_to_nobody_is_never_handed_to_a_server(here, smtp):
-    service.send(LETTER, ANN, pretend=True)
+    service.send(LETTER, ANN, decoy=True)
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)

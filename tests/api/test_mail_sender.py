@@ -12,10 +12,10 @@ from tests.mail_servers import Certificate, Inbox
 from tests.stopwatch import quickest
 from vaultr.app import create_app
 from vaultr.mail import sender, transports
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.settings.model import Settings
 
-LETTER = Letter(
+LETTER = Email(
     "verify-email", "Bestätigen", "Öffnen:\n\nhttps://v.example/?token=abc\n", "<p>Öffnen</p>"
 )
 
@@ -121,17 +121,17 @@ def test_on_this_machine_a_mail_may_go_in_clear(app_for):
 
 
 @pytest.mark.parametrize("secure", ["starttls", "tls", "none"])
-def test_a_silent_server_is_left_after_the_time_limit(app_for, monkeypatch, secure):
+def test_a_silent_server_is_left_after_the_time_limit(time_limit, app_for, monkeypatch, secure):
     monkeypatch.setattr(transports, "STEP_SECONDS", 0.3)
 
     def wait():
         with mail_servers.silent() as port, pytest.raises(OSError, match="timed out"):
             send(app_for(port, secure))
 
-    assert quickest(wait, within=3) < 3
+    assert quickest(wait, within=time_limit(3)) < time_limit(3)
 
 
-def test_a_server_that_never_comes_to_the_point_is_left_too(app_for, monkeypatch):
+def test_a_server_that_never_comes_to_the_point_is_left_too(time_limit, app_for, monkeypatch):
     monkeypatch.setattr(transports, "WHOLE_SECONDS", 0.3)
 
     def wait():
@@ -141,7 +141,7 @@ def test_a_server_that_never_comes_to_the_point_is_left_too(app_for, monkeypatch
         ):
             send(app_for(port, "none"))
 
-    assert quickest(wait, within=3) < 3
+    assert quickest(wait, within=time_limit(3)) < time_limit(3)
 
 
 def test_what_is_accepted_stays_accepted_though_the_server_does_not_say_good_bye(app_for):

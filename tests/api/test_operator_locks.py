@@ -14,6 +14,7 @@ from vaultr.auth.admin.actions import Operator
 from vaultr.auth.models import Session
 from vaultr.database.session import transaction
 
+pytestmark = pytest.mark.both_databases
 ANN, NEW = "ann@example.org", "ann@example.com"
 LOGIN, EMAIL = "/api/v1/auth/login", "/api/v1/auth/email"
 

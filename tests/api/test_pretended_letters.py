@@ -7,9 +7,9 @@ from tests.mail_servers import Inbox
 from vaultr.database.session import transaction
 from vaultr.mail import delivery_job, service
 from vaultr.mail.models import Mail
-from vaultr.mail.service import Letter
+from vaultr.mail.service import Email
 
-LETTER = Letter("verify-email", "Confirm", "text with a link\n", "<p>link</p>")
+LETTER = Email("verify-email", "Confirm", "text with a link\n", "<p>link</p>")
 ANN, NOBODY = "ann@example.org", "bob@example.org"
 
 
@@ -26,7 +26,7 @@ def mails():
 
 def test_the_rows_of_the_outbox_are_alike(here):
     service.send(LETTER, ANN)
-    service.send(LETTER, NOBODY, pretend=True)
+    service.send(LETTER, NOBODY, decoy=True)
 
     one, other = mails()
     assert len(one.sealed) == len(other.sealed)
@@ -34,7 +34,7 @@ def test_the_rows_of_the_outbox_are_alike(here):
 
 
 def test_it_counts_for_the_limit_of_its_address(here):
-    allowed = [service.send(LETTER, NOBODY, pretend=True) for _ in range(6)]
+    allowed = [service.send(LETTER, NOBODY, decoy=True) for _ in range(6)]
 
     assert allowed == [True] * 5 + [False]
     assert service.send(LETTER, NOBODY) is False
@@ -42,7 +42,7 @@ def test_it_counts_for_the_limit_of_its_address(here):
 
 def test_it_leaves_the_outbox_unsent(here, set_to):
     inbox = Inbox()
-    service.send(LETTER, NOBODY, pretend=True)
+    service.send(LETTER, NOBODY, decoy=True)
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
         set_to(here, smtp_host="127.0.0.1", smtp_port=port, smtp_secure="none")

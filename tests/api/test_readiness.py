@@ -7,6 +7,7 @@ from vaultr.database import schema_version
 from vaultr.database.session import db
 from vaultr.health import readiness
 
+pytestmark = pytest.mark.both_databases
 READY = b'{"ready":true,"degraded":[]}'
 NOT_READY = b'{"ready":false,"error":"Dependencies unavailable","failed":["schema"]}'
 
@@ -104,7 +105,7 @@ def test_while_it_drains_it_is_not_ready_whatever_was_found_before(
     migrated(newest(app))
     assert client.get("/api/ready").status_code == 200
 
-    monkeypatch.setattr(readiness.draining, "begun", lambda: True)
+    monkeypatch.setattr(readiness.draining, "started", lambda: True)
 
     assert client.get("/api/ready").json["failed"] == ["draining"]
     assert client.get("/api/health").status_code == 200

@@ -27,6 +27,7 @@ from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VaultKey
 
+pytestmark = pytest.mark.both_databases
 LOGIN, ME = "/api/v1/auth/login", "/api/v1/auth/me"
 EPOCH_3 = {"epoch": 3, "sealed": b64(factories.sealed(32))}
 

@@ -12,13 +12,13 @@ from vaultr.auth.models import Factor
 from vaultr.database.session import transaction
 from vaultr.mail import message
 from vaultr.mail import service as mail
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.mail.models import Mail
 from vaultr.ops.keys import commands
 from vaultr.security import keyring as rings
 from vaultr.settings.types import Keys
 
-LETTER = Letter(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
+LETTER = Email(kind="greeting", subject="Hello", text="Hello\n", html="<p>Hello</p>\n")
 ANN, BOB = "ann@example.org", "bob@example.org"
 NONE = {"FACTOR_KEY": 0, "MAIL_KEY": 0}
 
@@ -43,7 +43,7 @@ def kept(app):
     """Keep one factor and two letters, sealed under the keys that there are."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
-        sealed = second_factor_secrets.sealed(account.id, factor_id, b"secret")
+        sealed = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")
         with transaction() as work:
             work.add(
                 Factor(

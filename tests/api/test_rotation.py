@@ -9,6 +9,8 @@ from tests.vault_rows import refused, rows, unchanged
 from tests.vault_writer import Writer
 from vaultr.vault.models import ENTRIES, ITEMS, VERSIONS
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def vault(app, as_ann):

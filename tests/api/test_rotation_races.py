@@ -13,6 +13,7 @@ from tests.vault_work import slug
 from tests.vault_writer import Writer
 from vaultr.vault.models import ENTRIES, ITEMS, VAULT_KEYS, VAULTS
 
+pytestmark = pytest.mark.both_databases
 MOVED = {"head-moved", "generation-moved", "precondition-failed"}
 
 

@@ -181,7 +181,7 @@ def test_the_use_of_a_recovery_code_is_counted_recorded_and_mailed(app, client, 
 
 
 def test_a_recovery_code_is_not_used_up_by_a_login_that_fails(app, client, ann, monkeypatch):
-    monkeypatch.setattr("vaultr.auth.sessions.begin", lambda *_: 1 / 0)
+    monkeypatch.setattr("vaultr.auth.sessions.start_session", lambda *_: 1 / 0)
     assert login(client, recovery_code=ann.codes[0]).status_code == 500
     monkeypatch.undo()
 

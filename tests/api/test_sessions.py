@@ -12,6 +12,7 @@ from vaultr.auth.models import Account, RefreshToken, Session
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64, unb64
 
+pytestmark = pytest.mark.both_databases
 ME, REFRESH, STEP_UP = "/api/v1/auth/me", "/api/v1/auth/refresh", "/api/v1/auth/step-up"
 
 

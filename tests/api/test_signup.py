@@ -12,6 +12,7 @@ from vaultr.auth.password_hashing import verify
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64, unb64
 
+pytestmark = pytest.mark.both_databases
 SIGNUP, VERIFY = "/api/v1/auth/signup", "/api/v1/auth/verify-email"
 
 

@@ -10,6 +10,8 @@ from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import SYNC_PAGE_BYTES
 from vaultr.vault import responses
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def vault(app, as_ann):

@@ -16,6 +16,7 @@ from vaultr.auth.models import RefreshToken, Session
 from vaultr.database import prepared_statements, raw_driver
 from vaultr.database.session import AUTOCOMMIT, db, transaction
 
+pytestmark = pytest.mark.both_databases
 REFRESH, ME = "/api/v1/auth/refresh", "/api/v1/auth/me"
 
 
@@ -89,7 +90,7 @@ def test_no_plan_looks_for_a_token_in_all_rows_though_there_were_few(postgres_ap
         connection.exec_driver_sql("VACUUM ANALYZE accounts, sessions, refresh_tokens")
         connection.exec_driver_sql("DEALLOCATE ALL")
         connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
-        for text in (refresh_fast_path._FIND_BARE, refresh_fast_path._ROTATE):
+        for text in (refresh_fast_path._FIND_RAW, refresh_fast_path._ROTATE):
             [(name, prepare)] = prepared_statements.plan_of(text).prepare.items()
             connection.exec_driver_sql(prepare.replace("%", "%%"))
             nulls = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", prepare))))

@@ -19,6 +19,8 @@ from vaultr.database.session import (
     transaction,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture(autouse=True)
 def here(app):

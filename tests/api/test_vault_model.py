@@ -7,6 +7,7 @@ at any moment.
 
 from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -19,6 +20,7 @@ from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import item_content
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULT_KEYS, VAULTS, VERSIONS
 
+pytestmark = pytest.mark.both_databases
 SLOTS = 6
 STEPS = [(op, slot) for op in ("put", "put", "move", "remove") for slot in range(SLOTS)]
 steps = st.sampled_from(STEPS)
@@ -215,7 +217,7 @@ def test_every_reader_of_any_life_holds_what_is_stored(app, as_ann, set_to, coun
     plenty = "1000000/60"
     set_to(app, limit_writes=plenty, limit_reads=plenty, limit_changes=plenty)
     examples = settings(
-        max_examples=count(12, many=150),
+        max_examples=count(6, many=150),
         stateful_step_count=count(25, many=40),
         deadline=None,
         derandomize=True,

@@ -17,6 +17,7 @@ from vaultr.database.session import transaction
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VERSIONS
 from vaultr.vault.models import VAULTS as TABLE
 
+pytestmark = pytest.mark.both_databases
 WRITERS = 8
 
 

@@ -11,6 +11,8 @@ from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import first_head
 from vaultr.vault.models import VAULT_KEYS
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def vault(app, as_ann):

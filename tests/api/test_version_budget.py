@@ -9,6 +9,8 @@ from tests.vault_writer import Writer
 from vaultr.vault import version_retention
 from vaultr.vault.models import ITEMS, VAULTS, VERSIONS
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def vault(app, as_ann):

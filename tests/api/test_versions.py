@@ -12,6 +12,7 @@ from vaultr.protocol.encoding import unb64
 from vaultr.protocol.entries import content_of_hashes
 from vaultr.vault.models import ENTRIES
 
+pytestmark = pytest.mark.both_databases
 SUMMARY = {"revision", "type", "generation", "size", "created_at", "overview", "entry"}
 
 

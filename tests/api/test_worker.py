@@ -10,11 +10,12 @@ from tests import audit_log
 from tests.stopwatch import quickest, until
 from vaultr.audit import denied_requests
 from vaultr.mail import service
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.ops import job_locks, worker
 from vaultr.ops.worker import Job, Runner
 
-LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+pytestmark = pytest.mark.both_databases
+LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def files(app):
     return list((app.config["SETTINGS"].vaultr_home / "mail").glob("*.eml"))
 
 
-def test_a_mail_is_there_within_a_second_in_development(app, inline):
+def test_a_mail_is_there_within_a_second_in_development(time_limit, app, inline):
     time.sleep(0.3)  # the runner has looked and waits now
 
     def send():
@@ -37,7 +38,7 @@ def test_a_mail_is_there_within_a_second_in_development(app, inline):
             service.send(LETTER, "ann@example.org")
         until(lambda: len(files(app)) > before)
 
-    assert quickest(send, within=1) < 1
+    assert quickest(send, within=time_limit(1)) < time_limit(1)
 
 
 def test_a_thread_that_was_stopped_has_ended(app):
@@ -136,4 +137,5 @@ def test_what_each_process_counts_it_records_itself(app):
         with job_locks.held("denials"):
             app.test_cli_runner().invoke(args=["worker", "--once"])
 
-        assert [event.typ for event in audit_log.events()] == ["door.deny"]
+        types = [event.typ for event in audit_log.events()]
+        assert [typ for typ in types if not typ.startswith("log.")] == ["door.deny"]

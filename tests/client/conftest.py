@@ -15,17 +15,6 @@ from tests.client.world import World
 from vaultr.client.crypto import primitives
 
 
-@pytest.fixture(scope="session")
-def first_world(tmp_path_factory):
-    return World(tmp_path_factory.mktemp("world")).keep_key()
-
-
-@pytest.fixture
-def world(first_world, tmp_path):
-    """An owner with one signed-in device, at a server in memory."""
-    return first_world.copied(tmp_path)
-
-
 @pytest.fixture(scope="module")
 def derived_at_once():
     """Let no password take time, in a module about what happens between requests."""
@@ -37,6 +26,24 @@ def derived_at_once():
 @pytest.fixture(scope="module")
 def quick_world(derived_at_once, tmp_path_factory):
     return World(tmp_path_factory.mktemp("quick")).keep_key()
+
+
+@pytest.fixture(scope="module")
+def first_world(request, pytestconfig, tmp_path_factory):
+    """The first of a module's owners; their keys are derived by Argon2id only with ``--long``.
+
+    Hundreds of tests would spend most of their time on it. The tests of key derivation, of
+    commands and of real servers always derive keys as people's devices do.
+    """
+    if not pytestconfig.getoption("--long"):
+        request.getfixturevalue("derived_at_once")
+    return World(tmp_path_factory.mktemp("world")).keep_key()
+
+
+@pytest.fixture
+def world(first_world, tmp_path):
+    """An owner with one signed-in device, at a server in memory."""
+    return first_world.copied(tmp_path)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def killed(world, act, number, *, done):
     """Do ``act`` and be killed at a request."""
     with KillAt(world.server, number, done=done), pytest.raises(Killed):
         act(world)
-    world.laptop._drop()
+    world.laptop.device.drop()
 
 
 def killed_at(world, act, method, ending):
@@ -60,4 +60,4 @@ def killed_at(world, act, method, ending):
     with pytest.raises(Killed):
         act(world)
     world.server.twist = None
-    world.laptop._drop()
+    world.laptop.device.drop()

@@ -23,9 +23,9 @@ def accepted(device):
 
 
 def rewound(world):
-    world.laptop._drop()
+    world.laptop.device.drop()
     world.laptop = world.device("laptop")
-    world.laptop._unlocked = world.kept.on(world.laptop)
+    world.laptop.device.unlocked = world.kept.on(world.laptop)
     return world.laptop
 
 
@@ -71,5 +71,5 @@ def check_whole(device, world):
 
 def again(world, name):
     device = world.device(name)
-    device._unlocked = world.kept.on(device)
+    device.device.unlocked = world.kept.on(device)
     return device

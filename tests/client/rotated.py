@@ -17,7 +17,7 @@ def fill(world):
 
 def rewound(world):
     world.laptop = world.device("laptop")
-    world.laptop._unlocked = world.kept.on(world.laptop)
+    world.laptop.device.unlocked = world.kept.on(world.laptop)
     return world
 
 
@@ -33,7 +33,7 @@ def check_all_is_there(device, *, generation):
     for item in items:
         password = "new" if item.title == "Mail" else f"secret of {item.title}"
         assert device.item(str(item.id)).detail == {"password": password}
-    (vault,) = device._unlocked._reader.vaults()
+    (vault,) = device.device.unlocked.reader.vaults()
     assert vault.state.generation == generation
     assert {h.generation for h in vault.state.items.values() if h.state == "active"} == {generation}
     assert device.vaults()[0].name == "Personal"

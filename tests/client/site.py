@@ -8,6 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+from tests.harness import migrated_database
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +38,7 @@ class Site:
         }
 
     def __enter__(self):
-        upgrade = [BIN / "flask", "db", "upgrade"]
-        subprocess.run(upgrade, check=True, cwd=ROOT, env=self._environ, capture_output=True)
+        migrated_database.write_to(self.database.parent)
         serve = [BIN / "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

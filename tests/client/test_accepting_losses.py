@@ -142,7 +142,7 @@ def test_an_acceptance_killed_anywhere_is_gone_on_with_and_loses_nothing(world, 
 
     world.laptop.explain()
     state = copy.deepcopy(world.server.vaults), copy.deepcopy(world.server.account)
-    world.laptop._drop()
+    world.laptop.device.drop()
     steps = requests_of(prepared(world, folder / "count", state), act)
     for number in range(1, steps + 1):
         for done in (False, True):
@@ -154,7 +154,7 @@ def test_an_acceptance_killed_anywhere_is_gone_on_with_and_loses_nothing(world, 
 
             assert secrets_of(laptop) == WHOLE, (number, done)
             assert [item.title for item in laptop.items(state="trash")] == ["Door"]
-            assert laptop._store.aside.ids() == []
+            assert laptop.device.store.aside.ids() == []
 
 
 def prepared(world, folder, state):

@@ -55,7 +55,7 @@ def test_a_newer_content_is_written_again_over_an_older_one_of_the_same_revision
 
 def refused_write(world, title, password):
     """Seal another content for the revision of an item's last put, as a refused write was."""
-    account = world.laptop._unlocked
+    account = world.laptop.device.unlocked
     (vault,) = account._reader.vaults()
     item = next(each for each in world.laptop.items(offline=True) if each.title == title)
     ground = account._reader.open_vault(vault)

@@ -51,7 +51,7 @@ def test_one_value_told_otherwise_is_refused_or_changes_nothing(story, name, cou
     acts, is_new = STORIES[name]
     chance = random.Random(5)
     answers = answers_of(story(acts, is_new=is_new))
-    for _ in range(count(50, many=800)):
+    for _ in range(count(15, many=800)):
         number = chance.choice([n for n, (_, body) in enumerate(answers) if body is not None])
         path = chance.choice(list(places(answers[number][1])))
 
@@ -70,7 +70,7 @@ def test_one_answer_of_another_status_is_refused_or_changes_nothing(
     others = [(status, body) for status in statuses for body in (None, {})]
     for slug, status in STATUS_OF.items():
         others.append((status, {"type": f"urn:vaultr:problem:{slug}", "status": status}))
-    for _ in range(count(50, many=600)):
+    for _ in range(count(15, many=600)):
         number, other = chance.randrange(len(answers)), chance.choice(others)
 
         def twist(asked, method, where, status, body, number=number, other=other):

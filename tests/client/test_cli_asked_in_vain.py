@@ -25,7 +25,7 @@ def signed_out(site, tmp_path_factory):
 def test_a_device_that_is_signed_out_says_so_before_it_asks(signed_out, words):
     told = signed_out.refused(1, *words, password=None)
 
-    assert "This device is not signed in" in told
+    assert "This device is logged out" in told
     assert "vaultr login" in told
 
 

@@ -162,7 +162,7 @@ def test_a_server_that_never_answers_does_not_hang_the_doctor(tmp_path, monkeypa
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         vaultr = Vaultr(url, home=tmp_path / "home", agent=False)
-        found = {each.name: each for each in checkup(vaultr)}
+        found = {each.name: each for each in checkup(vaultr.device)}
         vaultr.close()
 
     assert found["server"].exit_code == 4

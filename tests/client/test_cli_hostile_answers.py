@@ -22,8 +22,7 @@ HURRIED = """
 import sys
 from vaultr.client.transport import http_transport as transport
 transport.Transport.__init__.__kwdefaults__.update(answer_seconds={seconds}, answer_bytes=100_000)
-patience = transport.Patience.__init__
-patience.__defaults__ = (2, 0.01, 0.02, *patience.__defaults__[3:])
+transport.RETRIES = transport.RetryPolicy(2, 0.01, 0.02)
 from vaultr.client.cli import main
 sys.exit(main())
 """

@@ -69,7 +69,7 @@ def test_no_option_of_any_command_takes_a_secret(path):
     command = dict(commands())[path]
     names = {name for parameter in command.params for name in parameter.opts}
 
-    harmless = {"--password-fd", "--secret-key-fd", "--totp-fd", "--file-password-fd"}
+    harmless = {"--key-file", "--password-fd", "--secret-key-fd", "--totp-fd", "--file-password-fd"}
     harmless |= {"--no-secret-key", "--new-secret-key", "--new-password-fd", "--recovery-key-fd"}
     assert not [
         name
@@ -219,22 +219,23 @@ def test_an_import_can_be_tried_without_an_account(tmp_path):
     said = run("import", str(FIXTURES / "bitwarden-old.json"), "--dry-run", "--json", home=tmp_path)
 
     assert (said.returncode, said.stderr) == (0, "")
-    assert json.loads(said.stdout) == {
-        "read": 2,
-        "imported": 0,
-        "types": {"login": 1, "note": 1},
-    }
+    answer = json.loads(said.stdout)
+    assert (answer["read"], answer["imported"]) == (2, 0)
+    assert answer["types"] == {"login": 1, "note": 1}
+    assert {"kind": "login", "type": "login", "entries": 1} in answer["kinds"]
+    assert {"kind": "login", "field": "uris", "becomes": "urls", "values": 1} in answer["fields"]
+    assert answer["left_out"] == []
 
 
 def test_an_odd_file_ends_1_with_a_line_for_each_odd_entry(tmp_path):
     file = tmp_path / "export.json"
-    entries = [{"type": 9}, {"type": 1, "name": "a", "login": {"password": ["hunter2"]}}]
+    entries = [{"type": "9"}, {"type": 1, "name": "a", "login": {"password": ["hunter2"]}}]
     file.write_text(json.dumps({"encrypted": False, "folders": [], "items": entries}))
 
     said = run("import", str(file), home=tmp_path)
 
     assert (said.returncode, said.stdout) == (1, "")
-    assert "vaultr: entry 1: type is none of" in said.stderr
+    assert "vaultr: entry 1: type must be a whole number" in said.stderr
     assert "vaultr: entry 2: login.password must be text" in said.stderr
     assert "Nothing was imported" in said.stderr
     assert "hunter2" not in said.stderr
@@ -248,13 +249,15 @@ def test_a_protected_file_takes_its_password_from_a_descriptor(tmp_path):
         input="export password\n",
     )
 
-    assert (said.returncode, said.stdout) == (0, "Can be imported: 1 item (1 login).\n")
+    assert said.returncode == 0
+    assert said.stdout.startswith("Can be imported: 1 item (1 login).\n")
 
 
 def test_a_dotenv_file_may_come_by_standard_input(tmp_path):
     said = run("import", "-", "--title", "prod", "--dry-run", home=tmp_path, input="A=1\nB=2\n")
 
-    assert (said.returncode, said.stdout) == (0, "Can be imported: prod (2 variables).\n")
+    assert said.returncode == 0
+    assert said.stdout.startswith("Can be imported: prod (2 variables).\n")
 
 
 def test_an_answer_that_nobody_reads_is_no_crash(tmp_path):

@@ -8,15 +8,15 @@ from tests.client.crossings import NEW, THIRD, check_sound, unlocked
 from tests.client.lies import titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.open_account import WrongPassword
-from vaultr.client.account.password_proof import kept
+from vaultr.client.account.password_proof import read_device
 from vaultr.client.errors import CredentialsInvalid, Locked, SessionEnded, VaultrError
 from vaultr.client.storage.store import Store
-from vaultr.client.transport import account_session as sessions
+from vaultr.client.transport import account_session
 
 
 def changing(world, old=PASSWORD, new=NEW, **said):
     """Make ready to change the password on the laptop, which has one item."""
-    if not world.laptop._store.cache.ids() or not titles(world.laptop):
+    if not world.laptop.device.store.cache.ids() or not titles(world.laptop):
         world.laptop.add("login", *mail())
     world.laptop.close()
     device = unlocked(world, "laptop", old)
@@ -28,7 +28,7 @@ def logged_in(world, password=PASSWORD):
 
 
 def kept_session(world):
-    return world.device("laptop")._store.folder.read(sessions.FILE)
+    return world.device("laptop").device.store.folder.read(account_session.SESSION_FILE)
 
 
 @pytest.mark.parametrize("new_key", [False, True])
@@ -95,7 +95,7 @@ WRITES = {
     "add": lambda device: device.add("login", *mail("Bank")),
     "edit": lambda device: device.edit("Mail", overview={"title": "Post"}),
     "vault": lambda device: device.create_vault("Work"),
-    "rotate": lambda device: device.rotate(anew=True),
+    "rotate": lambda device: device.rotate(restart=True),
     "sync": lambda device: device.sync(),
     "recovery key": lambda device: device.create_recovery_key(),
 }
@@ -193,7 +193,7 @@ def test_a_command_that_a_deletion_of_the_account_overtakes_takes_nothing_over(c
         world.laptop.add("login", *mail())
         world.laptop.close()
         device = unlocked(world, "laptop", PASSWORD)
-        return lambda: device.rotate(anew=True)
+        return lambda: device.rotate(restart=True)
 
     def second(world):
         unlocked(world, "laptop", PASSWORD).delete_account()
@@ -242,10 +242,10 @@ def test_what_a_password_is_used_with_is_all_of_before_a_change_or_all_of_after_
     for at in range(1, 20):
         world = worlds()
         device, change = unlocked(world, "laptop", PASSWORD), changing(world, new_secret_key=True)
-        store, before = device._store, kept(device._store)
+        store, before = device.device.store, read_device(device.device.store)
         with AtLook(name, at, change) as look:
-            found, kit = kept(store), device.kit()
-        after = kept(store)
+            found, kit = read_device(store), device.kit()
+        after = read_device(store)
         if not look.began:
             break
         assert before != after

@@ -23,7 +23,7 @@ from vaultr.protocol.encoding import unb64
 
 home, limit = Path(sys.argv[1]), int(sys.argv[2])
 device = Vaultr(home=home, agent=False)
-device._unlocked = Kept(unb64(sys.stdin.readline().strip())).on(device)
+device.device.unlocked = Kept(unb64(sys.stdin.readline().strip())).on(device)
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
@@ -54,7 +54,7 @@ def signed_in(server, home):
         device.verify("token0")
         device.unlock(PASSWORD)
         device.add("login", {"title": "First"}, {"password": "first"})
-        return device._unlocked.account.account_key
+        return device.device.unlocked.account.account_key
 
 
 def write(home, key, name, *, limit=0):
@@ -68,7 +68,7 @@ def write(home, key, name, *, limit=0):
 def check(server, home, key):
     """What the device holds opens, without the server and with it, and nothing is missing."""
     with Vaultr(home=home, agent=False) as device:
-        device._unlocked = Kept(key).on(device)
+        device.device.unlocked = Kept(key).on(device)
         for item in device.items(offline=True, state="any"):
             assert device.item(str(item.id), offline=True).detail["password"]
         device.rotate()
@@ -83,8 +83,8 @@ def test_files_that_may_not_grow_leave_a_cache_that_is_whole(owner, tmp_path, co
     home = tmp_path / "home"
     key = signed_in(owner, home)
     refused = 0
-    for number in range(count(5, many=50)):
-        limit = 2_000 + number * count(7_331, many=797)
+    for number in range(count(3, many=50)):
+        limit = 2_000 + number * count(12_000, many=797)
         code, said = write(home, key, f"w{number}", limit=limit)
         refused += code
         assert code == 0 or "FolderUnusable" in said, said
@@ -118,10 +118,10 @@ def test_a_full_disk_is_said_and_what_was_there_is_still_there(owner, tmp_path):
         assert "FolderUnusable" in said[-1]
 
         with Vaultr(home=home, agent=False) as device:
-            device._unlocked = Kept(key).on(device)
+            device.device.unlocked = Kept(key).on(device)
             assert device.item("First", offline=True).detail == {"password": "first"}
             for item in device.items(offline=True):
                 assert device.item(str(item.id), offline=True).detail["password"]
-            device._drop()
+            device.device.drop()
         unfinished = [*home.rglob("*.unfinished")]
         assert unfinished == [], "and nothing takes up the little room that is left"

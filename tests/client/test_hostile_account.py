@@ -28,7 +28,7 @@ OTHER_ID = "00000000-0000-4000-8000-000000000000"
 
 def resealed(world, change, *, ahead=0):
     """Give the account's profile with its document changed, sealed as its owner would."""
-    held = world.laptop._unlocked.account
+    held = world.laptop.device.unlocked.account
     kept = world.server.account["profile"]
     profile = open_profile(held.wrap_key, held.account_id, kept["revision"], unb64(kept["sealed"]))
     document = copy.deepcopy(profile.document)
@@ -73,7 +73,7 @@ def test_another_account_than_the_pinned_one_is_not_opened(held, asked):
 
 @pytest.mark.parametrize("asked", [LOGIN, ME])
 def test_a_second_account_key_of_one_epoch_is_not_taken(held, asked):
-    account = held.laptop._unlocked.account
+    account = held.laptop.device.unlocked.account
     inputs = account.known.derivation
     root = keys.derive_root(PASSWORD, inputs.salt, inputs.kdf, held.signup.secret_key)
     sealed = keys.seal_account_key(
@@ -103,7 +103,7 @@ def test_an_account_key_of_a_lower_epoch_is_a_rollback_while_it_is_open_too(held
 
 def test_identity_keys_do_not_change_under_an_open_account(held):
     other = keys.new_identity(
-        held.laptop._unlocked.account.wrap_key, held.laptop._unlocked.account.account_id
+        held.laptop.device.unlocked.account.wrap_key, held.laptop.device.unlocked.account.account_id
     )
     answering(
         held, *ME, with_key_set(identity={kind: key.to_json() for kind, key in other.items()})

@@ -20,8 +20,8 @@ NEW = "another master password"
 
 def led_to(laptop, origin):
     """Write another server into device.json, as whoever has the key beside it can."""
-    laptop._drop()
-    store = laptop._store
+    laptop.device.drop()
+    store = laptop.device.store
     device = store.device()
     store.keep_device(replace(device, pins=replace(device.pins, origin=origin)))
     return store.folder.path
@@ -88,15 +88,15 @@ def test_no_more_does_it_while_a_change_of_the_password_is_pending(world):
 
 
 def test_a_device_that_was_led_elsewhere_can_be_locked(world):
-    key = world.laptop._unlocked.account.account_key
+    key = world.laptop.device.unlocked.account.account_key
     home = led_to(world.laptop, EVIL)
     again = Vaultr(home=home, transport=Evil().transport(), agent=False)
-    again._agent = Agent(key)
+    again.device.agent = Agent(key)
 
     with pytest.raises(PinMismatch):
         again.lock()
 
-    assert again._agent.ended
+    assert again.device.agent.ended
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def put_back(world):
     """A device whose vault somebody took back to what it was before an edit."""
     world.laptop.add("login", *mail("Mail", "first"))
     world.laptop.close()
-    folder = world.laptop._store.folder.path / "vaults"
+    folder = world.laptop.device.store.folder.path / "vaults"
     shutil.copytree(folder, folder.with_name("older"))
     laptop = world.again()
     laptop.edit("Mail", detail={"password": "second"})
@@ -119,7 +119,7 @@ def test_a_copy_that_was_put_back_is_not_shown_as_a_fresh_one(put_back):
     assert put_back.item("Mail", offline=True).detail["password"] == "first"
 
     (notice,) = put_back.notices
-    assert "was seen: somebody may have put an older one there" in notice
+    assert "somebody may have replaced the copy by an older one" in notice
 
 
 def test_a_copy_that_was_put_back_is_never_young_enough(put_back):

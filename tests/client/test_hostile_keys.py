@@ -30,8 +30,8 @@ def rotated(world):
     world.phone = world.second()
     world.phone.sync()
     (world.vault,) = world.server.vaults.values()
-    (held,) = world.laptop._unlocked._reader.vaults()
-    world.keys = world.laptop._unlocked._reader.keys(held)
+    (held,) = world.laptop.device.unlocked.reader.vaults()
+    world.keys = world.laptop.device.unlocked.reader.keys(held)
     return world
 
 
@@ -161,7 +161,7 @@ def two(world):
     world.laptop.add("login", *mail("Ship"), vault="Work")
     world.laptop.close()
     world.laptop = world.device("laptop")
-    world.laptop._unlocked = world.kept.on(world.laptop)
+    world.laptop.device.unlocked = world.kept.on(world.laptop)
     return world
 
 

@@ -126,7 +126,7 @@ def test_only_a_signup_that_waits_here_explains_another_account(world, argon2, t
 
 def with_new_password(world, password, *, in_profile=True):
     """Do what another device does when the owner changes the master password there."""
-    held = world.laptop._unlocked.account
+    held = world.laptop.device.unlocked.account
     salt, kdf = secrets.token_bytes(32), Kdf("argon2id", 65_536, 4, 2)
     root = keys.derive_root(password, salt, kdf, world.signup.secret_key)
     sealed = keys.seal_account_key(

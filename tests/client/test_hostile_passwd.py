@@ -67,7 +67,7 @@ def test_a_change_that_is_taken_in_part_does_not_cost_the_old_wrap(held, part):
     with pytest.raises(AnswerInvalid):
         changes(held, new_key=True)
 
-    assert held.device("laptop")._store.account().key_set.epoch == 1
+    assert held.device("laptop").device.store.account().key_set.epoch == 1
     held.server.twist = None
     again = held.device("laptop")
     again.unlock(NEW)
@@ -87,7 +87,7 @@ def test_wraps_that_the_server_did_not_take_are_noticed_before_the_old_ones_go(h
     with pytest.raises(StateMismatch, match="other wraps"):
         changes(held, new_key=True)
 
-    assert held.device("laptop")._store.account().key_set.epoch == 1
+    assert held.device("laptop").device.store.account().key_set.epoch == 1
     with pytest.raises(StateMismatch, match="other wraps"):
         held.device("laptop").unlock(NEW)
 
@@ -95,7 +95,7 @@ def test_wraps_that_the_server_did_not_take_are_noticed_before_the_old_ones_go(h
 @pytest.mark.parametrize("lie", ["hidden", "injected", "other keys", "other vault"])
 def test_a_list_that_lies_is_never_wrapped_under_a_new_account_key(held, lie):
     sent = len(held.sent("PUT", "/auth/credentials"))
-    account = held.laptop._unlocked.account
+    account = held.laptop.device.unlocked.account
     other = VaultKeys.new()
 
     def change(body):
@@ -217,7 +217,7 @@ def following(world):
     with world.second() as phone:
         phone.sync()
         phone.change_password(PASSWORD, NEW, new_key=True)
-        return phone._unlocked.account
+        return phone.device.unlocked.account
 
 
 @pytest.mark.parametrize("lie", ["hidden", "other keys", "older wrap", "flipped"])

@@ -42,7 +42,7 @@ def test_a_fork_that_was_told_once_is_told_again(world):
         with pytest.raises(ChainBroken), laptop:
             laptop.sync()
         laptop = world.device("laptop")
-        laptop._unlocked = world.kept.on(laptop)
+        laptop.device.unlocked = world.kept.on(laptop)
 
     assert titles(laptop) == ["0", "1", "Mail"], "and what the device holds stays readable"
 
@@ -57,7 +57,7 @@ def test_what_other_devices_wrote_honestly_is_proven_and_merged(world):
 
     laptop.close()
 
-    held = world.again()._unlocked.account.profile
+    held = world.again().device.unlocked.account.profile
     (vault,) = world.server.vaults.values()
     assert [known.n for known in held.vaults.values()] == [vault["revision"]] == [4]
 
@@ -81,8 +81,8 @@ def test_a_profile_that_another_command_of_the_device_saw_is_not_taken_back(worl
     world.laptop.sync()
     old = copy.deepcopy(world.server.account["profile"])
     other = world.device("laptop")
-    other._unlocked = world.kept.on(other)
-    held = other._unlocked.account
+    other.device.unlocked = world.kept.on(other)
+    held = other.device.unlocked.account
     held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)
     newest = copy.deepcopy(world.server.account["profile"])
     world.server.account["profile"] = old
@@ -98,8 +98,8 @@ def test_a_profile_is_not_written_over_an_older_one_than_the_device_saw(world):
     world.laptop.sync()
     old = copy.deepcopy(world.server.account["profile"])
     other = world.device("laptop")
-    other._unlocked = world.kept.on(other)
-    held = other._unlocked.account
+    other.device.unlocked = world.kept.on(other)
+    held = other.device.unlocked.account
     held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)
     newest = held.profile.revision
     world.server.account["profile"] = old
@@ -108,7 +108,7 @@ def test_a_profile_is_not_written_over_an_older_one_than_the_device_saw(world):
     with pytest.raises(RolledBack, match="profile"):
         world.laptop.close()
 
-    assert world.laptop._store.account().key_set.profile.revision == newest
+    assert world.laptop.device.store.account().key_set.profile.revision == newest
 
 
 def test_a_fork_that_only_the_profile_shows_is_explained(world):
@@ -172,7 +172,7 @@ def test_a_profile_that_is_refused_without_a_newer_one_is_a_lie(world):
 def test_a_profile_that_is_refused_for_ever_by_newer_ones_makes_the_command_fail(world):
     other = world.second()
     world.laptop.add("login", *mail())
-    held = other._unlocked.account
+    held = other.device.unlocked.account
 
     def write_first():
         """Have another device write a newer one, as an honest refusal shows it."""

@@ -32,9 +32,9 @@ def where(device):
 
 
 def rewound(world):
-    world.laptop._drop()
+    world.laptop.device.drop()
     world.laptop = world.device("laptop")
-    world.laptop._unlocked = world.kept.on(world.laptop)
+    world.laptop.device.unlocked = world.kept.on(world.laptop)
     return world
 
 

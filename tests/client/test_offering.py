@@ -17,7 +17,7 @@ class Agent:
     def account_key(self):
         return self._key
 
-    def held(self):
+    def is_holding_key(self):
         return True
 
 
@@ -30,7 +30,7 @@ def tabbed(world, monkeypatch):
 
     def press():
         device = world.device("laptop")
-        device._agent = Agent(world.kept.on(device).account.account_key)
+        device.device.agent = Agent(world.kept.on(device).account.account_key)
         monkeypatch.setattr("vaultr.client.vaultr_client.Vaultr", lambda: device)
         before = len(world.server.requests)
         offered = completers.item_titles(None, None, "")

@@ -33,7 +33,7 @@ def changed(world, **said):
 
 def with_machine(world):
     """Give the account a machine; its key, and how to open it with an account key."""
-    held = world.laptop._unlocked.account
+    held = world.laptop.device.unlocked.account
     kek = b"m" * 32
     machine_id = keys.UUID(MACHINE)
     sealed = keys.seal_machine_kek(held.wrap_key, held.account_id, machine_id, kek)
@@ -77,11 +77,11 @@ def test_the_device_that_changed_it_goes_on_without_a_login(world, new_key):
 
 
 def test_by_itself_a_change_replaces_the_lock_and_not_the_key(world):
-    before = world.laptop._unlocked.account.account_key
+    before = world.laptop.device.unlocked.account.account_key
 
     changed(world)
 
-    assert world.laptop._unlocked.account.account_key == before
+    assert world.laptop.device.unlocked.account.account_key == before
     (body,) = world.sent("PUT", "/auth/credentials")
     assert set(json.loads(body)) == {"auth_key", "kdf", "salt", "account_key", "profile"}
     assert PASSWORD.encode() not in body
@@ -90,12 +90,12 @@ def test_by_itself_a_change_replaces_the_lock_and_not_the_key(world):
 
 def test_a_new_account_key_comes_with_every_wrap_and_notes_the_keys_that_are_due(world):
     kek, opened = with_machine(world)
-    before = world.laptop._unlocked.account.account_key
+    before = world.laptop.device.unlocked.account.account_key
     world.laptop.create_vault("Work")
 
     changed(world, new_key=True)
 
-    held = world.laptop._unlocked.account
+    held = world.laptop.device.unlocked.account
     assert held.account_key != before
     (body,) = world.sent("PUT", "/auth/credentials")
     rewrap = json.loads(body)["rewrap"]
@@ -176,7 +176,7 @@ def test_a_change_that_cannot_be_is_refused_before_anything_is_sent(world, old, 
 @pytest.mark.parametrize("new_key", [False, True])
 def test_a_command_that_runs_meanwhile_goes_on_or_says_unlock_again(world, new_key):
     other = world.device("laptop")
-    other._unlocked = world.kept.on(other)
+    other.device.unlocked = world.kept.on(other)
 
     changed(world, new_key=new_key)
 

@@ -88,7 +88,7 @@ def test_after_death_at_any_step_exactly_one_password_opens(
 ):
     """``first`` is what is typed first after it."""
     seen, came = set(), True
-    for at in itertools.count(1 if first == NEW else 4, count(7, many=1)):
+    for at in itertools.count(1 if first == NEW else 4, count(8, many=1)):
         world = begun(first_world, tmp_path / str(at))
         came = dies(world, at, new_key=new_key)
         with contextlib.suppress(WrongPassword), world.device("laptop") as device:
@@ -105,7 +105,7 @@ def test_after_death_at_any_step_exactly_one_password_opens(
 
 def test_deaths_of_the_commands_that_find_out_change_nothing_of_it(first_world, tmp_path, count):
     chance = random.Random(7)
-    for number in range(count(6, many=60)):
+    for number in range(count(3, many=60)):
         world = begun(first_world, tmp_path / str(number))
         dies(world, chance.randrange(1, 45), new_key=chance.random() < 0.5)
         for _ in range(2):

@@ -98,7 +98,7 @@ def test_after_a_kill_exactly_one_password_opens_and_nothing_is_lost(shaken, tmp
     first.done("passwd", "--others-know", also={"--new-password-fd": PASSWORDS[1]})
     first.password, longest = PASSWORDS[1], time.monotonic() - began
 
-    for _ in range(count(3, many=10)):
+    for _ in range(count(2, many=10)):
         found = shake(shaken, first, chance, longest)
         assert len(found) == 1, found
         [first.password] = found

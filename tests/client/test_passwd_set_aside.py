@@ -15,7 +15,7 @@ def lose_a_vault(device):
 
 
 def lose_keys(device):
-    device.rotate(anew=True)
+    device.rotate(restart=True)
     device.add("login", *mail("Bank"))
 
 

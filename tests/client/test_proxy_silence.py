@@ -15,7 +15,8 @@ from tests.runtime_folder import RuntimeFolder
 from vaultr.client.background.agent_client import AgentClient
 from vaultr.client.errors import ServerUnreachable, Unavailable
 from vaultr.client.transport import http_transport
-from vaultr.client.transport.http_transport import Patience, Transport
+from vaultr.client.transport.http_transport import Transport
+from vaultr.client.transport.retry import RetryPolicy
 
 NEW = "another master password"
 
@@ -110,9 +111,14 @@ def test_lost_responses_are_asked_for_within_ninety_seconds(monkeypatch):
         now[0] += 40
         raise httpx2.ReadError("lost")
 
-    patience = Patience(sleep=lambda seconds: now.__setitem__(0, now[0] + seconds))
+    retries = RetryPolicy(
+        tries=4,
+        first_pause_seconds=0.25,
+        longest_pause_seconds=10.0,
+        sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
+    )
     transport = Transport(
-        "https://vault.example", transport=httpx2.MockTransport(handle), patience=patience
+        "https://vault.example", transport=httpx2.MockTransport(handle), retries=retries
     )
 
     with pytest.raises(ServerUnreachable):

@@ -69,12 +69,12 @@ def test_before_the_wait_is_over_nothing_is_handed_out(lost):
 
     assert first.handed is None
     assert timedelta() < first.ready_at - datetime.now(UTC) <= WAIT
-    with pytest.raises(VaultrError, match="completed from"):
+    with pytest.raises(VaultrError, match="cannot be completed before"):
         lost.device("new").complete_recovery(first, NEW)
 
 
 def test_a_recovered_account_has_another_password_secret_key_and_account_key(lost):
-    before = lost.laptop._store.account().key_set
+    before = lost.laptop.device.store.account().key_set
 
     device, secret_key = recover(lost)
 
@@ -85,8 +85,8 @@ def test_a_recovered_account_has_another_password_secret_key_and_account_key(los
     again = lost.device("new")
     again.unlock(NEW)
     assert titles(again) == ["Mail"]
-    for vault_id in again._unlocked.account.profile.vaults:
-        assert again._unlocked.account.profile.keys_due(vault_id, 1)
+    for vault_id in again.device.unlocked.account.profile.vaults:
+        assert again.device.unlocked.account.profile.keys_due(vault_id, 1)
 
 
 def test_a_device_from_before_follows_with_the_new_secret_key(lost):
@@ -123,7 +123,7 @@ def test_an_account_without_a_secret_key_gets_one(tmp_path, world):
     device, secret_key = recover(world, "b")
 
     assert secret_key is not None
-    assert device._store.device().pins.secret_key
+    assert device.device.store.device().pins.secret_key
 
 
 def test_a_recovery_key_is_bound_to_its_account_and_a_wrong_one_opens_nothing(lost):
@@ -224,7 +224,7 @@ def test_what_was_handed_out_and_touched_opens_nothing(lost, lie):
         lost.device("new").complete_recovery(started(lost), NEW)
 
     assert not lost.sent("POST", "/recover/complete")
-    assert not (lost.device("new")._store.folder.path / "changing.json").exists()
+    assert not (lost.device("new").device.store.folder.path / "changing.json").exists()
 
 
 def test_a_vault_that_is_held_back_is_missed(lost):
@@ -288,7 +288,7 @@ def test_odd_answers_are_named(lost, odd):
 def test_machines_keep_their_keys(lost):
     held = lost.device("laptop")
     held.unlock(PASSWORD)
-    account = held._unlocked.account
+    account = held.device.unlocked.account
     machine, kek = uuid4(), b"k" * 32
     sealed = keys.seal_machine_kek(account.wrap_key, account.account_id, machine, kek)
     lost.server.machines[str(machine)] = b64(sealed)
@@ -296,5 +296,5 @@ def test_machines_keep_their_keys(lost):
     device, _ = recover(lost)
 
     now = unb64(lost.server.machines[str(machine)])
-    opened = device._unlocked.account
+    opened = device.device.unlocked.account
     assert keys.open_machine_kek(opened.wrap_key, opened.account_id, machine, now) == kek

@@ -75,7 +75,7 @@ def test_the_time_that_its_answer_tells_is_not_believed(world):
     device = login(world)
 
     assert len(asked_to_end(world)) == 1
-    told = device._unlocked.account.session.server_time()
+    told = device.device.unlocked.account.session.server_time()
     assert told == now.replace(microsecond=0)
 
 
@@ -142,7 +142,7 @@ def test_a_kill_before_it_leaves_a_device_that_is_signed_in(world, monkeypatch):
     def killed(*_, **__):
         raise SystemExit(137)
 
-    monkeypatch.setattr(Transport, "send_unheard", killed)
+    monkeypatch.setattr(Transport, "send_ignoring_response", killed)
     with pytest.raises(SystemExit):
         login(world)
 
@@ -177,7 +177,7 @@ def test_a_request_is_sent_again_however_often_the_device_signs_in_meanwhile(wor
 
     world.server.requests.clear()
     world.server.before = sign_in
-    answer = world.laptop._unlocked.account.session.send("GET", "/auth/me")
+    answer = world.laptop.device.unlocked.account.session.send("GET", "/auth/me")
 
     assert next(left, None) is None
     assert answer.body["account"]["email"] == EMAIL

@@ -82,7 +82,7 @@ def test_a_rotation_is_gone_on_with_and_not_begun_again(filled):
 
     assert rotated.resumed
     assert rotated.generation == 2
-    assert rewound(filled).laptop.rotate(anew=True)[0].generation == 3
+    assert rewound(filled).laptop.rotate(restart=True)[0].generation == 3
 
 
 def test_edits_of_other_devices_meanwhile_are_kept_under_the_new_keys(filled):
@@ -142,8 +142,8 @@ def test_keys_that_a_new_account_key_makes_due_are_replaced_even_while_a_rotatio
     killed_at(filled, lambda world: world.laptop.rotate(), "POST", "/changes")
     laptop = rewound(filled).laptop
     laptop.sync()
-    account = laptop._unlocked.account
-    (vault,) = laptop._unlocked._reader.vaults()
+    account = laptop.device.unlocked.account
+    (vault,) = laptop.device.unlocked.reader.vaults()
     due = account.profile.with_keys_due({vault.id: vault.state.generation})
     account.write_profile(due, lambda: None)
 
@@ -186,11 +186,11 @@ def test_what_is_to_be_rotated_survives_a_profile_that_others_write_meanwhile(fi
             phone.close()
 
     filled.laptop.sync()
-    (vault,) = filled.laptop._unlocked._reader.vaults()
+    (vault,) = filled.laptop.device.unlocked.reader.vaults()
     filled.server.before = overtake
-    filled.laptop._unlocked._vaults.note_keys_due({vault.id: 1})
+    filled.laptop.device.unlocked.vaults.note_keys_due({vault.id: 1})
 
-    profile = filled.laptop._unlocked.account.profile
+    profile = filled.laptop.device.unlocked.account.profile
     assert profile.keys_due(vault.id, 1)
     assert profile.head_of(vault.id).n == vault_of(filled)["revision"]
 

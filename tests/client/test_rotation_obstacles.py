@@ -27,15 +27,15 @@ class Garbage:
 
 def test_an_item_that_does_not_open_is_named_and_the_others_move(filled):
     laptop = filled.laptop
-    (vault,) = laptop._unlocked._reader.vaults()
-    laptop._unlocked._writer.write(vault.id, [Garbage()])
-    (vault,) = laptop._unlocked._reader.vaults()
+    (vault,) = laptop.device.unlocked.reader.vaults()
+    laptop.device.unlocked._writer.write(vault.id, [Garbage()])
+    (vault,) = laptop.device.unlocked.reader.vaults()
     (broken,) = vault.state.items.keys() - vault_items(filled, vault)
 
     with pytest.raises(CannotMove, match=str(broken)):
         laptop.rotate()
 
-    (vault,) = laptop._unlocked._reader.vaults()
+    (vault,) = laptop.device.unlocked.reader.vaults()
     old = [each for each, held in vault.state.items.items() if held.generation == 1]
     assert broken in old
     assert len(old) == 2, "it, and what is in the trash"
@@ -47,7 +47,7 @@ def vault_items(world, vault):
     opening = set()
     for item_id in vault.state.items:
         with contextlib.suppress(SealBroken):
-            world.laptop._unlocked._reader.open_vault(vault).opened(item_id)
+            world.laptop.device.unlocked.reader.open_vault(vault).opened(item_id)
             opening.add(item_id)
     return opening
 
@@ -109,7 +109,7 @@ def test_what_is_moved_already_is_ended_also_where_other_vaults_are_due(filled):
     filled.laptop.rotate("Personal")
     moved["rotating"] = True  # as it is where a device was killed before it ended that
     (work,) = [each for each in filled.laptop.vaults() if each.name == "Work"]
-    filled.laptop._unlocked._vaults.note_keys_due({work.id: 1})
+    filled.laptop.device.unlocked.vaults.note_keys_due({work.id: 1})
 
     rotated = filled.laptop.rotate()
 

@@ -83,7 +83,7 @@ def test_where_the_environment_says_off_no_process_is_started_or_asked(home, mon
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD, keep=True)
 
-    assert not AgentClient(home).held()
+    assert not AgentClient(home).is_holding_key()
 
 
 def test_the_profile_is_written_at_most_once_a_minute_and_at_lock(home, server):

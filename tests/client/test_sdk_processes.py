@@ -49,7 +49,7 @@ def writing(home, name, times):
 
 
 def test_two_processes_write_through_one_folder_and_lose_nothing(home, count):
-    each = count(5, many=50)
+    each = count(3, many=50)
 
     writers = [writing(home, name, each) for name in ("one", "two")]
     for writer in writers:
@@ -65,7 +65,7 @@ def test_two_processes_write_through_one_folder_and_lose_nothing(home, count):
 
 
 def test_a_kill_at_any_moment_leaves_a_folder_that_the_next_command_can_use(home, server, count):
-    for kill in range(count(3, many=60)):
+    for kill in range(count(2, many=60)):
         with writing(home, str(kill), 1000) as writer:
             assert writer.stdout.readline() == b"unlocked\n"
             time.sleep(0.037 * (kill % 13))

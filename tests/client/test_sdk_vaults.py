@@ -142,7 +142,7 @@ def test_the_profile_is_written_by_each_command_that_moved_a_head_without_an_age
 
 def noted(world):
     """Tell which revision of the vault the profile has, as the device keeps it."""
-    account = world.again()._unlocked.account
+    account = world.again().device.unlocked.account
     (vault_id,) = account.profile.vaults
     return account.profile.head_of(vault_id).n
 
@@ -168,7 +168,7 @@ def test_a_head_that_a_sync_brought_is_in_the_profile_when_the_client_is_closed(
     laptop = world.again()
     phone = world.second_by_key()
     phone.edit("Mail", detail={"password": "new"})
-    phone._drop()  # killed before it noted the head
+    phone.device.drop()  # killed before it noted the head
 
     laptop.sync()
 

@@ -130,7 +130,7 @@ def test_a_deletion_whose_answer_is_lost_is_done(two):
 def test_a_vault_listed_though_deleted_is_never_opened(world):
     world.laptop.add("login", *mail())
     (vault_id,) = world.server.vaults
-    held = world.laptop._unlocked.account
+    held = world.laptop.device.unlocked.account
     held.write_profile(held.profile.with_deleted(UUID(vault_id)), lambda: None)
 
     assert world.laptop.items() == []

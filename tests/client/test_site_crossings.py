@@ -16,7 +16,7 @@ from vaultr.client.errors import CredentialsInvalid, PinMismatch, SessionEnded, 
 WRITES = (
     lambda device, number: device.add("login", *mail(f"Item {number}")),
     lambda device, number: device.create_vault(f"Vault {number}"),
-    lambda device, number: device.rotate(anew=True),
+    lambda device, number: device.rotate(restart=True),
     lambda device, number: device.create_recovery_key(),
 )
 WHOLE = 60
@@ -90,7 +90,7 @@ def check_followed(through, folders, password, wrong, *, items=("Mail",)):
 def test_of_two_changes_of_the_password_one_is_made(owner, count):
     through, folders = owner
     handle, password, ended = through.handle, PASSWORD, 0
-    for at in range(1, count(16, many=60), count(5, many=2)):
+    for at in range(1, count(12, many=60), count(8, many=2)):
         for new_key in (False, True):
             through.handle = handle
             news = {name: f"the {at}th password of the {name} {new_key}" for name in folders}
@@ -123,7 +123,7 @@ def test_of_two_changes_of_the_password_one_is_made(owner, count):
 def test_a_new_key_is_crossed_by_what_another_device_writes(owner, count):
     through, folders = owner
     handle, password, items, number = through.handle, PASSWORD, {"Mail"}, 0
-    for at in range(1, count(24, many=60), count(7, many=3)):
+    for at in range(1, count(24, many=60), count(9, many=3)):
         through.handle, number = handle, number + 1
         write, new = WRITES[number % len(WRITES)], f"the {at}th password of the laptop"
 

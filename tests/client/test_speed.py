@@ -16,7 +16,6 @@ from tests.client.listening import Listening
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft
 
-pytestmark = pytest.mark.alone
 ITEMS = 10_000
 EMPTY = (sys.executable, "-c", "pass")
 # What unlocking cannot do without: the password's derivation at the cost of every new account.
@@ -49,6 +48,14 @@ def starts(*words):
     return lambda: subprocess.run(words, check=True, capture_output=True)
 
 
+@pytest.fixture
+def device(device):
+    device = copy.copy(device)
+    device.forks = False
+    return device
+
+
+@pytest.mark.long
 def test_help_takes_at_most_six_empty_starts_of_python(account, count):
     help_ = starts(*account.program, "--help")
 
@@ -77,6 +84,7 @@ def full(tmp_path_factory):
         ]
         vaultr.add_many(drafts)
     unlocked = device.with_agent()
+    unlocked.forks = False
     unlocked.done("unlock")
     yield unlocked
     unlocked.done("lock")
@@ -103,6 +111,7 @@ def test_asking_the_server_for_what_is_new_adds_under_three_tenths_of_a_second(f
     assert statistics.median(asked) - statistics.median(offline) < 0.3
 
 
+@pytest.mark.long
 def test_unlocking_takes_the_derivation_and_two_tenths_of_a_second(device, count):
     """Python's own start, which every command has, is on both sides.
 

@@ -97,7 +97,7 @@ def test_a_server_whose_clock_is_ahead_has_nothing_removed(trashed):
 
 def test_without_the_servers_time_nothing_is_removed_and_that_is_said(trashed, own_clock):
     own_clock(31)
-    trashed.laptop._unlocked.account.session.server_time = lambda: None
+    trashed.laptop.device.unlocked.account.session.server_time = lambda: None
 
     trashed.laptop.sync()
 

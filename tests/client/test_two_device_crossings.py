@@ -89,7 +89,7 @@ def test_of_two_changes_of_the_password_one_is_made(crossed, keys):
 WRITES = {
     "add": lambda device: device.add("login", *mail("Bank")),
     "vault": lambda device: device.create_vault("Work"),
-    "rotate": lambda device: device.rotate(anew=True),
+    "rotate": lambda device: device.rotate(restart=True),
     "sync": lambda device: device.sync(),
     "recovery key": lambda device: device.create_recovery_key(),
 }
@@ -166,7 +166,7 @@ def test_a_vault_that_was_to_be_made_with_the_key_from_before_is_not_made_with_i
     if not taken:
         world.server.before = lambda method, path: away(world, method, path)
     with pytest.raises((VaultrError, Away)):
-        phone._unlocked._vaults.create("Work")
+        phone.device.unlocked.vaults.create("Work")
     world.server.lose, world.server.before = [], None
     changing(world, "laptop", NEW, new_key=True)()
 

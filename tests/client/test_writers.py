@@ -59,7 +59,7 @@ def laptop(request, tmp_path):
 
 
 def test_eight_writers_lose_nothing_and_leave_one_chain_that_vouches(laptop, tmp_path, count):
-    times = count(4, many=40)
+    times = count(2, many=40)
     with Vaultr(home=laptop.home / "vaultr", agent=False) as device:
         device.unlock(PASSWORD)
         device.add("login", {"title": "Shared"}, {})

@@ -93,7 +93,7 @@ class Story:
 
     def device(self, name):
         device = self.world.device(name)
-        device._unlocked = self._kept.on(device)
+        device.device.unlocked = self._kept.on(device)
         return device
 
     def is_told(self, twist):

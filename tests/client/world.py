@@ -6,7 +6,7 @@ import shutil
 from tests.client.fake_server import FakeServer
 from vaultr import Vaultr
 from vaultr.client.account import open_account
-from vaultr.client.sdk.item_operations import Unlocked
+from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 
 EMAIL = "ann@example.org"
 PASSWORD = "a master password for tests"
@@ -34,14 +34,14 @@ class World:
         other._folder = folder
         shutil.copytree(self._folder, folder, dirs_exist_ok=True)
         other.laptop = other.device("laptop")
-        other.laptop._unlocked = self.kept.on(other.laptop)
+        other.laptop.device.unlocked = self.kept.on(other.laptop)
         return other
 
     def keep_key(self):
         """Keep the account's key for the copies."""
         again = self.device("laptop")
         again.unlock(PASSWORD)
-        self.kept = Kept(again._unlocked.account.account_key)
+        self.kept = Kept(again.device.unlocked.account.account_key)
         return self
 
     def device(self, name):
@@ -61,14 +61,14 @@ class World:
             for file in (self._folder / name).glob(own):
                 file.unlink()
         device = self.device(name)
-        device._unlocked = self.kept.on(device)
+        device.device.unlocked = self.kept.on(device)
         return device
 
     def again(self):
         """End what the first device did, and open it anew."""
         self.laptop.close()
         self.laptop = self.device("laptop")
-        self.laptop._unlocked = self.kept.on(self.laptop)
+        self.laptop.device.unlocked = self.kept.on(self.laptop)
         return self.laptop
 
     def sent(self, method, ending):
@@ -85,8 +85,11 @@ class Kept:
 
     def on(self, device):
         """Unlock a device."""
-        store = device._store
-        return Unlocked(open_account.resume(store, device._to_server(), store.account(), self._key))
+        store = device.device.store
+        opened = open_account.open_with_account_key(
+            store, device.device.server(), store.account(), self._key
+        )
+        return UnlockedVaults(opened)
 
 
 def mail(title="Mail", password="hunter2"):

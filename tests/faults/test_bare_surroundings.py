@@ -97,6 +97,7 @@ def settings(home):
     return Settings.from_environ(environ)
 
 
+@pytest.mark.long
 def test_without_memory_to_write_to_numbers_are_kept_under_home(tmp_path, forgetful, monkeypatch):
     monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 
@@ -107,6 +108,7 @@ def test_without_memory_to_write_to_numbers_are_kept_under_home(tmp_path, forget
     assert not multiprocess_dir.folder().exists()
 
 
+@pytest.mark.long
 def test_where_nothing_can_be_written_there_are_no_numbers_and_no_error(
     tmp_path, forgetful, monkeypatch
 ):

@@ -44,6 +44,7 @@ def flask(tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_keys_are_printed_as_lines_that_a_shell_and_the_settings_read(flask):
     done = flask("keys", "generate")
 
@@ -54,6 +55,7 @@ def test_keys_are_printed_as_lines_that_a_shell_and_the_settings_read(flask):
     Settings.from_environ({**PRODUCTION, **{name: text[1:-1] for name, text in pairs.items()}})
 
 
+@pytest.mark.long
 def test_two_sets_of_keys_have_nothing_in_common(flask):
     one, two = (json.loads(flask("keys", "generate", "--json").stdout) for _ in range(2))
 
@@ -83,6 +85,7 @@ def test_keys_go_into_files_that_only_their_owner_reads_and_are_never_overwritte
     assert {path.name: path.read_text() for path in folder.iterdir()} == drawn
 
 
+@pytest.mark.long
 def test_check_ends_with_0_when_the_server_could_start(flask, tmp_path):
     good = flask("check", **PRODUCTION)
     tried = flask("check", "--json", VAULTR_HOME=str(tmp_path / "home"))
@@ -104,6 +107,7 @@ def test_check_ends_with_1_and_lists_every_problem_and_no_value(flask):
     assert "Fix these settings:" in flask("check", **wrong).stdout
 
 
+@pytest.mark.long
 def test_settings_are_listed_with_what_they_mean_and_without_values(flask):
     done = flask("settings", "--json", **PRODUCTION)
 
@@ -121,6 +125,7 @@ def test_settings_are_listed_with_what_they_mean_and_without_values(flask):
     assert "LIMIT_LOGIN_ACCOUNT" in flask("settings").stdout
 
 
+@pytest.mark.long
 def test_a_command_that_needs_the_app_tells_what_keeps_it_from_starting(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "flask", "db", "upgrade"],
@@ -143,6 +148,7 @@ def seconds_to_import(code):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.long
 def test_the_app_is_imported_in_little_more_than_its_fixed_packages():
     """Best of interleaved pairs: more of them only where the first few are not clear."""
     packages = f"import {', '.join(FIXED_PACKAGES)}"

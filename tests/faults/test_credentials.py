@@ -94,7 +94,9 @@ class Owner:
             assert wraps == [unb64(one["sealed_key"]) for one in sent["rewrap"]["vaults"]]
 
 
-@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+@pytest.fixture(
+    scope="module", params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)]
+)
 def owner(request, tmp_path_factory):
     home, more = tmp_path_factory.mktemp("home"), dict(LIMITS)
     if request.param == "postgresql":
@@ -117,7 +119,7 @@ def kill_all_workers(server):
 
 def test_a_server_killed_at_any_moment_leaves_exactly_one_key_that_opens(owner, count):
     opened = []
-    for number in range(count(6, many=200)):
+    for number in range(count(3, many=200)):
         client = owner.signed_in()
         key, body = owner.next_keys(rewrap=number % 2 == 0)
 
@@ -132,11 +134,11 @@ def test_a_server_killed_at_any_moment_leaves_exactly_one_key_that_opens(owner, 
         sender.join(PATIENCE_SECONDS)
 
         opened.append(owner.settle(key))
-    assert len(opened) == count(6, many=200)
+    assert len(opened) == count(3, many=200)
 
 
 def test_a_lost_answer_leaves_exactly_one_key_that_opens(owner, count):
-    for number in range(count(4, many=200)):
+    for number in range(count(2, many=200)):
         client = owner.signed_in()
         key, body = owner.next_keys(rewrap=number % 2 == 0)
 

@@ -118,6 +118,7 @@ def test_frozen_it_is_unavailable_within_seven_seconds_and_then_clean(server, cl
         assert db.engine.pool.checkedout() == 0
 
 
+@pytest.mark.long
 def test_frozen_before_the_first_connection_it_is_unavailable_in_time_too(client, own_postgres):
     own_postgres.freeze()
 
@@ -130,7 +131,8 @@ def test_frozen_before_the_first_connection_it_is_unavailable_in_time_too(client
     assert client.get(ASKS).status_code == 200
 
 
-def test_while_it_is_frozen_probes_answer_in_time(server, client, own_postgres):
+@pytest.mark.long
+def test_while_it_is_frozen_probes_answer_in_time(time_limit, server, client, own_postgres):
     assert client.get(ASKS).status_code == 200
     own_postgres.freeze()
 
@@ -144,12 +146,13 @@ def test_while_it_is_frozen_probes_answer_in_time(server, client, own_postgres):
         assert ready.status_code == 503
         assert ready.json["failed"] == ["database"]
 
-    assert quickest(healthy, within=0.1) < 0.1
-    assert quickest(not_ready, within=1.5) < 1.5
+    assert quickest(healthy, within=time_limit(0.1)) < time_limit(0.1)
+    assert quickest(not_ready, within=time_limit(1.5)) < time_limit(1.5)
     own_postgres.thaw()
 
 
-def test_away_it_is_unavailable_at_once(client, own_postgres):
+@pytest.mark.long
+def test_away_it_is_unavailable_at_once(time_limit, client, own_postgres):
     assert client.get(ASKS).status_code == 200
     own_postgres.kill()
 
@@ -157,7 +160,7 @@ def test_away_it_is_unavailable_at_once(client, own_postgres):
         response = client.get(ASKS)
         assert (response.status_code, slug(response)) == (503, "unavailable")
 
-    assert quickest(ask, within=1) < 1
+    assert quickest(ask, within=time_limit(1)) < time_limit(1)
     own_postgres.start()
     assert client.get(ASKS).status_code == 200
 
@@ -184,11 +187,12 @@ def test_with_everything_away_health_answers_and_ready_names_it(
         assert client.get("/api/v1/auth/me").status_code == 401
 
 
+@pytest.mark.long
 def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
     asked = []
     monkeypatch.setattr(readiness, "_database", lambda: asked.append(1) or ([], ()))
-    second, kept = readiness._KEPT_SECONDS, server.extensions["health.readiness"]
-    monkeypatch.setattr(readiness, "_KEPT_SECONDS", 600.0)  # no test is so slow
+    second, kept = readiness._CACHE_SECONDS, server.extensions["health.readiness"]
+    monkeypatch.setattr(readiness, "_CACHE_SECONDS", 600.0)  # no test is so slow
 
     answers = in_threads(5, lambda: server.test_client().get("/api/ready").data)
 
@@ -200,7 +204,7 @@ def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
     assert len(asked) == 2
 
 
-def test_without_a_free_connection_it_is_busy(own_postgres, url, tmp_path):
+def test_without_a_free_connection_it_is_busy(time_limit, own_postgres, url, tmp_path):
     with small.server(tmp_path, DATABASE_URL=f"{url}?pool_size=1&max_overflow=1") as app:
         client = app.test_client()
 
@@ -210,10 +214,11 @@ def test_without_a_free_connection_it_is_busy(own_postgres, url, tmp_path):
             assert response.headers["Retry-After"] == "1"
 
         with app.app_context(), db.engine.connect(), db.engine.connect():
-            assert quickest(ask, within=3) < 3
+            assert quickest(ask, within=time_limit(3)) < time_limit(3)
         assert client.get(ASKS).status_code == 200
 
 
+@pytest.mark.long
 def test_a_full_pool_takes_no_pod_away(own_postgres, url, tmp_path):
     narrow = f"{url}?pool_size=1&max_overflow=0"
     with small.server(tmp_path, DATABASE_URL=narrow) as app, app.app_context():

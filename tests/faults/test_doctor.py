@@ -35,6 +35,7 @@ def right(tmp_path_factory):
         yield running_one
 
 
+@pytest.mark.long
 def test_a_healthy_development_server_has_no_problem_and_each_part_was_looked_at(right):
     code, topics, printed = doctor(right)
 
@@ -56,6 +57,7 @@ def test_a_server_that_believes_a_made_up_address_is_found(server):
     assert "TRUSTED_PROXIES" in finding["todo"]
 
 
+@pytest.mark.long
 def test_a_server_with_other_keys_is_found(right, tmp_path):
     other = Running(tmp_path, BASE_URL=right.url, **generate_keys("other"))
     assert other.command("db", "upgrade").returncode == 0
@@ -65,6 +67,7 @@ def test_a_server_with_other_keys_is_found(right, tmp_path):
     assert "keys" in topics["proxy"][0]["says"]
 
 
+@pytest.mark.long
 def test_settings_that_cannot_be_used_are_findings_each_with_what_to_do(tmp_path):
     code, topics, printed = doctor(Running(tmp_path, JWT_SECRET="hunter2", DRAIN_SECONDS="-1"))
 
@@ -74,6 +77,7 @@ def test_settings_that_cannot_be_used_are_findings_each_with_what_to_do(tmp_path
     assert "hunter2" not in printed
 
 
+@pytest.mark.long
 def test_without_json_the_worst_comes_last(server):
     lines = server.command("doctor").stdout.splitlines()
 
@@ -84,12 +88,13 @@ def test_without_json_the_worst_comes_last(server):
 @pytest.mark.parametrize("asked", ["", "0.", "1.ab", "x", "9" * 40 + ".x", f"{2**40}.", "é.x"])
 def test_nobody_without_the_keys_is_told_an_address(right, asked):
     request = urllib.request.Request(f"{right.url}/api/health")
-    request.add_unredirected_header(client_address.ASKS, asked.encode().decode("latin-1"))
+    request.add_unredirected_header(client_address.REQUEST_HEADER, asked.encode().decode("latin-1"))
     with urllib.request.urlopen(request) as answer:
-        assert answer.headers[client_address.SEES] is None
+        assert answer.headers[client_address.RESPONSE_HEADER] is None
         assert answer.read() == b'{"status":"healthy"}'
 
 
+@pytest.mark.long
 def test_a_database_that_only_listens_is_told_in_seconds(own_postgres, tmp_path):
     server = Running(tmp_path, DATABASE_URL=own_postgres.url)
     own_postgres.freeze()

@@ -102,6 +102,7 @@ def test_postgresql_without_room_refuses_writes_and_reads_on(
         owners.check(app)
 
 
+@pytest.mark.long
 def test_sqlite_without_room_refuses_writes_and_reads_on(disk, tmp_path):
     small = disk(tmp_path / "home", 12)
     with (

@@ -85,6 +85,7 @@ def test_forty_parallel_guesses_while_redis_is_frozen_are_hashed_five_times(
     own_redis.thaw()
 
 
+@pytest.mark.long
 def test_a_worker_that_was_restarted_gives_no_new_guesses(server, own_redis, numbers):
     own_redis.freeze()
     answers = guesses_until_five(server, 10, [])

@@ -210,6 +210,7 @@ def test_a_rotation_under_traffic_loses_no_valid_token(site):
     assert old not in {*site.ids("JWT_SECRET"), *site.ids("PEPPER")}
 
 
+@pytest.mark.long
 def test_a_reload_with_keys_that_are_none_goes_on_with_those_it_had(site):
     path = site.keys / "jwt_secret"
     good = path.read_text()

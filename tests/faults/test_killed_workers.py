@@ -56,7 +56,7 @@ def test_whichever_worker_is_killed_while_it_writes_nothing_acknowledged_is_lost
     server, app, count
 ):
     master = psutil.Process(server.process.pid)
-    kills, chance = count(4, many=200), random.Random(4711)
+    kills, chance = count(2, many=200), random.Random(4711)
     with Owners(app, server.url, 3) as owners:
         # Some kills come while nobody waits for an answer; so many that all do there are not.
         while kills > 0 or (kills > -100 and not any(one.broken for one in owners.all)):

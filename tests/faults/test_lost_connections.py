@@ -75,7 +75,13 @@ def a_deletion(app, session):
     return lambda client: client.delete(f"{AUTH}/account", headers=session.headers)
 
 
-CHANGES = [new_credentials, a_recovery, a_consent, an_undoing, a_cancellation, a_deletion]
+CHANGES = [
+    *(new_credentials, a_deletion),
+    *(
+        pytest.param(change, marks=pytest.mark.long)
+        for change in (a_recovery, a_consent, an_undoing, a_cancellation)
+    ),
+]
 
 # What is answered to who sends it again: a token was used, or a session is dead.
 DONE_ALREADY = {new_credentials: 401, a_deletion: 401}

@@ -55,6 +55,7 @@ def folders():
     return {one.name for one in MEMORY.glob(f"{multiprocess_dir.PREFIX}*")}
 
 
+@pytest.mark.long
 def test_each_answer_is_counted_once_whichever_worker_gave_it(server, port):
     before = answers(port)
 
@@ -85,6 +86,7 @@ def test_what_a_killed_worker_counted_is_kept_and_its_files_are_not(server, port
     assert answers(port) == before + 1
 
 
+@pytest.mark.long
 def test_a_file_that_its_process_had_no_time_to_fill_is_in_nobodys_way(server, port):
     [folder] = [
         one for one in folders() if str(one) in open_files(psutil.Process(server.process.pid))
@@ -100,12 +102,13 @@ def open_files(process):
     return " ".join(one.path for one in process.open_files())
 
 
-def test_the_port_of_numbers_answers_while_no_worker_has_a_thread_free(server, port):
+@pytest.mark.long
+def test_the_port_of_numbers_answers_while_no_worker_has_a_thread_free(time_limit, server, port):
     held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3 * 16)]
     for one in held:
         one.sendall(b"POST /api/v1/auth/login HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
 
-    assert quickest(lambda: scraped(port), within=2) < 2
+    assert quickest(lambda: scraped(port), within=time_limit(2)) < time_limit(2)
     for one in held:
         one.close()
 
@@ -123,6 +126,7 @@ def test_the_port_of_the_api_shows_no_numbers(server):
     assert server.get("/metrics")[0] == 404
 
 
+@pytest.mark.long
 def test_a_head_and_a_query_are_answered_too(server, port):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(connection):
@@ -133,6 +137,7 @@ def test_a_head_and_a_query_are_answered_too(server, port):
         assert answer.headers["Content-Type"].startswith("text/plain; version=")
 
 
+@pytest.mark.long
 def test_who_connects_and_says_nothing_keeps_nobody_else_out(server, port):
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
 
@@ -154,10 +159,12 @@ def test_whatever_is_asked_there_are_no_more_series_than_stated(server, port):
     assert all("0000" not in str(labels) and "nowhere" not in str(labels) for _, labels in samples)
 
 
+@pytest.mark.long
 def test_what_may_be_counted_of_all_numbers_adds_up_to_less_than_stated():
     assert sum(one.series for one in metrics.numbers()) < metrics.MOST_SERIES
 
 
+@pytest.mark.long
 def test_a_port_that_is_taken_is_named_and_the_server_does_not_start(server, port, tmp_path):
     with pytest.raises(RuntimeError) as error, running(tmp_path, METRICS_PORT=str(port)):
         pass
@@ -169,6 +176,7 @@ def test_a_port_that_is_taken_is_named_and_the_server_does_not_start(server, por
     assert "Traceback" not in str(error.value)
 
 
+@pytest.mark.long
 def test_nothing_is_left_behind_and_what_a_killed_server_left_is_removed(tmp_path):
     mine = free_port()
     left = MEMORY / f"{multiprocess_dir.PREFIX}left-behind"
@@ -192,6 +200,7 @@ def test_nothing_is_left_behind_and_what_a_killed_server_left_is_removed(tmp_pat
     assert not theirs.exists()
 
 
+@pytest.mark.long
 def test_without_a_port_there_are_no_files(tmp_path):
     before = folders()
     with running(tmp_path) as one:
@@ -199,6 +208,7 @@ def test_without_a_port_there_are_no_files(tmp_path):
         assert folders() == before
 
 
+@pytest.mark.long
 def test_every_query_of_alerts_and_dashboards_asks_for_what_a_running_server_shows(tmp_path):
     port = free_port()
     with running(tmp_path, METRICS_PORT=str(port), BACKGROUND="inline") as one:
@@ -215,6 +225,7 @@ def shown(port):
         return names_of(answer.read().decode())
 
 
+@pytest.mark.long
 def test_statsd_is_told_what_happens_and_one_that_is_away_is_in_nobodys_way(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))

@@ -71,6 +71,7 @@ def test_restarted_under_load_it_is_written_to_again_without_a_restart(postgres,
     assert {status for one in owners.all for status in one.refused} <= {503}
 
 
+@pytest.mark.long
 def test_stopped_under_load_each_answer_comes_within_seven_seconds(postgres, started):
     server, app = started(servers.fresh_database(postgres.url))
     before = workers(server)
@@ -97,6 +98,7 @@ def test_stopped_under_load_each_answer_comes_within_seven_seconds(postgres, sta
     assert server.get("/api/v1/openapi.json")[0] == 200
 
 
+@pytest.mark.long
 def test_where_no_connection_is_left_it_is_unavailable_and_not_broken(postgres, started):
     url = servers.fresh_database(postgres.url)
     name = f"few_{servers.database_name(url)}"

@@ -75,7 +75,7 @@ def test_the_code_before_the_newest_migration_serves_on_the_new_schema(
         old.start()
         assert old.get("/api/ready")[1] == b'{"ready":true,"degraded":[]}'
         with Owners(app, old.url, 3) as owners:
-            owners.wait_for_more(count(40, many=2000))
+            owners.wait_for_more(count(20, many=2000))
             sign_in_and_out(app, old.url)
         owners.check(app)
         assert [one.refused for one in owners.all] == [[]] * 3
@@ -130,12 +130,14 @@ def clone(tmp_path):
     return root, [commit("0001_a.py"), commit("0002_b.py"), commit("later.txt")]
 
 
+@pytest.mark.long
 def test_in_a_whole_history_the_commit_before_is_found(clone):
     root, (first, *_) = clone
 
     assert commit_before(newest_migration(root), root) == first
 
 
+@pytest.mark.long
 def test_a_migration_that_is_not_committed_yet_comes_after_the_last_commit(clone):
     root, (*_, last) = clone
     (root / "migrations" / "versions" / "0003_c.py").write_text("")
@@ -143,6 +145,7 @@ def test_a_migration_that_is_not_committed_yet_comes_after_the_last_commit(clone
     assert commit_before(newest_migration(root), root) == last
 
 
+@pytest.mark.long
 def test_in_a_shallow_history_it_says_what_to_do(clone, tmp_path):
     root, _ = clone
     shallow = tmp_path / "shallow"
@@ -154,6 +157,7 @@ def test_in_a_shallow_history_it_says_what_to_do(clone, tmp_path):
         commit_before(newest_migration(shallow), shallow)
 
 
+@pytest.mark.long
 def test_outside_of_a_clone_it_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     (tmp_path / "migrations" / "versions").mkdir(parents=True)

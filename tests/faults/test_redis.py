@@ -21,10 +21,8 @@ ADDRESS = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.1"}}
 
 @pytest.fixture
 def server(own_redis, tmp_path, request, monkeypatch):
-    """A server of two workers, so that each counts to half of a limit when it is alone.
-
-    Where Redis is not frozen, no answer of Redis is too late, however busy the machine is.
-    """
+    """Two workers, each of which counts to half of a limit when alone. Only a frozen Redis is late,
+    however busy the machine is."""
     if "frozen" not in request.node.name:
         monkeypatch.setattr(limiter, "TIMEOUT_SECONDS", 30.0)
     limits = {"LIMIT_ANONYMOUS": "8/3600", "LIMIT_SIGNUP": "4/3600", "LOG_LEVEL": "INFO"}
@@ -98,6 +96,7 @@ def test_a_routes_own_limit_goes_on_alone_too(server, client, own_redis):
     assert int(ask().headers["Retry-After"]) > 0
 
 
+@pytest.mark.long
 def test_frozen_it_costs_one_request_a_fifth_of_a_second_and_the_others_nothing(
     server, client, own_redis
 ):
@@ -118,6 +117,7 @@ def test_frozen_it_costs_one_request_a_fifth_of_a_second_and_the_others_nothing(
     assert min(others) < 0.1
 
 
+@pytest.mark.long
 def test_while_it_is_frozen_no_request_waits_for_it_again(server, client, own_redis, monkeypatch):
     monkeypatch.setattr(limiter, "RETRY_SECONDS", 0.1)
     own_redis.freeze()
@@ -220,15 +220,15 @@ def killed(_admin, _server, own):
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (wrong_password, "password"),
         (full, "full"),
-        (read_only, "read-only"),
         (frozen, "timeout"),
-        (killed, "connection"),
+        pytest.param(wrong_password, "password", marks=pytest.mark.long),
+        pytest.param(read_only, "read-only", marks=pytest.mark.long),
+        pytest.param(killed, "connection", marks=pytest.mark.long),
     ],
 )
 def test_however_broken_it_is_as_good_as_away_until_it_is_mended(
-    server, client, own_redis, admin, broken, reason, monkeypatch, caplog
+    time_limit, server, client, own_redis, admin, broken, reason, monkeypatch, caplog
 ):
     monkeypatch.setattr("vaultr.health.readiness._database", lambda: ([], []))
     monkeypatch.setattr(limiter, "RETRY_SECONDS", 0.1)
@@ -239,7 +239,9 @@ def test_however_broken_it_is_as_good_as_away_until_it_is_mended(
     with broken(admin, server, own_redis), caplog.at_level(logging.INFO, "vaultr"):
         answers = [timed(client) for _ in range(5)]
         assert [status for status, _ in answers] == [200] * 4 + [429]
-        assert statistics.median(seconds for _, seconds in answers) < 0.1  # one may wait, not all
+        assert statistics.median(seconds for _, seconds in answers) < time_limit(
+            0.1
+        )  # one may wait
         assert away(server)
         assert degraded(server, client) == ["redis"]
         assert away(server)

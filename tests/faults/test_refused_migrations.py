@@ -7,6 +7,7 @@ import threading
 import time
 
 import psycopg2
+import pytest
 
 from tests import servers, serving
 from tests.faults.running import ROOT
@@ -39,6 +40,7 @@ def test_a_role_that_owns_nothing_is_sent_to_the_owner(postgres_url, tmp_path):
     servers.drop_database(url)
 
 
+@pytest.mark.long
 def test_a_database_that_is_away_is_named_as_such(tmp_path):
     code, said = upgrade("postgresql://x@127.0.0.1:1/x", tmp_path)
 
@@ -47,6 +49,7 @@ def test_a_database_that_is_away_is_named_as_such(tmp_path):
     assert "Traceback" not in said
 
 
+@pytest.mark.long
 def test_it_finds_its_migrations_from_any_folder(postgres_url, tmp_path):
     url = servers.fresh_database(postgres_url)
 
@@ -57,6 +60,7 @@ def test_it_finds_its_migrations_from_any_folder(postgres_url, tmp_path):
     servers.drop_database(url)
 
 
+@pytest.mark.long
 def test_a_table_that_stays_locked_is_told_as_a_lock(postgres_url, tmp_path):
     url = servers.fresh_database(postgres_url)
     assert upgrade(url, tmp_path)[0] == 0

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import pty
 import signal
 import sqlite3
 import subprocess
@@ -55,6 +57,7 @@ def test_sigterm_drains_not_ready_at_once_yet_listening_and_then_ends_well(tmp_p
         assert len(server.logged("server.draining")) == 1
 
 
+@pytest.mark.long
 def test_a_second_sigterm_ends_it_at_once(tmp_path):
     with running(tmp_path, DRAIN_SECONDS="24") as server:
         server.process.send_signal(signal.SIGTERM)
@@ -71,6 +74,7 @@ def test_it_ends_when_its_terminal_is_closed(tmp_path):
         assert server.process.wait(60) == 0
 
 
+@pytest.mark.long
 def test_an_address_that_is_taken_is_named_and_nothing_is_said_to_listen_there(tmp_path, lasting):
     server = Running(tmp_path, PORT=str(lasting.port))
 
@@ -102,6 +106,7 @@ def test_a_killed_worker_is_replaced_and_the_new_one_drains_with_the_others(
     servers.drop_database(url)
 
 
+@pytest.mark.long
 def test_a_worker_that_ends_well_records_that_its_writers_have_ended(tmp_path):
     with running(tmp_path) as server:
         body = (
@@ -118,23 +123,36 @@ def test_a_worker_that_ends_well_records_that_its_writers_have_ended(tmp_path):
     assert events.count("writer.start") == events.count("writer.stop") > 0
 
 
-def test_the_first_lines_say_what_is_running_and_what_production_needs(lasting):
-    first = lasting.printed().splitlines()[:4]
-    home = lasting.environ["VAULTR_HOME"]
+@pytest.mark.long
+def test_a_terminal_shows_what_runs_and_what_production_needs(tmp_path):
+    screen, terminal = pty.openpty()
+    server = Running(tmp_path)
+    process = subprocess.Popen(SERVER, cwd=ROOT, env=server.environ, stdout=terminal)
+    os.close(terminal)
+    try:
+        shown = ""
+        while "flask check" not in shown:
+            shown += os.read(screen, 4096).decode()
+    finally:
+        process.terminate()
+        process.wait(60)
+        os.close(screen)
 
-    assert f"(development) listens on 127.0.0.1:{lasting.port}" in first[0]
-    assert f"Under {home}: SQLite database, generated keys, mails (mail/*.eml)." in first[1]
+    first = shown[shown.index("Vaultr (") :].splitlines()
+    assert f"(development) listens on 127.0.0.1:{server.port}" in first[0]
+    assert f"Under {tmp_path}: SQLite database, generated keys, mails (mail/*.eml)." in first[1]
     assert "Limits are counted in memory." in first[1]
     for name in ("DATABASE_URL", "REDIS_URL", "BASE_URL", "SMTP_HOST", "flask keys generate"):
         assert name in " ".join(first[2:])
 
 
-def test_each_line_after_the_greeting_is_json_with_a_time_an_event_and_a_request(tmp_path):
+@pytest.mark.long
+def test_without_a_terminal_every_line_is_json(tmp_path):
     with running(tmp_path) as server:
         server.get("/api/v1/openapi.json?hunter2=hunter2")
         server.get("/api/v1/hunter2")
         server.stop()
-        lines = [json.loads(line) for line in server.printed().splitlines()[4:]]
+        lines = [json.loads(line) for line in server.printed().splitlines()]
 
     assert all({"time", "level", "event", "request_id"} <= line.keys() for line in lines)
     [bad, missing] = [line for line in lines if line["event"] == "request"]
@@ -182,6 +200,7 @@ def test_headers_of_a_proxy_that_is_not_trusted_change_nothing(lasting):
     assert b"X-Request-Id: forged" not in answer
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("bind", "listens"),
     [
@@ -196,6 +215,7 @@ def test_bind_is_an_address_of_either_kind_with_or_without_a_port(tmp_path, bind
     assert address(Settings.from_environ(home)) == listens
 
 
+@pytest.mark.long
 def test_a_greeting_tells_where_things_are(tmp_path):
     home = {"VAULTR_HOME": str(tmp_path), "VAULTR_ENV": "development"}
     sent = {**home, "SMTP_HOST": "localhost", "REDIS_URL": "redis://cache"}

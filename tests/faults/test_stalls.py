@@ -54,6 +54,7 @@ def test_a_sender_who_hangs_up_within_a_body_is_no_failure_of_the_server(tmp_pat
         assert server.logged("request.failed") == []
 
 
+@pytest.mark.long
 def test_what_a_listener_accepts_is_not_waited_for_longer_than_it_says():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         gunicorn_hooks.end_stalls([listener], seconds=1)

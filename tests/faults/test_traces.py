@@ -141,6 +141,7 @@ def below(collector, span):
     return [one for one in collector.spans if one.parent == span.id]
 
 
+@pytest.mark.long
 def test_what_both_workers_answered_is_handed_over_when_they_end(hour, collector):
     told = {one.attributes.get("vaultr.request_id") for one in collector.spans}
 
@@ -148,6 +149,7 @@ def test_what_both_workers_answered_is_handed_over_when_they_end(hour, collector
     assert len({one.resource["service.instance.id"] for one in collector.spans}) == 2
 
 
+@pytest.mark.long
 def test_a_request_is_told_by_template_status_and_id_in_the_trace_of_its_caller(hour, collector):
     span = by_request(collector, "ours-1")
 
@@ -161,12 +163,14 @@ def test_a_request_is_told_by_template_status_and_id_in_the_trace_of_its_caller(
     }
 
 
+@pytest.mark.long
 def test_a_caller_that_does_not_sample_is_followed(hour, collector):
     told = {one.attributes.get("vaultr.request_id") for one in collector.spans}
 
     assert "unsampled-1" not in told
 
 
+@pytest.mark.long
 def test_the_log_names_the_trace_that_was_told(hour, collector):
     lines = [json.loads(one) for one in hour.log.read_text().splitlines() if one.startswith("{")]
     requests = {one["request_id"]: one for one in lines if one["event"] == "request"}
@@ -180,6 +184,7 @@ def test_the_log_names_the_trace_that_was_told(hour, collector):
     assert {one["trace_id"] for one in sent} <= jobs
 
 
+@pytest.mark.long
 def test_what_a_signup_and_a_login_wait_for_is_told_below_them(hour, collector):
     signups = [one for one in collector.spans if one.name == "POST /api/v1/auth/signup"]
     [signup] = [one for one in signups if one.attributes["http.response.status_code"] == 202]
@@ -190,6 +195,7 @@ def test_what_a_signup_and_a_login_wait_for_is_told_below_them(hour, collector):
     assert any("argon2" in {part.name for part in below(collector, one)} for one in logins)
 
 
+@pytest.mark.long
 def test_background_work_is_a_trace_of_its_own_and_tells_of_mails(hour, collector):
     jobs = [one for one in collector.spans if one.name.startswith("job ")]
     [mail] = [one for one in collector.spans if one.name == "SMTP"]
@@ -200,6 +206,7 @@ def test_background_work_is_a_trace_of_its_own_and_tells_of_mails(hour, collecto
     assert "job sessions-purge" in {one.name for one in jobs}
 
 
+@pytest.mark.long
 def test_probes_are_not_told(hour, collector):
     assert not [one for one in collector.spans if "/api/ready" in one.name or "health" in one.name]
 
@@ -227,6 +234,7 @@ def test_no_secret_address_body_or_query_is_in_anything_that_was_handed_over(hou
     assert found(values, heap + PLANTED["query"].encode()) == {PLANTED["query"]}
 
 
+@pytest.mark.long
 def test_the_worker_tells_of_its_jobs_until_it_ends(tmp_path, postgres_url, redis_url):
     url, port = servers.fresh_database(postgres_url), free_port()
     with (

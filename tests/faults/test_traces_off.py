@@ -43,6 +43,7 @@ def without_otel(home):
     return str(package.parent)
 
 
+@pytest.mark.long
 def test_without_the_extra_the_server_serves_and_says_what_to_install(tmp_path):
     more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "WEB_CONCURRENCY": "1"}
     with running(tmp_path, PYTHONPATH=without_otel(tmp_path), **more) as server:
@@ -52,6 +53,7 @@ def test_without_the_extra_the_server_serves_and_says_what_to_install(tmp_path):
     assert told["reason"] == "the extra otel is not installed: pip install 'vaultr[server,otel]'"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "more", [{}, {"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}]
 )
@@ -87,6 +89,7 @@ def doctor_on(server, **more):
     return [(one["level"], one["says"]) for one in found if one["topic"] == "traces"]
 
 
+@pytest.mark.long
 def test_doctor_tells_whether_spans_reach_the_collector(tmp_path):
     with collecting() as mine, running(tmp_path, WEB_CONCURRENCY="1") as server:
         named = {"OTEL_EXPORTER_OTLP_ENDPOINT": mine.url}

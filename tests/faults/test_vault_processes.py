@@ -28,7 +28,9 @@ ITEMS_MOST, BYTES_MOST = 30, 120_000
 PLENTY = dict.fromkeys(("LIMIT_WRITES", "LIMIT_READS", "LIMIT_CHANGES"), "10000000/60")
 
 
-@pytest.fixture(scope="module", params=["postgresql", "sqlite"])
+@pytest.fixture(
+    scope="module", params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)]
+)
 def site(request, tmp_path_factory, redis_url):
     """A server of two processes, and beside it the app by which a test reads its database."""
     home = tmp_path_factory.mktemp(request.param)
@@ -71,7 +73,7 @@ def vault(device):
 def test_processes_that_rebase_lose_nothing(site, vault, device, count):
     writers = [vault.twin(device()) for _ in range(WRITERS)]
     readers = [vault.twin(device()) for _ in range(2)]
-    turns = count(6, many=60)
+    turns = count(2, many=60)
 
     done = together(
         work,

@@ -67,6 +67,7 @@ def worker(app, environ):
     process.communicate()
 
 
+@pytest.mark.long
 def test_it_shows_that_it_lives_and_what_it_does_and_ends_well(worker, environ, tmp_path):
     assert probe(environ) in [(1, "no worker has begun\n"), (0, "")]
     wait_for(lambda: probe(environ)[0] == 0)
@@ -86,6 +87,7 @@ def test_it_shows_that_it_lives_and_what_it_does_and_ends_well(worker, environ, 
     assert probe(environ) == (1, "no worker has begun\n")
 
 
+@pytest.mark.long
 def test_one_with_the_settings_of_its_server_works_and_says_which_port_to_name(environ):
     port = int(environ["METRICS_PORT"])
     with socket.create_server(("127.0.0.1", port)):
@@ -104,6 +106,7 @@ def test_one_with_the_settings_of_its_server_works_and_says_which_port_to_name(e
     assert f"`METRICS_PORT={port + 1} flask worker`" in told["metrics.off"]["reason"]
 
 
+@pytest.mark.long
 def test_one_that_hangs_or_is_gone_is_found_by_its_probe(environ, tmp_path):
     heartbeat.touch(tmp_path)
     assert probe(environ) == (0, "")
@@ -115,6 +118,7 @@ def test_one_that_hangs_or_is_gone_is_found_by_its_probe(environ, tmp_path):
     assert (code, said[:25]) == (1, "the worker was last seen ")
 
 
+@pytest.mark.long
 def test_it_needs_no_folder_that_it_can_write(app, environ):
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker", "--once"]
     environ = environ | {"VAULTR_HOME": "/proc/nowhere", "VAULTR_ENV": "production"}
@@ -139,6 +143,7 @@ def free(app):
         return ours
 
 
+@pytest.mark.long
 def test_one_that_works_keeps_its_lock_however_long_it_takes(app, environ):
     process = holder(environ, 5 * IDLE_SECONDS)
     until = time.monotonic() + 2 * IDLE_SECONDS

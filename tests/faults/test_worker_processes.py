@@ -14,13 +14,13 @@ from tests import mail_servers, servers, serving
 from tests.mail_servers import Inbox
 from vaultr.database.session import db
 from vaultr.mail import service
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 
 ROOT = Path(__file__).parents[2]
-LETTER = Letter("verify-email", "Confirm", "a link\n", "<p>a link</p>")
+LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
+@pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def environ(request, tmp_path):
     """Give the environment of a server whose mails go to ``SMTP_PORT``, on each database."""
     environ = serving.environ_for(
@@ -97,6 +97,7 @@ def _wait(happened):
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_worker_tells_what_it_does_but_not_to_whom(environ):
     write_letters(environ, 1)
     with mail_servers.running(Inbox()) as port:

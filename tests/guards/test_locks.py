@@ -7,6 +7,7 @@ from tests.guards import tree
 
 RUN = "requirements.txt"
 TRACE = "requirements-otel.txt"
+TEST = "requirements-test.txt"
 DEVELOP = "requirements-dev.txt"
 
 
@@ -16,18 +17,22 @@ def test_every_requirement_is_locked():
     extras = config["options.extras_require"]
     needed_to_run = _names(config["options"]["install_requires"], extras["server"])
     needed_to_trace = needed_to_run | _names(extras["otel"])
-    needed_to_develop = needed_to_trace | _names(extras["test"], extras["dev"])
+    needed_to_test = needed_to_trace | _names(extras["test"])
+    needed_to_develop = needed_to_test | _names(extras["dev"])
 
     assert needed_to_run - set(_locked(RUN)) == set()
     assert needed_to_trace - set(_locked(TRACE)) == set()
+    assert needed_to_test - set(_locked(TEST)) == set()
     assert needed_to_develop - set(_locked(DEVELOP)) == set()
 
 
 def test_tests_run_with_the_versions_that_serve():
-    running, tracing, developing = _locked(RUN), _locked(TRACE), _locked(DEVELOP)
+    running, tracing, testing = _locked(RUN), _locked(TRACE), _locked(TEST)
+    developing = _locked(DEVELOP)
 
     assert {name: tracing.get(name) for name in running} == running
-    assert {name: developing.get(name) for name in tracing} == tracing
+    assert {name: testing.get(name) for name in tracing} == tracing
+    assert {name: developing.get(name) for name in testing} == testing
 
 
 def test_who_asks_for_no_traces_installs_nothing_for_them():
@@ -35,7 +40,7 @@ def test_who_asks_for_no_traces_installs_nothing_for_them():
 
 
 def test_every_locked_package_has_a_hash():
-    for lock in (RUN, TRACE, DEVELOP):
+    for lock in (RUN, TRACE, TEST, DEVELOP):
         entries = re.split(r"\n(?=[a-z])", (tree.ROOT / lock).read_text())
         assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 

@@ -46,7 +46,8 @@ def test_every_refusal_says_in_a_sentence_what_it_is(sqlite_app):
 def test_a_slug_means_one_thing_in_a_feature(sqlite_app):
     names = defaultdict(set)
     for kind in refusals():
-        names[kind.__module__, kind.slug, status_of(kind)].add(kind.__name__)
+        if kind.__base__.__module__ != kind.__module__:  # a special case of an error beside it
+            names[kind.__module__, kind.slug, status_of(kind)].add(kind.__name__)
 
     assert {key: kinds for key, kinds in names.items() if len(kinds) > 1} == {}
 

@@ -1,14 +1,14 @@
-"""Taste shows in the longest file, not in the median."""
+"""No module has more than 400 lines, no function more than 40."""
 
 import ast
 
 from tests.guards import tree
 
-MODULE_LINES = 300
+MODULE_LINES = 400
 FUNCTION_LINES = 40
 
 
-def test_no_module_is_over_300_lines():
+def test_no_module_is_over_400_lines():
     lengths = {
         tree.shown(path): len(path.read_text().splitlines())
         for path in [*tree.modules(), *tree.around()]

@@ -10,7 +10,7 @@ WRITERS = {
     "progress.py",  # numbers, and texts of this program
 }
 # One progress line made of two numbers.
-COUNTS = {"commands/import_items.py"}
+COUNTS = {"import_report.py"}
 # Styled text, whose parts were escaped before they got their style.
 STYLED = {"output.py", "commands/doctor.py"}
 

@@ -39,6 +39,8 @@ def _beside(name):
 
 
 def _is_text(path):
+    if path.name == ".git":  # a linked work tree has a file of this name
+        return False
     if path.suffix in {".pyc", ".so", ".png", ".ico", ".woff2", ".gz", ".zip", ".db"}:
         return False
     return path.is_file() and b"\0" not in path.read_bytes()[:4096]
@@ -52,12 +54,6 @@ def parsed(path):
 def shown(path):
     """Name a file as a reader would."""
     return path.relative_to(ROOT).as_posix()
-
-
-def features():
-    """List the packages that have a door to the outside: by HTTP or by a command."""
-    doors = (*PACKAGE.glob("*/routes.py"), *PACKAGE.glob("*/commands.py"))
-    return sorted({door.parent for door in doors})
 
 
 def imports(path):

@@ -38,7 +38,9 @@ if name == "helm" and cluster["helm"] == 3 and "--rollback-on-failure" in argume
     end("Error: unknown flag: --rollback-on-failure", 1)
 if name == "helm":
     release = arguments[2] if arguments[0] == "upgrade" else arguments[1]
-    colour = release.rsplit("-", 1)[1]
+    colour = release.rpartition("-")[2]
+    if colour not in cluster["pods"]:
+        end("done")
     cluster["pods"][colour] = cluster["comes_up"] if arguments[0] == "upgrade" else 0
     end("done")
 verb = arguments[2]
@@ -47,11 +49,25 @@ if verb == "get" and arguments[3] == "service":
         end("Error from server (NotFound): services not found", 1)
     end(json.dumps({{"metadata": {{"annotations": cluster["annotations"]}},
                     "spec": {{"selector": cluster["selector"]}}}}))
+if verb == "get" and arguments[3] == "configmap":
+    end(json.dumps({{"data": {{"BASE_URL": cluster["base_url"]}}}}))
+if verb == "exec":
+    # What a pod answers to the request that its own program sends.
+    program = arguments[arguments.index("--") + 1 :]
+    if program[:3] != ["python", "-m", "vaultr.healthcheck"] or cluster["api"] != 200:
+        end(f"answered {{cluster['api']}}, exit code 1", 1)
+    end()
+if verb == "scale":
+    colour = arguments[3].rsplit("-", 1)[1]
+    if cluster["comes_up"]:
+        cluster["pods"][colour] = int(arguments[4].rsplit("=", 1)[1])
+    end("scaled")
 if verb == "get":
     colour = arguments[arguments.index("--selector") + 1].rsplit("=", 1)[1]
     ready = {{"conditions": [{{"type": "Ready", "status": "True"}}]}}
     starting = {{"conditions": [{{"type": "Ready", "status": "False"}}]}}
-    pods = [{{"metadata": {{}}, "status": ready}}] * cluster["pods"][colour]
+    pods = [{{"metadata": {{"name": f"vaultr-{{colour}}-x1"}}, "status": ready}}]
+    pods *= cluster["pods"][colour]
     end(json.dumps({{"items": [*pods, {{"metadata": {{}}, "status": starting}}]}}))
 if verb == "patch":
     # As the real one: a pointer's parent must be there, and all steps are made or none.
@@ -106,6 +122,8 @@ class Cluster:
                 "fails": [],
                 "on_switch": "",
                 "helm": 4,
+                "api": 200,
+                "base_url": "https://vault.example.org",
                 "calls": [],
                 **more,
             }
@@ -140,7 +158,7 @@ class Cluster:
     @property
     def changes(self):
         """List the calls that change something."""
-        reading = {"get", "rollout", "version"}
+        reading = {"get", "rollout", "version", "exec"}
         return [call for call in self.state["calls"] if not reading & set(call[1:4])]
 
     def _write(self, state):

@@ -35,6 +35,7 @@ def settings_schema():
         properties[name] = {"type": "string", "minLength": 1}
     properties["SMTP_SECURE"] = {"enum": ["starttls", "tls"]}
     return {
+        "description": "Settings without secrets, by name: docs/environment-variables.md",
         "type": "object",
         "additionalProperties": False,
         "properties": properties,

@@ -5,25 +5,27 @@ import subprocess
 
 from tests import monitoring
 
+TESTS = monitoring.ROOT / "deploy" / "prometheus" / "rules.test.yaml"
+
 
 def promtool(*arguments):
-    done = subprocess.run(
-        ["promtool", *arguments], cwd=monitoring.RULES.parent, capture_output=True, text=True
-    )
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def test_the_rules_are_well_formed():
-    assert f"{len(monitoring.rules())} rules found" in promtool("check", "rules", "rules.yaml")
+    assert f"{len(monitoring.rules())} rules found" in promtool(
+        "check", "rules", str(monitoring.RULES)
+    )
 
 
 def test_each_alert_fires_when_it_should_and_not_when_all_is_well():
-    assert "SUCCESS" in promtool("test", "rules", "rules.test.yaml")
+    assert "SUCCESS" in promtool("test", "rules", str(TESTS))
 
 
 def test_each_alert_is_shown_to_fire():
-    shown = (monitoring.RULES.parent / "rules.test.yaml").read_text()
+    shown = TESTS.read_text()
     fires = re.findall(r'alertname="(\w+)"', shown)
     fires += re.findall(r"alertname: (\w+)\n\s+exp_alerts:\n", shown)
 

@@ -6,7 +6,9 @@ import threading
 import time
 
 import pytest
+import yaml
 
+from tests.rollout import tools
 from tests.rollout.fakes import Cluster
 
 REFUSED, FAILED, DONE = 2, 1, 0
@@ -26,6 +28,114 @@ def test_a_release_goes_beside_the_colour_that_users_are_on(cluster):
     assert call[:4] == ["helm", "upgrade", "--install", "vaultr-green"]
     assert "--rollback-on-failure" in call
     assert {"colour=green", "image.tag=1.2.3", "service.create=false", "production.yaml"} <= {*call}
+
+
+@pytest.mark.parametrize(
+    ("image", "deployed"),
+    [
+        (["--tag", "1.2.3"], "registry.example.org/vaultr:1.2.3"),
+        (["--digest", f"sha256:{'a' * 64}"], f"registry.example.org/vaultr@sha256:{'a' * 64}"),
+    ],
+)
+def test_release_deploys_its_image_although_values_pin_another(cluster, tmp_path, image, deployed):
+    values = tmp_path / "production.yaml"
+    pinned = yaml.safe_load((tools.CHART / "ci" / "default-values.yaml").read_text())
+    pinned["image"] |= {"tag": "0.0.1", "digest": f"sha256:{'b' * 64}"}
+    values.write_text(yaml.safe_dump(pinned))
+
+    cluster.run("release", "green", *image, "--values", str(values))
+    [call] = cluster.changes
+    flags = [part for part in call[4:] if part != "--rollback-on-failure"]
+    objects = tools.objects("vaultr-green", *flags)
+
+    workloads = [one for one in objects if one["kind"] in ("Deployment", "Job", "CronJob")]
+    assert {tools.pod_spec(one)[1]["containers"][0]["image"] for one in workloads} == {deployed}
+    versions = {one["metadata"]["labels"]["app.kubernetes.io/version"] for one in workloads}
+    assert versions == {"1.2.3" if image[0] == "--tag" else "sha256-aaaaaaaaaaaa"}
+
+
+def test_release_with_tag_and_digest_is_rejected(cluster):
+    done = cluster.run("release", "green", "--tag", "1", "--digest", f"sha256:{'a' * 64}")
+
+    assert done.returncode == REFUSED
+    assert "usage:" in done.stderr
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_colour_that_does_not_serve_the_api_gets_no_users(cluster, status):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.change(api=status)
+
+    done = cluster.run("switch", "green")
+
+    assert done.returncode == REFUSED
+    assert f"answered {status}" in done.stderr
+    assert cluster.live == "blue"
+    assert not any("patch" in call for call in cluster.state["calls"])
+
+
+@pytest.mark.parametrize(
+    ("smoke", "url"),
+    [
+        ("", "https://vault.example.org"),
+        ("https://secrets.example.net/api/v1/openapi.json", "https://secrets.example.net"),
+    ],
+)
+def test_api_request_names_the_host_that_users_type(cluster, smoke, url):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.run("switch", "green", SMOKE_URL=smoke)
+
+    [sent] = [call for call in cluster.state["calls"] if "exec" in call]
+    assert sent[4] == "vaultr-green-x1"
+    assert sent[-3:] == ["vaultr.healthcheck", "--api", url]
+
+
+def test_rollback_works_although_the_api_answers_errors(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.run("switch", "green")
+    cluster.change(api=503)
+
+    done = cluster.run("rollback")
+
+    assert done.returncode == DONE
+    assert "answered 503" in done.stderr
+    assert cluster.live == "blue"
+
+
+def test_new_colour_starts_with_as_many_pods_as_the_old_one(cluster):
+    cluster.change(pods={"blue": 6, "green": 0})
+
+    cluster.run("release", "green", "--tag", "1.2.3")
+
+    assert "minReplicaCount=6" in cluster.changes[0]
+    assert cluster.state["pods"]["green"] == 6
+
+
+def test_shared_objects_are_upgraded_and_no_user_is_moved(cluster):
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.run("switch", "green")
+
+    done = cluster.run("shared", "--tag", "1.2.3")
+
+    assert done.returncode == DONE
+    call = cluster.changes[-1]
+    assert call[:4] == ["helm", "upgrade", "--install", "vaultr"]
+    assert {"web.enabled=false", "service.colour=green"} <= {*call}
+    assert cluster.live == "green"
+
+
+def test_colour_that_owns_shared_objects_is_not_retired(cluster):
+    cluster.change(annotations={"meta.helm.sh/release-name": "vaultr-blue"})
+    cluster.run("release", "green", "--tag", "1.2.3")
+    cluster.run("switch", "green")
+
+    done = cluster.run("retire", "blue", HOLD_SECONDS="0")
+    again = cluster.run("release", "blue", "--tag", "1.2.4", HOLD_SECONDS="0")
+
+    assert done.returncode == REFUSED
+    assert "owns the Service" in done.stderr
+    assert again.returncode == DONE
+    assert {"service.create=true", "service.colour=green"} <= {*cluster.changes[-1]}
 
 
 def test_users_are_led_over_and_a_rollback_leads_them_back(cluster):

@@ -15,7 +15,7 @@ from tests.mail_servers import Certificate, Inbox
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.mail import sender
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.ratelimit import limiter
 from vaultr.settings.model import Settings
 
@@ -168,7 +168,7 @@ def test_a_redis_takes_nobody_in_clear_or_without_the_password(folder, good, cha
 def test_a_mail_server_whose_certificate_does_not_hold_gets_no_mail(tmp_path, folder, good, wrong):
     certificate, authority = shown(folder, good, wrong)
     inbox = Inbox()
-    letter = Letter("verify-email", "Hello", "text", "<p>text</p>")
+    letter = Email("verify-email", "Hello", "text", "<p>text</p>")
     with mail_servers.running(inbox, starttls=certificate) as port:
         known = {
             "SMTP_HOST": "localhost",

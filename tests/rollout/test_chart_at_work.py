@@ -73,8 +73,8 @@ def test_no_budget_holds_up_the_drain_of_a_node_for_ever(flags, budget):
 )
 def test_pods_reach_what_their_settings_name(setting, protocol, port):
     def allowed(*flags):
-        policies = of_kind(rendered("default", *flags), "NetworkPolicy", "worker")
-        rules = policies[0]["spec"]["egress"]
+        [policy] = of_kind(rendered("default", *flags), "NetworkPolicy", "worker")
+        rules = policy["spec"]["egress"]
         return {(one["protocol"], one["port"]) for rule in rules for one in rule["ports"]}
 
     assert (protocol, port) not in allowed()
@@ -121,9 +121,49 @@ def test_a_pod_that_drains_for_long_is_given_the_time_to(drain):
     assert spec["terminationGracePeriodSeconds"] > slept + drain + patience
 
 
-def test_plain_http_reaches_the_server_which_refuses_it():
-    """The proxy's redirect, on by default, would hide that a secret has travelled in clear."""
-    [ingress] = of_kind(rendered("default"), "Ingress")
+def test_all_on_values_let_plain_http_reach_the_server_which_rejects_it():
+    """The redirect of ingress-nginx, on by default, would hide that a secret travelled in clear."""
+    [ingress] = of_kind(rendered("all-on"), "Ingress")
 
     annotations = ingress["metadata"]["annotations"]
     assert annotations["nginx.ingress.kubernetes.io/ssl-redirect"] == "false"
+
+
+def test_no_ingress_controller_is_assumed():
+    [ingress] = of_kind(rendered("default"), "Ingress")
+
+    assert "ingressClassName" not in ingress["spec"]
+    assert {*ingress["metadata"]["annotations"]} == {"helm.sh/resource-policy"}
+
+
+def test_every_host_has_a_rule_and_is_accepted_by_the_server():
+    objects = rendered("all-on")
+    [ingress], [route] = of_kind(objects, "Ingress"), of_kind(objects, "HTTPRoute")
+    settings = of_kind(objects, "ConfigMap", "web")[0]["data"]
+
+    hosts = [rule["host"] for rule in ingress["spec"]["rules"]] + route["spec"]["hostnames"]
+    accepted = [
+        settings["BASE_URL"].removeprefix("https://"),
+        *settings["ALLOWED_HOSTS"].split(","),
+    ]
+    assert sorted(hosts) == sorted(accepted)
+    assert [one["hosts"] for one in ingress["spec"]["tls"]] == [
+        [rule["host"]] for rule in ingress["spec"]["rules"]
+    ]
+    assert route["spec"]["rules"][0]["backendRefs"] == [{"name": "vaultr", "port": 80}]
+
+
+def test_egress_is_closed_except_for_what_the_values_name():
+    policies = of_kind(rendered("all-on"), "NetworkPolicy")
+
+    for policy in policies:
+        for rule in policy["spec"]["egress"]:
+            assert rule.get("to"), policy["metadata"]["name"]
+            assert {} not in rule["to"]
+    [web] = [one for one in policies if one["metadata"]["name"] == "vaultr-blue-web"]
+    named = web["spec"]["egress"][-1]["to"]
+    assert named == [
+        {"ipBlock": {"cidr": "10.0.0.0/8"}},
+        {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "postgresql"}}},
+    ]
+    assert {"ipBlock": {"cidr": "192.0.2.0/24"}} in web["spec"]["ingress"][0]["from"]

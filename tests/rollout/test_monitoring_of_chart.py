@@ -1,47 +1,85 @@
-"""The chart brings the same rules and dashboards as deploy/: Helm reads no file outside of it."""
+"""Monitoring in the chart: rules and dashboards are rendered once, and unchanged."""
 
 import json
-import shutil
 
-import pytest
 import yaml
 
-from tests.rollout import tools
+from tests import monitoring
 from tests.rollout.tools import of_kind, rendered
 
-RULES = tools.ROOT / "deploy" / "prometheus" / "rules.yaml"
-DASHBOARDS = sorted((tools.ROOT / "deploy" / "grafana").glob("*.json"))
-FILES = tools.CHART / "files"
+SHARED = {"PrometheusRule", "ServiceMonitor", "CronJob", "Ingress", "HTTPRoute"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _copied(pytestconfig):
-    """With ``--write-docs`` the copies are made anew."""
-    if pytestconfig.getoption("--write-docs"):
-        shutil.rmtree(FILES, ignore_errors=True)
-        (FILES / "dashboards").mkdir(parents=True)
-        shutil.copy(RULES, FILES / "rules.yaml")
-        for path in DASHBOARDS:
-            shutil.copy(path, FILES / "dashboards" / path.name)
+def test_rendered_rules_are_those_of_the_chart():
+    [rule] = of_kind(rendered("shared"), "PrometheusRule")
+
+    assert rule["spec"]["groups"] == yaml.safe_load(monitoring.RULES.read_text())["groups"]
 
 
-def test_the_copies_in_the_chart_are_the_files_of_deploy():
-    assert (FILES / "rules.yaml").read_text() == RULES.read_text()
-    copies = sorted((FILES / "dashboards").glob("*.json"))
-    assert [path.name for path in copies] == [path.name for path in DASHBOARDS]
-    assert [path.read_text() for path in copies] == [path.read_text() for path in DASHBOARDS]
-
-
-def test_the_rules_that_are_rendered_are_those_of_deploy():
+def test_alerts_link_to_the_runbook_that_the_values_name():
     [rule] = of_kind(rendered("all-on"), "PrometheusRule")
 
-    assert rule["spec"]["groups"] == yaml.safe_load(RULES.read_text())["groups"]
+    links = {
+        one["alert"]: one["annotations"]["runbook_url"]
+        for group in rule["spec"]["groups"]
+        for one in group["rules"]
+        if "alert" in one
+    }
+    assert links == {
+        name: f"https://wiki.example.org/vaultr/runbook.md#{name.lower()}" for name in links
+    }
+    assert len(links) == len(monitoring.alerts())
 
 
-def test_every_dashboard_is_rendered_as_it_is():
+def test_every_dashboard_is_rendered_unchanged():
     maps = of_kind(rendered("all-on"), "ConfigMap", "metrics")
     shown = {name: text for one in maps for name, text in one["data"].items()}
 
-    assert {*shown} == {path.name for path in DASHBOARDS}
-    for path in DASHBOARDS:
+    assert {*shown} == {path.name for path in monitoring.DASHBOARDS}
+    for path in monitoring.DASHBOARDS:
         assert json.loads(shown[path.name]) == json.loads(path.read_text())
+
+
+def test_two_colours_render_monitoring_once():
+    on = (
+        "--set",
+        "prometheusRule.enabled=true,grafanaDashboards.enabled=true,serviceMonitor.enabled=true",
+    )
+    colour = (*on, "--set", "service.create=false")
+    together = [
+        one
+        for objects in (
+            rendered("shared"), rendered("blue", *colour), rendered("green", *colour),
+        )
+        for one in objects
+    ]  # fmt: skip
+
+    names = [(one["kind"], one["metadata"]["name"]) for one in together]
+    assert len(set(names)) == len(names)
+    assert len(of_kind(together, "PrometheusRule")) == 1
+    assert len(of_kind(together, "ServiceMonitor")) == 1
+    assert len(of_kind(together, "CronJob")) == 2
+    uids = [
+        json.loads(text)["uid"]
+        for one in of_kind(together, "ConfigMap", "metrics")
+        for text in one["data"].values()
+    ]
+    assert len(set(uids)) == len(uids) == len(monitoring.DASHBOARDS)
+
+
+def test_shared_release_has_no_pods_of_its_own_and_colours_have_nothing_else():
+    shared = {one["kind"] for one in rendered("shared")}
+    colour = {one["kind"] for one in rendered("green")}
+
+    assert not shared & {"Deployment", "Job", "PodDisruptionBudget"}
+    assert not colour & SHARED
+
+
+def test_metrics_of_both_colours_are_scraped():
+    [service] = of_kind(rendered("shared"), "Service", "metrics")
+    [monitor] = of_kind(rendered("shared"), "ServiceMonitor")
+
+    assert "vaultr.app/colour" not in service["spec"]["selector"]
+    assert "vaultr.app/colour" in monitor["spec"]["podTargetLabels"]
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    assert wanted <= service["metadata"]["labels"].items()

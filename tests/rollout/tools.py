@@ -28,6 +28,13 @@ def template(*flags):
     return run("helm", "template", "vaultr", str(CHART), "--namespace", "vaultr", *flags)
 
 
+def objects(release, *arguments):
+    """Return what ``helm template RELEASE`` renders with these arguments, chart included."""
+    done = run("helm", "template", release, *arguments)
+    assert done.returncode == 0, said(done)
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
 @functools.cache
 def rendered(name, *flags):
     """Give the objects of the chart with one of the trial values, e.g. ``default``."""

@@ -1,11 +1,11 @@
-"""Of which session an access token is, whatever somebody wrote into it."""
+"""The session id in an access token, whatever somebody wrote into it."""
 
 import json
 from uuid import UUID
 
 import pytest
 
-from vaultr.client.transport.access_token import session_of
+from vaultr.client.transport.responses import session_of
 from vaultr.protocol.encoding import b64
 
 ACCOUNT = UUID(int=0xA)
@@ -18,11 +18,11 @@ def token(payload):
     return f"{b64(b'{}')}.{b64(text)}.{b64(b's' * 32)}"
 
 
-def test_a_token_tells_its_session():
+def test_session_id_is_read_from_the_token():
     assert session_of(token(CLAIMS), ACCOUNT) == SESSION
 
 
-def test_a_token_of_another_account_tells_none():
+def test_token_of_another_account_has_no_session():
     assert session_of(token(CLAIMS), UUID(int=0xB)) is None
 
 
@@ -33,15 +33,15 @@ def test_a_token_of_another_account_tells_none():
         *(str(SESSION).upper(), SESSION.hex, f"{{{SESSION}}}", f"{SESSION}?x", "\ud800" * 36),
     ],
 )
-def test_an_id_that_is_no_uuid_in_its_one_form_is_none(sid):
+def test_session_id_in_another_form_is_ignored(sid):
     assert session_of(token(CLAIMS | {"sid": sid}), ACCOUNT) is None
 
 
 @pytest.mark.parametrize("left_out", ["sub", "sid"])
-def test_a_token_without_owner_or_session_tells_none(left_out):
-    kept = {name: value for name, value in CLAIMS.items() if name != left_out}
+def test_token_without_subject_or_session_has_no_session(left_out):
+    claims = {name: value for name, value in CLAIMS.items() if name != left_out}
 
-    assert session_of(token(kept), ACCOUNT) is None
+    assert session_of(token(claims), ACCOUNT) is None
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_a_token_without_owner_or_session_tells_none(left_out):
         *(token(b'{"sid":1,"sid":2}'), token(b"NaN"), token(b'{"x":' * 600), "a" * 4096),
     ],
 )
-def test_what_is_no_token_of_claims_tells_none(odd):
+def test_malformed_token_has_no_session(odd):
     assert session_of(odd, ACCOUNT) is None

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from vaultr.auth.email_addresses import normalised
+from vaultr.auth.email_addresses import normalise
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,8 @@ from vaultr.auth.email_addresses import normalised
     ],
 )
 def test_an_address_is_trimmed_composed_lowered_and_nothing_more(given, kept):
-    assert normalised(given) == kept
-    assert normalised(kept) == kept
+    assert normalise(given) == kept
+    assert normalise(kept) == kept
 
 
 @pytest.mark.parametrize(
@@ -31,24 +31,24 @@ def test_an_address_is_trimmed_composed_lowered_and_nothing_more(given, kept):
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(given):
-    with pytest.raises(ValueError, match="a mail address"):
-        normalised(given)
+    with pytest.raises(ValueError, match="an email address"):
+        normalise(given)
 
 
 @pytest.mark.parametrize(
     "marks", ["\u0316\u0300" * 250_000, "\u0300" * 250_000 + "\u0316" * 250_000]
 )
-def test_a_text_that_takes_minutes_to_compose_is_refused_unread(marks):
+def test_a_text_that_takes_minutes_to_compose_is_refused_unread(time_limit, marks):
     began = time.process_time()
 
-    with pytest.raises(ValueError, match="a mail address"):
-        normalised(f"a{marks}@example.org")
+    with pytest.raises(ValueError, match="an email address"):
+        normalise(f"a{marks}@example.org")
 
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < time_limit(1)
 
 
 def test_a_long_address_may_be_given_in_parts_that_compose():
     assert (
-        normalised(" " * 5000 + "\u1112\u1161\u11ab" * 308 + "@example.org")
+        normalise(" " * 5000 + "\u1112\u1161\u11ab" * 308 + "@example.org")
         == "한" * 308 + "@example.org"
     )

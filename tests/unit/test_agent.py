@@ -53,7 +53,7 @@ def test_a_key_handed_over_is_given_back_until_it_is_told_to_forget(agent, runti
 
     assert agent.start(KEY)
 
-    assert agent.held()
+    assert agent.is_holding_key()
     assert agent.account_key() == KEY
     path = socket_of(runtime)
     agent.end()
@@ -96,9 +96,9 @@ def test_looking_is_no_use_but_asking_for_the_key_is(tmp_path):
     used_for(agent, seconds=1.5, idle_seconds=1.0)
     for _ in range(5):
         time.sleep(0.3)
-        agent.held()
+        agent.is_holding_key()
 
-    assert not agent.held()
+    assert not agent.is_holding_key()
 
 
 def used_for(agent, *, seconds, idle_seconds):
@@ -172,6 +172,6 @@ def test_it_ends_with_the_session_that_it_was_told_of(agent, runtime, monkeypatc
         monkeypatch.setattr(agent_client, "_session_leader", lambda: leader.pid)
         agent.start(KEY)
         path = socket_of(runtime)
-        assert agent.held()
+        assert agent.is_holding_key()
 
     assert gone(path)

@@ -35,7 +35,7 @@ def test_no_more_are_computed_at_a_time_than_there_are_slots(patient):
     assert most == 2
 
 
-def test_whoever_finds_the_queue_full_is_turned_away_at_once(patient):
+def test_whoever_finds_the_queue_full_is_turned_away_at_once(time_limit, patient):
     gate, release = HashGate(slots=1, places=2), threading.Event()
     waiting = [threading.Thread(target=gate.run, args=(release.wait,)) for _ in range(3)]
     for thread in waiting:
@@ -47,13 +47,13 @@ def test_whoever_finds_the_queue_full_is_turned_away_at_once(patient):
             gate.run(lambda: None)
         assert refused.value.headers["Retry-After"] == "1"
 
-    assert quickest(ask, within=0.5) < 0.5
+    assert quickest(ask, within=time_limit(0.5)) < time_limit(0.5)
     release.set()
     for thread in waiting:
         thread.join()
 
 
-def test_whoever_waits_for_a_second_is_turned_away():
+def test_whoever_waits_for_a_second_is_turned_away(time_limit):
     gate, release, done = HashGate(slots=1, places=2), threading.Event(), []
     first = threading.Thread(target=gate.run, args=(release.wait,))
     first.start()
@@ -65,7 +65,7 @@ def test_whoever_waits_for_a_second_is_turned_away():
             gate.run(lambda: done.append("too late"))
         assert time.monotonic() - began > 0.9
 
-    assert quickest(ask, within=2) < 2
+    assert quickest(ask, within=time_limit(2)) < time_limit(2)
     release.set()
     first.join()
     assert gate.run(lambda: "next") == "next"

@@ -32,7 +32,7 @@ def test_a_wrong_key_is_another_status_at_a_step_up():
     ],
 )
 def test_a_refusal_arrives_as_the_class_of_its_slug(slug, kind):
-    refusal = errors.refusal(slug, 409, {"detail": "No.", "revision": 7, "status": 409})
+    refusal = errors.error_from_problem(slug, 409, {"detail": "No.", "revision": 7, "status": 409})
 
     assert isinstance(refusal, kind)
     assert (refusal.slug, refusal.status, str(refusal)) == (slug, 409, "No.")
@@ -40,7 +40,7 @@ def test_a_refusal_arrives_as_the_class_of_its_slug(slug, kind):
 
 
 def test_a_failed_precondition_tells_the_stored_revision():
-    refusal = errors.refusal("precondition-failed", 412, {"revision": 7})
+    refusal = errors.error_from_problem("precondition-failed", 412, {"revision": 7})
 
     assert refusal.revision == 7
 

@@ -1,5 +1,6 @@
 import json
 import tracemalloc
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -13,7 +14,7 @@ from vaultr.client.errors import (
     Unavailable,
     UsageError,
 )
-from vaultr.client.transport.http_transport import Patience, Transport
+from vaultr.client.transport.http_transport import RETRIES, Transport
 from vaultr.client.transport.origin import origin_of
 
 JSON = {"Content-Type": "application/json"}
@@ -49,7 +50,7 @@ class Server:
         return Transport(
             "https://vault.example",
             transport=httpx2.MockTransport(self),
-            patience=Patience(sleep=self.waited.append),
+            retries=replace(RETRIES, sleep=self.waited.append),
             answer_bytes=1000,
         )
 
@@ -155,7 +156,7 @@ def test_a_refusal_arrives_as_the_class_of_its_slug():
         server.transport().send("POST", "/x", {})
 
     assert refused.value.members["revision"] == 7
-    assert str(refused.value) == "The server refuses: it [31m moved"
+    assert str(refused.value) == "The server rejected the request: it [31m moved"
 
 
 def test_a_refusal_of_a_newer_server_is_still_a_refusal():
@@ -242,7 +243,7 @@ def test_what_the_server_says_is_told_as_its_words():
     with pytest.raises(Refused) as refused:
         server.transport().send("GET", "/x")
 
-    assert str(refused.value) == "The server refuses: Log in at https://evil.example"
+    assert str(refused.value) == "The server rejected the request: Log in at https://evil.example"
     assert refused.value.detail == "Log in at https://evil.example"
 
 

@@ -75,7 +75,7 @@ class _Known:
         self._lock = threading.Lock()
 
     def current(self) -> Mapping[str, str | None]:
-        """Give what is off; where nobody watches, one of many requests asks, but not for long."""
+        """Return what is off; where nobody watches, one of many requests asks, but not for long."""
         old = time.monotonic() - self._read_at > KEPT_SECONDS
         if old and not self.watched and self._lock.acquire(blocking=False):
             usual = engine.deadline.set(PATIENCE_SECONDS)
@@ -140,7 +140,7 @@ def look() -> None:
 
 
 def off() -> Mapping[str, str | None]:
-    """Give what this process knows to be off: names, each with the words for callers or None."""
+    """Return what this process knows to be off: names, each with the words for callers or None."""
     return _KNOWN.get().current()
 
 

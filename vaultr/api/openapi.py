@@ -193,7 +193,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
 
 
 def _security(rule: Any) -> list[dict[str, Any]]:
-    """Tell how a caller is proven: by a token, or in a browser by cookies and what goes with it."""
+    """Return how a request is authenticated: by a bearer token, or by a browser's cookies."""
     unsafe = (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
     return [{"bearer": []}, {"cookie": [], "csrf": []} if unsafe else {"cookie": []}]
 
@@ -230,7 +230,7 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
 
 
 def _replays(rule: Any, contract: Contract, *, is_public: bool) -> bool:
-    """Tell whether an Idempotency-Key gets the first answer again."""
+    """Check whether an Idempotency-Key gets the first answer again."""
     return "POST" in (rule.methods or ()) and contract.idempotent and not is_public
 
 
@@ -242,7 +242,7 @@ def _given(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown_at(contract: Contract, status: int) -> Any:
-    """Give the model that an operation answers with a status, or None where there is no body."""
+    """Return the model that an operation answers with a status, or None where there is no body."""
     if isinstance(contract.returns, dict):
         return contract.returns.get(status)
     return None if status in (202, 204, 304) else contract.returns

@@ -17,7 +17,7 @@ _MAC_BYTES = 16
 
 
 def write(purpose: str, *parts: str | int) -> str:
-    """Give the cursor that leads to ``parts``.
+    """Return the cursor that leads to ``parts``.
 
     :param purpose: what the list is of, for whom and by which filters; it binds the cursor.
     """
@@ -26,7 +26,7 @@ def write(purpose: str, *parts: str | int) -> str:
 
 
 def read(purpose: str, cursor: str | None) -> list[str | int] | None:
-    """Give the parts of a cursor; None where there is none.
+    """Return the parts of a cursor; None where there is none.
 
     :raises BadRequest: nobody here wrote it, or for another list.
     """

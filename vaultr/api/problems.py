@@ -51,7 +51,7 @@ _READ_ONLY = "25006"  # this server has just become a standby
 
 
 def status_of(refusal: type[ServiceError]) -> int:
-    """Give the HTTP status of a refusal by its kind."""
+    """Return the HTTP status of a refusal by its kind."""
     return next(STATUS[kind] for kind in refusal.__mro__ if kind in STATUS)
 
 

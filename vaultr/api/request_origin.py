@@ -50,11 +50,19 @@ def _store_origin() -> None:
     given = sent.get("HTTP_X_REQUEST_ID", "")
     request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
     address, network = address_and_network(sent.get("REMOTE_ADDR"))
-    family = _family(sent.get("HTTP_USER_AGENT", ""))
+    agent = sent.get("HTTP_USER_AGENT", "")
     trace = _TRACE.fullmatch(sent.get("HTTP_TRACEPARENT", ""))
     request_context.set_actor(None)
     request_context.set_origin(
-        request_context.Origin(request_id, address, network, family, trace[1] if trace else None)
+        request_context.Origin(
+            request_id,
+            address,
+            network,
+            _family(agent),
+            trace[1] if trace else None,
+            sent.get("REMOTE_ADDR", "-"),
+            agent,
+        )
     )
 
 

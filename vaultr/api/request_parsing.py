@@ -41,7 +41,7 @@ class Reader:
         self._ready = True
 
     def read(self) -> dict[str, Any]:
-        """Give what was sent, checked."""
+        """Return what was sent, checked."""
         if not self._ready:
             self.prepare()
         found = {}

@@ -13,7 +13,7 @@ class _Finished(Response):
     """A response whose headers need no correction: Werkzeug would look through all of them."""
 
     def get_wsgi_headers(self, _environ: "WSGIEnvironment") -> Headers:
-        """Give the headers as they are."""
+        """Return the headers as they are."""
         return self.headers
 
 

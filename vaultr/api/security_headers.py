@@ -52,7 +52,7 @@ def init_app(app: Flask, _settings: Settings) -> None:
         constant.pop(name, None)
     for name in ("Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy"):
         constant[name] = API_HEADERS[name]
-    app.wsgi_app = flask_tuning.ConstantHeaders(  # type: ignore[method-assign]  # Flask's way
+    app.wsgi_app = flask_tuning.ConstantHeaders(  # type: ignore[method-assign]  # Flask's documented way
         app.wsgi_app, list(constant.items())
     )
 

@@ -1,1 +1,1 @@
-"""What happened, recorded in the transaction in which it happened, so that it can be proven."""
+"""The audit log: record events, sequence them into a Merkle tree, prove and verify them."""

@@ -1,4 +1,4 @@
-"""How the events of one writer are chained, and how a chain is checked."""
+"""The hash chain of one writer: compute its links and check them."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ _EVENT = b"vaultr/audit/event/v1\0"
 
 
 class Row(Protocol):
-    """What a check looks at: a row of ``audit_event``."""
+    """The columns of ``audit_event`` that a check reads."""
 
     event_id: Any
     epoch: int
@@ -32,20 +32,20 @@ class Row(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one event."""
+    """A fault of one event."""
 
     writer: str
     seq: int
-    what: str
+    fault: str
 
 
 def genesis(writer_id: bytes) -> bytes:
-    """Give what the first event of a writer is chained to."""
+    """Return the hash that a writer's first event is chained to."""
     return hashlib.sha256(_WRITER + writer_id).digest()
 
 
 def link(key: bytes, prev: bytes, body: bytes) -> tuple[bytes, bytes]:
-    """Give the MAC and the hash of an event that comes after ``prev``."""
+    """Return the MAC and the hash of the event that follows ``prev``."""
     tail = _tail(prev, body)
     mac = hmac.digest(key, _ROW + tail, "sha256")
     return mac, hashlib.sha256(_EVENT + tail + mac).digest()
@@ -56,11 +56,11 @@ def _tail(prev: bytes, body: bytes) -> bytes:
 
 
 def verify(rows: Iterable[Row], keys: Mapping[str, bytes]) -> list[Finding]:
-    """Check whole chains: every writer from its first event on, without a gap or a fork.
+    """Check complete chains: each starts at its first event and has no gap and no fork.
 
-    :param rows: events in any order; all there are of each writer.
+    :param rows: all events of each writer, in any order.
     :param keys: the row keys by their id.
-    :return: what is wrong, writer by writer; empty when all holds.
+    :return: the faults, ordered by writer; empty if every chain is intact.
     """
     findings: list[Finding] = []
     heads: dict[bytes, tuple[int, bytes, str]] = {}
@@ -69,7 +69,7 @@ def verify(rows: Iterable[Row], keys: Mapping[str, bytes]) -> list[Finding]:
         seq, head, last = heads.get(row.writer_id, start)
         body = json.loads(row.body)
         wrong = _wrong(row, body, expected=(seq, head, last), keys=keys)
-        findings += [Finding(row.writer_id.hex(), row.writer_seq, what) for what in wrong]
+        findings += [Finding(row.writer_id.hex(), row.writer_seq, fault) for fault in wrong]
         heads[row.writer_id] = (row.writer_seq + 1, row.event_hash, body.get("t", ""))
     return findings
 
@@ -86,23 +86,25 @@ def _wrong(
     tail = _tail(row.prev_hash, row.body)
     mac = hmac.digest(key or b"", _ROW + tail, "sha256")
     checks = {
-        "an event is missing or there twice": row.writer_seq == seq,
-        "it is not chained to the event before": row.prev_hash == head,
+        "an event is missing or duplicated": row.writer_seq == seq,
+        "it is not chained to the previous event": row.prev_hash == head,
         "its key is unknown": key is not None,
         "its MAC is wrong": key is None or hmac.compare_digest(mac, row.mac),
         "its hash is wrong": hashlib.sha256(_EVENT + tail + row.mac).digest() == row.event_hash,
-        "its time does not grow": body.get("t", "") > last,
-        "its first event is no writer.start": seq > 0 or row.typ == "writer.start",
-        "a column is no copy of the body": _copies(row) == _copied(body),
+        "its time is not after the previous event": body.get("t", "") > last,
+        "the first event is not writer.start": seq > 0 or row.typ == "writer.start",
+        "a column differs from the body": copies(row) == copied(body),
     }
-    return [what for what, good in checks.items() if not good]
+    return [fault for fault, passed in checks.items() if not passed]
 
 
-def _copies(row: Row) -> tuple[Any, ...]:
+def copies(row: Any) -> tuple[Any, ...]:
+    """Return the columns that are copied from the body."""
     moment = row.t.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     writer = (str(row.event_id), row.writer_id.hex(), row.writer_seq, moment)
     return (*writer, row.sub, row.act, row.typ, row.out)
 
 
-def _copied(body: Mapping[str, Any]) -> tuple[Any, ...]:
+def copied(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the members of the body that columns copy."""
     return tuple(body.get(name) for name in ("eid", "w", "n", "t", "sub", "act", "typ", "out"))

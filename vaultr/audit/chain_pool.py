@@ -1,32 +1,37 @@
-"""The writers of this process: each the head of one chain, lent to one transaction at a time."""
+"""The writers of this process. Each holds the head of a chain, for one transaction at a time."""
 
 import os
 import secrets
 import threading
 import weakref
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
+from uuid import UUID
 
 from vaultr.audit import chain
 
 End = Literal["clean", "unknown"]
 
+RECENT_EVENTS: Final = 1000  # of each writer
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """The writer after whom one starts, and whether it is known where its chain ended."""
+    """The writer that another one replaces, and whether the end of its chain is known."""
 
     writer_id: bytes
     end: End
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Writer:
-    """One chain: how many events it has, the hash of the last, and when that was."""
+    """The head of one chain: its number of events, and the hash and time of the last one.
+
+    :ivar recent: ids and hashes of the last committed events, for the self-audit.
+    """
 
     id: bytes
     epoch: int
@@ -35,39 +40,41 @@ class Writer:
     seq: int = 0
     head: bytes = b""
     last: datetime = BEGINNING
+    recent: "deque[tuple[UUID, bytes]]" = field(default_factory=lambda: deque(maxlen=RECENT_EVENTS))
 
     @property
     def started(self) -> bool:
-        """Whether its first event stands in the database."""
+        """Whether its first event is committed."""
         return self.seq > 0
 
     def state(self) -> tuple[int, bytes, datetime]:
-        """Give what `restore` takes."""
+        """Return the state for `restore`."""
         return self.seq, self.head, self.last
 
     def restore(self, state: tuple[int, bytes, datetime]) -> None:
-        """Be again as before some events that were undone."""
+        """Go back to a state after a rollback."""
         self.seq, self.head, self.last = state
 
 
 def epoch_of(moment: datetime) -> int:
-    """Give the epoch in which events of ``moment`` are written: the month, as 202611."""
+    """Return the insertion epoch of ``moment``: its month, as 202611."""
     return moment.year * 100 + moment.month
 
 
 class Pool:
-    """Writers that nobody uses now. As many come to be as transactions record at once."""
+    """The idle writers. The pool grows to the number of transactions that record concurrently."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[Writer] = []
+        self._all: weakref.WeakSet[Writer] = weakref.WeakSet()
         self._ended: deque[Predecessor] = deque()
         self._generation = 0
         self.origin: str | None = None
         _pools.add(self)
 
     def take(self, now: datetime) -> Writer:
-        """Lend a writer of the present epoch, a new one if need be."""
+        """Take an idle writer of the current epoch, or create one."""
         with self._lock:
             while self._idle:
                 writer = self._idle.pop()
@@ -77,10 +84,11 @@ class Pool:
             after = self._ended.popleft() if self._ended else None
             fresh = Writer(secrets.token_bytes(16), epoch_of(now), self._generation, after)
             fresh.head = chain.genesis(fresh.id)
+            self._all.add(fresh)
             return fresh
 
     def give_back(self, writer: Writer) -> None:
-        """Take back a writer whose chain in the database ends where it says."""
+        """Return a writer whose head matches the database."""
         with self._lock:
             if writer.started and writer.generation == self._generation:
                 self._idle.append(writer)
@@ -90,27 +98,40 @@ class Pool:
                 self._ended.appendleft(writer.after)
 
     def drop(self, writer: Writer) -> None:
-        """Give a writer up, because nobody knows whether its last events were committed."""
+        """Abandon a writer whose last events may or may not be committed."""
         with self._lock:
             self._ended.append(Predecessor(writer.id, "unknown"))
 
     def drop_all(self) -> None:
-        """Give all writers up, lent ones at their return: the database may have lost a tail."""
+        """Abandon all writers, idle and in use: the database may have lost events."""
         with self._lock:
             self._generation += 1
             self._ended += [Predecessor(writer.id, "unknown") for writer in self._idle]
             self._idle.clear()
 
     def any_idle(self) -> bool:
-        """Tell whether a writer is here that nobody uses now."""
+        """Check whether a writer is idle."""
         with self._lock:
             return bool(self._idle)
 
+    def recent(self) -> list[tuple[UUID, bytes]]:
+        """Return ids and hashes of the last committed events of all writers."""
+        with self._lock:
+            return [event for writer in list(self._all) for event in list(writer.recent)]
+
+    def confirm(self, sequenced: set[UUID]) -> None:
+        """Forget recent events that a tree includes."""
+        with self._lock:
+            for writer in list(self._all):
+                left = [event for event in list(writer.recent) if event[0] not in sequenced]
+                writer.recent = deque(left, maxlen=RECENT_EVENTS)
+
     def forget(self) -> None:
-        """Be as at the start of a process; another one, or another database, goes on from here."""
-        self._lock = threading.Lock()  # whoever held it before a fork is not here any more
+        """Forget all writers: this is a new process, or the database is another one."""
+        self._lock = threading.Lock()  # its holder does not exist in a forked child
         self._generation += 1
         self._idle, self._ended, self.origin = [], deque(), None
+        self._all = weakref.WeakSet()
 
 
 _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()

@@ -1,4 +1,7 @@
-"""Requests that the door or a limit refuses, counted by minute: no stranger can fill the disk."""
+"""Requests denied by authentication or a rate limit, summed by minute, reason and network.
+
+The sums are bounded, so that strangers cannot fill the disk.
+"""
 
 import threading
 import time
@@ -13,14 +16,14 @@ from vaultr.audit.events import Event
 from vaultr.settings.model import Settings
 
 MINUTE_SECONDS = 60
-# Of one process and minute; what comes from yet other networks is counted as from "other".
+# Sums of one process and minute; requests from further networks are added to "other".
 MOST_KINDS = 32
 OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """So many requests that were refused within one minute, for one reason, from one network."""
+    """The number of requests denied in one minute, for one reason, from one network."""
 
     event: Event
     reason: str
@@ -30,7 +33,7 @@ class Denied:
 
 
 class Denials:
-    """What this process refused and has not recorded yet."""
+    """The sums of this process that are not recorded yet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,7 +41,7 @@ class Denials:
         self._not_before = 0.0
 
     def count(self, reason: str, network: str) -> None:
-        """Count one refused request; costs no I/O and bounded memory."""
+        """Count one denied request, without I/O."""
         minute = int(time.time()) // MINUTE_SECONDS
         with self._lock:
             key = (minute, reason, network)
@@ -48,7 +51,7 @@ class Denials:
             self._counts[key] += 1
 
     def due(self) -> bool:
-        """Tell whether a minute is over of which something waits to be recorded."""
+        """Check whether sums of a past minute wait to be recorded."""
         if not self._counts or time.monotonic() < self._not_before:
             return False
         minute = int(time.time()) // MINUTE_SECONDS
@@ -56,14 +59,14 @@ class Denials:
             return any(one[0] < minute for one in self._counts)
 
     def take(self, *, all_of_them: bool = False) -> list[Denied]:
-        """Take out what was counted in minutes that are over (or until now)."""
+        """Remove and return the sums of past minutes, or all of them."""
         minute = int(time.time()) // MINUTE_SECONDS
         with self._lock:
             done = [one for one in self._counts if all_of_them or one[0] < minute]
             return [_denied(*one, self._counts.pop(one)) for one in done]
 
     def put_back(self, denied: list[Denied]) -> None:
-        """Keep what could not be recorded; only the latest minutes of a long outage are kept."""
+        """Add sums again that could not be recorded; a long outage keeps the latest minutes."""
         with self._lock:
             self._not_before = time.monotonic() + MINUTE_SECONDS
             for one in denied:
@@ -71,7 +74,7 @@ class Denials:
                     self._counts[one.minute, one.reason, one.network] += one.count
 
     def forget(self) -> None:
-        """Be empty."""
+        """Remove all sums."""
         with self._lock:
             self._counts.clear()
             self._not_before = 0.0
@@ -86,10 +89,10 @@ _DENIALS: Final = AppSlot[Denials]("audit.denials")
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Give the app its counts."""
+    """Create the sums of the app."""
     _DENIALS.set(app, Denials())
 
 
 def current() -> Denials:
-    """Give the counts of the running app."""
+    """Return the sums of the running app."""
     return _DENIALS.get()

@@ -1,9 +1,32 @@
-"""What is refused because it could not be recorded."""
+"""Errors of the audit log."""
 
-from vaultr.errors import Unavailable
+from typing import Any
+
+from vaultr.errors import Conflict, NotFound, Unavailable, Unprocessable
 
 
 class AuditUnavailable(Unavailable):
-    """This cannot be recorded now, so it was not done; try again soon."""
+    """The event cannot be recorded now, so nothing was changed. Try again soon."""
 
     slug = "audit-unavailable"
+
+
+class EventNotFound(NotFound):
+    """No such event exists in this account."""
+
+
+class EpochUnknown(NotFound):
+    """No such tree exists, or no checkpoint of it yet."""
+
+
+class NotSequencedYet(Conflict):
+    """No checkpoint covers this event yet. Try again soon."""
+
+    slug = "not-sequenced-yet"
+
+    def __init__(self, detail: str | None = None, **more: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": "1"}, **more)
+
+
+class SizeInvalid(Unprocessable):
+    """The sizes do not belong to this tree."""

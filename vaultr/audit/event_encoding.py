@@ -1,7 +1,9 @@
-"""An event becomes a row: its body in canonical JSON, its link, and the statements that insert."""
+"""Encode an event as a row: canonical JSON body, chain link, and the statements that insert it."""
 
+import hashlib
 import hmac
 import json
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,45 +20,51 @@ from vaultr.audit.chain_pool import Writer
 from vaultr.audit.denied_requests import MINUTE_SECONDS, Denied
 from vaultr.audit.events import Event
 from vaultr.database.prepared_statements import PLANNED
-from vaultr.request_context import NOWHERE, Actor
+from vaultr.request_context import NOWHERE, Actor, Origin
 from vaultr.security import keyring
+from vaultr.settings.model import current_settings
 from vaultr.version import __version__
 
 _COLUMNS = (
     "event_id", "epoch", "writer_id", "writer_seq", "prev_hash", "body", "mac", "event_hash",
-    "sub", "act", "typ", "out", "t",
+    "sub", "act", "typ", "out", "t", "detail", "detail_salt",
 )  # fmt: skip
 _NAMES = ", ".join(_COLUMNS)
 _STEP = timedelta(microseconds=1)
+_DETAIL = b"vaultr/audit/detail/v1\0"
+SALT_BYTES = 32
 
 _POSTGRESQL = (
-    f"WITH ev AS (INSERT INTO audit_event ({_NAMES})"  # nosec B608 # names of ours only
+    f"WITH ev AS (INSERT INTO audit_event ({_NAMES})"  # nosec B608 # constant names
     f" VALUES ({', '.join(f'%({name})s' for name in _COLUMNS)}) RETURNING event_id)"
     " INSERT INTO audit_pending (event_id) SELECT event_id FROM ev"
 )
 _SQLITE = (
-    f"INSERT INTO audit_event ({_NAMES})"  # nosec B608 # names of ours only
+    f"INSERT INTO audit_event ({_NAMES})"  # nosec B608 # constant names
     f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)})",
     "INSERT INTO audit_pending (event_id) VALUES (:event_id)",
 )
 _TYPES = {
     "event_id": "uuid", "epoch": "bigint", "writer_id": "bytea", "writer_seq": "bigint",
     "prev_hash": "bytea", "body": "bytea", "mac": "bytea", "event_hash": "bytea",
-    "t": "timestamptz",
+    "t": "timestamptz", "detail": "bytea", "detail_salt": "bytea",
 }  # fmt: skip
 _KINDS = {name: _TYPES.get(name, "text") for name in _COLUMNS}
 _CASTS = ", ".join(f"CAST(:ev_{name} AS {kind})" for name, kind in _KINDS.items())
 _DRIVER_CASTS = ", ".join(f"CAST(%(ev_{name})s AS {kind})" for name, kind in _KINDS.items())
 
-# RFC 8785 for what is written here: sorted ASCII names, texts, whole numbers, no spaces.
+# RFC 8785 for these bodies: sorted ASCII names, texts, whole numbers, no spaces.
 canonical = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What there is to record, before a writer gives it its place in a chain."""
+class EventFields:
+    """The members of a body that do not depend on its place in a chain.
+
+    :ivar detail: personal details as JSON, which the body only commits to.
+    """
 
     typ: Event
     act: str
@@ -66,62 +74,73 @@ class Told:
     sid: str | None
     net: Mapping[str, str] | None
     req: str | None
+    detail: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of ``audit_event``, as the driver takes it."""
+    """One row of ``audit_event``, in the driver's types."""
 
     event_id: UUID
     moment: datetime
     values: dict[str, Any]
 
 
-def told(
+def fields_of(
     event: Event,
     *,
     account_id: UUID | None,
-    actor_: Actor | None,
+    actor: Actor | None,
     obj: Mapping[str, Any] | None,
     out: str,
     reason: str | None,
     session_id: UUID | None,
-) -> Told:
-    """Complete what a caller tells by what is known of the request."""
-    who = actor_ or request_context.actor_or_none()
+) -> EventFields:
+    """Complete the arguments of `record` with the actor and origin of the request."""
+    acting = actor or request_context.actor_or_none()
     origin = request_context.current_origin()
     inside = origin is not NOWHERE
-    if session_id is None and who is not None and who.kind == "account":
-        session_id = who.session_id
-    return Told(
+    if session_id is None and acting is not None and acting.kind == "account":
+        session_id = acting.session_id
+    return EventFields(
         typ=event,
-        act=_act(who, account_id, inside=inside, out=out),
+        act=_act(acting, account_id, inside=inside, out=out),
         sub=str(account_id) if account_id else "anon" if inside else "system",
         obj=obj,
         out=f"{out}:{reason}" if reason else out,
         sid=str(session_id) if session_id else None,
         net={"client": origin.family, "prefix": origin.network} if inside else None,
         req=origin.request_id if inside else None,
+        detail=_detail(origin) if inside else None,
     )
 
 
-def _act(who: Actor | None, account_id: UUID | None, *, inside: bool, out: str) -> str:
-    if who is not None:
-        # A machine acts under its own id, which stands where a session's would.
-        return str(who.account_id if who.kind == "account" else who.session_id)
+def _detail(origin: Origin) -> bytes | None:
+    """Return the personal details of a request, if AUDIT_DETAIL is on."""
+    settings = current_settings()
+    if settings.audit_detail == "off":
+        return None
+    return canonical({"address": origin.peer, "agent": origin.agent}).encode()
+
+
+def _act(actor: Actor | None, account_id: UUID | None, *, inside: bool, out: str) -> str:
+    if actor is not None:
+        # A machine acts under its own id, which is in the field of the session's id.
+        return str(actor.account_id if actor.kind == "account" else actor.session_id)
     if not inside:
         return "system"
-    # Whoever succeeded without a session (a login, a mailed token) had the account's own secret.
+    # A success without a session (login, emailed token) needed the account's own secret.
     return str(account_id) if account_id and out == "ok" else "anon"
 
 
-def next_row(writer: Writer, event: Told, *, origin: str, postgresql: bool) -> Row:
-    """Chain an event to the writer's head, which moves at once; `Writer.restore` takes it back."""
+def next_row(writer: Writer, event: EventFields, *, origin: str, postgresql: bool) -> Row:
+    """Chain an event to the writer's head and advance the head; `Writer.restore` undoes this."""
     moment = max(clock.now(), writer.last + _STEP)
     event_id, ring = uuid7(), keyring.current().audit
+    salt = secrets.token_bytes(SALT_BYTES) if event.detail is not None else None
     place = {"w": writer.id.hex(), "n": writer.seq, "t": clock.text(moment)}
     signed = {"v": 1, "k": ring.current_id, "log": origin, "eid": str(event_id), **place}
-    body, prev = canonical({**signed, **_said(event)}).encode(), writer.head
+    body, prev = canonical({**signed, **_members(event, salt)}).encode(), writer.head
     mac, event_hash = chain.link(ring.current, prev, body)
     naive = moment.replace(tzinfo=None).isoformat(" ", "microseconds")
     values = {
@@ -138,12 +157,14 @@ def next_row(writer: Writer, event: Told, *, origin: str, postgresql: bool) -> R
         "typ": event.typ.value,
         "out": event.out,
         "t": f"{naive}+00" if postgresql else naive,
+        "detail": event.detail,
+        "detail_salt": salt,
     }
     writer.seq, writer.head, writer.last = writer.seq + 1, event_hash, moment
     return Row(event_id, moment, values)
 
 
-def _said(event: Told) -> dict[str, Any]:
+def _members(event: EventFields, salt: bytes | None) -> dict[str, Any]:
     return {
         "typ": event.typ.value,
         "act": event.act,
@@ -153,12 +174,12 @@ def _said(event: Told) -> dict[str, Any]:
         "req": event.req,
         "sid": event.sid,
         "net": event.net,
-        "dc": None,
+        "dc": detail_commitment(salt, event.detail) if salt and event.detail else None,
     }
 
 
 def insert(connection: sa.Connection, row: Row, *, postgresql: bool) -> bool:
-    """Insert an event and the note that no tree holds it yet; tell whether both now stand."""
+    """Insert an event and its pending row; return whether both were inserted."""
     if postgresql:
         inserted = connection.exec_driver_sql(_POSTGRESQL, row.values, execution_options=PLANNED)
         return inserted.rowcount == 1
@@ -166,27 +187,27 @@ def insert(connection: sa.Connection, row: Row, *, postgresql: bool) -> bool:
 
 
 def ctes(gate: str, *, driver: bool = False) -> str:
-    """Give the parts of a WITH clause that insert an event if ``gate``, an earlier part, has a row.
+    """Return parts of a WITH clause that insert an event if ``gate``, an earlier part, has a row.
 
-    They want the parameters of `prefixed`; ``pend`` has a row if the event was inserted.
+    Their parameters are those of `prefixed`; ``pend`` has a row if the event was inserted.
 
-    :param driver: write parameters as psycopg2 does, for `exec_driver_sql`.
+    :param driver: write parameters in the style of psycopg2, for `exec_driver_sql`.
     """
     casts = _DRIVER_CASTS if driver else _CASTS
     return (
-        f"ev AS (INSERT INTO audit_event ({_NAMES}) SELECT {casts}"  # nosec B608 # our names only
+        f"ev AS (INSERT INTO audit_event ({_NAMES}) SELECT {casts}"  # nosec B608 # constant names
         f" WHERE EXISTS (SELECT 1 FROM {gate}) RETURNING event_id),"
         " pend AS (INSERT INTO audit_pending (event_id) SELECT event_id FROM ev RETURNING event_id)"
     )
 
 
 def prefixed(row: Row) -> dict[str, Any]:
-    """Give the parameters that `fragments` want."""
+    """Return the parameters of `ctes`."""
     return {f"ev_{name}": value for name, value in row.values.items()}
 
 
-def start(writer: Writer) -> Told:
-    """Tell that a writer begins, on which build and host, and after whom."""
+def start(writer: Writer) -> EventFields:
+    """Return ``writer.start``: build, host, and the writer that this one replaces."""
     after = writer.after
     host = hmac.digest(
         keyring.current().audit.derived("host"), socket.gethostname().encode(), "sha256"
@@ -203,14 +224,19 @@ def start(writer: Writer) -> Told:
     )
 
 
-def denied(denied: Denied) -> Told:
-    """Tell of the requests that were refused within a minute."""
+def denied(denied: Denied) -> EventFields:
+    """Return the event of the requests denied within a minute."""
     minute = datetime.fromtimestamp(denied.minute * MINUTE_SECONDS, UTC)
     obj = {"kind": "requests", "minute": clock.text(minute), "count": denied.count}
     net = {"client": "any", "prefix": denied.network}
-    return Told(denied.event, "anon", "anon", obj, f"deny:{denied.reason}", None, net, None)
+    return EventFields(denied.event, "anon", "anon", obj, f"deny:{denied.reason}", None, net, None)
 
 
-def system(event: Event, obj: Mapping[str, Any]) -> Told:
-    """Tell of something that the server does by itself."""
-    return Told(event, "system", "system", obj, "ok", None, None, None)
+def system(event: Event, obj: Mapping[str, Any], *, by: str = "system") -> EventFields:
+    """Return an event of the server itself or of an operator."""
+    return EventFields(event, by, "system", obj, "ok", None, None, None)
+
+
+def detail_commitment(salt: bytes, detail: bytes) -> str:
+    """Return the commitment to personal details, in hexadecimal."""
+    return hashlib.sha256(_DETAIL + salt + detail).hexdigest()

@@ -1,4 +1,4 @@
-"""All that is ever recorded, by name; a name is API and is never changed."""
+"""The types of events. A name is part of the API and never changes."""
 
 from enum import StrEnum
 

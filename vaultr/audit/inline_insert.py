@@ -1,4 +1,4 @@
-"""Records in the caller's own statement: saves hot reads two round trips (see `prepared`)."""
+"""Record an event within the caller's own statement; saves a read two round trips."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from vaultr import clock
 from vaultr.audit import event_encoding, transaction_hooks
 from vaultr.audit.chain_pool import Pool, Writer
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.audit.event_encoding import Row, Told
+from vaultr.audit.event_encoding import EventFields, Row
 from vaultr.audit.transaction_hooks import Starter
 from vaultr.database.contention import is_contention
 from vaultr.observability import logs
@@ -20,7 +20,7 @@ from vaultr.observability import logs
 
 @dataclass(slots=True)
 class Prepared:
-    """An event that waits to be inserted by one statement of the caller's."""
+    """An event that the caller's statement inserts."""
 
     row: Row
     inserted: bool | None = field(default=None, init=False)
@@ -30,52 +30,52 @@ class Prepared:
 
     @property
     def event_id(self) -> UUID:
-        """Give the event's id."""
+        """Return the event's id."""
         return self.row.event_id
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Give the parameters of `ctes`; their names begin with ``ev_``."""
+        """Return the parameters of `ctes`; their names begin with ``ev_``."""
         return event_encoding.prefixed(self.row)
 
     def done(self, *, inserted: bool) -> None:
-        """Say what the statement answered: whether ``pend`` had a row.
+        """Report whether ``pend`` had a row.
 
-        Whoever finds a row in the gate, but none in ``pend``, answers nobody: AuditUnavailable.
+        If the gate has a row and ``pend`` has none, the caller must raise AuditUnavailable.
         """
         self.inserted = inserted
 
 
 @contextmanager
-def prepared(told: Told, start: Starter) -> Iterator[Prepared]:
-    """Lend a writer to one statement, which runs on a connection of `one_statement()`.
+def prepared(fields: EventFields, start: Starter) -> Iterator[Prepared]:
+    """Reserve a writer for one statement, which runs on a connection of `one_statement()`.
 
-    Its head moves only if `Prepared.done` says so. Where the outcome is not known, because the
-    connection was lost or nothing was said, the writer is given up.
+    The head advances only if `Prepared.done` reports the insert. If the outcome is unknown,
+    because the connection was lost or `done` was not called, the writer is abandoned.
 
-    :raises AuditUnavailable: the statement failed, and nobody else was in the way.
+    :raises AuditUnavailable: the statement failed, other than by contention.
     """
     pool = transaction_hooks.pool()
     writer = _started(pool, start)
     before = writer.state()
-    ready = Prepared(
-        event_encoding.next_row(writer, told, origin=pool.origin or "", postgresql=True)
+    prepared_event = Prepared(
+        event_encoding.next_row(writer, fields, origin=pool.origin or "", postgresql=True)
     )
     try:
-        yield ready
+        yield prepared_event
     except sa.exc.DBAPIError as error:
-        if surely_undone(error):
-            ready.inserted = False
+        if certainly_undone(error):
+            prepared_event.inserted = False
             if not is_contention(error):
                 logs.failure("audit.failed", error)
                 raise AuditUnavailable from error
         raise
     finally:
-        _settle(pool, writer, ready, before)
+        _settle(pool, writer, prepared_event, before)
 
 
 def _started(pool: Pool, start: Starter) -> Writer:
-    """Take a writer whose first event stands already: that one needs a transaction."""
+    """Take a writer whose first event is committed: that event needs a transaction."""
     writer = pool.take(clock.now())
     if writer.started and pool.origin:
         return writer
@@ -83,21 +83,21 @@ def _started(pool: Pool, start: Starter) -> Writer:
     return start()
 
 
-def _settle(pool: Pool, writer: Writer, ready: Prepared, before: Any) -> None:
-    if ready.inserted is None:
+def _settle(pool: Pool, writer: Writer, prepared_event: Prepared, before: Any) -> None:
+    if prepared_event.inserted is None:
         pool.drop(writer)
         return
-    if ready.inserted:
-        transaction_hooks.tell(ready.row)
+    if prepared_event.inserted:
+        transaction_hooks.committed(writer, prepared_event.row)
     else:
         writer.restore(before)
     pool.give_back(writer)
 
 
-def surely_undone(error: sa.exc.DBAPIError) -> bool:
-    """Tell whether the database itself said that it did not do what it was asked for.
+def certainly_undone(error: sa.exc.DBAPIError) -> bool:
+    """Check whether the database reported that it did not execute the statement.
 
-    Class 57P is said by a server that goes away, possibly after it has done it.
+    Class 57P comes from a server that shuts down, possibly after the statement was executed.
     """
     code = getattr(error.orig, "pgcode", None)
     return bool(code) and not str(code).startswith("57P") and not error.connection_invalidated

@@ -1,4 +1,4 @@
-"""The name of this log: the host of BASE_URL at the first start, kept in the database for ever."""
+"""The name of this log: the host of BASE_URL at the first start, stored permanently."""
 
 from urllib.parse import urlsplit
 
@@ -10,9 +10,9 @@ _FACT = "audit-origin"
 
 
 def current() -> str:
-    """Give the log's name, such as ``vault.example/audit``.
+    """Return the log's name, such as ``vault.example/audit``.
 
-    It is remembered once a transaction that has read it was committed (see `leases`).
+    It is cached after the first committed transaction that has read it.
     """
     return transaction_hooks.pool().origin or fact(_FACT, _first).decode()
 

@@ -1,4 +1,4 @@
-"""The tables of the audit log. Nothing refers to accounts: events outlive them."""
+"""The tables of the audit log. None refers to accounts: events outlive them."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from vaultr.database.base import Base
 
 
 class AuditEvent(Base):
-    """One event. ``body`` is what is hashed, as written; the columns after it are copies of it."""
+    """One event. ``body`` has the bytes that were hashed; `sub` to `t` are copies from it."""
 
     __tablename__ = "audit_event"
     __table_args__ = (
@@ -37,8 +37,96 @@ class AuditEvent(Base):
 
 
 class AuditPending(Base):
-    """An event that no tree holds yet; written with the event, taken away by the sequencer."""
+    """An event that waits for the sequencer, which then deletes this row."""
 
     __tablename__ = "audit_pending"
 
     event_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class AuditLeaf(Base):
+    """The place of an event in a tree, and in the chain of its subject."""
+
+    __tablename__ = "audit_leaf"
+    __table_args__ = (sa.CheckConstraint("idx >= 0", name="idx_counts"),)
+
+    epoch: Mapped[int] = mapped_column(primary_key=True, comment="Number of the tree.")
+    idx: Mapped[int] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(unique=True)
+    subject_tag: Mapped[bytes]
+    subject_seq: Mapped[int]
+    subject_prev: Mapped[bytes]
+    leaf_hash: Mapped[bytes]
+
+
+class AuditNode(Base):
+    """The hash of a complete subtree; the leaves themselves are level 0 and in `AuditLeaf`."""
+
+    __tablename__ = "audit_node"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    level: Mapped[int] = mapped_column(primary_key=True)
+    idx: Mapped[int] = mapped_column(primary_key=True)
+    hash: Mapped[bytes]
+
+
+class AuditCheckpoint(Base):
+    """A signed checkpoint."""
+
+    __tablename__ = "audit_checkpoint"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    size: Mapped[int] = mapped_column(primary_key=True)
+    note: Mapped[str]
+    created_at: Mapped[datetime]
+    anchored_to: Mapped[str | None] = mapped_column(
+        comment="Anchors that have it, as JSON; null until it is published."
+    )
+
+
+class AuditKeyChange(Base):
+    """A note by which the old signing key names the new one."""
+
+    __tablename__ = "audit_key_change"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True, comment="Last tree of the old key.")
+    note: Mapped[str]
+    created_at: Mapped[datetime]
+    anchored_to: Mapped[str | None]
+
+
+class AuditSubject(Base):
+    """The end of a subject's chain. Derived from the leaves."""
+
+    __tablename__ = "audit_subject"
+
+    subject_tag: Mapped[bytes] = mapped_column(primary_key=True)
+    last_seq: Mapped[int]
+    last_leaf_hash: Mapped[bytes]
+
+
+class AuditPrune(Base):
+    """A tree that was pruned, with its final checkpoint."""
+
+    __tablename__ = "audit_prune"
+
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    first_idx: Mapped[int]
+    last_idx: Mapped[int]
+    last_event_at: Mapped[datetime]
+    checkpoint: Mapped[str]
+    policy: Mapped[str]
+    operator: Mapped[str]
+    event_id: Mapped[UUID]
+
+
+class AuditHold(Base):
+    """A legal hold. While one exists, nothing is pruned."""
+
+    __tablename__ = "audit_hold"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    operator: Mapped[str]
+    created_at: Mapped[datetime]
+    event_id: Mapped[UUID]

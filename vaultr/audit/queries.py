@@ -1,4 +1,4 @@
-"""What an account may read of the log: the events that are about it."""
+"""Read the events about an account."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,19 +16,20 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events: of one type or family, from a time (inclusive) until another (exclusive)."""
+    """Select events of one type or family, from a time (inclusive) until another (exclusive)."""
 
     action: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    machine: UUID | None = None
 
 
 def events_of(
     account_id: UUID, wanted: Wanted, *, cursor: str | None, limit: int
 ) -> tuple[list[AuditEvent], str | None]:
-    """Give a page of an account's events, newest first, and the cursor of the next.
+    """Return a page of an account's events, newest first, and the cursor of the next page.
 
-    :raises BadRequest: the cursor was not given out for this list.
+    :raises BadRequest: the cursor belongs to another list.
     """
     purpose = f"audit:{account_id}:{wanted}"
     events, chosen = AuditEvent, _chosen(account_id, wanted)
@@ -55,6 +56,8 @@ def _chosen(account_id: UUID, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     if wanted.action is not None:
         family = events.typ.startswith(f"{wanted.action}.", autoescape=True)
         chosen.append((events.typ == wanted.action) | family)
+    if wanted.machine is not None:
+        chosen.append(events.act == str(wanted.machine))
     if wanted.since is not None:
         chosen.append(events.t >= wanted.since)
     if wanted.until is not None:

@@ -1,12 +1,40 @@
-"""`/api/v1/audit`: what is recorded about oneself."""
+"""`/api/v1/audit`: the events of an account, and the proofs that they are in the log."""
 
-from flask import Blueprint, request
+from uuid import UUID
 
+from flask import Blueprint, Response, request, stream_with_context
+
+from vaultr import request_context
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.operation import operation
-from vaultr.audit import denied_requests, queries, service
-from vaultr.audit.schemas import EventsQuery, EventsView, EventView
+from vaultr.audit import checkpoints, denied_requests, proofs, queries, self_audit, service
+from vaultr.audit.errors import (
+    AuditUnavailable,
+    EpochUnknown,
+    EventNotFound,
+    NotSequencedYet,
+    SizeInvalid,
+)  # fmt: skip
+from vaultr.audit.proofs import Proven
+from vaultr.audit.schemas import (
+    BundleLine,
+    BundleQuery,
+    CheckpointQuery,
+    CheckpointView,
+    ConsistencyQuery,
+    ConsistencyView,
+    EventsQuery,
+    EventsView,
+    EventView,
+    ProofView,
+)  # fmt: skip
+from vaultr.errors import Gone
 from vaultr.request_context import current_actor
+from vaultr.settings.model import current_settings
+
+HEADER = "X-Vaultr-Checkpoint"
+JSON_LINES = "application/jsonl"
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 blueprint = Blueprint("audit", __name__, url_prefix="/api/v1/audit")
 
@@ -15,15 +43,87 @@ blueprint = Blueprint("audit", __name__, url_prefix="/api/v1/audit")
 @operation()
 def events(*, query: EventsQuery) -> EventsView:
     """List the events about this account, newest first."""
-    wanted = queries.Wanted(query.action, query.since, query.until)
+    wanted = queries.Wanted(query.action, query.since, query.until, query.machine)
     found, next_cursor = queries.events_of(
         current_actor().account_id, wanted, cursor=query.cursor, limit=query.limit
     )
-    return EventsView(events=[EventView.of(event) for event in found], next_cursor=next_cursor)
+    leaves = proofs.leaves_of(found)
+    views = [EventView.of(event, leaves.get(event.event_id)) for event in found]
+    return EventsView(events=views, next_cursor=next_cursor)
+
+
+@blueprint.get("/events/<uuid:event_id>/proof")
+@operation(errors=(EventNotFound, NotSequencedYet, Gone))
+def event_proof(event_id: UUID) -> ProofView:
+    """Prove that an event of this account is in the log."""
+    return _proof_view(proofs.of_event(current_actor().account_id, event_id))
+
+
+@blueprint.get("/checkpoint")
+@operation(errors=(EpochUnknown,))
+def checkpoint(*, query: CheckpointQuery) -> CheckpointView:
+    """Return the newest checkpoint, of all trees or of one."""
+    found = proofs.checkpoint(query.epoch)
+    shown = found.published.checkpoint
+    return CheckpointView(
+        checkpoint=found.published.note,
+        keys=found.keys,
+        key_changes=found.key_changes,
+        epoch=shown.epoch,
+        size=shown.size,
+        root=shown.root,
+        opening=None if found.opening is None else _proof_view(found.opening),
+    )
+
+
+@blueprint.get("/consistency")
+@operation(errors=(EpochUnknown, Gone, SizeInvalid))
+def consistency(*, query: ConsistencyQuery) -> ConsistencyView:
+    """Prove that a tree extends itself at a smaller size."""
+    hashes = proofs.consistency(query.epoch, query.first, query.second)
+    return ConsistencyView(epoch=query.epoch, first=query.first, second=query.second, hashes=hashes)
+
+
+@blueprint.get("/export")
+@operation(media_type=JSON_LINES, returns=BundleLine)
+def export(*, query: BundleQuery) -> Response:
+    """Return all events of this account with their proofs, to be verified offline."""
+    after = -1 if query.after is None else query.after
+    lines = proofs.bundle(current_actor().account_id, after=after)
+    return Response(stream_with_context(lines), mimetype=JSON_LINES)
+
+
+def _proof_view(proven: Proven) -> ProofView:
+    event = EventView.of(proven.event, proven.leaf)
+    return ProofView(event=event, leaf=proven.leaf_bytes, proof=proven.proof)
+
+
+@blueprint.before_app_request
+def reject_changes_under_lag() -> None:
+    """Reject changes while the log is too far behind."""
+    if request.method in _READS:
+        return
+    lag = checkpoints.view().lag
+    limit = current_settings().audit_lag_refuse
+    if lag is not None and lag.seconds is not None and lag.seconds > limit:
+        raise AuditUnavailable
+
+
+@blueprint.after_app_request
+def add_checkpoint(response: Response) -> Response:
+    """Add the newest checkpoint to each authenticated response."""
+    if request_context.actor_or_none() is not None:
+        newest = checkpoints.view().newest
+        if newest is not None:
+            response.headers[HEADER] = newest.header
+    return response
 
 
 @blueprint.teardown_app_request
 def record_denials(_error: BaseException | None) -> None:
-    """Record what was refused in minutes that are over, after some request or other."""
-    if denied_requests.current().due() and request.path not in PROBE_PATHS:
+    """Record the denied requests of past minutes, and check that own events were sequenced."""
+    if request.path in PROBE_PATHS:
+        return
+    if denied_requests.current().due():
         service.flush_denials()
+    self_audit.run_if_due()

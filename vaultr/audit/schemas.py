@@ -1,17 +1,43 @@
-"""What crosses the wire of the audit log."""
+"""Queries and views of the audit log."""
 
-from pydantic import Field
+from typing import Any
+from uuid import UUID
 
-from vaultr.audit.models import AuditEvent
+from pydantic import ConfigDict, Field
+
+from vaultr.audit.models import AuditEvent, AuditLeaf
 from vaultr.wire import field_types
+
+EPOCH_MOST = 10**9
 
 
 class EventsQuery(field_types.Page):
-    """Which events: of one type or family (``auth``, ``auth.login``), from a time until another."""
+    """Select events of one type or family (``auth.login``, ``auth``), between two times."""
 
     action: str | None = Field(default=None, pattern=r"^[a-z]+(?:[.-][a-z]+)*$", max_length=64)
+    machine: field_types.Id | None = Field(default=None)
     since: field_types.Time | None = Field(default=None, alias="from")
     until: field_types.Time | None = Field(default=None, alias="to")
+
+
+class CheckpointQuery(field_types.Query):
+    """Select the newest checkpoint, or that of one tree."""
+
+    epoch: int | None = Field(default=None, ge=1, le=EPOCH_MOST)
+
+
+class ConsistencyQuery(field_types.Query):
+    """Select two sizes of one tree."""
+
+    epoch: int = Field(ge=1, le=EPOCH_MOST)
+    first: int = Field(ge=0, alias="from")
+    second: int = Field(ge=0, alias="to")
+
+
+class BundleQuery(field_types.Query):
+    """Leave out events up to a number in the account's chain."""
+
+    after: int | None = Field(default=None, ge=0)
 
 
 class EventView(field_types.Out):
@@ -27,9 +53,22 @@ class EventView(field_types.Out):
     subject_prev: field_types.Bytes32 | None = None
 
     @classmethod
-    def of(cls, event: AuditEvent) -> "EventView":
-        """Show a row."""
-        return cls(id=event.event_id, body=event.body.decode(), prev=event.prev_hash, mac=event.mac)
+    def of(cls, event: AuditEvent, leaf: AuditLeaf | None) -> "EventView":
+        """Show an event and its place, if a checkpoint covers it."""
+        if leaf is None:
+            place: dict[str, Any] = {}
+        else:
+            place = {
+                "epoch": leaf.epoch, "index": leaf.idx, "subject_seq": leaf.subject_seq,
+                "subject_prev": leaf.subject_prev,
+            }  # fmt: skip
+        return cls(
+            id=event.event_id,
+            body=event.body.decode(),
+            prev=event.prev_hash,
+            mac=event.mac,
+            **place,
+        )
 
 
 class EventsView(field_types.Out):
@@ -37,3 +76,50 @@ class EventsView(field_types.Out):
 
     events: list[EventView]
     next_cursor: str | None
+
+
+class ProofView(field_types.Out):
+    """An event with its leaf and its proof (C2SP tlog-proof)."""
+
+    event: EventView
+    leaf: field_types.Bytes
+    proof: str
+
+
+class CheckpointView(field_types.Out):
+    """A checkpoint (C2SP note), the key that signed it, and the notes that changed keys.
+
+    ``opening`` is the tree's first event; it contains the previous tree's final checkpoint.
+    """
+
+    checkpoint: str
+    keys: list[str]
+    key_changes: list[str]
+    epoch: int
+    size: int
+    root: field_types.Bytes32
+    opening: ProofView | None
+
+
+class ConsistencyView(field_types.Out):
+    """A consistency proof (RFC 9162)."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    epoch: int
+    first: int = Field(alias="from")
+    second: int = Field(alias="to")
+    hashes: list[field_types.Bytes32]
+
+
+class BundleLine(field_types.Out):
+    """One line of a bundle: its head, a tree, or an event with its proof."""
+
+    type: str | None = None
+    format: str | None = None
+    log: str | None = None
+    account: UUID | None = None
+    epoch: int | None = None
+    checkpoint: str | None = None
+    event: EventView | None = None
+    proof: str | None = None

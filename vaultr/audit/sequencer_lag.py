@@ -1,6 +1,8 @@
-"""How far the tree of audit events is behind: off until a sequencer has run once."""
+"""Measure how far the trees are behind the events."""
 
-from typing import Final
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -9,21 +11,40 @@ from vaultr.audit.models import AuditEvent, AuditPending
 from vaultr.database.base import Fact
 from vaultr.database.session import reading
 
-# The sequencer writes this fact at its first checkpoint; before it every event waits, rightly.
+# The sequencer writes this fact when the backlog is empty for the first time. Before that the lag
+# limits do not apply: they would make an existing installation read-only.
 SEQUENCED: Final = "audit/sequenced"
 
 
-def seconds() -> float | None:
-    """Give the age of the oldest event that no checkpoint covers; None before any sequencer."""
-    with reading() as work:
-        if work.get(Fact, SEQUENCED) is None:
-            return None
-        # A UUIDv7 begins with its time, so the key's order is the order of time, roughly: ids never
-        # go back, also when a clock was ahead and is right again. The event tells its own time.
+@dataclass(frozen=True, slots=True)
+class LagView:
+    """The age of the oldest event that no tree includes.
+
+    :ivar seconds: None until the backlog was empty once.
+    """
+
+    seconds: float | None
+
+    @staticmethod
+    def columns() -> tuple[Any, Any]:
+        """Return the columns for `of`: whether the limits apply, and the oldest event's time."""
+        # A UUIDv7 begins with its time, so ids are roughly in the order of time. The age is that
+        # of the event itself: ids do not go back when a clock does.
         first = sa.select(AuditPending.event_id).order_by(AuditPending.event_id).limit(1)
-        written = work.scalars(
-            sa.select(AuditEvent.t).where(AuditEvent.event_id == first.scalar_subquery())
-        ).one_or_none()
-    if written is None:
-        return 0.0
-    return max(0.0, (clock.now() - written).total_seconds())
+        oldest = sa.select(AuditEvent.t).where(AuditEvent.event_id == first.scalar_subquery())
+        applies = sa.exists().where(Fact.name == SEQUENCED)
+        return applies.label("applies"), oldest.scalar_subquery().label("oldest")
+
+    @classmethod
+    def of(cls, applies: bool, oldest: datetime | None, now: datetime) -> "LagView":
+        """Compute the lag from the values of `columns`."""
+        if not applies:
+            return cls(None)
+        return cls(0.0 if oldest is None else max(0.0, (now - oldest).total_seconds()))
+
+
+def seconds() -> float | None:
+    """Return the lag in seconds; None until the backlog was empty once."""
+    with reading() as session:
+        applies, oldest = session.execute(sa.select(*LagView.columns())).one()
+    return LagView.of(applies, oldest, clock.now()).seconds

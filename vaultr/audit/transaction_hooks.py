@@ -1,4 +1,4 @@
-"""A transaction borrows a writer at its first record, and how it ends decides the writer's head."""
+"""Bind a writer to a transaction: taken at the first record, advanced only after the commit."""
 
 import threading
 from collections.abc import Callable
@@ -21,16 +21,16 @@ from vaultr.observability import logs
 from vaultr.settings.model import Settings
 
 _POOL: Final = AppSlot[Pool]("audit.chain_pool")
-_LEASE = "vaultr_audit_lease"
+_BINDING = "vaultr_audit_binding"
 _thread = threading.local()
 
-# Gives a writer whose first event was committed; nobody else has it.
+# Returns a writer whose first event is committed and that is not in the pool.
 Starter = Callable[[], Writer]
 
 
 @dataclass(slots=True, eq=False)
-class Lease:
-    """A writer in the hands of one transaction."""
+class Binding:
+    """A writer that one transaction uses."""
 
     pool: Pool
     writer: Writer
@@ -38,106 +38,107 @@ class Lease:
     before: tuple[int, bytes, datetime]
     origin: str
     rows: list[Row] = field(default_factory=list)
-    kept: bool = False  # not given back after the COMMIT: somebody goes on with it, or nobody
-    broken: bool = False  # a record failed, so this transaction must not be committed
+    reserved: bool = False  # do not return it to the pool after COMMIT
+    broken: bool = False  # a record failed, so the transaction must not commit
     sent: bool = False  # COMMIT was sent
     committed: bool = False
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Give the app its writers, and tell them of each COMMIT and of lost connections."""
+    """Create the pool, and follow each COMMIT and each lost connection."""
     pool = _POOL.set(app, Pool())
 
-    def lost(*_: Any) -> None:
+    def abandon(*_: Any) -> None:
         pool.drop_all()
 
     with app.app_context():
         sa.event.listen(db.engine, "commit", _commit_is_sent)
-        sa.event.listen(db.engine, "invalidate", lost)
-        sa.event.listen(AUTOCOMMIT.get(app), "invalidate", lost)
+        sa.event.listen(db.engine, "invalidate", abandon)
+        sa.event.listen(AUTOCOMMIT.get(app), "invalidate", abandon)
 
 
 def pool() -> Pool:
-    """Give the writers of the running app."""
+    """Return the pool of the running app."""
     return _POOL.get()
 
 
-def borrow(origin: str) -> Lease:
-    """Give the lease of the transaction that is open here, borrowing a writer at its first record.
+def bind(origin: str) -> Binding:
+    """Return the binding of the current transaction; take a writer at its first record.
 
-    :raises RuntimeError: no transaction is open, or a savepoint is, which may be undone alone.
+    :raises RuntimeError: no transaction is open, or a savepoint is, which can roll back alone.
     """
     if not in_transaction():
-        raise RuntimeError("a record is made inside of transaction()")
+        raise RuntimeError("events are recorded inside of transaction()")
     session = db.session()
     connection = session.connection()
     if session.in_nested_transaction() or connection.in_nested_transaction():
-        raise RuntimeError("no record is made inside of a savepoint, which may be undone alone")
-    lease: Lease | None = session.info.get(_LEASE)
-    if lease is None:
+        raise RuntimeError("no event is recorded inside of a savepoint, which can roll back alone")
+    binding: Binding | None = session.info.get(_BINDING)
+    if binding is None:
         writers = pool()
         writer = writers.take(clock.now())
-        lease = Lease(writers, writer, connection, writer.state(), origin)
-        session.info[_LEASE] = lease
-    return lease
+        binding = Binding(writers, writer, connection, writer.state(), origin)
+        session.info[_BINDING] = binding
+    return binding
 
 
 @sa.event.listens_for(db.session, "before_commit")
 def _before_commit(session: Session) -> None:
-    lease: Lease | None = session.info.get(_LEASE)
-    if lease is not None and lease.broken:
+    binding: Binding | None = session.info.get(_BINDING)
+    if binding is not None and binding.broken:
         raise AuditUnavailable
-    _thread.lease = lease
+    _thread.binding = binding
 
 
 def _commit_is_sent(connection: sa.Connection) -> None:
-    """Note that from now on only the database's answer tells whether the events stand.
+    """Note that COMMIT is sent: from now on only the database knows the outcome.
 
-    PostgreSQL answers COMMIT with a silent ROLLBACK when a statement has failed before.
+    PostgreSQL turns COMMIT into a silent ROLLBACK if a statement has failed before.
     """
-    lease: Lease | None = getattr(_thread, "lease", None)
-    if lease is None or lease.connection is not connection:
+    binding: Binding | None = getattr(_thread, "binding", None)
+    if binding is None or binding.connection is not connection:
         return
     if connection.dialect.name == "postgresql":
         driver: Any = connection.connection.dbapi_connection
         if driver.get_transaction_status() == TRANSACTION_STATUS_INERROR:
             raise RuntimeError("a statement has failed, so this transaction cannot be committed")
-    lease.sent = True
+    binding.sent = True
 
 
 @sa.event.listens_for(db.session, "after_commit")
 def _after_commit(session: Session) -> None:
-    lease: Lease | None = session.info.get(_LEASE)
-    if lease is not None and lease.sent:  # not so when only a savepoint was released
-        lease.committed = True
+    binding: Binding | None = session.info.get(_BINDING)
+    if binding is not None and binding.sent:  # false if only a savepoint was rebindingd
+        binding.committed = True
 
 
 @sa.event.listens_for(db.session, "after_transaction_end")
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
     if transaction.parent is not None:
         return
-    _thread.lease = None
-    lease: Lease | None = session.info.pop(_LEASE, None)
-    if lease is not None:
-        _settle(lease)
+    _thread.binding = None
+    binding: Binding | None = session.info.pop(_BINDING, None)
+    if binding is not None:
+        _settle(binding)
 
 
-def _settle(lease: Lease) -> None:
-    if lease.committed:
-        lease.pool.origin = lease.origin
-        if not lease.kept:
-            lease.pool.give_back(lease.writer)
-        for row in lease.rows:
-            tell(row)
-    elif lease.sent:
-        lease.pool.drop(lease.writer)
+def _settle(binding: Binding) -> None:
+    if binding.committed:
+        binding.pool.origin = binding.origin
+        if not binding.reserved:
+            binding.pool.give_back(binding.writer)
+        for row in binding.rows:
+            committed(binding.writer, row)
+    elif binding.sent:
+        binding.pool.drop(binding.writer)
     else:
-        lease.writer.restore(lease.before)
-        lease.pool.give_back(lease.writer)
+        binding.writer.restore(binding.before)
+        binding.pool.give_back(binding.writer)
 
 
-def tell(row: Row) -> None:
-    """Copy a committed event to the log, as far as that goes: the copy is best effort."""
+def committed(writer: Writer, row: Row) -> None:
+    """Remember a committed event for the self-audit, and copy it to the log (best effort)."""
+    writer.recent.append((row.event_id, row.values["event_hash"]))
     values = row.values
     logs.event(
         "audit",

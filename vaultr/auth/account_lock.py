@@ -1,4 +1,4 @@
-"""The one lock under which an account changes."""
+"""The row lock that serialises changes to an account."""
 
 from uuid import UUID
 
@@ -13,24 +13,27 @@ from vaultr.request_context import Actor
 
 
 def lock_account(work: Work, account_id: UUID, *, alone: bool = False) -> None:
-    """Let other changes of an account wait for this one; with ``alone`` its vaults' writers too.
+    """Serialise this change with others to the account; ``alone`` also blocks vault writers.
 
-    Whatever is locked besides is locked after it, in this order: the key set, sessions, vaults by
-    id, the mailbox's count of letters. What is read for the change is read by later statements:
-    what one sees is settled when it begins to wait for a lock.
+    All other locks are taken after this one, in this order: the key set, sessions, vaults by id,
+    the email counter of a mailbox. Read the values to change in a later statement: the snapshot of
+    a statement is taken before it waits for a lock.
     """
     account = sa.select(Account.id).where(Account.id == account_id)
     lock_rows(work, account.with_for_update(key_share=not alone))
 
 
-def lock_own(work: Work, actor: Actor, *, alone: bool = False, any_epoch: bool = False) -> None:
-    """Lock the actor's account, and find out under the lock whether the session still lives.
+def lock_own_account(
+    work: Work, actor: Actor, *, alone: bool = False, any_epoch: bool = False
+) -> None:
+    """Lock the actor's account, then check whether the session is still alive.
 
-    The door asked before; but while this waited the owner may have ended the session, by new
-    credentials, `logout-all` or else, and nothing that it asked for may happen after that.
+    Authentication checked the session before. While this call waited for the lock, the owner may
+    have ended the session, for example by new credentials or `logout-all`; the request must have no
+    effect then.
 
-    :param any_epoch: whoever asks compares the epoch, and says more about it.
-    :raises Unauthenticated: the session ended, its account key has another epoch, or both are gone.
+    :param any_epoch: accept any epoch; the caller compares it and raises a more precise error.
+    :raises Unauthenticated: the session ended, the account has another epoch, or it was deleted.
     """
     lock_account(work, actor.account_id, alone=alone)
     alive = sa.exists().where(

@@ -1,4 +1,4 @@
-"""What crosses the wire when the keys of an account change."""
+"""Request schemas for changes of an account's keys."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -12,7 +12,7 @@ from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
 
 
 class AccountKeyIn(In):
-    """The account key, sealed anew; `epoch` is the stored one + 1."""
+    """The account key, sealed again; `epoch` is the stored one + 1."""
 
     epoch: Int
     sealed: SealedKey
@@ -41,14 +41,14 @@ class MachineWrapIn(In):
 
 
 class RewrapIn(In):
-    """Every wrap there is under the account key, because that one is replaced by another."""
+    """All wraps under the account key, because the account key is replaced."""
 
     identity: IdentityIn
     vaults: Annotated[list[VaultWrapIn], Field(max_length=WRAPS_MOST)]
     machines: Annotated[list[MachineWrapIn], Field(max_length=WRAPS_MOST)]
 
     def sealed(self) -> dict[str, bytes]:
-        """Give all that must be sealed values, each under its pointer below `/rewrap`."""
+        """Return all values that must be sealed, by their pointer below `/rewrap`."""
         return {
             "/rewrap/identity/x25519/sealed": self.identity.x25519.sealed,
             "/rewrap/identity/ed25519/sealed": self.identity.ed25519.sealed,
@@ -61,7 +61,7 @@ class RewrapIn(In):
 
 
 class NewKeys(In):
-    """From what the owner's client derives from now on, and what is sealed accordingly."""
+    """New credentials: auth key, KDF parameters, and the values sealed under them."""
 
     auth_key: Bytes32
     kdf: KdfIn
@@ -70,7 +70,7 @@ class NewKeys(In):
     profile: NextProfile
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Give all that must be sealed values, each under its pointer."""
+        """Return all values that must be sealed, by their pointer."""
         return {
             "/account_key/sealed": self.account_key.sealed,
             "/profile/sealed": self.profile.sealed,
@@ -78,12 +78,12 @@ class NewKeys(In):
 
 
 class CredentialsIn(NewKeys):
-    """New credentials; with `rewrap` also a new account key, and then the recovery key ends."""
+    """New credentials; `rewrap` also replaces the account key and deletes the recovery key."""
 
     rewrap: RewrapIn | None = None
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Give all that must be sealed values, each under its pointer."""
+        """Return all values that must be sealed, by their pointer."""
         return {**super().sealed(), **(self.rewrap.sealed() if self.rewrap else {})}
 
 
@@ -96,27 +96,27 @@ class RecoveryKeyIn(In):
 
 
 class RecoveryProofIn(In):
-    """The mailed token, and the key that proves the recovery key."""
+    """The emailed token, and the key that proves the recovery key."""
 
     token: str
     rk_auth: Bytes32
 
 
 class RecoveredIn(NewKeys):
-    """New credentials under a new account key, from who proves mailbox and recovery key."""
+    """New credentials under a new account key, with the proof of mailbox and recovery key."""
 
     token: str
     rk_auth: Bytes32
     rewrap: RewrapIn
 
     def sealed(self) -> Mapping[str, bytes]:
-        """Give all that must be sealed values, each under its pointer."""
+        """Return all values that must be sealed, by their pointer."""
         return {**super().sealed(), **self.rewrap.sealed()}
 
 
 def check_sealed(body: NewKeys) -> None:
-    """Take only what can be sealed values.
+    """Check that all values of a body can be sealed values.
 
-    :raises NotSealed: it names every one that cannot be.
+    :raises NotSealed: it names each value that cannot be one.
     """
     sealed_fields.check(body.sealed())

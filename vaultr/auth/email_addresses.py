@@ -1,4 +1,4 @@
-"""Mail addresses in the one form in which they are compared and kept."""
+"""Email addresses in the normal form in which they are compared and stored."""
 
 import re
 import unicodedata
@@ -12,40 +12,40 @@ from vaultr import clock
 from vaultr.auth.models import Account, EmailUndo
 from vaultr.protocol.sizes import EMAIL_CHARACTERS
 
-# Neither white space nor control characters, nor what only a quoted name may hold (RFC 5322,
-# section 3.2.3). Nothing more: whether mail arrives there, the mail shows.
+# No white space, no control characters, and none of the characters that only a quoted local part
+# may contain (RFC 5322, section 3.2.3). Whether the address exists, the email shows.
 _PART: Final = r'[^\s@"(),:;<>\[\\\]\x00-\x1f\x7f-\x9f]+'
 _ADDRESS: Final = re.compile(f"{_PART}@{_PART}")
 PATTERN: Final = f"^ *{_PART}@{_PART} *$"
 
-# NFKC makes no text shorter than a quarter. To compose a million marks takes it minutes, during
-# which no other thread runs, so it is given no more than could become an address.
-_MOST_GIVEN: Final = 4 * EMAIL_CHARACTERS
+# NFKC shortens a text to no less than a quarter. It takes minutes to compose a million combining
+# marks, and blocks all other threads, so the input is limited to what can become an address.
+_INPUT_CHARACTERS: Final = 4 * EMAIL_CHARACTERS
 
 
-def normalised(text: str) -> str:
-    """Trim, apply NFKC, lower the case, and nothing more: two addresses are one if this says so.
+def normalise(text: str) -> str:
+    """Return the normal form of an address: trimmed, NFKC, lower case.
 
-    :raises ValueError: it is no address: spaces, quotes, two @, over 320 characters.
+    :raises ValueError: not an address: spaces, quotes, two @, or over 320 characters.
     """
-    given = text.strip()
-    address = unicodedata.normalize("NFKC", given[:_MOST_GIVEN]).lower()
+    trimmed = text.strip()
+    address = unicodedata.normalize("NFKC", trimmed[:_INPUT_CHARACTERS]).lower()
     if (
-        len(given) > _MOST_GIVEN
+        len(trimmed) > _INPUT_CHARACTERS
         or len(address) > EMAIL_CHARACTERS
         or not _ADDRESS.fullmatch(address)
     ):
-        raise ValueError("a mail address of at most 320 characters")
+        raise ValueError("an email address of at most 320 characters")
     return address
 
 
 def is_taken(work: Work, email: str, *, but: UUID | None = None) -> bool:
-    """Tell whether a normalised address is another account's, or may become so again.
+    """Check whether a normalised address belongs to another account, or may return to one.
 
-    One statement, so that an account which gives the address up at this moment is seen as having
-    it or as having had it. The unique column decides a race; this is what everybody asks before.
+    One statement, so that an account which is changing its address is seen with either the old or
+    the new one. The unique column decides a race; this check comes first.
 
-    :param but: the account that wants it.
+    :param but: the account that wants the address.
     """
     has = sa.exists().where(Account.email == email)
     had = sa.exists().where(EmailUndo.email == email, EmailUndo.expires_at > clock.now())

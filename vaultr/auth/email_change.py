@@ -1,4 +1,4 @@
-"""A change of address: asked for by the owner, agreed to by both addresses, undone by the old."""
+"""Email changes: requested by the owner, confirmed by both addresses, undone by the old one."""
 
 from datetime import timedelta
 from typing import Final
@@ -11,7 +11,7 @@ from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import opaque_tokens, operator_locks, recovery_key
-from vaultr.auth.account_lock import lock_account, lock_own
+from vaultr.auth.account_lock import lock_account, lock_own_account
 from vaultr.auth.credential_change import end_sessions
 from vaultr.auth.email_addresses import is_taken
 from vaultr.auth.emails import address_change
@@ -26,17 +26,21 @@ CONFIRM_WITHIN: Final = timedelta(hours=24)
 UNDO_WITHIN: Final = timedelta(days=7)
 
 
-def ask(actor: Actor, email: str) -> None:
-    """Ask both addresses whether the account is to have a new one; it replaces an earlier wish.
+def request_email_change(actor: Actor, email: str) -> None:
+    """Email both addresses to confirm a change; this replaces an earlier request.
 
-    Whether the new address is taken shows in nothing but the letter that goes there.
+    Only the email to the new address shows whether another account has it.
 
     :raises Unprocessable: the account has this address already.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
-    old_token, new_token, now = opaque_tokens.mail_token(), opaque_tokens.mail_token(), clock.now()
+    old_token, new_token, now = (
+        opaque_tokens.new_email_token(),
+        opaque_tokens.new_email_token(),
+        clock.now(),
+    )
     with transaction() as work:
-        lock_own(work, actor)
+        lock_own_account(work, actor)
         current = _email_of(work, actor.account_id)
         if current is None:
             raise Unauthenticated
@@ -48,29 +52,31 @@ def ask(actor: Actor, email: str) -> None:
         row = {
             "account_id": actor.account_id,
             "email": email,
-            "old_token_hash": opaque_tokens.hash_of(old_token),
-            "new_token_hash": opaque_tokens.hash_of(new_token),
+            "old_token_hash": opaque_tokens.token_hash(old_token),
+            "new_token_hash": opaque_tokens.token_hash(new_token),
             "created_at": now,
             "expires_at": now + CONFIRM_WITHIN,
         }
         work.execute(sa.insert(EmailChange), row)
         taken = is_taken(work, email, but=actor.account_id)
-        asked = address_change.address_in_use() if taken else address_change.confirm_new(new_token)
-        mail.send_all((address_change.confirm_old(old_token, email), current), (asked, email))
+        request = (
+            address_change.address_in_use() if taken else address_change.confirm_new(new_token)
+        )
+        mail.send_all((address_change.confirm_old(old_token, email), current), (request, email))
 
 
-def confirm(token: str) -> None:
-    """Agree to a change of address; the second address to agree makes it.
+def confirm_email_change(token: str) -> None:
+    """Confirm a change of address; the second confirmation makes the change.
 
-    Under the account's lock, so of parallel confirmations by both addresses the later one makes
-    the change, and by one token one succeeds. Of two accounts that take one address at the same
-    moment the unique column lets one. Tokens to recover the account that went to the old address
-    are void then.
+    Under the account's lock: of two parallel confirmations by both addresses, the later one makes
+    the change, and each token works once. If two accounts take one address at the same moment, the
+    unique column lets one succeed. Recovery tokens that were sent to the old address become
+    invalid.
 
-    :raises TokenInvalid: never mailed, used, over, replaced by a later wish; or the address was
-        taken in the meantime. All alike.
+    :raises TokenInvalid: unknown, used, expired or replaced by a later request; or the address was
+        taken in the meantime. The response is the same for all.
     """
-    hash_ = opaque_tokens.hash_of(token)
+    hash_ = opaque_tokens.token_hash(token)
     mine = sa.or_(EmailChange.old_token_hash == hash_, EmailChange.new_token_hash == hash_)
     mine &= EmailChange.expires_at > clock.now()
     account_id = _account_of(sa.select(EmailChange.account_id).where(mine))
@@ -80,24 +86,25 @@ def confirm(token: str) -> None:
         row = work.execute(sa.select(*columns).where(mine)).one_or_none()
         if row is None:
             raise TokenInvalid
-        if row.old_token_hash is None or row.new_token_hash is None:  # the other one has agreed
-            _change(work, account_id, row.email)
+        # the other address has confirmed
+        if row.old_token_hash is None or row.new_token_hash is None:
+            _complete(work, account_id, row.email)
             return
         used = "old_token_hash" if row.old_token_hash == hash_ else "new_token_hash"
         work.execute(sa.update(EmailChange).where(mine).values({used: None}))
 
 
-def undo(token: str) -> None:
-    """Give an account its old address back, which ends all its sessions.
+def undo_email_change(token: str) -> None:
+    """Restore the old address of an account, and end all its sessions.
 
-    Later changes, their own undoing, a wish that waits and a recovery that is under way all end:
-    whoever took the account over would have made them.
+    Later changes, their undo tokens, a pending change and a running recovery all end: an attacker
+    who took over the account would have made them.
 
-    :raises TokenInvalid: never mailed, used, over 7 days old, void by an earlier undoing; or
-        another account has the address. All alike.
+    :raises TokenInvalid: unknown, used, older than 7 days, or invalidated by an earlier undo; or
+        another account has the address. The response is the same for all.
     """
     mine = sa.and_(
-        EmailUndo.token_hash == opaque_tokens.hash_of(token), EmailUndo.expires_at > clock.now()
+        EmailUndo.token_hash == opaque_tokens.token_hash(token), EmailUndo.expires_at > clock.now()
     )
     account_id = _account_of(sa.select(EmailUndo.account_id).where(mine))
     with transaction() as work:
@@ -108,65 +115,65 @@ def undo(token: str) -> None:
         if row is None:
             raise TokenInvalid
         displaced = _email_of(work, account_id)
-        _set(work, account_id, displaced, row.email)
+        _set_email(work, account_id, displaced, row.email)
         later = sa.and_(EmailUndo.account_id == account_id, EmailUndo.created_at >= row.created_at)
         work.execute(sa.delete(EmailUndo).where(later))
         work.execute(sa.delete(EmailChange).where(EmailChange.account_id == account_id))
         audit.record(Event.ACCOUNT_EMAIL_UNDO, account_id=account_id)
         end_sessions(work, account_id, reason="email-undo")
         recovery_key.end_recoveries(work, account_id, reason="email-undo")
-        told = [(address_change.undone(), row.email)]
+        emails = [(address_change.undone(), row.email)]
         if displaced is not None and displaced != row.email:
-            told.append((address_change.lost(), displaced))
-        mail.send_all(*told)
+            emails.append((address_change.lost(), displaced))
+        mail.send_all(*emails)
 
 
 def remove_expired() -> bool:
-    """Remove up to 500 wishes and 500 undoings that are over; tell whether more may be left."""
+    """Delete up to 500 expired requests and undo tokens each; return whether more may be left."""
     most, now = 500, clock.now()
     with transaction() as work:
         full = []
         for table, key in ((EmailChange, EmailChange.account_id), (EmailUndo, EmailUndo.id)):
             over = sa.select(key).where(table.expires_at <= now).limit(most)
-            over = over.with_for_update(skip_locked=True)  # nobody waits for it in a circle
+            over = over.with_for_update(skip_locked=True)  # avoids deadlocks
             gone = work.execute(sa.delete(table).where(key.in_(over)).returning(key))
             full.append(len(gone.all()) == most)
         return any(full)
 
 
-def _change(work: Work, account_id: UUID, email: str) -> None:
-    token, now, old = opaque_tokens.mail_token(), clock.now(), _email_of(work, account_id)
+def _complete(work: Work, account_id: UUID, email: str) -> None:
+    token, now, old = opaque_tokens.new_email_token(), clock.now(), _email_of(work, account_id)
     if old is None:
         raise TokenInvalid
-    _set(work, account_id, old, email)
+    _set_email(work, account_id, old, email)
     work.execute(sa.delete(EmailChange).where(EmailChange.account_id == account_id))
     row = {
         "id": uuid4(),
         "account_id": account_id,
         "email": old,
-        "token_hash": opaque_tokens.hash_of(token),
+        "token_hash": opaque_tokens.token_hash(token),
         "created_at": now,
         "expires_at": now + UNDO_WITHIN,
     }
     work.execute(sa.insert(EmailUndo), row)
     audit.record(Event.ACCOUNT_EMAIL_CHANGE, account_id=account_id)
-    # A token that went to the old address proves a mailbox that is the account's no more.
+    # A token sent to the old address proves access to a mailbox that is no longer the account's.
     recovery_key.end_recoveries(work, account_id, reason="email-change")
     mail.send_all(
         (address_change.changed_old(token, email), old), (address_change.changed_new(), email)
     )
 
 
-def _set(work: Work, account_id: UUID, old: str | None, email: str) -> None:
+def _set_email(work: Work, account_id: UUID, old: str | None, email: str) -> None:
     if is_taken(work, email, but=account_id):
         raise TokenInvalid
     account = sa.update(Account).where(Account.id == account_id)
     try:
         work.execute(account.values(email=email))
-    except sa.exc.IntegrityError:  # another account took it at this very moment
+    except sa.exc.IntegrityError:  # another account took it at the same moment
         raise TokenInvalid from None
     if old is not None:
-        operator_locks.follow(work, account_id, old, email)
+        operator_locks.move_lock(work, account_id, old, email)
 
 
 def _email_of(work: Work, account_id: UUID) -> str | None:

@@ -1,69 +1,69 @@
-"""What accounts and sessions refuse."""
+"""Errors of accounts and sessions."""
 
 from vaultr import errors
 
 
 class TokenInvalid(errors.BadRequest):
-    """This link is not valid, or not any more."""
+    """This link is not valid, or no longer valid."""
 
     slug = "token-invalid"
 
 
 class RecoveryPending(errors.Forbidden):
-    """The recovery has to wait: 24 hours from its start."""
+    """The recovery must wait until 24 hours after its start."""
 
     slug = "recovery-pending"
 
 
 class CredentialsInvalid(errors.Unauthenticated):
-    """The address, the password or the code of the second factor is wrong."""
+    """The email address, the password or the second factor is wrong."""
 
     slug = "credentials-invalid"
 
 
 class ProofInvalid(errors.Forbidden):
-    """The password or the code of the second factor is wrong."""
+    """The password or the second factor is wrong."""
 
     slug = "credentials-invalid"
 
 
 class SecondFactorRequired(errors.Unauthenticated):
-    """The password is right; send a code of the second factor too."""
+    """The password is right. Send a second factor too."""
 
     slug = "second-factor-required"
 
 
 class FactorRequired(errors.Forbidden):
-    """The password is right; send a code of the second factor too."""
+    """The password is right. Send a second factor too."""
 
     slug = "second-factor-required"
 
 
 class SessionEnded(errors.Unauthenticated):
-    """This session is over; sign in again."""
+    """This session has ended. Log in again."""
 
     slug = "session-ended"
 
 
 class Locked(errors.TooMany):
-    """Too many failed attempts in a row; wait as long as Retry-After says."""
+    """Too many failed attempts in a row. Try again after the time in Retry-After."""
 
     slug = "locked"
 
 
-class KdfRefused(errors.Unprocessable):
-    """These derivation parameters are outside the bounds that protect a password."""
+class KdfRejected(errors.Unprocessable):
+    """These KDF parameters are outside the bounds that protect a password."""
 
     slug = "kdf-refused"
 
 
 class StaleRevision(errors.PreconditionFailed):
-    """What is stored has another revision or epoch than the request expects."""
+    """The stored revision or epoch differs from the one that the request expects."""
 
     slug = "precondition-failed"
 
 
 class WrapsDiffer(errors.Conflict):
-    """`rewrap` must name every wrap there is, each once."""
+    """`rewrap` must name each wrap of the account exactly once."""
 
     slug = "conflict"

@@ -1,4 +1,4 @@
-"""What is signed and peppered under which of the server's keys, and so needs them still."""
+"""Usage of JWT_SECRET and PEPPER: how many tokens and verifiers still need each key."""
 
 from datetime import timedelta
 from typing import Final
@@ -10,14 +10,14 @@ from vaultr.auth.models import Account, RefreshToken, WaitingSignup
 from vaultr.database.session import one_statement
 from vaultr.security.access_tokens import MOST_SECONDS
 
-# A lost answer may be asked for again for 30 s, and servers' clocks may differ by as much.
+# A client may repeat a refresh for 30 s, and clocks of servers may differ by as much.
 _MARGIN: Final = timedelta(seconds=60)
 
 
 def access_tokens_by_key() -> dict[str | None, int]:
-    """Tell how many sessions may hold a live access token, by the JWT_SECRET that signed it.
+    """Count the sessions that may have a live access token, by the JWT_SECRET that signed it.
 
-    None stands for tokens of which the key is not known: a server of an older version signed them.
+    The key is None for tokens that an older version of the server signed.
     """
     since = clock.now() - timedelta(seconds=MOST_SECONDS) - _MARGIN
     signed = (
@@ -32,7 +32,7 @@ def access_tokens_by_key() -> dict[str | None, int]:
 
 
 def verifiers_by_key() -> dict[str, int]:
-    """Tell how many accounts and waiting signups have a verifier under each PEPPER."""
+    """Count the accounts and waiting signups that have a verifier, by PEPPER."""
     found: dict[str, int] = {}
     for table in (Account, WaitingSignup):
         counted = sa.select(table.pepper_id, sa.func.count().label("n")).group_by(table.pepper_id)

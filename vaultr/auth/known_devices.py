@@ -1,4 +1,4 @@
-"""Devices that an account is known on; the first use of a new one is mailed to its owner."""
+"""Known devices of an account; the owner gets an email when a new one logs in."""
 
 from datetime import timedelta
 from typing import Final
@@ -7,20 +7,20 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
-from vaultr.auth.emails import devices as device_letters
-from vaultr.auth.emails.devices import Use
+from vaultr.auth.emails import devices as emails
+from vaultr.auth.emails.devices import DeviceUse
 from vaultr.auth.models import KnownDevice
 from vaultr.auth.queries import Owner
 from vaultr.mail import service as mail
 
-# Who has just confirmed the signup's letter need not be told of the device of that signup.
-_JUST_MADE: Final = timedelta(hours=1)
+# An owner who has just confirmed a signup knows about the device of that signup.
+_SIGNUP_GRACE: Final = timedelta(hours=1)
 
 
-def tell_if_new(work: Work, owner: Owner, device_hash: bytes, name: str) -> None:
-    """Mail an owner if a device signs in that never did before, ahead of its first session.
+def notify_if_new(work: Work, owner: Owner, device_hash: bytes, name: str) -> None:
+    """Email the owner if this device has never logged in; call before its first session starts.
 
-    The account is locked, so that of parallel logins with one new device one tells of it.
+    The account is locked, so one of several parallel logins by a new device sends the email.
     """
     known = work.execute(
         sa.select(
@@ -29,6 +29,6 @@ def tell_if_new(work: Work, owner: Owner, device_hash: bytes, name: str) -> None
         ).where(KnownDevice.account_id == owner.id)
     ).one()
     devices, this_one = known
-    first = devices == 0 and clock.now() - owner.created_at < _JUST_MADE
+    first = devices == 0 and clock.now() - owner.created_at < _SIGNUP_GRACE
     if not this_one and not first:
-        mail.send(device_letters.new_device(Use.here(name)), owner.email)
+        mail.send(emails.new_device(DeviceUse.here(name)), owner.email)

@@ -1,4 +1,4 @@
-"""Signing in: what a client derives from, the proof of its password, and the fresh proof again."""
+"""Login and step-up: prelogin parameters, the password check, and second factors."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.service import Denial
 from vaultr.auth import known_devices, login_throttle, password_hashing, second_factors, sessions
-from vaultr.auth.decoy_accounts import invented
+from vaultr.auth.decoy_accounts import decoy_account
 from vaultr.auth.errors import (
     CredentialsInvalid,
     FactorRequired,
@@ -33,7 +33,7 @@ from vaultr.auth.queries import (
     Owner,
 )
 from vaultr.auth.schemas import LoginIn, ProofIn
-from vaultr.auth.sessions import Device, Opened
+from vaultr.auth.sessions import Device, SessionTokens
 from vaultr.database.session import one_statement, transaction
 from vaultr.errors import Unauthenticated
 from vaultr.observability import metrics
@@ -48,8 +48,8 @@ _INPUTS: Final = sa.select(Account.id, Account.auth_scheme, Account.kdf, Account
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """From what a client derives the keys of an account, real or invented."""
+class DerivationInputs:
+    """What a client derives an account's keys from; real or of a decoy account."""
 
     account_id: UUID
     auth_scheme: str
@@ -58,10 +58,10 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
-    """A new session, with the account it opens."""
+class LoginResult:
+    """A new session and its account."""
 
-    opened: Opened
+    tokens: SessionTokens
     owner: Owner
 
 
@@ -72,79 +72,80 @@ class _Credentials:
     verifier: Verifier = field(repr=False)
 
 
-def derivation_inputs(email: str) -> Inputs:
-    """Give what the keys of an address derive from, the invented in place of the unknown.
+def derivation_inputs(email: str) -> DerivationInputs:
+    """Return the derivation inputs of an address; for an unknown address, those of a decoy account.
 
-    Both are made on either path, so that neither form nor time tells which it was.
+    Both are computed in either case, so that neither content nor response timing shows which it
+    was.
     """
-    made_up = invented(email)
+    decoy = decoy_account(email)
     with one_statement() as connection:
         known = connection.execute(_INPUTS, {"email": email}).one_or_none()
     if known is None:
-        return Inputs(made_up.account_id, AUTH_SCHEME, made_up.kdf, made_up.salt)
-    return Inputs(known.id, known.auth_scheme, Kdf(**json.loads(known.kdf)), known.salt)
+        return DerivationInputs(decoy.account_id, AUTH_SCHEME, decoy.kdf, decoy.salt)
+    return DerivationInputs(known.id, known.auth_scheme, Kdf(**json.loads(known.kdf)), known.salt)
 
 
-def login(body: LoginIn) -> SignedIn:
-    """Open a session for who proves the password of an address.
+def log_in(body: LoginIn) -> LoginResult:
+    """Start a session for the owner of an address and its password.
 
-    Counted before anything is hashed: by the address for devices never seen on the account, by
-    the device for those that are, and by the client's network address. While the hash is computed
-    no database connection is held. An unknown address takes the same reads, the same hash and the
-    same writes. A verifier of an old cost or pepper is renewed with the session.
+    The attempt is counted before anything is hashed: by the address for unknown devices, by the
+    device for known ones, and by the client address. No database connection is held while the hash
+    is computed. An unknown address takes the same reads, the same hash and the same writes. A
+    verifier with an old cost or pepper is renewed with the session.
 
-    :raises CredentialsInvalid: no such account, a wrong key, a wrong or used code, which stay
-        counted; or credentials or an address that were changed while the hash was computed. All
-        alike, and recorded.
-    :raises SecondFactorRequired: the key was right, and no code came; the attempt is given back.
+    :raises CredentialsInvalid: no such account, a wrong key, or a wrong or used code, which stay
+        counted; or the credentials or the address changed while the hash was computed. The response
+        is the same for all, and all are recorded.
+    :raises SecondFactorRequired: the key was right, but no code was sent; the attempt is refunded.
     :raises Locked: a hundred failures in a row; nothing is counted.
-    :raises TooMany: a limit is used up, before any hash or write.
-    :raises Busy: the hash queue is full; the attempt is given back.
+    :raises TooMany: a limit is used up; nothing was hashed or written.
+    :raises Busy: the hash queue is full; the attempt is refunded.
     """
     device = Device.of(body.device.id, body.device.name)
-    known, counter = _known_by_email(body.email, device)
-    with login_throttle.counted(counter, first=password_hashing.check_queue) as attempt:
+    known, counter = _read_by_email(body.email, device)
+    with login_throttle.count_attempt(counter, precheck=password_hashing.check_queue) as attempt:
         verdict = password_hashing.verify(body.auth_key, known.verifier if known else None)
         if known is None or not verdict.right:
             metrics.LOGINS.labels("denied").inc()
-            login_throttle.note_failure(attempt, known.account_id if known else None)
+            login_throttle.record_failure(attempt, known.account_id if known else None)
             raise _denied(known, "wrong-key" if known else "unknown-address")
         with _second_factor(attempt, known), transaction() as work:
-            owner = _still(work, known)
+            owner = _lock_if_unchanged(work, known)
             if owner is None or owner.email != body.email:
                 raise _denied(known, "credentials-changed")
-            second_factors.prove(work, owner.id, owner.email, body)
-            _renew(work, known, verdict)
-            login_throttle.forget_failures(work, attempt)
-            known_devices.tell_if_new(work, owner, device.hash, device.name)
-            session_id, refresh_token = sessions.begin(work, owner.id, device)
+            second_factors.check_second_factor(work, owner.id, owner.email, body)
+            _store_renewed_verifier(work, known, verdict)
+            login_throttle.clear_failures(work, attempt)
+            known_devices.notify_if_new(work, owner, device.hash, device.name)
+            session_id, refresh_token = sessions.start_session(work, owner.id, device)
     metrics.LOGINS.labels("ok").inc()
-    return SignedIn(Opened.of(owner.id, session_id, owner.epoch, refresh_token), owner)
+    return LoginResult(SessionTokens.of(owner.id, session_id, owner.epoch, refresh_token), owner)
 
 
 def step_up(actor: Actor, body: ProofIn) -> None:
-    """Mark the session as freshly proven, for as long as STEP_UP_SECONDS.
+    """Check the password again, and mark the session as proven for STEP_UP_SECONDS.
 
-    Attempts are counted by the session, so that strangers at the login use up none of them.
+    Attempts are counted by session, so that strangers at the login cannot use them up.
 
-    :raises ProofInvalid: the key or the code is wrong, or the credentials were changed meanwhile.
-    :raises FactorRequired: the key was right, and no code came; the attempt is given back.
+    :raises ProofInvalid: the key or the code is wrong, or the credentials changed in the meantime.
+    :raises FactorRequired: the key was right, but no code was sent; the attempt is refunded.
     :raises Unauthenticated: the session ended while the hash was computed.
-    :raises Locked, TooMany, Busy: as at the login.
+    :raises Locked, TooMany, Busy: as for `log_in`.
     """
-    known, counter = _known_by_id(actor)
-    with login_throttle.counted(counter, first=password_hashing.check_queue) as attempt:
+    known, counter = _read_by_id(actor)
+    with login_throttle.count_attempt(counter, precheck=password_hashing.check_queue) as attempt:
         verdict = password_hashing.verify(body.auth_key, known.verifier if known else None)
         if known is None or not verdict.right:
-            login_throttle.note_failure(attempt, actor.account_id)
+            login_throttle.record_failure(attempt, actor.account_id)
             denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "wrong-key")
             raise ProofInvalid(audit_event=denial)
         with _second_factor(attempt, known, actor), transaction() as work:
-            owner = _still(work, known)
+            owner = _lock_if_unchanged(work, known)
             if owner is None or known.epoch != actor.epoch:
                 denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "credentials-changed")
                 raise ProofInvalid(audit_event=denial)
-            second_factors.prove(work, owner.id, owner.email, body)
+            second_factors.check_second_factor(work, owner.id, owner.email, body)
             proven = work.execute(
                 sa.update(Session)
                 .where(Session.id == actor.session_id, Session.account_id == actor.account_id)
@@ -153,8 +154,8 @@ def step_up(actor: Actor, body: ProofIn) -> None:
             ).one_or_none()
             if proven is None:
                 raise Unauthenticated
-            _renew(work, known, verdict)
-            login_throttle.forget_failures(work, attempt)
+            _store_renewed_verifier(work, known, verdict)
+            login_throttle.clear_failures(work, attempt)
             audit.record(Event.AUTH_STEPUP_OK, account_id=actor.account_id)
 
 
@@ -162,10 +163,10 @@ def step_up(actor: Actor, body: ProofIn) -> None:
 def _second_factor(
     attempt: Attempt, known: _Credentials, actor: Actor | None = None
 ) -> Iterator[None]:
-    """Turn what `factors.prove` refuses into the answer of the login, or of ``actor``'s step-up.
+    """Turn errors of `check_second_factor` into those of the login, or of ``actor``'s step-up.
 
-    A wrong or used code stays counted, as a wrong key does, and is answered alike. A right key
-    that came without a code is given back; it is recorded all the same, for its owner to see.
+    A wrong or used code stays counted, like a wrong key, and gets the same response. A right key
+    without a code is refunded, but recorded, so that its owner can see it.
     """
     at = Event.AUTH_STEPUP_DENY if actor else Event.AUTH_LOGIN_DENY
     try:
@@ -176,15 +177,15 @@ def _second_factor(
         raise (FactorRequired if actor else SecondFactorRequired)(audit_event=denial) from None
     except second_factors.CodeWrong:
         metrics.LOGINS.labels("denied").inc()
-        login_throttle.note_failure(attempt, known.account_id)
+        login_throttle.record_failure(attempt, known.account_id)
         denial = Denial(at, known.account_id, "wrong-code")
         raise (ProofInvalid if actor else CredentialsInvalid)(audit_event=denial) from None
 
 
-def _known_by_email(email: str, device: Device) -> tuple[_Credentials | None, Counter]:
-    """Read the credentials of an address, and how the counter stands that its device goes by."""
-    of_stranger = login_throttle.of_stranger(email)
-    of_device = login_throttle.of_device(email, device.hash)
+def _read_by_email(email: str, device: Device) -> tuple[_Credentials | None, Counter]:
+    """Read the credentials of an address, and the counter that applies to its device."""
+    of_stranger = login_throttle.stranger_counter(email)
+    of_device = login_throttle.device_counter(email, device.hash)
     values = {
         "email": email,
         "device": device.hash,
@@ -200,8 +201,8 @@ def _known_by_email(email: str, device: Device) -> tuple[_Credentials | None, Co
     return None if row.id is None else _credentials(row), counter
 
 
-def _known_by_id(actor: Actor) -> tuple[_Credentials | None, Counter]:
-    key = login_throttle.of_session(actor.session_id)
+def _read_by_id(actor: Actor) -> tuple[_Credentials | None, Counter]:
+    key = login_throttle.session_counter(actor.session_id)
     values = {"account": actor.account_id, "counter": key}
     with one_statement() as connection:
         row = connection.execute(CREDENTIALS_BY_ID, values).one_or_none()
@@ -219,18 +220,18 @@ def _denied(known: _Credentials | None, reason: str) -> CredentialsInvalid:
     return CredentialsInvalid(audit_event=Denial(Event.AUTH_LOGIN_DENY, account_id, reason))
 
 
-def _still(work: Work, known: _Credentials) -> Owner | None:
+def _lock_if_unchanged(work: Work, known: _Credentials) -> Owner | None:
     """Lock the account if its credentials are still those that were checked.
 
-    The epoch tells: it grows with every change of them. A verifier that a parallel login renewed
-    is of the same epoch, and as good.
+    The epoch shows it: it grows with each change of credentials. A verifier that a parallel login
+    renewed has the same epoch and is as good.
     """
     values = {"account": known.account_id, "epoch": known.epoch}
     row = work.connection().execute(LOCKED_OWNER, values).one_or_none()
     return None if row is None else Owner(*row)
 
 
-def _renew(work: Work, known: _Credentials, verdict: Verdict) -> None:
+def _store_renewed_verifier(work: Work, known: _Credentials, verdict: Verdict) -> None:
     if verdict.renewed is not None:
         values = {
             "account": known.account_id,

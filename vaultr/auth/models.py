@@ -1,4 +1,4 @@
-"""The tables of accounts: signups, accounts, key sets, devices, sessions, failures, factors."""
+"""Tables of accounts: signups, accounts, key sets, devices, sessions, failures, factors."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,7 @@ def _of_account() -> Mapped[UUID]:
 
 
 class _Derivation:
-    """From what the owner's client derives, and how the server checks the key it derived."""
+    """What the owner's client derives keys from, and the verifier of the derived auth key."""
 
     auth_scheme: Mapped[str]
     kdf: Mapped[str] = mapped_column(comment="Canonical JSON, as the account key's seal binds it.")
@@ -24,7 +24,7 @@ class _Derivation:
 
 
 class _SealedKeys:
-    """What only the owner's client can open, but for the public halves."""
+    """Sealed keys that only the owner's client can open, and the public keys."""
 
     account_key: Mapped[bytes]
     x25519_public: Mapped[bytes]
@@ -35,7 +35,7 @@ class _SealedKeys:
 
 
 class WaitingSignup(_Derivation, _SealedKeys, Base):
-    """A signup whose mail was not confirmed yet. It is no account: nobody can sign in with it."""
+    """A signup whose email is not confirmed yet. It is no account, and nobody can log in to it."""
 
     __tablename__ = "waiting_signups"
 
@@ -50,9 +50,9 @@ class WaitingSignup(_Derivation, _SealedKeys, Base):
 
 
 class Account(_Derivation, Base):
-    """An owner of vaults. ``epoch`` counts the account key's wraps; tokens of older ones are void.
+    """An owner of vaults. ``epoch`` counts account keys; tokens with an older epoch are invalid.
 
-    The row stays narrow, because the session check of each request reads it.
+    The row is narrow, because the session check of each request reads it.
     """
 
     __tablename__ = "accounts"
@@ -77,7 +77,7 @@ class KeySet(_SealedKeys, Base):
 
 
 class RecoveryKey(Base):
-    """The account key once more, sealed under a printable key that the owner keeps."""
+    """The account key, sealed under a printable key that the owner stores."""
 
     __tablename__ = "recovery_keys"
 
@@ -90,7 +90,7 @@ class RecoveryKey(Base):
 
 
 class KnownDevice(Base):
-    """A device on which somebody signed in before: strangers' failures do not lock it out."""
+    """A device that has logged in before. Failures of strangers do not lock it out."""
 
     __tablename__ = "known_devices"
 
@@ -103,7 +103,7 @@ class KnownDevice(Base):
 
 
 class Session(Base):
-    """A signed-in device. The row is the session: deleting it ends it on every worker at once."""
+    """A session of a device. Deleting the row ends the session on every worker immediately."""
 
     __tablename__ = "sessions"
 
@@ -118,7 +118,8 @@ class Session(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime] = mapped_column(comment="At login or the last refresh.")
     proven_at: Mapped[datetime] = mapped_column(comment="When the password was proven last.")
-    # No index: it moves at each refresh, which would then write to every index of the table.
+    # No index: the column changes at each refresh, which would then update all indexes of the
+    # table.
     idle_until: Mapped[datetime] = mapped_column(
         comment="It lives until then; never later than expires_at."
     )
@@ -132,10 +133,10 @@ class Session(Base):
 
 
 class RefreshToken(Base):
-    """One token of a session's chain, kept so that a reused one is told from rubbish.
+    """A refresh token of a session, stored to detect that a used one is used again.
 
-    Its successor is HMAC-SHA-256(the token, ``nonce``): who holds the token can be given it again,
-    while this table alone cannot make it.
+    Its successor is HMAC-SHA-256(token, ``nonce``). A client that has the token can receive it
+    again, but this table alone cannot produce it.
     """
 
     __tablename__ = "refresh_tokens"
@@ -153,7 +154,7 @@ class RefreshToken(Base):
 
 
 class Failures(Base):
-    """How often in a row one counter's attempts failed. Addresses without account have them too."""
+    """Failed attempts of a counter. Addresses without an account have counters too."""
 
     __tablename__ = "login_failures"
     __table_args__ = (sa.CheckConstraint("failures >= 0 AND locks >= 0", name="counts_from_zero"),)
@@ -170,7 +171,7 @@ class Failures(Base):
 
 
 class Factor(Base):
-    """One second factor of an account. It is asked for once its first code was right."""
+    """A second factor of an account. It is required once its first code was confirmed."""
 
     __tablename__ = "factors"
 
@@ -190,7 +191,7 @@ class Factor(Base):
 
 
 class RecoveryCode(Base):
-    """One code that stands in for a factor, once: using it removes it."""
+    """A one-time replacement for a second factor; use deletes it."""
 
     __tablename__ = "recovery_codes"
 
@@ -202,10 +203,10 @@ class RecoveryCode(Base):
 
 
 class Recovery(Base):
-    """A token to recover an account with, mailed on request; it waits, then runs, then is gone.
+    """An emailed token for account recovery: requested, then started, then deleted.
 
-    A request for an address that cannot be recovered leaves a row too, of no account and over at
-    once, so that it takes the same work.
+    A request for an address that cannot be recovered also stores a row, without an account and
+    already expired, so that it does the same work.
     """
 
     __tablename__ = "recoveries"
@@ -223,7 +224,7 @@ class Recovery(Base):
 
 
 class EmailChange(Base):
-    """A change of address that waits for both addresses' consent; an account has one at most."""
+    """A change of address that waits for both confirmations. An account has at most one."""
 
     __tablename__ = "email_changes"
 
@@ -240,7 +241,7 @@ class EmailChange(Base):
 
 
 class EmailUndo(Base):
-    """An address that an account had, and may have again: nobody else is given it meanwhile."""
+    """A former address of an account, reserved for it while the change can be undone."""
 
     __tablename__ = "email_undos"
 

@@ -1,4 +1,4 @@
-"""Refresh tokens and mailed ones: how they are drawn, read, followed and kept."""
+"""Refresh tokens and emailed tokens: creation, parsing, rotation and hashes."""
 
 import hashlib
 import hmac
@@ -10,20 +10,20 @@ from vaultr.protocol.encoding import b64, unb64_exactly
 TOKEN_BYTES: Final = 32
 
 
-def mail_token() -> str:
-    """Draw a token for a letter: one word that no command takes for an option."""
+def new_email_token() -> str:
+    """Return a new token for an email; it never begins with a dash, so it is no command option."""
     while (token := b64(secrets.token_bytes(TOKEN_BYTES))).startswith("-"):
         pass
     return token
 
 
-def hash_of(token: str | bytes) -> bytes:
-    """Give what is kept of a token, SHA-256: it has 256 random bits, which need no slow hash."""
+def token_hash(token: str | bytes) -> bytes:
+    """Return the SHA-256 that is stored for a token; its 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode() if isinstance(token, str) else token).digest()
 
 
-def presented(text: str) -> bytes | None:
-    """Read a refresh token as a client sent it; None for what cannot be one."""
+def parse_refresh_token(text: str) -> bytes | None:
+    """Return the bytes of a refresh token that a client sent, or None if it is malformed."""
     try:
         return unb64_exactly(text, TOKEN_BYTES)
     except ValueError:
@@ -31,15 +31,15 @@ def presented(text: str) -> bytes | None:
 
 
 def new_refresh_token() -> bytes:
-    """Draw the first token of a session's chain."""
+    """Return the first token of a session."""
     return secrets.token_bytes(TOKEN_BYTES)
 
 
 def new_nonce() -> bytes:
-    """Draw what a token is rotated with."""
+    """Return a nonce for the rotation of a token."""
     return secrets.token_bytes(TOKEN_BYTES)
 
 
 def successor(token: bytes, nonce: bytes) -> bytes:
-    """Derive the token that follows; the database alone, which has only the nonce, cannot."""
+    """Derive the next token; a database with only the nonce cannot."""
     return hmac.digest(token, nonce, hashlib.sha256)

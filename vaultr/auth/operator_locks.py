@@ -1,4 +1,4 @@
-"""Locks that an operator sets: they hold an account, whatever its address, until one ends them."""
+"""Account locks set by an operator; they follow changes of address and end by an operator."""
 
 from datetime import timedelta
 from typing import Final
@@ -11,10 +11,10 @@ from vaultr import clock
 from vaultr.auth import login_throttle
 from vaultr.auth.models import Failures, KnownDevice
 
-# A lock that an operator sets ends by an operator; this is only how it is kept.
-_FOR_EVER: Final = timedelta(days=36_500)
-# A lock longer than any that failures lead to was set by an operator.
-BY_HAND: Final = login_throttle.LONGEST_LOCK + timedelta(days=1)
+# An operator's lock has no end; this is how it is stored.
+_LOCK_LENGTH: Final = timedelta(days=36_500)
+# A lock longer than failures can cause was set by an operator.
+OPERATOR_LOCK: Final = login_throttle.LONGEST_LOCK + timedelta(days=1)
 
 _LOCK: Final = sa.text(
     "INSERT INTO login_failures (counter, failures, locks, locked_until, failed_at, recent)"
@@ -23,33 +23,33 @@ _LOCK: Final = sa.text(
 ).bindparams(sa.bindparam("until", type_=Failures.failed_at.type))
 
 
-def counters_of(work: Work, account_id: UUID, email: str) -> list[str]:
-    """Name the counters of all ways into an account: by strangers, recovery, known devices."""
+def account_counters(work: Work, account_id: UUID, email: str) -> list[str]:
+    """Return the counters of an account: strangers, recovery and known devices."""
     devices = work.scalars(
         sa.select(KnownDevice.device_hash).where(KnownDevice.account_id == account_id)
     )
-    keys = [login_throttle.of_stranger(email), login_throttle.of_recovery(account_id)]
-    return sorted([*keys, *(login_throttle.of_device(email, one) for one in devices)])
+    keys = [login_throttle.stranger_counter(email), login_throttle.recovery_counter(account_id)]
+    return sorted([*keys, *(login_throttle.device_counter(email, one) for one in devices)])
 
 
 def lock(work: Work, account_id: UUID, email: str) -> None:
-    """Lock all ways into an account, whose row is locked: so no device becomes known meanwhile."""
-    until = clock.now() + _FOR_EVER
-    for key in counters_of(work, account_id, email):
+    """Lock all counters of an account; its row is locked, so no device becomes known meanwhile."""
+    until = clock.now() + _LOCK_LENGTH
+    for key in account_counters(work, account_id, email):
         work.execute(_LOCK, {"counter": key, "until": until})
 
 
-def follow(work: Work, account_id: UUID, old: str, new: str | None) -> None:
-    """Let an operator's lock follow an account, whose row is locked, to its new address.
+def move_lock(work: Work, account_id: UUID, old: str, new: str | None) -> None:
+    """Move an operator's lock to the account's new address; the account's row is locked.
 
-    It would hold nobody otherwise, for counters go by the address; and whoever is given the old
-    one later on would find it locked for ever.
+    Counters are named by address. Without this, the lock would end for the account, and would hit
+    the next owner of the old address.
 
-    :param new: None where the account is deleted: the lock ends with it.
+    :param new: None if the account is deleted; the lock ends then.
     """
     by_hand = sa.delete(Failures).where(
-        Failures.counter.in_(counters_of(work, account_id, old)),
-        Failures.locked_until > clock.now() + BY_HAND,
+        Failures.counter.in_(account_counters(work, account_id, old)),
+        Failures.locked_until > clock.now() + OPERATOR_LOCK,
     )
     gone = work.execute(by_hand.returning(Failures.counter)).all()
     if gone and new is not None:

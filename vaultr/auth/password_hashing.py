@@ -1,4 +1,4 @@
-"""Checks the key by which a client proves its password, behind the one gate of this process."""
+"""Password hashing: checks auth keys, with a bounded queue for each process."""
 
 import base64
 import hashlib
@@ -25,10 +25,10 @@ from vaultr.security import keyring
 from vaultr.settings.model import Settings
 
 WAIT_SECONDS: Final = 1.0
-_LESS_URGENT: Final = 10  # nice value: whoever reads goes before whoever signs in
+_NICE: Final = 10  # nice value: requests without a hash run first
 
-# m in KiB. Source: OWASP Password Storage Cheat Sheet, the second of its equal choices; the key
-# that is hashed has 256 bits, of which the client's own Argon2id guards the password.
+# m in KiB. Source: OWASP Password Storage Cheat Sheet, second of its equivalent choices. The hashed
+# key has 256 bits; the client's own Argon2id protects the password.
 _LIVE: Final = PasswordHasher(
     time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID
 )
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What is kept of an auth key: a PHC text, and the id of the pepper that went in."""
+    """The stored verifier of an auth key: a PHC string and the id of its pepper."""
 
     phc: str = field(repr=False)
     pepper_id: str
@@ -46,33 +46,34 @@ class Verifier:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the key was right; ``renewed`` replaces a verifier of an old cost or pepper."""
+    """Whether the key was right; ``renewed`` replaces a verifier with an old cost or pepper."""
 
     right: bool
     renewed: Verifier | None = None
 
 
 class HashGate:
-    """Lets so many hashes be computed at a time, so many wait, and turns the others away.
+    """A queue for hashes that limits running and waiting ones, and rejects the rest.
 
-    Argon2 lets go of the interpreter's lock, so unbounded threads would take unbounded memory; and
-    hashing threads of lower priority leave the cores to whoever reads. First come, first served.
+    Argon2 releases the interpreter lock, so unbounded threads would use unbounded memory. The
+    hashing threads have low priority and leave the cores to other requests. First come, first
+    served.
 
-    :param slots: hashes computed at a time.
-    :param places: how many more may wait.
+    :param slots: hashes computed at the same time.
+    :param places: further hashes that may wait.
     """
 
     def __init__(self, slots: int, places: int) -> None:
         self._most = slots + places
         self._lock = threading.Lock()
         self._inside = 0
-        # Starts no thread before the first hash, so it may be made before a fork.
-        self._pool = ThreadPoolExecutor(slots, "hash", initializer=_step_back)
+        # It starts no thread before the first hash, so it can be created before a fork.
+        self._pool = ThreadPoolExecutor(slots, "hash", initializer=_lower_priority)
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do ``work`` in a hashing thread. The caller must hold no database connection.
+        """Run ``work`` in a hashing thread. The caller must not hold a database connection.
 
-        :raises Busy: the queue is full, or ``work`` had not begun after a second.
+        :raises Busy: the queue is full, or ``work`` did not start within a second.
         """
         with self._lock:
             if self._inside >= self._most:
@@ -82,24 +83,24 @@ class HashGate:
             return self._in_turn(work)
 
     def _in_turn(self, work: Callable[[], T]) -> T:
-        came = time.monotonic()
+        queued = time.monotonic()
 
         def timed() -> T:
-            metrics.HASH_WAIT.observe(time.monotonic() - came)
+            metrics.HASH_WAIT.observe(time.monotonic() - queued)
             return work()
 
         future = self._pool.submit(timed)
         future.add_done_callback(self._leave)
         with suppress(TimeoutError):
             return future.result(WAIT_SECONDS)
-        if future.cancel():  # which only what has not begun lets happen
+        if future.cancel():  # true only if it has not started
             raise Busy
         return future.result()
 
     def check(self) -> None:
-        """Turn away whoever would find the queue full, before more is done for them.
+        """Raise `Busy` if the queue is full, before more work is done for a request.
 
-        :raises Busy: it is full now; whether it will be when they come, `run` finds out.
+        :raises Busy: the queue is full now; `run` checks again.
         """
         if self._inside >= self._most:
             raise Busy
@@ -109,63 +110,63 @@ class HashGate:
             self._inside -= 1
 
 
-def _step_back() -> None:
-    # On Linux a thread has a priority of its own; elsewhere this is refused or unknown.
+def _lower_priority() -> None:
+    # On Linux each thread has its own priority; other systems do not support this.
     with suppress(OSError, AttributeError):
         thread = threading.get_native_id()
         now = os.getpriority(os.PRIO_PROCESS, thread)
-        os.setpriority(os.PRIO_PROCESS, thread, max(now, _LESS_URGENT))
+        os.setpriority(os.PRIO_PROCESS, thread, max(now, _NICE))
 
 
 _GATE: Final = AppSlot[HashGate]("auth.hash_gate")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give the process its gate: its share of the cores, and a queue shorter than its threads."""
+    """Create the hash queue of this process, for its share of the cores."""
     slots = max(1, (os.cpu_count() or 1) // settings.web_concurrency)
     _GATE.set(app, HashGate(slots, settings.login_places))
 
 
 def check_queue() -> None:
-    """Ask the gate whether it would turn somebody away now.
+    """Check whether the queue would accept a hash now.
 
-    :raises Busy: it would.
+    :raises Busy: it would not.
     """
     _gate().check()
 
 
 def new_verifier(auth_key: bytes) -> Verifier:
-    """Compute what to keep of a new auth key.
+    """Return the verifier of a new auth key.
 
-    :raises Busy: the gate is full.
+    :raises Busy: the queue is full.
     """
     ring = keyring.current().pepper
     pepper_id, pepper = ring.current_id, ring.current
-    return _gate().run(lambda: _made(auth_key, pepper_id, pepper))
+    return _gate().run(lambda: _compute(auth_key, pepper_id, pepper))
 
 
-def verify(auth_key: bytes, kept: Verifier | None) -> Verdict:
-    """Check an auth key; without a verifier take the same time at the live cost, and say no.
+def verify(auth_key: bytes, stored: Verifier | None) -> Verdict:
+    """Check an auth key. Without a verifier, take the same time and return False.
 
-    A right key whose verifier has an old cost or pepper gets a renewed one, in the same turn.
+    A right key whose verifier has an old cost or pepper gets a renewed verifier in the same step.
 
-    :raises Busy: the gate is full.
+    :raises Busy: the queue is full.
     """
     ring = keyring.current().pepper
-    pepper = ring.find(kept.pepper_id) if kept else ring.current
+    pepper = ring.find(stored.pepper_id) if stored else ring.current
     if pepper is None:
         logs.warning("pepper.missing")
-        kept, pepper = None, ring.current
+        stored, pepper = None, ring.current
     proof = _peppered(auth_key, pepper)
-    phc = kept.phc if kept else _nobodys()
+    phc = stored.phc if stored else _random_phc()
     current_id, current = ring.current_id, ring.current
 
     def work() -> Verdict:
-        if not _matches(phc, proof) or kept is None:
+        if not _matches(phc, proof) or stored is None:
             return Verdict(right=False)
-        if kept.pepper_id == current_id and not _LIVE.check_needs_rehash(phc):
+        if stored.pepper_id == current_id and not _LIVE.check_needs_rehash(phc):
             return Verdict(right=True)
-        return Verdict(right=True, renewed=_made(auth_key, current_id, current))
+        return Verdict(right=True, renewed=_compute(auth_key, current_id, current))
 
     return _gate().run(work)
 
@@ -178,7 +179,7 @@ def _peppered(auth_key: bytes, pepper: bytes) -> bytes:
     return hmac.digest(pepper, auth_key, hashlib.sha256)
 
 
-def _made(auth_key: bytes, pepper_id: str, pepper: bytes) -> Verifier:
+def _compute(auth_key: bytes, pepper_id: str, pepper: bytes) -> Verifier:
     metrics.HASHES.inc()
     return Verifier(_LIVE.hash(_peppered(auth_key, pepper)), pepper_id)
 
@@ -191,8 +192,8 @@ def _matches(phc: str, proof: bytes) -> bool:
         return False
 
 
-def _nobodys() -> str:
-    """Write a verifier of the live cost that no key fits: its hash is drawn, not computed."""
+def _random_phc() -> str:
+    """Return a verifier that matches no key: its hash is random, its cost is the current one."""
     salt, drawn = (
         base64.b64encode(secrets.token_bytes(size)).rstrip(b"=").decode()
         for size in (_LIVE.salt_len, _LIVE.hash_len)

@@ -1,10 +1,10 @@
-"""The account as its owner sees it, and the sealed profile, written under its revision."""
+"""The account as its owner sees it, and writes of the sealed profile."""
 
 import sqlalchemy as sa
 
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth.account_lock import lock_own
+from vaultr.auth.account_lock import lock_own_account
 from vaultr.auth.errors import StaleRevision
 from vaultr.auth.models import KeySet
 from vaultr.auth.queries import OWNER, Owner
@@ -16,10 +16,10 @@ from vaultr.wire import sealed_fields
 from vaultr.wire.preconditions import Precondition
 
 
-def me(actor: Actor) -> Owner:
-    """Give the actor's account with its key set.
+def read_account(actor: Actor) -> Owner:
+    """Return the actor's account with its key set.
 
-    :raises Unauthenticated: it was deleted since the door let the actor in.
+    :raises Unauthenticated: the account was deleted after authentication.
     """
     with one_statement() as connection:
         row = connection.execute(OWNER, {"account": actor.account_id}).one_or_none()
@@ -29,22 +29,22 @@ def me(actor: Actor) -> Owner:
 
 
 def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
-    """Replace the sealed profile, which goes from its revision to the next.
+    """Replace the sealed profile, and increase its revision by one.
 
-    The account is locked, so of parallel writers over one revision one succeeds. A repeated
-    request is refused as stale: the revision shows its writer that it was done.
+    The account is locked, so one of several parallel writes of one revision succeeds. A repeated
+    request is rejected as stale; the revision shows the client that the first one succeeded.
 
-    :raises NotSealed: it cannot be a sealed value.
+    :raises NotSealed: the value cannot be a sealed value.
     :raises PreconditionRequired: no If-Match.
-    :raises StaleRevision: the stored revision is not the one expected, or ``revision`` is not the
-        one after it; the refusal carries the stored one.
+    :raises StaleRevision: the stored revision is not the expected one, or ``revision`` is not the
+        next; the error carries the stored one.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     sealed_fields.check({"/sealed": body.sealed})
     if not expected.given:
         raise PreconditionRequired
     with transaction() as work:
-        lock_own(work, actor)
+        lock_own_account(work, actor)
         query = sa.select(KeySet.profile_revision).where(KeySet.account_id == actor.account_id)
         stored = work.execute(query.with_for_update()).scalar_one_or_none()
         if stored is None:

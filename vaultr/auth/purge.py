@@ -1,4 +1,4 @@
-"""What of accounts ends by itself: sessions, signups, tokens, counted failures."""
+"""Purges of expired sessions, signups, tokens and login failures."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ from vaultr.auth.models import (
 from vaultr.auth.recovery import tokens
 from vaultr.database.purge import Chore
 
-CHORES: Final = (
+PURGES: Final = (
     Chore("sessions", lambda now: (Session.idle_until <= now,), sessions.remove_expired),
     Chore("signups", lambda now: (WaitingSignup.expires_at <= now,), signup.remove_expired),
     Chore("recoveries", lambda now: (Recovery.expires_at <= now,), tokens.remove_expired),
@@ -25,7 +25,7 @@ CHORES: Final = (
     ),
     Chore(
         "failures",
-        lambda now: (Failures.failed_at < now - login_throttle.KEPT,),
+        lambda now: (Failures.failed_at < now - login_throttle.RETENTION,),
         login_throttle.remove_old,
     ),
 )

@@ -1,4 +1,4 @@
-"""Codes on paper, each of which stands in for a second factor once."""
+"""Recovery codes: one-time replacements for a second factor."""
 
 import hashlib
 import secrets
@@ -13,17 +13,17 @@ from vaultr.auth.models import RecoveryCode
 from vaultr.protocol.encoding import lp
 
 CODES: Final = 10
-# Crockford's base32: none of its signs is taken for another. Sixteen of them are 80 random bits,
-# which a plain hash keeps: there is nothing to guess offline.
-_SIGNS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_SIGNS_A_CODE: Final = 16
-_READ_AS: Final = str.maketrans({"o": "0", "i": "1", "l": "1", "-": None, " ": None})
+# Crockford's base32, without characters that look alike. Sixteen of them have 80 random bits, which
+# need no slow hash.
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_CODE_CHARACTERS: Final = 16
+_TRANSLATION: Final = str.maketrans({"o": "0", "i": "1", "l": "1", "-": None, " ": None})
 
 
-def replace(work: Work, account_id: UUID) -> list[str]:
-    """Draw ten codes in place of those there are; they are shown once, and kept as hashes."""
-    drop(work, account_id)
-    codes = [_drawn() for _ in range(CODES)]
+def replace_codes(work: Work, account_id: UUID) -> list[str]:
+    """Replace all codes of an account by ten new ones; return them, and store their hashes."""
+    delete_codes(work, account_id)
+    codes = [_new_code() for _ in range(CODES)]
     now = clock.now()
     rows = [
         {"account_id": account_id, "code_hash": _hash(account_id, code), "created_at": now}
@@ -33,21 +33,21 @@ def replace(work: Work, account_id: UUID) -> list[str]:
     return codes
 
 
-def drop(work: Work, account_id: UUID) -> None:
-    """Remove all codes of an account."""
+def delete_codes(work: Work, account_id: UUID) -> None:
+    """Delete all codes of an account."""
     work.execute(sa.delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
 
 
-def use(work: Work, account_id: UUID, given: str) -> int | None:
-    """Use up one code; its row decides which of two parallel uses has it.
+def use_code(work: Work, account_id: UUID, code: str) -> int | None:
+    """Use up one code; its row decides between parallel uses.
 
-    :param given: a code in any case, with or without its dashes.
-    :return: how many are left, or None if it is none of them (any more).
+    :param code: a code in any case, with or without dashes.
+    :return: the number of codes left, or None if the code is wrong or used.
     """
     mine = RecoveryCode.account_id == account_id
     used = work.execute(
         sa.delete(RecoveryCode)
-        .where(mine, RecoveryCode.code_hash == _hash(account_id, given))
+        .where(mine, RecoveryCode.code_hash == _hash(account_id, code))
         .returning(RecoveryCode.code_hash)
     ).one_or_none()
     if used is None:
@@ -57,11 +57,11 @@ def use(work: Work, account_id: UUID, given: str) -> int | None:
     ).scalar_one()
 
 
-def _drawn() -> str:
-    signs = "".join(secrets.choice(_SIGNS) for _ in range(_SIGNS_A_CODE))
-    return "-".join(signs[at : at + 4] for at in range(0, _SIGNS_A_CODE, 4))
+def _new_code() -> str:
+    characters = "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_CHARACTERS))
+    return "-".join(characters[at : at + 4] for at in range(0, _CODE_CHARACTERS, 4))
 
 
 def _hash(account_id: UUID, code: str) -> bytes:
-    signs = code.lower().translate(_READ_AS)
-    return hashlib.sha256(lp("vaultr/recovery-code", account_id, signs)).digest()
+    characters = code.lower().translate(_TRANSLATION)
+    return hashlib.sha256(lp("vaultr/recovery-code", account_id, characters)).digest()

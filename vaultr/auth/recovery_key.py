@@ -1,4 +1,4 @@
-"""The recovery key: kept, replaced and removed by its owner, and what ends together with it."""
+"""The recovery key: set, replaced and removed by its owner, and the recoveries that end with it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session as Work
 from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth.account_lock import lock_own
+from vaultr.auth.account_lock import lock_own_account
 from vaultr.auth.credential_schemas import RecoveryKeyIn
 from vaultr.auth.emails import recovery
 from vaultr.auth.errors import StaleRevision
@@ -23,10 +23,10 @@ from vaultr.wire import sealed_fields
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How it stands with an account's recovery key; all None if there is none.
+class RecoveryState:
+    """The state of an account's recovery key; all None if the account has none.
 
-    :ivar running_since: when the recovery that is under way was started.
+    :ivar running_since: start of the recovery that is running.
     """
 
     epoch: int | None = None
@@ -34,14 +34,14 @@ class Standing:
     running_since: datetime | None = None
 
 
-def put(actor: Actor, body: RecoveryKeyIn) -> None:
-    """Keep a recovery key in the place of one that may be there.
+def put_recovery_key(actor: Actor, body: RecoveryKeyIn) -> None:
+    """Store a recovery key; it replaces an existing one.
 
-    The epoch is compared under the account's lock, so it seals the account key that there is. A
-    recovery that the one before was used for ends.
+    The epoch is compared under the account's lock, so the new key opens the current account key. A
+    recovery with the previous recovery key ends.
 
-    :raises NotSealed: it cannot be a sealed value.
-    :raises StaleRevision: the account key has another epoch; the refusal carries it.
+    :raises NotSealed: the value cannot be a sealed value.
+    :raises StaleRevision: the account key has another epoch; the error carries it.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     sealed_fields.check({"/sealed": body.sealed})
@@ -64,22 +64,22 @@ def put(actor: Actor, body: RecoveryKeyIn) -> None:
         mail.send(recovery.recovery_key_set(), email)
 
 
-def remove(actor: Actor) -> None:
-    """Remove the recovery key, and end a recovery that it was used for.
+def remove_recovery_key(actor: Actor) -> None:
+    """Remove the recovery key, and end a recovery with it.
 
-    :raises NotFound: there is none.
+    :raises NotFound: the account has no recovery key.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     with transaction() as work:
         email, _ = _locked(work, actor)
-        if not end(work, actor.account_id):
-            raise NotFound("There is no recovery key.")
+        if not delete_recovery_key(work, actor.account_id):
+            raise NotFound("This account has no recovery key.")
         end_recoveries(work, actor.account_id, reason="recovery-key-removed")
         mail.send(recovery.recovery_key_removed(), email)
 
 
-def end(work: Work, account_id: UUID, *, reason: str | None = None) -> bool:
-    """Remove the recovery key of an account that is locked; tell whether there was one."""
+def delete_recovery_key(work: Work, account_id: UUID, *, reason: str | None = None) -> bool:
+    """Delete the recovery key of a locked account; return whether it had one."""
     gone = work.execute(
         sa.delete(RecoveryKey)
         .where(RecoveryKey.account_id == account_id)
@@ -91,11 +91,12 @@ def end(work: Work, account_id: UUID, *, reason: str | None = None) -> bool:
 
 
 def end_recoveries(work: Work, account_id: UUID, *, reason: str) -> tuple[bool, bool]:
-    """Make all tokens to recover an account void, which is locked.
+    """Invalidate all recovery tokens of a locked account.
 
-    Where one had started, the recovery key was used: it ends too, and both are recorded.
+    If a recovery had started, its recovery key was used, so the key is deleted too. Both are
+    recorded.
 
-    :return: whether there was a token, and whether one had started.
+    :return: whether a token was valid, and whether a recovery had started.
     """
     gone = work.execute(
         sa.delete(Recovery)
@@ -106,12 +107,12 @@ def end_recoveries(work: Work, account_id: UUID, *, reason: str) -> tuple[bool, 
     running = any(row.started_at is not None for row in alive)
     if running:
         audit.record(Event.CRED_RECOVER_CANCEL, account_id=account_id, reason=reason)
-        end(work, account_id, reason=reason)
+        delete_recovery_key(work, account_id, reason=reason)
     return bool(alive), running
 
 
-def standing(account_id: UUID) -> Standing:
-    """Tell an owner whether there is a recovery key, and since when it is being used."""
+def recovery_state(account_id: UUID) -> RecoveryState:
+    """Return the state of an account's recovery key and of a running recovery."""
     running = sa.select(sa.func.min(Recovery.started_at)).where(
         Recovery.account_id == account_id, Recovery.expires_at > clock.now()
     )
@@ -120,11 +121,11 @@ def standing(account_id: UUID) -> Standing:
         row = connection.execute(
             sa.select(*columns).where(RecoveryKey.account_id == account_id)
         ).one_or_none()
-    return Standing() if row is None else Standing(*row)
+    return RecoveryState() if row is None else RecoveryState(*row)
 
 
 def _locked(work: Work, actor: Actor) -> tuple[str, int]:
-    lock_own(work, actor)
+    lock_own_account(work, actor)
     found = sa.select(Account.email, Account.epoch).where(Account.id == actor.account_id)
     row = work.execute(found).one()
     return row.email, row.epoch

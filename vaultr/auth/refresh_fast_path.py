@@ -1,8 +1,8 @@
-"""The usual refresh in one statement: an unused token, of a session that is used where it was.
+"""The common refresh in one statement: an unused token, used from the session's usual network.
 
-On a connection in autocommit it counts by the session, rotates, and inserts the audit event, where
-a transaction takes seven round trips. Whatever is not usual (SQLite, a token that was rotated
-before, a session that moved, a twin that was faster) it leaves undone, to be decided under locks.
+One statement in autocommit mode counts the refresh, rotates the token and inserts the audit event;
+a transaction takes seven round trips. All other cases (SQLite, a rotated token, a session that
+moved, a parallel refresh) are left to the slow path, which decides under locks.
 """
 
 from collections.abc import Mapping
@@ -14,25 +14,25 @@ from uuid import UUID
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.inline_insert import Prepared
-from vaultr.auth.queries import ready
 from vaultr.database.raw_driver import Line
 from vaultr.database.session import one_statement, postgresql
+from vaultr.database.sql import planned
 from vaultr.ratelimit.sliding_window import Slots
 from vaultr.request_context import Actor, current_origin
 
-# The token first, by its key: a plan from when the tables were small might look for it among all of
-# its session's, which become thousands.
+# Look up the token by its key first. A plan from when the tables were small might scan all tokens
+# of its session, which become thousands.
 _FIND: Final = (
     "WITH t AS MATERIALIZED (SELECT session_id, nonce FROM refresh_tokens WHERE token_hash = {})"
     " SELECT s.id, s.account_id, s.expires_at, a.epoch, t.nonce,"
     " s.refresh_slot, s.refreshes, s.refreshes_before"
     " FROM t JOIN sessions s ON s.id = t.session_id JOIN accounts a ON a.id = s.account_id"
 )
-_FIND_BARE: Final = _FIND.format("%(hash)s")
-_FIND_READY: Final = ready(_FIND.format(":hash"))
+_FIND_RAW: Final = _FIND.format("%(hash)s")
+_FIND_STATEMENT: Final = planned(_FIND.format(":hash"))
 
-# Whoever waits here for another refresh of the session finds its count changed, and does nothing.
-# Without its event (a database that swallows it) the division fails, and with it everything else.
+# A parallel refresh of the session finds its count changed and does nothing. If the event was not
+# inserted, the division by zero undoes the statement.
 _ROTATE: Final = (
     "WITH kept AS (UPDATE sessions s SET last_used_at = %(now)s, idle_until = %(idle_until)s,"
     " refresh_slot = %(slot)s, refreshes = %(hits)s, refreshes_before = %(hits_before)s"
@@ -51,10 +51,10 @@ _ROTATE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredToken:
     """The session of a refresh token, and whether the token was rotated before.
 
-    :ivar refreshes: how often the session was refreshed lately.
+    :ivar refreshes: recent refreshes of the session.
     """
 
     session_id: UUID
@@ -65,26 +65,26 @@ class Found:
     refreshes: Slots
 
 
-def find(line: Line, token_hash: bytes) -> Found | None:
-    """Read a token with its session and the account's epoch; None for what is no token."""
+def find_token(line: Line, token_hash: bytes) -> StoredToken | None:
+    """Return a token's session and the account's epoch, or None if the token is unknown."""
     values = {"hash": token_hash}
     if postgresql():
-        rows = line.run(_FIND_BARE, values)
+        rows = line.run(_FIND_RAW, values)
         return _found(rows.one()) if rows else None
     with one_statement() as connection:
-        row = connection.execute(_FIND_READY, values).one_or_none()
+        row = connection.execute(_FIND_STATEMENT, values).one_or_none()
     return None if row is None else _found(row)
 
 
-def rotate(line: Line, found: Found, counted: Slots, values: Mapping[str, Any]) -> bool:
-    """Rotate a token that `find` found unused, count and record it; tell whether that was done.
+def rotate_token(line: Line, found: StoredToken, counted: Slots, values: Mapping[str, Any]) -> bool:
+    """Rotate an unused token, count and record it; return whether this was done.
 
-    The session's row decides between parallel refreshes: each counts one up from what it found,
-    so one of them rotates and the others do nothing here.
+    The session's row decides between parallel refreshes: each expects the count that it read, so
+    one of them rotates and the others do nothing.
 
-    :param counted: how often the session was refreshed with this time.
-    :param values: hash, now, nonce, next_hash, idle_until and kid, as `ROTATE` wants them.
-    :raises AuditUnavailable: it cannot be recorded, so nothing is rotated.
+    :param counted: recent refreshes of the session, including this one.
+    :param values: hash, now, nonce, next_hash, idle_until and kid, as for `ROTATE`.
+    :raises AuditUnavailable: the event cannot be recorded; nothing is rotated.
     """
     if not postgresql() or found.rotated:
         return False
@@ -94,23 +94,23 @@ def rotate(line: Line, found: Found, counted: Slots, values: Mapping[str, Any]) 
     actor = Actor(found.account_id, found.session_id, found.epoch)
     prepared = audit.prepared(Event.SESSION_REFRESH, account_id=found.account_id, actor=actor)
     with prepared as event:
-        given = {**values, **here, **before, **as_values(counted), **event.parameters}
-        done = bool(line.run(_ROTATE, {**given, "sid": found.session_id}).one().done)
+        parameters = {**values, **here, **before, **slot_parameters(counted), **event.parameters}
+        done = bool(line.run(_ROTATE, {**parameters, "sid": found.session_id}).one().done)
         event.done(inserted=done)
     return done
 
 
-def as_values(counted: Slots) -> dict[str, int]:
-    """Give the parameters that say how often a session was refreshed lately."""
+def slot_parameters(counted: Slots) -> dict[str, int]:
+    """Return the statement parameters for the recent refreshes of a session."""
     return {"slot": counted.number, "hits": counted.hits, "hits_before": counted.before}
 
 
 def refreshes(row: Any) -> Slots:
-    """Read how often a session was refreshed lately from its row."""
+    """Return the recent refreshes of a session, from its row."""
     return Slots(row.refresh_slot, row.refreshes, row.refreshes_before)
 
 
-def _found(row: Any) -> Found:
-    return Found(
+def _found(row: Any) -> StoredToken:
+    return StoredToken(
         row.id, row.account_id, row.expires_at, row.epoch, row.nonce is not None, refreshes(row)
     )

@@ -1,18 +1,18 @@
-"""What is answered about accounts and sessions."""
+"""Response schemas of accounts and sessions."""
 
 from typing import Self
 
 from pydantic import Field, RootModel
 
 from vaultr.auth.queries import Owner
-from vaultr.auth.session_list import Listed
+from vaultr.auth.session_list import SessionInfo
 from vaultr.settings.model import Settings
 from vaultr.settings.types import Rate
 from vaultr.wire.field_types import Bytes, Id, Out, Time
 
 
 class KdfOut(Out):
-    """The cost of deriving keys from a master password: `m` in KiB, `t` passes, `p` lanes."""
+    """KDF parameters: `m` in KiB, `t` passes, `p` lanes."""
 
     alg: str
     m: int
@@ -21,7 +21,7 @@ class KdfOut(Out):
 
 
 class PreloginOut(Out):
-    """Derivation inputs; for addresses without an account invented ones, the same for ever."""
+    """Derivation inputs; for an address without an account, those of a stable decoy account."""
 
     account_id: Id
     auth_scheme: str
@@ -30,21 +30,21 @@ class PreloginOut(Out):
 
 
 class TokensOut(Out):
-    """A session's tokens; the refresh token is good for one use."""
+    """The tokens of a session. The refresh token works once."""
 
     access_token: str
-    expires_in: int = Field(description="Seconds that the access token lives.")
+    expires_in: int = Field(description="Lifetime of the access token in seconds.")
     refresh_token: str
 
 
 class CookiesOut(Out):
-    """A session whose tokens went into cookies."""
+    """A session whose tokens are in cookies."""
 
-    expires_in: int = Field(description="Seconds that the access token lives.")
+    expires_in: int = Field(description="Lifetime of the access token in seconds.")
 
 
 class RefreshOut(RootModel[TokensOut | CookiesOut]):
-    """A session's next tokens, here or in cookies."""
+    """The next tokens of a session, here or in cookies."""
 
 
 class AccountOut(Out):
@@ -56,7 +56,7 @@ class AccountOut(Out):
 
 
 class AccountKeyOut(Out):
-    """The account key, sealed; `epoch` counts its wraps."""
+    """The account key, sealed; `epoch` counts account keys."""
 
     epoch: int
     sealed: Bytes
@@ -84,7 +84,7 @@ class ProfileOut(Out):
 
 
 class KeySetOut(Out):
-    """What opens an account, all of it sealed by its owner's client."""
+    """What opens an account, sealed by its owner's client."""
 
     account_key: AccountKeyOut
     identity: IdentityOut
@@ -99,58 +99,58 @@ class LoginOut(TokensOut):
 
 
 class CookieLoginOut(CookiesOut):
-    """A new session of a browser, whose tokens are in cookies."""
+    """A new session of a browser, with its tokens in cookies."""
 
     account: AccountOut
     key_set: KeySetOut
 
 
 class LoginAnswer(RootModel[LoginOut | CookieLoginOut]):
-    """A new session; with `cookies` its tokens are in cookies, and not here."""
+    """A new session; with `cookies` its tokens are in cookies, not in the body."""
 
 
 class FactorOut(Out):
-    """A second factor of the account, or (`recovery-codes`) what stands in for one."""
+    """A second factor of the account, or its recovery codes (`recovery-codes`)."""
 
     kind: str
     created_at: Time
-    left: int | None = Field(description="Recovery codes that were not used yet.")
+    left: int | None = Field(description="Unused recovery codes.")
 
 
 class TotpOut(Out):
-    """What an authenticator app needs, shown once; it counts when `/totp/confirm` was right."""
+    """The secret of an authenticator app, shown once. `/totp/confirm` activates it."""
 
     secret: str = Field(description="Base32, without padding.")
-    uri: str = Field(description="What a QR code holds: `otpauth://totp/…`.")
+    uri: str = Field(description="Content of the QR code: `otpauth://totp/…`.")
 
 
 class RecoveryCodesOut(Out):
-    """Codes that stand in for the second factor, each once. They are shown this once."""
+    """One-time replacements for the second factor. They are shown once."""
 
     recovery_codes: list[str]
 
 
 class RateOut(Out):
-    """So many in so many seconds."""
+    """A limit: `count` requests in `seconds`."""
 
     count: int
     seconds: int
 
 
 class LimitsOut(Out):
-    """What the account may hold and how often its sessions may ask; sizes are sealed bytes."""
+    """Quotas and rate limits of the account; sizes are bytes of sealed values."""
 
     vaults: int
-    items: int = Field(description="Of one vault, active and in the trash.")
-    item_bytes: int = Field(description="Of one item, overview and detail together.")
+    items: int = Field(description="Per vault, active and in the trash.")
+    item_bytes: int = Field(description="Per item, overview and detail together.")
     vault_bytes: int
     reads: RateOut
     writes: RateOut
-    changes: RateOut = Field(description="Of one vault.")
+    changes: RateOut = Field(description="Per vault.")
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Show what this server is set to."""
+        """Return the limits of the settings."""
         return cls(
             vaults=settings.quota_vaults,
             items=settings.quota_items,
@@ -163,21 +163,21 @@ class LimitsOut(Out):
 
 
 class RecoveryKeyOut(Out):
-    """That there is a recovery key, for the account key of which epoch, and since when."""
+    """The recovery key: the epoch of the account key that it opens, and when it was set."""
 
     epoch: int
     created_at: Time
 
 
 class RunningOut(Out):
-    """A recovery that is under way: `DELETE /api/v1/auth/recover` ends it."""
+    """A running recovery; `DELETE /api/v1/auth/recover` ends it."""
 
     started_at: Time
     ready_at: Time
 
 
 class MeOut(Out):
-    """The account that asks."""
+    """The account of the session."""
 
     account: AccountOut
     factors: list[FactorOut]
@@ -188,25 +188,25 @@ class MeOut(Out):
 
 
 class RevisionOut(Out):
-    """The revision that is stored now."""
+    """The stored revision."""
 
     revision: int
 
 
 class SessionOut(Out):
-    """A live session: its device, and as coarsely as it is kept where it was last used from."""
+    """A live session: its device, its client, and the network of its last use."""
 
     id: Id
     device_name: str
-    client: str = Field(description="A word for the client, such as `vaultr` or `browser`.")
-    address: str = Field(description="The network of the login: a /24, or a /48.")
+    client: str = Field(description="The kind of client, such as `vaultr` or `browser`.")
+    address: str = Field(description="The network of the last use: a /24 or a /48.")
     created_at: Time
     last_used_at: Time = Field(description="At login or at the last refresh.")
-    current: bool = Field(description="The one that asks.")
+    current: bool = Field(description="The session of this request.")
 
     @classmethod
-    def of(cls, session: Listed, *, current: bool) -> Self:
-        """Show a session to its owner."""
+    def of(cls, session: SessionInfo, *, current: bool) -> Self:
+        """Return the response for a session."""
         return cls(
             id=session.id,
             device_name=session.device_name,
@@ -226,12 +226,12 @@ class SessionsOut(Out):
 
 
 def account_out(owner: Owner) -> AccountOut:
-    """Show an account to its owner."""
+    """Return the response for an account."""
     return AccountOut(id=owner.id, email=owner.email, created_at=owner.created_at)
 
 
 def key_set_out(owner: Owner) -> KeySetOut:
-    """Show a key set to its owner."""
+    """Return the response for a key set."""
     return KeySetOut(
         account_key=AccountKeyOut(epoch=owner.epoch, sealed=owner.account_key),
         identity=IdentityOut(

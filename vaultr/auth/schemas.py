@@ -1,4 +1,4 @@
-"""What crosses the wire about accounts and sessions."""
+"""Request schemas of accounts and sessions."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,11 +13,11 @@ from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
 
 def _email(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("a mail address")
-    return email_addresses.normalised(value)
+        raise ValueError("an email address")
+    return email_addresses.normalise(value)
 
 
-Email = Annotated[
+EmailAddress = Annotated[
     str,
     PlainValidator(_email),
     WithJsonSchema(
@@ -38,7 +38,7 @@ def _sealed(most: int) -> PlainValidator:
         try:
             data = unb64(value)
         except ValueError:
-            return b""  # whatever text it is, it is no ciphertext: refused as an empty one is
+            return b""  # not base64url: rejected like an empty value
         if len(data) > most:
             raise ValueError(f"a sealed value of at most {most} bytes")
         return data
@@ -51,15 +51,15 @@ def _text_of(most: int) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "contentEncoding": "base64url", "maxLength": longest})
 
 
-# Any text is taken here; what cannot be ciphertext is refused by the rule, not by the schema.
-# A key, padded and sealed, has 145 bytes; the room above is for later suites.
+# The schema accepts any text; `NotSealed` rejects what cannot be a ciphertext. A sealed key has 145
+# bytes; the higher limit leaves room for later suites.
 SealedKey = Annotated[bytes, _sealed(1024), _text_of(1024)]
 SealedProfile = Annotated[bytes, _sealed(262_144), _text_of(262_144)]
 
 
 def _first(value: object) -> int:
     if value != 1 or isinstance(value, bool):
-        raise ValueError("1, because it is the first")
+        raise ValueError("must be 1, the first")
     return 1
 
 
@@ -71,7 +71,7 @@ RecoveryCodeText = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class KdfIn(In):
-    """The cost of deriving keys from a master password; bounds are a rule (`kdf-refused`)."""
+    """KDF parameters; values out of bounds are rejected with `kdf-refused`."""
 
     alg: Annotated[str, Field(max_length=32)]
     m: Int
@@ -79,14 +79,14 @@ class KdfIn(In):
     p: Int
 
     def kdf(self) -> Kdf:
-        """Give the cost."""
+        """Return the KDF parameters as a value."""
         return Kdf(alg=self.alg, m=self.m, t=self.t, p=self.p)
 
 
 class PreloginIn(In):
-    """Whose derivation inputs are asked for."""
+    """The address whose derivation inputs are requested."""
 
-    email: Email
+    email: EmailAddress
 
 
 class FirstAccountKey(In):
@@ -97,7 +97,7 @@ class FirstAccountKey(In):
 
 
 class IdentityKeyIn(In):
-    """One identity key: its public half, and the private one sealed."""
+    """One identity key: the public key, and the sealed private key."""
 
     public: Bytes32
     sealed: SealedKey
@@ -118,7 +118,7 @@ class FirstProfile(In):
 
 
 class FirstRecoveryKey(In):
-    """The account key sealed for recovery; `verifier` is the SHA-256 of the key that proves it."""
+    """The account key, sealed for recovery; `verifier` is the SHA-256 of the key that proves it."""
 
     verifier: Bytes32
     sealed: SealedKey
@@ -126,10 +126,10 @@ class FirstRecoveryKey(In):
 
 
 class SignupIn(In):
-    """A new account, all of whose secrets its client has sealed."""
+    """A new account; its client has sealed all secrets."""
 
     account_id: Id
-    email: Email
+    email: EmailAddress
     auth_scheme: Literal["vp1"]
     auth_key: Bytes32
     kdf: KdfIn
@@ -141,33 +141,33 @@ class SignupIn(In):
 
 
 class EmailIn(In):
-    """An address."""
+    """An email address."""
 
-    email: Email
+    email: EmailAddress
 
 
 class ResendIn(In):
-    """Which waiting signup is to be mailed a new token."""
+    """The waiting signup that needs a new token."""
 
-    email: Email
+    email: EmailAddress
     account_id: Id
 
 
 class TokenIn(In):
-    """A token from a letter."""
+    """A token from an email."""
 
     token: str
 
 
 class DeviceIn(In):
-    """The device that signs in: an id of its own making, and a name for its owner."""
+    """The device that logs in: an id that it chose, and a name for its owner."""
 
     id: Id
     name: Annotated[str, Field(min_length=1, max_length=DEVICE_NAME_CHARACTERS)]
 
 
 class ProofIn(In):
-    """A proof of the password. A second factor is asked for only where the account has one."""
+    """A proof of the password. A second factor is needed only if the account has one."""
 
     model_config = ConfigDict(json_schema_extra={"not": {"required": ["totp", "recovery_code"]}})
 
@@ -183,29 +183,29 @@ class ProofIn(In):
 
 
 class TotpIn(In):
-    """The first code of an authenticator app, which shows that it holds the secret."""
+    """The first code of an authenticator app, which shows that it has the secret."""
 
     code: TotpCode
 
 
 class LoginIn(ProofIn):
-    """Who signs in, by which key, and on which device."""
+    """The address, the auth key and the device of a login."""
 
-    email: Email
+    email: EmailAddress
     device: DeviceIn
     cookies: bool = Field(
-        default=False, description="For browsers: the tokens come as cookies, not in the answer."
+        default=False, description="For browsers: return the tokens as cookies, not in the body."
     )
 
 
 class RefreshIn(In):
-    """The refresh token to replace; a browser, whose token is a cookie, sends an empty object."""
+    """The refresh token to replace. A browser sends an empty object; its token is in a cookie."""
 
     refresh_token: str | None = None
 
 
 class ProfileIn(In):
-    """The sealed profile, one revision on."""
+    """The next revision of the sealed profile."""
 
     revision: Int
     sealed: SealedProfile

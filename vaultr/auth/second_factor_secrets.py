@@ -1,4 +1,4 @@
-"""How a factor's secret is kept: sealed under FACTOR_KEY, and anew when that rotates."""
+"""Secrets of second factors, sealed under FACTOR_KEY."""
 
 from typing import Any
 from uuid import UUID
@@ -13,28 +13,28 @@ from vaultr.security import keyring
 from vaultr.security.keyring import CannotOpen, Resealed
 
 
-def sealed(account_id: UUID, factor_id: UUID, secret: bytes) -> dict[str, Any]:
-    """Seal a secret for its one place; give the columns that keep it."""
+def seal_secret(account_id: UUID, factor_id: UUID, secret: bytes) -> dict[str, Any]:
+    """Seal a secret for one factor; return the columns that store it."""
     ring = keyring.current().factor
     return {"sealed": ring.seal(_purpose(account_id, factor_id), secret), "key_id": ring.current_id}
 
 
-def opened(account_id: UUID, factor_id: UUID, kept: bytes) -> bytes | None:
-    """Open a secret; None, and a line in the log, if its key is gone or it was moved here."""
+def open_secret(account_id: UUID, factor_id: UUID, sealed: bytes) -> bytes | None:
+    """Open a secret; return None and log it if its key is missing or its row is wrong."""
     try:
-        return keyring.current().factor.open(_purpose(account_id, factor_id), kept)
+        return keyring.current().factor.open(_purpose(account_id, factor_id), sealed)
     except CannotOpen as error:
-        logs.failure("factor.unreadable", error)  # its owner still has the recovery codes
+        logs.failure("factor.unreadable", error)  # the owner still has the recovery codes
         return None
 
 
-def reseal(*, at_a_time: int = 500) -> Resealed:
-    """Seal under the first FACTOR_KEY what is sealed under another; tell how much was and was not.
+def reseal_factors(*, at_a_time: int = 500) -> Resealed:
+    """Reseal all secrets under the first FACTOR_KEY; count those that were and were not resealed.
 
-    Each row changes only if it still is as it was read, so it may run beside everything else, and
-    more than once. What no key opens stays as it is, and is logged.
+    A row changes only if it is still as it was read, so this can run at any time and repeatedly. A
+    secret that no key opens stays, and is logged.
     """
-    ring, told, after = keyring.current().factor, Resealed(), UUID(int=0)
+    ring, counts, after = keyring.current().factor, Resealed(), UUID(int=0)
     while True:
         with transaction() as work:
             old = sa.select(Factor.id, Factor.account_id, Factor.sealed).where(
@@ -42,32 +42,32 @@ def reseal(*, at_a_time: int = 500) -> Resealed:
             )
             rows = work.execute(old.order_by(Factor.id).limit(at_a_time)).all()
             for row in rows:
-                _reseal(work, row, told)
+                _reseal_row(work, row, counts)
         if not rows:
-            return told
+            return counts
         after = rows[-1].id
 
 
-def count_by_key() -> dict[str, int]:
-    """Tell how many secrets are sealed under each FACTOR_KEY, by its id."""
+def factors_by_key() -> dict[str, int]:
+    """Count the secrets by the id of their FACTOR_KEY."""
     query = sa.select(Factor.key_id, sa.func.count().label("number")).group_by(Factor.key_id)
     with one_statement() as connection:
         return {row.key_id: row.number for row in connection.execute(query)}
 
 
-def _reseal(work: Work, row: Any, told: Resealed) -> None:
-    secret = opened(row.account_id, row.id, row.sealed)
+def _reseal_row(work: Work, row: Any, counts: Resealed) -> None:
+    secret = open_secret(row.account_id, row.id, row.sealed)
     if secret is None:
-        told.left += 1
+        counts.left += 1
         return
     change = (
         sa.update(Factor)
         .where(Factor.id == row.id, Factor.sealed == row.sealed)
-        .values(**sealed(row.account_id, row.id, secret))
+        .values(**seal_secret(row.account_id, row.id, secret))
         .returning(Factor.id)
         .execution_options(synchronize_session=False)
     )
-    told.done += len(work.execute(change).all())
+    counts.done += len(work.execute(change).all())
 
 
 def _purpose(account_id: UUID, factor_id: UUID) -> str:

@@ -1,4 +1,4 @@
-"""Second factors: a list of them, each confirmed before it is asked for, each code good once."""
+"""Second factors: setup, confirmation, removal, and the check of codes that work once."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import recovery_codes, second_factor_secrets
-from vaultr.auth.account_lock import lock_own
+from vaultr.auth.account_lock import lock_own_account
 from vaultr.auth.emails import account
 from vaultr.auth.models import Account, Factor, RecoveryCode
-from vaultr.auth.queries import ready
 from vaultr.auth.schemas import ProofIn
 from vaultr.database.session import one_statement, transaction
+from vaultr.database.sql import planned
 from vaultr.errors import Conflict, FieldError, NotFound, Unprocessable
 from vaultr.mail import service as mail
 from vaultr.protocol import totp
@@ -29,25 +29,25 @@ from vaultr.settings.model import current_settings
 
 TOTP: Final = "totp"
 CODES: Final = "recovery-codes"
-_NEVER: Final = -1  # the step before all others
-# Asked at every login, mostly for nothing.
-_CONFIRMED: Final = ready(
+_NEVER: Final = -1  # before all other steps
+# Runs at each login; most accounts have no factor.
+_CONFIRMED: Final = planned(
     "SELECT id, account_id, sealed FROM factors WHERE account_id = :account"
     " AND confirmed_at IS NOT NULL"
 )
 
 
 class CodeMissing(Exception):
-    """The account has a second factor, and none was sent."""
+    """The account has a second factor, but none was sent."""
 
 
 class CodeWrong(Exception):
-    """The second factor that was sent is wrong, or was used before."""
+    """The second factor is wrong, or was used before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One factor as its owner sees it; ``left`` counts the codes that can still be used."""
+class FactorInfo:
+    """A second factor as its owner sees it; ``left`` counts the unused recovery codes."""
 
     kind: str
     created_at: datetime
@@ -55,15 +55,15 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A secret that is shown once; it counts when a first code from it was right."""
+class TotpSetup:
+    """A secret that is shown once; its first code activates it."""
 
     secret: str
     uri: str
 
 
-def listed(account_id: UUID) -> list[Listed]:
-    """List the factors of an account, and after them how many recovery codes are left."""
+def list_factors(account_id: UUID) -> list[FactorInfo]:
+    """Return the second factors of an account, and the number of recovery codes left."""
     confirmed = (
         sa.select(Factor.kind, Factor.created_at)
         .where(Factor.account_id == account_id, Factor.confirmed_at.is_not(None))
@@ -73,24 +73,24 @@ def listed(account_id: UUID) -> list[Listed]:
         RecoveryCode.account_id == account_id
     )
     with one_statement() as connection:
-        found = [Listed(row.kind, row.created_at) for row in connection.execute(confirmed)]
+        found = [FactorInfo(row.kind, row.created_at) for row in connection.execute(confirmed)]
         if not found:
             return []
         left, since = connection.execute(codes).one()
-    return [*found, Listed(CODES, found[0].created_at if left == 0 else since, left)]
+    return [*found, FactorInfo(CODES, found[0].created_at if left == 0 else since, left)]
 
 
-def begin_totp(actor: Actor) -> Begun:
-    """Draw a secret for an authenticator app. It is not asked for until `confirm_totp`.
+def begin_totp(actor: Actor) -> TotpSetup:
+    """Create the secret of an authenticator app. It is not required until `confirm_totp`.
 
-    The account is locked, so that of parallel calls the last one's secret is the one that counts.
+    The account is locked, so the secret of the last of several parallel calls is valid.
 
-    :raises Conflict: there is one already.
+    :raises Conflict: the account has a confirmed factor.
     """
     secret, factor_id = totp.new_secret(), uuid4()
     with _changing(actor) as (work, email):
         if _confirmed(work, actor.account_id):
-            raise Conflict("This account has a second factor already; remove it first.")
+            raise Conflict("This account already has a second factor. Remove it first.")
         work.execute(sa.delete(Factor).where(Factor.account_id == actor.account_id))
         event = audit.record(
             Event.FACTOR_ADD, account_id=actor.account_id, obj=_obj(factor_id), reason="begun"
@@ -99,24 +99,24 @@ def begin_totp(actor: Actor) -> Begun:
             "id": factor_id,
             "account_id": actor.account_id,
             "kind": TOTP,
-            **second_factor_secrets.sealed(actor.account_id, factor_id, secret),
+            **second_factor_secrets.seal_secret(actor.account_id, factor_id, secret),
             "last_step": _NEVER,
             "created_at": clock.now(),
             "audit_event_id": event,
         }
         work.execute(sa.insert(Factor), row)
     settings = current_settings()
-    # Without its port: a colon parts issuer and account, and belongs into neither.
+    # Without the port: a colon separates issuer and account, and neither may contain one.
     issuer = f"Vaultr ({urlsplit(settings.base_url).hostname})"
-    return Begun(totp.as_text(secret), totp.uri(secret, email, issuer))
+    return TotpSetup(totp.as_text(secret), totp.uri(secret, email, issuer))
 
 
 def confirm_totp(actor: Actor, code: str) -> list[str]:
-    """Let the factor count from now on, since its app shows the right code.
+    """Activate the factor, because its app shows the right code.
 
-    :return: ten recovery codes, which are shown this once. The code itself is used up.
-    :raises Conflict: none was begun, or it was confirmed before.
-    :raises Unprocessable: the code is not the secret's; a clock may be wrong.
+    :return: ten recovery codes, shown once. The code of the app is used up.
+    :raises Conflict: no factor waits for its first code.
+    :raises Unprocessable: the code is wrong; a clock may be wrong.
     """
     with _changing(actor) as (work, email):
         waiting = sa.select(Factor).where(
@@ -124,11 +124,13 @@ def confirm_totp(actor: Actor, code: str) -> list[str]:
         )
         factor = work.execute(waiting).scalar_one_or_none()
         if factor is None:
-            raise Conflict("No second factor waits for its first code.")
+            raise Conflict(
+                "No authenticator app waits for its first code. Start with POST /api/v1/auth/totp."
+            )
         step = _step(factor, code)
         if step is None:
-            fault = FieldError("/code", "not the code of this moment; is the clock right?")
-            raise Unprocessable("This is not the code of this moment.", errors=[fault])
+            error = FieldError("/code", "not the current code; check the clock of the device")
+            raise Unprocessable("This is not the current code.", errors=[error])
         event = audit.record(
             Event.FACTOR_ADD, account_id=actor.account_id, obj=_obj(factor.id), reason="confirmed"
         )
@@ -139,9 +141,9 @@ def confirm_totp(actor: Actor, code: str) -> list[str]:
 
 
 def remove_totp(actor: Actor) -> None:
-    """Remove the factor, and the recovery codes, which stand in for nothing then.
+    """Remove the factor and the recovery codes.
 
-    :raises NotFound: there is none.
+    :raises NotFound: the account has no factor.
     """
     with _changing(actor) as (work, email):
         gone = work.execute(
@@ -150,34 +152,34 @@ def remove_totp(actor: Actor) -> None:
             .returning(Factor.id, Factor.confirmed_at)
         ).all()
         if not gone:
-            raise NotFound("There is no second factor to remove.")
-        recovery_codes.drop(work, actor.account_id)
+            raise NotFound("This account has no second factor.")
+        recovery_codes.delete_codes(work, actor.account_id)
         audit.record(Event.FACTOR_REMOVE, account_id=actor.account_id, obj=_obj(gone[0].id))
         if any(one.confirmed_at for one in gone):
             mail.send(account.factor_removed(), email)
 
 
-def renew_codes(actor: Actor) -> list[str]:
-    """Draw ten recovery codes in place of those there are.
+def renew_recovery_codes(actor: Actor) -> list[str]:
+    """Replace all recovery codes by ten new ones.
 
-    :raises Conflict: the account has no factor that they could stand in for.
+    :raises Conflict: the account has no second factor.
     """
     with _changing(actor) as (work, email):
         if not _confirmed(work, actor.account_id):
-            raise Conflict("This account has no second factor that a code could stand in for.")
+            raise Conflict("This account has no second factor, so it needs no recovery codes.")
         codes = _new_codes(work, actor)
-        mail.send(account.codes_renewed(), email)
+        mail.send(account.recovery_codes_renewed(), email)
     return codes
 
 
-def prove(work: Work, account_id: UUID, email: str, proof: ProofIn) -> None:
-    """Use up the second factor that came with a right key, in the transaction of the success.
+def check_second_factor(work: Work, account_id: UUID, email: str, proof: ProofIn) -> None:
+    """Use up the second factor that was sent with a right key, in the transaction of the success.
 
-    An account without one takes what was sent for nothing. The row of the factor, or of the code,
-    decides between parallel uses: one has it. A recovery code is recorded and mailed.
+    An account without a factor ignores what was sent. The row of the factor or the code decides
+    between parallel uses. The use of a recovery code is recorded and emailed to the owner.
 
-    :raises CodeMissing: one is needed, and none was sent.
-    :raises CodeWrong: the code is wrong, or was used.
+    :raises CodeMissing: a factor is needed, but none was sent.
+    :raises CodeWrong: the code is wrong, or was used before.
     """
     confirmed = _confirmed(work, account_id)
     if not confirmed:
@@ -186,7 +188,7 @@ def prove(work: Work, account_id: UUID, email: str, proof: ProofIn) -> None:
         if not any(_use(work, factor, proof.totp) for factor in confirmed):
             raise CodeWrong
     elif proof.recovery_code is not None:
-        left = recovery_codes.use(work, account_id, proof.recovery_code)
+        left = recovery_codes.use_code(work, account_id, proof.recovery_code)
         if left is None:
             raise CodeWrong
         obj = {"kind": CODES, "left": left}
@@ -198,12 +200,12 @@ def prove(work: Work, account_id: UUID, email: str, proof: ProofIn) -> None:
 
 @contextmanager
 def _changing(actor: Actor) -> Iterator[tuple[Work, str]]:
-    """Lock the actor's account, so that its factors change one after the other; give its address.
+    """Lock the actor's account to change its factors; return its address.
 
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     with transaction() as work:
-        lock_own(work, actor)
+        lock_own_account(work, actor)
         mine = sa.select(Account.email).where(Account.id == actor.account_id)
         yield work, work.execute(mine).scalar_one()
 
@@ -213,14 +215,14 @@ def _confirmed(work: Work, account_id: UUID) -> Sequence[Any]:
 
 
 def _new_codes(work: Work, actor: Actor) -> list[str]:
-    codes = recovery_codes.replace(work, actor.account_id)
+    codes = recovery_codes.replace_codes(work, actor.account_id)
     obj = {"kind": CODES, "left": len(codes)}
     audit.record(Event.FACTOR_CODES, account_id=actor.account_id, obj=obj, reason="renewed")
     return codes
 
 
 def _use(work: Work, factor: Any, code: str) -> bool:
-    """Take a code if its step is later than that of the last one used."""
+    """Accept a code if its time step is later than that of the last accepted one."""
     step = _step(factor, code)
     if step is None:
         return False
@@ -235,7 +237,7 @@ def _use(work: Work, factor: Any, code: str) -> bool:
 
 
 def _step(factor: Any, code: str) -> int | None:
-    secret = second_factor_secrets.opened(factor.account_id, factor.id, bytes(factor.sealed))
+    secret = second_factor_secrets.open_secret(factor.account_id, factor.id, bytes(factor.sealed))
     if secret is None:
         return None
     return totp.matching_step(secret, code, clock.now().timestamp())

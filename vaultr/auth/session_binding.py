@@ -1,9 +1,9 @@
-"""Where a session is used, and by what kind of client; and what a change of them means.
+"""Session binding: what happens when a session is used from another network or client.
 
-Loose, the default: people travel and change networks, so a change is recorded, mailed, and no more.
-It is looked for at each refresh, so at least every ten minutes of use. Strict: a session belongs to
-the network (/24 or /48) and the kind of client that it began with. That is looked at with every
-request, in the statement that asks whether the session lives; the first from elsewhere ends it.
+`loose`, the default: people change networks, so a change is recorded and emailed. It is checked at
+each refresh, at least every ten minutes of use. `strict`: a session belongs to the network (/24 or
+/48) and the kind of client that it started with. The session check of each request includes it, and
+the first request from elsewhere ends the session.
 """
 
 from typing import Any, Final
@@ -15,37 +15,37 @@ from sqlalchemy.orm import Session as Work
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth.emails import devices
-from vaultr.auth.emails.devices import Use
+from vaultr.auth.emails.devices import DeviceUse
 from vaultr.auth.models import Account, Session
 from vaultr.database.session import transaction
 from vaultr.mail import service as mail
 from vaultr.request_context import current_origin
 from vaultr.settings.model import Settings
 
-# What strict binding adds to the condition that a session lives; `s` is its row.
-AT_HOME: Final = " AND s.network = :network AND s.family = :family"
+# What strict binding adds to the session check; `s` is the session's row.
+BINDING_SQL: Final = " AND s.network = :network AND s.family = :family"
 
 
-def strict(settings: Settings) -> bool:
-    """Tell whether a session ends where it is used from elsewhere."""
+def is_strict(settings: Settings) -> bool:
+    """Check whether a session ends when it is used from elsewhere."""
     return settings.session_binding == "strict"
 
 
-def moved(row: Any) -> list[str]:
-    """Tell what of this request differs from a session's row: its address, its client, or both."""
+def changed_origin(row: Any) -> list[str]:
+    """Return what differs from the session's row: address, client, or both."""
     origin = current_origin()
     known = {"address": row.network == origin.network, "client": row.family == origin.family}
     return [name for name, same in known.items() if not same]
 
 
-def note_move(work: Work, session_id: UUID, row: Any) -> None:
-    """Record and mail that a session is used from elsewhere; it goes on there.
+def record_move(work: Work, session_id: UUID, row: Any) -> None:
+    """Record and email that a session is used from elsewhere; the session continues.
 
-    The session's row is locked, so that of parallel refreshes one finds the change.
+    The session's row is locked, so one of several parallel refreshes finds the change.
 
     :param row: the session's account_id, email, device_name, network and family.
     """
-    changed = moved(row)
+    changed = changed_origin(row)
     if not changed:
         return
     origin = current_origin()
@@ -59,14 +59,14 @@ def note_move(work: Work, session_id: UUID, row: Any) -> None:
         Event.SESSION_REFRESH,
         account_id=row.account_id,
         session_id=session_id,
-        obj=_told(session_id, row, changed),
+        obj=_event_object(session_id, row, changed),
         reason="moved",
     )
-    mail.send(devices.moved(_was(row), Use.here(row.device_name)), row.email)
+    mail.send(devices.moved(_previous_use(row), DeviceUse.here(row.device_name)), row.email)
 
 
 def end_if_moved(session_id: UUID, account_id: UUID) -> None:
-    """End a session that is used from elsewhere; of parallel requests one does, and mails it."""
+    """End a session that is used from elsewhere; one of parallel requests sends the email."""
     with transaction() as work:
         row = work.execute(
             sa.select(
@@ -77,12 +77,12 @@ def end_if_moved(session_id: UUID, account_id: UUID) -> None:
             .where(Session.id == session_id, Session.account_id == account_id)
             .with_for_update(of=Session)
         ).one_or_none()  # fmt: skip
-        if row is not None and (changed := moved(row)):
+        if row is not None and (changed := changed_origin(row)):
             end_moved(work, session_id, row, changed)
 
 
 def end_moved(work: Work, session_id: UUID, row: Any, changed: list[str]) -> None:
-    """End a session for what differs; its row is locked."""
+    """End a session because of the changes; its row is locked."""
     work.execute(
         sa.delete(Session)
         .where(Session.id == session_id)
@@ -92,18 +92,20 @@ def end_moved(work: Work, session_id: UUID, row: Any, changed: list[str]) -> Non
         Event.SESSION_END,
         account_id=row.account_id,
         session_id=session_id,
-        obj=_told(session_id, row, changed),
+        obj=_event_object(session_id, row, changed),
         out="deny",
         reason="moved",
     )
-    mail.send(devices.ended_for_move(_was(row), Use.here(row.device_name)), row.email)
+    mail.send(
+        devices.ended_for_move(_previous_use(row), DeviceUse.here(row.device_name)), row.email
+    )
 
 
-def _was(row: Any) -> Use:
-    return Use(row.device_name, row.family, row.network)
+def _previous_use(row: Any) -> DeviceUse:
+    return DeviceUse(row.device_name, row.family, row.network)
 
 
-def _told(session_id: UUID, row: Any, changed: list[str]) -> dict[str, Any]:
-    """Say where it was before; where it is now stands in every event."""
+def _event_object(session_id: UUID, row: Any, changed: list[str]) -> dict[str, Any]:
+    """Return the previous network and client; each event has the current ones."""
     before = {"network": row.network, "client": row.family}
     return {"kind": "session", "id": str(session_id), "changed": changed, "before": before}

@@ -1,4 +1,4 @@
-"""Signing up: a signup waits until its mail is confirmed, and only then becomes an account."""
+"""Signup: a signup waits until its email is confirmed, then it becomes an account."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -11,10 +11,10 @@ from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth import opaque_tokens, password_hashing
-from vaultr.auth.decoy_accounts import address_hash, is_invented
+from vaultr.auth.decoy_accounts import address_hash, is_decoy
 from vaultr.auth.email_addresses import is_taken
-from vaultr.auth.emails import account as letters
-from vaultr.auth.errors import KdfRefused, TokenInvalid
+from vaultr.auth.emails import account as emails
+from vaultr.auth.errors import KdfRejected, TokenInvalid
 from vaultr.auth.models import Account, KeySet, RecoveryKey, WaitingSignup
 from vaultr.auth.password_hashing import Verifier
 from vaultr.auth.schemas import ResendIn, SignupIn
@@ -25,8 +25,8 @@ from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
 from vaultr.wire import sealed_fields
 
-WAITS: Final = timedelta(hours=24)
-WAITING_OF_ONE_ADDRESS: Final = 5
+CONFIRM_WITHIN: Final = timedelta(hours=24)
+WAITING_SIGNUPS: Final = 5
 
 _DERIVATION: Final = ("auth_scheme", "kdf", "salt", "verifier", "pepper_id")
 _SEALED: Final = (
@@ -35,48 +35,48 @@ _SEALED: Final = (
 
 
 def sign_up(body: SignupIn) -> None:
-    """Keep a signup until its mail is confirmed, for 24 hours; it is no account yet.
+    """Store a signup until its email is confirmed, for at most 24 hours.
 
-    Whether the address has an account shows in nothing but the letter: for one that has, the same
-    hash is computed and the same rows are written, but the signup is over as soon as it is kept,
-    nobody knows its token, and the letter is a notice to the owner. Five may wait for an address;
-    a sixth replaces the oldest if its letter will be sent, so that strangers who sign up beyond the
-    limit of mails void nothing. An account id that was ever used, or was invented by prelogin
-    (which nobody can tell apart), creates nothing and sends nothing.
+    Only the email shows whether the address has an account. If it has, the same hash is computed
+    and the same rows are written, but the signup expires immediately, nobody knows its token, and
+    the email is a notice to the owner. Five signups may wait for one address. A sixth replaces the
+    oldest if its email will be sent, so that signups beyond the email limit invalidate nothing. An
+    account id that was ever used, or that prelogin returned for a decoy account (which nobody can
+    tell apart), creates and sends nothing.
 
-    :raises KdfRefused: derivation parameters or salt out of bounds.
-    :raises NotSealed: a sealed value that cannot be one.
-    :raises Busy: the hash queue is full; nothing was kept.
+    :raises KdfRejected: KDF parameters or salt out of bounds.
+    :raises NotSealed: a value cannot be a sealed value.
+    :raises Busy: the hash queue is full; nothing was stored.
     """
     _check(body)
     verifier = password_hashing.new_verifier(body.auth_key)
-    invented = is_invented(body.account_id)
-    token, now = opaque_tokens.mail_token(), clock.now()
+    decoy = is_decoy(body.account_id)
+    token, now = opaque_tokens.new_email_token(), clock.now()
     with transaction() as work:
         _lock_address(work, body.email)
         owned = is_taken(work, body.email)
-        if _was_used(work, body.account_id) or invented:
+        if _was_used(work, body.account_id) or decoy:
             return
         row = {
             **_row(body, verifier),
-            "token_hash": opaque_tokens.hash_of(token),
+            "token_hash": opaque_tokens.token_hash(token),
             "created_at": now,
-            "expires_at": now if owned else now + WAITS,
+            "expires_at": now if owned else now + CONFIRM_WITHIN,
         }
         work.execute(sa.insert(WaitingSignup), row)
-        letter = letters.existing_owner() if owned else letters.verification(body.account_id, token)
-        sent = mail.send(letter, body.email)
-        _keep_five(work, body.email, first_to_go=None if sent else row["id"])
+        message = emails.existing_owner() if owned else emails.verification(body.account_id, token)
+        sent = mail.send(message, body.email)
+        _keep_five(work, body.email, to_delete=None if sent else row["id"])
 
 
-def resend(body: ResendIn) -> None:
-    """Mail a new token for one waiting signup, which voids the old one and waits 24 hours anew.
+def resend_verification(body: ResendIn) -> None:
+    """Email a new token for a waiting signup; the old one is invalid, and the 24 hours start again.
 
-    Where none waits the same work is done, and nothing is sent. Beyond the limit of mails nothing
-    changes, so that the last token mailed stays good. Under the address's lock, so that of a
-    parallel confirmation by the old token either it or this comes first.
+    If no signup waits, the same work is done, and nothing is sent. Beyond the email limit nothing
+    changes, so the last token stays valid. The address is locked, so this and a parallel
+    confirmation by the old token run one after the other.
     """
-    token, now = opaque_tokens.mail_token(), clock.now()
+    token, now = opaque_tokens.new_email_token(), clock.now()
     with transaction() as work:
         _lock_address(work, body.email)
         waits = (
@@ -90,40 +90,42 @@ def resend(body: ResendIn) -> None:
             .limit(1)
         )
         found = work.execute(waits).scalar_one_or_none()
-        letter = letters.verification(body.account_id, token)
-        sent = mail.send(letter, body.email, pretend=found is None)
+        message = emails.verification(body.account_id, token)
+        sent = mail.send(message, body.email, decoy=found is None)
         renewed = sa.update(WaitingSignup).where(
             WaitingSignup.id == (found if found and sent else uuid4())
         )
         work.execute(
-            renewed.values(token_hash=opaque_tokens.hash_of(token), expires_at=now + WAITS)
+            renewed.values(
+                token_hash=opaque_tokens.token_hash(token), expires_at=now + CONFIRM_WITHIN
+            )
         )
 
 
-def confirm(token: str) -> None:
-    """Make the account that a mailed token stands for, with its keys, in one transaction.
+def confirm_signup(token: str) -> None:
+    """Create the account of an emailed token, with its keys, in one transaction.
 
-    The address is locked first: of parallel confirmations one makes its account, and with it all
-    other signups of the address are gone.
+    The address is locked first. One of several parallel confirmations creates its account, and all
+    other signups of the address are deleted.
 
-    :raises TokenInvalid: never mailed, used, over, replaced, or another signup was faster; and if
-        the account id has been taken in the meantime. All these alike.
+    :raises TokenInvalid: unknown, used, expired or replaced; another signup was confirmed first; or
+        the account id was taken in the meantime. The response is the same for all.
     """
     with transaction() as work:
-        confirm_row(work, WaitingSignup.token_hash == opaque_tokens.hash_of(token))
+        confirm_signup_row(work, WaitingSignup.token_hash == opaque_tokens.token_hash(token))
 
 
-def confirm_row(work: Work, which: sa.ColumnElement[bool]) -> None:
-    """Do so for the one signup that a condition finds, in a transaction that is open.
+def confirm_signup_row(work: Work, which: sa.ColumnElement[bool]) -> None:
+    """Create the account of the signup that a condition selects, in the open transaction.
 
-    :raises TokenInvalid: there is none (any more), or it can be no account.
+    :raises TokenInvalid: no such signup waits, or it cannot become an account.
     """
     email = work.execute(sa.select(WaitingSignup.email).where(which)).scalar_one_or_none()
     if email is None:
         raise TokenInvalid
     _lock_address(work, email)
     alive = sa.and_(which, WaitingSignup.expires_at > clock.now())
-    # Read afresh under the lock, whatever this session has seen before.
+    # Read again under the lock, whatever this session has loaded before.
     query = sa.select(WaitingSignup).where(alive).execution_options(populate_existing=True)
     waiting = work.scalars(query).one_or_none()
     if waiting is None:
@@ -133,11 +135,11 @@ def confirm_row(work: Work, which: sa.ColumnElement[bool]) -> None:
 
 
 def remove_expired() -> bool:
-    """Remove up to 500 signups that were not confirmed in time; tell whether more may be left."""
+    """Delete up to 500 expired signups; return whether more may be left."""
     most = 500
     with transaction() as work:
         over = sa.select(WaitingSignup.id).where(WaitingSignup.expires_at <= clock.now())
-        over = over.with_for_update(skip_locked=True)  # so that nobody waits for it in a circle
+        over = over.with_for_update(skip_locked=True)  # avoids deadlocks
         gone = work.execute(
             sa.delete(WaitingSignup)
             .where(WaitingSignup.id.in_(over.limit(most)))
@@ -150,11 +152,11 @@ def _check(body: SignupIn) -> None:
     try:
         check_kdf(body.kdf.kdf())
     except UnsafeKdf as error:
-        raise KdfRefused(errors=[FieldError("/kdf", str(error))]) from None
+        raise KdfRejected(errors=[FieldError("/kdf", str(error))]) from None
     try:
         check_salt(body.salt)
     except UnsafeKdf as error:
-        raise KdfRefused(errors=[FieldError("/salt", str(error))]) from None
+        raise KdfRejected(errors=[FieldError("/salt", str(error))]) from None
     sealed = {
         "/account_key/sealed": body.account_key.sealed,
         "/identity/x25519/sealed": body.identity.x25519.sealed,
@@ -189,28 +191,28 @@ def _row(body: SignupIn, verifier: Verifier) -> dict[str, Any]:
 
 
 def _lock_address(work: Work, email: str) -> None:
-    """Do what follows for one address at a time; SQLite's transactions are one at a time anyway."""
+    """Serialise what follows for one address; SQLite serialises all transactions anyway."""
     if postgresql():
         number = int.from_bytes(bytes.fromhex(address_hash(email))[:8], signed=True)
         work.execute(sa.text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
 def _was_used(work: Work, account_id: UUID) -> bool:
-    """Tell whether an id is, or ever was, an account's; of one that is being deleted it is."""
+    """Check whether an id is or ever was an account's, also if it is being deleted."""
     account = sa.select(sa.exists().where(Account.id == account_id))
     used: bool = work.execute(account).scalar_one()
-    known = audit.knows(account_id)  # asked in any case, so that both take the same time
+    known = audit.knows(account_id)  # runs in any case, so that both take the same time
     return used or known
 
 
-def _keep_five(work: Work, email: str, *, first_to_go: UUID | None) -> None:
-    """Remove what waits beyond five: one that is named, else the oldest."""
-    named = sa.case((WaitingSignup.id == first_to_go, 1), else_=0)
+def _keep_five(work: Work, email: str, *, to_delete: UUID | None) -> None:
+    """Delete a named signup if more than five wait, otherwise the oldest."""
+    named = sa.case((WaitingSignup.id == to_delete, 1), else_=0)
     newest = (
         sa.select(WaitingSignup.id)
         .where(WaitingSignup.email == email)
         .order_by(named, WaitingSignup.created_at.desc(), WaitingSignup.id)
-        .limit(WAITING_OF_ONE_ADDRESS)
+        .limit(WAITING_SIGNUPS)
     )
     work.execute(
         sa.delete(WaitingSignup)
@@ -238,7 +240,7 @@ def _make_account(work: Work, waiting: WaitingSignup) -> None:
     account |= {name: getattr(waiting, name) for name in _DERIVATION}
     try:
         work.execute(sa.insert(Account), account | {"audit_event_id": made})
-    except sa.exc.IntegrityError:  # another address's signup took the id at this very moment
+    except sa.exc.IntegrityError:  # a signup of another address took the id at the same moment
         raise TokenInvalid from None
     key_set = {name: getattr(waiting, name) for name in _SEALED}
     key_set |= {"account_id": account_id, "profile_revision": 1, "audit_event_id": published}

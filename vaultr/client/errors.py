@@ -1,4 +1,4 @@
-"""What can go wrong for a user of the client, each with the exit code of the command."""
+"""The errors that a user of the client can get, each with the exit code of the command."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -6,9 +6,10 @@ from uuid import UUID
 
 
 class VaultrError(Exception):
-    """Something a caller of the client can be told; nothing in it is secret.
+    """An error that the client can show to its user; it never contains a secret.
 
-    :cvar advice: what a user of the command can do about it, where its message does not say.
+    :cvar exit_code: the exit code of the ``vaultr`` command.
+    :cvar advice: what to do next, where the message does not say it.
     """
 
     exit_code: ClassVar[int] = 1
@@ -16,7 +17,7 @@ class VaultrError(Exception):
 
 
 class UsageError(VaultrError):
-    """The command or call cannot be understood."""
+    """The command or call is invalid."""
 
     exit_code = 2
 
@@ -28,10 +29,10 @@ class Locked(VaultrError):
 
 
 class ServerUnreachable(VaultrError):
-    """No answer came, so nothing is known of what was done.
+    """No response: it is not known whether the request was processed.
 
-    :ivar retry_after: for how many seconds a gateway in the server's place asked to wait.
-    :ivar not_done: whether it is certain that nothing was done.
+    :ivar retry_after: how many seconds a gateway asked to wait.
+    :ivar not_done: whether it is certain that the request was not processed.
     :ivar timed_out: whether the server stayed silent until the request's own time limit.
     """
 
@@ -52,19 +53,19 @@ class ServerUnreachable(VaultrError):
 
 
 class CertificateInvalid(ServerUnreachable):
-    """The server's certificate does not hold, so nothing was sent."""
+    """The server's certificate is invalid, so nothing was sent."""
 
     advice = (
-        "Somebody may be in between: do not go on if you do not know why."
-        " A private authority is named by --ca-file."
+        "Somebody may be intercepting the connection: do not continue if you do not know the cause."
+        " If your server uses a private certificate authority, use --ca-file."
     )
 
 
 class Refused(VaultrError):
-    """The server said no, in a problem document.
+    """The server rejected the request with a problem document.
 
-    :ivar slug: the name of the refusal, or an empty text when the document named none.
-    :ivar members: all other members of the document, such as ``revision`` or ``errors``.
+    :ivar slug: the name of the problem; empty if the document has none.
+    :ivar members: the other members of the document, such as ``revision`` or ``errors``.
     """
 
     slug: str = ""
@@ -72,7 +73,7 @@ class Refused(VaultrError):
     def __init__(
         self, slug: str, status: int, detail: str, members: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(detail or slug or f"the server refused with status {status}")
+        super().__init__(detail or slug or f"the server rejected the request (status {status})")
         self.slug = slug
         self.status = status
         self.detail = detail
@@ -80,51 +81,51 @@ class Refused(VaultrError):
 
 
 class NotFound(Refused):
-    """There is nothing there, or nothing of ours."""
+    """It does not exist, or belongs to another account."""
 
 
 class VaultNotFound(NotFound):
-    """There is no such vault."""
+    """No such vault exists."""
 
 
 class ItemNotFound(NotFound):
-    """There is no such item."""
+    """No such item exists."""
 
 
 class Unauthenticated(Refused):
-    """The access token is missing, expired or void."""
+    """The access token is missing, expired or invalid."""
 
 
 class CredentialsInvalid(Refused):
-    """The address, the password, the secret key or the code is wrong."""
+    """The email address, master password, secret key or code is wrong."""
 
 
 class SecondFactorRequired(Refused):
-    """A second factor is set up and was not sent."""
+    """The account has a second factor, and none was sent."""
 
-    advice = "Without a terminal its code, or a recovery code, is handed over by --totp-fd."
+    advice = "Without a terminal, pass its code or a recovery code with --totp-fd."
 
 
 class SessionEnded(Refused):
-    """The session is over: sign in again."""
+    """The session has ended: log in again."""
 
-    advice = "Sign in again: vaultr login. What this device holds can be read with --offline."
+    advice = "Log in again: vaultr login. Use --offline to read this device's copy."
 
 
 class StepUpRequired(Refused):
-    """Prove the password again first."""
+    """The action requires the master password again."""
 
 
 class TokenInvalid(Refused):
-    """The token from the mail is wrong, used or too old."""
+    """The token from the email is wrong, used or expired."""
 
 
 class Conflict(Refused):
-    """The request does not fit what is stored."""
+    """The request conflicts with what the server has stored."""
 
 
 class VaultExists(Conflict):
-    """A vault of this id exists."""
+    """A vault with this id exists."""
 
 
 class InTrash(Conflict):
@@ -132,15 +133,15 @@ class InTrash(Conflict):
 
 
 class HeadMoved(Conflict):
-    """Somebody wrote to the vault in between: rebase and retry."""
+    """Another write came first: rebase and retry."""
 
 
 class GenerationMoved(Conflict):
-    """The vault has newer keys: take them and seal again."""
+    """The vault has newer keys: fetch them and seal again."""
 
 
 class RotationIncomplete(Conflict):
-    """Something of the vault is still sealed under older keys."""
+    """Part of the vault is still sealed under older keys."""
 
 
 class QuotaExceeded(Conflict):
@@ -148,17 +149,17 @@ class QuotaExceeded(Conflict):
 
 
 class PreconditionFailed(Refused):
-    """What is stored has another revision than the one expected."""
+    """The stored revision is not the expected one."""
 
     @property
     def revision(self) -> int | None:
-        """The stored revision, where the server named it."""
+        """The stored revision, if the server sent it."""
         revision = self.members.get("revision")
         return revision if type(revision) is int else None
 
 
 class TooLarge(Refused):
-    """The body or the item is larger than the server takes."""
+    """The body or the item is larger than the server allows."""
 
 
 class RateLimited(Refused):
@@ -166,14 +167,14 @@ class RateLimited(Refused):
 
 
 class AccountLocked(RateLimited):
-    """Too many wrong passwords: the account waits."""
+    """The account is locked for a while after too many wrong passwords."""
 
 
 class Unavailable(Refused):
-    """The server cannot do this now."""
+    """The server cannot process the request now."""
 
 
-_SAID_ELSEWHERE = frozenset({"type", "title", "status", "detail"})
+_STANDARD_MEMBERS = frozenset({"type", "title", "status", "detail"})
 
 _BY_SLUG: Mapping[str, type[Refused]] = {
     "not-found": NotFound,
@@ -204,26 +205,26 @@ _BY_SLUG: Mapping[str, type[Refused]] = {
 }
 
 
-def refusal(slug: str, status: int, problem: Mapping[str, Any]) -> Refused:
-    """Turn a problem document into the class of its slug; an unknown one is plain Refused."""
+def error_from_problem(slug: str, status: int, problem: Mapping[str, Any]) -> Refused:
+    """Return the error for a problem document; plain :class:`Refused` if its slug is unknown."""
     detail = problem.get("detail") or problem.get("title")
-    members = {name: value for name, value in problem.items() if name not in _SAID_ELSEWHERE}
+    members = {name: value for name, value in problem.items() if name not in _STANDARD_MEMBERS}
     kind = _BY_SLUG.get(slug, Refused)
     return kind(slug, status, detail if isinstance(detail, str) else "", members)
 
 
-_KEPT = "Nothing was taken over; what this device holds can still be read with --offline."
-_DIFFERS = f"{_KEPT} What differs is listed by: vaultr sync --explain"
+_UNCHANGED = "This device's copy was not changed. Use --offline to read it."
+_LIST_DIFFERENCES = f"{_UNCHANGED} To list the differences: vaultr sync --explain"
 
 
 class IntegrityError(VaultrError):
-    """The server's answer cannot be true. Nothing was taken over, nothing is repaired silently.
+    """The server's response failed verification; nothing was stored, and nothing was repaired.
 
-    :ivar vault_id: the vault it is about, where it is about one.
+    :ivar vault_id: the vault, if the error is about one.
     """
 
     exit_code = 5
-    advice = _KEPT
+    advice = _UNCHANGED
 
     def __init__(self, message: str, *, vault_id: UUID | None = None) -> None:
         super().__init__(message)
@@ -231,40 +232,43 @@ class IntegrityError(VaultrError):
 
 
 class UnsafeParameters(IntegrityError):
-    """The derivation parameters are outside the bounds; the password was not used."""
+    """The KDF parameters are outside the bounds; the password was not used."""
 
-    advice = "No Vaultr account has such parameters: do not type the password for this server."
+    advice = "No Vaultr account has such parameters: do not type your password for this server."
 
 
 class PinMismatch(IntegrityError):
-    """The server shows other account data than this client has pinned."""
+    """The server's account data differs from the data that this client has pinned."""
 
-    advice = "Unless the owner did this, it may be another server: do not type the password there."
+    advice = (
+        "If the account's owner did not change it, this may be another server: do not type your"
+        " password."
+    )
 
 
 class SealBroken(IntegrityError):
-    """A sealed value does not open: it is damaged, moved, or not ours."""
+    """A sealed value does not open: it is damaged, moved, or sealed under another key."""
 
 
 class ChainBroken(IntegrityError):
     """The log of a vault does not continue the history that this client knows."""
 
-    advice = _DIFFERS
+    advice = _LIST_DIFFERENCES
 
 
 class RolledBack(IntegrityError):
-    """The server shows an older state than this client, or one of the owner's others, has seen."""
+    """The server shows an older state than one of the owner's devices has seen."""
 
-    advice = _DIFFERS
+    advice = _LIST_DIFFERENCES
 
 
 class StateMismatch(IntegrityError):
-    """The items that the server shows are not those that the log vouches for."""
+    """The server's items are not those that the log vouches for."""
 
-    advice = _DIFFERS
+    advice = _LIST_DIFFERENCES
 
 
 class AnswerInvalid(IntegrityError):
-    """The answer has not the form that the protocol gives it, or contradicts itself."""
+    """The response does not follow the protocol, or contradicts itself."""
 
-    advice = f"No Vaultr server answers so, or it is newer than this client. {_KEPT}"
+    advice = f"This is not a Vaultr server, or it is newer than this client. {_UNCHANGED}"

@@ -1,14 +1,17 @@
-"""The SDK's face: one object for one account on one device, for one thread.
+"""The public SDK: one :class:`Vaultr` for one account on one device, used by one thread.
 
     with Vaultr("https://vault.example") as vaultr:
         vaultr.unlock(password)
         print(vaultr.item("Mail").overview["username"])
 
-Everything but ``__all__`` is private.
+Only the names in ``__all__`` are public, and in errors those of :mod:`vaultr.client.errors`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from vaultr.client.account.emergency_kit import Kit, read_kit
 from vaultr.client.account.open_account import NotSignedIn, SecretKeyNeeded, WrongPassword
@@ -18,21 +21,27 @@ from vaultr.client.account.recovery import Recovery
 from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
 from vaultr.client.account.signup import Signup
 from vaultr.client.crypto.recovery_key import RecoveryKey
-from vaultr.client.errors import Locked
 from vaultr.client.items.duplicates import Presence
 from vaultr.client.items.history import NoSuchVersion, Version
+from vaultr.client.items.import_runs import ImportRun, Match, NoRoom
 from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.reconciliation.accept import Accepted, NotShown
 from vaultr.client.reconciliation.explain import Difference
-from vaultr.client.sdk.item_operations import Unlocked
-from vaultr.client.sdk.vault_methods import VaultMethods
+from vaultr.client.sdk.account_operations import AccountOperations
+from vaultr.client.sdk.audit_operations import AuditOperations
+from vaultr.client.sdk.device_session import DeviceSession
+from vaultr.client.sdk.import_operations import ImportOperations, ImportReport
+from vaultr.client.sdk.item_operations import ItemOperations
+from vaultr.client.sdk.vault_operations import VaultOperations
 from vaultr.client.vaults.key_rotation import Rotated
 from vaultr.client.vaults.name_matching import Ambiguous
-from vaultr.client.vaults.reader import ANY_STATE, Item, VaultInfo
+from vaultr.client.vaults.reader import Item, VaultInfo
 from vaultr.client.vaults.vaults import SyncReport
 from vaultr.client.vaults.write_intents import EditConflict
-from vaultr.protocol.entries import Op
+
+if TYPE_CHECKING:
+    import httpx2
 
 __all__ = [
     "Accepted",
@@ -41,8 +50,12 @@ __all__ = [
     "Draft",
     "EditConflict",
     "FactorInfo",
+    "ImportReport",
+    "ImportRun",
     "Item",
     "Kit",
+    "Match",
+    "NoRoom",
     "NoSuchVersion",
     "NotShown",
     "NotSignedIn",
@@ -67,144 +80,183 @@ __all__ = [
 ]
 
 
-class Vaultr(VaultMethods):
+class Vaultr:
     """An account's vaults, as one device sees them.
+
+    It offers the methods of the objects in :mod:`vaultr.client.sdk`, listed below by topic. Their
+    documentation is there; ``help(Vaultr().add)`` shows it, too.
 
     :param url: the server; by default the one that this device belongs to.
     :param home: the client's folder; by default ``VAULTR_DIR``, else the platform's.
-    :param transport: what carries requests, such as ``httpx2.WSGITransport`` in a test.
-    :param ca_file: certificates of authorities to trust, in place of the system's.
-    :param agent: whether keys may be taken from, and handed to, the unlock process.
+    :param transport: sends the requests, such as ``httpx2.WSGITransport`` in a test.
+    :param ca_file: certificate authorities to trust instead of the system's.
+    :param agent: whether keys may be read from the agent, and handed to it.
+    :param offline: send nothing to the server, ever.
+    :param waiting: called with the server's address when a response takes more than 2 seconds.
     """
 
-    def items(
+    def __init__(
         self,
+        url: str | None = None,
         *,
-        vault: str | None = None,
-        type: str | None = None,
-        state: Literal["active", "trash", "any"] = "active",
+        home: Path | None = None,
+        transport: "httpx2.BaseTransport | None" = None,
+        ca_file: Path | None = None,
+        agent: bool = True,
         offline: bool = False,
-    ) -> list[Item]:
-        """List items by their overviews; no detail is opened.
-
-        :param offline: from the cache alone; the server is not asked.
-        """
-        return list(self.each_item(vault=vault, type=type, state=state, offline=offline))
-
-    def each_item(
-        self,
-        *,
-        vault: str | None = None,
-        type: str | None = None,
-        state: Literal["active", "trash", "any"] = "active",
-        offline: bool = False,
-    ) -> Iterator[Item]:
-        """Give items one after another, as :meth:`items` lists them; each is opened in its turn."""
-        states = ANY_STATE if state == "any" else (state,)
-        opened = self._opened()
-        found = opened.items(vault=vault, type=type, states=states, offline=offline)
-        return self._while_opened(opened, found)
-
-    def _while_opened(self, opened: Unlocked, found: Iterator[Item]) -> Iterator[Item]:
-        while self._unlocked is opened:
-            item = next(found, None)
-            if item is None:
-                return
-            yield item
-        raise Locked("The keys were forgotten before all items were opened.")
-
-    def item(
-        self, ref: str, *, vault: str | None = None, reveal: bool = True, offline: bool = False
-    ) -> Item:
-        """Find one item by its id or unique title; reveal its detail, or not."""
-        return self._opened().item(ref, vault=vault, reveal=reveal, offline=offline)
-
-    def read(self, reference: str, *, offline: bool = False) -> str:
-        """Read the value that ``vaultr://vault/item/field`` names.
-
-        With ``?as=code`` behind it, it is the one-time code that the field's secret gives now.
-
-        :raises UsageError: it is no reference.
-        :raises ItemNotFound: there is no such item, or it is in the trash.
-        """
-        wanted = Reference.parse(reference)
-        return self.resolver(offline=offline).value(wanted)
-
-    def resolver(self, *, offline: bool = False) -> Resolver:
-        """Give what reads many references, asking the server once."""
-        return self._opened().resolver(offline=offline)
-
-    def add(
-        self,
-        type: str,
-        overview: dict[str, Any],
-        detail: dict[str, Any],
-        *,
-        vault: str | None = None,
-    ) -> Item:
-        """Add an item."""
-        return self._opened().add(Draft(type, overview, detail), vault)
-
-    def add_many(
-        self,
-        drafts: Sequence[Draft],
-        *,
-        vault: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> list[Item]:
-        """Add items in batches, up to 1,000 in one write; ``progress`` is told (done, of)."""
-        return self._opened().add_many(drafts, vault, progress)
-
-    def presence(self, drafts: Sequence[Draft], *, vault: str | None = None) -> list[Presence]:
-        """Tell of each draft whether the vault has it: not, as it is, or with another content.
-
-        What has its type, title and user name is taken for it. So nothing need be added twice.
-        """
-        return self._opened().presence(drafts, vault)
-
-    def edit(
-        self,
-        ref: str,
-        *,
-        overview: dict[str, Any] | None = None,
-        detail: dict[str, Any] | None = None,
-        revision: int | None = None,
-        vault: str | None = None,
-    ) -> Item:
-        """Change fields of an item: those given replace, None removes, others stay.
-
-        In the ``variables`` of an environment set each name is such a field of its own.
-
-        :param revision: the revision that the user saw.
-        :raises EditConflict: the content has changed since; it names the fields that differ.
-        """
-        return self._opened().edit(
-            ref, vault=vault, overview=overview, detail=detail, revision=revision
+        waiting: Callable[[str], None] | None = None,
+    ) -> None:
+        self.device = DeviceSession(
+            url,
+            home=home,
+            transport=transport,
+            ca_file=ca_file,
+            agent=agent,
+            offline=offline,
+            waiting=waiting,
         )
+        self._account = AccountOperations(self.device)
+        self._add_device_methods(self.device, self._account)
+        items = ItemOperations(self.device)
+        self._add_item_methods(items)
+        self._add_import_methods(ImportOperations(self.device, items))
+        self._add_vault_methods(VaultOperations(self.device))
+        self._add_account_methods(self._account)
+        self._add_audit_methods(AuditOperations(self.device))
 
-    def trash(self, ref: str, *, vault: str | None = None) -> Item:
-        """Move an item to the trash."""
-        return self.trash_many([ref], vault=vault)[0]
+    def _add_device_methods(self, device: DeviceSession, account: AccountOperations) -> None:
+        self.signup = device.signup
+        self.verify = device.verify
+        self.resend = account.resend
+        self.login = device.login
+        self.unlock = device.unlock
+        self.keep = device.keep
+        self.lock = device.lock
+        self.logout = device.logout
+        self.forget_elsewhere = device.forget_elsewhere
+        self.close = device.close
+        self.check_server = account.check_server
+        self.check_signup = account.check_signup
+        self.check_session = account.check_session
 
-    def trash_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
-        """Move items to the trash: all of them in one write, or none where one is not found.
+    def _add_item_methods(self, items: ItemOperations) -> None:
+        self.items = items.items
+        self.each_item = items.each_item
+        self.each_revealed = items.each_revealed
+        self.item = items.item
+        self.read = items.read
+        self.resolver = items.resolver
+        self.add = items.add
+        self.add_many = items.add_many
+        self.presence = items.presence
+        self.edit = items.edit
+        self.trash = items.trash
+        self.trash_many = items.trash_many
+        self.restore = items.restore
+        self.restore_many = items.restore_many
+        self.remove = items.remove
+        self.remove_many = items.remove_many
 
-        In several writes only what lies in several vaults, or is more than fits one.
-        """
-        return self._opened().move(Op.TRASH, refs, vault)
+    def _add_import_methods(self, imports: ImportOperations) -> None:
+        self.import_drafts = imports.import_drafts
+        self.import_runs = imports.import_runs
+        self.undo_import = imports.undo_import
 
-    def restore(self, ref: str, *, vault: str | None = None) -> Item:
-        """Bring an item back from the trash."""
-        return self.restore_many([ref], vault=vault)[0]
+    def _add_vault_methods(self, vaults: VaultOperations) -> None:
+        self.vaults = vaults.vaults
+        self.create_vault = vaults.create_vault
+        self.rename_vault = vaults.rename_vault
+        self.delete_vault = vaults.delete_vault
+        self.sync = vaults.sync
+        self.rotate = vaults.rotate
+        self.history = vaults.history
+        self.version = vaults.version
+        self.bring_back = vaults.bring_back
+        self.move = vaults.move
+        self.copy = vaults.copy
+        self.resume_move = vaults.resume_move
+        self.explain = vaults.explain
+        self.was_listed = vaults.was_listed
+        self.accept = vaults.accept
+        self.accept_on = vaults.accept_on
 
-    def restore_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
-        """Bring items back from the trash, as :meth:`trash_many` moves them there."""
-        return self._opened().move(Op.RESTORE, refs, vault)
+    def _add_audit_methods(self, audit: AuditOperations) -> None:
+        self.audit_events = audit.audit_events
+        self.verify_audit = audit.verify_audit
+        self.export_audit = audit.export_audit
+        self.verify_bundle = audit.verify_bundle
+        self.accept_audit_key = audit.accept_audit_key
 
-    def remove(self, ref: str, *, vault: str | None = None) -> None:
-        """Remove an item for good, with its versions."""
-        self.remove_many([ref], vault=vault)
+    def _add_account_methods(self, account: AccountOperations) -> None:
+        self.step_up = account.step_up
+        self.change_password = account.change_password
+        self.kit = account.kit
+        self.sessions = account.sessions
+        self.revoke_session = account.revoke_session
+        self.logout_all = account.logout_all
+        self.factors = account.factors
+        self.begin_totp = account.begin_totp
+        self.confirm_totp = account.confirm_totp
+        self.remove_totp = account.remove_totp
+        self.renew_recovery_codes = account.renew_recovery_codes
+        self.create_recovery_key = account.create_recovery_key
+        self.remove_recovery_key = account.remove_recovery_key
+        self.ask_recovery = account.ask_recovery
+        self.start_recovery = account.start_recovery
+        self.complete_recovery = account.complete_recovery
+        self.cancel_recovery = account.cancel_recovery
+        self.change_email = account.change_email
+        self.confirm_email = account.confirm_email
+        self.undo_email = account.undo_email
+        self.delete_account = account.delete_account
 
-    def remove_many(self, refs: Sequence[str], *, vault: str | None = None) -> None:
-        """Remove items for good, as :meth:`trash_many` moves them to the trash."""
-        self._opened().move(Op.REMOVE, refs, vault)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.device.exit(kind, error, trace)
+
+    @property
+    def home(self) -> Path:
+        """The folder of this device."""
+        return self.device.store.folder.path
+
+    @property
+    def email(self) -> str | None:
+        """The email address of the account; None before signup and login."""
+        return self.device.email
+
+    @property
+    def unlocked(self) -> bool:
+        """Whether the keys are in memory, here or in the agent."""
+        return self.device.find_unlocked() is not None
+
+    @property
+    def may_keep(self) -> bool:
+        """Whether an agent may hold keys on this device; see ``VAULTR_AGENT``."""
+        return self.device.agent is not None
+
+    @property
+    def age(self) -> timedelta | None:
+        """The time since the last sync; None if it is not known."""
+        return self.device.age
+
+    @property
+    def notices(self) -> list[str]:
+        """Messages for the user that are no errors."""
+        return self.device.unlocked.notices if self.device.unlocked else []
+
+    @property
+    def change_is_pending(self) -> bool:
+        """Whether a password change was sent, and it is not known if the server stored it."""
+        return self._account.change_is_pending
+
+    @property
+    def begun_recovery(self) -> tuple[str, str] | None:
+        """Email address and token of a recovery that was started in this folder."""
+        return self._account.begun_recovery

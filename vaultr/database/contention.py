@@ -7,7 +7,7 @@ _CONTENTION = {"40001", "40P01", "55P03"}
 
 
 def is_contention(error: BaseException) -> bool:
-    """Tell whether a database error only says that somebody else was in the way."""
+    """Check whether a database error only says that somebody else was in the way."""
     if not isinstance(error, sa.exc.DBAPIError):
         return False
     return getattr(error.orig, "pgcode", None) in _CONTENTION or "database is locked" in str(

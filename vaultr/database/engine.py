@@ -84,7 +84,7 @@ def after_fork(app: Flask) -> None:
 
 
 def plans_allowed(url: str) -> bool:
-    """Tell whether statements may stay prepared on a connection: PostgreSQL without a pooler."""
+    """Check whether statements may stay prepared on a connection: PostgreSQL without a pooler."""
     return not url.startswith("sqlite") and "prepare=off" not in urlsplit(url).query
 
 
@@ -145,7 +145,7 @@ class NoTable(Exception):
 
 
 def ask_alone(statement: str, seconds: float) -> Any:
-    """Give the first value that ``statement`` finds, asked on a connection made just for it.
+    """Return the first value that ``statement`` finds, asked on a connection made just for it.
 
     :raises NoAnswer: within ``seconds``, everything together.
     :raises NoTable: the table does not exist.

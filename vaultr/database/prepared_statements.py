@@ -77,7 +77,7 @@ def prepare(info: dict[Any, Any], cursor: Any, plan: Plan) -> None:
 
 @cache
 def plan_of(text: str) -> Plan | None:
-    """Give the plan of a text that is made once, not anew each time; None if it can have none."""
+    """Return the plan of a text that is made once, not anew each time; None if it can have none."""
     return _plan(text)
 
 

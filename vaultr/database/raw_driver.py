@@ -24,16 +24,16 @@ class Rows(list[Any]):
     """The rows of a statement, each a named tuple."""
 
     def one(self) -> Any:
-        """Give the one row that there must be."""
+        """Return the one row that there must be."""
         (row,) = self
         return row
 
     def all(self) -> "Rows":
-        """Give all rows, as SQLAlchemy's results do."""
+        """Return all rows, as SQLAlchemy's results do."""
         return self
 
     def scalar_one(self) -> Any:
-        """Give the first value of the one row that there must be."""
+        """Return the first value of the one row that there must be."""
         return self.one()[0]
 
 
@@ -120,7 +120,7 @@ def _executed(connection: PoolProxiedConnection, text: str, values: Mapping[str,
 
 
 def _told(text: str, error: psycopg2.Error, engine: sa.Engine, *, lost: bool) -> BaseException:
-    """Give what SQLAlchemy raises where the driver raises this; it tells no values."""
+    """Return what SQLAlchemy raises where the driver raises this; it tells no values."""
     told = sa.exc.DBAPIError.instance(
         text,
         None,

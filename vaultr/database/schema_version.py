@@ -65,7 +65,7 @@ def init_app(app: Flask, _settings: object) -> None:
 
 
 def folder(app: Flask) -> str:
-    """Give where the migrations lie, from wherever a command is typed."""
+    """Return where the migrations lie, from wherever a command is typed."""
     return str(_FOLDER.get(app))
 
 
@@ -109,7 +109,7 @@ def _everything() -> str:
 
 
 def status(found: Found) -> Status:
-    """Tell how what was found goes together with this code."""
+    """Return how what was found goes together with this code."""
     numbers = known()
     head, current = numbers[-1] if numbers else "", found.revision
     if current is None:
@@ -122,7 +122,7 @@ def status(found: Found) -> Status:
 
 
 def needs_of(migrations: Mapping[str, Any]) -> str:
-    """Give the oldest code that works once all these migrations were run.
+    """Return the oldest code that works once all these migrations were run.
 
     :param migrations: modules by revision; one that breaks older code says ``oldest_code``.
     """

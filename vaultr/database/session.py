@@ -86,7 +86,7 @@ def reading(*, snapshot: bool = False) -> Iterator[Session]:
 
 @contextmanager
 def one_statement() -> Iterator[sa.Connection]:
-    """Give a connection on which each statement is its own transaction: no BEGIN, no COMMIT.
+    """Return a connection on which each statement is its own transaction: no BEGIN, no COMMIT.
 
     For hot reads (the session check, one item): it saves two of three round trips.
     """
@@ -103,17 +103,20 @@ def lock_rows(work: Session, statement: sa.Select[Any]) -> None:
 
 
 def in_transaction() -> bool:
-    """Tell whether `transaction()` is open here."""
+    """Check whether `transaction()` is open here."""
     return bool(db.session().info.get(_OPEN))
 
 
 def postgresql() -> bool:
-    """Tell whether the database is PostgreSQL (else it is SQLite)."""
+    """Check whether the database is PostgreSQL (else it is SQLite)."""
     return db.engine.dialect.name == "postgresql"
 
 
 def fact(name: str, make: Callable[[], bytes]) -> bytes:
-    """Give the value kept under ``name``, drawing it at first; of parallel first calls one wins."""
+    """Return the value stored as ``name``; ``make`` generates it first.
+
+    The database decides which of several first calls wins.
+    """
     known = _FACTS.default({})
     if name in known:
         return known[name]

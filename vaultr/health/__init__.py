@@ -1,1 +1,1 @@
-"""Probes: whether this process lives, and whether it should be sent requests."""
+"""Probes: health, readiness and heartbeats of processes."""

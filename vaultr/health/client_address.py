@@ -1,4 +1,4 @@
-"""Which client address this server sees: told to who holds its keys, as `flask doctor` does."""
+"""The client address that this server sees, for requests of `flask doctor`."""
 
 import hmac
 import time
@@ -6,23 +6,23 @@ from typing import Final
 
 from vaultr.security import keyring
 
-ASKS: Final = "X-Vaultr-Doctor"
-SEES: Final = "X-Vaultr-Sees"
-_MINUTES: Final = 2  # how far two clocks may be apart
+REQUEST_HEADER: Final = "X-Vaultr-Doctor"
+RESPONSE_HEADER: Final = "X-Vaultr-Sees"
+_MINUTES: Final = 2  # how far two clocks may differ
 
 
-def token(minute: int) -> str:
-    """Make what proves that one holds the server's keys, within a few minutes of ``minute``."""
+def new_token(minute: int) -> str:
+    """Return a proof of the server's keys that is valid around ``minute``."""
     key = keyring.current().jwt.derived("doctor")
     return f"{minute}.{hmac.digest(key, str(minute).encode(), 'sha256').hex()}"
 
 
-def proven(asked: str) -> bool:
-    """Tell whether a header holds a token that is good now."""
-    minute, _, _mac = asked.partition(".")
+def is_valid_token(header: str) -> bool:
+    """Check whether a header contains a valid token."""
+    minute, _, _mac = header.partition(".")
     if not (minute.isascii() and minute.isdigit() and len(minute) < 12):
         return False
     now = int(time.time()) // 60
     return abs(int(minute) - now) <= _MINUTES and hmac.compare_digest(
-        asked.encode(), token(int(minute)).encode()
+        header.encode(), new_token(int(minute)).encode()
     )

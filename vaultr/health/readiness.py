@@ -1,4 +1,4 @@
-"""What readiness asks for: the database in a second, its schema, the keys, Redis, not draining."""
+"""The readiness check: database within a second, schema, keys, Redis, not draining."""
 
 import threading
 import time
@@ -8,6 +8,7 @@ from typing import Final
 from flask import Flask
 
 from vaultr.app_state import AppSlot
+from vaultr.audit import service as audit
 from vaultr.database import engine, schema_version
 from vaultr.health import draining
 from vaultr.observability import metrics
@@ -16,20 +17,20 @@ from vaultr.security import keyring
 from vaultr.settings.model import Settings, current_settings
 
 DATABASE_SECONDS = 1.0
-_KEPT_SECONDS = 1.0
+_CACHE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What has failed (not ready), and what is away but can be done without for now."""
+    """What has failed (not ready), and what is missing but not needed for now (degraded)."""
 
     failed: tuple[str, ...]
     degraded: tuple[str, ...]
     switched_off: tuple[str, ...] = ()
 
 
-class _Kept:
-    """The last finding, kept for a second: of many probes at once one asks."""
+class _Cache:
+    """The last state, cached for a second, so that of many probes one does the check."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -37,27 +38,27 @@ class _Kept:
         self.state = State((), ())
 
 
-_KEPT: Final = AppSlot[_Kept]("health.readiness")
+_CACHE: Final = AppSlot[_Cache]("health.readiness")
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Keep findings by app; an app that was never asked is not ready yet."""
-    _KEPT.set(app, _Kept())
+    """Create the cache of an app."""
+    _CACHE.set(app, _Cache())
 
 
 def current() -> State:
-    """Find out, or give what was found less than a second ago."""
-    if draining.begun():
+    """Return the state, at most a second old."""
+    if draining.started():
         return State(("draining",), ())
-    kept = _KEPT.get()
-    with kept.lock:
-        if time.monotonic() - kept.at > _KEPT_SECONDS or not kept.at:
-            kept.state = _found_out()
-            kept.at = time.monotonic()
-        return kept.state
+    cache = _CACHE.get()
+    with cache.lock:
+        if time.monotonic() - cache.at > _CACHE_SECONDS or not cache.at:
+            cache.state = _check()
+            cache.at = time.monotonic()
+        return cache.state
 
 
-def _found_out() -> State:
+def _check() -> State:
     settings = current_settings()
     failed, switched_off = _database()
     degraded: list[str] = []
@@ -69,12 +70,23 @@ def _found_out() -> State:
         since = guard.away_since or time.monotonic()
         gone = time.monotonic() - since > settings.ready_redis_grace
         (failed if gone and "redis" in settings.ready_requires else degraded).append("redis")
+    if not failed:
+        _audit(failed, degraded)
     metrics.READY.set(0 if failed else 1)
     return State(tuple(failed), tuple(degraded), switched_off)
 
 
+def _audit(failed: list[str], degraded: list[str]) -> None:
+    """Look at the audit log: events of this process that never arrived, and the lag."""
+    if audit.missing_events():
+        failed.append("audit")
+    lag = audit.lag_seconds()
+    if lag is not None and lag > current_settings().audit_lag_degraded:
+        degraded.append("audit")
+
+
 def _database() -> tuple[list[str], tuple[str, ...]]:
-    """Ask on a connection of its own, so that a full pool does not take pods away.
+    """Check the database on a connection of its own, so that a full pool does not fail readiness.
 
     :return: what has failed, and what an operator has switched off.
     """

@@ -1,4 +1,4 @@
-"""`/api/health` and `/api/ready`: open to anyone, without limits, on any host, over HTTP too."""
+"""`/api/health` and `/api/ready`: public, without limits, on any host, also over plain HTTP."""
 
 from typing import Literal
 
@@ -16,21 +16,21 @@ _HEALTHY = b'{"status":"healthy"}'
 
 
 class Probe(Query):
-    """What a balancer adds to the address of a probe does not matter."""
+    """Query parameters, which are ignored: load balancers add some."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class Healthy(Out):
-    """This process answers."""
+    """The process is alive."""
 
     status: Literal["healthy"]
 
 
 class Ready(Out):
-    """Requests may come here; `degraded` names what is away and can be done without for now.
+    """Requests may be sent here; `degraded` names what is missing but not needed for now.
 
-    `switched_off` is there while an operator has something switched off.
+    `switched_off` is present while an operator has switched something off.
     """
 
     ready: Literal[True] = True
@@ -39,7 +39,7 @@ class Ready(Out):
 
 
 class NotReady(Out):
-    """Requests should go elsewhere."""
+    """Requests should be sent elsewhere."""
 
     ready: Literal[False] = False
     error: Literal["Dependencies unavailable"] = "Dependencies unavailable"
@@ -49,28 +49,28 @@ class NotReady(Out):
 @blueprint.get("/health")
 @public
 @operation(returns=Healthy)
-def health(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is not refused
-    """Say that this process answers: no I/O, so that an outage elsewhere restarts no pod."""
+def health(*, query: Probe) -> Response:  # noqa: ARG001 - accepted and ignored
+    """Return 200 without any I/O, so that an outage elsewhere does not restart pods."""
     return Response(_HEALTHY, mimetype="application/json")
 
 
 @blueprint.get("/ready")
 @public
 @operation(returns={200: Ready, 503: NotReady})
-def ready(*, query: Probe) -> Response:  # noqa: ARG001 - taken so that it is not refused
-    """Say whether requests should come here, and what is degraded or failed."""
+def ready(*, query: Probe) -> Response:  # noqa: ARG001 - accepted and ignored
+    """Return whether requests should be sent here, and what is degraded or failed."""
     state = readiness.current()
     if state.failed:
         text = NotReady(failed=state.failed).model_dump_json()
         return Response(text, 503, {"Retry-After": "1"}, mimetype="application/json")
-    answer = Ready(degraded=state.degraded, switched_off=state.switched_off or None)
-    return Response(answer.model_dump_json(exclude_none=True), mimetype="application/json")
+    body = Ready(degraded=state.degraded, switched_off=state.switched_off or None)
+    return Response(body.model_dump_json(exclude_none=True), mimetype="application/json")
 
 
 @blueprint.after_request
-def tell_what_is_seen(response: Response) -> Response:
-    """Say which client address is seen, to who proves to hold this server's keys."""
-    asked = request.headers.get(client_address.ASKS)
-    if asked is not None and client_address.proven(asked):
-        response.headers[client_address.SEES] = f"{request.remote_addr} {request.scheme}"
+def show_client_address(response: Response) -> Response:
+    """Return the client address to a request that proves the server's keys."""
+    asked = request.headers.get(client_address.REQUEST_HEADER)
+    if asked is not None and client_address.is_valid_token(asked):
+        response.headers[client_address.RESPONSE_HEADER] = f"{request.remote_addr} {request.scheme}"
     return response

@@ -1,1 +1,1 @@
-"""Mails wait in an outbox, written with the change they tell of; one sender empties it."""
+"""Emails: an outbox, stored in the transaction of the change, and its delivery job."""

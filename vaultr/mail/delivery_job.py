@@ -1,4 +1,4 @@
-"""The job that empties the outbox: claim one letter, send it, note at once that it is gone."""
+"""The delivery job: claims an email of the outbox, sends it, and marks it as sent."""
 
 import random
 import smtplib
@@ -21,8 +21,8 @@ from vaultr.observability import logs, metrics
 from vaultr.security.keyring import CannotOpen, KeyMissing
 
 BATCH = 20
-# Between the tries, two days in all. The first is longer than one try can last, since a claimed
-# letter is taken for given up after it.
+# Delays between attempts, two days in all. The first is longer than an attempt can take, because
+# another attempt may start after it.
 DELAYS_SECONDS = (120, 240, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
 MOST_TRIES = len(DELAYS_SECONDS) + 1
 KEEP_SENT = timedelta(days=1)
@@ -35,9 +35,9 @@ _ACCEPTED: Final = AppSlot[set[UUID]]("mail.accepted")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A letter that is being tried; after `DELAYS_SECONDS` another try may begin.
+    """An email of the current attempt; another attempt may start after `DELAYS_SECONDS`.
 
-    :ivar handed_over: an earlier try sent it, or was about to, and never learned what came of it.
+    :ivar handed_over: an earlier attempt may have sent it, and its outcome is unknown.
     """
 
     id: UUID
@@ -49,26 +49,26 @@ class Claim:
 
 
 class NotSent(Exception):
-    """A letter was not accepted, or nobody knows whether it was.
+    """The email was not accepted, or the outcome is unknown.
 
-    :ivar reason: a word, such as ``smtp-550``.
+    :ivar reason: a short reason, such as ``smtp-550``.
     """
 
-    def __init__(self, reason: str, *, forever: bool, others_too: bool) -> None:
+    def __init__(self, reason: str, *, permanent: bool, others_too: bool) -> None:
         self.reason = reason
-        self.forever = forever
+        self.permanent = permanent
         self.others_too = others_too
         super().__init__(reason)
 
 
 class Superseded(Exception):
-    """This try was given up for dead meanwhile, and the letter is another's to send."""
+    """This attempt took too long, and another process has taken over the email."""
 
 
 def run() -> bool:
-    """Send what is due.
+    """Send the emails that are due.
 
-    :return: whether more may be due at once.
+    :return: whether more may be due now.
     """
     _mark_accepted()
     try:
@@ -78,7 +78,7 @@ def run() -> bool:
 
 
 def purge() -> bool:
-    """Forget up to 500 letters: sent ones that count for no limit any more, and old dead ones.
+    """Delete up to 500 emails: sent ones that no limit counts any more, and old dead ones.
 
     :return: whether more may be left.
     """
@@ -93,14 +93,14 @@ def purge() -> bool:
 
 
 def _send_next() -> bool:
-    """Try one letter; tell whether to go on with the next."""
+    """Try one email; return whether to continue with the next."""
     claim = _claim(clock.now())
     if claim is None:
         return False
     try:
         _send(claim)
     except NotSent as error:
-        _note_failure(claim, error)
+        _record_failure(claim, error)
         return not error.others_too
     except Superseded:
         logs.warning("mail.superseded", id=claim.id, kind=claim.kind, tries=claim.tries)
@@ -112,14 +112,14 @@ def _send_next() -> bool:
     return True
 
 
-def _note_failure(claim: Claim, error: NotSent) -> None:
-    """Let the letter wait for its next try, or give it up.
+def _record_failure(claim: Claim, error: NotSent) -> None:
+    """Schedule the next attempt, or mark the email as dead.
 
-    A letter of unknown outcome is given up: to send it again might be to send it twice. An
-    operator sees it (`flask mail list`), and may decide otherwise.
+    An email of unknown outcome becomes dead, because it might arrive twice. An operator sees it
+    (`flask mail list`) and can retry it.
     """
     unknown = error.reason == UNKNOWN
-    dead = error.forever or unknown or claim.tries >= MOST_TRIES
+    dead = error.permanent or unknown or claim.tries >= MOST_TRIES
     values: dict[str, Any] = {"state": "dead" if dead else "waiting", "reason": error.reason}
     _change(claim.id, values if unknown else values | {"handed_over_at": None}, tries=claim.tries)
     metrics.MAILS.labels("dead" if dead else "waits").inc()
@@ -156,61 +156,62 @@ def _claim(now: datetime) -> Claim | None:
 
 
 def _send(claim: Claim) -> None:
-    """Send one letter.
+    """Send one email.
 
-    :raises NotSent: it was not accepted, and whether that is for ever or for others too.
-    :raises Superseded: another process has taken it up, since this one stood still so long.
+    :raises NotSent: it was not accepted; the error says whether this is permanent, and whether it
+        affects other emails.
+    :raises Superseded: another process has taken over the email.
     """
     if claim.handed_over:
-        raise NotSent(UNKNOWN, forever=True, others_too=False)
-    with told():
+        raise NotSent(UNKNOWN, permanent=True, others_too=False)
+    with classify_errors():
         to, content = message.unseal(claim.id, claim.sealed)
-        if to.strip():  # else it was only pretended, so that nobody can tell by the time
+        if to.strip():  # a decoy has no recipient; it only takes the same time
             sender.send(
                 content, to=to, with_id=claim.message_id, on_content=lambda: _hand_over(claim)
             )
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Tell by a word why a letter that is sent inside was not accepted.
+def classify_errors() -> Iterator[None]:
+    """Turn errors of sending into `NotSent`, with a short reason.
 
-    :raises NotSent: it was not.
+    :raises NotSent: an email that the block sends was not accepted.
     """
     try:
         yield
-    except KeyMissing as error:  # it may be announced, and this process be still to be reloaded
-        raise NotSent("no-key", forever=False, others_too=False) from error
+    except KeyMissing as error:  # announced, but this process is not reloaded yet
+        raise NotSent("no-key", permanent=False, others_too=False) from error
     except CannotOpen as error:
-        raise NotSent("unreadable", forever=True, others_too=False) from error
+        raise NotSent("unreadable", permanent=True, others_too=False) from error
     except (BadHeaderError, UnicodeError) as error:
-        raise NotSent("bad-header", forever=True, others_too=False) from error
+        raise NotSent("bad-header", permanent=True, others_too=False) from error
     except sender.OutcomeUnknown as error:
-        raise NotSent(UNKNOWN, forever=True, others_too=True) from error
+        raise NotSent(UNKNOWN, permanent=True, others_too=True) from error
     except smtplib.SMTPRecipientsRefused as error:
         worst = max(code for code, _ in error.recipients.values())
-        raise NotSent(f"smtp-{worst}", forever=worst >= 500, others_too=False) from error
+        raise NotSent(f"smtp-{worst}", permanent=worst >= 500, others_too=False) from error
     except smtplib.SMTPDataError as error:
-        raise NotSent(f"smtp-{error.smtp_code}", forever=False, others_too=False) from error
-    except OSError as error:  # no server, not the right one, too slow; what smtplib raises is one
+        raise NotSent(f"smtp-{error.smtp_code}", permanent=False, others_too=False) from error
+    except OSError as error:  # no server, the wrong one, or too slow; includes SMTPException
         code = getattr(error, "smtp_code", None)
         reason = f"smtp-{code}" if code else "no-server"
-        raise NotSent(reason, forever=False, others_too=True) from error
+        raise NotSent(reason, permanent=False, others_too=True) from error
 
 
 def _hand_over(claim: Claim) -> None:
-    """Note that from now on the server may have the letter, whatever becomes of this process."""
+    """Store that from now on the server may have the email."""
     if not _change(claim.id, {"handed_over_at": clock.now()}, tries=claim.tries):
         raise Superseded
 
 
 def _accepted() -> set[UUID]:
-    """Give the letters that a server accepted, which the database does not know yet."""
+    """Return the emails that a server accepted, but that are not marked in the database yet."""
     return _ACCEPTED.default(set())
 
 
 def _mark_accepted() -> None:
-    """Note in the database what was accepted, before anything else is tried."""
+    """Mark accepted emails in the database, before anything else is tried."""
     accepted = _accepted()
     for mail_id in list(accepted):
         _change(mail_id, _SENT | {"sent_at": clock.now()})
@@ -218,9 +219,9 @@ def _mark_accepted() -> None:
 
 
 def _change(mail_id: UUID, values: Mapping[str, Any], *, tries: int | None = None) -> bool:
-    """Change a row; tell whether it was there.
+    """Update a row; return whether it was there.
 
-    :param tries: only if it still waits, and no try has begun since that one.
+    :param tries: update it only if it waits and no later attempt has started.
     """
     change = sa.update(Mail).where(Mail.id == mail_id)
     if tries is not None:
@@ -233,7 +234,7 @@ def _change(mail_id: UUID, values: Mapping[str, Any], *, tries: int | None = Non
 
 
 def measure() -> None:
-    """Tell how old the oldest waiting letter is, and how many were given up."""
+    """Set the metrics for the age of the outbox and the number of dead emails."""
     metrics.OUTBOX_AGE.set(oldest_waiting_seconds())
     dead = sa.select(sa.func.count()).where(Mail.state == "dead")
     with reading() as session:
@@ -241,7 +242,7 @@ def measure() -> None:
 
 
 def oldest_waiting_seconds() -> float:
-    """Give the age of the oldest letter that waits; 0 if none does."""
+    """Return the age of the oldest waiting email, or 0."""
     oldest = sa.select(sa.func.min(Mail.created_at)).where(Mail.state == "waiting")
     with reading() as session:
         since: datetime | None = session.execute(oldest).scalar_one()

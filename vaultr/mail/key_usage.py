@@ -1,4 +1,4 @@
-"""Which letters wait under which MAIL_KEY; and how they are sealed anew when that rotates."""
+"""Usage of MAIL_KEY: how many emails need each key, and resealing under the first one."""
 
 from collections.abc import Collection
 from typing import Final
@@ -16,15 +16,15 @@ from vaultr.security.keyring import CannotOpen, KeyRing, Resealed
 _AT_A_TIME: Final = 200
 
 
-def letters_under(key_id: str) -> int:
-    """Tell how many letters, waiting or dead, are sealed under the key of an id."""
+def emails_under(key_id: str) -> int:
+    """Count the stored emails that are sealed under a key."""
     counted = sa.select(sa.func.count()).where(_under(key_id))
     with one_statement() as connection:
         return int(connection.execute(counted).scalar_one())
 
 
 def key_beside(known: Collection[str]) -> str | None:
-    """Give the id of one key that is not among the known ones, if a letter is sealed under any."""
+    """Return the id of a key that emails need but that is not ``known``, or None."""
     others = [sa.not_(_under(key_id)) for key_id in known]
     query = sa.select(Mail.sealed).where(Mail.sealed.is_not(None), *others).limit(1)
     with one_statement() as connection:
@@ -32,13 +32,13 @@ def key_beside(known: Collection[str]) -> str | None:
     return KeyRing.marked(bytes(sealed)) if sealed else None
 
 
-def reseal() -> Resealed:
-    """Seal under the first MAIL_KEY what is sealed under another; tell how much was and was not.
+def reseal_emails() -> Resealed:
+    """Reseal all emails under the first MAIL_KEY; count those that were and were not resealed.
 
-    A letter changes only if it is still as it was read, so that one which is sent meanwhile stays
-    wiped. What no key opens stays as it is, and is logged.
+    An email changes only if it is still as it was read, so one that is sent meanwhile stays wiped.
+    An email that no key opens stays, and is logged.
     """
-    told, after = Resealed(), UUID(int=0)
+    counts, after = Resealed(), UUID(int=0)
     current = keyring.current().mail.current_id
     old = sa.select(Mail.id, Mail.sealed).where(Mail.sealed.is_not(None), sa.not_(_under(current)))
     while True:
@@ -51,7 +51,7 @@ def reseal() -> Resealed:
                     to, content = message.unseal(row.id, row.sealed)
                 except CannotOpen as error:
                     logs.failure("mail.unreadable", error)
-                    told.left += 1
+                    counts.left += 1
                     continue
                 changed = session.execute(
                     sa.update(Mail)
@@ -60,9 +60,9 @@ def reseal() -> Resealed:
                     .returning(Mail.id)
                     .execution_options(synchronize_session=False)
                 )
-                told.done += len(changed.all())
+                counts.done += len(changed.all())
         if not rows:
-            return told
+            return counts
         after = rows[-1].id
 
 

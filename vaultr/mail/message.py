@@ -1,4 +1,4 @@
-"""A letter, and how it lies in the outbox: with its recipient, sealed under MAIL_KEY."""
+"""An email, and its form in the outbox: sealed under MAIL_KEY together with its recipient."""
 
 import hmac
 import json
@@ -11,11 +11,11 @@ _HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """What a mail says, as text with its HTML twin.
+class Email:
+    """The content of an email, as text and as HTML.
 
-    :param kind: a word for it, such as ``verify-email``; it is not secret.
-    :param notice: it tells an owner of something that concerns the account's security.
+    :param kind: its kind, such as ``verify-email``; not secret.
+    :param notice: it informs an owner about the security of the account.
     """
 
     kind: str
@@ -26,9 +26,9 @@ class Letter:
 
 
 def recipient_hashes(to: str) -> list[bytes]:
-    """Give that by which a recipient's mails are counted, under each MAIL_KEY, the first one first.
+    """Return a recipient's hashes under each MAIL_KEY, the first one first.
 
-    Without the key a hash tells nothing.
+    Emails are counted by them. Without the key a hash reveals nothing.
     """
     address = to.strip().lower().encode()
     return [
@@ -37,22 +37,22 @@ def recipient_hashes(to: str) -> list[bytes]:
     ]
 
 
-def seal(mail_id: UUID, letter: Letter, to: str, *, pretend: bool = False) -> bytes:
-    """Seal a letter with its recipient; it opens in the row ``mail_id`` only.
+def seal(mail_id: UUID, email: Email, to: str, *, decoy: bool = False) -> bytes:
+    """Seal an email with its recipient; it opens only in the row ``mail_id``.
 
-    :param pretend: blanks stand in the recipient's place, as many as the address is long.
+    :param decoy: store blanks of the same length as the recipient.
     """
-    to = " " * len(to) if pretend else to
-    return keyring.current().mail.seal(_purpose(mail_id), json.dumps([to, asdict(letter)]).encode())
+    to = " " * len(to) if decoy else to
+    return keyring.current().mail.seal(_purpose(mail_id), json.dumps([to, asdict(email)]).encode())
 
 
-def unseal(mail_id: UUID, sealed: bytes) -> tuple[str, Letter]:
-    """Give recipient and letter; blanks are nobody, to whom nothing is to be sent.
+def unseal(mail_id: UUID, sealed: bytes) -> tuple[str, Email]:
+    """Return recipient and email; a blank recipient means that nothing is sent.
 
-    :raises CannotOpen: the key is gone, or the row was changed.
+    :raises CannotOpen: the key is missing, or the row was changed.
     """
-    to, letter = json.loads(keyring.current().mail.open(_purpose(mail_id), sealed))
-    return to, Letter(**letter)
+    to, email = json.loads(keyring.current().mail.open(_purpose(mail_id), sealed))
+    return to, Email(**email)
 
 
 def _purpose(mail_id: UUID) -> str:

@@ -1,4 +1,4 @@
-"""The outbox: letters that wait, sealed, and what is remembered of those that were sent."""
+"""The table of the outbox: waiting emails, sealed, and the traces of sent ones."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from vaultr.database.base import Base
 
 
 class Mail(Base):
-    """One mail. ``sealed`` holds recipient and letter until it is sent; then it is wiped."""
+    """One email. ``sealed`` contains recipient and content until it is sent; then it is wiped."""
 
     __tablename__ = "mails"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What of mails ends by itself: letters that were sent, and old ones that were given up."""
+"""Purges of sent emails and of old dead ones."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,4 +16,4 @@ def _over(now: datetime) -> Conditions:
     return (sent | sa.and_(Mail.state == "dead", Mail.created_at < now - delivery_job.KEEP_DEAD),)
 
 
-CHORES: Final = (Chore("mails", _over, delivery_job.purge),)
+PURGES: Final = (Chore("mails", _over, delivery_job.purge),)

@@ -1,4 +1,4 @@
-"""What an operator sees of the outbox, never to whom or what; and another chance for the dead."""
+"""What an operator sees of the outbox, without recipients and contents, and the retry of emails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from vaultr.mail import worker_wakeup
 from vaultr.mail.models import Mail
 
 State = Literal["waiting", "dead", "sent"]
-MOST: Final = 1000
+MAX_LIMIT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A letter as it may be shown.
+class OutboxEntry:
+    """An email of the outbox as an operator sees it.
 
-    :ivar reason: what its last try met, such as ``smtp-550``, ``no-server`` or
-        ``outcome-unknown``; None if there was none.
+    :ivar reason: the result of the last attempt, such as ``smtp-550``, ``no-server`` or
+        ``outcome-unknown``; None before the first.
     """
 
     id: UUID
@@ -34,12 +34,14 @@ class Listed:
     reason: str | None
 
 
-def listed(states: Sequence[State], *, limit: int, after: UUID | None = None) -> list[Listed]:
-    """List the letters in these states, the oldest first, at most ``limit``.
+def list_emails(
+    states: Sequence[State], *, limit: int, after: UUID | None = None
+) -> list[OutboxEntry]:
+    """Return up to ``limit`` emails in the given states, oldest first.
 
-    By id, which begins with the time: so a page goes on from a letter that is gone meanwhile, too.
+    The order is that of the ids, which begin with the time. So a page can follow a deleted email.
 
-    :param after: the last id of the page before.
+    :param after: the last id of the previous page.
     """
     columns = (
         Mail.id, Mail.kind, Mail.state, Mail.tries, Mail.created_at, Mail.next_try_at, Mail.reason,
@@ -50,7 +52,7 @@ def listed(states: Sequence[State], *, limit: int, after: UUID | None = None) ->
     with reading() as session:
         rows = session.execute(found.limit(limit)).all()
     return [
-        Listed(
+        OutboxEntry(
             row.id,
             row.kind,
             row.state,
@@ -64,12 +66,12 @@ def listed(states: Sequence[State], *, limit: int, after: UUID | None = None) ->
 
 
 def retry(ids: Sequence[UUID] | None = None) -> list[UUID]:
-    """Let dead letters be tried anew, from now on and as often as new ones.
+    """Make dead emails wait again, with all their attempts; try waiting ones now.
 
-    One of unknown outcome may arrive twice then. One that waits is tried at once.
+    An email of unknown outcome may then arrive twice.
 
-    :param ids: which; None for all that are dead.
-    :return: those that wait now; others were sent, or are no longer kept.
+    :param ids: which; None for all dead ones.
+    :return: those that wait now; the others were sent or deleted.
     """
     chosen = Mail.state == "dead" if ids is None else Mail.id.in_(ids)
     now = clock.now()

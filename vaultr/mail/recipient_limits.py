@@ -1,4 +1,4 @@
-"""How many mails one address may get: counted in the outbox itself, so that Redis may be away."""
+"""Limits of emails for each recipient, counted in the outbox, so they hold without Redis."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from vaultr.database.session import postgresql
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.mail.models import Mail
 from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
@@ -16,23 +16,23 @@ _NOTICE_EVERY = timedelta(hours=1)
 
 
 def rate() -> Rate:
-    """Give the limit."""
+    """Return the limit."""
     settings = current_settings()
     return settings.limit_mail
 
 
-def allow(session: Session, letter: Letter, recipients: Sequence[bytes], now: datetime) -> bool:
-    """Tell whether one more letter may go to the address that has these hashes.
+def allow(session: Session, email: Email, recipients: Sequence[bytes], now: datetime) -> bool:
+    """Check whether one more email may go to the recipient with these hashes.
 
-    Of parallel transactions one waits for the other's end, so both count what there is.
+    Parallel transactions wait for each other, so each counts the emails of the others.
     """
     if postgresql():
         lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
         session.execute(lock, {"key": int.from_bytes(min(recipients)[:8], signed=True)})
     limit = rate()
-    of_recipient = sa.and_(Mail.recipient.in_(recipients), Mail.notice == letter.notice)
-    if letter.notice and not _any(
-        session, of_recipient, Mail.kind == letter.kind, Mail.created_at > now - _NOTICE_EVERY
+    of_recipient = sa.and_(Mail.recipient.in_(recipients), Mail.notice == email.notice)
+    if email.notice and not _any(
+        session, of_recipient, Mail.kind == email.kind, Mail.created_at > now - _NOTICE_EVERY
     ):
         return True
     since = now - timedelta(seconds=limit.seconds)

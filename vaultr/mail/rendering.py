@@ -1,14 +1,14 @@
-"""How a letter is written: once, as paragraphs, from which come its text and its HTML twin.
+"""Emails from paragraphs, as text and as HTML.
 
-A link, or a token to copy, is a paragraph of its own, so that no reader breaks or prolongs it. The
-HTML needs nothing from elsewhere: no image, no font, no style sheet, no script.
+A link, or a token to copy, is a paragraph of its own, so that no mail reader breaks or extends it.
+The HTML loads nothing: no image, font, style sheet or script.
 """
 
 import re
 from html import escape
 from typing import Final
 
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 
 _LINK: Final = re.compile(r"https?://[^\s<>\"]+")
 _UNQUOTED: Final = re.compile(r"[^\w '()-]")
@@ -37,22 +37,22 @@ _CODE: Final = (
 )
 
 
-def written(kind: str, subject: str, *paragraphs: str, notice: bool = False) -> Letter:
-    """Write a letter; a paragraph that is nothing but a link or a token is shown as one.
+def compose(kind: str, subject: str, *paragraphs: str, notice: bool = False) -> Email:
+    """Build an email from paragraphs; a paragraph that is only a link or token is shown as one.
 
-    :param kind: a word for it, such as ``verify-email``; it is not secret.
+    :param kind: its kind, such as ``verify-email``; not secret.
     :param subject: a line that everybody on the way may read: no token, no code, no name.
-    :param notice: it tells an owner of something that concerns the account's security.
+    :param notice: it informs an owner about the security of the account.
     """
     shown = "\n".join(_shown(paragraph) for paragraph in paragraphs)
     html = _PAGE.format(subject=escape(subject), paragraphs=shown)
-    return Letter(
+    return Email(
         kind=kind, subject=subject, text="\n\n".join(paragraphs) + "\n", html=html, notice=notice
     )
 
 
-def quoted(name: str) -> str:
-    """Quote what somebody chose to be called, without what mail readers would make a link of."""
+def quote(name: str) -> str:
+    """Quote a name that a user chose, without characters that mail readers turn into links."""
     return "\u201c" + _UNQUOTED.sub("\u00b7", name) + "\u201d"
 
 

@@ -1,4 +1,4 @@
-"""The one sender: Flask-Mail builds each message and hands it to the host of the settings."""
+"""The sender: Flask-Mail builds each message and passes it to the server of the settings."""
 
 import contextlib
 import smtplib
@@ -14,17 +14,17 @@ from flask_mail import Connection, Message
 from vaultr.app_state import AppSlot
 from vaultr.extensions import mail
 from vaultr.mail import transports
-from vaultr.mail.message import Letter
+from vaultr.mail.message import Email
 from vaultr.observability import logs
 from vaultr.observability.tracing import spans
 from vaultr.settings.model import Settings, current_settings
 
-# Flask-Mail's state of an app.
+# The state of Flask-Mail for an app.
 _STATE: Final = AppSlot[Any]("mail.flask_mail")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Tell Flask-Mail where mails go."""
+    """Configure Flask-Mail."""
     app.config.update(
         MAIL_SERVER=settings.smtp_host or "",
         MAIL_PORT=settings.smtp_port,
@@ -32,42 +32,42 @@ def init_app(app: Flask, settings: Settings) -> None:
         MAIL_PASSWORD=settings.smtp_pass.get_secret_value() if settings.smtp_pass else None,
         MAIL_DEFAULT_SENDER=settings.smtp_from,
         MAIL_SUPPRESS_SEND=False,
-        MAIL_DEBUG=0,  # 1 would print letters to stderr
+        MAIL_DEBUG=0,  # 1 would print emails to stderr
     )
     _STATE.set(app, mail.init_app(app))
 
 
 def message_id(mail_id: UUID) -> str:
-    """Give the Message-ID of a mail."""
+    """Return the Message-ID of an email."""
     return f"<{mail_id}@{_domain()}>"
 
 
 class OutcomeUnknown(OSError):
-    """A mail went out whole, and no answer to it came: only its server knows whether it has it."""
+    """An email was sent, but no response came; it may or may not have been accepted."""
 
 
 def send(
-    letter: Letter, *, to: str, with_id: str, on_content: Callable[[], None] | None = None
+    email: Email, *, to: str, with_id: str, on_content: Callable[[], None] | None = None
 ) -> None:
-    """Send one letter.
+    """Send one email.
 
-    :param on_content: called before the content goes out, after which the outcome may stay unknown;
-        what it raises ends the sending.
-    :raises OutcomeUnknown: it went out, and may or may not have been accepted.
-    :raises OSError: it was not accepted; `smtplib.SMTPException` is one and says why.
+    :param on_content: called before the content is sent, after which the outcome may be unknown; an
+        exception from it ends the attempt.
+    :raises OutcomeUnknown: the content was sent, and may or may not have been accepted.
+    :raises OSError: it was not accepted; includes `smtplib.SMTPException`.
     :raises flask_mail.BadHeaderError: a line break in a header.
     """
     message = Message(
-        subject=letter.subject,
+        subject=email.subject,
         recipients=[to],
-        body=letter.text,
-        html=letter.html,
-        extra_headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no robot answers
+        body=email.text,
+        html=email.html,
+        extra_headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no automatic replies
     )
     message.msgId = with_id
-    connection = Strict(letter.kind, on_content)
+    connection = Strict(email.kind, on_content)
     try:
-        with spans.span("SMTP", vaultr__mail__kind=letter.kind), connection:
+        with spans.span("SMTP", vaultr__mail__kind=email.kind), connection:
             message.send(connection)
     except OSError as error:
         if connection.outcome_unknown(error):
@@ -76,7 +76,7 @@ def send(
 
 
 class Strict(Connection):
-    """Flask-Mail's connection, but to a server that has proven its name, and that cannot hang."""
+    """Flask-Mail's connection, with a verified server name and time limits."""
 
     host: transports.Host | transports.Folder | None
 
@@ -86,14 +86,14 @@ class Strict(Connection):
         self._on_content = on_content
 
     def outcome_unknown(self, error: OSError) -> bool:
-        """Tell whether an error leaves open if the mail was accepted."""
+        """Check whether the email may have been accepted in spite of an error."""
         if self.host is None or not self.host.content_sent:
             return False
-        refused = isinstance(error, smtplib.SMTPDataError) and 400 <= error.smtp_code < 600
-        return not refused
+        rejected = isinstance(error, smtplib.SMTPDataError) and 400 <= error.smtp_code < 600
+        return not rejected
 
     def configure_host(self) -> transports.Host | transports.Folder:
-        """Connect; Flask-Mail's own way takes any certificate and waits for ever."""
+        """Connect; Flask-Mail itself accepts any certificate and waits without limit."""
         host = self._connected()
         host.on_content = self._on_content
         return host
@@ -124,10 +124,10 @@ class Strict(Connection):
         exc_value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Say good-bye, if anybody listens: what was accepted stays accepted."""
+        """Quit politely if the server still answers; accepted emails stay accepted."""
         if self.host is None:
             return
-        if exc_type is None or not self.host.content_begun:  # else it would be taken for content
+        if exc_type is None or not self.host.content_begun:  # otherwise QUIT would become content
             with contextlib.suppress(OSError):
                 self.host.quit()
         self.host.close()

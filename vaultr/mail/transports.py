@@ -1,4 +1,4 @@
-"""Where Flask-Mail hands a message over: a mail server within time limits, or a folder."""
+"""Connections that Flask-Mail uses: a mail server with time limits, or a folder."""
 
 import contextlib
 import os
@@ -13,23 +13,23 @@ from typing import Any
 
 from vaultr import clock
 
-STEP_SECONDS = 10.0  # for each answer of a mail server
-CONTENT_SECONDS = 45.0  # for its answer to a whole mail, which it may look at for viruses and spam
-WHOLE_SECONDS = 60.0  # for one connection, however slowly it answers
+STEP_SECONDS = 10.0  # for each response of a mail server
+CONTENT_SECONDS = 45.0  # for its response to a whole email, which it may scan
+WHOLE_SECONDS = 60.0  # for one connection
 
 
 class Host(smtplib.SMTP):
-    """A mail server that cannot hold us: every answer has a time limit, and so has the whole."""
+    """A connection to a mail server; each response and the whole have a time limit."""
 
     _watch: threading.Timer | None = None
     on_content: Callable[[], None] | None = None
     content_begun = content_sent = False
 
     def send(self, s: Any) -> None:
-        """Send a command (which is text) or a mail's content (bytes).
+        """Send a command (text) or the content of an email (bytes).
 
-        ``on_content`` is called before the content goes out. After it, only the server knows
-        whether it has the mail: until then it cannot, since a mail's last line is missing.
+        ``on_content`` is called before the content is sent. The server cannot have the email before
+        that, because its last line is missing; afterwards only the server knows.
         """
         content = isinstance(s, bytes)
         if content and self.on_content is not None:
@@ -42,7 +42,7 @@ class Host(smtplib.SMTP):
                 self.sock.settimeout(CONTENT_SECONDS)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Read an answer; at the first one the clock of the whole starts."""
+        """Read a response; the first one starts the time limit of the whole connection."""
         if self._watch is None:
             self._watch = threading.Timer(WHOLE_SECONDS, self._cut)
             self._watch.daemon = True
@@ -50,7 +50,7 @@ class Host(smtplib.SMTP):
         return super().getreply()
 
     def close(self) -> None:
-        """Close the connection, and stop the clock."""
+        """Close the connection, and stop the timer."""
         if self._watch is not None:
             self._watch.cancel()
         super().close()
@@ -58,7 +58,7 @@ class Host(smtplib.SMTP):
     def _cut(self) -> None:
         if self.sock is not None:
             with contextlib.suppress(OSError):
-                # Not the method of an SSL socket, which would go on in clear.
+                # Not the method of an SSL socket, which would continue unencrypted.
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
@@ -69,9 +69,9 @@ class TlsHost(Host, smtplib.SMTP_SSL):
 def connect(server: str, port: int, *, tls: str, ca_file: Path | None, name: str) -> Host:
     """Connect to a mail server that proves its name.
 
-    :param tls: ``tls`` from the first byte, ``starttls`` (refused if not offered) or ``none``.
-    :param name: our own; without one smtplib would ask the DNS, however long that takes.
-    :raises OSError: it is not there, not the right one, or too slow; SMTPException is one.
+    :param tls: ``tls`` from the first byte, ``starttls`` (required), or ``none``.
+    :param name: our own name; otherwise smtplib asks the DNS, without a time limit.
+    :raises OSError: no server, the wrong one, or too slow; includes SMTPException.
     """
     context = ssl.create_default_context(cafile=ca_file)
     if tls == "tls":
@@ -87,13 +87,13 @@ def connect(server: str, port: int, *, tls: str, ca_file: Path | None, name: str
 
 
 class Folder(smtplib.SMTP):
-    """A folder that takes mails as ``.eml`` files, for development without a mail server."""
+    """A folder of ``.eml`` files, for development without a mail server."""
 
     on_content: Callable[[], None] | None = None
     content_begun = content_sent = False
 
     def __init__(self, path: Path, kind: str) -> None:
-        super().__init__(local_hostname="localhost")  # connects nowhere
+        super().__init__(local_hostname="localhost")  # does not connect
         self._path = path
         self._kind = kind
 
@@ -105,7 +105,7 @@ class Folder(smtplib.SMTP):
         mail_options: Sequence[str] = (),
         rcpt_options: Sequence[str] = (),
     ) -> dict[str, tuple[int, bytes]]:
-        """Write the message; the file is whole from the moment it has its name."""
+        """Write the message; the file is complete when it gets its name."""
         if not isinstance(msg, bytes):
             raise TypeError("a message is bytes")
         if self.on_content is not None:
@@ -116,11 +116,11 @@ class Folder(smtplib.SMTP):
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msg.replace(b"\r\n", b"\n"))
         try:
-            os.link(draft, self._path / f"{name}.eml")  # which would overwrite no other mail
+            os.link(draft, self._path / f"{name}.eml")  # never overwrites a file
         finally:
             draft.unlink()
         return {}
 
     def quit(self) -> tuple[int, bytes]:
-        """Say nothing; nobody listens."""
+        """Do nothing; no server is connected."""
         return 221, b""

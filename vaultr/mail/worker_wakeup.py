@@ -1,4 +1,4 @@
-"""Whoever empties the outbox is told at once when this process has put a letter into it."""
+"""Wakes the delivery job when this process has stored an email."""
 
 from collections.abc import Callable
 from typing import Final
@@ -15,12 +15,12 @@ _QUEUED = "vaultr_mail_queued"
 
 
 def listen(app: Flask, listener: Callable[[], None]) -> None:
-    """Call ``listener`` after each transaction that has put a letter into the outbox."""
+    """Call ``listener`` after each transaction that stored an email in the outbox."""
     _LISTENER.set(app, listener)
 
 
 def after_transaction(session: Session) -> None:
-    """Tell the listener when the transaction that is open here has ended."""
+    """Call the listener when the open transaction has ended."""
     session.info[_QUEUED] = _LISTENER.find()
 
 

@@ -24,7 +24,7 @@ class JsonLines(logging.Formatter):
     """Writes a record as a line of JSON; foreign ones keep their message, without arguments."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the line."""
         fields = getattr(record, "fields", None)
         # A thread keeps the origin of its last request, and gunicorn speaks between requests.
         origin = (
@@ -52,7 +52,7 @@ class JsonLines(logging.Formatter):
 
 
 def _told(error: BaseException) -> dict[str, Any]:
-    """Tell of an exception by type and place. Its text may repeat what was sent."""
+    """Return of an exception by type and place. Its text may repeat what was sent."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
     cause = error.__cause__ or getattr(error, "orig", None)

@@ -85,7 +85,7 @@ class _Number(Generic[Part]):
         self._parts: dict[tuple[str, ...], Part] = {}
 
     def labels(self, *values: str) -> Part:
-        """Give the part of these labels."""
+        """Return the part of these labels."""
         part = self._parts.get(values)
         if part is None:
             if len(self._parts) >= self._most:
@@ -240,6 +240,21 @@ MAILS = Counter(
 )
 DEAD_LETTERS = Gauge("vaultr_dead_letters", "Mails that were given up and are still kept")
 AUDIT_LAG = Gauge("vaultr_audit_lag_seconds", "Age of the oldest event that no checkpoint covers")
+AUDIT_HALTED = Gauge("vaultr_audit_halted", "1 while the sequencer signs no checkpoints")
+AUDIT_FAULTS = Counter(
+    "vaultr_audit_faults_total",
+    "Faulty events that were sequenced with a finding",
+    "kind",
+    starts=("gap", "mac"),
+)
+AUDIT_ANCHOR_FAILURES = Counter(
+    "vaultr_audit_anchor_failures_total", "Checkpoints that an anchor did not take", "anchor"
+)
+AUDIT_MISSING = Gauge(
+    "vaultr_audit_missing_events",
+    "Committed events of this process that are in no tree and not pending",
+    kind="live_sum",
+)
 BACKUP_AGE = Gauge("vaultr_backup_age_seconds", "Age of the last backup that was verified")
 DRILL_AGE = Gauge("vaultr_drill_age_seconds", "Age of the last restore drill that went well")
 CERTIFICATE_DAYS = Gauge("vaultr_certificate_days", "Days until the certificate of BASE_URL ends")

@@ -61,7 +61,7 @@ def sweep(parent: Path) -> None:
 
 
 def folder() -> Path | None:
-    """Give the folder, or None where one process counts for itself."""
+    """Return the folder, or None where one process counts for itself."""
     return _folder
 
 

@@ -36,7 +36,7 @@ _GONE: Final = "gone"  # in place of a process id: the sum of those that have en
 
 
 def text() -> bytes:
-    """Give all numbers in Prometheus' text format."""
+    """Return all numbers in Prometheus' text format."""
     where = multiprocess_dir.folder()
     if where is None:
         return generate_latest(REGISTRY)

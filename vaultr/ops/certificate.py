@@ -28,7 +28,7 @@ class Seen:
 
     @property
     def days(self) -> float:
-        """Give the days that are left; below zero when it has ended."""
+        """Return the days that are left; below zero when it has ended."""
         return (self.ends_at - clock.now()).total_seconds() / 86_400
 
 

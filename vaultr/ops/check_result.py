@@ -37,22 +37,22 @@ class Finding:
 
 
 def ok(topic: str, says: str) -> Finding:
-    """Tell of something that is as it should be."""
+    """Return of something that is as it should be."""
     return Finding(topic, Level.OK, says)
 
 
 def warning(topic: str, says: str, todo: str) -> Finding:
-    """Tell of something that works, but should be seen to."""
+    """Return of something that works, but should be seen to."""
     return Finding(topic, Level.WARNING, says, todo)
 
 
 def not_judged(topic: str, says: str, todo: str) -> Finding:
-    """Tell of something that could not be looked at: it may be good or bad."""
+    """Return of something that could not be looked at: it may be good or bad."""
     return Finding(topic, Level.WARNING, f"not judged: {says}", todo, judged=False)
 
 
 def problem(topic: str, says: str, todo: str) -> Finding:
-    """Tell of something that does not work, or is not safe."""
+    """Return of something that does not work, or is not safe."""
     return Finding(topic, Level.PROBLEM, says, todo)
 
 
@@ -66,7 +66,7 @@ def gathered(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
 
 
 def _broken(topic: str, error: Exception) -> Finding:
-    """Tell of a check that did not come to its end, and of the reason where one is known."""
+    """Return of a check that did not come to its end, and of the reason where one is known."""
     cause = getattr(error, "orig", None)
     if type(cause).__name__ == "UndefinedTable" or "no such table" in str(cause):
         return problem(topic, "a table is missing", "Is it the right database? `flask db-status`")
@@ -84,7 +84,7 @@ def as_json(findings: list[Finding]) -> dict[str, Any]:
 
 
 def good(findings: Iterable[Finding]) -> bool:
-    """Tell whether none is a problem."""
+    """Check whether none is a problem."""
     return all(one.level is not Level.PROBLEM for one in findings)
 
 

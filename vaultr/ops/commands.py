@@ -165,7 +165,7 @@ def check_daily(
 @with_appcontext
 @command
 def db_status(*, as_json: bool) -> None:
-    """Tell which schema the database has and which one this code knows.
+    """Return which schema the database has and which one this code knows.
 
     Ends with 0 if they go together, 3 if migrations are pending (`flask db upgrade`), 4 if this
     code cannot work with the schema, 1 if the database does not answer.

@@ -16,7 +16,7 @@ from typing import Any, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from vaultr import clock
-from vaultr.mail import delivery_job, sample_message
+from vaultr.mail import service as mail
 from vaultr.ops import last_runs, smtp_check
 from vaultr.ops.check_result import Check, Finding, not_judged, ok, problem
 from vaultr.ops.last_runs import Kind
@@ -49,7 +49,7 @@ class Sources:
 
 
 def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
-    """Give the five checks."""
+    """Return the five checks."""
     return (
         ("health", lambda: _health(sources.url)),
         ("errors", lambda: _errors(sources)),
@@ -131,7 +131,7 @@ def _errors_here() -> Finding:
 
 
 def _reached(host: str) -> str:
-    """Give the address at which this machine reaches what listens on ``host``."""
+    """Return the address at which this machine reaches what listens on ``host``."""
     bare = host.strip("[]")
     here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # nosec B104 - asked, never listened on
     return f"[{here}]" if ":" in here else here
@@ -147,7 +147,7 @@ def judged(answers: float, errors: float) -> Finding:
 
 
 def _pods(url: str) -> list[str]:
-    """Give the address of each pod where a name leads to several, as a headless Service's does.
+    """Return the address of each pod where a name leads to several, as a headless Service's does.
 
     Asked by its name one of them would answer: perhaps the worker, which answers no requests.
     """
@@ -233,12 +233,12 @@ def _mail(to: str | None) -> Iterator[Finding]:
     settings = current_settings()
     yield from smtp_check.check("mail", settings)
     if to is not None:
-        outcome = sample_message.send_test(to)
+        outcome = mail.send_sample(to)
         if outcome.accepted:
             yield ok("mail", "a letter to the sink was accepted")
         else:
             yield problem("mail", f"a letter to the sink: {outcome.reason}", outcome.advice)
-    age = delivery_job.oldest_waiting_seconds()
+    age = mail.oldest_waiting_seconds()
     if age > OLDEST_MAIL_SECONDS:
         todo = "Does a worker run? `flask mail list`; runbook.md: VaultrMailStuck."
         yield problem("mail", f"a mail has waited for {age / 60:.0f} min", todo)

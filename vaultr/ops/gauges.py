@@ -8,7 +8,7 @@ import math
 
 from vaultr.api import kill_switches
 from vaultr.audit import sequencer_lag
-from vaultr.mail import delivery_job
+from vaultr.mail import service as mail
 from vaultr.observability import metrics
 from vaultr.ops import certificate, last_runs
 from vaultr.ops.last_runs import Kind
@@ -20,7 +20,7 @@ def measure() -> bool:
 
     :return: False; nothing more is due now.
     """
-    delivery_job.measure()
+    mail.measure()
     for kind, gauge in (
         (Kind.BACKUP_VERIFIED, metrics.BACKUP_AGE),
         (Kind.DRILL, metrics.DRILL_AGE),

@@ -46,7 +46,7 @@ def _in_database(job: str) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _closed_whatever_became_of_it(connection: sa.Connection) -> Iterator[sa.Connection]:
-    """Give the connection back; if the database has ended it meanwhile, the lock went with it."""
+    """Return the connection back; if the database has ended it meanwhile, the lock went with it."""
     try:
         yield connection
     finally:

@@ -32,7 +32,7 @@ class Reached:
 
     @property
     def age_seconds(self) -> float:
-        """Give how long ago that was."""
+        """Return how long ago that was."""
         return (clock.now() - self.at).total_seconds()
 
 
@@ -53,7 +53,7 @@ def note(kind: Kind, facts: Mapping[str, Any], *, at: datetime | None = None) ->
 
 
 def last(kind: Kind) -> Reached | None:
-    """Give when something was last reached, or None if it never was."""
+    """Return when something was last reached, or None if it never was."""
     with reading() as work:
         row = work.get(Milestone, kind.value)
         return Reached(row.reached_at, json.loads(row.facts)) if row is not None else None

@@ -4,9 +4,9 @@ from typing import Final
 
 from vaultr.api import idempotency
 from vaultr.api.idempotency import KeptAnswer
-from vaultr.auth import purge as of_accounts
+from vaultr.auth import service as auth
 from vaultr.database.purge import Chore
-from vaultr.mail import purge as of_mails
+from vaultr.mail import service as mail
 
 MOST_ROUNDS: Final = 100_000  # of a batch each; so a purge that always wants more ends at last
 
@@ -15,7 +15,7 @@ _ANSWERS: Final = Chore(
     lambda now: (KeptAnswer.created_at <= now - idempotency.KEPT,),
     idempotency.remove_old,
 )
-CHORES: Final[tuple[Chore, ...]] = (*of_accounts.CHORES, _ANSWERS, *of_mails.CHORES)
+CHORES: Final[tuple[Chore, ...]] = (*auth.PURGES, _ANSWERS, *mail.PURGES)
 
 
 def counted() -> dict[str, int]:

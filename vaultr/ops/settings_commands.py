@@ -14,7 +14,7 @@ from vaultr.settings.types import Keys
 @click.command("check")
 @json_option
 def check(*, as_json: bool) -> None:
-    """Tell whether the server could start with these settings; ends with 1 if not.
+    """Check whether the server could start with these settings; ends with 1 if not.
 
     Example: VAULTR_ENV=production flask check
     """

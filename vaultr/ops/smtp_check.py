@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from vaultr import clock
-from vaultr.mail import transports
+from vaultr.mail import service as mail
 from vaultr.ops.check_result import Finding, ok, problem, warning
 from vaultr.settings.model import Settings
 
@@ -23,7 +23,7 @@ def check(topic: str, settings: Settings) -> Iterator[Finding]:
     where = f"{settings.smtp_host}:{settings.smtp_port}"
     began = time.monotonic()
     try:
-        host = transports.connect(
+        host = mail.connect(
             settings.smtp_host, settings.smtp_port, tls=settings.smtp_secure,
             ca_file=settings.smtp_ca_file, name="vaultr.invalid",
         )  # fmt: skip
@@ -50,7 +50,7 @@ def check(topic: str, settings: Settings) -> Iterator[Finding]:
 
 
 def _of_connection(
-    topic: str, settings: Settings, host: transports.Host, *, where: str, began: float
+    topic: str, settings: Settings, host: mail.Host, *, where: str, began: float
 ) -> Iterator[Finding]:
     try:
         if settings.smtp_user is not None and settings.smtp_pass is not None:
@@ -75,6 +75,6 @@ def _days_left(sock: ssl.SSLSocket) -> float:
 
 
 def _told(error: OSError) -> str:
-    """Tell of an error without what a server said, which may repeat an address."""
+    """Return of an error without what a server said, which may repeat an address."""
     code = getattr(error, "smtp_code", None)
     return f"{type(error).__name__} {code}" if code else error.strerror or type(error).__name__

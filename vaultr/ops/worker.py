@@ -14,8 +14,8 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from vaultr.audit import service as audit
-from vaultr.health import heartbeat
-from vaultr.mail import delivery_job, worker_wakeup
+from vaultr.health import service as health
+from vaultr.mail import service as mail
 from vaultr.observability import instrumentation, logs, metrics, prometheus_endpoint, statsd
 from vaultr.observability.tracing import spans
 from vaultr.ops import gauges, job_locks
@@ -48,7 +48,9 @@ class Job:
 
 
 JOBS: tuple[Job, ...] = (
-    Job("outbox", delivery_job.run, every_seconds=2),
+    Job("outbox", mail.deliver, every_seconds=2),
+    Job("audit", audit.sequence, every_seconds=1),
+    Job("self-audit", audit.check_own_events, every_seconds=5, alone=False),
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
     *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in CHORES),
     Job("keys-reseal", usage.reseal_all, every_seconds=3600),
@@ -125,7 +127,7 @@ class Runner:
 
     @property
     def stuck(self) -> bool:
-        """Tell whether a part of a job takes so long that it will hardly end."""
+        """Check whether a part of a job takes so long that it will hardly end."""
         since = self.since
         return since is not None and time.monotonic() - since > STUCK_SECONDS
 
@@ -136,7 +138,7 @@ def start_inline(app: Flask) -> Callable[[], None]:
     :return: a function that ends the thread.
     """
     runner = Runner(app, JOBS)
-    worker_wakeup.listen(app, lambda: runner.wake("outbox"))
+    mail.listen(app, lambda: runner.wake("outbox"))
     thread = threading.Thread(target=runner.run, name="vaultr-worker", daemon=True)
     thread.start()
 
@@ -155,7 +157,7 @@ def _showing_life(runner: Runner, home: Path) -> Iterator[None]:
     def show() -> None:
         while True:
             if not runner.stuck:
-                heartbeat.touch(home)
+                health.touch_heartbeat(home)
             if ended.wait(TOUCH_SECONDS):
                 return
 
@@ -166,7 +168,7 @@ def _showing_life(runner: Runner, home: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join(STOP_SECONDS)
-        heartbeat.remove(home)
+        health.remove_heartbeat(home)
 
 
 def _tell(settings: Settings) -> None:

@@ -53,7 +53,7 @@ class Entry:
     vouch: bytes
 
     def signed(self) -> bytes:
-        """Give the bytes that the entry's MAC is taken over."""
+        """Return the bytes that the entry's MAC is taken over."""
         return lp(
             _LOG,
             self.vault_id,

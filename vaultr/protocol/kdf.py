@@ -39,6 +39,9 @@ class Kdf:
 # Source: RFC 9106 section 4, second recommended option, with t = 3.
 Kdf.RECOMMENDED = Kdf(alg=ALGORITHM, m=65_536, t=3, p=4)
 
+# The costliest derivation that a client makes; files of other managers are held to it, too.
+MOST: Final = Kdf(alg=ALGORITHM, m=_BOUNDS["m"][1], t=_BOUNDS["t"][1], p=_BOUNDS["p"][1])
+
 # Every cost that a released client ever made accounts with: prelogin invents from these.
 RELEASED: Final[tuple[Kdf, ...]] = (Kdf.RECOMMENDED,)
 

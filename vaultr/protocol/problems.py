@@ -38,5 +38,5 @@ STATUS_AT_STEP_UP: Final[Mapping[str, int]] = {
 
 
 def statuses_of(slug: str) -> frozenset[int]:
-    """Give every status that ``slug`` may be answered with."""
+    """Return every status that ``slug`` may be answered with."""
     return frozenset({STATUS_OF[slug], STATUS_AT_STEP_UP.get(slug, STATUS_OF[slug])})

@@ -33,12 +33,12 @@ def padded_size(size: int) -> int:
 
 
 def is_padding_step(size: int) -> bool:
-    """Tell whether ``size`` is one that :func:`padded_size` gives."""
+    """Check whether ``size`` is one that :func:`padded_size` gives."""
     return size >= SMALLEST_STEP and padded_size(size) == size
 
 
 def is_sealed(data: bytes) -> bool:
-    """Tell whether ``data`` can be a sealed value: suite, size on a padding step, and no text.
+    """Check whether ``data`` can be a sealed value: suite, size on a padding step, and no text.
 
     It proves nothing about encryption; it keeps an accident (a client that sends plaintext, or
     base64 of it) from being stored.

@@ -1,8 +1,8 @@
-"""Codes that change every 30 seconds (RFC 6238), as all authenticator apps compute them.
+"""Time-based one-time codes (TOTP), as authenticator apps compute them.
 
-Source: RFC 6238 (time steps) over RFC 4226, section 5.3 (truncation). SHA-1, six digits and 30
-seconds are the only choices that every app takes; SHA-1 stands in an HMAC here, where its
-collisions do not matter (RFC 6238, section 1.2). Some lines in place of a dependency.
+Source: RFC 6238 (time steps) over RFC 4226, section 5.3 (truncation). Vaultr's own second factor
+uses SHA-1, six digits and 30 seconds, the only choices that every app supports. SHA-1 is safe here:
+HMAC does not depend on collision resistance (RFC 6238, section 1.2).
 """
 
 import base64
@@ -20,39 +20,43 @@ Hash = Literal["sha1", "sha256", "sha512"]
 
 
 def new_secret() -> bytes:
-    """Draw a secret."""
+    """Return a random secret."""
     return secrets.token_bytes(SECRET_BYTES)
 
 
-def code(secret: bytes, step: int, *, digits: int = DIGITS, hash_name: Hash = "sha1") -> str:
-    """Compute the code of a time step, with its leading zeros."""
-    mac = hmac.digest(secret, step.to_bytes(8), hash_name)
-    at = mac[-1] & 0x0F
-    number = int.from_bytes(mac[at : at + 4]) & 0x7FFF_FFFF
-    return f"{number % 10**digits:0{digits}d}"
+def hotp_value(secret: bytes, counter: int, hash_name: Hash = "sha1") -> int:
+    """Return the 31-bit number from which the code of a counter is written."""
+    mac = hmac.digest(secret, counter.to_bytes(8), hash_name)
+    offset = mac[-1] & 0x0F
+    return int.from_bytes(mac[offset : offset + 4]) & 0x7FFF_FFFF
 
 
-def step_of(moment: float) -> int:
-    """Give the time step of a moment, in seconds since 1970."""
-    return int(moment // STEP_SECONDS)
+def code(secret: bytes, counter: int, *, digits: int = DIGITS, hash_name: Hash = "sha1") -> str:
+    """Return the decimal code of a counter, with its leading zeros."""
+    return f"{hotp_value(secret, counter, hash_name) % 10**digits:0{digits}d}"
 
 
-def matching_step(secret: bytes, given: str, moment: float) -> int | None:
-    """Find the step, at most one from now, whose code was given; all are compared, in full."""
+def step_of(moment: float, period: int = STEP_SECONDS) -> int:
+    """Return the counter of a moment, in seconds since 1970; each lasts ``period`` seconds."""
+    return int(moment // period)
+
+
+def matching_step(secret: bytes, entered: str, moment: float) -> int | None:
+    """Return the step, at most one from ``moment``, that has this code; compare all in full."""
     now, found = step_of(moment), None
     for step in range(now - STEPS_APART, now + STEPS_APART + 1):
-        if hmac.compare_digest(code(secret, step).encode(), given.encode()):
+        if hmac.compare_digest(code(secret, step).encode(), entered.encode()):
             found = step
     return found
 
 
 def as_text(secret: bytes) -> str:
-    """Write a secret as apps take it: base32 (RFC 4648) without padding."""
+    """Return the secret as apps accept it: base32 (RFC 4648) without padding."""
     return base64.b32encode(secret).rstrip(b"=").decode()
 
 
 def uri(secret: bytes, account: str, issuer: str) -> str:
-    """Give what a QR code holds: an otpauth URI, in the form that Google Authenticator set."""
+    """Return the otpauth URI for a QR code, in the form that Google Authenticator defined."""
     label = f"{quote(issuer, safe='')}:{quote(account, safe='')}"
     return (
         f"otpauth://totp/{label}?secret={as_text(secret)}&issuer={quote(issuer, safe='')}"

@@ -172,7 +172,7 @@ class GuardedStorage(Storage, SlidingWindowCounterSupport):
         return current().take([Count(key, Rate(limit, expiry), amount)])[0].allowed
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """Tell how a counter stands, as one slot: used hits, and when they are gone."""
+        """Return how a counter stands, as one slot: used hits, and when they are gone."""
         window = current().take([Count(key, Rate(_ENDLESS, expiry), 0)])[0]
         return 0, 0.0, window.limit - window.remaining, float(window.reset)
 
@@ -182,15 +182,15 @@ class GuardedStorage(Storage, SlidingWindowCounterSupport):
         return window.limit - window.remaining
 
     def get(self, key: str) -> int:
-        """Give the hits of a fixed window; nothing here uses one."""
+        """Return the hits of a fixed window; nothing here uses one."""
         return 0
 
     def get_expiry(self, key: str) -> float:
-        """Give the end of a fixed window; nothing here uses one."""
+        """Return the end of a fixed window; nothing here uses one."""
         return time.time()
 
     def check(self) -> bool:
-        """Tell whether counting works; it always does, shared or not."""
+        """Check whether counting works; it always does, shared or not."""
         return True
 
     def reset(self) -> int | None:

@@ -70,7 +70,7 @@ class _Line:
 
 
 def _hung_up(connection: Any) -> bool:
-    """Tell whether the server has closed an idle connection: then there is something to read."""
+    """Check whether the server has closed an idle connection: then there is something to read."""
     try:
         return bool(connection.is_connected and connection.can_read(timeout=0))
     except (redis.RedisError, OSError):

@@ -53,7 +53,7 @@ class Slots:
         return Slots(number), left
 
     def fits(self, rate: Rate, cost: int, left: int) -> bool:
-        """Tell whether so much more can be counted; what is given back always can."""
+        """Check whether so much more can be counted; what is given back always can."""
         return cost < 0 or self.hits + self.before * left / (rate.seconds * 1000) + cost <= (
             rate.count
         )
@@ -64,7 +64,7 @@ class Slots:
 
 
 def given_back(counts: Sequence[Count]) -> list[Count]:
-    """Give what undoes ``counts`` when it is taken; it always fits."""
+    """Return what undoes ``counts`` when it is taken; it always fits."""
     return [Count(one.key, one.rate, -one.cost) for one in counts]
 
 
@@ -80,7 +80,7 @@ def counted(kept: Slots, rate: Rate, now: int) -> tuple[Slots, Window]:
 
 
 def judged(rate: Rate, cost: int, slots: Slots, left: int, *, took: bool) -> Window:
-    """Tell how a counter stands from its two slots; ``left`` are milliseconds of the present one.
+    """Return how a counter stands from its two slots; ``left`` are milliseconds of the present one.
 
     A cost of 0 asks without counting: ``reset`` then tells when one more will fit.
     """

@@ -96,7 +96,7 @@ def _verifying_key(headers: dict[str, Any], _claims: dict[str, Any]) -> bytes:
 
 
 def key_id() -> str:
-    """Give the id of the key that signs; whoever keeps it knows until when the key is needed."""
+    """Return the id of the key that signs; whoever keeps it knows until when the key is needed."""
     return keyring.current().jwt.current_id
 
 

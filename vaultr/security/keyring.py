@@ -42,16 +42,16 @@ class KeyRing:
 
     @property
     def current_id(self) -> str:
-        """Give the id of the key that signs and seals."""
+        """Return the id of the key that signs and seals."""
         return next(iter(self.keys.by_id))
 
     @property
     def current(self) -> bytes:
-        """Give the key that signs and seals."""
+        """Return the key that signs and seals."""
         return self.keys.by_id[self.current_id]
 
     def find(self, key_id: str) -> bytes | None:
-        """Give the key of an id, if this server has it."""
+        """Return the key of an id, if this server has it."""
         return self.keys.by_id.get(key_id)
 
     def derived(self, purpose: str) -> bytes:
@@ -87,12 +87,12 @@ class KeyRing:
 
     @staticmethod
     def mark(key_id: str) -> bytes:
-        """Give the bytes with which all begins that is sealed under the key of an id."""
+        """Return the bytes with which all begins that is sealed under the key of an id."""
         return bytes([len(key_id)]) + key_id.encode()
 
     @staticmethod
     def marked(sealed: bytes) -> str:
-        """Give the id of the key that a sealed value says it is under."""
+        """Return the id of the key that a sealed value says it is under."""
         return sealed[1 : 1 + sealed[0]].decode("ascii", "replace") if sealed else ""
 
 
@@ -132,5 +132,5 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def current() -> ServerKeys:
-    """Give the keys of the running server."""
+    """Return the keys of the running server."""
     return KEYS.get()

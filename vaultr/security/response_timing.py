@@ -34,5 +34,5 @@ def evenly(view: View) -> View:
 
 
 def left_of_beat(seconds: float) -> float:
-    """Tell how many seconds are left of the beat that is under way after ``seconds``."""
+    """Return how many seconds are left of the beat that is under way after ``seconds``."""
     return BEAT_SECONDS - seconds % BEAT_SECONDS

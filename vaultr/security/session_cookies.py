@@ -33,24 +33,24 @@ def init_app(app: Flask) -> None:
 
 
 def sent() -> bool:
-    """Tell whether the request carries a credential as a cookie."""
+    """Check whether the request carries a credential as a cookie."""
     if not _any():
         return False
     return ACCESS in request.cookies or REFRESH in request.cookies
 
 
 def access_token() -> str | None:
-    """Give the access token that came as a cookie."""
+    """Return the access token that came as a cookie."""
     return request.cookies.get(ACCESS) if _any() else None
 
 
 def refresh_token() -> str | None:
-    """Give the refresh token that came as a cookie."""
+    """Return the refresh token that came as a cookie."""
     return request.cookies.get(REFRESH) if _any() else None
 
 
 def _any() -> bool:
-    """Tell whether there are cookies to look through, which takes as long as reading a token."""
+    """Check whether there are cookies to look through, which takes as long as reading a token."""
     return "HTTP_COOKIE" in request.environ
 
 
@@ -80,7 +80,7 @@ def check(session_id: UUID) -> None:
 
 
 def csrf_token(session_id: UUID) -> str:
-    """Give the token of a session, derived from a key that this database keeps for ever.
+    """Return the token of a session, derived from a key that this database keeps for ever.
 
     It proves nothing by itself; the server's keys may rotate without making it wrong.
     """
@@ -107,7 +107,7 @@ def take_back() -> None:
 
 
 def _own_origins() -> tuple[str, str]:
-    """Give the origins of our pages: as the browser reached us, and as BASE_URL says."""
+    """Return the origins of our pages: as the browser reached us, and as BASE_URL says."""
     base = urlsplit(current_settings().base_url)
     return f"{request.scheme}://{request.host}", f"{base.scheme}://{base.netloc}"
 

@@ -15,7 +15,7 @@ Finding = tuple[set[str], str]
 
 
 def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
-    """Tell what does not fit, leaving out what rests on a setting in ``unread``."""
+    """Return what does not fit, leaving out what rests on a setting in ``unread``."""
     rules = (_addresses, _mail, _capacity, _keys, _production)
     findings = [finding for rule in rules for finding in rule(settings)]
     return [sentence for names, sentence in findings if not names & unread]

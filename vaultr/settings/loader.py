@@ -75,7 +75,7 @@ def fill_in(values: dict[str, str], problems: list[str]) -> None:
 
 
 def development_keys(home: Path) -> dict[str, str]:
-    """Give the development keys kept under ``home``, drawing them at the first start.
+    """Return the development keys kept under ``home``, drawing them at the first start.
 
     Of processes that start at once, the one that links its finished file first wins.
     """

@@ -97,6 +97,34 @@ class Settings(BaseModel):
     checkpoint_key: KeySet | None = Field(
         default=None, description="Ed25519 seed that signs checkpoints; only the worker needs it."
     )
+    audit_state_file: Path | None = Field(
+        default=None, description="The signer's last checkpoint; in VAULTR_HOME in development."
+    )
+    audit_anchors: CommaList = Field(
+        default=(),
+        description="Where checkpoints are copied: file:, syslog:, s3: or witness+https: URLs.",
+    )
+    audit_witness_keys: CommaList = Field(
+        default=(), description="Verification keys of the witnesses in AUDIT_ANCHORS."
+    )
+    audit_lag_warn: int = Field(
+        default=10, ge=1, description="Seconds of audit lag after which `flask doctor` warns."
+    )
+    audit_lag_degraded: int = Field(
+        default=60, ge=1, description="Seconds of audit lag after which readiness is degraded."
+    )
+    audit_lag_refuse: int = Field(
+        default=900, ge=1, description="Seconds of audit lag after which changes are rejected."
+    )
+    audit_retention_months: int = Field(
+        default=0, ge=0, description="Months after which audit trees may be pruned; 0 is never."
+    )
+    audit_detail: Literal["off", "on"] = Field(
+        default="off", description="`on` records full client address and user agent."
+    )
+    audit_stream: str | None = Field(
+        default=None, description="Where sequenced events are copied: `stdout` or a syslog: URL."
+    )
     smtp_host: str | None = Field(
         default=None,
         json_schema_extra=_in_production(),
@@ -217,11 +245,11 @@ class Settings(BaseModel):
 
     @property
     def login_places(self) -> int:
-        """Give how many logins of one worker may wait for a hash before `busy` is answered."""
+        """Return how many logins of one worker may wait for a hash before `busy` is answered."""
         return self.login_queue or max(1, self.web_threads // 2)
 
     def for_flask(self) -> dict[str, Any]:
-        """Give what Flask itself wants to know; the extensions are told by their own rooms."""
+        """Return what Flask itself wants to know; the extensions are told by their own rooms."""
         return {
             "SETTINGS": self,
             "MAX_CONTENT_LENGTH": None,

@@ -176,7 +176,7 @@ UpperCase = BeforeValidator(_upper)
 
 
 def loopback(host: str) -> bool:
-    """Tell whether a host name is this machine."""
+    """Check whether a host name is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

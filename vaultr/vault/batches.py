@@ -63,7 +63,7 @@ def read_in(given: Sequence[ChangeIn]) -> list[Change]:
 
 
 def said_of(changes: Sequence[Change]) -> list[Said]:
-    """Give what a batch says of its entries."""
+    """Return what a batch says of its entries."""
     return [Said(change.op, change.item_id, change.entry) for change in changes]
 
 

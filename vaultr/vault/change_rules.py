@@ -34,7 +34,7 @@ class Content:
 
     @property
     def size(self) -> int:
-        """Give its sealed bytes."""
+        """Return its sealed bytes."""
         return len(self.overview) + len(self.detail)
 
 

@@ -1,4 +1,4 @@
-"""A batch that is only tried: what would become of each of its changes."""
+"""A dry run of a batch: what would become of each of its changes."""
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
@@ -16,9 +16,7 @@ from vaultr.vault.responses import VerdictsView, VerdictView
 from vaultr.vault.schemas import ChangeIn
 
 
-def try_changes(
-    actor: Actor, vault_id: UUID, given: Sequence[ChangeIn], quota: Quota
-) -> VerdictsView:
+def dry_run(actor: Actor, vault_id: UUID, given: Sequence[ChangeIn], quota: Quota) -> VerdictsView:
     """Judge all changes of a batch; nothing is changed, and no writer is made to wait.
 
     A batch that would be made is ok throughout. A change is judged on top of those before it that

@@ -17,7 +17,7 @@ from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
 from vaultr.audit.inline_insert import Prepared
 from vaultr.database.session import postgresql, transaction
-from vaultr.database.sql import Script, per_database
+from vaultr.database.sql import Statement, per_database
 from vaultr.errors import Unauthenticated
 from vaultr.request_context import Actor
 from vaultr.security import session_check
@@ -45,7 +45,7 @@ class Read:
 
 
 def glance(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
-    """Give only the revision and the head of a vault.
+    """Return only the revision and the head of a vault.
 
     :raises Unauthenticated: the session is dead.
     :raises VaultNotFound: there is no such vault that the actor may read.
@@ -160,23 +160,23 @@ def check(row: Any) -> None:
 
 
 def parameters(actor: Actor, **more: Any) -> dict[str, Any]:
-    """Give what a statement of `statement` asks for."""
+    """Return what a statement of `statement` asks for."""
     return session_check.parameters(actor) | more
 
 
 def statement(alive_sql: str, columns: str, more: str = "") -> str:
-    """Give a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
+    """Return a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
     proof = f"{alive_sql} AS alive, v.revision IS NOT NULL AS owned"
     return f"SELECT {proof}, {columns} {OWN_VAULT} {more}"  # nosec B608 - made of our words alone
 
 
 @per_database
-def _glance(alive_sql: str) -> Script:
-    return Script(statement(alive_sql, "v.revision, v.head"))
+def _glance(alive_sql: str) -> Statement:
+    return Statement(statement(alive_sql, "v.revision, v.head"))
 
 
 @per_database
-def _look(alive_sql: str) -> Script:
+def _look(alive_sql: str) -> Statement:
     columns = (
         f"{row_json.id_text('v.id')} AS id, {row_json.time_text('v.created_at')} AS created_at,"
         " v.generation, v.rotating, v.revision, v.head, v.overview, v.overview_revision,"
@@ -187,7 +187,7 @@ def _look(alive_sql: str) -> Script:
         "LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = :account"
         " LEFT JOIN entries e ON e.vault_id = v.id AND e.n = v.revision ORDER BY k.generation"
     )
-    return Script(statement(alive_sql, columns, more))
+    return Statement(statement(alive_sql, columns, more))
 
 
 def _item_sql(alive_sql: str) -> str:
@@ -198,15 +198,15 @@ def _item_sql(alive_sql: str) -> str:
 
 
 @per_database
-def _item(alive_sql: str) -> Script:
-    return Script(_item_sql(alive_sql))
+def _item(alive_sql: str) -> Statement:
+    return Statement(_item_sql(alive_sql))
 
 
 @per_database
-def _item_and_event(alive_sql: str) -> Script:
+def _item_and_event(alive_sql: str) -> Statement:
     # The commit need not wait for the disk: what a crash can lose is under a second of reads,
     # whose answers have left. Set where it is evaluated once, in this statement's transaction.
-    return Script(
+    return Statement(
         f"WITH found AS ({_item_sql(alive_sql)}),"  # nosec B608 - made of our words alone
         " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
         " WHERE alive AND overview IS NOT NULL),"
@@ -215,7 +215,7 @@ def _item_and_event(alive_sql: str) -> Script:
 
 
 @per_database
-def _list(alive_sql: str, of_type: bool, after: bool) -> Script:
+def _list(alive_sql: str, of_type: bool, after: bool) -> Statement:
     # The page is chosen before it is joined, so that it is read along the index.
     page = (
         f"SELECT {row_json.item_columns()}, i.overview FROM items i"  # nosec B608 - our words alone
@@ -224,4 +224,4 @@ def _list(alive_sql: str, of_type: bool, after: bool) -> Script:
         " ORDER BY i.id LIMIT :limit"
     )
     more = f"LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
-    return Script(statement(alive_sql, "p.*", more))
+    return Statement(statement(alive_sql, "p.*", more))

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from vaultr.audit.events import Event
 from vaultr.database.session import transaction
-from vaultr.database.sql import Script, per_database
+from vaultr.database.sql import Statement, per_database
 from vaultr.errors import Conflict, FieldError, Unprocessable
 from vaultr.protocol import sizes
 from vaultr.protocol.entries import NOTHING, Op
@@ -49,7 +49,7 @@ class _Wraps:
 
 
 def begin_rotation(actor: Actor, vault_id: UUID, given: RotationNew, quota: Quota) -> VaultView:
-    """Give a vault new keys, under which everything is sealed from now on.
+    """Return a vault new keys, under which everything is sealed from now on.
 
     Allowed while another rotation is running: everything then moves to the newest generation. One
     whose entry is stored already is answered as the first time, and nothing is done.
@@ -150,7 +150,7 @@ def _keep(
 
 
 def show_rotation(actor: Actor, vault_id: UUID) -> RotationView:
-    """Tell whether a rotation is running, and what is left to move.
+    """Check whether a rotation is running, and what is left to move.
 
     :raises Unauthenticated, VaultNotFound: as `hot.glance`.
     """
@@ -197,12 +197,12 @@ def _check_nothing_left(connection: sa.Connection, vault_id: UUID, row: Any) -> 
 
 
 @per_database
-def _left() -> Script:
-    return Script(f"SELECT ({_LEFT}) FROM vaults v WHERE v.id = :vault_id")  # nosec B608 - our words alone
+def _left() -> Statement:
+    return Statement(f"SELECT ({_LEFT}) FROM vaults v WHERE v.id = :vault_id")  # nosec B608 - our words alone
 
 
 @per_database
-def _progress(alive_sql: str) -> Script:
+def _progress(alive_sql: str) -> Statement:
     items = f"CASE WHEN v.rotating THEN ({_LEFT}) ELSE 0 END AS items"
     columns = f"v.rotating, v.generation, v.overview_generation, {items}"
-    return Script(fast_reads.statement(alive_sql, columns))
+    return Statement(fast_reads.statement(alive_sql, columns))

@@ -1,4 +1,4 @@
-"""The wraps of vault keys under an account's key, as `rewrap` lists and replaces them."""
+"""The wraps of vault keys under an account's key, which `rewrap` lists and replaces."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,41 +10,49 @@ from sqlalchemy.orm import Session
 from vaultr.database.session import lock_rows
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 
-WRAPS: Final = "vaults"
 
+class KeyWraps:
+    """The wraps of vault keys under an account's key; `auth.key_rewrap` calls it."""
 
-def wraps_of(session: Session, account_id: UUID, *, lock: bool) -> Mapping[tuple[UUID, int], bytes]:
-    """Give every wrap that an account holds, by vault and generation.
+    WRAPS: Final = "vaults"
 
-    :param lock: lock the vaults in the order of their ids, as every writer of wraps does; the
-        caller has locked the account, so no vault is made meanwhile.
-    """
-    held = sa.select(VAULT_KEYS.c.vault_id).where(VAULT_KEYS.c.holder_id == account_id)
-    if lock:
-        vaults = sa.select(VAULTS.c.id).where(VAULTS.c.id.in_(held)).order_by(VAULTS.c.id)
-        lock_rows(session, vaults.with_for_update())
-    return {
-        (row.vault_id, row.generation): bytes(row.sealed_key) for row in _rows(session, account_id)
-    }
+    @staticmethod
+    def wraps_of(
+        session: Session, account_id: UUID, *, lock: bool
+    ) -> Mapping[tuple[UUID, int], bytes]:
+        """Return every wrap that an account holds, by vault and generation.
 
-
-def replace_wraps(
-    session: Session, account_id: UUID, wraps: Mapping[tuple[UUID, int], bytes], event_id: UUID
-) -> None:
-    """Store each wrap in the place of the one of its name; roles stay.
-
-    The rows go and come again, because many inserts are one statement and many updates are many.
-    """
-    rows = [
-        {
-            **row._mapping,
-            "sealed_key": wraps[row.vault_id, row.generation],
-            "audit_event_id": event_id,
+        :param lock: lock the vaults in the order of their ids, as every writer of wraps does; the
+            caller has locked the account, so no vault is made meanwhile.
+        """
+        held = sa.select(VAULT_KEYS.c.vault_id).where(VAULT_KEYS.c.holder_id == account_id)
+        if lock:
+            vaults = sa.select(VAULTS.c.id).where(VAULTS.c.id.in_(held)).order_by(VAULTS.c.id)
+            lock_rows(session, vaults.with_for_update())
+        return {
+            (row.vault_id, row.generation): bytes(row.sealed_key)
+            for row in _rows(session, account_id)
         }
-        for row in _rows(session, account_id)
-    ]
-    session.execute(sa.delete(VAULT_KEYS).where(VAULT_KEYS.c.holder_id == account_id))
-    session.execute(sa.insert(VAULT_KEYS), rows)
+
+    @staticmethod
+    def replace_wraps(
+        session: Session, account_id: UUID, wraps: Mapping[tuple[UUID, int], bytes], event_id: UUID
+    ) -> None:
+        """Replace each wrap by the one of the same vault and generation; roles stay.
+
+        The rows are deleted and inserted, because many inserts are one statement, and many updates
+        are not.
+        """
+        rows = [
+            {
+                **row._mapping,
+                "sealed_key": wraps[row.vault_id, row.generation],
+                "audit_event_id": event_id,
+            }
+            for row in _rows(session, account_id)
+        ]
+        session.execute(sa.delete(VAULT_KEYS).where(VAULT_KEYS.c.holder_id == account_id))
+        session.execute(sa.insert(VAULT_KEYS), rows)
 
 
 def _rows(session: Session, account_id: UUID) -> Any:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from vaultr.database.sql import Script
+from vaultr.database.sql import Statement
 from vaultr.errors import Unauthenticated
 from vaultr.protocol.entries import NO_ITEM
 from vaultr.request_context import Actor
@@ -53,7 +53,7 @@ def peek_vault(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Any:
 
 
 def _found(
-    connection: sa.Connection, script: Script, actor: Actor, vault_id: UUID, item_id: UUID
+    connection: sa.Connection, script: Statement, actor: Actor, vault_id: UUID, item_id: UUID
 ) -> Any:
     parameters = session_check.parameters(actor) | {
         "vault_id": vault_id,
@@ -68,11 +68,11 @@ def _found(
 
 
 @cache
-def lock_script(alive_sql: str, *, locks: bool = True) -> Script:
-    """Give the statements of `lock_vault`, or (without locks) of `peek_vault`."""
+def lock_script(alive_sql: str, *, locks: bool = True) -> Statement:
+    """Return the statements of `lock_vault`, or (without locks) of `peek_vault`."""
     # The item is read by a statement of its own after the lock is held: what a statement sees is
     # settled when it begins, and it may begin by waiting for the lock.
-    return Script(
+    return Statement(
         f"SELECT {alive_sql} AS alive,"  # nosec B608 - made of our words alone
         " v.generation, v.rotating, v.overview_generation, v.revision, v.head, v.active, v.trash,"
         " v.item_bytes, v.version_bytes,"

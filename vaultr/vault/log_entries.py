@@ -93,7 +93,7 @@ class Log:
 
 
 def log_of(actor: Actor, vault_id: UUID, row: Any) -> Log:
-    """Give the end of the log of the vault whose locked row this is."""
+    """Return the end of the log of the vault whose locked row this is."""
     return Log(
         vault_id=vault_id,
         author_id=actor.account_id,
@@ -115,7 +115,7 @@ class Said:
 def stored_already(
     connection: sa.Connection, vault_id: UUID, revision: int, said: Sequence[Said]
 ) -> list[Any] | None:
-    """Give the stored entries of a write that is sent again after its answer was lost.
+    """Return the stored entries of a write that is sent again after its answer was lost.
 
     :return: the rows, in order; None when this is no repetition.
     """

@@ -148,7 +148,7 @@ class Draft:
                 self.item_bytes += sign * held.size
 
     def counts(self) -> Mapping[str, Any]:
-        """Give what the vault's row says of it afterwards."""
+        """Return what the vault's row says of it afterwards."""
         return {
             "active": self.active,
             "trash": self.trash,
@@ -156,7 +156,7 @@ class Draft:
         }
 
     def outgrows(self) -> bool:
-        """Tell whether old versions may have more bytes afterwards than a vault keeps of them."""
+        """Check whether old versions may have more bytes afterwards than a vault keeps of them."""
         put = sum(put.held.size for put in self.puts)
         return self.version_bytes + put - self.item_bytes > self.quota.vault_bytes
 

@@ -31,7 +31,7 @@ def b64(data: bytes | memoryview) -> str:
 
 @cache
 def _forms(on_postgresql: bool) -> tuple[str, str]:
-    """Give how an id and a time are selected as the text that the API shows."""
+    """Return how an id and a time are selected as the text that the API shows."""
     if on_postgresql:
         return "CAST({0} AS text)", f"to_char({{0}} AT TIME ZONE 'UTC', {_TIME})"
     parts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
@@ -40,17 +40,17 @@ def _forms(on_postgresql: bool) -> tuple[str, str]:
 
 
 def id_text(column: str) -> str:
-    """Give the SQL that selects an id as text."""
+    """Return the SQL that selects an id as text."""
     return _forms(postgresql())[0].format(column)
 
 
 def time_text(column: str) -> str:
-    """Give the SQL that selects a time as text."""
+    """Return the SQL that selects a time as text."""
     return _forms(postgresql())[1].format(column)
 
 
 def item_columns() -> str:
-    """Give the columns of `items i`, but for the sealed parts, in the order of `item_json`."""
+    """Return the columns of `items i`, but for the sealed parts, in the order of `item_json`."""
     times = [f"{time_text(f'i.{name}')} AS {name}" for name in ("created_at", "updated_at")]
     numbers = "i.revision, i.content_revision, i.generation, i.size"
     return f"{id_text('i.id')} AS id, i.type, i.state, {numbers}, {', '.join(times)}"
@@ -73,7 +73,7 @@ def item_json(row: Sequence[Any]) -> str:
 
 
 def entry_columns() -> str:
-    """Give the columns of `entries e` in the order of `entry_json`."""
+    """Return the columns of `entries e` in the order of `entry_json`."""
     chosen = {name: f"e.{name}" for name in _ENTRY}
     chosen |= {name: id_text(f"e.{name}") for name in ("item_id", "author_id")}
     return ", ".join(f"{text} AS entry_{name}" for name, text in chosen.items())

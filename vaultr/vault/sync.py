@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import transaction
-from vaultr.database.sql import Script, per_database
+from vaultr.database.sql import Statement, per_database
 from vaultr.errors import BadRequest, FieldError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import SYNC_PAGE_BYTES
@@ -46,7 +46,7 @@ class _Found:
 
 
 def sync(actor: Actor, vault_id: UUID, query: SyncQuery, known: str | None, quota: Quota) -> Page:
-    """Give one page, all of it as it was at one moment.
+    """Return one page, all of it as it was at one moment.
 
     :param known: the tag (a head) that the caller has, which counts when it is up to date.
     :raises BadRequest: ``after`` together with a delta.
@@ -127,8 +127,8 @@ def _page(seen: Look, found: _Found, quota: Quota) -> Page:
 
 
 @per_database
-def _removed() -> Script:
-    return Script(
+def _removed() -> Statement:
+    return Statement(
         f"SELECT {row_json.id_text('r.item_id')}, r.revision"  # nosec B608 - our words alone
         " FROM removed_items r"
         " WHERE r.vault_id = :vault_id AND r.revision > :before AND r.revision <= :most"
@@ -137,19 +137,19 @@ def _removed() -> Script:
 
 
 @per_database
-def _entries() -> Script:
-    return Script(
+def _entries() -> Statement:
+    return Statement(
         f"SELECT {row_json.entry_columns()} FROM entries e"  # nosec B608 - our words alone
         " WHERE e.vault_id = :vault_id AND e.n > :before AND e.n <= :most ORDER BY e.n"
     )
 
 
 @per_database
-def _items() -> Script:
+def _items() -> Statement:
     # Beyond the bytes of a page rows come without their sealed parts, to tell where it ends; the
     # first always fits.
     fits = "CASE WHEN i.total <= :bytes OR i.total = i.size THEN i.{0} END AS {0}".format
-    return Script(
+    return Statement(
         f"SELECT {row_json.item_columns()}, {fits('overview')}, {fits('detail')}"  # nosec B608 - our words alone
         " FROM (SELECT *,"
         " sum(size) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS total FROM items"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import transaction
-from vaultr.database.sql import Script
+from vaultr.database.sql import Statement
 from vaultr.protocol.encoding import b64
 from vaultr.request_context import Actor
 from vaultr.vault.locking import lock_vault
@@ -19,7 +19,7 @@ from vaultr.vault.models import VAULTS
 REVISIONS_A_STEP: Final = 20_000
 
 _SPAN: Final = "WHERE vault_id = :vault_id AND {0} > :before AND {0} <= :before + :step"
-_STEP: Final = Script(
+_STEP: Final = Statement(
     *(
         f"DELETE FROM {table} {_SPAN.format(number)}"  # nosec B608 - our words alone
         for table, number in (
@@ -30,7 +30,7 @@ _STEP: Final = Script(
         )
     )
 )
-_LAST: Final = Script("DELETE FROM vaults WHERE id = :vault_id")
+_LAST: Final = Statement("DELETE FROM vaults WHERE id = :vault_id")
 
 
 def delete_vault(actor: Actor, vault_id: UUID) -> None:

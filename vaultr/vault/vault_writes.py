@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import transaction
-from vaultr.database.sql import Script
+from vaultr.database.sql import Statement
 from vaultr.protocol.entries import NOTHING, Op, overview_content
 from vaultr.request_context import Actor
 from vaultr.vault.change_rules import Quota, check_sealed
@@ -77,7 +77,7 @@ def repair_vault(actor: Actor, vault_id: UUID, given: EntryIn, quota: Quota) -> 
 def repeated(
     connection: sa.Connection, vault_id: UUID, revision: int, op: Op, given: EntryIn
 ) -> Any:
-    """Give the stored entry of a write to the whole vault that is sent again, or None."""
+    """Return the stored entry of a write to the whole vault that is sent again, or None."""
     found = stored_already(connection, vault_id, revision, [Said(op, None, given)])
     return found[0] if found else None
 
@@ -86,7 +86,7 @@ def store(
     connection: sa.Connection,
     log: Log,
     event: Event,
-    script: Script,
+    script: Statement,
     *,
     values: Mapping[str, Any] | None = None,
     told: Mapping[str, Any] | None = None,

@@ -11,7 +11,7 @@ from vaultr import clock
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import reading, transaction
-from vaultr.database.sql import Script, per_database
+from vaultr.database.sql import Statement, per_database
 from vaultr.errors import Unauthenticated
 from vaultr.protocol.entries import first_head
 from vaultr.request_context import Actor
@@ -67,9 +67,9 @@ def _lock_account(connection: sa.Connection, actor: Actor) -> None:
 
 
 @per_database
-def _account(alive_sql: str) -> Script:
+def _account(alive_sql: str) -> Statement:
     lock = "SELECT 1 FROM accounts WHERE id = :account FOR NO KEY UPDATE"
-    return Script(f"SELECT {alive_sql}", locks=(lock,))  # nosec B608 - our words alone
+    return Statement(f"SELECT {alive_sql}", locks=(lock,))  # nosec B608 - our words alone
 
 
 def _insert(session: Session, account_id: UUID, given: VaultNew, event_id: UUID) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from vaultr.database.sql import Script
+from vaultr.database.sql import Statement
 from vaultr.protocol.sizes import MIB
 
 # A little more goes than must, so that one write in many pays for passing by what is current.
@@ -20,14 +20,14 @@ _MOST_A_WRITE: Final = 20_000
 _CURRENT: Final = (
     "(SELECT i.content_revision FROM items i WHERE i.vault_id = w.vault_id AND i.id = w.item_id)"
 )
-_EXCESS: Final = Script(
+_EXCESS: Final = Statement(
     "SELECT version_bytes - item_bytes - :budget FROM vaults WHERE id = :vault_id"
 )
-_OLDEST: Final = Script(
+_OLDEST: Final = Statement(
     "SELECT w.revision, w.size FROM versions w WHERE w.vault_id = :vault_id"  # nosec B608 - our words alone
     f" AND w.revision > :past AND w.revision <> {_CURRENT} ORDER BY w.revision LIMIT :rows"
 )
-_DROP: Final = Script(
+_DROP: Final = Statement(
     "UPDATE vaults SET version_bytes = version_bytes - :freed WHERE id = :vault_id",
     "DELETE FROM versions AS w"  # nosec B608 - our words alone
     " WHERE w.vault_id = :vault_id AND w.revision >= :first AND w.revision <= :last"

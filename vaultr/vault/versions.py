@@ -6,7 +6,7 @@ from uuid import UUID
 from vaultr.audit.events import Event
 from vaultr.audit.service import record
 from vaultr.database.session import transaction
-from vaultr.database.sql import Script, per_database
+from vaultr.database.sql import Statement, per_database
 from vaultr.errors import NotFound
 from vaultr.request_context import Actor
 from vaultr.security import session_check
@@ -82,11 +82,11 @@ def _sql(alive_sql: str, columns: str, which: str) -> str:
 
 
 @per_database
-def _list(alive_sql: str) -> Script:
+def _list(alive_sql: str) -> Statement:
     which = "w.revision < :before ORDER BY w.revision DESC LIMIT :limit"
-    return Script(_sql(alive_sql, "", which))
+    return Statement(_sql(alive_sql, "", which))
 
 
 @per_database
-def _one(alive_sql: str) -> Script:
-    return Script(_sql(alive_sql, "w.detail,", "w.revision = :revision"))
+def _one(alive_sql: str) -> Statement:
+    return Statement(_sql(alive_sql, "w.detail,", "w.revision = :revision"))

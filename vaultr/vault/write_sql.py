@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from vaultr.database.sql import Script
+from vaultr.database.sql import Statement
 from vaultr.protocol.sizes import VERSIONS_PER_ITEM
 
 _ENTRY: Final = (
@@ -21,8 +21,8 @@ _VERSION: Final = (
     " :overview, :detail, :now, :audit_event_id)"
 )
 
-COUNT: Final = Script(_COUNT)
-CREATE: Final = Script(
+COUNT: Final = Statement(_COUNT)
+CREATE: Final = Statement(
     "INSERT INTO items (vault_id, id, revision, content_revision, generation, type, state, size,"
     " puts, content, overview, detail, created_at, updated_at, audit_event_id)"
     " VALUES (:vault_id, :item_id, :n, :n, :generation, :type, 'active', :size, 1, :content,"
@@ -31,7 +31,7 @@ CREATE: Final = Script(
     _ENTRY,
     _COUNT,
 )
-REPLACE: Final = Script(
+REPLACE: Final = Statement(
     "UPDATE items SET revision = :n, content_revision = :n, generation = :generation,"
     " type = :type, size = :size, puts = puts + 1, content = :content, overview = :overview,"
     " detail = :detail, updated_at = :now, audit_event_id = :audit_event_id"
@@ -40,14 +40,14 @@ REPLACE: Final = Script(
     _ENTRY,
     _COUNT,
 )
-MOVE: Final = Script(
+MOVE: Final = Statement(
     "UPDATE items SET revision = :n, state = :state, updated_at = :now,"
     " audit_event_id = :audit_event_id WHERE vault_id = :vault_id AND id = :item_id",
     _ENTRY,
     _COUNT,
 )
 _OF_ITEM: Final = "FROM versions WHERE vault_id = :vault_id AND item_id = :item_id"
-REMOVE: Final = Script(
+REMOVE: Final = Statement(
     "DELETE FROM items WHERE vault_id = :vault_id AND id = :item_id",
     "INSERT INTO removed_items (vault_id, item_id, revision) VALUES (:vault_id, :item_id, :n)",
     _ENTRY,
@@ -56,21 +56,21 @@ REMOVE: Final = Script(
     f" - (SELECT coalesce(sum(size), 0) {_OF_ITEM}) WHERE id = :vault_id",
     f"DELETE {_OF_ITEM}",
 )
-RENAME: Final = Script(
+RENAME: Final = Statement(
     _ENTRY,
     "UPDATE vaults SET revision = :n, head = :head, overview = :overview,"
     " overview_revision = :n, overview_generation = :generation WHERE id = :vault_id",
 )
-EXTEND: Final = Script(
+EXTEND: Final = Statement(
     _ENTRY,
     "UPDATE vaults SET revision = :n, head = :head WHERE id = :vault_id",
 )
-BEGIN_ROTATION: Final = Script(
+BEGIN_ROTATION: Final = Statement(
     _ENTRY,
     "UPDATE vaults SET revision = :n, head = :head, generation = :generation, rotating = true"
     " WHERE id = :vault_id",
 )
-FINISH_ROTATION: Final = Script(
+FINISH_ROTATION: Final = Statement(
     _ENTRY,
     "UPDATE vaults SET revision = :n, head = :head, rotating = false WHERE id = :vault_id",
 )
@@ -78,7 +78,7 @@ _TOO_OLD: Final = (
     f"{_OF_ITEM} AND revision <= (SELECT revision {_OF_ITEM}"
     f" ORDER BY revision DESC LIMIT 1 OFFSET {VERSIONS_PER_ITEM})"
 )
-DROP_OLD_VERSIONS: Final = Script(
+DROP_OLD_VERSIONS: Final = Statement(
     "UPDATE vaults SET version_bytes = version_bytes"  # nosec B608 - our words alone
     f" - (SELECT coalesce(sum(size), 0) {_TOO_OLD}) WHERE id = :vault_id",
     f"DELETE {_TOO_OLD}",

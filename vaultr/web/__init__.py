@@ -1,1 +1,1 @@
-"""Pages of the server itself: small ones that letters link to."""
+"""Pages that emails link to, and the API reference."""

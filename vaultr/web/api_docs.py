@@ -1,4 +1,4 @@
-"""The API's page: what the OpenAPI document says, to be read without any program of others."""
+"""The content of the API reference, from the OpenAPI document."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ _TITLES: Final = {
     "export": "Export",
     "breach": "Breached passwords",
     "health": "Probes",
-    "openapi": "This description",
+    "openapi": "API description",
 }
 _BOUNDS: Final = (
     ("minLength", "at least {} characters"),
@@ -34,7 +34,7 @@ _BOUNDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A parameter, or a member of a body: its name, what it takes, where it is."""
+    """A parameter or a field of a body: its name, type and place."""
 
     name: str
     kind: Markup
@@ -43,17 +43,17 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What an operation answers with one status: a body, or the refusals that have it."""
+class Response:
+    """A response: its status, and its body or errors."""
 
     status: str
     body: Markup | None
-    says: Markup
+    description: Markup
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation as the page shows it."""
+    """One operation on the page."""
 
     id: str
     method: str
@@ -63,12 +63,12 @@ class Operation:
     is_public: bool
     parameters: list[Field]
     body: Markup | None
-    answers: list[Answer]
+    responses: list[Response]
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One schema of the document: an object with fields, or whatever else its kind says."""
+    """One schema: an object with fields, or another type."""
 
     name: str
     description: Markup
@@ -86,18 +86,18 @@ class Section:
 
 
 def sections(document: Mapping[str, Any]) -> list[Section]:
-    """Give the operations of a document, by the part of the API that they belong to."""
+    """Return the operations of a document by the part of the API that they belong to."""
     by_tag: dict[str, list[Operation]] = {}
     for path, methods in document["paths"].items():
-        for method, told in methods.items():
-            by_tag.setdefault(told["tags"][0], []).append(_operation(path, method, told))
+        for method, operation in methods.items():
+            by_tag.setdefault(operation["tags"][0], []).append(_operation(path, method, operation))
     order = [*_TITLES, *sorted(by_tag.keys() - _TITLES.keys())]
     known = [tag for tag in order if tag in by_tag]
     return [Section(tag, _TITLES.get(tag, tag.capitalize()), by_tag[tag]) for tag in known]
 
 
 def models(document: Mapping[str, Any]) -> list[Model]:
-    """Give the schemas of a document in the order of their names."""
+    """Return the schemas of a document in the order of their names."""
     return [
         Model(name, text(schema.get("description", "")), _fields(schema), kind_of(schema))
         for name, schema in sorted(document["components"]["schemas"].items())
@@ -105,13 +105,13 @@ def models(document: Mapping[str, Any]) -> list[Model]:
 
 
 def text(words: str) -> Markup:
-    """Write a text whose code stands between backticks as HTML."""
+    """Return a text as HTML, with code for what stands between backticks."""
     marked = _CODE.sub(r"<code>\1</code>", str(escape(words)))
     return Markup(marked)  # nosec B704 - escaped before anything was marked
 
 
 def kind_of(schema: Mapping[str, Any]) -> Markup:
-    """Say in words what a schema takes, with links to the schemas that it names."""
+    """Describe the type of a schema, with links to the schemas that it names."""
     if "$ref" in schema:
         name = schema["$ref"].removeprefix(_REF)
         return Markup('<a href="#{0}">{0}</a>').format(name)
@@ -125,14 +125,14 @@ def kind_of(schema: Mapping[str, Any]) -> Markup:
             return escape(between).join(kind_of(one) for one in schema[word])
     if schema.get("type") == "array":
         return Markup("list of {}").format(kind_of(schema.get("items", {}))) + _bounds(schema)
-    if "format" in schema:  # which says more than its pattern
+    if "format" in schema:  # more precise than its pattern
         return escape(schema["format"])
     return escape(schema.get("type", "any")) + _bounds(schema)
 
 
 def _bounds(schema: Mapping[str, Any]) -> Markup:
-    said = [form.format(_shown(schema[word])) for word, form in _BOUNDS if word in schema]
-    return Markup(", <small>{}</small>").format(", ".join(said)) if said else Markup("")
+    bounds = [form.format(_shown(schema[word])) for word, form in _BOUNDS if word in schema]
+    return Markup(", <small>{}</small>").format(", ".join(bounds)) if bounds else Markup("")
 
 
 def _shown(value: Any) -> str:
@@ -141,33 +141,33 @@ def _shown(value: Any) -> str:
     )
 
 
-def _operation(path: str, method: str, told: Mapping[str, Any]) -> Operation:
-    body = told.get("requestBody", {}).get("content", {})
+def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Operation:
+    body = operation.get("requestBody", {}).get("content", {})
     return Operation(
-        id=told["operationId"],
+        id=operation["operationId"],
         method=method.upper(),
         path=path,
-        summary=text(told["summary"]),
-        description=text(told.get("description", "")),
-        is_public=not told["security"],
+        summary=text(operation["summary"]),
+        description=text(operation.get("description", "")),
+        is_public=not operation["security"],
         parameters=[
             Field(one["name"], kind_of(one["schema"]), bool(one.get("required")), one["in"])
-            for one in told.get("parameters", ())
+            for one in operation.get("parameters", ())
         ],
         body=next((kind_of(one["schema"]) for one in body.values()), None),
-        answers=list(_answers(told["responses"])),
+        responses=list(_responses(operation["responses"])),
     )
 
 
-def _answers(responses: Mapping[str, Any]) -> Iterator[Answer]:
-    for status, told in responses.items():
+def _responses(responses: Mapping[str, Any]) -> Iterator[Response]:
+    for status, response in responses.items():
         if int(status) >= 400:
-            lines = [text(line.removeprefix("- ")) for line in told["description"].splitlines()]
-            yield Answer(status, None, Markup("<br>").join(lines))
+            lines = [text(line.removeprefix("- ")) for line in response["description"].splitlines()]
+            yield Response(status, None, Markup("<br>").join(lines))
         else:
-            content = list(told.get("content", {}).values())
+            content = list(response.get("content", {}).values())
             body = kind_of(content[0].get("schema", {})) if content else None
-            yield Answer(status, body, text(told["description"]))
+            yield Response(status, body, text(response["description"]))
 
 
 def _fields(schema: Mapping[str, Any]) -> list[Field]:

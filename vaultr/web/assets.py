@@ -1,4 +1,4 @@
-"""Files that pages are made of: each has its hash in its name, so it may be kept for ever."""
+"""Static files of the pages; each name contains a hash, so files can be cached permanently."""
 
 import hashlib
 from functools import cache
@@ -12,12 +12,12 @@ _HASH_DIGITS: Final = 16
 
 
 def address(name: str) -> str:
-    """Give the address of a file, such as ``page.css``; another content has another address."""
+    """Return the URL of a file, such as ``page.css``; it changes with the content."""
     return url_for("web.asset", name=_hashed()[name])
 
 
 def content(hashed_name: str) -> bytes | None:
-    """Give the file that has this name and this hash, or None."""
+    """Return the file with this name and hash, or None."""
     return _contents().get(hashed_name)
 
 

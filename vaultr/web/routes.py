@@ -1,4 +1,4 @@
-"""Pages: those that letters link to, which change nothing until their button is pressed; docs."""
+"""Pages that emails link to, which change nothing before a button is pressed, and API docs."""
 
 import mimetypes
 from collections.abc import Callable
@@ -10,8 +10,7 @@ from vaultr.api.contract import public
 from vaultr.api.openapi import document
 from vaultr.api.problems import status_of
 from vaultr.app_state import AppSlot
-from vaultr.auth import email_change, signup
-from vaultr.auth.recovery import tokens
+from vaultr.auth import service as auth
 from vaultr.database.contention import is_contention
 from vaultr.errors import BadRequest, LengthRequired, NotFound, ServiceError, TooLarge
 from vaultr.web import api_docs, assets
@@ -20,7 +19,7 @@ blueprint = Blueprint("web", __name__, template_folder="templates")
 
 _DOCS: Final = AppSlot[str]("web.api_docs")
 _FORM_BYTES: Final = 4096
-_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 
 @blueprint.get("/verify-email")
@@ -33,8 +32,8 @@ def verify_email() -> Response:
 @blueprint.post("/verify-email")
 @public
 def confirm_email() -> Response:
-    """Confirm a signup, for a browser without any script."""
-    return _pressed(signup.confirm, "confirmed.html")
+    """Confirm a signup; works without JavaScript."""
+    return _pressed(auth.confirm_signup, "confirmed.html")
 
 
 @blueprint.get("/recover/cancel")
@@ -48,21 +47,21 @@ def cancel_recovery() -> Response:
 @public
 def press_cancel_recovery() -> Response:
     """End a recovery."""
-    return _pressed(tokens.cancel_by_token, "recovery-cancelled.html")
+    return _pressed(auth.cancel_recovery_by_token, "recovery-cancelled.html")
 
 
 @blueprint.get("/email/confirm")
 @public
 def confirm_change() -> Response:
-    """Show the button that agrees to a change of address."""
+    """Show the button that confirms a change of address."""
     return _button("confirm-change.html")
 
 
 @blueprint.post("/email/confirm")
 @public
 def press_confirm_change() -> Response:
-    """Agree to a change of address."""
-    return _pressed(email_change.confirm, "change-confirmed.html")
+    """Confirm a change of address."""
+    return _pressed(auth.confirm_email_change, "change-confirmed.html")
 
 
 @blueprint.get("/email/undo")
@@ -76,22 +75,22 @@ def undo_change() -> Response:
 @public
 def press_undo_change() -> Response:
     """Undo a change of address."""
-    return _pressed(email_change.undo, "change-undone.html")
+    return _pressed(auth.undo_email_change, "change-undone.html")
 
 
 @blueprint.get("/api/docs")
 @public
 def docs() -> Response:
-    """Show the API's description as a page for people."""
+    """Show the API reference."""
     page = _DOCS.find()
     if page is None:
-        described = document(current_app)
+        spec = document(current_app)
         page = render_template(
             "reference.html",
-            version=described["info"]["version"],
-            description=described["info"]["description"],
-            sections=api_docs.sections(described),
-            models=api_docs.models(described),
+            version=spec["info"]["version"],
+            description=spec["info"]["description"],
+            sections=api_docs.sections(spec),
+            models=api_docs.models(spec),
             openapi=url_for("openapi.openapi"),
             stylesheet=assets.address("reference.css"),
             script=assets.address("reference.js"),
@@ -103,16 +102,16 @@ def docs() -> Response:
 @blueprint.get("/static/<name>")
 @public
 def asset(name: str) -> Response:
-    """Give a file that pages are made of; its address changes with its content."""
+    """Return a static file; its URL changes with its content."""
     data = assets.content(name)
     if data is None:
         raise NotFound
     kind = mimetypes.guess_type(name)[0]
-    return Response(data, mimetype=kind, headers={"Cache-Control": _FOR_EVER})
+    return Response(data, mimetype=kind, headers={"Cache-Control": _IMMUTABLE})
 
 
 def _button(template: str) -> Response:
-    """Show a page with one button, which sends the token that the link brought.
+    """Show a page with one button, which sends the token of the link.
 
     Mail scanners fetch every link, so nothing is looked up and nothing changes here.
     """
@@ -121,16 +120,16 @@ def _button(template: str) -> Response:
 
 
 def _pressed(do: Callable[[str], None], done: str) -> Response:
-    """Do what a page's button says, and show the page ``done``, or why nothing was changed."""
+    """Run the action of a button; show the page ``done``, or why nothing was changed."""
     try:
         _run(do, _form().get("token", ""))
-    except ServiceError as refusal:
-        return _page("not-done.html", status_of(type(refusal)), reason=refusal.detail)
+    except ServiceError as error:
+        return _page("not-done.html", status_of(type(error)), reason=error.detail)
     return _page(done, 200)
 
 
 def _run(do: Callable[[str], None], token: str) -> None:
-    """Do it; once more when another transaction was in the way, as for the API."""
+    """Run the action; retry once if another transaction was in the way, as the API does."""
     try:
         do(token)
     except Exception as error:
@@ -140,9 +139,9 @@ def _run(do: Callable[[str], None], token: str) -> None:
 
 
 def _form() -> dict[str, str]:
-    """Read the few fields of a form.
+    """Read the fields of a form.
 
-    :raises Refusal: no length, or one that no form of ours has.
+    :raises ServiceError: the length is missing or too large.
     """
     if request.content_length is None or request.headers.get("Transfer-Encoding"):
         raise LengthRequired
@@ -150,7 +149,7 @@ def _form() -> dict[str, str]:
         raise TooLarge
     try:
         return request.form.to_dict()
-    except OSError:  # its sender hung up, or stalled
+    except OSError:  # the client hung up or stalled
         raise BadRequest from None
 
 

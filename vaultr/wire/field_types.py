@@ -44,7 +44,7 @@ class Octets:
     maximum: int | None = None
 
     def read(self, value: object) -> bytes:
-        """Give the bytes, of the right number."""
+        """Return the bytes, of the right number."""
         if isinstance(value, bytes):
             return value
         if not isinstance(value, str):
@@ -100,7 +100,7 @@ def _moment(value: object) -> datetime:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether ``text`` is an id in its one form."""
+    """Check whether ``text`` is an id in its one form."""
     return _ID.fullmatch(text) is not None
 
 
@@ -148,7 +148,7 @@ class Query(BaseModel):
 
 @cache
 def _kinds(model: type[BaseModel], name: str) -> frozenset[Any]:
-    """Tell which types a field takes, whatever is written around them."""
+    """Return which types a field takes, whatever is written around them."""
     if name not in model.model_fields:
         return frozenset()
     annotation = model.model_fields[name].annotation

@@ -13,7 +13,7 @@ class NotSealed(Unprocessable):
 
 
 def refusal_of(parts: Mapping[str, bytes]) -> NotSealed | None:
-    """Give the refusal of values that cannot be sealed ones, each given under its pointer."""
+    """Return the refusal of values that cannot be sealed ones, each given under its pointer."""
     faults = [
         FieldError(at, "no sealed value") for at, data in parts.items() if not is_sealed(data)
     ]

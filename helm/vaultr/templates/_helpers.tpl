@@ -1,29 +1,54 @@
-{{/* The name of everything: `vaultr`, also where two releases of it live side by side. */}}
+{{/* The base of all names: `vaultr`, also where two releases live side by side. */}}
 {{- define "vaultr.fullname" -}}
 {{- default (default .Chart.Name .Values.nameOverride) .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of what belongs to one colour. */}}
+{{/* The name of objects of one colour. */}}
 {{- define "vaultr.coloured" -}}
 {{ include "vaultr.fullname" . }}-{{ .Values.colour }}
 {{- end -}}
 
+{{/* The selector of a component; objects that both colours share belong to none. */}}
 {{- define "vaultr.selector" -}}
 app.kubernetes.io/name: {{ include "vaultr.fullname" .root }}
 app.kubernetes.io/component: {{ .component }}
+{{- if and (not .shared) (has .component (list "web" "worker" "migrate")) }}
 vaultr.app/colour: {{ .root.Values.colour }}
+{{- end }}
 {{- end -}}
 
+{{/* What runs: the digest where it decides, otherwise the tag. */}}
+{{- define "vaultr.version" -}}
+{{- with .Values.image.digest }}{{ . | replace ":" "-" | trunc 19 }}{{ else }}{{ .Values.image.tag }}{{ end -}}
+{{- end -}}
+
+{{/* The labels of an object. No label replaces one of the selector. */}}
 {{- define "vaultr.labels" -}}
-{{ include "vaultr.selector" . }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
-app.kubernetes.io/version: {{ default .root.Chart.AppVersion .root.Values.image.tag | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-app.kubernetes.io/part-of: vaultr
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- $own := dict
+  "app.kubernetes.io/instance" .root.Release.Name
+  "app.kubernetes.io/version" (include "vaultr.version" .root | trunc 63 | trimAll "-_.")
+  "app.kubernetes.io/managed-by" .root.Release.Service
+  "app.kubernetes.io/part-of" "vaultr"
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version)
+-}}
+{{- toYaml (merge (include "vaultr.selector" . | fromYaml) (.labels | default dict) $own .root.Values.commonLabels) -}}
+{{- end -}}
+
+{{/* Name, namespace, labels and annotations of an object: root, component, name, labels, annotations. */}}
+{{- define "vaultr.metadata" -}}
+name: {{ .name }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "vaultr.labels" . | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "vaultr.image" -}}
+{{- $registry := coalesce .Values.global.imageRegistry .Values.image.registry -}}
+{{- with $registry }}{{ . | trimSuffix "/" }}/{{ end -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}
@@ -31,21 +56,37 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{/* Settings without secrets, as a map of texts. */}}
-{{- define "vaultr.settings" -}}
-{{- $given := dict -}}
-{{- range $name, $value := .Values.settings }}
-{{- /* A number of YAML is a float here: 268435456 must not become 2.68435456e+08. */}}
-{{- $text := ternary (int64 $value | toString) (toString $value) (kindIs "float64" $value) }}
-{{- if ne $text "" }}{{ $_ := set $given $name $text }}{{ end }}
-{{- end }}
-{{- if not (hasKey $given "BASE_URL") }}{{ $_ := set $given "BASE_URL" (printf "https://%s" .Values.ingress.host) }}{{ end }}
-{{- if not (hasKey $given "METRICS_HOST") }}{{ $_ := set $given "METRICS_HOST" "0.0.0.0" }}{{ end }}
-{{- if not (hasKey $given "WEB_CONCURRENCY") }}{{ $_ := set $given "WEB_CONCURRENCY" (toString .Values.web.concurrency) }}{{ end }}
-{{- toYaml $given -}}
+{{/* All hosts that users type, the first one of BASE_URL first. */}}
+{{- define "vaultr.hosts" -}}
+{{- $hosts := list -}}
+{{- if .Values.ingress.enabled }}{{ $hosts = append $hosts .Values.ingress.host }}{{ end -}}
+{{- if .Values.httpRoute.enabled }}{{ $hosts = concat $hosts .Values.httpRoute.hosts }}{{ end -}}
+{{- if .Values.ingress.enabled }}{{ range .Values.ingress.extraHosts }}{{ $hosts = append $hosts .host }}{{ end }}{{ end -}}
+{{- join "," (uniq $hosts) -}}
 {{- end -}}
 
-{{/* The secrets of every component; whoever signs in to the mail server also has SMTP_PASS. */}}
+{{/* Settings without secrets, as a map of texts. */}}
+{{- define "vaultr.settings" -}}
+{{- $found := dict -}}
+{{- range $name, $value := .Values.settings }}
+{{- /* Numbers of YAML are floats here: 268435456 must not become 2.68435456e+08. */}}
+{{- $text := ternary (int64 $value | toString) (toString $value) (kindIs "float64" $value) }}
+{{- if ne $text "" }}{{ $_ := set $found $name $text }}{{ end }}
+{{- end }}
+{{- $hosts := splitList "," (include "vaultr.hosts" .) }}
+{{- if not (hasKey $found "BASE_URL") }}{{ $_ := set $found "BASE_URL" (printf "https://%s" (first $hosts)) }}{{ end }}
+{{- /* The server accepts the host of BASE_URL without a setting. */}}
+{{- with without $hosts "" (get $found "BASE_URL" | trimPrefix "https://") }}
+{{- $given := get $found "ALLOWED_HOSTS" | default "" }}
+{{- $_ := set $found "ALLOWED_HOSTS" (join "," (compact (prepend . $given))) }}
+{{- end }}
+{{- if not (hasKey $found "METRICS_HOST") }}{{ $_ := set $found "METRICS_HOST" "0.0.0.0" }}{{ end }}
+{{- if not (hasKey $found "WEB_CONCURRENCY") }}{{ $_ := set $found "WEB_CONCURRENCY" (toString .Values.web.concurrency) }}{{ end }}
+{{- if not (hasKey $found "WEB_THREADS") }}{{ $_ := set $found "WEB_THREADS" (toString .Values.web.threads) }}{{ end }}
+{{- toYaml $found -}}
+{{- end -}}
+
+{{/* The secrets of every component; with SMTP_USER also SMTP_PASS. */}}
 {{- define "vaultr.secretNames" -}}
 {{- $names := list "DATABASE_URL" "REDIS_URL" "JWT_SECRET" "PEPPER" "FACTOR_KEY" "MAIL_KEY" "AUDIT_KEY" -}}
 {{- if .root.Values.settings.SMTP_USER }}{{ $names = append $names "SMTP_PASS" }}{{ end -}}
@@ -56,11 +97,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{- define "vaultr.secretEnv" -}}
 {{- range splitList "," (include "vaultr.secretNames" .) }}
-{{- if eq . "BACKUP_IDENTITY" }}
-- {name: BACKUP_IDENTITY_FILE, value: /run/secrets/vaultr/BACKUP_IDENTITY}
-{{- else }}
 - {name: {{ . }}_FILE, value: /run/secrets/vaultr/{{ . }}}
-{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -86,6 +123,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
   emptyDir: {medium: Memory, sizeLimit: 128Mi}
 - name: shm
   emptyDir: {medium: Memory, sizeLimit: 64Mi}
+{{- with .claim }}
+- name: backups
+  persistentVolumeClaim: {claimName: {{ . }}}
+{{- end }}
 {{- end -}}
 
 {{- define "vaultr.mounts" -}}
@@ -95,25 +136,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 - {name: tmp, mountPath: /tmp}
 - {name: shm, mountPath: /dev/shm}
-{{- end -}}
-
-{{- define "vaultr.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: {type: RuntimeDefault}
-{{- end -}}
-
-{{- define "vaultr.containerSecurity" -}}
-allowPrivilegeEscalation: false
-privileged: false
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-runAsUser: 10001
-capabilities: {drop: [ALL]}
-seccompProfile: {type: RuntimeDefault}
+{{- with .claim }}
+- {name: backups, mountPath: /backups}
+{{- end }}
 {{- end -}}
 
 {{- define "vaultr.spread" -}}
@@ -128,40 +153,164 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 {{- end -}}
 
-{{/* What a short-lived pod has in common: migration and cron jobs. */}}
-{{- define "vaultr.jobPod" -}}
-restartPolicy: Never
+{{/*
+Put the values of a pod into .pod: .own, the values of the workload, over those of all workloads.
+Lists are added, maps are merged, other values replace.
+*/}}
+{{- define "vaultr.prepare" -}}
+{{- $all := .root.Values -}}
+{{- $own := .own | default dict -}}
+{{- $pod := dict -}}
+{{- range $name := list "extraEnv" "extraEnvFrom" "extraVolumes" "extraVolumeMounts" "initContainers" "sidecars" "hostAliases" "tolerations" -}}
+{{- $_ := set $pod $name (concat (get $all $name | default list) (get $own $name | default list)) -}}
+{{- end -}}
+{{- range $name := list "podLabels" "podAnnotations" "nodeSelector" "podSecurityContext" "containerSecurityContext" -}}
+{{- $_ := set $pod $name (merge (dict) (deepCopy (get $own $name | default dict)) (deepCopy (get $all $name | default dict))) -}}
+{{- end -}}
+{{- range $name := list "affinity" "topologySpreadConstraints" "dnsConfig" "priorityClassName" "terminationGracePeriodSeconds" "resources" -}}
+{{- $_ := set $pod $name (get $own $name | default (get $all $name)) -}}
+{{- end -}}
+{{- $_ := set . "pod" $pod -}}
+{{- end -}}
+
+{{- define "vaultr.serviceAccount" -}}
+{{- coalesce .Values.serviceAccount.name (ternary (include "vaultr.coloured" .) (include "vaultr.fullname" .) .Values.web.enabled) -}}
+{{- end -}}
+
+{{/* Labels and annotations of a pod; call vaultr.prepare first. */}}
+{{- define "vaultr.podMetadata" -}}
+labels:
+  {{- $labels := merge (dict) (.podLabels | default dict) .pod.podLabels }}
+  {{- include "vaultr.labels" (dict "root" .root "component" .component "labels" $labels) | nindent 2 }}
+{{- $sums := dict -}}
+{{- if .longLived }}{{ $_ := set $sums "checksum/settings" (include "vaultr.settings" .root | sha256sum) }}{{ end -}}
+{{- if and .longLived .root.Values.secretsChecksum }}{{ $_ := set $sums "checksum/secrets" .root.Values.secretsChecksum }}{{ end -}}
+{{- with merge (dict) (.podAnnotations | default dict) $sums .pod.podAnnotations .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The fields of a pod that surround its main container; call vaultr.prepare first. */}}
+{{- define "vaultr.podFields" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
+{{- with .pod.podSecurityContext }}
 securityContext:
-  {{- include "vaultr.podSecurity" . | nindent 2 }}
-{{- with .root.Values.image.pullSecrets }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with concat .root.Values.global.imagePullSecrets .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-containers:
-  - name: {{ .name }}
-    image: {{ include "vaultr.image" .root }}
-    imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-    command: {{ toJson .command }}
-    env:
-      {{- range $name, $value := include "vaultr.settings" .root | fromYaml }}
-      - {name: {{ $name }}, value: {{ $value | quote }}}
-      {{- end }}
-      {{- include "vaultr.secretEnv" . | nindent 6 }}
-    securityContext:
-      {{- include "vaultr.containerSecurity" . | nindent 6 }}
-    resources:
-      {{- toYaml .root.Values.migration.resources | nindent 6 }}
-    volumeMounts:
-      {{- include "vaultr.mounts" . | nindent 6 }}
-      {{- with .claim }}
-      - {name: backups, mountPath: /backups}
-      {{- end }}
-volumes:
-  {{- include "vaultr.volumes" . | nindent 2 }}
-  {{- with .claim }}
-  - name: backups
-    persistentVolumeClaim: {claimName: {{ . }}}
+{{- range $name := list "priorityClassName" "nodeSelector" "tolerations" "affinity" "dnsConfig" "hostAliases" }}
+{{- with get $.pod $name }}
+{{ $name }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- if .pod.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml .pod.topologySpreadConstraints | nindent 2 }}
+{{- else if .longLived }}
+topologySpreadConstraints:
+  {{- include "vaultr.spread" . | nindent 2 }}
+{{- end }}
+{{- if or .pod.sidecars .pod.initContainers }}
+initContainers:
+  # Native sidecars: they start first, and a Job ends without them.
+  {{- range .pod.sidecars }}
+  - {{- toYaml (merge (dict "restartPolicy" "Always") .) | nindent 4 }}
   {{- end }}
+  {{- with .pod.initContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- if or (not .withoutSecrets) .pod.extraVolumes }}
+volumes:
+  {{- if not .withoutSecrets }}
+  {{- include "vaultr.volumes" . | nindent 2 }}
+  {{- end }}
+  {{- with .pod.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The fields of a main container that do not depend on its kind; call vaultr.prepare first. */}}
+{{- define "vaultr.containerFields" -}}
+image: {{ include "vaultr.image" .root }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+{{- with .command }}
+command: {{ toJson . }}
+{{- end }}
+{{- if or .longLived .pod.extraEnvFrom }}
+envFrom:
+  {{- if .longLived }}
+  - configMapRef: {name: {{ include "vaultr.coloured" .root }}}
+  {{- end }}
+  {{- with .pod.extraEnvFrom }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- if or (not .withoutSecrets) .pod.extraEnv }}
+env:
+  {{- if not .withoutSecrets }}
+  {{- if not .longLived }}
+  {{- range $name, $value := include "vaultr.settings" .root | fromYaml }}
+  - {name: {{ $name }}, value: {{ $value | quote }}}
+  {{- end }}
+  {{- end }}
+  {{- include "vaultr.secretEnv" . | nindent 2 }}
+  {{- end }}
+  {{- with .pod.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- with .pod.containerSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+resources:
+  {{- toYaml .pod.resources | nindent 2 }}
+{{- if or (not .withoutSecrets) .pod.extraVolumeMounts }}
+volumeMounts:
+  {{- if not .withoutSecrets }}
+  {{- include "vaultr.mounts" . | nindent 2 }}
+  {{- end }}
+  {{- with .pod.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Annotations with which Reloader restarts a workload when its Secret or authorities change. */}}
+{{- define "vaultr.reloader" -}}
+{{- $found := dict -}}
+{{- if .root.Values.reloader.enabled -}}
+{{- $_ := set $found "secret.reloader.stakater.com/reload" .root.Values.existingSecret -}}
+{{- with .root.Values.certificateAuthorities.configMap }}{{ $_ := set $found "configmap.reloader.stakater.com/reload" . }}{{ end -}}
+{{- end -}}
+{{- toYaml (merge (dict) $found .own.annotations) -}}
+{{- end -}}
+
+{{/* Peers of a NetworkPolicy: a text is a CIDR, anything else is a peer as Kubernetes has it. */}}
+{{- define "vaultr.peers" -}}
+{{- range . }}
+{{- if kindIs "string" . }}
+- ipBlock: {cidr: {{ . | quote }}}
+{{- else }}
+- {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Connections to PostgreSQL, as vaultr/ops/doctor/connections.py computes them: usual, release. */}}
+{{- define "vaultr.connections" -}}
+{{- $settings := include "vaultr.settings" . | fromYaml -}}
+{{- $threads := int $settings.WEB_THREADS -}}
+{{- $process := add (min $threads 16) (min (add $threads 1) 16) -}}
+{{- $pods := int (ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled) -}}
+{{- $usual := add (mul $pods (add (mul (int $settings.WEB_CONCURRENCY) $process) 1)) 4 -}}
+{{ $usual }},{{ add (mul 2 $usual) 2 }}
 {{- end -}}

@@ -1,4 +1,4 @@
-"""What an operator does for an account, or to it; nothing of it opens one or shows a secret."""
+"""Actions of an operator on accounts; none of them opens an account or shows a secret."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from vaultr.auth import (
 )
 from vaultr.auth.account_lock import lock_account
 from vaultr.auth.credential_change import end_sessions
-from vaultr.auth.emails import account as letters
+from vaultr.auth.emails import account as emails
 from vaultr.auth.models import Account, Factor, Failures, Session, WaitingSignup
 from vaultr.database.session import transaction
 from vaultr.errors import Conflict, NotFound
@@ -30,21 +30,21 @@ from vaultr.mail import service as mail
 from vaultr.wire.field_types import is_id
 
 
-class NoSuchAccount(NotFound):
-    """No account has this id or this mail address."""
+class AccountNotFound(NotFound):
+    """No account has this id or email address."""
 
 
-class SeveralWait(Conflict):
-    """Several signups wait for this address: name one by its account id."""
+class SeveralSignups(Conflict):
+    """Several signups wait for this address. Name one by its account id."""
 
 
-class NothingWaits(NoSuchAccount):
+class SignupNotFound(AccountNotFound):
     """No signup waits for this address or account id."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What was done to an account, or would have been: ``count`` things such as sessions."""
+class ActionResult:
+    """The account and the number of changed rows, such as sessions."""
 
     account_id: UUID
     count: int = 0
@@ -52,32 +52,32 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Who acts, and whether only to see what would happen."""
+    """The name of the operator, and whether this is a dry run."""
 
     name: str
     dry_run: bool = False
 
 
-class _TakenBack(Exception):
-    """Ends a transaction that was only tried."""
+class _DryRun(Exception):
+    """Rolls back the transaction of a dry run."""
 
 
 @contextmanager
-def _tried(operator: Operator, action: str) -> Iterator["_Record"]:
-    """Do everything inside in one transaction and record who did it, or take all of it back."""
+def _action(operator: Operator, action: str) -> Iterator["_Record"]:
+    """Run the block in one transaction and record the operator; roll back on a dry run."""
     record = _Record(operator, action)
     try:
         with transaction() as work:
             record.work = work
             yield record
             if operator.dry_run:
-                raise _TakenBack
-    except _TakenBack:
+                raise _DryRun
+    except _DryRun:
         pass
 
 
 class _Record:
-    """The transaction of one action, and the event that tells of it."""
+    """The transaction and the audit event of one action."""
 
     work: Work
 
@@ -86,165 +86,173 @@ class _Record:
 
     def of(self, account_id: UUID, **more: Any) -> None:
         """Record the action."""
-        told = {"kind": "account", "id": str(account_id), "action": self._action}
-        told |= {"operator": self._operator.name, **more}
-        audit.record(Event.ADMIN_ACCOUNT, account_id=account_id, obj=told)
+        obj = {"kind": "account", "id": str(account_id), "action": self._action}
+        obj |= {"operator": self._operator.name, **more}
+        audit.record(Event.ADMIN_ACCOUNT, account_id=account_id, obj=obj)
 
-    def account(self, who: str, *, alone: bool = False) -> Any:
-        """Find and lock an account; give its row.
+    def find_account(self, account_ref: str, *, alone: bool = False) -> Any:
+        """Find and lock an account; return its row.
 
-        :raises NoSuchAccount: there is none, or not any more.
+        :raises AccountNotFound: the account does not exist.
         """
-        found = self.work.execute(sa.select(Account.id).where(named(who))).scalar()
+        found = self.work.execute(
+            sa.select(Account.id).where(account_condition(account_ref))
+        ).scalar()
         if found is None:
-            raise NoSuchAccount
+            raise AccountNotFound
         lock_account(self.work, found, alone=alone)
         columns = (Account.id, Account.email)
         row = self.work.execute(sa.select(*columns).where(Account.id == found)).one_or_none()
         if row is None:
-            raise NoSuchAccount
+            raise AccountNotFound
         return row
 
 
-def lock(who: str, operator: Operator) -> Done:
-    """Let nobody sign in to an account until an operator unlocks it, and end its sessions.
+def lock(account_ref: str, operator: Operator) -> ActionResult:
+    """Lock an account until an operator unlocks it, and end its sessions.
 
-    Under the account's lock: a login that is under way is over before, and its session ends here,
-    or finds its counter locked. Refused alike whether the password is right.
+    Under the account's lock. A parallel login either finished before and its session ends here, or
+    finds its counter locked. The login is rejected whether the password is right or wrong.
 
-    :raises NoSuchAccount: there is none.
+    :raises AccountNotFound: the account does not exist.
     """
-    with _tried(operator, "lock") as action:
-        account = action.account(who)
+    with _action(operator, "lock") as action:
+        account = action.find_account(account_ref)
         operator_locks.lock(action.work, account.id, account.email)
         ended = end_sessions(action.work, account.id, reason="operator")
         audit.record(Event.AUTH_LOCK, account_id=account.id, out="deny", reason="operator")
         action.of(account.id, sessions=len(ended))
-    return Done(account.id, len(ended))
+    return ActionResult(account.id, len(ended))
 
 
-def unlock(who: str, operator: Operator) -> Done:
-    """End every lock of an account, by failures or by an operator, and forget its attempts.
+def unlock(account_ref: str, operator: Operator) -> ActionResult:
+    """End all locks of an account, by failures or by an operator, and clear its attempts.
 
-    :raises NoSuchAccount: there is none.
+    :raises AccountNotFound: the account does not exist.
     """
-    with _tried(operator, "unlock") as action:
-        done = forget_attempts(who)
+    with _action(operator, "unlock") as action:
+        done = clear_attempts(account_ref)
         action.of(done.account_id, counters=done.count)
     return done
 
 
-def log_out(who: str, operator: Operator) -> Done:
-    """End all sessions of an account; whoever has the password can sign in again.
+def log_out(account_ref: str, operator: Operator) -> ActionResult:
+    """End all sessions of an account; the password can start new ones.
 
-    :raises NoSuchAccount: there is none.
+    :raises AccountNotFound: the account does not exist.
     """
-    with _tried(operator, "logout") as action:
-        account = action.account(who)
+    with _action(operator, "logout") as action:
+        account = action.find_account(account_ref)
         ended = end_sessions(action.work, account.id, reason="operator")
         action.of(account.id, sessions=len(ended))
-    return Done(account.id, len(ended))
+    return ActionResult(account.id, len(ended))
 
 
-def reset_factors(who: str, operator: Operator) -> Done:
-    """Remove an account's second factors and recovery codes, end its sessions, tell its owner.
+def reset_factors(account_ref: str, operator: Operator) -> ActionResult:
+    """Remove an account's second factors and recovery codes, end its sessions, email its owner.
 
-    The password is still needed: this is for an owner who lost the device and proved who they are.
+    The password is still needed. This is for an owner who lost the device and proved their
+    identity.
 
-    :raises NoSuchAccount: there is none.
+    :raises AccountNotFound: the account does not exist.
     """
-    with _tried(operator, "reset-factors") as action:
-        account = action.account(who)
+    with _action(operator, "reset-factors") as action:
+        account = action.find_account(account_ref)
         mine = sa.delete(Factor).where(Factor.account_id == account.id)
         gone = action.work.scalars(mine.returning(Factor.id)).all()
-        recovery_codes.drop(action.work, account.id)
+        recovery_codes.delete_codes(action.work, account.id)
         for one in gone:
-            told = {"kind": "factor", "id": str(one)}
-            audit.record(Event.FACTOR_REMOVE, account_id=account.id, obj=told, reason="operator")
+            obj = {"kind": "factor", "id": str(one)}
+            audit.record(Event.FACTOR_REMOVE, account_id=account.id, obj=obj, reason="operator")
         if gone:
             end_sessions(action.work, account.id, reason="operator")
-            mail.send(letters.factor_removed(), account.email)
+            mail.send(emails.factor_removed(), account.email)
         action.of(account.id, factors=len(gone))
-    return Done(account.id, len(gone))
+    return ActionResult(account.id, len(gone))
 
 
-def delete(who: str, operator: Operator) -> Done:
-    """Delete an account with all that it holds, as its owner would; nothing brings it back.
+def delete(account_ref: str, operator: Operator) -> ActionResult:
+    """Delete an account and all its data, as its owner could; this cannot be undone.
 
-    :raises NoSuchAccount: there is none.
+    :raises AccountNotFound: the account does not exist.
     """
-    with _tried(operator, "delete") as action:
-        account = action.account(who, alone=True)
+    with _action(operator, "delete") as action:
+        account = action.find_account(account_ref, alone=True)
         action.of(account.id)
         account_deletion.delete(action.work, account.id)
-    return Done(account.id, 1)
+    return ActionResult(account.id, 1)
 
 
-def verify(who: str, operator: Operator) -> Done:
-    """Make the account of a signup that waits, as if the mail that it waits for had been confirmed.
+def verify(account_ref: str, operator: Operator) -> ActionResult:
+    """Create the account of a waiting signup, as if its email had been confirmed.
 
-    Only for an address that the operator knows to be the owner's: anybody can sign up with any.
+    Use it only if the operator knows that the address is the owner's: anybody can sign up with any
+    address.
 
-    :raises NothingWaits: no signup of this address or account id waits.
-    :raises SeveralWait: more than one does, and an address was given.
-    :raises TokenInvalid: its account was made in the meantime.
+    :raises SignupNotFound: no signup of this address or account id waits.
+    :raises SeveralSignups: several signups wait, and an address was used to name one.
+    :raises TokenInvalid: its account was created in the meantime.
     """
-    with _tried(operator, "verify") as action:
-        condition = _waiting(who)
+    with _action(operator, "verify") as action:
+        condition = _waiting(account_ref)
         alive = sa.and_(condition, WaitingSignup.expires_at > clock.now())
         found = action.work.execute(
             sa.select(WaitingSignup.id, WaitingSignup.account_id).where(alive)
         )
         rows = found.all()
         if not rows:
-            raise NothingWaits
+            raise SignupNotFound
         if len(rows) > 1:
-            raise SeveralWait(members={"account_ids": [str(one.account_id) for one in rows]})
-        signup.confirm_row(action.work, WaitingSignup.id == rows[0].id)
+            raise SeveralSignups(members={"account_ids": [str(one.account_id) for one in rows]})
+        signup.confirm_signup_row(action.work, WaitingSignup.id == rows[0].id)
         action.of(rows[0].account_id)
-    return Done(rows[0].account_id, 1)
+    return ActionResult(rows[0].account_id, 1)
 
 
-def _waiting(who: str) -> sa.ColumnElement[bool]:
-    return named(who, account_id=WaitingSignup.account_id, email=WaitingSignup.email)
+def _waiting(account_ref: str) -> sa.ColumnElement[bool]:
+    return account_condition(
+        account_ref, account_id=WaitingSignup.account_id, email=WaitingSignup.email
+    )
 
 
-def forget_attempts(who: str) -> Done:
-    """Forget all attempts at an account: that ends its locks, and lets in what was used up.
+def clear_attempts(account_ref: str) -> ActionResult:
+    """Clear all attempts at an account; this ends its locks and frees its limits.
 
-    That of strangers, that of its recovery, those of its devices and of its live sessions; what is
-    counted by client address runs out by itself, within a quarter of an hour.
+    This includes the counters of strangers, of recovery, of known devices and of live sessions.
+    Counters of client addresses expire by themselves, within a quarter of an hour.
 
-    :param who: the account's id, or its mail address in any spelling.
-    :raises NoSuchAccount: there is none.
+    :param account_ref: the account's id, or its email address in any spelling.
+    :raises AccountNotFound: the account does not exist.
     """
     with transaction() as work:
-        account = work.execute(sa.select(Account.id, Account.email).where(named(who))).one_or_none()
+        account = work.execute(
+            sa.select(Account.id, Account.email).where(account_condition(account_ref))
+        ).one_or_none()
         if account is None:
-            raise NoSuchAccount
+            raise AccountNotFound
         sessions = work.scalars(sa.select(Session.id).where(Session.account_id == account.id))
-        keys = operator_locks.counters_of(work, account.id, account.email)
-        keys += [login_throttle.of_session(one) for one in sessions]
+        keys = operator_locks.account_counters(work, account.id, account.email)
+        keys += [login_throttle.session_counter(one) for one in sessions]
         gone = work.execute(
             sa.delete(Failures).where(Failures.counter.in_(keys)).returning(Failures.counter)
         )
         audit.record(Event.AUTH_UNLOCK, account_id=account.id, reason="operator")
-        return Done(account.id, len(gone.all()))
+        return ActionResult(account.id, len(gone.all()))
 
 
-def named(
-    who: str,
+def account_condition(
+    account_ref: str,
     *,
     account_id: sa.SQLColumnExpression[UUID] = Account.id,
     email: sa.SQLColumnExpression[str] = Account.email,
 ) -> sa.ColumnElement[bool]:
-    """Give the condition of who is named by an id or by a mail address in any spelling.
+    """Return the condition that selects an account by its id, or by its address in any spelling.
 
-    :raises NoSuchAccount: it is neither.
+    :raises AccountNotFound: the text is neither.
     """
-    if is_id(who):
-        return account_id == UUID(who)
+    if is_id(account_ref):
+        return account_id == UUID(account_ref)
     try:
-        return email == email_addresses.normalised(who)
+        return email == email_addresses.normalise(account_ref)
     except ValueError:
-        raise NoSuchAccount from None
+        raise AccountNotFound from None

@@ -1,4 +1,4 @@
-"""Accounts as an operator sees them: nothing that opens one, addresses only where asked for."""
+"""What an operator sees of accounts: no secrets, and addresses only on request."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from sqlalchemy.orm import Session as Work
 from vaultr import clock
 from vaultr.auth import login_throttle
 from vaultr.auth.admin import actions
-from vaultr.auth.admin.actions import NoSuchAccount
+from vaultr.auth.admin.actions import AccountNotFound
 from vaultr.auth.models import Account, Factor, Failures, KnownDevice, RecoveryKey, Session
-from vaultr.auth.operator_locks import BY_HAND
+from vaultr.auth.operator_locks import OPERATOR_LOCK
 from vaultr.database.session import reading
 from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
-MOST: Final = 1000
+MAX_LIMIT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One account of the list."""
+class AccountSummary:
+    """An account in the list."""
 
     id: UUID
     email: str
@@ -35,8 +35,8 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lock:
-    """A counter that is locked: whose it is, until when, and whether an operator did it."""
+class LockedCounter:
+    """A locked counter: what it counts, until when it is locked, and whether an operator did it."""
 
     counter: str
     until: datetime
@@ -44,11 +44,11 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True)
-class UsedUp:
-    """A counter whose window is full, and is not locked for longer.
+class FullCounter:
+    """A counter whose window is full, and which is not locked for longer.
 
-    :ivar limit: LIMIT_LOGIN_ACCOUNT: so many attempts in so many seconds.
-    :ivar next_attempt_at: from when on one more is let in.
+    :ivar limit: LIMIT_LOGIN_ACCOUNT.
+    :ivar next_attempt_at: when the next attempt is accepted.
     """
 
     counter: str
@@ -57,15 +57,15 @@ class UsedUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One account, seen closer."""
+class AccountDetails:
+    """The details of an account."""
 
-    account: Listed
+    account: AccountSummary
     epoch: int
     recovery_key: bool
     sessions: tuple[dict[str, Any], ...]
-    locks: tuple[Lock, ...]
-    used_up: tuple[UsedUp, ...]
+    locks: tuple[LockedCounter, ...]
+    used_up: tuple[FullCounter, ...]
 
 
 def _columns(now: datetime) -> tuple[Any, ...]:
@@ -81,29 +81,31 @@ def _columns(now: datetime) -> tuple[Any, ...]:
     )
 
 
-def listed(*, after: UUID | None, limit: int) -> list[Listed]:
-    """List accounts by id, those after ``after`` first, at most ``limit``."""
-    query = sa.select(*_columns(clock.now())).order_by(Account.id).limit(min(limit, MOST))
+def list_accounts(*, after: UUID | None, limit: int) -> list[AccountSummary]:
+    """Return up to ``limit`` accounts in the order of their ids, after ``after``."""
+    query = sa.select(*_columns(clock.now())).order_by(Account.id).limit(min(limit, MAX_LIMIT))
     if after is not None:
         query = query.where(Account.id > after)
     with reading() as work:
-        return [Listed(*row) for row in work.execute(query)]
+        return [AccountSummary(*row) for row in work.execute(query)]
 
 
-def shown(who: str) -> Shown:
-    """Show one account: its sessions, whether it has factors and a recovery key, what is locked.
+def show_account(account_ref: str) -> AccountDetails:
+    """Return an account's sessions, factors, recovery key and locks.
 
-    Locked or used up is all that `unlocking.unlock` forgets, and nothing else: what is counted by
-    a client's address belongs to no account.
+    The locked and full counters are those that `actions.unlock` clears. Counters of client
+    addresses belong to no account.
 
-    :raises NoSuchAccount: there is none.
+    :raises AccountNotFound: the account does not exist.
     """
     now = clock.now()
     with reading(snapshot=True) as work:
-        row = work.execute(sa.select(*_columns(now)).where(actions.named(who))).one_or_none()
+        row = work.execute(
+            sa.select(*_columns(now)).where(actions.account_condition(account_ref))
+        ).one_or_none()
         if row is None:
-            raise NoSuchAccount
-        account = Listed(*row)
+            raise AccountNotFound
+        account = AccountSummary(*row)
         mine = Session.account_id == account.id
         live = sa.select(Session).where(mine, Session.idle_until > now).order_by(Session.created_at)
         sessions = work.scalars(live).all()
@@ -114,15 +116,15 @@ def shown(who: str) -> Shown:
             sa.select(KnownDevice.device_hash).where(KnownDevice.account_id == account.id)
         ).all()
         counters = _counters(account, sessions, devices)
-        locks, used_up = _refusing(work, counters, now)
+        locks, used_up = _blocking_counters(work, counters, now)
     shown_sessions = tuple(_session(one) for one in sessions)
-    return Shown(account, epoch, recovery_key, shown_sessions, locks, used_up)
+    return AccountDetails(account, epoch, recovery_key, shown_sessions, locks, used_up)
 
 
-def _refusing(
+def _blocking_counters(
     work: Work, counters: Mapping[str, str], now: datetime
-) -> tuple[tuple[Lock, ...], tuple[UsedUp, ...]]:
-    """Give those of the counters that let in no attempt now: the locked and the full ones."""
+) -> tuple[tuple[LockedCounter, ...], tuple[FullCounter, ...]]:
+    """Return the locked and the full ones of the counters."""
     limit: Rate = current_settings().limit_login_account
     columns = (Failures.counter, Failures.locked_until, Failures.recent)
     found = sa.select(*columns).where(Failures.counter.in_(counters)).order_by(Failures.counter)
@@ -130,23 +132,25 @@ def _refusing(
     for row in work.execute(found):
         word, ends = counters[row.counter], row.locked_until or now
         if ends > now:
-            locks.append(Lock(word, ends, ends - now > BY_HAND))
+            locks.append(LockedCounter(word, ends, ends - now > OPERATOR_LOCK))
         room_at = login_throttle.full_until(row.recent, limit, now)
         if room_at is not None and room_at > ends:
-            used_up.append(UsedUp(word, limit, room_at))
+            used_up.append(FullCounter(word, limit, room_at))
     return tuple(locks), tuple(used_up)
 
 
 def _counters(
-    account: Listed, sessions: Sequence[Session], devices: Sequence[bytes]
+    account: AccountSummary, sessions: Sequence[Session], devices: Sequence[bytes]
 ) -> dict[str, str]:
-    """Give the counters of an account's attempts, each with a word for it."""
+    """Return the counters of an account, each with a description."""
     named = {
-        login_throttle.of_stranger(account.email): "devices never seen",
-        login_throttle.of_recovery(account.id): "recovery",
+        login_throttle.stranger_counter(account.email): "devices never seen",
+        login_throttle.recovery_counter(account.id): "recovery",
     }
-    named |= {login_throttle.of_device(account.email, one): "a known device" for one in devices}
-    return named | {login_throttle.of_session(one.id): "a session" for one in sessions}
+    named |= {
+        login_throttle.device_counter(account.email, one): "a known device" for one in devices
+    }
+    return named | {login_throttle.session_counter(one.id): "a session" for one in sessions}
 
 
 def _session(row: Session) -> dict[str, Any]:

@@ -1,136 +1,135 @@
-"""The letters about signing up and signing in."""
+"""Emails about signup, login and credentials."""
 
 import hashlib
 from uuid import UUID
 
-from vaultr.auth.emails.template_context import base, host, written
-from vaultr.mail.service import Letter
+from vaultr.auth.emails.template_context import base, host
+from vaultr.mail.service import Email, compose
 
 
-def verification(account_id: UUID, token: str) -> Letter:
-    """Ask the owner of an address to confirm a signup, by a link and the code that it shows."""
-    return written(
+def verification(account_id: UUID, token: str) -> Email:
+    """Return the email that asks to confirm a signup, with a link and the code of the signup."""
+    return compose(
         "verify-email",
         "Confirm your Vaultr account",
-        f"Somebody, probably you, made a Vaultr account for this address at {host()}.",
-        f"Your signup showed a code. Confirm only if it was {account_code(account_id)}; "
-        "with any other code the account is somebody else's.",
-        "To confirm, open this page and press its button, or give the token in it to "
-        "`vaultr verify`. It works once, for 24 hours:",
+        f"Somebody, probably you, signed up for a Vaultr account with this address at {host()}.",
+        f"The signup showed a code. Confirm only if it was {account_code(account_id)}; "
+        "with any other code, the account belongs to somebody else.",
+        "To confirm, open this page and press its button, or paste its token into "
+        "`vaultr verify`. The link works once, for 24 hours:",
         f"{base()}/verify-email?token={token}",
-        "If this was not you, do nothing: without a confirmation there is no account.",
+        "If this was not you, do nothing. Without a confirmation, no account is created.",
     )
 
 
-def existing_owner() -> Letter:
-    """Tell an owner that somebody tried to sign up with their address."""
-    return written(
+def existing_owner() -> Email:
+    """Return the email to an owner whose address was used for another signup."""
+    return compose(
         "existing-owner",
         "You already have a Vaultr account",
-        f"Somebody, perhaps you, tried to make a Vaultr account for this address at {host()}.",
-        "You have one already, so nothing was made or changed: sign in with `vaultr login`.",
-        "If your account was given another address in the last 7 days, sign in with that one; "
-        "until then nobody else can have this address.",
-        "If this was not you, there is nothing to do. Whoever it was learned nothing.",
+        f"Somebody, perhaps you, tried to sign up with this address at {host()}.",
+        "You already have an account, so nothing was changed. Log in with `vaultr login`.",
+        "If the address of your account was changed in the last 7 days, log in with the new one. "
+        "Until the 7 days are over, nobody else can use this address.",
+        "If this was not you, you need not do anything. The sender learned nothing.",
     )
 
 
-def reuse_notice() -> Letter:
-    """Tell an owner that a session was ended because its token was used twice."""
-    return written(
+def reuse_notice() -> Email:
+    """Return the email about a session that was ended because its token was used twice."""
+    return compose(
         "session-reuse",
         "A Vaultr session was ended for your safety",
-        f"One of your sessions at {host()} was ended, because a token of it was used again "
+        f"One of your sessions at {host()} was ended, because one of its tokens was used again "
         "after it had been replaced.",
         "Either an old copy of a device's Vaultr folder was used, such as a restored backup, or "
-        "somebody copied the token from one of your devices. What is in your vaults stays sealed; "
-        "the session opens nothing by itself.",
-        "Sign in again on the device that asks for it. If you know of no old copy, look for what "
-        "could have read that device, and change your master password from another one.",
+        "somebody copied the token from one of your devices. Your vaults stay sealed: a session "
+        "alone opens nothing.",
+        "Log in again on the device that asks for it. If you do not know of an old copy, find out "
+        "what could have read that device, and change your master password on another one.",
         notice=True,
     )
 
 
-def credentials_changed(*, new_key: bool) -> Letter:
-    """Tell an owner that the master password was changed, and with it perhaps the account key."""
-    return written(
+def credentials_changed(*, new_key: bool) -> Email:
+    """Return the email about a new master password, and perhaps a new account key."""
+    return compose(
         "credentials-changed",
         "Your Vaultr master password was changed",
         f"The master password of your account at {host()} was changed"
-        + (", its account key was replaced, and its recovery key has ended." if new_key else "."),
-        "All other devices were signed out. On each of them sign in again with "
+        + (", its account key was replaced, and its recovery key was deleted." if new_key else "."),
+        "All other devices were logged out. Log in again on each of them with "
         "`vaultr login --changed`.",
-        "If this was not you, somebody who knew your old master password and had one of your "
-        "devices did it. If you have a recovery key, use it now: `vaultr recover`.",
+        "If this was not you, somebody knew your old master password and had one of your devices. "
+        "If you have a recovery key, use it now: `vaultr recover`.",
         notice=True,
     )
 
 
-def factor_added() -> Letter:
-    """Tell an owner that signing in needs a second factor from now on."""
-    return written(
+def factor_added() -> Email:
+    """Return the email about a new second factor."""
+    return compose(
         "factor-added",
-        "Your Vaultr account now asks for a second factor",
-        f"An authenticator app was added to your account at {host()}. Signing in now needs one of "
-        "its codes too, or one of the ten recovery codes that were shown.",
-        "If this was not you, somebody who knows your master password did it on a signed-in "
-        "device. Remove it from a device of yours, change your master password, and look at your "
-        "sessions.",
+        "Your Vaultr account now needs a second factor",
+        f"An authenticator app was added to your account at {host()}. Each login now also needs "
+        "one of its codes, or one of the ten recovery codes that were shown.",
+        "If this was not you, somebody who knows your master password did it on one of your "
+        "logged-in devices. Remove the app, change your master password, and check your sessions.",
         notice=True,
     )
 
 
-def factor_removed() -> Letter:
-    """Tell an owner that signing in needs no second factor any more."""
-    return written(
+def factor_removed() -> Email:
+    """Return the email about a removed second factor."""
+    return compose(
         "factor-removed",
-        "Your Vaultr account no longer asks for a second factor",
+        "Your Vaultr account no longer needs a second factor",
         f"The authenticator app and the recovery codes of your account at {host()} were removed. "
-        "Signing in needs the master password alone.",
-        "If this was not you, somebody who knows your master password did it on a signed-in "
-        "device. Change your master password, and look at your sessions.",
+        "A login now needs only the master password.",
+        "If this was not you, somebody who knows your master password did it on one of your "
+        "logged-in devices. Change your master password, and check your sessions.",
         notice=True,
     )
 
 
-def codes_renewed() -> Letter:
-    """Tell an owner that the recovery codes are new ones."""
-    return written(
+def recovery_codes_renewed() -> Email:
+    """Return the email about new recovery codes."""
+    return compose(
         "codes-renewed",
-        "Your Vaultr recovery codes were renewed",
-        f"Ten new recovery codes were made for your account at {host()}. The old ones are void.",
-        "If this was not you, somebody who knows your master password did it on a signed-in "
-        "device. Change your master password, and look at your sessions.",
+        "Your Vaultr recovery codes were replaced",
+        f"Ten new recovery codes were created for your account at {host()}. The old ones are "
+        "invalid.",
+        "If this was not you, somebody who knows your master password did it on one of your "
+        "logged-in devices. Change your master password, and check your sessions.",
         notice=True,
     )
 
 
-def recovery_code_used(left: int) -> Letter:
-    """Tell an owner that a recovery code stood in for the second factor."""
-    return written(
+def recovery_code_used(left: int) -> Email:
+    """Return the email about a used recovery code."""
+    return compose(
         "recovery-code-used",
         "A Vaultr recovery code was used",
-        f"A recovery code was used in place of a second factor at {host()}. "
-        f"{left} of ten are left.",
+        f"A recovery code was used instead of a second factor at {host()}. {left} of ten are left.",
         "If this was not you, somebody has your master password and your recovery codes. Change "
-        "the password, renew the codes, and look at your sessions.",
+        "the password, replace the codes, and check your sessions.",
         notice=True,
     )
 
 
-def account_deleted() -> Letter:
-    """Tell an owner that the account is gone, with all that it held."""
-    return written(
+def account_deleted() -> Email:
+    """Return the email about a deleted account."""
+    return compose(
         "account-deleted",
         "Your Vaultr account was deleted",
-        f"Your account at {host()} was deleted, with its vaults, sessions and machines. It cannot "
-        "be brought back. What was recorded about it stays in the audit log under a random id.",
-        "If this was not you, somebody who knew your master password did it. What a device of "
-        "yours still has in its cache can be read there without the server: make no logout on it.",
+        f"Your account at {host()} was deleted, with its vaults, sessions and machines. This "
+        "cannot be undone. Its events stay in the audit log under a random id.",
+        "If this was not you, somebody who knew your master password did it. A device that has "
+        "your vaults in its cache can still read them without the server: do not log out on it.",
         notice=True,
     )
 
 
 def account_code(account_id: UUID) -> str:
-    """Give the code that signup's screen and its letter both show: 8 hex digits of SHA-256."""
+    """Return the code that the signup and its email show: 8 hex digits of SHA-256."""
     return hashlib.sha256(account_id.bytes).hexdigest()[:8]

@@ -1,96 +1,98 @@
-"""The letters about a change of the mail address, to the old one and to the new one."""
+"""Emails about a change of address, to the old and to the new one."""
 
-from vaultr.auth.emails.template_context import base, host, written
-from vaultr.mail.service import Letter
+from vaultr.auth.emails.template_context import base, host
+from vaultr.mail.service import Email, compose
 
 
-def confirm_old(token: str, new_email: str) -> Letter:
-    """Ask the address that an account has whether it is to have another."""
-    return written(
+def confirm_old(token: str, new_email: str) -> Email:
+    """Return the email that asks the current address to confirm a change."""
+    return compose(
         "email-confirm-old",
         "Confirm the new address of your Vaultr account",
-        f"Somebody who proved your master password asked to change the address of your account at "
+        f"Somebody who knows your master password asked to change the address of your account at "
         f"{host()} to {new_email}.",
-        "If this was you, open this page and press its button, or give the token in it to "
-        "`vaultr email confirm`. The new address has to confirm too. It works once, for 24 hours:",
+        "If this was you, open this page and press its button, or paste its token into "
+        "`vaultr email confirm`. The new address must confirm too. The link works once, for 24 "
+        "hours:",
         f"{base()}/email/confirm?token={token}",
-        "If this was not you, do not press it, end the sessions that you do not know, and change "
-        "your master password now: it is known to somebody.",
+        "If this was not you, do not press the button. End the sessions that you do not know, and "
+        "change your master password now, because somebody knows it.",
         notice=True,
     )
 
 
-def confirm_new(token: str) -> Letter:
-    """Ask a new address whether an account is to have it."""
-    return written(
+def confirm_new(token: str) -> Email:
+    """Return the email that asks the new address to confirm a change."""
+    return compose(
         "email-confirm-new",
         "Confirm this address for your Vaultr account",
-        f"Somebody, probably you, wants a Vaultr account at {host()} to have this address.",
-        "If this was you, open this page and press its button, or give the token in it to "
-        "`vaultr email confirm`. The old address has to confirm too. It works once, for 24 hours:",
+        f"Somebody, probably you, asked to use this address for a Vaultr account at {host()}.",
+        "If this was you, open this page and press its button, or paste its token into "
+        "`vaultr email confirm`. The old address must confirm too. The link works once, for 24 "
+        "hours:",
         f"{base()}/email/confirm?token={token}",
-        "If this was not you, do nothing: without a confirmation nothing changes.",
+        "If this was not you, do nothing. Without a confirmation, nothing changes.",
     )
 
 
-def address_in_use() -> Letter:
-    """Tell an owner that another account was to be given the address of theirs."""
-    return written(
+def address_in_use() -> Email:
+    """Return the email to an owner whose address was requested for another account."""
+    return compose(
         "email-in-use",
         "Your Vaultr account keeps its address",
-        f"Somebody, perhaps you, wanted another Vaultr account at {host()} to have this address.",
-        "An account has it already, so nothing was changed.",
-        "If this was not you, there is nothing to do. Whoever it was learned nothing.",
+        f"Somebody, perhaps you, asked to use this address for another Vaultr account at {host()}.",
+        "It already belongs to an account, so nothing was changed.",
+        "If this was not you, you need not do anything. The sender learned nothing.",
     )
 
 
-def changed_old(token: str, new_email: str) -> Letter:
-    """Tell the old address that the account has another, and how to undo that."""
-    return written(
+def changed_old(token: str, new_email: str) -> Email:
+    """Return the email that informs the old address, with the link that undoes the change."""
+    return compose(
         "email-changed",
         "The address of your Vaultr account was changed",
-        f"Your account at {host()} now has the address {new_email}. Letters no longer come here, "
-        "and you sign in with the new address.",
-        "If this was not you, undo it within 7 days: open this page and press its button, or give "
-        "the token in it to `vaultr email undo`. The account then has this address again, and all "
-        "its sessions end:",
+        f"Your account at {host()} now has the address {new_email}. This address receives no more "
+        "emails, and you log in with the new one.",
+        "If this was not you, undo the change within 7 days: open this page and press its button, "
+        "or paste its token into `vaultr email undo`. The account then has this address again, "
+        "and all its sessions end:",
         f"{base()}/email/undo?token={token}",
-        "Keep this letter for so long. Until then nobody else can have this address here.",
+        "Keep this email for 7 days. Until then nobody else can use this address here.",
         notice=True,
     )
 
 
-def changed_new() -> Letter:
-    """Tell the new address that the account has it."""
-    return written(
+def changed_new() -> Email:
+    """Return the email that informs the new address."""
+    return compose(
         "email-is-now",
-        "Your Vaultr account has this address now",
-        f"Your account at {host()} has this address from now on: sign in with it.",
+        "Your Vaultr account now has this address",
+        f"Your account at {host()} now has this address. Log in with it.",
         "The old address can undo this for 7 days.",
         notice=True,
     )
 
 
-def undone() -> Letter:
-    """Tell an owner that the account has its old address again."""
-    return written(
+def undone() -> Email:
+    """Return the email to the old address after the change was undone."""
+    return compose(
         "email-undone",
         "Your Vaultr account has this address again",
-        f"The change of the address of your account at {host()} was undone, and all its sessions "
-        "were ended. Sign in again with this address.",
-        "If somebody else had changed it, they know your master password: change it now, with "
-        "`vaultr passwd`, and say that others may know it. If they changed that too, "
-        "use your recovery key: `vaultr recover`.",
+        f"The change of address of your account at {host()} was undone, and all its sessions were "
+        "ended. Log in again with this address.",
+        "If somebody else had changed it, they know your master password. Change it now with "
+        "`vaultr passwd`, and answer that others may know the old one. If they changed the "
+        "password too, use your recovery key: `vaultr recover`.",
         notice=True,
     )
 
 
-def lost() -> Letter:
-    """Tell an address that an account does not have it any more, because a change was undone."""
-    return written(
+def lost() -> Email:
+    """Return the email to the new address after the change was undone."""
+    return compose(
         "email-lost",
-        "A Vaultr account does not have this address any more",
+        "A Vaultr account no longer has this address",
         f"The account at {host()} that had this address has its old one again: the change was "
-        "undone from there.",
+        "undone from the old address.",
         notice=True,
     )

@@ -1,109 +1,110 @@
-"""The letters about the recovery key, and about recovering an account with it."""
+"""Emails about the recovery key and account recovery."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from vaultr.auth.emails.template_context import base, host, written
-from vaultr.mail.service import Letter
+from vaultr.auth.emails.template_context import base, host
+from vaultr.mail.service import Email, compose
 
 
-def recovery(token: str) -> Letter:
-    """Give who asked to recover an account the token that proves its mailbox."""
-    return written(
+def recovery(token: str) -> Email:
+    """Return the email with the token that proves access to the mailbox."""
+    return compose(
         "recover",
         "Recover your Vaultr account",
         f"Somebody, probably you, asked to recover the account of this address at {host()}.",
-        "Give this token, and your recovery key, to `vaultr recover`. It is good for 72 hours:",
+        "Enter this token and your recovery key in `vaultr recover`. The token is valid for 72 "
+        "hours:",
         token,
-        "From then on there is a wait of 24 hours, during which any device that is still signed "
-        "in can end the recovery; after it you set a new master password.",
-        "If this was not you, do nothing. Without your recovery key the token is good for nothing; "
-        "keep it to yourself all the same.",
+        "Then there is a wait of 24 hours, in which any logged-in device can end the recovery. "
+        "After that, you set a new master password.",
+        "If this was not you, do nothing. Without your recovery key the token is useless; do not "
+        "share it anyway.",
     )
 
 
-def no_recovery_key() -> Letter:
-    """Tell an owner who asked to recover an account that it has no recovery key."""
-    return written(
+def no_recovery_key() -> Email:
+    """Return the email to an owner who requested a recovery without having a recovery key."""
+    return compose(
         "recover-impossible",
         "Your Vaultr account has no recovery key",
         f"Somebody, probably you, asked to recover the account of this address at {host()}.",
-        "It has no recovery key, so nobody can recover it: neither you nor this server. What "
-        "opens it is its master password, and its secret key on a new device.",
-        "On a device that is still signed in, `vaultr recovery-key create` makes a recovery key.",
+        "The account has no recovery key, so nobody can recover it: neither you nor this server. "
+        "Only its master password opens it, on a new device together with its secret key.",
+        "On a logged-in device, `vaultr recovery-key create` creates a recovery key.",
     )
 
 
-def recovery_started(token: str, ready_at: datetime) -> Letter:
-    """Tell an owner that the recovery key was used, and how to end the recovery."""
-    return written(
+def recovery_started(token: str, ready_at: datetime) -> Email:
+    """Return the email about a started recovery, with the link that ends it."""
+    return compose(
         "recovery-started",
-        "A recovery of your Vaultr account has begun",
+        "A recovery of your Vaultr account has started",
         f"Somebody used the recovery key of your account at {host()}. From "
-        f"{ready_at:%Y-%m-%d %H:%M} UTC on, they can set a new master password.",
+        f"{ready_at:%Y-%m-%d %H:%M} UTC, they can set a new master password.",
         "If this is you, wait until then and run `vaultr recover` again, with the same token.",
-        "If this is not you, end it now: on a device that is signed in with "
-        "`vaultr recover --cancel`, or by opening this page and pressing its button. The recovery "
-        "key that was used ends with it:",
+        "If this is not you, end the recovery now: with `vaultr recover --cancel` on a logged-in "
+        "device, or by opening this page and pressing its button. This also deletes the recovery "
+        "key that was used:",
         f"{base()}/recover/cancel?token={token}",
         notice=True,
     )
 
 
-def recovery_cancelled() -> Letter:
-    """Tell an owner that a recovery was ended, and the recovery key with it."""
-    return written(
+def recovery_cancelled() -> Email:
+    """Return the email about a recovery that was ended together with the recovery key."""
+    return compose(
         "recovery-cancelled",
         "A recovery of your Vaultr account was ended",
-        f"The recovery of your account at {host()} that was under way was ended; nothing was "
-        "changed. The recovery key that was used has ended too.",
-        "Make a new one with `vaultr recovery-key create`, and keep it where nobody finds it.",
+        f"The recovery of your account at {host()} was ended. Nothing was changed, but the "
+        "recovery key that was used was deleted.",
+        "Create a new one with `vaultr recovery-key create`, and store it in a safe place.",
         notice=True,
     )
 
 
-def recovered(*, factors: Sequence[str], machines: int) -> Letter:
-    """Tell an owner that the account was recovered, and what was left as it was.
+def recovered(*, factors: Sequence[str], machines: int) -> Email:
+    """Return the email about a completed recovery.
 
-    :param factors: the kinds of second factors that stay.
-    :param machines: how many machines keep their access.
+    :param factors: the kinds of the remaining second factors.
+    :param machines: the number of machines that keep their access.
     """
     stay = [f"second factors: {', '.join(factors)}"] if factors else ["second factors: none"]
     stay.append(f"machines with access: {machines or 'none'}")
-    return written(
+    return compose(
         "recovered",
         "Your Vaultr account was recovered",
-        f"The account of this address at {host()} was recovered with its recovery key: it has a "
-        "new master password, all devices were signed out, and the recovery key has ended.",
-        f"What stays as it was: {'; '.join(stay)}. Look through them, and end what you do not "
-        "know. Then make a new recovery key with `vaultr recovery-key create`.",
-        "If this was not you, somebody has your recovery key and reads your mail: what was in "
-        "your vaults is known to them. Change every password that was there.",
+        f"The account of this address at {host()} was recovered with its recovery key. It has a "
+        "new master password, all devices were logged out, and the recovery key was deleted.",
+        f"Not changed: {'; '.join(stay)}. Check them, and remove what you do not know. Then "
+        "create a new recovery key with `vaultr recovery-key create`.",
+        "If this was not you, somebody has your recovery key and reads your email. They know what "
+        "was in your vaults: change every password that was there.",
         notice=True,
     )
 
 
-def recovery_key_set() -> Letter:
-    """Tell an owner that the account has a new recovery key."""
-    return written(
+def recovery_key_set() -> Email:
+    """Return the email about a new recovery key."""
+    return compose(
         "recovery-key-set",
         "Your Vaultr account has a new recovery key",
-        f"A recovery key was made for your account at {host()}; one that was there before has "
-        "ended. Whoever holds it and reads your mail can recover the account after 24 hours.",
+        f"A recovery key was created for your account at {host()}; an older one is invalid. "
+        "Anybody who has it and reads your email can recover the account after 24 hours.",
         "If this was not you, remove it with `vaultr recovery-key remove`, end the sessions that "
         "you do not know, and change your master password.",
         notice=True,
     )
 
 
-def recovery_key_removed() -> Letter:
-    """Tell an owner that the account has no recovery key any more."""
-    return written(
+def recovery_key_removed() -> Email:
+    """Return the email about a removed recovery key."""
+    return compose(
         "recovery-key-removed",
-        "Your Vaultr account has no recovery key any more",
-        f"The recovery key of your account at {host()} was removed: the printed one is worth "
-        "nothing now. If the master password is lost, so is what is in the vaults.",
+        "Your Vaultr account no longer has a recovery key",
+        f"The recovery key of your account at {host()} was removed; the printed one is invalid. "
+        "If the master password is lost, so are the vaults.",
         "If this was not you, end the sessions that you do not know, change your master password, "
-        "and make a new one with `vaultr recovery-key create`.",
+        "and create a new recovery key with `vaultr recovery-key create`.",
         notice=True,
     )

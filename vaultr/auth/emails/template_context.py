@@ -1,19 +1,16 @@
-"""What the letters about accounts are written with: this server's address, and its name."""
+"""Values that all emails about accounts contain: the URL and the name of this server."""
 
 from urllib.parse import urlsplit
 
-from vaultr.mail.rendering import written
 from vaultr.settings.model import current_settings
-
-__all__ = ["base", "host", "written"]
 
 
 def base() -> str:
-    """Give the address of this server, without a slash at its end."""
+    """Return the URL of this server, without a slash at the end."""
     settings = current_settings()
     return settings.base_url.rstrip("/")
 
 
 def host() -> str:
-    """Give this server's name, as its owners know it."""
+    """Return the name of this server, as its users know it."""
     return urlsplit(base()).netloc

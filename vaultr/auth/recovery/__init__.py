@@ -1,1 +1,1 @@
-"""Recover an account with its recovery key."""
+"""Account recovery with the recovery key."""

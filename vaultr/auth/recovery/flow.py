@@ -1,4 +1,4 @@
-"""Recovering an account: a token and the recovery key, a wait of a day, then new credentials."""
+"""Account recovery: a token and the recovery key, a wait of 24 hours, then new credentials."""
 
 import hmac
 from collections.abc import Iterator, Mapping
@@ -20,34 +20,34 @@ from vaultr.auth.account_lock import lock_account
 from vaultr.auth.credential_schemas import RecoveredIn, RecoveryProofIn
 from vaultr.auth.emails import recovery
 from vaultr.auth.errors import RecoveryPending, TokenInvalid
-from vaultr.auth.key_rewrap import Name
+from vaultr.auth.key_rewrap import WrapName
 from vaultr.auth.login_throttle import Attempt
 from vaultr.auth.models import Account, EmailChange, Factor, Recovery, RecoveryKey
 from vaultr.auth.queries import OWNER, Owner
-from vaultr.auth.recovery.tokens import TOKEN_LIVES, WAIT, account_of, alive
+from vaultr.auth.recovery.tokens import TOKEN_LIVES, WAIT, account_by_token, is_live
 from vaultr.database.session import transaction
 from vaultr.mail import service as mail
 
-# Which of the two it is, nobody is told.
+# The response does not show which of the two is wrong.
 _WRONG: Final = "The token or the recovery key is wrong, or the token's time is over."
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOut:
-    """What is needed to complete a recovery; all of it is sealed under the old account key."""
+class RecoveryData:
+    """The values that complete a recovery; all are sealed under the old account key."""
 
     sealed: bytes
     epoch: int
     owner: Owner
-    wraps: Mapping[str, Mapping[Name, bytes]]
+    wraps: Mapping[str, Mapping[WrapName, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """A recovery that has started; ``handed_out`` once its wait is over."""
+class RecoveryStatus:
+    """A started recovery; ``data`` is present once the wait is over."""
 
     ready_at: datetime
-    handed_out: HandedOut | None = None
+    data: RecoveryData | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,89 +62,89 @@ class _Proven:
     epoch: int
 
 
-def start(body: RecoveryProofIn) -> Started:
-    """Start a recovery, or ask how it stands; after the wait, give what completes it.
+def start_recovery(body: RecoveryProofIn) -> RecoveryStatus:
+    """Start a recovery or return its state; after the wait, also return what completes it.
 
-    The account is locked, so of parallel starts one begins the wait and mails the notice, and the
-    others are told the same time. The token then lives 72 hours from the start.
+    The account is locked, so one of several parallel starts begins the wait and sends the email,
+    and the others return the same time. The token is then valid for 72 hours from the start.
 
-    :raises TokenInvalid: the token was never mailed, is over, void or replaced, or the key is not
-        the recovery key. All alike, counted and recorded.
-    :raises Locked, TooMany: as at the login; counted by the account, strangers at its login apart.
+    :raises TokenInvalid: the token is unknown, expired, invalidated or replaced, or the recovery
+        key is wrong. The response is the same for all; all are counted and recorded.
+    :raises Locked, TooMany: as for the login; the account's recovery has its own counter.
     """
-    with _counted(body) as attempt, transaction() as work:
+    with _count_attempt(body) as attempt, transaction() as work:
         proven = _proven(work, body)
         now = clock.now()
         started_at = proven.started_at or now
         if proven.started_at is None:
             _begin(work, proven, body.token, now)
-        login_throttle.forget_failures(work, attempt)
+        login_throttle.clear_failures(work, attempt)
         ready_at = started_at + WAIT
         if ready_at > now:
-            return Started(ready_at)
-        return Started(ready_at, _hand_out(work, proven))
+            return RecoveryStatus(ready_at)
+        return RecoveryStatus(ready_at, _read_recovery_data(work, proven))
 
 
-def complete(body: RecoveredIn) -> None:
+def complete_recovery(body: RecoveredIn) -> None:
     """Set new credentials under a new account key, once the wait is over.
 
-    One transaction under the account's lock, as for `credentials.change`: a completion and a
-    cancellation at the same moment are one after the other, and the later one is refused. All
-    sessions end, and the recovery key; factors and machines stay.
+    One transaction under the account's lock, as in `change_credentials`: of a parallel completion
+    and cancellation, the later one is rejected. All sessions and the recovery key end; factors and
+    machines stay.
 
-    :raises TokenInvalid, Locked, TooMany: as `start`.
-    :raises RecoveryPending: it was not started, or its wait is not over.
-    :raises KdfRefused, NotSealed, Busy, StaleRevision, WrapsDiffer: as `credentials.change`.
+    :raises TokenInvalid, Locked, TooMany: as `start_recovery`.
+    :raises RecoveryPending: the recovery was not started, or its wait is not over.
+    :raises KdfRejected, NotSealed, Busy, StaleRevision, WrapsDiffer: as `change_credentials`.
     """
-    with _counted(body) as attempt:
+    with _count_attempt(body) as attempt:
         with transaction() as work:
             _check_ready(_proven(work, body))
-        verifier = credential_change.checked(body)
+        verifier = credential_change.compute_verifier(body)
         with transaction() as work:
             proven = _proven(work, body, alone=True)
             _check_ready(proven)
-            stored = credential_change.locked(work, proven.account_id, alone=True)
+            stored = credential_change.lock_credentials(work, proven.account_id, alone=True)
             if stored is None:
                 raise TokenInvalid
-            credential_change.check_follows(stored, body)
+            credential_change.check_next_revision(stored, body)
             credential_change.end_sessions(work, stored.id, reason="recovery")
-            machines = len(key_rewrap.everything(work, stored.id).get("machines", ()))
-            credential_change.replace(
+            machines = len(key_rewrap.all_wraps(work, stored.id).get("machines", ()))
+            credential_change.replace_credentials(
                 work, stored, body, verifier, Event.CRED_RECOVER_DONE, new_wraps=body.rewrap
             )
             for table in (Recovery, EmailChange):
                 work.execute(sa.delete(table).where(table.account_id == stored.id))
-            login_throttle.forget_failures(work, attempt)
-            letter = recovery.recovered(factors=_factors(work, stored.id), machines=machines)
-            mail.send(letter, stored.email)
+            login_throttle.clear_failures(work, attempt)
+            email = recovery.recovered(factors=_factors(work, stored.id), machines=machines)
+            mail.send(email, stored.email)
 
 
 @contextmanager
-def _counted(body: RecoveryProofIn | RecoveredIn) -> Iterator[Attempt]:
-    """Count a proof by the account that its token stands for, or by a token that is none.
+def _count_attempt(body: RecoveryProofIn | RecoveredIn) -> Iterator[Attempt]:
+    """Count an attempt by the account of its token, or by the token if it is unknown.
 
-    A stranger without a mailed token can use up nothing of an account's; guesses at tokens are
-    counted by the client's address.
+    A stranger without an emailed token cannot use up the account's counter. Guesses at tokens are
+    counted by the client address.
     """
-    account_id = account_of(body.token)
-    by_token = f"rt:{opaque_tokens.hash_of(body.token)[:16].hex()}"
-    counter = login_throttle.of_recovery(account_id) if account_id else by_token
-    with login_throttle.counted(login_throttle.standing(counter)) as attempt:
+    account_id = account_by_token(body.token)
+    by_token = f"rt:{opaque_tokens.token_hash(body.token)[:16].hex()}"
+    counter = login_throttle.recovery_counter(account_id) if account_id else by_token
+    with login_throttle.count_attempt(login_throttle.read_counter(counter)) as attempt:
         try:
             yield attempt
         except TokenInvalid:
-            login_throttle.note_failure(attempt, account_id)
+            login_throttle.record_failure(attempt, account_id)
             reason = "wrong-key" if account_id else "wrong-token"
             denial = Denial(Event.CRED_RECOVER_START, account_id, reason)
             raise TokenInvalid(_WRONG, audit_event=denial) from None
 
 
 def _proven(work: Work, body: RecoveryProofIn | RecoveredIn, *, alone: bool = False) -> _Proven:
-    """Lock the account of a token, and compare the key under the lock.
+    """Lock the account of a token, and compare the recovery key under the lock.
 
-    :raises TokenInvalid: see `start`.
+    :raises TokenInvalid: see `start_recovery`.
     """
-    account_id = account_of(body.token)
+    account_id = account_by_token(body.token)
     if account_id is None:
         raise TokenInvalid
     lock_account(work, account_id, alone=alone)
@@ -155,10 +155,10 @@ def _proven(work: Work, body: RecoveryProofIn | RecoveredIn, *, alone: bool = Fa
         )
         .join(Recovery, Recovery.account_id == Account.id)
         .join(RecoveryKey, RecoveryKey.account_id == Account.id)
-        .where(alive(body.token))
+        .where(is_live(body.token))
     )  # fmt: skip
     row = work.execute(query).one_or_none()
-    if row is None or not hmac.compare_digest(opaque_tokens.hash_of(body.rk_auth), row.verifier):
+    if row is None or not hmac.compare_digest(opaque_tokens.token_hash(body.rk_auth), row.verifier):
         raise TokenInvalid
     return _Proven(*row[:-1])
 
@@ -170,12 +170,12 @@ def _begin(work: Work, proven: _Proven, token: str, now: datetime) -> None:
     mail.send(recovery.recovery_started(token, now + WAIT), proven.email)
 
 
-def _hand_out(work: Work, proven: _Proven) -> HandedOut:
+def _read_recovery_data(work: Work, proven: _Proven) -> RecoveryData:
     owner = work.connection().execute(OWNER, {"account": proven.account_id}).one()
-    told = {"kind": "recovery", "step": "handed-out"}
-    audit.record(Event.CRED_RECOVER_START, account_id=proven.account_id, obj=told)
-    wraps = key_rewrap.everything(work, proven.account_id)
-    return HandedOut(proven.sealed, proven.epoch, Owner(*owner), wraps)
+    obj = {"kind": "recovery", "step": "handed-out"}
+    audit.record(Event.CRED_RECOVER_START, account_id=proven.account_id, obj=obj)
+    wraps = key_rewrap.all_wraps(work, proven.account_id)
+    return RecoveryData(proven.sealed, proven.epoch, Owner(*owner), wraps)
 
 
 def _check_ready(proven: _Proven) -> None:

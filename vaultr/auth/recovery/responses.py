@@ -1,46 +1,46 @@
-"""What is answered about a recovery, and about a recovery key."""
+"""Response schemas of recoveries and recovery keys."""
 
 from typing import Self
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
-from vaultr.auth.recovery.flow import HandedOut, Started
+from vaultr.auth.recovery.flow import RecoveryData, RecoveryStatus
 from vaultr.auth.recovery.tokens import WAIT
-from vaultr.auth.recovery_key import Standing
+from vaultr.auth.recovery_key import RecoveryState
 from vaultr.auth.responses import KeySetOut, RecoveryKeyOut, RunningOut, key_set_out
 from vaultr.wire.field_types import Bytes, Id, Out, Time
 
 
 class SealedForRecovery(Out):
-    """The account key, sealed under the recovery key; `epoch` is the one that its seal binds."""
+    """The account key, sealed under the recovery key; `epoch` is the one in its seal."""
 
     sealed: Bytes
     epoch: int
 
 
 class KeyOfGeneration(Out):
-    """The keys of one generation of a vault, sealed."""
+    """The sealed keys of one generation of a vault."""
 
     generation: int
     sealed_key: Bytes
 
 
 class KeysOfVault(Out):
-    """The keys of a vault that the account holds."""
+    """The sealed keys of a vault of the account."""
 
     vault_id: Id
     keys: list[KeyOfGeneration]
 
 
 class KeyOfMachine(Out):
-    """A machine's key, sealed."""
+    """The sealed key of a machine."""
 
     id: Id
     sealed_kek: Bytes
 
 
 class RecoveryOut(Out):
-    """When a recovery can be completed; once it can, also what is needed for that."""
+    """When the recovery can be completed; after that time, also what completes it."""
 
     ready_at: Time
     recovery_key: SealedForRecovery | None = None
@@ -49,45 +49,45 @@ class RecoveryOut(Out):
     machines: list[KeyOfMachine] | None = None
 
     @model_serializer(mode="wrap")
-    def _without_what_is_not_there_yet(self, show: SerializerFunctionWrapHandler) -> object:
+    def _without_missing(self, show: SerializerFunctionWrapHandler) -> object:
         return {name: value for name, value in show(self).items() if value is not None}
 
     @classmethod
-    def of(cls, started: Started) -> Self:
-        """Show a recovery to who started it."""
-        if started.handed_out is None:
-            return cls(ready_at=started.ready_at)
-        given = started.handed_out
+    def of(cls, status: RecoveryStatus) -> Self:
+        """Return the response for a recovery."""
+        if status.data is None:
+            return cls(ready_at=status.ready_at)
+        data = status.data
         return cls(
-            ready_at=started.ready_at,
-            recovery_key=SealedForRecovery(sealed=given.sealed, epoch=given.epoch),
-            key_set=key_set_out(given.owner),
-            vaults=_vaults(given),
+            ready_at=status.ready_at,
+            recovery_key=SealedForRecovery(sealed=data.sealed, epoch=data.epoch),
+            key_set=key_set_out(data.owner),
+            vaults=_vaults(data),
             machines=[
                 KeyOfMachine(id=name[0], sealed_kek=sealed)
-                for name, sealed in sorted(given.wraps.get("machines", {}).items())
+                for name, sealed in sorted(data.wraps.get("machines", {}).items())
             ],
         )
 
 
-def recovery_key_out(standing: Standing) -> RecoveryKeyOut | None:
-    """Show an owner that there is a recovery key."""
+def recovery_key_out(standing: RecoveryState) -> RecoveryKeyOut | None:
+    """Return the response for a recovery key."""
     if standing.epoch is None or standing.created_at is None:
         return None
     return RecoveryKeyOut(epoch=standing.epoch, created_at=standing.created_at)
 
 
-def running_out(standing: Standing) -> RunningOut | None:
-    """Show an owner that a recovery is under way."""
+def running_out(standing: RecoveryState) -> RunningOut | None:
+    """Return the response for a running recovery."""
     if standing.running_since is None:
         return None
     ready_at = standing.running_since + WAIT
     return RunningOut(started_at=standing.running_since, ready_at=ready_at)
 
 
-def _vaults(given: HandedOut) -> list[KeysOfVault]:
+def _vaults(data: RecoveryData) -> list[KeysOfVault]:
     vaults: dict[object, KeysOfVault] = {}
-    for (vault_id, generation), sealed in sorted(given.wraps.get("vaults", {}).items()):
+    for (vault_id, generation), sealed in sorted(data.wraps.get("vaults", {}).items()):
         vault = vaults.setdefault(vault_id, KeysOfVault(vault_id=vault_id, keys=[]))
         vault.keys.append(KeyOfGeneration(generation=generation, sealed_key=sealed))
     return list(vaults.values())

@@ -1,4 +1,4 @@
-"""Accounts and sessions over HTTP: all routes of `vaultr.auth.routes`, on their one blueprint."""
+"""Routes of accounts and sessions, on one blueprint."""
 
 from vaultr.auth.routes import account, email, factors, login, recovery, sessions, signup
 from vaultr.auth.routes.blueprint import blueprint

@@ -1,11 +1,11 @@
-"""The account and its profile over HTTP."""
+"""Routes of the account, its credentials and its profile."""
 
 from vaultr.api.operation import Answer, operation
 from vaultr.api.preconditions import precondition
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import account_deletion, credential_change, profile, recovery_key, second_factors
+from vaultr.auth import service
 from vaultr.auth.credential_schemas import CredentialsIn
-from vaultr.auth.errors import KdfRefused, StaleRevision, WrapsDiffer
+from vaultr.auth.errors import KdfRejected, StaleRevision, WrapsDiffer
 from vaultr.auth.recovery.responses import recovery_key_out, running_out
 from vaultr.auth.responses import LimitsOut, MeOut, RevisionOut, account_out, key_set_out
 from vaultr.auth.routes.blueprint import blueprint
@@ -22,17 +22,17 @@ from vaultr.wire.sealed_fields import NotSealed
 @blueprint.get("/me")
 @operation()
 def me() -> MeOut:
-    """Show the account, its factors, limits and key set, and how it could be recovered."""
-    owner = profile.me(current_actor())
+    """Show the account with its factors, limits, key set and recovery state."""
+    owner = service.read_account(current_actor())
     settings = current_settings()
-    standing = recovery_key.standing(owner.id)
+    recovery = service.recovery_state(owner.id)
     return MeOut(
         account=account_out(owner),
-        factors=factors_out(second_factors.listed(owner.id)),
+        factors=factors_out(service.list_factors(owner.id)),
         limits=LimitsOut.of(settings),
         key_set=key_set_out(owner),
-        recovery_key=recovery_key_out(standing),
-        recovery=running_out(standing),
+        recovery_key=recovery_key_out(recovery),
+        recovery=running_out(recovery),
     )
 
 
@@ -42,30 +42,30 @@ def me() -> MeOut:
 )
 def write_profile(*, body: ProfileIn) -> Answer:
     """Replace the sealed profile; `If-Match` names the stored revision, `revision` the next."""
-    revision = profile.write_profile(current_actor(), body, precondition())
+    revision = service.write_profile(current_actor(), body, precondition())
     return Answer(RevisionOut(revision=revision), headers={"ETag": f'"{revision}"'})
 
 
 @blueprint.put("/credentials")
 @operation(
-    errors=(KdfRefused, NotSealed, StaleRevision, WrapsDiffer, AuditUnavailable),
+    errors=(KdfRejected, NotSealed, StaleRevision, WrapsDiffer, AuditUnavailable),
     step_up=True,
     body_bytes=REWRAP_BODY_BYTES,
     max_keys=REWRAP_KEYS,
 )
 def change_credentials(*, body: CredentialsIn) -> None:
-    """Replace the master password's credentials, and with `rewrap` the account key too.
+    """Replace the credentials of the master password; `rewrap` also replaces the account key.
 
-    Epoch and profile revision must be the stored ones + 1. All other sessions are dead at once;
-    this one goes on by its refresh token, while its access token is void. With `rewrap`, which
-    must name every wrap there is, the recovery key ends.
+    Epoch and profile revision must be the stored ones + 1. All other sessions end immediately. This
+    session continues through its refresh token; its access token is invalid. `rewrap` must name
+    each wrap of the account, and deletes the recovery key.
     """
-    credential_change.change(current_actor(), body)
+    service.change_credentials(current_actor(), body)
 
 
 @blueprint.delete("/account")
 @operation(errors=(AuditUnavailable,), step_up=True)
 def delete_account() -> None:
-    """Delete the account with its sessions, vaults and machines; what was recorded stays."""
-    account_deletion.delete_account(current_actor())
+    """Delete the account with its sessions, vaults and machines; its audit events stay."""
+    service.delete_account(current_actor())
     session_cookies.take_back()

@@ -1,4 +1,4 @@
-"""The one blueprint that all routes of accounts are on, so that they are named alike."""
+"""The blueprint of all account routes."""
 
 from typing import Final
 

@@ -1,9 +1,9 @@
-"""Changing the mail address over HTTP."""
+"""Routes for a change of the email address."""
 
 from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import email_change
+from vaultr.auth import service
 from vaultr.auth.errors import TokenInvalid
 from vaultr.auth.routes.blueprint import blueprint
 from vaultr.auth.schemas import EmailIn, TokenIn
@@ -17,11 +17,11 @@ from vaultr.security.response_timing import evenly
 @evenly
 @operation(errors=(Unprocessable,), statuses=(202,), step_up=True)
 def change_email(*, body: EmailIn) -> Answer:
-    """Ask for another address; both the old and the new one have to confirm by mail.
+    """Request a change of address; the old and the new address must both confirm by email.
 
-    The answer is alike whether another account has the address or not.
+    The response does not show whether another account has the address.
     """
-    email_change.ask(current_actor(), body.email)
+    service.request_email_change(current_actor(), body.email)
     return Answer(None, 202)
 
 
@@ -29,14 +29,14 @@ def change_email(*, body: EmailIn) -> Answer:
 @public
 @operation(errors=(TokenInvalid, AuditUnavailable))
 def confirm_email_change(*, body: TokenIn) -> None:
-    """Agree to a change of address by one of its two tokens; the second one makes it."""
-    email_change.confirm(body.token)
+    """Confirm a change of address by one of its two tokens; the second one makes the change."""
+    service.confirm_email_change(body.token)
 
 
 @blueprint.post("/email/undo")
 @public
 @operation(errors=(TokenInvalid, AuditUnavailable))
 def undo_email_change(*, body: TokenIn) -> None:
-    """Give an account its old address back, within 7 days; all its sessions end."""
-    email_change.undo(body.token)
+    """Restore the old address of an account, within 7 days; all its sessions end."""
+    service.undo_email_change(body.token)
     session_cookies.take_back()

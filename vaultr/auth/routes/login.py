@@ -1,10 +1,9 @@
-"""Signing in over HTTP, and the sessions that follow from it."""
+"""Routes of login, refresh, logout and step-up."""
 
 from vaultr.api.contract import CrossSite, public
 from vaultr.api.operation import operation
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import login as signin
-from vaultr.auth import sessions
+from vaultr.auth import service
 from vaultr.auth.errors import (
     CredentialsInvalid,
     FactorRequired,
@@ -27,7 +26,7 @@ from vaultr.auth.responses import (
 )
 from vaultr.auth.routes.blueprint import blueprint
 from vaultr.auth.schemas import LoginIn, PreloginIn, ProofIn, RefreshIn
-from vaultr.auth.sessions import Opened
+from vaultr.auth.sessions import SessionTokens
 from vaultr.errors import BadRequest
 from vaultr.ratelimit.middleware import counted_if_rejected
 from vaultr.request_context import current_actor
@@ -40,11 +39,11 @@ from vaultr.security.response_timing import evenly
 @evenly
 @operation()
 def prelogin(*, body: PreloginIn) -> PreloginOut:
-    """Give what a client derives its keys from.
+    """Return what a client derives its keys from.
 
-    For an address without an account the answer is invented, alike in form and always the same.
+    For an address without an account, the response is that of a stable decoy account.
     """
-    inputs = signin.derivation_inputs(body.email)
+    inputs = service.derivation_inputs(body.email)
     return PreloginOut(
         account_id=inputs.account_id,
         auth_scheme=inputs.auth_scheme,
@@ -58,26 +57,26 @@ def prelogin(*, body: PreloginIn) -> PreloginOut:
 @evenly
 @operation(errors=(CredentialsInvalid, SecondFactorRequired, CrossSite, Locked, AuditUnavailable))
 def login(*, body: LoginIn) -> LoginAnswer:
-    """Open a session.
+    """Start a session.
 
-    With `cookies` the tokens are set as cookies (`__Host-vaultr_access`, `__Host-vaultr_refresh`)
-    for pages of this server alone. From then on a request that may change something repeats the
-    cookie `__Host-vaultr_csrf` in `X-CSRF-Token`; no request carries cookies and a bearer token.
+    With `cookies`, the tokens are set as cookies (`__Host-vaultr_access`, `__Host-vaultr_refresh`)
+    for pages of this server alone. A request that may change something must then repeat the cookie
+    `__Host-vaultr_csrf` in `X-CSRF-Token`. No request may carry both cookies and a bearer token.
     """
     if body.cookies:
         session_cookies.check_origin()
-    signed_in = signin.login(body)
-    opened, owner = signed_in.opened, signed_in.owner
+    result = service.log_in(body)
+    tokens, owner = result.tokens, result.owner
     account, key_set = account_out(owner), key_set_out(owner)
     if body.cookies:
-        _hand_over(opened)
-        by_cookies = CookieLoginOut(expires_in=opened.expires_in, account=account, key_set=key_set)
+        _set_cookies(tokens)
+        by_cookies = CookieLoginOut(expires_in=tokens.expires_in, account=account, key_set=key_set)
         return LoginAnswer(by_cookies)
     return LoginAnswer(
         LoginOut(
-            access_token=opened.access_token,
-            expires_in=opened.expires_in,
-            refresh_token=opened.refresh_token,
+            access_token=tokens.access_token,
+            expires_in=tokens.expires_in,
+            refresh_token=tokens.refresh_token,
             account=account,
             key_set=key_set,
         )
@@ -89,56 +88,56 @@ def login(*, body: LoginIn) -> LoginAnswer:
 @counted_if_rejected
 @operation(errors=(CrossSite, SessionEnded, AuditUnavailable))
 def refresh(*, body: RefreshIn) -> RefreshOut:
-    """Replace a refresh token by its successor, and get a new access token.
+    """Replace a refresh token by its successor, and return a new access token.
 
-    A lost answer may be asked for again with the same token for 30 seconds, until the successor
-    is used. Later use of a replaced token ends the session. A browser's comes and goes as a
-    cookie, with `X-CSRF-Token`.
+    After a lost response, the same token may be sent again for 30 seconds, until the successor is
+    used. Later use of a replaced token ends the session. For a browser, the tokens are cookies, and
+    `X-CSRF-Token` is required.
     """
     cookie = session_cookies.refresh_token()
     if body.refresh_token is None:
-        opened = _refresh_cookie(cookie)
-        return RefreshOut(CookiesOut(expires_in=opened.expires_in))
+        tokens = _refresh_cookie(cookie)
+        return RefreshOut(CookiesOut(expires_in=tokens.expires_in))
     if cookie is not None:
         raise BadRequest("Send one credential, not several.")
-    opened = sessions.refresh(body.refresh_token)
+    tokens = service.refresh_session(body.refresh_token)
     return RefreshOut(
         TokensOut(
-            access_token=opened.access_token,
-            expires_in=opened.expires_in,
-            refresh_token=opened.refresh_token,
+            access_token=tokens.access_token,
+            expires_in=tokens.expires_in,
+            refresh_token=tokens.refresh_token,
         )
     )
 
 
-def _refresh_cookie(cookie: str | None) -> Opened:
+def _refresh_cookie(cookie: str | None) -> SessionTokens:
     try:
         if cookie is None:
             raise SessionEnded
-        opened = sessions.refresh(cookie, meant=session_cookies.check)
+        tokens = service.refresh_session(cookie, check_intent=session_cookies.check)
     except SessionEnded:
         session_cookies.take_back()
         raise
-    _hand_over(opened)
-    return opened
+    _set_cookies(tokens)
+    return tokens
 
 
-def _hand_over(opened: Opened) -> None:
+def _set_cookies(tokens: SessionTokens) -> None:
     session_cookies.hand_over(
-        opened.session_id, opened.access_token, opened.refresh_token, lives=sessions.IDLE
+        tokens.session_id, tokens.access_token, tokens.refresh_token, lives=service.SESSION_IDLE
     )
 
 
 @blueprint.post("/logout")
 @operation(errors=(AuditUnavailable,))
 def logout() -> None:
-    """End this session; of a browser, its cookies too."""
-    sessions.end(current_actor())
+    """End this session, and clear its cookies."""
+    service.log_out(current_actor())
     session_cookies.take_back()
 
 
 @blueprint.post("/step-up")
 @operation(errors=(ProofInvalid, FactorRequired, Locked, AuditUnavailable), counts_guesses=True)
 def step_up(*, body: ProofIn) -> None:
-    """Prove the password again, for operations that ask for a fresh proof."""
-    signin.step_up(current_actor(), body)
+    """Prove the password again, for operations that need a step-up."""
+    service.step_up(current_actor(), body)

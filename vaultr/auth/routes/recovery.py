@@ -1,19 +1,18 @@
-"""The recovery key and recovering an account, over HTTP."""
+"""Routes of the recovery key and of account recovery."""
 
 from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import recovery_key
+from vaultr.auth import service
 from vaultr.auth.credential_schemas import RecoveredIn, RecoveryKeyIn, RecoveryProofIn
 from vaultr.auth.errors import (
-    KdfRefused,
+    KdfRejected,
     Locked,
     RecoveryPending,
     StaleRevision,
     TokenInvalid,
     WrapsDiffer,
 )
-from vaultr.auth.recovery import flow, tokens
 from vaultr.auth.recovery.responses import RecoveryOut
 from vaultr.auth.routes.blueprint import blueprint
 from vaultr.auth.schemas import EmailIn, TokenIn
@@ -30,15 +29,15 @@ from vaultr.wire.sealed_fields import NotSealed
 @blueprint.put("/recovery-key")
 @operation(errors=(NotSealed, StaleRevision, AuditUnavailable), step_up=True)
 def put_recovery_key(*, body: RecoveryKeyIn) -> None:
-    """Keep a recovery key in the place of one that may be there."""
-    recovery_key.put(current_actor(), body)
+    """Store a recovery key; it replaces an existing one."""
+    service.put_recovery_key(current_actor(), body)
 
 
 @blueprint.delete("/recovery-key")
 @operation(errors=(NotFound, AuditUnavailable), step_up=True)
 def remove_recovery_key() -> None:
-    """Remove the recovery key, and end a recovery that it was used for."""
-    recovery_key.remove(current_actor())
+    """Remove the recovery key, and end a recovery with it."""
+    service.remove_recovery_key(current_actor())
 
 
 @blueprint.post("/recover")
@@ -47,11 +46,11 @@ def remove_recovery_key() -> None:
 @evenly
 @operation(statuses=(202,))
 def recover(*, body: EmailIn) -> Answer:
-    """Mail a token to recover an account with, good for 72 hours.
+    """Email a recovery token, valid for 72 hours.
 
-    The answer is always alike, whether the address has an account or not.
+    The response does not show whether the address has an account.
     """
-    tokens.ask(body.email)
+    service.request_recovery(body.email)
     return Answer(None, 202)
 
 
@@ -59,22 +58,22 @@ def recover(*, body: EmailIn) -> Answer:
 @public
 @operation(errors=(TokenInvalid, Locked, AuditUnavailable))
 def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
-    """Start the wait of 24 hours, or ask how long it is; the owner is told.
+    """Start the wait of 24 hours, or show when it ends; the owner receives an email.
 
-    Asked again after it, the answer also has what is needed to complete.
+    After the wait, the response also has what is needed to complete the recovery.
     """
-    return RecoveryOut.of(flow.start(body))
+    return RecoveryOut.of(service.start_recovery(body))
 
 
 @blueprint.post("/recover/complete")
-@limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))  # its body is large
+@limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))  # for the large body
 @public
 @operation(
     errors=(
         TokenInvalid,
         RecoveryPending,
         Locked,
-        KdfRefused,
+        KdfRejected,
         NotSealed,
         StaleRevision,
         WrapsDiffer,
@@ -85,7 +84,7 @@ def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
 )
 def complete_recovery(*, body: RecoveredIn) -> None:
     """Set new credentials under a new account key; all sessions and the recovery key end."""
-    flow.complete(body)
+    service.complete_recovery(body)
     session_cookies.take_back()
 
 
@@ -93,12 +92,12 @@ def complete_recovery(*, body: RecoveredIn) -> None:
 @public
 @operation(errors=(TokenInvalid, AuditUnavailable))
 def cancel_recovery_by_token(*, body: TokenIn) -> None:
-    """End a recovery by its mailed token, and the recovery key if it was used."""
-    tokens.cancel_by_token(body.token)
+    """End a recovery by its emailed token, and the recovery key if it was used."""
+    service.cancel_recovery_by_token(body.token)
 
 
 @blueprint.delete("/recover")
 @operation(errors=(NotFound, AuditUnavailable))
 def cancel_recovery() -> None:
-    """End the recovery that is under way, and the recovery key that was used."""
-    tokens.cancel(current_actor())
+    """End the running recovery, and the recovery key if it was used."""
+    service.cancel_recovery(current_actor())

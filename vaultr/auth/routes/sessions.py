@@ -1,33 +1,47 @@
-"""The list of sessions over HTTP, and how they are ended from elsewhere."""
+"""Routes of the session list."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
+from vaultr.api import pagination
 from vaultr.api.operation import operation
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import session_list
+from vaultr.auth import service
 from vaultr.auth.responses import SessionOut, SessionsOut
 from vaultr.auth.routes.blueprint import blueprint
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
 from vaultr.wire.field_types import Page
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
 
 @blueprint.get("/sessions")
 @operation()
 def list_sessions(*, query: Page) -> SessionsOut:
-    """List the account's live sessions, the newest first."""
+    """List the live sessions of the account, newest first."""
     actor = current_actor()
-    found, cursor = session_list.sessions_of(actor, cursor=query.cursor, limit=query.limit)
-    shown = [SessionOut.of(one, current=one.id == actor.session_id) for one in found]
-    return SessionsOut(sessions=shown, next_cursor=cursor)
+    purpose = f"sessions:{actor.account_id}"
+    found, more = service.list_sessions(
+        actor, after=_position(pagination.read(purpose, query.cursor)), limit=query.limit
+    )
+    sessions = [SessionOut.of(one, current=one.id == actor.session_id) for one in found]
+    cursor = None
+    if more:
+        microseconds = (found[-1].created_at - _EPOCH) // _MICROSECOND
+        cursor = pagination.write(purpose, microseconds, str(found[-1].id))
+    return SessionsOut(sessions=sessions, next_cursor=cursor)
 
 
 @blueprint.delete("/sessions/<uuid:session_id>")
 @operation(errors=(AuditUnavailable,))
 def revoke_session(session_id: UUID) -> None:
-    """End one session of the account; it is dead at its next request."""
+    """End one session of the account; its next request fails."""
     actor = current_actor()
-    session_list.revoke(actor, session_id)
+    service.revoke_session(actor, session_id)
     if session_id == actor.session_id:
         session_cookies.take_back()
 
@@ -35,6 +49,14 @@ def revoke_session(session_id: UUID) -> None:
 @blueprint.post("/logout-all")
 @operation(errors=(AuditUnavailable,), step_up=True)
 def logout_all() -> None:
-    """End all sessions of the account, this one too."""
-    session_list.end_all(current_actor())
+    """End all sessions of the account, including this one."""
+    service.log_out_all(current_actor())
     session_cookies.take_back()
+
+
+def _position(parts: Sequence[str | int] | None) -> tuple[datetime, UUID] | None:
+    """Return start and id of the session that a cursor names."""
+    if parts is None:
+        return None
+    microseconds, session_id = parts
+    return _EPOCH + int(microseconds) * _MICROSECOND, UUID(str(session_id))

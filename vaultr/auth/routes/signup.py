@@ -1,10 +1,10 @@
-"""Signing up over HTTP."""
+"""Routes of signup and email confirmation."""
 
 from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.audit.errors import AuditUnavailable
-from vaultr.auth import signup
-from vaultr.auth.errors import KdfRefused, TokenInvalid
+from vaultr.auth import service
+from vaultr.auth.errors import KdfRejected, TokenInvalid
 from vaultr.auth.routes.blueprint import blueprint
 from vaultr.auth.schemas import ResendIn, SignupIn, TokenIn
 from vaultr.extensions import limiter
@@ -17,14 +17,15 @@ from vaultr.wire.sealed_fields import NotSealed
 @limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))
 @public
 @evenly
-@operation(errors=(KdfRefused, NotSealed), statuses=(202,))
+@operation(errors=(KdfRejected, NotSealed), statuses=(202,))
 def sign_up(*, body: SignupIn) -> Answer:
-    """Ask for an account; it begins when the mail is confirmed.
+    """Request an account; it is created when the email is confirmed.
 
-    The answer is always alike. Up to 5 signups may wait for one address, 24 hours each; the first
-    confirmed wins. An owner who has an account already gets a notice instead.
+    The response is always the same. Up to 5 signups may wait for one address, for 24 hours each;
+    the first confirmed one becomes the account. If the address has an account, its owner receives a
+    notice instead.
     """
-    signup.sign_up(body)
+    service.sign_up(body)
     return Answer(None, 202)
 
 
@@ -32,8 +33,8 @@ def sign_up(*, body: SignupIn) -> Answer:
 @public
 @operation(errors=(TokenInvalid, AuditUnavailable))
 def verify_email(*, body: TokenIn) -> None:
-    """Confirm a signup by the token from its mail: this makes the account."""
-    signup.confirm(body.token)
+    """Confirm a signup by the token from its email; this creates the account."""
+    service.confirm_signup(body.token)
 
 
 @blueprint.post("/resend-verification")
@@ -42,9 +43,9 @@ def verify_email(*, body: TokenIn) -> None:
 @evenly
 @operation(statuses=(202,))
 def resend_verification(*, body: ResendIn) -> Answer:
-    """Mail a new token for a waiting signup; the old one is void.
+    """Email a new token for a waiting signup; the old one becomes invalid.
 
-    The answer is always alike, whether such a signup waits or not.
+    The response does not show whether such a signup waits.
     """
-    signup.resend(body)
+    service.resend_verification(body)
     return Answer(None, 202)

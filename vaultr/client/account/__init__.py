@@ -1,1 +1,1 @@
-"""The account itself: made, opened, recovered, its password changed, its sessions listed."""
+"""The account: sign up, log in, unlock, recover, change the password, list sessions."""

@@ -1,7 +1,7 @@
-"""The emergency kit's text: all that a new device needs beside the master password.
+"""The emergency kit: what a new device needs besides the master password.
 
-It holds the server's origin, the account's id, its parameters and the hash of its salt too, so that
-a new device sends nothing to another origin and uses the password with no other inputs.
+It has the server's origin, the account's id, its KDF parameters and the hash of its salt, so that a
+new device sends nothing to another server and uses the password with no other parameters.
 """
 
 import re
@@ -30,26 +30,26 @@ _FORM: Final = re.compile(
 
 
 class NotAKit(ValueError):
-    """The text is no emergency kit; what was typed is not repeated."""
+    """The text is not an emergency kit; the message does not repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What an emergency kit holds.
+    """The content of an emergency kit.
 
-    :ivar secret_key: None when the account has none.
+    :ivar secret_key: None if the account has none.
     """
 
     pins: Pins
     secret_key: bytes | None = field(default=None, repr=False)
 
     def parts(self) -> list[str]:
-        """Give the text in its parts, as lines for people; joined they are the text.
+        """Return the text in parts, one for each printed line.
 
-        It ends with a checksum, so that what was misread is told from a wrong secret key.
+        It ends with a checksum, which distinguishes a typing error from a wrong secret key.
         """
         pins, kdf = self.pins, self.pins.kdf
-        said = [
+        lines = [
             f"{PREFIX};",
             f"origin={pins.origin};",
             f"account={pins.account_id};",
@@ -57,38 +57,38 @@ class Kit:
             f"salt={b64(pins.salt_sha256)};",
             f"key={_NO_KEY if self.secret_key is None else b64(self.secret_key)};",
         ]
-        return [*said, f"check={_check(''.join(said))}"]
+        return [*lines, f"check={_check(''.join(lines))}"]
 
     @property
     def text(self) -> str:
-        """The text under the code: visible ASCII without spaces."""
+        """The text below the QR code: visible ASCII without spaces."""
         return "".join(self.parts())
 
 
 def looks_like_kit(text: str) -> bool:
-    """Tell whether somebody meant to give a kit, and not a secret key."""
+    """Check whether the input is meant as a kit, and not as a secret key."""
     return "".join(text.split()).startswith(PREFIX.partition(":")[0])
 
 
 def is_begun_kit(text: str) -> bool:
-    """Tell whether a text is the beginning of a kit, whose other lines are still to come."""
+    """Check whether the input is the beginning of a kit, and more lines must follow."""
     plain = "".join(text.split())
     _, check, digits = plain.partition("check=")
     return looks_like_kit(plain) and (not check or len(digits) < _CHECK_DIGITS)
 
 
 def read_kit(text: str) -> Kit:
-    """Read the text of a kit; spaces and line ends in it do not matter.
+    """Parse the text of a kit; spaces and line breaks do not matter.
 
-    :raises NotAKit: it is none, or was misread.
+    :raises NotAKit: it is not a kit, or its checksum is wrong.
     """
     plain = "".join(text.split())
     found = _FORM.fullmatch(plain)
     if found is None:
         raise NotAKit(f"an emergency kit begins with {PREFIX} and ends with check= and 8 digits")
-    said, _, check = plain.rpartition("check=")
-    if _check(said) != check:
-        raise NotAKit("its checksum does not fit: something in it was misread")
+    checked, _, check = plain.rpartition("check=")
+    if _check(checked) != check:
+        raise NotAKit("its checksum is wrong: a character was misread or mistyped")
     try:
         origin = origin_of(found["origin"])
         kdf = Kdf(ALGORITHM, *(int(found[name]) for name in ("m", "t", "p")))
@@ -102,9 +102,9 @@ def read_kit(text: str) -> Kit:
             secret_key=key is not None,
         )
     except (UnsafeKdf, UsageError, ValueError) as error:
-        raise NotAKit(f"it says what no account has: {error}") from None
+        raise NotAKit(f"no account has such values: {error}") from None
     return Kit(pins, key)
 
 
-def _check(said: str) -> str:
-    return sha256(said.encode()).hex()[:_CHECK_DIGITS]
+def _check(text: str) -> str:
+    return sha256(text.encode()).hex()[:_CHECK_DIGITS]

@@ -1,4 +1,4 @@
-"""The emergency kit as a page to print: no script, and nothing that is fetched from elsewhere."""
+"""The emergency kit as an HTML page to print, without scripts or external resources."""
 
 from html import escape
 from string import Template
@@ -27,32 +27,32 @@ td { padding: .2rem 1rem .2rem 0; vertical-align: top }
 <table>
 <tr><td>Account</td><td>$email</td></tr>
 <tr><td>Server</td><td>$origin</td></tr>
-<tr><td>Master password</td><td>Write it down only where this sheet is not.</td></tr>
+<tr><td>Master password</td><td>If you write it down, keep it apart from this page.</td></tr>
 </table>
 $code
-<p>On a new device run <code>vaultr login</code> and give the text below in place of the secret key.
-The lines can be typed or pasted as they are; nothing is shown of them.</p>
+<p>On a new device, run <code>vaultr login</code> and enter the text below when it asks for the
+secret key. Type or paste the lines as they are; they are not shown while you type.</p>
 <pre>
 $text
 </pre>
 <p>$about</p>
-<p>Print it, keep it where only you can reach it, and delete this file. A new master password makes
-another sheet necessary: <code>vaultr kit</code>.</p>
+<p>Print this page, keep it where only you can reach it, and delete this file. After you change your
+master password, print a new one: <code>vaultr kit</code>.</p>
 </body>
 </html>
 """)
 _WITH_KEY: Final = (
-    "It holds the secret key. Whoever has it still needs the master password; whoever has lost "
-    "both, and the recovery key, has lost what is in the vault."
+    "This page contains the secret key, which is useless without the master password. If you lose "
+    "the master password and have no recovery key, nobody can open your vaults."
 )
 _WITHOUT_KEY: Final = (
-    "This account has no secret key: the sheet only says which server is the right one, and with "
-    "which parameters the password is used."
+    "This account has no secret key. This page only shows which server is the right one, and with "
+    "which parameters the master password is used."
 )
 
 
 def page(kit: Kit, email: str) -> str:
-    """Write the page of a kit."""
+    """Return the page of a kit."""
     return _PAGE.substitute(
         email=escape(email),
         origin=escape(kit.pins.origin),

@@ -1,11 +1,10 @@
-"""Login: what the master password opens, and all checks before and after it is used."""
+"""Logs in: checks the server's parameters, uses the master password, verifies the key set."""
 
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.account import pending_change as changes
-from vaultr.client.account import previous_session
+from vaultr.client.account import pending_change, previous_session
 from vaultr.client.account.open_account import (
     Credentials,
     SecretKeyNeeded,
@@ -22,152 +21,156 @@ from vaultr.client.storage.pins import Derivation, Pins, read_prelogin
 from vaultr.client.storage.profile import Profile, accept_profile, open_profile
 from vaultr.client.storage.store import Store
 from vaultr.client.strict_json import Json
-from vaultr.client.transport import account_session as sessions
-from vaultr.client.transport.account_session import Session
+from vaultr.client.transport.account_session import SESSION_FILE, Session
 from vaultr.client.transport.http_transport import Transport
-from vaultr.client.transport.responses import SignedIn, Tokens, signed_in
+from vaultr.client.transport.responses import LoginResponse, Tokens, read_login
 from vaultr.client.vaults import rewrap_refresh
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.protocol.encoding import b64
 
 _NEW_HERE: Final = (
-    "This device is new to the account: give its secret key, or say that it has none."
+    "This device is new to the account: its secret key is needed, unless the account has none."
 )
 
 
-def login(store: Store, transport: Transport, given: Credentials) -> UnlockedAccount:
-    """Open a session, and the account with it; nothing is kept unless all of it holds.
+def login(store: Store, transport: Transport, credentials: Credentials) -> UnlockedAccount:
+    """Start a session and open the account; nothing is stored unless all of it is verified.
 
-    What is kept is written together: a kill leaves the device as it was, or signed in. The folder
-    is locked from the first look at the device on, so that what another command changes of it
-    meanwhile (``passwd`` above all) is not written over: one of the two is first, whole.
+    All files are written together: if this process is killed, the device is either unchanged or
+    logged in. The folder is locked meanwhile, so that another command, such as ``passwd``, runs
+    completely before or completely after the login.
 
-    :raises SecretKeyNeeded: a new device was given no secret key; nothing was sent.
-    :raises UnsafeParameters: the server asks for inputs outside the bounds.
-    :raises PinMismatch: the server asks for other inputs than those pinned. In both cases the
-        password was not used.
-    :raises CredentialsInvalid: the server says that the password is wrong.
+    :raises SecretKeyNeeded: this device is new, and the secret key is missing; nothing was sent.
+    :raises UnsafeParameters: the server's KDF parameters are outside the bounds. The password was
+        not used.
+    :raises PinMismatch: the server's parameters are not the pinned ones. The password was not used.
+    :raises CredentialsInvalid: the server rejected the password.
     """
     with store.folder.locked():
-        opened, tokens, replaced = _login(store, transport, given)
-    previous_session.end(transport, tokens, replaced)
+        opened, tokens, old_session = _login(store, transport, credentials)
+    previous_session.end(transport, tokens, old_session)
     return opened
 
 
 def _login(
-    store: Store, transport: Transport, given: Credentials
+    store: Store, transport: Transport, credentials: Credentials
 ) -> tuple[UnlockedAccount, Tokens, UUID | None]:
-    device, change = store.device(), changes.read(store.folder)
-    if not (_knows(device, change, given.email) or _says_of_secret_key(given)):
+    device, change = store.device(), pending_change.read(store.folder)
+    if not (_knows(device, change, credentials.email) or _has_answer_on_secret_key(credentials)):
         raise SecretKeyNeeded(_NEW_HERE)
-    asked = transport.send("POST", "/auth/prelogin", {"email": given.email}, again=True)
-    derivation = read_prelogin(asked.body or {})
-    ours = _ours(change, derivation, transport.origin)
-    pinned = ours.pins if ours else _pinned(device, given, derivation, transport.origin)
-    secret_key = _secret_key(store, given, derivation.account_id, pinned, ours)
+    answer = transport.send("POST", "/auth/prelogin", {"email": credentials.email}, again=True)
+    derivation = read_prelogin(answer.body or {})
+    stored = _if_stored(change, derivation, transport.origin)
+    pinned = stored.pins if stored else _pinned(device, credentials, derivation, transport.origin)
+    secret_key = _secret_key(store, credentials, derivation.account_id, pinned, stored)
     used = Pins.of(derivation, origin=transport.origin, secret_key=secret_key is not None)
-    root = keys.derive_root(given.password, derivation.salt, derivation.kdf, secret_key)
-    device = replace(device, name=device_name(given.device_name or device.name))
+    root = keys.derive_root(credentials.password, derivation.salt, derivation.kdf, secret_key)
+    device = replace(device, name=device_name(credentials.device_name or device.name))
     store.keep_device(device)
-    answer = signed_in(
-        transport.send("POST", "/auth/login", _login_body(given, root, device, used))
+    response = read_login(
+        transport.send("POST", "/auth/login", _login_body(credentials, root, device, used))
     )
-    opened = _open(store, transport, answer, derivation, used, root)
-    replaced = _keep(
+    opened = _open(store, transport, response, derivation, used, root)
+    old_session = _store(
         store,
         transport,
         opened,
-        answer,
+        response,
         device=device,
         change=change,
-        given=given,
+        email=credentials.email,
         secret_key=secret_key,
     )
-    return opened, answer.tokens, replaced
+    return opened, response.tokens, old_session
 
 
 def _knows(device: Device, change: Change | None, email: str) -> bool:
     return bool(device.pins or change or device.waiting_for(email))
 
 
-def _says_of_secret_key(given: Credentials) -> bool:
-    return bool(given.secret_key or given.kit or not given.has_secret_key)
+def _has_answer_on_secret_key(credentials: Credentials) -> bool:
+    return bool(credentials.secret_key or credentials.kit or not credentials.has_secret_key)
 
 
-def _ours(change: Change | None, derivation: Derivation, origin: str) -> Change | None:
-    """Give the change that this device began, when the server shows that it has taken it."""
+def _if_stored(change: Change | None, derivation: Derivation, origin: str) -> Change | None:
+    """Return this device's pending change if the server's parameters show that it was stored."""
     if change is None or change.pins.origin != origin or not change.pins.fits(derivation):
         return None
     return change
 
 
-def _pinned(device: Device, given: Credentials, derivation: Derivation, origin: str) -> Pins | None:
-    """Give the pins that this login must fit, and check that what the server asks for does."""
-    if given.kit is not None:
-        given.kit.pins.check(derivation, origin=origin, changed=given.changed)
+def _pinned(
+    device: Device, credentials: Credentials, derivation: Derivation, origin: str
+) -> Pins | None:
+    """Return the pins for this login, after checking the server's parameters against them."""
+    if credentials.kit is not None:
+        credentials.kit.pins.check(derivation, origin=origin, changed=credentials.changed)
     if device.pins is not None:
-        device.pins.check(derivation, origin=origin, changed=given.changed)
+        device.pins.check(derivation, origin=origin, changed=credentials.changed)
         return device.pins
-    if given.kit is not None:
-        return given.kit.pins
-    waiting = [each.pins for each in device.waiting_for(given.email)]
+    if credentials.kit is not None:
+        return credentials.kit.pins
+    waiting = [each.pins for each in device.waiting_for(credentials.email)]
     for pins in waiting:
         if pins.account_id == derivation.account_id:
             pins.check(derivation, origin=origin)
             return pins
-    if waiting and not _says_of_secret_key(given):
+    if waiting and not _has_answer_on_secret_key(credentials):
         raise SignupWaits(
-            "The signup from this device still waits for its mail to be confirmed, as it seems:"
-            " vaultr verify TOKEN (the mail again: vaultr resend). The password was not used."
+            "The signup from this device does not seem to be confirmed yet: run vaultr verify TOKEN"
+            " with the token from the email (to get it again: vaultr resend). Your password was not"
+            " used."
         )
-    if not _says_of_secret_key(given):  # known is a recovery alone, which is not in force
+    if not _has_answer_on_secret_key(credentials):  # this device only has a pending recovery
         raise SecretKeyNeeded(_NEW_HERE)
     return None
 
 
 def _secret_key(
     store: Store,
-    given: Credentials,
+    credentials: Credentials,
     account_id: UUID,
     pinned: Pins | None,
-    ours: Change | None,
+    stored: Change | None,
 ) -> bytes | None:
-    said = given.secret_key or (given.kit.secret_key if given.kit else None)
+    entered = credentials.secret_key or (credentials.kit.secret_key if credentials.kit else None)
     if pinned is None:
-        return said
-    if not pinned.secret_key and not given.changed:
-        if said is not None:
-            raise UsageError("this account has no secret key")
+        return entered
+    if not pinned.secret_key and not credentials.changed:
+        if entered is not None:
+            raise UsageError("This account has no secret key.")
         return None
-    drawn = None if ours is None else ours.secret_key
-    secret_key = drawn or said or store.secret_key(account_id)
+    new = None if stored is None else stored.secret_key
+    secret_key = new or entered or store.secret_key(account_id)
     if secret_key is None and pinned.secret_key:
-        raise SecretKeyNeeded("The secret key of this account is not on this device: give it.")
+        raise SecretKeyNeeded("This device does not have the account's secret key: enter it.")
     return secret_key
 
 
-def _login_body(given: Credentials, root: bytes, device: Device, used: Pins) -> Json:
+def _login_body(credentials: Credentials, root: bytes, device: Device, used: Pins) -> Json:
     body: Json = {
-        "email": given.email,
+        "email": credentials.email,
         "auth_key": b64(keys.auth_key(root, used.account_id)),
         "device": {"id": str(device.id), "name": device.name},
     }
-    factors = {"totp": given.totp, "recovery_code": given.recovery_code}
+    factors = {"totp": credentials.totp, "recovery_code": credentials.recovery_code}
     return body | {name: value for name, value in factors.items() if value is not None}
 
 
 def _open(
     store: Store,
     transport: Transport,
-    answer: SignedIn,
+    response: LoginResponse,
     derivation: Derivation,
     used: Pins,
     root: bytes,
 ) -> UnlockedAccount:
-    """Open all of the key set, and check it against what this device saw before."""
-    account_id, key_set = derivation.account_id, answer.key_set
-    if answer.account_id != account_id:
-        raise PinMismatch(f"the server opened account {answer.account_id} instead of {account_id}")
+    """Open the whole key set, and check it against what this device has seen before."""
+    account_id, key_set = derivation.account_id, response.key_set
+    if response.account_id != account_id:
+        raise PinMismatch(
+            f"the server opened account {response.account_id} instead of {account_id}"
+        )
     before = store.account()
     if before is not None:
         _check_epoch(before.key_set, key_set)
@@ -180,12 +183,12 @@ def _open(
     if profile.pins.origin != transport.origin:
         raise _through_a_relay(transport.origin, profile.pins.origin)
     used.check_same(profile.pins)
-    _accept(before, profile, answer, session)
+    _accept(before, profile, response, session)
     known = KnownAccount(derivation, key_set, heads=profile.document["vaults"])
     return UnlockedAccount.open(store, session, known, account_key)
 
 
-def _through_a_relay(used: str, own: str) -> PinMismatch:
+def _through_a_relay(used: str, own: str) -> WrongServer:
     """Return the error for a login through a server that only passes requests on to the right one.
 
     The key set that came back is genuine, so the relay has a session of this account.
@@ -200,26 +203,26 @@ def _through_a_relay(used: str, own: str) -> PinMismatch:
 
 
 def _accept(
-    before: KnownAccount | None, profile: Profile, answer: SignedIn, session: Session
+    before: KnownAccount | None, profile: Profile, response: LoginResponse, session: Session
 ) -> None:
     try:
         accept_profile(before.profile if before else None, profile)
     except (RolledBack, ChainBroken) as error:
-        # Whoever restored a backup explains the difference, and accepts it: that takes a session.
-        if before is not None and before.key_set.account_key == answer.key_set.account_key:
-            session.begin(answer.tokens)
-            error.add_note("This device is signed in nevertheless, to look at the difference.")
+        # After a restored backup, a session is needed to list the differences and accept them.
+        if before is not None and before.key_set.account_key == response.key_set.account_key:
+            session.begin(response.tokens)
+            error.add_note("This device is logged in nevertheless, to list the differences.")
         raise
 
 
 def _check_epoch(before: KeySet, shown: KeySet) -> None:
     if shown.epoch < before.epoch:
         raise RolledBack(
-            f"the account key went back: seen before is epoch {before.epoch}, "
-            f"the server shows {shown.epoch}"
+            f"the server has an older account key: epoch {shown.epoch}, "
+            f"this device has seen {before.epoch}"
         )
     if shown.epoch == before.epoch and shown.account_key != before.account_key:
-        raise AnswerInvalid("the server shows another account key of the same epoch")
+        raise AnswerInvalid("the server has another account key with the same epoch")
 
 
 def _account_key(derivation: Derivation, root: bytes, key_set: KeySet) -> bytes:
@@ -234,28 +237,30 @@ def _account_key(derivation: Derivation, root: bytes, key_set: KeySet) -> bytes:
     )
 
 
-def _keep(
+def _store(
     store: Store,
     transport: Transport,
     opened: UnlockedAccount,
-    answer: SignedIn,
+    response: LoginResponse,
     *,
     device: Device,
     change: Change | None,
-    given: Credentials,
+    email: str,
     secret_key: bytes | None,
 ) -> UUID | None:
-    """Keep all that this login brought: all of it or, after a kill, nothing.
+    """Write all files of the login together; a kill leaves all of them or none.
 
-    :return: the session that this device had before, which is to end now.
+    :return: the session that this device had before, which must end now.
     """
-    replaced = previous_session.replaced_by(opened, answer.tokens, pins=device.pins, change=change)
-    device = replace(device, email=given.email, pins=opened.profile.pins, waiting=())
-    others: dict[str, bytes | None] = {sessions.FILE: opened.session.sealed(answer.tokens)}
-    if change is not None and (change.is_in(answer.key_set) or change.is_over(answer.key_set)):
-        others[changes.FILE] = None
+    old_session = previous_session.replaced_by(
+        opened, response.tokens, pins=device.pins, change=change
+    )
+    device = replace(device, email=email, pins=opened.profile.pins, waiting=())
+    others: dict[str, bytes | None] = {SESSION_FILE: opened.session.sealed(response.tokens)}
+    if change is not None and (change.is_in(response.key_set) or change.is_over(response.key_set)):
+        others[pending_change.FILE] = None
     wraps = rewrap_refresh.refreshed_wraps(
-        store.cache, opened, rewrap_refresh.TokenSender(transport, answer.tokens)
+        store.cache, opened, rewrap_refresh.TokenSender(transport, response.tokens)
     )
     if wraps is not None:
         others |= dict.fromkeys(store.unsent())
@@ -263,4 +268,4 @@ def _keep(
             rewrapped_keys.FILE, rewrapped_keys.encode(wraps)
         )
     store.keep_signed_in(device, opened.known, secret_key=secret_key, others=others)
-    return replaced
+    return old_session

@@ -1,11 +1,11 @@
-"""Draws new credentials of an account: another salt, and an account key sealed anew or replaced."""
+"""Generates new credentials: a new salt, and the account key resealed or replaced."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from vaultr.client.account.change_outcome import sealed_before
+from vaultr.client.account.change_outcome import seal_old_key
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import aad, keys
 from vaultr.client.crypto.keys import VaultKeys
@@ -24,11 +24,11 @@ Machines = Mapping[UUID, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """New credentials, drawn once for all tries to have them taken.
+class NewCredentials:
+    """New credentials; all attempts to store them use the same.
 
     :ivar sealed: the account key under the new password, bound to its epoch and derivation.
-    :ivar new_secret_key: None when the account keeps the one it has.
+    :ivar new_secret_key: None if the account keeps its secret key.
     """
 
     derivation: Derivation
@@ -40,7 +40,7 @@ class Drawn:
     new_secret_key: bytes | None = field(repr=False)
 
 
-def draw(
+def generate(
     password: str,
     before: Derivation,
     *,
@@ -49,11 +49,14 @@ def draw(
     account_key: bytes,
     secret_key: bytes | None,
     new_secret_key: bytes | None = None,
-) -> Drawn:
-    """Draw a salt and derive from it; the cost is today's, and never below the one from before.
+) -> NewCredentials:
+    """Return new credentials with a new salt.
 
-    :param epoch: the epoch of the account key that is replaced.
-    :param account_key: the one to seal, new or not.
+    The KDF parameters are the recommended ones, and never lower than those before.
+
+
+    :param epoch: the epoch before the change.
+    :param account_key: the account key to seal: a new one, or the one before.
     """
     today = Kdf.RECOMMENDED
     kdf = Kdf(today.alg, max(today.m, before.kdf.m), max(today.t, before.kdf.t), today.p)
@@ -61,7 +64,7 @@ def draw(
     used = new_secret_key or secret_key
     root = keys.derive_root(password, derivation.salt, kdf, used)
     account_kek = keys.kek(root, before.account_id)
-    return Drawn(
+    return NewCredentials(
         derivation=derivation,
         pins=Pins.of(derivation, origin=origin, secret_key=used is not None),
         epoch=epoch + 1,
@@ -74,8 +77,8 @@ def draw(
     )
 
 
-def change_of(
-    drawn: Drawn,
+def seal_change(
+    credentials: NewCredentials,
     key_set: KeySet,
     profile: Profile,
     *,
@@ -84,36 +87,37 @@ def change_of(
     opened: OpenedKeys | None = None,
     machines: Machines | None = None,
 ) -> Change:
-    """Seal all that lies under the account key, for one try.
+    """Seal everything under the account key, for one attempt.
 
-    :param profile: the present one, which the new one follows.
-    :param before: the account key from before, when it is replaced; then ``opened`` are all keys
-        of all vaults, and ``machines`` the sealing keys of all machines.
+    :param profile: the current profile, which the new one follows.
+    :param before: the old account key if it is replaced; then ``opened`` are all keys of all
+        vaults, and ``machines`` the sealing keys of all machines.
     """
-    account_id = drawn.derivation.account_id
-    wrap = keys.wrap_key(drawn.account_key)
-    noted = profile.with_pins(drawn.pins)
-    identity, wraps = key_set.identity, None
+    account_id = credentials.derivation.account_id
+    wrap = keys.wrap_key(credentials.account_key)
+    changed = profile.with_pins(credentials.pins)
+    identity, wraps, old_key = key_set.identity, None, None
     if opened is not None:
-        noted = noted.with_keys_due({vault_id: max(each) for vault_id, each in opened.items()})
+        changed = changed.with_keys_due({vault_id: max(each) for vault_id, each in opened.items()})
         wraps = _wraps(wrap, account_id, opened)
     if before is not None:
         identity = _identity(keys.wrap_key(before), wrap, account_id, key_set)
-    sealed = seal_profile(wrap, account_id, noted, profile.revision + 1)
+        old_key = seal_old_key(credentials.account_key, account_id, before)
+    sealed = seal_profile(wrap, account_id, changed, profile.revision + 1)
     new = replace(
         key_set,
-        epoch=drawn.epoch,
-        account_key=drawn.sealed,
+        epoch=credentials.epoch,
+        account_key=credentials.sealed,
         identity=identity,
         profile=SealedProfile(sealed.revision, sealed.sealed),
     )
     return Change(
         email=email,
-        account=KnownAccount(drawn.derivation, new, heads=sealed.document["vaults"]),
-        pins=drawn.pins,
-        secret_key=drawn.new_secret_key,
+        account=KnownAccount(credentials.derivation, new, heads=sealed.document["vaults"]),
+        pins=credentials.pins,
+        secret_key=credentials.new_secret_key,
         wraps=wraps,
-        before=None if before is None else sealed_before(drawn.account_key, account_id, before),
+        before=old_key,
         machines={
             machine_id: keys.seal_machine_kek(wrap, account_id, machine_id, kek)
             for machine_id, kek in (machines or {}).items()
@@ -121,20 +125,19 @@ def change_of(
     )
 
 
-def body_of(drawn: Drawn, change: Change) -> Json:
-    """Give what the server is sent of a change."""
-    key_set = change.account.key_set
-    shown = key_set.to_json()
+def body_of(credentials: NewCredentials, change: Change) -> Json:
+    """Return the request body of a change."""
+    key_set = change.account.key_set.to_json()
     body: Json = {
-        "auth_key": b64(drawn.auth_key),
-        "kdf": drawn.derivation.kdf.to_json(),
-        "salt": b64(drawn.derivation.salt),
-        "account_key": shown["account_key"],
-        "profile": shown["profile"],
+        "auth_key": b64(credentials.auth_key),
+        "kdf": credentials.derivation.kdf.to_json(),
+        "salt": b64(credentials.derivation.salt),
+        "account_key": key_set["account_key"],
+        "profile": key_set["profile"],
     }
     if change.wraps is not None:
         body["rewrap"] = {
-            "identity": shown["identity"],
+            "identity": key_set["identity"],
             "vaults": [
                 {
                     "vault_id": str(vault_id),
@@ -155,7 +158,7 @@ def body_of(drawn: Drawn, change: Change) -> Json:
 def _identity(
     before: bytes, wrap: bytes, account_id: UUID, key_set: KeySet
 ) -> dict[aad.IdentityKind, tuple[bytes, bytes]]:
-    """Seal the private identity keys under another key; their public halves stay."""
+    """Seal the private identity keys under another key; the public keys stay."""
     resealed = {}
     for kind, (public, sealed) in key_set.identity.items():
         private = keys.open_identity(before, account_id, kind, public, sealed)

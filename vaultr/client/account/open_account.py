@@ -1,4 +1,4 @@
-"""What opening an account takes and can go wrong with, and the account opened by its key."""
+"""Credentials, the errors of opening an account, and opening it with its account key."""
 
 from dataclasses import dataclass, field
 
@@ -12,26 +12,22 @@ from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
 
 class WrongPassword(VaultrError):
-    """The password, or the secret key with it, does not open the account."""
-
-    exit_code = 1
+    """The master password or the secret key does not open the account."""
 
 
 class SecretKeyNeeded(VaultrError):
     """This device does not have the account's secret key; nothing was sent."""
 
-    exit_code = 1
-
 
 class SignupWaits(PinMismatch):
-    """The server does not show the account that was signed up here, which may not be confirmed yet.
+    """The server does not show the account that this device signed up; it may not be confirmed yet.
 
-    Only a device whose own signup waits can be told so: nothing that a server says makes it wait.
+    Only a device that signed up itself gets this error: no server can cause it elsewhere.
     """
 
     advice = (
-        "If this is said after it was confirmed, it may be another server: do not type the password"
-        " there. An older account of the address takes its secret key: login --secret-key-fd N"
+        "If you have confirmed it, this may be another server: do not type your password. To log in"
+        " to an older account with this email address: vaultr login --secret-key-fd N"
     )
 
 
@@ -42,16 +38,16 @@ class WrongServer(PinMismatch):
 
 
 class NotSignedIn(UsageError):
-    """This device belongs to no account yet: sign up or log in first."""
+    """This device belongs to no account: sign up or log in first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the owner gives to log in.
+    """The input of a login.
 
-    :ivar kit: what the emergency kit says, in place of the secret key.
-    :ivar has_secret_key: False when the owner says that the account has none; no server is asked.
-    :ivar changed: the owner says that the password was changed elsewhere.
+    :ivar kit: the emergency kit, instead of the secret key.
+    :ivar has_secret_key: False if the user says that the account has none; no server is asked.
+    :ivar changed: whether the user says that the password was changed elsewhere.
     """
 
     email: str
@@ -65,12 +61,12 @@ class Credentials:
     recovery_code: str | None = field(default=None, repr=False)
 
 
-def resume(
+def open_with_account_key(
     store: Store, transport: Transport, known: KnownAccount, account_key: bytes
 ) -> UnlockedAccount:
-    """Open the account with its key, as the unlock process handed it over.
+    """Open the account with its account key, as the agent returns it.
 
-    :raises SealBroken: the key is another account's, or an older one.
+    :raises SealBroken: the key belongs to another account, or was replaced.
     """
     account_id = known.derivation.account_id
     session = Session(transport, store.folder, account_id=account_id, account_key=account_key)

@@ -1,13 +1,12 @@
-"""Changes the master password: the lock alone, or the account key and every wrap under it too."""
+"""Changes the master password, with or without a new account key."""
 
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from vaultr.client.account import change_outcome, new_credentials
-from vaultr.client.account import pending_change as changes
-from vaultr.client.account.new_credentials import Drawn, Machines, OpenedKeys
+from vaultr.client.account import change_outcome, new_credentials, pending_change
+from vaultr.client.account.new_credentials import Machines, NewCredentials, OpenedKeys
 from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
@@ -24,27 +23,28 @@ from vaultr.client.errors import (
 )
 from vaultr.client.log.pages import check_wraps, read_wraps
 from vaultr.client.strict_json import Fields
-from vaultr.client.transport import account_session as sessions
+from vaultr.client.transport.account_session import SESSION_FILE
 from vaultr.client.transport.responses import key_set_of
+from vaultr.client.transport.retry import RetryPolicy
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_list import ask_list, ask_pages
 
-_TRIES: Final = 5
+_RETRIES: Final = RetryPolicy(tries=5)
 
 
 class AcceptanceBegun(VaultrError):
-    """What the server lost is not written again yet, and would be lost with the account's key."""
+    """What the server lost must be written again before the account key is replaced."""
 
-    advice = "Nothing was changed. First: vaultr sync --accept. Then vaultr passwd again."
+    advice = "Nothing was changed. Run vaultr sync --accept, then vaultr passwd again."
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordChanged:
-    """What a change of the master password ended with.
+    """The result of a change of the master password.
 
-    :ivar secret_key: the new secret key, shown once; None when the account keeps the one it has.
-    :ivar new_key: whether the account has another key: its recovery key is gone, and the vaults'
-        keys are to be replaced by a rotation.
+    :ivar secret_key: the new secret key, shown only once; None if the account keeps its secret key.
+    :ivar new_key: whether the account key was replaced: the recovery key is deleted, and the keys
+        of the vaults must be replaced by a rotation.
     """
 
     secret_key: bytes | None = field(repr=False)
@@ -60,43 +60,51 @@ def change_password(
     new_key: bool,
     new_secret_key: bool,
 ) -> PasswordChanged:
-    """Have the server take new credentials; the folder is locked meanwhile.
+    """Replace the account's credentials on the server; the folder is locked meanwhile.
 
-    They are kept before they are sent, and what opened the account before stays until the server
-    has shown the new ones to be its own.
+    The change is stored on this device before it is sent, and the old credentials stay until the
+    server has shown the new ones.
 
-    :param sync: brings all vaults up to date and verifies them; before their keys are wrapped anew.
-    :raises AcceptanceBegun: with a new key, what this device set aside could not be opened again.
-    :raises StepUpRequired: the password must be proven first; nothing was changed.
-    :raises ServerUnreachable: it is not known what was done; the next command finds out.
+    :param sync: brings all vaults up to date and verifies them, before their keys are rewrapped.
+    :raises AcceptanceBegun: with a new key, the copies that an unfinished acceptance needs could
+        not be opened any more.
+    :raises StepUpRequired: the password must be proved first; nothing was changed.
+    :raises ServerUnreachable: the outcome is not known; the next command asks for it.
     """
     store = opened.store
     with store.folder.locked():
-        if change_outcome.settle(opened):  # another change must not be written over before it is
-            raise WrongPassword("The master password was changed before: unlock with the new one.")
+        if change_outcome.settle(opened):  # two changes must not overlap
+            raise WrongPassword(
+                "The master password was changed already: unlock this device with the new one."
+            )
         if new_key and store.aside.ids():
             raise AcceptanceBegun(str(AcceptanceBegun.__doc__))
         sync()
-        drawn = _draw(opened, password, new_key=new_key, new_secret_key=new_secret_key)
-        for left in range(_TRIES - 1, -1, -1):
-            change = _begin(opened, drawn, email=email, new_key=new_key)
-            refused = _send(opened, drawn, change)
-            if refused is None:
+        credentials = _generate(opened, password, new_key=new_key, new_secret_key=new_secret_key)
+        for attempt in _RETRIES.attempts():
+            change = _begin(opened, credentials, email=email, new_key=new_key)
+            rejected = _send(opened, credentials, change)
+            if rejected is None:
                 break
-            if not left or not isinstance(refused, PreconditionFailed | Conflict):
-                with contextlib.suppress(ServerUnreachable, Refused):  # the next command does it
+            if attempt.is_last or not isinstance(rejected, PreconditionFailed | Conflict):
+                with contextlib.suppress(
+                    ServerUnreachable, Refused
+                ):  # the next command tries again
                     change_outcome.settle(opened)
-                raise refused
-            sync()  # something was written in between: follow that
-        stays = change.wraps is None
-        kept = {} if stays else {sessions.FILE: opened.session.sealed_for(drawn.account_key)}
-        change_outcome.adopt(store, change, kept)
-    return PasswordChanged(secret_key=drawn.new_secret_key, new_key=new_key)
+                raise rejected
+            sync()  # another device wrote first
+        session = {}
+        if change.wraps is not None:
+            session = {SESSION_FILE: opened.session.sealed_for(credentials.account_key)}
+        change_outcome.adopt(store, change, session)
+    return PasswordChanged(secret_key=credentials.new_secret_key, new_key=new_key)
 
 
-def _draw(opened: UnlockedAccount, password: str, *, new_key: bool, new_secret_key: bool) -> Drawn:
+def _generate(
+    opened: UnlockedAccount, password: str, *, new_key: bool, new_secret_key: bool
+) -> NewCredentials:
     known, pins = opened.known, opened.profile.pins
-    return new_credentials.draw(
+    return new_credentials.generate(
         password,
         known.derivation,
         origin=pins.origin,
@@ -107,9 +115,11 @@ def _draw(opened: UnlockedAccount, password: str, *, new_key: bool, new_secret_k
     )
 
 
-def _begin(opened: UnlockedAccount, drawn: Drawn, *, email: str, new_key: bool) -> Change:
-    change = new_credentials.change_of(
-        drawn,
+def _begin(
+    opened: UnlockedAccount, credentials: NewCredentials, *, email: str, new_key: bool
+) -> Change:
+    change = new_credentials.seal_change(
+        credentials,
         opened.known.key_set,
         opened.profile,
         email=email,
@@ -117,12 +127,12 @@ def _begin(opened: UnlockedAccount, drawn: Drawn, *, email: str, new_key: bool) 
         opened=_all_keys(opened) if new_key else None,
         machines=_machines(opened) if new_key else None,
     )
-    changes.keep(opened.store.folder, change)
+    pending_change.write(opened.store.folder, change)
     return change
 
 
 def _all_keys(opened: UnlockedAccount) -> OpenedKeys:
-    """Open every wrap that the server has; those that this device knows must be the same keys."""
+    """Open every wrap on the server; where this device knows a key, it must be the same."""
     found, wrapped = {}, {}
     for each in ask_list(opened.session):
         fields = Fields(each, "vault", AnswerInvalid)
@@ -131,22 +141,22 @@ def _all_keys(opened: UnlockedAccount) -> OpenedKeys:
         check_wraps(wrapped[vault_id], fields.count("generation", least=1), vault_id)
         found[vault_id] = opened.keyring.open(vault_id, wrapped[vault_id])
     for vault_id in opened.store.cache.ids():
-        held = None if vault_id in opened.deleted() else opened.store.cache.load(vault_id)
-        if held is not None and not held.wraps.keys() <= wrapped.get(vault_id, {}).keys():
-            # Under the new account key nobody could open what is not wrapped now.
+        cached = None if vault_id in opened.deleted() else opened.store.cache.load(vault_id)
+        if cached is not None and not cached.wraps.keys() <= wrapped.get(vault_id, {}).keys():
+            # A key that is not rewrapped now can never be opened under the new account key.
             raise RolledBack(
-                f"vault {vault_id}, or keys of it, are missing from the server's list; "
-                f"held is {held.waypoint}",
+                f"vault {vault_id} or some of its keys are missing from the server's list; "
+                f"this device has {cached.waypoint}",
                 vault_id=vault_id,
             )
     return found
 
 
 def _machines(opened: UnlockedAccount) -> Machines:
-    """Open the sealing keys of all machines."""
+    """Return the sealing keys of all machines."""
     try:
         listed = [*ask_pages(opened.session, "/machines", "machines")]
-    except NotFound:  # this server has no machines yet
+    except NotFound:  # a server without machines
         return {}
     found = {}
     for each in listed:
@@ -158,21 +168,21 @@ def _machines(opened: UnlockedAccount) -> Machines:
     return found
 
 
-def _send(opened: UnlockedAccount, drawn: Drawn, change: Change) -> Refused | None:
-    """Send a change, and read back what became of it; the refusal, if it was not taken."""
-    refused: Refused | None = None
+def _send(opened: UnlockedAccount, credentials: NewCredentials, change: Change) -> Refused | None:
+    """Send a change and check whether the server stored it; return the error if it did not."""
+    rejected: Refused | None = None
     try:
-        body = new_credentials.body_of(drawn, change)
+        body = new_credentials.body_of(credentials, change)
         opened.session.send("PUT", "/auth/credentials", body, again=True)
     except Refused as error:
-        # An earlier try, whose answer was lost, may have been taken.
-        refused = error
+        # An earlier attempt, whose response was lost, may have been stored.
+        rejected = error
     account_id, key_set = key_set_of(opened.session.send("GET", "/auth/me"))
     if account_id != opened.account_id:
         raise PinMismatch(f"the server shows account {account_id}, ours is {opened.account_id}")
     if change.is_in(key_set):
-        change_outcome.check_taken(change, key_set, opened.session)
+        change_outcome.check_stored(change, key_set, opened.session)
         return None
-    if refused is None:
-        raise AnswerInvalid("the server says that it took the change, and shows that it did not")
-    return refused
+    if rejected is None:
+        raise AnswerInvalid("the server confirmed the change, but has not stored it")
+    return rejected

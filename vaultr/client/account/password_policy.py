@@ -1,37 +1,52 @@
-"""What a master password must be like: long, not common, and not the owner's mail address."""
+"""Rules for master passwords: long, hard to guess, and without the email address."""
 
 import itertools
 import re
 import unicodedata
-from functools import cache
-from pathlib import Path
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from vaultr.client.errors import VaultrError
 
 LEAST_CHARACTERS: Final = 15
 LEAST_WORDS: Final = 5
 PASSWORD_RULE: Final = f"at least {LEAST_CHARACTERS} characters or {LEAST_WORDS} different words"
-# A pattern that repeats something shorter than this is one short password, typed again.
-_LEAST_UNIT: Final = 8
+# zxcvbn's highest score: more than 10^10 guesses. Argon2id makes each guess expensive as well.
+_LEAST_SCORE: Final = 4
 _LEAST_DIFFERENT: Final = 5
+# zxcvbn compares parts of all lengths, so that its time grows quickly; it rejects longer inputs.
+_MEASURED_CHARACTERS: Final = 72
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_AROUND: Final = "0123456789!@#$%^&*()-_=+.,?/ "
+_SUGGESTION: Final = "Add some words that do not belong together, or run vaultr generate --words 6."
 
 
 class WeakPassword(VaultrError):
     """This master password is too easy to guess; choose another one."""
 
-    exit_code = 1
+
+@dataclass(frozen=True, slots=True)
+class PasswordStrength:
+    """How hard a password is to guess.
+
+    :ivar score: 0 to 4; only 4 is enough for a master password.
+    :ivar reason: why the password is weak; empty if there is no particular reason.
+    :ivar suggestion: what to do about it; empty if the password is strong.
+    """
+
+    score: int
+    reason: str
+    suggestion: str
 
 
 def check_password(password: str, email: str) -> None:
-    """Refuse a master password that is short, common, or has the mail address in it.
+    """Reject a master password that is short, easy to guess, or contains the email address.
 
-    Whether it was breached is another question, which only the server's list can answer.
+    Breached passwords need another check, for which only the server has the list.
 
-    :raises WeakPassword: says which rule it breaks, never the password.
+    :raises WeakPassword: the message names the rule, never the password.
 
-    Source: NIST SP 800-63B-4 section 3.1.1.2 (15 characters, a blocklist, no rules of composition).
+    Source: NIST SP 800-63B-4 section 3.1.1.2 (15 characters, a blocklist, no composition rules).
     """
     text = unicodedata.normalize("NFKC", password)
     words = {word.casefold() for word in _WORD.findall(text)}
@@ -39,46 +54,51 @@ def check_password(password: str, email: str) -> None:
         raise WeakPassword(f"The master password needs {PASSWORD_RULE}.")
     address = unicodedata.normalize("NFKC", email).strip().casefold()
     if address and address in text.casefold():
-        raise WeakPassword("The master password contains the mail address.")
-    if is_common(text):
-        raise WeakPassword("The master password is on the list of common ones, or nearly so.")
+        raise WeakPassword("The master password contains your email address.")
+    strength = password_strength(text, address)
+    if strength.score < _LEAST_SCORE:
+        reason = f" {strength.reason}" if strength.reason else ""
+        raise WeakPassword(
+            f"This master password is too easy to guess.{reason} {strength.suggestion}"
+        )
 
 
-def is_common(password: str) -> bool:
-    """Tell whether a password is on the list, or is made from one of it as people do.
+def password_strength(password: str, email: str = "") -> PasswordStrength:
+    """Return how hard a password is to guess, with a reason and a suggestion if it is weak."""
+    text = unicodedata.normalize("NFKC", password)
+    personal = [part for part in (email, *re.split(r"[@.+_-]", email), "vaultr") if part]
+    measured = _measure(text, personal)
+    feedback, score = measured["feedback"], int(measured["score"])
+    reason, suggestions = str(feedback["warning"]), [*map(str, feedback["suggestions"])]
+    if len(set(text.casefold())) < _LEAST_DIFFERENT:
+        score, reason = 0, "It has fewer than 5 different characters."
+    elif _is_run(text):
+        score, reason = 0, "It is a run of neighbouring characters."
+    elif _is_common(core := text.strip(_AROUND), personal):
+        score = min(score, 1)
+        reason = "It is a common password" + ("." if core == text else " with digits around it.")
+    if score >= _LEAST_SCORE:
+        return PasswordStrength(score, "", "")
+    return PasswordStrength(score, reason, " ".join(suggestions) or _SUGGESTION)
 
-    That is: twice, with digits around it, two of them together, a run of neighbours as
-    ``123456789``, or hardly any different characters.
-    """
-    text = "".join(unicodedata.normalize("NFKC", password).casefold().split())
-    core = text.strip("0123456789!@#$%^&*()-_=+.,?/ ")
-    unit = _unit(text)
-    return (
-        len(set(text)) < _LEAST_DIFFERENT
-        or _is_run(text)
-        or (len(unit) < len(text) and len(unit) < _LEAST_UNIT)
-        or any(_listed(each) for each in (text, core, unit))
-        or any(_listed(text[:cut]) and _listed(text[cut:]) for cut in range(4, len(text) - 3))
-    )
 
-
-def _unit(text: str) -> str:
-    """Find the shortest text of which ``text`` is a repetition."""
-    return text[: (text + text).find(text, 1)]
+def _is_common(core: str, personal: list[str]) -> bool:
+    """Check whether the whole text is one common password, word, name, sequence or repetition."""
+    if not core:
+        return False
+    parts = _measure(core, personal)["sequence"]
+    return len(parts) == 1 and parts[0]["pattern"] != "bruteforce"
 
 
 def _is_run(text: str) -> bool:
+    """Check whether most characters are next to the one before, as in ``112233445566``."""
     near = [abs(ord(after) - ord(before)) <= 1 for before, after in itertools.pairwise(text)]
     return sum(near) >= 0.8 * len(near)
 
 
-def _listed(text: str) -> bool:
-    return text in _common()
+def _measure(text: str, personal: list[str]) -> dict[str, Any]:
+    # Its lists take 0.2 s to import, and only signup and password changes need them.
+    from zxcvbn import zxcvbn  # noqa: PLC0415 - late, see above
 
-
-@cache
-def _common() -> frozenset[str]:
-    # The 10,000 most frequent of four and more characters, and the long ones of the next 20,000.
-    # Source: the frequency list of zxcvbn 4.5.0 (MIT), drawn from published leaks.
-    listed = Path(__file__).with_name("common-passwords.txt")
-    return frozenset(listed.read_text("ascii").split())
+    result: dict[str, Any] = zxcvbn(text[:_MEASURED_CHARACTERS], user_inputs=personal)
+    return result

@@ -1,4 +1,4 @@
-"""Proves the master password: to this device at once, and to the server where it asks for it."""
+"""Proves the master password: to this device, and to the server for step-up."""
 
 from dataclasses import dataclass, field
 
@@ -13,8 +13,8 @@ from vaultr.protocol.encoding import b64
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What the right password gives: the root of all keys, and the account key that it opens."""
+class PasswordProof:
+    """The root key that the right password derives, and the account key that it opens."""
 
     known: KnownAccount
     root: bytes = field(repr=False)
@@ -22,54 +22,58 @@ class Proof:
 
     @property
     def auth_key(self) -> bytes:
-        """What proves the password to the server."""
+        """The value that proves the password to the server."""
         return keys.auth_key(self.root, self.known.derivation.account_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
-    """A second factor, at most one of both; none where the account has none."""
+class SecondFactor:
+    """The code of a second factor, or a recovery code; neither if the account has none."""
 
     totp: str | None = field(default=None, repr=False)
     recovery_code: str | None = field(default=None, repr=False)
 
     def to_json(self) -> Json:
-        """Give what is sent of it."""
-        said = {"totp": self.totp, "recovery_code": self.recovery_code}
-        return {name: value for name, value in said.items() if value is not None}
+        """Return the members of the request."""
+        codes = {"totp": self.totp, "recovery_code": self.recovery_code}
+        return {name: value for name, value in codes.items() if value is not None}
 
 
-def prove(store: Store, password: str, *, origin: str) -> Proof:
-    """Open the account with what this device kept; the server is not asked.
+def prove(store: Store, password: str, *, origin: str) -> PasswordProof:
+    """Open the account with the files of this device; the server is not asked.
 
-    :param origin: the server that this device is about to talk to.
-    :raises NotSignedIn: this device never logged in.
-    :raises PinMismatch: it belongs to another server.
-    :raises WrongPassword: the password does not open it.
+    :param origin: the server that this device is about to use.
+    :raises NotSignedIn: this device has never logged in.
+    :raises PinMismatch: the account belongs to another server.
+    :raises WrongPassword: the password does not open the account.
     """
-    device, known, secret_key = kept(store)
+    device, known, secret_key = read_device(store)
     if device.pins is None or known is None:
-        raise NotSignedIn("This device belongs to no account yet: run vaultr login or signup.")
+        raise NotSignedIn(
+            "This device belongs to no account yet: run vaultr login or vaultr signup."
+        )
     device.pins.check(known.derivation, origin=origin)
     if device.pins.secret_key and secret_key is None:
-        raise SecretKeyNeeded("The secret key of this account is not on this device.")
+        raise SecretKeyNeeded(
+            "This device does not have the account's secret key: run vaultr login."
+        )
     inputs = known.derivation
     root = keys.derive_root(password, inputs.salt, inputs.kdf, secret_key)
     try:
-        return Proof(known, root, open_known(known, root))
+        return PasswordProof(known, root, open_known(known, root))
     except SealBroken:
         wrong = WrongPassword("The master password is wrong.")
-        # This device knows no newer one before it has logged in with it.
+        # A password changed elsewhere opens this device only after a login.
         wrong.add_note("If it was changed on another device: vaultr login --changed")
         raise wrong from None
 
 
-def kept(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
-    """Read device, account and secret key, all of one moment; the last two where there are any."""
-    found = _read(store)
-    # The device is written first where all three are replaced, so that its pins tell.
-    if store.device().pins == found[0].pins:
-        return found
+def read_device(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
+    """Return device, account and secret key, all of the same moment; the last two may be None."""
+    read = _read(store)
+    # When all three are replaced, the device is written first: its pins show a change in between.
+    if store.device().pins == read[0].pins:
+        return read
     with store.folder.locked():
         return _read(store)
 
@@ -83,9 +87,9 @@ def _read(store: Store) -> tuple[Device, KnownAccount | None, bytes | None]:
 
 
 def open_known(known: KnownAccount, root: bytes) -> bytes:
-    """Open the account key of what a device knows of the account.
+    """Return the account key of the account as this device knows it.
 
-    :raises SealBroken: the root comes from another password or secret key.
+    :raises SealBroken: the root key was derived from another password or secret key.
     """
     inputs, key_set = known.derivation, known.key_set
     return keys.open_account_key(
@@ -98,11 +102,11 @@ def open_known(known: KnownAccount, root: bytes) -> bytes:
     )
 
 
-def step_up(session: Session, proof: Proof, factor: Factor) -> None:
-    """Tell the server that the owner is there: for some minutes it then allows what needs that.
+def step_up(session: Session, proof: PasswordProof, factor: SecondFactor) -> None:
+    """Prove the password to the server, which then allows sensitive actions for some minutes.
 
-    :raises SecondFactorRequired: the account has a second factor, and none was given.
-    :raises CredentialsInvalid: the code is wrong, or was used before.
+    :raises SecondFactorRequired: the account has a second factor, and none was passed.
+    :raises CredentialsInvalid: the code is wrong or was used before.
     """
     body = {"auth_key": b64(proof.auth_key), **factor.to_json()}
     session.send("POST", "/auth/step-up", body)

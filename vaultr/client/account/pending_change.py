@@ -1,7 +1,7 @@
-"""A change of credentials that was begun: kept before it is sent, until it is known how it ended.
+"""A change of credentials, stored on this device from before it is sent until its outcome is known.
 
-Until the server has shown the new account key to be its own, what opened the account before stays
-as it was. So after a lost answer, or the death of this client, exactly one password opens it.
+The old credentials stay until the server has shown the new ones. So after a lost response, or if
+this process is killed, exactly one password opens the account.
 """
 
 import json
@@ -26,16 +26,16 @@ FILE: Final = "changing.json"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """New credentials of an account, all of them drawn here.
+    """New credentials of an account, generated on this device.
 
-    :ivar account: what the device is to know of the account if the server takes the change.
-    :ivar pins: what the account is to be pinned to then.
-    :ivar secret_key: the new secret key; None when the account keeps the one it has.
-    :ivar wraps: every vault's keys under the new account key; None when that stays.
-    :ivar before: the account key from before, sealed under the new one, so that the session's
-        tokens can be opened still; None when the account key stays, or nothing was open.
-    :ivar machines: the sealing keys of machines under the new account key. This device has no use
-        for them, so they are not kept.
+    :ivar account: the account as this device knows it if the server stores the change.
+    :ivar pins: the pins of the account after the change.
+    :ivar secret_key: the new secret key; None if the account keeps its secret key.
+    :ivar wraps: every vault's keys under the new account key; None if the account key stays.
+    :ivar before: the old account key, sealed under the new one, to open the session's tokens; None
+        if the account key stays, or the account was not unlocked.
+    :ivar machines: the sealing keys of machines under the new account key. This device does not
+        need them, so its file does not have them.
     """
 
     email: str
@@ -47,30 +47,30 @@ class Change:
     machines: Mapping[UUID, bytes] = field(default_factory=dict, repr=False)
 
     def is_in(self, key_set: KeySet) -> bool:
-        """Tell whether the server has taken this change; no two have the same sealed key."""
+        """Check whether the server has stored this change; no two have the same sealed key."""
         ours = self.account.key_set
         return (key_set.epoch, key_set.account_key) == (ours.epoch, ours.account_key)
 
     def is_over(self, key_set: KeySet) -> bool:
-        """Tell whether the server can never take it: it asks for a revision that is given away.
+        """Check whether the server can no longer store this change: the revision is taken.
 
-        The profile's revision is sealed, so who has opened the profile knows it to be true; a new
-        epoch never comes without a new one. An epoch alone could be any server's word.
+        The profile's revision is sealed, so opening the profile proves it, and each new epoch comes
+        with a new revision. The epoch alone proves nothing: any server could send one.
         """
         ours = self.account.key_set
         return not self.is_in(key_set) and key_set.profile.revision >= ours.profile.revision
 
 
-def keep(folder: Folder, change: Change) -> None:
-    """Keep a change before it is sent."""
+def write(folder: Folder, change: Change) -> None:
+    """Write a change to this device, before it is sent."""
     text = json.dumps(_to_json(change), separators=(",", ":"))
     folder.write_signed(FILE, text.encode())
 
 
 def read(folder: Folder) -> Change | None:
-    """Read the change that was begun, if there is one whose end is not known.
+    """Return the change whose outcome is not known; None if no change is pending.
 
-    :raises FileAltered: its file is torn or altered.
+    :raises FileAltered: its file is damaged or was altered.
     """
     value = folder.read_json(FILE)
     try:
@@ -79,8 +79,8 @@ def read(folder: Folder) -> Change | None:
         raise folder.altered(FILE) from None
 
 
-def drop(folder: Folder) -> None:
-    """Forget a change that the server never took, and never will."""
+def remove(folder: Folder) -> None:
+    """Delete a change that the server has not stored and will not store."""
     folder.remove(FILE)
 
 

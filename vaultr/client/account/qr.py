@@ -1,11 +1,11 @@
-"""QR codes: for paper as SVG, for a terminal as lines of half blocks."""
+"""QR codes: as SVG for a page, as half blocks for a terminal."""
 
 from typing import Final
 
 import segno
 
 _BORDER: Final = 2
-# Upper half, lower half of a line: what is dark of them.
+# Which halves of a character are dark: upper, lower.
 _BLOCKS: Final = {
     (False, False): " ",
     (True, False): "\N{UPPER HALF BLOCK}",
@@ -15,14 +15,14 @@ _BLOCKS: Final = {
 
 
 def svg(text: str) -> str:
-    """Draw ``text`` for a page: an ``<svg>`` element without any reference to elsewhere."""
+    """Return ``text`` as an ``<svg>`` element without external references."""
     code = segno.make(text, error="m", micro=False)
-    drawn = code.svg_inline(scale=4, border=4, omitsize=True, svgclass=None, lineclass=None)
-    return str(drawn)
+    element = code.svg_inline(scale=4, border=4, omitsize=True, svgclass=None, lineclass=None)
+    return str(element)
 
 
 def lines(text: str) -> list[str]:
-    """Draw ``text`` for a terminal, dark on light: each line has two rows of the code."""
+    """Return ``text`` as lines for a terminal, dark on light; each has two rows of the code."""
     code = segno.make(text, error="l", micro=False)
     rows = [[bool(cell) for cell in row] for row in code.matrix_iter(border=_BORDER)]
     if len(rows) % 2:

@@ -1,15 +1,14 @@
-"""Recovers an account whose password is lost: by its mailbox, its recovery key, and a wait."""
+"""Recovers an account by an email and its recovery key, after a waiting time of 24 hours."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from vaultr.client.account import new_credentials
-from vaultr.client.account import pending_change as changes
-from vaultr.client.account.new_credentials import Drawn
+from vaultr.client.account import new_credentials, pending_change
+from vaultr.client.account.new_credentials import NewCredentials
 from vaultr.client.account.open_account import WrongServer
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
@@ -17,7 +16,6 @@ from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (
     AnswerInvalid,
     IntegrityError,
-    PinMismatch,
     Refused,
     RolledBack,
     SealBroken,
@@ -40,17 +38,17 @@ FILE: Final = "recovering.json"
 
 _NOTHING_SENT: Final = (
     "The recovery was stopped before anything was sent: a new account key would have made these "
-    "items unreadable permanently. Nothing was lost, and the recovery key stays valid. Ask whoever "
-    "runs the server why it is incomplete, then run vaultr recover again."
+    "items unreadable permanently. Nothing was lost, and the recovery key stays valid. Ask the "
+    "operator of the server why it is incomplete, then run vaultr recover again."
 )
 
 
 class AnotherRecovery(VaultrError):
-    """A recovery with another new master password was sent from here, and may have been taken."""
+    """A recovery with another new master password was sent from here, and may have been stored."""
 
     advice = (
-        "Give the new master password from then, or sign in with it: vaultr login. To begin anew, "
-        "use another folder: VAULTR_DIR"
+        "Use the new master password of that recovery, or log in with it: vaultr login. To start "
+        "again, use another folder: VAULTR_DIR"
     )
 
 
@@ -58,8 +56,8 @@ class AnotherRecovery(VaultrError):
 class Recovery:
     """A recovery that was started.
 
-    :ivar ready_at: from when it can be completed.
-    :ivar handed: what is needed for that; None before.
+    :ivar ready_at: when it can be completed.
+    :ivar handed: the sealed keys for completing it; None before that time.
     """
 
     email: str
@@ -67,12 +65,12 @@ class Recovery:
     key: RecoveryKey = field(repr=False)
     derivation: Derivation
     ready_at: datetime
-    handed: "Handed | None" = field(repr=False)
+    handed: "RecoveryData | None" = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
-    """What the server hands out after the wait, all of it sealed."""
+class RecoveryData:
+    """The sealed keys that the server returns after the waiting time."""
 
     epoch: int
     sealed: bytes
@@ -81,8 +79,8 @@ class Handed:
     machines: dict[UUID, bytes]
 
     @classmethod
-    def read(cls, fields: Fields) -> "Handed":
-        """Read it from the answer."""
+    def read(cls, fields: Fields) -> "RecoveryData":
+        """Read them from the response."""
         sealed = fields.within("recovery_key")
         vaults = {each.uuid("vault_id"): each for each in fields.objects("vaults")}
         return cls(
@@ -97,23 +95,23 @@ class Handed:
 
 
 def ask(transport: Transport, email: str) -> None:
-    """Ask for the mail; the answer is alike whether there is such an account or not."""
+    """Request the email; the response is the same whether or not the account exists."""
     transport.send("POST", "/auth/recover", {"email": email})
 
 
 def start(
     store: Store, transport: Transport, *, email: str, token: str, key: RecoveryKey
 ) -> Recovery:
-    """Start the wait, or ask what is left of it.
+    """Start the waiting time, or ask how long it still is.
 
     :raises TokenInvalid: the token or the recovery key is wrong.
     :raises PinMismatch: this folder belongs to another account or server.
     """
     device = store.device()
-    # Kept, so that nobody has to find the mail again when the wait is over.
+    # Stored, so that the user does not need the email again after the waiting time.
     store.folder.write_signed(FILE, json.dumps({"email": email, "token": token}).encode())
-    asked = transport.send("POST", "/auth/prelogin", {"email": email}, again=True)
-    derivation = read_prelogin(asked.body or {})
+    answer = transport.send("POST", "/auth/prelogin", {"email": email}, again=True)
+    derivation = read_prelogin(answer.body or {})
     if device.pins is not None:
         device.pins.check(derivation, origin=transport.origin, changed=True)
     proof = {"token": token, "rk_auth": b64(key.auth(derivation.account_id))}
@@ -124,60 +122,60 @@ def start(
         key=key,
         derivation=derivation,
         ready_at=fields.time("ready_at"),
-        handed=Handed.read(fields) if "recovery_key" in fields else None,
+        handed=RecoveryData.read(fields) if "recovery_key" in fields else None,
     )
 
 
 def complete(store: Store, transport: Transport, recovery: Recovery, password: str) -> bytes | None:
-    """Set a new master password and a new secret key, under a new account key.
+    """Set a new master password and a new secret key, with a new account key.
 
-    They are kept before they are sent, so that a login from this folder finds them after a lost
-    answer. What was handed out is checked as at a login; the profile says for which server it is.
+    They are stored on this device before they are sent, so that a login finds them after a lost
+    response. The server's data is verified as at a login; the profile names its server.
 
-    :return: the new secret key, to be shown once; a login with the password follows.
-    :raises PinMismatch: the account is of another server, which this one relays to.
-    :raises RolledBack: a vault of the profile is missing in what was handed out.
+    :return: the new secret key, shown only once; log in next.
+    :raises PinMismatch: the account belongs to another server, to which this one relays.
+    :raises RolledBack: the server's data lacks a vault of the profile.
     """
-    handed = recovery.handed
-    if handed is None:
-        raise VaultrError(f"The recovery can be completed from {recovery.ready_at} on.")
+    data = recovery.handed
+    if data is None:
+        raise VaultrError(f"The recovery cannot be completed before {recovery.ready_at}.")
     account_id = recovery.derivation.account_id
-    before = recovery.key.open(account_id, handed.epoch, handed.sealed)
+    before = recovery.key.open(account_id, data.epoch, data.sealed)
     wrap = keys.wrap_key(before)
-    profile = _checked(store, transport, wrap, account_id, handed)
+    profile = _checked(store, transport, wrap, account_id, data)
     keyring = VaultKeyring(wrap, account_id)
     sealed: dict[str, Any] = {
         "before": before,
-        "opened": {each: keyring.open(each, wraps) for each, wraps in handed.vaults.items()},
+        "opened": {each: keyring.open(each, wraps) for each, wraps in data.vaults.items()},
         "machines": {
             each: keys.open_machine_kek(wrap, account_id, each, kek)
-            for each, kek in handed.machines.items()
+            for each, kek in data.machines.items()
         },
     }
     with store.folder.locked():
-        drawn = _drawn(store, recovery, profile, handed.key_set, password)
-        change = new_credentials.change_of(
-            drawn, handed.key_set, profile, email=recovery.email, **sealed
+        credentials = _credentials(store, recovery, profile, data.key_set, password)
+        change = new_credentials.seal_change(
+            credentials, data.key_set, profile, email=recovery.email, **sealed
         )
-        changes.keep(store.folder, change)
-        _send(transport, recovery, drawn, change)
+        pending_change.write(store.folder, change)
+        _send(transport, recovery, credentials, change)
         forget(store)
-    return drawn.new_secret_key
+    return credentials.new_secret_key
 
 
 def _checked(
-    store: Store, transport: Transport, wrap: bytes, account_id: UUID, handed: Handed
+    store: Store, transport: Transport, wrap: bytes, account_id: UUID, data: RecoveryData
 ) -> Profile:
-    """Open identity and profile, and hold them against what this device saw, and the vaults."""
-    for kind, (public, sealed) in handed.key_set.identity.items():
+    """Open identity and profile; check them against what this device has seen, and the vaults."""
+    for kind, (public, sealed) in data.key_set.identity.items():
         keys.open_identity(wrap, account_id, kind, public, sealed)
-    kept = handed.key_set.profile
+    kept = data.key_set.profile
     profile = open_profile(wrap, account_id, kept.revision, kept.sealed)
     if profile.pins.origin != transport.origin:
         raise _through_a_relay(transport.origin, profile.pins.origin)
     known = store.account()
     accept_profile(known.profile if known else None, profile)
-    _check_complete(profile, handed.vaults)
+    _check_complete(profile, data.vaults)
     return profile
 
 
@@ -205,7 +203,7 @@ def _check_complete(profile: Profile, vaults: Mapping[UUID, Mapping[int, bytes]]
         raise
 
 
-def _through_a_relay(used: str, own: str) -> PinMismatch:
+def _through_a_relay(used: str, own: str) -> WrongServer:
     return WrongServer(
         f"This account belongs to {own}, but you recover it through {used}, which passes your "
         f"requests on. {used} received the proof of your recovery key; it did not receive the key "
@@ -214,18 +212,17 @@ def _through_a_relay(used: str, own: str) -> PinMismatch:
     )
 
 
-def _drawn(
+def _credentials(
     store: Store, recovery: Recovery, profile: Profile, key_set: KeySet, password: str
-) -> Drawn:
-    """Draw new credentials; those that were sent once already, if there are any, come again."""
-    account_id = recovery.derivation.account_id
-    change = changes.read(store.folder)
+) -> NewCredentials:
+    """Return new credentials; if some were sent already and may be stored, those again."""
+    change = pending_change.read(store.folder)
     if change is not None and not change.is_over(key_set):
-        return _drawn_before(change, password)
-    # The cost of the profile's pins or today's, never what prelogin asks for: that is the server's
-    # word, and would stay with the account.
-    pinned = Derivation(account_id, profile.pins.kdf, recovery.derivation.salt)
-    return new_credentials.draw(
+        return _sent_credentials(change, password)
+    # The parameters of the profile's pins or today's, never those of prelogin: they are only the
+    # server's claim, and would stay with the account.
+    pinned = replace(recovery.derivation, kdf=profile.pins.kdf)
+    return new_credentials.generate(
         password,
         pinned,
         origin=profile.pins.origin,
@@ -236,7 +233,7 @@ def _drawn(
     )
 
 
-def _drawn_before(change: Change, password: str) -> Drawn:
+def _sent_credentials(change: Change, password: str) -> NewCredentials:
     inputs, key_set = change.account.derivation, change.account.key_set
     root = keys.derive_root(password, inputs.salt, inputs.kdf, change.secret_key)
     account_kek = keys.kek(root, inputs.account_id)
@@ -251,7 +248,7 @@ def _drawn_before(change: Change, password: str) -> Drawn:
         )
     except SealBroken:
         raise AnotherRecovery(str(AnotherRecovery.__doc__)) from None
-    return Drawn(
+    return NewCredentials(
         derivation=inputs,
         pins=change.pins,
         epoch=key_set.epoch,
@@ -262,29 +259,31 @@ def _drawn_before(change: Change, password: str) -> Drawn:
     )
 
 
-def _send(transport: Transport, recovery: Recovery, drawn: Drawn, change: Change) -> None:
+def _send(
+    transport: Transport, recovery: Recovery, credentials: NewCredentials, change: Change
+) -> None:
     proof = {"token": recovery.token, "rk_auth": b64(recovery.key.auth(change.pins.account_id))}
-    body: Json = {**new_credentials.body_of(drawn, change), **proof}
+    body: Json = {**new_credentials.body_of(credentials, change), **proof}
     try:
         transport.send("POST", "/auth/recover/complete", body, again=True)
     except Refused:
-        # An earlier try, whose answer was lost, ended the token.
-        if not _is_taken(transport, recovery.email, change.pins):
+        # An earlier attempt, whose response was lost, has used the token.
+        if not _is_stored(transport, recovery.email, change.pins):
             raise
 
 
-def _is_taken(transport: Transport, email: str, pins: Pins) -> bool:
-    """Ask whether the server shows the new derivation; the login that follows proves it."""
+def _is_stored(transport: Transport, email: str, pins: Pins) -> bool:
+    """Check whether the server shows the new derivation; the next login proves it."""
     try:
-        asked = transport.send("POST", "/auth/prelogin", {"email": email}, again=True)
-        shown = read_prelogin(asked.body or {})
+        answer = transport.send("POST", "/auth/prelogin", {"email": email}, again=True)
+        shown = read_prelogin(answer.body or {})
     except (Refused, ServerUnreachable, AnswerInvalid):
         return False
     return Pins.of(shown, origin=pins.origin, secret_key=pins.secret_key) == pins
 
 
 def begun(store: Store) -> tuple[str, str] | None:
-    """Give address and token of the recovery that was begun from this folder, if there is one."""
+    """Return email address and token of a recovery that was started in this folder."""
     value = store.folder.read_json(FILE)
     try:
         return None if value is None else (str(value["email"]), str(value["token"]))
@@ -293,10 +292,10 @@ def begun(store: Store) -> tuple[str, str] | None:
 
 
 def forget(store: Store) -> None:
-    """Forget the token of a recovery that is over."""
+    """Delete the token of a recovery that has ended."""
     store.folder.remove(FILE)
 
 
 def cancel(transport: Transport, token: str) -> None:
-    """End a recovery by its token, and the recovery key that was used."""
+    """End a recovery by its token, and delete its recovery key."""
     transport.send("POST", "/auth/recover/cancel", {"token": token})

@@ -1,4 +1,4 @@
-"""What the server lists about an account: its sessions and its second factors, checked."""
+"""The sessions and second factors of an account, as the server lists them, with checks."""
 
 import re
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ _TEXT_MOST: Final = 256
 class SessionInfo:
     """One live session of the account.
 
-    :ivar current: whether it is this device's own.
+    :ivar current: whether it is this device's session.
     """
 
     id: UUID
@@ -38,7 +38,7 @@ class SessionInfo:
 class FactorInfo:
     """One second factor.
 
-    :ivar left: how many recovery codes are left; None for an authenticator app.
+    :ivar left: the number of unused recovery codes; None for an authenticator app.
     """
 
     kind: str
@@ -48,14 +48,14 @@ class FactorInfo:
 
 @dataclass(frozen=True, slots=True)
 class TotpBegun:
-    """What an authenticator app is set up with; shown once."""
+    """The secret and the URI for an authenticator app; shown only once."""
 
     secret: str = field(repr=False)
     uri: str = field(repr=False)
 
 
-def sessions_of(session: Session) -> list[SessionInfo]:
-    """List the sessions, the newest first."""
+def list_sessions(session: Session) -> list[SessionInfo]:
+    """List the sessions, newest first."""
     listed = [*ask_pages(session, "/auth/sessions", "sessions")]
     return [_session(Fields(each, "session", AnswerInvalid)) for each in listed]
 
@@ -72,7 +72,7 @@ def _session(fields: Fields) -> SessionInfo:
     )
 
 
-def factors_of(session: Session) -> list[FactorInfo]:
+def list_factors(session: Session) -> list[FactorInfo]:
     """List the second factors."""
     answer = Fields(session.send("GET", "/auth/me").body, "me", AnswerInvalid)
     return [
@@ -85,26 +85,26 @@ def factors_of(session: Session) -> list[FactorInfo]:
     ]
 
 
-def begun(answer: Answer) -> TotpBegun:
-    """Read what a new authenticator app is set up with.
+def read_totp(answer: Answer) -> TotpBegun:
+    """Read the secret and the URI for a new authenticator app.
 
-    Its address goes into a code that a camera reads and another program obeys.
+    The URI is checked because it is shown as a QR code, which another program acts on.
 
-    :raises AnswerInvalid: it is no such secret, or the address is for something else.
+    :raises AnswerInvalid: the secret is invalid, or the URI is for something else.
     """
     fields = Fields(answer.body, "totp", AnswerInvalid)
     secret, uri = fields.text("secret", most=200), fields.text("uri", most=2000)
     if not _SECRET.fullmatch(secret) or not _URI.fullmatch(uri) or f"secret={secret}" not in uri:
-        raise AnswerInvalid("totp is not a secret with an otpauth address of its own")
+        raise AnswerInvalid("totp is not a secret with its otpauth URI")
     return TotpBegun(secret, uri)
 
 
-def codes_of(answer: Answer) -> list[str]:
+def read_recovery_codes(answer: Answer) -> list[str]:
     """Read new recovery codes."""
     fields = Fields(answer.body, "recovery codes", AnswerInvalid)
     codes = fields.raw().get("recovery_codes")
     if not isinstance(codes, list) or not codes:
-        raise AnswerInvalid("recovery codes are not a list of texts")
+        raise AnswerInvalid("recovery codes are not a list of strings")
     for code in codes:
         if not isinstance(code, str) or not _CODE.fullmatch(code):
             raise AnswerInvalid("a recovery code is not letters, digits and dashes")

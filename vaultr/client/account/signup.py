@@ -1,4 +1,4 @@
-"""Signup: draws an account whose keys never leave this client, and pins it from the start."""
+"""Signs up: generates an account, whose keys never leave this client, and pins it."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -23,11 +23,11 @@ _FIRST_EPOCH: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Signup:
-    """What a signup shows its owner.
+    """The result of a signup.
 
-    :ivar secret_key: shown once; None when the owner wanted none.
-    :ivar code: eight digits that the mail must show too: confirm only your own.
-    :ivar place: where this device keeps the secret key: the keyring, or a file of the owner alone.
+    :ivar secret_key: shown only once; None if the user wanted none.
+    :ivar code: eight digits that the email must show too: confirm only your own account.
+    :ivar place: where this device stores the secret key: the keyring, or a private file.
     """
 
     account_id: UUID
@@ -39,50 +39,50 @@ class Signup:
 def signup(
     store: Store, transport: Transport, email: str, password: str, *, secret_key: bool
 ) -> Signup:
-    """Draw an account and ask the server to keep it until its mail is confirmed.
+    """Generate an account and send it to the server, which keeps it until it is confirmed.
 
     :raises WeakPassword: the master password is too easy to guess.
-    :raises UsageError: this folder belongs to an account already.
+    :raises UsageError: this folder already belongs to an account.
     """
     check_password(password, email)
-    check_free(store)
+    check_folder_is_free(store)
     derivation = Derivation(uuid4(), Kdf.RECOMMENDED, secrets.token_bytes(SALT_BYTES))
-    drawn = keys.new_secret_key() if secret_key else None
+    new_secret_key = keys.new_secret_key() if secret_key else None
     pins = Pins.of(derivation, origin=transport.origin, secret_key=secret_key)
-    body = _signup_body(email, derivation, password, drawn, pins)
-    # Kept before it is sent: whatever becomes of the answer, the mail may come.
+    body = _signup_body(email, derivation, password, new_secret_key, pins)
+    # Stored before it is sent: even if the response is lost, the email may arrive.
     with store.folder.locked():
-        check_free(store)  # a login may have been first, while the password was derived
-        if drawn is not None:
-            store.keep_secret_key(derivation.account_id, drawn)
+        check_folder_is_free(store)  # another command may have logged in since
+        if new_secret_key is not None:
+            store.keep_secret_key(derivation.account_id, new_secret_key)
         before = store.device()
         store.keep_device(before.with_waiting(Waiting(email, pins)))
     try:
         transport.send("POST", "/auth/signup", body)
     except Refused:
-        # The answer is certain: no mail will come.
+        # The server rejected the signup: no email will arrive.
         with store.folder.locked():
             store.keep_device(store.device().without_waiting(derivation.account_id, before.waiting))
             store.forget_secret_key(derivation.account_id)
         raise
     return Signup(
         account_id=derivation.account_id,
-        secret_key=drawn,
+        secret_key=new_secret_key,
         code=keys.account_code(derivation.account_id),
         place=store.secret_key_place(derivation.account_id),
     )
 
 
-def check_free(store: Store) -> None:
+def check_folder_is_free(store: Store) -> None:
     """Check that this folder belongs to no account yet.
 
-    :raises UsageError: it does.
+    :raises UsageError: it belongs to one.
     """
     pins = store.device().pins
     if pins is not None:
         raise UsageError(
-            f"{store.folder.path} belongs to account {pins.account_id};"
-            " name another folder with VAULTR_DIR"
+            f"{store.folder.path} already belongs to account {pins.account_id}:"
+            " use another folder, set by VAULTR_DIR."
         )
 
 

@@ -1,64 +1,66 @@
-"""Unlocking: by the master password, also where it is not known yet which one holds."""
+"""Unlocks the account, by the master password or by its account key."""
 
-from vaultr.client.account import change_outcome
-from vaultr.client.account import pending_change as changes
-from vaultr.client.account.open_account import WrongPassword, resume
-from vaultr.client.account.password_proof import Proof, open_known, prove
+from vaultr.client.account import change_outcome, pending_change
+from vaultr.client.account.open_account import WrongPassword, open_with_account_key
+from vaultr.client.account.password_proof import PasswordProof, open_known, prove
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.errors import IntegrityError, SealBroken, VaultrError
 from vaultr.client.storage.device import KnownAccount
 from vaultr.client.storage.store import Store
-from vaultr.client.transport import account_session as sessions
-from vaultr.client.transport.account_session import Session
+from vaultr.client.transport.account_session import SESSION_FILE, Session
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.responses import key_set_of
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
+_NOT_CHANGED = "The server did not store the new master password: the old one is still valid."
 _UNKNOWN = (
-    "It is not known yet whether the server took the change of the master password; until it "
-    "answers, the old one opens what this device holds."
+    "It is not known yet whether the server stored the new master password. Until the server "
+    "responds, the old one opens this device."
 )
 
 
 def unlock(store: Store, transport: Transport, password: str) -> tuple[UnlockedAccount, list[str]]:
-    """Open the account with what this device kept; the server is asked only about a change.
+    """Open the account with the files of this device.
 
-    A change of the password whose answer was lost is settled first: new, then old.
+    The server is asked only if a change of the password is pending; then its outcome decides which
+    password opens the account.
 
-    :return: the account, and what its owner has to be told.
-    :raises NotSignedIn: this device never logged in.
-    :raises WrongPassword: the password does not open it, or does so no more.
+    :return: the account, and messages for the user.
+    :raises NotSignedIn: this device has never logged in.
+    :raises WrongPassword: the password does not open the account, or no longer does.
     """
-    change = changes.read(store.folder)
+    change = pending_change.read(store.folder)
     try:
         proof = prove(store, password, origin=transport.origin)
     except WrongPassword:
         if change is None:
             raise
         return _by_new_password(store, transport, password, change)
-    opened = resume(store, transport, proof.known, proof.account_key)
-    if change is None or change.is_in(proof.known.key_set):  # another command has just ended it
+    opened = open_with_account_key(store, transport, proof.known, proof.account_key)
+    if change is None or change.is_in(proof.known.key_set):  # another command finished it
         return opened, []
     try:
-        taken = change_outcome.settle(opened)
-    except VaultrError as error:  # also where the server lies: what is held can be read still
+        stored = change_outcome.settle(opened)
+    except VaultrError as error:  # even if verification failed: this device's copy stays readable
         return opened, [f"{_UNKNOWN} ({error})"]
-    if taken:
-        raise WrongPassword("The master password was changed: the new one opens this device now.")
-    return opened, ["The change of the master password was not made: the old one holds."]
+    if stored:
+        raise WrongPassword("The master password was changed: use the new one.")
+    return opened, [_NOT_CHANGED]
 
 
-def by_key(
+def open_with_key(
     store: Store, transport: Transport, known: KnownAccount, key: bytes
 ) -> UnlockedAccount | None:
-    """Open the account with the key of the unlock process; None where it is not this account's."""
+    """Open the account with its account key; None if the key is not this account's."""
     try:
-        opened = resume(store, transport, known, key)
-        if changes.read(store.folder) is not None and _settled(opened):
-            followed = store.account()
-            return None if followed is None else resume(store, transport, followed, key)
-    except SealBroken:  # the key of an account, or an account key, that was here before
+        opened = open_with_account_key(store, transport, known, key)
+        if pending_change.read(store.folder) is not None and _settled(opened):
+            known_now = store.account()
+            if known_now is None:
+                return None
+            return open_with_account_key(store, transport, known_now, key)
+    except SealBroken:  # the key of an earlier account, or one that was replaced
         return None
     return opened
 
@@ -66,7 +68,7 @@ def by_key(
 def _settled(opened: UnlockedAccount) -> bool:
     try:
         return change_outcome.settle(opened)
-    except VaultrError:  # not known yet: all is as it was
+    except VaultrError:  # not known yet
         return False
 
 
@@ -75,43 +77,44 @@ def _by_new_password(
 ) -> tuple[UnlockedAccount, list[str]]:
     proof = _new_proof(store, password, change)
     account_key = proof.account_key
-    resume(store, transport, change.account, account_key)  # which checks where this sends to
+    # This checks that the session's tokens go to the account's own server.
+    open_with_account_key(store, transport, change.account, account_key)
     with store.folder.locked():
-        if changes.read(store.folder) != change:  # another command has just ended it
+        if pending_change.read(store.folder) != change:  # another command finished it
             return unlock(store, transport, password)
         try:
-            _follow(store, transport, change, account_key)
+            _apply(store, transport, change, account_key)
         except (IntegrityError, WrongPassword):
             raise
         except VaultrError as error:
             error.add_note(_UNKNOWN)
             raise
-    return resume(store, transport, change.account, account_key), []
+    return open_with_account_key(store, transport, change.account, account_key), []
 
 
-def _follow(store: Store, transport: Transport, change: Change, account_key: bytes) -> None:
-    """Have the device follow a change, which the server must show to be its own by now."""
+def _apply(store: Store, transport: Transport, change: Change, account_key: bytes) -> None:
+    """Write a pending change into the folder; the server must have stored it."""
     account_id, before = change.account.derivation.account_id, account_key
-    if change.before is not None:  # the session's tokens are sealed by the key from before
-        before = change_outcome.opened_before(account_key, account_id, change.before)
+    if change.before is not None:  # the session's tokens are sealed under the old key
+        before = change_outcome.open_old_key(account_key, account_id, change.before)
     session = Session(transport, store.folder, account_id=account_id, account_key=before)
     _, key_set = key_set_of(session.send("GET", "/auth/me"))
     if not change.is_in(key_set):
-        raise WrongPassword("The change of the master password was not made: the old one holds.")
-    change_outcome.check_taken(change, key_set, session)
+        raise WrongPassword(_NOT_CHANGED)
+    change_outcome.check_stored(change, key_set, session)
     stays = change.wraps is None
     change_outcome.adopt(
-        store, change, {} if stays else {sessions.FILE: session.sealed_for(account_key)}
+        store, change, {} if stays else {SESSION_FILE: session.sealed_for(account_key)}
     )
 
 
-def _new_proof(store: Store, password: str, change: Change) -> Proof:
+def _new_proof(store: Store, password: str, change: Change) -> PasswordProof:
     inputs = change.account.derivation
     secret_key = change.secret_key
     if secret_key is None and change.pins.secret_key:
         secret_key = store.secret_key(inputs.account_id)
     root = keys.derive_root(password, inputs.salt, inputs.kdf, secret_key)
     try:
-        return Proof(change.account, root, open_known(change.account, root))
+        return PasswordProof(change.account, root, open_known(change.account, root))
     except SealBroken:
         raise WrongPassword("The master password is wrong.") from None

@@ -1,8 +1,8 @@
-"""The unlock process: holds one account key in memory until it is told, or has reason, to forget.
+"""The agent: a process that keeps one account key in memory until the device is locked.
 
-Started as ``python -P -m vaultr.client.sdk.agent_process`` by
-:mod:`vaultr.client.background.agent_client`, which hands it one line of JSON by pipe. It writes the
-key nowhere, and imports nothing heavy, so that it is up at once.
+:mod:`vaultr.client.background.agent_client` starts it as ``python -P -m
+vaultr.client.sdk.agent_process`` and sends it one line of JSON through a pipe. It never writes the
+key to a file, and imports nothing heavy, so that it is ready quickly.
 """
 
 import contextlib
@@ -19,14 +19,15 @@ from typing import Final
 
 from vaultr.client.background import memory_protection
 from vaultr.client.background.socket_peers import peer_uid, read_line
+from vaultr.protocol.encoding import unb64_exactly
 
 CLIENT_SECONDS: Final = 1.0
-# How often it looks whether its socket and its session are still there.
-LOOK_SECONDS: Final = 2.0
+# How often it checks that its socket and its login session still exist.
+POLL_SECONDS: Final = 2.0
 
 
 class Agent:
-    """Listens on one socket of one user, and answers only that user."""
+    """Listens on one Unix socket, and responds only to the user that owns it."""
 
     def __init__(self, path: Path, account_key: str, *, idle_seconds: float, leader: int | None):
         self._path = path
@@ -42,17 +43,17 @@ class Agent:
             self._selector.register(self._leader, selectors.EVENT_READ)
 
     def serve(self) -> str | None:
-        """Answer until there is a reason to end; then forget and take the socket away.
+        """Respond to requests until there is a reason to end; then forget the key.
 
-        :return: the key, where idle time is the reason: the profile may lack a head still.
+        :return: the key if the reason is idle time, because the profile may still lack a head.
         """
         try:
-            while self._account_key is not None and self._has_reason_to_stay():
+            while self._account_key is not None and self._should_continue():
                 left = self._last_used + self._idle_seconds - _now()
-                for key, _ in self._selector.select(max(0.0, min(LOOK_SECONDS, left))):
-                    if key.fileobj is not self._listener:  # the session's leader has ended
+                for key, _ in self._selector.select(max(0.0, min(POLL_SECONDS, left))):
+                    if key.fileobj is not self._listener:  # the login session has ended
                         return None
-                    self._answer_next()
+                    self._serve_one()
             return self._account_key if self._socket_is_ours() else None
         finally:
             self._account_key = None
@@ -61,7 +62,7 @@ class Agent:
             if self._socket_is_ours():
                 self._path.unlink(missing_ok=True)
 
-    def _has_reason_to_stay(self) -> bool:
+    def _should_continue(self) -> bool:
         return _now() - self._last_used < self._idle_seconds and self._socket_is_ours()
 
     def _socket_is_ours(self) -> bool:
@@ -70,18 +71,18 @@ class Agent:
         except OSError:
             return False
 
-    def _answer_next(self) -> None:
-        # One client at a time; one that stalls, or goes away, costs a second and nothing else.
+    def _serve_one(self) -> None:
+        # One client at a time: a client that stalls or goes away costs one second.
         with contextlib.suppress(OSError):
             connection, _ = self._listener.accept()
             with connection:
                 connection.settimeout(CLIENT_SECONDS)
-                if peer_uid(connection) != os.getuid() or not self._has_reason_to_stay():
+                if peer_uid(connection) != os.getuid() or not self._should_continue():
                     return
-                answer = self._answer(read_line(connection))
-                connection.sendall(json.dumps(answer).encode() + b"\n")
+                response = self._respond(read_line(connection))
+                connection.sendall(json.dumps(response).encode() + b"\n")
 
-    def _answer(self, line: bytes) -> Mapping[str, object]:
+    def _respond(self, line: bytes) -> Mapping[str, object]:
         try:
             request = json.loads(line)
         except ValueError:
@@ -99,18 +100,18 @@ class Agent:
 
 
 def _listen(path: Path) -> socket.socket:
-    # Bound beside its place and renamed into it, so that nobody finds a socket that does not yet
-    # listen, or one of another mode.
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
+    # Bound under a temporary name and renamed, so that nobody finds a socket that does not listen
+    # yet or has another mode.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     umask = os.umask(0o177)
     try:
-        listener.bind(str(beside))
+        listener.bind(str(temporary))
     finally:
         os.umask(umask)
     listener.listen(16)
-    beside.rename(path)
+    temporary.rename(path)
     return listener
 
 
@@ -124,37 +125,38 @@ def _watch(leader: int | None) -> int | None:
 
 
 def _now() -> float:
-    # Time asleep counts as idle, so a suspended laptop wakes up locked.
+    # Suspended time counts as idle, so that a laptop wakes up locked.
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
 
-def main(on_idle: Callable[[Path, str, Path | None], None]) -> None:
-    """Take the key from standard input, say ``ready``, and serve.
+def main(on_idle: Callable[[Path, bytes, Path | None], None]) -> None:
+    """Read the key from standard input, print ``ready``, and serve.
 
-    :param on_idle: is told the client's folder, the key and its authorities once idle time ends it.
+    :param on_idle: called with the client's folder, the key and the CA file after idle time.
     """
-    # The starter waits for this process alone: its child belongs to nobody, and leaves no zombie.
+    # The starter waits for this process only; the child belongs to init and leaves no zombie.
     if os.fork():
         os._exit(0)
     memory_protection.guard(for_good=True)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    handed = json.loads(sys.stdin.buffer.readline())
+    started_with = json.loads(sys.stdin.buffer.readline())
     agent = Agent(
-        Path(handed["socket"]),
-        handed["account_key"],
-        idle_seconds=handed["idle_seconds"],
-        leader=handed["leader"],
+        Path(started_with["socket"]),
+        started_with["account_key"],
+        idle_seconds=started_with["idle_seconds"],
+        leader=started_with["leader"],
     )
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    # The starter's pipes end here: a shell that captures its output would wait for them.
-    nothing = os.open(os.devnull, os.O_RDWR)
+    # Close the starter's pipes: a shell that captures its output would wait for them.
+    devnull = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
-        os.dup2(nothing, descriptor)
+        os.dup2(devnull, descriptor)
     account_key = agent.serve()
     if account_key is not None:
-        ca_file = handed["ca_file"]
-        on_idle(Path(handed["home"]), account_key, Path(ca_file) if ca_file else None)
+        ca_file = started_with["ca_file"]
+        key = unb64_exactly(account_key, 32)
+        on_idle(Path(started_with["home"]), key, Path(ca_file) if ca_file else None)

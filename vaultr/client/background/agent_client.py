@@ -1,4 +1,4 @@
-"""Finds, starts, asks and ends the unlock process of one client folder."""
+"""Starts, asks and ends the agent of one client folder."""
 
 import contextlib
 import hashlib
@@ -16,13 +16,13 @@ from vaultr.client.background.socket_peers import peer_uid, read_line
 from vaultr.protocol.encoding import b64, unb64_exactly
 
 IDLE_SECONDS: Final = 15 * 60
-ANSWER_SECONDS: Final = 3.0
-# What sun_path holds on Linux, with its closing zero; macOS has 104.
+RESPONSE_SECONDS: Final = 3.0
+# sun_path has 108 bytes on Linux and 104 on macOS, with its closing zero.
 SOCKET_PATH_BYTES: Final = 100
 
 
 class AgentClient:
-    """The way to the unlock process that may hold the key of the folder ``home``."""
+    """The way to the agent that may hold the account key of the folder ``home``."""
 
     def __init__(
         self, home: Path, *, ca_file: Path | None = None, idle_seconds: float | None = None
@@ -32,36 +32,36 @@ class AgentClient:
         self._idle_seconds = idle_seconds or IDLE_SECONDS
 
     def account_key(self) -> bytes | None:
-        """Ask for the account key; None when no process holds one."""
-        answer = self._ask("key")
+        """Return the account key; None if no agent holds one."""
+        response = self._ask("key")
         try:
-            return unb64_exactly(str(answer["account_key"]), 32)
+            return unb64_exactly(str(response["account_key"]), 32)
         except (KeyError, ValueError):
             return None
 
-    def held(self) -> bool:
-        """Tell whether a process holds a key, without counting as use of it."""
+    def is_holding_key(self) -> bool:
+        """Check whether an agent holds a key, without counting as use."""
         return self.left() is not None
 
     def left(self) -> float | None:
-        """Tell for how many seconds more a process holds a key; None when none does."""
+        """Return for how many more seconds an agent holds a key; None if none does."""
         left = self._ask("look").get("idle_left")
         return float(left) if isinstance(left, int | float) else None
 
     def end(self) -> None:
-        """Make the process forget and end, if there is one."""
+        """End the agent if it runs."""
         self._ask("lock")
 
     def start(self, account_key: bytes) -> bool:
-        """Start a process that holds ``account_key``, in place of an older one.
+        """Start an agent with ``account_key``; end the one before.
 
-        :return: whether it now holds the key; without it, commands ask for the password.
+        :return: whether it holds the key now. If not, commands ask for the master password.
         """
         path = self._socket_path()
         if path is None or len(os.fsencode(path)) > SOCKET_PATH_BYTES:
             return False
         self.end()
-        handed = {
+        start_with = {
             "socket": str(path),
             "home": str(self._home.resolve()),
             "ca_file": None if self._ca_file is None else str(self._ca_file.resolve()),
@@ -69,23 +69,23 @@ class AgentClient:
             "idle_seconds": self._idle_seconds,
             "leader": _session_leader(),
         }
-        return detached_process.started("vaultr.client.sdk.agent_process", handed)
+        return detached_process.started("vaultr.client.sdk.agent_process", start_with)
 
     def _ask(self, operation: str) -> Mapping[str, object]:
         path = self._socket_path()
         if path is None:
             return {}
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(ANSWER_SECONDS)
+            connection.settimeout(RESPONSE_SECONDS)
             try:
                 connection.connect(str(path))
                 if peer_uid(connection) != os.getuid():
                     return {}
                 connection.sendall(json.dumps({"op": operation}).encode() + b"\n")
-                answer = json.loads(read_line(connection))
+                response = json.loads(read_line(connection))
             except (OSError, ValueError):
                 return {}
-        return answer if isinstance(answer, dict) else {}
+        return response if isinstance(response, dict) else {}
 
     def _socket_path(self) -> Path | None:
         folder = _runtime_folder()
@@ -94,15 +94,15 @@ class AgentClient:
 
 
 def agent_allowed() -> bool:
-    """Tell whether the environment lets a process hold keys between commands."""
+    """Check whether the environment allows an agent; see ``VAULTR_AGENT``."""
     return os.environ.get("VAULTR_AGENT", "").lower() != "off" and hasattr(socket, "AF_UNIX")
 
 
 def _runtime_folder() -> Path | None:
-    """Give a folder that is only this user's, or None where there is none to be had."""
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    if given and _is_private(Path(given)):
-        folder = Path(given) / "vaultr"
+    """Return a folder that only this user can access; None if none can be created."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and _is_private(Path(runtime)):
+        folder = Path(runtime) / "vaultr"
     else:
         folder = Path(tempfile.gettempdir()) / f"vaultr-{os.getuid()}"
     with contextlib.suppress(OSError):
@@ -111,7 +111,7 @@ def _runtime_folder() -> Path | None:
 
 
 def _is_private(folder: Path) -> bool:
-    # lstat: in a folder that everybody may write to, a link could lead anywhere.
+    # lstat, because a link in a world-writable folder could lead anywhere.
     try:
         seen = folder.lstat()
     except OSError:
@@ -120,7 +120,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _session_leader() -> int | None:
-    """Give the process whose end is the end of the login session, if there is a terminal."""
+    """Return the leader of the login session if there is a terminal: the agent ends with it."""
     leader = os.getsid(0)
     if leader == os.getpid():
         return None

@@ -1,7 +1,7 @@
-"""Puts one secret on the clipboard, and takes it away again if it is still there.
+"""Copies a secret to the clipboard, and clears it later if it is still there.
 
-Taking away is done by a process of its own, ``python -P -m vaultr.client.background.clipboard``: it
-is handed a salted hash of what was copied, and so holds no secret while it waits.
+Another process clears it, ``python -P -m vaultr.client.background.clipboard``. It gets a salted
+hash of the copied text, so that it holds no secret while it waits.
 """
 
 import contextlib
@@ -22,24 +22,24 @@ from typing import Any, Final
 from vaultr.client.background import detached_process
 from vaultr.client.errors import VaultrError
 
-# A program of the desktop that takes longer than this hangs.
-_ANSWER_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 0.5
+# A clipboard program that takes longer than this hangs.
+_PROGRAM_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.5
 _SALT_BYTES: Final = 16
 
 
 class NoClipboard(VaultrError):
-    """There is no clipboard here, or it does not work."""
+    """No clipboard is available, or it does not work."""
 
-    exit_code = 1
-    advice = "Through the terminal, also over ssh: vaultr copy --osc52"
+    advice = "To copy through the terminal, also over ssh: vaultr copy --osc52"
 
 
 @dataclass(frozen=True, slots=True)
 class Clipboard:
-    """The programs that reach one clipboard.
+    """The programs that read, write and clear one clipboard.
 
-    :ivar write: takes standard input. ``clear``: None where an empty text is written instead.
+    :ivar write: reads standard input.
+    :ivar clear: None if the clipboard is cleared by writing an empty text.
     """
 
     write: tuple[str, ...]
@@ -48,9 +48,9 @@ class Clipboard:
 
     @classmethod
     def find(cls, environ: Mapping[str, str], platform: str = sys.platform) -> "Clipboard":
-        """Find the clipboard of this session.
+        """Return the clipboard of this desktop session.
 
-        :raises NoClipboard: there is none; says which programs were looked for.
+        :raises NoClipboard: none is available; the message names the programs.
         """
         known = []
         if platform == "darwin":
@@ -68,20 +68,20 @@ class Clipboard:
                 return each
         wanted = " or ".join(dict.fromkeys(each.write[0] for each in known))
         raise NoClipboard(
-            f"The clipboard of this desktop needs {wanted}, which is not installed."
+            f"To use the clipboard of this desktop, install {wanted}."
             if known
-            else "There is no desktop here, and so no clipboard."
+            else "No desktop session is running, so no clipboard is available."
         )
 
     def put(self, text: str) -> None:
-        """Put a text there.
+        """Copy a text to the clipboard.
 
-        :raises NoClipboard: the program failed; nothing is known of the clipboard then.
+        :raises NoClipboard: the program failed; it is not known what the clipboard contains.
         """
         self._run(self.write, text.encode())
 
     def holds(self, digest: bytes, salt: bytes) -> bool:
-        """Tell whether what is there has this hash; False when nobody can say."""
+        """Check whether the clipboard's content has this hash; False if it cannot be read."""
         try:
             data = self._run(self.read, None)
         except NoClipboard:
@@ -89,11 +89,11 @@ class Clipboard:
         return hmac.compare_digest(digest, hash_of(data, salt))
 
     def empty(self) -> None:
-        """Take away what is there."""
+        """Clear the clipboard."""
         self._run(self.clear or self.write, b"")
 
     def _run(self, words: tuple[str, ...], data: bytes | None) -> bytes:
-        # What serves a clipboard goes on in the background: it must not hold our pipes open.
+        # A program that serves the clipboard runs on in the background: it must not keep our pipes.
         reading = data is None
         try:
             done = subprocess.run(
@@ -101,28 +101,28 @@ class Clipboard:
                 input=b"" if data is None else data,
                 stdout=subprocess.PIPE if reading else subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                timeout=_ANSWER_SECONDS,
+                timeout=_PROGRAM_SECONDS,
                 check=True,
             )
         except (OSError, subprocess.SubprocessError) as error:
-            # Not its words: they could hold what it was given.
+            # Its output is not shown, because it could contain the secret.
             raise NoClipboard(f"{words[0]} failed: {type(error).__name__}.") from None
         return done.stdout or b""
 
 
 def hash_of(data: bytes, salt: bytes) -> bytes:
-    """Hash what is on a clipboard; one newline at the end, which some programs add, is dropped."""
+    """Return the hash of a clipboard's content, without one final newline that programs may add."""
     return hmac.digest(salt, data.removesuffix(b"\n"), hashlib.sha256)
 
 
 def copy(clipboard: Clipboard, text: str, *, seconds: float) -> None:
-    """Put a text on the clipboard, and have it taken away after so many seconds.
+    """Copy a text to the clipboard, and start the process that clears it after some seconds.
 
-    :raises NoClipboard: it could not be put there.
+    :raises NoClipboard: the text could not be copied.
     """
     began = _now()
     salt = secrets.token_bytes(_SALT_BYTES)
-    handed = {
+    job = {
         "write": clipboard.write,
         "read": clipboard.read,
         "clear": clipboard.clear,
@@ -130,25 +130,27 @@ def copy(clipboard: Clipboard, text: str, *, seconds: float) -> None:
         "digest": hash_of(text.encode(), salt).hex(),
         "seconds": seconds,
     }
-    # Begun first: a clipboard that nobody would clear is not filled.
-    if not detached_process.started("vaultr.client.background.clipboard", handed):
-        raise NoClipboard("Nothing was copied: there would be nobody to clear the clipboard.")
+    # Started first: nothing is copied if nobody would clear it.
+    if not detached_process.started("vaultr.client.background.clipboard", job):
+        raise NoClipboard(
+            "Nothing was copied, because the process that clears the clipboard did not start."
+        )
     clipboard.put(text)
-    if _now() - began >= seconds:  # put so slowly that whoever was to clear it may have looked
-        _clear(clipboard, handed)
+    if _now() - began >= seconds:  # the other process may have checked before the text was there
+        _clear(clipboard, job)
 
 
-def _clear(clipboard: Clipboard, handed: Mapping[str, Any]) -> None:
-    """Take away what was copied, if it is still there."""
-    if clipboard.holds(bytes.fromhex(handed["digest"]), bytes.fromhex(handed["salt"])):
+def _clear(clipboard: Clipboard, job: Mapping[str, Any]) -> None:
+    """Clear the clipboard if it still contains the copied text."""
+    if clipboard.holds(bytes.fromhex(job["digest"]), bytes.fromhex(job["salt"])):
         with contextlib.suppress(NoClipboard):
             clipboard.empty()
 
 
 def main() -> None:
-    """Wait as long as told, or until told to end, and clear what is still ours."""
-    handed = json.loads(sys.stdin.buffer.read())
-    # The starter waits for this process alone: its child belongs to nobody, and leaves no zombie.
+    """Wait for the time on standard input, or for a signal, and clear the clipboard."""
+    job = json.loads(sys.stdin.buffer.read())
+    # The starter waits for this process only; the child belongs to init and leaves no zombie.
     if os.fork():
         os._exit(0)
     ended: list[int] = []
@@ -156,18 +158,18 @@ def main() -> None:
         signal.signal(number, lambda number, _: ended.append(number))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    nothing = os.open(os.devnull, os.O_RDWR)
+    devnull = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
-        os.dup2(nothing, descriptor)
-    until = _now() + handed["seconds"]
+        os.dup2(devnull, descriptor)
+    until = _now() + job["seconds"]
     while not ended and _now() < until:
-        time.sleep(max(0.0, min(_LOOK_SECONDS, until - _now())))
-    clear = handed["clear"] and tuple(handed["clear"])
-    _clear(Clipboard(tuple(handed["write"]), tuple(handed["read"]), clear), handed)
+        time.sleep(max(0.0, min(_POLL_SECONDS, until - _now())))
+    clear = job["clear"] and tuple(job["clear"])
+    _clear(Clipboard(tuple(job["write"]), tuple(job["read"]), clear), job)
 
 
 def _now() -> float:
-    # Time asleep counts: a laptop that wakes up has had the secret long enough.
+    # Suspended time counts: a laptop that wakes up clears the secret.
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 

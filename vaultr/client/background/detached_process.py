@@ -1,4 +1,4 @@
-"""Starts the processes that outlive a command: the unlock process, what clears a clipboard."""
+"""Starts processes that outlive a command: the agent, and the one that clears the clipboard."""
 
 import json
 import subprocess
@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 
 
-def started(module: str, handed: Mapping[str, object]) -> bool:
-    """Start a module as a process of its own, and hand it what it needs by its standard input.
+def started(module: str, job: Mapping[str, object]) -> bool:
+    """Start a module as its own process, and send it its job through standard input.
 
-    :return: whether it said that it is ready; it then runs on after this process has ended.
+    :return: whether it printed ``ready``; then it runs on after this process has ended.
     """
-    # -P: no module of the present folder can take the place of one of the library's.
+    # -P: no module in the current folder can replace one of the library.
     with subprocess.Popen(
         [sys.executable, "-P", "-m", module],
         stdin=subprocess.PIPE,
@@ -20,5 +20,5 @@ def started(module: str, handed: Mapping[str, object]) -> bool:
         cwd="/",
         start_new_session=True,
     ) as process:
-        said, _ = process.communicate(json.dumps(handed).encode() + b"\n")
-    return said == b"ready\n"
+        output, _ = process.communicate(json.dumps(job).encode() + b"\n")
+    return output == b"ready\n"

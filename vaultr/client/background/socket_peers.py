@@ -1,4 +1,4 @@
-"""What both ends of the unlock process's socket need: who the other is, and one line from it."""
+"""Helpers for both ends of the agent's socket: the peer's user id, and reading one line."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ REQUEST_BYTES: Final = 4096
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """Tell which user is at the other end of a Unix socket; -1 where the system cannot say."""
+    """Return the user id of the process at the other end of a Unix socket."""
     if hasattr(socket, "SO_PEERCRED"):
         packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         return int(struct.unpack("3i", packed)[1])
@@ -18,7 +18,7 @@ def peer_uid(connection: socket.socket) -> int:
 
 
 def read_line(connection: socket.socket) -> bytes:
-    """Read up to one newline, or the end, or more than anyone has reason to send."""
+    """Read up to a newline, the end, or 4096 bytes."""
     received = b""
     while not received.endswith(b"\n") and len(received) <= REQUEST_BYTES:
         piece = connection.recv(REQUEST_BYTES)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 
@@ -22,6 +22,8 @@ class Sources:
     only: tuple[str, ...]
     prefix: str
     allow: tuple[str, ...]
+
+    NONE: ClassVar["Sources"]
 
     def wish(
         self,
@@ -42,6 +44,9 @@ class Sources:
         read = tuple((str(file), _read(file)) for file in files)
         allow = self.allow if is_run else None
         return Wish(sets, read, vault, self.only, self.prefix, self.last_wins, allow)
+
+
+Sources.NONE = Sources(last_wins=False, only=(), prefix="", allow=())
 
 
 def environment_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ import click
 from vaultr.client.cli.commands import (
     account,
     add_edit,
+    audit,
     completion,
     copy_secret,
     doctor,
@@ -62,6 +63,7 @@ _add("Environment sets", run.run, export.export)
 _add("Vaults", vaults.vaults, vaults.sync, rotate.rotate)
 _add("Account", passwd.passwd, recovery.kit, recovery.recovery_key, recovery.recover)
 _add("Account", sessions.sessions, sessions.totp, email_deletion.email, email_deletion.account)
+_add("Account", audit.audit)
 _add("This device", doctor.doctor, completion.completion)
 
 

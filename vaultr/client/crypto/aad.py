@@ -52,6 +52,11 @@ def vault_overview(vault_id: UUID, overview_revision: int, generation: int) -> b
     return lp("vaultr/v1/vault", vault_id, overview_revision, generation)
 
 
+def export_file(kdf: Kdf, salt: bytes) -> bytes:
+    """Bind an export file that is sealed with a password of its own."""
+    return lp("vaultr/v1/export", canonical(kdf), salt)
+
+
 def item(
     vault_id: UUID, item_id: UUID, part: Part, type: str, content_revision: int, generation: int
 ) -> bytes:

@@ -46,6 +46,15 @@ def derive_root(password: str, salt: bytes, kdf: Kdf, secret_key: bytes | None) 
     return primitives.hkdf(stretched, secret_key or _NO_SECRET_KEY, b"vaultr/v1/root", KEY_BYTES)
 
 
+def export_key(password: str, salt: bytes, kdf: Kdf) -> bytes:
+    """Derive the key that seals an export file from the file's own password.
+
+    The caller checks ``kdf`` and ``salt``.
+    """
+    stretched = primitives.argon2id(_password_bytes(password), salt, kdf)
+    return primitives.hkdf(stretched, bytes(KEY_BYTES), b"vaultr/v1/export", KEY_BYTES)
+
+
 def _password_bytes(password: str) -> bytes:
     try:
         return unicodedata.normalize("NFKC", password).encode()

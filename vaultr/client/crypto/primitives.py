@@ -2,16 +2,18 @@
 
 import hashlib
 import hmac
+import struct
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from argon2 import low_level
 from argon2.exceptions import HashingError
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.algorithms import AES, ChaCha20
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
@@ -23,6 +25,14 @@ from vaultr.protocol.kdf import Kdf
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 ARGON2_VERSION: Final = 0x13
+_AES_BLOCK: Final = 16
+_ROUNDS_AT_ONCE: Final = 1 << 16
+_WORD: Final = 0xFFFFFFFF
+# The columns, then the rows, of Salsa20's 4 by 4 words.
+_SALSA20_QUARTERS: Final = (
+    *((0, 4, 8, 12), (5, 9, 13, 1), (10, 14, 2, 6), (15, 3, 7, 11)),
+    *((0, 1, 2, 3), (5, 6, 7, 4), (10, 11, 8, 9), (15, 12, 13, 14)),
+)
 
 
 class NotEnoughMemory(VaultrError):
@@ -118,6 +128,15 @@ def x25519_public(private: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
+def ed25519_verify(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Check a signature. Source: RFC 8032."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def ed25519_new() -> tuple[bytes, bytes]:
     """Generate a key pair for signatures: private, then public half. Source: RFC 8032."""
     key = Ed25519PrivateKey.generate()
@@ -149,3 +168,89 @@ def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> bytes:
     padded = decryptor.update(data) + decryptor.finalize()
     unpadder = PKCS7(AES.block_size).unpadder()
     return unpadder.update(padded) + unpadder.finalize()
+
+
+def argon2(
+    password: bytes, salt: bytes, *, m: int, t: int, p: int, version: int, data_dependent: bool
+) -> bytes:
+    """Derive a key by Argon2d or Argon2id with the parameters of another manager's file.
+
+    The caller checks their bounds. ``m`` is in KiB.
+
+    :raises NotEnoughMemory: this machine does not give it.
+    """
+    try:
+        return low_level.hash_secret_raw(
+            password,
+            salt,
+            time_cost=t,
+            memory_cost=m,
+            parallelism=p,
+            hash_len=KEY_BYTES,
+            type=low_level.Type.D if data_dependent else low_level.Type.ID,
+            version=version,
+        )
+    except HashingError:
+        raise NotEnoughMemory(
+            f"This file's password is used with {m // 1024} MiB of memory, which this machine"
+            " does not have free now."
+        ) from None
+
+
+def aes_rounds(key: bytes, data: bytes, rounds: int) -> bytes:
+    """Encrypt each 16-byte block of ``data`` by AES-256 ``rounds`` times over, as KeePass does.
+
+    CBC over zeros with the block as IV is just that: each output is the next input.
+    """
+    zeros = bytes(_AES_BLOCK * _ROUNDS_AT_ONCE)
+    result = b""
+    for start in range(0, len(data), _AES_BLOCK):
+        block, left = data[start : start + _AES_BLOCK], rounds
+        encryptor = Cipher(AES(key), CBC(block)).encryptor()
+        while left:
+            now = min(left, _ROUNDS_AT_ONCE)
+            block = encryptor.update(zeros[: now * _AES_BLOCK])[-_AES_BLOCK:]
+            left -= now
+        result += block
+    return result
+
+
+def chacha20(key: bytes, nonce: bytes) -> Callable[[bytes], bytes]:
+    """Return what encrypts or decrypts a stream piece by piece. Source: RFC 8439, counter 0."""
+    return Cipher(ChaCha20(key, bytes(4) + nonce), mode=None).encryptor().update
+
+
+def salsa20(key: bytes, nonce: bytes) -> Callable[[bytes], bytes]:
+    """Return what encrypts or decrypts a stream piece by piece, which only old KeePass files need.
+
+    Source: D. J. Bernstein, "Salsa20 specification"; no library that Vaultr has knows it.
+    """
+    left = b""
+    blocks = _salsa20_blocks(key, nonce)
+
+    def update(data: bytes) -> bytes:
+        nonlocal left
+        while len(left) < len(data):
+            left += next(blocks)
+        mask, left = left[: len(data)], left[len(data) :]
+        return bytes(a ^ b for a, b in zip(data, mask, strict=True))
+
+    return update
+
+
+def _salsa20_blocks(key: bytes, nonce: bytes) -> Iterator[bytes]:
+    sigma = struct.unpack("<4I", b"expand 32-byte k")
+    k, n = struct.unpack("<8I", key), struct.unpack("<2I", nonce)
+    counter = 0
+    while True:
+        low, high = counter & _WORD, counter >> 32
+        start = [sigma[0], *k[:4], sigma[1], *n, low, high, sigma[2], *k[4:], sigma[3]]
+        state = list(start)
+        for _ in range(10):
+            for a, b, c, d in _SALSA20_QUARTERS:
+                for target, first, second, bits in ((b, a, d, 7), (c, b, a, 9),
+                                                    (d, c, b, 13), (a, d, c, 18)):  # fmt: skip
+                    total = (state[first] + state[second]) & _WORD
+                    state[target] ^= ((total << bits) & _WORD) | (total >> (32 - bits))
+        yield struct.pack("<16I", *((x + y) & _WORD for x, y in zip(state, start, strict=True)))
+        counter += 1

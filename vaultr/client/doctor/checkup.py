@@ -19,7 +19,7 @@ from vaultr.client.storage import freshness, secret_keys
 from vaultr.version import __version__
 
 if TYPE_CHECKING:
-    from vaultr.client.sdk.device_session import Access
+    from vaultr.client.sdk.device_session import DeviceSession
 
 _OLD: Final = timedelta(days=30)
 _SPACE_BYTES: Final = 64 * 1024 * 1024
@@ -29,9 +29,9 @@ _KNOWN: Final = frozenset(
 )
 
 
-def checkup(access: "Access") -> Iterator[Finding]:
+def checkup(device: "DeviceSession") -> Iterator[Finding]:
     """Look at everything; nothing is changed but a token that is due, and no password is needed."""
-    checks: tuple[tuple[str, Callable[[Access], Iterator[Finding]]], ...] = (
+    checks: tuple[tuple[str, Callable[[DeviceSession], Iterator[Finding]]], ...] = (
         ("version", _version),
         ("folder", _folder),
         ("account", _account),
@@ -42,13 +42,13 @@ def checkup(access: "Access") -> Iterator[Finding]:
     )
     for name, check in checks:
         try:
-            yield from check(access)
+            yield from check(device)
         except VaultrError as error:
             code = error.exit_code
             yield Finding(name, "fail", str(error), error.advice, code)
 
 
-def _version(_: "Access") -> Iterator[Finding]:
+def _version(_: "DeviceSession") -> Iterator[Finding]:
     python = f"Python {platform.python_version()} on {platform.system()}"
     yield Finding("version", "ok", f"vaultr {__version__}, {python}")
     odd = sorted(name for name in os.environ if name.startswith("VAULTR_") and name not in _KNOWN)
@@ -61,12 +61,12 @@ def _version(_: "Access") -> Iterator[Finding]:
         )
 
 
-def _folder(access: "Access") -> Iterator[Finding]:
-    path = access._store.folder.path
+def _folder(device: "DeviceSession") -> Iterator[Finding]:
+    path = device.store.folder.path
     if not path.exists():
         yield Finding("folder", "ok", f"{path} is not there yet: it comes with signup or login.")
         return
-    access._store.device()  # refuses a folder of another user, and a file that was altered
+    device.store.device()  # refuses a folder of another user, and a file that was altered
     open_ones = [each for each in (path, *path.rglob("*")) if _is_open(each)]
     if open_ones:
         yield Finding(
@@ -94,54 +94,54 @@ def _is_open(place: Path) -> bool:
     return not stat.S_ISLNK(seen.st_mode) and bool(seen.st_mode & 0o077)
 
 
-def _account(access: "Access") -> Iterator[Finding]:
-    device = access._store.device()
-    if device.pins is None:
+def _account(device: "DeviceSession") -> Iterator[Finding]:
+    known = device.store.device()
+    if known.pins is None:
         said, advice = "This device belongs to no account yet.", "Run vaultr signup, or login."
-        if device.waiting:
-            said = f"The signup of {device.waiting[-1].email} is not signed in to yet."
+        if known.waiting:
+            said = f"The signup of {known.waiting[-1].email} is not signed in to yet."
             advice = "Confirm its mail: vaultr verify TOKEN, or vaultr resend. Then: vaultr unlock"
         yield Finding("account", "warn", said, advice)
         return
-    access._store.account()
-    yield Finding("account", "ok", f"{device.email} at {device.pins.origin}")
+    device.store.account()
+    yield Finding("account", "ok", f"{known.email} at {known.pins.origin}")
 
 
-def _keys(access: "Access") -> Iterator[Finding]:
-    device = access._store.device()
-    if device.pins is not None:
-        place = access._store.secret_key_place(device.pins.account_id)
-        if not device.pins.secret_key:
+def _keys(device: "DeviceSession") -> Iterator[Finding]:
+    known = device.store.device()
+    if known.pins is not None:
+        place = device.store.secret_key_place(known.pins.account_id)
+        if not known.pins.secret_key:
             said = "The account has none: its master password alone protects it."
             yield Finding("secret key", "warn", said)
         elif place is None:
             advice = "Give it again: vaultr login"
             yield Finding("secret key", "fail", "It is not on this device.", advice)
         else:
-            access._store.secret_key(device.pins.account_id)  # which a closed keyring refuses
+            device.store.secret_key(known.pins.account_id)  # which a closed keyring refuses
             yield Finding("secret key", "ok", f"It is in {place}.")
     keyring = secret_keys.Keyring.find()
     said = "There is none: secret keys are kept in files (0600)."
     yield Finding("keyring", "ok", said if keyring is None else f"There is one: {keyring.name}")
-    yield _unlock_process(access)
+    yield _unlock_process(device)
 
 
-def _unlock_process(access: "Access") -> Finding:
+def _unlock_process(device: "DeviceSession") -> Finding:
     name = "unlocked"
     if not agent_allowed():
         return Finding(name, "ok", "VAULTR_AGENT=off: each command asks for the password.")
-    if access._agent is None or access._agent.left() is None:
+    if device.agent is None or device.agent.left() is None:
         return Finding(name, "ok", "No: each command asks for the password. See vaultr unlock.")
-    minutes = int(access._agent.left() or 0) // 60
+    minutes = int(device.agent.left() or 0) // 60
     return Finding(name, "ok", f"Yes, for {minutes} more minutes without use.")
 
 
-def _copy(access: "Access") -> Iterator[Finding]:
-    cache = access._store.cache
+def _copy(device: "DeviceSession") -> Iterator[Finding]:
+    cache = device.store.cache
     vaults = [cache.load(vault_id) for vault_id in cache.ids()]
     held = [vault for vault in vaults if vault is not None]
     items = sum(len(vault.state.items) for vault in held)
-    age = freshness.age(access._store.folder)
+    age = freshness.age(device.store.folder)
     how_old = "of unknown age" if age is None else f"{freshness.said(age)} old"
     said = f"{_counted(len(held), 'vault')}, {_counted(items, 'item')}, {how_old}."
     if held and (age is None or age > _OLD):
@@ -154,7 +154,7 @@ def _counted(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def _desktop(_: "Access") -> Iterator[Finding]:
+def _desktop(_: "DeviceSession") -> Iterator[Finding]:
     try:
         found = Clipboard.find(os.environ)
     except NoClipboard as error:

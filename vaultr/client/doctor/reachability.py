@@ -10,10 +10,10 @@ from vaultr.client.doctor.check_result import Finding, State
 from vaultr.client.doctor.server_status import standing_findings
 from vaultr.client.errors import ServerUnreachable
 from vaultr.client.strict_json import read_object
-from vaultr.client.transport.server_clock import time_of
+from vaultr.client.transport.responses import time_of
 
 if TYPE_CHECKING:
-    from vaultr.client.sdk.device_session import Access
+    from vaultr.client.sdk.device_session import DeviceSession
     from vaultr.client.transport.http_transport import Probe
 
 # One-time codes hold for 30 s and a neighbour counts, too; beyond this they are refused.
@@ -24,9 +24,9 @@ _SHOWN: Final = 200
 _OK, _NOT_READY = 200, 503
 
 
-def server_findings(access: "Access") -> Iterator[Finding]:
+def server_findings(device: "DeviceSession") -> Iterator[Finding]:
     """Look at the server that this device belongs to, or that was named."""
-    transport = access._to_server()
+    transport = device.server()
     began = time.monotonic()
     try:
         alive = transport.probe("/api/health")
@@ -48,7 +48,7 @@ def server_findings(access: "Access") -> Iterator[Finding]:
     yield from _certificate(alive)
     yield from _clock(alive)
     if ready.status != _NOT_READY:
-        yield from standing_findings(access)
+        yield from standing_findings(device)
 
 
 def _is_vaultr(body: bytes, name: str) -> bool:

@@ -7,10 +7,10 @@ from vaultr.client.doctor.check_result import Finding
 from vaultr.client.errors import PinMismatch, SessionEnded, VaultrError
 from vaultr.client.storage.device import Device
 from vaultr.client.storage.pins import read_prelogin
-from vaultr.client.transport import account_session as sessions
+from vaultr.client.transport.account_session import SESSION_FILE
 
 if TYPE_CHECKING:
-    from vaultr.client.sdk.device_session import Access
+    from vaultr.client.sdk.device_session import DeviceSession
 
 _NAME: Final = "session"
 _KEPT: Final = "What this device holds can be read with --offline."
@@ -34,41 +34,41 @@ _GONE: Final = Finding(
 )
 
 
-def standing_findings(access: "Access") -> Iterator[Finding]:
+def standing_findings(device: "DeviceSession") -> Iterator[Finding]:
     """Ask the server whether this device is signed in, where it belongs to an account.
 
     The session's tokens are sealed, so a locked device cannot ask; no password is asked for.
     """
-    if access._store.account() is None:
+    if device.store.account() is None:
         return
     try:
-        yield _standing(access)
+        yield _standing(device)
     except VaultrError as error:
         yield Finding(_NAME, "fail", str(error), error.advice, error.exit_code)
 
 
-def _standing(access: "Access") -> Finding:
-    device = access._store.device()
-    if access._store.folder.read(sessions.FILE) is None:
-        return _explained(access, device) or _SIGNED_OUT
-    unlocked = access._resumed()
+def _standing(device: "DeviceSession") -> Finding:
+    known = device.store.device()
+    if device.store.folder.read(SESSION_FILE) is None:
+        return _explained(device, known) or _SIGNED_OUT
+    unlocked = device.find_unlocked()
     if unlocked is None:
         return Finding(_NAME, "ok", "Not asked: this device is locked, and so are its tokens.")
     try:
         unlocked.account.session.send("GET", "/auth/me")
     except SessionEnded as error:
         ended = Finding(_NAME, "fail", str(error), error.advice, error.exit_code)
-        return _explained(access, device) or ended
+        return _explained(device, known) or ended
     return Finding(_NAME, "ok", "This device is signed in.")
 
 
-def _explained(access: "Access", device: Device) -> Finding | None:
+def _explained(device: "DeviceSession", known: Device) -> Finding | None:
     """Find out why there is no session, by what anybody may ask; None where it tells nothing."""
-    if device.pins is None or device.email is None:
+    if known.pins is None or known.email is None:
         return None
-    body = {"email": device.email}
-    asked = access._to_server().send("POST", "/auth/prelogin", body, again=True)
+    body = {"email": known.email}
+    asked = device.server().send("POST", "/auth/prelogin", body, again=True)
     shown = read_prelogin(asked.body or {})
-    if shown.account_id != device.pins.account_id:
+    if shown.account_id != known.pins.account_id:
         return _GONE
-    return None if device.pins.fits(shown) else _CHANGED
+    return None if known.pins.fits(shown) else _CHANGED

@@ -1,1 +1,1 @@
-"""Writes environment sets in the formats of shells, containers and programs."""
+"""Write environment sets and whole vaults in the formats of other programs."""

@@ -1,4 +1,4 @@
-"""The formats that an environment set can be written in; what one cannot express is refused."""
+"""The formats of environment sets; values that a format cannot express are rejected."""
 
 import base64
 import json
@@ -25,16 +25,16 @@ _NAMESPACE_CHARACTERS: Final = 63
 
 
 class NotExpressible(VaultrError):
-    """The format cannot hold these variables; says which and why, never a value."""
+    """The format cannot express a value; the message names it and says why."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a Kubernetes Secret is called.
+    """The name of a Kubernetes Secret.
 
-    :ivar namespace: None for the one that is chosen when it is applied.
+    :ivar namespace: None leaves the choice to `kubectl apply`.
     """
 
     name: str | None = None
@@ -42,10 +42,10 @@ class Place:
 
 
 def dotenv(variables: Variables) -> str:
-    """Write ``NAME=value`` lines that a shell reads, when it sources them, to the letter.
+    """Write ``NAME=value`` lines that a shell reads unchanged when it sources them.
 
-    ``vaultr import`` reads them so, too, and other readers of dotenv where values hold neither a
-    backslash nor a ``$``, about which they disagree among themselves.
+    ``vaultr import`` reads them unchanged, too. Other readers of dotenv disagree about backslashes
+    and ``$``.
     """
     return "".join(f"{name}={shell_quoting.dotenv(value)}\n" for name, value in variables.items())
 
@@ -71,7 +71,7 @@ def yaml(variables: Variables) -> str:
 
 
 def docker(variables: Variables) -> str:
-    """Write the lines that ``docker run --env-file`` takes: to the letter, without quotes.
+    """Write the lines that ``docker run --env-file`` takes: unquoted, one for each value.
 
     :raises NotExpressible: a value has more than one line, or is too long for one.
     """
@@ -81,27 +81,27 @@ def docker(variables: Variables) -> str:
             faults.append(f"{name} has more than one line")
         elif len(f"{name}={value}".encode()) >= _DOCKER_LINE_BYTES:
             faults.append(f"{name} is over {_DOCKER_LINE_BYTES // 1024} KiB")
-    _refuse("A docker env file", faults)
+    _reject("A docker env file", faults)
     return "".join(f"{name}={value}\n" for name, value in variables.items())
 
 
 def kubernetes(variables: Variables, place: Place) -> str:
     """Write a Secret in YAML, its values in base64, for ``kubectl apply -f -``.
 
-    :raises NotExpressible: a name that Kubernetes does not take, or more than a Secret holds.
+    :raises NotExpressible: a name that Kubernetes rejects, or more than a Secret holds.
     """
     name = place.name or ""
     faults = [f"{n[:40]}… is too long a name" for n in variables if len(n) > _KEY_CHARACTERS]
     if sum(len(value.encode()) for value in variables.values()) > _SECRET_BYTES:
         faults.append(f"it is over {_SECRET_BYTES // 1024} KiB")
     if len(name) > _KEY_CHARACTERS or not _SECRET_NAME.fullmatch(name):
-        faults.append("it needs a name of a-z, 0-9, - and . : say --name")
+        faults.append("its name must be of a-z, 0-9, - and . (use --name)")
     space = place.namespace
     if space is not None and (
         len(space) > _NAMESPACE_CHARACTERS or not _NAMESPACE.fullmatch(space)
     ):
-        faults.append("a namespace has a-z, 0-9 and -")
-    _refuse("A Kubernetes Secret", faults)
+        faults.append("a namespace must be of a-z, 0-9 and -")
+    _reject("A Kubernetes Secret", faults)
     lines = ["apiVersion: v1", "kind: Secret", "metadata:", f"  name: {shell_quoting.yaml(name)}"]
     lines += [] if space is None else [f"  namespace: {shell_quoting.yaml(space)}"]
     lines += ["type: Opaque", "data:" if variables else "data: {}"]
@@ -111,7 +111,7 @@ def kubernetes(variables: Variables, place: Place) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _refuse(what: str, faults: list[str]) -> None:
+def _reject(what: str, faults: list[str]) -> None:
     if faults:
         raise NotExpressible(f"{what} cannot express this: {'; '.join(faults)}.")
 

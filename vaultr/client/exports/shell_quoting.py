@@ -1,4 +1,4 @@
-"""Writes one value so that a shell, or a reader of YAML, reads it to the letter."""
+"""Quotes one value so that a shell or a YAML parser reads it unchanged."""
 
 import re
 from typing import Final
@@ -19,9 +19,9 @@ _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"
 def dotenv(value: str) -> str:
     """Quote for a dotenv file, in the form that most readers agree on.
 
-    Between single quotes everything is itself. A value with a single quote stands between double
-    ones where nothing in it would need an escape; otherwise as sh writes it, which other readers
-    refuse rather than misread.
+    Single quotes keep everything as it is. A value with a single quote gets double quotes where
+    nothing in it needs an escape; otherwise it is quoted as for sh, which other readers reject
+    rather than misread.
     """
     if _PLAIN.fullmatch(value):
         return value
@@ -47,6 +47,6 @@ def yaml_key(name: str) -> str:
     return f'"{name}"' if name.lower() in _YAML_WORDS else name
 
 
-def _escaped(letter: str) -> str:
-    number = ord(letter)
-    return _SHORT.get(letter) or (f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")
+def _escaped(character: str) -> str:
+    number = ord(character)
+    return _SHORT.get(character) or (f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")

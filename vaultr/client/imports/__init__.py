@@ -1,1 +1,1 @@
-"""Reads what other password managers and programs write, as drafts of items."""
+"""Read files of other managers and programs as drafts of items."""

@@ -1,18 +1,23 @@
-"""Reads Bitwarden's JSON exports, plain or protected by a password, as drafts of items."""
+"""Reads Bitwarden's JSON and zip exports, plain or protected by a password, as drafts."""
 
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from vaultr.client.imports.archives import Archive
 from vaultr.client.imports.bitwarden_items import read_entry
-from vaultr.client.imports.file_format import refuse_other_than_json, text_of
+from vaultr.client.imports.entry import NOT_STORED
+from vaultr.client.imports.file_format import ZIP, check_whole, json_object
 from vaultr.client.imports.json_members import Members
 from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.reading import ImportFile, LeftOut, Reading, Report, checked
 from vaultr.client.items.schemas import Draft, ItemInvalid, check
-from vaultr.client.strict_json import read_object
 
 AskPassword = Callable[[], str]
 
+_AGAIN: Final = (
+    "Export again as JSON (in Bitwarden: Tools, Export vault, file format .json,"
+    " or .json (Encrypted) with a password of its own)."
+)
 _RESTRICTED: Final = (
     "This export is encrypted for one Bitwarden account (account restricted), so only that account"
     " can open it. Export again: file format .json, or .json (Encrypted) with the choice"
@@ -24,17 +29,35 @@ _HOLLOW: Final = (
 )
 
 
-def read(data: bytes, ask_password: AskPassword) -> list[Draft]:
+def read_file(file: ImportFile) -> Reading:
     """Read a whole export, or nothing of it.
 
-    :param ask_password: gives the password of the file; called only if it has one, and only
-        after the file's own derivation parameters were found to be within bounds.
-    :raises ImportProblems: with everything that is odd, an entry a line; or the one thing that is
-        wrong with the file as a whole: another format, cut off, a wrong password, no entries.
+    :raises ImportProblems: with every entry that is wrong; or with what is wrong with the file as a
+        whole: another format, cut off, a wrong password, no entries.
     """
-    document = _object_of(data)
+    check_whole(file.data)
+    names: list[str] = []
+    data = file.data
+    if data.startswith(ZIP):
+        archive = Archive(data)
+        if "data.json" not in archive.names:
+            refuse(f"This zip archive is no export of Bitwarden: it has no data.json. {_AGAIN}")
+        names = [name for name in archive.names if name.startswith("attachments/")]
+        data = archive.read("data.json")
+    document = json_object(data, _AGAIN)
     if document.get("encrypted") is True:
-        document = _opened(document, ask_password)
+        document = _opened(document, file.ask_password)
+    reading = _read_document(document)
+    for name in names:
+        _, _, rest = name.partition("/")
+        title, _, attachment = rest.partition("/")
+        if attachment:
+            left = LeftOut(title, f"attachment {attachment}", NOT_STORED)
+            reading.report.left_out.append(left)
+    return reading
+
+
+def _read_document(document: dict[str, Any]) -> Reading:
     folders, collections = document.get("folders"), document.get("collections")
     items = document.get("items")
     if not isinstance(items, list) or not isinstance(folders or collections or [], list):
@@ -48,26 +71,9 @@ def read(data: bytes, ask_password: AskPassword) -> list[Draft]:
         **_names(folders, "folder", problems),
         **_names(collections, "collection", problems),
     }
-    drafts = _drafts(items, names, problems)
-    if problems:
-        raise ImportProblems(problems)
-    return drafts
-
-
-def _object_of(data: bytes) -> dict[str, Any]:
-    refuse_other_than_json(data)
-    text = text_of(data)
-    try:
-        return read_object(text.encode())
-    except json.JSONDecodeError as error:
-        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
-            refuse(
-                f"The file ends in the middle (line {error.lineno}): it was cut off."
-                " Export or copy it again."
-            )
-        refuse(f"Line {error.lineno}, column {error.colno} is not JSON: {error.msg}.")
-    except ValueError as error:
-        refuse(f"This is not a JSON file that can be trusted: {error}.")
+    report = Report()
+    drafts = _drafts(items, names, report, problems)
+    return checked(drafts, report, problems)
 
 
 def _opened(document: dict[str, Any], ask_password: AskPassword) -> dict[str, Any]:
@@ -78,7 +84,7 @@ def _opened(document: dict[str, Any], ask_password: AskPassword) -> dict[str, An
     # cryptography and argon2 take long to import, and few files need them.
     from vaultr.client.imports import bitwarden_encrypted  # noqa: PLC0415 - heavy, see above
 
-    plain = _object_of(bitwarden_encrypted.open_document(document, ask_password))
+    plain = json_object(bitwarden_encrypted.open_document(document, ask_password), _AGAIN)
     if plain.get("encrypted") is not False:
         refuse("What is inside this protected file is not a plain export of Bitwarden.")
     return plain
@@ -89,7 +95,7 @@ def _has_name(item: object) -> bool:
 
 
 def _names(folders: object, kind: str, problems: list[Problem]) -> dict[str, str]:
-    """Give the names of folders, or of an organisation's collections, by their ids."""
+    """Return the names of folders, or of an organisation's collections, by their ids."""
     names: dict[str, str] = {}
     for number, each in enumerate(folders if isinstance(folders, list) else [], start=1):
         members = Members(each, "")
@@ -100,17 +106,20 @@ def _names(folders: object, kind: str, problems: list[Problem]) -> dict[str, str
     return names
 
 
-def _drafts(items: list[Any], names: dict[str, str], problems: list[Problem]) -> list[Draft]:
+def _drafts(
+    items: list[Any], names: dict[str, str], report: Report, problems: list[Problem]
+) -> list[Draft]:
     drafts: list[Draft] = []
     for number, item in enumerate(items, start=1):
         members = Members(item, "")
-        draft = read_entry(members, names)
-        faults = list(members.faults)
-        if not faults and draft is not None:
+        draft = read_entry(members, names, report)
+        if draft is not None and not members.faults:
+            drafts.append(draft)
             try:
                 check(draft.type, draft.overview, draft.detail)
             except ItemInvalid as error:
-                faults = [f"{where} {what}" for where, what in error.faults]
-            drafts.append(draft)
-        problems += [Problem(f"entry {number}", fault) for fault in faults]
+                members.faults += [f"{where} {what}" for where, what in error.faults]
+        problems += [Problem(f"entry {number}", fault) for fault in members.faults]
+    if problems:
+        raise ImportProblems(problems)
     return drafts

@@ -26,11 +26,11 @@ _DAMAGED: Final = "This protected export is damaged or not written by Bitwarden:
 
 
 class _NotAuthentic(Exception):
-    """The key is another one, or the value was changed."""
+    """The key is wrong, or the value was changed."""
 
 
 def open_document(document: dict[str, Any], ask_password: Callable[[], str]) -> bytes:
-    """Give the plain export that ``document`` protects.
+    """Return the plain export that ``document`` protects.
 
     :param ask_password: called once, after the parameters were found to be within bounds.
     :raises ImportProblems: a part is missing, a cost out of bounds, or the password wrong.
@@ -46,7 +46,7 @@ def open_document(document: dict[str, Any], ask_password: Callable[[], str]) -> 
     try:
         UUID(_open(encryption, authentication, validation).decode())
     except (_NotAuthentic, ValueError):
-        refuse("The password of this file is wrong (it is the one chosen at the export).")
+        refuse("The password of this file is wrong. It is the one that was chosen at the export.")
     try:
         return _open(encryption, authentication, data)
     except (_NotAuthentic, ValueError):
@@ -56,7 +56,7 @@ def open_document(document: dict[str, Any], ask_password: Callable[[], str]) -> 
 def _derivation(document: dict[str, Any]) -> Callable[[bytes, bytes], bytes]:
     kind = document.get("kdfType")
     if type(kind) is not int or kind not in (_PBKDF2, _ARGON2ID):
-        refuse(f"{_DAMAGED}kdfType is none that Bitwarden has.")
+        refuse(f"{_DAMAGED}kdfType is unknown.")
     if kind == _PBKDF2:
         iterations = _bounded(document, "kdfIterations", _ITERATIONS)
         return lambda password, salt: primitives.pbkdf2_sha256(password, salt, iterations)
@@ -73,7 +73,7 @@ def _bounded(document: dict[str, Any], name: str, bounds: tuple[int, int]) -> in
     value = document.get(name)
     least, most = bounds
     if type(value) is not int or not least <= value <= most:
-        refuse(f"{name} of this file is not from {least} to {most}; its password was not used.")
+        refuse(f"{name} of this file is not between {least} and {most}. Its password was not used.")
     return value
 
 
@@ -87,7 +87,7 @@ def _parts(document: dict[str, Any], name: str) -> tuple[bytes, bytes, bytes]:
     except binascii.Error:
         refuse(f"{_DAMAGED}{name} is not base64.")
     if len(iv) != _IV_BYTES:
-        refuse(f"{_DAMAGED}{name} has an odd size.")
+        refuse(f"{_DAMAGED}{name} has a wrong size.")
     return iv, ciphertext, mac
 
 

@@ -1,14 +1,21 @@
-"""Turns one entry of a Bitwarden export into a draft; what has no field here is kept as source."""
+"""Turns an entry of a Bitwarden export into a draft; what has no field here is kept as source."""
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from vaultr.client.imports.entry import title_without_name
 from vaultr.client.imports.json_members import Members
+from vaultr.client.imports.reading import LeftOut, Report
 from vaultr.client.items.schemas import Draft, Part
 
 # Numbers and names of members: what version 2026.9.0 of Bitwarden's command line writes.
-_TYPES: Final = {1: "login", 2: "note", 3: "card", 4: "identity", 5: "ssh_key"}
+_TYPES: Final = {
+    1: ("login", "login"),
+    2: ("secure note", "note"),
+    3: ("card", "card"),
+    4: ("identity", "identity"),
+    5: ("SSH key", "ssh_key"),
+}
 _OBJECTS: Final = {"login": "login", "card": "card", "identity": "identity", "ssh_key": "sshKey"}
 _FIELD_KINDS: Final = {0: "text", 1: "hidden", 2: "flag", 3: "link"}
 _MATCHES: Final = dict(enumerate(["domain", "host", "starts_with", "exact", "regex", "never"]))
@@ -53,35 +60,77 @@ _PASSKEY: Final = {
     "discoverable": "discoverable",
     "creationDate": "created_at",
 }
+# How Bitwarden calls what we call otherwise, for the report.
+_THEIRS: Final = {
+    **{ours: theirs for part in (_CARD, _IDENTITY) for theirs, ours in part.items()},
+    "title": "name",
+    "urls": "uris",
+    "favourite": "favorite",
+    "archived": "archivedDate",
+    "passkeys": "fido2Credentials",
+    "history": "passwordHistory",
+    "tags": "collections",
+    "private_key": "privateKey",
+    "public_key": "publicKey",
+    "fingerprint": "keyFingerprint",
+}
 _PASSKEY_NEEDS: Final = ("credential_id", "key_value", "rp_id")
 # Bitwarden 2025.12 wrote this for a passkey's counter and discoverable (clients #18321).
 _LOST: Final = "[object Object]"
 
 
-def read_entry(entry: Members, folders: Mapping[str, str]) -> Draft | None:
-    """Read one entry; what is odd is added to ``entry.faults``, and then the draft is worthless.
+def read_entry(entry: Members, folders: Mapping[str, str], report: Report) -> Draft | None:
+    """Read one entry; with anything in ``entry.faults`` afterwards the draft must not be used.
+
+    An entry of a type that this version does not know becomes a note with its values as fields.
 
     :param folders: names of folders and collections by id.
     """
-    kind = entry.choice("type", _TYPES)
-    if kind is None:
-        if not entry.faults:
-            entry.odd("type", "is missing")
+    number = None if entry.faults else entry.whole_number("type")
+    if number is None:
         return None
+    kind, ours = _TYPES.get(number, (f"type {number}", "note"))
     overview: Part = {"title": entry.text("name") or ""}
     detail: Part = {}
     more: dict[str, Any] = {}
-    if kind == "note":
+    left_out: list[str] = []
+    if number not in _TYPES:
+        _keep_unknown(entry, detail)
+    elif ours == "note":
         entry.forget("secureNote")  # {type: 0} says nothing more
     else:
-        own = entry.within(_OBJECTS[kind])
-        _READERS[kind](own, overview, detail)
-        more = {_OBJECTS[kind]: own.rest()}
-    overview["title"] = overview["title"] or _title_without_name(overview)
+        own = entry.within(_OBJECTS[ours])
+        if ours == "login":
+            _login(own, overview, detail, left_out)
+        else:
+            _READERS[ours](own, overview, detail)
+        more = {_OBJECTS[ours]: own.rest()}
+    overview["title"] = overview["title"] or title_without_name(overview)
     _common(entry, overview, detail, folders)
     _set(detail, history=_history(entry))
     detail["source"] = _source(entry, more)
-    return Draft(kind, overview, detail)
+    _report(report, kind, Draft(ours, overview, detail), left_out)
+    return Draft(ours, overview, detail)
+
+
+def _report(report: Report, kind: str, draft: Draft, left_out: list[str]) -> None:
+    report.kinds[kind, draft.type] += 1
+    for name in (*draft.overview, *draft.detail):
+        if name not in ("source", "url_match"):
+            report.fields[kind, _THEIRS.get(name, name), name] += 1
+    title = str(draft.overview["title"])
+    report.left_out += [LeftOut(title, what, "it is incomplete") for what in left_out]
+
+
+def _keep_unknown(entry: Members, detail: Part) -> None:
+    """Keep the texts of the entry's own object as custom fields; any of them may be secret."""
+    fields = [
+        {"name": name, "kind": "hidden", "value": value}
+        for own in entry.take_objects()
+        for name, value in own.items()
+        if isinstance(value, str) and value
+    ]
+    _set(detail, unknown_fields=fields)
 
 
 def _common(entry: Members, overview: Part, detail: Part, folders: Mapping[str, str]) -> None:
@@ -98,10 +147,11 @@ def _common(entry: Members, overview: Part, detail: Part, folders: Mapping[str, 
         favourite=entry.flag("favorite"),
         archived="archivedDate" in entry,
     )
-    _set(detail, notes=entry.text("notes"), fields=_fields(entry))
+    fields = [*_fields(entry), *detail.pop("unknown_fields", [])]
+    _set(detail, notes=entry.text("notes"), fields=fields)
 
 
-def _login(login: Members, overview: Part, detail: Part) -> None:
+def _login(login: Members, overview: Part, detail: Part, left_out: list[str]) -> None:
     urls: list[str] = []
     matches: dict[str, str] = {}
     for uri in login.all_within("uris"):
@@ -110,13 +160,15 @@ def _login(login: Members, overview: Part, detail: Part) -> None:
             urls.append(url)
             if match:
                 matches[url] = match
+    passkeys = [_passkey(each) for each in login.all_within("fido2Credentials")]
     _set(overview, username=login.text("username"), urls=urls, url_match=matches)
     _set(
         detail,
         password=login.text("password"),
         totp=login.text("totp"),
-        passkeys=[_passkey(each) for each in login.all_within("fido2Credentials")],
+        passkeys=[each for each in passkeys if each is not None],
     )
+    left_out += ["passkey" for each in passkeys if each is None]
 
 
 def _card(card: Members, overview: Part, detail: Part) -> None:
@@ -134,17 +186,18 @@ def _ssh_key(key: Members, overview: Part, detail: Part) -> None:
     _set(detail, private_key=key.text("privateKey"))
 
 
-_READERS: Final = {"login": _login, "card": _card, "identity": _identity, "ssh_key": _ssh_key}
+_READERS: Final = {"card": _card, "identity": _identity, "ssh_key": _ssh_key}
 
 
-def _passkey(credential: Members) -> dict[str, Any]:
+def _passkey(credential: Members) -> dict[str, Any] | None:
+    """Return a passkey; None for one that lacks what a login with it needs."""
     passkey: dict[str, Any] = {}
     for theirs, ours in _PASSKEY.items():
         value = credential.text_or_flag(theirs)
         if value is not None and value != _LOST:
             passkey[ours] = value
-        elif ours in _PASSKEY_NEEDS:
-            credential.odd(theirs, "is missing")
+    if not all(name in passkey for name in _PASSKEY_NEEDS):
+        return None
     return {**credential.rest(), **passkey}
 
 
@@ -183,14 +236,6 @@ def _source(entry: Members, more: dict[str, Any]) -> dict[str, Any]:
     return source
 
 
-def _title_without_name(overview: Part) -> str:
-    try:
-        host = urlsplit(overview.get("urls", [""])[0]).hostname
-    except (ValueError, IndexError):
-        host = None
-    return host or overview.get("username") or "Untitled"
-
-
 def _set(part: Part, **values: Any) -> None:
-    """Put in what is not empty, in this order."""
+    """Store the values that are not empty, in this order."""
     part.update({name: value for name, value in values.items() if value})

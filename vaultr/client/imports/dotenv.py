@@ -1,4 +1,4 @@
-"""Reads a dotenv file as one environment set, and refuses what two programs would read apart."""
+"""Reads a dotenv file as one environment set, and rejects lines that are ambiguous."""
 
 import re
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from typing import Final
 
 from vaultr.client.imports.file_format import text_of
 from vaultr.client.imports.problems import ImportProblems, Problem, refuse
+from vaultr.client.imports.reading import ImportFile, Reading, Report
 from vaultr.client.items.schemas import Draft, ItemInvalid, check
 
 _BLANK: Final = re.compile(r"[ \t\r]*(?:#[^\n]*)?(?:\n|\Z)")
@@ -21,21 +22,21 @@ _MEANINGS: Final = dict(zip('nrt\\"$`\n', ["\n", "\r", "\t", "\\", '"', "$", "`"
 
 
 class _Odd(Exception):
-    """A line cannot be read; says why, without anything of the line but a name."""
+    """A line cannot be read; the message says why, and has no value of the line."""
 
 
 class _Unclosed(_Odd):
-    """A quote is never closed, so nobody knows where the next line begins."""
+    """A quote is never closed, so the start of the next line is unknown."""
 
 
 def read(data: bytes, *, title: str) -> list[Draft]:
     """Read ``NAME=value`` lines as one draft of an ``env_set`` called ``title``.
 
-    Values are taken as sh would, but nothing is ever put in for ``$NAME`` or ``${NAME}``: a
-    secret may hold a dollar sign. In double quotes ``\\n``, ``\\r`` and ``\\t`` are control
-    characters, as other readers of dotenv have it. Quoted values may run over lines.
+    Values are read as sh reads them, but ``$NAME`` and ``${NAME}`` are not expanded: a secret may
+    contain a dollar sign. In double quotes ``\\n``, ``\\r`` and ``\\t`` are control characters, as
+    in other readers of dotenv. Quoted values may span lines.
 
-    :raises ImportProblems: with every line that is odd; a name that comes twice is odd.
+    :raises ImportProblems: with every line that is wrong, such as a name that was set already.
     """
     text = text_of(data)
     if text.count("\r\n") == text.count("\n"):
@@ -62,6 +63,15 @@ def read(data: bytes, *, title: str) -> list[Draft]:
     return [_draft(title, variables)]
 
 
+def read_file(file: ImportFile) -> Reading:
+    """Read a dotenv file as one environment set with the title of the file."""
+    drafts, report = read(file.data, title=file.title), Report()
+    report.kinds["dotenv file", "env_set"] += 1
+    count = len(drafts[0].detail["variables"])
+    report.fields["dotenv file", "NAME=value", "variables"] += count
+    return Reading(drafts, report)
+
+
 def _draft(title: str, variables: dict[str, str]) -> Draft:
     draft = Draft("env_set", {"title": title}, {"variables": variables})
     try:
@@ -72,7 +82,7 @@ def _draft(title: str, variables: dict[str, str]) -> Draft:
 
 
 def _assignments(text: str) -> Iterator[tuple[int, tuple[str, str] | _Odd]]:
-    """Go through the file; a line that is odd is told, and the next one is tried."""
+    """Yield the assignments of the file; an error stands for a line that cannot be read."""
     position, line = 0, 1
     while position < len(text):
         begin = position
@@ -110,7 +120,7 @@ def _bare(text: str, position: int) -> tuple[str, int]:
 
 
 def _quoted(text: str, position: int, name: str) -> tuple[str, int]:
-    """Read pieces that touch each other, as sh joins ``'it'\\''s'``."""
+    """Read adjacent pieces as one value, as sh joins ``'it'\\''s'``."""
     value = ""
     while position < len(text) and text[position] not in " \t\r\n":
         pattern = {"'": _SINGLE, '"': _DOUBLE}.get(text[position], _WORD)

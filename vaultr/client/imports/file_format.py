@@ -1,53 +1,28 @@
-"""Recognises whose file it is, and says what to do with one that cannot be read."""
+"""Checks a file as a whole: its size, its encoding, and whether it is the JSON it should be."""
 
-import io
-import re
-from typing import Final, Literal
+import json
+from typing import Any, Final
 
 from vaultr.client.imports.problems import refuse
-
-Format = Literal["bitwarden", "dotenv"]
+from vaultr.client.strict_json import read_object
 
 # A whole file is read into memory: 2,000 entries of Bitwarden are about 2 MiB.
 FILE_BYTES: Final = 64 * 1024 * 1024
-_AGAIN: Final = "Export again as JSON"
-_BITWARDEN: Final = (
-    f"{_AGAIN} (in Bitwarden: Tools, Export vault, file format .json,"
-    " or .json (Encrypted) with a password of its own)."
-)
-_ASSIGNMENT: Final = re.compile(rb"\s*(export\s+)?[A-Za-z_][A-Za-z0-9_]*\s*=")
-_ZIP: Final = b"PK\x03\x04"
-_KDBX: Final = b"\x03\xd9\xa2\x9a"
+ZIP: Final = b"PK\x03\x04"
+_EMPTY_ZIP: Final = b"PK\x05\x06"
+KDBX: Final = b"\x03\xd9\xa2\x9a"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
-# The first line of the tables that people most often have.
-_TABLES: Final = (
-    (b"folder,favorite,type,name,", "a Bitwarden CSV, which holds only logins and notes"),
-    (b"collections,type,name,", "a CSV of a Bitwarden organisation"),
-    (b"url,username,password,totp,extra,", "a LastPass CSV"),
-    (b"name,url,username,password", "a CSV of Chrome or another browser"),
-    (b"title,url,username,password", "a CSV of Safari or 1Password"),
-    (b'"group","title","username"', "a KeePassXC CSV"),
-)
 
 
-def recognise(data: bytes) -> Format:
-    """Tell which importer reads ``data``, by what is in it and not by its name.
+def check_whole(data: bytes) -> None:
+    """Check what holds for a file of any format.
 
-    :raises ImportProblems: it is empty, or of a kind that no importer reads; names the kind.
+    :raises ImportProblems: it is empty, or too large.
     """
-    _refuse_whole(data)
-    start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith((b"{", b"[")):
-        return "bitwarden"
-    _refuse_other_text(start)
-    lines = (line.strip() for line in start.splitlines())
-    first = next((line for line in lines if line and not line.startswith(b"#")), b"")
-    if not first or _ASSIGNMENT.match(first):
-        return "dotenv"
-    return refuse(
-        "This is neither JSON of Bitwarden nor a dotenv file of NAME=value lines."
-        " If it is one of them with a mistake in it, name it by --format."
-    )
+    if not data.strip():
+        refuse("The file is empty. Export again, and look at the file before importing it.")
+    if len(data) > FILE_BYTES:
+        refuse(f"The file is larger than {FILE_BYTES // 1024 // 1024} MiB; split it.")
 
 
 def text_of(data: bytes) -> str:
@@ -55,7 +30,13 @@ def text_of(data: bytes) -> str:
 
     :raises ImportProblems: empty, binary, another encoding, or too large.
     """
-    _refuse_whole(data)
+    check_whole(data)
+    if data.startswith((ZIP, _EMPTY_ZIP)):
+        refuse("This is a zip archive, not a text file. Leave out --format to have it recognised.")
+    if data.startswith(KDBX):
+        refuse("This is a KeePass database, not a text file. Import it with --format keepass.")
+    if data.startswith(_UTF16):
+        refuse("This file is UTF-16. Save it as UTF-8 and import it again.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,56 +44,28 @@ def text_of(data: bytes) -> str:
     return refuse(f"Line {line} is not UTF-8. Save the file as UTF-8 and import it again.")
 
 
-def refuse_other_than_json(data: bytes) -> None:
-    """Refuse what is clearly no JSON, by the name of what it is.
+def start_of(data: bytes) -> bytes:
+    """Return the data from its first character on, without a byte order mark and white space."""
+    return data.removeprefix(b"\xef\xbb\xbf").lstrip()
 
-    :raises ImportProblems: it is something else.
+
+def json_object(data: bytes, advice: str) -> dict[str, Any]:
+    """Return the one JSON object that the file holds.
+
+    :param advice: what to do where the file is no JSON.
+    :raises ImportProblems: it is something else; says where.
     """
-    _refuse_whole(data)
-    start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    _refuse_other_text(start)
-    if not start.startswith((b"{", b"[")):
-        refuse(f"This file is not JSON. {_BITWARDEN}")
-
-
-def _refuse_whole(data: bytes) -> None:
-    if not data.strip():
-        refuse("The file is empty. Export again, and look at the file before importing it.")
-    if len(data) > FILE_BYTES:
-        refuse(f"The file is larger than {FILE_BYTES // 1024 // 1024} MiB; split it.")
-    if data.startswith(_ZIP):
-        refuse(_what_zip(data))
-    if data.startswith(_KDBX):
-        refuse("This is a KeePass database (.kdbx), which this version does not read.")
-    if data.startswith(_UTF16):
-        refuse("This file is UTF-16. Save it as UTF-8 and import it again.")
-
-
-def _what_zip(data: bytes) -> str:
-    # zipfile brings the compressors along, which no other file needs.
-    import zipfile  # noqa: PLC0415 - heavy, see above
-
+    text = text_of(data)
+    if not start_of(data).startswith((b"{", b"[")):
+        refuse(f"This file is not JSON. {advice}")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = set(archive.namelist())
-    except zipfile.BadZipFile:
-        return f"This is a zip archive that was cut off. {_BITWARDEN}"
-    if "export.data" in names:
-        return "This is a 1Password archive (.1pux), which this version does not read."
-    if "data.json" in names:
-        return (
-            "This is a Bitwarden zip with attachments, which Vaultr does not keep."
-            " Unpack it and import the data.json in it."
-        )
-    return f"This is a zip archive. Unpack it, or: {_BITWARDEN}"
-
-
-def _refuse_other_text(start: bytes) -> None:
-    first = start.split(b"\n", 1)[0].strip().lower()
-    for header, kind in _TABLES:
-        if first.startswith(header):
-            refuse(f"This is {kind}; CSV loses too much to be imported. {_BITWARDEN}")
-    if first.startswith(b"<"):
-        refuse(f"This is XML or a web page, not JSON. {_BITWARDEN}")
-    if first.startswith(b"-----begin "):
-        refuse("This is a key or a certificate. Keep it by `vaultr add ssh_key` or `add note`.")
+        return read_object(text.encode())
+    except json.JSONDecodeError as error:
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+            refuse(
+                f"The file ends in the middle (line {error.lineno}): it was cut off."
+                " Export or copy it again."
+            )
+        refuse(f"Line {error.lineno}, column {error.colno} is not JSON: {error.msg}.")
+    except ValueError as error:
+        refuse(f"This JSON file cannot be trusted: {error}.")

@@ -1,4 +1,4 @@
-"""Takes the members of a foreign JSON object one by one, and keeps what nobody asked for."""
+"""Takes the members of a foreign JSON object one by one, and keeps what was not taken."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from typing import Any
 class Members:
     """One object of another program's file. Absent and null are the same, and so is empty text.
 
-    :ivar faults: what was odd so far, here and in objects within; names, never values.
+    :ivar faults: what is wrong so far, here and in objects within; names, never values.
     """
 
     def __init__(self, value: object, where: str, faults: list[str] | None = None) -> None:
@@ -24,7 +24,7 @@ class Members:
         self.faults.append(f"{path} {what}" if path else what)
 
     def text(self, name: str) -> str | None:
-        """Take a text; a number is one, too."""
+        """Take a text; a number counts as one."""
         value = self._left.pop(name, None)
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
@@ -34,18 +34,39 @@ class Members:
         return value or None
 
     def text_or_flag(self, name: str) -> str | None:
-        """Take a text; true and false are the texts that say so."""
+        """Take a text; true and false count as the texts "true" and "false"."""
         value = self._left.get(name)
         if isinstance(value, bool):
             self._left[name] = "true" if value else "false"
         return self.text(name)
 
+    def number(self, name: str) -> int | float:
+        """Take a number; 0 where none is."""
+        value = self._left.pop(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self.odd(name, "must be a number")
+            return 0
+        return value
+
     def flag(self, name: str) -> bool:
-        """Take true or false; 0 and 1 are these, too."""
+        """Take true or false; 0 and 1 count as these."""
         value = self._left.pop(name, False)
         if value not in (0, 1):
             self.odd(name, "must be true or false")
         return value in (1,)
+
+    def whole_number(self, name: str) -> int | None:
+        """Take a whole number; a missing one is a fault."""
+        value = self._left.pop(name, None)
+        if type(value) is not int:
+            self.odd(name, "is missing" if value is None else "must be a whole number")
+            return None
+        return value
+
+    def take_objects(self) -> list[dict[str, Any]]:
+        """Take all members that are objects."""
+        names = [name for name, value in self._left.items() if isinstance(value, dict)]
+        return [self._left.pop(name) for name in names]
 
     def choice(self, name: str, choices: dict[int, str]) -> str | None:
         """Take a number that stands for one of ``choices``."""
@@ -65,27 +86,39 @@ class Members:
             return []
         return value
 
-    def within(self, name: str) -> "Members":
-        """Take an object; it is odd if there is none."""
-        return Members(self._left.pop(name, None), self._path(name), self.faults)
-
-    def all_within(self, name: str) -> "list[Members]":
-        """Take a list of objects."""
+    def values(self, name: str) -> list[Any]:
+        """Take a list of anything."""
         value = self._left.pop(name, [])
         if not isinstance(value, list):
             self.odd(name, "must be a list")
             return []
+        return value
+
+    def object(self, name: str) -> dict[str, Any]:
+        """Take an object as it is; empty where none is."""
+        value = self._left.pop(name, {})
+        if not isinstance(value, dict):
+            self.odd(name, "must be an object")
+            return {}
+        return value
+
+    def within(self, name: str) -> "Members":
+        """Take an object; a missing one is a fault."""
+        return Members(self._left.pop(name, None), self._path(name), self.faults)
+
+    def all_within(self, name: str) -> "list[Members]":
+        """Take a list of objects."""
         return [
             Members(each, f"{self._path(name)}[{number}]", self.faults)
-            for number, each in enumerate(value, start=1)
+            for number, each in enumerate(self.values(name), start=1)
         ]
 
     def forget(self, name: str) -> None:
-        """Take a member that says nothing."""
+        """Take a member whose value is not needed."""
         self._left.pop(name, None)
 
     def rest(self) -> dict[str, Any]:
-        """Give what was not taken and is not empty."""
+        """Return what was not taken and is not empty."""
         return {name: value for name, value in self._left.items() if value not in ("", [], {})}
 
     def __contains__(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is wrong with a file that is to be imported, line by line, without any value of it."""
+"""Problems of a file that is to be imported, by entry or line, without any value of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from vaultr.client.errors import VaultrError
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is odd: ``place`` is an entry or a line, empty for the file as a whole."""
+    """One problem; ``place`` is an entry or a line, empty for the file as a whole."""
 
     place: str
     message: str
@@ -19,7 +19,7 @@ class Problem:
 
 
 class ImportProblems(VaultrError):
-    """The file cannot be imported as a whole, so nothing of it was."""
+    """The file cannot be imported; nothing of it was."""
 
     exit_code = 1
 
@@ -29,7 +29,7 @@ class ImportProblems(VaultrError):
 
 
 def refuse(message: str) -> NoReturn:
-    """Refuse a file as a whole: say what it is and what to do.
+    """Reject a file as a whole; the message says what it is and what to do next.
 
     :raises ImportProblems: always, with this one problem.
     """

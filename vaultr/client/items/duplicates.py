@@ -1,4 +1,4 @@
-"""Tells which drafts a vault holds already, so that importing a file again doubles nothing."""
+"""Checks which drafts a vault has already, so that adding them again duplicates nothing."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from vaultr.client.vaults.reader import Item, Reader
 
 
 class Presence(StrEnum):
-    """Whether a vault holds a draft: an item of its type, title and user name, or one like it."""
+    """Whether a vault has a draft, or another content with its type, title and user name."""
 
     NEW = "new"
     SAME = "same"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ Check = Callable[[str, object], Found]
 
 # Source: POSIX.1-2024 XBD 8.1, names of environment variables that a shell can set.
 VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 # NUL, which ends a value there, and lone surrogates, which UTF-8 cannot write.
 NO_VALUE: Final = re.compile("[\0\ud800-\udfff]")
 
@@ -71,6 +73,15 @@ def _texts(where: str, value: object) -> Found:
         yield where, "must be a list of texts"
 
 
+def _date(where: str, value: object) -> Found:
+    try:
+        given = isinstance(value, str) and bool(_DAY.fullmatch(value)) and date.fromisoformat(value)
+    except ValueError:
+        given = False
+    if not given:
+        yield where, "must be a date such as 2027-01-31"
+
+
 def _object(where: str, value: object) -> Found:
     if not isinstance(value, dict):
         yield where, "must be an object"
@@ -118,6 +129,7 @@ _OVERVIEW: Final[Mapping[str, Check]] = {
     "folder": _text,  # nested by "/"
     "favourite": _flag,
     "archived": _flag,
+    "expires_on": _date,
 }
 _DETAIL: Final[Mapping[str, Check]] = {
     "notes": _text,

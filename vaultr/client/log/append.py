@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from vaultr.client.errors import Refused, refusal
+from vaultr.client.errors import Refused, error_from_problem
 from vaultr.client.log.chain import Keys, lk_of
 from vaultr.client.log.entries import SUM_MODULUS, ItemState, SignedEntry, vouch
 from vaultr.client.log.state import (
@@ -271,4 +271,4 @@ class _Draft:
 
 
 def _rejected(slug: str, status: int, detail: str) -> Refused:
-    return refusal(slug, status, {"detail": detail})
+    return error_from_problem(slug, status, {"detail": detail})

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaultr.client.errors import Locked
-from vaultr.client.sdk.device_session import Access
+from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.storage import last_lock
 from vaultr.client.strict_json import Json
 from vaultr.protocol.encoding import b64, unb64_exactly
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
 
 
-def lent(access: Access) -> Json:
+def lent(device: DeviceSession) -> Json:
     """Give what :func:`resumed` needs; it goes through a pipe, and nowhere else.
 
     :raises Locked: the keys are not at hand.
     """
-    ca_file = access._ca_file
+    ca_file = device.ca_file
     return {
-        "home": str(access._store.folder.path.resolve()),
-        "account_key": b64(access._opened().account.account_key),
+        "home": str(device.store.folder.path.resolve()),
+        "account_key": b64(device.require_unlocked().account.account_key),
         "ca_file": None if ca_file is None else str(ca_file.resolve()),
-        "locked": last_lock.moment(access._store.folder),
+        "locked": last_lock.moment(device.store.folder),
     }
 
 
-def taken_back(access: Access, handed: Mapping[str, Any]) -> bool:
+def taken_back(device: DeviceSession, handed: Mapping[str, Any]) -> bool:
     """Tell whether the owner has locked this device since the account was lent."""
-    return bool(last_lock.moment(access._store.folder) != handed["locked"])
+    return bool(last_lock.moment(device.store.folder) != handed["locked"])
 
 
 def resumed(handed: Json) -> "Vaultr":
@@ -43,9 +43,9 @@ def resumed(handed: Json) -> "Vaultr":
 
     ca_file = Path(handed["ca_file"]) if handed["ca_file"] else None
     vaultr = Vaultr(home=Path(handed["home"]), ca_file=ca_file, agent=False)
-    known = vaultr._store.account()
+    known = vaultr.device.store.account()
     key = unb64_exactly(handed["account_key"], 32)
-    vaultr._unlocked = None if known is None else vaultr._by_key(known, key)
-    if vaultr._unlocked is None:
+    vaultr.device.unlocked = None if known is None else vaultr.device.open_with_key(known, key)
+    if vaultr.device.unlocked is None:
         raise Locked("This device belongs to another account, or to none, by now.")
     return vaultr

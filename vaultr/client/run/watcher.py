@@ -79,7 +79,7 @@ class Watcher:
     ) -> None:
         self._build = build
         self._tell = tell
-        handed = lent(vaultr) | {
+        handed = lent(vaultr.device) | {
             "wish": asdict(wish),
             "references": dict(references),
             "last": last,
@@ -177,7 +177,7 @@ def _waited(vaultr: "Vaultr", handed: "Mapping[str, Any]", seconds: float) -> bo
     while (left := until - time.monotonic()) > 0:
         if select.select([0], [], [], min(left, _LOOK_SECONDS))[0]:
             return False
-        if taken_back(vaultr, handed):
+        if taken_back(vaultr.device, handed):
             _say({"told": "This device was locked."})
             return False
     return True

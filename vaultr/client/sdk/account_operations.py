@@ -1,90 +1,92 @@
-"""What the owner does with the account itself, as opposed to the vaults in it."""
+"""The account for the user of the SDK: password, sessions, second factors, recovery, email."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from uuid import UUID
 
-from vaultr.client.account import (
-    open_account,
-    password_change,
-    password_proof,
-    recovery,
-    sessions_and_factors,
-)
-from vaultr.client.account import pending_change as changes
+from vaultr.client.account import password_proof, pending_change, recovery, sessions_and_factors
 from vaultr.client.account.emergency_kit import Kit
-from vaultr.client.account.password_change import PasswordChanged
+from vaultr.client.account.open_account import NotSignedIn, open_with_account_key
+from vaultr.client.account.password_change import PasswordChanged, change_password
 from vaultr.client.account.password_policy import check_password
-from vaultr.client.account.password_proof import Factor
+from vaultr.client.account.password_proof import PasswordProof, SecondFactor
 from vaultr.client.account.recovery import Recovery
 from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
-from vaultr.client.account.signup import check_free
+from vaultr.client.account.signup import check_folder_is_free
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import UsageError
-from vaultr.client.sdk.device_session import Access
-from vaultr.client.sdk.item_operations import Unlocked
-from vaultr.client.transport import account_session as sessions
+from vaultr.client.sdk.device_session import DeviceSession
+from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
+from vaultr.client.sdk.vault_operations import sync_all
+from vaultr.client.transport.account_session import SESSION_FILE, Session, session_ended
 from vaultr.protocol.encoding import b64
 
 
-class AccountMethods(Access):
-    """The account in its owner's hands; see :class:`vaultr.client.vaultr_client.Vaultr`."""
+class AccountOperations:
+    """Works on the account itself, as opposed to the vaults in it."""
+
+    def __init__(self, device: DeviceSession) -> None:
+        self._device = device
+        self._store = device.store
 
     @property
-    def home(self) -> Path:
-        """The folder of this device."""
-        return self._store.folder.path
+    def _session(self) -> Session:
+        return self._device.require_unlocked().account.session
 
     def check_server(self) -> None:
-        """Check that it is known which server to talk to; it is not asked.
+        """Check that a server is set; it is not contacted.
 
-        :raises UsageError: none was named, and this folder knows none.
-        :raises PinMismatch: another was named than this folder belongs to.
+        :raises UsageError: no server was named, and this folder does not know one.
+        :raises PinMismatch: this folder belongs to another server than the one that was named.
         """
-        self._to_server()
+        self._device.server()
 
     def check_signup(self) -> None:
-        """Check that an account can be made from here, before its owner types anything.
+        """Check that an account can be created in this folder, before anything is typed.
 
-        :raises UsageError: the folder belongs to an account, or no server is named.
+        :raises UsageError: the folder belongs to an account, or no server is set.
         """
-        check_free(self._store)
+        check_folder_is_free(self._store)
         self.check_server()
 
     def check_session(self) -> None:
-        """Check that this device is not signed out, as far as it knows; no server is asked.
+        """Check that this device is logged in, as far as it knows; the server is not contacted.
 
-        :raises SessionEnded: it is; only a login helps.
+        :raises SessionEnded: it is logged out: log in again.
         """
-        if self._store.account() is not None and self._store.folder.read(sessions.FILE) is None:
-            raise sessions.ended()
+        if self._store.account() is not None and self._store.folder.read(SESSION_FILE) is None:
+            raise session_ended()
 
     def step_up(
         self, password: str, *, totp: str | None = None, recovery_code: str | None = None
     ) -> None:
-        """Prove the password to the server, for what asks for a fresh proof; unlocks, too.
+        """Prove the master password to the server, for actions that require it; unlocks, too.
 
         :raises WrongPassword: the password does not open the account; nothing was sent.
-        :raises SecondFactorRequired: the account has a second factor, and none was given.
+        :raises SecondFactorRequired: the account has a second factor, and none was passed.
         """
-        transport = self._to_server()
-        if changes.read(self._store.folder) is not None:
-            self.unlock(password)  # which finds out what holds now
-        unlocked = self._unlocked
+        transport = self._device.server()
+        if self.change_is_pending:
+            self._device.unlock(password)  # asks the server whether the change was stored
+        unlocked = self._device.unlocked
         if unlocked is not None:
             unlocked.account.catch_up()  # another command may have changed the password since
-        proven = password_proof.prove(self._store, password, origin=transport.origin)
+        proof = password_proof.prove(self._store, password, origin=transport.origin)
         if unlocked is None:
-            known, key = proven.known, proven.account_key
-            unlocked = self._unlocked = Unlocked(
-                open_account.resume(self._store, transport, known, key)
-            )
-        password_proof.step_up(unlocked.account.session, proven, Factor(totp, recovery_code))
+            unlocked = self._open(proof)
+        factor = SecondFactor(totp, recovery_code)
+        password_proof.step_up(unlocked.account.session, proof, factor)
+
+    def _open(self, proof: PasswordProof) -> UnlockedVaults:
+        opened = open_with_account_key(
+            self._store, self._device.server(), proof.known, proof.account_key
+        )
+        self._device.unlocked = UnlockedVaults(opened)
+        return self._device.unlocked
 
     @property
     def change_is_pending(self) -> bool:
-        """Whether the password was changed, and it is not known yet if the server took that."""
-        return changes.read(self._store.folder) is not None
+        """Whether a password change was sent, and it is not known if the server stored it."""
+        return pending_change.read(self._store.folder) is not None
 
     def change_password(
         self,
@@ -98,31 +100,31 @@ class AccountMethods(Access):
     ) -> PasswordChanged:
         """Change the master password; all other sessions end.
 
-        After a lost answer, or the death of this client, exactly one of both passwords opens this
-        device: the next command asks the server which one.
+        If the response is lost or this process is killed, exactly one of the two passwords opens
+        this device: the next command asks the server which one.
 
-        :param new_key: others may know the old password, or had a device in their hands: replace
-            the account key with every wrap under it. The recovery key ends. Call :meth:`rotate`
-            after it, because they may have the keys of the vaults too.
-        :param new_secret_key: draw another secret key, too; each other device asks for it.
-        :raises WeakPassword: the new one is too easy to guess.
-        :raises WrongPassword: the old one is wrong; nothing was sent.
+        :param new_key: replace the account key and every wrap under it, because others may know
+            the old password or had one of the devices. The recovery key is deleted. Call
+            :meth:`rotate` next, because they may have the keys of the vaults too.
+        :param new_secret_key: replace the secret key as well; all other devices need the new one.
+        :raises WeakPassword: the new password is too easy to guess.
+        :raises WrongPassword: the old password is wrong; nothing was sent.
         """
-        email = self.email or ""
+        email = self._device.email or ""
         check_password(new_password, email)
         if new_password == password:
-            raise UsageError("The new master password is the old one.")
+            raise UsageError("The new master password is the same as the old one.")
         self.step_up(password, totp=totp, recovery_code=recovery_code)
-        unlocked = self._opened()
+        unlocked = self._device.require_unlocked()
 
         def sync() -> None:
             if new_key:
-                unlocked.sync()
-                unlocked.settle(now=True)
+                sync_all(unlocked)
+                unlocked.write_profile(now=True)
             else:
                 unlocked.account.refresh_profile()
 
-        changed = password_change.change_password(
+        changed = change_password(
             unlocked.account,
             new_password,
             email=email,
@@ -130,164 +132,157 @@ class AccountMethods(Access):
             new_key=new_key,
             new_secret_key=new_secret_key,
         )
-        self._unlocked = None
-        proven = password_proof.prove(self._store, new_password, origin=self._to_server().origin)
-        self._open_anew(proven)
+        self._device.unlocked = None
+        origin = self._device.server().origin
+        self._open(password_proof.prove(self._store, new_password, origin=origin))
+        agent = self._device.agent
+        if agent is not None and agent.is_holding_key():
+            self._device.keep()
         return changed
 
-    def _open_anew(self, proven: password_proof.Proof) -> None:
-        transport, known, key = self._to_server(), proven.known, proven.account_key
-        self._unlocked = Unlocked(open_account.resume(self._store, transport, known, key))
-        if self._agent is not None and self._agent.held():
-            self._agent.start(key)
-
     def kit(self) -> Kit:
-        """Give what the emergency kit holds; no network is needed."""
-        self._opened()
-        device, _, key = password_proof.kept(self._store)
+        """Return the emergency kit; no network is needed."""
+        self._device.require_unlocked()
+        device, _, secret_key = password_proof.read_device(self._store)
         if device.pins is None:
-            raise open_account.NotSignedIn(
-                "This device belongs to no account yet: run vaultr login."
-            )
-        return Kit(device.pins, key)
+            raise NotSignedIn("This device belongs to no account yet: run vaultr login.")
+        return Kit(device.pins, secret_key)
 
     def resend(self) -> str:
-        """Have the mail of the latest signup from here sent again; the older one is void.
+        """Have the email of this device's latest signup sent again; the earlier one is invalid.
 
-        :return: the address.
+        :return: the email address.
         """
         waiting = self._store.device().waiting
         if not waiting:
-            raise UsageError("No signup from this device waits to be confirmed.")
+            raise UsageError("No signup from this device is waiting for confirmation.")
         email, account_id = waiting[-1].email, waiting[-1].pins.account_id
         body = {"email": email, "account_id": str(account_id)}
-        self._to_server().send("POST", "/auth/resend-verification", body)
+        self._device.server().send("POST", "/auth/resend-verification", body)
         return email
 
     def sessions(self) -> list[SessionInfo]:
-        """List the live sessions of the account, the newest first."""
-        return sessions_and_factors.sessions_of(self._opened().account.session)
+        """List the live sessions of the account, newest first."""
+        return sessions_and_factors.list_sessions(self._session)
 
     def revoke_session(self, session_id: UUID) -> None:
-        """End a session; it is dead at its next request.
+        """End a session; its next request is rejected.
 
-        :raises NotFound: there is no such session.
+        :raises NotFound: no such session exists.
         """
-        path = f"/auth/sessions/{session_id}"
-        self._opened().account.session.send("DELETE", path)
+        self._session.send("DELETE", f"/auth/sessions/{session_id}")
 
     def logout_all(self) -> None:
-        """End all sessions of the account, this one too.
+        """End all sessions of the account, including this one.
 
         :raises StepUpRequired: call :meth:`step_up` first.
         """
-        self.forget_elsewhere()
-        session = self._opened().account.session
-        with self._store.folder.locked():  # the tokens of a login meanwhile are not those to forget
-            session.send("POST", "/auth/logout-all")
+        self._end_session("POST", "/auth/logout-all")
+
+    def _end_session(self, method: str, path: str) -> None:
+        self._device.forget_elsewhere()
+        session = self._session
+        # The lock keeps the tokens of a login at the same time: they must not be deleted.
+        with self._store.folder.locked():
+            session.send(method, path)
             session.forget()
-        self._forget()
+        self._device.forget_keys()
 
     def factors(self) -> list[FactorInfo]:
         """List the second factors."""
-        return sessions_and_factors.factors_of(self._opened().account.session)
+        return sessions_and_factors.list_factors(self._session)
 
     def begin_totp(self) -> TotpBegun:
-        """Draw the secret of an authenticator app; it counts once :meth:`confirm_totp` was right.
+        """Create the secret of an authenticator app; :meth:`confirm_totp` activates it.
 
-        :raises Conflict: there is one already.
+        :raises Conflict: the account has an authenticator app already.
         """
-        return sessions_and_factors.begun(self._opened().account.session.send("POST", "/auth/totp"))
+        return sessions_and_factors.read_totp(self._session.send("POST", "/auth/totp"))
 
     def confirm_totp(self, code: str) -> Sequence[str]:
-        """Have the app's codes asked for from now on; give ten recovery codes, shown this once."""
-        session = self._opened().account.session
-        return sessions_and_factors.codes_of(
-            session.send("POST", "/auth/totp/confirm", {"code": code})
-        )
+        """Require the app's codes from now on; return ten recovery codes, shown only once."""
+        answer = self._session.send("POST", "/auth/totp/confirm", {"code": code})
+        return sessions_and_factors.read_recovery_codes(answer)
 
     def remove_totp(self) -> None:
-        """Remove the authenticator app, and the recovery codes with it."""
-        self._opened().account.session.send("DELETE", "/auth/totp")
+        """Remove the authenticator app and the recovery codes."""
+        self._session.send("DELETE", "/auth/totp")
 
     def renew_recovery_codes(self) -> Sequence[str]:
-        """Get ten new recovery codes; the old ones are void."""
-        session = self._opened().account.session
-        return sessions_and_factors.codes_of(session.send("POST", "/auth/recovery-codes"))
+        """Return ten new recovery codes; the old ones are invalid."""
+        answer = self._session.send("POST", "/auth/recovery-codes")
+        return sessions_and_factors.read_recovery_codes(answer)
 
     def create_recovery_key(self) -> RecoveryKey:
-        """Draw a recovery key, in the place of one that may be there; it is shown this once.
+        """Create a recovery key, shown only once; it replaces an existing one.
 
         :raises StepUpRequired: call :meth:`step_up` first.
         """
-        held = self._opened().account
-        with held.store.folder.locked():
-            held.refresh_profile()
-            key, epoch = RecoveryKey.new(), held.known.key_set.epoch
+        account = self._device.require_unlocked().account
+        with self._store.folder.locked():
+            account.refresh_profile()
+            key, epoch = RecoveryKey.new(), account.known.key_set.epoch
             body = {
-                "verifier": b64(key.verifier(held.account_id)),
-                "sealed": b64(key.seal(held.account_id, epoch, held.account_key)),
+                "verifier": b64(key.verifier(account.account_id)),
+                "sealed": b64(key.seal(account.account_id, epoch, account.account_key)),
                 "epoch": epoch,
             }
-            held.session.send("PUT", "/auth/recovery-key", body, again=True)
+            account.session.send("PUT", "/auth/recovery-key", body, again=True)
         return key
 
     def remove_recovery_key(self) -> None:
-        """Remove the recovery key, and end a recovery that it was used for."""
-        self._opened().account.session.send("DELETE", "/auth/recovery-key")
+        """Remove the recovery key, and end a recovery that uses it."""
+        self._session.send("DELETE", "/auth/recovery-key")
 
     def ask_recovery(self, email: str) -> None:
-        """Have a token mailed with which the account can be recovered."""
-        recovery.ask(self._to_server(), email)
+        """Request an email with a token for recovering the account."""
+        recovery.ask(self._device.server(), email)
 
     @property
     def begun_recovery(self) -> tuple[str, str] | None:
-        """Address and token of the recovery that was begun from this folder."""
+        """Email address and token of a recovery that was started in this folder."""
         return recovery.begun(self._store)
 
     def start_recovery(self, email: str, token: str, key: RecoveryKey) -> Recovery:
-        """Start the wait of 24 hours, or ask again; after it, the answer can be completed."""
-        return recovery.start(self._store, self._to_server(), email=email, token=token, key=key)
+        """Start the waiting time of 24 hours; after it, the same call returns what completes it."""
+        server = self._device.server()
+        return recovery.start(self._store, server, email=email, token=token, key=key)
 
     def complete_recovery(self, started: Recovery, password: str) -> bytes | None:
-        """Set a new master password; give the new secret key. A :meth:`login` follows.
+        """Set a new master password and return the new secret key; call :meth:`login` next.
 
-        :raises WeakPassword: the new one is too easy to guess.
+        :raises WeakPassword: the new password is too easy to guess.
         """
         check_password(password, started.email)
-        return recovery.complete(self._store, self._to_server(), started, password)
+        return recovery.complete(self._store, self._device.server(), started, password)
 
     def cancel_recovery(self, token: str | None = None) -> None:
-        """End a recovery, and the recovery key that was used: by its token, or by this session."""
+        """End a recovery and delete its recovery key, by its token or by this session."""
         if token is not None:
-            recovery.cancel(self._to_server(), token)
+            recovery.cancel(self._device.server(), token)
         else:
-            self._opened().account.session.send("DELETE", "/auth/recover")
-        # Not before: who cannot sign in has nothing else than the token that is kept.
+            self._session.send("DELETE", "/auth/recover")
+        # Only now: without a session, the stored token is the only way to cancel.
         recovery.forget(self._store)
 
     def change_email(self, email: str) -> None:
-        """Ask for another address; the mails to the old and to the new one must both be confirmed.
+        """Request another email address; both addresses get an email that must be confirmed.
 
         :raises StepUpRequired: call :meth:`step_up` first.
         """
-        self._opened().account.session.send("POST", "/auth/email", {"email": email})
+        self._session.send("POST", "/auth/email", {"email": email})
 
     def confirm_email(self, token: str) -> None:
-        """Agree to a change of address by one of its two tokens."""
-        self._to_server().send("POST", "/auth/email/confirm", {"token": token})
+        """Confirm a change of email address by one of its two tokens."""
+        self._device.server().send("POST", "/auth/email/confirm", {"token": token})
 
     def undo_email(self, token: str) -> None:
-        """Take the old address back, by the token that it got; all sessions end."""
-        self._to_server().send("POST", "/auth/email/undo", {"token": token})
+        """Restore the old email address by the token that was sent to it; all sessions end."""
+        self._device.server().send("POST", "/auth/email/undo", {"token": token})
 
     def delete_account(self) -> None:
         """Delete the account with everything in it; this device keeps its sealed copy.
 
         :raises StepUpRequired: call :meth:`step_up` first.
         """
-        session = self._opened().account.session
-        with self._store.folder.locked():
-            session.send("DELETE", "/auth/account")
-            session.forget()
-        self._forget()
+        self._end_session("DELETE", "/auth/account")

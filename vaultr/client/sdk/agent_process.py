@@ -1,4 +1,4 @@
-"""The unlock process as it is started: an agent that settles the profile at its end."""
+"""Starts the agent as its own process, which writes the profile when it ends after idle time."""
 
 import contextlib
 from pathlib import Path
@@ -6,14 +6,20 @@ from pathlib import Path
 from vaultr.client.background import agent
 
 
-def settle(home: Path, account_key: str, ca_file: Path | None) -> None:
-    """Write the profile, if it lacks a head and the server is there."""
-    from vaultr.client.errors import VaultrError  # noqa: PLC0415 - only beside the heavy one
-    from vaultr.client.sdk.device_session import settle_idle  # noqa: PLC0415 - heavy, needed only at the end
+def write_profile(home: Path, account_key: bytes, ca_file: Path | None) -> None:
+    """Write the profile if a head moved and the server can be reached."""
+    # The agent must be ready quickly and stay small; it needs these only when it ends.
+    from vaultr.client.errors import VaultrError  # noqa: PLC0415 - late, see above
+    from vaultr.client.sdk.device_session import DeviceSession  # noqa: PLC0415 - late, see above
 
+    device = DeviceSession(home=home, ca_file=ca_file, agent=False)
     with contextlib.suppress(VaultrError):
-        settle_idle(home, account_key, ca_file)
+        known = device.store.account()
+        unlocked = None if known is None else device.open_with_key(known, account_key)
+        if unlocked is not None:
+            unlocked.write_profile(now=True)
+    device.drop()
 
 
 if __name__ == "__main__":
-    agent.main(on_idle=settle)
+    agent.main(on_idle=write_profile)

@@ -1,16 +1,15 @@
-"""How the SDK comes by an account's keys and lets go of them: signup to logout."""
+"""One device's access to one account: sign up, log in, unlock, lock, log out."""
 
 import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
-from vaultr.client.account import change_outcome
-from vaultr.client.account import login as logins
-from vaultr.client.account import unlock as unlocking
+from vaultr.client.account import change_outcome, unlock
 from vaultr.client.account.emergency_kit import Kit
+from vaultr.client.account.login import login
 from vaultr.client.account.open_account import Credentials, NotSignedIn
 from vaultr.client.account.signup import Signup, signup
 from vaultr.client.background.agent_client import AgentClient, agent_allowed
@@ -24,29 +23,33 @@ from vaultr.client.errors import (
     UsageError,
     VaultrError,
 )
-from vaultr.client.sdk.item_operations import Unlocked
+from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.storage import freshness, last_lock
 from vaultr.client.storage.device import KnownAccount
 from vaultr.client.storage.private_folder import home_folder
 from vaultr.client.storage.store import Store
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.origin import origin_of
-from vaultr.protocol.encoding import unb64_exactly
 
 if TYPE_CHECKING:
     import httpx2
 
 
-# For what a command still has to say to the server once the keys are forgotten.
+# The longest time for each step that is left after the keys were forgotten.
 _LAST_SECONDS: Final = 5.0
-_GOES_ON: Final = (
-    "The keys are forgotten here, but the session goes on: log out again later, or end it from"
-    " another device: vaultr sessions revoke"
+_SESSION_STILL_ALIVE: Final = (
+    "The keys are no longer in memory, but the session is still alive: log out again later, or end "
+    "it from another device: vaultr sessions revoke"
 )
 
 
-class Access:
-    """One device's access to one account; see :class:`vaultr.client.vaultr_client.Vaultr`."""
+class DeviceSession:
+    """A device that may have an account's keys in memory.
+
+    :ivar store: the files of this device.
+    :ivar agent: the way to the agent; None if no agent may hold keys.
+    :ivar unlocked: the vaults while the keys are in this process's memory.
+    """
 
     def __init__(
         self,
@@ -60,26 +63,24 @@ class Access:
         waiting: Callable[[str], None] | None = None,
     ) -> None:
         self._url = url
-        self._carrier = transport
-        self._ca_file = ca_file
-        self._store = Store(home or home_folder())
+        self._http_transport = transport
+        self.ca_file = ca_file
+        self.store = Store(home or home_folder())
         self._transport: Transport | None = None
         allowed = agent and agent_allowed()
-        self._agent = AgentClient(self._store.folder.path, ca_file=ca_file) if allowed else None
-        self._unlocked: Unlocked | None = None
+        self.agent = AgentClient(self.store.folder.path, ca_file=ca_file) if allowed else None
+        self.unlocked: UnlockedVaults | None = None
         self._offline = offline
         self._waiting = waiting
         self._last_key: bytes | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
+    def exit(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close the session at the end of a ``with`` block, whatever happened in it."""
         if error is None:
             self.close()
         elif isinstance(error, VaultrError) and not isinstance(error, ServerUnreachable):
@@ -89,34 +90,35 @@ class Access:
                 if str(after) != str(error):
                     error.add_note(f"The profile could not be written either: {after}")
         else:
-            self._drop()
+            self.drop()
 
     def close(self) -> None:
         """Forget the keys; write the profile first if a head moved.
 
-        While the unlock process holds the keys the profile is written at most once a minute.
+        While the agent holds the keys, the profile is written at most once a minute.
         """
         try:
-            self._settle(now=self._agent is None or not self._agent.held())
+            self.write_profile(now=self.agent is None or not self.agent.is_holding_key())
         finally:
-            self._drop()
+            self.drop()
 
-    def _drop(self) -> None:
-        self._unlocked = None
+    def drop(self) -> None:
+        """Forget the keys and close the connection; send nothing."""
+        self.unlocked = None
         if self._transport is not None:
             self._transport.close()
             self._transport = None
 
     def signup(self, email: str, password: str, *, secret_key: bool = True) -> Signup:
-        """Make an account, which begins to exist when its mail is confirmed.
+        """Create an account, which can be used once its email address is confirmed.
 
         :raises WeakPassword: the master password is too easy to guess.
         """
-        return signup(self._store, self._to_server(), email, password, secret_key=secret_key)
+        return signup(self.store, self.server(), email, password, secret_key=secret_key)
 
     def verify(self, token: str) -> None:
-        """Confirm the address of a signup by the token in its mail."""
-        self._to_server().send("POST", "/auth/verify-email", {"token": token})
+        """Confirm the email address of a signup by the token in the email."""
+        self.server().send("POST", "/auth/verify-email", {"token": token})
 
     def login(
         self,
@@ -131,17 +133,17 @@ class Access:
         totp: str | None = None,
         recovery_code: str | None = None,
     ) -> None:
-        """Sign in on this device, and unlock; the session that it had before ends.
+        """Log in on this device and unlock it; the session that it had before ends.
 
-        Other processes with this folder go on, with the new session.
+        Other processes that use this folder continue with the new session.
 
-        :param kit: what the emergency kit says, on a new device in place of the secret key.
-        :param has_secret_key: False says that the account has none, on a device new to it.
-        :param changed: take changed parameters once: the password was changed elsewhere.
-        :raises SecretKeyNeeded: the device is new to the account; nothing was sent.
-        :raises PinMismatch: the server asks for other inputs; the password was not used.
+        :param kit: the emergency kit; on a new device, instead of the secret key.
+        :param has_secret_key: False on a new device if the account has no secret key.
+        :param changed: accept other KDF parameters once: the password was changed elsewhere.
+        :raises SecretKeyNeeded: this device is new to the account; nothing was sent.
+        :raises PinMismatch: the server sent other KDF parameters; the password was not used.
         """
-        given = Credentials(
+        credentials = Credentials(
             email=email,
             password=password,
             secret_key=secret_key,
@@ -153,140 +155,163 @@ class Access:
             recovery_code=recovery_code,
         )
         if kit is not None:
-            self._go_to(kit)
-        opened = logins.login(self._store, self._to_server(), given)
-        self._unlocked = Unlocked(opened)
-        with contextlib.suppress(ServerUnreachable, Refused):  # then the next command settles it
+            self._use_server_of(kit)
+        opened = login(self.store, self.server(), credentials)
+        self.unlocked = UnlockedVaults(opened)
+        with contextlib.suppress(ServerUnreachable, Refused):  # the next command tries again
             change_outcome.settle(opened)
-        if self._agent is not None and self._agent.held():
-            self._agent.start(opened.account_key)
+        if self.agent is not None and self.agent.is_holding_key():
+            self.agent.start(opened.account_key)
 
     def unlock(self, password: str, *, keep: bool = False) -> None:
         """Open the account with the master password; no network is needed.
 
-        A device that signed up, and did not log in yet, does that instead.
+        A device that signed up and has not logged in yet logs in.
 
-        :param keep: hand the keys to the unlock process, which holds them for other commands.
-        :raises WrongPassword: the password does not open it.
+        :param keep: hand the keys to the agent, which holds them for other commands.
+        :raises WrongPassword: the password does not open the account.
         """
-        waiting = self._store.device().waiting
-        if self._store.account() is None and waiting:
+        waiting = self.store.device().waiting
+        if self.store.account() is None and waiting:
             self.login(waiting[-1].email, password)
-            unlocked = self._opened()
+            unlocked = self.require_unlocked()
         else:
-            opened, told = unlocking.unlock(self._store, self._to_server(), password)
-            unlocked = self._unlocked = Unlocked(opened)
-            unlocked.notices.extend(told)
+            opened, notices = unlock.unlock(self.store, self.server(), password)
+            unlocked = self.unlocked = UnlockedVaults(opened)
+            unlocked.notices.extend(notices)
         if keep and not self.keep():
-            notice = "No process keeps the keys: each command asks for the password."
-            unlocked.notices.append(notice)
-
-    @property
-    def may_keep(self) -> bool:
-        """Whether an unlock process may hold keys here; see ``VAULTR_AGENT``."""
-        return self._agent is not None
+            unlocked.notices.append(
+                "No agent holds the keys: each command asks for the master password."
+            )
 
     def keep(self) -> bool:
-        """Hand the keys to the unlock process, which holds them for other commands.
+        """Hand the keys to the agent, which holds them for other commands.
 
-        :return: whether it holds them now.
+        :return: whether the agent holds them now.
         """
-        return self._agent is not None and self._agent.start(self._opened().account.account_key)
-
-    @property
-    def unlocked(self) -> bool:
-        """Whether the keys are at hand, here or in the unlock process."""
-        return self._resumed() is not None
+        key = self.require_unlocked().account.account_key
+        return self.agent is not None and self.agent.start(key)
 
     @property
     def email(self) -> str | None:
-        """Whom this folder belongs to; None before signup and login."""
-        device = self._store.device()
+        """The email address of the account; None before signup and login."""
+        device = self.store.device()
         return device.email or (device.waiting[-1].email if device.waiting else None)
 
     @property
     def age(self) -> timedelta | None:
-        """How long ago the server last showed what this device holds; None if that is not known."""
-        behind = self._unlocked is not None and self._unlocked.behind()
-        return None if behind else freshness.age(self._store.folder)
-
-    @property
-    def notices(self) -> list[str]:
-        """What the owner has to be told, and is no error."""
-        return self._unlocked.notices if self._unlocked else []
+        """The time since the last sync; None if it is not known."""
+        outdated = self.unlocked is not None and self.unlocked.outdated_copies()
+        return None if outdated else freshness.age(self.store.folder)
 
     def lock(self) -> None:
-        """Forget the keys everywhere, then write the profile if it lacks a head.
+        """Forget the keys in the agent, then write the profile if it is due, and forget them here.
 
         :raises ServerUnreachable: the profile could not be written; the keys are forgotten.
         """
         self.forget_elsewhere()
         try:
-            if (unlocked := self._resumed()) is not None:
-                unlocked.settle(now=True)
+            if (unlocked := self.find_unlocked()) is not None:
+                unlocked.write_profile(now=True)
         finally:
-            self._forget()
+            self.forget_keys()
 
     def forget_elsewhere(self) -> None:
-        """End the unlock process; this object alone still has the key, for its last requests.
+        """End the agent; only this object still has the key, for its last requests.
 
-        A server that stays silent could otherwise keep the keys in memory. From now on each of
-        the remaining steps takes at most 5 seconds.
+        Otherwise a silent server could keep the keys in memory. From now on each step that is left
+        takes at most 5 seconds.
         """
-        if self._agent is not None and self._last_key is None:
-            self._last_key = self._agent.account_key()
-            self._agent.end()
-        self._store.folder.hurry(2 * _LAST_SECONDS)
-        last_lock.note(self._store.folder)
+        if self.agent is not None and self._last_key is None:
+            self._last_key = self.agent.account_key()
+            self.agent.end()
+        self.store.folder.hurry(2 * _LAST_SECONDS)
+        last_lock.note(self.store.folder)
         self._hurry()
 
     def _hurry(self) -> None:
-        if self._transport is not None or self._store.account() is not None:
-            self._to_server().hurry(_LAST_SECONDS)
+        if self._transport is not None or self.store.account() is not None:
+            self.server().hurry(_LAST_SECONDS)
 
     def logout(self) -> None:
-        """End this device's session; what the device holds and has pinned stays, sealed.
+        """End this device's session; its sealed copy of the vaults and its pins stay.
 
-        :raises Locked: the tokens are sealed, and the keys are not at hand.
+        :raises Locked: the session's tokens are sealed, and the keys are not in memory.
         """
         self.forget_elsewhere()
-        session = self._opened().account.session
+        session = self.require_unlocked().account.session
         try:
             with contextlib.suppress(SessionEnded, Unauthenticated):
-                self._settle(now=True)
+                self.write_profile(now=True)
         finally:
-            # Whatever is wrong with the profile, the session ends and the keys go.
+            # Even if the profile cannot be written, the session ends and the keys are forgotten.
             self._hurry()
             try:
-                with self._store.folder.locked():  # a login meanwhile is before it, or after
+                with self.store.folder.locked():  # a login at the same time comes before or after
                     with contextlib.suppress(SessionEnded, Unauthenticated):
                         session.send("POST", "/auth/logout", again=True)
                     session.forget()
             except ServerUnreachable as error:
-                error.add_note(_GOES_ON)
+                error.add_note(_SESSION_STILL_ALIVE)
                 raise
             finally:
-                self._forget()
+                self.forget_keys()
 
-    def _opened(self) -> Unlocked:
-        unlocked = self._resumed()
-        if unlocked is None and self._store.account() is None:
-            raise NotSignedIn("This device belongs to no account yet: run vaultr login or signup.")
+    def require_unlocked(self) -> UnlockedVaults:
+        """Return the unlocked vaults, with the agent's key if needed.
+
+        :raises NotSignedIn: this device belongs to no account.
+        :raises Locked: the keys are neither in this process nor in the agent.
+        """
+        unlocked = self.find_unlocked()
+        if unlocked is None and self.store.account() is None:
+            raise NotSignedIn(
+                "This device belongs to no account yet: run vaultr login or vaultr signup."
+            )
         if unlocked is None:
             raise Locked("This device is locked: unlock it with the master password.")
         return unlocked
 
-    def _resumed(self) -> Unlocked | None:
-        """Give the unlocked account, by the key of the unlock process if that is needed."""
-        if self._unlocked is None and self._agent is not None:
-            known = self._store.account()
-            key = None if known is None else self._last_key or self._agent.account_key()
+    def find_unlocked(self) -> UnlockedVaults | None:
+        """Return the unlocked vaults, with the agent's key if needed; None if it is locked."""
+        if self.unlocked is None and self.agent is not None:
+            known = self.store.account()
+            key = None if known is None else self._last_key or self.agent.account_key()
             if known is not None and key is not None:
-                self._unlocked = self._by_key(known, key)
-        return self._unlocked
+                self.unlocked = self.open_with_key(known, key)
+        return self.unlocked
 
-    def _go_to(self, kit: Kit) -> None:
-        """Talk to the kit's server; another one that was named gets nothing."""
+    def open_with_key(self, known: KnownAccount, key: bytes) -> UnlockedVaults | None:
+        """Open the account with its account key; None if the key is not this account's."""
+        opened = unlock.open_with_key(self.store, self.server(), known, key)
+        return None if opened is None else UnlockedVaults(opened)
+
+    def server(self) -> Transport:
+        """Return the connection to the server; nothing is sent.
+
+        :raises UsageError: no server was named, and this device does not know one.
+        :raises PinMismatch: this device belongs to another server than the one that was named.
+        """
+        if self._transport is None:
+            pins = self.store.device().pins
+            url = self._url or self.store.device().origin
+            if url is None:
+                raise UsageError("No server is set: use --url https://vault.example or VAULTR_URL.")
+            if pins is not None and origin_of(url) != pins.origin:
+                raise PinMismatch(
+                    f"this device belongs to {pins.origin}; nothing was sent to {origin_of(url)}. "
+                    "For another server use another folder: VAULTR_DIR"
+                )
+            self._transport = Transport(
+                url,
+                transport=self._http_transport,
+                ca_file=self.ca_file,
+                offline=self._offline,
+                waiting=self._waiting,
+            )
+        return self._transport
+
+    def _use_server_of(self, kit: Kit) -> None:
         if self._url is not None and origin_of(self._url) != kit.pins.origin:
             raise PinMismatch(
                 f"the emergency kit is for {kit.pins.origin}; nothing was sent to "
@@ -294,45 +319,14 @@ class Access:
             )
         self._url = kit.pins.origin
 
-    def _by_key(self, known: KnownAccount, key: bytes) -> Unlocked | None:
-        opened = unlocking.by_key(self._store, self._to_server(), known, key)
-        return None if opened is None else Unlocked(opened)
+    def write_profile(self, *, now: bool) -> None:
+        """Write the profile if heads may have moved; see :meth:`UnlockedVaults.write_profile`."""
+        if self.unlocked is not None and self.unlocked.profile_is_due:
+            self.unlocked.write_profile(now=now)
 
-    def _to_server(self) -> Transport:
-        if self._transport is None:
-            pins = self._store.device().pins
-            url = self._url or self._store.device().origin
-            if url is None:
-                raise UsageError("Name the server: --url https://vault.example, or VAULTR_URL.")
-            if pins is not None and origin_of(url) != pins.origin:
-                raise PinMismatch(
-                    f"this folder belongs to {pins.origin}; nothing was sent to {origin_of(url)}. "
-                    "Another server needs a folder of its own: VAULTR_DIR"
-                )
-            self._transport = Transport(
-                url,
-                transport=self._carrier,
-                ca_file=self._ca_file,
-                offline=self._offline,
-                waiting=self._waiting,
-            )
-        return self._transport
-
-    def _settle(self, *, now: bool) -> None:
-        if self._unlocked is not None and self._unlocked.touched:
-            self._unlocked.settle(now=now)
-
-    def _forget(self) -> None:
-        self._unlocked = self._last_key = None
-        if self._agent is not None:
-            self._agent.end()
-        last_lock.note(self._store.folder)
-
-
-def settle_idle(home: Path, account_key: str, ca_file: Path | None) -> None:
-    """Write the profile if it lacks a head, for the unlock process that ends after idle time."""
-    with Access(home=home, ca_file=ca_file, agent=False) as access:
-        known = access._store.account()
-        unlocked = None if known is None else access._by_key(known, unb64_exactly(account_key, 32))
-        if unlocked is not None:
-            unlocked.settle(now=True)
+    def forget_keys(self) -> None:
+        """Forget the keys in this process and in the agent; send nothing."""
+        self.unlocked = self._last_key = None
+        if self.agent is not None:
+            self.agent.end()
+        last_lock.note(self.store.folder)

@@ -1,227 +1,224 @@
-"""What can be done with an unlocked account: its vaults synced, its items found and written."""
+"""Items for the user of the SDK: listed, read by reference, added, edited, trashed, restored."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Literal
 
 from vaultr.client.errors import Locked, SealBroken
 from vaultr.client.items.duplicates import Presence, presence
-from vaultr.client.items.edit import Editor, Progress
-from vaultr.client.items.history import History
-from vaultr.client.items.references import Resolver
+from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.items.state_changes import move_all
 from vaultr.client.log.entries import ItemState
-from vaultr.client.sdk.vault_operations import UnlockedVaults
-from vaultr.client.storage import freshness
-from vaultr.client.storage.cache import CachedVault
-from vaultr.client.vaults import trash_purge
-from vaultr.client.vaults.item_search import Finder
-from vaultr.client.vaults.reader import ANY_STATE, Item, VaultInfo, by_name
-from vaultr.client.vaults.unlocked_account import UnlockedAccount
-from vaultr.client.vaults.vault_writes import VaultWriter
-from vaultr.client.vaults.vaults import FIRST_NAME, SyncReport, Vaults
-from vaultr.client.vaults.writer import Writer
+from vaultr.client.sdk.device_session import DeviceSession
+from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
+from vaultr.client.vaults.reader import ANY_STATE, Item
 from vaultr.protocol.entries import Op
 
-Part = dict[str, Any]
 _ACTIVE: Final[tuple[ItemState, ...]] = ("active",)
 _TRASH: Final[tuple[ItemState, ...]] = ("trash",)
 
 
-class Unlocked:
-    """The account's vaults and items, while it is unlocked.
+class ItemOperations:
+    """Reads and writes the items of one account."""
 
-    :ivar touched: whether the server was asked for, or told of, heads since the last settling.
-    """
-
-    def __init__(self, account: UnlockedAccount) -> None:
-        self.account = account
-        self.touched = False
-        self._vaults = Vaults(account)
-        self._reader = self._vaults.reader
-        self._finder = Finder(self._reader)
-        self._writer = Writer(account, self._vaults)
-        self._whole = VaultWriter(account, self._reader, self._writer)
-        history = History(account.session, self._vaults)
-        self._editor = Editor(self._reader, self._writer, history, self.notices.append)
-        self.vaults = UnlockedVaults(
-            account,
-            self._vaults,
-            self._writer,
-            self._whole,
-            refresh=self._bring,
-        )
-        # The vaults as this device held them before it first asked: what the user may have seen.
-        self._seen: dict[object, CachedVault] = {}
-
-    @property
-    def notices(self) -> list[str]:
-        """What the owner has to be told, and is no error."""
-        return self._vaults.notices
-
-    def sync(self) -> list[SyncReport]:
-        """Bring all vaults up to date, and remove what lay in the trash for 30 days."""
-        self._fetch()
-        reports = self._vaults.sync_all()
-        self._tell(self.vaults.due())
-        removed = [self._remove_old(vault) for vault in self._reader.vaults()]
-        reports = self._vaults.sync_all() if any(removed) else reports
-        freshness.note(self.account.store.folder)
-        return reports
-
-    def _fetch(self) -> None:
-        for vault in self._reader.vaults():
-            self._seen.setdefault(vault.id, vault)
-        self.touched = True
-
-    def _remove_old(self, vault: CachedVault) -> bool:
-        server_time = self.account.session.server_time()
-        return trash_purge.remove_old(
-            vault, self._writer, server_time=server_time, notify=lambda each: self._tell([each])
-        )
-
-    def infos(self, *, offline: bool) -> list[VaultInfo]:
-        """Describe all vaults."""
-        self._refresh(offline=offline)
-        return sorted(map(self._reader.info, self._reader.vaults()), key=by_name)
-
-    def create_vault(self, name: str) -> VaultInfo:
-        """Make a vault."""
-        self._refresh(offline=False)
-        return self._reader.info(self._vaults.create(name))
-
-    def rename_vault(self, ref: str, name: str) -> VaultInfo:
-        """Rename a vault."""
-        self._refresh(offline=False)
-        return self._reader.info(self._whole.rename(self._reader.vault(ref).id, name))
+    def __init__(self, device: DeviceSession) -> None:
+        self._device = device
 
     def items(
-        self, *, vault: str | None, type: str | None, states: tuple[ItemState, ...], offline: bool
+        self,
+        *,
+        vault: str | None = None,
+        type: str | None = None,
+        state: Literal["active", "trash", "any"] = "active",
+        offline: bool = False,
+    ) -> list[Item]:
+        """List items by their overviews; no detail is opened.
+
+        :param offline: use this device's copy; do not contact the server.
+        """
+        return list(self.each_item(vault=vault, type=type, state=state, offline=offline))
+
+    def each_item(
+        self,
+        *,
+        vault: str | None = None,
+        type: str | None = None,
+        state: Literal["active", "trash", "any"] = "active",
+        offline: bool = False,
     ) -> Iterator[Item]:
-        """Open the overviews of the items that fit, one after another."""
-        self._refresh(offline=offline)
-        return self._reader.items(self._within(vault), states, type)
+        """Yield the items that :meth:`items` lists; each is opened when it is its turn.
 
-    def item(self, ref: str, *, vault: str | None, reveal: bool, offline: bool) -> Item:
-        """Find one item: among the active ones first, then in the trash."""
-        self._refresh(offline=offline)
-        home, item = self._finder.find(ref, self._within(vault), _ACTIVE, else_in=_TRASH)
-        return self._reader.with_detail(home, item) if reveal else item
+        :raises Locked: the device was locked before all items were opened.
+        """
+        states = ANY_STATE if state == "any" else (state,)
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=offline)
+        return self._while_unlocked(
+            unlocked, unlocked.reader.items(unlocked.chosen(vault), states, type)
+        )
 
-    def resolver(self, *, offline: bool) -> Resolver:
-        """Read what references name; the server is asked once, now, and not for each."""
-        self._refresh(offline=offline)
-        return Resolver(self._active)
+    def each_revealed(
+        self,
+        *,
+        vault: str | None = None,
+        state: Literal["active", "trash", "any"] = "active",
+        offline: bool = False,
+    ) -> Iterator[Item]:
+        """Yield items with their details; the server is asked once.
 
-    def _active(self, vault: str, ref: str) -> Item:
-        home, item = self._finder.find(ref, self._within(vault), _ACTIVE)
-        return self._reader.with_detail(home, item)
+        An item that does not open has no detail.
 
-    def add(self, draft: Draft, vault: str | None) -> Item:
-        """Add one item."""
-        return self._editor.add(self._home(vault).id, draft)
+        :raises Locked: the device was locked before all items were opened.
+        """
+        states = ANY_STATE if state == "any" else (state,)
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=offline)
+
+        def revealed() -> Iterator[Item]:
+            for home in unlocked.chosen(vault):
+                for item in unlocked.reader.items([home], states):
+                    try:
+                        yield unlocked.reader.with_detail(home, item)
+                    except SealBroken:
+                        yield item
+
+        return self._while_unlocked(unlocked, revealed())
+
+    def _while_unlocked(self, unlocked: UnlockedVaults, items: Iterator[Item]) -> Iterator[Item]:
+        while self._device.unlocked is unlocked:
+            item = next(items, None)
+            if item is None:
+                return
+            yield item
+        raise Locked("This device was locked before all items were opened.")
+
+    def item(
+        self, ref: str, *, vault: str | None = None, reveal: bool = True, offline: bool = False
+    ) -> Item:
+        """Return one item, by its id or unique title, with its detail unless ``reveal`` is False.
+
+        An active item is preferred to one in the trash.
+        """
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=offline)
+        home, item = unlocked.finder.find(ref, unlocked.chosen(vault), _ACTIVE, else_in=_TRASH)
+        return unlocked.reader.with_detail(home, item) if reveal else item
+
+    def read(self, reference: str, *, offline: bool = False) -> str:
+        """Return the value that ``vaultr://vault/item/field`` names.
+
+        With ``?as=code`` at its end, return the one-time code that the field's secret gives now.
+
+        :raises UsageError: the text is not a reference.
+        :raises ItemNotFound: no such item exists, or it is in the trash.
+        """
+        parsed = Reference.parse(reference)
+        return self.resolver(offline=offline).value(parsed)
+
+    def resolver(self, *, offline: bool = False) -> Resolver:
+        """Return a reader for any number of references; the server is asked once, now."""
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=offline)
+
+        def find(vault: str, ref: str) -> Item:
+            home, item = unlocked.finder.find(ref, unlocked.chosen(vault), _ACTIVE)
+            return unlocked.reader.with_detail(home, item)
+
+        return Resolver(find)
+
+    def add(
+        self,
+        type: str,
+        overview: dict[str, Any],
+        detail: dict[str, Any],
+        *,
+        vault: str | None = None,
+    ) -> Item:
+        """Add an item."""
+        unlocked = self._device.require_unlocked()
+        return unlocked.editor.add(unlocked.destination(vault).id, Draft(type, overview, detail))
 
     def add_many(
-        self, drafts: Sequence[Draft], vault: str | None, progress: Progress | None
+        self,
+        drafts: Sequence[Draft],
+        *,
+        vault: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> list[Item]:
-        """Add items in batches."""
-        return self._editor.add_many(self._home(vault).id, drafts, progress)
+        """Add items in batches of up to 1,000.
+
+        :param progress: called after each batch with the number of items added, and of all items.
+        """
+        unlocked = self._device.require_unlocked()
+        return unlocked.editor.add_many(unlocked.destination(vault).id, drafts, progress)
+
+    def presence(self, drafts: Sequence[Draft], *, vault: str | None = None) -> list[Presence]:
+        """Return for each draft whether the vault has it already, with the same content or not.
+
+        Items are matched by type, title and username, so that an import need not add an item twice.
+        """
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=False)
+        return presence(unlocked.reader, unlocked.destination(vault), drafts)
 
     def edit(
         self,
         ref: str,
         *,
-        vault: str | None,
-        overview: Part | None,
-        detail: Part | None,
-        revision: int | None,
+        overview: dict[str, Any] | None = None,
+        detail: dict[str, Any] | None = None,
+        revision: int | None = None,
+        vault: str | None = None,
     ) -> Item:
-        """Edit an item as its user saw it."""
-        self._refresh(offline=False)
-        home, found = self._finder.find(ref, self._within(vault), _ACTIVE)
-        return self._editor.edit(
+        """Change fields of an item: a value replaces a field, None removes it, others stay.
+
+        Each name within ``variables`` of an environment set is a field of its own.
+
+        :param revision: the revision that the user saw.
+        :raises EditConflict: others changed the same fields since; it names them.
+        """
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=False)
+        home, item = unlocked.finder.find(ref, unlocked.chosen(vault), _ACTIVE)
+        return unlocked.editor.edit(
             home,
-            self._reader.with_detail(home, found),
+            unlocked.reader.with_detail(home, item),
             overview=overview,
             detail=detail,
             revision=revision,
-            before=self._before(home, found),
+            before=unlocked.first_seen(home, item),
         )
 
-    def _before(self, home: CachedVault, item: Item) -> Item | None:
-        """Open an item as this device held it before it first asked the server."""
-        seen = self._seen.get(home.id)
-        if seen is None or item.id not in seen.state.items or seen.volume != home.volume:
-            return None
-        try:
-            return self._editor.revealed(seen, item.id)
-        except SealBroken:  # it opens by now, and what did not is nothing that anybody saw
-            return None
+    def trash(self, ref: str, *, vault: str | None = None) -> Item:
+        """Move an item to the trash."""
+        return self.trash_many([ref], vault=vault)[0]
 
-    def move(self, op: Op, refs: Sequence[str], vault: str | None) -> list[Item]:
-        """Trash, restore or remove items; they are shown as they were before they are removed."""
-        self._refresh(offline=False)
-        states = {Op.TRASH: _ACTIVE, Op.RESTORE: _TRASH}.get(op, ANY_STATE)
-        found = self._finder.find_all(refs, self._within(vault), states)
-        return move_all(self._reader, self._writer, op, found)
+    def trash_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
+        """Move items to the trash: all in one write, or none if one is not found.
 
-    def presence(self, drafts: Sequence[Draft], vault: str | None) -> list[Presence]:
-        """Tell which drafts are there already, where :meth:`add_many` would put them."""
-        self._refresh(offline=False)
-        return presence(self._reader, self._home(vault), drafts)
-
-    def settle(self, *, now: bool) -> None:
-        """Write the profile if a head moved.
-
-        Where another command replaced the account's key, nothing that was answered fails for that:
-        whichever command comes next writes what the copies know.
+        Items of several vaults, or more than fit one batch, take several writes.
         """
-        with contextlib.suppress(Locked):
-            # What was put off for a minute is still to be written when the client is closed.
-            self.touched = not self._vaults.settle(now=now)
+        return self._change_state(Op.TRASH, refs, vault)
 
-    def behind(self) -> list[str]:
-        """Tell which copies are older than what the profile shows that this device has seen."""
-        found = []
-        for vault in self._reader.vaults():
-            known = self.account.profile.head_of(vault.id)
-            if known is not None and known.n > vault.state.n:
-                name = self._reader.vault_name(vault)
-                found.append(
-                    f"The copy of vault {name} is at revision {vault.state.n}, and {known.n} was "
-                    "seen: somebody may have put an older one there. Bring it up to date: "
-                    "vaultr sync."
-                )
-        return found
+    def restore(self, ref: str, *, vault: str | None = None) -> Item:
+        """Take an item out of the trash."""
+        return self.restore_many([ref], vault=vault)[0]
 
-    def _refresh(self, *, offline: bool) -> None:
-        if offline:
-            self._tell(self.behind())
-        else:
-            self._bring()
-            self._tell(self.vaults.due())
+    def restore_many(self, refs: Sequence[str], *, vault: str | None = None) -> list[Item]:
+        """Take items out of the trash; in one write, as :meth:`trash_many`."""
+        return self._change_state(Op.RESTORE, refs, vault)
 
-    def _bring(self) -> None:
-        self._fetch()
-        self._vaults.sync_all()
-        freshness.note(self.account.store.folder)
+    def remove(self, ref: str, *, vault: str | None = None) -> None:
+        """Delete an item permanently, with its versions."""
+        self.remove_many([ref], vault=vault)
 
-    def _tell(self, notices: Iterable[str]) -> None:
-        self.notices.extend(each for each in notices if each not in self.notices)
+    def remove_many(self, refs: Sequence[str], *, vault: str | None = None) -> None:
+        """Delete items permanently; in one write, as :meth:`trash_many`."""
+        self._change_state(Op.REMOVE, refs, vault)
 
-    def _within(self, ref: str | None) -> list[CachedVault]:
-        return self._reader.vaults() if ref is None else [self._reader.vault(ref)]
-
-    def _home(self, ref: str | None) -> CachedVault:
-        """Find the vault that something is added to; a new account gets its first one."""
-        if not self._reader.vaults():
-            self._vaults.sync_all()
-        self.touched = True
-        vaults = self._reader.vaults()
-        if ref is None and len(vaults) > 1:
-            names = [self._reader.vault_name(vault) for vault in vaults]
-            # A second vault does not change where things go that name none.
-            if names.count(FIRST_NAME) == 1:
-                return vaults[names.index(FIRST_NAME)]
-        return self._reader.vault(ref)
+    def _change_state(self, op: Op, refs: Sequence[str], vault: str | None) -> list[Item]:
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=False)
+        states = {Op.TRASH: _ACTIVE, Op.RESTORE: _TRASH}.get(op, ANY_STATE)
+        found = unlocked.finder.find_all(refs, unlocked.chosen(vault), states)
+        return move_all(unlocked.reader, unlocked.writer, op, found)

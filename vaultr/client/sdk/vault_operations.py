@@ -1,171 +1,259 @@
-"""What can be done with vaults as a whole while the account is unlocked: keys changed, and more."""
+"""Vaults for the user of the SDK: created, synced, moved between, rotated, reconciled."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from vaultr.client.errors import IntegrityError, ItemNotFound
-from vaultr.client.items.history import History, Version
-from vaultr.client.items.move import Moved, Mover
-from vaultr.client.reconciliation.accept import Accepted, Acceptor
+from vaultr.client.items.history import Version
+from vaultr.client.items.move import Moved
+from vaultr.client.reconciliation.accept import Accepted
 from vaultr.client.reconciliation.explain import Difference, Explainer
+from vaultr.client.sdk.device_session import DeviceSession
+from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
+from vaultr.client.storage import freshness
 from vaultr.client.storage.cache import CachedVault
+from vaultr.client.vaults import trash_purge
 from vaultr.client.vaults.deletion import Deleter
-from vaultr.client.vaults.item_search import Finder
-from vaultr.client.vaults.key_rotation import Progress, Rotated, Rotator, left_of
-from vaultr.client.vaults.reader import Item, Reader, VaultInfo
-from vaultr.client.vaults.unlocked_account import UnlockedAccount
-from vaultr.client.vaults.vault_writes import VaultWriter
-from vaultr.client.vaults.vaults import Vaults
+from vaultr.client.vaults.key_rotation import Rotated, Rotator
+from vaultr.client.vaults.reader import Item, VaultInfo, by_name
+from vaultr.client.vaults.vaults import SyncReport
 from vaultr.client.vaults.write_intents import Move, PlannedChange, RawPut
-from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.entries import Op
 
 
-class UnlockedVaults:
-    """The care for the vaults of one unlocked account.
+class VaultOperations:
+    """Works on the vaults of one account as a whole, and across them."""
 
-    :param refresh: brings all vaults up to date first.
-    """
+    def __init__(self, device: DeviceSession) -> None:
+        self._device = device
 
-    def __init__(
-        self,
-        account: UnlockedAccount,
-        vaults: Vaults,
-        writer: Writer,
-        whole: VaultWriter,
-        *,
-        refresh: Callable[[], None],
-    ) -> None:
-        self._account = account
-        self._vaults = vaults
-        self._reader: Reader = vaults.reader
-        self._finder = Finder(vaults.reader)
-        self._refresh = refresh
-        self._writer = writer
-        self._history = History(account.session, vaults)
-        self._explainer = Explainer(account, vaults)
-        self._mover = Mover(account, vaults, writer)
-        self._deleter = Deleter(account, vaults)
-        self._rotator = Rotator(account, vaults, writer, whole)
-        self._acceptor = Acceptor(account, vaults, writer, whole, self._rotator)
+    def vaults(self, *, offline: bool = False) -> list[VaultInfo]:
+        """List the vaults by name.
 
-    def history(self, ref: str, vault: str | None) -> list[Version]:
-        """List the versions of an item, newest first."""
-        home, item = self._found(ref, vault)
-        return self._history.versions(home, item.id)
-
-    def version(self, ref: str, revision: int, vault: str | None) -> Version:
-        """Open one version of an item."""
-        home, item = self._found(ref, vault)
-        return self._history.version(home, item.id, revision)
-
-    def bring_back(self, ref: str, revision: int, vault: str | None) -> Item:
-        """Write the content of a version again, out of the trash if the item is there.
-
-        :raises EditConflict: somebody edited the item meanwhile.
+        :param offline: use this device's copy; do not contact the server.
         """
-        home, item = self._found(ref, vault)
-        version = self._history.version(home, item.id, revision)
-        wishes: list[PlannedChange] = []
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=offline)
+        return sorted(map(unlocked.reader.info, unlocked.reader.vaults()), key=by_name)
+
+    def create_vault(self, name: str) -> VaultInfo:
+        """Create a vault with keys of its own."""
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=False)
+        return unlocked.reader.info(unlocked.vaults.create(name))
+
+    def rename_vault(self, vault: str, name: str) -> VaultInfo:
+        """Rename a vault, which is named by its id or name."""
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=False)
+        vault_id = unlocked.reader.vault(vault).id
+        return unlocked.reader.info(unlocked.vault_writer.rename(vault_id, name))
+
+    def sync(self) -> list[SyncReport]:
+        """Fetch and verify what is new in all vaults, and write their heads into the profile.
+
+        Items that have been in the trash for 30 days are deleted.
+        """
+        unlocked = self._device.require_unlocked()
+        reports = sync_all(unlocked)
+        self._device.write_profile(now=False)
+        return reports
+
+    def explain(self) -> list[Difference]:
+        """List how the server's state differs from this device's copy; nothing is changed."""
+        return self._explainer().explain()
+
+    def was_listed(self) -> bool:
+        """Check whether the last list of :meth:`explain` equals the one before it."""
+        return self._explainer().was_listed()
+
+    def _explainer(self) -> Explainer:
+        unlocked = self._device.require_unlocked()
+        return Explainer(unlocked.account, unlocked.vaults)
+
+    def accept(self) -> list[Accepted]:
+        """Accept the server's state by hand, though it does not continue this device's copy.
+
+        Use it for a server that was restored from an older backup. What this device has that is
+        newer, or that the server lost, is written again. Call :meth:`explain` just before.
+
+        :raises NotShown: the server shows something else than :meth:`explain` listed.
+        :raises StepUpRequired: call :meth:`step_up` first; nothing was changed on this device.
+        """
+        accepted = self._device.require_unlocked().acceptor.accept()
+        self._device.write_profile(now=True)
+        return accepted
+
+    def accept_on(self) -> list[Accepted] | None:
+        """Continue an interrupted :meth:`accept`.
+
+        :return: None if none was interrupted, or if the server's state has changed since: then
+            call :meth:`explain` and :meth:`accept`.
+        """
+        accepted = self._continue_accepting(self._device.require_unlocked())
+        self._device.write_profile(now=True)
+        return accepted
+
+    @staticmethod
+    def _continue_accepting(unlocked: UnlockedVaults) -> list[Accepted] | None:
+        if not unlocked.acceptor.begun():
+            return None
+        try:
+            unlocked.refresh()
+        except IntegrityError:
+            return None
+        return unlocked.acceptor.finish()
+
+    def history(self, ref: str, *, vault: str | None = None) -> list[Version]:
+        """List the versions of an item, newest first; the first is the current one.
+
+        The server keeps the last 50 of each item.
+        """
+        unlocked = self._refreshed()
+        home, item = self._active_or_trashed(unlocked, ref, vault)
+        return unlocked.history.versions(home, item.id)
+
+    def version(self, ref: str, revision: int, *, vault: str | None = None) -> Version:
+        """Open one version of an item, with its detail.
+
+        :raises NoSuchVersion: the server does not keep this revision.
+        """
+        unlocked = self._refreshed()
+        home, item = self._active_or_trashed(unlocked, ref, vault)
+        return unlocked.history.version(home, item.id, revision)
+
+    def bring_back(self, ref: str, revision: int, *, vault: str | None = None) -> Item:
+        """Write the content of a version again, and take the item out of the trash.
+
+        :raises NoSuchVersion: the server does not keep this revision.
+        :raises EditConflict: somebody edited the item in the meantime.
+        """
+        unlocked = self._refreshed()
+        home, item = self._active_or_trashed(unlocked, ref, vault)
+        version = unlocked.history.version(home, item.id, revision)
+        changes: list[PlannedChange] = []
         if item.state == "trash":
-            wishes.append(Move(Op.RESTORE, item.id, seen=item.content_revision))
+            changes.append(Move(Op.RESTORE, item.id, seen=item.content_revision))
         elif version.is_current:
             return item
         if not version.is_current:
             seen = item.content_revision
-            wishes.append(RawPut(item.id, version.type, version.parts, seen=seen))
-        written = self._writer.write(home.id, wishes)
-        return self._reader.item(written, item.id)
+            changes.append(RawPut(item.id, version.type, version.parts, seen=seen))
+        written = unlocked.writer.write(home.id, changes)
+        return unlocked.reader.item(written, item.id)
 
-    def _found(self, ref: str, vault: str | None) -> tuple[CachedVault, Item]:
-        """Find an item among the active ones first, then in the trash."""
-        self._refresh()
-        where = self._reader.vaults() if vault is None else [self._reader.vault(vault)]
-        return self._finder.find(ref, where, ("active",), else_in=("trash",))
+    @staticmethod
+    def _active_or_trashed(
+        unlocked: UnlockedVaults, ref: str, vault: str | None
+    ) -> tuple[CachedVault, Item]:
+        return unlocked.finder.find(ref, unlocked.chosen(vault), ("active",), else_in=("trash",))
 
-    def rotate(
-        self, ref: str | None, *, anew: bool = False, progress: Progress | None = None
-    ) -> list[Rotated]:
-        """Give one vault new keys, or all of them: those alone that are due, where any are."""
-        self._refresh()
-        if ref is not None:
-            return [
-                self._rotator.rotate(self._reader.vault(ref).id, restart=anew, progress=progress)
-            ]
-        chosen = {each.id: each for each in self._reader.vaults()}
-        pending = [each for each, vault in chosen.items() if self._rotator.is_pending(vault)]
-        if anew or not pending:
-            # All devices see it: interrupted, any of them goes on with those that are left.
-            self._vaults.note_keys_due({each: one.state.generation for each, one in chosen.items()})
-            pending = list(chosen)
-        done = [self._rotator.rotate(each, restart=False, progress=progress) for each in pending]
-        for each in chosen.keys() - pending:
-            self._rotator.end(each)
-        return done
+    def delete_vault(self, vault: str, *, confirm: str) -> VaultInfo:
+        """Delete a vault with all its items, on the server and on every device.
 
-    def explain(self) -> list[Difference]:
-        """List how the server differs; nothing is taken over."""
-        return self._explainer.explain()
+        :param confirm: the vault's name, so that none is deleted by mistake.
+        :raises StepUpRequired: call :meth:`step_up` first. No device opens the vault any more;
+            the same call with the vault's id continues.
+        """
+        unlocked = self._refreshed()
+        return Deleter(unlocked.account, unlocked.vaults).delete(vault, confirm)
 
-    def accept(self) -> list[Accepted]:
-        """Accept by hand what the server shows, once its differences were listed."""
-        return self._acceptor.accept()
+    def move(self, *items: str, to: str, vault: str | None = None) -> list[Item]:
+        """Move items, named by ids or titles, to another vault, where they get new ids.
 
-    def was_listed(self) -> bool:
-        """Tell whether what was listed last had been listed before that already."""
-        return self._explainer.was_listed()
+        In their own vault they go to the trash, with their versions. Each is written to the other
+        vault first: if it is interrupted, it may be in both, and the same call continues.
+        """
+        return self._to_vault(items, to, vault, keep=False)
 
-    def accept_on(self) -> list[Accepted] | None:
-        """Go on with an acceptance that was begun; None where none was, or more differs by now."""
-        if not self._acceptor.begun():
-            return None
-        try:
-            self._refresh()
-        except IntegrityError:
-            return None
-        return self._acceptor.finish()
+    def copy(self, *items: str, to: str, vault: str | None = None) -> list[Item]:
+        """Copy items, named by ids or titles, to another vault."""
+        return self._to_vault(items, to, vault, keep=True)
 
-    def delete(self, ref: str, confirm: str) -> VaultInfo:
-        """Delete a vault whose name is confirmed."""
-        self._refresh()
-        return self._deleter.delete(ref, confirm)
-
-    def move(self, refs: Sequence[str], to: str, *, vault: str | None, keep: bool) -> list[Item]:
-        """Move active items to another vault, or copy them there."""
-        self._refresh()
-        target = self._reader.vault(to)
-        where = self._reader.vaults() if vault is None else [self._reader.vault(vault)]
-        # What is in the other vault already is not meant by a title.
-        where = [each for each in where if each.id != target.id]
+    def _to_vault(
+        self, refs: Sequence[str], to: str, vault: str | None, *, keep: bool
+    ) -> list[Item]:
+        unlocked = self._refreshed()
+        target = unlocked.reader.vault(to)
+        # A title does not mean an item that is in the target already.
+        sources = [each for each in unlocked.chosen(vault) if each.id != target.id]
         by_source: dict[UUID, dict[UUID, None]] = {}
-        for home, item in self._finder.find_all(refs, where, ("active",)):
+        for home, item in unlocked.finder.find_all(refs, sources, ("active",)):
             if item.state != "active":
-                raise ItemNotFound("item-not-found", 404, "It is in the trash: restore it first.")
+                raise ItemNotFound(
+                    "item-not-found", 404, "The item is in the trash: restore it first."
+                )
             by_source.setdefault(home.id, {})[item.id] = None
-        act = self._mover.copy if keep else self._mover.move
-        moved = [act(source, list(items), target.id) for source, items in by_source.items()]
-        return self._shown(one for each in moved for one in each)
+        act = unlocked.mover.copy if keep else unlocked.mover.move
+        moved = [act(source, list(ids), target.id) for source, ids in by_source.items()]
+        return self._items(unlocked, (one for each in moved for one in each))
 
     def resume_move(self) -> list[Item]:
-        """Go on with a move that did not come to its end on this device."""
-        self._refresh()
-        return self._shown(self._mover.resume())
+        """Continue a move that was interrupted on this device."""
+        unlocked = self._refreshed()
+        return self._items(unlocked, unlocked.mover.resume())
 
-    def _shown(self, moved: Iterable[Moved]) -> list[Item]:
-        return [
-            self._reader.item(self._reader.vault(each.vault_id), each.item_id) for each in moved
-        ]
+    @staticmethod
+    def _items(unlocked: UnlockedVaults, moved: Iterable[Moved]) -> list[Item]:
+        reader = unlocked.reader
+        return [reader.item(reader.vault(each.vault_id), each.item_id) for each in moved]
 
-    def due(self) -> Iterator[str]:
-        """Tell what was begun and is not done: a move of items, new keys for a vault."""
-        if self._acceptor.begun():
-            yield "The server's state is not accepted to the end: run vaultr sync --accept."
-        unfinished = self._mover.unfinished()
-        if unfinished is not None:
-            yield unfinished
-        for vault in self._reader.vaults():
-            due = self._account.profile.keys_due(vault.id, vault.state.generation)
-            if due or left_of(vault):
-                name = self._reader.vault_name(vault)
-                what = "are to be replaced" if due else "are not yet replaced everywhere"
-                yield f"The keys of vault {name} {what}: run vaultr rotate."
+    def rotate(
+        self,
+        vault: str | None = None,
+        *,
+        restart: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Rotated]:
+        """Replace the keys of one vault, or of all; a rotation in progress is continued.
+
+        If some vaults are due for a rotation, only those are rotated. An interrupted rotation is
+        continued by the next call, on any device.
+
+        :param restart: begin another generation even if a rotation is in progress.
+        :param progress: called with the number of resealed items, and of all items.
+        :raises StepUpRequired: call :meth:`step_up` first; nothing was changed.
+        """
+        unlocked = self._refreshed()
+        rotator = Rotator(unlocked.account, unlocked.vaults, unlocked.writer, unlocked.vault_writer)
+        if vault is not None:
+            vault_id = unlocked.reader.vault(vault).id
+            return [rotator.rotate(vault_id, restart=restart, progress=progress)]
+        chosen = {each.id: each for each in unlocked.reader.vaults()}
+        pending = [each for each, one in chosen.items() if rotator.is_pending(one)]
+        if restart or not pending:
+            # All devices read this note, so that any of them can continue after an interruption.
+            unlocked.vaults.note_keys_due(
+                {each: one.state.generation for each, one in chosen.items()}
+            )
+            pending = list(chosen)
+        rotated = [rotator.rotate(each, restart=False, progress=progress) for each in pending]
+        for each in chosen.keys() - pending:
+            rotator.end(each)
+        return rotated
+
+    def _refreshed(self) -> UnlockedVaults:
+        unlocked = self._device.require_unlocked()
+        unlocked.refresh()
+        return unlocked
+
+
+def sync_all(unlocked: UnlockedVaults) -> list[SyncReport]:
+    """Bring all vaults up to date, and delete items that have been in the trash for 30 days."""
+    unlocked.note_first_seen()
+    reports = unlocked.vaults.sync_all()
+    unlocked.notify(unlocked.unfinished_work())
+    purged = [_purge_trash(unlocked, vault) for vault in unlocked.reader.vaults()]
+    if any(purged):
+        reports = unlocked.vaults.sync_all()
+    freshness.note(unlocked.account.store.folder)
+    return reports
+
+
+def _purge_trash(unlocked: UnlockedVaults, vault: CachedVault) -> bool:
+    return trash_purge.remove_old(
+        vault,
+        unlocked.writer,
+        server_time=unlocked.account.session.server_time(),
+        notify=lambda notice: unlocked.notify([notice]),
+    )

@@ -124,6 +124,10 @@ class Profile:
         """Tell whether a vault whose keys are of ``generation`` needs newer ones."""
         return generation <= self.due_generation(vault_id)
 
+    def with_checkpoint(self, checkpoint: Json) -> "Profile":
+        """Note the newest verified checkpoint of the audit log."""
+        return self._changed(checkpoint=checkpoint)
+
     def with_pins(self, pins: Pins) -> "Profile":
         """Note new pins, as after a change of the password."""
         return self._changed(pins=self.document["pins"] | pins.to_json())

@@ -1,4 +1,4 @@
-"""Sends requests as the account: with its access token, renewed in time and between processes."""
+"""Sends requests with the account's access token, and renews it for all local processes."""
 
 import json
 import time
@@ -10,36 +10,35 @@ from uuid import UUID
 
 from vaultr.client.crypto.primitives import KEY_BYTES, hkdf_expand
 from vaultr.client.crypto.seal import open_sealed, seal
-from vaultr.client.errors import Locked, SealBroken, SessionEnded, Unauthenticated
+from vaultr.client.errors import AnswerInvalid, Locked, SealBroken, SessionEnded, Unauthenticated
 from vaultr.client.storage.private_folder import ACCOUNT_FILE, Folder
-from vaultr.client.transport.access_token import session_of
 from vaultr.client.transport.http_transport import Answer, Transport
-from vaultr.client.transport.responses import Tokens, fields_of
-from vaultr.client.transport.server_clock import time_of
+from vaultr.client.transport.responses import Tokens, fields_of, session_of, time_of
+from vaultr.protocol import notes
 from vaultr.protocol.encoding import lp
 
-FILE: Final = "session.sealed"
+SESSION_FILE: Final = "session.sealed"
 _LABEL: Final = "vaultr/v1/device-session"
-# Renewed a little before it ends, so that it does not end on the way.
+# The access token is renewed a little early, so that it does not expire on the way.
 _MARGIN_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """The tokens as this device keeps them, with the end of the access token by its own clock."""
+class _StoredTokens:
+    """The tokens in the session's file; the access token's end is by this device's clock."""
 
     access: str = field(repr=False)
     refresh: str = field(repr=False)
     access_ends: float
 
     @classmethod
-    def of(cls, tokens: Tokens) -> "_Kept":
+    def of(cls, tokens: Tokens) -> "_StoredTokens":
         ends = time.time() + tokens.access_seconds - _MARGIN_SECONDS
         return cls(access=tokens.access, refresh=tokens.refresh, access_ends=ends)
 
 
 class Session:
-    """The session of one account on one device; its tokens lie sealed under the account's key."""
+    """The session of one account on one device; its tokens are sealed under the account key."""
 
     def __init__(
         self, transport: Transport, folder: Folder, *, account_id: UUID, account_key: bytes
@@ -47,13 +46,27 @@ class Session:
         self._transport = transport
         self._folder = folder
         self._key = hkdf_expand(account_key, lp(_LABEL, account_id), KEY_BYTES)
-        self._bound = lp(_LABEL, account_id)
+        self._aad = lp(_LABEL, account_id)
         self._account_id = account_id
-        self._account_seen = self._stamp_of_account()
+        self._account_file_at_start = self._account_file()
 
     def server_time(self) -> datetime | None:
-        """Tell the server's clock, as its last answer had it; None when that told none."""
+        """Return the server's time in its last response; None if it sent none."""
         return time_of(self._transport.date)
+
+    def checkpoints(self) -> list[tuple[int, int, bytes]]:
+        """Return the checkpoints of the audit log that response headers showed.
+
+        :raises AnswerInvalid: one of them is malformed.
+        """
+        found = []
+        for text in self._transport.checkpoints:
+            try:
+                epoch, size, root = text.split(" ")
+                found.append((notes.number(epoch), notes.number(size), notes.decode(root)))
+            except (ValueError, notes.NoteInvalid):
+                raise AnswerInvalid("the server answered an odd X-Vaultr-Checkpoint") from None
+        return found
 
     @property
     def origin(self) -> str:
@@ -61,34 +74,34 @@ class Session:
         return self._transport.origin
 
     def begin(self, tokens: Tokens) -> None:
-        """Keep the tokens of a new session."""
-        self._keep(_Kept.of(tokens))
+        """Store the tokens of a new session."""
+        self._store(_StoredTokens.of(tokens))
 
     def sealed(self, tokens: Tokens) -> bytes:
-        """Give what the file of a new session holds, to be written together with others."""
-        return self._sealed(_Kept.of(tokens))
+        """Return the session's file for new tokens, to be written together with other files."""
+        return self._sealed(_StoredTokens.of(tokens))
 
     def sealed_for(self, account_key: bytes) -> bytes:
-        """Give what the file of this session holds once the account has another key.
+        """Return the session's file under another account key.
 
-        :raises SessionEnded: there are no tokens.
+        :raises SessionEnded: this device has no tokens.
         """
         other = Session(
             self._transport, self._folder, account_id=self._account_id, account_key=account_key
         )
-        return other._sealed(self._kept())
+        return other._sealed(self._stored())
 
-    def kept_id(self) -> UUID | None:
-        """Name the session whose tokens this device keeps; None where they do not tell.
+    def stored_id(self) -> UUID | None:
+        """Return the id of the stored session; None if its token does not have one.
 
-        :raises SessionEnded: there are no tokens.
+        :raises SessionEnded: this device has no tokens.
         :raises IntegrityError, Locked: this account key does not open them.
         """
-        return session_of(self._kept().access, self._account_id)
+        return session_of(self._stored().access, self._account_id)
 
     def forget(self) -> None:
-        """Remove the tokens from this device."""
-        self._folder.remove(FILE)
+        """Delete the tokens from this device."""
+        self._folder.remove(SESSION_FILE)
 
     def send(
         self,
@@ -100,18 +113,18 @@ class Session:
         again: bool = False,
         longest_wait_seconds: float | None = None,
     ) -> Answer:
-        """Send one request as :meth:`Transport.send` does; a void access token is renewed once.
+        """Send one request as :meth:`Transport.send` does; renew an expired access token once.
 
-        A login of another command on this device ends this session: then its tokens are taken.
+        If another command of this device has logged in since, the new session's tokens are used.
 
-        :raises SessionEnded: there is no session, or it is over; only a login helps.
+        :raises SessionEnded: this device has no session, or it has ended: log in again.
         """
-        kept = self._kept()
-        if kept.access_ends <= time.time():
-            kept = self._renew(kept)
+        tokens = self._stored()
+        if tokens.access_ends <= time.time():
+            tokens = self._renew(tokens)
         renewed = False
         while True:
-            authorized = {"Authorization": f"Bearer {kept.access}", **(headers or {})}
+            authorized = {"Authorization": f"Bearer {tokens.access}", **(headers or {})}
             try:
                 return self._transport.send(
                     method,
@@ -122,46 +135,47 @@ class Session:
                     longest_wait_seconds=longest_wait_seconds,
                 )
             except Unauthenticated:
-                if renewed and self._kept().access == kept.access:
+                if renewed and self._stored().access == tokens.access:
                     raise
-                kept, renewed = self._renew(kept), True
+                tokens, renewed = self._renew(tokens), True
 
-    def _renew(self, old: _Kept) -> _Kept:
-        # One command at a time: whoever comes second finds the tokens that the first one got.
+    def _renew(self, old: _StoredTokens) -> _StoredTokens:
+        # One command at a time: the second one finds the tokens of the first.
         with self._folder.locked():
-            kept = self._kept()
-            if kept.access != old.access:
-                return kept
+            stored = self._stored()
+            if stored.access != old.access:
+                return stored
             try:
-                # The server gives a lost successor again, for a while.
+                # If the response is lost, the server returns the same new token for a while.
                 answer = self._transport.send(
-                    "POST", "/auth/refresh", {"refresh_token": kept.refresh}, again=True
+                    "POST", "/auth/refresh", {"refresh_token": stored.refresh}, again=True
                 )
             except Unauthenticated:
-                raise ended() from None
-            kept = _Kept.of(Tokens.read(fields_of(answer, "refresh")))
-            self._keep(kept)
-            return kept
+                raise session_ended() from None
+            renewed = _StoredTokens.of(Tokens.read(fields_of(answer, "refresh")))
+            self._store(renewed)
+            return renewed
 
-    def _keep(self, kept: _Kept) -> None:
-        self._folder.write(FILE, self._sealed(kept))
+    def _store(self, tokens: _StoredTokens) -> None:
+        self._folder.write(SESSION_FILE, self._sealed(tokens))
 
-    def _sealed(self, kept: _Kept) -> bytes:
-        text = json.dumps([kept.access, kept.refresh, kept.access_ends])
-        return seal(self._key, self._bound, text.encode())
+    def _sealed(self, tokens: _StoredTokens) -> bytes:
+        text = json.dumps([tokens.access, tokens.refresh, tokens.access_ends])
+        return seal(self._key, self._aad, text.encode())
 
-    def _kept(self) -> _Kept:
-        sealed = self._folder.read(FILE)
+    def _stored(self) -> _StoredTokens:
+        sealed = self._folder.read(SESSION_FILE)
         if sealed is None:
-            raise ended()
+            raise session_ended()
         try:
-            return _Kept(*json.loads(open_sealed(self._key, self._bound, sealed)))
+            return _StoredTokens(*json.loads(open_sealed(self._key, self._aad, sealed)))
         except SealBroken:
-            if self._stamp_of_account() != self._account_seen:
+            if self._account_file() != self._account_file_at_start:
                 raise key_replaced() from None
-            raise self._folder.altered(FILE) from None
+            raise self._folder.altered(SESSION_FILE) from None
 
-    def _stamp_of_account(self) -> tuple[int, int] | None:
+    def _account_file(self) -> tuple[int, int] | None:
+        """Return what changes whenever the account's file is replaced."""
         try:
             seen = (self._folder.path / ACCOUNT_FILE).stat()
         except OSError:
@@ -170,10 +184,10 @@ class Session:
 
 
 def key_replaced() -> Locked:
-    """Make the refusal of a client whose account key is not the account's any more."""
-    return Locked("Another command replaced the account's key meanwhile: unlock again.")
+    """Return the error for a client whose account key was replaced."""
+    return Locked("Another command replaced the account key: unlock this device again.")
 
 
-def ended() -> SessionEnded:
-    """Make the refusal of a device that has no session."""
-    return SessionEnded("session-ended", 401, "This device is not signed in: log in again.")
+def session_ended() -> SessionEnded:
+    """Return the error for a device that has no session."""
+    return SessionEnded("session-ended", 401, "This device is logged out: log in again.")

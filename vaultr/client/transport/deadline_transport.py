@@ -1,7 +1,7 @@
-"""Connections whose whole exchange ends in time, however slowly the other side drips its bytes.
+"""HTTP connections with one time limit for the whole exchange.
 
-A time limit of httpx2 holds for one read; a server that sends a byte now and then would keep a
-client for ever. Here every read and write gets only what is left of one limit.
+A timeout of httpx2 applies to each read: a server that sends a byte now and then would keep the
+client waiting forever. Here every read and write gets only what is left of one limit.
 """
 
 import ssl
@@ -16,29 +16,29 @@ import httpx2
 from vaultr.client.transport.origin import is_loopback
 
 CONNECT_SECONDS: Final = 10.0
-# A kept connection is dropped before a server with gunicorn's default (2 s) closes it under us.
-KEPT_SECONDS: Final = 1.5
+# Closed before a server with gunicorn's default (2 s) closes the idle connection.
+KEEPALIVE_SECONDS: Final = 1.5
 _PIECE_BYTES: Final = 64 * 1024
 
 
 class Deadline:
-    """The moment at which the exchange that is under way must have ended."""
+    """The time at which the current exchange must have ended."""
 
     def __init__(self) -> None:
         self._ends = float("inf")
 
     def start(self, seconds: float) -> None:
-        """Give the exchange that begins now ``seconds``."""
+        """Let the exchange that begins now take at most ``seconds``."""
         self._ends = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Tell how many seconds are left.
+        """Return how many seconds are left.
 
-        :raises httpcore2.ReadTimeout: none.
+        :raises httpcore2.ReadTimeout: no time is left.
         """
         left = self._ends - time.monotonic()
         if left <= 0:
-            raise httpcore2.ReadTimeout("the answer took too long")
+            raise httpcore2.ReadTimeout("the response took too long")
         return left
 
 
@@ -73,10 +73,10 @@ class _Stream(httpcore2.NetworkStream):
 
 
 class _Backend(httpcore2.NetworkBackend):
-    def __init__(self, deadline: Deadline, *, only_here: bool) -> None:
+    def __init__(self, deadline: Deadline, *, loopback_only: bool) -> None:
         self._tcp = httpcore2.SyncBackend()
         self._deadline = deadline
-        self._only_here = only_here
+        self._loopback_only = loopback_only
 
     def connect_tcp(
         self,
@@ -88,11 +88,11 @@ class _Backend(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         seconds = min(CONNECT_SECONDS, self._deadline.left())
         stream = self._tcp.connect_tcp(host, port, seconds, local_address, socket_options)
-        # A name proves nothing: whoever answers for it may lead elsewhere.
-        if self._only_here and not is_loopback(str(stream.get_extra_info("server_addr")[0])):
+        # The name alone is not enough: it may resolve to another machine.
+        if self._loopback_only and not is_loopback(str(stream.get_extra_info("server_addr")[0])):
             stream.close()
             raise httpcore2.ConnectError(
-                f"{host} is not this machine, and plain http is for it only"
+                f"{host} is not this machine, and plain http is allowed for it only"
             )
         return _Stream(stream, self._deadline)
 
@@ -114,21 +114,21 @@ class _Body(httpx2.SyncByteStream):
 
 
 class Network(httpx2.BaseTransport):
-    """HTTP/1.1 over TCP and TLS, for one client; uses no proxy, whatever the environment says.
+    """HTTP/1.1 over TCP and TLS, for one client; it ignores proxies set in the environment.
 
-    :param only_here: refuse whatever is not this machine, as plain http needs it.
+    :param loopback_only: reject other machines, as plain http requires.
     """
 
-    def __init__(self, *, ca_file: Path | None, deadline: Deadline, only_here: bool) -> None:
+    def __init__(self, *, ca_file: Path | None, deadline: Deadline, loopback_only: bool) -> None:
         self._pool = httpcore2.ConnectionPool(
             ssl_context=_tls(ca_file),
             max_connections=1,
-            keepalive_expiry=KEPT_SECONDS,
-            network_backend=_Backend(deadline, only_here=only_here),
+            keepalive_expiry=KEEPALIVE_SECONDS,
+            network_backend=_Backend(deadline, loopback_only=loopback_only),
         )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send ``request``; httpx2 calls it."""
+        """Send ``request``."""
         url = request.url
         sent = httpcore2.Request(
             method=request.method,
@@ -158,14 +158,14 @@ class Network(httpx2.BaseTransport):
         )
 
     def close(self) -> None:
-        """Close the connection that is kept."""
+        """Close the idle connection."""
         self._pool.close()
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    """Trust the system's authorities, or those of ``ca_file`` alone; nothing turns checking off.
+    """Trust the system's authorities, or only those of ``ca_file``; checks cannot be turned off.
 
-    :raises OSError: ``ca_file`` cannot be read or holds no certificate.
+    :raises OSError: ``ca_file`` cannot be read or has no certificate.
     """
     if ca_file is None:
         return httpx2.create_ssl_context(trust_env=False)

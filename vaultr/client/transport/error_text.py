@@ -1,46 +1,49 @@
-"""What a server says when it refuses, as far as a terminal may show it, and for how long."""
+"""Text that the server sends with an error, made safe to print in a terminal."""
 
 from typing import Final
 
 from vaultr.client.errors import RateLimited, Refused
 
 _SHOWN_CHARACTERS: Final = 500
-_SHOWN_FAULTS: Final = 3
+_SHOWN_ERRORS: Final = 3
 
 
-def shown(value: object) -> object:
-    """Take from a text what a terminal would obey, and all that is too long; leave the rest."""
+def printable(value: object) -> object:
+    """Return a text without control characters and cut to 500 characters; other values as they are.
+
+    A terminal would obey control characters.
+    """
     if not isinstance(value, str):
         return value
     return "".join(letter if letter.isprintable() else " " for letter in value[:_SHOWN_CHARACTERS])
 
 
-def say(refused: Refused) -> None:
-    """Let a refusal say what the server says, of which field, and how long it asks to wait.
+def add_server_text(error: Refused) -> None:
+    """Put the server's text into the message, with the invalid fields and the time to wait.
 
-    Its words are not this client's: they must not be taken for advice that can be trusted.
+    The message names the server, so that nobody takes its text for this client's advice.
     """
-    said = f"The server refuses: {refused}"
-    if faults := _faults(refused):
-        said += f" ({'; '.join(faults)})"
-    refused.args = (said,)
-    seconds = refused.members.get("retry_after")
-    if isinstance(refused, RateLimited) and seconds:
-        refused.add_note(f"Try again in {_time(seconds)}.")
+    message = f"The server rejected the request: {error}"
+    if invalid := _invalid_fields(error):
+        message += f" ({'; '.join(invalid)})"
+    error.args = (message,)
+    seconds = error.members.get("retry_after")
+    if isinstance(error, RateLimited) and seconds:
+        error.add_note(f"Try again in {_duration(seconds)}.")
 
 
-def _faults(refused: Refused) -> list[str]:
-    """List what is wrong and where, as a problem document does: ``{pointer, message}``."""
-    errors = refused.members.get("errors")
+def _invalid_fields(error: Refused) -> list[str]:
+    """List the fields that the problem document names, as ``{pointer, message}``."""
+    errors = error.members.get("errors")
     if not isinstance(errors, list):
         return []
-    told = []
-    for one in errors[:_SHOWN_FAULTS]:
-        if isinstance(one, dict) and isinstance(message := shown(one.get("message")), str):
-            pointer = shown(one.get("pointer"))
-            told.append(f"{pointer}: {message}" if pointer else message)
-    return [one for one in told if one not in refused.detail]
+    found = []
+    for one in errors[:_SHOWN_ERRORS]:
+        if isinstance(one, dict) and isinstance(message := printable(one.get("message")), str):
+            pointer = printable(one.get("pointer"))
+            found.append(f"{pointer}: {message}" if pointer else message)
+    return [one for one in found if one not in error.detail]
 
 
-def _time(seconds: int) -> str:
+def _duration(seconds: int) -> str:
     return f"{seconds} s" if seconds < 120 else f"{-(-seconds // 60)} min"

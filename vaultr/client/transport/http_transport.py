@@ -1,12 +1,11 @@
-"""Carries one request to the server and brings back a checked answer, or says what went wrong.
+"""Sends requests to the server, retries where that is safe, and checks every response.
 
-No redirect is followed, no proxy of the environment used, and nothing turns TLS checking off.
+It follows no redirect and uses no proxy from the environment; nothing turns certificate checks off.
 """
 
 import contextlib
 import json
 import re
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,11 +19,12 @@ from vaultr.client.errors import (
     Refused,
     ServerUnreachable,
     VaultrError,
-    refusal,
+    error_from_problem,
 )
 from vaultr.client.strict_json import Json, read_object
 from vaultr.client.transport import error_text
 from vaultr.client.transport.origin import origin_of
+from vaultr.client.transport.retry import RetryPolicy
 from vaultr.protocol.problems import PREFIX, SLUGS, statuses_of
 from vaultr.protocol.sizes import (
     ANSWER_BYTES,
@@ -36,47 +36,53 @@ from vaultr.protocol.sizes import (
 if TYPE_CHECKING:
     import httpx2
 
-    from vaultr.client.transport.httpx_adapter import Exchanger, Received
+    from vaultr.client.transport.httpx_adapter import HttpResponse, HttpxAdapter
 
 BASE: Final = "/api/v1"
-_SLUG = re.compile(r"[a-z0-9-]{1,64}")
-_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
-# Pages of a sync or a list, one version, and what a recovery hands over.
-_LONG: Final = re.compile(r".*\?.*|/vaults/[^/]+/items/[^/]+/versions/[0-9]+|/auth/recover/start")
-# Each begins a value of JSON, or stands before one; base64url, ids and times have none of them.
-_BEFORE_VALUES: Final = (b"{", b"[", b",", b":")
-_PROBE_SECONDS: Final = 15.0
-# Read so that the connection can be used again; more is worth less than a new connection.
-_UNHEARD_BYTES: Final = 64 * 1024
-_SENT_AGAIN = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
-_TOO_MANY: Final = 429
-_GATEWAY = frozenset({_TOO_MANY, 502, 503, 504})
+MOST_CHECKPOINTS: Final = 8
+MOST_HEADER: Final = 128
+_LINES: Final = "application/jsonl"
+RETRIES: Final = RetryPolicy(tries=4, first_pause_seconds=0.25, longest_pause_seconds=10.0)
 # In which lost responses are asked for again, all attempts together.
 _LOST_SECONDS: Final = 90.0
-WAITING_SECONDS: Final = 2.0
-_JITTER = secrets.SystemRandom()
-_MOST_JITTER: Final = 1.25
+_WAITING_SECONDS: Final = 2.0
+_SLUG = re.compile(r"[a-z0-9-]{1,64}")
+_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
+# Pages of a sync or a list, one version, and what a recovery returns.
+_LONG: Final = re.compile(
+    r".*\?.*|/vaults/[^/]+/items/[^/]+/versions/[0-9]+|/auth/recover/start|/audit/export"
+)
+# Each begins a JSON value or precedes one; base64url, ids and times contain none of them.
+_BEFORE_VALUES: Final = (b"{", b"[", b",", b":")
+_PROBE_SECONDS: Final = 15.0
+# Reading up to this much lets the connection be used again; for more, a new one is cheaper.
+_IGNORED_BYTES: Final = 64 * 1024
+_RETRIED_SLUGS = frozenset({"rate-limited", "busy", "audit-unavailable", "unavailable"})
+_TOO_MANY: Final = 429
+_GATEWAY = frozenset({_TOO_MANY, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server answered, other than a refusal.
+    """A response that is not an error.
 
-    :ivar size: how many bytes the body has.
+    :ivar size: the length of the body in bytes.
+    :ivar text: a body of JSON lines, not parsed.
     """
 
     status: int
     body: Json | None = field(repr=False)
     etag: str | None
     size: int = 0
+    text: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a probe of the server showed, without any account.
+    """The response to a probe of the server; no account is needed.
 
-    :ivar date: the clock of the server, as text of HTTP; None when it told none.
-    :ivar tls: the TLS version and the certificate, as Python gives it; None over plain http.
+    :ivar date: the ``Date`` header; None if it is missing.
+    :ivar tls: the TLS version and the certificate as Python returns it; None over plain http.
     """
 
     status: int
@@ -85,20 +91,10 @@ class Probe:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often a request is sent, and how long it may wait in between."""
-
-    tries: int = 4
-    first_pause_seconds: float = 0.25
-    longest_wait_seconds: float = 10.0
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
-
-
 class Transport:
-    """The way to one server, for one thread; nothing is opened before the first request.
+    """The connection to one server, for one thread; it is opened by the first request.
 
-    :ivar date: the clock of the server as its last answer had it, as text of HTTP.
+    :ivar date: the ``Date`` header of the last response.
     """
 
     def __init__(
@@ -107,7 +103,7 @@ class Transport:
         *,
         transport: "httpx2.BaseTransport | None" = None,
         ca_file: Path | None = None,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
         answer_seconds: float = ANSWER_SECONDS,
         answer_bytes: int = ANSWER_BYTES,
         offline: bool = False,
@@ -115,25 +111,26 @@ class Transport:
     ) -> None:
         self.origin = origin_of(url)
         self.date: str | None = None
-        self._carrier = transport
+        self.checkpoints: dict[str, None] = {}  # as headers showed them, in their order
+        self._http_transport = transport
         self._ca_file = ca_file
-        self._patience = patience or Patience()
+        self._retries = retries or RETRIES
         self._answer_seconds = answer_seconds
         self._answer_bytes = answer_bytes
         self._offline = offline
         self._waiting = waiting
         self._ends = float("inf")
-        self._exchanger: Exchanger | None = None
+        self._adapter: HttpxAdapter | None = None
         if ca_file is not None:
-            self._exchanging()  # a file without certificates is refused before anything is done
+            self._open()  # reject a file without certificates before anything is sent
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._exchanger is not None:
-            self._exchanger.close()
+        """Close the connection if there is one."""
+        if self._adapter is not None:
+            self._adapter.close()
 
     def hurry(self, seconds: float) -> None:
-        """Let all requests from now on end within ``seconds``, each sent once."""
+        """Let all requests from now on end within ``seconds``."""
         self._ends = time.monotonic() + seconds
 
     def send(
@@ -146,13 +143,13 @@ class Transport:
         again: bool = False,
         longest_wait_seconds: float | None = None,
     ) -> Answer:
-        """Send one request under ``/api/v1``, and again with the same bytes where that is safe.
+        """Send one request under ``/api/v1``; send the same bytes again where that is safe.
 
-        :param again: it may be sent again when its answer was lost; a GET always may.
-        :param longest_wait_seconds: how long it may wait when the server asks for time.
-        :raises Refused: the server refused; the class tells how.
-        :raises ServerUnreachable: no answer; nothing is known of what was done.
-        :raises AnswerInvalid: the answer is none that a Vaultr server gives.
+        :param again: the request may be repeated if its response was lost; a GET always may.
+        :param longest_wait_seconds: the longest ``Retry-After`` to wait for.
+        :raises Refused: the server rejected the request; the class says why.
+        :raises ServerUnreachable: no response; it is not known whether the request was processed.
+        :raises AnswerInvalid: the response is not one that a Vaultr server sends.
         """
         if self._offline:
             raise ServerUnreachable("Nothing is sent to the server with --offline.", not_done=True)
@@ -177,24 +174,22 @@ class Transport:
         lost_is_safe: bool,
         longest_wait_seconds: float | None,
     ) -> Answer:
-        longest = longest_wait_seconds or self._patience.longest_wait_seconds
-        pause = self._patience.first_pause_seconds
         until = self._ends
-        for left in range(self._patience.tries - 1, -1, -1):
+        longest = longest_wait_seconds or self._retries.longest_pause_seconds
+        for attempt in self._retries.attempts():
             began = time.monotonic()
             try:
-                return self._exchange(method, path, data, headers, until)
+                return self._send_once(method, path, data, headers, until)
             except (Refused, ServerUnreachable) as error:
-                wait = _wait(error, pause, lost_is_safe=lost_is_safe)
-                if not left or wait is None or wait > longest:
+                wait = _seconds_to_wait(error, lost_is_safe=lost_is_safe)
+                if attempt.is_last or wait is None or max(wait, attempt.pause_seconds) > longest:
                     raise
                 if isinstance(error, ServerUnreachable):
                     until = min(until, began + _LOST_SECONDS)
-                if time.monotonic() + wait * _MOST_JITTER >= until:
+                if time.monotonic() + max(wait, attempt.pause_seconds) >= until:
                     raise
-            self._patience.sleep(wait * _JITTER.uniform(1.0, _MOST_JITTER))
-            pause *= 2
-        raise AssertionError("the last try returns or raises")
+            attempt.wait(at_least=wait)
+        raise AssertionError  # attempts() ends with an error by itself
 
     @contextlib.contextmanager
     def _noticed(self) -> Iterator[None]:
@@ -202,7 +197,7 @@ class Transport:
         if self._waiting is None:
             yield
             return
-        timer = threading.Timer(WAITING_SECONDS, self._waiting, [self.origin])
+        timer = threading.Timer(_WAITING_SECONDS, self._waiting, [self.origin])
         timer.daemon = True
         timer.start()
         try:
@@ -211,29 +206,30 @@ class Transport:
             timer.cancel()
 
     def probe(self, path: str) -> Probe:
-        """Ask for a probe, such as ``/api/ready``, once, and give whatever came.
+        """Return the response to a probe, such as ``/api/ready``, whatever it is; do not retry.
 
-        :raises ServerUnreachable: nothing came.
+        :raises ServerUnreachable: no response.
         """
         seconds = min(_PROBE_SECONDS, self._answer_seconds)
         most = min(self._answer_bytes, SHORT_ANSWER_BYTES)
-        came = self._exchanging().send("GET", path, seconds=seconds, answer_bytes=most)
-        return Probe(came.status, came.headers.get("Date"), came.tls, came.content)
+        response = self._open().send("GET", path, seconds=seconds, answer_bytes=most)
+        date = response.headers.get("Date")
+        return Probe(response.status, date, response.tls, response.content)
 
-    def send_unheard(
+    def send_ignoring_response(
         self, method: str, path: str, *, headers: Mapping[str, str], seconds: float
     ) -> None:
-        """Send one request under ``/api/v1``, once; whatever comes back, if anything, is dropped.
+        """Send one request under ``/api/v1``, once; ignore the response and every error.
 
-        :param seconds: how long it may take.
+        :param seconds: how long to wait for the response.
         """
-        most = min(self._answer_bytes, _UNHEARD_BYTES)
+        most = min(self._answer_bytes, _IGNORED_BYTES)
         with contextlib.suppress(VaultrError):
-            self._exchanging().send(
+            self._open().send(
                 method, BASE + path, None, headers, seconds=seconds, answer_bytes=most
             )
 
-    def _exchange(
+    def _send_once(
         self,
         method: str,
         path: str,
@@ -241,107 +237,118 @@ class Transport:
         headers: Mapping[str, str],
         until: float,
     ) -> Answer:
-        given = dict(headers) | ({} if data is None else {"Content-Type": "application/json"})
-        most = min(
-            self._answer_bytes, ANSWER_BYTES if _LONG.fullmatch(path) else SHORT_ANSWER_BYTES
-        )
-        came = self._exchanging().send(
+        sent = dict(headers) | ({} if data is None else {"Content-Type": "application/json"})
+        longest = ANSWER_BYTES if _LONG.fullmatch(path) else SHORT_ANSWER_BYTES
+        response = self._open().send(
             method,
             BASE + path,
             data,
-            given,
+            sent,
             seconds=max(0.0, min(self._answer_seconds, until - time.monotonic())),
-            answer_bytes=most,
+            answer_bytes=min(self._answer_bytes, longest),
         )
-        self.date = came.headers.get("Date")
-        return _judge(came)
+        self.date = response.headers.get("Date")
+        self._note_checkpoint(response.headers.get("X-Vaultr-Checkpoint"))
+        return _checked(response)
 
-    def _exchanging(self) -> "Exchanger":
-        if self._exchanger is None:
-            # httpx2 takes long to import, and what is done without a server needs none of it.
-            from vaultr.client.transport.httpx_adapter import Exchanger  # noqa: PLC0415 - late, see above
+    def _note_checkpoint(self, shown: str | None) -> None:
+        """Remember the last few checkpoints that headers showed, for the check of the log."""
+        if shown is not None:
+            self.checkpoints[shown[:MOST_HEADER]] = None
+            while len(self.checkpoints) > MOST_CHECKPOINTS:
+                del self.checkpoints[next(iter(self.checkpoints))]
 
-            self._exchanger = Exchanger(
-                self.origin,
-                carrier=self._carrier,
-                ca_file=self._ca_file,
+    def _open(self) -> "HttpxAdapter":
+        if self._adapter is None:
+            # httpx2 is slow to import, and commands that send nothing do not need it.
+            from vaultr.client.transport.httpx_adapter import HttpxAdapter  # noqa: PLC0415 - late, see above
+
+            self._adapter = HttpxAdapter(
+                self.origin, transport=self._http_transport, ca_file=self._ca_file
             )
-        return self._exchanger
+        return self._adapter
 
 
-def _judge(came: "Received") -> Answer:
-    status, content = came.status, came.content
-    kind = came.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def _checked(response: "HttpResponse") -> Answer:
+    status, content = response.status, response.content
+    content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if 300 <= status < 400 and status != 304:
-        raise AnswerInvalid("the server redirects elsewhere; Vaultr never does")
+        raise AnswerInvalid("the server sent a redirect, which a Vaultr server never does")
     if status >= 400:
-        raise _refusal(came, kind)
-    etag = came.headers.get("ETag")
+        raise _error(response, content_type)
+    etag = response.headers.get("ETag")
     if etag is not None and not _ETAG.fullmatch(etag):
-        raise AnswerInvalid("the server answered an odd ETag")
+        raise AnswerInvalid("the server sent an invalid ETag")
     if status in (204, 304):
         return Answer(status, None, etag)
     if status not in (200, 201, 202):
-        raise AnswerInvalid(f"the server answered with status {status}")
+        raise AnswerInvalid(f"the server sent status {status}")
     if not content and status == 202:
         return Answer(status, None, etag)
-    if kind != "application/json":
-        raise AnswerInvalid("the answer is not JSON")
+    if content_type == _LINES:
+        return Answer(status, None, etag, len(content), _text(content))
+    if content_type != "application/json":
+        raise AnswerInvalid("the response is not JSON")
     return Answer(status, _object(content), etag, len(content))
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise AnswerInvalid("the answer is not UTF-8") from None
 
 
 def _object(content: bytes) -> Json:
     # An empty object takes 25 times its bytes in memory.
     if sum(map(content.count, _BEFORE_VALUES)) > ANSWER_VALUES:
-        raise AnswerInvalid(f"the answer has over {ANSWER_VALUES} values")
+        raise AnswerInvalid(f"the response has over {ANSWER_VALUES} values")
     try:
         return read_object(content)
     except ValueError as error:
-        raise AnswerInvalid(f"the answer is not JSON: {error}") from None
+        raise AnswerInvalid(f"the response is not JSON: {error}") from None
 
 
-def _refusal(came: "Received", kind: str) -> VaultrError:
-    status = came.status
-    if kind != "application/problem+json":
+def _error(response: "HttpResponse", content_type: str) -> VaultrError:
+    status, retry_after = response.status, _retry_after(response)
+    if content_type != "application/problem+json":
         if status in _GATEWAY:
             return ServerUnreachable(
-                f"a gateway answered {status} in the server's place",
-                retry_after=_asked(came)["retry_after"],
-                not_done=status == _TOO_MANY,  # it did not pass the request on
+                f"a gateway answered with status {status} instead of the server",
+                retry_after=retry_after,
+                not_done=status == _TOO_MANY,  # the gateway did not pass the request on
             )
         return AnswerInvalid(f"status {status} without a problem document")
-    problem = _object(came.content)
+    problem = _object(response.content)
     type_ = problem.get("type")
     slug = type_.removeprefix(PREFIX) if isinstance(type_, str) else ""
     if not _SLUG.fullmatch(slug) or problem.get("status") != status:
-        return AnswerInvalid(f"status {status} with an odd problem document")
+        return AnswerInvalid(f"status {status} with an invalid problem document")
     if slug in SLUGS and status not in statuses_of(slug):
-        return AnswerInvalid(f"{slug} cannot have status {status}")
-    shown = {name: error_text.shown(problem[name]) for name in problem}
-    refused = refusal(slug, status, shown | _asked(came))
-    error_text.say(refused)
-    return refused
+        return AnswerInvalid(f"the problem {slug} never has status {status}")
+    members = {name: error_text.printable(problem[name]) for name in problem}
+    error = error_from_problem(slug, status, members | {"retry_after": retry_after})
+    error_text.add_server_text(error)
+    return error
 
 
-def _asked(came: "Received") -> Json:
-    text = came.headers.get("Retry-After", "")
-    return (
-        {"retry_after": int(text)} if re.fullmatch(r"[0-9]{1,7}", text) else {"retry_after": None}
-    )
+def _retry_after(response: "HttpResponse") -> int | None:
+    text = response.headers.get("Retry-After", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,7}", text) else None
 
 
-def _wait(error: VaultrError, pause: float, *, lost_is_safe: bool) -> float | None:
-    """Tell how long to wait before sending again; None when that is no use or not safe."""
+def _seconds_to_wait(error: VaultrError, *, lost_is_safe: bool) -> float | None:
+    """Return how long the server asks to wait; None if a retry is useless or not safe."""
     if isinstance(error, Refused):
-        if error.slug not in _SENT_AGAIN:
+        if error.slug not in _RETRIED_SLUGS:
             return None
-        asked = error.members.get("retry_after")
+        seconds = error.members.get("retry_after")
     elif isinstance(error, CertificateInvalid):
         return None
     elif isinstance(error, ServerUnreachable) and error.timed_out:
         return None  # it would only wait as long once more
     elif isinstance(error, ServerUnreachable) and (lost_is_safe or error.not_done):
-        asked = error.retry_after
+        seconds = error.retry_after
     else:
         return None
-    return max(pause, float(asked)) if isinstance(asked, int) else pause
+    return float(seconds) if isinstance(seconds, int) else 0.0

@@ -1,7 +1,7 @@
-"""One exchange with the server by httpx2, bounded in time and size, whatever comes back.
+"""One exchange with the server by httpx2, limited in time and size.
 
-Only this module and :mod:`vaultr.client.transport.deadline_transport` import httpx2. Importing it
-takes longer than opening what a device holds, so they are loaded when a server is first asked.
+Only this module and :mod:`vaultr.client.transport.deadline_transport` import httpx2. It is slow to
+import, so they are loaded with the first request.
 """
 
 import re
@@ -18,16 +18,16 @@ from vaultr.client.errors import AnswerInvalid, CertificateInvalid, ServerUnreac
 from vaultr.client.transport.deadline_transport import Deadline, Network
 from vaultr.version import __version__
 
-# What Python puts around the words of OpenSSL and of the system.
+# Python adds these around the messages of OpenSSL and of the system.
 _AROUND: Final = re.compile(r"^\[[^]]*\] | \(_ssl\.c:\d+\)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What came back, not yet judged.
+class HttpResponse:
+    """A response that is not checked yet.
 
-    :ivar headers: by names in any case.
-    :ivar tls: the TLS version and the certificate, as Python gives it; None over plain http.
+    :ivar headers: a mapping that ignores the case of names.
+    :ivar tls: the TLS version and the certificate as Python returns it; None over plain http.
     """
 
     status: int
@@ -36,11 +36,11 @@ class Received:
     tls: tuple[str, Mapping[str, Any]] | None
 
 
-class Exchanger:
-    """Sends requests to one origin, one at a time; follows no redirect, and uses no proxy.
+class HttpxAdapter:
+    """Sends requests to one origin, one at a time; follows no redirect and uses no proxy.
 
-    :param carrier: what carries requests in place of the network.
-    :param ca_file: certificates of authorities to trust, in place of the system's.
+    :param transport: sends the requests instead of the network.
+    :param ca_file: certificate authorities to trust instead of the system's.
     :raises UsageError: no certificate can be read from ``ca_file``.
     """
 
@@ -48,29 +48,29 @@ class Exchanger:
         self,
         origin: str,
         *,
-        carrier: httpx2.BaseTransport | None,
+        transport: httpx2.BaseTransport | None,
         ca_file: Path | None,
     ) -> None:
         self._origin = origin
         self._deadline = Deadline()
         try:
-            carrier = carrier or Network(
-                ca_file=ca_file, deadline=self._deadline, only_here=origin.startswith("http:")
+            transport = transport or Network(
+                ca_file=ca_file, deadline=self._deadline, loopback_only=origin.startswith("http:")
             )
         except OSError as error:
-            raise UsageError(f"{ca_file}: no certificates can be read from it") from error
+            raise UsageError(f"No certificates can be read from {ca_file}.") from error
         self._client = httpx2.Client(
             base_url=origin,
-            transport=carrier,
+            transport=transport,
             trust_env=False,
             follow_redirects=False,
-            timeout=None,  # the deadline bounds the whole exchange, which no limit of httpx2 does
+            timeout=None,  # the deadline limits the whole exchange, which no timeout of httpx2 does
             headers={
                 "Accept": "application/json, application/problem+json",
                 "Accept-Encoding": "identity",
                 "User-Agent": f"vaultr/{__version__}",
             },
-            # It takes none: a client has tokens, and repeats nothing that a server chose.
+            # No cookies: the client has tokens, and sends nothing back that a server chose.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
@@ -87,11 +87,11 @@ class Exchanger:
         *,
         seconds: float,
         answer_bytes: int,
-    ) -> Received:
-        """Send one request, once, and read the whole answer.
+    ) -> HttpResponse:
+        """Send one request, once, and read the whole response.
 
-        :raises ServerUnreachable: nothing came, or not all of it within ``seconds``.
-        :raises AnswerInvalid: it is compressed, or has over ``answer_bytes`` bytes.
+        :raises ServerUnreachable: no response, or not all of it within ``seconds``.
+        :raises AnswerInvalid: the response is compressed or has over ``answer_bytes`` bytes.
         """
         self._deadline.start(seconds)
         request = self._client.build_request(method, path, content=content, headers=headers)
@@ -104,19 +104,19 @@ class Exchanger:
                 response.close()
         except httpx2.TransportError as error:
             raise _unreachable(self._origin, error) from error
-        return Received(response.status_code, response.headers, body, tls)
+        return HttpResponse(response.status_code, response.headers, body, tls)
 
     def _read(self, response: httpx2.Response, seconds: float, most: int) -> bytes:
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise AnswerInvalid("the server compressed its answer, though asked not to")
+            raise AnswerInvalid("the server sent a compressed response, which was not requested")
         ends = time.monotonic() + seconds
-        # A transport that was passed in may have read the whole answer already.
+        # A transport that was passed in may have read the whole response already.
         whole = [response.content] if response.is_stream_consumed else response.iter_raw()
         pieces, size = [], 0
         for piece in whole:
             size += len(piece)
             if size > most:
-                raise AnswerInvalid(f"the answer is over {most} bytes")
+                raise AnswerInvalid(f"the response has over {most} bytes")
             if time.monotonic() > ends:
                 raise _silent(self._origin)
             pieces.append(piece)
@@ -136,11 +136,11 @@ def _silent(origin: str) -> ServerUnreachable:
 def _unreachable(origin: str, error: httpx2.TransportError) -> ServerUnreachable:
     match error:
         case httpx2.ConnectTimeout():
-            return ServerUnreachable(f"{origin}: no connection in time")
+            return ServerUnreachable(f"{origin}: the connection took too long")
         case httpx2.ConnectError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return CertificateInvalid(f"{origin}: {_AROUND.sub('', str(error))}")
         case httpx2.ConnectError():
             return ServerUnreachable(f"{origin}: {_AROUND.sub('', str(error))}")
         case httpx2.TimeoutException():
             return _silent(origin)
-    return ServerUnreachable(f"{origin}: the answer was lost ({error})")
+    return ServerUnreachable(f"{origin}: the response was lost ({error})")

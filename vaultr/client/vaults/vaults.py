@@ -204,7 +204,7 @@ class Vaults:
         if made is None:
             self._cache.forget(vault_id)
             made = self._cache.save(CachedVault(state, wraps, overview), {})
-        self._account.write_heads({vault_id: state.waypoint}, self._proven_heads)
+        self._account.write_heads({vault_id: state.waypoint}, self.proven_heads)
         self._store.forget_made_vault()
         return made
 
@@ -237,15 +237,15 @@ class Vaults:
     def note_deleted(self, vault_id: UUID) -> None:
         """Mark a vault as deleted in the profile, before the request that deletes it is sent."""
         wanted = self._account.profile.with_deleted(vault_id)
-        self._account.write_profile(wanted, self._proven_heads)
+        self._account.write_profile(wanted, self.proven_heads)
 
     def note_keys_due(self, generations: Mapping[UUID, int]) -> None:
         """Record in the profile that the keys of these generations must be replaced."""
         with self._store.folder.locked():
             self._account.catch_up()
-            heads = self._proven_heads()
+            heads = self.proven_heads()
             wanted = self._account.with_heads(heads).with_keys_due(generations)
-            self._account.write_profile(wanted, self._proven_heads)
+            self._account.write_profile(wanted, self.proven_heads)
 
     def settle(self, *, now: bool) -> bool:
         """Write the profile if a head moved: at most once a minute, unless ``now``.
@@ -260,13 +260,13 @@ class Vaults:
             if is_behind and not is_urgent and self._account.written_just_now():
                 return False
             if is_behind:
-                self._account.write_heads(self._proven_heads(), self._proven_heads)
+                self._account.write_heads(self.proven_heads(), self.proven_heads)
         return True
 
     def _heads(self) -> dict[UUID, Waypoint]:
         return {vault.id: vault.waypoint for vault in self.reader.vaults()}
 
-    def _proven_heads(self) -> dict[UUID, Waypoint]:
+    def proven_heads(self) -> dict[UUID, Waypoint]:
         """Return the heads that continue those in the profile, syncing where that is not known yet.
 
         A head of another history would overwrite the only evidence of the fork.

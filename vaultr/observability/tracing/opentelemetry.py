@@ -78,12 +78,12 @@ class Teller:
                 raise
 
     def here(self) -> str:
-        """Give the span that goes on here as W3C's `traceparent`; all zeros where none does."""
+        """Return the span that goes on here as W3C's `traceparent`; all zeros where none does."""
         span = trace.get_current_span().get_span_context()
         return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
 
     def trace_id(self) -> str | None:
-        """Give the id of the trace that goes on here."""
+        """Return the id of the trace that goes on here."""
         span = trace.get_current_span().get_span_context()
         return f"{span.trace_id:032x}" if span.is_valid else None
 

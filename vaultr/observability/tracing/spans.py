@@ -20,7 +20,7 @@ _teller: "Teller | None" = None
 
 
 def wanted(variables: Mapping[str, str]) -> bool:
-    """Tell whether the standard variables ask for traces: they name a collector."""
+    """Check whether the standard variables ask for traces: they name a collector."""
     if variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     if variables.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
@@ -44,7 +44,7 @@ def hindrance(variables: Mapping[str, str]) -> str | None:
 
 
 def reached(seconds: float) -> bool:
-    """Tell whether the collector takes spans, by handing it none; only where nothing hinders."""
+    """Check whether the collector takes spans, by handing it none; only where nothing hinders."""
     from vaultr.observability.tracing import opentelemetry  # noqa: PLC0415 - heavy, so imported late
 
     return opentelemetry.reached(seconds)
@@ -88,7 +88,7 @@ def job(name: str) -> AbstractContextManager[Any]:
 
 
 def trace_id() -> str | None:
-    """Give the id of the trace that goes on here, 32 hex digits, or None."""
+    """Return the id of the trace that goes on here, 32 hex digits, or None."""
     return None if _teller is None else _teller.trace_id()
 
 

@@ -103,7 +103,7 @@ def _noted(name: str, system: str) -> Any:
 
 @cache
 def _noting(kind: type[Any], system: str) -> type[Any]:
-    """Give a cursor like ``kind`` that notes what it executes."""
+    """Return a cursor like ``kind`` that notes what it executes."""
 
     class Noting(kind):  # type: ignore[misc]  # any kind of cursor
         def execute(self, text: Any, *values: Any, **named: Any) -> Any:

@@ -8,9 +8,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from vaultr import clock
+from vaultr.audit import rights
 from vaultr.database import schema_version
 from vaultr.database.session import AUTOCOMMIT, db, postgresql
 from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.ops.doctor import connections
 from vaultr.ops.doctor.tls_severity import gravity
 from vaultr.settings.model import Settings
 from vaultr.settings.types import loopback
@@ -40,7 +42,6 @@ SLOW_SECONDS: Final = 0.05
 _ENDS: Final = {
     15: date(2027, 11, 11), 16: date(2028, 11, 9), 17: date(2029, 11, 8), 18: date(2030, 11, 14),
 }  # fmt: skip
-_OTHERS: Final = 5  # connections for people, backups and probes
 _RIGHTS: Final = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _ROLE: Final = (
     "SELECT current_user AS name, r.rolsuper, r.rolcreaterole OR r.rolcreatedb AS makes,"
@@ -142,12 +143,12 @@ def _role(found: Any, settings: Settings) -> Iterator[Finding]:
 
 
 def _missing_rights() -> list[str]:
-    """List what the role may not do with tables that are there; of audit events only two rights."""
+    """List the rights that the server's role lacks; `audit.rights` has those to the audit log."""
     with db.engine.connect() as connection:
         there = set(sa.inspect(connection).get_table_names())
         missing = []
         for table in sorted(there & set(db.metadata.tables)):
-            for right in _RIGHTS[:2] if table.startswith("audit_") else _RIGHTS:
+            for right in rights.RIGHTS[rights.APP].get(table, _RIGHTS):
                 asked = sa.text("SELECT has_table_privilege(current_user, :table, :right)")
                 if not connection.execute(asked, {"table": table, "right": right}).scalar_one():
                     missing.append(f"{right} on {table}")
@@ -155,29 +156,33 @@ def _missing_rights() -> list[str]:
 
 
 def _connections(found: Any, settings: Settings, *, pods: int) -> Iterator[Finding]:
-    sizes = [_sizes(db.engine), _sizes(AUTOCOMMIT.get())]
-    processes = pods * settings.web_concurrency + (settings.background == "process")
-    kept = processes * sum(size for size, _ in sizes)
-    most = processes * sum(size + more for size, more in sizes)
-    room = found.most - found.reserved - _OTHERS
-    says = (
-        f"{pods} pods x {settings.web_concurrency} workers keep {kept} and open up to {most}"
-        f" connections; there is room for {room} ({found.used} in use)"
+    pools = (_pool_limit(db.engine), _pool_limit(AUTOCOMMIT.get()))
+    inline = settings.background == "inline"
+    needed = connections.Deployment(
+        pods, settings.web_concurrency, settings.web_threads, pools, inline=inline
     )
-    smaller = "?pool_size=2&max_overflow=4 in DATABASE_URL, fewer WEB_CONCURRENCY, or PgBouncer"
-    if kept > room:
-        yield problem(TOPIC, says, f"Raise max_connections, or make less: {smaller}.")
-    elif most > room:
-        yield warning(
-            TOPIC, says, f"Under load some get `busy`. Raise max_connections, or {smaller}."
-        )
+    room = found.most - found.reserved - connections.OTHERS
+    says = (
+        f"{pods} pods x {settings.web_concurrency} processes x {settings.web_threads} threads open"
+        f" up to {needed.usual} connections, {needed.during_release} during a release; there is"
+        f" room for {room} ({found.used} in use)"
+    )
+    todo = (
+        f"Raise max_connections to {needed.during_release + found.reserved + connections.OTHERS},"
+        " or lower WEB_THREADS or WEB_CONCURRENCY, or use PgBouncer. docs/performance.md: How many"
+        " connections."
+    )
+    if needed.usual > room:
+        yield problem(TOPIC, f"{says}: under load requests are answered 503 `busy`", todo)
+    elif needed.during_release > room:
+        yield warning(TOPIC, f"{says}: a release under load answers 503 `busy`", todo)
     else:
         yield ok(TOPIC, says)
 
 
-def _sizes(engine: sa.Engine) -> tuple[int, int]:
+def _pool_limit(engine: sa.Engine) -> int:
     pool: Any = engine.pool
-    return pool.size(), pool._max_overflow
+    return int(pool.size() + pool._max_overflow)
 
 
 def _schema() -> Iterator[Finding]:

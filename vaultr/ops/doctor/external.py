@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from vaultr.database.session import db
-from vaultr.health import client_address
+from vaultr.health import service as health
 from vaultr.observability.multiprocess_dir import MEMORY
 from vaultr.ops import certificate
 from vaultr.ops.check_result import Finding, ok, problem, warning
@@ -71,13 +71,13 @@ def check_proxy(settings: Settings, url: str) -> Iterator[Finding]:
 
 
 def _seen(url: str, *, claimed: str | None = None) -> tuple[str, str] | None:
-    headers = {client_address.ASKS: client_address.token(int(time.time()) // 60)}
+    headers = {health.REQUEST_HEADER: health.new_token(int(time.time()) // 60)}
     if claimed is not None:
         headers |= {"X-Forwarded-For": claimed, "Forwarded": f"for={claimed}"}
     request = urllib.request.Request(f"{url.rstrip('/')}/api/health", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # nosec B310 - the command took http(s) alone
-            told = str(answer.headers.get(client_address.SEES, ""))
+            told = str(answer.headers.get(health.RESPONSE_HEADER, ""))
     except urllib.error.HTTPError as error:
         error.close()
         return None

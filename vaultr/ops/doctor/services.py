@@ -28,7 +28,6 @@ OLDEST_BACKUP: Final = timedelta(hours=26)
 OLDEST_DRILL: Final = timedelta(days=30)
 WORKER_GONE_SECONDS: Final = 180.0  # it says every minute that it works
 _LAG_WARNS, _LAG_ENDS = 10.0, 60.0
-_GOOD_POLICIES: Final = ("noeviction", "volatile-ttl", "volatile-lru", "volatile-lfu")
 
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
@@ -59,20 +58,24 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     if settings.redis_url.get_secret_value().startswith("redis://") and not loopback(host):
         level = gravity(host, production=settings.production)
         yield level("redis", "the connection is not encrypted", "Use rediss:// in REDIS_URL.")
-    yield from _eviction(client)
+    yield from _eviction(client, settings)
 
 
-def _eviction(client: "redis.Redis") -> Iterator[Finding]:
+def _eviction(client: "redis.Redis", settings: Settings) -> Iterator[Finding]:
+    """Check that Redis never evicts a counter. Counters expire, so `volatile-*` evicts them."""
     try:
         memory: Any = client.info("memory")
     except redis.RedisError:
-        yield ok("redis", "its eviction policy may not be asked for; it should be noeviction")
+        todo = "Allow the command INFO, or make sure that maxmemory-policy is noeviction."
+        yield warning("redis", "its eviction policy cannot be read", todo)
         return
     policy = str(memory.get("maxmemory_policy", "unknown"))
-    if policy in _GOOD_POLICIES or not memory.get("maxmemory"):
+    if policy == "noeviction":
         yield ok("redis", f"eviction policy {policy}")
-    else:
-        yield warning("redis", f"eviction policy {policy} may forget counters", "Set noeviction.")
+        return
+    level = problem if settings.production else warning
+    todo = "Set maxmemory-policy to noeviction: docs/deployment.md, Redis."
+    yield level("redis", f"eviction policy {policy}: an evicted counter resets a limit", todo)
 
 
 def check_clock() -> Iterator[Finding]:
@@ -122,7 +125,7 @@ def check_backups(settings: Settings) -> Iterator[Finding]:
 
 
 def check_worker(settings: Settings) -> Iterator[Finding]:
-    """Say whether background work is done, by whatever process."""
+    """Check whether background work is done, by whatever process."""
     level = problem if settings.production else warning
     todo = "Start `flask worker`: mails wait, nothing is cleaned up. runbook.md: VaultrWorkerGone."
     reached = last_runs.last(Kind.WORKER_SEEN)

@@ -11,7 +11,7 @@ _ADVICE: Final = "Traces alone are missing; see docs/deployment.md, Traces."
 
 
 def check(variables: Mapping[str, str]) -> Iterator[Finding]:
-    """Say whether traces are told; nothing where nobody wants any."""
+    """Check whether traces are told; nothing where nobody wants any."""
     if not spans.wanted(variables):
         return
     if (reason := spans.hindrance(variables)) is not None:

@@ -52,12 +52,12 @@ class KeySet:
 
     @property
     def in_use(self) -> str:
-        """Give the id of the key that signs and seals."""
+        """Return the id of the key that signs and seals."""
         return next(iter(self.by_id))
 
     @property
     def announced(self) -> str | None:
-        """Give the id of a key that waits to be put first: one drawn after the key in use."""
+        """Return the id of a key that waits to be put first: one drawn after the key in use."""
         *_, last = self.by_id
         return last if _drawn(last) > _drawn(self.in_use) else None
 
@@ -107,7 +107,7 @@ class KeySet:
 
 
 def _drawn(key_id: str) -> str:
-    """Tell when a key was drawn; one whose id does not say so is older than all that do."""
+    """Return when a key was drawn; one whose id does not say so is older than all that do."""
     found = _DRAWN.fullmatch(key_id)
     try:
         return f"{datetime.strptime(found[1], _MOMENT):{_MOMENT}}" if found else ""  # noqa: DTZ007 - compared as text

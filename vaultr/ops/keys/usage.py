@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from vaultr.audit import key_usage as audit
-from vaultr.auth import key_usage as auth
-from vaultr.auth import second_factor_secrets
-from vaultr.mail import key_usage as mail
+from vaultr.auth import service as auth
+from vaultr.mail import service as mail
 from vaultr.security.keyring import Resealed
 
 
@@ -46,7 +45,7 @@ _CHANGED: Final[dict[str, tuple[str, str]]] = {
 
 _BY_KEY: Final[dict[str, Callable[[], Mapping[str, int]]]] = {
     "PEPPER": auth.verifiers_by_key,
-    "FACTOR_KEY": second_factor_secrets.count_by_key,
+    "FACTOR_KEY": auth.factors_by_key,
 }
 _BESIDE: Final[dict[str, Callable[[Collection[str]], str | None]]] = {
     "MAIL_KEY": mail.key_beside,
@@ -65,9 +64,9 @@ def use_of(name: str, key_id: str) -> Use:
         case "PEPPER":
             return Use(auth.verifiers_by_key().get(key_id, 0), "accounts and waiting signups")
         case "FACTOR_KEY":
-            return Use(second_factor_secrets.count_by_key().get(key_id, 0), "second factors")
+            return Use(auth.factors_by_key().get(key_id, 0), "second factors")
         case "MAIL_KEY":
-            return Use(mail.letters_under(key_id), "letters in the outbox")
+            return Use(mail.emails_under(key_id), "letters in the outbox")
         case _:
             return Use(audit.events_under(key_id), "audit events")
 
@@ -90,13 +89,13 @@ def missing(name: str, known: Collection[str]) -> dict[str, Use]:
 
 
 def way_out(name: str) -> str:
-    """Tell how a key comes to be needed no longer."""
+    """Return how a key comes to be needed no longer."""
     return _WAYS_OUT[name]
 
 
 RESEALERS: Final[dict[str, Callable[[], Resealed]]] = {
-    "FACTOR_KEY": second_factor_secrets.reseal,
-    "MAIL_KEY": mail.reseal,
+    "FACTOR_KEY": auth.reseal_factors,
+    "MAIL_KEY": mail.reseal_emails,
 }
 
 

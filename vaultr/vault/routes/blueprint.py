@@ -8,7 +8,6 @@ from vaultr import errors
 from vaultr.api.operation import Answer
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.settings.model import current_settings
-from vaultr.vault.change_rules import Quota
 from vaultr.vault.errors import (
     GenerationMoved,
     HeadMoved,
@@ -21,6 +20,7 @@ from vaultr.vault.errors import (
     VaultNotFound,
 )
 from vaultr.vault.responses import VaultView
+from vaultr.vault.service import Quota
 from vaultr.wire.sealed_fields import NotSealed
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ PUT: Final = (*WRITE_ITEM, *SEALED, GenerationMoved, QuotaExceeded)
 
 
 def quota() -> Quota:
-    """Give what a vault and its items may have."""
+    """Return what a vault and its items may have."""
     settings = current_settings()
     return Quota(
         items=settings.quota_items,

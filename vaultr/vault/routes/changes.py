@@ -11,7 +11,7 @@ from vaultr.api.responses import json
 from vaultr.protocol.sizes import BATCH_BODY_BYTES
 from vaultr.ratelimit import middleware
 from vaultr.request_context import current_actor
-from vaultr.vault import batches, dry_run, sync
+from vaultr.vault import service
 from vaultr.vault.errors import HeadMoved
 from vaultr.vault.responses import ChangesAnswer, SyncView
 from vaultr.vault.routes.blueprint import PUT, READ, blueprint, quota
@@ -38,7 +38,7 @@ def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Ans
     middleware.count_more_writes(len(body.changes))
     if query.dry_run:
         idempotency.changes_nothing()
-    make = dry_run.try_changes if query.dry_run else batches.change_items
+    make = service.dry_run if query.dry_run else service.change_items
     return Answer(make(current_actor(), vault_id, body.changes, quota()))
 
 
@@ -51,9 +51,9 @@ def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Ans
     returns=SyncView,
 )
 def sync_vault(vault_id: UUID, *, query: SyncQuery) -> Response:
-    """Give what changed since a revision, or the full set, page by page.
+    """Return what changed since a revision, or the full set, page by page.
 
     The next page of a delta has `since=<through>`, of a full set `since=0&after=<through>`.
     """
-    page = sync.sync(current_actor(), vault_id, query, known_tag(), quota())
+    page = service.sync(current_actor(), vault_id, query, known_tag(), quota())
     return json(page.body, tag=page.tag)

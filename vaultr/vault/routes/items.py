@@ -11,11 +11,11 @@ from vaultr.api.preconditions import known_revision, precondition
 from vaultr.api.responses import json
 from vaultr.protocol.entries import Op
 from vaultr.request_context import current_actor
-from vaultr.vault import fast_reads, item_writes, row_json
-from vaultr.vault.change_rules import Change, content_of
+from vaultr.vault import service
 from vaultr.vault.errors import GenerationMoved, ItemNotFound, VaultNotFound
 from vaultr.vault.responses import ItemList, ItemView, WriteView
 from vaultr.vault.routes.blueprint import PUT, READ, WRITE_ITEM, blueprint, quota
+from vaultr.vault.row_json import array
 from vaultr.vault.schemas import ItemMove, ItemPut, ItemsQuery
 
 
@@ -26,7 +26,7 @@ def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
     actor = current_actor()
     purpose = f"items {actor.account_id} {vault_id} {query.state} {query.type or ''}"
     place = pagination.read(purpose, query.cursor)
-    found, last = fast_reads.list_items(
+    found, last = service.list_items(
         actor,
         vault_id,
         state=query.state,
@@ -35,7 +35,7 @@ def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
         limit=query.limit,
     )
     cursor = f'"{pagination.write(purpose, last)}"' if last else "null"
-    return json(f'{{"items":{row_json.array(found)},"next_cursor":{cursor}}}')
+    return json(f'{{"items":{array(found)},"next_cursor":{cursor}}}')
 
 
 @blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>")
@@ -48,7 +48,7 @@ def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
 )
 def show_item(vault_id: UUID, item_id: UUID) -> Response:
     """Show one whole item; 304 when `If-None-Match` names its revision."""
-    read = fast_reads.read_item(current_actor(), vault_id, item_id, known_revision())
+    read = service.read_item(current_actor(), vault_id, item_id, known_revision())
     return json(read.body, tag=str(read.revision))
 
 
@@ -59,7 +59,7 @@ def put_item(vault_id: UUID, item_id: UUID, *, body: ItemPut) -> Answer:
 
     A request whose answer was lost can be sent again as it was: it is answered as the first time.
     """
-    change = Change(Op.PUT, item_id, precondition(), body.entry, content_of(body))
+    change = service.Change(Op.PUT, item_id, precondition(), body.entry, service.content_of(body))
     return _written(vault_id, change, status=201 if change.expected.absent else 200)
 
 
@@ -67,7 +67,7 @@ def put_item(vault_id: UUID, item_id: UUID, *, body: ItemPut) -> Answer:
 @operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView)
 def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Move an item to the trash, from where it can be restored or removed."""
-    return _written(vault_id, Change(Op.TRASH, item_id, precondition(), body.entry))
+    return _written(vault_id, service.Change(Op.TRASH, item_id, precondition(), body.entry))
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/restore")
@@ -79,16 +79,16 @@ def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
 )
 def restore_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Bring an item back from the trash."""
-    return _written(vault_id, Change(Op.RESTORE, item_id, precondition(), body.entry))
+    return _written(vault_id, service.Change(Op.RESTORE, item_id, precondition(), body.entry))
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/remove")
 @operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView)
 def remove_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Remove an item with its versions for good, from the trash or not; its id never comes back."""
-    return _written(vault_id, Change(Op.REMOVE, item_id, precondition(), body.entry))
+    return _written(vault_id, service.Change(Op.REMOVE, item_id, precondition(), body.entry))
 
 
-def _written(vault_id: UUID, change: Change, *, status: int = 200) -> Answer:
-    view = item_writes.write_item(current_actor(), vault_id, change, quota())
+def _written(vault_id: UUID, change: service.Change, *, status: int = 200) -> Answer:
+    view = service.write_item(current_actor(), vault_id, change, quota())
     return Answer(view, status, {"ETag": f'"{view.revision}"'})

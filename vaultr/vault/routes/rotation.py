@@ -5,7 +5,7 @@ from uuid import UUID
 from vaultr import errors
 from vaultr.api.operation import Answer, operation
 from vaultr.request_context import current_actor
-from vaultr.vault import key_rotation
+from vaultr.vault import service
 from vaultr.vault.errors import (
     GenerationMoved,
     QuotaExceeded,
@@ -25,19 +25,19 @@ from vaultr.vault.schemas import EntryAlone, RotationNew
     returns=VaultView,
 )
 def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
-    """Give a vault new keys; from now on everything is sealed under them.
+    """Return a vault new keys; from now on everything is sealed under them.
 
     `machines` names exactly the machines that hold a key of the vault. What is there stays
     readable, and moves by ordinary writes of items and of the vault's overview.
     """
-    return tagged(key_rotation.begin_rotation(current_actor(), vault_id, body, quota()))
+    return tagged(service.begin_rotation(current_actor(), vault_id, body, quota()))
 
 
 @blueprint.get("/<uuid:vault_id>/rotation")
 @operation(errors=(VaultNotFound,), access="read", checks_session=True)
 def show_rotation(vault_id: UUID) -> RotationView:
-    """Tell what a rotation has left to move; nothing when none is running."""
-    return key_rotation.show_rotation(current_actor(), vault_id)
+    """Return what a rotation has left to move; nothing when none is running."""
+    return service.show_rotation(current_actor(), vault_id)
 
 
 @blueprint.post("/<uuid:vault_id>/rotation/finish")
@@ -52,4 +52,4 @@ def finish_rotation(vault_id: UUID, *, body: EntryAlone) -> Answer:
 
     Trash and versions stay under theirs.
     """
-    return tagged(key_rotation.finish_rotation(current_actor(), vault_id, body.entry, quota()))
+    return tagged(service.finish_rotation(current_actor(), vault_id, body.entry, quota()))

@@ -7,7 +7,7 @@ from vaultr.api import pagination
 from vaultr.api.operation import Answer, operation
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.request_context import current_actor
-from vaultr.vault import vault_deletion, vault_writes, vaults
+from vaultr.vault import service
 from vaultr.vault.errors import GenerationMoved, QuotaExceeded, VaultExists, VaultNotFound
 from vaultr.vault.responses import VaultList, VaultView
 from vaultr.vault.routes.blueprint import READ, SEALED, WRITE, blueprint, quota, tagged
@@ -23,7 +23,7 @@ def list_vaults(*, query: Page) -> VaultList:
     purpose = f"vaults {actor.account_id}"
     place = pagination.read(purpose, query.cursor)
     after = UUID(cast(str, place[0])) if place else None
-    found, last = vaults.list_vaults(actor, quota(), after=after, limit=query.limit)
+    found, last = service.list_vaults(actor, quota(), after=after, limit=query.limit)
     return VaultList(
         vaults=found, next_cursor=pagination.write(purpose, str(last)) if last else None
     )
@@ -38,14 +38,14 @@ def list_vaults(*, query: Page) -> VaultList:
 )
 def create_vault(*, body: VaultNew) -> Answer:
     """Make a vault: generation 1, revision 0, empty."""
-    return tagged(vaults.create_vault(current_actor(), body, quota()), status=201)
+    return tagged(service.create_vault(current_actor(), body, quota()), status=201)
 
 
 @blueprint.get("/<uuid:vault_id>")
 @operation(errors=(VaultNotFound,), access="read", checks_session=True)
 def show_vault(vault_id: UUID) -> VaultView:
     """Show one vault."""
-    return vaults.show_vault(current_actor(), vault_id, quota())
+    return service.show_vault(current_actor(), vault_id, quota())
 
 
 @blueprint.put("/<uuid:vault_id>")
@@ -57,18 +57,18 @@ def show_vault(vault_id: UUID) -> VaultView:
 )
 def rename_vault(vault_id: UUID, *, body: VaultRename) -> Answer:
     """Replace a vault's own sealed overview; the log entry is the precondition."""
-    return tagged(vault_writes.rename_vault(current_actor(), vault_id, body, quota()))
+    return tagged(service.rename_vault(current_actor(), vault_id, body, quota()))
 
 
 @blueprint.delete("/<uuid:vault_id>")
 @operation(errors=READ, access="write", step_up=True)
 def delete_vault(vault_id: UUID) -> None:
     """Delete a vault with all that it holds; nothing brings it back."""
-    vault_deletion.delete_vault(current_actor(), vault_id)
+    service.delete_vault(current_actor(), vault_id)
 
 
 @blueprint.post("/<uuid:vault_id>/repair")
 @operation(errors=WRITE, access="write", step_up=True, returns=VaultView)
 def repair_vault(vault_id: UUID, *, body: EntryAlone) -> Answer:
     """Append an entry that changes nothing, and vouches for what the vault holds now."""
-    return tagged(vault_writes.repair_vault(current_actor(), vault_id, body.entry, quota()))
+    return tagged(service.repair_vault(current_actor(), vault_id, body.entry, quota()))

@@ -10,10 +10,11 @@ from vaultr.api import pagination
 from vaultr.api.operation import operation
 from vaultr.api.responses import json
 from vaultr.request_context import current_actor
-from vaultr.vault import row_json, versions
+from vaultr.vault import service
 from vaultr.vault.errors import ItemNotFound, VaultNotFound
 from vaultr.vault.responses import VersionList, VersionView
 from vaultr.vault.routes.blueprint import READ, blueprint
+from vaultr.vault.row_json import array
 from vaultr.wire.field_types import Page
 
 
@@ -27,9 +28,9 @@ def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
     purpose = f"versions {actor.account_id} {vault_id} {item_id}"
     place = pagination.read(purpose, query.cursor)
     before = int(cast(str, place[0])) if place else None
-    found, last = versions.list_versions(actor, vault_id, item_id, before=before, limit=query.limit)
+    found, last = service.list_versions(actor, vault_id, item_id, before=before, limit=query.limit)
     cursor = f'"{pagination.write(purpose, str(last))}"' if last else "null"
-    return json(f'{{"versions":{row_json.array(found)},"next_cursor":{cursor}}}')
+    return json(f'{{"versions":{array(found)},"next_cursor":{cursor}}}')
 
 
 @blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>/versions/<revision:revision>")
@@ -44,4 +45,4 @@ def show_version(vault_id: UUID, item_id: UUID, revision: int) -> Response:
 
     To bring it back, put it anew: a client seals it for the revision that it then takes.
     """
-    return json(versions.read_version(current_actor(), vault_id, item_id, revision))
+    return json(service.read_version(current_actor(), vault_id, item_id, revision))

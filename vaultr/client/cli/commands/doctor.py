@@ -26,7 +26,7 @@ def doctor(choices: Choices) -> None:
 
     found = []
     with closed(choices) as vaultr:
-        for finding in checkup(vaultr):
+        for finding in checkup(vaultr.device):
             found.append(finding)
             if choices.json:
                 continue

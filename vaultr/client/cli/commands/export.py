@@ -1,11 +1,13 @@
-"""The export command: environment sets in the formats of shells, containers and programs."""
+"""The export command: environment sets for other programs, or all items for leaving."""
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import output
+from vaultr.client.cli import output, prompts, step_up
 from vaultr.client.cli.commands.read_inject import force, out_file, saved
 from vaultr.client.cli.completers import set_titles
 from vaultr.client.cli.env_options import Sources, environment_options
@@ -15,6 +17,14 @@ from vaultr.client.cli.sdk_session import opened
 from vaultr.client.errors import UsageError
 from vaultr.client.exports.formats import FORMATS, Place, written
 
+if TYPE_CHECKING:
+    from vaultr.client.exports.documents import Contents, Document
+    from vaultr.client.vaultr_client import Vaultr
+
+# As vaultr.client.exports.documents has them, which loads what opens items.
+_OF_ITEMS = ("json", "csv", "bitwarden", "keepass-xml")
+_LEAST_CHARACTERS = 15
+
 
 @command(
     "export",
@@ -22,28 +32,40 @@ from vaultr.client.exports.formats import FORMATS, Place, written
     'eval "$(vaultr export prod --format shell)"',
     "vaultr export prod --format kubernetes --name shop | kubectl apply -f -",
     "vaultr export base prod --last-wins --only 'DB_*' --format json",
+    "vaultr export --all --format json --seal -o vaultr.json",
     no_args_is_help=True,
 )
-@click.argument("names", metavar="SET...", nargs=-1, required=True, shell_complete=set_titles)
+@click.argument("names", metavar="SET...", nargs=-1, shell_complete=set_titles)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
-    help="How it is written; else dotenv, or json with --json.",
+    type=click.Choice([*FORMATS, *(each for each in _OF_ITEMS if each not in FORMATS)]),
+    help="Output format (default: dotenv, or json with --json)",
 )
-@click.option("--name", metavar="NAME", help="What a Kubernetes Secret is called; else as the set.")
-@click.option("--namespace", metavar="NAME", help="Where a Kubernetes Secret is put.")
+@click.option("--all", "everything", is_flag=True, help="Export all items (needs --format and -o)")
+@click.option("--seal", is_flag=True, help="Encrypt the file with a password of its own")
+@click.option(
+    "--file-password-fd",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Read the password of the file from descriptor N",
+)
+@click.option("--name", metavar="NAME", help="Name of the Kubernetes Secret (default: the set's)")
+@click.option("--namespace", metavar="NAME", help="Namespace of the Kubernetes Secret")
 @environment_options
 @out_file
 @force
 @copy_options
-@vault_option("The vault of the sets that name none.")
+@vault_option("Vault of the sets, or the only vault to export")
 @pass_choices
 def export(
     choices: Choices,
     /,
     names: tuple[str, ...],
     form: str | None,
+    everything: bool,
+    seal: bool,
+    file_password_fd: int | None,
     name: str | None,
     namespace: str | None,
     sources: Sources,
@@ -53,17 +75,24 @@ def export(
     max_age: timedelta | None,
     vault: str | None,
 ) -> None:
-    """Write environment sets for other programs.
+    """Export environment sets for other programs, or all items.
 
-    SET is a title, an id or vaultr://VAULT/SET. What is written is not encrypted: give it to a
-    program by `vaultr run` where that can do. dotenv and shell are read by every shell to the
-    letter; what a format cannot express is refused, and then nothing is written.
+    SET is a title, an id or vaultr://VAULT/SET. The output is not encrypted: use `vaultr run` where
+    that is possible. A shell reads dotenv and shell output unchanged. Values that a format cannot
+    express are rejected, and then nothing is written.
+
+    --all exports all items of all vaults, or of one, with their secrets. It asks for the master
+    password again.
     """
+    if everything:
+        if names or name is not None or namespace is not None or sources != Sources.NONE:
+            raise UsageError("--all takes no sets, and no options of sets.")
+        file = _checked(form, out_file, seal=seal, password_fd=file_password_fd)
+        _export_items(choices, file, form or "", vault, force=force,
+                      password=_file_password(file_password_fd) if seal else None)  # fmt: skip
+        return
+    _check_sets(choices, names, form, name or namespace, seal=seal)
     form = form or ("json" if choices.json else "dotenv")
-    if choices.json and form != "json":
-        raise UsageError(f"--json and --format {form} contradict each other.")
-    if form != "kubernetes" and (name is not None or namespace is not None):
-        raise UsageError("--name and --namespace are for --format kubernetes.")
     # It loads what opens items, which --help does not need.
     from vaultr.client.run.environment import gather  # noqa: PLC0415 - late, see above
 
@@ -77,3 +106,88 @@ def export(
         saved(choices, out_file, text, force=force)
     else:
         output.exactly(text, newline=False)
+
+
+def _check_sets(
+    choices: Choices, names: tuple[str, ...], form: str | None, place: str | None, *, seal: bool
+) -> None:
+    if not names:
+        raise UsageError("Name the environment sets to export, or use --all.")
+    if seal or form not in (None, *FORMATS):
+        raise UsageError("--seal and the formats of items go with --all.")
+    if choices.json and form not in (None, "json"):
+        raise UsageError(f"--json and --format {form} exclude each other.")
+    if form != "kubernetes" and place is not None:
+        raise UsageError("--name and --namespace go with --format kubernetes.")
+
+
+def _checked(form: str | None, file: Path | None, *, seal: bool, password_fd: int | None) -> Path:
+    """Check the options of --all before anything is asked."""
+    if form not in _OF_ITEMS:
+        raise UsageError(f"--all needs --format {', '.join(_OF_ITEMS[:-1])} or {_OF_ITEMS[-1]}.")
+    if file is None:
+        raise UsageError("--all needs -o FILE: the file has secrets, and only you may read it.")
+    if seal and form != "json":
+        raise UsageError("--seal goes with --format json.")
+    if password_fd is not None and not seal:
+        raise UsageError("--file-password-fd goes with --seal.")
+    return file
+
+
+def _file_password(descriptor: int | None) -> str:
+    if descriptor is not None:
+        password = prompts.read_descriptor(descriptor, "--file-password-fd")
+    elif prompts.can_ask():
+        password = prompts.ask_hidden("Password of the file", twice=True)
+    else:
+        raise UsageError("There is no terminal to ask for the password: use --file-password-fd.")
+    if len(password) < _LEAST_CHARACTERS:
+        raise UsageError(f"The password of the file needs at least {_LEAST_CHARACTERS} characters.")
+    return password
+
+
+def _export_items(
+    choices: Choices, file: Path, form: str, vault: str | None, *, force: bool, password: str | None
+) -> None:
+    if password is None:
+        output.tell(
+            "The file will hold every secret in plain text: whoever reads it, has them all. Keep it"
+            " off shared and synced folders, and delete it after use."
+        )
+    with opened(choices) as vaultr:
+        step_up.proven(choices, vaultr)
+        contents, broken = _contents(vaultr, vault)
+    written_document = _written(contents, form, password)
+    for notice in written_document.notices:
+        output.tell(notice)
+    for identity in broken:
+        output.tell(f"Item {identity} does not open, and is not in the file.")
+    saved(choices, file, written_document.text, force=force)
+
+
+def _contents(vaultr: "Vaultr", vault: str | None) -> "tuple[Contents, list[str]]":
+    """Return what is exported, and the ids of items that do not open."""
+    from vaultr.client.exports.documents import Contents  # noqa: PLC0415 - heavy, opens items
+
+    found = list(vaultr.each_revealed(vault=vault))
+    homes = {each.id: each.name for each in vaultr.vaults(offline=True)}
+    by_vault = {
+        home: [item for item in found if item.vault_id == home and item.detail is not None]
+        for home in dict.fromkeys(item.vault_id for item in found)
+    }
+    vaults = [(str(home), homes.get(home, ""), items) for home, items in by_vault.items()]
+    return Contents(vaults), [str(item.id) for item in found if item.detail is None]
+
+
+def _written(contents: "Contents", form: str, password: str | None) -> "Document":
+    from vaultr.client.exports import documents  # noqa: PLC0415 - heavy, opens items
+
+    if form != "json":
+        return documents.writer_of(form)(contents)
+    value = documents.json_value(contents, datetime.now(UTC))
+    if password is not None:
+        from vaultr.client.items import sealed_export  # noqa: PLC0415 - brings the ciphers
+
+        plain = json.dumps(value, ensure_ascii=False).encode()
+        value = sealed_export.seal_file(plain, password)
+    return documents.Document(json.dumps(value, ensure_ascii=False, indent=2) + "\n")

@@ -1,15 +1,14 @@
-"""The import command: everything that a file holds, or nothing of it."""
+"""The import command: read a file of another manager, show what it becomes, store or undo it."""
 
 import shlex
-import sys
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import add_input, duplicate_titles, output, prompts
+from vaultr.client.cli import add_input, duplicate_titles, import_report, output
 from vaultr.client.cli.completers import set_titles
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.cli.sdk_session import opened
@@ -18,119 +17,130 @@ from vaultr.client.imports.problems import ImportProblems
 from vaultr.client.items.fields import text_of
 
 if TYPE_CHECKING:
+    from vaultr.client.imports.reading import Reading
     from vaultr.client.items.schemas import Draft
-    from vaultr.client.vaultr_client import Vaultr
+    from vaultr.client.vaultr_client import ImportReport, Vaultr
 
 
 @command(
     "import",
     "vaultr import bitwarden_export.json",
+    "vaultr import passwords.kdbx --dry-run",
+    "vaultr import table.csv --map title=Name,password=Secret",
+    "vaultr import ~/.password-store --new-vault Imported",
     "vaultr import .env --title prod",
-    "vaultr import .env --into prod",
-    "vaultr import export.json --dry-run",
+    "vaultr import --undo 3f2a9c01b4d7",
     no_args_is_help=True,
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["bitwarden", "dotenv"]),
-    help="What the file is; else it is recognised by its content.",
+@click.argument(
+    "file", type=click.Path(exists=True, allow_dash=True, path_type=Path), required=False
 )
-@click.option("--title", help="How the environment set of a dotenv file is called.")
+@import_report.file_options
 @click.option(
     "--into",
     metavar="SET",
-    help="Set the variables of a dotenv file in this environment set; its others stay.",
+    help="Set the variables of a dotenv file in this environment set",
     shell_complete=set_titles,
 )
-@click.option(
-    "--file-password-fd",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Read the password of a protected export from descriptor N.",
-)
-@click.option("--again", is_flag=True, help="Import also what is there already to the letter.")
-@click.option("--dry-run", is_flag=True, help="Only read the file and say what is in it.")
-@vault_option("The vault it goes into, by id or name.")
+@click.option("--update", is_flag=True, help="Write newer content to items imported before")
+@click.option("--again", is_flag=True, help="Import entries that the vault has already, too")
+@click.option("--new-vault", metavar="NAME", help="Create a vault and import into it")
+@click.option("--dry-run", is_flag=True, help="Show what would be imported; store nothing")
+@click.option("--list", "list_runs", is_flag=True, help="List earlier imports")
+@click.option("--undo", metavar="ID", help="Move to the trash what an import added")
+@vault_option("Vault to import into, by id or name")
 @pass_choices
 def import_file(
     choices: Choices,
-    file: str,
-    form: str | None,
-    title: str | None,
+    /,
+    file: Path | None,
+    options: import_report.Options,
     into: str | None,
-    file_password_fd: int | None,
+    update: bool,
     again: bool,
+    new_vault: str | None,
     dry_run: bool,
+    list_runs: bool,
+    undo: str | None,
     vault: str | None,
 ) -> None:
-    """Import a Bitwarden export or a dotenv file.
+    """Import items from another manager or a file.
 
-    Of Bitwarden, FILE is a JSON export, plain or protected by a password.
+    FILE is an export of Bitwarden, 1Password, KeePass, Proton Pass, LastPass, a browser or another
+    manager, a pass store, or a file of secrets; - is standard input. docs/migrating.md lists the
+    formats. Vaultr recognises the format by content.
 
-    Nothing is imported unless all can be: whatever is odd is listed, an entry or a line each.
-    What the vault has to the letter is left out, so a second time, or after an interruption, only
-    the rest is imported. An entry that differs comes beside the one of its title and user name.
-
-    FILE may be - for standard input. Delete the file afterwards: it is not encrypted.
+    Vaultr imports all entries or none, and lists every entry that is wrong. A second import of a
+    newer file adds what is new and lists entries that differ. Delete the file afterwards: most
+    exports are not encrypted.
     """
-    if into is not None and (title is not None or dry_run):
-        raise UsageError("--into takes neither --title nor --dry-run: the set is there already.")
-    drafts = _read(choices, file, form, into or title, file_password_fd)
+    if list_runs or undo is not None:
+        _runs(choices, file, undo, list_runs=list_runs)
+        return
+    if file is None:
+        raise UsageError("Name the file to import, or use --list or --undo.")
+    if into is not None and (options.title is not None or dry_run or new_vault is not None):
+        raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
+    reading = _read(choices, file, options if into is None else replace(options, title=into))
     if into is not None:
-        _put_into(choices, drafts, into, vault)
+        _put_into(choices, reading.drafts, into, vault)
         return
-    _tell_of_odd_codes(drafts)
+    _warn_of_totp(reading.drafts)
     if dry_run:
-        _summary(choices, drafts, [], dry_run=True)
+        import_report.show_dry_run(choices, reading)
         return
+    if new_vault is not None and vault is not None:
+        raise UsageError("--new-vault and --vault exclude each other.")
     with opened(choices) as vaultr:
-        new = drafts if again else _without_doubles(vaultr, drafts, vault)
-        for item in vaultr.add_many(new, vault=vault, progress=_progress()):
-            duplicate_titles.warn(vaultr, item)
-    _summary(choices, drafts, new, dry_run=False)
+        home = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
+        done = _stored(vaultr, reading, home, update=update, again=again)
+    _summary(choices, reading, done)
 
 
-def _without_doubles(vaultr: "Vaultr", drafts: "list[Draft]", vault: str | None) -> "list[Draft]":
-    """Leave out what the vault has to the letter, and say how many of the others are beside one."""
-    found = [each.value for each in vaultr.presence(drafts, vault=vault)]
-    if same := found.count("same"):
-        output.tell(f"{_entries(same)} there already, to the letter (--again imports them, too).")
-    if changed := found.count("changed"):
-        output.tell(
-            f"{_entries(changed)} there with another content:"
-            " both are kept, under the same title and user name."
-        )
-    return [draft for draft, there in zip(drafts, found, strict=True) if there != "same"]
+def _stored(
+    vaultr: "Vaultr", reading: "Reading", vault: str | None, *, update: bool, again: bool
+) -> "ImportReport":
+    progress = import_report.progress()
+    done = vaultr.import_drafts(
+        reading.drafts, vault=vault, update=update, again=again, progress=progress
+    )
+    for item in done.added:
+        duplicate_titles.warn(vaultr, item)
+    return done
 
 
-def _entries(count: int) -> str:
-    return f"{count} {'entry was' if count == 1 else 'entries were'}"
-
-
-def _read(
-    choices: Choices, file: str, form: str | None, title: str | None, descriptor: int | None
-) -> "list[Draft]":
+def _read(choices: Choices, file: Path, options: import_report.Options) -> "Reading":
     """Read the file.
 
-    :raises VaultrError: it is odd; what is odd was listed on stderr, an entry or a line each.
+    :raises VaultrError: something is wrong with it, which was listed on stderr.
     """
-    from vaultr.client.imports import bitwarden, dotenv, file_format  # noqa: PLC0415 - would slow every other command down
-
-    data = prompts.read_input(choices) if file == "-" else _content_of(file)
     try:
-        if (form or file_format.recognise(data)) == "dotenv":
-            return dotenv.read(data, title=title or _title_of(file))
-        return bitwarden.read(data, lambda: _file_password(descriptor))
-    except ImportProblems as odd:
-        for problem in odd.problems:
+        return import_report.read(choices, file, options)
+    except ImportProblems as found:
+        for problem in found.problems:
             output.tell(f"vaultr: {output.printable(str(problem))}")
         raise VaultrError("Nothing was imported.") from None
 
 
+def _runs(choices: Choices, file: Path | None, undo: str | None, *, list_runs: bool) -> None:
+    if file is not None or (list_runs and undo is not None):
+        raise UsageError("--list and --undo take no file, and exclude each other.")
+    with opened(choices) as vaultr:
+        runs = [vaultr.undo_import(undo)] if undo is not None else vaultr.import_runs()
+    if choices.json:
+        found = [import_report.run_json(run) for run in runs]
+        output.as_json(found[0] if undo is not None else found)
+    elif undo is None:
+        import_report.show_runs(runs)
+    else:
+        output.say(f"Moved to the trash: {output.items(len(runs[0].unchanged))}.")
+        for item in runs[0].changed:
+            title = output.printable(output.name_of(item))
+            output.tell(f"{title} ({item.id}) was changed since the import, and stays.")
+
+
 def _put_into(choices: Choices, drafts: "list[Draft]", name: str, vault: str | None) -> None:
-    """Set variables of a set that is there, and say which."""
+    """Set variables of an existing set, and list them."""
     if [draft.type for draft in drafts] != ["env_set"]:
         raise UsageError("--into takes the variables of a dotenv file.")
     # It loads what opens items, which --help does not need.
@@ -139,83 +149,79 @@ def _put_into(choices: Choices, drafts: "list[Draft]", name: str, vault: str | N
     given: dict[str, str] = drafts[0].detail["variables"]
     with opened(choices) as vaultr:
         item = find_set(vaultr, vaultr.resolver(), name, vault)
-        held = (item.detail or {}).get("variables", {})
-        new = {each: text for each, text in given.items() if held.get(each) != text}
+        stored = (item.detail or {}).get("variables", {})
+        new = {each: text for each, text in given.items() if stored.get(each) != text}
         if new:
-            # What was looked at is what is changed: otherwise another device's edit could be lost.
+            # With the revision that was read: otherwise another device's edit could be lost.
             vaultr.edit(
                 str(item.id),
                 detail={"variables": new},
                 revision=item.revision,
                 vault=str(item.vault_id),
             )
-    said = {
-        "added": [each for each in new if each not in held],
-        "changed": [each for each in new if each in held],
+    result = {
+        "added": [each for each in new if each not in stored],
+        "changed": [each for each in new if each in stored],
         "same": [each for each in given if each not in new],
     }
     if choices.json:
-        output.as_json({"read": len(given), **said})
+        output.as_json({"read": len(given), **result})
         return
-    parts = [f"{done} {', '.join(names)}" for done, names in said.items() if names]
+    parts = [f"{done} {', '.join(names)}" for done, names in result.items() if names]
     output.say(f"Imported into {output.printable(item.title)}: {'; '.join(parts)}.")
 
 
-def _tell_of_odd_codes(drafts: "list[Draft]") -> None:
-    """Name the entries whose TOTP secret gives no codes; they are kept as they are."""
+def _warn_of_totp(drafts: "list[Draft]") -> None:
+    """Name the entries whose TOTP secret produces no codes; they are imported unchanged."""
     for draft in drafts:
         if fault := add_input.totp_fault(draft.detail):
             title = output.printable(text_of(draft.overview.get("title", "")))
             output.tell(f"vaultr: {title}: its TOTP secret gives no codes. {fault}")
 
 
-def _content_of(file: str) -> bytes:
-    with open(file, "rb") as source:
-        return source.read(prompts.INPUT_BYTES + 1)
-
-
-def _title_of(file: str) -> str:
-    if file == "-":
-        raise UsageError("Say --title: standard input has no name to take.")
-    return Path(file).name
-
-
-def _file_password(descriptor: int | None) -> str:
-    if descriptor is not None:
-        return prompts.read_descriptor(descriptor, "--file-password-fd")
-    if not prompts.can_ask():
-        raise UsageError("This file has a password: hand it over by --file-password-fd.")
-    return prompts.ask_hidden("Password of the file (chosen at the export)")
-
-
-def _progress() -> Callable[[int, int], None]:
-    """Give what shows progress: one line that is written over on a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        return lambda done, total: None
-
-    def show(done: int, total: int) -> None:
-        click.echo(f"\r{done} of {total} items", err=True, nl=done == total)
-
-    return show
-
-
-def _summary(
-    choices: Choices, read: "list[Draft]", imported: "list[Draft]", *, dry_run: bool
-) -> None:
-    drafts = read if dry_run else imported
-    types = dict(Counter(draft.type for draft in drafts))
+def _summary(choices: Choices, reading: "Reading", done: "ImportReport") -> None:
+    types = dict(Counter(item.type for item in done.added))
     if choices.json:
-        output.as_json({"read": len(read), "imported": len(imported), "types": types})
+        output.as_json(
+            {
+                "read": len(reading.drafts),
+                "imported": len(done.added),
+                "types": types,
+                "run": done.run,
+                "same": done.same,
+                "updated": [str(item.id) for item in done.updated],
+                "differing": [str(item.id) for item in done.differing],
+                "left_out": reading.report.to_json()["left_out"],
+            }
+        )
         return
-    done = "Can be imported" if dry_run else "Imported"
-    if [*types] == ["env_set"]:
-        title, variables = drafts[0].overview["title"], len(drafts[0].detail["variables"])
-        count_text = f"{variables} variable{'' if variables == 1 else 's'}"
-        output.say(f"{done}: {output.printable(title)} ({count_text}).")
-        if not dry_run:
-            output.tell(f"Use it: vaultr run --env-set {shlex.quote(title)} -- COMMAND")
-        return
-    parts = ", ".join(f"{number} {name}" for name, number in types.items())
-    output.say(f"{done}: {output.items(len(drafts))}{f' ({parts})' if parts else ''}.")
-    if archived := sum(bool(draft.overview.get("archived")) for draft in drafts):
+    _notices(reading, done)
+    if [*types] == ["env_set"] and len(done.added) == 1:
+        title = done.added[0].title
+        variables = len(reading.drafts[0].detail["variables"])
+        import_report.say_set("Imported", title, variables)
+        output.tell(f"Use it: vaultr run --env-set {shlex.quote(title)} -- COMMAND")
+    else:
+        output.say(f"Imported: {import_report.counted(types)}.")
+    if done.added:
+        output.tell(f"Undo it: vaultr import --undo {done.run}")
+
+
+def _notices(reading: "Reading", done: "ImportReport") -> None:
+    if done.same:
+        output.tell(
+            f"{import_report.entries(done.same)} there already (--again imports them, too)."
+        )
+    if done.beside:
+        output.tell(
+            f"{import_report.entries(done.beside)} there with another content:"
+            " both are kept, under the same title and user name."
+        )
+    if done.updated:
+        output.tell(f"Updated: {output.items(len(done.updated))}.")
+    for item in done.differing:
+        title = output.printable(output.name_of(item))
+        output.tell(f"{title} ({item.id}) differs from the file; --update overwrites it.")
+    if archived := sum(bool(draft.overview.get("archived")) for draft in reading.drafts):
         output.tell(f"{archived} of them were archived there and are marked so.")
+    import_report.tell_left_out(reading.report)

@@ -103,7 +103,7 @@ def rotate_due(vaultr: "Vaultr") -> None:
     That it is due is in the profile, whatever becomes of it here.
     """
     try:
-        rotated = vaultr.rotate(anew=True)
+        rotated = vaultr.rotate(restart=True)
     except VaultrError as error:
         error.add_note(
             "The password is changed, but not all vaults have new keys yet: vaultr rotate goes on."

@@ -42,11 +42,11 @@ def _rotated(
 ) -> "list[Rotated]":
     progress = items_moved("Moved")
     try:
-        return vaultr.rotate(vault, anew=anew, progress=progress)
+        return vaultr.rotate(vault, restart=anew, progress=progress)
     except StepUpRequired:
         # One that is running already goes on without it.
         proven(choices, vaultr)
-        return vaultr.rotate(vault, anew=anew, progress=progress)
+        return vaultr.rotate(vault, restart=anew, progress=progress)
 
 
 def _json(rotated: "Rotated") -> dict[str, object]:

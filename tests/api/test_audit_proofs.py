@@ -1,0 +1,242 @@
+"""What users can check: proofs of their events, checkpoints, consistency, the bundle."""
+
+import json
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from tests import audit_log
+from vaultr import clock
+from vaultr.audit import checkpoints, service, signing
+from vaultr.audit.events import Event
+from vaultr.database.session import db, transaction
+from vaultr.protocol import merkle, notes
+from vaultr.protocol.encoding import unb64
+from vaultr.protocol.notes import Checkpoint, Proof, VerificationKey
+
+BASE = "/api/v1/audit"
+
+
+def record(app, account_id, count=1, *, sequenced=True):
+    with app.app_context():
+        for _ in range(count):
+            with transaction():
+                event_id = service.record(Event.ITEM_READ, account_id=account_id)
+        if sequenced:
+            audit_log.sequence_all()
+        checkpoints.forget()
+    return event_id
+
+
+def opened(response):
+    """Read the checkpoint of a response under the key that it names."""
+    keys = [VerificationKey.parse(one) for one in response.json["keys"]]
+    return notes.open_checkpoint(response.json["checkpoint"], keys, signing.verify)
+
+
+def test_strangers_get_no_proofs(client):
+    for path in (
+        f"events/{uuid4()}/proof",
+        "checkpoint",
+        "consistency?epoch=1&from=1&to=1",
+        "export",
+    ):
+        assert client.get(f"{BASE}/{path}").status_code == 401
+
+
+def test_proof_leads_from_the_body_to_the_signed_root(app, as_ann):
+    event_id = record(app, as_ann.account_id, 3)
+
+    response = as_ann.get(f"{BASE}/events/{event_id}/proof")
+
+    event, proof = response.json["event"], Proof.parse(response.json["proof"])
+    body = event["body"].encode()
+    event_hash = merkle.event_hash(unb64(event["prev"]), body, unb64(event["mac"]))
+    tag = merkle.subject_tag(json.loads(body)["sub"])
+    leaf = merkle.leaf_bytes(
+        event["index"], event_hash, tag, event["subject_seq"], unb64(event["subject_prev"])
+    )
+    shown = opened(as_ann.get(f"{BASE}/checkpoint"))
+    assert unb64(response.json["leaf"]) == leaf
+    assert Checkpoint.parse(proof.checkpoint.text) == shown
+    merkle.check_inclusion(proof.index, shown.size, merkle.leaf_hash(leaf), proof.path, shown.root)
+
+
+def test_event_without_a_checkpoint_is_not_sequenced_yet(app, as_ann):
+    event_id = record(app, as_ann.account_id, sequenced=False)
+
+    response = as_ann.get(f"{BASE}/events/{event_id}/proof")
+
+    assert response.status_code == 409
+    assert response.json["type"] == "urn:vaultr:problem:not-sequenced-yet"
+    assert response.headers["Retry-After"] == "1"
+
+
+def test_events_of_others_and_unknown_ones_are_not_found(app, as_ann, as_bob):
+    event_id = record(app, as_bob.account_id)
+
+    for one in (event_id, uuid4(), UUID(int=7)):
+        response = as_ann.get(f"{BASE}/events/{one}/proof")
+        assert response.status_code == 404
+        assert response.json["type"] == "urn:vaultr:problem:not-found"
+
+
+def test_listed_events_have_their_place_once_sequenced(app, as_ann):
+    record(app, as_ann.account_id, 2)
+
+    first, second = as_ann.get(f"{BASE}/events?action=item").json["events"]
+
+    assert first["epoch"] == second["epoch"] == 1
+    assert first["subject_seq"] == second["subject_seq"] + 1
+    assert unb64(first["subject_prev"])
+
+
+def test_checkpoint_before_the_first_is_not_found(as_ann):
+    assert as_ann.get(f"{BASE}/checkpoint").status_code == 404
+
+
+def test_checkpoint_names_its_key_and_its_opening_event(app, as_ann):
+    record(app, as_ann.account_id)
+
+    response = as_ann.get(f"{BASE}/checkpoint?epoch=1")
+
+    shown = opened(response)
+    opening = json.loads(response.json["opening"]["event"]["body"])
+    assert (shown.log, shown.epoch) == ("localhost/audit", 1)
+    assert (response.json["size"], unb64(response.json["root"])) == (shown.size, shown.root)
+    assert opening["typ"] == "log.epoch.open"
+    assert response.json["key_changes"] == []
+
+
+def test_consistency_leads_from_an_older_checkpoint(app, as_ann):
+    record(app, as_ann.account_id, 3)
+    old = opened(as_ann.get(f"{BASE}/checkpoint"))
+    record(app, as_ann.account_id, 5)
+    new = opened(as_ann.get(f"{BASE}/checkpoint"))
+
+    response = as_ann.get(f"{BASE}/consistency?epoch=1&from={old.size}&to={new.size}")
+
+    assert {name: response.json[name] for name in ("epoch", "from", "to")} == {
+        "epoch": 1, "from": old.size, "to": new.size,
+    }  # fmt: skip
+    path = [unb64(one) for one in response.json["hashes"]]
+    merkle.check_consistency(old.size, new.size, old.root, new.root, path)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("epoch=1&from=0&to=1", 422),
+        ("epoch=1&from=2&to=1", 422),
+        ("epoch=1&from=1&to=9999", 422),
+        ("epoch=9&from=1&to=1", 404),
+        ("epoch=0&from=1&to=1", 400),
+        ("epoch=1&from=-1&to=1", 400),
+        ("epoch=1&from=1", 400),
+        ("from=1&to=1", 400),
+        ("epoch=1&from=1&to=1&more=1", 400),
+    ],
+)
+def test_consistency_of_other_sizes_is_rejected(app, as_ann, query, status):
+    record(app, as_ann.account_id)
+
+    assert as_ann.get(f"{BASE}/consistency?{query}").status_code == status
+
+
+def test_proofs_for_removed_checkpoints_still_work(app, as_ann):
+    record(app, as_ann.account_id, 3)
+    old = opened(as_ann.get(f"{BASE}/checkpoint"))
+    record(app, as_ann.account_id, 3)
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM audit_checkpoint WHERE size = :s"), {"s": old.size})
+    new = opened(as_ann.get(f"{BASE}/checkpoint"))
+
+    response = as_ann.get(f"{BASE}/consistency?epoch=1&from={old.size}&to={new.size}")
+
+    path = [unb64(one) for one in response.json["hashes"]]
+    merkle.check_consistency(old.size, new.size, old.root, new.root, path)
+
+
+def test_header_has_the_newest_checkpoint(app, as_ann, client):
+    assert "X-Vaultr-Checkpoint" not in as_ann.get(f"{BASE}/events").headers
+    record(app, as_ann.account_id)
+
+    header = as_ann.get(f"{BASE}/events").headers["X-Vaultr-Checkpoint"]
+
+    shown = opened(as_ann.get(f"{BASE}/checkpoint"))
+    assert header == f"{shown.epoch} {shown.size} {notes.encode(shown.root)}"
+    assert "X-Vaultr-Checkpoint" not in client.get(f"{BASE}/events").headers
+
+
+def test_unpublished_checkpoint_is_shown_nowhere(app, as_ann):
+    record(app, as_ann.account_id)
+    before = as_ann.get(f"{BASE}/checkpoint").json
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE audit_checkpoint SET anchored_to = NULL WHERE size > 1"))
+        checkpoints.forget()
+
+    response = as_ann.get(f"{BASE}/checkpoint")
+
+    assert response.json["size"] == 1 < before["size"]
+    assert as_ann.get(f"{BASE}/events").headers["X-Vaultr-Checkpoint"].startswith("1 1 ")
+
+
+def lines(response):
+    return [json.loads(line) for line in response.get_data(as_text=True).splitlines()]
+
+
+def test_bundle_has_all_events_with_proofs_of_all_trees(app, as_ann, as_bob):
+    record(app, as_ann.account_id, 3)
+    record(app, as_bob.account_id, 2)
+    with time_machine.travel(clock.now() + timedelta(days=40)), app.app_context():
+        with transaction():
+            service.record(Event.ITEM_READ, account_id=as_ann.account_id)
+        audit_log.sequence_all()
+
+    head, *rest = lines(as_ann.get(f"{BASE}/export"))
+
+    trees = [one["epoch"] for one in rest if one["type"] == "tree"]
+    seqs = [one["event"]["subject_seq"] for one in rest if one["type"] == "event"]
+    assert head["format"] == "vaultr-audit/1"
+    assert trees == [1, 2]
+    assert seqs == list(range(len(seqs)))
+    assert len(seqs) >= 4
+
+
+def test_bundle_continues_after_a_number(app, as_ann):
+    record(app, as_ann.account_id, 4)
+
+    _, *rest = lines(as_ann.get(f"{BASE}/export?after=2"))
+
+    assert next(one["event"]["subject_seq"] for one in rest if one["type"] == "event") == 3
+
+
+def test_changes_are_rejected_when_the_log_is_far_behind(app, as_ann, set_to):
+    record(app, as_ann.account_id)
+    record(app, as_ann.account_id, sequenced=False)
+    set_to(app, audit_lag_refuse=60)
+    with time_machine.travel(clock.now() + timedelta(seconds=61)), app.app_context():
+        checkpoints.forget()
+        response = as_ann.post("/api/v1/auth/logout")
+        read = as_ann.get(f"{BASE}/events")
+
+    assert response.status_code == 503
+    assert response.json["type"] == "urn:vaultr:problem:audit-unavailable"
+    assert read.status_code == 200
+
+
+def test_events_that_never_arrive_make_the_process_not_ready(app, as_ann):
+    from vaultr.audit import self_audit  # noqa: PLC0415 - beside its only use
+
+    record(app, as_ann.account_id, sequenced=False)
+    with app.app_context():
+        self_audit.run()
+        assert self_audit.missing_events() == 0
+        with db.engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM audit_pending"))
+            connection.execute(sa.text("DELETE FROM audit_event"))
+        self_audit.run()
+        assert self_audit.missing_events() > 0

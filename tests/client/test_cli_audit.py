@@ -1,0 +1,76 @@
+"""The audit commands at a real server, whose sequencer runs beside it."""
+
+import json
+import time
+
+import pytest
+
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def bundle(device, tmp_path_factory):
+    """An exported bundle of an account whose events are sequenced."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        listed = device.told("audit", "list")
+        if listed and all(event["index"] is not None for event in listed[1:]):
+            break
+        assert time.monotonic() < deadline, "the events are not sequenced"
+        time.sleep(0.5)
+    path = tmp_path_factory.mktemp("audit") / "bundle.jsonl"
+    device.done("audit", "export", "--out", str(path))
+    return path
+
+
+def test_own_events_are_listed_newest_first(device, bundle):
+    events = device.told("audit", "list")
+
+    times = [json.loads(event["body"])["t"] for event in events]
+    assert times == sorted(times, reverse=True)
+    assert {"account.create", "key.publish"} <= {json.loads(each["body"])["typ"] for each in events}
+
+
+def test_list_is_limited_to_a_family(device, bundle):
+    events = device.told("audit", "list", "--action", "auth.login")
+
+    assert {json.loads(each["body"])["typ"].rpartition(".")[0] for each in events} == {"auth.login"}
+
+
+def test_verify_pins_and_continues(device, bundle):
+    first = device.told("audit", "verify")
+    second = device.told("audit", "verify")
+
+    assert first["events"] > 0 or first["size"] > 0
+    assert second["size"] >= first["size"]
+    assert second["key"] == first["key"]
+
+
+def test_bundle_verifies_offline(device, bundle):
+    answer = device.told("audit", "verify", "--bundle", str(bundle))
+
+    assert answer["events"] > 0
+
+
+def test_export_overwrites_nothing(device, bundle):
+    device.refused(2, "audit", "export", "--out", str(bundle))
+
+
+def test_changed_bundle_exits_5(device, bundle, tmp_path):
+    lines = bundle.read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if '"type":"event"' in line)
+    for name, changed in {
+        "left-out": [*lines[:at], *lines[at + 1 :]],
+        "repeated": [*lines[: at + 1], *lines[at:]],
+        "edited": [*lines[:at], lines[at].replace("account", "accounx", 1), *lines[at + 1 :]],
+    }.items():
+        path = tmp_path / name
+        path.write_text("\n".join(changed) + "\n")
+
+        device.refused(5, "audit", "verify", "--bundle", str(path))
+
+
+def test_unknown_key_is_not_accepted(device, bundle):
+    said = device.refused(5, "audit", "accept-key", "00" * 32, "--yes")
+
+    assert "Nothing proves" in said

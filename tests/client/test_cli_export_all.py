@@ -1,0 +1,43 @@
+"""Everything leaves in one file, after the password was asked for again, and comes back."""
+
+import json
+import stat
+
+FILE_PASSWORD = "a password of the file"
+
+
+def test_plain_and_sealed_exports_are_private_and_import_nothing_new(device, tmp_path):
+    device.done("add", "note", "--title", "Leaving", stdin="text")
+    plain, sealed = tmp_path / "plain.json", tmp_path / "sealed.json"
+
+    said = device.types("export", "--all", "--format", "json", "-o", str(plain))
+    also = {"--file-password-fd": FILE_PASSWORD}
+    done = ("export", "--all", "--format", "json", "--seal", "-o", str(sealed))
+    device.done(*done, also=also)
+
+    assert said.returncode == 0, said.stderr
+    assert "every secret in plain text" in said.stderr
+    assert stat.S_IMODE(plain.stat().st_mode) == stat.S_IMODE(sealed.stat().st_mode) == 0o600
+    assert "Leaving" in plain.read_text()
+    assert "Leaving" not in sealed.read_text()
+    again = device.told("import", str(sealed), also=also)
+    assert (again["imported"], again["differing"]) == (0, [])
+    assert again["same"] == len(json.loads(plain.read_text())["vaults"][0]["items"])
+    device.done("rm", "Leaving", "--forever", "--yes")
+
+
+def test_export_of_all_items_checks_its_options_first(device, tmp_path):
+    file = str(tmp_path / "x")
+
+    def rejected(*words):
+        return device.refused(2, "export", *words, password=None)
+
+    assert "--all needs --format" in rejected("--all", "-o", file)
+    assert "--all needs -o FILE" in rejected("--all", "--format", "csv")
+    assert "--seal goes with --format json" in rejected(
+        "--all", "--format", "csv", "--seal", "-o", file
+    )
+    assert "--all takes no sets" in rejected("shop", "--all", "--format", "csv", "-o", file)
+    assert "go with --all" in rejected("shop", "--format", "csv")
+    assert "Name the environment sets" in rejected("--format", "json")
+    assert "asks for the master password" in rejected("--all", "--format", "csv", "-o", file)

@@ -1,0 +1,152 @@
+"""The rights to the audit log: one table is the source of roles.sql, migrations and these tests."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+
+from tests import servers, serving
+from vaultr.audit import rights
+
+ROLES = Path("deploy/postgres/roles.sql")
+TRIGGER = (
+    "CREATE TRIGGER t BEFORE INSERT ON {} FOR EACH ROW"
+    " EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+)
+
+
+def run(url, statement):
+    with contextlib.closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+def as_role(url, role):
+    return f"postgresql://{role}@{url.partition('@')[2]}"
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory):
+    """A database whose roles, and whose migrations by the owner, are as in production."""
+    home = tmp_path_factory.mktemp("home")
+    with servers.postgres(own=True) as server:
+        url = servers.fresh_database(server.url)
+        for role in ("vaultr_owner", rights.APP, rights.SEQUENCER):
+            run(url, f"CREATE ROLE {role} LOGIN")
+        run(url, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+        run(url, "GRANT USAGE, CREATE ON SCHEMA public TO vaultr_owner")
+        run(url, f"GRANT USAGE ON SCHEMA public TO {rights.APP}, {rights.SEQUENCER}")
+        run(
+            as_role(url, "vaultr_owner"),
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA public"
+            f" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {rights.APP}",
+        )
+        environ = serving.environ_for(home, DATABASE_URL=as_role(url, "vaultr_owner"))
+        flask = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+        subprocess.run(flask, env=os.environ | environ, check=True, capture_output=True)
+        yield url
+
+
+def granted(url, role):
+    """Read all rights of a role to tables of the log, as the database has them."""
+    tables = run(
+        url,
+        "SELECT table_name, privilege_type FROM information_schema.role_table_grants"
+        f" WHERE grantee = '{role}' AND table_name LIKE 'audit%'",
+    )
+    columns = run(
+        url,
+        "SELECT table_name, privilege_type || '(' || column_name || ')'"
+        " FROM information_schema.column_privileges c"
+        f" WHERE grantee = '{role}' AND table_name LIKE 'audit%' AND NOT EXISTS (SELECT FROM"
+        " information_schema.role_table_grants t WHERE t.grantee = c.grantee"
+        " AND t.table_name = c.table_name AND t.privilege_type = c.privilege_type)",
+    )
+    return set(tables) | set(columns)
+
+
+@pytest.mark.parametrize("role", [rights.APP, rights.SEQUENCER])
+def test_migration_leaves_exactly_the_listed_rights(migrated, role):
+    listed = {(right.table, right.name) for right in rights.of(role)}
+
+    assert granted(migrated, role) == listed
+
+
+def test_roles_file_lists_the_same_rights():
+    found = re.findall(r"^    \('(\w+)', '(\w+)', '([^']+)'\),?$", ROLES.read_text(), re.M)
+
+    assert found == rights.rows()
+
+
+@pytest.mark.parametrize("table", rights.TABLES)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE {} SET {column} = {column}",
+        "DELETE FROM {}",
+        "TRUNCATE {}",
+        "ALTER TABLE {} ADD COLUMN x int",
+        "ALTER TABLE {} DISABLE TRIGGER ALL",
+        "DROP TABLE {}",
+        TRIGGER,
+        "CREATE RULE r AS ON INSERT TO {} DO INSTEAD NOTHING",
+    ],
+)
+def test_server_role_cannot_change_the_log(migrated, table, statement):
+    [(column,), *_] = run(
+        migrated,
+        f"SELECT attname FROM pg_attribute WHERE attrelid = '{table}'::regclass AND attnum > 0",
+    )
+    filled = sql.SQL(statement).format(sql.Identifier(table), column=sql.Identifier(column))
+
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        run(as_role(migrated, rights.APP), filled)
+
+
+@pytest.mark.parametrize("table", ["audit_event", "audit_leaf", "audit_node", "audit_checkpoint"])
+def test_sequencer_role_cannot_rewrite_the_log(migrated, table):
+    column = {"audit_event": "body", "audit_checkpoint": "note"}.get(table, "epoch")
+    for statement in (f"UPDATE {table} SET {column} = {column}", f"TRUNCATE {table}"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            run(as_role(migrated, rights.SEQUENCER), statement)
+
+
+def test_sequencer_works_under_its_role_and_the_server_under_its_own(migrated, tmp_path):
+    record = (
+        "from tests.faults import audit_steps; audit_steps.record(3)",
+        rights.APP,
+    )
+    sequence = ("from tests.faults import audit_steps; audit_steps.sequence()", rights.SEQUENCER)
+    for code, role in (record, sequence):
+        environ = serving.environ_for(tmp_path, DATABASE_URL=as_role(migrated, role))
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | environ, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+    assert run(migrated, "SELECT count(*) FROM audit_pending") == [(0,)]
+    assert run(migrated, "SELECT count(*) FROM audit_checkpoint WHERE anchored_to IS NOT NULL")[
+        0
+    ] > (0,)
+
+
+def test_server_role_skips_the_job_and_logs_it_once(migrated, tmp_path):
+    code = "from tests.faults import audit_steps; audit_steps.sequence(rounds=3, finish=False)"
+    environ = serving.environ_for(
+        tmp_path, DATABASE_URL=as_role(migrated, rights.APP), LOG_LEVEL="INFO"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environ, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("audit.sequencer.off") == 1

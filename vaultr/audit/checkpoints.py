@@ -1,0 +1,155 @@
+"""Read checkpoints; keep the newest published one, and the audit lag, for a second."""
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from vaultr import clock
+from vaultr.app_state import AppSlot
+from vaultr.audit import signing
+from vaultr.audit.models import AuditCheckpoint, AuditKeyChange
+from vaultr.audit.sequencer_lag import LagView
+from vaultr.database.session import reading
+from vaultr.observability import logs
+from vaultr.protocol import notes
+from vaultr.protocol.notes import Checkpoint
+from vaultr.settings.model import Settings
+
+SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A published checkpoint."""
+
+    note: str
+    checkpoint: Checkpoint
+
+    @property
+    def header(self) -> str:
+        """The value of ``X-Vaultr-Checkpoint``."""
+        one = self.checkpoint
+        return f"{one.epoch} {one.size} {notes.encode(one.root)}"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a process knows of the log: the newest published checkpoint and the lag."""
+
+    newest: Published | None = None
+    lag: LagView | None = None
+
+
+class _Cache:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.at: float | None = None
+        self.view = View()
+
+
+_CACHE: Final = AppSlot[_Cache]("audit.checkpoints")
+
+
+def init_app(app: Flask, _settings: Settings) -> None:
+    """Create the cache of the app."""
+    _CACHE.set(app, _Cache())
+
+
+def forget() -> None:
+    """Empty the cache: the database is another one."""
+    cache = _CACHE.get()
+    cache.at, cache.view = None, View()
+
+
+def view() -> View:
+    """Return the view, at most a second old; while one thread reads, the others get the last one.
+
+    If the database cannot be read, the last view stays.
+    """
+    cache = _CACHE.get()
+    fresh = cache.at is not None and time.monotonic() - cache.at < SECONDS
+    if fresh or not cache.lock.acquire(blocking=cache.at is None):
+        return cache.view
+    try:
+        if cache.at is None or time.monotonic() - cache.at >= SECONDS:
+            cache.view = _read()
+            cache.at = time.monotonic()
+    except sa.exc.SQLAlchemyError as error:
+        cache.at = time.monotonic()
+        logs.failure("audit.view.failed", error)
+    finally:
+        cache.lock.release()
+    return cache.view
+
+
+def lag_seconds() -> float | None:
+    """Return the audit lag, at most a second old; None until the backlog was empty once."""
+    lag = view().lag
+    return None if lag is None else lag.seconds
+
+
+def _read() -> View:
+    """Read checkpoint and lag in one statement."""
+    newest = published_query().order_by(AuditCheckpoint.epoch.desc(), AuditCheckpoint.size.desc())
+    with reading() as session:
+        row = session.execute(
+            sa.select(
+                newest.with_only_columns(AuditCheckpoint.note).limit(1).scalar_subquery(),
+                *LagView.columns(),
+            )
+        ).one()
+    published = None if row[0] is None else of_note(row[0])
+    return View(published, LagView.of(row[1], row[2], clock.now()))
+
+
+def of_note(note: str) -> Published:
+    """Read a stored note."""
+    return Published(note, Checkpoint.parse(notes.parse(note).text))
+
+
+def published_query() -> sa.Select[AuditCheckpoint]:
+    """Select published checkpoints."""
+    return sa.select(AuditCheckpoint).where(AuditCheckpoint.anchored_to.is_not(None))
+
+
+def newest(session: Session, epoch: int | None = None) -> Published | None:
+    """Return the newest published checkpoint, of all trees or of one."""
+    query = published_query()
+    if epoch is not None:
+        query = query.where(AuditCheckpoint.epoch == epoch)
+    order = (AuditCheckpoint.epoch.desc(), AuditCheckpoint.size.desc())
+    row = session.scalar(query.order_by(*order).limit(1))
+    return None if row is None else of_note(row.note)
+
+
+def last_signed(session: Session) -> AuditCheckpoint | None:
+    """Return the last checkpoint, published or not."""
+    order = (AuditCheckpoint.epoch.desc(), AuditCheckpoint.size.desc())
+    return session.scalar(sa.select(AuditCheckpoint).order_by(*order).limit(1))
+
+
+def key_changes(session: Session) -> list[str]:
+    """Return all notes by which a signing key named the next one, oldest first."""
+    query = sa.select(AuditKeyChange.note).order_by(AuditKeyChange.epoch)
+    return list(session.scalars(query))
+
+
+def verification_keys(session: Session, epoch: int) -> list[str]:
+    """Return the key that signed a tree, as a list of vkeys."""
+    found = [key for first, key in signing.published(session) if first <= epoch]
+    return [str(found[-1])] if found else []
+
+
+def add(session: Session, checkpoint: Checkpoint, note: str, now: datetime) -> None:
+    """Store a signed checkpoint, not yet published."""
+    row = AuditCheckpoint(
+        epoch=checkpoint.epoch, size=checkpoint.size, note=note, created_at=now, anchored_to=None
+    )
+    session.add(row)
+    session.flush()

@@ -1,0 +1,51 @@
+"""Publish signed checkpoints: state file first, then the table, then the anchors."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from vaultr.audit import anchors, checkpoints, state_file
+from vaultr.audit.models import AuditCheckpoint, AuditKeyChange
+from vaultr.audit.signer import CannotSign, Signer
+from vaultr.database.session import reading, transaction
+
+
+def publish(signer: Signer) -> None:
+    """Publish the newest checkpoint, and anchor whatever an anchor does not have yet.
+
+    The signer's state is stored before anybody sees a checkpoint. Without a state file an anchor
+    takes its place, so it is tried first.
+    """
+    with reading() as session:
+        row = checkpoints.last_signed(session)
+    if row is not None and row.anchored_to is None:
+        try:
+            signer.remember(row.note)
+        except OSError as error:
+            says = "the state file cannot be written"
+            raise CannotSign("state-unwritable", says, waits=True) from error
+        if state_file.path() is None:
+            anchors.send(row.note)
+        _mark_published(row.epoch)
+    anchors.catch_up()
+
+
+def _mark_published(epoch: int) -> None:
+    with transaction() as session:
+        session.execute(
+            sa.update(AuditCheckpoint)
+            .where(AuditCheckpoint.anchored_to.is_(None), AuditCheckpoint.epoch <= epoch)
+            .values(anchored_to="[]")
+        )
+        session.execute(
+            sa.update(AuditKeyChange)
+            .where(AuditKeyChange.anchored_to.is_(None), AuditKeyChange.epoch < epoch)
+            .values(anchored_to="[]")
+        )
+
+
+def add_key_change(session: Session, epoch: int, note: str, now: datetime) -> None:
+    """Store a note of a change of key, not yet anchored."""
+    session.add(AuditKeyChange(epoch=epoch, note=note, created_at=now, anchored_to=None))
+    session.flush()

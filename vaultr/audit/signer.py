@@ -1,0 +1,168 @@
+"""Decide whether the signer may sign: the database must extend its last checkpoint."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from vaultr.audit import anchors, checkpoints, log_name, signing, state_file, tree
+from vaultr.audit.models import AuditCheckpoint
+from vaultr.audit.signing import SigningKeys
+from vaultr.observability import logs
+from vaultr.protocol import merkle, notes
+from vaultr.protocol.merkle import ProofInvalid
+from vaultr.protocol.notes import Checkpoint, NoteInvalid
+
+REOPEN: Final = "`flask audit reopen --reason TEXT` opens a new tree after an announced restore"
+
+
+class CannotSign(Exception):
+    """The signer must not sign now.
+
+    :ivar reason: a reason code.
+    :ivar waits: whether this may pass by itself; otherwise an operator has to act.
+    """
+
+    def __init__(self, reason: str, says: str, *, waits: bool = False) -> None:
+        self.reason = reason
+        self.waits = waits
+        super().__init__(says)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The last checkpoint that this signer knows to be signed.
+
+    :ivar note: the signed note; None before the first one.
+    """
+
+    note: str | None
+    checkpoint: Checkpoint | None
+
+
+class Signer:
+    """The signer of this process."""
+
+    def __init__(self, keys: SigningKeys) -> None:
+        self.keys = keys
+        self._last: str | None = None
+        self._anchors_read = False
+
+    def remember(self, note: str) -> None:
+        """Store the last signed checkpoint in the state file and in this process.
+
+        :raises OSError: the file cannot be written.
+        """
+        state_file.write(note)
+        self._last = note
+
+    def state(self, session: Session) -> State:
+        """Return the newest checkpoint of state file, anchors and this process.
+
+        :raises CannotSign: one of them cannot be read, or is not of this log.
+        """
+        found = [self._read_file(session)]
+        if self._last is not None:
+            found.append(self._opened(session, self._last, "state"))
+        if not self._anchors_read:
+            found += self._read_anchors(session)
+        known = [one for one in found if one.checkpoint is not None]
+        best = max(known, key=_place, default=State(None, None))
+        self._last = best.note
+        self._anchors_read = True
+        return best
+
+    def _read_file(self, session: Session) -> State:
+        try:
+            text = state_file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CannotSign("state-unreadable", "the state file cannot be read") from error
+        return State(None, None) if text is None else self._opened(session, text, "state")
+
+    def _read_anchors(self, session: Session) -> list[State]:
+        try:
+            texts = anchors.newest_notes()
+        except anchors.AnchorUnreachable as error:
+            says = f"the anchor {error.anchor} cannot be reached"
+            raise CannotSign("anchor-unreachable", says, waits=True) from error
+        return [self._opened(session, text, "anchor") for text in texts]
+
+    def _opened(self, session: Session, text: str, where: str) -> State:
+        trusted = [key.public for key in self.keys.all]
+        trusted += [key for _, key in signing.published(session)]
+        try:
+            return State(text, signing.opened(text, trusted, log_name.current()))
+        except NoteInvalid as error:
+            says = f"the checkpoint in the {where} is invalid: {error}"
+            raise CannotSign(f"{where}-invalid", says) from error
+
+    def _check_stored(self, session: Session, stored: AuditCheckpoint, size: int) -> None:
+        """Check that the newest stored checkpoint is ours and fits the stored tree."""
+        shown = self._opened(session, stored.note, "database").checkpoint
+        if shown is None or (shown.epoch, shown.size) != (stored.epoch, stored.size):
+            raise CannotSign("database-invalid", "a stored checkpoint differs from its columns")
+        _check_extends(session, shown, size)
+
+    def check(self, session: Session, epoch: int, size: int) -> State:
+        """Check that a tree of the database extends the last signed checkpoint.
+
+        :raises CannotSign: it does not, or this cannot be checked.
+        """
+        state = self.state(session)
+        stored = checkpoints.last_signed(session)
+        if stored is not None:
+            self._check_stored(session, stored, size)
+        if state.checkpoint is None:
+            if stored is not None:
+                says = f"state file and anchors are missing, but checkpoints exist; {REOPEN}"
+                raise CannotSign("state-missing", says)
+            return state
+        last = state.checkpoint
+        if (epoch, size) < (last.epoch, last.size):
+            shown = f"{last.epoch}/{last.size}"
+            says = f"the database is older than the last checkpoint ({shown}); {REOPEN}"
+            raise CannotSign("database-restored", says)
+        end = size if epoch == last.epoch else tree.size(session, last.epoch)
+        _check_extends(session, last, end)
+        if epoch > last.epoch:
+            _check_links(session, last.epoch, epoch)
+        return state
+
+
+def _place(state: State) -> tuple[int, int]:
+    checkpoint = state.checkpoint
+    return (0, 0) if checkpoint is None else (checkpoint.epoch, checkpoint.size)
+
+
+def _check_extends(session: Session, last: Checkpoint, size: int) -> None:
+    """Check that the stored tree of a checkpoint still has its root and leads on from it."""
+    try:
+        if last.size > size:
+            raise ProofInvalid("the tree is shorter than its checkpoint")
+        path = tree.consistency(session, last.epoch, last.size, size)
+        new = tree.root(session, last.epoch, size)
+        merkle.check_consistency(last.size, size, last.root, new, path)
+    except (KeyError, ProofInvalid, ValueError) as error:
+        logs.warning("audit.fork", epoch=last.epoch, size=last.size)
+        says = f"the database contradicts the checkpoint {last.epoch}/{last.size}; {REOPEN}"
+        raise CannotSign("database-forked", says) from error
+
+
+def _check_links(session: Session, first: int, epoch: int) -> None:
+    """Check that a final checkpoint exists for each tree between two, with the tree's size."""
+    query = (
+        sa.select(AuditCheckpoint.epoch, sa.func.max(AuditCheckpoint.size))
+        .where(AuditCheckpoint.epoch >= first, AuditCheckpoint.epoch < epoch)
+        .group_by(AuditCheckpoint.epoch)
+    )
+    finals = {int(one): int(size) for one, size in session.execute(query)}
+    for one in range(first, epoch):
+        if finals.get(one) is None or finals[one] != tree.size(session, one):
+            says = f"tree {one} has no final checkpoint; {REOPEN}"
+            raise CannotSign("database-forked", says)
+
+
+def note_text(note: str) -> str:
+    """Return the text of a note without its signatures."""
+    return notes.parse(note).text

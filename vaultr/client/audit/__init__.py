@@ -1,0 +1,1 @@
+"""Check the server's audit log as its user: checkpoints, inclusion, consistency, own events."""

@@ -1,0 +1,229 @@
+"""Check a bundle: an account's events, each with the proof that it is in the log. Works offline."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vaultr.client.audit.errors import AuditInvalid
+from vaultr.client.crypto.primitives import ed25519_verify
+from vaultr.client.strict_json import Json
+from vaultr.protocol import merkle, notes
+from vaultr.protocol.encoding import unb64
+from vaultr.protocol.merkle import ProofInvalid
+from vaultr.protocol.notes import Checkpoint, NoteInvalid, Proof, VerificationKey
+
+FORMAT: Final = "vaultr-audit/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One verified event."""
+
+    id: str
+    body: dict[str, Any] = field(repr=False)
+    epoch: int
+    index: int
+    seq: int
+    leaf_hash: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Verified:
+    """A verified bundle.
+
+    :ivar keys: the keys that signed, oldest first.
+    :ivar checkpoints: the checkpoint of each tree.
+    :ivar pruned: whether the beginning of the account's chain was pruned.
+    """
+
+    log: str
+    account: str
+    keys: list[VerificationKey]
+    checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    pruned: bool = False
+
+    @property
+    def last(self) -> tuple[int, bytes]:
+        """The number and leaf hash of the account's last event."""
+        if not self.events:
+            return -1, merkle.NO_LEAF
+        return self.events[-1].seq, self.events[-1].leaf_hash
+
+
+def check_keys(keys: list[VerificationKey], changes: Iterable[str]) -> None:
+    """Check that each key was named by the one before it.
+
+    :raises AuditInvalid: a note of a change is missing or is not signed by both keys.
+    """
+    trusted = keys[:1]
+    for text in changes:
+        for old in trusted:
+            try:
+                change = notes.open_key_change(text, old, ed25519_verify)
+            except NoteInvalid:
+                continue
+            trusted.append(change.key)
+            break
+    missing = [key for key in keys if key not in trusted]
+    if missing:
+        raise AuditInvalid(f"No valid note introduces the key {missing[0].fingerprint}.")
+
+
+def verify(
+    lines: Iterable[str],
+    *,
+    trusted: list[VerificationKey] | None = None,
+    account: str | None = None,
+    last: tuple[int, bytes] = (-1, merkle.NO_LEAF),
+) -> Verified:
+    """Check all lines of a bundle.
+
+    :param trusted: the pinned keys; without them the bundle's own keys are taken.
+    :param account: whose bundle it has to be.
+    :param last: number and leaf hash of the last event that was verified before.
+    :raises AuditInvalid: a line is malformed, missing, repeated or does not verify.
+    """
+    objects = _objects(lines)
+    verified = _head(next(objects, {}), trusted, account, last[0])
+    tag = merkle.subject_tag(verified.account)
+    for one in objects:
+        match one.get("type"):
+            case "tree":
+                _take_tree(verified, one)
+            case "event":
+                _take_event(verified, one, tag, last)
+            case _:
+                raise AuditInvalid("The bundle has a line of unknown type.")
+    if not verified.checkpoints:
+        raise AuditInvalid("The bundle has no checkpoint.")
+    return verified
+
+
+def _objects(lines: Iterable[str]) -> Iterator[Json]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            one = json.loads(line, object_pairs_hook=_once)
+        except ValueError:
+            raise AuditInvalid(f"Line {number} of the bundle is not JSON.") from None
+        if not isinstance(one, dict):
+            raise AuditInvalid(f"Line {number} of the bundle is not an object.")
+        yield one
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a member is repeated")
+    return members
+
+
+def _head(
+    head: Json, trusted: list[VerificationKey] | None, account: str | None, after: int
+) -> Verified:
+    try:
+        keys = [VerificationKey.parse(str(one)) for one in head["keys"]]
+        verified = Verified(str(head["log"]), str(head["account"]), keys)
+        wrong = head["format"] != FORMAT or head["after"] != after or not keys
+        changes = [str(one) for one in head["key_changes"]]
+    except (KeyError, TypeError, NoteInvalid):
+        raise AuditInvalid("The bundle has no valid first line.") from None
+    if wrong or any(key.name != verified.log for key in keys):
+        raise AuditInvalid("The bundle is of another format, log or range.")
+    if account is not None and verified.account != account:
+        raise AuditInvalid("The bundle is of another account.")
+    if trusted is None:
+        check_keys(keys, changes)
+    else:
+        verified.keys = trusted
+    return verified
+
+
+def _take_tree(verified: Verified, one: Json) -> None:
+    checkpoint = _opened(verified, str(one.get("checkpoint")))
+    if checkpoint.epoch != one.get("epoch") or checkpoint.epoch in verified.checkpoints:
+        raise AuditInvalid("The bundle repeats a tree, or names another one.")
+    if verified.checkpoints and checkpoint.epoch != max(verified.checkpoints) + 1:
+        raise AuditInvalid(f"The bundle leaves out the tree before {checkpoint.epoch}.")
+    before = verified.checkpoints.get(checkpoint.epoch - 1)
+    opening = one.get("opening")
+    if opening is None:
+        verified.pruned = True
+    elif isinstance(opening, dict):
+        check_opening(opening, checkpoint, before)
+    else:
+        raise AuditInvalid("A tree has no valid first event.")
+    verified.checkpoints[checkpoint.epoch] = checkpoint
+
+
+def check_opening(opening: Json, checkpoint: Checkpoint, before: Checkpoint | None) -> Json:
+    """Check the first event of a tree; it contains the final checkpoint of the previous tree.
+
+    :return: the event's object.
+    :raises AuditInvalid: it is not the first event, or names another previous tree.
+    """
+    event = check_event(opening, checkpoint)
+    obj = event.body.get("obj")
+    if event.index != 0 or event.body.get("typ") != "log.epoch.open" or not isinstance(obj, dict):
+        raise AuditInvalid(f"Tree {checkpoint.epoch} does not begin with log.epoch.open.")
+    if before is not None:
+        try:
+            named = Checkpoint.parse(notes.parse(str(obj.get("previous"))).text)
+        except NoteInvalid as error:
+            raise AuditInvalid(f"Tree {checkpoint.epoch} names no previous tree.") from error
+        if named != before:
+            raise AuditInvalid(
+                f"Tree {checkpoint.epoch} continues another tree than the shown one."
+            )
+    return obj
+
+
+def _take_event(verified: Verified, one: Json, tag: bytes, last: tuple[int, bytes]) -> None:
+    shown = one.get("event")
+    epoch = shown.get("epoch") if isinstance(shown, dict) else None
+    checkpoint = verified.checkpoints.get(epoch) if isinstance(epoch, int) else None
+    if checkpoint is None or checkpoint.epoch != max(verified.checkpoints):
+        raise AuditInvalid("An event is not below the checkpoint of its tree.")
+    event = check_event(one, checkpoint, tag)
+    seq, leaf = verified.last if verified.events else last
+    first = not verified.events and verified.pruned and last[0] < 0
+    if event.seq != seq + 1 and not first:
+        raise AuditInvalid(f"Event {seq + 1} of the account is missing or repeated.")
+    if unb64(one["event"]["subject_prev"]) != leaf and not first:
+        raise AuditInvalid(f"Event {event.seq} of the account does not follow the previous one.")
+    verified.events.append(event)
+
+
+def check_event(one: Json, checkpoint: Checkpoint, tag: bytes | None = None) -> Event:
+    """Check one event: body, leaf, path and checkpoint.
+
+    :param tag: the subject that it has to be about.
+    :raises AuditInvalid: one of them does not fit.
+    """
+    try:
+        event, proof = one["event"], Proof.parse(str(one["proof"]))
+        text, index, seq = str(event["body"]), event["index"], event["subject_seq"]
+        event_hash = merkle.event_hash(unb64(event["prev"]), text.encode(), unb64(event["mac"]))
+        body = json.loads(text)
+        subject = merkle.subject_tag(str(body["sub"]))
+        data = merkle.leaf_bytes(index, event_hash, subject, seq, unb64(event["subject_prev"]))
+        same = Checkpoint.parse(proof.checkpoint.text) == checkpoint and unb64(one["leaf"]) == data
+        leaf = merkle.leaf_hash(data)
+        fits = same and body["eid"] == event["id"] and event["epoch"] == checkpoint.epoch
+        if not fits or proof.index != index or (tag is not None and subject != tag):
+            raise AuditInvalid(f"Event {event['id']} does not fit its proof.")
+        merkle.check_inclusion(index, checkpoint.size, leaf, proof.path, checkpoint.root)
+    except (KeyError, TypeError, ValueError, OverflowError, NoteInvalid, ProofInvalid) as error:
+        raise AuditInvalid(f"An event of the log does not verify: {error}") from error
+    return Event(str(event["id"]), body, checkpoint.epoch, index, seq, leaf)
+
+
+def _opened(verified: Verified, text: str) -> Checkpoint:
+    try:
+        checkpoint = notes.open_checkpoint(text, verified.keys, ed25519_verify)
+    except NoteInvalid as error:
+        raise AuditInvalid(f"A checkpoint does not verify: {error}") from error
+    if checkpoint.log != verified.log:
+        raise AuditInvalid("A checkpoint is of another log.")
+    return checkpoint

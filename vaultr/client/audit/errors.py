@@ -1,0 +1,46 @@
+"""What the checks of the audit log can find."""
+
+from vaultr.client.errors import IntegrityError
+
+
+class AuditInvalid(IntegrityError):
+    """The audit log failed a check."""
+
+    advice = "Keep this output: it shows what the server presented. Ask the server's operator."
+
+
+class KeyUnknown(AuditInvalid):
+    """The log is signed by a key that this account has not pinned.
+
+    :ivar fingerprint: the SHA-256 of the key.
+    """
+
+    advice = (
+        "Compare the fingerprint with the operator's (`flask audit status`). Only if it is right: "
+        "vaultr audit accept-key FINGERPRINT"
+    )
+
+    def __init__(self, fingerprint: str) -> None:
+        super().__init__(f"The audit log is signed by an unknown key: {fingerprint}")
+        self.fingerprint = fingerprint
+
+
+class Contradiction(AuditInvalid):
+    """Two signed checkpoints of one log contradict each other.
+
+    :ivar notes: both, as they were signed.
+    """
+
+    def __init__(self, says: str, *notes: str) -> None:
+        shown = "\n".join(f"--- checkpoint {at}\n{note}" for at, note in enumerate(notes, start=1))
+        super().__init__(f"{says}\n{shown}")
+        self.notes = notes
+
+
+class LogRestored(AuditInvalid):
+    """The log was opened again after a restore; events that this account had verified are lost."""
+
+    advice = (
+        "The operator has announced this restore in the log itself. Ask for the reason if you do "
+        "not know it; the next check continues with the new tree."
+    )

@@ -1,0 +1,279 @@
+"""The online check of the audit log: keys, consistency, own events, heads of the own vaults."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from vaultr.client.audit import bundle
+from vaultr.client.audit.bundle import Verified
+from vaultr.client.audit.errors import AuditInvalid, Contradiction, KeyUnknown, LogRestored
+from vaultr.client.audit.pinned import Pinned
+from vaultr.client.crypto.primitives import ed25519_verify
+from vaultr.client.errors import Refused
+from vaultr.client.strict_json import Json
+from vaultr.client.transport.account_session import Session
+from vaultr.protocol import merkle, notes
+from vaultr.protocol.encoding import b64, unb64
+from vaultr.protocol.merkle import ProofInvalid
+from vaultr.protocol.notes import Checkpoint, NoteInvalid, VerificationKey
+
+# Returns the heads of a vault's own log by revision, from one revision on; None if it is unknown.
+Heads = Callable[[UUID, int], Mapping[int, bytes] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A checkpoint as the server shows it."""
+
+    checkpoint: Checkpoint
+    note: str = field(repr=False)
+    keys: list[VerificationKey] = field(repr=False)
+    key_changes: list[str] = field(repr=False)
+    opening: Json | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of a check.
+
+    :ivar pinned: the checkpoint to pin from now on.
+    :ivar events: how many events were new and verified.
+    :ivar heads: how many heads of own vaults were compared.
+    """
+
+    pinned: Pinned
+    events: int
+    heads: int
+
+
+class Verifier:
+    """Checks the log of one account.
+
+    :param identity: the account's own public identity keys.
+    """
+
+    def __init__(self, session: Session, account_id: UUID, identity: Mapping[str, bytes]) -> None:
+        self._session = session
+        self._account_id = account_id
+        self._identity = identity
+
+    def verify(self, pinned: Pinned | None, heads: Heads) -> Report:
+        """Check everything that is new since the pinned checkpoint.
+
+        :raises AuditInvalid: a check failed.
+        """
+        shown = self._shown(None)
+        keys = self._trusted(pinned, shown)
+        self._check_signature(shown, keys)
+        restored = None
+        if pinned is not None:
+            restored = self._check_continues(pinned, shown, keys)
+        self._check_headers(shown)
+        last = (-1, merkle.NO_LEAF) if pinned is None or restored else pinned.last
+        verified = self._events(keys if pinned else None, last)
+        self._check_covered(verified, shown)
+        self._check_own_keys(verified)
+        compared = self._check_heads(verified, heads)
+        seq_and_leaf = verified.last if verified.events else last
+        kept = Pinned(shown.checkpoint, shown.note, verified.keys, seq_and_leaf)
+        if restored is not None:
+            raise LogRestoredWith(restored, kept)
+        return Report(kept, len(verified.events), compared)
+
+    def accept_key(self, pinned: Pinned | None, fingerprint: str) -> Pinned:
+        """Pin a key by hand.
+
+        :raises AuditInvalid: the server shows no checkpoint signed by this key.
+        """
+        shown = self._shown(None)
+        found = [key for key in shown.keys if key.fingerprint == fingerprint.lower()]
+        if not found:
+            raise AuditInvalid("The server shows no checkpoint that is signed by this key.")
+        self._check_signature(shown, found)
+        older = [key for key in pinned.keys if key != found[0]] if pinned else []
+        last = pinned.last if pinned else (-1, merkle.NO_LEAF)
+        return Pinned(shown.checkpoint, shown.note, [*older, found[0]], last)
+
+    def export(self) -> str:
+        """Fetch the bundle of all events."""
+        return self._lines("")
+
+    def _lines(self, query: str) -> str:
+        return self._session.send("GET", f"/audit/export{query}").text or ""
+
+    def _shown(self, epoch: int | None) -> Shown:
+        path = "/audit/checkpoint" + ("" if epoch is None else f"?epoch={epoch}")
+        body: Any = self._session.send("GET", path).body
+        try:
+            keys = [VerificationKey.parse(one) for one in body["keys"]]
+            checkpoint = Checkpoint.parse(notes.parse(body["checkpoint"]).text)
+            changes = [str(one) for one in body["key_changes"]]
+            opening = body["opening"]
+        except (KeyError, TypeError, NoteInvalid) as error:
+            raise AuditInvalid(f"The server shows no valid checkpoint: {error}") from error
+        if epoch is not None and checkpoint.epoch != epoch:
+            raise AuditInvalid("The server shows the checkpoint of another tree.")
+        return Shown(checkpoint, str(body["checkpoint"]), keys, changes, opening)
+
+    def _trusted(self, pinned: Pinned | None, shown: Shown) -> list[VerificationKey]:
+        """Return the pinned keys, and those that notes of changes introduce."""
+        if pinned is None:
+            return shown.keys
+        if shown.checkpoint.log != pinned.checkpoint.log:
+            log, known = shown.checkpoint.log, pinned.checkpoint.log
+            raise AuditInvalid(f"The server shows the log {log}; pinned is {known}.")
+        keys = list(pinned.keys)
+        for text in shown.key_changes:
+            try:
+                change = notes.open_key_change(text, keys[-1], ed25519_verify)
+            except NoteInvalid:
+                continue  # of an earlier change, or not valid: then the signature check fails
+            if change.key not in keys:
+                keys.append(change.key)
+        return keys
+
+    def _check_signature(self, shown: Shown, keys: list[VerificationKey]) -> None:
+        try:
+            notes.open_checkpoint(shown.note, keys, ed25519_verify)
+        except NoteInvalid as error:
+            if shown.keys and shown.keys[0] not in keys:
+                raise KeyUnknown(shown.keys[0].fingerprint) from error
+            raise AuditInvalid(f"The newest checkpoint does not verify: {error}") from error
+
+    def _check_continues(
+        self, pinned: Pinned, shown: Shown, keys: list[VerificationKey]
+    ) -> str | None:
+        """Check that the log continues the pinned checkpoint, through all trees since.
+
+        :return: the reason of a restore that was announced in the log and lost pinned events.
+        """
+        old, new = pinned.checkpoint, shown.checkpoint
+        if old.epoch == new.epoch:
+            self._check_extends(old, new, pinned.note, shown.note)
+            return None
+        if new.epoch < old.epoch:
+            says = f"The server shows tree {new.epoch}; this account has seen tree {old.epoch}."
+            raise Contradiction(says, pinned.note, shown.note)
+        final = self._shown(old.epoch)
+        self._check_signature(final, keys)
+        lost = final.checkpoint.size < old.size
+        if not lost:
+            self._check_extends(old, final.checkpoint, pinned.note, final.note)
+        reason, before = None, final
+        for epoch in range(old.epoch + 1, new.epoch + 1):
+            tree = shown if epoch == new.epoch else self._shown(epoch)
+            self._check_signature(tree, keys)
+            obj = self._opening(tree, before)
+            reason = reason or (str(obj["reason"]) if obj and obj.get("reason") else None)
+            before = tree
+        if lost and reason is None:
+            raise Contradiction(
+                "The server shows less of a tree than this account has seen.",
+                pinned.note,
+                final.note,
+            )
+        return reason if lost else None
+
+    def _opening(self, tree: Shown, before: Shown) -> Json | None:
+        if tree.opening is None:
+            return None  # pruned
+        return bundle.check_opening(tree.opening, tree.checkpoint, before.checkpoint)
+
+    def _check_extends(
+        self, old: Checkpoint, new: Checkpoint, old_note: str, new_note: str
+    ) -> None:
+        if new.size < old.size or (new.size == old.size and new.root != old.root):
+            says = f"The server shows {new.size} events; this account has verified {old.size}."
+            raise Contradiction(says, old_note, new_note)
+        if new == old:
+            return
+        try:
+            path = self._path(old.epoch, old.size, new.size)
+            merkle.check_consistency(old.size, new.size, old.root, new.root, path)
+        except ProofInvalid as error:
+            says = f"Two checkpoints of tree {old.epoch} contradict each other: {error}."
+            raise Contradiction(says, old_note, new_note) from error
+
+    def _path(self, epoch: int, first: int, second: int) -> list[bytes]:
+        query = f"/audit/consistency?epoch={epoch}&from={first}&to={second}"
+        try:
+            body: Any = self._session.send("GET", query).body
+            return [unb64(one) for one in body["hashes"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProofInvalid("the server shows no proof") from error
+        except Refused as error:
+            if error.slug == "epoch-pruned":
+                raise AuditInvalid(
+                    f"Tree {epoch} was pruned before this account had verified its end."
+                ) from error
+            raise ProofInvalid("the server refuses the proof") from error
+
+    def _check_headers(self, shown: Shown) -> None:
+        """Check that the checkpoints of response headers belong to the same tree."""
+        new = shown.checkpoint
+        for epoch, size, root in self._session.checkpoints():
+            if epoch != new.epoch:
+                continue
+            seen = Checkpoint(new.log, epoch, size, root)
+            if size <= new.size:
+                self._check_extends(seen, new, seen.text(), shown.note)
+
+    def _events(self, keys: list[VerificationKey] | None, last: tuple[int, bytes]) -> Verified:
+        lines = self._lines("" if last[0] < 0 else f"?after={last[0]}").splitlines()
+        account = str(self._account_id)
+        return bundle.verify(lines, trusted=keys, account=account, last=last)
+
+    def _check_covered(self, verified: Verified, shown: Shown) -> None:
+        """Check that the events' own checkpoints extend the one that was shown first."""
+        ours = verified.checkpoints.get(shown.checkpoint.epoch)
+        if ours is None:
+            raise AuditInvalid("The events are proven under other trees than the newest one.")
+        self._check_extends(shown.checkpoint, ours, shown.note, ours.text())
+
+    def _check_own_keys(self, verified: Verified) -> None:
+        """Check that only this account has published keys, and only its own ones."""
+        for event in verified.events:
+            body = event.body
+            if body.get("typ") != "key.publish":
+                continue
+            obj = body.get("obj") or {}
+            ours = all(obj.get(kind) == b64(key) for kind, key in self._identity.items())
+            if body.get("act") != body.get("sub") or not ours:
+                raise AuditInvalid(
+                    f"Event {event.id} publishes keys that this account does not own."
+                )
+
+    def _check_heads(self, verified: Verified, heads: Heads) -> int:
+        """Check that the heads in the log are those of the vaults' own logs."""
+        written: dict[UUID, list[tuple[int, str, str]]] = {}
+        for event in verified.events:
+            obj = event.body.get("obj")
+            if event.body.get("typ") == "item.write" and isinstance(obj, dict):
+                place = (int(obj["to"]), str(obj["head"]), event.id)
+                written.setdefault(UUID(str(obj["id"])), []).append(place)
+        compared = 0
+        for vault_id, places in written.items():
+            known = heads(vault_id, min(n for n, _, _ in places))
+            for n, head, event_id in places if known is not None else []:
+                if known is not None and n in known:
+                    compared += 1
+                    if b64(known[n]) != head:
+                        raise AuditInvalid(
+                            f"Event {event_id} names another head of vault {vault_id} at {n}."
+                        )
+        return compared
+
+
+class LogRestoredWith(LogRestored):
+    """A restore that the log itself announces.
+
+    :ivar pinned: what to pin from now on.
+    """
+
+    def __init__(self, reason: str, pinned: Pinned) -> None:
+        super().__init__(
+            "The server was restored from a backup, and events that this account had verified are "
+            f"lost. The operator's reason: {reason}"
+        )
+        self.pinned = pinned

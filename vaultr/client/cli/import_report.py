@@ -1,0 +1,236 @@
+"""Reads a file for the import command, and shows what it becomes and what stays out."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vaultr.client.cli import output, prompts
+from vaultr.client.cli.options import Choices
+from vaultr.client.errors import UsageError
+from vaultr.client.imports.formats import FORMATS
+
+if TYPE_CHECKING:
+    from vaultr.client.imports.reading import Reading, Report
+    from vaultr.client.vaultr_client import ImportRun
+
+_KEY_FILE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user said about the file."""
+
+    form: str | None
+    title: str | None
+    columns: tuple[str, ...]
+    key_file: Path | None
+    password_fd: int | None
+
+
+_FILE_OPTIONS = (
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(list(FORMATS)),
+        metavar="FORMAT",
+        help="File format (default: recognised by content)",
+    ),
+    click.option("--title", metavar="TEXT", help="Title of the environment set"),
+    click.option(
+        "--map",
+        "columns",
+        metavar="FIELD=COLUMN",
+        multiple=True,
+        help="Column of a CSV file for a field (repeatable, or with commas)",
+    ),
+    click.option(
+        "--key-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Key file of a KeePass database",
+    ),
+    click.option(
+        "--file-password-fd",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Read the password of the file from descriptor N",
+    ),
+)
+
+
+def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare the options about the file, and pass them on as ``options``."""
+
+    @wraps(function)
+    def gathered(
+        *arguments: Any,
+        form: str | None,
+        title: str | None,
+        columns: tuple[str, ...],
+        key_file: Path | None,
+        file_password_fd: int | None,
+        **named: Any,
+    ) -> Any:
+        options = Options(form, title, columns, key_file, file_password_fd)
+        return function(*arguments, options=options, **named)
+
+    for declare in reversed(_FILE_OPTIONS):
+        gathered = declare(gathered)
+    return gathered
+
+
+def read(choices: Choices, file: Path, options: Options) -> "Reading":
+    """Read the file by the importer of its format.
+
+    :raises ImportProblems: something is wrong with it.
+    """
+    # The importers would slow every other command down.
+    from vaultr.client.imports import csv_file, formats, reading  # noqa: PLC0415 - late, see above
+
+    if str(file) == "-":
+        data = prompts.read_input(choices)
+    else:
+        data = b"" if file.is_dir() else _content_of(file, prompts.INPUT_BYTES)
+    columns = _columns(options.columns, csv_file.PLACES)
+    if options.form is not None:
+        found = formats.FORMATS[options.form]
+    elif columns:
+        found = formats.FORMATS["csv"]
+    else:
+        found = formats.recognise(data, file)
+    return found.read(
+        reading.ImportFile(
+            data=data,
+            title=_title(file, options.title, needed=found.name == "dotenv"),
+            path=file,
+            ask_password=lambda: _file_password(options.password_fd),
+            key_file=_content_of(options.key_file, _KEY_FILE_BYTES) if options.key_file else None,
+            columns=columns,
+        )
+    )
+
+
+def _content_of(file: Path, most: int) -> bytes:
+    with file.open("rb") as source:
+        return source.read(most + 1)
+
+
+def _title(file: Path, title: str | None, *, needed: bool) -> str:
+    if title is not None:
+        return title
+    if str(file) == "-":
+        if needed:
+            raise UsageError("Use --title: standard input has no name.")
+        return "Imported"
+    return file.name
+
+
+def _columns(pairs: tuple[str, ...], places: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in (each for pairs_text in pairs for each in pairs_text.split(",")):
+        place, equals, column = (part.strip() for part in pair.partition("="))
+        if not equals or not column:
+            raise UsageError("--map takes FIELD=COLUMN, such as title=Name,password=Secret.")
+        if place not in places:
+            raise UsageError(f"--map has no field {place}. It has: {', '.join(places)}.")
+        if place in found:
+            raise UsageError(f"--map has two columns for {place}.")
+        found[place] = column
+    return found
+
+
+def _file_password(descriptor: int | None) -> str:
+    if descriptor is not None:
+        return prompts.read_descriptor(descriptor, "--file-password-fd")
+    if not prompts.can_ask():
+        raise UsageError("This file has a password, and no terminal is here: --file-password-fd.")
+    return prompts.ask_hidden("Password of the file", empty=True)
+
+
+def progress() -> Callable[[int, int], None]:
+    """Return what shows progress: one line that is written over on a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        return lambda done, total: None
+
+    def show(done: int, total: int) -> None:
+        click.echo(f"\r{done} of {total} items", err=True, nl=done == total)
+
+    return show
+
+
+def show_dry_run(choices: Choices, reading: "Reading") -> None:
+    """Show which entries become which items, which fields go where, and what stays out."""
+    drafts, report = reading.drafts, reading.report
+    types = dict(Counter(draft.type for draft in drafts))
+    if choices.json:
+        answer = {"read": len(drafts), "imported": 0, "types": types, **report.to_json()}
+        output.as_json(answer)
+        return
+    if [*types] == ["env_set"] and len(drafts) == 1:
+        say_set("Can be imported", drafts[0].overview["title"], len(drafts[0].detail["variables"]))
+    else:
+        output.say(f"Can be imported: {counted(types)}.")
+    rows = [(str(count), kind, ours) for (kind, ours), count in sorted(report.kinds.items())]
+    output.say("")
+    output.table(("ENTRIES", "KIND", "BECOMES"), rows)
+    fields = [
+        (str(count), kind, theirs, ours)
+        for (kind, theirs, ours), count in sorted(report.fields.items())
+    ]
+    if fields:
+        output.say("")
+        output.table(("VALUES", "KIND", "FIELD", "BECOMES"), fields)
+    if report.left_out:
+        output.say("")
+        left = [(each.entry, each.what, each.reason) for each in report.left_out]
+        output.table(("ENTRY", "NOT IMPORTED", "REASON"), left)
+
+
+def tell_left_out(report: "Report") -> None:
+    """List on stderr what is not imported."""
+    for each in report.left_out:
+        text = f"{each.entry}: {each.what} was not imported: {each.reason}."
+        output.tell(output.printable(text))
+
+
+def show_runs(runs: "list[ImportRun]") -> None:
+    """Show earlier imports in a table."""
+    rows = [
+        (run.id, run.imported_at, run.manager, str(len(run.unchanged)), str(len(run.changed)))
+        for run in runs
+    ]
+    output.table(("ID", "IMPORTED", "FROM", "UNCHANGED", "CHANGED"), rows)
+
+
+def run_json(run: "ImportRun") -> dict[str, Any]:
+    """Return one import as JSON values."""
+    return {
+        "id": run.id,
+        "imported_at": run.imported_at,
+        "manager": run.manager,
+        "unchanged": [str(item.id) for item in run.unchanged],
+        "changed": [str(item.id) for item in run.changed],
+    }
+
+
+def say_set(done: str, title: str, variables: int) -> None:
+    """Say what became of one environment set."""
+    count = f"{variables} variable{'' if variables == 1 else 's'}"
+    output.say(f"{done}: {output.printable(title)} ({count}).")
+
+
+def counted(types: Mapping[str, int]) -> str:
+    """Write how many items there are, and of which types."""
+    parts = ", ".join(f"{number} {name}" for name, number in types.items())
+    return f"{output.items(sum(types.values()))}{f' ({parts})' if parts else ''}"
+
+
+def entries(count: int) -> str:
+    """Write how many entries there were."""
+    return f"{count} {'entry was' if count == 1 else 'entries were'}"

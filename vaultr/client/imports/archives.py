@@ -1,0 +1,88 @@
+"""Reads zip archives that may be hostile: bounded in size, ratio and number of members."""
+
+import io
+import zlib
+from typing import Final
+
+from vaultr.client.imports.problems import refuse
+
+UNPACKED_BYTES: Final = 256 * 1024 * 1024
+_RATIO_MOST: Final = 100
+# Below this size any ratio is harmless: a short text of one letter packs a thousandfold.
+_SMALL_BYTES: Final = 1024 * 1024
+_MEMBERS_MOST: Final = 100_000
+_ENCRYPTED: Final = 1
+_PIECE: Final = 1024 * 1024
+_BOMB: Final = "unpacks to more than Vaultr reads: it may be a zip bomb. Nothing was unpacked."
+
+
+class Archive:
+    """An open zip archive whose names have been checked.
+
+    :raises ImportProblems: it is cut off, or has a name twice, or a name that leaves its folder.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        # zipfile brings the compressors along, which most formats do not need.
+        import zipfile  # noqa: PLC0415 - heavy, see above
+
+        self._size = len(data)
+        self._failures = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
+        try:
+            self._zip = zipfile.ZipFile(io.BytesIO(data))
+            infos = self._zip.infolist()
+        except (*self._failures, ValueError, UnicodeDecodeError):
+            refuse("This zip archive is damaged or was cut off. Export or copy it again.")
+        if len(infos) > _MEMBERS_MOST:
+            refuse(f"This zip archive has more than {_MEMBERS_MOST} files.")
+        self.names = [info.filename for info in infos]
+        if len(set(self.names)) < len(self.names):
+            refuse("This zip archive has two files of one name, so its content is ambiguous.")
+        if any(_leaves_its_folder(name) for name in self.names):
+            refuse("This zip archive has a file with an absolute path or with '..' in it.")
+
+    def read(self, name: str) -> bytes:
+        """Unpack one member, up to the bounds.
+
+        :raises ImportProblems: it is damaged, encrypted, or unpacks to too much.
+        """
+        info = self._zip.getinfo(name)
+        if info.flag_bits & _ENCRYPTED:
+            refuse("This zip archive is encrypted. Unpack it, then import the file inside.")
+        most = min(UNPACKED_BYTES, max(_SMALL_BYTES, _RATIO_MOST * self._size))
+        if info.file_size > most:
+            refuse(f"This zip archive {_BOMB}")
+        try:
+            with self._zip.open(info) as member:
+                data = bytearray()
+                while piece := member.read(_PIECE):
+                    data += piece
+                    if len(data) > most:
+                        refuse(f"This zip archive {_BOMB}")
+        except (*self._failures, ValueError):
+            refuse("This zip archive is damaged. Export or copy it again.")
+        return bytes(data)
+
+
+def gunzip(data: bytes) -> bytes:
+    """Unpack gzip data, up to the same bounds.
+
+    :raises ValueError: it is damaged.
+    :raises ImportProblems: it unpacks to too much.
+    """
+    most = min(UNPACKED_BYTES, max(_SMALL_BYTES, _RATIO_MOST * len(data)))
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacker.decompress(data, most + 1)
+    except zlib.error:
+        raise ValueError("not gzip") from None
+    if len(plain) > most:
+        refuse(f"The compressed part of this file {_BOMB}")
+    if not unpacker.eof:
+        raise ValueError("gzip data was cut off")
+    return plain
+
+
+def _leaves_its_folder(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return parts[0] == "" or ".." in parts or (len(parts[0]) > 1 and parts[0][1] == ":")

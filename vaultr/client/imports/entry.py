@@ -1,0 +1,148 @@
+"""Builds one draft from the values of a foreign entry, and reports where each value went."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from vaultr.client.imports.reading import LeftOut, Report
+from vaultr.client.items.schemas import Draft, Part
+
+CUSTOM: Final = "custom field"
+NOT_STORED: Final = "attachments are not stored"
+TRASH: Final = "it is in the trash"
+_MILLISECONDS: Final = 1000
+
+
+class Entry:
+    """One entry of another manager's file, on its way to a draft.
+
+    Empty values are ignored. A second value for one place becomes a custom field, so that no
+    value is lost.
+
+    :param kind: what the other manager calls this kind of entry.
+    :param type: our type of item.
+    """
+
+    def __init__(self, report: Report, kind: str, type: str) -> None:
+        self.kind = kind
+        self.type = type
+        self.overview: Part = {}
+        self.detail: Part = {}
+        self.source: dict[str, Any] = {}
+        self._report = report
+        self._left_out: list[tuple[str, str]] = []
+        self._moved: list[tuple[str, str]] = []
+
+    def put(self, theirs: str, place: str, value: object) -> None:
+        """Store a value under ``place``, such as ``overview.username``."""
+        if not value:
+            return
+        part, _, name = place.partition(".")
+        values = self.overview if part == "overview" else self.detail
+        if name in values:
+            if values[name] != value:
+                self.field(theirs, value, hidden=part == "detail")
+            return
+        values[name] = value
+        self._moved.append((theirs, name))
+
+    def note(self, theirs: str, text: str | None) -> None:
+        """Add a text to the notes, below what is there already."""
+        if text:
+            before = self.detail.get("notes")
+            self.detail["notes"] = f"{before}\n{text}" if before else text
+            self._moved.append((theirs, "notes"))
+
+    def url(self, theirs: str, url: str | None, match: str | None = None) -> None:
+        """Add an address."""
+        if url:
+            urls = self.overview.setdefault("urls", [])
+            if url not in urls:
+                urls.append(url)
+            if match:
+                self.overview.setdefault("url_match", {})[url] = match
+            self._moved.append((theirs, "urls"))
+
+    def field(
+        self, name: str, value: object, *, hidden: bool = False, kind: str | None = None
+    ) -> None:
+        """Add a custom field."""
+        if value is None or value == "":
+            return
+        text = value if isinstance(value, str) else _text(value)
+        kind = kind or ("flag" if isinstance(value, bool) else "hidden" if hidden else "text")
+        fields = self.detail.setdefault("fields", [])
+        fields.append({"name": name, "kind": kind, "value": text})
+        self._moved.append((CUSTOM, "fields"))
+
+    def past(self, password: str | None, until: str | None) -> None:
+        """Add an earlier password."""
+        if password:
+            used = {"used_until": until} if until else {}
+            self.detail.setdefault("history", []).append({"password": password, **used})
+            self._moved.append(("password history", "history"))
+
+    def attachment(self, name: str) -> None:
+        """Report an attachment; its name is kept in the item, its content is not."""
+        self.source.setdefault("attachments", []).append(name)
+        self.leave_out(f"attachment {name}", NOT_STORED)
+
+    def leave_out(self, what: str, reason: str) -> None:
+        """Report something of this entry that is not imported."""
+        self._left_out.append((what, reason))
+
+    def drop(self, reason: str) -> None:
+        """Report that the whole entry is not imported."""
+        self._report.left_out.append(LeftOut(self._title(), self.kind, reason))
+
+    def draft(self, manager: str, **source: Any) -> Draft:
+        """Return the draft, and add to the report what became of the values.
+
+        :param source: what we have no field for, such as ``id`` and ``created_at``.
+        """
+        self.overview["title"] = self._title()
+        self._report.kinds[self.kind, self.type] += 1
+        for theirs, ours in self._moved:
+            self._report.fields[self.kind, theirs, ours] += 1
+        for what, reason in self._left_out:
+            self._report.left_out.append(LeftOut(self.overview["title"], what, reason))
+        known = {name: value for name, value in source.items() if value}
+        self.detail["source"] = {"manager": manager, **known, **self.source}
+        overview = {"title": self.overview.pop("title"), **self.overview}
+        return Draft(self.type, overview, self.detail)
+
+    def _title(self) -> str:
+        title = self.overview.get("title")
+        if isinstance(title, str) and title.strip():
+            return title
+        return title_without_name(self.overview)
+
+
+def title_without_name(overview: Part) -> str:
+    """Return a title for an entry that has none: its host, its user name, or a fixed word."""
+    try:
+        host = urlsplit(overview.get("urls", [""])[0]).hostname
+    except (ValueError, IndexError):
+        host = None
+    return host or overview.get("username") or "Untitled"
+
+
+def time_of(seconds: object) -> str | None:
+    """Return a moment, given in seconds since 1970, as text; None if it is not one."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def time_of_milliseconds(text: str) -> str | None:
+    """Return a moment, given as decimal milliseconds since 1970, as text; None if it is not one."""
+    return time_of(int(text) / _MILLISECONDS) if text.isascii() and text.isdecimal() else None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

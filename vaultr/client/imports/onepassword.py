@@ -1,0 +1,264 @@
+"""Reads a 1Password archive (1PUX) as drafts of items."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from vaultr.client.imports.archives import Archive
+from vaultr.client.imports.entry import TRASH, Entry, time_of
+from vaultr.client.imports.file_format import ZIP, check_whole, json_object
+from vaultr.client.imports.json_members import Members
+from vaultr.client.imports.problems import Problem, refuse
+from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
+from vaultr.client.items.schemas import Draft
+
+_AGAIN: Final = "Export again from 1Password: File, Export, 1PUX."
+# Source: 1Password's support page "1PUX format": numbers of the item categories.
+_CATEGORIES: Final = {
+    "001": ("Login", "login"),
+    "002": ("Credit Card", "card"),
+    "003": ("Secure Note", "note"),
+    "004": ("Identity", "identity"),
+    "005": ("Password", "login"),
+    "006": ("Document", "note"),
+    "100": ("Software License", "note"),
+    "101": ("Bank Account", "note"),
+    "102": ("Database", "login"),
+    "103": ("Driver License", "note"),
+    "104": ("Outdoor License", "note"),
+    "105": ("Membership", "note"),
+    "106": ("Passport", "note"),
+    "107": ("Rewards", "note"),
+    "108": ("Social Security Number", "note"),
+    "109": ("Wireless Router", "login"),
+    "110": ("Server", "login"),
+    "111": ("Email Account", "login"),
+    "112": ("API Credential", "api_key"),
+    "113": ("Medical Record", "note"),
+    "114": ("SSH Key", "ssh_key"),
+    "115": ("Crypto Wallet", "note"),
+}
+# Ids of fields in sections that have a place of their own here.
+_PLACES: Final[dict[str, dict[str, str]]] = {
+    "login": {"username": "overview.username", "password": "detail.password"},
+    "card": {
+        "cardholder": "detail.cardholder",
+        "type": "overview.brand",
+        "ccnum": "detail.number",
+        "cvv": "detail.code",
+    },
+    "identity": {
+        "firstname": "detail.first_name",
+        "initial": "detail.middle_name",
+        "lastname": "detail.last_name",
+        "company": "detail.company",
+        "defphone": "detail.phone",
+        "email": "detail.email",
+        "username": "overview.username",
+    },
+    "api_key": {"username": "overview.username", "credential": "detail.key"},
+    "note": {},
+    "ssh_key": {},
+}
+_ADDRESS: Final = {
+    "street": "detail.address1",
+    "city": "detail.city",
+    "state": "detail.state",
+    "zip": "detail.postal_code",
+    "country": "detail.country",
+}
+_HIDDEN: Final = frozenset({"concealed", "totp", "creditCardNumber", "sshKey"})
+_MODES: Final = {"default": "domain", "host": "host", "never": "never"}
+_HUNDRED: Final = 100
+
+
+def read_file(file: ImportFile) -> Reading:
+    """Read a whole archive, or its ``export.data`` alone.
+
+    :raises ImportProblems: with every entry that is wrong.
+    """
+    check_whole(file.data)
+    data = file.data
+    if data.startswith(ZIP):
+        archive = Archive(data)
+        if "export.data" not in archive.names:
+            refuse(f"This zip archive is not a 1PUX file: it has no export.data. {_AGAIN}")
+        data = archive.read("export.data")
+    document = json_object(data, _AGAIN)
+    accounts = document.get("accounts")
+    if not isinstance(accounts, list):
+        refuse(f"This JSON is not an export of 1Password, which has 'accounts'. {_AGAIN}")
+    report, drafts, outer = Report(), [], list[str]()
+    problems: list[Problem] = []
+    for number, (item, vault) in enumerate(_items(accounts, outer), start=1):
+        draft = _draft(item, vault, report)
+        problems += [Problem(f"entry {number}", fault) for fault in item.faults]
+        if draft is not None and not item.faults:
+            drafts.append(draft)
+    problems += [Problem("", fault) for fault in outer]
+    return checked(drafts, report, problems)
+
+
+def _items(accounts: list[Any], faults: list[str]) -> Iterator[tuple[Members, str | None]]:
+    for account in accounts:
+        for vault in Members(account, "account", faults).all_within("vaults"):
+            name = vault.within("attrs").text("name") if "attrs" in vault else None
+            for item in vault.values("items"):
+                # Early versions wrapped every item once more.
+                inner = item.get("item") if isinstance(item, dict) and "item" in item else item
+                yield Members(inner, ""), name
+
+
+def _draft(item: Members, vault: str | None, report: Report) -> Draft | None:
+    overview, details = item.within("overview"), item.within("details")
+    category = item.text("categoryUuid") or ""
+    kind, ours = _CATEGORIES.get(
+        category, (f"category {category[:20] or 'without number'}", "note")
+    )
+    entry = Entry(report, kind, ours)
+    entry.put("title", "overview.title", overview.text("title"))
+    state = item.text("state")
+    if state == "trashed" or item.flag("trashed"):
+        entry.drop(TRASH)
+        return None
+    entry.put("vault", "overview.folder", vault)
+    entry.put("tags", "overview.tags", overview.texts("tags"))
+    entry.put("favIndex", "overview.favourite", bool(item.number("favIndex")))
+    entry.put("state", "overview.archived", state == "archived")
+    _urls(entry, overview)
+    _details(entry, details)
+    entry.source["more"] = _more(overview)
+    return entry.draft(
+        "1password",
+        id=item.text("uuid"),
+        created_at=time_of(item.number("createdAt")),
+        updated_at=time_of(item.number("updatedAt")),
+    )
+
+
+def _more(overview: Members) -> dict[str, Any]:
+    for name in ("subtitle", "ps", "pbe", "pgrng", "icons", "watchtowerExclusions"):
+        overview.forget(name)  # computed by 1Password from the rest
+    return overview.rest()
+
+
+def _urls(entry: Entry, overview: Members) -> None:
+    for each in overview.all_within("urls"):
+        mode = each.text("mode")
+        match = _MODES.get(mode or "default")
+        entry.url("url", each.text("url"), match if mode not in (None, "default") else None)
+    entry.url("url", overview.text("url"))
+
+
+def _details(entry: Entry, details: Members) -> None:
+    for each in details.all_within("loginFields"):
+        name, value = each.text("name") or each.text("id") or "field", each.text_or_flag("value")
+        designation = each.text("designation")
+        if designation in ("username", "password") and entry.type == "login":
+            entry.put(name, _PLACES["login"][designation], value)
+        elif value:
+            entry.field(name, value, hidden=each.text("fieldType") == "P")
+    entry.note("notesPlain", details.text("notesPlain"))
+    password = details.text("password")
+    if entry.type == "login":
+        entry.put("password", "detail.password", password)
+    else:
+        entry.field("password", password, hidden=True)
+    for section in details.all_within("sections"):
+        title = section.text("title")
+        for field in section.all_within("fields"):
+            _field(entry, field, title)
+    for past in details.all_within("passwordHistory"):
+        entry.past(past.text("value"), time_of(past.number("time")))
+    if "documentAttributes" in details:
+        entry.attachment(details.within("documentAttributes").text("fileName") or "document")
+    _passkey(entry, details)
+
+
+def _passkey(entry: Entry, details: Members) -> None:
+    if "passkey" in details:
+        details.forget("passkey")
+        entry.leave_out("passkey", "1Password exports it without its private key")
+
+
+def _field(entry: Entry, field: Members, section: str | None) -> None:
+    label = field.text("title") or field.text("id") or "field"
+    name = f"{section}: {label}" if section else label
+    values = field.object("value")
+    kind, value = next(iter(values.items()), ("string", None))
+    if value in (None, "", {}):
+        return
+    place = _PLACES[entry.type].get(field.text("id") or "")
+    special = _SPECIAL.get(kind)
+    if special is not None:
+        special(entry, name, value)
+    elif place is not None and isinstance(value, str):
+        entry.put(name, place, value)
+    elif place == "detail.email" and isinstance(value, dict):
+        entry.put(name, place, value.get("email_address"))
+    else:
+        entry.field(name, _plain(kind, value), hidden=kind in _HIDDEN)
+
+
+def _plain(kind: str, value: Any) -> str:
+    if kind == "date":
+        return (time_of(value) or str(value))[:10]
+    if kind == "monthYear" and isinstance(value, int):
+        return f"{value // _HUNDRED:04}-{value % _HUNDRED:02}"
+    if isinstance(value, dict):
+        return ", ".join(str(each) for each in value.values() if each)
+    return str(value)
+
+
+def _totp(entry: Entry, name: str, value: Any) -> None:
+    if entry.type == "login":
+        entry.put(name, "detail.totp", value)
+    else:
+        entry.field(name, value, hidden=True)
+
+
+def _file(entry: Entry, name: str, value: Any) -> None:
+    entry.attachment(str(value.get("fileName", name)) if isinstance(value, dict) else name)
+
+
+def _address(entry: Entry, name: str, value: Any) -> None:
+    if entry.type != "identity" or not isinstance(value, dict):
+        entry.field(name, _plain("address", value))
+        return
+    for theirs, place in _ADDRESS.items():
+        entry.put(f"{name} {theirs}", place, value.get(theirs))
+
+
+def _expiry(entry: Entry, name: str, value: Any) -> None:
+    is_expiry = name.rpartition(": ")[2] in ("expiry", "expiry date")
+    if entry.type != "card" or not isinstance(value, int) or not is_expiry:
+        entry.field(name, _plain("monthYear", value))
+        return
+    entry.put(name, "detail.exp_month", str(value % _HUNDRED))
+    entry.put(name, "detail.exp_year", str(value // _HUNDRED))
+
+
+def _ssh_key(entry: Entry, name: str, value: Any) -> None:
+    known = value if isinstance(value, dict) else {}
+    metadata = known.get("metadata")
+    about = metadata if isinstance(metadata, dict) else {}
+    private = known.get("privateKey") or about.get("privateKey")
+    if entry.type != "ssh_key":
+        entry.field(name, private, hidden=True)
+        return
+    entry.put(name, "detail.private_key", private)
+    entry.put("public key", "overview.public_key", about.get("publicKey"))
+    entry.put("fingerprint", "overview.fingerprint", about.get("fingerprint"))
+
+
+def _reference(entry: Entry, name: str, value: Any) -> None:
+    entry.field(name, value, kind="link")
+
+
+_SPECIAL: Final[dict[str, Callable[[Entry, str, Any], None]]] = {
+    "totp": _totp,
+    "file": _file,
+    "address": _address,
+    "monthYear": _expiry,
+    "sshKey": _ssh_key,
+    "reference": _reference,
+}

@@ -1,0 +1,120 @@
+"""Imports for the user of the SDK: add drafts under the id of one run, and undo a run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from vaultr.client.errors import ItemNotFound
+from vaultr.client.items import import_runs
+from vaultr.client.items.duplicates import Presence
+from vaultr.client.items.import_runs import ImportRun, Match, marked, new_run_id, replacement
+from vaultr.client.items.schemas import Draft
+from vaultr.client.sdk.device_session import DeviceSession
+from vaultr.client.sdk.item_operations import ItemOperations
+from vaultr.client.vaults.reader import Item
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did.
+
+    :ivar added: the new items; ``updated`` those that got the newer content.
+    :ivar same: how many entries the vault had already.
+    :ivar differing: items whose entry in the file has another content, which were left alone.
+    :ivar beside: how many new items have the type, title and user name of another one.
+    """
+
+    run: str
+    added: tuple[Item, ...] = field(repr=False)
+    updated: tuple[Item, ...] = field(repr=False)
+    same: int
+    differing: tuple[Item, ...] = field(repr=False)
+    beside: int
+
+
+class ImportOperations:
+    """Imports drafts and undoes imports."""
+
+    def __init__(self, device: DeviceSession, items: ItemOperations) -> None:
+        self._device = device
+        self._items = items
+
+    def import_drafts(
+        self,
+        drafts: Sequence[Draft],
+        *,
+        vault: str | None = None,
+        update: bool = False,
+        again: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ImportReport:
+        """Add drafts that another manager's file was read into, under the id of one run.
+
+        :param update: write the newer content of entries that were imported before.
+        :param again: add also what the vault has already.
+        :raises NoRoom: the vault has no room for the new items; nothing was written.
+        """
+        run, now = new_run_id(), datetime.now(UTC)
+        found = list(zip(drafts, self._matches(drafts, vault), strict=True))
+        new = [draft for draft, match in found if again or _is_new(match)]
+        destination = self._device.require_unlocked().destination(vault)
+        import_runs.check_room(destination, new)
+        added = self._items.add_many(
+            [marked(each, run, now) for each in new], vault=vault, progress=progress
+        )
+        newer = [
+            (draft, match.item)
+            for draft, match in found
+            if match.item is not None and match.presence is Presence.CHANGED
+        ]
+        updated = [self._updated(*each) for each in newer] if update else []
+        return ImportReport(
+            run=run,
+            added=tuple(added),
+            updated=tuple(updated),
+            same=sum(match.presence is Presence.SAME for _, match in found),
+            differing=() if update else tuple(item for _, item in newer),
+            beside=sum(m.presence is Presence.CHANGED and m.item is None for _, m in found),
+        )
+
+    def _matches(self, drafts: Sequence[Draft], vault: str | None) -> list[Match]:
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=False)
+        return import_runs.matches(unlocked.reader, unlocked.destination(vault), drafts)
+
+    def _updated(self, draft: Draft, item: Item) -> Item:
+        """Write the content of the draft over the item that was compared with it."""
+        overview, detail = replacement(draft, item)
+        return self._items.edit(
+            str(item.id),
+            vault=str(item.vault_id),
+            overview=overview,
+            detail=detail,
+            revision=item.revision,
+        )
+
+    def import_runs(self) -> list[ImportRun]:
+        """List the import runs whose items still exist, oldest first."""
+        unlocked = self._device.require_unlocked()
+        unlocked.prepare(offline=False)
+        return import_runs.import_runs(unlocked.reader, unlocked.reader.vaults())
+
+    def undo_import(self, run: str) -> ImportRun:
+        """Move to the trash what a run added and nobody has changed since.
+
+        :return: the run as it was; ``changed`` lists the items that stay.
+        :raises ItemNotFound: no item of such a run exists.
+        """
+        found = next((each for each in self.import_runs() if each.id == run), None)
+        if found is None:
+            raise ItemNotFound(
+                "item-not-found",
+                404,
+                "No item of such an import exists. See vaultr import --list.",
+            )
+        self._items.trash_many([str(item.id) for item in found.unchanged])
+        return found
+
+
+def _is_new(match: Match) -> bool:
+    return match.item is None and match.presence is not Presence.SAME

@@ -1,0 +1,52 @@
+"""The one formula for how many database connections an installation opens.
+
+`flask doctor` computes it, the chart's NOTES.txt repeats it (a test compares both), and
+docs/performance.md explains it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+WORKER: Final = 4  # `flask worker`: one job at a time, its lock, and the kill switches
+PROBE: Final = 1  # /api/ready asks on a connection of its own, once for each pod
+MIGRATION: Final = 2  # `flask db upgrade`: its lock, and the statements
+OTHERS: Final = 5  # left for people, backups, cron jobs and monitoring
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """How many processes reach the database, and how many connections each may open.
+
+    :ivar pods: web pods of one colour.
+    :ivar processes: worker processes of a pod (WEB_CONCURRENCY).
+    :ivar threads: threads of a process (WEB_THREADS); a thread holds one connection at a time.
+    :ivar pools: the size of each connection pool, overflow included.
+    :ivar inline: whether each process does the background work, without `flask worker`.
+    """
+
+    pods: int
+    processes: int
+    threads: int
+    pools: tuple[int, int]
+    inline: bool = False
+
+    @property
+    def process(self) -> int:
+        """Return the most connections that one worker process opens.
+
+        The second pool also serves the thread that reads the kill switches.
+        """
+        transactions, statements = self.pools
+        background = WORKER if self.inline else 0
+        return min(self.threads, transactions) + min(self.threads + 1, statements) + background
+
+    @property
+    def usual(self) -> int:
+        """Return the most connections that all pods of one colour open."""
+        pod = self.processes * self.process + PROBE
+        return self.pods * pod + (0 if self.inline else WORKER)
+
+    @property
+    def during_release(self) -> int:
+        """Return the most connections while two colours run and a migration is applied."""
+        return 2 * self.usual + MIGRATION

@@ -1,0 +1,52 @@
+"""Vaults and items. Import from here, not from the modules behind it."""
+
+from vaultr.vault.batches import change_items  # write up to 1,000 changes, all or none
+from vaultr.vault.change_rules import Change, Quota, content_of  # one write; the limits of a vault
+from vaultr.vault.dry_run import dry_run  # report what a batch would do; change nothing
+from vaultr.vault.fast_reads import (
+    list_items,  # one page of overviews
+    read_item,  # one whole item, with its audit event
+)
+from vaultr.vault.item_writes import write_item  # put, trash, restore or remove one item
+from vaultr.vault.key_rotation import (
+    begin_rotation,  # store new keys of a vault
+    finish_rotation,  # end a rotation that has nothing left
+    show_rotation,  # what a rotation has left to move
+)
+from vaultr.vault.key_wraps import KeyWraps  # an account's wraps of vault keys, for `rewrap`
+from vaultr.vault.sync import sync  # the whole vault, or what changed since a revision
+from vaultr.vault.vault_deletion import (
+    delete_all_of,  # all vaults of an account
+    delete_vault,  # a vault with everything in it
+)
+from vaultr.vault.vault_writes import (
+    rename_vault,  # replace a vault's sealed overview
+    repair_vault,  # vouch again for what a vault contains
+)
+from vaultr.vault.vaults import create_vault, list_vaults, show_vault
+from vaultr.vault.versions import list_versions, read_version  # earlier contents of an item
+
+__all__ = [
+    "Change",
+    "KeyWraps",
+    "Quota",
+    "begin_rotation",
+    "change_items",
+    "content_of",
+    "create_vault",
+    "delete_all_of",
+    "delete_vault",
+    "dry_run",
+    "finish_rotation",
+    "list_items",
+    "list_vaults",
+    "list_versions",
+    "read_item",
+    "read_version",
+    "rename_vault",
+    "repair_vault",
+    "show_rotation",
+    "show_vault",
+    "sync",
+    "write_item",
+]
