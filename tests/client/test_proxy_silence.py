@@ -46,7 +46,7 @@ def test_keys_are_forgotten_before_a_silent_server_is_asked(silent, command):
     typing = threading.Thread(
         target=lambda: ended.append(silent.types(command, password=None)), daemon=True
     )
-    assert silent.agent.held()
+    assert silent.agent.is_holding_key()
     silent.falls_silent()
     began = len(silent.server.requests)
 
@@ -55,7 +55,7 @@ def test_keys_are_forgotten_before_a_silent_server_is_asked(silent, command):
         time.sleep(0.02)
 
     assert typing.is_alive()  # it still waits for the server
-    assert not silent.agent.held()
+    assert not silent.agent.is_holding_key()
     typing.join(timeout=60)
     assert ended[0].code == 4
     assert "did not respond in time" in ended[0].err
