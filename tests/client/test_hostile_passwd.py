@@ -48,7 +48,7 @@ def check_old_opens(world):
 def test_a_change_that_is_acknowledged_and_dropped_is_noticed(held, monkeypatch, new_key):
     monkeypatch.setattr(held.server, "_replace", lambda body: None)
 
-    with pytest.raises(AnswerInvalid, match="shows that it did not"):
+    with pytest.raises(AnswerInvalid, match="has not stored it"):
         changes(held, new_key=new_key)
 
     check_old_opens(held)
