@@ -103,14 +103,14 @@ def alter(item):
         item[part] = flipped(item[part])
 
 
-def forge_last_entry(proxy, item):
+def forge_last_entry(proxy, item, *, generation=1):
     """Append an entry that is not signed, and let it give the item the altered content."""
     vault = proxy.vault()
     last = copy.deepcopy(vault["entries"][-1])
     sent = {"n": last["n"] + 1, "prev": last["head"], "vouch": last["vouch"], "mac": b64(bytes(32))}
     request = {
         "type": item["type"],
-        "generation": 1,
+        "generation": generation,
         "content_revision": sent["n"],
         "overview": item["overview"],
         "detail": item["detail"],
