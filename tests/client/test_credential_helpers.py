@@ -206,7 +206,8 @@ def test_skopeo_logs_in_through_our_helper(device, tmp_path):
     helper = programs / "docker-credential-vaultr"
     helper.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-c", DOCKER])} "$@"\n')
     helper.chmod(0o755)
-    (tmp_path / "auth.json").write_text(json.dumps({"credsStore": "vaultr"}))
+    (settings := tmp_path / ".config" / "containers").mkdir(parents=True)
+    (settings / "registries.conf").write_text('credential-helpers = ["vaultr"]\n')
     # The password "pulled" with bcrypt, the only form that the registry takes.
     (tmp_path / "htpasswd").write_text(
         "ann:$2y$05$s4KcEaktmC7EG2BLEEcQEuv8nr9pxcIm3d9kK3neiNLp8aGuAva4S\n"
@@ -218,7 +219,7 @@ def test_skopeo_logs_in_through_our_helper(device, tmp_path):
         "auth": {"htpasswd": {"realm": "test", "path": str(tmp_path / "htpasswd")}},
     }))  # fmt: skip
     environment = {**device.environ, "PATH": f"{programs}:{os.environ['PATH']}",
-                   "REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}  # fmt: skip
+                   "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(settings.parent)}  # fmt: skip
 
     def run(*words, given=None):
         return subprocess.run([skopeo, *words], env=environment, input=given, timeout=240,

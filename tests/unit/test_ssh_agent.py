@@ -1,5 +1,6 @@
 """The SSH agent at work with OpenSSH's own programs, and with clients that are wrong."""
 
+import getpass
 import os
 import shutil
 import socket
@@ -184,6 +185,38 @@ def test_second_agent_on_one_socket_is_rejected_and_stale_one_replaced(serve, tm
     assert file.read_text() == "kept"
     with pytest.raises(VaultrError, match="too long"), ssh_agent.listening(tmp_path / ("x" * 200)):
         pass
+
+
+@pytest.mark.long
+def test_login_to_a_local_sshd_works_through_the_agent(serve, keys, tmp_path):
+    sshd = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
+    assert sshd, "sshd is missing: install Debian's openssh-server (make tools)"
+    host_key, allowed = tmp_path / "host", tmp_path / "authorized"
+    subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", host_key],
+                   check=True)  # fmt: skip
+    allowed.write_text(keys["ecdsa"][1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (config := tmp_path / "sshd_config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host_key}\nStrictModes no\nUsePAM no\n"
+        f"AuthorizedKeysFile {allowed}\nPasswordAuthentication no\nPidFile none\n"
+        "PermitRootLogin yes\n"
+    )
+    if os.getuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)  # where it separates privileges
+    path = serve()
+    with subprocess.Popen([sshd, "-D", "-e", "-f", config], stderr=subprocess.DEVNULL) as server:
+        try:
+            said = run(
+                path, "ssh", "-p", port, "-F", "none", "-o", "StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
+                "-o", "ConnectionAttempts=30", f"{getpass.getuser()}@127.0.0.1", "echo", "hello",
+            )  # fmt: skip
+        finally:
+            server.terminate()
+
+    assert said.stdout == b"hello\n", said.stderr
 
 
 def test_unusable_keys_are_named_without_their_text():

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from vaultr.client.errors import VaultrError
+from vaultr.client.items.expiry import with_expiry
 from vaultr.client.items.history import History
 from vaultr.client.items.merge import NAMED, changed, merge, same
 from vaultr.client.items.schemas import Draft, check, sealed_bytes
@@ -34,8 +35,9 @@ class Editor:
 
     def add(self, vault_id: UUID, draft: Draft) -> Item:
         """Add one item."""
-        check(draft.type, draft.overview, draft.detail)
-        wish = Put(uuid4(), draft.type, draft.overview, draft.detail)
+        overview = with_expiry(draft.overview, draft.detail)
+        check(draft.type, overview, draft.detail)
+        wish = Put(uuid4(), draft.type, overview, draft.detail)
         vault = self._writer.write(vault_id, [wish])
         return self._shown(vault, wish)
 
@@ -127,8 +129,11 @@ class Editor:
         clashing = (*overview.clashing, *detail.clashing)
         if clashing:
             raise EditConflict(now.id, vault.state.items[now.id], clashing)
-        check(now.type, overview.value, detail.value)
-        return Put(now.id, now.type, overview.value, detail.value, seen=now.content_revision)
+        value = overview.value
+        if "expires_at" in given["detail"]:
+            value = with_expiry(value, detail.value, given["overview"])
+        check(now.type, value, detail.value)
+        return Put(now.id, now.type, value, detail.value, seen=now.content_revision)
 
     def _tell_of(self, base: Item, now: Item) -> None:
         """Tell the user which fields others changed, which the edit left as they are."""

@@ -139,6 +139,7 @@ _DETAIL: Final[Mapping[str, Check]] = {
 _LOGIN_DETAIL: Final[Mapping[str, Check]] = {
     "password": _text,
     "totp": _text,
+    "password_rule": _text,  # of the site, for `edit --generate`
     "passkeys": _records("credential_id", "key_value", "rp_id"),
     "history": _records("password"),  # {password, used_until}
 }

@@ -4,23 +4,16 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import Any, Final
 
-from vaultr.client.errors import VaultrError
+from vaultr.client.account.password_policy import password_strength
+from vaultr.client.items.expiry import date_of
 from vaultr.client.vaultr_client import Item
 
 KINDS: Final = ("reused", "weak", "old", "expiring", "no-second-factor", "breached")
-# zxcvbn takes no more, and 72 characters are strong whatever they are.
-_JUDGED_CHARACTERS: Final = 72
 _WEAK_BELOW: Final = 3  # of 0 to 4; 3 withstands 10 to the power of 8 guesses offline, slow hash
-
-
-class NoJudge(VaultrError):
-    """The package that judges passwords is not installed."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +38,19 @@ def findings(
     items: Iterable[Item],
     limits: Limits,
     breached: Callable[[bytes], int] | None = None,
-    strength: Callable[[str], int] | None = None,
 ) -> list[Finding]:
     """Return all findings, by kind in the order of ``KINDS``, then by title.
 
     :param breached: returns how often a password's SHA-1 hash is in a list of breached passwords.
-    :param strength: returns 0 to 4 for a password; by default zxcvbn on this device.
     """
     listed = [item for item in items if item.detail is not None]
-    judge = cache(strength or zxcvbn_strength())
+    judge = cache(lambda password: password_strength(password).score)
     passwords = [(item, text) for item in listed if (text := _password(item))]
     found = [*_reused(passwords), *_weak(passwords, judge), *_old(passwords, limits)]
     found += [*_expiring(listed, limits), *_without_factor(passwords)]
     if breached is not None:
         found += _breached(passwords, breached)
     return sorted(found, key=lambda each: (KINDS.index(each.kind), each.item.title.casefold()))
-
-
-def zxcvbn_strength() -> Callable[[str], int]:
-    """Return a judge of passwords.
-
-    :raises NoJudge: the extra is not installed.
-    """
-    try:
-        from zxcvbn import zxcvbn  # noqa: PLC0415 - an extra, and its word lists are large
-    except ImportError:
-        raise NoJudge("This needs the package zxcvbn: pip install 'vaultr[health]'.") from None
-    return lambda password: int(zxcvbn(password[:_JUDGED_CHARACTERS])["score"])
 
 
 def _password(item: Item) -> str:
@@ -114,10 +93,10 @@ def _changed_on(item: Item) -> date:
         for each in (history if isinstance(history, list) else [])
         if isinstance(each, dict)
     ]
-    known = [day for text in texts if (day := _day(text)) is not None]
+    known = [day for text in texts if (day := date_of(text)) is not None]
     if known:
         return max(known)
-    imported = _day(source.get("updated_at")) if isinstance(source, dict) else None
+    imported = date_of(source.get("updated_at")) if isinstance(source, dict) else None
     # An import is no change of the password.
     is_untouched = isinstance(source, dict) and item.created_at == item.updated_at
     return imported if imported is not None and is_untouched else item.updated_at.date()
@@ -125,8 +104,8 @@ def _changed_on(item: Item) -> date:
 
 def expires_on(item: Item) -> date | None:
     """Return the day on which an item expires: of its overview, or of an API key's detail."""
-    day = _day(item.overview.get("expires_on"))
-    return day if day is not None else _day((item.detail or {}).get("expires_at"))
+    day = date_of(item.overview.get("expires_on"))
+    return day if day is not None else date_of((item.detail or {}).get("expires_at"))
 
 
 def _expiring(items: Sequence[Item], limits: Limits) -> Iterator[Finding]:
@@ -153,12 +132,3 @@ def _breached(
         digest = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
         if count := counted(digest):
             yield Finding("breached", item, f"found {count} times in breaches")
-
-
-def _day(value: object) -> date | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        return datetime.fromisoformat(value).date()
-    except ValueError:
-        return None

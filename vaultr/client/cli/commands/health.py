@@ -65,7 +65,6 @@ def health(
     from vaultr.client.password_health.breach_file import BreachFile  # noqa: PLC0415 - late
 
     limits = findings.Limits(datetime.now(UTC).date(), old, expiring)
-    findings.zxcvbn_strength()  # before a password is typed in vain
     with contextlib.ExitStack() as stack:
         hashes = stack.enter_context(BreachFile(breach_file)) if breach_file else None
         vaultr = stack.enter_context(opened(choices))
