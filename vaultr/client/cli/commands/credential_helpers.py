@@ -29,7 +29,7 @@ def git_credential(choices: Choices, /, operation: str) -> None:
 
     If the device is locked and no terminal is here, get prints nothing, and git asks.
     """
-    from vaultr.client.integrations import git_credential as helper  # noqa: PLC0415 - heavy, late
+    from vaultr.client.integrations import git_credential as helper  # noqa: PLC0415 - would slow other commands
 
     if operation not in ("get", "store", "erase"):
         return  # git may get other operations, and expects helpers to ignore them
@@ -64,7 +64,7 @@ def docker_main(arguments: Sequence[str] | None = None) -> int:
 
     Docker and Podman show what comes by standard output as the error.
     """
-    from vaultr.client.integrations import docker_credential as helper  # noqa: PLC0415 - heavy
+    from vaultr.client.integrations import docker_credential as helper  # noqa: PLC0415 - would slow others
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words not in (["get"], ["store"], ["erase"], ["list"]):

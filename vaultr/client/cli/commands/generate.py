@@ -80,7 +80,7 @@ def generate(choices: Choices, /, count: int, copy: bool, strength: bool, **said
 def _score(passwords: list[str]) -> dict[str, int]:
     """Return the strength of the weakest, as a guesser sees it who does not know the rule."""
     # zxcvbn reads its word lists, which no other option needs.
-    from vaultr.client.account.password_policy import password_strength  # noqa: PLC0415 - heavy
+    from vaultr.client.account.password_policy import password_strength  # noqa: PLC0415 - would slow others
 
     return {"strength": min(password_strength(each).score for each in passwords)}
 

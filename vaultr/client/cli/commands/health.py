@@ -55,14 +55,14 @@ def health(
     max_age: timedelta | None,
     vault: str | None,
 ) -> None:
-    """Find weak, reused, old, expiring and breached passwords.
+    """Find weak, reused, old and expiring passwords.
 
     Kinds are reused, weak, old, expiring, no-second-factor and breached. All checks run on this
     device. The report names items by title and never shows a value.
     """
     wanted = _kinds(fail_on)
-    from vaultr.client.password_health import findings  # noqa: PLC0415 - heavy, opens items
-    from vaultr.client.password_health.breach_file import BreachFile  # noqa: PLC0415 - late
+    from vaultr.client.password_health import findings  # noqa: PLC0415 - would slow other commands
+    from vaultr.client.password_health.breach_file import BreachFile  # noqa: PLC0415 - would slow others
 
     limits = findings.Limits(datetime.now(UTC).date(), old, expiring)
     with contextlib.ExitStack() as stack:

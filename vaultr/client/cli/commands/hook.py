@@ -32,13 +32,13 @@ _file = click.argument("file", type=click.Path(path_type=Path), default=Path(_FI
 )
 @pass_choices
 def hook(choices: Choices, /, shell: str, enter: Path | None) -> None:
-    """Print the shell code that loads a folder's environment sets.
+    """Print a shell hook that loads environment sets.
 
     A .vaultr file names environment sets, one vaultr://VAULT/SET a line. The hook loads them when
     you enter its folder, and unloads them when you leave. It loads nothing before `vaultr allow`,
     and nothing while the device is locked.
     """
-    from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - heavy, late
+    from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - would slow other commands
 
     if enter is None:
         output.exactly(shell_hook.script(shell), newline=False)
@@ -51,9 +51,9 @@ def hook(choices: Choices, /, shell: str, enter: Path | None) -> None:
 
 
 def _entered(choices: Choices, shell: str, file: Path) -> str:
-    from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - heavy, late
-    from vaultr.client.run.environment import Wish, gather  # noqa: PLC0415 - heavy, late
-    from vaultr.client.storage.private_folder import Folder, home_folder  # noqa: PLC0415 - late
+    from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - would slow other commands
+    from vaultr.client.run.environment import Wish, gather  # noqa: PLC0415 - would slow other commands
+    from vaultr.client.storage.private_folder import Folder, home_folder  # noqa: PLC0415 - would slow others
 
     place, content = _content_of(file)
     if not shell_hook.AllowedFiles(Folder(home_folder())).is_allowed(place, content):
@@ -78,8 +78,8 @@ def allow(choices: Choices, /, file: Path) -> None:
 
     The permission holds for this path and this content: if the file changes, allow it again.
     """
-    from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - heavy, late
-    from vaultr.client.storage.private_folder import Folder, home_folder  # noqa: PLC0415 - late
+    from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - would slow other commands
+    from vaultr.client.storage.private_folder import Folder, home_folder  # noqa: PLC0415 - would slow others
 
     place, content = _content_of(file)
     sets = shell_hook.sets_in(content)
@@ -96,8 +96,8 @@ def allow(choices: Choices, /, file: Path) -> None:
 @pass_choices
 def deny(choices: Choices, /, file: Path) -> None:
     """Revoke the permission to load a .vaultr file."""
-    from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - heavy, late
-    from vaultr.client.storage.private_folder import Folder, home_folder  # noqa: PLC0415 - late
+    from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - would slow other commands
+    from vaultr.client.storage.private_folder import Folder, home_folder  # noqa: PLC0415 - would slow others
 
     place = _place_of(file)
     was = shell_hook.AllowedFiles(Folder(home_folder())).deny(place)

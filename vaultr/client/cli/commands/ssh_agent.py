@@ -55,7 +55,7 @@ def ssh_agent(
     foreground and prints the variable that ssh needs. ssh-add -l, -L, -d, -D, -x and -X work; keys
     cannot be added. A private key never leaves the process.
     """
-    from vaultr.client.integrations import ssh_agent as agent  # noqa: PLC0415 - heavy, late
+    from vaultr.client.integrations import ssh_agent as agent  # noqa: PLC0415 - would slow other commands
 
     memory_protection.guard(for_good=True)
     place = path or _default_socket()
@@ -88,8 +88,8 @@ def _default_socket() -> Path:
 
 def _identity(item: object) -> "Identity | None":
     """Return the key of an item; None for one that cannot be used, which is named."""
-    from vaultr.client.crypto import primitives  # noqa: PLC0415 - heavy, late
-    from vaultr.client.integrations.ssh_agent import Identity  # noqa: PLC0415 - heavy, late
+    from vaultr.client.crypto import primitives  # noqa: PLC0415 - would slow other commands
+    from vaultr.client.integrations.ssh_agent import Identity  # noqa: PLC0415 - would slow other commands
 
     title = getattr(item, "title", "")
     detail = getattr(item, "detail", None) or {}
