@@ -24,7 +24,7 @@ from vaultr.database.sql import planned
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
 from vaultr.ratelimit import limits
-from vaultr.ratelimit.sliding_window import Slots, Window, counted
+from vaultr.ratelimit.sliding_window import Slots, Window, count_one
 from vaultr.request_context import Actor, current_origin
 from vaultr.security import access_tokens
 from vaultr.security.access_tokens import Claims
@@ -188,7 +188,7 @@ def _one_more(refreshes: Slots, now: datetime) -> tuple[Slots, Window]:
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`; nothing is written.
     """
     settings = current_settings()
-    after, window = counted(refreshes, settings.limit_refresh, int(now.timestamp() * 1000))
+    after, window = count_one(refreshes, settings.limit_refresh, int(now.timestamp() * 1000))
     if not window.allowed:
         raise limits.too_many(window)
     return after, window

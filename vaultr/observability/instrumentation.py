@@ -90,7 +90,7 @@ def _remember_route() -> None:
 
 
 def _count_problem(response: Response) -> Response:
-    slug = g.get("refusal")
+    slug = g.get("problem")
     if slug is not None:
         metrics.PROBLEMS.labels(slug).inc()
     return response

@@ -85,7 +85,7 @@ def _request_line(response: Response) -> Response:
             method=request.method,
             route=route,
             status=response.status_code,
-            problem=g.get("refusal"),
+            problem=g.get("problem"),
             milliseconds=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
         )
     return response

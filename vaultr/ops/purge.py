@@ -3,7 +3,7 @@
 from typing import Final
 
 from vaultr.api import idempotency
-from vaultr.api.idempotency import KeptAnswer
+from vaultr.api.idempotency import StoredResponse
 from vaultr.auth import service as auth
 from vaultr.database.purge import Chore
 from vaultr.mail import service as mail
@@ -12,8 +12,8 @@ MOST_ROUNDS: Final = 100_000  # of a batch each; so a purge that always wants mo
 
 _ANSWERS: Final = Chore(
     "answers",
-    lambda now: (KeptAnswer.created_at <= now - idempotency.KEPT,),
-    idempotency.remove_old,
+    lambda now: (StoredResponse.created_at <= now - idempotency.KEPT,),
+    idempotency.delete_expired,
 )
 CHORES: Final[tuple[Chore, ...]] = (*auth.PURGES, _ANSWERS, *mail.PURGES)
 

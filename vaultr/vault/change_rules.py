@@ -99,12 +99,14 @@ def _errors(change: Change, quota: Quota) -> Iterator[ServiceError]:
             message = "must equal the number of the entry"
             yield Unprocessable(errors=[FieldError(f"{change.at}/content_revision", message)])
         parts = {"overview": content.overview, "detail": content.detail}
-        unsealed = sealed_fields.refusal_of({f"{change.at}/{name}": parts[name] for name in parts})
+        unsealed = sealed_fields.not_sealed_error(
+            {f"{change.at}/{name}": parts[name] for name in parts}
+        )
         if unsealed is not None:
             yield unsealed
         if content.size > quota.item_bytes:
             yield ItemTooLarge(errors=change.field_errors("too large"))
-    if not change.expected.given:
+    if not change.expected.is_set:
         yield PreconditionRequired(errors=change.field_errors("without if_match or if_none_match"))
 
 

@@ -37,7 +37,7 @@ def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Ans
     """
     middleware.count_more_writes(len(body.changes))
     if query.dry_run:
-        idempotency.changes_nothing()
+        idempotency.skip_storing()
     make = service.dry_run if query.dry_run else service.change_items
     return Answer(make(current_actor(), vault_id, body.changes, quota()))
 
