@@ -163,11 +163,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
         "tags": [rule.endpoint.split(".")[0]],
         "summary": " ".join(summary.split()),
         "security": [] if is_public else _security(rule),
-        "responses": dict(
-            sorted(
-                {**_success(contract, schemas), **_bad(rule, contract, is_public, schemas)}.items()
-            )
-        ),
+        "responses": _responses(rule, contract, schemas, is_public=is_public),
     }
     if _replays(rule, contract, is_public=is_public):
         for status in contract.statuses:
@@ -251,6 +247,13 @@ def response_model(contract: Contract, status: int) -> Any:
     if isinstance(contract.returns, dict):
         return contract.returns.get(status)
     return None if status in (202, 204, 304) else contract.returns
+
+
+def _responses(
+    rule: Any, contract: Contract, schemas: _Schemas, *, is_public: bool
+) -> dict[str, Any]:
+    every = {**_success(contract, schemas), **_bad(rule, contract, is_public, schemas)}
+    return dict(sorted(every.items()))
 
 
 def _success(contract: Contract, schemas: _Schemas) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from vaultr.auth.emails import account
 from vaultr.auth.errors import SessionEnded
 from vaultr.auth.models import RefreshToken, Session
 from vaultr.auth.queries import BEGIN_SESSION, COUNT_REFRESH, ROTATE, TOKEN_STATE
-from vaultr.database.raw_driver import Line
+from vaultr.database.raw_driver import AutocommitConnection
 from vaultr.database.session import one_statement, transaction
 from vaultr.database.sql import planned
 from vaultr.mail import service as mail
@@ -161,7 +161,7 @@ def refresh_session(
     token = opaque_tokens.parse_refresh_token(refresh_token)
     if token is None:
         raise SessionEnded
-    with Line() as line:
+    with AutocommitConnection() as line:
         found = refresh_fast_path.find_token(line, opaque_tokens.token_hash(token))
         if found is None:
             raise SessionEnded

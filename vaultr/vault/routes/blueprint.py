@@ -1,6 +1,6 @@
 """The blueprint of all vault routes, their lists of errors, and shared responses."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from flask import Blueprint
 
@@ -22,9 +22,6 @@ from vaultr.vault.errors import (
 from vaultr.vault.responses import VaultView
 from vaultr.vault.service import Quota
 from vaultr.wire.sealed_fields import NotSealed
-
-if TYPE_CHECKING:
-    pass
 
 blueprint = Blueprint("vaults", __name__, url_prefix="/api/v1/vaults")
 
