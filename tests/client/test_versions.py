@@ -142,7 +142,7 @@ def test_a_version_that_is_not_the_put_of_its_entry_is_not_believed(edited, lie,
 
 def test_a_list_of_versions_without_the_held_one_or_with_one_twice_is_not_believed(edited):
     answering(edited, "GET", "/versions", lambda body: body | {"versions": body["versions"][1:]})
-    with pytest.raises(IntegrityError, match="lack the one that is held"):
+    with pytest.raises(IntegrityError, match="do not include its current one"):
         edited.laptop.history("Post")
 
     answering(edited, "GET", "/versions", lambda body: body | {"versions": body["versions"] * 2})
