@@ -93,7 +93,9 @@ def test_where_the_account_key_stays_nothing_is_wrapped_anew():
     key_set = KeySet(4, b"sealed", identity, SealedProfile(8, b"sealed"))
     new = drawn(account_key=OLD)
 
-    change = new_credentials.seal_change(new, key_set, new_profile(new.pins), email="ann@example.org")
+    change = new_credentials.seal_change(
+        new, key_set, new_profile(new.pins), email="ann@example.org"
+    )
 
     assert change.account.key_set.identity == identity
     assert change.wraps is None
