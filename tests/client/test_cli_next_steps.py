@@ -115,7 +115,7 @@ def test_the_end_of_an_account_says_what_can_be_done_on_this_device(site, tmp_pa
     ids=" ".join,
 )
 def test_where_the_server_is_away_what_reads_names_the_copy(unreachable, words):
-    assert "Use --offline to read" in unreachable.refused(4, *words, password=None)
+    assert "can be read with --offline" in unreachable.refused(4, *words, password=None)
 
 
 def test_what_writes_names_no_copy_where_the_server_is_away(unreachable):
