@@ -130,8 +130,8 @@ class Editor:
         if clashing:
             raise EditConflict(now.id, vault.state.items[now.id], clashing)
         value = overview.value
-        if "expires_at" in given["detail"]:
-            value = with_expiry(value, detail.value, given["overview"])
+        if "expires_at" in edited["detail"]:
+            value = with_expiry(value, detail.value, edited["overview"])
         check(now.type, value, detail.value)
         return Put(now.id, now.type, value, detail.value, seen=now.content_revision)
 
