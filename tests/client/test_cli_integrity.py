@@ -110,7 +110,7 @@ def test_an_odd_answer_and_another_head_end_5_in_plain_words(device):
     device.server.twist = twist
     said = device.refused(5, "list", password=None)
     assert "sync.through is not a whole number" in said
-    assert "No Vaultr server answers so" in said
+    assert "This is not a Vaultr server" in said
 
     for vault in device.server.vaults.values():
         vault["head"] = b64(bytes(32))

@@ -143,7 +143,7 @@ def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_
         (["add"], "TYPE is missing."),
         (["rm"], "ITEM is missing."),
         (["run"], "COMMAND is missing."),
-        (["export"], "SET is missing."),
+        (["read"], "REFERENCE is missing."),
         (["vaults"], "COMMAND is missing: list, add, rename, rm."),
         (["vaults", "add"], "NAME is missing."),
     ],

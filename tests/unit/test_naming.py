@@ -71,7 +71,7 @@ def test_a_field_is_found_whatever_its_case_unless_that_means_two():
     assert value_of(item(**variables), "port") == "1"
     assert value_of(item(**variables), "USERNAME") == "ann"
     assert value_of(item(**variables), "Path") == "2"
-    with pytest.raises(UsageError, match="Several fields fit: Path, PATH"):
+    with pytest.raises(UsageError, match="Several fields match: Path, PATH"):
         value_of(item(**variables), "path")
 
 

@@ -4,7 +4,7 @@
         vaultr.unlock(password)
         print(vaultr.item("Mail").overview["username"])
 
-Only the names in ``__all__`` are public, and in errors those of :mod:`vaultr.client.errors`.
+Only the names in ``__all__`` are public; ``errors`` has the errors that have their own class.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from vaultr.client import errors
 from vaultr.client.account.emergency_kit import Kit, read_kit
 from vaultr.client.account.open_account import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.account.password_change import PasswordChanged
@@ -76,6 +77,7 @@ __all__ = [
     "Version",
     "WeakPassword",
     "WrongPassword",
+    "errors",
     "read_kit",
 ]
 

@@ -8,6 +8,7 @@ import click
 from vaultr.client.cli import output, prompts
 from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError
+from vaultr.client.items import site_rules
 from vaultr.client.items.generator import PasswordRule, password
 from vaultr.client.items.otp import NoCode, Totp
 from vaultr.client.items.schemas import Part, schema_of
@@ -40,6 +41,7 @@ def said_in_options(
     folder: str | None,
     tag: tuple[str, ...],
     favourite: bool,
+    expires_on: str | None,
 ) -> Part:
     """Give the overview that the options of `add` say; what was not said is left out."""
     said = {
@@ -49,6 +51,7 @@ def said_in_options(
         "folder": folder,
         "tags": list(tag),
         "favourite": favourite,
+        "expires_on": expires_on,
     }
     return {name: value for name, value in said.items() if value}
 
@@ -79,16 +82,21 @@ def document_of(data: bytes, kind: str | None) -> dict[str, Any]:
     return document
 
 
-def drawn(kind: str, wanted: bool) -> Part:
-    """Draw the password of a login, where that is wanted.
+def generated(kind: str, rule: str | None = None) -> tuple[Part, Part]:
+    """Return what is generated for a new item: its public part, and its secrets.
 
-    :raises UsageError: the type has no password.
+    :param rule: rule of the site, which a password has to follow.
+    :raises UsageError: nothing is generated for this type.
     """
-    if not wanted:
-        return {}
+    if kind == "ssh_key":
+        # cryptography takes long to import, and only this command needs it here.
+        from vaultr.client.crypto.primitives import ssh_key_new  # noqa: PLC0415 - heavy, see above
+
+        private, key = ssh_key_new()
+        return {"public_key": key.line, "fingerprint": key.fingerprint}, {"private_key": private}
     if "password" not in schema_of(kind).detail:
-        raise UsageError(f"A {kind} has no password that could be drawn.")
-    return {"password": password(PasswordRule())}
+        raise UsageError(f"--generate goes with login and ssh_key, not with {kind}.")
+    return {}, {"password": password(site_rules.parse(rule) if rule else PasswordRule())}
 
 
 def asked(choices: Choices, kind: str, given: Part, drawn: Part) -> tuple[Part, Part]:

@@ -9,6 +9,7 @@ import click
 from vaultr.client.cli import add_input, output, prompts
 from vaultr.client.cli.options import Choices
 from vaultr.client.errors import UsageError
+from vaultr.client.items import site_rules
 from vaultr.client.items.fields import FieldNotFound, names_of, text_of
 from vaultr.client.items.schemas import VARIABLE_NAME, Part, schema_of
 from vaultr.client.vaults.name_matching import near
@@ -46,6 +47,28 @@ def said_in_options(
     if "variables" in asked and detail.get("variables"):
         asked["variables"] = {**detail["variables"], **asked["variables"]}
     return overview, {**detail, **asked}
+
+
+def generated(item: "Item", rule: str | None, *, generate: bool) -> tuple[Part, Part]:
+    """Return what is generated anew for an item, and the rule that is kept for it.
+
+    :param rule: a new rule of the site; empty text removes the present one, None keeps it.
+    :raises UsageError: the rule is wrong, or the type has no password.
+    """
+    detail: Part = {}
+    if rule is not None:
+        if "password_rule" not in schema_of(item.type).detail:
+            raise UsageError(f"--rule goes with login, not with {item.type}.")
+        if rule:
+            site_rules.parse(rule)
+        detail["password_rule"] = rule or None
+    if not generate:
+        return {}, detail
+    kept = (item.detail or {}).get("password_rule")
+    public, secrets = add_input.generated(
+        item.type, rule if rule is not None else kept if isinstance(kept, str) else None
+    )
+    return public, {**secrets, **detail}
 
 
 def assigned(kind: str, assignments: tuple[str, ...]) -> Part:

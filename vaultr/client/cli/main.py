@@ -14,11 +14,14 @@ from vaultr.client.cli.commands import (
     audit,
     completion,
     copy_secret,
+    credential_helpers,
     doctor,
     email_deletion,
     export,
     generate,
+    health,
     history,
+    hook,
     import_items,
     list_show,
     move,
@@ -29,6 +32,7 @@ from vaultr.client.cli.commands import (
     rotate,
     run,
     sessions,
+    ssh_agent,
     vaults,
 )
 from vaultr.client.cli.commands import code as codes
@@ -60,10 +64,12 @@ _add(
     "Values", copy_secret.copy, codes.code, generate.generate, read_inject.read, read_inject.inject
 )
 _add("Environment sets", run.run, export.export)
+_add("Integrations", credential_helpers.git_credential, ssh_agent.ssh_agent)
+_add("Integrations", hook.hook, hook.allow, hook.deny)
 _add("Vaults", vaults.vaults, vaults.sync, rotate.rotate)
 _add("Account", passwd.passwd, recovery.kit, recovery.recovery_key, recovery.recover)
 _add("Account", sessions.sessions, sessions.totp, email_deletion.email, email_deletion.account)
-_add("Account", audit.audit)
+_add("Account", audit.audit, health.health)
 _add("This device", doctor.doctor, completion.completion)
 
 

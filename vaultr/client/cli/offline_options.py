@@ -84,12 +84,12 @@ def from_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> 
     if max_age is not None and (age is None or age > max_age):
         if not offline:
             return False
-        how_old = "of unknown age" if age is None else f"{freshness.said(age)} old"
+        how_old = "of unknown age" if age is None else f"{freshness.age_text(age)} old"
         raise freshness.TooOld(f"The copy on this device is {how_old}.")
     if offline:
         tell(
             "From the copy on this device, whose age is not known."
             if age is None
-            else f"From the copy on this device, {freshness.said(age)} old."
+            else f"From the copy on this device, {freshness.age_text(age)} old."
         )
     return True

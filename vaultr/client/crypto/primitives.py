@@ -1,5 +1,6 @@
 """The ciphers, hashes and curves of suite 1; the only module that imports their libraries."""
 
+import base64
 import hashlib
 import hmac
 import struct
@@ -8,14 +9,17 @@ from typing import Final
 
 from argon2 import low_level
 from argon2.exceptions import HashingError
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES, ChaCha20
 from cryptography.hazmat.primitives.ciphers.modes import CBC
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.padding import PKCS7
 
@@ -254,3 +258,87 @@ def _salsa20_blocks(key: bytes, nonce: bytes) -> Iterator[bytes]:
                     state[target] ^= ((total << bits) & _WORD) | (total >> (32 - bits))
         yield struct.pack("<16I", *((x + y) & _WORD for x, y in zip(state, start, strict=True)))
         counter += 1
+
+
+class SshKey:
+    """A private key of SSH, which signs and is never given away.
+
+    :ivar public: the public key as SSH sends it.
+    """
+
+    def __init__(self, key: Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        self._key = key
+        openssh = serialization.Encoding.OpenSSH
+        line = key.public_key().public_bytes(openssh, serialization.PublicFormat.OpenSSH)
+        self.public = base64.b64decode(line.split()[1])
+        self.line = line.decode()
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint, as ssh-keygen -l shows it."""
+        return "SHA256:" + base64.b64encode(sha256(self.public)).decode().rstrip("=")
+
+    def sign(self, data: bytes, flags: int) -> tuple[str, bytes]:
+        """Return the name of the algorithm, and the signature in its form for SSH.
+
+        :param flags: 2 asks for SHA-256 and 4 for SHA-512 with RSA.
+        :raises ValueError: RSA with SHA-1 was asked for.
+
+        Source: RFC 8709 (Ed25519), RFC 8332 (RSA), RFC 5656 (ECDSA).
+        """
+        key = self._key
+        if isinstance(key, Ed25519PrivateKey):
+            return "ssh-ed25519", key.sign(data)
+        if isinstance(key, rsa.RSAPrivateKey):
+            if not flags & 6:
+                raise ValueError("RSA with SHA-1 is not secure")
+            name, digest = ("rsa-sha2-512", SHA512()) if flags & 4 else ("rsa-sha2-256", SHA256())
+            return name, key.sign(data, padding.PKCS1v15(), digest)
+        name, curve_digest = _CURVES[key.curve.name]
+        r, s = decode_dss_signature(key.sign(data, ec.ECDSA(curve_digest)))
+        return f"ecdsa-sha2-{name}", _mpint(r) + _mpint(s)
+
+
+_CURVES: Final = {
+    "secp256r1": ("nistp256", SHA256()),
+    "secp384r1": ("nistp384", SHA384()),
+    "secp521r1": ("nistp521", SHA512()),
+}
+
+
+def _mpint(number: int) -> bytes:
+    data = number.to_bytes(number.bit_length() // 8 + 1)
+    return len(data).to_bytes(4) + data
+
+
+def ssh_key(text: str, passphrase: str | None) -> SshKey:
+    """Read a private key in the form of OpenSSH, or in PEM.
+
+    :raises ValueError: it is none, of a kind that SSH agents do not use, or the passphrase is
+        missing or wrong; says which, and nothing of the key.
+    """
+    data, secret = text.strip().encode() + b"\n", passphrase.encode() if passphrase else None
+    is_openssh = b"BEGIN OPENSSH" in data
+    load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
+    try:
+        key = load(data, secret)
+    except TypeError:
+        raise ValueError("its passphrase is missing, or it has none") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("its private key cannot be read, or the passphrase is wrong") from None
+    if not isinstance(key, Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ValueError("it is neither Ed25519, RSA nor ECDSA")
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in _CURVES:
+        raise ValueError("SSH does not use its curve")
+    return SshKey(key)
+
+
+def ssh_key_new() -> tuple[str, SshKey]:
+    """Draw an Ed25519 key: its private half in the form of OpenSSH, and the key."""
+    key = Ed25519PrivateKey.generate()
+    text = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    return text.decode(), SshKey(key)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @click.option("--folder", help="Its folder, nested by /.")
 @click.option("--tag", multiple=True, help="A tag; may come again.")
 @click.option("--favourite", is_flag=True, help="One of the favourites.")
-@click.option("--generate", is_flag=True, help="Draw the password of a login; it is not asked for.")
+@click.option("--expires-on", metavar="DATE", help="Expiry date, such as 2027-01-31")
+@click.option("--generate", is_flag=True, help="Generate the password or SSH key")
 @vault_option("The vault it goes into, by id or name.")
 @pass_choices
 def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **said: Any) -> None:
@@ -42,7 +43,11 @@ def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **sai
     from standard input. With --json the whole item is, as {"overview": {"title": …}, "detail":
     {"password": …}}.
     """
-    given, drawn = add_input.said_in_options(**said), add_input.drawn(kind, generate)
+    given = add_input.said_in_options(**said)
+    drawn: dict[str, Any] = {}
+    if generate:
+        public, drawn = add_input.generated(kind)
+        given = {**given, **public}
     if choices.json:
         document = add_input.document_of(prompts.read_input(choices), kind)
         overview = {**document.get("overview", {}), **given}
@@ -88,7 +93,8 @@ def add(choices: Choices, /, kind: str, generate: bool, vault: str | None, **sai
     help="Set a secret field, or a variable: it is asked for, or read from standard input.",
     shell_complete=field_names,
 )
-@click.option("--generate", is_flag=True, help="Draw a new password.")
+@click.option("--generate", is_flag=True, help="Generate a new password, by the item's rule")
+@click.option("--rule", metavar="RULE", help="Keep a rule for generated passwords, or '' for none")
 @vault_option()
 @pass_choices
 def edit(
@@ -98,6 +104,7 @@ def edit(
     unset: tuple[str, ...],
     secrets: tuple[str, ...],
     generate: bool,
+    rule: str | None,
     vault: str | None,
 ) -> None:
     """Change an item.
@@ -113,12 +120,20 @@ def edit(
     """
     with opened(choices) as vaultr:
         if choices.json:
-            if assignments or unset or secrets or generate:
+            if assignments or unset or secrets or generate or rule is not None:
                 raise UsageError("With --json all changes come from standard input.")
             item = _edit_by_document(choices, vaultr, ref, vault)
         else:
             item = _edit_by_options(
-                choices, vaultr, ref, vault, assignments, unset, secrets, generate=generate
+                choices,
+                vaultr,
+                ref,
+                vault,
+                assignments,
+                unset,
+                secrets,
+                generate=generate,
+                rule=rule,
             )
     answer(choices, item, "Changed")
 
@@ -145,14 +160,15 @@ def _edit_by_options(
     secrets: tuple[str, ...],
     *,
     generate: bool,
+    rule: str | None,
 ) -> "Item":
     current = vaultr.item(ref, vault=vault, reveal=True)
-    drawn = add_input.drawn(current.type, generate)
+    public, drawn = edit_input.generated(current, rule, generate=generate)
     if assignments or unset or secrets or drawn:
         overview, detail = edit_input.said_in_options(
             choices, current, assignments=assignments, unset=unset, secrets=secrets
         )
-        detail = {**drawn, **detail}
+        overview, detail = {**public, **overview}, {**drawn, **detail}
     else:
         overview, detail = edit_input.asked_again(choices, current)
     if not overview and not detail:

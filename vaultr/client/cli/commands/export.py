@@ -167,7 +167,7 @@ def _export_items(
 
 def _contents(vaultr: "Vaultr", vault: str | None) -> "tuple[Contents, list[str]]":
     """Return what is exported, and the ids of items that do not open."""
-    from vaultr.client.exports.documents import Contents  # noqa: PLC0415 - heavy, opens items
+    from vaultr.client.exports.documents import Contents  # noqa: PLC0415 - would slow other commands
 
     found = list(vaultr.each_revealed(vault=vault))
     homes = {each.id: each.name for each in vaultr.vaults(offline=True)}
@@ -180,13 +180,13 @@ def _contents(vaultr: "Vaultr", vault: str | None) -> "tuple[Contents, list[str]
 
 
 def _written(contents: "Contents", form: str, password: str | None) -> "Document":
-    from vaultr.client.exports import documents  # noqa: PLC0415 - heavy, opens items
+    from vaultr.client.exports import documents  # noqa: PLC0415 - would slow other commands
 
     if form != "json":
         return documents.writer_of(form)(contents)
     value = documents.json_value(contents, datetime.now(UTC))
     if password is not None:
-        from vaultr.client.items import sealed_export  # noqa: PLC0415 - brings the ciphers
+        from vaultr.client.items import sealed_export  # noqa: PLC0415 - brings the ciphers along
 
         plain = json.dumps(value, ensure_ascii=False).encode()
         value = sealed_export.seal_file(plain, password)

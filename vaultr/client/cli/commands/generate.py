@@ -9,7 +9,7 @@ from vaultr.client.cli import output
 from vaultr.client.cli.commands.copy_secret import copied
 from vaultr.client.cli.options import Choices, command, pass_choices
 from vaultr.client.errors import UsageError
-from vaultr.client.items import generator
+from vaultr.client.items import generator, site_rules
 from vaultr.client.items.generator import PasswordRule, PhraseRule
 
 _MOST: Final = 1000
@@ -34,6 +34,8 @@ _MOST: Final = 1000
 @click.option("--separator", metavar="TEXT", help="What stands between its words; else -.")
 @click.option("--capitals", is_flag=True, help="Its words begin with capitals.")
 @click.option("--number", is_flag=True, help="One of its words is followed by a digit.")
+@click.option("--rule", metavar="RULE", help="Rule of the site: 'length 12-20; upper; digit'")
+@click.option("--strength", is_flag=True, help="Show how hard the password is to guess")
 @click.option(
     "--count",
     type=click.IntRange(1, _MOST),
@@ -43,7 +45,7 @@ _MOST: Final = 1000
 )
 @click.option("--copy", is_flag=True, help="Put it on the clipboard, and do not print it.")
 @pass_choices
-def generate(choices: Choices, /, count: int, copy: bool, **said: object) -> None:
+def generate(choices: Choices, /, count: int, copy: bool, strength: bool, **said: object) -> None:
     """Draw a password, or a passphrase.
 
     Each that fits what was asked for is equally likely. A password has at least one character of
@@ -62,20 +64,35 @@ def generate(choices: Choices, /, count: int, copy: bool, **said: object) -> Non
     if copy:
         copied(choices, drawn[0], clear_after=None)
         return
+    score = _score(drawn) if strength else {}
     if choices.json:
-        each = [{"value": value, "bits": round(bits, 1)} for value in drawn]
+        each = [{"value": value, "bits": round(bits, 1), **score} for value in drawn]
         output.as_json(each[0] if count == 1 else each)
         return
     for value in drawn:
         output.exactly(value)
-    if output.is_terminal():
+    if strength:
+        output.tell(f"{bits:.0f} bits of entropy; strength {score['strength']} of 4 (zxcvbn).")
+    elif output.is_terminal():
         output.tell(f"{bits:.0f} bits: so hard it is to guess for one who knows how it was made.")
+
+
+def _score(passwords: list[str]) -> dict[str, int]:
+    """Return the strength of the weakest, as a guesser sees it who does not know the rule."""
+    # zxcvbn reads its word lists, which no other option needs.
+    from vaultr.client.account.password_policy import password_strength  # noqa: PLC0415 - would slow others
+
+    return {"strength": min(password_strength(each).score for each in passwords)}
 
 
 def _rule(said: dict[str, object]) -> PasswordRule | PhraseRule:
     phrase = _said(said, "words", "separator", "capitals", "number")
     plain = _said(said, "length", "no_lower", "no_upper", "no_digits", "no_symbols", "symbols")
     plain += _said(said, "unlike")
+    if said["rule"] is not None:
+        if phrase or plain or said["pin"] is not None:
+            raise UsageError("--rule says all of a password: no other option goes with it.")
+        return site_rules.parse(str(said["rule"]))
     if said["pin"] is not None:
         if phrase or plain:
             raise UsageError(f"--pin goes with no {_option((phrase + plain)[0])}.")

@@ -1,7 +1,7 @@
 """Commands that read: list and show. Neither prints a secret unless it is asked for."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
@@ -9,9 +9,10 @@ import click
 
 from vaultr.client.cli import output
 from vaultr.client.cli.completers import field_names, item_titles
-from vaultr.client.cli.offline_options import copy_options, from_copy
+from vaultr.client.cli.offline_options import Duration, copy_options, from_copy
 from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
 from vaultr.client.cli.sdk_session import opened
+from vaultr.client.items.expiry import date_of
 from vaultr.client.items.fields import text_of, value_of
 from vaultr.client.items.schemas import SCHEMAS
 
@@ -27,6 +28,9 @@ _HIDDEN: Final = "········"
 @click.argument("words", nargs=-1)
 @click.option("--type", "kind", type=click.Choice(list(SCHEMAS)), help="Only items of this type.")
 @click.option("--trash", is_flag=True, help="What is in the trash, instead.")
+@click.option(
+    "--expiring", type=Duration(), metavar="TIME", help="Only items that expire within 30d or so"
+)
 @copy_options
 @vault_option("Only this vault, by id or name.")
 @pass_choices
@@ -35,6 +39,7 @@ def list_items(
     words: tuple[str, ...],
     kind: str | None,
     trash: bool,
+    expiring: timedelta | None,
     offline: bool,
     max_age: timedelta | None,
     vault: str | None,
@@ -48,6 +53,8 @@ def list_items(
         copy = from_copy(vaultr, offline=offline, max_age=max_age)
         found = vaultr.items(vault=vault, type=kind, state=state, offline=copy)
         items = sorted((item for item in found if _holds(item, words)), key=_by_title)
+        if expiring is not None:
+            items = _expiring(items, expiring)
         several = len({item.vault_id for item in items}) > 1
         vaults = _names_of_vaults(vaultr) if several and not choices.json else {}
     if choices.json:
@@ -67,8 +74,10 @@ def _names_of_vaults(vaultr: "Vaultr") -> dict[UUID, str]:
 
 def _show_list(items: "list[Item]", vaults: Mapping[UUID, str]) -> None:
     """Show items in a table, in which vault each is only where they are in several."""
-    head = ("TITLE", "TYPE", "USER NAME", "FOLDER", *(["VAULT"] if vaults else []), "ID")
-    output.table(head, (_row(item, vaults) for item in items))
+    expiry = any("expires_on" in item.overview for item in items)
+    more = [*(["EXPIRES"] if expiry else []), *(["VAULT"] if vaults else [])]
+    head = ("TITLE", "TYPE", "USER NAME", "FOLDER", *more, "ID")
+    output.table(head, (_row(item, vaults, expiry=expiry) for item in items))
     if not items:
         output.tell("Nothing is there.")
 
@@ -83,13 +92,21 @@ def _by_title(item: "Item") -> tuple[str, str]:
     return item.title.casefold(), str(item.id)
 
 
-def _row(item: "Item", vaults: Mapping[UUID, str]) -> tuple[str, ...]:
+def _expiring(items: "list[Item]", within: timedelta) -> "list[Item]":
+    """Return the items that expire soon, or have expired, earliest first."""
+    last = datetime.now(UTC).date() + within
+    dated = [(day, item) for item in items if (day := date_of(item.overview.get("expires_on")))]
+    return [item for day, item in sorted(dated, key=lambda each: each[0]) if day <= last]
+
+
+def _row(item: "Item", vaults: Mapping[UUID, str], *, expiry: bool) -> tuple[str, ...]:
     overview = item.overview
     return (
         output.shortened(output.name_of(item)),
         item.type,
         output.shortened(text_of(overview.get("username", ""))),
         text_of(overview.get("folder", "")),
+        *([text_of(overview.get("expires_on", ""))] if expiry else []),
         *([output.shortened(vaults.get(item.vault_id, ""))] if vaults else []),
         str(item.id),
     )
