@@ -61,6 +61,7 @@ class Lies:
 
     def forge(self, number):
         self.alter(number)
+        self._row(number)["state"] = "active"
         forge_last_entry(self.proxy, self._row(number), generation=2)
 
     def trash(self, number):
@@ -75,7 +76,7 @@ class Lies:
         del self.proxy.vault()["items"][row["id"]]
 
     def huge_numbers(self, number):
-        value = (10_000_000, HUGE)[number % 2]
+        value = (2_000_000, HUGE)[number % 2]
 
         def twist(method, path, status, body):
             if path.endswith("/sync") and body is not None and status < 300:
