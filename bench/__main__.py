@@ -1,4 +1,4 @@
-"""`make bench`: ratios to the floor, from interleaved rounds, with their spread."""
+"""`make bench`: ratios to the baseline, from interleaved rounds, with their spread."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.cpu:
         load.BY_CPU.set()
-    print("starting PostgreSQL, Redis, the server and the floor …", file=sys.stderr)
+    print("starting PostgreSQL, Redis, the server and the baseline …", file=sys.stderr)
     with beside() as machines:
         bench = Bench(machines, options.seconds)
         cases = [case for case in bench.cases() if options.only in case.name]

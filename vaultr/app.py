@@ -3,7 +3,7 @@
 import gc
 
 _was_enabled = gc.isenabled()
-gc.disable()  # imports make no garbage, but looking for it would take a sixth of their time
+gc.disable()  # imports create no garbage, and looking for it would take a sixth of their time
 
 from click import Command
 from flask import Blueprint, Flask
@@ -53,7 +53,7 @@ from vaultr.vault.routes.blueprint import blueprint as vaults
 from vaultr.web.routes import blueprint as web
 
 if _was_enabled:
-    gc.freeze()  # objects made so far stay: the next collection need not visit them
+    gc.freeze()  # objects created so far stay: the next collection need not visit them
     gc.enable()
 
 BLUEPRINTS: tuple[Blueprint, ...] = (probes, accounts_api, audit_log, vaults, openapi, web)

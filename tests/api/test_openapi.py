@@ -10,7 +10,7 @@ from openapi_spec_validator import validate
 from tests import serving
 from tests.api import small
 from vaultr.api.contract import contract_of
-from vaultr.api.openapi import document, refusals_of
+from vaultr.api.openapi import document, errors_of
 from vaultr.api.problems import status_of
 
 PAGES = {
@@ -78,7 +78,7 @@ def test_every_refusal_of_a_route_is_in_it_as_a_problem(sqlite_app, described):
         if contract is None:
             continue
         answers = described["paths"][path][method]["responses"]
-        for kind in refusals_of(rule, contract, is_public=getattr(view, "public", False)):
+        for kind in errors_of(rule, contract, is_public=getattr(view, "public", False)):
             answer = answers[str(status_of(kind))]["content"]["application/problem+json"]["schema"]
             [_, told] = answer["allOf"]
             assert f"urn:vaultr:problem:{kind.slug}" in told["properties"]["type"]["enum"]

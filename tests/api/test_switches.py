@@ -116,7 +116,7 @@ def test_metrics_show_what_is_off(app, off):
         gauges.measure()
 
     shown = {
-        name: metrics.SWITCHED_OFF.labels(name).whole._value.get() for name in kill_switches.NAMES
+        name: metrics.SWITCHED_OFF.labels(name).metric._value.get() for name in kill_switches.NAMES
     }
     assert shown == {"signup": 0, "writes": 1, "machines": 0, "maintenance": 0}
 

@@ -1,4 +1,4 @@
-"""The floor: what the same database costs a bare view that speaks psycopg2 and checks nothing.
+"""The baseline: what the same database costs a bare view that speaks psycopg2 and checks nothing.
 
 Run by gunicorn with the workers, threads and worker class of the server beside it.
 """
@@ -18,7 +18,7 @@ from vaultr.audit import event_encoding as audit_rows
 from vaultr.auth import sessions
 from vaultr.vault import locking, write_sql
 
-app = Flask("floor", static_folder=None)
+app = Flask("baseline", static_folder=None)
 _local = threading.local()
 
 
