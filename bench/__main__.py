@@ -10,7 +10,7 @@ from bench.machines import beside
 
 
 def main() -> None:
-    """Measure, and print a line a case."""
+    """Measure all cases, and print one line for each."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")

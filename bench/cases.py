@@ -51,7 +51,7 @@ class Bench:
         self._signing = Signing(beside, self._ann, seconds)
 
     def cases(self) -> list[Case]:
-        """Give all cases."""
+        """Return all cases."""
         return [
             Case("read of one item / baseline's row", "≥ 0.35", self.item_read),
             Case("304 of a sync / baseline's row", "≥ 0.6", self.not_modified),
@@ -200,7 +200,7 @@ class Bench:
 
 
 def hashes_a_second(threads: int, seconds: float) -> float:
-    """Tell how many verifiers so many threads compute in a second, and nothing else."""
+    """Return how many verifiers ``threads`` threads compute in a second."""
     counts = [0] * threads
 
     def count(place: int) -> None:
@@ -225,5 +225,5 @@ def _insist(seen: load.Seen, status: int, at_least: int) -> None:
 
 
 def median(values: list[float]) -> float:
-    """Give the median."""
+    """Return the median."""
     return statistics.median(values)

@@ -32,7 +32,7 @@ class Beside:
 
 @contextlib.contextmanager
 def beside() -> Iterator[Beside]:
-    """Start everything, and end it again."""
+    """Start everything, and stop it at the end."""
     with (
         tempfile.TemporaryDirectory() as folder,
         servers.postgres(own=True, durable=True) as postgres,
@@ -108,6 +108,6 @@ def _until_it_answers(process: subprocess.Popen, port: int) -> None:
 
 
 def worker_mebibytes(site: Site) -> float:
-    """Give the memory of the largest worker (unique set size), in MiB."""
+    """Return the memory of the largest worker (unique set size), in MiB."""
     children = psutil.Process(site.pid).children()
     return max(child.memory_full_info().uss for child in children) / 2**20

@@ -14,12 +14,12 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def next_refresh(answer: bytes) -> bytes:
-    """Give the request that refreshes with the token that was just answered."""
+    """Return the request that refreshes with the token in the last response."""
     return refresh(json.loads(answer)["refresh_token"])
 
 
 def refresh(token: str) -> bytes:
-    """Give the request that refreshes with a token."""
+    """Return the request that refreshes with a token."""
     body = json.dumps({"refresh_token": token}).encode()
     return request("POST", "/api/v1/auth/refresh", _JSON, body)
 
