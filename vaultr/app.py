@@ -22,6 +22,7 @@ from vaultr.api import (
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.openapi import blueprint as openapi
 from vaultr.audit import (
+    anchors,
     checkpoints,
     denied_requests,
     self_audit,
@@ -90,6 +91,7 @@ def create_app(settings: Settings) -> Flask:
         transaction_hooks,
         denied_requests,
         checkpoints,
+        anchors,
         self_audit,
         sequencer,
         mail,

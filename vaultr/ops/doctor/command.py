@@ -11,7 +11,7 @@ from vaultr.observability import logs
 from vaultr.operator_cli import json_option, show
 from vaultr.ops import check_result, smtp_check
 from vaultr.ops.check_result import Check, CheckResult, ok, problem
-from vaultr.ops.doctor import database, external, server_keys, services, traces
+from vaultr.ops.doctor import audit_log, database, external, server_keys, services, traces
 from vaultr.settings.model import InvalidSettings, Settings
 
 DATABASE_SECONDS = 10.0
@@ -75,6 +75,6 @@ def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[st
         ("certificate", lambda: external.check_certificate(settings)),
         ("worker", lambda: services.check_worker(settings)),
         ("backup", lambda: services.check_backups(settings)),
-        ("audit", services.check_audit),
+        ("audit", lambda: audit_log.check(settings)),
         ("traces", lambda: traces.check(os.environ)),
     )

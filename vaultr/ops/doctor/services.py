@@ -10,7 +10,6 @@ import redis
 import sqlalchemy as sa
 
 from vaultr import clock
-from vaultr.audit import sequencer_lag
 from vaultr.database.base import Utc
 from vaultr.database.session import db, postgresql
 from vaultr.ops import last_runs
@@ -27,7 +26,6 @@ TOKENS_FAIL_SECONDS: Final = 30.0  # the leeway of access tokens
 OLDEST_BACKUP: Final = timedelta(hours=26)
 OLDEST_DRILL: Final = timedelta(days=30)
 WORKER_GONE_SECONDS: Final = 180.0  # a worker reports every minute
-_LAG_WARNS, _LAG_ENDS = 10.0, 60.0
 
 
 def check_redis(settings: Settings) -> Iterator[CheckResult]:
@@ -136,17 +134,3 @@ def check_worker(settings: Settings) -> Iterator[CheckResult]:
         yield level("worker", f"no background work was done for {minutes:.0f} min", todo)
     else:
         yield ok("worker", f"background work was done {reached.age_seconds:.0f} s ago")
-
-
-def check_audit() -> Iterator[CheckResult]:
-    """Report how far the audit tree is behind the events."""
-    seconds = sequencer_lag.seconds()
-    todo = "Does a worker with CHECKPOINT_KEY run? docs/runbook.md: VaultrAuditLag."
-    if seconds is None:
-        yield ok("audit", "events are recorded; no checkpoint was ever made")
-    elif seconds > _LAG_ENDS:
-        yield problem("audit", f"checkpoints are {seconds:.0f} s behind", todo)
-    elif seconds > _LAG_WARNS:
-        yield warning("audit", f"checkpoints are {seconds:.0f} s behind", todo)
-    else:
-        yield ok("audit", f"checkpoints are {seconds:.0f} s behind")
