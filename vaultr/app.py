@@ -111,7 +111,12 @@ def create_app(settings: Settings) -> Flask:
 def _connect(app: Flask, settings: Settings) -> None:
     """Pass to each layer what it needs from the layers above; the order is that of a request."""
     session_check.init_app(app, auth.session_check(settings))
-    authentication.init_app(app, session_actor=auth.session_actor, on_denied=audit.count_denial)
+    authentication.init_app(
+        app,
+        session_actor=auth.session_actor,
+        before_session=ratelimit.check_session,
+        on_denied=audit.count_denial,
+    )
     ratelimit.init_app(app, settings, on_denied=audit.count_denial)  # anonymous requests too: 429
     kill_switches.init_app(app, settings)  # 503 before authentication is asked for
     authentication.reject_anonymous(app)  # 401 unless the view is @public
