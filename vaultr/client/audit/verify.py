@@ -10,7 +10,7 @@ from vaultr.client.audit.bundle import Verified
 from vaultr.client.audit.errors import AuditInvalid, Contradiction, KeyUnknown, LogRestored
 from vaultr.client.audit.pinned import Pinned
 from vaultr.client.crypto.primitives import ed25519_verify
-from vaultr.client.errors import Refused
+from vaultr.client.errors import NotFound, Refused
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.account_session import Session
 from vaultr.protocol import merkle, notes
@@ -155,14 +155,18 @@ class Verifier:
         if new.epoch < old.epoch:
             says = f"The server shows tree {new.epoch}; this account has seen tree {old.epoch}."
             raise Contradiction(says, pinned.note, shown.note)
-        final = self._shown(old.epoch)
-        self._check_signature(final, keys)
-        lost = final.checkpoint.size < old.size
-        if not lost:
-            self._check_extends(old, final.checkpoint, pinned.note, final.note)
+        final = self._found(old.epoch)
+        lost = final is None or final.checkpoint.size < old.size
+        if final is not None:
+            self._check_signature(final, keys)
+            if not lost:
+                self._check_extends(old, final.checkpoint, pinned.note, final.note)
         reason, before = None, final
         for epoch in range(old.epoch + 1, new.epoch + 1):
-            tree = shown if epoch == new.epoch else self._shown(epoch)
+            tree = shown if epoch == new.epoch else self._found(epoch)
+            if tree is None:
+                lost, before = True, None  # a restore lost this tree
+                continue
             self._check_signature(tree, keys)
             obj = self._opening(tree, before)
             reason = reason or (str(obj["reason"]) if obj and obj.get("reason") else None)
@@ -171,14 +175,22 @@ class Verifier:
             raise Contradiction(
                 "The server shows less of a tree than this account has seen.",
                 pinned.note,
-                final.note,
+                shown.note if final is None else final.note,
             )
         return reason if lost else None
 
-    def _opening(self, tree: Shown, before: Shown) -> Json | None:
+    def _found(self, epoch: int) -> Shown | None:
+        """Fetch the checkpoint of a tree; None if the server has no such tree."""
+        try:
+            return self._shown(epoch)
+        except NotFound:
+            return None
+
+    def _opening(self, tree: Shown, before: Shown | None) -> Json | None:
         if tree.opening is None:
             return None  # pruned
-        return bundle.check_opening(tree.opening, tree.checkpoint, before.checkpoint)
+        known = None if before is None else before.checkpoint
+        return bundle.check_opening(tree.opening, tree.checkpoint, known)
 
     def _check_extends(
         self, old: Checkpoint, new: Checkpoint, old_note: str, new_note: str

@@ -1,0 +1,169 @@
+"""The user's check of the log, against the real server and its real sequencer, in process."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from tests import audit_log
+from vaultr.audit import checkpoints, sequencer, service, transaction_hooks
+from vaultr.audit.events import Event
+from vaultr.client.audit.errors import AuditInvalid, Contradiction, KeyUnknown, LogRestored
+from vaultr.client.audit.pinned import Pinned
+from vaultr.client.audit.verify import Verifier
+from vaultr.client.errors import error_from_problem
+from vaultr.database.session import db, transaction
+from vaultr.protocol import notes
+from vaultr.protocol.encoding import b64
+from vaultr.settings.types import Keys
+
+NEW = b"new-key-of-a-test-log-0123456789"
+VAULT = UUID(int=5)
+
+
+class Session:
+    """Sends requests to the app, and notes the checkpoints of headers, as the client's does."""
+
+    def __init__(self, client):
+        self._client = client
+        self.seen = []
+
+    def send(self, method, path):
+        response = self._client.open(f"/api/v1{path}", method=method)
+        if response.status_code >= 400:
+            slug = response.json["type"].removeprefix("urn:vaultr:problem:")
+            raise error_from_problem(slug, response.status_code, response.json)
+        if header := response.headers.get("X-Vaultr-Checkpoint"):
+            epoch, size, root = header.split(" ")
+            self.seen.append((int(epoch), int(size), notes.decode(root)))
+        lines = response.mimetype == "application/jsonl"
+        text = response.get_data(as_text=True)
+        return SimpleNamespace(body=None if lines else response.json, text=text)
+
+    def checkpoints(self):
+        return self.seen
+
+
+@pytest.fixture
+def user(app, as_ann):
+    """A user whose log has some sequenced events."""
+    write(app, as_ann.account_id)
+    verifier = Verifier(Session(as_ann), as_ann.account_id, {})
+    return SimpleNamespace(app=app, account_id=as_ann.account_id, verifier=verifier)
+
+
+def write(app, account_id, n=1, head=b"h" * 32):
+    obj = {"kind": "vault", "id": str(VAULT), "from": n, "to": n, "head": b64(head)}
+    with app.app_context():
+        with transaction():
+            service.record(Event.ITEM_WRITE, account_id=account_id, obj=obj)
+        audit_log.sequence_all()
+        checkpoints.forget()
+
+
+def no_heads(_vault_id, _since):
+    return None
+
+
+def verify(user, pinned=None, heads=no_heads):
+    return user.verifier.verify(pinned, heads)
+
+
+def test_check_continues_from_the_pinned_checkpoint(user):
+    first = verify(user).pinned
+    write(user.app, user.account_id)
+
+    report = verify(user, Pinned.from_json(first.to_json()))
+
+    assert report.events == 1
+    assert report.pinned.checkpoint.size > first.checkpoint.size
+
+
+def test_heads_of_own_vaults_are_compared(user):
+    assert verify(user, heads=lambda _vault, _since: {1: b"h" * 32}).heads == 1
+    with pytest.raises(AuditInvalid, match="another head"):
+        verify(user, heads=lambda _vault, _since: {1: b"x" * 32})
+
+
+def test_another_history_is_a_contradiction_with_both_notes(user):
+    pinned = verify(user).pinned
+    other = replace(pinned.checkpoint, root=b"x" * 32)
+    write(user.app, user.account_id)
+
+    with pytest.raises(Contradiction) as raised:
+        verify(user, replace(pinned, checkpoint=other))
+
+    assert len(raised.value.notes) == 2
+
+
+def test_header_of_another_history_is_a_contradiction(user):
+    user.verifier._session.seen.append((1, 2, b"x" * 32))
+
+    with pytest.raises(Contradiction):
+        verify(user)
+
+
+def test_shorter_log_is_a_contradiction(user):
+    pinned = verify(user).pinned
+    longer = replace(pinned.checkpoint, size=pinned.checkpoint.size + 5)
+
+    with pytest.raises(Contradiction, match="has verified"):
+        verify(user, replace(pinned, checkpoint=longer))
+
+
+def test_key_named_by_the_old_one_is_accepted(user, set_to):
+    pinned = verify(user).pinned
+    known = user.app.config["SETTINGS"].checkpoint_key.by_id
+    change_key(user, set_to, {"new": NEW, **known})
+
+    report = verify(user, pinned)
+
+    assert report.pinned.checkpoint.epoch > pinned.checkpoint.epoch
+    assert len(report.pinned.keys) == 2
+
+
+def test_unknown_key_is_accepted_only_by_hand(user, set_to):
+    pinned = verify(user).pinned
+    change_key(user, set_to, {"new": NEW})
+    with pytest.raises(KeyUnknown) as raised:
+        verify(user, pinned)
+
+    accepted = user.verifier.accept_key(pinned, raised.value.fingerprint)
+
+    assert verify(user, accepted).pinned.checkpoint == accepted.checkpoint
+
+
+def change_key(user, set_to, keys):
+    with user.app.app_context():
+        set_to(user.app, checkpoint_key=Keys(keys))
+        sequencer.current().signer = None
+    write(user.app, user.account_id)
+
+
+def test_announced_restore_is_reported_as_that(user):
+    with user.app.app_context():
+        size = checkpoints.view().newest.checkpoint.size
+    write(user.app, user.account_id)
+    pinned = verify(user).pinned
+    with user.app.app_context():
+        with db.engine.begin() as connection:
+            events = "SELECT event_id FROM audit_leaf WHERE idx >= :s"
+            for statement in (
+                f"DELETE FROM audit_event WHERE event_id IN ({events})",
+                "DELETE FROM audit_leaf WHERE idx >= :s",
+                "DELETE FROM audit_node WHERE ((idx + 1) << CAST(level AS INTEGER)) > :s",
+                "DELETE FROM audit_checkpoint WHERE size > :s",
+            ):
+                connection.execute(sa.text(statement), {"s": size})
+        transaction_hooks.pool().forget()
+        sequencer.reopen("backup of Tuesday", by="ann")
+        audit_log.sequence_all()
+        checkpoints.forget()
+
+    user.verifier._session.seen.clear()
+    with pytest.raises(LogRestored, match="backup of Tuesday") as raised:
+        verify(user, pinned)
+
+    assert verify(user, raised.value.pinned).pinned.checkpoint.epoch == 2
