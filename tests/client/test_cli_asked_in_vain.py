@@ -71,7 +71,8 @@ def test_a_wrong_master_password_is_told_before_a_new_one_is_asked_for(account):
     environ = {**account.environ, "TERM": "xterm", "COLUMNS": "100"}
     terminal = Terminal("passwd", "--nobody-knows", environ=environ)
 
-    terminal.answers("Master password: ", "not this one, surely")
+    for _ in range(3):
+        terminal.answers("Master password: ", "not this one, surely")
 
     assert terminal.ends() == 1
     assert "The master password is wrong." in terminal.shown
