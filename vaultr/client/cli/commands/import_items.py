@@ -82,21 +82,24 @@ def import_file(
         raise UsageError("Name the file to import, or use --list or --undo.")
     if into is not None and (file_options.title is not None or dry_run or new_vault is not None):
         raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
-    reading = _read(
-        options, file, file_options if into is None else replace(file_options, title=into)
-    )
-    if into is not None:
-        _put_into(options, reading.drafts, into, vault)
-        return
-    _warn_of_totp(reading.drafts)
-    if dry_run:
-        import_report.show_dry_run(options, reading)
-        return
     if new_vault is not None and vault is not None:
         raise UsageError("--new-vault and --vault exclude each other.")
+    if into is not None:
+        file_options = replace(file_options, title=into)
+    if dry_run:
+        reading = _read(options, file, file_options)
+        _warn_of_totp(reading.drafts)
+        import_report.show_dry_run(options, reading)
+        return
+    # Before the file's password is asked for.
     with unlocked_sdk(options) as vaultr:
-        home = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
-        done = _stored(vaultr, reading, home, update=update, again=again)
+        reading = _read(options, file, file_options)
+        if into is not None:
+            _put_into(options, vaultr, reading.drafts, into, vault)
+            return
+        _warn_of_totp(reading.drafts)
+        target = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
+        done = _stored(vaultr, reading, target, update=update, again=again)
     _summary(options, reading, done)
 
 
@@ -142,33 +145,34 @@ def _runs(options: GlobalOptions, file: Path | None, undo: str | None, *, list_r
             output.print_note(f"{title} ({item.id}) was changed since the import, and stays.")
 
 
-def _put_into(options: GlobalOptions, drafts: "list[Draft]", name: str, vault: str | None) -> None:
+def _put_into(
+    options: GlobalOptions, vaultr: "Vaultr", drafts: "list[Draft]", name: str, vault: str | None
+) -> None:
     """Set variables of an existing set, and list them."""
     if [draft.type for draft in drafts] != ["env_set"]:
-        raise UsageError("--into takes the variables of a dotenv file.")
+        raise UsageError("--into needs a dotenv file.")
     # It loads what opens items, which --help does not need.
     from vaultr.client.run.environment import find_set  # noqa: PLC0415 - late, see above
 
-    given: dict[str, str] = drafts[0].detail["variables"]
-    with unlocked_sdk(options) as vaultr:
-        item = find_set(vaultr, vaultr.resolver(), name, vault)
-        stored = (item.detail or {}).get("variables", {})
-        new = {each: text for each, text in given.items() if stored.get(each) != text}
-        if new:
-            # With the revision that was read: otherwise another device's edit could be lost.
-            vaultr.edit(
-                str(item.id),
-                detail={"variables": new},
-                revision=item.revision,
-                vault=str(item.vault_id),
-            )
+    variables: dict[str, str] = drafts[0].detail["variables"]
+    item = find_set(vaultr, vaultr.resolver(), name, vault)
+    stored = (item.detail or {}).get("variables", {})
+    new = {each: text for each, text in variables.items() if stored.get(each) != text}
+    if new:
+        # With the revision that was read: otherwise another device's edit could be lost.
+        vaultr.edit(
+            str(item.id),
+            detail={"variables": new},
+            revision=item.revision,
+            vault=str(item.vault_id),
+        )
     result = {
         "added": [each for each in new if each not in stored],
         "changed": [each for each in new if each in stored],
-        "same": [each for each in given if each not in new],
+        "same": [each for each in variables if each not in new],
     }
     if options.json:
-        output.print_json({"read": len(given), **result})
+        output.print_json({"read": len(variables), **result})
         return
     parts = [f"{done} {', '.join(names)}" for done, names in result.items() if names]
     output.print_line(f"Imported into {output.printable(item.title)}: {'; '.join(parts)}.")
