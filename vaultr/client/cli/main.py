@@ -31,6 +31,7 @@ from vaultr.client.cli.commands import (
     rotate,
     run,
     sessions,
+    status,
     sync,
     vaults,
 )
@@ -65,7 +66,8 @@ _add("Vaults", vaults.vaults, sync.sync, rotate.rotate)
 _add("Account", passwd.passwd, recovery.kit, recovery.recovery_key, recovery.recover)
 _add("Account", sessions.sessions, sessions.totp, email_deletion.email, email_deletion.account)
 _add("Account", audit.audit)
-_add("This device", doctor.doctor, completion.completion)
+vaultr.aliases["whoami"] = "status"
+_add("This device", status.status, doctor.doctor, completion.completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

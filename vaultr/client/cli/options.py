@@ -161,6 +161,10 @@ class Group(_CommandWithGlobalOptions, click.Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sections: dict[str, list[str]] = {}
+        self.aliases: dict[str, str] = {}
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, self.aliases.get(name, name))
 
     def add_section(self, title: str, *commands: click.Command) -> None:
         """Add commands that the help lists under one title."""

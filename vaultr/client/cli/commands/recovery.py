@@ -41,7 +41,8 @@ def kit(options: GlobalOptions, file: Path, force: bool) -> None:
 
     with unlocked_sdk(options, without_server=True) as vaultr:
         content, address = vaultr.kit(), vaultr.email or ""
-    save(file, page(content, address).encode(), force=force)
+        save(file, page(content, address).encode(), force=force)
+        vaultr.record_kit()
     if options.json:
         output.print_json({"file": str(file)})
     else:
