@@ -48,7 +48,7 @@ def missing_word(context: click.Context) -> str | None:
     if isinstance(context.command, click.Group):
         return f"Missing COMMAND: {', '.join(context.command.commands)}."
     for each in context.command.params:
-        if isinstance(each, click.Argument) and each.required:
+        if isinstance(each, click.Argument) and (each.required or context.command.no_args_is_help):
             name = (each.metavar or each.name or "").removeprefix("-- ").split()[0]
-            return f"Missing {name.upper().removesuffix('...')}."
+            return f"Missing {name.upper().strip('[].')}."
     return None
