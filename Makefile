@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 PACKAGE := setup.cfg pyproject.toml vaultr/version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check check-rollout ci bench tools secrets lock clean \
+.PHONY: help run test test-long check check-rollout ci bench tools release secrets lock clean \
 	lint format types floors holes guards
 
 help: ## List what can be made
@@ -53,6 +53,9 @@ check-rollout: .venv/.tests tools ## Prove image, compose, chart, edge and blue-
 
 tools: .venv/.server ## Install the pinned tools of that proof into .tools/
 	@deploy/tools/install
+
+release: tools ## Build image and chart with SBOM, provenance and signatures: VERSION=1.2.3
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" deploy/release "$(VERSION)"
 
 secrets: .venv/.server ## Write the secrets of docker-compose.yml that are not there yet
 	@$(BIN)/flask keys generate --dir secrets > /dev/null

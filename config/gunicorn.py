@@ -6,7 +6,7 @@ from vaultr.observability import multiprocess_dir
 from vaultr.settings.model import Settings
 
 _settings = Settings.from_environ(os.environ)
-multiprocess_dir.keep(_settings)  # before the counters are made: they lie in the folder it makes
+multiprocess_dir.create(_settings)  # before the counters are made: they lie in the folder it makes
 
 from vaultr import gunicorn_hooks  # noqa: E402 - it makes them when it is imported
 

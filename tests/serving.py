@@ -18,7 +18,7 @@ from vaultr.audit import (
     state_file,
     transaction_hooks,
 )
-from vaultr.database.session import db, forget_facts
+from vaultr.database.session import clear_fact_cache, db
 from vaultr.ratelimit import limiter
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import Settings
@@ -69,7 +69,7 @@ def empty(app):
                 for name in names:
                     connection.execute(sa.text(f"DELETE FROM {name}"))
         db.session.remove()
-        forget_facts()
+        clear_fact_cache()
         transaction_hooks.pool().forget()  # its chains went with the rows
         denied_requests.current().forget()
         checkpoints.forget()

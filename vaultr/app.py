@@ -29,6 +29,7 @@ from vaultr.audit import (
     transaction_hooks,
 )
 from vaultr.audit import service as audit
+from vaultr.audit.commands import audit as audit_commands
 from vaultr.audit.routes import blueprint as audit_log
 from vaultr.auth import service as auth
 from vaultr.auth.admin.commands import accounts
@@ -56,7 +57,15 @@ if _was_enabled:
     gc.enable()
 
 BLUEPRINTS: tuple[Blueprint, ...] = (probes, accounts_api, audit_log, vaults, openapi, web)
-COMMANDS: tuple[Command, ...] = (accounts, mail_commands, worker, db_status, ops, doctor)
+COMMANDS: tuple[Command, ...] = (
+    accounts,
+    audit_commands,
+    mail_commands,
+    worker,
+    db_status,
+    ops,
+    doctor,
+)
 
 
 def create_app(settings: Settings) -> Flask:

@@ -27,7 +27,7 @@ from vaultr.observability import (
 from vaultr.observability.tracing import spans
 from vaultr.ops import worker
 from vaultr.security import keyring
-from vaultr.settings.model import Settings, SettingsRefused
+from vaultr.settings.model import InvalidSettings, Settings
 
 _STOP: Final = AppSlot[Callable[[], None]]("worker.stop_inline")
 _listeners: list[socket.socket] = []
@@ -124,7 +124,7 @@ def listen_for_metrics(settings: Settings) -> None:
     try:
         _listeners.append(prometheus_endpoint.listen(settings.metrics_host, settings.metrics_port))
     except OSError as error:
-        why = prometheus_endpoint.hindrance(error, settings.metrics_port)
+        why = prometheus_endpoint.bind_error(error, settings.metrics_port)
         raise SystemExit(f"METRICS_PORT: cannot listen on {where}: {why}") from None
     logs.event("metrics.listening", at=where)
 
@@ -187,8 +187,8 @@ def read_keys_anew(app: Flask) -> None:
     """
     try:
         settings = Settings.from_environ(os.environ)
-    except SettingsRefused as refused:
-        logs.warning("keys.kept", problems=refused.problems)
+    except InvalidSettings as invalid:
+        logs.warning("keys.kept", problems=invalid.problems)
         return
     keyring.init_app(app, settings)
 
@@ -204,8 +204,8 @@ def reload_on_hup(server: Any) -> None:
     def reload() -> None:
         try:
             Settings.from_environ(os.environ)
-        except SettingsRefused as refused:
-            logs.warning("reload.refused", problems=refused.problems)
+        except InvalidSettings as invalid:
+            logs.warning("reload.refused", problems=invalid.problems)
             return
         logs.event("server.reloading")
         replace()

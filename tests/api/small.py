@@ -185,7 +185,7 @@ def server(home, **more):
         db.create_all()
     yield app
     # Or its own would go on to look for a Redis that is gone, and tell of it beside the next test.
-    guard.init_app(app, guard.Guard(None, 1))
+    guard.init_app(app, guard.FallbackLimiter(None, 1))
     with app.app_context():
         db.session.remove()
         db.engine.dispose()

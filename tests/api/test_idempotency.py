@@ -14,7 +14,7 @@ from tests.serving import signed_in
 from tests.vault_writer import Writer
 from vaultr.api import idempotency
 from vaultr.api.contract import contract_of
-from vaultr.api.idempotency import KeptAnswer
+from vaultr.api.idempotency import StoredResponse
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VAULTS
@@ -46,7 +46,7 @@ def slug(response):
 
 def kept(app):
     with app.app_context(), transaction() as session:
-        return session.execute(sa.select(sa.func.count()).select_from(KeptAnswer)).scalar_one()
+        return session.execute(sa.select(sa.func.count()).select_from(StoredResponse)).scalar_one()
 
 
 def test_the_second_answer_is_the_first_one_to_the_byte(app, as_ann):
@@ -160,7 +160,7 @@ def test_after_a_day_a_key_may_come_with_another_request(app, as_ann):
     as_ann.post("/api/v1/vaults", json=first, headers=KEY)
     with app.app_context(), transaction() as session:
         session.execute(
-            sa.update(KeptAnswer).values(created_at=datetime.now(UTC) - timedelta(hours=24))
+            sa.update(StoredResponse).values(created_at=datetime.now(UTC) - timedelta(hours=24))
         )
 
     answers = [as_ann.post("/api/v1/vaults", json=second, headers=KEY) for _ in range(2)]
@@ -226,7 +226,7 @@ def test_what_is_kept_goes_after_a_day(app, as_ann):
         for number in range(3):
             session.add(_row(number, NOON - timedelta(days=1) + timedelta(seconds=number - 1)))
     with time_machine.travel(NOON, tick=False), app.app_context():
-        assert idempotency.remove_old() is False
+        assert idempotency.delete_expired() is False
 
     assert kept(app) == 1
 
@@ -254,7 +254,7 @@ def test_which_posts_ignore_a_key_is_listed_by_name(app):
 
 
 def _row(number, created_at):
-    return KeptAnswer(
+    return StoredResponse(
         owner_id=uuid4(), key_hash=b"k%d" % number, request_hash=b"r", created_at=created_at,
         status=204, headers="[]", body=b"",
     )  # fmt: skip

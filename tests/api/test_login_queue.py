@@ -46,7 +46,7 @@ def taken(app, places):
 def test_a_full_queue_answers_busy_at_once(app, client, ann, route):
     body = factories.login() if route == "login" else factories.signup()
 
-    with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
+    with taken(app, os.cpu_count() + app.config["SETTINGS"].max_waiting_logins):
         response = client.post(f"/api/v1/auth/{route}", json=body)
 
     assert response.status_code == 503
@@ -55,7 +55,7 @@ def test_a_full_queue_answers_busy_at_once(app, client, ann, route):
 
 
 def test_an_attempt_that_found_the_queue_full_is_given_back(app, client, ann):
-    with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
+    with taken(app, os.cpu_count() + app.config["SETTINGS"].max_waiting_logins):
         statuses = [client.post(LOGIN, json=factories.login()).status_code for _ in range(8)]
 
     assert statuses == [503] * 8
@@ -80,14 +80,14 @@ def test_no_connection_is_held_while_a_login_waits_for_its_hash(app, ann):
 
 
 def test_other_requests_are_answered_while_logins_wait(app, as_ann):
-    with taken(app, os.cpu_count() + app.config["SETTINGS"].login_places):
+    with taken(app, os.cpu_count() + app.config["SETTINGS"].max_waiting_logins):
         assert as_ann.get("/api/v1/auth/me").status_code == 200
 
 
 @pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
 def test_whoever_finds_the_queue_full_causes_no_write(app, client, ann, email):
     client.post(LOGIN, json=factories.login(email, key=b"w" * 32))
-    places = os.cpu_count() + app.config["SETTINGS"].login_places
+    places = os.cpu_count() + app.config["SETTINGS"].max_waiting_logins
     with taken(app, places), collected(app) as ran:
         answer = client.post(LOGIN, json=factories.login(email))
 

@@ -102,7 +102,7 @@ def test_the_database_says_which_code_works_on_it(app):
     with app.app_context():
         flask_migrate.upgrade(directory=str(ROOT / "migrations"))
         *_, newest = schema_version.known()
-        found = schema_version.ask(5.0)
+        found = schema_version.read_state(5.0)
 
         assert (found.revision, found.noted) == (newest, newest)
         assert found.needs <= newest

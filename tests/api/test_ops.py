@@ -131,7 +131,7 @@ def test_a_purge_is_done_by_the_worker_too(app):
 
     done = {job.run for job in JOBS}
 
-    assert {chore.remove for chore in purge.CHORES} <= done
+    assert {chore.remove for chore in purge.PURGE_RULES} <= done
 
 
 def test_db_status_of_a_database_without_migrations(flask):

@@ -30,7 +30,7 @@ def test_a_refusal_says_what_is_off_and_how_long_to_wait(client, off):
     response = client.post("/api/v1/auth/signup", json=factories.signup())
 
     assert problem(response) == (503, "switched-off")
-    assert response.json["detail"] == "New accounts are not taken at the moment."
+    assert response.json["detail"] == "Sign-up is switched off at the moment. Try again later."
     assert response.headers["Retry-After"] == "60"
 
 
@@ -75,7 +75,7 @@ def test_what_goes_on_read_only_is_there(app):
         rule.endpoint for rule in app.url_map.iter_rules() if rule.methods & {"POST", "DELETE"}
     }
 
-    assert named >= kill_switches.GOES_ON_READ_ONLY
+    assert named >= kill_switches.WRITES_ALLOWED_READ_ONLY
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   ", "Bearer \t"])

@@ -10,9 +10,9 @@ from flask import current_app
 
 from vaultr.database.base import Fact, Utc
 from vaultr.database.session import (
+    clear_fact_cache,
     db,
     fact,
-    forget_facts,
     in_transaction,
     one_statement,
     reading,
@@ -230,7 +230,7 @@ def test_a_single_statement_that_failed_leaves_nothing_to_the_next():
 def test_a_fact_is_drawn_once_for_all():
     drawn = iter(bytes([n]) for n in range(9))
     values = set(in_threads(8, lambda: fact("key", lambda: next(drawn))))
-    forget_facts()
+    clear_fact_cache()
 
     assert len(values) == 1
     assert fact("key", lambda: b"other") in values

@@ -1,5 +1,6 @@
 """What the tests of the client stand on."""
 
+import contextlib
 import itertools
 from functools import partial
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.client.crossings import crossed_at_steps, quick
 from tests.client.devices import Device
+from tests.client.lying_proxy import Proxy
 from tests.client.rotated import fill
 from tests.client.site import Site
 from tests.client.world import World
@@ -100,3 +102,16 @@ def other_device(account, site, tmp_path_factory):
     device.done("login", "--email", device.email, secret_key=account.made["secret_key"])
     device.done("sync")
     return device
+
+
+@pytest.fixture(scope="module")
+def first_proxy(derived_at_once, tmp_path_factory):
+    with contextlib.closing(Proxy(tmp_path_factory.mktemp("proxy"))) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(first_proxy):
+    """An owner who types `vaultr`, and a server whose responses a test changes."""
+    first_proxy.restore()
+    return first_proxy

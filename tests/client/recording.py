@@ -1,4 +1,4 @@
-"""Record a session of `vaultr` on a terminal as a docs page."""
+"""Records what somebody sees who sits at a terminal and types `vaultr`."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,9 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OPENING = """\
 # A session on a terminal
 
-`tests/client/test_terminal_session.py` recorded this session on a real terminal with a real server.
-Lines that start with `$` were typed; the rest is output. Keys, tokens, codes and ids differ each
-time. Secrets typed at a prompt are never shown.
+Recorded by `tests/client/test_terminal_session.py` on a real terminal, with a real server: what
+stands behind `$` was typed, and the rest was shown. Keys, tokens, codes and ids differ each time;
+what is typed at a prompt for a secret is never shown.
 """
 
 
@@ -64,9 +64,9 @@ class Recording:
 
 # Times, and what depends on the machine.
 _DIFFERING = (
-    (re.compile(r"answers in \d+ ms"), "answers in 4 ms"),
+    (re.compile(r"responds in \d+ ms"), "responds in 4 ms"),
     (re.compile(r"Valid for \d+ more seconds?"), "Valid for 17 more seconds"),
-    (re.compile(r"are \d+ s apart"), "are 0 s apart"),
+    (re.compile(r"differ by \d+ s"), "differ by 0 s"),
     (re.compile(r"(?<=1 item, ).*(?= old)"), "less than a minute"),
     (re.compile(r"for \d+ more minutes"), "for 14 more minutes"),
     (re.compile(r"Python [\d.]+\w* on \w+"), "Python 3.13.1 on Linux"),

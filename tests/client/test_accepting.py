@@ -30,15 +30,15 @@ def test_a_restored_backup_is_an_error_until_its_differences_are_accepted(world)
     with pytest.raises(NotShown):
         laptop.accept()
     hows = [each.how for each in laptop.explain()]
-    assert any("the profile went back" in how for how in hows)
-    assert any(how.startswith("missing: held is revision") for how in hows)
+    assert any("the server has an older profile" in how for how in hows)
+    assert any(how.startswith("the server does not have it") for how in hows)
     (one,) = laptop.accept()
 
     assert {each.why for each in one.again} == {
-        "newer here",
+        "newer on this device",
         "the server lost it",
-        "trashed here",
-        "restored here",
+        "moved to the trash on this device",
+        "restored on this device",
     }
     assert not one.repaired
     check_whole(laptop, world)

@@ -58,7 +58,7 @@ def refused_write(world, title, password):
     account = world.laptop.device.unlocked
     (vault,) = account._reader.vaults()
     item = next(each for each in world.laptop.items(offline=True) if each.title == title)
-    ground = account._reader.ground(vault)
+    ground = account._reader.open_vault(vault)
     overview, _ = ground.opened(item.id)
     held = vault.state.items[item.id]
     parts = (overview, f'{{"password":"{password}"}}'.encode())
@@ -69,7 +69,7 @@ def test_a_content_that_never_came_into_the_log_does_not_replace_the_one_that_di
     change = refused_write(edited, "Mail", "refused")
     _, held = shown(edited, "Mail")
     show_sealed(held, change)
-    assert "another content under the same revision 2" in hows(edited.laptop)
+    assert "a different content under the same revision 2" in hows(edited.laptop)
 
     edited.laptop.accept()
 
@@ -84,7 +84,7 @@ def show_sealed(held, change):
 def test_an_item_that_is_shown_in_the_trash_against_the_log_is_restored(edited):
     _, held = shown(edited, "Bank")
     held["state"] = "trash"
-    assert "state trash, held is active" in hows(edited.laptop)
+    assert "in the trash, on this device active" in hows(edited.laptop)
 
     edited.laptop.accept()
 
@@ -107,7 +107,7 @@ def test_a_newer_name_is_written_again_over_an_older_one(edited):
 def test_a_set_that_was_not_listed_is_not_accepted_under_the_same_head_either(edited):
     _, bank = shown(edited, "Bank")
     bank["state"] = "trash"  # what the owner is shown, and agrees to
-    assert hows(edited.laptop) >= {"state trash, held is active"}
+    assert hows(edited.laptop) >= {"in the trash, on this device active"}
     assert not edited.laptop.was_listed()
     edited.laptop.explain()
     assert edited.laptop.was_listed()

@@ -36,7 +36,7 @@ def test_a_device_in_order_is_told_so_in_every_point(device):
     assert "more minutes" in found["unlocked"]["said"]
     assert ".key" in found["secret key"]["said"]
     assert "less than a minute old" in found["copy"]["said"]
-    assert found["session"]["said"] == "This device is signed in."
+    assert found["session"]["said"] == "This device is logged in."
 
 
 def test_people_get_lines_and_no_password_is_asked_for(device):
@@ -71,7 +71,7 @@ def test_rights_of_others_are_found_and_the_way_out_is_said(account, site, tmp_p
     found = findings(other, code=1)
 
     assert "account.json" in found["folder"]["said"]
-    assert found["folder"]["advice"] == f"Take their rights away: chmod -R go= {folder}"
+    assert found["folder"]["advice"] == f"Remove their permissions: chmod -R go= {folder}"
 
 
 def test_an_altered_file_is_an_integrity_error(account, site, tmp_path):
@@ -104,7 +104,7 @@ def test_a_certificate_that_does_not_hold_is_told_and_one_that_does_is_dated(tmp
         assert "--ca-file" in found["server"]["advice"]
         assert received == []
         found = findings(device, "--url", url, "--ca-file", str(files[0]), code=4)
-        assert "not as Vaultr does" in found["server"]["said"]
+        assert "is not a Vaultr server" in found["server"]["said"]
 
 
 @contextmanager

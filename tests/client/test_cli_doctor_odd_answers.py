@@ -30,4 +30,4 @@ def doctored(tmp_path, body):
     b'{"status":"healthy","degraded":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
 ], ids=["list", "object", "bytes", "number", "degraded"])  # fmt: skip
 def test_a_probe_that_is_answered_oddly_is_none_of_vaultr(tmp_path, body):
-    assert "not as Vaultr does" in doctored(tmp_path, body)["server"]
+    assert "is not a Vaultr server" in doctored(tmp_path, body)["server"]

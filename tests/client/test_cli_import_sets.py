@@ -56,7 +56,7 @@ def test_a_file_changes_a_set_that_is_there_and_says_what(device, env, shop):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("--into", "sho"), 1, "There is no environment set sho. Near: shop."),
+        (("--into", "sho"), 1, "There is no environment set sho. Similar: shop."),
         (("--into", "shop", "--title", "x"), 2, "--into excludes --title"),
         (("--into", "shop", "--vault", "Nowhere"), 1, "no such vault"),
     ],

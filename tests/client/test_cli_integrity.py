@@ -47,12 +47,14 @@ def test_a_vault_that_went_back_names_both_heads_and_what_to_do(device):
 
     said = device.refused(5, "list", password=None)
 
-    assert re.search(r"went back: seen before is 2 [0-9a-f]{12}, .* 1 [0-9a-f]{12}", said)
+    assert re.search(
+        r"older state of vault .*: one of your devices saw 2 [0-9a-f]{12}, .* 1 [0-9a-f]{12}", said
+    )
     assert "vaultr sync --explain" in said
     assert "Bank" in device.done("list", "--offline", password=None)
     explained = device.types("sync", "--explain", password=None)
     assert explained.returncode == 5
-    assert "missing: held is revision 2" in explained.stdout
+    assert "the server does not have it (this device has revision 2)" in explained.stdout
     device.server.vaults = newest
 
 
@@ -108,7 +110,7 @@ def test_an_odd_answer_and_another_head_end_5_in_plain_words(device):
     device.server.twist = twist
     said = device.refused(5, "list", password=None)
     assert "sync.through is not a whole number" in said
-    assert "No Vaultr server answers so" in said
+    assert "This is not a Vaultr server" in said
 
     for vault in device.server.vaults.values():
         vault["head"] = b64(bytes(32))

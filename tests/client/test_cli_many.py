@@ -42,7 +42,7 @@ def test_several_items_are_trashed_and_taken_back_in_one_write_each(device, thre
 def test_where_one_is_not_there_none_is_moved(device, three):
     for words in (("rm",), ("rm", "--forever", "--yes")):
         told = device.refused(1, *words, "One of three", "None of three", "Two of three")
-        assert "There is no such item. Near:" in told
+        assert "There is no such item. Similar:" in told
     assert states(device, three) == ["active"] * 3
 
     device.done("rm", three[0])

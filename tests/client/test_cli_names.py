@@ -40,7 +40,7 @@ def test_a_set_is_understood_in_another_case(device):
     device.done("edit", "staging", "--secret", "A", stdin="1")
 
     assert device.told("export", "STAGING") == {"A": "1"}
-    assert "Near: Staging." in device.refused(1, "export", "Stagin")
+    assert "Similar: Staging." in device.refused(1, "export", "Stagin")
     device.done("rm", item["id"], "--forever", "--yes")
 
 
@@ -49,9 +49,9 @@ def test_names_that_are_near_are_told_and_no_secret(device, hub):
     vault = device.refused(1, "read", "vaultr://Persnal/GitHub/password")
     field = device.refused(1, "show", "GitHub", "--field", "passwrod")
 
-    assert "There is no such item. Near: GitHub." in item
-    assert "There is no such vault. Near: Personal." in vault
-    assert "This item has no field passwrod. Near: password." in field
+    assert "There is no such item. Similar: GitHub." in item
+    assert "There is no such vault. Similar: Personal." in vault
+    assert "This item has no field passwrod. Similar: password." in field
     assert "secret of" not in item + vault + field
 
 
@@ -83,9 +83,9 @@ def test_what_takes_items_away_wants_the_exact_title(device, hub, office):
         ("rm", "github", "--forever", "--yes"),
         ("move", "github", "--to", "Office"),
     ):
-        assert "There is no such item. Near: GitHub." in device.refused(1, *words)
+        assert "There is no such item. Similar: GitHub." in device.refused(1, *words)
     device.done("rm", "GitHub")
-    assert "Near: GitHub." in device.refused(1, "restore", "github")
+    assert "Similar: GitHub." in device.refused(1, "restore", "github")
     device.done("restore", "GitHub")
     assert device.told("show", hub["id"])["state"] == "active"
 

@@ -150,4 +150,4 @@ def test_the_mail_of_a_signup_is_sent_again(site, tmp_path):
     device.refused(1, "verify", void, password=None)
     device.done("verify", next(each for each in tokens if each != void), password=None)
     device.done("login")
-    assert "waits" in device.refused(2, "resend", password=None)
+    assert "is waiting" in device.refused(2, "resend", password=None)

@@ -119,7 +119,7 @@ def test_a_write_is_crossed_by_a_new_key(crossed, what):
 
     def check(world, one, other):
         assert one is None or isinstance(one, Locked), repr(one)
-        assert one is None or "unlock again" in str(one)
+        assert one is None or "unlock this device again" in str(one)
         assert not isinstance(other, VaultrError), repr(other)
         held = unlocked(world, "laptop", NEW)
         held.sync()

@@ -252,7 +252,7 @@ def test_a_kit_is_held_against_what_the_server_asks_for(held, url):
     answering(held, "POST", "/auth/prelogin", lambda body: body | salt)
     before = len(held.server.requests)
     device = held.device("new")
-    device._url = url
+    device.device._url = url
 
     with pytest.raises(PinMismatch):
         device.login(EMAIL, PASSWORD, kit=kit)

@@ -59,7 +59,7 @@ def test_a_server_that_the_sealed_profile_does_not_name_gets_no_request(world):
     evil = Evil()
 
     again = Vaultr(home=home, transport=evil.transport(), agent=False)
-    with pytest.raises(PinMismatch, match="nothing was sent to https://evil"):
+    with pytest.raises(PinMismatch, match="othing was sent to https://evil"):
         again.unlock(PASSWORD)
 
     assert evil.asked == []
@@ -81,7 +81,7 @@ def test_no_more_does_it_while_a_change_of_the_password_is_pending(world):
     evil = Evil()
 
     again = Vaultr(home=home, transport=evil.transport(), agent=False)
-    with pytest.raises(PinMismatch, match="nothing was sent to https://evil"):
+    with pytest.raises(PinMismatch, match="othing was sent to https://evil"):
         again.unlock(NEW)
 
     assert evil.asked == []

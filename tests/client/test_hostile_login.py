@@ -98,7 +98,7 @@ def test_a_signup_pins_before_the_first_login(tmp_path, world, argon2):
 
     assert argon2 == []
     assert stopped.value.exit_code == PinMismatch.exit_code
-    assert "do not type the password there" in stopped.value.advice
+    assert "do not type your password" in stopped.value.advice
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -120,7 +120,7 @@ def test_only_a_signup_that_waits_here_explains_another_account(world, argon2, t
         device.login(EMAIL, PASSWORD)
 
     assert type(stopped.value) is PinMismatch
-    assert stopped.value.advice.startswith("Unless the owner did this")
+    assert stopped.value.advice.startswith("If the account's owner did not change it")
     assert argon2 == []
 
 

@@ -28,7 +28,7 @@ def test_a_device_that_only_writes_does_not_put_a_fork_into_the_profile(world, w
     for n in range(written):
         laptop.add("login", *mail(str(n)))
 
-    with pytest.raises(ChainBroken, match=r"known is 2 [0-9a-f]{12}|held is 2 [0-9a-f]{12}"):
+    with pytest.raises(ChainBroken, match=r"(know|has|saw) 2 [0-9a-f]{12}"):
         laptop.close()
 
     assert world.server.account["profile"] == kept
@@ -165,7 +165,7 @@ def test_a_profile_that_is_refused_without_a_newer_one_is_a_lie(world):
     world.laptop.add("login", *mail())
     refusing(world)
 
-    with pytest.raises(AnswerInvalid, match="refuses a profile"):
+    with pytest.raises(AnswerInvalid, match="rejected a profile"):
         world.laptop.close()
 
 

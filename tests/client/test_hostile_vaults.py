@@ -155,7 +155,7 @@ def test_a_head_that_is_said_to_have_moved_and_has_not_is_noticed(world):
 
     world.server.twist = refuse
     world.server.before = undoing(world)
-    with pytest.raises(AnswerInvalid, match="refuses"):
+    with pytest.raises(AnswerInvalid, match="rejected a write"):
         world.laptop.add("login", *mail())
 
 

@@ -181,7 +181,7 @@ def test_a_command_that_runs_meanwhile_goes_on_or_says_unlock_again(world, new_k
     changed(world, new_key=new_key)
 
     if new_key:
-        with pytest.raises(Locked, match="unlock again"):
+        with pytest.raises(Locked, match="unlock this device again"):
             other.sync()
     else:
         other.sync()

@@ -230,7 +230,7 @@ def test_what_was_handed_out_and_touched_opens_nothing(lost, lie):
 def test_a_vault_that_is_held_back_is_missed(lost):
     answering(lost, "POST", "/recover/start", lambda body: body | {"vaults": []})
 
-    with pytest.raises(RolledBack, match="missing"):
+    with pytest.raises(RolledBack, match="did not return vault"):
         lost.device("new").complete_recovery(started(lost), NEW)
 
 

@@ -72,7 +72,7 @@ def test_a_restored_dump_is_explained_and_accepted_and_nothing_is_lost(at, tmp_p
 
     dump.restore()
 
-    assert "went back" in laptop.refused(5, "list")
+    assert "older state" in laptop.refused(5, "list")
     assert "first Ship" in laptop.done("show", "Ship", "--field", "password", "--offline")
     assert "look at this list first" in laptop.types("sync", "--accept").stderr.lower()
     explained = laptop.types("sync", "--explain")

@@ -28,7 +28,7 @@ class Garbage:
 def test_an_item_that_does_not_open_is_named_and_the_others_move(filled):
     laptop = filled.laptop
     (vault,) = laptop.device.unlocked.reader.vaults()
-    laptop.device.unlocked._writer.write(vault.id, [Garbage()])
+    laptop.device.unlocked.writer.write(vault.id, [Garbage()])
     (vault,) = laptop.device.unlocked.reader.vaults()
     (broken,) = vault.state.items.keys() - vault_items(filled, vault)
 
@@ -47,7 +47,7 @@ def vault_items(world, vault):
     opening = set()
     for item_id in vault.state.items:
         with contextlib.suppress(SealBroken):
-            world.laptop.device.unlocked.reader.ground(vault).opened(item_id)
+            world.laptop.device.unlocked.reader.open_vault(vault).opened(item_id)
             opening.add(item_id)
     return opening
 

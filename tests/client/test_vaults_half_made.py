@@ -65,7 +65,7 @@ def hidden(world):
     laptop = rewound(world)
     hiding(world, work.id)
     laptop.explain()
-    with pytest.raises(IntegrityError, match="other keys"):
+    with pytest.raises(IntegrityError, match="different keys"):
         laptop.accept()
     world.server.twist = None
     return world

@@ -126,5 +126,5 @@ def test_a_log_with_the_refused_put_in_it_leads_to_another_head(refused):
         return showing(method, path, status, body)
 
     refused.server.twist = twist
-    with pytest.raises(IntegrityError, match="does not lead to what is held"):
+    with pytest.raises(IntegrityError, match="does not lead to what this device has"):
         device.history("Mail")

@@ -101,7 +101,7 @@ def settings(home):
 def test_without_memory_to_write_to_numbers_are_kept_under_home(tmp_path, forgetful, monkeypatch):
     monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 
-    multiprocess_dir.keep(settings(tmp_path))
+    multiprocess_dir.create(settings(tmp_path))
 
     assert multiprocess_dir.folder().parent == tmp_path
     multiprocess_dir.remove()
@@ -115,6 +115,6 @@ def test_where_nothing_can_be_written_there_are_no_numbers_and_no_error(
     known = settings(tmp_path).model_copy(update={"vaultr_home": Path("/nowhere/else")})
     monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 
-    multiprocess_dir.keep(known)
+    multiprocess_dir.create(known)
 
     assert multiprocess_dir.folder() is None

@@ -161,7 +161,7 @@ def test_whatever_is_asked_there_are_no_more_series_than_stated(server, port):
 
 @pytest.mark.long
 def test_what_may_be_counted_of_all_numbers_adds_up_to_less_than_stated():
-    assert sum(one.series for one in metrics.numbers()) < metrics.MOST_SERIES
+    assert sum(one.series for one in metrics.all_metrics()) < metrics.MOST_SERIES
 
 
 @pytest.mark.long
@@ -171,7 +171,7 @@ def test_a_port_that_is_taken_is_named_and_the_server_does_not_start(server, por
 
     assert (
         f"METRICS_PORT: cannot listen on 127.0.0.1:{port}: Address already in use: another process "
-        f"has it; beside a server start `METRICS_PORT={port + 1} flask worker`"
+        f"uses it; on the server's machine start `METRICS_PORT={port + 1} flask worker`"
     ) in str(error.value)
     assert "Traceback" not in str(error.value)
 
@@ -196,7 +196,7 @@ def test_nothing_is_left_behind_and_what_a_killed_server_left_is_removed(tmp_pat
 
     assert made not in folders()
     os.close(alive)
-    multiprocess_dir.sweep(MEMORY)
+    multiprocess_dir.remove_stale(MEMORY)
     assert not theirs.exists()
 
 

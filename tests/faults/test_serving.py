@@ -170,7 +170,7 @@ def test_settings_that_cannot_be_used_end_it_with_one_message(tmp_path):
     with pytest.raises(RuntimeError) as error:
         server.start()
 
-    assert "fix these settings" in str(error.value)
+    assert "Fix these settings" in str(error.value)
     assert "PORT: " in str(error.value)
     assert "TRUSTED_PROXIES: " in str(error.value)
     assert "Traceback" not in str(error.value)

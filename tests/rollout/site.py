@@ -140,6 +140,7 @@ class Site:
         text = text.replace("listen 443 ", f"listen 127.0.0.1:{https} ")
         text = text.replace("listen 80 ", f"listen 127.0.0.1:{http} ")
         text = text.replace("/run/secrets", str(self.secrets))
+        text = text.replace("/etc/nginx/vaultr/", f"{self.folder / name}/")
         text = text.replace("/dev/stdout", str(self.folder / f"{name}.access"))
         text = text.replace("/dev/stderr", str(self.folder / f"{name}.errors"))
         place = self.folder / name
@@ -147,6 +148,7 @@ class Site:
             f"{kind}_temp_path {place}/{kind};\n"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
+        (place / "names.map").write_text(f"{HOST} {HOST};\nwww.{HOST} {HOST};\n")
         (place / "nginx.conf").write_text(
             f"pid {place}/nginx.pid;\nerror_log {place}/error.log;\nworker_processes 2;\n"
             "events { worker_connections 1024; }\n"

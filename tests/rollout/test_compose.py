@@ -32,6 +32,15 @@ def services():
     return json.loads(done.stdout)["services"]
 
 
+@pytest.fixture(scope="module")
+def everything():
+    """All services, of all profiles."""
+    profiles = ("--profile", "dev", "--profile", "certificate", "--profile", "timer")
+    done = tools.run("docker-compose", *profiles, "config", "--format", "json")
+    assert done.returncode == 0, tools.said(done)
+    return json.loads(done.stdout)["services"]
+
+
 def test_the_services_are_those_that_are_documented(services):
     assert {*services} == {"app", "worker", "migrate", "postgres", "redis", "edge", "mail"}
     assert services["mail"]["profiles"] == ["dev"]
@@ -101,11 +110,60 @@ def test_every_secret_is_a_file_and_only_the_worker_signs_checkpoints(services):
         assert given <= mounted
 
 
-def test_the_servers_containers_can_change_nothing_of_themselves(services):
-    for name in ("app", "worker", "migrate"):
-        assert services[name]["read_only"] is True
-        assert services[name]["cap_drop"] == ["ALL"]
-        assert services[name]["security_opt"] == ["no-new-privileges:true"]
+CAPABILITIES = {
+    "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
+    "redis": {"SETGID", "SETUID"},
+    "edge": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"},
+    "mail": {"NET_BIND_SERVICE"},
+}
+
+
+def test_every_container_is_read_only_and_without_needless_capabilities(everything):
+    for name, service in everything.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert {*service.get("cap_add", [])} == CAPABILITIES.get(name, set()), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert int(service["mem_limit"]) > 0, name
+
+
+def test_servers_and_databases_have_no_way_out(everything):
+    done = tools.run("docker-compose", "config", "--format", "json")
+    networks = json.loads(done.stdout)["networks"]
+    open_ones = {name for name, one in networks.items() if not one.get("internal")}
+
+    outside = {name for name, one in everything.items() if open_ones & {*one["networks"]}}
+    assert outside == {"edge", "worker", "mail", "certbot", "timer"}
+
+
+def test_edge_redirects_only_the_names_of_the_environment(everything, tmp_path):
+    script = everything["edge"]["command"][2].replace("$$", "$")
+    script = script.replace("/etc/nginx/vaultr", str(tmp_path)).partition("(while")[0]
+    environ = {"PATH": os.environ["PATH"], "REDIRECT_HOSTS": "vault.example.org b.example.org"}
+
+    subprocess.run(["sh", "-ec", script], env=environ, check=True)
+
+    assert (tmp_path / "names.map").read_text().splitlines() == [
+        "vault.example.org vault.example.org; www.vault.example.org vault.example.org;",
+        "b.example.org b.example.org; www.b.example.org b.example.org;",
+    ]
+    assert everything["edge"]["environment"]["REDIRECT_HOSTS"] == "vault.localhost"
+
+
+def test_main_file_of_the_edge_is_accepted_by_nginx(site, tmp_path):
+    folder = tools.ROOT / "deploy" / "nginx"
+    (tmp_path / "names.map").write_text("vault.localhost vault.localhost;\n")
+    server = (folder / "vaultr.conf").read_text().replace("server app:3000", "server 127.0.0.1:1")
+    server = server.replace("/run/secrets", str(site.secrets))
+    server = server.replace("/etc/nginx/vaultr/", f"{tmp_path}/")
+    (tmp_path / "vaultr.conf").write_text(server)
+    main = (folder / "nginx.conf").read_text().replace("/etc/nginx/conf.d/", f"{tmp_path}/")
+    (tmp_path / "main").write_text(main.replace("/tmp/", f"{tmp_path}/"))
+
+    done = tools.run("nginx", "-t", "-c", str(tmp_path / "main"))
+
+    assert done.returncode == 0, tools.said(done)
+    assert "[warn]" not in done.stderr
 
 
 def test_no_image_floats():

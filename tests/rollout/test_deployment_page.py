@@ -14,6 +14,7 @@ import yaml
 
 from tests import servers
 from tests.rollout import settings_of_chart, tools
+from tests.rollout.site import make_secrets
 from tests.rollout.tools import of_kind
 
 PAGE = (tools.ROOT / "docs" / "deployment.md").read_text()
@@ -129,6 +130,83 @@ def test_the_release_renders_and_its_authorities_are_where_urls_name_them(folder
     volume = next(one for one in spec["volumes"] if one["name"] == "authorities")
     assert volume["configMap"]["name"] == made["metadata"]["name"]
     assert volume["configMap"]["items"][0]["key"] in made["data"]
-    [ingress] = of_kind(objects, "Ingress")
+    assert of_kind(objects, "Ingress") == of_kind(objects, "Service") == []
+    command = _command(_typed("kubectl create namespace"), "helm upgrade --install vaultr helm")
+    command = command.replace("helm upgrade --install", "helm template")
+    command = command.replace("helm/vaultr", str(tools.CHART))
+    [ingress] = of_kind(
+        [one for one in yaml.safe_load_all(_type(command, folder)) if one], "Ingress"
+    )
     assert ingress["spec"]["tls"][0]["secretName"] == "vaultr-tls"
     assert "create secret tls vaultr-tls" in _typed("kubectl create namespace")
+
+
+def _values():
+    """Return the blocks of the page that are values of the chart."""
+    known = json.loads((tools.CHART / "values.schema.json").read_text())["properties"]
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", PAGE, re.M)
+    texts = [re.sub(r"^    ", "", one, flags=re.M).strip() for one in blocks]
+    return [one for one in texts if one.partition(":")[0] in known]
+
+
+def test_values_on_the_page_are_accepted_by_the_chart(tmp_path):
+    found = _values()
+
+    assert len(found) >= 6
+    for number, text in enumerate(found):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text)
+        base = str(tools.CHART / "ci" / "default-values.yaml")
+        done = tools.template("--values", base, "--values", str(path))
+        assert done.returncode == 0, tools.said(done)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """Type what the page says for one machine without containers, where root is not needed."""
+    folder = tmp_path_factory.mktemp("host")
+    script = _typed("install -d -m 0700 /etc/vaultr/secrets").partition("su postgres")[0]
+    script = re.sub(r"^chown .*\n", "", script, flags=re.M)
+    script = script.replace("/etc/redis/", f"{folder}/").replace("/etc/vaultr", f"{folder}/vaultr")
+    script = script.replace("/opt/vaultr/venv/bin", str(Path(sys.executable).parent))
+    _type(script.replace("/opt/vaultr/app", str(tools.ROOT)), folder)
+    return folder
+
+
+def test_machine_without_containers_gets_every_secret_that_its_units_load(host):
+    units = (tools.ROOT / "deploy" / "systemd").glob("*.service")
+    loaded = {
+        path
+        for unit in units
+        for path in re.findall(r"^LoadCredential=\w+:/etc/vaultr/(.*)$", unit.read_text(), re.M)
+    }
+
+    missing = [path for path in loaded if not (host / "vaultr" / path).stat().st_size]
+    assert missing == []
+    modes = {path.stat().st_mode & 0o777 for path in (host / "vaultr" / "secrets").iterdir()}
+    assert modes == {0o600}
+    assert (host / "redis.conf").read_text().endswith("maxmemory-policy noeviction\n")
+
+
+def test_nginx_of_the_machine_accepts_the_edge(host, tmp_path):
+    make_secrets(tmp_path / "tls")
+    script = _typed("cp /opt/vaultr/app/deploy/systemd/vaultr.env.example")
+    lines = script.replace("\\\n", " ").splitlines()
+    wanted = [one for one in lines if one.startswith(("echo 'vault", "sed -e"))]
+    typed = "\n".join(wanted).replace("/opt/vaultr/app", str(tools.ROOT))
+    typed = typed.replace("/etc/nginx/vaultr/", f"{tmp_path}/").replace(
+        "/etc/nginx/conf.d", str(tmp_path)
+    )
+    _type(typed, tmp_path)
+    text = (tmp_path / "vaultr.conf").read_text()
+    assert "server 127.0.0.1:3000" in text
+    text = text.replace("/etc/vaultr/tls", f"{tmp_path}/tls/tls").replace(
+        "/var/log/nginx", str(tmp_path)
+    )
+    (tmp_path / "vaultr.conf").write_text(text.replace("/etc/nginx/vaultr/", f"{tmp_path}/"))
+    main = f"events {{}}\npid {tmp_path}/pid;\nhttp {{ include {tmp_path}/vaultr.conf; }}\n"
+    (tmp_path / "main").write_text(main)
+
+    done = tools.run("nginx", "-t", "-c", str(tmp_path / "main"))
+
+    assert done.returncode == 0, tools.said(done)

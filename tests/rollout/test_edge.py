@@ -84,6 +84,17 @@ def test_www_leads_to_the_bare_name(site):
     assert headers["Location"] == f"https://{HOST}/verify-email?x=1"
 
 
+@pytest.mark.parametrize("host", ["evil.example", "www.evil.example", f"{HOST}.evil.example"])
+def test_unknown_name_is_not_redirected(site, host):
+    plain = site.ask(site.http, "/verify-email", headers={"Host": host})
+    secure = site.ask(site.https, "/verify-email", scheme="https", headers={"Host": host})
+
+    assert plain[0] == 404
+    assert secure[0] == 400
+    assert "Location" not in plain[2]
+    assert "Location" not in secure[2]
+
+
 def test_an_answer_of_the_server_has_each_header_once(site):
     _, _, headers = site.ask(site.https, "/api/v1/vaults", scheme="https")
 

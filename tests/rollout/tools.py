@@ -10,6 +10,10 @@ import yaml
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".tools"
 CHART = ROOT / "helm" / "vaultr"
+# The API groups that the operators define, not Kubernetes itself.
+OPERATORS = {
+    "cert-manager.io", "external-secrets.io", "gateway.networking.k8s.io", "monitoring.coreos.com",
+}  # fmt: skip
 TRIALS = sorted((CHART / "ci").glob("*-values.yaml"))
 
 
@@ -55,6 +59,22 @@ def pod_spec(workload):
     spec = workload["spec"]
     spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
     return spec["template"]["metadata"], spec["template"]["spec"]
+
+
+def check_schemas(found, folder, versions):
+    """Check objects against the schemas of Kubernetes and of the operators that define them."""
+    custom = [one for one in found if one["apiVersion"].split("/")[0] in OPERATORS]
+    done = run("node", ".tools/npm/validate.js", input=json.dumps(custom))
+    assert done.returncode == 0, said(done)
+    assert done.stdout.count("valid:") == len(custom)
+    core = [one for one in found if one not in custom]
+    path = folder / "objects.yaml"
+    path.write_text(yaml.safe_dump_all(core))
+    for version in versions:
+        done = run("kubernetes-validate", "--strict", "--kubernetes-version", version, str(path))
+        assert done.returncode == 0, said(done)
+        passed = done.stdout.count("passed for") + done.stderr.count("passed for")
+        assert passed == len(core)
 
 
 def checkov(framework, *target):

@@ -18,11 +18,11 @@ def asked(function, **headers):
 
 def test_a_write_says_what_it_believes_is_stored():
     assert asked(precondition) == Precondition()
-    assert not asked(precondition).given
+    assert not asked(precondition).is_set
     assert asked(precondition, If_Match='"0"') == Precondition(revision=0)
     assert asked(precondition, If_Match=' "9007199254740991" ').revision == 9007199254740991
     assert asked(precondition, If_None_Match="*") == Precondition(absent=True)
-    assert asked(precondition, If_None_Match="*").given
+    assert asked(precondition, If_None_Match="*").is_set
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from vaultr.ratelimit import counters
 from vaultr.ratelimit.counters import MemoryCounters, RedisCounters
-from vaultr.ratelimit.limiter import Guard
-from vaultr.ratelimit.sliding_window import Count, Slots, counted, given_back
+from vaultr.ratelimit.limiter import FallbackLimiter
+from vaultr.ratelimit.sliding_window import Count, Slots, count_one, refund_of
 from vaultr.settings.types import Rate
 
 STEPS = st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 3)), max_size=60)
@@ -60,7 +60,7 @@ def test_a_counter_that_somebody_keeps_lets_through_what_the_model_does(limit, s
 
     for wait in waits:
         now += wait
-        after, window = counted(kept, Rate(limit, seconds), now)
+        after, window = count_one(kept, Rate(limit, seconds), now)
         assert window.allowed == model.take(now, 1)
         assert 0 <= window.remaining <= limit
         kept = after if window.allowed else kept
@@ -71,7 +71,7 @@ def test_a_counter_whose_window_is_of_another_length_now_begins_anew(seconds):
     now = 28_000_000 * 60_000
     full = Slots(now // 600_000, hits=6, before=6)
 
-    after, window = counted(full, Rate(6, seconds), now)
+    after, window = count_one(full, Rate(6, seconds), now)
 
     assert window.allowed
     assert after == Slots(now // (seconds * 1000), hits=1)
@@ -80,7 +80,7 @@ def test_a_counter_whose_window_is_of_another_length_now_begins_anew(seconds):
 def test_a_clock_that_is_a_little_behind_gives_no_second_count():
     rate, now = Rate(6, 60), 28_000_000 * 60_000
 
-    _, window = counted(Slots(number=28_000_000, hits=6), rate, now - 5)
+    _, window = count_one(Slots(number=28_000_000, hits=6), rate, now - 5)
 
     assert not window.allowed
 
@@ -178,7 +178,7 @@ def test_what_is_given_back_can_be_taken_again(kept):
     kept.take([once])
     assert not kept.take([once])[0].allowed
 
-    kept.take(given_back([once]))
+    kept.take(refund_of([once]))
 
     assert kept.take([once])[0].allowed
 
@@ -186,7 +186,7 @@ def test_what_is_given_back_can_be_taken_again(kept):
 def test_giving_back_too_much_makes_no_room(kept):
     once = Count("k", Rate(1, HOUR))
     for _ in range(5):
-        kept.take(given_back([once]))
+        kept.take(refund_of([once]))
 
     assert [kept.take([once])[0].allowed for _ in range(2)] == [True, False]
 
@@ -194,7 +194,7 @@ def test_giving_back_too_much_makes_no_room(kept):
 def test_what_is_full_can_be_given_back_although_the_limit_has_shrunk(kept):
     kept.take([Count("k", Rate(9, HOUR), 9)])
 
-    kept.take(given_back([Count("k", Rate(2, HOUR), 8)]))
+    kept.take(refund_of([Count("k", Rate(2, HOUR), 8)]))
 
     assert kept.take([Count("k", Rate(2, HOUR))])[0].allowed
 
@@ -246,7 +246,7 @@ def test_what_has_run_out_goes_first():
 
 
 def test_alone_each_worker_has_its_share():
-    away = Guard("redis://127.0.0.1:1/0", workers=4)
+    away = FallbackLimiter("redis://127.0.0.1:1/0", workers=4)
     rate = Rate(20, HOUR)
 
     let = [away.take([Count("k", rate)])[0].allowed for _ in range(20)]
@@ -256,7 +256,7 @@ def test_alone_each_worker_has_its_share():
 
 
 def test_without_redis_the_one_process_has_it_all():
-    alone = Guard(None, workers=4)
+    alone = FallbackLimiter(None, workers=4)
 
     let = [alone.take([Count("k", Rate(20, HOUR))])[0].allowed for _ in range(21)]
 

@@ -28,7 +28,7 @@ def quick(monkeypatch):
 def drawn(kdf=Kdf.RECOMMENDED, **more):
     before = Derivation(ACCOUNT, kdf, bytes(range(32)))
     said = {"origin": ORIGIN, "epoch": 4, "account_key": NEW, "secret_key": None} | more
-    return new_credentials.draw("a new master password", before, **said)
+    return new_credentials.generate("a new master password", before, **said)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_everything_under_an_account_key_is_sealed_under_the_next_one():
     profile = new_profile(new.pins).with_head(VAULT, Waypoint(3, bytes(32), 1))
     vault_keys, machine = keys.VaultKeys.new(), uuid.UUID(int=9)
 
-    change = new_credentials.change_of(
+    change = new_credentials.seal_change(
         new,
         key_set,
         profile,
@@ -93,7 +93,9 @@ def test_where_the_account_key_stays_nothing_is_wrapped_anew():
     key_set = KeySet(4, b"sealed", identity, SealedProfile(8, b"sealed"))
     new = drawn(account_key=OLD)
 
-    change = new_credentials.change_of(new, key_set, new_profile(new.pins), email="ann@example.org")
+    change = new_credentials.seal_change(
+        new, key_set, new_profile(new.pins), email="ann@example.org"
+    )
 
     assert change.account.key_set.identity == identity
     assert change.wraps is None

@@ -1,4 +1,4 @@
-"""docs/environment-variables.md is made of `Settings`: `--write-docs` writes it anew."""
+"""docs/environment-variables.md is generated from `Settings`: `--write-docs` writes it."""
 
 import re
 
@@ -14,16 +14,17 @@ HEAD = """# Settings
 run, and never prints a value. [config/production.env.example](../config/production.env.example)
 lists them in groups.
 
-- Each setting is an environment variable, or a file named by `<NAME>_FILE` (one line break at its
-  end is dropped); never both.
-- `DATADOG_HOST` is another name of `STATSD_HOST`, which is a host, or a host with its port (8125).
-- A rate is written `count/seconds`: `5/900` is 5 in 15 minutes.
-- Keys that rotate (%s)
-  hold several values, one a line or separated by commas, each `<id>:<base64url of 32 bytes>`: the
-  first signs and seals, all verify and open. A plain value is one key named `default`.
-  `flask keys generate` draws a set; [keys.md](keys.md) tells how to replace one.
-- Secrets are never shown, logged or repeated in a message. Give them as files.
-- In development everything has a default; production refuses to start without what is marked.
+- Set each setting either as an environment variable, or as `<NAME>_FILE`, the path of a file that
+  contains the value (one trailing line break is removed).
+- `DATADOG_HOST` is another name for `STATSD_HOST`: a host, or host and port (default 8125).
+- Write a rate as `count/seconds`: `5/900` is 5 in 15 minutes.
+- Settings with keys that rotate (%s)
+  can have several keys, on lines or separated by commas, each `<id>:<base64url of 32 bytes>`. The
+  first key signs and seals; all keys verify and open. A plain value is one key named `default`.
+  `flask keys generate` creates a set; [keys.md](keys.md) describes how to replace one.
+- Secrets are never shown, logged or repeated in a message. Provide them as files.
+- In development everything has a default. In production the server needs the marked settings to
+  start.
 
 | name | default | needed in production | secret | what it is |
 | --- | --- | --- | --- | --- |

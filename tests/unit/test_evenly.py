@@ -5,7 +5,7 @@ import time
 import pytest
 
 from vaultr.security import response_timing
-from vaultr.security.response_timing import BEAT_SECONDS, left_of_beat
+from vaultr.security.response_timing import STEP_SECONDS, seconds_left
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from vaultr.security.response_timing import BEAT_SECONDS, left_of_beat
     [(0, 1), (0.001, 0.9), (0.0099, 0.01), (0.01, 1), (0.014, 0.6), (0.0999, 0.01), (1.234, 0.6)],
 )
 def test_what_is_left_ends_with_the_beat_that_is_under_way(seconds, left):
-    assert left_of_beat(seconds) == pytest.approx(left * BEAT_SECONDS, abs=1e-9)
+    assert seconds_left(seconds) == pytest.approx(left * STEP_SECONDS, abs=1e-9)
 
 
 @pytest.mark.parametrize("work", [0.0, 0.002, 0.013])
@@ -23,12 +23,12 @@ def test_an_answer_waits_for_its_beat(work, monkeypatch):
     clock = iter([100.0, 100.0 + work])
     monkeypatch.setattr(response_timing.time, "monotonic", lambda: next(clock))
 
-    assert response_timing.evenly(lambda: "answer")() == "answer"
+    assert response_timing.round_response_time(lambda: "answer")() == "answer"
 
     [waited] = slept
-    assert (work + waited) % BEAT_SECONDS == pytest.approx(0, abs=1e-9) or (
+    assert (work + waited) % STEP_SECONDS == pytest.approx(0, abs=1e-9) or (
         work + waited
-    ) % BEAT_SECONDS == pytest.approx(BEAT_SECONDS, abs=1e-9)
+    ) % STEP_SECONDS == pytest.approx(STEP_SECONDS, abs=1e-9)
     assert waited > 0
 
 
@@ -38,6 +38,6 @@ def test_a_refusal_waits_too():
 
     began = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        response_timing.evenly(refuse)()
+        response_timing.round_response_time(refuse)()
 
-    assert time.monotonic() - began >= BEAT_SECONDS
+    assert time.monotonic() - began >= STEP_SECONDS

@@ -27,11 +27,11 @@ def test_a_rollback_is_told_item_by_item(told):
     told_of = {str(each.item_id): each.how for each in explain(told.ann.state, shown)[2:]}
 
     assert told_of == {
-        str(IDS[1]): "older content: 2, held is 6",
-        str(IDS[2]): "state active, held is trash",
-        str(IDS[3]): "revision 4, held is 9",
-        str(IDS[4]): "not held, the server has it",
-        str(IDS[6]): "missing: held is revision 11",
+        str(IDS[1]): "older content: revision 2, this device has 6",
+        str(IDS[2]): "active, on this device in the trash",
+        str(IDS[3]): "revision 4, this device has 9",
+        str(IDS[4]): "only the server has it",
+        str(IDS[6]): "the server does not have it (this device has revision 11)",
     }
 
 
@@ -44,7 +44,7 @@ def test_the_vault_itself_comes_first_with_both_heads(told):
     assert behind.how.startswith("the server is behind")
     assert short_head(told.server.head) in behind.how
     assert short_head(told.old.head) in behind.how
-    assert str(name) == "the vault: another name: revision 0, held is 12"
+    assert str(name) == "the vault: a different name: revision 0, this device has revision 12"
 
 
 def test_a_server_that_is_ahead_is_told_so(told):
@@ -53,7 +53,7 @@ def test_a_server_that_is_ahead_is_told_so(told):
     differences = [str(each) for each in explain(told.held.state, shown)]
 
     assert differences[0].startswith("the vault: the server is ahead")
-    assert f"{IDS[1]}: newer content: 6, held is 2" in differences
+    assert f"{IDS[1]}: newer content: revision 6, this device has 2" in differences
 
 
 def test_two_histories_are_told_from_a_set_that_does_not_add_up(told):
@@ -67,10 +67,10 @@ def test_two_histories_are_told_from_a_set_that_does_not_add_up(told):
 @pytest.mark.parametrize(
     ("change", "how"),
     [
-        ({"content": bytes(32)}, "another content under the same revision 6"),
-        ({"type": "note"}, "type note, held is login"),
-        ({"generation": 2}, "sealed under generation 2, held is 1"),
-        ({"state": "trash"}, "state trash, held is active"),
+        ({"content": bytes(32)}, "a different content under the same revision 6"),
+        ({"type": "note"}, "type note, this device has login"),
+        ({"generation": 2}, "sealed under key generation 2, this device has 1"),
+        ({"state": "trash"}, "in the trash, on this device active"),
     ],
 )
 def test_each_kind_of_difference_has_its_words(told, change, how):
@@ -85,6 +85,6 @@ def test_each_kind_of_difference_has_its_words(told, change, how):
 def test_another_generation_of_the_vault_is_told(told):
     shown = replace(told.ann.state, generation=2)
 
-    assert "generation 2 of the keys, held is 1" in [
+    assert "key generation 2, this device has 1" in [
         each.how for each in explain(told.ann.state, shown)
     ]

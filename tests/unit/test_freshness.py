@@ -69,4 +69,4 @@ def test_a_note_that_was_altered_is_named_and_the_next_sync_writes_it_anew(folde
     ],
 )
 def test_an_age_is_said_in_its_largest_whole_unit(age, said):
-    assert freshness.said(age) == said
+    assert freshness.age_text(age) == said

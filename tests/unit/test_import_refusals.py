@@ -152,7 +152,7 @@ def packed(**files):
         (b"A=1\nB=2\n", "not JSON"),
         (b"{'encrypted': false}", "Line 1, column 2 is not JSON"),
         (b'{"encrypted": false, "items": []} x', "Line 1, column 35 is not JSON"),
-        (b'{"encrypted": false, "items": [], "items": []}', "a name occurs twice"),
+        (b'{"encrypted": false, "items": [], "items": []}', "a name is duplicated"),
         (b'{"encrypted": false, "items": [NaN]}', "NaN"),
         (b"[" * 100_000, "nested too deep"),
         (b'[{"name": "a"}]', "not a JSON object"),

@@ -5,12 +5,12 @@ import threading
 
 import redis
 
-from vaultr.ratelimit.redis_scripts import Lines
+from vaultr.ratelimit.redis_scripts import ScriptRunner
 
 
 def named_lines(redis_url, name):
     client = redis.Redis.from_url(redis_url, client_name=name, decode_responses=True)
-    return client, Lines(client)
+    return client, ScriptRunner(client)
 
 
 def open_under(client, name):

@@ -153,5 +153,5 @@ def test_a_list_that_fills_the_memory_is_ended():
 
 
 def test_a_page_of_a_list_has_no_more_than_was_asked_for(told):
-    with pytest.raises(AnswerInvalid, match="more than were asked for"):
+    with pytest.raises(AnswerInvalid, match="more vaults on a page"):
         list(ask_list(Listing([listed(told.server)] * 201, size=100)))

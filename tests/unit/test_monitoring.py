@@ -38,7 +38,7 @@ def test_the_runbook_speaks_of_no_alert_that_there_is_not():
 
 
 def test_every_query_asks_for_numbers_that_are_told():
-    told = {f"{one.name}{end}" for one in metrics.numbers() for end in ENDS[type(one).__name__]}
+    told = {f"{one.name}{end}" for one in metrics.all_metrics() for end in ENDS[type(one).__name__]}
     unknown = {
         where: names - told
         for where, query in monitoring.queries().items()
@@ -52,7 +52,7 @@ def test_every_query_asks_for_numbers_that_are_told():
 def test_every_number_is_in_an_alert_or_on_a_dashboard():
     asked = " ".join(monitoring.queries().values())
 
-    assert [one.name for one in metrics.numbers() if one.name not in asked] == []
+    assert [one.name for one in metrics.all_metrics() if one.name not in asked] == []
 
 
 def test_recorded_ratios_are_known_before_they_are_asked_for():

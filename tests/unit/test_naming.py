@@ -31,8 +31,8 @@ def test_an_exact_name_wins_and_otherwise_case_alone_may_differ(wanted, found):
 @pytest.mark.parametrize(
     ("wanted", "hint"),
     [
-        ("GitHup", " Near: GitHub."),
-        ("git", " Near: GitHub, GitLab."),
+        ("GitHup", " Similar: GitHub."),
+        ("git", " Similar: GitHub, GitLab."),
         ("Xyz", ""),
         ("", ""),
     ],
@@ -43,7 +43,7 @@ def test_names_that_are_near_are_named(wanted, hint):
 
 def test_a_name_from_elsewhere_stays_on_its_line():
     assert near("begin", ["begin\nvaultr: all is well\u2028" + "x" * 99]) == (
-        " Near: begin vaultr: all is well " + "x" * 33 + "…."
+        " Similar: begin vaultr: all is well " + "x" * 33 + "…."
     )
 
 
@@ -71,7 +71,7 @@ def test_a_field_is_found_whatever_its_case_unless_that_means_two():
     assert value_of(item(**variables), "port") == "1"
     assert value_of(item(**variables), "USERNAME") == "ann"
     assert value_of(item(**variables), "Path") == "2"
-    with pytest.raises(UsageError, match="Several fields fit: Path, PATH"):
+    with pytest.raises(UsageError, match="Several fields match: Path, PATH"):
         value_of(item(**variables), "path")
 
 
@@ -83,7 +83,7 @@ def test_a_field_that_is_not_there_is_told_with_those_that_are():
     with pytest.raises(FieldNotFound) as unlike:
         value_of(item(**hidden), "zzz")
 
-    assert str(mistyped.value) == "This item has no field passwrod. Near: password."
+    assert str(mistyped.value) == "This item has no field passwrod. Similar: password."
     assert str(unlike.value) == (
         "This item has no field zzz. It has title, username, password, Pin code."
     )

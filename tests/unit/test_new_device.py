@@ -265,9 +265,9 @@ def test_a_removal_from_below_the_held_revision_cannot_take_what_is_held(told):
 def test_a_delta_is_not_judged_as_a_full_set_nor_from_an_unknown_head(told):
     delta = pages.gather(VAULT, told.server.sync(3), since=3)
 
-    with pytest.raises(ValueError, match="no full set"):
+    with pytest.raises(ValueError, match="needs a full set"):
         verify.take_full(delta, told.ann.keys, None)
-    with pytest.raises(ValueError, match="no head is known"):
+    with pytest.raises(ValueError, match="must start at a known head"):
         verify.take_delta(told.held.state, delta, told.ann.keys, None)
 
 
@@ -284,7 +284,7 @@ def test_keys_that_are_withheld_are_missed_before_the_set_is_kept(told):
     told.ann.write(told.server, Change.rotate_begin())
     told.server.keys = [wrap for wrap in told.server.keys if wrap["generation"] == 2]
 
-    with pytest.raises(StateMismatch, match="keys of generation 1 are not there"):
+    with pytest.raises(StateMismatch, match="did not return the keys of generation 1"):
         Device().sync(told.server)
 
 

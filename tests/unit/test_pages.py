@@ -63,7 +63,7 @@ def test_no_page_is_no_answer():
 def test_a_page_after_the_last_is_refused(told):
     page = told.server.sync(5)[0]
 
-    with pytest.raises(AnswerInvalid, match="follows the last"):
+    with pytest.raises(AnswerInvalid, match="after the last one"):
         gather(VAULT, [page, page], since=5)
 
 
@@ -88,7 +88,7 @@ def test_a_revision_that_falls_between_pages_is_a_rollback(told):
     first, *rest = told.server.sync(5, limit=4)
     first |= {"revision": 14, "vault": first["vault"] | {"revision": 14}}
 
-    with pytest.raises(RolledBack, match="between two pages"):
+    with pytest.raises(RolledBack, match="in the middle of a sync"):
         gather(VAULT, [first, *rest], since=5)
 
 
@@ -99,7 +99,7 @@ def test_a_page_and_its_vault_must_agree(told, change):
     page = told.server.sync(5)[0]
     page["vault"] |= change
 
-    with pytest.raises(AnswerInvalid, match="within one page"):
+    with pytest.raises(AnswerInvalid, match="contradicts itself"):
         gather(VAULT, [page], since=5)
 
 
@@ -117,7 +117,7 @@ def test_a_row_is_of_the_revisions_of_its_page(told, revision):
     page = told.server.sync(5)[0]
     page["removed"][0]["revision"] = revision
 
-    with pytest.raises(AnswerInvalid, match="outside the page"):
+    with pytest.raises(AnswerInvalid, match="outside of the page"):
         gather(VAULT, [page], since=5)
 
 
@@ -125,7 +125,7 @@ def test_two_rows_never_share_a_revision(told):
     page = told.server.sync(5)[0]
     page["removed"][0]["revision"] = page["items"][0]["revision"]
 
-    with pytest.raises(AnswerInvalid, match="one revision twice"):
+    with pytest.raises(AnswerInvalid, match="two items with one revision"):
         gather(VAULT, [page], since=5)
 
 
@@ -144,7 +144,7 @@ def test_a_removed_id_does_not_come_back_on_a_later_page(told):
     first, second = told.server.sync(0, limit=10)
     second["items"].append(copy.deepcopy(told.old.items[IDS[4]]) | {"revision": 12})
 
-    with pytest.raises(StateMismatch, match="is back"):
+    with pytest.raises(StateMismatch, match="still returns it"):
         gather(VAULT, [first, second], since=0)
 
 
@@ -195,7 +195,7 @@ def test_a_generation_has_one_wrap(told):
     page = told.server.sync(5)[0]
     page["vault"]["keys"].append({"generation": 1, "sealed_key": b64(bytes(40))})
 
-    with pytest.raises(StateMismatch, match="two wraps of generation 1"):
+    with pytest.raises(StateMismatch, match="two key wraps for generation 1"):
         gather(VAULT, [page], since=5)
 
 
@@ -224,14 +224,14 @@ def test_a_sync_that_fills_the_memory_is_ended(told, monkeypatch):
 def test_a_page_with_more_rows_than_were_asked_for_is_invalid(told, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
 
-    with pytest.raises(AnswerInvalid, match="more rows"):
+    with pytest.raises(AnswerInvalid, match="more items"):
         gather(VAULT, told.server.sync(), since=0)
 
 
 def test_a_page_with_more_entries_than_were_asked_for_is_invalid(told, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
 
-    with pytest.raises(AnswerInvalid, match="more entries"):
+    with pytest.raises(AnswerInvalid, match="more log entries"):
         gather(VAULT, told.server.sync(5), since=5)
 
 

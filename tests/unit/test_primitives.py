@@ -32,7 +32,7 @@ def test_aes_gcm_gives_the_answers_of_nist(case):
 @pytest.mark.parametrize(("key", "nonce"), [(16, 12), (24, 12), (32, 8), (32, 13), (32, 16)])
 def test_aes_gcm_takes_no_other_size_of_key_or_nonce(key, nonce):
     for use in (primitives.aes_gcm_seal, primitives.aes_gcm_open):
-        with pytest.raises(ValueError, match="32 bytes of key and 12 of nonce"):
+        with pytest.raises(ValueError, match="32 bytes and a nonce of 12 bytes"):
             use(bytes(key), bytes(nonce), bytes(32), b"")
 
 
@@ -124,4 +124,4 @@ def test_a_cost_that_this_machine_cannot_pay_is_told_in_plain_words():
         [sys.executable, "-c", STARVED], capture_output=True, text=True, check=True
     )
 
-    assert said.stdout.startswith("NotEnoughMemory The password is used with 1024 MiB")
+    assert said.stdout.startswith("NotEnoughMemory Deriving the keys needs 1024 MiB")

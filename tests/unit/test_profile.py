@@ -168,7 +168,7 @@ def test_a_later_profile_is_taken(profile):
 
 
 def test_a_lower_revision_of_the_profile_is_a_rollback(profile):
-    with pytest.raises(RolledBack, match="revision 3"):
+    with pytest.raises(RolledBack, match="has seen 3"):
         accept_profile(profile, written(profile, 2))
 
 

@@ -53,7 +53,7 @@ def test_any_one_digit_misread_is_noticed():
         other = chance.choice(
             [each for each in "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567" if each != digit]
         )
-        with pytest.raises(NotARecoveryKey, match="misread"):
+        with pytest.raises(NotARecoveryKey, match="checksum"):
             RecoveryKey.read(digits[:place] + other + digits[place + 1 :])
 
 

@@ -118,7 +118,7 @@ def test_what_is_not_there_is_told_with_its_reference(reference):
     with pytest.raises(VaultrError) as missing:
         resolver().value(Reference(*reference))
 
-    assert missing.value.__notes__ == [f"That is what {Reference(*reference)} names."]
+    assert missing.value.__notes__ == [f"The reference is {Reference(*reference)}."]
 
 
 def test_an_item_is_opened_once_for_all_its_references():

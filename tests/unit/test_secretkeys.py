@@ -120,14 +120,14 @@ def test_a_keyring_that_holds_another_text_is_no_secret_key(desktop, store):
 
 
 def test_a_key_that_is_replaced_leaves_the_one_before_until_its_file_is_there(desktop):
-    first, second = secret_keys.kept(ACCOUNT, KEY), secret_keys.kept(ACCOUNT, OTHER)
+    first, second = secret_keys.store(ACCOUNT, KEY), secret_keys.store(ACCOUNT, OTHER)
 
-    assert (secret_keys.found(first), secret_keys.found(second)) == (KEY, OTHER)
-    secret_keys.dropped(first)
+    assert (secret_keys.read(first), secret_keys.read(second)) == (KEY, OTHER)
+    secret_keys.forget(first)
 
-    assert secret_keys.found(second) == OTHER
+    assert secret_keys.read(second) == OTHER
     with pytest.raises(secret_keys.KeyringClosed):
-        secret_keys.found(first)
+        secret_keys.read(first)
 
 
 def test_a_key_that_is_forgotten_leaves_the_keyring_too(desktop, store):

@@ -3,7 +3,7 @@
 import pytest
 
 from vaultr.settings import loader
-from vaultr.settings.model import Settings, SettingsRefused
+from vaultr.settings.model import InvalidSettings, Settings
 
 KEYS = loader.generate_keys("k1")
 PRODUCTION = {
@@ -22,7 +22,7 @@ def home(tmp_path):
 
 
 def problems(variables):
-    with pytest.raises(SettingsRefused) as refusal:
+    with pytest.raises(InvalidSettings) as refusal:
         Settings.from_environ(variables)
     return refusal.value.problems
 
@@ -41,7 +41,11 @@ def test_nothing_is_needed_to_try_it_out(home):
         3000,
         "http://127.0.0.1:3000",
     )
-    assert (settings.web_concurrency, settings.web_threads, settings.login_places) == (1, 16, 8)
+    assert (settings.web_concurrency, settings.web_threads, settings.max_waiting_logins) == (
+        1,
+        16,
+        8,
+    )
     assert (settings.background, settings.metrics_port) == ("inline", None)
     assert settings.hosts == {"127.0.0.1"}
 
@@ -71,7 +75,7 @@ def test_a_complete_production_has_its_own_defaults():
 
 
 def test_production_lists_all_that_is_missing_in_one_message():
-    with pytest.raises(SettingsRefused) as refusal:
+    with pytest.raises(InvalidSettings) as refusal:
         Settings.from_environ({"VAULTR_ENV": "production"})
 
     needed = set(PRODUCTION) - {"VAULTR_ENV", "CHECKPOINT_KEY"}

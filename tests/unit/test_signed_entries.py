@@ -87,7 +87,7 @@ def test_a_signed_entry_that_cannot_be_is_refused_all_the_same(told, op, item_id
 def test_a_signed_entry_of_another_form_is_refused(told, fields):
     signed = sign_last(told, told.ann, **fields)
 
-    with pytest.raises(ChainBroken, match="has not the form"):
+    with pytest.raises(ChainBroken, match="is not a valid"):
         told.held.judge(told_of(told.server.sync(5), signed))
 
 
@@ -103,7 +103,7 @@ def test_a_signed_restore_cannot_bring_an_older_content_back(told):
         content=old.content,
     )
 
-    with pytest.raises(ChainBroken, match="another content"):
+    with pytest.raises(ChainBroken, match="a different content"):
         told.held.judge(told_of(told.server.sync(5), signed))
 
 
@@ -111,7 +111,7 @@ def test_an_entry_that_vouches_for_another_set_is_refused(told):
     total = told.ann.state.total + 1
     signed = sign_last(told, told.ann, vouch=vouch(told.ann.keys[1].lk, VAULT, 13, total))
 
-    with pytest.raises(StateMismatch, match="vouches"):
+    with pytest.raises(StateMismatch, match="not the ones that your devices wrote"):
         told.held.judge(told_of(told.server.sync(5), signed))
 
 

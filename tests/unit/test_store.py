@@ -126,7 +126,7 @@ def test_the_lock_keeps_other_processes_out_until_they_give_up(folder, monkeypat
         assert other.stdout.readline() == b"held\n"
         monkeypatch.setattr(folder_module, "LOCK_SECONDS", 0.1)
 
-        with pytest.raises(FolderUnusable, match="in use"):
+        with pytest.raises(FolderUnusable, match="used by another command"):
             folder.write("device.json", b"")
         other.send_signal(signal.SIGKILL)
         other.wait()

@@ -98,7 +98,7 @@ def test_what_is_to_be_written_together_is_believed_only_whole(home):
     ("name", "advice"),
     [
         ("vaults/x.vault", "two files"),
-        ("account.json", "this one file"),
+        ("account.json", "this file"),
         ("device.json", "emergency kit"),
         ("device.key", "emergency kit"),
         ("secret-x.key", "emergency kit"),

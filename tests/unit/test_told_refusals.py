@@ -27,11 +27,11 @@ def test_message_names_the_invalid_field():
 
 
 def test_error_of_the_whole_body_is_shown_once():
-    errors = [{"pointer": "", "message": "This route takes no body."}]
+    errors = [{"pointer": "", "message": "This operation takes no body."}]
 
-    text, _ = message_and_notes(detail="This route takes no body.", errors=errors)
+    text, _ = message_and_notes(detail="This operation takes no body.", errors=errors)
 
-    assert text == "The server rejected the request: This route takes no body."
+    assert text == "The server rejected the request: This operation takes no body."
 
 
 def test_only_three_of_many_invalid_fields_are_shown():

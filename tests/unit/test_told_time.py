@@ -24,4 +24,4 @@ def test_date_header_is_parsed_as_utc(date):
 def test_invalid_date_header_is_none(date):
     assert time_of(date) is None
     (found,) = _clock(Probe(200, date, None))
-    assert found.said == "The server does not tell the time."
+    assert found.said == "The server does not send its time."

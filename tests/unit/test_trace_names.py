@@ -77,13 +77,16 @@ def test_a_trace_is_wanted_when_a_collector_is_named_and_not_otherwise():
     [
         ({}, None),
         ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, None),
-        ({"OTEL_TRACES_EXPORTER": "console"}, "OTEL_TRACES_EXPORTER: otlp is the only"),
-        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL: http/protobuf is"),
-        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, "http/protobuf is the only protocol"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "OTEL_TRACES_EXPORTER: only otlp"),
+        (
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            "OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf",
+        ),
+        ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, "only http/protobuf is supported"),
     ],
 )
 def test_what_cannot_be_done_is_said(more, says):
-    told = spans.hindrance({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", **more})
+    told = spans.problem({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", **more})
 
     assert told is None if says is None else says in told
 

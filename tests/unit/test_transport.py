@@ -167,7 +167,7 @@ def test_a_refusal_of_a_newer_server_is_still_a_refusal():
 
 
 def test_a_lost_answer_is_asked_for_again_with_the_same_bytes_where_that_is_safe():
-    server = Server(httpx2.ReadError("gone"), httpx2.ReadTimeout("late"), answer())
+    server = Server(httpx2.ReadError("gone"), httpx2.ReadError("late"), answer())
 
     server.transport().send("PUT", "/x", {"a": 1}, again=True)
 

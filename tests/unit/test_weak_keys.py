@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from vaultr.settings.loader import generate_keys
-from vaultr.settings.model import Settings, SettingsRefused
+from vaultr.settings.model import InvalidSettings, Settings
 from vaultr.settings.types import KEY_SETS
 
 KEYS = generate_keys("k1")
@@ -21,7 +21,7 @@ PRODUCTION = {
 
 def named(**changed):
     """Tell which settings are refused; the values are in no sentence."""
-    with pytest.raises(SettingsRefused) as refusal:
+    with pytest.raises(InvalidSettings) as refusal:
         Settings.from_environ(PRODUCTION | changed)
     assert not any(value and value in str(refusal.value) for value in changed.values())
     return [problem.partition(":")[0] for problem in refusal.value.problems]

@@ -1,4 +1,4 @@
-"""What a view takes, returns and rejects; the OpenAPI document is built from it."""
+"""What a view takes, returns and rejects. The OpenAPI document is built from it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 PROBE_PATHS: Final = frozenset({"/api/health", "/api/ready"})
 
-# Cookies of a browser's session, and the header that repeats the CSRF token.
+# Cookies of a browser session, and the header that repeats the CSRF token.
 ACCESS: Final = "__Host-vaultr_access"
 REFRESH: Final = "__Host-vaultr_refresh"
 CSRF: Final = "__Host-vaultr_csrf"

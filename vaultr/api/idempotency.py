@@ -1,8 +1,8 @@
-"""Idempotency-Key: a POST that is sent again gets its first answer again, and changes nothing.
+"""Idempotency-Key: a repeated POST gets its first response again, and changes nothing.
 
-The key's row is the first thing that the transaction of the change writes. So a twin that comes
-meanwhile waits on it: if the first commits, the twin replays its answer; if the first is undone,
-the twin takes its place. A server that dies in between leaves both or neither.
+The transaction of the change writes the key's row first. A parallel request with the same key
+waits for that row: if the first transaction commits, its response is replayed; if it rolls back,
+the second request takes its place. If the server dies in between, both are stored or neither.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ from vaultr.request_context import current_actor
 
 KEPT: Final = timedelta(hours=24)
 _MOST_AT_ONCE: Final = 500
-_UNNEEDED: Final = "answer_unneeded"
+_NOT_STORED: Final = "answer_unneeded"
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,128}")
 
-# In words of both databases. Nothing comes back where an answer that still counts stands already.
+# SQL for both databases. It returns no row if a response that has not expired is stored.
 _CLAIM: Final = typed(
     "INSERT INTO idempotency_keys (owner_id, key_hash, request_hash, created_at)"
     " VALUES (:owner, :key, :asked, :now) ON CONFLICT (owner_id, key_hash) DO UPDATE"
@@ -41,8 +41,8 @@ _CLAIM: Final = typed(
 )
 
 
-class KeptAnswer(Base):
-    """The first answer to a request that came with a key."""
+class StoredResponse(Base):
+    """The first response to a request with an Idempotency-Key."""
 
     __tablename__ = "idempotency_keys"
 
@@ -58,54 +58,60 @@ class KeptAnswer(Base):
 
 
 def run_once(key: str, respond: Callable[[], Response]) -> Response:
-    """Return the first response to this request with ``key``, or respond; only 2xx are stored.
+    """Return the stored response for ``key``, or respond and store the response.
 
-    :raises BadRequest: no key is like that.
-    :raises KeyReused: the key came with another request.
+    Only 2xx responses are stored.
+
+    :raises BadRequest: the key is malformed.
+    :raises KeyReused: the key was used for another request.
     """
     if not _KEY.fullmatch(key):
-        raise BadRequest("An Idempotency-Key has 1 to 128 characters of ASCII.")
-    whose, asked = _names(key), _request_hash()
+        raise BadRequest("An Idempotency-Key must have 1 to 128 printable ASCII characters.")
+    row_key, request_hash = _row_key(key), _request_hash()
     with transaction() as session:
-        if not _claimed(session, whose, asked):
-            return _again(session, whose, asked)
+        if not _claimed(session, row_key, request_hash):
+            return _replay(session, row_key, request_hash)
         response = respond()
-        row = sa.and_(*(KeptAnswer.__table__.c[name] == value for name, value in whose.items()))
-        if 200 <= response.status_code < 300 and not g.get(_UNNEEDED):
-            session.execute(sa.update(KeptAnswer).where(row).values(_kept(response)))
+        row = sa.and_(
+            *(StoredResponse.__table__.c[name] == value for name, value in row_key.items())
+        )
+        if 200 <= response.status_code < 300 and not g.get(_NOT_STORED):
+            session.execute(sa.update(StoredResponse).where(row).values(_stored_values(response)))
         else:
-            session.execute(sa.delete(KeptAnswer).where(row))
+            session.execute(sa.delete(StoredResponse).where(row))
         return response
 
 
-def changes_nothing() -> None:
-    """Say that this request only looks: its answer need not be kept, however large it is."""
-    setattr(g, _UNNEEDED, True)
+def skip_storing() -> None:
+    """Do not store the response to this request, because it changes nothing."""
+    setattr(g, _NOT_STORED, True)
 
 
 def delete_responses(session: Session, owner_id: UUID) -> None:
     """Delete the stored responses of an account or a machine, in the transaction that ends it."""
-    session.execute(sa.delete(KeptAnswer).where(KeptAnswer.owner_id == owner_id))
+    session.execute(sa.delete(StoredResponse).where(StoredResponse.owner_id == owner_id))
 
 
-def remove_old() -> bool:
-    """Remove up to 500 answers that are kept no longer; tell whether more may be left."""
-    over = sa.select(KeptAnswer.owner_id, KeptAnswer.key_hash).where(
-        KeptAnswer.created_at <= clock.now() - KEPT
+def delete_expired() -> bool:
+    """Delete up to 500 expired responses, and return whether there may be more."""
+    over = sa.select(StoredResponse.owner_id, StoredResponse.key_hash).where(
+        StoredResponse.created_at <= clock.now() - KEPT
     )
     with transaction() as session:
         gone = session.execute(
-            sa.delete(KeptAnswer)
+            sa.delete(StoredResponse)
             .where(
-                sa.tuple_(KeptAnswer.owner_id, KeptAnswer.key_hash).in_(over.limit(_MOST_AT_ONCE))
+                sa.tuple_(StoredResponse.owner_id, StoredResponse.key_hash).in_(
+                    over.limit(_MOST_AT_ONCE)
+                )
             )
-            .returning(KeptAnswer.key_hash)
+            .returning(StoredResponse.key_hash)
         )
         return len(gone.all()) == _MOST_AT_ONCE
 
 
-def _names(key: str) -> dict[str, Any]:
-    """Name the row: a key means nothing beyond the account or machine that it came from."""
+def _row_key(key: str) -> dict[str, Any]:
+    """Return the primary key of the row. Keys of different accounts or machines do not meet."""
     actor = current_actor()
     owner = actor.account_id if actor.kind == "account" else actor.session_id
     return {"owner_id": owner, "key_hash": hashlib.sha256(key.encode()).digest()}
@@ -116,19 +122,19 @@ def _request_hash() -> bytes:
     return hashlib.sha256(lp("vaultr/api/idempotency", *parts)).digest()
 
 
-def _claimed(session: Session, whose: dict[str, Any], asked: bytes) -> bool:
+def _claimed(session: Session, row_key: dict[str, Any], request_hash: bytes) -> bool:
     now = clock.now()
     values = {
-        "owner": whose["owner_id"],
-        "key": whose["key_hash"],
-        "asked": asked,
+        "owner": row_key["owner_id"],
+        "key": row_key["key_hash"],
+        "asked": request_hash,
         "now": now,
         "over": now - KEPT,
     }
     return session.execute(_CLAIM, values).one_or_none() is not None
 
 
-def _kept(response: Response) -> dict[str, Any]:
+def _stored_values(response: Response) -> dict[str, Any]:
     headers = [pair for pair in response.headers if pair[0] != "Content-Length"]
     return {
         "status": response.status_code,
@@ -137,14 +143,14 @@ def _kept(response: Response) -> dict[str, Any]:
     }
 
 
-def _again(session: Session, whose: dict[str, Any], asked: bytes) -> Response:
-    kept = session.get(KeptAnswer, tuple(whose.values()))
-    if kept is None or kept.status is None:
-        raise Busy  # it has just been removed, or given to another
-    if kept.request_hash != asked:
+def _replay(session: Session, row_key: dict[str, Any], request_hash: bytes) -> Response:
+    stored = session.get(StoredResponse, tuple(row_key.values()))
+    if stored is None or stored.status is None:
+        raise Busy  # the row was just deleted, or taken by another request
+    if stored.request_hash != request_hash:
         raise KeyReused
-    response = Response(kept.body, kept.status)
+    response = Response(stored.body, stored.status)
     response.headers.clear()
-    response.headers.extend(json.loads(kept.headers or "[]"))
+    response.headers.extend(json.loads(stored.headers or "[]"))
     response.headers["Idempotency-Replayed"] = "true"
     return response

@@ -1,4 +1,4 @@
-"""Features that an operator switches off while Vaultr runs: all processes obey within seconds."""
+"""Kill switches: features that an operator turns off at run time, within seconds."""
 
 import contextlib
 import re
@@ -23,30 +23,30 @@ from vaultr.observability import metrics
 from vaultr.settings.model import Settings
 
 NAMES: Final = ("signup", "writes", "machines", "maintenance")
-KEPT_SECONDS: Final = 2.0  # how old a process's knowledge may be
-PATIENCE_SECONDS: Final = 0.5  # that a request waits for it at most
-WAIT_SECONDS: Final = 60  # what a refused caller is told to wait
+MAX_AGE_SECONDS: Final = 2.0  # maximum age of what a process has read
+READ_SECONDS: Final = 0.5  # maximum time that a request waits for a new read
+RETRY_AFTER_SECONDS: Final = 60  # Retry-After of a rejected request
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGNING_UP: Final = frozenset({"auth.sign_up", "auth.resend_verification"})
-# What changes the database, but has to work while it is read-only: to come in, to go out, and to
-# end what fell into wrong hands. Whatever is new is a write until it is named here.
-GOES_ON_READ_ONLY: Final = frozenset({
+# Operations that write but must work while writes are off: log in, log out, and end access that was
+# stolen. Any new operation counts as a write until it is listed here.
+WRITES_ALLOWED_READ_ONLY: Final = frozenset({
     "auth.cancel_recovery", "auth.cancel_recovery_by_token", "auth.login", "auth.logout",
     "auth.logout_all", "auth.prelogin", "auth.refresh", "auth.revoke_session", "auth.step_up",
     "auth.undo_email_change", "web.press_cancel_recovery", "web.press_undo_change",
 })  # fmt: skip
-# As the door reads it: with any white space between the two.
+# As `authentication` parses it: any white space between the two.
 _MACHINE: Final = re.compile(r"bearer\s+vma_", re.I)
-_SAYS: Final = {
-    "signup": "New accounts are not taken at the moment.",
-    "writes": "Nothing can be changed at the moment; reading goes on.",
-    "machines": "Machines have no access at the moment.",
-    "maintenance": "Vaultr is being maintained; try again later.",
+_DETAILS: Final = {
+    "signup": "Sign-up is switched off at the moment. Try again later.",
+    "writes": "Vaultr is read-only at the moment. Try again later.",
+    "machines": "Access for machines is switched off at the moment. Try again later.",
+    "maintenance": "Vaultr is under maintenance. Try again later.",
 }
 
 
 class Switch(Base):
-    """One feature that is switched off; a row is there as long as it is."""
+    """A feature that is switched off. The row exists only as long as that is so."""
 
     __tablename__ = "switches"
 
@@ -60,13 +60,13 @@ _READ: Final = sa.select(Switch.name, Switch.text)
 
 
 class SwitchedOff(Unavailable):
-    """This was switched off by an operator; try again later."""
+    """An operator switched this feature off. Try again later."""
 
     slug = "switched-off"
 
 
-class _Known:
-    """What this process knows; the old knowledge holds while the database is away."""
+class _Cache:
+    """What this process last read. The last state stays valid while the database is unavailable."""
 
     def __init__(self) -> None:
         self.off: Mapping[str, str | None] = {}
@@ -75,82 +75,84 @@ class _Known:
         self._lock = threading.Lock()
 
     def current(self) -> Mapping[str, str | None]:
-        """Return what is off; where nobody watches, one of many requests asks, but not for long."""
-        old = time.monotonic() - self._read_at > KEPT_SECONDS
+        """Return what is off. Without a watcher thread, one request at a time reads it again."""
+        old = time.monotonic() - self._read_at > MAX_AGE_SECONDS
         if old and not self.watched and self._lock.acquire(blocking=False):
-            usual = engine.deadline.set(PATIENCE_SECONDS)
+            usual = engine.deadline.set(READ_SECONDS)
             try:
-                self.look()
+                self.refresh()
             finally:
                 engine.deadline.reset(usual)
                 self._lock.release()
         return self.off
 
-    def look(self) -> None:
-        """Ask the database."""
+    def refresh(self) -> None:
+        """Read the switches from the database."""
         self._read_at = time.monotonic()
-        with contextlib.suppress(sa.exc.SQLAlchemyError):  # whoever needs it will say so
+        with contextlib.suppress(
+            sa.exc.SQLAlchemyError
+        ):  # statements of the request itself will report it
             self.off = read()
             for name in NAMES:
                 metrics.SWITCHED_OFF.labels(name).set(1 if name in self.off else 0)
 
     def forget(self) -> None:
-        """Ask at the next request."""
+        """Read the switches again at the next request."""
         self._read_at = float("-inf")
 
 
-_KNOWN: Final = AppSlot[_Known]("api.kill_switches")
+_CACHE: Final = AppSlot[_Cache]("api.kill_switches")
 
 
 def init_app(app: Flask, _settings: Settings) -> None:
-    """Refuse what is switched off; to be called after the limits and before the door."""
-    _KNOWN.set(app, _Known())
-    app.before_request(_refuse)
+    """Reject requests for features that are off; runs after rate limits, before authentication."""
+    _CACHE.set(app, _Cache())
+    app.before_request(_reject)
 
 
 def read() -> dict[str, str | None]:
-    """Ask the database what is switched off, and with which words."""
+    """Return the features that are switched off, each with the operator's text or None."""
     with one_statement() as connection:
         return {row.name: row.text for row in connection.execute(_READ)}
 
 
 def watch(app: Flask) -> Callable[[], None]:
-    """Ask the database every few seconds, in a thread of this process: no request waits for it.
+    """Read the switches every few seconds in a thread of this process, so that no request waits.
 
-    :return: a function that ends the thread.
+    :return: a function that stops the thread.
     """
-    known = _KNOWN.get(app)
+    cache = _CACHE.get(app)
     ended = threading.Event()
 
     def run() -> None:
         with app.app_context():
             while True:
-                known.look()
-                known.watched = True
-                if ended.wait(KEPT_SECONDS):
+                cache.refresh()
+                cache.watched = True
+                if ended.wait(MAX_AGE_SECONDS):
                     return
 
     threading.Thread(target=run, name="vaultr-switches", daemon=True).start()
     return ended.set
 
 
-def look() -> None:
-    """Ask the database now, and tell it as numbers."""
-    _KNOWN.get().look()
+def refresh() -> None:
+    """Read the switches from the database, and update the metrics."""
+    _CACHE.get().refresh()
 
 
 def off() -> Mapping[str, str | None]:
-    """Return what this process knows to be off: names, each with the words for callers or None."""
-    return _KNOWN.get().current()
+    """Return the features that are off, as this process last read them, each with its text."""
+    return _CACHE.get().current()
 
 
 def forget() -> None:
-    """Ask the database at the next request."""
-    _KNOWN.get().forget()
+    """Read the switches again at the next request."""
+    _CACHE.get().forget()
 
 
 def switch_off(name: str, *, by: str, text: str | None = None) -> bool:
-    """Switch a feature off; tell whether it was on, or off with other words."""
+    """Switch a feature off, and return whether that changed the feature or its text."""
     values = {"name": name, "text": text, "by": by, "now": clock.now()}
     statement = sa.text(
         "INSERT INTO switches (name, text, changed_by, changed_at) VALUES (:name, :text, :by, :now)"
@@ -162,13 +164,13 @@ def switch_off(name: str, *, by: str, text: str | None = None) -> bool:
 
 
 def switch_on(name: str) -> bool:
-    """Switch a feature on again; tell whether it was off."""
+    """Switch a feature on, and return whether it was off."""
     statement = sa.delete(Switch).where(Switch.name == name).returning(Switch.name)
     with transaction() as work:
         return work.execute(statement).one_or_none() is not None
 
 
-def _refuse() -> None:
+def _reject() -> None:
     if request.path in PROBE_PATHS:
         return
     now_off = off()
@@ -176,7 +178,7 @@ def _refuse() -> None:
         return
     for name in ("maintenance", "machines", "signup", "writes"):
         if name in now_off and _concerns(name):
-            raise SwitchedOff(now_off[name] or _SAYS[name], retry_after=WAIT_SECONDS)
+            raise SwitchedOff(now_off[name] or _DETAILS[name], retry_after=RETRY_AFTER_SECONDS)
 
 
 def _concerns(name: str) -> bool:
@@ -187,4 +189,4 @@ def _concerns(name: str) -> bool:
         return _MACHINE.match(request.headers.get("Authorization", "")) is not None
     if name == "signup":
         return endpoint in _SIGNING_UP and request.method not in _SAFE
-    return request.method not in _SAFE and endpoint not in GOES_ON_READ_ONLY
+    return request.method not in _SAFE and endpoint not in WRITES_ALLOWED_READ_ONLY

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations that are checked at run time: one source."""
+"""The OpenAPI 3.1 document, generated from the contracts that are enforced at run time."""
 
 import inspect
 import json
@@ -44,32 +44,35 @@ _WITH_BODY: tuple[type[ServiceError], ...] = (
     errors.UnsupportedMediaType,
 )
 _CACHE: Final = AppSlot[str]("api.openapi")
-_making = threading.Lock()  # pydantic fails where two threads ask for the same schemas at first
+_making = (
+    threading.Lock()
+)  # pydantic fails if two threads request the same schema for the first time
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "cookie": {"type": "apiKey", "in": "cookie", "name": ACCESS},
     "csrf": {"type": "apiKey", "in": "header", "name": HEADER},
 }
 _AGAIN = (
-    "Draw one for each change. Sent again with the same request within 24 hours, it gets the first "
-    "answer again; with another request it is refused. Refusals are not kept."
+    "Use a new random key for each change. The same request with the same key returns the first"
+    " response again, for 24 hours; another request with that key is rejected. Errors are not"
+    " stored."
 )
 _REPLAYED = "Idempotency-Replayed"
 _ONLY_THEN = {
-    "description": "There only if this answer was given before, to the same Idempotency-Key.",
+    "description": "Present if this response is a replay for the same Idempotency-Key.",
     "schema": {"const": "true"},
 }
 
 
 class FieldFault(Out):
-    """One field that is wrong."""
+    """One invalid field."""
 
     pointer: str
     message: str
 
 
 class Problem(BaseModel):
-    """A refusal (RFC 9457). `type` is `urn:vaultr:problem:<slug>`; some have further members."""
+    """An error (RFC 9457). `type` is `urn:vaultr:problem:<slug>`; some have further members."""
 
     type: str
     title: str
@@ -87,7 +90,7 @@ class Document(RootModel[dict[str, Any]]):
 @public
 @operation(returns=Document)
 def openapi() -> Response:
-    """Give this document."""
+    """Return this OpenAPI document."""
     with _making:
         text = _CACHE.find()
         if text is None:
@@ -99,7 +102,7 @@ def openapi() -> Response:
 
 
 def document(app: Flask) -> dict[str, Any]:
-    """Describe every operation of ``app``: its routes, fields, statuses and problems."""
+    """Return the OpenAPI document of ``app``: its routes, fields, statuses and problems."""
     found = [
         (rule, app.view_functions[rule.endpoint], contract)
         for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule)
@@ -116,7 +119,7 @@ def document(app: Flask) -> dict[str, Any]:
         "info": {
             "title": "Vaultr",
             "version": __version__,
-            "description": "A vault whose server holds nothing readable.",
+            "description": "A zero-knowledge secrets manager: the server stores sealed values.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -129,7 +132,7 @@ def document(app: Flask) -> dict[str, Any]:
 
 
 class _Schemas:
-    """The models of all operations, each described once."""
+    """The schemas of all operations, each defined once."""
 
     def __init__(self, contracts: list[Contract]) -> None:
         wanted: dict[tuple[Any, str], None] = {(Problem, "serialization"): None}
@@ -137,7 +140,7 @@ class _Schemas:
             if contract.body is not None:
                 wanted[contract.body, "validation"] = None
             for status in contract.statuses:
-                if (model := shown_at(contract, status)) is not None:
+                if (model := response_model(contract, status)) is not None:
                     wanted[model, "serialization"] = None
         self._refs, whole = models_json_schema(list(wanted), ref_template=_REF)  # type: ignore[arg-type]  # pydantic types the modes as literals
         self.definitions: dict[str, Any] = whole.get("$defs", {})
@@ -160,9 +163,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
         "tags": [rule.endpoint.split(".")[0]],
         "summary": " ".join(summary.split()),
         "security": [] if is_public else _security(rule),
-        "responses": dict(
-            sorted({**_good(contract, schemas), **_bad(rule, contract, is_public, schemas)}.items())
-        ),
+        "responses": _responses(rule, contract, schemas, is_public=is_public),
     }
     if _replays(rule, contract, is_public=is_public):
         for status in contract.statuses:
@@ -174,7 +175,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
             "name": name,
             "in": "path",
             "required": True,
-            "schema": getattr(converter, "schema", _ID),  # most are ids
+            "schema": getattr(converter, "schema", _ID),  # most parameters are ids
         }
         for name, converter in rule._converters.items()
     ]
@@ -201,17 +202,17 @@ def _security(rule: Any) -> list[dict[str, Any]]:
 def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
     required = schema.get("required", ())
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": _given(one)}
+        {"name": name, "in": "query", "required": name in required, "schema": _without_null(one)}
         for name, one in schema.get("properties", {}).items()
     ]
 
 
 def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[str, Any]]:
-    """Describe the headers by which a request says on what condition, or how often, it counts."""
+    """Return the headers for preconditions, ETags and idempotency."""
     patterns = {}
     if 304 in contract.statuses:
         patterns["If-None-Match"] = f"^{preconditions.TAG.pattern}$"
-    batch = contract.body_bytes > BODY_BYTES  # says for each of its changes what it expects
+    batch = contract.body_bytes > BODY_BYTES  # each change of a batch has its own precondition
     if not batch and any(issubclass(one, errors.PreconditionRequired) for one in contract.errors):
         patterns["If-Match"] = f"^{preconditions.REVISION.pattern}$"
         if 201 in contract.statuses:
@@ -230,37 +231,44 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
 
 
 def _replays(rule: Any, contract: Contract, *, is_public: bool) -> bool:
-    """Check whether an Idempotency-Key gets the first answer again."""
+    """Return whether an Idempotency-Key returns the first response again."""
     return "POST" in (rule.methods or ()) and contract.idempotent and not is_public
 
 
-def _given(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave out null: in a query it is said by silence."""
-    kept = {key: part for key, part in schema.items() if (key, part) != ("default", None)}
-    choices = [one for one in kept.pop("anyOf", []) if one != {"type": "null"}]
-    return {**kept, **(choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})}
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Remove null from a query parameter's schema: absence stands for it."""
+    rest = {key: part for key, part in schema.items() if (key, part) != ("default", None)}
+    choices = [one for one in rest.pop("anyOf", []) if one != {"type": "null"}]
+    return {**rest, **(choices[0] if len(choices) == 1 else {"anyOf": choices} if choices else {})}
 
 
-def shown_at(contract: Contract, status: int) -> Any:
-    """Return the model that an operation answers with a status, or None where there is no body."""
+def response_model(contract: Contract, status: int) -> Any:
+    """Return the response model for a status, or None if there is no body."""
     if isinstance(contract.returns, dict):
         return contract.returns.get(status)
     return None if status in (202, 204, 304) else contract.returns
 
 
-def _good(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
-    answers = {}
+def _responses(
+    rule: Any, contract: Contract, schemas: _Schemas, *, is_public: bool
+) -> dict[str, Any]:
+    every = {**_success(contract, schemas), **_bad(rule, contract, is_public, schemas)}
+    return dict(sorted(every.items()))
+
+
+def _success(contract: Contract, schemas: _Schemas) -> dict[str, Any]:
+    responses = {}
     for status in contract.statuses:
-        answer: dict[str, Any] = {"description": HTTPStatus(status).phrase}
-        if (model := shown_at(contract, status)) is not None:
+        response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+        if (model := response_model(contract, status)) is not None:
             schema = schemas.of(model, "serialization")
-            answer["content"] = {contract.media_type: {"schema": schema}}
-        answers[str(status)] = answer
-    return answers
+            response["content"] = {contract.media_type: {"schema": schema}}
+        responses[str(status)] = response
+    return responses
 
 
-def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[ServiceError]]:
-    """Collect all that an operation may refuse: what it says, and what its form implies."""
+def errors_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[ServiceError]]:
+    """Return all errors that an operation can return: its own, and those of its kind."""
     if rule.rule in PROBE_PATHS:
         return {errors.BadRequest, errors.Internal}
     kinds = {
@@ -285,9 +293,9 @@ def refusals_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[S
 
 def _bad(rule: Any, contract: Contract, is_public: bool, schemas: _Schemas) -> dict[str, Any]:
     by_status: dict[int, list[type[ServiceError]]] = {}
-    for kind in refusals_of(rule, contract, is_public=is_public):
+    for kind in errors_of(rule, contract, is_public=is_public):
         by_status.setdefault(problems.status_of(kind), []).append(kind)
-    answers = {}
+    responses = {}
     for status, kinds in sorted(by_status.items()):
         told = {kind.slug: (kind.__doc__ or "").strip().splitlines()[0] for kind in kinds}
         lines = [f"- `{slug}`: {sentence}" for slug, sentence in sorted(told.items())]
@@ -298,11 +306,11 @@ def _bad(rule: Any, contract: Contract, is_public: bool, schemas: _Schemas) -> d
                 {"properties": {"type": {"enum": types}, "status": {"const": status}}},
             ]
         }
-        answer: dict[str, Any] = {
+        response: dict[str, Any] = {
             "description": "\n".join(lines),
             "content": {problems.MEDIA_TYPE: {"schema": schema}},
         }
         if status in (429, 503):
-            answer["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
-        answers[str(status)] = answer
-    return answers
+            response["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+        responses[str(status)] = response
+    return responses

@@ -1,4 +1,4 @@
-"""`@operation`: hold a view to its contract of body, query, response and errors."""
+"""`@operation`: enforce a view's contract of body, query, response and errors."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ class Hooks:
     """What the HTTP layer needs from higher layers.
 
     :ivar record_error: records an error that carries an audit event, after its rollback.
-    :ivar require_session: raises `Unauthenticated` if the session of the request is dead.
-    :ivar session_ended: counts the request of a dead session as anonymous; may raise `TooMany`.
+    :ivar require_session: raises `Unauthenticated` if the session of the request has ended.
+    :ivar session_ended: counts the request of an ended session as anonymous; may raise `TooMany`.
     """
 
     record_error: Callable[[ServiceError], None]

@@ -1,4 +1,4 @@
-"""Paging cursors: where the next page of a list begins, signed so that none can be made up."""
+"""Paging cursors: the signed position of a list's next page."""
 
 import hashlib
 import hmac
@@ -17,18 +17,18 @@ _MAC_BYTES = 16
 
 
 def write(purpose: str, *parts: str | int) -> str:
-    """Return the cursor that leads to ``parts``.
+    """Return the cursor for the position ``parts``.
 
-    :param purpose: what the list is of, for whom and by which filters; it binds the cursor.
+    :param purpose: list, account and filters; the cursor is valid for these alone.
     """
     data = json.dumps(parts, separators=(",", ":")).encode()
     return b64(_mac(purpose, data) + data)
 
 
 def read(purpose: str, cursor: str | None) -> list[str | int] | None:
-    """Return the parts of a cursor; None where there is none.
+    """Return the position in a cursor, or None without a cursor.
 
-    :raises BadRequest: nobody here wrote it, or for another list.
+    :raises BadRequest: this server did not write the cursor, or wrote it for another list.
     """
     if cursor is None:
         return None
@@ -38,13 +38,15 @@ def read(purpose: str, cursor: str | None) -> list[str | int] | None:
         signed = b""
     mac, data = signed[:_MAC_BYTES], signed[_MAC_BYTES:]
     if not hmac.compare_digest(mac, _mac(purpose, data)):
-        raise BadRequest(errors=[FieldError("/query/cursor", "not the next_cursor of this list")])
+        raise BadRequest(
+            errors=[FieldError("/query/cursor", "must be the next_cursor of this list")]
+        )
     return cast(list[str | int], json.loads(data))
 
 
 def _mac(purpose: str, data: bytes) -> bytes:
     key = _KEY.find()
     if key is None:
-        # Stored in the database, so that every worker reads the cursors of the others.
+        # Stored in the database, so that every worker can read the cursors of the others.
         key = _KEY.default(fact(_FACT, lambda: secrets.token_bytes(32)))
     return hmac.digest(key, f"{purpose}\0".encode() + data, hashlib.sha256)[:_MAC_BYTES]

@@ -1,4 +1,4 @@
-"""A refusal becomes problem+json (RFC 9457): the one place where a refusal gets a status."""
+"""Convert errors to problem+json (RFC 9457). Only this module maps errors to HTTP statuses."""
 
 import json
 import secrets
@@ -47,43 +47,43 @@ _OF_WERKZEUG: dict[int, type[ServiceError]] = {
     429: errors.TooMany,
     503: errors.Unavailable,
 }
-_READ_ONLY = "25006"  # this server has just become a standby
+_READ_ONLY = "25006"  # read_only_sql_transaction: this server has just become a standby
 
 
-def status_of(refusal: type[ServiceError]) -> int:
-    """Return the HTTP status of a refusal by its kind."""
-    return next(STATUS[kind] for kind in refusal.__mro__ if kind in STATUS)
+def status_of(error: type[ServiceError]) -> int:
+    """Return the HTTP status for a kind of error."""
+    return next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
 
 
-def answer(refusal: ServiceError) -> Response:
-    """Write a refusal down as a problem document."""
-    status = status_of(type(refusal))
-    response = Response(json.dumps(_document(refusal, status)), status, mimetype=MEDIA_TYPE)
-    response.headers.update(refusal.headers)
+def respond_with(error: ServiceError) -> Response:
+    """Return the problem document for an error."""
+    status = status_of(type(error))
+    response = Response(json.dumps(_document(error, status)), status, mimetype=MEDIA_TYPE)
+    response.headers.update(error.headers)
     if status == 401:
         response.headers.setdefault("WWW-Authenticate", "Bearer")
-    g.refusal = refusal.slug
+    g.problem = error.slug
     return response
 
 
-def _document(refusal: ServiceError, status: int) -> dict[str, Any]:
+def _document(error: ServiceError, status: int) -> dict[str, Any]:
     document = {
-        **refusal.members,
-        "type": f"{PREFIX}{refusal.slug}",
-        "title": refusal.slug.replace("-", " ").capitalize(),
+        **error.members,
+        "type": f"{PREFIX}{error.slug}",
+        "title": error.slug.replace("-", " ").capitalize(),
         "status": status,
-        "detail": refusal.detail,
+        "detail": error.detail,
         "request_id": request_context.current_origin().request_id,
     }
-    if refusal.errors:
+    if error.errors:
         document["errors"] = [
-            {"pointer": fault.pointer, "message": fault.message} for fault in refusal.errors
+            {"pointer": fault.pointer, "message": fault.message} for fault in error.errors
         ]
     return document
 
 
-def refusal_for(error: Exception) -> ServiceError:
-    """Find the refusal that tells a caller of any exception, without any of its text."""
+def error_for(error: Exception) -> ServiceError:
+    """Return the error to report for any exception, without any of its text."""
     if isinstance(error, ServiceError):
         return error
     if isinstance(error, HTTPException):
@@ -109,31 +109,31 @@ def _for_werkzeug(error: HTTPException) -> ServiceError:
 
 
 def _handle(error: Exception) -> Response:
-    refusal = refusal_for(error)
-    if status_of(type(refusal)) >= 500 and not isinstance(error, ServiceError):
-        logs.failure("request.failed", error, slug=refusal.slug)
-    return answer(refusal)
+    problem = error_for(error)
+    if status_of(type(problem)) >= 500 and not isinstance(error, ServiceError):
+        logs.failure("request.failed", error, slug=problem.slug)
+    return respond_with(problem)
 
 
 class _LastResort:
-    """Answers for the app when even its error handling failed."""
+    """Return a response even if the app's error handling failed."""
 
     def __init__(self, wsgi_app: Any) -> None:
         self._wsgi_app = wsgi_app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        # A thread serves one request after another: nothing of the one before may show.
+        # A thread serves many requests, so remove what the previous one stored.
         request_context.set_actor(None)
         request_context.set_origin(request_context.NOWHERE)
         try:
             return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+        except Exception as error:  # noqa: BLE001 - the client gets a response to any error
             if request_context.current_origin() is request_context.NOWHERE:
                 request_context.set_origin(
                     replace(request_context.NOWHERE, request_id=secrets.token_hex(12))
                 )
             logs.failure("request.failed", error, slug=errors.Internal.slug)
-            # The others are put on whatever leaves.
+            # The other headers are added to every response.
             differ = {
                 name: security_headers.API_HEADERS[name]
                 for name in security_headers.VARYING_HEADERS
@@ -147,6 +147,6 @@ class _LastResort:
 
 
 def init_app(app: Flask, _settings: object) -> None:
-    """Make every error of the app a problem document."""
+    """Return every error of the app as a problem document."""
     app.register_error_handler(Exception, _handle)
     app.wsgi_app = _LastResort(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way

@@ -22,7 +22,7 @@ _FAMILIES = (
     ("python", "python"),
 )
 
-# Most browsers also name others. The first of these marks decides.
+# Most browsers name others, too. The first of these marks decides.
 _BROWSERS = (
     ("Edg/", "edge"),
     ("OPR/", "opera"),

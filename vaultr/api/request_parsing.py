@@ -1,4 +1,4 @@
-"""What was sent, read and checked: a view's body and query, or what is wrong with them."""
+"""Read and check a request's body and query for its view."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,17 +13,17 @@ from vaultr.errors import BadRequest, FieldError, LengthRequired, TooLarge
 from vaultr.request_context import actor_or_none
 from vaultr.wire import strict_json
 
-KEY_HEADER = "Idempotency-Key"  # with one, the body is looked at once more
-KEY_ENVIRON = "HTTP_IDEMPOTENCY_KEY"  # what WSGI calls it
+KEY_HEADER = "Idempotency-Key"  # with this header, the body is read twice
+KEY_ENVIRON = "HTTP_IDEMPOTENCY_KEY"  # the header's name in WSGI
 _MOST_FAULTS = 2000
-# pydantic's sentences for these repeat the value that was sent.
+# pydantic's messages for these repeat the value that was sent.
 _REPEATING = {"union_tag_invalid", "uuid_parsing", "url_parsing"}
 
 
 class Reader:
-    """What reads and checks a request: it gives the view's `body` and `query`.
+    """Reads and checks a view's `body` and `query`.
 
-    Validators take long to build, so importing a feature does not: `prepare` does, or first use.
+    Building validators takes long, so `prepare` or the first use builds them, not the import.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -41,7 +41,7 @@ class Reader:
         self._ready = True
 
     def read(self) -> dict[str, Any]:
-        """Return what was sent, checked."""
+        """Return the checked body and query."""
         if not self._ready:
             self.prepare()
         found = {}
@@ -52,7 +52,7 @@ class Reader:
         if self._query is not None:
             found["query"] = _checked(self._query, _query_values(), "/query")
         elif request.query_string:
-            raise BadRequest(errors=[FieldError("/query", "this route takes none")])
+            raise BadRequest(errors=[FieldError("/query", "this operation has no such parameter")])
         if self._contract.step_up:
             _fresh()
         return found
@@ -66,10 +66,10 @@ def _body(contract: Contract) -> Any:
         raise TooLarge
     strict_json.check_media_type(sent.get("CONTENT_TYPE"))
     data = b""
-    with suppress(OSError):  # its sender hung up, or stalled
+    with suppress(OSError):  # the client disconnected or stalled
         data = request.get_data(cache=KEY_ENVIRON in sent)
     if len(data) != length:
-        raise _bad_body("The body is shorter than its Content-Length.")
+        raise _bad_body("The body is shorter than its Content-Length. Send it again.")
     try:
         return strict_json.parse(data, max_keys=contract.max_keys)
     except BadRequest as refusal:
@@ -78,22 +78,22 @@ def _body(contract: Contract) -> Any:
 
 def _no_body() -> None:
     if request.content_length or request.environ.get("HTTP_TRANSFER_ENCODING"):
-        raise _bad_body("This route takes no body.")
+        raise _bad_body("This operation takes no body.")
 
 
 def _bad_body(why: str) -> BadRequest:
-    return BadRequest(why, errors=[FieldError("", why)])  # the pointer of the whole body
+    return BadRequest(why, errors=[FieldError("", why)])  # pointer to the whole body
 
 
 def _query_values() -> dict[str, str]:
     values = {}
     try:
         lists = request.args.lists()
-    except UnicodeDecodeError:  # raw bytes; they belong percent-encoded
-        raise BadRequest("The query is not UTF-8.") from None
+    except UnicodeDecodeError:  # raw bytes that should be percent-encoded
+        raise BadRequest("The query string is not UTF-8.") from None
     for name, given in lists:
         if len(given) > 1:
-            raise BadRequest(errors=[FieldError(f"/query/{name}", "given more than once")])
+            raise BadRequest(errors=[FieldError(f"/query/{name}", "must not be repeated")])
         values[name] = given[0]
     return values
 
@@ -102,12 +102,12 @@ def _checked(read: Callable[[Any], Any], value: Any, at: str) -> Any:
     try:
         return read(value)
     except ValidationError as error:
-        if error.error_count() > _MOST_FAULTS:  # to list 200,000 takes a second
+        if error.error_count() > _MOST_FAULTS:  # listing 200,000 errors takes a second
             raise BadRequest(
                 "The request does not match its schema.",
-                errors=[FieldError(at, "more is wrong than can be listed")],
+                errors=[FieldError(at, "there are more errors than listed here")],
             ) from None
-        # Never the input, which may be secret; nor an unknown field's own name beyond its place.
+        # Never include the input, which may be secret; of an unknown field only its position.
         faults = [
             FieldError(at + "".join(f"/{_escaped(part)}" for part in one["loc"]), _message(one))
             for one in error.errors(include_url=False, include_context=False, include_input=False)
@@ -121,9 +121,9 @@ def _escaped(part: object) -> str:
 
 def _message(error: Any) -> str:
     if error["type"] in _REPEATING:
-        return "none of the known kinds"
+        return "must be one of the known kinds"
     if error["type"] == "model_type":
-        return "an object"  # and not which class of ours reads it
+        return "an object"  # without the name of our class
     return str(error["msg"]).removeprefix("Value error, ")
 
 

@@ -1,4 +1,4 @@
-"""Finished JSON responses for hot reads."""
+"""Prepared JSON responses for frequent reads."""
 
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 
 class _Finished(Response):
-    """A response whose headers need no correction: Werkzeug would look through all of them."""
+    """A response with final headers: Werkzeug would otherwise check each of them."""
 
     def get_wsgi_headers(self, _environ: "WSGIEnvironment") -> Headers:
-        """Return the headers as they are."""
+        """Return the headers unchanged."""
         return self.headers
 
 
 def json(body: str | None, *, tag: str | None = None) -> Response:
-    """Send JSON as it is; without a body the caller has it already."""
+    """Send JSON unchanged; without a body, respond 304 because the client has it already."""
     if body is None:
         response = _Finished(status=304)
         response.headers.pop("Content-Type", None)

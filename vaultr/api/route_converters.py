@@ -23,7 +23,7 @@ class IdConverter(BaseConverter):
     regex = ID_PATTERN
 
     def to_python(self, value: str) -> UUID:
-        """Return the UUID."""
+        """A revision in a path: an integer from 1. Any other form is 404."""
         return UUID(value)
 
 

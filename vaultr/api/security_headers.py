@@ -26,7 +26,7 @@ API_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# Those of them that are not the same on every response.
+# Headers whose values differ between responses.
 VARYING_HEADERS = frozenset({"Cache-Control", "Content-Security-Policy", "Referrer-Policy"})
 
 

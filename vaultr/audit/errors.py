@@ -30,3 +30,35 @@ class NotSequencedYet(Conflict):
 
 class SizeInvalid(Unprocessable):
     """The sizes do not belong to this tree."""
+
+
+class NothingToReopen(Conflict):
+    """The log is consistent with the signer's state, so there is nothing to reopen."""
+
+
+class CannotReopen(Conflict):
+    """The log cannot be reopened now."""
+
+
+class Held(Conflict):
+    """A legal hold blocks pruning; lift it first with `flask audit hold --lift NAME`."""
+
+
+class NoRetention(Conflict):
+    """AUDIT_RETENTION_MONTHS is 0: no tree is old enough to be pruned."""
+
+
+class UnsequencedEvents(Conflict):
+    """Events wait for the sequencer; pruning continues when they are in a tree."""
+
+
+class NothingToRedact(Conflict):
+    """This event has no personal details, or they were redacted before."""
+
+
+class HoldUnknown(NotFound):
+    """No legal hold has this name."""
+
+
+class HoldExists(Conflict):
+    """A legal hold of this name exists."""

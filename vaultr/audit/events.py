@@ -45,6 +45,7 @@ class Event(StrEnum):
     DOOR_DENY = "door.deny"
     LIMIT_DENY = "limit.deny"
     ADMIN_ACCOUNT = "admin.account"
+    ADMIN_AUDIT = "admin.audit"
     ADMIN_SWITCH = "admin.switch"
     LOG_EPOCH_OPEN = "log.epoch.open"
     LOG_PRUNE = "log.prune"

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from vaultr.api import pagination
 from vaultr.audit.models import AuditEvent
 from vaultr.database.session import reading
+
+# Microseconds since 1970, and the id.
+Position = tuple[int, str]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -25,19 +27,17 @@ class Wanted:
 
 
 def events_of(
-    account_id: UUID, wanted: Wanted, *, cursor: str | None, limit: int
-) -> tuple[list[AuditEvent], str | None]:
-    """Return a page of an account's events, newest first, and the cursor of the next page.
+    account_id: UUID, wanted: Wanted, *, after: Position | None, limit: int
+) -> tuple[list[AuditEvent], Position | None]:
+    """Return a page of an account's events, newest first, and the position of its end.
 
-    :raises BadRequest: the cursor belongs to another list.
+    :param after: the position of the end of the page before.
     """
-    purpose = f"audit:{account_id}:{wanted}"
     events, chosen = AuditEvent, _chosen(account_id, wanted)
-    after = pagination.read(purpose, cursor)
     if after is not None:
-        moment = _EPOCH + int(after[0]) * _MICROSECOND
         place = sa.tuple_(events.t, events.event_id)
-        last = sa.tuple_(sa.literal(moment, events.t.type), sa.literal(UUID(str(after[1]))))
+        moment = _EPOCH + after[0] * _MICROSECOND
+        last = sa.tuple_(sa.literal(moment, events.t.type), sa.literal(UUID(after[1])))
         chosen.append(place < last)
     query = sa.select(events).where(*chosen).order_by(events.t.desc(), events.event_id.desc())
     with reading() as session:
@@ -45,9 +45,7 @@ def events_of(
     if len(rows) <= limit:
         return rows, None
     end = rows[limit - 1]
-    return rows[:limit], pagination.write(
-        purpose, (end.t - _EPOCH) // _MICROSECOND, str(end.event_id)
-    )
+    return rows[:limit], ((end.t - _EPOCH) // _MICROSECOND, str(end.event_id))
 
 
 def _chosen(account_id: UUID, wanted: Wanted) -> list[sa.ColumnElement[bool]]:

@@ -5,6 +5,7 @@ from uuid import UUID
 from flask import Blueprint, Response, request, stream_with_context
 
 from vaultr import request_context
+from vaultr.api import pagination
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.operation import operation
 from vaultr.audit import checkpoints, denied_requests, proofs, queries, self_audit, service
@@ -44,11 +45,14 @@ blueprint = Blueprint("audit", __name__, url_prefix="/api/v1/audit")
 def events(*, query: EventsQuery) -> EventsView:
     """List the events about this account, newest first."""
     wanted = queries.Wanted(query.action, query.since, query.until, query.machine)
-    found, next_cursor = queries.events_of(
-        current_actor().account_id, wanted, cursor=query.cursor, limit=query.limit
-    )
+    account_id = current_actor().account_id
+    purpose = f"audit:{account_id}:{wanted}"
+    after = pagination.read(purpose, query.cursor)
+    position = None if after is None else (int(after[0]), str(after[1]))
+    found, end = queries.events_of(account_id, wanted, after=position, limit=query.limit)
     leaves = proofs.leaves_of(found)
     views = [EventView.of(event, leaves.get(event.event_id)) for event in found]
+    next_cursor = None if end is None else pagination.write(purpose, *end)
     return EventsView(events=views, next_cursor=next_cursor)
 
 

@@ -23,6 +23,7 @@ from vaultr.audit import (
     thinning,
     tree,
 )  # fmt: skip
+from vaultr.audit.errors import CannotReopen, NothingToReopen
 from vaultr.audit.events import Event
 from vaultr.audit.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPending
 from vaultr.audit.pending import Gap
@@ -31,6 +32,7 @@ from vaultr.audit.signer import CannotSign, Signer, State
 from vaultr.database.base import Fact
 from vaultr.database.session import db, postgresql, reading, transaction
 from vaultr.observability import logs, metrics
+from vaultr.protocol import notes
 from vaultr.protocol.merkle import Frontier
 from vaultr.protocol.notes import Checkpoint
 from vaultr.security import keyring
@@ -237,6 +239,44 @@ def open_tree(
         _change_key(session, signer, last, now)
     signing.publish(session, number, signer.keys.current.public)
     return _sign(session, signer, number, edge, now)
+
+
+def reopen(reason: str, *, by: str) -> Checkpoint:
+    """Open a new tree after an announced restore of the database.
+
+    :raises NothingToReopen: the signer may sign, so there is nothing to announce.
+    :raises CannotReopen: this process has no signing key, or another sequencer is at work.
+    """
+    keys = signing.keys()
+    if keys is None:
+        raise CannotReopen("CHECKPOINT_KEY is not set.")
+    signer = current().signer = Signer(keys)
+    with transaction() as session:
+        if not locked(session):
+            raise CannotReopen("Another sequencer is at work; try again.")
+        last = checkpoints.last_signed(session)
+        epoch = last.epoch if last is not None else 0
+        size = tree.size(session, epoch) if epoch else 0
+        try:
+            signer.check(session, epoch, size)
+        except CannotSign as error:
+            if error.waits:
+                raise CannotReopen(f"The signer waits: {error}.") from error
+        else:
+            raise NothingToReopen
+        state = signer.state(session)
+        restore = {
+            "reason": reason,
+            "signer": state.note,
+            "previous_epoch": epoch,
+            "leaves": size,
+            "root": notes.encode(tree.root(session, epoch, size)),
+        }
+        checkpoint = open_tree(
+            session, signer, last, state, now=clock.now(), restore=restore, by=by
+        )
+    publishing.publish(signer)
+    return checkpoint
 
 
 def _change_key(session: Session, signer: Signer, last: AuditCheckpoint, now: datetime) -> None:

@@ -71,6 +71,14 @@ def keys() -> SigningKeys | None:
     return SigningKeys(tuple(SigningKey.of(log, seed) for seed in seeds))
 
 
+def public_keys(log: str) -> list[VerificationKey]:
+    """Return the public keys of CHECKPOINT_KEY, or nothing without it."""
+    configured = current_settings().checkpoint_key
+    if configured is None:
+        return []
+    return [SigningKey.of(log, seed).public for seed in configured.by_id.values()]
+
+
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """Check an Ed25519 signature."""
     try:

@@ -124,7 +124,7 @@ _GATE: Final = AppSlot[HashGate]("auth.hash_gate")
 def init_app(app: Flask, settings: Settings) -> None:
     """Create the hash queue of this process, for its share of the cores."""
     slots = max(1, (os.cpu_count() or 1) // settings.web_concurrency)
-    _GATE.set(app, HashGate(slots, settings.login_places))
+    _GATE.set(app, HashGate(slots, settings.max_waiting_logins))
 
 
 def check_queue() -> None:

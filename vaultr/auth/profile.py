@@ -41,7 +41,7 @@ def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
     sealed_fields.check({"/sealed": body.sealed})
-    if not expected.given:
+    if not expected.is_set:
         raise PreconditionRequired
     with transaction() as work:
         lock_own_account(work, actor)

@@ -12,18 +12,18 @@ from vaultr.auth.models import (
     WaitingSignup,
 )
 from vaultr.auth.recovery import tokens
-from vaultr.database.purge import Chore
+from vaultr.database.purge import PurgeRule
 
 PURGES: Final = (
-    Chore("sessions", lambda now: (Session.idle_until <= now,), sessions.remove_expired),
-    Chore("signups", lambda now: (WaitingSignup.expires_at <= now,), signup.remove_expired),
-    Chore("recoveries", lambda now: (Recovery.expires_at <= now,), tokens.remove_expired),
-    Chore(
+    PurgeRule("sessions", lambda now: (Session.idle_until <= now,), sessions.remove_expired),
+    PurgeRule("signups", lambda now: (WaitingSignup.expires_at <= now,), signup.remove_expired),
+    PurgeRule("recoveries", lambda now: (Recovery.expires_at <= now,), tokens.remove_expired),
+    PurgeRule(
         "addresses",
         lambda now: (EmailChange.expires_at <= now, EmailUndo.expires_at <= now),
         email_change.remove_expired,
     ),
-    Chore(
+    PurgeRule(
         "failures",
         lambda now: (Failures.failed_at < now - login_throttle.RETENTION,),
         login_throttle.remove_old,

@@ -14,7 +14,7 @@ from uuid import UUID
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.inline_insert import Prepared
-from vaultr.database.raw_driver import Line
+from vaultr.database.raw_driver import AutocommitConnection
 from vaultr.database.session import one_statement, postgresql
 from vaultr.database.sql import planned
 from vaultr.ratelimit.sliding_window import Slots
@@ -65,18 +65,20 @@ class StoredToken:
     refreshes: Slots
 
 
-def find_token(line: Line, token_hash: bytes) -> StoredToken | None:
+def find_token(connection: AutocommitConnection, token_hash: bytes) -> StoredToken | None:
     """Return a token's session and the account's epoch, or None if the token is unknown."""
     values = {"hash": token_hash}
     if postgresql():
-        rows = line.run(_FIND_RAW, values)
+        rows = connection.run(_FIND_RAW, values)
         return _found(rows.one()) if rows else None
-    with one_statement() as connection:
-        row = connection.execute(_FIND_STATEMENT, values).one_or_none()
+    with one_statement() as single:
+        row = single.execute(_FIND_STATEMENT, values).one_or_none()
     return None if row is None else _found(row)
 
 
-def rotate_token(line: Line, found: StoredToken, counted: Slots, values: Mapping[str, Any]) -> bool:
+def rotate_token(
+    connection: AutocommitConnection, found: StoredToken, counted: Slots, values: Mapping[str, Any]
+) -> bool:
     """Rotate an unused token, count and record it; return whether this was done.
 
     The session's row decides between parallel refreshes: each expects the count that it read, so
@@ -95,7 +97,7 @@ def rotate_token(line: Line, found: StoredToken, counted: Slots, values: Mapping
     prepared = audit.prepared(Event.SESSION_REFRESH, account_id=found.account_id, actor=actor)
     with prepared as event:
         parameters = {**values, **here, **before, **slot_parameters(counted), **event.parameters}
-        done = bool(line.run(_ROTATE, {**parameters, "sid": found.session_id}).one().done)
+        done = bool(connection.run(_ROTATE, {**parameters, "sid": found.session_id}).one().done)
         event.done(inserted=done)
     return done
 

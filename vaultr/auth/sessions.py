@@ -18,13 +18,13 @@ from vaultr.auth.emails import account
 from vaultr.auth.errors import SessionEnded
 from vaultr.auth.models import RefreshToken, Session
 from vaultr.auth.queries import BEGIN_SESSION, COUNT_REFRESH, ROTATE, TOKEN_STATE
-from vaultr.database.raw_driver import Line
+from vaultr.database.raw_driver import AutocommitConnection
 from vaultr.database.session import one_statement, transaction
 from vaultr.database.sql import planned
 from vaultr.mail import service as mail
 from vaultr.protocol.encoding import b64
 from vaultr.ratelimit import limits
-from vaultr.ratelimit.sliding_window import Slots, Window, counted
+from vaultr.ratelimit.sliding_window import Slots, Window, count_one
 from vaultr.request_context import Actor, current_origin
 from vaultr.security import access_tokens
 from vaultr.security.access_tokens import Claims
@@ -161,7 +161,7 @@ def refresh_session(
     token = opaque_tokens.parse_refresh_token(refresh_token)
     if token is None:
         raise SessionEnded
-    with Line() as line:
+    with AutocommitConnection() as line:
         found = refresh_fast_path.find_token(line, opaque_tokens.token_hash(token))
         if found is None:
             raise SessionEnded
@@ -188,7 +188,7 @@ def _one_more(refreshes: Slots, now: datetime) -> tuple[Slots, Window]:
     :raises TooMany: the session refreshes more often than `LIMIT_REFRESH`; nothing is written.
     """
     settings = current_settings()
-    after, window = counted(refreshes, settings.limit_refresh, int(now.timestamp() * 1000))
+    after, window = count_one(refreshes, settings.limit_refresh, int(now.timestamp() * 1000))
     if not window.allowed:
         raise limits.too_many(window)
     return after, window

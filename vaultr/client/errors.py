@@ -33,16 +33,23 @@ class ServerUnreachable(VaultrError):
 
     :ivar retry_after: how many seconds a gateway asked to wait.
     :ivar not_done: whether it is certain that the request was not processed.
+    :ivar timed_out: whether the server stayed silent until the request's own time limit.
     """
 
     exit_code = 4
 
     def __init__(
-        self, message: str, *, retry_after: int | None = None, not_done: bool = False
+        self,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        not_done: bool = False,
+        timed_out: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.not_done = not_done
+        self.timed_out = timed_out
 
 
 class CertificateInvalid(ServerUnreachable):

@@ -1,4 +1,4 @@
-"""Reads JSON that came from elsewhere: exactly what is expected, or one named error."""
+"""Parses JSON from outside: exactly what is expected, or one error that names the field."""
 
 import json
 import re
@@ -19,14 +19,16 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 
 
 def read_object(data: bytes) -> Json:
-    """Read one JSON object: UTF-8, no name twice, no NaN.
+    """Return one JSON object: UTF-8, without duplicate names or NaN.
 
     :raises ValueError: it is anything else.
     """
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        value = json.loads(
+            data.decode(), object_pairs_hook=_unique, parse_constant=_reject_constant
+        )
     except RecursionError:
-        raise ValueError("nested too deep") from None
+        raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
@@ -35,33 +37,33 @@ def read_object(data: bytes) -> Json:
 def _unique(pairs: list[tuple[str, Any]]) -> Json:
     read = dict(pairs)
     if len(read) != len(pairs):
-        raise ValueError("a name occurs twice")
+        raise ValueError("a name is duplicated")
     return read
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 class Fields:
-    """The fields of one object; a field that is missing or odd raises the error it was given.
+    """The fields of one object; a missing or invalid field raises ``error``.
 
-    The messages name the field and what was expected, never what was found.
+    The messages name the field and what was expected, never its value.
     """
 
     def __init__(self, value: object, where: str, error: Callable[[str], Exception]) -> None:
         self._where = where
         self._error = error
         if not isinstance(value, dict):
-            self._odd("", "an object")
+            self._invalid("", "an object")
         self._fields: Json = value
 
     def text(self, name: str, *, most: int = 1_000_000) -> str:
-        """Give a text of at most ``most`` characters."""
+        """Return a string of at most ``most`` characters."""
         return self._get(name, f"at most {most} characters", str, lambda text: len(text) <= most)
 
     def token(self, name: str, *, most: int) -> str:
-        """Give a text that can stand in a header or an address: visible ASCII, not empty."""
+        """Return a string for a header or URL: visible ASCII, not empty."""
         return self._get(
             name,
             f"1 to {most} visible ASCII characters",
@@ -70,7 +72,7 @@ class Fields:
         )
 
     def count(self, name: str, *, least: int = 0) -> int:
-        """Give a whole number from ``least``."""
+        """Return an integer from ``least``."""
         return self._get(
             name,
             f"a whole number from {least}",
@@ -79,54 +81,54 @@ class Fields:
         )
 
     def flag(self, name: str) -> bool:
-        """Give true or false."""
+        """Return a boolean."""
         return self._get(name, "true or false", bool)
 
     def uuid(self, name: str) -> UUID:
-        """Give an id."""
+        """Return an id."""
         return UUID(self._get(name, "an id", str, _ID.fullmatch))
 
     def uuid_or_none(self, name: str) -> UUID | None:
-        """Give an id, or None for null."""
+        """Return an id, or None for null."""
         return None if self._fields.get(name, ...) is None else self.uuid(name)
 
     def binary(self, name: str, size: int | None = None) -> bytes:
-        """Give base64url as bytes, exactly ``size`` of them where one is given."""
+        """Return base64url as bytes, exactly ``size`` of them if it is set."""
         try:
             data = unb64(self._fields.get(name, ...))
         except ValueError:
-            self._odd(name, "base64url")
+            self._invalid(name, "base64url")
         if size is not None and len(data) != size:
-            self._odd(name, f"{size} bytes")
+            self._invalid(name, f"{size} bytes")
         return data
 
     def time(self, name: str) -> datetime:
-        """Give a moment in UTC."""
+        """Return a time in UTC."""
         text = self._get(name, "a time in UTC", str, _TIME.fullmatch)
         try:
             return datetime.fromisoformat(text)
         except ValueError:
-            self._odd(name, "a time in UTC")
+            self._invalid(name, "a time in UTC")
 
     def choice(self, name: str, *choices: str) -> str:
-        """Give one of ``choices``."""
+        """Return one of ``choices``."""
         return self._get(name, "one of " + ", ".join(choices), str, lambda text: text in choices)
 
     def within(self, name: str) -> "Fields":
-        """Give the fields of an object within."""
+        """Return the fields of a nested object."""
         return Fields(self._fields.get(name, ...), f"{self._where}.{name}", self._error)
 
     def within_or_none(self, name: str) -> "Fields | None":
-        """Give the fields of an object within, or None for null."""
+        """Return the fields of a nested object, or None for null."""
         return None if self._fields.get(name, ...) is None else self.within(name)
 
     def objects(self, name: str) -> Iterator["Fields"]:
-        """Give each object of a list within."""
-        for place, value in enumerate(self._get(name, "a list", list)):
-            yield Fields(value, f"{self._where}.{name}[{place}]", self._error)
+        """Yield the objects of a nested list."""
+        for index, value in enumerate(self._get(name, "a list", list)):
+            yield Fields(value, f"{self._where}.{name}[{index}]", self._error)
 
     def raw(self) -> Json:
-        """Give the object itself, unchecked."""
+        """Return the object itself, without checks."""
         return self._fields
 
     def __contains__(self, name: str) -> bool:
@@ -137,9 +139,9 @@ class Fields:
     ) -> T:
         value = self._fields.get(name, ...)
         if not isinstance(value, kind) or not holds(value):
-            self._odd(name, expected)
+            self._invalid(name, expected)
         return value
 
-    def _odd(self, name: str, expected: str) -> NoReturn:
+    def _invalid(self, name: str, expected: str) -> NoReturn:
         path = f"{self._where}.{name}" if name else self._where
         raise self._error(f"{path} is not {expected}")

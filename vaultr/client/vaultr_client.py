@@ -4,14 +4,16 @@
         vaultr.unlock(password)
         print(vaultr.item("Mail").overview["username"])
 
-Only the names in ``__all__`` are public, and in errors those of :mod:`vaultr.client.errors`.
+Only the names in ``__all__`` are public; ``errors`` has the errors that have their own class.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from vaultr.client import errors
 from vaultr.client.account.emergency_kit import Kit, read_kit
 from vaultr.client.account.open_account import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.account.password_change import PasswordChanged
@@ -77,6 +79,7 @@ __all__ = [
     "Version",
     "WeakPassword",
     "WrongPassword",
+    "errors",
     "read_kit",
 ]
 
@@ -92,6 +95,8 @@ class Vaultr:
     :param transport: sends the requests, such as ``httpx2.WSGITransport`` in a test.
     :param ca_file: certificate authorities to trust instead of the system's.
     :param agent: whether keys may be read from the agent, and handed to it.
+    :param offline: send nothing to the server, ever.
+    :param waiting: called with the server's address when a response takes more than 2 seconds.
     """
 
     def __init__(
@@ -102,9 +107,17 @@ class Vaultr:
         transport: "httpx2.BaseTransport | None" = None,
         ca_file: Path | None = None,
         agent: bool = True,
+        offline: bool = False,
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
         self.device = DeviceSession(
-            url, home=home, transport=transport, ca_file=ca_file, agent=agent
+            url,
+            home=home,
+            transport=transport,
+            ca_file=ca_file,
+            agent=agent,
+            offline=offline,
+            waiting=waiting,
         )
         self._account = AccountOperations(self.device)
         self._add_device_methods(self.device, self._account)
@@ -124,6 +137,7 @@ class Vaultr:
         self.keep = device.keep
         self.lock = device.lock
         self.logout = device.logout
+        self.forget_elsewhere = device.forget_elsewhere
         self.close = device.close
         self.check_server = account.check_server
         self.check_signup = account.check_signup

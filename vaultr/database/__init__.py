@@ -1,1 +1,1 @@
-"""The database: what tables are made of, how it is reached, and the one way to change it."""
+"""The database: base classes of models, connections, transactions and SQL statements."""

@@ -1,4 +1,4 @@
-"""What tables are made of: the base of all models, and column types equal on both databases."""
+"""The base class of all models, and column types that behave the same on both databases."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -17,17 +17,17 @@ NAMING = {
 
 
 class Utc(sa.types.TypeDecorator[datetime]):
-    """A moment in UTC. SQLite keeps no time zone, so it is taken off and put back there."""
+    """A time in UTC. SQLite stores no time zone, so it is removed and restored there."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a naive time; it would mean something else on another machine."""
+        """Reject a naive time, which would mean something else on another machine."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a time without its zone")
+            raise ValueError("a time without its time zone")
         moment = value.astimezone(UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
@@ -39,10 +39,10 @@ class Utc(sa.types.TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """The base of every model."""
+    """The base class of every model."""
 
-    # A registry of its own, because Flask-SQLAlchemy derives from this class once more, which
-    # SQLAlchemy refuses for a type_annotation_map.
+    # A separate registry: Flask-SQLAlchemy derives from this class again, and SQLAlchemy does not
+    # allow that with a type_annotation_map.
     registry = registry(
         metadata=sa.MetaData(naming_convention=NAMING),
         type_annotation_map={
@@ -56,7 +56,7 @@ class Base(DeclarativeBase):
 
 
 class Fact(Base):
-    """A value that is drawn once for this database and never changes, such as a derivation key."""
+    """A value that is generated once for this database, such as a derivation key."""
 
     __tablename__ = "facts"
 

@@ -1,13 +1,13 @@
-"""Database errors that only mean that another transaction was in the way."""
+"""Recognise database errors that are caused by concurrent transactions."""
 
 import sqlalchemy as sa
 
-# What another transaction is to blame for: serialization, deadlock, lock not to be had in time.
+# Caused by another transaction: serialization failure, deadlock, lock timeout.
 _CONTENTION = {"40001", "40P01", "55P03"}
 
 
 def is_contention(error: BaseException) -> bool:
-    """Check whether a database error only says that somebody else was in the way."""
+    """Return whether a concurrent transaction caused a database error."""
     if not isinstance(error, sa.exc.DBAPIError):
         return False
     return getattr(error.orig, "pgcode", None) in _CONTENTION or "database is locked" in str(

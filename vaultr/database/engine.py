@@ -1,4 +1,4 @@
-"""How the database is reached: pool, time limits, and what each new connection is told."""
+"""Connect to the database: pools, time limits, and the settings of each new connection."""
 
 import contextlib
 import contextvars
@@ -22,14 +22,14 @@ STATEMENT_SECONDS = 4.5
 LOCK_SECONDS = 2.0
 DEADLINE_SECONDS = 5.0
 POOL_SECONDS = 2
-# Of each pool: how many connections stay open, and how many more are opened for a burst and closed
-# after it. A new one costs PostgreSQL as much as fifty statements (a process, its caches, every
-# plan anew); with fewer kept, four requests at once in one worker already opened some all the time.
+# Sizes of each pool: connections that stay open, and further ones for a burst, closed after it. A
+# new connection costs PostgreSQL as much as fifty statements (process, caches, plans). With smaller
+# pools, four concurrent requests in a worker already opened new ones continually.
 POOL_KEPT, POOL_MORE = 8, 8
 SQLITE_BUSY_SECONDS = 10.0
 SQLITE_LOOK_SECONDS = 0.01
 
-# How long one statement may wait for the server; None for commands that may take their time.
+# How long one statement may wait for the server; None for commands that may take longer.
 deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar(
     "vaultr_database_deadline", default=DEADLINE_SECONDS
 )
@@ -41,7 +41,7 @@ _EVENTS = {
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Bind the database that ``settings`` names to the app; nothing is connected yet."""
+    """Create the engines for the database of ``settings``; no connection is opened yet."""
     url, options = split_url(settings.database_url.get_secret_value())
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
@@ -50,13 +50,13 @@ def init_app(app: Flask, settings: Settings) -> None:
         _listen(db.engine)
         if db.engine.dialect.name == "sqlite":
             sa.event.listen(db.engine, "begin", _begin_sqlite)
-    # Setting the isolation level of a pooled connection is a round trip there and one back, so
-    # single statements have connections of their own, which never leave autocommit.
+    # Changing the isolation level of a pooled connection costs two round trips, so single
+    # statements have a pool of their own, always in autocommit mode.
     options |= {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     single = sa.create_engine(url, **options | {"pool_size": POOL_KEPT, "max_overflow": POOL_MORE})
     _listen(single)
     if single.dialect.name == "postgresql":
-        sa.event.listen(single, "connect", _plan_by_keys)
+        sa.event.listen(single, "connect", _prefer_indexes)
     may_prepare = plans_allowed(settings.database_url.get_secret_value())
     prepared_statements.ALLOWED.set(app, may_prepare)
     if may_prepare:
@@ -71,30 +71,30 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def engines(app: Flask) -> dict[str, sa.Engine]:
-    """Return both engines of ``app`` by the name of their pool: transactions and statements."""
+    """Return both engines of ``app`` by the names of their pools: transactions and statements."""
     with app.app_context():
         return {"transactions": db.engine, "statements": AUTOCOMMIT.get(app)}
 
 
 def after_fork(app: Flask) -> None:
-    """Leave the parent's sockets alone."""
+    """Discard the parent's connections without closing them."""
     with app.app_context():
         db.engine.dispose(close=False)
     AUTOCOMMIT.get(app).dispose(close=False)
 
 
 def plans_allowed(url: str) -> bool:
-    """Check whether statements may stay prepared on a connection: PostgreSQL without a pooler."""
+    """Return whether statements can stay prepared on a connection: PostgreSQL without a pooler."""
     return not url.startswith("sqlite") and "prepare=off" not in urlsplit(url).query
 
 
 def split_url(url: str) -> tuple[str, dict[str, Any]]:
-    """Take the pool's options off the URL, and add what the dialect wants."""
+    """Separate the pool's options from the URL, and add those that the dialect needs."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     query.pop("prepare", None)
     options: dict[str, Any] = {
-        "hide_parameters": True,  # exceptions would print what is stored
+        "hide_parameters": True,  # exceptions would contain stored values
         "pool_size": int(query.pop("pool_size", POOL_KEPT)),
         "max_overflow": int(query.pop("max_overflow", POOL_MORE)),
         "pool_timeout": POOL_SECONDS,
@@ -103,7 +103,7 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
         return url, {**options, "connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
     options |= {
         "pool_recycle": 1800,
-        "pool_use_lifo": True,  # few of PostgreSQL's processes then keep warm, not all in turn
+        "pool_use_lifo": True,  # few of PostgreSQL's processes stay warm, instead of all in turn
         "executemany_mode": "values_plus_batch",  # a batch of updates in pages, not one by one
         "connect_args": {
             "connect_timeout": int(query.pop("connect_timeout", 3)),
@@ -116,12 +116,12 @@ def split_url(url: str) -> tuple[str, dict[str, Any]]:
 
 
 def wait(connection: Any) -> None:
-    """Wait for PostgreSQL, but not for ever.
+    """Wait for PostgreSQL, for a limited time.
 
-    A stopped server (as against a dead one) keeps its sockets open and its kernel answers, so no
-    time limit of libpq or TCP ends the wait. When this raises, psycopg2 closes the connection.
+    The kernel of a stopped server (unlike that of a dead one) still answers, so no timeout of libpq
+    or TCP ends the wait. When this raises, psycopg2 closes the connection.
 
-    :raises psycopg2.OperationalError: the server did not answer within ``deadline``.
+    :raises psycopg2.OperationalError: no response within ``deadline``.
     """
     limit = deadline.get()
     end = None if limit is None else time.monotonic() + limit
@@ -133,22 +133,22 @@ def wait(connection: Any) -> None:
         poller.register(connection.fileno(), _EVENTS[state])
         left = None if end is None else max(0.0, end - time.monotonic()) * 1000
         if not poller.poll(left):
-            raise psycopg2.OperationalError("the database does not answer in time")
+            raise psycopg2.OperationalError("the database does not respond in time")
 
 
-class NoAnswer(Exception):
-    """The database does not answer in time, or not at all."""
+class DatabaseUnavailable(Exception):
+    """The database does not respond in time, or not at all."""
 
 
-class NoTable(Exception):
-    """The database answers, but has no such table."""
+class TableMissing(Exception):
+    """The database has no such table."""
 
 
-def ask_alone(statement: str, seconds: float) -> Any:
-    """Return the first value that ``statement`` finds, asked on a connection made just for it.
+def query_once(statement: str, seconds: float) -> Any:
+    """Return the first value of ``statement``, run on a new connection.
 
-    :raises NoAnswer: within ``seconds``, everything together.
-    :raises NoTable: the table does not exist.
+    :raises DatabaseUnavailable: no result within ``seconds`` in total.
+    :raises TableMissing: the table does not exist.
     """
     dialect = db.engine.dialect
     arguments, options = dialect.create_connect_args(db.engine.url)
@@ -163,7 +163,7 @@ def ask_alone(statement: str, seconds: float) -> Any:
                 row = cursor.fetchone()
     except dialect.loaded_dbapi.Error as error:
         missing = getattr(error, "pgcode", None) == "42P01" or "no such table" in str(error)
-        raise (NoTable if missing else NoAnswer) from None
+        raise (TableMissing if missing else DatabaseUnavailable) from None
     finally:
         deadline.reset(outer)
     return row[0] if row else None
@@ -174,23 +174,23 @@ def _listen(engine: sa.Engine) -> None:
         sa.event.listen(engine, "connect", _tell_sqlite)
     else:
         sa.event.listen(engine, "connect", _tell_postgresql)
-        sa.event.listen(engine, "checkout", _still_there)
+        sa.event.listen(engine, "checkout", _check_socket)
 
 
 def _tell_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver must not begin or commit by itself
     connection.execute("PRAGMA foreign_keys=ON")
-    _keep_a_log_ahead(connection)
+    _enable_wal(connection)
     connection.execute("PRAGMA synchronous=FULL")
 
 
-def _keep_a_log_ahead(connection: Any) -> None:
-    """Switch a new database to WAL, also while other processes do so.
+def _enable_wal(connection: Any) -> None:
+    """Switch a new database to WAL, possibly at the same time as other processes.
 
-    Two that hold the file for reading, and both want to write its head, would wait for each other
-    for ever. So SQLite refuses one of them at once, whatever its busy timeout.
+    Two processes that hold a read lock and want to write the file's header would wait for each
+    other. So SQLite rejects one of them immediately, whatever its busy timeout.
 
-    :raises sqlite3.OperationalError: somebody held the file all the time.
+    :raises sqlite3.OperationalError: another process held the file all the time.
     """
     end = time.monotonic() + SQLITE_BUSY_SECONDS
     while True:
@@ -220,23 +220,23 @@ def _tell_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
         connection.commit()
 
 
-def _plan_by_keys(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    """Let single statements, which find rows by their keys, use the keys whatever is in a table.
+def _prefer_indexes(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    """Make single statements, which find rows by key, use indexes however small a table is.
 
-    A plan is kept until its connection ends, or PostgreSQL has looked at the table anew. One that
-    was made while the table had a page reads all of it, and so it does when there are a thousand.
+    A plan is cached until its connection closes or PostgreSQL analyses the table again. A plan made
+    while the table had one page would read all of it, even when there are a thousand pages.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET enable_seqscan = off; SET jit = off")
 
 
-def _still_there(
+def _check_socket(
     connection: Any, _entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
 ) -> None:
-    """Notice a connection that the server has closed, in microseconds instead of a round trip.
+    """Detect a connection that the server closed, in microseconds instead of a round trip.
 
-    An idle connection has nothing to say: if its socket can be read, it was closed (or is out of
-    step). The pool then opens another.
+    An idle connection has nothing to read. If its socket is readable, it was closed (or is out of
+    step), and the pool opens another one.
     """
     poller = select.poll()
     poller.register(connection.fileno(), select.POLLIN)

@@ -1,10 +1,10 @@
-"""Statements that PostgreSQL plans once a connection: a hot read costs half of what it did.
+"""Prepared statements: PostgreSQL plans each frequent statement once for each connection.
 
-psycopg2 sends texts, which are parsed and planned each time; for a read that joins four tables and
-inserts its audit event, planning takes longer than running. So a marked statement becomes PREPARE,
-once a connection, and EXECUTE from then on. Measured on two cores: 743 µs became 270 µs for the
-read of an item with its event. Behind a pooler that changes connections between transactions,
-switch this off: ``?prepare=off`` in DATABASE_URL.
+psycopg2 sends text, which is parsed and planned each time. For a read that joins four tables and
+inserts its audit event, planning takes longer than running. So a marked statement becomes PREPARE
+once for each connection, and EXECUTE from then on. Measured on two cores for the read of an item
+with its event: 743 µs before, 270 µs after. Behind a pooler that changes connections between
+transactions, turn this off: ``?prepare=off`` in DATABASE_URL.
 """
 
 import hashlib
@@ -20,23 +20,23 @@ from vaultr.app_state import AppSlot
 
 PLANNED = {"planned": True}  # the execution option that marks a statement
 
-_MOST = 500  # statements; more than there are, so only texts that are made anew each time meet it
+_MOST = 500  # more than the number of statements, so only texts that vary each time reach it
 _KNOWN = "vaultr.plans"
-# Whether statements may stay prepared on a connection.
+# Whether statements can stay prepared on a connection.
 ALLOWED: Final = AppSlot[bool]("database.prepared_statements.allowed")
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How one text is prepared, statement by statement, and how it is then executed."""
+    """How to prepare each statement of a text, and how to execute the text afterwards."""
 
     prepare: dict[str, str]
     execute: str
 
 
 def listen(engine: sa.Engine, *, all_statements: bool) -> None:
-    """Plan what runs on ``engine``: all of it, or what has the execution option ``planned``."""
+    """Prepare what runs on ``engine``: everything, or what has the execution option ``planned``."""
     plans: dict[str, Plan | None] = {}
 
     def planned(
@@ -58,7 +58,7 @@ def listen(engine: sa.Engine, *, all_statements: bool) -> None:
             prepare(connection.connection.info, cursor, plan)
         except psycopg2.ProgrammingError:
             if not all_statements:
-                raise  # the transaction is spoilt; marked texts are ours to get right
+                raise  # the transaction has failed; a marked statement must be correct
             plans[statement] = None
             return statement, parameters
         return plan.execute, parameters
@@ -67,7 +67,7 @@ def listen(engine: sa.Engine, *, all_statements: bool) -> None:
 
 
 def prepare(info: dict[Any, Any], cursor: Any, plan: Plan) -> None:
-    """Prepare what is not yet prepared on the connection whose own ``info`` this is."""
+    """Prepare the statements of ``plan`` that this connection (with its ``info``) lacks."""
     known: set[str] = info.setdefault(_KNOWN, set())
     for name, text in plan.prepare.items():
         if name not in known:
@@ -77,7 +77,7 @@ def prepare(info: dict[Any, Any], cursor: Any, plan: Plan) -> None:
 
 @cache
 def plan_of(text: str) -> Plan | None:
-    """Return the plan of a text that is made once, not anew each time; None if it can have none."""
+    """Return the plan of a text that does not vary between calls; None if it cannot be prepared."""
     return _plan(text)
 
 

@@ -1,4 +1,4 @@
-"""Rows that end: each feature says which of its own they are, and how a batch of them goes."""
+"""Expired rows: each feature declares which of its rows expire, and how to delete a batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ Conditions = tuple[sa.ColumnElement[bool], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
-    """One kind of row that ends.
+class PurgeRule:
+    """A rule for rows that expire.
 
-    :ivar over: the rows, of one table or of several, that have ended at a moment.
-    :ivar remove: removes a batch in a transaction of its own, so that nobody waits long; tells
-        whether more may be left.
+    :ivar over: returns the conditions, one for each table, for rows expired at a moment.
+    :ivar remove: deletes a batch in a transaction of its own, so that nobody waits long; returns
+        whether there may be more.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Chore:
     remove: Callable[[], bool]
 
     def count(self) -> int:
-        """Count what would go now."""
+        """Count the rows that have expired."""
         counts = [sa.select(sa.func.count()).where(one) for one in self.over(clock.now())]
         with reading() as work:
             return sum(work.execute(one).scalar_one() for one in counts)

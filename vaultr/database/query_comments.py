@@ -1,7 +1,7 @@
-"""Which request a statement belongs to, as a comment that PostgreSQL shows and logs with it.
+"""Append the request id to statements, as a comment that PostgreSQL shows and logs.
 
-``pg_stat_activity`` then names the request that holds a lock, and the server's log of slow
-statements the one that was slow. What is prepared once stays so: only EXECUTE carries the comment.
+``pg_stat_activity`` then shows which request holds a lock, and the server's log of slow statements
+which request was slow. Prepared texts do not vary: only EXECUTE has the comment.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from vaultr.request_context import NOWHERE, current_origin
 
 
 def tagged(statement: str) -> str:
-    """Add the id of the request (letters, digits, ``._-``); outside of one nothing is added."""
+    """Append the request id (letters, digits, ``._-``); outside of a request nothing is added."""
     origin = current_origin()
     if origin is NOWHERE:
         return statement
@@ -20,7 +20,7 @@ def tagged(statement: str) -> str:
 
 
 def listen(engine: sa.Engine) -> None:
-    """Tag what runs on ``engine``; to be called after `plans.listen`, which looks at the text."""
+    """Tag what runs on ``engine``; call it after `prepared_statements.listen`."""
 
     def add(
         _connection: sa.Connection,

@@ -1,9 +1,9 @@
-"""Which schema the database has, and whether this code runs on it.
+"""The schema's revision, and whether this code can run on it.
 
-Revisions are numbered. Code runs on the newest one that it knows, and on later ones whose
-migrations only added things, because a migration runs beside the code before it. What later
-migrations ask for, the database says itself: `migrations/env.py` notes it under `NEEDS` together
-with the revision, so that a number that nobody migrated to is not taken for a later one.
+Revisions are numbered. Code runs on the newest revision that it knows, and on later ones whose
+migrations only add things, because a migration runs beside older code. `migrations/env.py` stores
+under `NEEDS` what code later migrations require, together with the revision, so that an arbitrary
+number is not taken for a later revision.
 """
 
 import re
@@ -25,13 +25,13 @@ _NUMBER: Final = re.compile(r"[0-9]{4}")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the database says of itself.
+class SchemaState:
+    """What the database states about its schema.
 
-    :ivar revision: that of the schema; None before the first migration.
-    :ivar noted: the revision for which ``needs`` was noted.
-    :ivar needs: the oldest code that works, by the newest revision that it knows.
-    :ivar switched_off: names of what an operator has switched off.
+    :ivar revision: revision of the schema; None before the first migration.
+    :ivar noted: the revision for which ``needs`` was stored.
+    :ivar needs: the oldest code that works, as the newest revision that it knows.
+    :ivar switched_off: names of the kill switches that are off.
     """
 
     revision: str | None
@@ -42,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How schema and code go together; ``pending`` are migrations that were not run yet."""
+    """How schema and code match; ``pending`` are migrations that have not run yet."""
 
     current: str | None
     head: str
@@ -51,51 +51,51 @@ class Status:
 
 
 def init_app(app: Flask, _settings: object) -> None:
-    """Look once which revisions this code knows.
+    """Find the revisions that this code knows.
 
-    Migrations lie beside the package in a checkout, and beside wsgi.py in the image, where the
+    Migrations are beside the package in a checkout, and beside wsgi.py in the image, where the
     package itself is installed elsewhere.
     """
     for place in (Path(app.root_path).parent, Path.cwd()):
-        found = (place / "migrations" / "versions").glob("[0-9]*.py")
-        if numbers := sorted(path.name.partition("_")[0] for path in found):
+        state = (place / "migrations" / "versions").glob("[0-9]*.py")
+        if numbers := sorted(path.name.partition("_")[0] for path in state):
             break
     _KNOWN.set(app, tuple(numbers))
     _FOLDER.set(app, place / "migrations")
 
 
 def folder(app: Flask) -> str:
-    """Return where the migrations lie, from wherever a command is typed."""
+    """Return the folder of the migrations, whatever the working directory is."""
     return str(_FOLDER.get(app))
 
 
 def known() -> tuple[str, ...]:
-    """List the revisions that this code knows, the oldest first."""
+    """Return the revisions that this code knows, oldest first."""
     return _KNOWN.get()
 
 
-def ask(seconds: float) -> Found:
-    """Ask the database, on a connection made just for it.
+def read_state(seconds: float) -> SchemaState:
+    """Read the state of the schema, on a new connection.
 
-    :raises NoAnswer: within ``seconds``.
+    :raises DatabaseUnavailable: no response within ``seconds``.
     """
     try:
-        text = engine.ask_alone(_everything(), seconds)
-    except engine.NoTable:  # of a schema that is older than one of these tables
+        text = engine.query_once(_statement(), seconds)
+    except engine.TableMissing:  # the schema is older than one of these tables
         try:
-            text = engine.ask_alone("SELECT version_num FROM alembic_version", seconds)
-        except engine.NoTable:
-            return Found(None)
+            text = engine.query_once("SELECT version_num FROM alembic_version", seconds)
+        except engine.TableMissing:
+            return SchemaState(None)
     if not text:
-        return Found(None)
+        return SchemaState(None)
     revision, noted, off, *_ = [*str(text).split("|"), "", ""]
     of, _, needs = noted.partition(" ")
     names = tuple(sorted(filter(None, off.split(","))))
-    return Found(revision, of or None, needs or None, names)
+    return SchemaState(revision, of or None, needs or None, names)
 
 
-def _everything() -> str:
-    """Write one statement for one round trip: revision, what it needs, what is switched off."""
+def _statement() -> str:
+    """Return one statement for revision, requirements and kill switches, to save round trips."""
     if postgresql():
         text, joined = "convert_from(value, 'UTF8')", "string_agg(name, ',')"
     else:
@@ -108,23 +108,23 @@ def _everything() -> str:
     )
 
 
-def status(found: Found) -> Status:
-    """Return how what was found goes together with this code."""
+def status(state: SchemaState) -> Status:
+    """Return how the state of the schema matches this code."""
     numbers = known()
-    head, current = numbers[-1] if numbers else "", found.revision
+    head, current = numbers[-1] if numbers else "", state.revision
     if current is None:
         return Status(None, head, numbers, compatible=True)
     if current in numbers:
         pending = tuple(one for one in numbers if one > current)
         return Status(current, head, pending, compatible=True)
-    later = bool(_NUMBER.fullmatch(current)) and current > head and found.noted == current
-    return Status(current, head, (), compatible=later and (found.needs or "") <= head)
+    later = bool(_NUMBER.fullmatch(current)) and current > head and state.noted == current
+    return Status(current, head, (), compatible=later and (state.needs or "") <= head)
 
 
 def needs_of(migrations: Mapping[str, Any]) -> str:
-    """Return the oldest code that works once all these migrations were run.
+    """Return the oldest code that works after all these migrations.
 
-    :param migrations: modules by revision; one that breaks older code says ``oldest_code``.
+    :param migrations: modules by revision; one that breaks older code defines ``oldest_code``.
     """
     declared = [str(getattr(one, "oldest_code", "")) for one in migrations.values()]
     return max(["0001", *filter(None, declared)])

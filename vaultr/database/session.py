@@ -1,4 +1,4 @@
-"""The one way to change the database: `transaction()`; and two cheaper ways to read it."""
+"""Transactions: `transaction()` is the only way to write, besides two cheaper ways to read."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,21 +21,21 @@ _FACTS: Final = AppSlot[dict[str, bytes]]("database.facts")
 
 @contextmanager
 def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Session]:
-    """Do everything inside, or nothing of it; joins a transaction that is already open.
+    """Commit everything inside together or not at all; joins a transaction that is already open.
 
-    On SQLite it opens with BEGIN IMMEDIATE: a writer that begins by reading would fail at once
-    when another committed in between, whatever the busy timeout.
+    On SQLite it starts with BEGIN IMMEDIATE: a writer that starts by reading would fail immediately
+    if another one committed in between, whatever the busy timeout.
 
-    :param durable: False lets the commit return before the disk has it (PostgreSQL only); a crash
-        of the database may then lose it, under a second of such commits.
-    :param snapshot: all reads see one moment (REPEATABLE READ; SQLite's transactions always do).
+    :param durable: False lets the commit return before it is on disk (PostgreSQL only); a crash of
+        the database may then lose less than a second of such commits.
+    :param snapshot: all reads see the same moment (REPEATABLE READ; always true on SQLite).
     """
     session = db.session()
     if session.info.get(_OPEN):
         with _joined(session):
             yield session
         return
-    session.rollback()  # a read before this must not decide what is seen inside
+    session.rollback()  # an earlier read must not determine the snapshot
     session.info[_OPEN] = True
     try:
         options = {"isolation_level": "REPEATABLE READ"} if snapshot and postgresql() else {}
@@ -44,7 +44,7 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
             session.execute(sa.text("SET LOCAL synchronous_commit = off"))
         yield session
         if session.info.get(_SPOILT):
-            raise RuntimeError("a part of this transaction failed, and nobody let it fail")
+            raise RuntimeError("a part of this transaction failed, and its error was swallowed")
         session.commit()
     except BaseException:
         session.rollback()
@@ -56,7 +56,7 @@ def transaction(*, durable: bool = True, snapshot: bool = False) -> Iterator[Ses
 
 @contextmanager
 def _joined(session: Session) -> Iterator[None]:
-    """Let an inner part that fails spoil the whole: half of it may be done already."""
+    """Fail the whole transaction if an inner part fails, which may be half done."""
     try:
         yield
     except BaseException:
@@ -66,9 +66,9 @@ def _joined(session: Session) -> Iterator[None]:
 
 @contextmanager
 def reading(*, snapshot: bool = False) -> Iterator[Session]:
-    """Read, and leave no transaction open behind; joins one that is already open.
+    """Read without leaving a transaction open; joins one that is already open.
 
-    What was loaded can still be looked at afterwards, but belongs to no session any more.
+    Loaded objects stay readable afterwards, but are detached from the session.
     """
     session = db.session()
     if session.info.get(_OPEN):
@@ -81,34 +81,34 @@ def reading(*, snapshot: bool = False) -> Iterator[Session]:
     try:
         yield session
     finally:
-        session.close()  # a rollback would make every object ask the database again
+        session.close()  # a rollback would expire all objects, and reload them on access
 
 
 @contextmanager
 def one_statement() -> Iterator[sa.Connection]:
-    """Return a connection on which each statement is its own transaction: no BEGIN, no COMMIT.
+    """Return a connection in autocommit mode: each statement is its own transaction.
 
-    For hot reads (the session check, one item): it saves two of three round trips.
+    For frequent reads (the session check, one item) this saves two of three round trips.
     """
     with AUTOCOMMIT.get().connect() as connection:
         yield connection
 
 
 def lock_rows(work: Session, statement: sa.Select[Any]) -> None:
-    """Run a statement for the sake of the rows that it locks.
+    """Run a statement in order to lock its rows.
 
-    It is read to its end: on SQLite the snapshot of one that is not stays open with its connection.
+    It is read to the end: on SQLite the snapshot of an unfinished statement stays open.
     """
     work.execute(statement).all()
 
 
 def in_transaction() -> bool:
-    """Check whether `transaction()` is open here."""
+    """Return whether a `transaction()` is open."""
     return bool(db.session().info.get(_OPEN))
 
 
 def postgresql() -> bool:
-    """Check whether the database is PostgreSQL (else it is SQLite)."""
+    """Return whether the database is PostgreSQL (otherwise it is SQLite)."""
     return db.engine.dialect.name == "postgresql"
 
 
@@ -123,7 +123,7 @@ def fact(name: str, make: Callable[[], bytes]) -> bytes:
     with transaction() as session:
         row = session.get(Fact, name)
         value = row.value if row is not None else _drawn(session, name, make())
-    if not in_transaction():  # else it may still be undone
+    if not in_transaction():  # otherwise it may still be rolled back
         known[name] = value
     return value
 
@@ -134,6 +134,6 @@ def _drawn(session: Session, name: str, value: bytes) -> bytes:
     return session.scalars(sa.select(Fact.value).where(Fact.name == name)).one()
 
 
-def forget_facts() -> None:
-    """Read facts anew: the database was emptied, or is another."""
+def clear_fact_cache() -> None:
+    """Clear the cache of facts, because the database was emptied or changed."""
     _FACTS.clear()

@@ -65,7 +65,7 @@ class Statement:
         stores them: select them as text (see `vault.row_json`). Binary values may be memoryviews.
         """
         if connection.dialect.name == "postgresql":
-            return raw_driver.within(connection, self.driver_text, values)
+            return raw_driver.run_within(connection, self.driver_text, values)
         for statement in self._separate[:-1]:
             connection.execute(statement, values)
         result = connection.execute(self._separate[-1], values)

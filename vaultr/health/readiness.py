@@ -91,8 +91,8 @@ def _database() -> tuple[list[str], tuple[str, ...]]:
     :return: what has failed, and what an operator has switched off.
     """
     try:
-        found = schema_version.ask(DATABASE_SECONDS)
-    except engine.NoAnswer:
+        found = schema_version.read_state(DATABASE_SECONDS)
+    except engine.DatabaseUnavailable:
         return ["database"], ()
     status = schema_version.status(found)
     fits = status.compatible and not status.pending

@@ -29,7 +29,7 @@ def key_beside(known: Collection[str]) -> str | None:
     query = sa.select(Mail.sealed).where(Mail.sealed.is_not(None), *others).limit(1)
     with one_statement() as connection:
         sealed = connection.execute(query).scalar_one_or_none()
-    return KeyRing.marked(bytes(sealed)) if sealed else None
+    return KeyRing.key_id_of(bytes(sealed)) if sealed else None
 
 
 def reseal_emails() -> Resealed:
@@ -67,5 +67,5 @@ def reseal_emails() -> Resealed:
 
 
 def _under(key_id: str) -> sa.ColumnElement[bool]:
-    mark = KeyRing.mark(key_id)
-    return sa.func.substr(Mail.sealed, 1, len(mark)) == mark
+    prefix = KeyRing.prefix_of(key_id)
+    return sa.func.substr(Mail.sealed, 1, len(prefix)) == prefix

@@ -5,7 +5,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from vaultr.database.purge import Chore, Conditions
+from vaultr.database.purge import Conditions, PurgeRule
 from vaultr.mail import delivery_job, recipient_limits
 from vaultr.mail.models import Mail
 
@@ -16,4 +16,4 @@ def _over(now: datetime) -> Conditions:
     return (sent | sa.and_(Mail.state == "dead", Mail.created_at < now - delivery_job.KEEP_DEAD),)
 
 
-PURGES: Final = (Chore("mails", _over, delivery_job.purge),)
+PURGES: Final = (PurgeRule("mails", _over, delivery_job.purge),)

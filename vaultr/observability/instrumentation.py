@@ -12,7 +12,7 @@ from flask import Flask, Response, g, request
 from vaultr.app_state import AppSlot
 from vaultr.observability import logs, metrics, statsd
 from vaultr.observability.tracing import spans, statements
-from vaultr.observability.tracing.requests import Traced
+from vaultr.observability.tracing.requests import TracingMiddleware
 from vaultr.version import __version__
 
 _ROUTE: Final = "vaultr.route"
@@ -20,7 +20,7 @@ _NO_ROUTE: Final = ("-", "no_route")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 
 
-class _Measured:
+class _MetricsMiddleware:
     """The app, measured from the outside, so that failures are counted too."""
 
     def __init__(self, wsgi_app: Any, quiet_paths: frozenset[str]) -> None:
@@ -45,8 +45,8 @@ class _Measured:
 
 def _note(environ: dict[str, Any], status: str, seconds: float) -> None:
     route, operation = environ.get(_ROUTE, _NO_ROUTE)
-    given = environ.get("REQUEST_METHOD", "")
-    method = given if given in _METHODS else metrics.OTHER
+    method = environ.get("REQUEST_METHOD", "")
+    method = method if method in _METHODS else metrics.OTHER
     metrics.REQUESTS.labels(method, route, status).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
     statsd.timing(_timed_as(operation), seconds)
@@ -80,7 +80,7 @@ def init_app(
             pool.measure()
 
     app.teardown_appcontext(measure)
-    app.wsgi_app = _Measured(app.wsgi_app, quiet_paths)  # type: ignore[method-assign]  # Flask's documented way
+    app.wsgi_app = _MetricsMiddleware(app.wsgi_app, quiet_paths)  # type: ignore[method-assign]  # Flask's documented way
 
 
 def _remember_route() -> None:
@@ -90,7 +90,7 @@ def _remember_route() -> None:
 
 
 def _count_problem(response: Response) -> Response:
-    slug = g.get("refusal")
+    slug = g.get("problem")
     if slug is not None:
         metrics.PROBLEMS.labels(slug).inc()
     return response
@@ -139,10 +139,12 @@ def trace(app: Flask, variables: Mapping[str, str]) -> None:
         observed = _OBSERVED.get(app)
         for pool in observed.pools:
             statements.listen(pool.engine, observed.tables)
-        traced = Traced(app.wsgi_app, tracer, quiet=observed.quiet_paths, route_of=_route_of)
+        traced = TracingMiddleware(
+            app.wsgi_app, tracer, quiet=observed.quiet_paths, route_of=_route_of
+        )
         app.wsgi_app = traced  # type: ignore[method-assign]  # Flask's documented way
         logs.event("traces.on")
-    elif (reason := spans.hindrance(variables)) is not None:
+    elif (reason := spans.problem(variables)) is not None:
         logs.warning("traces.off", reason=reason)
 
 

@@ -1,4 +1,4 @@
-"""One JSON line an event on stdout, with the request id, stripped of what may be secret."""
+"""Structured logs: one JSON line for each event on stdout, without values that may be secret."""
 
 import json
 import logging
@@ -15,18 +15,18 @@ from vaultr.observability.tracing import spans
 from vaultr.settings.model import Settings
 
 _log = logging.getLogger("vaultr")
-# Names whose values never belong in a log, whatever they hold.
+# Fields with these names are never logged.
 _SECRET = re.compile(r"pass|secret|token|key|auth|cookie|mail|body|sealed|pepper|address", re.I)
 _QUIET = ("/api/health", "/api/ready")
 
 
 class JsonLines(logging.Formatter):
-    """Writes a record as a line of JSON; foreign ones keep their message, without arguments."""
+    """Formats a record as a line of JSON; of other libraries only the message template."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         fields = getattr(record, "fields", None)
-        # A thread keeps the origin of its last request, and gunicorn speaks between requests.
+        # A thread keeps the origin of its last request, and gunicorn logs between requests.
         origin = (
             request_context.NOWHERE
             if record.name == "gunicorn.error"
@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {
             "time": clock.text(clock.now()),
             "level": record.levelname.lower(),
-            # A foreign library may put anything into the arguments: its bare template is enough.
+            # The arguments of other libraries may contain anything, so only the template is logged.
             "event": record.msg if isinstance(record.msg, str) else record.name,
             "request_id": origin.request_id,
         }
@@ -47,12 +47,12 @@ class JsonLines(logging.Formatter):
         else:
             line.update((k, v) for k, v in fields.items() if not _SECRET.search(k))
         if record.exc_info and record.exc_info[1] is not None:
-            line.update(_told(record.exc_info[1]))
+            line.update(_error_fields(record.exc_info[1]))
         return json.dumps(line, default=str)
 
 
-def _told(error: BaseException) -> dict[str, Any]:
-    """Return of an exception by type and place. Its text may repeat what was sent."""
+def _error_fields(error: BaseException) -> dict[str, Any]:
+    """Return type and location of an exception. Its text may repeat what a client sent."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
     cause = error.__cause__ or getattr(error, "orig", None)
@@ -63,17 +63,17 @@ def _told(error: BaseException) -> dict[str, Any]:
 
 
 def event(name: str, **fields: Any) -> None:
-    """Write one event; fields whose names may hold secrets are left out."""
+    """Log an event; fields whose names may hold secrets are left out."""
     _log.info(name, extra={"fields": fields})
 
 
 def warning(name: str, **fields: Any) -> None:
-    """Write an event that somebody should look at."""
+    """Log an event that an operator should look at."""
     _log.warning(name, extra={"fields": fields})
 
 
 def failure(name: str, error: BaseException, **fields: Any) -> None:
-    """Write that something failed: by type and place, never by its text."""
+    """Log a failure by type and location, never by its text."""
     _log.error(name, exc_info=error, extra={"fields": fields})
 
 
@@ -85,7 +85,7 @@ def _request_line(response: Response) -> Response:
             method=request.method,
             route=route,
             status=response.status_code,
-            problem=g.get("refusal"),
+            problem=g.get("problem"),
             milliseconds=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
         )
     return response
@@ -96,14 +96,14 @@ def _began() -> None:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Send everything that is logged to stdout as JSON lines, and write one for each request."""
+    """Log to stdout as JSON lines, and log each request."""
     set_up(settings)
     app.before_request(_began)
     app.after_request(_request_line)
 
 
 def set_up(settings: Settings) -> None:
-    """Make stdout the one place where logs go."""
+    """Send all logs to stdout."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
@@ -113,7 +113,7 @@ def set_up(settings: Settings) -> None:
 
 
 def to_stderr() -> None:
-    """Make stderr that place, because what goes to stdout is a command's answer."""
+    """Send all logs to stderr, because a command's output goes to stdout."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, JsonLines):
             handler.setStream(sys.stderr)

@@ -1,8 +1,8 @@
-"""The numbers of a running server; `metrics` counts and never asks a feature.
+"""The metrics of a running server. This module counts, and never calls a feature.
 
-A number is counted for Prometheus and, with STATSD_HOST, told to StatsD as well. Labels are words
-out of short lists, never ids, addresses or paths. What is true of the whole installation (the age
-of a mail, of a backup) is a `Gauge` of the kind ``told``: the latest word of any process counts.
+A metric is counted for Prometheus and, with STATSD_HOST, also sent to StatsD. Labels are words out
+of short lists, never ids, addresses or paths. A value of the whole installation (the age of an
+email or a backup) is a `Gauge` of the kind ``latest``: the last value of any process counts.
 """
 
 import math
@@ -14,13 +14,13 @@ from prometheus_client import disable_created_metrics
 
 from vaultr.observability import statsd
 
-# Samples of one server, whatever is asked of it; the shares of all numbers add up to less.
+# Maximum number of samples of one server; the shares of all metrics add up to less.
 MOST_SERIES: Final = 10_000
 OTHER: Final = "other"
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 JOB_SECONDS: Final = (0.01, 0.1, 1, 10, 60, 600)
 _MODES: Final[dict[str, Literal["mostrecent", "livemax", "livesum"]]] = {
-    "told": "mostrecent",
+    "latest": "mostrecent",
     "live_max": "livemax",
     "live_sum": "livesum",
 }
@@ -32,51 +32,51 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True, slots=True)
 class CounterPart:
-    """A counter under one set of labels."""
+    """A counter for one set of labels."""
 
-    whole: prometheus_client.Counter
-    told_as: str
+    metric: prometheus_client.Counter
+    statsd_name: str
 
     def inc(self, by: float = 1) -> None:
-        """Count ``by`` more."""
-        self.whole.inc(by)
-        statsd.count(self.told_as, by)
+        """Add ``by``."""
+        self.metric.inc(by)
+        statsd.count(self.statsd_name, by)
 
 
 @dataclass(frozen=True, slots=True)
 class GaugePart:
-    """A gauge under one set of labels."""
+    """A gauge for one set of labels."""
 
-    whole: prometheus_client.Gauge
-    told_as: str
+    metric: prometheus_client.Gauge
+    statsd_name: str
 
     def set(self, value: float) -> None:
-        """Say how it stands; ``math.inf`` where there is nothing yet whose age could be told."""
-        self.whole.set(value)
+        """Set the value; ``math.inf`` if there is nothing yet whose age could be measured."""
+        self.metric.set(value)
         if math.isfinite(value):
-            statsd.gauge(self.told_as, value)
+            statsd.gauge(self.statsd_name, value)
 
     def add(self, change: float) -> None:
-        """Say that it stands ``change`` higher; not for a gauge of the kind ``told``."""
-        self.whole.inc(change)
+        """Add ``change``; not for a gauge of the kind ``latest``."""
+        self.metric.inc(change)
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramPart:
-    """A histogram under one set of labels."""
+    """A histogram for one set of labels."""
 
-    whole: prometheus_client.Histogram
-    told_as: str
+    metric: prometheus_client.Histogram
+    statsd_name: str
 
     def observe(self, seconds: float) -> None:
-        """Note one more."""
-        self.whole.observe(seconds)
-        if self.told_as:
-            statsd.timing(self.told_as, seconds)
+        """Record one duration."""
+        self.metric.observe(seconds)
+        if self.statsd_name:
+            statsd.timing(self.statsd_name, seconds)
 
 
-class _Number(Generic[Part]):
-    """A number by its labels; beyond ``most`` sets of them all further ones are ``other``."""
+class _Metric(Generic[Part]):
+    """A metric by its labels; after ``most`` sets of labels, further ones count as ``other``."""
 
     def __init__(self, name: str, labels: tuple[str, ...], most: int, samples: int) -> None:
         self.name = name
@@ -85,7 +85,7 @@ class _Number(Generic[Part]):
         self._parts: dict[tuple[str, ...], Part] = {}
 
     def labels(self, *values: str) -> Part:
-        """Return the part of these labels."""
+        """Return the part for these labels."""
         part = self._parts.get(values)
         if part is None:
             if len(self._parts) >= self._most:
@@ -97,90 +97,92 @@ class _Number(Generic[Part]):
         raise AssertionError  # each kind has its own
 
 
-class Counter(_Number[CounterPart]):
-    """What only grows: ``LOGINS.labels("ok").inc()``.
+class Counter(_Metric[CounterPart]):
+    """A value that only grows: ``LOGINS.labels("ok").inc()``.
 
-    :param starts: labels (of a counter that has one) that are shown from the beginning, as 0.
+    :param starts: values of the only label that are exported from the start, as 0.
     """
 
     def __init__(
-        self, name: str, says: str, *labels: str, most: int = 60, starts: tuple[str, ...] = ()
+        self, name: str, help_text: str, *labels: str, most: int = 60, starts: tuple[str, ...] = ()
     ) -> None:
         super().__init__(name, labels, most, samples=1)
-        self._whole = prometheus_client.Counter(name, says, labels)
+        self._metric = prometheus_client.Counter(name, help_text, labels)
         for value in starts:
             self.labels(value)
 
     def _make(self, values: tuple[str, ...]) -> CounterPart:
-        whole = self._whole.labels(*values) if values else self._whole
-        return CounterPart(whole, _told(self.name.removesuffix("_total"), values))
+        metric = self._metric.labels(*values) if values else self._metric
+        return CounterPart(metric, _statsd_name(self.name.removesuffix("_total"), values))
 
     def inc(self, by: float = 1) -> None:
-        """Count ``by`` more, where there are no labels."""
+        """Add ``by``, if there are no labels."""
         self.labels().inc(by)
 
 
-class Gauge(_Number[GaugePart]):
-    """How something stands: ``OUTBOX_AGE.set(12.5)``.
+class Gauge(_Metric[GaugePart]):
+    """A value that goes up and down: ``OUTBOX_AGE.set(12.5)``.
 
-    :param kind: over the processes of a server, ``told``: what was said last; ``live_max`` and
-        ``live_sum``: of what those that live say.
+    :param kind: how the values of several processes combine: ``latest``, or ``live_max`` and
+        ``live_sum`` of the running processes.
     """
 
     def __init__(
         self,
         name: str,
-        says: str,
+        help_text: str,
         *labels: str,
-        kind: Literal["told", "live_max", "live_sum"] = "told",
+        kind: Literal["latest", "live_max", "live_sum"] = "latest",
         most: int = 60,
     ) -> None:
         super().__init__(name, labels, most, samples=1)
-        self._whole = prometheus_client.Gauge(name, says, labels, multiprocess_mode=_MODES[kind])
-        if kind == "told" and not labels:
-            self._whole.set(math.nan)  # nobody knows yet; 0 would be taken for an answer
+        self._metric = prometheus_client.Gauge(
+            name, help_text, labels, multiprocess_mode=_MODES[kind]
+        )
+        if kind == "latest" and not labels:
+            self._metric.set(math.nan)  # unknown yet; 0 would look like a value
 
     def _make(self, values: tuple[str, ...]) -> GaugePart:
-        whole = self._whole.labels(*values) if values else self._whole
-        return GaugePart(whole, _told(self.name, values))
+        metric = self._metric.labels(*values) if values else self._metric
+        return GaugePart(metric, _statsd_name(self.name, values))
 
     def set(self, value: float) -> None:
-        """Say how it stands, where there are no labels."""
+        """Set the value, if there are no labels."""
         self.labels().set(value)
 
 
-class Histogram(_Number[HistogramPart]):
-    """How long something takes: ``HASH_WAIT.observe(0.012)``."""
+class Histogram(_Metric[HistogramPart]):
+    """A distribution of durations: ``HASH_WAIT.observe(0.012)``."""
 
     def __init__(
         self,
         name: str,
-        says: str,
+        help_text: str,
         *labels: str,
         buckets: tuple[float, ...] = SECONDS,
         most: int = 60,
-        told: bool = True,
+        to_statsd: bool = True,
     ) -> None:
         super().__init__(name, labels, most, samples=len(buckets) + 3)
-        self._tells = told
-        self._whole = prometheus_client.Histogram(name, says, labels, buckets=buckets)
+        self._to_statsd = to_statsd
+        self._metric = prometheus_client.Histogram(name, help_text, labels, buckets=buckets)
 
     def _make(self, values: tuple[str, ...]) -> HistogramPart:
-        whole = self._whole.labels(*values) if values else self._whole
-        told_as = _told(self.name.removesuffix("_seconds"), (*values, "duration"))
-        return HistogramPart(whole, told_as if self._tells else "")
+        metric = self._metric.labels(*values) if values else self._metric
+        statsd_name = _statsd_name(self.name.removesuffix("_seconds"), (*values, "duration"))
+        return HistogramPart(metric, statsd_name if self._to_statsd else "")
 
     def observe(self, seconds: float) -> None:
-        """Note one more, where there are no labels."""
+        """Record one duration, if there are no labels."""
         self.labels().observe(seconds)
 
 
-def _told(name: str, values: tuple[str, ...]) -> str:
+def _statsd_name(name: str, values: tuple[str, ...]) -> str:
     return statsd.name_of(name.removeprefix("vaultr_"), *values)
 
 
-def numbers() -> list[Counter | Gauge | Histogram]:
-    """List all numbers there are."""
+def all_metrics() -> list[Counter | Gauge | Histogram]:
+    """Return all metrics."""
     return [one for one in globals().values() if isinstance(one, Counter | Gauge | Histogram)]
 
 
@@ -189,8 +191,8 @@ REQUESTS = Counter(
     "vaultr_requests_total", "Answers, by route template", "method", "route", "status", most=3000
 )
 REQUEST_SECONDS = Histogram(
-    "vaultr_request_seconds", "Time to answer", "method", "route", most=300, told=False
-)  # StatsD is told `<operation>.duration`
+    "vaultr_request_seconds", "Time to answer", "method", "route", most=300, to_statsd=False
+)  # StatsD gets `<operation>.duration`
 PROBLEMS = Counter("vaultr_problems_total", "Refusals by their slug", "problem", most=100)
 DENIED = Counter(
     "vaultr_denied_total",
@@ -205,16 +207,16 @@ VAULT_WRITES = Counter(
     starts=("put", "trash", "restore", "remove"),
 )
 
-# --- Signing in ---
+# --- Login ---
 LOGINS = Counter(
     "vaultr_logins_total", "Logins by outcome", "outcome", starts=("ok", "denied", "locked")
 )
 HASHES = Counter("vaultr_hashes_total", "Verifiers computed")
 HASH_WAIT = Histogram("vaultr_hash_wait_seconds", "Time that a login waited for its hash")
 
-# --- This process and what it needs ---
+# --- This process and its dependencies ---
 BUILD = Gauge("vaultr_build_info", "1, with the version", "version", kind="live_max")
-READY = Gauge("vaultr_ready", "1 while requests should come here", kind="told")
+READY = Gauge("vaultr_ready", "1 while requests should come here", kind="latest")
 REDIS_AWAY = Gauge("vaultr_redis_away", "1 while limits are counted without Redis", kind="live_max")
 REDIS_ERRORS = Counter(
     "vaultr_redis_errors_total",
@@ -230,7 +232,7 @@ POOL_SIZE = Gauge(
 )
 SWITCHED_OFF = Gauge("vaultr_switched_off", "1 while an operator has it switched off", "switch")
 
-# --- What the background work finds out about the installation ---
+# --- What background jobs measure about the installation ---
 OUTBOX_AGE = Gauge("vaultr_outbox_age_seconds", "Age of the oldest waiting mail")
 MAILS = Counter(
     "vaultr_mails_total",
@@ -258,7 +260,7 @@ AUDIT_MISSING = Gauge(
 BACKUP_AGE = Gauge("vaultr_backup_age_seconds", "Age of the last backup that was verified")
 DRILL_AGE = Gauge("vaultr_drill_age_seconds", "Age of the last restore drill that went well")
 CERTIFICATE_DAYS = Gauge("vaultr_certificate_days", "Days until the certificate of BASE_URL ends")
-# Not `job`: that label is Prometheus' own name for what it scrapes.
+# Not `job`: Prometheus uses that label for scrape jobs.
 JOB_TIME = Histogram("vaultr_job_seconds", "Time of a part of a job", "task", buckets=JOB_SECONDS)
 JOB_FAILURES = Counter("vaultr_job_failures_total", "Parts of a job that failed", "task")
 JOB_DONE = Gauge("vaultr_job_done_timestamp_seconds", "When a job last went well", "task")

@@ -1,7 +1,7 @@
-"""Where the processes of one server keep their numbers: a folder that each of them can reach.
+"""The folder where the processes of one server store their metrics.
 
-It lies in memory (/dev/shm) or, where that cannot be written, under VAULTR_HOME, and is gone when
-the server ends. prometheus_client looks for its name when it is imported: `keep` comes before.
+It is in memory (/dev/shm) or, if that is not writable, under VAULTR_HOME, and is removed when the
+server ends. prometheus_client reads its path when imported, so call `create` before.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from typing import Final
 
 from vaultr.settings.model import Settings
 
-MEMORY: Final = Path("/dev/shm")  # nosec B108 - a folder of its own is made there, 0700
+MEMORY: Final = Path("/dev/shm")  # nosec B108 - a private folder (0700) is created there
 PREFIX: Final = "vaultr-metrics-"
 _VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _LOCK: Final = "lock"
@@ -25,20 +25,20 @@ _folder: Path | None = None
 _alive: int | None = None
 
 
-def keep(settings: Settings) -> None:
-    """Make the folder, if there is a port for numbers; nothing is raised where none can be made.
+def create(settings: Settings) -> None:
+    """Create the folder, if METRICS_PORT is set; a failure is ignored.
 
-    What servers that were killed have left behind is removed.
+    Folders of servers that were killed are removed.
     """
     global _folder, _alive
     if not settings.metrics_port or _folder is not None:
         return
     for parent in (MEMORY, settings.vaultr_home):
         with contextlib.suppress(OSError):
-            sweep(parent)
+            remove_stale(parent)
             _folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-            # Held by every process of this server for as long as it lives, and from the moment
-            # that it has its name, or another server that sweeps would take it for left behind.
+            # Every process of this server holds this lock as long as it lives, and from the moment
+            # the folder has its name; otherwise another server would remove the folder as stale.
             _alive = os.open(_folder / f".{_ALIVE}", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(_alive, fcntl.LOCK_EX)
             os.rename(_folder / f".{_ALIVE}", _folder / _ALIVE)
@@ -46,8 +46,8 @@ def keep(settings: Settings) -> None:
             return
 
 
-def sweep(parent: Path) -> None:
-    """Remove the folders in ``parent`` that belong to no server that lives, of this user's."""
+def remove_stale(parent: Path) -> None:
+    """Remove this user's folders in ``parent`` whose server has ended."""
     for found in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if found.stat().st_uid != os.geteuid():
@@ -61,7 +61,7 @@ def sweep(parent: Path) -> None:
 
 
 def folder() -> Path | None:
-    """Return the folder, or None where one process counts for itself."""
+    """Return the folder, or None if one process counts for itself."""
     return _folder
 
 
@@ -73,7 +73,7 @@ def remove() -> None:
 
 @contextlib.contextmanager
 def lock(where: Path, *, to_change: bool) -> Iterator[None]:
-    """Keep those who read all files and the one who moves some of them apart."""
+    """Lock readers of all files against the process that moves some of them."""
     descriptor = os.open(where / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if to_change else fcntl.LOCK_SH)

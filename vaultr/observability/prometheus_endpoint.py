@@ -1,7 +1,7 @@
-"""`/metrics` on a port of its own: the numbers of all processes of a server, as Prometheus asks.
+"""`/metrics` on a port of its own: the metrics of all processes of a server.
 
-Each process of the server answers there from a thread of its own, apart from the threads that
-serve requests: what an overloaded server counts is what one wants to see.
+Each process answers from a separate thread, so that metrics stay available when the threads that
+serve requests are overloaded.
 """
 
 import errno
@@ -27,16 +27,18 @@ from prometheus_client.registry import Collector
 from vaultr.observability import multiprocess_dir
 
 PATH: Final = "/metrics"
-# Server and worker of one machine often have the same settings, and so the same METRICS_PORT.
-ANOTHER: Final = "another process has it; beside a server start `METRICS_PORT={} flask worker`"
-PATIENCE_SECONDS: Final = 5  # for who connects and then says nothing
+# Server and worker on one machine often have the same settings, and so the same METRICS_PORT.
+ANOTHER: Final = (
+    "another process uses it; on the server's machine start `METRICS_PORT={} flask worker`"
+)
+PATIENCE_SECONDS: Final = 5  # for clients that connect and then send nothing
 MOST_AT_ONCE: Final = 8
 _BACKLOG: Final = 64
-_GONE: Final = "gone"  # in place of a process id: the sum of those that have ended
+_GONE: Final = "gone"  # instead of a process id: the sum of all ended processes
 
 
 def text() -> bytes:
-    """Return all numbers in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     where = multiprocess_dir.folder()
     if where is None:
         return generate_latest(REGISTRY)
@@ -47,7 +49,7 @@ def text() -> bytes:
 
 
 class _AllFiles(Collector):
-    """prometheus_client's own collector, but for files that a process has only just made."""
+    """prometheus_client's collector, but it skips files that a process has just created."""
 
     def __init__(self, where: Path) -> None:
         self._where = where
@@ -59,14 +61,14 @@ class _AllFiles(Collector):
 
 
 def _written(where: Path, pattern: str) -> list[Path]:
-    """List the files that hold something: an empty one cannot be read, its maker may be gone."""
+    """Return the files that have content: an empty one cannot be read."""
     return [file for file in where.glob(pattern) if file.stat().st_size]
 
 
 def listen(host: str, port: int) -> socket.socket:
     """Open the port; every process that is forked later shares it.
 
-    :raises OSError: it is taken, or no address of this machine.
+    :raises OSError: it is in use, or the address is not one of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -74,15 +76,15 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), port))
         listener.listen(_BACKLOG)
-        listener.setblocking(False)  # of several processes that wake up one gets the connection
+        listener.setblocking(False)  # if several processes wake up, one gets the connection
     except OSError:
         listener.close()
         raise
     return listener
 
 
-def hindrance(error: OSError, port: int) -> str:
-    """Say why a port cannot be had, and what to do where that is known."""
+def bind_error(error: OSError, port: int) -> str:
+    """Return why a port cannot be opened and, if known, what to do."""
     why = error.strerror or type(error).__name__
     return f"{why}: {ANOTHER.format(port + 1)}" if error.errno == errno.EADDRINUSE else why
 
@@ -92,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "vaultr", ""
 
     def do_GET(self) -> None:
-        """Answer with the numbers, and with nothing else whatever is asked."""
+        """Send the metrics, whatever the path."""
         known = self.path.partition("?")[0] == PATH
         body = text() if known else b"only /metrics is here\n"
         self.send_response(200 if known else 404)
@@ -102,10 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(body)
 
-    do_HEAD = do_GET  # noqa: N815 - the standard library calls it so
+    do_HEAD = do_GET  # noqa: N815 - name required by the standard library
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: stdout is for the log of the server."""
+        """Log nothing: stdout is the log of the server."""
 
 
 class _Listening(socketserver.ThreadingTCPServer):
@@ -131,13 +133,13 @@ class _Listening(socketserver.ThreadingTCPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of who hangs up."""
+        """Ignore clients that disconnect."""
 
 
 def serve(listener: socket.socket) -> Callable[[], None]:
-    """Answer on a port that `listen` opened, in a thread of this process.
+    """Serve a port that `listen` opened, in a thread of this process.
 
-    :return: a function that ends the thread, and leaves the port to the other processes.
+    :return: a function that stops the thread, and leaves the port to the other processes.
     """
     server = _Listening(listener)
     run = threading.Thread(target=server.serve_forever, name="vaultr-metrics", daemon=True)
@@ -146,10 +148,10 @@ def serve(listener: socket.socket) -> Callable[[], None]:
 
 
 def forget_process(process_id: int) -> None:
-    """Keep what a process that has ended counted, but not its files.
+    """Keep the counts of an ended process, but not its files.
 
-    Its sums are added to those of all that ended before; how it stood at its end counts no more.
-    Without this every worker that is replaced would leave files to be read at every question.
+    Its sums are added to those of earlier processes; its gauges are dropped. Otherwise every
+    replaced worker would leave files that each scrape has to read.
     """
     where = multiprocess_dir.folder()
     if where is None:

@@ -1,4 +1,4 @@
-"""Numbers for a StatsD server: a datagram a second, never an error, never a wait for a request."""
+"""Metrics for a StatsD server: one datagram each second, without errors and without delays."""
 
 import contextlib
 import re
@@ -11,21 +11,21 @@ from typing import Any, Final
 PREFIX: Final = "vaultr."
 PORT: Final = 8125
 FLUSH_SECONDS: Final = 1.0
-RESOLVE_SECONDS: Final = 60.0  # how long an address is believed
-DATAGRAM_BYTES: Final = 1400  # what fits into one packet of an Ethernet
-MOST_NAMES: Final = 2000  # of one process; what comes after is sent as ``other``
-MOST_TIMINGS: Final = 2000  # between two flushes; more are dropped
+RESOLVE_SECONDS: Final = 60.0  # how long a resolved address is used
+DATAGRAM_BYTES: Final = 1400  # what fits into one Ethernet packet
+MOST_NAMES: Final = 2000  # in one process; further ones are sent as ``other``
+MOST_TIMINGS: Final = 2000  # between two flushes; further ones are dropped
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]+")
 
 
 def name_of(*parts: str) -> str:
-    """Make a name of parts: letters, digits, ``_`` and ``-``, joined by dots, after the prefix."""
+    """Return a metric name of parts: letters, digits, ``_`` and ``-``, joined by dots."""
     words = [_UNFIT.sub("_", part).strip("_")[:64] or "none" for part in parts]
     return PREFIX + ".".join(words)
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """Read ``host`` or ``host:port``; an IPv6 address with a port stands in brackets."""
+    """Parse ``host`` or ``host:port``; an IPv6 address with a port is in brackets."""
     if text.startswith("["):
         host, _, port = text[1:].partition("]")
         port = port.removeprefix(":")
@@ -37,9 +37,9 @@ def address_of(text: str) -> tuple[str, int]:
 
 
 class Emitter:
-    """Collects what one process tells, and sends it from a thread of its own.
+    """Collects the metrics of one process, and sends them from a thread of its own.
 
-    A name that cannot be resolved or a port where nobody listens costs nothing but the numbers.
+    If the name cannot be resolved or nobody listens on the port, only the metrics are lost.
     """
 
     def __init__(self, where: str) -> None:
@@ -55,11 +55,11 @@ class Emitter:
         self._thread = threading.Thread(target=self._run, name="vaultr-statsd", daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what is left, unless that takes long."""
+        """Send what is left, unless that takes too long."""
         self._stop.set()
         self._thread.join(FLUSH_SECONDS)
 
@@ -70,12 +70,12 @@ class Emitter:
             self._counts[name] = self._counts.get(name, 0) + amount
 
     def gauge(self, name: str, value: float) -> None:
-        """Say how something stands."""
+        """Set a gauge."""
         with self._lock:
             self._gauges[self._bounded(name)] = value
 
     def timing(self, name: str, seconds: float) -> None:
-        """Say how long something took."""
+        """Record a duration."""
         with self._lock:
             self._timings.append((self._bounded(name), seconds))
 
@@ -94,13 +94,13 @@ class Emitter:
     def _flush(self) -> None:
         with self._lock:
             lines = [f"{name}:{value:g}|c" for name, value in self._counts.items()]
-            # A gauge that begins with a sign would be taken for a change of the one before.
+            # A gauge that begins with a sign would be read as a change of its last value.
             lines += [f"{name}:{max(value, 0):.15g}|g" for name, value in self._gauges.items()]
             lines += [f"{name}:{seconds * 1000:.3f}|ms" for name, seconds in self._timings]
             self._counts.clear()
             self._gauges.clear()
             self._timings.clear()
-        # Whatever goes wrong here is the network's business, and UDP promises nothing.
+        # Network errors are ignored: UDP guarantees nothing.
         with contextlib.suppress(OSError, UnicodeError):
             self._send(lines)
 
@@ -139,7 +139,7 @@ _emitter: Emitter | None = None
 
 
 def start(where: str | None) -> None:
-    """Let this process send to ``where``, if that is given; call it after the fork."""
+    """Start sending to ``where``, if it is set; call it after the fork."""
     global _emitter
     if where and _emitter is None:
         _emitter = Emitter(where)
@@ -147,7 +147,7 @@ def start(where: str | None) -> None:
 
 
 def stop() -> None:
-    """Send what is left, and no more."""
+    """Send what is left, and stop."""
     global _emitter
     emitter, _emitter = _emitter, None
     if emitter is not None:
@@ -155,18 +155,18 @@ def stop() -> None:
 
 
 def count(name: str, amount: float = 1) -> None:
-    """Add to a counter; nothing happens unless `start` was called with an address."""
+    """Add to a counter; does nothing unless `start` was called with an address."""
     if _emitter is not None:
         _emitter.count(name, amount)
 
 
 def gauge(name: str, value: float) -> None:
-    """Say how something stands."""
+    """Set a gauge."""
     if _emitter is not None:
         _emitter.gauge(name, value)
 
 
 def timing(name: str, seconds: float) -> None:
-    """Say how long something took."""
+    """Record a duration."""
     if _emitter is not None:
         _emitter.timing(name, seconds)

@@ -173,8 +173,8 @@ def db_status(*, as_json: bool) -> None:
     Example: flask db-status --json
     """
     try:
-        status = schema_version.status(schema_version.ask(ANSWER_SECONDS))
-    except engine.NoAnswer:
+        status = schema_version.status(schema_version.read_state(ANSWER_SECONDS))
+    except engine.DatabaseUnavailable:
         raise click.ClickException("the database does not answer; see `flask doctor`") from None
     answer = {
         "current": status.current,

@@ -29,7 +29,7 @@ def measure() -> bool:
         gauge.set(max(0.0, reached.age_seconds) if reached is not None else math.inf)
     if (seconds := sequencer_lag.seconds()) is not None:
         metrics.AUDIT_LAG.set(seconds)
-    kill_switches.look()
+    kill_switches.refresh()
     return False
 
 

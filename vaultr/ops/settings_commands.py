@@ -7,7 +7,7 @@ import click
 from pydantic_core import PydanticUndefined
 
 from vaultr.operator_cli import json_option, show
-from vaultr.settings.model import Settings, SettingsRefused
+from vaultr.settings.model import InvalidSettings, Settings
 from vaultr.settings.types import Keys
 
 
@@ -20,8 +20,8 @@ def check(*, as_json: bool) -> None:
     """
     try:
         settings = Settings.from_environ(os.environ)
-    except SettingsRefused as refused:
-        problems = refused.problems
+    except InvalidSettings as invalid:
+        problems = invalid.problems
         show(
             {"ok": False, "problems": problems},
             as_json=as_json,

@@ -20,7 +20,7 @@ from vaultr.observability import instrumentation, logs, metrics, prometheus_endp
 from vaultr.observability.tracing import spans
 from vaultr.ops import gauges, job_locks
 from vaultr.ops.keys import usage
-from vaultr.ops.purge import CHORES
+from vaultr.ops.purge import PURGE_RULES
 from vaultr.settings.model import Settings
 
 # Another process had the lock: look again soon, it may have begun before there was something new.
@@ -52,7 +52,7 @@ JOBS: tuple[Job, ...] = (
     Job("audit", audit.sequence, every_seconds=1),
     Job("self-audit", audit.check_own_events, every_seconds=5, alone=False),
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
-    *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in CHORES),
+    *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in PURGE_RULES),
     Job("keys-reseal", usage.reseal_all, every_seconds=3600),
     Job("life", gauges.show_life, every_seconds=60),
     Job("measure", gauges.measure, every_seconds=15, alone=False),
@@ -178,7 +178,7 @@ def _tell(settings: Settings) -> None:
     try:
         listener = prometheus_endpoint.listen(settings.metrics_host, settings.metrics_port)
     except OSError as error:
-        why = prometheus_endpoint.hindrance(error, settings.metrics_port)
+        why = prometheus_endpoint.bind_error(error, settings.metrics_port)
         logs.warning("metrics.off", port=settings.metrics_port, reason=why)
         return
     prometheus_endpoint.serve(listener)

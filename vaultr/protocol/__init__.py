@@ -1,1 +1,1 @@
-"""What client and server must agree on: costs, limits, padding steps, log encoding, refusals."""
+"""What client and server must agree on: KDF, limits, padding, log encoding, problems."""

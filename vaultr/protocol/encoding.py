@@ -1,4 +1,4 @@
-"""How values become bytes before they are hashed or sealed, and bytes become text on the wire."""
+"""Encode values as bytes before they are hashed or sealed, and bytes as text for the wire."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ from uuid import UUID
 
 Part: TypeAlias = bytes | str | int | UUID
 
-# An id in its one text form: a lower-case UUID with dashes.
+# Canonical text of an id: a lower-case UUID with dashes.
 ID_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
@@ -16,7 +16,7 @@ _INTEGER_LIMIT = 1 << 64
 
 
 def lp(*parts: Part) -> bytes:
-    """Join ``parts`` so that no two lists of parts give the same bytes.
+    """Join ``parts`` so that different lists of parts never produce the same bytes.
 
     A 4-byte big-endian count, then each part as its 4-byte big-endian length and its bytes;
     integers are 8 bytes big-endian, text is UTF-8, a UUID its 16 bytes.
@@ -49,12 +49,12 @@ def _bytes_of(part: Part) -> bytes:
 
 
 def b64(data: bytes) -> str:
-    """Write ``data`` as base64url without padding."""
+    """Encode ``data`` as base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
 
 
 def unb64(text: str) -> bytes:
-    """Read base64url without padding, in its one canonical form.
+    """Decode canonical base64url without padding.
 
     :raises ValueError: padding, white space, another alphabet, or spare bits that are not zero.
     """
@@ -72,9 +72,9 @@ def unb64(text: str) -> bytes:
 
 
 def unb64_exactly(text: str, size: int) -> bytes:
-    """Read base64url that must hold exactly ``size`` bytes.
+    """Decode base64url of exactly ``size`` bytes.
 
-    :raises ValueError: as :func:`unb64`, or another size.
+    :raises ValueError: see :func:`unb64`, or another size.
     """
     data = unb64(text)
     if len(data) != size:

@@ -1,4 +1,4 @@
-"""How a vault's log is encoded and hashed: the client signs it, the server extends it."""
+"""Encode and hash log entries: the client signs them, the server appends them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _LOG: Final = "vaultr/v1/log"
 
 
 class Op(StrEnum):
-    """What an entry says was done."""
+    """What an entry did."""
 
     PUT = "put"
     TRASH = "trash"
@@ -34,11 +34,11 @@ CONTENT_OPS: Final = frozenset({Op.PUT, Op.TRASH, Op.RESTORE})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One write to one vault, as its writer signed it.
+    """One write to one vault, as its author signed it.
 
-    ``item_id`` is ``None`` for what concerns the vault as a whole. ``content`` is 32 bytes
-    (:data:`NOTHING` where there is none), as are ``prev`` and ``vouch``. ``generation`` is the
-    vault's after the write.
+    ``item_id`` is ``None`` for a write to the vault as a whole. ``content`` is 32 bytes
+    (:data:`NOTHING` without content), as are ``prev`` and ``vouch``. ``generation`` is the vault's
+    after the write.
     """
 
     vault_id: UUID
@@ -53,7 +53,7 @@ class Entry:
     vouch: bytes
 
     def signed(self) -> bytes:
-        """Return the bytes that the entry's MAC is taken over."""
+        """Return the bytes that the entry's MAC covers."""
         return lp(
             _LOG,
             self.vault_id,
@@ -70,27 +70,27 @@ class Entry:
 
 
 def head_of(entry: Entry, mac: bytes) -> bytes:
-    """Compute the head of the log after ``entry``."""
+    """Return the head of the log after ``entry``."""
     return hashlib.sha256(entry.signed() + mac).digest()
 
 
 def first_head(vault_id: UUID) -> bytes:
-    """Compute head 0, which a vault has before its first write."""
+    """Return head 0, which a vault has before its first write."""
     return hashlib.sha256(_LOG.encode() + b"\x00" + vault_id.bytes).digest()
 
 
 def item_content(type: str, generation: int, overview: bytes, detail: bytes) -> bytes:
-    """Compute the content hash of an item from its sealed parts and what they are bound to."""
+    """Return the content hash of an item, from its sealed parts and what they are bound to."""
     return content_of_hashes(
         type, generation, hashlib.sha256(overview).digest(), hashlib.sha256(detail).digest()
     )
 
 
 def content_of_hashes(type: str, generation: int, overview: bytes, detail: bytes) -> bytes:
-    """Compute the content hash of an item whose sealed parts are given as SHA-256 already."""
+    """Return the content hash of an item, from the SHA-256 hashes of its sealed parts."""
     return hashlib.sha256(lp(type, generation, overview, detail)).digest()
 
 
 def overview_content(overview: bytes) -> bytes:
-    """Compute the content hash of a vault's own sealed overview."""
+    """Return the content hash of a vault's own sealed overview."""
     return hashlib.sha256(lp(overview)).digest()

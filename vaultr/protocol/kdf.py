@@ -1,4 +1,4 @@
-"""The costs of deriving keys from a master password, and the bounds compiled into every client."""
+"""KDF parameters: the cost of deriving keys from a password, and the bounds in every client."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 ALGORITHM: Final = "argon2id"
 SALT_BYTES: Final = 32
 
-# Bounds of protocol section 2. The ceiling matters too: a hostile server could ask for terabytes.
+# Bounds of protocol section 2. The upper one matters too: a hostile server could ask for terabytes.
 _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "m": (65_536, 1_048_576),
     "t": (3, 16),
@@ -17,12 +17,12 @@ _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
 
 
 class UnsafeKdf(ValueError):
-    """These derivation inputs are outside the bounds; no password may be used with them."""
+    """These KDF parameters are outside the bounds; no password may be used with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kdf:
-    """One cost of Argon2id: ``m`` in KiB, ``t`` passes, ``p`` lanes."""
+    """KDF parameters of Argon2id: ``m`` in KiB, ``t`` passes, ``p`` lanes."""
 
     alg: str
     m: int
@@ -32,25 +32,24 @@ class Kdf:
     RECOMMENDED: ClassVar["Kdf"]
 
     def to_json(self) -> dict[str, object]:
-        """Show it as it crosses the wire."""
+        """Return the JSON form used on the wire."""
         return asdict(self)
 
 
 # Source: RFC 9106 section 4, second recommended option, with t = 3.
 Kdf.RECOMMENDED = Kdf(alg=ALGORITHM, m=65_536, t=3, p=4)
 
-# The costliest derivation that a client makes; files of other managers are held to it, too.
+# The most expensive derivation that a client runs; it also limits files of other managers.
 MOST: Final = Kdf(alg=ALGORITHM, m=_BOUNDS["m"][1], t=_BOUNDS["t"][1], p=_BOUNDS["p"][1])
 
-# Every cost that a released client ever made accounts with: prelogin invents from these.
+# All KDF parameters with which released clients created accounts; decoy accounts use these.
 RELEASED: Final[tuple[Kdf, ...]] = (Kdf.RECOMMENDED,)
 
 
 def kdf_of(value: object) -> Kdf:
-    """Read a cost from JSON and check it.
+    """Parse KDF parameters from JSON and check them.
 
-    :raises UnsafeKdf: it is no object of exactly ``alg``, ``m``, ``t`` and ``p``, or is out of
-        bounds.
+    :raises UnsafeKdf: not an object of exactly ``alg``, ``m``, ``t`` and ``p``, or out of bounds.
     """
     if not isinstance(value, Mapping) or set(value) != {"alg", "m", "t", "p"}:
         raise UnsafeKdf("the derivation parameters are not alg, m, t and p")
@@ -60,9 +59,9 @@ def kdf_of(value: object) -> Kdf:
 
 
 def check_kdf(kdf: Kdf) -> None:
-    """Refuse a cost outside the bounds.
+    """Check that KDF parameters are within the bounds.
 
-    :raises UnsafeKdf: another algorithm than argon2id, or m, t or p out of bounds.
+    :raises UnsafeKdf: the algorithm is not argon2id, or m, t or p is out of bounds.
     """
     if kdf.alg != ALGORITHM:
         raise UnsafeKdf(f"only {ALGORITHM} derives keys")
@@ -73,16 +72,16 @@ def check_kdf(kdf: Kdf) -> None:
 
 
 def check_salt(salt: bytes) -> None:
-    """Refuse a salt that is not 32 bytes, or whose bytes are all equal.
+    """Check that a salt has 32 bytes that are not all equal.
 
-    :raises UnsafeKdf: the salt is one of these.
+    :raises UnsafeKdf: it does not.
     """
     if len(salt) != SALT_BYTES or len(set(salt)) == 1:
         raise UnsafeKdf(f"the salt must be {SALT_BYTES} bytes that are not all equal")
 
 
 def canonical(kdf: Kdf) -> str:
-    """Write a cost as canonical JSON, the text that the account key's seal binds.
+    """Return KDF parameters as canonical JSON, to which the account key's seal is bound.
 
     Source: RFC 8785 (JCS): keys sorted, no white space.
     """

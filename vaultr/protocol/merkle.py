@@ -84,6 +84,10 @@ class Frontier:
         self.size += 1
         return done
 
+    def hex(self) -> list[str]:
+        """Return the hashes as text, to continue later."""
+        return [one.hex() for one in self._hashes]
+
     def root(self) -> bytes:
         """Return the root hash of the tree."""
         return fold(self._hashes) if self._hashes else EMPTY_ROOT

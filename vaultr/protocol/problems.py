@@ -1,4 +1,4 @@
-"""The names of all refusals and their HTTP statuses: API, so none is ever renamed."""
+"""The slugs of all problems and their HTTP statuses. Slugs are API: never rename one."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -30,7 +30,7 @@ STATUS_OF: Final[dict[str, int]] = {
 }
 SLUGS: Final[frozenset[str]] = frozenset(STATUS_OF)
 
-# Two are answered with another status when a live session asks for a step-up.
+# Two slugs have another status when a live session needs a step-up.
 STATUS_AT_STEP_UP: Final[Mapping[str, int]] = {
     "credentials-invalid": 403,
     "second-factor-required": 403,
@@ -38,5 +38,5 @@ STATUS_AT_STEP_UP: Final[Mapping[str, int]] = {
 
 
 def statuses_of(slug: str) -> frozenset[int]:
-    """Return every status that ``slug`` may be answered with."""
+    """Return all statuses with which ``slug`` is used."""
     return frozenset({STATUS_OF[slug], STATUS_AT_STEP_UP.get(slug, STATUS_OF[slug])})

@@ -16,10 +16,10 @@ _EVEN_STEPS_UP_TO: Final = 1024
 
 
 def padded_size(size: int) -> int:
-    """Round ``size`` up to its padding step, so that near lengths look alike.
+    """Round ``size`` up to its padding step, so that similar lengths look alike.
 
-    ``size`` counts the 4 bytes of the length that precede the plaintext. Multiples of 64 up to
-    1,024; beyond that Padmé, which adds at most about 12 %.
+    ``size`` includes the 4 length bytes that precede the plaintext. Multiples of 64 up to 1,024;
+    beyond that Padmé, which adds at most about 12 %.
 
     Source: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with
     PURBs", PETS 2019, section 4.
@@ -33,15 +33,15 @@ def padded_size(size: int) -> int:
 
 
 def is_padding_step(size: int) -> bool:
-    """Check whether ``size`` is one that :func:`padded_size` gives."""
+    """Return whether ``size`` is a result of :func:`padded_size`."""
     return size >= SMALLEST_STEP and padded_size(size) == size
 
 
 def is_sealed(data: bytes) -> bool:
-    """Check whether ``data`` can be a sealed value: suite, size on a padding step, and no text.
+    """Return whether ``data`` can be a sealed value: suite, size on a padding step, and no text.
 
-    It proves nothing about encryption; it keeps an accident (a client that sends plaintext, or
-    base64 of it) from being stored.
+    This proves nothing about encryption; it prevents storing plaintext, or base64 of it, by
+    accident.
     """
     if not data or data[0] != SUITE or not is_padding_step(len(data) - OVERHEAD):
         return False

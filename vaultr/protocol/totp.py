@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 DIGITS: Final = 6
 STEP_SECONDS: Final = 30
-STEPS_APART: Final = 1  # how far the two clocks may be apart: RFC 6238, section 5.2
+STEPS_APART: Final = 1  # allowed clock difference in steps: RFC 6238, section 5.2
 SECRET_BYTES: Final = 20  # as long as the HMAC's output: RFC 4226, section 4, R6
 
 Hash = Literal["sha1", "sha256", "sha512"]

@@ -1,1 +1,1 @@
-"""What is counted, by which key, and what happens when Redis is away."""
+"""Rate limits: what is counted, under which key, and the fallback when Redis is unavailable."""

@@ -1,4 +1,4 @@
-"""Sliding-window counters: several counted at once, all or none, on Redis or in this process."""
+"""Sliding-window counters, several at a time, all or none: in Redis, or in this process."""
 
 import threading
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import redis
 
-from vaultr.ratelimit.redis_scripts import Lines
-from vaultr.ratelimit.sliding_window import Count, Slots, Window, judged
+from vaultr.ratelimit.redis_scripts import ScriptRunner
+from vaultr.ratelimit.sliding_window import Count, Slots, Window, window_of
 
-# A counter is a hash of what `windows.Slots` holds, and counted as there; by the clock of Redis, so
-# servers need not agree on the time.
+# A counter is a hash with the fields of `sliding_window.Slots`, and is counted the same way; by the
+# clock of Redis, so servers need not agree on the time.
 _TAKE = """
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -39,69 +39,71 @@ return out
 
 
 class RedisCounters:
-    """Counters shared by all workers and pods: one round trip however many are counted."""
+    """Counters that all workers and pods share: one round trip, however many are counted."""
 
     def __init__(
         self, client: "redis.Redis", prefix: str = "vaultr:limit:", script: str = _TAKE
     ) -> None:
         self._prefix, self._script = prefix, script
-        self._lines = Lines(client)
+        self._scripts = ScriptRunner(client)
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
-        """Count all or none.
+        """Count all of ``counts``, or none.
 
-        :raises redis.RedisError: Redis is away, hangs, is full or read-only.
+        :raises redis.RedisError: Redis is unavailable, hangs, is full or read-only.
         """
         numbers = [n for c in counts for n in (c.rate.count, c.rate.seconds * 1000, c.cost)]
-        rows = self._lines.run(self._script, [self._prefix + c.key for c in counts], numbers)
+        rows = self._scripts.run(self._script, [self._prefix + c.key for c in counts], numbers)
         windows = []
         for count, row in zip(counts, rows, strict=True):
             hits, before, left, took = (int(number) for number in row.split())
-            kept, took = Slots(0, hits, before), took and count.cost
-            windows.append(judged(count.rate, count.cost, kept, left, took=bool(took)))
+            stored, took = Slots(0, hits, before), took and count.cost
+            windows.append(window_of(count.rate, count.cost, stored, left, took=bool(took)))
         return windows
 
 
 class MemoryCounters:
-    """Counters of this process alone, a bounded number of them."""
+    """Counters of this process alone, a limited number of them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = 100_000) -> None:
         self._clock = clock
         self._most = most
         self._lock = threading.Lock()
-        self._slots: dict[str, tuple[Slots, int]] = {}  # by key: and when they can be forgotten
+        self._slots: dict[str, tuple[Slots, int]] = {}  # by key, each with the time of its expiry
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
-        """Count all or none; a lock decides between threads."""
+        """Count all of ``counts``, or none; thread-safe."""
         now = int(self._clock() * 1000)
         with self._lock:
-            stands = [self._kept(count.key).at(now, count.rate) for count in counts]
+            states = [self._stored(count.key).advance(now, count.rate) for count in counts]
             fits = all(
                 slots.fits(count.rate, count.cost, left)
-                for count, (slots, left) in zip(counts, stands, strict=True)
+                for count, (slots, left) in zip(counts, states, strict=True)
             )
             windows = []
-            for count, (slots, left) in zip(counts, stands, strict=True):
-                after = slots.plus(count.cost) if fits else slots
-                self._slots.pop(count.key, None)  # to the end: the first is the longest unused
+            for count, (slots, left) in zip(counts, states, strict=True):
+                after = slots.add(count.cost) if fits else slots
+                self._slots.pop(
+                    count.key, None
+                )  # reinsert last: the first is the least recently used
                 self._slots[count.key] = (after, now + left + count.rate.seconds * 1000)
                 took = bool(fits and count.cost)
-                windows.append(judged(count.rate, count.cost, after, left, took=took))
+                windows.append(window_of(count.rate, count.cost, after, left, took=took))
             if len(self._slots) > self._most:
                 self._forget(now)
             return windows
 
     def clear(self) -> None:
-        """Forget all counts."""
+        """Delete all counters."""
         with self._lock:
             self._slots.clear()
 
-    def _kept(self, key: str) -> Slots:
+    def _stored(self, key: str) -> Slots:
         return self._slots.get(key, (Slots(), 0))[0]
 
     def _forget(self, now: int) -> None:
-        """Make room: what has run out, else the half that was used longest ago."""
-        self._slots = {key: kept for key, kept in self._slots.items() if kept[1] > now}
+        """Delete expired counters or, if that is not enough, the least recently used half."""
+        self._slots = {key: stored for key, stored in self._slots.items() if stored[1] > now}
         if len(self._slots) > self._most:
             for key in list(self._slots)[: len(self._slots) - self._most // 2]:
                 del self._slots[key]

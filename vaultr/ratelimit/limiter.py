@@ -1,4 +1,4 @@
-"""The counters behind a breaker: Redis while it answers, else this process, never nothing."""
+"""Counters behind a circuit breaker: Redis while it responds, otherwise this process."""
 
 import threading
 import time
@@ -16,16 +16,18 @@ from redis.retry import Retry
 from vaultr.app_state import AppSlot
 from vaultr.observability import logs, metrics
 from vaultr.ratelimit.counters import MemoryCounters, RedisCounters
-from vaultr.ratelimit.sliding_window import Count, Window, given_back
+from vaultr.ratelimit.sliding_window import Count, Window, refund_of
 from vaultr.settings.types import Rate
 
-TIMEOUT_SECONDS = 0.1  # to connect and to answer: 0.2 s at most are lost before the breaker opens
+TIMEOUT_SECONDS = (
+    0.1  # for connecting and for a response: at most 0.2 s are lost before the breaker opens
+)
 RETRY_SECONDS = 1.0
 
 _ENDLESS = 2**31
 _PROBE = Count("probe", Rate(1, 1), 0)
 
-# The first that fits; some kinds are special cases of those below them.
+# The first match counts; some kinds are subclasses of later ones.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.AuthenticationError, "password"),
     (redis.exceptions.NoPermissionError, "password"),
@@ -38,8 +40,8 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class Guard:
-    """Counts on Redis; when that fails, in this process with the limits divided by the workers."""
+class FallbackLimiter:
+    """Counts in Redis or, while that fails, in this process with limits divided by the workers."""
 
     def __init__(self, url: str | None, workers: int) -> None:
         self._workers = max(1, workers) if url else 1
@@ -51,18 +53,18 @@ class Guard:
         self.away_since: float | None = None
 
     def take(self, counts: Sequence[Count]) -> list[Window]:
-        """Count all of them, under keys that differ, or, if one does not fit, none."""
+        """Count all of ``counts`` (with distinct keys) or, if one limit is reached, none."""
         windows = self._shared_windows(counts)
         return self._memory.take(self._divided(counts)) if windows is None else windows
 
     def refund(self, counts: Sequence[Count]) -> None:
-        """Give back what was taken."""
-        self.take(given_back(counts))
+        """Undo what `take` counted."""
+        self.take(refund_of(counts))
 
     def reachable(self) -> bool:
-        """Find out now whether Redis counts, whatever the breaker says; True where none is used.
+        """Check now whether Redis counts, whatever the breaker's state; True without Redis.
 
-        It is asked to count, by nothing: one that is full or read-only would still answer a PING.
+        It runs the counting script with cost 0: a full or read-only Redis would still answer PING.
         """
         if self._shared is None:
             return True
@@ -75,7 +77,7 @@ class Guard:
         return True
 
     def clear_memory(self) -> None:
-        """Forget what this process counted."""
+        """Delete what this process counted."""
         self._memory.clear()
 
     def _divided(self, counts: Sequence[Count]) -> list[Count]:
@@ -101,16 +103,18 @@ class Guard:
         with self._lock:
             first = self.away_since is None
             self.away_since = self.away_since or time.monotonic()
-            news = reason not in self._reasons  # told once an outage, however often it fails
+            new = reason not in self._reasons  # log each reason once for each outage
             self._reasons.add(reason)
             if first:
-                metrics.REDIS_AWAY.set(1)  # under the lock: of two who tell, the last one is right
+                metrics.REDIS_AWAY.set(1)  # under the lock, so that the last writer is right
         metrics.REDIS_ERRORS.labels(reason).inc()
-        if news:
+        if new:
             logs.warning("redis.away", reason=reason, error=type(error).__name__)
         if first:
-            look = threading.Thread(target=_until_back, args=(weakref.ref(self),), daemon=True)
-            look.start()
+            watcher = threading.Thread(
+                target=_wait_for_redis, args=(weakref.ref(self),), daemon=True
+            )
+            watcher.start()
 
     def _worked(self) -> None:
         with self._lock:
@@ -122,18 +126,18 @@ class Guard:
             self._reasons.clear()
 
 
-def _until_back(kept: "weakref.ref[Guard]") -> None:
-    """Ask whether Redis is back until it is: also in a process that nobody asks for anything."""
+def _wait_for_redis(reference: "weakref.ref[FallbackLimiter]") -> None:
+    """Check every second until Redis is back, also in a process without requests."""
     while True:
         time.sleep(RETRY_SECONDS)
-        guard = kept()
-        if guard is None or guard.away_since is None or guard.reachable():
+        limiter = reference()
+        if limiter is None or limiter.away_since is None or limiter.reachable():
             return
-        del guard  # while this sleeps, nothing else may need it any more
+        del limiter  # hold no reference while this thread sleeps
 
 
 def reason_of(error: Exception) -> str:
-    """Say in a word why Redis does not count: what an operator has to look at."""
+    """Return one word for the reason why Redis does not count, for logs and metrics."""
     return next((word for kind, word in _REASONS if isinstance(error, kind)), "other")
 
 
@@ -148,11 +152,11 @@ def _client(url: str) -> redis.Redis:
     )
 
 
-class GuardedStorage(Storage, SlidingWindowCounterSupport):
-    """What Flask-Limiter counts on: the same guard, so there is one breaker in a process.
+class FallbackStorage(Storage, SlidingWindowCounterSupport):
+    """Storage of Flask-Limiter: the same limiter, so that a process has one breaker.
 
-    The one `Limiter` keeps the storage of the app that was made last; so the guard is asked for
-    at each request, and apps of one process do not share what they count.
+    Flask-Limiter's only `Limiter` keeps the storage of the last app, so the limiter is looked up on
+    each request, and apps in one process do not share counters.
     """
 
     STORAGE_SCHEME = ["vaultr"]
@@ -162,7 +166,7 @@ class GuardedStorage(Storage, SlidingWindowCounterSupport):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """Nothing that this storage raises is a failed storage: the guard has dealt with it."""
+        """No error of this storage means that it failed: the limiter has its own fallback."""
         return ConnectionAbortedError
 
     def acquire_sliding_window_entry(
@@ -172,47 +176,47 @@ class GuardedStorage(Storage, SlidingWindowCounterSupport):
         return current().take([Count(key, Rate(limit, expiry), amount)])[0].allowed
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
-        """Return how a counter stands, as one slot: used hits, and when they are gone."""
+        """Return the state of a counter as one slot: hits, and seconds until they expire."""
         window = current().take([Count(key, Rate(_ENDLESS, expiry), 0)])[0]
         return 0, 0.0, window.limit - window.remaining, float(window.reset)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count for the fixed-window strategy, which nothing here uses."""
+        """Count for the fixed-window strategy, which is not used."""
         window = current().take([Count(key, Rate(_ENDLESS, expiry), amount)])[0]
         return window.limit - window.remaining
 
     def get(self, key: str) -> int:
-        """Return the hits of a fixed window; nothing here uses one."""
+        """Return the hits of a fixed window, which is not used."""
         return 0
 
     def get_expiry(self, key: str) -> float:
-        """Return the end of a fixed window; nothing here uses one."""
+        """Return the end of a fixed window, which is not used."""
         return time.time()
 
     def check(self) -> bool:
-        """Check whether counting works; it always does, shared or not."""
+        """Return whether counting works; it always does, shared or not."""
         return True
 
     def reset(self) -> int | None:
-        """Forget what this process counted."""
+        """Delete what this process counted."""
         current().clear_memory()
         return None
 
     def clear(self, key: str) -> None:
-        """Forget one counter; nothing here asks for it."""
+        """Delete one counter; not used."""
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
-        """Forget one counter; nothing here asks for it."""
+        """Delete one counter; not used."""
 
 
-_GUARD: Final = AppSlot[Guard]("ratelimit.limiter")
+_LIMITER: Final = AppSlot[FallbackLimiter]("ratelimit.limiter")
 
 
-def init_app(app: Flask, guard: Guard) -> None:
-    """Store what counts the requests of ``app``."""
-    _GUARD.set(app, guard)
+def init_app(app: Flask, limiter: FallbackLimiter) -> None:
+    """Store the limiter of ``app``."""
+    _LIMITER.set(app, limiter)
 
 
-def current() -> Guard:
-    """Return the counters of the running server."""
-    return _GUARD.get()
+def current() -> FallbackLimiter:
+    """Return the limiter of the running server."""
+    return _LIMITER.get()

@@ -1,4 +1,4 @@
-"""Take from, and refund to, the rate limits of the request that is being handled."""
+"""Take from, and refund to, the rate limits of the current request."""
 
 import time
 from collections.abc import Callable
@@ -19,9 +19,9 @@ OnDenied = Callable[[str], None]
 
 
 class LimitedAddresses:
-    """The addresses that this process rate limited lately: a bounded number, for a minute at most.
+    """Addresses that this process rate limited lately: a limited number, for at most a minute.
 
-    To forget one costs one read more, so when there are too many, all are forgotten.
+    Forgetting an address costs one extra read, so when there are too many, all are forgotten.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class LimitedAddresses:
         self._until: dict[str, float] = {}
 
     def add(self, address: str, seconds: float) -> None:
-        """Store that an address has to wait for so many seconds."""
+        """Store that an address has to wait for this many seconds."""
         if len(self._until) >= MOST_ADDRESSES:
             self._until.clear()
         self._until[address] = self._clock() + min(seconds, MOST_SECONDS)
@@ -51,7 +51,7 @@ def init_app(app: Flask, *, on_denied: OnDenied) -> None:
 def take(*counts: Count) -> None:
     """Count all of ``counts`` or, if one limit is reached, none of them.
 
-    :raises TooMany: with Retry-After; a rejected request costs no hash and no SQL write.
+    :raises TooMany: with Retry-After. A rejected request costs no hash and no SQL write.
     """
     windows = limiter.current().take(counts)
     full = [window for window in windows if not window.allowed]
@@ -87,7 +87,7 @@ def too_many(*windows: Window) -> TooMany:
 
 
 def limited_lately(address: str) -> bool:
-    """Check whether an address is still to wait."""
+    """Return whether an address has to wait."""
     return address in _LIMITED.get()
 
 

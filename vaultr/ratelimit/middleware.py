@@ -30,7 +30,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]) -> None:
     """Count each request before anything but host and scheme can reject it."""
     url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    limiter.init_app(app, limiter.Guard(url, settings.web_concurrency))
+    limiter.init_app(app, limiter.FallbackLimiter(url, settings.web_concurrency))
     limits.init_app(app, on_denied=on_denied)
     app.config.update(
         RATELIMIT_STORAGE_URI="vaultr://",
@@ -146,7 +146,7 @@ def _count_rejected(response: Response) -> Response:
     try:
         _count_anonymous()
     except TooMany as error:
-        return problems.answer(error)
+        return problems.respond_with(error)
     return response
 
 

@@ -1,8 +1,8 @@
-"""Scripts on Redis with little between: every request waits for one, so each microsecond counts.
+"""Run Redis scripts with little overhead, because every request waits for one.
 
-redis-py's client looks at a pooled connection before it lends it, retries, and reports to
-observers; that is a third of what counting a request costs. Here each thread keeps a connection of
-redis-py's own and speaks on it; an error closes it, and the breaker above decides what then.
+The client of redis-py checks a pooled connection before each use, retries, and notifies
+observers, which is a third of the cost of counting a request. Here each thread uses a redis-py
+connection of its own. An error closes it, and the circuit breaker decides what follows.
 """
 
 import hashlib
@@ -17,50 +17,50 @@ import redis
 
 from vaultr.observability.tracing import spans
 
-IDLE_SECONDS = 1.0  # after which a connection is looked at before it is used
+IDLE_SECONDS = 1.0  # check a connection before use if it was idle for longer
 
 
-class Lines:
-    """One connection a thread, made anew after an error and in a forked child."""
+class ScriptRunner:
+    """Runs scripts on one connection for each thread, opened again after an error or a fork."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._pool = client.connection_pool
-        self._own = threading.local()
+        self._local = threading.local()
 
     def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a Lua script, which Redis is told only if it does not know it yet.
+        """Run a Lua script; its text is sent only if Redis does not know it yet.
 
-        :raises redis.RedisError: Redis is away, hangs, or refuses.
+        :raises redis.RedisError: Redis is unavailable, hangs, or rejects the script.
         """
         with spans.span("EVALSHA", db__system__name="redis"):
-            return self._asked(script, keys, arguments)
+            return self._run(script, keys, arguments)
 
-    def _asked(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        connection = self._line()
+    def _run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        connection = self._connection()
         name = _name(script)
         try:
             try:
-                return _ask(connection, "EVALSHA", name, keys, arguments)
+                return _send(connection, "EVALSHA", name, keys, arguments)
             except redis.exceptions.NoScriptError:
-                return _ask(connection, "EVAL", script, keys, arguments)
+                return _send(connection, "EVAL", script, keys, arguments)
         except BaseException:
-            # What was asked may still be answered: nobody may read that as theirs.
+            # A late response must not be read as the response to the next command.
             connection.disconnect()
             raise
 
-    def _line(self) -> Any:
+    def _connection(self) -> Any:
         now = time.monotonic()
-        line: _Line | None = getattr(self._own, "line", None)
-        if line is None or line.pid != os.getpid():
-            line = self._own.line = _Line(self._pool.make_connection())
-        elif now - line.used > IDLE_SECONDS and _hung_up(line.connection):
-            line.connection.disconnect()
-        line.used = now
-        return line.connection
+        own: _Connection | None = getattr(self._local, "own", None)
+        if own is None or own.pid != os.getpid():
+            own = self._local.own = _Connection(self._pool.make_connection())
+        elif now - own.used > IDLE_SECONDS and _hung_up(own.connection):
+            own.connection.disconnect()
+        own.used = now
+        return own.connection
 
 
-class _Line:
-    """One thread's connection, closed when the thread ends or nobody counts here any more."""
+class _Connection:
+    """One thread's connection, closed when the thread ends or the runner is deleted."""
 
     def __init__(self, connection: Any) -> None:
         self.pid = os.getpid()
@@ -70,7 +70,7 @@ class _Line:
 
 
 def _hung_up(connection: Any) -> bool:
-    """Check whether the server has closed an idle connection: then there is something to read."""
+    """Return whether the server closed an idle connection: then there is something to read."""
     try:
         return bool(connection.is_connected and connection.can_read(timeout=0))
     except (redis.RedisError, OSError):
@@ -82,12 +82,12 @@ _names: dict[str, str] = {}
 
 def _name(script: str) -> str:
     if script not in _names:
-        # Redis names scripts by SHA-1; nothing is protected by it.
+        # Redis identifies scripts by SHA-1; it protects nothing here.
         _names[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
     return _names[script]
 
 
-def _ask(connection: Any, command: str, script: str, keys: Sequence[str], given: Any) -> Any:
-    packed = connection.pack_command(command, script, len(keys), *keys, *given)
+def _send(connection: Any, command: str, script: str, keys: Sequence[str], arguments: Any) -> Any:
+    packed = connection.pack_command(command, script, len(keys), *keys, *arguments)
     connection.send_packed_command(packed, check_health=False)
     return connection.read_response()

@@ -1,7 +1,7 @@
-"""Counters of a sliding window as arithmetic; where they are kept is their keepers' concern.
+"""The arithmetic of sliding-window counters, wherever they are stored.
 
-A counter holds the hits of the present slot of time, and those of the slot before, whose weight
-fades as the present one fills (the approximation that is known as sliding window counter).
+A counter has the hits of the current time slot, and those of the previous slot, whose weight
+falls as time passes in the current one (an approximation known as sliding window counter).
 """
 
 import math
@@ -22,7 +22,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How a counter stands: whether the cost fitted, what is left, seconds until there is more."""
+    """The state of a counter: whether the request is allowed, what is left, seconds to wait."""
 
     allowed: bool
     limit: int
@@ -32,66 +32,66 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """What is kept of a counter: the number of a slot of time, its hits, those of the one before.
+    """A stored counter: number and hits of the current time slot, hits of the previous one.
 
-    Slots are as long as the counter's window, and numbered from the beginning of its clock.
+    A slot is as long as the counter's window; slots are numbered from the start of the clock.
     """
 
     number: int = 0
     hits: int = 0
     before: int = 0
 
-    def at(self, now: int, rate: Rate) -> tuple["Slots", int]:
-        """Move on to ``now``, in milliseconds; give that, and how many the slot has left."""
+    def advance(self, now: int, rate: Rate) -> tuple["Slots", int]:
+        """Return the counter at ``now``, and what is left of its slot, both in milliseconds."""
         number, into = divmod(now, rate.seconds * 1000)
         left = rate.seconds * 1000 - into
         if self.number == number - 1:
             return Slots(number, 0, self.hits), left
-        # One ahead is another machine's clock; more is a window of another length.
+        # One slot ahead is the clock of another machine; more is a window of another length.
         if number <= self.number <= number + 1:
             return Slots(number, self.hits, self.before), left
         return Slots(number), left
 
     def fits(self, rate: Rate, cost: int, left: int) -> bool:
-        """Check whether so much more can be counted; what is given back always can."""
+        """Return whether ``cost`` is within the limit; a refund always is."""
         return cost < 0 or self.hits + self.before * left / (rate.seconds * 1000) + cost <= (
             rate.count
         )
 
-    def plus(self, cost: int) -> "Slots":
-        """Count so much more, or less."""
+    def add(self, cost: int) -> "Slots":
+        """Return the counter with ``cost`` added."""
         return Slots(self.number, max(0, self.hits + cost), self.before)
 
 
-def given_back(counts: Sequence[Count]) -> list[Count]:
-    """Return what undoes ``counts`` when it is taken; it always fits."""
+def refund_of(counts: Sequence[Count]) -> list[Count]:
+    """Return the counts that undo ``counts``."""
     return [Count(one.key, one.rate, -one.cost) for one in counts]
 
 
-def counted(kept: Slots, rate: Rate, now: int) -> tuple[Slots, Window]:
-    """Count one more, if it fits; whoever keeps the slots decides between two who do this at once.
+def count_one(stored: Slots, rate: Rate, now: int) -> tuple[Slots, Window]:
+    """Count one more if the limit allows; the caller must serialise access to ``stored``.
 
-    :param now: in milliseconds, by a clock that all who count here share.
+    :param now: in milliseconds, by a clock that all callers share.
     """
-    stand, left = kept.at(now, rate)
+    stand, left = stored.advance(now, rate)
     fits = stand.fits(rate, 1, left)
-    after = stand.plus(1) if fits else stand
-    return after, judged(rate, 1, after, left, took=fits)
+    after = stand.add(1) if fits else stand
+    return after, window_of(rate, 1, after, left, took=fits)
 
 
-def judged(rate: Rate, cost: int, slots: Slots, left: int, *, took: bool) -> Window:
-    """Return how a counter stands from its two slots; ``left`` are milliseconds of the present one.
+def window_of(rate: Rate, cost: int, slots: Slots, left: int, *, took: bool) -> Window:
+    """Return the state of a counter; ``left`` is the milliseconds left of its current slot.
 
-    A cost of 0 asks without counting: ``reset`` then tells when one more will fit.
+    A cost of 0 only reads it: ``reset`` is then the time until one more is allowed.
     """
     limit, window = rate.count, rate.seconds * 1000
     used = slots.hits + slots.before * left / window
     wait: float = left
     room = limit - max(1, cost)
     if not took and used > room:
-        if room < 0:  # more than the limit itself: it will never fit
+        if room < 0:  # more than the limit itself: never allowed
             wait = left + window
-        elif slots.hits > room:  # full even once the slot before has faded
+        elif slots.hits > room:  # full even after the previous slot has expired
             wait = left + window * (1 - room / slots.hits)
         else:
             wait = left - window * (room - slots.hits) / max(slots.before, 1)

@@ -1,1 +1,1 @@
-"""Who asks: access tokens become claims, claims become a proven actor; and the door."""
+"""Authentication, sessions of browsers, access tokens and server keys."""

@@ -1,7 +1,7 @@
-"""Access tokens: short JWTs, signed by the first JWT key and checked claim by claim.
+"""Access tokens: short-lived JWTs, signed by the first JWT key and checked claim by claim.
 
-Flask-JWT-Extended checks them. PyJWT, which it stands on, writes them: what Flask-JWT-Extended does
-around that, for each token anew, takes longer than all of a token.
+Flask-JWT-Extended checks them. PyJWT, on which it builds, signs them: the work that
+Flask-JWT-Extended repeats for each token takes longer than signing.
 """
 
 import hashlib
@@ -33,14 +33,14 @@ KIND = "access"
 _AUDIENCE = "vaultr-api"
 _LEEWAY_SECONDS = 30
 _MOST_BYTES = 2048
-MOST_SECONDS = 600  # between iat and exp, whatever `sign` is set to
+MOST_SECONDS = 600  # maximum of exp - iat, whatever the settings say
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CLAIMS = frozenset({"iss", "aud", "sub", "sid", "typ", "epoch", "iat", "exp", "jti"})
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a genuine, unexpired access token says; whether its session lives, SQL alone knows."""
+    """The claims of a valid access token. Only SQL knows whether its session is alive."""
 
     account_id: UUID
     session_id: UUID
@@ -49,7 +49,7 @@ class Claims:
 
 
 class _Cache:
-    """The last verdicts, by the token's SHA-256, a bounded number of them."""
+    """A limited number of checked tokens, by SHA-256."""
 
     _MOST = 20_000
 
@@ -71,7 +71,7 @@ _CACHE: Final = AppSlot[_Cache]("security.token_cache")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Tell Flask-JWT-Extended the one way in which tokens are read here."""
+    """Configure Flask-JWT-Extended for these tokens."""
     app.config.update(
         JWT_ALGORITHM=ALGORITHM,
         JWT_DECODE_ALGORITHMS=[ALGORITHM],
@@ -79,7 +79,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         JWT_DECODE_ISSUER=settings.base_url,
         JWT_DECODE_AUDIENCE=_AUDIENCE,
         JWT_DECODE_LEEWAY=_LEEWAY_SECONDS,
-        # Flask-JWT-Extended would fall back to SECRET_KEY; there is none.
+        # Flask-JWT-Extended would fall back to SECRET_KEY, which does not exist.
         JWT_SECRET_KEY=None,
     )
     jwt.init_app(app)
@@ -96,12 +96,15 @@ def _verifying_key(headers: dict[str, Any], _claims: dict[str, Any]) -> bytes:
 
 
 def key_id() -> str:
-    """Return the id of the key that signs; whoever keeps it knows until when the key is needed."""
+    """Return the id of the signing key.
+
+    Sessions store it, so that operators know when the key can be removed.
+    """
     return keyring.current().jwt.current_id
 
 
 def sign(account_id: UUID, session_id: UUID, epoch: int) -> str:
-    """Make an access token for a session that was just proven."""
+    """Sign an access token for an authenticated session."""
     settings = current_settings()
     ring, now = keyring.current().jwt, int(clock.now().timestamp())
     claims = {
@@ -120,15 +123,15 @@ def sign(account_id: UUID, session_id: UUID, epoch: int) -> str:
 
 @lru_cache(maxsize=4)
 def _signing_key(key: bytes) -> PyJWK:
-    """Tell PyJWT once what kind of key this is, which it would find out for each token anew."""
+    """Return the key as PyJWT's type; cached, because PyJWT would convert it for each token."""
     return PyJWK.from_dict({"kty": "oct", "k": b64(key), "alg": ALGORITHM})
 
 
 def read(token: str) -> Claims | None:
-    """Check a token whole; None for anything that is not a genuine, unexpired access token.
+    """Return the claims of a valid, unexpired access token, or None.
 
-    Signatures are checked once a token and process: the verdict is kept under the token's hash,
-    and its time limit is looked at on every request.
+    Each process checks a signature once: claims are cached under the token's hash, and only their
+    expiry is checked on every request.
     """
     if len(token) > _MOST_BYTES or token.count(".") != 2:
         return None
@@ -140,13 +143,13 @@ def read(token: str) -> Claims | None:
         if claims is None:
             return None
         cache.put(name, claims)
-    if claims.expires_at <= time.time():  # no leeway here: a token lives 10 minutes at most
+    if claims.expires_at <= time.time():  # no leeway: a token is valid for at most 10 minutes
         return None
     return claims
 
 
 def _decoded(token: str) -> Claims | None:
-    if not _FORM.fullmatch(token):  # base64 is read leniently further on
+    if not _FORM.fullmatch(token):  # the base64 decoder below is lenient
         return None
     try:
         payload = decode_token(token)
@@ -154,7 +157,7 @@ def _decoded(token: str) -> Claims | None:
         return None
     except (RecursionError, OverflowError):  # "[[[[…" as a header, 1e999 as a time
         return None
-    # The extension adds claims of its own (type, fresh), takes tokens without exp, and so on.
+    # The extension adds claims of its own (type, fresh), accepts tokens without exp, and so on.
     if not payload.keys() >= _CLAIMS or payload["typ"] != KIND or payload["aud"] != _AUDIENCE:
         return None
     texts = [payload[name] for name in ("sub", "sid", "jti")]

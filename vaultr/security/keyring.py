@@ -1,4 +1,4 @@
-"""The server's keys with ids: the first signs and seals, all verify and open."""
+"""The server's keyrings: the first key signs and seals, all keys verify and open."""
 
 import hashlib
 import hmac
@@ -19,16 +19,16 @@ _KEY_BYTES = 32
 
 
 class CannotOpen(Exception):
-    """A sealed value cannot be opened: it was changed, or its key is not here."""
+    """A sealed value cannot be opened: it was changed, or its key is missing here."""
 
 
 class KeyMissing(CannotOpen):
-    """A value is sealed under a key that this server does not have, or not yet."""
+    """A value is sealed under a key that this server does not have (yet)."""
 
 
 @dataclass(slots=True)
 class Resealed:
-    """How many values were sealed anew under the first key, and how many no key here opens."""
+    """How many values were resealed under the first key, and how many no key here can open."""
 
     done: int = 0
     left: int = 0
@@ -51,7 +51,7 @@ class KeyRing:
         return self.keys.by_id[self.current_id]
 
     def find(self, key_id: str) -> bytes | None:
-        """Return the key of an id, if this server has it."""
+        """Return the key with this id, or None."""
         return self.keys.by_id.get(key_id)
 
     def derived(self, purpose: str) -> bytes:
@@ -59,7 +59,7 @@ class KeyRing:
         return self.all_derived(purpose)[0]
 
     def all_derived(self, purpose: str) -> list[bytes]:
-        """Derive a key for one purpose from each key, the current one's first."""
+        """Derive a key for one purpose from each key, the current one first."""
         return [
             hmac.digest(key, purpose.encode(), hashlib.sha256) for key in self.keys.by_id.values()
         ]
@@ -68,17 +68,17 @@ class KeyRing:
         """Seal under the current key: id length, id, nonce, AES-256-GCM with ``purpose`` bound."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = _cipher(self.current).encrypt(nonce, plaintext, purpose.encode())
-        return self.mark(self.current_id) + nonce + sealed
+        return self.prefix_of(self.current_id) + nonce + sealed
 
     def open(self, purpose: str, sealed: bytes) -> bytes:
-        """Open what `seal` gave, under whichever key it names.
+        """Open a value that `seal` returned, with the key whose id it carries.
 
-        :raises KeyMissing: there is no key of that id here.
+        :raises KeyMissing: this server has no key with that id.
         :raises CannotOpen: the value was changed or moved.
         """
-        key = self.find(self.marked(sealed))
+        key = self.find(self.key_id_of(sealed))
         if key is None:
-            raise KeyMissing("no key of that id")
+            raise KeyMissing("no key with this id")
         rest = sealed[1 + sealed[0] :]
         try:
             return _cipher(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], purpose.encode())
@@ -86,24 +86,24 @@ class KeyRing:
             raise CannotOpen("the value was changed") from None
 
     @staticmethod
-    def mark(key_id: str) -> bytes:
-        """Return the bytes with which all begins that is sealed under the key of an id."""
+    def prefix_of(key_id: str) -> bytes:
+        """Return the prefix of all values that are sealed under a key."""
         return bytes([len(key_id)]) + key_id.encode()
 
     @staticmethod
-    def marked(sealed: bytes) -> str:
-        """Return the id of the key that a sealed value says it is under."""
+    def key_id_of(sealed: bytes) -> str:
+        """Return the id of the key under which a value is sealed."""
         return sealed[1 : 1 + sealed[0]].decode("ascii", "replace") if sealed else ""
 
 
 def _cipher(key: bytes) -> AESGCM:
-    """A plain value may have more bytes than the cipher takes."""
+    """Return the cipher; a key of another length is hashed first."""
     return AESGCM(key if len(key) == _KEY_BYTES else hashlib.sha256(key).digest())
 
 
 @dataclass(frozen=True, slots=True)
 class ServerKeys:
-    """All keys of this server, by purpose."""
+    """All keyrings of this server."""
 
     jwt: KeyRing
     pepper: KeyRing
@@ -112,7 +112,7 @@ class ServerKeys:
     audit: KeyRing
 
 
-# Where the keys of each setting are.
+# The attribute for each setting.
 RINGS: Final[dict[str, str]] = {
     "JWT_SECRET": "jwt",  # nosec B105 - names of attributes
     "PEPPER": "pepper",
@@ -126,11 +126,11 @@ KEYS: Final = AppSlot[ServerKeys]("security.keyring")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Load the keys; called again, it replaces them."""
+    """Load the keys; a second call replaces them."""
     rings = {ring: KeyRing(getattr(settings, name.lower())) for name, ring in RINGS.items()}
     KEYS.set(app, ServerKeys(**rings))
 
 
 def current() -> ServerKeys:
-    """Return the keys of the running server."""
+    """Return the keyrings of the running server."""
     return KEYS.get()

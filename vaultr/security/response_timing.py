@@ -1,8 +1,9 @@
-"""Answers about addresses leave on a beat, so that some microseconds more or less do not show.
+"""Response times rounded up to a fixed step, so that they do not show whether an account exists.
 
-Known and unknown addresses take the same statements and the same hash; but a row that is found is
-read, and one that is not is not. Some hundred measurements tell such differences apart. With the
-beat what shows is how many beats an answer took, which they change once in some hundred times.
+Known and unknown email addresses take the same statements and the same hash, but an existing row
+is read and a missing one is not. A few hundred measurements would show that difference. With
+rounding, only the number of steps is visible, and the difference changes it once in some hundred
+requests.
 """
 
 import functools
@@ -10,15 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-BEAT_SECONDS: Final = 0.01
+STEP_SECONDS: Final = 0.01
 
 View = Callable[..., Any]
 
 
-def evenly(view: View) -> View:
-    """Let a view's answer or refusal leave a whole number of beats after the view began.
+def round_response_time(view: View) -> View:
+    """Make a view take a whole number of steps, whether it returns or raises.
 
-    It stands above ``@operation``, whose record of a refusal is part of what takes time.
+    Put it above ``@operation``, because recording an error takes time, too.
     """
 
     @functools.wraps(view)
@@ -27,12 +28,12 @@ def evenly(view: View) -> View:
         try:
             return view(*args, **kwargs)
         finally:
-            time.sleep(left_of_beat(time.monotonic() - began))
+            time.sleep(seconds_left(time.monotonic() - began))
 
     call.even = True  # type: ignore[attr-defined]  # read by the guards
     return call
 
 
-def left_of_beat(seconds: float) -> float:
-    """Return how many seconds are left of the beat that is under way after ``seconds``."""
-    return BEAT_SECONDS - seconds % BEAT_SECONDS
+def seconds_left(seconds: float) -> float:
+    """Return the seconds that are left of the current step, ``seconds`` after the start."""
+    return STEP_SECONDS - seconds % STEP_SECONDS

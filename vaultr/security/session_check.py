@@ -1,7 +1,7 @@
 """The SQL condition that a session is alive, and its parameters.
 
-Hot statements select this condition with their row, which saves a round trip. `vaultr.auth` owns
-the tables, so `vaultr.app` passes the condition in.
+Frequent statements select this condition with their row, which saves a round trip. `vaultr.auth`
+owns the tables, so `vaultr.app` passes the condition in.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from vaultr.request_context import Actor
 
 @dataclass(frozen=True, slots=True)
 class SessionCheck:
-    """How a statement finds out whether a session is alive.
+    """The SQL that checks a session.
 
     :ivar sql: a condition that is true while the session is alive.
-    :ivar parameters: returns the values of the parameters in ``sql`` for the sender of a request.
+    :ivar parameters: returns the values of the parameters in ``sql`` for the actor.
     """
 
     sql: str
@@ -30,7 +30,7 @@ _CHECK: Final = AppSlot[SessionCheck]("security.session_check")
 
 
 def init_app(app: Flask, check: SessionCheck) -> None:
-    """Store the condition that the statements of ``app`` use."""
+    """Store the condition for the statements of ``app``."""
     _CHECK.set(app, check)
 
 

@@ -1,10 +1,10 @@
-"""Sessions of browsers: tokens in cookies that no script reads, and proof that we were meant.
+"""Browser sessions: tokens in cookies that no script can read, and protection against CSRF.
 
-A browser sends cookies whoever made it send a request. So a request that is proven by them must
-come from a page of this server (the browser says so itself, by Origin and Sec-Fetch-Site), and if
-it can change something it repeats in a header what only such a page can read: a token that is
-bound to the session. The cookies go nowhere but here, over HTTPS, and with no request of another
-site's (``__Host-``, Secure, SameSite=Strict).
+A browser sends cookies whoever made it send the request. So a request with cookies must come from
+a page of this server (the browser states that in Origin and Sec-Fetch-Site), and a request that
+can change something must repeat in a header what only such a page can read: a token that is bound
+to the session. The cookies are sent only to this host, over HTTPS, and never with a request of
+another site (``__Host-``, Secure, SameSite=Strict).
 """
 
 import hashlib
@@ -28,36 +28,36 @@ _ATTRIBUTES: Final[dict[str, Any]] = {"secure": True, "samesite": "Strict", "pat
 
 
 def init_app(app: Flask) -> None:
-    """Let answers carry the cookies that a view hands over or takes back."""
+    """Add or delete the cookies of a response as its view requested."""
     app.after_request(_set)
 
 
 def sent() -> bool:
-    """Check whether the request carries a credential as a cookie."""
+    """Return whether the request has a credential in a cookie."""
     if not _any():
         return False
     return ACCESS in request.cookies or REFRESH in request.cookies
 
 
 def access_token() -> str | None:
-    """Return the access token that came as a cookie."""
+    """Return the access token from the request's cookie, or None."""
     return request.cookies.get(ACCESS) if _any() else None
 
 
 def refresh_token() -> str | None:
-    """Return the refresh token that came as a cookie."""
+    """Return the refresh token from the request's cookie, or None."""
     return request.cookies.get(REFRESH) if _any() else None
 
 
 def _any() -> bool:
-    """Check whether there are cookies to look through, which takes as long as reading a token."""
+    """Return whether there are cookies at all; parsing them takes as long as reading a token."""
     return "HTTP_COOKIE" in request.environ
 
 
 def check_origin() -> None:
-    """Refuse what no page of this server sent.
+    """Reject a request that no page of this server sent.
 
-    :raises CrossSite: the browser says that another site's page did, or does not say who.
+    :raises CrossSite: another site's page sent it, or the browser does not say which did.
     """
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise CrossSite
@@ -66,10 +66,10 @@ def check_origin() -> None:
 
 
 def check(session_id: UUID) -> None:
-    """Refuse a request that is proven by cookies unless a page of this server meant it.
+    """Reject a request with cookies unless a page of this server sent it.
 
-    :raises CrossSite: it comes from elsewhere, or could change something and has no, or another
-        session's, token in its header.
+    :raises CrossSite: it comes from elsewhere; or it could change something, and its header has no
+        token or that of another session.
     """
     check_origin()
     if request.method in _SAFE:
@@ -80,18 +80,18 @@ def check(session_id: UUID) -> None:
 
 
 def csrf_token(session_id: UUID) -> str:
-    """Return the token of a session, derived from a key that this database keeps for ever.
+    """Return the CSRF token of a session, derived from a key that the database stores permanently.
 
-    It proves nothing by itself; the server's keys may rotate without making it wrong.
+    It is no credential, and stays valid when the server's keys are rotated.
     """
     key = fact(_FACT, lambda: secrets.token_bytes(32))
     return b64(hmac.digest(key, lp("vaultr/csrf", session_id), hashlib.sha256))
 
 
-def hand_over(session_id: UUID, access: str, refresh: str, *, lives: timedelta) -> None:
-    """Let the answer to this request set a session's cookies.
+def set_cookies(session_id: UUID, access: str, refresh: str, *, lives: timedelta) -> None:
+    """Set a session's cookies on the response to this request.
 
-    :param lives: how long the refresh token is good, unless it is used.
+    :param lives: lifetime of the refresh token if it is not used.
     """
     g.cookies_to_set = {
         ACCESS: (access, current_settings().access_token_seconds, True),
@@ -100,14 +100,14 @@ def hand_over(session_id: UUID, access: str, refresh: str, *, lives: timedelta) 
     }
 
 
-def take_back() -> None:
-    """Let the answer to this request remove all cookies, if it came with any."""
+def delete_cookies() -> None:
+    """Delete all cookies on the response to this request, if the request had any."""
     if sent() or CSRF in request.cookies:
         g.cookies_to_set = {name: ("", 0, name != CSRF) for name in (ACCESS, REFRESH, CSRF)}
 
 
 def _own_origins() -> tuple[str, str]:
-    """Return the origins of our pages: as the browser reached us, and as BASE_URL says."""
+    """Return the origins of our pages: the one in the request, and the one of BASE_URL."""
     base = urlsplit(current_settings().base_url)
     return f"{request.scheme}://{request.host}", f"{base.scheme}://{base.netloc}"
 

@@ -1,4 +1,4 @@
-"""Settings that are each well written but do not fit together, or not into production."""
+"""Check settings that are each valid but do not fit together, or not into production."""
 
 import re
 from collections.abc import Iterator, Set
@@ -10,12 +10,12 @@ from vaultr.settings.types import CHECKPOINT_KEY, DEVELOPMENT, KEY_SETS, loopbac
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _READY = {"database", "redis", "none"}
 
-# The settings that a rule looks at, and what is wrong with them.
+# The settings that a rule reads, and what is wrong with them.
 Finding = tuple[set[str], str]
 
 
 def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
-    """Return what does not fit, leaving out what rests on a setting in ``unread``."""
+    """Return the problems, without those that depend on a setting in ``unread``."""
     rules = (_addresses, _mail, _capacity, _keys, _production)
     findings = [finding for rule in rules for finding in rule(settings)]
     return [sentence for names, sentence in findings if not names & unread]
@@ -23,13 +23,16 @@ def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
 
 def _addresses(settings: Any) -> Iterator[Finding]:
     if _origin(settings.base_url) is None:
-        yield {"BASE_URL"}, "BASE_URL: a scheme and a host, without a path"
+        yield {"BASE_URL"}, "BASE_URL: must be a scheme and a host without a path"
     if any(_origin(one) is None or one.endswith("/") for one in settings.cors_origins):
-        yield {"CORS_ORIGINS"}, "CORS_ORIGINS: exact origins such as https://app.example.org"
+        yield (
+            {"CORS_ORIGINS"},
+            "CORS_ORIGINS: must be exact origins such as https://app.example.org",
+        )
     if not all(_HOST.fullmatch(one) for one in settings.allowed_hosts):
-        yield {"ALLOWED_HOSTS"}, "ALLOWED_HOSTS: names of hosts, without scheme, port or *"
+        yield {"ALLOWED_HOSTS"}, "ALLOWED_HOSTS: must be host names without scheme, port or *"
     if settings.metrics_port == settings.port:
-        yield {"METRICS_PORT", "PORT"}, "METRICS_PORT: another one than PORT"
+        yield {"METRICS_PORT", "PORT"}, "METRICS_PORT: must differ from PORT"
 
 
 def _origin(text: str) -> SplitResult | None:
@@ -46,23 +49,29 @@ def _origin(text: str) -> SplitResult | None:
 def _mail(settings: Any) -> Iterator[Finding]:
     if settings.smtp_host and settings.smtp_secure == "none" and not loopback(settings.smtp_host):
         names = {"SMTP_HOST", "SMTP_SECURE"}
-        yield names, "SMTP_SECURE: `none` sends mails in clear; only for a loopback host"
+        yield names, "SMTP_SECURE: `none` sends emails unencrypted; use it for a loopback host only"
     if (settings.smtp_user is None) != (settings.smtp_pass is None):
-        yield {"SMTP_USER", "SMTP_PASS"}, "SMTP_USER, SMTP_PASS: both or neither"
+        yield {"SMTP_USER", "SMTP_PASS"}, "SMTP_USER, SMTP_PASS: set both or neither"
 
 
 def _capacity(settings: Any) -> Iterator[Finding]:
     if settings.redis_url is None and settings.web_concurrency > 1:
         names = {"REDIS_URL", "WEB_CONCURRENCY"}
-        yield names, "WEB_CONCURRENCY: 1 without REDIS_URL, limits are counted in memory"
+        yield (
+            names,
+            "WEB_CONCURRENCY: must be 1 without REDIS_URL, because limits are counted in memory",
+        )
     if settings.login_queue is not None and settings.login_queue >= settings.web_threads:
         names = {"LOGIN_QUEUE", "WEB_THREADS"}
-        yield names, "LOGIN_QUEUE: below WEB_THREADS, or waiting logins take all threads"
+        yield names, "LOGIN_QUEUE: must be below WEB_THREADS, or waiting logins take all threads"
     if settings.quota_item_bytes > settings.quota_vault_bytes:
         names = {"QUOTA_ITEM_BYTES", "QUOTA_VAULT_BYTES"}
-        yield names, "QUOTA_ITEM_BYTES: at most QUOTA_VAULT_BYTES"
+        yield names, "QUOTA_ITEM_BYTES: must be at most QUOTA_VAULT_BYTES"
     if set(settings.ready_requires) - _READY:
-        yield {"READY_REQUIRES"}, "READY_REQUIRES: `redis`, or `none` to be ready without it"
+        yield (
+            {"READY_REQUIRES"},
+            "READY_REQUIRES: must be `redis`, or `none` to be ready without Redis",
+        )
 
 
 def _keys(settings: Any) -> Iterator[Finding]:
@@ -71,9 +80,12 @@ def _keys(settings: Any) -> Iterator[Finding]:
         keys = getattr(settings, name.lower())
         for key in keys.by_id.values() if keys else ():
             if owner.setdefault(key, name) != name:
-                yield {name, owner[key]}, f"{name}: the same key as {owner[key]}"
+                yield {name, owner[key]}, f"{name}: must differ from {owner[key]}"
         if settings.vaultr_env == "production" and keys and DEVELOPMENT in keys.by_id:
-            yield {name, "VAULTR_ENV"}, f"{name}: the key `{DEVELOPMENT}` was drawn for development"
+            yield (
+                {name, "VAULTR_ENV"},
+                f"{name}: the key `{DEVELOPMENT}` is for development; generate a new one",
+            )
 
 
 def _production(settings: Any) -> Iterator[Finding]:
@@ -81,11 +93,11 @@ def _production(settings: Any) -> Iterator[Finding]:
         return
     if not settings.database_url.get_secret_value().startswith("postgresql"):
         names = {"VAULTR_ENV", "DATABASE_URL"}
-        yield names, "DATABASE_URL: PostgreSQL is required in production"
+        yield names, "DATABASE_URL: must be PostgreSQL in production"
     base = _origin(settings.base_url)
     named = all(_HOST.fullmatch(one) for one in settings.allowed_hosts)
     if base is not None and base.scheme != "https":
-        yield {"VAULTR_ENV", "BASE_URL"}, "BASE_URL: begins with https:// in production"
+        yield {"VAULTR_ENV", "BASE_URL"}, "BASE_URL: must begin with https:// in production"
     if base is not None and named and base.hostname not in settings.hosts:
         names = {"VAULTR_ENV", "ALLOWED_HOSTS", "BASE_URL"}
-        yield names, "ALLOWED_HOSTS: the host of BASE_URL is missing, where mails lead"
+        yield names, "ALLOWED_HOSTS: must contain the host of BASE_URL, to which emails link"

@@ -11,9 +11,9 @@ from vaultr.settings.types import _KEY_BYTES, _SQLITE, CHECKPOINT_KEY, DEVELOPME
 
 
 def read(variables: Mapping[str, str], names: set[str]) -> tuple[dict[str, str], list[str]]:
-    """Take each named setting from its variable or from the file that ``<NAME>_FILE`` names.
+    """Read each setting from its variable or from the file that ``<NAME>_FILE`` names.
 
-    :return: what was given, and a sentence for each file that cannot be read.
+    :return: the values, and a problem for each file that cannot be read.
     """
     given = {name: text for name, text in variables.items() if text}
     for end in ("", "_FILE"):
@@ -31,7 +31,7 @@ def read(variables: Mapping[str, str], names: set[str]) -> tuple[dict[str, str],
         try:
             text = Path(path).read_text("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
             problems.append(f"{name}_FILE: cannot read the file: {reason}")
         else:
             values[name] = text
@@ -42,8 +42,8 @@ def read(variables: Mapping[str, str], names: set[str]) -> tuple[dict[str, str],
     return values, problems
 
 
-def fill_in(values: dict[str, str], problems: list[str]) -> None:
-    """Add the defaults that depend on other settings; in development also keys of its own."""
+def add_defaults(values: dict[str, str], problems: list[str]) -> None:
+    """Add defaults that depend on other settings and, in development, generated keys."""
     env = values.setdefault(
         "VAULTR_ENV", "production" if "DATABASE_URL" in values else "development"
     )
@@ -64,20 +64,20 @@ def fill_in(values: dict[str, str], problems: list[str]) -> None:
     values.setdefault("BASE_URL", f"http://127.0.0.1:{values.get('PORT', '3000')}")
     values.setdefault("DATABASE_URL", f"{_SQLITE}{home / 'vaultr.sqlite3'}")
     if env != "development":
-        return  # a slip in VAULTR_ENV makes no files
+        return  # a typo in VAULTR_ENV must not create files
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, key in development_keys(home).items():
             values.setdefault(name, key)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "a file there is not what it was"
-        problems.append(f"VAULTR_HOME: cannot keep development keys there: {reason}")
+        reason = getattr(error, "strerror", None) or "a file there was changed"
+        problems.append(f"VAULTR_HOME: cannot store development keys there: {reason}")
 
 
 def development_keys(home: Path) -> dict[str, str]:
-    """Return the development keys kept under ``home``, drawing them at the first start.
+    """Return the development keys stored under ``home``; the first start generates them.
 
-    Of processes that start at once, the one that links its finished file first wins.
+    If several processes start together, the first one that links its finished file wins.
     """
     path = home / "development-keys"
     if not path.exists():
@@ -93,7 +93,7 @@ def development_keys(home: Path) -> dict[str, str]:
 
 
 def generate_keys(key_id: str) -> dict[str, str]:
-    """Draw a complete set of server keys, as the text of the settings they belong into."""
+    """Generate a complete set of server keys, as values of their settings."""
     return {
         name: f"{key_id}:{b64(secrets.token_bytes(_KEY_BYTES))}"
         for name in (*KEY_SETS, CHECKPOINT_KEY)

@@ -1,4 +1,4 @@
-"""Every setting of the server, typed and read once; nothing else reads the environment."""
+"""All settings of the server, typed and read once. Nothing else reads the environment."""
 
 import os
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ from vaultr.protocol import sizes
 from vaultr.settings import cross_checks, loader, types
 from vaultr.settings.types import CommaList, DatabaseUrl, KeySet, Rate, RedisUrl, UpperCase
 
-# How from_environ asks for the fields alone, since it then tells all problems in one list.
+# Passed by from_environ to validate fields only; it reports all problems in one list.
 _FIELDS_ALONE = {"fields_alone": True}
 
 
-class SettingsRefused(SystemExit):
-    """The settings cannot be used. The message names every problem, and no value."""
+class InvalidSettings(SystemExit):
+    """The settings are invalid. The message lists every problem, but no values."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         listing = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"Vaultr cannot start; fix these settings:\n{listing}")
+        super().__init__(f"Vaultr cannot start. Fix these settings:\n{listing}")
 
 
 def _in_production() -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _in_production() -> dict[str, Any]:
 
 
 class Settings(BaseModel):
-    """What one server is told. A field is a setting: its name in capitals, or ``<NAME>_FILE``."""
+    """The settings of one server. Each field is read from ``<NAME>`` or ``<NAME>_FILE``."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True
@@ -48,22 +48,26 @@ class Settings(BaseModel):
 
     vaultr_env: Literal["development", "production"] = Field(
         default="development",
-        description="`production` refuses everything that is only good enough to try Vaultr out.",
+        description="`production` rejects settings that are only good enough to try Vaultr.",
     )
     vaultr_home: Path = Field(
-        default=Path("var"), description="Folder of the embedded database, keys and mails."
+        default=Path("var"), description="Folder for the embedded database, keys and emails."
     )
     database_url: DatabaseUrl = Field(
         json_schema_extra=_in_production(),
-        description="PostgreSQL; `?pool_size=`, `?max_overflow=`, `?prepare=off` are understood.",
+        description="PostgreSQL URL; accepts `?pool_size=`, `?max_overflow=`, `?prepare=off`.",
     )
     redis_url: RedisUrl | None = Field(
-        default=None, json_schema_extra=_in_production(), description="Where limits are counted."
+        default=None,
+        json_schema_extra=_in_production(),
+        description="Redis, which counts rate limits.",
     )
     port: int = Field(default=3000, ge=1, le=65535, description="Port to listen on.")
-    bind: str = Field(default="", description="Address to listen on; by default by VAULTR_ENV.")
+    bind: str = Field(
+        default="", description="Address to listen on; the default depends on VAULTR_ENV."
+    )
     drain_seconds: int = Field(
-        default=5, ge=0, le=24, description="Listening goes on this long after SIGTERM."
+        default=5, ge=0, le=24, description="Seconds to keep listening after SIGTERM."
     )
     web_concurrency: int = Field(
         default_factory=lambda: min(4, len(os.sched_getaffinity(0))),
@@ -71,21 +75,28 @@ class Settings(BaseModel):
         le=64,
         description="Worker processes; 1 without REDIS_URL.",
     )
-    web_threads: int = Field(default=16, ge=2, le=128, description="Threads of a worker.")
+    web_threads: int = Field(default=16, ge=2, le=128, description="Threads of each worker.")
     login_queue: int | None = Field(
-        default=None, ge=1, description="Logins of a worker that may wait; half the threads."
+        default=None,
+        ge=1,
+        description="Logins of each worker that may wait for a hash; default: half the threads.",
     )
     base_url: str = Field(
         default="http://127.0.0.1:3000",
         json_schema_extra=_in_production(),
-        description="Where users reach Vaultr; links in mails begin with it.",
+        description="URL at which users reach Vaultr; links in emails begin with it.",
     )
-    cors_origins: CommaList = Field(default=(), description="Exact origins, separated by commas.")
+    cors_origins: CommaList = Field(
+        default=(), description="Origins whose pages may use the API, separated by commas."
+    )
     allowed_hosts: CommaList = Field(
-        default=(), description="Names of the server; the host of BASE_URL unless given."
+        default=(), description="Host names of the server; default: the host of BASE_URL."
     )
     trusted_proxies: int = Field(
-        default=0, ge=0, le=8, description="Proxies in front whose forwarded headers count."
+        default=0,
+        ge=0,
+        le=8,
+        description="Number of proxies in front whose forwarded headers are trusted.",
     )
     jwt_secret: KeySet = Field(json_schema_extra=_in_production(), description="Signs tokens.")
     pepper: KeySet = Field(json_schema_extra=_in_production(), description="Peppers verifiers.")
@@ -128,52 +139,56 @@ class Settings(BaseModel):
     smtp_host: str | None = Field(
         default=None,
         json_schema_extra=_in_production(),
-        description="Mail server; without it mails are files in VAULTR_HOME/mail.",
+        description="Mail server; without it, emails are files in VAULTR_HOME/mail.",
     )
     smtp_port: int = Field(default=587, ge=1, le=65535, description="Port of the mail server.")
-    smtp_user: str | None = Field(default=None, description="Name to sign in with.")
-    smtp_pass: SecretStr | None = Field(default=None, description="Password to sign in with.")
-    smtp_from: str = Field(default="vaultr@localhost", description="Sender of all mails.")
+    smtp_user: str | None = Field(default=None, description="User name for the mail server.")
+    smtp_pass: SecretStr | None = Field(default=None, description="Password for the mail server.")
+    smtp_from: str = Field(default="vaultr@localhost", description="Sender of all emails.")
     smtp_secure: Literal["starttls", "tls", "none"] = Field(
-        default="starttls", description="TLS is required unless `none` (loopback hosts only)."
+        default="starttls", description="TLS mode; `none` is allowed for loopback hosts only."
     )
     smtp_ca_file: Path | None = Field(
-        default=None, description="Certificates to trust for the mail server."
+        default=None, description="File of CA certificates to trust for the mail server."
     )
     statsd_host: str | None = Field(
-        default=None, description="Where StatsD listens: a host, or a host with its port."
+        default=None, description="StatsD server: host, or host and port."
     )
     metrics_port: int | None = Field(
         default=None,
         ge=0,
         le=65535,
-        description="Port of /metrics; 0 is off. On one machine `flask worker` wants another.",
+        description="Port of /metrics; 0 is off. `flask worker` on the same machine needs another.",
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of /metrics.")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UpperCase] = Field(
-        default="INFO", description="What is written to stdout."
+        default="INFO", description="Lowest level that is logged to stdout."
     )
-    breach_upstream_url: str | None = Field(default=None, description="Ranges of breached hashes.")
+    breach_upstream_url: str | None = Field(
+        default=None, description="Service with ranges of breached password hashes."
+    )
     background: Literal["inline", "process"] = Field(
         default="inline", description="Where background jobs run; `process` is `flask worker`."
     )
     session_binding: Literal["loose", "strict"] = Field(
-        default="loose", description="`strict` ends a session that moves to another network."
+        default="loose", description="`strict` ends a session that is used from another network."
     )
     ready_requires: CommaList = Field(
-        default=("redis",), description="What, beyond the database, readiness needs, or `none`."
+        default=("redis",), description="What readiness requires besides the database, or `none`."
     )
     ready_redis_grace: int = Field(
-        default=30, ge=0, description="Seconds that Redis may be away before a pod is not ready."
+        default=30, ge=0, description="Seconds without Redis after which a pod is not ready."
     )
     step_up_seconds: int = Field(
-        default=300, ge=1, le=3600, description="How long a step-up holds."
+        default=300, ge=1, le=3600, description="Seconds that a step-up is valid."
     )
     access_token_seconds: int = Field(
-        default=600, ge=1, le=600, description="Life of an access token."
+        default=600, ge=1, le=600, description="Lifetime of an access token in seconds."
     )
     backup_recipient: str | None = Field(default=None, description="age public key of backups.")
-    backup_identity_file: Path | None = Field(default=None, description="age key that opens them.")
+    backup_identity_file: Path | None = Field(
+        default=None, description="age key that decrypts backups."
+    )
     limit_login_account: Rate = Field(default=Rate(5, 900), description="By account or device.")
     limit_login_address: Rate = Field(default=Rate(20, 900), description="By client address.")
     limit_signup: Rate = Field(default=Rate(50, 3600), description="By client address.")
@@ -183,46 +198,50 @@ class Settings(BaseModel):
     limit_reads: Rate = Field(default=Rate(3000, 60), description="By session or machine.")
     limit_anonymous: Rate = Field(default=Rate(600, 60), description="By client address.")
     limit_changes: Rate = Field(default=Rate(100_000, 86_400), description="By vault.")
-    quota_items: int = Field(default=sizes.ITEMS_PER_VAULT, ge=1, description="Items of a vault.")
+    quota_items: int = Field(
+        default=sizes.ITEMS_PER_VAULT, ge=1, description="Maximum number of items in a vault."
+    )
     quota_item_bytes: int = Field(
-        default=sizes.ITEM_BYTES, ge=1024, description="Bytes of one item."
+        default=sizes.ITEM_BYTES, ge=1024, description="Maximum sealed bytes of one item."
     )
     quota_vault_bytes: int = Field(
-        default=sizes.VAULT_BYTES, ge=1024, description="Bytes of a vault."
+        default=sizes.VAULT_BYTES, ge=1024, description="Maximum sealed bytes of a vault."
     )
     quota_vaults: int = Field(
-        default=sizes.VAULTS_PER_ACCOUNT, ge=1, description="Vaults of an account."
+        default=sizes.VAULTS_PER_ACCOUNT,
+        ge=1,
+        description="Maximum number of vaults of an account.",
     )
 
     @classmethod
     def from_environ(cls, variables: Mapping[str, str]) -> Self:
         """Read the settings from environment variables.
 
-        :raises SettingsRefused: every problem at once, by name and without values.
+        :raises InvalidSettings: all problems together, by name and without values.
         """
         names = {name.upper() for name in cls.model_fields}
         values, problems = loader.read(variables, names)
-        loader.fill_in(values, problems)
-        given = {name.lower(): text for name, text in values.items()}
+        loader.add_defaults(values, problems)
+        values = {name.lower(): text for name, text in values.items()}
         unread = {problem.partition(":")[0].removesuffix("_FILE") for problem in problems}
-        settings, found = cls._validated(given)
+        settings, found = cls._validated(values)
         found = [problem for problem in found if problem.partition(":")[0] not in unread]
         unread |= {problem.partition(":")[0] for problem in found}
         if settings is None:
-            # What fits together is told all the same, with others in place of those that are wrong.
+            # Run the cross checks anyway, with valid stand-ins for the invalid settings.
             stand_in = {"database_url": "postgresql://", **loader.generate_keys("x")}
             required = {n.lower(): t for n, t in stand_in.items() if n != types.CHECKPOINT_KEY}
-            kept = {n: text for n, text in given.items() if n.upper() not in unread}
-            settings, _ = cls._validated({**required, **kept})
+            valid = {n: text for n, text in values.items() if n.upper() not in unread}
+            settings, _ = cls._validated({**required, **valid})
         problems += found + cross_checks.problems(settings, unread=unread)
         if problems or settings is None:
-            raise SettingsRefused(sorted(set(problems)))
+            raise InvalidSettings(sorted(set(problems)))
         return settings
 
     @classmethod
-    def _validated(cls, given: dict[str, str]) -> tuple[Self | None, list[str]]:
+    def _validated(cls, values: dict[str, str]) -> tuple[Self | None, list[str]]:
         try:
-            return cls.model_validate(given, context=_FIELDS_ALONE), []
+            return cls.model_validate(values, context=_FIELDS_ALONE), []
         except ValidationError as error:
             return None, [_sentence(one) for one in error.errors(include_url=False)]
 
@@ -234,22 +253,22 @@ class Settings(BaseModel):
 
     @property
     def production(self) -> bool:
-        """Whether only what is good enough for production is taken."""
+        """Whether the server runs in production, where weaker settings are rejected."""
         return self.vaultr_env == "production"
 
     @cached_property
     def hosts(self) -> frozenset[str]:
-        """The host names under which the server answers."""
+        """The host names that the server accepts."""
         names = self.allowed_hosts or (urlsplit(self.base_url).hostname or "",)
         return frozenset(name.lower() for name in names)
 
     @property
-    def login_places(self) -> int:
-        """Return how many logins of one worker may wait for a hash before `busy` is answered."""
+    def max_waiting_logins(self) -> int:
+        """Return how many logins of one worker may wait for a hash; further ones get `busy`."""
         return self.login_queue or max(1, self.web_threads // 2)
 
     def for_flask(self) -> dict[str, Any]:
-        """Return what Flask itself wants to know; the extensions are told by their own rooms."""
+        """Return Flask's own configuration; packages configure their own extensions."""
         return {
             "SETTINGS": self,
             "MAX_CONTENT_LENGTH": None,

@@ -1,4 +1,4 @@
-"""How settings are written in the environment: files, lists, rates, key sets, defaults."""
+"""Types of settings and how they are written: files, lists, rates, keyrings, URLs."""
 
 import ipaddress
 import re
@@ -16,13 +16,13 @@ from vaultr.protocol.encoding import unb64
 
 KEY_SETS = ("JWT_SECRET", "PEPPER", "FACTOR_KEY", "MAIL_KEY", "AUDIT_KEY")
 CHECKPOINT_KEY = "CHECKPOINT_KEY"
-DEVELOPMENT = "dev"  # the id of keys that a server drew for itself; not for production
-PLAIN = "default"  # the id of a plain value, which in a set is written as base64url of its bytes
+DEVELOPMENT = "dev"  # id of keys that a server generated for itself; not for production
+PLAIN = "default"  # id of a plain value, which in a keyring is written as base64url of its bytes
 _KEY_BYTES = 32
 _SQLITE = "sqlite:///"
 _TELLING = re.compile(rb"change.?me|example|secret|password|default", re.I)
 _NAMED_KEY = re.compile(r"([A-Za-z0-9._-]{1,64}):(\S*)")
-# Of a PostgreSQL URL: what is understood; tables are in `public`, as many URLs say.
+# Accepted parameters of a PostgreSQL URL; tables are in `public`, as many URLs say.
 _OUR_SCHEMA = ("schema", "public")
 _NUMBERS = {"pool_size", "max_overflow", "connect_timeout"}
 _PARAMETERS = _NUMBERS | {
@@ -33,7 +33,7 @@ _PARAMETERS = _NUMBERS | {
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many in so many seconds, written ``5/900``."""
+    """A number of requests in a number of seconds, written ``5/900``."""
 
     count: int
     seconds: int
@@ -43,7 +43,7 @@ class Rate:
 
     @classmethod
     def parse(cls, value: object) -> "Rate":
-        """Read ``count/seconds``, both whole numbers from 1 on."""
+        """Parse ``count/seconds``, both integers of at least 1."""
         if isinstance(value, Rate):
             return value
         match = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,7})", str(value))
@@ -58,7 +58,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """A secret that rotates: keys by id, the first of which signs and seals."""
+    """A secret that can rotate: keys by id; the first one signs and seals."""
 
     by_id: Mapping[str, bytes]
 
@@ -67,10 +67,11 @@ class Keys:
 
     @classmethod
     def parse(cls, value: object) -> "Keys":
-        """Read ``<id>:<base64url of 32 bytes>``, several by lines or commas, or one plain value.
+        """Parse ``<id>:<base64url of 32 bytes>``, on lines or between commas, or a plain value.
 
-        A plain value is one key named ``default``: its UTF-8 bytes, at least 32 of them. What
-        begins like ``<id>:`` is never plain, so that a slip in a set is not taken for a password.
+        A plain value is one key named ``default``: its UTF-8 bytes, at least 32. A value that
+        begins
+        like ``<id>:`` is never plain, so that a typo in a keyring is not taken for a password.
         """
         if isinstance(value, Keys):
             return value
@@ -82,12 +83,12 @@ class Keys:
         keys: dict[str, bytes] = {}
         for pair in pairs:
             if pair is None:
-                raise ValueError("every key of a set is written <id>:<base64url of 32 bytes>")
+                raise ValueError("write every key of a keyring as <id>:<base64url of 32 bytes>")
             if pair[1] in keys:
-                raise ValueError("two keys have one id")
+                raise ValueError("two keys have the same id")
             keys[pair[1]] = _strong(_decoded(pair[2], plain=pair[1] == PLAIN))
         if len(set(keys.values())) < len(keys):
-            raise ValueError("two ids have one key")
+            raise ValueError("two ids have the same key")
         return cls(keys)
 
     @classmethod
@@ -99,20 +100,20 @@ def _decoded(text: str, *, plain: bool) -> bytes:
     try:
         key = unb64(text)
     except ValueError:
-        raise ValueError("a key is base64url of 32 bytes without padding") from None
+        raise ValueError("a key must be base64url of 32 bytes without padding") from None
     if len(key) != _KEY_BYTES and not plain:
-        raise ValueError("a key has exactly 32 bytes")
+        raise ValueError("a key must have exactly 32 bytes")
     return key
 
 
 def _strong(key: bytes) -> bytes:
     if len(key) < _KEY_BYTES:
-        raise ValueError("at least 32 bytes; `flask keys generate` prints a complete set")
-    # 32 random letters of 16 have fewer than 8 different ones about once in 10^9 draws.
+        raise ValueError("must have at least 32 bytes; `flask keys generate` prints a complete set")
+    # Of 32 random characters out of 16, fewer than 8 are different about once in 10^9 times.
     repeated = any(key[period:] == key[:-period] for period in range(1, 17))
     counting = len({(second - first) % 256 for first, second in pairwise(key)}) < 6
     if len(set(key)) < 8 or repeated or counting or _TELLING.search(key):
-        raise ValueError("not random; `flask keys generate` prints a complete set")
+        raise ValueError("must be random; `flask keys generate` prints a complete set")
     return key
 
 
@@ -123,31 +124,29 @@ def _commas(value: object) -> object:
 
 
 def _driver(value: SecretStr) -> SecretStr:
-    """Name the driver: SQLAlchemy 2.1 reads a bare ``postgresql://`` as psycopg 3."""
+    """Add the driver: SQLAlchemy 2.1 reads a plain ``postgresql://`` as psycopg 3."""
     text = value.get_secret_value()
     if text.startswith(_SQLITE):
         return SecretStr(f"{_SQLITE}{Path(text.removeprefix(_SQLITE)).absolute()}")
     try:
         parts = urlsplit(text)
         whole = parts.port != 0 and "@" not in parts.query
-    except ValueError:  # its message would repeat the URL
+    except ValueError:  # its message would contain the URL
         whole = False
     if not whole:
-        raise ValueError(
-            "not a URL; are characters such as / @ # ? in the password percent-encoded?"
-        )
+        raise ValueError("not a URL; percent-encode characters such as / @ # ? in the password")
     if parts.scheme not in ("postgres", "postgresql", "postgresql+psycopg2"):
-        raise ValueError("begins with postgresql:// (or sqlite:/// to try Vaultr out)")
+        raise ValueError("must begin with postgresql:// (or sqlite:/// to try Vaultr)")
     if parts.fragment:
-        raise ValueError("a # in the password is written %23")
+        raise ValueError("write # in the password as %23")
     query = [(name, one) for name, one in parse_qsl(parts.query) if (name, one) != _OUR_SCHEMA]
     unknown = sorted({name for name, _ in query} - _PARAMETERS)
     if unknown:
         raise ValueError(f"unknown parameters: {', '.join(unknown)}")
     if any(name in _NUMBERS and not re.fullmatch(r"[0-9]{1,4}", one) for name, one in query):
-        raise ValueError(f"{', '.join(sorted(_NUMBERS))} are whole numbers")
+        raise ValueError(f"{', '.join(sorted(_NUMBERS))} must be integers")
     if not {one for name, one in query if name == "prepare"} <= {"on", "off"}:
-        raise ValueError("prepare is on or off")
+        raise ValueError("prepare must be on or off")
     return SecretStr(
         urlunsplit(("postgresql+psycopg2", parts.netloc, parts.path, urlencode(query), ""))
     )
@@ -157,10 +156,10 @@ def _redis(value: SecretStr) -> SecretStr:
     try:
         parts = urlsplit(value.get_secret_value())
         _ = parts.port
-    except ValueError:  # its message would repeat the URL
+    except ValueError:  # its message would contain the URL
         raise ValueError("not a URL") from None
     if parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("begins with redis://, rediss:// or unix://")
+        raise ValueError("must begin with redis://, rediss:// or unix://")
     return value
 
 
@@ -176,7 +175,7 @@ UpperCase = BeforeValidator(_upper)
 
 
 def loopback(host: str) -> bool:
-    """Check whether a host name is this machine."""
+    """Return whether a host name is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a request alone shows: a change to a vault, and the rules that need no look at the vault."""
+"""A change to a vault, and the rules that a change must follow whatever the vault contains."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from vaultr.wire.preconditions import Precondition
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much there may be: items and sealed bytes of a vault, bytes of an item, vaults."""
+    """Limits: items and sealed bytes of a vault, sealed bytes of an item, vaults of an account."""
 
     items: int
     item_bytes: int
@@ -24,7 +24,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a put brings."""
+    """The new content of an item, as a put sends it."""
 
     type: str
     generation: int
@@ -34,7 +34,7 @@ class Content:
 
     @property
     def size(self) -> int:
-        """Return its sealed bytes."""
+        """Return the number of sealed bytes."""
         return len(self.overview) + len(self.detail)
 
 
@@ -42,8 +42,8 @@ class Content:
 class Change:
     """One change to one item.
 
-    :ivar at: the pointer to it in a batch; a single write has none.
-    :ivar followed: a later change of the batch is about the same item.
+    :ivar at: JSON pointer to the change in a batch; empty for a single write.
+    :ivar followed: a later change of the batch concerns the same item.
     """
 
     op: Op
@@ -55,64 +55,69 @@ class Change:
     followed: bool = False
 
     @classmethod
-    def of_batch(cls, given: ChangeIn, at: str, *, followed: bool) -> "Change":
-        """Read one change of a batch."""
-        said = given.model_fields_set
+    def of_batch(cls, body: ChangeIn, at: str, *, followed: bool) -> "Change":
+        """Convert one change of a batch."""
+        sent = body.model_fields_set
         expected = Precondition(
-            revision=given.if_match if "if_match" in said else None,
-            absent="if_none_match" in said,
+            revision=body.if_match if "if_match" in sent else None,
+            absent="if_none_match" in sent,
         )
-        content = content_of(given) if given.op == "put" else None
-        return cls(Op(given.op), given.item_id, expected, given.entry, content, at, followed)
+        content = content_of(body) if body.op == "put" else None
+        return cls(Op(body.op), body.item_id, expected, body.entry, content, at, followed)
 
-    def faults(self, message: str) -> list[FieldError]:
-        """Point at this change; only a batch needs to."""
+    def field_errors(self, message: str) -> list[FieldError]:
+        """Return a field error that points at this change; empty for a single write."""
         return [FieldError(self.at, message)] if self.at else []
 
 
-def content_of(given: ItemPut | ChangeIn) -> Content:
-    """Take the content out of a put."""
-    return Content(
-        given.type, given.generation, given.content_revision, given.overview, given.detail
-    )
+def content_of(body: ItemPut | ChangeIn) -> Content:
+    """Return the content that a put sends."""
+    return Content(body.type, body.generation, body.content_revision, body.overview, body.detail)
 
 
 def check(change: Change, quota: Quota) -> None:
-    """Check what a change alone shows.
+    """Check a change without looking at the vault.
 
-    :raises Unprocessable: it names no item, or its content another revision than its entry.
-    :raises NotSealed: a part of its content cannot be ciphertext.
-    :raises ItemTooLarge: its content is larger than an item may be.
-    :raises PreconditionRequired: it does not say what it believes is stored.
+    :raises Unprocessable: the item id is all zeros, or the content revision differs from the
+        entry's number.
+    :raises NotSealed: a part of the content cannot be ciphertext.
+    :raises ItemTooLarge: the content exceeds the size limit of an item.
+    :raises PreconditionRequired: the change has no precondition.
     """
-    for refusal in _against(change, quota):
-        raise refusal
+    for error in _errors(change, quota):
+        raise error
 
 
-def _against(change: Change, quota: Quota) -> Iterator[ServiceError]:
+def _errors(change: Change, quota: Quota) -> Iterator[ServiceError]:
     content = change.content
     if content is not None:
         if change.item_id == NO_ITEM:
-            yield Unprocessable(errors=[FieldError(f"{change.at}/item_id", "the id of no item")])
+            yield Unprocessable(
+                errors=[FieldError(f"{change.at}/item_id", "must not be all zeros")]
+            )
         if content.content_revision != change.entry.n:
-            message = "the number of the entry, which this is not"
+            message = "must equal the number of the entry"
             yield Unprocessable(errors=[FieldError(f"{change.at}/content_revision", message)])
         parts = {"overview": content.overview, "detail": content.detail}
-        unsealed = sealed_fields.refusal_of({f"{change.at}/{name}": parts[name] for name in parts})
+        unsealed = sealed_fields.not_sealed_error(
+            {f"{change.at}/{name}": parts[name] for name in parts}
+        )
         if unsealed is not None:
             yield unsealed
         if content.size > quota.item_bytes:
-            yield ItemTooLarge(errors=change.faults("too large"))
-    if not change.expected.given:
-        yield PreconditionRequired(errors=change.faults("without if_match or if_none_match"))
+            yield ItemTooLarge(errors=change.field_errors("too large"))
+    if not change.expected.is_set:
+        yield PreconditionRequired(errors=change.field_errors("without if_match or if_none_match"))
 
 
 def check_sealed(quota: Quota, **parts: bytes) -> None:
-    """Check sealed values that are no item's, each given under the name of its field.
+    """Check sealed values outside of items; each keyword is the name of its field.
 
-    :raises NotSealed: one cannot be ciphertext.
-    :raises ItemTooLarge: one is larger than an item may be.
+    :raises NotSealed: a value cannot be ciphertext.
+    :raises ItemTooLarge: a value exceeds the size limit of an item.
     """
     sealed_fields.check({f"/{name}": data for name, data in parts.items()})
     if max(map(len, parts.values())) > quota.item_bytes:
-        raise ItemTooLarge("A sealed value is larger than an item may be.")
+        raise ItemTooLarge(
+            "A sealed value exceeds the size limit of an item. Send a smaller value."
+        )

@@ -1,4 +1,4 @@
-"""A dry run of a batch: what would become of each of its changes."""
+"""Check a batch without writing it, and report what each change would do."""
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
@@ -6,56 +6,62 @@ from uuid import UUID
 from vaultr.database.session import reading
 from vaultr.errors import ServiceError
 from vaultr.request_context import Actor
-from vaultr.vault.batches import read_in, read_items, said_of
+from vaultr.vault.batches import load_items, parse_changes, sent_entries
 from vaultr.vault.change_rules import Change, Quota, check
-from vaultr.vault.item_writes import draft_of
-from vaultr.vault.locking import peek_vault
-from vaultr.vault.log_entries import stored_already
-from vaultr.vault.pending_changes import Draft
+from vaultr.vault.item_writes import begin_changes
+from vaultr.vault.locking import read_without_lock
+from vaultr.vault.log_entries import repeated_entries
+from vaultr.vault.pending_changes import PendingChanges
 from vaultr.vault.responses import VerdictsView, VerdictView
 from vaultr.vault.schemas import ChangeIn
 
 
-def dry_run(actor: Actor, vault_id: UUID, given: Sequence[ChangeIn], quota: Quota) -> VerdictsView:
-    """Judge all changes of a batch; nothing is changed, and no writer is made to wait.
+def dry_run(actor: Actor, vault_id: UUID, body: Sequence[ChangeIn], quota: Quota) -> VerdictsView:
+    """Check all changes of a batch. Nothing is written, and no writer has to wait.
 
-    A batch that would be made is ok throughout. A change is judged on top of those before it that
-    are ok, and its entry against the one before it, so that one bad change does not spoil the
-    verdicts of all that follow. By the time the batch is sent the vault may have moved on.
+    A change is checked on top of the valid changes before it, and its entry against the entry
+    before it, so one invalid change does not fail all that follow. The vault may change before the
+    client sends the batch.
 
-    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
+    :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     """
-    changes = read_in(given)
+    changes = parse_changes(body)
     with reading(snapshot=True) as session:
         connection = session.connection()
-        row = peek_vault(connection, actor, vault_id)
-        again = stored_already(connection, vault_id, row.revision, said_of(changes)) is not None
-        draft = draft_of(actor, vault_id, row, quota)
-        read_items(connection, draft, {change.item_id for change in changes})
+        row = read_without_lock(connection, actor, vault_id)
+        repeated = (
+            repeated_entries(connection, vault_id, row.revision, sent_entries(changes)) is not None
+        )
+        pending = begin_changes(actor, vault_id, row, quota)
+        load_items(connection, pending, {change.item_id for change in changes})
     verdicts = [
         VerdictView(item_id=change.item_id, ok=problem is None, problem=problem)
-        for change, problem in zip(changes, _problems(draft, changes, again=again), strict=True)
+        for change, problem in zip(
+            changes, _problems(pending, changes, repeated=repeated), strict=True
+        )
     ]
     return VerdictsView(verdicts=verdicts)
 
 
-def _problems(draft: Draft, changes: Sequence[Change], *, again: bool) -> Iterator[str | None]:
+def _problems(
+    pending: PendingChanges, changes: Sequence[Change], *, repeated: bool
+) -> Iterator[str | None]:
     problem: str | None = None
     for at, change in enumerate(changes):
-        if problem is not None:  # the head after the change before this is not known
-            draft.log.revision = changes[at - 1].entry.n
-            draft.log.head = change.entry.prev
-        problem = _problem(draft, change, again=again)
+        if problem is not None:  # the head after an invalid change is unknown
+            pending.log.revision = changes[at - 1].entry.n
+            pending.log.head = change.entry.prev
+        problem = _problem(pending, change, repeated=repeated)
         yield problem
 
 
-def _problem(draft: Draft, change: Change, *, again: bool) -> str | None:
+def _problem(pending: PendingChanges, change: Change, *, repeated: bool) -> str | None:
     try:
-        if not again:
-            draft.check_there(change)
-        check(change, draft.quota)
-        if not again:
-            draft.make(change)
-    except ServiceError as refusal:
-        return refusal.slug
+        if not repeated:
+            pending.check_exists(change)
+        check(change, pending.quota)
+        if not repeated:
+            pending.apply(change)
+    except ServiceError as error:
+        return error.slug
     return None

@@ -1,8 +1,8 @@
-"""Reads that are asked for most: one statement each, which also proves the session.
+"""The most frequent reads, one statement each, which also checks the session.
 
-A statement on a connection in autocommit needs no BEGIN and no COMMIT, the session's row is read
-where the vault's is, and on PostgreSQL the audit event is inserted by the same statement: one
-round trip instead of seven. Rows become JSON without objects between (see `rows`).
+A statement in autocommit mode needs no BEGIN and no COMMIT, the session's row is read together
+with the vault's, and on PostgreSQL the same statement inserts the audit event: one round trip
+instead of seven. Rows are converted to JSON without intermediate objects (see `row_json`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,8 +28,8 @@ from vaultr.vault.responses import WrapView
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A vault at one moment: its row, its wraps for the caller, its last entry as JSON."""
+class VaultSnapshot:
+    """A vault at one moment: its row, its wraps for the actor, and its last entry as JSON."""
 
     vault: Any
     wraps: list[WrapView]
@@ -37,45 +37,45 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """An item as it is sent; ``body`` is None when the caller has that revision."""
+class ItemBody:
+    """An item as JSON; ``body`` is None if the client already has that revision."""
 
     body: str | None
     revision: int
 
 
-def glance(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
-    """Return only the revision and the head of a vault.
+def read_head(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
+    """Return the revision and the head of a vault.
 
-    :raises Unauthenticated: the session is dead.
-    :raises VaultNotFound: there is no such vault that the actor may read.
+    :raises Unauthenticated: the session has ended.
+    :raises VaultNotFound: the actor has no such vault.
     """
     values = parameters(actor, vault_id=vault_id)
-    row = _glance(session_check.sql()).alone(values).one()
-    check(row)
+    row = _head(session_check.sql()).alone(values).one()
+    check_access(row)
     return row.revision, bytes(row.head)
 
 
-def look(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Look:
-    """Read a vault as a sync shows it.
+def read_vault(connection: sa.Connection, actor: Actor, vault_id: UUID) -> VaultSnapshot:
+    """Read a vault with its wraps and its last entry, inside a transaction.
 
-    :raises Unauthenticated, VaultNotFound: as `glance`.
+    :raises Unauthenticated, VaultNotFound: see `read_head`.
     """
     values = parameters(actor, vault_id=vault_id)
-    return _seen(_look(session_check.sql()).run(connection, values).all())
+    return _snapshot(_vault(session_check.sql()).run(connection, values).all())
 
 
-def look_alone(actor: Actor, vault_id: UUID) -> Look:
-    """Read what `look` reads, outside of any transaction.
+def read_vault_autocommit(actor: Actor, vault_id: UUID) -> VaultSnapshot:
+    """Read a vault with its wraps and its last entry, outside of any transaction.
 
-    :raises Unauthenticated, VaultNotFound: as `glance`.
+    :raises Unauthenticated, VaultNotFound: see `read_head`.
     """
-    return _seen(_look(session_check.sql()).alone(parameters(actor, vault_id=vault_id)))
+    return _snapshot(_vault(session_check.sql()).alone(parameters(actor, vault_id=vault_id)))
 
 
-def _seen(found: Sequence[Any]) -> Look:
+def _snapshot(found: Sequence[Any]) -> VaultSnapshot:
     vault = found[0]
-    check(vault)
+    check_access(vault)
     wraps = [
         WrapView(generation=row.wrap_generation, sealed_key=bytes(row.sealed_key))
         for row in found
@@ -84,16 +84,16 @@ def _seen(found: Sequence[Any]) -> Look:
     last = (
         "null" if vault.entry_n is None else row_json.entry_json(vault[-row_json.ENTRY_COLUMNS :])
     )
-    return Look(vault, wraps, last)
+    return VaultSnapshot(vault, wraps, last)
 
 
-def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: int | None) -> Read:
-    """Read one whole item, and record that.
+def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: int | None) -> ItemBody:
+    """Read one item with its detail, and record an audit event.
 
-    :param known: the revision that the caller has; up to date, nothing is read or recorded.
-    :raises Unauthenticated, VaultNotFound: as `glance`.
-    :raises ItemNotFound: there is no such item.
-    :raises AuditUnavailable: the read cannot be recorded, so there is none.
+    :param known: the revision that the client has; if it is current, nothing is read or recorded.
+    :raises Unauthenticated, VaultNotFound: see `read_head`.
+    :raises ItemNotFound: no such item exists.
+    :raises AuditUnavailable: the event could not be recorded, so the item is not returned.
     """
     revision = -1 if known is None else known
     values = parameters(actor, vault_id=vault_id, item_id=item_id, known=revision)
@@ -105,10 +105,10 @@ def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: int | None) ->
             row = _item(session_check.sql()).run(session.connection(), values).one()
             if _is_new(row):
                 audit.record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
-    check(row)
+    check_access(row)
     if row.revision is None:
         raise ItemNotFound
-    return Read(
+    return ItemBody(
         row_json.item_json(row[-row_json.ITEM_COLUMNS :]) if _is_new(row) else None, row.revision
     )
 
@@ -122,36 +122,36 @@ def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, 
     with prepared as event:
         statement = _item_and_event(session_check.sql())
         row = statement.alone({**values, **event.parameters}).one()
-        if _is_new(row) and not row.told:
-            raise AuditUnavailable  # how much of the event stands is not known: nothing is `done`
-        event.done(inserted=row.told)
+        if _is_new(row) and not row.recorded:
+            raise AuditUnavailable  # some of the event may be stored, so do not call `done`
+        event.done(inserted=row.recorded)
     return row
 
 
 def list_items(
     actor: Actor, vault_id: UUID, *, limit: int, **chosen: Any
 ) -> tuple[list[str], str | None]:
-    """Read the overviews of one page, in the order of the ids.
+    """Read one page of overviews, ordered by item id.
 
     :param chosen: ``state``; ``type`` and ``after`` (an id), or None.
-    :return: items as JSON, and the id after which the next page begins.
-    :raises Unauthenticated, VaultNotFound: as `glance`.
+    :return: items as JSON, and the id after which the next page starts.
+    :raises Unauthenticated, VaultNotFound: see `read_head`.
     """
-    given = {name: value for name, value in chosen.items() if value is not None}
-    statement = _list(session_check.sql(), "type" in given, "after" in given)
-    values = parameters(actor, vault_id=vault_id, limit=limit + 1, **given)
+    filters = {name: value for name, value in chosen.items() if value is not None}
+    statement = _list(session_check.sql(), "type" in filters, "after" in filters)
+    values = parameters(actor, vault_id=vault_id, limit=limit + 1, **filters)
     found = statement.alone(values)
-    check(found[0])
+    check_access(found[0])
     items = [row[-row_json.SUMMARY_COLUMNS :] for row in found if row.revision is not None]
     last = items[limit - 1][0] if len(items) > limit else None
     return [row_json.summary_json(row) for row in items[:limit]], last
 
 
-def check(row: Any) -> None:
-    """Check what every statement of `statement` finds out.
+def check_access(row: Any) -> None:
+    """Check the columns ``alive`` and ``owned``, which every statement here selects.
 
-    :raises Unauthenticated: the session is dead.
-    :raises VaultNotFound: there is no such vault that the actor may read.
+    :raises Unauthenticated: the session has ended.
+    :raises VaultNotFound: the actor has no such vault.
     """
     if not row.alive:
         raise Unauthenticated
@@ -160,23 +160,23 @@ def check(row: Any) -> None:
 
 
 def parameters(actor: Actor, **more: Any) -> dict[str, Any]:
-    """Return what a statement of `statement` asks for."""
+    """Return the parameters that `statement` needs, and ``more``."""
     return session_check.parameters(actor) | more
 
 
 def statement(alive_sql: str, columns: str, more: str = "") -> str:
-    """Return a statement that finds out ``alive`` and ``owned`` besides what is asked for."""
+    """Return SQL that selects ``columns`` of a vault, and ``alive`` and ``owned`` to check."""
     proof = f"{alive_sql} AS alive, v.revision IS NOT NULL AS owned"
-    return f"SELECT {proof}, {columns} {OWN_VAULT} {more}"  # nosec B608 - made of our words alone
+    return f"SELECT {proof}, {columns} {OWN_VAULT} {more}"  # nosec B608 - contains constants only
 
 
 @per_database
-def _glance(alive_sql: str) -> Statement:
+def _head(alive_sql: str) -> Statement:
     return Statement(statement(alive_sql, "v.revision, v.head"))
 
 
 @per_database
-def _look(alive_sql: str) -> Statement:
+def _vault(alive_sql: str) -> Statement:
     columns = (
         f"{row_json.id_text('v.id')} AS id, {row_json.time_text('v.created_at')} AS created_at,"
         " v.generation, v.rotating, v.revision, v.head, v.overview, v.overview_revision,"
@@ -204,21 +204,22 @@ def _item(alive_sql: str) -> Statement:
 
 @per_database
 def _item_and_event(alive_sql: str) -> Statement:
-    # The commit need not wait for the disk: what a crash can lose is under a second of reads,
-    # whose answers have left. Set where it is evaluated once, in this statement's transaction.
+    # Do not wait for the disk at commit: a crash can lose the events of less than a second of
+    # reads, whose responses were already sent. The setting applies to this statement's transaction
+    # alone.
     return Statement(
-        f"WITH found AS ({_item_sql(alive_sql)}),"  # nosec B608 - made of our words alone
+        f"WITH found AS ({_item_sql(alive_sql)}),"  # nosec B608 - contains constants only
         " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
         " WHERE alive AND overview IS NOT NULL),"
-        f" {Prepared.ctes('new')} SELECT EXISTS (SELECT 1 FROM pend) AS told, * FROM found"
+        f" {Prepared.ctes('new')} SELECT EXISTS (SELECT 1 FROM pend) AS recorded, * FROM found"
     )
 
 
 @per_database
 def _list(alive_sql: str, of_type: bool, after: bool) -> Statement:
-    # The page is chosen before it is joined, so that it is read along the index.
+    # Choose the page before the join, so that the index is used.
     page = (
-        f"SELECT {row_json.item_columns()}, i.overview FROM items i"  # nosec B608 - our words alone
+        f"SELECT {row_json.item_columns()}, i.overview FROM items i"  # nosec B608 - constants only
         " WHERE i.vault_id = :vault_id AND i.state = :state"
         f"{' AND i.type = :type' if of_type else ''}{' AND i.id > :after' if after else ''}"
         " ORDER BY i.id LIMIT :limit"

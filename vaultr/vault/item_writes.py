@@ -1,4 +1,4 @@
-"""Writes to one item: put, trash, restore, remove."""
+"""Write one change to one item: put, trash, restore or remove."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -13,9 +13,9 @@ from vaultr.protocol.entries import Op
 from vaultr.request_context import Actor
 from vaultr.vault.change_rules import Change, Quota, check
 from vaultr.vault.locking import lock_vault
-from vaultr.vault.log_entries import Said, log_of, stored_already
+from vaultr.vault.log_entries import SentEntry, log_of, repeated_entries
 from vaultr.vault.models import ENTRIES
-from vaultr.vault.pending_changes import Draft, Held
+from vaultr.vault.pending_changes import PendingChanges, StoredItem
 from vaultr.vault.persistence import store_one
 from vaultr.vault.responses import WriteView
 
@@ -28,36 +28,37 @@ _STATE_AFTER: dict[str, Literal["active", "trash", "removed"]] = {
 
 
 def write_item(actor: Actor, vault_id: UUID, change: Change, quota: Quota) -> WriteView:
-    """Make one change to one item.
+    """Write one change to one item.
 
-    A write whose entry is stored already is answered as the first time, and nothing is done.
+    If the entry is already stored, return the first response again and write nothing.
 
-    :raises Refusal: as `lock_vault`, `check` and `Draft.make` say, in the API's order.
+    :raises ServiceError: see `lock_vault`, `check` and `PendingChanges.apply`; the API defines the
+        order of the checks.
     """
     with transaction() as session:
         connection = session.connection()
         row = lock_vault(connection, actor, vault_id, change.item_id)
-        draft = draft_of(actor, vault_id, row, quota)
-        draft.items[change.item_id] = _held(row)
+        pending = begin_changes(actor, vault_id, row, quota)
+        pending.items[change.item_id] = _stored_item(row)
         if row.removed_revision is not None:
-            draft.removed.add(change.item_id)
-        said = [Said(change.op, change.item_id, change.entry)]
-        repeated = stored_already(connection, vault_id, row.revision, said)
+            pending.removed.add(change.item_id)
+        said = [SentEntry(change.op, change.item_id, change.entry)]
+        repeated = repeated_entries(connection, vault_id, row.revision, said)
         if repeated is None:
-            draft.check_there(change)
+            pending.check_exists(change)
         check(change, quota)
         if repeated is not None:
-            return _answer_again(connection, repeated[0])
-        held = draft.make(change)
-        event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=draft.log.event())
-        store_one(connection, draft, change, event_id)
+            return _repeated_response(connection, repeated[0])
+        item = pending.apply(change)
+        event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=pending.log.event())
+        store_one(connection, pending, change, event_id)
     metrics.VAULT_WRITES.labels(change.op).inc()
-    return _answer(draft, change, held)
+    return _response(pending, change, item)
 
 
-def draft_of(actor: Actor, vault_id: UUID, row: Any, quota: Quota) -> Draft:
-    """Begin to change the vault whose locked row this is."""
-    return Draft(
+def begin_changes(actor: Actor, vault_id: UUID, row: Any, quota: Quota) -> PendingChanges:
+    """Return empty pending changes for the vault whose locked row this is."""
+    return PendingChanges(
         log=log_of(actor, vault_id, row),
         quota=quota,
         active=row.active,
@@ -69,10 +70,10 @@ def draft_of(actor: Actor, vault_id: UUID, row: Any, quota: Quota) -> Draft:
     )
 
 
-def _held(row: Any) -> Held | None:
+def _stored_item(row: Any) -> StoredItem | None:
     if row.item_revision is None:
         return None
-    return Held(
+    return StoredItem(
         revision=row.item_revision,
         content_revision=row.item_content_revision,
         generation=row.item_generation,
@@ -84,22 +85,22 @@ def _held(row: Any) -> Held | None:
     )
 
 
-def _answer(draft: Draft, change: Change, held: Held | None) -> WriteView:
+def _response(pending: PendingChanges, change: Change, item: StoredItem | None) -> WriteView:
     return WriteView(
         id=change.item_id,
-        revision=draft.log.revision,
-        content_revision=held.content_revision if held else 0,
-        generation=held.generation if held else draft.log.generation,
-        state=held.state if held else "removed",
-        head=draft.log.head,
+        revision=pending.log.revision,
+        content_revision=item.content_revision if item else 0,
+        generation=item.generation if item else pending.log.generation,
+        state=item.state if item else "removed",
+        head=pending.log.head,
     )
 
 
-def _answer_again(connection: sa.Connection, entry: Any) -> WriteView:
-    """Answer from the stored entry, for the item may have changed since."""
+def _repeated_response(connection: sa.Connection, entry: Any) -> WriteView:
+    """Build the response from the stored entry, because the item may have changed since."""
     generation = entry.generation
     if entry.op in (Op.TRASH, Op.RESTORE):
-        # The item's own, which its last put before this says.
+        # The generation of the item's last put before this entry.
         generation = connection.scalars(
             sa.select(ENTRIES.c.generation).where(
                 ENTRIES.c.vault_id == entry.vault_id, ENTRIES.c.n == entry.content_revision

@@ -1,8 +1,8 @@
-"""A change of a vault's keys: begun, followed, and finished when nothing active is left behind.
+"""Key rotation: store new keys of a vault, show the progress, and finish.
 
-Between its two entries items and overview move to the new keys by ordinary writes. What decides a
-race is the vault's lock, as for every write: whatever was sealed under older keys and comes after
-the beginning is refused by name.
+Between the two entries that begin and end a rotation, clients reseal items and the overview by
+ordinary writes. The vault's lock decides races: a write that arrives after the beginning and is
+sealed under older keys is rejected with `GenerationMoved`.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from vaultr.vault.log_entries import log_of
 from vaultr.vault.models import VAULT_KEYS
 from vaultr.vault.responses import LeftView, RotationView, VaultView
 from vaultr.vault.schemas import EntryIn, MachineWrap, RotationNew
-from vaultr.vault.vault_writes import repeated, store, vault_then
+from vaultr.vault.vault_writes import repeated_entry, store, vault_after
 from vaultr.vault.vaults import vault_in
 from vaultr.vault.write_sql import BEGIN_ROTATION, FINISH_ROTATION
 
@@ -42,68 +42,70 @@ _LEFT = (
 
 @dataclass(frozen=True, slots=True)
 class _Wraps:
-    """The new keys as they are sealed for each holder."""
+    """The new keys of a vault, sealed for each holder."""
 
     owner: bytes
     machines: Sequence[MachineWrap]
 
 
-def begin_rotation(actor: Actor, vault_id: UUID, given: RotationNew, quota: Quota) -> VaultView:
-    """Return a vault new keys, under which everything is sealed from now on.
+def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota) -> VaultView:
+    """Store new keys of a vault; later writes must be sealed under them.
 
-    Allowed while another rotation is running: everything then moves to the newest generation. One
-    whose entry is stored already is answered as the first time, and nothing is done.
+    A rotation may begin while another one runs: everything then moves to the newest generation.
+    If the entry is already stored, return the first response again and write nothing.
 
-    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
-    :raises NotSealed, ItemTooLarge: a wrap is none, or is too large.
-    :raises Unprocessable: a machine comes twice, or the generation is not the next one.
-    :raises GenerationMoved: another rotation has taken this generation in between.
-    :raises Conflict: the machines are not exactly those that hold keys of the vault.
-    :raises HeadMoved: somebody wrote to the vault in between.
-    :raises QuotaExceeded: the vault has had as many generations as it may.
+    :raises Unauthenticated, VaultNotFound: see `lock_vault`.
+    :raises NotSealed, ItemTooLarge: a wrap cannot be ciphertext, or is too large.
+    :raises Unprocessable: a machine is listed twice, or the generation is not the next one.
+    :raises GenerationMoved: another rotation took this generation first.
+    :raises Conflict: the listed machines differ from those that hold keys of the vault.
+    :raises HeadMoved: another write came first.
+    :raises QuotaExceeded: the vault has reached the maximum number of generations.
     """
     with transaction() as session:
         connection = session.connection()
         row = lock_vault(connection, actor, vault_id)
-        _check_alone(given, quota)
-        entry = repeated(connection, vault_id, row.revision, Op.ROTATE_BEGIN, given.entry)
-        if entry is not None:
-            return vault_then(connection, actor, entry, quota, rotating=True)
+        _check_body(body, quota)
+        stored = repeated_entry(connection, vault_id, row.revision, Op.ROTATE_BEGIN, body.entry)
+        if stored is not None:
+            return vault_after(connection, actor, stored, quota, rotating=True)
         log = log_of(actor, vault_id, row)
-        _check_number(given, row)
-        _check_machines(connection, vault_id, given.machines)
-        log.check(given.entry)
-        _check_room(given)
-        log.generation = given.generation
-        log.extend(given.entry, Op.ROTATE_BEGIN, None, 0, NOTHING)
-        told = {"generation": given.generation}
-        event_id = store(connection, log, Event.VAULT_ROTATE_BEGIN, BEGIN_ROTATION, told=told)
-        wraps = _Wraps(given.sealed_key, given.machines)
-        _keep(connection, actor, vault_id, given.generation, wraps, event_id)
+        _check_number(body, row)
+        _check_machines(connection, vault_id, body.machines)
+        log.check(body.entry)
+        _check_quota(body)
+        log.generation = body.generation
+        log.extend(body.entry, Op.ROTATE_BEGIN, None, 0, NOTHING)
+        details = {"generation": body.generation}
+        event_id = store(
+            connection, log, Event.VAULT_ROTATE_BEGIN, BEGIN_ROTATION, event_details=details
+        )
+        wraps = _Wraps(body.sealed_key, body.machines)
+        _store_wraps(connection, actor, vault_id, body.generation, wraps, event_id)
         return vault_in(connection, actor, vault_id, quota)
 
 
-def _check_alone(given: RotationNew, quota: Quota) -> None:
-    """Check what the body alone shows."""
-    sealed = {f"machines/{at}/sealed_key": one.sealed_key for at, one in enumerate(given.machines)}
-    check_sealed(quota, sealed_key=given.sealed_key, **sealed)
+def _check_body(body: RotationNew, quota: Quota) -> None:
+    """Check the body without looking at the vault."""
+    sealed = {f"machines/{at}/sealed_key": one.sealed_key for at, one in enumerate(body.machines)}
+    check_sealed(quota, sealed_key=body.sealed_key, **sealed)
     known: set[UUID] = set()
-    for at, one in enumerate(given.machines):
+    for at, one in enumerate(body.machines):
         if one.id in known:
-            raise Unprocessable(errors=[FieldError(f"/machines/{at}/id", "named before")])
+            raise Unprocessable(errors=[FieldError(f"/machines/{at}/id", "listed twice")])
         known.add(one.id)
 
 
-def _check_number(given: RotationNew, row: Any) -> None:
-    """Check that the new generation is the next one: a number is used once."""
-    if given.generation == row.generation + 1:
+def _check_number(body: RotationNew, row: Any) -> None:
+    """Check that the new generation is the next one; no number is used twice."""
+    if body.generation == row.generation + 1:
         return
-    told = {"generation": row.generation}
-    knows_all = (given.entry.n, given.entry.prev) == (row.revision + 1, bytes(row.head))
-    if given.generation <= row.generation and not knows_all:
-        raise GenerationMoved("Another rotation has begun in between.", members=told)
-    fault = FieldError("/generation", "not the number after the vault's")
-    raise Unprocessable(errors=[fault], members=told)
+    members = {"generation": row.generation}
+    knows_all = (body.entry.n, body.entry.prev) == (row.revision + 1, bytes(row.head))
+    if body.generation <= row.generation and not knows_all:
+        raise GenerationMoved("Another rotation began first. Sync, then retry.", members=members)
+    fault = FieldError("/generation", "must be the vault's generation plus 1")
+    raise Unprocessable(errors=[fault], members=members)
 
 
 def _check_machines(
@@ -113,19 +115,22 @@ def _check_machines(
         VAULT_KEYS.c.vault_id == vault_id, VAULT_KEYS.c.role == MACHINE
     )
     if {*connection.scalars(held)} != {one.id for one in named}:
-        fault = FieldError("/machines", "not exactly those that hold a key of the vault")
-        raise Conflict("Other machines than these hold keys of the vault.", errors=[fault])
-
-
-def _check_room(given: RotationNew) -> None:
-    if given.generation > sizes.GENERATIONS_PER_VAULT:
-        raise QuotaExceeded(
-            f"A vault has {sizes.GENERATIONS_PER_VAULT} generations of keys, and no more: move its"
-            " items to a new one."
+        fault = FieldError("/machines", "must list exactly the machines that hold a key")
+        raise Conflict(
+            "The listed machines differ from those that hold keys of the vault. List them again.",
+            errors=[fault],
         )
 
 
-def _keep(
+def _check_quota(body: RotationNew) -> None:
+    if body.generation > sizes.GENERATIONS_PER_VAULT:
+        raise QuotaExceeded(
+            f"A vault can have at most {sizes.GENERATIONS_PER_VAULT} generations of keys."
+            " Move its items to a new vault."
+        )
+
+
+def _store_wraps(
     connection: sa.Connection,
     actor: Actor,
     vault_id: UUID,
@@ -150,41 +155,41 @@ def _keep(
 
 
 def show_rotation(actor: Actor, vault_id: UUID) -> RotationView:
-    """Check whether a rotation is running, and what is left to move.
+    """Return whether a rotation is running, and how much is left to reseal.
 
-    :raises Unauthenticated, VaultNotFound: as `hot.glance`.
+    :raises Unauthenticated, VaultNotFound: see `fast_reads.read_head`.
     """
     values = fast_reads.parameters(actor, vault_id=vault_id)
     row = _progress(session_check.sql()).alone(values).one()
-    fast_reads.check(row)
+    fast_reads.check_access(row)
     left = LeftView(items=row.items, overview=row.overview_generation < row.generation)
     return RotationView(rotating=bool(row.rotating), generation=row.generation, left=left)
 
 
-def finish_rotation(actor: Actor, vault_id: UUID, given: EntryIn, quota: Quota) -> VaultView:
-    """End a rotation after everything active has moved to the newest keys.
+def finish_rotation(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) -> VaultView:
+    """Finish a rotation after all active items and the overview moved to the newest keys.
 
-    One whose entry is stored already is answered as the first time, and nothing is done.
+    If the entry is already stored, return the first response again and write nothing.
 
-    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
+    :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     :raises Conflict: no rotation is running.
-    :raises RotationIncomplete: active items or the overview are left; it says how many.
-    :raises HeadMoved: somebody wrote to the vault in between.
+    :raises RotationIncomplete: active items or the overview are left; the error counts them.
+    :raises HeadMoved: another write came first.
     """
     with transaction() as session:
         connection = session.connection()
         row = lock_vault(connection, actor, vault_id)
-        entry = repeated(connection, vault_id, row.revision, Op.ROTATE_END, given)
-        if entry is not None:
-            return vault_then(connection, actor, entry, quota, rotating=False)
+        stored = repeated_entry(connection, vault_id, row.revision, Op.ROTATE_END, entry)
+        if stored is not None:
+            return vault_after(connection, actor, stored, quota, rotating=False)
         if not row.rotating:
-            raise Conflict("No rotation of this vault is running.")
+            raise Conflict("No rotation of this vault is running. Begin one first.")
         _check_nothing_left(connection, vault_id, row)
         log = log_of(actor, vault_id, row)
-        log.check(given)
-        log.extend(given, Op.ROTATE_END, None, 0, NOTHING)
-        told = {"generation": row.generation}
-        store(connection, log, Event.VAULT_ROTATE_END, FINISH_ROTATION, told=told)
+        log.check(entry)
+        log.extend(entry, Op.ROTATE_END, None, 0, NOTHING)
+        details = {"generation": row.generation}
+        store(connection, log, Event.VAULT_ROTATE_END, FINISH_ROTATION, event_details=details)
         return vault_in(connection, actor, vault_id, quota)
 
 
@@ -198,7 +203,7 @@ def _check_nothing_left(connection: sa.Connection, vault_id: UUID, row: Any) -> 
 
 @per_database
 def _left() -> Statement:
-    return Statement(f"SELECT ({_LEFT}) FROM vaults v WHERE v.id = :vault_id")  # nosec B608 - our words alone
+    return Statement(f"SELECT ({_LEFT}) FROM vaults v WHERE v.id = :vault_id")  # nosec B608 - constants only
 
 
 @per_database

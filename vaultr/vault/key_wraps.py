@@ -22,8 +22,8 @@ class KeyWraps:
     ) -> Mapping[tuple[UUID, int], bytes]:
         """Return every wrap that an account holds, by vault and generation.
 
-        :param lock: lock the vaults in the order of their ids, as every writer of wraps does; the
-            caller has locked the account, so no vault is made meanwhile.
+        :param lock: lock the vaults in the order of their ids, as every writer of wraps does. The
+            caller has locked the account, so no vault can be created meanwhile.
         """
         held = sa.select(VAULT_KEYS.c.vault_id).where(VAULT_KEYS.c.holder_id == account_id)
         if lock:
@@ -38,10 +38,11 @@ class KeyWraps:
     def replace_wraps(
         session: Session, account_id: UUID, wraps: Mapping[tuple[UUID, int], bytes], event_id: UUID
     ) -> None:
-        """Replace each wrap by the one of the same vault and generation; roles stay.
+        """Replace each wrap by the one of the same vault and generation; roles do not change.
 
-        The rows are deleted and inserted, because many inserts are one statement, and many updates
-        are not.
+        The rows are deleted and inserted, because many inserts fit in one statement, and many
+        updates
+        do not.
         """
         rows = [
             {

@@ -1,4 +1,4 @@
-"""Who may write to which vault, found out by the statement that locks it."""
+"""Lock a vault for a write, and check in the same statement who may write to it."""
 
 from functools import cache
 from typing import Any, Final
@@ -15,13 +15,13 @@ from vaultr.vault.errors import VaultNotFound
 
 OWNER: Final = "owner"
 
-# Whose a vault is, joined to one row, so that there is an answer even if there is no such vault.
+# The actor's vault, joined to one constant row, so that a row is returned even without a vault.
 OWN_VAULT: Final = (
     "FROM (SELECT 1 AS one) o LEFT JOIN vaults v ON v.id = :vault_id AND v.account_id = :account"
 )
 
 _LOCKS: Final = (
-    # Held by all writers, so that an account is not deleted under them.
+    # Every writer locks the account, so that it cannot be deleted meanwhile.
     "SELECT 1 FROM accounts WHERE id = :account FOR KEY SHARE",
     "SELECT 1 FROM vaults WHERE id = :vault_id AND account_id = :account FOR UPDATE",
 )
@@ -30,23 +30,23 @@ _LOCKS: Final = (
 def lock_vault(
     connection: sa.Connection, actor: Actor, vault_id: UUID, item_id: UUID = NO_ITEM
 ) -> Any:
-    """Lock a vault for a write, and read it afresh with one of its items.
+    """Lock a vault for a write, and read its current row with that of one item.
 
-    The same round trip finds out whether the session of ``actor`` lives, so the views that come
-    here are declared with ``checks_session``.
+    The same round trip checks that the session of ``actor`` is alive, so the views that call this
+    are declared with ``checks_session``.
 
-    :return: a row of the vault, the item (``item_*``, None if there is none) and, if the item was
+    :return: a row of the vault, the item (``item_*``, None without an item) and, if the item was
         removed, ``removed_revision``.
-    :raises Unauthenticated: the session is dead.
-    :raises VaultNotFound: there is no such vault that the actor may write to.
+    :raises Unauthenticated: the session has ended.
+    :raises VaultNotFound: the actor has no such vault.
     """
     return _found(connection, lock_script(session_check.sql()), actor, vault_id, item_id)
 
 
-def peek_vault(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Any:
-    """Read what `lock_vault` reads, for a write that is only tried: nobody is made to wait.
+def read_without_lock(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Any:
+    """Read what `lock_vault` reads, for a dry run: no writer has to wait.
 
-    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
+    :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     """
     script = lock_script(session_check.sql(), locks=False)
     return _found(connection, script, actor, vault_id, NO_ITEM)
@@ -69,11 +69,11 @@ def _found(
 
 @cache
 def lock_script(alive_sql: str, *, locks: bool = True) -> Statement:
-    """Return the statements of `lock_vault`, or (without locks) of `peek_vault`."""
-    # The item is read by a statement of its own after the lock is held: what a statement sees is
-    # settled when it begins, and it may begin by waiting for the lock.
+    """Return the statements of `lock_vault` or, without locks, of `read_without_lock`."""
+    # A separate statement reads the item after the lock is held: a statement sees the database as
+    # it was at its start, and would start before it waits for the lock.
     return Statement(
-        f"SELECT {alive_sql} AS alive,"  # nosec B608 - made of our words alone
+        f"SELECT {alive_sql} AS alive,"  # nosec B608 - contains constants only
         " v.generation, v.rotating, v.overview_generation, v.revision, v.head, v.active, v.trash,"
         " v.item_bytes, v.version_bytes,"
         " r.revision AS removed_revision, i.revision AS item_revision,"

@@ -1,4 +1,4 @@
-"""The log of a vault: each write extends it by one entry, or is refused."""
+"""The log of a vault: check the next entry and append it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from vaultr.vault.schemas import EntryIn
 class Log:
     """The end of a vault's log, under the vault's lock, and the entries added to it since.
 
-    ``revision`` and ``head`` move with each entry; ``stored`` is where the log ends for others.
+    ``revision`` and ``head`` move with each entry; ``stored`` is the end that others still see.
     """
 
     vault_id: UUID
@@ -30,59 +30,59 @@ class Log:
     head: bytes
     added: list[dict[str, Any]] = field(default_factory=list)
 
-    def check(self, given: EntryIn, faults: Sequence[FieldError] = ()) -> None:
-        """Check that an entry is the next one.
+    def check(self, entry: EntryIn, field_errors: Sequence[FieldError] = ()) -> None:
+        """Check that ``entry`` is the next one.
 
-        :raises HeadMoved: it is not; with where the log ends.
+        :raises HeadMoved: it is not; the error has the stored revision and head.
         """
-        if given.n == self.revision + 1 and given.prev == self.head:
+        if entry.n == self.revision + 1 and entry.prev == self.head:
             return
         revision, head = self.stored
-        raise HeadMoved(errors=faults, members={"revision": revision, "head": b64(head)})
+        raise HeadMoved(errors=field_errors, members={"revision": revision, "head": b64(head)})
 
     @property
     def stored(self) -> tuple[int, bytes]:
-        """Give revision and head as they are stored."""
+        """Return the stored revision and head."""
         if self.added:
             return self.added[0]["n"] - 1, self.added[0]["prev"]
         return self.revision, self.head
 
     def extend(
-        self, given: EntryIn, op: Op, item_id: UUID | None, content_revision: int, content: bytes
+        self, entry: EntryIn, op: Op, item_id: UUID | None, content_revision: int, content: bytes
     ) -> None:
-        """Add an entry that was checked; all but its keyed parts comes from the request."""
-        entry = Entry(
+        """Append a checked entry; the server fills in everything but its vouch and MAC."""
+        complete = Entry(
             vault_id=self.vault_id,
-            n=given.n,
-            prev=given.prev,
+            n=entry.n,
+            prev=entry.prev,
             op=op,
             item_id=item_id,
             content_revision=content_revision,
             content=content,
             generation=self.generation,
             author_id=self.author_id,
-            vouch=given.vouch,
+            vouch=entry.vouch,
         )
-        self.revision, self.head = given.n, head_of(entry, given.mac)
+        self.revision, self.head = entry.n, head_of(complete, entry.mac)
         self.added.append(
             {
                 "vault_id": self.vault_id,
-                "n": given.n,
-                "prev": given.prev,
+                "n": entry.n,
+                "prev": entry.prev,
                 "op": op.value,
                 "item_id": item_id,
                 "content_revision": content_revision,
                 "content": content,
                 "generation": self.generation,
                 "author_id": self.author_id,
-                "vouch": given.vouch,
-                "mac": given.mac,
+                "vouch": entry.vouch,
+                "mac": entry.mac,
                 "head": self.head,
             }
         )
 
     def event(self) -> dict[str, Any]:
-        """Tell the audit what was written: the first and last number, and the new head."""
+        """Return the object of the audit event: first and last number, and the new head."""
         return {
             "kind": "vault",
             "id": str(self.vault_id),
@@ -104,32 +104,32 @@ def log_of(actor: Actor, vault_id: UUID, row: Any) -> Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a request says of one entry: enough to know it again."""
+class SentEntry:
+    """What a request states about one entry: enough to recognise a repeated write."""
 
     op: Op
     item_id: UUID | None
     entry: EntryIn
 
 
-def stored_already(
-    connection: sa.Connection, vault_id: UUID, revision: int, said: Sequence[Said]
+def repeated_entries(
+    connection: sa.Connection, vault_id: UUID, revision: int, sent: Sequence[SentEntry]
 ) -> list[Any] | None:
-    """Return the stored entries of a write that is sent again after its answer was lost.
+    """Return the stored entries of a write that a client repeats after a lost response.
 
-    :return: the rows, in order; None when this is no repetition.
+    :return: the rows, in order; None if this is not a repeated write.
     """
-    first, last = said[0].entry.n, said[-1].entry.n
-    if last > revision or last - first != len(said) - 1:
+    first, last = sent[0].entry.n, sent[-1].entry.n
+    if last > revision or last - first != len(sent) - 1:
         return None
     found = connection.execute(
         sa.select(ENTRIES)
         .where(ENTRIES.c.vault_id == vault_id, ENTRIES.c.n.between(first, last))
         .order_by(ENTRIES.c.n)
     ).all()
-    same = len(found) == len(said) and all(
+    same = len(found) == len(sent) and all(
         (row.n, row.mac, row.op, row.item_id)
         == (one.entry.n, one.entry.mac, one.op.value, one.item_id)
-        for row, one in zip(found, said, strict=True)
+        for row, one in zip(found, sent, strict=True)
     )
     return list(found) if same else None

@@ -1,4 +1,4 @@
-"""The tables of a vault: itself, who holds its keys, its items, their versions, its log."""
+"""The tables of vaults: vaults, key wraps, items, versions, removed items, log entries."""
 
 from datetime import datetime
 from typing import cast
@@ -15,7 +15,7 @@ def _of_vault() -> Mapped[UUID]:
 
 
 class Vault(Base):
-    """A vault. Its row is the lock of all writes to it, and counts what it holds."""
+    """A vault. Its row is the lock for all writes, and has the counts of its contents."""
 
     __tablename__ = "vaults"
     __table_args__ = (
@@ -93,7 +93,7 @@ class Item(Base):
 
 
 class Version(Base):
-    """The content of one put, the current one included."""
+    """The content of one put, including the current one."""
 
     __tablename__ = "versions"
     __table_args__ = (sa.UniqueConstraint("vault_id", "revision"),)
@@ -111,7 +111,7 @@ class Version(Base):
 
 
 class RemovedItem(Base):
-    """The id of an item that was removed, kept as long as the vault: it never comes back."""
+    """The id of a removed item, stored as long as the vault, so that it is never used again."""
 
     __tablename__ = "removed_items"
     __table_args__ = (sa.UniqueConstraint("vault_id", "revision"),)
@@ -122,7 +122,7 @@ class RemovedItem(Base):
 
 
 class LogEntry(Base):
-    """One entry of a vault's log, kept as long as the vault."""
+    """One entry of a vault's log, stored as long as the vault."""
 
     __tablename__ = "entries"
     __table_args__ = (
@@ -146,7 +146,7 @@ class LogEntry(Base):
     audit_event_id: Mapped[UUID]
 
 
-# For statements that need no objects.
+# For statements that need no ORM objects.
 VAULTS, VAULT_KEYS, ITEMS = (cast(sa.Table, one.__table__) for one in (Vault, VaultKey, Item))
 VERSIONS, REMOVED, ENTRIES = (
     cast(sa.Table, one.__table__) for one in (Version, RemovedItem, LogEntry)

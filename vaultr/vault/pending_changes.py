@@ -1,4 +1,4 @@
-"""A vault under its lock while changes are made to it, one after another, or refused by name."""
+"""A locked vault while changes are checked and applied in memory, before they are stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,8 +20,8 @@ from vaultr.vault.log_entries import Log
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """An item as it stands, but for its sealed parts."""
+class StoredItem:
+    """An item without its sealed parts."""
 
     revision: int
     content_revision: int
@@ -35,21 +35,21 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One put: the item as it then is, with its sealed parts."""
+    """One put: the item after it, and its sealed parts."""
 
     item_id: UUID
-    held: Held
+    item: StoredItem
     content: Content
 
 
 @dataclass(slots=True)
-class Draft:
-    """What the vault will be once the changes are stored.
+class PendingChanges:
+    """A vault after the changes, before they are stored.
 
     :ivar version_bytes: sealed bytes of all versions before the changes.
-    :ivar items: the items that the changes are about, as they stand; None: there is none.
-    :ivar removed: which of them were removed, now or ever.
-    :ivar puts: what was put, in order.
+    :ivar items: the current state of the items to change; None if the item does not exist.
+    :ivar removed: ids among them that have ever been removed.
+    :ivar puts: the puts, in order.
     """
 
     log: Log
@@ -58,142 +58,147 @@ class Draft:
     trash: int
     item_bytes: int
     version_bytes: int
-    items: dict[UUID, Held | None]
+    items: dict[UUID, StoredItem | None]
     removed: set[UUID]
     puts: list[Put] = field(default_factory=list)
 
-    def make(self, change: Change) -> Held | None:
-        """Make one change; give the item as it then is.
+    def apply(self, change: Change) -> StoredItem | None:
+        """Apply one change, and return the item after it.
 
-        The checks stand in the order in which the API promises to refuse.
+        The order of the checks is part of the API.
 
         :raises ItemNotFound, GenerationMoved, RevisionMoved, InTrash, ItemConflict, HeadMoved,
-            QuotaExceeded: the change does not fit what is there.
+            QuotaExceeded: the current state does not allow the change.
         """
-        held = self.items.get(change.item_id)
-        self.check_there(change)
-        self._check_keys(change, held)
-        _check_expected(change, held)
-        self._check_state(change, held)
-        self.log.check(change.entry, change.faults("not the next entry"))
+        item = self.items.get(change.item_id)
+        self.check_exists(change)
+        self._check_keys(change, item)
+        _check_expected(change, item)
+        self._check_state(change, item)
+        self.log.check(change.entry, change.field_errors("not the next entry"))
         if change.content is not None:
-            self._check_room(change, change.content, held)
-        after = self._after(change, held)
-        self._count(held, after)
+            self._check_quota(change, change.content, item)
+        after = self._after(change, item)
+        self._count(item, after)
         self.items[change.item_id] = after
         return after
 
-    def check_there(self, change: Change) -> None:
-        """Check that there is an item, where the change is about one that must be there.
+    def check_exists(self, change: Change) -> None:
+        """Check that the item exists, unless the change creates it.
 
-        :raises ItemNotFound: there is none.
+        :raises ItemNotFound: it does not exist.
         """
         creates = change.op is Op.PUT and change.expected.revision is None
         if self.items.get(change.item_id) is None and not creates:
-            raise ItemNotFound(errors=change.faults("no such item"))
+            raise ItemNotFound(errors=change.field_errors("no such item"))
 
-    def _check_keys(self, change: Change, held: Held | None) -> None:
-        """Check that no active item will be under older keys that was not before."""
+    def _check_keys(self, change: Change, item: StoredItem | None) -> None:
+        """Check that the change leaves no further active item under older keys."""
         if change.content is not None:
             check_generation(self.log, change.content.generation, at=change.at)
-        if change.op is not Op.RESTORE or change.followed or held is None:
+        if change.op is not Op.RESTORE or change.followed or item is None:
             return
-        if held.state == "trash" and held.generation < self.log.generation:
+        if item.state == "trash" and item.generation < self.log.generation:
             raise GenerationMoved(
-                "The item is under older keys: put it anew in the batch that restores it.",
-                errors=change.faults("under older keys"),
+                "The item is sealed under older keys. Restore it and reseal it in one batch.",
+                errors=change.field_errors("under older keys"),
                 members={"generation": self.log.generation},
             )
 
-    def _check_state(self, change: Change, held: Held | None) -> None:
-        state = held.state if held else None
+    def _check_state(self, change: Change, item: StoredItem | None) -> None:
+        state = item.state if item else None
         if state == "trash" and change.op in (Op.PUT, Op.TRASH):
-            raise InTrash(errors=change.faults("in the trash"))
+            raise InTrash(errors=change.field_errors("in the trash"))
         if state == "active" and change.op is Op.RESTORE:
-            raise ItemConflict("The item is not in the trash.", errors=change.faults("active"))
-        if held is None and change.item_id in self.removed:
             raise ItemConflict(
-                "An item of this id was removed; its id never comes back.",
-                errors=change.faults("removed"),
+                "The item is active, not in the trash.", errors=change.field_errors("active")
+            )
+        if item is None and change.item_id in self.removed:
+            raise ItemConflict(
+                "An item with this id was removed, and ids are never reused. Choose a new id.",
+                errors=change.field_errors("removed"),
             )
 
-    def _check_room(self, change: Change, content: Content, held: Held | None) -> None:
-        if held is None and self.active + self.trash >= self.quota.items:
-            detail = f"The vault holds {self.quota.items} items, and no more."
-            raise QuotaExceeded(detail, errors=change.faults("too many items"))
-        grows = content.size - (held.size if held else 0)
+    def _check_quota(self, change: Change, content: Content, item: StoredItem | None) -> None:
+        if item is None and self.active + self.trash >= self.quota.items:
+            detail = f"A vault can have at most {self.quota.items} items. Remove items first."
+            raise QuotaExceeded(detail, errors=change.field_errors("too many items"))
+        grows = content.size - (item.size if item else 0)
         if grows > 0 and self.item_bytes + grows > self.quota.vault_bytes:
-            detail = f"The vault holds {self.quota.vault_bytes} sealed bytes, and no more."
-            raise QuotaExceeded(detail, errors=change.faults("too many bytes"))
+            limit = self.quota.vault_bytes
+            detail = f"A vault can have at most {limit} sealed bytes. Remove items first."
+            raise QuotaExceeded(detail, errors=change.field_errors("too many bytes"))
 
-    def _after(self, change: Change, held: Held | None) -> Held | None:
+    def _after(self, change: Change, item: StoredItem | None) -> StoredItem | None:
         n, extend = change.entry.n, self.log.extend
         if change.content is not None:
-            after = _put(change.content, n, held)
+            after = _put(change.content, n, item)
             self.puts.append(Put(change.item_id, after, change.content))
             extend(change.entry, Op.PUT, change.item_id, n, after.content)
             return after
-        if change.op is Op.REMOVE or held is None:
+        if change.op is Op.REMOVE or item is None:
             self.removed.add(change.item_id)
             extend(change.entry, Op.REMOVE, change.item_id, 0, NOTHING)
             return None
-        extend(change.entry, change.op, change.item_id, held.content_revision, held.content)
-        return replace(held, revision=n, state="trash" if change.op is Op.TRASH else "active")
+        extend(change.entry, change.op, change.item_id, item.content_revision, item.content)
+        return replace(item, revision=n, state="trash" if change.op is Op.TRASH else "active")
 
-    def _count(self, before: Held | None, after: Held | None) -> None:
-        for held, sign in ((before, -1), (after, 1)):
-            if held is not None:
-                self.active += sign * (held.state == "active")
-                self.trash += sign * (held.state == "trash")
-                self.item_bytes += sign * held.size
+    def _count(self, before: StoredItem | None, after: StoredItem | None) -> None:
+        for item, sign in ((before, -1), (after, 1)):
+            if item is not None:
+                self.active += sign * (item.state == "active")
+                self.trash += sign * (item.state == "trash")
+                self.item_bytes += sign * item.size
 
     def counts(self) -> Mapping[str, Any]:
-        """Return what the vault's row says of it afterwards."""
+        """Return the counts for the vault's row."""
         return {
             "active": self.active,
             "trash": self.trash,
             "item_bytes": self.item_bytes,
         }
 
-    def outgrows(self) -> bool:
-        """Check whether old versions may have more bytes afterwards than a vault keeps of them."""
-        put = sum(put.held.size for put in self.puts)
+    def exceeds_version_quota(self) -> bool:
+        """Return whether old versions may now need more bytes than the quota allows."""
+        put = sum(put.item.size for put in self.puts)
         return self.version_bytes + put - self.item_bytes > self.quota.vault_bytes
 
 
-def _put(content: Content, n: int, held: Held | None) -> Held:
+def _put(content: Content, n: int, item: StoredItem | None) -> StoredItem:
     hashed = item_content(content.type, content.generation, content.overview, content.detail)
-    return Held(
+    return StoredItem(
         revision=n,
         content_revision=n,
         generation=content.generation,
         type=content.type,
         state="active",
         size=content.size,
-        puts=held.puts + 1 if held else 1,
+        puts=item.puts + 1 if item else 1,
         content=hashed,
     )
 
 
-def _check_expected(change: Change, held: Held | None) -> None:
-    if held is None or held.revision == change.expected.revision:
+def _check_expected(change: Change, item: StoredItem | None) -> None:
+    if item is None or item.revision == change.expected.revision:
         return
     raise RevisionMoved(
-        errors=change.faults("stale"),
-        members={"revision": held.revision},
-        headers={"ETag": f'"{held.revision}"'},
+        errors=change.field_errors("stale"),
+        members={"revision": item.revision},
+        headers={"ETag": f'"{item.revision}"'},
     )
 
 
-def check_generation(log: Log, given: int, *, at: str = "") -> None:
-    """Check that something is sealed under the vault's present keys.
+def check_generation(log: Log, generation: int, *, at: str = "") -> None:
+    """Check that content is sealed under the vault's current keys.
 
-    :raises GenerationMoved: it is sealed under older ones; with the present generation.
-    :raises Unprocessable: there are no such keys yet.
+    :raises GenerationMoved: it is sealed under older keys; the error has the current generation.
+    :raises Unprocessable: the generation does not exist yet.
     """
-    if given > log.generation:
-        raise Unprocessable(errors=[FieldError(f"{at}/generation", "beyond the vault's")])
-    if given < log.generation:
+    if generation > log.generation:
+        raise Unprocessable(
+            errors=[FieldError(f"{at}/generation", "greater than the vault's generation")]
+        )
+    if generation < log.generation:
         raise GenerationMoved(
             errors=[FieldError(at, "under older keys")] if at else [],
             members={"generation": log.generation},

@@ -1,4 +1,4 @@
-"""A finished draft goes into the tables: one change in one round trip, a batch table by table."""
+"""Store pending changes: one change in one round trip, a batch table by table."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -16,7 +16,7 @@ from vaultr.protocol.sizes import VERSIONS_PER_ITEM
 from vaultr.vault import version_retention, write_sql
 from vaultr.vault.change_rules import Change
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VAULTS, VERSIONS
-from vaultr.vault.pending_changes import Draft, Held, Put
+from vaultr.vault.pending_changes import PendingChanges, Put, StoredItem
 
 _ROWS_A_STATEMENT = 100  # at 16 KiB a row, the most that a full batch can hold, 3 MiB of SQL
 _NEVER_REPLACED = {"vault_id", "id", "created_at"}
@@ -24,46 +24,48 @@ _NEVER_REPLACED = {"vault_id", "id", "created_at"}
 Rows = Sequence[dict[str, Any]]
 
 
-def store_one(connection: sa.Connection, draft: Draft, change: Change, event_id: UUID) -> None:
-    """Store a draft of one change."""
-    held, content = draft.items[change.item_id], change.content
-    values = {**draft.log.added[0], **draft.counts(), "audit_event_id": event_id}
+def store_one(
+    connection: sa.Connection, pending: PendingChanges, change: Change, event_id: UUID
+) -> None:
+    """Store pending changes that consist of one change."""
+    item, content = pending.items[change.item_id], change.content
+    values = {**pending.log.added[0], **pending.counts(), "audit_event_id": event_id}
     values |= {"now": clock.now(), "added_bytes": content.size if content else 0}
-    if held is None:
+    if item is None:
         write_sql.REMOVE.run(connection, values)
     elif content is None:
-        write_sql.MOVE.run(connection, {**values, "state": held.state})
+        write_sql.MOVE.run(connection, {**values, "state": item.state})
     else:
-        values |= {"type": held.type, "size": held.size}
+        values |= {"type": item.type, "size": item.size}
         values |= {"overview": content.overview, "detail": content.detail}
-        script = write_sql.CREATE if held.puts == 1 else write_sql.REPLACE
+        script = write_sql.CREATE if item.puts == 1 else write_sql.REPLACE
         script.run(connection, values)
-        if held.puts > VERSIONS_PER_ITEM:
+        if item.puts > VERSIONS_PER_ITEM:
             write_sql.DROP_OLD_VERSIONS.run(connection, values)
-    _keep_budget(connection, draft)
+    _trim_versions(connection, pending)
 
 
-def store_many(connection: sa.Connection, draft: Draft, event_id: UUID) -> None:
-    """Store a draft of many changes."""
-    stamp = {"vault_id": draft.log.vault_id, "audit_event_id": event_id}
-    puts = [put for put in draft.puts if draft.items[put.item_id] is not None]
+def store_many(connection: sa.Connection, pending: PendingChanges, event_id: UUID) -> None:
+    """Store pending changes that consist of many changes."""
+    stamp = {"vault_id": pending.log.vault_id, "audit_event_id": event_id}
+    puts = [put for put in pending.puts if pending.items[put.item_id] is not None]
     last = {put.item_id: put for put in puts}
-    _insert(connection, ENTRIES, [row | stamp for row in draft.log.added])
+    _insert(connection, ENTRIES, [row | stamp for row in pending.log.added])
     _insert(connection, VERSIONS, [_version(put) | stamp for put in puts])
-    _replace(connection, [_item(put, draft.items[put.item_id]) | stamp for put in last.values()])
-    _move(connection, draft, stamp, except_for=last.keys())
-    counted = {**draft.counts(), "added_bytes": sum(put.held.size for put in puts)}
-    write_sql.COUNT.run(connection, {**draft.log.added[-1], **counted})
+    _replace(connection, [_item(put, pending.items[put.item_id]) | stamp for put in last.values()])
+    _move(connection, pending, stamp, except_for=last.keys())
+    counted = {**pending.counts(), "added_bytes": sum(put.item.size for put in puts)}
+    write_sql.COUNT.run(connection, {**pending.log.added[-1], **counted})
     for put in puts:
-        if put.held.puts > VERSIONS_PER_ITEM:
+        if put.item.puts > VERSIONS_PER_ITEM:
             write_sql.DROP_OLD_VERSIONS.run(connection, {**stamp, "item_id": put.item_id})
-    _remove(connection, draft)
-    _keep_budget(connection, draft)
+    _remove(connection, pending)
+    _trim_versions(connection, pending)
 
 
-def _keep_budget(connection: sa.Connection, draft: Draft) -> None:
-    if draft.puts and draft.outgrows():
-        version_retention.keep(connection, draft.log.vault_id, draft.quota.vault_bytes)
+def _trim_versions(connection: sa.Connection, pending: PendingChanges) -> None:
+    if pending.puts and pending.exceeds_version_quota():
+        version_retention.delete_oldest(connection, pending.log.vault_id, pending.quota.vault_bytes)
 
 
 def _insert(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
@@ -74,20 +76,20 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: Rows) -> None:
 def _version(put: Put) -> dict[str, Any]:
     return {
         "item_id": put.item_id,
-        "revision": put.held.revision,
-        "generation": put.held.generation,
-        "type": put.held.type,
-        "size": put.held.size,
+        "revision": put.item.revision,
+        "generation": put.item.generation,
+        "type": put.item.type,
+        "size": put.item.size,
         "overview": put.content.overview,
         "detail": put.content.detail,
         "created_at": clock.now(),
     }
 
 
-def _item(put: Put, after: Held | None) -> dict[str, Any]:
+def _item(put: Put, after: StoredItem | None) -> dict[str, Any]:
     now = clock.now()
     return {
-        **asdict(after or put.held),
+        **asdict(after or put.item),
         "id": put.item_id,
         "overview": put.content.overview,
         "detail": put.content.detail,
@@ -97,7 +99,7 @@ def _item(put: Put, after: Held | None) -> dict[str, Any]:
 
 
 def _replace(connection: sa.Connection, rows: Rows) -> None:
-    """Insert items, or replace those that are there."""
+    """Insert items, or replace existing ones."""
     insert: Any = pg.insert(ITEMS) if postgresql() else sqlite.insert(ITEMS)
     new = {column.name: column for column in insert.excluded if column.name not in _NEVER_REPLACED}
     statement = insert.on_conflict_do_update(index_elements=["vault_id", "id"], set_=new)
@@ -106,13 +108,17 @@ def _replace(connection: sa.Connection, rows: Rows) -> None:
 
 
 def _move(
-    connection: sa.Connection, draft: Draft, stamp: dict[str, Any], *, except_for: Collection[UUID]
+    connection: sa.Connection,
+    pending: PendingChanges,
+    stamp: dict[str, Any],
+    *,
+    except_for: Collection[UUID],
 ) -> None:
-    """Update the items that went to the trash or back, and were not put."""
+    """Update items that moved to or from the trash without a put."""
     moved = [
-        {"item_id": item_id, "n": held.revision, "to": held.state}
-        for item_id, held in draft.items.items()
-        if held is not None and item_id not in except_for
+        {"item_id": item_id, "n": item.revision, "to": item.state}
+        for item_id, item in pending.items.items()
+        if item is not None and item_id not in except_for
     ]
     if not moved:
         return
@@ -129,8 +135,8 @@ def _move(
     connection.execute(statement, moved)
 
 
-def _remove(connection: sa.Connection, draft: Draft) -> None:
-    vault_id, added = draft.log.vault_id, draft.log.added
+def _remove(connection: sa.Connection, pending: PendingChanges) -> None:
+    vault_id, added = pending.log.vault_id, pending.log.added
     gone = {row["item_id"]: row["n"] for row in added if row["op"] == Op.REMOVE.value}
     if not gone:
         return

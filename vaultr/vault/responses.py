@@ -1,4 +1,4 @@
-"""What is answered about vaults, items and their log."""
+"""Response bodies about vaults, items and their log."""
 
 from typing import Literal
 
@@ -10,21 +10,21 @@ from vaultr.wire.field_types import Bytes, Bytes32, Id, Int, Out, Time
 
 
 class WrapView(Out):
-    """The keys of one generation, sealed for the caller."""
+    """The keys of one generation, sealed for you."""
 
     generation: Int
     sealed_key: Bytes
 
 
 class CountsView(Out):
-    """How many items there are."""
+    """The numbers of active items and of items in the trash."""
 
     active: Int
     trash: Int
 
 
 class QuotaView(Out):
-    """How many items and sealed bytes there may be."""
+    """The maximum numbers of items and of sealed bytes."""
 
     items: Int
     bytes: Int
@@ -50,21 +50,21 @@ class VaultView(Out):
 
 
 class VaultList(Out):
-    """Vaults in the order of their ids."""
+    """Vaults, ordered by id."""
 
     vaults: list[VaultView]
     next_cursor: str | None
 
 
 class LeftView(Out):
-    """What is left to move to the newest keys: active items, and the vault's own overview."""
+    """What is still sealed under older keys: active items, and the vault's own overview."""
 
     items: Int
     overview: bool
 
 
 class RotationView(Out):
-    """How far a change of keys has come; nothing is left when none is running."""
+    """The progress of a key rotation; nothing is left when none is running."""
 
     rotating: bool
     generation: Int
@@ -72,7 +72,7 @@ class RotationView(Out):
 
 
 class ItemSummary(Out):
-    """An item without its secret part."""
+    """An item without its detail."""
 
     id: Id
     type: str
@@ -87,20 +87,20 @@ class ItemSummary(Out):
 
 
 class ItemView(ItemSummary):
-    """A whole item."""
+    """An item with its detail."""
 
     detail: Bytes
 
 
 class ItemList(Out):
-    """Items in the order of their ids."""
+    """Items without their details, ordered by id."""
 
     items: list[ItemSummary]
     next_cursor: str | None
 
 
 class WriteView(Out):
-    """What one write made of an item, and the head of the vault's log after it."""
+    """The state of an item after a write, and the head of the vault's log."""
 
     id: Id
     revision: Int
@@ -111,14 +111,14 @@ class WriteView(Out):
 
 
 class ResultView(Out):
-    """What one change of a batch made."""
+    """The result of one change of a batch."""
 
     item_id: Id
     revision: Int
 
 
 class ChangesView(Out):
-    """What a batch made; `revision` and `head` are the vault's after its last entry."""
+    """The results of a batch; `revision` and `head` are the vault's after its last entry."""
 
     results: list[ResultView]
     revision: Int
@@ -126,7 +126,7 @@ class ChangesView(Out):
 
 
 class VerdictView(Out):
-    """Whether one change of a batch could be made; `problem` is the slug of what refuses it."""
+    """Whether a change is valid; if not, `problem` is the slug of the error."""
 
     item_id: Id
     ok: bool
@@ -134,13 +134,13 @@ class VerdictView(Out):
 
 
 class VerdictsView(Out):
-    """What would become of a batch: it is made only if all of it is ok."""
+    """The results of a dry run; the batch is valid only if all its changes are."""
 
     verdicts: list[VerdictView]
 
 
-class ChangesAnswer(RootModel[ChangesView | VerdictsView]):
-    """What a batch made or, with `dry_run=true`, what would become of it."""
+class ChangesResponse(RootModel[ChangesView | VerdictsView]):
+    """The results of a batch or, with `dry_run=true`, of its dry run."""
 
 
 class EntryView(Out):
@@ -160,7 +160,7 @@ class EntryView(Out):
 
 
 class VersionSummary(Out):
-    """What one put made of an item, without its secret part, and the entry of that put."""
+    """An earlier content of an item without its detail, and the entry of its put."""
 
     revision: Int
     type: str
@@ -172,27 +172,27 @@ class VersionSummary(Out):
 
 
 class VersionView(VersionSummary):
-    """What one put made of an item."""
+    """An earlier content of an item."""
 
     detail: Bytes
 
 
 class VersionList(Out):
-    """The last contents of an item, the newest first."""
+    """The latest contents of an item, newest first."""
 
     versions: list[VersionSummary]
     next_cursor: str | None
 
 
 class RemovedView(Out):
-    """An item that is gone for good, and the revision that removed it."""
+    """The id of a removed item, and the revision that removed it."""
 
     id: Id
     revision: Int
 
 
 class SyncView(Out):
-    """One page of a sync, all of it as it was at one moment."""
+    """One page of a sync, read in one snapshot."""
 
     items: list[ItemView]
     removed: list[RemovedView]

@@ -1,4 +1,4 @@
-"""What crosses the wire about vaults, items and their log."""
+"""Request bodies and query parameters about vaults, items and their log."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -19,14 +19,14 @@ def _sealed(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise ValueError("a sealed value, as base64url without padding")
+        raise ValueError("must be a sealed value as base64url without padding")
     try:
         return unb64(value)
     except ValueError:
-        return b""  # whatever text it is, it is no ciphertext: refused as an empty one is
+        return b""  # not base64url, so no ciphertext: rejected like an empty value
 
 
-# Any text is taken here; what cannot be ciphertext is refused by the rule, not by the schema.
+# The schema accepts any text; `sealed_fields` rejects what cannot be ciphertext.
 Sealed = Annotated[
     bytes,
     PlainValidator(_sealed),
@@ -38,7 +38,7 @@ ItemState = Literal["active", "trash"]
 
 def _from_1(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_INTEGER:
-        raise ValueError("a whole number from 1 on")
+        raise ValueError("must be an integer of at least 1")
     return value
 
 
@@ -50,12 +50,12 @@ From1 = Annotated[
 
 
 def _no_default(schema: dict[str, Any]) -> None:
-    """Leave the default out of the document: an absent member is absent, whatever stands for it."""
+    """Leave the default out of the OpenAPI document: a missing member has no default value."""
     schema.pop("default", None)
 
 
 class EntryIn(In):
-    """What the writer says of its entry; the server fills in the rest from the request."""
+    """The parts of a log entry that the writer computes; the server adds the rest."""
 
     n: From1
     prev: Bytes32
@@ -64,7 +64,7 @@ class EntryIn(In):
 
 
 class VaultNew(In):
-    """A vault of generation 1 and revision 0."""
+    """A new vault, with generation 1 and revision 0."""
 
     id: Id
     sealed_key: Sealed
@@ -72,7 +72,7 @@ class VaultNew(In):
 
 
 class VaultRename(In):
-    """Another sealed overview of the vault itself."""
+    """A new sealed overview of the vault itself."""
 
     overview: Sealed
     generation: From1
@@ -80,20 +80,20 @@ class VaultRename(In):
 
 
 class EntryAlone(In):
-    """A write of which its log entry says all: a repair, the end of a rotation."""
+    """A write that consists of its log entry alone: repair, or end of a rotation."""
 
     entry: EntryIn
 
 
 class MachineWrap(In):
-    """A vault's new keys, sealed for one machine."""
+    """The new keys of a vault, sealed for one machine."""
 
     id: Id
     sealed_key: Sealed
 
 
 class RotationNew(In):
-    """New keys of a vault, sealed for its owner and for each machine that holds a key of it."""
+    """New keys of a vault, sealed for its owner and for each machine that holds its keys."""
 
     generation: From1
     sealed_key: Sealed
@@ -102,7 +102,7 @@ class RotationNew(In):
 
 
 class ItemPut(In):
-    """The whole content of one item."""
+    """The complete content of one item."""
 
     type: ItemType
     generation: From1
@@ -113,7 +113,7 @@ class ItemPut(In):
 
 
 class ItemMove(In):
-    """Trash, restore or remove: only the log entry says more than the route."""
+    """A trash, restore or remove: the log entry alone."""
 
     entry: EntryIn
 
@@ -128,7 +128,7 @@ _RULES: dict[str, Any] = {
 
 
 class ChangeIn(In):
-    """One change of a batch: a put with its whole content, or a trash, restore or remove."""
+    """One change of a batch: a put with its content, or a trash, restore or remove."""
 
     model_config = ConfigDict(json_schema_extra=_RULES)
 
@@ -145,38 +145,38 @@ class ChangeIn(In):
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
-        given = self.model_fields_set
-        if {"if_match", "if_none_match"} <= given:
-            raise ValueError("if_match or if_none_match, not both")
-        content = given & set(_CONTENT)
+        sent = self.model_fields_set
+        if {"if_match", "if_none_match"} <= sent:
+            raise ValueError("use if_match or if_none_match, not both")
+        content = sent & set(_CONTENT)
         if self.op == "put" and len(content) < len(_CONTENT):
-            raise ValueError(f"a put has {', '.join(_CONTENT)}")
+            raise ValueError(f"a put needs {', '.join(_CONTENT)}")
         if self.op != "put" and content:
-            raise ValueError("only a put has a content")
+            raise ValueError("only a put can have content")
         return self
 
 
 class ChangesIn(In):
-    """A batch: all of it is done, in order, or nothing."""
+    """A batch: all changes are written in order, or none."""
 
     changes: list[ChangeIn] = Field(min_length=1, max_length=CHANGES_PER_BATCH)
 
 
 class ChangesQuery(Query):
-    """Whether a batch is made, or only tried: then nothing is changed."""
+    """With `dry_run=true` the batch is only checked, and nothing is written."""
 
     dry_run: bool = False
 
 
 class ItemsQuery(Page):
-    """Which items to list: by default the active ones, of all types."""
+    """Which items to list; by default the active items of all types."""
 
     type: ItemType | None = None
     state: ItemState = "active"
 
 
 class SyncQuery(Query):
-    """Where a sync goes on: a delta after `since`, or the full set (`since=0`) after `after`."""
+    """Where a sync starts: a delta after `since`, or the full set (`since=0`) after `after`."""
 
     since: int = Field(default=0, ge=0, le=MAX_INTEGER)
     after: int | None = Field(default=None, ge=0, le=MAX_INTEGER)

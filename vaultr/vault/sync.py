@@ -1,4 +1,4 @@
-"""Sync: the whole of a vault, or what has changed since a revision, page by page."""
+"""Sync: read a whole vault, or what changed since a revision, page by page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from vaultr.request_context import Actor
 from vaultr.vault import row_json
 from vaultr.vault.change_rules import Quota
 from vaultr.vault.errors import HeadMoved
-from vaultr.vault.fast_reads import Look, glance, look, look_alone
+from vaultr.vault.fast_reads import VaultSnapshot, read_head, read_vault, read_vault_autocommit
 from vaultr.vault.schemas import SyncQuery
 from vaultr.vault.vaults import vault_view
 
@@ -28,16 +28,16 @@ Rows = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a sync as it is sent, and its tag; ``body`` is None when nothing is new."""
+class SyncPage:
+    """One page of a sync as JSON, and its ETag; ``body`` is None if nothing changed."""
 
     body: str | None
     tag: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """The rows of one page: revisions after the page before, up to ``through``."""
+class _PageRows:
+    """The rows of one page: revisions after the previous page, up to ``through``."""
 
     through: int
     items: Rows = ()
@@ -45,28 +45,30 @@ class _Found:
     entries: Rows = ()
 
 
-def sync(actor: Actor, vault_id: UUID, query: SyncQuery, known: str | None, quota: Quota) -> Page:
-    """Return one page, all of it as it was at one moment.
+def sync(
+    actor: Actor, vault_id: UUID, query: SyncQuery, known: str | None, quota: Quota
+) -> SyncPage:
+    """Read one page of a sync, in one snapshot.
 
-    :param known: the tag (a head) that the caller has, which counts when it is up to date.
-    :raises BadRequest: ``after`` together with a delta.
-    :raises Unauthenticated, VaultNotFound: as `glance`.
-    :raises HeadMoved: the caller knows a revision that the vault has not reached.
-    :raises AuditUnavailable: the read cannot be recorded, so there is none.
+    :param known: the ETag (a head) that the client has; it counts only together with ``since``.
+    :raises BadRequest: ``after`` together with ``since``.
+    :raises Unauthenticated, VaultNotFound: see `read_head`.
+    :raises HeadMoved: the client has a revision that the vault has not reached.
+    :raises AuditUnavailable: the event could not be recorded, so nothing is returned.
     """
     if query.after is not None and query.since > 0:
-        raise BadRequest(errors=[FieldError("/query/after", "goes with since=0 only")])
+        raise BadRequest(errors=[FieldError("/query/after", "allowed with since=0 only")])
     if known is not None:
-        revision, head = glance(actor, vault_id)
+        revision, head = read_head(actor, vault_id)
         if query.since == revision and known == b64(head):
-            return Page(None, known)
+            return SyncPage(None, known)
     elif query.since > 0:
-        seen = look_alone(actor, vault_id)
+        seen = read_vault_autocommit(actor, vault_id)
         if query.since == seen.vault.revision:
-            return _page(seen, _Found(query.since), quota)
+            return _page(seen, _PageRows(query.since), quota)
     with transaction(snapshot=True, durable=False) as session:
         connection = session.connection()
-        seen = look(connection, actor, vault_id)
+        seen = read_vault(connection, actor, vault_id)
         found = _find(connection, vault_id, query, seen.vault)
         ids = [row[0] for row in found.items]
         for at in range(0, len(ids), IDS_AN_EVENT):
@@ -75,26 +77,26 @@ def sync(actor: Actor, vault_id: UUID, query: SyncQuery, known: str | None, quot
     return _page(seen, found, quota)
 
 
-def _find(connection: sa.Connection, vault_id: UUID, query: SyncQuery, vault: Any) -> _Found:
+def _find(connection: sa.Connection, vault_id: UUID, query: SyncQuery, vault: Any) -> _PageRows:
     before = query.since or query.after or 0
     if before > vault.revision:
         raise HeadMoved(
-            "The vault has not reached that revision.",
+            "The vault has not reached this revision. The server may have lost data; sync in full.",
             members={"revision": vault.revision, "head": b64(vault.head)},
         )
     most = min(vault.revision, before + query.limit) if query.since else vault.revision
     span = {"vault_id": vault_id, "before": before, "most": most, "limit": query.limit}
     removed = _removed().run(connection, span).all()
     items = _items().run(connection, {**span, "bytes": SYNC_PAGE_BYTES}).all()
-    found = _cut(_Found(most, items, removed), query.limit)
+    found = _truncate(_PageRows(most, items, removed), query.limit)
     if not query.since:
         return found
     entries = _entries().run(connection, {**span, "most": found.through}).all()
     return replace(found, entries=entries)
 
 
-def _cut(found: _Found, limit: int) -> _Found:
-    """End the page where it has enough: at its limit, or at the bytes that a page may have."""
+def _truncate(found: _PageRows, limit: int) -> _PageRows:
+    """End the page at its limit of rows or of bytes."""
     through = found.through
     revisions = sorted(row.revision for row in (*found.items, *found.removed))
     if len(revisions) > limit:
@@ -104,10 +106,10 @@ def _cut(found: _Found, limit: int) -> _Found:
         through = min(through, too_much - 1)
     items = [row for row in found.items if row.revision <= through]
     removed = [row for row in found.removed if row.revision <= through]
-    return _Found(through, items, removed)
+    return _PageRows(through, items, removed)
 
 
-def _page(seen: Look, found: _Found, quota: Quota) -> Page:
+def _page(seen: VaultSnapshot, found: _PageRows, quota: Quota) -> SyncPage:
     vault = seen.vault
     more = found.through < vault.revision
     head = b64(vault.head)
@@ -123,13 +125,13 @@ def _page(seen: Look, found: _Found, quota: Quota) -> Page:
         "head_entry": seen.head_entry,
     }
     body = ",".join([f'"{name}":{part}' for name, part in parts.items()])
-    return Page(f"{{{body}}}", None if more else head)
+    return SyncPage(f"{{{body}}}", None if more else head)
 
 
 @per_database
 def _removed() -> Statement:
     return Statement(
-        f"SELECT {row_json.id_text('r.item_id')}, r.revision"  # nosec B608 - our words alone
+        f"SELECT {row_json.id_text('r.item_id')}, r.revision"  # nosec B608 - constants only
         " FROM removed_items r"
         " WHERE r.vault_id = :vault_id AND r.revision > :before AND r.revision <= :most"
         " ORDER BY r.revision LIMIT :limit + 1"
@@ -139,18 +141,18 @@ def _removed() -> Statement:
 @per_database
 def _entries() -> Statement:
     return Statement(
-        f"SELECT {row_json.entry_columns()} FROM entries e"  # nosec B608 - our words alone
+        f"SELECT {row_json.entry_columns()} FROM entries e"  # nosec B608 - constants only
         " WHERE e.vault_id = :vault_id AND e.n > :before AND e.n <= :most ORDER BY e.n"
     )
 
 
 @per_database
 def _items() -> Statement:
-    # Beyond the bytes of a page rows come without their sealed parts, to tell where it ends; the
-    # first always fits.
+    # Rows beyond the bytes of a page come without their sealed parts, which shows where the page
+    # ends. The first row always fits.
     fits = "CASE WHEN i.total <= :bytes OR i.total = i.size THEN i.{0} END AS {0}".format
     return Statement(
-        f"SELECT {row_json.item_columns()}, {fits('overview')}, {fits('detail')}"  # nosec B608 - our words alone
+        f"SELECT {row_json.item_columns()}, {fits('overview')}, {fits('detail')}"  # nosec B608 - constants only
         " FROM (SELECT *,"
         " sum(size) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS total FROM items"
         " WHERE vault_id = :vault_id AND revision > :before AND revision <= :most"

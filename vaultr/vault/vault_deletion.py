@@ -1,4 +1,4 @@
-"""A vault goes with all that it holds, in one transaction of many small steps."""
+"""Delete a vault with its contents, in one transaction of many small steps."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -15,13 +15,13 @@ from vaultr.request_context import Actor
 from vaultr.vault.locking import lock_vault
 from vaultr.vault.models import VAULTS
 
-# A statement may take 4.5 s, and a vault's history has no bound; 20,000 rows take tenths of that.
+# A statement may take 4.5 s, and a vault's log has no limit; 20,000 rows take some 0.1 s.
 REVISIONS_A_STEP: Final = 20_000
 
 _SPAN: Final = "WHERE vault_id = :vault_id AND {0} > :before AND {0} <= :before + :step"
 _STEP: Final = Statement(
     *(
-        f"DELETE FROM {table} {_SPAN.format(number)}"  # nosec B608 - our words alone
+        f"DELETE FROM {table} {_SPAN.format(number)}"  # nosec B608 - constants only
         for table, number in (
             ("versions", "revision"),
             ("items", "revision"),
@@ -34,11 +34,11 @@ _LAST: Final = Statement("DELETE FROM vaults WHERE id = :vault_id")
 
 
 def delete_vault(actor: Actor, vault_id: UUID) -> None:
-    """Delete a vault, its keys, items, versions and log; only its audit events stay.
+    """Delete a vault with its keys, items, versions and log; only its audit events remain.
 
-    A writer that waits for the vault's lock meanwhile finds no vault.
+    A writer that waits for the vault's lock gets `VaultNotFound` afterwards.
 
-    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
+    :raises Unauthenticated, VaultNotFound: see `lock_vault`.
     """
     with transaction() as session:
         connection = session.connection()
@@ -49,9 +49,9 @@ def delete_vault(actor: Actor, vault_id: UUID) -> None:
 
 
 def delete_all_of(session: Session, account_id: UUID) -> None:
-    """Delete all vaults of an account that is locked, so that none is written to or made.
+    """Delete all vaults of an account. The caller has locked the account against further writes.
 
-    Their deletion is part of the account's, of which one event tells.
+    The event of the account's deletion covers them.
     """
     vaults = sa.select(VAULTS.c.id, VAULTS.c.revision).where(VAULTS.c.account_id == account_id)
     for row in session.execute(vaults.order_by(VAULTS.c.id)).all():

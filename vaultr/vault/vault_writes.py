@@ -1,4 +1,4 @@
-"""Writes to a vault as a whole, each one entry: it is renamed, or vouched for again."""
+"""Write to a vault as a whole, one entry each: rename it, or vouch again for its contents."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from vaultr.protocol.entries import NOTHING, Op, overview_content
 from vaultr.request_context import Actor
 from vaultr.vault.change_rules import Quota, check_sealed
 from vaultr.vault.locking import lock_vault
-from vaultr.vault.log_entries import Log, Said, log_of, stored_already
+from vaultr.vault.log_entries import Log, SentEntry, log_of, repeated_entries
 from vaultr.vault.pending_changes import check_generation
 from vaultr.vault.responses import VaultView
 from vaultr.vault.schemas import EntryIn, VaultRename
@@ -22,63 +22,63 @@ from vaultr.vault.vaults import vault_in
 from vaultr.vault.write_sql import EXTEND, RENAME
 
 
-def rename_vault(actor: Actor, vault_id: UUID, given: VaultRename, quota: Quota) -> VaultView:
+def rename_vault(actor: Actor, vault_id: UUID, body: VaultRename, quota: Quota) -> VaultView:
     """Replace a vault's own sealed overview; the entry is the precondition.
 
-    A rename whose entry is stored already is answered as the first time, and nothing is done.
+    If the entry is already stored, return the first response again and write nothing.
 
-    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
-    :raises NotSealed, ItemTooLarge: the overview is none, or is too large.
-    :raises GenerationMoved, Unprocessable: it is sealed under other keys than the present.
-    :raises HeadMoved: somebody wrote to the vault in between.
+    :raises Unauthenticated, VaultNotFound: see `lock_vault`.
+    :raises NotSealed, ItemTooLarge: the overview cannot be ciphertext, or is too large.
+    :raises GenerationMoved, Unprocessable: it is not sealed under the current keys.
+    :raises HeadMoved: another write came first.
     """
     with transaction() as session:
         connection = session.connection()
         row = lock_vault(connection, actor, vault_id)
-        check_sealed(quota, overview=given.overview)
-        entry = repeated(connection, vault_id, row.revision, Op.RENAME, given.entry)
-        if entry is not None:
+        check_sealed(quota, overview=body.overview)
+        stored = repeated_entry(connection, vault_id, row.revision, Op.RENAME, body.entry)
+        if stored is not None:
             overview = {
-                "overview": given.overview,
-                "overview_revision": entry.n,
-                "overview_generation": entry.generation,
+                "overview": body.overview,
+                "overview_revision": stored.n,
+                "overview_generation": stored.generation,
             }
-            return vault_then(connection, actor, entry, quota, **overview)
+            return vault_after(connection, actor, stored, quota, **overview)
         log = log_of(actor, vault_id, row)
-        check_generation(log, given.generation)
-        log.check(given.entry)
-        log.extend(given.entry, Op.RENAME, None, given.entry.n, overview_content(given.overview))
-        values = {"overview": given.overview}
+        check_generation(log, body.generation)
+        log.check(body.entry)
+        log.extend(body.entry, Op.RENAME, None, body.entry.n, overview_content(body.overview))
+        values = {"overview": body.overview}
         store(connection, log, Event.VAULT_RENAME, RENAME, values=values)
         return vault_in(connection, actor, vault_id, quota)
 
 
-def repair_vault(actor: Actor, vault_id: UUID, given: EntryIn, quota: Quota) -> VaultView:
-    """Append an entry that changes nothing and vouches for what is there.
+def repair_vault(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) -> VaultView:
+    """Append an entry that changes nothing and vouches for the current contents.
 
-    A repair whose entry is stored already is answered as the first time, and nothing is done.
+    If the entry is already stored, return the first response again and write nothing.
 
-    :raises Unauthenticated, VaultNotFound: as `lock_vault`.
-    :raises HeadMoved: somebody wrote to the vault in between.
+    :raises Unauthenticated, VaultNotFound: see `lock_vault`.
+    :raises HeadMoved: another write came first.
     """
     with transaction() as session:
         connection = session.connection()
         row = lock_vault(connection, actor, vault_id)
-        entry = repeated(connection, vault_id, row.revision, Op.REPAIR, given)
-        if entry is not None:
-            return vault_then(connection, actor, entry, quota)
+        stored = repeated_entry(connection, vault_id, row.revision, Op.REPAIR, entry)
+        if stored is not None:
+            return vault_after(connection, actor, stored, quota)
         log = log_of(actor, vault_id, row)
-        log.check(given)
-        log.extend(given, Op.REPAIR, None, 0, NOTHING)
+        log.check(entry)
+        log.extend(entry, Op.REPAIR, None, 0, NOTHING)
         store(connection, log, Event.VAULT_REPAIR, EXTEND)
         return vault_in(connection, actor, vault_id, quota)
 
 
-def repeated(
-    connection: sa.Connection, vault_id: UUID, revision: int, op: Op, given: EntryIn
+def repeated_entry(
+    connection: sa.Connection, vault_id: UUID, revision: int, op: Op, entry: EntryIn
 ) -> Any:
-    """Return the stored entry of a write to the whole vault that is sent again, or None."""
-    found = stored_already(connection, vault_id, revision, [Said(op, None, given)])
+    """Return the stored entry of a repeated write to the whole vault, or None."""
+    found = repeated_entries(connection, vault_id, revision, [SentEntry(op, None, entry)])
     return found[0] if found else None
 
 
@@ -89,21 +89,22 @@ def store(
     script: Statement,
     *,
     values: Mapping[str, Any] | None = None,
-    told: Mapping[str, Any] | None = None,
+    event_details: Mapping[str, Any] | None = None,
 ) -> UUID:
-    """Record and store the one entry that ``log`` has more; give the event's id.
+    """Record and store the one entry that was added to ``log``, and return the event's id.
 
-    :param values: what ``script`` asks for besides the entry; ``told`` goes into the event.
+    :param values: further parameters of ``script``.
+    :param event_details: further members of the event's object.
     """
-    event_id = record(event, account_id=log.author_id, obj={**log.event(), **(told or {})})
+    event_id = record(event, account_id=log.author_id, obj={**log.event(), **(event_details or {})})
     script.run(connection, {**log.added[0], "audit_event_id": event_id, **(values or {})})
     return event_id
 
 
-def vault_then(
+def vault_after(
     connection: sa.Connection, actor: Actor, entry: Any, quota: Quota, **more: Any
 ) -> VaultView:
-    """Show a vault as its entry left it, as far as the log tells; counts are those of now."""
+    """Return a vault as of ``entry``, as far as the log shows; counts are current."""
     view = vault_in(connection, actor, entry.vault_id, quota)
     known = {
         "keys": [wrap for wrap in view.keys if wrap.generation <= entry.generation],

@@ -1,4 +1,4 @@
-"""Vaults as a whole: made, listed, shown."""
+"""Create, list and show vaults."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from vaultr.request_context import Actor
 from vaultr.security import session_check
 from vaultr.vault.change_rules import Quota, check_sealed
 from vaultr.vault.errors import QuotaExceeded, VaultExists
-from vaultr.vault.fast_reads import look, look_alone
+from vaultr.vault.fast_reads import read_vault, read_vault_autocommit
 from vaultr.vault.locking import OWNER
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 from vaultr.vault.responses import CountsView, QuotaView, VaultView, WrapView
@@ -27,38 +27,40 @@ from vaultr.vault.schemas import VaultNew
 FIRST_GENERATION = 1
 
 
-def create_vault(actor: Actor, given: VaultNew, quota: Quota) -> VaultView:
-    """Make an empty vault of generation 1.
+def create_vault(actor: Actor, body: VaultNew, quota: Quota) -> VaultView:
+    """Create an empty vault of generation 1.
 
-    :raises NotSealed, ItemTooLarge: its wrap or overview is none, or is too large.
-    :raises VaultExists: the id is taken, by whomever.
-    :raises QuotaExceeded: the account has as many vaults as it may.
+    :raises NotSealed, ItemTooLarge: its wrap or overview cannot be ciphertext, or is too large.
+    :raises VaultExists: any account has a vault with this id.
+    :raises QuotaExceeded: the account has reached its maximum number of vaults.
     """
-    check_sealed(quota, sealed_key=given.sealed_key, overview=given.overview)
+    check_sealed(quota, sealed_key=body.sealed_key, overview=body.overview)
     with transaction() as session:
         _lock_account(session.connection(), actor)
-        if session.scalar(sa.select(VAULTS.c.id).where(VAULTS.c.id == given.id)) is not None:
+        if session.scalar(sa.select(VAULTS.c.id).where(VAULTS.c.id == body.id)) is not None:
             raise VaultExists
         owned = sa.select(sa.func.count()).where(VAULTS.c.account_id == actor.account_id)
         if session.scalars(owned).one() >= quota.vaults:
-            raise QuotaExceeded(f"An account has {quota.vaults} vaults, and no more.")
+            raise QuotaExceeded(
+                f"An account can have at most {quota.vaults} vaults. Delete one first."
+            )
         event_id = record(
             Event.VAULT_CREATE,
             account_id=actor.account_id,
-            obj={"kind": "vault", "id": str(given.id)},
+            obj={"kind": "vault", "id": str(body.id)},
         )
         try:
-            _insert(session, actor.account_id, given, event_id)
-        except sa.exc.IntegrityError as error:  # another account took the id just now
+            _insert(session, actor.account_id, body, event_id)
+        except sa.exc.IntegrityError as error:  # another account has just taken the id
             raise VaultExists from error
-        return vault_in(session.connection(), actor, given.id, quota)
+        return vault_in(session.connection(), actor, body.id, quota)
 
 
 def _lock_account(connection: sa.Connection, actor: Actor) -> None:
-    """Make other new vaults of the account wait; writers to its vaults need not.
+    """Lock the account against other new vaults, but not against writes to existing ones.
 
-    Whether the session lives is asked once more, under the lock: had the account's key been
-    replaced meanwhile, this vault's would be sealed under the old one.
+    Check the session again under the lock: if the account key was replaced meanwhile, the wrap of
+    the new vault would be sealed under the old one.
     """
     values = session_check.parameters(actor)
     alive = _account(session_check.sql()).run(connection, values).scalar_one()
@@ -69,18 +71,18 @@ def _lock_account(connection: sa.Connection, actor: Actor) -> None:
 @per_database
 def _account(alive_sql: str) -> Statement:
     lock = "SELECT 1 FROM accounts WHERE id = :account FOR NO KEY UPDATE"
-    return Statement(f"SELECT {alive_sql}", locks=(lock,))  # nosec B608 - our words alone
+    return Statement(f"SELECT {alive_sql}", locks=(lock,))  # nosec B608 - constants only
 
 
-def _insert(session: Session, account_id: UUID, given: VaultNew, event_id: UUID) -> None:
+def _insert(session: Session, account_id: UUID, body: VaultNew, event_id: UUID) -> None:
     vault = {
-        "id": given.id,
+        "id": body.id,
         "account_id": account_id,
         "generation": FIRST_GENERATION,
         "rotating": False,
         "revision": 0,
-        "head": first_head(given.id),
-        "overview": given.overview,
+        "head": first_head(body.id),
+        "overview": body.overview,
         "overview_revision": 0,
         "overview_generation": FIRST_GENERATION,
         **dict.fromkeys(("active", "trash", "item_bytes", "version_bytes"), 0),
@@ -88,11 +90,11 @@ def _insert(session: Session, account_id: UUID, given: VaultNew, event_id: UUID)
         "audit_event_id": event_id,
     }
     wrap = {
-        "vault_id": given.id,
+        "vault_id": body.id,
         "holder_id": account_id,
         "generation": FIRST_GENERATION,
         "role": OWNER,
-        "sealed_key": given.sealed_key,
+        "sealed_key": body.sealed_key,
         "audit_event_id": event_id,
     }
     session.execute(sa.insert(VAULTS), vault)
@@ -100,25 +102,25 @@ def _insert(session: Session, account_id: UUID, given: VaultNew, event_id: UUID)
 
 
 def show_vault(actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
-    """Show one vault.
+    """Return one vault.
 
-    :raises Unauthenticated: the session is dead.
-    :raises VaultNotFound: there is no such vault that the actor may read.
+    :raises Unauthenticated: the session has ended.
+    :raises VaultNotFound: the actor has no such vault.
     """
-    seen = look_alone(actor, vault_id)
+    seen = read_vault_autocommit(actor, vault_id)
     return vault_view(seen.vault, seen.wraps, quota)
 
 
 def vault_in(connection: sa.Connection, actor: Actor, vault_id: UUID, quota: Quota) -> VaultView:
-    """Show a vault as the transaction that writes to it leaves it."""
-    seen = look(connection, actor, vault_id)
+    """Return a vault as the running transaction leaves it."""
+    seen = read_vault(connection, actor, vault_id)
     return vault_view(seen.vault, seen.wraps, quota)
 
 
 def list_vaults(
     actor: Actor, quota: Quota, *, after: UUID | None, limit: int
 ) -> tuple[list[VaultView], UUID | None]:
-    """List vaults in the order of their ids, and the id after which the next page begins."""
+    """Return one page of vaults, ordered by id, and the id after which the next page starts."""
     chosen = _owned_by(actor).order_by(VAULTS.c.id).limit(limit + 1)
     if after is not None:
         chosen = chosen.where(VAULTS.c.id > after)
@@ -143,7 +145,7 @@ def _views(session: Session, actor: Actor, rows: Sequence[Any], quota: Quota) ->
 
 
 def vault_view(row: Any, wraps: list[WrapView], quota: Quota) -> VaultView:
-    """Show a vault's row with the wraps of the one who asks."""
+    """Convert a vault's row and the actor's wraps to a response."""
     return VaultView(
         id=row.id,
         role=OWNER,

@@ -1,4 +1,4 @@
-"""How many bytes of old versions a vault keeps: beyond that the oldest go, whichever item's."""
+"""Delete the oldest versions of a vault once old versions exceed its quota of bytes."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from vaultr.database.sql import Statement
 from vaultr.protocol.sizes import MIB
 
-# A little more goes than must, so that one write in many pays for passing by what is current.
+# Delete a little more than necessary, so that only one write in many has to scan past current
+# versions.
 _SPARE_PART: Final = 64
 _SPARE_BYTES: Final = 4 * MIB
 _ROWS_A_STEP: Final = 1_000
-# No more go in one write; where a budget was lowered, the writes after it go on.
+# Upper limit for one write; after a quota was lowered, later writes continue.
 _MOST_A_WRITE: Final = 20_000
 
 _CURRENT: Final = (
@@ -24,23 +25,23 @@ _EXCESS: Final = Statement(
     "SELECT version_bytes - item_bytes - :budget FROM vaults WHERE id = :vault_id"
 )
 _OLDEST: Final = Statement(
-    "SELECT w.revision, w.size FROM versions w WHERE w.vault_id = :vault_id"  # nosec B608 - our words alone
+    "SELECT w.revision, w.size FROM versions w WHERE w.vault_id = :vault_id"  # nosec B608 - constants only
     f" AND w.revision > :past AND w.revision <> {_CURRENT} ORDER BY w.revision LIMIT :rows"
 )
 _DROP: Final = Statement(
     "UPDATE vaults SET version_bytes = version_bytes - :freed WHERE id = :vault_id",
-    "DELETE FROM versions AS w"  # nosec B608 - our words alone
+    "DELETE FROM versions AS w"  # nosec B608 - constants only
     " WHERE w.vault_id = :vault_id AND w.revision >= :first AND w.revision <= :last"
     f" AND w.revision <> {_CURRENT}",
 )
 
 
-def keep(connection: sa.Connection, vault_id: UUID, budget: int) -> None:
-    """Let the oldest versions go until the old ones of the locked vault fit its budget.
+def delete_oldest(connection: sa.Connection, vault_id: UUID, budget: int) -> None:
+    """Delete the oldest versions of the locked vault until its old versions fit ``budget``.
 
-    What is current is no old version, however long ago it was put.
+    The current content of an item is never deleted, however old it is.
 
-    :param budget: bytes that all versions together may have which are not current.
+    :param budget: maximum bytes of all versions that are not current.
     """
     about = {"vault_id": vault_id}
     excess = _EXCESS.run(connection, {**about, "budget": budget}).scalar_one()
@@ -57,7 +58,7 @@ def keep(connection: sa.Connection, vault_id: UUID, budget: int) -> None:
 
 
 def _oldest(connection: sa.Connection, vault_id: UUID) -> Iterator[Any]:
-    """Give revision and size of what is not current, the oldest first."""
+    """Yield revision and size of versions that are not current, oldest first."""
     past = 0
     while True:
         values = {"vault_id": vault_id, "past": past, "rows": _ROWS_A_STEP}

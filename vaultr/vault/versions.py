@@ -1,4 +1,4 @@
-"""What an item was before: the contents of its last puts, each with the entry that proves it."""
+"""Read earlier contents of an item, each with the entry that proves it."""
 
 from typing import Any
 from uuid import UUID
@@ -18,16 +18,16 @@ from vaultr.wire.strict_json import MAX_INTEGER
 def list_versions(
     actor: Actor, vault_id: UUID, item_id: UUID, *, before: int | None, limit: int
 ) -> tuple[list[str], int | None]:
-    """Read one page of an item's versions without their secret part, the newest first.
+    """Read one page of an item's versions without their details, newest first.
 
-    :return: versions as JSON, and the revision before which the next page begins.
-    :raises Unauthenticated, VaultNotFound: as `hot.glance`.
-    :raises ItemNotFound: there is no such item.
+    :return: versions as JSON, and the revision before which the next page starts.
+    :raises Unauthenticated, VaultNotFound: see `fast_reads.read_head`.
+    :raises ItemNotFound: no such item exists.
     """
     place = {"before": MAX_INTEGER if before is None else before, "limit": limit + 1}
     values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
     found = _list(session_check.sql()).alone(values)
-    fast_reads.check(found[0])
+    fast_reads.check_access(found[0])
     if not found[0].there:
         raise ItemNotFound
     shown = [row for row in found if row.revision is not None]
@@ -36,21 +36,21 @@ def list_versions(
 
 
 def read_version(actor: Actor, vault_id: UUID, item_id: UUID, revision: int) -> str:
-    """Read one version with its secret part as JSON, and record that.
+    """Read one version with its detail as JSON, and record an audit event.
 
-    :raises Unauthenticated, VaultNotFound: as `hot.glance`.
-    :raises ItemNotFound: there is no such item.
-    :raises NotFound: it has no version of that revision, or no longer.
-    :raises AuditUnavailable: the read cannot be recorded, so there is none.
+    :raises Unauthenticated, VaultNotFound: see `fast_reads.read_head`.
+    :raises ItemNotFound: no such item exists.
+    :raises NotFound: the item has no version of this revision, or no longer.
+    :raises AuditUnavailable: the event could not be recorded, so the version is not returned.
     """
     values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, revision=revision)
     with transaction(durable=False) as session:
         row = _one(session_check.sql()).run(session.connection(), values).one()
-        fast_reads.check(row)
+        fast_reads.check_access(row)
         if not row.there:
             raise ItemNotFound
         if row.revision is None:
-            raise NotFound("The item has no version of that revision, or no longer.")
+            raise NotFound("The item has no version of this revision. It may have been deleted.")
         obj = {"kind": "vault", "id": str(vault_id), "items": [str(item_id)], "revision": revision}
         record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
     return _json(row, detail=row.detail)
@@ -67,9 +67,9 @@ def _json(row: Any, *, detail: bytes | None = None) -> str:
 
 
 def _sql(alive_sql: str, columns: str, which: str) -> str:
-    # The page is chosen before it is joined, so that it is read along the index.
+    # Choose the page before the join, so that the index is used.
     page = (
-        f"SELECT w.revision, w.type, w.generation, w.size, w.overview, {columns}"  # nosec B608 - our words alone
+        f"SELECT w.revision, w.type, w.generation, w.size, w.overview, {columns}"  # nosec B608 - constants only
         f" {row_json.time_text('w.created_at')} AS created_at, {row_json.entry_columns()}"
         " FROM versions w JOIN entries e ON e.vault_id = w.vault_id AND e.n = w.revision"
         f" WHERE w.vault_id = :vault_id AND w.item_id = :item_id AND {which}"

@@ -1,4 +1,4 @@
-"""The SQL of single writes, each a script of one round trip. Batches use the tables themselves."""
+"""The SQL of single writes, one script and one round trip each. Batches use the tables directly."""
 
 from typing import Final
 
@@ -52,7 +52,7 @@ REMOVE: Final = Statement(
     "INSERT INTO removed_items (vault_id, item_id, revision) VALUES (:vault_id, :item_id, :n)",
     _ENTRY,
     _COUNT,
-    "UPDATE vaults SET version_bytes = version_bytes"  # nosec B608 - our words alone
+    "UPDATE vaults SET version_bytes = version_bytes"  # nosec B608 - constants only
     f" - (SELECT coalesce(sum(size), 0) {_OF_ITEM}) WHERE id = :vault_id",
     f"DELETE {_OF_ITEM}",
 )
@@ -79,7 +79,7 @@ _TOO_OLD: Final = (
     f" ORDER BY revision DESC LIMIT 1 OFFSET {VERSIONS_PER_ITEM})"
 )
 DROP_OLD_VERSIONS: Final = Statement(
-    "UPDATE vaults SET version_bytes = version_bytes"  # nosec B608 - our words alone
+    "UPDATE vaults SET version_bytes = version_bytes"  # nosec B608 - constants only
     f" - (SELECT coalesce(sum(size), 0) {_TOO_OLD}) WHERE id = :vault_id",
     f"DELETE {_TOO_OLD}",
 )

@@ -1,1 +1,1 @@
-"""Values as they cross the wire. Nothing here imports Flask."""
+"""Types of request and response fields. Nothing here imports Flask."""

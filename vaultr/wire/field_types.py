@@ -1,4 +1,4 @@
-"""Bytes become a strict JSON value, or a refusal; and the types that cross the wire."""
+"""The types of request and response fields, each with one accepted form."""
 
 import re
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def _id(value: object) -> UUID:
     if isinstance(value, UUID):
         return value
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise ValueError("a lower-case UUID with dashes")
+        raise ValueError("must be a lower-case UUID with dashes")
     return UUID(value)
 
 
@@ -44,14 +44,14 @@ class Octets:
     maximum: int | None = None
 
     def read(self, value: object) -> bytes:
-        """Return the bytes, of the right number."""
+        """Return the bytes, after checking their number."""
         if isinstance(value, bytes):
             return value
         if not isinstance(value, str):
-            raise ValueError("base64url without padding")
+            raise ValueError("must be base64url without padding")
         data = unb64(value)
         if len(data) < self.minimum or (self.maximum is not None and len(data) > self.maximum):
-            raise ValueError(f"base64url of {self._size()} bytes")
+            raise ValueError(f"must be base64url of {self._size()} bytes")
         return data
 
     def _size(self) -> str:
@@ -82,9 +82,9 @@ class Octets:
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("a whole number")
+        raise ValueError("must be an integer")
     if not 0 <= value <= MAX_INTEGER:
-        raise ValueError("a whole number from 0 on")
+        raise ValueError("must be an integer of at least 0")
     return value
 
 
@@ -92,15 +92,15 @@ def _moment(value: object) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
     if not isinstance(value, str) or not _TIME.fullmatch(value):
-        raise ValueError("a time in UTC, such as 2026-11-24T09:30:00Z")
+        raise ValueError("must be a time in UTC, such as 2026-11-24T09:30:00Z")
     try:
         return datetime.fromisoformat(value)
     except ValueError:
-        raise ValueError("a time that exists") from None
+        raise ValueError("must be an existing time") from None
 
 
 def is_id(text: str) -> bool:
-    """Check whether ``text`` is an id in its one form."""
+    """Return whether ``text`` is an id in canonical form."""
     return _ID.fullmatch(text) is not None
 
 
@@ -126,7 +126,7 @@ Time = Annotated[
 
 
 class In(BaseModel):
-    """A body that a client sends: unknown fields are refused, nothing is converted."""
+    """A request body: unknown fields are rejected, and nothing is converted."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True
@@ -134,7 +134,7 @@ class In(BaseModel):
 
 
 class Query(BaseModel):
-    """A query string. All is text, so whole numbers and truth values are read, in one form each."""
+    """A query string. Integers and booleans are parsed from text, in one form each."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True
@@ -142,13 +142,13 @@ class Query(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_form(cls, given: Any) -> Any:
-        return {name: _from_text(_kinds(cls, name), value) for name, value in given.items()}
+    def _one_form(cls, values: Any) -> Any:
+        return {name: _from_text(_kinds(cls, name), value) for name, value in values.items()}
 
 
 @cache
 def _kinds(model: type[BaseModel], name: str) -> frozenset[Any]:
-    """Return which types a field takes, whatever is written around them."""
+    """Return the types that a field accepts, without their wrappers."""
     if name not in model.model_fields:
         return frozenset()
     annotation = model.model_fields[name].annotation
@@ -156,7 +156,7 @@ def _kinds(model: type[BaseModel], name: str) -> frozenset[Any]:
 
 
 def _from_text(kinds: frozenset[Any], text: Any) -> Any:
-    """Read a number or truth value; what has another form becomes a value no field takes."""
+    """Parse an integer or boolean; malformed text becomes a value that no field accepts."""
     if not isinstance(text, str):
         return text
     if int in kinds:
@@ -168,13 +168,13 @@ def _from_text(kinds: frozenset[Any], text: Any) -> Any:
 
 
 class Out(BaseModel):
-    """What a client is answered."""
+    """A response body."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Page(Query):
-    """Which part of a list: `cursor` is the `next_cursor` of the page before."""
+    """Which part of a list to return: `cursor` is the `next_cursor` of the previous page."""
 
     cursor: str | None = Field(default=None, max_length=512)
     limit: int = Field(default=LIST_LIMIT_DEFAULT, ge=1, le=LIST_LIMIT_MOST)

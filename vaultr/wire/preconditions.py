@@ -1,16 +1,16 @@
-"""What the caller of a conditional write expects to be stored."""
+"""The precondition of a write: what the client expects to be stored."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Precondition:
-    """What the caller believes is stored: a revision, nothing, or (both unset) it does not say."""
+    """What the client expects to be stored: a revision, nothing, or (both unset) unspecified."""
 
     revision: int | None = None
     absent: bool = False
 
     @property
-    def given(self) -> bool:
-        """Whether the caller said what it believes."""
+    def is_set(self) -> bool:
+        """Whether the request has a precondition."""
         return self.absent or self.revision is not None

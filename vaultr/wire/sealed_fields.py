@@ -1,4 +1,4 @@
-"""What cannot be ciphertext is refused, in whichever feature: none stores an accident."""
+"""Reject values that cannot be ciphertext, so that no feature stores plaintext by accident."""
 
 from collections.abc import Mapping
 
@@ -7,24 +7,26 @@ from vaultr.protocol.sealed import is_sealed
 
 
 class NotSealed(Unprocessable):
-    """This cannot be a sealed value, so it is not stored."""
+    """A value cannot be a sealed value, so it was not stored. Seal it on the client first."""
 
     slug = "not-sealed"
 
 
-def refusal_of(parts: Mapping[str, bytes]) -> NotSealed | None:
-    """Return the refusal of values that cannot be sealed ones, each given under its pointer."""
-    faults = [
-        FieldError(at, "no sealed value") for at, data in parts.items() if not is_sealed(data)
+def not_sealed_error(parts: Mapping[str, bytes]) -> NotSealed | None:
+    """Return the error for values that cannot be sealed, by pointer, or None."""
+    errors = [
+        FieldError(at, "must be a sealed value")
+        for at, data in parts.items()
+        if not is_sealed(data)
     ]
-    return NotSealed(errors=faults) if faults else None
+    return NotSealed(errors=errors) if errors else None
 
 
 def check(parts: Mapping[str, bytes]) -> None:
-    """Take only what can be sealed values, each given under its pointer.
+    """Check that all values can be sealed values, by pointer.
 
-    :raises NotSealed: it names every one that cannot be.
+    :raises NotSealed: with a field error for each value that cannot be.
     """
-    refusal = refusal_of(parts)
-    if refusal is not None:
-        raise refusal
+    error = not_sealed_error(parts)
+    if error is not None:
+        raise error

@@ -10,26 +10,27 @@ MAX_DEPTH = 32
 
 MAX_KEYS = 10_000
 
-MAX_INTEGER = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259, section 6)
+MAX_INTEGER = 2**53 - 1  # every JSON parser represents it exactly (RFC 8259, section 6)
 
 _UNWANTED = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
-# The decoder itself refuses the lower control characters where they are not escaped.
+# The decoder itself rejects unescaped control characters below U+0020.
 _RAW_UNWANTED = re.compile(r"[\x7f-\x9f]")
 
 _ESCAPED = re.compile(r"\\[bfnrtu]")
 
 
 def parse(data: bytes, *, max_keys: int = MAX_KEYS) -> Any:
-    """Read one JSON value, more strictly than RFC 8259 asks for.
+    """Parse one JSON value, more strictly than RFC 8259 requires.
 
-    Refused: bytes that are not UTF-8, duplicate keys, NaN and infinities, numbers that a reader
-    may round, lone surrogates, control characters, nesting over 32, more than ``max_keys`` keys.
+    Rejected: bytes that are not UTF-8, duplicate keys, NaN and infinities, numbers that a parser
+    may
+    round, lone surrogates, control characters, nesting over 32, more than ``max_keys`` keys.
 
     :raises BadRequest: with the reason, never with a part of the body.
     """
     # Values cost a thousand times their bytes: 16 MiB of "[]," kept a worker busy for 3 s. No
-    # honest body comes near this, as each key has one value, of one container at most.
+    # legitimate body comes near this limit, as each key has one value, and at most one container.
     if sum(map(data.count, (b",", b"[", b"{"))) > 3 * max_keys:
         raise BadRequest("The body has too many values.")
     try:
@@ -37,7 +38,7 @@ def parse(data: bytes, *, max_keys: int = MAX_KEYS) -> Any:
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.") from None
     if _RAW_UNWANTED.search(text):
-        raise BadRequest("The body holds a control character.")
+        raise BadRequest("The body contains a control character.")
     keys = _Keys(max_keys)
     try:
         value = json.loads(
@@ -49,14 +50,14 @@ def parse(data: bytes, *, max_keys: int = MAX_KEYS) -> Any:
         )
     except RecursionError:
         raise BadRequest("The body is nested too deeply.") from None
-    except ValueError:  # json.JSONDecodeError is one
+    except ValueError:  # includes json.JSONDecodeError
         raise BadRequest("The body is not valid JSON.") from None
     _walk(value, strings=_ESCAPED.search(text) is not None)
     return value
 
 
 class _Keys:
-    """Counts the keys of a whole body while it is read, and refuses one that comes twice."""
+    """Counts the keys of the whole body while it is parsed, and rejects duplicates."""
 
     def __init__(self, left: int) -> None:
         self._left = left
@@ -67,7 +68,7 @@ class _Keys:
             raise BadRequest("The body has too many keys.")
         members = dict(pairs)
         if len(members) < len(pairs):
-            raise BadRequest("The body has a key twice.")
+            raise BadRequest("The body contains a duplicate key.")
         return members
 
 
@@ -85,14 +86,14 @@ def _number(text: str) -> float | int:
     number = float(text)
     if not abs(number) <= MAX_INTEGER:
         raise BadRequest("A number is out of range.")
-    # JSON Schema counts 3.0 as an integer, so a reader of our document may send it.
+    # JSON Schema treats 3.0 as an integer, so clients that follow our document may send it.
     return int(number) if number.is_integer() else number
 
 
 def _walk(value: Any, *, strings: bool, depth: int = 1) -> None:
     if isinstance(value, str):
         if strings and _UNWANTED.search(value):
-            raise BadRequest("A text holds a control character or a lone surrogate.")
+            raise BadRequest("A string contains a control character or a lone surrogate.")
         return
     if not isinstance(value, dict | list):
         return
@@ -109,9 +110,9 @@ def _walk(value: Any, *, strings: bool, depth: int = 1) -> None:
 
 
 def check_media_type(content_type: str | None) -> None:
-    """Take ``application/json`` with no charset but UTF-8.
+    """Accept only ``application/json``, with no charset but UTF-8.
 
-    :raises UnsupportedMediaType: anything else.
+    :raises UnsupportedMediaType: for anything else.
     """
     kind, *parameters = [part.strip().lower() for part in (content_type or "").split(";")]
     charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part]

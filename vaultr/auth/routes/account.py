@@ -68,4 +68,4 @@ def change_credentials(*, body: CredentialsIn) -> None:
 def delete_account() -> None:
     """Delete the account with its sessions, vaults and machines; its audit events stay."""
     service.delete_account(current_actor())
-    session_cookies.take_back()
+    session_cookies.delete_cookies()

@@ -10,11 +10,11 @@ from vaultr.auth.schemas import EmailIn, TokenIn
 from vaultr.errors import Unprocessable
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
-from vaultr.security.response_timing import evenly
+from vaultr.security.response_timing import round_response_time
 
 
 @blueprint.post("/email")
-@evenly
+@round_response_time
 @operation(errors=(Unprocessable,), statuses=(202,), step_up=True)
 def change_email(*, body: EmailIn) -> Answer:
     """Request a change of address; the old and the new address must both confirm by email.
@@ -39,4 +39,4 @@ def confirm_email_change(*, body: TokenIn) -> None:
 def undo_email_change(*, body: TokenIn) -> None:
     """Restore the old address of an account, within 7 days; all its sessions end."""
     service.undo_email_change(body.token)
-    session_cookies.take_back()
+    session_cookies.delete_cookies()

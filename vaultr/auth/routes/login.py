@@ -31,12 +31,12 @@ from vaultr.errors import BadRequest
 from vaultr.ratelimit.middleware import counted_if_rejected
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
-from vaultr.security.response_timing import evenly
+from vaultr.security.response_timing import round_response_time
 
 
 @blueprint.post("/prelogin")
 @public
-@evenly
+@round_response_time
 @operation()
 def prelogin(*, body: PreloginIn) -> PreloginOut:
     """Return what a client derives its keys from.
@@ -54,7 +54,7 @@ def prelogin(*, body: PreloginIn) -> PreloginOut:
 
 @blueprint.post("/login")
 @public
-@evenly
+@round_response_time
 @operation(errors=(CredentialsInvalid, SecondFactorRequired, CrossSite, Locked, AuditUnavailable))
 def login(*, body: LoginIn) -> LoginAnswer:
     """Start a session.
@@ -116,14 +116,14 @@ def _refresh_cookie(cookie: str | None) -> SessionTokens:
             raise SessionEnded
         tokens = service.refresh_session(cookie, check_intent=session_cookies.check)
     except SessionEnded:
-        session_cookies.take_back()
+        session_cookies.delete_cookies()
         raise
     _set_cookies(tokens)
     return tokens
 
 
 def _set_cookies(tokens: SessionTokens) -> None:
-    session_cookies.hand_over(
+    session_cookies.set_cookies(
         tokens.session_id, tokens.access_token, tokens.refresh_token, lives=service.SESSION_IDLE
     )
 
@@ -133,7 +133,7 @@ def _set_cookies(tokens: SessionTokens) -> None:
 def logout() -> None:
     """End this session, and clear its cookies."""
     service.log_out(current_actor())
-    session_cookies.take_back()
+    session_cookies.delete_cookies()
 
 
 @blueprint.post("/step-up")

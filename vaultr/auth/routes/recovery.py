@@ -22,7 +22,7 @@ from vaultr.protocol.sizes import REWRAP_BODY_BYTES, REWRAP_KEYS
 from vaultr.ratelimit import middleware
 from vaultr.request_context import current_actor
 from vaultr.security import session_cookies
-from vaultr.security.response_timing import evenly
+from vaultr.security.response_timing import round_response_time
 from vaultr.wire.sealed_fields import NotSealed
 
 
@@ -43,7 +43,7 @@ def remove_recovery_key() -> None:
 @blueprint.post("/recover")
 @limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))
 @public
-@evenly
+@round_response_time
 @operation(statuses=(202,))
 def recover(*, body: EmailIn) -> Answer:
     """Email a recovery token, valid for 72 hours.
@@ -85,7 +85,7 @@ def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
 def complete_recovery(*, body: RecoveredIn) -> None:
     """Set new credentials under a new account key; all sessions and the recovery key end."""
     service.complete_recovery(body)
-    session_cookies.take_back()
+    session_cookies.delete_cookies()
 
 
 @blueprint.post("/recover/cancel")

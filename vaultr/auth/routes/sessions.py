@@ -43,7 +43,7 @@ def revoke_session(session_id: UUID) -> None:
     actor = current_actor()
     service.revoke_session(actor, session_id)
     if session_id == actor.session_id:
-        session_cookies.take_back()
+        session_cookies.delete_cookies()
 
 
 @blueprint.post("/logout-all")
@@ -51,7 +51,7 @@ def revoke_session(session_id: UUID) -> None:
 def logout_all() -> None:
     """End all sessions of the account, including this one."""
     service.log_out_all(current_actor())
-    session_cookies.take_back()
+    session_cookies.delete_cookies()
 
 
 def _position(parts: Sequence[str | int] | None) -> tuple[datetime, UUID] | None:

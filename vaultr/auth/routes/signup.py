@@ -9,14 +9,14 @@ from vaultr.auth.routes.blueprint import blueprint
 from vaultr.auth.schemas import ResendIn, SignupIn, TokenIn
 from vaultr.extensions import limiter
 from vaultr.ratelimit import middleware
-from vaultr.security.response_timing import evenly
+from vaultr.security.response_timing import round_response_time
 from vaultr.wire.sealed_fields import NotSealed
 
 
 @blueprint.post("/signup")
 @limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))
 @public
-@evenly
+@round_response_time
 @operation(errors=(KdfRejected, NotSealed), statuses=(202,))
 def sign_up(*, body: SignupIn) -> Answer:
     """Request an account; it is created when the email is confirmed.
@@ -40,7 +40,7 @@ def verify_email(*, body: TokenIn) -> None:
 @blueprint.post("/resend-verification")
 @limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))
 @public
-@evenly
+@round_response_time
 @operation(statuses=(202,))
 def resend_verification(*, body: ResendIn) -> Answer:
     """Email a new token for a waiting signup; the old one becomes invalid.

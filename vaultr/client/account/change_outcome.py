@@ -18,7 +18,7 @@ from vaultr.client.strict_json import Fields
 from vaultr.client.transport.account_session import SESSION_FILE, Session
 from vaultr.client.transport.responses import key_set_of
 from vaultr.client.transport.retry import RetryPolicy
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_list import ask_list
 from vaultr.protocol.encoding import lp
 
@@ -40,7 +40,7 @@ def _key(account_key: bytes, account_id: UUID) -> bytes:
     return hkdf_expand(account_key, lp(_LABEL, account_id), KEY_BYTES)
 
 
-def settle(opened: OpenedAccount) -> bool:
+def settle(opened: UnlockedAccount) -> bool:
     """Find out whether the server stored the change that this device sent, and update the device.
 
     If the server did not store it, a newer revision of the profile is written first, because the
@@ -79,7 +79,7 @@ def settle(opened: OpenedAccount) -> bool:
         raise AssertionError  # attempts() ends with an error by itself
 
 
-def _is_outdated(opened: OpenedAccount) -> bool:
+def _is_outdated(opened: UnlockedAccount) -> bool:
     known = opened.store.account()
     return known is not None and known.key_set.epoch != opened.known.key_set.epoch
 

@@ -5,7 +5,12 @@ from typing import Final
 from uuid import UUID
 
 from vaultr.client.account import pending_change, previous_session
-from vaultr.client.account.open_account import Credentials, SecretKeyNeeded, SignupWaits
+from vaultr.client.account.open_account import (
+    Credentials,
+    SecretKeyNeeded,
+    SignupWaits,
+    WrongServer,
+)
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.errors import AnswerInvalid, ChainBroken, PinMismatch, RolledBack, UsageError
@@ -20,7 +25,7 @@ from vaultr.client.transport.account_session import SESSION_FILE, Session
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.responses import LoginResponse, Tokens, read_login
 from vaultr.client.vaults import rewrap_refresh
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.protocol.encoding import b64
 
 _NEW_HERE: Final = (
@@ -28,7 +33,7 @@ _NEW_HERE: Final = (
 )
 
 
-def login(store: Store, transport: Transport, credentials: Credentials) -> OpenedAccount:
+def login(store: Store, transport: Transport, credentials: Credentials) -> UnlockedAccount:
     """Start a session and open the account; nothing is stored unless all of it is verified.
 
     All files are written together: if this process is killed, the device is either unchanged or
@@ -49,7 +54,7 @@ def login(store: Store, transport: Transport, credentials: Credentials) -> Opene
 
 def _login(
     store: Store, transport: Transport, credentials: Credentials
-) -> tuple[OpenedAccount, Tokens, UUID | None]:
+) -> tuple[UnlockedAccount, Tokens, UUID | None]:
     device, change = store.device(), pending_change.read(store.folder)
     if not (_knows(device, change, credentials.email) or _has_answer_on_secret_key(credentials)):
         raise SecretKeyNeeded(_NEW_HERE)
@@ -159,7 +164,7 @@ def _open(
     derivation: Derivation,
     used: Pins,
     root: bytes,
-) -> OpenedAccount:
+) -> UnlockedAccount:
     """Open the whole key set, and check it against what this device has seen before."""
     account_id, key_set = derivation.account_id, response.key_set
     if response.account_id != account_id:
@@ -175,10 +180,26 @@ def _open(
         keys.open_identity(wrap, account_id, kind, public, sealed)
     session = Session(transport, store.folder, account_id=account_id, account_key=account_key)
     profile = open_profile(wrap, account_id, key_set.profile.revision, key_set.profile.sealed)
+    if profile.pins.origin != transport.origin:
+        raise _through_a_relay(transport.origin, profile.pins.origin)
     used.check_same(profile.pins)
     _accept(before, profile, response, session)
     known = KnownAccount(derivation, key_set, heads=profile.document["vaults"])
-    return OpenedAccount.open(store, session, known, account_key)
+    return UnlockedAccount.open(store, session, known, account_key)
+
+
+def _through_a_relay(used: str, own: str) -> WrongServer:
+    """Return the error for a login through a server that only passes requests on to the right one.
+
+    The key set that came back is genuine, so the relay has a session of this account.
+    """
+    return WrongServer(
+        f"This account belongs to {own}, but you signed in through {used}, which passed your login "
+        f"on. {used} received the key that proves your password, and can now sign in to your "
+        "account. It did not receive the password or the secret key, and cannot open your items. "
+        "Nothing was stored on this device. Do this now, to end its access: "
+        f"vaultr login --url {own}, then vaultr passwd, which ends all other sessions."
+    )
 
 
 def _accept(
@@ -219,7 +240,7 @@ def _account_key(derivation: Derivation, root: bytes, key_set: KeySet) -> bytes:
 def _store(
     store: Store,
     transport: Transport,
-    opened: OpenedAccount,
+    opened: UnlockedAccount,
     response: LoginResponse,
     *,
     device: Device,
@@ -238,8 +259,8 @@ def _store(
     others: dict[str, bytes | None] = {SESSION_FILE: opened.session.sealed(response.tokens)}
     if change is not None and (change.is_in(response.key_set) or change.is_over(response.key_set)):
         others[pending_change.FILE] = None
-    wraps = rewrap_refresh.renewed(
-        store.cache, opened, rewrap_refresh.Fresh(transport, response.tokens)
+    wraps = rewrap_refresh.refreshed_wraps(
+        store.cache, opened, rewrap_refresh.TokenSender(transport, response.tokens)
     )
     if wraps is not None:
         others |= dict.fromkeys(store.unsent())

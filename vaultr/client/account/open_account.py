@@ -8,7 +8,7 @@ from vaultr.client.storage.device import KnownAccount
 from vaultr.client.storage.store import Store
 from vaultr.client.transport.account_session import Session
 from vaultr.client.transport.http_transport import Transport
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
 
 class WrongPassword(VaultrError):
@@ -29,6 +29,12 @@ class SignupWaits(PinMismatch):
         "If you have confirmed it, this may be another server: do not type your password. To log in"
         " to an older account with this email address: vaultr login --secret-key-fd N"
     )
+
+
+class WrongServer(PinMismatch):
+    """The password was used with a server that is not the account's own."""
+
+    advice = ""
 
 
 class NotSignedIn(UsageError):
@@ -57,11 +63,11 @@ class Credentials:
 
 def open_with_account_key(
     store: Store, transport: Transport, known: KnownAccount, account_key: bytes
-) -> OpenedAccount:
+) -> UnlockedAccount:
     """Open the account with its account key, as the agent returns it.
 
     :raises SealBroken: the key belongs to another account, or was replaced.
     """
     account_id = known.derivation.account_id
     session = Session(transport, store.folder, account_id=account_id, account_key=account_key)
-    return OpenedAccount.open(store, session, known, account_key)
+    return UnlockedAccount.open(store, session, known, account_key)

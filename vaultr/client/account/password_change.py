@@ -21,12 +21,12 @@ from vaultr.client.errors import (
     ServerUnreachable,
     VaultrError,
 )
-from vaultr.client.log.pages import read_wraps
+from vaultr.client.log.pages import check_wraps, read_wraps
 from vaultr.client.strict_json import Fields
 from vaultr.client.transport.account_session import SESSION_FILE
 from vaultr.client.transport.responses import key_set_of
 from vaultr.client.transport.retry import RetryPolicy
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_list import ask_list, ask_pages
 
 _RETRIES: Final = RetryPolicy(tries=5)
@@ -52,7 +52,7 @@ class PasswordChanged:
 
 
 def change_password(
-    opened: OpenedAccount,
+    opened: UnlockedAccount,
     password: str,
     *,
     email: str,
@@ -101,7 +101,7 @@ def change_password(
 
 
 def _generate(
-    opened: OpenedAccount, password: str, *, new_key: bool, new_secret_key: bool
+    opened: UnlockedAccount, password: str, *, new_key: bool, new_secret_key: bool
 ) -> NewCredentials:
     known, pins = opened.known, opened.profile.pins
     return new_credentials.generate(
@@ -116,7 +116,7 @@ def _generate(
 
 
 def _begin(
-    opened: OpenedAccount, credentials: NewCredentials, *, email: str, new_key: bool
+    opened: UnlockedAccount, credentials: NewCredentials, *, email: str, new_key: bool
 ) -> Change:
     change = new_credentials.seal_change(
         credentials,
@@ -131,13 +131,14 @@ def _begin(
     return change
 
 
-def _all_keys(opened: OpenedAccount) -> OpenedKeys:
+def _all_keys(opened: UnlockedAccount) -> OpenedKeys:
     """Open every wrap on the server; where this device knows a key, it must be the same."""
     found, wrapped = {}, {}
     for each in ask_list(opened.session):
         fields = Fields(each, "vault", AnswerInvalid)
         vault_id = fields.uuid("id")
         wrapped[vault_id] = read_wraps(fields, vault_id)
+        check_wraps(wrapped[vault_id], fields.count("generation", least=1), vault_id)
         found[vault_id] = opened.keyring.open(vault_id, wrapped[vault_id])
     for vault_id in opened.store.cache.ids():
         cached = None if vault_id in opened.deleted() else opened.store.cache.load(vault_id)
@@ -151,7 +152,7 @@ def _all_keys(opened: OpenedAccount) -> OpenedKeys:
     return found
 
 
-def _machines(opened: OpenedAccount) -> Machines:
+def _machines(opened: UnlockedAccount) -> Machines:
     """Return the sealing keys of all machines."""
     try:
         listed = [*ask_pages(opened.session, "/machines", "machines")]
@@ -167,7 +168,7 @@ def _machines(opened: OpenedAccount) -> Machines:
     return found
 
 
-def _send(opened: OpenedAccount, credentials: NewCredentials, change: Change) -> Refused | None:
+def _send(opened: UnlockedAccount, credentials: NewCredentials, change: Change) -> Refused | None:
     """Send a change and check whether the server stored it; return the error if it did not."""
     rejected: Refused | None = None
     try:

@@ -8,14 +8,14 @@ from vaultr.client.errors import VaultrError
 from vaultr.client.storage.pins import Pins
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.responses import Tokens, session_of
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
 # The server has just responded to a login; if it does not respond now, do not wait for it.
 _SECONDS: Final = 2.0
 
 
 def replaced_by(
-    opened: OpenedAccount, tokens: Tokens, *, pins: Pins | None, change: Change | None
+    opened: UnlockedAccount, tokens: Tokens, *, pins: Pins | None, change: Change | None
 ) -> UUID | None:
     """Return the id of this device's stored session, which the one of ``tokens`` will replace.
 

@@ -1,26 +1,28 @@
 """Recovers an account by an email and its recovery key, after a waiting time of 24 hours."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from vaultr.client.account import new_credentials, pending_change
 from vaultr.client.account.new_credentials import NewCredentials
+from vaultr.client.account.open_account import WrongServer
 from vaultr.client.account.pending_change import Change
 from vaultr.client.crypto import keys
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import (
     AnswerInvalid,
-    PinMismatch,
+    IntegrityError,
     Refused,
     RolledBack,
     SealBroken,
     ServerUnreachable,
     VaultrError,
 )
-from vaultr.client.log.pages import read_wraps
+from vaultr.client.log.pages import check_wraps, read_wraps
 from vaultr.client.storage.key_set import KeySet
 from vaultr.client.storage.pins import Derivation, Pins, read_prelogin
 from vaultr.client.storage.profile import Deleted, Profile, accept_profile, open_profile
@@ -32,6 +34,13 @@ from vaultr.client.vaults.sync import VaultKeyring
 from vaultr.protocol.encoding import b64
 
 FILE: Final = "recovering.json"
+
+
+_NOTHING_SENT: Final = (
+    "The recovery was stopped before anything was sent: a new account key would have made these "
+    "items unreadable permanently. Nothing was lost, and the recovery key stays valid. Ask the "
+    "operator of the server why it is incomplete, then run vaultr recover again."
+)
 
 
 class AnotherRecovery(VaultrError):
@@ -144,7 +153,7 @@ def complete(store: Store, transport: Transport, recovery: Recovery, password: s
         },
     }
     with store.folder.locked():
-        credentials = _credentials(store, transport, recovery, data.key_set, password)
+        credentials = _credentials(store, recovery, profile, data.key_set, password)
         change = new_credentials.seal_change(
             credentials, data.key_set, profile, email=recovery.email, **sealed
         )
@@ -163,30 +172,60 @@ def _checked(
     kept = data.key_set.profile
     profile = open_profile(wrap, account_id, kept.revision, kept.sealed)
     if profile.pins.origin != transport.origin:
-        raise PinMismatch(
-            f"the account belongs to {profile.pins.origin}, but this server is {transport.origin}"
-        )
+        raise _through_a_relay(transport.origin, profile.pins.origin)
     known = store.account()
     accept_profile(known.profile if known else None, profile)
-    for vault_id, place in profile.vaults.items():
-        if not isinstance(place, Deleted) and vault_id not in data.vaults:
-            raise RolledBack(
-                f"vault {vault_id} is missing; this device has seen {place}", vault_id=vault_id
-            )
+    _check_complete(profile, data.vaults)
     return profile
 
 
+def _check_complete(profile: Profile, vaults: Mapping[UUID, Mapping[int, bytes]]) -> None:
+    """Check that every vault of the profile is there, with its keys of all generations.
+
+    Keys that are missing now could not be sealed under the new account key: they would be lost.
+
+    :raises IntegrityError: a vault or a key is missing.
+    """
+    try:
+        for vault_id, known in profile.vaults.items():
+            if not isinstance(known, Deleted) and vault_id not in vaults:
+                raise RolledBack(
+                    f"The server did not return vault {vault_id}, which your devices have seen at "
+                    f"{known}.",
+                    vault_id=vault_id,
+                )
+        for vault_id, wraps in vaults.items():
+            head = profile.head_of(vault_id)
+            newest = max(wraps, default=1)
+            check_wraps(wraps, max(newest, head.generation if head else 1), vault_id)
+    except IntegrityError as error:
+        error.add_note(_NOTHING_SENT)
+        raise
+
+
+def _through_a_relay(used: str, own: str) -> WrongServer:
+    return WrongServer(
+        f"This account belongs to {own}, but you recover it through {used}, which passes your "
+        f"requests on. {used} received the proof of your recovery key; it did not receive the key "
+        "itself, and cannot open your items. No new password was sent. Cancel this recovery now: "
+        f"vaultr recover --cancel --url {own}. Then start again there."
+    )
+
+
 def _credentials(
-    store: Store, transport: Transport, recovery: Recovery, key_set: KeySet, password: str
+    store: Store, recovery: Recovery, profile: Profile, key_set: KeySet, password: str
 ) -> NewCredentials:
     """Return new credentials; if some were sent already and may be stored, those again."""
     change = pending_change.read(store.folder)
     if change is not None and not change.is_over(key_set):
         return _sent_credentials(change, password)
+    # The parameters of the profile's pins or today's, never those of prelogin: they are only the
+    # server's claim, and would stay with the account.
+    pinned = replace(recovery.derivation, kdf=profile.pins.kdf)
     return new_credentials.generate(
         password,
-        recovery.derivation,
-        origin=transport.origin,
+        pinned,
+        origin=profile.pins.origin,
         epoch=key_set.epoch,
         account_key=keys.new_account_key(),
         secret_key=None,

@@ -11,7 +11,7 @@ from vaultr.client.storage.store import Store
 from vaultr.client.transport.account_session import SESSION_FILE, Session
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.responses import key_set_of
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 
 _NOT_CHANGED = "The server did not store the new master password: the old one is still valid."
 _UNKNOWN = (
@@ -20,7 +20,7 @@ _UNKNOWN = (
 )
 
 
-def unlock(store: Store, transport: Transport, password: str) -> tuple[OpenedAccount, list[str]]:
+def unlock(store: Store, transport: Transport, password: str) -> tuple[UnlockedAccount, list[str]]:
     """Open the account with the files of this device.
 
     The server is asked only if a change of the password is pending; then its outcome decides which
@@ -51,7 +51,7 @@ def unlock(store: Store, transport: Transport, password: str) -> tuple[OpenedAcc
 
 def open_with_key(
     store: Store, transport: Transport, known: KnownAccount, key: bytes
-) -> OpenedAccount | None:
+) -> UnlockedAccount | None:
     """Open the account with its account key; None if the key is not this account's."""
     try:
         opened = open_with_account_key(store, transport, known, key)
@@ -65,7 +65,7 @@ def open_with_key(
     return opened
 
 
-def _settled(opened: OpenedAccount) -> bool:
+def _settled(opened: UnlockedAccount) -> bool:
     try:
         return change_outcome.settle(opened)
     except VaultrError:  # not known yet
@@ -74,7 +74,7 @@ def _settled(opened: OpenedAccount) -> bool:
 
 def _by_new_password(
     store: Store, transport: Transport, password: str, change: Change
-) -> tuple[OpenedAccount, list[str]]:
+) -> tuple[UnlockedAccount, list[str]]:
     proof = _new_proof(store, password, change)
     account_key = proof.account_key
     # This checks that the session's tokens go to the account's own server.

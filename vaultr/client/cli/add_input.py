@@ -9,6 +9,7 @@ from vaultr.client.cli import output, prompts
 from vaultr.client.cli.item_options import ItemOptions, with_custom_fields
 from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.errors import UsageError
+from vaultr.client.items import site_rules
 from vaultr.client.items.generator import PasswordRule, password
 from vaultr.client.items.otp import NoCode, Totp
 from vaultr.client.items.schemas import SECRET_ANYWHERE, VARIABLE_NAME, Part, schema_of
@@ -90,28 +91,33 @@ def check_fields(kind: str, overview: Part, detail: Part, stored: "Item | None" 
         raise UsageError(f"Standard input: {' '.join(problems)}")
 
 
-def generated_detail(kind: str, generate: bool) -> Part:
-    """Return a generated password, if ``generate`` is set.
+def generated(kind: str, rule: str | None = None) -> tuple[Part, Part]:
+    """Return what is generated for an item: fields of its overview, and its secrets.
 
-    :raises UsageError: items of this type have no password.
+    :param rule: rule of the site, which a password has to follow.
+    :raises UsageError: nothing is generated for this type.
     """
-    if not generate:
-        return {}
+    if kind == "ssh_key":
+        # cryptography takes long to import, and only this command needs it here.
+        from vaultr.client.crypto.primitives import ssh_key_new  # noqa: PLC0415 - heavy, see above
+
+        private, key = ssh_key_new()
+        return {"public_key": key.line, "fingerprint": key.fingerprint}, {"private_key": private}
     if "password" not in schema_of(kind).detail:
-        raise UsageError(f"--generate needs an item with a password; {kind} has none.")
-    return {"password": password(PasswordRule())}
+        raise UsageError(f"--generate goes with login and ssh_key, not with {kind}.")
+    return {}, {"password": password(site_rules.parse(rule) if rule else PasswordRule())}
 
 
 def build_item(options: GlobalOptions, kind: str, item: ItemOptions) -> tuple[Part, Part]:
     """Return the overview and detail of a new item, from options, prompts and standard input."""
-    overview, detail = dict(item.overview), generated_detail(kind, item.generate)
-    if "title" not in overview:
-        if not prompts.can_ask() or not sys.stdin.isatty():
-            raise UsageError("The title is missing. Use --title or --json.")
-        overview = {"title": click.prompt("Title", err=True), **overview}
+    overview, detail = dict(item.overview), Part()
+    if item.generate:
+        public, detail = generated(kind)
+        overview = {**overview, **public}
+    overview = _with_title(overview)
     if item.stdin_field is not None:
         set_secret(kind, detail, item.stdin_field, read_value(options))
-    elif kind in MULTILINE_FIELD and not item.secrets:
+    elif kind in MULTILINE_FIELD and not item.secrets and not detail:
         field = MULTILINE_FIELD[kind]
         detail = {field: read_multiline(options, field, overview["title"])}
         if not detail[field] or (isinstance(detail[field], str) and not detail[field].strip()):
@@ -127,6 +133,14 @@ def build_item(options: GlobalOptions, kind: str, item: ItemOptions) -> tuple[Pa
         detail["fields"] = with_custom_fields(None, item.fields, secrets)
     check_totp(detail)
     return overview, detail
+
+
+def _with_title(overview: Part) -> Part:
+    if "title" in overview:
+        return overview
+    if not prompts.can_ask() or not sys.stdin.isatty():
+        raise UsageError("The title is missing. Use --title or --json.")
+    return {"title": click.prompt("Title", err=True), **overview}
 
 
 def _prompt_for_fields(kind: str, overview: Part, detail: Part) -> tuple[Part, Part]:

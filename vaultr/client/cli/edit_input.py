@@ -10,6 +10,7 @@ from vaultr.client.cli import add_input, output, prompts
 from vaultr.client.cli.item_options import ItemOptions, with_custom_fields
 from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.errors import UsageError
+from vaultr.client.items import site_rules
 from vaultr.client.items.fields import FieldNotFound, names_of, text_of
 from vaultr.client.items.schemas import VARIABLE_NAME, Part, schema_of
 from vaultr.client.vaults.name_matching import near
@@ -50,6 +51,28 @@ def changes_from_options(
         stored = detail.get("fields", (item.detail or {}).get("fields"))
         detail["fields"] = with_custom_fields(stored, flags.fields, secret_fields)
     return overview, detail
+
+
+def generated(item: "Item", rule: str | None, *, generate: bool) -> tuple[Part, Part]:
+    """Return what is generated again for an item, and the rule to store for it.
+
+    :param rule: a new rule of the site; empty text removes the stored one, None keeps it.
+    :raises UsageError: the rule is wrong, or the type has no password.
+    """
+    detail: Part = {}
+    if rule is not None:
+        if "password_rule" not in schema_of(item.type).detail:
+            raise UsageError(f"--rule goes with login, not with {item.type}.")
+        if rule:
+            site_rules.parse(rule)
+        detail["password_rule"] = rule or None
+    if not generate:
+        return {}, detail
+    stored = (item.detail or {}).get("password_rule")
+    public, secrets = add_input.generated(
+        item.type, rule if rule is not None else stored if isinstance(stored, str) else None
+    )
+    return public, {**secrets, **detail}
 
 
 def parse_assignments(kind: str, assignments: tuple[str, ...]) -> Part:

@@ -21,19 +21,27 @@ class VariableOptions:
     last_wins: bool = False
     only: tuple[str, ...] = ()
     prefix: str = ""
+    allow: tuple[str, ...] = ()
 
     def spec(
-        self, sets: tuple[str, ...], files: tuple[Path, ...] = (), *, vault: str | None
+        self,
+        sets: tuple[str, ...],
+        files: tuple[Path, ...] = (),
+        *,
+        vault: str | None,
+        is_run: bool = True,
     ) -> "EnvironmentSpec":
         """Return the specification of an environment; read the dotenv files now.
 
+        :param is_run: names that change how programs run must be allowed.
         :raises UsageError: a file is not a dotenv file. Names the lines.
         """
         # It loads what opens items, which `--help` does not need.
         from vaultr.client.run.environment import EnvironmentSpec  # noqa: PLC0415 - late, see above
 
         contents = tuple((str(file), _read_dotenv(file)) for file in files)
-        return EnvironmentSpec(sets, contents, vault, self.only, self.prefix, self.last_wins)
+        allow = self.allow if is_run else None
+        return EnvironmentSpec(sets, contents, vault, self.only, self.prefix, self.last_wins, allow)
 
 
 def variable_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,9 +49,15 @@ def variable_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def with_variables(
-        *args: Any, last_wins: bool, only: tuple[str, ...], prefix: str, **kwargs: Any
+        *args: Any,
+        last_wins: bool,
+        only: tuple[str, ...],
+        prefix: str,
+        allow: tuple[str, ...],
+        **kwargs: Any,
     ) -> Any:
-        return function(*args, variables=VariableOptions(last_wins, only, prefix), **kwargs)
+        variables = VariableOptions(last_wins, only, prefix, allow)
+        return function(*args, variables=variables, **kwargs)
 
     options = (
         click.option(
@@ -58,6 +72,12 @@ def variable_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Only variables that match, such as DB_* (repeatable)",
         ),
         click.option("--prefix", default="", metavar="TEXT", help="Prefix for each variable name"),
+        click.option(
+            "--allow",
+            multiple=True,
+            metavar="NAME",
+            help="Allow a name such as PATH or LD_PRELOAD in a set (repeatable)",
+        ),
     )
     decorated: Callable[..., Any] = with_variables
     for option in reversed(options):

@@ -16,7 +16,7 @@ URL_MATCHES: Final = ("domain", "host", "starts_with", "exact", "regex", "never"
 
 
 _OVERVIEW_OPTIONS: Final = (
-    *("title", "username", "address", "match", "folder", "tag", "favourite"),
+    *("title", "username", "address", "match", "folder", "tag", "favourite", "expires_on"),
 )
 _OTHER_OPTIONS: Final = (
     *("fields", "secret_fields", "secrets", "stdin_field", "generate", "editor"),
@@ -62,7 +62,8 @@ _OPTIONS: Final = (
         help="Secret field or variable to read from standard input",
         shell_complete=field_names,
     ),
-    click.option("--generate", is_flag=True, help="Generate the password of a login"),
+    click.option("--expires-on", metavar="DATE", help="Expiry date, such as 2027-01-31"),
+    click.option("--generate", is_flag=True, help="Generate the password or SSH key"),
     click.option(
         "--editor", is_flag=True, help="Edit the whole item in $EDITOR, in a file in memory"
     ),
@@ -125,6 +126,7 @@ def _parse(
     folder: str | None,
     tag: tuple[str, ...],
     favourite: bool,
+    expires_on: str | None,
     fields: tuple[str, ...],
     **others: Any,
 ) -> ItemOptions:
@@ -138,6 +140,7 @@ def _parse(
         "folder": folder,
         "tags": list(tag),
         "favourite": favourite,
+        "expires_on": expires_on,
     }
     overview = {name: value for name, value in values.items() if value}
     return ItemOptions(overview, _parse_fields(fields), **others)

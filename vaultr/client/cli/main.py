@@ -1,5 +1,6 @@
 """The `vaultr` command group, its exit codes and how errors are printed."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -16,11 +17,14 @@ from vaultr.client.cli.commands import (
     code,
     completion,
     copy_secret,
+    credential_helpers,
     doctor,
     email_deletion,
     export,
     generate,
+    health,
     history,
+    hook,
     import_items,
     list_show,
     move,
@@ -31,6 +35,7 @@ from vaultr.client.cli.commands import (
     rotate,
     run,
     sessions,
+    ssh_agent,
     status,
     sync,
     vaults,
@@ -62,10 +67,12 @@ _add("Items", rm_restore.restore, history.history, move.move, import_items.impor
 _add("Secrets", copy_secret.copy, code.code, generate.generate)
 _add("Secrets", read_inject.read, read_inject.inject)
 _add("Environment sets", run.run, export.export)
+_add("Integrations", credential_helpers.git_credential, ssh_agent.ssh_agent)
+_add("Integrations", hook.hook, hook.allow, hook.deny)
 _add("Vaults", vaults.vaults, sync.sync, rotate.rotate)
 _add("Account", passwd.passwd, recovery.kit, recovery.recovery_key, recovery.recover)
 _add("Account", sessions.sessions, sessions.totp, email_deletion.email, email_deletion.account)
-_add("Account", audit.audit)
+_add("Account", audit.audit, health.health)
 vaultr.aliases["whoami"] = "status"
 _add("This device", status.status, doctor.doctor, completion.completion)
 
@@ -136,7 +143,10 @@ def _print_usage_error(options: GlobalOptions, error: click.ClickException) -> i
         message = "Missing arguments." if needs_help else error.format_message()
         _print_error(options, missing or message, exit_code=error.exit_code)
         return error.exit_code
-    error.show()
+    # A file name in the message may have been chosen by somebody else.
+    text = io.StringIO()
+    error.show(file=text)
+    print_note(text.getvalue().rstrip("\n"))
     if needs_help:
         print_note(f"\nvaultr: {missing}" if missing else "")
     return error.exit_code

@@ -33,9 +33,11 @@ class Duration(click.ParamType[timedelta]):
         return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-def _store_may_use_copy(context: click.Context, _: click.Parameter, value: Any) -> Any:
+def _store_may_use_copy(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    options = context.find_root().ensure_object(GlobalOptions)
     if value:
-        context.find_root().ensure_object(GlobalOptions).may_use_copy = True
+        options.may_use_copy = True
+        options.offline = options.offline or parameter.name == "offline"
     return value
 
 
@@ -81,12 +83,12 @@ def uses_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> 
     if max_age is not None and (age is None or age > max_age):
         if not offline:
             return False
-        age_text = "of unknown age" if age is None else f"{freshness.said(age)} old"
+        age_text = "of unknown age" if age is None else f"{freshness.age_text(age)} old"
         raise freshness.TooOld(f"The copy on this device is {age_text}.")
     if offline:
         print_note(
             "Using the copy on this device, of unknown age."
             if age is None
-            else f"Using the copy on this device, {freshness.said(age)} old."
+            else f"Using the copy on this device, {freshness.age_text(age)} old."
         )
     return True

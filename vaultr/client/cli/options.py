@@ -57,6 +57,7 @@ class GlobalOptions:
     """Values of the options that every command accepts.
 
     :ivar may_use_copy: ``--offline`` or ``--max-age`` allows reading the copy on this device.
+    :ivar offline: nothing may be sent to the server.
     :ivar password: the master password, cached so that a command asks once; a file descriptor
         can be read only once.
     """
@@ -69,6 +70,7 @@ class GlobalOptions:
     ca_file: Path | None = None
     json: bool = False
     may_use_copy: bool = False
+    offline: bool = False
     password: str | None = field(default=None, repr=False)
 
     @property

@@ -49,7 +49,12 @@ def _json_escaped(character: str) -> str:
 
 
 def print_line(text: str) -> None:
-    """Print one line of the result."""
+    """Print one line of the result; control characters in it are escaped."""
+    click.echo(_escaped(text))
+
+
+def print_styled_line(text: str) -> None:
+    """Print one line whose parts went through :func:`printable` before they got their style."""
     click.echo(text)
 
 
@@ -71,8 +76,8 @@ def print_value(text: str, *, newline: bool = True) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print one line to stderr, which is not part of the result."""
-    click.echo(text, err=True)
+    """Print one line to stderr, not part of the result; control characters are escaped."""
+    click.echo(_escaped(text), err=True)
 
 
 def is_terminal() -> bool:
@@ -92,6 +97,11 @@ def printable(text: str) -> str:
     return "".join(ascii(each)[1:-1] if _is_control(each) else each for each in text)
 
 
+def _escaped(text: str) -> str:
+    # Whatever a caller forgot: a file name or a title must not control the terminal.
+    return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
+
+
 def _is_control(character: str) -> bool:
     return unicodedata.category(character) in _CONTROL_CATEGORIES and character not in _JOINERS
 
@@ -108,7 +118,7 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for number, line in enumerate(lines):
         cells = [_padded(_cut(each, size), size) for each, size in zip(line, widths, strict=True)]
         text = "  ".join(cells).rstrip()
-        print_line(styled(text, bold=True) if number == 0 else text)
+        print_styled_line(styled(text, bold=True) if number == 0 else text)
 
 
 def print_fields(pairs: Sequence[tuple[str, str]], *, multiline: bool = False) -> None:
@@ -120,7 +130,7 @@ def print_fields(pairs: Sequence[tuple[str, str]], *, multiline: bool = False) -
     for name, text in pairs:
         for number, line in enumerate(text.split("\n") if multiline else [text]):
             label = _padded(printable(name) if number == 0 else "", width)
-            print_line(f"{styled(label, bold=True)}  {printable(line)}".rstrip())
+            print_styled_line(f"{styled(label, bold=True)}  {printable(line)}".rstrip())
 
 
 def styled(text: str, **style: Any) -> str:

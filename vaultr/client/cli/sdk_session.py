@@ -1,5 +1,6 @@
 """Open the SDK for one command, and unlock it where the command needs keys."""
 
+import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,30 +25,42 @@ def locked_sdk(options: GlobalOptions) -> Iterator["Vaultr"]:
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - heavy, see above
 
     memory_protection.guard()
-    with Vaultr(options.server, ca_file=options.ca_file) as vaultr:
+    waiting = _print_waiting if sys.stderr.isatty() else None
+    with Vaultr(
+        options.server, ca_file=options.ca_file, offline=options.offline, waiting=waiting
+    ) as vaultr:
         yield vaultr
         for notice in vaultr.notices:
             print_note(printable(notice))
 
 
 @contextmanager
-def unlocked_sdk(options: GlobalOptions, *, without_server: bool = False) -> Iterator["Vaultr"]:
+def unlocked_sdk(
+    options: GlobalOptions, *, without_server: bool = False, forget_first: bool = False
+) -> Iterator["Vaultr"]:
     """Open the SDK with its keys, from the agent or from the master password.
 
     Enter this before a command asks for anything else.
 
     :param without_server: the command also works on a device that is logged out.
+    :param forget_first: end the agent before anything else; the command ends the session.
     :raises Locked: no agent holds the keys, and the password cannot be asked for.
     :raises SessionEnded: the command needs the server, and this device is logged out.
     :raises UsageError: this device belongs to no account, or not to the account in ``--email``.
     """
     with locked_sdk(options) as vaultr:
         check_account(options, vaultr.email)
+        if forget_first:
+            vaultr.forget_elsewhere()
         if not vaultr.unlocked:
             if not (without_server or options.may_use_copy):
                 vaultr.check_session()  # before anybody types a password in vain
             unlock(options, vaultr)
         yield vaultr
+
+
+def _print_waiting(origin: str) -> None:
+    print_note(f"Waiting for {printable(origin)} to respond. Press Ctrl-C to stop.")
 
 
 def unlock(options: GlobalOptions, vaultr: "Vaultr", *, keep: bool = False) -> None:

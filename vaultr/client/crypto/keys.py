@@ -1,4 +1,4 @@
-"""The keys of an account and its vaults: how each is derived, drawn, wrapped and unwrapped."""
+"""The keys of an account and its vaults: derivation, generation, wrapping and unwrapping."""
 
 import re
 import secrets
@@ -24,14 +24,14 @@ _KINDS: Final[tuple[aad.IdentityKind, ...]] = ("x25519", "ed25519")
 
 
 def derive_root(password: str, salt: bytes, kdf: Kdf, secret_key: bytes | None) -> bytes:
-    """Derive the 32-byte root from which all other keys of the account follow.
+    """Return the 32-byte root key from which the account's other keys are derived.
 
-    It is never sent and never stored. At ``Kdf.RECOMMENDED`` it takes 64 MiB and some tenths of a
+    It is never sent and never stored. ``Kdf.RECOMMENDED`` takes 64 MiB and a few tenths of a
     second.
 
-    :param salt: 32 bytes, drawn at random when the account was made.
-    :raises UnsafeParameters: the cost or the salt is outside the bounds compiled into this client;
-        a hostile server may ask so. The password was not touched.
+    :param salt: 32 random bytes, generated when the account was created.
+    :raises UnsafeParameters: the parameters or the salt are outside the bounds compiled into this
+        client, perhaps chosen by a hostile server. The password was not used.
 
     Source: RFC 9106 (Argon2id, version 0x13); RFC 5869 for what follows.
     """
@@ -39,7 +39,7 @@ def derive_root(password: str, salt: bytes, kdf: Kdf, secret_key: bytes | None) 
         check_kdf(kdf)
         check_salt(salt)
     except UnsafeKdf as error:
-        raise UnsafeParameters(f"{error}; the password was not used") from None
+        raise UnsafeParameters(f"{error}. The password was not used.") from None
     if secret_key is not None and len(secret_key) != KEY_BYTES:
         raise ValueError(f"a secret key has {KEY_BYTES} bytes")
     stretched = primitives.argon2id(_password_bytes(password), salt, kdf)
@@ -59,11 +59,11 @@ def _password_bytes(password: str) -> bytes:
     try:
         return unicodedata.normalize("NFKC", password).encode()
     except UnicodeEncodeError:
-        raise UsageError("a password must be text that UTF-8 can write") from None
+        raise UsageError("The password contains characters that UTF-8 cannot encode.") from None
 
 
 def auth_key(root: bytes, account_id: UUID) -> bytes:
-    """Derive what proves the password to the server; the only key that is sent."""
+    """Derive the key that proves the password to the server; the only key that is sent."""
     return primitives.hkdf_expand(root, lp("vaultr/v1/auth", account_id), KEY_BYTES)
 
 
@@ -73,19 +73,19 @@ def kek(root: bytes, account_id: UUID) -> bytes:
 
 
 def new_account_key() -> bytes:
-    """Draw an account key."""
+    """Return a new random account key."""
     return secrets.token_bytes(KEY_BYTES)
 
 
 def wrap_key(account_key: bytes) -> bytes:
-    """Derive the key under which the account keeps its other keys (AK_wrap)."""
+    """Derive the key that seals the account's other keys (AK_wrap)."""
     return primitives.hkdf_expand(account_key, lp("vaultr/v1/ak", "wrap"), KEY_BYTES)
 
 
 def seal_account_key(
     account_kek: bytes, account_id: UUID, epoch: int, kdf: Kdf, salt: bytes, account_key: bytes
 ) -> bytes:
-    """Seal the account key and bind it to the inputs that its kek was derived with."""
+    """Seal the account key, bound to the inputs of the derivation of its kek."""
     return seal(account_kek, aad.account_key(account_id, epoch, kdf, salt), account_key)
 
 
@@ -94,7 +94,7 @@ def open_account_key(
 ) -> bytes:
     """Open the account key.
 
-    :raises SealBroken: another password, account, epoch, cost or salt.
+    :raises SealBroken: the password, account, epoch, parameters or salt differ.
     """
     bound = aad.account_key(account_id, epoch, kdf, salt)
     return _sized(open_sealed(account_kek, bound, sealed, "the account key"), KEY_BYTES)
@@ -102,19 +102,19 @@ def open_account_key(
 
 @dataclass(frozen=True, slots=True)
 class IdentityKey:
-    """One key pair of the account, its private half also sealed for the server to keep."""
+    """One key pair of the account; the server stores the sealed private half."""
 
     public: bytes
     sealed: bytes
     private: bytes = field(repr=False)
 
     def to_json(self) -> dict[str, str]:
-        """Show what the server keeps of it."""
+        """Return the members that the server stores."""
         return {"public": b64(self.public), "sealed": b64(self.sealed)}
 
 
 def new_identity(wrap: bytes, account_id: UUID) -> dict[aad.IdentityKind, IdentityKey]:
-    """Draw the account's two key pairs and seal them under AK_wrap."""
+    """Generate the account's two key pairs, and seal them under AK_wrap."""
     pairs = {"x25519": primitives.x25519_new(), "ed25519": primitives.ed25519_new()}
     identity: dict[aad.IdentityKind, IdentityKey] = {}
     for kind in _KINDS:
@@ -127,7 +127,7 @@ def new_identity(wrap: bytes, account_id: UUID) -> dict[aad.IdentityKind, Identi
 def seal_identity(
     wrap: bytes, account_id: UUID, kind: aad.IdentityKind, public: bytes, private: bytes
 ) -> bytes:
-    """Seal a private identity key under AK_wrap and bind it to its public half."""
+    """Seal a private identity key under AK_wrap, bound to its public half."""
     return seal(wrap, aad.identity(kind, account_id, public), private)
 
 
@@ -136,13 +136,13 @@ def open_identity(
 ) -> bytes:
     """Open a private identity key and check that ``public`` is its other half.
 
-    :raises SealBroken: it is another's, another kind's, or bound to another public half.
+    :raises SealBroken: the account, the kind or the public half differs.
     """
     bound = aad.identity(kind, account_id, public)
     private = _sized(open_sealed(wrap, bound, sealed, f"the {kind} identity key"), KEY_BYTES)
     derive = primitives.x25519_public if kind == "x25519" else primitives.ed25519_public
     if derive(private) != public:
-        raise SealBroken("an identity key does not fit its public half")
+        raise SealBroken("An identity key does not match its public half.")
     return private
 
 
@@ -155,7 +155,7 @@ class VaultKeys:
 
     @classmethod
     def new(cls) -> "VaultKeys":
-        """Draw the keys of a new generation."""
+        """Return the random keys of a new generation."""
         return cls(vk=secrets.token_bytes(KEY_BYTES), lk=secrets.token_bytes(KEY_BYTES))
 
     def wrap(self, wrap: bytes, account_id: UUID, vault_id: UUID, generation: int) -> bytes:
@@ -166,9 +166,9 @@ class VaultKeys:
     def unwrap(
         cls, wrap: bytes, account_id: UUID, vault_id: UUID, generation: int, sealed: bytes
     ) -> "VaultKeys":
-        """Open what :meth:`wrap` gave.
+        """Open what :meth:`wrap` returned.
 
-        :raises SealBroken: another account's, vault's or generation's.
+        :raises SealBroken: the account, vault or generation differs.
         """
         bound = aad.vault_key(account_id, vault_id, generation)
         what = f"the wrap of generation {generation} of vault {vault_id}"
@@ -194,67 +194,68 @@ def open_wraps(
         keys = VaultKeys.unwrap(wrap, account_id, vault_id, generation, sealed)
         if opened.setdefault(generation, keys) != keys:
             raise StateMismatch(
-                f"vault {vault_id} has two different keys of generation {generation}",
+                f"The server returned different keys of generation {generation} of vault "
+                f"{vault_id}.",
                 vault_id=vault_id,
             )
-    # Else whoever was to lose a key by a rotation has the new one.
+    # Otherwise somebody whom a rotation was to lock out would know the new key.
     if len({key for keys in opened.values() for key in (keys.vk, keys.lk)}) < 2 * len(opened):
         raise StateMismatch(
-            f"vault {vault_id} uses a key of an ended generation again", vault_id=vault_id
+            f"Vault {vault_id} uses a key of an earlier generation again.", vault_id=vault_id
         )
     return opened
 
 
 def seal_machine_kek(wrap: bytes, account_id: UUID, machine_id: UUID, kek: bytes) -> bytes:
-    """Seal the key that seals what a machine needs, for its owner to keep."""
+    """Seal a machine's key for its owner."""
     return seal(wrap, aad.machine_kek(account_id, machine_id), kek)
 
 
 def open_machine_kek(wrap: bytes, account_id: UUID, machine_id: UUID, sealed: bytes) -> bytes:
-    """Open what :func:`seal_machine_kek` gave.
+    """Open what :func:`seal_machine_kek` returned.
 
-    :raises SealBroken: another account's or machine's.
+    :raises SealBroken: the account or machine differs.
     """
     bound = aad.machine_kek(account_id, machine_id)
     return _sized(open_sealed(wrap, bound, sealed, f"the key of machine {machine_id}"), KEY_BYTES)
 
 
 def new_secret_key() -> bytes:
-    """Draw a secret key: what a stolen database lacks even when the password is weak."""
+    """Return a new random secret key, which makes a stolen database useless for guessing."""
     return secrets.token_bytes(KEY_BYTES)
 
 
 def secret_key_text(secret_key: bytes) -> str:
-    """Write a secret key as its owner sees it: base64url without padding."""
+    """Return a secret key as text for its owner: base64url without padding."""
     return b64(secret_key)
 
 
 def secret_key_bytes(text: str) -> bytes:
-    """Read a secret key; spaces in it do not matter.
+    """Return the secret key from its text, ignoring white space.
 
-    :raises ValueError: it is not base64url of 32 bytes; says why, and repeats nothing of it.
+    :raises ValueError: it is not base64url of 32 bytes; the message does not repeat it.
     """
     plain = "".join(text.split())
     try:
         return unb64_exactly(plain, KEY_BYTES)
     except ValueError:
-        raise ValueError(_fault_of_secret_key(plain)) from None
+        raise ValueError(_secret_key_error(plain)) from None
 
 
-def _fault_of_secret_key(plain: str) -> str:
+def _secret_key_error(plain: str) -> str:
     if len(plain) != _SECRET_KEY_CHARACTERS:
-        return f"it has {len(plain)} characters, and a secret key has {_SECRET_KEY_CHARACTERS}"
+        return f"it has {len(plain)} characters, but a secret key has {_SECRET_KEY_CHARACTERS}"
     if not _BASE64URL.fullmatch(plain):
-        return "a secret key has letters and digits without accents, - and _ only"
-    return "its last character is none that a secret key ends with"
+        return "a secret key has only letters and digits without accents, - and _"
+    return "a secret key cannot end with its last character"
 
 
 def account_code(account_id: UUID) -> str:
-    """Give the 8 hex digits that signup's screen and its mail both show."""
+    """Return the 8 hex digits that both the signup screen and the signup email show."""
     return primitives.sha256(account_id.bytes).hex()[:_CODE_DIGITS]
 
 
 def _sized(data: bytes, size: int) -> bytes:
     if len(data) != size:
-        raise SealBroken("a sealed key has another size than it must have")
+        raise SealBroken("A sealed key has the wrong size.")
     return data

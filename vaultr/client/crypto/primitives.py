@@ -1,5 +1,6 @@
-"""The ciphers, hashes and curves of suite 1: the only module that touches their libraries."""
+"""The ciphers, hashes and curves of suite 1; the only module that imports their libraries."""
 
+import base64
 import hashlib
 import hmac
 import struct
@@ -8,14 +9,17 @@ from typing import Final
 
 from argon2 import low_level
 from argon2.exceptions import HashingError
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES, ChaCha20
 from cryptography.hazmat.primitives.ciphers.modes import CBC
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.padding import PKCS7
 
@@ -36,19 +40,19 @@ _SALSA20_QUARTERS: Final = (
 
 
 class NotEnoughMemory(VaultrError):
-    """The cost of a derivation asks for more memory than this machine gives."""
+    """The derivation needs more memory than this computer has available."""
 
 
 class NotAuthentic(Exception):
-    """The ciphertext, the nonce, the key or the bound data is another than when it was sealed."""
+    """The ciphertext, nonce, key or associated data differs from when it was sealed."""
 
 
 def argon2id(password: bytes, salt: bytes, kdf: Kdf, length: int = KEY_BYTES) -> bytes:
-    """Derive ``length`` bytes by Argon2id; it takes ``kdf.m`` KiB of memory.
+    """Derive ``length`` bytes by Argon2id, which needs ``kdf.m`` KiB of memory.
 
-    It checks no bounds: :func:`vaultr.client.crypto.keys.derive_root` does, before it is called.
+    Does not check bounds: :func:`vaultr.client.crypto.keys.derive_root` does.
 
-    :raises NotEnoughMemory: or threads, of which it takes ``kdf.p``.
+    :raises NotEnoughMemory: there is not enough memory, or not ``kdf.p`` threads.
 
     Source: RFC 9106, version 0x13.
     """
@@ -65,8 +69,9 @@ def argon2id(password: bytes, salt: bytes, kdf: Kdf, length: int = KEY_BYTES) ->
         )
     except HashingError:
         raise NotEnoughMemory(
-            f"The password is used with {kdf.m // 1024} MiB of memory and {kdf.p} threads,"
-            " which this machine does not give now."
+            f"Deriving the keys needs {kdf.m // 1024} MiB of memory and {kdf.p} threads, which are "
+            "not "
+            "available. Close other programs, then try again."
         ) from None
 
 
@@ -76,7 +81,7 @@ def hkdf(ikm: bytes, salt: bytes, info: bytes, length: int) -> bytes:
 
 
 def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
-    """Expand a key that is uniform already by HKDF-SHA-256. Source: RFC 5869, section 2.3."""
+    """Expand an already uniform key by HKDF-SHA-256. Source: RFC 5869, section 2.3."""
     return HKDFExpand(algorithm=SHA256(), length=length, info=info).derive(prk)
 
 
@@ -87,9 +92,9 @@ def aes_gcm_seal(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
 
 
 def aes_gcm_open(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
-    """Decrypt what :func:`aes_gcm_seal` gave.
+    """Decrypt what :func:`aes_gcm_seal` returned.
 
-    :raises NotAuthentic: any of the four is another than at sealing.
+    :raises NotAuthentic: one of the four arguments differs.
     """
     _check_sizes(key, nonce)
     try:
@@ -99,9 +104,11 @@ def aes_gcm_open(key: bytes, nonce: bytes, data: bytes, aad: bytes) -> bytes:
 
 
 def _check_sizes(key: bytes, nonce: bytes) -> None:
-    # The library would take keys of 16 and 24 bytes and nonces of 8 to 128 bytes as well.
+    # The library also accepts keys of 16 and 24 bytes, and nonces of 8 to 128 bytes.
     if len(key) != KEY_BYTES or len(nonce) != NONCE_BYTES:
-        raise ValueError(f"AES-256-GCM takes {KEY_BYTES} bytes of key and {NONCE_BYTES} of nonce")
+        raise ValueError(
+            f"AES-256-GCM needs a key of {KEY_BYTES} bytes and a nonce of {NONCE_BYTES} bytes"
+        )
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
@@ -115,7 +122,7 @@ def sha256(data: bytes) -> bytes:
 
 
 def x25519_new() -> tuple[bytes, bytes]:
-    """Draw a key pair for agreements: private, then public half. Source: RFC 7748."""
+    """Generate a key pair for key agreement: private, then public half. Source: RFC 7748."""
     key = X25519PrivateKey.generate()
     return key.private_bytes_raw(), key.public_key().public_bytes_raw()
 
@@ -135,7 +142,7 @@ def ed25519_verify(public: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def ed25519_new() -> tuple[bytes, bytes]:
-    """Draw a key pair for signatures: private, then public half. Source: RFC 8032."""
+    """Generate a key pair for signatures: private, then public half. Source: RFC 8032."""
     key = Ed25519PrivateKey.generate()
     return key.private_bytes_raw(), key.public_key().public_bytes_raw()
 
@@ -146,21 +153,21 @@ def ed25519_public(private: bytes) -> bytes:
 
 
 def pbkdf2_sha256(password: bytes, salt: bytes, iterations: int, length: int = KEY_BYTES) -> bytes:
-    """Derive by PBKDF2-HMAC-SHA-256, which only other managers' files need. Source: RFC 8018."""
+    """Derive by PBKDF2-HMAC-SHA-256, for other managers' files only. Source: RFC 8018."""
     return hashlib.pbkdf2_hmac("sha256", password, salt, iterations, length)
 
 
 def aes_cbc_open(key: bytes, iv: bytes, data: bytes) -> bytes:
-    """Decrypt AES-256-CBC with PKCS#7 padding, as other managers' files have it.
+    """Decrypt AES-256-CBC with PKCS#7 padding, for other managers' files only.
 
-    It authenticates nothing: the caller checks the MAC over ``iv`` and ``data`` first.
+    Does not authenticate: the caller checks the MAC over ``iv`` and ``data`` first.
 
     :raises ValueError: the size or the padding is wrong.
 
     Source: NIST SP 800-38A section 6.2; RFC 5652 section 6.3.
     """
     if len(key) != KEY_BYTES:
-        raise ValueError(f"AES-256-CBC takes {KEY_BYTES} bytes of key")
+        raise ValueError(f"AES-256-CBC needs a key of {KEY_BYTES} bytes")
     decryptor = Cipher(AES(key), CBC(iv)).decryptor()
     padded = decryptor.update(data) + decryptor.finalize()
     unpadder = PKCS7(AES.block_size).unpadder()
@@ -251,3 +258,87 @@ def _salsa20_blocks(key: bytes, nonce: bytes) -> Iterator[bytes]:
                     state[target] ^= ((total << bits) & _WORD) | (total >> (32 - bits))
         yield struct.pack("<16I", *((x + y) & _WORD for x, y in zip(state, start, strict=True)))
         counter += 1
+
+
+class SshKey:
+    """A private key of SSH, which signs and is never given away.
+
+    :ivar public: the public key as SSH sends it.
+    """
+
+    def __init__(self, key: Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        self._key = key
+        openssh = serialization.Encoding.OpenSSH
+        line = key.public_key().public_bytes(openssh, serialization.PublicFormat.OpenSSH)
+        self.public = base64.b64decode(line.split()[1])
+        self.line = line.decode()
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint, as ssh-keygen -l shows it."""
+        return "SHA256:" + base64.b64encode(sha256(self.public)).decode().rstrip("=")
+
+    def sign(self, data: bytes, flags: int) -> tuple[str, bytes]:
+        """Return the name of the algorithm, and the signature in its form for SSH.
+
+        :param flags: 2 asks for SHA-256 and 4 for SHA-512 with RSA.
+        :raises ValueError: RSA with SHA-1 was asked for.
+
+        Source: RFC 8709 (Ed25519), RFC 8332 (RSA), RFC 5656 (ECDSA).
+        """
+        key = self._key
+        if isinstance(key, Ed25519PrivateKey):
+            return "ssh-ed25519", key.sign(data)
+        if isinstance(key, rsa.RSAPrivateKey):
+            if not flags & 6:
+                raise ValueError("RSA with SHA-1 is not secure")
+            name, digest = ("rsa-sha2-512", SHA512()) if flags & 4 else ("rsa-sha2-256", SHA256())
+            return name, key.sign(data, padding.PKCS1v15(), digest)
+        name, curve_digest = _CURVES[key.curve.name]
+        r, s = decode_dss_signature(key.sign(data, ec.ECDSA(curve_digest)))
+        return f"ecdsa-sha2-{name}", _mpint(r) + _mpint(s)
+
+
+_CURVES: Final = {
+    "secp256r1": ("nistp256", SHA256()),
+    "secp384r1": ("nistp384", SHA384()),
+    "secp521r1": ("nistp521", SHA512()),
+}
+
+
+def _mpint(number: int) -> bytes:
+    data = number.to_bytes(number.bit_length() // 8 + 1)
+    return len(data).to_bytes(4) + data
+
+
+def ssh_key(text: str, passphrase: str | None) -> SshKey:
+    """Read a private key in the form of OpenSSH, or in PEM.
+
+    :raises ValueError: it is none, of a kind that SSH agents do not use, or the passphrase is
+        missing or wrong; says which, and nothing of the key.
+    """
+    data, secret = text.strip().encode() + b"\n", passphrase.encode() if passphrase else None
+    is_openssh = b"BEGIN OPENSSH" in data
+    load = serialization.load_ssh_private_key if is_openssh else serialization.load_pem_private_key
+    try:
+        key = load(data, secret)
+    except TypeError:
+        raise ValueError("its passphrase is missing, or it has none") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("its private key cannot be read, or the passphrase is wrong") from None
+    if not isinstance(key, Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ValueError("it is neither Ed25519, RSA nor ECDSA")
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name not in _CURVES:
+        raise ValueError("SSH does not use its curve")
+    return SshKey(key)
+
+
+def ssh_key_new() -> tuple[str, SshKey]:
+    """Draw an Ed25519 key: its private half in the form of OpenSSH, and the key."""
+    key = Ed25519PrivateKey.generate()
+    text = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    return text.decode(), SshKey(key)

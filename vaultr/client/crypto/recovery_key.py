@@ -1,4 +1,4 @@
-"""The printable recovery key: how it is written, and what is derived from it."""
+"""The printable recovery key: its text, and the keys derived from it."""
 
 import base64
 import secrets
@@ -13,33 +13,33 @@ from vaultr.protocol.encoding import lp
 
 _LABEL: Final = "vaultr/v1/recovery"
 _CHECK_LABEL: Final = b"vaultr/v1/recovery-key"
-_CHECK_BYTES: Final = 3  # so that key and checksum are 56 digits exactly
+_CHECK_BYTES: Final = 3  # key and checksum together are exactly 56 digits
 _DIGITS: Final = 56
 _GROUP: Final = 4
-# Digits that base32 lacks, as people misread them.
+# Digits that base32 does not use, and the letters that people misread as them.
 _MISREAD: Final = str.maketrans({"0": "O", "1": "I", "8": "B"})
 
 
 class NotARecoveryKey(ValueError):
-    """The text is no recovery key; what was typed is not repeated."""
+    """The text is not a recovery key; the message does not repeat it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryKey:
-    """32 random bytes that open the account key, on paper."""
+    """32 random bytes, printed on paper, that open the account key."""
 
     key: bytes = field(repr=False)
 
     @classmethod
     def new(cls) -> "RecoveryKey":
-        """Draw one."""
+        """Return a new random recovery key."""
         return cls(secrets.token_bytes(KEY_BYTES))
 
     @classmethod
     def read(cls, text: str) -> "RecoveryKey":
-        """Read what :attr:`text` wrote; case, spaces and dashes do not matter.
+        """Return the recovery key from its text, ignoring case, white space and dashes.
 
-        :raises NotARecoveryKey: it is none, or was misread.
+        :raises NotARecoveryKey: it has another form, or its checksum does not match.
         """
         digits = "".join(text.replace("-", " ").split()).upper().translate(_MISREAD)
         try:
@@ -47,34 +47,38 @@ class RecoveryKey:
         except ValueError:
             data = b""
         if not data:
-            raise NotARecoveryKey(f"a recovery key has {_DIGITS} letters and digits from 2 to 7")
+            raise NotARecoveryKey(
+                f"A recovery key has {_DIGITS} characters: letters, and digits from 2 to 7."
+            )
         key, check = data[:KEY_BYTES], data[KEY_BYTES:]
         if check != _check(key):
-            raise NotARecoveryKey("its checksum does not fit: something in it was misread")
+            raise NotARecoveryKey(
+                "The recovery key's checksum does not match. Check it for typing errors."
+            )
         return cls(key)
 
     @property
     def text(self) -> str:
-        """Write it as base32 in groups of four, the last ones being a checksum."""
+        """The key in base32, in groups of four, with a checksum at the end."""
         digits = base64.b32encode(self.key + _check(self.key)).decode()
         return "-".join(digits[at : at + _GROUP] for at in range(0, _DIGITS, _GROUP))
 
     def auth(self, account_id: UUID) -> bytes:
-        """Derive what proves it to the server, which keeps the SHA-256 of this."""
+        """Derive the proof for the server, which stores only its SHA-256."""
         return self._derive("auth", account_id)
 
     def verifier(self, account_id: UUID) -> bytes:
-        """Give what the server keeps to tell it by."""
+        """Return the verifier that the server stores."""
         return sha256(self.auth(account_id))
 
     def seal(self, account_id: UUID, epoch: int, account_key: bytes) -> bytes:
-        """Seal the account key under it."""
+        """Seal the account key under the recovery key."""
         return seal(self._derive("kek", account_id), aad.recovery(account_id, epoch), account_key)
 
     def open(self, account_id: UUID, epoch: int, sealed: bytes) -> bytes:
         """Open the account key.
 
-        :raises SealBroken: it is another account's or epoch's, or damaged.
+        :raises SealBroken: the account or epoch differs, or the sealed value is damaged.
         """
         what = "the account key under the recovery key"
         bound = aad.recovery(account_id, epoch)

@@ -1,4 +1,4 @@
-"""Sealing: a key committed to, a nonce that is never drawn, lengths hidden by padding."""
+"""Sealing: AES-256-GCM with a derived key and nonce, a key commitment, and padding."""
 
 import hmac
 import secrets
@@ -30,27 +30,28 @@ _BODY_AT: Final = _COMMITMENT_AT + COMMITMENT_BYTES
 
 
 def seal(key: bytes, aad: bytes, plaintext: bytes, *, salt: bytes | None = None) -> bytes:
-    """Seal ``plaintext`` under ``key`` and bind it to ``aad``.
+    """Seal ``plaintext`` under ``key``, bound to ``aad``.
 
-    :param salt: 32 bytes, drawn unless given; only known-answer tests give it, for a salt that
-        comes twice under one key and ``aad`` repeats the nonce.
+    :param salt: 32 bytes, random by default. Only known-answer tests pass one: repeating a salt
+        with the same key and ``aad`` repeats the nonce.
     """
-    drawn = secrets.token_bytes(SALT_BYTES) if salt is None else salt
-    return seal_padded(key, aad, pad(plaintext), salt=drawn)
+    if salt is None:
+        salt = secrets.token_bytes(SALT_BYTES)
+    return seal_padded(key, aad, pad(plaintext), salt=salt)
 
 
 def seal_padded(key: bytes, aad: bytes, padded: bytes, *, salt: bytes) -> bytes:
-    """Seal bytes that are padded already."""
+    """Seal bytes that are already padded."""
     record_key, nonce, commitment = _record_keys(key, aad, salt)
     body = aes_gcm_seal(record_key, nonce, padded, aad)
     return bytes([SUITE]) + salt + commitment + body
 
 
 def open_sealed(key: bytes, aad: bytes, sealed: bytes, what: str = "a sealed value") -> bytes:
-    """Open what :func:`seal` gave.
+    """Open what :func:`seal` returned.
 
-    :param what: how an error names it.
-    :raises SealBroken: for every failure alike: another suite, size, key, binding or content.
+    :param what: the name of the value in the error message.
+    :raises SealBroken: the same error for every failure: suite, size, key, AAD or content.
     """
     broken = SealBroken(f"{what} does not open: it is damaged, moved, or sealed by another key")
     if len(sealed) < OVERHEAD + SMALLEST_STEP or sealed[0] != SUITE:
@@ -73,15 +74,15 @@ def _record_keys(key: bytes, aad: bytes, salt: bytes) -> tuple[bytes, bytes, byt
 
 
 def pad(plaintext: bytes) -> bytes:
-    """Put the length in front and fill with zeros up to the padding step."""
+    """Prepend the length, and append zeros up to the padding step."""
     framed = len(plaintext).to_bytes(LENGTH_BYTES) + plaintext
     return framed.ljust(padded_size(len(framed)), b"\x00")
 
 
 def unpad(padded: bytes) -> bytes:
-    """Take off what :func:`pad` put on.
+    """Return what :func:`pad` padded.
 
-    :raises ValueError: another size than that of the padding step, or a filler that is not zero.
+    :raises ValueError: the size is not on the padding step, or the filler is not zero.
     """
     end = LENGTH_BYTES + int.from_bytes(padded[:LENGTH_BYTES])
     if len(padded) < LENGTH_BYTES or len(padded) != padded_size(end) or any(padded[end:]):

@@ -1,4 +1,4 @@
-"""What a checkup of a device found."""
+"""The result of one check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,15 +7,15 @@ State = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
+class CheckResult:
+    """The result of one check.
 
-    :ivar advice: what to do about it; empty where nothing is to be done.
-    :ivar exit_code: of the command, where this failed.
+    :ivar advice: what to do; empty if nothing is wrong.
+    :ivar exit_code: the exit code of the command if this check failed.
     """
 
     name: str
     state: State
-    said: str
+    said: str  # a key of `vaultr doctor --json`
     advice: str = ""
     exit_code: int = 1

@@ -1,4 +1,4 @@
-"""Looks whether a device is in order: its folder, its keys, its copy, and the way to its server."""
+"""Checks a device: its folder, its keys, its copy of the vaults, and the connection."""
 
 import os
 import platform
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from vaultr.client.background.agent_client import agent_allowed
 from vaultr.client.background.clipboard import Clipboard, NoClipboard
-from vaultr.client.doctor.check_result import Finding
-from vaultr.client.doctor.reachability import server_findings
+from vaultr.client.doctor.check_result import CheckResult
+from vaultr.client.doctor.reachability import check_server
 from vaultr.client.errors import VaultrError
 from vaultr.client.storage import freshness, secret_keys
 from vaultr.version import __version__
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 _OLD: Final = timedelta(days=30)
 _SPACE_BYTES: Final = 64 * 1024 * 1024
-# What the environment may say to this client; another name may be a secret that leaks to others.
+# The settings that this client reads; a variable with another name may be a misplaced secret.
 _KNOWN: Final = frozenset(
     ("VAULTR_URL", "VAULTR_DIR", "VAULTR_AGENT", "VAULTR_KEYRING", "VAULTR_ENV", "VAULTR_HOME")
 )
 
 
-def checkup(device: "DeviceSession") -> Iterator[Finding]:
-    """Look at everything; nothing is changed but a token that is due, and no password is needed."""
-    checks: tuple[tuple[str, Callable[[DeviceSession], Iterator[Finding]]], ...] = (
+def checkup(device: "DeviceSession") -> Iterator[CheckResult]:
+    """Run all checks; only an expired token is renewed, and no password is needed."""
+    checks: tuple[tuple[str, Callable[[DeviceSession], Iterator[CheckResult]]], ...] = (
         ("version", _version),
         ("folder", _folder),
         ("account", _account),
         ("keys", _keys),
         ("copy", _copy),
-        ("server", server_findings),
+        ("server", check_server),
         ("desktop", _desktop),
     )
     for name, check in checks:
@@ -45,121 +45,137 @@ def checkup(device: "DeviceSession") -> Iterator[Finding]:
             yield from check(device)
         except VaultrError as error:
             code = error.exit_code
-            yield Finding(name, "fail", str(error), error.advice, code)
+            yield CheckResult(name, "fail", str(error), error.advice, code)
 
 
-def _version(_: "DeviceSession") -> Iterator[Finding]:
+def _version(_: "DeviceSession") -> Iterator[CheckResult]:
     python = f"Python {platform.python_version()} on {platform.system()}"
-    yield Finding("version", "ok", f"vaultr {__version__}, {python}")
+    yield CheckResult("version", "ok", f"vaultr {__version__}, {python}")
     odd = sorted(name for name in os.environ if name.startswith("VAULTR_") and name not in _KNOWN)
     if odd:
-        yield Finding(
+        yield CheckResult(
             "environment",
             "warn",
-            f"{', '.join(odd)}: no such setting is read.",
-            "If one of them holds a secret, unset it: every program that is started can read it.",
+            f"{', '.join(odd)}: Vaultr does not read these variables.",
+            "If one of them is a secret, unset it: every program that you start can read it.",
         )
 
 
-def _folder(device: "DeviceSession") -> Iterator[Finding]:
+def _folder(device: "DeviceSession") -> Iterator[CheckResult]:
     path = device.store.folder.path
     if not path.exists():
-        yield Finding("folder", "ok", f"{path} is not there yet: it comes with signup or login.")
+        yield CheckResult(
+            "folder", "ok", f"{path} does not exist yet. A signup or a login creates it."
+        )
         return
-    device.store.device()  # refuses a folder of another user, and a file that was altered
+    device.store.device()  # fails for a folder of another user or an altered file
     open_ones = [each for each in (path, *path.rglob("*")) if _is_open(each)]
     if open_ones:
-        yield Finding(
+        yield CheckResult(
             "folder",
             "fail",
-            f"Others may get at {', '.join(map(str, open_ones[:3]))}"
+            f"Other users can access {', '.join(map(str, open_ones[:3]))}"
             f"{' and more' if len(open_ones) > 3 else ''}.",
-            f"Take their rights away: chmod -R go= {path}",
+            f"Remove their permissions: chmod -R go= {path}",
         )
     elif not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
-        said = f"{path} cannot be written, as most commands have to."
-        yield Finding("folder", "fail", said, "Let it be written, or name another: VAULTR_DIR")
+        text = f"{path} is not writable, and most commands write to it."
+        yield CheckResult("folder", "fail", text, "Make it writable, or use another: VAULTR_DIR")
     else:
-        yield Finding("folder", "ok", f"{path} is yours alone.")
+        yield CheckResult("folder", "ok", f"Only you can access {path}.")
     free = shutil.disk_usage(path).free
     if free < _SPACE_BYTES:
-        yield Finding("disk", "warn", f"{free // 1024 // 1024} MiB are free.", "Make room.")
+        yield CheckResult(
+            "disk", "warn", f"Only {free // 1024 // 1024} MiB are free.", "Free some disk space."
+        )
 
 
 def _is_open(place: Path) -> bool:
     try:
         seen = place.lstat()
-    except FileNotFoundError:  # another command replaced it just now
+    except FileNotFoundError:  # another command has just replaced it
         return False
     return not stat.S_ISLNK(seen.st_mode) and bool(seen.st_mode & 0o077)
 
 
-def _account(device: "DeviceSession") -> Iterator[Finding]:
+def _account(device: "DeviceSession") -> Iterator[CheckResult]:
     known = device.store.device()
     if known.pins is None:
-        said, advice = "This device belongs to no account yet.", "Run vaultr signup, or login."
+        text, advice = (
+            "This device belongs to no account yet.",
+            "Run vaultr signup or vaultr login.",
+        )
         if known.waiting:
-            said = f"The signup of {known.waiting[-1].email} is not signed in to yet."
-            advice = "Confirm its mail: vaultr verify TOKEN, or vaultr resend. Then: vaultr unlock"
-        yield Finding("account", "warn", said, advice)
+            text = f"The account of {known.waiting[-1].email} is not used on this device yet."
+            advice = (
+                "Confirm the email address: vaultr verify TOKEN (to get the email again: vaultr "
+                "resend). Then run vaultr unlock."
+            )
+        yield CheckResult("account", "warn", text, advice)
         return
     device.store.account()
-    yield Finding("account", "ok", f"{known.email} at {known.pins.origin}")
+    yield CheckResult("account", "ok", f"{known.email} at {known.pins.origin}")
 
 
-def _keys(device: "DeviceSession") -> Iterator[Finding]:
+def _keys(device: "DeviceSession") -> Iterator[CheckResult]:
     known = device.store.device()
     if known.pins is not None:
         place = device.store.secret_key_place(known.pins.account_id)
         if not known.pins.secret_key:
-            said = "The account has none: its master password alone protects it."
-            yield Finding("secret key", "warn", said)
+            text = "The account has none: only its master password protects it."
+            yield CheckResult("secret key", "warn", text)
         elif place is None:
-            advice = "Give it again: vaultr login"
-            yield Finding("secret key", "fail", "It is not on this device.", advice)
+            advice = "Enter it again: vaultr login"
+            yield CheckResult("secret key", "fail", "It is not on this device.", advice)
         else:
-            device.store.secret_key(known.pins.account_id)  # which a closed keyring refuses
-            yield Finding("secret key", "ok", f"It is in {place}.")
+            device.store.secret_key(known.pins.account_id)  # fails if the keyring is locked
+            yield CheckResult("secret key", "ok", f"It is in {place}.")
     keyring = secret_keys.Keyring.find()
-    said = "There is none: secret keys are kept in files (0600)."
-    yield Finding("keyring", "ok", said if keyring is None else f"There is one: {keyring.name}")
-    yield _unlock_process(device)
+    text = "None: secret keys are stored in private files (mode 0600)."
+    yield CheckResult("keyring", "ok", text if keyring is None else f"Available: {keyring.name}")
+    yield _agent(device)
 
 
-def _unlock_process(device: "DeviceSession") -> Finding:
+def _agent(device: "DeviceSession") -> CheckResult:
     name = "unlocked"
     if not agent_allowed():
-        return Finding(name, "ok", "VAULTR_AGENT=off: each command asks for the password.")
+        return CheckResult(
+            name, "ok", "VAULTR_AGENT=off: each command asks for the master password."
+        )
     if device.agent is None or device.agent.left() is None:
-        return Finding(name, "ok", "No: each command asks for the password. See vaultr unlock.")
+        return CheckResult(
+            name,
+            "ok",
+            "No: each command asks for the master password. To change that: vaultr unlock.",
+        )
     minutes = int(device.agent.left() or 0) // 60
-    return Finding(name, "ok", f"Yes, for {minutes} more minutes without use.")
+    return CheckResult(name, "ok", f"Yes, until it is not used for {minutes} more minutes.")
 
 
-def _copy(device: "DeviceSession") -> Iterator[Finding]:
+def _copy(device: "DeviceSession") -> Iterator[CheckResult]:
     cache = device.store.cache
     vaults = [cache.load(vault_id) for vault_id in cache.ids()]
     held = [vault for vault in vaults if vault is not None]
     items = sum(len(vault.state.items) for vault in held)
     age = freshness.age(device.store.folder)
-    how_old = "of unknown age" if age is None else f"{freshness.said(age)} old"
-    said = f"{_counted(len(held), 'vault')}, {_counted(items, 'item')}, {how_old}."
+    how_old = "of unknown age" if age is None else f"{freshness.age_text(age)} old"
+    text = f"{_counted(len(held), 'vault')}, {_counted(items, 'item')}, {how_old}."
     if held and (age is None or age > _OLD):
-        yield Finding("copy", "warn", said, "Bring it up to date: vaultr sync")
+        yield CheckResult("copy", "warn", text, "Bring it up to date: vaultr sync")
     else:
-        yield Finding("copy", "ok", said if held else "Nothing was fetched yet.")
+        yield CheckResult("copy", "ok", text if held else "Nothing has been fetched yet.")
 
 
 def _counted(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def _desktop(_: "DeviceSession") -> Iterator[Finding]:
+def _desktop(_: "DeviceSession") -> Iterator[CheckResult]:
     try:
         found = Clipboard.find(os.environ)
     except NoClipboard as error:
-        yield Finding("clipboard", "ok", f"{error} {error.advice}")
+        yield CheckResult("clipboard", "ok", f"{error} {error.advice}")
     else:
-        yield Finding("clipboard", "ok", f"It is reached by {found.write[0]}.")
+        yield CheckResult("clipboard", "ok", f"Available through {found.write[0]}.")
     if time.time() < 0:
-        yield Finding("clock", "fail", "The clock of this machine is before 1970.", "Set it.")
+        yield CheckResult("clock", "fail", "This machine's clock is before 1970.", "Set the clock.")

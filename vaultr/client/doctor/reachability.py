@@ -1,4 +1,4 @@
-"""Looks at the way to the server: whether it answers, its certificate, and its clock."""
+"""Checks the server: whether it responds, its certificate, its clock, and this device's session."""
 
 import ssl
 import time
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from vaultr.client.doctor.check_result import Finding, State
-from vaultr.client.doctor.server_status import standing_findings
+from vaultr.client.doctor.check_result import CheckResult, State
+from vaultr.client.doctor.server_status import check_session
 from vaultr.client.errors import ServerUnreachable
 from vaultr.client.strict_json import read_object
 from vaultr.client.transport.responses import time_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vaultr.client.sdk.device_session import DeviceSession
     from vaultr.client.transport.http_transport import Probe
 
-# One-time codes hold for 30 s and a neighbour counts, too; beyond this they are refused.
+# A one-time code is valid for 30 s before and after its own 30 s.
 _CLOCK_WARN_SECONDS: Final = 30
 _CLOCK_FAIL_SECONDS: Final = 300
 _CERTIFICATE_DAYS: Final = 14
@@ -24,8 +24,8 @@ _SHOWN: Final = 200
 _OK, _NOT_READY = 200, 503
 
 
-def server_findings(device: "DeviceSession") -> Iterator[Finding]:
-    """Look at the server that this device belongs to, or that was named."""
+def check_server(device: "DeviceSession") -> Iterator[CheckResult]:
+    """Check the server that this device belongs to, or that was named."""
     transport = device.server()
     began = time.monotonic()
     try:
@@ -33,22 +33,22 @@ def server_findings(device: "DeviceSession") -> Iterator[Finding]:
         milliseconds = int((time.monotonic() - began) * 1000)
         ready = transport.probe("/api/ready")
     except ServerUnreachable as error:
-        advice = "Look whether the address is right, the network is there and the server runs."
-        yield Finding("server", "fail", str(error), error.advice or advice, error.exit_code)
+        advice = "Check the URL and your network connection, and whether the server is running."
+        yield CheckResult("server", "fail", str(error), error.advice or advice, error.exit_code)
         return
     if alive.status != _OK or not _is_vaultr(alive.body, "status"):
-        said = f"{transport.origin} answers (status {alive.status}), but not as Vaultr does."
-        yield Finding("server", "fail", said, "Look whether the address is right.", 4)
+        text = f"{transport.origin} responds (status {alive.status}), but is not a Vaultr server."
+        yield CheckResult("server", "fail", text, "Check the URL.", 4)
         return
-    yield Finding("server", "ok", f"{transport.origin} answers in {milliseconds} ms.")
+    yield CheckResult("server", "ok", f"{transport.origin} responds in {milliseconds} ms.")
     if ready.status == _NOT_READY:
-        yield Finding("server ready", "warn", "It says that it is not ready.", "Try again later.")
+        yield CheckResult("server ready", "warn", "The server is not ready.", "Try again later.")
     elif degraded := _degraded(ready.body):
-        yield Finding("server ready", "warn", f"It says that it goes on without {degraded}.")
+        yield CheckResult("server ready", "warn", f"The server works without {degraded}.")
     yield from _certificate(alive)
     yield from _clock(alive)
     if ready.status != _NOT_READY:
-        yield from standing_findings(device)
+        yield from check_session(device)
 
 
 def _is_vaultr(body: bytes, name: str) -> bool:
@@ -63,36 +63,38 @@ def _degraded(body: bytes) -> str:
         names = read_object(body)["degraded"]
     except (ValueError, KeyError):
         return ""
-    said = ", ".join(map(str, names)) if isinstance(names, list) else ""
-    return said[:_SHOWN]
+    text = ", ".join(map(str, names)) if isinstance(names, list) else ""
+    return text[:_SHOWN]
 
 
-def _certificate(alive: "Probe") -> Iterator[Finding]:
+def _certificate(alive: "Probe") -> Iterator[CheckResult]:
     if alive.tls is None:
-        yield Finding("TLS", "ok", "Plain http, to this machine itself.")
+        yield CheckResult("TLS", "ok", "Plain http, on this machine.")
         return
     version, certificate = alive.tls
     ends = certificate.get("notAfter")
     days = None
     if isinstance(ends, str):
         days = int((ssl.cert_time_to_seconds(ends) - time.time()) // 86_400)
-    said = f"{version}, the certificate holds" + ("." if days is None else f" for {days} days.")
+    text = f"{version}, the certificate is valid" + (
+        "." if days is None else f" for {days} more days."
+    )
     if days is not None and days < _CERTIFICATE_DAYS:
-        yield Finding("TLS", "warn", said, "Whoever runs the server has to renew it.")
+        yield CheckResult("TLS", "warn", text, "Ask the server's operator to renew it.")
     else:
-        yield Finding("TLS", "ok", said)
+        yield CheckResult("TLS", "ok", text)
 
 
-def _clock(alive: "Probe") -> Iterator[Finding]:
+def _clock(alive: "Probe") -> Iterator[CheckResult]:
     theirs = time_of(alive.date)
     if theirs is None:
-        yield Finding("clock", "ok", "The server does not tell the time.")
+        yield CheckResult("clock", "ok", "The server does not send its time.")
         return
     apart = int(abs((datetime.now(UTC) - theirs).total_seconds()))
-    said = f"This clock and the server's are {apart} s apart."
-    advice = "Have the clock set by the network: codes and sessions need it."
+    text = f"The clocks of this machine and the server differ by {apart} s."
+    advice = "Synchronise your clock (NTP): one-time codes and sessions need it."
     if apart <= _CLOCK_WARN_SECONDS:
-        yield Finding("clock", "ok", said)
+        yield CheckResult("clock", "ok", text)
     else:
         state: State = "fail" if apart > _CLOCK_FAIL_SECONDS else "warn"
-        yield Finding("clock", state, said, advice)
+        yield CheckResult("clock", state, text, advice)

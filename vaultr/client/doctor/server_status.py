@@ -1,9 +1,9 @@
-"""Looks whether the server still knows this device: its session, and the account itself."""
+"""Checks whether this device is logged in, and why not."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from vaultr.client.doctor.check_result import Finding
+from vaultr.client.doctor.check_result import CheckResult
 from vaultr.client.errors import PinMismatch, SessionEnded, VaultrError
 from vaultr.client.storage.device import Device
 from vaultr.client.storage.pins import read_prelogin
@@ -13,57 +13,59 @@ if TYPE_CHECKING:
     from vaultr.client.sdk.device_session import DeviceSession
 
 _NAME: Final = "session"
-_KEPT: Final = "What this device holds can be read with --offline."
-_SIGNED_OUT: Final = Finding(
-    _NAME, "warn", "This device is signed out.", f"Sign in again: vaultr login. {_KEPT}"
+_OFFLINE: Final = "Use --offline to read this device's copy."
+_LOGGED_OUT: Final = CheckResult(
+    _NAME, "warn", "This device is logged out.", f"Log in again: vaultr login. {_OFFLINE}"
 )
-_CHANGED: Final = Finding(
+_CHANGED: Final = CheckResult(
     _NAME,
     "fail",
-    "The session is over: the master password was changed elsewhere, as it seems.",
-    f"If you did that: vaultr login --changed. {_KEPT}",
+    "The session has ended, probably because the master password was changed elsewhere.",
+    f"If you did that: vaultr login --changed. {_OFFLINE}",
     SessionEnded.exit_code,
 )
-_GONE: Final = Finding(
+_GONE: Final = CheckResult(
     _NAME,
     "fail",
-    "The server shows another account for this address: yours was deleted, or has another address"
-    " now, or this is another server.",
-    f"{_KEPT} Another account needs another folder: VAULTR_DIR.",
+    "The server has another account for this email address: yours was deleted, or has another email"
+    " address now, or this is another server.",
+    f"{_OFFLINE} To use another account, use another folder: VAULTR_DIR.",
     PinMismatch.exit_code,
 )
 
 
-def standing_findings(device: "DeviceSession") -> Iterator[Finding]:
-    """Ask the server whether this device is signed in, where it belongs to an account.
+def check_session(device: "DeviceSession") -> Iterator[CheckResult]:
+    """Ask the server whether this device is logged in, if it belongs to an account.
 
-    The session's tokens are sealed, so a locked device cannot ask; no password is asked for.
+    The session's tokens are sealed, so a locked device is not checked; no password is needed.
     """
     if device.store.account() is None:
         return
     try:
-        yield _standing(device)
+        yield _session(device)
     except VaultrError as error:
-        yield Finding(_NAME, "fail", str(error), error.advice, error.exit_code)
+        yield CheckResult(_NAME, "fail", str(error), error.advice, error.exit_code)
 
 
-def _standing(device: "DeviceSession") -> Finding:
+def _session(device: "DeviceSession") -> CheckResult:
     known = device.store.device()
     if device.store.folder.read(SESSION_FILE) is None:
-        return _explained(device, known) or _SIGNED_OUT
+        return _explained(device, known) or _LOGGED_OUT
     unlocked = device.find_unlocked()
     if unlocked is None:
-        return Finding(_NAME, "ok", "Not asked: this device is locked, and so are its tokens.")
+        return CheckResult(
+            _NAME, "ok", "Not checked, because this device is locked: run vaultr unlock."
+        )
     try:
         unlocked.account.session.send("GET", "/auth/me")
     except SessionEnded as error:
-        ended = Finding(_NAME, "fail", str(error), error.advice, error.exit_code)
+        ended = CheckResult(_NAME, "fail", str(error), error.advice, error.exit_code)
         return _explained(device, known) or ended
-    return Finding(_NAME, "ok", "This device is signed in.")
+    return CheckResult(_NAME, "ok", "This device is logged in.")
 
 
-def _explained(device: "DeviceSession", known: Device) -> Finding | None:
-    """Find out why there is no session, by what anybody may ask; None where it tells nothing."""
+def _explained(device: "DeviceSession", known: Device) -> CheckResult | None:
+    """Return why there is no session, as far as a public route shows it; else None."""
     if known.pins is None or known.email is None:
         return None
     body = {"email": known.email}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vaultr.client.imports.csv_tables import TABLES, Row, Table
+from vaultr.client.imports.entry import LOGIN_KEY
 from vaultr.client.imports.file_format import text_of
 from vaultr.client.imports.problems import ImportProblems, Problem, refuse
 from vaultr.client.imports.reading import ENTRIES_MOST, ImportFile, Reading, Report, checked
@@ -24,7 +25,7 @@ PLACES: Final[Mapping[str, str]] = {
     "url": "urls",
     "folder": "overview.folder",
     "tags": "tags",
-    "password": "detail.password",
+    "password": LOGIN_KEY,
     "totp": "detail.totp",
     "notes": "notes",
     "id": "id",

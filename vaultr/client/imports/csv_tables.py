@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from vaultr.client.imports.entry import Entry, time_of_milliseconds
+from vaultr.client.imports.entry import LOGIN_KEY, Entry, time_of_milliseconds
 from vaultr.client.imports.reading import Report
 from vaultr.client.items.schemas import Draft
 
 _NOTE_TYPE: Final = re.compile(r"NoteType:(.+)")
-_LOGIN: Final = {"url": "urls", "username": "overview.username", "password": "detail.password"}
+_LOGIN: Final = {"url": "urls", "username": "overview.username", "password": LOGIN_KEY}
 _LASTPASS_NOTE: Final = "http://sn"
 _LASTPASS_CARD: Final = {
     "Name on Card": "detail.cardholder",
@@ -29,7 +29,7 @@ _PSONO_KINDS: Final = (
 _PSONO: Final = {
     "title": "overview.title",
     "username": "overview.username",
-    "password": "detail.password",
+    "password": LOGIN_KEY,
     "url": "urls",
     "notes": "notes",
     "code": "detail.totp",
@@ -122,7 +122,7 @@ def _lastpass(row: Row, report: Report) -> Draft:
     entry.put("grouping", "overview.folder", row["grouping"].replace("\\", "/"))
     entry.put("fav", "overview.favourite", row["fav"] == "1")
     row.put(entry, "username", "overview.username")
-    row.put(entry, "password", "detail.password" if ours == "login" else "fields")
+    row.put(entry, "password", LOGIN_KEY if ours == "login" else "fields")
     row.put(entry, "totp", "detail.totp" if ours == "login" else "fields")
     if found:
         _lastpass_note(entry, extra)

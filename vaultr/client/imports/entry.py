@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from vaultr.client.imports.reading import LeftOut, Report
 from vaultr.client.items.schemas import Draft, Part
 
+# Where the password of a login goes.
+LOGIN_KEY: Final = "detail.password"
 CUSTOM: Final = "custom field"
 NOT_STORED: Final = "attachments are not stored"
 TRASH: Final = "it is in the trash"

@@ -9,7 +9,7 @@ from typing import Final
 from xml.etree.ElementTree import Element  # nosec B405 - only its type
 
 from vaultr.client.imports import xml_document
-from vaultr.client.imports.entry import TRASH, Entry
+from vaultr.client.imports.entry import LOGIN_KEY, TRASH, Entry
 from vaultr.client.imports.file_format import check_whole
 from vaultr.client.imports.problems import refuse
 from vaultr.client.imports.reading import ImportFile, Reading, Report, checked
@@ -18,7 +18,7 @@ from vaultr.client.items.schemas import Draft
 _PLACES: Final = {
     "Title": "overview.title",
     "UserName": "overview.username",
-    "Password": "detail.password",
+    "Password": LOGIN_KEY,
     # otpauth addresses of KeePassXC, and the seeds of KeePass and its older plug-ins.
     "otp": "detail.totp",
     "TimeOtp-Secret-Base32": "detail.totp",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from vaultr.client.imports.archives import Archive
-from vaultr.client.imports.entry import TRASH, Entry, time_of
+from vaultr.client.imports.entry import LOGIN_KEY, TRASH, Entry, time_of
 from vaultr.client.imports.file_format import ZIP, check_whole, json_object
 from vaultr.client.imports.json_members import Members
 from vaultr.client.imports.problems import Problem, refuse
@@ -39,7 +39,7 @@ _CATEGORIES: Final = {
 }
 # Ids of fields in sections that have a place of their own here.
 _PLACES: Final[dict[str, dict[str, str]]] = {
-    "login": {"username": "overview.username", "password": "detail.password"},
+    "login": {"username": "overview.username", "password": LOGIN_KEY},
     "card": {
         "cardholder": "detail.cardholder",
         "type": "overview.brand",
@@ -160,7 +160,7 @@ def _details(entry: Entry, details: Members) -> None:
     entry.note("notesPlain", details.text("notesPlain"))
     password = details.text("password")
     if entry.type == "login":
-        entry.put("password", "detail.password", password)
+        entry.put("password", LOGIN_KEY, password)
     else:
         entry.field("password", password, hidden=True)
     for section in details.all_within("sections"):

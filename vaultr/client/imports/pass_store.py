@@ -63,8 +63,7 @@ def _decrypted(path: Path) -> str:
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as gpg:
-            assert gpg.stdout is not None
-            data = gpg.stdout.read(_ENTRY_BYTES + 1)
+            data = gpg.stdout.read(_ENTRY_BYTES + 1) if gpg.stdout is not None else b""
             if len(data) > _ENTRY_BYTES:
                 gpg.kill()
                 raise ValueError(f"is larger than {_ENTRY_BYTES // 1024} KiB")

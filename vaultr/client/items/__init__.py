@@ -1,1 +1,1 @@
-"""Items for their users: what each type holds, edits, moves, versions, and values in them."""
+"""Items: schemas, edits, moves, versions, references, one-time codes, generated passwords."""

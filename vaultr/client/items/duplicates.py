@@ -20,7 +20,7 @@ class Presence(StrEnum):
 
 
 def presence(reader: Reader, vault: CachedVault, drafts: Sequence[Draft]) -> list[Presence]:
-    """Compare drafts with the active items of a vault; details are opened only of namesakes."""
+    """Compare drafts with the active items of a vault; open only the details that may match."""
     namesakes: dict[tuple[str, str, str], list[Item]] = {}
     for item in reader.items([vault], ("active",)):
         namesakes.setdefault(_name(item.type, item.overview), []).append(item)
@@ -46,9 +46,9 @@ def _contents(reader: Reader, vault: CachedVault, items: Iterable[Item]) -> Iter
         try:
             yield _content(item.overview, reader.detail(vault, item.id))
         except SealBroken:
-            continue  # whatever it holds, the draft is not there in a form that can be used
+            continue  # an item that does not open cannot be the draft
 
 
 def _content(overview: dict[str, Any], detail: dict[str, Any]) -> str:
-    # As JSON, in which true is not 1; the order of names means nothing.
+    # As JSON, where true differs from 1; the order of names does not matter.
     return json.dumps([overview, detail], sort_keys=True)

@@ -1,10 +1,11 @@
-"""Adds and edits items: checked against their schema, in batches, and never over unseen changes."""
+"""Adds and edits items; an edit never overwrites changes that its user has not seen."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 from vaultr.client.errors import VaultrError
+from vaultr.client.items.expiry import with_expiry
 from vaultr.client.items.history import History
 from vaultr.client.items.merge import NAMED, changed, merge, same
 from vaultr.client.items.schemas import Draft, check, sealed_bytes
@@ -12,7 +13,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.reader import Item, Reader
 from vaultr.client.vaults.write_intents import EditConflict, Put
-from vaultr.client.vaults.writer import TRIES, Writer, step_aside
+from vaultr.client.vaults.writer import TRIES, Writer, back_off
 
 Progress = Callable[[int, int], None]
 Part = dict[str, Any]
@@ -21,30 +22,31 @@ Part = dict[str, Any]
 class Editor:
     """Adds and edits items of one unlocked account.
 
-    :param tell: told what its user should know, and is no error.
+    :param notify: called with messages for the user that are no errors.
     """
 
     def __init__(
-        self, reader: Reader, writer: Writer, history: History, tell: Callable[[str], None]
+        self, reader: Reader, writer: Writer, history: History, notify: Callable[[str], None]
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._history = history
-        self._tell = tell
+        self._notify = notify
 
     def add(self, vault_id: UUID, draft: Draft) -> Item:
         """Add one item."""
-        check(draft.type, draft.overview, draft.detail)
-        wish = Put(uuid4(), draft.type, draft.overview, draft.detail)
+        overview = with_expiry(draft.overview, draft.detail)
+        check(draft.type, overview, draft.detail)
+        wish = Put(uuid4(), draft.type, overview, draft.detail)
         vault = self._writer.write(vault_id, [wish])
         return self._shown(vault, wish)
 
     def add_many(
         self, vault_id: UUID, drafts: Sequence[Draft], progress: Progress | None
     ) -> list[Item]:
-        """Add items in batches, all of which are checked before the first is sent.
+        """Add items in batches; all are checked before the first is sent.
 
-        An error between batches says in a note how many were added before it.
+        A note on an error between batches says how many were added.
         """
         for draft in drafts:
             check(draft.type, draft.overview, draft.detail)
@@ -55,7 +57,7 @@ class Editor:
             try:
                 added += batches.write(vault_id, wishes[added:], sizes[added:])
             except VaultrError as error:
-                error.add_note(f"{added} of {len(wishes)} items were added before.")
+                error.add_note(f"{added} of {len(wishes)} items were added.")
                 raise
             if progress is not None:
                 progress(added, len(wishes))
@@ -72,22 +74,22 @@ class Editor:
         revision: int | None,
         before: Item | None,
     ) -> Item:
-        """Change fields of an item as its user saw it, merged with what others changed meanwhile.
+        """Change fields of an item as its user saw it, merged with changes by others.
 
-        Fields, and names within ``variables``, that are not given stay; None removes one.
+        Other fields stay, and other names within ``variables``; None removes a field.
 
-        :param item: the item as it is now, with its detail.
+        :param item: the current item, with its detail.
         :param revision: the revision that the user saw; None for that of ``item``.
-        :param before: the item as this device held it before it asked the server.
-        :raises EditConflict: others changed the same fields; it names them, and nothing was
-            written. Or the item is gone, or what the user saw is not known any more.
+        :param before: the item as this device had it before it asked the server.
+        :raises EditConflict: others changed the same fields, which it names; nothing was written.
+            Or the item was removed, or the revision that the user saw is not available.
         """
-        given = {"overview": overview or {}, "detail": detail or {}}
+        edited = {"overview": overview or {}, "detail": detail or {}}
         base = self._base(vault, item, revision, before)
         if base is None:
-            raise EditConflict(item.id, vault.state.items[item.id], _against(given, item))
+            raise EditConflict(item.id, vault.state.items[item.id], _against(edited, item))
         for left in range(TRIES - 1, -1, -1):
-            new = self._merged(vault, base, item, given)
+            new = self._merged(vault, base, item, edited)
             try:
                 written = self._writer.write(vault.id, [new])
             except EditConflict:
@@ -95,19 +97,19 @@ class Editor:
                 held = vault.state.items.get(item.id)
                 if not left or held is None or held.state != "active":
                     raise
-                step_aside(left)
-                # Only now, so that the edit is as fresh as can be when it is sent.
+                back_off(left)
+                # Only now, so that the edit is based on the newest revision.
                 vault = self._writer.up_to_date(vault.id)
                 item = self.revealed(vault, item.id)
             else:
-                self._tell_of(base, item)
+                self._report_others(base, item)
                 return self._shown(written, new)
         raise AssertionError("the last try returns or raises")
 
     def _base(
         self, vault: CachedVault, item: Item, revision: int | None, before: Item | None
     ) -> Item | None:
-        """Give the item as its user saw it; None where that is not known."""
+        """Return the item as its user saw it; None if that is not known."""
         if revision is None or item.content_revision <= revision <= item.revision:
             return item
         if before is not None and before.content_revision <= revision <= before.revision:
@@ -117,29 +119,32 @@ class Editor:
         seen = self._history.as_of(vault, item.id, revision)
         return None if seen is None else seen.as_item()
 
-    def _merged(self, vault: CachedVault, base: Item, now: Item, given: Mapping[str, Part]) -> Put:
-        """Put the edit over what the item is by now.
+    def _merged(self, vault: CachedVault, base: Item, now: Item, edited: Mapping[str, Part]) -> Put:
+        """Merge the edit into the current item.
 
         :raises EditConflict: both sides changed the same fields.
         """
-        overview = merge(base.overview, given["overview"], now.overview, prefix="overview")
-        detail = merge(base.detail or {}, given["detail"], now.detail or {}, prefix="detail")
+        overview = merge(base.overview, edited["overview"], now.overview, prefix="overview")
+        detail = merge(base.detail or {}, edited["detail"], now.detail or {}, prefix="detail")
         clashing = (*overview.clashing, *detail.clashing)
         if clashing:
             raise EditConflict(now.id, vault.state.items[now.id], clashing)
-        check(now.type, overview.value, detail.value)
-        return Put(now.id, now.type, overview.value, detail.value, seen=now.content_revision)
+        value = overview.value
+        if "expires_at" in edited["detail"]:
+            value = with_expiry(value, detail.value, edited["overview"])
+        check(now.type, value, detail.value)
+        return Put(now.id, now.type, value, detail.value, seen=now.content_revision)
 
-    def _tell_of(self, base: Item, now: Item) -> None:
-        """Tell the user which fields others changed, which the edit left as they are."""
+    def _report_others(self, base: Item, now: Item) -> None:
+        """Tell the user which other fields others changed."""
         fields = [
             *changed(base.overview, now.overview, prefix="overview"),
             *changed(base.detail or {}, now.detail or {}, prefix="detail"),
         ]
         if fields:
-            self._tell(
-                f"Item {now.id} was changed elsewhere, too ({', '.join(fields)}): both changes are "
-                "in it, and each is a version (vaultr history)."
+            self._notify(
+                f"Item {now.id} was also changed elsewhere ({', '.join(fields)}). Both changes are "
+                "in it; to see each version: vaultr history."
             )
 
     def revealed(self, vault: CachedVault, item_id: UUID) -> Item:
@@ -150,12 +155,12 @@ class Editor:
         return self._reader.known(vault, wish.item_id, wish.overview, wish.detail)
 
 
-def _against(given: Mapping[str, Part], now: Item) -> list[str]:
-    """Name the given fields that differ from what is there by now."""
+def _against(edited: Mapping[str, Part], now: Item) -> list[str]:
+    """List the edited fields that differ from the current item."""
     parts = {"overview": now.overview, "detail": now.detail or {}}
     return [
         where
-        for part, fields in given.items()
+        for part, fields in edited.items()
         for name, value in fields.items()
         for where in _differing(
             f"{part}.{name}", value, parts[part].get(name), within=name in NAMED
@@ -163,10 +168,10 @@ def _against(given: Mapping[str, Part], now: Item) -> list[str]:
     ]
 
 
-def _differing(where: str, given: Any, now: Any, *, within: bool) -> Iterator[str]:
-    if within and isinstance(given, Mapping) and isinstance(now, Mapping):
+def _differing(where: str, edited: Any, now: Any, *, within: bool) -> Iterator[str]:
+    if within and isinstance(edited, Mapping) and isinstance(now, Mapping):
         yield from (
-            f"{where}.{name}" for name, each in given.items() if not same(now.get(name), each)
+            f"{where}.{name}" for name, each in edited.items() if not same(now.get(name), each)
         )
-    elif not same(now, given):
+    elif not same(now, edited):
         yield where

@@ -1,4 +1,4 @@
-"""Finds one field of an item by the name that a person gives it, and writes it as text."""
+"""Finds a field of an item by the name that a user types, and formats it as text."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,15 @@ _NAMED_MOST: Final = 12
 class FieldNotFound(VaultrError):
     """The item has no such field."""
 
-    exit_code = 1
-
 
 def value_of(item: "Item", name: str) -> Any:
-    """Find a field: ``password``, ``overview.title``, a variable, or a custom field's name.
+    """Return a field: ``password``, ``overview.title``, a variable, or a custom field's name.
 
-    Where none is called just so, the one whose name differs in case alone is meant.
+    If no name matches exactly, one that differs only in case does.
 
-    :param item: with its detail, or only what its overview has is found.
-    :raises FieldNotFound: it has no such field; names those that it has.
-    :raises UsageError: it has several custom fields of this name, or several that differ in case.
+    :param item: with its detail; otherwise only its overview is searched.
+    :raises FieldNotFound: it has no such field; the message lists its fields.
+    :raises UsageError: several fields match.
     """
     try:
         return _called(item, name)
@@ -35,16 +33,18 @@ def value_of(item: "Item", name: str) -> Any:
         names = list(dict.fromkeys(names_of(item)))
         alike = meant(name, ((each, each) for each in names))
         if len(alike) > 1:
-            raise UsageError(f"Several fields fit: {', '.join(map(on_one_line, alike))}.") from None
+            raise UsageError(
+                f"Several fields match: {', '.join(map(on_one_line, alike))}."
+            ) from None
         if not alike:
             raise FieldNotFound(f"This item has no field {name}.{_hint(name, names)}") from None
     return _called(item, alike[0])
 
 
 def names_of(item: "Item") -> Iterator[str]:
-    """Name the fields of an item, its variables and its custom fields; nothing of what they hold.
+    """List the names of an item's fields, variables and custom fields, without their values.
 
-    :param item: with its detail, or only what its overview has is named.
+    :param item: with its detail; otherwise only the names in its overview are listed.
     """
     detail = item.detail or {}
     yield from item.overview
@@ -74,7 +74,7 @@ def _called(item: "Item", name: str) -> Any:
         name = rest
     else:
         places = [item.overview, detail, detail.get("variables", {})]
-    # Another client may have written it: what has another form than its field is only not found.
+    # Another client may have written a field in another form: then it is not found.
     for place in places:
         if not isinstance(place, dict):
             continue
@@ -90,14 +90,14 @@ def _custom(detail: dict[str, Any], name: str) -> Any:
     listed = fields if isinstance(fields, list) else []
     own = [each for each in listed if isinstance(each, dict) and each.get("name") == name]
     if len(own) > 1:
-        raise UsageError(f"This item has {len(own)} custom fields of that name: use --reveal.")
+        raise UsageError(f"This item has {len(own)} custom fields with this name: use --reveal.")
     if not own:
         raise FieldNotFound(f"This item has no field {name}.")
     return own[0].get("value", "")
 
 
 def text_of(value: object) -> str:
-    """Write one value for people: text as it is, lists with commas, yes and no."""
+    """Return a value as text: lists with commas, booleans as yes or no."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Draws passwords and passphrases, each that fits the wish with the same chance."""
+"""Generates passwords and passphrases; all that match a rule are equally likely."""
 
 import math
 import secrets
@@ -13,16 +13,17 @@ from vaultr.client.errors import UsageError
 LENGTHS: Final = range(4, 1025)
 WORDS: Final = range(3, 33)
 SYMBOLS: Final = "!#$%&*+-./:;<=>?@^_~"
-# Letters and digits that are taken for each other when they are read aloud or copied by hand.
+# Letters and digits that are confused when they are read aloud or copied by hand.
 _ALIKE: Final = frozenset("0O1lI|5S2Z8B")
 _WORDS_FILE: Final = "words.txt"
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordRule:
-    """What a password is made of. Of each kind that is wanted at least one is in it.
+    """The characters of a password, with at least one of each kind.
 
-    :ivar symbols: the symbols that may stand in it; empty for none.
+    :ivar symbols: the allowed symbols; empty for none.
+    :ivar unlike: whether to leave out characters that look alike.
     """
 
     length: int = 20
@@ -33,9 +34,9 @@ class PasswordRule:
     unlike: bool = False
 
     def kinds(self) -> list[str]:
-        """Give the characters of each kind that is wanted.
+        """Return the characters of each kind.
 
-        :raises UsageError: no password fits this rule.
+        :raises UsageError: no password matches this rule.
         """
         wanted = [
             string.ascii_lowercase if self.lower else "",
@@ -47,19 +48,19 @@ class PasswordRule:
             wanted = ["".join(each for each in kind if each not in _ALIKE) for kind in wanted]
         kinds = [kind for kind in wanted if kind]
         if any(not each.isprintable() or each.isspace() or each.isalnum() for each in self.symbols):
-            raise UsageError("Symbols are printable characters that are no letters and no digits.")
+            raise UsageError("Symbols must be printable characters other than letters and digits.")
         if not kinds:
-            raise UsageError("Nothing is left that a password could be made of.")
+            raise UsageError("No characters are left for the password: allow at least one kind.")
         if self.length not in LENGTHS:
-            raise UsageError(f"A password has {LENGTHS[0]} to {LENGTHS[-1]} characters.")
+            raise UsageError(f"A password must have {LENGTHS[0]} to {LENGTHS[-1]} characters.")
         return kinds
 
 
 def password(rule: PasswordRule) -> str:
-    """Draw a password.
+    """Return a random password.
 
-    Whole passwords are drawn until one has a character of each kind: so all that fit are equally
-    likely, which is not so when one place is kept for each kind.
+    Whole passwords are generated until one has a character of each kind. So all that match are
+    equally likely; reserving a position for each kind would make some more likely than others.
     """
     kinds = rule.kinds()
     letters = "".join(kinds)
@@ -70,22 +71,22 @@ def password(rule: PasswordRule) -> str:
 
 
 def password_bits(rule: PasswordRule) -> float:
-    """Tell how many bits a guesser who knows the rule has to try: log2 of all that fit."""
+    """Return the entropy in bits: log2 of the number of passwords that match the rule."""
     sizes = [len(kind) for kind in rule.kinds()]
-    # Inclusion and exclusion: all, less those that lack a kind, plus those that lack two, …
-    fitting = 0
+    # Inclusion and exclusion: all, minus those without one kind, plus those without two, …
+    matching = 0
     for left_out in range(1 << len(sizes)):
-        lacking = [size for place, size in enumerate(sizes) if left_out >> place & 1]
-        rest = sum(sizes) - sum(lacking)
-        fitting += (-1) ** len(lacking) * rest**rule.length
-    return math.log2(fitting)
+        missing = [size for place, size in enumerate(sizes) if left_out >> place & 1]
+        rest = sum(sizes) - sum(missing)
+        matching += (-1) ** len(missing) * rest**rule.length
+    return math.log2(matching)
 
 
 @dataclass(frozen=True, slots=True)
 class PhraseRule:
-    """What a passphrase is made of.
+    """The form of a passphrase.
 
-    :ivar number: whether one of its words is followed by a digit.
+    :ivar number: whether a digit follows one of its words.
     """
 
     words: int = 6
@@ -94,36 +95,38 @@ class PhraseRule:
     number: bool = False
 
     def checked(self) -> "PhraseRule":
-        """Refuse what cannot be.
+        """Return this rule if it is valid.
 
-        :raises UsageError: too few or too many words, or an odd separator.
+        :raises UsageError: too few or too many words, or an invalid separator.
         """
         if self.words not in WORDS:
-            raise UsageError(f"A passphrase has {WORDS[0]} to {WORDS[-1]} words.")
+            raise UsageError(f"A passphrase must have {WORDS[0]} to {WORDS[-1]} words.")
         if not self.separator.isprintable() or len(self.separator) > 8:
-            raise UsageError("A separator has up to 8 printable characters.")
+            raise UsageError("A separator must have at most 8 printable characters.")
         if any(each.isalnum() for each in self.separator) or (
             not self.separator and not self.capitals
         ):
-            # Where words run into each other, two drawings may give one phrase.
-            raise UsageError("A separator holds no letter or digit; empty, it needs --capitals.")
+            # Without a separator, different words could form the same phrase.
+            raise UsageError(
+                "A separator must not have letters or digits. For none, use --capitals, too."
+            )
         return self
 
 
 def passphrase(rule: PhraseRule) -> str:
-    """Draw a passphrase: each word independently, from a list of 7,772."""
+    """Return a random passphrase; each word is drawn from a list of 7,772."""
     rule = rule.checked()
     words = [secrets.choice(word_list()) for _ in range(rule.words)]
     if rule.capitals:
         words = [word.capitalize() for word in words]
     if rule.number:
-        place = secrets.randbelow(len(words))
-        words[place] += str(secrets.randbelow(10))
+        index = secrets.randbelow(len(words))
+        words[index] += str(secrets.randbelow(10))
     return rule.separator.join(words)
 
 
 def phrase_bits(rule: PhraseRule) -> float:
-    """Tell how many bits a guesser who knows the rule has to try."""
+    """Return the entropy in bits."""
     rule = rule.checked()
     extra = math.log2(10 * rule.words) if rule.number else 0.0
     return rule.words * math.log2(len(word_list())) + extra
@@ -131,6 +134,6 @@ def phrase_bits(rule: PhraseRule) -> float:
 
 @cache
 def word_list() -> tuple[str, ...]:
-    """Give the words that passphrases are made of."""
+    """Return the word list for passphrases."""
     lines = Path(__file__).with_name(_WORDS_FILE).read_text("ascii").splitlines()
     return tuple(line for line in lines if not line.startswith("#"))

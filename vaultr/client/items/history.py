@@ -1,4 +1,4 @@
-"""The versions of an item: each is believed only as the put that the vault's log tells of."""
+"""The versions of an item, each verified against the vault's log."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from vaultr.client.log.pages import read_entry
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields, Json
 from vaultr.client.transport.account_session import Session
-from vaultr.client.vaults.log_prefix_proof import read_past
+from vaultr.client.vaults.log_prefix_proof import read_log_excerpt
 from vaultr.client.vaults.plaintext import object_in
 from vaultr.client.vaults.reader import Item, Reader
 from vaultr.client.vaults.sync import vk_of
 from vaultr.client.vaults.vault_list import ask_pages
 from vaultr.client.vaults.vaults import Vaults
-from vaultr.client.vaults.write_intents import Ground
+from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.protocol.entries import Op, item_content
 
 _WHERE: Final = "version"
@@ -28,15 +28,15 @@ T = TypeVar("T")
 
 
 class NoSuchVersion(VaultrError):
-    """The item has no version of this revision: it never had, or it is too old to be kept."""
+    """The item has no version with this revision, or the server no longer keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One content that an item had. ``detail`` is None unless the version was opened.
+    """One version of an item; ``detail`` is None unless the version was opened.
 
-    :ivar revision: the number of the put that brought it.
-    :ivar is_current: whether it is what the item holds now.
+    :ivar revision: the revision of the put that wrote it.
+    :ivar is_current: whether it is the item's current content.
     :ivar parts: overview and detail as the bytes that were sealed; empty in a list.
     """
 
@@ -52,12 +52,12 @@ class Version:
 
     @property
     def title(self) -> str:
-        """The title that the item then had."""
+        """The title of this version."""
         title = self.overview.get("title")
         return title if isinstance(title, str) else ""
 
     def as_item(self) -> Item:
-        """Give it as the item that it was."""
+        """Return it as an item."""
         return Item(
             id=self.item_id,
             vault_id=self.vault_id,
@@ -73,7 +73,7 @@ class Version:
 
 
 class History:
-    """Reads versions from the server, which is believed in nothing."""
+    """Reads versions from the server, and verifies each."""
 
     def __init__(self, session: Session, vaults: Vaults) -> None:
         self._session = session
@@ -81,32 +81,32 @@ class History:
         self._reader: Reader = vaults.reader
 
     def versions(self, vault: CachedVault, item_id: UUID) -> list[Version]:
-        """List the versions that the server keeps, newest first; no detail is asked for.
+        """List the versions on the server, newest first, without details.
 
-        :raises IntegrityError: one is not the put that its entry tells of, or comes twice.
+        :raises IntegrityError: one does not match its entry, or is duplicated.
         """
         return self._with_newest(vault, lambda newest: self._list(newest, item_id))
 
     def version(self, vault: CachedVault, item_id: UUID, revision: int) -> Version:
         """Open one version.
 
-        :raises NoSuchVersion: the server keeps none of this revision.
-        :raises IntegrityError: it is not the put that its entry tells of.
+        :raises NoSuchVersion: the server does not keep this revision.
+        :raises IntegrityError: it does not match its entry.
         """
         return self._with_newest(vault, lambda newest: self._one(newest, item_id, revision))
 
     def as_of(self, vault: CachedVault, item_id: UUID, revision: int) -> Version | None:
-        """Open the content that the item had at a revision, be that of a put or a later one.
+        """Open the version that was current at a revision of the vault.
 
-        :return: None where the server does not keep it, or hides it.
+        :return: None if the server does not keep it, or hides it.
         """
         kept = (each.revision for each in self.versions(vault, item_id))
         newest = max((n for n in kept if n <= revision), default=None)
         if newest is None:
             return None
         if newest < revision:
-            # An older one may be what the server would like it to have been.
-            past = read_past(self._vaults.syncer, vault, newest)
+            # The server may hide a newer version that was current then.
+            past = read_log_excerpt(self._vaults.syncer, vault, newest)
             if past.has_put(item_id, after=newest, through=revision):
                 return None
         try:
@@ -115,24 +115,24 @@ class History:
             return None
 
     def _with_newest(self, vault: CachedVault, read: Callable[[CachedVault], T]) -> T:
-        """Read, and once more after a sync if something is newer than what is held."""
+        """Read; if the server has a newer version, sync and read again."""
         try:
             return read(vault)
         except _Newer:
             return read(self._vaults.sync_one(vault.id))
 
     def _list(self, vault: CachedVault, item_id: UUID) -> list[Version]:
-        ground, path = self._reader.ground(vault), _path(vault, item_id)
+        ground, path = self._reader.open_vault(vault), _path(vault, item_id)
         found: dict[int, Version] = {}
         heads: dict[int, bytes] = {}
         for json in ask_pages(self._session, path, "versions"):
             fields = Fields(json, _WHERE, AnswerInvalid)
             version, head = _verified(ground, item_id, fields, whole=False)
             if version.revision in found:
-                raise AnswerInvalid(f"version {version.revision} of item {item_id} comes twice")
+                raise AnswerInvalid(f"version {version.revision} of item {item_id} is duplicated")
             found[version.revision], heads[version.revision] = version, head
         if not any(version.is_current for version in found.values()):
-            raise _mismatch(vault, f"the versions of item {item_id} lack the one that is held")
+            raise _mismatch(vault, f"the versions of item {item_id} do not include its current one")
         self._check_logged(vault, item_id, heads)
         return [found[revision] for revision in sorted(found, reverse=True)]
 
@@ -142,32 +142,38 @@ class History:
         except NotFound:
             held = vault.state.items[item_id]
             if held.content_revision == revision:
-                raise _mismatch(vault, f"the server denies what item {item_id} holds") from None
-            raise NoSuchVersion(f"Item {item_id} has no version {revision} any more.") from None
+                raise _mismatch(
+                    vault, f"the server does not have the current version of item {item_id}"
+                ) from None
+            raise NoSuchVersion(
+                f"The server no longer has version {revision} of item {item_id}."
+            ) from None
         fields = Fields(answer.body, _WHERE, AnswerInvalid)
         if fields.count("revision") != revision:
             raise AnswerInvalid(f"the server shows another version than {revision}")
-        version, head = _verified(self._reader.ground(vault), item_id, fields, whole=True)
+        version, head = _verified(self._reader.open_vault(vault), item_id, fields, whole=True)
         self._check_logged(vault, item_id, {revision: head})
         return version
 
     def _check_logged(self, vault: CachedVault, item_id: UUID, heads: Mapping[int, bytes]) -> None:
-        """Check that versions came into the log: a put that the server refused is signed, too.
+        """Check that versions are in the log; the entry alone proves nothing.
 
-        :param heads: the head that each version's entry gives.
+        The entry of a put that the server rejected is signed, too.
+
+        :param heads: the head that each version's entry results in.
         """
-        current = vault.state.items[item_id].content_revision  # which the whole set proves
+        current = vault.state.items[item_id].content_revision  # verified with the whole set
         older = {n: head for n, head in heads.items() if n != current}
         known: Mapping[int, bytes] = vault.trail
         if unknown := older.keys() - known.keys():
-            known = {**read_past(self._vaults.syncer, vault, min(unknown)).heads, **known}
+            known = {**read_log_excerpt(self._vaults.syncer, vault, min(unknown)).heads, **known}
         for n, head in older.items():
             if known[n] != head:
                 raise _mismatch(vault, f"version {n} of item {item_id} is not in the vault's log")
 
 
 class _Newer(StateMismatch):
-    """A version is newer than what is held: an edit since the last sync, or a lie."""
+    """A version is newer than this device's copy: an edit since the last sync, or a false one."""
 
 
 def _path(vault: CachedVault, item_id: UUID) -> str:
@@ -175,11 +181,11 @@ def _path(vault: CachedVault, item_id: UUID) -> str:
 
 
 def _verified(
-    ground: Ground, item_id: UUID, fields: Fields, *, whole: bool
+    ground: OpenVault, item_id: UUID, fields: Fields, *, whole: bool
 ) -> tuple[Version, bytes]:
-    """Check one version against its entry and against what is held, then open it.
+    """Check one version against its entry and this device's copy, then open it.
 
-    :return: the version, and the head that its entry gives.
+    :return: the version, and the head that its entry results in.
     """
     revision, kind = fields.count("revision", least=1), fields.text("type", most=32)
     generation = fields.count("generation", least=1)
@@ -187,7 +193,7 @@ def _verified(
     held = ground.state.items[item_id]
     if revision > held.content_revision:
         raise _Newer(
-            f"item {item_id} is held at {held.content_revision}, the server has version {revision}",
+            f"item {item_id} is at {held.content_revision} here, the server has version {revision}",
             vault_id=ground.state.vault_id,
         )
     if whole:
@@ -208,39 +214,43 @@ def _verified(
     return version, head
 
 
-def _check_entry(ground: Ground, item_id: UUID, json: Json, said: tuple[int, int]) -> bytes:
-    """Check that the entry is a put of this item, of this revision, by one of the owner's.
+def _check_entry(ground: OpenVault, item_id: UUID, json: Json, expected: tuple[int, int]) -> bytes:
+    """Check that the entry is a put of this item and revision, by one of the owner's devices.
 
-    :return: the head that it gives; whether the log has it is not told by it.
+    :return: the head that it results in; this does not prove that the log has the entry.
     """
     vault_id = ground.state.vault_id
     signed = read_entry(vault_id, Fields(json, "version.entry", AnswerInvalid))
     check_mac(signed, ground.keys)
     entry = signed.entry
     is_put = entry.op is Op.PUT and entry.item_id == item_id and entry.n == entry.content_revision
-    if not is_put or (entry.n, entry.generation) != said:
-        raise _mismatch(ground.vault, f"version {said[0]} of item {item_id} is not its put")
+    if not is_put or (entry.n, entry.generation) != expected:
+        raise _mismatch(
+            ground.vault, f"version {expected[0]} of item {item_id} does not match its entry"
+        )
     held = ground.state.items[item_id]
     if entry.n == held.content_revision and entry.content != held.content:
-        raise _mismatch(ground.vault, f"version {said[0]} of item {item_id} is not what is held")
+        raise _mismatch(
+            ground.vault, f"version {expected[0]} of item {item_id} differs from this device's copy"
+        )
     return signed.head
 
 
-def _check_content(ground: Ground, item_id: UUID, fields: Fields) -> None:
+def _check_content(ground: OpenVault, item_id: UUID, fields: Fields) -> None:
     content = item_content(
         fields.text("type"),
         fields.count("generation"),
         fields.binary("overview"),
         fields.binary("detail"),
     )
-    told = fields.within("entry").binary("content")
-    if content != told:
+    signed = fields.within("entry").binary("content")
+    if content != signed:
         revision = fields.count("revision")
-        what = f"version {revision} of item {item_id} has another content than its put"
+        what = f"version {revision} of item {item_id} has another content than its entry"
         raise _mismatch(ground.vault, what)
 
 
-def _opened(ground: Ground, item_id: UUID, fields: Fields, part: aad.Part) -> bytes:
+def _opened(ground: OpenVault, item_id: UUID, fields: Fields, part: aad.Part) -> bytes:
     revision, generation = fields.count("revision"), fields.count("generation")
     state = ground.state
     bound = aad.item(state.vault_id, item_id, part, fields.text("type"), revision, generation)
@@ -249,4 +259,4 @@ def _opened(ground: Ground, item_id: UUID, fields: Fields, part: aad.Part) -> by
 
 
 def _mismatch(vault: CachedVault, what: str) -> StateMismatch:
-    return StateMismatch(f"{what} (held is {vault.waypoint})", vault_id=vault.id)
+    return StateMismatch(f"{what} (this device has {vault.waypoint})", vault_id=vault.id)

@@ -1,4 +1,4 @@
-"""Merges an edit into what others made of the item meanwhile, field by field."""
+"""Merges an edit with changes by others, field by field."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,32 +6,31 @@ from typing import Any, Final
 
 Part = dict[str, Any]
 _ABSENT: Final = object()
-# Objects whose names are fields for people: to change one variable must not remove all others.
+# Objects whose members are fields: changing one variable must not remove the others.
 NAMED: Final = frozenset({"variables"})
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """An edit over what an item is by now.
+    """An edit merged into the current item.
 
-    :ivar value: the part with the edit in it; where fields clash, what is there by now.
-    :ivar clashing: the fields that both sides changed, each otherwise, as ``detail.password``.
+    :ivar value: the part with the edit; conflicting fields have their current values.
+    :ivar clashing: the fields that both sides changed differently, as ``detail.password``.
     """
 
     value: Part = field(repr=False)
     clashing: tuple[str, ...]
 
 
-def merge(base: Part, given: Part, now: Part, *, prefix: str) -> Merge:
+def merge(base: Part, edited: Part, now: Part, *, prefix: str) -> Merge:
     """Merge one part of an item.
 
     :param base: the part as the editor saw it.
-    :param given: the fields that the editor gives; None removes one, others stay. The same holds
-        for the names within ``variables``.
-    :param now: the part as it is by now.
+    :param edited: the edited fields, and names within ``variables``; None removes one.
+    :param now: the current part.
     """
     value, clashing = dict(now), list[str]()
-    for name, wanted in given.items():
+    for name, wanted in edited.items():
         seen = base.get(name, _ABSENT)
         found = _merged(
             seen, _whole(name, seen, wanted), now.get(name, _ABSENT), f"{prefix}.{name}"
@@ -45,7 +44,7 @@ def merge(base: Part, given: Part, now: Part, *, prefix: str) -> Merge:
 
 
 def _whole(name: str, seen: Any, wanted: Any) -> Any:
-    """Give the field as the editor wants it to be in the end."""
+    """Return the whole field after the edit."""
     if wanted is None:
         return _ABSENT
     if name in NAMED and isinstance(wanted, Mapping):
@@ -61,7 +60,7 @@ class _Found:
 
 
 def _merged(base: Any, wanted: Any, now: Any, where: str) -> _Found:
-    """Merge one field. Names within a field, such as variables, are fields of their own."""
+    """Merge one field; members of an object, such as variables, are merged one by one."""
     if same(wanted, base) or same(wanted, now):
         return _Found(now)
     if same(now, base):
@@ -72,7 +71,7 @@ def _merged(base: Any, wanted: Any, now: Any, where: str) -> _Found:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Tell whether two values are one in JSON, where true is not 1, nor 1 the same as 1.0."""
+    """Check whether two values are equal as JSON, where true, 1 and 1.0 differ."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -94,7 +93,7 @@ def _merged_within(
 
 
 def changed(before: Part, after: Part, *, prefix: str) -> Iterator[str]:
-    """Name the fields in which two states of a part differ, as ``detail.password``."""
+    """Yield the fields in which two states of a part differ, as ``detail.password``."""
     for name in dict.fromkeys([*before, *after]):
         if not same(before.get(name, _ABSENT), after.get(name, _ABSENT)):
             yield f"{prefix}.{name}"

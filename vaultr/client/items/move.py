@@ -1,8 +1,8 @@
-"""Moves items to another vault, and copies them: never lost, and never twice without being said.
+"""Moves and copies items to another vault, without losing one and without silent duplicates.
 
-An item is written into the other vault first and trashed in its own only after that was answered
-as it must be. Its new id follows from the old one, so that whoever does the same again, on any
-device, finds what is done already. What is under way is noted on this device until it is done.
+An item is written to the other vault first, and moved to the trash of its own vault only after that
+write was verified. Its new id is derived from the old one, so that a repeated move, on any device,
+finds what is already done. An unfinished move is recorded on this device.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields
 from vaultr.client.vaults.batches import Batches
 from vaultr.client.vaults.reader import Reader
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.write_intents import EditConflict, Move, RawPut
 from vaultr.client.vaults.writer import Writer
@@ -33,14 +33,15 @@ _IDS_MOST: Final = 50
 
 
 class InBoth(VaultrError):
-    """Items are in both vaults, because others went on editing them; nothing is lost."""
+    """Items are in both vaults, because others kept editing them; nothing is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """One item that was moved or copied.
+    """An item that was moved or copied.
 
-    :ivar item_id: its id in the vault that it is in now.
+    :ivar item_id: its new id, in the vault ``vault_id``.
+    :ivar was: its old id.
     """
 
     item_id: UUID
@@ -51,7 +52,7 @@ class Moved:
 class Mover:
     """Moves items between the vaults of one unlocked account."""
 
-    def __init__(self, account: OpenedAccount, vaults: Vaults, writer: Writer) -> None:
+    def __init__(self, account: UnlockedAccount, vaults: Vaults, writer: Writer) -> None:
         self._account = account
         self._store = account.store
         self._vaults = vaults
@@ -60,9 +61,9 @@ class Mover:
         self._key = hkdf_expand(account.wrap_key, lp(_LABEL), KEY_BYTES)
 
     def copy(self, source_id: UUID, items: Sequence[UUID], target_id: UUID) -> list[Moved]:
-        """Write active items into another vault, too, each under a new id."""
+        """Copy active items to another vault, each with a new id."""
         source = self._reader.vault(source_id)
-        ground = self._reader.ground(source)
+        ground = self._reader.open_vault(source)
         ids = {item_id: uuid4() for item_id in items}
         puts = [
             RawPut(ids[each], source.state.items[each].type, ground.opened(each)) for each in items
@@ -71,11 +72,11 @@ class Mover:
         return [Moved(ids[each], target_id, each) for each in items]
 
     def move(self, source_id: UUID, items: Sequence[UUID], target_id: UUID) -> list[Moved]:
-        """Move active items into another vault; in their own they go to the trash.
+        """Move active items to another vault; in their own vault they go to the trash.
 
-        :raises InBoth: others edited some again and again; these are in both vaults.
+        :raises InBoth: others kept editing some of them, which are in both vaults now.
         """
-        return self._move(source_id, self._placed(source_id, items, target_id), target_id)
+        return self._move(source_id, self._target_ids(source_id, items, target_id), target_id)
 
     def _move(self, source_id: UUID, ids: dict[UUID, UUID], target_id: UUID) -> list[Moved]:
         self._keep(source_id, ids, target_id)
@@ -87,7 +88,9 @@ class Mover:
             self._trash(source_id, self._copied(source_id, left, target_id, ids))
         if left := self._left(source_id, items):
             named = ", ".join(map(str, left))
-            raise InBoth(f"These items are in both vaults, as they were edited meanwhile: {named}")
+            raise InBoth(
+                f"These items are in both vaults, because somebody kept editing them: {named}"
+            )
         self._store.forget_move()
         return [Moved(mine, target_id, was) for was, mine in ids.items()]
 
@@ -95,30 +98,32 @@ class Mover:
         pairs = {str(was): str(mine) for was, mine in ids.items()}
         self._store.keep_move({"from": str(source_id), "to": str(target_id), "items": pairs})
 
-    def _placed(self, source_id: UUID, items: Sequence[UUID], target_id: UUID) -> dict[UUID, UUID]:
-        """Find the id that each item gets in the other vault, or has there already as it is."""
+    def _target_ids(
+        self, source_id: UUID, items: Sequence[UUID], target_id: UUID
+    ) -> dict[UUID, UUID]:
+        """Return the id that each item gets in the other vault, or has there already."""
         source, target = self._reader.vault(source_id), self._reader.vault(target_id)
-        ground = self._reader.ground(source)
+        ground = self._reader.open_vault(source)
         contents = {each: (source.state.items[each].type, ground.opened(each)) for each in items}
         return {
-            each: self._place(source_id, each, target, content)
+            each: self._target_id(source_id, each, target, content)
             for each, content in contents.items()
         }
 
     def unfinished(self) -> str | None:
-        """Say which move did not come to its end; None when none is under way."""
+        """Describe the unfinished move; None if there is none."""
         found = self._begun()
         if found is None:
             return None
         source_id, items, target_id = found
         names = [self._name(each) for each in (source_id, target_id)]
         return (
-            f"A move from {names[0]} to {names[1]} did not end, and what was moved may be in both "
-            f"(number of items: {len(items)}): vaultr move --resume goes on with it."
+            f"A move from {names[0]} to {names[1]} was interrupted, and its items may be in both "
+            f"vaults (number of items: {len(items)}). To continue it: vaultr move --resume."
         )
 
     def resume(self) -> list[Moved]:
-        """Go on with the move that did not come to its end."""
+        """Continue the unfinished move."""
         found = self._begun()
         if found is None:
             return []
@@ -150,13 +155,13 @@ class Mover:
     def _copied(
         self, source_id: UUID, items: Sequence[UUID], target_id: UUID, ids: dict[UUID, UUID]
     ) -> dict[UUID, int]:
-        """Bring the present contents into the other vault, where they are not there already.
+        """Write the current contents to the other vault, unless they are there already.
 
-        :param ids: the new id of each item; another one is noted here where one cannot be used.
-        :return: which content_revision of each item is in the other vault now, byte for byte.
+        :param ids: the new id of each item; an id that cannot be used is replaced here.
+        :return: the content revision of each item that is in the other vault now, byte for byte.
         """
         source, target = self._reader.vault(source_id), self._reader.vault(target_id)
-        sources, puts = self._reader.ground(source), []
+        sources, puts = self._reader.open_vault(source), []
         contents = {each: (source.state.items[each].type, sources.opened(each)) for each in items}
         for item_id, content in contents.items():
             mine = ids[item_id]
@@ -177,7 +182,7 @@ class Mover:
         held = target.state.items.get(mine)
         if held is None or held.state != "active":
             return False
-        return (held.type, self._reader.ground(target).opened(mine)) == content
+        return (held.type, self._reader.open_vault(target).opened(mine)) == content
 
     def _put_each(
         self, source_id: UUID, puts: Sequence[RawPut], target_id: UUID, ids: dict[UUID, UUID]
@@ -185,10 +190,10 @@ class Mover:
         try:
             self._put(target_id, puts)
         except EditConflict:
-            return  # somebody else goes on with the same move: the next round looks again
+            return  # another device continues the same move: the next round checks again
         except QuotaExceeded:
             raise
-        except Conflict:  # an id that was removed there once never comes back: the next ones
+        except Conflict:  # a removed id cannot be used again: try the next ones
             for put in puts:
                 item_id = self._origin(ids, put.item_id)
                 ids[item_id] = self._put_alone(source_id, put, item_id, target_id)
@@ -208,16 +213,18 @@ class Mover:
             except Conflict:
                 continue
             return mine
-        raise InBoth(f"Item {item_id} could not be moved: it was moved and removed too often.")
+        raise InBoth(f"Item {item_id} cannot be moved: it was moved and removed too often.")
 
-    def _place(self, source_id: UUID, item_id: UUID, target: CachedVault, content: Content) -> UUID:
+    def _target_id(
+        self, source_id: UUID, item_id: UUID, target: CachedVault, content: Content
+    ) -> UUID:
         for mine in self._ids(source_id, item_id, target.id):
             if mine not in target.state.items or self._is_there(target, mine, content):
                 return mine
-        raise InBoth(f"Item {item_id} could not be moved: it was moved there too often.")
+        raise InBoth(f"Item {item_id} cannot be moved: it was moved to this vault too often.")
 
     def _ids(self, source_id: UUID, item_id: UUID, target_id: UUID) -> Iterator[UUID]:
-        """Give the ids that the item may get; nobody without the account's keys sees the link."""
+        """Yield the ids that the item may get; only the account's keys show the connection."""
         for number in range(_IDS_MOST):
             bound = lp(_LABEL, source_id, item_id, target_id, number)
             yield UUID(bytes=hmac_sha256(self._key, bound)[:16], version=4)
@@ -229,7 +236,7 @@ class Mover:
             done += batches.write(vault_id, puts[done:], sizes[done:])
 
     def _trash(self, vault_id: UUID, seen: Mapping[UUID, int]) -> None:
-        """Trash what is still as it was copied; what was edited meanwhile is left for a round."""
+        """Trash the items that have not changed since they were copied."""
         batches = Batches(self._writer)
         while True:
             held = self._reader.vault(vault_id).state.items

@@ -1,4 +1,4 @@
-"""References to one secret: ``vaultr://vault/item/field``, written where a value is wanted."""
+"""Secret references: ``vaultr://vault/item/field`` names one value."""
 
 import re
 from collections.abc import Callable
@@ -17,19 +17,20 @@ SCHEME: Final = "vaultr://"
 _AS_CODE: Final = "?as=code"
 # RFC 3986, section 2.1: a percent sign is followed by two hexadecimal digits.
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
-# Finds an item by vault and by id or title, with its detail.
+# Returns an item by vault and by id or title, with its detail.
 Find = Callable[[str, str], "Item"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where one value is.
+    """Where to read one value.
 
-    :ivar vault, item: an id, or a name or title that only one has.
-    :ivar field: as ``show --field`` takes it; None where the whole item is meant.
-    :ivar as_code: the one-time code that the field's secret gives now, instead of the secret.
+    :ivar vault: an id or a unique name.
+    :ivar item: an id or a unique title.
+    :ivar field: a name as for ``show --field``; None for the whole item.
+    :ivar as_code: whether to return the current one-time code instead of its secret.
     """
 
     vault: str
@@ -39,12 +40,12 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str, *, whole: bool = False) -> "Reference":
-        """Read ``vaultr://vault/item/field``, or ``vaultr://vault/item`` where ``whole``.
+        """Parse ``vaultr://vault/item/field``, or ``vaultr://vault/item`` if ``whole``.
 
-        What is in a name and would be read otherwise (``/``, ``?``, ``%``) is written as ``%2F``,
-        ``%3F`` and ``%25``; a space may stand as it is.
+        In names, ``/``, ``?`` and ``%`` are written as ``%2F``, ``%3F`` and ``%25``; spaces need no
+        encoding.
 
-        :raises UsageError: it is none; says what is wrong with it.
+        :raises UsageError: the text is not a reference; the message says why.
         """
         if not text.startswith(SCHEME):
             raise UsageError(f"A reference begins with {SCHEME}.")
@@ -52,12 +53,12 @@ class Reference:
         as_code = rest.endswith(_AS_CODE)
         rest = rest.removesuffix(_AS_CODE)
         if "?" in rest:
-            raise UsageError(f"{_shown(text)}: after ? only as=code can stand; in a name, say %3F.")
+            raise UsageError(f"{_shown(text)}: only as=code may follow a ?; in a name, write %3F.")
         parts = [_decoded(part, text) for part in rest.split("/")]
         wanted = 2 if whole else 3
         if len(parts) != wanted or not all(parts):
             form = "vault/item" if whole else "vault/item/field"
-            raise UsageError(f"{_shown(text)} is not {SCHEME}{form}; a / in a name is %2F.")
+            raise UsageError(f"{_shown(text)} is not {SCHEME}{form}; write a / in a name as %2F.")
         if as_code and whole:
             raise UsageError(f"{_shown(text)}: as=code needs a field.")
         return cls(parts[0], parts[1], None if whole else parts[2], as_code)
@@ -72,14 +73,14 @@ class Reference:
 
 
 def is_reference(text: str) -> bool:
-    """Tell whether a whole value is a reference, right or wrong."""
+    """Check whether a value is meant as a reference, valid or not."""
     return text.startswith(SCHEME)
 
 
 class Resolver:
-    """Reads what references name; each item is opened once.
+    """Reads the values of references; opens each item once.
 
-    :param find: finds an item among those that are not in the trash.
+    :param find: finds an active item.
     """
 
     def __init__(self, find: Find) -> None:
@@ -87,32 +88,32 @@ class Resolver:
         self._found: dict[tuple[str, str], Item] = {}
 
     def value(self, reference: Reference) -> str:
-        """Give the text that a reference names.
+        """Return the text that a reference names.
 
         :raises ItemNotFound, VaultNotFound, Ambiguous: from the search.
-        :raises VaultrError: there is no such field, or it holds no text.
+        :raises VaultrError: the item has no such field, or it is not text.
         """
         item = self.item(reference)
         try:
             value = value_of(item, reference.field or "")
         except VaultrError as error:
-            error.add_note(f"That is what {reference} names.")
+            error.add_note(f"The reference is {reference}.")
             raise
         if isinstance(value, dict) or (isinstance(value, list) and any(map(_is_nested, value))):
-            raise VaultrError(f"{reference} names a group of fields: name one of them.")
+            raise VaultrError(f"{reference} is a group of fields: name one of them.")
         text = text_of(value)
         return code_of(text) if reference.as_code else text
 
     def item(self, reference: Reference) -> "Item":
-        """Give the item that a reference names, with its detail."""
-        place = reference.vault, reference.item
-        if place not in self._found:
+        """Return the item that a reference names, with its detail."""
+        key = reference.vault, reference.item
+        if key not in self._found:
             try:
-                self._found[place] = self._find(*place)
+                self._found[key] = self._find(*key)
             except VaultrError as error:
-                error.add_note(f"That is what {reference} names.")
+                error.add_note(f"The reference is {reference}.")
                 raise
-        return self._found[place]
+        return self._found[key]
 
 
 def _is_nested(value: object) -> bool:
@@ -121,13 +122,13 @@ def _is_nested(value: object) -> bool:
 
 def _decoded(part: str, whole: str) -> str:
     if _BAD_PERCENT.search(part):
-        raise UsageError(f"{_shown(whole)}: a % in a name is written %25.")
+        raise UsageError(f"{_shown(whole)}: write a % in a name as %25.")
     try:
         name = unquote_to_bytes(part).decode()
     except UnicodeDecodeError:
-        raise UsageError(f"{_shown(whole)}: what stands as %XX must be UTF-8.") from None
-    if _UNSEEN.search(name):
-        raise UsageError(f"{_shown(whole)}: no name holds control characters.")
+        raise UsageError(f"{_shown(whole)}: characters written as %XX must be UTF-8.") from None
+    if _CONTROL.search(name):
+        raise UsageError(f"{_shown(whole)}: names have no control characters.")
     return name
 
 

@@ -1,4 +1,4 @@
-"""What an item of each type may hold: a schema per type, checks that name fields and no values."""
+"""The fields of each item type, with checks whose messages name fields but no values."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,23 +13,21 @@ from vaultr.protocol.sealed import OVERHEAD, padded_size
 from vaultr.protocol.sizes import ITEM_BYTES
 
 Part = dict[str, Any]
-Found = Iterator[tuple[str, str]]  # where, and what is wrong there
+Found = Iterator[tuple[str, str]]  # the field, and what is wrong with it
 Check = Callable[[str, object], Found]
 
 # Source: POSIX.1-2024 XBD 8.1, names of environment variables that a shell can set.
 VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-# NUL, which ends a value there, and lone surrogates, which UTF-8 cannot write.
+# NUL, which ends a value in a shell, and lone surrogates, which UTF-8 cannot encode.
 NO_VALUE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 class ItemInvalid(VaultrError):
-    """An item does not fit the schema of its type.
+    """An item does not match the schema of its type.
 
-    :param faults: where, as ``overview.title``, and what is wrong; never a value.
+    :param faults: the fields, as ``overview.title``, and what is wrong; never a value.
     """
-
-    exit_code = 1
 
     def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
         self.faults = faults
@@ -38,7 +36,7 @@ class ItemInvalid(VaultrError):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An item that is not yet in a vault."""
+    """An item that is not in a vault yet."""
 
     type: str
     overview: Part = field(repr=False)
@@ -47,7 +45,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The known fields of one type. Others are kept as they are: a newer client wrote them."""
+    """The known fields of one type; unknown fields belong to newer clients and are kept."""
 
     overview: Mapping[str, Check]
     detail: Mapping[str, Check]
@@ -93,7 +91,7 @@ def _text_by_name(where: str, value: object) -> Found:
 
 
 def _records(*required: str) -> Check:
-    """Make a check of a list of objects that all have the texts ``required``."""
+    """Return a check for a list of objects that have the strings ``required``."""
 
     def check(where: str, value: object) -> Found:
         if not isinstance(value, list):
@@ -124,7 +122,7 @@ _OVERVIEW: Final[Mapping[str, Check]] = {
     "title": _title,
     "username": _text,
     "urls": _texts,
-    "url_match": _text_by_name,  # how a browser compares an address, where it is not the default
+    "url_match": _text_by_name,  # how a browser matches a URL, if not by the default
     "tags": _texts,
     "folder": _text,  # nested by "/"
     "favourite": _flag,
@@ -134,11 +132,12 @@ _OVERVIEW: Final[Mapping[str, Check]] = {
 _DETAIL: Final[Mapping[str, Check]] = {
     "notes": _text,
     "fields": _records("name"),  # {name, kind: text | hidden | flag | link, value}
-    "source": _object,  # what another manager knew and Vaultr has no field for
+    "source": _object,  # fields of another manager that Vaultr does not have
 }
 _LOGIN_DETAIL: Final[Mapping[str, Check]] = {
     "password": _text,
     "totp": _text,
+    "password_rule": _text,  # of the site, for `edit --generate`
     "passkeys": _records("credential_id", "key_value", "rp_id"),
     "history": _records("password"),  # {password, used_until}
 }
@@ -171,26 +170,28 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
         ),
     }
 )
-# Never in an overview, whatever the type: a list would show them.
+# Never in an overview, whatever the type, because lists show overviews.
 SECRET_ANYWHERE: Final = frozenset(
     {"password", "totp", "notes", "key", "secret", "variables", "private_key", "passphrase"}
 )
 
 
 def schema_of(type: str) -> Schema:
-    """Give the schema of a type.
+    """Return the schema of a type.
 
-    :raises VaultrError: this client has none: a newer one, or another, wrote an item of it.
+    :raises VaultrError: this client does not know the type.
     """
     if type not in SCHEMAS:
-        raise VaultrError(f"This client does not know items of type {type}, and changes none.")
+        raise VaultrError(
+            f"This client does not know the item type {type}: update it to change such items."
+        )
     return SCHEMAS[type]
 
 
 def check(type: str, overview: Part, detail: Part) -> None:
-    """Refuse an item that does not fit its schema, or would not fit the server's limit.
+    """Check an item against its schema and the server's size limit.
 
-    :raises ItemInvalid: with all that is wrong, by field.
+    :raises ItemInvalid: lists every invalid field.
     """
     faults = tuple(_faults(type, overview, detail))
     if faults:
@@ -224,18 +225,18 @@ def _part_faults(part: str, value: Part, known: Mapping[str, Check]) -> Found:
         try:
             encode({name: each})
         except (TypeError, ValueError, RecursionError):
-            yield f"{part}.{_sayable(name)}", "is not JSON in Unicode"
+            yield f"{part}.{_printable(name)}", "is not JSON in Unicode"
         else:
             if is_nested_deep({name: each}):
-                yield f"{part}.{_sayable(name)}", f"is nested more than {NESTING_MOST} deep"
+                yield f"{part}.{_printable(name)}", f"is nested more than {NESTING_MOST} deep"
 
 
-def _sayable(name: str) -> str:
+def _printable(name: str) -> str:
     return name.encode("ascii", "backslashreplace").decode()
 
 
 def sealed_bytes(overview: Part, detail: Part) -> int:
-    """Tell how many bytes the item takes on the server; 0 if it cannot be written as JSON."""
+    """Return the size of an item on the server in bytes; 0 if it cannot be encoded as JSON."""
     try:
         sizes = [len(encode(part)) for part in (overview, detail)]
     except (TypeError, ValueError, RecursionError):

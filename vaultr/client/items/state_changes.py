@@ -1,4 +1,4 @@
-"""Trashes, restores and removes items, those of one vault in as few writes as they fit into."""
+"""Trashes, restores and removes items, in as few writes as possible."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -14,17 +14,17 @@ from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import CHANGES_PER_BATCH
 
 Found = tuple[CachedVault, Item]
-# What comes back from the trash may be sealed anew in the same write, which makes two changes.
+# A restored item may be resealed in the same write, which makes two changes.
 _RESTORED_MOST: Final = CHANGES_PER_BATCH // 2
 
 
 def move_all(reader: Reader, writer: Writer, op: Op, found: Sequence[Found]) -> list[Item]:
-    """Do ``op`` to items: all of them that fit one write, or none.
+    """Apply ``op`` to items: to all that fit one write, or to none.
 
-    An error after the first of several writes says in a note how many were done before it.
+    A note on an error after the first of several writes says how many items were changed.
 
-    :return: the items in their order, as they are now; as they were where they are removed.
-    :raises EditConflict: one is not what its user saw.
+    :return: the items in their order, as they are now, or as they were if they are removed.
+    :raises EditConflict: an item has changed since its user saw it.
     """
     items = {item.id: (vault, item) for vault, item in found}
     after: dict[UUID, Item] = {}
@@ -34,7 +34,7 @@ def move_all(reader: Reader, writer: Writer, op: Op, found: Sequence[Found]) -> 
             written = writer.write(vault_id, wishes)
         except VaultrError as error:
             if after:
-                error.add_note(f"{len(after)} of {len(items)} items were done before.")
+                error.add_note(f"{len(after)} of {len(items)} items were changed.")
             raise
         for item in batch:
             gone = op is Op.REMOVE

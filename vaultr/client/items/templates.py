@@ -1,4 +1,4 @@
-"""Puts secrets into a text: each ``{{ vaultr://vault/item/field }}`` gives way to its value."""
+"""Templates: replaces each ``{{ vaultr://vault/item/field }}`` in a text by its value."""
 
 import re
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from typing import Final
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.references import SCHEME, Reference
 
-# Enclosed, a reference runs to the braces, spaces and all. Bare, it is what an address can hold
-# (RFC 3986, section 2) and letters of any script, and does not end in a mark that rather ends the
-# sentence around it.
+# In braces, a reference may have spaces. Without braces, it has the characters of a URL (RFC 3986,
+# section 2) and letters of any script. It does not end with a punctuation mark, which more likely
+# ends the sentence around it.
 _ENCLOSED: Final = re.compile(r"\{\{[ \t]*(vaultr://[^{}\n]*?)[ \t]*\}\}")
 _BARE: Final = re.compile(r"vaultr://[\w.~%/@:?=&+-]*[\w~%/=&+-]")
 _EITHER: Final = re.compile(f"{_ENCLOSED.pattern}|({_BARE.pattern})")
 
 
 def filled(template: str, value: Callable[[Reference], str]) -> str:
-    """Give ``template`` with a value in the place of each reference; all, or an error.
+    """Return ``template`` with every reference replaced by its value.
 
-    Values are put in as they are and not looked through again, whatever is in them.
+    Values are inserted as they are; references in them are not replaced.
 
-    :raises UsageError: a reference is none; names its line.
+    :raises UsageError: a reference is invalid; the message has its line.
     """
     references = {found[0]: _parsed(found, template) for found in _EITHER.finditer(template)}
     values = {text: _value(reference, value) for text, reference in references.items()}
@@ -40,10 +40,10 @@ def _value(place: tuple[int, Reference], value: Callable[[Reference], str]) -> s
     try:
         return value(reference)
     except VaultrError as error:
-        error.add_note(f"It stands in line {line} of the template. Nothing was written.")
+        error.add_note(f"The reference is in line {line} of the template. Nothing was written.")
         raise
 
 
 def holds_references(text: str) -> bool:
-    """Tell whether there is anything to put in."""
+    """Check whether a text has a reference."""
     return SCHEME in text

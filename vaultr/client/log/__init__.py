@@ -1,1 +1,1 @@
-"""The log of a vault, without network or files: entries, what follows of them, and all checks."""
+"""The log of a vault, without network or files: entries, states, and every check."""

@@ -1,6 +1,6 @@
-"""Prepares writes to a vault: the entries to send, and the state that they must lead to."""
+"""Prepares writes to a vault: the entries to send, and the state that they lead to."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ from vaultr.protocol.entries import (
 class Change:
     """One change to a vault. The i-th of a batch becomes revision ``state.n + 1 + i``.
 
-    Sealed parts must be bound to that revision and to the vault's present generation.
+    Sealed parts must be bound to that revision and to the vault's current generation.
     """
 
     op: Op
@@ -40,7 +40,7 @@ class Change:
 
     @classmethod
     def put(cls, item_id: UUID, type: str, overview: bytes, detail: bytes) -> "Change":
-        """Create or replace an item by its two sealed parts."""
+        """Create or replace an item with its two sealed parts."""
         return cls(Op.PUT, item_id, type, overview, detail)
 
     @classmethod
@@ -50,12 +50,12 @@ class Change:
 
     @classmethod
     def restore(cls, item_id: UUID) -> "Change":
-        """Bring an item back from the trash."""
+        """Move an item out of the trash."""
         return cls(Op.RESTORE, item_id)
 
     @classmethod
     def remove(cls, item_id: UUID) -> "Change":
-        """Remove an item for good."""
+        """Remove an item permanently."""
         return cls(Op.REMOVE, item_id)
 
     @classmethod
@@ -65,7 +65,7 @@ class Change:
 
     @classmethod
     def repair(cls) -> "Change":
-        """Change nothing, and vouch for what is held."""
+        """Change nothing, and vouch for the current set."""
         return cls(Op.REPAIR)
 
     @classmethod
@@ -75,25 +75,25 @@ class Change:
 
     @classmethod
     def rotate_end(cls) -> "Change":
-        """End a rotation after everything has moved."""
+        """End a rotation after all items were moved."""
         return cls(Op.ROTATE_END)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One prepared write: its signed entry, and what the server must answer."""
+    """One prepared write: its signed entry, and the item that it leads to."""
 
     signed: SignedEntry
     held: Held | None
 
     @property
     def item_id(self) -> UUID | None:
-        """The item it is about, or None."""
+        """The item that the write changes, or None."""
         return self.signed.entry.item_id
 
     @property
     def revision(self) -> int:
-        """The revision that the write takes."""
+        """The revision of the write."""
         return self.signed.entry.n
 
     @property
@@ -102,15 +102,15 @@ class Write:
         return self.signed.head
 
     def entry_json(self) -> dict[str, Any]:
-        """Show the entry as a request carries it: n, prev, vouch and mac."""
+        """Return the entry as a request carries it: n, prev, vouch and mac."""
         return self.signed.to_json()
 
     def item_json(self) -> dict[str, Any]:
-        """Show what the answer to a write of one item must say."""
-        said: dict[str, Any] = {"id": str(self.item_id), "revision": self.revision}
+        """Return the members that the response to a write of one item must have."""
+        expected: dict[str, Any] = {"id": str(self.item_id), "revision": self.revision}
         if self.held is None:
-            return said | {"state": "removed"}
-        return said | {
+            return expected | {"state": "removed"}
+        return expected | {
             "content_revision": self.held.content_revision,
             "generation": self.held.generation,
             "state": self.held.state,
@@ -121,7 +121,7 @@ class Write:
 class Batch:
     """Prepared writes in order, and the state after all of them.
 
-    ``state`` is true once the answer was checked, and not before.
+    Do not use ``state`` before the response was checked.
     """
 
     writes: tuple[Write, ...]
@@ -133,21 +133,32 @@ class Batch:
         return self.writes[-1]
 
 
-def prepare(state: VaultState, changes: Iterable[Change], *, keys: Keys, author_id: UUID) -> Batch:
-    """Prepare writes on top of ``state``; nothing is sent and ``state`` stays as it is.
+def prepare(
+    state: VaultState,
+    changes: Iterable[Change],
+    *,
+    keys: Keys,
+    author_id: UUID,
+    unvouched: Collection[UUID] = (),
+) -> Batch:
+    """Prepare writes on top of ``state``, without sending them or changing ``state``.
 
-    :raises Refused: a change cannot be made, as the server would refuse it too: the item is in
-        the trash, is not there, or is not in the trash.
+    :param unvouched: items of ``state`` that no entry may vouch for until a change puts them.
+
+    :raises Refused: the server would reject a change: its item does not exist, is in the trash, or
+        is not in the trash.
     """
-    draft = _Draft(state, keys, author_id)
+    draft = _Draft(state, keys, author_id, unvouched)
     writes = tuple(draft.write(change) for change in changes)
     return Batch(writes=writes, state=draft.state())
 
 
 class _Draft:
-    """A state in the making: one copy of the items for a whole batch."""
+    """The state during a batch: one copy of the items for all its changes."""
 
-    def __init__(self, state: VaultState, keys: Keys, author_id: UUID) -> None:
+    def __init__(
+        self, state: VaultState, keys: Keys, author_id: UUID, unvouched: Collection[UUID]
+    ) -> None:
         self._begun = state
         self._keys = keys
         self._author_id = author_id
@@ -156,6 +167,9 @@ class _Draft:
         self._overview = state.overview
         self._total = state.total
         self._lk = lk_of(keys, state.generation, state.vault_id)
+        self._unvouched = set(unvouched)
+        for item_id in unvouched:
+            self._total -= item_tag(self._lk, item_id, state.items[item_id])
 
     def state(self) -> VaultState:
         return replace(
@@ -173,7 +187,7 @@ class _Draft:
         content_revision, content, held = 0, NOTHING, None
         if change.item_id is not None:
             held = self._held_after(change, change.item_id, n)
-            self._set_item(change.item_id, held)
+            self._set_item(change.op, change.item_id, held)
             if held is not None:
                 content_revision, content = held.content_revision, held.content
         elif change.op is Op.RENAME:
@@ -205,16 +219,20 @@ class _Draft:
         held = self._items.get(item_id)
         if change.op is Op.PUT:
             if held is not None and held.state == "trash":
-                raise _refused("in-trash", 409, f"item {item_id} is in the trash")
+                raise _rejected("in-trash", 409, f"Item {item_id} is in the trash.")
             return self._put(change, n)
         if held is None:
-            raise _refused("item-not-found", 404, f"there is no item {item_id}")
+            raise _rejected("item-not-found", 404, f"No item has the id {item_id}.")
         if change.op is Op.REMOVE:
             return None
         moved: ItemState = "trash" if change.op is Op.TRASH else "active"
         if held.state == moved:
             slug = "in-trash" if moved == "trash" else "conflict"
-            raise _refused(slug, 409, f"item {item_id} is {moved} already")
+            raise _rejected(
+                slug,
+                409,
+                f"Item {item_id} is already {'in the trash' if moved == 'trash' else 'active'}.",
+            )
         return replace(held, revision=n, state=moved)
 
     def _put(self, change: Change, n: int) -> Held:
@@ -228,12 +246,16 @@ class _Draft:
             state="active",
         )
 
-    def _set_item(self, item_id: UUID, held: Held | None) -> None:
-        if before := self._items.pop(item_id, None):
+    def _set_item(self, op: Op, item_id: UUID, held: Held | None) -> None:
+        before = self._items.pop(item_id, None)
+        if before is not None and item_id not in self._unvouched:
             self._total -= item_tag(self._lk, item_id, before)
+        if op in (Op.PUT, Op.REMOVE):
+            self._unvouched.discard(item_id)
         if held is not None:
             self._items[item_id] = held
-            self._total += item_tag(self._lk, item_id, held)
+            if item_id not in self._unvouched:
+                self._total += item_tag(self._lk, item_id, held)
 
     def _rename(self, overview: Overview) -> None:
         self._total -= overview_tag(self._lk, self._overview)
@@ -244,8 +266,9 @@ class _Draft:
         generation = self._here.generation + 1
         self._here = replace(self._here, generation=generation)
         self._lk = lk_of(self._keys, generation, self._begun.vault_id)
-        self._total = total_of(self._lk, self._items, self._overview)
+        vouched = {each: one for each, one in self._items.items() if each not in self._unvouched}
+        self._total = total_of(self._lk, vouched, self._overview)
 
 
-def _refused(slug: str, status: int, detail: str) -> Refused:
+def _rejected(slug: str, status: int, detail: str) -> Refused:
     return error_from_problem(slug, status, {"detail": detail})

@@ -1,4 +1,4 @@
-"""Follows the log of a vault entry by entry: every link, every MAC, every rule of the protocol."""
+"""Follows a vault's log entry by entry, and checks every link, MAC and rule of the protocol."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,41 +16,43 @@ Keys = Mapping[int, VaultKeys]
 
 
 def lk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
-    """Give the log key of one generation.
+    """Return the log key (LK) of one generation.
 
-    :raises StateMismatch: the server showed no wrap of it.
+    :raises StateMismatch: the server returned no wrap of it.
     """
     if generation not in keys:
         raise StateMismatch(
-            f"vault {vault_id} names generation {generation}, whose keys are not there",
+            f"Vault {vault_id} uses key generation {generation}, but the server did not return the "
+            "keys of that generation.",
             vault_id=vault_id,
         )
     return keys[generation].lk
 
 
 def check_mac(signed: SignedEntry, keys: Keys) -> None:
-    """Check that somebody with the vault's keys wrote this entry.
+    """Check that a holder of the vault's keys wrote this entry.
 
-    :raises ChainBroken: its MAC is wrong.
+    :raises ChainBroken: the MAC is wrong.
     """
     entry = signed.entry
     lk = lk_of(keys, entry.generation, entry.vault_id)
     if not compare_digest(hmac_sha256(lk, entry.signed()), signed.mac):
-        raise _broken(entry, "is not signed by the vault's key", signed.waypoint)
+        raise _broken(entry, "was not signed with the vault's keys", signed.waypoint)
 
 
 def check_vouch(last: SignedEntry, total: int, keys: Keys, held: Waypoint | None) -> None:
-    """Check that the last entry vouches for the sum of what is then held.
+    """Check that the last entry vouches for the sum of the resulting set.
 
-    :raises StateMismatch: it vouches for another set.
+    :raises StateMismatch: it vouches for a different set.
     """
     entry = last.entry
     lk = lk_of(keys, entry.generation, entry.vault_id)
     if not compare_digest(vouch(lk, entry.vault_id, entry.n, total), entry.vouch):
-        ours = f"held is {held}" if held else "nothing is held"
+        ours = f"this device has {held}" if held else "this device has no copy"
         raise StateMismatch(
-            f"the items of vault {entry.vault_id} are not those that its last entry vouches for "
-            f"({ours}, the server shows {last.waypoint})",
+            f"The server's items of vault {entry.vault_id} are not the ones that your devices "
+            "wrote "
+            f"({ours}, the server shows {last.waypoint}).",
             vault_id=entry.vault_id,
         )
 
@@ -58,16 +60,16 @@ def check_vouch(last: SignedEntry, total: int, keys: Keys, held: Waypoint | None
 def follow(
     start: Waypoint, entries: Iterable[SignedEntry], keys: Keys, landmarks: Iterable[Waypoint]
 ) -> Waypoint:
-    """Follow the chain from ``start`` to its end, through all ``landmarks`` on its way.
+    """Follow the chain from ``start`` to its end, through all ``landmarks`` on the way.
 
-    A landmark beyond the end is not judged here.
+    Landmarks beyond the end are not checked.
 
-    :raises ChainBroken: a link, a MAC, a rule or a landmark does not hold.
+    :raises ChainBroken: a link, a MAC, a rule or a landmark does not match.
     """
     known = {landmark.n: landmark for landmark in landmarks}
     here = start
     if known.get(here.n, here) != here:
-        raise ChainBroken(f"two histories: known are {known[here.n]} and {here}")
+        raise ChainBroken(f"There are two histories: your devices know {known[here.n]} and {here}.")
     for signed in entries:
         _check_link(signed.entry, here)
         check_mac(signed, keys)
@@ -80,19 +82,21 @@ def follow(
 
 def _forked(entry: Entry, known: Waypoint, shown: str) -> ChainBroken:
     return ChainBroken(
-        f"two histories of vault {entry.vault_id}: known is {known}, the server's log has {shown}",
+        f"There are two histories of vault {entry.vault_id}: your devices know {known}, the "
+        "server's "
+        f"log has {shown}.",
         vault_id=entry.vault_id,
     )
 
 
 def _check_link(entry: Entry, here: Waypoint) -> None:
     if entry.n != here.n + 1:
-        raise _broken(entry, "does not follow", here)
+        raise _broken(entry, "does not follow the one before it", here)
     if entry.prev != here.head:
         raise _forked(entry, here, f"{here.n} {short_head(entry.prev)}")
     begins = entry.op is Op.ROTATE_BEGIN
     if entry.generation != here.generation + (1 if begins else 0):
-        raise _broken(entry, f"has generation {entry.generation} after {here.generation}", here)
+        raise _broken(entry, f"has key generation {entry.generation} after {here.generation}", here)
     _check_form(entry, here)
 
 
@@ -105,21 +109,21 @@ def _check_form(entry: Entry, here: Waypoint) -> None:
         case _:
             fits = entry.content_revision == 0 and entry.content == NOTHING
     if not fits or (entry.item_id is not None) != (entry.op in ITEM_OPS):
-        raise _broken(entry, f"has not the form of {entry.op}", here)
+        raise _broken(entry, f"is not a valid {entry.op}", here)
 
 
 def _broken(entry: Entry, what: str, here: Waypoint) -> ChainBroken:
     return ChainBroken(
-        f"entry {entry.n} of vault {entry.vault_id} {what} (the chain is at {here})",
+        f"Entry {entry.n} in the log of vault {entry.vault_id} {what} (after {here}).",
         vault_id=entry.vault_id,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What the log says of one item after its last entry; ``None`` as state: removed.
+class LoggedItem:
+    """One item according to the log; the state is None if it was removed.
 
-    :ivar generation: of the keys that its last put was sealed under: the vault's at that time.
+    :ivar generation: the generation of the keys under which its last put was sealed.
     """
 
     revision: int
@@ -129,60 +133,61 @@ class Fate:
     generation: int
 
     @classmethod
-    def of(cls, held: Held) -> "Fate":
-        """Give the fate of an item that is held."""
+    def of(cls, held: Held) -> "LoggedItem":
+        """Return a held item as the log must show it."""
         return cls(held.revision, held.content_revision, held.content, held.state, held.generation)
 
 
 class Replay:
-    """Replays entries over a held state, and so knows what each touched item must be.
+    """Replays entries on top of a state, and so computes what each changed item must be.
 
-    :ivar fates: of the items that the entries touch, and no others.
+    :ivar touched: the items that the entries change, and no others.
     :ivar overview: what the vault's overview must be.
     """
 
     def __init__(self, state: VaultState) -> None:
         self._state = state
-        self.fates: dict[UUID, Fate] = {}
+        self.touched: dict[UUID, LoggedItem] = {}
         self.overview: Overview = state.overview
 
     def take(self, entry: Entry) -> None:
         """Replay the next entry.
 
-        :raises ChainBroken: it does to an item what cannot be done to it.
+        :raises ChainBroken: the item's state does not allow the entry.
         """
         if entry.op is Op.RENAME:
             self.overview = Overview(entry.n, entry.generation, entry.content)
         elif entry.item_id is not None:
-            self.fates[entry.item_id] = self._next(entry, self._present(entry.item_id))
+            self.touched[entry.item_id] = self._next(entry, self._present(entry.item_id))
 
-    def _present(self, item_id: UUID) -> Fate | None:
-        if item_id in self.fates:
-            return self.fates[item_id]
+    def _present(self, item_id: UUID) -> LoggedItem | None:
+        if item_id in self.touched:
+            return self.touched[item_id]
         held = self._state.items.get(item_id)
-        return None if held is None else Fate.of(held)
+        return None if held is None else LoggedItem.of(held)
 
-    def _next(self, entry: Entry, fate: Fate | None) -> Fate:
-        before = fate.state if fate else "absent"
+    def _next(self, entry: Entry, logged: LoggedItem | None) -> LoggedItem:
+        before = logged.state if logged else "absent"
         match entry.op, before:
             case Op.PUT, "absent" | "active":
-                return Fate(entry.n, entry.n, entry.content, "active", entry.generation)
+                return LoggedItem(entry.n, entry.n, entry.content, "active", entry.generation)
             case (Op.TRASH, "active") | (Op.RESTORE, "trash"):
                 moved = "trash" if entry.op is Op.TRASH else "active"
-                return self._moved(entry, fate, moved)
+                return self._moved(entry, logged, moved)
             case Op.REMOVE, "active" | "trash":
-                return Fate(entry.n, 0, NOTHING, None, entry.generation)
-        raise self._refusal(entry, before or "removed")
+                return LoggedItem(entry.n, 0, NOTHING, None, entry.generation)
+        raise self._impossible(entry, f"is {before or 'removed'}")
 
-    def _moved(self, entry: Entry, fate: Fate | None, state: str) -> Fate:
+    def _moved(self, entry: Entry, logged: LoggedItem | None, state: str) -> LoggedItem:
         content = (entry.content_revision, entry.content)
-        if fate is None or content != (fate.content_revision, fate.content):
-            raise self._refusal(entry, "of another content")
-        return replace(fate, revision=entry.n, state=state)
+        if logged is None or content != (logged.content_revision, logged.content):
+            raise self._impossible(entry, "has a different content")
+        return replace(logged, revision=entry.n, state=state)
 
-    def _refusal(self, entry: Entry, what: str) -> ChainBroken:
+    def _impossible(self, entry: Entry, what: str) -> ChainBroken:
         return ChainBroken(
-            f"entry {entry.n} says {entry.op} of item {entry.item_id}, which is {what} "
-            f"(held is {self._state.waypoint})",
+            f"Entry {entry.n} is a {entry.op} of item {entry.item_id}, which {what} (this "
+            "device has "
+            f"{self._state.waypoint}).",
             vault_id=entry.vault_id,
         )

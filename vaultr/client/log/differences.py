@@ -1,20 +1,22 @@
-"""Says in which items two sets of one vault differ, and how; it judges and changes nothing."""
+"""Lists how two sets of items of one vault differ."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
-from vaultr.client.log.entries import Waypoint
+from vaultr.client.log.entries import ItemState, Waypoint
 from vaultr.client.log.state import Held, Overview
+
+_STATES: Final[Mapping[ItemState, str]] = {"active": "active", "trash": "in the trash"}
 
 
 class VaultSet(Protocol):
-    """A set of items with its place in the history: a held state, or what a server shows."""
+    """A set of items with its waypoint: a verified state, or what a server shows."""
 
     @property
     def items(self) -> Mapping[UUID, Held]:
-        """What is known of each item."""
+        """The items by id."""
         ...
 
     @property
@@ -24,13 +26,13 @@ class VaultSet(Protocol):
 
     @property
     def waypoint(self) -> Waypoint:
-        """Where in the vault's history the set is."""
+        """The set's place in the vault's history."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference; without an item id it is about the vault itself."""
+    """One difference; without an item id it concerns the vault itself."""
 
     item_id: UUID | None
     how: str
@@ -40,14 +42,19 @@ class Difference:
 
 
 def explain(held: VaultSet, shown: VaultSet) -> list[Difference]:
-    """List how what the server shows differs from what is held, the vault itself first."""
+    """List how the server's set differs from the held one, the vault itself first."""
     differences = [Difference(None, how) for how in _of_vault(held, shown)]
     for item_id in sorted(held.items.keys() | shown.items.keys()):
         ours, theirs = held.items.get(item_id), shown.items.get(item_id)
         if ours is None:
-            differences.append(Difference(item_id, "not held, the server has it"))
+            differences.append(Difference(item_id, "only the server has it"))
         elif theirs is None:
-            differences.append(Difference(item_id, f"missing: held is revision {ours.revision}"))
+            differences.append(
+                Difference(
+                    item_id,
+                    f"the server does not have it (this device has revision {ours.revision})",
+                )
+            )
         else:
             differences += [Difference(item_id, how) for how in _of_item(ours, theirs)]
     return differences
@@ -56,33 +63,37 @@ def explain(held: VaultSet, shown: VaultSet) -> list[Difference]:
 def _of_vault(held: VaultSet, shown: VaultSet) -> Iterator[str]:
     ours, theirs = held.waypoint, shown.waypoint
     if theirs.n < ours.n:
-        yield f"the server is behind: held is {ours}, the server shows {theirs}"
+        yield f"the server is behind: it shows {theirs}, this device has {ours}"
     elif theirs.n > ours.n:
-        yield f"the server is ahead: held is {ours}, the server shows {theirs}"
+        yield f"the server is ahead: it shows {theirs}, this device has {ours}"
     elif theirs.head != ours.head:
-        yield f"two histories: held is {ours}, the server shows {theirs}"
+        yield f"two histories: the server shows {theirs}, this device has {ours}"
     if theirs.generation != ours.generation:
-        yield f"generation {theirs.generation} of the keys, held is {ours.generation}"
+        yield f"key generation {theirs.generation}, this device has {ours.generation}"
     if shown.overview != held.overview:
         yield (
-            f"another name: revision {shown.overview.revision}, held is {held.overview.revision}"
+            f"a different name: revision {shown.overview.revision}, this device has revision "
+            f"{held.overview.revision}"
         )
 
 
 def _of_item(ours: Held, theirs: Held) -> Iterator[str]:
     if theirs.content_revision != ours.content_revision:
         age = "older" if theirs.content_revision < ours.content_revision else "newer"
-        yield f"{age} content: {theirs.content_revision}, held is {ours.content_revision}"
+        yield (
+            f"{age} content: revision {theirs.content_revision}, this device has "
+            f"{ours.content_revision}"
+        )
     elif theirs.content != ours.content:
-        yield f"another content under the same revision {ours.content_revision}"
+        yield f"a different content under the same revision {ours.content_revision}"
     if theirs.state != ours.state:
-        yield f"state {theirs.state}, held is {ours.state}"
+        yield f"{_STATES[theirs.state]}, on this device {_STATES[ours.state]}"
     if theirs.type != ours.type:
-        yield f"type {theirs.type}, held is {ours.type}"
+        yield f"type {theirs.type}, this device has {ours.type}"
     if theirs.generation != ours.generation:
-        yield f"sealed under generation {theirs.generation}, held is {ours.generation}"
+        yield f"sealed under key generation {theirs.generation}, this device has {ours.generation}"
     only_revision = theirs.revision != ours.revision and (
         (theirs.content_revision, theirs.state) == (ours.content_revision, ours.state)
     )
     if only_revision:
-        yield f"revision {theirs.revision}, held is {ours.revision}"
+        yield f"revision {theirs.revision}, this device has {ours.revision}"

@@ -1,4 +1,4 @@
-"""The log of a vault as a client keys it: tags, their sum, the vouch, and entries with MACs."""
+"""The parts of a vault's log that need keys: item tags, the vouch, and signed entries."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -28,28 +28,28 @@ class Waypoint:
 
 
 def short_head(head: bytes) -> str:
-    """Give the first digits of a head, for people to compare on two devices."""
+    """Return the first digits of a head, for people to compare between devices."""
     return head.hex()[:_SHORT_DIGITS]
 
 
 def tag(
     lk: bytes, item_id: UUID | None, content_revision: int, content: bytes, state: ItemState
 ) -> int:
-    """Compute what one item adds to the sum; ``None`` is the vault's own overview."""
+    """Return what one item adds to the sum; ``None`` stands for the vault's overview."""
     key = item_id or NO_ITEM
     part = lp("vaultr/v1/state-item", key.bytes, content_revision, content, state)
     return int.from_bytes(hmac_sha256(lk, part))
 
 
 def vouch(lk: bytes, vault_id: UUID, n: int, total: int) -> bytes:
-    """Vouch for the sum of all tags after revision ``n``."""
+    """Return the MAC over the sum of all tags after revision ``n``."""
     summed = (total % SUM_MODULUS).to_bytes(SUM_BYTES)
     return hmac_sha256(lk, lp("vaultr/v1/state", vault_id, n, summed))
 
 
 @dataclass(frozen=True, slots=True)
 class SignedEntry:
-    """An entry with its MAC and the head that the log has after it."""
+    """An entry with its MAC, and the head of the log after it."""
 
     entry: Entry
     mac: bytes
@@ -57,7 +57,7 @@ class SignedEntry:
 
     @classmethod
     def make(cls, lk: bytes, entry: Entry) -> "SignedEntry":
-        """Sign ``entry`` as its writer."""
+        """Return ``entry`` with its MAC and head."""
         signed = entry.signed()
         mac = hmac_sha256(lk, signed)
         return cls(entry=entry, mac=mac, head=sha256(signed + mac))
@@ -68,7 +68,7 @@ class SignedEntry:
         return Waypoint(self.entry.n, self.head, self.entry.generation)
 
     def to_json(self) -> dict[str, object]:
-        """Show what a write sends of it; the server fills in the rest from the request."""
+        """Return the members that a write sends; the server adds the rest from the request."""
         return {
             "n": self.entry.n,
             "prev": b64(self.entry.prev),

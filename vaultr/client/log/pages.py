@@ -1,6 +1,6 @@
-"""Reads the pages of a sync into one set, in order, judging only their form."""
+"""Reads the pages of a sync into one set, and checks only their form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 from uuid import UUID
@@ -13,13 +13,13 @@ from vaultr.client.strict_json import Fields, Json
 from vaultr.protocol.entries import HASH_BYTES, NO_ITEM, Entry, Op, item_content, overview_content
 from vaultr.protocol.sizes import ITEM_TYPE, SYNC_LIMIT_MOST, VAULT_BYTES
 
-# A server could go on for ever: ten million revisions, or four times what a vault may hold.
+# Limits for a server that never ends: ten million revisions, or four times a vault's quota.
 PAGES_MOST: Final = 10_000
 SEALED_BYTES_MOST: Final = 4 * VAULT_BYTES
-# What a row or an entry of the log takes in memory beside its sealed parts, about.
+# Approximate memory of a row or an entry, without its sealed parts.
 _RECORD_BYTES: Final = 1024
-# What is kept of a row: what else a server puts there is counted nowhere.
-_KEPT: Final = (
+# Only these members of a row stay in memory: other members are not counted in the volume.
+_ROW_MEMBERS: Final = (
     *("id", "type", "revision", "content_revision", "generation", "state"),
     *("overview", "detail", "created_at", "updated_at"),
 )
@@ -27,7 +27,7 @@ _KEPT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One whole item as the server gave it, and what its sealed parts hash to."""
+    """One whole item as the server returned it, and the hash of its sealed parts."""
 
     held: Held
     json: Json = field(repr=False)
@@ -35,12 +35,12 @@ class Row:
 
 @dataclass(slots=True)
 class Shown:
-    """What a server shows of one vault. Nothing in it is verified yet.
+    """What a server shows of one vault, unverified.
 
-    :ivar since: the revision that the sync started from; 0 when it is the full set.
+    :ivar since: the revision that the sync started from; 0 for the full set.
     :ivar wraps: the sealed keys of the vault by generation.
-    :ivar volume: what the rows and entries of all pages take in memory, in bytes, about.
-    :ivar vault: the vault as the last page had it.
+    :ivar volume: the approximate memory of the rows and entries of all pages, in bytes.
+    :ivar vault: the vault as the last page showed it.
     """
 
     vault_id: UUID
@@ -60,34 +60,34 @@ class Shown:
 
     @property
     def items(self) -> dict[UUID, Held]:
-        """What the server shows of each item."""
+        """The items by id, unverified."""
         return {item_id: row.held for item_id, row in self.rows.items()}
 
     @property
     def waypoint(self) -> Waypoint:
-        """Where the server says the vault is."""
+        """The revision, head and generation that the server claims."""
         return Waypoint(self.n, self.head, self.generation)
 
 
 def gather(vault_id: UUID, pages: Iterable[Json], *, since: int) -> Shown:
-    """Fold the pages of one sync from ``since`` (0: the full set) into what the server shows.
+    """Combine the pages of one sync from ``since`` (0: the full set).
 
-    ``pages`` may fetch as it goes: each page is checked to lead further before the next is asked
-    for. The next page of a delta has ``since=through``, of a full set ``after=through``.
+    ``pages`` may fetch lazily: each page is checked before the next one is taken. The next page of
+    a delta has ``since=through``, of a full set ``after=through``.
 
-    :raises IntegrityError: a page has another form, repeats an id, has a gap, or ends early; or
-        there is no end.
+    :raises IntegrityError: a page is malformed, repeats an id, has a gap or ends early, or the
+        pages have no end.
     """
     shown = Shown(vault_id=vault_id, since=since, through=since)
     more = True
     for number, page in enumerate(pages):
         if not more:
-            raise _invalid("a page follows the last one", vault_id)
+            raise _invalid("it has a page after the last one", vault_id)
         if number == PAGES_MOST or shown.volume > SEALED_BYTES_MOST:
             raise _invalid("its pages have no end", vault_id)
         more = _take_page(shown, Fields(page, "sync", AnswerInvalid))
     if more:
-        raise _invalid("the last page is missing", vault_id)
+        raise _invalid("its last page is missing", vault_id)
     return shown
 
 
@@ -95,8 +95,8 @@ def _take_page(shown: Shown, page: Fields) -> bool:
     before, shown.through = shown.through, page.count("through")
     revision, head = page.count("revision"), page.binary("head", HASH_BYTES)
     if revision < shown.n:
-        went_back = f"{shown.n} {short_head(shown.head)}, then {revision} {short_head(head)}"
-        raise RolledBack(f"the server went back between two pages: {went_back}")
+        both = f"{shown.n} {short_head(shown.head)}, then {revision} {short_head(head)}"
+        raise RolledBack(f"The server showed an older state in the middle of a sync: {both}.")
     more = page.flag("more")
     moves = before < shown.through < revision if more else before <= shown.through == revision
     if not moves:
@@ -109,9 +109,11 @@ def _take_page(shown: Shown, page: Fields) -> bool:
 
 
 def _take_vault(shown: Shown, vault: Fields) -> None:
-    said = (vault.uuid("id"), vault.count("revision"), vault.binary("head", HASH_BYTES))
-    if said != (shown.vault_id, shown.n, shown.head):
-        raise _invalid("it shows another vault, revision or head within one page", shown.vault_id)
+    claimed = (vault.uuid("id"), vault.count("revision"), vault.binary("head", HASH_BYTES))
+    if claimed != (shown.vault_id, shown.n, shown.head):
+        raise _invalid(
+            "one page contradicts itself about the vault, its revision or its head", shown.vault_id
+        )
     shown.generation = vault.count("generation", least=1)
     shown.overview = read_overview(vault)
     shown.wraps = read_wraps(vault, shown.vault_id)
@@ -119,7 +121,7 @@ def _take_vault(shown: Shown, vault: Fields) -> None:
 
 
 def read_overview(vault: Fields) -> Overview:
-    """Read the overview of a vault, and hash it."""
+    """Return the overview of a vault, with its hash."""
     return Overview(
         revision=vault.count("overview_revision"),
         generation=vault.count("overview_generation", least=1),
@@ -128,28 +130,51 @@ def read_overview(vault: Fields) -> Overview:
 
 
 def read_wraps(vault: Fields, vault_id: UUID) -> dict[int, bytes]:
-    """Read the sealed keys of a vault by generation.
+    """Return the sealed keys of a vault by generation.
 
-    :raises StateMismatch: a generation has two.
+    :raises StateMismatch: a generation has two wraps.
     """
     wraps: dict[int, bytes] = {}
     for wrap in vault.objects("keys"):
         generation, sealed = wrap.count("generation", least=1), wrap.binary("sealed_key")
         if wraps.setdefault(generation, sealed) != sealed:
             raise StateMismatch(
-                f"vault {vault_id} has two wraps of generation {generation}", vault_id=vault_id
+                f"The server returned two key wraps for generation {generation} of vault "
+                f"{vault_id}.",
+                vault_id=vault_id,
             )
     return wraps
 
 
+def check_wraps(wraps: Mapping[int, bytes], generation: int, vault_id: UUID) -> None:
+    """Check that a vault comes with the wraps of all its generations, and of no others.
+
+    :raises StateMismatch: one is missing, or there is one of a generation that has not begun.
+    """
+    # Without a list of all generations: their number is only the server's claim.
+    if max(wraps, default=0) > generation:
+        what = "it returned keys of a generation that the log has not begun"
+    elif len(wraps) < generation:
+        missing = next(each for each in range(1, generation + 1) if each not in wraps)
+        what = f"it did not return the keys of generation {missing}"
+    else:
+        return
+    raise StateMismatch(
+        f"The server withholds or adds keys of vault {vault_id}, which is at key generation "
+        f"{generation}: {what}.",
+        vault_id=vault_id,
+    )
+
+
 def _take_entries(shown: Shown, page: Fields, before: int) -> None:
-    said = list(page.objects("entries"))
-    if len(said) > SYNC_LIMIT_MOST:
-        raise _invalid("it shows more entries than were asked for", shown.vault_id)
-    entries = [read_entry(shown.vault_id, fields) for fields in said]
-    expected = range(before + 1, shown.through + 1) if shown.since else range(0)
-    if [signed.entry.n for signed in entries] != list(expected):
-        raise _invalid("its log has a gap, or entries that were not asked for", shown.vault_id)
+    listed = list(page.objects("entries"))
+    if len(listed) > SYNC_LIMIT_MOST:
+        raise _invalid("a page has more log entries than were requested", shown.vault_id)
+    # Compare lengths first: a list built from `through` would be as large as the server likes.
+    gap = len(listed) != (shown.through - before if shown.since else 0)
+    entries = [] if gap else [read_entry(shown.vault_id, fields) for fields in listed]
+    if gap or any(each.entry.n != n for n, each in enumerate(entries, start=before + 1)):
+        raise _invalid("its log has a gap, or entries that were not requested", shown.vault_id)
     shown.entries += entries
     shown.volume += _RECORD_BYTES * len(entries)
     last = page.within_or_none("head_entry")
@@ -162,37 +187,44 @@ def _take_rows(shown: Shown, page: Fields, before: int) -> None:
     for fields in page.objects("items"):
         item_id, row = read_row(fields)
         if item_id in rows:
-            raise StateMismatch(f"item {item_id} comes twice", vault_id=shown.vault_id)
+            raise StateMismatch(
+                f"The server returned item {item_id} twice.", vault_id=shown.vault_id
+            )
         rows[item_id] = row
         shown.volume += len(row.json["overview"]) + len(row.json["detail"])
         revisions.append(row.held.revision)
     for fields in page.objects("removed"):
         item_id, revision = fields.uuid("id"), fields.count("revision", least=1)
         if item_id in shown.removed or item_id in rows:
-            raise StateMismatch(f"item {item_id} comes twice", vault_id=shown.vault_id)
+            raise StateMismatch(
+                f"The server returned item {item_id} twice.", vault_id=shown.vault_id
+            )
         shown.removed[item_id] = revision
         shown.rows.pop(item_id, None)
         revisions.append(revision)
     if len(revisions) > SYNC_LIMIT_MOST:
-        raise _invalid("it shows more rows than were asked for", shown.vault_id)
+        raise _invalid("a page has more items than were requested", shown.vault_id)
     shown.volume += _RECORD_BYTES * len(revisions)
     if any(not before < revision <= shown.through for revision in revisions):
-        raise _invalid("it shows a revision outside the page", shown.vault_id)
+        raise _invalid("a page has an item whose revision is outside of the page", shown.vault_id)
     if len(set(revisions)) != len(revisions):
-        raise _invalid("it shows one revision twice", shown.vault_id)
+        raise _invalid("a page has two items with one revision", shown.vault_id)
     if back := rows.keys() & shown.removed.keys():
-        raise StateMismatch(f"item {back.pop()} was removed and is back", vault_id=shown.vault_id)
+        raise StateMismatch(
+            f"Item {back.pop()} was removed, but the server still returns it.",
+            vault_id=shown.vault_id,
+        )
     shown.rows.update(rows)
 
 
 def read_row(fields: Fields) -> tuple[UUID, Row]:
-    """Read one whole item and hash its sealed parts.
+    """Return the id of one whole item, and the item with its hash.
 
-    :raises AnswerInvalid: it has another form.
+    :raises AnswerInvalid: it is malformed.
     """
     item_id, kind = fields.uuid("id"), fields.text("type")
     if item_id == NO_ITEM or not ITEM_TYPE.fullmatch(kind):
-        raise AnswerInvalid("an item has an id or a type that none can have")
+        raise AnswerInvalid("The server returned an item with an invalid id or type.")
     held = Held(
         revision=fields.count("revision", least=1),
         content_revision=fields.count("content_revision", least=1),
@@ -204,15 +236,15 @@ def read_row(fields: Fields) -> tuple[UUID, Row]:
         state=cast(ItemState, fields.choice("state", "active", "trash")),
     )
     if held.content_revision > held.revision:
-        raise AnswerInvalid(f"item {item_id} has a content newer than itself")
+        raise AnswerInvalid(f"The content of item {item_id} has a higher revision than the item.")
     json = fields.raw()
-    return item_id, Row(held=held, json={name: json[name] for name in _KEPT if name in json})
+    return item_id, Row(held=held, json={name: json[name] for name in _ROW_MEMBERS if name in json})
 
 
 def read_entry(vault_id: UUID, fields: Fields) -> SignedEntry:
-    """Read one entry of the log and compute its head.
+    """Return one entry of the log with its computed head.
 
-    :raises AnswerInvalid: it has another form, or the head it names is not its own.
+    :raises AnswerInvalid: it is malformed, or its head is wrong.
     """
     entry = Entry(
         vault_id=vault_id,
@@ -229,9 +261,13 @@ def read_entry(vault_id: UUID, fields: Fields) -> SignedEntry:
     mac = fields.binary("mac", HASH_BYTES)
     head = sha256(entry.signed() + mac)
     if fields.binary("head", HASH_BYTES) != head:
-        raise AnswerInvalid(f"entry {entry.n} does not give the head that it names")
+        raise AnswerInvalid(
+            f"Log entry {entry.n} of vault {vault_id} does not have the head that it claims."
+        )
     return SignedEntry(entry=entry, mac=mac, head=head)
 
 
 def _invalid(what: str, vault_id: UUID) -> AnswerInvalid:
-    return AnswerInvalid(f"the server's answer about vault {vault_id}: {what}", vault_id=vault_id)
+    return AnswerInvalid(
+        f"The server's response for vault {vault_id} is invalid: {what}.", vault_id=vault_id
+    )

@@ -1,4 +1,4 @@
-"""Checks the answer to a write: it must say exactly what the client computed before."""
+"""Checks the response to a write: it must match what the client computed."""
 
 from vaultr.client.errors import AnswerInvalid, StateMismatch
 from vaultr.client.log.append import Batch
@@ -10,59 +10,59 @@ from vaultr.protocol.entries import HASH_BYTES
 
 
 def check_write(batch: Batch, answer: Json) -> None:
-    """Check the answer to the write of one item.
+    """Check the response to the write of one item.
 
-    :raises StateMismatch: the id, the revision, the head or the item's state is another.
+    :raises StateMismatch: the id, the revision, the head or the item's state differs.
     """
     write = batch.last
     _check_head(batch.state, Fields(answer, "answer", AnswerInvalid))
     for name, value in write.item_json().items():
         if answer.get(name) != value:
-            raise _mismatch(batch.state, f"the answer names another {name}", answer)
+            raise _mismatch(batch.state, f"the response has a different {name}", answer)
 
 
 def check_batch(batch: Batch, answer: Json) -> None:
-    """Check the answer to a batch of changes.
+    """Check the response to a batch of changes.
 
-    :raises StateMismatch: an id, a revision or the head is another.
+    :raises StateMismatch: an id, a revision or the head differs.
     """
     fields = Fields(answer, "answer", AnswerInvalid)
     _check_head(batch.state, fields)
     results = [(each.uuid("item_id"), each.count("revision")) for each in fields.objects("results")]
     if results != [(write.item_id, write.revision) for write in batch.writes]:
-        raise _mismatch(batch.state, "the answer names other items or revisions", answer)
+        raise _mismatch(batch.state, "the response has different items or revisions", answer)
 
 
 def check_vault(batch: Batch, answer: Json) -> None:
-    """Check the vault that a rename, a rotation or a repair answers with.
+    """Check the vault in the response to a rename, rotation or repair.
 
-    :raises StateMismatch: the vault, the revision, the head, the generation or the overview is
-        another.
+    :raises StateMismatch: the vault, revision, head, generation or overview differs.
     """
     check_made(batch.state, answer)
 
 
 def check_made(state: VaultState, answer: Json) -> None:
-    """Check the vault that its making answers with; raises as :func:`check_vault`."""
+    """Check the vault in the response to its creation; raises like :func:`check_vault`."""
     fields = Fields(answer, "answer", AnswerInvalid)
     if fields.uuid("id") != state.vault_id:
-        raise _mismatch(state, "the answer is of another vault", answer)
+        raise _mismatch(state, "the response is about a different vault", answer)
     _check_head(state, fields)
-    said = (fields.count("generation"), read_overview(fields))
-    if said != (state.generation, state.overview):
-        raise _mismatch(state, "the answer has another overview or generation", answer)
+    claimed = (fields.count("generation"), read_overview(fields))
+    if claimed != (state.generation, state.overview):
+        raise _mismatch(state, "the response has a different name or key generation", answer)
 
 
 def _check_head(state: VaultState, answer: Fields) -> None:
-    said = (answer.count("revision"), answer.binary("head", HASH_BYTES))
-    if said != (state.n, state.head):
-        raise _mismatch(state, "the answer has another revision or head", answer.raw())
+    claimed = (answer.count("revision"), answer.binary("head", HASH_BYTES))
+    if claimed != (state.n, state.head):
+        raise _mismatch(state, "the response has a different revision or head", answer.raw())
 
 
 def _mismatch(state: VaultState, what: str, answer: Json) -> StateMismatch:
     fields = Fields(answer, "answer", AnswerInvalid)
     theirs = f"{fields.count('revision')} {short_head(fields.binary('head', HASH_BYTES))}"
     return StateMismatch(
-        f"vault {state.vault_id}: {what} (computed is {state.waypoint}, the server says {theirs})",
+        f"The server did not confirm the write to vault {state.vault_id}: {what} than this device "
+        f"computed ({state.waypoint}; the server says {theirs}).",
         vault_id=state.vault_id,
     )

@@ -1,4 +1,4 @@
-"""What a client holds of one vault, and the sum over it that the log vouches for."""
+"""The verified state of one vault, and the sum over it that the log vouches for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ FIRST_GENERATION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One item as it is held: what the log says of it, and the hash of its sealed parts."""
+    """One verified item: what the log says about it, and the hash of its sealed parts."""
 
     revision: int
     content_revision: int
@@ -27,7 +27,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The vault's own sealed overview: its revision (0 when made), generation and hash."""
+    """The vault's own sealed overview: its revision (0 at creation), generation and hash."""
 
     revision: int
     generation: int
@@ -36,11 +36,11 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class VaultState:
-    """A verified state of one vault: every change gives a new one, or raises and gives none.
+    """A verified state of one vault; every change makes a new one.
 
-    :ivar total: the sum of the tags of all that is held, under the keys of ``generation``; never
-        sent anywhere.
-    :ivar passed: the profile's head that the chain was last seen to pass through.
+    :ivar total: the sum of the tags of all items and the overview, under the keys of
+        ``generation``; never sent.
+    :ivar passed: the last head of the profile that the chain was seen to pass through.
     """
 
     vault_id: UUID
@@ -54,11 +54,11 @@ class VaultState:
 
     @property
     def waypoint(self) -> Waypoint:
-        """Where in the vault's history this state is."""
+        """This state's place in the vault's history."""
         return Waypoint(self.n, self.head, self.generation)
 
     def to_json(self) -> dict[str, Any]:
-        """Write it with plain types, for a cache that is sealed."""
+        """Return it as JSON for the sealed cache."""
         return {
             "vault_id": str(self.vault_id),
             "n": self.n,
@@ -87,7 +87,7 @@ class VaultState:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "VaultState":
-        """Read what :meth:`to_json` wrote; the cache it comes from must be authentic."""
+        """Return the state from JSON of an authenticated cache."""
         revision, generation, content = value["overview"]
         return cls(
             vault_id=UUID(value["vault_id"]),
@@ -126,7 +126,7 @@ def _waypoint_from_json(value: list[Any] | None) -> Waypoint | None:
 
 
 def new_vault(vault_id: UUID, overview: bytes, keys: VaultKeys) -> VaultState:
-    """Begin the state of a vault that this client makes; ``overview`` is its sealed overview."""
+    """Return the state of a vault that this client creates with its sealed ``overview``."""
     made = Overview(revision=0, generation=FIRST_GENERATION, content=overview_content(overview))
     return VaultState(
         vault_id=vault_id,
@@ -140,17 +140,17 @@ def new_vault(vault_id: UUID, overview: bytes, keys: VaultKeys) -> VaultState:
 
 
 def item_tag(lk: bytes, item_id: UUID, held: Held) -> int:
-    """Compute what one held item adds to the sum."""
+    """Return what one item adds to the sum."""
     return tag(lk, item_id, held.content_revision, held.content, held.state)
 
 
 def overview_tag(lk: bytes, overview: Overview) -> int:
-    """Compute what the vault's own overview adds to the sum."""
+    """Return what the vault's own overview adds to the sum."""
     return tag(lk, None, overview.revision, overview.content, "active")
 
 
 def total_of(lk: bytes, items: Mapping[UUID, Held], overview: Overview) -> int:
-    """Sum the tags of all that is held; for 10,000 items it takes some 50 milliseconds."""
+    """Return the sum of the tags of all items; 10,000 items take about 50 ms."""
     total = overview_tag(lk, overview)
     for item_id, held in items.items():
         total += item_tag(lk, item_id, held)

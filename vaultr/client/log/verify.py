@@ -1,4 +1,4 @@
-"""Judges what a server shows of a vault: a verified new state, or an error that says why not."""
+"""Verifies what a server shows of a vault: returns the new state, or raises an error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,10 +6,10 @@ from uuid import UUID
 
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.seal import open_sealed
-from vaultr.client.errors import AnswerInvalid, ChainBroken, StateMismatch
-from vaultr.client.log.chain import Fate, Keys, Replay, check_mac, check_vouch, follow, lk_of
+from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
+from vaultr.client.log.chain import Keys, LoggedItem, Replay, check_mac, check_vouch, follow, lk_of
 from vaultr.client.log.entries import SUM_MODULUS, SignedEntry, Waypoint
-from vaultr.client.log.pages import Shown, read_row
+from vaultr.client.log.pages import Shown, check_wraps, read_row
 from vaultr.client.log.state import (
     FIRST_GENERATION,
     Held,
@@ -18,17 +18,16 @@ from vaultr.client.log.state import (
     overview_tag,
     total_of,
 )
-from vaultr.client.log.verify_errors import below, fork, mismatch
 from vaultr.client.strict_json import Fields, Json
 from vaultr.protocol.entries import CONTENT_OPS, first_head
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to ask the server for: the full set, or a delta from ``since``.
+    """The next sync request: the full set, or a delta from ``since``.
 
-    :ivar conditional: whether a 304 is an answer. It is not while the chain has still to be shown
-        to pass through the profile's head.
+    :ivar conditional: whether a 304 is acceptable. It is not until the chain has passed through the
+        profile's head.
     """
 
     full: bool
@@ -38,9 +37,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """A verified sync: the new state, and what it brought, as the server gave it.
+    """A verified sync: the new state, and what the server returned.
 
-    :ivar heads: those of the entries that it brought, by revision.
+    :ivar heads: the heads of the entries that it returned, by revision.
     """
 
     state: VaultState
@@ -51,41 +50,41 @@ class Synced:
 
 
 def plan(state: VaultState | None, known: Waypoint | None) -> Plan:
-    """Tell what the next sync must ask for.
+    """Return what the next sync must request.
 
-    :param known: the head of this vault in the owner's profile; at revision 0 it says nothing.
-    :raises ChainBroken: at one revision the profile has another head than is held.
+    :param known: the head of this vault in the owner's profile; revision 0 is ignored.
+    :raises ChainBroken: the profile has a different head for the revision of ``state``.
     """
-    says = known is not None and known.n > 0
+    is_set = known is not None and known.n > 0
     if state is None or state.n == 0:
-        return Plan(full=True, since=0, conditional=state is not None and not says)
-    if known is None or not says or known == state.passed or known == state.waypoint:
+        return Plan(full=True, since=0, conditional=state is not None and not is_set)
+    if known is None or not is_set or known == state.passed or known == state.waypoint:
         return Plan(full=False, since=state.n, conditional=True)
     if known.n == state.n:
         raise ChainBroken(
-            f"two histories of vault {state.vault_id}: held is {state.waypoint}, "
-            f"the profile has {known}",
+            f"There are two histories of vault {state.vault_id}: this device has {state.waypoint}, "
+            f"another of your devices saw {known}.",
             vault_id=state.vault_id,
         )
     return Plan(full=False, since=min(state.n, known.n), conditional=False)
 
 
 def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
-    """Judge the full set, as a device that holds no head of the vault.
+    """Verify the full set, for a device that has no head of the vault.
 
-    It proves the set as a whole against the newest entry. That the entry is the newest is not
-    proven before :func:`plan` gives a conditional plan for the new state.
+    This proves the set as a whole against the last entry. It does not prove that the entry is the
+    newest: that is proven when :func:`plan` returns a conditional plan for the new state.
 
-    :raises IntegrityError: the set is not what the last entry vouches for, or is older than the
-        profile knows.
+    :raises IntegrityError: the last entry does not vouch for the set, or the set is older than the
+        profile's head.
     """
     known = known if known and known.n > 0 else None
     if shown.since:
-        raise ValueError("a delta is no full set")
+        raise ValueError("take_full needs a full set")
     if known and shown.n < known.n:
-        raise below(known, shown)
+        raise _rolled_back(known, shown)
     if known and shown.n == known.n and shown.waypoint != known:
-        raise fork(known, shown)
+        raise _forked(known, shown)
     check_claims(shown, keys)
     total = total_of(lk_of(keys, shown.generation, shown.vault_id), shown.items, shown.overview)
     last = shown.head_entry
@@ -109,23 +108,24 @@ def take_full(shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
 
 
 def take_delta(state: VaultState, shown: Shown, keys: Keys, known: Waypoint | None) -> Synced:
-    """Judge a delta over ``state``: one chain through the held head and the profile's.
+    """Verify a delta on top of ``state``: one chain through its head and the profile's head.
 
-    :raises IntegrityError: the chain, an item or the sum is not as the log says, or the server
-        shows less than is held or than the profile knows.
+    :raises IntegrityError: the chain, an item or the sum does not match the log, or the server
+        shows an older state than ``state`` or the profile.
     """
     known = known if known and known.n > 0 else None
     landmarks = [state.waypoint, *([known] if known else [])]
     start = next((mark for mark in landmarks if mark.n == shown.since), None)
     if start is None:
-        raise ValueError("this delta starts where no head is known")
+        raise ValueError("the delta must start at a known head")
     for mark in landmarks:
         if shown.n < mark.n:
-            raise below(mark, shown)
+            raise _rolled_back(mark, shown)
     end = follow(start, shown.entries, keys, landmarks)
     if end != shown.waypoint or shown.head_entry is None or shown.head_entry.waypoint != end:
         raise ChainBroken(
-            f"the log of vault {shown.vault_id} leads to {end}, the server says {shown.waypoint}",
+            f"The log of vault {shown.vault_id} leads to {end}, but the server claims "
+            f"{shown.waypoint}.",
             vault_id=shown.vault_id,
         )
     replay = Replay(state)
@@ -137,50 +137,45 @@ def take_delta(state: VaultState, shown: Shown, keys: Keys, known: Waypoint | No
 
 
 def check_item(state: VaultState, item: Json) -> Held:
-    """Check one item that was asked for alone, before anything of it is opened.
+    """Check an item that was fetched alone against the verified set, before it is opened.
 
-    :raises StateMismatch: it is not the item of the verified set; sync first if it is newer.
+    :raises StateMismatch: it differs; sync first if it is newer.
     """
     item_id, row = read_row(Fields(item, "item", AnswerInvalid))
     held = state.items.get(item_id)
     if held is None or row.held != held:
         seen = f"revision {held.revision}" if held else "no such item"
         raise StateMismatch(
-            f"item {item_id} is not the verified one: held at {state.waypoint} is {seen}, "
-            f"the server shows revision {row.held.revision}",
+            f"Item {item_id} does not match the vault's log: this device has {seen} (at "
+            f"{state.waypoint}), the server shows revision {row.held.revision}.",
             vault_id=state.vault_id,
         )
     return held
 
 
 def check_claims(shown: Shown, keys: Keys) -> None:
-    """Check what a full set says of itself and no vouch covers."""
+    """Check the claims of a full set that the vouch does not cover."""
     used = {held.generation for held in shown.items.values()} | {shown.overview.generation}
     if max(used) > shown.generation:
-        raise mismatch(shown, "something is sealed by keys newer than the vault's", None)
-    if missing := used - keys.keys():
-        raise mismatch(shown, f"the keys of generation {min(missing)} are not there", None)
-    _check_wraps(shown, None)
+        raise _mismatch(shown, "an item is sealed under newer keys than the vault has", None)
+    check_wraps(shown.wraps, shown.generation, shown.vault_id)
+    if missing := used - keys.keys():  # the caller opened other wraps
+        raise _mismatch(shown, f"the keys of generation {min(missing)} were not opened", None)
     if shown.overview.revision > shown.n:
-        raise mismatch(shown, "its overview is newer than the vault", None)
-
-
-def _check_wraps(shown: Shown, held: Waypoint | None) -> None:
-    """Check that no keys are shown that the log does not tell of."""
-    if max(shown.wraps, default=0) > shown.generation:
-        raise mismatch(shown, "it has keys of a generation that its log has not begun", held)
+        raise _mismatch(shown, "its name has a higher revision than the vault", None)
 
 
 def _check_untouched(shown: Shown, keys: Keys) -> None:
-    """Check a vault that nobody wrote to: no entry vouches for it, so its overview must open.
+    """Check a vault without entries: nothing vouches for it, so its overview must open.
 
-    It has no items, because no page at revision 0 can show one.
+    It has no items, because a page at revision 0 cannot show one.
     """
     made = Waypoint(0, first_head(shown.vault_id), FIRST_GENERATION)
     if shown.waypoint != made:
         raise ChainBroken(
-            f"vault {shown.vault_id} has no last entry, yet is not new: new is {made}, the server "
-            f"shows {shown.waypoint}",
+            f"Vault {shown.vault_id} has no log entry, but is not new: a new vault is at {made}, "
+            "the "
+            f"server shows {shown.waypoint}.",
             vault_id=shown.vault_id,
         )
     sealed = Fields(shown.vault, "vault", AnswerInvalid).binary("overview")
@@ -189,48 +184,49 @@ def _check_untouched(shown: Shown, keys: Keys) -> None:
 
 
 def _check_last(shown: Shown, last: SignedEntry) -> None:
-    """Check that the last entry leads to the shown head, and fits the item it is about."""
+    """Check that the last entry leads to the claimed head, and matches its item."""
     if last.waypoint != shown.waypoint:
         raise ChainBroken(
-            f"the last entry of vault {shown.vault_id} leads to {last.waypoint}, the server says "
-            f"{shown.waypoint}",
+            f"The last log entry of vault {shown.vault_id} leads to {last.waypoint}, but the "
+            "server "
+            f"claims {shown.waypoint}.",
             vault_id=shown.vault_id,
         )
     written = {item_id for item_id, held in shown.items.items() if held.revision == shown.n}
-    told = {last.entry.item_id} if last.entry.op in CONTENT_OPS else set()
-    if written != told:
-        raise mismatch(shown, "its newest item is not the one that was last written", None)
+    logged = {last.entry.item_id} if last.entry.op in CONTENT_OPS else set()
+    if written != logged:
+        raise _mismatch(shown, "its newest item is not the one that the last log entry wrote", None)
 
 
 def _check_shown(state: VaultState, shown: Shown, replay: Replay) -> None:
-    """Check that the rows and removals are exactly those that the log tells of."""
-    _check_wraps(shown, state.waypoint)
-    for item_id, fate in replay.fates.items():
+    """Check that the rows and removals are exactly those in the log."""
+    check_wraps(shown.wraps, shown.generation, shown.vault_id)
+    for item_id, logged in replay.touched.items():
         row = shown.rows.get(item_id)
-        if fate.state is None:
-            fits = shown.removed.get(item_id) == fate.revision
+        if logged.state is None:
+            fits = shown.removed.get(item_id) == logged.revision
         else:
-            fits = row is not None and Fate.of(row.held) == fate
+            fits = row is not None and LoggedItem.of(row.held) == logged
         if not fits:
-            what = f"item {item_id} is missing, or not as the log says"
-            raise mismatch(shown, what, state.waypoint)
+            what = f"item {item_id} is missing or does not match the log"
+            raise _mismatch(shown, what, state.waypoint)
     for item_id, row in shown.rows.items():
-        if item_id not in replay.fates and state.items.get(item_id) != row.held:
-            raise mismatch(shown, f"item {item_id} is not of the log", state.waypoint)
+        if item_id not in replay.touched and state.items.get(item_id) != row.held:
+            raise _mismatch(shown, f"item {item_id} is not in the log", state.waypoint)
     for item_id in shown.removed:
-        if item_id not in replay.fates and item_id in state.items:
-            raise mismatch(shown, f"item {item_id} is gone without an entry", state.waypoint)
+        if item_id not in replay.touched and item_id in state.items:
+            raise _mismatch(shown, f"item {item_id} is missing without a log entry", state.waypoint)
     if shown.overview != replay.overview:
-        raise mismatch(shown, "its overview is not as the log says", state.waypoint)
+        raise _mismatch(shown, "its name does not match the log", state.waypoint)
 
 
 def _moved(
     state: VaultState, shown: Shown, replay: Replay, keys: Keys, known: Waypoint | None
 ) -> VaultState:
-    """Move the state to the end of the chain, and check the sum over what is then held."""
+    """Return the state at the end of the chain, after checking the sum over its items."""
     items = dict(state.items)
-    for item_id, fate in replay.fates.items():
-        if fate.state is None:
+    for item_id, logged in replay.touched.items():
+        if logged.state is None:
             items.pop(item_id, None)
         else:
             items[item_id] = shown.rows[item_id].held
@@ -257,7 +253,7 @@ def _total_after(state: VaultState, items: Mapping[UUID, Held], replay: Replay, 
     total = state.total
     if replay.overview != state.overview:
         total += overview_tag(lk, replay.overview) - overview_tag(lk, state.overview)
-    for item_id in replay.fates:
+    for item_id in replay.touched:
         if before := state.items.get(item_id):
             total -= item_tag(lk, item_id, before)
         if after := items.get(item_id):
@@ -266,11 +262,37 @@ def _total_after(state: VaultState, items: Mapping[UUID, Held], replay: Replay, 
 
 
 def synced(state: VaultState, shown: Shown) -> Synced:
-    """Give a state together with what the server showed for it."""
+    """Return a state together with what the server returned for it."""
     return Synced(
         state=state,
         rows={item_id: row.json for item_id, row in shown.rows.items()},
         removed=frozenset(shown.removed),
         vault=shown.vault,
         heads={signed.entry.n: signed.head for signed in shown.entries},
+    )
+
+
+def _rolled_back(known: Waypoint, shown: Shown) -> RolledBack:
+    return RolledBack(
+        f"The server shows an older state of vault {shown.vault_id}: one of your devices saw "
+        f"{known}, "
+        f"the server shows {shown.waypoint}.",
+        vault_id=shown.vault_id,
+    )
+
+
+def _forked(known: Waypoint, shown: Shown) -> ChainBroken:
+    return ChainBroken(
+        f"There are two histories of vault {shown.vault_id}: your devices know {known}, the server "
+        f"shows {shown.waypoint}.",
+        vault_id=shown.vault_id,
+    )
+
+
+def _mismatch(shown: Shown, what: str, held: Waypoint | None) -> StateMismatch:
+    ours = f"this device has {held}" if held else "this device has no copy"
+    return StateMismatch(
+        f"Vault {shown.vault_id} does not match its log: {what} ({ours}, the server shows "
+        f"{shown.waypoint}).",
+        vault_id=shown.vault_id,
     )

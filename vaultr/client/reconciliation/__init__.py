@@ -1,1 +1,1 @@
-"""Histories that part after a server went back: explained, accepted, written again."""
+"""Recovery from a server that lost or rolled back data: explain, accept, write again."""

@@ -1,8 +1,8 @@
-"""Tells what of a device's own history is in the history that a server shows.
+"""Compares this device's history of a vault with the history that a server shows.
 
-After a server was restored from a backup the two have a beginning in common, and may both have
-gone on from there. The server's log says, entry by entry, what it knows; it is linked by hashes to
-its head, so that no entry of it can be left out or exchanged.
+After a server was restored from a backup, both histories have the same beginning and may have
+diverged since. The hashes in the server's log link every entry to its head, so the server cannot
+omit or replace one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,12 +11,14 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.errors import ChainBroken, IntegrityError
+from vaultr.client.errors import AnswerInvalid, ChainBroken, IntegrityError, NotFound
 from vaultr.client.log.chain import Keys, check_mac
 from vaultr.client.log.entries import SignedEntry
-from vaultr.client.log.pages import Shown
-from vaultr.client.log.state import Held
+from vaultr.client.log.pages import Shown, read_entry
+from vaultr.client.log.state import Held, Overview
 from vaultr.client.storage.cache import CachedVault
+from vaultr.client.strict_json import Fields
+from vaultr.client.vaults.vault_list import Sender
 from vaultr.protocol.entries import Entry, Op
 
 _STATE_AFTER: Final[Mapping[Op, str]] = {
@@ -27,32 +29,31 @@ _STATE_AFTER: Final[Mapping[Op, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Lineage:
-    """The entries of a server's log from some revision on, as far as the owner's keys signed them.
+class CommonHistory:
+    """A server's log from some revision on, with the entries that the owner's keys signed.
 
     :ivar heads: the head after each entry, and before the first.
-    :ivar shared_to: up to where the device's own history is known to be the server's; 0 where
-        nothing is known.
-    :ivar parts_at: the first revision at which the device's own history is known to be another.
+    :ivar shared_to: the last revision that both histories are known to share, or 0.
+    :ivar diverges_at: the first revision at which the histories are known to differ.
     """
 
     entries: Mapping[int, Entry] = field(repr=False)
     heads: Mapping[int, bytes] = field(repr=False)
     shared_to: int
-    parts_at: int
+    diverges_at: int
 
     def knows_content(self, item_id: UUID, held: Held) -> bool:
-        """Tell whether the server's history has the put that brought what is held."""
+        """Check whether the server's history has the put of the held content."""
         return held.content_revision <= self.shared_to or self._has_put(item_id, held)
 
     def knows_state(self, item_id: UUID, held: Held) -> bool:
-        """Tell whether the server's history has the entry that brought the held state."""
+        """Check whether the server's history has the entry of the held state."""
         return held.revision <= self.shared_to or self._has_state(item_id, held)
 
     def denies(self, item_id: UUID, shown: Held) -> bool:
-        """Tell whether the log has another entry where that of a shown content or state must be.
+        """Check whether the log contradicts the content or state that the server shows.
 
-        A set can be so only where no entry vouches for it.
+        Only possible for a set that no entry vouches for.
         """
         put, moved = shown.content_revision in self.entries, shown.revision in self.entries
         return (put and not self._has_put(item_id, shown)) or (
@@ -76,8 +77,8 @@ class Lineage:
             and entry.content == held.content
         )
 
-    def partings(self, ours: CachedVault) -> Iterator[int]:
-        """Give the revisions at which the server has another entry than the device's history."""
+    def divergences(self, ours: CachedVault) -> Iterator[int]:
+        """Yield the revisions at which the two histories differ."""
         for n, head in ours.trail.items():
             if self.heads.get(n, head) != head:
                 yield n
@@ -87,45 +88,87 @@ class Lineage:
             if held.revision in self.entries and not self._has_state(item_id, held):
                 yield held.revision
 
+    def gives(self, item_id: UUID, shown: Held) -> bool:
+        """Check whether signed entries gave an item this content and this state."""
+        return self._has_put(item_id, shown) and self._has_state(item_id, shown)
+
+    def gives_name(self, shown: Overview) -> bool:
+        """Check whether a signed entry gave the vault this name, or it is the first one."""
+        entry = self.entries.get(shown.revision)
+        return shown.revision == 0 or (
+            entry is not None and (entry.op, entry.content) == (Op.RENAME, shown.content)
+        )
+
+    def last_change(self, item_id: UUID) -> int:
+        """Return the revision of the last signed entry about an item, or 0."""
+        return max((n for n, entry in self.entries.items() if entry.item_id == item_id), default=0)
+
     def removed(self, item_id: UUID) -> bool:
-        """Tell whether the server's history has a removal of the item."""
+        """Check whether the server's history has a removal of the item."""
         wanted = (Op.REMOVE, item_id)
         return any((entry.op, entry.item_id) == wanted for entry in self.entries.values())
 
     def is_shared(self, n: int) -> bool:
-        """Tell whether revision ``n`` of the server is one that the device's history has, too."""
-        return n < self.parts_at
+        """Check whether revision ``n`` of the server is also in the device's history."""
+        return n < self.diverges_at
 
 
-def read_lineage(
+def read_common_history(
     ours: CachedVault,
     last: SignedEntry | None,
     keys: Keys,
     *,
     since: Callable[[int], Shown],
     first: Callable[[UUID], SignedEntry | None],
-) -> Lineage:
-    """Read as much of the server's log as is needed to judge what is held.
+) -> CommonHistory:
+    """Read as much of the server's log as the comparison needs.
 
-    :param last: the server's last entry; None for a vault that nobody wrote to.
-    :param since: fetches the entries after a revision, which is at least 1.
-    :param first: fetches entry 1, which no delta shows, as the put of an item; None where it is
-        not that.
+    :param last: the server's last entry; None for a vault without entries.
+    :param since: fetches the entries after a revision (at least 1).
+    :param first: fetches entry 1, which no delta returns, as the put of an item, or returns None.
     :raises ChainBroken: the entries do not lead to the server's head.
     """
     end = last.entry.n if last is not None else 0
     if last is None:
-        return Lineage({}, {}, 0, 1)
+        return CommonHistory({}, {}, 0, 1)
     near = [n for n in ours.trail if 1 < n <= end]
     found = _read(ours, last, keys, since(max(1, min(near) - 1)).entries if near else [last])
     if found.shared_to:
         return found
-    # Nothing in common is known: what each item tells of its own revisions is all there is.
+    # No common head is known: only the items' own revisions can be compared.
     signed = since(1).entries if end > 1 else [last]
     one = _first_put(ours, first) if end > 1 else None
     if one is not None and signed and one.head == signed[0].entry.prev:
         signed = [one, *signed]
     return _read(ours, last, keys, signed)
+
+
+def read_whole_log(
+    vault: CachedVault,
+    last: SignedEntry,
+    keys: Keys,
+    *,
+    since: Callable[[int], Shown],
+    first: Callable[[UUID], SignedEntry | None],
+) -> CommonHistory:
+    """Read the whole log of the server; ``vault`` is its set. See :func:`read_common_history`."""
+    if last.entry.n == 1:
+        return _read(vault, last, keys, [last])
+    signed: Sequence[SignedEntry] = since(1).entries
+    one = _first_put(vault, first)
+    if one is not None and signed and one.head == signed[0].entry.prev:
+        signed = [one, *signed]
+    return _read(vault, last, keys, signed)
+
+
+def first_entry(session: Sender, vault_id: UUID, item_id: UUID) -> SignedEntry | None:
+    """Fetch entry 1 of a vault's log as the put of an item; None if it is not that."""
+    try:
+        answer = session.send("GET", f"/vaults/{vault_id}/items/{item_id}/versions/1")
+        entry = Fields(answer.body, "version", AnswerInvalid).within("entry")
+        return read_entry(vault_id, entry)
+    except (NotFound, IntegrityError):
+        return None
 
 
 def _first_put(
@@ -139,20 +182,22 @@ def _first_put(
 
 def _read(
     ours: CachedVault, last: SignedEntry, keys: Keys, signed: Sequence[SignedEntry]
-) -> Lineage:
+) -> CommonHistory:
     for before, after in pairwise(signed):
         if after.entry.prev != before.head or after.entry.n != before.entry.n + 1:
-            raise ChainBroken(f"entry {after.entry.n} does not follow in the server's log")
+            raise ChainBroken(
+                f"Entry {after.entry.n} does not follow the one before it in the server's log."
+            )
     if signed and signed[-1].head != last.head:
-        raise ChainBroken("the server's log leads to another head than it shows")
+        raise ChainBroken("The server's log leads to a different head than the server shows.")
     heads = {each.entry.n: each.head for each in signed}
     if signed:
         heads[signed[0].entry.n - 1] = signed[0].entry.prev
     entries = {each.entry.n: each.entry for each in signed if _is_signed(each, keys)}
     shared = max((n for n, head in ours.trail.items() if heads.get(n) == head), default=0)
-    known = Lineage(entries, heads, shared, 0)
-    apart = [n for n in known.partings(ours) if n > shared]
-    return Lineage(entries, heads, shared, min([last.entry.n + 1, *apart]))
+    known = CommonHistory(entries, heads, shared, 0)
+    apart = [n for n in known.divergences(ours) if n > shared]
+    return CommonHistory(entries, heads, shared, min([last.entry.n + 1, *apart]))
 
 
 def _is_signed(signed: SignedEntry, keys: Keys) -> bool:

@@ -1,4 +1,4 @@
-"""What a server showed when its differences were listed: only that may be accepted by hand."""
+"""A snapshot of the server state whose differences were listed: only it may be accepted."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from vaultr.protocol.entries import HASH_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """The profile and the head of each vault, as the server showed them.
 
-    :ivar sets: the digest of each set that was listed. It may be one that no entry vouches for, so
-        that its head tells nothing of it.
+    :ivar sets: the digest of each listed set. The head does not cover a set that no entry vouches
+        for.
     """
 
     profile: str
@@ -26,41 +26,41 @@ class Seen:
     sets: Mapping[str, str]
 
     def to_json(self) -> Json:
-        """Write it with plain types."""
+        """Return it as JSON."""
         vaults = sorted(map(list, self.vaults))
         return {"profile": self.profile, "vaults": vaults, "sets": dict(self.sets)}
 
     @classmethod
-    def from_json(cls, value: Json) -> "Seen":
-        """Read what :meth:`to_json` wrote."""
+    def from_json(cls, value: Json) -> "Snapshot":
+        """Return the snapshot from what :meth:`to_json` returned."""
         vaults = frozenset((each[0], each[1], each[2]) for each in value["vaults"])
         return cls(value["profile"], vaults, value.get("sets", {}))
 
-    def has_heads_of(self, other: "Seen") -> bool:
-        """Tell whether profile and heads are the same; what the sets are is not compared."""
+    def has_heads_of(self, other: "Snapshot") -> bool:
+        """Check whether profile and heads are the same, without comparing the sets."""
         return (self.profile, self.vaults) == (other.profile, other.vaults)
 
     def has_set(self, shown: Shown) -> bool:
-        """Tell whether this very set was listed."""
+        """Check whether exactly this set was listed."""
         return self.sets.get(str(shown.vault_id)) == digest(shown)
 
 
-def look(profile: Profile, listed: Iterable[Json], sets: Mapping[UUID, str]) -> Seen:
-    """Note what a server shows.
+def snapshot(profile: Profile, listed: Iterable[Json], sets: Mapping[UUID, str]) -> Snapshot:
+    """Return a snapshot of what a server shows.
 
-    :param sets: the digests of the sets that were listed.
+    :param sets: the digests of the listed sets.
     """
     vaults = set()
     for each in listed:
         fields = Fields(each, "vault", AnswerInvalid)
         head = fields.binary("head", HASH_BYTES)
         vaults.add((str(fields.uuid("id")), fields.count("revision"), b64(head)))
-    noted = {str(vault_id): each for vault_id, each in sets.items()}
-    return Seen(f"{profile.revision} {b64(sha256(profile.sealed))}", frozenset(vaults), noted)
+    digests = {str(vault_id): each for vault_id, each in sets.items()}
+    return Snapshot(f"{profile.revision} {b64(sha256(profile.sealed))}", frozenset(vaults), digests)
 
 
 def digest(shown: Shown) -> str:
-    """Give a digest over all that a set says of a vault's name and items."""
+    """Return a digest of a set: the vault's waypoint, its name and all items."""
     place, name = shown.waypoint, shown.overview
     parts = [lp(place.n, place.head, place.generation)]
     parts.append(lp(name.revision, name.generation, name.content))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.references import Reference, Resolver, is_reference
 from vaultr.client.items.schemas import NO_VALUE, SCHEMAS, VARIABLE_NAME
+from vaultr.client.run import risky_names
 from vaultr.client.run.execute import merge_sets
 from vaultr.client.vaults.name_matching import meant, near, which
 
@@ -29,6 +30,8 @@ class EnvironmentSpec:
     :ivar only: patterns (``*``, ``?``) of the variable names to use; empty for all.
     :ivar prefix: prefix of each variable name.
     :ivar last_wins: if two sources define one variable, take the last; otherwise it is an error.
+    :ivar allow: names from sets that are allowed although they change how programs run; None to
+        allow all.
     """
 
     sets: tuple[str, ...]
@@ -37,6 +40,7 @@ class EnvironmentSpec:
     only: tuple[str, ...] = ()
     prefix: str = ""
     last_wins: bool = False
+    allow: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def resolve_environment(
     :param offline: read the cache; otherwise contact the server once.
     :raises UsageError: two sources define one variable; a pattern matches nothing.
     :raises VaultrError: a set or a value does not exist, or cannot be in an environment.
+    :raises RiskyNames: a set has names that change how programs run, which are not allowed.
     """
     if spec.prefix and not _PREFIX.fullmatch(spec.prefix):
         raise UsageError(
@@ -71,6 +76,9 @@ def resolve_environment(
     sources = [*sets, *files]
     if spec.only:
         sources = list(_matching(sources, spec.only))
+    if spec.allow is not None:
+        from_sets = (name for _, values in sources[: len(sets)] for name in values)
+        risky_names.check((f"{spec.prefix}{name}" for name in from_sets), spec.allow)
     variables = merge_sets(sources, last_wins=spec.last_wins)
     secrets = {value for _, values in sets for value in values.values()}
     for (_, texts), (_, values) in zip(spec.files, files, strict=True):

@@ -168,7 +168,7 @@ def _watch(vaultr: "Vaultr", job: "Mapping[str, Any]") -> None:
 def _take_snapshot(vaultr: "Vaultr", job: "Mapping[str, Any]") -> Snapshot:
     fields = dict(job["spec"])
     files = tuple((name, values) for name, values in fields["files"])
-    lists = {name: tuple(fields[name]) for name in ("sets", "only")}
+    lists = {name: tuple(fields[name]) for name in ("sets", "only", "allow")}
     spec = EnvironmentSpec(**{**fields, "files": files, **lists})
     resolved = resolve_environment(vaultr, spec, offline=False)
     return snapshot(resolved, resolve_references(job["references"], vaultr.resolver(offline=True)))

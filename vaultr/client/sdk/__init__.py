@@ -1,1 +1,1 @@
-"""What stands behind the SDK's face: a device's access, what an unlocked account can do."""
+"""The objects of which the public SDK is composed."""

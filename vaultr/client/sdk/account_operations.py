@@ -180,6 +180,7 @@ class AccountOperations:
         self._end_session("POST", "/auth/logout-all")
 
     def _end_session(self, method: str, path: str) -> None:
+        self._device.forget_elsewhere()
         session = self._session
         # The lock keeps the tokens of a login at the same time: they must not be deleted.
         with self._store.folder.locked():

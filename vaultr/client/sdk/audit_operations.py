@@ -11,7 +11,7 @@ from vaultr.client.audit.pinned import Pinned
 from vaultr.client.audit.verify import LogRestoredWith, Report, Verifier
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
-from vaultr.client.vaults.log_prefix_proof import read_past
+from vaultr.client.vaults.log_prefix_proof import read_log_excerpt
 
 
 class AuditOperations:
@@ -113,4 +113,4 @@ class _Heads:
         [vault] = found
         if since >= vault.state.n:
             return {vault.state.n: vault.state.head}
-        return read_past(self._unlocked.vaults.syncer, vault, max(since, 1)).heads
+        return read_log_excerpt(self._unlocked.vaults.syncer, vault, max(since, 1)).heads

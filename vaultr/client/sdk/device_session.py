@@ -1,6 +1,7 @@
 """One device's access to one account: sign up, log in, unlock, lock, log out."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     import httpx2
 
 
+# The longest time for each step that is left after the keys were forgotten.
+_LAST_SECONDS: Final = 5.0
 _SESSION_STILL_ALIVE: Final = (
     "The keys are no longer in memory, but the session is still alive: log out again later, or end "
     "it from another device: vaultr sessions revoke"
@@ -56,6 +59,8 @@ class DeviceSession:
         transport: "httpx2.BaseTransport | None" = None,
         ca_file: Path | None = None,
         agent: bool = True,
+        offline: bool = False,
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
         self._url = url
         self._http_transport = transport
@@ -65,6 +70,9 @@ class DeviceSession:
         allowed = agent and agent_allowed()
         self.agent = AgentClient(self.store.folder.path, ca_file=ca_file) if allowed else None
         self.unlocked: UnlockedVaults | None = None
+        self._offline = offline
+        self._waiting = waiting
+        self._last_key: bytes | None = None
 
     def exit(
         self,
@@ -197,24 +205,47 @@ class DeviceSession:
         return None if outdated else freshness.age(self.store.folder)
 
     def lock(self) -> None:
-        """Forget the keys here and in the agent; write the profile first if it is due."""
+        """Forget the keys in the agent, then write the profile if it is due, and forget them here.
+
+        :raises ServerUnreachable: the profile could not be written; the keys are forgotten.
+        """
+        self.forget_elsewhere()
         try:
             if (unlocked := self.find_unlocked()) is not None:
                 unlocked.write_profile(now=True)
         finally:
             self.forget_keys()
 
+    def forget_elsewhere(self) -> None:
+        """End the agent; only this object still has the key, for its last requests.
+
+        Otherwise a silent server could keep the keys in memory. From now on each step that is left
+        takes at most 5 seconds.
+        """
+        if self.agent is not None and self._last_key is None:
+            self._last_key = self.agent.account_key()
+            self.agent.end()
+        self.store.folder.hurry(2 * _LAST_SECONDS)
+        last_lock.note(self.store.folder)
+        self._hurry()
+
+    def _hurry(self) -> None:
+        if self._transport is not None or self.store.account() is not None:
+            self.server().hurry(_LAST_SECONDS)
+
     def logout(self) -> None:
         """End this device's session; its sealed copy of the vaults and its pins stay.
 
         :raises Locked: the session's tokens are sealed, and the keys are not in memory.
         """
+        self.forget_elsewhere()
         session = self.require_unlocked().account.session
         try:
             with contextlib.suppress(SessionEnded, Unauthenticated):
                 self.write_profile(now=True)
         finally:
             # Even if the profile cannot be written, the session ends and the keys are forgotten.
+            self._hurry()
             try:
                 with self.store.folder.locked():  # a login at the same time comes before or after
                     with contextlib.suppress(SessionEnded, Unauthenticated):
@@ -245,7 +276,7 @@ class DeviceSession:
         """Return the unlocked vaults, with the agent's key if needed; None if it is locked."""
         if self.unlocked is None and self.agent is not None:
             known = self.store.account()
-            key = None if known is None else self.agent.account_key()
+            key = None if known is None else self._last_key or self.agent.account_key()
             if known is not None and key is not None:
                 self.unlocked = self.open_with_key(known, key)
         return self.unlocked
@@ -271,7 +302,13 @@ class DeviceSession:
                     f"this device belongs to {pins.origin}; nothing was sent to {origin_of(url)}. "
                     "For another server use another folder: VAULTR_DIR"
                 )
-            self._transport = Transport(url, transport=self._http_transport, ca_file=self.ca_file)
+            self._transport = Transport(
+                url,
+                transport=self._http_transport,
+                ca_file=self.ca_file,
+                offline=self._offline,
+                waiting=self._waiting,
+            )
         return self._transport
 
     def _use_server_of(self, kit: Kit) -> None:
@@ -289,7 +326,7 @@ class DeviceSession:
 
     def forget_keys(self) -> None:
         """Forget the keys in this process and in the agent; send nothing."""
-        self.unlocked = None
+        self.unlocked = self._last_key = None
         if self.agent is not None:
             self.agent.end()
         last_lock.note(self.store.folder)

@@ -13,9 +13,9 @@ from vaultr.client.reconciliation.accept import Acceptor
 from vaultr.client.storage import freshness
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.item_search import Finder
-from vaultr.client.vaults.key_rotation import left_of
+from vaultr.client.vaults.key_rotation import Rotator, left_of
 from vaultr.client.vaults.reader import Item
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import FIRST_NAME, Vaults
 from vaultr.client.vaults.writer import Writer
@@ -31,7 +31,7 @@ class UnlockedVaults:
     :ivar profile_is_due: whether heads may have moved since the profile was last written.
     """
 
-    def __init__(self, account: OpenedAccount) -> None:
+    def __init__(self, account: UnlockedAccount) -> None:
         self.account = account
         self.profile_is_due = False
         self.vaults = Vaults(account)
@@ -64,7 +64,8 @@ class UnlockedVaults:
     @cached_property
     def acceptor(self) -> Acceptor:
         """Accepts the state of a server that was restored from a backup."""
-        return Acceptor(self.account, self.vaults, self.writer, self.vault_writer)
+        rotator = Rotator(self.account, self.vaults, self.writer, self.vault_writer)
+        return Acceptor(self.account, self.vaults, self.writer, self.vault_writer, rotator)
 
     @property
     def notices(self) -> list[str]:

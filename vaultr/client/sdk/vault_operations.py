@@ -17,7 +17,7 @@ from vaultr.client.vaults.deletion import Deleter
 from vaultr.client.vaults.key_rotation import Rotated, Rotator
 from vaultr.client.vaults.reader import Item, VaultInfo, by_name
 from vaultr.client.vaults.vaults import SyncReport
-from vaultr.client.vaults.write_intents import Move, RawPut, Wish
+from vaultr.client.vaults.write_intents import Move, PlannedChange, RawPut
 from vaultr.protocol.entries import Op
 
 
@@ -131,7 +131,7 @@ class VaultOperations:
         unlocked = self._refreshed()
         home, item = self._active_or_trashed(unlocked, ref, vault)
         version = unlocked.history.version(home, item.id, revision)
-        changes: list[Wish] = []
+        changes: list[PlannedChange] = []
         if item.state == "trash":
             changes.append(Move(Op.RESTORE, item.id, seen=item.content_revision))
         elif version.is_current:
@@ -218,7 +218,7 @@ class VaultOperations:
         rotator = Rotator(unlocked.account, unlocked.vaults, unlocked.writer, unlocked.vault_writer)
         if vault is not None:
             vault_id = unlocked.reader.vault(vault).id
-            return [rotator.rotate(vault_id, anew=restart, progress=progress)]
+            return [rotator.rotate(vault_id, restart=restart, progress=progress)]
         chosen = {each.id: each for each in unlocked.reader.vaults()}
         pending = [each for each, one in chosen.items() if rotator.is_pending(one)]
         if restart or not pending:
@@ -227,7 +227,7 @@ class VaultOperations:
                 {each: one.state.generation for each, one in chosen.items()}
             )
             pending = list(chosen)
-        rotated = [rotator.rotate(each, anew=False, progress=progress) for each in pending]
+        rotated = [rotator.rotate(each, restart=False, progress=progress) for each in pending]
         for each in chosen.keys() - pending:
             rotator.end(each)
         return rotated
@@ -255,5 +255,5 @@ def _purge_trash(unlocked: UnlockedVaults, vault: CachedVault) -> bool:
         vault,
         unlocked.writer,
         server_time=unlocked.account.session.server_time(),
-        tell=lambda notice: unlocked.notify([notice]),
+        notify=lambda notice: unlocked.notify([notice]),
     )

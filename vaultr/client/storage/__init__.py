@@ -1,1 +1,1 @@
-"""What a device keeps: itself, its account, its pins, and the sealed copy of its vaults."""
+"""The files of a device: the device, its account, its pins, and its copy of the vaults."""

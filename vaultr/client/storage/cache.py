@@ -1,6 +1,6 @@
-"""The cache of vaults: sealed as the server gave them, with the verified state of each.
+"""The cache of vaults: their sealed values and their verified state.
 
-A vault is one signed file, which is replaced whole, and one file of details beside it.
+A vault is one signed file, which is replaced as a whole, and one file of details.
 """
 
 import json
@@ -25,13 +25,13 @@ _VAULT_FILE: Final = re.compile(ID_PATTERN + r"\.vault")
 _TRAIL_MOST: Final = 256
 
 _Stamp = tuple[int, int, int]
-# Of the vault's file, and of the wraps that a new account key brought.
+# Of the vault's file, and of the file with the wraps under a new account key.
 _Stamps = tuple[_Stamp, _Stamp | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sealed item: its overview as base64url, and where its detail lies."""
+    """One sealed item: its overview as base64url, and the position of its detail."""
 
     overview: str = field(repr=False)
     created_at: str
@@ -42,15 +42,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class CachedVault:
-    """What the cache has of one vault.
+    """The copy of one vault.
 
     :ivar wraps: the sealed keys by generation.
     :ivar overview: the vault's own sealed overview.
     :ivar trashed: when this device first saw each item in the trash, by its own clock.
     :ivar volume: the number of the file of details.
-    :ivar trail: the last heads that this device saw, by revision: what tells where two histories
-        part, after a server was restored from a backup.
-    :ivar synced_at: when the server last showed this state, as text; None before the first time.
+    :ivar trail: the last heads that this device has seen, by revision. After a server was restored
+        from a backup, they show where two histories diverge.
+    :ivar synced_at: when the server last showed this state; None before the first sync.
     """
 
     state: VaultState
@@ -69,7 +69,7 @@ class CachedVault:
 
     @property
     def waypoint(self) -> Waypoint:
-        """Where in the vault's history this is."""
+        """The position in the vault's history."""
         return self.state.waypoint
 
 
@@ -85,7 +85,7 @@ class Cache:
         self._loaded: dict[UUID, tuple[_Stamps, CachedVault]] = {}
 
     def ids(self) -> list[UUID]:
-        """List the vaults that are cached; what else lies there is not ours, and is left alone."""
+        """List the cached vaults; other files in the folder are ignored."""
         return [
             UUID(name.removesuffix(".vault"))
             for name in self._folder.names(self._place)
@@ -93,9 +93,9 @@ class Cache:
         ]
 
     def load(self, vault_id: UUID) -> CachedVault | None:
-        """Read one vault; what was read before is given again while the file is the same.
+        """Return one vault; it is read again only if its file has changed.
 
-        :raises FileAltered: it is torn or altered.
+        :raises FileAltered: the file is damaged or was altered.
         """
         name = self._vault_file(vault_id)
         stamp, rewrapped = self._stamp(name), self._stamp(rewrapped_keys.FILE)
@@ -118,7 +118,7 @@ class Cache:
         return vault
 
     def save(self, vault: CachedVault, new_details: Mapping[UUID, bytes]) -> CachedVault:
-        """Write one vault, with the details of the rows that are new or were replaced."""
+        """Write one vault, with the details of new and replaced rows."""
         with self._folder.locked():
             vault = replace(self._with_details(vault, new_details), trail=_trail(vault))
             name = self._vault_file(vault.id)
@@ -132,7 +132,7 @@ class Cache:
         return vault
 
     def forget(self, vault_id: UUID) -> None:
-        """Remove what is here of a vault that its owner deleted."""
+        """Delete the copy of a vault that its owner has deleted."""
         with self._folder.locked():
             self._folder.remove(self._vault_file(vault_id))
             for name in self._folder.names(self._place):
@@ -143,7 +143,7 @@ class Cache:
     def detail(self, vault: CachedVault, item_id: UUID) -> bytes:
         """Read one sealed detail.
 
-        :raises FileAltered: it is not the one that the verified state has.
+        :raises FileAltered: it is not the detail that the verified state vouches for.
         """
         sealed = self._read_detail(vault, item_id)
         if sealed is None:
@@ -208,7 +208,7 @@ def _trail(vault: CachedVault) -> dict[int, bytes]:
 
 
 def trashed_since(vault: CachedVault, item_id: UUID) -> datetime | None:
-    """Tell when this device first saw the item in the trash."""
+    """Return when this device first saw the item in the trash."""
     text = vault.trashed.get(item_id)
     return None if text is None else datetime.fromisoformat(text)
 

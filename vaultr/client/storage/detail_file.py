@@ -1,7 +1,7 @@
-"""The sealed details of one vault, one after another in one file that only grows.
+"""The sealed details of one vault, in one file to which new details are appended.
 
-A list of items never reads them, and writing one item does not rewrite the others. Where each lies
-is said by the vault's signed file; what lies there proves itself by the item's content hash.
+Listing items does not read it, and writing one item does not rewrite the others. The vault's signed
+file has the position of each detail; the item's content hash proves what is there.
 """
 
 import os
@@ -12,10 +12,10 @@ from vaultr.client.storage.private_folder import Folder, FolderUnusable, sync_fo
 
 
 def append(folder: Folder, name: str, details: Sequence[bytes]) -> list[int]:
-    """Put ``details`` at the end of the file ``name`` and wait until the disk has them.
+    """Append ``details`` to the file ``name`` and flush them to disk.
 
-    :return: where each begins.
-    :raises FolderUnusable: they could not be written; the file is as long as before.
+    :return: the position of each.
+    :raises FolderUnusable: they could not be written; the file has its old length.
     """
     if not details:
         return []
@@ -55,20 +55,20 @@ def _write(descriptor: int, details: Sequence[bytes]) -> list[int]:
 
 
 def read(place: Path, at: int, length: int) -> bytes | None:
-    """Read ``length`` bytes; None when the file is not there or too short."""
+    """Return ``length`` bytes; None if the file is missing or too short."""
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        found = os.pread(descriptor, length, at)
+        data = os.pread(descriptor, length, at)
     finally:
         os.close(descriptor)
-    return found if len(found) == length else None
+    return data if len(data) == length else None
 
 
 def size(place: Path) -> int:
-    """Tell how long the file is; 0 when there is none."""
+    """Return the length of the file; 0 if it does not exist."""
     try:
         return place.stat().st_size
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a device knows of itself and of its account, and the signups that wait to be verified."""
+"""This device, the account as it knows it, and its signups that are not confirmed yet."""
 
 import getpass
 import platform
@@ -21,19 +21,19 @@ _WAITING_MOST: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A signup that this device sent: its first login pins from here, not from the server."""
+    """A signup of this device; its first login uses these pins, not the server's."""
 
     email: str
     pins: Pins
 
     def to_json(self) -> Json:
-        """Write it for the device's file."""
+        """Return it with plain types."""
         return {"email": self.email, "pins": self.pins.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """This device: who it is, and which account on which server it belongs to.
+    """This device: its id and name, and the account and server that it belongs to.
 
     :ivar pins: None until the first login.
     """
@@ -51,30 +51,30 @@ class Device:
 
     @property
     def origin(self) -> str | None:
-        """The server that this device belongs to, if it is known already."""
+        """The server that this device belongs to; None if it is not known yet."""
         if self.pins is not None:
             return self.pins.origin
         return self.waiting[-1].pins.origin if self.waiting else None
 
     def waiting_for(self, email: str) -> tuple[Waiting, ...]:
-        """Give the signups with this address that were sent from here."""
+        """Return this device's signups with this email address."""
         address = _normalised(email)
         return tuple(each for each in self.waiting if _normalised(each.email) == address)
 
     def with_waiting(self, waiting: Waiting) -> "Device":
-        """Keep one more signup, and of all of them the latest few."""
+        """Add a signup; only the latest five are kept."""
         return replace(self, waiting=(*self.waiting, waiting)[-_WAITING_MOST:])
 
     def without_waiting(self, account_id: UUID, before: tuple[Waiting, ...]) -> "Device":
-        """Take a signup back, and keep again which of those ``before`` it had pushed out."""
-        if self.pins is not None:  # somebody signed in: none of them waits any more
+        """Remove a signup, and restore those of ``before`` that it had displaced."""
+        if self.pins is not None:  # a login has replaced all signups
             return self
         gone = [each for each in before if each not in self.waiting]
         rest = [each for each in self.waiting if each.pins.account_id != account_id]
         return replace(self, waiting=(*gone, *rest)[-_WAITING_MOST:])
 
     def to_json(self) -> Json:
-        """Write it with plain types."""
+        """Return it with plain types."""
         return {
             "id": str(self.id),
             "name": self.name,
@@ -85,7 +85,7 @@ class Device:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Device":
-        """Read what :meth:`to_json` wrote."""
+        """Read the result of :meth:`to_json`."""
         return cls(
             id=UUID(value["id"]),
             name=value["name"],
@@ -111,17 +111,17 @@ def _default_name() -> str:
 
 
 def device_name(text: str) -> str:
-    """Make a name that the server takes: 1 to 64 printable characters."""
+    """Return a name that the server accepts: 1 to 64 printable characters."""
     shown = "".join(letter for letter in text if letter.isprintable()).strip()
     return shown[:DEVICE_NAME_CHARACTERS] or "device"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAccount:
-    """The account as this device last saw it, enough to unlock without the server.
+    """The account as this device last saw it; it can be unlocked without the server.
 
-    :ivar heads: the ``vaults`` of the last profile. The server knows them, so they lie open here,
-        and hold also when another account key has sealed the profile since.
+    :ivar heads: the ``vaults`` of the last profile. They are not sealed, because the server knows
+        them, so that they stay readable when the account key is replaced.
     :ivar profile_written_at: when this device last wrote the profile, in seconds of its clock.
     """
 
@@ -131,7 +131,7 @@ class KnownAccount:
     profile_written_at: float = 0.0
 
     def to_json(self) -> Json:
-        """Write it with plain types."""
+        """Return it with plain types."""
         return {
             "account_id": str(self.derivation.account_id),
             "kdf": self.derivation.kdf.to_json(),
@@ -143,13 +143,13 @@ class KnownAccount:
 
     @property
     def profile(self) -> Profile:
-        """The last profile, as far as its successor is judged by it."""
+        """The last profile, with what is needed to check its successor."""
         kept = self.key_set.profile
         return Profile(kept.revision, {"vaults": self.heads}, kept.sealed)
 
     @classmethod
     def read(cls, fields: Fields, derivation: Derivation) -> "KnownAccount":
-        """Read the rest of what :meth:`to_json` wrote."""
+        """Read the other members of the result of :meth:`to_json`."""
         return cls(
             derivation=derivation,
             key_set=KeySet.read(fields.within("key_set")),

@@ -1,4 +1,4 @@
-"""How old the copy on this device is: when the server last answered that it is what there is."""
+"""The age of this device's copy: the time since all vaults were last brought up to date."""
 
 import contextlib
 import json
@@ -9,33 +9,32 @@ from vaultr.client.errors import VaultrError
 from vaultr.client.storage.private_folder import FileAltered, Folder, FolderUnusable
 
 _FILE: Final = "synced.json"
-# A note is not written anew before this; so an age is at most this much too old, never too young.
+# The note is not rewritten sooner, so an age is at most this much too high, and never too low.
 NOTES_APART: Final = timedelta(seconds=20)
 
 
 class TooOld(VaultrError):
-    """The copy on this device is older than was allowed."""
+    """This device's copy is older than allowed."""
 
-    exit_code = 1
-    advice = "Bring it up to date: vaultr sync. Or allow more by --max-age."
+    advice = "Bring it up to date: vaultr sync. Or allow an older copy with --max-age."
 
 
 def note(folder: Folder) -> None:
     """Note that all vaults were brought up to date just now."""
     last = None
-    with contextlib.suppress(FileAltered):  # what it was before does not matter any more
+    with contextlib.suppress(FileAltered):  # the damaged note is replaced
         last = noted(folder)
     now = datetime.now(UTC)
     if last is None or not timedelta(0) <= now - last < NOTES_APART:
         text = json.dumps({"at": now.isoformat(timespec="seconds")})
-        with contextlib.suppress(FolderUnusable):  # a full disk; then the copy seems older
+        with contextlib.suppress(FolderUnusable):  # on a full disk the copy seems older
             folder.write_signed(_FILE, text.encode())
 
 
 def noted(folder: Folder) -> datetime | None:
-    """Tell when the last sync of all vaults ended; None before the first, or if it cannot be told.
+    """Return when the last sync of all vaults ended; None before the first.
 
-    :raises FileAltered: the note is torn or altered.
+    :raises FileAltered: the note is damaged or was altered.
     """
     value = folder.read_json(_FILE)
     if value is None:
@@ -49,14 +48,14 @@ def noted(folder: Folder) -> datetime | None:
 
 
 def age(folder: Folder) -> timedelta | None:
-    """Tell how old the copy is; None when there is none, or the clock was put back meanwhile."""
+    """Return the age of the copy; None before the first sync, or if the clock was set back."""
     last = noted(folder)
     passed = None if last is None else datetime.now(UTC) - last
     return passed if passed is not None and passed >= timedelta(0) else None
 
 
-def said(passed: timedelta) -> str:
-    """Write an age for people, in its largest whole unit."""
+def age_text(passed: timedelta) -> str:
+    """Return an age as text, in its largest whole unit."""
     seconds = int(passed.total_seconds())
     for name, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= size:

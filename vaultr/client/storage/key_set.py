@@ -1,4 +1,4 @@
-"""The key set of an account and its profile, both sealed: as they cross the wire and are kept."""
+"""The sealed key set of an account, with its sealed profile."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,7 +12,7 @@ _IDENTITY_KINDS: Final[tuple[aad.IdentityKind, ...]] = ("x25519", "ed25519")
 
 @dataclass(frozen=True, slots=True)
 class SealedProfile:
-    """One revision of the profile, as the server keeps it."""
+    """One revision of the profile, as the server stores it."""
 
     revision: int
     sealed: bytes = field(repr=False)
@@ -23,13 +23,13 @@ class SealedProfile:
         return cls(revision=fields.count("revision", least=1), sealed=fields.binary("sealed"))
 
     def to_json(self) -> Json:
-        """Show it as it crosses the wire."""
+        """Return it as the API has it."""
         return {"revision": self.revision, "sealed": b64(self.sealed)}
 
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """What the account needs to open its vaults, all of it sealed."""
+    """The sealed keys with which an account opens its vaults."""
 
     epoch: int
     account_key: bytes = field(repr=False)
@@ -53,7 +53,7 @@ class KeySet:
         )
 
     def to_json(self) -> Json:
-        """Show it as it crosses the wire."""
+        """Return it as the API has it."""
         return {
             "account_key": {"epoch": self.epoch, "sealed": b64(self.account_key)},
             "identity": {

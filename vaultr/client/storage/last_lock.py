@@ -1,4 +1,4 @@
-"""When this device was last locked by hand: whatever holds a key for long looks at it."""
+"""When this device was last locked; long-running processes that hold a key check it."""
 
 import contextlib
 from typing import Final
@@ -9,14 +9,14 @@ _FILE: Final = "locked"
 
 
 def note(folder: Folder) -> None:
-    """Note that all keys of this device are to be forgotten now."""
+    """Record that this device was locked now."""
     if folder.path.exists():
         with contextlib.suppress(FolderUnusable):
             folder.write(_FILE, b"")
 
 
 def moment(folder: Folder) -> str | None:
-    """Name the last moment at which it was noted; None before the first."""
+    """Return a value that changes with every lock; None before the first."""
     try:
         seen = (folder.path / _FILE).stat()
     except OSError:

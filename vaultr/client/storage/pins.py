@@ -1,4 +1,4 @@
-"""What a client pins of its account, and refuses to see changed by a server."""
+"""The pins of an account: the values that a server must not change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ _CHANGED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """The inputs that a password is used with, within the bounds compiled into this client."""
+    """The KDF parameters of an account, within the bounds compiled into this client."""
 
     account_id: UUID
     kdf: Kdf
@@ -29,14 +29,15 @@ class Derivation:
 
 
 def read_prelogin(answer: Json) -> Derivation:
-    """Read what a server asks a password to be used with.
+    """Read the KDF parameters that a server sends before a login.
 
-    :raises UnsafeParameters: it asks for another scheme, or is outside the bounds; the password
-        must not be used.
+    :raises UnsafeParameters: another scheme, or outside the bounds; do not use the password.
     """
     fields = Fields(answer, "prelogin", AnswerInvalid)
     if fields.text("auth_scheme") != AUTH_SCHEME:
-        raise UnsafeParameters(f"the server asks for another scheme than {AUTH_SCHEME}")
+        raise UnsafeParameters(
+            f"the server uses another scheme than {AUTH_SCHEME}; the password was not used"
+        )
     salt = fields.binary("salt")
     try:
         check_salt(salt)
@@ -48,9 +49,9 @@ def read_prelogin(answer: Json) -> Derivation:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What must stay as it was at signup, or at the first success.
+    """The values that stay the same since signup or the first login.
 
-    :ivar secret_key: whether the account has a secret key; never taken from a server.
+    :ivar secret_key: whether the account has a secret key; it never comes from a server.
     """
 
     account_id: UUID
@@ -61,7 +62,7 @@ class Pins:
 
     @classmethod
     def of(cls, derivation: Derivation, *, origin: str, secret_key: bool) -> "Pins":
-        """Pin what a signup or a first login used."""
+        """Return the pins of a signup or a first login."""
         return cls(
             account_id=derivation.account_id,
             origin=origin,
@@ -71,56 +72,63 @@ class Pins:
         )
 
     def check(self, derivation: Derivation, *, origin: str, changed: bool = False) -> None:
-        """Check what a server asks for, before the password is used.
+        """Check a server's KDF parameters before the password is used.
 
-        :param changed: the owner says that password or parameters were changed elsewhere: take
-            another salt and cost once. Account and origin stay.
-        :raises PinMismatch: it is not what is pinned.
+        :param changed: the user says that the password was changed elsewhere: accept another salt
+            and other KDF parameters once. Account and origin must be the same.
+        :raises PinMismatch: they differ from the pins.
         """
-        self._check_place(derivation.account_id, origin)
+        self._check_account_and_origin(derivation.account_id, origin)
         if changed:
             return
         if derivation.kdf != self.kdf:
             raise PinMismatch(
-                f"the server asks for another cost than is pinned ({_text(derivation.kdf)}, "
-                f"pinned is {_text(self.kdf)}); the password was not used. {_CHANGED}"
+                f"the server's KDF parameters are {_text(derivation.kdf)}, but this device has "
+                f"pinned {_text(self.kdf)}; the password was not used. {_CHANGED}"
             )
         if not compare_digest(sha256(derivation.salt), self.salt_sha256):
             raise PinMismatch(
-                "the server shows another salt than is pinned; the password was not used. "
-                f"{_CHANGED}"
+                f"the server's salt is not the pinned one; the password was not used. {_CHANGED}"
             )
 
     def fits(self, derivation: Derivation) -> bool:
-        """Tell whether these are the pins of ``derivation``."""
-        shown = Pins.of(derivation, origin=self.origin, secret_key=self.secret_key)
-        return shown == self
+        """Check whether these are the pins of ``derivation``."""
+        found = Pins.of(derivation, origin=self.origin, secret_key=self.secret_key)
+        return found == self
 
     def check_same(self, others: "Pins") -> None:
-        """Check that ``others`` (those of the profile) are these.
+        """Check that the profile's pins ``others`` are the same.
 
         :raises PinMismatch: they differ.
         """
-        self._check_place(others.account_id, others.origin)
+        if others.account_id != self.account_id:
+            raise PinMismatch(
+                f"The profile is of another account ({self.account_id} and {others.account_id})."
+            )
+        if others.origin != self.origin:
+            raise PinMismatch(
+                f"The profile names another server ({self.origin} and {others.origin})."
+            )
         if others.secret_key != self.secret_key:
-            raise PinMismatch("whether the account has a secret key differs from the profile")
+            raise PinMismatch("the profile differs on whether the account has a secret key")
         if (others.kdf, others.salt_sha256) != (self.kdf, self.salt_sha256):
-            raise PinMismatch("cost or salt differ from those in the profile")
+            raise PinMismatch("KDF parameters or salt differ from those in the profile")
 
-    def _check_place(self, account_id: UUID, origin: str) -> None:
+    def _check_account_and_origin(self, account_id: UUID, origin: str) -> None:
         if account_id != self.account_id:
             raise PinMismatch(
-                f"the server shows account {account_id}, pinned is {self.account_id}; "
-                "the password was not used. An account that was deleted looks so too; and one "
-                "that has another mail address now, for which: vaultr login --email ADDRESS"
+                f"the server shows account {account_id}, but this device has pinned "
+                f"{self.account_id}; the password was not used. This also happens if the account "
+                "was deleted, or has another email address now: vaultr login --email ADDRESS"
             )
         if origin != self.origin:
             raise PinMismatch(
-                f"the server is {origin}, pinned is {self.origin}; the password was not used"
+                f"the server is {origin}, but this device has pinned {self.origin}; "
+                "the password was not used"
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Write them as the profile holds them."""
+        """Return them as the profile has them."""
         return {
             "account_id": str(self.account_id),
             "origin": self.origin,
@@ -131,10 +139,10 @@ class Pins:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Pins":
-        """Read them back; unknown fields are for newer clients.
+        """Read the result of :meth:`to_json`; unknown fields belong to newer clients.
 
         :raises AnswerInvalid: they have another form.
-        :raises UnsafeParameters: the cost is outside the bounds.
+        :raises UnsafeParameters: the KDF parameters are outside the bounds.
         """
         fields = Fields(value, "pins", AnswerInvalid)
         try:

@@ -1,7 +1,7 @@
-"""The client's folder: private files, replaced whole or not at all, locked between processes.
+"""The client's folder: private files that are replaced atomically, with a lock for all processes.
 
-Every file but the device key carries a MAC under that key, so that a torn or altered one is
-noticed and named. Nothing here ever deletes a file because it looks wrong.
+Every file but the device key has a MAC under that key, so that a damaged or altered file is found
+and named. No file is ever deleted because it looks wrong.
 """
 
 import contextlib
@@ -24,55 +24,58 @@ from vaultr.client.errors import IntegrityError, VaultrError
 from vaultr.client.strict_json import Json, read_object
 from vaultr.protocol.encoding import b64, lp, unb64
 
-# The first file that is ever signed: where it is, the key must be.
+# The first signed file of a folder: if it exists, the device key must exist.
 DEVICE_FILE: Final = "device.json"
 ACCOUNT_FILE: Final = "account.json"
 LOCK_SECONDS: Final = 30.0
 _LOCK: Final = "lock"
 _DEVICE_KEY: Final = "device.key"
 _UNFINISHED: Final = ".unfinished"
-# What several files are to become, until all of them are.
+# The new contents of several files, until all of them are written.
 _TOGETHER: Final = "together.json"
 _MAC_CHARACTERS: Final = 43
 
 
 class FolderUnusable(VaultrError):
-    """The client's folder cannot be used: no space, no permission, or another command holds it."""
-
-    exit_code = 1
+    """The client's folder cannot be used: no space, no permission, or another command uses it."""
 
 
 class FileAltered(IntegrityError):
-    """A file of the client's folder is torn, or was changed by something else than this client."""
+    """A file of the client's folder is damaged, or another program changed it."""
 
     advice = ""
 
 
 def home_folder() -> Path:
-    """Give ``VAULTR_DIR``, or the platform's folder for data of the user."""
-    given = os.environ.get("VAULTR_DIR")
-    return Path(given) if given else platformdirs.user_data_path("vaultr", appauthor=False)
+    """Return ``VAULTR_DIR``, or the platform's folder for user data."""
+    path = os.environ.get("VAULTR_DIR")
+    return Path(path) if path else platformdirs.user_data_path("vaultr", appauthor=False)
 
 
 class Folder:
-    """Files by name in one folder; writing and locking are safe between processes."""
+    """Files by name in one folder, safe for several processes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock_depth = 0
         self._lock_file = -1
-        self._is_ours = False
+        self._is_own = False
         self._key: bytes | None = None
+        self._hurry_until = float("inf")
+
+    def hurry(self, seconds: float) -> None:
+        """Wait for other commands no longer than until ``seconds`` from now, all waits together."""
+        self._hurry_until = time.monotonic() + seconds
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep all other processes out; may be entered again within.
+        """Lock the folder for this process; may be nested.
 
-        :raises FolderUnusable: another command held it for 30 seconds.
+        :raises FolderUnusable: another command has locked it for 30 seconds.
         """
         if self._lock_depth == 0:
             self._lock_file = self._take_lock()
-            self._sweep()
+            self._delete_unfinished()
         self._lock_depth += 1
         try:
             if self._lock_depth == 1:
@@ -84,15 +87,15 @@ class Folder:
                 os.close(self._lock_file)
 
     def read(self, name: str) -> bytes | None:
-        """Read a file whole; None when there is none.
+        """Return the content of a file; None if it does not exist.
 
-        :raises FolderUnusable: it cannot be read, or the folder is another user's.
+        :raises FolderUnusable: it cannot be read, or the folder belongs to another user.
         """
         if self._lock_depth == 0 and (self.path / _TOGETHER).exists():
-            with self.locked():  # which finishes what a kill left half done
+            with self.locked():  # finishes writes that a kill interrupted
                 return self.read(name)
         try:
-            if not self._is_ours:
+            if not self._is_own:
                 self._check_owner()
             descriptor = os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -103,7 +106,7 @@ class Folder:
             return file.read()
 
     def write(self, name: str, data: bytes) -> None:
-        """Put ``data`` in the place of a file: after a kill or a full disk the old one is there."""
+        """Replace a file by ``data``; after a kill or on a full disk the old file stays."""
         place = self.path / name
         unfinished = place.with_name(f".{place.name}.{secrets.token_hex(8)}{_UNFINISHED}")
         with self._explained(), self.locked():
@@ -117,18 +120,18 @@ class Folder:
             sync_folder(place.parent)
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Delete a file if it exists."""
         with self._explained(), self.locked():
             (self.path / name).unlink(missing_ok=True)
 
     def write_together(self, files: Mapping[str, bytes | None]) -> None:
-        """Put all ``files`` in place, or none: whoever reads after a kill finds them all.
+        """Write all ``files`` or none; after a kill, the next reader finishes the write.
 
-        :param files: what each is to hold, as :meth:`signed` gives it; None removes it.
+        :param files: the content of each, from :meth:`signed`; None deletes it.
         """
-        kept = {name: None if data is None else b64(data) for name, data in files.items()}
+        encoded = {name: None if data is None else b64(data) for name, data in files.items()}
         with self.locked():
-            self.write_signed(_TOGETHER, json.dumps(kept, separators=(",", ":")).encode())
+            self.write_signed(_TOGETHER, json.dumps(encoded, separators=(",", ":")).encode())
             self._finish_together()
 
     def _finish_together(self) -> None:
@@ -144,24 +147,24 @@ class Folder:
             sync_folder(self.path)
 
     def names(self, folder: str) -> list[str]:
-        """List the files of a folder within; unfinished ones are not there."""
+        """List the files of a subfolder, without unfinished ones."""
         within = self.path / folder
         if not within.is_dir():
             return []
         return sorted(file.name for file in within.iterdir() if not file.name.startswith("."))
 
     def write_signed(self, name: str, value: bytes) -> None:
-        """Write a file with its MAC, which binds its name too."""
+        """Write a file with a MAC over its name and content."""
         self.write(name, self.signed(name, value))
 
     def signed(self, name: str, value: bytes) -> bytes:
-        """Give what the file of that name holds when its value is ``value``."""
+        """Return the content of a signed file: its MAC and ``value``."""
         return self._mac(name, value).encode() + b"\n" + value
 
     def read_signed(self, name: str) -> bytes | None:
-        """Read a file that :meth:`write_signed` wrote; None when there is none.
+        """Return the value of a signed file; None if it does not exist.
 
-        :raises FileAltered: its MAC does not hold.
+        :raises FileAltered: its MAC is wrong.
         """
         data = self.read(name)
         if data is None:
@@ -172,7 +175,7 @@ class Folder:
         return value
 
     def read_json(self, name: str) -> Json | None:
-        """Read a signed file that holds one JSON object."""
+        """Return the JSON object in a signed file; None if it does not exist."""
         value = self.read_signed(name)
         try:
             return None if value is None else read_object(value)
@@ -180,29 +183,28 @@ class Folder:
             raise self.altered(name) from None
 
     def altered(self, name: str) -> FileAltered:
-        """Make the error that names a file which cannot be believed, and what to do about it."""
-        return FileAltered(
-            f"{self.path / name} is torn or was altered; it is left as it is. {_way_out(name)}"
-        )
+        """Return the error for a damaged or altered file, with what to do about it."""
+        file, advice = self.path / name, _repair_advice(name)
+        return FileAltered(f"{file} is damaged or was altered; it was not changed. {advice}")
 
     def _mac(self, name: str, value: bytes) -> str:
         return b64(hmac_sha256(self._device_key(), lp("vaultr/v1/device-file", name, value)))
 
     def _device_key(self) -> bytes:
         if self._key is None:
-            found = self.read(_DEVICE_KEY)
-            if found is None:
-                found = self._new_device_key()
-            if len(found) != 32:
+            key = self.read(_DEVICE_KEY)
+            if key is None:
+                key = self._new_device_key()
+            if len(key) != 32:
                 raise self.altered(_DEVICE_KEY)
-            self._key = found
+            self._key = key
         return self._key
 
     def _new_device_key(self) -> bytes:
         with self.locked():
             if (self.path / DEVICE_FILE).exists():
                 raise self.altered(_DEVICE_KEY)
-            if self.read(_DEVICE_KEY) is None:  # another command may have drawn it meanwhile
+            if self.read(_DEVICE_KEY) is None:  # another command may have created it
                 self.write(_DEVICE_KEY, secrets.token_bytes(32))
             return self.read(_DEVICE_KEY) or b""
 
@@ -211,14 +213,16 @@ class Folder:
             self._prepare()
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(self.path / _LOCK, flags, 0o600)
-        until = time.monotonic() + LOCK_SECONDS
+        until = min(time.monotonic() + LOCK_SECONDS, self._hurry_until)
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() > until:
                     os.close(descriptor)
-                    raise FolderUnusable(f"{self.path} is in use by another command") from error
+                    raise FolderUnusable(
+                        f"{self.path} is used by another command: try again when it has ended"
+                    ) from error
                 time.sleep(0.02)
             else:
                 return descriptor
@@ -229,15 +233,15 @@ class Folder:
             self.path.chmod(0o700)
 
     def _check_owner(self) -> int:
-        # What another user wrote could name another server, and would be believed.
+        # Another user's files could name another server, and the client would trust them.
         seen = self.path.stat()
         if seen.st_uid != os.getuid():
             raise FolderUnusable(f"{self.path} belongs to another user")
-        self._is_ours = True
+        self._is_own = True
         return seen.st_mode
 
-    def _sweep(self) -> None:
-        # Whoever holds the lock is the only writer: what is unfinished was left by a kill.
+    def _delete_unfinished(self) -> None:
+        # Only the process with the lock writes, so unfinished files were left by a kill.
         for left in self.path.rglob(f".*{_UNFINISHED}"):
             left.unlink(missing_ok=True)
 
@@ -252,23 +256,23 @@ class Folder:
         return FolderUnusable(f"{error.filename or self.path}: {error.strerror}")
 
 
-def _way_out(name: str) -> str:
-    """Say what makes a folder work again, and never costs its secret key, pins or heads."""
+def _repair_advice(name: str) -> str:
+    """Return how to repair a folder without losing its secret key, pins or heads."""
     if name.endswith((".vault", ".details")):
         return (
-            "Move the two files of this vault to another place: the next sync fetches them anew "
-            "and checks them against the profile."
+            "Move the two files of this vault to another place: the next sync fetches them again "
+            "and verifies them against the profile."
         )
     if name in (DEVICE_FILE, _DEVICE_KEY) or name.endswith(".key"):
         return (
-            "Keep this folder, it may hold the only copy of the secret key. Log in with your "
-            "emergency kit in another one: VAULTR_DIR"
+            "Keep this folder: it may have the only copy of the secret key. Log in with your "
+            "emergency kit in another folder: VAULTR_DIR"
         )
-    return "Move this one file to another place, keep all others, and log in: vaultr login"
+    return "Move this file to another place, keep all others, and log in: vaultr login"
 
 
 def write_new(place: Path, data: bytes) -> None:
-    """Write a new 0600 file and wait until the disk has it."""
+    """Write a new file with mode 0600 and flush it to disk."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(place, flags, 0o600), "wb") as file:
         file.write(data)
@@ -277,7 +281,7 @@ def write_new(place: Path, data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the disk has the names of a folder."""
+    """Flush the names in a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The profile: pins and last known heads, sealed, that the owner's devices share."""
+"""The profile: sealed pins and last known heads, which the owner's devices share."""
 
 import copy
 import json
@@ -18,12 +18,12 @@ from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import HASH_BYTES
 
 VERSION: Final = 1
-# In a vault's note: keys of this generation, and older ones, are to be replaced.
+# A vault's member: keys of this generation, and older ones, must be replaced.
 _ROTATE: Final = "rotate"
 
 
 class Deleted(Enum):
-    """Says in place of a head that the owner deleted the vault; it stays so."""
+    """Replaces the head of a vault that the owner has deleted, permanently."""
 
     DELETED = "deleted"
 
@@ -34,14 +34,14 @@ Known = Waypoint | Deleted
 
 
 class ProfileTooNew(VaultrError):
-    """The profile was written by a newer client: update this one."""
+    """A newer client wrote the profile: update this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One revision of the profile. A change gives a new one; unknown fields are kept.
+    """One revision of the profile; changes return a new one, and unknown fields are kept.
 
-    :ivar sealed: the sealed bytes it was read from or written as; empty before it is sealed.
+    :ivar sealed: its sealed bytes; empty before it is sealed.
     """
 
     revision: int
@@ -55,23 +55,23 @@ class Profile:
 
     @property
     def vaults(self) -> dict[UUID, Known]:
-        """The last known head of each vault, or that it was deleted."""
+        """The last known head of each vault, or ``DELETED``."""
         return _read_vaults(Fields(self.document["vaults"], "profile.vaults", AnswerInvalid))
 
     @property
     def deleted(self) -> frozenset[UUID]:
-        """The vaults that the owner deleted."""
+        """The vaults that the owner has deleted."""
         return frozenset(each for each, known in self.vaults.items() if known is DELETED)
 
     def head_of(self, vault_id: UUID) -> Waypoint | None:
-        """Give the last known head of a vault, or None when there is none."""
+        """Return the last known head of a vault, or None."""
         known = self.vaults.get(vault_id)
         return None if isinstance(known, Deleted) else known
 
     def with_head(self, vault_id: UUID, waypoint: Waypoint) -> "Profile":
-        """Note a head.
+        """Return the profile with this head.
 
-        :raises ValueError: a later head is noted, or that the vault was deleted.
+        :raises ValueError: the profile has a later head, or the vault was deleted.
         """
         known = self.vaults.get(vault_id)
         if isinstance(known, Deleted) or (known and known.n > waypoint.n):
@@ -81,12 +81,12 @@ class Profile:
         return self._changed(vaults=self.document["vaults"] | {str(vault_id): place})
 
     def with_deleted(self, vault_id: UUID) -> "Profile":
-        """Note that the owner deleted a vault."""
+        """Return the profile with a vault marked as deleted."""
         noted = {str(vault_id): DELETED.value}
         return self._changed(vaults=self.document["vaults"] | noted)
 
     def with_place(self, vault_id: UUID, waypoint: Waypoint) -> "Profile":
-        """Note a head that the owner accepted by hand, also where it goes back."""
+        """Return the profile with a head that the owner accepted by hand, even an earlier one."""
         noted = self.document["vaults"].get(str(vault_id))
         kept = noted if isinstance(noted, dict) else {}
         return self._changed(
@@ -94,16 +94,16 @@ class Profile:
         )
 
     def of_vaults(self, vault_ids: Collection[UUID]) -> "Profile":
-        """Note no other vaults than these, as the owner accepted it by hand."""
+        """Return the profile with only these vaults, as the owner accepted by hand."""
         kept = {str(each) for each in vault_ids}
         noted = self.document["vaults"]
         return self._changed(vaults={text: noted[text] for text in noted if text in kept})
 
     def with_keys_due(self, generations: Mapping[UUID, int]) -> "Profile":
-        """Note that the present keys of vaults are to be replaced by a rotation.
+        """Return the profile with the current keys of vaults marked for a rotation.
 
-        To be written with a new account key: whoever had the old one may know them. All devices
-        see it, so that any of them can begin, or go on with, the rotations.
+        It is written with a new account key, because others may know the keys under the old one.
+        Any device can start or continue the rotations.
 
         :param generations: the newest generation of each vault's keys.
         """
@@ -115,13 +115,13 @@ class Profile:
         return self._changed(vaults=vaults)
 
     def due_generation(self, vault_id: UUID) -> int:
-        """Give the newest generation of a vault's keys that must be replaced; 0 where none is."""
+        """Return the newest generation of a vault's keys that must be replaced; 0 if none."""
         noted = self.document["vaults"].get(str(vault_id))
         due = noted.get(_ROTATE) if isinstance(noted, dict) else None
         return due if isinstance(due, int) else 0
 
     def keys_due(self, vault_id: UUID, generation: int) -> bool:
-        """Tell whether a vault whose keys are of ``generation`` needs newer ones."""
+        """Check whether a vault with keys of this generation needs a rotation."""
         return generation <= self.due_generation(vault_id)
 
     def with_checkpoint(self, checkpoint: Json) -> "Profile":
@@ -129,7 +129,7 @@ class Profile:
         return self._changed(checkpoint=checkpoint)
 
     def with_pins(self, pins: Pins) -> "Profile":
-        """Note new pins, as after a change of the password."""
+        """Return the profile with new pins, as after a change of the password."""
         return self._changed(pins=self.document["pins"] | pins.to_json())
 
     def _changed(self, **members: Json) -> "Profile":
@@ -141,7 +141,7 @@ def _place(waypoint: Waypoint) -> Json:
 
 
 def new_profile(pins: Pins) -> Profile:
-    """Begin the profile of a new account, to be sealed as revision 1."""
+    """Return the profile of a new account, to be sealed as revision 1."""
     document = {
         "v": VERSION,
         "pins": pins.to_json(),
@@ -153,7 +153,7 @@ def new_profile(pins: Pins) -> Profile:
 
 
 def seal_profile(wrap: bytes, account_id: UUID, profile: Profile, revision: int) -> Profile:
-    """Seal ``profile`` under AK_wrap as ``revision``."""
+    """Return ``profile`` sealed under AK_wrap as ``revision``."""
     text = json.dumps(profile.document, separators=(",", ":"), sort_keys=True)
     sealed = seal(wrap, aad.profile(account_id, revision), text.encode())
     return Profile(revision, profile.document, sealed)
@@ -162,8 +162,8 @@ def seal_profile(wrap: bytes, account_id: UUID, profile: Profile, revision: int)
 def open_profile(wrap: bytes, account_id: UUID, revision: int, sealed: bytes) -> Profile:
     """Open one revision of the profile.
 
-    :raises SealBroken: it is another revision, another account's, or damaged.
-    :raises AnswerInvalid: what is sealed is no profile.
+    :raises SealBroken: it is another revision, of another account, or damaged.
+    :raises AnswerInvalid: the sealed value is not a profile.
     :raises ProfileTooNew: a newer client wrote it.
     """
     try:
@@ -171,10 +171,10 @@ def open_profile(wrap: bytes, account_id: UUID, revision: int, sealed: bytes) ->
         what = f"revision {revision} of the profile"
         document = read_object(open_sealed(wrap, bound, sealed, what))
     except ValueError as error:
-        raise AnswerInvalid(f"the profile cannot be read: {error}") from None
+        raise AnswerInvalid(f"the profile is invalid: {error}") from None
     fields = Fields(document, "profile", AnswerInvalid)
     if fields.count("v", least=VERSION) > VERSION:
-        raise ProfileTooNew("the profile was written by a newer client: update this one")
+        raise ProfileTooNew("A newer client wrote your profile: update this one.")
     pins = Pins.from_json(fields.within("pins").raw())
     if pins.account_id != account_id:
         raise AnswerInvalid("the profile has the pins of another account")
@@ -183,18 +183,18 @@ def open_profile(wrap: bytes, account_id: UUID, revision: int, sealed: bytes) ->
 
 
 def accept_profile(last: Profile | None, shown: Profile) -> Profile:
-    """Accept the profile that the server shows after the ``last`` one that this client saw.
+    """Return the server's profile if it can follow the ``last`` one that this client has seen.
 
-    :raises RolledBack: its revision is lower, a vault is gone or further back, or one that was
-        deleted is back.
+    :raises RolledBack: its revision is lower, a vault is missing or has an earlier head, or a
+        deleted vault is back.
     :raises ChainBroken: the same revision has other bytes, or a vault has two histories.
     """
     if last is None:
         return shown
     if shown.revision < last.revision:
         raise RolledBack(
-            f"the profile went back: seen before is revision {last.revision}, "
-            f"the server shows {shown.revision}"
+            f"the server has an older profile: revision {shown.revision}, "
+            f"this device has seen {last.revision}"
         )
     if shown.revision == last.revision and shown.sealed != last.sealed:
         raise ChainBroken(f"revision {shown.revision} of the profile has other bytes than before")
@@ -207,7 +207,7 @@ def accept_profile(last: Profile | None, shown: Profile) -> Profile:
 def _check_known(vault_id: UUID, known: Known, shown: Known | None) -> None:
     match known, shown:
         case (_, None):
-            raise RolledBack(f"vault {vault_id} is gone from the profile", vault_id=vault_id)
+            raise RolledBack(f"vault {vault_id} is missing from the profile", vault_id=vault_id)
         case (_, Deleted()):
             return
         case (Deleted(), _):
@@ -221,22 +221,22 @@ def _check_known(vault_id: UUID, known: Known, shown: Known | None) -> None:
 def _check_order(vault_id: UUID, ours: Waypoint, theirs: Waypoint) -> None:
     if theirs.n < ours.n or theirs.generation < ours.generation:
         raise RolledBack(
-            f"vault {vault_id} went back in the profile: seen before is {ours}, now {theirs}",
+            f"the profile has an older head of vault {vault_id}: {theirs}, seen before: {ours}",
             vault_id=vault_id,
         )
     if theirs.n == ours.n and theirs != ours:
         raise ChainBroken(
-            f"two histories of vault {vault_id} in the profile: seen before is {ours}, "
-            f"now {theirs}",
+            f"the profile has another history of vault {vault_id}: {theirs}, seen before: {ours}",
             vault_id=vault_id,
         )
 
 
 def merge_profiles(mine: Profile, theirs: Profile) -> Profile:
-    """Merge what this client wanted to write into what another device wrote meanwhile.
+    """Return this client's profile merged into one that another device wrote in the meantime.
 
-    ``theirs`` was accepted before. Of each vault the higher n is taken, "deleted" stays, and keys
-    that are to be replaced stay so; all else is theirs. To be sealed as ``theirs.revision + 1``.
+    ``theirs`` must have been accepted. The later head of each vault wins, deleted vaults stay
+    deleted, and rotations that are due stay due; everything else is theirs. Seal the result as
+    ``theirs.revision + 1``.
 
     :raises ChainBroken: a vault has two histories.
     """
@@ -268,9 +268,9 @@ def _vault_id(text: str) -> UUID:
     try:
         vault_id = UUID(text)
     except ValueError:
-        raise AnswerInvalid("the profile names a vault by what is no id") from None
+        raise AnswerInvalid("the profile has a vault with an invalid id") from None
     if str(vault_id) != text:
-        raise AnswerInvalid("the profile names a vault by what is no id")
+        raise AnswerInvalid("the profile has a vault with an invalid id")
     return vault_id
 
 

@@ -1,7 +1,7 @@
-"""Wraps of cached vaults under a new account key: they stand in for those in the cache.
+"""Wraps of cached vaults under a new account key; they replace those in the cache.
 
-The cache of a vault may be large, and a new account key changes nothing of it but the wraps. So
-these lie in one small file, which is replaced together with the account's.
+A new account key changes only the wraps of a vault, whose file may be large. So these are in one
+small file, which is written together with the account's file.
 """
 
 import json
@@ -19,7 +19,7 @@ Wraps = Mapping[UUID, Mapping[int, bytes]]
 
 
 def to_json(wraps: Wraps) -> dict[str, Any]:
-    """Write wraps with plain types."""
+    """Return wraps with plain types."""
     return {
         str(vault_id): [[generation, b64(sealed)] for generation, sealed in each.items()]
         for vault_id, each in wraps.items()
@@ -27,9 +27,9 @@ def to_json(wraps: Wraps) -> dict[str, Any]:
 
 
 def from_json(value: Mapping[str, Any]) -> dict[UUID, dict[int, bytes]]:
-    """Read what :func:`to_json` wrote.
+    """Read the result of :func:`to_json`.
 
-    :raises ValueError: it is something else.
+    :raises ValueError: it has another form.
     """
     return {
         UUID(vault_id): {int(generation): unb64(sealed) for generation, sealed in each}
@@ -38,14 +38,14 @@ def from_json(value: Mapping[str, Any]) -> dict[UUID, dict[int, bytes]]:
 
 
 def encode(wraps: Wraps) -> bytes:
-    """Write wraps as their file holds them, before it is signed."""
+    """Return wraps as their file has them, before it is signed."""
     return json.dumps(to_json(wraps), separators=(",", ":")).encode()
 
 
 def read(folder: Folder) -> dict[UUID, dict[int, bytes]]:
-    """Read the wraps of this folder; none when the account key was never replaced.
+    """Return the wraps in this folder; none if the account key was never replaced.
 
-    :raises FileAltered: the file is torn or altered.
+    :raises FileAltered: the file is damaged or was altered.
     """
     value = folder.read_json(FILE)
     try:
@@ -55,7 +55,7 @@ def read(folder: Folder) -> dict[UUID, dict[int, bytes]]:
 
 
 def forget(folder: Folder, vault_id: UUID) -> None:
-    """Forget the wraps of one vault, whose state on the server was accepted by hand."""
+    """Delete the wraps of one vault, whose state on the server was accepted by hand."""
     kept = read(folder)
     if kept.pop(vault_id, None) is not None:
         folder.write_signed(FILE, encode(kept))

@@ -1,4 +1,4 @@
-"""Writes a file that holds secrets: for its owner alone, whole or not at all."""
+"""Writes files with secrets: private and atomic."""
 
 import errno
 import os
@@ -9,25 +9,24 @@ from typing import Final
 from vaultr.client.errors import VaultrError
 from vaultr.client.storage.private_folder import sync_folder, write_new
 
-# Some file systems know no second name of a file.
+# Some file systems have no hard links.
 _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class FileExists(VaultrError):
-    """A file of that name is there already."""
+    """A file with this name exists already."""
 
-    exit_code = 1
-    advice = "Say --force to have it replaced."
+    advice = "To replace it, use --force."
 
 
 def save(place: Path, data: bytes, *, force: bool) -> None:
-    """Write ``data`` into a 0600 file; after a kill or on a full disk nothing half is there.
+    """Write ``data`` into a file with mode 0600; after a kill or on a full disk none is left.
 
-    A link is replaced and not followed.
+    A link is replaced, not followed.
 
-    :param force: a file that is there gives way.
-    :raises FileExists: one is there, and does not give way.
-    :raises VaultrError: it cannot be written, and everything is as before.
+    :param force: replace an existing file.
+    :raises FileExists: a file exists, and ``force`` is False.
+    :raises VaultrError: the file cannot be written; nothing was changed.
     """
     unfinished = place.with_name(f".{place.name[:100]}.{secrets.token_hex(8)}.unfinished")
     try:
@@ -43,13 +42,13 @@ def save(place: Path, data: bytes, *, force: bool) -> None:
             unfinished.unlink(missing_ok=True)
         sync_folder(place.parent)
     except FileExistsError:
-        raise FileExists(f"{place} is there already; it was left as it is.") from None
+        raise FileExists(f"{place} exists already; it was not changed.") from None
     except OSError as error:
-        raise VaultrError(f"{place}: {error.strerror}; nothing was written.") from error
+        raise VaultrError(f"{place} cannot be written: {error.strerror}.") from error
 
 
 def _link(unfinished: Path, place: Path, data: bytes) -> None:
-    """Give it its name, which fails when there is one of that name, at this very moment."""
+    """Rename the file; fail if the name exists, even if another process creates it now."""
     try:
         os.link(unfinished, place)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Where a device keeps secret keys: in the keyring of the desktop, or in a 0600 file beside it.
+"""The secret keys of a device: in the desktop's keyring, or in a private file.
 
-The file is always there. It holds the key itself, or the name under which the keyring has it: so
-that files which change together stay true to each other, whatever becomes of the keyring.
+The file always exists. It has the key itself, or the name under which the keyring has it, so that
+files that are written together stay consistent, whatever happens to the keyring.
 """
 
 import contextlib
@@ -16,18 +16,17 @@ from vaultr.client.errors import VaultrError
 
 _SERVICE: Final = "vaultr"
 _MARK: Final = "keyring:"
-# Below this a backend keeps nothing, or keeps it in a file that anybody may read.
+# A backend with a lower priority stores nothing, or stores it in a readable file.
 _LEAST_PRIORITY: Final = 1
 _NAME_HEX: Final = 16
 
 
 class KeyringClosed(VaultrError):
-    """The keyring of the desktop does not give the secret key."""
+    """The desktop's keyring is locked, so the secret key cannot be read."""
 
-    exit_code = 1
     advice = (
-        "Unlock the keyring, as by signing in to the desktop; or give the secret key again:"
-        " vaultr login --secret-key-fd N"
+        "Unlock the keyring, for example by logging in to the desktop; or enter the secret key"
+        " again: vaultr login --secret-key-fd N"
     )
 
 
@@ -35,7 +34,7 @@ class KeyringClosed(VaultrError):
 class Keyring:
     """A keyring that works.
 
-    :ivar module: the package ``keyring``, of the extra of that name.
+    :ivar module: the package ``keyring``, from the extra with that name.
     """
 
     module: Any
@@ -43,7 +42,7 @@ class Keyring:
 
     @classmethod
     def find(cls) -> "Keyring | None":
-        """Find the keyring of this desktop; None where there is none, or ``VAULTR_KEYRING=off``."""
+        """Return the desktop's keyring; None if there is none, or ``VAULTR_KEYRING=off``."""
         if os.environ.get("VAULTR_KEYRING", "").lower() == "off":
             return None
         try:
@@ -51,34 +50,34 @@ class Keyring:
 
             backend = keyring.get_keyring()
             fits = float(backend.priority) >= _LEAST_PRIORITY
-        except Exception:  # noqa: BLE001 - whatever a desktop lacks, the file is there
+        except Exception:  # noqa: BLE001 - the file is used instead, whatever the desktop lacks
             return None
         return cls(keyring, type(backend).__module__) if fits else None
 
     def put(self, name: str, text: str) -> bool:
-        """Keep a text, and tell whether it can be read again."""
-        with contextlib.suppress(Exception):  # a keyring that is locked, or has no room
+        """Store a text, and check that it can be read again."""
+        with contextlib.suppress(Exception):  # a keyring that is locked or full
             self.module.set_password(_SERVICE, name, text)
             return self.get(name) == text
         return False
 
     def get(self, name: str) -> str | None:
-        """Read a text; None when it is not given."""
-        with contextlib.suppress(Exception):  # locked, or its owner said no
+        """Return a text; None if the keyring does not return it."""
+        with contextlib.suppress(Exception):  # locked, or the user denied access
             text = self.module.get_password(_SERVICE, name)
             return text if isinstance(text, str) else None
         return None
 
     def drop(self, name: str) -> None:
-        """Remove a text, if that can be done."""
+        """Delete a text if possible."""
         with contextlib.suppress(Exception):  # gone already, or locked
             self.module.delete_password(_SERVICE, name)
 
 
-def kept(account_id: UUID, secret_key: bytes) -> bytes:
-    """Put a secret key into the keyring, where there is one; give what its file is to hold."""
+def store(account_id: UUID, secret_key: bytes) -> bytes:
+    """Store a secret key in the keyring if there is one; return the content of its file."""
     text = secret_key_text(secret_key)
-    # Each key has a name of its own: the one before it stays until its file was replaced.
+    # Each key has its own name: the old one stays until its file is replaced.
     name = f"{account_id}-{hashlib.sha256(secret_key).hexdigest()[:_NAME_HEX]}"
     keyring = Keyring.find()
     if keyring is not None and keyring.put(name, text):
@@ -86,28 +85,28 @@ def kept(account_id: UUID, secret_key: bytes) -> bytes:
     return f"{text}\n".encode()
 
 
-def found(data: bytes) -> bytes:
-    """Give the secret key that a file holds or names.
+def read(data: bytes) -> bytes:
+    """Return the secret key that a file has or names.
 
-    :raises KeyringClosed: the keyring does not give it.
-    :raises ValueError: the file holds neither.
+    :raises KeyringClosed: the keyring does not return it.
+    :raises ValueError: the file has neither.
     """
     text = data.decode().removesuffix("\n")
     if not text.startswith(_MARK):
         return secret_key_bytes(text)
     keyring = Keyring.find()
-    given = None if keyring is None else keyring.get(text.removeprefix(_MARK))
-    if given is None:
-        raise KeyringClosed("The secret key is in the keyring of this desktop, which is closed.")
-    return secret_key_bytes(given)
+    stored = None if keyring is None else keyring.get(text.removeprefix(_MARK))
+    if stored is None:
+        raise KeyringClosed("The secret key is in the keyring of this desktop, which is locked.")
+    return secret_key_bytes(stored)
 
 
 def in_keyring(data: bytes) -> bool:
-    """Tell whether a file names the keyring, and does not hold the key."""
+    """Check whether a file names a key in the keyring, and does not have the key itself."""
     return data.startswith(_MARK.encode())
 
 
-def dropped(data: bytes | None) -> None:
-    """Remove from the keyring what a file named that is there no more."""
+def forget(data: bytes | None) -> None:
+    """Delete the key from the keyring that a deleted file named."""
     if data is not None and in_keyring(data) and (keyring := Keyring.find()) is not None:
         keyring.drop(data.decode().removesuffix("\n").removeprefix(_MARK))

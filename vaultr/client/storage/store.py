@@ -1,4 +1,4 @@
-"""The client's folder by meaning: the device, its account, its secret keys and its cache."""
+"""The values in the client's folder: device, account, secret keys, cache, unfinished work."""
 
 import json
 from collections.abc import Mapping
@@ -17,21 +17,22 @@ from vaultr.client.strict_json import Fields, Json
 _ASIDE: Final = "aside"
 _SEEN: Final = "explained.json"
 _MOVE: Final = "move.json"
+_REJECTED: Final = "rejected-profile.json"
 _MADE_VAULT: Final = "made-vault.json"
 _NEW_KEYS: Final = "new-keys-"
 
 
 class Store:
-    """What is kept between commands."""
+    """The files of a device, by their meaning."""
 
     def __init__(self, home: Path) -> None:
         self.folder = Folder(home)
         self.cache = Cache(self.folder)
-        # What vaults held before the owner accepted another state of the server by hand.
+        # The vaults before the owner accepted another state of the server by hand.
         self.aside = Cache(self.folder, _ASIDE)
 
     def device(self) -> Device:
-        """Read this device; a new folder gives a new one, which is not kept yet."""
+        """Return this device; in a new folder, a new one that is not stored yet."""
         value = self.folder.read_json(DEVICE_FILE)
         if value is None:
             return Device.new()
@@ -45,7 +46,7 @@ class Store:
         self._write(DEVICE_FILE, device.to_json())
 
     def account(self) -> KnownAccount | None:
-        """Read the account as it was last seen; None before the first login."""
+        """Return the account as it was last seen; None before the first login."""
         value = self.folder.read_json(ACCOUNT_FILE)
         if value is None:
             return None
@@ -67,9 +68,9 @@ class Store:
         secret_key: bytes | None = None,
         others: Mapping[str, bytes | None],
     ) -> None:
-        """Write all that a login, or a change of the password, brings: all of it or nothing.
+        """Write all files of a login or a change of the password together.
 
-        :param others: files that are replaced, or with None removed, at the same moment.
+        :param others: more files, each with its content, or None to delete it.
         """
         values = {
             DEVICE_FILE: _encoded(device.to_json()),
@@ -79,40 +80,40 @@ class Store:
         if secret_key is not None:
             account_id = account.derivation.account_id
             before = self.folder.read_signed(_secret_key_file(account_id))
-            values[_secret_key_file(account_id)] = secret_keys.kept(account_id, secret_key)
+            values[_secret_key_file(account_id)] = secret_keys.store(account_id, secret_key)
         signed = {name: self.folder.signed(name, value) for name, value in values.items()}
         self.folder.write_together({**signed, **others})
         if before not in values.values():
-            secret_keys.dropped(before)
+            secret_keys.forget(before)
 
     def unsent(self) -> list[str]:
-        """Name the files with wraps that were kept to be sent again; they fit one account key."""
+        """List the files with wraps for a retry; they are valid under one account key only."""
         names = self.folder.names(".")
         return [name for name in names if name == _MADE_VAULT or name.startswith(_NEW_KEYS)]
 
     def secret_key(self, account_id: UUID) -> bytes | None:
-        """Read the secret key of an account; None when this device has none."""
+        """Return the secret key of an account; None if this device does not have it."""
         name = _secret_key_file(account_id)
         text = self.folder.read_signed(name)
         try:
-            return None if text is None else secret_keys.found(text)
+            return None if text is None else secret_keys.read(text)
         except ValueError:
             raise self.folder.altered(name) from None
 
     def keep_secret_key(self, account_id: UUID, secret_key: bytes) -> None:
-        """Keep the secret key of an account in the keyring, or in a file of its own."""
-        kept = secret_keys.kept(account_id, secret_key)
-        self.folder.write_signed(_secret_key_file(account_id), kept)
+        """Store the secret key of an account in the keyring, or in its own file."""
+        content = secret_keys.store(account_id, secret_key)
+        self.folder.write_signed(_secret_key_file(account_id), content)
 
     def forget_secret_key(self, account_id: UUID) -> None:
-        """Remove the secret key of an account that never came to be."""
+        """Delete the secret key of an account that was not created."""
         name = _secret_key_file(account_id)
         before = self.folder.read_signed(name)
         self.folder.remove(name)
-        secret_keys.dropped(before)
+        secret_keys.forget(before)
 
     def secret_key_place(self, account_id: UUID) -> str | None:
-        """Say where the secret key of an account is; None when this device has none."""
+        """Return where the secret key of an account is; None if this device does not have it."""
         name = _secret_key_file(account_id)
         data = self.folder.read_signed(name)
         if data is None:
@@ -120,51 +121,65 @@ class Store:
         return "the keyring" if secret_keys.in_keyring(data) else str(self.folder.path / name)
 
     def made_vault(self) -> Json | None:
-        """Read the vault whose making was begun, and may not have reached the server."""
+        """Return a new vault that may not have reached the server."""
         return self.folder.read_json(_MADE_VAULT)
 
     def keep_made_vault(self, vault: Json) -> None:
-        """Write what is about to be sent to make a vault: a retry sends the same wraps."""
+        """Write a new vault before it is sent: a retry sends the same wraps."""
         self._write(_MADE_VAULT, vault)
 
     def forget_made_vault(self) -> None:
-        """Forget it, once the vault and its place in the profile are there."""
+        """Delete it, once the vault exists and the profile has it."""
         self.folder.remove(_MADE_VAULT)
 
     def new_keys(self, vault_id: UUID) -> Json | None:
-        """Read the wrap of a generation whose beginning may not have reached the server."""
+        """Return the wrap of a new generation that may not have reached the server."""
         return self.folder.read_json(_new_keys_file(vault_id))
 
     def keep_new_keys(self, vault_id: UUID, wrap: Json) -> None:
-        """Write the wrap of a generation that is about to begin: a retry sends the same."""
+        """Write the wrap of a new generation before it is sent: a retry sends the same."""
         self._write(_new_keys_file(vault_id), wrap)
 
     def forget_new_keys(self, vault_id: UUID) -> None:
-        """Forget it, once the vault shows what became of the generation."""
+        """Delete it, once the vault shows whether the generation began."""
         self.folder.remove(_new_keys_file(vault_id))
 
     def seen(self) -> Json | None:
-        """Read what the server showed when its differences were last listed."""
+        """Return the server's state when its differences were last listed."""
         return self.folder.read_json(_SEEN)
 
     def keep_seen(self, seen: Json) -> None:
-        """Write what the server shows, once its differences are listed."""
+        """Write the server's state, once its differences are listed."""
         self._write(_SEEN, seen)
 
     def forget_seen(self) -> None:
-        """Forget it, once it was accepted."""
+        """Delete it, once it was accepted."""
         self.folder.remove(_SEEN)
 
+    def rejected_profile(self) -> int:
+        """Return the highest profile revision that was sent, and not known to be stored; or 0."""
+        value = self.folder.read_json(_REJECTED)
+        revision = 0 if value is None else value.get("revision")
+        return revision if isinstance(revision, int) else 0
+
+    def keep_rejected_profile(self, revision: int) -> None:
+        """Remember a signed profile that the server could show later, until it is superseded."""
+        self._write(_REJECTED, {"revision": revision})
+
+    def forget_rejected_profile(self) -> None:
+        """Forget it, once the server has stored another profile of that revision or a later one."""
+        self.folder.remove(_REJECTED)
+
     def move(self) -> Json | None:
-        """Read the move between vaults that did not come to its end."""
+        """Return the unfinished move between vaults."""
         return self.folder.read_json(_MOVE)
 
     def keep_move(self, move: Json) -> None:
-        """Write the move that is about to begin."""
+        """Write a move before it begins."""
         self._write(_MOVE, move)
 
     def forget_move(self) -> None:
-        """Forget it, once every item is in one vault alone."""
+        """Delete it, once every item is in one vault only."""
         self.folder.remove(_MOVE)
 
     def _write(self, name: str, value: Json) -> None:

@@ -1,1 +1,1 @@
-"""The way to the server: one origin, limits of time, the session, and checked answers."""
+"""The connection to the server: one origin, time limits, the session, checked responses."""

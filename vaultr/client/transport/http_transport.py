@@ -6,7 +6,9 @@ It follows no redirect and uses no proxy from the environment; nothing turns cer
 import contextlib
 import json
 import re
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +43,9 @@ MOST_CHECKPOINTS: Final = 8
 MOST_HEADER: Final = 128
 _LINES: Final = "application/jsonl"
 RETRIES: Final = RetryPolicy(tries=4, first_pause_seconds=0.25, longest_pause_seconds=10.0)
+# In which lost responses are asked for again, all attempts together.
+_LOST_SECONDS: Final = 90.0
+_WAITING_SECONDS: Final = 2.0
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
 _ETAG = re.compile(r'"[\x21\x23-\x7e]{0,128}"')
 # Pages of a sync or a list, one version, and what a recovery returns.
@@ -101,6 +106,8 @@ class Transport:
         retries: RetryPolicy | None = None,
         answer_seconds: float = ANSWER_SECONDS,
         answer_bytes: int = ANSWER_BYTES,
+        offline: bool = False,
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
         self.origin = origin_of(url)
         self.date: str | None = None
@@ -110,6 +117,9 @@ class Transport:
         self._retries = retries or RETRIES
         self._answer_seconds = answer_seconds
         self._answer_bytes = answer_bytes
+        self._offline = offline
+        self._waiting = waiting
+        self._ends = float("inf")
         self._adapter: HttpxAdapter | None = None
         if ca_file is not None:
             self._open()  # reject a file without certificates before anything is sent
@@ -118,6 +128,10 @@ class Transport:
         """Close the connection if there is one."""
         if self._adapter is not None:
             self._adapter.close()
+
+    def hurry(self, seconds: float) -> None:
+        """Let all requests from now on end within ``seconds``."""
+        self._ends = time.monotonic() + seconds
 
     def send(
         self,
@@ -137,17 +151,59 @@ class Transport:
         :raises ServerUnreachable: no response; it is not known whether the request was processed.
         :raises AnswerInvalid: the response is not one that a Vaultr server sends.
         """
+        if self._offline:
+            raise ServerUnreachable("Nothing is sent to the server with --offline.", not_done=True)
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        with self._noticed():
+            return self._send(
+                method,
+                path,
+                data,
+                headers or {},
+                lost_is_safe=again or method == "GET",
+                longest_wait_seconds=longest_wait_seconds,
+            )
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        lost_is_safe: bool,
+        longest_wait_seconds: float | None,
+    ) -> Answer:
+        until = self._ends
         longest = longest_wait_seconds or self._retries.longest_pause_seconds
         for attempt in self._retries.attempts():
+            began = time.monotonic()
             try:
-                return self._send_once(method, path, data, headers or {})
+                return self._send_once(method, path, data, headers, until)
             except (Refused, ServerUnreachable) as error:
-                wait = _seconds_to_wait(error, lost_is_safe=again or method == "GET")
+                wait = _seconds_to_wait(error, lost_is_safe=lost_is_safe)
                 if attempt.is_last or wait is None or max(wait, attempt.pause_seconds) > longest:
+                    raise
+                if isinstance(error, ServerUnreachable):
+                    until = min(until, began + _LOST_SECONDS)
+                if time.monotonic() + max(wait, attempt.pause_seconds) >= until:
                     raise
             attempt.wait(at_least=wait)
         raise AssertionError  # attempts() ends with an error by itself
+
+    @contextlib.contextmanager
+    def _noticed(self) -> Iterator[None]:
+        """Tell the user what is waited for, if it takes long."""
+        if self._waiting is None:
+            yield
+            return
+        timer = threading.Timer(_WAITING_SECONDS, self._waiting, [self.origin])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def probe(self, path: str) -> Probe:
         """Return the response to a probe, such as ``/api/ready``, whatever it is; do not retry.
@@ -174,7 +230,12 @@ class Transport:
             )
 
     def _send_once(
-        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        data: bytes | None,
+        headers: Mapping[str, str],
+        until: float,
     ) -> Answer:
         sent = dict(headers) | ({} if data is None else {"Content-Type": "application/json"})
         longest = ANSWER_BYTES if _LONG.fullmatch(path) else SHORT_ANSWER_BYTES
@@ -183,7 +244,7 @@ class Transport:
             BASE + path,
             data,
             sent,
-            seconds=self._answer_seconds,
+            seconds=max(0.0, min(self._answer_seconds, until - time.monotonic())),
             answer_bytes=min(self._answer_bytes, longest),
         )
         self.date = response.headers.get("Date")
@@ -284,6 +345,8 @@ def _seconds_to_wait(error: VaultrError, *, lost_is_safe: bool) -> float | None:
         seconds = error.members.get("retry_after")
     elif isinstance(error, CertificateInvalid):
         return None
+    elif isinstance(error, ServerUnreachable) and error.timed_out:
+        return None  # it would only wait as long once more
     elif isinstance(error, ServerUnreachable) and (lost_is_safe or error.not_done):
         seconds = error.retry_after
     else:

@@ -118,7 +118,7 @@ class HttpxAdapter:
             if size > most:
                 raise AnswerInvalid(f"the response has over {most} bytes")
             if time.monotonic() > ends:
-                raise ServerUnreachable(f"{self._origin}: the response took too long")
+                raise _silent(self._origin)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -127,6 +127,10 @@ def _tls_of(response: httpx2.Response) -> tuple[str, Mapping[str, Any]] | None:
     stream = response.extensions.get("network_stream")
     secured = stream.get_extra_info("ssl_object") if stream else None
     return None if secured is None else (str(secured.version()), secured.getpeercert() or {})
+
+
+def _silent(origin: str) -> ServerUnreachable:
+    return ServerUnreachable(f"{origin}: the server did not respond in time", timed_out=True)
 
 
 def _unreachable(origin: str, error: httpx2.TransportError) -> ServerUnreachable:
@@ -138,5 +142,5 @@ def _unreachable(origin: str, error: httpx2.TransportError) -> ServerUnreachable
         case httpx2.ConnectError():
             return ServerUnreachable(f"{origin}: {_AROUND.sub('', str(error))}")
         case httpx2.TimeoutException():
-            return ServerUnreachable(f"{origin}: the response took too long")
+            return _silent(origin)
     return ServerUnreachable(f"{origin}: the response was lost ({error})")

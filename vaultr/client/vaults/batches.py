@@ -1,4 +1,4 @@
-"""Writes many wishes in batches that fit the server, smaller ones when others are faster."""
+"""Writes many changes in batches that the server accepts, in smaller ones if others write too."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,50 +11,50 @@ from vaultr.client.errors import (
     ItemNotFound,
     PreconditionFailed,
 )
-from vaultr.client.vaults.write_intents import EditConflict, Wish
+from vaultr.client.vaults.write_intents import EditConflict, PlannedChange
 from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.sizes import BATCH_BODY_BYTES, CHANGES_PER_BATCH
 
-# Base64url takes 4 characters for 3 bytes; ids, entry and names of one change take under 800.
+# Base64url needs 4 characters for 3 bytes; ids, entry and names of a change need less than 800.
 _CHANGE_BYTES: Final = 800
 _BODY_BYTES: Final = BATCH_BODY_BYTES - 64 * 1024
-# The vault has newer keys, or somebody changed one of the items: that is held by now.
+# The vault has newer keys, or an item changed; the vault was synced after the rejection.
 _OVERTAKEN: Final = (GenerationMoved, PreconditionFailed, ItemNotFound, InTrash)
 
 
 class Batches:
-    """Writes batch after batch; how many changes one may hold shrinks when others write too."""
+    """Writes batch after batch; the batch size shrinks while others write too."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._most = CHANGES_PER_BATCH
 
-    def write(self, vault_id: UUID, wishes: Sequence[Wish], sizes: Sequence[int]) -> int:
-        """Write the first of ``wishes`` in one batch, and tell how many they were.
+    def write(self, vault_id: UUID, planned: Sequence[PlannedChange], sizes: Sequence[int]) -> int:
+        """Write the first of ``planned`` in one batch, and return how many they were.
 
-        :param sizes: the sealed bytes of each.
-        :return: 0 when somebody was faster; the vault is up to date then, and all may be asked
-            for anew.
-        :raises EditConflict: an item is not what its user saw; nothing of the batch was written.
-        :raises HeadMoved: others were faster than a write of one change, too.
-        :raises Refused: the server refuses it, and nobody wrote what could be the reason.
+        :param sizes: the sealed bytes of each change.
+        :return: 0 if another write came first; then the vault is synced, and the caller may plan
+            all changes again.
+        :raises EditConflict: an item changed since its user saw it; nothing was written.
+        :raises HeadMoved: others kept writing even in between single changes.
+        :raises Refused: the server rejects the batch, and no other write explains it.
         """
-        batch = wishes[: fitting(sizes, self._most)]
+        batch = planned[: fitting(sizes, self._most)]
         before = self._writer.held_at(vault_id)
         try:
-            # One change alone steps aside and tries again by itself.
+            # A single change waits and retries by itself.
             write = self._writer.write if self._most == 1 else self._writer.write_once
             write(vault_id, batch)
         except HeadMoved:
             if self._most == 1:
                 raise
-            # A smaller batch is sealed and sent faster than others write.
+            # A smaller batch is sealed and sent faster, so it is more likely to come first.
             self._most = max(1, len(batch) // 2)
             return 0
         except EditConflict:
             raise
         except _OVERTAKEN:
-            # To ask again for what was refused, and is as it was, would never end.
+            # Nothing changed: sending the same batch again would never end.
             if self._writer.held_at(vault_id) == before:
                 raise
             return 0
@@ -63,7 +63,7 @@ class Batches:
 
 
 def fitting(sizes: Sequence[int], most: int = CHANGES_PER_BATCH) -> int:
-    """Tell how many of items with these sealed sizes fit into one batch; at least one."""
+    """Return how many items with these sealed sizes fit into one batch; at least 1."""
     size = 0
     for count, each in enumerate(sizes[:most]):
         size += each * 4 // 3 + _CHANGE_BYTES

@@ -5,44 +5,44 @@ from uuid import UUID
 
 from vaultr.client.errors import NotFound, UsageError
 from vaultr.client.vaults.reader import VaultInfo
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vaults import Vaults
 
 
 class Deleter:
     """Deletes vaults of one unlocked account."""
 
-    def __init__(self, account: OpenedAccount, vaults: Vaults) -> None:
+    def __init__(self, account: UnlockedAccount, vaults: Vaults) -> None:
         self._account = account
         self._vaults = vaults
 
     def delete(self, ref: str, confirm: str) -> VaultInfo:
-        """Delete a vault with all that is in it; its copy here goes once the server did it.
+        """Delete a vault and its items; the local copy is deleted after the server's.
 
-        :param confirm: the vault's name, to the letter.
-        :raises UsageError: ``confirm`` is another name; nothing was changed.
+        :param confirm: the vault's exact name.
+        :raises UsageError: ``confirm`` is a different name; nothing was changed.
         :raises StepUpRequired: the password must be proved again first. No device opens the vault
-            any more, and the same call with its id goes on.
+            any more; the same call with its id continues.
         """
         reader = self._vaults.reader
-        again = self._deleted_already(ref)
-        if again is not None:
-            self._send(again)
-            return VaultInfo(again, "", 0, "", 0, 0)
+        deleted = self._deleted_id(ref)
+        if deleted is not None:
+            self._send(deleted)
+            return VaultInfo(deleted, "", 0, "", 0, 0)
         vault = reader.vault(ref)
         info = reader.info(vault)
         if confirm != info.name:
-            raise UsageError("That is not the name of the vault: nothing was deleted.")
+            raise UsageError("That is not the name of the vault. Nothing was deleted.")
         with self._account.store.folder.locked():
             self._vaults.note_deleted(vault.id)
             self._send(vault.id)
         return info
 
-    def _deleted_already(self, ref: str) -> UUID | None:
+    def _deleted_id(self, ref: str) -> UUID | None:
         return next((each for each in self._account.deleted() if str(each) == ref), None)
 
     def _send(self, vault_id: UUID) -> None:
-        # Gone already: an earlier answer was lost, or another device did it.
+        # Already deleted: an earlier response was lost, or another device deleted it.
         with contextlib.suppress(NotFound):
             self._account.session.send("DELETE", f"/vaults/{vault_id}", again=True)
         self._account.store.cache.forget(vault_id)

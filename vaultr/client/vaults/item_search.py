@@ -1,4 +1,4 @@
-"""Finds items by their ids or titles, and says which they may be where several are meant."""
+"""Finds items by id or title, and lists the matches if a title is ambiguous."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
@@ -29,12 +29,12 @@ class Finder:
     ) -> tuple[CachedVault, Item]:
         """Find an item by its id, or by a title that is unique among those in ``states``.
 
-        An exact title, in whatever state, wins over one that differs in case.
+        An exact title, in any state, wins over one that differs in case.
 
-        :param else_in: in which state it may be if there is none in ``states``.
-        :param exactly: take no title that differs in case.
-        :raises ItemNotFound: there is none; names titles that are near.
-        :raises Ambiguous: several have this title, or this id in several vaults.
+        :param else_in: the states to search if nothing in ``states`` matches.
+        :param exactly: reject titles that differ in case.
+        :raises ItemNotFound: no item matches; names similar titles.
+        :raises Ambiguous: several items have this title, or this id in several vaults.
         """
         by_id = {vault.id: vault for vault in vaults}
         wanted = as_id(ref)
@@ -52,9 +52,9 @@ class Finder:
     def find_all(
         self, refs: Iterable[str], vaults: Iterable[CachedVault], states: States
     ) -> list[tuple[CachedVault, Item]]:
-        """Find several items, by exact titles; each overview is opened once at most.
+        """Find several items by exact titles, opening each overview at most once.
 
-        What takes items away must not, when it is done again, take the one that is called alike.
+        A command that removes items must not, when repeated, remove one with a similar title.
         """
         vaults, refs = list(vaults), list(refs)
         titled: dict[str, list[Item]] = {}
@@ -69,11 +69,11 @@ class Finder:
             if as_id(ref) is None and len(named) == 1:
                 found.append((by_id[named[0].vault_id], named[0]))
                 continue
-            try:  # by its id; or none is called just so, or several are
+            try:  # an id, or a title that no item or several items have
                 found.append(self.find(ref, vaults, states, exactly=True))
             except VaultrError as error:
                 if len(refs) > 1:
-                    error.add_note(f"That is said of {on_one_line(ref)}. Nothing was done.")
+                    error.add_note(f"This is about {on_one_line(ref)}. Nothing was changed.")
                 raise
         return found
 
@@ -97,7 +97,7 @@ class Finder:
     ) -> Ambiguous:
         names = [self._reader.vault_name(vaults[item.vault_id]) for item in found]
         ways = ["name one by its id"] if len({item.id for item in found}) > 1 else []
-        # A vault tells them apart only where each is in one of its own.
+        # The vault identifies an item only if each match is in a different vault.
         if len({item.vault_id for item in found}) == len(found):
             ways.append("name the vault")
         rows = [

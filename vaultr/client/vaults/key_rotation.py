@@ -1,8 +1,8 @@
-"""Gives a vault new keys: begins a generation, moves what is there to it, and ends.
+"""Rotates a vault's keys: begins a generation, moves all items to it, and ends the rotation.
 
-All that must be known to go on lies on the server and in the profile, so that after a kill at any
-point any of the owner's devices goes on. Only the wrap of a generation that is about to begin is
-kept here before it is sent: a retry sends the same.
+The state of a rotation is on the server and in the profile, so any of the owner's devices can
+resume it after a crash. Only the wrap of the next generation is stored here before it is sent, so
+that a retry sends the same wrap.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import (
     AnswerInvalid,
     Conflict,
@@ -20,30 +19,28 @@ from vaultr.client.errors import (
     VaultrError,
 )
 from vaultr.client.storage.cache import CachedVault
-from vaultr.client.strict_json import Fields
 from vaultr.client.transport.responses import fields_of
 from vaultr.client.vaults.batches import Batches
-from vaultr.client.vaults.unlocked_account import OpenedAccount
-from vaultr.client.vaults.vault_writes import NewKeys, VaultWriter
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
+from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.write_intents import Reseal
 from vaultr.client.vaults.writer import Writer
-from vaultr.protocol.encoding import b64
 
 Progress = Callable[[int, int], None]
 _ROUNDS: Final = 20
 
 
 class CannotMove(VaultrError):
-    """Items do not open, so that they cannot be sealed under the new keys."""
+    """Some items do not open, so they cannot be sealed under the new keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """One vault whose keys are new.
+    """A vault whose keys were rotated.
 
-    :ivar moved: how many items this device sealed anew.
-    :ivar resumed: whether it went on with a rotation that was running already.
+    :ivar moved: how many items this device sealed under the new keys.
+    :ivar resumed: whether this resumed a rotation that was already running.
     """
 
     vault_id: UUID
@@ -57,25 +54,25 @@ class Rotator:
     """Rotates the vaults of one unlocked account."""
 
     def __init__(
-        self, account: OpenedAccount, vaults: Vaults, writer: Writer, whole: VaultWriter
+        self, account: UnlockedAccount, vaults: Vaults, writer: Writer, vault_writer: VaultWriter
     ) -> None:
         self._account = account
         self._store = account.store
         self._vaults = vaults
         self._writer = writer
-        self._whole = whole
+        self._vault_writer = vault_writer
 
-    def rotate(self, vault_id: UUID, *, anew: bool, progress: Progress | None) -> Rotated:
-        """Rotate one vault, or go on with a rotation that has something left to move.
+    def rotate(self, vault_id: UUID, *, restart: bool, progress: Progress | None) -> Rotated:
+        """Rotate one vault, or resume a rotation that has something left to move.
 
-        :param anew: begin another generation also while one is running.
-        :raises StepUpRequired: a generation is to begin, which needs the password proved again;
-            nothing was changed.
+        :param restart: begin another generation even while a rotation is running.
+        :raises StepUpRequired: beginning a generation needs the password again; nothing was
+            changed.
         :raises CannotMove: some items do not open; all others were moved.
         """
         vault = self._settled(self._vaults.sync_one(vault_id))
         due = self._account.profile.keys_due(vault_id, vault.state.generation)
-        resumed = not (anew or due) and self._is_running(vault)
+        resumed = not (restart or due) and self._is_running(vault)
         if not resumed:
             vault = self._begun(vault)
         moved = self._moved_and_ended(vault, progress)
@@ -84,81 +81,52 @@ class Rotator:
         return Rotated(vault_id, name, vault.state.generation, moved, resumed)
 
     def is_pending(self, vault: CachedVault) -> bool:
-        """Tell whether a vault's keys are due to be replaced, or are being replaced."""
+        """Check whether a vault's keys must be replaced, or are being replaced."""
         due = self._account.profile.keys_due(vault.id, vault.state.generation)
         return due or self._is_running(vault)
 
     def end(self, vault_id: UUID) -> None:
-        """End a rotation of which nothing but its end is left, if the server says that one runs."""
+        """End a rotation that has moved everything, if the server says that it is still running."""
         vault = self._vaults.reader.vault(vault_id)
         if self._says_running(vault):
             self._moved_and_ended(vault, None)
 
     def _is_running(self, vault: CachedVault) -> bool:
-        # Only what is verified: by its word alone a server could put off new keys for ever.
-        return bool(left_of(vault)) or not _is_named_anew(vault)
+        # Decide by verified data only: a server that claims "running" could delay new keys forever.
+        return bool(left_of(vault)) or not _is_name_resealed(vault)
 
     def _says_running(self, vault: CachedVault) -> bool:
         answer = self._account.session.send("GET", f"/vaults/{vault.id}/rotation")
         return fields_of(answer, "rotation").flag("rotating")
 
     def _settled(self, vault: CachedVault) -> CachedVault:
-        """Forget the kept wrap, once the vault shows a generation of its number."""
-        kept = self._kept(vault.id)
-        if kept is not None and kept.generation <= vault.state.generation:
-            self._store.forget_new_keys(vault.id)
+        """Forget the stored wrap once the vault has reached its generation."""
+        self._writer.generations.forget_reached(vault)
         return vault
 
     def _begun(self, before: CachedVault) -> CachedVault:
         def attempt(vault: CachedVault) -> CachedVault:
             if vault.state.generation > before.state.generation:
-                return self._settled(vault)  # another device was faster, or an answer was lost
-            return self._whole.begin_rotation(vault, self._new_keys(vault))
+                return self._settled(vault)  # another device came first, or a response was lost
+            return self._writer.begin_generation(vault)
 
-        return self._settled(self._writer.retried(before.id, attempt))
-
-    def _new_keys(self, vault: CachedVault) -> NewKeys:
-        """Give the kept keys of the next generation, or draw and keep some."""
-        generation = vault.state.generation + 1
-        kept = self._kept(vault.id)
-        if kept is not None and kept.generation == generation:
-            return kept
-        account, keys = self._account, VaultKeys.new()
-        sealed = keys.wrap(account.wrap_key, account.account_id, vault.id, generation)
-        self._store.keep_new_keys(vault.id, {"generation": generation, "sealed_key": b64(sealed)})
-        return NewKeys(generation, keys, sealed)
-
-    def _kept(self, vault_id: UUID) -> NewKeys | None:
-        value = self._store.new_keys(vault_id)
-        if value is None:
-            return None
-        fields = Fields(value, "new keys", AnswerInvalid)
-        generation, sealed = fields.count("generation", least=2), fields.binary("sealed_key")
-        account = self._account
-        try:
-            keys = VaultKeys.unwrap(
-                account.wrap_key, account.account_id, vault_id, generation, sealed
-            )
-        except SealBroken:  # of an account key that was replaced since
-            self._store.forget_new_keys(vault_id)
-            return None
-        return NewKeys(generation, keys, sealed)
+        return self._settled(self._writer.with_retries(before.id, attempt))
 
     def _moved_and_ended(self, vault: CachedVault, progress: Progress | None) -> int:
         moved = _Moved(self._vaults, self._writer, progress)
         for _ in range(_ROUNDS):
             moved.all_of(vault.id)
-            self._whole.reseal_name(vault.id)
+            self._vault_writer.reseal_name(vault.id)
             vault = self._vaults.sync_one(vault.id)
             if moved.broken:
                 raise CannotMove(_say_broken(moved.broken))
             try:
                 if not self._says_running(vault):
                     return moved.count
-                self._writer.retried(vault.id, self._ended)
+                self._writer.with_retries(vault.id, self._ended)
             except (RotationIncomplete, GenerationMoved):
                 vault = self._vaults.sync_one(vault.id)
-                if not left_of(vault) and _is_named_anew(vault):
+                if not left_of(vault) and _is_name_resealed(vault):
                     raise
             except Conflict:
                 if self._says_running(vault):
@@ -166,10 +134,12 @@ class Rotator:
         return moved.count
 
     def _ended(self, vault: CachedVault) -> CachedVault:
-        """End the rotation, unless somebody began another one meanwhile."""
-        if left_of(vault) or not _is_named_anew(vault):
-            raise RotationIncomplete("rotation-incomplete", 409, "Another rotation began.")
-        return self._whole.end_rotation(vault)
+        """End the rotation, unless another device began a new one meanwhile."""
+        if left_of(vault) or not _is_name_resealed(vault):
+            raise RotationIncomplete(
+                "rotation-incomplete", 409, "Another rotation began meanwhile."
+            )
+        return self._vault_writer.end_rotation(vault)
 
 
 class _Moved:
@@ -183,7 +153,7 @@ class _Moved:
         self.broken: set[UUID] = set()
 
     def all_of(self, vault_id: UUID) -> None:
-        """Seal all active items anew, batch after batch."""
+        """Seal all active items under the newest keys, batch after batch."""
         while left := self._left(vault_id):
             vault = self._vaults.reader.vault(vault_id)
             sizes = [_size(vault, item_id) for item_id in left]
@@ -207,16 +177,16 @@ class _Moved:
         found = []
         for item_id in items:
             try:
-                reader.ground(vault).opened(item_id)
+                reader.open_vault(vault).opened(item_id)
             except SealBroken:
                 found.append(item_id)
         if not found:
-            raise AnswerInvalid("what did not open a moment ago opens", vault_id=vault_id)
+            raise AnswerInvalid("Items that did not open a moment ago open now.", vault_id=vault_id)
         return found
 
 
 def left_of(vault: CachedVault) -> list[UUID]:
-    """Name the active items that are under older keys than the vault's newest."""
+    """Return the active items that are sealed under older keys than the vault's newest."""
     state = vault.state
     return [
         item_id
@@ -225,7 +195,7 @@ def left_of(vault: CachedVault) -> list[UUID]:
     ]
 
 
-def _is_named_anew(vault: CachedVault) -> bool:
+def _is_name_resealed(vault: CachedVault) -> bool:
     return vault.state.overview.generation == vault.state.generation
 
 
@@ -237,7 +207,7 @@ def _size(vault: CachedVault, item_id: UUID) -> int:
 def _say_broken(broken: Iterable[UUID]) -> str:
     named = ", ".join(sorted(map(str, broken)))
     return (
-        f"These items do not open, and stay under the old keys: {named}. Everything else was "
-        "moved. Another client may have written them: vaultr rm ID moves one to the trash, which "
-        "keeps the old keys; then run vaultr rotate again."
+        f"These items do not open, so they stay under the old keys: {named}. All other items were "
+        "moved. Another client may have written them. Move each to the trash with `vaultr rm ID` "
+        "(the trash keeps the old keys), then run `vaultr rotate` again."
     )

@@ -1,4 +1,4 @@
-"""The log of a vault before what is held: proven by the hashes that lead to the held head."""
+"""An older part of a vault's log, proven by the hashes that lead to the cached head."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from vaultr.protocol.entries import Entry, Op
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """The log from one revision to the held one.
+class LogExcerpt:
+    """The log from one revision to the cached one.
 
     :ivar heads: the head at each revision, the first one included.
     :ivar entries: the entries after the first revision.
@@ -22,21 +22,21 @@ class Past:
     entries: Mapping[int, Entry] = field(repr=False)
 
     def has_put(self, item_id: UUID, *, after: int, through: int) -> bool:
-        """Tell whether the item got a content after one revision, and up to another."""
+        """Check whether the item was put after one revision and up to another."""
         between = (self.entries.get(n) for n in range(after + 1, through + 1))
         return any(each and (each.op, each.item_id) == (Op.PUT, item_id) for each in between)
 
 
-def read_past(syncer: Syncer, vault: CachedVault, since: int) -> Past:
-    """Fetch the log after ``since``, which is at least 1; all that changed since comes with it.
+def read_log_excerpt(syncer: Syncer, vault: CachedVault, since: int) -> LogExcerpt:
+    """Fetch the log after ``since`` (at least 1); the items that changed since come with it.
 
-    No MAC has to be checked: whoever signed the held head signed all that it follows from.
+    No MAC needs a check: the MAC of the cached head covers every entry before it.
 
-    :raises ChainBroken: the server's log does not lead to what is held.
+    :raises ChainBroken: the server's log does not lead to the cached head.
     """
     try:
         signed = syncer.show_since(vault.id, since).entries
-    except HeadMoved:  # it has less than that
+    except HeadMoved:  # the server has fewer revisions than that
         signed = []
     heads = {since: signed[0].entry.prev} if signed else {}
     entries = {}
@@ -46,7 +46,8 @@ def read_past(syncer: Syncer, vault: CachedVault, since: int) -> Past:
         entries[each.entry.n], heads[each.entry.n] = each.entry, each.head
     if heads.get(vault.state.n) != vault.state.head:
         raise ChainBroken(
-            f"the server's log of vault {vault.id} does not lead to what is held, {vault.waypoint}",
+            f"The server's log of vault {vault.id} does not lead to what this device has, "
+            f"{vault.waypoint}.",
             vault_id=vault.id,
         )
-    return Past(heads, entries)
+    return LogExcerpt(heads, entries)

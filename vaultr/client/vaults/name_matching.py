@@ -1,7 +1,7 @@
-"""Finds what people mean by a name: what is called just so, else the one thing called alike.
+"""Finds items and vaults by name: by the exact name, else by the only one that differs in case.
 
-Names come from the owner's devices alone, yet a second thing must never take the place of the one
-that is meant: an exact name wins, and of several that differ in case none is chosen.
+A wrong match could change the wrong item: an exact name always wins, and if several names differ
+only in case, none of them is chosen.
 """
 
 import unicodedata
@@ -14,19 +14,19 @@ from vaultr.client.errors import VaultrError
 _Thing = TypeVar("_Thing")
 _NEAR_MOST: Final = 3
 _NEAR_LETTERS: Final = 60
-_PART_LETTERS: Final = 3  # from here on a part of a name tells it from others
+_PART_LETTERS: Final = 3  # shorter parts of a name match too many names
 _LISTED_MOST: Final = 5
 _ID_LETTERS: Final = 36
 
 
 class Ambiguous(VaultrError):
-    """A title or name stands for more than one thing; use the id."""
+    """A title or name matches more than one item or vault; use the id."""
 
     exit_code = 1
 
 
 def as_id(ref: str) -> UUID | None:
-    """Read an id as people write it; None where it is none, and so a name."""
+    """Return ``ref`` as an id, or None if it is a name."""
     try:
         return UUID(ref) if len(ref) == _ID_LETTERS else None
     except ValueError:
@@ -36,9 +36,9 @@ def as_id(ref: str) -> UUID | None:
 def meant(
     wanted: str, named: Iterable[tuple[str, _Thing]], *, exactly: bool = False
 ) -> list[_Thing]:
-    """Give what is called ``wanted``; only where nothing is, what is called so but for case.
+    """Return what has the name ``wanted``, or else what has it in different case.
 
-    :param exactly: never the latter.
+    :param exactly: return only exact matches.
     """
     pairs = list(named)
     exact = [thing for name, thing in pairs if name == wanted]
@@ -49,8 +49,8 @@ def meant(
 
 
 def near(wanted: str, names: Iterable[str]) -> str:
-    """Write which names are near, as `` Near: GitHub, GitLab.``; empty where none is."""
-    # It takes milliseconds to import, and only those who mistyped need it.
+    """Return a hint with similar names, as `` Similar: GitHub, GitLab.``, or an empty text."""
+    # The import takes milliseconds and is needed only after a typing error.
     import difflib  # noqa: PLC0415 - late, see above
 
     plain = {_plain(name): name for name in names if name}
@@ -60,14 +60,14 @@ def near(wanted: str, names: Iterable[str]) -> str:
     chosen = list(dict.fromkeys([*sorted(parts, key=len)[:_NEAR_MOST], *close]))[:_NEAR_MOST]
     if not chosen:
         return ""
-    return f" Near: {', '.join(on_one_line(plain[each]) for each in chosen)}."
+    return f" Similar: {', '.join(on_one_line(plain[each]) for each in chosen)}."
 
 
 def which(what: str, choices: Collection[Sequence[str]], *, advice: str) -> Ambiguous:
-    """Say that several things are meant, and list some of them.
+    """Return the error for an ambiguous name, which lists some of the matches.
 
-    :param what: as ``2 items are called Mail``.
-    :param choices: of each its id, and what people know it by.
+    :param what: for example ``2 items are called Mail``.
+    :param choices: the id of each match, then texts that people recognise it by.
     """
     listed = [list(map(on_one_line, each)) for each in choices][:_LISTED_MOST]
     widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
@@ -81,11 +81,11 @@ def which(what: str, choices: Collection[Sequence[str]], *, advice: str) -> Ambi
 
 
 def on_one_line(text: str) -> str:
-    """Show a name within a sentence: on one line, and not too long."""
+    """Return a name for use within a sentence: on one line, and shortened."""
     text = " ".join(text.split())
     return text if len(text) <= _NEAR_LETTERS else f"{text[: _NEAR_LETTERS - 1]}…"
 
 
 def _plain(name: str) -> str:
-    # Macs write an é as two characters, others as one.
+    # macOS writes é as two characters, other systems as one.
     return name.casefold() if name.isascii() else unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""Opens what the cache holds: overviews for lists, a detail only when it is revealed."""
+"""Opens cached items: overviews for lists, and a detail only when it is revealed."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from vaultr.client.storage.cache import Cache, CachedVault
 from vaultr.client.vaults.name_matching import as_id, meant, near, which
 from vaultr.client.vaults.plaintext import object_in
 from vaultr.client.vaults.sync import VaultKeyring, vk_of
-from vaultr.client.vaults.write_intents import Ground
+from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.protocol.encoding import unb64
 
 _NAME_CHARACTERS: Final = 200
@@ -30,10 +30,10 @@ class NameUnfit(VaultrError):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item, opened. ``detail`` is None unless it was revealed.
+    """One opened item. ``detail`` is None unless it was revealed.
 
-    :ivar opens: False where a client of the owner's wrote an overview that no key opens: then it
-        is empty here, and the item is found by its id alone.
+    :ivar opens: False if one of the owner's clients wrote an overview that no key opens. Then it is
+        empty here, and the item can be found by its id only.
     """
 
     id: UUID
@@ -50,14 +50,14 @@ class Item:
 
     @property
     def title(self) -> str:
-        """The title; empty when the item has none."""
+        """The title, or an empty text."""
         title = self.overview.get("title")
         return title if isinstance(title, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class VaultInfo:
-    """One vault: its name, and where in its history this device is."""
+    """One vault: its name, and the revision and head that this device has."""
 
     id: UUID
     name: str
@@ -68,8 +68,8 @@ class VaultInfo:
     role: str = "owner"
 
 
-class Named(Protocol):
-    """A vault as people are told of it."""
+class NamedVault(Protocol):
+    """A vault with a name that people see."""
 
     @property
     def id(self) -> UUID:
@@ -80,8 +80,8 @@ class Named(Protocol):
         """Its name."""
 
 
-def by_name(vault: Named) -> tuple[str, UUID]:
-    """Give what vaults are put in order by for people: ids, which are random, only break ties."""
+def by_name(vault: NamedVault) -> tuple[str, UUID]:
+    """Return the sort key for vaults: the name, and the random id only to break ties."""
     return vault.name.casefold(), vault.id
 
 
@@ -96,7 +96,7 @@ class Reader:
         self._deleted = deleted
 
     def vaults(self) -> list[CachedVault]:
-        """Give all cached vaults but those that the owner deleted."""
+        """Return all cached vaults except those that the owner deleted."""
         hidden = self._deleted()
         ids = [vault_id for vault_id in self._cache.ids() if vault_id not in hidden]
         loaded = [self._cache.load(vault_id) for vault_id in ids]
@@ -121,14 +121,14 @@ class Reader:
         return name if isinstance(name, str) else ""
 
     def vault_overview(self, vault: CachedVault) -> bytes:
-        """Open a vault's overview, as the bytes that were sealed."""
+        """Return a vault's opened overview, as the bytes that were sealed."""
         return overview_of(vault, self.keys(vault))
 
     def vault(self, ref: str | UUID | None) -> CachedVault:
-        """Find a vault by id or by its unique name; None stands for the only one.
+        """Return the vault with an id or a unique name; None stands for the only vault.
 
-        :raises VaultNotFound: there is none.
-        :raises Ambiguous: there are several.
+        :raises VaultNotFound: no vault matches.
+        :raises Ambiguous: several vaults match.
         """
         vaults = self.vaults()
         wanted = as_id(ref) if isinstance(ref, str) else ref
@@ -142,31 +142,33 @@ class Reader:
             raise VaultNotFound("vault-not-found", 404, self._no_vault(ref, vaults))
         if len(found) > 1:
             rows = [(str(vault.id), self.vault_name(vault)) for vault in found]
-            raise which("Several vaults fit", rows, advice="name one by its id or unique name")
+            raise which("Several vaults match", rows, advice="name one by its id or unique name")
         return found[0]
 
     def _no_vault(self, ref: str | UUID | None, vaults: Sequence[CachedVault]) -> str:
         if not vaults:
-            return "This account has no vault: vaultr vaults add NAME makes one."
+            return "This account has no vault. Create one: vaultr vaults add NAME"
         names = map(self.vault_name, vaults)
         return f"There is no such vault.{near(ref, names) if isinstance(ref, str) else ''}"
 
     def check_name(self, name: str, *, of: UUID | None = None) -> None:
-        """Check that a vault can be called ``name``, so that the name tells it from all others.
+        """Check that ``name`` is a valid and unique name for a vault.
 
-        :param of: the vault that is to be called so, where it exists.
-        :raises NameUnfit: another vault is, or the name is empty or would be read as an id.
+        :param of: the vault that gets the name, if it exists.
+        :raises NameUnfit: another vault has the name, or it is empty, too long or looks like an id.
         """
         if not name.strip() or as_id(name) is not None or len(name) > _NAME_CHARACTERS:
-            raise NameUnfit("A vault's name is a text that is not empty, no id, and not too long.")
+            raise NameUnfit(
+                f"A vault needs a name of 1 to {_NAME_CHARACTERS} characters that is not an id."
+            )
         others = [vault for vault in self.vaults() if vault.id != of]
         if any(self.vault_name(vault) == name for vault in others):
-            raise NameUnfit(f"Another vault is called {name}.")
+            raise NameUnfit(f"Another vault already has the name {name}.")
 
     def items(
         self, vaults: Iterable[CachedVault], states: tuple[ItemState, ...], type: str | None = None
     ) -> Iterator[Item]:
-        """Open the overviews of all items in one of ``states``, and give those that do not open."""
+        """Yield all items in one of ``states`` with opened overviews, even if one does not open."""
         for vault in vaults:
             keys = self.keys(vault)
             for item_id, held in vault.state.items.items():
@@ -174,23 +176,26 @@ class Reader:
                     yield self._item(vault, keys, item_id)
 
     def item(self, vault: CachedVault, item_id: UUID) -> Item:
-        """Open the overview of one item that the vault has, in whatever state."""
+        """Return one item of the vault, in any state, with its overview opened."""
         return self._item(vault, self.keys(vault), item_id)
 
     def with_detail(self, vault: CachedVault, item: Item) -> Item:
-        """Reveal an item's detail; SealBroken where one of its parts does not open."""
+        """Return the item with its detail opened; raise SealBroken if a part does not open."""
         if not item.opens:
-            raise SealBroken(f"item {item.id} does not open: another client may have written it")
+            raise SealBroken(
+                f"Item {item.id} does not open: it was sealed with an unknown key, perhaps by "
+                "another client"
+            )
         return replace(item, detail=self.detail(vault, item.id))
 
     def known(
         self, vault: CachedVault, item_id: UUID, overview: dict[str, Any], detail: dict[str, Any]
     ) -> Item:
-        """Show an item whose parts are known already, as after writing it."""
+        """Return an item whose parts are known already, for example after a write."""
         return self._shown(vault, item_id, overview, detail)
 
     def detail(self, vault: CachedVault, item_id: UUID) -> dict[str, Any]:
-        """Open a detail, after it was compared with the verified state."""
+        """Return an opened detail; the cache compares it with the verified state."""
         held = vault.state.items[item_id]
         sealed = self._cache.detail(vault, item_id)
         bound = aad.item(
@@ -200,9 +205,11 @@ class Reader:
         what = f"the detail of item {item_id}"
         return object_in(open_sealed(key, bound, sealed, what), what)
 
-    def ground(self, vault: CachedVault) -> Ground:
-        """Give what is needed to seal and to open items of a vault."""
-        return Ground(vault, self.keys(vault), lambda item_id: self._cache.detail(vault, item_id))
+    def open_vault(self, vault: CachedVault) -> OpenVault:
+        """Return what is needed to seal and to open items of a vault."""
+        return OpenVault(
+            vault, self.keys(vault), lambda item_id: self._cache.detail(vault, item_id)
+        )
 
     def keys(self, vault: CachedVault) -> Keys:
         """Open the keys of a vault."""
@@ -218,7 +225,7 @@ class Reader:
         try:
             overview = object_in(open_sealed(key, bound, sealed, what), what)
         except SealBroken:
-            # The log vouches for it: it is no lie of the server, but the fault of another client.
+            # The log vouches for it, so the server did not alter it: another client wrote it.
             return replace(self._shown(vault, item_id, {}, None), opens=False)
         return self._shown(vault, item_id, overview, None)
 
@@ -245,7 +252,7 @@ class Reader:
 
 
 def overview_of(vault: CachedVault, keys: Keys) -> bytes:
-    """Open a vault's overview with ``keys``, as the bytes that were sealed."""
+    """Return a vault's overview, opened with ``keys``, as the bytes that were sealed."""
     made = vault.state.overview
     bound = aad.vault_overview(vault.id, made.revision, made.generation)
     key = vk_of(keys, made.generation, vault.id)

@@ -1,4 +1,4 @@
-"""Wraps of cached vaults fetched anew, when another device has replaced the account key."""
+"""Fetches the wraps of cached vaults again after another device replaced the account key."""
 
 from vaultr.client.errors import AnswerInvalid, RolledBack, SealBroken, StateMismatch
 from vaultr.client.log.chain import lk_of
@@ -10,12 +10,12 @@ from vaultr.client.strict_json import Fields
 from vaultr.client.transport.http_transport import Answer, Transport
 from vaultr.client.transport.responses import Tokens
 from vaultr.client.vaults.sync import VaultKeyring
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_list import Sender, ask_list
 
 
-class Fresh:
-    """Asks with the tokens of a session that is not kept yet."""
+class TokenSender:
+    """Sends requests with the tokens of a session that is not stored yet."""
 
     def __init__(self, transport: Transport, tokens: Tokens) -> None:
         self._transport = transport
@@ -26,46 +26,50 @@ class Fresh:
         return self._transport.send(method, path, headers=self._headers)
 
 
-def renewed(cache: Cache, opened: OpenedAccount, sender: Sender) -> Wraps | None:
-    """Fetch the wraps of all cached vaults that the account key does not open; None if it does.
+def refreshed_wraps(cache: Cache, opened: UnlockedAccount, sender: Sender) -> Wraps | None:
+    """Fetch new wraps of all cached vaults that the account key does not open, else return None.
 
-    What is opened by them must be the keys from before: the sum over what is held tells.
+    The keys inside must be the same as before: the sum over the cached items proves it.
 
-    :raises StateMismatch: they are other keys.
-    :raises RolledBack: the server does not list a vault that is held.
+    :raises StateMismatch: the keys differ.
+    :raises RolledBack: the server does not list a vault that this device holds.
     """
     stale = _stale(cache, opened)
     if not stale:
         return None
     listed = [Fields(each, "vault", AnswerInvalid) for each in ask_list(sender)]
     shown = {each.uuid("id"): each for each in listed}
-    # Not the account's own keyring: what this device keeps is under the key from before still.
+    # Not the account's own keyring: this device's wraps are still under the old account key.
     keyring, wraps = VaultKeyring(opened.wrap_key, opened.account_id), {}
     for vault in stale:
         if vault.id not in shown:
             raise RolledBack(
-                f"vault {vault.id} is missing from the server's list; held is {vault.waypoint}",
+                f"Vault {vault.id} is missing from the server's list; this device has "
+                f"{vault.waypoint}.",
                 vault_id=vault.id,
             )
         newer = read_wraps(shown[vault.id], vault.id)
         state = vault.state
         if not vault.wraps.keys() <= newer.keys():
             raise StateMismatch(
-                f"vault {vault.id}: keys of generations from before are missing in what the server "
-                f"shows (held is {vault.waypoint})",
+                f"Vault {vault.id}: the server did not return keys of generations that this device "
+                "has "
+                f"(at {vault.waypoint}).",
                 vault_id=vault.id,
             )
         lk = lk_of(keyring.open(vault.id, newer), state.generation, vault.id)
         if total_of(lk, state.items, state.overview) != state.total:
             raise StateMismatch(
-                f"vault {vault.id} has other keys of generation {state.generation} than before",
+                f"Vault {vault.id}: the server returned different keys of generation "
+                f"{state.generation} "
+                "than before.",
                 vault_id=vault.id,
             )
         wraps[vault.id] = newer
     return wraps
 
 
-def _stale(cache: Cache, opened: OpenedAccount) -> list[CachedVault]:
+def _stale(cache: Cache, opened: UnlockedAccount) -> list[CachedVault]:
     deleted = opened.deleted()
     keyring = VaultKeyring(opened.wrap_key, opened.account_id)
     stale = []

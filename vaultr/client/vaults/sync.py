@@ -1,4 +1,4 @@
-"""Brings one vault up to date: asks for pages, has them verified, and keeps what they brought."""
+"""Syncs one vault: fetches the pages, verifies them, and stores the result in the cache."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -31,8 +31,8 @@ NOT_MODIFIED: Final = 304
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """What one sync brought: the vault as it is now, and how many items came and went."""
+class SyncResult:
+    """The result of one sync: the vault, and how many items were received and removed."""
 
     vault: CachedVault
     received: int = 0
@@ -42,7 +42,7 @@ class Brought:
 class VaultKeyring:
     """The opened keys of the account's vaults, while it is unlocked.
 
-    :param check: raises, when a wrap does not open, where that is nobody's attack.
+    :param check: called when a wrap does not open; raises if there is a harmless reason.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class VaultKeyring:
         self._opened: dict[UUID, dict[int, VaultKeys]] = {}
 
     def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
-        """Open all ``wraps`` of a vault; keys that were opened before must be the same.
+        """Open all ``wraps`` of a vault, and compare them with the keys opened before.
 
-        :raises StateMismatch: another key for a generation than before.
-        :raises Locked: another command of this device replaced the account's key.
+        :raises StateMismatch: a generation has a different key than before.
+        :raises Locked: another command of this device replaced the account key.
         """
         held = self._opened.get(vault_id)
         try:
@@ -69,8 +69,8 @@ class VaultKeyring:
         self._opened[vault_id] = opened
         return opened
 
-    def open_anew(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
-        """Open ``wraps`` in place of all keys of a vault that were opened before.
+    def replace_keys(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
+        """Open ``wraps``, and forget all keys of the vault that were opened before.
 
         Only for a state of the server that the owner accepts by hand.
         """
@@ -80,44 +80,46 @@ class VaultKeyring:
 
 
 def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
-    """Give the sealing key of one generation.
+    """Return the sealing key (VK) of one generation.
 
-    :raises StateMismatch: the server showed no wrap of it.
+    :raises StateMismatch: the server returned no wrap of it.
     """
     if generation not in keys:
         raise StateMismatch(
-            f"vault {vault_id} has items of generation {generation}, whose keys are not there",
+            f"Vault {vault_id} has items of key generation {generation}, but the server did not "
+            "return "
+            "the keys of that generation.",
             vault_id=vault_id,
         )
     return keys[generation].vk
 
 
 class Syncer:
-    """Syncs vaults one by one; each is saved before the next is asked for."""
+    """Syncs vaults one by one, and saves each before it fetches the next."""
 
     def __init__(self, session: Session, cache: Cache, keyring: VaultKeyring) -> None:
         self._session = session
         self._cache = cache
         self._keyring = keyring
 
-    def sync(self, vault_id: UUID, known: Waypoint | None) -> Brought:
-        """Bring one vault up to date; the folder must be locked.
+    def sync(self, vault_id: UUID, known: Waypoint | None) -> SyncResult:
+        """Sync one vault; the caller holds the folder's lock.
 
         :param known: the head of this vault in the owner's profile.
-        :raises IntegrityError: what the server shows cannot be true; the cache is as before.
+        :raises IntegrityError: the server's response failed verification; the cache is unchanged.
         """
-        # Not before the last proof: half of it, once kept, would be taken for the truth.
+        # Save nothing before the last check: a later sync would trust what is in the cache.
         vault, taken = self.prove(vault_id, known)
         if taken.is_new(vault):
             vault = self._cache.save(vault, taken.details)
-        return Brought(vault, len(taken.received), len(taken.removed))
+        return SyncResult(vault, len(taken.received), len(taken.removed))
 
-    def prove(self, vault_id: UUID, known: Waypoint | None) -> tuple[CachedVault, "_Taken"]:
-        """Verify what :meth:`sync` would take over; nothing is kept."""
+    def prove(self, vault_id: UUID, known: Waypoint | None) -> tuple[CachedVault, "_Pending"]:
+        """Verify what :meth:`sync` would store, without storing it."""
         held = self._cache.load(vault_id)
         if held is not None:
             self._keyring.open(vault_id, held.wraps)
-        taken = _Taken(held)
+        taken = _Pending(held)
         while True:
             plan = verify.plan(taken.vault.state if taken.vault else None, known)
             shown = self._ask(vault_id, plan, taken.vault, known)
@@ -127,12 +129,12 @@ class Syncer:
                 return taken.vault, taken
 
     def show_all(self, vault_id: UUID) -> pages.Shown:
-        """Fetch the full set as the server shows it, and judge only its form."""
+        """Fetch the full set, and check only its form."""
         plan = verify.Plan(full=True, since=0, conditional=False)
         return pages.gather(vault_id, self._pages(vault_id, plan, None), since=0)
 
     def show_since(self, vault_id: UUID, since: int) -> pages.Shown:
-        """Fetch the entries after ``since`` (at least 1) as the server shows them, unjudged."""
+        """Fetch the entries after ``since`` (at least 1), and check only their form."""
         plan = verify.Plan(full=False, since=since, conditional=False)
         return pages.gather(vault_id, self._pages(vault_id, plan, None), since=since)
 
@@ -157,7 +159,7 @@ class Syncer:
         cached: CachedVault | None,
         known: Waypoint | None,
     ) -> pages.Shown | None:
-        """Fetch what ``plan`` says; None when nothing has changed, where the plan lets that be."""
+        """Fetch what ``plan`` says; return None for a 304, where the plan allows one."""
         match = b64(cached.state.head) if cached is not None and plan.conditional else None
         try:
             answers = self._pages(vault_id, plan, match)
@@ -170,15 +172,16 @@ class Syncer:
                 raise
             shown = "no such vault" if isinstance(refused, NotFound) else "an older state"
             raise RolledBack(
-                f"vault {vault_id}: seen before is {seen}, the server shows {shown}",
+                f"Vault {vault_id}: this device or another of yours saw {seen}, the server shows "
+                f"{shown}.",
                 vault_id=vault_id,
             ) from refused
 
     def _pages(self, vault_id: UUID, plan: verify.Plan, match: str | None) -> Iterator[Json]:
-        """Give page after page.
+        """Yield the pages.
 
-        :param match: the head with which a 304 is an answer; without one none is.
-        :raises _Unchanged: that is what the server answered.
+        :param match: the head for ``If-None-Match``; without it, a 304 is invalid.
+        :raises _Unchanged: the server responded with 304.
         """
         headers = {} if match is None else {"If-None-Match": f'"{match}"'}
         since, after = plan.since, 0
@@ -197,11 +200,11 @@ class Syncer:
 
 
 class _Unchanged(Exception):
-    """A 304 that was asked for."""
+    """A 304 to a conditional request."""
 
 
-class _Taken:
-    """What the steps of one sync brought so far, verified and not yet kept."""
+class _Pending:
+    """The verified results of the steps of one sync, not yet stored."""
 
     def __init__(self, held: CachedVault | None) -> None:
         self._held = held
@@ -211,7 +214,7 @@ class _Taken:
         self.removed: set[UUID] = set()
 
     def take(self, synced: verify.Synced) -> None:
-        """Put one more verified step over what is held."""
+        """Add one more verified step."""
         before = self.vault.rows.keys() if self.vault else set()
         self.vault, details = merged(self.vault, synced)
         rows = self.vault.rows
@@ -220,7 +223,7 @@ class _Taken:
         self.removed |= synced.removed & before
 
     def is_new(self, vault: CachedVault) -> bool:
-        """Tell whether ``vault`` is more than a later look at what was held."""
+        """Check whether ``vault`` differs from the cached one in more than the time of the sync."""
         held = self._held
         return held is None or (vault.state, vault.wraps) != (held.state, held.wraps)
 
@@ -228,9 +231,9 @@ class _Taken:
 def merged(
     cached: CachedVault | None, synced: verify.Synced
 ) -> tuple[CachedVault, dict[UUID, bytes]]:
-    """Put a verified sync over what is cached.
+    """Merge a verified sync into the cached vault.
 
-    :return: the vault, and the sealed details that are new in it.
+    :return: the vault, and its new sealed details.
     """
     details: dict[UUID, bytes] = {}
     before = cached.rows if cached else {}
@@ -266,19 +269,19 @@ def _same_content(cached: CachedVault, synced: verify.Synced, item_id: UUID) -> 
 
 
 def trashed(items: Mapping[UUID, Held], before: CachedVault | None) -> dict[UUID, str]:
-    """Note since when each item is in the trash, as this device saw it by its own clock.
+    """Return since when each item is in the trash, by this device's clock.
 
-    One that was restored and trashed again, also between two looks, has another revision.
+    An item that was restored and trashed again, even between two syncs, has another revision.
     """
     now = now_text()
-    kept, since = (before.state.items, before.trashed) if before else ({}, {})
+    cached, since = (before.state.items, before.trashed) if before else ({}, {})
     return {
-        item_id: since.get(item_id, now) if kept.get(item_id) == held else now
+        item_id: since.get(item_id, now) if cached.get(item_id) == held else now
         for item_id, held in items.items()
         if held.state == "trash"
     }
 
 
 def now_text() -> str:
-    """Give the present time as text."""
+    """Return the current time as text."""
     return datetime.now(UTC).isoformat(timespec="seconds")

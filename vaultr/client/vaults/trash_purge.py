@@ -1,7 +1,7 @@
-"""Removes for good what lay in the trash for 30 days: by this device's clock and by the server's.
+"""Removes items that were in the trash for 30 days by this device's clock and by the server's.
 
-The server alone can delay a removal so, and hasten none; and a clock of this device that was wrong
-for a while, when it saw the item trashed or looks again, hastens none either.
+Both clocks must agree. So neither the server alone nor a wrong clock of this device can remove an
+item early; the server can only delay it.
 """
 
 import contextlib
@@ -17,11 +17,11 @@ from vaultr.protocol.entries import Op
 from vaultr.protocol.sizes import CHANGES_PER_BATCH
 
 TRASH_DAYS: Final = 30
-# Two clocks that are right, and the time that a sync takes, are never that far apart.
+# Larger than the difference of two correct clocks plus the time of a sync.
 _APART: Final = timedelta(days=1)
-_PUT_OFF: Final = (
-    "Items were in the trash for 30 days by this device's clock, and not by the server's: none of "
-    "them is removed yet. vaultr doctor looks at the clocks."
+_POSTPONED: Final = (
+    "Items were in the trash for 30 days by this device's clock, but not by the server's. They are "
+    "not removed yet. Check the clocks with: vaultr doctor"
 )
 
 
@@ -30,26 +30,27 @@ def remove_old(
     writer: Writer,
     *,
     server_time: datetime | None,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
 ) -> bool:
-    """Remove what has been in the trash long enough.
+    """Remove the items that were in the trash long enough.
 
-    :param server_time: the server's clock; None where it tells none, and then nothing is removed.
-    :return: whether there was something to remove.
+    :param server_time: the server's clock; without it nothing is removed.
+    :param notify: receives a notice if the clocks disagree.
+    :return: whether there was an item to remove.
     """
     seen = _seen_long(vault)
-    old = [each for each in seen if _lay_for(vault, each, server_time) >= _long()]
-    if any(_lay_for(vault, each, server_time) < _long() - _APART for each in seen):
-        tell(_PUT_OFF)
+    old = [each for each in seen if _time_in_trash(vault, each, server_time) >= _long()]
+    if any(_time_in_trash(vault, each, server_time) < _long() - _APART for each in seen):
+        notify(_POSTPONED)
     for start in range(0, len(old), CHANGES_PER_BATCH):
         held = {each: vault.state.items[each] for each in old[start : start + CHANGES_PER_BATCH]}
-        wishes = [
+        planned = [
             Move(Op.REMOVE, item_id, seen=item.content_revision, revision=item.revision)
             for item_id, item in held.items()
         ]
-        # Somebody restored one of them meanwhile: the next sync looks again.
+        # Another device restored one of them meanwhile: the next sync checks again.
         with contextlib.suppress(EditConflict):
-            writer.write(vault.id, wishes)
+            writer.write(vault.id, planned)
     return bool(old)
 
 
@@ -58,15 +59,15 @@ def _long() -> timedelta:
 
 
 def _seen_long(vault: CachedVault) -> list[UUID]:
-    """Name the items that this device has seen in the trash for 30 days, by its own clock."""
+    """Return the items that this device saw in the trash for 30 days, by its own clock."""
     before = datetime.now(UTC) - _long()
     seen = ((item_id, trashed_since(vault, item_id)) for item_id in vault.trashed)
     return [item_id for item_id, since in seen if since is not None and since <= before]
 
 
-def _lay_for(vault: CachedVault, item_id: UUID, server_time: datetime | None) -> timedelta:
-    """Tell how long an item has lain in the trash, if the server's word is taken for it."""
+def _time_in_trash(vault: CachedVault, item_id: UUID, server_time: datetime | None) -> timedelta:
+    """Return how long an item has been in the trash according to the server."""
     if server_time is None:
         return timedelta.min
-    # What was last changed in an item that is in the trash is that it went there.
+    # The last change to an item in the trash is the one that moved it there.
     return server_time - datetime.fromisoformat(vault.rows[item_id].updated_at)

@@ -1,4 +1,4 @@
-"""An account that is unlocked: its keys in memory, and its profile as the devices share it."""
+"""An unlocked account: its keys in memory, and the profile that the owner's devices share."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -14,6 +14,7 @@ from vaultr.client.errors import (
     PreconditionFailed,
     RolledBack,
     SealBroken,
+    VaultrError,
 )
 from vaultr.client.log.entries import Waypoint
 from vaultr.client.storage.device import KnownAccount
@@ -34,17 +35,17 @@ from vaultr.client.vaults.sync import VaultKeyring
 WRITES_APART_SECONDS: Final = 60.0
 _TRIES: Final = 5
 _RECOVERY: Final = (
-    "Somebody recovers this account by its recovery key. "
-    "If that is not you: vaultr recover --cancel"
+    "Somebody started to recover this account with its recovery key. "
+    "If it was not you, run: vaultr recover --cancel"
 )
 
 
 @dataclass(slots=True)
-class OpenedAccount:
+class UnlockedAccount:
     """The account while it is unlocked.
 
     :ivar profile: the last profile that was accepted from the server, or written to it.
-    :ivar told: what the owner has to be told, and is no error.
+    :ivar notices: messages for the owner that are not errors.
     """
 
     store: Store
@@ -54,26 +55,27 @@ class OpenedAccount:
     known: KnownAccount = field(repr=False)
     profile: Profile = field(repr=False)
     keyring: VaultKeyring = field(repr=False)
-    told: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     @classmethod
     def open(
         cls, store: Store, session: Session, known: KnownAccount, account_key: bytes
-    ) -> "OpenedAccount":
+    ) -> "UnlockedAccount":
         """Open the account as this device last saw it.
 
-        :raises SealBroken: ``account_key`` is another's.
-        :raises PinMismatch: the account is of another server than ``session`` sends to.
+        :raises SealBroken: ``account_key`` belongs to a different account.
+        :raises PinMismatch: the account belongs to a different server than ``session`` sends to.
         """
         account_id = known.derivation.account_id
         wrap = wrap_key(account_key)
-        kept = known.key_set.profile
-        profile = open_profile(wrap, account_id, kept.revision, kept.sealed)
-        # What the folder says of the server is signed by a key that lies beside it: whoever may
-        # write there could have the session's tokens sent elsewhere.
+        stored = known.key_set.profile
+        profile = open_profile(wrap, account_id, stored.revision, stored.sealed)
+        # The folder names the server, and is signed by a key in the same folder. Anyone who can
+        # write there could otherwise redirect the session's tokens to another server.
         if profile.pins.origin != session.origin:
             raise PinMismatch(
-                f"the account is of {profile.pins.origin}; nothing was sent to {session.origin}"
+                f"This account belongs to {profile.pins.origin}. Nothing was sent to "
+                f"{session.origin}."
             )
         return cls(
             store=store,
@@ -87,48 +89,48 @@ class OpenedAccount:
 
     @property
     def wrap_key(self) -> bytes:
-        """The key under which the account keeps its other keys."""
+        """The key that seals the account's other keys."""
         return wrap_key(self.account_key)
 
     def refresh_profile(self) -> Profile:
         """Read the profile from the server, and accept it only as a successor of the last one.
 
-        :raises IntegrityError: it went back, lost something, or the account is another.
+        :raises IntegrityError: it is older, lacks something, or belongs to another account.
         """
-        shown = self.shown_profile()  # which takes over what other commands saw meanwhile
+        shown = self.shown_profile()  # also adopts what other commands of this device saw
         accepted = accept_profile(self.profile, shown)
         if accepted.sealed != self.profile.sealed:
             self._keep(accepted, written_at=self.known.profile_written_at)
         return accepted
 
     def shown_profile(self) -> Profile:
-        """Read the profile from the server; whether it follows the last one is not judged.
+        """Return the server's profile without checking that it follows the last one.
 
-        :raises IntegrityError: the account, or what pins it, is another.
+        :raises IntegrityError: the account or its pins differ.
         """
         answer = self.session.send("GET", "/auth/me")
         account_id, key_set = key_set_of(answer)
         self.catch_up()
         self._check_key_set(account_id, key_set)
-        if (answer.body or {}).get("recovery") is not None and _RECOVERY not in self.told:
-            self.told.append(_RECOVERY)
-        kept = key_set.profile
-        shown = open_profile(self.wrap_key, self.account_id, kept.revision, kept.sealed)
+        if (answer.body or {}).get("recovery") is not None and _RECOVERY not in self.notices:
+            self.notices.append(_RECOVERY)
+        sealed = key_set.profile
+        shown = open_profile(self.wrap_key, self.account_id, sealed.revision, sealed.sealed)
         shown.pins.check_same(self.profile.pins)
         return shown
 
     def replace_profile(self, shown: Profile, wanted: Profile) -> None:
-        """Write ``wanted`` over ``shown``, which the owner accepts by hand though it went back.
+        """Write ``wanted`` over ``shown``, an older profile that the owner accepted by hand.
 
-        :raises PreconditionFailed: the server has another one by now; nothing was changed.
+        :raises PreconditionFailed: the server has a different one by now; nothing was changed.
         """
         sealed = seal_profile(self.wrap_key, self.account_id, wanted, shown.revision + 1)
         self._put(sealed, over=shown.revision, give_up=True)
 
     def catch_up(self) -> None:
-        """Take over what another command of this device has seen since this one began.
+        """Adopt what another command of this device has stored since this one began.
 
-        :raises Locked: it replaced the account's key.
+        :raises Locked: that command replaced the account key.
         """
         known = self.store.account()
         if known is None or known.key_set == self.known.key_set:
@@ -139,59 +141,75 @@ class OpenedAccount:
     def _check_key_set(self, account_id: UUID, key_set: KeySet) -> None:
         ours = self.known.key_set
         if account_id != self.account_id:
-            raise PinMismatch(f"the server shows account {account_id}, ours is {self.account_id}")
+            raise PinMismatch(
+                f"The server returned account {account_id}; yours is {self.account_id}."
+            )
         if key_set.epoch < ours.epoch:
             raise RolledBack(
-                f"the account key went back: seen before is epoch {ours.epoch}, "
-                f"the server shows {key_set.epoch}"
+                f"The server returned an older account key: this device saw epoch {ours.epoch}, "
+                f"the server shows {key_set.epoch}."
             )
         if key_set.epoch > ours.epoch:
-            # The change that made it ended every other session, so that this one cannot be alive.
+            # That change ended all other sessions: an honest server would have rejected this one.
             raise PinMismatch(
-                f"the account key was replaced (epoch {key_set.epoch}, ours is {ours.epoch}), and "
-                "yet this session goes on. If it was done on another device: vaultr login --changed"
+                f"The account key was replaced (epoch {key_set.epoch}, this device has "
+                f"{ours.epoch}), "
+                "but this session still works, which a change of password should have ended. "
+                "If you changed the password on another device, run: vaultr login --changed"
             )
         if key_set.account_key != ours.account_key:
-            raise AnswerInvalid("the server shows another account key of the same epoch")
+            raise AnswerInvalid("The server returned a different account key of the same epoch.")
         if key_set.identity != ours.identity:
-            raise AnswerInvalid("the server shows other identity keys than before")
+            raise AnswerInvalid("The server returned different identity keys than before.")
 
     def is_behind(self, heads: Mapping[UUID, Waypoint]) -> bool:
-        """Tell whether the profile lacks one of ``heads``."""
-        return self._with(self.profile, heads).document != self.profile.document
+        """Check whether the profile lacks one of ``heads``."""
+        lacks = self._with(self.profile, heads).document != self.profile.document
+        return lacks or self.must_supersede()
+
+    def must_supersede(self) -> bool:
+        """Check whether a profile was sent that the server did not store, and could show later.
+
+        It is signed, so another device would accept it. It does not once the profile that the
+        server has stored is of the same revision or a later one.
+        """
+        return self.profile.revision < self.store.rejected_profile()
 
     def written_just_now(self) -> bool:
-        """Tell whether this device wrote the profile within the last minute."""
+        """Check whether this device wrote the profile within the last minute."""
         return 0 <= time.time() - self.known.profile_written_at < WRITES_APART_SECONDS
 
     def write_heads(self, heads: Mapping[UUID, Waypoint], prove: Callable[[], object]) -> None:
-        """Write the profile with ``heads`` in it, if it lacks one of them.
+        """Write the profile with ``heads``, if it lacks one of them.
 
-        :param prove: as :meth:`write_profile` calls it.
-        :raises PreconditionFailed: other devices wrote it again and again in between.
+        :param prove: see :meth:`write_profile`.
+        :raises PreconditionFailed: other devices kept writing it in between.
         """
         wanted = self._with(self.profile, heads)
-        if wanted.document != self.profile.document:
+        if wanted.document != self.profile.document or self.must_supersede():
             self.write_profile(wanted, prove)
 
     def write_profile(self, wanted: Profile, prove: Callable[[], object]) -> None:
         """Write ``wanted``, merged with what other devices wrote meanwhile.
 
-        :param prove: raises, when the profile is another's by now, unless the heads that this
-            device holds and those in it are on one chain: a higher n alone proves nothing.
+        :param prove: called when another device wrote the profile in between. It raises unless
+            this device's heads and those in that profile are on one chain: a higher n alone
+            proves nothing.
         """
         for left in range(_TRIES - 1, -1, -1):
             sealed = seal_profile(self.wrap_key, self.account_id, wanted, self.profile.revision + 1)
             if self._put(sealed, over=self.profile.revision, give_up=not left):
                 return
-            # An honest refusal shows a later revision; it may be ours, whose answer was lost.
+            # An honest 412 means a later revision. It may be our own, if its response was lost.
             before = self.profile
             shown = self.refresh_profile()
             if shown.sealed == sealed.sealed:
                 return
             if shown.revision == before.revision:
                 raise AnswerInvalid(
-                    f"the server refuses a profile over revision {before.revision}, which it shows"
+                    f"The server rejected a profile that follows revision {before.revision}, "
+                    "although "
+                    "that is the revision that it returns."
                 )
             prove()
             wanted = merge_profiles(wanted, shown)
@@ -201,20 +219,28 @@ class OpenedAccount:
     def _put(self, sealed: Profile, *, over: int, give_up: bool) -> bool:
         body = SealedProfile(sealed.revision, sealed.sealed).to_json()
         match = {"If-Match": f'"{over}"'}
+        rejected = max(sealed.revision, self.store.rejected_profile())
         try:
             answer = self.session.send("PUT", "/auth/profile", body, headers=match, again=True)
         except PreconditionFailed:
             if give_up:
                 raise
             return False
+        except VaultrError:
+            self.store.keep_rejected_profile(rejected)
+            raise
         if fields_of(answer, "profile").count("revision") != sealed.revision:
-            raise AnswerInvalid("the server took the profile as another revision")
+            raise AnswerInvalid(
+                "The server stored the profile under a different revision than was sent."
+            )
         self._keep(sealed, written_at=time.time())
+        if 0 < self.store.rejected_profile() <= sealed.revision:
+            self.store.forget_rejected_profile()
         return True
 
     def _keep(self, profile: Profile, *, written_at: float) -> None:
-        kept = SealedProfile(profile.revision, profile.sealed)
-        key_set = replace(self.known.key_set, profile=kept)
+        stored = SealedProfile(profile.revision, profile.sealed)
+        key_set = replace(self.known.key_set, profile=stored)
         known = replace(
             self.known,
             key_set=key_set,
@@ -225,7 +251,7 @@ class OpenedAccount:
         self.known, self.profile = known, profile
 
     def with_heads(self, heads: Mapping[UUID, Waypoint]) -> Profile:
-        """Give the profile with those of ``heads`` in it that it lacks; nothing is written."""
+        """Return the profile with those of ``heads`` that it lacks, without writing it."""
         return self._with(self.profile, heads)
 
     def _with(self, profile: Profile, heads: Mapping[UUID, Waypoint]) -> Profile:
@@ -238,14 +264,14 @@ class OpenedAccount:
         return profile
 
     def deleted(self) -> Collection[UUID]:
-        """Give the vaults that the owner deleted."""
+        """Return the ids of the vaults that the owner deleted."""
         return {each for each, place in self.profile.vaults.items() if isinstance(place, Deleted)}
 
 
 def _check_key(store: Store, wrap: bytes) -> None:
-    """Check that this device still keeps what opens with this key.
+    """Check that the stored account still opens with this key.
 
-    :raises Locked: another command of this device replaced the account's key.
+    :raises Locked: another command of this device replaced the account key.
     """
     known = store.account()
     if known is not None:
@@ -253,8 +279,8 @@ def _check_key(store: Store, wrap: bytes) -> None:
 
 
 def _seen_profile(known: KnownAccount, wrap: bytes) -> Profile:
-    kept = known.key_set.profile
+    stored = known.key_set.profile
     try:
-        return open_profile(wrap, known.derivation.account_id, kept.revision, kept.sealed)
+        return open_profile(wrap, known.derivation.account_id, stored.revision, stored.sealed)
     except SealBroken:
         raise key_replaced() from None

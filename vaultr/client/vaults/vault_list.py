@@ -1,4 +1,4 @@
-"""Holds the server's list of vaults against the profile and what this device holds."""
+"""Checks the server's list of vaults against the profile and what this device holds."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.client.log.entries import Waypoint
-from vaultr.client.log.pages import read_overview, read_wraps
+from vaultr.client.log.pages import check_wraps, read_overview, read_wraps
 from vaultr.client.log.state import VaultState
 from vaultr.client.storage.profile import Deleted, Profile
 from vaultr.client.strict_json import Fields, Json
@@ -22,15 +22,15 @@ _BYTES_MOST: Final = 2 * ANSWER_BYTES
 
 
 class Sender(Protocol):
-    """Whoever sends a request with an account's tokens."""
+    """Sends requests with an account's tokens."""
 
     def send(self, method: str, path: str) -> Answer:
-        """Send one request, and give its answer."""
+        """Send one request and return the response."""
         ...
 
 
 def ask_list(sender: Sender) -> Iterator[Json]:
-    """Give the vaults as the server lists them, page after page; nothing is judged yet.
+    """Yield the vaults as the server lists them, page by page, unverified.
 
     :raises AnswerInvalid: the list has no end.
     """
@@ -38,9 +38,9 @@ def ask_list(sender: Sender) -> Iterator[Json]:
 
 
 def ask_pages(sender: Sender, path: str, name: str) -> Iterator[Json]:
-    """Give what the server lists under ``name``, page after page; nothing is judged yet.
+    """Yield what the server lists under ``name``, page by page, unverified.
 
-    :raises AnswerInvalid: the list has no end, or a page more than was asked for.
+    :raises AnswerInvalid: the list has no end, or a page has more than was requested.
     """
     cursor, size = "", 0
     for _ in range(_PAGES_MOST):
@@ -51,47 +51,48 @@ def ask_pages(sender: Sender, path: str, name: str) -> Iterator[Json]:
         fields = fields_of(answer, name)
         listed = [each.raw() for each in fields.objects(name)]
         if len(listed) > LIST_LIMIT_MOST:
-            raise AnswerInvalid(f"a page of the {name} has more than were asked for")
+            raise AnswerInvalid(f"The server returned more {name} on a page than were requested.")
         yield from listed
         if fields.raw().get("next_cursor") is None:
             return
         cursor = f"&cursor={quote(fields.token('next_cursor', most=1000), safe='')}"
-    raise AnswerInvalid(f"the list of {name} has no end")
+    raise AnswerInvalid(f"The server's list of {name} has no end.")
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """The vaults that may be opened, and those listed though deleted.
+class VaultListing:
+    """The vaults that may be opened, and those that are listed although the owner deleted them.
 
-    ``deleted`` must never be opened: the owner is told, and DELETE is sent again.
+    ``deleted`` must never be opened: the owner gets a notice, and DELETE is sent again.
     """
 
     open: Mapping[UUID, Json] = field(repr=False)
     deleted: tuple[UUID, ...]
 
     def check_synced(self, state: VaultState) -> None:
-        """Check that the list said nothing else of a vault than what its log says now.
+        """Check that the list agrees with the vault's log.
 
-        :raises RolledBack: the list had a higher revision.
-        :raises ChainBroken: the list had another head at this revision.
-        :raises StateMismatch: the list had another generation or overview at this revision, a later
-            generation, or keys of one that has not begun.
+        :raises RolledBack: the list has a higher revision.
+        :raises ChainBroken: the list has another head at this revision.
+        :raises StateMismatch: the list has another generation or overview at this revision, a later
+            generation, or keys of a generation that has not begun.
         """
         vault_id, fields = state.vault_id, Fields(self.open[state.vault_id], "vault", AnswerInvalid)
         listed = _place(fields)
-        _check_order(vault_id, listed, state.waypoint, "the list has", "its log")
-        newest = max(read_wraps(fields, vault_id), default=0)
-        renamed = listed.n == state.n and read_overview(fields) != state.overview
-        if newest > listed.generation or renamed:
-            what = "another overview" if renamed else f"keys of generation {newest}"
+        _check_order(vault_id, listed, state.waypoint, "the server's list has", "its log has")
+        check_wraps(read_wraps(fields, vault_id), listed.generation, vault_id)
+        if listed.n == state.n and read_overview(fields) != state.overview:
             raise StateMismatch(
-                f"vault {vault_id} is at {state.waypoint}, the list has {what} for it at {listed}",
+                f"Vault {vault_id} is at {state.waypoint}, but the server's list has a different "
+                f"name for it at {listed}.",
                 vault_id=vault_id,
             )
 
 
-def check_list(profile: Profile, vaults: Iterable[Json], held: Mapping[UUID, VaultState]) -> Listed:
-    """Check that nothing known is missing from the server's list or further back in it.
+def check_list(
+    profile: Profile, vaults: Iterable[Json], held: Mapping[UUID, VaultState]
+) -> VaultListing:
+    """Check that no known vault is missing from the server's list or older in it.
 
     :param vaults: the vaults as the server lists them, all pages.
     :param held: the states that this device holds.
@@ -108,7 +109,7 @@ def check_list(profile: Profile, vaults: Iterable[Json], held: Mapping[UUID, Vau
     for vault_id, state in held.items():
         if vault_id not in deleted:
             _check_place(vault_id, state.waypoint, listed)
-    return Listed(
+    return VaultListing(
         open={each: json for each, (_, json) in listed.items() if each not in deleted},
         deleted=tuple(sorted(deleted & listed.keys())),
     )
@@ -120,7 +121,7 @@ def _read(vaults: Iterable[Json]) -> dict[UUID, tuple[Waypoint, Json]]:
         fields = Fields(vault, "vault", AnswerInvalid)
         vault_id = fields.uuid("id")
         if vault_id in listed:
-            raise AnswerInvalid(f"vault {vault_id} is listed twice", vault_id=vault_id)
+            raise AnswerInvalid(f"The server lists vault {vault_id} twice.", vault_id=vault_id)
         listed[vault_id] = (_place(fields), vault)
     return listed
 
@@ -138,24 +139,28 @@ def _check_place(
 ) -> None:
     if vault_id not in listed:
         raise RolledBack(
-            f"vault {vault_id} is missing from the server's list; seen before is {known}",
+            f"Vault {vault_id} is missing from the server's list; one of your devices saw {known}.",
             vault_id=vault_id,
         )
     shown, _ = listed[vault_id]
-    _check_order(vault_id, known, shown, "seen before is", "the server lists")
+    _check_order(vault_id, known, shown, "one of your devices saw", "the server lists")
 
 
 def _check_order(vault_id: UUID, before: Waypoint, after: Waypoint, was: str, now: str) -> None:
-    """Check what came later against what came before; ``was`` and ``now`` say where from."""
-    said = f"{was} {before}, {now} {after}"
+    """Check a later waypoint against an earlier one; ``was`` and ``now`` name their sources."""
+    both = f"{was} {before}, {now} {after}"
     if after.n < before.n:
-        raise RolledBack(f"vault {vault_id} went back: {said}", vault_id=vault_id)
+        raise RolledBack(
+            f"The server shows an older state of vault {vault_id}: {both}.", vault_id=vault_id
+        )
     if after.n == before.n and after.head != before.head:
-        raise ChainBroken(f"two histories of vault {vault_id}: {said}", vault_id=vault_id)
+        raise ChainBroken(
+            f"There are two histories of vault {vault_id}: {both}.", vault_id=vault_id
+        )
     falls = after.generation < before.generation
     if falls or (after.n == before.n and after.generation != before.generation):
         raise StateMismatch(
-            f"vault {vault_id} has two generations of keys: {said} "
-            f"({before.generation} and {after.generation})",
+            f"The key generation of vault {vault_id} does not match: {both} "
+            f"(generations {before.generation} and {after.generation}).",
             vault_id=vault_id,
         )

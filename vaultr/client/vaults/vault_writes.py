@@ -1,108 +1,80 @@
-"""Writes about a vault as a whole: its name, a new generation of its keys, a repair."""
+"""Writes that concern a vault as a whole: rename, key rotation, repair."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from uuid import UUID
 
 from vaultr.client.crypto import aad
-from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.crypto.seal import seal
-from vaultr.client.errors import StateMismatch
 from vaultr.client.log.append import Batch, Change, prepare
 from vaultr.client.log.chain import Keys
-from vaultr.client.log.pages import read_wraps
 from vaultr.client.log.receipts import check_vault
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Json
-from vaultr.client.transport.responses import fields_of
 from vaultr.client.vaults.plaintext import name_bytes
 from vaultr.client.vaults.reader import Reader
 from vaultr.client.vaults.sync import vk_of
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.writer import Writer
 from vaultr.protocol.encoding import b64
 
 
-@dataclass(frozen=True, slots=True)
-class NewKeys:
-    """The keys of a generation that is to begin, and their wrap as it was kept."""
-
-    generation: int
-    keys: VaultKeys = field(repr=False)
-    sealed: bytes = field(repr=False)
-
-
 class VaultWriter:
-    """Writes of one account that change no item, each rebased when others wrote."""
+    """Writes that change no item; each is rebased if others wrote in between."""
 
-    def __init__(self, account: OpenedAccount, reader: Reader, writer: Writer) -> None:
+    def __init__(self, account: UnlockedAccount, reader: Reader, writer: Writer) -> None:
         self._account = account
         self._session = account.session
         self._reader = reader
         self._writer = writer
 
     def rename(self, vault_id: UUID, name: str) -> CachedVault:
-        """Give a vault another name.
+        """Rename a vault.
 
-        :raises NameUnfit: another vault has this name, or it can be none.
+        :raises NameUnfit: another vault has this name, or no vault can have it.
         """
         self._reader.check_name(name, of=vault_id)
-        return self._writer.retried(vault_id, lambda vault: self._named(vault, name_bytes(name)))
+        return self._writer.with_retries(
+            vault_id, lambda vault: self._named(vault, name_bytes(name))
+        )
 
     def reseal_name(self, vault_id: UUID) -> CachedVault:
-        """Seal a vault's overview under its newest keys, unless it is already."""
+        """Seal a vault's overview under its newest keys, unless it is sealed under them already."""
 
         def attempt(vault: CachedVault) -> CachedVault:
             if vault.state.overview.generation == vault.state.generation:
                 return vault
             return self._named(vault, self._reader.vault_overview(vault))
 
-        return self._writer.retried(vault_id, attempt)
+        return self._writer.with_retries(vault_id, attempt)
 
     def _named(self, vault: CachedVault, overview: bytes) -> CachedVault:
+        vault = self._writer.under_fresh_keys(vault)
         keys, state = self._reader.keys(vault), vault.state
         bound = aad.vault_overview(vault.id, state.n + 1, state.generation)
         sealed = seal(vk_of(keys, state.generation, vault.id), bound, overview)
         batch = self._prepared(vault, Change.rename(sealed), keys)
         body = {"overview": b64(sealed), "generation": state.generation}
         self._send("PUT", vault, "", body, batch)
-        return self._kept(replace(vault, overview=sealed), vault, batch)
-
-    def begin_rotation(self, vault: CachedVault, new: NewKeys) -> CachedVault:
-        """Begin a generation of keys; to be called under :meth:`Writer.retried`.
-
-        :raises StepUpRequired: the password must be proved again first.
-        """
-        keys = {**self._reader.keys(vault), new.generation: new.keys}
-        batch = self._prepared(vault, Change.rotate_begin(), keys)
-        body = {"generation": new.generation, "sealed_key": b64(new.sealed), "machines": []}
-        shown = self._send("POST", vault, "/rotation", body, batch)
-        if shown.get(new.generation) != new.sealed:
-            raise StateMismatch(
-                f"vault {vault.id} has other keys of generation {new.generation} than were sent",
-                vault_id=vault.id,
-            )
-        wraps = {**vault.wraps, new.generation: new.sealed}
-        return self._kept(replace(vault, wraps=wraps), vault, batch)
+        return self._saved(replace(vault, overview=sealed), vault, batch)
 
     def end_rotation(self, vault: CachedVault) -> CachedVault:
-        """End a rotation; to be called under :meth:`Writer.retried`.
+        """End a rotation; call it through :meth:`Writer.with_retries`.
 
-        :raises RotationIncomplete: the server says that something is left to move.
+        :raises RotationIncomplete: the server says that items are still under older keys.
         """
         batch = self._prepared(vault, Change.rotate_end(), self._reader.keys(vault))
         self._send("POST", vault, "/rotation/finish", {}, batch)
-        return self._kept(vault, vault, batch)
+        return self._saved(vault, vault, batch)
 
     def name_as(self, vault_id: UUID, overview: bytes) -> CachedVault:
-        """Write a vault's overview as the bytes that it had before."""
-        return self._writer.retried(vault_id, lambda vault: self._named(vault, overview))
+        """Write a vault's overview with the same bytes as before."""
+        return self._writer.with_retries(vault_id, lambda vault: self._named(vault, overview))
 
     def repair(self, vault: CachedVault, keys: Keys) -> CachedVault:
-        """Vouch for a set that no entry vouches for, and change nothing; it is not kept here.
+        """Append an entry that vouches for the set and changes nothing; it is not cached here.
 
         :raises StepUpRequired: the password must be proved again first.
-        :raises HeadMoved: somebody wrote to the vault in between.
+        :raises HeadMoved: another device wrote to the vault in between.
         """
         batch = self._prepared(vault, Change.repair(), keys)
         self._send("POST", vault, "/repair", {}, batch)
@@ -111,15 +83,12 @@ class VaultWriter:
     def _prepared(self, vault: CachedVault, change: Change, keys: Keys) -> Batch:
         return prepare(vault.state, [change], keys=keys, author_id=self._account.account_id)
 
-    def _send(
-        self, method: str, vault: CachedVault, ending: str, body: Json, batch: Batch
-    ) -> Mapping[int, bytes]:
-        """Send one write, check the vault that it is answered with, and give its wraps."""
+    def _send(self, method: str, vault: CachedVault, ending: str, body: Json, batch: Batch) -> None:
+        """Send one write, and check the vault in the response."""
         sent = body | {"entry": batch.last.entry_json()}
         answer = self._session.send(method, f"/vaults/{vault.id}{ending}", sent, again=True)
         check_vault(batch, answer.body or {})
-        return read_wraps(fields_of(answer, "vault"), vault.id)
 
-    def _kept(self, new: CachedVault, before: CachedVault, batch: Batch) -> CachedVault:
-        written = replace(new, state=self._writer.onward(before, batch))
+    def _saved(self, new: CachedVault, before: CachedVault, batch: Batch) -> CachedVault:
+        written = replace(new, state=self._writer.state_after(before, batch.state))
         return self._account.store.cache.save(written, {})

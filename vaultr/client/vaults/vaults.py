@@ -1,4 +1,4 @@
-"""The vaults of an unlocked account: made, listed, synced, and their heads put into the profile."""
+"""The vaults of an unlocked account: creates and syncs them, writes their heads to the profile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ from vaultr.client.transport.responses import fields_of
 from vaultr.client.vaults.plaintext import name_bytes
 from vaultr.client.vaults.reader import Reader, by_name
 from vaultr.client.vaults.sync import Syncer
-from vaultr.client.vaults.unlocked_account import OpenedAccount
-from vaultr.client.vaults.vault_list import Listed, ask_list, check_list
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
+from vaultr.client.vaults.vault_list import VaultListing, ask_list, check_list
 from vaultr.protocol.encoding import b64, unb64
 
 FIRST_NAME: Final = "Personal"
@@ -40,7 +40,7 @@ FIRST_NAME: Final = "Personal"
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync found in one vault; people compare ``n`` and ``head`` on two devices."""
+    """The result of syncing one vault; people compare ``n`` and ``head`` between devices."""
 
     id: UUID
     name: str
@@ -53,20 +53,19 @@ class SyncReport:
 class Vaults:
     """All vaults of one account on this device."""
 
-    def __init__(self, account: OpenedAccount) -> None:
+    def __init__(self, account: UnlockedAccount) -> None:
         self._account = account
         self._session = account.session
         self._store = account.store
         self._cache = account.store.cache
         self.syncer = Syncer(account.session, self._cache, account.keyring)
         self.reader = Reader(self._cache, account.keyring, account.deleted)
-        # What the owner has to be told, and is no error.
-        self.notices = account.told
+        self.notices = account.notices
 
     def sync_all(self) -> list[SyncReport]:
-        """Bring all vaults up to date; a new account gets its first one.
+        """Sync all vaults, and create the first one of a new account.
 
-        :raises IntegrityError: something known is missing, older or another; the cache stays.
+        :raises IntegrityError: something known is missing, older or different; the cache stays.
         """
         with self._store.folder.locked():
             self._account.refresh_profile()
@@ -79,17 +78,17 @@ class Vaults:
             return sorted(reports, key=by_name)
 
     def _forget_deleted(self) -> None:
-        # The owner's own word, sealed in the profile: no server can say it.
+        # Only the owner's devices can write this into the profile; a server cannot.
         for vault_id in {*self._cache.ids()} & {*self._account.deleted()}:
             self._cache.forget(vault_id)
 
-    def _sync_listed(self, listed: Listed, vault_id: UUID) -> SyncReport:
+    def _sync_listed(self, listed: VaultListing, vault_id: UUID) -> SyncReport:
         vault, received, removed = self._sync(vault_id)
         listed.check_synced(vault.state)
         return self._report(vault, received, removed)
 
     def sync_one(self, vault_id: UUID) -> CachedVault:
-        """Bring one vault up to date."""
+        """Sync one vault."""
         with self._store.folder.locked():
             return self._sync(vault_id)[0]
 
@@ -107,7 +106,7 @@ class Vaults:
             removed=removed,
         )
 
-    def _listed(self) -> Listed:
+    def _listed(self) -> VaultListing:
         held = {vault.id: vault.state for vault in self.reader.vaults()}
         listed = check_list(self._account.profile, ask_list(self._session), held)
         for vault_id in listed.deleted:
@@ -115,20 +114,22 @@ class Vaults:
         return listed
 
     def _delete_again(self, vault_id: UUID) -> None:
-        self.notices.append(f"Vault {vault_id} was deleted, and the server lists it again.")
+        self.notices.append(f"You deleted vault {vault_id}, but the server still lists it.")
         try:
             self._session.send("DELETE", f"/vaults/{vault_id}")
         except StepUpRequired:
-            self.notices.append(f"The password is needed for that: vaultr vaults rm {vault_id}")
+            self.notices.append(
+                f"Deleting it needs your password. Run: vaultr vaults rm {vault_id}"
+            )
         except Refused as refused:
-            self.notices.append(f"It could not be deleted again: {refused}")
+            self.notices.append(f"Deleting it again failed: {refused}")
         else:
-            self.notices.append("It was deleted again.")
+            self.notices.append("The vault was deleted again.")
 
     def create(self, name: str) -> CachedVault:
-        """Make a vault. Its keys are kept before they are sent, so a retry sends the same.
+        """Create a vault. Its keys are stored before they are sent, so a retry sends the same keys.
 
-        :raises NameUnfit: another vault has this name, or it can be none.
+        :raises NameUnfit: another vault has this name, or no vault can have it.
         """
         with self._store.folder.locked():
             self._account.catch_up()  # what is kept must be sealed by the account's present key
@@ -138,12 +139,12 @@ class Vaults:
             self._store.keep_made_vault(body)
             return self._make(body)
 
-    def make_anew(self, vault_id: UUID, overview: bytes) -> CachedVault:
-        """Make a vault that the server lost again, under its id and with new keys.
+    def recreate(self, vault_id: UUID, overview: bytes) -> CachedVault:
+        """Create a vault that the server lost again, with the same id and new keys.
 
-        What this device held of it must have been set aside; it goes when the new one is there.
+        The caller must have set the local copy aside; the new vault overwrites it.
 
-        :raises StateMismatch: the server has a vault of this id, which it had hidden.
+        :raises StateMismatch: the server has a vault with this id, which it did not list.
         """
         body = self._new_body(vault_id, overview)
         self._store.keep_made_vault(body)
@@ -160,8 +161,8 @@ class Vaults:
         body = self._store.made_vault()
         if body is None:
             return
-        # It was made, and its owner deleted it elsewhere; or its wrap is of an account key that was
-        # replaced since: a vault that was made comes with a newer wrap, and this one opens nothing.
+        # Either the owner deleted the vault on another device, or the account key was replaced
+        # since: then the server returns a newer wrap, and the stored one opens nothing.
         if UUID(body["id"]) in self._account.deleted() or not self._opens(body):
             self._store.forget_made_vault()
         else:
@@ -177,22 +178,25 @@ class Vaults:
         return True
 
     def _make(self, body: Json) -> CachedVault:
-        """Send what :meth:`create` kept, as often as it takes, and note the vault's head."""
+        """Send what :meth:`create` stored, and write the vault's head to the profile."""
         vault_id, sealed_key = UUID(body["id"]), unb64(body["sealed_key"])
         answer, is_new = self._ask_to_make(body)
         shown = fields_of(answer, "vault")
         wraps, listed = {FIRST_GENERATION: sealed_key}, pages.read_wraps(shown, vault_id)
-        # One that was there may have newer keys, too: another device found and rotated it.
+        # An existing vault may also have newer keys: another device may have rotated it.
         ours = listed == wraps if is_new else listed.get(FIRST_GENERATION) == sealed_key
         if shown.uuid("id") != vault_id or not ours:
-            if not is_new:  # another one, that a sync judges; to send ours on and on helps nobody
+            if not is_new:  # a different vault, which the next sync checks; do not send ours again
                 self._store.forget_made_vault()
-            raise StateMismatch(f"vault {vault_id} was made with other keys", vault_id=vault_id)
+            raise StateMismatch(
+                f"The server has vault {vault_id} with different keys than were sent.",
+                vault_id=vault_id,
+            )
         made = self._cache.load(vault_id)
         if made is not None and made.wraps.get(FIRST_GENERATION) == sealed_key:
             keys = self._account.keyring.open(vault_id, wraps)
-        else:  # what is cached was lost by the server, and set aside
-            made, keys = None, self._account.keyring.open_anew(vault_id, wraps)
+        else:  # the server lost the cached vault, and its copy was set aside
+            made, keys = None, self._account.keyring.replace_keys(vault_id, wraps)
         overview = unb64(body["overview"])
         state = new_vault(vault_id, overview, keys[FIRST_GENERATION])
         if is_new:
@@ -205,17 +209,17 @@ class Vaults:
         return made
 
     def _ask_to_make(self, body: Json) -> tuple[Answer, bool]:
-        """Have the server make a vault.
+        """Create a vault on the server.
 
-        :return: how it shows the vault, and whether it made it only now.
+        :return: the response that shows the vault, and whether this request created it.
         """
         try:
             return self._session.send("POST", "/vaults", body, again=True), True
         except VaultExists:
-            # An answer was lost: then what is there is ours, and may be written to already.
+            # A response was lost: the existing vault is ours, and may have been written to already.
             return self._ask_made(UUID(body["id"])), False
         except (RateLimited, Unavailable, Unauthenticated, SessionEnded):
-            # Nothing is decided; and an earlier try, whose answer was lost, may have made it.
+            # Undecided: an earlier attempt, whose response was lost, may have created it.
             raise
         except Refused:
             self._store.forget_made_vault()
@@ -226,17 +230,17 @@ class Vaults:
             return self._session.send("GET", f"/vaults/{vault_id}")
         except NotFound:
             raise StateMismatch(
-                f"vault {vault_id}: the server says that it exists, and that it does not",
+                f"The server says that vault {vault_id} exists, and then that it does not.",
                 vault_id=vault_id,
             ) from None
 
     def note_deleted(self, vault_id: UUID) -> None:
-        """Write into the profile that the owner deleted a vault, before the server is told."""
+        """Mark a vault as deleted in the profile, before the request that deletes it is sent."""
         wanted = self._account.profile.with_deleted(vault_id)
         self._account.write_profile(wanted, self.proven_heads)
 
     def note_keys_due(self, generations: Mapping[UUID, int]) -> None:
-        """Write into the profile that the keys of these generations are to be replaced."""
+        """Record in the profile that the keys of these generations must be replaced."""
         with self._store.folder.locked():
             self._account.catch_up()
             heads = self.proven_heads()
@@ -246,13 +250,14 @@ class Vaults:
     def settle(self, *, now: bool) -> bool:
         """Write the profile if a head moved: at most once a minute, unless ``now``.
 
-        :return: whether it has all heads; False when that was put off.
+        :return: whether the profile has all heads; False if the write was postponed.
         :raises IntegrityError: a head does not continue the one in the profile, which then stays.
         """
         with self._store.folder.locked():
             self._account.catch_up()
             is_behind = self._account.is_behind(self._heads())
-            if is_behind and not now and self._account.written_just_now():
+            is_urgent = now or self._account.must_supersede()
+            if is_behind and not is_urgent and self._account.written_just_now():
                 return False
             if is_behind:
                 self._account.write_heads(self.proven_heads(), self.proven_heads)
@@ -262,9 +267,9 @@ class Vaults:
         return {vault.id: vault.waypoint for vault in self.reader.vaults()}
 
     def proven_heads(self) -> dict[UUID, Waypoint]:
-        """Give the heads that continue those in the profile; where that is not known yet, sync.
+        """Return the heads that continue those in the profile, syncing where that is not known yet.
 
-        A head of another history would take the place of the one thing that tells of the fork.
+        A head of another history would overwrite the only evidence of the fork.
         """
         heads = {}
         for vault in self.reader.vaults():

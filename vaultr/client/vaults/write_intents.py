@@ -1,4 +1,4 @@
-"""What its user wants to be written, and the conflict when the item is not what the user saw."""
+"""Planned changes to a vault, and the error if an item changed since its user saw it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from vaultr.client.crypto.seal import open_sealed, seal
 from vaultr.client.errors import PreconditionFailed, SealBroken
 from vaultr.client.log.append import Change
 from vaultr.client.log.chain import Keys
+from vaultr.client.log.pages import Row
 from vaultr.client.log.state import Held, VaultState
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.plaintext import encode
@@ -23,25 +24,27 @@ PARTS: Final[tuple[aad.Part, aad.Part]] = ("overview", "detail")
 class EditConflict(PreconditionFailed):
     """The item has changed since its user saw it; nothing was written.
 
-    :ivar fields: the fields that differ, as ``detail.password``; empty where that is not known.
+    :ivar fields: the fields that differ, for example ``detail.password``; empty if unknown.
     """
 
     def __init__(self, item_id: UUID, held: Held | None, fields: Sequence[str] = ()) -> None:
         self.item_id = item_id
         self.fields = list(fields)
-        what = f"is at revision {held.revision} by now" if held else "was removed meanwhile"
-        differ = f": {', '.join(fields)} differ" if fields else ""
+        what = f"changed (it is at revision {held.revision} now" if held else "was removed"
+        differ = f"; different fields: {', '.join(fields)}" if fields else ""
+        closing = ")" if held else ""
         super().__init__(
             "precondition-failed",
             412,
-            f"Item {item_id} {what}{differ}. Nothing was written; look at it again.",
+            f"Item {item_id} {what}{differ}{closing}. Nothing was written. Review it, then try "
+            "again.",
             {"revision": held.revision if held else None, "fields": self.fields},
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """The verified vault that wishes are made real on, with its keys and sealed parts."""
+class OpenVault:
+    """A verified vault with its keys and sealed parts, to plan changes on."""
 
     vault: CachedVault
     keys: Keys = field(repr=False)
@@ -49,11 +52,11 @@ class Ground:
 
     @property
     def state(self) -> VaultState:
-        """What is held of the vault."""
+        """The verified state."""
         return self.vault.state
 
     def put(self, item_id: UUID, type: str, n: int, parts: Sequence[bytes]) -> Change:
-        """Seal both parts of an item for revision ``n``, under the vault's newest keys."""
+        """Return a put for revision ``n``, with both parts sealed under the vault's newest keys."""
         state = self.state
         key = vk_of(self.keys, state.generation, state.vault_id)
         bounds = [aad.item(state.vault_id, item_id, p, type, n, state.generation) for p in PARTS]
@@ -61,9 +64,9 @@ class Ground:
         return Change.put(item_id, type, *sealed)
 
     def opened(self, item_id: UUID) -> tuple[bytes, bytes]:
-        """Open both parts of an item, as the bytes that were sealed.
+        """Return both opened parts of an item, as the bytes that were sealed.
 
-        :raises SealBroken: one does not open.
+        :raises SealBroken: one of them does not open.
         """
         state, held = self.state, self.state.items[item_id]
         key = vk_of(self.keys, held.generation, state.vault_id)
@@ -82,9 +85,20 @@ class Ground:
         return overview, detail
 
 
+def open_row(keys: Keys, vault_id: UUID, item_id: UUID, row: Row, part: aad.Part) -> bytes:
+    """Return one opened part of an item as a server shows it.
+
+    :raises IntegrityError: it does not open, or its keys are missing.
+    """
+    held = row.held
+    bound = aad.item(vault_id, item_id, part, held.type, held.content_revision, held.generation)
+    key = vk_of(keys, held.generation, vault_id)
+    return open_sealed(key, bound, unb64(row.json[part]), f"the {part} of item {item_id}")
+
+
 @dataclass(frozen=True, slots=True)
 class Put:
-    """The wish to create an item, or to replace the content that its user saw.
+    """Create an item, or replace the content that its user saw.
 
     :ivar seen: the content_revision that the user saw; None to create the item.
     """
@@ -95,54 +109,55 @@ class Put:
     detail: dict[str, Any] = field(repr=False)
     seen: int | None = None
 
-    def changes(self, ground: Ground, n: int) -> list[Change]:
+    def changes(self, open_vault: OpenVault, n: int) -> list[Change]:
         """Seal both parts for revision ``n``."""
         parts = [encode(self.overview), encode(self.detail)]
-        if self.seen is None and _holds(ground, self.item_id, parts):
-            return []  # it was written; its answer was lost, and it was refused when sent again
-        _check_seen(ground.state, self.item_id, self.seen)
-        return [ground.put(self.item_id, self.type, n, parts)]
+        if self.seen is None and _holds(open_vault, self.item_id, parts):
+            return []  # already written: the response was lost, and the retry was rejected
+        _check_seen(open_vault.state, self.item_id, self.seen)
+        return [open_vault.put(self.item_id, self.type, n, parts)]
 
 
 @dataclass(frozen=True, slots=True)
 class RawPut:
-    """The wish to write parts as bytes that were opened before, such as those of a version."""
+    """Write parts as bytes that were opened before, such as those of a version."""
 
     item_id: UUID
     type: str
     parts: tuple[bytes, bytes] = field(repr=False)
     seen: int | None = None
 
-    def changes(self, ground: Ground, n: int) -> list[Change]:
+    def changes(self, open_vault: OpenVault, n: int) -> list[Change]:
         """Seal both parts for revision ``n``."""
-        _check_seen(ground.state, self.item_id, self.seen)
-        return [ground.put(self.item_id, self.type, n, self.parts)]
+        _check_seen(open_vault.state, self.item_id, self.seen)
+        return [open_vault.put(self.item_id, self.type, n, self.parts)]
 
 
 @dataclass(frozen=True, slots=True)
 class Reseal:
-    """The wish that an active item is sealed under the vault's newest keys; nothing else changes.
+    """Seal an active item under the vault's newest keys, and change nothing else.
 
-    Where somebody edited, trashed or removed it meanwhile there is nothing to do.
+    Does nothing if another device edited, trashed or removed the item meanwhile.
     """
 
     item_id: UUID
 
-    def changes(self, ground: Ground, n: int) -> list[Change]:
-        """Seal what is there anew, byte for byte, unless it is under the newest keys."""
-        held = ground.state.items.get(self.item_id)
-        if held is None or held.state != "active" or held.generation == ground.state.generation:
+    def changes(self, open_vault: OpenVault, n: int) -> list[Change]:
+        """Seal the same bytes again, unless they are under the newest keys already."""
+        held = open_vault.state.items.get(self.item_id)
+        if held is None or held.state != "active" or held.generation == open_vault.state.generation:
             return []
-        return [ground.put(self.item_id, held.type, n, ground.opened(self.item_id))]
+        return [open_vault.put(self.item_id, held.type, n, open_vault.opened(self.item_id))]
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The wish to trash, restore or remove an item whose content its user saw.
+    """Trash, restore or remove an item whose content its user saw.
 
-    :ivar seen: its content_revision then; None for one that an earlier wish of the batch creates.
-    :ivar revision: the revision that it must have still. For what cannot be undone: an item that
-        somebody restored meanwhile has the same content, and must not be removed.
+    :ivar seen: the content_revision that the user saw; None if an earlier change of the batch
+        creates the item.
+    :ivar revision: the revision that the item must still have. Needed to remove an item: one that
+        another device restored meanwhile has the same content, and must stay.
     """
 
     op: Op
@@ -150,29 +165,29 @@ class Move:
     seen: int | None
     revision: int | None = None
 
-    def changes(self, ground: Ground, n: int) -> list[Change]:
-        """Give the change, if the item is still what its user saw.
+    def changes(self, open_vault: OpenVault, n: int) -> list[Change]:
+        """Return the change, if the item is still what its user saw.
 
-        One that comes back from the trash is sealed under the newest keys in the same write.
+        A restored item is sealed under the newest keys in the same write.
         """
-        state = ground.state
+        state = open_vault.state
         _check_seen(state, self.item_id, self.seen)
         held = state.items.get(self.item_id)
         if held is not None and self.revision not in (None, held.revision):
             raise EditConflict(self.item_id, held)
         changes = [Change(self.op, self.item_id)]
         if self.op is Op.RESTORE and held is not None and held.generation < state.generation:
-            parts = ground.opened(self.item_id)
-            changes.append(ground.put(self.item_id, held.type, n + 1, parts))
+            parts = open_vault.opened(self.item_id)
+            changes.append(open_vault.put(self.item_id, held.type, n + 1, parts))
         return changes
 
 
-Wish = Put | RawPut | Reseal | Move
+PlannedChange = Put | RawPut | Reseal | Move
 
 
-def _holds(ground: Ground, item_id: UUID, parts: Sequence[bytes]) -> bool:
+def _holds(open_vault: OpenVault, item_id: UUID, parts: Sequence[bytes]) -> bool:
     try:
-        return item_id in ground.state.items and [*ground.opened(item_id)] == [*parts]
+        return item_id in open_vault.state.items and [*open_vault.opened(item_id)] == [*parts]
     except SealBroken:
         return False
 

@@ -1,8 +1,8 @@
-"""Writes to a vault: prepared here, compared with the answer, rebased when somebody was faster."""
+"""Writes items to a vault: prepares entries, checks the response, rebases after other writes."""
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -15,8 +15,11 @@ from vaultr.client.errors import (
     ItemNotFound,
     PreconditionFailed,
     Refused,
+    StepUpRequired,
+    VaultrError,
 )
 from vaultr.client.log.append import Batch, Change, prepare
+from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import Waypoint
 from vaultr.client.log.receipts import check_batch, check_write
 from vaultr.client.log.state import Held, VaultState
@@ -24,60 +27,70 @@ from vaultr.client.log.verify import plan
 from vaultr.client.storage.cache import Cache, CachedVault, Row
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.http_transport import Answer
+from vaultr.client.vaults.new_generation import NewGenerations
 from vaultr.client.vaults.sync import now_text, trashed
-from vaultr.client.vaults.unlocked_account import OpenedAccount
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vaults import Vaults
-from vaultr.client.vaults.write_intents import EditConflict, Wish
+from vaultr.client.vaults.write_intents import EditConflict, PlannedChange
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
 
 TRIES: Final = 20
-# Writers that meet again and again step aside for a while, each for another one.
+# Writers that keep conflicting wait for random times, so that one of them gets through.
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 _JITTER: Final = secrets.SystemRandom()
-# A window of the server's limit of writes is a minute.
+# The server limits writes per minute.
 _LONGEST_WAIT_SECONDS: Final = 65.0
 MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
 
 
-class Writer:
-    """Writes for one account; what was written is put into the cache as it was sent."""
+class RotationDue(VaultrError):
+    """A vault's keys must be replaced before anything new is sealed, and that failed."""
 
-    def __init__(self, account: OpenedAccount, vaults: Vaults) -> None:
+    advice = "Replace the keys first: vaultr rotate. Then try again."
+
+
+class Writer:
+    """Writes for one account, and stores in the cache what it wrote."""
+
+    def __init__(self, account: UnlockedAccount, vaults: Vaults) -> None:
         self._account = account
         self._session = account.session
         self._vaults = vaults
         self._cache: Cache = account.store.cache
+        self.generations = NewGenerations(account)
 
-    def write(self, vault_id: UUID, wishes: Sequence[Wish]) -> CachedVault:
-        """Write all ``wishes`` in one request, or none.
+    def write(self, vault_id: UUID, planned: Sequence[PlannedChange]) -> CachedVault:
+        """Write all ``planned`` changes in one request, or none.
 
-        :raises EditConflict: an item is not what its user saw any more.
-        :raises HeadMoved: others wrote again and again in between.
+        :raises EditConflict: an item changed since its user saw it.
+        :raises HeadMoved: others kept writing in between.
         """
-        return self.retried(vault_id, lambda vault: self._attempt(vault, wishes))
+        return self.with_retries(vault_id, lambda vault: self._attempt(vault, planned))
 
-    def write_once(self, vault_id: UUID, wishes: Sequence[Wish]) -> CachedVault:
-        """Write as :meth:`write` does, but after a refusal only bring the vault up to date.
+    def write_once(self, vault_id: UUID, planned: Sequence[PlannedChange]) -> CachedVault:
+        """Write like :meth:`write`, but if the write is rejected only sync the vault.
 
-        :raises HeadMoved: somebody was faster; the vault is up to date now.
+        :raises HeadMoved: another write came first; the vault is synced.
         """
         with self._account.store.folder.locked():
             vault = self._held(vault_id)
             try:
-                return self._attempt(vault, wishes)
+                return self._attempt(vault, planned)
             except EditConflict:
                 raise
             except MOVED as refused:
                 self._rebased(vault, refused)
                 raise
 
-    def retried(self, vault_id: UUID, attempt: Callable[[CachedVault], CachedVault]) -> CachedVault:
-        """Make one write by ``attempt``, which is given the vault; rebase it when others wrote.
+    def with_retries(
+        self, vault_id: UUID, attempt: Callable[[CachedVault], CachedVault]
+    ) -> CachedVault:
+        """Call ``attempt`` with the vault; rebase and call it again if others wrote in between.
 
-        :raises EditConflict: as the attempt raises it.
-        :raises HeadMoved: others wrote again and again in between.
+        :raises EditConflict: raised by the attempt.
+        :raises HeadMoved: others kept writing in between.
         """
         with self._account.store.folder.locked():
             vault = self._held(vault_id)
@@ -89,22 +102,22 @@ class Writer:
                 except MOVED as refused:
                     if not left:
                         raise
-                    step_aside(left)
+                    back_off(left)
                     vault = self._rebased(vault, refused)
         raise AssertionError("the last try returns or raises")
 
     def up_to_date(self, vault_id: UUID) -> CachedVault:
-        """Bring a vault up to date."""
+        """Sync a vault."""
         return self._vaults.sync_one(vault_id)
 
     def held_at(self, vault_id: UUID) -> Waypoint | None:
-        """Tell where the vault is that this device holds; None where it holds none."""
+        """Return the waypoint of the cached vault, or None if this device holds no copy."""
         held = self._cache.load(vault_id)
         return None if held is None else held.waypoint
 
     def _held(self, vault_id: UUID) -> CachedVault:
         held = self._cache.load(vault_id)
-        # Nothing is written over a history that may not be the one in the profile.
+        # Never write on top of a history that may not be the one in the profile.
         if held is None or not plan(held.state, self._known(vault_id)).conditional:
             return self._vaults.sync_one(vault_id)
         return held
@@ -113,29 +126,94 @@ class Writer:
         return self._account.profile.head_of(vault_id)
 
     def _rebased(self, vault: CachedVault, refused: Refused) -> CachedVault:
-        """Bring the vault up to date; a refusal must have its reason in what comes."""
+        """Sync the vault after a rejected write; the sync must show the reason."""
         newer = self._vaults.sync_one(vault.id)
         if newer.waypoint != vault.waypoint:
             return newer
         if isinstance(refused, HeadMoved | GenerationMoved | PreconditionFailed):
             raise AnswerInvalid(
-                f"the server refuses a write over {vault.waypoint}, which it shows as its own",
+                f"The server rejected a write on top of {vault.waypoint}, although it shows that "
+                "as its "
+                "newest state. Nothing was written.",
                 vault_id=vault.id,
             ) from refused
         raise refused
 
-    def _attempt(self, vault: CachedVault, wishes: Sequence[Wish]) -> CachedVault:
-        ground = self._vaults.reader.ground(vault)
-        state, changes = vault.state, list[Change]()
-        for wish in wishes:
-            changes += wish.changes(ground, state.n + 1 + len(changes))
+    def begin_generation(self, vault: CachedVault) -> CachedVault:
+        """Begin a new generation of keys; call it through :meth:`with_retries`.
+
+        :raises StepUpRequired: the password must be proved again first.
+        """
+        new, state = self.generations.begin(vault, self._vaults.reader.keys(vault))
+        return self._cache.save(replace(new, state=self.state_after(vault, state)), {})
+
+    def under_fresh_keys(self, vault: CachedVault) -> CachedVault:
+        """Return the vault under keys that nothing says others know: begin a rotation that is due.
+
+        :raises RotationDue: the server does not let it begin; nothing may be sealed until then.
+        """
+        if not self._account.profile.keys_due(vault.id, vault.state.generation):
+            return vault
+        name = self._vaults.reader.vault_name(vault)
+        due = (
+            f"Nothing was written. The keys of vault {name} must be replaced first, because others "
+            "may know the old ones"
+        )
+        try:
+            begun = self.begin_generation(vault)
+        except (HeadMoved, GenerationMoved):
+            raise
+        except StepUpRequired as refused:
+            raise RotationDue(f"{due}; that needs your master password.") from refused
+        except Refused as refused:
+            raise RotationDue(f"{due}, and the server does not allow it: {refused}") from refused
+        except VaultrError as error:
+            error.add_note(f"{due}: vaultr rotate")
+            raise
+        self._vaults.notices.append(
+            f"The keys of vault {name} were due to be replaced, and new ones are used from now on. "
+            "Run vaultr rotate to move the other items to them."
+        )
+        return begun
+
+    def _attempt(self, vault: CachedVault, planned: Sequence[PlannedChange]) -> CachedVault:
+        changes = self._changes(vault, planned)
+        if any(change.op is Op.PUT for change in changes):
+            fresh = self.under_fresh_keys(vault)
+            if fresh is not vault:
+                vault, changes = fresh, self._changes(fresh, planned)
+        open_vault, state = self._vaults.reader.open_vault(vault), vault.state
         if not changes:
             return vault
         author_id = self._account.account_id
-        batch = prepare(state, changes, keys=ground.keys, author_id=author_id)
+        batch = prepare(state, changes, keys=open_vault.keys, author_id=author_id)
         answer = self._send(state, changes, batch)
         (check_write if len(changes) == 1 else check_batch)(batch, answer.body or {})
         return self._keep(vault, changes, batch)
+
+    def _changes(self, vault: CachedVault, planned: Sequence[PlannedChange]) -> list[Change]:
+        open_vault, changes = self._vaults.reader.open_vault(vault), list[Change]()
+        for change in planned:
+            changes += change.changes(open_vault, vault.state.n + 1 + len(changes))
+        return changes
+
+    def write_over(
+        self,
+        vault: CachedVault,
+        keys: Keys,
+        changes: Sequence[Change],
+        *,
+        unvouched: Collection[UUID],
+    ) -> VaultState:
+        """Write over a set that no entry vouches for; nothing is cached.
+
+        :param unvouched: items that no entry of this batch may vouch for before it puts them.
+        """
+        author_id, state = self._account.account_id, vault.state
+        batch = prepare(state, changes, keys=keys, author_id=author_id, unvouched=unvouched)
+        answer = self._send(state, changes, batch)
+        (check_write if len(changes) == 1 else check_batch)(batch, answer.body or {})
+        return batch.state
 
     def _send(self, state: VaultState, changes: Sequence[Change], batch: Batch) -> Answer:
         if len(changes) > 1:
@@ -157,8 +235,8 @@ class Writer:
     def _keep(self, vault: CachedVault, changes: Sequence[Change], batch: Batch) -> CachedVault:
         rows = {each: row for each, row in vault.rows.items() if each in batch.state.items}
         details: dict[UUID, bytes] = {}
-        now, told = now_text(), self._session.server_time()
-        moved = told.isoformat() if told is not None else now
+        now, server_time = now_text(), self._session.server_time()
+        moved = server_time.isoformat() if server_time is not None else now
         for change in changes:
             if change.op is Op.PUT and change.item_id is not None:
                 old = rows.get(change.item_id)
@@ -167,23 +245,23 @@ class Writer:
                 details[change.item_id] = change.detail
             elif change.item_id in rows:
                 rows[change.item_id] = replace(rows[change.item_id], updated_at=moved)
-        kept = replace(
+        written = replace(
             vault,
-            state=self.onward(vault, batch),
+            state=self.state_after(vault, batch.state),
             rows=rows,
             trashed=trashed(batch.state.items, vault),
             synced_at=now,
         )
-        return self._cache.save(kept, details)
+        return self._cache.save(written, details)
 
-    def onward(self, vault: CachedVault, batch: Batch) -> VaultState:
-        """Give the state after a write; where it began at the profile's head, it passed that."""
+    def state_after(self, vault: CachedVault, state: VaultState) -> VaultState:
+        """Return the state after a write, which passed the profile's head if it began there."""
         known = self._known(vault.id)
-        return replace(batch.state, passed=known) if known == vault.waypoint else batch.state
+        return replace(state, passed=known) if known == vault.waypoint else state
 
 
-def step_aside(left: int) -> None:
-    """Pause for a random while, a longer one the fewer of :data:`TRIES` are left."""
+def back_off(left: int) -> None:
+    """Wait for a random time, longer the fewer of :data:`TRIES` are left."""
     most = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (TRIES - 1 - left))
     time.sleep(_JITTER.uniform(0, most))
 
@@ -204,11 +282,11 @@ def _changes_json(state: VaultState, changes: Sequence[Change], batch: Batch) ->
     for change, write in zip(changes, batch.writes, strict=True):
         before = revisions.get(change.item_id) or _revision(state.items, change.item_id)
         match: Json = {"if_match": before} if before else {"if_none_match": "*"}
-        said = _put_json(change, write.revision, state.generation) if change.op is Op.PUT else {}
+        put = _put_json(change, write.revision, state.generation) if change.op is Op.PUT else {}
         listed.append(
             {"op": str(change.op), "item_id": str(change.item_id)}
             | match
-            | said
+            | put
             | {"entry": write.entry_json()}
         )
         revisions[change.item_id] = write.revision

@@ -1,1 +1,1 @@
-"""Traces of requests and jobs, told to a collector by OpenTelemetry (the extra `otel`)."""
+"""Traces of requests and jobs, exported by OpenTelemetry (the extra `otel`)."""

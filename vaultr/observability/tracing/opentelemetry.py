@@ -1,7 +1,7 @@
-"""Spans as OpenTelemetry makes them and hands them over: the one module that imports it.
+"""Create and export spans. The only module that imports OpenTelemetry.
 
-It is imported by `spans` alone, late, since that takes a tenth of a second, and only where a
-collector is named.
+Only `spans` imports it, and only if a collector is configured, because that takes a tenth of a
+second.
 """
 
 import contextlib
@@ -21,39 +21,39 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from vaultr.version import __version__
 
-STOP_SECONDS: Final = 3.0  # to hand over what is left; a collector that is away holds nobody up
+STOP_SECONDS: Final = 3.0  # to export what is left; an unavailable collector delays nobody
 _NOTHING: Final = contextlib.nullcontext()
 
 
-class Teller:
-    """Makes spans; a thread of its own hands them over, so it is made after a fork."""
+class Tracer:
+    """Creates spans; a thread of its own exports them, so it is created after a fork."""
 
     def __init__(self) -> None:
-        given = OTELResourceDetector().detect().attributes
+        detected = OTELResourceDetector().detect().attributes
         usual = {"service.name": "vaultr", "service.version": __version__}
-        resource = Resource.create({**usual, **given})
+        resource = Resource.create({**usual, **detected})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("vaultr", __version__)
 
     def stop(self) -> None:
-        """Hand over what is left, within `STOP_SECONDS`."""
+        """Export what is left, within `STOP_SECONDS`."""
         last = threading.Thread(target=self._provider.shutdown, name="vaultr-traces", daemon=True)
         last.start()
         last.join(STOP_SECONDS)
 
     def part(self, name: str, attributes: dict[str, str]) -> AbstractContextManager[Any]:
-        """Note a part of what goes on here; nothing where nothing does."""
+        """Start a child span; without a current span, do nothing."""
         if not trace.get_current_span().get_span_context().is_valid:
             return _NOTHING
         return self._entered(name, attributes, SpanKind.CLIENT, None)
 
     def job(self, name: str) -> AbstractContextManager[Span]:
-        """Note a piece of work that nobody asked for, as a trace of its own."""
+        """Start a span for background work, as a trace of its own."""
         return self._entered(f"job {name}", {"vaultr.job": name}, SpanKind.INTERNAL, Context())
 
     def request(self, method: str, traceparent: str | None) -> AbstractContextManager[Span]:
-        """Note a request, within the trace that its caller names."""
+        """Start a span for a request, within the trace of its ``traceparent``."""
         carrier = {"traceparent": traceparent} if traceparent else {}
         context = TraceContextTextMapPropagator().extract(carrier, Context())
         attributes = {"http.request.method": method}
@@ -68,7 +68,7 @@ class Teller:
             context=context,
             kind=kind,
             attributes=attributes,
-            record_exception=False,  # its text may repeat what was sent
+            record_exception=False,  # its text may contain what a client sent
             set_status_on_exception=False,
         ) as span:
             try:
@@ -77,24 +77,24 @@ class Teller:
                 self.fail(span, type(error).__name__)
                 raise
 
-    def here(self) -> str:
-        """Return the span that goes on here as W3C's `traceparent`; all zeros where none does."""
+    def current_traceparent(self) -> str:
+        """Return the current span as W3C `traceparent`; all zeros without one."""
         span = trace.get_current_span().get_span_context()
         return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
 
     def trace_id(self) -> str | None:
-        """Return the id of the trace that goes on here."""
+        """Return the id of the current trace."""
         span = trace.get_current_span().get_span_context()
         return f"{span.trace_id:032x}" if span.is_valid else None
 
     def fail(self, span: Span, kind: str) -> None:
-        """Mark a span as failed, by a word that says how."""
+        """Mark a span as failed, with one word for the reason."""
         span.set_attribute("error.type", kind)
         span.set_status(StatusCode.ERROR)
 
 
-def reached(seconds: float) -> bool:
-    """Hand over no spans at all, and tell whether that was accepted within so many seconds."""
+def is_reachable(seconds: float) -> bool:
+    """Return whether the collector accepts an empty export within ``seconds``."""
     exporter = OTLPSpanExporter(timeout=seconds)
     try:
         return exporter.export([]) is SpanExportResult.SUCCESS

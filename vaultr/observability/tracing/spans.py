@@ -1,8 +1,8 @@
-"""Spans: what is being done and how long it takes, told to a collector if OTEL_* names one.
+"""Spans: what the server does and how long it takes, exported to a collector.
 
-Spans carry nothing but names out of short lists, statuses and the request's id: no value of a
-statement, no path, query, header, address or text of an error. Our own few lines instead of the
-contributed instrumentations, since those add what they like (paths, hosts, clients, exceptions).
+Spans contain only names out of short lists, statuses and the request id: no values of statements,
+no paths, queries, headers, addresses or error texts. The contributed instrumentations are not used,
+because they add such attributes (paths, hosts, clients, exceptions).
 """
 
 import contextlib
@@ -11,16 +11,16 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from vaultr.observability.tracing.opentelemetry import Teller
+    from vaultr.observability.tracing.opentelemetry import Tracer
 
 _NOTHING: Final = contextlib.nullcontext()
 _PROTOCOL: Final = "http/protobuf"
 
-_teller: "Teller | None" = None
+_tracer: "Tracer | None" = None
 
 
 def wanted(variables: Mapping[str, str]) -> bool:
-    """Check whether the standard variables ask for traces: they name a collector."""
+    """Return whether the standard variables ask for traces: they configure a collector."""
     if variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     if variables.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
@@ -28,14 +28,14 @@ def wanted(variables: Mapping[str, str]) -> bool:
     return bool(_of_traces(variables, "ENDPOINT"))
 
 
-def hindrance(variables: Mapping[str, str]) -> str | None:
-    """Say why there can be no traces although they are wanted; None if there can be."""
+def problem(variables: Mapping[str, str]) -> str | None:
+    """Return why traces are not possible although they are configured, or None."""
     if not wanted(variables):
         return None
     if variables.get("OTEL_TRACES_EXPORTER", "").strip().lower() not in ("", "otlp"):
-        return "OTEL_TRACES_EXPORTER: otlp is the only exporter there is"
+        return "OTEL_TRACES_EXPORTER: only otlp is supported"
     if (_of_traces(variables, "PROTOCOL") or _PROTOCOL) != _PROTOCOL:
-        return f"OTEL_EXPORTER_OTLP_PROTOCOL: {_PROTOCOL} is the only protocol there is"
+        return f"OTEL_EXPORTER_OTLP_PROTOCOL: only {_PROTOCOL} is supported"
     try:
         import vaultr.observability.tracing.opentelemetry  # noqa: F401, PLC0415 - heavy, and the extra may be absent
     except ImportError:
@@ -43,53 +43,54 @@ def hindrance(variables: Mapping[str, str]) -> str | None:
     return None
 
 
-def reached(seconds: float) -> bool:
-    """Check whether the collector takes spans, by handing it none; only where nothing hinders."""
+def is_reachable(seconds: float) -> bool:
+    """Return whether the collector accepts an empty export; call it if `problem` returns None."""
     from vaultr.observability.tracing import opentelemetry  # noqa: PLC0415 - heavy, so imported late
 
-    return opentelemetry.reached(seconds)
+    return opentelemetry.is_reachable(seconds)
 
 
-def start(variables: Mapping[str, str]) -> "Teller | None":
-    """Begin to trace, if that is wanted and possible; to be called after a fork.
+def start(variables: Mapping[str, str]) -> "Tracer | None":
+    """Start tracing, if it is configured and possible; call it after a fork.
 
-    :param variables: the process's environment; OpenTelemetry reads the rest of it by itself.
-    :return: what makes spans; None where there are none.
+    :param variables: the process's environment; OpenTelemetry itself reads the rest of it.
+    :return: the tracer, or None.
     """
-    global _teller
-    if _teller is None and wanted(variables) and hindrance(variables) is None:
-        from vaultr.observability.tracing.opentelemetry import Teller  # noqa: PLC0415 - heavy, so imported late
+    global _tracer
+    if _tracer is None and wanted(variables) and problem(variables) is None:
+        from vaultr.observability.tracing.opentelemetry import Tracer  # noqa: PLC0415 - heavy, so imported late
 
-        _teller = Teller()
-    return _teller
+        _tracer = Tracer()
+    return _tracer
 
 
 def stop() -> None:
-    """Hand over what is left, and trace no more."""
-    global _teller
-    if _teller is not None:
-        _teller.stop()
-    _teller = None
+    """Export what is left, and stop tracing."""
+    global _tracer
+    if _tracer is not None:
+        _tracer.stop()
+    _tracer = None
 
 
 def span(name: str, **attributes: str) -> AbstractContextManager[Any]:
-    """Note a part of what a request or a job does; nothing outside of those.
+    """Start a span for a part of a request or job; elsewhere do nothing.
 
-    :param name: out of a short list; ``attributes`` likewise: a dot is written as ``__``.
+    :param name: out of a short list, like the ``attributes``, in whose names ``__`` stands for a
+        dot.
     """
-    if _teller is None:
+    if _tracer is None:
         return _NOTHING
-    return _teller.part(name, {key.replace("__", "."): told for key, told in attributes.items()})
+    return _tracer.part(name, {key.replace("__", "."): told for key, told in attributes.items()})
 
 
 def job(name: str) -> AbstractContextManager[Any]:
-    """Note a piece of background work, as a trace of its own."""
-    return _NOTHING if _teller is None else _teller.job(name)
+    """Start a span for background work, as a trace of its own."""
+    return _NOTHING if _tracer is None else _tracer.job(name)
 
 
 def trace_id() -> str | None:
-    """Return the id of the trace that goes on here, 32 hex digits, or None."""
-    return None if _teller is None else _teller.trace_id()
+    """Return the id of the current trace, 32 hex digits, or None."""
+    return None if _tracer is None else _tracer.trace_id()
 
 
 def _of_traces(variables: Mapping[str, str], what: str) -> str:

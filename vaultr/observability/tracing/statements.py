@@ -1,7 +1,8 @@
-"""A span for each trip to the database: what kind of statement, on which tables, never a value.
+"""A span for each round trip to the database: kind of statement and tables, never a value.
 
-The drivers' own connections and cursors note it, so that whatever makes a statement (SQLAlchemy,
-`database.bare`, a page of inserts) is seen, and nothing is in the way where nothing is traced.
+The drivers' own connections and cursors create the spans. So every statement is traced, whatever
+creates it (SQLAlchemy, `database.raw_driver`, a page of inserts), and without tracing there is no
+overhead.
 """
 
 import re
@@ -15,10 +16,10 @@ import sqlalchemy as sa
 
 from vaultr.observability.tracing import spans
 
-MOST_PAIRS: Final = 4  # of one statement's name
+MOST_PAIRS: Final = 4  # in the name of one span
 _MOST_NAMES: Final = 1000
 _READ: Final = 20_000  # characters
-_READ_BYTES: Final = 500  # a page of rows begins with where they go; the rest are values
+_READ_BYTES: Final = 500  # a page of inserts begins with its table; the rest are values
 _TABLE: Final = re.compile(
     r"\b(INSERT\s+INTO|DELETE\s+FROM|UPDATE|FROM|JOIN)\s+\"?([A-Za-z_]\w*)", re.I
 )
@@ -36,9 +37,9 @@ _tables: frozenset[str] = frozenset()
 
 
 def listen(engine: sa.Engine, tables: frozenset[str]) -> None:
-    """Note the statements of all connections that ``engine`` opens from now on.
+    """Trace the statements of all connections that ``engine`` opens from now on.
 
-    :param tables: the names that may be told; a word of any other kind could be a value.
+    :param tables: names that a span may contain; any other word could be a value.
     """
     global _tables
     _tables = tables
@@ -49,18 +50,18 @@ def listen(engine: sa.Engine, tables: frozenset[str]) -> None:
     )
 
     def connect(dialect: Any, _record: Any, arguments: Any, options: dict[str, Any]) -> Any:
-        with _noted("CONNECT", engine.dialect.name):
+        with _span("CONNECT", engine.dialect.name):
             return dialect.connect(*arguments, **options, **{option: kind})
 
     sa.event.listen(engine, "do_connect", connect)
 
 
 def name_of(text: str | bytes) -> str:
-    """Say what a statement does, as in ``SELECT sessions INSERT audit_event``.
+    """Return what a statement does, such as ``SELECT sessions INSERT audit_event``.
 
-    What was prepared is called by what it does, not by EXECUTE.
+    A prepared statement is named by what it does, not by EXECUTE.
     """
-    if isinstance(text, bytes):  # with its values in it: nothing of it is kept
+    if isinstance(text, bytes):  # contains its values, so it is not cached
         return _found(text[:_READ_BYTES].decode("utf-8", "replace"))
     bare = text.partition(" /*request_id=")[0]
     name = _names.get(bare)
@@ -97,53 +98,53 @@ def _summary(text: str) -> str:
     return f"{verb[1].upper()} {verb[2]}" if verb[2] else verb[1].upper()
 
 
-def _noted(name: str, system: str) -> Any:
+def _span(name: str, system: str) -> Any:
     return spans.span(name, db__system__name=system, db__query__summary=name)
 
 
 @cache
-def _noting(kind: type[Any], system: str) -> type[Any]:
-    """Return a cursor like ``kind`` that notes what it executes."""
+def _traced(kind: type[Any], system: str) -> type[Any]:
+    """Return a cursor class like ``kind`` that traces what it executes."""
 
-    class Noting(kind):  # type: ignore[misc]  # any kind of cursor
+    class Traced(kind):  # type: ignore[misc]  # any kind of cursor
         def execute(self, text: Any, *values: Any, **named: Any) -> Any:
-            with _noted(name_of(text), system):
+            with _span(name_of(text), system):
                 return super().execute(text, *values, **named)
 
         def executemany(self, text: Any, *values: Any, **named: Any) -> Any:
-            with _noted(name_of(text), system):
+            with _span(name_of(text), system):
                 return super().executemany(text, *values, **named)
 
-    return Noting
+    return Traced
 
 
 class _Connection(pg.connection):  # type: ignore[misc]  # psycopg2 is untyped
-    def cursor(self, *given: Any, cursor_factory: Any = None, **named: Any) -> Any:
+    def cursor(self, *arguments: Any, cursor_factory: Any = None, **named: Any) -> Any:
         kind = cursor_factory or self.cursor_factory or pg.cursor
-        return super().cursor(*given, cursor_factory=_noting(kind, "postgresql"), **named)
+        return super().cursor(*arguments, cursor_factory=_traced(kind, "postgresql"), **named)
 
     def commit(self) -> None:
         if self.info.transaction_status == pg.TRANSACTION_STATUS_IDLE:
-            super().commit()  # goes nowhere
+            super().commit()  # no round trip
             return
-        with _noted("COMMIT", "postgresql"):
+        with _span("COMMIT", "postgresql"):
             super().commit()
 
     def rollback(self) -> None:
         if self.info.transaction_status == pg.TRANSACTION_STATUS_IDLE:
             super().rollback()
             return
-        with _noted("ROLLBACK", "postgresql"):
+        with _span("ROLLBACK", "postgresql"):
             super().rollback()
 
 
 class _SqliteConnection(sqlite3.Connection):
     def cursor(self, factory: Any = None) -> Any:
-        return super().cursor(_noting(factory or sqlite3.Cursor, "sqlite"))
+        return super().cursor(_traced(factory or sqlite3.Cursor, "sqlite"))
 
     def commit(self) -> None:
         if not self.in_transaction:
             super().commit()
             return
-        with _noted("COMMIT", "sqlite"):
+        with _span("COMMIT", "sqlite"):
             super().commit()

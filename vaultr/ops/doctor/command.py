@@ -12,7 +12,7 @@ from vaultr.operator_cli import json_option, show
 from vaultr.ops import check_result, smtp_check
 from vaultr.ops.check_result import Check, Finding, ok, problem
 from vaultr.ops.doctor import database, external, server_keys, services, traces
-from vaultr.settings.model import Settings, SettingsRefused
+from vaultr.settings.model import InvalidSettings, Settings
 
 DATABASE_SECONDS = 10.0
 IMPATIENT_SECONDS = 1.0  # for the checks after the one that found the database away
@@ -41,9 +41,9 @@ def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool)
 def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[Finding]:
     try:
         settings = Settings.from_environ(os.environ)
-    except SettingsRefused as refused:
+    except InvalidSettings as invalid:
         todo = "Correct it, then `flask check`; the server does not start before."
-        return [problem("settings", one, todo) for one in refused.problems]
+        return [problem("settings", one, todo) for one in invalid.problems]
     app: Flask = info.load_app()
     settings = app.config["SETTINGS"]
     logs.to_stderr()

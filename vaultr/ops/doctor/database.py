@@ -186,7 +186,7 @@ def _pool_limit(engine: sa.Engine) -> int:
 
 
 def _schema() -> Iterator[Finding]:
-    status = schema_version.status(schema_version.ask(5.0))
+    status = schema_version.status(schema_version.read_state(5.0))
     if not status.compatible:
         todo = "Start a newer version of Vaultr, or restore the database of this one."
         yield problem("schema", f"{status.current} asks for newer code than {status.head}", todo)

@@ -14,9 +14,9 @@ def check(variables: Mapping[str, str]) -> Iterator[Finding]:
     """Check whether traces are told; nothing where nobody wants any."""
     if not spans.wanted(variables):
         return
-    if (reason := spans.hindrance(variables)) is not None:
+    if (reason := spans.problem(variables)) is not None:
         yield problem("traces", reason, _ADVICE)
-    elif spans.reached(SECONDS):
+    elif spans.is_reachable(SECONDS):
         yield ok("traces", "the collector takes spans")
     else:
         yield problem("traces", "the collector takes no spans", _ADVICE)

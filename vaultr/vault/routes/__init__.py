@@ -1,4 +1,4 @@
-"""Vaults, their items and their log over HTTP: all routes of `doors`, on their one blueprint."""
+"""The routes of vaults, items and their log, on one blueprint."""
 
 from vaultr.vault.routes import changes, items, rotation, vaults, versions
 from vaultr.vault.routes.blueprint import blueprint

@@ -1,6 +1,6 @@
-"""What all routes of vaults share: their blueprint, what they may refuse, the forms of answers."""
+"""The blueprint of all vault routes, their lists of errors, and shared responses."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from flask import Blueprint
 
@@ -23,9 +23,6 @@ from vaultr.vault.responses import VaultView
 from vaultr.vault.service import Quota
 from vaultr.wire.sealed_fields import NotSealed
 
-if TYPE_CHECKING:
-    pass
-
 blueprint = Blueprint("vaults", __name__, url_prefix="/api/v1/vaults")
 
 READ: Final = (VaultNotFound, AuditUnavailable)
@@ -43,7 +40,7 @@ PUT: Final = (*WRITE_ITEM, *SEALED, GenerationMoved, QuotaExceeded)
 
 
 def quota() -> Quota:
-    """Return what a vault and its items may have."""
+    """Return the limits for vaults and items."""
     settings = current_settings()
     return Quota(
         items=settings.quota_items,
@@ -54,5 +51,5 @@ def quota() -> Quota:
 
 
 def tagged(view: VaultView, *, status: int = 200) -> Answer:
-    """Answer with a vault, whose revision is its tag."""
+    """Return a response with a vault, whose revision is its ETag."""
     return Answer(view, status, {"ETag": f'"{view.revision}"'})

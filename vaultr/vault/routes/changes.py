@@ -1,4 +1,4 @@
-"""Many changes at once over HTTP, and what has changed."""
+"""Routes for batches of changes, and for sync."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from vaultr.ratelimit import middleware
 from vaultr.request_context import current_actor
 from vaultr.vault import service
 from vaultr.vault.errors import HeadMoved
-from vaultr.vault.responses import ChangesAnswer, SyncView
+from vaultr.vault.responses import ChangesResponse, SyncView
 from vaultr.vault.routes.blueprint import PUT, READ, blueprint, quota
 from vaultr.vault.schemas import ChangesIn, ChangesQuery, SyncQuery
 
@@ -27,17 +27,17 @@ BATCH_KEYS = 200_000
     body_bytes=BATCH_BODY_BYTES,
     max_keys=BATCH_KEYS,
     checks_session=True,
-    returns=ChangesAnswer,
+    returns=ChangesResponse,
 )
 def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Answer:
-    """Make up to 1,000 changes in order: all of them, or none when one is refused.
+    """Write up to 1,000 changes in order: all of them, or none if one is rejected.
 
-    With `dry_run=true` nothing is changed, and each change is judged for itself: on top of those
-    before it that are ok, its entry against the entry before it.
+    With `dry_run=true` nothing is written, and each change is checked on top of the valid changes
+    before it, its entry against the entry before it.
     """
     middleware.count_more_writes(len(body.changes))
     if query.dry_run:
-        idempotency.changes_nothing()
+        idempotency.skip_storing()
     make = service.dry_run if query.dry_run else service.change_items
     return Answer(make(current_actor(), vault_id, body.changes, quota()))
 

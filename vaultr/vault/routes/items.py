@@ -1,4 +1,4 @@
-"""Items over HTTP, one at a time: listed, shown, put, moved."""
+"""Routes for single items: list, show, put, trash, restore, remove."""
 
 from typing import cast
 from uuid import UUID
@@ -22,7 +22,7 @@ from vaultr.vault.schemas import ItemMove, ItemPut, ItemsQuery
 @blueprint.get("/<uuid:vault_id>/items")
 @operation(errors=(VaultNotFound,), access="read", checks_session=True, returns=ItemList)
 def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
-    """List items by their overviews, no detail; without `state` the active ones."""
+    """List the overviews of items, without details; by default the active items."""
     actor = current_actor()
     purpose = f"items {actor.account_id} {vault_id} {query.state} {query.type or ''}"
     place = pagination.read(purpose, query.cursor)
@@ -47,7 +47,7 @@ def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
     returns=ItemView,
 )
 def show_item(vault_id: UUID, item_id: UUID) -> Response:
-    """Show one whole item; 304 when `If-None-Match` names its revision."""
+    """Return one item with its detail; 304 if `If-None-Match` has its revision."""
     read = service.read_item(current_actor(), vault_id, item_id, known_revision())
     return json(read.body, tag=str(read.revision))
 
@@ -57,17 +57,17 @@ def show_item(vault_id: UUID, item_id: UUID) -> Response:
 def put_item(vault_id: UUID, item_id: UUID, *, body: ItemPut) -> Answer:
     """Create an item (`If-None-Match: *`) or replace its content (`If-Match`).
 
-    A request whose answer was lost can be sent again as it was: it is answered as the first time.
+    After a lost response send the same request again: it returns the first response.
     """
     change = service.Change(Op.PUT, item_id, precondition(), body.entry, service.content_of(body))
-    return _written(vault_id, change, status=201 if change.expected.absent else 200)
+    return _write(vault_id, change, status=201 if change.expected.absent else 200)
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/trash")
 @operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView)
 def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
-    """Move an item to the trash, from where it can be restored or removed."""
-    return _written(vault_id, service.Change(Op.TRASH, item_id, precondition(), body.entry))
+    """Move an item to the trash. You can restore it, or remove it permanently."""
+    return _write(vault_id, service.Change(Op.TRASH, item_id, precondition(), body.entry))
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/restore")
@@ -78,17 +78,17 @@ def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     returns=WriteView,
 )
 def restore_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
-    """Bring an item back from the trash."""
-    return _written(vault_id, service.Change(Op.RESTORE, item_id, precondition(), body.entry))
+    """Take an item out of the trash."""
+    return _write(vault_id, service.Change(Op.RESTORE, item_id, precondition(), body.entry))
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/remove")
 @operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView)
 def remove_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
-    """Remove an item with its versions for good, from the trash or not; its id never comes back."""
-    return _written(vault_id, service.Change(Op.REMOVE, item_id, precondition(), body.entry))
+    """Delete an item and its versions permanently. Its id cannot be used again."""
+    return _write(vault_id, service.Change(Op.REMOVE, item_id, precondition(), body.entry))
 
 
-def _written(vault_id: UUID, change: service.Change, *, status: int = 200) -> Answer:
+def _write(vault_id: UUID, change: service.Change, *, status: int = 200) -> Answer:
     view = service.write_item(current_actor(), vault_id, change, quota())
     return Answer(view, status, {"ETag": f'"{view.revision}"'})

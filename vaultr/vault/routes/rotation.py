@@ -1,4 +1,4 @@
-"""A change of a vault's keys over HTTP: begun, followed, finished."""
+"""Routes for key rotation: begin, show, finish."""
 
 from uuid import UUID
 
@@ -25,10 +25,10 @@ from vaultr.vault.schemas import EntryAlone, RotationNew
     returns=VaultView,
 )
 def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
-    """Return a vault new keys; from now on everything is sealed under them.
+    """Begin a key rotation: store new keys, under which all later writes must be sealed.
 
-    `machines` names exactly the machines that hold a key of the vault. What is there stays
-    readable, and moves by ordinary writes of items and of the vault's overview.
+    `machines` lists exactly the machines that hold a key of the vault. Existing items stay
+    readable; reseal them, and the vault's overview, by ordinary writes.
     """
     return tagged(service.begin_rotation(current_actor(), vault_id, body, quota()))
 
@@ -36,7 +36,7 @@ def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
 @blueprint.get("/<uuid:vault_id>/rotation")
 @operation(errors=(VaultNotFound,), access="read", checks_session=True)
 def show_rotation(vault_id: UUID) -> RotationView:
-    """Return what a rotation has left to move; nothing when none is running."""
+    """Return the progress of a key rotation; nothing is left when none is running."""
     return service.show_rotation(current_actor(), vault_id)
 
 
@@ -48,8 +48,8 @@ def show_rotation(vault_id: UUID) -> RotationView:
     returns=VaultView,
 )
 def finish_rotation(vault_id: UUID, *, body: EntryAlone) -> Answer:
-    """End a rotation when no active item and no overview is left under older keys.
+    """Finish a key rotation. No active item and no overview may be left under older keys.
 
-    Trash and versions stay under theirs.
+    Trash and versions stay under their keys.
     """
     return tagged(service.finish_rotation(current_actor(), vault_id, body.entry, quota()))

@@ -1,4 +1,4 @@
-"""Vaults as a whole over HTTP: listed, made, shown, renamed, deleted, repaired."""
+"""Routes for vaults as a whole: list, create, show, rename, delete, repair."""
 
 from typing import cast
 from uuid import UUID
@@ -18,7 +18,7 @@ from vaultr.wire.field_types import Page
 @blueprint.get("")
 @operation(access="read")
 def list_vaults(*, query: Page) -> VaultList:
-    """List the vaults that you may open."""
+    """List the vaults that you can open."""
     actor = current_actor()
     purpose = f"vaults {actor.account_id}"
     place = pagination.read(purpose, query.cursor)
@@ -37,14 +37,14 @@ def list_vaults(*, query: Page) -> VaultList:
     returns=VaultView,
 )
 def create_vault(*, body: VaultNew) -> Answer:
-    """Make a vault: generation 1, revision 0, empty."""
+    """Create an empty vault with generation 1 and revision 0."""
     return tagged(service.create_vault(current_actor(), body, quota()), status=201)
 
 
 @blueprint.get("/<uuid:vault_id>")
 @operation(errors=(VaultNotFound,), access="read", checks_session=True)
 def show_vault(vault_id: UUID) -> VaultView:
-    """Show one vault."""
+    """Return one vault."""
     return service.show_vault(current_actor(), vault_id, quota())
 
 
@@ -63,12 +63,12 @@ def rename_vault(vault_id: UUID, *, body: VaultRename) -> Answer:
 @blueprint.delete("/<uuid:vault_id>")
 @operation(errors=READ, access="write", step_up=True)
 def delete_vault(vault_id: UUID) -> None:
-    """Delete a vault with all that it holds; nothing brings it back."""
+    """Delete a vault with everything in it, permanently."""
     service.delete_vault(current_actor(), vault_id)
 
 
 @blueprint.post("/<uuid:vault_id>/repair")
 @operation(errors=WRITE, access="write", step_up=True, returns=VaultView)
 def repair_vault(vault_id: UUID, *, body: EntryAlone) -> Answer:
-    """Append an entry that changes nothing, and vouches for what the vault holds now."""
+    """Append an entry that changes nothing and vouches for the current contents."""
     return tagged(service.repair_vault(current_actor(), vault_id, body.entry, quota()))

@@ -1,4 +1,4 @@
-"""What an item was before, over HTTP."""
+"""Routes for earlier contents of an item."""
 
 from typing import cast
 from uuid import UUID
@@ -23,7 +23,7 @@ from vaultr.wire.field_types import Page
     errors=(VaultNotFound, ItemNotFound), access="read", checks_session=True, returns=VersionList
 )
 def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
-    """List the last contents of an item by their overviews, the present one first, no detail."""
+    """List the latest contents of an item without details, the current one first."""
     actor = current_actor()
     purpose = f"versions {actor.account_id} {vault_id} {item_id}"
     place = pagination.read(purpose, query.cursor)
@@ -41,8 +41,8 @@ def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
     returns=VersionView,
 )
 def show_version(vault_id: UUID, item_id: UUID, revision: int) -> Response:
-    """Show one whole content of an item as its put of that revision left it.
+    """Return the content of an item as the put of this revision left it.
 
-    To bring it back, put it anew: a client seals it for the revision that it then takes.
+    To restore it, put it again: your client seals it for the new revision.
     """
     return json(service.read_version(current_actor(), vault_id, item_id, revision))

@@ -210,7 +210,7 @@ def lock(options: GlobalOptions) -> None:
 def logout(options: GlobalOptions, everywhere: bool) -> None:
     """End the session of this device and forget the keys."""
     # The session's tokens are sealed on this device, so ending the session needs the keys.
-    with unlocked_sdk(options, without_server=not everywhere) as vaultr:
+    with unlocked_sdk(options, without_server=not everywhere, forget_first=True) as vaultr:
         if everywhere:
             step_up(options, vaultr)
             vaultr.logout_all()

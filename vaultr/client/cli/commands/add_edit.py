@@ -63,8 +63,9 @@ def _read_document(
     options: GlobalOptions, kind: str, item: ItemOptions
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     document = add_input.parse_document(prompts.read_input(options), kind)
-    overview = {**document.get("overview", {}), **item.overview}
-    detail = {**document.get("detail", {}), **add_input.generated_detail(kind, item.generate)}
+    public, secrets = add_input.generated(kind) if item.generate else ({}, {})
+    overview = {**document.get("overview", {}), **item.overview, **public}
+    detail = {**document.get("detail", {}), **secrets}
     if item.fields:
         detail["fields"] = with_custom_fields(detail.get("fields"), item.fields, {})
     add_input.check_fields(kind, overview, detail)
@@ -125,6 +126,7 @@ def server_url_advice(options: GlobalOptions) -> Iterator[None]:
     shell_complete=field_names,
 )
 @item_options
+@click.option("--rule", metavar="RULE", help="Store a rule for generated passwords, or '' for none")
 @vault_option()
 @pass_options
 def edit(
@@ -133,6 +135,7 @@ def edit(
     assignments: tuple[str, ...],
     unset: tuple[str, ...],
     item: ItemOptions,
+    rule: str | None,
     vault: str | None,
 ) -> None:
     """Change an item.
@@ -148,14 +151,14 @@ def edit(
     of different fields are merged, edits of the same fields are rejected and named.
     """
     _check_combination(options, item)
-    if (options.json or item.editor) and (assignments or unset or item.any_set):
+    if (options.json or item.editor) and (assignments or unset or item.any_set or rule is not None):
         source = "--json reads" if options.json else "--editor makes"
         raise UsageError(f"{source} all changes. Do not combine it with options that set fields.")
     with server_url_advice(options), unlocked_sdk(options) as vaultr:
         if options.json:
             changed = _edit_by_document(options, vaultr, ref, vault)
         else:
-            changed = _edit_by_options(options, vaultr, ref, vault, item, assignments, unset)
+            changed = _edit_by_options(options, vaultr, ref, vault, item, assignments, unset, rule)
     print_items(options, changed, "Changed")
 
 
@@ -183,18 +186,19 @@ def _edit_by_options(
     flags: ItemOptions,
     assignments: tuple[str, ...],
     unset: tuple[str, ...],
+    rule: str | None,
 ) -> "Item":
     current = vaultr.item(ref, vault=vault, reveal=True)
     if flags.editor:
         from vaultr.client.cli import editor_input  # noqa: PLC0415 - seldom needed, slow to import
 
         overview, detail = editor_input.changes(current)
-    elif assignments or unset or flags.any_set:
-        generated = add_input.generated_detail(current.type, flags.generate)
+    elif assignments or unset or flags.any_set or rule is not None:
+        public, secrets = edit_input.generated(current, rule, generate=flags.generate)
         overview, detail = edit_input.changes_from_options(
             options, current, flags, assignments=assignments, unset=unset
         )
-        detail = {**generated, **detail}
+        overview, detail = {**public, **overview}, {**secrets, **detail}
     else:
         overview, detail = edit_input.prompt_for_changes(options, current)
     if not overview and not detail:

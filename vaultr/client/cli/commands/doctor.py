@@ -32,7 +32,7 @@ def doctor(options: GlobalOptions) -> None:
                 continue
             label, color = _LABELS[result.state]
             shown = output.styled(label, fg=color) + " " * (_LABEL_COLUMNS - len(label))
-            output.print_line(f"{shown}  {result.name}: {output.printable(result.said)}")
+            output.print_styled_line(f"{shown}  {result.name}: {output.printable(result.said)}")
             if result.advice:
                 output.print_line(f"{'':{_LABEL_COLUMNS}}  {output.printable(result.advice)}")
     failed = [result for result in results if result.state == "fail"]

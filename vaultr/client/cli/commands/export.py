@@ -98,7 +98,7 @@ def export(
 
     with unlocked_sdk(options) as vaultr:
         from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
-        spec = variables.spec(names, vault=vault)
+        spec = variables.spec(names, vault=vault, is_run=form == "shell")
         found = resolve_environment(vaultr, spec, offline=from_copy)
     place = Place(name or (found.titles[0] if len(found.titles) == 1 else None), namespace)
     text = written(form, found.variables, place)
@@ -178,7 +178,7 @@ def _export_items(
 
 def _contents(vaultr: "Vaultr", vault: str | None) -> "tuple[Contents, list[str]]":
     """Return what is exported, and the ids of items that do not open."""
-    from vaultr.client.exports.documents import Contents  # noqa: PLC0415 - heavy, opens items
+    from vaultr.client.exports.documents import Contents  # noqa: PLC0415 - would slow other commands
 
     found = list(vaultr.each_revealed(vault=vault))
     homes = {each.id: each.name for each in vaultr.vaults(offline=True)}
@@ -191,13 +191,13 @@ def _contents(vaultr: "Vaultr", vault: str | None) -> "tuple[Contents, list[str]
 
 
 def _written(contents: "Contents", form: str, password: str | None) -> "Document":
-    from vaultr.client.exports import documents  # noqa: PLC0415 - heavy, opens items
+    from vaultr.client.exports import documents  # noqa: PLC0415 - would slow other commands
 
     if form != "json":
         return documents.writer_of(form)(contents)
     value = documents.json_value(contents, datetime.now(UTC))
     if password is not None:
-        from vaultr.client.items import sealed_export  # noqa: PLC0415 - brings the ciphers
+        from vaultr.client.items import sealed_export  # noqa: PLC0415 - brings the ciphers along
 
         plain = json.dumps(value, ensure_ascii=False).encode()
         value = sealed_export.seal_file(plain, password)

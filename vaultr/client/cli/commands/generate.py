@@ -9,7 +9,7 @@ from vaultr.client.cli import output
 from vaultr.client.cli.commands.copy_secret import copy_text
 from vaultr.client.cli.options import GlobalOptions, command, pass_options
 from vaultr.client.errors import UsageError
-from vaultr.client.items import generator
+from vaultr.client.items import generator, site_rules
 from vaultr.client.items.generator import PasswordRule, PhraseRule
 
 _MAX_COUNT: Final = 1000
@@ -36,6 +36,8 @@ _DEFAULT_WORDS: Final = 6
 @click.option("--separator", metavar="TEXT", help="Text between words (default: -)")
 @click.option("--capitals", is_flag=True, help="Capitalise the words")
 @click.option("--number", is_flag=True, help="Add a digit to one word")
+@click.option("--rule", metavar="RULE", help="Rule of the site: 'length 12-20; upper; digit'")
+@click.option("--strength", is_flag=True, help="Show how hard the password is to guess")
 @click.option(
     "--count",
     type=click.IntRange(1, _MAX_COUNT),
@@ -45,7 +47,9 @@ _DEFAULT_WORDS: Final = 6
 )
 @click.option("--copy", is_flag=True, help="Copy it to the clipboard; do not print it")
 @pass_options
-def generate(options: GlobalOptions, /, count: int, copy: bool, **settings: object) -> None:
+def generate(
+    options: GlobalOptions, /, count: int, copy: bool, strength: bool, **settings: object
+) -> None:
     """Generate a password, passphrase or PIN.
 
     Every result that fits the options is equally likely. A password has at least one character of
@@ -64,14 +68,27 @@ def generate(options: GlobalOptions, /, count: int, copy: bool, **settings: obje
     if copy:
         copy_text(options, values[0], clear_after=None)
         return
+    score = _score(values) if strength else {}
     if options.json:
-        documents = [{"value": value, "bits": round(bits, 1)} for value in values]
+        documents = [{"value": value, "bits": round(bits, 1), **score} for value in values]
         output.print_json(documents[0] if count == 1 else documents)
         return
     for value in values:
         output.print_value(value)
-    if output.is_terminal():
+    if strength:
+        output.print_note(
+            f"{bits:.0f} bits of entropy; strength {score['strength']} of 4 (zxcvbn)."
+        )
+    elif output.is_terminal():
         output.print_note(f"Entropy: {bits:.0f} bits")
+
+
+def _score(passwords: list[str]) -> dict[str, int]:
+    """Return the strength of the weakest, as a guesser sees it who does not know the rule."""
+    # zxcvbn reads its word lists, which no other option needs.
+    from vaultr.client.account.password_policy import password_strength  # noqa: PLC0415 - would slow others
+
+    return {"strength": min(password_strength(each).score for each in passwords)}
 
 
 def _rule(settings: dict[str, object]) -> PasswordRule | PhraseRule:
@@ -80,6 +97,10 @@ def _rule(settings: dict[str, object]) -> PasswordRule | PhraseRule:
         settings,
         *("length", "no_lower", "no_upper", "no_digits", "no_symbols", "symbols", "unlike"),
     )
+    if settings["rule"] is not None:
+        if for_phrase or for_password or settings["pin"] is not None:
+            raise UsageError("--rule describes the whole password. Do not combine it.")
+        return site_rules.parse(str(settings["rule"]))
     if settings["pin"] is not None:
         if for_phrase or for_password:
             raise UsageError(

@@ -1,7 +1,7 @@
 """The commands `vaultr list` and `vaultr show`, which print secrets only on request."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
@@ -9,10 +9,11 @@ import click
 
 from vaultr.client.cli import output, prompts
 from vaultr.client.cli.completers import field_names, item_titles
-from vaultr.client.cli.offline_options import copy_options, uses_copy
+from vaultr.client.cli.offline_options import Duration, copy_options, uses_copy
 from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import ItemNotFound, VaultrError
+from vaultr.client.items.expiry import date_of
 from vaultr.client.items.fields import text_of, value_of
 from vaultr.client.items.schemas import SCHEMAS
 
@@ -54,6 +55,9 @@ _MAX_CHOICES: Final = 20
 @click.option("--archived", is_flag=True, help="Only archived items")
 @click.option("--trash", is_flag=True, help="List the trash")
 @click.option(
+    "--expiring", type=Duration(), metavar="TIME", help="Only items that expire within 30d or so"
+)
+@click.option(
     "--sort",
     type=click.Choice(list(_SORT_KEYS)),
     default="title",
@@ -68,6 +72,7 @@ def list_items(
     kind: str | None,
     trash: bool,
     sort: str,
+    expiring: timedelta | None,
     offline: bool,
     max_age: timedelta | None,
     vault: str | None,
@@ -85,6 +90,8 @@ def list_items(
         selected = [item for item in candidates if _passes(item, **filters)]
         found = [item for item in selected if _contains(vaultr, item, words)]
         items = sorted(sorted(found, key=_by_title), key=_SORT_KEYS[sort])
+        if expiring is not None:
+            items = _expiring(items, expiring)
         several = len({item.vault_id for item in items}) > 1
         vaults = _vault_names(vaultr) if several and not options.json else {}
     if options.json:
@@ -105,8 +112,10 @@ def _vault_names(vaultr: "Vaultr") -> dict[UUID, str]:
 
 def _print_list(items: "list[Item]", vaults: Mapping[UUID, str]) -> None:
     """Print a table of items, with the vault of each if they are in several."""
-    head = ("TITLE", "TYPE", "USERNAME", "FOLDER", *(["VAULT"] if vaults else []), "ID")
-    output.print_table(head, (_row(item, vaults) for item in items))
+    expiry = any("expires_on" in item.overview for item in items)
+    more = [*(["EXPIRES"] if expiry else []), *(["VAULT"] if vaults else [])]
+    head = ("TITLE", "TYPE", "USERNAME", "FOLDER", *more, "ID")
+    output.print_table(head, (_row(item, vaults, expiry=expiry) for item in items))
     if not items:
         output.print_note("No items found.")
 
@@ -139,7 +148,14 @@ def _contains(vaultr: "Vaultr", item: "Item", words: Iterable[str]) -> bool:
     return all(word.casefold() in names for word in missing)
 
 
-def _row(item: "Item", vaults: Mapping[UUID, str]) -> tuple[str, ...]:
+def _expiring(items: "list[Item]", within: timedelta) -> "list[Item]":
+    """Return the items that expire soon, or have expired, earliest first."""
+    last = datetime.now(UTC).date() + within
+    dated = [(day, item) for item in items if (day := date_of(item.overview.get("expires_on")))]
+    return [item for day, item in sorted(dated, key=lambda each: each[0]) if day <= last]
+
+
+def _row(item: "Item", vaults: Mapping[UUID, str], *, expiry: bool) -> tuple[str, ...]:
     overview = item.overview
     archived = " (archived)" if overview.get("archived") is True else ""
     return (
@@ -147,6 +163,7 @@ def _row(item: "Item", vaults: Mapping[UUID, str]) -> tuple[str, ...]:
         item.type,
         output.shortened(text_of(overview.get("username", ""))),
         text_of(overview.get("folder", "")),
+        *([text_of(overview.get("expires_on", ""))] if expiry else []),
         *([output.shortened(vaults.get(item.vault_id, ""))] if vaults else []),
         str(item.id),
     )

@@ -176,7 +176,7 @@ def _print_secret(options: GlobalOptions, begun: "TotpBegun") -> None:
         from vaultr.client.account import qr  # noqa: PLC0415 - late, see above
 
         for line in qr.lines(begun.uri):
-            output.print_line(f"{_DARK_ON_LIGHT}{line}{_RESET_STYLE}")
+            output.print_styled_line(f"{_DARK_ON_LIGHT}{line}{_RESET_STYLE}")
     output.print_line(f"Secret: {begun.secret}")
 
 

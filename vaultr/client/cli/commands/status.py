@@ -73,7 +73,7 @@ def _age_text(moment: datetime | None) -> str:
     # It comes with the SDK, which is loaded by now.
     from vaultr.client.storage import freshness  # noqa: PLC0415 - heavy, see above
 
-    return f"{freshness.said(datetime.now(UTC) - moment)} ago"
+    return f"{freshness.age_text(datetime.now(UTC) - moment)} ago"
 
 
 def _protection_rows(protection: "Protection | None") -> list[tuple[str, str]]:

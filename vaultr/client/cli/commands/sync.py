@@ -109,7 +109,11 @@ def _difference_json(difference: "Difference") -> dict[str, object]:
 
 
 def _accept(options: GlobalOptions, vaultr: "Vaultr", *, yes: bool) -> None:
-    accepted = vaultr.accept_on()
+    try:
+        accepted = vaultr.accept_on()
+    except StepUpRequired:
+        step_up(options, vaultr)
+        accepted = vaultr.accept_on()
     if accepted is None:
         differences = vaultr.explain()
         if all(each.continues for each in differences):
@@ -120,7 +124,7 @@ def _accept(options: GlobalOptions, vaultr: "Vaultr", *, yes: bool) -> None:
             accepted = vaultr.accept()
         except StepUpRequired:
             step_up(options, vaultr)
-            accepted = vaultr.accept()
+            accepted = vaultr.accept_on() or vaultr.accept()
     if options.json:
         output.print_json([_accepted_json(each) for each in accepted])
         return
@@ -155,7 +159,7 @@ def _print_accepted(accepted: "Accepted") -> None:
     if accepted.repaired:
         output.print_line("  Its last entry had no valid vouch. A repair entry was added.")
     if accepted.keys_lost:
-        output.print_line("  Its keys were rotated after the backup. Run: vaultr rotate")
+        output.print_line("  Its keys were rotated after the backup, so they were rotated again.")
 
 
 def _accepted_json(accepted: "Accepted") -> dict[str, object]:

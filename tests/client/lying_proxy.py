@@ -1,0 +1,146 @@
+"""The real `vaultr` command, typed in this process, against a server that a test makes lie."""
+
+import contextlib
+import copy
+import io
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from unittest.mock import patch
+
+from tests.client.devices import PASSWORD, pipe
+from tests.client.fake_server import FakeServer
+from tests.client.listening import Listening
+from tests.client.world import EMAIL, mail
+from vaultr import Vaultr
+from vaultr.client.cli import main
+
+
+@dataclass
+class Ended:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Proxy:
+    """An owner with two devices, and a server behind a real socket whose responses can be changed.
+
+    ``server.twist`` changes responses; ``save()`` and ``restore()`` bring back the state of server
+    and devices between tests.
+    """
+
+    kept_environ = ()
+
+    def __init__(self, folder):
+        self.folder = folder / "devices"
+        self.server = FakeServer()
+        self._listening = Listening(lambda environ, start: self.server.wsgi(environ, start))
+        self.url = self._listening.url
+        with self.sdk() as owner:
+            self.secret_key = owner.signup(EMAIL, PASSWORD).secret_key
+            owner.verify("token0")
+        with self.sdk() as owner:
+            owner.login(EMAIL, PASSWORD)
+            owner.add("login", *mail("Mail", "first Mail"))
+            owner.add("login", *mail("Bank", "first Bank"))
+        with self.sdk("phone") as phone:
+            phone.login(EMAIL, PASSWORD, secret_key=self.secret_key)
+            phone.sync()
+        self.saved = folder / "saved"
+        self.save()
+
+    def close(self):
+        self._listening.close()
+
+    def save(self):
+        shutil.copytree(self.folder, self.saved)
+        self._server_then = copy.deepcopy(self.server)
+
+    def restore(self):
+        shutil.rmtree(self.folder)
+        shutil.copytree(self.saved, self.folder)
+        self.server = copy.deepcopy(self._server_then)
+
+    def sdk(self, name="laptop"):
+        return Vaultr(self.url, home=self.folder / name, agent=False)
+
+    def opened(self, name="laptop", password=PASSWORD):
+        """Open a device with the SDK."""
+        device = self.sdk(name)
+        device.unlock(password)
+        return device
+
+    def types(self, *words, on="laptop", password=PASSWORD, also=(), stdin="", url=None):
+        """Type one command; ``also`` are more secrets, each with the option for its descriptor."""
+        words = list(words)
+        secrets = {"--password-fd": password, **dict(also)}
+        descriptors = {option: pipe(secret) for option, secret in secrets.items() if secret}
+        cut = words.index("--") if "--" in words else len(words)
+        for option, descriptor in descriptors.items():
+            words[cut:cut] = [option, str(descriptor)]
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "VAULTR_DIR": str(self.folder / on),
+            "VAULTR_URL": url or self.url,
+            "VAULTR_AGENT": "off",
+        } | {name: os.environ[name] for name in self.kept_environ}
+        with (
+            patch.dict(os.environ, environ, clear=True),
+            patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), "utf-8")),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = _ended(words)
+        return Ended(code, *(each.buffer.getvalue().decode() for each in (out, err)))
+
+    def vault(self):
+        """Return the only vault as the server stores it."""
+        (vault,) = self.server.vaults.values()
+        return vault
+
+    def change(self, method, ending, lie):
+        """Let ``lie(body)`` change the body of each successful response to a route."""
+
+        def twist(asked, path, status, body):
+            if asked == method and path.endswith(ending) and status < 300 and body is not None:
+                return status, lie(copy.deepcopy(body))
+            return status, body
+
+        self.server.twist = twist
+
+    def reject(self, method, ending, *, when=lambda: True):
+        """Reject each request to a route with 422, and do nothing of what it asks."""
+        server, then = self.server, []
+
+        def before(asked, path):
+            if asked == method and path.endswith(ending) and when():
+                then.append(copy.deepcopy((server.vaults, server.account)))
+
+        def twist(asked, path, status, body):
+            if not then:
+                return status, body
+            server.vaults, server.account = then.pop()
+            return 422, {"type": "urn:vaultr:problem:unprocessable", "status": 422}
+
+        server.before, server.twist = before, twist
+
+    def be_honest(self):
+        self.server.before = self.server.twist = None
+
+
+def _ended(words):
+    try:
+        return main(words)
+    except SystemExit as end:
+        return end.code or 0
+
+
+def secrets_of(device):
+    """Return the password of every active item by title."""
+    return {each.title: device.item(str(each.id)).detail["password"] for each in device.items()}

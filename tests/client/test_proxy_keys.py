@@ -1,0 +1,114 @@
+"""`vaultr` and a lying server: withheld keys, a costly derivation, and a relay."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.client.lying_proxy import secrets_of
+from tests.client.world import EMAIL, PASSWORD
+from vaultr.client.crypto.keys import secret_key_text
+from vaultr.client.crypto.recovery_key import RecoveryKey
+from vaultr.client.errors import IntegrityError
+from vaultr.protocol.kdf import Kdf
+
+NEW = "another master password"
+
+
+def rotated(proxy):
+    with proxy.opened() as laptop:
+        laptop.rotate()
+
+
+def lost_password(proxy):
+    """Wait until a recovery can be completed; return the token and the recovery key."""
+    with proxy.opened() as laptop:
+        laptop.step_up(PASSWORD)
+        paper = laptop.create_recovery_key().text
+    proxy.types("recover", "--email", EMAIL, on="new", password=None)
+    with proxy.sdk("new") as new:
+        new.start_recovery(EMAIL, proxy.server.recovery["token"], RecoveryKey.read(paper))
+    proxy.server.recovery["ready_at"] = datetime.now(UTC) - timedelta(seconds=1)
+    return proxy.server.recovery["token"], paper
+
+
+def recovers(proxy, token, paper):
+    """Complete the recovery, as the command does."""
+    with proxy.sdk("new") as new:
+        new.complete_recovery(new.start_recovery(EMAIL, token, RecoveryKey.read(paper)), NEW)
+
+
+def without_keys(*generations):
+    def lie(body):
+        for vault in body["vaults"]:
+            vault["keys"] = [k for k in vault["keys"] if k["generation"] not in generations]
+        return body
+
+    return lie
+
+
+@pytest.mark.parametrize("hidden", [1, 2])
+def test_recovery_with_withheld_keys_sends_nothing(proxy, hidden):
+    rotated(proxy)
+    token, paper = lost_password(proxy)
+    proxy.change("POST", "/auth/recover/start", without_keys(hidden))
+
+    with pytest.raises(IntegrityError) as caught:
+        recovers(proxy, token, paper)
+
+    assert f"keys of generation {hidden}" in str(caught.value)
+    assert "recovery key stays valid" in " ".join(caught.value.__notes__)
+    assert not [path for _, path, _ in proxy.server.requests if path.endswith("recover/complete")]
+    proxy.server.twist = None
+    recovers(proxy, token, paper)
+    with proxy.sdk("new") as new:
+        new.login(EMAIL, NEW)
+        assert secrets_of(new) == {"Mail": "first Mail", "Bank": "first Bank"}
+
+
+def test_new_device_rejects_withheld_oldest_keys(proxy):
+    rotated(proxy)
+
+    def lie(body):
+        vault = body["vault"]
+        vault["keys"] = [key for key in vault["keys"] if key["generation"] != 1]
+        return body
+
+    proxy.change("GET", "/sync", lie)
+    with proxy.sdk("tablet") as tablet:
+        tablet.login(EMAIL, PASSWORD, secret_key=proxy.secret_key)
+    ended = proxy.types("list", on="tablet")
+
+    assert ended.code == 5
+    assert "did not return the keys of generation 1" in ended.err
+
+
+def test_recovery_ignores_the_cost_that_prelogin_asks_for(proxy):
+    token, paper = lost_password(proxy)
+    proxy.change(
+        "POST",
+        "/auth/prelogin",
+        lambda body: body | {"kdf": Kdf("argon2id", 2**20, 16, 4).to_json()},
+    )
+
+    recovers(proxy, token, paper)
+
+    assert proxy.server.account["kdf"] == Kdf.RECOMMENDED.to_json()
+
+
+def test_login_through_a_relay_says_what_the_relay_received(proxy):
+    relay = proxy.url.replace("127.0.0.1", "localhost")
+
+    ended = proxy.types(
+        "login",
+        "--email",
+        EMAIL,
+        on="tablet",
+        url=relay,
+        also=[("--secret-key-fd", secret_key_text(proxy.secret_key))],
+    )
+
+    assert ended.code == 5
+    assert f"belongs to {proxy.url}, but you signed in through {relay}" in ended.err
+    assert "can now sign in to your account" in ended.err
+    assert "vaultr passwd" in ended.err
+    assert "was not used" not in ended.err

@@ -1,0 +1,121 @@
+"""`vaultr` and a server whose responses have huge numbers: memory follows the bytes received."""
+
+import copy
+import json
+import re
+import tracemalloc
+
+import pytest
+
+from tests.client.world import EMAIL
+
+HUGE = 2**53 - 1
+MEMORY_BYTES = 48 * 1024 * 1024
+COMMANDS = {
+    "sync": ("sync",),
+    "login": ("login", "--email", EMAIL),
+    "add": ("add", "login", "--json"),
+    "trash": ("rm", "Mail"),
+    "history": ("history", "Mail"),
+    "vaults": ("vaults", "add", "Work"),
+    "rotate": ("rotate",),
+    "explain": ("sync", "--explain"),
+}
+STDIN = {"add": json.dumps({"overview": {"title": "New"}, "detail": {"password": "new"}})}
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+def numbers_in(body, path=()):
+    """Yield the path of each number in a response; items of a list count as one."""
+    if isinstance(body, dict):
+        for name, value in body.items():
+            yield from numbers_in(value, (*path, name))
+    elif isinstance(body, list):
+        for value in body:
+            yield from numbers_in(value, (*path, "*"))
+    elif isinstance(body, int) and not isinstance(body, bool):
+        yield path
+
+
+def replaced(body, path, value):
+    """Put ``value`` in the place of every number at ``path``."""
+    if not path:
+        return value
+    name, *rest = path
+    if name == "*":
+        return [replaced(each, rest, value) if isinstance(body, list) else each for each in body]
+    if not isinstance(body, dict) or name not in body:
+        return body
+    return body | {name: replaced(body[name], rest, value)}
+
+
+def route(method, path):
+    return method, ID.sub("ID", path)
+
+
+def ran(proxy, command):
+    """Run a command; return its result and the peak of memory meanwhile."""
+    tracemalloc.start()
+    try:
+        ended = proxy.types(*COMMANDS[command], stdin=STDIN.get(command, ""))
+        return ended, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def places(proxy, command):
+    """Return each number in each response that a command gets, in order."""
+    seen = {}
+
+    def twist(method, path, status, body):
+        for place in numbers_in(body):
+            seen.setdefault((*route(method, path), place))
+        return status, body
+
+    proxy.restore()
+    with proxy.opened() as laptop:  # a longer log, so that each list has several numbers
+        laptop.edit("Mail", detail={"password": "second"})
+    proxy.server.twist = twist
+    ended, _ = ran(proxy, command)
+    assert ended.code == 0, ended.err
+    return list(seen)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_huge_number_in_a_response_costs_no_memory(proxy, command, count):
+    found = places(proxy, command)
+    step = max(1, len(found) // count(3, many=1000))
+
+    for method, ending, place in found[::step]:
+        proxy.restore()
+
+        def twist(asked, path, status, body, at=(method, ending), place=place):
+            if route(asked, path) == at and body is not None:
+                return status, replaced(copy.deepcopy(body), place, HUGE)
+            return status, body
+
+        proxy.server.twist = twist
+        ended, peak = ran(proxy, command)
+
+        assert ended.code in (0, 1, 4, 5), (method, ending, place, ended.err)
+        assert "Traceback" not in ended.err
+        assert peak < MEMORY_BYTES, (method, ending, place, peak)
+
+
+@pytest.mark.parametrize("through", [10_000_000, HUGE])
+def test_huge_through_is_an_integrity_error(proxy, through):
+    with proxy.opened("phone") as phone:
+        phone.add("login", {"title": "New"}, {"password": "new"})
+
+    def lie(body):
+        body["vault"]["revision"] = body["revision"] = body["through"] = through
+        return body
+
+    proxy.change("GET", "/sync", lie)
+
+    ended, peak = ran(proxy, "sync")
+
+    assert ended.code == 5
+    assert "its log has a gap" in ended.err
+    assert "still be read with --offline" in ended.err
+    assert peak < MEMORY_BYTES

@@ -1,0 +1,31 @@
+"""`vaultr` and names that come from elsewhere: they must not control the terminal."""
+
+import pytest
+
+from vaultr.client.cli import output
+
+EVIL = "evil\x1b]0;owned\x07\x1b[2J.env"
+
+
+def test_import_escapes_the_name_of_the_file(proxy):
+    file = proxy.folder / EVIL
+    file.write_text("NAME=value\n")
+
+    imported = proxy.types("import", str(file))
+    missing = proxy.types("import", str(file) + "2")
+
+    assert imported.code == 0, imported.err
+    assert missing.code == 2
+    for ended in (imported, missing):
+        assert "\x1b" not in ended.out + ended.err
+        assert "\x07" not in ended.out + ended.err
+    assert r"evil\x1b" in imported.out
+
+
+@pytest.mark.parametrize("write", [output.say, output.tell])
+def test_line_escapes_what_a_caller_forgot(write, capsys):
+    write(f"Read {EVIL}\nsecond line")
+
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    assert (out + err).count("\n") == 2

@@ -1,0 +1,107 @@
+"""deploy/systemd: units that systemd accepts, with the secrets and commands that the server has."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.rollout import settings_of_chart, tools
+from tests.rollout.site import PROGRAMS, Site
+
+FOLDER = tools.ROOT / "deploy" / "systemd"
+UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
+INSTALLED = "/opt/vaultr/venv/bin"
+EXPOSED_AT_MOST = 2.0  # of 10, as systemd-analyze scores what a unit may do
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("systemd")
+    folder.chmod(0o755)
+    with Site(folder) as site:
+        yield site
+
+
+def field(unit, name):
+    return re.findall(rf"^{name}=(.*)$", (FOLDER / unit).read_text(), re.M)
+
+
+def test_systemd_accepts_every_unit(tmp_path):
+    for path in FOLDER.glob("vaultr*.[st]*"):
+        text = path.read_text().replace(INSTALLED, str(Path(sys.executable).parent))
+        (tmp_path / path.name).write_text(text)
+    units = sorted(str(path) for path in tmp_path.iterdir())
+
+    done = tools.run("systemd-analyze", "verify", *units)
+
+    ours = [line for line in done.stderr.splitlines() if "vaultr" in line]
+    assert ours == [], tools.said(done)
+    assert len(units) == 5
+
+
+def test_systemd_reports_a_misspelled_option(tmp_path):
+    unit = tmp_path / "vaultr.service"
+    unit.write_text((FOLDER / "vaultr.service").read_text().replace("PrivateTmp=", "PrivatTmp="))
+
+    done = tools.run("systemd-analyze", "verify", str(unit))
+
+    assert "PrivatTmp" in done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_units_may_do_little_beside_their_work(unit):
+    done = tools.run(
+        "systemd-analyze", "security", "--offline=true", "--no-pager", str(FOLDER / unit)
+    )
+
+    exposed = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
+    assert float(exposed[1]) <= EXPOSED_AT_MOST
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_units_load_exactly_the_secrets_that_they_need(unit):
+    needed = {*settings_of_chart.secret_names()} - {"SMTP_PASS", "CHECKPOINT_KEY"}
+    needed |= {"CHECKPOINT_KEY"} if unit == "vaultr-worker.service" else set()
+    loaded = dict(one.split(":") for one in field(unit, "LoadCredential"))
+    named = dict(one.split("=") for one in field(unit, "Environment") if "_FILE=" in one)
+
+    assert {name.removesuffix("_FILE") for name in named} == needed
+    assert {path.removeprefix("%d/") for path in named.values()} == {*loaded}
+    owner = "/migration_database_url" if "migrate" in unit else "/database_url"
+    assert loaded["database_url"].endswith(owner)
+
+
+@pytest.mark.parametrize(
+    ("unit", "command"),
+    [
+        ("vaultr.service", "flask check"),
+        ("vaultr-migrate.service", "flask db upgrade"),
+        ("vaultr-daily.service", "flask ops cleanup"),
+    ],
+)
+def test_commands_of_the_units_run_with_their_environment(site, unit, command):
+    starts = field(unit, "ExecStartPre") + field(unit, "ExecStart")
+    assert f"{INSTALLED}/{command}" in starts
+
+    done = subprocess.run(
+        [*PROGRAMS[command.split()[0]], *shlex.split(command)[1:]],
+        cwd=tools.ROOT, env=environ(site, unit), capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert done.returncode == 0, tools.said(done)
+
+
+def environ(site, unit):
+    """Return what systemd would set: the example file, and the unit's own variables."""
+    lines = (FOLDER / "vaultr.env.example").read_text().splitlines()
+    found = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    files = dict(one.split(":") for one in field(unit, "LoadCredential"))
+    for one in field(unit, "Environment"):
+        name, value = one.split("=", 1)
+        if value.startswith("%d/"):
+            value = str(site.secrets / Path(files[value.removeprefix("%d/")]).name)
+        found[name] = value.replace("%S", str(site.folder))
+    return {"PATH": str(Path(sys.executable).parent), **found}

@@ -1,0 +1,155 @@
+"""`flask audit`: look at the log, verify it, and manage its retention."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+
+from vaultr import operator_cli
+from vaultr.audit import export, retention, sequencer, status
+from vaultr.audit.verification import run
+from vaultr.audit.verification.findings import Findings
+from vaultr.operator_cli import json_option, show
+from vaultr.security import keyring
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group("audit")
+def audit() -> None:
+    """Look at the audit log, verify it, and manage its retention."""
+
+
+@audit.command("status")
+@json_option
+@operator_cli.command
+def show_status(*, as_json: bool) -> None:
+    """Show tree, lag, keys, anchors and holds.
+
+    Example: flask audit status --json
+    """
+    found = status.status()
+    show(found, as_json=as_json, lines=lambda: status.lines(found))
+
+
+@audit.command("verify")
+@click.option("--anchors", type=_FILE, help="Checkpoints from an anchor, to compare with")
+@click.option("--cross", is_flag=True, help="Also compare with the business tables")
+@click.option(
+    "--since",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="State file to continue from and to update",
+)
+@json_option
+@operator_cli.command
+def verify(*, anchors: Path | None, cross: bool, since: Path | None, as_json: bool) -> None:
+    """Verify the stored log; exit 0 verified, 1 tampered, 2 cannot verify, 3 lagging.
+
+    Example: flask audit verify --anchors /var/lib/anchors/checkpoints --cross
+    """
+    options = run.Options(
+        keys=keyring.current().audit.keys.by_id,
+        anchors=() if anchors is None else anchor_notes(anchors.read_text("utf-8")),
+        cross=cross,
+        since=json.loads(since.read_text("utf-8")) if since and since.exists() else None,
+    )
+    findings, state = run.verify(options)
+    show(findings.as_json(), as_json=as_json, lines=lambda: list(_lines(findings)))
+    if since is not None and findings.exit_code in (0, 3):
+        since.write_text(json.dumps(state), "utf-8")
+    raise SystemExit(findings.exit_code)
+
+
+def anchor_notes(text: str) -> list[str]:
+    """Split an anchor file into its notes; each ends with an empty line or a signature."""
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+def _lines(findings: Findings) -> Iterator[str]:
+    for one in findings.listed:
+        place = "" if one.epoch is None else f" [{one.epoch}/{one.index}]"
+        yield f"{one.kind.value:12} {one.check}{place}: {one.says}"
+    words = {0: "verified", 1: "TAMPERED", 2: "cannot verify", 3: "verified, but lagging"}
+    yield f"{words[findings.exit_code]}: {findings.events} events in {findings.trees} trees"
+
+
+@audit.command("export")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write"
+)
+@json_option
+@operator_cli.command
+def export_log(*, out: Path, as_json: bool) -> None:
+    """Write the whole log to a file that can be verified offline.
+
+    Example: flask audit export --out audit-log.jsonl
+    """
+    count = 0
+    with out.open("x", encoding="utf-8") as file:
+        for line in export.lines():
+            file.write(line)
+            count += 1
+    show({"out": str(out), "lines": count}, as_json=as_json, lines=lambda: [f"wrote {out}"])
+
+
+@audit.command("prune")
+@operator_cli.option
+@json_option
+@operator_cli.command
+def prune(*, by: str, as_json: bool) -> None:
+    """Delete trees older than AUDIT_RETENTION_MONTHS; run as the tables' owner.
+
+    Example: flask audit prune --by ann
+    """
+    pruned = retention.prune(by=by)
+    show({"pruned": pruned}, as_json=as_json, lines=lambda: [f"pruned trees: {pruned or 'none'}"])
+
+
+@audit.command("redact")
+@click.argument("event", metavar="EVENT", type=click.UUID)
+@click.option("--reason", required=True, help="Why, for the audit log")
+@operator_cli.option
+@json_option
+@operator_cli.command
+def redact(*, event: UUID, reason: str, by: str, as_json: bool) -> None:
+    """Delete the personal details of an event; run as the tables' owner.
+
+    Example: flask audit redact 0193… --reason "erasure request 17"
+    """
+    retention.redact(event, reason=reason, by=by)
+    show({"redacted": str(event)}, as_json=as_json, lines=lambda: ["redacted"])
+
+
+@audit.command("hold")
+@click.argument("name", metavar="NAME")
+@click.option("--reason", required=True, help="Why, for the audit log")
+@click.option("--lift", is_flag=True, help="Lift this hold")
+@operator_cli.option
+@json_option
+@operator_cli.command
+def hold(*, name: str, reason: str, lift: bool, by: str, as_json: bool) -> None:
+    """Set or lift a legal hold, which blocks pruning; run as the tables' owner.
+
+    Example: flask audit hold case-17 --reason "court order"
+    """
+    (retention.lift if lift else retention.hold)(name, reason=reason, by=by)
+    answer: dict[str, Any] = {"hold": name, "set": not lift}
+    show(answer, as_json=as_json, lines=lambda: ["lifted" if lift else "set"])
+
+
+@audit.command("reopen")
+@click.option("--reason", required=True, help="Which restore this was, for the audit log")
+@operator_cli.option
+@json_option
+@operator_cli.command
+def reopen(*, reason: str, by: str, as_json: bool) -> None:
+    """Open a new tree after an announced restore; run with the sequencer's key and state.
+
+    Example: flask audit reopen --reason "restored the backup of 2026-11-24"
+    """
+    checkpoint = sequencer.reopen(reason, by=by)
+    answer = {"epoch": checkpoint.epoch, "size": checkpoint.size}
+    show(answer, as_json=as_json, lines=lambda: [f"tree {checkpoint.epoch} is open"])

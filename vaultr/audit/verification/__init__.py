@@ -1,0 +1,1 @@
+"""Verify the stored log as an operator: `flask audit verify`."""

@@ -1,0 +1,113 @@
+"""Check the chains of writers and subjects, and that events, leaves and pending rows match.
+
+The database compares neighbours and returns only those that do not fit. The hashes that it
+compares were recomputed by `trees`.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from vaultr.audit import chain
+from vaultr.audit.models import AuditEvent, AuditLeaf, AuditPending
+from vaultr.audit.verification.findings import MOST_LISTED, Findings
+from vaultr.protocol import merkle
+
+_MOST: Final = MOST_LISTED
+
+
+def check_writers(session: Session, findings: Findings, *, pruned_until: datetime | None) -> None:
+    """Check that each writer's chain is contiguous, linked and in the order of time.
+
+    :param pruned_until: the time of the last pruned event; older chains may begin above 0.
+    """
+    event = AuditEvent
+    order: Any = {"partition_by": (event.epoch, event.writer_id), "order_by": event.writer_seq}
+    before = sa.select(
+        event.event_id, event.writer_id, event.writer_seq, event.prev_hash, event.typ, event.t,
+        sa.func.lag(event.event_hash).over(**order).label("before_hash"),
+        sa.func.lag(event.writer_seq).over(**order).label("before_seq"),
+        sa.func.lag(event.t).over(**order).label("before_t"),
+    ).subquery()  # fmt: skip
+    column = before.c
+    first = column.before_seq.is_(None)
+    wrong = sa.or_(
+        sa.and_(first, sa.or_(column.writer_seq > 0, column.typ != "writer.start")),
+        column.writer_seq != column.before_seq + 1,
+        column.prev_hash != column.before_hash,
+        column.t <= column.before_t,
+    )
+    for row in session.execute(sa.select(before).where(wrong).limit(_MOST)).mappings():
+        begins_above = row["before_seq"] is None and row["writer_seq"] > 0
+        if begins_above and pruned_until is not None and row["t"] >= pruned_until:
+            continue
+        place = f"{row['writer_id'].hex()}/{row['writer_seq']}"
+        findings.tampered("writer", f"the chain of writer {place} is broken at {row['event_id']}")
+    starts = sa.select(event.writer_id, event.prev_hash).where(event.writer_seq == 0)
+    for writer_id, prev in session.execute(starts).yield_per(1000):
+        if prev != chain.genesis(writer_id):
+            findings.tampered("writer", f"the chain of writer {writer_id.hex()} has another start")
+
+
+def check_subjects(session: Session, findings: Findings, *, pruned: bool) -> None:
+    """Check that each subject's chain of leaves is contiguous and linked."""
+    leaf = AuditLeaf
+    order: Any = {"partition_by": leaf.subject_tag, "order_by": leaf.subject_seq}
+    before = sa.select(
+        leaf.epoch, leaf.idx, leaf.subject_seq, leaf.subject_prev,
+        sa.func.lag(leaf.leaf_hash).over(**order).label("before_hash"),
+        sa.func.lag(leaf.subject_seq).over(**order).label("before_seq"),
+    ).subquery()  # fmt: skip
+    column = before.c
+    first = column.before_seq.is_(None)
+    begins = sa.or_(column.subject_seq != 0, column.subject_prev != merkle.NO_LEAF)
+    wrong = sa.or_(
+        column.subject_seq != column.before_seq + 1,
+        column.subject_prev != column.before_hash,
+        sa.and_(first, begins) if not pruned else sa.false(),
+    )
+    for row in session.execute(sa.select(before).where(wrong).limit(_MOST)).mappings():
+        findings.tampered(
+            "subject",
+            "a subject's chain is broken",
+            epoch=row["epoch"],
+            index=row["idx"],
+        )
+
+
+def check_membership(session: Session, findings: Findings, *, now: datetime) -> None:
+    """Check that each event has a leaf or a pending row, each pending row an event, none both."""
+    event, leaf, pending = AuditEvent, AuditLeaf, AuditPending
+    in_tree = sa.exists().where(leaf.event_id == event.event_id)
+    waits = sa.exists().where(pending.event_id == event.event_id)
+    lost = sa.select(event.event_id).where(~in_tree, ~waits).limit(_MOST)
+    for event_id in session.scalars(lost):
+        findings.tampered("event", f"event {event_id} is neither in a tree nor pending")
+    both = sa.select(pending.event_id).join(leaf, leaf.event_id == pending.event_id).limit(_MOST)
+    for event_id in session.scalars(both):
+        findings.tampered("pending", f"event {event_id} is in a tree and pending")
+    stored = sa.exists().where(event.event_id == pending.event_id)
+    for event_id in session.scalars(sa.select(pending.event_id).where(~stored).limit(_MOST)):
+        findings.tampered("pending", f"the pending event {event_id} is missing")
+    oldest = session.scalar(
+        sa.select(sa.func.min(event.t)).join(pending, pending.event_id == event.event_id)
+    )
+    if oldest is not None:
+        findings.lag_seconds = max(0.0, (now - oldest).total_seconds())
+
+
+def check_pending(session: Session, keys: Any, findings: Findings) -> None:
+    """Check MAC and hash of the events that wait."""
+    event = AuditEvent
+    query: Any = (
+        sa.select(event.event_id, event.prev_hash, event.body, event.mac, event.event_hash)
+        .join(AuditPending, AuditPending.event_id == event.event_id)
+        .execution_options(yield_per=1000)
+    )
+    for event_id, prev, body, mac, event_hash in session.execute(query):
+        right = merkle.event_hash(prev, body, mac) == event_hash
+        known = not keys or any(chain.link(key, prev, body)[0] == mac for key in keys.values())
+        if not (right and known):
+            findings.tampered("pending", f"the pending event {event_id} was changed")

@@ -1,0 +1,195 @@
+"""Recompute every leaf, node and root of a tree, in one pass and O(log n) memory."""
+
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from vaultr.audit import chain
+from vaultr.audit.event_encoding import detail_commitment
+from vaultr.audit.events import Event
+from vaultr.audit.models import AuditEvent, AuditLeaf, AuditNode
+from vaultr.audit.verification.findings import Findings
+from vaultr.protocol import merkle
+from vaultr.protocol.merkle import Frontier
+
+PAGE: Final = 5000
+
+
+class Row(NamedTuple):
+    """A leaf with its event, whose columns are None if it is missing."""
+
+    idx: int
+    leaf_event: Any
+    tag: bytes
+    seq: int
+    prev: bytes
+    leaf_hash: bytes
+    event_id: Any
+    writer_id: bytes
+    writer_seq: int
+    prev_hash: bytes
+    body: bytes
+    mac: bytes
+    event_hash: bytes
+    sub: str
+    act: str
+    typ: str
+    out: str
+    t: Any
+    detail: bytes | None
+    detail_salt: bytes | None
+
+
+class TreeCheck:
+    """The check of one tree.
+
+    :param signed: the root that a checkpoint or an anchor names, by size.
+    :param keys: the row keys by id; empty if they are not given.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        epoch: int,
+        *,
+        signed: Mapping[int, set[bytes]],
+        keys: Mapping[str, bytes],
+        findings: Findings,
+        edge: Frontier | None = None,
+    ) -> None:
+        self._session = session
+        self._epoch = epoch
+        self._signed = signed
+        self._keys = keys
+        self._findings = findings
+        self.edge = edge or Frontier()
+        self.committed: set[str] = set()  # events whose detail is gone, by id
+        self.redacted: set[str] = set()
+        self.opening: dict[str, Any] | None = None
+        self._broken = False
+
+    def run(self) -> None:
+        """Check all leaves from the frontier on."""
+        nodes = self._nodes(self.edge.size)
+        for row in self._rows(self.edge.size - 1):
+            if row.idx != self.edge.size:
+                self._bad("leaf", "a leaf is missing or repeated", self.edge.size)
+                return
+            leaf = self._leaf(row)
+            for level, at, top in self.edge.append(leaf):
+                stored = next(nodes, None)
+                if stored != (level, at, top) and not self._broken:
+                    self._bad("node", f"node {level}/{at} is missing or wrong", row.idx)
+            self._findings.events += 1
+            self._check_root()
+        if next(nodes, None) is not None and not self._broken:
+            self._bad("node", "a node is left over", self.edge.size)
+        for size in self._signed:
+            if size > self.edge.size:
+                says = f"a checkpoint of {size} leaves exists, but the tree has {self.edge.size}"
+                self._bad("truncated", says, self.edge.size)
+
+    def _check_root(self) -> None:
+        for root in self._signed.get(self.edge.size, ()):
+            if root != self.edge.root() and not self._broken:
+                says = f"the root at {self.edge.size} differs from a signed checkpoint or anchor"
+                self._bad("root", says, self.edge.size - 1)
+                self._broken = True  # every later root differs too
+
+    def _leaf(self, row: Row) -> bytes:
+        if row.event_id is None:
+            self._bad("event", f"the event {row.leaf_event} of a leaf is missing", row.idx)
+            return row.leaf_hash
+        self._check_event(row)
+        event_hash = merkle.event_hash(row.prev_hash, row.body, row.mac)
+        tag = merkle.subject_tag(_subject(row))
+        leaf = merkle.leaf_hash(merkle.leaf_bytes(row.idx, event_hash, tag, row.seq, row.prev))
+        if leaf != row.leaf_hash or tag != row.tag:
+            self._bad("leaf", f"event {row.event_id} does not fit its leaf", row.idx)
+        return leaf
+
+    def _check_event(self, row: Row) -> None:
+        try:
+            body = json.loads(row.body)
+        except ValueError:
+            self._bad("body", f"the body of event {row.event_id} is not JSON", row.idx)
+            return
+        if chain.copies(row) != chain.copied(body):
+            self._bad("column", f"a column of event {row.event_id} differs", row.idx)
+        key = self._keys.get(str(body.get("k")))
+        mac, _ = chain.link(key or b"", row.prev_hash, row.body)
+        if key is not None and not hmac.compare_digest(mac, row.mac):
+            self._bad("mac", f"the MAC of event {row.event_id} is wrong", row.idx)
+        if self._keys and key is None:
+            self._findings.unverifiable("mac", f"the key {body.get('k')} is not given")
+        if merkle.event_hash(row.prev_hash, row.body, row.mac) != row.event_hash:
+            self._bad("hash", f"the hash of event {row.event_id} is wrong", row.idx)
+        self._check_detail(row, body)
+        if row.idx == 0:
+            self.opening = body
+        if row.typ == Event.LOG_REDACT:
+            self.redacted.add(str((body.get("obj") or {}).get("id")))
+
+    def _check_detail(self, row: Row, body: Mapping[str, Any]) -> None:
+        commitment = body.get("dc")
+        if row.detail is None or row.detail_salt is None:
+            if commitment is not None:
+                self.committed.add(str(row.event_id))
+        elif detail_commitment(row.detail_salt, row.detail) != commitment:
+            self._bad("detail", f"the detail of event {row.event_id} was changed", row.idx)
+
+    def _bad(self, check: str, says: str, index: int) -> None:
+        self._findings.tampered(check, says, epoch=self._epoch, index=index)
+
+    def _rows(self, last: int) -> Iterator[Row]:
+        event, leaf = AuditEvent, AuditLeaf
+        query = (
+            sa.select(
+                leaf.idx, leaf.event_id, leaf.subject_tag, leaf.subject_seq, leaf.subject_prev,
+                leaf.leaf_hash, event.event_id, event.writer_id, event.writer_seq,
+                event.prev_hash, event.body, event.mac, event.event_hash, event.sub, event.act,
+                event.typ, event.out, event.t, event.detail, event.detail_salt,
+            )
+            .outerjoin(event, event.event_id == leaf.event_id)
+            .order_by(leaf.idx)
+            .limit(PAGE)
+        )  # fmt: skip
+        while True:
+            page: Any = query.where(leaf.epoch == self._epoch, leaf.idx > last)
+            rows = [Row(*row) for row in self._session.execute(page)]
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            last = rows[-1].idx
+
+    def _nodes(self, size: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield the stored nodes in the order in which leaves complete them."""
+        node = AuditNode
+        done = (node.idx + 1).op("<<")(sa.cast(node.level, sa.Integer))
+        after = (size, 1 << 62)
+        while True:
+            query: Any = (
+                sa.select(node.level, node.idx, node.hash, done)
+                .where(
+                    node.epoch == self._epoch,
+                    sa.or_(done > after[0], sa.and_(done == after[0], node.level > after[1])),
+                )
+                .order_by(done, node.level)
+                .limit(PAGE)
+            )
+            rows = self._session.execute(query).all()
+            yield from ((level, at, top) for level, at, top, _ in rows)
+            if len(rows) < PAGE:
+                return
+            after = (rows[-1][3], rows[-1][0])
+
+
+def _subject(row: Row) -> str:
+    try:
+        return str(json.loads(row.body)["sub"])
+    except (ValueError, KeyError, TypeError):
+        return str(row.sub)

@@ -1,0 +1,1 @@
+"""Serve other programs that need secrets: git, Docker, SSH and shells."""

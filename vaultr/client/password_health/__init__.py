@@ -1,0 +1,1 @@
+"""Find passwords that are reused, weak, old, expiring or breached."""

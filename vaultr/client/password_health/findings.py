@@ -1,0 +1,134 @@
+"""Checks all items and lists what is wrong with their passwords, by title and never by value."""
+
+import hashlib
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from typing import Any, Final
+
+from vaultr.client.account.password_policy import password_strength
+from vaultr.client.items.expiry import date_of
+from vaultr.client.vaultr_client import Item
+
+KINDS: Final = ("reused", "weak", "old", "expiring", "no-second-factor", "breached")
+_WEAK_BELOW: Final = 3  # of 0 to 4; 3 withstands 10 to the power of 8 guesses offline, slow hash
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with one item."""
+
+    kind: str
+    item: Item
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What counts as old and as expiring, seen from ``today``."""
+
+    today: date
+    old: timedelta
+    expiring: timedelta
+
+
+def findings(
+    items: Iterable[Item],
+    limits: Limits,
+    breached: Callable[[bytes], int] | None = None,
+) -> list[Finding]:
+    """Return all findings, by kind in the order of ``KINDS``, then by title.
+
+    :param breached: returns how often a password's SHA-1 hash is in a list of breached passwords.
+    """
+    listed = [item for item in items if item.detail is not None]
+    judge = cache(lambda password: password_strength(password).score)
+    passwords = [(item, text) for item in listed if (text := _password(item))]
+    found = [*_reused(passwords), *_weak(passwords, judge), *_old(passwords, limits)]
+    found += [*_expiring(listed, limits), *_without_factor(passwords)]
+    if breached is not None:
+        found += _breached(passwords, breached)
+    return sorted(found, key=lambda each: (KINDS.index(each.kind), each.item.title.casefold()))
+
+
+def _password(item: Item) -> str:
+    value = (item.detail or {}).get("password")
+    return value if isinstance(value, str) else ""
+
+
+def _reused(passwords: Sequence[tuple[Item, str]]) -> Iterator[Finding]:
+    by_password: dict[str, list[Item]] = {}
+    for item, password in passwords:
+        by_password.setdefault(unicodedata.normalize("NFC", password), []).append(item)
+    for items in by_password.values():
+        if len(items) > 1:
+            for item in items:
+                yield Finding("reused", item, f"used by {len(items)} items")
+
+
+def _weak(
+    passwords: Sequence[tuple[Item, str]], strength: Callable[[str], int]
+) -> Iterator[Finding]:
+    for item, password in passwords:
+        score = strength(password)
+        if score < _WEAK_BELOW:
+            yield Finding("weak", item, f"easy to guess (strength {score} of 4)")
+
+
+def _old(passwords: Sequence[tuple[Item, str]], limits: Limits) -> Iterator[Finding]:
+    for item, _ in passwords:
+        age = limits.today - _changed_on(item)
+        if age > limits.old:
+            yield Finding("old", item, f"not changed for {age.days} days")
+
+
+def _changed_on(item: Item) -> date:
+    """Return when the password was last changed: by its history, else by the item's own dates."""
+    history = (item.detail or {}).get("history")
+    source = (item.detail or {}).get("source")
+    texts = [
+        each.get("used_until")
+        for each in (history if isinstance(history, list) else [])
+        if isinstance(each, dict)
+    ]
+    known = [day for text in texts if (day := date_of(text)) is not None]
+    if known:
+        return max(known)
+    imported = date_of(source.get("updated_at")) if isinstance(source, dict) else None
+    # An import is no change of the password.
+    is_untouched = isinstance(source, dict) and item.created_at == item.updated_at
+    return imported if imported is not None and is_untouched else item.updated_at.date()
+
+
+def expires_on(item: Item) -> date | None:
+    """Return the day on which an item expires: of its overview, or of an API key's detail."""
+    day = date_of(item.overview.get("expires_on"))
+    return day if day is not None else date_of((item.detail or {}).get("expires_at"))
+
+
+def _expiring(items: Sequence[Item], limits: Limits) -> Iterator[Finding]:
+    for item in items:
+        day = expires_on(item)
+        if day is not None and day <= limits.today + limits.expiring:
+            past = day < limits.today
+            yield Finding("expiring", item, f"{'expired' if past else 'expires'} on {day}")
+
+
+def _without_factor(passwords: Sequence[tuple[Item, str]]) -> Iterator[Finding]:
+    for item, _ in passwords:
+        detail: dict[str, Any] = item.detail or {}
+        if item.type == "login" and not detail.get("totp") and not detail.get("passkeys"):
+            yield Finding("no-second-factor", item, "no TOTP secret and no passkey")
+
+
+def _breached(
+    passwords: Sequence[tuple[Item, str]], breached: Callable[[bytes], int]
+) -> Iterator[Finding]:
+    counted = cache(breached)
+    for item, password in passwords:
+        # The lists of breached passwords have SHA-1 hashes.
+        digest = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
+        if count := counted(digest):
+            yield Finding("breached", item, f"found {count} times in breaches")

@@ -1,0 +1,100 @@
+"""Begins a new generation of a vault's keys, with a wrap that is stored before it is sent."""
+
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from vaultr.client.crypto.keys import VaultKeys
+from vaultr.client.errors import AnswerInvalid, SealBroken, StateMismatch
+from vaultr.client.log.append import Change, prepare
+from vaultr.client.log.chain import Keys
+from vaultr.client.log.pages import read_wraps
+from vaultr.client.log.receipts import check_vault
+from vaultr.client.log.state import VaultState
+from vaultr.client.storage.cache import CachedVault
+from vaultr.client.strict_json import Fields
+from vaultr.client.transport.responses import fields_of
+from vaultr.client.vaults.unlocked_account import UnlockedAccount
+from vaultr.protocol.encoding import b64
+
+
+@dataclass(frozen=True, slots=True)
+class NewKeys:
+    """The keys of the next generation, and their wrap as it was stored."""
+
+    generation: int
+    keys: VaultKeys = field(repr=False)
+    sealed: bytes = field(repr=False)
+
+
+class NewGenerations:
+    """Begins generations for one unlocked account; a retry sends the same wrap."""
+
+    def __init__(self, account: UnlockedAccount) -> None:
+        self._account = account
+        self._store = account.store
+
+    def begin(self, vault: CachedVault, keys: Keys) -> tuple[CachedVault, VaultState]:
+        """Begin the next generation; call it through :meth:`Writer.with_retries`.
+
+        :param keys: the opened keys of the vault.
+        :return: the vault with the new wrap and its old state, and the state after the write.
+        :raises StepUpRequired: the password must be proved again first.
+        :raises StateMismatch: the server has different keys of this generation than were sent.
+        """
+        new = self._new_keys(vault)
+        account = self._account
+        batch = prepare(
+            vault.state,
+            [Change.rotate_begin()],
+            keys={**keys, new.generation: new.keys},
+            author_id=account.account_id,
+        )
+        body = {
+            "generation": new.generation,
+            "sealed_key": b64(new.sealed),
+            "machines": [],
+            "entry": batch.last.entry_json(),
+        }
+        answer = account.session.send("POST", f"/vaults/{vault.id}/rotation", body, again=True)
+        check_vault(batch, answer.body or {})
+        if read_wraps(fields_of(answer, "vault"), vault.id).get(new.generation) != new.sealed:
+            raise StateMismatch(
+                f"The server has different keys of generation {new.generation} of vault "
+                f"{vault.id} than were sent.",
+                vault_id=vault.id,
+            )
+        wraps = {**vault.wraps, new.generation: new.sealed}
+        return replace(vault, wraps=wraps), batch.state
+
+    def forget_reached(self, vault: CachedVault) -> None:
+        """Forget the stored wrap once the vault has reached its generation."""
+        stored = self._stored(vault.id)
+        if stored is not None and stored.generation <= vault.state.generation:
+            self._store.forget_new_keys(vault.id)
+
+    def _new_keys(self, vault: CachedVault) -> NewKeys:
+        """Return the stored keys of the next generation, or generate and store them."""
+        generation = vault.state.generation + 1
+        stored = self._stored(vault.id)
+        if stored is not None and stored.generation == generation:
+            return stored
+        account, keys = self._account, VaultKeys.new()
+        sealed = keys.wrap(account.wrap_key, account.account_id, vault.id, generation)
+        self._store.keep_new_keys(vault.id, {"generation": generation, "sealed_key": b64(sealed)})
+        return NewKeys(generation, keys, sealed)
+
+    def _stored(self, vault_id: UUID) -> NewKeys | None:
+        value = self._store.new_keys(vault_id)
+        if value is None:
+            return None
+        fields = Fields(value, "new keys", AnswerInvalid)
+        generation, sealed = fields.count("generation", least=2), fields.binary("sealed_key")
+        account = self._account
+        try:
+            keys = VaultKeys.unwrap(
+                account.wrap_key, account.account_id, vault_id, generation, sealed
+            )
+        except SealBroken:  # wrapped under an account key that was replaced since
+            self._store.forget_new_keys(vault_id)
+            return None
+        return NewKeys(generation, keys, sealed)
