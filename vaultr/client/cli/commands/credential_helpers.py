@@ -25,7 +25,7 @@ def git_credential(options: GlobalOptions, /, operation: str) -> None:
     """Serve git as a credential helper.
 
     git calls this command with OPERATION get, store or erase. get looks for a login whose URL has
-    the host that git names, store saves what worked, and erase moves to the trash what was rejected,
+    the host that git names, store saves what worked, and erase trashes what was rejected,
     if git had stored it.
 
     If the device is locked and no terminal is here, get prints nothing, and git asks.
