@@ -8,21 +8,21 @@ PACKAGE := setup.cfg pyproject.toml vaultr/version.py
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-long check check-rollout ci bench tools release secrets lock clean \
-	lint format types floors holes guards
+	lint format types layers security guards
 
-help: ## List what can be made
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/.server ## Serve Vaultr on this machine, by default on 127.0.0.1:3000
+run: .venv/.server ## Run Vaultr locally (default: 127.0.0.1:3000)
 	@$(BIN)/flask db upgrade && exec $(BIN)/gunicorn -c config/gunicorn.py wsgi:app
 
-test: .venv/.tests ## Run the tests; PostgreSQL and Redis are brought along
+test: .venv/.tests ## Run the tests; PostgreSQL and Redis are included
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test-long: .venv/.tests ## Run the tests with kills, races and big tables in full
+test-long: .venv/.tests ## Run all tests, including kills, races and big tables
 	@$(BIN)/python -m pytest --long -o faulthandler_timeout=3600
 
-check: lint format types floors holes guards ## Hold the house in order
+check: lint format types layers security guards ## Run linters, type checks, import contracts and guards
 
 lint: .venv/.checks
 	@$(BIN)/python -m ruff check .
@@ -33,35 +33,35 @@ format: .venv/.checks
 types: .venv/.checks
 	@$(BIN)/python -m mypy
 
-floors: .venv/.checks
+layers: .venv/.checks
 	@$(BIN)/lint-imports
 
 # Skipped: B404 and B603, which object to any child process; B602 still forbids a shell.
-holes: .venv/.checks
+security: .venv/.checks
 	@$(BIN)/python -m bandit --quiet --recursive --skip B404,B603 vaultr
 
 guards: .venv/.tests
 	@$(BIN)/python -m pytest tests/guards
 
-ci: test check check-rollout ## All that must pass, deployment files included
+ci: test check check-rollout ## Run everything that must pass, including deployment files
 
-bench: .venv/.tests ## Measure side by side with a floor, as ratios
+bench: .venv/.tests ## Measure ratios to a baseline server
 	@$(BIN)/python -m bench
 
-check-rollout: .venv/.tests tools ## Prove image, compose, chart, edge and blue-green by their own programs
+check-rollout: .venv/.tests tools ## Test image, compose, chart, edge and blue-green with the real programs
 	@$(BIN)/python -m pytest --rollout tests/rollout
 
-tools: .venv/.server ## Install the pinned tools of that proof into .tools/
+tools: .venv/.server ## Install the pinned tools for check-rollout into .tools/
 	@deploy/tools/install
 
-release: tools ## Build image and chart with SBOM, provenance and signatures: VERSION=1.2.3
+release: tools ## Build and sign image and chart, with SBOM: VERSION=1.2.3
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" deploy/release "$(VERSION)"
 
-secrets: .venv/.server ## Write the secrets of docker-compose.yml that are not there yet
+secrets: .venv/.server ## Generate missing secrets of docker-compose.yml
 	@$(BIN)/flask keys generate --dir secrets > /dev/null
 	@$(BIN)/python deploy/compose/make-secrets secrets
 
-lock: .venv/.checks ## Pin all packages anew, with their hashes
+lock: .venv/.checks ## Pin all packages again, with hashes
 	@$(LOCK) --extra server --output-file requirements.txt
 	@$(LOCK) --extra server --extra otel --constraint requirements.txt \
 		--output-file requirements-otel.txt
@@ -71,7 +71,7 @@ lock: .venv/.checks ## Pin all packages anew, with their hashes
 	@$(LOCK) --extra server --extra otel --extra test --extra dev \
 		--constraint requirements-test.txt --output-file requirements-dev.txt
 
-clean: ## Remove what was built; var/ and secrets/ stay
+clean: ## Remove build output, but not var/ and secrets/
 	@rm -rf .venv build dist *.egg-info
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""`make bench`: ratios to the floor, from interleaved rounds, with their spread."""
+"""`make bench`: ratios to the baseline, from interleaved rounds, with their spread."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from bench.machines import beside
 
 
 def main() -> None:
-    """Measure, and print a line a case."""
+    """Measure all cases, and print one line for each."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")
@@ -22,7 +22,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.cpu:
         load.BY_CPU.set()
-    print("starting PostgreSQL, Redis, the server and the floor …", file=sys.stderr)
+    print("starting PostgreSQL, Redis, the server and the baseline …", file=sys.stderr)
     with beside() as machines:
         bench = Bench(machines, options.seconds)
         cases = [case for case in bench.cases() if options.only in case.name]

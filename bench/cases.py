@@ -1,4 +1,4 @@
-"""What is measured: each case gives a ratio to the floor from one interleaved round."""
+"""What is measured: each case gives a ratio to the baseline from one interleaved round."""
 
 import json
 import statistics
@@ -43,7 +43,7 @@ class Bench:
         self._small = Vault.make(self._ann, items=100)
         self._full = Vault.make(self._ann, items=FULL_ITEMS)
         self._own = [Vault.make(self._ann, items=4) for _ in range(WRITERS)]
-        # The floor writes to vaults of its own: it keeps no chain.
+        # The baseline writes to vaults of its own: it keeps no chain.
         self._bare = [Vault.make(self._ann, items=1) for _ in range(WRITERS)]
         self._revisions = [{item: i + 1 for i, item in enumerate(v.items)} for v in self._own]
         self.memory = 0.0
@@ -51,19 +51,19 @@ class Bench:
         self._signing = Signing(beside, self._ann, seconds)
 
     def cases(self) -> list[Case]:
-        """Give all cases."""
+        """Return all cases."""
         return [
-            Case("read of one item / floor's row", "≥ 0.35", self.item_read),
-            Case("304 of a sync / floor's row", "≥ 0.6", self.not_modified),
-            Case("page of 20 overviews / floor's rows", "≥ 0.45", self.overviews),
-            Case("full sync of 10,000: time / floor's rows", "≤ 1.5", self.full_sync),
+            Case("read of one item / baseline's row", "≥ 0.35", self.item_read),
+            Case("304 of a sync / baseline's row", "≥ 0.6", self.not_modified),
+            Case("page of 20 overviews / baseline's rows", "≥ 0.45", self.overviews),
+            Case("full sync of 10,000: time / baseline's rows", "≤ 1.5", self.full_sync),
             Case("PUT / bare view of the same SQL", "≥ 0.7", self.put),
             Case("PUT / plain committed INSERT", "about 0.4", self.put_against_insert),
             Case("PUT / itself without its audit event", "≥ 0.7", self.put_without_audit),
             Case("16 writers to 16 vaults / one writer", "≥ 3 on 8 cores", self.many_writers),
-            Case("the same of the floor's bare view", "", self.many_floor_writers),
+            Case("the same of the baseline's bare view", "", self.many_baseline_writers),
             Case("logins / argon2id alone", "≥ 0.85", self.logins),
-            Case("refresh / floor's row", "≥ 0.4", self.refreshes),
+            Case("refresh / baseline's row", "≥ 0.4", self.refreshes),
             Case("p99 of reads in a login storm / unloaded", "≤ 3", self.reads_in_a_storm),
             *self._growing(),
         ]
@@ -80,24 +80,24 @@ class Bench:
         self._ann.sign_in()
 
     def item_read(self) -> float:
-        """Compare reads of one item with the floor's read of its row."""
-        return self._rate(self._reads()) / self._floor_rate()
+        """Compare reads of one item with the baseline's read of its row."""
+        return self._rate(self._reads()) / self._baseline_rate()
 
     def not_modified(self) -> float:
-        """Compare a sync that finds nothing new with the floor's read of a row."""
+        """Compare a sync that finds nothing new with the baseline's read of a row."""
         vault = self._small
         tag = json.loads(self._ask(f"/api/v1/vaults/{vault.id}"))["head"]
         path = f"/api/v1/vaults/{vault.id}/sync?since={vault.n}"
         asked = self._ann.read(path, **{"If-None-Match": f'"{tag}"'})
         seen = load.run(self._port, [[asked]] * CONNECTIONS, seconds=self._seconds)
-        return seen.rate(304) / self._floor_rate()
+        return seen.rate(304) / self._baseline_rate()
 
     def overviews(self) -> float:
-        """Compare a page of 20 overviews with the floor's read of the same rows."""
+        """Compare a page of 20 overviews with the baseline's read of the same rows."""
         page = f"/api/v1/vaults/{self._small.id}/items?limit=20"
         bare = request("GET", f"/overviews/{self._small.id}?limit=20", {})
-        floor = [[bare]] * CONNECTIONS
-        seen = load.run(self._beside.floor_port, floor, seconds=self._seconds)
+        baseline = [[bare]] * CONNECTIONS
+        seen = load.run(self._beside.baseline_port, baseline, seconds=self._seconds)
         return self._rate([[self._ann.read(page)]] * CONNECTIONS) / seen.rate(200)
 
     def full_sync(self) -> float:
@@ -107,18 +107,18 @@ class Bench:
         ours = [self._ann.read(path + (f"&after={n}" if n else "")) for n in starts]
         bare = [request("GET", f"/rows/{self._full.id}?after={n}&limit={PAGE}", {}) for n in starts]
         seen = load.run(self._port, [ours], seconds=None)
-        floor = load.run(self._beside.floor_port, [bare], seconds=None)
+        baseline = load.run(self._beside.baseline_port, [bare], seconds=None)
         _insist(seen, 200, len(ours))
         self.memory = max(self.memory, worker_mebibytes(self._beside.site))
-        return seen.seconds / floor.seconds
+        return seen.seconds / baseline.seconds
 
     def put(self) -> float:
         """Compare replacing an item with a bare view that runs the same statements."""
-        return self._put_rate() / self._floor_puts("put")
+        return self._put_rate() / self._baseline_puts("put")
 
     def put_against_insert(self) -> float:
         """Compare replacing an item with one committed INSERT of as many bytes."""
-        return self._put_rate() / self._floor_puts("insert")
+        return self._put_rate() / self._baseline_puts("insert")
 
     def put_without_audit(self) -> float:
         """Compare replacing an item with the same by a server that records no event of it."""
@@ -128,9 +128,9 @@ class Bench:
         """Compare 16 connections, each with a vault of its own, with one connection."""
         return self._put_rate(vaults=WRITERS) / self._put_rate(vaults=1)
 
-    def many_floor_writers(self) -> float:
-        """Compare the same of the floor: what the cores and the disk allow."""
-        return self._floor_puts("put", vaults=WRITERS) / self._floor_puts("put", vaults=1)
+    def many_baseline_writers(self) -> float:
+        """Compare the same of the baseline: what the cores and the disk allow."""
+        return self._baseline_puts("put", vaults=WRITERS) / self._baseline_puts("put", vaults=1)
 
     def logins(self) -> float:
         """Compare logins with what argon2id alone reaches on the same cores."""
@@ -141,8 +141,8 @@ class Bench:
         return seen.rate(200) / hashes_a_second(cores, self._seconds)
 
     def refreshes(self) -> float:
-        """Compare refreshing a session with the floor's read of a row."""
-        return self._signing.refreshes(self._floor_rate)
+        """Compare refreshing a session with the baseline's read of a row."""
+        return self._signing.refreshes(self._baseline_rate)
 
     def reads_in_a_storm(self) -> float:
         """Compare the p99 of reads while 16 connections sign in with that of reads alone."""
@@ -169,10 +169,10 @@ class Bench:
         _insist(seen, 200, 1)
         return seen.rate(200)
 
-    def _floor_rate(self) -> float:
+    def _baseline_rate(self) -> float:
         paths = [f"/row/{self._small.id}/{item}" for item in self._small.items]
         asked = [[request("GET", path, {}) for path in paths]] * CONNECTIONS
-        return load.run(self._beside.floor_port, asked, seconds=self._seconds).rate(200)
+        return load.run(self._beside.baseline_port, asked, seconds=self._seconds).rate(200)
 
     def _put_rate(self, *, vaults: int = CONNECTIONS, port: int | None = None) -> float:
         requests = []
@@ -187,20 +187,20 @@ class Bench:
         _insist(seen, 200, vaults * PUTS_A_ROUND)
         return seen.rate(200)
 
-    def _floor_puts(self, what: str, *, vaults: int = CONNECTIONS) -> float:
+    def _baseline_puts(self, what: str, *, vaults: int = CONNECTIONS) -> float:
         requests = []
         for vault in self._bare[:vaults]:
             path = f"/{what}/{vault.id}"
             if what == "put":
                 path += f"/{self._ann.id}/{vault.items[0]}"
             requests.append([request("PUT", path, {})] * PUTS_A_ROUND)
-        seen = load.run(self._beside.floor_port, requests, seconds=None)
+        seen = load.run(self._beside.baseline_port, requests, seconds=None)
         _insist(seen, 200, vaults * PUTS_A_ROUND)
         return seen.rate(200)
 
 
 def hashes_a_second(threads: int, seconds: float) -> float:
-    """Tell how many verifiers so many threads compute in a second, and nothing else."""
+    """Return how many verifiers ``threads`` threads compute in a second."""
     counts = [0] * threads
 
     def count(place: int) -> None:
@@ -225,5 +225,5 @@ def _insist(seen: load.Seen, status: int, at_least: int) -> None:
 
 
 def median(values: list[float]) -> float:
-    """Give the median."""
+    """Return the median."""
     return statistics.median(values)

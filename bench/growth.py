@@ -65,7 +65,7 @@ class Growth:
         self._revisions: dict[UUID, int] = {}
 
     def cases(self) -> Iterator[tuple[str, Callable[[], float]]]:
-        """Give what is asked, and how to measure it."""
+        """Yield the name of each request, and the function that measures it."""
         yield "delta of 10", self._of_reads(self._delta)
         yield "nothing new (304)", self._of_reads(self._nothing_new)
         yield "read of one item", self._of_reads(self._item)

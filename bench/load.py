@@ -31,12 +31,12 @@ class Seen:
     latencies: list[float] = field(default_factory=list)
 
     def rate(self, *statuses: int) -> float:
-        """Give the answers a second, of these statuses or of all."""
+        """Return the responses per second, with these statuses or with any."""
         wanted = statuses or tuple(self.statuses)
         return sum(self.statuses.get(status, 0) for status in wanted) / self.seconds
 
     def p99(self) -> float:
-        """Give the seconds within which 99 of 100 were answered."""
+        """Return the seconds within which 99 % of the responses arrived."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
 
@@ -77,7 +77,7 @@ class Connection:
         return int(head[9:12]), rest[:length]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

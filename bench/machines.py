@@ -1,4 +1,4 @@
-"""What the bench runs on: PostgreSQL that really writes, Redis, the server and the floor."""
+"""What the bench runs on: PostgreSQL that really writes, Redis, the server and the baseline."""
 
 import contextlib
 import os
@@ -22,17 +22,17 @@ PLENTY = "100000000/60"
 
 @dataclass
 class Beside:
-    """The server, itself without the audit of its writes, and the floor, on one database."""
+    """The server, itself without the audit of its writes, and the baseline, on one database."""
 
     site: Site
     silent_port: int
-    floor_port: int
+    baseline_port: int
     database_url: str
 
 
 @contextlib.contextmanager
 def beside() -> Iterator[Beside]:
-    """Start everything, and end it again."""
+    """Start everything, and stop it at the end."""
     with (
         tempfile.TemporaryDirectory() as folder,
         servers.postgres(own=True, durable=True) as postgres,
@@ -42,7 +42,7 @@ def beside() -> Iterator[Beside]:
         site = Site(Path(folder), url, redis.url, **_unlimited())
         site.upgrade()
         site.start()
-        with _silent(site, url, redis.url) as silent_port, _floor(url) as port:
+        with _silent(site, url, redis.url) as silent_port, _baseline(url) as port:
             yield Beside(site, silent_port, port, url)
         site.stop()
 
@@ -82,12 +82,12 @@ def _unlimited() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _floor(url: str) -> Iterator[int]:
+def _baseline(url: str) -> Iterator[int]:
     port = free_port()
     environ = {**os.environ, "FLOOR_DSN": url.replace("+psycopg2", "")}
     command = [BIN / "gunicorn", "-b", f"127.0.0.1:{port}", "-k", "gthread"]
     command += ["-w", str(WORKERS), "--threads", str(THREADS), "--keep-alive", "5"]
-    command += ["--no-control-socket", "--log-level", "warning", "bench.floor:app"]
+    command += ["--no-control-socket", "--log-level", "warning", "bench.baseline:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ)
     try:
         _until_it_answers(process, port)
@@ -104,10 +104,10 @@ def _until_it_answers(process: subprocess.Popen, port: int) -> None:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/up", timeout=1)
             return
         time.sleep(0.1)
-    raise RuntimeError(f"the floor does not answer (its exit code is {process.poll()})")
+    raise RuntimeError(f"the baseline does not respond (its exit code is {process.poll()})")
 
 
 def worker_mebibytes(site: Site) -> float:
-    """Give the memory of the largest worker (unique set size), in MiB."""
+    """Return the memory of the largest worker (unique set size), in MiB."""
     children = psutil.Process(site.pid).children()
     return max(child.memory_full_info().uss for child in children) / 2**20

@@ -1,4 +1,4 @@
-"""Signing in and staying signed in, against the floor and against argon2id alone."""
+"""Signing in and staying signed in, against the baseline and against argon2id alone."""
 
 import json
 from collections.abc import Callable
@@ -14,12 +14,12 @@ _JSON = {"Content-Type": "application/json"}
 
 
 def next_refresh(answer: bytes) -> bytes:
-    """Give the request that refreshes with the token that was just answered."""
+    """Return the request that refreshes with the token in the last response."""
     return refresh(json.loads(answer)["refresh_token"])
 
 
 def refresh(token: str) -> bytes:
-    """Give the request that refreshes with a token."""
+    """Return the request that refreshes with a token."""
     body = json.dumps({"refresh_token": token}).encode()
     return request("POST", "/api/v1/auth/refresh", _JSON, body)
 
@@ -30,8 +30,8 @@ class Signing:
     def __init__(self, beside: Beside, account: Account, seconds: float) -> None:
         self._beside, self._account, self._seconds = beside, account, seconds
 
-    def refreshes(self, floor_rate: Callable[[], float]) -> float:
-        """Compare refreshes, each with the token of the one before, with the floor's read."""
+    def refreshes(self, baseline_rate: Callable[[], float]) -> float:
+        """Compare refreshes, each with the token of the one before, with the baseline's read."""
         body = self._account.login()
         tokens = [
             self._account.post("/api/v1/auth/login", body)["refresh_token"]
@@ -42,7 +42,7 @@ class Signing:
         seen = load.run(port, asked, seconds=self._seconds, follow=next_refresh)
         if set(seen.statuses) != {200}:
             raise RuntimeError(f"the answers were {seen.statuses}, not 200")
-        return seen.rate(200) / floor_rate()
+        return seen.rate(200) / baseline_rate()
 
     def reads_in_a_storm(self, reads: list[list[bytes]]) -> float:
         """Compare the p99 of reads while others sign in with that of the same reads alone."""

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 from vaultr.vault import item_writes
 
-item_writes.record = lambda *_told, **_more: uuid4()
+item_writes.record = lambda *_statement, **_more: uuid4()
 
 from wsgi import app  # noqa: E402 - only now, when nothing has been imported that would record
 

@@ -21,13 +21,13 @@ BATCH = 500
 
 
 def sealed(size: int) -> bytes:
-    """Give bytes of the form that a sealed value of ``size`` bytes has."""
+    """Return bytes in the form of a sealed value of ``size`` bytes."""
     return b"\x01\xff" + os.urandom(OVERHEAD + padded_size(size + 4) - 2)
 
 
 @dataclass
 class Account:
-    """Somebody who is signed in."""
+    """An account that is logged in."""
 
     port: int
     email: str
@@ -38,7 +38,7 @@ class Account:
 
     @classmethod
     def make(cls, site: Site, email: str) -> "Account":
-        """Sign up, confirm the mail, sign in."""
+        """Sign up, confirm the email, log in."""
         account = cls(site.port, email)
         number = len(list((site.home / "mail").glob("*.eml")))
         account.post("/api/v1/auth/signup", account.signup())
@@ -47,7 +47,7 @@ class Account:
         return account
 
     def signup(self) -> dict:
-        """Give the body of a signup."""
+        """Return the body of a signup."""
         public = {"public": b64(os.urandom(32)), "sealed": b64(sealed(32))}
         return {
             "account_id": str(self.id),
@@ -62,7 +62,7 @@ class Account:
         }
 
     def login(self) -> dict:
-        """Give the body of a login."""
+        """Return the body of a login."""
         device = {"id": self.device, "name": "bench"}
         return {"email": self.email, "auth_key": self.auth_key, "device": device}
 
@@ -71,12 +71,12 @@ class Account:
         self.token = self.post("/api/v1/auth/login", self.login())["access_token"]
 
     def headers(self) -> dict[str, str]:
-        """Give the headers of a signed-in request with a JSON body."""
+        """Return the headers of an authenticated request with a JSON body."""
         headers = {"Content-Type": "application/json"}
         return {**headers, "Authorization": f"Bearer {self.token}"} if self.token else headers
 
     def post(self, path: str, body: dict) -> dict:
-        """Send one request, and insist that it is answered well."""
+        """Send one request, and require success."""
         data = request("POST", path, self.headers(), json.dumps(body).encode())
         connection = Connection(self.port)
         status, answer = connection.ask(data)
@@ -86,7 +86,7 @@ class Account:
         return json.loads(answer) if answer else {}
 
     def read(self, path: str, **headers: str) -> bytes:
-        """Give a signed-in GET."""
+        """Return the bytes of an authenticated GET request."""
         return request("GET", path, {"Authorization": f"Bearer {self.token}", **headers})
 
 
@@ -102,7 +102,7 @@ class Vault:
 
     @classmethod
     def make(cls, account: Account, *, items: int) -> "Vault":
-        """Make a vault with so many items."""
+        """Create a vault with ``items`` items."""
         vault = cls(account)
         vault.head = entries.first_head(vault.id)
         body = {"id": str(vault.id), "sealed_key": b64(sealed(64)), "overview": b64(sealed(30))}
@@ -114,12 +114,12 @@ class Vault:
         return vault
 
     def change(self, item_id: UUID) -> dict:
-        """Give the next change: a put of a new item."""
+        """Return the next change: a put of a new item."""
         self.items.append(item_id)
         return {"op": "put", "item_id": str(item_id), "if_none_match": "*", **self.put(item_id)}
 
     def put(self, item_id: UUID) -> dict:
-        """Give the body of the next put, and go on as if it had been answered."""
+        """Return the body of the next put, and continue as if it had succeeded."""
         overview, detail = sealed(OVERVIEW_BYTES), sealed(DETAIL_BYTES)
         content = entries.item_content("login", 1, overview, detail)
         vouch, mac, n = os.urandom(32), os.urandom(32), self.n + 1
@@ -136,7 +136,7 @@ class Vault:
         }
 
     def replacing(self, item_id: UUID, revision: int) -> bytes:
-        """Give the request that replaces an item next."""
+        """Return the request that replaces an item next."""
         headers = {**self.account.headers(), "If-Match": f'"{revision}"'}
         path = f"/api/v1/vaults/{self.id}/items/{item_id}"
         return request("PUT", path, headers, json.dumps(self.put(item_id)).encode())

@@ -1,4 +1,4 @@
-"""How gunicorn runs Vaultr: values, and hooks of one line each into vaultr.gunicorn_hooks."""
+"""Gunicorn's configuration: values, and hooks of one line each into vaultr.gunicorn_hooks."""
 
 import os
 
@@ -6,9 +6,9 @@ from vaultr.observability import multiprocess_dir
 from vaultr.settings.model import Settings
 
 _settings = Settings.from_environ(os.environ)
-multiprocess_dir.create(_settings)  # before the counters are made: they lie in the folder it makes
+multiprocess_dir.create(_settings)  # before metrics are created: their files are in this folder
 
-from vaultr import gunicorn_hooks  # noqa: E402 - it makes them when it is imported
+from vaultr import gunicorn_hooks  # noqa: E402 - importing it creates metrics
 
 bind = gunicorn_hooks.address(_settings)
 workers = _settings.web_concurrency
@@ -19,16 +19,16 @@ timeout, graceful_timeout, keepalive = 30, 24, 5
 max_requests, max_requests_jitter = 100_000, 10_000
 control_socket_disable = True  # gunicorn 25.1 and newer open one in the home folder
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None
-forwarded_allow_ips = ""  # schemes are read from TRUSTED_PROXIES hops, by the app alone
+forwarded_allow_ips = ""  # only the app reads schemas, from TRUSTED_PROXIES hops
 secure_scheme_headers = {}
 forwarder_headers = ""
-accesslog = None  # the app writes one structured line a request
+accesslog = None  # the app writes one structured line for each request
 loglevel = "warning"
 logger_class = gunicorn_hooks.JsonLog
 
 
 def when_ready(server):
-    """Say what is running, end stalled connections, listen on for a while after SIGTERM."""
+    """Print what is running, limit stalled connections, drain after SIGTERM."""
     gunicorn_hooks.begin(server, _settings)
 
 
@@ -40,17 +40,17 @@ def post_fork(_server, _worker):
 
 
 def worker_exit(_server, _worker):
-    """End what `post_fork` started."""
+    """Stop what `post_fork` started."""
     from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
 
     gunicorn_hooks.before_exit(app)
 
 
 def child_exit(_server, worker):
-    """Keep what a worker counted."""
+    """Keep the metrics that a worker counted."""
     gunicorn_hooks.worker_gone(worker.pid)
 
 
 def on_exit(_server):
-    """Leave nothing behind."""
+    """Remove the metrics folder."""
     gunicorn_hooks.end()

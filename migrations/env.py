@@ -1,4 +1,4 @@
-"""Alembic's environment: one migrator at a time; a slow one fails instead of holding the site."""
+"""Alembic's environment: one migration at a time, with time limits."""
 
 import logging
 
@@ -32,7 +32,7 @@ def skip_empty(_context, _revision, directives):
 
 
 def plain_types(kind, thing, _context):
-    """Write our own column types as the plain ones that they stand on: a migration imports none."""
+    """Render our column types as the plain types below them: a migration imports none of ours."""
     if kind == "type" and isinstance(thing, Utc):
         return "sa.DateTime(timezone=True)"
     return False
@@ -47,7 +47,7 @@ def run_offline():
 
 
 def run_online():
-    """Migrate; six pods that start at once do it once, five wait and find nothing to do."""
+    """Run the migrations; of six pods that start together one runs them, and five wait."""
     arguments = {
         "process_revision_directives": skip_empty,
         "render_item": plain_types,
@@ -56,7 +56,7 @@ def run_online():
     usual = engine.deadline.set(None)
     try:
         with state.db.engine.connect() as connection:
-            connection.detach()  # it is closed at the end, with all that is set here
+            connection.detach()  # closed at the end, with all settings made here
             if connection.dialect.name == "postgresql":
                 wait_for_turn(connection)
             else:
@@ -77,7 +77,7 @@ def run_online():
 
 
 def hindrance(error):
-    """Say what an operator can mend; None where the statement itself is wrong."""
+    """Return what an operator can fix; None if the statement itself is wrong."""
     code = getattr(error.orig, "pgcode", None)
     if code == "42501":
         return (
@@ -92,7 +92,7 @@ def hindrance(error):
 
 
 def note_needs(connection):
-    """Let the database say which code works on it, for pods that do not know these migrations."""
+    """Store in the database which code works on it, for pods that do not know these migrations."""
     [current] = context.get_context().get_current_heads() or [None]
     if current is None or not sa.inspect(connection).has_table("facts"):
         return
@@ -108,12 +108,12 @@ def note_needs(connection):
 
 
 def prepare_sqlite(connection):
-    """Let nothing be deleted along with a table that batch mode drops to make it anew.
+    """Prevent that dropping a table in batch mode deletes rows that refer to it.
 
-    PRAGMA foreign_keys does nothing inside of a transaction, so it goes past SQLAlchemy, which
-    begins one. BEGIN IMMEDIATE makes others that migrate at the same time wait. It is begun here,
-    because alembic commits after each migration when it begins by itself (transactional_ddl), and
-    lets another migrator in between two of them.
+    PRAGMA foreign_keys has no effect inside a transaction, so it bypasses SQLAlchemy, which begins
+    one. BEGIN IMMEDIATE makes other migrations wait. It is begun here, because alembic's own
+    transaction (transactional_ddl) commits after each migration, and lets another process in
+    between.
     """
     driver = connection.connection.dbapi_connection
     driver.execute("PRAGMA foreign_keys=OFF")
@@ -124,7 +124,7 @@ def prepare_sqlite(connection):
 
 
 def wait_for_turn(connection):
-    """Take the one lock of all migrators, then set the time limits of this one."""
+    """Take the lock for migrations, then set the time limits of this one."""
     limits = {"lock_timeout": WAIT_FOR_OTHERS_SECONDS, "statement_timeout": WAIT_FOR_OTHERS_SECONDS}
     for name, seconds in limits.items():
         connection.execute(sa.text(f"SET {name} = '{seconds}s'"))

@@ -1,4 +1,4 @@
-"""Vaultr: a vault whose server refuses to know, and whose client refuses to believe."""
+"""Vaultr: a zero-knowledge secrets manager. The server stores only what clients have sealed."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ __all__ = ["Vaultr", "__version__", "create_app"]
 
 
 def __getattr__(name: str) -> Any:
-    # Late, because the client must not load the server, nor the server the client.
+    # Imported lazily, because the client must not load the server, nor the server the client.
     if name == "create_app":
         from vaultr.app import create_app  # noqa: PLC0415 - late, see above
 

@@ -3,7 +3,7 @@
 import gc
 
 _was_enabled = gc.isenabled()
-gc.disable()  # imports make no garbage, but looking for it would take a sixth of their time
+gc.disable()  # imports create no garbage, and looking for it would take a sixth of their time
 
 from click import Command
 from flask import Blueprint, Flask
@@ -22,6 +22,7 @@ from vaultr.api import (
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.openapi import blueprint as openapi
 from vaultr.audit import (
+    anchors,
     checkpoints,
     denied_requests,
     self_audit,
@@ -53,7 +54,7 @@ from vaultr.vault.routes.blueprint import blueprint as vaults
 from vaultr.web.routes import blueprint as web
 
 if _was_enabled:
-    gc.freeze()  # objects made so far stay: the next collection need not visit them
+    gc.freeze()  # objects created so far stay: the next collection need not visit them
     gc.enable()
 
 BLUEPRINTS: tuple[Blueprint, ...] = (probes, accounts_api, audit_log, vaults, openapi, web)
@@ -90,6 +91,7 @@ def create_app(settings: Settings) -> Flask:
         transaction_hooks,
         denied_requests,
         checkpoints,
+        anchors,
         self_audit,
         sequencer,
         mail,
@@ -109,7 +111,12 @@ def create_app(settings: Settings) -> Flask:
 def _connect(app: Flask, settings: Settings) -> None:
     """Pass to each layer what it needs from the layers above; the order is that of a request."""
     session_check.init_app(app, auth.session_check(settings))
-    authentication.init_app(app, session_actor=auth.session_actor, on_denied=audit.count_denial)
+    authentication.init_app(
+        app,
+        session_actor=auth.session_actor,
+        before_session=ratelimit.check_session,
+        on_denied=audit.count_denial,
+    )
     ratelimit.init_app(app, settings, on_denied=audit.count_denial)  # anonymous requests too: 429
     kill_switches.init_app(app, settings)  # 503 before authentication is asked for
     authentication.reject_anonymous(app)  # 401 unless the view is @public

@@ -38,9 +38,9 @@ class AppSlot(Generic[T]):
         return value
 
     def default(self, value: T, app: Flask | None = None) -> T:
-        """Return the value of ``app``; store ``value`` first if there is none.
+        """Return the value of ``app``; if it was never set, store ``value`` first.
 
-        Of threads that call this together, the first decides, and all get its value.
+        If several threads call this together, the first one decides, and all get its value.
         """
         stored: T = _extensions(app).setdefault(self.name, value)
         return stored

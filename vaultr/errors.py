@@ -1,4 +1,4 @@
-"""The kinds of refusal: what may be said no to, before HTTP gives each kind a status."""
+"""Kinds of errors that a client may see; `api.problems` maps each to an HTTP status."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field: a JSON pointer and a sentence that never repeats the value."""
+    """What is wrong with one field: a JSON pointer, and a message that never repeats the value."""
 
     pointer: str
     message: str
 
 
 class ServiceError(Exception):
-    """Vaultr says no. Raising one undoes the transaction it is raised in.
+    """The base of all errors that a client may see. Raising one rolls back the transaction.
 
-    Features subclass a kind below and give it a ``slug``, which is API: never rename one. The
-    first line of the class docstring is what the caller reads unless ``detail`` says more.
+    Features subclass a kind below and define a ``slug``, which is API: never rename one. The first
+    line of the docstring is the problem's detail, unless ``detail`` is passed.
 
-    :param errors: the fields that are wrong.
+    :param errors: the invalid fields.
     :param members: further members of the problem document, such as ``revision``.
-    :param headers: headers that the answer carries.
+    :param headers: headers of the response.
     :param audit_event: the audit event of this error, recorded after the rollback.
     """
 
@@ -45,61 +45,61 @@ class ServiceError(Exception):
 
 
 class BadRequest(ServiceError):
-    """The request is malformed."""
+    """The request is malformed. Correct it before you send it again."""
 
     slug = "bad-request"
 
 
 class Unauthenticated(ServiceError):
-    """Sign in first: no valid token was sent."""
+    """Log in first: the request has no valid access token."""
 
     slug = "unauthenticated"
 
 
 class Forbidden(ServiceError):
-    """This caller may not do this."""
+    """You are not allowed to do this."""
 
     slug = "forbidden"
 
 
 class NotFound(ServiceError):
-    """There is nothing here."""
+    """Nothing exists at this URL, or you have no access to it."""
 
     slug = "not-found"
 
 
 class MethodNotAllowed(ServiceError):
-    """This method does not exist here."""
+    """This URL does not support this method."""
 
     slug = "method-not-allowed"
 
 
 class Conflict(ServiceError):
-    """The request does not fit what is stored."""
+    """The request conflicts with the stored state. Read it again, then retry."""
 
     slug = "conflict"
 
 
 class Gone(ServiceError):
-    """This was here once and is no longer kept."""
+    """This existed, but is no longer stored."""
 
     slug = "epoch-pruned"
 
 
 class LengthRequired(ServiceError):
-    """Send a body with a Content-Length; chunked bodies are not taken."""
+    """Send a body with a Content-Length; chunked bodies are not supported."""
 
     slug = "length-required"
 
 
 class PreconditionFailed(ServiceError):
-    """What is stored has another revision than the request expects."""
+    """The stored revision differs from the one in your request. Read it again, then retry."""
 
     slug = "precondition-failed"
 
 
 class TooLarge(ServiceError):
-    """The body is larger than this route takes."""
+    """The body exceeds the size limit of this operation."""
 
     slug = "payload-too-large"
 
@@ -111,7 +111,7 @@ class UnsupportedMediaType(ServiceError):
 
 
 class Unprocessable(ServiceError):
-    """The request is well formed, but a rule refuses it."""
+    """The request is well formed, but violates a rule. See errors for the fields."""
 
     slug = "unprocessable"
 
@@ -123,19 +123,19 @@ class PreconditionRequired(ServiceError):
 
 
 class TooMany(ServiceError):
-    """Too many requests; wait as long as Retry-After says."""
+    """Too many requests. Wait for the seconds in Retry-After, then try again."""
 
     slug = "rate-limited"
 
 
 class Internal(ServiceError):
-    """Something went wrong inside the server; the request id finds it in the log."""
+    """The server failed. Report the request_id to its operator, who can find it in the log."""
 
     slug = "internal"
 
 
 class Unavailable(ServiceError):
-    """A part that the server needs is away; try again soon."""
+    """The server cannot reach a service that it needs. Try again soon."""
 
     slug = "unavailable"
 
@@ -145,6 +145,6 @@ class Unavailable(ServiceError):
 
 
 class Busy(Unavailable):
-    """The server is busy; try again soon."""
+    """The server is busy. Try again soon."""
 
     slug = "busy"

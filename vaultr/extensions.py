@@ -1,4 +1,4 @@
-"""The Flask extensions, all unbound: each room binds its own to the app."""
+"""The Flask extensions, unbound; the package that owns one binds it to the app."""
 
 from flask_jwt_extended import JWTManager
 from flask_limiter import Limiter
@@ -10,7 +10,8 @@ from vaultr import request_context
 
 
 def _address() -> str:
-    # Never empty (an empty key skips the limit) and never raising (that counts as a failed store).
+    # Never empty (an empty key skips the limit), and never raises (that would count as a storage
+    # failure).
     return request_context.current_origin().address
 
 

@@ -1,4 +1,4 @@
-"""What gunicorn's hooks call: addresses, draining, its log, and what must start after a fork."""
+"""Gunicorn hooks: listen address, draining, logs, and what must start after a fork."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ from vaultr.settings.model import InvalidSettings, Settings
 
 _STOP: Final = AppSlot[Callable[[], None]]("worker.stop_inline")
 _listeners: list[socket.socket] = []
-# What gunicorn says with arguments of its own: addresses, ids of processes, signals.
+# Messages whose arguments come from gunicorn itself: addresses, process ids, signals.
 _ITS_OWN = (
     "Connection in use",
     "Invalid address",
@@ -39,41 +39,41 @@ _ITS_OWN = (
     "WORKER TIMEOUT",
     "Worker (",
 )
-STALLED_SECONDS: Final = 30  # as long as gunicorn waits for a silent worker
+STALLED_SECONDS: Final = 30  # the time that gunicorn waits for a silent worker
 
 
 class JsonLog(Logger):  # type: ignore[misc]  # gunicorn is untyped
-    """Sends what gunicorn has to say the way of all other logs, without what a client sent."""
+    """Sends gunicorn's messages to the structured log, without anything a client sent."""
 
     def setup(self, cfg: Any) -> None:
-        """Hand records on to the root, which writes them as JSON lines."""
+        """Pass records on to the root logger, which writes JSON lines."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
 
     def critical(self, msg: Any, *args: Any, **kwargs: Any) -> None:
-        """Name the process that it is about."""
+        """Include the process in the message."""
         super().critical(*_filled(msg, args), **kwargs)
 
     def error(self, msg: Any, *args: Any, **kwargs: Any) -> None:
-        """Name the address or the process that it is about."""
+        """Include the address or process in the message."""
         super().error(*_filled(msg, args), **kwargs)
 
     def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:
-        """Leave out the request line, whose query may hold a token."""
+        """Leave out the request line, whose query may contain a token."""
         if str(msg).startswith("Invalid request"):
             msg, args = "Invalid request", ()
         super().warning(*_filled(msg, args), **kwargs)
 
 
 def _filled(msg: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Put the arguments into the text where they are gunicorn's own: others are never written."""
+    """Insert the arguments into messages whose arguments are gunicorn's own; drop all others."""
     text = str(msg)
     return (text % args,) if args and text.startswith(_ITS_OWN) else (text, *args)
 
 
 def address(settings: Settings) -> str:
-    """Return the address to listen on; ``BIND`` may be a host, or a host with its port."""
+    """Return the address to listen on; ``BIND`` may be a host, or host and port."""
     host = settings.bind or "127.0.0.1"
     if host.count(":") > 1 and not host.startswith("["):
         host = f"[{host}]"
@@ -81,39 +81,41 @@ def address(settings: Settings) -> str:
 
 
 def greeting(settings: Settings) -> str:
-    """Say what is running, and what production needs instead."""
+    """Return a start-up message: what is running, and what production needs instead."""
     if settings.production:
         return f"Vaultr (production) listens on {address(settings)}"
     sqlite = settings.database_url.get_secret_value().startswith("sqlite")
-    kept = ["SQLite database"] if sqlite else []
-    kept += ["generated keys"] if settings.smtp_host else ["generated keys", "mails (mail/*.eml)"]
+    stored = ["SQLite database"] if sqlite else []
+    stored += (
+        ["generated keys"] if settings.smtp_host else ["generated keys", "emails (mail/*.eml)"]
+    )
     limits = "in memory" if settings.redis_url is None else "in Redis"
     return (
         f"Vaultr (development) listens on {address(settings)}: {settings.base_url}\n"
-        f"  Under {settings.vaultr_home}: {', '.join(kept)}. Limits are counted {limits}.\n"
+        f"  Under {settings.vaultr_home}: {', '.join(stored)}. Limits are counted {limits}.\n"
         "  Production needs VAULTR_ENV=production, DATABASE_URL, REDIS_URL, BASE_URL, SMTP_HOST\n"
-        "  and keys of its own: `flask keys generate` prints them, `flask check` tells what lacks."
+        "  and keys: `flask keys generate` prints them, `flask check` lists missing settings."
     )
 
 
 def begin(server: Any, settings: Settings) -> None:
-    """Do what must be done once gunicorn listens, and greet who started it."""
+    """Prepare the master process once gunicorn listens, and print the start-up message."""
     listen_for_metrics(settings)
     end_stalls(server.LISTENERS)
     drain_on_term(server, settings.drain_seconds)
     if settings.production:
         reload_on_hup(server)
-    else:  # gunicorn would go on after its terminal is closed
+    else:  # otherwise gunicorn would keep running after its terminal is closed
         server.handle_hup = server.handle_int
-    if sys.stdout.isatty():  # a log collector reads JSON lines only
+    if sys.stdout.isatty():  # a log collector expects JSON lines only
         print(greeting(settings), flush=True)  # noqa: T201 - for the person who started it
     logs.event("server.listening", at=[str(one) for one in server.LISTENERS])
 
 
 def listen_for_metrics(settings: Settings) -> None:
-    """Open the port of `/metrics`, which all workers then share.
+    """Open the port of `/metrics`, which all workers share.
 
-    :raises SystemExit: the port cannot be had.
+    :raises SystemExit: the port cannot be opened.
     """
     if not settings.metrics_port:
         return
@@ -130,11 +132,13 @@ def listen_for_metrics(settings: Settings) -> None:
 
 
 def end_stalls(listeners: Iterable[Any], seconds: int = STALLED_SECONDS) -> None:
-    """Let nobody hold a thread for ever who sends half a request, or reads half an answer.
+    """Set time limits on the listeners, so that stalled clients do not occupy threads.
 
-    gunicorn waits for either without limit. Linux hands a listener's time limits on to what it
-    accepts: half a body is then 400, half a head the end of the connection. Who sends a byte now
-    and then can still wait long, so a buffering proxy belongs in front.
+    gunicorn waits without limit for half a request, or for a client that reads half a response. On
+    Linux accepted sockets inherit a listener's limits: half a body then gets 400, half a header
+    closes
+    the connection. A client that sends a byte now and then can still wait long, so put a buffering
+    proxy in front.
     """
     limit = struct.pack("ll", seconds, 0)
     for listener in listeners:
@@ -143,15 +147,15 @@ def end_stalls(listeners: Iterable[Any], seconds: int = STALLED_SECONDS) -> None
 
 
 def drain_on_term(server: Any, seconds: int) -> None:
-    """On SIGTERM answer 503 to `/api/ready` at once, but go on listening for ``seconds``.
+    """On SIGTERM, answer 503 to `/api/ready`, but keep listening for ``seconds``.
 
-    gunicorn would close its listeners at once, while whoever sends requests here has not yet
-    noticed. ``handle_term`` is a private name of gunicorn's; a test pins it.
+    gunicorn alone would close its listeners immediately, while load balancers still send requests.
+    ``handle_term`` is a private name of gunicorn's; a test pins it.
     """
     stop = server.handle_term
 
     def drain() -> None:
-        if health.is_draining():  # by the timer, or by someone in a hurry
+        if health.is_draining():  # by the timer, or by a second signal
             stop()
             return
         health.start_draining()
@@ -164,12 +168,13 @@ def drain_on_term(server: Any, seconds: int) -> None:
 
 
 def after_fork(app: Flask, settings: Settings) -> None:
-    """Leave the master's sockets alone, and start this worker's background thread.
+    """Discard the master's connections, and start this worker's background thread.
 
-    The keys are read anew, so that a reload brings rotated ones to workers without an interruption.
+    The keys are read again, so that a reload brings rotated keys to workers without an
+    interruption.
     """
     engine.after_fork(app)
-    read_keys_anew(app)
+    reload_keys(app)
     statsd.start(settings.statsd_host)
     instrumentation.trace(app, os.environ)
     instrumentation.set_constant_gauges(app)
@@ -180,10 +185,10 @@ def after_fork(app: Flask, settings: Settings) -> None:
         _STOP.set(app, worker.start_inline(app))
 
 
-def read_keys_anew(app: Flask) -> None:
-    """Take the keys that the settings name now; keep those that are known if they cannot be used.
+def reload_keys(app: Flask) -> None:
+    """Load the keys that the settings name now; keep the known ones if those are unusable.
 
-    A file may be half changed just now, and a worker that is replaced must not end for that.
+    A file may be half written at this moment, and that must not end a replaced worker.
     """
     try:
         settings = Settings.from_environ(os.environ)
@@ -194,7 +199,7 @@ def read_keys_anew(app: Flask) -> None:
 
 
 def reload_on_hup(server: Any) -> None:
-    """On SIGHUP replace the workers one by one, but not when the new ones could not start.
+    """On SIGHUP replace the workers one by one, unless the new ones could not start.
 
     gunicorn would end with its last worker. ``handle_hup`` is a private name of gunicorn's; a test
     pins it.
@@ -214,7 +219,7 @@ def reload_on_hup(server: Any) -> None:
 
 
 def before_exit(app: Flask) -> None:
-    """End this worker's background thread, and record what only this process knows."""
+    """Stop this worker's background thread, and record what only this process knows."""
     stop = _STOP.clear(app)
     if stop is not None:
         stop()
@@ -225,7 +230,7 @@ def before_exit(app: Flask) -> None:
 
 
 def worker_gone(process_id: int) -> None:
-    """Keep what a worker counted, however it ended."""
+    """Keep the metrics that an ended worker counted."""
     try:
         prometheus_endpoint.forget_process(process_id)
     except OSError as error:  # a full /dev/shm must not end the master
@@ -233,5 +238,5 @@ def worker_gone(process_id: int) -> None:
 
 
 def end() -> None:
-    """Leave nothing behind in memory."""
+    """Remove the metrics folder from memory."""
     multiprocess_dir.remove()

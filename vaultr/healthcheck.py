@@ -1,10 +1,10 @@
-"""`python -m vaultr.healthcheck`: a container checks itself; exit code 0 means that it works.
+"""`python -m vaultr.healthcheck`: check a container from inside; exit code 0 means healthy.
 
 With ``--worker`` it checks the file that `flask worker` keeps touching. With ``--api URL`` it sends
-one real API request as a user of ``URL`` (BASE_URL) does, by default to the server in this
-container, with ``--at ADDRESS`` to another one. `deploy/blue-green switch` and `helm test` use it.
+a real API request as a user of ``URL`` (BASE_URL) does, by default to the server in this container,
+with ``--at ADDRESS`` to another one. `deploy/blue-green switch` and `helm test` use it.
 
-It imports neither Flask nor a database, since a small container runs it every few seconds.
+It imports neither Flask nor a database driver, since a small container runs it every few seconds.
 """
 
 import argparse
@@ -29,9 +29,9 @@ _HOPS: Final = 8
 
 
 def main() -> int:
-    """Check the server or the worker in this container, and write on stderr what is wrong.
+    """Check the server or the worker in this container, and write problems to stderr.
 
-    :return: the exit code: 0, or 1 if it does not answer 200 within 3 s, or shows no sign of life.
+    :return: the exit code: 0, or 1 without a 200 response within 3 s, or without a sign of life.
     """
     parser = argparse.ArgumentParser(prog="python -m vaultr.healthcheck", description=__doc__)
     parser.add_argument("--worker", action="store_true", help="Check the worker")
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _api(url: str, at: str | None) -> int:
-    """Ask for the login parameters of a made-up address: proxy, limits and database take part."""
+    """Ask for the login parameters of an unknown address: uses proxy, limits and database."""
     if not url:
         given, _ = loader.read(os.environ, {"BASE_URL"})
         url = given.get("BASE_URL", "")
@@ -57,7 +57,7 @@ def _api(url: str, at: str | None) -> int:
     headers = {
         "Host": user.netloc,
         "Content-Type": "application/json",
-        # As many hops as TRUSTED_PROXIES can demand.
+        # As many hops as TRUSTED_PROXIES can require.
         "X-Forwarded-Proto": ", ".join([user.scheme] * _HOPS),
         "X-Forwarded-For": ", ".join([_LOOPBACK] * _HOPS),
     }
@@ -117,7 +117,7 @@ def _own_address() -> tuple[str, int]:
 
 
 def _address(bind: str, port: int) -> tuple[str, int]:
-    """Return where to ask: what listens on all addresses is asked on the loopback."""
+    """Return where to connect: a server that listens on all addresses is reached on loopback."""
     host, colon, own = (
         bind.rpartition(":") if bind.rpartition("]")[2].count(":") == 1 else (bind, "", "")
     )

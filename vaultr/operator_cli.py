@@ -1,4 +1,4 @@
-"""A refusal becomes a line on the console, and an answer a text or JSON."""
+"""Shared parts of operator commands: errors, output as text or JSON, confirmation."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from vaultr.observability import logs
 P = ParamSpec("P")
 R = TypeVar("R")
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON")
 
 
 def command(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a command take its time with the database, and end with 1 when it is refused.
+    """Run a command without statement timeouts; a ServiceError exits with 1.
 
-    Its answer goes to stdout, and what is logged meanwhile to stderr.
+    Output goes to stdout, logs to stderr.
     """
 
     @wraps(function)
@@ -37,7 +37,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
             raise click.ClickException(refusal.detail) from None
         except sa.exc.DBAPIError as error:
             logs.failure("command.failed", error)
-            says = "the database cannot be used; `flask db-status` and `flask doctor` tell more"
+            says = "the database cannot be used; `flask db-status` and `flask doctor` show more"
             raise click.ClickException(says) from None
         finally:
             engine.deadline.reset(usual)
@@ -46,7 +46,7 @@ def command(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def show(answer: Any, *, as_json: bool, lines: Callable[[], list[str]]) -> None:
-    """Print ``answer`` as JSON, or as the lines that a person reads."""
+    """Print ``answer`` as JSON, or as lines of text."""
     if as_json:
         click.echo(json.dumps(answer, indent=2, default=str))
         return
@@ -67,28 +67,28 @@ def _default() -> str:
 def _checked(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
     name = value or _default()
     if not _NAME.fullmatch(name):
-        raise click.BadParameter("letters, digits and . _ @ + -, at most 64")
+        raise click.BadParameter("must have at most 64 letters, digits and . _ @ + -")
     return name
 
 
 def option(function: Any) -> Any:
-    """Add ``--by NAME``: who does it; by default the user that the command runs as."""
+    """Add ``--by NAME``: the operator, by default the user who runs the command."""
     add = click.option(
-        "--by", "by", metavar="NAME", callback=_checked, help="Your name, for the audit log."
+        "--by", "by", metavar="NAME", callback=_checked, help="Your name for the audit log"
     )
     return add(function)
 
 
-def confirmed(name: str, given: str | None, *, what: str) -> None:
-    """Let what destroys be confirmed by writing its name once more.
+def confirmed(name: str, typed: str | None, *, what: str) -> None:
+    """Ask the operator to type a name before something is destroyed.
 
-    :raises click.ClickException: another name was given, or nobody is there to be asked.
+    :raises click.ClickException: the name differs, or there is no terminal.
     """
-    typed = given
+    typed = typed
     if typed is None:
         try:
             typed = click.prompt(f"{what} Write {name} to confirm", err=True)
         except click.Abort:
             raise click.ClickException(f"nothing was done; confirm by --confirm {name}") from None
     if typed.strip() != name:
-        raise click.ClickException("that is another name; nothing was done")
+        raise click.ClickException("the names differ; nothing was done")

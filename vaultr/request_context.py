@@ -1,4 +1,4 @@
-"""Who asks, and from where: what `identity` finds out about a request, for every floor to read."""
+"""The actor and origin of the current request, available to all layers."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A proven caller. ``fresh_until`` is when its last step-up (or login) stops counting."""
+    """An authenticated sender. ``fresh_until`` is the end of its last step-up (or login)."""
 
     account_id: UUID
     session_id: UUID
@@ -20,12 +20,13 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request comes from, as coarse as it may be written down.
+    """Where a request comes from, with no more detail than may be stored.
 
-    ``network`` is the client's /24 or /48, ``address`` the key by which limits count (IPv6 by
-    /64), ``family`` a word for the client such as ``vaultr-cli`` or ``browser``, ``trace_id`` the
-    caller's own (W3C Trace Context). ``peer`` and ``agent`` are the full address and user agent,
-    for AUDIT_DETAIL alone.
+    ``network`` is the client's /24 or /48, ``address`` the key for rate limits (IPv6: /64),
+    ``family``
+    a word for the client such as ``vaultr-cli`` or ``browser``, ``trace_id`` the caller's (W3C
+    Trace
+    Context). ``peer`` and ``agent`` are the full address and user agent, for AUDIT_DETAIL alone.
     """
 
     request_id: str
@@ -44,9 +45,10 @@ _origin: ContextVar[Origin] = ContextVar("vaultr_origin", default=NOWHERE)
 
 
 def current_actor() -> Actor:
-    """Return the proven caller of this request.
+    """Return the actor of this request.
 
-    :raises LookupError: nobody is proven; the door lets no such request reach a closed view.
+    :raises LookupError: the request is anonymous; authentication rejects it unless the view is
+        public.
     """
     actor = _actor.get()
     if actor is None:
@@ -55,20 +57,20 @@ def current_actor() -> Actor:
 
 
 def actor_or_none() -> Actor | None:
-    """Return the proven caller, or None for an anonymous request."""
+    """Return the actor, or None for an anonymous request."""
     return _actor.get()
 
 
 def set_actor(actor: Actor | None) -> None:
-    """Say who asks; only `identity` does."""
+    """Store the actor; only `security.authentication` calls this."""
     _actor.set(actor)
 
 
 def current_origin() -> Origin:
-    """Return where this request comes from; ``NOWHERE`` outside of one."""
+    """Return the origin of this request; ``NOWHERE`` outside of a request."""
     return _origin.get()
 
 
 def set_origin(origin: Origin) -> None:
-    """Say where the request comes from; only `edge` does."""
+    """Store the origin; only `api.request_origin` and its fallback call this."""
     _origin.set(origin)

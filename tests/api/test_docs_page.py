@@ -99,3 +99,11 @@ def test_a_browser_shows_it_and_asks_nobody_else_for_anything(sqlite_app):
     hosts = {re.split(r"[/:]+", one.split()[-1].removeprefix("http://"))[0] for one in asked}
     assert [host for host in hosts - {"localhost"} if host in served] == []
     assert re.findall(r"""["'(]\s*(?:https?:)?//""", served) == []
+
+
+def test_home_page_links_to_docs_and_health(client):
+    response = client.get("/")
+
+    assert (response.status_code, response.mimetype) == (200, "text/html")
+    assert 'href="/api/docs"' in response.text
+    assert 'href="/api/health"' in response.text

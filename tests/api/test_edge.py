@@ -37,7 +37,6 @@ ANSWERS = {
     "/api/v1/openapi.json": 200,
     "/api/health": 200,
     "/api/ready": 503,
-    "/": 404,
 }
 
 

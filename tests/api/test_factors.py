@@ -70,9 +70,9 @@ def test_what_happens_to_factors_is_recorded_and_mailed(app, as_ann):
         ("factor.remove", "ok"),
     ]
     assert subjects(app) == [
-        "Your Vaultr account now asks for a second factor",
-        "Your Vaultr recovery codes were renewed",
-        "Your Vaultr account no longer asks for a second factor",
+        "Your Vaultr account now needs a second factor",
+        "Your Vaultr recovery codes were replaced",
+        "Your Vaultr account no longer needs a second factor",
     ]
 
 

@@ -150,7 +150,7 @@ def test_a_mail_key_goes_once_no_letter_waits_under_it(app, folder):
         for name in ("ann", "bob"):
             mail.send(LETTER, f"{name}@example.org")
     new = rotate(app, folder, "MAIL_KEY")
-    assert refused(retire(app, folder, "MAIL_KEY"), 2, "letters in the outbox")
+    assert refused(retire(app, folder, "MAIL_KEY"), 2, "emails in the outbox")
 
     assert run(app, "reseal").exit_code == 0
 

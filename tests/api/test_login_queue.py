@@ -93,3 +93,28 @@ def test_whoever_finds_the_queue_full_causes_no_write(app, client, ann, email):
 
     assert answer.status_code == 503
     assert len(ran) == 1
+
+
+def test_address_with_two_logins_waits_and_another_one_does_not(app, ann):
+    gate, release = app.extensions["auth.hash_gate"], threading.Event()
+    own = [
+        threading.Thread(target=gate.run, args=(release.wait, {"a:127.0.0.1": 2})) for _ in range(2)
+    ]
+    for thread in own:
+        thread.start()
+    until(lambda: gate._inside == 2)
+
+    def login(address):
+        more = {"environ_overrides": {"REMOTE_ADDR": address}}
+        return app.test_client().post(LOGIN, json=factories.login(), **more).status_code
+
+    with ThreadPoolExecutor(2) as pool:
+        same = pool.submit(login, "127.0.0.1")
+        until(lambda: gate._beside == 1)
+        other = pool.submit(login, "192.0.2.1")
+        until(lambda: gate._inside == 3)
+        release.set()
+
+        assert [same.result(), other.result()] == [200, 200]
+    for thread in own:
+        thread.join()

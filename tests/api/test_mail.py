@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -269,3 +270,36 @@ def test_sent_letters_are_forgotten_after_a_day_and_dead_ones_after_a_month(here
         left.append([mail.state for mail in mails()])
 
     assert [sorted(one) for one in left] == [["dead", "sent"], ["dead"], []]
+
+
+def test_each_kind_of_email_has_its_own_limit(here):
+    kinds = [replace(LETTER, kind=kind) for kind in ("verify-email", "recover")]
+    sent = [service.send(one, ANN) for one in kinds for _ in range(6)]
+
+    assert sent == ([True] * 5 + [False]) * 2
+
+
+def test_owner_gets_one_notice_of_a_signup_an_hour(here):
+    notice = replace(LETTER, kind="existing-owner")
+    sent = [service.send(notice, ANN) for _ in range(2)]
+
+    assert sent == [True, False]
+
+
+def test_spellings_of_a_domain_share_one_limit(here):
+    spellings = ["ann@b\u00fccher.example", "ann@xn--bcher-kva.example"] * 3
+    sent = [service.send(LETTER, one) for one in spellings]
+
+    assert sent == [True] * 5 + [False]
+
+
+def test_notices_and_recovery_emails_leave_before_all_others(here, smtp):
+    for content in (LETTER, LETTER, NOTICE, replace(LETTER, kind="recover")):
+        service.send(content, ANN)
+
+    with mail_servers.running(Inbox()) as port:
+        smtp(port)
+        delivery_job.run()
+
+    order = [mail.kind for mail in sorted(mails(), key=lambda mail: mail.sent_at)]
+    assert set(order[:2]) == {NOTICE.kind, "recover"}

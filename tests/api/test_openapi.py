@@ -10,10 +10,11 @@ from openapi_spec_validator import validate
 from tests import serving
 from tests.api import small
 from vaultr.api.contract import contract_of
-from vaultr.api.openapi import document, refusals_of
+from vaultr.api.openapi import document, errors_of
 from vaultr.api.problems import status_of
 
 PAGES = {
+    "/",
     "/api/docs",
     "/email/confirm",
     "/email/undo",
@@ -78,7 +79,7 @@ def test_every_refusal_of_a_route_is_in_it_as_a_problem(sqlite_app, described):
         if contract is None:
             continue
         answers = described["paths"][path][method]["responses"]
-        for kind in refusals_of(rule, contract, is_public=getattr(view, "public", False)):
+        for kind in errors_of(rule, contract, is_public=getattr(view, "public", False)):
             answer = answers[str(status_of(kind))]["content"]["application/problem+json"]["schema"]
             [_, told] = answer["allOf"]
             assert f"urn:vaultr:problem:{kind.slug}" in told["properties"]["type"]["enum"]
@@ -88,11 +89,21 @@ def test_what_every_closed_route_may_answer_is_said_everywhere(described):
     for operation in operations(described).values():
         told = operation["responses"].keys()
         if operation["security"]:
-            assert {"400", "401", "403", "429", "500", "503"} <= told
+            assert {"400", "401", "403", "405", "429", "500", "503"} <= told
         if "requestBody" in operation:
             assert {"400", "411", "413", "415"} <= told
         waits = [operation["responses"][one] for one in ("429", "503") if one in told]
         assert all("Retry-After" in one["headers"] for one in waits if "headers" in one)
+
+
+def test_switched_off_is_described_for_all_but_probes(described):
+    without = {
+        path
+        for (path, _), operation in operations(described).items()
+        if "switched-off" not in operation["responses"].get("503", {}).get("description", "")
+    }
+
+    assert without == {"/api/health", "/api/ready"}
 
 
 def test_every_body_refuses_unknown_fields(described):

@@ -103,6 +103,15 @@ def test_another_media_type_is_415(stranger, kind):
     assert told(post(stranger, json.dumps(WORD), kind)) == (415, "unsupported-media-type")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "status"), [("gzip", 415), ("identity, gzip", 415), ("identity", 200)]
+)
+def test_compressed_body_returns_415(stranger, encoding, status):
+    response = post(stranger, json.dumps(WORD), headers={"Content-Encoding": encoding})
+
+    assert response.status_code == status
+
+
 def test_a_body_over_the_limit_is_413_whatever_it_holds(stranger):
     assert told(post(stranger, "x" * 2001, "text/plain")) == (413, "payload-too-large")
     assert post(stranger, json.dumps({"word": "x" * 1987})).status_code == 200

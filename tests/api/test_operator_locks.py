@@ -69,8 +69,8 @@ def test_a_lock_that_is_set_while_a_key_is_checked_lets_nobody_in(app, as_ann, m
     if known:
         assert sign_in(app, ANN, device_id=device).status_code == 200
 
-    def then_lock(*arguments):
-        verdict = verify(*arguments)
+    def then_lock(*arguments, **options):
+        verdict = verify(*arguments, **options)
         actions.lock(ANN, Operator("olga"))
         return verdict
 

@@ -16,7 +16,7 @@ from vaultr.database import schema_version
 from vaultr.database.session import db
 from vaultr.mail.models import Mail
 from vaultr.ops import daily_checks, last_runs, purge
-from vaultr.ops.last_runs import Kind
+from vaultr.ops.last_runs import RunKind
 
 LONG_AGO = timedelta(days=90)
 
@@ -187,7 +187,7 @@ def healthy(httpd):
 @pytest.fixture
 def backed_up(app):
     with app.app_context():
-        last_runs.note(Kind.BACKUP_VERIFIED, {"file": "x"})
+        last_runs.note(RunKind.BACKUP_VERIFIED, {"file": "x"})
 
 
 def test_daily_all_is_well(flask, healthy, backed_up):
@@ -207,7 +207,7 @@ def test_daily_a_server_that_says_something_else_is_found(flask, httpd, backed_u
 
 def test_daily_an_old_backup_is_found(app, flask, healthy):
     with app.app_context():
-        last_runs.note(Kind.BACKUP_VERIFIED, {}, at=clock.now() - timedelta(hours=27))
+        last_runs.note(RunKind.BACKUP_VERIFIED, {}, at=clock.now() - timedelta(hours=27))
 
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"backup"})
 

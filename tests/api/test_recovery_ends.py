@@ -89,6 +89,17 @@ def test_a_live_session_ends_it_without_a_fresh_proof(app, as_ann):
     assert as_ann.delete(RECOVER).status_code == 404
 
 
+def test_cancelling_a_token_that_was_not_used_is_recorded(app, as_ann):
+    with_recovery_key(app)
+    asked(app)
+
+    response = as_ann.delete(RECOVER)
+
+    assert response.status_code == 204
+    told = [(event["typ"], event["out"]) for event in factories.events(app)]
+    assert told[-1] == ("cred.recover.cancel", "ok:by-session")
+
+
 def test_another_accounts_session_ends_nothing(app, as_bob, client):
     account_id, token = begun(app)
 

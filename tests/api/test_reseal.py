@@ -79,7 +79,7 @@ def test_what_is_under_a_key_that_is_gone_is_told_until_the_key_is_back(app, kep
     done = run(app, "--json")
 
     assert answer(done) == (1, {**NONE, "left": {"FACTOR_KEY": 1, "MAIL_KEY": 2}})
-    for what in ("FACTOR_KEY: 1 second factors", "MAIL_KEY: 2 letters in the outbox"):
+    for what in ("FACTOR_KEY: 1 second factors", "MAIL_KEY: 2 emails in the outbox"):
         assert f"{what} cannot be opened, and stay as they are. If `flask keys" in done.stderr
     rotated(old=True)
     assert answer(run(app, "--json")) == (0, {"FACTOR_KEY": 1, "MAIL_KEY": 2, "left": NONE})
@@ -95,7 +95,7 @@ def test_a_letter_that_was_changed_is_left_and_keeps_no_other_from_its_turn(app,
     done = run(app)
 
     assert (done.exit_code, done.stdout) == (1, "FACTOR_KEY   1\nMAIL_KEY     1\n")
-    assert "MAIL_KEY: 1 letters in the outbox cannot be opened" in done.stderr
+    assert "MAIL_KEY: 1 emails in the outbox cannot be opened" in done.stderr
     assert "FACTOR_KEY: " not in done.stderr
     rotated(old=False)
     with app.app_context(), transaction() as work:

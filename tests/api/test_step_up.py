@@ -61,8 +61,8 @@ def beside(monkeypatch, module, name, change):
     """Let ``change`` happen in a transaction of its own whenever a function is called."""
     real = getattr(module, name)
 
-    def call(*arguments):
-        answer = real(*arguments)
+    def call(*arguments, **options):
+        answer = real(*arguments, **options)
         with transaction() as work:
             change(work)
         return answer
@@ -85,7 +85,7 @@ def test_a_session_of_older_credentials_is_not_made_fresh(app, as_ann, monkeypat
     beside(
         monkeypatch,
         login_throttle,
-        "of_session",
+        "session_counter",
         lambda work: work.query(Account).update({"epoch": 2}),
     )
 
@@ -140,8 +140,8 @@ def test_a_malformed_proof_is_no_attempt(as_ann, body):
 def test_credentials_that_change_while_the_hash_is_computed_prove_nothing(app, as_ann, monkeypatch):
     verify = password_hashing.verify
 
-    def meanwhile(*given):
-        verdict = verify(*given)
+    def meanwhile(*given, **options):
+        verdict = verify(*given, **options)
         with transaction() as work:
             work.get(Account, as_ann.account_id).epoch = 2
         return verdict

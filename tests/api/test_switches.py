@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import factories, serving
+from tests import factories, letters, serving
 from vaultr.api import kill_switches
 from vaultr.observability import metrics
 from vaultr.ops import gauges
@@ -116,7 +116,7 @@ def test_metrics_show_what_is_off(app, off):
         gauges.measure()
 
     shown = {
-        name: metrics.SWITCHED_OFF.labels(name).whole._value.get() for name in kill_switches.NAMES
+        name: metrics.SWITCHED_OFF.labels(name).metric._value.get() for name in kill_switches.NAMES
     }
     assert shown == {"signup": 0, "writes": 1, "machines": 0, "maintenance": 0}
 
@@ -161,3 +161,17 @@ def test_switching_the_same_once_more_changes_nothing(app):
         assert kill_switches.switch_off("maintenance", by="bob", text="B.") is True
         assert kill_switches.read() == {"maintenance": "B."}
     serving.empty(app)
+
+
+def test_confirmation_while_signup_is_off_returns_503(app, client, off):
+    client.post("/api/v1/auth/signup", json=factories.signup())
+    token = letters.tokens(app)[-1]
+    off("signup")
+
+    answers = [
+        client.post("/api/v1/auth/verify-email", json={"token": token}),
+        client.post("/verify-email", data={"token": token}),
+    ]
+
+    assert [problem(one) for one in answers] == [(503, "switched-off")] * 2
+    assert client.get("/verify-email", query_string={"token": token}).status_code == 200

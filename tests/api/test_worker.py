@@ -74,12 +74,12 @@ def test_a_job_is_done_by_one_at_a_time(app):
 def test_the_lock_of_one_job_is_not_in_the_way_of_another(app):
     with app.app_context():
         with (
-            job_locks.held("one") as one,
-            job_locks.held("two") as two,
-            job_locks.held("one") as again,
+            job_locks.job_lock("one") as one,
+            job_locks.job_lock("two") as two,
+            job_locks.job_lock("one") as again,
         ):
             assert (one, two, again) == (True, True, False)
-        with job_locks.held("one") as free:
+        with job_locks.job_lock("one") as free:
             assert free
 
 
@@ -134,7 +134,7 @@ def test_what_each_process_counts_it_records_itself(app):
         denied_requests.current()._counts = Counter(
             {(0, *key[1:]): n for key, n in denied_requests.current()._counts.items()}
         )
-        with job_locks.held("denials"):
+        with job_locks.job_lock("denials"):
             app.test_cli_runner().invoke(args=["worker", "--once"])
 
         types = [event.typ for event in audit_log.events()]

@@ -30,7 +30,7 @@ def quick_world(derived_at_once, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first_world(request, pytestconfig, tmp_path_factory):
-    """The first of a module's owners; their keys are derived by Argon2id only with ``--long``.
+    """The first of a module's owners; Argon2id has its full cost only with ``--long``.
 
     Hundreds of tests would spend most of their time on it. The tests of key derivation, of
     commands and of real servers always derive keys as people's devices do.

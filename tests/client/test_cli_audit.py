@@ -1,6 +1,8 @@
 """The audit commands at a real server, whose sequencer runs beside it."""
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -50,6 +52,32 @@ def test_bundle_verifies_offline(device, bundle):
     answer = device.told("audit", "verify", "--bundle", str(bundle))
 
     assert answer["events"] > 0
+
+
+def test_bundle_verifies_by_the_script_of_the_documentation(bundle):
+    done = subprocess.run(
+        [sys.executable, "docs/verify_audit_bundle.py", str(bundle)], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("verified: ")
+
+
+def test_script_of_the_documentation_rejects_a_changed_bundle(bundle, tmp_path):
+    lines = bundle.read_text().splitlines()
+    events = [at for at, line in enumerate(lines) if '"type":"event"' in line]
+    for name, changed in {
+        "left-out": [*lines[: events[1]], *lines[events[1] + 1 :]],
+        "edited": [*lines[: events[0]], lines[events[0]].replace("account", "accounx", 1)],
+    }.items():
+        path = tmp_path / name
+        path.write_text("\n".join(changed) + "\n")
+
+        done = subprocess.run(
+            [sys.executable, "docs/verify_audit_bundle.py", str(path)], capture_output=True
+        )
+
+        assert done.returncode == 1, name
 
 
 def test_export_overwrites_nothing(device, bundle):

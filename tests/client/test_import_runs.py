@@ -9,7 +9,7 @@ from tests.fixtures import foreign_files
 from vaultr.client.errors import ItemNotFound
 from vaultr.client.imports import formats
 from vaultr.client.imports.reading import ImportFile
-from vaultr.client.items.import_runs import NoRoom
+from vaultr.client.items.import_runs import ImportExceedsQuota
 from vaultr.client.items.schemas import Draft
 
 FILES = foreign_files.all_files()
@@ -119,7 +119,7 @@ def test_import_without_room_is_rejected_before_the_first_write(world):
     drafts = [Draft("note", {"title": str(n)}, {}) for n in range(10_001)]
     writes = len(world.server.requests)
 
-    with pytest.raises(NoRoom, match="room for 10000 of 10000"):
+    with pytest.raises(ImportExceedsQuota, match="room for 10000 of 10000"):
         world.laptop.import_drafts(drafts)
 
     assert not any(verb == "POST" for verb, path, _ in world.server.requests[writes:]

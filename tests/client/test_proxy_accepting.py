@@ -8,6 +8,7 @@ import pytest
 from tests.client.lies import flipped
 from tests.client.lying_proxy import secrets_of
 from tests.client.world import PASSWORD, mail
+from vaultr.client.reconciliation.accept import NotShown
 from vaultr.protocol.encoding import b64
 
 NEW = "another master password"
@@ -103,14 +104,14 @@ def alter(item):
         item[part] = flipped(item[part])
 
 
-def forge_last_entry(proxy, item):
+def forge_last_entry(proxy, item, *, generation=1):
     """Append an entry that is not signed, and let it give the item the altered content."""
     vault = proxy.vault()
     last = copy.deepcopy(vault["entries"][-1])
     sent = {"n": last["n"] + 1, "prev": last["head"], "vouch": last["vouch"], "mac": b64(bytes(32))}
     request = {
         "type": item["type"],
-        "generation": 1,
+        "generation": generation,
         "content_revision": sent["n"],
         "overview": item["overview"],
         "detail": item["detail"],
@@ -195,3 +196,24 @@ def test_new_item_of_this_device_survives_an_altered_set(proxy):
 
     assert ended.code == 0, ended.err
     check_whole(proxy, {"Mail": "first Mail", "Bank": "first Bank", "New": "first New"})
+
+
+def test_state_that_was_not_listed_is_not_accepted(proxy):
+    """An older state is vouched for too: only the one that the owner saw in the list counts."""
+    older = copy.deepcopy(proxy.server.vaults)
+    with proxy.opened() as laptop:
+        laptop.add("login", *mail("New", "first New"))
+    alter(item_called(proxy, "Bank"))
+    proxy.types("sync", "--explain")
+    listed = copy.deepcopy(proxy.server.vaults)
+
+    def before(method, path):
+        proxy.server.vaults = older if path.endswith("/sync") else listed
+
+    proxy.server.before = before
+    with proxy.opened() as laptop, pytest.raises(NotShown):
+        laptop.accept()
+
+    proxy.be_honest()
+    proxy.server.vaults = listed
+    assert "New" in proxy.types("list", "--offline").out

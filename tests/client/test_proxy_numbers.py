@@ -102,6 +102,22 @@ def test_huge_number_in_a_response_costs_no_memory(proxy, command, count):
         assert peak < MEMORY_BYTES, (method, ending, place, peak)
 
 
+@pytest.mark.parametrize("command", ["sync", "login"])
+@pytest.mark.parametrize("value", [10_000_000, HUGE])
+def test_response_of_nothing_but_huge_numbers_costs_no_memory(proxy, command, value):
+    def twist(method, path, status, body):
+        for place in {*numbers_in(body)} if status < 300 else ():
+            body = replaced(copy.deepcopy(body), place, value)
+        return status, body
+
+    proxy.server.twist = twist
+
+    ended, peak = ran(proxy, command)
+
+    assert ended.code == 5, ended.err
+    assert peak < MEMORY_BYTES
+
+
 @pytest.mark.parametrize("through", [10_000_000, HUGE])
 def test_huge_through_is_an_integrity_error(proxy, through):
     with proxy.opened("phone") as phone:

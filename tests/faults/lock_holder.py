@@ -12,7 +12,7 @@ from vaultr.settings.model import Settings
 def main(idle_seconds, hold_seconds):
     job_locks.IDLE_SECONDS = idle_seconds
     app = create_app(Settings.from_environ(os.environ))
-    with app.app_context(), job_locks.held("test") as ours:
+    with app.app_context(), job_locks.job_lock("test") as ours:
         sys.stdout.write("held\n" if ours else "not held\n")
         sys.stdout.flush()
         time.sleep(hold_seconds)

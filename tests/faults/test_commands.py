@@ -70,7 +70,7 @@ def test_keys_go_into_files_that_only_their_owner_reads_and_are_never_overwritte
     done = flask("keys", "generate", "--dir", str(folder))
 
     assert done.returncode == 0
-    assert "kept as it was: pepper" in done.stdout
+    assert "unchanged: pepper" in done.stdout
     assert (folder / "pepper").read_text() == "mine"
     names = {name.lower() for name in generate_keys("x")}
     assert {path.name for path in folder.iterdir()} == names
@@ -90,7 +90,7 @@ def test_check_ends_with_0_when_the_server_could_start(flask, tmp_path):
     good = flask("check", **PRODUCTION)
     tried = flask("check", "--json", VAULTR_HOME=str(tmp_path / "home"))
 
-    assert (good.returncode, good.stdout) == (0, "The settings are good for production.\n")
+    assert (good.returncode, good.stdout) == (0, "The settings are valid for production.\n")
     assert (tried.returncode, json.loads(tried.stdout)) == (0, {"ok": True, "problems": []})
 
 

@@ -139,7 +139,7 @@ def holder(environ, hold_seconds, *, idle_seconds=IDLE_SECONDS):
 
 
 def free(app):
-    with app.app_context(), job_locks.held("test") as ours:
+    with app.app_context(), job_locks.job_lock("test") as ours:
         return ours
 
 

@@ -15,6 +15,7 @@ PAGES = {
     "web.confirm_change",
     "web.confirm_email",
     "web.docs",
+    "web.home",
     "web.press_cancel_recovery",
     "web.press_confirm_change",
     "web.press_undo_change",
@@ -108,8 +109,20 @@ def test_what_changes_a_vault_counts_as_a_write_and_what_reads_it_as_a_read(sqli
     assert {path: pair for path, pair in meant.items() if len(set(pair)) > 1} == {}
 
 
+def test_account_route_that_writes_counts_as_write(sqlite_app):
+    meant = {
+        f"{method} {path}": ("write" if method in CHANGING else None, contract_of(view).access)
+        for name, method, path, view in routes(sqlite_app)
+        if name.startswith("auth.") and name not in PUBLIC
+    }
+
+    assert {path: pair for path, pair in meant.items() if len(set(pair)) > 1} == {}
+
+
 def test_no_path_ends_with_a_slash_which_would_redirect(sqlite_app):
-    assert [path for _, _, path, _ in routes(sqlite_app) if path.endswith("/")] == []
+    assert [
+        path for _, _, path, _ in routes(sqlite_app) if path.endswith("/") and path != "/"
+    ] == []
 
 
 def test_every_id_in_a_path_has_the_one_form(sqlite_app):

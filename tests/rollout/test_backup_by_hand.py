@@ -16,7 +16,7 @@ from tests import factories, servers, serving
 from tests.rollout import tools
 from vaultr.database.session import db
 from vaultr.ops import last_runs
-from vaultr.ops.last_runs import Kind
+from vaultr.ops.last_runs import RunKind
 
 PAGE = (tools.ROOT / "docs" / "runbook.md").read_text()
 PASSWORD = "a-password-of-more-than-20-letters"
@@ -105,8 +105,8 @@ def test_a_backup_is_made_verified_noted_and_restored_by_the_lines_of_the_page(s
 
     assert re.search(r"accounts \| +newest.*\n.*\n +1 \|", shown)
     with shell.app("vaultr"):
-        assert last_runs.last(Kind.BACKUP_VERIFIED).age_seconds < 60
-        assert last_runs.last(Kind.DRILL).age_seconds < 60
+        assert last_runs.last(RunKind.BACKUP_VERIFIED).age_seconds < 60
+        assert last_runs.last(RunKind.DRILL).age_seconds < 60
 
     shell.types(typed("Restore", "vaultr_restored"))
 

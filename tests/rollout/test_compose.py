@@ -42,7 +42,16 @@ def everything():
 
 
 def test_the_services_are_those_that_are_documented(services):
-    assert {*services} == {"app", "worker", "migrate", "postgres", "redis", "edge", "mail"}
+    assert {*services} == {
+        "app",
+        "worker",
+        "sequencer",
+        "migrate",
+        "postgres",
+        "redis",
+        "edge",
+        "mail",
+    }
     assert services["mail"]["profiles"] == ["dev"]
 
 
@@ -94,18 +103,18 @@ def test_an_edge_that_reaches_no_server_looks_up_its_address_again(services, sit
     assert (tmp_path / "calls").read_text() == "-s reload\n"
 
 
-def test_every_secret_is_a_file_and_only_the_worker_signs_checkpoints(services):
+def test_every_secret_is_a_file_and_only_the_sequencer_signs(services):
     names = {name.lower() for name in settings_of_chart.secret_names()}
-    for name in ("app", "worker", "migrate"):
+    for name in ("app", "worker", "sequencer", "migrate"):
         service = services[name]
         clear = {*service["environment"]} & {one.upper() for one in names}
         assert clear == set()
         mounted = {one["source"] for one in service["secrets"]}
-        assert ("checkpoint_key" in mounted) == (name == "worker")
+        assert ("checkpoint_key" in mounted) == (name == "sequencer")
         given = {
             text.removeprefix("/run/secrets/")
             for variable, text in service["environment"].items()
-            if variable.endswith("_FILE") and text
+            if variable.endswith("_FILE") and text.startswith("/run/secrets/")
         }
         assert given <= mounted
 
@@ -133,7 +142,7 @@ def test_servers_and_databases_have_no_way_out(everything):
     open_ones = {name for name, one in networks.items() if not one.get("internal")}
 
     outside = {name for name, one in everything.items() if open_ones & {*one["networks"]}}
-    assert outside == {"edge", "worker", "mail", "certbot", "timer"}
+    assert outside == {"edge", "worker", "sequencer", "mail", "certbot", "timer"}
 
 
 def test_edge_redirects_only_the_names_of_the_environment(everything, tmp_path):
@@ -191,6 +200,21 @@ def test_the_worker_says_that_it_lives(site):
 
     assert done.returncode == 0, tools.said(done)
     assert site.running["worker1"].poll() is None
+
+
+def test_sequencer_signs_a_checkpoint_of_what_the_server_recorded(site):
+    state = site.folder / "audit-state"
+    for word in ("off", "on"):
+        done = site.command("app", "flask", "ops", "switch", "signup", word, "--by", "test")
+        assert done.returncode == 0, tools.said(done)
+
+    done = site.command(
+        "sequencer", "flask", "worker", "--only", "audit", "--once", AUDIT_STATE_FILE=str(state)
+    )
+
+    assert done.returncode == 0, tools.said(done)
+    assert "audit.sequencer.off" not in done.stdout + done.stderr
+    assert state.read_text().startswith("vault.localhost")
 
 
 def test_the_servers_role_can_make_and_drop_no_table(site):

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from vaultr.auth.email_addresses import normalise
+from vaultr.auth.email_addresses import deliverable, normalise
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,26 @@ def test_a_long_address_may_be_given_in_parts_that_compose():
         normalise(" " * 5000 + "\u1112\u1161\u11ab" * 308 + "@example.org")
         == "한" * 308 + "@example.org"
     )
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ann+tag@example.org", "a@b\u00fccher.example", "a@xn--bcher-kva.example", "a@localhost"],
+)
+def test_address_that_a_mail_server_accepts_is_deliverable(address):
+    assert deliverable(f" {address.upper()} ") == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a@exa\u00admple.org", "a@exa\u200bmple.org", "a@exam\u200dple.org",
+        "a@stra\u00dfe.example",
+        "a@example.org.", "a@example..org", "a@.example.org", "a@ex\u3002ample.org",
+        "a@" + "b" * 64 + ".org", ".a@example.org", "a.@example.org", "a..b@example.org",
+        "\u00e9mile@example.org", "a" * 65 + "@example.org",
+    ],
+)  # fmt: skip
+def test_address_that_no_mail_server_accepts_is_rejected(address):
+    with pytest.raises(ValueError, match="the part"):
+        deliverable(address)

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from dataclasses import replace
 
 import pytest
 import redis
@@ -181,6 +182,30 @@ def test_what_is_given_back_can_be_taken_again(kept):
     kept.take(refund_of([once]))
 
     assert kept.take([once])[0].allowed
+
+
+def test_refund_after_its_window_cancels_no_later_hit():
+    clock, once = Clock(), Count("k", Rate(4, 10))
+    memory = MemoryCounters(clock)
+    taken = replace(once, slot=memory.take([once])[0].slot)
+    clock.now += 10_000
+    memory.take([replace(once, cost=2)])
+
+    memory.take(refund_of([taken]))
+
+    clock.now += 9_999  # the refunded hit has faded, the two later ones count
+    assert [memory.take([once])[0].allowed for _ in range(3)] == [True, True, False]
+
+
+def test_refund_names_its_slot_on_every_counter(kept):
+    once = Count("k", Rate(1, HOUR))
+    slot = kept.take([once])[0].slot
+
+    kept.take(refund_of([replace(once, slot=slot - 2)]))
+    refused = kept.take([once])[0].allowed
+    kept.take(refund_of([replace(once, slot=slot)]))
+
+    assert (refused, kept.take([once])[0].allowed) == (False, True)
 
 
 def test_giving_back_too_much_makes_no_room(kept):

@@ -90,3 +90,39 @@ def test_hashes_are_computed_in_a_thread_that_lets_others_go_first():
     )
 
     assert there == min(19, max(here, 10))
+
+
+def test_name_that_has_its_place_waits_beside_the_queue():
+    gate, release = HashGate(slots=1, places=1), threading.Event()
+    first = threading.Thread(target=gate.run, args=(release.wait, {"s:1": 1}))
+    first.start()
+    until(lambda: gate._inside == 1)
+
+    with pytest.raises(Busy):
+        gate.run(lambda: None, {"s:1": 1})
+    release.set()
+    first.join()
+
+    assert gate.run(lambda: "done", {"s:1": 1}) == "done"
+    assert (gate._beside, gate._taken) == (0, {})
+
+
+def test_name_that_waits_keeps_nobody_else_out(patient):
+    gate, release, done = HashGate(slots=1, places=1), threading.Event(), []
+    names = [{"s:1": 1}, {"s:1": 1}]
+    own = [threading.Thread(target=gate.run, args=(release.wait, one)) for one in names]
+    for thread in own:
+        thread.start()
+    until(lambda: (gate._inside, gate._beside) == (1, 1))
+
+    with pytest.raises(Busy):
+        gate.check({"s:1": 1})
+    gate.check({"s:2": 1})
+    other = threading.Thread(target=lambda: done.append(gate.run(lambda: "done", {"s:2": 1})))
+    other.start()
+    until(lambda: gate._inside == 2)
+    release.set()
+    for thread in (*own, other):
+        thread.join()
+
+    assert done == ["done"]

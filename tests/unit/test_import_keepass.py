@@ -1,6 +1,7 @@
 """Databases of KeePass open in every version, derivation and cipher, and within bounds alone."""
 
 import io
+import struct
 
 import pykeepass
 import pytest
@@ -125,3 +126,12 @@ def test_keepass_of_other_versions_and_ciphers_is_named():
     assert "Twofish" in rejected(data.replace(aes, twofish))
     assert "damaged" in rejected(data[:200])
     assert "damaged" in rejected(data[:-40])
+
+
+def test_parameters_that_are_cut_off_anywhere_are_damage():
+    data = b"\x00\x01" + b"\x42\x01\x00\x00\x00S\x02\x00\x00\x00ab" + b"\x00"
+
+    assert kdbx_key.parameters(data) == {"S": b"ab"}
+    for size in range(len(data)):
+        with pytest.raises((struct.error, ValueError)):
+            kdbx_key.parameters(data[:size])

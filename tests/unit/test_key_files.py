@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from vaultr.ops.keys.commands import keys
-from vaultr.ops.keys.files import KeySet, NotNow, NotThere, Place, new_id
+from vaultr.ops.keys.files import NotNow, NotThere, Place, WrittenKeyring, new_id
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.types import KEY_SETS, Keys
 
@@ -153,7 +153,7 @@ def test_without_any_place_it_says_what_to_name(monkeypatch):
 
 
 def test_a_key_in_use_and_one_that_is_not_there_are_not_taken_out():
-    known = KeySet(NAME, {"a": b"1", "b": b"2"})
+    known = WrittenKeyring(NAME, {"a": b"1", "b": b"2"})
 
     with pytest.raises(NotNow):
         known.without("a")
@@ -164,18 +164,20 @@ def test_a_key_in_use_and_one_that_is_not_there_are_not_taken_out():
 
 def test_a_key_of_an_older_form_is_never_the_newer():
     for old in ("dev", "default", "k1", "20261125ab12"):
-        assert KeySet(NAME, {old: b"1", new_id(MORNING): b"2"}).announced is not None
-        assert KeySet(NAME, {new_id(MORNING): b"1", old: b"2"}).announced is None
-    assert KeySet(NAME, {new_id(LATER): b"1", new_id(MORNING): b"2"}).announced is None
+        assert WrittenKeyring(NAME, {old: b"1", new_id(MORNING): b"2"}).announced is not None
+        assert WrittenKeyring(NAME, {new_id(MORNING): b"1", old: b"2"}).announced is None
+    assert WrittenKeyring(NAME, {new_id(LATER): b"1", new_id(MORNING): b"2"}).announced is None
 
 
 def test_a_clock_that_goes_back_makes_no_key_the_older():
-    known = KeySet(NAME, {new_id(LATER): b"1"})
+    known = WrittenKeyring(NAME, {new_id(LATER): b"1"})
 
     announced = known.with_new(MORNING)
 
     assert announced.announced == [*announced.by_id][1]
-    assert KeySet(NAME, {"99999999999999-abcd": b"1"}).with_new(MORNING).announced is not None
+    assert (
+        WrittenKeyring(NAME, {"99999999999999-abcd": b"1"}).with_new(MORNING).announced is not None
+    )
 
 
 def test_of_parallel_rotations_one_announces_and_the_others_are_refused(folder):

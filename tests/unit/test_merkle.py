@@ -7,7 +7,7 @@ import random
 import pytest
 
 from vaultr.protocol import merkle
-from vaultr.protocol.merkle import Frontier, ProofInvalid
+from vaultr.protocol.merkle import Frontier, MerkleProofInvalid
 
 WRITER = bytes(range(16))
 SUBJECTS = ["", "user-1", "user-1", "user-2"]
@@ -115,7 +115,7 @@ def consistency_holds(first, second, first_root, second_root, path):
 def accepts(check, *arguments):
     try:
         check(*arguments)
-    except ProofInvalid:
+    except MerkleProofInvalid:
         return False
     return True
 
@@ -244,7 +244,7 @@ def test_a_frontier_continues_from_stored_nodes(tree):
 def test_proof_of_a_leaf_outside_the_tree_is_invalid(index, size):
     with pytest.raises(ValueError, match="no such leaf"):
         merkle.inclusion_ranges(index, size)
-    with pytest.raises(ProofInvalid):
+    with pytest.raises(MerkleProofInvalid):
         merkle.check_inclusion(index, size, b"x" * 32, [], b"x" * 32)
 
 
@@ -252,7 +252,7 @@ def test_proof_of_a_leaf_outside_the_tree_is_invalid(index, size):
 def test_consistency_of_sizes_out_of_order_is_invalid(first, second):
     with pytest.raises(ValueError, match="first size"):
         merkle.consistency_ranges(first, second)
-    with pytest.raises(ProofInvalid):
+    with pytest.raises(MerkleProofInvalid):
         merkle.check_consistency(first, second, b"x" * 32, b"x" * 32, [])
 
 

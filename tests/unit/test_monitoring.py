@@ -12,7 +12,11 @@ from vaultr.ops.settings_commands import check, settings
 
 RUNBOOK = (tree.ROOT / "docs" / "runbook.md").read_text()
 HEADINGS = re.findall(r"^#+ (.+)$", RUNBOOK, re.M)
-ENDS = {"Counter": ("",), "Gauge": ("",), "Histogram": ("_bucket", "_count", "_sum")}
+ENDS = {
+    "CounterMetric": ("",),
+    "GaugeMetric": ("",),
+    "HistogramMetric": ("_bucket", "_count", "_sum"),
+}
 
 
 def anchors(text):

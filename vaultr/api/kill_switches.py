@@ -27,7 +27,9 @@ MAX_AGE_SECONDS: Final = 2.0  # maximum age of what a process has read
 READ_SECONDS: Final = 0.5  # maximum time that a request waits for a new read
 RETRY_AFTER_SECONDS: Final = 60  # Retry-After of a rejected request
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_SIGNING_UP: Final = frozenset({"auth.sign_up", "auth.resend_verification"})
+_SIGNING_UP: Final = frozenset({
+    "auth.resend_verification", "auth.sign_up", "auth.verify_email", "web.confirm_email",
+})  # fmt: skip
 # Operations that write but must work while writes are off: log in, log out, and end access that was
 # stolen. Any new operation counts as a write until it is listed here.
 WRITES_ALLOWED_READ_ONLY: Final = frozenset({

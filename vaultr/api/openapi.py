@@ -12,7 +12,7 @@ from pydantic import BaseModel, RootModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from vaultr import errors
-from vaultr.api import host_check, preconditions, problems
+from vaultr.api import host_check, kill_switches, preconditions, problems
 from vaultr.api.contract import (
     ACCESS,
     ALWAYS,
@@ -211,7 +211,7 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
     """Return the headers for preconditions, ETags and idempotency."""
     patterns = {}
     if 304 in contract.statuses:
-        patterns["If-None-Match"] = f"^{preconditions.TAG.pattern}$"
+        patterns["If-None-Match"] = f"^{preconditions.READ_TAG.pattern}$"
     batch = contract.body_bytes > BODY_BYTES  # each change of a batch has its own precondition
     if not batch and any(issubclass(one, errors.PreconditionRequired) for one in contract.errors):
         patterns["If-Match"] = f"^{preconditions.REVISION.pattern}$"
@@ -275,6 +275,8 @@ def errors_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[Ser
         *contract.errors,
         *ALWAYS,
         errors.BadRequest,
+        errors.MethodNotAllowed,
+        kill_switches.SwitchedOff,
         host_check.HostUnknown,
         host_check.HttpsRequired,
     }

@@ -1,4 +1,4 @@
-"""Conditional requests. An ETag is a quoted revision or head; only one strong tag is accepted."""
+"""Conditional requests: an ETag is a quoted revision or head; one tag for each request."""
 
 import re
 
@@ -9,6 +9,8 @@ from vaultr.wire.preconditions import Precondition
 
 REVISION = re.compile(r'"([1-9][0-9]{0,15}|0)"')
 TAG = re.compile(r'"([A-Za-z0-9_-]{1,64})"')
+# Reads compare weakly (RFC 9110, section 13.1.2): proxies that compress a response weaken its tag.
+READ_TAG = re.compile(f"(?:W/)?{TAG.pattern}")
 
 
 def precondition() -> Precondition:
@@ -32,14 +34,14 @@ def precondition() -> Precondition:
 
 
 def known_tag() -> str | None:
-    """Read ``If-None-Match: "<tag>"`` of a read: the state that the client has.
+    """Return the tag of ``If-None-Match``, weak or strong: what the client already has.
 
-    :raises BadRequest: a weak tag, a list, or ``*``.
+    :raises BadRequest: a list or ``*``.
     """
     given = request.headers.get("If-None-Match")
     if given is None:
         return None
-    found = TAG.fullmatch(given.strip())
+    found = READ_TAG.fullmatch(given.strip())
     if found is None:
         raise BadRequest("If-None-Match must be one quoted ETag.", errors=_at("If-None-Match"))
     return found[1]

@@ -64,7 +64,7 @@ def _body(contract: Contract) -> Any:
         raise LengthRequired
     if length > contract.body_bytes:
         raise TooLarge
-    strict_json.check_media_type(sent.get("CONTENT_TYPE"))
+    strict_json.check_media_type(sent.get("CONTENT_TYPE"), sent.get("HTTP_CONTENT_ENCODING"))
     data = b""
     with suppress(OSError):  # the client disconnected or stalled
         data = request.get_data(cache=KEY_ENVIRON in sent)

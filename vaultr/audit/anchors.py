@@ -1,5 +1,25 @@
 """Copy checkpoints to places outside of the database, and read the newest one back."""
 
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from vaultr.app_state import AppSlot
+from vaultr.audit import anchor_kinds
+from vaultr.audit.anchor_kinds import Anchor, AnchorFailed
+from vaultr.audit.models import AuditCheckpoint, AuditKeyChange
+from vaultr.database.session import reading, transaction
+from vaultr.observability import logs, metrics
+from vaultr.settings.model import Settings
+
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+
 
 class AnchorUnreachable(Exception):
     """An anchor cannot be read now."""
@@ -9,14 +29,123 @@ class AnchorUnreachable(Exception):
         super().__init__(f"the anchor {anchor} cannot be reached")
 
 
+@dataclass(slots=True)
+class _State:
+    """The state of one anchor: when to try again after failures."""
+
+    anchor: Anchor
+    failures: int = 0
+    next_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _States:
+    all: list[_State] = field(default_factory=list)
+
+
+_STATES: Final = AppSlot[_States]("audit.anchors")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Create the anchors of AUDIT_ANCHORS; nothing is opened yet."""
+    made = [
+        _State(anchor_kinds.of(url, settings.audit_witness_keys)) for url in settings.audit_anchors
+    ]
+    _STATES.set(app, _States(made))
+
+
 def newest_notes() -> list[str]:
-    """Return the newest checkpoint of each anchor that can be read."""
-    return []
+    """Return the newest checkpoint of each anchor that can be read back.
+
+    :raises AnchorUnreachable: an anchor cannot be read, which is not the same as empty.
+    """
+    found = []
+    for state in _STATES.get().all:
+        try:
+            note = state.anchor.newest()
+        except AnchorFailed as error:
+            raise AnchorUnreachable(state.anchor.url) from error
+        if note is not None:
+            found.append(note)
+    return found
 
 
-def send(note: str) -> None:
-    """Send a checkpoint to every anchor."""
+def failing() -> list[str]:
+    """Return the anchors whose last attempt failed."""
+    return [state.anchor.url for state in _STATES.get().all if state.failures]
+
+
+def send_first() -> None:
+    """Try to anchor the newest checkpoint before it is published: no state file exists."""
+    _send_due(published=False)
 
 
 def catch_up() -> None:
-    """Send to each anchor what it does not have yet."""
+    """Send to each anchor the newest checkpoint, and final ones and key changes that it lacks."""
+    _send_due(published=True)
+
+
+def _send_due(*, published: bool) -> None:
+    states = [one for one in _STATES.get().all if one.next_at <= time.monotonic()]
+    for state in states:
+        for row in _lacking(state.anchor.url, published=published):
+            if not _send(state, row):
+                break
+
+
+def _lacking(url: str, *, published: bool) -> list[AuditKeyChange | AuditCheckpoint]:
+    """Return what an anchor does not have yet: oldest first, the newest checkpoint last."""
+    finals = sa.select(AuditCheckpoint.epoch, sa.func.max(AuditCheckpoint.size)).group_by(
+        AuditCheckpoint.epoch
+    )
+    place = sa.tuple_(AuditCheckpoint.epoch, AuditCheckpoint.size)
+    query = sa.select(AuditCheckpoint).where(place.in_(finals))
+    with reading() as session:
+        rows: list[AuditKeyChange | AuditCheckpoint] = [
+            *session.scalars(sa.select(AuditKeyChange).order_by(AuditKeyChange.epoch)),
+            *session.scalars(query.order_by(AuditCheckpoint.epoch)),
+        ]
+    return [
+        row
+        for row in rows
+        if url not in taken_by(row.anchored_to) and (row.anchored_to is not None or not published)
+    ]
+
+
+def taken_by(text: str | None) -> Mapping[str, str]:
+    """Read the column ``anchored_to``: the cosignature, or an empty text, by anchor."""
+    value = json.loads(text) if text else {}
+    return value if isinstance(value, dict) else {}
+
+
+def _send(state: _State, row: AuditKeyChange | AuditCheckpoint) -> bool:
+    url = state.anchor.url
+    try:
+        with reading() as session:
+            answer = state.anchor.send(row.note, session)
+    except AnchorFailed as error:
+        state.failures += 1
+        pause = min(_LONGEST_PAUSE_SECONDS, 2.0 ** min(state.failures, 6))
+        state.next_at = time.monotonic() + pause
+        metrics.AUDIT_ANCHOR_FAILURES.labels(state.anchor.kind).inc()
+        if state.failures == 1:
+            logs.warning("audit.anchor.failed", anchor=state.anchor.kind, reason=str(error))
+        return False
+    if state.failures:
+        logs.event("audit.anchor.resumed", anchor=state.anchor.kind)
+    state.failures, state.next_at = 0, 0.0
+    with transaction() as session:
+        _note(session, row, url, answer)
+    return True
+
+
+def _note(session: Session, row: AuditKeyChange | AuditCheckpoint, url: str, answer: str) -> None:
+    """Note that an anchor has a row; one that is not published yet stays so."""
+    if row.anchored_to is None:
+        return
+    value = json.dumps({**taken_by(row.anchored_to), url: answer})
+    kind: Any = type(row)
+    where = [kind.epoch == row.epoch]
+    if isinstance(row, AuditCheckpoint):
+        where.append(AuditCheckpoint.size == row.size)
+    session.execute(sa.update(kind).where(*where).values(anchored_to=value))

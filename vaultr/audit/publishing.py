@@ -26,7 +26,7 @@ def publish(signer: Signer) -> None:
             says = "the state file cannot be written"
             raise CannotSign("state-unwritable", says, waits=True) from error
         if state_file.path() is None:
-            anchors.send(row.note)
+            anchors.send_first()
         _mark_published(row.epoch)
     anchors.catch_up()
 

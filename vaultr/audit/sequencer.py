@@ -19,6 +19,7 @@ from vaultr.audit import (
     recording,
     rights,
     signing,
+    stream,
     subjects,
     thinning,
     tree,
@@ -95,6 +96,7 @@ def sequence() -> bool:
         if more is None:
             return False
         publishing.publish(sequencer.signer)
+        stream.run()
     except CannotSign as error:
         _halt(sequencer, error)
         return False

@@ -1,6 +1,11 @@
 """The audit log. Import from here, not from the modules behind it."""
 
 from vaultr.audit.checkpoints import lag_seconds  # the lag, at most a second old
+from vaultr.audit.checkup import (
+    excess_rights,  # rights of the role that it should not have
+    signer_problem,  # why the signer would not sign now
+    unreachable_anchors,  # anchors that cannot be read
+)
 from vaultr.audit.recording import (
     Denial,  # the event that an error carries
     count_denial,  # count a request that was denied
@@ -23,6 +28,7 @@ __all__ = [
     "Denial",
     "check_own_events",
     "count_denial",
+    "excess_rights",
     "flush_denials",
     "knows",
     "lag_seconds",
@@ -31,5 +37,7 @@ __all__ = [
     "record",
     "record_error",
     "sequence",
+    "signer_problem",
     "stop",
+    "unreachable_anchors",
 ]

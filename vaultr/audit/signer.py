@@ -11,7 +11,7 @@ from vaultr.audit.models import AuditCheckpoint
 from vaultr.audit.signing import SigningKeys
 from vaultr.observability import logs
 from vaultr.protocol import merkle, notes
-from vaultr.protocol.merkle import ProofInvalid
+from vaultr.protocol.merkle import MerkleProofInvalid
 from vaultr.protocol.notes import Checkpoint, NoteInvalid
 
 REOPEN: Final = "`flask audit reopen --reason TEXT` opens a new tree after an announced restore"
@@ -139,11 +139,11 @@ def _check_extends(session: Session, last: Checkpoint, size: int) -> None:
     """Check that the stored tree of a checkpoint still has its root and leads on from it."""
     try:
         if last.size > size:
-            raise ProofInvalid("the tree is shorter than its checkpoint")
+            raise MerkleProofInvalid("the tree is shorter than its checkpoint")
         path = tree.consistency(session, last.epoch, last.size, size)
         new = tree.root(session, last.epoch, size)
         merkle.check_consistency(last.size, size, last.root, new, path)
-    except (KeyError, ProofInvalid, ValueError) as error:
+    except (KeyError, MerkleProofInvalid, ValueError) as error:
         logs.warning("audit.fork", epoch=last.epoch, size=last.size)
         says = f"the database contradicts the checkpoint {last.epoch}/{last.size}; {REOPEN}"
         raise CannotSign("database-forked", says) from error

@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session as Work
 
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import key_rewrap, password_hashing, recovery_key
+from vaultr.auth import key_rewrap, known_devices, login_throttle, password_hashing, recovery_key
 from vaultr.auth.account_lock import lock_account, lock_own_account
 from vaultr.auth.credential_schemas import CredentialsIn, NewKeys, RewrapIn, check_sealed
 from vaultr.auth.emails import account as emails
 from vaultr.auth.errors import KdfRejected, StaleRevision, WrapsDiffer
 from vaultr.auth.models import Account, KeySet, Session
 from vaultr.auth.password_hashing import Verifier
-from vaultr.database.session import lock_rows, transaction
+from vaultr.database.session import lock_rows, one_statement, transaction
 from vaultr.errors import FieldError, Unauthenticated
 from vaultr.mail import service as mail
 from vaultr.protocol.kdf import UnsafeKdf, canonical, check_kdf, check_salt
@@ -60,11 +60,20 @@ def change_credentials(actor: Actor, body: CredentialsIn) -> None:
 
     :raises KdfRejected, NotSealed: the KDF parameters are out of bounds; a value is not sealed.
     :raises Busy: the hash queue is full; nothing was changed.
+    :raises TooMany: the sessions of the account have asked for too many hashes.
     :raises Unauthenticated: the session ended in the meantime, perhaps by another change.
     :raises StaleRevision: epoch or profile revision are not the stored ones + 1.
     :raises WrapsDiffer: ``rewrap`` does not name every wrap of the account exactly once.
     """
-    verifier = compute_verifier(body)
+    check_body(body)
+    with one_statement() as connection:
+        row = connection.execute(_STORED.where(_ACCOUNT.c.id == actor.account_id)).one_or_none()
+    if row is None:
+        raise Unauthenticated
+    check_next_revision(StoredCredentials(*row), body)  # again under the lock, after the hash
+    password_hashing.count_for_account(actor.account_id)
+    counter = login_throttle.session_counter(actor.session_id)
+    verifier = password_hashing.new_verifier(body.auth_key, counter=counter)
     with transaction() as work:
         alone = body.rewrap is not None
         lock_own_account(work, actor, alone=alone, any_epoch=True)
@@ -78,10 +87,10 @@ def change_credentials(actor: Actor, body: CredentialsIn) -> None:
         mail.send(emails.credentials_changed(new_key=body.rewrap is not None), stored.email)
 
 
-def compute_verifier(body: NewKeys) -> Verifier:
-    """Check the values of the body, and compute the verifier of its auth key.
+def check_body(body: NewKeys) -> None:
+    """Check the values of the body alone.
 
-    :raises KdfRejected, NotSealed, Busy: see `change_credentials`.
+    :raises KdfRejected, NotSealed: see `change_credentials`.
     """
     try:
         check_kdf(body.kdf.kdf())
@@ -90,7 +99,6 @@ def compute_verifier(body: NewKeys) -> Verifier:
         at = "/salt" if str(error).startswith("the salt") else "/kdf"
         raise KdfRejected(errors=[FieldError(at, str(error))]) from None
     check_sealed(body)
-    return password_hashing.new_verifier(body.auth_key)
 
 
 def lock_credentials(work: Work, account_id: UUID, *, alone: bool) -> StoredCredentials | None:
@@ -131,8 +139,8 @@ def replace_credentials(
 ) -> None:
     """Store new credentials that follow ``stored``, and record ``event``.
 
-    With ``new_wraps`` the account key is replaced. The recovery key opens the old account key, so
-    it is deleted.
+    All known devices are forgotten. With ``new_wraps`` the account key is replaced. The recovery
+    key opens the old account key, so it is deleted.
 
     :raises WrapsDiffer: see `change_credentials`.
     """
@@ -157,6 +165,7 @@ def replace_credentials(
         key_set |= _new_identity(stored, new_wraps)
         key_rewrap.replace_wraps(work, stored.id, new_wraps, event_id)
         recovery_key.delete_recovery_key(work, stored.id, reason="new-account-key")
+    known_devices.forget_all(work, stored.id)
     work.execute(sa.update(Account).where(Account.id == stored.id).values(account))
     work.execute(sa.update(KeySet).where(KeySet.account_id == stored.id).values(key_set))
 

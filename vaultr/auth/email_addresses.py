@@ -18,6 +18,13 @@ _PART: Final = r'[^\s@"(),:;<>\[\\\]\x00-\x1f\x7f-\x9f]+'
 _ADDRESS: Final = re.compile(f"{_PART}@{_PART}")
 PATTERN: Final = f"^ *{_PART}@{_PART} *$"
 
+# RFC 5321, section 4.5.3.1, and the dot-atom of RFC 5322, section 3.2.3: without SMTPUTF8 a mail
+# server accepts nothing else.
+_LOCAL_CHARACTERS: Final = 64
+_DOMAIN_CHARACTERS: Final = 255
+_ATOM: Final = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LOCAL: Final = re.compile(rf"{_ATOM}(\.{_ATOM})*")
+
 # NFKC shortens a text to no less than a quarter. It takes minutes to compose a million combining
 # marks, and blocks all other threads, so the input is limited to what can become an address.
 _INPUT_CHARACTERS: Final = 4 * EMAIL_CHARACTERS
@@ -36,6 +43,28 @@ def normalise(text: str) -> str:
         or not _ADDRESS.fullmatch(address)
     ):
         raise ValueError("an email address of at most 320 characters")
+    return address
+
+
+def deliverable(text: str) -> str:
+    """Return the normal form of an address that a mail server accepts.
+
+    A domain must survive the conversion to its IDNA form and back. Otherwise invisible characters,
+    which IDNA drops, would give one mailbox many spellings.
+
+    :raises ValueError: not an address, or one that no mail server accepts.
+    """
+    address = normalise(text)
+    local, _, domain = address.rpartition("@")
+    if len(local) > _LOCAL_CHARACTERS or not _LOCAL.fullmatch(local):
+        raise ValueError("the part before the @ must be ASCII, without a leading or double dot")
+    try:
+        on_the_wire = domain.encode("idna")
+        same = domain in (on_the_wire.decode(), on_the_wire.decode("idna"))
+    except UnicodeError:
+        same = False
+    if not same or domain.endswith(".") or len(on_the_wire) > _DOMAIN_CHARACTERS:
+        raise ValueError("the part after the @ is not a domain name in its usual form")
     return address
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session as Work
 from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import opaque_tokens, operator_locks, recovery_key
+from vaultr.auth import login_throttle, opaque_tokens, operator_locks, recovery_key
 from vaultr.auth.account_lock import lock_account, lock_own_account
 from vaultr.auth.credential_change import end_sessions
 from vaultr.auth.email_addresses import is_taken
@@ -21,6 +21,7 @@ from vaultr.database.session import one_statement, transaction
 from vaultr.errors import FieldError, Unauthenticated, Unprocessable
 from vaultr.mail import service as mail
 from vaultr.request_context import Actor
+from vaultr.settings.model import current_settings
 
 CONFIRM_WITHIN: Final = timedelta(hours=24)
 UNDO_WITHIN: Final = timedelta(days=7)
@@ -29,11 +30,16 @@ UNDO_WITHIN: Final = timedelta(days=7)
 def request_email_change(actor: Actor, email: str) -> None:
     """Email both addresses to confirm a change; this replaces an earlier request.
 
-    Only the email to the new address shows whether another account has it.
+    Only the email to the new address shows whether another account has it. An account sends at most
+    LIMIT_MAIL_ACCOUNT of them.
 
     :raises Unprocessable: the account has this address already.
+    :raises TooMany: the account has asked for too many addresses; nothing is changed or sent.
     :raises Unauthenticated: the session or the account ended in the meantime.
     """
+    login_throttle.take(
+        login_throttle.email_counter(actor.account_id), current_settings().limit_mail_account
+    )
     old_token, new_token, now = (
         opaque_tokens.new_email_token(),
         opaque_tokens.new_email_token(),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -104,8 +105,10 @@ def log_in(body: LoginIn) -> LoginResult:
     """
     device = Device.of(body.device.id, body.device.name)
     known, counter = _read_by_email(body.email, device)
-    with login_throttle.count_attempt(counter, precheck=password_hashing.check_queue) as attempt:
-        verdict = password_hashing.verify(body.auth_key, known.verifier if known else None)
+    check_queue = partial(password_hashing.check_queue, counter.key)
+    with login_throttle.count_attempt(counter, precheck=check_queue) as attempt:
+        stored = known.verifier if known else None
+        verdict = password_hashing.verify(body.auth_key, stored, counter=counter.key)
         if known is None or not verdict.right:
             metrics.LOGINS.labels("denied").inc()
             login_throttle.record_failure(attempt, known.account_id if known else None)
@@ -134,8 +137,11 @@ def step_up(actor: Actor, body: ProofIn) -> None:
     :raises Locked, TooMany, Busy: as for `log_in`.
     """
     known, counter = _read_by_id(actor)
-    with login_throttle.count_attempt(counter, precheck=password_hashing.check_queue) as attempt:
-        verdict = password_hashing.verify(body.auth_key, known.verifier if known else None)
+    password_hashing.count_for_account(actor.account_id)
+    check_queue = partial(password_hashing.check_queue, counter.key)
+    with login_throttle.count_attempt(counter, precheck=check_queue) as attempt:
+        stored = known.verifier if known else None
+        verdict = password_hashing.verify(body.auth_key, stored, counter=counter.key)
         if known is None or not verdict.right:
             login_throttle.record_failure(attempt, actor.account_id)
             denial = Denial(Event.AUTH_STEPUP_DENY, actor.account_id, "wrong-key")

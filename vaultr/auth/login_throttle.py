@@ -100,6 +100,11 @@ class Attempt:
     cleared: bool = False
 
 
+def email_counter(account_id: UUID) -> str:
+    """Return the counter of an account's emails to addresses that are not its own."""
+    return f"e:{account_id.hex}"
+
+
 def read_counter(key: str) -> Counter:
     """Read the state of a counter."""
     with one_statement() as connection:
@@ -127,15 +132,28 @@ def count_attempt(
     if precheck is not None:
         precheck()
     by_address = Count(f"la:{current_origin().address}", settings.limit_login_address)
-    limits.take(by_address)
+    taken = limits.take(by_address)
     attempt = Attempt(counter)
     try:
         _take_slot(attempt, settings.limit_login_account)
         yield attempt
     finally:
         if not attempt.failed:
-            limits.refund(by_address)
+            limits.refund(*taken)
             _refund(attempt)
+
+
+def take(key: str, rate: Rate) -> None:
+    """Count one use of a counter in SQL, exact on any number of workers and without Redis.
+
+    :raises TooMany: the limit is used up; nothing is counted.
+    """
+    now = clock.now()
+    end = _window_end(read_counter(key).recent, rate, now)
+    if end is not None:
+        reset = _seconds(end - _milliseconds(now))
+        raise limits.too_many(Window(False, rate.count, 0, reset))
+    _take_slot(Attempt(Counter(key)), rate)
 
 
 def record_failure(attempt: Attempt, account_id: UUID | None) -> None:

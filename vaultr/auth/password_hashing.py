@@ -7,11 +7,15 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from functools import partial
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar
+from uuid import UUID
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import VerifyMismatchError
@@ -21,10 +25,14 @@ from vaultr.app_state import AppSlot
 from vaultr.errors import Busy
 from vaultr.observability import logs, metrics
 from vaultr.observability.tracing import spans
+from vaultr.ratelimit import limits
+from vaultr.ratelimit.sliding_window import Count
+from vaultr.request_context import current_origin
 from vaultr.security import keyring
-from vaultr.settings.model import Settings
+from vaultr.settings.model import Settings, current_settings
 
 WAIT_SECONDS: Final = 1.0
+_PLACES_OF_ADDRESS: Final = 2
 _NICE: Final = 10  # nice value: requests without a hash run first
 
 # m in KiB. Source: OWASP Password Storage Cheat Sheet, second of its equivalent choices. The hashed
@@ -34,6 +42,8 @@ _LIVE: Final = PasswordHasher(
 )
 
 T = TypeVar("T")
+# How many places in the queue each name may have.
+Quotas: TypeAlias = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +69,39 @@ class HashGate:
     hashing threads have low priority and leave the cores to other requests. First come, first
     served.
 
+    Nobody can fill the queue alone: each name that a hash is for has a limited number of places in
+    it, running hashes included. Who exceeds that waits beside the queue, for a second at most.
+
     :param slots: hashes computed at the same time.
     :param places: further hashes that may wait.
     """
 
     def __init__(self, slots: int, places: int) -> None:
         self._most = slots + places
-        self._lock = threading.Lock()
+        self._places = places
+        self._lock = threading.Condition()
         self._inside = 0
+        self._beside = 0
+        self._taken: Counter[str] = Counter()
         # It starts no thread before the first hash, so it can be created before a fork.
         self._pool = ThreadPoolExecutor(slots, "hash", initializer=_lower_priority)
 
-    def run(self, work: Callable[[], T]) -> T:
+    def run(self, work: Callable[[], T], quotas: Quotas = MappingProxyType({})) -> T:
         """Run ``work`` in a hashing thread. The caller must not hold a database connection.
 
-        :raises Busy: the queue is full, or ``work`` did not start within a second.
+        :param quotas: how many places each name may have at the same time.
+        :raises Busy: the queue or a quota is full, or ``work`` did not start within a second.
         """
         with self._lock:
+            self._wait_for_quotas(quotas)
             if self._inside >= self._most:
                 raise Busy
             self._inside += 1
+            self._taken.update(quotas.keys())
         with spans.span("argon2"):
-            return self._in_turn(work)
+            return self._in_turn(work, quotas)
 
-    def _in_turn(self, work: Callable[[], T]) -> T:
+    def _in_turn(self, work: Callable[[], T], quotas: Quotas) -> T:
         queued = time.monotonic()
 
         def timed() -> T:
@@ -90,24 +109,47 @@ class HashGate:
             return work()
 
         future = self._pool.submit(timed)
-        future.add_done_callback(self._leave)
+        future.add_done_callback(partial(self._leave, quotas))
         with suppress(TimeoutError):
             return future.result(WAIT_SECONDS)
         if future.cancel():  # true only if it has not started
             raise Busy
         return future.result()
 
-    def check(self) -> None:
+    def check(self, quotas: Quotas = MappingProxyType({})) -> None:
         """Raise `Busy` if the queue is full, before more work is done for a request.
 
         :raises Busy: the queue is full now; `run` checks again.
         """
-        if self._inside >= self._most:
-            raise Busy
+        with self._lock:
+            if self._inside >= self._most:
+                raise Busy
+            if self._beside >= self._places and not self._within(quotas):
+                raise Busy
 
-    def _leave(self, _future: "Future[T]") -> None:
+    def _within(self, quotas: Quotas) -> bool:
+        return all(self._taken[name] < most for name, most in quotas.items())
+
+    def _wait_for_quotas(self, quotas: Quotas) -> None:
+        if self._within(quotas):
+            return
+        if self._beside >= self._places:
+            raise Busy
+        self._beside += 1
+        try:
+            if not self._lock.wait_for(lambda: self._within(quotas), WAIT_SECONDS):
+                raise Busy
+        finally:
+            self._beside -= 1
+
+    def _leave(self, quotas: Quotas, _future: "Future[T]") -> None:
         with self._lock:
             self._inside -= 1
+            self._taken.subtract(quotas.keys())
+            for name in quotas:
+                if self._taken[name] <= 0:
+                    del self._taken[name]
+            self._lock.notify_all()
 
 
 def _lower_priority() -> None:
@@ -127,25 +169,35 @@ def init_app(app: Flask, settings: Settings) -> None:
     _GATE.set(app, HashGate(slots, settings.max_waiting_logins))
 
 
-def check_queue() -> None:
+def count_for_account(account_id: UUID) -> None:
+    """Count a hash that a live session asks for, before it is computed.
+
+    :raises TooMany: the sessions of the account have used up LIMIT_HASHES.
+    """
+    limits.take(Count(f"h:{account_id.hex}", current_settings().limit_hashes))
+
+
+def check_queue(counter: str | None = None) -> None:
     """Check whether the queue would accept a hash now.
 
+    :param counter: the login counter of the request.
     :raises Busy: it would not.
     """
-    _gate().check()
+    _gate().check(_quotas(counter))
 
 
-def new_verifier(auth_key: bytes) -> Verifier:
+def new_verifier(auth_key: bytes, *, counter: str | None = None) -> Verifier:
     """Return the verifier of a new auth key.
 
+    :param counter: the login counter of the request; None for a signup.
     :raises Busy: the queue is full.
     """
     ring = keyring.current().pepper
     pepper_id, pepper = ring.current_id, ring.current
-    return _gate().run(lambda: _compute(auth_key, pepper_id, pepper))
+    return _gate().run(lambda: _compute(auth_key, pepper_id, pepper), _quotas(counter))
 
 
-def verify(auth_key: bytes, stored: Verifier | None) -> Verdict:
+def verify(auth_key: bytes, stored: Verifier | None, *, counter: str | None = None) -> Verdict:
     """Check an auth key. Without a verifier, take the same time and return False.
 
     A right key whose verifier has an old cost or pepper gets a renewed verifier in the same step.
@@ -168,7 +220,13 @@ def verify(auth_key: bytes, stored: Verifier | None) -> Verdict:
             return Verdict(right=True)
         return Verdict(right=True, renewed=_compute(auth_key, current_id, current))
 
-    return _gate().run(work)
+    return _gate().run(work, _quotas(counter))
+
+
+def _quotas(counter: str | None) -> Quotas:
+    """Return how many places the counter and the client address of this request may have."""
+    address = {f"a:{current_origin().address}": _PLACES_OF_ADDRESS}
+    return address if counter is None else {counter: 1, **address}
 
 
 def _gate() -> HashGate:

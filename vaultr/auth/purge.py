@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from vaultr.auth import email_change, login_throttle, sessions, signup
+from vaultr.auth import email_change, known_devices, login_throttle, sessions, signup
 from vaultr.auth.models import (
     EmailChange,
     EmailUndo,
     Failures,
+    KnownDevice,
     Recovery,
     Session,
     WaitingSignup,
@@ -16,6 +17,11 @@ from vaultr.database.purge import PurgeRule
 
 PURGES: Final = (
     PurgeRule("sessions", lambda now: (Session.idle_until <= now,), sessions.remove_expired),
+    PurgeRule(
+        "devices",
+        lambda now: (KnownDevice.last_used_at < now - known_devices.UNUSED,),
+        known_devices.remove_unused,
+    ),
     PurgeRule("signups", lambda now: (WaitingSignup.expires_at <= now,), signup.remove_expired),
     PurgeRule("recoveries", lambda now: (Recovery.expires_at <= now,), tokens.remove_expired),
     PurgeRule(

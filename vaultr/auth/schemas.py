@@ -1,6 +1,7 @@
 """Request schemas of accounts and sessions."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
@@ -11,24 +12,26 @@ from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS, EMAIL_CHARACTERS
 from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
 
 
-def _email(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("an email address")
-    return email_addresses.normalise(value)
+def _email(read: Callable[[str], str]) -> PlainValidator:
+    def validate(value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError("an email address")
+        return read(value)
+
+    return PlainValidator(validate)
 
 
-EmailAddress = Annotated[
-    str,
-    PlainValidator(_email),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "minLength": 3,
-            "maxLength": EMAIL_CHARACTERS,
-            "pattern": email_addresses.PATTERN,
-        }
-    ),
-]
+_EMAIL_SCHEMA: Final = WithJsonSchema(
+    {
+        "type": "string",
+        "minLength": 3,
+        "maxLength": EMAIL_CHARACTERS,
+        "pattern": email_addresses.PATTERN,
+    }
+)
+EmailAddress = Annotated[str, _email(email_addresses.normalise), _EMAIL_SCHEMA]
+# An address that receives an email: rejected if no mail server would accept it.
+DeliverableAddress = Annotated[str, _email(email_addresses.deliverable), _EMAIL_SCHEMA]
 
 
 def _sealed(most: int) -> PlainValidator:
@@ -129,7 +132,7 @@ class SignupIn(In):
     """A new account; its client has sealed all secrets."""
 
     account_id: Id
-    email: EmailAddress
+    email: DeliverableAddress
     auth_scheme: Literal["vp1"]
     auth_key: Bytes32
     kdf: KdfIn
@@ -143,13 +146,13 @@ class SignupIn(In):
 class EmailIn(In):
     """An email address."""
 
-    email: EmailAddress
+    email: DeliverableAddress
 
 
 class ResendIn(In):
     """The waiting signup that needs a new token."""
 
-    email: EmailAddress
+    email: DeliverableAddress
     account_id: Id
 
 

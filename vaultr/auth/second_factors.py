@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session as Work
 from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import recovery_codes, second_factor_secrets
+from vaultr.auth import known_devices, recovery_codes, second_factor_secrets
 from vaultr.auth.account_lock import lock_own_account
 from vaultr.auth.emails import account
 from vaultr.auth.models import Account, Factor, RecoveryCode
@@ -112,7 +112,7 @@ def begin_totp(actor: Actor) -> TotpSetup:
 
 
 def confirm_totp(actor: Actor, code: str) -> list[str]:
-    """Activate the factor, because its app shows the right code.
+    """Activate the factor, because its app shows the right code; forget all known devices.
 
     :return: ten recovery codes, shown once. The code of the app is used up.
     :raises Conflict: no factor waits for its first code.
@@ -136,6 +136,7 @@ def confirm_totp(actor: Actor, code: str) -> list[str]:
         )
         factor.confirmed_at, factor.last_step, factor.audit_event_id = clock.now(), step, event
         codes = _new_codes(work, actor)
+        known_devices.forget_all(work, actor.account_id)
         mail.send(account.factor_added(), email)
     return codes
 

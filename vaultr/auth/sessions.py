@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as Work
 from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
-from vaultr.auth import opaque_tokens, refresh_fast_path, session_binding
+from vaultr.auth import known_devices, opaque_tokens, refresh_fast_path, session_binding
 from vaultr.auth.decoy_accounts import device_hash
 from vaultr.auth.emails import account
 from vaultr.auth.errors import SessionEnded
@@ -122,8 +122,15 @@ def session_actor(claims: Claims) -> Actor | None:
 
 
 def start_session(work: Work, account_id: UUID, device: Device) -> tuple[UUID, bytes]:
-    """Store a new session, with the password proven now; return its id and first refresh token."""
+    """Store a new session, with the password proven now; return its id and first refresh token.
+
+    The account is locked. If it has QUOTA_SESSIONS live sessions, the one that was idle longest
+    ends; if it has QUOTA_DEVICES known devices, the one unused longest is forgotten.
+    """
     now, origin, session_id = clock.now(), current_origin(), uuid4()
+    settings = current_settings()
+    _end_excess(work, account_id, settings.quota_sessions)
+    known_devices.make_room(work, account_id, device.hash, settings.quota_devices)
     token = opaque_tokens.new_refresh_token()
     values = {
         "sid": session_id,
@@ -141,6 +148,22 @@ def start_session(work: Work, account_id: UUID, device: Device) -> tuple[UUID, b
     }
     BEGIN_SESSION.run(work, values)
     return session_id, token
+
+
+def _end_excess(work: Work, account_id: UUID, quota: int) -> None:
+    excess = (
+        sa.select(Session.id)
+        .where(Session.account_id == account_id, Session.idle_until > clock.now())
+        .order_by(Session.last_used_at.desc(), Session.id)
+        .offset(quota - 1)
+    )
+    ended = work.scalars(excess).all()
+    if not ended:
+        return
+    work.execute(sa.delete(Session).where(Session.id.in_(ended)))
+    for session_id in ended:
+        obj = {"kind": "session", "id": str(session_id)}
+        audit.record(Event.SESSION_END, account_id=account_id, obj=obj, reason="too-many-sessions")
 
 
 def refresh_session(

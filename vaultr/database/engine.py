@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from vaultr.database import prepared_statements, query_comments
 from vaultr.database.session import AUTOCOMMIT, db
+from vaultr.settings import private_files
 from vaultr.settings.model import Settings
 
 STATEMENT_SECONDS = 4.5
@@ -153,6 +154,8 @@ def query_once(statement: str, seconds: float) -> Any:
     dialect = db.engine.dialect
     arguments, options = dialect.create_connect_args(db.engine.url)
     options["timeout" if dialect.name == "sqlite" else "connect_timeout"] = max(1, int(seconds))
+    if dialect.name == "sqlite":
+        private_files.protect_sqlite(str(arguments[0]))
     end = time.monotonic() + seconds
     outer = deadline.set(seconds)
     try:
@@ -171,10 +174,15 @@ def query_once(statement: str, seconds: float) -> Any:
 
 def _listen(engine: sa.Engine) -> None:
     if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "do_connect", _protect_file)
         sa.event.listen(engine, "connect", _tell_sqlite)
     else:
         sa.event.listen(engine, "connect", _tell_postgresql)
         sa.event.listen(engine, "checkout", _check_socket)
+
+
+def _protect_file(_dialect: Any, _entry: Any, arguments: Any, _options: Any) -> None:
+    private_files.protect_sqlite(str(arguments[0]))
 
 
 def _tell_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:

@@ -29,6 +29,8 @@ KEEP_SENT = timedelta(days=1)
 KEEP_DEAD = timedelta(days=30)
 UNKNOWN = "outcome-unknown"
 _PURGED_AT_ONCE = 500
+# These leave first, however many others wait. Kinds are API of the outbox: they are stored.
+_URGENT: Final = Mail.notice | Mail.kind.in_(("recover", "recover-impossible"))
 _SENT: dict[str, Any] = {"state": "sent", "sealed": None, "handed_over_at": None, "reason": None}
 _ACCEPTED: Final = AppSlot[set[UUID]]("mail.accepted")
 
@@ -83,7 +85,7 @@ def purge() -> bool:
     :return: whether more may be left.
     """
     now = clock.now()
-    counted = max(KEEP_SENT, timedelta(seconds=recipient_limits.rate().seconds))
+    counted = max(KEEP_SENT, timedelta(seconds=recipient_limits.kept_seconds()))
     sent = sa.and_(Mail.state == "sent", Mail.created_at < now - counted)
     dead = sa.and_(Mail.state == "dead", Mail.created_at < now - KEEP_DEAD)
     over = sa.select(Mail.id).where(sent | dead).limit(_PURGED_AT_ONCE)
@@ -142,7 +144,9 @@ def _claim(now: datetime) -> Claim | None:
         .with_for_update(skip_locked=True)
     )
     with transaction() as session:
-        found = session.execute(due).one_or_none()
+        found = (
+            session.execute(due.where(_URGENT)).one_or_none() or session.execute(due).one_or_none()
+        )
         if found is None:
             return None
         tries = found.tries + 1

@@ -1,5 +1,6 @@
 """An email, and its form in the outbox: sealed under MAIL_KEY together with its recipient."""
 
+import contextlib
 import hmac
 import json
 from dataclasses import asdict, dataclass
@@ -28,9 +29,13 @@ class Email:
 def recipient_hashes(to: str) -> list[bytes]:
     """Return a recipient's hashes under each MAIL_KEY, the first one first.
 
-    Emails are counted by them. Without the key a hash reveals nothing.
+    Emails are counted by them, in the form that the mail server sees: with the domain in its IDNA
+    form. Without the key a hash reveals nothing.
     """
-    address = to.strip().lower().encode()
+    local, _, domain = to.strip().lower().rpartition("@")
+    with contextlib.suppress(UnicodeError):  # sending such an address fails later
+        domain = domain.encode("idna").decode()
+    address = f"{local}@{domain}".encode()
     return [
         hmac.digest(key, address, "sha256")[:_HASH_BYTES]
         for key in keyring.current().mail.all_derived("recipient")

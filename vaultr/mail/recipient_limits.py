@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -15,22 +16,36 @@ from vaultr.settings.types import Rate
 _NOTICE_EVERY = timedelta(hours=1)
 
 
-def rate() -> Rate:
-    """Return the limit."""
-    settings = current_settings()
-    return settings.limit_mail
+# Kinds with a limit of their own, and the setting that has it. Kinds of emails are API of the
+# outbox: they are stored.
+_OWN_LIMITS: Final = {"existing-owner": "limit_mail_owner"}
+
+
+def rate(kind: str = "") -> Rate:
+    """Return the limit of a kind of email."""
+    limit: Rate = getattr(current_settings(), _OWN_LIMITS.get(kind, "limit_mail"))
+    return limit
+
+
+def kept_seconds() -> int:
+    """Return how long an email counts at most."""
+    return max(rate(kind).seconds for kind in ("", *_OWN_LIMITS))
 
 
 def allow(session: Session, email: Email, recipients: Sequence[bytes], now: datetime) -> bool:
     """Check whether one more email may go to the recipient with these hashes.
+
+    Each kind of email that strangers can trigger has a limit of its own, so that requests of one
+    kind use up no other. Security notices have one limit together.
 
     Parallel transactions wait for each other, so each counts the emails of the others.
     """
     if postgresql():
         lock = sa.text("SELECT pg_advisory_xact_lock(:key)")
         session.execute(lock, {"key": int.from_bytes(min(recipients)[:8], signed=True)})
-    limit = rate()
-    of_recipient = sa.and_(Mail.recipient.in_(recipients), Mail.notice == email.notice)
+    limit = rate(email.kind)
+    same = Mail.notice if email.notice else sa.and_(~Mail.notice, Mail.kind == email.kind)
+    of_recipient = sa.and_(Mail.recipient.in_(recipients), same)
     if email.notice and not _any(
         session, of_recipient, Mail.kind == email.kind, Mail.created_at > now - _NOTICE_EVERY
     ):

@@ -2,7 +2,7 @@
 
 A metric is counted for Prometheus and, with STATSD_HOST, also sent to StatsD. Labels are words out
 of short lists, never ids, addresses or paths. A value of the whole installation (the age of an
-email or a backup) is a `Gauge` of the kind ``latest``: the last value of any process counts.
+email or a backup) is a `GaugeMetric` of the kind ``latest``: the last value of any process counts.
 """
 
 import math
@@ -97,7 +97,7 @@ class _Metric(Generic[Part]):
         raise AssertionError  # each kind has its own
 
 
-class Counter(_Metric[CounterPart]):
+class CounterMetric(_Metric[CounterPart]):
     """A value that only grows: ``LOGINS.labels("ok").inc()``.
 
     :param starts: values of the only label that are exported from the start, as 0.
@@ -120,7 +120,7 @@ class Counter(_Metric[CounterPart]):
         self.labels().inc(by)
 
 
-class Gauge(_Metric[GaugePart]):
+class GaugeMetric(_Metric[GaugePart]):
     """A value that goes up and down: ``OUTBOX_AGE.set(12.5)``.
 
     :param kind: how the values of several processes combine: ``latest``, or ``live_max`` and
@@ -151,7 +151,7 @@ class Gauge(_Metric[GaugePart]):
         self.labels().set(value)
 
 
-class Histogram(_Metric[HistogramPart]):
+class HistogramMetric(_Metric[HistogramPart]):
     """A distribution of durations: ``HASH_WAIT.observe(0.012)``."""
 
     def __init__(
@@ -181,26 +181,30 @@ def _statsd_name(name: str, values: tuple[str, ...]) -> str:
     return statsd.name_of(name.removeprefix("vaultr_"), *values)
 
 
-def all_metrics() -> list[Counter | Gauge | Histogram]:
+def all_metrics() -> list[CounterMetric | GaugeMetric | HistogramMetric]:
     """Return all metrics."""
-    return [one for one in globals().values() if isinstance(one, Counter | Gauge | Histogram)]
+    return [
+        one
+        for one in globals().values()
+        if isinstance(one, CounterMetric | GaugeMetric | HistogramMetric)
+    ]
 
 
 # --- Requests ---
-REQUESTS = Counter(
-    "vaultr_requests_total", "Answers, by route template", "method", "route", "status", most=3000
+REQUESTS = CounterMetric(
+    "vaultr_requests_total", "Responses by route template", "method", "route", "status", most=3000
 )
-REQUEST_SECONDS = Histogram(
-    "vaultr_request_seconds", "Time to answer", "method", "route", most=300, to_statsd=False
+REQUEST_SECONDS = HistogramMetric(
+    "vaultr_request_seconds", "Response time", "method", "route", most=300, to_statsd=False
 )  # StatsD gets `<operation>.duration`
-PROBLEMS = Counter("vaultr_problems_total", "Refusals by their slug", "problem", most=100)
-DENIED = Counter(
+PROBLEMS = CounterMetric("vaultr_problems_total", "Errors by slug", "problem", most=100)
+DENIED = CounterMetric(
     "vaultr_denied_total",
-    "Requests refused by a limit or at the door",
+    "Requests denied by a rate limit or without authentication",
     "reason",
     starts=("door", "limit"),
 )
-VAULT_WRITES = Counter(
+VAULT_WRITES = CounterMetric(
     "vaultr_vault_writes_total",
     "Entries written to vaults",
     "op",
@@ -208,59 +212,67 @@ VAULT_WRITES = Counter(
 )
 
 # --- Login ---
-LOGINS = Counter(
+LOGINS = CounterMetric(
     "vaultr_logins_total", "Logins by outcome", "outcome", starts=("ok", "denied", "locked")
 )
-HASHES = Counter("vaultr_hashes_total", "Verifiers computed")
-HASH_WAIT = Histogram("vaultr_hash_wait_seconds", "Time that a login waited for its hash")
+HASHES = CounterMetric("vaultr_hashes_total", "Verifiers computed")
+HASH_WAIT = HistogramMetric("vaultr_hash_wait_seconds", "Time that a login waited for its hash")
 
 # --- This process and its dependencies ---
-BUILD = Gauge("vaultr_build_info", "1, with the version", "version", kind="live_max")
-READY = Gauge("vaultr_ready", "1 while requests should come here", kind="latest")
-REDIS_AWAY = Gauge("vaultr_redis_away", "1 while limits are counted without Redis", kind="live_max")
-REDIS_ERRORS = Counter(
+BUILD = GaugeMetric("vaultr_build_info", "1, with the version", "version", kind="live_max")
+READY = GaugeMetric("vaultr_ready", "1 while this process is ready for requests", kind="latest")
+REDIS_AWAY = GaugeMetric(
+    "vaultr_redis_away", "1 while rate limits are counted without Redis", kind="live_max"
+)
+REDIS_ERRORS = CounterMetric(
     "vaultr_redis_errors_total",
-    "Failures of Redis, by reason",
+    "Redis failures by reason",
     "reason",
     starts=("connection", "timeout", "password", "loading", "full", "read-only", "other"),
 )
-POOL_IN_USE = Gauge(
-    "vaultr_pool_in_use", "Database connections that are lent", "pool", kind="live_sum"
+POOL_IN_USE = GaugeMetric(
+    "vaultr_pool_in_use", "Database connections in use", "pool", kind="live_sum"
 )
-POOL_SIZE = Gauge(
-    "vaultr_pool_size", "Database connections that may be lent", "pool", kind="live_sum"
+POOL_SIZE = GaugeMetric(
+    "vaultr_pool_size", "Maximum number of database connections", "pool", kind="live_sum"
 )
-SWITCHED_OFF = Gauge("vaultr_switched_off", "1 while an operator has it switched off", "switch")
+SWITCHED_OFF = GaugeMetric("vaultr_switched_off", "1 while the feature is switched off", "switch")
 
 # --- What background jobs measure about the installation ---
-OUTBOX_AGE = Gauge("vaultr_outbox_age_seconds", "Age of the oldest waiting mail")
-MAILS = Counter(
+OUTBOX_AGE = GaugeMetric("vaultr_outbox_age_seconds", "Age of the oldest waiting email")
+MAILS = CounterMetric(
     "vaultr_mails_total",
-    "Mails by what became of a try",
+    "Delivery attempts by outcome",
     "outcome",
     starts=("sent", "waits", "dead"),
 )
-DEAD_LETTERS = Gauge("vaultr_dead_letters", "Mails that were given up and are still kept")
-AUDIT_LAG = Gauge("vaultr_audit_lag_seconds", "Age of the oldest event that no checkpoint covers")
-AUDIT_HALTED = Gauge("vaultr_audit_halted", "1 while the sequencer signs no checkpoints")
-AUDIT_FAULTS = Counter(
+DEAD_LETTERS = GaugeMetric("vaultr_dead_letters", "Emails given up and still stored")
+AUDIT_LAG = GaugeMetric(
+    "vaultr_audit_lag_seconds", "Age of the oldest event that no checkpoint covers"
+)
+AUDIT_HALTED = GaugeMetric("vaultr_audit_halted", "1 while the sequencer signs no checkpoints")
+AUDIT_FAULTS = CounterMetric(
     "vaultr_audit_faults_total",
     "Faulty events that were sequenced with a finding",
     "kind",
     starts=("gap", "mac"),
 )
-AUDIT_ANCHOR_FAILURES = Counter(
+AUDIT_ANCHOR_FAILURES = CounterMetric(
     "vaultr_audit_anchor_failures_total", "Checkpoints that an anchor did not take", "anchor"
 )
-AUDIT_MISSING = Gauge(
+AUDIT_MISSING = GaugeMetric(
     "vaultr_audit_missing_events",
     "Committed events of this process that are in no tree and not pending",
     kind="live_sum",
 )
-BACKUP_AGE = Gauge("vaultr_backup_age_seconds", "Age of the last backup that was verified")
-DRILL_AGE = Gauge("vaultr_drill_age_seconds", "Age of the last restore drill that went well")
-CERTIFICATE_DAYS = Gauge("vaultr_certificate_days", "Days until the certificate of BASE_URL ends")
+BACKUP_AGE = GaugeMetric("vaultr_backup_age_seconds", "Age of the last verified backup")
+DRILL_AGE = GaugeMetric("vaultr_drill_age_seconds", "Age of the last successful restore drill")
+CERTIFICATE_DAYS = GaugeMetric(
+    "vaultr_certificate_days", "Days until the certificate of BASE_URL expires"
+)
 # Not `job`: Prometheus uses that label for scrape jobs.
-JOB_TIME = Histogram("vaultr_job_seconds", "Time of a part of a job", "task", buckets=JOB_SECONDS)
-JOB_FAILURES = Counter("vaultr_job_failures_total", "Parts of a job that failed", "task")
-JOB_DONE = Gauge("vaultr_job_done_timestamp_seconds", "When a job last went well", "task")
+JOB_TIME = HistogramMetric(
+    "vaultr_job_seconds", "Duration of a part of a job", "task", buckets=JOB_SECONDS
+)
+JOB_FAILURES = CounterMetric("vaultr_job_failures_total", "Failed parts of a job", "task")
+JOB_DONE = GaugeMetric("vaultr_job_done_timestamp_seconds", "Time of a job's last success", "task")

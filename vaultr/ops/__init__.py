@@ -1,1 +1,1 @@
-"""What operators run: keys, settings, jobs in the background."""
+"""Commands for operators, and background jobs."""

@@ -1,4 +1,4 @@
-"""How long the certificate that users meet is still good: asked where they ask, at BASE_URL."""
+"""Check the certificate that users see, at the host of BASE_URL."""
 
 import socket
 import ssl
@@ -16,27 +16,26 @@ SECONDS: Final = 5.0
 
 
 class NotSeen(Exception):
-    """No certificate could be had; the message says why, in words for an operator."""
+    """No certificate could be read; the message states the reason for an operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A certificate: when it ends, and whether a client would trust it (else why not)."""
+    """A certificate: when it expires, and why clients distrust it, if they do."""
 
     ends_at: datetime
     distrusted: str | None
 
     @property
     def days(self) -> float:
-        """Return the days that are left; below zero when it has ended."""
+        """Return the days until it expires; negative after that."""
         return (self.ends_at - clock.now()).total_seconds() / 86_400
 
 
 def of_url(url: str, *, ca_file: Path | None = None) -> Seen | None:
-    """Look at the certificate behind an address; None where it is plain HTTP.
+    """Return the certificate of a URL, or None for plain HTTP.
 
-    :param ca_file: what to trust in place of the machine's own list.
-    :raises NotSeen: nobody answers there, or not with TLS.
+    :param ca_file: CA certificates to trust instead of the machine's.
     """
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.hostname is None:
@@ -45,9 +44,9 @@ def of_url(url: str, *, ca_file: Path | None = None) -> Seen | None:
 
 
 def of_server(host: str, port: int, *, ca_file: Path | None = None) -> Seen:
-    """Look at the certificate of a server that speaks TLS from the first byte.
+    """Return the certificate of a server that speaks TLS from the first byte.
 
-    :raises NotSeen: nobody answers there, or not with TLS.
+    :raises NotSeen: no response, or no TLS.
     """
     trusting = ssl.create_default_context(cafile=ca_file)
     try:
@@ -56,7 +55,7 @@ def of_server(host: str, port: int, *, ca_file: Path | None = None) -> Seen:
         distrusted = error.verify_message
     except OSError as error:
         raise NotSeen(f"{host}:{port}: {error.strerror or type(error).__name__}") from None
-    # It is only looked at: nothing is said to a server that did not prove its name.
+    # Only the certificate is read: nothing is sent to a server that did not prove its name.
     any_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     any_context.check_hostname = False
     any_context.verify_mode = ssl.CERT_NONE
@@ -78,4 +77,4 @@ def _ends_at(encoded: bytes) -> datetime:
     try:
         return x509.load_der_x509_certificate(encoded).not_valid_after_utc.astimezone(UTC)
     except ValueError:
-        raise NotSeen("the server showed something that is no certificate") from None
+        raise NotSeen("the server sent something that is not a certificate") from None

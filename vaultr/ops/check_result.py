@@ -1,4 +1,4 @@
-"""What a look at an installation finds: each says how it stands and what to do about it."""
+"""Results of checks: the status of one thing, and what to do about it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -8,11 +8,11 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-Check = Callable[[], Iterable["Finding"]]
+Check = Callable[[], Iterable["CheckResult"]]
 
 
 class Level(StrEnum):
-    """How a finding stands."""
+    """The status of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,13 +20,13 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
+class CheckResult:
+    """The result of one check.
 
     :ivar topic: a word such as ``database``.
-    :ivar says: what was found, without a secret or an address of a person.
-    :ivar todo: what to do; empty where nothing is.
-    :ivar judged: whether it could be looked at, at all.
+    :ivar says: what was found, without secrets or addresses of people.
+    :ivar todo: what to do; empty if nothing.
+    :ivar judged: whether the check could be done.
     """
 
     topic: str
@@ -36,55 +36,55 @@ class Finding:
     judged: bool = True
 
 
-def ok(topic: str, says: str) -> Finding:
-    """Return of something that is as it should be."""
-    return Finding(topic, Level.OK, says)
+def ok(topic: str, says: str) -> CheckResult:
+    """Return the result for a thing that works."""
+    return CheckResult(topic, Level.OK, says)
 
 
-def warning(topic: str, says: str, todo: str) -> Finding:
-    """Return of something that works, but should be seen to."""
-    return Finding(topic, Level.WARNING, says, todo)
+def warning(topic: str, says: str, todo: str) -> CheckResult:
+    """Return the result for a thing that works but needs attention."""
+    return CheckResult(topic, Level.WARNING, says, todo)
 
 
-def not_judged(topic: str, says: str, todo: str) -> Finding:
-    """Return of something that could not be looked at: it may be good or bad."""
-    return Finding(topic, Level.WARNING, f"not judged: {says}", todo, judged=False)
+def not_judged(topic: str, says: str, todo: str) -> CheckResult:
+    """Return the result of a check that could not be done."""
+    return CheckResult(topic, Level.WARNING, f"not judged: {says}", todo, judged=False)
 
 
-def problem(topic: str, says: str, todo: str) -> Finding:
-    """Return of something that does not work, or is not safe."""
-    return Finding(topic, Level.PROBLEM, says, todo)
+def problem(topic: str, says: str, todo: str) -> CheckResult:
+    """Return the result for a thing that does not work, or is not safe."""
+    return CheckResult(topic, Level.PROBLEM, says, todo)
 
 
-def gathered(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
-    """Do all checks; one that breaks is a finding, and does not end the others."""
+def run_checks(checks: Iterable[tuple[str, Check]]) -> Iterator[CheckResult]:
+    """Run all checks. A check that raises becomes a result, and does not stop the others."""
     for topic, check in checks:
         try:
             yield from check()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rest is still wanted
+        except Exception as error:  # noqa: BLE001 - the other checks must still run
             yield _broken(topic, error)
 
 
-def _broken(topic: str, error: Exception) -> Finding:
-    """Return of a check that did not come to its end, and of the reason where one is known."""
+def _broken(topic: str, error: Exception) -> CheckResult:
+    """Return the result of a check that raised, with the cause if it is known."""
     cause = getattr(error, "orig", None)
     if type(cause).__name__ == "UndefinedTable" or "no such table" in str(cause):
         return problem(topic, "a table is missing", "Is it the right database? `flask db-status`")
     if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
         return problem(topic, "the database does not answer", "See database; DATABASE_URL.")
     says = f"the check itself failed: {type(error).__name__}"
-    return problem(topic, says, "See the log; if it stays, report it as a bug.")
+    return problem(topic, says, "See the log. If it happens again, report a bug.")
 
 
-def as_json(findings: list[Finding]) -> dict[str, Any]:
-    """Give findings as what `--json` prints."""
+def as_json(findings: list[CheckResult]) -> dict[str, Any]:
+    """Return results as `--json` prints them."""
     unseen = [one.topic for one in findings if not one.judged]
     shown = [{k: v for k, v in asdict(one).items() if k != "judged"} for one in findings]
-    return {"ok": good(findings), "not_judged": unseen, "findings": shown}
+    return {"ok": no_problems(findings), "not_judged": unseen, "findings": shown}
 
 
-def good(findings: Iterable[Finding]) -> bool:
-    """Check whether none is a problem."""
+def no_problems(findings: Iterable[CheckResult]) -> bool:
+    """Return whether no result is a problem."""
     return all(one.level is not Level.PROBLEM for one in findings)
 
 
@@ -95,8 +95,8 @@ _MARKS = {
 }
 
 
-def lines(findings: Iterable[Finding]) -> list[str]:
-    """Give findings as what a person reads: worst last, where a terminal still shows it."""
+def lines(findings: Iterable[CheckResult]) -> list[str]:
+    """Return results as text, the worst last, where a terminal still shows them."""
     order = [Level.OK, Level.WARNING, Level.PROBLEM]
     text = []
     for one in sorted(findings, key=lambda finding: order.index(finding.level)):

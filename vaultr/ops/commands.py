@@ -1,4 +1,4 @@
-"""`flask ops`: what an operator does while Vaultr runs; and `flask db-status`."""
+"""`flask ops`: switches, daily checks and cleanup; and `flask db-status`."""
 
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from vaultr.operator_cli import command, json_option, show
 from vaultr.ops import check_result, daily_checks, purge
 from vaultr.settings.model import current_settings
 
-ops = AppGroup("ops", help="Switches, daily checks and cleaning up while Vaultr runs.")
+ops = AppGroup("ops", help="Kill switches, daily checks and cleanup.")
 
 ANSWER_SECONDS: Final = 5.0
 PENDING, INCOMPATIBLE = 3, 4
@@ -28,7 +28,9 @@ _LONGEST_TEXT: Final = 200
 @json_option
 @click.pass_context
 def switch(context: click.Context, *, as_json: bool) -> None:
-    """Switch a feature off or on, in all processes within 5 seconds; alone: show them.
+    """Switch a feature off or on, or show all switches.
+
+    Changes take effect in all processes within 5 seconds.
 
     Example: flask ops switch writes off
     """
@@ -46,7 +48,7 @@ def _show_switches(*, as_json: bool) -> None:
 
 
 def _state(name: str, *, off: bool) -> str:
-    """Say on or off: a feature is off, maintenance is on, when callers are refused."""
+    """Return on or off: maintenance is on, other features are off, when requests are rejected."""
     return "on" if off is (name == "maintenance") else "off"
 
 
@@ -59,14 +61,14 @@ def _feature(name: str, what: str) -> None:
     def change(state: str, *, by: str, as_json: bool) -> None:
         _set(name, off=state == "off", text=None, by=by, as_json=as_json)
 
-    change.__doc__ = f"Take {what} (on), or refuse it with 503 switched-off (off)."
+    change.__doc__ = f"Accept {what} (on), or reject them with 503 switched-off (off)."
     takes = click.argument("state", type=click.Choice(["on", "off"]))
     switch.command(name)(with_appcontext(takes(change)))
 
 
 _feature("signup", "new accounts")
-_feature("writes", "changes; without them Vaultr is read-only")
-_feature("machines", "requests of machines")
+_feature("writes", "changes")
+_feature("machines", "requests from machines")
 
 
 @switch.command("maintenance")
@@ -76,7 +78,7 @@ _feature("machines", "requests of machines")
 @with_appcontext
 @command
 def maintenance(text: str, *, by: str, as_json: bool) -> None:
-    """Refuse every request with TEXT for the callers; `off` ends it.
+    """Reject all requests with TEXT as the reason; `off` ends it.
 
     Example: flask ops switch maintenance 'Back at 14:00 UTC.'
     """
@@ -102,18 +104,18 @@ def _set(name: str, *, off: bool, text: str | None, by: str, as_json: bool) -> N
         audit.stop()
     state = _state(name, off=off)
     answer = {"switch": name, "state": state, "text": text, "changed": changed}
-    note = "within 5 seconds everywhere" if changed else "as it was"
+    note = "within 5 seconds everywhere" if changed else "unchanged"
     show(answer, as_json=as_json, lines=lambda: [f"{name}: {state} ({note})"])
 
 
 @ops.command("cleanup")
-@click.option("--dry-run", is_flag=True, help="Count only, change nothing.")
+@click.option("--dry-run", is_flag=True, help="Count only; delete nothing")
 @json_option
 @command
 def clean_up(*, dry_run: bool, as_json: bool) -> None:
-    """Remove what has ended: sessions, signups, tokens, kept answers, counters, old mails.
+    """Delete expired rows: sessions, signups, tokens, responses, counters, old emails.
 
-    It goes in batches, so that no request waits; the worker does the same every hour.
+    Rows are deleted in batches, so that no request waits. The worker does the same every hour.
 
     Example: flask ops cleanup --dry-run
     """
@@ -128,10 +130,14 @@ def clean_up(*, dry_run: bool, as_json: bool) -> None:
 
 
 @ops.command("daily")
-@click.option("--url", help="The server to ask; BASE_URL by default.")
-@click.option("--metrics", multiple=True, help="Address of /metrics of each pod, or of all.")
-@click.option("--mail-to", metavar="ADDRESS", help="A sink that gets a letter, to see it go.")
-@click.option("--log", "logs", multiple=True, type=click.Path(path_type=Path), help="A log's file.")
+@click.option("--url", help="Server to check (default: BASE_URL)")
+@click.option(
+    "--metrics", multiple=True, help="URL of /metrics of a pod, or of all pods (repeatable)"
+)
+@click.option("--mail-to", metavar="ADDRESS", help="Address of a sink that receives a test email")
+@click.option(
+    "--log", "logs", multiple=True, type=click.Path(path_type=Path), help="Log file (repeatable)"
+)
 @json_option
 @command
 def check_daily(
@@ -142,21 +148,21 @@ def check_daily(
     mail_to: str | None,
     as_json: bool,
 ) -> None:
-    """Do the five checks of every morning: health, errors, backup, limits, mail.
+    """Run the five daily checks: health, errors, backup, limits, mail.
 
-    Ends with 1 if one of them is a problem. Errors are judged by --metrics or --log, else by what
-    this machine's METRICS_PORT tells; if nothing does, `not_judged` names them.
+    Exits with 1 if one is a problem. Errors are read from --metrics or --log, otherwise from this
+    machine's METRICS_PORT; without any of them, `not_judged` lists the check.
 
     Example: flask ops daily --json --metrics http://127.0.0.1:9464/metrics
     """
     settings = current_settings()
     for one in (*metrics, *([url] if url else ())):
         if not one.startswith(("http://", "https://")):
-            raise click.BadParameter("an address begins with http:// or https://")
+            raise click.BadParameter("must begin with http:// or https://")
     sources = daily_checks.Sources(url or settings.base_url, metrics, logs, mail_to)
-    found = list(check_result.gathered(daily_checks.checks(sources)))
+    found = list(check_result.run_checks(daily_checks.checks(sources)))
     show(check_result.as_json(found), as_json=as_json, lines=lambda: check_result.lines(found))
-    if not check_result.good(found):
+    if not check_result.no_problems(found):
         raise SystemExit(1)
 
 
@@ -165,17 +171,17 @@ def check_daily(
 @with_appcontext
 @command
 def db_status(*, as_json: bool) -> None:
-    """Return which schema the database has and which one this code knows.
+    """Show the schema revision of the database, and the newest one that this code knows.
 
-    Ends with 0 if they go together, 3 if migrations are pending (`flask db upgrade`), 4 if this
-    code cannot work with the schema, 1 if the database does not answer.
+    Exits with 0 if they match, 3 if migrations are pending (`flask db upgrade`), 4 if this code
+    cannot work with the schema, 1 if the database does not respond.
 
     Example: flask db-status --json
     """
     try:
         status = schema_version.status(schema_version.read_state(ANSWER_SECONDS))
     except engine.DatabaseUnavailable:
-        raise click.ClickException("the database does not answer; see `flask doctor`") from None
+        raise click.ClickException("the database does not respond; see `flask doctor`") from None
     answer = {
         "current": status.current,
         "head": status.head,

@@ -1,4 +1,4 @@
-"""The five checks of every morning: health, errors, backup, limits, mail; each fails by itself."""
+"""The five daily checks: health, errors, backup, limits, mail. Each fails on its own."""
 
 import http.client
 import json
@@ -18,28 +18,27 @@ from prometheus_client.parser import text_string_to_metric_families
 from vaultr import clock
 from vaultr.mail import service as mail
 from vaultr.ops import last_runs, smtp_check
-from vaultr.ops.check_result import Check, Finding, not_judged, ok, problem
-from vaultr.ops.last_runs import Kind
+from vaultr.ops.check_result import Check, CheckResult, not_judged, ok, problem
+from vaultr.ops.last_runs import RunKind
 from vaultr.ratelimit import limiter
 from vaultr.ratelimit.sliding_window import Count
 from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
-SECONDS: Final = 10  # for each answer
+SECONDS: Final = 10  # for each response
 MOST_ERRORS: Final = 0.05
 WINDOW: Final = timedelta(days=1)
-OLDEST_BACKUP: Final = timedelta(hours=26)  # a day, and time to make and verify it
+OLDEST_BACKUP: Final = timedelta(hours=26)  # a day, and time to create and verify it
 OLDEST_MAIL_SECONDS: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where to look.
+    """Where to check.
 
     :ivar url: the server, such as ``https://vault.example.org``.
-    :ivar metrics: addresses of `/metrics`, one for each pod, or a name that leads to all of them
-        (plain HTTP); ``logs``: files of log lines. Without either of them METRICS_PORT of this
-        machine is asked.
+    :ivar metrics: URLs of `/metrics`, one for each pod, or a name that resolves to all of them
+        (plain HTTP); ``logs``: log files. Without either, METRICS_PORT of this machine is read.
     """
 
     url: str
@@ -61,14 +60,14 @@ def checks(sources: Sources) -> tuple[tuple[str, Check], ...]:
 
 def _got(url: str) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # nosec B310 - the command took http(s) alone
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # nosec B310 - the command accepts only http(s)
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, b""
 
 
-def _health(url: str) -> Iterator[Finding]:
+def _health(url: str) -> Iterator[CheckResult]:
     try:
         status, body = _got(f"{url.rstrip('/')}/api/health")
     except (OSError, http.client.HTTPException) as error:
@@ -83,7 +82,7 @@ def _health(url: str) -> Iterator[Finding]:
         )
 
 
-def _errors(sources: Sources) -> Iterator[Finding]:
+def _errors(sources: Sources) -> Iterator[CheckResult]:
     if not sources.metrics and not sources.logs:
         yield _errors_here()
         return
@@ -113,11 +112,11 @@ def _errors(sources: Sources) -> Iterator[Finding]:
     yield judged(answers, errors)
 
 
-def _errors_here() -> Finding:
-    """Judge what the server on this machine counted, if there is one that tells."""
+def _errors_here() -> CheckResult:
+    """Check what the server on this machine counted, if its metrics can be read."""
     settings = current_settings()
     url = f"http://{_reached(settings.metrics_host)}:{settings.metrics_port}/metrics"
-    todo = "Give --metrics URL of each pod, or --log FILE with its log of the last day."
+    todo = "Pass --metrics URL for each pod, or --log FILE with its log of the last day."
     if not settings.metrics_port:
         return not_judged("errors", "nobody said where answers are counted", todo)
     try:
@@ -131,14 +130,14 @@ def _errors_here() -> Finding:
 
 
 def _reached(host: str) -> str:
-    """Return the address at which this machine reaches what listens on ``host``."""
+    """Return the address at which this machine reaches a server that listens on ``host``."""
     bare = host.strip("[]")
-    here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # nosec B104 - asked, never listened on
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # nosec B104 - connected to, never listened on
     return f"[{here}]" if ":" in here else here
 
 
-def judged(answers: float, errors: float) -> Finding:
-    """Judge how many of the answers were errors of the server: 5 % are too many."""
+def judged(answers: float, errors: float) -> CheckResult:
+    """Return the result for the share of server errors; 5 % or more is a problem."""
     says = f"{errors:.0f} of {answers:.0f} answers were errors of the server"
     if answers and errors / answers > MOST_ERRORS:
         todo = 'Find them by `"status": 5` in the log; runbook.md: VaultrErrorRate.'
@@ -147,15 +146,15 @@ def judged(answers: float, errors: float) -> Finding:
 
 
 def _pods(url: str) -> list[str]:
-    """Return the address of each pod where a name leads to several, as a headless Service's does.
+    """Return the URL of each pod if a name resolves to several, as for a headless Service.
 
-    Asked by its name one of them would answer: perhaps the worker, which answers no requests.
+    By its name only one would respond: perhaps the worker, which serves no requests.
     """
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "http":  # a certificate is about the name
+    if parts.scheme != "http":  # a certificate is for the name
         return [url]
     found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
-    family = found[0][0]  # of a pod with addresses of both kinds one is enough
+    family = found[0][0]  # one address of each pod is enough
     hosts = sorted({str(where[0]) for kind, *_, where in found if kind == family})
     if len(hosts) == 1:
         return [url]
@@ -174,7 +173,7 @@ def _of_metrics(url: str) -> Iterator[tuple[float, bool]]:
 
 
 def statuses(lines: Iterable[str], *, since: datetime) -> Iterator[int]:
-    """Read the statuses of answers out of log lines; what is no such line is passed over."""
+    """Yield the statuses of responses in log lines; other lines are skipped."""
     for line in lines:
         told = _read(line)
         if told.get("event") != "request" or not isinstance(told.get("status"), int):
@@ -188,7 +187,7 @@ def statuses(lines: Iterable[str], *, since: datetime) -> Iterator[int]:
 
 
 def _read(line: str) -> dict[str, Any]:
-    start = line.find("{")  # what collects logs may put a name before it
+    start = line.find("{")  # a log collector may put a name before it
     if start < 0 or '"request"' not in line:
         return {}
     try:
@@ -198,9 +197,9 @@ def _read(line: str) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def _backup() -> Iterator[Finding]:
+def _backup() -> Iterator[CheckResult]:
     todo = "Make and verify one now; runbook.md: VaultrBackupOld."
-    reached = last_runs.last(Kind.BACKUP_VERIFIED)
+    reached = last_runs.last(RunKind.BACKUP_VERIFIED)
     if reached is None:
         yield problem("backup", "no backup was ever verified", todo)
         return
@@ -212,7 +211,7 @@ def _backup() -> Iterator[Finding]:
         yield ok("backup", says)
 
 
-def _limits() -> Iterator[Finding]:
+def _limits() -> Iterator[CheckResult]:
     guard = limiter.current()
     if guard.redis is None:
         yield ok("limits", "counted in memory by the one process (no REDIS_URL)")
@@ -229,15 +228,15 @@ def _limits() -> Iterator[Finding]:
         yield ok("limits", "Redis counts: of two requests under a limit of 1 the second is refused")
 
 
-def _mail(to: str | None) -> Iterator[Finding]:
+def _mail(to: str | None) -> Iterator[CheckResult]:
     settings = current_settings()
     yield from smtp_check.check("mail", settings)
     if to is not None:
         outcome = mail.send_sample(to)
         if outcome.accepted:
-            yield ok("mail", "a letter to the sink was accepted")
+            yield ok("mail", "an email to the sink was accepted")
         else:
-            yield problem("mail", f"a letter to the sink: {outcome.reason}", outcome.advice)
+            yield problem("mail", f"an email to the sink: {outcome.reason}", outcome.advice)
     age = mail.oldest_waiting_seconds()
     if age > OLDEST_MAIL_SECONDS:
         todo = "Does a worker run? `flask mail list`; runbook.md: VaultrMailStuck."

@@ -1,7 +1,7 @@
-"""The numbers about the installation: found out by every process that does background work.
+"""Gauges about the installation, measured by every process that runs background jobs.
 
-Each does it for itself, not one of all: otherwise one that once did it would go on telling, for as
-long as it lives, what it found out then.
+Each process measures for itself, not one for all: otherwise a process that measured once would
+export its old value as long as it lives.
 """
 
 import math
@@ -11,19 +11,19 @@ from vaultr.audit import sequencer_lag
 from vaultr.mail import service as mail
 from vaultr.observability import metrics
 from vaultr.ops import certificate, last_runs
-from vaultr.ops.last_runs import Kind
+from vaultr.ops.last_runs import RunKind
 from vaultr.settings.model import current_settings
 
 
 def measure() -> bool:
-    """Measure what a look into the database tells.
+    """Measure what the database shows.
 
-    :return: False; nothing more is due now.
+    :return: False: nothing is left to do.
     """
     mail.measure()
     for kind, gauge in (
-        (Kind.BACKUP_VERIFIED, metrics.BACKUP_AGE),
-        (Kind.DRILL, metrics.DRILL_AGE),
+        (RunKind.BACKUP_VERIFIED, metrics.BACKUP_AGE),
+        (RunKind.DRILL, metrics.DRILL_AGE),
     ):
         reached = last_runs.last(kind)
         gauge.set(max(0.0, reached.age_seconds) if reached is not None else math.inf)
@@ -34,18 +34,18 @@ def measure() -> bool:
 
 
 def show_life() -> bool:
-    """Note in the database that background work is done, where `flask doctor` looks for it.
+    """Record in the database that background jobs run, for `flask doctor`.
 
-    :return: False; nothing more is due now.
+    :return: False: nothing is left to do.
     """
-    last_runs.note(Kind.WORKER_SEEN, {})
+    last_runs.note(RunKind.WORKER_SEEN, {})
     return False
 
 
 def measure_certificate() -> bool:
-    """Measure how long the certificate of BASE_URL is still good; 0 days where none is seen.
+    """Measure the days until the certificate of BASE_URL expires; 0 if none can be read.
 
-    :return: False; nothing more is due now.
+    :return: False: nothing is left to do.
     """
     settings = current_settings()
     try:

@@ -1,9 +1,10 @@
-"""One lock a job, over all processes: whoever holds it does the job.
+"""One lock for each job, across all processes: only the holder runs the job.
 
-A process that is killed loses its locks with its connection. One that is paused (a frozen machine,
-a network that is cut) loses them after `IDLE_SECONDS`, because it shows no life; when it goes on
-it may finish the part that it was in beside the new holder. So a part of a job is short, and what
-it does stands in transactions that bear a second runner (a letter is claimed before it is sent).
+A process that is killed loses its locks with its connection. A process that is paused (frozen
+machine, cut network) loses them after `IDLE_SECONDS` without a sign of life; when it resumes, it
+may
+finish its current part beside the new holder. So a part of a job is short, and its transactions
+tolerate a second runner (an email is claimed before it is sent).
 """
 
 import contextlib
@@ -22,10 +23,10 @@ IDLE_SECONDS: Final = 60.0
 
 
 @contextlib.contextmanager
-def held(job: str) -> Iterator[bool]:
-    """Try to take the lock of a job, without waiting, and hold it inside.
+def job_lock(job: str) -> Iterator[bool]:
+    """Try to take the lock of a job without waiting, and hold it inside the block.
 
-    :return: whether it is ours. It ends with the process, however that ends.
+    :return: whether the lock was taken. It ends with the process, in whatever way.
     """
     with _in_database(job) if postgresql() else _in_file(job) as ours:
         yield ours
@@ -33,20 +34,20 @@ def held(job: str) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _in_database(job: str) -> Iterator[bool]:
-    """Hold an advisory lock in a transaction of its own; that works behind PgBouncer too."""
+    """Hold an advisory lock in a transaction of its own, which also works behind PgBouncer."""
     key = int.from_bytes(hashlib.sha256(f"vaultr/job/{job}".encode()).digest()[:8], signed=True)
     with _closed_whatever_became_of_it(db.engine.connect()) as connection:
         limit = f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_SECONDS * 1000)}"
         connection.execute(sa.text(limit))
         lock = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
         ours: bool = connection.execute(lock, {"key": key}).scalar_one()
-        with _kept_up(connection) if ours else contextlib.nullcontext():
+        with _keep_alive(connection) if ours else contextlib.nullcontext():
             yield ours
 
 
 @contextlib.contextmanager
 def _closed_whatever_became_of_it(connection: sa.Connection) -> Iterator[sa.Connection]:
-    """Return the connection back; if the database has ended it meanwhile, the lock went with it."""
+    """Close the connection; if the database closed it before, the lock has already ended."""
     try:
         yield connection
     finally:
@@ -55,8 +56,8 @@ def _closed_whatever_became_of_it(connection: sa.Connection) -> Iterator[sa.Conn
 
 
 @contextlib.contextmanager
-def _kept_up(connection: sa.Connection) -> Iterator[None]:
-    """Show the database now and then that this process is alive, from a thread of its own."""
+def _keep_alive(connection: sa.Connection) -> Iterator[None]:
+    """Keep the connection alive from a thread of its own, so that the database keeps the lock."""
     done = threading.Event()
 
     def show_life() -> None:
@@ -70,7 +71,7 @@ def _kept_up(connection: sa.Connection) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join()  # the connection is not for two
+        thread.join()  # a connection must not be used by two threads
 
 
 @contextlib.contextmanager

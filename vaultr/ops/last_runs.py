@@ -1,4 +1,4 @@
-"""When an installation was last backed up, restored, cleaned up: written by whatever does it."""
+"""When an installation was last backed up, restored or cleaned up."""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from vaultr.database.session import reading, transaction
 from vaultr.ops.models import Milestone
 
 
-class Kind(StrEnum):
-    """What can be reached."""
+class RunKind(StrEnum):
+    """What is recorded."""
 
     BACKUP_MADE = "backup-made"
     BACKUP_VERIFIED = "backup-verified"
@@ -25,19 +25,19 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """When something was last reached, and what was noted of it."""
+    """When something last happened, and facts about it."""
 
     at: datetime
     facts: Mapping[str, Any]
 
     @property
     def age_seconds(self) -> float:
-        """Return how long ago that was."""
+        """Return the seconds since then."""
         return (clock.now() - self.at).total_seconds()
 
 
-def note(kind: Kind, facts: Mapping[str, Any], *, at: datetime | None = None) -> None:
-    """Remember that something was reached (by default now); an earlier moment never comes back.
+def note(kind: RunKind, facts: Mapping[str, Any], *, at: datetime | None = None) -> None:
+    """Record that something happened (by default now); an earlier time never replaces a later one.
 
     :param facts: such as ``{"file": …, "seconds": …, "rows": …, "revision": …}``; no secrets.
     """
@@ -52,8 +52,8 @@ def note(kind: Kind, facts: Mapping[str, Any], *, at: datetime | None = None) ->
         work.execute(statement, values)
 
 
-def last(kind: Kind) -> Reached | None:
-    """Return when something was last reached, or None if it never was."""
+def last(kind: RunKind) -> Reached | None:
+    """Return when something last happened, or None if it never did."""
     with reading() as work:
         row = work.get(Milestone, kind.value)
         return Reached(row.reached_at, json.loads(row.facts)) if row is not None else None

@@ -1,4 +1,4 @@
-"""What is remembered of an installation: when it was last backed up and restored for practice."""
+"""The table of an installation's last runs, such as its last verified backup."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from vaultr.database.base import Base
 
 
 class Milestone(Base):
-    """The last time that something was reached; a later one takes the row."""
+    """The last time that something happened; a later one replaces the row."""
 
     __tablename__ = "milestones"
 

@@ -1,4 +1,4 @@
-"""What may go because its time is over: the worker's purges, at once, with a count of each."""
+"""Run all purges of the worker together, and count the rows of each kind."""
 
 from typing import Final
 
@@ -8,7 +8,9 @@ from vaultr.auth import service as auth
 from vaultr.database.purge import PurgeRule
 from vaultr.mail import service as mail
 
-MOST_ROUNDS: Final = 100_000  # of a batch each; so a purge that always wants more ends at last
+MOST_ROUNDS: Final = (
+    100_000  # of one batch each, so that a purge that always reports more rows ends eventually
+)
 
 _ANSWERS: Final = PurgeRule(
     "answers",
@@ -19,12 +21,12 @@ PURGE_RULES: Final[tuple[PurgeRule, ...]] = (*auth.PURGES, _ANSWERS, *mail.PURGE
 
 
 def counted() -> dict[str, int]:
-    """Count what would go, by kind, and change nothing."""
+    """Count the expired rows by kind, and delete nothing."""
     return {chore.name: chore.count() for chore in PURGE_RULES}
 
 
 def done() -> dict[str, int]:
-    """Remove it, batch by batch; give how many rows of each kind there were to remove."""
+    """Delete expired rows batch by batch, and return the number of each kind."""
     removed = {}
     for chore in PURGE_RULES:
         removed[chore.name] = chore.count()

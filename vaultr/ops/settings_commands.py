@@ -1,4 +1,4 @@
-"""`flask check` and `flask settings`: what the server is told, without starting it."""
+"""`flask check` and `flask settings`: check and list settings without starting the server."""
 
 import os
 from typing import Any
@@ -14,7 +14,7 @@ from vaultr.settings.types import Keys
 @click.command("check")
 @json_option
 def check(*, as_json: bool) -> None:
-    """Check whether the server could start with these settings; ends with 1 if not.
+    """Check whether the server could start with these settings; exits with 1 if not.
 
     Example: VAULTR_ENV=production flask check
     """
@@ -28,14 +28,14 @@ def check(*, as_json: bool) -> None:
             lines=lambda: ["Fix these settings:", *(f"  - {problem}" for problem in problems)],
         )
         raise SystemExit(1) from None
-    lines = [f"The settings are good for {settings.vaultr_env}."]
+    lines = [f"The settings are valid for {settings.vaultr_env}."]
     show({"ok": True, "problems": []}, as_json=as_json, lines=lambda: lines)
 
 
 @click.command("settings")
 @json_option
 def settings(*, as_json: bool) -> None:
-    """List every setting; each can also be given as <NAME>_FILE.
+    """List all settings. Each can also be read from a file named by <NAME>_FILE.
 
     Example: flask settings --json
     """
@@ -45,7 +45,7 @@ def settings(*, as_json: bool) -> None:
 
 
 def described() -> list[dict[str, Any]]:
-    """Describe every setting: name, whether secret, default, whether production needs it."""
+    """Return all settings: name, whether secret, default, whether production needs it."""
     rows = []
     for name, field in Settings.model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -1,4 +1,4 @@
-"""Whether mails could go out now: the way there, TLS, certificate and login; nothing is sent."""
+"""Check whether emails could be sent: connection, TLS, certificate, login."""
 
 import smtplib
 import ssl
@@ -9,14 +9,14 @@ from typing import Final
 
 from vaultr import clock
 from vaultr.mail import service as mail
-from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.settings.model import Settings
 
 WARN_DAYS: Final = 14
 
 
-def check(topic: str, settings: Settings) -> Iterator[Finding]:
-    """Connect to the mail server as the worker does, and say what came of it."""
+def check(topic: str, settings: Settings) -> Iterator[CheckResult]:
+    """Connect to the mail server as the worker does, and report the result."""
     if settings.smtp_host is None:
         yield ok(topic, f"mails are files in {settings.vaultr_home / 'mail'} (no SMTP_HOST)")
         return
@@ -41,7 +41,7 @@ def check(topic: str, settings: Settings) -> Iterator[Finding]:
         todo = (
             "Is SMTP_HOST right, is the port open, does SMTP_SECURE fit it? Mails wait meanwhile."
         )
-        yield problem(topic, f"{where} cannot be used: {_told(error)}", todo)
+        yield problem(topic, f"{where} cannot be used: {_reason(error)}", todo)
         return
     try:
         yield from _of_connection(topic, settings, host, where=where, began=began)
@@ -51,7 +51,7 @@ def check(topic: str, settings: Settings) -> Iterator[Finding]:
 
 def _of_connection(
     topic: str, settings: Settings, host: mail.Host, *, where: str, began: float
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     try:
         if settings.smtp_user is not None and settings.smtp_pass is not None:
             host.login(settings.smtp_user, settings.smtp_pass.get_secret_value())
@@ -61,7 +61,7 @@ def _of_connection(
         yield problem(topic, f"{where} refuses the login ({error.smtp_code})", todo)
         return
     except OSError as error:
-        yield problem(topic, f"{where} fails: {_told(error)}", "Ask who runs the mail server.")
+        yield problem(topic, f"{where} fails: {_reason(error)}", "Ask who runs the mail server.")
         return
     taken = time.monotonic() - began
     yield ok(topic, f"{where} is ready to take mails ({settings.smtp_secure}, {taken:.1f} s)")
@@ -74,7 +74,7 @@ def _days_left(sock: ssl.SSLSocket) -> float:
     return (datetime.fromtimestamp(ends, UTC) - clock.now()).total_seconds() / 86_400
 
 
-def _told(error: OSError) -> str:
-    """Return of an error without what a server said, which may repeat an address."""
+def _reason(error: OSError) -> str:
+    """Return an error without the server's text, which may repeat an address."""
     code = getattr(error, "smtp_code", None)
     return f"{type(error).__name__} {code}" if code else error.strerror or type(error).__name__

@@ -1,4 +1,4 @@
-"""The work that no request waits for: jobs, each done by one of all processes at a time."""
+"""Background jobs, each run by one process at a time."""
 
 import contextlib
 import os
@@ -23,22 +23,23 @@ from vaultr.ops.keys import usage
 from vaultr.ops.purge import PURGE_RULES
 from vaultr.settings.model import Settings
 
-# Another process had the lock: look again soon, it may have begun before there was something new.
+# Another process had the lock: try again soon, because it may have started before there was new
+# work.
 LOCKED_SECONDS = 0.5
-# A signal's handler only sets a flag; so often the runner looks at it.
+# How often the runner checks the flag that a signal handler sets.
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 10.0
 TOUCH_SECONDS = 5.0
-# No part of a job takes so long, so a probe may end the process.
+# No part of a job takes this long, so a probe may end the process.
 STUCK_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do now and then.
+    """A recurring job.
 
-    :param run: does a bounded part of it, and tells whether more is to be done at once.
-    :param alone: by one of all processes at a time; False for what each process does for itself.
+    :param run: does a limited part of the job, and returns whether more is left to do immediately.
+    :param alone: whether one process at a time runs it; False for jobs that each process runs.
     """
 
     name: str
@@ -61,31 +62,31 @@ JOBS: tuple[Job, ...] = (
 
 
 class Runner:
-    """Does the jobs of one process, one after the other, until it is stopped."""
+    """Runs the jobs of one process, one after the other, until stopped."""
 
     def __init__(self, app: Flask, jobs: Sequence[Job]) -> None:
         self._app = app
         self._jobs = jobs
         self._due = {job.name: 0.0 for job in jobs}
         for job in jobs:
-            metrics.JOB_FAILURES.labels(job.name)  # shown as 0 until the first
+            metrics.JOB_FAILURES.labels(job.name)  # exported as 0 until the first failure
         self._woken: set[str] = set()
         self._news = threading.Event()
         self.stopping = False
         self.since: float | None = None
 
     def wake(self, name: str) -> None:
-        """Do a job as soon as possible."""
+        """Run a job as soon as possible."""
         self._woken.add(name)
         self._news.set()
 
     def stop(self) -> None:
-        """End after the part of a job that is being done."""
+        """Stop after the current part of a job."""
         self.stopping = True
         self._news.set()
 
     def run(self) -> None:
-        """Do jobs when they are due."""
+        """Run jobs when they are due."""
         while not self.stopping:
             for job in self._jobs:
                 if job.name in self._woken or self._due[job.name] <= time.monotonic():
@@ -98,17 +99,17 @@ class Runner:
             self._news.clear()
 
     def once(self) -> None:
-        """Do every job until nothing more of it is due."""
+        """Run every job until nothing is left to do."""
         for job in self._jobs:
             while not self.stopping and self._do(job) == 0:
                 pass
 
     def _do(self, job: Job) -> float:
-        """Do a part of a job; give the seconds after which it is due again."""
+        """Run a part of a job, and return the seconds until it is due again."""
         try:
             with (
                 self._app.app_context(),
-                job_locks.held(job.name) if job.alone else contextlib.nullcontext(True) as ours,
+                job_locks.job_lock(job.name) if job.alone else contextlib.nullcontext(True) as ours,
             ):
                 if not ours:
                     return min(LOCKED_SECONDS, job.every_seconds)
@@ -118,7 +119,7 @@ class Runner:
                 metrics.JOB_TIME.labels(job.name).observe(time.monotonic() - began)
                 metrics.JOB_DONE.labels(job.name).set(time.time())
                 return 0 if more else job.every_seconds
-        except Exception as error:  # noqa: BLE001 - a job that fails must not end the others
+        except Exception as error:  # noqa: BLE001 - a failing job must not stop the others
             metrics.JOB_FAILURES.labels(job.name).inc()
             logs.failure("job.failed", error, job=job.name)
             return job.every_seconds
@@ -127,15 +128,15 @@ class Runner:
 
     @property
     def stuck(self) -> bool:
-        """Check whether a part of a job takes so long that it will hardly end."""
+        """Return whether a part of a job takes so long that it will probably never end."""
         since = self.since
         return since is not None and time.monotonic() - since > STUCK_SECONDS
 
 
 def start_inline(app: Flask) -> Callable[[], None]:
-    """Do the jobs in a thread of this process, which must have been forked already.
+    """Run the jobs in a thread of this process; call it after the fork.
 
-    :return: a function that ends the thread.
+    :return: a function that stops the thread.
     """
     runner = Runner(app, JOBS)
     mail.listen(app, lambda: runner.wake("outbox"))
@@ -151,7 +152,7 @@ def start_inline(app: Flask) -> Callable[[], None]:
 
 @contextlib.contextmanager
 def _showing_life(runner: Runner, home: Path) -> Iterator[None]:
-    """Touch the file of `alive` now and then, also while a job is long, but not while it hangs."""
+    """Touch the file that `healthcheck --worker` reads, unless a job hangs."""
     ended = threading.Event()
 
     def show() -> None:
@@ -171,8 +172,8 @@ def _showing_life(runner: Runner, home: Path) -> Iterator[None]:
         health.remove_heartbeat(home)
 
 
-def _tell(settings: Settings) -> None:
-    """Answer on the port of numbers, unless the server of this machine already does."""
+def _serve_metrics(settings: Settings) -> None:
+    """Serve /metrics, unless the server on this machine already does."""
     if not settings.metrics_port:
         return
     try:
@@ -185,13 +186,13 @@ def _tell(settings: Settings) -> None:
 
 
 @click.command("worker")
-@click.option("--once", is_flag=True, help="Do what is due now, and end.")
-@click.option("--only", type=click.Choice([job.name for job in JOBS]), help="Do one job only.")
+@click.option("--once", is_flag=True, help="Run what is due now, then exit")
+@click.option("--only", type=click.Choice([job.name for job in JOBS]), help="Run this job only")
 @with_appcontext
 def worker(*, once: bool, only: str | None) -> None:
-    """Send mails and do what else no request waits for, until SIGTERM.
+    """Send emails and run other background jobs until SIGTERM.
 
-    Any number may run; each job is done by one of them at a time.
+    Any number of workers may run; each job is run by one of them at a time.
 
     Example: flask worker --only outbox
     """
@@ -206,7 +207,7 @@ def worker(*, once: bool, only: str | None) -> None:
     statsd.start(settings.statsd_host)
     instrumentation.trace(app, os.environ)
     instrumentation.set_constant_gauges(app)
-    _tell(settings)
+    _serve_metrics(settings)
     with _showing_life(runner, settings.vaultr_home):
         logs.event("worker.start")
         runner.run()

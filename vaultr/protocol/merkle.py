@@ -25,7 +25,7 @@ Range = tuple[int, int]
 Node = tuple[int, int]
 
 
-class ProofInvalid(Exception):
+class MerkleProofInvalid(Exception):
     """A proof does not show what it claims."""
 
 
@@ -167,10 +167,10 @@ def root_of_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes])
     :raises ProofInvalid: the proof does not have the length that index and size require.
     """
     if not 0 <= index < size <= MAX_SIZE:
-        raise ProofInvalid("the tree has no such leaf")
+        raise MerkleProofInvalid("the tree has no such leaf")
     ranges = inclusion_ranges(index, size)
     if len(path) != len(ranges):
-        raise ProofInvalid("the proof has the wrong length")
+        raise MerkleProofInvalid("the proof has the wrong length")
     top = leaf
     for (begin, _end), sibling in zip(ranges, path, strict=True):
         top = node_hash(sibling, top) if begin < index else node_hash(top, sibling)
@@ -183,7 +183,7 @@ def check_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], r
     :raises ProofInvalid: the proof does not show it.
     """
     if root_of_inclusion(index, size, leaf, path) != root:
-        raise ProofInvalid("the proof leads to another root")
+        raise MerkleProofInvalid("the proof leads to another root")
 
 
 def check_consistency(
@@ -194,10 +194,10 @@ def check_consistency(
     :raises ProofInvalid: the proof does not show it.
     """
     if not 0 < first <= second <= MAX_SIZE:
-        raise ProofInvalid("the first size is at least 1 and at most the second")
+        raise MerkleProofInvalid("the first size is at least 1 and at most the second")
     ranges = consistency_ranges(first, second)
     if len(path) != len(ranges):
-        raise ProofInvalid("the proof has the wrong length")
+        raise MerkleProofInvalid("the proof has the wrong length")
     # A first tree that is a complete subtree of the second is not part of the proof.
     sent = first & (first - 1) != 0
     old = new = first_root
@@ -209,6 +209,6 @@ def check_consistency(
         else:
             new = node_hash(new, sibling)
     if old != first_root:
-        raise ProofInvalid("the proof leads to another root of the first tree")
+        raise MerkleProofInvalid("the proof leads to another root of the first tree")
     if new != second_root:
-        raise ProofInvalid("the proof leads to another root of the second tree")
+        raise MerkleProofInvalid("the proof leads to another root of the second tree")

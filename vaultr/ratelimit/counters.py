@@ -16,23 +16,25 @@ local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local out, fits, state = {}, true, {}
 for i, key in ipairs(KEYS) do
-  local limit, window, cost = tonumber(ARGV[i*3-2]), tonumber(ARGV[i*3-1]), tonumber(ARGV[i*3])
+  local limit, window = tonumber(ARGV[i*4-3]), tonumber(ARGV[i*4-2])
+  local cost, at = tonumber(ARGV[i*4-1]), tonumber(ARGV[i*4])
   local slot = math.floor(now / window)
   local kept = redis.call('HMGET', key, 's', 'c', 'p')
   local s, c, p = tonumber(kept[1] or slot), tonumber(kept[2] or 0), tonumber(kept[3] or 0)
   if s == slot - 1 then p, c = c, 0 elseif s < slot then p, c = 0, 0 end
   local left = window - now % window
   if cost >= 0 and c + p * left / window + cost > limit then fits = false end
-  state[i] = {slot, c, p, left, limit, window, cost}
+  state[i] = {slot, c, p, left, window, cost, at}
 end
 for i, key in ipairs(KEYS) do
-  local slot, c, p, left, limit, window, cost = unpack(state[i])
+  local slot, c, p, left, window, cost, at = unpack(state[i])
   if fits then
-    c = math.max(0, c + cost)
+    if at < 0 or at == slot then c = math.max(0, c + cost)
+    elseif at == slot - 1 then p = math.max(0, p + cost) end
     redis.call('HSET', key, 's', slot, 'c', c, 'p', p)
     redis.call('PEXPIRE', key, left + window)
   end
-  out[i] = string.format('%d %d %d %d', c, p, left, fits and 1 or 0)
+  out[i] = string.format('%d %d %d %d %d', slot, c, p, left, fits and 1 or 0)
 end
 return out
 """
@@ -52,12 +54,21 @@ class RedisCounters:
 
         :raises redis.RedisError: Redis is unavailable, hangs, is full or read-only.
         """
-        numbers = [n for c in counts for n in (c.rate.count, c.rate.seconds * 1000, c.cost)]
+        numbers = [
+            number
+            for one in counts
+            for number in (
+                one.rate.count,
+                one.rate.seconds * 1000,
+                one.cost,
+                -1 if one.slot is None else one.slot,
+            )
+        ]
         rows = self._scripts.run(self._script, [self._prefix + c.key for c in counts], numbers)
         windows = []
         for count, row in zip(counts, rows, strict=True):
-            hits, before, left, took = (int(number) for number in row.split())
-            stored, took = Slots(0, hits, before), took and count.cost
+            slot, hits, before, left, took = (int(number) for number in row.split())
+            stored, took = Slots(slot, hits, before), took and count.cost
             windows.append(window_of(count.rate, count.cost, stored, left, took=bool(took)))
         return windows
 
@@ -82,10 +93,8 @@ class MemoryCounters:
             )
             windows = []
             for count, (slots, left) in zip(counts, states, strict=True):
-                after = slots.add(count.cost) if fits else slots
-                self._slots.pop(
-                    count.key, None
-                )  # reinsert last: the first is the least recently used
+                after = slots.add(count.cost, count.slot) if fits else slots
+                self._slots.pop(count.key, None)  # to the end
                 self._slots[count.key] = (after, now + left + count.rate.seconds * 1000)
                 took = bool(fits and count.cost)
                 windows.append(window_of(count.rate, count.cost, after, left, took=took))

@@ -58,7 +58,7 @@ class FallbackLimiter:
         return self._memory.take(self._divided(counts)) if windows is None else windows
 
     def refund(self, counts: Sequence[Count]) -> None:
-        """Undo what `take` counted."""
+        """Undo what was taken, in the slot that each count names."""
         self.take(refund_of(counts))
 
     def reachable(self) -> bool:

@@ -1,7 +1,9 @@
 """Take from, and refund to, the rate limits of the current request."""
 
+import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from flask import Flask, g
@@ -18,51 +20,82 @@ MOST_SECONDS: Final = 60.0
 OnDenied = Callable[[str], None]
 
 
-class LimitedAddresses:
-    """Addresses that this process rate limited lately: a limited number, for at most a minute.
+class RecentlyLimited:
+    """What this process rate limited lately: a bounded number of keys, for a minute at most.
 
-    Forgetting an address costs one extra read, so when there are too many, all are forgotten.
+    A forgotten key costs one more read, so if there are too many, all are forgotten.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._until: dict[str, float] = {}
+        self._limits: dict[str, int] = {}
 
-    def add(self, address: str, seconds: float) -> None:
-        """Store that an address has to wait for this many seconds."""
+    def add(self, key: str, seconds: float, limit: int = 0) -> None:
+        """Store that the limit of a key is used up for so many seconds."""
         if len(self._until) >= MOST_ADDRESSES:
-            self._until.clear()
-        self._until[address] = self._clock() + min(seconds, MOST_SECONDS)
+            self.clear()
+        self._until[key] = self._clock() + min(seconds, MOST_SECONDS)
+        self._limits[key] = limit
 
-    def __contains__(self, address: str) -> bool:
-        return self._until.get(address, 0.0) > self._clock()
+    def window(self, key: str) -> Window | None:
+        """Return the full window of a key, or None if it was not limited lately."""
+        left = self._until.get(key, 0.0) - self._clock()
+        if left <= 0:
+            return None
+        return Window(False, self._limits.get(key, 0), 0, math.ceil(left))
+
+    def clear(self) -> None:
+        """Forget all keys."""
+        self._until.clear()
+        self._limits.clear()
+
+    def __contains__(self, key: str) -> bool:
+        return self.window(key) is not None
 
 
-_LIMITED: Final = AppSlot[LimitedAddresses]("ratelimit.limited_addresses")
+_LIMITED: Final = AppSlot[RecentlyLimited]("ratelimit.limited_addresses")
+_FULL: Final = AppSlot[RecentlyLimited]("ratelimit.full_counters")
 _ON_DENIED: Final = AppSlot[OnDenied]("ratelimit.on_denied")
 
 
 def init_app(app: Flask, *, on_denied: OnDenied) -> None:
     """Store what counts a rate-limited request for the audit log."""
-    _LIMITED.set(app, LimitedAddresses())
+    _LIMITED.set(app, RecentlyLimited())
+    _FULL.set(app, RecentlyLimited())
     _ON_DENIED.set(app, on_denied)
 
 
-def take(*counts: Count) -> None:
+def take(*counts: Count) -> list[Count]:
     """Count all of ``counts`` or, if one limit is reached, none of them.
 
-    :raises TooMany: with Retry-After. A rejected request costs no hash and no SQL write.
+    :return: what `refund` takes; each count names the slot in which it was counted.
+    :raises TooMany: with Retry-After; a rejected request costs no hash and no SQL write.
     """
     windows = limiter.current().take(counts)
     full = [window for window in windows if not window.allowed]
     if full:
+        for count, window in zip(counts, windows, strict=True):
+            if not window.allowed and count.cost == 1:
+                _FULL.get().add(count.key, window.reset, window.limit)
         report(*(window for window in windows if window.allowed))
         raise too_many(*full)
     report(*windows)
+    return [replace(one, slot=two.slot) for one, two in zip(counts, windows, strict=True)]
+
+
+def reject_full(*keys: str) -> None:
+    """Reject the request if a counter was full lately, without asking Redis or the database.
+
+    :raises TooMany: this process found one of the counters full, and its window is not over.
+    """
+    full = [window for key in keys if (window := _FULL.get().window(key)) is not None]
+    if full:
+        raise too_many(*full)
 
 
 def refund(*counts: Count) -> None:
-    """Return what `take` counted, because the attempt succeeded."""
+    """Undo what `take` returned, because the attempt succeeded."""
     limiter.current().refund(counts)
 
 

@@ -8,7 +8,7 @@ else, so that a flood costs no SQL.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 
@@ -21,10 +21,14 @@ from vaultr.ratelimit import limiter, limits
 from vaultr.ratelimit.limits import take
 from vaultr.ratelimit.sliding_window import Count, Window
 from vaultr.security import authentication
+from vaultr.security.access_tokens import Claims
 from vaultr.settings.model import Settings, current_settings
 from vaultr.settings.types import Rate
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+# All sessions of an account together get this many times what one session gets.
+SESSIONS_OF_ACCOUNT: Final = 3
 
 
 def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]) -> None:
@@ -92,7 +96,7 @@ def count_more_writes(changes: int) -> None:
     settings = current_settings()
     counts = []
     if (more := (changes - 1) // 100) > 0:
-        counts.append(Count(f"w:{claims.session_id.hex}", settings.limit_writes, more))
+        counts += _counts(claims, settings.limit_writes, more)
     if (vault := _vault_counter()) is not None:
         counts.append(Count(vault, settings.limit_changes, changes - 1))
     take(*counts)
@@ -110,12 +114,32 @@ def _count() -> None:
         return
     settings = current_settings()
     if not _is_write():
-        take(Count(f"r:{claims.session_id.hex}", settings.limit_reads))
+        take(*_counts(claims, settings.limit_reads))
         return
-    counts = [Count(f"w:{claims.session_id.hex}", settings.limit_writes)]
+    counts = _counts(claims, settings.limit_writes)
     if (vault := _vault_counter()) is not None:
         counts.append(Count(vault, settings.limit_changes))
     take(*counts)
+
+
+def check_session(claims: Claims) -> None:
+    """Reject a request of a session or account over its limit before its session is looked up.
+
+    :raises TooMany: this process found the limit used up, and its window is not over.
+    """
+    limits.reject_full(*_keys(claims))
+
+
+def _keys(claims: Claims) -> tuple[str, str]:
+    """Return the counters of this request: by session and by account."""
+    kind = "w" if _is_write() else "r"
+    return f"{kind}:{claims.session_id.hex}", f"{kind}a:{claims.account_id.hex}"
+
+
+def _counts(claims: Claims, rate: Rate, cost: int = 1) -> list[Count]:
+    by_session, by_account = _keys(claims)
+    by_all = Rate(rate.count * SESSIONS_OF_ACCOUNT, rate.seconds)
+    return [Count(by_session, rate, cost), Count(by_account, by_all, cost)]
 
 
 def _is_write() -> bool:

@@ -6,18 +6,23 @@ falls as time passes in the current one (an approximation known as sliding windo
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vaultr.settings.types import Rate
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One thing to count: at most ``rate.count`` under ``key`` in any ``rate.seconds``."""
+    """One thing to count: at most ``rate.count`` under ``key`` in any ``rate.seconds``.
+
+    :ivar slot: the slot in which it was counted. A refund applies to that slot alone, so that it
+        never cancels what was counted later.
+    """
 
     key: str
     rate: Rate
     cost: int = 1
+    slot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Window:
     limit: int
     remaining: int
     reset: int
+    slot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +64,18 @@ class Slots:
             rate.count
         )
 
-    def add(self, cost: int) -> "Slots":
-        """Return the counter with ``cost`` added."""
-        return Slots(self.number, max(0, self.hits + cost), self.before)
+    def add(self, cost: int, slot: int | None = None) -> "Slots":
+        """Return the slots after ``cost`` more hits, which may be negative, in ``slot``."""
+        if slot is None or slot == self.number:
+            return Slots(self.number, max(0, self.hits + cost), self.before)
+        if slot == self.number - 1:
+            return Slots(self.number, self.hits, max(0, self.before + cost))
+        return self
 
 
 def refund_of(counts: Sequence[Count]) -> list[Count]:
     """Return the counts that undo ``counts``."""
-    return [Count(one.key, one.rate, -one.cost) for one in counts]
+    return [replace(one, cost=-one.cost) for one in counts]
 
 
 def count_one(stored: Slots, rate: Rate, now: int) -> tuple[Slots, Window]:
@@ -97,4 +107,4 @@ def window_of(rate: Rate, cost: int, slots: Slots, left: int, *, took: bool) -> 
             wait = left - window * (room - slots.hits) / max(slots.before, 1)
     fits = took or used + cost <= limit
     remaining = max(0, math.floor(limit - used))
-    return Window(fits, limit, remaining, max(1, math.ceil(wait / 1000)))
+    return Window(fits, limit, remaining, max(1, math.ceil(wait / 1000)), slots.number)

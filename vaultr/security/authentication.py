@@ -19,16 +19,25 @@ OnDenied = Callable[[str], None]
 _BEARER = "Bearer "
 _DENIED: Final = "door"  # the reason in audit events: never rename
 _SESSION_ACTOR: Final = AppSlot[SessionActor]("security.session_actor")
+_BEFORE_SESSION: Final = AppSlot[Callable[[Claims], None]]("security.before_session")
 _ON_DENIED: Final = AppSlot[OnDenied]("security.on_denied")
 
 
-def init_app(app: Flask, *, session_actor: SessionActor, on_denied: OnDenied) -> None:
+def init_app(
+    app: Flask,
+    *,
+    session_actor: SessionActor,
+    before_session: Callable[[Claims], None],
+    on_denied: OnDenied,
+) -> None:
     """Find out the sender of each request. Nobody is rejected yet: rate limits come first.
 
     :param session_actor: returns the actor of a session, or None if the session is dead.
+    :param before_session: may reject a request before its session is looked up.
     :param on_denied: counts a rejected request for the audit log.
     """
     _SESSION_ACTOR.set(app, session_actor)
+    _BEFORE_SESSION.set(app, before_session)
     _ON_DENIED.set(app, on_denied)
     app.before_request(_identify)
     session_cookies.init_app(app)
@@ -82,6 +91,7 @@ def _identify() -> None:
     g.claims = token = _read_claims()
     if token is None:
         return
+    _BEFORE_SESSION.get()(token)
     if _view_checks_session():
         # The signature is valid; the view's own statement finds out whether the session is alive.
         request_context.set_actor(Actor(token.account_id, token.session_id, token.epoch))

@@ -1,10 +1,10 @@
 """Browser sessions: tokens in cookies that no script can read, and protection against CSRF.
 
-A browser sends cookies whoever made it send the request. So a request with cookies must come from
-a page of this server (the browser states that in Origin and Sec-Fetch-Site), and a request that
-can change something must repeat in a header what only such a page can read: a token that is bound
-to the session. The cookies are sent only to this host, over HTTPS, and never with a request of
-another site (``__Host-``, Secure, SameSite=Strict).
+A browser sends cookies whatever page made it send the request. So a request with cookies must
+come from a page of this server (the browser states that in Origin and Sec-Fetch-Site), and a
+request that can change something must repeat in a header what only such a page can read: a token
+that is bound to the session. The cookies are sent only to this host, over HTTPS, and never with a
+request of another site (``__Host-``, Secure, SameSite=Strict).
 """
 
 import hashlib

@@ -16,7 +16,7 @@ Finding = tuple[set[str], str]
 
 def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
     """Return the problems, without those that depend on a setting in ``unread``."""
-    rules = (_addresses, _mail, _capacity, _keys, _production)
+    rules = (_addresses, _mail, _audit, _capacity, _keys, _production)
     findings = [finding for rule in rules for finding in rule(settings)]
     return [sentence for names, sentence in findings if not names & unread]
 
@@ -52,6 +52,25 @@ def _mail(settings: Any) -> Iterator[Finding]:
         yield names, "SMTP_SECURE: `none` sends emails unencrypted; use it for a loopback host only"
     if (settings.smtp_user is None) != (settings.smtp_pass is None):
         yield {"SMTP_USER", "SMTP_PASS"}, "SMTP_USER, SMTP_PASS: set both or neither"
+
+
+_SEED_BYTES = 32
+_ANCHORS = ("file:///", "syslog://", "s3://", "witness+https://", "witness+http://")
+
+
+def _audit(settings: Any) -> Iterator[Finding]:
+    if not all(one.startswith(_ANCHORS) for one in settings.audit_anchors):
+        says = "AUDIT_ANCHORS: file:///, syslog://, s3:// or witness+https:// URLs"
+        yield {"AUDIT_ANCHORS"}, says
+    stream = settings.audit_stream
+    if stream is not None and stream != "stdout" and not stream.startswith("syslog://"):
+        yield {"AUDIT_STREAM"}, "AUDIT_STREAM: `stdout` or a syslog:// URL"
+    key = settings.checkpoint_key
+    if key is not None and any(len(one) != _SEED_BYTES for one in key.by_id.values()):
+        yield {CHECKPOINT_KEY}, "CHECKPOINT_KEY: Ed25519 seeds of exactly 32 bytes"
+    if not settings.audit_lag_warn <= settings.audit_lag_degraded <= settings.audit_lag_refuse:
+        names = {"AUDIT_LAG_WARN", "AUDIT_LAG_DEGRADED", "AUDIT_LAG_REFUSE"}
+        yield names, "AUDIT_LAG_WARN, _DEGRADED, _REFUSE: each at least the one before"
 
 
 def _capacity(settings: Any) -> Iterator[Finding]:

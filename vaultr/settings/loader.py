@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vaultr.protocol.encoding import b64
+from vaultr.settings.private_files import protect_home
 from vaultr.settings.types import _KEY_BYTES, _SQLITE, CHECKPOINT_KEY, DEVELOPMENT, KEY_SETS
 
 
@@ -67,6 +68,7 @@ def add_defaults(values: dict[str, str], problems: list[str]) -> None:
         return  # a typo in VAULTR_ENV must not create files
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        protect_home(home)
         for name, key in development_keys(home).items():
             values.setdefault(name, key)
     except (OSError, ValueError) as error:

@@ -193,11 +193,26 @@ class Settings(BaseModel):
     limit_login_address: Rate = Field(default=Rate(20, 900), description="By client address.")
     limit_signup: Rate = Field(default=Rate(50, 3600), description="By client address.")
     limit_refresh: Rate = Field(default=Rate(6, 60), description="By session.")
-    limit_mail: Rate = Field(default=Rate(5, 3600), description="By recipient.")
-    limit_writes: Rate = Field(default=Rate(600, 60), description="By session or machine.")
-    limit_reads: Rate = Field(default=Rate(3000, 60), description="By session or machine.")
+    limit_mail: Rate = Field(default=Rate(5, 3600), description="By recipient and kind of email.")
+    limit_mail_owner: Rate = Field(
+        default=Rate(1, 3600), description="Notices of a signup with an owner's address."
+    )
+    limit_mail_account: Rate = Field(
+        default=Rate(5, 3600), description="Emails to new addresses, by account."
+    )
+    limit_hashes: Rate = Field(
+        default=Rate(10, 60), description="Password hashes for the sessions of an account."
+    )
+    limit_writes: Rate = Field(
+        default=Rate(600, 60), description="By session or machine; three times that by account."
+    )
+    limit_reads: Rate = Field(
+        default=Rate(3000, 60), description="By session or machine; three times that by account."
+    )
     limit_anonymous: Rate = Field(default=Rate(600, 60), description="By client address.")
     limit_changes: Rate = Field(default=Rate(100_000, 86_400), description="By vault.")
+    quota_sessions: int = Field(default=50, ge=1, description="Live sessions of an account.")
+    quota_devices: int = Field(default=100, ge=1, description="Known devices of an account.")
     quota_items: int = Field(
         default=sizes.ITEMS_PER_VAULT, ge=1, description="Maximum number of items in a vault."
     )

@@ -22,6 +22,13 @@ _FORM_BYTES: Final = 4096
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 
 
+@blueprint.get("/")
+@public
+def home() -> Response:
+    """Show what this server is, with links to the API reference and the health check."""
+    return _page("home.html", 200)
+
+
 @blueprint.get("/verify-email")
 @public
 def verify_email() -> Response:

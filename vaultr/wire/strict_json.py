@@ -109,11 +109,13 @@ def _walk(value: Any, *, strings: bool, depth: int = 1) -> None:
             _walk(part, strings=strings, depth=depth + 1)
 
 
-def check_media_type(content_type: str | None) -> None:
-    """Accept only ``application/json``, with no charset but UTF-8.
+def check_media_type(content_type: str | None, content_encoding: str | None = None) -> None:
+    """Check that a body is ``application/json`` in UTF-8, and not compressed.
 
     :raises UnsupportedMediaType: for anything else.
     """
+    if content_encoding is not None and content_encoding.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType("Send the body without Content-Encoding.")
     kind, *parameters = [part.strip().lower() for part in (content_type or "").split(";")]
     charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part]
     if kind != "application/json" or any(name != "utf-8" for name in charsets):

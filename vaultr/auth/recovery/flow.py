@@ -15,7 +15,13 @@ from vaultr import clock
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.audit.service import Denial
-from vaultr.auth import credential_change, key_rewrap, login_throttle, opaque_tokens
+from vaultr.auth import (
+    credential_change,
+    key_rewrap,
+    login_throttle,
+    opaque_tokens,
+    password_hashing,
+)
 from vaultr.auth.account_lock import lock_account
 from vaultr.auth.credential_schemas import RecoveredIn, RecoveryProofIn
 from vaultr.auth.emails import recovery
@@ -99,7 +105,8 @@ def complete_recovery(body: RecoveredIn) -> None:
     with _count_attempt(body) as attempt:
         with transaction() as work:
             _check_ready(_proven(work, body))
-        verifier = credential_change.compute_verifier(body)
+        credential_change.check_body(body)
+        verifier = password_hashing.new_verifier(body.auth_key, counter=attempt.counter.key)
         with transaction() as work:
             proven = _proven(work, body, alone=True)
             _check_ready(proven)

@@ -102,6 +102,10 @@ def cancel_recovery(actor: Actor) -> None:
             raise NotFound("No recovery is running.")
         if running:
             _notify_cancelled(work, actor.account_id)
+        else:  # of a recovery that had started, `end_recoveries` has recorded the end
+            audit.record(
+                Event.CRED_RECOVER_CANCEL, account_id=actor.account_id, reason="by-session"
+            )
 
 
 def remove_expired() -> bool:

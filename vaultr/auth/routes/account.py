@@ -38,7 +38,9 @@ def me() -> MeOut:
 
 @blueprint.put("/profile")
 @operation(
-    errors=(NotSealed, PreconditionRequired, StaleRevision, AuditUnavailable), returns=RevisionOut
+    access="write",
+    errors=(NotSealed, PreconditionRequired, StaleRevision, AuditUnavailable),
+    returns=RevisionOut,
 )
 def write_profile(*, body: ProfileIn) -> Answer:
     """Replace the sealed profile; `If-Match` names the stored revision, `revision` the next."""
@@ -48,6 +50,7 @@ def write_profile(*, body: ProfileIn) -> Answer:
 
 @blueprint.put("/credentials")
 @operation(
+    access="write",
     errors=(KdfRejected, NotSealed, StaleRevision, WrapsDiffer, AuditUnavailable),
     step_up=True,
     body_bytes=REWRAP_BODY_BYTES,
@@ -64,7 +67,7 @@ def change_credentials(*, body: CredentialsIn) -> None:
 
 
 @blueprint.delete("/account")
-@operation(errors=(AuditUnavailable,), step_up=True)
+@operation(access="write", errors=(AuditUnavailable,), step_up=True)
 def delete_account() -> None:
     """Delete the account with its sessions, vaults and machines; its audit events stay."""
     service.delete_account(current_actor())

@@ -15,7 +15,7 @@ from vaultr.security.response_timing import round_response_time
 
 @blueprint.post("/email")
 @round_response_time
-@operation(errors=(Unprocessable,), statuses=(202,), step_up=True)
+@operation(access="write", errors=(Unprocessable,), statuses=(202,), step_up=True)
 def change_email(*, body: EmailIn) -> Answer:
     """Request a change of address; the old and the new address must both confirm by email.
 

@@ -15,6 +15,7 @@ from vaultr.request_context import current_actor
 
 @blueprint.post("/totp")
 @operation(
+    access="write",
     errors=(Conflict, AuditUnavailable),
     step_up=True,
     returns_secret=True,
@@ -32,7 +33,12 @@ def begin_totp() -> Answer:
 
 
 @blueprint.post("/totp/confirm")
-@operation(errors=(Conflict, Unprocessable, AuditUnavailable), step_up=True, returns_secret=True)
+@operation(
+    access="write",
+    errors=(Conflict, Unprocessable, AuditUnavailable),
+    step_up=True,
+    returns_secret=True,
+)
 def confirm_totp(*, body: TotpIn) -> RecoveryCodesOut:
     """Require the app's codes from now on, and return ten recovery codes.
 
@@ -42,14 +48,14 @@ def confirm_totp(*, body: TotpIn) -> RecoveryCodesOut:
 
 
 @blueprint.delete("/totp")
-@operation(errors=(NotFound, AuditUnavailable), step_up=True)
+@operation(access="write", errors=(NotFound, AuditUnavailable), step_up=True)
 def remove_totp() -> None:
     """Remove the authenticator app and the recovery codes."""
     service.remove_totp(current_actor())
 
 
 @blueprint.post("/recovery-codes")
-@operation(errors=(Conflict, AuditUnavailable), step_up=True, returns_secret=True)
+@operation(access="write", errors=(Conflict, AuditUnavailable), step_up=True, returns_secret=True)
 def renew_recovery_codes() -> RecoveryCodesOut:
     """Replace all recovery codes by ten new ones."""
     return RecoveryCodesOut(recovery_codes=service.renew_recovery_codes(current_actor()))

@@ -129,7 +129,7 @@ def _set_cookies(tokens: SessionTokens) -> None:
 
 
 @blueprint.post("/logout")
-@operation(errors=(AuditUnavailable,))
+@operation(access="write", errors=(AuditUnavailable,))
 def logout() -> None:
     """End this session, and clear its cookies."""
     service.log_out(current_actor())
@@ -137,7 +137,11 @@ def logout() -> None:
 
 
 @blueprint.post("/step-up")
-@operation(errors=(ProofInvalid, FactorRequired, Locked, AuditUnavailable), counts_guesses=True)
+@operation(
+    access="write",
+    errors=(ProofInvalid, FactorRequired, Locked, AuditUnavailable),
+    counts_guesses=True,
+)
 def step_up(*, body: ProofIn) -> None:
     """Prove the password again, for operations that need a step-up."""
     service.step_up(current_actor(), body)

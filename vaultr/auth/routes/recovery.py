@@ -27,14 +27,14 @@ from vaultr.wire.sealed_fields import NotSealed
 
 
 @blueprint.put("/recovery-key")
-@operation(errors=(NotSealed, StaleRevision, AuditUnavailable), step_up=True)
+@operation(access="write", errors=(NotSealed, StaleRevision, AuditUnavailable), step_up=True)
 def put_recovery_key(*, body: RecoveryKeyIn) -> None:
     """Store a recovery key; it replaces an existing one."""
     service.put_recovery_key(current_actor(), body)
 
 
 @blueprint.delete("/recovery-key")
-@operation(errors=(NotFound, AuditUnavailable), step_up=True)
+@operation(access="write", errors=(NotFound, AuditUnavailable), step_up=True)
 def remove_recovery_key() -> None:
     """Remove the recovery key, and end a recovery with it."""
     service.remove_recovery_key(current_actor())
@@ -97,7 +97,7 @@ def cancel_recovery_by_token(*, body: TokenIn) -> None:
 
 
 @blueprint.delete("/recover")
-@operation(errors=(NotFound, AuditUnavailable))
+@operation(access="write", errors=(NotFound, AuditUnavailable))
 def cancel_recovery() -> None:
     """End the running recovery, and the recovery key if it was used."""
     service.cancel_recovery(current_actor())

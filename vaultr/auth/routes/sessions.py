@@ -37,7 +37,7 @@ def list_sessions(*, query: Page) -> SessionsOut:
 
 
 @blueprint.delete("/sessions/<uuid:session_id>")
-@operation(errors=(AuditUnavailable,))
+@operation(access="write", errors=(AuditUnavailable,))
 def revoke_session(session_id: UUID) -> None:
     """End one session of the account; its next request fails."""
     actor = current_actor()
@@ -47,7 +47,7 @@ def revoke_session(session_id: UUID) -> None:
 
 
 @blueprint.post("/logout-all")
-@operation(errors=(AuditUnavailable,), step_up=True)
+@operation(access="write", errors=(AuditUnavailable,), step_up=True)
 def logout_all() -> None:
     """End all sessions of the account, including this one."""
     service.log_out_all(current_actor())

@@ -10,7 +10,7 @@ from vaultr.client.crypto.primitives import ed25519_verify
 from vaultr.client.strict_json import Json
 from vaultr.protocol import merkle, notes
 from vaultr.protocol.encoding import unb64
-from vaultr.protocol.merkle import ProofInvalid
+from vaultr.protocol.merkle import MerkleProofInvalid
 from vaultr.protocol.notes import Checkpoint, NoteInvalid, Proof, VerificationKey
 
 FORMAT: Final = "vaultr-audit/1"
@@ -214,7 +214,14 @@ def check_event(one: Json, checkpoint: Checkpoint, tag: bytes | None = None) -> 
         if not fits or proof.index != index or (tag is not None and subject != tag):
             raise AuditInvalid(f"Event {event['id']} does not fit its proof.")
         merkle.check_inclusion(index, checkpoint.size, leaf, proof.path, checkpoint.root)
-    except (KeyError, TypeError, ValueError, OverflowError, NoteInvalid, ProofInvalid) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        NoteInvalid,
+        MerkleProofInvalid,
+    ) as error:
         raise AuditInvalid(f"An event of the log does not verify: {error}") from error
     return Event(str(event["id"]), body, checkpoint.epoch, index, seq, leaf)
 

@@ -15,7 +15,7 @@ from vaultr.client.strict_json import Json
 from vaultr.client.transport.account_session import Session
 from vaultr.protocol import merkle, notes
 from vaultr.protocol.encoding import b64, unb64
-from vaultr.protocol.merkle import ProofInvalid
+from vaultr.protocol.merkle import MerkleProofInvalid
 from vaultr.protocol.notes import Checkpoint, NoteInvalid, VerificationKey
 
 # Returns the heads of a vault's own log by revision, from one revision on; None if it is unknown.
@@ -191,7 +191,7 @@ class Verifier:
         try:
             path = self._path(old.epoch, old.size, new.size)
             merkle.check_consistency(old.size, new.size, old.root, new.root, path)
-        except ProofInvalid as error:
+        except MerkleProofInvalid as error:
             says = f"Two checkpoints of tree {old.epoch} contradict each other: {error}."
             raise Contradiction(says, old_note, new_note) from error
 
@@ -201,13 +201,13 @@ class Verifier:
             body: Any = self._session.send("GET", query).body
             return [unb64(one) for one in body["hashes"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise ProofInvalid("the server shows no proof") from error
+            raise MerkleProofInvalid("the server shows no proof") from error
         except Refused as error:
             if error.slug == "epoch-pruned":
                 raise AuditInvalid(
                     f"Tree {epoch} was pruned before this account had verified its end."
                 ) from error
-            raise ProofInvalid("the server refuses the proof") from error
+            raise MerkleProofInvalid("the server refuses the proof") from error
 
     def _check_headers(self, shown: Shown) -> None:
         """Check that the checkpoints of response headers belong to the same tree."""

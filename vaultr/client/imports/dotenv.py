@@ -106,7 +106,7 @@ def _assignment(text: str, position: int) -> tuple[str, str, int]:
     name, position = start[1], start.end()
     quote = _QUOTE.match(text, position)
     if quote is None:
-        return name, *_bare(text, position)
+        return name, *_unquoted(text, position)
     value, position = _quoted(text, quote.end(), name)
     rest = _BLANK.match(text, position)
     if rest is None:
@@ -114,7 +114,7 @@ def _assignment(text: str, position: int) -> tuple[str, str, int]:
     return name, value, rest.end()
 
 
-def _bare(text: str, position: int) -> tuple[str, int]:
+def _unquoted(text: str, position: int) -> tuple[str, int]:
     end = _next_line(text, position)
     return _COMMENT.sub("", text[position:end].rstrip("\n"), count=1).strip(" \t\r"), end
 

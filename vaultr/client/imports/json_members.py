@@ -14,7 +14,9 @@ class Members:
         self._where = where
         self._left: dict[str, Any] = {}
         if isinstance(value, dict):
-            self._left = {name: each for name, each in value.items() if each is not None}
+            self._left = dict(value)
+            if None in value.values():
+                self._left = {name: each for name, each in value.items() if each is not None}
         else:
             self.odd("", "must be an object")
 

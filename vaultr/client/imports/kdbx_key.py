@@ -75,10 +75,13 @@ def parameters(data: bytes) -> dict[str, Value]:
     """Read the variant dictionary that holds the parameters of the derivation.
 
     :raises struct.error: it was cut off.
+    :raises ValueError: it has no end, or a name that is not UTF-8.
     """
     found: dict[str, Value] = {}
     position = 2
-    while data[position] != 0:
+    while (mark := data[position : position + 1]) != b"\0":
+        if not mark:
+            raise ValueError("the parameters have no end")
         kind, size = struct.unpack_from("<BI", data, position)
         name = data[position + 5 : position + 5 + size].decode()
         position += 5 + size

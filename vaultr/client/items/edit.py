@@ -37,9 +37,9 @@ class Editor:
         """Add one item."""
         overview = with_expiry(draft.overview, draft.detail)
         check(draft.type, overview, draft.detail)
-        wish = Put(uuid4(), draft.type, overview, draft.detail)
-        vault = self._writer.write(vault_id, [wish])
-        return self._shown(vault, wish)
+        put = Put(uuid4(), draft.type, overview, draft.detail)
+        vault = self._writer.write(vault_id, [put])
+        return self._shown(vault, put)
 
     def add_many(
         self, vault_id: UUID, drafts: Sequence[Draft], progress: Progress | None
@@ -62,7 +62,7 @@ class Editor:
             if progress is not None:
                 progress(added, len(wishes))
         vault = self._reader.vault(vault_id)
-        return [self._shown(vault, wish) for wish in wishes if wish.item_id in vault.state.items]
+        return [self._shown(vault, put) for put in wishes if put.item_id in vault.state.items]
 
     def edit(
         self,
@@ -151,8 +151,8 @@ class Editor:
         """Open an item with its detail."""
         return self._reader.with_detail(vault, self._reader.item(vault, item_id))
 
-    def _shown(self, vault: CachedVault, wish: Put) -> Item:
-        return self._reader.known(vault, wish.item_id, wish.overview, wish.detail)
+    def _shown(self, vault: CachedVault, put: Put) -> Item:
+        return self._reader.known(vault, put.item_id, put.overview, put.detail)
 
 
 def _against(edited: Mapping[str, Part], now: Item) -> list[str]:

@@ -16,12 +16,12 @@ def date_of(value: object) -> date | None:
         return None
 
 
-def with_expiry(overview: Part, detail: Part, given: dict[str, Any] | None = None) -> Part:
+def with_expiry(overview: Part, detail: Part, named_fields: dict[str, Any] | None = None) -> Part:
     """Return the overview with the expiry date of ``expires_at`` in the detail.
 
-    :param given: the fields of the overview that the user named, which win.
+    :param named_fields: the fields of the overview that the user named, which win.
     """
-    named = overview if given is None else given
+    named = overview if named_fields is None else named_fields
     day = date_of(detail.get("expires_at"))
     if day is None or "expires_on" in named:
         return overview

@@ -21,8 +21,8 @@ _MARKS: Final = frozenset({"run", "imported_at", "digest"})
 _OWN: Final = "vaultr"
 
 
-class NoRoom(VaultrError):
-    """The vault has no room for the import; nothing was written."""
+class ImportExceedsQuota(VaultrError):
+    """The import exceeds the quota of the vault; nothing was written."""
 
     exit_code = 1
 
@@ -118,19 +118,21 @@ def _change(before: Part, after: Part) -> Part:
     return change
 
 
-def check_room(vault: CachedVault, drafts: Sequence[Draft]) -> None:
-    """Check that a vault has room for new items, by the default quotas of a server.
+def check_quota(vault: CachedVault, drafts: Sequence[Draft]) -> None:
+    """Check that new items fit the default quotas of a server.
 
-    :raises NoRoom: it has not.
+    :raises ImportExceedsQuota: they do not fit.
     """
-    room = ITEMS_PER_VAULT - len(vault.state.items)
-    if len(drafts) > room:
-        raise NoRoom(
-            f"The import has {len(drafts)} new items, and this vault has room for {max(room, 0)}"
+    free = ITEMS_PER_VAULT - len(vault.state.items)
+    if len(drafts) > free:
+        raise ImportExceedsQuota(
+            f"The import has {len(drafts)} new items, and this vault has room for {max(free, 0)}"
             f" of {ITEMS_PER_VAULT}. Nothing was imported. Use --new-vault NAME."
         )
     if sum(sealed_bytes(each.overview, each.detail) for each in drafts) > VAULT_BYTES:
-        raise NoRoom(f"The import is larger than {VAULT_BYTES // MIB} MiB. Split the file.")
+        raise ImportExceedsQuota(
+            f"The import is larger than {VAULT_BYTES // MIB} MiB. Split the file."
+        )
 
 
 def import_runs(reader: Reader, vaults: Iterable[CachedVault]) -> list[ImportRun]:

@@ -29,7 +29,7 @@ def move_all(reader: Reader, writer: Writer, op: Op, found: Sequence[Found]) -> 
     items = {item.id: (vault, item) for vault, item in found}
     after: dict[UUID, Item] = {}
     for vault_id, batch in _batches(op, list(items.values())):
-        wishes = [_wish(op, item) for item in batch]
+        wishes = [_move_of(op, item) for item in batch]
         try:
             written = writer.write(vault_id, wishes)
         except VaultrError as error:
@@ -42,7 +42,7 @@ def move_all(reader: Reader, writer: Writer, op: Op, found: Sequence[Found]) -> 
     return [after[each] for each in items]
 
 
-def _wish(op: Op, item: Item) -> Move:
+def _move_of(op: Op, item: Item) -> Move:
     revision = item.revision if op is Op.REMOVE else None
     return Move(op, item.id, seen=item.content_revision, revision=revision)
 

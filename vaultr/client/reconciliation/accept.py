@@ -16,6 +16,7 @@ from vaultr.client.errors import AnswerInvalid, VaultrError
 from vaultr.client.log import unvouched
 from vaultr.client.log.entries import Waypoint, short_head
 from vaultr.client.log.pages import Shown
+from vaultr.client.log.state import VaultState
 from vaultr.client.log.verify import take_full
 from vaultr.client.reconciliation import unvouched_set
 from vaultr.client.reconciliation.common_history import first_entry, read_whole_log
@@ -36,6 +37,7 @@ from vaultr.client.vaults.vault_writes import VaultWriter
 from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.client.vaults.writer import Writer
+from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import first_head
 
 
@@ -110,7 +112,9 @@ class Acceptor:
             listed = {_id(each): each for each in ask_list(self._account.session)}
             seen = self._seen(snapshot(profile, listed.values(), {}))
             deleted = {*self._account.deleted(), *profile.deleted}
-            taken = {each: self._take(each, seen) for each in sorted(listed.keys() - deleted)}
+            taken = {
+                each: self._take(listed[each], seen) for each in sorted(listed.keys() - deleted)
+            }
             self._set_aside(deleted)
             lost = {*self._store.aside.ids()} - listed.keys() - deleted
             due = self._due(taken)
@@ -183,9 +187,13 @@ class Acceptor:
             raise _not_shown()
         return seen
 
-    def _take(self, vault_id: UUID, seen: Snapshot) -> _AcceptedSet:
+    def _take(self, listed: Json, seen: Snapshot) -> _AcceptedSet:
         """Verify one set as a new device would, and have an entry vouch for it if none does."""
+        vault_id = _id(listed)
         shown = self._vaults.syncer.show_all(vault_id)
+        # Only the listed state was shown to the owner; another one may also be vouched for.
+        if (shown.n, b64(shown.head)) != (listed["revision"], listed["head"]):
+            raise _not_shown()
         account = self._account
         keys = open_wraps(account.wrap_key, account.account_id, vault_id, shown.wraps)
         synced, vouched = unvouched.take(shown, keys)
@@ -199,8 +207,10 @@ class Acceptor:
         if not altered:
             vault = self._vault_writer.repair(vault, keys)
             return _AcceptedSet(vault, details, repaired=True)
-        self._write_altered(found, altered)
+        state = self._write_altered(found, altered)
         shown = self._vaults.syncer.show_all(vault_id)
+        if shown.waypoint != state.waypoint:
+            raise _not_shown()
         vault, details = merged(None, take_full(shown, keys, None))
         again = [Replayed(each, unvouched_set.WHY, ()) for each in altered]
         return _AcceptedSet(vault, details, repaired=False, again=tuple(again))
@@ -228,8 +238,8 @@ class Acceptor:
                 return OpenVault(vault, keys, partial(place.detail, vault))
         return None
 
-    def _write_altered(self, found: Unvouched, altered: Sequence[UUID]) -> None:
-        """Write the altered items as this device holds them, in the order of ``altered``."""
+    def _write_altered(self, found: Unvouched, altered: Sequence[UUID]) -> VaultState:
+        """Write the altered items as this device holds them, and return the state after it."""
         theirs = found.shown
         if self._has_replaced_keys(theirs.vault):
             raise NotAccepted(
@@ -244,6 +254,7 @@ class Acceptor:
             left = left[len(batch) :]
             theirs = replace(theirs, vault=replace(theirs.vault, state=state))
             found = replace(found, shown=theirs)
+        return theirs.state
 
     def _has_replaced_keys(self, vault: CachedVault) -> bool:
         """Check whether a vault shows keys that were replaced, or must be."""

@@ -14,6 +14,7 @@ def write_profile(home: Path, account_key: bytes, ca_file: Path | None) -> None:
 
     device = DeviceSession(home=home, ca_file=ca_file, agent=False)
     with contextlib.suppress(VaultrError):
+        device.hurry()  # a silent server must not keep the key in memory
         known = device.store.account()
         unlocked = None if known is None else device.open_with_key(known, account_key)
         if unlocked is not None:

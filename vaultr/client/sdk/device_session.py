@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import httpx2
 
 
-# The longest time for each step that is left after the keys were forgotten.
+# How long a request for the profile, and one that ends the session, may take after the keys went.
 _LAST_SECONDS: Final = 5.0
 _SESSION_STILL_ALIVE: Final = (
     "The keys are no longer in memory, but the session is still alive: log out again later, or end "
@@ -219,17 +219,18 @@ class DeviceSession:
     def forget_elsewhere(self) -> None:
         """End the agent; only this object still has the key, for its last requests.
 
-        Otherwise a silent server could keep the keys in memory. From now on each step that is left
-        takes at most 5 seconds.
+        Otherwise a silent server could keep the keys in memory. What is left to do takes at most 10
+        seconds from now on: half of them for the profile, and half for the end of the session.
         """
         if self.agent is not None and self._last_key is None:
             self._last_key = self.agent.account_key()
             self.agent.end()
+        self.hurry()
         self.store.folder.hurry(2 * _LAST_SECONDS)
         last_lock.note(self.store.folder)
-        self._hurry()
 
-    def _hurry(self) -> None:
+    def hurry(self) -> None:
+        """Let all requests from now on end within 5 seconds."""
         if self._transport is not None or self.store.account() is not None:
             self.server().hurry(_LAST_SECONDS)
 
@@ -245,7 +246,7 @@ class DeviceSession:
                 self.write_profile(now=True)
         finally:
             # Even if the profile cannot be written, the session ends and the keys are forgotten.
-            self._hurry()
+            self.hurry()
             try:
                 with self.store.folder.locked():  # a login at the same time comes before or after
                     with contextlib.suppress(SessionEnded, Unauthenticated):

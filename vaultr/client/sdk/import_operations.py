@@ -52,13 +52,13 @@ class ImportOperations:
 
         :param update: write the newer content of entries that were imported before.
         :param again: add also what the vault has already.
-        :raises NoRoom: the vault has no room for the new items; nothing was written.
+        :raises ImportExceedsQuota: the new items exceed the quota of the vault; nothing was written.
         """
         run, now = new_run_id(), datetime.now(UTC)
         found = list(zip(drafts, self._matches(drafts, vault), strict=True))
         new = [draft for draft, match in found if again or _is_new(match)]
         destination = self._device.require_unlocked().destination(vault)
-        import_runs.check_room(destination, new)
+        import_runs.check_quota(destination, new)
         added = self._items.add_many(
             [marked(each, run, now) for each in new], vault=vault, progress=progress
         )

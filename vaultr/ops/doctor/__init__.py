@@ -1,1 +1,1 @@
-"""`flask doctor`: looks at everything that Vaultr stands on, and says what to do about it."""
+"""`flask doctor`: check everything that Vaultr depends on, and say what to do."""

@@ -1,4 +1,4 @@
-"""`flask doctor`: all checks, also when the server itself refuses to start."""
+"""`flask doctor`: all checks, even if the server itself cannot start."""
 
 import os
 
@@ -10,23 +10,25 @@ from vaultr.database import engine
 from vaultr.observability import logs
 from vaultr.operator_cli import json_option, show
 from vaultr.ops import check_result, smtp_check
-from vaultr.ops.check_result import Check, Finding, ok, problem
-from vaultr.ops.doctor import database, external, server_keys, services, traces
+from vaultr.ops.check_result import Check, CheckResult, ok, problem
+from vaultr.ops.doctor import audit_log, database, external, server_keys, services, traces
 from vaultr.settings.model import InvalidSettings, Settings
 
 DATABASE_SECONDS = 10.0
-IMPATIENT_SECONDS = 1.0  # for the checks after the one that found the database away
+IMPATIENT_SECONDS = 1.0  # for checks that follow after the database was found unavailable
 
 
 @click.command("doctor")
-@click.option("--pods", default=2, type=click.IntRange(1, 1000), help="Web pods there are (2).")
-@click.option("--url", help="The running server; BASE_URL by default.")
+@click.option(
+    "--pods", default=2, type=click.IntRange(1, 1000), help="Number of web pods (default: 2)"
+)
+@click.option("--url", help="URL of the running server (default: BASE_URL)")
 @json_option
 @click.pass_context
 def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool) -> None:
-    """Look at settings, secrets, database, Redis, mail, clock, proxy, disk, worker, backups.
+    """Check settings, keys, database, Redis, mail, clock, proxy, disk, worker, backups.
 
-    Each finding says what to do. Ends with 1 if one is a problem; warnings end with 0.
+    Each result says what to do. Exits with 1 if one is a problem; warnings exit with 0.
 
     Example: flask doctor --json
     """
@@ -34,11 +36,11 @@ def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool)
         raise click.BadParameter("--url begins with http:// or https://")
     found = _found(context.ensure_object(ScriptInfo), pods=pods, url=url)
     show(check_result.as_json(found), as_json=as_json, lines=lambda: check_result.lines(found))
-    if not check_result.good(found):
+    if not check_result.no_problems(found):
         raise SystemExit(1)
 
 
-def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[Finding]:
+def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResult]:
     try:
         settings = Settings.from_environ(os.environ)
     except InvalidSettings as invalid:
@@ -50,8 +52,8 @@ def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[Finding]:
     usual = engine.deadline.set(DATABASE_SECONDS)
     try:
         with app.app_context():
-            good = ok("settings", f"good for {settings.vaultr_env}")
-            return [good, *check_result.gathered(_checks(settings, pods=pods, url=url))]
+            no_problems = ok("settings", f"good for {settings.vaultr_env}")
+            return [no_problems, *check_result.run_checks(_checks(settings, pods=pods, url=url))]
     finally:
         engine.deadline.reset(usual)
 
@@ -73,6 +75,6 @@ def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[st
         ("certificate", lambda: external.check_certificate(settings)),
         ("worker", lambda: services.check_worker(settings)),
         ("backup", lambda: services.check_backups(settings)),
-        ("audit", services.check_audit),
+        ("audit", lambda: audit_log.check(settings)),
         ("traces", lambda: traces.check(os.environ)),
     )

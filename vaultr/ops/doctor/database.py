@@ -1,4 +1,4 @@
-"""Looks at the database: reachable, version, TLS, rights of the role, schema, connections."""
+"""Check the database: reachable, version, TLS, rights of the role, schema, connections."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from vaultr import clock
 from vaultr.audit import rights
 from vaultr.database import schema_version
 from vaultr.database.session import AUTOCOMMIT, db, postgresql
-from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.ops.doctor import connections
 from vaultr.ops.doctor.tls_severity import gravity
 from vaultr.settings.model import Settings
@@ -38,7 +38,7 @@ _REASONS: Final = {
     "in recovery mode": "it recovers from a crash",
 }
 SLOW_SECONDS: Final = 0.05
-# Until when the community mends a major version; www.postgresql.org/support/versioning.
+# End of community support of each major version; www.postgresql.org/support/versioning.
 _ENDS: Final = {
     15: date(2027, 11, 11), 16: date(2028, 11, 9), 17: date(2029, 11, 8), 18: date(2030, 11, 14),
 }  # fmt: skip
@@ -58,10 +58,10 @@ _ROLE: Final = (
 
 def check(
     settings: Settings, *, pods: int, on_away: Callable[[], object] = lambda: None
-) -> Iterator[Finding]:
-    """Say how the database stands, for ``pods`` web pods and one worker.
+) -> Iterator[CheckResult]:
+    """Report the state of the database, for ``pods`` web pods and one worker.
 
-    :param on_away: called if it cannot be used: whoever else asks it would wait as long.
+    :param on_away: called if the database cannot be used, so that later checks do not wait long.
     """
     began = time.monotonic()
     try:
@@ -88,13 +88,13 @@ def check(
 
 
 def _why(error: sa.exc.SQLAlchemyError) -> str:
-    """Say why nobody gets in. Words of the driver alone: its texts name hosts and roles."""
+    """Return why the connection failed, without the driver's text, which names hosts."""
     told = str(getattr(error, "orig", None) or error)
     kind = type(getattr(error, "orig", None) or error).__name__
     return next((says for words, says in _REASONS.items() if words in told), kind)
 
 
-def _server(found: Any, taken: float) -> Iterator[Finding]:
+def _server(found: Any, taken: float) -> Iterator[CheckResult]:
     says = f"PostgreSQL {found.version}, answers in {taken * 1000:.1f} ms"
     ends = _ENDS.get(found.major)
     if found.major < OLDEST:
@@ -107,7 +107,7 @@ def _server(found: Any, taken: float) -> Iterator[Finding]:
         yield ok(TOPIC, says)
 
 
-def _way(found: Any, settings: Settings) -> Iterator[Finding]:
+def _way(found: Any, settings: Settings) -> Iterator[CheckResult]:
     url = db.engine.url
     near = url.host is None or loopback(url.host) or url.host.startswith("/")
     mode = url.query.get("sslmode", "prefer")
@@ -126,7 +126,7 @@ def _way(found: Any, settings: Settings) -> Iterator[Finding]:
         yield ok(TOPIC, f"TLS (sslmode={mode})")
 
 
-def _role(found: Any, settings: Settings) -> Iterator[Finding]:
+def _role(found: Any, settings: Settings) -> Iterator[CheckResult]:
     level = problem if settings.production else warning
     roles = "Use a role of its own for the server: deploy/postgres/roles.sql."
     if found.rolsuper or found.makes:
@@ -143,7 +143,7 @@ def _role(found: Any, settings: Settings) -> Iterator[Finding]:
 
 
 def _missing_rights() -> list[str]:
-    """List the rights that the server's role lacks; `audit.rights` has those to the audit log."""
+    """Return the rights that the server's role lacks; `audit.rights` has those to the audit log."""
     with db.engine.connect() as connection:
         there = set(sa.inspect(connection).get_table_names())
         missing = []
@@ -155,7 +155,7 @@ def _missing_rights() -> list[str]:
         return missing
 
 
-def _connections(found: Any, settings: Settings, *, pods: int) -> Iterator[Finding]:
+def _connections(found: Any, settings: Settings, *, pods: int) -> Iterator[CheckResult]:
     pools = (_pool_limit(db.engine), _pool_limit(AUTOCOMMIT.get()))
     inline = settings.background == "inline"
     needed = connections.Deployment(
@@ -185,7 +185,7 @@ def _pool_limit(engine: sa.Engine) -> int:
     return int(pool.size() + pool._max_overflow)
 
 
-def _schema() -> Iterator[Finding]:
+def _schema() -> Iterator[CheckResult]:
     status = schema_version.status(schema_version.read_state(5.0))
     if not status.compatible:
         todo = "Start a newer version of Vaultr, or restore the database of this one."

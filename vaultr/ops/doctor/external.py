@@ -1,4 +1,4 @@
-"""Looks from the outside: the certificate at BASE_URL, and which client address the server sees."""
+"""Check from outside: the certificate at BASE_URL, and which client address the server sees."""
 
 import http.client
 import ipaddress
@@ -15,17 +15,17 @@ from vaultr.database.session import db
 from vaultr.health import service as health
 from vaultr.observability.multiprocess_dir import MEMORY
 from vaultr.ops import certificate
-from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.settings.model import Settings
 
 SECONDS: Final = 5
 WARN_DAYS, LATE_DAYS = 21, 7
 LOW_BYTES, LOW_SHARE = 2**30, 0.10
-_FORGED: Final = "203.0.113.77"  # of a network that is nobody's (RFC 5737)
+_FORGED: Final = "203.0.113.77"  # in a network for documentation (RFC 5737)
 
 
-def check_certificate(settings: Settings) -> Iterator[Finding]:
-    """Say how long the certificate is good that users meet."""
+def check_certificate(settings: Settings) -> Iterator[CheckResult]:
+    """Report how long the certificate that users see is valid."""
     todo = "Renew it: docs/runbook.md, VaultrCertificateEnds."
     try:
         seen = certificate.of_url(settings.base_url)
@@ -43,8 +43,8 @@ def check_certificate(settings: Settings) -> Iterator[Finding]:
         yield ok("certificate", f"good for {seen.days:.0f} days")
 
 
-def check_proxy(settings: Settings, url: str) -> Iterator[Finding]:
-    """Ask the running server which address it sees, also when another is claimed."""
+def check_proxy(settings: Settings, url: str) -> Iterator[CheckResult]:
+    """Ask the running server which client address it sees, also when a forged one is sent."""
     try:
         plain, forged = _seen(url), _seen(url, claimed=_FORGED)
     except (OSError, http.client.HTTPException) as error:
@@ -76,7 +76,7 @@ def _seen(url: str, *, claimed: str | None = None) -> tuple[str, str] | None:
         headers |= {"X-Forwarded-For": claimed, "Forwarded": f"for={claimed}"}
     request = urllib.request.Request(f"{url.rstrip('/')}/api/health", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # nosec B310 - the command took http(s) alone
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # nosec B310 - the command accepts only http(s)
             told = str(answer.headers.get(health.RESPONSE_HEADER, ""))
     except urllib.error.HTTPError as error:
         error.close()
@@ -92,8 +92,8 @@ def _private(address: str) -> bool:
         return False
 
 
-def check_disk(settings: Settings) -> Iterator[Finding]:
-    """Say how much room there is where this process writes."""
+def check_disk(settings: Settings) -> Iterator[CheckResult]:
+    """Report the free space where this process writes."""
     places = {"VAULTR_HOME": settings.vaultr_home}
     if db.engine.dialect.name == "sqlite":
         places["SQLite"] = Path(str(db.engine.url.database)).parent

@@ -1,4 +1,4 @@
-"""Looks at the keys: which ids there are, which of them signs, and how old that one is."""
+"""Check the keys: which ids exist, which one signs, and how old it is."""
 
 import re
 from collections.abc import Iterator
@@ -6,19 +6,19 @@ from datetime import UTC, datetime
 from typing import Final
 
 from vaultr import clock
-from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.ops.keys import usage
 from vaultr.settings.model import Settings
 from vaultr.settings.types import KEY_SETS, Keys
 
 OLD_DAYS: Final = 365
-# Not AUDIT_KEY: to look through all events takes long; `flask keys status` does.
+# Without AUDIT_KEY: scanning all events takes long; `flask keys status` does it.
 _NEEDED: Final = ("PEPPER", "FACTOR_KEY", "MAIL_KEY")
-_DRAWN: Final = re.compile(r"(20[0-9]{6})(?:[0-9]{6}-)?[0-9a-f]*")  # as they are named
+_DRAWN: Final = re.compile(r"(20[0-9]{6})(?:[0-9]{6}-)?[0-9a-f]*")  # the format of generated ids
 
 
-def check(settings: Settings) -> Iterator[Finding]:
-    """Say of each key set how it stands; that they are strong and distinct, start-up has seen."""
+def check(settings: Settings) -> Iterator[CheckResult]:
+    """Report the state of each keyring. Start-up has checked that keys are strong and distinct."""
     for name in KEY_SETS:
         keys: Keys = getattr(settings, name.lower())
         yield from _of(name, keys, production=settings.production)
@@ -26,8 +26,8 @@ def check(settings: Settings) -> Iterator[Finding]:
     yield ok("secrets", f"CHECKPOINT_KEY: {role} (only the worker needs it)")
 
 
-def check_needed(settings: Settings) -> Iterator[Finding]:
-    """Say of each key that something in the database needs and that is not here."""
+def check_needed(settings: Settings) -> Iterator[CheckResult]:
+    """Report keys that the database needs and that are missing here."""
     here = True
     for name in _NEEDED:
         keys: Keys = getattr(settings, name.lower())
@@ -39,7 +39,7 @@ def check_needed(settings: Settings) -> Iterator[Finding]:
         yield ok("secrets", f"all that the database needs of {', '.join(_NEEDED)} is here")
 
 
-def _of(name: str, keys: Keys, *, production: bool) -> Iterator[Finding]:
+def _of(name: str, keys: Keys, *, production: bool) -> Iterator[CheckResult]:
     first, *others = keys.by_id
     also = f"; also verify: {', '.join(others)}" if others else ""
     says = f"{name}: {first} signs{also}"
@@ -55,7 +55,7 @@ def _of(name: str, keys: Keys, *, production: bool) -> Iterator[Finding]:
 
 
 def _age_days(key_id: str) -> int | None:
-    """Read the age out of an id that begins with a date; None for others."""
+    """Return the age of an id that begins with a date, or None."""
     match = _DRAWN.fullmatch(key_id)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Looks at Redis, at the clocks, and at what background work has left undone."""
+"""Check Redis, the clocks, backups and background jobs."""
 
 import time
 from collections.abc import Iterator
@@ -10,13 +10,12 @@ import redis
 import sqlalchemy as sa
 
 from vaultr import clock
-from vaultr.audit import sequencer_lag
 from vaultr.database.base import Utc
 from vaultr.database.session import db, postgresql
 from vaultr.ops import last_runs
-from vaultr.ops.check_result import Finding, ok, problem, warning
+from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.ops.doctor.tls_severity import gravity
-from vaultr.ops.last_runs import Kind
+from vaultr.ops.last_runs import RunKind
 from vaultr.ratelimit import limiter
 from vaultr.settings.model import Settings
 from vaultr.settings.types import loopback
@@ -26,12 +25,11 @@ APART_SECONDS: Final = 5.0
 TOKENS_FAIL_SECONDS: Final = 30.0  # the leeway of access tokens
 OLDEST_BACKUP: Final = timedelta(hours=26)
 OLDEST_DRILL: Final = timedelta(days=30)
-WORKER_GONE_SECONDS: Final = 180.0  # it says every minute that it works
-_LAG_WARNS, _LAG_ENDS = 10.0, 60.0
+WORKER_GONE_SECONDS: Final = 180.0  # a worker reports every minute
 
 
-def check_redis(settings: Settings) -> Iterator[Finding]:
-    """Say how Redis stands: reachable, how fast, TLS, and whether it may forget counters."""
+def check_redis(settings: Settings) -> Iterator[CheckResult]:
+    """Report the state of Redis: reachable, speed, TLS, and whether it may lose counters."""
     client = limiter.current().redis
     if client is None or settings.redis_url is None:
         yield ok("redis", "none: limits are counted in memory by the one process")
@@ -61,7 +59,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     yield from _eviction(client, settings)
 
 
-def _eviction(client: "redis.Redis", settings: Settings) -> Iterator[Finding]:
+def _eviction(client: "redis.Redis", settings: Settings) -> Iterator[CheckResult]:
     """Check that Redis never evicts a counter. Counters expire, so `volatile-*` evicts them."""
     try:
         memory: Any = client.info("memory")
@@ -78,7 +76,7 @@ def _eviction(client: "redis.Redis", settings: Settings) -> Iterator[Finding]:
     yield level("redis", f"eviction policy {policy}: an evicted counter resets a limit", todo)
 
 
-def check_clock() -> Iterator[Finding]:
+def check_clock() -> Iterator[CheckResult]:
     """Compare this machine's clock with those of the database and of Redis."""
     clocks = []
     if postgresql():
@@ -88,7 +86,7 @@ def check_clock() -> Iterator[Finding]:
         clocks.append(("the database", (moment - clock.now()).total_seconds()))
     client = limiter.current().redis
     if client is not None:
-        with suppress(redis.RedisError, OSError):  # the finding about Redis says so
+        with suppress(redis.RedisError, OSError):  # the check of Redis reports it
             seconds, microseconds = client.time()
             there = seconds + microseconds / 1e6
             clocks.append(("Redis", there - clock.now().timestamp()))
@@ -105,12 +103,12 @@ def check_clock() -> Iterator[Finding]:
         yield ok("clock", f"{clock.text(clock.now())}; there is no other to compare with")
 
 
-def check_backups(settings: Settings) -> Iterator[Finding]:
-    """Say how old the last verified backup and the last restore drill are."""
+def check_backups(settings: Settings) -> Iterator[CheckResult]:
+    """Report the age of the last verified backup and of the last restore drill."""
     level = problem if settings.production else warning
     wanted = (
-        (Kind.BACKUP_VERIFIED, OLDEST_BACKUP, "verified backup"),
-        (Kind.DRILL, OLDEST_DRILL, "restore drill"),
+        (RunKind.BACKUP_VERIFIED, OLDEST_BACKUP, "verified backup"),
+        (RunKind.DRILL, OLDEST_DRILL, "restore drill"),
     )
     todo = "Make and restore one; docs/runbook.md: Back up by hand."
     for kind, most, name in wanted:
@@ -124,11 +122,11 @@ def check_backups(settings: Settings) -> Iterator[Finding]:
             yield ok("backup", f"the last {name} is {reached.age_seconds / 3600:.1f} h old")
 
 
-def check_worker(settings: Settings) -> Iterator[Finding]:
-    """Check whether background work is done, by whatever process."""
+def check_worker(settings: Settings) -> Iterator[CheckResult]:
+    """Check whether any process runs background jobs."""
     level = problem if settings.production else warning
     todo = "Start `flask worker`: mails wait, nothing is cleaned up. runbook.md: VaultrWorkerGone."
-    reached = last_runs.last(Kind.WORKER_SEEN)
+    reached = last_runs.last(RunKind.WORKER_SEEN)
     if reached is None:
         yield level("worker", "no process has done background work yet", todo)
     elif reached.age_seconds > WORKER_GONE_SECONDS:
@@ -136,17 +134,3 @@ def check_worker(settings: Settings) -> Iterator[Finding]:
         yield level("worker", f"no background work was done for {minutes:.0f} min", todo)
     else:
         yield ok("worker", f"background work was done {reached.age_seconds:.0f} s ago")
-
-
-def check_audit() -> Iterator[Finding]:
-    """Say how far the tree of audit events is behind."""
-    seconds = sequencer_lag.seconds()
-    todo = "Does a worker with CHECKPOINT_KEY run? docs/runbook.md: VaultrAuditLag."
-    if seconds is None:
-        yield ok("audit", "events are recorded; no checkpoint was ever made")
-    elif seconds > _LAG_ENDS:
-        yield problem("audit", f"checkpoints are {seconds:.0f} s behind", todo)
-    elif seconds > _LAG_WARNS:
-        yield warning("audit", f"checkpoints are {seconds:.0f} s behind", todo)
-    else:
-        yield ok("audit", f"checkpoints are {seconds:.0f} s behind")

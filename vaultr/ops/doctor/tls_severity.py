@@ -1,15 +1,15 @@
-"""How bad it is that a connection is not encrypted."""
+"""Rate a connection that is not encrypted."""
 
 from collections.abc import Callable
 
-from vaultr.ops.check_result import Finding, problem, warning
+from vaultr.ops.check_result import CheckResult, problem, warning
 
 
-def gravity(host: str | None, *, production: bool) -> Callable[[str, str, str], Finding]:
-    """Choose the finding for a connection to ``host`` in clear.
+def gravity(host: str | None, *, production: bool) -> Callable[[str, str, str], CheckResult]:
+    """Return the kind of result for an unencrypted connection to ``host``.
 
-    A name without a dot, such as ``postgres`` in docker-compose.yml, is a neighbour's on a network
-    of containers, which leaves no machine there: worth knowing, no reason to call somebody.
+    A name without a dot, such as ``postgres`` in docker-compose.yml, is in a container network on
+    the same machine: worth a warning, but not an alarm.
     """
     neighbour = bool(host) and not {".", ":"} & set(host or "")
     return problem if production and not neighbour else warning

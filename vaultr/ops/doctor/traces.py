@@ -1,17 +1,17 @@
-"""Looks at whether spans reach the collector that OTEL_* names."""
+"""Check whether the collector that OTEL_* configures accepts spans."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vaultr.observability.tracing import spans
-from vaultr.ops.check_result import Finding, ok, problem
+from vaultr.ops.check_result import CheckResult, ok, problem
 
 SECONDS: Final = 3.0
 _ADVICE: Final = "Traces alone are missing; see docs/deployment.md, Traces."
 
 
-def check(variables: Mapping[str, str]) -> Iterator[Finding]:
-    """Check whether traces are told; nothing where nobody wants any."""
+def check(variables: Mapping[str, str]) -> Iterator[CheckResult]:
+    """Check whether traces are exported; no result unless they are configured."""
     if not spans.wanted(variables):
         return
     if (reason := spans.problem(variables)) is not None:

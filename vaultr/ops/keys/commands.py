@@ -1,4 +1,4 @@
-"""`flask keys`: draws and rotates the server's keys; runs just when the server refuses to start."""
+"""`flask keys`: generate and rotate server keys; also runs when the server cannot start."""
 
 import os
 import stat
@@ -12,45 +12,47 @@ from flask.cli import AppGroup
 from vaultr import clock
 from vaultr.errors import Conflict
 from vaultr.operator_cli import command, json_option, show
-from vaultr.ops.keys.files import KeySet, Place, new_id
+from vaultr.ops.keys.files import Place, WrittenKeyring, new_id
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.types import KEY_SETS
 
-keys = AppGroup("keys", help="The server's keys. `flask check` tells which are missing.")
+keys = AppGroup("keys", help="Server keys. `flask check` lists missing ones.")
 
 _folder = click.option(
     "--dir",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of a file for each set, such as jwt_secret; else <NAME>_FILE, else the variable.",
+    help="Folder with one file for each keyring (default: <NAME>_FILE or the variable)",
 )
 _name = click.argument("name", type=click.Choice(KEY_SETS, case_sensitive=False))
 
 
 class StillNeeded(Conflict):
-    """This key is needed still."""
+    """Something still needs this key. Run `flask keys status` to see what."""
 
 
 @keys.command("generate", with_appcontext=False)
 @_folder
 @click.option(
-    "--env-file", type=click.Path(dir_okay=False, path_type=Path), help="A new file of lines."
+    "--env-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="New file to write NAME='value' lines to",
 )
 @json_option
 def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> None:
-    """Draw a complete set of keys: as lines NAME='value', or into files only you can read.
+    """Generate a complete set of keys: print NAME='value' lines, or write private files.
 
-    A file that is there already is never overwritten.
+    Existing files are never overwritten.
 
     Example: flask keys generate --env-file .env
     """
     if folder is not None and env_file is not None:
-        raise click.UsageError("Give --dir or --env-file, not both.")
+        raise click.UsageError("Use --dir or --env-file, not both.")
     drawn = generate_keys(new_id(clock.now()))
     lines = [f"{name}='{text}'" for name, text in drawn.items()]
     if env_file is not None:
         if not _write(env_file, "\n".join(lines)):
-            raise click.ClickException(f"{env_file} is there already; nothing was written.")
+            raise click.ClickException(f"{env_file} already exists; nothing was written.")
         answer = {"written": [str(env_file)], "kept": []}
         show(answer, as_json=as_json, lines=lambda: [f"written: {env_file}"])
         return
@@ -61,26 +63,26 @@ def generate(folder: Path | None, env_file: Path | None, *, as_json: bool) -> No
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = [name for name, text in drawn.items() if _write(folder / name.lower(), text)]
     kept = [name for name in drawn if name not in written]
-    told = [f"written: {name.lower()}" for name in written]
-    told += [f"kept as it was: {name.lower()}" for name in kept]
-    show({"written": written, "kept": kept}, as_json=as_json, lines=lambda: told)
+    message = [f"written: {name.lower()}" for name in written]
+    message += [f"unchanged: {name.lower()}" for name in kept]
+    show({"written": written, "kept": kept}, as_json=as_json, lines=lambda: message)
 
 
 @keys.command("rotate", with_appcontext=False)
 @_name
 @_folder
 @click.option(
-    "--reloaded", is_flag=True, help="Every server was reloaded since the new key was announced."
+    "--reloaded", is_flag=True, help="All servers were reloaded after the key was announced"
 )
 @json_option
 @command
 def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> None:
-    """Replace a key, in two steps, so that no server meets one that it does not know.
+    """Replace a key in two steps, so that no server meets a key that it does not know.
 
-    First the new key is announced: it is put behind the one in use. Reload every server (SIGHUP to
-    gunicorn, or a rolling restart), and every `flask worker`. Then again with --reloaded: the new
-    key is put first. Reload once more; from then on it signs and seals. The old key stays for what
-    it signed and sealed, until `retire`.
+    The first step announces the new key: it is put behind the one in use. Reload every server
+    (SIGHUP to gunicorn, or a rolling restart) and every `flask worker`. Then repeat the command
+    with --reloaded, which puts the new key first, and reload again; from then on the new key signs
+    and seals. The old key stays for what it signed and sealed, until `retire`.
 
     Example: flask keys rotate JWT_SECRET --dir secrets
     """
@@ -91,13 +93,13 @@ def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> 
         place.write(after)
     step = "in use" if reloaded else "announced"
     new = after.in_use if reloaded else after.announced
-    told = f"{new} is {step}. Reload every server and worker"
-    told += (
+    message = f"{new} is {step}. Reload every server and worker"
+    message += (
         f"; then it signs and seals. Until nobody needs it, {before.in_use} stays."
         if reloaded
         else f", then run: flask keys rotate {name} --reloaded"
     )
-    _tell(place, after, {"name": name, "key": new, "step": step}, told, as_json=as_json)
+    _report(place, after, {"name": name, "key": new, "step": step}, message, as_json=as_json)
 
 
 @keys.command("retire")
@@ -107,7 +109,7 @@ def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> 
 @json_option
 @command
 def retire(name: str, key_id: str, folder: Path | None, *, as_json: bool) -> None:
-    """Take an old key out, unless something still needs it.
+    """Remove an old key, unless something still needs it.
 
     Example: flask keys retire JWT_SECRET 20261125104512-ab12 --dir secrets
     """
@@ -120,8 +122,10 @@ def retire(name: str, key_id: str, folder: Path | None, *, as_json: bool) -> Non
         if use.count:
             raise StillNeeded(f"{name}: {use} need {key_id} still. {usage.way_out(name)}")
         place.write(after)
-    told = f"{key_id} is taken out. Reload every server and worker."
-    _tell(place, after, {"name": name, "key": key_id, "step": "retired"}, told, as_json=as_json)
+    message = f"{key_id} is taken out. Reload every server and worker."
+    _report(
+        place, after, {"name": name, "key": key_id, "step": "retired"}, message, as_json=as_json
+    )
 
 
 @keys.command("status")
@@ -129,9 +133,9 @@ def retire(name: str, key_id: str, folder: Path | None, *, as_json: bool) -> Non
 @json_option
 @command
 def status(folder: Path | None, *, as_json: bool) -> None:
-    """List the keys of each set with what needs them, never the keys themselves.
+    """List the keys of each keyring and what needs them, never the keys themselves.
 
-    A key that something needs and that is not there is `missing`: put it back. Ends with 1 then.
+    A key that is needed but absent is `missing`: put it back. Exits with 1 then.
 
     Example: flask keys status --dir secrets
     """
@@ -142,7 +146,7 @@ def status(folder: Path | None, *, as_json: bool) -> None:
     for name in KEY_SETS:
         ring = getattr(loaded.current(), loaded.RINGS[name])
         written = Place.of(name, folder, os.environ).read() if folder else None
-        known = written or KeySet(name, ring.keys.by_id)
+        known = written or WrittenKeyring(name, ring.keys.by_id)
         missing = usage.missing(name, known.by_id)
         uses = {one: usage.use_of(name, one) for one in known.by_id} | missing
         for key_id, use in uses.items():
@@ -159,40 +163,42 @@ def status(folder: Path | None, *, as_json: bool) -> None:
 @json_option
 @command
 def reseal(*, as_json: bool) -> None:
-    """Seal anew, under the keys in use, the factors and letters that are under older ones.
+    """Reseal values that are sealed under older keys (second factors, emails).
 
-    The worker does so by itself once an hour. Ends with 1 if some cannot be opened, and says what
-    to do; with --json `left` counts them.
+    The worker does this every hour. Exits with 1 if some cannot be opened, and says what to do;
+    with --json, `left` counts them.
 
     Example: flask keys reseal
     """
     from vaultr.ops.keys import usage  # noqa: PLC0415 - `generate` needs no feature
 
-    told = {name: one() for name, one in usage.RESEALERS.items()}
-    left = {name: one.left for name, one in told.items()}
-    answer = {**{name: one.done for name, one in told.items()}, "left": left}
-    lines = [f"{name:12} {one.done}" for name, one in told.items()]
+    message = {name: one() for name, one in usage.RESEALERS.items()}
+    left = {name: one.left for name, one in message.items()}
+    answer = {**{name: one.done for name, one in message.items()}, "left": left}
+    lines = [f"{name:12} {one.done}" for name, one in message.items()]
     show(answer, as_json=as_json, lines=lambda: lines)
     todo = [usage.left_over(name, count) for name, count in left.items() if count]
     if todo:
         raise click.ClickException("\n".join(todo))
 
 
-def _role(known: KeySet, key_id: str) -> str:
+def _role(known: WrittenKeyring, key_id: str) -> str:
     if key_id == known.in_use:
         return "in use"
     return "announced" if key_id == known.announced else "old"
 
 
-def _tell(place: Place, after: KeySet, answer: dict[str, Any], told: str, *, as_json: bool) -> None:
-    """Say what was done; a variable's new value is printed, since only its owner can set it."""
+def _report(
+    place: Place, after: WrittenKeyring, answer: dict[str, Any], message: str, *, as_json: bool
+) -> None:
+    """Print the result; print a variable's new value too, since only its owner can set it."""
     if place.path is not None:
-        show(answer, as_json=as_json, lines=lambda: [told])
+        show(answer, as_json=as_json, lines=lambda: [message])
         return
     value = after.text().replace("\n", ",")
     _warn_if_others_can_read()
     show({**answer, "value": value}, as_json=as_json, lines=lambda: [f"{place.name}='{value}'"])
-    click.echo(f"Set it to this value. {told}", err=True)
+    click.echo(f"Set it to this value. {message}", err=True)
 
 
 def _warn_if_others_can_read() -> None:

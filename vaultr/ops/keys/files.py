@@ -1,8 +1,8 @@
-"""Where an operator keeps a set of server keys, a file or a variable; and its three steps.
+"""A keyring in a file or variable, and the three steps of a rotation.
 
-A new key is first announced: it stands behind the others, so that every server learns to verify
-and open by it before any signs or seals. Then it is put first, and the old one stays behind for
-what was signed and sealed by it. Then the old one is taken out.
+A new key is first announced: it is put behind the others, so that every server can verify and open
+with it before any server signs or seals. Then it is put first, and the old key stays behind for
+what it signed and sealed. Finally the old key is removed.
 """
 
 import contextlib
@@ -21,31 +21,31 @@ from vaultr.protocol.encoding import b64
 from vaultr.settings.types import Keys
 
 _KEY_BYTES = 32
-# When a key was drawn stands in its id, so that of two it is known which is the newer.
+# The id contains the time of generation, which shows which of two keys is newer.
 _MOMENT = "%Y%m%d%H%M%S"
 _DRAWN = re.compile(r"(\d{14})-[0-9a-f]{4}")
 
 
 class NotThere(NotFound):
-    """There is no such key, or no such place."""
+    """This key or keyring does not exist. Check its name and --dir."""
 
 
 class NotNow(Conflict):
-    """This step of a rotation is not the next one."""
+    """This step is not the next one of the rotation. Run `flask keys status`."""
 
 
 class NoKeys(Unprocessable):
-    """What stands there is no set of keys."""
+    """The file or variable does not contain a keyring."""
 
 
 def new_id(now: datetime) -> str:
-    """Draw the id of a new key: when it was drawn, in UTC, and four digits of luck."""
+    """Return an id for a new key: the time in UTC, and four random hexadecimal digits."""
     return f"{now:{_MOMENT}}-{secrets.token_hex(2)}"
 
 
 @dataclass(frozen=True, slots=True)
-class KeySet:
-    """A set of keys as it is written down, the first in use."""
+class WrittenKeyring:
+    """A keyring as it is written in a file; the first key is in use."""
 
     name: str
     by_id: Mapping[str, bytes]
@@ -57,105 +57,110 @@ class KeySet:
 
     @property
     def announced(self) -> str | None:
-        """Return the id of a key that waits to be put first: one drawn after the key in use."""
+        """Return the id of an announced key: one that was generated after the key in use."""
         *_, last = self.by_id
         return last if _drawn(last) > _drawn(self.in_use) else None
 
     def text(self) -> str:
-        """Write it as the setting is written, one key a line."""
+        """Return the text of the setting, one key on each line."""
         return "\n".join(f"{key_id}:{b64(key)}" for key_id, key in self.by_id.items())
 
-    def with_new(self, now: datetime) -> "KeySet":
-        """Announce a new key.
+    def with_new(self, now: datetime) -> "WrittenKeyring":
+        """Return the keyring with a new, announced key.
 
-        :raises NotNow: one is announced already.
+        :raises NotNow: a key is already announced.
         """
         if self.announced is not None:
             raise NotNow(
                 f"{self.name}: {self.announced} is announced already. Once every server was "
                 "reloaded, run `rotate` with --reloaded."
             )
-        # Later than all others by its id, even if they were drawn this second or by a fast clock.
+        # Its id is later than all others, even if they were generated this second or by a fast
+        # clock.
         newest = max(_drawn(key_id) for key_id in self.by_id)
         if newest >= f"{now:{_MOMENT}}":
             now = datetime.strptime(newest, _MOMENT).replace(tzinfo=UTC) + timedelta(seconds=1)
-        return KeySet(self.name, {**self.by_id, new_id(now): secrets.token_bytes(_KEY_BYTES)})
+        return WrittenKeyring(
+            self.name, {**self.by_id, new_id(now): secrets.token_bytes(_KEY_BYTES)}
+        )
 
-    def switched(self) -> "KeySet":
-        """Put the announced key first.
+    def switched(self) -> "WrittenKeyring":
+        """Return the keyring with the announced key first.
 
-        :raises NotNow: none is announced.
+        :raises NotNow: no key is announced.
         """
         first = self.announced
         if first is None:
             raise NotNow(
                 f"{self.name}: no new key is announced; run `rotate` without --reloaded first."
             )
-        return KeySet(self.name, {first: self.by_id[first], **self.by_id})
+        return WrittenKeyring(self.name, {first: self.by_id[first], **self.by_id})
 
-    def without(self, key_id: str) -> "KeySet":
-        """Take a key out.
+    def without(self, key_id: str) -> "WrittenKeyring":
+        """Return the keyring without a key.
 
-        :raises NotThere: there is none of that id.
-        :raises NotNow: it is the one in use.
+        :raises NotThere: no key has this id.
+        :raises NotNow: it is the key in use.
         """
         if key_id not in self.by_id:
             raise NotThere(f"{self.name}: there is no key {key_id}.")
         if key_id == self.in_use:
             raise NotNow(f"{self.name}: {key_id} is in use. Rotate first.")
-        return KeySet(self.name, {one: key for one, key in self.by_id.items() if one != key_id})
+        return WrittenKeyring(
+            self.name, {one: key for one, key in self.by_id.items() if one != key_id}
+        )
 
 
 def _drawn(key_id: str) -> str:
-    """Return when a key was drawn; one whose id does not say so is older than all that do."""
+    """Return the time in an id; an id without one counts as older than all others."""
     found = _DRAWN.fullmatch(key_id)
     try:
         return f"{datetime.strptime(found[1], _MOMENT):{_MOMENT}}" if found else ""  # noqa: DTZ007 - compared as text
-    except ValueError:  # digits, but no moment
+    except ValueError:  # digits, but not a time
         return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a set is kept. Without a path it is a variable, which only its owner can change."""
+    """Where a keyring is stored: a file, or without a path a variable."""
 
     name: str
     path: Path | None
-    given: str = ""
+    variable: str = ""
 
     @classmethod
     def of(cls, name: str, folder: Path | None, variables: Mapping[str, str]) -> "Place":
-        """Find out where a set is kept: in ``folder``, by ``<NAME>_FILE``, or in the variable.
+        """Find the keyring: in ``folder``, in the file of ``<NAME>_FILE``, or in the variable.
 
-        :raises NotThere: nowhere.
+        :raises NotThere: it is in none of them.
         """
         if folder is not None:
             return cls(name, folder / name.lower())
         if path := variables.get(f"{name}_FILE"):
             return cls(name, Path(path))
-        if given := variables.get(name):
-            return cls(name, None, given)
+        if text := variables.get(name):
+            return cls(name, None, text)
         raise NotThere(f"{name}: name its folder by --dir, or set {name}_FILE or {name}.")
 
-    def read(self) -> KeySet:
-        """Read the set.
+    def read(self) -> WrittenKeyring:
+        """Read the keyring.
 
         :raises NotThere: the file cannot be read.
-        :raises NoKeys: it holds something else.
+        :raises NoKeys: it contains something else.
         """
         try:
-            text = self.path.read_text("utf-8") if self.path else self.given
+            text = self.path.read_text("utf-8") if self.path else self.variable
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
             raise NotThere(f"{self.name}: cannot read {self.path}: {reason}.") from None
         try:
-            return KeySet(self.name, Keys.parse(text.rstrip("\r\n")).by_id)
+            return WrittenKeyring(self.name, Keys.parse(text.rstrip("\r\n")).by_id)
         except ValueError as error:
             raise NoKeys(f"{self.name}: {error}.") from None
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Let of several commands that change one file one do so at a time."""
+        """Lock the file, so that one command at a time changes it."""
         if self.path is None:
             yield
             return
@@ -169,8 +174,8 @@ class Place:
         finally:
             os.close(descriptor)
 
-    def write(self, keys: KeySet) -> None:
-        """Replace the file, whole at every moment, with its mode and owner as they were.
+    def write(self, keys: WrittenKeyring) -> None:
+        """Replace the file atomically, keeping its mode and owner.
 
         :raises NotThere: it cannot be written.
         """

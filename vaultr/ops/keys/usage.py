@@ -1,4 +1,4 @@
-"""For what each of the server's keys is needed still, and what can be sealed anew."""
+"""What still needs each server key, and what can be resealed."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from vaultr.security.keyring import Resealed
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """What still needs a key: so many things of one kind."""
+class KeyUse:
+    """What needs a key: a number of values of one kind."""
 
     count: int
     what: str
@@ -22,21 +22,21 @@ class Use:
 
 
 _WAYS_OUT: Final[dict[str, str]] = {
-    "JWT_SECRET": "Tokens live 10 minutes: wait, once all sign anew.",  # nosec B105 - words for people
-    "PEPPER": "Each verifier is renewed when its owner signs in.",
-    "FACTOR_KEY": "`flask keys reseal` seals them anew.",
-    "MAIL_KEY": "`flask keys reseal` seals them anew.",
-    "AUDIT_KEY": "They cannot be verified without it: keep it as long as the events.",
+    "JWT_SECRET": "Tokens are valid for 10 minutes: wait until all servers sign with the new key.",  # nosec B105 - a text for people
+    "PEPPER": "Each verifier is replaced when its owner logs in.",
+    "FACTOR_KEY": "Run `flask keys reseal`.",
+    "MAIL_KEY": "Run `flask keys reseal`.",
+    "AUDIT_KEY": "They cannot be verified without it: keep the key as long as the events.",
 }
-# What can be done about values that were changed, so that no key opens them any more.
+# What to do about values that were changed, so that no key opens them.
 _CHANGED: Final[dict[str, tuple[str, str]]] = {
     "FACTOR_KEY": (
         "second factors",
-        "their owners sign in by a recovery code and set them up anew, or `flask accounts"
+        "their owners log in with a recovery code and set them up again, or `flask accounts"
         " reset-factors` removes them",
     ),
     "MAIL_KEY": (
-        "letters in the outbox",
+        "emails in the outbox",
         "`flask mail list` shows them as `unreadable` once they were tried; they are removed 30"
         " days after they were written",
     ),
@@ -54,32 +54,33 @@ _BESIDE: Final[dict[str, Callable[[Collection[str]], str | None]]] = {
 _MOST_MISSING: Final = 10
 
 
-def use_of(name: str, key_id: str) -> Use:
+def use_of(name: str, key_id: str) -> KeyUse:
     """Count what needs one key."""
     match name:
         case "JWT_SECRET":
             tokens = auth.access_tokens_by_key()
-            # Of what an older version signed the key is not known: it may be any.
-            return Use(tokens.get(key_id, 0) + tokens.get(None, 0), "sessions with a live token")
+            # Older versions did not store which key signed, so it may be any.
+            return KeyUse(tokens.get(key_id, 0) + tokens.get(None, 0), "sessions with a live token")
         case "PEPPER":
-            return Use(auth.verifiers_by_key().get(key_id, 0), "accounts and waiting signups")
+            return KeyUse(auth.verifiers_by_key().get(key_id, 0), "accounts and waiting signups")
         case "FACTOR_KEY":
-            return Use(auth.factors_by_key().get(key_id, 0), "second factors")
+            return KeyUse(auth.factors_by_key().get(key_id, 0), "second factors")
         case "MAIL_KEY":
-            return Use(mail.emails_under(key_id), "letters in the outbox")
+            return KeyUse(mail.emails_under(key_id), "emails in the outbox")
         case _:
-            return Use(audit.events_under(key_id), "audit events")
+            return KeyUse(audit.events_under(key_id), "audit events")
 
 
-def missing(name: str, known: Collection[str]) -> dict[str, Use]:
-    """Tell by its id of each key that something needs and that is not among the ``known`` ones.
+def missing(name: str, known: Collection[str]) -> dict[str, KeyUse]:
+    """Return, by id, the keys that are needed but not among ``known``.
 
-    Of a JWT_SECRET none is: without it whoever holds a token of it refreshes, and loses nothing.
+    For JWT_SECRET there are none: a client with a token of a missing key refreshes, and loses
+    nothing.
     """
     if name in _BY_KEY:
         needed = [one for one in _BY_KEY[name]() if one not in known]
         return {one: use_of(name, one) for one in sorted(needed)}
-    found: dict[str, Use] = {}
+    found: dict[str, KeyUse] = {}
     while name in _BESIDE and len(found) < _MOST_MISSING:
         key_id = _BESIDE[name]([*known, *found])
         if key_id is None or key_id in found:
@@ -89,7 +90,7 @@ def missing(name: str, known: Collection[str]) -> dict[str, Use]:
 
 
 def way_out(name: str) -> str:
-    """Return how a key comes to be needed no longer."""
+    """Return how a key stops being needed."""
     return _WAYS_OUT[name]
 
 
@@ -100,7 +101,7 @@ RESEALERS: Final[dict[str, Callable[[], Resealed]]] = {
 
 
 def left_over(name: str, count: int) -> str:
-    """Say what of a set could not be sealed anew, and what to do next."""
+    """Return what could not be resealed, and what to do next."""
     what, if_changed = _CHANGED[name]
     return (
         f"{name}: {count} {what} cannot be opened, and stay as they are. If `flask keys status`"
@@ -110,9 +111,9 @@ def left_over(name: str, count: int) -> str:
 
 
 def reseal_all() -> bool:
-    """Seal anew what is sealed under a key that is not the first.
+    """Reseal what is sealed under a key that is not the first.
 
-    :return: False; all that can be opened is done, and what cannot is in the log.
+    :return: False: all that can be opened is done; the log lists the rest.
     """
     for reseal in RESEALERS.values():
         reseal()

@@ -1,4 +1,4 @@
-"""The floor: what the same database costs a bare view that speaks psycopg2 and checks nothing.
+"""The baseline: what the same database costs a bare view that speaks psycopg2 and checks nothing.
 
 Run by gunicorn with the workers, threads and worker class of the server beside it.
 """
@@ -18,12 +18,12 @@ from vaultr.audit import event_encoding as audit_rows
 from vaultr.auth import sessions
 from vaultr.vault import locking, write_sql
 
-app = Flask("floor", static_folder=None)
+app = Flask("baseline", static_folder=None)
 _local = threading.local()
 
 
 def connection():
-    """Give this thread's own connection, in autocommit."""
+    """Return this thread's own connection, in autocommit."""
     if not hasattr(_local, "connection"):
         _local.connection = psycopg2.connect(os.environ["FLOOR_DSN"])
         _local.connection.autocommit = True
@@ -36,7 +36,7 @@ def _text(value):
 
 @app.get("/up")
 def up():
-    """Say that it answers."""
+    """Show that the baseline is up."""
     return "up"
 
 
@@ -140,7 +140,7 @@ _EVENT = audit_rows._POSTGRESQL
 
 
 def _drawn():
-    """Give what a write brings, without making any of it."""
+    """Return random values for a write, without hashing or sealing."""
     now, event = datetime.now(UTC), str(uuid4())
     blob = b"\x01" + os.urandom(350)
     return {

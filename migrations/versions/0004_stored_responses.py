@@ -1,4 +1,4 @@
-"""Answers kept for a day under the Idempotency-Key that their requests came with."""
+"""Responses stored for a day under the Idempotency-Key of their requests."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,60 @@
+"""Files of the server are readable by their owner alone."""
+
+import os
+import sqlite3
+import stat
+
+from vaultr.settings import private_files
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_existing_home_and_its_files_become_private(tmp_path):
+    home = tmp_path / "home"
+    (home / "mail").mkdir(parents=True)
+    for name in ("development-keys", "mail/a.eml", "vaultr.sqlite3", "vaultr.sqlite3-wal"):
+        (home / name).write_text("x")
+        (home / name).chmod(0o644)
+    home.chmod(0o755)
+
+    private_files.protect_home(home)
+
+    assert {mode(home), mode(home / "mail")} == {0o700}
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert {mode(path) for path in files} == {0o600}
+
+
+def test_other_files_in_home_stay_as_they_are(tmp_path):
+    (tmp_path / "script").write_text("x")
+    (tmp_path / "script").chmod(0o755)
+
+    private_files.protect_home(tmp_path)
+
+    assert mode(tmp_path / "script") == 0o755
+
+
+def test_new_sqlite_database_has_private_files(tmp_path):
+    path = tmp_path / "new.sqlite3"
+    usual = os.umask(0o022)
+    try:
+        private_files.protect_sqlite(str(path))
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("CREATE TABLE one (a)")
+
+            assert {mode(one) for one in tmp_path.iterdir()} == {0o600}
+            assert len(list(tmp_path.iterdir())) == 3
+    finally:
+        os.umask(usual)
+
+
+def test_readable_sqlite_database_becomes_private(tmp_path):
+    path = tmp_path / "old.sqlite3"
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"old.sqlite3{suffix}").touch(0o644)
+
+    private_files.protect_sqlite(str(path))
+
+    assert {mode(one) for one in tmp_path.iterdir()} == {0o600}

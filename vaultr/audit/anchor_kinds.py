@@ -1,0 +1,252 @@
+"""The kinds of anchors: file, syslog, bucket with object lock, witness."""
+
+import importlib
+import json
+import os
+import re
+import socket
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sqlalchemy.orm import Session
+
+from vaultr.audit import signing, tree
+from vaultr.protocol import notes
+from vaultr.protocol.notes import COSIGNATURE, Checkpoint, NoteInvalid, VerificationKey
+from vaultr.settings.types import loopback
+
+TIMEOUT_SECONDS: Final = 5.0
+_SYSLOG_PORT: Final = 514
+_SYSLOG_PRIORITY: Final = 110  # log audit, informational (RFC 5424)
+_MOST_BYTES: Final = 64 * 1024
+_SIZE = re.compile(rb"(0|[1-9][0-9]{0,18})\n")
+_KEY_DIGITS: Final = 20
+
+
+class AnchorFailed(Exception):
+    """An anchor did not take a checkpoint, or cannot be read."""
+
+
+class Anchor(Protocol):
+    """A place that keeps checkpoints."""
+
+    url: str
+    kind: str
+
+    def send(self, note: str, session: Session) -> str:
+        """Store a note; return a cosignature, or an empty text."""
+
+    def newest(self) -> str | None:
+        """Return the newest checkpoint; None if there is none, or if it cannot be read back."""
+
+
+def of(url: str, witness_keys: tuple[str, ...]) -> Anchor:
+    """Return the anchor of a URL.
+
+    :raises ValueError: the URL names no kind of anchor.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.path and not parts.netloc:
+        return FileAnchor(url, Path(unquote(parts.path)))
+    if parts.scheme == "syslog" and parts.hostname:
+        return SyslogAnchor(url, parts.hostname, parts.port or _SYSLOG_PORT)
+    if parts.scheme == "s3" and parts.netloc:
+        return BucketAnchor(url, parts.netloc, parts.path.strip("/"))
+    if _is_witness(parts):
+        return WitnessAnchor(url, [VerificationKey.parse(one) for one in witness_keys])
+    raise ValueError("file:///…, syslog://HOST, s3://BUCKET/PREFIX or witness+https://…")
+
+
+def _is_witness(parts: SplitResult) -> bool:
+    near = parts.scheme == "witness+http" and loopback(parts.hostname or "")
+    return bool(parts.hostname) and (parts.scheme == "witness+https" or near)
+
+
+class FileAnchor:
+    """A file to which one line is appended for each note, a JSON text."""
+
+    kind = "file"
+
+    def __init__(self, url: str, path: Path) -> None:
+        self.url = url
+        self._path = path
+
+    def send(self, note: str, session: Session) -> str:
+        """Append the note, and wait for the disk."""
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            with open(os.open(self._path, flags, 0o600), "ab") as file:
+                file.write(json.dumps(note).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise AnchorFailed(error.strerror or "cannot be written") from error
+        return ""
+
+    def newest(self) -> str | None:
+        """Return the newest checkpoint of the last lines; a line that was cut off is left out."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(max(0, self._path.stat().st_size - _MOST_BYTES))
+                lines = file.read().split(b"\n")
+        except FileNotFoundError:
+            if not self._path.parent.is_dir():  # a volume that is not mounted is not empty
+                raise AnchorFailed("its folder does not exist") from None
+            return None
+        except OSError as error:
+            raise AnchorFailed(error.strerror or "cannot be read") from error
+        for line in reversed(lines):
+            try:
+                note = str(json.loads(line))
+                Checkpoint.parse(notes.parse(note).text)
+            except (ValueError, NoteInvalid):
+                continue
+            return note
+        return None
+
+
+class SyslogAnchor:
+    """A syslog receiver (RFC 5424 over UDP); it cannot be read back."""
+
+    kind = "syslog"
+
+    def __init__(self, url: str, host: str, port: int) -> None:
+        self.url = url
+        self._address = (host, port)
+
+    def send(self, note: str, session: Session) -> str:
+        """Send the note as one message."""
+        send_syslog(self._address, json.dumps(note))
+        return ""
+
+    def newest(self) -> str | None:
+        """Return None: a receiver is not asked."""
+        return None
+
+
+def send_syslog(address: tuple[str, int], text: str) -> None:
+    """Send one message to a syslog receiver.
+
+    :raises AnchorFailed: it cannot be sent.
+    """
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    message = f"<{_SYSLOG_PRIORITY}>1 {moment} {socket.gethostname()} vaultr - audit - {text}"
+    try:
+        family = socket.getaddrinfo(*address, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family[0], socket.SOCK_DGRAM) as sender:
+            sender.sendto(message.encode(), family[4])
+    except OSError as error:
+        raise AnchorFailed(error.strerror or "cannot be sent") from error
+
+
+class BucketAnchor:
+    """A bucket, with object lock set on it; needs the extra `s3`."""
+
+    kind = "s3"
+
+    def __init__(self, url: str, bucket: str, prefix: str) -> None:
+        self.url = url
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def send(self, note: str, session: Session) -> str:
+        """Store the note as an object whose name sorts before all older ones."""
+        self._call("put_object", Key=self._key(note), Body=note.encode())
+        return ""
+
+    def newest(self) -> str | None:
+        """Return the newest checkpoint of the bucket."""
+        prefix = f"{self._prefix}checkpoint-"
+        listed = self._call("list_objects_v2", Prefix=prefix, MaxKeys=1)
+        for one in listed.get("Contents", ()):
+            body = self._call("get_object", Key=one["Key"])["Body"]
+            return str(body.read(_MOST_BYTES).decode())
+        return None
+
+    def _key(self, note: str) -> str:
+        try:
+            one = Checkpoint.parse(notes.parse(note).text)
+        except NoteInvalid:
+            change = notes.KeyChange.parse(notes.parse(note).text)
+            return f"{self._prefix}key-change-{change.epoch}"
+        epoch, size = (10**_KEY_DIGITS - number for number in (one.epoch, one.size))
+        return f"{self._prefix}checkpoint-{epoch:0{_KEY_DIGITS}}-{size:0{_KEY_DIGITS}}"
+
+    def _call(self, operation: str, **arguments: Any) -> Any:
+        try:
+            boto3: Any = importlib.import_module("boto3")
+            config: Any = importlib.import_module("botocore.config").Config(
+                connect_timeout=TIMEOUT_SECONDS, read_timeout=TIMEOUT_SECONDS,
+                retries={"max_attempts": 1},
+            )  # fmt: skip
+            client = boto3.client("s3", config=config)
+            return getattr(client, operation)(Bucket=self._bucket, **arguments)
+        except ImportError:
+            raise AnchorFailed("boto3 is missing: install vaultr[server,s3]") from None
+        except Exception as error:
+            raise AnchorFailed(type(error).__name__) from error
+
+
+class WitnessAnchor:
+    """A witness (C2SP tlog-witness), which cosigns checkpoints that extend the last one it saw."""
+
+    kind = "witness"
+
+    def __init__(self, url: str, keys: list[VerificationKey]) -> None:
+        self.url = url
+        self._keys = [key for key in keys if key.kind == COSIGNATURE]
+        self._sizes: dict[int, int] = {}
+
+    def send(self, note: str, session: Session) -> str:
+        """Submit a checkpoint; return the cosignature of a trusted witness key."""
+        try:
+            checkpoint = Checkpoint.parse(notes.parse(note).text)
+        except NoteInvalid:
+            return ""  # a change of key: a witness takes checkpoints only
+        old = self._sizes.get(checkpoint.epoch, 0)
+        status, body = self._post(checkpoint, note, old, session)
+        if status == 409 and (match := _SIZE.fullmatch(body)):
+            old = int(match[1])
+            if old > checkpoint.size:
+                raise AnchorFailed("the witness has seen a larger tree")
+            status, body = self._post(checkpoint, note, old, session)
+        if status != 200:
+            raise AnchorFailed(f"the witness answered {status}")
+        self._sizes[checkpoint.epoch] = checkpoint.size
+        return self._cosignature(note, body)
+
+    def newest(self) -> str | None:
+        """Return None: a witness returns no checkpoints."""
+        return None
+
+    def _post(
+        self, checkpoint: Checkpoint, note: str, old: int, session: Session
+    ) -> tuple[int, bytes]:
+        path: list[bytes] = []
+        if 0 < old < checkpoint.size:
+            path = tree.consistency(session, checkpoint.epoch, old, checkpoint.size)
+        proof = "".join(f"{notes.encode(one)}\n" for one in path)
+        data = f"old {old}\n{proof}\n{note}".encode()
+        url = f"{self.url.removeprefix('witness+').rstrip('/')}/add-checkpoint"
+        request = urllib.request.Request(url, data, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # nosec B310
+                return answer.status, answer.read(_MOST_BYTES)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(_MOST_BYTES)
+        except (OSError, ValueError) as error:
+            raise AnchorFailed(type(error).__name__) from error
+
+    def _cosignature(self, note: str, body: bytes) -> str:
+        try:
+            signed = notes.parse(f"{notes.parse(note).text}\n{body.decode()}")
+        except (NoteInvalid, UnicodeDecodeError) as error:
+            raise AnchorFailed("the witness answered no signature") from error
+        if not any(signed.signed_by(key, signing.verify) for key in self._keys):
+            raise AnchorFailed("no key of AUDIT_WITNESS_KEYS has cosigned")
+        return body.decode()

@@ -1,0 +1,36 @@
+"""Answers for `flask doctor`: excess rights, the signer, anchors."""
+
+from vaultr.audit import anchors, checkpoints, rights, signing, tree
+from vaultr.audit.signer import CannotSign, Signer
+from vaultr.database.session import db, reading
+
+
+def excess_rights(*, sequencer: bool) -> list[str]:
+    """Return the rights of the current role to the log that it should not have."""
+    with db.engine.connect() as connection:
+        return rights.excess(connection, rights.SEQUENCER if sequencer else rights.APP)
+
+
+def signer_problem() -> str | None:
+    """Return why the signer would not sign now, or None."""
+    keys = signing.keys()
+    if keys is None:
+        return "CHECKPOINT_KEY is not set"
+    with reading() as session:
+        last = checkpoints.last_signed(session)
+        epoch = last.epoch if last is not None else 0
+        size = tree.size(session, epoch) if epoch else 0
+        try:
+            Signer(keys).check(session, epoch, size)
+        except CannotSign as error:
+            return str(error)
+    return None
+
+
+def unreachable_anchors() -> list[str]:
+    """Return the anchors that cannot be read now."""
+    try:
+        anchors.newest_notes()
+    except anchors.AnchorUnreachable as error:
+        return [error.anchor]
+    return []

@@ -1,0 +1,47 @@
+"""Permissions of files that only the server's user may read: 0600, in folders of 0700."""
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+_FOLDER: Final = 0o700
+_FILE: Final = 0o600
+# What the server stores in VAULTR_HOME. Never all files: the setting may name a home folder.
+_HOME: Final = (
+    "audit-state*", "development-keys", "mail", "mail/*.eml", "vaultr.sqlite3*", "worker.alive",
+)  # fmt: skip
+_SQLITE_FILES: Final = ("", "-wal", "-shm", "-journal")
+
+
+def protect_home(home: Path) -> None:
+    """Restrict VAULTR_HOME, and the server's own files in it, to their owner.
+
+    Other files in the folder, files of other users and symbolic links stay as they are.
+    """
+    for path in (home, *(one for name in _HOME for one in home.glob(name))):
+        _restrict(path)
+
+
+def protect_sqlite(database: str) -> None:
+    """Restrict the files of an SQLite database, and create a missing database file with 0600.
+
+    SQLite creates `-wal` and `-shm` with the permissions of the database file.
+    """
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return
+    with contextlib.suppress(OSError):  # the connection reports a missing folder
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE))
+    for suffix in _SQLITE_FILES:
+        _restrict(Path(database + suffix))
+
+
+def _restrict(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        found = path.lstat()
+        if found.st_uid != os.geteuid() or stat.S_ISLNK(found.st_mode):
+            return
+        mode = _FOLDER if stat.S_ISDIR(found.st_mode) else _FILE
+        if stat.S_IMODE(found.st_mode) & ~mode:
+            path.chmod(stat.S_IMODE(found.st_mode) & mode)
