@@ -1,4 +1,4 @@
-"""Writes docs/cli.md out of the commands themselves, so that it says what they do."""
+"""Generate docs/cli.md from the commands."""
 
 from pathlib import Path
 
@@ -6,45 +6,51 @@ import click
 
 from vaultr.client.cli.exit_codes import ENVIRONMENT, EXIT_CODES
 from vaultr.client.cli.main import vaultr
-from vaultr.client.cli.options import Choices
+from vaultr.client.cli.options import GlobalOptions
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 COLUMNS = 100
-SHARED = "Options of every command:"
+SHARED = "Global options:"
 
 OPENING = """\
 # The `vaultr` command
 
-This page is written out of the commands (`pytest --write-docs tests/client/test_cli_page.py`) and
-compared with them by a test. `vaultr COMMAND --help` says the same.
+This page is generated from the help of the commands, and a test compares both. To generate it
+again: `pytest --write-docs tests/client/test_cli_page.py`.
 
-Answers go to standard output, all else to standard error. No command takes a secret as an
-argument: it asks on the terminal without showing what is typed, or reads a descriptor
-(`--password-fd 3 3< file`). `list` and `show` print no secret unless asked (`--reveal`,
-`--field password`). How a session looks on a terminal: [terminal-session.md](terminal-session.md).
+Commands print their results to standard output, and everything else to standard error. No command
+takes a secret as an argument. Instead, it asks on the terminal and hides what you type, or reads a
+file descriptor (`--password-fd 3 3< file`). `list` and `show` print secrets only if you ask for
+them (`--reveal`, `--field password`). For a session on a terminal, see
+[terminal-session.md](terminal-session.md).
+
+With `--json`, an error is printed to standard error as one line of JSON: `{"error": {"message": …,
+"advice": …, "slug": …, "exit_code": …}}`, where `advice` and `slug` (the problem that the server
+reported) are optional.
 
 ## References
 
-`vaultr://VAULT/ITEM/FIELD` names one value wherever one is wanted: in `vaultr read`, in the
-templates of `vaultr inject`, as a value of `vaultr run --env-file`, as a value of a variable that
-`vaultr run` inherits, and in `vaultr copy`. Vault and item are named by id, or by a name or title
-that only one has; the field as `show --field` takes it. An exact name wins; where none is exact,
-upper and lower case may differ, and what then fits several is refused. Commands that take items
-away or back (`rm`, `move`, `restore`) want the exact title. A `/` in a name is written `%2F`, a `?`
-`%3F` and a `%` `%25`. With `?as=code` behind it, the reference stands for the one-time code that
-the field's secret gives at this moment. `vaultr://VAULT/SET` names an environment set.
+A reference, `vaultr://VAULT/ITEM/FIELD`, names one value. You can use references in `vaultr read`
+and `vaultr copy`, in the templates of `vaultr inject`, as values in a file for
+`vaultr run --env-file`, and as values of variables that `vaultr run` inherits.
+
+VAULT and ITEM are ids, or a name and a title that are unique. FIELD is a name that `show --field`
+accepts. An exact match wins. Without one, upper and lower case may differ, and the command fails if
+several names match. Commands that remove or restore items (`rm`, `move`, `restore`) need the exact
+title. In names, write `%2F` for `/`, `%3F` for `?` and `%25` for `%`. Append `?as=code` for the
+current one-time code of a TOTP secret. `vaultr://VAULT/SET` names an environment set.
 
 ## Without the server
 
-`--offline` reads the copy on this device, and says on standard error how old it is. `--max-age 12h`
-says how old it may be: a younger copy is then read without asking the server, an older one is
-renewed first, or refused where `--offline` forbids that (exit code 1).
+`--offline` reads the copy on this device, and prints its age to standard error. `--max-age 12h`
+limits its age: a newer copy is read without contacting the server, and an older one is updated
+first. With both options, a copy that is too old is an error (exit code 1).
 """
 
 
 def page() -> str:
-    """Give the whole page."""
-    root = _context(vaultr, "vaultr", obj=Choices())
+    """Return the whole page."""
+    root = _context(vaultr, "vaultr", obj=GlobalOptions())
     return "\n".join(
         [
             OPENING,
@@ -63,7 +69,7 @@ def _context(command, name, **more):
 
 
 def commands(group=vaultr, path=("vaultr",)):
-    """Give all commands with their names, groups before what is in them."""
+    """Yield all commands with their names, each group before its commands."""
     for name, command in group.commands.items():
         yield (*path, name), command
         if isinstance(command, click.Group):
@@ -79,7 +85,7 @@ def _commands(group, context):
 
 
 def _own(text):
-    """Leave out what every command has."""
+    """Return a help text without the global options."""
     blocks = text.split("\n\n")
     return "\n\n".join(block for block in blocks if not block.startswith(SHARED)).rstrip()
 
@@ -88,7 +94,7 @@ def _shared(root):
     blocks = vaultr.get_help(root).split("\n\n")
     [block] = [block for block in blocks if block.startswith(SHARED)]
     lines = block.removeprefix(SHARED + "\n")
-    said = "They may stand before the command or behind it."
+    said = "Place them before or after the command."
     return f"## {SHARED.removesuffix(':')}\n\n{said}\n\n```text\n{lines}\n```\n"
 
 

@@ -65,7 +65,7 @@ class Recording:
 # Times, and what depends on the machine.
 _DIFFERING = (
     (re.compile(r"responds in \d+ ms"), "responds in 4 ms"),
-    (re.compile(r"holds for \d+ more seconds?"), "holds for 17 more seconds"),
+    (re.compile(r"Valid for \d+ more seconds?"), "Valid for 17 more seconds"),
     (re.compile(r"differ by \d+ s"), "differ by 0 s"),
     (re.compile(r"(?<=1 item, ).*(?= old)"), "less than a minute"),
     (re.compile(r"for \d+ more minutes"), "for 14 more minutes"),

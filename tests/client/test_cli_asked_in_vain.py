@@ -71,8 +71,40 @@ def test_a_wrong_master_password_is_told_before_a_new_one_is_asked_for(account):
     environ = {**account.environ, "TERM": "xterm", "COLUMNS": "100"}
     terminal = Terminal("passwd", "--nobody-knows", environ=environ)
 
-    terminal.answers("Master password: ", "not this one, surely")
+    for _ in range(3):
+        terminal.answers("Master password: ", "not this one, surely")
 
     assert terminal.ends() == 1
     assert "The master password is wrong." in terminal.shown
     assert "New master password" not in terminal.shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("add", "login"),
+        ("add", "note", "--title", "x", "--json"),
+        ("edit", "Mail", "--secret", "password"),
+        ("import", "-", "--title", "x"),
+    ],
+    ids=" ".join,
+)
+def test_locked_device_ends_3_before_it_reads_anything(account, words):
+    told = account.refused(3, *words, stdin="not read", password=None)
+
+    assert "This device is locked. Run `vaultr unlock`" in told
+
+
+@pytest.mark.parametrize("words", [("add", "login"), ("import", "-", "--title", "x")])
+def test_device_without_account_says_so_before_it_asks(site, tmp_path, words):
+    device = Device(tmp_path / "home", site.url)
+
+    assert "belongs to no account" in device.refused(2, *words, stdin="not read", password=None)
+
+
+def test_logged_out_device_does_not_ask_for_an_item(signed_out):
+    terminal = Terminal("add", "login", environ={**signed_out.environ, "TERM": "xterm"})
+
+    assert terminal.ends() == 1
+    assert "vaultr login" in terminal.shown
+    assert "Title" not in terminal.shown

@@ -175,7 +175,7 @@ def test_a_terminal_takes_it_only_when_asked_to(copied):
     assert terminal.ends() == 0
     sent = base64.b64encode(SECRET.encode()).decode()
     assert f"\x1b]52;c;{sent}\x07" in terminal.shown
-    assert "not cleared" in terminal.shown
+    assert "overwrite it" in terminal.shown
     assert "no terminal" in copied.refused(1, "copy", "copied", "--osc52")
     copied.refused(2, "copy", "copied", "--osc52", "--clear-after", "5s")
 

@@ -64,8 +64,8 @@ def test_a_variable_is_set_while_others_are_removed(device, prod):
         (("--unset", "NONE"), 1, "no field NONE"),
         (("--secret", "9A"), 2, "letters, digits and _"),
         (("--secret", "variables"), 2, "letters, digits and _"),
-        (("--secret", "source"), 2, "source is no variable"),
-        (("--secret", "A", "--unset", "A"), 2, "either set it or remove it"),
+        (("--secret", "source"), 2, "source is not a variable name"),
+        (("--secret", "A", "--unset", "A"), 2, "Either set or remove A, not both"),
         (("--secret", "A", "--secret", "B"), 2, "only one --secret"),
         (("--set", "A=9"), 2, "--secret NAME"),
     ],
@@ -123,15 +123,15 @@ def test_at_a_terminal_variables_are_asked_for_by_name_and_no_user_name(account)
     terminal.answers("Master password: ", account.password)
     terminal.answers("Title [typed]: ", "")
     terminal.answers("Folder: ", "")
-    terminal.answers("Set which variable (empty ends): ", "not a name")
-    terminal.answers("Set which variable (empty ends): ", "B")
+    terminal.answers("Variable to set (empty to finish): ", "not a name")
+    terminal.answers("Variable to set (empty to finish): ", "B")
     terminal.answers("New B: ", "by hand")
     terminal.answers("(again): ", "by hand")
-    terminal.answers("Set which variable (empty ends): ", "")
+    terminal.answers("Variable to set (empty to finish): ", "")
 
     assert terminal.ends() == 0
     assert "by hand" not in terminal.shown
-    assert "Its variables: A, B, C." in terminal.shown
+    assert "Variables: A, B, C" in terminal.shown
     assert "A name is letters, digits and _" in terminal.shown
     assert "Username" not in terminal.shown
     assert exported(account, item) == {**HELD, "B": "by hand"}
@@ -146,7 +146,7 @@ def test_a_note_is_typed_anew_at_a_terminal_or_kept(account):
     keeping.answers("Master password: ", account.password)
     keeping.answers("Title [Typed anew]: ", "")
     keeping.answers("Folder: ", "Drawer")
-    keeping.waits_for("Ctrl-D on a line of its own; at once it keeps what is there.")
+    keeping.waits_for("Ctrl-D on a new line, immediately to keep the stored text.")
     keeping.presses("\x04")
     assert keeping.ends() == 0
     assert "Username" not in keeping.shown

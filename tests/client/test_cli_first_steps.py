@@ -51,7 +51,7 @@ def test_a_login_that_is_refused_names_the_secret_key_where_one_was_typed(accoun
 
     said = device.refused(1, "login", "--email", account.email, secret_key="A" * 43)
 
-    assert "Compare the secret key as well: upper and lower case count" in said
+    assert "Check the secret key too: upper and lower case matter" in said
     assert "emergency kit" in said
     assert "secret key" not in account.refused(1, "login", password="another password entirely")
 
@@ -59,27 +59,27 @@ def test_a_login_that_is_refused_names_the_secret_key_where_one_was_typed(accoun
 def test_signup_says_how_the_secret_key_gets_on_paper(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="paper@example.org")
 
-    assert "vaultr kit writes a page to print" in device.done("signup", "--email", device.email)
+    assert "`vaultr kit` writes a page to print" in device.done("signup", "--email", device.email)
 
 
 def test_what_is_no_mail_address_is_told_before_a_password_is_asked_for(account, tmp_path):
     device = Device(tmp_path / "home", "http://127.0.0.1:9")
 
     for words in (("signup",), ("login",), ("recover",)):
-        assert "not a mail address" in device.refused(2, *words, "--email", "ann.example.org")
+        assert "not an email address" in device.refused(2, *words, "--email", "ann.example.org")
     told = account.refused(2, "email", "change", "ann@", password=None)
-    assert "not a mail address" in told
+    assert "not an email address" in told
 
 
 def test_an_address_that_is_none_is_asked_for_again(tmp_path):
     terminal = at_terminal(Device(tmp_path / "home", "http://127.0.0.1:9"), "signup")
 
-    terminal.answers("Mail address: ", "ann")
-    terminal.answers("Mail address: ", "ann@example.org")
+    terminal.answers("Email address: ", "ann")
+    terminal.answers("Email address: ", "ann@example.org")
     terminal.presses_ctrl_c("New master password: ")
 
     assert terminal.ends() == 130
-    assert "That is not a mail address" in terminal.shown
+    assert "That is not an email address" in terminal.shown
 
 
 def test_the_whole_link_of_a_mail_does_what_its_token_does(site, tmp_path):
@@ -122,7 +122,7 @@ def test_whoever_types_the_password_at_login_is_unlocked_until_they_lock(account
     terminal = at_terminal(person, "login")
     terminal.answers("Master password: ", account.password)
     assert terminal.ends() == 0
-    assert "It is unlocked, too" in terminal.shown
+    assert "It is unlocked too" in terminal.shown
     try:
         person.done("list", password=None)
     finally:

@@ -71,7 +71,7 @@ def test_an_export_of_items_goes_into_no_set(device, shop, tmp_path):
 
     told = device.refused(2, "import", str(file), "--into", "shop")
 
-    assert "--into takes the variables of a dotenv file" in told
+    assert "--into needs a dotenv file" in told
 
 
 def test_a_second_set_of_one_name_is_told_at_once_and_refused_by_its_ids(device, env, shop):

@@ -68,7 +68,7 @@ def test_what_is_merely_new_is_no_alarm(device):
     said = device.types("sync", "--explain", password=None)
 
     assert said.returncode == 0
-    assert "vaultr sync takes it over" in said.stderr
+    assert "To fetch them: vaultr sync" in said.stderr
     device.done("sync", password=None)
 
 

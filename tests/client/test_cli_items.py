@@ -4,7 +4,7 @@ import pytest
 
 LOGIN = {
     "overview": {"title": "Mail", "username": "ann", "urls": ["https://mail.example"]},
-    "detail": {"password": "hunter2-ü", "totp": "JBSWY3DPEHPK3PXP", "novelty": {"kept": [1]}},
+    "detail": {"password": "hunter2-ü", "totp": "JBSWY3DPEHPK3PXP", "source": {"kept": [1]}},
 }
 
 
@@ -103,7 +103,7 @@ def test_an_edit_keeps_what_it_does_not_name(device, mail):
     shown = device.told("show", mail["id"], "--reveal")
     assert edited["revision"] == shown["revision"] > mail["revision"]
     assert shown["overview"] == {**LOGIN["overview"], "username": "anna"}
-    assert shown["detail"] == {"password": "new", "novelty": {"kept": [1]}}
+    assert shown["detail"] == {"password": "new", "source": {"kept": [1]}}
 
 
 def test_what_show_writes_edit_takes_back(device, mail):
@@ -181,7 +181,7 @@ def test_removing_for_ever_asks_first(device, mail):
         ("[]", 2, "not a JSON object"),
         ('{"overview": {"title": "a"}, "detials": {}}', 2, "detials"),
         ('{"overview": [], "detail": {}}', 2, "overview must be an object"),
-        ('{"type": "note", "overview": {"title": "a"}}', 2, "another type"),
+        ('{"type": "note", "overview": {"title": "a"}}', 2, "is not login"),
         ('{"overview": {}}', 1, "overview.title is missing"),
         ('{"overview": {"title": "a", "password": "hunter2"}}', 1, "overview.password is secret"),
         ('{"overview": {"title": "a"}, "detail": {"password": 7}}', 1, "detail.password"),

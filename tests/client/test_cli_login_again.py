@@ -175,5 +175,5 @@ def test_a_server_that_goes_away_after_the_login_changes_nothing(lied_to, betwee
     shown = lied_to.types("login")
 
     assert shown.returncode == 0
-    assert f"signed in as {lied_to.email}" in shown.stdout
+    assert f"logged in as {lied_to.email}" in shown.stdout
     assert len([each for each in lied_to.told("sessions", "list") if each["current"]]) == 1

@@ -76,7 +76,7 @@ def test_several_items_are_removed_for_ever(device, three):
 
 
 def test_a_version_is_one_of_one_item(device, three):
-    assert "--revision is a version of one item" in device.refused(
+    assert "--revision restores a version of one item" in device.refused(
         2, "restore", *three, "--revision", "1"
     )
 

@@ -83,7 +83,9 @@ def test_a_recovery_that_was_only_asked_for_takes_no_key_with_it(site, tmp_path)
     assert f"vaultr recover --email {first.email} TOKEN" in asked
 
     token = mailed(site, first.email, BARE)[-1]
-    assert "A recovery key that was given" in new.done("recover", "--cancel", token, password=None)
+    assert "A recovery key that was used for it is invalid" in new.done(
+        "recover", "--cancel", token, password=None
+    )
 
     new.done("recover", "--email", first.email, password=None)
     token = mailed(site, first.email, BARE, least=2)[-1]

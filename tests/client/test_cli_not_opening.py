@@ -24,11 +24,11 @@ def test_it_is_listed_by_its_id_with_all_others(odd):
 
     assert said.returncode == 0, said.stderr
     assert [line.split("  ")[0] for line in said.stdout.splitlines()[1:]] == [
-        "(does not open)",
+        "(cannot be opened)",
         "Plain",
     ]
     assert str(BROKEN.id) in said.stdout
-    assert f"Not opening, maybe another client's fault: {BROKEN.id}." in said.stderr
+    assert f"Cannot open {BROKEN.id}; another client may have written it wrongly." in said.stderr
 
 
 def test_a_list_as_json_says_that_it_does_not_open(odd):

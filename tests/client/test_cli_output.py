@@ -103,7 +103,7 @@ def test_answers_go_to_standard_output_and_all_else_does_not(shown):
         assert json.loads(shown.done(*words, "--json")) is not None
     told = shown.types("list", "nothing like it")
     assert told.stdout.splitlines()[1:] == []
-    assert told.stderr == "Nothing is there.\n"
+    assert told.stderr == "No items found.\n"
 
 
 def test_the_age_of_the_copy_is_told_and_bounded(shown):
@@ -180,7 +180,7 @@ def test_ctrl_c_while_the_server_is_silent_ends_130_and_leaves_all_as_it_was(sho
         process.stderr.close()
 
     assert process.wait(20) == 130
-    assert (said, told.strip()) == ("", "Stopped.")
+    assert (said, told.strip()) == ("", "Interrupted.")
     left = [each.name for each in device.home.rglob("*") if each.is_file()]
     assert "account.json" not in left
     assert not [each for each in left if "unfinished" in each]

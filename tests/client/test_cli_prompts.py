@@ -15,9 +15,10 @@ def at_terminal(device, *words):
 def test_signup_asks_twice_and_shows_the_secret_key_with_what_to_do(site, tmp_path):
     terminal = at_terminal(Device(tmp_path / "home", site.url), "signup")
 
-    terminal.answers("Mail address: ", "carol@example.org")
+    terminal.answers("Email address: ", "carol@example.org")
     terminal.answers("New master password: ", PASSWORD)
     terminal.answers("(again): ", "something else entirely")
+    terminal.waits_for("The two entries differ.")
     terminal.answers("New master password: ", PASSWORD)
     terminal.answers("(again): ", PASSWORD)
 
@@ -37,7 +38,7 @@ def test_login_on_another_device_asks_for_the_secret_key(account, site, tmp_path
     terminal.answers("Secret key", account.made["secret_key"])
 
     assert terminal.ends() == 0
-    assert "signed in" in terminal.shown
+    assert "logged in" in terminal.shown
     assert account.made["secret_key"] not in terminal.shown
     assert account.password not in terminal.shown
 
@@ -52,7 +53,7 @@ def test_the_lines_of_a_kit_can_be_pasted_as_they_are(account, site, tmp_path):
     terminal.answers("Secret key", text)
 
     assert terminal.ends() == 0
-    assert "signed in" in terminal.shown
+    assert "logged in" in terminal.shown
     assert "key=" not in terminal.shown
 
 
@@ -73,10 +74,10 @@ def test_login_changed_asks_whether_the_secret_key_was_replaced_too(site, tmp_pa
 
 def test_a_login_is_added_and_changed_by_answering(account):
     adding = at_terminal(account, "add", "login", "--username", "ann")
+    adding.answers("Master password: ", account.password)
     adding.answers("Title: ", "By hand")
     adding.answers("Password (empty for none): ", "hunter2 by hand")
     adding.answers("TOTP secret (empty for none): ", "")
-    adding.answers("Master password: ", account.password)
     assert adding.ends() == 0
 
     editing = at_terminal(account, "edit", "By hand")
@@ -84,8 +85,8 @@ def test_a_login_is_added_and_changed_by_answering(account):
     editing.answers("Title [By hand]: ", "")
     editing.answers("Username [ann]: ", "anna")
     editing.answers("Folder: ", "Home")
-    editing.answers("Password (empty keeps it): ", "")
-    editing.answers("TOTP secret (empty keeps it): ", "JBSWY3DPEHPK3PXP")
+    editing.answers("Password (empty to keep): ", "")
+    editing.answers("TOTP secret (empty to keep): ", "JBSWY3DPEHPK3PXP")
     assert editing.ends() == 0
 
     shown = account.told("show", "By hand", "--reveal")
@@ -123,6 +124,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(account):
     before = account.told("sync")
     terminal = at_terminal(account, "add", "login", "--title", "Never")
 
+    terminal.answers("Master password: ", account.password)
     terminal.answers("Username (empty for none): ", "")
     terminal.presses_ctrl_c("Password (empty for none): ")
 
@@ -134,9 +136,9 @@ def test_ctrl_c_at_a_prompt_changes_nothing(account):
 def test_a_long_secret_that_is_typed_is_not_shown(account):
     terminal = at_terminal(account, "add", "note", "--title", "Long and typed")
 
+    terminal.answers("Master password: ", account.password)
     terminal.answers("Ctrl-D", "first line of it\nand the second one")
     terminal.types("\x04")
-    terminal.answers("Master password: ", account.password)
 
     assert terminal.ends() == 0
     assert "first line" not in terminal.shown
@@ -156,6 +158,6 @@ def test_passwd_asks_who_knows_the_old_one_and_says_the_rule_for_the_new_one(sit
 
     assert terminal.ends() == 0
     assert "vaultr login --changed" in terminal.shown
-    assert "New keys: 1 vault." in terminal.shown
+    assert "Rotated keys: 1 vault." in terminal.shown
     assert PASSWORD not in terminal.shown
     first.done("list", password=PASSWORD)

@@ -195,7 +195,7 @@ def test_a_command_begins_anew_when_its_values_change_and_only_then(beside):
 
 def test_a_command_that_does_not_end_in_time_is_killed_to_begin_anew(beside):
     hurried = (
-        "import vaultr.client.run.supervisor as s, sys; s.ENDING_SECONDS = 0.3;"
+        "import vaultr.client.run.supervisor as s, sys; s.TERMINATION_SECONDS = 0.3;"
         "from vaultr.client.cli import main; sys.exit(main())"
     )
     stubborn = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"

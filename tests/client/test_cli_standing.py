@@ -33,7 +33,9 @@ def test_sessions_are_listed_and_one_of_them_is_ended(site, tmp_path):
     assert len(first.told("sessions", "list")) == 1
     unknown = str(UUID(int=7))
     told = first.refused(1, "sessions", "revoke", unknown)
-    assert f"No live session of yours has the id {unknown}. See them: vaultr sessions list" in told
+    assert (
+        f"You have no active session {unknown}. To list your sessions: vaultr sessions list" in told
+    )
     first.refused(2, "sessions", "revoke", "that-one")
 
 
@@ -53,14 +55,14 @@ def test_a_second_factor_is_set_up_asked_for_and_removed(site, tmp_path):
     first = owner(site, tmp_path, "factor@example.org")
     terminal = Terminal("totp", "add", environ={**first.environ, "TERM": "xterm", "COLUMNS": "120"})
     terminal.answers("Master password: ", first.password)
-    terminal.waits_for("Code of the app: ")
+    terminal.waits_for("Code from the app: ")
     secret = terminal.shown.rpartition("Secret: ")[2].split()[0]
     for mistyped in ("12345a", code_of(secret, steps=40)):
         terminal.types(mistyped)
-        terminal.waits_for("Code of the app: ")
+        terminal.waits_for("Code from the app: ")
     terminal.types(code_of(secret, steps=0))
     assert terminal.ends() == 0
-    assert terminal.shown.count("Type the one that the app shows now.") == 2
+    assert terminal.shown.count("Type the code that the app shows now.") == 2
     assert terminal.shown.count("Secret: ") == 1
     assert "\N{FULL BLOCK}" in terminal.shown, "the code for the app's camera"
     codes = [line.strip() for line in terminal.shown.splitlines() if line.startswith("  ")]
@@ -76,7 +78,7 @@ def test_a_second_factor_is_set_up_asked_for_and_removed(site, tmp_path):
     phone.refused(1, *said, secret_key=key, also={"--totp-fd": codes[0]})
     terminal = Terminal("login", environ={**phone.environ, "TERM": "xterm"})
     terminal.answers("Master password: ", phone.password)
-    terminal.answers("Code of your second factor, or a recovery code: ", codes[2])
+    terminal.answers("TOTP code or recovery code: ", codes[2])
     assert terminal.ends() == 0
     assert codes[2] not in terminal.shown
     left = {each["kind"]: each["left"] for each in first.told("totp", "list")}

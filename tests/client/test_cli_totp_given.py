@@ -77,10 +77,10 @@ def test_an_item_with_an_odd_secret_can_be_changed_otherwise(device, odd):
 def test_a_secret_that_is_mistyped_is_asked_for_again(account):
     terminal = at_terminal(account, "add", "login", "--title", "Typed", "--username", "ann")
 
+    terminal.answers("Master password: ", account.password)
     terminal.answers("Password (empty for none): ", "x")
     terminal.answers("TOTP secret (empty for none): ", ODD)
     terminal.answers("TOTP secret (empty for none): ", "JBSWY3DPEHPK3PXP")
-    terminal.answers("Master password: ", account.password)
 
     assert terminal.ends() == 0
     assert "is not base32" in terminal.shown

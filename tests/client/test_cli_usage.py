@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from tests.client.terminal import Terminal
 from vaultr.client.cli.main import vaultr
-from vaultr.client.cli.options import Choices, pass_choices
-from vaultr.client.cli.suggestions import ELSEWHERE
+from vaultr.client.cli.options import GlobalOptions, pass_options
+from vaultr.client.cli.suggestions import OTHER_NAMES
 
 PROGRAM = (
     sys.executable,
@@ -59,7 +59,7 @@ def test_every_command_has_help_with_an_example_of_itself(path):
 def test_the_first_sentence_of_every_command_fits_the_list():
     said = CliRunner().invoke(vaultr, ["--help"])
 
-    assert "..." not in said.stdout.split("First:")[1]
+    assert "..." not in said.stdout.split("Get started:")[1]
     assert "Commands:" not in said.stdout, "each has its section"
     assert "Exit codes:" in said.stdout
 
@@ -73,7 +73,7 @@ def test_no_option_of_any_command_takes_a_secret(path):
     harmless |= {"--no-secret-key", "--new-secret-key", "--new-password-fd", "--recovery-key-fd"}
     assert not [
         name
-        for name in names - harmless - {"--secret"}
+        for name in names - harmless - {"--secret", "--secret-field"}
         if re.search("passw|secret|key|totp|code", name)
     ]
 
@@ -90,24 +90,24 @@ def test_options_may_stand_before_the_command_or_after_it_and_the_later_wins(arg
     found = []
 
     @vaultr.command("probe")
-    @pass_choices
-    def probe(choices):
-        found.append(choices)
+    @pass_options
+    def probe(options):
+        found.append(options)
 
     try:
         said = CliRunner().invoke(vaultr, [*arguments, "--json"], env={"VAULTR_URL": "https://c"})
     finally:
         del vaultr.commands["probe"]
     assert said.exit_code == 0, said.output
-    assert found == [Choices(url="https://a.example", json=True)]
+    assert found == [GlobalOptions(url="https://a.example", json=True)]
     assert found[0].server == "https://a.example"
 
 
 def test_the_server_comes_from_the_environment_where_no_option_names_it(monkeypatch):
     monkeypatch.setenv("VAULTR_URL", "https://c.example")
 
-    assert Choices().server == "https://c.example"
-    assert Choices(url="https://a.example").server == "https://a.example"
+    assert GlobalOptions().server == "https://c.example"
+    assert GlobalOptions(url="https://a.example").server == "https://a.example"
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["add"], "TYPE is missing."),
-        (["rm"], "ITEM is missing."),
-        (["run"], "COMMAND is missing."),
+        (["add"], "Missing TYPE."),
+        (["rm"], "Missing ITEM."),
+        (["run"], "Missing COMMAND."),
         (["read"], "REFERENCE is missing."),
-        (["vaults"], "COMMAND is missing: list, add, rename, rm."),
-        (["vaults", "add"], "NAME is missing."),
+        (["vaults"], "Missing COMMAND: list, add, rename, rm."),
+        (["vaults", "add"], "Missing NAME."),
     ],
 )
 def test_help_in_place_of_an_answer_ends_with_what_is_missing(words, told, tmp_path):
@@ -158,7 +158,7 @@ def test_help_in_place_of_an_answer_ends_with_what_is_missing(words, told, tmp_p
 def test_every_word_of_another_tool_leads_to_a_command_of_ours():
     names = {" ".join(path) for path, _ in commands()}
 
-    for word, ours in ELSEWHERE.items():
+    for word, ours in OTHER_NAMES.items():
         said = CliRunner().invoke(vaultr, [word, "Mail"])
         assert said.exit_code == 2
         assert f"Try: vaultr {ours}" in said.output
@@ -183,7 +183,7 @@ def test_one_descriptor_cannot_hold_two_secrets(tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "told"),
-    [(b"", "nothing was there"), (b"\n", "nothing was there"), (b"\xff\n", "not UTF-8")],
+    [(b"", "empty"), (b"\n", "empty"), (b"\xff\n", "not UTF-8")],
 )
 def test_a_descriptor_without_a_password_ends_2(data, told, tmp_path):
     reading, writing = os.pipe()
@@ -232,7 +232,7 @@ def test_an_odd_file_ends_1_with_a_line_for_each_odd_entry(tmp_path):
     entries = [{"type": "9"}, {"type": 1, "name": "a", "login": {"password": ["hunter2"]}}]
     file.write_text(json.dumps({"encrypted": False, "folders": [], "items": entries}))
 
-    said = run("import", str(file), home=tmp_path)
+    said = run("import", str(file), "--dry-run", home=tmp_path)
 
     assert (said.returncode, said.stdout) == (1, "")
     assert "vaultr: entry 1: type must be a whole number" in said.stderr
@@ -295,5 +295,5 @@ def test_ctrl_c_at_a_prompt_ends_130_and_the_password_is_not_echoed(tmp_path):
     terminal.presses_ctrl_c("(again): ")
 
     assert terminal.ends() == 130
-    assert "Stopped." in terminal.shown
+    assert "Interrupted." in terminal.shown
     assert "horse" not in terminal.shown

@@ -123,8 +123,8 @@ def test_a_login_gets_a_password_that_nobody_has_typed(coded):
 def test_only_the_rest_is_asked_for(account):
     terminal = Terminal("add", "login", "--title", "drawn 3", "--username", "ann", "--generate",
                         environ=account.environ)  # fmt: skip
-    terminal.answers("TOTP secret (empty for none): ", "")
     terminal.answers("Master password: ", account.password)
+    terminal.answers("TOTP secret (empty for none): ", "")
 
     assert terminal.ends() == 0
     assert "Password (empty" not in terminal.shown

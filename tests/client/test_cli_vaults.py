@@ -75,7 +75,7 @@ def test_items_move_to_another_vault_which_is_deleted_by_its_name(device, mail):
     assert moved[0]["id"] != mail["id"]
     listed = device.told("list", "--vault", "Short-lived", password=None)
     assert [each["id"] for each in listed] == [moved[0]["id"]]
-    assert "nothing to go on with" in device.types("move", "--resume", password=None).stderr
+    assert "No interrupted move was found" in device.types("move", "--resume", password=None).stderr
     device.done("move", "Versions", "--vault", "Short-lived", "--to", "Personal", password=None)
     device.done("vaults", "rm", "Short-lived", "--confirm", "Short-lived")
 
@@ -111,7 +111,7 @@ def test_where_nothing_differs_nothing_is_accepted(device):
     said = device.types("sync", "--accept", password=None)
 
     assert said.returncode == 0
-    assert "Nothing has to be accepted" in said.stderr
+    assert "There is nothing to accept" in said.stderr
 
 
 def test_a_locked_device_says_so(account):

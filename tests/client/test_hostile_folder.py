@@ -10,7 +10,7 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.world import PASSWORD, mail
 from vaultr import Vaultr
-from vaultr.client.cli.offline_options import from_copy
+from vaultr.client.cli.offline_options import uses_copy
 from vaultr.client.errors import PinMismatch, ServerUnreachable
 from vaultr.client.storage.freshness import TooOld
 
@@ -125,9 +125,9 @@ def test_a_copy_that_was_put_back_is_not_shown_as_a_fresh_one(put_back):
 def test_a_copy_that_was_put_back_is_never_young_enough(put_back):
     long = timedelta(days=7)
 
-    assert from_copy(put_back, offline=False, max_age=long) is False
+    assert uses_copy(put_back, offline=False, max_age=long) is False
     with pytest.raises(TooOld, match="unknown age"):
-        from_copy(put_back, offline=True, max_age=long)
+        uses_copy(put_back, offline=True, max_age=long)
 
 
 def test_a_copy_that_was_put_back_is_brought_up_to_date(put_back):

@@ -101,4 +101,4 @@ def test_a_restored_dump_is_explained_and_accepted_and_nothing_is_lost(at, tmp_p
     assert [each["overview"]["title"] for each in phone.told("list", "--trash")] == ["Door"]
     for device in (laptop, phone):
         device.done("sync", "--explain")
-        assert "Nothing has to be accepted" in device.types("sync", "--accept").stderr
+        assert "There is nothing to accept" in device.types("sync", "--accept").stderr

@@ -28,13 +28,13 @@ def test_a_session_looks_on_a_terminal_as_the_page_shows_it(site, tmp_path, pyte
 
 
 def _moves_in(recording, site):
-    recording.says("Sign up; the password is typed twice and not shown.")
+    recording.says("Sign up. You type the password twice, and it is not shown.")
     shown = recording.types(
         *("signup", "--email", EMAIL),
         answers=[("New master password: ", PASSWORD), ("(again): ", PASSWORD)],
     )
     recording.hides(re.search(r"Secret key: (\S{43})", shown)[1], "<secret key>")
-    recording.hides(re.search(r"must be: ([0-9a-f]{8})", shown)[1], "<code>")
+    recording.hides(re.search(r"shows this code: ([0-9a-f]{8})", shown)[1], "<code>")
     token = site.token(of=EMAIL)
     recording.hides(token, "TOKEN")
     recording.types("verify", token)
@@ -42,7 +42,7 @@ def _moves_in(recording, site):
 
 
 def _keeps_a_login(recording):
-    recording.says("Keep a login, and find it again. Secrets show only when they are asked for.")
+    recording.says("Add a login and find it again. Secrets are shown only if you ask for them.")
     recording.types(
         *("add", "login", "--title", "Harbour mail", "--username", "dora"),
         answers=[("Password (empty for none): ", SECRET), ("TOTP secret", TOTP)],
@@ -57,7 +57,7 @@ def _keeps_a_login(recording):
 
 
 def _uses_it(recording, tmp_path):
-    recording.says("Give values to a program by reference, and cover them in what it prints.")
+    recording.says("Run a program with secrets from references, and mask them in its output.")
     file = tmp_path / "app.env"
     file.write_text("SMTP_PASSWORD=vaultr://Personal/Harbour mail/password\nSMTP_USER=dora\n")
     recording.hides(f"{tmp_path}/", "")
@@ -68,7 +68,8 @@ def _uses_it(recording, tmp_path):
 
 
 def _looks_and_leaves(recording):
-    recording.says("Whether all is in order, and how to leave.")
+    recording.says("Check this device, and lock it.")
     recording.types("doctor")
     recording.types("lock")
-    recording.types("list", answers=[("Master password: ", "not this one, surely")], code=1)
+    wrong, right = ("Master password: ", "not this one, surely"), ("Master password: ", PASSWORD)
+    recording.types("list", answers=[wrong, right])

@@ -5,7 +5,7 @@ import pytest
 from tests.client.world import mail
 from vaultr.client.run import watcher
 
-WISH = {"sets": ["prod"], "files": [], "vault": None, "only": [], "prefix": "", "last_wins": False}
+SPEC = {"sets": ["prod"], "files": [], "vault": None, "only": [], "prefix": "", "last_wins": False}
 
 
 @pytest.mark.parametrize(("slug", "status"), [
@@ -16,12 +16,12 @@ def test_a_server_that_is_busy_for_a_while_does_not_end_the_watch(world, monkeyp
     world.laptop.add("env_set", {"title": "prod"}, {"variables": {"A": "1"}})
     said, pauses, looks = [], [], iter(range(3))
 
-    def waited(_vaultr, _handed, pause):
+    def wait(_vaultr, _job, pause):
         pauses.append(pause)
         return next(looks, None) is not None
 
-    monkeypatch.setattr(watcher, "_waited", waited)
-    monkeypatch.setattr(watcher, "_say", said.append)
+    monkeypatch.setattr(watcher, "_wait", wait)
+    monkeypatch.setattr(watcher, "_send", said.append)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     refusals = iter(range(4))  # as often as one request is sent
 
@@ -32,9 +32,9 @@ def test_a_server_that_is_busy_for_a_while_does_not_end_the_watch(world, monkeyp
 
     world.server.twist = twist
     last = {"variables": {"A": "0"}, "secrets": ["0"], "references": {}}
-    handed = {"wish": WISH, "references": {}, "every_seconds": 1.0, "last": last}
+    job = {"spec": SPEC, "references": {}, "every_seconds": 1.0, "last": last}
 
-    watcher._watch(world.laptop, handed)
+    watcher._watch(world.laptop, job)
 
     assert [each["variables"] for each in said] == [{"A": "1"}]
     assert pauses == [1.0, 2.0, 1.0, 1.0]

@@ -72,7 +72,7 @@ def test_the_first_hour_leaves_nothing_readable_on_the_server(
 
 
 def _moves_in(laptop, site, transcript):
-    transcript.says("Sign up. The secret key is shown this once: write it down.")
+    transcript.says("Sign up. The secret key is shown only once: write it down.")
     shown = laptop.shows("signup", "--email", EMAIL)
     key = re.search(r"^Secret key: (\S{43})$", shown, re.M)[1]
     code = re.search(r"\b[0-9a-f]{8}\b", shown)[0]
@@ -81,7 +81,9 @@ def _moves_in(laptop, site, transcript):
     mail = site.mail()
     assert code in mail
 
-    transcript.says("The mail is a file in `var/mail/`. Its link works, or its token:")
+    transcript.says(
+        "In development, the email is a file in `var/mail/`. Open its link, or use its token:"
+    )
     token = token_of(mail)
     transcript.hides(token, "<token>")
     laptop.shows("verify", token, password=False)
@@ -95,7 +97,7 @@ def _imports(laptop, tmp_path, bitwarden, transcript):
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps(bitwarden)[:5000])
     transcript.says(
-        "Import what another password manager exported. All of it comes in, or nothing does:"
+        "Import an export of another password manager. Either all of it is imported, or nothing:"
     )
     laptop.shows("import", str(broken), code=1, password=False)
     assert laptop.told("list", password=False) == []
@@ -103,7 +105,7 @@ def _imports(laptop, tmp_path, bitwarden, transcript):
     laptop.shows("import", str(file), password=False)
 
     assert len(laptop.told("list", password=False)) == len(bitwarden["items"])
-    transcript.says("Add a login by hand, and find it again:")
+    transcript.says("Add a login and find it again:")
     added = {"overview": {"title": "Harbour mail", "username": "ann"}}
     added["detail"] = {"password": _edited()[2]}
     done = laptop.types("add", "login", "--json", stdin=json.dumps(added), password=False)
@@ -125,7 +127,7 @@ def _runs_a_program(laptop, tmp_path, transcript):
     quoted = {"GREETING": "'Grüße aus dem Tresor, it'\"'\"'s \"quoted\"'"}
     file.write_text("".join(f"{n}={quoted.get(n, v)}\n" for n, v in ENVIRONMENT.items()))
     transcript.says(
-        "Import a dotenv file; its variables are given to one program, and kept nowhere:"
+        "Import a dotenv file. Its variables go to one program, and are stored nowhere else:"
     )
     laptop.shows("import", str(file), "--title", "prod", password=False)
     laptop.shows("run", "--env-set", "prod", "--", "printenv", "GREETING", password=False)
@@ -139,7 +141,7 @@ def _runs_a_program(laptop, tmp_path, transcript):
 
 
 def _sees_the_same(phone, key, laptop, transcript):
-    transcript.says("On a second device nothing is sent before the secret key is there:")
+    transcript.says("On a second device, nothing is sent without the secret key:")
     phone.shows("login", "--email", EMAIL, code=1)
     phone.shows("login", "--email", EMAIL, secret_key=key)
     phone.shows("unlock")
@@ -150,9 +152,7 @@ def _sees_the_same(phone, key, laptop, transcript):
 
 def _edits_on_both(laptop, phone, transcript):
     name = "Harbour mail"
-    transcript.says(
-        "Two devices change one item. What fits together is merged, and nothing is lost:"
-    )
+    transcript.says("Two devices change one item. Changes of different fields are merged:")
     seen = phone.told("show", name, "--reveal", password=False)
     laptop.shows("edit", name, "--set", f"username={_edited()[0]}", password=False)
 
@@ -164,7 +164,7 @@ def _edits_on_both(laptop, phone, transcript):
     transcript.ran((), merged, typed=typed)
     assert "username" in merged.stderr
 
-    transcript.says("What does not is told to whoever has not seen the other change:")
+    transcript.says("Changes of the same field are rejected, and nothing is lost:")
     mine = {"revision": seen["revision"], "overview": {"username": "ann-at-the-harbour"}}
     stale = phone.types("edit", name, "--json", stdin=json.dumps(mine), code=1, password=False)
     transcript.ran((), stale, typed=typed)
@@ -179,7 +179,7 @@ def _edits_on_both(laptop, phone, transcript):
 
 def _survives_a_restart(laptop, phone, site, transcript):
     assert site.stop() == 0
-    transcript.says("Without the server, what this device holds can still be read:")
+    transcript.says("Without the server, you can still read the copy on this device:")
     laptop.shows("sync", code=4, password=False)
     laptop.shows("list", "harbour", "--offline", password=False)
     offline = laptop.told("list", "--offline", password=False)
@@ -189,7 +189,7 @@ def _survives_a_restart(laptop, phone, site, transcript):
     assert {one["id"] for one in phone.told("list", password=False)} == {
         one["id"] for one in offline
     }
-    transcript.says("Locked, the device holds nothing that can be read without the password:")
+    transcript.says("A locked device reveals nothing without the master password:")
     laptop.shows("lock", password=False)
     laptop.shows("show", "Harbour mail", "--field", "password", code=3, password=False)
     assert (

@@ -8,19 +8,19 @@ PAGE = Path(__file__).parents[2] / "docs" / "getting-started.md"
 OPENING = """\
 # Getting started
 
-This page is written by `tests/first_hour`, which does all of it with a real server and two devices:
-what stands behind `$` was typed, and the rest was answered. Keys, tokens, ids and times differ
-each time.
+This page shows the first hour with Vaultr: sign up, import your secrets, run a program with them,
+and use a second device. `tests/first_hour` recorded it with a real server and two devices. Lines
+that start with `$` were typed; the rest is output. Keys, tokens, ids and times differ each time.
 
-Start the server in one terminal and leave it there; `vaultr` is in `.venv/bin`:
+Start the server in one terminal and keep it running. The command `vaultr` is in `.venv/bin`:
 
 ```console
 $ make run
 $ export PATH="$PWD/.venv/bin:$PATH" VAULTR_URL=http://127.0.0.1:3000   # in another terminal
 ```
 
-Passwords and secret keys are asked for. A script hands them over by a descriptor, such as
-`--password-fd 3 3< file`; they are never taken as words of a command.
+`vaultr` asks for passwords and secret keys, and never takes them as arguments. A script passes them
+by a file descriptor, such as `--password-fd 3 3< file`.
 """
 
 

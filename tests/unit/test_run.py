@@ -9,16 +9,16 @@ import time
 import pytest
 
 from vaultr.client.errors import UsageError
-from vaultr.client.run.execute import environment, joined
+from vaultr.client.run.execute import build_environment, merge_sets
 
 # What `vaultr run` does once it has its variables, as a process of its own.
 BECOME = """
 import json, os, sys
-from vaultr.client.run.execute import become, environment
+from vaultr.client.run.execute import build_environment, replace_process
 from vaultr.client.errors import VaultrError
 variables, command = json.loads(sys.stdin.readline()), sys.argv[1:]
 try:
-    become(command, environment(variables, os.environb))
+    replace_process(command, build_environment(variables, os.environb))
 except VaultrError as error:
     print(error, file=sys.stderr)
     raise SystemExit(error.exit_code)
@@ -51,7 +51,7 @@ def python(text):
 
 
 def test_sets_are_joined_in_their_order():
-    assert list(joined([("a", {"Z": "1", "B": "2"}), ("b", {"A": "3"})]).items()) == [
+    assert list(merge_sets([("a", {"Z": "1", "B": "2"}), ("b", {"A": "3"})]).items()) == [
         ("Z", "1"),
         ("B", "2"),
         ("A", "3"),
@@ -62,18 +62,18 @@ def test_a_name_in_two_sets_is_an_error_that_names_both_and_no_value():
     sets = [("a", {"X": "hunter2"}), ("b", {"X": "hunter2", "Y": "1"}), ("c", {"Y": "2"})]
 
     with pytest.raises(UsageError) as refused:
-        joined(sets)
+        merge_sets(sets)
 
     assert "X (in a and b), Y (in b and c)" in str(refused.value)
     assert "hunter2" not in str(refused.value)
 
 
 def test_the_set_named_later_wins_where_that_was_asked():
-    assert joined([("a", {"X": "1"}), ("b", {"X": "2"})], last_wins=True) == {"X": "2"}
+    assert merge_sets([("a", {"X": "1"}), ("b", {"X": "2"})], last_wins=True) == {"X": "2"}
 
 
 def test_the_set_stands_over_what_was_there():
-    assert environment({"A": "ü"}, {b"A": b"old", b"B": b"\xff"}) == {
+    assert build_environment({"A": "ü"}, {b"A": b"old", b"B": b"\xff"}) == {
         b"A": "ü".encode(),
         b"B": b"\xff",
     }
@@ -88,7 +88,7 @@ def test_secrets_of_this_client_do_not_reach_the_child():
         b"HOME": b"/h",
     }
 
-    kept = environment({"VAULTR_OWN": "asked for"}, inherited)
+    kept = build_environment({"VAULTR_OWN": "asked for"}, inherited)
 
     assert sorted(kept) == [b"HOME", b"VAULTR_OWN", b"VAULTR_URL"]
 
@@ -230,7 +230,7 @@ def _wait_until(holds):
 def test_a_clean_environment_keeps_what_programs_need():
     inherited = {b"PATH": b"/bin", b"LC_ALL": b"C", b"SECRET": b"x", b"VAULTR_URL": b"u"}
 
-    assert environment({"A": "1"}, inherited, clean=True) == {
+    assert build_environment({"A": "1"}, inherited, clean=True) == {
         b"PATH": b"/bin",
         b"LC_ALL": b"C",
         b"A": b"1",
@@ -238,4 +238,4 @@ def test_a_clean_environment_keeps_what_programs_need():
 
 
 def test_a_name_that_is_no_utf8_goes_back_as_it_came():
-    assert environment({os.fsdecode(b"N\xff"): "ü"}, {}) == {b"N\xff": "ü".encode()}
+    assert build_environment({os.fsdecode(b"N\xff"): "ü"}, {}) == {b"N\xff": "ü".encode()}

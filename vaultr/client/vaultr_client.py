@@ -32,6 +32,7 @@ from vaultr.client.reconciliation.explain import Difference
 from vaultr.client.sdk.account_operations import AccountOperations
 from vaultr.client.sdk.audit_operations import AuditOperations
 from vaultr.client.sdk.device_session import DeviceSession
+from vaultr.client.sdk.device_status import DeviceStatus, device_status, record_kit
 from vaultr.client.sdk.import_operations import ImportOperations, ImportReport
 from vaultr.client.sdk.item_operations import ItemOperations
 from vaultr.client.sdk.vault_operations import VaultOperations
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Accepted",
     "Ambiguous",
+    "DeviceStatus",
     "Difference",
     "Draft",
     "EditConflict",
@@ -252,6 +254,17 @@ class Vaultr:
     def notices(self) -> list[str]:
         """Messages for the user that are no errors."""
         return self.device.unlocked.notices if self.device.unlocked else []
+
+    def status(self, *, offline: bool = False) -> DeviceStatus:
+        """Return the state of this device; contact the server only if it is unlocked.
+
+        :param offline: never contact the server.
+        """
+        return device_status(self.device, offline=offline)
+
+    def record_kit(self) -> None:
+        """Record that the emergency kit was written, for :meth:`status`."""
+        record_kit(self.device)
 
     @property
     def change_is_pending(self) -> bool:

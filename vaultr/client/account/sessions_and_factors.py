@@ -47,6 +47,15 @@ class FactorInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Protection:
+    """How an account is protected besides its password, as the server says."""
+
+    factors: list[FactorInfo]
+    has_recovery_key: bool
+    recovery_is_running: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TotpBegun:
     """The secret and the URI for an authenticator app; shown only once."""
 
@@ -74,15 +83,25 @@ def _session(fields: Fields) -> SessionInfo:
 
 def list_factors(session: Session) -> list[FactorInfo]:
     """List the second factors."""
-    answer = Fields(session.send("GET", "/auth/me").body, "me", AnswerInvalid)
-    return [
+    return read_protection(session.send("GET", "/auth/me")).factors
+
+
+def read_protection(answer: Answer) -> Protection:
+    """Read how the account is protected, from the response of ``GET /auth/me``."""
+    me = Fields(answer.body, "me", AnswerInvalid)
+    factors = [
         FactorInfo(
             kind=each.text("kind", most=_TEXT_MOST),
             created_at=each.time("created_at"),
             left=None if each.raw().get("left") is None else each.count("left"),
         )
-        for each in answer.objects("factors")
+        for each in me.objects("factors")
     ]
+    return Protection(
+        factors=factors,
+        has_recovery_key=me.raw().get("recovery_key") is not None,
+        recovery_is_running=me.raw().get("recovery") is not None,
+    )
 
 
 def read_totp(answer: Answer) -> TotpBegun:

@@ -1,4 +1,4 @@
-"""What each shell is given, and gives, when it completes a command line."""
+"""Completion scripts for bash, zsh and fish, and how each shell passes the command line."""
 
 import os
 import re
@@ -6,8 +6,8 @@ from typing import Final
 
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-# The words arrive one a line; each offer goes back as its type and its text. What a shell would
-# take apart is quoted by the shell itself, so that a title with spaces stays one word.
+# Words arrive one per line; each candidate goes back as its type and its text. The shell itself
+# quotes a candidate, so that a title with spaces stays one word.
 _BASH: Final = """\
 %(complete_func)s() {
     local line kind text
@@ -18,8 +18,8 @@ _BASH: Final = """\
             dir) compopt -o dirnames ;;
             file) compopt -o default ;;
             plain)
-                # Within quotes the shell quotes nothing: what it would obey there is not offered,
-                # and nothing is after quotes that were closed.
+                # Within quotes the shell does not quote: skip candidates with characters that are
+                # special there, and offer nothing after a closed quote.
                 case ${COMP_WORDS[COMP_CWORD]} in
                     \\'*\\'* | \\"*\\"*) ;;
                     \\'*) [[ $text == *\\'* ]] || COMPREPLY+=("$text") ;;
@@ -38,13 +38,13 @@ class Bash(BashComplete):
     source_template = _BASH
 
     def source(self) -> str:
-        # Not BashComplete's: it starts a bash to see how old it is, also where this one is zsh.
+        # BashComplete would start a bash to check its version, even when the user runs zsh.
         return ShellComplete.source(self)
 
     def get_completion_args(self) -> tuple[list[str], str]:
         words = [_unquoted(word) for word in os.environ["COMP_WORDS"].split("\n")]
-        place = int(os.environ["COMP_CWORD"])
-        return words[1:place], words[place] if place < len(words) else ""
+        index = int(os.environ["COMP_CWORD"])
+        return words[1:index], words[index] if index < len(words) else ""
 
 
 SHELLS: Final[dict[str, type[ShellComplete]]] = {
@@ -55,7 +55,7 @@ SHELLS: Final[dict[str, type[ShellComplete]]] = {
 
 
 def _unquoted(word: str) -> str:
-    """Read a word as far as it was typed, quotes and escapes of the shell taken away."""
+    """Return a partly typed word without the quotes and escapes of the shell."""
     if word[:1] in ("'", '"'):
         return word[1:].removesuffix(word[0])
     return re.sub(r"\\(.)", r"\1", word)

@@ -1,4 +1,4 @@
-"""Builds the changes of an item that is there, from options, prompts and standard input."""
+"""Build the changes to an item from options, prompts and standard input."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from vaultr.client.cli import add_input, output, prompts
-from vaultr.client.cli.options import Choices
+from vaultr.client.cli.item_options import ItemOptions, with_custom_fields
+from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.errors import UsageError
 from vaultr.client.items import site_rules
 from vaultr.client.items.fields import FieldNotFound, names_of, text_of
@@ -17,42 +18,45 @@ from vaultr.client.vaults.name_matching import near
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Item
 
-_LISTS: Final = ("urls", "tags")
-_FLAGS: Final = ("favourite", "archived")
-_YES_AND_NO: Final = {"true": True, "yes": True, "false": False, "no": False}
-# Fields that hold records, or names of their own, and no one text.
-_NOT_TYPED: Final = ("fields", "source", "passkeys", "history", "variables")
-_NAME_RULE: Final = "letters, digits and _, and no digit first"
+_LIST_FIELDS: Final = ("urls", "tags")
+_BOOLEAN_FIELDS: Final = ("favourite", "archived")
+_BOOLEANS: Final = {"true": True, "yes": True, "false": False, "no": False}
 
 
-def said_in_options(
-    choices: Choices,
+def changes_from_options(
+    options: GlobalOptions,
     item: "Item",
+    flags: ItemOptions,
     *,
     assignments: tuple[str, ...],
     unset: tuple[str, ...],
-    secrets: tuple[str, ...],
 ) -> tuple[Part, Part]:
-    """Give the changes that the options of `edit` say; secrets are asked for last.
+    """Return the changes that the options of `edit` ask for; prompt for secrets last.
 
-    :raises UsageError: one name is set and removed, or cannot be set.
-    :raises FieldNotFound: what is to be removed is not there.
+    :raises UsageError: a name is both set and removed, or cannot be set.
+    :raises FieldNotFound: a field to remove does not exist.
     """
-    if twice := {*unset} & {*secrets, *(each.partition("=")[0] for each in assignments)}:
-        raise UsageError(f"{', '.join(sorted(twice))}: either set it or remove it.")
-    overview = assigned(item.type, assignments)
+    assigned = {*flags.secrets, *flags.fields, *flags.secret_fields, *flags.overview}
+    assigned |= {each.partition("=")[0] for each in assignments}
+    if both := {*unset} & assigned:
+        raise UsageError(f"Either set or remove {', '.join(sorted(both))}, not both.")
+    overview = {**parse_assignments(item.type, assignments), **flags.overview}
     detail: Part = {}
-    take_away(item, unset, overview, detail)
-    asked = secrets_asked(choices, item, secrets)
-    if "variables" in asked and detail.get("variables"):
-        asked["variables"] = {**detail["variables"], **asked["variables"]}
-    return overview, {**detail, **asked}
+    add_removals(item, unset, overview, detail)
+    for name, value in ask_secrets(options, item, flags).items():
+        both_are_dicts = isinstance(value, dict) and isinstance(detail.get(name), dict)
+        detail[name] = {**detail[name], **value} if both_are_dicts else value
+    secret_fields = {name: _read_value(options, name) for name in flags.secret_fields}
+    if flags.fields or secret_fields:
+        stored = detail.get("fields", (item.detail or {}).get("fields"))
+        detail["fields"] = with_custom_fields(stored, flags.fields, secret_fields)
+    return overview, detail
 
 
 def generated(item: "Item", rule: str | None, *, generate: bool) -> tuple[Part, Part]:
-    """Return what is generated anew for an item, and the rule that is kept for it.
+    """Return what is generated again for an item, and the rule to store for it.
 
-    :param rule: a new rule of the site; empty text removes the present one, None keeps it.
+    :param rule: a new rule of the site; empty text removes the stored one, None keeps it.
     :raises UsageError: the rule is wrong, or the type has no password.
     """
     detail: Part = {}
@@ -64,17 +68,17 @@ def generated(item: "Item", rule: str | None, *, generate: bool) -> tuple[Part, 
         detail["password_rule"] = rule or None
     if not generate:
         return {}, detail
-    kept = (item.detail or {}).get("password_rule")
+    stored = (item.detail or {}).get("password_rule")
     public, secrets = add_input.generated(
-        item.type, rule if rule is not None else kept if isinstance(kept, str) else None
+        item.type, rule if rule is not None else stored if isinstance(stored, str) else None
     )
     return public, {**secrets, **detail}
 
 
-def assigned(kind: str, assignments: tuple[str, ...]) -> Part:
-    """Read ``NAME=VALUE`` of fields that are not secret.
+def parse_assignments(kind: str, assignments: tuple[str, ...]) -> Part:
+    """Parse ``NAME=VALUE`` for fields that are not secret.
 
-    :raises UsageError: no such field, or a secret one, which no argument may hold.
+    :raises UsageError: there is no such field, or it is secret, which no argument may be.
     """
     known = schema_of(kind).overview
     overview: Part = {}
@@ -82,81 +86,78 @@ def assigned(kind: str, assignments: tuple[str, ...]) -> Part:
         name, equals, value = assignment.partition("=")
         if name not in known or not equals:
             raise UsageError(
-                f"--set takes NAME=VALUE of {', '.join(known)}."
-                " A secret, or a variable, is set by --secret NAME, which asks for it."
+                f"--set takes NAME=VALUE, where NAME is one of {', '.join(known)}."
+                " For a secret or a variable, use --secret NAME, which asks for the value."
             )
-        if name in _LISTS:
+        if name in _LIST_FIELDS:
             overview.setdefault(name, []).append(value)
-        elif name in _FLAGS:
-            if value not in _YES_AND_NO:
-                raise UsageError(f"{name} is true or false.")
-            overview[name] = _YES_AND_NO[value]
+        elif name in _BOOLEAN_FIELDS:
+            if value not in _BOOLEANS:
+                raise UsageError(f"{name} must be true or false.")
+            overview[name] = _BOOLEANS[value]
         else:
             overview[name] = value
     return overview
 
 
-def secrets_asked(choices: Choices, item: "Item", names: tuple[str, ...]) -> Part:
-    """Ask for the new values of secret fields, and of variables of an environment set.
+def ask_secrets(options: GlobalOptions, item: "Item", flags: ItemOptions) -> Part:
+    """Ask for new values of secret fields, and of variables of an environment set.
 
-    :raises UsageError: there is no such field; or several came without a terminal, where one
-        alone can be read by standard input. Nothing was asked for.
-    :raises NoCode: a TOTP secret is none.
+    :raises UsageError: there is no such field; or there are several and no terminal, and standard
+        input can carry only one. Nothing was asked for.
+    :raises NoCode: a TOTP secret produces no codes.
     """
-    if not prompts.can_ask() and len(names) > 1:
-        raise UsageError("Without a terminal only one --secret can be read; use --json.")
-    places = [_place(item, name) for name in names]
+    asked = (*flags.secrets, *flags.secret_fields)
+    if not prompts.can_ask() and len(asked) + (flags.stdin_field is not None) > 1:
+        raise UsageError("Without a terminal, only one --secret can be read. Use --json.")
+    for name in flags.secrets:
+        add_input.secret_target(item.type, name)
     detail: Part = {}
-    for field, variable in places:
-        if variable is None:
-            detail[field] = _new_value(choices, field)
-            add_input.check_totp(detail, item.detail)
-        else:
-            _tell_if_new(item, variable)
-            detail.setdefault(field, {})[variable] = _new_value(choices, variable)
+    if flags.stdin_field is not None:
+        _set_secret(item, detail, flags.stdin_field, add_input.read_value(options))
+    for name in flags.secrets:
+        _note_new_variable(item, name)
+        _set_secret(item, detail, name, _read_value(options, name))
     return detail
 
 
-def _place(item: "Item", name: str) -> tuple[str, str | None]:
-    """Find which field is meant, or which variable in it.
-
-    :raises UsageError: there is none that can be typed.
-    """
-    known = schema_of(item.type).detail
-    typed = [each for each in known if each not in _NOT_TYPED]
-    if name in typed:
-        return name, None
-    if "variables" in known:
-        variable = name.removeprefix("variables.")
-        if name in known or not VARIABLE_NAME.fullmatch(variable):
-            raise UsageError(f"{name} is no variable: a name is {_NAME_RULE}.")
-        return "variables", variable
-    raise UsageError(
-        f"{item.type} has no secret field {name} that can be typed. It has {', '.join(typed)}."
-    )
+def _set_secret(item: "Item", detail: Part, name: str, value: str) -> None:
+    add_input.set_secret(item.type, detail, name, value)
+    add_input.check_totp(detail, item.detail)
 
 
 def _variables(item: "Item") -> Mapping[str, Any]:
-    held = (item.detail or {}).get("variables")
-    return held if isinstance(held, dict) else {}
+    variables = (item.detail or {}).get("variables")
+    return variables if isinstance(variables, dict) else {}
 
 
-def _tell_if_new(item: "Item", variable: str) -> None:
-    # One that is mistyped would otherwise be added without a word.
-    if variable not in _variables(item):
-        output.tell(f"{variable} is a new variable of {output.printable(item.title)}.")
+def _custom_fields(item: "Item") -> list[Any]:
+    fields = (item.detail or {}).get("fields")
+    return fields if isinstance(fields, list) else []
 
 
-def _new_value(choices: Choices, name: str) -> str:
+def _is_named(field: Any, name: str) -> bool:
+    return isinstance(field, dict) and field.get("name") == name
+
+
+def _note_new_variable(item: "Item", name: str) -> None:
+    # Otherwise a typo would add a variable silently.
+    _, variable = add_input.secret_target(item.type, name)
+    if variable is not None and variable not in _variables(item):
+        output.print_note(f"{variable} is a new variable of {output.printable(item.title)}.")
+
+
+def _read_value(options: GlobalOptions, name: str) -> str:
     if prompts.can_ask() and sys.stdin.isatty():
-        if name not in add_input.LONG.values():
-            return prompts.ask_hidden(f"New {_label(name)}", twice=True)
-        text: str = add_input.long_value(choices, name, "")
+        if name not in add_input.MULTILINE_FIELD.values():
+            label = _label(name.removeprefix("variables."))
+            return prompts.ask_hidden(f"New {label}", twice=True)
+        text: str = add_input.read_multiline(options, name, "")
         if not text:
-            raise UsageError("Nothing was typed. --unset NAME removes a field.")
+            raise UsageError("The text is empty. To remove a field, use --unset NAME.")
         return text
     try:
-        return prompts.read_input(choices).decode().removesuffix("\n")
+        return prompts.read_input(options).decode().removesuffix("\n")
     except UnicodeDecodeError:
         raise UsageError("Standard input is not UTF-8.") from None
 
@@ -165,8 +166,8 @@ def _label(name: str) -> str:
     return name if name.isupper() else name.replace("_", " ")
 
 
-def take_away(item: "Item", names: tuple[str, ...], overview: Part, detail: Part) -> None:
-    """Note the removal of fields and variables, which is null for an edit.
+def add_removals(item: "Item", names: tuple[str, ...], overview: Part, detail: Part) -> None:
+    """Add the removal of fields and variables, which is None in an edit, and of custom fields.
 
     :raises FieldNotFound: the item has no such field.
     """
@@ -178,49 +179,55 @@ def take_away(item: "Item", names: tuple[str, ...], overview: Part, detail: Part
             detail[name] = None
         elif variable in _variables(item):
             detail.setdefault("variables", {})[variable] = None
+        elif any(_is_named(each, name) for each in _custom_fields(item)):
+            kept = detail.get("fields", _custom_fields(item))
+            detail["fields"] = [each for each in kept if not _is_named(each, name)]
         else:
             raise FieldNotFound(f"This item has no field {name}.{near(name, names_of(item))}")
 
 
-def asked_again(choices: Choices, item: "Item") -> tuple[Part, Part]:
-    """Ask for title, user name, folder and secrets; an empty answer keeps what is there."""
+def prompt_for_changes(options: GlobalOptions, item: "Item") -> tuple[Part, Part]:
+    """Ask for title, username, folder and secrets; an empty entry keeps the stored value."""
     if not prompts.can_ask():
-        raise UsageError("Say what to change: --set, --unset, --secret or --json.")
-    overview = dict(_overview_asked(item))
+        raise UsageError("No changes. Use --set, --unset, --secret or --json.")
+    overview = dict(_ask_overview(item))
     if item.type == "env_set":
-        variables = dict(_variables_asked(item))
+        variables = dict(_ask_variables(item))
         return overview, {"variables": variables} if variables else {}
-    if item.type in add_input.LONG:
-        # Where standard input is no terminal it holds answers to the prompts above.
+    if item.type in add_input.MULTILINE_FIELD:
+        # If standard input is not a terminal, it answers the prompts above.
         if not sys.stdin.isatty():
             return overview, {}
-        name = add_input.LONG[item.type]
-        hint = "; at once it keeps what is there"
-        answers = {name: add_input.long_value(choices, name, item.title, hint=hint)}
+        name = add_input.MULTILINE_FIELD[item.type]
+        hint = ", immediately to keep the stored text"
+        entries = {name: add_input.read_multiline(options, name, item.title, hint=hint)}
     else:
-        asked = add_input.ASKED.get(item.type, ())
-        answers = {name: add_input.ask_secret(name, hint="empty keeps it") for name in asked}
-    return overview, {name: value for name, value in answers.items() if value}
+        names = add_input.PROMPTED_FIELDS.get(item.type, ())
+        entries = {name: add_input.ask_secret(name, hint="empty to keep") for name in names}
+    return overview, {name: value for name, value in entries.items() if value}
 
 
-def _overview_asked(item: "Item") -> Iterator[tuple[str, str]]:
-    # Who adds a note or a set is not asked for a user name either.
-    without = item.type in add_input.LONG and "username" not in item.overview
-    for name in ("title", "folder") if without else ("title", "username", "folder"):
-        now = text_of(item.overview.get(name, ""))
-        # Shown by ourselves: a text from elsewhere may hold what a terminal obeys.
-        shown = f"{name.capitalize()} [{output.printable(now)}]" if now else name.capitalize()
-        answer = click.prompt(shown, now, err=True, show_default=False)
-        if answer != now:
-            yield name, answer
+def _ask_overview(item: "Item") -> Iterator[tuple[str, str]]:
+    # `add` does not ask for the username of a note, key or set either.
+    no_username = item.type in add_input.MULTILINE_FIELD and "username" not in item.overview
+    for name in ("title", "folder") if no_username else ("title", "username", "folder"):
+        stored = text_of(item.overview.get(name, ""))
+        # click would print the default unescaped, and it may hold control characters.
+        label = name.capitalize()
+        prompt = f"{label} [{output.printable(stored)}]" if stored else label
+        entry = click.prompt(prompt, stored, err=True, show_default=False)
+        if entry != stored:
+            yield name, entry
 
 
-def _variables_asked(item: "Item") -> Iterator[tuple[str, str]]:
+def _ask_variables(item: "Item") -> Iterator[tuple[str, str]]:
     if names := ", ".join(map(output.printable, _variables(item))):
-        output.tell(f"Its variables: {names}.")
-    while name := click.prompt("Set which variable (empty ends)", "", err=True, show_default=False):
+        output.print_note(f"Variables: {names}")
+    while name := click.prompt(
+        "Variable to set (empty to finish)", "", err=True, show_default=False
+    ):
         if VARIABLE_NAME.fullmatch(name):
-            _tell_if_new(item, name)
+            _note_new_variable(item, name)
             yield name, prompts.ask_hidden(f"New {_label(name)}", twice=True)
         else:
-            output.tell(f"A name is {_NAME_RULE}.")
+            output.print_note(f"A variable name has {add_input.NAME_RULE}.")

@@ -1,81 +1,77 @@
-"""Options that say what is in an environment, for run and for export."""
+"""Options of run and export that select and rename environment variables."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from vaultr.client.run.environment import Wish
+    from vaultr.client.run.environment import EnvironmentSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """What the options said."""
+class VariableOptions:
+    """Values of ``--last-wins``, ``--only`` and ``--prefix``."""
 
-    last_wins: bool
-    only: tuple[str, ...]
-    prefix: str
-    allow: tuple[str, ...]
+    last_wins: bool = False
+    only: tuple[str, ...] = ()
+    prefix: str = ""
+    allow: tuple[str, ...] = ()
 
-    NONE: ClassVar["Sources"]
-
-    def wish(
+    def spec(
         self,
         sets: tuple[str, ...],
         files: tuple[Path, ...] = (),
         *,
         vault: str | None,
         is_run: bool = True,
-    ) -> "Wish":
-        """Join them with the sets and files that were named; the files are read now.
+    ) -> "EnvironmentSpec":
+        """Return the specification of an environment; read the dotenv files now.
 
         :param is_run: names that change how programs run must be allowed.
-        :raises UsageError: a file is no dotenv file; names the lines.
+        :raises UsageError: a file is not a dotenv file. Names the lines.
         """
-        # It loads what opens items, which --help does not need.
-        from vaultr.client.run.environment import Wish  # noqa: PLC0415 - late, see above
+        # It loads what opens items, which `--help` does not need.
+        from vaultr.client.run.environment import EnvironmentSpec  # noqa: PLC0415 - late, see above
 
-        read = tuple((str(file), _read(file)) for file in files)
+        contents = tuple((str(file), _read_dotenv(file)) for file in files)
         allow = self.allow if is_run else None
-        return Wish(sets, read, vault, self.only, self.prefix, self.last_wins, allow)
+        return EnvironmentSpec(sets, contents, vault, self.only, self.prefix, self.last_wins, allow)
 
 
-Sources.NONE = Sources(last_wins=False, only=(), prefix="", allow=())
-
-
-def environment_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare the options, and hand over what they say as ``sources``."""
+def variable_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare the options, and pass their values as ``variables``."""
 
     @wraps(function)
-    def gathered(
-        *arguments: Any,
+    def with_variables(
+        *args: Any,
         last_wins: bool,
         only: tuple[str, ...],
         prefix: str,
         allow: tuple[str, ...],
-        **named: Any,
+        **kwargs: Any,
     ) -> Any:
-        return function(*arguments, sources=Sources(last_wins, only, prefix, allow), **named)
+        variables = VariableOptions(last_wins, only, prefix, allow)
+        return function(*args, variables=variables, **kwargs)
 
     options = (
         click.option(
             "--last-wins",
             is_flag=True,
-            help="Let what is named later win where two hold one name; else that is an error.",
+            help="Let the last set win if two define the same variable",
         ),
         click.option(
             "--only",
             multiple=True,
             metavar="PATTERN",
-            help="Only the variables whose names fit, as DB_*; may come again.",
+            help="Only variables that match, such as DB_* (repeatable)",
         ),
-        click.option("--prefix", default="", metavar="TEXT", help="Put TEXT before each name."),
+        click.option("--prefix", default="", metavar="TEXT", help="Prefix for each variable name"),
         click.option(
             "--allow",
             multiple=True,
@@ -83,21 +79,21 @@ def environment_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Allow a name such as PATH or LD_PRELOAD in a set (repeatable)",
         ),
     )
-    decorated: Callable[..., Any] = gathered
+    decorated: Callable[..., Any] = with_variables
     for option in reversed(options):
         decorated = option(decorated)
     return decorated
 
 
-def _read(file: Path) -> Mapping[str, str]:
-    # One command of many needs the reader of dotenv files.
+def _read_dotenv(file: Path) -> Mapping[str, str]:
+    # Few commands need the parser of dotenv files.
     from vaultr.client.imports import dotenv  # noqa: PLC0415 - late, see above
     from vaultr.client.imports.problems import ImportProblems  # noqa: PLC0415 - late, see above
 
     try:
         [draft] = dotenv.read(file.read_bytes(), title=file.name or "-")
-    except ImportProblems as odd:
-        lines = "\n".join(f"{file}: {problem}" for problem in odd.problems)
+    except ImportProblems as error:
+        lines = "\n".join(f"{file}: {problem}" for problem in error.problems)
         raise UsageError(lines) from None
     variables: dict[str, str] = draft.detail["variables"]
     return variables

@@ -1,4 +1,4 @@
-"""What the exit codes mean, and what of the environment is read: for help and for the docs."""
+"""Exit codes and environment variables of the `vaultr` command, for the help and for docs."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,35 +6,35 @@ from typing import Final
 
 EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
     {
-        0: "done",
-        1: "refused: by the server, or by a rule of this client",
-        2: "the command was not understood",
-        3: "locked: no password, and no unlock process",
-        4: "the server cannot be reached",
-        5: "integrity: what the server says cannot be true; nothing was taken over",
-        126: "run: the command cannot be executed; otherwise run ends as its command does",
-        127: "run: there is no such command",
-        130: "ended by Ctrl-C",
+        0: "success",
+        1: "failed: rejected by the server or by a check on this device",
+        2: "usage error, or this device belongs to no account",
+        3: "locked: no agent holds the keys, and no password was provided",
+        4: "the server is unreachable",
+        5: "integrity error: a response failed verification and was not applied",
+        126: "run: the command cannot be executed",
+        127: "run: command not found; otherwise run exits like its command",
+        130: "interrupted by Ctrl-C",
     }
 )
 ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "VAULTR_URL": "the server",
-        "VAULTR_DIR": "the folder of this device; another one is another device",
-        "VAULTR_AGENT": "off: no process holds the keys between commands",
-        "VAULTR_KEYRING": "off: secret keys are kept in files, also where there is a keyring",
-        "NO_COLOR": "anything: no colours; there are none in pipes, either",
+        "VAULTR_URL": "URL of the server",
+        "VAULTR_DIR": "folder of this device; each folder is a separate device",
+        "VAULTR_AGENT": "off: do not keep keys in memory between commands",
+        "VAULTR_KEYRING": "off: store secret keys in files, not in the system keyring",
+        "NO_COLOR": "any value: no colours (pipes never get colours)",
     }
 )
 
 
 def epilog() -> str:
-    """Write both as the end of the help."""
-    codes = {str(code): said for code, said in EXIT_CODES.items()}
-    return "\n".join((_part("Environment", ENVIRONMENT), _part("Exit codes", codes)))
+    """Return both tables as the end of the help."""
+    codes = {str(code): meaning for code, meaning in EXIT_CODES.items()}
+    return "\n".join((_section("Environment", ENVIRONMENT), _section("Exit codes", codes)))
 
 
-def _part(title: str, lines: Mapping[str, str]) -> str:
+def _section(title: str, lines: Mapping[str, str]) -> str:
     width = max(map(len, lines))
-    said = (f"  {name:{width}}  {text}" for name, text in lines.items())
-    return "\n".join(["\b", f"{title}:", *said, ""])
+    rows = (f"  {name:{width}}  {text}" for name, text in lines.items())
+    return "\n".join(["\b", f"{title}:", *rows, ""])

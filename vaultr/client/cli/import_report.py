@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vaultr.client.cli import output, prompts
-from vaultr.client.cli.options import Choices
+from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.errors import UsageError
 from vaultr.client.imports.formats import FORMATS
 
@@ -23,7 +23,7 @@ _KEY_FILE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class FileOptions:
     """What the user said about the file."""
 
     form: str | None
@@ -59,13 +59,13 @@ _FILE_OPTIONS = (
         "--file-password-fd",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Read the password of the file from descriptor N",
+        help="Read the password of the file from file descriptor N",
     ),
 )
 
 
 def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare the options about the file, and pass them on as ``options``."""
+    """Declare the options about the file, and pass them on as ``file_options``."""
 
     @wraps(function)
     def gathered(
@@ -77,15 +77,15 @@ def file_options(function: Callable[..., Any]) -> Callable[..., Any]:
         file_password_fd: int | None,
         **named: Any,
     ) -> Any:
-        options = Options(form, title, columns, key_file, file_password_fd)
-        return function(*arguments, options=options, **named)
+        file_options = FileOptions(form, title, columns, key_file, file_password_fd)
+        return function(*arguments, file_options=file_options, **named)
 
     for declare in reversed(_FILE_OPTIONS):
         gathered = declare(gathered)
     return gathered
 
 
-def read(choices: Choices, file: Path, options: Options) -> "Reading":
+def read(options: GlobalOptions, file: Path, file_options: FileOptions) -> "Reading":
     """Read the file by the importer of its format.
 
     :raises ImportProblems: something is wrong with it.
@@ -94,12 +94,12 @@ def read(choices: Choices, file: Path, options: Options) -> "Reading":
     from vaultr.client.imports import csv_file, formats, reading  # noqa: PLC0415 - late, see above
 
     if str(file) == "-":
-        data = prompts.read_input(choices)
+        data = prompts.read_input(options)
     else:
-        data = b"" if file.is_dir() else _content_of(file, prompts.INPUT_BYTES)
-    columns = _columns(options.columns, csv_file.PLACES)
-    if options.form is not None:
-        found = formats.FORMATS[options.form]
+        data = b"" if file.is_dir() else _content_of(file, prompts.MAX_INPUT_BYTES)
+    columns = _columns(file_options.columns, csv_file.PLACES)
+    if file_options.form is not None:
+        found = formats.FORMATS[file_options.form]
     elif columns:
         found = formats.FORMATS["csv"]
     else:
@@ -107,10 +107,12 @@ def read(choices: Choices, file: Path, options: Options) -> "Reading":
     return found.read(
         reading.ImportFile(
             data=data,
-            title=_title(file, options.title, needed=found.name == "dotenv"),
+            title=_title(file, file_options.title, needed=found.name == "dotenv"),
             path=file,
-            ask_password=lambda: _file_password(options.password_fd),
-            key_file=_content_of(options.key_file, _KEY_FILE_BYTES) if options.key_file else None,
+            ask_password=lambda: _file_password(file_options.password_fd),
+            key_file=_content_of(file_options.key_file, _KEY_FILE_BYTES)
+            if file_options.key_file
+            else None,
             columns=columns,
         )
     )
@@ -164,39 +166,39 @@ def progress() -> Callable[[int, int], None]:
     return show
 
 
-def show_dry_run(choices: Choices, reading: "Reading") -> None:
+def show_dry_run(options: GlobalOptions, reading: "Reading") -> None:
     """Show which entries become which items, which fields go where, and what stays out."""
     drafts, report = reading.drafts, reading.report
     types = dict(Counter(draft.type for draft in drafts))
-    if choices.json:
+    if options.json:
         answer = {"read": len(drafts), "imported": 0, "types": types, **report.to_json()}
-        output.as_json(answer)
+        output.print_json(answer)
         return
     if [*types] == ["env_set"] and len(drafts) == 1:
         say_set("Can be imported", drafts[0].overview["title"], len(drafts[0].detail["variables"]))
     else:
-        output.say(f"Can be imported: {counted(types)}.")
+        output.print_line(f"Can be imported: {counted(types)}.")
     rows = [(str(count), kind, ours) for (kind, ours), count in sorted(report.kinds.items())]
-    output.say("")
-    output.table(("ENTRIES", "KIND", "BECOMES"), rows)
+    output.print_line("")
+    output.print_table(("ENTRIES", "KIND", "BECOMES"), rows)
     fields = [
         (str(count), kind, theirs, ours)
         for (kind, theirs, ours), count in sorted(report.fields.items())
     ]
     if fields:
-        output.say("")
-        output.table(("VALUES", "KIND", "FIELD", "BECOMES"), fields)
+        output.print_line("")
+        output.print_table(("VALUES", "KIND", "FIELD", "BECOMES"), fields)
     if report.left_out:
-        output.say("")
+        output.print_line("")
         left = [(each.entry, each.what, each.reason) for each in report.left_out]
-        output.table(("ENTRY", "NOT IMPORTED", "REASON"), left)
+        output.print_table(("ENTRY", "NOT IMPORTED", "REASON"), left)
 
 
 def tell_left_out(report: "Report") -> None:
     """List on stderr what is not imported."""
     for each in report.left_out:
         text = f"{each.entry}: {each.what} was not imported: {each.reason}."
-        output.tell(output.printable(text))
+        output.print_note(output.printable(text))
 
 
 def show_runs(runs: "list[ImportRun]") -> None:
@@ -205,7 +207,7 @@ def show_runs(runs: "list[ImportRun]") -> None:
         (run.id, run.imported_at, run.manager, str(len(run.unchanged)), str(len(run.changed)))
         for run in runs
     ]
-    output.table(("ID", "IMPORTED", "FROM", "UNCHANGED", "CHANGED"), rows)
+    output.print_table(("ID", "IMPORTED", "FROM", "UNCHANGED", "CHANGED"), rows)
 
 
 def run_json(run: "ImportRun") -> dict[str, Any]:
@@ -222,7 +224,7 @@ def run_json(run: "ImportRun") -> dict[str, Any]:
 def say_set(done: str, title: str, variables: int) -> None:
     """Say what became of one environment set."""
     count = f"{variables} variable{'' if variables == 1 else 's'}"
-    output.say(f"{done}: {output.printable(title)} ({count}).")
+    output.print_line(f"{done}: {output.printable(title)} ({count}).")
 
 
 def counted(types: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""Options of commands that read: from the copy on this device, and how old it may be."""
+"""Options of commands that read: use the copy on this device, and how old it may be."""
 
 import re
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from vaultr.client.cli.options import Choices
-from vaultr.client.cli.output import tell
+from vaultr.client.cli.options import GlobalOptions
+from vaultr.client.cli.output import print_note
 from vaultr.client.errors import ServerUnreachable
 
 if TYPE_CHECKING:
@@ -20,60 +20,59 @@ _DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 
 
 class Duration(click.ParamType[timedelta]):
-    """A length of time as 90s, 15m, 12h, 7d or 2w."""
+    """A duration such as 90s, 15m, 12h, 7d or 2w."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, timedelta):
             return value
-        found = _DURATION.fullmatch(value)
-        if found is None:
-            self.fail("a number and s, m, h, d or w is wanted, as 12h.", param, ctx)
-        return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            self.fail("Use a number and s, m, h, d or w, such as 12h.", param, ctx)
+        return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-def _is_chosen(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    choices = context.find_root().ensure_object(Choices)
+def _store_may_use_copy(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    options = context.find_root().ensure_object(GlobalOptions)
     if value:
-        choices.copy_may_do = True
-        choices.offline = choices.offline or parameter.name == "offline"
+        options.may_use_copy = True
+        options.offline = options.offline or parameter.name == "offline"
     return value
 
 
 def copy_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Declare ``--offline`` and ``--max-age``, and name them where the server is away."""
+    """Declare ``--offline`` and ``--max-age``; suggest ``--offline`` where the server is away."""
 
     @wraps(function)
-    def reading(*arguments: Any, offline: bool, **named: Any) -> Any:
+    def with_advice(*args: Any, offline: bool, **kwargs: Any) -> Any:
         try:
-            return function(*arguments, offline=offline, **named)
+            return function(*args, offline=offline, **kwargs)
         except ServerUnreachable as error:
             if not offline:
-                error.add_note("What this device holds can be read with --offline.")
+                error.add_note("Use --offline to read the copy on this device.")
             raise
 
     offline = click.option(
         "--offline",
         is_flag=True,
-        callback=_is_chosen,
-        help="From the copy on this device, without the server.",
+        callback=_store_may_use_copy,
+        help="Use the copy on this device; do not contact the server",
     )
     max_age = click.option(
         "--max-age",
         type=Duration(),
-        callback=_is_chosen,
+        callback=_store_may_use_copy,
         metavar="AGE",
-        help="How old the copy may be, as 12h: a younger one is taken without asking the server;"
-        " an older one is renewed, or refused with --offline.",
+        help="Use the copy if it is at most this old, such as 12h",
     )
-    return offline(max_age(reading))
+    return offline(max_age(with_advice))
 
 
-def from_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> bool:
-    """Decide whether the copy on this device is what is read, and tell its age if it is.
+def uses_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> bool:
+    """Decide whether to read the copy on this device; print its age if ``--offline`` demands it.
 
-    :raises TooOld: only the copy may be read, and it is older than allowed.
+    :raises TooOld: only the copy may be read, and it is older than ``max_age``.
     """
     if not offline and max_age is None:
         return False
@@ -84,12 +83,12 @@ def from_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> 
     if max_age is not None and (age is None or age > max_age):
         if not offline:
             return False
-        how_old = "of unknown age" if age is None else f"{freshness.age_text(age)} old"
-        raise freshness.TooOld(f"The copy on this device is {how_old}.")
+        age_text = "of unknown age" if age is None else f"{freshness.age_text(age)} old"
+        raise freshness.TooOld(f"The copy on this device is {age_text}.")
     if offline:
-        tell(
-            "From the copy on this device, whose age is not known."
+        print_note(
+            "Using the copy on this device, of unknown age."
             if age is None
-            else f"From the copy on this device, {freshness.age_text(age)} old."
+            else f"Using the copy on this device, {freshness.age_text(age)} old."
         )
     return True

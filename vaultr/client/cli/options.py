@@ -1,11 +1,11 @@
-"""Options that every command takes, before its name or after it, and how help shows them."""
+"""Global options, accepted before or after the command name, and the layout of help pages."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
@@ -13,10 +13,54 @@ from click.core import ParameterSource
 from vaultr.client.cli import suggestions
 from vaultr.client.cli.completers import vault_names
 
+_FILE_DESCRIPTOR: Final = click.IntRange(min=0)
+_GLOBAL_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("--url", {"metavar": "URL", "help": "URL of the server (default: VAULTR_URL, or last value)"}),
+    ("--email", {"metavar": "ADDRESS", "help": "Email address of the account"}),
+    (
+        "--password-fd",
+        {
+            "type": _FILE_DESCRIPTOR,
+            "metavar": "N",
+            "help": "Read the master password from file descriptor N",
+        },
+    ),
+    (
+        "--secret-key-fd",
+        {
+            "type": _FILE_DESCRIPTOR,
+            "metavar": "N",
+            "help": "Read the secret key from file descriptor N",
+        },
+    ),
+    (
+        "--totp-fd",
+        {
+            "type": _FILE_DESCRIPTOR,
+            "metavar": "N",
+            "help": "Read a TOTP code or recovery code from file descriptor N",
+        },
+    ),
+    (
+        "--ca-file",
+        {
+            "type": click.Path(exists=True, dir_okay=False, path_type=Path),
+            "help": "PEM file with the private CA that signed the server",
+        },
+    ),
+    ("--json", {"is_flag": True, "help": "Print JSON"}),
+)
+
 
 @dataclass(slots=True)
-class Choices:
-    """What was said by options that every command takes."""
+class GlobalOptions:
+    """Values of the options that every command accepts.
+
+    :ivar may_use_copy: ``--offline`` or ``--max-age`` allows reading the copy on this device.
+    :ivar offline: nothing may be sent to the server.
+    :ivar password: the master password, cached so that a command asks once; a file descriptor
+        can be read only once.
+    """
 
     url: str | None = None
     email: str | None = None
@@ -25,108 +69,79 @@ class Choices:
     totp_fd: int | None = None
     ca_file: Path | None = None
     json: bool = False
-    # Whether the command may do with the copy on this device, as --offline and --max-age allow.
-    copy_may_do: bool = False
-    # Whether nothing may be sent to the server.
+    may_use_copy: bool = False
     offline: bool = False
-    # What was asked for, so that no command asks twice; a descriptor can be read only once.
     password: str | None = field(default=None, repr=False)
 
     @property
     def secret_fds(self) -> list[int]:
-        """The descriptors that hold secrets."""
-        named = (self.password_fd, self.secret_key_fd, self.totp_fd)
-        return [number for number in named if number is not None]
+        """Return the file descriptors that carry secrets."""
+        numbers = (self.password_fd, self.secret_key_fd, self.totp_fd)
+        return [number for number in numbers if number is not None]
 
     @property
     def server(self) -> str | None:
-        """The server's address: as given, else from ``VAULTR_URL``, else what the folder knows."""
+        """Return the server's URL from ``--url`` or ``VAULTR_URL``; None means the stored one."""
         return self.url or os.environ.get("VAULTR_URL") or None
 
 
-def choices_of(context: click.Context) -> Choices:
-    """Give the choices of this run; options before and after the command fill the same object."""
-    choices = context.find_root().ensure_object(Choices)
-    if len(set(choices.secret_fds)) < len(choices.secret_fds):
+def global_options(context: click.Context) -> GlobalOptions:
+    """Return the global options of this run, set before or after the command name."""
+    options = context.find_root().ensure_object(GlobalOptions)
+    if len(set(options.secret_fds)) < len(options.secret_fds):
         raise click.UsageError("--password-fd, --secret-key-fd and --totp-fd must differ.", context)
-    return choices
+    return options
 
 
-def pass_choices(function: Callable[..., None]) -> Callable[..., None]:
-    """Hand the choices to a command as its first argument."""
+def pass_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Pass the global options to a command as its first argument."""
 
     @wraps(function)
-    def with_choices(*arguments: Any, **named: Any) -> None:
-        function(choices_of(click.get_current_context()), *arguments, **named)
+    def with_options(*args: Any, **kwargs: Any) -> None:
+        function(global_options(click.get_current_context()), *args, **kwargs)
 
-    return with_choices
+    return with_options
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+def _store_option(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     name = parameter.name
     if name and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-        setattr(context.find_root().ensure_object(Choices), name, value)
+        setattr(context.find_root().ensure_object(GlobalOptions), name, value)
 
 
-def _common_options() -> list[click.Option]:
-    descriptor = click.IntRange(min=0)
-    said: list[tuple[str, dict[str, Any]]] = [
-        ("--url", {"metavar": "URL", "help": "The server (else VAULTR_URL, else as last time)."}),
-        ("--email", {"metavar": "ADDRESS", "help": "Whose account it is."}),
-        (
-            "--password-fd",
-            {"type": descriptor, "metavar": "N", "help": "Read the password from descriptor N."},
-        ),
-        (
-            "--secret-key-fd",
-            {"type": descriptor, "metavar": "N", "help": "Read the secret key from descriptor N."},
-        ),
-        (
-            "--totp-fd",
-            {
-                "type": descriptor,
-                "metavar": "N",
-                "help": "Read the second factor's code, or a recovery code, from descriptor N.",
-            },
-        ),
-        (
-            "--ca-file",
-            {
-                "type": click.Path(exists=True, dir_okay=False, path_type=Path),
-                "help": "Certificates (PEM) of a private authority that signs for the server.",
-            },
-        ),
-        ("--json", {"is_flag": True, "help": "Answer in JSON."}),
-    ]
-    return [
-        click.Option([name], expose_value=False, callback=_remember, **more) for name, more in said
-    ]
+class _CommandWithGlobalOptions(click.Command):
+    """Accept the global options, list them separately, and end the help with examples."""
 
-
-class _WithCommonOptions(click.Command):
-    """Takes the common options, shows them apart, and ends its help with examples."""
-
-    def __init__(self, *arguments: Any, examples: tuple[str, ...] = (), **more: Any) -> None:
-        more.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
-        super().__init__(*arguments, **more)
-        self.common = _common_options()
-        self.params = [*self.params, *self.common]
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {}).setdefault("help_option_names", ["-h", "--help"])
+        super().__init__(*args, **kwargs)
+        self.global_options = [
+            click.Option([name], expose_value=False, callback=_store_option, **settings)
+            for name, settings in _GLOBAL_OPTIONS
+        ]
+        self.params = [*self.params, *self.global_options]
         self.examples = examples
 
+    def get_help_option(self, context: click.Context) -> click.Option | None:
+        option = super().get_help_option(context)
+        if option is not None:
+            option.help = "Show this help"
+        return option
+
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        common = {id(option) for option in self.common}
-        own: list[tuple[str, str]] = []
-        shared: list[tuple[str, str]] = []
+        global_ids = {id(option) for option in self.global_options}
+        own_rows: list[tuple[str, str]] = []
+        global_rows: list[tuple[str, str]] = []
         for parameter in self.get_params(context):
             if not isinstance(parameter, click.Option):
                 continue
-            record = parameter.get_help_record(context)
-            if record is not None:
-                (shared if id(parameter) in common else own).append(record)
-        for title, records in (("Options", own), ("Options of every command", shared)):
-            if records:
+            row = parameter.get_help_record(context)
+            if row is not None:
+                (global_rows if id(parameter) in global_ids else own_rows).append(row)
+        for title, rows in (("Options", own_rows), ("Global options", global_rows)):
+            if rows:
                 with formatter.section(title):
-                    formatter.write_dl(records)
+                    formatter.write_dl(rows)
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(context, formatter)
@@ -136,32 +151,36 @@ class _WithCommonOptions(click.Command):
                     formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-class Command(_WithCommonOptions):
-    """One command."""
+class Command(_CommandWithGlobalOptions):
+    """A command with global options and examples."""
 
 
-class Group(_WithCommonOptions, click.Group):
-    """Commands under one name, in the order in which they were added."""
+class Group(_CommandWithGlobalOptions, click.Group):
+    """A group that lists its commands in the order in which they were added."""
 
     command_class = Command
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.sections: dict[str, list[str]] = {}
+        self.aliases: dict[str, str] = {}
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        return super().get_command(context, self.aliases.get(name, name))
 
     def add_section(self, title: str, *commands: click.Command) -> None:
-        """Add commands that the help lists together."""
+        """Add commands that the help lists under one title."""
         for each in commands:
             self.add_command(each)
         names = [each.name for each in commands if each.name]
         self.sections.setdefault(title, []).extend(names)
 
     def resolve_command(
-        self, context: click.Context, words: list[str]
+        self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if context.parent is None and self.get_command(context, words[0]) is None:
-            suggestions.check_word(words[0], context)
-        return super().resolve_command(context, words)
+        if context.parent is None and self.get_command(context, args[0]) is None:
+            suggestions.check_command_name(args[0], context)
+        return super().resolve_command(context, args)
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)
@@ -172,25 +191,25 @@ class Group(_WithCommonOptions, click.Group):
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, self.commands), default=0)
-        room = formatter.width - width - 6
-        listed = {name for names in self.sections.values() for name in names}
-        rest = [name for name in self.commands if name not in listed]
-        for title, names in {**self.sections, "Commands": rest}.items():
+        help_width = formatter.width - width - 6
+        in_sections = {name for names in self.sections.values() for name in names}
+        others = [name for name in self.commands if name not in in_sections]
+        for title, names in {**self.sections, "Commands": others}.items():
             if names:
                 with formatter.section(title):
                     formatter.write_dl(
                         [
-                            (name.ljust(width), self.commands[name].get_short_help_str(room))
+                            (name.ljust(width), self.commands[name].get_short_help_str(help_width))
                             for name in names
                         ]
                     )
 
 
-def command(name: str, *examples: str, **more: Any) -> Callable[[Callable[..., Any]], Command]:
-    """Declare a command; ``examples`` are whole lines as a user types them."""
-    return click.command(name, cls=Command, examples=examples, **more)
+def command(name: str, *examples: str, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Declare a command; ``examples`` are complete command lines."""
+    return click.command(name, cls=Command, examples=examples, **settings)
 
 
-def vault_option(help_text: str = "The vault, by id or name.") -> Callable[..., Any]:
+def vault_option(help_text: str = "Vault, by id or name") -> Callable[..., Any]:
     """Declare ``--vault``."""
     return click.option("--vault", metavar="VAULT", help=help_text, shell_complete=vault_names)

@@ -1,4 +1,4 @@
-"""Shows how far a long command is: on stderr, written over on a terminal."""
+"""Progress of long commands, on stderr; one line that is overwritten on a terminal."""
 
 import sys
 from collections.abc import Callable
@@ -8,13 +8,13 @@ import click
 from vaultr.client.cli.output import items
 
 
-def items_moved(done: str) -> Callable[[int, int], None]:
-    """Give what shows progress, as ``Moved 300 of 1200 items``."""
-    rewrites = sys.stderr.isatty()
+def item_progress(verb: str) -> Callable[[int, int], None]:
+    """Return a function that prints progress, such as ``Moved 300 of 1200 items``."""
+    overwrites = sys.stderr.isatty()
 
     def show(count: int, total: int) -> None:
-        text = f"{done} {count} of {items(total)}"
-        if rewrites:
+        text = f"{verb} {count} of {items(total)}"
+        if overwrites:
             click.echo(f"\r{text}", err=True, nl=count == total)
         else:
             click.echo(text, err=True)

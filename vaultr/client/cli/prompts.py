@@ -1,85 +1,105 @@
-"""Asks for what may not stand in the arguments: by prompt, descriptor or standard input."""
+"""Read what must not be an argument: from prompts, file descriptors or standard input."""
 
 import contextlib
 import os
 import sys
 import termios
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from vaultr.client.account.password_policy import PASSWORD_RULE
+from vaultr.client.account.password_policy import PASSWORD_RULE, WeakPassword, check_password
 from vaultr.client.background import memory_protection
-from vaultr.client.cli.mail_tokens import mail_address
-from vaultr.client.cli.options import Choices
-from vaultr.client.cli.output import tell
+from vaultr.client.cli.email_tokens import email_address
+from vaultr.client.cli.options import GlobalOptions
+from vaultr.client.cli.output import print_note, printable
 from vaultr.client.errors import Locked, UsageError, VaultrError
 
 if TYPE_CHECKING:
     from vaultr.client.account.emergency_kit import Kit
 
-# Nobody has a longer password; a pipe without end must not fill the memory.
-_STANDARD: Final = 2  # descriptors up to this stay open
+T = TypeVar("T")
+
+_LAST_STANDARD_FD: Final = 2  # file descriptors up to this one stay open
 _TOTP_DIGITS: Final = 6
-# How often what is plainly no key, or no code, is asked for again.
-_TRIES: Final = 3
-_SECRET_BYTES: Final = 64 * 1024
-INPUT_BYTES: Final = 64 * 1024 * 1024
+TRIES: Final = 3  # how often a prompt asks before the command fails
+# An endless pipe must not fill the memory; no password is longer.
+_MAX_SECRET_BYTES: Final = 64 * 1024
+MAX_INPUT_BYTES: Final = 64 * 1024 * 1024
 
 
 def read_descriptor(number: int, option: str) -> str:
-    """Read a secret from a descriptor to its end, and close it, so that no child inherits it.
+    """Read a secret from a file descriptor to its end, and close it, so that no child inherits it.
 
-    One trailing newline is dropped.
+    Remove one trailing newline.
 
-    :raises UsageError: it is not open, too long, empty or not UTF-8; says only which option.
+    :raises UsageError: it is not open, too long, empty or not UTF-8. Names only the option.
     """
     memory_protection.guard()
     try:
-        with open(number, "rb", closefd=number > _STANDARD) as source:
-            data = source.read(_SECRET_BYTES + 1)
+        with open(number, "rb", closefd=number > _LAST_STANDARD_FD) as source:
+            data = source.read(_MAX_SECRET_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{option} {number}: {os.strerror(error.errno or 0)}") from None
-    if len(data) > _SECRET_BYTES:
-        raise UsageError(f"{option} {number}: more than {_SECRET_BYTES // 1024} KiB")
+    if len(data) > _MAX_SECRET_BYTES:
+        raise UsageError(f"{option} {number}: longer than {_MAX_SECRET_BYTES // 1024} KiB")
     try:
         text = data.decode()
     except UnicodeDecodeError:
         raise UsageError(f"{option} {number}: not UTF-8") from None
     text = text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
     if not text:
-        raise UsageError(f"{option} {number}: nothing was there")
+        raise UsageError(f"{option} {number}: empty")
     return text
 
 
-def forget_descriptors(choices: Choices) -> None:
-    """Close the descriptors that hold secrets, read or not, so that no other program gets them."""
-    for number in choices.secret_fds:
+def close_secret_descriptors(options: GlobalOptions) -> None:
+    """Close the file descriptors that carry secrets, read or not, so that no program gets them."""
+    for number in options.secret_fds:
         if number == 0:
             with open(os.devnull, "rb") as nothing:
                 os.dup2(nothing.fileno(), 0)
         else:
-            with contextlib.suppress(OSError):  # it was read, and closed then
+            with contextlib.suppress(OSError):  # closed after it was read
                 os.close(number)
 
 
-def read_input(choices: Choices) -> bytes:
-    """Read standard input to its end, when no secret is to be read from there.
+def read_input(options: GlobalOptions) -> bytes:
+    """Read standard input to its end.
 
-    :raises UsageError: a secret is, or it is larger than 64 MiB.
+    :raises UsageError: a secret comes from standard input, or the input is larger than 64 MiB.
     """
-    if 0 in choices.secret_fds:
-        raise UsageError("Standard input cannot hold a secret and the input; use another number.")
-    data = sys.stdin.buffer.read(INPUT_BYTES + 1)
-    if len(data) > INPUT_BYTES:
-        raise UsageError(f"Standard input holds more than {INPUT_BYTES // 1024 // 1024} MiB.")
+    _check_input_is_free(options)
+    data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+    if len(data) > MAX_INPUT_BYTES:
+        raise UsageError(f"Standard input is larger than {MAX_INPUT_BYTES // 1024 // 1024} MiB.")
     return data
 
 
+def read_input_line(options: GlobalOptions) -> str:
+    """Read one line of standard input.
+
+    :raises UsageError: a secret comes from standard input, or the line is empty.
+    """
+    _check_input_is_free(options)
+    line = sys.stdin.buffer.readline(_MAX_SECRET_BYTES).decode(errors="replace").strip()
+    if not line:
+        raise UsageError("Standard input is empty.")
+    return line
+
+
+def _check_input_is_free(options: GlobalOptions) -> None:
+    if 0 in options.secret_fds:
+        raise UsageError(
+            "Standard input cannot carry both a secret and the input. Use another file descriptor"
+            " for the secret, such as 3."
+        )
+
+
 @contextlib.contextmanager
-def unechoed(descriptor: int = 0) -> Iterator[None]:
-    """Show nothing of what is typed there, where it is a terminal; what was pasted stays."""
+def echo_off(descriptor: int = 0) -> Iterator[None]:
+    """Hide what is typed on a terminal; keep input that was pasted before the prompt."""
     if not os.isatty(descriptor):
         yield
         return
@@ -94,36 +114,32 @@ def unechoed(descriptor: int = 0) -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def read_input_line(choices: Choices) -> str:
-    """Read one line of standard input, when no secret is to be read from there.
-
-    :raises UsageError: a secret is, or nothing is there.
-    """
-    if 0 in choices.secret_fds:
-        raise UsageError("Standard input cannot hold a secret and the input; use another number.")
-    line = sys.stdin.buffer.readline(_SECRET_BYTES).decode(errors="replace").strip()
-    if not line:
-        raise UsageError("Nothing came by standard input.")
-    return line
-
-
 def can_ask() -> bool:
-    """Tell whether somebody is there to answer a prompt."""
+    """Check whether there is a terminal to ask on."""
     with contextlib.suppress(OSError), open("/dev/tty", "rb+", buffering=0):
         return True
     return sys.stdin.isatty()
 
 
+def drop_pending_input() -> None:
+    """Drop what was typed but not read, so that it does not reach the shell."""
+    with (
+        contextlib.suppress(OSError, termios.error),
+        open("/dev/tty", "rb", buffering=0) as terminal,
+    ):
+        termios.tcflush(terminal.fileno(), termios.TCIFLUSH)
+
+
 def ask_hidden(prompt: str, *, twice: bool = False, empty: bool = False) -> str:
     """Ask on the terminal without showing what is typed.
 
-    :param twice: ask again, until both are the same.
-    :param empty: an empty answer is one.
+    :param twice: ask for the value twice, until both entries are the same.
+    :param empty: accept an empty entry.
     """
     memory_protection.guard()
     confirm = f"{prompt} (again)" if twice else False
     default = "" if empty else None
-    answer = click.prompt(
+    entry = click.prompt(
         prompt,
         default,
         hide_input=True,
@@ -131,120 +147,150 @@ def ask_hidden(prompt: str, *, twice: bool = False, empty: bool = False) -> str:
         show_default=False,
         err=True,
     )
-    return str(answer)
+    return str(entry)
 
 
-def password(choices: Choices) -> str:
-    """Get the master password, once for a command: from its descriptor, else by prompt.
+def password(options: GlobalOptions) -> str:
+    """Return the master password, from its file descriptor or a prompt; ask once per command.
 
     :raises UsageError: there is neither.
     """
-    if choices.password is None:
-        if choices.password_fd is not None:
-            choices.password = read_descriptor(choices.password_fd, "--password-fd")
+    if options.password is None:
+        if options.password_fd is not None:
+            options.password = read_descriptor(options.password_fd, "--password-fd")
         elif can_ask():
-            choices.password = ask_hidden("Master password")
+            options.password = ask_hidden("Master password")
         else:
-            raise UsageError("There is no terminal to ask for the password on: use --password-fd.")
-    return choices.password
+            raise UsageError(
+                "Cannot ask for the master password: there is no terminal. Use --password-fd."
+            )
+    return options.password
 
 
-def password_or_locked(choices: Choices) -> str:
-    """Get the master password as :func:`password` does.
+def password_or_locked(options: GlobalOptions) -> str:
+    """Return the master password as :func:`password` does.
 
     :raises Locked: there is no way to get it, which for a script is the same as a locked device.
     """
-    if choices.password is None and choices.password_fd is None and not can_ask():
-        raise Locked(
-            "This device is locked: run `vaultr unlock`, or hand the password over by"
-            " --password-fd."
-        )
-    return password(choices)
+    if options.password is None and options.password_fd is None and not can_ask():
+        raise Locked("This device is locked. Run `vaultr unlock`, or use --password-fd.")
+    return password(options)
 
 
-def password_again(choices: Choices) -> str:
-    """Get the master password as :func:`password` does, where an unlocked device is not enough.
+def password_again(options: GlobalOptions) -> str:
+    """Return the master password as :func:`password` does, also on an unlocked device.
 
-    :raises UsageError: there is no way to get it; unlocking would not help.
+    :raises UsageError: there is no way to get it, and unlocking would not help.
     """
-    if choices.password is None and choices.password_fd is None and not can_ask():
+    if options.password is None and options.password_fd is None and not can_ask():
         raise UsageError(
-            "This asks for the master password, also on an unlocked device, and there is no"
-            " terminal to ask on: hand it over by --password-fd."
+            "This command needs the master password, even on an unlocked device, and there is no"
+            " terminal to ask on. Use --password-fd."
         )
-    return password(choices)
+    return password(options)
 
 
-def new_password(number: int | None, option: str) -> str:
-    """Get a master password that is to be: from a descriptor, else by two prompts that agree.
+def new_password(number: int | None, option: str, address: str) -> str:
+    """Return a new master password, from a file descriptor or from two prompts that agree.
 
+    A weak password is reported after the first entry, and asked for again.
+
+    :param address: the email address of the account, which must not be in the password.
     :raises UsageError: there is neither.
+    :raises WeakPassword: the password from the file descriptor is too weak.
     """
     if number is not None:
-        return read_descriptor(number, option)
+        entry = read_descriptor(number, option)
+        check_password(entry, address)
+        return entry
     if not can_ask():
-        raise UsageError(f"There is no terminal to ask for the new password on: use {option}.")
-    tell(f"It needs {PASSWORD_RULE}.")
-    return ask_hidden("New master password", twice=True)
+        raise UsageError(f"Cannot ask for the new password: there is no terminal. Use {option}.")
+    print_note(f"The new master password needs {PASSWORD_RULE}.")
+    while True:
+        entry = ask_hidden("New master password")
+        try:
+            check_password(entry, address)
+        except WeakPassword as error:
+            print_note(f"{error} Suggestion: a passphrase, as from `vaultr generate --words 6`.")
+            continue
+        if ask_hidden("New master password (again)") == entry:
+            return entry
+        print_note("The two entries differ. Type both again.")
 
 
-def second_factor(choices: Choices) -> dict[str, str] | None:
-    """Get the code of the second factor, or a recovery code; None where there is no way to."""
-    if choices.totp_fd is not None:
-        text = read_descriptor(choices.totp_fd, "--totp-fd")
-    elif can_ask():
-        text = ask_hidden("Code of your second factor, or a recovery code")
+def second_factor(options: GlobalOptions) -> dict[str, str]:
+    """Return the TOTP code or recovery code, from its file descriptor or a prompt."""
+    if options.totp_fd is not None:
+        text = read_descriptor(options.totp_fd, "--totp-fd")
     else:
-        return None
+        text = ask_hidden("TOTP code or recovery code")
     code = "".join(text.split())
     return {"totp" if code.isdecimal() and len(code) == _TOTP_DIGITS else "recovery_code": code}
 
 
-def secret_key(choices: Choices) -> "dict[str, bytes | Kit]":
-    """Get the secret key, or the kit in its place, from its descriptor; empty if none was named."""
-    if choices.secret_key_fd is None:
+def secret_key(options: GlobalOptions) -> "dict[str, bytes | Kit]":
+    """Return the secret key or emergency kit from its file descriptor; empty without one."""
+    if options.secret_key_fd is None:
         return {}
-    return secret_key_of(read_descriptor(choices.secret_key_fd, "--secret-key-fd"))
+    return parse_secret_key(read_descriptor(options.secret_key_fd, "--secret-key-fd"))
 
 
-def ask_secret_key(prompt: str) -> str:
-    """Ask for a secret key or the text of a kit, which may be typed or pasted in several lines."""
+def ask_secret_key(prompt: str) -> "dict[str, bytes | Kit]":
+    """Ask for a secret key or the text of an emergency kit; empty if nothing is typed.
+
+    :raises VaultrError: no entry was valid. Nothing was sent.
+    """
+
+    def entry() -> "dict[str, bytes | Kit]":
+        text = _read_secret_key(prompt)
+        return {**parse_secret_key(text)} if text else {}
+
+    return until_valid(entry, hint="Nothing was sent.")
+
+
+def until_valid(
+    entry: Callable[[], T],
+    *,
+    hint: str,
+    invalid: Callable[[VaultrError], bool] = lambda error: True,
+) -> T:
+    """Call ``entry``, which asks for something, until it returns; fail after three errors.
+
+    :param hint: what to print after the error, before asking again.
+    :param invalid: return whether an error means that the entry was wrong.
+    """
+    for tries_left in range(TRIES - 1, -1, -1):
+        try:
+            return entry()
+        except VaultrError as error:
+            if not tries_left or not invalid(error):
+                raise
+            print_note(f"{printable(str(error))} {hint}")
+    raise AssertionError("the last try returns or raises")
+
+
+def _read_secret_key(prompt: str) -> str:
+    """Read a secret key or an emergency kit, which may be pasted in several lines."""
     # cryptography takes long to import; here it is loaded already.
     from vaultr.client.account.emergency_kit import is_begun_kit  # noqa: PLC0415 - heavy, see above
 
-    with open("/dev/tty", "rb+", buffering=0) as terminal, unechoed(terminal.fileno()):
+    with open("/dev/tty", "rb+", buffering=0) as terminal, echo_off(terminal.fileno()):
         terminal.write(f"{prompt}: ".encode())
         text = ""
         while not text or is_begun_kit(text):
-            line = terminal.readline(_SECRET_BYTES)
-            if not line or len(text) > _SECRET_BYTES:
+            line = terminal.readline(_MAX_SECRET_BYTES)
+            if not line or len(text) > _MAX_SECRET_BYTES:
                 raise click.Abort
             text += line.decode(errors="replace")
         terminal.write(b"\n")
     return text.strip()
 
 
-def asked_secret_key(prompt: str) -> "dict[str, bytes | Kit]":
-    """Ask for a secret key or a kit until it is one, some times; empty if nothing was typed.
+def parse_secret_key(text: str) -> "dict[str, bytes | Kit]":
+    """Parse a secret key or the text of an emergency kit.
 
-    :raises VaultrError: what was typed was never either; nothing is sent for that.
-    """
-    for left in range(_TRIES - 1, -1, -1):
-        text = ask_secret_key(prompt)
-        try:
-            return {**secret_key_of(text)} if text else {}
-        except VaultrError as error:
-            if not left:
-                raise
-            tell(f"{error} Nothing was sent.")
-    raise AssertionError("the last try returns or raises")
-
-
-def secret_key_of(text: str) -> "dict[str, bytes | Kit]":
-    """Read a secret key as it was written down, or the text of an emergency kit.
-
-    :return: ``secret_key`` or ``kit``, as a login takes it.
-    :raises VaultrError: it is neither; what was typed is not repeated.
+    :return: ``secret_key`` or ``kit``, as arguments of a login.
+    :raises VaultrError: it is neither. The message does not contain the text.
     """
     # cryptography takes long to import, and only this command needs it here.
     from vaultr.client.account.emergency_kit import looks_like_kit, read_kit  # noqa: PLC0415 - heavy, see above
@@ -261,36 +307,37 @@ def secret_key_of(text: str) -> "dict[str, bytes | Kit]":
         raise VaultrError(f"That is not a secret key: {error}.") from None
 
 
-def email(choices: Choices, known: str | None = None) -> str:
-    """Get the mail address: as given, else as the folder knows it, else by prompt.
+def email(options: GlobalOptions, known: str | None = None) -> str:
+    """Return the email address: from ``--email``, from this device, or from a prompt.
 
-    :raises UsageError: there is none of them, or what was given is no address.
+    :param known: the address of the account that this device belongs to.
+    :raises UsageError: there is none of them, or ``--email`` is not an email address.
     """
-    if choices.email:
-        return mail_address(choices.email)
+    if options.email:
+        return email_address(options.email)
     if known:
         return known
     if not can_ask():
-        raise UsageError("Say whose account it is by --email.")
-    return str(click.prompt("Mail address", value_proc=_typed_address, err=True))
+        raise UsageError("The email address of the account is missing. Use --email.")
+    return str(click.prompt("Email address", value_proc=_parse_address, err=True))
 
 
-def _typed_address(text: str) -> str:
+def _parse_address(text: str) -> str:
     try:
-        return mail_address(text)
+        return email_address(text)
     except UsageError as error:
         raise click.BadParameter(str(error)) from None  # then click asks again
 
 
-def confirmed(question: str, *, yes: bool) -> None:
-    """Go on only when ``yes`` was said, as an option or now.
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask for confirmation, unless ``yes`` confirms already.
 
-    :raises UsageError: nobody is there to be asked.
-    :raises VaultrError: the answer is no.
+    :raises UsageError: there is no terminal to ask on.
+    :raises VaultrError: the reader says no.
     """
     if yes:
         return
     if not can_ask():
-        raise UsageError("Say --yes, because there is no terminal to ask on.")
+        raise UsageError("Cannot ask for confirmation: there is no terminal. Use --yes.")
     if not click.confirm(question, err=True):
-        raise VaultrError("Nothing was changed.")
+        raise VaultrError("Cancelled. Nothing was changed.")

@@ -1,74 +1,119 @@
-"""Opens the SDK for one command, and unlocks it where the command needs keys."""
+"""Open the SDK for one command, and unlock it where the command needs keys."""
 
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vaultr.client.background import memory_protection
 from vaultr.client.cli import prompts
-from vaultr.client.cli.options import Choices
-from vaultr.client.cli.output import printable, tell
+from vaultr.client.cli.options import GlobalOptions
+from vaultr.client.cli.output import print_note, printable
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
 
+T = TypeVar("T")
+
 
 @contextmanager
-def closed(choices: Choices) -> Iterator["Vaultr"]:
-    """Give the SDK without asking for a password; it forgets its keys at the end."""
-    # httpx2 and cryptography take longer to import than --help may take in all.
+def locked_sdk(options: GlobalOptions) -> Iterator["Vaultr"]:
+    """Open the SDK without asking for a password; close it at the end, and print its notices."""
+    # httpx2 and cryptography take longer to import than `--help` may take altogether.
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - heavy, see above
 
     memory_protection.guard()
-    waiting = _say_waiting if sys.stderr.isatty() else None
+    waiting = _print_waiting if sys.stderr.isatty() else None
     with Vaultr(
-        choices.server, ca_file=choices.ca_file, offline=choices.offline, waiting=waiting
+        options.server, ca_file=options.ca_file, offline=options.offline, waiting=waiting
     ) as vaultr:
         yield vaultr
         for notice in vaultr.notices:
-            tell(printable(notice))
+            print_note(printable(notice))
 
 
 @contextmanager
-def opened(
-    choices: Choices, *, without_server: bool = False, forget_first: bool = False
+def unlocked_sdk(
+    options: GlobalOptions, *, without_server: bool = False, forget_first: bool = False
 ) -> Iterator["Vaultr"]:
-    """Give the SDK with its keys: from the unlock process, else by the password.
+    """Open the SDK with its keys, from the agent or from the master password.
 
-    :param without_server: the command can be done on a device that is signed out, too.
-    :param forget_first: end the unlock process before anything else; the command ends the session.
-    :raises Locked: neither is there.
-    :raises SessionEnded: the command asks the server, and this device is signed out.
-    :raises UsageError: this device belongs to no account, or to another than was named.
+    Enter this before a command asks for anything else.
+
+    :param without_server: the command also works on a device that is logged out.
+    :param forget_first: end the agent before anything else; the command ends the session.
+    :raises Locked: no agent holds the keys, and the password cannot be asked for.
+    :raises SessionEnded: the command needs the server, and this device is logged out.
+    :raises UsageError: this device belongs to no account, or not to the account in ``--email``.
     """
-    with closed(choices) as vaultr:
-        check_owner(choices, vaultr.email)
+    with locked_sdk(options) as vaultr:
+        check_account(options, vaultr.email)
         if forget_first:
             vaultr.forget_elsewhere()
         if not vaultr.unlocked:
-            if not (without_server or choices.copy_may_do):
-                vaultr.check_session()  # before a password is typed in vain
-            vaultr.unlock(prompts.password_or_locked(choices))
+            if not (without_server or options.may_use_copy):
+                vaultr.check_session()  # before anybody types a password in vain
+            unlock(options, vaultr)
         yield vaultr
 
 
-def _say_waiting(origin: str) -> None:
-    tell(f"Waiting for {printable(origin)} to respond. Press Ctrl-C to stop.")
+def _print_waiting(origin: str) -> None:
+    print_note(f"Waiting for {printable(origin)} to respond. Press Ctrl-C to stop.")
 
 
-def check_owner(choices: Choices, owner: str | None) -> None:
-    """Check that this device belongs to the account that was named, or to any.
+def unlock(options: GlobalOptions, vaultr: "Vaultr", *, keep: bool = False) -> None:
+    """Unlock with the master password; if it is typed wrong, ask again, up to three times.
 
-    :raises UsageError: it belongs to none, or to another.
+    :param keep: let the agent hold the keys for the next commands.
+    :raises Locked: there is no way to get the password.
+    :raises WrongPassword: it was wrong three times, or it came from a file descriptor.
     """
-    if owner is None:
-        raise UsageError("This device belongs to no account yet: run vaultr login or signup.")
-    if choices.email is not None and _plain(choices.email) != _plain(owner):
-        raise UsageError("This device belongs to another account: use another VAULTR_DIR.")
+    retry_wrong_password(
+        options, lambda: vaultr.unlock(prompts.password_or_locked(options), keep=keep)
+    )
 
 
-def _plain(address: str) -> str:
+def retry_wrong_password(options: GlobalOptions, action: Callable[[], T]) -> T:
+    """Call ``action``, which asks for the master password, again if it was typed wrong.
+
+    :raises WrongPassword: it was wrong three times, or it came from a file descriptor.
+    """
+    # It comes with the SDK, which is loaded by now.
+    from vaultr.client.vaultr_client import WrongPassword  # noqa: PLC0415 - heavy, see above
+
+    def attempt() -> T:
+        try:
+            return action()
+        except WrongPassword:
+            options.password = None
+            raise
+
+    if options.password_fd is not None:
+        return attempt()
+    return prompts.until_valid(
+        attempt, hint="Try again.", invalid=lambda error: isinstance(error, WrongPassword)
+    )
+
+
+def check_account(options: GlobalOptions, email: str | None) -> None:
+    """Check that this device belongs to an account, and to the one in ``--email``.
+
+    :param email: the email address of the account that this device belongs to.
+    :raises UsageError: this device belongs to no account, or to another one.
+    """
+    if email is None:
+        raise UsageError(
+            "This device belongs to no account. Run `vaultr login`, or `vaultr signup` to create"
+            " one."
+        )
+    if options.email is not None and _normalized(options.email) != _normalized(email):
+        raise UsageError(
+            "This device belongs to another account than the one in --email. Leave --email out, or"
+            " set VAULTR_DIR to another folder."
+        )
+
+
+def _normalized(address: str) -> str:
     return unicodedata.normalize("NFKC", address).strip().lower()

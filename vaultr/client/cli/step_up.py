@@ -1,11 +1,12 @@
-"""Proves to the server that the owner is there, for what a stolen session must not do."""
+"""Step-up: prove the master password and second factor again before a sensitive action."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from vaultr.client.cli import prompts
-from vaultr.client.cli.options import Choices
-from vaultr.client.errors import SecondFactorRequired
+from vaultr.client.cli.options import GlobalOptions
+from vaultr.client.cli.sdk_session import retry_wrong_password
+from vaultr.client.errors import CredentialsInvalid, SecondFactorRequired
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
@@ -13,26 +14,36 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def proven(choices: Choices, vaultr: "Vaultr") -> None:
-    """Have the master password, and the second factor where there is one, proven anew.
+def step_up(options: GlobalOptions, vaultr: "Vaultr") -> None:
+    """Prove the master password to the server, and the second factor if the account has one.
 
-    The password is the one that this command was given already, else it is asked for.
+    Ask for the password unless this command has it already.
 
-    :raises UsageError: nobody is there to be asked, and no descriptor was named.
+    :raises UsageError: there is no terminal to ask on, and no file descriptor was named.
     """
-    password = prompts.password_again(choices)
-    with_factor(choices, lambda **factor: vaultr.step_up(password, **factor))
+
+    def attempt() -> None:
+        password = prompts.password_again(options)
+        with_second_factor(options, lambda **factor: vaultr.step_up(password, **factor))
+
+    retry_wrong_password(options, attempt)
 
 
-def with_factor(choices: Choices, prove: Callable[..., T]) -> T:
-    """Call ``prove``, and again with a second factor when the server asks for one.
+def with_second_factor(options: GlobalOptions, action: Callable[..., T]) -> T:
+    """Call ``action``, and call it again with a second factor if the server requires one.
 
-    :raises SecondFactorRequired: it does, and there is neither a descriptor nor a terminal.
+    :raises SecondFactorRequired: there is neither a file descriptor nor a terminal.
     """
     try:
-        return prove()
+        return action()
     except SecondFactorRequired:
-        factor = prompts.second_factor(choices)
-        if factor is None:
+        if options.totp_fd is None and not prompts.can_ask():
             raise
-        return prove(**factor)
+    if options.totp_fd is not None:
+        return action(**prompts.second_factor(options))
+    # The server asks for a second factor only after the password, so that one is right.
+    return prompts.until_valid(
+        lambda: action(**prompts.second_factor(options)),
+        hint="Type a new code.",
+        invalid=lambda error: isinstance(error, CredentialsInvalid),
+    )

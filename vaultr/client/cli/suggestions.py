@@ -1,4 +1,4 @@
-"""What to type instead: words that other tools have for a command, and an argument left out."""
+"""Suggestions for mistyped command lines: names from other tools, and missing arguments."""
 
 from types import MappingProxyType
 from typing import Final
@@ -17,37 +17,38 @@ _COMMANDS: Final = {
     "signup": ("register", "sign-up"),
     "code": ("otp", "mfa"),
     "run": ("exec", "env"),
-    "doctor": ("status", "whoami", "info", "config", "check"),
+    "doctor": ("config", "check"),
+    "status": ("info",),
     "COMMAND --help": ("help", "man"),
     "--version": ("version",),
     "list, or vaultr show ITEM": ("item",),
     "vaults": ("vault",),
 }
-# How other tools call it, and how it is called here.
-ELSEWHERE: Final = MappingProxyType(
-    {word: ours for ours, many in _COMMANDS.items() for word in many}
+# The names that other tools use, and the command of vaultr for each.
+OTHER_NAMES: Final = MappingProxyType(
+    {other: command for command, others in _COMMANDS.items() for other in others}
 )
 
 
-def check_word(word: str, context: click.Context) -> None:
-    """Refuse a command of another tool by naming ours.
+def check_command_name(name: str, context: click.Context) -> None:
+    """Raise an error that suggests our command when ``name`` is one of another tool.
 
-    :raises click.UsageError: it is one.
+    :raises click.UsageError: ``name`` is a command of another tool.
     """
-    if word in ELSEWHERE:
+    if name in OTHER_NAMES:
         raise click.UsageError(
-            f"There is no command {word}. Try: vaultr {ELSEWHERE[word]}", context
+            f"No such command {name!r}. Try: vaultr {OTHER_NAMES[name]}", context
         )
 
 
-def missing(context: click.Context) -> str | None:
-    """Tell which word has to follow a command that was typed without any; None if none has to."""
+def missing_word(context: click.Context) -> str | None:
+    """Return which argument or subcommand is missing; None if the command needs none."""
     if context.parent is None:
         return None
     if isinstance(context.command, click.Group):
-        return f"COMMAND is missing: {', '.join(context.command.commands)}."
+        return f"Missing COMMAND: {', '.join(context.command.commands)}."
     for each in context.command.params:
-        if isinstance(each, click.Argument) and each.required:
+        if isinstance(each, click.Argument) and (each.required or context.command.no_args_is_help):
             name = (each.metavar or each.name or "").removeprefix("-- ").split()[0]
-            return f"{name.upper().removesuffix('...')} is missing."
+            return f"Missing {name.upper().strip('[].')}."
     return None

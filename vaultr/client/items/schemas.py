@@ -171,7 +171,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = MappingProxyType(
     }
 )
 # Never in an overview, whatever the type, because lists show overviews.
-_SECRET_ANYWHERE: Final = frozenset(
+SECRET_ANYWHERE: Final = frozenset(
     {"password", "totp", "notes", "key", "secret", "variables", "private_key", "passphrase"}
 )
 
@@ -212,7 +212,7 @@ def _faults(type: str, overview: Part, detail: Part) -> Found:
     if "title" not in overview:
         yield "overview.title", "is missing"
     for name in overview:
-        if name not in schema.overview and (name in schema.detail or name in _SECRET_ANYWHERE):
+        if name not in schema.overview and (name in schema.detail or name in SECRET_ANYWHERE):
             yield f"overview.{name}", "is secret and belongs in detail"
     if sealed_bytes(overview, detail) > ITEM_BYTES:
         yield "item", f"is larger than {ITEM_BYTES // 1024} KiB when sealed"

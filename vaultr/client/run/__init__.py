@@ -1,1 +1,1 @@
-"""`vaultr run`: variables gathered out of vaults, and a command that runs with them."""
+"""Run a command with secrets: resolve variables, mask output, restart on changes."""

@@ -1,4 +1,4 @@
-"""Signals as something to wait for, with the knowledge of whether the terminal sent them."""
+"""Receive signals through a file descriptor, and detect whether the terminal sent them."""
 
 import contextlib
 import ctypes
@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-# What is passed on to a child; and its end, which is noticed.
-PASSED: Final = frozenset(
+# Signals that are forwarded to a child, and the one that reports its end.
+FORWARDED: Final = frozenset(
     {
         *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH),
         *(signal.SIGUSR1, signal.SIGUSR2),
     }
 )
-CAUGHT: Final = PASSED | {signal.SIGCHLD}
-# What a terminal sends to everybody in its foreground, so that a child has it already.
-_OF_TERMINALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH})
+CAUGHT: Final = FORWARDED | {signal.SIGCHLD}
+# A terminal sends these to its whole foreground process group, so a child gets them too.
+_TERMINAL_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH})
 # Source: signalfd(2), struct signalfd_siginfo and its flags; SI_KERNEL of sigaction(2).
 _INFO_BYTES: Final = 128
 _SET_BYTES: Final = 128
@@ -27,24 +27,24 @@ _SI_KERNEL: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """A signal that came. ``from_terminal``: everybody in the foreground got it."""
+class ReceivedSignal:
+    """A signal; ``from_terminal`` if the whole foreground process group got it."""
 
     number: int
     from_terminal: bool
 
 
-class Signals:
-    """Collects the signals of this process while it is open.
+class SignalQueue:
+    """Queue the signals of this process until it is closed.
 
-    :ivar fd: a descriptor that can be read when there is one.
+    :ivar fd: a file descriptor that is readable when a signal has come.
     """
 
     def __init__(self) -> None:
-        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
-        self.fd = self._signalfd() if sys.platform == "linux" else self._wakeups()
+        self._old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, CAUGHT)
+        self.fd = self._open_signalfd() if sys.platform == "linux" else self._open_wakeup_fd()
 
-    def _signalfd(self) -> int:
+    def _open_signalfd(self) -> int:
         mask = sum(1 << (number - 1) for number in CAUGHT)
         libc = ctypes.CDLL(None, use_errno=True)
         fd: int = libc.signalfd(-1, mask.to_bytes(_SET_BYTES, sys.byteorder), _FLAGS)
@@ -52,51 +52,51 @@ class Signals:
             raise OSError(ctypes.get_errno(), "signalfd")
         return fd
 
-    def _wakeups(self) -> int:
-        # Elsewhere a handler's number is all there is to know.
+    def _open_wakeup_fd(self) -> int:
+        # Other systems report only the number of a signal.
         reading, writing = os.pipe()
         for end in (reading, writing):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         self._handlers = {n: signal.signal(n, lambda *_: None) for n in CAUGHT}
         self._writing = writing
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
         return reading
 
-    def arrived(self) -> Iterator[Arrived]:
-        """Give the signals that came since the last time."""
+    def read(self) -> Iterator[ReceivedSignal]:
+        """Yield the signals that came since the last call."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self.fd, _INFO_BYTES if sys.platform == "linux" else 64):
-                yield from self._read(data)
+                yield from self._parse(data)
 
-    def _read(self, data: bytes) -> Iterator[Arrived]:
+    def _parse(self, data: bytes) -> Iterator[ReceivedSignal]:
         if sys.platform == "linux":
             number = int.from_bytes(data[:4], sys.byteorder)
             code = int.from_bytes(data[8:12], sys.byteorder, signed=True)
-            yield Arrived(number, number in _OF_TERMINALS and code == _SI_KERNEL)
+            yield ReceivedSignal(number, number in _TERMINAL_SIGNALS and code == _SI_KERNEL)
         else:
             for number in data:
-                yield Arrived(number, number in _OF_TERMINALS and in_foreground())
+                yield ReceivedSignal(number, number in _TERMINAL_SIGNALS and in_foreground())
 
-    def as_before(self) -> None:
-        """Give a child, between fork and exec, the signals that this process began with."""
+    def restore_in_child(self) -> None:
+        """Restore the original signal handling in a child, between fork and exec."""
         for number in CAUGHT:
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
 
     def close(self) -> None:
-        """Let signals do again what they did before."""
+        """Restore the original signal handling."""
         if sys.platform != "linux":
             signal.set_wakeup_fd(-1)
             os.close(self._writing)
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
         os.close(self.fd)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
 
 
 def in_foreground() -> bool:
-    """Tell whether this process is in the foreground of a terminal."""
+    """Check whether this process is in the foreground of a terminal."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:

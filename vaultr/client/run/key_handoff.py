@@ -1,4 +1,4 @@
-"""Hands an unlocked account to another process of this client, which asks no password for it."""
+"""Hand an unlocked account to a child process of this client, which asks for no password."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
 
 
-def lent(device: DeviceSession) -> Json:
-    """Give what :func:`resumed` needs; it goes through a pipe, and nowhere else.
+def export_access(device: DeviceSession) -> Json:
+    """Return what :func:`open_access` needs. It contains the account key: send it only by a pipe.
 
-    :raises Locked: the keys are not at hand.
+    :raises Locked: the keys are not in memory.
     """
     ca_file = device.ca_file
     return {
@@ -28,24 +28,24 @@ def lent(device: DeviceSession) -> Json:
     }
 
 
-def taken_back(device: DeviceSession, handed: Mapping[str, Any]) -> bool:
-    """Tell whether the owner has locked this device since the account was lent."""
-    return bool(last_lock.moment(device.store.folder) != handed["locked"])
+def was_locked_since(device: DeviceSession, exported: Mapping[str, Any]) -> bool:
+    """Check whether the user has locked this device since the access was exported."""
+    return bool(last_lock.moment(device.store.folder) != exported["locked"])
 
 
-def resumed(handed: Json) -> "Vaultr":
-    """Open the account; the unlock process is not asked, nor told.
+def open_access(exported: Json) -> "Vaultr":
+    """Open the account without contacting the agent.
 
-    :raises Locked: the key is another account's by now.
+    :raises Locked: this device belongs to another account by now.
     """
-    # The SDK's face stands above this module.
+    # The SDK's public class is on a higher layer than this module.
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - late, see above
 
-    ca_file = Path(handed["ca_file"]) if handed["ca_file"] else None
-    vaultr = Vaultr(home=Path(handed["home"]), ca_file=ca_file, agent=False)
+    ca_file = Path(exported["ca_file"]) if exported["ca_file"] else None
+    vaultr = Vaultr(home=Path(exported["home"]), ca_file=ca_file, agent=False)
     known = vaultr.device.store.account()
-    key = unb64_exactly(handed["account_key"], 32)
+    key = unb64_exactly(exported["account_key"], 32)
     vaultr.device.unlocked = None if known is None else vaultr.device.open_with_key(known, key)
     if vaultr.device.unlocked is None:
-        raise Locked("This device belongs to another account, or to none, by now.")
+        raise Locked("This device now belongs to another account, or to none.")
     return vaultr

@@ -1,4 +1,4 @@
-"""What stands between a child and this process's own input and output, to cover secrets in it."""
+"""Pipes or a pseudo-terminal between a child and this process, to mask secrets in its output."""
 
 import contextlib
 import fcntl
@@ -12,117 +12,118 @@ from typing import Any, Final
 
 from vaultr.client.run.output_masking import Mask, MaskedStream
 
-_PIECE_BYTES: Final = 64 * 1024
-_WINDOW_BYTES: Final = 8  # struct winsize: rows, columns, and two that nobody uses
+_CHUNK_BYTES: Final = 64 * 1024
+_WINDOW_BYTES: Final = 8  # struct winsize: rows, columns, and two unused fields
 
 
 @dataclass(slots=True)
-class _Way:
-    """From a descriptor that the child writes to, to one of ours."""
+class _Route:
+    """The masking of one source, and the file descriptor to write to."""
 
     stream: MaskedStream
-    to: int
+    target: int
 
 
 @dataclass(slots=True)
-class Streams:
-    """The ways of one child. On a terminal it gets a terminal of its own, else pipes.
+class MaskedStreams:
+    """The streams of one child: a pseudo-terminal if this process is on a terminal, or pipes.
 
-    :ivar ours: what is to be read from, until :meth:`carry` says that it has ended.
+    :ivar sources: the file descriptors to read, until :meth:`forward_output` returns False.
     """
 
     on_terminal: bool = field(init=False)
-    ours: dict[int, _Way] = field(init=False, default_factory=dict)
-    _given: dict[int, int] = field(init=False, default_factory=dict)
+    sources: dict[int, _Route] = field(init=False, default_factory=dict)
+    _child_ends: dict[int, int] = field(init=False, default_factory=dict)
     _master: int = field(init=False, default=-1)
-    _raw: Any = field(init=False, default=None)
+    _old_attributes: Any = field(init=False, default=None)
 
     def open(self, mask: Mask) -> None:
-        """Make the ways, before the child is forked."""
+        """Open the streams, before the fork."""
         self.on_terminal = os.isatty(0) and os.isatty(1)
-        through_pipes = [1, 2]
+        piped = [1, 2]
         if self.on_terminal:
             self._master, slave = pty.openpty()
             termios.tcsetattr(slave, termios.TCSANOW, termios.tcgetattr(0))
             self.resize()
-            through_pipes = [] if os.isatty(2) else [2]
-            self._given = {0: slave, 1: slave, **({} if through_pipes else {2: slave})}
-            self.ours[self._master] = _Way(mask.stream(), 1)
-        for number in through_pipes:
+            piped = [] if os.isatty(2) else [2]
+            self._child_ends = {0: slave, 1: slave, **({} if piped else {2: slave})}
+            self.sources[self._master] = _Route(mask.stream(), 1)
+        for number in piped:
             reading, writing = os.pipe()
-            self.ours[reading] = _Way(mask.stream(), number)
-            self._given[number] = writing
+            self.sources[reading] = _Route(mask.stream(), number)
+            self._child_ends[number] = writing
 
-    def give(self) -> None:
-        """Put them in their places; called in the child, between fork and exec."""
+    def attach(self) -> None:
+        """Make them stdin, stdout and stderr; called in the child, between fork and exec."""
         if self.on_terminal:
             os.setsid()
-            # Opening it makes it the terminal of the new session, also where no ioctl does.
-            name = os.ttyname(self._given[0])
+            # Opening it makes it the controlling terminal, also where the ioctl does not.
+            name = os.ttyname(self._child_ends[0])
             os.close(os.open(name, os.O_RDWR))
             with contextlib.suppress(OSError, AttributeError):
-                fcntl.ioctl(self._given[0], termios.TIOCSCTTY, 0)
-        for number, given in self._given.items():
-            os.dup2(given, number)
+                fcntl.ioctl(self._child_ends[0], termios.TIOCSCTTY, 0)
+        for number, descriptor in self._child_ends.items():
+            os.dup2(descriptor, number)
 
-    def begin(self) -> None:
-        """Close the child's ends here, and pass keys on as they are typed."""
-        for given in set(self._given.values()):
-            os.close(given)
+    def start(self) -> None:
+        """Close the child's ends in this process, and pass on each key as it is typed."""
+        for descriptor in set(self._child_ends.values()):
+            os.close(descriptor)
         if self.on_terminal:
-            self._raw = termios.tcgetattr(0)
+            self._old_attributes = termios.tcgetattr(0)
             tty.setraw(0, termios.TCSANOW)
 
-    def carry(self, descriptor: int) -> bool:
-        """Show what a child wrote; False when that way has ended."""
-        way = self.ours[descriptor]
+    def forward_output(self, descriptor: int) -> bool:
+        """Write what the child wrote; return False if that stream has ended."""
+        route = self.sources[descriptor]
         try:
-            data = os.read(descriptor, _PIECE_BYTES)
-        except OSError:  # Linux says so when the other end of a terminal is closed
+            data = os.read(descriptor, _CHUNK_BYTES)
+        except OSError:  # how Linux reports that the other end of a terminal is closed
             data = b""
-        shown = way.stream.feed(data) if data else way.stream.end()
-        if not _written(way.to, shown) or not data:
-            self._end(descriptor)
+        masked = route.stream.feed(data) if data else route.stream.end()
+        if not _write_all(route.target, masked) or not data:
+            self._close(descriptor)
             return False
         return True
 
-    def keys_go_on(self) -> bool:
-        """Tell whether what is typed has somebody to go to."""
-        return self._master in self.ours
+    def accepts_input(self) -> bool:
+        """Check whether the child can receive what is typed."""
+        return self._master in self.sources
 
-    def typed(self) -> bool:
-        """Pass on what was typed; False when nothing more will be."""
-        data = os.read(0, _PIECE_BYTES)
-        return bool(data) and _written(self._master, data)
+    def forward_input(self) -> bool:
+        """Pass on what was typed; return False if no more will come."""
+        data = os.read(0, _CHUNK_BYTES)
+        return bool(data) and _write_all(self._master, data)
 
     def resize(self) -> None:
-        """Give the child's terminal the size of ours."""
+        """Set the size of the child's terminal to that of ours."""
         with contextlib.suppress(OSError):
             size = fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(_WINDOW_BYTES))
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
 
     def close(self) -> None:
-        """Show what is held back, and give the terminal back as it was."""
-        for descriptor in list(self.ours):
-            _written(self.ours[descriptor].to, self.ours[descriptor].stream.end())
-            self._end(descriptor)
-        if self._raw is not None:
-            termios.tcsetattr(0, termios.TCSADRAIN, self._raw)
-            self._raw = None
+        """Write the remaining output, and restore the terminal."""
+        for descriptor in list(self.sources):
+            route = self.sources[descriptor]
+            _write_all(route.target, route.stream.end())
+            self._close(descriptor)
+        if self._old_attributes is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, self._old_attributes)
+            self._old_attributes = None
 
-    def _end(self, descriptor: int) -> None:
-        del self.ours[descriptor]
+    def _close(self, descriptor: int) -> None:
+        del self.sources[descriptor]
         os.close(descriptor)
 
 
-def _written(to: int, data: bytes) -> bool:
+def _write_all(target: int, data: bytes) -> bool:
     left = memoryview(data)
     try:
         while left:
             try:
-                left = left[os.write(to, left) :]
-            except BlockingIOError:  # another program made our terminal so
-                select.select([], [to], [])
-    except OSError:  # nobody reads it any more; the child learns that at its next write
+                left = left[os.write(target, left) :]
+            except BlockingIOError:  # another program made our terminal non-blocking
+                select.select([], [target], [])
+    except OSError:  # nobody reads it any more; the child notices at its next write
         return False
     return True

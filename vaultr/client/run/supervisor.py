@@ -1,6 +1,7 @@
-"""Runs a child beside this process: its output covered, and begun anew when its variables change.
+"""Run a command as a child: pass on output and signals, and restart it on changes.
 
-A child that needs neither takes this process's place instead: see :mod:`vaultr.client.run.execute`.
+A command that needs neither masking nor restarts replaces this process instead: see
+:mod:`vaultr.client.run.execute`.
 """
 
 import contextlib
@@ -14,36 +15,36 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from vaultr.client.errors import VaultrError
-from vaultr.client.run.child_signals import Signals
-from vaultr.client.run.execute import execute, not_started
-from vaultr.client.run.masked_streams import Streams
+from vaultr.client.run.child_signals import SignalQueue
+from vaultr.client.run.execute import execute, start_error
+from vaultr.client.run.masked_streams import MaskedStreams
 from vaultr.client.run.output_masking import Mask
 
-# How long a child may take to end when it is to begin anew; then it is killed.
-ENDING_SECONDS: Final = 10.0
-# What is still written when the child has ended, by children of its own, is waited for so long.
-_LAST_WORDS_SECONDS: Final = 0.5
+# How long a child may take to end before a restart kills it.
+TERMINATION_SECONDS: Final = 10.0
+# How long to wait for output of grandchildren after the child has ended.
+_FINAL_OUTPUT_SECONDS: Final = 0.5
 _ERRNO_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """What a child gets, and what of it is to be covered."""
+class ChildEnvironment:
+    """The environment of a child, and the values in it to mask."""
 
     variables: Mapping[bytes, bytes] = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False, default=())
 
 
 class Changes(Protocol):
-    """Where new environments come from."""
+    """A source of new environments."""
 
     @property
     def fd(self) -> int | None:
-        """A descriptor that can be read when there is something; None when nothing will come."""
+        """Return the file descriptor to select on; None if nothing more will come."""
         ...
 
-    def next(self) -> Environment | None:
-        """Take what has come; None when it is no new environment."""
+    def next(self) -> ChildEnvironment | None:
+        """Read what has come; return a new environment if there is one."""
         ...
 
 
@@ -51,157 +52,164 @@ class Child:
     """One run of the command."""
 
     def __init__(
-        self, command: Sequence[str], given: Environment, signals: Signals, *, masked: bool
+        self,
+        command: Sequence[str],
+        environment: ChildEnvironment,
+        signals: SignalQueue,
+        *,
+        mask: bool,
     ) -> None:
-        self.streams = Streams() if masked else None
+        self.streams = MaskedStreams() if mask else None
         if self.streams is not None:
-            self.streams.open(Mask(given.secrets))
+            self.streams.open(Mask(environment.secrets))
         reading, writing = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            _become(command, given, signals, self.streams, writing)
+            _run_child(command, environment, signals, self.streams, writing)
         os.close(writing)
         if self.streams is not None:
-            self.streams.begin()
-        self._refused = self._not_started(reading, command[0])
+            self.streams.start()
+        self._start_error = self._read_start_error(reading, command[0])
 
-    def _not_started(self, reading: int, name: str) -> VaultrError | None:
-        with open(reading, "rb") as told:
-            data = told.read(_ERRNO_BYTES)
-        return not_started(name, int.from_bytes(data, "big")) if data else None
+    def _read_start_error(self, reading: int, name: str) -> VaultrError | None:
+        with open(reading, "rb") as pipe:
+            data = pipe.read(_ERRNO_BYTES)
+        return start_error(name, int.from_bytes(data, "big")) if data else None
 
     def check_started(self) -> None:
-        """Refuse a command that could not be executed.
+        """Raise an error if the command could not be executed.
 
         :raises CommandNotFound, CommandNotStarted: it could not.
         """
-        if self._refused is not None:
+        if self._start_error is not None:
             os.waitpid(self.pid, 0)
             self.close()
-            raise self._refused
+            raise self._start_error
 
     def send(self, number: int) -> None:
-        """Send it a signal, unless it has ended."""
+        """Send a signal, unless the child has ended."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def ended(self) -> int | None:
-        """Give its exit code, negative for a signal; None while it runs."""
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal; None while the child runs."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         return os.waitstatus_to_exitcode(status) if pid else None
 
     def close(self) -> None:
-        """Show what is left, and give the terminal back."""
+        """Write the remaining output, and restore the terminal."""
         if self.streams is not None:
             self.streams.close()
 
 
 class Supervisor:
-    """Runs a command until it ends, and again whenever what it was given has changed."""
+    """Run a command until it ends, and restart it when its environment changes."""
 
     def __init__(
-        self, command: Sequence[str], *, masked: bool = False, changes: Changes | None = None
+        self, command: Sequence[str], *, mask: bool = False, changes: Changes | None = None
     ) -> None:
         self._command = command
-        self._masked = masked
+        self._mask = mask
         self._changes = changes
-        self._signals = Signals()
-        self._following: Environment | None = None
+        self._signals = SignalQueue()
+        self._next_environment: ChildEnvironment | None = None
         self._kill_at: float | None = None
 
-    def run(self, given: Environment) -> int:
-        """Run it to its end, and give its exit code: negative where a signal ended it.
+    def run(self, environment: ChildEnvironment) -> int:
+        """Run the command to its end; return its exit code, negative for a signal.
 
         :raises CommandNotFound, CommandNotStarted: it cannot be executed.
         """
         try:
             while True:
-                child = Child(self._command, given, self._signals, masked=self._masked)
+                child = Child(self._command, environment, self._signals, mask=self._mask)
                 child.check_started()
-                code = self._watch(child)
-                if self._following is None:
+                code = self._supervise(child)
+                if self._next_environment is None:
                     return code
-                given, self._following, self._kill_at = self._following, None, None
+                environment = self._next_environment
+                self._next_environment, self._kill_at = None, None
         finally:
             self._signals.close()
 
-    def _watch(self, child: Child) -> int:
+    def _supervise(self, child: Child) -> int:
         try:
-            typing = True
+            input_is_open = True
             while True:
-                ready = self._wait(child, typing=typing)
+                ready = self._select(child, input_is_open=input_is_open)
                 if self._signals.fd in ready:
-                    self._pass_on(child)
-                    if (code := child.ended()) is not None:
-                        self._last_words(child)
+                    self._forward_signals(child)
+                    if (code := child.poll()) is not None:
+                        self._drain(child)
                         return code
                 if self._changes is not None and self._changes.fd in ready:
-                    self._change(child)
+                    self._read_change(child)
                 if child.streams is not None:
                     if 0 in ready:
-                        typing = child.streams.typed()
-                    for descriptor in ready & child.streams.ours.keys():
-                        child.streams.carry(descriptor)
+                        input_is_open = child.streams.forward_input()
+                    for descriptor in ready & child.streams.sources.keys():
+                        child.streams.forward_output(descriptor)
                 if self._kill_at is not None and time.monotonic() >= self._kill_at:
                     child.send(signal.SIGKILL)
                     self._kill_at = None
         finally:
             child.close()
 
-    def _wait(self, child: Child, *, typing: bool) -> set[int]:
-        waited = {self._signals.fd}
+    def _select(self, child: Child, *, input_is_open: bool) -> set[int]:
+        descriptors = {self._signals.fd}
         if child.streams is not None:
-            waited |= child.streams.ours.keys()
-            if typing and child.streams.keys_go_on():
-                waited.add(0)
+            descriptors |= child.streams.sources.keys()
+            if input_is_open and child.streams.accepts_input():
+                descriptors.add(0)
         if self._changes is not None and self._changes.fd is not None:
-            waited.add(self._changes.fd)
-        left = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
-        return set(select.select(list(waited), [], [], left)[0])
+            descriptors.add(self._changes.fd)
+        timeout = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
+        return set(select.select(list(descriptors), [], [], timeout)[0])
 
-    def _pass_on(self, child: Child) -> None:
-        for arrived in self._signals.arrived():
-            if arrived.number == signal.SIGCHLD:
+    def _forward_signals(self, child: Child) -> None:
+        for received in self._signals.read():
+            if received.number == signal.SIGCHLD:
                 continue
-            if arrived.number == signal.SIGWINCH and child.streams is not None:
+            if received.number == signal.SIGWINCH and child.streams is not None:
                 child.streams.resize()
-            own = child.streams is not None and child.streams.on_terminal
-            # What our terminal sends, a child in the same foreground has already.
-            if own or not arrived.from_terminal:
-                child.send(arrived.number)
-            if arrived.number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-                self._following = None  # somebody wants it to end, and not to begin anew
+            own_terminal = child.streams is not None and child.streams.on_terminal
+            # A child in the same foreground got what our terminal sent already.
+            if own_terminal or not received.from_terminal:
+                child.send(received.number)
+            if received.number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+                self._next_environment = None  # the user wants it to end, not to restart
 
-    def _change(self, child: Child) -> None:
-        following = None if self._changes is None else self._changes.next()
-        if following is not None:
-            self._following = following
-            self._kill_at = time.monotonic() + ENDING_SECONDS
+    def _read_change(self, child: Child) -> None:
+        environment = None if self._changes is None else self._changes.next()
+        if environment is not None:
+            self._next_environment = environment
+            self._kill_at = time.monotonic() + TERMINATION_SECONDS
             child.send(signal.SIGTERM)
 
-    def _last_words(self, child: Child) -> None:
-        while child.streams is not None and child.streams.ours:
-            ready = select.select(list(child.streams.ours), [], [], _LAST_WORDS_SECONDS)[0]
+    def _drain(self, child: Child) -> None:
+        while child.streams is not None and child.streams.sources:
+            sources = list(child.streams.sources)
+            ready = select.select(sources, [], [], _FINAL_OUTPUT_SECONDS)[0]
             if not ready:
                 return
             for descriptor in ready:
-                child.streams.carry(descriptor)
+                child.streams.forward_output(descriptor)
 
 
-def _become(
+def _run_child(
     command: Sequence[str],
-    given: Environment,
-    signals: Signals,
-    streams: Streams | None,
+    environment: ChildEnvironment,
+    signals: SignalQueue,
+    streams: MaskedStreams | None,
     writing: int,
 ) -> None:
-    """Be the child: nothing that goes wrong here may go on as if it were the parent."""
+    """Execute the command in the forked child; after an error, exit and never return."""
     number = errno.ENOEXEC
     try:
         if streams is not None:
-            streams.give()
-        signals.as_before()
-        execute(command, given.variables)
+            streams.attach()
+        signals.restore_in_child()
+        execute(command, environment.variables)
     except OSError as error:
         number = error.errno or number
     finally:
@@ -210,8 +218,8 @@ def _become(
         os._exit(127)
 
 
-def end_as(code: int) -> int:
-    """End as the child did: by the same signal, or else with its exit code, which is given."""
+def exit_like(code: int) -> int:
+    """End by the same signal as the child; if it ended without one, return its exit code."""
     if code >= 0:
         return code
     with contextlib.suppress(OSError, ValueError):

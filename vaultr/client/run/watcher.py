@@ -1,7 +1,7 @@
-"""Looks again and again whether the variables of a running command have changed.
+"""Watch the variables of a running command for changes.
 
-It is a process of its own, started as ``python -P -m vaultr.client.run.watcher``: so the
-process that passes on the command's output and signals never waits for a server, and holds no key.
+The watcher is a separate process, started as ``python -P -m vaultr.client.run.watcher``, so that
+the process that passes on output and signals never waits for a server and holds no key.
 """
 
 import contextlib
@@ -23,69 +23,73 @@ from vaultr.client.errors import (
     Unavailable,
     VaultrError,
 )
-from vaultr.client.run.environment import Gathered, Wish, gather, resolved
-from vaultr.client.run.key_handoff import lent, resumed, taken_back
-from vaultr.client.run.supervisor import Environment
+from vaultr.client.run.environment import (
+    EnvironmentSpec,
+    ResolvedEnvironment,
+    resolve_environment,
+    resolve_references,
+)
+from vaultr.client.run.key_handoff import export_access, open_access, was_locked_since
+from vaultr.client.run.supervisor import ChildEnvironment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from vaultr.client.vaultr_client import Vaultr
 
-EVERY_SECONDS: Final = 10.0
-# While the server is away it is asked less and less often, up to this.
-_SELDOM_SECONDS: Final = 120.0
-# How soon it hears that the owner locked the device.
-_LOOK_SECONDS: Final = 1.0
-_LINE_BYTES: Final = 64 * 1024 * 1024
+# While the server is unreachable, the interval doubles up to this.
+_MAX_INTERVAL_SECONDS: Final = 120.0
+# How soon the watcher notices that the user locked the device.
+_LOCK_POLL_SECONDS: Final = 1.0
+_MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 
 
-class Seen(TypedDict):
-    """What was found for a wish, and for the references around it."""
+class Snapshot(TypedDict):
+    """The resolved variables of a specification, and of the inherited references."""
 
     variables: dict[str, str]
     secrets: list[str]
     references: dict[str, str]
 
 
-def seen(found: Gathered, references: dict[str, str]) -> Seen:
-    """Put together what can be compared, and sent to another process."""
+def snapshot(resolved: ResolvedEnvironment, references: dict[str, str]) -> Snapshot:
+    """Return a snapshot, which can be compared and sent to another process."""
     return {
-        "variables": found.variables,
-        "secrets": list(found.secrets),
+        "variables": resolved.variables,
+        "secrets": list(resolved.secrets),
         "references": references,
     }
 
 
 class Watcher:
-    """The way to the process that looks for changes.
+    """Start the watcher process, and read changes from it.
 
-    :param references: by the names of the variables that are to hold what they name.
-    :param last: what the command has now.
-    :param build: makes an environment of what was found.
-    :param tell: says something to the user.
+    :param references: inherited references by variable name.
+    :param last: the snapshot that the command has now.
+    :param build: builds an environment from a snapshot.
+    :param notify: prints a message for the user.
     """
 
     def __init__(
         self,
         vaultr: "Vaultr",
-        wish: Wish,
+        spec: EnvironmentSpec,
         references: "Mapping[str, str]",
         *,
-        last: Seen,
+        last: Snapshot,
         every_seconds: float,
-        build: "Callable[[Seen], Environment]",
-        tell: "Callable[[str], None]",
+        build: "Callable[[Snapshot], ChildEnvironment]",
+        notify: "Callable[[str], None]",
     ) -> None:
         self._build = build
-        self._tell = tell
-        handed = lent(vaultr.device) | {
-            "wish": asdict(wish),
+        self._notify = notify
+        job = export_access(vaultr.device) | {
+            "spec": asdict(spec),
             "references": dict(references),
             "last": last,
             "every_seconds": every_seconds,
         }
-        # -P: no module of the present folder can take the place of one of the library's.
+        # -P: no module in the current folder can replace one of the library.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "vaultr.client.run.watcher"],
             stdin=subprocess.PIPE,
@@ -95,96 +99,95 @@ class Watcher:
             start_new_session=True,
         )
         if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(handed).encode() + b"\n")
+            self._process.stdin.write(json.dumps(job).encode() + b"\n")
             self._process.stdin.flush()
-        self._rest = b""
+        self._partial_line = b""
 
     @property
     def fd(self) -> int | None:
-        """Where it is heard of; None when nothing will come any more."""
+        """Return the file descriptor to select on; None if nothing more will come."""
         out = self._process.stdout
         return None if out is None or out.closed else out.fileno()
 
-    def next(self) -> Environment | None:
-        """Take what was said: a new environment, or something to tell."""
-        out, following = self._process.stdout, None
+    def next(self) -> ChildEnvironment | None:
+        """Read messages; return a new environment if one came."""
+        out, environment = self._process.stdout, None
         if out is None:
             return None
         data = os.read(out.fileno(), 65536)
         if not data:
             out.close()
-            self._tell("Changes are not looked for any more.")
-        *lines, self._rest = (self._rest + data).split(b"\n")
+            self._notify("Stopped watching for changes.")
+        *lines, self._partial_line = (self._partial_line + data).split(b"\n")
         for line in lines:
-            said = json.loads(line)
-            if "told" in said:
-                self._tell(said["told"])
+            message = json.loads(line)
+            if "notice" in message:
+                self._notify(message["notice"])
             else:
-                following = self._build(said)
-        return following
+                environment = self._build(message)
+        return environment
 
     def close(self) -> None:
-        """Let it end; it notes the heads that it saw, and nobody waits for that."""
+        """Let the process end by itself: it stores the heads that it saw."""
         for end in (self._process.stdin, self._process.stdout):
             if end is not None:
                 with contextlib.suppress(OSError):
                     end.close()
 
 
-def _look(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> Seen:
-    kept = dict(handed["wish"])
-    files = tuple((name, values) for name, values in kept["files"])
-    wish = Wish(
-        **{**kept, "files": files, **{n: tuple(kept[n]) for n in ("sets", "only", "allow")}}
-    )
-    found = gather(vaultr, wish, offline=False)
-    return seen(found, resolved(handed["references"], vaultr.resolver(offline=True)))
-
-
 def main() -> None:
-    """Look until the starter closes its end; say a line of JSON for each change."""
+    """Watch until the parent closes its end of the pipe; print one line of JSON for each change."""
     memory_protection.guard(for_good=True)
-    handed = json.loads(sys.stdin.buffer.readline(_LINE_BYTES))
-    with resumed(handed) as vaultr:
-        handed.pop("account_key")
-        _watch(vaultr, handed)
+    job = json.loads(sys.stdin.buffer.readline(_MAX_LINE_BYTES))
+    with open_access(job) as vaultr:
+        job.pop("account_key")
+        _watch(vaultr, job)
 
 
-def _watch(vaultr: "Vaultr", handed: "Mapping[str, Any]") -> None:
-    last: Seen = handed["last"]
-    told, pause = "", handed["every_seconds"]
-    while _waited(vaultr, handed, pause):
+def _watch(vaultr: "Vaultr", job: "Mapping[str, Any]") -> None:
+    last: Snapshot = job["last"]
+    last_notice, pause = "", job["every_seconds"]
+    while _wait(vaultr, job, pause):
         try:
-            now = _look(vaultr, handed)
+            current = _take_snapshot(vaultr, job)
         except (ServerUnreachable, Unavailable, RateLimited):
-            pause = max(pause, min(pause * 2, _SELDOM_SECONDS))
+            pause = max(pause, min(pause * 2, _MAX_INTERVAL_SECONDS))
             continue
         except VaultrError as error:
-            if str(error) != told:
-                told = str(error)
-                _say({"told": f"Looking for changes: {told}"})
+            if str(error) != last_notice:
+                last_notice = str(error)
+                _send({"notice": f"Watching for changes: {last_notice}"})
             if isinstance(error, IntegrityError | Refused):
                 return
             continue
-        if now != last:
-            _say(now)
-        last, told, pause = now, "", handed["every_seconds"]
+        if current != last:
+            _send(current)
+        last, last_notice, pause = current, "", job["every_seconds"]
 
 
-def _waited(vaultr: "Vaultr", handed: "Mapping[str, Any]", seconds: float) -> bool:
-    """Wait; False when there is no more reason to: the starter is gone, or the owner locked."""
+def _take_snapshot(vaultr: "Vaultr", job: "Mapping[str, Any]") -> Snapshot:
+    fields = dict(job["spec"])
+    files = tuple((name, values) for name, values in fields["files"])
+    lists = {name: tuple(fields[name]) for name in ("sets", "only", "allow")}
+    spec = EnvironmentSpec(**{**fields, "files": files, **lists})
+    resolved = resolve_environment(vaultr, spec, offline=False)
+    return snapshot(resolved, resolve_references(job["references"], vaultr.resolver(offline=True)))
+
+
+def _wait(vaultr: "Vaultr", job: "Mapping[str, Any]", seconds: float) -> bool:
+    """Wait; return False if the parent has ended or the user has locked the device."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
-        if select.select([0], [], [], min(left, _LOOK_SECONDS))[0]:
+        if select.select([0], [], [], min(left, _LOCK_POLL_SECONDS))[0]:
             return False
-        if taken_back(vaultr.device, handed):
-            _say({"told": "This device was locked."})
+        if was_locked_since(vaultr.device, job):
+            _send({"notice": "This device was locked."})
             return False
     return True
 
 
-def _say(what: "Mapping[str, Any]") -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
+def _send(message: "Mapping[str, Any]") -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 

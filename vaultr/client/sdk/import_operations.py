@@ -52,7 +52,7 @@ class ImportOperations:
 
         :param update: write the newer content of entries that were imported before.
         :param again: add also what the vault has already.
-        :raises ImportExceedsQuota: the new items exceed the quota; nothing was written.
+        :raises ImportExceedsQuota: the new items exceed the vault's quota; nothing was written.
         """
         run, now = new_run_id(), datetime.now(UTC)
         found = list(zip(drafts, self._matches(drafts, vault), strict=True))

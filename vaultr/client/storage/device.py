@@ -1,5 +1,6 @@
 """This device, the account as it knows it, and its signups that are not confirmed yet."""
 
+import getpass
 import platform
 import unicodedata
 from collections.abc import Mapping
@@ -45,8 +46,8 @@ class Device:
 
     @classmethod
     def new(cls) -> "Device":
-        """Return a device with a new id, named after this machine."""
-        return cls(id=uuid4(), name=device_name(platform.node()))
+        """Return a device with a new id, named after the host and the user."""
+        return cls(id=uuid4(), name=device_name(_default_name()))
 
     @property
     def origin(self) -> str | None:
@@ -98,6 +99,15 @@ class Device:
 
 def _normalised(email: str) -> str:
     return unicodedata.normalize("NFKC", email).strip().lower()
+
+
+def _default_name() -> str:
+    """Return a name that distinguishes users of one host, such as ``laptop (ann)``."""
+    host = platform.node().partition(".")[0] or "device"
+    try:
+        return f"{host} ({getpass.getuser()})"
+    except (OSError, KeyError, ImportError):  # neither a variable nor the system names the user
+        return host
 
 
 def device_name(text: str) -> str:

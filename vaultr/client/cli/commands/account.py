@@ -1,28 +1,26 @@
-"""Commands about the account and this device: signup, verify, login, unlock, lock, logout."""
+"""Commands that start and end access: signup, verify, login, unlock, lock and logout."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaultr.client.account.password_policy import check_password
-from vaultr.client.cli import output, prompts
-from vaultr.client.cli.mail_tokens import token_of
-from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.sdk_session import check_owner, closed, opened
-from vaultr.client.cli.step_up import proven, with_factor
+from vaultr.client.cli import output, prompts, sdk_session
+from vaultr.client.cli.email_tokens import token_of
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.sdk_session import check_account, locked_sdk, unlocked_sdk
+from vaultr.client.cli.step_up import step_up, with_second_factor
 from vaultr.client.errors import CredentialsInvalid, UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Signup, Vaultr
 
 
-_WHILE_UNLOCKED = (
-    "It is unlocked, too, as by: vaultr unlock. The keys are forgotten by: vaultr lock"
-)
-_WANTED = "secret key, or the text of your emergency kit"
-_COMPARE = (
-    "Compare the secret key as well: upper and lower case count, and each wrong try is counted."
-    " The text of the emergency kit can be given in its place, and tells when it was misread."
+_UNLOCKED_NOTE = "It is unlocked too, as by `vaultr unlock`. To lock it: vaultr lock"
+_SECRET_KEY_PROMPT = "Secret key, or the text of your emergency kit"
+_NEW_SECRET_KEY_PROMPT = "New secret key or emergency kit, if it was replaced (empty: no)"
+_CHECK_SECRET_KEY = (
+    "Check the secret key too: upper and lower case matter, and failed attempts are limited. The"
+    " text of the emergency kit works as well, and it detects typos."
 )
 
 
@@ -34,61 +32,69 @@ _COMPARE = (
 @click.option(
     "--no-secret-key",
     is_flag=True,
-    help="Do without a secret key. Then a stolen database can be tried with guessed passwords.",
+    help="No secret key: a stolen database allows password guessing",
 )
-@pass_choices
-def signup(choices: Choices, no_secret_key: bool) -> None:
-    """Make an account and show its secret key, once.
+@pass_options
+def signup(options: GlobalOptions, no_secret_key: bool) -> None:
+    """Create an account and show its secret key once.
 
-    The account begins to exist when the mail that the server sends is confirmed: see `verify`.
+    The account is created when you confirm the email that the server sends: see `vaultr verify`.
     """
-    with closed(choices) as vaultr:
+    with locked_sdk(options) as vaultr:
         vaultr.check_signup()
-        address = prompts.email(choices)
-        password = prompts.new_password(choices.password_fd, "--password-fd")
-        check_password(password, address)
-        made = vaultr.signup(address, password, secret_key=not no_secret_key)
-    if choices.json:
-        key = _secret_key_text(made)
-        output.as_json({"account_id": str(made.account_id), "secret_key": key, "code": made.code})
+        address = prompts.email(options)
+        password = prompts.new_password(options.password_fd, "--password-fd", address)
+        result = vaultr.signup(address, password, secret_key=not no_secret_key)
+    if options.json:
+        key = _secret_key_text(result)
+        output.print_json(
+            {"account_id": str(result.account_id), "secret_key": key, "code": result.code}
+        )
     else:
-        _show_signup(made, address)
+        _print_signup(result, address)
 
 
-def _secret_key_text(made: "Signup") -> str | None:
+def _secret_key_text(signup: "Signup") -> str | None:
     # cryptography takes long to import; here it is loaded already.
     from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
-    return None if made.secret_key is None else secret_key_text(made.secret_key)
+    return None if signup.secret_key is None else secret_key_text(signup.secret_key)
 
 
-def _show_signup(made: "Signup", address: str) -> None:
-    output.say(f"A mail was sent to {output.printable(address)}. Its code must be: {made.code}")
-    output.say("Confirm only that one, by its link or by: vaultr verify TOKEN")
-    key = _secret_key_text(made)
-    output.say("")
+def _print_signup(signup: "Signup", address: str) -> None:
+    output.print_line(f"An email was sent to {output.printable(address)}.")
+    output.print_line(f"Confirm it only if it shows this code: {signup.code}")
+    output.print_line("To confirm, open its link or run: vaultr verify TOKEN")
+    key = _secret_key_text(signup)
+    output.print_line("")
     if key is None:
-        output.say("This account has no secret key: its master password alone protects it.")
+        output.print_line("This account has no secret key. Only its master password protects it.")
     else:
-        output.say(f"Secret key: {key}")
-        output.say("")
-        output.say("Write it down now: it is shown this once, and never sent to the server.")
-        output.say(f"This device keeps it in {output.printable(made.place or 'its memory')}.")
-        output.say("Every other device asks for it at its first login. Once you have signed in,")
-        output.say("vaultr kit writes a page to print, whose text tells when it was misread.")
-    output.say("Whoever loses the master password or the secret key loses what is in the vault.")
+        output.print_line(f"Secret key: {key}")
+        output.print_line("")
+        output.print_line("Write it down now. It is shown only once, and never sent to the server.")
+        stored = output.printable(signup.place or "memory")
+        output.print_line(f"This device stores it in {stored}.")
+        output.print_line("Every new device asks for it at its first login. After you log in,")
+        output.print_line("`vaultr kit` writes a page to print, whose text detects typos.")
+    output.print_line("Without master password and secret key, nobody can open your vaults again.")
 
 
 @command("verify", "vaultr verify 8xJ…", no_args_is_help=True)
 @click.argument("token")
-@pass_choices
-def verify(choices: Choices, token: str) -> None:
-    """Confirm the mail address by the TOKEN or the link in its mail."""
-    with closed(choices) as vaultr:
+@pass_options
+def verify(options: GlobalOptions, token: str) -> None:
+    """Confirm the email address of a signup.
+
+    TOKEN is the token or the whole link in the email.
+    """
+    with locked_sdk(options) as vaultr:
         vaultr.verify(token_of(token))
-        following = "login" if vaultr.email is None else "unlock"  # which signs in, too
-    output.result(
-        choices.json, {"verified": True}, f"The address is confirmed. Next: vaultr {following}"
+        next_command = "login" if vaultr.email is None else "unlock"  # which logs in too
+    output.print_result(
+        options.json,
+        {"verified": True},
+        f"The email address is confirmed. Next: vaultr {next_command}",
     )
 
 
@@ -97,114 +103,121 @@ def verify(choices: Choices, token: str) -> None:
     "vaultr login",
     "vaultr login --email ann@example.org --password-fd 3 --secret-key-fd 4 3< pw 4< key",
 )
-@click.option("--device-name", metavar="NAME", help="How this device is called in your sessions.")
+@click.option("--device-name", metavar="NAME", help="Name of this device in your sessions")
 @click.option(
     "--changed",
     is_flag=True,
-    help="Take changed parameters: the master password was changed, or recovered, elsewhere.",
+    help="Accept a password that was changed or recovered elsewhere",
 )
-@click.option("--no-secret-key", is_flag=True, help="The account was made without a secret key.")
-@pass_choices
-def login(choices: Choices, device_name: str | None, changed: bool, no_secret_key: bool) -> None:
-    """Sign in on this device.
+@click.option("--no-secret-key", is_flag=True, help="The account has no secret key")
+@pass_options
+def login(
+    options: GlobalOptions, device_name: str | None, changed: bool, no_secret_key: bool
+) -> None:
+    """Log in on this device.
 
-    On a device where the account is new the secret key is asked for, and nothing is sent without
-    it. The text of the emergency kit can be given in its place; it names the server, too. If the
-    password is typed, the keys are kept in memory as by unlock, unless VAULTR_AGENT=off. The
-    session that this device had before ends.
+    A device that is new to the account asks for the secret key, and sends nothing without it. You
+    can paste the text of the emergency kit instead, which also names the server.
+
+    If you type the password, the device is unlocked too, unless VAULTR_AGENT=off. The previous
+    session of this device ends.
     """
-    if no_secret_key and choices.secret_key_fd is not None:
-        raise UsageError("--no-secret-key and --secret-key-fd contradict each other.")
-    with closed(choices) as vaultr:
-        said = {
-            **_replaced_key(choices, changed=changed),
+    if no_secret_key and options.secret_key_fd is not None:
+        raise UsageError("Use either --no-secret-key or --secret-key-fd, not both.")
+    with locked_sdk(options) as vaultr:
+        credentials = {
+            **_replaced_secret_key(options, changed=changed),
             "has_secret_key": not no_secret_key,
             "device_name": device_name,
             "changed": changed,
         }
-        if "kit" not in said:  # which names the server
+        if "kit" not in credentials:  # which names the server
             vaultr.check_server()
-        address = prompts.email(choices, vaultr.email)
-        _sign_in(choices, vaultr, address, said)
-        # Who typed the password need not do so again; a script has not asked for a process.
-        kept = choices.password_fd is None and vaultr.keep()
-    if choices.json:
-        output.as_json({"email": address, "signed_in": True})
+        address = prompts.email(options, vaultr.email)
+        _log_in(options, vaultr, address, credentials)
+        # A person need not type the password again; a script did not ask for an agent.
+        unlocked = options.password_fd is None and vaultr.keep()
+    if options.json:
+        output.print_json({"email": address, "signed_in": True})
     else:
-        output.say(f"This device is signed in as {output.printable(address)}.")
-        if kept:
-            output.say(_WHILE_UNLOCKED)
+        output.print_line(f"This device is logged in as {output.printable(address)}.")
+        if unlocked:
+            output.print_line(_UNLOCKED_NOTE)
         elif vaultr.may_keep:
-            output.say("Next: vaultr unlock")
+            output.print_line("Next: vaultr unlock")
 
 
-def _replaced_key(choices: Choices, *, changed: bool) -> dict[str, Any]:
-    """Get the secret key that was given; where the password was changed it may be another one."""
-    if choices.secret_key_fd is not None or not changed or not prompts.can_ask():
-        return {**prompts.secret_key(choices)}
-    return {**prompts.asked_secret_key(f"New {_WANTED}, if it was replaced (empty: no)")}
+def _replaced_secret_key(options: GlobalOptions, *, changed: bool) -> dict[str, Any]:
+    """Return the secret key from its file descriptor; with ``--changed``, ask for a new one."""
+    if options.secret_key_fd is not None or not changed or not prompts.can_ask():
+        return {**prompts.secret_key(options)}
+    return {**prompts.ask_secret_key(_NEW_SECRET_KEY_PROMPT)}
 
 
-def _sign_in(choices: Choices, vaultr: "Vaultr", address: str, said: dict[str, Any]) -> None:
-    """Sign in; what turns out to be needed is asked for, where somebody is there."""
+def _log_in(
+    options: GlobalOptions, vaultr: "Vaultr", address: str, credentials: dict[str, Any]
+) -> None:
+    """Log in, and ask for a secret key or second factor if the login needs one."""
     # httpx2 and cryptography come with it; here they are loaded already.
     from vaultr.client.account.open_account import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
 
-    password = prompts.password(choices)
+    password = prompts.password(options)
 
-    def signed_in(**factor: Any) -> None:
+    def attempt(**factor: Any) -> None:
         try:
-            vaultr.login(address, password, **said, **factor)
+            vaultr.login(address, password, **credentials, **factor)
         except SecretKeyNeeded:
             if not prompts.can_ask():
                 raise
-            said.update(prompts.asked_secret_key(_WANTED.capitalize()))
-            vaultr.login(address, password, **said, **factor)
+            credentials.update(prompts.ask_secret_key(_SECRET_KEY_PROMPT))
+            vaultr.login(address, password, **credentials, **factor)
 
     try:
-        with_factor(choices, signed_in)
+        with_second_factor(options, attempt)
     except CredentialsInvalid as error:
-        if "secret_key" in said:
-            error.add_note(_COMPARE)
+        if "secret_key" in credentials:
+            error.add_note(_CHECK_SECRET_KEY)
         raise
 
 
 @command("unlock", "vaultr unlock", "vaultr unlock --password-fd 3 3< password")
-@pass_choices
-def unlock(choices: Choices) -> None:
+@pass_options
+def unlock(options: GlobalOptions) -> None:
     """Keep the keys in memory for the next commands.
 
-    They are forgotten by lock, by logout, after 15 idle minutes, and when this terminal is closed.
+    The agent forgets them after `vaultr lock` or `vaultr logout`, after 15 idle minutes, and when
+    you close this terminal.
     """
-    with closed(choices) as vaultr:
-        check_owner(choices, vaultr.email)
-        vaultr.unlock(prompts.password(choices), keep=True)
-    output.result(choices.json, {"unlocked": True}, "Unlocked.")
+    with locked_sdk(options) as vaultr:
+        check_account(options, vaultr.email)
+        prompts.password(options)
+        sdk_session.unlock(options, vaultr, keep=True)
+    output.print_result(options.json, {"unlocked": True}, "Unlocked.")
 
 
 @command("lock", "vaultr lock")
-@pass_choices
-def lock(choices: Choices) -> None:
+@pass_options
+def lock(options: GlobalOptions) -> None:
     """Forget the keys."""
-    with closed(choices) as vaultr:
+    with locked_sdk(options) as vaultr:
         vaultr.lock()
-    output.result(choices.json, {"locked": True}, "Locked.")
+    output.print_result(options.json, {"locked": True}, "Locked.")
 
 
 @command("logout", "vaultr logout", "vaultr logout --all")
-@click.option("--all", "everywhere", is_flag=True, help="End all sessions, on all devices.")
-@pass_choices
-def logout(choices: Choices, everywhere: bool) -> None:
+@click.option("--all", "everywhere", is_flag=True, help="End the sessions of all devices")
+@pass_options
+def logout(options: GlobalOptions, everywhere: bool) -> None:
     """End the session of this device and forget the keys."""
-    # The session's tokens lie sealed here, so that ending it needs the keys.
-    with opened(choices, without_server=not everywhere, forget_first=True) as vaultr:
+    # The session's tokens are sealed on this device, so ending the session needs the keys.
+    with unlocked_sdk(options, without_server=not everywhere, forget_first=True) as vaultr:
         if everywhere:
-            proven(choices, vaultr)
+            step_up(options, vaultr)
             vaultr.logout_all()
         else:
             vaultr.logout()
-    output.result(
-        choices.json,
+    output.print_result(
+        options.json,
         {"signed_out": True},
-        "Signed out everywhere." if everywhere else "Signed out.",
+        "Logged out on all devices." if everywhere else "Logged out.",
     )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vaultr.client.cli import output, prompts
-from vaultr.client.cli.options import Choices, Group, command, pass_choices
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.options import GlobalOptions, Group, command, pass_options
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,13 +30,15 @@ def audit() -> None:
 @click.option("--action", metavar="TYPE", help="Only events of this type or family")
 @click.option("--since", metavar="TIME", help="Only events from this time on (RFC 3339, UTC)")
 @click.option("--until", metavar="TIME", help="Only events before this time")
-@pass_choices
-def list_events(choices: Choices, action: str | None, since: str | None, until: str | None) -> None:
+@pass_options
+def list_events(
+    options: GlobalOptions, action: str | None, since: str | None, until: str | None
+) -> None:
     """List your events, newest first, without checking them."""
-    with opened(choices) as vaultr:
+    with unlocked_sdk(options) as vaultr:
         events = list(vaultr.audit_events(action=action, since=since, until=until))
-    if choices.json:
-        output.as_json(events)
+    if options.json:
+        output.print_json(events)
         return
     rows = []
     for event in events:
@@ -44,7 +46,7 @@ def list_events(choices: Choices, action: str | None, since: str | None, until: 
         place = "pending" if event["index"] is None else f"{event['epoch']}/{event['index']}"
         network = (body.get("net") or {}).get("prefix", "")
         rows.append((body["t"], body["typ"], body["out"], network, place))
-    output.table(("TIME", "TYPE", "RESULT", "NETWORK", "PLACE"), rows)
+    output.print_table(("TIME", "TYPE", "RESULT", "NETWORK", "PLACE"), rows)
 
 
 @command("verify", "vaultr audit verify", "vaultr audit verify --bundle audit.jsonl")
@@ -53,19 +55,19 @@ def list_events(choices: Choices, action: str | None, since: str | None, until: 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Check this exported file, without the server",
 )
-@pass_choices
-def verify(choices: Choices, bundle: Path | None) -> None:
+@pass_options
+def verify(options: GlobalOptions, bundle: Path | None) -> None:
     """Check that the log is consistent and contains your events."""
     if bundle is not None:
-        _verify_bundle(choices, bundle)
+        _verify_bundle(options, bundle)
         return
-    with opened(choices) as vaultr:
+    with unlocked_sdk(options) as vaultr:
         report = vaultr.verify_audit()
     line = (
         f"Verified: tree {report.pinned.checkpoint.epoch} with {report.pinned.checkpoint.size} "
         f"events, {report.events} new ones of yours, {report.heads} heads of your vaults."
     )
-    output.result(choices.json, _report_json(report), line)
+    output.print_result(options.json, _report_json(report), line)
 
 
 def _report_json(report: "Report") -> dict[str, object]:
@@ -80,9 +82,9 @@ def _report_json(report: "Report") -> dict[str, object]:
     }
 
 
-def _verify_bundle(choices: Choices, path: Path) -> None:
-    choices.copy_may_do = True
-    with opened(choices) as vaultr, path.open(encoding="utf-8") as lines:
+def _verify_bundle(options: GlobalOptions, path: Path) -> None:
+    options.may_use_copy = True
+    with unlocked_sdk(options) as vaultr, path.open(encoding="utf-8") as lines:
         verified = vaultr.verify_bundle(lines)
     answer = {
         "log": verified.log,
@@ -91,7 +93,7 @@ def _verify_bundle(choices: Choices, path: Path) -> None:
         "trees": sorted(verified.checkpoints),
     }
     line = f"Verified: {len(verified.events)} events in {len(verified.checkpoints)} trees."
-    output.result(choices.json, answer, line)
+    output.print_result(options.json, answer, line)
 
 
 @command("export", "vaultr audit export --out audit.jsonl")
@@ -101,10 +103,10 @@ def _verify_bundle(choices: Choices, path: Path) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write; it must not exist",
 )
-@pass_choices
-def export(choices: Choices, out: Path) -> None:
+@pass_options
+def export(options: GlobalOptions, out: Path) -> None:
     """Write your events with their proofs to a file."""
-    with opened(choices) as vaultr:
+    with unlocked_sdk(options) as vaultr:
         text = vaultr.export_audit()
     try:
         with out.open("x", encoding="utf-8") as file:
@@ -112,24 +114,21 @@ def export(choices: Choices, out: Path) -> None:
     except FileExistsError:
         raise UsageError(f"{out} exists already: choose another name.") from None
     count = max(0, len(text.splitlines()) - 1)
-    output.result(choices.json, {"out": str(out), "lines": count}, f"Wrote {out}.")
+    output.print_result(options.json, {"out": str(out), "lines": count}, f"Wrote {out}.")
 
 
 @command("accept-key", "vaultr audit accept-key 5f2b…")
 @click.argument("fingerprint", metavar="FINGERPRINT")
 @click.option("--yes", is_flag=True, help="Accept without being asked")
-@pass_choices
-def accept_key(choices: Choices, fingerprint: str, yes: bool) -> None:
+@pass_options
+def accept_key(options: GlobalOptions, fingerprint: str, yes: bool) -> None:
     """Trust a new signing key of the log by hand."""
-    output.tell(_CANNOT_PROVE)
-    if not yes and not prompts.can_ask():
-        raise UsageError("There is no terminal to ask on: say --yes if you have compared it.")
-    if not yes:
-        prompts.confirmed("Do you accept this key?", yes=False)
-    with opened(choices) as vaultr:
+    with unlocked_sdk(options) as vaultr:
+        output.print_note(_CANNOT_PROVE)
+        prompts.confirm("Do you accept this key?", yes=yes)
         pinned = vaultr.accept_audit_key(fingerprint)
     answer = {"key": pinned.keys[-1].fingerprint, "log": pinned.checkpoint.log}
-    output.result(choices.json, answer, "The key is accepted.")
+    output.print_result(options.json, answer, "The key is accepted.")
 
 
 for _each in (list_events, verify, export, accept_key):

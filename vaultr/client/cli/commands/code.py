@@ -1,4 +1,4 @@
-"""The code command: one-time codes from the secret that a login keeps."""
+"""The command `vaultr code`, which prints one-time codes."""
 
 import time
 from datetime import timedelta
@@ -6,11 +6,11 @@ from datetime import timedelta
 import click
 
 from vaultr.client.cli import output
-from vaultr.client.cli.commands.copy_secret import copied
+from vaultr.client.cli.commands.copy_secret import copy_text
 from vaultr.client.cli.completers import field_names, item_titles
-from vaultr.client.cli.offline_options import copy_options, from_copy
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.offline_options import copy_options, uses_copy
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import VaultrError
 from vaultr.client.items.fields import value_of
 from vaultr.client.items.otp import NoCode, Totp
@@ -22,15 +22,15 @@ from vaultr.client.items.otp import NoCode, Totp
     "--field",
     default="totp",
     metavar="NAME",
-    help="The field that holds its secret, else totp.",
+    help="Field with the TOTP secret (default: totp)",
     shell_complete=field_names,
 )
-@click.option("--copy", is_flag=True, help="Put it on the clipboard, and do not print it.")
+@click.option("--copy", is_flag=True, help="Copy the code to the clipboard; do not print it")
 @copy_options
 @vault_option()
-@pass_choices
+@pass_options
 def code(
-    choices: Choices,
+    options: GlobalOptions,
     item: str,
     field: str,
     copy: bool,
@@ -38,28 +38,31 @@ def code(
     max_age: timedelta | None,
     vault: str | None,
 ) -> None:
-    """Print the one-time code of an item at this moment.
+    """Print the current one-time code of an item.
 
-    ITEM is an id, or a title that only one item has. What it holds may be a base32 secret or an
-    otpauth address, as sites show them beside their QR code.
+    ITEM is an id or a unique title. The field holds a base32 secret or an otpauth:// URI, as sites
+    show it next to their QR code.
     """
-    with opened(choices) as vaultr:
-        kept = from_copy(vaultr, offline=offline, max_age=max_age)
-        found = vaultr.item(item, vault=vault, offline=kept)
-    secret = value_of(found, field)
+    with unlocked_sdk(options) as vaultr:
+        from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
+        secret = value_of(vaultr.item(item, vault=vault, offline=from_copy), field)
     if not isinstance(secret, str):
-        raise NoCode(f"The field {field} holds no text.")
+        raise NoCode(f"The field {field} is not text, so it has no code.")
     totp = Totp.parse(secret)
     now = time.time()
     if now < 0:
-        raise VaultrError("The clock of this machine is before 1970, so there is no code.")
-    left = totp.left(now)
+        raise VaultrError("The clock of this device shows a time before 1970. Set it first.")
+    seconds_left = totp.left(now)
     if copy:
-        copied(choices, totp.at(now), clear_after=None)
+        copy_text(options, totp.at(now), clear_after=None)
         return
-    if choices.json:
-        output.as_json({"code": totp.at(now), "seconds_left": left, "period": totp.period})
+    if options.json:
+        output.print_json(
+            {"code": totp.at(now), "seconds_left": seconds_left, "period": totp.period}
+        )
         return
-    output.say(totp.at(now))
+    output.print_line(totp.at(now))
     if output.is_terminal():
-        output.tell(f"It holds for {left} more second{'' if left == 1 else 's'}.")
+        output.print_note(
+            f"Valid for {seconds_left} more second{'' if seconds_left == 1 else 's'}."
+        )

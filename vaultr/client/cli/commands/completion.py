@@ -1,4 +1,4 @@
-"""The completion command, and the answer to a shell that asks what could come next."""
+"""The command `vaultr completion`, and the completion of command lines for a shell."""
 
 import contextlib
 import os
@@ -7,48 +7,47 @@ from typing import Final
 import click
 
 from vaultr.client.cli import output
-from vaultr.client.cli.options import Choices, command, pass_choices
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
 from vaultr.client.errors import VaultrError
 
-NAMES: Final = ("bash", "zsh", "fish")
-_VARIABLE: Final = "_VAULTR_COMPLETE"
+SHELL_NAMES: Final = ("bash", "zsh", "fish")
+VARIABLE: Final = "_VAULTR_COMPLETE"
 
 
 @command(
     "completion",
     "vaultr completion bash > ~/.local/share/bash-completion/completions/vaultr",
-    "vaultr completion zsh > ~/.zfunc/_vaultr      # where ~/.zfunc is in fpath",
+    "vaultr completion zsh > ~/.zfunc/_vaultr      # if ~/.zfunc is in fpath",
     "vaultr completion fish > ~/.config/fish/completions/vaultr.fish",
     no_args_is_help=True,
 )
-@click.argument("shell", type=click.Choice(NAMES))
-@pass_choices
-def completion(choices: Choices, shell: str) -> None:
-    """Print the script that completes vaultr in SHELL.
+@click.argument("shell", type=click.Choice(SHELL_NAMES))
+@pass_options
+def completion(options: GlobalOptions, shell: str) -> None:
+    """Print the completion script for a shell.
 
-    Commands, options and their values are completed; while `vaultr unlock` holds the keys, titles
-    of items, names of environment sets and of vaults, too. No secret and no server is asked for.
+    It completes commands, options and their values. While the device is unlocked, it also
+    completes titles of items and names of environment sets and vaults. It never asks for a secret
+    and never contacts the server.
     """
     from vaultr.client.cli.completion_scripts import SHELLS  # noqa: PLC0415 - only for this command
 
     root = click.get_current_context().find_root()
-    script = SHELLS[shell](root.command, {}, "vaultr", _VARIABLE).source()
-    if choices.json:
-        output.as_json({"shell": shell, "script": script})
+    script = SHELLS[shell](root.command, {}, "vaultr", VARIABLE).source()
+    if options.json:
+        output.print_json({"shell": shell, "script": script})
     else:
-        output.exactly(script, newline=not script.endswith("\n"))
+        output.print_value(script, newline=not script.endswith("\n"))
 
 
-def answer(root: click.Group) -> int | None:
-    """Answer a shell that asks by its script what could come next; None when no shell asks."""
-    asked = os.environ.get(_VARIABLE, "")
-    shell, _, instruction = asked.partition("_")
-    if shell not in NAMES or instruction != "complete":
-        return None
+def complete(root: click.Group) -> bool:
+    """Print the candidates for a shell; return False if no shell asks for them."""
+    shell, _, instruction = os.environ.get(VARIABLE, "").partition("_")
+    if shell not in SHELL_NAMES or instruction != "complete":
+        return False
     from vaultr.client.cli.completion_scripts import SHELLS  # noqa: PLC0415 - only when a shell asks
 
-    # A shell that asks on every press of a key is not told why nothing can be offered.
+    # A shell asks at every Tab, and an error message would garble the command line.
     with contextlib.suppress(VaultrError, OSError, ValueError, KeyError, IndexError):
-        offered = SHELLS[shell](root, {}, "vaultr", _VARIABLE).complete()
-        output.exactly(offered)
-    return 0
+        output.print_value(SHELLS[shell](root, {}, "vaultr", VARIABLE).complete())
+    return True

@@ -1,4 +1,4 @@
-"""The copy command, and what other commands need to put an answer on the clipboard."""
+"""The command `vaultr copy`, and copying to the clipboard for other commands."""
 
 import base64
 import os
@@ -8,25 +8,25 @@ from typing import Final
 import click
 
 from vaultr.client.cli import output
-from vaultr.client.cli.commands.read_inject import resolver
+from vaultr.client.cli.commands.read_inject import open_resolver
 from vaultr.client.cli.completers import field_names, item_titles
-from vaultr.client.cli.offline_options import Duration, copy_options, from_copy
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.offline_options import Duration, copy_options, uses_copy
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.items.fields import text_of, value_of
 from vaultr.client.items.references import Reference, is_reference
 
-_DEFAULT: Final = timedelta(seconds=30)
-_LONGEST: Final = timedelta(hours=1)
-# xterm takes about 100 kB of OSC 52, others less.
-_OSC_BYTES: Final = 64 * 1024
+_DEFAULT_CLEAR_AFTER: Final = timedelta(seconds=30)
+_MAX_CLEAR_AFTER: Final = timedelta(hours=1)
+# xterm accepts about 100 kB of OSC 52, other terminals less.
+_MAX_OSC_BYTES: Final = 64 * 1024
 
-clear_after = click.option(
+clear_after_option = click.option(
     "--clear-after",
     type=Duration(),
     metavar="TIME",
-    help="When the clipboard is cleared, as 10s or 2m; else after 30s.",
+    help="When to clear the clipboard, such as 10s or 2m (default: 30s)",
 )
 
 
@@ -41,20 +41,20 @@ clear_after = click.option(
 @click.option(
     "--field",
     metavar="NAME",
-    help="The field, as show --field takes it; else password.",
+    help="Field to copy (default: password)",
     shell_complete=field_names,
 )
-@clear_after
+@clear_after_option
 @click.option(
     "--osc52",
     is_flag=True,
-    help="Hand it to the terminal (OSC 52), as over ssh; that clipboard is not cleared.",
+    help="Copy through the terminal (OSC 52), for ssh; never cleared",
 )
 @copy_options
 @vault_option()
-@pass_choices
+@pass_options
 def copy(
-    choices: Choices,
+    options: GlobalOptions,
     item: str,
     field: str | None,
     clear_after: timedelta | None,
@@ -63,67 +63,67 @@ def copy(
     max_age: timedelta | None,
     vault: str | None,
 ) -> None:
-    """Put a secret on the clipboard for 30 seconds.
+    """Copy a secret to the clipboard for 30 seconds.
 
-    ITEM is an id, a title that only one item has, or a reference to a field. It is cleared only if
-    it is still what was copied. wl-copy, xclip, xsel or pbcopy must be there.
+    ITEM is an id, a unique title, or a reference to a field. The clipboard is cleared only if it
+    still holds the secret. Needs wl-copy, xclip, xsel or pbcopy.
     """
     if is_reference(item) and (field is not None or vault is not None):
-        raise UsageError("A reference names its vault and field itself.")
-    with opened(choices) as vaultr:
+        raise UsageError("A reference names vault and field. Do not add --vault or --field.")
+    with unlocked_sdk(options) as vaultr:
         if is_reference(item):
-            reads = resolver(vaultr, offline=offline, max_age=max_age)
-            text = reads.value(Reference.parse(item))
+            resolver = open_resolver(vaultr, offline=offline, max_age=max_age)
+            text = resolver.value(Reference.parse(item))
         else:
-            copy = from_copy(vaultr, offline=offline, max_age=max_age)
-            found = vaultr.item(item, vault=vault, offline=copy)
+            from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
+            found = vaultr.item(item, vault=vault, offline=from_copy)
             text = text_of(value_of(found, field or "password"))
-    copied(choices, text, clear_after=clear_after, osc52=osc52)
+    copy_text(options, text, clear_after=clear_after, osc52=osc52)
 
 
-def copied(
-    choices: Choices, text: str, *, clear_after: timedelta | None, osc52: bool = False
+def copy_text(
+    options: GlobalOptions, text: str, *, clear_after: timedelta | None, osc52: bool = False
 ) -> None:
-    """Put a text on the clipboard, and say for how long.
+    """Copy a text to the clipboard, and print when it is cleared.
 
-    :raises UsageError: the time is none, or too long.
-    :raises VaultrError: there is no clipboard, or nothing to put there.
+    :raises UsageError: the time is zero or too long.
+    :raises VaultrError: there is no clipboard, or the text cannot be copied.
     """
     if not text:
-        raise VaultrError("The field is empty: nothing was copied.")
+        raise VaultrError("The field is empty. Nothing was copied.")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise VaultrError("The field holds half a character: nothing was copied.") from None
-    after = _DEFAULT if clear_after is None else clear_after
-    if not timedelta(0) < after <= _LONGEST or (osc52 and clear_after is not None):
+        raise VaultrError("The field is not valid Unicode. Nothing was copied.") from None
+    after = _DEFAULT_CLEAR_AFTER if clear_after is None else clear_after
+    if osc52 and clear_after is not None:
         raise UsageError(
-            "--osc52 cannot clear, so it goes without --clear-after."
-            if osc52
-            else "--clear-after is from 1s to 60m."
+            "--osc52 cannot clear the clipboard. Do not combine it with --clear-after."
         )
+    if not timedelta(0) < after <= _MAX_CLEAR_AFTER:
+        raise UsageError("--clear-after must be from 1s to 60m.")
     seconds = after.total_seconds()
     if osc52:
-        _to_terminal(text)
+        _copy_through_terminal(text)
     else:
         # Only this command starts other programs.
         from vaultr.client.background import clipboard  # noqa: PLC0415 - seldom needed
 
         clipboard.copy(clipboard.Clipboard.find(os.environ), text, seconds=seconds)
-    if choices.json:
-        output.as_json({"copied": True, "clear_after_seconds": None if osc52 else seconds})
+    if options.json:
+        output.print_json({"copied": True, "clear_after_seconds": None if osc52 else seconds})
     elif osc52:
-        output.tell("Copied by the terminal. It is not cleared: copy something else afterwards.")
+        output.print_note("Copied through the terminal. Copy something else later to overwrite it.")
     else:
-        output.tell(f"Copied. The clipboard is cleared after {seconds:g} seconds.")
+        output.print_note(f"Copied. The clipboard is cleared after {seconds:g} seconds.")
 
 
-def _to_terminal(text: str) -> None:
+def _copy_through_terminal(text: str) -> None:
     data = base64.b64encode(text.encode())
-    if len(data) > _OSC_BYTES:
-        raise VaultrError("That is more than terminals take by OSC 52: nothing was copied.")
+    if len(data) > _MAX_OSC_BYTES:
+        raise VaultrError("The value is too long for OSC 52. Nothing was copied.")
     try:
         with open("/dev/tty", "wb", buffering=0) as terminal:
             terminal.write(b"\x1b]52;c;" + data + b"\x07")
     except OSError:
-        raise VaultrError("There is no terminal to hand it to.") from None
+        raise VaultrError("--osc52 needs a terminal, and there is none.") from None

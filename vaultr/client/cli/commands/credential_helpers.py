@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import click
 
 from vaultr.client.cli import output, prompts
-from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import Locked, UsageError, VaultrError
 
 _ERROR = 1
@@ -19,13 +19,14 @@ _ERROR = 1
     "printf 'protocol=https\\nhost=git.example\\n\\n' | vaultr git-credential get",
     no_args_is_help=True,
 )
-@click.argument("operation", metavar="get|store|erase")
-@pass_choices
-def git_credential(choices: Choices, /, operation: str) -> None:
+@click.argument("operation", metavar="OPERATION")
+@pass_options
+def git_credential(options: GlobalOptions, /, operation: str) -> None:
     """Serve git as a credential helper.
 
-    git calls this command. get looks for a login whose URL has the host that git names, store saves
-    what worked, and erase moves to the trash what was rejected, if git had stored it.
+    git calls this command with OPERATION get, store or erase. get looks for a login whose URL has
+    the host that git names, store saves what worked, and erase trashes what was rejected,
+    if git had stored it.
 
     If the device is locked and no terminal is here, get prints nothing, and git asks.
     """
@@ -33,24 +34,24 @@ def git_credential(choices: Choices, /, operation: str) -> None:
 
     if operation not in ("get", "store", "erase"):
         return  # git may get other operations, and expects helpers to ignore them
-    request = helper.parse_request(_stdin(choices, helper.REQUEST_BYTES))
+    request = helper.parse_request(_stdin(options, helper.REQUEST_BYTES))
     try:
-        with opened(choices) as vaultr:
+        with unlocked_sdk(options) as vaultr:
             if operation == "get":
-                output.exactly(helper.get(vaultr, request), newline=False)
+                output.print_value(helper.get(vaultr, request), newline=False)
             elif operation == "store":
                 helper.store(vaultr, request)
             else:
                 for item in helper.erase(vaultr, request):
-                    title = output.printable(output.name_of(item))
-                    output.tell(f"{title} was rejected. git did not store it, so it stays.")
+                    title = output.printable(output.display_name(item))
+                    output.print_note(f"{title} was rejected. git did not store it, so it stays.")
     except Locked:
         if operation != "get":
             raise
 
 
-def _stdin(choices: Choices, most: int) -> str:
-    data = prompts.read_input(choices)
+def _stdin(options: GlobalOptions, most: int) -> str:
+    data = prompts.read_input(options)
     if len(data) > most:
         raise UsageError(f"The request is larger than {most // 1024} KiB.")
     try:
@@ -68,24 +69,24 @@ def docker_main(arguments: Sequence[str] | None = None) -> int:
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words not in (["get"], ["store"], ["erase"], ["list"]):
-        output.tell("Usage: docker-credential-vaultr get|store|erase|list")
+        output.print_note("Usage: docker-credential-vaultr get|store|erase|list")
         return UsageError.exit_code
-    choices = Choices()
+    options = GlobalOptions()
     try:
-        request = "" if words == ["list"] else _stdin(choices, helper.REQUEST_BYTES)
-        with opened(choices) as vaultr:
+        request = "" if words == ["list"] else _stdin(options, helper.REQUEST_BYTES)
+        with unlocked_sdk(options) as vaultr:
             if words == ["get"]:
-                output.exactly(helper.get(vaultr, request))
+                output.print_value(helper.get(vaultr, request))
             elif words == ["list"]:
-                output.exactly(helper.listed(vaultr))
+                output.print_value(helper.listed(vaultr))
             elif words == ["store"]:
                 helper.store(vaultr, request)
             else:
                 helper.erase(vaultr, request)
     except (Locked, helper.CredentialsNotFound):
-        output.say(helper.NOT_FOUND)
+        output.print_line(helper.NOT_FOUND)
         return _ERROR
     except VaultrError as error:
-        output.say(output.printable(str(error).split("\n", maxsplit=1)[0]))
+        output.print_line(output.printable(str(error).split("\n", maxsplit=1)[0]))
         return _ERROR
     return 0

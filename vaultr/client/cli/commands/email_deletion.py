@@ -1,4 +1,4 @@
-"""Commands about the account as such: its mail address, its deletion, and a mail sent again."""
+"""Commands for the email address and deletion of the account: email, account and resend."""
 
 import unicodedata
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from vaultr.client.cli import output, prompts
-from vaultr.client.cli.mail_tokens import mail_address, token_of
-from vaultr.client.cli.options import Choices, Group, command, pass_choices
-from vaultr.client.cli.sdk_session import closed, opened
-from vaultr.client.cli.step_up import proven
+from vaultr.client.cli.email_tokens import email_address, token_of
+from vaultr.client.cli.options import GlobalOptions, Group, command, pass_options
+from vaultr.client.cli.sdk_session import locked_sdk, unlocked_sdk
+from vaultr.client.cli.step_up import step_up
 from vaultr.client.errors import UsageError, VaultrError
 
 
@@ -19,57 +19,62 @@ from vaultr.client.errors import UsageError, VaultrError
     examples=("vaultr email change new@example.org", "vaultr email confirm TOKEN"),
 )
 def email() -> None:
-    """Change the mail address of the account."""
+    """Change the email address of the account."""
 
 
 @command("change", "vaultr email change new@example.org", no_args_is_help=True)
 @click.argument("address")
-@pass_choices
-def change(choices: Choices, address: str) -> None:
-    """Ask for another ADDRESS.
+@pass_options
+def change(options: GlobalOptions, address: str) -> None:
+    """Request another email address.
 
-    Both the old and the new one get a mail; the change is made when both are confirmed.
+    The server sends an email to the old address and to ADDRESS. The change takes effect when both
+    are confirmed.
     """
-    address = mail_address(address)
-    with opened(choices) as vaultr:
-        proven(choices, vaultr)
+    address = email_address(address)
+    with unlocked_sdk(options) as vaultr:
+        step_up(options, vaultr)
         vaultr.change_email(address)
-    if choices.json:
-        output.as_json({"asked": True})
+    if options.json:
+        output.print_json({"asked": True})
     else:
-        output.say("Mails are on their way to both addresses. Confirm both, by their links or by:")
-        output.say("  vaultr email confirm TOKEN")
+        output.print_line("Emails were sent to both addresses. Confirm both: open their links, or")
+        output.print_line("run for each: vaultr email confirm TOKEN")
 
 
 @command("confirm", "vaultr email confirm 8xJ…", no_args_is_help=True)
 @click.argument("token")
-@pass_choices
-def confirm(choices: Choices, token: str) -> None:
-    """Agree to a change of address by the TOKEN, or the link, of one of its two mails."""
-    with closed(choices) as vaultr:
+@pass_options
+def confirm(options: GlobalOptions, token: str) -> None:
+    """Confirm one of the two emails of a change.
+
+    TOKEN is the token or the whole link in the email.
+    """
+    with locked_sdk(options) as vaultr:
         vaultr.confirm_email(token_of(token))
-    output.result(
-        choices.json,
+    output.print_result(
+        options.json,
         {"confirmed": True},
-        "Confirmed. The address changes as soon as both mails are; if this was the second, it has.",
+        "Confirmed. The email address changes as soon as both emails are confirmed.",
     )
 
 
 @command("undo", "vaultr email undo 8xJ…", no_args_is_help=True)
 @click.argument("token")
-@pass_choices
-def undo(choices: Choices, token: str) -> None:
-    """Take the old address back by the TOKEN, or the link, that was sent there, within 7 days.
+@pass_options
+def undo(options: GlobalOptions, token: str) -> None:
+    """Restore the old email address within 7 days.
 
-    All sessions end: whoever changed the address was signed in.
+    TOKEN is the token or the whole link in the email to the old address. All sessions end, because
+    whoever changed the address was logged in.
     """
-    with closed(choices) as vaultr:
+    with locked_sdk(options) as vaultr:
         vaultr.undo_email(token_of(token))
-    if choices.json:
-        output.as_json({"undone": True})
+    if options.json:
+        output.print_json({"undone": True})
     else:
-        output.say("The old address is back, and all sessions have ended. Next: vaultr login,")
-        output.say("and vaultr passwd, if it was not you who changed it.")
+        output.print_line("The old email address is restored, and all sessions have ended.")
+        output.print_line("Next: vaultr login. If you did not change it: vaultr passwd")
 
 
 for each in (change, confirm, undo):
@@ -82,57 +87,68 @@ def account() -> None:
 
 
 @command("delete", "vaultr account delete", "vaultr account delete --confirm ann@example.org")
-@click.option("--confirm", "named", metavar="ADDRESS", help="Do not ask: this account is meant.")
-@pass_choices
-def delete(choices: Choices, named: str | None) -> None:
-    """Delete the account with all vaults, for ever.
+@click.option(
+    "--confirm",
+    "confirmation",
+    metavar="ADDRESS",
+    help="Confirm with the email address, without a prompt",
+)
+@pass_options
+def delete(options: GlobalOptions, confirmation: str | None) -> None:
+    """Delete the account and all its vaults permanently.
 
-    Its mail address has to be typed. Nothing can bring it back; what this device holds stays
-    sealed in its folder, readable with `--offline`.
+    You type the email address to confirm. This cannot be undone. The copy on this device stays
+    sealed in its folder; read it with --offline.
     """
-    with opened(choices) as vaultr:
+    with unlocked_sdk(options) as vaultr:
         address = vaultr.email or ""
-        if named is None:
+        if confirmation is None:
             if not prompts.can_ask():
-                raise UsageError("Say --confirm ADDRESS, because there is no terminal to ask on.")
-            output.tell(f"This deletes the account {output.printable(address)} for ever.")
-            named = click.prompt("Type its mail address to go on", err=True)
-        if _plain(str(named)) != _plain(address):
-            raise VaultrError("That is not the address of this account. Nothing was changed.")
-        proven(choices, vaultr)
+                raise UsageError(
+                    "Cannot ask for confirmation: there is no terminal. Use --confirm ADDRESS."
+                )
+            output.print_note(
+                f"This permanently deletes the account {output.printable(address)} with all its"
+                " vaults."
+            )
+            confirmation = click.prompt("Type its email address to confirm", err=True)
+        if _normalized(str(confirmation)) != _normalized(address):
+            raise VaultrError("That is not the email address of the account. Nothing was deleted.")
+        step_up(options, vaultr)
         vaultr.delete_account()
         home = vaultr.home
-    if choices.json:
-        output.as_json({"deleted": True})
+    if options.json:
+        output.print_json({"deleted": True})
     else:
-        _show_deleted(home)
+        _print_deleted(home)
 
 
-def _show_deleted(home: Path) -> None:
+def _print_deleted(home: Path) -> None:
     folder = output.printable(str(home))
-    output.say("The account is deleted. What this device holds: vaultr list --offline")
-    output.say(f"Another account: name another folder by VAULTR_DIR, or move {folder} away.")
+    output.print_line("The account is deleted. To read the copy on this device:")
+    output.print_line("  vaultr list --offline")
+    output.print_line(f"To use another account, set VAULTR_DIR, or move {folder} away.")
 
 
 account.add_command(delete)
 
 
 @command("resend", "vaultr resend")
-@pass_choices
-def resend(choices: Choices) -> None:
-    """Have the mail that confirms a signup sent again.
+@pass_options
+def resend(options: GlobalOptions) -> None:
+    """Send the email that confirms a signup again.
 
-    The one from before is void then.
+    The previous email becomes invalid.
     """
-    with closed(choices) as vaultr:
+    with locked_sdk(options) as vaultr:
         address = vaultr.resend()
-    if choices.json:
-        output.as_json({"sent": True})
+    if options.json:
+        output.print_json({"sent": True})
     else:
-        output.say(
-            f"If the signup of {output.printable(address)} still waits, a mail is there now."
+        output.print_line(
+            f"If {output.printable(address)} still has an unconfirmed signup, an email was sent."
         )
 
 
-def _plain(address: str) -> str:
+def _normalized(address: str) -> str:
     return unicodedata.normalize("NFKC", address).strip().lower()

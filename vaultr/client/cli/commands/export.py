@@ -1,4 +1,4 @@
-"""The export command: environment sets for other programs, or all items for leaving."""
+"""The command `vaultr export`: environment sets for other programs, or all items for leaving."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from vaultr.client.cli import output, prompts, step_up
-from vaultr.client.cli.commands.read_inject import force, out_file, saved
+from vaultr.client.cli.commands.read_inject import force_option, out_file_option, save_output
 from vaultr.client.cli.completers import set_titles
-from vaultr.client.cli.env_options import Sources, environment_options
-from vaultr.client.cli.offline_options import copy_options, from_copy
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.env_options import VariableOptions, variable_options
+from vaultr.client.cli.offline_options import copy_options, uses_copy
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 from vaultr.client.exports.formats import FORMATS, Place, written
 
@@ -48,18 +48,18 @@ _LEAST_CHARACTERS = 15
     "--file-password-fd",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Read the password of the file from descriptor N",
+    help="Read the password of the file from file descriptor N",
 )
 @click.option("--name", metavar="NAME", help="Name of the Kubernetes Secret (default: the set's)")
 @click.option("--namespace", metavar="NAME", help="Namespace of the Kubernetes Secret")
-@environment_options
-@out_file
-@force
+@variable_options
+@out_file_option
+@force_option
 @copy_options
 @vault_option("Vault of the sets, or the only vault to export")
-@pass_choices
+@pass_options
 def export(
-    choices: Choices,
+    options: GlobalOptions,
     /,
     names: tuple[str, ...],
     form: str | None,
@@ -68,7 +68,7 @@ def export(
     file_password_fd: int | None,
     name: str | None,
     namespace: str | None,
-    sources: Sources,
+    variables: VariableOptions,
     out_file: Path | None,
     force: bool,
     offline: bool,
@@ -85,37 +85,42 @@ def export(
     password again.
     """
     if everything:
-        if names or name is not None or namespace is not None or sources != Sources.NONE:
+        if names or name is not None or namespace is not None or variables != VariableOptions():
             raise UsageError("--all takes no sets, and no options of sets.")
         file = _checked(form, out_file, seal=seal, password_fd=file_password_fd)
-        _export_items(choices, file, form or "", vault, force=force,
+        _export_items(options, file, form or "", vault, force=force,
                       password=_file_password(file_password_fd) if seal else None)  # fmt: skip
         return
-    _check_sets(choices, names, form, name or namespace, seal=seal)
-    form = form or ("json" if choices.json else "dotenv")
+    _check_sets(options, names, form, name or namespace, seal=seal)
+    form = form or ("json" if options.json else "dotenv")
     # It loads what opens items, which --help does not need.
-    from vaultr.client.run.environment import gather  # noqa: PLC0415 - late, see above
+    from vaultr.client.run.environment import resolve_environment  # noqa: PLC0415 - late, see above
 
-    with opened(choices) as vaultr:
-        copy = from_copy(vaultr, offline=offline, max_age=max_age)
-        wish = sources.wish(names, vault=vault, is_run=form == "shell")
-        found = gather(vaultr, wish, offline=copy)
+    with unlocked_sdk(options) as vaultr:
+        from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
+        spec = variables.spec(names, vault=vault, is_run=form == "shell")
+        found = resolve_environment(vaultr, spec, offline=from_copy)
     place = Place(name or (found.titles[0] if len(found.titles) == 1 else None), namespace)
     text = written(form, found.variables, place)
     if out_file is not None:
-        saved(choices, out_file, text, force=force)
+        save_output(options, out_file, text, force=force)
     else:
-        output.exactly(text, newline=False)
+        output.print_value(text, newline=False)
 
 
 def _check_sets(
-    choices: Choices, names: tuple[str, ...], form: str | None, place: str | None, *, seal: bool
+    options: GlobalOptions,
+    names: tuple[str, ...],
+    form: str | None,
+    place: str | None,
+    *,
+    seal: bool,
 ) -> None:
     if not names:
         raise UsageError("Name the environment sets to export, or use --all.")
     if seal or form not in (None, *FORMATS):
         raise UsageError("--seal and the formats of items go with --all.")
-    if choices.json and form not in (None, "json"):
+    if options.json and form not in (None, "json"):
         raise UsageError(f"--json and --format {form} exclude each other.")
     if form != "kubernetes" and place is not None:
         raise UsageError("--name and --namespace go with --format kubernetes.")
@@ -147,22 +152,28 @@ def _file_password(descriptor: int | None) -> str:
 
 
 def _export_items(
-    choices: Choices, file: Path, form: str, vault: str | None, *, force: bool, password: str | None
+    options: GlobalOptions,
+    file: Path,
+    form: str,
+    vault: str | None,
+    *,
+    force: bool,
+    password: str | None,
 ) -> None:
     if password is None:
-        output.tell(
+        output.print_note(
             "The file will hold every secret in plain text: whoever reads it, has them all. Keep it"
             " off shared and synced folders, and delete it after use."
         )
-    with opened(choices) as vaultr:
-        step_up.proven(choices, vaultr)
+    with unlocked_sdk(options) as vaultr:
+        step_up.step_up(options, vaultr)
         contents, broken = _contents(vaultr, vault)
     written_document = _written(contents, form, password)
     for notice in written_document.notices:
-        output.tell(notice)
+        output.print_note(notice)
     for identity in broken:
-        output.tell(f"Item {identity} does not open, and is not in the file.")
-    saved(choices, file, written_document.text, force=force)
+        output.print_note(f"Item {identity} does not open, and is not in the file.")
+    save_output(options, file, written_document.text, force=force)
 
 
 def _contents(vaultr: "Vaultr", vault: str | None) -> "tuple[Contents, list[str]]":

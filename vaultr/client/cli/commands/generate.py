@@ -1,4 +1,4 @@
-"""The generate command: passwords and passphrases."""
+"""The command `vaultr generate`, which prints random passwords and passphrases."""
 
 from typing import Final
 
@@ -6,13 +6,15 @@ import click
 
 from vaultr.client.background import memory_protection
 from vaultr.client.cli import output
-from vaultr.client.cli.commands.copy_secret import copied
-from vaultr.client.cli.options import Choices, command, pass_choices
+from vaultr.client.cli.commands.copy_secret import copy_text
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
 from vaultr.client.errors import UsageError
 from vaultr.client.items import generator, site_rules
 from vaultr.client.items.generator import PasswordRule, PhraseRule
 
-_MOST: Final = 1000
+_MAX_COUNT: Final = 1000
+_DEFAULT_LENGTH: Final = 20
+_DEFAULT_WORDS: Final = 6
 
 
 @command(
@@ -22,59 +24,63 @@ _MOST: Final = 1000
     "vaultr generate --words 6 --separator ' '",
     "vaultr generate --pin 6",
 )
-@click.option("--length", type=int, metavar="N", help="How many characters; else 20.")
-@click.option("--no-lower", is_flag=True, help="No small letters.")
-@click.option("--no-upper", is_flag=True, help="No capital letters.")
-@click.option("--no-digits", is_flag=True, help="No digits.")
-@click.option("--no-symbols", is_flag=True, help="No symbols.")
-@click.option("--symbols", metavar="SYMBOLS", help="These symbols, in place of the usual ones.")
-@click.option("--unlike", is_flag=True, help="Nothing that is read for something else, as O and 0.")
-@click.option("--pin", type=int, metavar="N", help="N digits and nothing else.")
-@click.option("--words", type=int, metavar="N", help="A passphrase of N words.")
-@click.option("--separator", metavar="TEXT", help="What stands between its words; else -.")
-@click.option("--capitals", is_flag=True, help="Its words begin with capitals.")
-@click.option("--number", is_flag=True, help="One of its words is followed by a digit.")
+@click.option("--length", type=int, metavar="N", help="Number of characters (default: 20)")
+@click.option("--no-lower", is_flag=True, help="No lowercase letters")
+@click.option("--no-upper", is_flag=True, help="No uppercase letters")
+@click.option("--no-digits", is_flag=True, help="No digits")
+@click.option("--no-symbols", is_flag=True, help="No symbols")
+@click.option("--symbols", metavar="SYMBOLS", help="Symbols to use instead of the default ones")
+@click.option("--unlike", is_flag=True, help="No characters that look alike, such as O and 0")
+@click.option("--pin", type=int, metavar="N", help="PIN of N digits")
+@click.option("--words", type=int, metavar="N", help="Passphrase of N words")
+@click.option("--separator", metavar="TEXT", help="Text between words (default: -)")
+@click.option("--capitals", is_flag=True, help="Capitalise the words")
+@click.option("--number", is_flag=True, help="Add a digit to one word")
 @click.option("--rule", metavar="RULE", help="Rule of the site: 'length 12-20; upper; digit'")
 @click.option("--strength", is_flag=True, help="Show how hard the password is to guess")
 @click.option(
     "--count",
-    type=click.IntRange(1, _MOST),
+    type=click.IntRange(1, _MAX_COUNT),
     default=1,
     metavar="N",
-    help="So many, one a line.",
+    help="How many to print, one per line",
 )
-@click.option("--copy", is_flag=True, help="Put it on the clipboard, and do not print it.")
-@pass_choices
-def generate(choices: Choices, /, count: int, copy: bool, strength: bool, **said: object) -> None:
-    """Draw a password, or a passphrase.
+@click.option("--copy", is_flag=True, help="Copy it to the clipboard; do not print it")
+@pass_options
+def generate(
+    options: GlobalOptions, /, count: int, copy: bool, strength: bool, **settings: object
+) -> None:
+    """Generate a password, passphrase or PIN.
 
-    Each that fits what was asked for is equally likely. A password has at least one character of
-    each kind. Nothing is kept and no server is asked.
+    Every result that fits the options is equally likely. A password has at least one character of
+    each kind. Nothing is stored, and the server is not contacted.
     """
     if copy and count > 1:
-        raise UsageError("The clipboard takes one: --copy and --count contradict each other.")
+        raise UsageError("--copy copies one value. Do not combine it with --count.")
     memory_protection.guard()
-    rule = _rule(said)
+    rule = _rule(settings)
     if isinstance(rule, PhraseRule):
-        drawn = [generator.passphrase(rule) for _ in range(count)]
+        values = [generator.passphrase(rule) for _ in range(count)]
         bits = generator.phrase_bits(rule)
     else:
-        drawn = [generator.password(rule) for _ in range(count)]
+        values = [generator.password(rule) for _ in range(count)]
         bits = generator.password_bits(rule)
     if copy:
-        copied(choices, drawn[0], clear_after=None)
+        copy_text(options, values[0], clear_after=None)
         return
-    score = _score(drawn) if strength else {}
-    if choices.json:
-        each = [{"value": value, "bits": round(bits, 1), **score} for value in drawn]
-        output.as_json(each[0] if count == 1 else each)
+    score = _score(values) if strength else {}
+    if options.json:
+        documents = [{"value": value, "bits": round(bits, 1), **score} for value in values]
+        output.print_json(documents[0] if count == 1 else documents)
         return
-    for value in drawn:
-        output.exactly(value)
+    for value in values:
+        output.print_value(value)
     if strength:
-        output.tell(f"{bits:.0f} bits of entropy; strength {score['strength']} of 4 (zxcvbn).")
+        output.print_note(
+            f"{bits:.0f} bits of entropy; strength {score['strength']} of 4 (zxcvbn)."
+        )
     elif output.is_terminal():
-        output.tell(f"{bits:.0f} bits: so hard it is to guess for one who knows how it was made.")
+        output.print_note(f"Entropy: {bits:.0f} bits")
 
 
 def _score(passwords: list[str]) -> dict[str, int]:
@@ -85,42 +91,50 @@ def _score(passwords: list[str]) -> dict[str, int]:
     return {"strength": min(password_strength(each).score for each in passwords)}
 
 
-def _rule(said: dict[str, object]) -> PasswordRule | PhraseRule:
-    phrase = _said(said, "words", "separator", "capitals", "number")
-    plain = _said(said, "length", "no_lower", "no_upper", "no_digits", "no_symbols", "symbols")
-    plain += _said(said, "unlike")
-    if said["rule"] is not None:
-        if phrase or plain or said["pin"] is not None:
-            raise UsageError("--rule says all of a password: no other option goes with it.")
-        return site_rules.parse(str(said["rule"]))
-    if said["pin"] is not None:
-        if phrase or plain:
-            raise UsageError(f"--pin goes with no {_option((phrase + plain)[0])}.")
-        return PasswordRule(length=_int(said["pin"]), lower=False, upper=False, symbols="")
-    if phrase:
-        if plain:
-            raise UsageError(f"{_option(plain[0])} is not for a passphrase.")
+def _rule(settings: dict[str, object]) -> PasswordRule | PhraseRule:
+    for_phrase = _used(settings, "words", "separator", "capitals", "number")
+    for_password = _used(
+        settings,
+        *("length", "no_lower", "no_upper", "no_digits", "no_symbols", "symbols", "unlike"),
+    )
+    if settings["rule"] is not None:
+        if for_phrase or for_password or settings["pin"] is not None:
+            raise UsageError("--rule describes the whole password. Do not combine it.")
+        return site_rules.parse(str(settings["rule"]))
+    if settings["pin"] is not None:
+        if for_phrase or for_password:
+            raise UsageError(
+                f"Use either --pin or {_option((for_phrase + for_password)[0])}, not both."
+            )
+        return PasswordRule(length=_int(settings["pin"]), lower=False, upper=False, symbols="")
+    if for_phrase:
+        if for_password:
+            raise UsageError(
+                f"{_option(for_password[0])} is for passwords, {_option(for_phrase[0])} for"
+                " passphrases. Use one of them."
+            )
         return PhraseRule(
-            words=6 if said["words"] is None else _int(said["words"]),
-            separator="-" if said["separator"] is None else str(said["separator"]),
-            capitals=bool(said["capitals"]),
-            number=bool(said["number"]),
+            words=_DEFAULT_WORDS if settings["words"] is None else _int(settings["words"]),
+            separator="-" if settings["separator"] is None else str(settings["separator"]),
+            capitals=bool(settings["capitals"]),
+            number=bool(settings["number"]),
         )
-    if said["no_symbols"] and said["symbols"] is not None:
-        raise UsageError("--symbols and --no-symbols contradict each other.")
-    symbols = generator.SYMBOLS if said["symbols"] is None else str(said["symbols"])
+    if settings["no_symbols"] and settings["symbols"] is not None:
+        raise UsageError("Use either --symbols or --no-symbols, not both.")
+    symbols = generator.SYMBOLS if settings["symbols"] is None else str(settings["symbols"])
     return PasswordRule(
-        length=20 if said["length"] is None else _int(said["length"]),
-        lower=not said["no_lower"],
-        upper=not said["no_upper"],
-        digits=not said["no_digits"],
-        symbols="" if said["no_symbols"] else symbols,
-        unlike=bool(said["unlike"]),
+        length=_DEFAULT_LENGTH if settings["length"] is None else _int(settings["length"]),
+        lower=not settings["no_lower"],
+        upper=not settings["no_upper"],
+        digits=not settings["no_digits"],
+        symbols="" if settings["no_symbols"] else symbols,
+        unlike=bool(settings["unlike"]),
     )
 
 
-def _said(said: dict[str, object], *names: str) -> list[str]:
-    return [name for name in names if said[name] not in (None, False)]
+def _used(settings: dict[str, object], *names: str) -> list[str]:
+    # 0 == False, but --words 0 was typed, and is an error.
+    return [name for name in names if settings[name] is not None and settings[name] is not False]
 
 
 def _option(name: str) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vaultr.client.cli import output
-from vaultr.client.cli.offline_options import Duration, copy_options, from_copy
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.offline_options import Duration, copy_options, uses_copy
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ _FAILED = 1
 )
 @copy_options
 @vault_option("Only this vault, by id or name")
-@pass_choices
+@pass_options
 def health(
-    choices: Choices,
+    options: GlobalOptions,
     /,
     fail_on: str | None,
     old: timedelta,
@@ -67,11 +67,11 @@ def health(
     limits = findings.Limits(datetime.now(UTC).date(), old, expiring)
     with contextlib.ExitStack() as stack:
         hashes = stack.enter_context(BreachFile(breach_file)) if breach_file else None
-        vaultr = stack.enter_context(opened(choices))
-        copy = from_copy(vaultr, offline=offline, max_age=max_age)
+        vaultr = stack.enter_context(unlocked_sdk(options))
+        copy = uses_copy(vaultr, offline=offline, max_age=max_age)
         items = list(vaultr.each_revealed(vault=vault, offline=copy))
         found = findings.findings(items, limits, hashes.count if hashes else None)
-    _show(choices, found, len(items))
+    _show(options, found, len(items))
     if any(each.kind in wanted for each in found):
         click.get_current_context().exit(_FAILED)
 
@@ -85,8 +85,8 @@ def _kinds(text: str | None) -> set[str]:
     return kinds
 
 
-def _show(choices: Choices, found: "list[Finding]", items: int) -> None:
-    if choices.json:
+def _show(options: GlobalOptions, found: "list[Finding]", items: int) -> None:
+    if options.json:
         listed = [
             {
                 "kind": each.kind,
@@ -98,12 +98,17 @@ def _show(choices: Choices, found: "list[Finding]", items: int) -> None:
             for each in found
         ]
         counts = Counter(each.kind for each in found)
-        output.as_json({"items": items, "counts": dict(counts), "findings": listed})
+        output.print_json({"items": items, "counts": dict(counts), "findings": listed})
         return
     rows = [
-        (each.kind, output.shortened(output.name_of(each.item)), each.message, str(each.item.id))
+        (
+            each.kind,
+            output.shortened(output.display_name(each.item)),
+            each.message,
+            str(each.item.id),
+        )
         for each in found
     ]
-    output.table(("KIND", "TITLE", "FINDING", "ID"), rows)
+    output.print_table(("KIND", "TITLE", "FINDING", "ID"), rows)
     if not found:
-        output.tell(f"Nothing to report in {output.items(items)}.")
+        output.print_note(f"Nothing to report in {output.items(items)}.")

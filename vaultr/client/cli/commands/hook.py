@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from vaultr.client.cli import output
-from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.sdk_session import closed
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.sdk_session import locked_sdk
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.exports import shell_quoting
 
@@ -30,8 +30,8 @@ _file = click.argument("file", type=click.Path(path_type=Path), default=Path(_FI
     hidden=True,
     help="Print the variables of this file",
 )
-@pass_choices
-def hook(choices: Choices, /, shell: str, enter: Path | None) -> None:
+@pass_options
+def hook(options: GlobalOptions, /, shell: str, enter: Path | None) -> None:
     """Print a shell hook that loads environment sets.
 
     A .vaultr file names environment sets, one vaultr://VAULT/SET a line. The hook loads them when
@@ -41,18 +41,18 @@ def hook(choices: Choices, /, shell: str, enter: Path | None) -> None:
     from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - would slow other commands
 
     if enter is None:
-        output.exactly(shell_hook.script(shell), newline=False)
+        output.print_value(shell_hook.script(shell), newline=False)
         return
     # A prompt must not be held up by an error: it is told on stderr, and nothing is loaded.
     try:
-        output.exactly(_entered(choices, shell, enter), newline=False)
+        output.print_value(_entered(options, shell, enter), newline=False)
     except (VaultrError, OSError) as error:
-        output.tell(f"vaultr: {output.printable(str(error))}")
+        output.print_note(f"vaultr: {output.printable(str(error))}")
 
 
-def _entered(choices: Choices, shell: str, file: Path) -> str:
+def _entered(options: GlobalOptions, shell: str, file: Path) -> str:
     from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - would slow other commands
-    from vaultr.client.run.environment import Wish, gather  # noqa: PLC0415 - would slow other commands
+    from vaultr.client.run.environment import EnvironmentSpec, resolve_environment  # noqa: PLC0415 - would slow other commands
     from vaultr.client.storage.private_folder import Folder, home_folder  # noqa: PLC0415 - would slow others
 
     place, content = _content_of(file)
@@ -61,19 +61,23 @@ def _entered(choices: Choices, shell: str, file: Path) -> str:
             f"{place} is not allowed, or has changed. Look at it, then run: vaultr allow"
         )
     sets = shell_hook.sets_in(content)
-    with closed(choices) as vaultr:
+    with locked_sdk(options) as vaultr:
         if not vaultr.unlocked:
             raise VaultrError(f"The sets of {place} were not loaded: run vaultr unlock, then cd .")
-        found = gather(vaultr, Wish(tuple(sets)), offline=False) if sets else None
+        found = (
+            resolve_environment(vaultr, EnvironmentSpec(tuple(sets)), offline=False)
+            if sets
+            else None
+        )
     variables = found.variables if found is not None else {}
-    output.tell(f"vaultr: loaded {len(variables)} variables: {', '.join(variables)}")
+    output.print_note(f"vaultr: loaded {len(variables)} variables: {', '.join(variables)}")
     return shell_hook.enter(shell, variables, os.environ, shell_quoting.shell)
 
 
 @command("allow", "vaultr allow", "vaultr allow project/.vaultr")
 @_file
-@pass_choices
-def allow(choices: Choices, /, file: Path) -> None:
+@pass_options
+def allow(options: GlobalOptions, /, file: Path) -> None:
     """Allow the hook to load a .vaultr file.
 
     The permission holds for this path and this content: if the file changes, allow it again.
@@ -84,8 +88,8 @@ def allow(choices: Choices, /, file: Path) -> None:
     place, content = _content_of(file)
     sets = shell_hook.sets_in(content)
     shell_hook.AllowedFiles(Folder(home_folder())).allow(place, content)
-    output.result(
-        choices.json,
+    output.print_result(
+        options.json,
         {"file": str(place), "sets": sets},
         f"Allowed: {output.printable(str(place))} ({', '.join(map(output.printable, sets))})",
     )
@@ -93,8 +97,8 @@ def allow(choices: Choices, /, file: Path) -> None:
 
 @command("deny", "vaultr deny", "vaultr deny project/.vaultr")
 @_file
-@pass_choices
-def deny(choices: Choices, /, file: Path) -> None:
+@pass_options
+def deny(options: GlobalOptions, /, file: Path) -> None:
     """Revoke the permission to load a .vaultr file."""
     from vaultr.client.integrations import shell_hook  # noqa: PLC0415 - would slow other commands
     from vaultr.client.storage.private_folder import Folder, home_folder  # noqa: PLC0415 - would slow others
@@ -102,8 +106,8 @@ def deny(choices: Choices, /, file: Path) -> None:
     place = _place_of(file)
     was = shell_hook.AllowedFiles(Folder(home_folder())).deny(place)
     done = "Denied" if was else "It was not allowed"
-    output.result(
-        choices.json,
+    output.print_result(
+        options.json,
         {"file": str(place), "was_allowed": was},
         f"{done}: {output.printable(str(place))}",
     )

@@ -1,4 +1,4 @@
-"""The import command: read a file of another manager, show what it becomes, store or undo it."""
+"""The command `vaultr import`: read a file of another manager, show, store or undo the import."""
 
 import shlex
 from collections import Counter
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import add_input, duplicate_titles, import_report, output
+from vaultr.client.cli import add_input, import_report, output
+from vaultr.client.cli.commands.add_edit import warn_of_duplicate_title
 from vaultr.client.cli.completers import set_titles
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError, VaultrError
 from vaultr.client.imports.problems import ImportProblems
 from vaultr.client.items.fields import text_of
@@ -49,12 +50,12 @@ if TYPE_CHECKING:
 @click.option("--list", "list_runs", is_flag=True, help="List earlier imports")
 @click.option("--undo", metavar="ID", help="Move to the trash what an import added")
 @vault_option("Vault to import into, by id or name")
-@pass_choices
+@pass_options
 def import_file(
-    choices: Choices,
+    options: GlobalOptions,
     /,
     file: Path | None,
-    options: import_report.Options,
+    file_options: import_report.FileOptions,
     into: str | None,
     update: bool,
     again: bool,
@@ -75,26 +76,31 @@ def import_file(
     exports are not encrypted.
     """
     if list_runs or undo is not None:
-        _runs(choices, file, undo, list_runs=list_runs)
+        _runs(options, file, undo, list_runs=list_runs)
         return
     if file is None:
         raise UsageError("Name the file to import, or use --list or --undo.")
-    if into is not None and (options.title is not None or dry_run or new_vault is not None):
+    if into is not None and (file_options.title is not None or dry_run or new_vault is not None):
         raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
-    reading = _read(choices, file, options if into is None else replace(options, title=into))
-    if into is not None:
-        _put_into(choices, reading.drafts, into, vault)
-        return
-    _warn_of_totp(reading.drafts)
-    if dry_run:
-        import_report.show_dry_run(choices, reading)
-        return
     if new_vault is not None and vault is not None:
         raise UsageError("--new-vault and --vault exclude each other.")
-    with opened(choices) as vaultr:
-        home = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
-        done = _stored(vaultr, reading, home, update=update, again=again)
-    _summary(choices, reading, done)
+    if into is not None:
+        file_options = replace(file_options, title=into)
+    if dry_run:
+        reading = _read(options, file, file_options)
+        _warn_of_totp(reading.drafts)
+        import_report.show_dry_run(options, reading)
+        return
+    # Before the file's password is asked for.
+    with unlocked_sdk(options) as vaultr:
+        reading = _read(options, file, file_options)
+        if into is not None:
+            _put_into(options, vaultr, reading.drafts, into, vault)
+            return
+        _warn_of_totp(reading.drafts)
+        target = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
+        done = _stored(vaultr, reading, target, update=update, again=again)
+    _summary(options, reading, done)
 
 
 def _stored(
@@ -105,84 +111,85 @@ def _stored(
         reading.drafts, vault=vault, update=update, again=again, progress=progress
     )
     for item in done.added:
-        duplicate_titles.warn(vaultr, item)
+        warn_of_duplicate_title(vaultr, item)
     return done
 
 
-def _read(choices: Choices, file: Path, options: import_report.Options) -> "Reading":
+def _read(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> "Reading":
     """Read the file.
 
     :raises VaultrError: something is wrong with it, which was listed on stderr.
     """
     try:
-        return import_report.read(choices, file, options)
+        return import_report.read(options, file, file_options)
     except ImportProblems as found:
         for problem in found.problems:
-            output.tell(f"vaultr: {output.printable(str(problem))}")
+            output.print_note(f"vaultr: {output.printable(str(problem))}")
         raise VaultrError("Nothing was imported.") from None
 
 
-def _runs(choices: Choices, file: Path | None, undo: str | None, *, list_runs: bool) -> None:
+def _runs(options: GlobalOptions, file: Path | None, undo: str | None, *, list_runs: bool) -> None:
     if file is not None or (list_runs and undo is not None):
         raise UsageError("--list and --undo take no file, and exclude each other.")
-    with opened(choices) as vaultr:
+    with unlocked_sdk(options) as vaultr:
         runs = [vaultr.undo_import(undo)] if undo is not None else vaultr.import_runs()
-    if choices.json:
+    if options.json:
         found = [import_report.run_json(run) for run in runs]
-        output.as_json(found[0] if undo is not None else found)
+        output.print_json(found[0] if undo is not None else found)
     elif undo is None:
         import_report.show_runs(runs)
     else:
-        output.say(f"Moved to the trash: {output.items(len(runs[0].unchanged))}.")
+        output.print_line(f"Moved to the trash: {output.items(len(runs[0].unchanged))}.")
         for item in runs[0].changed:
-            title = output.printable(output.name_of(item))
-            output.tell(f"{title} ({item.id}) was changed since the import, and stays.")
+            title = output.printable(output.display_name(item))
+            output.print_note(f"{title} ({item.id}) was changed since the import, and stays.")
 
 
-def _put_into(choices: Choices, drafts: "list[Draft]", name: str, vault: str | None) -> None:
+def _put_into(
+    options: GlobalOptions, vaultr: "Vaultr", drafts: "list[Draft]", name: str, vault: str | None
+) -> None:
     """Set variables of an existing set, and list them."""
     if [draft.type for draft in drafts] != ["env_set"]:
-        raise UsageError("--into takes the variables of a dotenv file.")
+        raise UsageError("--into needs a dotenv file.")
     # It loads what opens items, which --help does not need.
     from vaultr.client.run.environment import find_set  # noqa: PLC0415 - late, see above
 
-    given: dict[str, str] = drafts[0].detail["variables"]
-    with opened(choices) as vaultr:
-        item = find_set(vaultr, vaultr.resolver(), name, vault)
-        stored = (item.detail or {}).get("variables", {})
-        new = {each: text for each, text in given.items() if stored.get(each) != text}
-        if new:
-            # With the revision that was read: otherwise another device's edit could be lost.
-            vaultr.edit(
-                str(item.id),
-                detail={"variables": new},
-                revision=item.revision,
-                vault=str(item.vault_id),
-            )
+    variables: dict[str, str] = drafts[0].detail["variables"]
+    item = find_set(vaultr, vaultr.resolver(), name, vault)
+    stored = (item.detail or {}).get("variables", {})
+    new = {each: text for each, text in variables.items() if stored.get(each) != text}
+    if new:
+        # With the revision that was read: otherwise another device's edit could be lost.
+        vaultr.edit(
+            str(item.id),
+            detail={"variables": new},
+            revision=item.revision,
+            vault=str(item.vault_id),
+        )
     result = {
         "added": [each for each in new if each not in stored],
         "changed": [each for each in new if each in stored],
-        "same": [each for each in given if each not in new],
+        "same": [each for each in variables if each not in new],
     }
-    if choices.json:
-        output.as_json({"read": len(given), **result})
+    if options.json:
+        output.print_json({"read": len(variables), **result})
         return
     parts = [f"{done} {', '.join(names)}" for done, names in result.items() if names]
-    output.say(f"Imported into {output.printable(item.title)}: {'; '.join(parts)}.")
+    output.print_line(f"Imported into {output.printable(item.title)}: {'; '.join(parts)}.")
 
 
 def _warn_of_totp(drafts: "list[Draft]") -> None:
     """Name the entries whose TOTP secret produces no codes; they are imported unchanged."""
     for draft in drafts:
-        if fault := add_input.totp_fault(draft.detail):
+        if fault := add_input.totp_problem(draft.detail):
             title = output.printable(text_of(draft.overview.get("title", "")))
-            output.tell(f"vaultr: {title}: its TOTP secret gives no codes. {fault}")
+            output.print_note(f"vaultr: {title}: the TOTP secret produces no codes. {fault}")
 
 
-def _summary(choices: Choices, reading: "Reading", done: "ImportReport") -> None:
+def _summary(options: GlobalOptions, reading: "Reading", done: "ImportReport") -> None:
     types = dict(Counter(item.type for item in done.added))
-    if choices.json:
-        output.as_json(
+    if options.json:
+        output.print_json(
             {
                 "read": len(reading.drafts),
                 "imported": len(done.added),
@@ -200,28 +207,28 @@ def _summary(choices: Choices, reading: "Reading", done: "ImportReport") -> None
         title = done.added[0].title
         variables = len(reading.drafts[0].detail["variables"])
         import_report.say_set("Imported", title, variables)
-        output.tell(f"Use it: vaultr run --env-set {shlex.quote(title)} -- COMMAND")
+        output.print_note(f"Use it: vaultr run --env-set {shlex.quote(title)} -- COMMAND")
     else:
-        output.say(f"Imported: {import_report.counted(types)}.")
+        output.print_line(f"Imported: {import_report.counted(types)}.")
     if done.added:
-        output.tell(f"Undo it: vaultr import --undo {done.run}")
+        output.print_note(f"Undo it: vaultr import --undo {done.run}")
 
 
 def _notices(reading: "Reading", done: "ImportReport") -> None:
     if done.same:
-        output.tell(
-            f"{import_report.entries(done.same)} there already (--again imports them, too)."
+        output.print_note(
+            f"{import_report.entries(done.same)} in the vault already (--again imports them too)."
         )
     if done.beside:
-        output.tell(
+        output.print_note(
             f"{import_report.entries(done.beside)} there with another content:"
             " both are kept, under the same title and user name."
         )
     if done.updated:
-        output.tell(f"Updated: {output.items(len(done.updated))}.")
+        output.print_note(f"Updated: {output.items(len(done.updated))}.")
     for item in done.differing:
-        title = output.printable(output.name_of(item))
-        output.tell(f"{title} ({item.id}) differs from the file; --update overwrites it.")
+        title = output.printable(output.display_name(item))
+        output.print_note(f"{title} ({item.id}) differs from the file; --update overwrites it.")
     if archived := sum(bool(draft.overview.get("archived")) for draft in reading.drafts):
-        output.tell(f"{archived} of them were archived there and are marked so.")
+        output.print_note(f"{archived} of them were archived there and are marked so.")
     import_report.tell_left_out(reading.report)

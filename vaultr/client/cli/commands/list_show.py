@@ -1,17 +1,18 @@
-"""Commands that read: list and show. Neither prints a secret unless it is asked for."""
+"""The commands `vaultr list` and `vaultr show`, which print secrets only on request."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 import click
 
-from vaultr.client.cli import output
+from vaultr.client.cli import output, prompts
 from vaultr.client.cli.completers import field_names, item_titles
-from vaultr.client.cli.offline_options import Duration, copy_options, from_copy
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.offline_options import Duration, copy_options, uses_copy
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
+from vaultr.client.errors import ItemNotFound, VaultrError
 from vaultr.client.items.expiry import date_of
 from vaultr.client.items.fields import text_of, value_of
 from vaultr.client.items.schemas import SCHEMAS
@@ -19,77 +20,132 @@ from vaultr.client.items.schemas import SCHEMAS
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Item, Vaultr
 
-_SEARCHED: Final = ("title", "username", "urls", "folder", "tags", "brand")
-# As long whatever it stands for, so that it tells nothing of it.
-_HIDDEN: Final = "········"
-
-
-@command("list", "vaultr list", "vaultr list mail --type login", "vaultr list --offline --json")
-@click.argument("words", nargs=-1)
-@click.option("--type", "kind", type=click.Choice(list(SCHEMAS)), help="Only items of this type.")
-@click.option("--trash", is_flag=True, help="What is in the trash, instead.")
-@click.option(
-    "--expiring", type=Duration(), metavar="TIME", help="Only items that expire within 30d or so"
-)
-@copy_options
-@vault_option("Only this vault, by id or name.")
-@pass_choices
-def list_items(
-    choices: Choices,
-    words: tuple[str, ...],
-    kind: str | None,
-    trash: bool,
-    expiring: timedelta | None,
-    offline: bool,
-    max_age: timedelta | None,
-    vault: str | None,
-) -> None:
-    """List items, or those that hold all WORDS.
-
-    Words are looked for in titles, user names, addresses, folders and tags. Secrets are not shown.
-    """
-    state: Literal["active", "trash"] = "trash" if trash else "active"
-    with opened(choices) as vaultr:
-        copy = from_copy(vaultr, offline=offline, max_age=max_age)
-        found = vaultr.items(vault=vault, type=kind, state=state, offline=copy)
-        items = sorted((item for item in found if _holds(item, words)), key=_by_title)
-        if expiring is not None:
-            items = _expiring(items, expiring)
-        several = len({item.vault_id for item in items}) > 1
-        vaults = _names_of_vaults(vaultr) if several and not choices.json else {}
-    if choices.json:
-        output.as_json([output.item_json(item, reveal=False) for item in items])
-    else:
-        _show_list(items, vaults)
-    if broken := [str(item.id) for item in items if not item.opens]:
-        output.tell(
-            f"Not opening, maybe another client's fault: {', '.join(broken)}. vaultr restore ID"
-            " --revision N brings an earlier content back, vaultr rm ID moves one to the trash."
-        )
-
-
-def _names_of_vaults(vaultr: "Vaultr") -> dict[UUID, str]:
-    return {vault.id: vault.name for vault in vaultr.vaults(offline=True)}
-
-
-def _show_list(items: "list[Item]", vaults: Mapping[UUID, str]) -> None:
-    """Show items in a table, in which vault each is only where they are in several."""
-    expiry = any("expires_on" in item.overview for item in items)
-    more = [*(["EXPIRES"] if expiry else []), *(["VAULT"] if vaults else [])]
-    head = ("TITLE", "TYPE", "USER NAME", "FOLDER", *more, "ID")
-    output.table(head, (_row(item, vaults, expiry=expiry) for item in items))
-    if not items:
-        output.tell("Nothing is there.")
-
-
-def _holds(item: "Item", words: Iterable[str]) -> bool:
-    texts = (text_of(item.overview.get(name, "")) for name in _SEARCHED)
-    text = "\n".join(texts).casefold()
-    return all(word.casefold() in text for word in words)
+_SEARCHED_FIELDS: Final = ("title", "username", "urls", "folder", "tags", "brand")
 
 
 def _by_title(item: "Item") -> tuple[str, str]:
     return item.title.casefold(), str(item.id)
+
+
+# Ties are sorted by title.
+_SORT_KEYS: Final[Mapping[str, Callable[["Item"], Any]]] = {
+    "title": _by_title,
+    "type": lambda item: item.type,
+    "folder": lambda item: text_of(item.overview.get("folder", "")).casefold(),
+    "created": lambda item: str(output.time_text(item.created_at)),
+    "updated": lambda item: str(output.time_text(item.updated_at)),
+}
+# The same length for every value, so that it reveals nothing.
+_HIDDEN: Final = "········"
+_MAX_CHOICES: Final = 20
+
+
+@command(
+    "list",
+    "vaultr list",
+    "vaultr list mail --type login",
+    "vaultr list --folder Work --tag prod --sort updated",
+    "vaultr list --offline --json",
+)
+@click.argument("words", nargs=-1)
+@click.option("--type", "kind", type=click.Choice(list(SCHEMAS)), help="Only items of this type")
+@click.option("--folder", help="Only items in this folder and the folders in it")
+@click.option("--tag", "tags", multiple=True, help="Only items with this tag (repeatable)")
+@click.option("--favourite", is_flag=True, help="Only favourites")
+@click.option("--archived", is_flag=True, help="Only archived items")
+@click.option("--trash", is_flag=True, help="List the trash")
+@click.option(
+    "--expiring", type=Duration(), metavar="TIME", help="Only items that expire within 30d or so"
+)
+@click.option(
+    "--sort",
+    type=click.Choice(list(_SORT_KEYS)),
+    default="title",
+    help="Order of the list (default: title)",
+)
+@copy_options
+@vault_option("Only this vault, by id or name")
+@pass_options
+def list_items(
+    options: GlobalOptions,
+    words: tuple[str, ...],
+    kind: str | None,
+    trash: bool,
+    sort: str,
+    expiring: timedelta | None,
+    offline: bool,
+    max_age: timedelta | None,
+    vault: str | None,
+    **filters: Any,
+) -> None:
+    """List items, or those that contain all WORDS.
+
+    WORDS are searched in titles, usernames, URLs, folders, tags and the names of custom fields.
+    Secrets are not shown.
+    """
+    state: Literal["active", "trash"] = "trash" if trash else "active"
+    with unlocked_sdk(options) as vaultr:
+        from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
+        candidates = vaultr.items(vault=vault, type=kind, state=state, offline=from_copy)
+        selected = [item for item in candidates if _passes(item, **filters)]
+        found = [item for item in selected if _contains(vaultr, item, words)]
+        items = sorted(sorted(found, key=_by_title), key=_SORT_KEYS[sort])
+        if expiring is not None:
+            items = _expiring(items, expiring)
+        several = len({item.vault_id for item in items}) > 1
+        vaults = _vault_names(vaultr) if several and not options.json else {}
+    if options.json:
+        output.print_json([output.item_json(item, reveal=False) for item in items])
+    else:
+        _print_list(items, vaults)
+    if broken := [str(item.id) for item in items if not item.opens]:
+        output.print_note(
+            f"Cannot open {', '.join(broken)}; another client may have written it wrongly. Restore"
+            " an earlier version with `vaultr restore ID --revision N`, or move it to the trash"
+            " with `vaultr rm ID`."
+        )
+
+
+def _vault_names(vaultr: "Vaultr") -> dict[UUID, str]:
+    return {vault.id: vault.name for vault in vaultr.vaults(offline=True)}
+
+
+def _print_list(items: "list[Item]", vaults: Mapping[UUID, str]) -> None:
+    """Print a table of items, with the vault of each if they are in several."""
+    expiry = any("expires_on" in item.overview for item in items)
+    more = [*(["EXPIRES"] if expiry else []), *(["VAULT"] if vaults else [])]
+    head = ("TITLE", "TYPE", "USERNAME", "FOLDER", *more, "ID")
+    output.print_table(head, (_row(item, vaults, expiry=expiry) for item in items))
+    if not items:
+        output.print_note("No items found.")
+
+
+def _passes(
+    item: "Item", *, folder: str | None, tags: tuple[str, ...], favourite: bool, archived: bool
+) -> bool:
+    """Check whether an item passes the filters of `list`; upper and lower case may differ."""
+    overview = item.overview
+    if folder is not None:
+        path, wanted = text_of(overview.get("folder", "")).casefold(), folder.casefold().strip("/")
+        if path != wanted and not path.startswith(f"{wanted}/"):
+            return False
+    own_tags = text_of(overview.get("tags", [])).casefold().split(", ")
+    return (
+        all(tag.casefold() in own_tags for tag in tags)
+        and (not favourite or overview.get("favourite") is True)
+        and (not archived or overview.get("archived") is True)
+    )
+
+
+def _contains(vaultr: "Vaultr", item: "Item", words: Iterable[str]) -> bool:
+    """Check whether an item contains all words; open its detail only if the overview does not."""
+    texts = [text_of(item.overview.get(name, "")) for name in _SEARCHED_FIELDS]
+    missing = [word for word in words if word.casefold() not in "\n".join(texts).casefold()]
+    if not missing or not item.opens:
+        return not missing
+    revealed = vaultr.item(str(item.id), vault=str(item.vault_id), offline=True)
+    names = "\n".join(custom_field_names(revealed.detail or {})).casefold()
+    return all(word.casefold() in names for word in missing)
 
 
 def _expiring(items: "list[Item]", within: timedelta) -> "list[Item]":
@@ -101,8 +157,9 @@ def _expiring(items: "list[Item]", within: timedelta) -> "list[Item]":
 
 def _row(item: "Item", vaults: Mapping[UUID, str], *, expiry: bool) -> tuple[str, ...]:
     overview = item.overview
+    archived = " (archived)" if overview.get("archived") is True else ""
     return (
-        output.shortened(output.name_of(item)),
+        f"{output.shortened(output.display_name(item))}{archived}",
         item.type,
         output.shortened(text_of(overview.get("username", ""))),
         text_of(overview.get("folder", "")),
@@ -120,18 +177,18 @@ def _row(item: "Item", vaults: Mapping[UUID, str], *, expiry: bool) -> tuple[str
     no_args_is_help=True,
 )
 @click.argument("item", metavar="ITEM", shell_complete=item_titles)
-@click.option("--reveal", is_flag=True, help="Show its secrets, too.")
+@click.option("--reveal", is_flag=True, help="Show the secrets")
 @click.option(
     "--field",
     metavar="NAME",
-    help="Print the value of one field and nothing else.",
+    help="Print only the value of this field",
     shell_complete=field_names,
 )
 @copy_options
 @vault_option()
-@pass_choices
+@pass_options
 def show(
-    choices: Choices,
+    options: GlobalOptions,
     item: str,
     reveal: bool,
     field: str | None,
@@ -139,70 +196,128 @@ def show(
     max_age: timedelta | None,
     vault: str | None,
 ) -> None:
-    """Show one item; its secrets only if asked for.
+    """Show an item, without its secrets.
 
-    ITEM is an id, or a title that only one item has.
-
-    NAME is a field such as password or username, the name of a custom field, or of a variable.
+    ITEM is an id or a unique title. If no title matches, a unique part of one is enough; on a
+    terminal, you can choose between several. NAME is a field such as password or username, or the
+    name of a custom field or variable.
     """
-    with opened(choices) as vaultr:
-        copy = from_copy(vaultr, offline=offline, max_age=max_age)
-        found = vaultr.item(item, vault=vault, offline=copy)
-        vaults = _names_of_vaults(vaultr) if field is None and not choices.json else {}
-    home = vaults[found.vault_id] if len(vaults) > 1 else None
-    present(choices, found, field=field, reveal=reveal, home=home)
+    with unlocked_sdk(options) as vaultr:
+        from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
+        scripted = (options.json or field is not None) and not prompts.can_ask()
+        try:
+            found = vaultr.item(item, vault=vault, offline=from_copy)
+        except ItemNotFound:
+            # A script must not get the secret of an item that it did not name.
+            similar = None if scripted else _choose_by_part(vaultr, item, vault)
+            if similar is None:
+                raise
+            found = similar
+        vaults = _vault_names(vaultr) if field is None and not options.json else {}
+    vault_name = vaults[found.vault_id] if len(vaults) > 1 else None
+    print_item(options, found, field=field, reveal=reveal, vault_name=vault_name)
 
 
-def present(
-    choices: Choices, item: "Item", *, field: str | None, reveal: bool, home: str | None = None
+def _choose_by_part(vaultr: "Vaultr", part: str, vault: str | None) -> "Item | None":
+    """Return the item whose title contains ``part``; ask if there are several; None without one."""
+    wanted = part.casefold().strip()
+    items = vaultr.items(vault=vault, offline=True)
+    found = sorted((each for each in items if wanted in each.title.casefold()), key=_by_title)
+    if not wanted or not found or (len(found) > 1 and not prompts.can_ask()):
+        return None
+    chosen = found[0] if len(found) == 1 else _choose(part, found)
+    output.print_note(f"Showing {output.printable(chosen.title)}.")
+    return vaultr.item(str(chosen.id), vault=str(chosen.vault_id), offline=True)
+
+
+def _choose(part: str, items: "list[Item]") -> "Item":
+    if len(items) > _MAX_CHOICES:
+        raise VaultrError(
+            f"{len(items)} titles contain {output.printable(part)}. Type more of the title, or see"
+            " `vaultr list`."
+        )
+    for number, item in enumerate(items, start=1):
+        username = text_of(item.overview.get("username", ""))
+        label = f"{item.title}  {username}".strip()
+        output.print_note(f"{number:>3}  {output.printable(label)}")
+    number = click.prompt("Which one", type=click.IntRange(1, len(items)), err=True)
+    return items[int(number) - 1]
+
+
+def print_item(
+    options: GlobalOptions,
+    item: "Item",
+    *,
+    field: str | None,
+    reveal: bool,
+    vault_name: str | None = None,
 ) -> None:
-    """Show one item, or the value of one of its fields.
+    """Print an item, or the value of one of its fields.
 
-    :param home: what its vault is called, where the account has several.
+    :param vault_name: the name of its vault, if the account has several.
     """
     if field is not None:
-        _show_value(value_of(item, field), as_json=choices.json)
-    elif choices.json:
-        output.as_json(output.item_json(item, reveal=reveal))
+        _print_field(value_of(item, field), as_json=options.json)
+    elif options.json:
+        output.print_json(output.item_json(item, reveal=reveal))
     else:
-        _show_table(item, home, reveal=reveal)
+        _print_fields(item, vault_name, reveal=reveal)
 
 
-def _show_value(value: Any, *, as_json: bool) -> None:
+def _print_field(value: Any, *, as_json: bool) -> None:
     if as_json:
-        output.as_json(value)
+        output.print_json(value)
     else:
-        # As it is, also to a terminal: it was asked for by its name.
-        output.exactly(value if isinstance(value, str) else text_of(value))
+        # Unescaped, also on a terminal: the user asked for exactly this value.
+        output.print_value(value if isinstance(value, str) else text_of(value))
 
 
-def _show_table(item: "Item", home: str | None, *, reveal: bool) -> None:
+def _print_fields(item: "Item", vault_name: str | None, *, reveal: bool) -> None:
     detail = item.detail or {}
-    rows = [*output.lines_of(item.overview)]
-    rows += _revealed(detail) if reveal else _hidden(detail)
-    rows += [("vault", home)] if home is not None else []
+    rows = [*output.field_texts(item.overview)]
+    rows += _secret_texts(detail) if reveal else _hidden_texts(detail)
+    rows += [("vault", vault_name)] if vault_name is not None else []
     rows += [("type", item.type), ("id", str(item.id)), ("revision", str(item.revision))]
     if item.state == "trash":
         rows.append(("state", "in the trash"))
-    output.rows(rows, lines=reveal)
+    output.print_fields(rows, multiline=reveal)
     if not reveal and detail:
-        output.tell("Secrets are hidden: --reveal shows them, --field NAME prints one.")
+        output.print_note("Secrets are hidden. --reveal shows all, --field NAME prints one.")
 
 
-def _revealed(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give the secret fields, variables by the names that ``--field`` takes."""
+def _secret_texts(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and text of secret fields, with the names that ``--field`` accepts."""
     for name, value in detail.items():
-        named = name == "variables" and isinstance(value, dict)
-        yield from output.lines_of(value if named else {name: value})
+        if name == "fields" and isinstance(value, list):
+            yield from _custom_field_texts(value)
+        else:
+            is_variables = name == "variables" and isinstance(value, dict)
+            yield from output.field_texts(value if is_variables else {name: value})
 
 
-def _hidden(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name the secret fields, as ``--field`` takes them, and nothing of what they hold."""
+def _custom_field_texts(fields: list[Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and value of custom fields; what has another form is shown by its position."""
+    for number, field in enumerate(fields, start=1):
+        if isinstance(field, dict) and isinstance(field.get("name"), str):
+            yield field["name"], text_of(field.get("value", ""))
+        else:
+            yield from output.field_texts({f"fields[{number}]": field})
+
+
+def custom_field_names(detail: Mapping[str, Any]) -> list[str]:
+    """Return the names of the custom fields of an item."""
+    fields = detail.get("fields")
+    listed = fields if isinstance(fields, list) else []
+    names = [each.get("name") for each in listed if isinstance(each, dict)]
+    return [each for each in names if isinstance(each, str)]
+
+
+def _hidden_texts(detail: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the names of secret fields, as ``--field`` accepts them, without their values."""
     for name, value in detail.items():
         if name == "variables" and isinstance(value, dict):
             yield from ((each, _HIDDEN) for each in value)
         elif name == "fields" and isinstance(value, list):
-            names = (each.get("name") for each in value if isinstance(each, dict))
-            yield from ((each, _HIDDEN) for each in names if isinstance(each, str))
+            yield from ((each, _HIDDEN) for each in custom_field_names(detail))
         else:
             yield name, _HIDDEN

@@ -1,11 +1,12 @@
-"""The move command: items to another vault."""
+"""The command `vaultr move`, which moves or copies items to another vault."""
 
 import click
 
-from vaultr.client.cli import duplicate_titles, output
+from vaultr.client.cli import output
+from vaultr.client.cli.commands.add_edit import warn_of_duplicate_title
 from vaultr.client.cli.completers import item_titles, vault_names
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 
 
@@ -17,13 +18,13 @@ from vaultr.client.errors import UsageError
     no_args_is_help=True,
 )
 @click.argument("items", metavar="[ITEM]...", nargs=-1, shell_complete=item_titles)
-@click.option("--to", metavar="VAULT", help="The other vault.", shell_complete=vault_names)
-@click.option("--keep", is_flag=True, help="Leave the items where they are, too: copy them.")
-@click.option("--resume", is_flag=True, help="Go on with a move that was interrupted here.")
-@vault_option("The vault that they are in, by id or name.")
-@pass_choices
+@click.option("--to", metavar="VAULT", help="Target vault", shell_complete=vault_names)
+@click.option("--keep", is_flag=True, help="Copy the items; do not remove the originals")
+@click.option("--resume", is_flag=True, help="Continue an interrupted move")
+@vault_option("Vault of the items, by id or name")
+@pass_options
 def move(
-    choices: Choices,
+    options: GlobalOptions,
     items: tuple[str, ...],
     to: str | None,
     keep: bool,
@@ -32,18 +33,18 @@ def move(
 ) -> None:
     """Move items to another vault.
 
-    Each ITEM is an id, or the exact title that only one item has. They get new ids in the other
-    vault. In their own they go to the trash, with their versions, for 30 days.
+    Each ITEM is an id or its exact, unique title. The items get new ids in the target vault. The
+    originals go to the trash with their versions, for 30 days.
 
-    Every item is in the other vault before it leaves its own: interrupted, it is in both at worst,
-    and the same command goes on.
+    Every item is written to the target vault before it leaves its own. If a move is interrupted, an
+    item may be in both; run the same command again, or use --resume.
     """
     if resume:
         if items or to or keep or vault:
-            raise UsageError("--resume goes on with what was begun, and takes nothing else.")
+            raise UsageError("--resume continues the interrupted move and takes nothing else.")
     elif not items or to is None:
-        raise UsageError("Say which items, and --to which vault.")
-    with opened(choices) as vaultr:
+        raise UsageError("Name the items and the target vault: vaultr move ITEM... --to VAULT")
+    with unlocked_sdk(options) as vaultr:
         if resume:
             moved = vaultr.resume_move()
         elif keep:
@@ -51,12 +52,12 @@ def move(
         else:
             moved = vaultr.move(*items, to=to or "", vault=vault)
         for each in moved:
-            duplicate_titles.warn(vaultr, each)
-    if choices.json:
-        output.as_json([output.item_json(each, reveal=False) for each in moved])
+            warn_of_duplicate_title(vaultr, each)
+    if options.json:
+        output.print_json([output.item_json(each, reveal=False) for each in moved])
         return
     for each in moved:
         done = "Copied" if keep else "Moved"
-        output.say(f"{done}: {output.printable(each.title)} ({each.id})")
+        output.print_line(f"{done}: {output.printable(each.title)} ({each.id})")
     if not moved:
-        output.tell("There was nothing to go on with.")
+        output.print_note("No interrupted move was found.")

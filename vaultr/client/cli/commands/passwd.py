@@ -1,22 +1,20 @@
-"""The passwd command: another master password, and another account key where that is needed."""
+"""The command `vaultr passwd`, which changes the master password."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaultr.client.cli import output, prompts
-from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.sdk_session import check_owner, closed
-from vaultr.client.cli.step_up import with_factor
+from vaultr.client.cli import output, prompts, sdk_session
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.sdk_session import check_account, locked_sdk
+from vaultr.client.cli.step_up import with_second_factor
 from vaultr.client.errors import UsageError, VaultrError
 
 if TYPE_CHECKING:
     from vaultr.client.account.password_change import PasswordChanged
     from vaultr.client.vaultr_client import Vaultr
 
-_QUESTION = (
-    "May others know the old master password, or have had one of your devices in their hands?"
-)
+_QUESTION = "Could anyone else know the old master password, or have had access to a device?"
 
 
 @command(
@@ -27,86 +25,88 @@ _QUESTION = (
 @click.option(
     "--others-know/--nobody-knows",
     default=None,
-    help="Whether others may know the old one; else it is asked.",
+    help="Whether others may know the old one (default: ask)",
 )
 @click.option(
     "--new-secret-key",
     is_flag=True,
-    help="Draw another secret key, too: where a device or the emergency kit is lost.",
+    help="Replace the secret key too, after losing a device or kit",
 )
 @click.option(
     "--new-password-fd",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Read the new password from descriptor N.",
+    help="Read the new password from file descriptor N",
 )
-@pass_choices
+@pass_options
 def passwd(
-    choices: Choices,
+    options: GlobalOptions,
     others_know: bool | None,
     new_secret_key: bool,
     new_password_fd: int | None,
 ) -> None:
     """Change the master password.
 
-    By itself this replaces the lock and not the key. Where others may know the old password, the
-    account gets another key with every wrap under it, the recovery key ends, and all vaults get new
-    keys. Either way all other sessions end: other devices follow by `vaultr login --changed`.
+    A change seals the same account key under the new password. If others may know the old one, the
+    account also gets a new key, the recovery key becomes invalid, and the keys of all vaults are
+    rotated. In both cases all other sessions end; other devices use `vaultr login --changed`.
     """
-    if new_password_fd is not None and new_password_fd in choices.secret_fds:
-        raise UsageError("--new-password-fd must differ from the other descriptors.")
-    with closed(choices) as vaultr:
-        check_owner(choices, vaultr.email)
+    if new_password_fd is not None and new_password_fd in options.secret_fds:
+        raise UsageError("--new-password-fd must differ from the other file descriptors.")
+    with locked_sdk(options) as vaultr:
+        check_account(options, vaultr.email)
         vaultr.check_session()
-        old = prompts.password_again(choices)
-        vaultr.unlock(old)  # a wrong one is told before the new one is typed, twice
+        prompts.password_again(options)
+        sdk_session.unlock(options, vaultr)  # reports a wrong password before the new one is typed
+        old = prompts.password(options)
         if others_know is None:
             if not prompts.can_ask():
-                raise UsageError("Say --others-know or --nobody-knows.")
+                raise UsageError(
+                    "Could others know the old password? Use --others-know or --nobody-knows."
+                )
             others_know = click.confirm(_QUESTION, default=None, err=True)
-        new = prompts.new_password(new_password_fd, "--new-password-fd")
+        new = prompts.new_password(new_password_fd, "--new-password-fd", vaultr.email or "")
 
         def change(**factor: Any) -> "PasswordChanged":
             return vaultr.change_password(
                 old, new, new_key=others_know, new_secret_key=new_secret_key, **factor
             )
 
-        changed = with_factor(choices, change)
-        _show(choices, changed)
-        if changed.new_key:
-            rotate_due(vaultr)
+        result = with_second_factor(options, change)
+        _print_change(options, result)
+        if result.new_key:
+            rotate_all_vaults(vaultr)
 
 
-def _show(choices: Choices, changed: "PasswordChanged") -> None:
+def _print_change(options: GlobalOptions, change: "PasswordChanged") -> None:
     # cryptography takes long to import; here it is loaded already.
     from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
-    key = None if changed.secret_key is None else secret_key_text(changed.secret_key)
-    if choices.json:
-        answer = {"changed": True, "new_account_key": changed.new_key, "secret_key": key}
-        output.as_json(answer)
+    key = None if change.secret_key is None else secret_key_text(change.secret_key)
+    if options.json:
+        output.print_json({"changed": True, "new_account_key": change.new_key, "secret_key": key})
         return
-    output.say("The master password is changed. All other sessions have ended.")
+    output.print_line("The master password is changed. All other sessions have ended.")
     if key is not None:
-        output.say("")
-        output.say(f"New secret key: {key}")
-        output.say("")
-        output.say("Write it down now: it is shown this once. The old one is void.")
-    if changed.new_key:
-        output.say("The account has a new key. A recovery key from before is void.")
-    output.say("Other devices: vaultr login --changed. A new emergency kit: vaultr kit")
+        output.print_line("")
+        output.print_line(f"New secret key: {key}")
+        output.print_line("")
+        output.print_line("Write it down now. It is shown only once. The old one is invalid.")
+    if change.new_key:
+        output.print_line("The account has a new key. An earlier recovery key is invalid.")
+    output.print_line("Other devices: vaultr login --changed. A new emergency kit: vaultr kit")
 
 
-def rotate_due(vaultr: "Vaultr") -> None:
-    """Give the vaults new keys, after the account has got another one.
+def rotate_all_vaults(vaultr: "Vaultr") -> None:
+    """Rotate the keys of all vaults after the account key was replaced.
 
-    That it is due is in the profile, whatever becomes of it here.
+    The profile stores that the rotation is due, so an interruption here loses nothing.
     """
     try:
         rotated = vaultr.rotate(restart=True)
     except VaultrError as error:
         error.add_note(
-            "The password is changed, but not all vaults have new keys yet: vaultr rotate goes on."
+            "The password is changed, but some vaults still have their old keys. Run: vaultr rotate"
         )
         raise
-    output.tell(f"New keys: {len(rotated)} {'vault' if len(rotated) == 1 else 'vaults'}.")
+    output.print_note(f"Rotated keys: {len(rotated)} {'vault' if len(rotated) == 1 else 'vaults'}.")

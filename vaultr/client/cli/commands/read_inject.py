@@ -1,4 +1,4 @@
-"""Commands that put secrets where they are wanted: read and inject."""
+"""The commands `vaultr read` and `vaultr inject`, which resolve references."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from vaultr.client.cli import output, prompts
-from vaultr.client.cli.offline_options import copy_options, from_copy
-from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.offline_options import copy_options, uses_copy
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.templates import filled, holds_references
@@ -17,14 +17,14 @@ from vaultr.client.items.templates import filled, holds_references
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
 
-out_file = click.option(
+out_file_option = click.option(
     "-o",
     "--out-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write it there, for you alone (0600), and not to standard output.",
+    help="Write to FILE, readable only by you (0600)",
 )
-force = click.option("--force", is_flag=True, help="Let a file that is there give way.")
+force_option = click.option("--force", is_flag=True, help="Overwrite an existing file")
 
 
 @command(
@@ -35,13 +35,13 @@ force = click.option("--force", is_flag=True, help="Let a file that is there giv
     no_args_is_help=True,
 )
 @click.argument("reference")
-@click.option("-n", "--no-newline", is_flag=True, help="Write no newline behind the value.")
-@out_file
-@force
+@click.option("-n", "--no-newline", is_flag=True, help="Do not print a newline after the value")
+@out_file_option
+@force_option
 @copy_options
-@pass_choices
+@pass_options
 def read(
-    choices: Choices,
+    options: GlobalOptions,
     reference: str,
     no_newline: bool,
     out_file: Path | None,
@@ -49,22 +49,22 @@ def read(
     offline: bool,
     max_age: timedelta | None,
 ) -> None:
-    """Print the value that a reference names.
+    """Print the value of a reference.
 
-    REFERENCE is vaultr://VAULT/ITEM/FIELD, each named as in `show --vault VAULT ITEM --field
-    FIELD`. A / in a name is written %2F, a ? %3F and a % %25. With ?as=code behind it, it stands
-    for the one-time code of this moment.
+    REFERENCE is vaultr://VAULT/ITEM/FIELD, with the names that `vaultr show --vault VAULT ITEM
+    --field FIELD` accepts. Write %2F for a / in a name, %3F for a ? and %25 for a %. Append
+    ?as=code for the current one-time code.
     """
-    wanted = Reference.parse(reference)
-    with opened(choices) as vaultr:
-        value = resolver(vaultr, offline=offline, max_age=max_age).value(wanted)
+    parsed = Reference.parse(reference)
+    with unlocked_sdk(options) as vaultr:
+        value = open_resolver(vaultr, offline=offline, max_age=max_age).value(parsed)
     if out_file is not None:
         text = value if no_newline or value.endswith("\n") else f"{value}\n"
-        saved(choices, out_file, text, force=force)
-    elif choices.json:
-        output.as_json(value)
+        save_output(options, out_file, text, force=force)
+    elif options.json:
+        output.print_json(value)
     else:
-        output.exactly(value, newline=not no_newline)
+        output.print_value(value, newline=not no_newline)
 
 
 @command(
@@ -78,55 +78,55 @@ def read(
     "--in-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The template; else standard input is.",
+    help="Template file (default: standard input)",
 )
-@out_file
-@force
+@out_file_option
+@force_option
 @copy_options
-@pass_choices
+@pass_options
 def inject(
-    choices: Choices,
+    options: GlobalOptions,
     in_file: Path | None,
     out_file: Path | None,
     force: bool,
     offline: bool,
     max_age: timedelta | None,
 ) -> None:
-    """Fill a template with values.
+    """Replace the references in a template with their values.
 
-    Each reference in it gives way to what it names. It stands as {{ vaultr://VAULT/ITEM/FIELD }},
-    or without braces where it holds no space. Values are put in as they are: quote them as the
-    file's format wants it. Nothing is written unless all values are there.
+    Write a reference as {{ vaultr://VAULT/ITEM/FIELD }}, or without braces if it has no space.
+    Values are inserted unchanged, so quote them as the format of the file requires. If one value is
+    missing, nothing is written.
     """
-    data = prompts.read_input(choices) if in_file is None else in_file.read_bytes()
+    data = prompts.read_input(options) if in_file is None else in_file.read_bytes()
     try:
         template = data.decode()
     except UnicodeDecodeError:
         raise UsageError("The template is not UTF-8.") from None
     text = template
     if holds_references(template):
-        with opened(choices) as vaultr:
-            text = filled(template, resolver(vaultr, offline=offline, max_age=max_age).value)
+        with unlocked_sdk(options) as vaultr:
+            text = filled(template, open_resolver(vaultr, offline=offline, max_age=max_age).value)
     if out_file is not None:
-        saved(choices, out_file, text, force=force)
-    elif choices.json:
-        output.as_json(text)
+        save_output(options, out_file, text, force=force)
+    elif options.json:
+        output.print_json(text)
     else:
-        output.exactly(text, newline=False)
+        output.print_value(text, newline=False)
 
 
-def resolver(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> Resolver:
-    """Give what reads references, from the server or the copy, as the options say."""
-    return vaultr.resolver(offline=from_copy(vaultr, offline=offline, max_age=max_age))
+def open_resolver(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> Resolver:
+    """Return a resolver of references that reads from the server or the copy, as options demand."""
+    return vaultr.resolver(offline=uses_copy(vaultr, offline=offline, max_age=max_age))
 
 
-def saved(choices: Choices, place: Path, text: str, *, force: bool) -> None:
-    """Write a file for its owner alone, and say so."""
+def save_output(options: GlobalOptions, path: Path, text: str, *, force: bool) -> None:
+    """Write a file that only its owner can read, and print its name."""
     # The client's folder comes with it, and with that the ciphers.
     from vaultr.client.storage.secret_files import save  # noqa: PLC0415 - heavy, see above
 
-    save(place, text.encode(errors="backslashreplace"), force=force)
-    if choices.json:
-        output.as_json({"file": str(place)})
+    save(path, text.encode(errors="backslashreplace"), force=force)
+    if options.json:
+        output.print_json({"file": str(path)})
     else:
-        output.tell(f"Written, for you alone: {output.printable(str(place))}")
+        output.print_note(f"Saved, readable only by you: {output.printable(str(path))}")

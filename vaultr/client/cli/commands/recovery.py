@@ -1,4 +1,4 @@
-"""Commands for the day when the master password is lost: kit, recovery-key and recover."""
+"""Commands for a lost master password: kit, recovery-key and recover."""
 
 import shlex
 from datetime import UTC, datetime
@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vaultr.client.account.password_policy import check_password
 from vaultr.client.cli import output, prompts
-from vaultr.client.cli.commands.passwd import rotate_due
-from vaultr.client.cli.commands.read_inject import force as force_option
-from vaultr.client.cli.mail_tokens import token_of
-from vaultr.client.cli.options import Choices, Group, command, pass_choices
-from vaultr.client.cli.sdk_session import closed, opened
-from vaultr.client.cli.step_up import proven, with_factor
+from vaultr.client.cli.commands.passwd import rotate_all_vaults
+from vaultr.client.cli.commands.read_inject import force_option
+from vaultr.client.cli.email_tokens import token_of
+from vaultr.client.cli.options import GlobalOptions, Group, command, pass_options
+from vaultr.client.cli.sdk_session import locked_sdk, unlocked_sdk
+from vaultr.client.cli.step_up import step_up, with_second_factor
 from vaultr.client.errors import TokenInvalid, UsageError, VaultrError
 
 if TYPE_CHECKING:
@@ -28,26 +27,27 @@ _DEFAULT_FILE = Path("vaultr-kit.html")
 @command("kit", "vaultr kit", "vaultr kit /media/usb/kit.html")
 @click.argument("file", type=click.Path(path_type=Path), default=_DEFAULT_FILE)
 @force_option
-@pass_choices
-def kit(choices: Choices, file: Path, force: bool) -> None:
-    """Write the emergency kit: a page to print, with a code.
+@pass_options
+def kit(options: GlobalOptions, file: Path, force: bool) -> None:
+    """Write the emergency kit, a page to print.
 
-    It holds the secret key, the account, the server and the parameters, and is written for you
-    alone (0600) into FILE, by default vaultr-kit.html here. On a new device its text is given in
-    place of the secret key.
+    It holds the secret key, the account, the server and the KDF parameters. FILE (default:
+    vaultr-kit.html) is readable only by you (0600). On a new device, paste the text of the kit
+    instead of the secret key.
     """
-    # segno is needed by nothing else at the command line but second factors.
+    # Besides second factors, only this command needs segno.
     from vaultr.client.account.emergency_kit_page import page  # noqa: PLC0415 - late, see above
     from vaultr.client.storage.secret_files import save  # noqa: PLC0415 - late, see above
 
-    with opened(choices, without_server=True) as vaultr:
-        held, address = vaultr.kit(), vaultr.email or ""
-    save(file, page(held, address).encode(), force=force)
-    if choices.json:
-        output.as_json({"file": str(file)})
+    with unlocked_sdk(options, without_server=True) as vaultr:
+        content, address = vaultr.kit(), vaultr.email or ""
+        save(file, page(content, address).encode(), force=force)
+        vaultr.record_kit()
+    if options.json:
+        output.print_json({"file": str(file)})
     else:
-        output.say(f"Written: {output.printable(str(file))}")
-        output.tell("Print it, keep it where only you can reach it, and delete the file.")
+        output.print_line(f"Saved: {output.printable(str(file))}")
+        output.print_note("Print it, store it where only you have access, and delete the file.")
 
 
 @click.group(
@@ -56,37 +56,45 @@ def kit(choices: Choices, file: Path, force: bool) -> None:
     examples=("vaultr recovery-key create", "vaultr recovery-key remove"),
 )
 def recovery_key() -> None:
-    """Make or remove the recovery key.
+    """Create or remove the recovery key.
 
-    With it, and the mailbox of the account, a lost master password can be replaced: after 24 hours
-    in which the owner is told and can stop it. Without it nobody can do that.
+    With the recovery key and access to your email, you can replace a lost master password. A
+    recovery takes 24 hours, in which you are notified and can cancel it. Without a recovery key,
+    nobody can replace a lost master password.
     """
 
 
 @command("create", "vaultr recovery-key create")
-@pass_choices
-def create_key(choices: Choices) -> None:
-    """Make a recovery key, and show it once; one from before is void then."""
-    with opened(choices) as vaultr:
-        proven(choices, vaultr)
-        made = vaultr.create_recovery_key()
-    if choices.json:
-        output.as_json({"recovery_key": made.text})
+@pass_options
+def create_key(options: GlobalOptions) -> None:
+    """Create a recovery key and show it once.
+
+    An earlier recovery key becomes invalid.
+    """
+    with unlocked_sdk(options) as vaultr:
+        step_up(options, vaultr)
+        key = vaultr.create_recovery_key()
+    if options.json:
+        output.print_json({"recovery_key": key.text})
         return
-    output.say(f"Recovery key: {made.text}")
-    output.say("")
-    output.say("Write it down now: it is shown this once. Keep it apart from your devices: whoever")
-    output.say("has it and your mailbox can take over the account, 24 hours after you were told.")
+    output.print_line(f"Recovery key: {key.text}")
+    output.print_line("")
+    output.print_line("Write it down now. It is shown only once. Store it apart from your devices:")
+    output.print_line("with it and your email, anybody can take over the account, 24 hours after")
+    output.print_line("an email has warned you.")
 
 
 @command("remove", "vaultr recovery-key remove")
-@pass_choices
-def remove_key(choices: Choices) -> None:
-    """Remove the recovery key: then a lost master password loses the vault."""
-    with opened(choices) as vaultr:
-        proven(choices, vaultr)
+@pass_options
+def remove_key(options: GlobalOptions) -> None:
+    """Remove the recovery key.
+
+    After that, a lost master password cannot be replaced.
+    """
+    with unlocked_sdk(options) as vaultr:
+        step_up(options, vaultr)
         vaultr.remove_recovery_key()
-    output.result(choices.json, {"removed": True}, "The recovery key is removed.")
+    output.print_result(options.json, {"removed": True}, "The recovery key is removed.")
 
 
 for each in (create_key, remove_key):
@@ -100,138 +108,148 @@ for each in (create_key, remove_key):
     "vaultr recover --cancel",
 )
 @click.argument("token", required=False)
-@click.option(
-    "--cancel", is_flag=True, help="End a recovery; a recovery key that was given for it is void."
-)
-@click.option("--anew", is_flag=True, help="Ask for another mail, whatever was begun from here.")
+@click.option("--cancel", is_flag=True, help="Cancel the recovery; its recovery key gets invalid")
+@click.option("--anew", is_flag=True, help="Request another email, even if a recovery is running")
 @click.option(
     "--recovery-key-fd",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Read the recovery key from descriptor N.",
+    help="Read the recovery key from file descriptor N",
 )
-@pass_choices
+@pass_options
 def recover(
-    choices: Choices, token: str | None, cancel: bool, anew: bool, recovery_key_fd: int | None
+    options: GlobalOptions, token: str | None, cancel: bool, anew: bool, recovery_key_fd: int | None
 ) -> None:
-    """Get back into an account whose master password is lost.
+    """Replace a lost master password.
 
-    First without TOKEN: a mail brings one. With it, and the recovery key, a wait of 24 hours
-    begins, in which the owner is told. After that `vaultr recover`, which remembers the token, asks
-    for a new master password and signs in; the account then has a new secret key. Ended in between,
-    it goes on when it is called again.
+    1. `vaultr recover` sends you an email with a token.
+
+    2. `vaultr recover TOKEN` asks for the recovery key and starts a wait of 24 hours. The owner of
+    the account is notified and can cancel it.
+
+    3. `vaultr recover` then asks for a new master password and logs in. The account gets a new
+    secret key. This device remembers the token, so you can repeat an interrupted command.
     """
     token = None if token is None else token_of(token)
-    with closed(choices) as vaultr:
-        begun = None if anew else vaultr.begun_recovery
-        if token is None and begun is not None and choices.email in (None, begun[0]):
-            choices.email, token = begun
+    with locked_sdk(options) as vaultr:
+        running = None if anew else vaultr.begun_recovery
+        if token is None and running is not None and options.email in (None, running[0]):
+            options.email, token = running
         if cancel:
-            _cancel(choices, token)
+            _cancel(options, token)
             return
-        address = prompts.email(choices, vaultr.email)
+        address = prompts.email(options, vaultr.email)
         if token is None:
             vaultr.ask_recovery(address)
-            _show_mailed(choices, address)
+            _print_email_sent(options, address)
             return
-        started = _started(vaultr, address, token, _key(recovery_key_fd))
-        if started.handed is None:
-            _show_wait(choices, started)
+        recovery = _start(vaultr, address, token, _read_recovery_key(recovery_key_fd))
+        if recovery.handed is None:
+            _print_wait(options, recovery)
         else:
-            _complete(choices, vaultr, started)
+            _complete(options, vaultr, recovery)
 
 
-def _started(vaultr: "Vaultr", address: str, token: str, key: "RecoveryKey") -> "Recovery":
+def _start(vaultr: "Vaultr", address: str, token: str, key: "RecoveryKey") -> "Recovery":
     try:
         return vaultr.start_recovery(address, token, key)
     except TokenInvalid as error:
         error.add_note(
-            "Token or recovery key is wrong, or it is over. Another mail: recover --anew"
+            "The token or the recovery key is wrong, or the recovery is over. To request another"
+            " email: vaultr recover --anew"
         )
         raise
 
 
-def _cancel(choices: Choices, token: str | None) -> None:
-    with (opened if token is None else closed)(choices) as vaultr:
+def _cancel(options: GlobalOptions, token: str | None) -> None:
+    with (unlocked_sdk if token is None else locked_sdk)(options) as vaultr:
         vaultr.cancel_recovery(token)
-    output.result(
-        choices.json,
+    output.print_result(
+        options.json,
         {"cancelled": True},
-        "The recovery has ended. A recovery key that was given for it is void.",
+        "The recovery is cancelled. A recovery key that was used for it is invalid.",
     )
 
 
-def _key(number: int | None) -> "RecoveryKey":
+def _read_recovery_key(number: int | None) -> "RecoveryKey":
     # cryptography takes long to import; here it is loaded already.
     from vaultr.client.crypto.recovery_key import RecoveryKey  # noqa: PLC0415 - heavy, see above
 
+    def parse(text: str) -> RecoveryKey:
+        try:
+            return RecoveryKey.read(text)
+        except ValueError as error:
+            raise VaultrError(f"That is not a recovery key: {error}.") from None
+
     if number is not None:
-        text = prompts.read_descriptor(number, "--recovery-key-fd")
-    elif prompts.can_ask():
-        text = prompts.ask_hidden("Recovery key")
-    else:
-        raise UsageError("There is no terminal to ask on: use --recovery-key-fd.")
-    try:
-        return RecoveryKey.read(text)
-    except ValueError as error:
-        raise VaultrError(f"That is not a recovery key: {error}.") from None
+        return parse(prompts.read_descriptor(number, "--recovery-key-fd"))
+    if not prompts.can_ask():
+        raise UsageError(
+            "Cannot ask for the recovery key: there is no terminal. Use --recovery-key-fd."
+        )
+    return prompts.until_valid(
+        lambda: parse(prompts.ask_hidden("Recovery key")), hint="Nothing was sent."
+    )
 
 
-def _show_mailed(choices: Choices, address: str) -> None:
-    if choices.json:
-        output.as_json({"asked": True})
+def _print_email_sent(options: GlobalOptions, address: str) -> None:
+    if options.json:
+        output.print_json({"asked": True})
         return
-    output.say(f"If {output.printable(address)} has an account, a mail with a token is there now.")
-    output.say("It is good for 72 hours. Next, with the recovery key at hand:")
-    output.say(f"  vaultr recover --email {shlex.quote(output.printable(address))} TOKEN")
+    shown = output.printable(address)
+    output.print_line(f"If {shown} has an account, an email with a token was sent. It is valid for")
+    output.print_line("72 hours. Next, with the recovery key at hand:")
+    output.print_line(f"  vaultr recover --email {shlex.quote(shown)} TOKEN")
 
 
-def _show_wait(choices: Choices, started: "Recovery") -> None:
-    if choices.json:
-        output.as_json({"ready": False, "ready_at": _time(started.ready_at)})
+def _print_wait(options: GlobalOptions, recovery: "Recovery") -> None:
+    if options.json:
+        output.print_json({"ready": False, "ready_at": _time(recovery.ready_at)})
         return
-    left = started.ready_at - datetime.now(UTC)
+    left = recovery.ready_at - datetime.now(UTC)
     hours, minutes = divmod(max(0, int(left.total_seconds())) // 60, 60)
-    output.say(f"The wait ends at {_time(started.ready_at)}, in {hours} h {minutes} min.")
-    output.say("The owner was told by mail. After it: vaultr recover, on this device")
+    output.print_line(f"The wait ends at {_time(recovery.ready_at)}, in {hours} h {minutes} min.")
+    output.print_line("The owner was notified by email. After the wait, run on this device:")
+    output.print_line("  vaultr recover")
 
 
 def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _complete(choices: Choices, vaultr: "Vaultr", started: "Recovery") -> None:
+def _complete(options: GlobalOptions, vaultr: "Vaultr", recovery: "Recovery") -> None:
     # cryptography takes long to import; here it is loaded already.
     from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
-    password = prompts.new_password(choices.password_fd, "--password-fd")
-    check_password(password, started.email)
-    drawn = vaultr.complete_recovery(started, password)
-    key = None if drawn is None else secret_key_text(drawn)
-    if not choices.json:
-        output.say("The account has a new master password and a new key; all sessions have ended.")
-        output.say("")
-        output.say(f"Secret key: {key}")
-        output.say("")
-        output.say("Write it down now: it is shown this once. The recovery key is used up: make")
-        output.say("another one by vaultr recovery-key create. A new emergency kit: vaultr kit")
+    password = prompts.new_password(options.password_fd, "--password-fd", recovery.email)
+    secret_key = vaultr.complete_recovery(recovery, password)
+    key = None if secret_key is None else secret_key_text(secret_key)
+    if not options.json:
+        output.print_line("The account has a new master password and a new account key.")
+        output.print_line("All sessions have ended.")
+        output.print_line("")
+        output.print_line(f"Secret key: {key}")
+        output.print_line("")
+        output.print_line("Write it down now. It is shown only once. The recovery key is used up:")
+        output.print_line("create another one with `vaultr recovery-key create`, and a new")
+        output.print_line("emergency kit with `vaultr kit`.")
 
-    def sign_in(**factor: Any) -> None:
-        vaultr.login(started.email, password, **factor)
+    def attempt(**factor: Any) -> None:
+        vaultr.login(recovery.email, password, **factor)
 
-    signed_in = _signed_in(choices, sign_in)
-    if choices.json:
-        output.as_json({"ready": True, "secret_key": key, "signed_in": signed_in})
-    if signed_in:
-        rotate_due(vaultr)
+    logged_in = _log_in(options, attempt)
+    if options.json:
+        output.print_json({"ready": True, "secret_key": key, "signed_in": logged_in})
+    if logged_in:
+        rotate_all_vaults(vaultr)
 
 
-def _signed_in(choices: Choices, sign_in: Any) -> bool:
-    """Sign in; that it fails takes nothing back of what was done, and of what must be shown."""
+def _log_in(options: GlobalOptions, attempt: Any) -> bool:
+    """Log in, and return whether it worked; a failure does not undo the recovery."""
     try:
-        with_factor(choices, sign_in)
+        with_second_factor(options, attempt)
     except VaultrError as error:
-        output.tell(f"vaultr: {output.printable(str(error))}")
-        output.tell("The recovery is done. Sign in: vaultr login")
+        output.print_note(f"vaultr: {output.printable(str(error))}")
+        output.print_note("The recovery is complete, but the login failed. Next: vaultr login")
         return False
     return True

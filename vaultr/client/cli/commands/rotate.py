@@ -1,4 +1,4 @@
-"""The rotate command: new keys for vaults."""
+"""The command `vaultr rotate`, which rotates the keys of vaults."""
 
 from typing import TYPE_CHECKING
 
@@ -6,10 +6,10 @@ import click
 
 from vaultr.client.cli import output
 from vaultr.client.cli.completers import vault_names
-from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.progress import items_moved
-from vaultr.client.cli.sdk_session import opened
-from vaultr.client.cli.step_up import proven
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.progress import item_progress
+from vaultr.client.cli.sdk_session import unlocked_sdk
+from vaultr.client.cli.step_up import step_up
 from vaultr.client.errors import StepUpRequired
 
 if TYPE_CHECKING:
@@ -18,34 +18,35 @@ if TYPE_CHECKING:
 
 @command("rotate", "vaultr rotate Work", "vaultr rotate")
 @click.argument("vault", required=False, shell_complete=vault_names)
-@click.option("--anew", is_flag=True, help="Begin newer keys even while a rotation is running.")
-@pass_choices
-def rotate(choices: Choices, vault: str | None, anew: bool) -> None:
-    """Give VAULT, or all vaults, new keys.
+@click.option("--anew", is_flag=True, help="Start a new rotation even if one is running")
+@pass_options
+def rotate(options: GlobalOptions, vault: str | None, anew: bool) -> None:
+    """Rotate the keys of one vault, or of all vaults.
 
-    Everything active is sealed anew; the trash and old versions stay as they are, and open still.
-    Interrupted at any point, it goes on when it is typed again, on any device.
+    Active items are sealed again under the new keys. Trash and earlier versions keep their old keys
+    and can still be opened. If a rotation is interrupted, run the command again on any device.
     """
-    with opened(choices) as vaultr:
-        rotated = _rotated(choices, vaultr, vault, anew=anew)
-    if choices.json:
-        output.as_json([_json(each) for each in rotated])
+    with unlocked_sdk(options) as vaultr:
+        rotated = _rotate(options, vaultr, vault, anew=anew)
+    if options.json:
+        output.print_json([_json(each) for each in rotated])
         return
     for each in rotated:
-        how = "went on" if each.resumed else "done"
+        verb = "continued" if each.resumed else "rotated"
         name = output.printable(each.name)
-        output.say(f"{name}: {how}, {output.items(each.moved)} moved to keys {each.generation}.")
+        count = output.items(each.moved)
+        output.print_line(f"{name}: {verb}, {count} resealed under generation {each.generation}.")
 
 
-def _rotated(
-    choices: Choices, vaultr: "Vaultr", vault: str | None, *, anew: bool
+def _rotate(
+    options: GlobalOptions, vaultr: "Vaultr", vault: str | None, *, anew: bool
 ) -> "list[Rotated]":
-    progress = items_moved("Moved")
+    progress = item_progress("Resealed")
     try:
         return vaultr.rotate(vault, restart=anew, progress=progress)
     except StepUpRequired:
-        # One that is running already goes on without it.
-        proven(choices, vaultr)
+        # A rotation that is running already continues without it.
+        step_up(options, vaultr)
         return vaultr.rotate(vault, restart=anew, progress=progress)
 
 

@@ -1,4 +1,4 @@
-"""The run command: environment sets for one process and nobody else."""
+"""The command `vaultr run`, which runs a command with environment sets."""
 
 import os
 import sys
@@ -12,18 +12,18 @@ import click
 
 from vaultr.client.cli import output, prompts
 from vaultr.client.cli.completers import set_titles
-from vaultr.client.cli.env_options import Sources, environment_options
-from vaultr.client.cli.offline_options import copy_options, from_copy
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.env_options import VariableOptions, variable_options
+from vaultr.client.cli.offline_options import copy_options, uses_copy
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 from vaultr.client.items.references import is_reference
-from vaultr.client.run import execute as running
+from vaultr.client.run import execute
 
 if TYPE_CHECKING:
-    from vaultr.client.run.environment import Wish
-    from vaultr.client.run.supervisor import Environment
-    from vaultr.client.run.watcher import Seen, Watcher
+    from vaultr.client.run.environment import EnvironmentSpec
+    from vaultr.client.run.supervisor import ChildEnvironment
+    from vaultr.client.run.watcher import Snapshot, Watcher
     from vaultr.client.vaultr_client import Vaultr
 
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "vaultr run --env-file .env.vaultr --mask -- npm start",
     "vaultr run --env-set vaultr://Work/prod --only 'DB_*' --watch -- ./server",
     no_args_is_help=True,
-    # What stands behind the first word of the command belongs to it, also without --.
+    # Options after the first word of the command belong to it, also without --.
     context_settings={"allow_interspersed_args": False},
 )
 @click.option(
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "names",
     multiple=True,
     metavar="SET",
-    help="An environment set, by title, id or vaultr://VAULT/SET; may come again.",
+    help="Environment set: title, id or vaultr://VAULT/SET (repeatable)",
     shell_complete=set_titles,
 )
 @click.option(
@@ -51,31 +51,33 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A dotenv file whose values may be references; may come again, and is later than sets.",
+    help="Dotenv file; values may be references (repeatable)",
 )
-@environment_options
-@click.option("--clean-env", is_flag=True, help="Of this environment pass on only PATH, HOME, …")
+@variable_options
 @click.option(
-    "--mask", is_flag=True, help="Cover values of four characters and more in what it prints."
+    "--clean-env",
+    is_flag=True,
+    help="Start with a clean environment (keeps PATH, HOME, USER, …)",
 )
-@click.option("--watch", is_flag=True, help="End it and begin anew when the values change.")
+@click.option("--mask", is_flag=True, help="Mask secrets of 4 or more characters in the output")
+@click.option("--watch", is_flag=True, help="Restart the command when values change")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1, max=86_400),
     default=10.0,
     metavar="SECONDS",
-    help="How often --watch asks the server; else every 10.",
+    help="How often --watch asks the server (default: 10)",
 )
 @copy_options
-@vault_option("The vault of the sets that name none.")
+@vault_option("Vault of the sets that name none, by id or name")
 @click.argument("words", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, required=True)
-@pass_choices
+@pass_options
 def run(
-    choices: Choices,
+    options: GlobalOptions,
     /,
     names: tuple[str, ...],
     files: tuple[Path, ...],
-    sources: Sources,
+    variables: VariableOptions,
     clean_env: bool,
     mask: bool,
     watch: bool,
@@ -87,118 +89,125 @@ def run(
 ) -> None:
     """Run a command with environment sets.
 
-    The values are in the environment of this command, and nowhere else. A variable of this
-    environment, or of a file, whose value is a reference (vaultr://VAULT/ITEM/FIELD) gets what the
-    reference names.
+    Only COMMAND gets the values. Files override sets, and both override the inherited environment.
+    If an inherited variable or a value in a file is a reference (vaultr://VAULT/ITEM/FIELD), it is
+    replaced by the value.
 
-    The command takes the place of this process: signals, terminal and exit code are its own. With
-    --mask or --watch it runs beside it, and they are passed on. Names that it would have inherited
-    give way to those of the sets. It ends 127 if there is no such command, 126 if it cannot be
-    executed.
+    COMMAND replaces this process, with its own signals, terminal and exit code. With --mask or
+    --watch it runs as a child, and signals and exit code are passed on. The exit code is 127 if
+    COMMAND is not found, and 126 if it cannot be executed.
     """
-    _check(choices, names, files, words, watched=watch, offline=offline)
-    wish = sources.wish(names, files, vault=vault)
-    with opened(choices) as vaultr:
-        copy = from_copy(vaultr, offline=offline, max_age=max_age)
-        given = _Given(vaultr, wish, offline=copy, clean=clean_env)
-        watcher = given.watched(vaultr, every_seconds=every) if watch else None
-    # The keys are forgotten here. With an unlock process the password was not read yet; and what
-    # was printed must be out before this process is another.
-    prompts.forget_descriptors(choices)
+    _check_options(options, names, files, words, watch=watch, offline=offline)
+    spec = variables.spec(names, files, vault=vault)
+    with unlocked_sdk(options) as vaultr:
+        from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
+        builder = _EnvironmentBuilder(vaultr, spec, offline=from_copy, clean=clean_env)
+        watcher = builder.watcher(vaultr, every_seconds=every) if watch else None
+    # The keys are forgotten here. If an agent holds them, the password descriptor is still unread;
+    # and output must be flushed before the command replaces this process.
+    prompts.close_secret_descriptors(options)
     sys.stdout.flush()
     sys.stderr.flush()
     if not mask and watcher is None:
-        running.become(words, given.environment)
-    _supervise(words, given.first(), watcher, masked=mask)
+        execute.replace_process(words, builder.variables)
+    _supervise(words, builder.child_environment(), watcher, mask=mask)
 
 
-def _check(
-    choices: Choices,
+def _check_options(
+    options: GlobalOptions,
     names: tuple[str, ...],
     files: tuple[Path, ...],
     words: tuple[str, ...],
     *,
-    watched: bool,
+    watch: bool,
     offline: bool,
 ) -> None:
-    if choices.json:
-        raise UsageError("run answers nothing of its own, so there is no --json.")
-    if not (names or files or _references()):
+    if options.json:
+        raise UsageError("`vaultr run` has no output of its own, so there is no --json.")
+    if not (names or files or _inherited_references()):
         raise UsageError(
-            "Say --env-set or --env-file: there is nothing to run it with. A variable here whose"
-            " value is vaultr://VAULT/ITEM/FIELD does it, too."
+            "No variables to run the command with. Use --env-set or --env-file, or set a variable"
+            " to vaultr://VAULT/ITEM/FIELD."
         )
-    if watched and offline:
-        raise UsageError("--watch asks the server again and again, which --offline forbids.")
-    running.check_command(words)
+    if watch and offline:
+        raise UsageError("--watch contacts the server. Do not combine it with --offline.")
+    execute.check_command(words)
 
 
-class _Given:
-    """What a command is given: the variables of the wish, and of references around it."""
+class _EnvironmentBuilder:
+    """Build the environment of the command from a specification and inherited references."""
 
-    def __init__(self, vaultr: "Vaultr", wish: "Wish", *, offline: bool, clean: bool) -> None:
-        # It loads what opens items, which --help does not need.
-        from vaultr.client.run.environment import gather, resolved  # noqa: PLC0415 - late, see above
+    def __init__(
+        self, vaultr: "Vaultr", spec: "EnvironmentSpec", *, offline: bool, clean: bool
+    ) -> None:
+        # It loads what opens items, which `--help` does not need.
+        from vaultr.client.run.environment import resolve_environment, resolve_references  # noqa: PLC0415 - late, see above
 
-        self._wish, self._clean = wish, clean
-        self._gathered = gather(vaultr, wish, offline=offline)
-        self._references = resolved(_references(), vaultr.resolver(offline=True))
+        self._spec, self._clean = spec, clean
+        self._resolved = resolve_environment(vaultr, spec, offline=offline)
+        self._references = resolve_references(
+            _inherited_references(), vaultr.resolver(offline=True)
+        )
 
     @property
-    def environment(self) -> dict[bytes, bytes]:
-        """The whole environment of the command."""
-        return self._whole(self._gathered.variables, self._references)
+    def variables(self) -> dict[bytes, bytes]:
+        """Return the complete environment of the command."""
+        return self._merge(self._resolved.variables, self._references)
 
-    def first(self) -> "Environment":
-        """Give what the command begins with."""
-        return self._build(self._seen())
+    def child_environment(self) -> "ChildEnvironment":
+        """Return the first environment of a child."""
+        return self._build(self._snapshot())
 
-    def watched(self, vaultr: "Vaultr", *, every_seconds: float) -> "Watcher":
-        """Look for changes from now on."""
+    def watcher(self, vaultr: "Vaultr", *, every_seconds: float) -> "Watcher":
+        """Start watching for changes of the values."""
         from vaultr.client.run.watcher import Watcher  # noqa: PLC0415 - only for --watch
 
         return Watcher(
             vaultr,
-            self._wish,
-            _references(),
-            last=self._seen(),
+            self._spec,
+            _inherited_references(),
+            last=self._snapshot(),
             every_seconds=every_seconds,
             build=self._build,
-            tell=_tell,
+            notify=_print_note,
         )
 
-    def _seen(self) -> "Seen":
-        from vaultr.client.run.watcher import seen  # noqa: PLC0415 - only beside a command
+    def _snapshot(self) -> "Snapshot":
+        from vaultr.client.run.watcher import snapshot  # noqa: PLC0415 - only beside a child
 
-        return seen(self._gathered, self._references)
+        return snapshot(self._resolved, self._references)
 
-    def _whole(
+    def _merge(
         self, variables: Mapping[str, str], references: Mapping[str, str]
     ) -> dict[bytes, bytes]:
-        named = {**references, **variables}
-        return running.environment(named, os.environb, clean=self._clean)
+        merged = {**references, **variables}
+        return execute.build_environment(merged, os.environb, clean=self._clean)
 
-    def _build(self, seen: "Seen") -> "Environment":
-        from vaultr.client.run.supervisor import Environment  # noqa: PLC0415 - seldom needed
+    def _build(self, snapshot: "Snapshot") -> "ChildEnvironment":
+        from vaultr.client.run.supervisor import ChildEnvironment  # noqa: PLC0415 - seldom needed
 
-        secrets = (*seen["secrets"], *seen["references"].values())
-        return Environment(self._whole(seen["variables"], seen["references"]), secrets)
+        secrets = (*snapshot["secrets"], *snapshot["references"].values())
+        return ChildEnvironment(self._merge(snapshot["variables"], snapshot["references"]), secrets)
 
 
-def _references() -> dict[str, str]:
-    """Give the variables of this environment whose whole value is a reference."""
+def _inherited_references() -> dict[str, str]:
+    """Return the variables of this process whose value is a reference."""
     return {name: value for name, value in os.environ.items() if is_reference(value)}
 
 
 def _supervise(
-    words: tuple[str, ...], given: "Environment", watcher: "Watcher | None", *, masked: bool
+    words: tuple[str, ...],
+    environment: "ChildEnvironment",
+    watcher: "Watcher | None",
+    *,
+    mask: bool,
 ) -> None:
-    from vaultr.client.run.supervisor import Supervisor, end_as  # noqa: PLC0415 - seldom needed
+    from vaultr.client.run.supervisor import Supervisor, exit_like  # noqa: PLC0415 - seldom needed
 
     with nullcontext() if watcher is None else closing(watcher):
-        code = Supervisor(words, masked=masked, changes=watcher).run(given)
-    raise SystemExit(end_as(code))
+        code = Supervisor(words, mask=mask, changes=watcher).run(environment)
+    raise SystemExit(exit_like(code))
 
 
-def _tell(text: str) -> None:
-    output.tell(f"vaultr: {output.printable(text)}")
+def _print_note(text: str) -> None:
+    output.print_note(f"vaultr: {output.printable(text)}")

@@ -15,8 +15,8 @@ import click
 from vaultr.client.background import memory_protection
 from vaultr.client.cli import output
 from vaultr.client.cli.offline_options import Duration
-from vaultr.client.cli.options import Choices, command, pass_choices, vault_option
-from vaultr.client.cli.sdk_session import opened
+from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError, VaultrError
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ _ASK_SECONDS = 120
 @click.option("--confirm", is_flag=True, help="Ask before each use of a key (SSH_ASKPASS)")
 @click.option("--lifetime", type=Duration(), metavar="TIME", help="Forget the keys after 8h")
 @vault_option("Only keys of this vault")
-@pass_choices
+@pass_options
 def ssh_agent(
-    choices: Choices,
+    options: GlobalOptions,
     /,
     path: Path | None,
     confirm: bool,
@@ -59,7 +59,7 @@ def ssh_agent(
 
     memory_protection.guard(for_good=True)
     place = path or _default_socket()
-    with opened(choices) as vaultr:
+    with unlocked_sdk(options) as vaultr:
         found = [item for item in vaultr.each_revealed(vault=vault) if item.type == "ssh_key"]
     identities = [each for item in found if (each := _identity(item)) is not None]
     if not identities:
@@ -74,8 +74,8 @@ def ssh_agent(
         signal.signal(number, lambda *_: stop.set())
     with agent.listening(place) as listener:
         quoted = shlex.quote(str(place))
-        output.say(f"SSH_AUTH_SOCK={quoted}; export SSH_AUTH_SOCK;")
-        output.tell(f"Serving {len(identities)} keys until this process ends.")
+        output.print_line(f"SSH_AUTH_SOCK={quoted}; export SSH_AUTH_SOCK;")
+        output.print_note(f"Serving {len(identities)} keys until this process ends.")
         agent.serve(serving, listener, stop)
 
 
@@ -97,7 +97,7 @@ def _identity(item: object) -> "Identity | None":
     try:
         key = primitives.ssh_key(str(private or ""), str(passphrase) if passphrase else None)
     except ValueError as error:
-        output.tell(f"{output.printable(title)} is not served: {error}.")
+        output.print_note(f"{output.printable(title)} is not served: {error}.")
         return None
     return Identity(key, title)
 

@@ -1,57 +1,66 @@
-"""The sync command: what is new, how the server differs, and what is accepted by hand."""
+"""The command `vaultr sync`, which fetches and verifies changes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from vaultr.client.cli import output, prompts
-from vaultr.client.cli.options import Choices, command, pass_choices
-from vaultr.client.cli.sdk_session import opened
-from vaultr.client.cli.step_up import proven
+from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.sdk_session import unlocked_sdk
+from vaultr.client.cli.step_up import step_up
 from vaultr.client.errors import IntegrityError, StepUpRequired, UsageError
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Accepted, Difference, SyncReport, Vaultr
 
+_DIFFERENCE_COLUMNS: Final = ("VAULT", "ITEM", "HOW THE SERVER DIFFERS")
+
+
+class NotVerified(IntegrityError):
+    """The server's log does not continue the log that this device knows."""
+
+    advice = (
+        "Only if you know that the server was restored from an older backup: `vaultr sync --accept`"
+        " accepts the differences and writes again what the server lost."
+    )
+
 
 @command("sync", "vaultr sync", "vaultr sync --explain", "vaultr sync --accept")
-@click.option(
-    "--explain", is_flag=True, help="Only list in which items this device and the server differ."
-)
+@click.option("--explain", is_flag=True, help="List how this device and the server differ")
 @click.option(
     "--accept",
     is_flag=True,
-    help="Take over what --explain lists, and write again what the server lost: after a server was"
-    " restored from an older backup, and its owner is sure of that.",
+    help="Accept a restored server and write again what it lost",
 )
-@click.option("--yes", is_flag=True, help="Accept what is listed without being asked.")
-@pass_choices
-def sync(choices: Choices, explain: bool, accept: bool, yes: bool) -> None:
-    """Fetch what is new, and check it.
+@click.option("--yes", is_flag=True, help="Accept without confirmation")
+@pass_options
+def sync(options: GlobalOptions, explain: bool, accept: bool, yes: bool) -> None:
+    """Fetch changes and verify them.
 
-    What comes must continue what this device knows; if it does not, nothing is taken over.
+    Changes must continue the log that this device knows; otherwise nothing is applied. You can
+    compare revision and short head with another device.
 
-    The revision and the short head can be compared with those of another device.
+    Use --accept only if you know that the server was restored from an older backup. It lists the
+    differences, as --explain does, and asks before it accepts them.
     """
     if explain and accept:
-        raise UsageError("--explain only lists, --accept lists and takes over: say one of them.")
+        raise UsageError("Use either --explain or --accept, not both.")
     if yes and not accept:
-        raise UsageError("--yes belongs to --accept.")
-    if explain or accept:
-        with opened(choices) as vaultr:
-            if accept:
-                _accept(choices, vaultr, yes=yes)
-            else:
-                _explain(choices, vaultr)
-        return
-    with opened(choices) as vaultr:
+        raise UsageError("--yes needs --accept.")
+    with unlocked_sdk(options) as vaultr:
+        if accept:
+            _accept(options, vaultr, yes=yes)
+            return
+        if explain:
+            _explain(options, vaultr)
+            return
         reports = vaultr.sync()
-    if choices.json:
-        output.as_json([_report_json(each) for each in reports])
+    if options.json:
+        output.print_json([_report_json(each) for each in reports])
         return
     head = ("VAULT", "REVISION", "HEAD", "RECEIVED", "REMOVED")
     rows = ((r.name, str(r.n), r.head, str(r.received), str(r.removed)) for r in reports)
-    output.table(head, rows)
+    output.print_table(head, rows)
 
 
 def _report_json(report: "SyncReport") -> dict[str, object]:
@@ -65,36 +74,24 @@ def _report_json(report: "SyncReport") -> dict[str, object]:
     }
 
 
-def _explain(choices: Choices, vaultr: "Vaultr") -> None:
+def _explain(options: GlobalOptions, vaultr: "Vaultr") -> None:
     differences = vaultr.explain()
-    if choices.json:
-        output.as_json([_difference_json(each) for each in differences])
+    if options.json:
+        output.print_json([_difference_json(each) for each in differences])
     elif differences:
-        output.table(_HEAD, map(_row, differences))
+        output.print_table(_DIFFERENCE_COLUMNS, map(_row, differences))
     if not all(each.continues for each in differences):
-        raise NotVerified("What the server shows is not what this device can verify.")
-    output.tell(
-        "What is new continues what this device knows: vaultr sync takes it over."
+        raise NotVerified("This device cannot verify what the server shows.")
+    output.print_note(
+        "The server has verified changes. To fetch them: vaultr sync"
         if differences
         else "This device and the server agree."
     )
 
 
-class NotVerified(IntegrityError):
-    """What the server shows does not continue what this device knows."""
-
-    advice = (
-        "If the server was restored from an older backup, and you know that: vaultr sync --accept "
-        "takes over what is listed, and writes again what the server lost. Else do not."
-    )
-
-
-_HEAD = ("VAULT", "ITEM", "HOW THE SERVER DIFFERS")
-
-
 def _row(difference: "Difference") -> tuple[str, ...]:
     if difference.vault_id is None:
-        return "the profile", "", difference.how
+        return "profile", "", difference.how
     item = str(difference.item_id or "the vault itself")
     if difference.title:
         item = f"{item} {output.shortened(difference.title)}"
@@ -111,65 +108,67 @@ def _difference_json(difference: "Difference") -> dict[str, object]:
     }
 
 
-def _accept(choices: Choices, vaultr: "Vaultr", *, yes: bool) -> None:
+def _accept(options: GlobalOptions, vaultr: "Vaultr", *, yes: bool) -> None:
     try:
         accepted = vaultr.accept_on()
     except StepUpRequired:
-        proven(choices, vaultr)
+        step_up(options, vaultr)
         accepted = vaultr.accept_on()
     if accepted is None:
         differences = vaultr.explain()
-        if not any(not each.continues for each in differences):
-            output.tell("Nothing has to be accepted: vaultr sync takes over what is new.")
+        if all(each.continues for each in differences):
+            output.print_note("There is nothing to accept. To fetch changes: vaultr sync")
             return
-        _ask(differences, yes=yes, was_listed=vaultr.was_listed())
+        _confirm(differences, yes=yes, was_listed=vaultr.was_listed())
         try:
             accepted = vaultr.accept()
         except StepUpRequired:
-            proven(choices, vaultr)
+            step_up(options, vaultr)
             accepted = vaultr.accept_on() or vaultr.accept()
-    if choices.json:
-        output.as_json([_accepted_json(each) for each in accepted])
+    if options.json:
+        output.print_json([_accepted_json(each) for each in accepted])
         return
-    for one in accepted:
-        _tell(one)
+    for each in accepted:
+        _print_accepted(each)
 
 
-def _ask(differences: "list[Difference]", *, yes: bool, was_listed: bool) -> None:
-    """Show the list and ask, unless it was shown by a command before and nobody is there."""
+def _confirm(differences: "list[Difference]", *, yes: bool, was_listed: bool) -> None:
+    """Print the differences and ask for confirmation.
+
+    A script need not confirm if an earlier command listed the same differences.
+    """
     for each in differences:
-        output.tell("  ".join(output.printable(cell) for cell in _row(each) if cell))
+        output.print_note("  ".join(output.printable(cell) for cell in _row(each) if cell))
     if yes or (was_listed and not prompts.can_ask()):
         return
     if not prompts.can_ask():
-        raise UsageError("Look at this list first; then say vaultr sync --accept again.")
-    prompts.confirmed(
-        "Was the server restored from a backup, and shall its state be taken over, and what it"
-        " lost be written again?",
+        raise UsageError("Review these differences first. To accept them: vaultr sync --accept")
+    prompts.confirm(
+        "Was the server restored from a backup? Accept its state, and write again what it lost?",
         yes=False,
     )
 
 
-def _tell(one: "Accepted") -> None:
-    name = output.printable(one.name)
-    output.say(
-        f"{name}: accepted at {one.n} {one.head}, {output.items(len(one.again))} written again."
+def _print_accepted(accepted: "Accepted") -> None:
+    name, rewritten = output.printable(accepted.name), output.items(len(accepted.again))
+    output.print_line(
+        f"{name}: accepted revision {accepted.n}, head {accepted.head}; {rewritten} written again."
     )
-    for each in one.again:
-        output.say(f"  {each.item_id}  {each.why}")
-    if one.repaired:
-        output.say("  Its last entry did not vouch for it; a repair does now.")
-    if one.keys_lost:
-        output.say("  Its keys had been replaced since the backup, so they were replaced again.")
+    for each in accepted.again:
+        output.print_line(f"  {each.item_id}  {each.why}")
+    if accepted.repaired:
+        output.print_line("  Its last entry had no valid vouch. A repair entry was added.")
+    if accepted.keys_lost:
+        output.print_line("  Its keys were rotated after the backup, so they were rotated again.")
 
 
-def _accepted_json(one: "Accepted") -> dict[str, object]:
+def _accepted_json(accepted: "Accepted") -> dict[str, object]:
     return {
-        "id": str(one.vault_id),
-        "name": one.name,
-        "revision": one.n,
-        "head": one.head,
-        "again": [{"item_id": str(each.item_id), "why": each.why} for each in one.again],
-        "repaired": one.repaired,
-        "keys_lost": one.keys_lost,
+        "id": str(accepted.vault_id),
+        "name": accepted.name,
+        "revision": accepted.n,
+        "head": accepted.head,
+        "again": [{"item_id": str(each.item_id), "why": each.why} for each in accepted.again],
+        "repaired": accepted.repaired,
+        "keys_lost": accepted.keys_lost,
     }

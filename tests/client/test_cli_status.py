@@ -1,0 +1,49 @@
+"""`vaultr status` and its alias `vaultr whoami`."""
+
+from tests.client.devices import Device
+
+
+def test_unlocked_device_shows_account_vaults_and_protection(device, site):
+    found = device.told("status", password=None)
+
+    assert found["email"] == device.email
+    assert found["server"] == site.url
+    assert (found["logged_in"], found["unlocked"]) == (True, True)
+    assert 0 < found["locks_in_seconds"] <= 15 * 60
+    assert "Personal" in [each["name"] for each in found["vaults"]]
+    assert (found["second_factors"], found["recovery_key"]) == ([], False)
+    assert found["pending"] == []
+
+
+def test_locked_device_shows_what_needs_no_password(account):
+    shown = account.done("whoami", password=None)
+
+    assert account.email in shown
+    assert "locked: vaultr unlock" in shown
+    assert "unknown: unlock first" in shown
+
+
+def test_device_without_account_says_how_to_get_one(tmp_path):
+    shown = Device(tmp_path / "home", "").done("status", password=None)
+
+    assert "none: vaultr signup, or vaultr login" in shown
+
+
+def test_status_knows_whether_the_emergency_kit_is_current(device, tmp_path):
+    device.done("kit", str(tmp_path / "kit.html"), password=None)
+
+    assert device.told("status", "--offline", password=None)["emergency_kit"] == "written"
+
+
+def test_signup_that_waits_is_pending(site, tmp_path):
+    waiting = Device(tmp_path / "home", site.url, email="waits@example.org")
+    waiting.done("signup", "--email", waiting.email)
+
+    found = waiting.told("status", password=None)
+
+    assert found["logged_in"] is False
+    assert "waits@example.org is not confirmed: vaultr verify" in found["pending"][0]
+
+
+def test_device_is_named_after_host_and_user(device):
+    assert device.told("status", "--offline", password=None)["device_name"].endswith(")")

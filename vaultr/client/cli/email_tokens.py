@@ -1,0 +1,27 @@
+"""Email addresses, and the tokens in the links that the server sends by email."""
+
+import re
+from typing import Final
+
+from vaultr.client.errors import UsageError
+
+# The server checks more; this catches a name or a typo before you type a secret.
+_ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+")
+_AFTER_TOKEN: Final = re.compile(r"[&#\s]")
+
+
+def email_address(text: str) -> str:
+    """Return the email address without spaces around it.
+
+    :raises UsageError: the text is not an email address.
+    """
+    address = text.strip()
+    if not _ADDRESS.fullmatch(address):
+        raise UsageError("That is not an email address. Example: ann@example.org")
+    return address
+
+
+def token_of(text: str) -> str:
+    """Return the token in ``text``, which may be the token itself or the whole link."""
+    _, is_link, rest = text.strip().rpartition("token=")
+    return _AFTER_TOKEN.split(rest, maxsplit=1)[0] if is_link else text.strip()
