@@ -53,7 +53,7 @@ def filled(app, email):
     return session
 
 
-def test_all_that_is_the_accounts_goes_and_what_is_anothers_stays(app):
+def test_account_deletion_removes_own_data_and_keeps_other_accounts(app):
     filled(app, BOB)
     before = rows(app)
     session = filled(app, ANN)
@@ -103,7 +103,7 @@ def test_its_id_is_nobodys_again_since_its_events_stay(app, as_ann, client):
     assert letters(app, "eve@example.org") == []
 
 
-def test_a_signup_that_waited_gets_no_id_of_an_account_that_has_gone(app, client):
+def test_pending_signup_does_not_reuse_id_of_deleted_account(app, client):
     same = factories.uuid4()
     client.post(f"{AUTH}/signup", json=factories.signup("eve@example.org", account_id=str(same)))
     client.post(f"{AUTH}/signup", json=factories.signup(account_id=str(same)))

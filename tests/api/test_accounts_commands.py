@@ -53,9 +53,7 @@ def sign_in(client, **more):
 # --- lock, unlock, logout ---
 
 
-def test_a_locked_account_is_locked_for_every_device_and_password_until_it_is_unlocked(
-    app, client, ann, flask
-):
+def test_operator_lock_blocks_every_device_and_password_until_unlock(app, client, ann, flask):
     device = factories.uuid4()
     session = sign_in(client, device_id=device).json
 
@@ -81,7 +79,7 @@ def test_no_purge_ends_an_operators_lock(app, client, ann, flask):
     assert sign_in(client).status_code == 429
 
 
-def test_of_logins_that_meet_a_lock_none_has_a_session_after_it(app, ann, flask, count):
+def test_logins_that_meet_a_lock_get_no_session(app, ann, flask, count):
     for _ in range(count(3, many=40)):
         gate = threading.Barrier(5)
 
@@ -100,7 +98,7 @@ def test_of_logins_that_meet_a_lock_none_has_a_session_after_it(app, ann, flask,
         flask("unlock", "ann@example.org")
 
 
-def test_logging_out_ends_all_sessions_and_the_password_opens_new_ones(app, client, ann, flask):
+def test_operator_logout_ends_sessions_and_password_still_works(app, client, ann, flask):
     sessions = [sign_in(client).json for _ in range(3)]
 
     done = flask("logout", "ann@example.org", "--json")
@@ -115,7 +113,7 @@ def test_logging_out_ends_all_sessions_and_the_password_opens_new_ones(app, clie
 # --- factors, deletion ---
 
 
-def test_reset_factors_are_gone_the_owner_is_told_and_the_password_is_still_needed(
+def test_reset_factors_removes_factors_notifies_owner_and_keeps_password(
     app, as_ann, client, flask
 ):
     confirmed(as_ann)
@@ -130,7 +128,7 @@ def test_reset_factors_are_gone_the_owner_is_told_and_the_password_is_still_need
     assert "factor-removed" in {one.kind for one in letters.letters(app)}
 
 
-def test_a_deleted_account_is_gone_with_its_vaults_and_the_events_about_it_stay(app, flask):
+def test_deleted_account_loses_vaults_and_keeps_audit_events(app, flask):
     with app.app_context():
         factories.item(factories.vault())
     about = len(factories.events(app))
@@ -209,9 +207,7 @@ def test_the_list_shows_addresses_only_where_asked_and_pages(app, flask):
     assert flask("list", "--after", "x").exit_code == 2
 
 
-def test_an_account_is_shown_with_its_sessions_and_locks_but_nothing_that_opens_it(
-    app, client, ann, flask
-):
+def test_accounts_show_lists_sessions_and_locks_but_no_secrets(app, client, ann, flask):
     sign_in(client)
     shown = json.loads(flask("show", str(ann.id), "--json").stdout)
 
@@ -229,7 +225,7 @@ def test_an_account_is_shown_with_its_sessions_and_locks_but_nothing_that_opens_
 
 
 @pytest.mark.parametrize("command", DOING)
-def test_a_dry_run_tells_what_would_happen_and_does_none_of_it(app, client, ann, flask, command):
+def test_dry_run_reports_changes_and_makes_none(app, client, ann, flask, command):
     session = sign_in(client).json
     before = len(factories.events(app)), len(letters.letters(app))
 
@@ -245,7 +241,7 @@ def test_a_dry_run_tells_what_would_happen_and_does_none_of_it(app, client, ann,
 
 
 @pytest.mark.parametrize("command", [*DOING, "verify", "show"])
-def test_who_does_not_exist_is_refused_and_nothing_is_recorded(app, flask, command):
+def test_unknown_account_is_rejected_without_audit_event(app, flask, command):
     more = ("--confirm", "nobody@example.org") if command in DESTROYING else ()
     done = flask(command, "nobody@example.org", *more)
 

@@ -57,7 +57,7 @@ def test_the_same_work_is_done_for_known_and_unknown_addresses(app, client, rout
     assert known[-1] == (1 if route in HASHING else 0)
 
 
-def test_the_hash_for_nobody_costs_what_one_of_an_account_does(app, client, monkeypatch):
+def test_hash_for_unknown_address_costs_the_same_as_for_account(app, client, monkeypatch):
     """What no key fits is checked at the live cost, in memory, passes and lanes."""
     checked, matches = [], password_hashing._matches
     monkeypatch.setattr(
@@ -73,7 +73,7 @@ def test_the_hash_for_nobody_costs_what_one_of_an_account_does(app, client, monk
     assert nobodys.split("$")[:4] == live.split("$")[:4]
 
 
-def test_the_same_work_is_done_whether_a_signup_waits_or_not(app, client):
+def test_same_work_is_done_with_and_without_pending_signup(app, client):
     done = []
     for email in ("warm@example.org", "ann@example.org", "bob@example.org"):
         body = factories.signup(email)

@@ -77,7 +77,7 @@ def test_a_refusal_tells_exactly_when_the_next_attempt_fits(here):
     assert try_at(NOON + timedelta(minutes=5, seconds=wait + 1))
 
 
-def test_what_ends_without_a_verdict_is_given_back(here):
+def test_attempt_without_result_is_refunded(here):
     for _ in range(8):
         with (
             pytest.raises(ZeroDivisionError),
@@ -88,7 +88,7 @@ def test_what_ends_without_a_verdict_is_given_back(here):
     assert [try_at(clock.now()) for _ in range(6)] == [True] * 5 + [False]
 
 
-def test_attempts_of_one_millisecond_are_told_apart(here):
+def test_attempts_in_one_millisecond_have_distinct_stamps(here):
     with time_machine.travel(NOON, tick=False):
         assert [try_at(NOON) for _ in range(3)] == [True] * 3
         assert try_at(NOON, fail=False)  # given back: one, not all of this moment
@@ -101,7 +101,7 @@ def test_a_limit_may_be_as_high_as_it_likes(app, client, ann, set_to):
     assert [guess(client) for _ in range(7)] == [401] * 7
 
 
-def test_each_lock_is_twice_as_long_as_the_one_before_up_to_a_day(here):
+def test_each_lock_lasts_twice_as_long_up_to_a_day(here):
     moment, seen = NOON, []
     assert try_at(moment)
     for _ in range(9):
@@ -163,7 +163,7 @@ def test_a_locked_attempt_costs_no_hash_and_no_write(app, client, ann):
     assert len(ran) == 1
 
 
-def test_an_attempt_over_the_addresses_limit_costs_no_hash_and_no_write(app, client):
+def test_attempt_over_address_limit_costs_no_hash_and_no_write(app, client):
     for number in range(20):
         guess(client, f"{number}@example.org")
     before = hashes()

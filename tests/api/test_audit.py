@@ -80,7 +80,7 @@ def test_a_writer_that_has_never_committed_leaves_no_trace(here):
     assert [(before, end) for _, before, end in audit_log.starts()] == [(None, None)]
 
 
-def test_the_records_of_one_transaction_follow_each_other_in_one_chain(here):
+def test_events_of_one_transaction_form_one_chain(here):
     with transaction():
         record()
         with transaction():
@@ -92,7 +92,7 @@ def test_the_records_of_one_transaction_follow_each_other_in_one_chain(here):
     assert len({event.writer_id for event in events}) == 1
 
 
-def test_a_record_is_made_in_no_savepoint_and_outside_of_no_transaction(here):
+def test_event_in_savepoint_or_outside_transaction_is_rejected(here):
     with pytest.raises(RuntimeError, match=r"inside of transaction\(\)"):
         record()
     with transaction() as session:
@@ -103,7 +103,7 @@ def test_a_record_is_made_in_no_savepoint_and_outside_of_no_transaction(here):
     assert audit_log.everything() == []
 
 
-def test_a_savepoint_released_after_a_record_does_not_pass_for_the_commit(here):
+def test_released_savepoint_after_event_does_not_count_as_commit(here):
     with contextlib.suppress(Undone), transaction() as session:
         record()
         with session.begin_nested():
@@ -136,7 +136,7 @@ def test_whoever_swallows_that_a_record_failed_cannot_commit(here):
     assert facts() == set()
 
 
-def test_the_body_tells_who_did_what_from_where(here):
+def test_event_body_names_actor_action_and_origin(here):
     account, session = uuid4(), uuid4()
     with here.test_request_context(environ_base={"REMOTE_ADDR": "192.0.2.77"}):
         request_origin._store_origin()
@@ -167,7 +167,7 @@ def test_the_system_acts_outside_of_requests(here):
     assert audit_log.body(event)["net"] is None
 
 
-def test_a_committed_event_is_copied_to_the_log_and_one_undone_is_not(here, caplog):
+def test_committed_event_is_logged_and_rolled_back_event_is_not(here, caplog):
     with caplog.at_level(logging.INFO, "vaultr"):
         with transaction():
             record()

@@ -137,7 +137,7 @@ def sums(app):
         )
 
 
-def test_requests_refused_at_the_door_are_one_event_a_minute_and_network(app, client):
+def test_denied_requests_make_one_event_per_minute_and_network(app, client):
     with time_machine.travel("2026-11-24T12:00:00Z", tick=False) as traveller:
         for last in (1, 2, 3):
             client.get(URL, environ_base={"REMOTE_ADDR": f"192.0.2.{last}"})
@@ -154,7 +154,7 @@ def test_requests_refused_at_the_door_are_one_event_a_minute_and_network(app, cl
     ]
 
 
-def test_refused_requests_from_everywhere_take_bounded_room(app):
+def test_denied_requests_from_many_networks_take_bounded_memory(app):
     with app.app_context():
         for number in range(1000):
             denied_requests.current().count("limit", f"10.{number // 250}.{number % 250}.0/24")
@@ -165,7 +165,7 @@ def test_refused_requests_from_everywhere_take_bounded_room(app):
     assert sum(count for *_, count in recorded) == 1000
 
 
-def test_what_was_refused_while_nothing_can_be_recorded_is_recorded_later(app):
+def test_denials_during_outage_are_recorded_later(app):
     with app.app_context(), time_machine.travel("2026-11-24T12:00:00Z", tick=False) as traveller:
         denied_requests.current().count("door", "192.0.2.0/24")
         traveller.shift(60)

@@ -67,7 +67,7 @@ def test_a_commit_that_never_arrived_ends_the_chain_as_unknown(postgres):
     assert (predecessor, end) == (events[0].writer_id.hex(), "unknown")
 
 
-def test_a_commit_whose_answer_was_lost_ends_the_chain_as_unknown(postgres):
+def test_lost_commit_response_ends_chain_as_unknown(postgres):
     def commit_and_lose_the_answer(connection):
         with connection.cursor() as cursor:
             cursor.execute("COMMIT")  # the driver does not notice, and will send its own
@@ -169,7 +169,7 @@ def hot(found, *, more=""):
         return ready.event_id
 
 
-def test_a_hot_read_records_in_its_own_statement(postgres):
+def test_fast_read_records_event_in_its_own_statement(postgres):
     record()
     event_id = hot(True)
     record()
@@ -179,14 +179,14 @@ def test_a_hot_read_records_in_its_own_statement(postgres):
     assert [event.writer_seq for event in events] == [1, 2, 3]
 
 
-def test_a_hot_read_is_the_first_record_of_a_process(postgres):
+def test_fast_read_can_be_first_event_of_process(postgres):
     event_id = hot(True)
 
     assert [event.event_id for event in audit_log.events()] == [event_id]
     assert not in_transaction()
 
 
-def test_a_hot_read_that_finds_nothing_records_nothing(postgres):
+def test_fast_read_that_finds_nothing_records_nothing(postgres):
     hot(True)
     hot(False)
     hot(True)
@@ -194,7 +194,7 @@ def test_a_hot_read_that_finds_nothing_records_nothing(postgres):
     assert [event.writer_seq for event in audit_log.events()] == [1, 2]
 
 
-def test_a_hot_read_that_the_database_refuses_leaves_no_gap(postgres):
+def test_fast_read_rejected_by_database_leaves_no_gap(postgres):
     hot(True)
     with pytest.raises(AuditUnavailable):
         hot(True, more=", 1 / (SELECT 0)")
@@ -204,7 +204,7 @@ def test_a_hot_read_that_the_database_refuses_leaves_no_gap(postgres):
     assert len(audit_log.starts()) == 1
 
 
-def test_a_hot_read_whose_outcome_nobody_knows_ends_the_chain(postgres):
+def test_fast_read_with_unknown_outcome_ends_chain(postgres):
     hot(True)
     with pytest.raises(ZeroDivisionError), service.prepared(Event.ITEM_READ, account_id=ANN):
         raise ZeroDivisionError

@@ -40,7 +40,7 @@ def test_a_statement_is_prepared_once_a_connection(app):
     assert sum("+ 1000 AS n" in row.statement for row in known) == 1
 
 
-def test_a_failed_statement_is_told_as_sqlalchemy_tells_it_and_spoils_nothing(app):
+def test_failed_statement_raises_sqlalchemy_error_and_keeps_connection(app):
     with pytest.raises(sa.exc.DataError) as caught:
         raw_driver.run("SELECT 1 / %(n)s::int AS secret", {"n": 0})
 
@@ -51,7 +51,7 @@ def test_a_failed_statement_is_told_as_sqlalchemy_tells_it_and_spoils_nothing(ap
     assert checked_out(app) == 0
 
 
-def test_a_lost_connection_is_given_up_and_the_next_statement_has_another(app):
+def test_lost_connection_is_dropped_and_next_statement_gets_another(app):
     dropped = []
     sa.event.listen(AUTOCOMMIT.get(app), "invalidate", lambda *told: dropped.append(told))
 
@@ -64,7 +64,7 @@ def test_a_lost_connection_is_given_up_and_the_next_statement_has_another(app):
     assert checked_out(app) == 0
 
 
-def test_a_script_within_a_transaction_sees_it_and_is_undone_with_it(app):
+def test_statement_inside_transaction_is_rolled_back_with_it(app):
     insert = "INSERT INTO facts (name, value) VALUES (%(name)s, '\\x01')"
     count = "SELECT 1; SELECT count(*) FROM facts WHERE name = 'one'"
     inside = []
@@ -92,7 +92,7 @@ def test_a_script_that_fails_spoils_its_transaction_and_no_other(app):
         assert raw_driver.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
 
 
-def test_a_connection_lost_within_a_transaction_is_given_up(app):
+def test_connection_lost_inside_transaction_is_dropped(app):
     with pytest.raises(sa.exc.OperationalError) as caught, transaction() as session:
         raw_driver.within(session.connection(), "SELECT pg_terminate_backend(pg_backend_pid())", {})
 
@@ -124,7 +124,7 @@ def test_nothing_is_prepared_behind_a_pooler(postgres_url, tmp_path):
         AUTOCOMMIT.get(app).dispose()
 
 
-def test_a_database_that_is_away_is_told_as_such(tmp_path, postgres_url):
+def test_unreachable_database_is_reported_as_such(tmp_path, postgres_url):
     url = servers.fresh_database(postgres_url)
     app = built(environ_for(tmp_path, DATABASE_URL=url))
     single = AUTOCOMMIT.get(app)

@@ -137,9 +137,7 @@ def test_one_bad_change_undoes_the_batch_and_is_pointed_at(app, vault, spoilt, s
         ({"entry": {"n": 9}, "content_revision": 9}, 409, "head-moved"),
     ],
 )
-def test_the_first_bad_change_is_told_whatever_is_wrong_with_later_ones(
-    app, vault, first, status, slug
-):
+def test_first_bad_change_is_reported_whatever_follows(app, vault, first, status, slug):
     request = vault.batch_request(("put", vault.put()), ("put", uuid4()))
     bad, later = request.body["changes"]
     bad |= first | {"entry": bad["entry"] | first.get("entry", {})}

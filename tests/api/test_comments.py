@@ -29,7 +29,7 @@ def running_with(app, request_id):
         return [query for (query,) in connection.execute(asked, {"tag": tag}) if tag not in query]
 
 
-def test_a_request_that_waits_for_a_lock_is_named_by_the_id_that_its_caller_was_told(app):
+def test_waiting_statement_carries_the_request_id_of_its_caller(app):
     with app.app_context():
         vault = factories.vault()
     ann = signed_in(app, "ann@example.org")
@@ -57,7 +57,7 @@ def test_a_request_that_waits_for_a_lock_is_named_by_the_id_that_its_caller_was_
 
 
 @pytest.mark.parametrize("forged", ["*/ DROP TABLE accounts; --", "a'b", "%s", "x" * 65, "é"])
-def test_an_id_that_could_be_read_as_sql_never_gets_there(app, forged):
+def test_request_id_that_could_be_sql_is_not_added(app, forged):
     ann = signed_in(app, "ann@example.org")
 
     answer = ann.get("/api/v1/auth/me", headers={"X-Request-Id": forged.encode().decode("latin1")})

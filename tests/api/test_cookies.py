@@ -30,7 +30,7 @@ def proof(email="ann@example.org"):
     return {"auth_key": b64(factories.auth_key(email))}
 
 
-def test_a_browser_gets_its_tokens_as_cookies_and_none_in_the_answer(browser):
+def test_browser_login_sets_cookies_and_returns_no_tokens(browser):
     assert browser.answer.json.keys() == {"expires_in", "account", "key_set"}
     set_ = {line.split("=")[0]: line for line in browser.answer.headers.getlist("Set-Cookie")}
     assert set_.keys() == {ACCESS, TOKEN, CSRF}
@@ -99,7 +99,7 @@ def test_the_token_of_another_session_is_no_proof(app, browser):
         assert told(browser.post(LOGOUT, headers=headers)) == (403, "csrf")
 
 
-def test_a_stranger_is_told_401_before_anything_of_sites(client):
+def test_anonymous_request_gets_401_before_any_csrf_error(client):
     client.set_cookie(ACCESS, "rubbish")
 
     assert client.post(LOGOUT, headers={"Origin": "http://evil.example"}).status_code == 401
@@ -157,7 +157,7 @@ def test_a_refresh_that_was_not_meant_rotates_nothing(browser, change):
     assert browser.post(REFRESH, json={}, headers=with_token(browser)).status_code == 200
 
 
-def test_a_refresh_token_in_the_body_beside_a_cookie_is_refused(app, browser):
+def test_refresh_token_in_body_and_cookie_is_rejected(app, browser):
     with app.app_context():
         other = factories.session()
 
@@ -188,7 +188,7 @@ def test_the_origin_of_the_address_in_mails_is_ours_too(app, browser, set_to):
     assert browser.post(STEP_UP, json=proof(), headers=headers).status_code == 204
 
 
-def test_a_hot_read_is_proven_by_cookies_too(app, browser):
+def test_fast_read_accepts_cookies(app, browser):
     vault = {
         "id": str(uuid4()),
         "sealed_key": b64(factories.sealed(64)),

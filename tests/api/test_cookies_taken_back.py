@@ -63,7 +63,7 @@ def test_whatever_ends_the_own_session_takes_the_cookies_away(browser, which):
     assert cookies(browser) == NONE
 
 
-def test_undoing_a_change_of_address_takes_the_cookies_away(app, browser):
+def test_email_change_undo_clears_cookies(app, browser):
     asked = browser.post(EMAIL, json={"email": NEW}, headers=with_token(browser))
     assert asked.status_code == 202
     for to in (ANN, NEW):

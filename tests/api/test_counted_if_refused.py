@@ -102,7 +102,7 @@ def test_whatever_proves_nothing_is_counted_by_its_address(limited, request_, st
     assert int(answers[2].headers["Retry-After"]) > 0
 
 
-def test_the_limit_is_told_before_what_is_switched_off(limited):
+def test_rate_limit_is_checked_before_kill_switch(limited):
     app = limited(LIMIT_ANONYMOUS="1/3600")
     client = app.test_client()
     with app.app_context():
@@ -112,7 +112,7 @@ def test_the_limit_is_told_before_what_is_switched_off(limited):
     assert [refresh(client).status_code for _ in range(2)] == [503, 429]
 
 
-def test_a_flood_of_invented_tokens_costs_no_sql(limited):
+def test_flood_of_forged_tokens_costs_no_sql(limited):
     app = limited(LIMIT_ANONYMOUS="2/3600")
     client = app.test_client()
     assert [refresh(client).status_code for _ in range(3)] == [401, 401, 429]
@@ -124,7 +124,7 @@ def test_a_flood_of_invented_tokens_costs_no_sql(limited):
     assert not [one for one in seen if "refresh_tokens" in one]
 
 
-def test_strangers_who_fill_an_address_up_are_in_nobodys_way_who_refreshes(limited):
+def test_anonymous_flood_from_an_address_does_not_block_its_refreshes(limited):
     app = limited(LIMIT_ANONYMOUS="1/3600")
     session = session_of(app)
     client = app.test_client()
@@ -133,7 +133,7 @@ def test_strangers_who_fill_an_address_up_are_in_nobodys_way_who_refreshes(limit
     assert refresh(client, session.refresh_token).status_code == 200
 
 
-def test_an_address_that_was_refused_lately_is_counted_before_its_token_is_looked_up(limited):
+def test_recently_limited_address_is_counted_before_token_lookup(limited):
     app = limited(LIMIT_ANONYMOUS="1/3600")
     session = session_of(app)
     elsewhere = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.9"}}
@@ -144,7 +144,7 @@ def test_an_address_that_was_refused_lately_is_counted_before_its_token_is_looke
     assert refresh(client, session.refresh_token, **elsewhere).status_code == 200
 
 
-def test_what_a_full_session_asks_for_is_counted_by_its_address(limited):
+def test_request_of_full_session_is_counted_by_address(limited):
     app = limited(LIMIT_REFRESH="1/3600", LIMIT_ANONYMOUS="4/3600")
     session = session_of(app)
     client = app.test_client()
@@ -170,7 +170,7 @@ def test_without_redis_it_is_counted_too(tmp_path):
         assert [one.headers["RateLimit-Limit"] for one in answers] == ["2"] * 3
 
 
-def test_who_was_refused_is_remembered_a_minute_at_most_and_not_without_bounds():
+def test_limited_addresses_are_stored_one_minute_and_bounded():
     now = [100.0]
     lately = limits.RecentlyLimited(clock=lambda: now[0])
     lately.add("192.0.2.1", 900)

@@ -37,7 +37,7 @@ def recovery_key(app, account_id):
         work.add(row)
 
 
-def test_the_new_key_opens_the_account_and_the_old_one_does_not(app, as_ann):
+def test_new_key_opens_the_account_and_old_key_does_not(app, as_ann):
     body = new_keys(NEW)
 
     response = as_ann.put(CREDENTIALS, json=body)
@@ -53,7 +53,7 @@ def test_the_new_key_opens_the_account_and_the_old_one_does_not(app, as_ann):
     assert key_set.profile == unb64(body["profile"]["sealed"])
 
 
-def test_all_other_sessions_are_dead_and_the_own_one_goes_on_by_its_refresh_token(app, as_ann):
+def test_other_sessions_die_and_own_session_continues_by_refresh_token(app, as_ann):
     with app.app_context():
         other = factories.session()
 
@@ -77,7 +77,7 @@ def test_another_accounts_sessions_stay(app, as_ann, as_bob):
 
 
 @pytest.mark.parametrize(("epoch", "revision"), [(1, 2), (3, 2), (2, 1), (2, 3), (0, 2), (2, 0)])
-def test_an_epoch_or_profile_revision_that_does_not_follow_is_refused(app, as_ann, epoch, revision):
+def test_wrong_epoch_or_profile_revision_is_rejected(app, as_ann, epoch, revision):
     response = as_ann.put(CREDENTIALS, json=new_keys(NEW, epoch=epoch, revision=revision))
 
     assert (response.status_code, slug(response)) == (412, "precondition-failed")
@@ -145,7 +145,7 @@ def test_without_a_new_account_key_the_recovery_key_stays(app, as_ann):
     assert len(rows(app, RecoveryKey)) == 1
 
 
-def test_a_new_account_key_replaces_every_wrap_and_ends_the_recovery_key(app, as_ann):
+def test_new_account_key_replaces_every_wrap_and_ends_recovery_key(app, as_ann):
     with app.app_context():
         vaults = [factories.vault(ANN), factories.vault(ANN)]
         factories.vault("bob@example.org")
@@ -204,9 +204,7 @@ def another_identity(rewrap):
         (another_identity, "/rewrap/identity/x25519/public"),
     ],
 )
-def test_a_rewrap_that_does_not_name_every_wrap_there_is_changes_nothing(
-    app, as_ann, spoil, pointer
-):
+def test_rewrap_that_misses_a_wrap_changes_nothing(app, as_ann, spoil, pointer):
     with app.app_context():
         factories.vault(ANN)
         factories.vault(ANN)
@@ -222,7 +220,7 @@ def test_a_rewrap_that_does_not_name_every_wrap_there_is_changes_nothing(
     assert (opens(app, OLD), opens(app, NEW)) == (200, 401)
 
 
-def test_what_is_stale_is_refused_before_a_rewrap_is_looked_at(app, as_ann):
+def test_stale_epoch_is_rejected_before_rewrap_is_checked(app, as_ann):
     with app.app_context():
         factories.vault(ANN)
     rewrap = rewrapped(app, as_ann.account_id) | {"vaults": []}
@@ -232,7 +230,7 @@ def test_what_is_stale_is_refused_before_a_rewrap_is_looked_at(app, as_ann):
     assert response.status_code == 412
 
 
-def test_a_change_is_recorded_and_its_owner_told(app, as_ann):
+def test_credential_change_is_recorded_and_owner_notified(app, as_ann):
     with app.app_context():
         other = factories.session()
 

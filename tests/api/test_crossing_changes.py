@@ -34,9 +34,7 @@ def test_mailboxes_are_locked_in_one_order_whoever_writes_to_whom(as_ann, as_bob
     assert locked == sorted(locked[:2]) * 2
 
 
-def test_owners_who_ask_for_each_others_address_do_not_wait_in_a_circle(
-    app, as_ann, as_bob, set_to, count
-):
+def test_owners_requesting_each_others_address_do_not_deadlock(app, as_ann, as_bob, set_to, count):
     set_to(app, limit_mail="1000/3600")
 
     def ask(number):
@@ -48,7 +46,7 @@ def test_owners_who_ask_for_each_others_address_do_not_wait_in_a_circle(
         assert at_once(ask, 6) == [202] * 6
 
 
-def test_thousands_of_sessions_that_end_together_are_told_in_events_of_500(app, as_ann):
+def test_thousands_of_ended_sessions_are_recorded_in_events_of_500(app, as_ann):
     with app.app_context(), transaction() as work:
         row = work.get(Session, as_ann.session.id)
         values = {one.name: getattr(row, one.name) for one in Session.__table__.columns}

@@ -45,7 +45,7 @@ def test_what_the_server_of_this_machine_counted_is_judged(errors, httpd, host):
 
 
 @pytest.mark.parametrize("port", [None, 0])
-def test_without_a_port_it_says_what_was_not_judged_and_how_it_would_be(errors, port):
+def test_without_port_the_check_says_what_was_not_judged(errors, port):
     found, unseen = errors(port)
 
     assert unseen == ["errors"]
@@ -55,7 +55,7 @@ def test_without_a_port_it_says_what_was_not_judged_and_how_it_would_be(errors, 
     assert "--log" in found["todo"]
 
 
-def test_a_port_on_which_nobody_or_a_worker_answers_judges_nothing(errors, httpd):
+def test_port_without_server_or_of_a_worker_judges_nothing(errors, httpd):
     nobody, unseen = errors(free_port())
     assert unseen == ["errors"]
     assert "nor does http://127.0.0.1:" in nobody["says"]
@@ -65,7 +65,7 @@ def test_a_port_on_which_nobody_or_a_worker_answers_judges_nothing(errors, httpd
     assert "a worker's?" in worker["says"]
 
 
-def test_what_was_said_is_looked_at_instead(errors, httpd, tmp_path):
+def test_configured_log_is_read_instead_of_metrics(errors, httpd, tmp_path):
     bad = httpd(LINE % (500, 100))
 
     found, unseen = errors(port_of(bad), "127.0.0.1", "--metrics", httpd(LINE % (200, 100)))

@@ -69,7 +69,7 @@ def test_errors_of_any_pod_behind_the_name_are_counted(pods):
     assert found.says == "20 of 100 answers were errors of the server"
 
 
-def test_a_pod_that_does_not_answer_is_told(pods):
+def test_unreachable_pod_is_reported(pods):
     url = pods({"127.0.0.1": (200, 60), "127.0.0.2": (200, 60)}, silent="127.0.0.2")
 
     [found] = _errors(url)
@@ -84,7 +84,7 @@ def test_a_name_of_one_address_is_asked_by_its_name(pods):
     assert (found.level, found.says) == ("ok", "0 of 60 answers were errors of the server")
 
 
-def test_a_name_that_leads_nowhere_is_told():
+def test_unresolvable_name_is_reported():
     [found] = _errors("http://nothing.invalid:9464/metrics")
 
     assert (found.level, found.topic) == ("problem", "errors")

@@ -70,7 +70,7 @@ def test_only_a_fresh_proof_of_the_owner_deletes_a_vault(app, as_ann, as_bob, va
         refused(as_ann.delete(vault.path), 403, "step-up-required")
 
 
-def test_a_deleted_vault_makes_room_for_another(app, as_ann, vault, set_to):
+def test_deleted_vault_frees_quota_for_another(app, as_ann, vault, set_to):
     set_to(app, quota_vaults=1)
     refused(as_ann.post(VAULTS, json=Writer(as_ann).creation()), 409, "quota-exceeded")
 

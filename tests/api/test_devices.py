@@ -83,7 +83,7 @@ def test_a_failed_login_of_a_new_device_mails_nothing(app, client, owner):
     assert kinds(app) == []
 
 
-def test_the_device_of_the_signup_is_not_new_but_the_next_one_is(app, client):
+def test_signup_device_is_known_and_next_device_is_new(app, client):
     with app.app_context():
         factories.account(ANN)
 
@@ -102,7 +102,7 @@ def test_of_parallel_logins_with_one_new_device_one_is_mailed(app, owner):
     assert kinds(app) == ["new-device"]
 
 
-def test_a_device_cannot_put_a_link_into_the_letter(app, client, owner):
+def test_device_name_cannot_add_a_link_to_the_email(app, client, owner):
     body = factories.login() | {"device": {"id": str(uuid4()), "name": "see https://evil.example"}}
 
     assert client.post(f"{AUTH}/login", json=body).status_code == 200
@@ -112,7 +112,7 @@ def test_a_device_cannot_put_a_link_into_the_letter(app, client, owner):
     assert "://" not in letter.text
 
 
-def test_a_session_that_moves_goes_on_and_its_owner_is_told(app, client, owner):
+def test_moved_session_continues_and_owner_is_notified(app, client, owner):
     tokens = login(at(client))
     at(client, address=AWAY)
     assert client.get(f"{AUTH}/me", headers=bearer(tokens)).status_code == 200
@@ -132,7 +132,7 @@ def test_a_session_that_moves_goes_on_and_its_owner_is_told(app, client, owner):
     assert [one["network"] for one in shown if "network" in one] in ([], ["198.51.100.0/24"])
 
 
-def test_a_move_is_told_once_for_each_place(app, client, owner):
+def test_session_move_is_notified_once_per_network(app, client, owner):
     tokens = login(at(client))
     at(client, address=AWAY)
     for _ in range(3):
@@ -188,7 +188,7 @@ def strict(app, set_to, monkeypatch):
 
 
 @pytest.mark.parametrize("place", [{"address": AWAY}, {"agent": BROWSER}])
-def test_strictly_bound_a_session_ends_at_the_first_request_from_elsewhere(
+def test_strict_binding_ends_session_at_first_request_from_elsewhere(
     app, client, owner, strict, place
 ):
     tokens = login(at(client))
@@ -204,7 +204,7 @@ def test_strictly_bound_a_session_ends_at_the_first_request_from_elsewhere(
     assert event["out"] == "deny:moved"
 
 
-def test_strictly_bound_a_hot_read_from_elsewhere_ends_the_session_too(app, client, owner, strict):
+def test_strict_binding_ends_session_on_fast_read_from_elsewhere(app, client, owner, strict):
     tokens = login(at(client))
     client.environ_base["HTTP_AUTHORIZATION"] = bearer(tokens)["Authorization"]
     client.account_id = owner.id
@@ -220,9 +220,7 @@ def test_strictly_bound_a_hot_read_from_elsewhere_ends_the_session_too(app, clie
     assert kinds(app) == ["new-device", "session-ended-moved"]
 
 
-def test_strictly_bound_a_write_from_elsewhere_changes_nothing_and_ends_it(
-    app, client, owner, strict
-):
+def test_strict_binding_rejects_write_from_elsewhere_and_ends_session(app, client, owner, strict):
     tokens = login(at(client))
     client.environ_base["HTTP_AUTHORIZATION"] = bearer(tokens)["Authorization"]
     client.account_id = owner.id

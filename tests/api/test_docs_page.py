@@ -45,7 +45,7 @@ def test_every_operation_and_schema_of_the_document_is_on_it(app, shown):
     assert len(here) == len(set(here))
 
 
-def test_its_files_are_kept_for_ever_under_names_with_their_hashes(client, shown):
+def test_static_files_are_cached_permanently_under_hashed_names(client, shown):
     addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', shown.text)
 
     assert len(addresses) == 2

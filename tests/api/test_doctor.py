@@ -38,7 +38,7 @@ def inside(app):
 # --- secrets ---
 
 
-def test_keys_are_told_by_id_and_never_by_value(settings):
+def test_keys_are_listed_by_id_and_never_by_value(settings):
     [first, *_] = found = list(server_keys.check(settings))
 
     assert first.says == "JWT_SECRET: test signs"
@@ -92,7 +92,7 @@ def test_redis_that_is_away_or_read_only_is_found(on_redis):
 # --- mail ---
 
 
-def test_a_mail_server_with_its_certificate_is_as_it_should_be(settings, tmp_path):
+def test_mail_server_with_valid_certificate_passes(settings, tmp_path):
     shown = Certificate(tmp_path, "localhost")
     with mail_servers.running(Inbox(), starttls=shown) as port:
         mine = settings.model_copy(
@@ -193,7 +193,7 @@ def test_where_nobody_answers_there_is_no_certificate(settings):
 # --- backups, audit, disk ---
 
 
-def test_a_backup_that_is_old_or_was_never_made_is_found(settings):
+def test_old_or_missing_backup_is_reported(settings):
     production = in_production(settings)
     assert [level for level, _ in bad(services.check_backups(production))] == ["problem"] * 2
     assert [level for level, _ in bad(services.check_backups(settings))] == ["warning"] * 2
@@ -221,7 +221,7 @@ def test_background_work_that_nobody_does_is_found(settings):
         ]
 
 
-def test_an_earlier_milestone_does_not_take_the_place_of_a_later_one():
+def test_earlier_milestone_does_not_replace_later_one():
     now = clock.now()
     last_runs.note(RunKind.DRILL, {"rows": 2}, at=now)
     last_runs.note(RunKind.DRILL, {"rows": 1}, at=now - timedelta(days=1))
@@ -256,7 +256,7 @@ def test_a_disk_that_is_full_is_found(settings, monkeypatch):
     assert bad(external.check_disk(settings))
 
 
-def test_a_check_that_breaks_is_a_finding_and_the_others_go_on():
+def test_failing_check_is_reported_and_others_continue():
     def broken():
         raise ZeroDivisionError("hunter2")
 

@@ -59,7 +59,7 @@ ALL = (
 )
 
 
-def test_a_role_of_its_own_with_just_its_rights_is_as_it_should_be(as_role):
+def test_role_with_exact_rights_passes(as_role):
     with as_role(*ALL) as app:
         found = bad(database.check(in_production(app.config["SETTINGS"]), pods=1))
 
@@ -110,7 +110,7 @@ def test_the_documented_figures_are_what_the_formula_gives():
         assert (needed.usual, needed.during_release) == (usual, release)
 
 
-def test_a_database_that_is_away_is_one_finding_not_a_crash(tmp_path):
+def test_unreachable_database_is_one_problem_and_no_crash(tmp_path):
     app = unbuilt(environ_for(tmp_path, DATABASE_URL="postgresql://x@127.0.0.1:1/x"))
     with app.app_context():
         [(level, says)] = bad(database.check(app.config["SETTINGS"], pods=1))
@@ -123,7 +123,7 @@ def test_a_database_that_is_away_is_one_finding_not_a_crash(tmp_path):
     ("ends", "why"),
     [("/none", "there is no such role or database"), ("@no-such.invalid/x", "its host name is")],
 )
-def test_why_nobody_gets_in_is_told_without_names(tmp_path, postgres_url, ends, why):
+def test_connection_failure_is_explained_without_names(tmp_path, postgres_url, ends, why):
     url = postgres_url.rpartition("/" if ends[0] == "/" else "@")[0] + ends
     with unbuilt(environ_for(tmp_path, DATABASE_URL=url)).app_context():
         [(_, says)] = bad(database.check(Settings.from_environ({}), pods=1))

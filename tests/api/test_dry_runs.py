@@ -35,7 +35,7 @@ def problems(verdicts):
     return [one.get("problem") for one in verdicts]
 
 
-def test_what_would_be_made_is_ok_and_can_then_be_made(app, vault):
+def test_dry_run_that_passes_can_be_applied(app, vault):
     old = vault.put()
     request = vault.batch_request(("put", uuid4()), ("trash", old), ("restore", old), ("put", old))
 

@@ -122,7 +122,7 @@ def test_plain_http_is_refused_in_production_and_never_redirected(
     assert "Location" not in response.headers
 
 
-def test_another_host_is_unknown_and_told_so_before_the_scheme(production):
+def test_unknown_host_is_reported_before_scheme(production):
     response = production.get("/api/v1/small/wanted", base_url="http://evil.example")
 
     assert (response.status_code, slug(response)) == (400, "host-unknown")
@@ -171,7 +171,7 @@ def test_in_development_the_own_machine_is_known(client, host):
     assert client.get("/api/v1/small/wanted", **given).status_code == 200
 
 
-def test_in_development_a_name_that_begins_like_an_address_is_unknown(client):
+def test_development_rejects_names_that_start_like_loopback(client):
     """A page of 127.evil.example, whose name leads to this machine, could call us otherwise."""
     given = {"environ_overrides": {"HTTP_HOST": "127.evil.example"}}
 
@@ -240,7 +240,7 @@ def test_without_proxies_no_header_makes_an_address(production, header):
         ("rubbish", "unknown"),
     ],
 )
-def test_an_address_is_counted_as_far_as_one_client_has_it(client, peer, address):
+def test_ipv6_client_is_counted_by_its_64_prefix(client, peer, address):
     assert address_seen(client, "http://localhost", peer) == address
 
 

@@ -103,7 +103,7 @@ def test_it_needs_a_fresh_proof(app, as_ann):
     assert (response.status_code, slug(response)) == (403, "step-up-required")
 
 
-def test_the_letters_tell_each_address_what_it_needs_to_know(app, as_ann):
+def test_emails_tell_each_address_what_it_needs(app, as_ann):
     changed(app, as_ann)
 
     to_old, to_new = letters(app, OLD), letters(app, NEW)
@@ -114,7 +114,7 @@ def test_the_letters_tell_each_address_what_it_needs_to_know(app, as_ann):
     assert all("@" not in one.subject for one in to_old + to_new)
 
 
-def test_a_later_wish_replaces_an_earlier_one(app, as_ann):
+def test_later_email_change_replaces_earlier_one(app, as_ann):
     earlier = asked(app, as_ann)
     later = asked(app, as_ann, "other@example.org")
 
@@ -123,7 +123,7 @@ def test_a_later_wish_replaces_an_earlier_one(app, as_ann):
     assert address(app, as_ann.account_id) == "other@example.org"
 
 
-def test_a_wish_is_over_after_24_hours(app, as_ann, time_machine):
+def test_email_change_expires_after_24_hours(app, as_ann, time_machine):
     both = asked(app, as_ann)
 
     time_machine.move_to(datetime.now(UTC) + timedelta(hours=24, seconds=1))
@@ -131,7 +131,7 @@ def test_a_wish_is_over_after_24_hours(app, as_ann, time_machine):
     assert [confirm(app, one) for one in both] == [400, 400]
 
 
-def test_an_address_of_another_account_is_not_told_to_be_one(app, as_ann, as_bob):
+def test_taken_address_is_not_revealed(app, as_ann, as_bob):
     free = as_ann.post(EMAIL, json={"email": NEW})
     taken = as_ann.post(EMAIL, json={"email": BOB})
 
@@ -150,7 +150,7 @@ def test_the_own_address_is_no_change(app, as_ann):
     assert response.json["errors"][0]["pointer"] == "/email"
 
 
-def test_an_address_that_is_taken_meanwhile_is_not_given_away_twice(app, as_ann, as_bob):
+def test_address_taken_meanwhile_is_not_assigned_twice(app, as_ann, as_bob):
     ann = asked(app, as_ann)
     assert as_bob.post(EMAIL, json={"email": NEW}).status_code == 202
     bob = (mailed(app, BOB), mailed(app, NEW))
@@ -163,7 +163,7 @@ def test_an_address_that_is_taken_meanwhile_is_not_given_away_twice(app, as_ann,
     assert owners.count(NEW) == 1
 
 
-def test_a_signup_that_waits_for_the_address_loses_against_the_change(app, as_ann):
+def test_pending_signup_loses_address_to_email_change(app, as_ann):
     client = app.test_client()
     client.post(f"{AUTH}/signup", json=factories.signup(NEW))
     (token,) = tokens(app, NEW)
@@ -220,7 +220,7 @@ def test_the_first_address_undoes_all_that_was_changed_after_it(app, as_ann):
     assert address(app, as_ann.account_id) == OLD
 
 
-def test_an_undoing_ends_a_recovery_that_is_under_way(app, as_ann):
+def test_undo_ends_running_recovery(app, as_ann):
     recovering.with_recovery_key(app)
     token = changed(app, as_ann)
     mail_token = recovering.asked(app, NEW)
@@ -232,7 +232,7 @@ def test_an_undoing_ends_a_recovery_that_is_under_way(app, as_ann):
     assert app.test_client().post(recovering.START, json=start).status_code == 400
 
 
-def test_a_token_that_went_to_the_old_address_recovers_nothing_after_the_change(app, as_ann):
+def test_token_sent_to_old_address_recovers_nothing_after_change(app, as_ann):
     recovering.with_recovery_key(app)
     start = recovering.proof(recovering.asked(app), as_ann.account_id)
 
@@ -244,7 +244,7 @@ def test_a_token_that_went_to_the_old_address_recovers_nothing_after_the_change(
     assert client.post(recovering.START, json=later).status_code == 200
 
 
-def test_the_old_address_is_kept_for_its_account_while_it_can_be_undone(app, as_ann, as_bob):
+def test_old_address_is_reserved_while_undo_is_possible(app, as_ann, as_bob):
     token = changed(app, as_ann)
     client = app.test_client()
 
@@ -256,7 +256,7 @@ def test_the_old_address_is_kept_for_its_account_while_it_can_be_undone(app, as_
     assert address(app, as_ann.account_id) == OLD
 
 
-def test_the_owner_may_take_the_old_address_back_by_a_change_too(app, as_ann):
+def test_owner_may_change_back_to_reserved_address(app, as_ann):
     changed(app, as_ann)
     assert as_ann.post(EMAIL, json={"email": OLD}).status_code == 202
 

@@ -93,7 +93,7 @@ def test_nothing_of_an_old_epoch_happens_after_new_credentials(app, as_ann, what
     assert while_it_waits(app, as_ann, ASKED[what], mine.values(epoch=2)) == 401
 
 
-def test_a_login_by_an_address_that_was_undone_meanwhile_opens_no_session(app, as_ann):
+def test_login_with_undone_address_opens_no_session(app, as_ann):
     """Undoing a change of address ends all sessions: none may begin behind it."""
     stranger = app.test_client()
     stranger.account_id = as_ann.account_id

@@ -79,7 +79,7 @@ def sent_by(work, pool):
     return [text.partition(" (")[0] for text in sent]
 
 
-def test_on_sqlite_what_may_write_begins_immediate_and_what_reads_does_not(on_sqlite):
+def test_sqlite_writes_begin_immediate_and_reads_do_not(on_sqlite):
     writing, looking = sent_by(write, db.engine), sent_by(read, db.engine)
 
     assert (writing[0], writing[-1]) == ("BEGIN IMMEDIATE", "COMMIT")
@@ -95,7 +95,7 @@ def test_on_sqlite_a_single_statement_is_nothing_but_itself(on_sqlite):
 
 
 @pytest.mark.parametrize("which", ["pooled", "single"])
-def test_every_connection_to_sqlite_is_told_its_pragmas(on_sqlite, which):
+def test_every_sqlite_connection_gets_its_pragmas(on_sqlite, which):
     pool = db.engine if which == "pooled" else AUTOCOMMIT.get(on_sqlite)
     with pool.connect() as connection:
         told = {
@@ -112,7 +112,7 @@ def test_every_connection_to_sqlite_is_told_its_pragmas(on_sqlite, which):
     }
 
 
-def test_a_new_sqlite_database_that_another_process_writes_to_is_waited_for(tmp_path):
+def test_new_sqlite_database_waits_for_another_writer(tmp_path):
     """SQLite itself refuses at once here, whatever its busy timeout: processes that start at the
     same moment on an empty folder would meet that."""
     app = create_app(Settings.from_environ(serving.environ_for(tmp_path)))
@@ -133,7 +133,7 @@ def test_a_new_sqlite_database_that_another_process_writes_to_is_waited_for(tmp_
 
 
 @pytest.mark.parametrize("which", ["pooled", "single"])
-def test_every_connection_to_postgresql_is_told_its_limits(on_postgres, all_anew, which):
+def test_every_postgresql_connection_gets_its_limits(on_postgres, all_anew, which):
     pool = db.engine if which == "pooled" else AUTOCOMMIT.get(on_postgres)
     with pool.connect() as connection:
         told = [
@@ -144,7 +144,7 @@ def test_every_connection_to_postgresql_is_told_its_limits(on_postgres, all_anew
     assert told == ["4500ms", "2s", "UTC", "vaultr"]
 
 
-def test_the_pools_together_are_as_large_as_the_url_says_or_as_the_threads():
+def test_pool_sizes_follow_url_or_threads():
     url, options = engine.split_url("postgresql+psycopg2://u@h/d?pool_size=20&max_overflow=10")
 
     assert url == "postgresql+psycopg2://u@h/d"
@@ -162,7 +162,7 @@ def test_an_error_of_the_database_hides_what_was_sent(on_postgres):
     assert "hidden due to hide_parameters" in str(error.value)
 
 
-def test_a_statement_is_waited_for_no_longer_than_the_deadline_says(time_limit, on_postgres):
+def test_statement_waits_no_longer_than_the_deadline(time_limit, on_postgres):
     def wait():
         outer = engine.deadline.set(0.3)
         began = time.monotonic()
@@ -212,7 +212,7 @@ def test_an_interrupted_wait_ends_the_connection_and_not_the_pool(on_postgres):
     assert db.engine.pool.checkedout() == 0
 
 
-def test_a_snapshot_that_writes_notices_who_wrote_in_between(on_postgres):
+def test_snapshot_write_detects_concurrent_write(on_postgres):
     write()
 
     def overtaken():

@@ -76,7 +76,7 @@ def test_what_happens_to_factors_is_recorded_and_mailed(app, as_ann):
     ]
 
 
-def test_the_secret_and_the_codes_are_kept_sealed_or_hashed(app, as_ann):
+def test_secret_is_stored_sealed_and_codes_hashed(app, as_ann):
     begun = as_ann.post(TOTP).json
     phone = Phone(begun["uri"])
     codes = as_ann.post(CONFIRM, json={"code": phone.code()}).json["recovery_codes"]
@@ -138,7 +138,7 @@ def test_confirmed_in_parallel_one_set_of_codes_is_made(app, as_ann):
     assert len(rows(app, RecoveryCode)) == 10
 
 
-def test_a_wrong_first_code_is_named_and_leaves_the_factor_waiting(as_ann):
+def test_wrong_first_code_leaves_factor_pending(as_ann):
     phone = Phone(as_ann.post(TOTP).json["uri"])
 
     response = as_ann.post(CONFIRM, json={"code": phone.wrong()})
@@ -197,7 +197,7 @@ def test_renewed_codes_void_the_old_ones(app, as_ann):
     assert len(rows(app, RecoveryCode)) == 10
 
 
-def test_an_answer_with_a_secret_is_not_kept_for_an_idempotency_key(as_ann):
+def test_response_with_secret_is_not_stored_for_idempotency_key(as_ann):
     key = {"Idempotency-Key": "k1"}
 
     one, two = (as_ann.post(TOTP, headers=key) for _ in range(2))
@@ -241,7 +241,7 @@ def with_keys(app, monkeypatch):
     return change
 
 
-def test_secrets_are_sealed_anew_when_the_key_rotates(app, as_ann, as_bob, with_keys):
+def test_secrets_are_resealed_when_the_key_rotates(app, as_ann, as_bob, with_keys):
     phones = [confirmed(client)[0] for client in (as_ann, as_bob)]
     old = app.extensions["security.keyring"].factor.keys
     old_text = ",".join(f"{name}:{factories.b64(key)}" for name, key in old.by_id.items())
@@ -259,7 +259,7 @@ def test_secrets_are_sealed_anew_when_the_key_rotates(app, as_ann, as_bob, with_
     assert app.test_client().post("/api/v1/auth/login", json=body).status_code == 200
 
 
-def test_a_secret_whose_key_is_gone_stays_and_recovery_codes_still_work(app, as_ann, with_keys):
+def test_secret_without_key_stays_and_recovery_codes_work(app, as_ann, with_keys):
     phone, codes = confirmed(as_ann)
     with_keys(generate_keys("new")["FACTOR_KEY"])
 

@@ -22,7 +22,7 @@ def test_another_host_is_unknown(client):
 
 
 @pytest.mark.parametrize("given", ["two words", "a" * 65, "<script>"])
-def test_a_request_id_from_outside_is_kept_only_in_its_plain_form(client, given):
+def test_foreign_request_id_is_used_only_in_plain_form(client, given):
     kept = client.get("/api/v1/nothing", headers={"X-Request-Id": "abc-1"})
     replaced = client.get("/api/v1/nothing", headers={"X-Request-Id": given})
 
@@ -31,7 +31,7 @@ def test_a_request_id_from_outside_is_kept_only_in_its_plain_form(client, given)
 
 
 @pytest.mark.parametrize("body", [[], [{}], 5, "text", True, None])
-def test_a_body_that_is_no_object_is_told_so_in_plain_words(client, body):
+def test_body_that_is_no_object_gets_plain_error(client, body):
     sent = {"data": json.dumps(body), "content_type": "application/json"}
     response = client.post("/api/v1/auth/prelogin", **sent)
 

@@ -135,7 +135,7 @@ def test_no_header_brings_a_key_of_its_own(stranger, name):
     ],
     ids=repr,
 )  # fmt: skip
-def test_one_algorithm_is_taken_and_no_other_however_it_is_signed(stranger, algorithm):
+def test_only_one_signature_algorithm_is_accepted(stranger, algorithm):
     header = {"alg": algorithm, "kid": "test"}
     signed = [
         token(header),
@@ -171,7 +171,7 @@ def test_an_expired_token_is_a_stranger(stranger):
     assert refused(stranger, token({"alg": "HS256", "kid": "test"}, payload)) == NOTHING
 
 
-def test_a_token_that_was_cut_or_changed_anywhere_is_a_stranger(sqlite_app, stranger):
+def test_modified_or_truncated_token_is_anonymous(sqlite_app, stranger):
     with sqlite_app.app_context():
         good = factories.session().access_token
     cuts = [good[:length] for length in range(0, len(good), 7)]
@@ -234,7 +234,7 @@ def test_no_other_kind_of_token_refreshes_a_session(app, kind):
     assert client.post(REFRESH, json={"refresh_token": good}).status_code == 200
 
 
-def test_a_refresh_token_opens_no_closed_door(app, client):
+def test_refresh_token_is_no_access_token(app, client):
     with app.app_context():
         session = factories.session()
 

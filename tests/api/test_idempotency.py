@@ -113,7 +113,7 @@ def test_all_sessions_of_an_account_share_its_keys(app, as_ann):
     assert again.headers["Idempotency-Replayed"] == "true"
 
 
-def test_a_refusal_is_not_kept(app, as_ann, set_to):
+def test_error_response_is_not_stored(app, as_ann, set_to):
     set_to(app, quota_vaults=0)
     vault = new_vault()
     assert slug(as_ann.post("/api/v1/vaults", json=vault, headers=KEY)) == "quota-exceeded"
@@ -131,7 +131,7 @@ def test_a_stranger_leaves_no_key_behind(app, client):
     assert kept(app) == 0
 
 
-def test_a_dead_session_is_given_no_answer_again(as_ann):
+def test_dead_session_gets_no_replayed_response(as_ann):
     vault = new_vault()
     as_ann.post("/api/v1/vaults", json=vault, headers=KEY)
     as_ann.post("/api/v1/auth/logout")
@@ -169,7 +169,7 @@ def test_after_a_day_a_key_may_come_with_another_request(app, as_ann):
     assert [one.headers.get("Idempotency-Replayed") for one in answers] == [None, "true"]
 
 
-def test_twins_at_the_same_moment_are_done_once_and_answered_alike(app, as_ann):
+def test_parallel_duplicates_run_once_and_get_same_response(app, as_ann):
     vault = new_vault()
 
     def post(_number):
@@ -184,7 +184,7 @@ def test_twins_at_the_same_moment_are_done_once_and_answered_alike(app, as_ann):
     assert len(vault_rows.rows(app, VAULTS)) == 1
 
 
-def test_a_write_of_an_item_is_answered_again_with_its_tag(app, as_ann):
+def test_item_write_is_replayed_with_its_etag(app, as_ann):
     vault = Writer(as_ann).create()
     request = vault.move_request("trash", vault.put())
     headers = {**request.headers, **KEY}
@@ -197,7 +197,7 @@ def test_a_write_of_an_item_is_answered_again_with_its_tag(app, as_ann):
     assert answers[1].headers["Idempotency-Replayed"] == "true"
 
 
-def test_what_only_looks_is_not_kept(app, as_ann):
+def test_dry_run_response_is_not_stored(app, as_ann):
     vault = Writer(as_ann).create()
     request = vault.batch_request(("put", uuid4(), "hunter2"))
 
@@ -210,7 +210,7 @@ def test_what_only_looks_is_not_kept(app, as_ann):
     assert kept(app) == 0
 
 
-def test_an_ended_session_learns_nothing_of_a_hot_route_either(app, as_ann):
+def test_ended_session_gets_nothing_from_fast_route(app, as_ann):
     vault = Writer(as_ann).create()
     request = vault.move_request("trash", vault.put())
     headers = {**request.headers, **KEY}
@@ -221,7 +221,7 @@ def test_an_ended_session_learns_nothing_of_a_hot_route_either(app, as_ann):
     assert as_ann.post(request.path, json=request.body, headers=headers).status_code == 401
 
 
-def test_what_is_kept_goes_after_a_day(app, as_ann):
+def test_stored_response_expires_after_a_day(app, as_ann):
     with app.app_context(), transaction() as session:
         for number in range(3):
             session.add(_row(number, NOON - timedelta(days=1) + timedelta(seconds=number - 1)))

@@ -97,7 +97,7 @@ def test_a_page_of_ours_signs_in_refreshes_and_signs_out(net):
     assert not alive(page)
 
 
-def test_no_script_can_read_the_tokens_and_no_other_site_is_sent_them(net):
+def test_cookies_are_httponly_and_same_site(net):
     page = own_page(net)
 
     assert page.evaluate("document.cookie").startswith("__Host-vaultr_csrf=")
@@ -134,7 +134,7 @@ def test_two_tabs_that_refresh_at_once_both_go_on(net):
     assert alive(second)
 
 
-def test_a_page_of_an_allowed_origin_works_with_a_bearer_token(net):
+def test_allowed_origin_works_with_bearer_token(net):
     with net.app.app_context():
         session = factories.session()
     page = net.chrome.page()
@@ -148,7 +148,7 @@ def test_a_page_of_an_allowed_origin_works_with_a_bearer_token(net):
     assert (answer["status"], answer["body"]["account"]["email"]) == (200, "ann@example.org")
 
 
-def test_a_page_of_an_allowed_origin_cannot_use_the_owners_cookies(net):
+def test_allowed_origin_cannot_use_cookies(net):
     ours = own_page(net)
     page = net.chrome.page_in(ours.context)
     page.goto(net.friend)

@@ -103,7 +103,7 @@ def test_a_moved_head_tells_where_the_log_ends(app, vault, item_id):
     assert problem["head"] == b64(vault.state.head)
 
 
-def test_an_item_too_large_is_refused_and_one_at_the_limit_kept(app, vault, set_to):
+def test_oversized_item_is_rejected_and_maximum_size_stored(app, vault, set_to):
     request = vault.put_request(text="x" * 4000)
     parts = vault.sealed_put(UUID(request.path[-36:]), "x" * 4000)
     size = len(parts.overview) + len(parts.detail)
@@ -220,7 +220,7 @@ def test_refusals_come_in_the_promised_order(app, vault, item_id, set_to):
         refused(vault.ask(full), 409, "quota-exceeded")
 
 
-def test_a_vault_holds_no_more_items_than_its_quota_trash_included(app, vault, item_id, set_to):
+def test_vault_item_quota_includes_trash(app, vault, item_id, set_to):
     set_to(app, quota_items=2)
     vault.move("trash", vault.put())
 

@@ -90,7 +90,7 @@ def test_a_known_revision_is_not_sent_and_not_recorded(app, as_ann, vault):
         refused(as_ann.get(item.path, headers={"If-None-Match": tag}), 400, "bad-request")
 
 
-def test_each_read_of_a_detail_is_recorded_before_it_is_answered(app, as_ann, vault):
+def test_detail_read_is_recorded_before_response(app, as_ann, vault):
     item_id = vault.put()
 
     as_ann.get(f"{vault.path}/items/{item_id}")
@@ -191,7 +191,7 @@ def test_lists_take_only_what_they_know(as_ann, vault, query):
     refused(as_ann.get(f"{vault.path}/items?{query}"), 400, "bad-request")
 
 
-def test_each_put_keeps_its_row_and_fifty_of_an_item_stay(app, vault):
+def test_each_put_stores_a_version_and_fifty_remain(app, vault):
     item_id, other = uuid4(), vault.put()
     for number in range(52):
         vault.put(item_id, str(number))

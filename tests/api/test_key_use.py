@@ -91,7 +91,7 @@ def test_a_signup_that_waits_needs_its_pepper_too(app, client, folder):
     assert refused(retire(app, folder, "PEPPER"), 1, "accounts and waiting signups")
 
 
-def test_a_token_key_stays_as_long_as_a_token_lives_that_it_signed(app, client, folder):
+def test_token_key_stays_while_its_tokens_are_valid(app, client, folder):
     with app.app_context():
         first, second = factories.session(), factories.session()
     new = rotate(app, folder, "JWT_SECRET")
@@ -122,7 +122,7 @@ def test_what_an_older_version_signed_may_be_under_any_key(app, folder):
     assert refused(retire(app, folder, "JWT_SECRET"), 1, "sessions with a live token")
 
 
-def test_a_factor_key_goes_once_the_factors_are_sealed_anew(app, folder):
+def test_factor_key_can_retire_after_reseal(app, folder):
     with app.app_context():
         account = factories.account()
         secrets = {uuid4(): b"secret %d" % number for number in range(3)}
@@ -145,7 +145,7 @@ def test_a_factor_key_goes_once_the_factors_are_sealed_anew(app, folder):
             )
 
 
-def test_a_mail_key_goes_once_no_letter_waits_under_it(app, folder):
+def test_mail_key_can_retire_when_no_email_waits(app, folder):
     with app.app_context(), transaction():
         for name in ("ann", "bob"):
             mail.send(LETTER, f"{name}@example.org")
@@ -162,7 +162,7 @@ def test_a_mail_key_goes_once_no_letter_waits_under_it(app, folder):
     assert opened == {"ann@example.org", "bob@example.org"}
 
 
-def test_a_letter_that_was_sent_needs_no_key(app, folder):
+def test_sent_email_needs_no_key(app, folder):
     with app.app_context():
         with transaction():
             mail.send(LETTER, "ann@example.org")
@@ -211,7 +211,7 @@ def test_status_tells_ids_and_counts_and_no_key(app, folder):
             assert line.partition(":")[0] in shown
 
 
-def test_a_server_shows_the_keys_that_it_was_given(app):
+def test_server_reports_the_keys_it_has(app):
     rows = json.loads(run(app, "status", "--json").stdout)
 
     assert {(row["key"], row["role"]) for row in rows} == {(OLD, "in use")}
@@ -242,7 +242,7 @@ def replaced(app, monkeypatch):
     return replace
 
 
-def test_a_key_that_something_needs_and_that_is_not_there_is_named(app, replaced):
+def test_missing_key_that_is_needed_is_named(app, replaced):
     _needed_everywhere(app)
     with app.app_context():
         found = list(doctor.check_needed(app.config["SETTINGS"]))

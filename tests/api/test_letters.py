@@ -82,13 +82,13 @@ ALL = [pytest.param((one.values[0], one.values[1]), id=one.id) for one in writer
 each = pytest.mark.parametrize("letter", ALL, indirect=True)
 
 
-def test_there_are_letters():
+def test_emails_are_found():
     assert len(ALL) > 15
     assert len({one.id for one in ALL}) == len(ALL)
 
 
 @each
-def test_a_link_or_a_token_stands_on_a_line_of_its_own(letter):
+def test_link_or_token_is_on_a_line_of_its_own(letter):
     for line in letter.text.splitlines():
         assert line == line.strip()
         if LINK.search(line):
@@ -118,11 +118,11 @@ def test_the_html_twin_says_the_same_and_fetches_nothing(letter):
 
 
 @each
-def test_a_letter_says_on_which_server_it_is(letter):
+def test_email_names_its_server(letter):
     assert "localhost" in letter.text
 
 
-def test_kinds_of_letters_are_told_apart_in_their_counts(sqlite_app):
+def test_email_kinds_are_counted_separately(sqlite_app):
     with sqlite_app.app_context():
         kinds = [
             function(**{name: argument(name, kind) for name, kind in hints.items()}).kind
@@ -132,7 +132,7 @@ def test_kinds_of_letters_are_told_apart_in_their_counts(sqlite_app):
     assert len(set(kinds)) == len(kinds)
 
 
-def test_what_stands_in_a_letter_is_shown_as_it_is():
+def test_email_content_is_escaped():
     letter = compose("some", "About <this> & that", "a < b & c", f"{BASE}/x?token=a&b=c")
 
     assert letter.text == f"a < b & c\n\n{BASE}/x?token=a&b=c\n"

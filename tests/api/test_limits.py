@@ -77,7 +77,7 @@ def test_a_limited_answer_tells_how_it_stands(limited):
     assert 0 < int(third["Retry-After"]) <= 7200
 
 
-def test_who_comes_by_a_whole_network_is_one_client(limited):
+def test_ipv6_network_counts_as_one_client(limited):
     client = limited(LIMIT_ANONYMOUS="2/3600").test_client()
 
     answers = [client.get(WANTED, **at(f"2001:db8::{n}")).status_code for n in range(1, 4)]
@@ -113,7 +113,7 @@ def test_a_dead_token_counts_as_a_stranger(limited):
     assert statuses(client, "/api/v1/auth/me", 3) == [401, 401, 429]
 
 
-def test_a_session_that_the_views_statement_finds_dead_counts_as_a_stranger(limited):
+def test_session_found_dead_by_view_counts_as_anonymous(limited):
     app = limited(LIMIT_ANONYMOUS="2/3600")
     client = as_ann(app)
     assert client.post("/api/v1/auth/logout").status_code == 204
@@ -146,7 +146,7 @@ def test_a_batch_is_one_write_for_each_started_hundred_changes(limited, changes,
     assert last.headers["RateLimit-Remaining"] == str(10 - writes - 1)
 
 
-def test_a_routes_own_limit_is_by_address_and_tells_the_same(limited):
+def test_route_limit_is_by_address_with_same_headers(limited):
     client = limited(LIMIT_SIGNUP="2/3600").test_client()
 
     answers = [client.get("/api/v1/small/limited") for _ in range(3)]
@@ -164,7 +164,7 @@ def test_a_routes_own_limit_is_by_address_and_tells_the_same(limited):
     assert client.get("/api/v1/small/limited", **at("192.0.2.9")).status_code == 204
 
 
-def test_what_is_left_of_a_routes_own_limit_is_told_before_it_is_used_up(limited):
+def test_route_limit_remaining_is_reported_before_it_is_reached(limited):
     client = limited(LIMIT_SIGNUP="3/3600", LIMIT_ANONYMOUS="100/60").test_client()
 
     answers = [client.post("/api/v1/auth/signup", json=factories.signup()) for _ in range(2)]

@@ -89,7 +89,7 @@ def test_what_does_not_match_the_schema_is_no_attempt(app, client, ann, part):
 
 
 @pytest.mark.parametrize("email", ["ann@example.org", "nobody@example.org"])
-def test_parallel_wrong_keys_are_hashed_exactly_as_often_as_the_limit_says(app, ann, email):
+def test_parallel_wrong_keys_are_hashed_exactly_to_the_limit(app, ann, email):
     before = hashes()
 
     def guess(_):
@@ -133,7 +133,7 @@ def test_a_known_device_is_not_locked_out_by_strangers(client, ann):
     assert client.post(LOGIN, json=factories.login(device_id=mine)).status_code == 200
 
 
-def test_a_known_device_has_attempts_of_its_own_and_no_more(client, ann):
+def test_known_device_has_its_own_attempts_and_no_more(client, ann):
     mine = uuid4()
     client.post(LOGIN, json=factories.login(device_id=mine))
 
@@ -198,7 +198,7 @@ def test_a_success_alone_leaves_no_counter_behind(app, client, ann):
     assert rows(app, Failures) == []
 
 
-def test_a_verifier_under_another_pepper_or_cost_is_renewed_at_the_next_login(app, client, ann):
+def test_outdated_verifier_is_renewed_at_next_login(app, client, ann):
     old = "$argon2id$v=19$m=8,t=1,p=1$"
     with app.app_context(), transaction() as work:
         account = work.get(Account, ann.id)

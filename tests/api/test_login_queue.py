@@ -54,7 +54,7 @@ def test_a_full_queue_answers_busy_at_once(app, client, ann, route):
     assert int(response.headers["Retry-After"]) >= 1
 
 
-def test_an_attempt_that_found_the_queue_full_is_given_back(app, client, ann):
+def test_attempt_rejected_by_full_queue_is_refunded(app, client, ann):
     with taken(app, os.cpu_count() + app.config["SETTINGS"].max_waiting_logins):
         statuses = [client.post(LOGIN, json=factories.login()).status_code for _ in range(8)]
 
@@ -62,7 +62,7 @@ def test_an_attempt_that_found_the_queue_full_is_given_back(app, client, ann):
     assert client.post(LOGIN, json=factories.login()).status_code == 200
 
 
-def test_no_connection_is_held_while_a_login_waits_for_its_hash(app, ann):
+def test_waiting_login_holds_no_database_connection(app, ann):
     def login():
         return app.test_client().post(LOGIN, json=factories.login()).status_code
 

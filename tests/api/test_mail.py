@@ -74,7 +74,7 @@ def sent_cannot_be_noted():
             connection.execute(sa.text("ALTER TABLE mails DROP CONSTRAINT refuse"))
 
 
-def test_a_letter_waits_sealed_for_its_recipient(here):
+def test_email_is_stored_sealed_for_its_recipient(here):
     service.send(LETTER, ANN)
 
     [mail] = mails()
@@ -84,7 +84,7 @@ def test_a_letter_waits_sealed_for_its_recipient(here):
     assert unseal(mail.id, mail.sealed) == (ANN, LETTER)
 
 
-def test_a_letter_of_a_transaction_undone_is_not_sent(here):
+def test_email_of_rolled_back_transaction_is_not_sent(here):
     with contextlib.suppress(ZeroDivisionError), transaction():
         service.send(LETTER, ANN)
         raise ZeroDivisionError
@@ -141,7 +141,7 @@ def test_the_limit_holds_for_parallel_requests(here):
     assert sorted(sent) == [False] * 3 + [True] * 5
 
 
-def test_a_letter_is_sent_once_and_wiped(here, smtp):
+def test_email_is_sent_once_and_wiped(here, smtp):
     inbox = Inbox()
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
@@ -155,7 +155,7 @@ def test_a_letter_is_sent_once_and_wiped(here, smtp):
     assert message["Message-ID"] == mail.message_id == f"<{mail.id}@localhost>"
 
 
-def test_a_letter_that_is_not_accepted_now_is_tried_again_later(here, smtp):
+def test_temporarily_rejected_email_is_retried_later(here, smtp):
     inbox = Inbox("451 later")
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
@@ -171,7 +171,7 @@ def test_a_letter_that_is_not_accepted_now_is_tried_again_later(here, smtp):
     assert len(inbox.messages) == 1
 
 
-def test_a_letter_whose_recipient_is_refused_for_ever_is_dead(here, smtp):
+def test_permanently_rejected_recipient_makes_email_dead(here, smtp):
     with mail_servers.running(Inbox(rcpt="550 no such user")) as port:
         smtp(port)
         service.send(LETTER, ANN)
@@ -180,7 +180,7 @@ def test_a_letter_whose_recipient_is_refused_for_ever_is_dead(here, smtp):
     assert [mail.state for mail in mails()] == ["dead"]
 
 
-def test_a_letter_is_given_up_after_two_days(here, smtp):
+def test_email_expires_after_two_days(here, smtp):
     smtp(1)  # nobody listens there
     service.send(LETTER, ANN)
     began, now = clock.now(), clock.now()
@@ -192,7 +192,7 @@ def test_a_letter_is_given_up_after_two_days(here, smtp):
     assert timedelta(days=1.5) < now - began < timedelta(days=3)
 
 
-def test_while_the_server_is_away_one_letter_is_tried_and_the_others_wait(here, smtp):
+def test_server_outage_tries_one_email_and_keeps_others(here, smtp):
     smtp(1)
     for name in ("ann", "bob", "cleo"):
         service.send(LETTER, f"{name}@example.org")
@@ -216,7 +216,7 @@ def test_one_refused_recipient_does_not_keep_the_others_waiting(here, smtp):
     assert [mail.state for mail in mails()] == ["waiting", "sent"]
 
 
-def test_what_a_server_accepted_is_never_sent_again_though_it_could_not_be_noted(here, smtp):
+def test_accepted_email_is_never_resent_although_not_recorded(here, smtp):
     service.send(LETTER, ANN)
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
@@ -230,7 +230,7 @@ def test_what_a_server_accepted_is_never_sent_again_though_it_could_not_be_noted
     assert [mail.state for mail in mails()] == ["sent"]
 
 
-def test_a_letter_that_was_changed_is_dead(here):
+def test_modified_email_is_dead(here):
     service.send(LETTER, ANN)
     with transaction() as session:
         session.execute(sa.update(Mail).values(sealed=b"\x04testnothing"))
@@ -239,7 +239,7 @@ def test_a_letter_that_was_changed_is_dead(here):
     assert [(mail.state, mail.reason) for mail in mails()] == [("dead", "unreadable")]
 
 
-def test_a_letter_under_a_key_that_is_not_here_yet_waits_for_it(here):
+def test_email_under_unknown_key_waits_for_the_key(here):
     service.send(LETTER, ANN)
     whole = mails()[0].sealed
     with transaction() as session:
@@ -254,7 +254,7 @@ def test_a_letter_under_a_key_that_is_not_here_yet_waits_for_it(here):
     assert [mail.state for mail in mails()] == ["sent"]
 
 
-def test_sent_letters_are_forgotten_after_a_day_and_dead_ones_after_a_month(here):
+def test_sent_emails_expire_after_a_day_dead_after_a_month(here):
     service.send(LETTER, ANN)
     service.send(LETTER, "bob@example.org")
     delivery_job.run()

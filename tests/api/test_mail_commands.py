@@ -48,7 +48,7 @@ def given_up(app, smtp, *recipients):
         delivery_job.run()
 
 
-def test_what_waits_and_what_was_given_up_is_listed_with_the_reason(app, smtp):
+def test_waiting_and_dead_emails_are_listed_with_reason(app, smtp):
     given_up(app, smtp, ANN)
     with app.app_context():
         smtp(1)
@@ -65,7 +65,7 @@ def test_what_waits_and_what_was_given_up_is_listed_with_the_reason(app, smtp):
     assert dead["id"] in run(app, "list").stdout
 
 
-def test_a_list_that_is_cut_says_so_and_goes_on_from_its_last_letter(app):
+def test_truncated_list_says_so_and_continues_after_last_email(app):
     with app.app_context():
         for _ in range(5):
             service.send(LETTER, ANN)
@@ -86,7 +86,7 @@ def test_a_list_that_is_cut_says_so_and_goes_on_from_its_last_letter(app):
     assert run(app, "list", "--after", everything[-1]).stdout == "No more emails.\n"
 
 
-def test_more_than_a_thousand_letters_are_not_taken_for_a_thousand(app):
+def test_more_than_a_thousand_emails_are_counted_as_such(app):
     with app.app_context(), transaction() as session:
         now = clock.now()
         row = {
@@ -127,7 +127,7 @@ def test_what_was_sent_is_listed_only_when_asked_for(app, smtp):
     assert [one["state"] for one in listed(app, "--all")] == ["sent"]
 
 
-def test_a_dead_letter_is_tried_anew_when_an_operator_says_so(app, smtp):
+def test_dead_email_is_retried_on_operator_request(app, smtp):
     given_up(app, smtp, ANN, BOB)
     first, second = listed(app)
 
@@ -142,7 +142,7 @@ def test_a_dead_letter_is_tried_anew_when_an_operator_says_so(app, smtp):
     assert [one["id"] for one in listed(app)] == [second["id"]]
 
 
-def test_all_dead_letters_are_tried_anew_as_often_as_new_ones(app, smtp):
+def test_all_dead_emails_are_retried_like_new_ones(app, smtp):
     given_up(app, smtp, ANN, BOB)
     with app.app_context(), transaction() as session:
         session.execute(sa.update(Mail).values(tries=delivery_job.MOST_TRIES))
@@ -154,7 +154,7 @@ def test_all_dead_letters_are_tried_anew_as_often_as_new_ones(app, smtp):
     ] * 2
 
 
-def test_a_letter_that_waits_is_tried_at_once(app, smtp):
+def test_waiting_email_is_retried_immediately(app, smtp):
     with app.app_context():
         smtp(1)
         service.send(LETTER, ANN)
@@ -170,7 +170,7 @@ def test_a_letter_that_waits_is_tried_at_once(app, smtp):
     assert inbox.recipients == [ANN]
 
 
-def test_a_letter_of_unknown_outcome_is_sent_again_only_by_hand(app, smtp):
+def test_email_of_unknown_outcome_is_resent_only_by_hand(app, smtp):
     with app.app_context():
         smtp(1)
         service.send(LETTER, ANN)
@@ -191,7 +191,7 @@ def test_a_letter_of_unknown_outcome_is_sent_again_only_by_hand(app, smtp):
     assert inbox.recipients == [ANN]
 
 
-def test_what_is_not_there_or_was_sent_is_told_and_ends_with_1(app, smtp):
+def test_missing_or_sent_email_is_reported_with_exit_1(app, smtp):
     with mail_servers.running(Inbox()) as port, app.app_context():
         smtp(port)
         service.send(LETTER, ANN)
@@ -207,7 +207,7 @@ def test_what_is_not_there_or_was_sent_is_told_and_ends_with_1(app, smtp):
     assert run(app, "retry", "--dead", sent["id"]).exit_code == 2
 
 
-def test_a_test_letter_goes_out_at_once_as_text_and_html(app, smtp):
+def test_test_email_goes_out_immediately_as_text_and_html(app, smtp):
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         smtp(port)
@@ -234,7 +234,7 @@ def test_a_test_that_fails_tells_why_and_ends_with_1(app, smtp, answers, reason)
     assert ANN not in done.output
 
 
-def test_a_test_without_a_mail_server_says_where_the_file_is(app):
+def test_test_email_without_server_names_the_file(app):
     done = run(app, "test", ANN)
 
     assert done.exit_code == 0

@@ -60,7 +60,7 @@ class HangingUp(Inbox):
         return "250 OK"
 
 
-def test_a_letter_that_may_have_been_accepted_is_given_up_not_sent_again(here, smtp):
+def test_possibly_accepted_email_is_not_resent(here, smtp):
     inbox = HangingUp()
     service.send(LETTER, ANN)
     with mail_servers.running(inbox) as port:
@@ -76,9 +76,7 @@ def test_a_letter_that_may_have_been_accepted_is_given_up_not_sent_again(here, s
     assert len(inbox.messages) == 1
 
 
-def test_while_a_server_looks_at_a_mail_we_wait_longer_than_for_other_answers(
-    here, smtp, monkeypatch
-):
+def test_client_waits_longer_for_response_to_content(here, smtp, monkeypatch):
     class Slow(Inbox):
         async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd calls it so
             await asyncio.sleep(3)
@@ -125,7 +123,7 @@ def test_a_sender_that_stood_still_too_long_sends_nothing_more(here, smtp):
     assert [row.state for row in rows()] == ["sent"]
 
 
-def test_a_database_that_is_away_when_the_content_should_go_keeps_it_back(here, smtp, monkeypatch):
+def test_database_outage_before_content_withholds_the_email(here, smtp, monkeypatch):
     def away(_claim):
         raise sa.exc.OperationalError("", {}, Exception())
 
@@ -145,7 +143,7 @@ def test_a_database_that_is_away_when_the_content_should_go_keeps_it_back(here, 
     assert [row.state for row in rows()] == ["sent"]
 
 
-def test_a_letter_to_nobody_is_never_handed_to_a_server(here, smtp):
+def test_decoy_email_is_never_sent(here, smtp):
     service.send(LETTER, ANN, decoy=True)
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
@@ -169,9 +167,7 @@ def test_what_goes_after_its_time_goes_in_parts(here, monkeypatch):
 
 
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
-def test_a_sender_killed_at_any_point_never_sends_a_letter_twice(
-    database, postgres_url, tmp_path, count
-):
+def test_sender_killed_at_any_point_sends_no_email_twice(database, postgres_url, tmp_path, count):
     more = {"LIMIT_MAIL": "100000/60"}
     if database == "postgresql":
         more["DATABASE_URL"] = servers.fresh_database(postgres_url)

@@ -49,7 +49,7 @@ def send(app, to="ann@example.org"):
         sender.send(LETTER, to=to, with_id="<1@v.example>")
 
 
-def test_a_mail_goes_by_starttls_to_a_server_that_proves_its_name(app_for, certificate):
+def test_email_uses_starttls_with_verified_server(app_for, certificate):
     inbox = Inbox()
     with mail_servers.running(inbox, starttls=certificate) as port:
         send(app_for(port, "starttls", certificate))
@@ -75,9 +75,7 @@ def test_a_mail_goes_by_tls_from_the_first_byte(app_for, certificate):
 
 
 @pytest.mark.parametrize("secure", ["starttls", "tls"])
-def test_a_server_with_a_certificate_of_nobody_we_trust_gets_no_mail(
-    app_for, certificate, secure, tmp_path
-):
+def test_server_with_untrusted_certificate_gets_no_email(app_for, certificate, secure, tmp_path):
     inbox = Inbox()
     other = Certificate(tmp_path, "localhost")
     with mail_servers.running(inbox, **{secure: other}) as port:
@@ -89,7 +87,7 @@ def test_a_server_with_a_certificate_of_nobody_we_trust_gets_no_mail(
     assert inbox.messages == []
 
 
-def test_a_server_with_the_certificate_of_another_name_gets_no_mail(app_for, tmp_path):
+def test_server_with_wrong_certificate_name_gets_no_email(app_for, tmp_path):
     inbox = Inbox()
     other = Certificate(tmp_path, "elsewhere.example")
     with (
@@ -131,7 +129,7 @@ def test_a_silent_server_is_left_after_the_time_limit(time_limit, app_for, monke
     assert quickest(wait, within=time_limit(3)) < time_limit(3)
 
 
-def test_a_server_that_never_comes_to_the_point_is_left_too(time_limit, app_for, monkeypatch):
+def test_server_that_stalls_is_abandoned(time_limit, app_for, monkeypatch):
     monkeypatch.setattr(transports, "WHOLE_SECONDS", 0.3)
 
     def wait():
@@ -144,7 +142,7 @@ def test_a_server_that_never_comes_to_the_point_is_left_too(time_limit, app_for,
     assert quickest(wait, within=time_limit(3)) < time_limit(3)
 
 
-def test_what_is_accepted_stays_accepted_though_the_server_does_not_say_good_bye(app_for):
+def test_accepted_email_stays_accepted_without_quit_response(app_for):
     class Rude(Inbox):
         async def handle_QUIT(self, server, _session, _envelope):  # noqa: N802 - aiosmtpd calls it so
             server.transport.abort()
@@ -157,7 +155,7 @@ def test_what_is_accepted_stays_accepted_though_the_server_does_not_say_good_bye
     assert len(inbox.messages) == 1
 
 
-def test_without_a_mail_server_a_mail_is_a_file_that_a_person_can_read(tmp_path):
+def test_without_mail_server_email_is_a_readable_file(tmp_path):
     app = create_app(Settings.from_environ(serving.environ_for(tmp_path)))
 
     send(app)

@@ -105,7 +105,7 @@ def test_a_mailed_token_is_no_session(client, mailed):
         assert client.post(f"{AUTH}/refresh", json=body).status_code == 401
 
 
-def test_a_page_changes_nothing_when_opened_and_all_when_its_button_is_pressed(app, client, mailed):
+def test_page_changes_state_only_by_its_button(app, client, mailed):
     for path, kind in PAGES.items():
         for _ in range(2):
             page = client.get(path, query_string={"token": mailed[kind]})
@@ -120,7 +120,7 @@ def test_a_page_changes_nothing_when_opened_and_all_when_its_button_is_pressed(a
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_holds_no_script_and_tells_nobody_of_its_token(client, path):
+def test_page_has_no_script_and_leaks_no_token(client, path):
     page = client.get(path, query_string={"token": '"><script>x</script>'})
 
     assert "<script" not in page.text

@@ -66,7 +66,7 @@ def rows():
         ]
 
 
-def test_a_table_that_is_made_anew_takes_no_rows_of_others_with_it(app, migrations):
+def test_rebuilt_table_keeps_rows_of_other_tables(app, migrations):
     with app.app_context():
         flask_migrate.upgrade(directory=migrations, revision="0001")
         flask_migrate.upgrade(directory=migrations, revision="0002")

@@ -48,7 +48,7 @@ def routes(app):
             yield path_of(rule), method.lower(), rule, app.view_functions[rule.endpoint]
 
 
-def test_it_is_served_to_anyone_and_may_be_kept_for_five_minutes(client):
+def test_document_is_public_and_cacheable_for_five_minutes(client):
     response = client.get("/api/v1/openapi.json")
 
     assert (response.status_code, response.mimetype) == (200, "application/json")
@@ -66,14 +66,14 @@ def test_every_route_is_in_it(sqlite_app, described):
     assert operations(described).keys() == here
 
 
-def test_every_operation_has_a_name_of_its_own_and_says_what_it_does(described):
+def test_every_operation_has_unique_name_and_description(described):
     names = [operation["operationId"] for operation in operations(described).values()]
 
     assert len(set(names)) == len(names)
     assert all(operation["summary"].endswith(".") for operation in operations(described).values())
 
 
-def test_every_refusal_of_a_route_is_in_it_as_a_problem(sqlite_app, described):
+def test_every_error_of_a_route_is_documented(sqlite_app, described):
     for path, method, rule, view in routes(sqlite_app):
         contract = contract_of(view)
         if contract is None:
@@ -85,7 +85,7 @@ def test_every_refusal_of_a_route_is_in_it_as_a_problem(sqlite_app, described):
             assert f"urn:vaultr:problem:{kind.slug}" in told["properties"]["type"]["enum"]
 
 
-def test_what_every_closed_route_may_answer_is_said_everywhere(described):
+def test_common_errors_are_documented_on_every_closed_route(described):
     for operation in operations(described).values():
         told = operation["responses"].keys()
         if operation["security"]:
@@ -119,7 +119,7 @@ def test_every_body_refuses_unknown_fields(described):
             assert all("$ref" in one for one in loose), (path, method)
 
 
-def test_a_query_is_said_in_the_form_that_is_taken(tmp_path):
+def test_query_parameters_are_documented_as_accepted(tmp_path):
     with small.server(tmp_path) as app, app.app_context():
         parameters = document(app)["paths"]["/api/v1/small/wanted"]["get"]["parameters"]
 

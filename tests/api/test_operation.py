@@ -50,7 +50,7 @@ def post(client, data, kind="application/json", path="word", **more):
     return client.post(f"/api/v1/small/{path}", data=data, content_type=kind, **more)
 
 
-def test_a_body_in_its_form_reaches_the_view_and_the_answer_is_its_model(stranger):
+def test_valid_body_reaches_view_and_response_is_its_model(stranger):
     response = post(stranger, json.dumps(WORD))
 
     assert (response.status_code, response.json) == (200, WORD)
@@ -129,7 +129,7 @@ def test_a_body_without_its_length_is_411(stranger):
     assert told(missing) == (411, "length-required")
 
 
-def test_a_route_without_a_body_needs_no_length_and_takes_none(stranger):
+def test_route_without_body_needs_no_length_and_accepts_none(stranger):
     assert stranger.post("/api/v1/small/nothing").status_code == 204
     assert told(post(stranger, "{}", path="nothing")) == (400, "bad-request")
     assert len(small.called) == 1
@@ -251,7 +251,7 @@ def test_400_comes_before_403_and_403_before_404(server, ann):
     assert len(small.called) == 1
 
 
-def test_a_dead_session_is_401_before_all_else_where_the_view_proves_it(server, ann):
+def test_dead_session_is_401_before_any_other_error(server, ann):
     path = f"/api/v1/small/proven/{uuid4()}"
     assert ann.put(path, json=WORD).status_code == 404
     assert ann.put(path, json={}).status_code == 400
@@ -286,9 +286,7 @@ def test_two_credentials_on_one_request_are_400(ann, path):
 
 
 @pytest.mark.parametrize(("tries", "status"), [(0, 204), (2, 204), (99, 503)])
-def test_a_transaction_that_lost_a_race_is_tried_once_more_then_busy(
-    postgres_url, tmp_path, tries, status
-):
+def test_lost_race_is_retried_once_then_busy(postgres_url, tmp_path, tries, status):
     url = servers.fresh_database(postgres_url)
     with small.server(tmp_path, DATABASE_URL=url) as app:
         small.blueprint.succeeds_at = tries

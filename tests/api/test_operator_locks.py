@@ -64,7 +64,7 @@ def test_a_lock_follows_the_account_to_another_address_and_back(app, as_ann, fla
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_lock_that_is_set_while_a_key_is_checked_lets_nobody_in(app, as_ann, monkeypatch, known):
+def test_lock_set_during_key_check_blocks_login(app, as_ann, monkeypatch, known):
     device, verify = factories.uuid4(), password_hashing.verify
     if known:
         assert sign_in(app, ANN, device_id=device).status_code == 200
@@ -83,9 +83,7 @@ def test_a_lock_that_is_set_while_a_key_is_checked_lets_nobody_in(app, as_ann, m
         assert work.query(Session).count() == 0
 
 
-def test_a_stranger_is_told_of_no_other_lock_than_any_address_can_have(
-    app, as_ann, flask, time_machine
-):
+def test_anonymous_sees_only_locks_any_address_can_have(app, as_ann, flask, time_machine):
     flask("lock", ANN)
     told = []
     for hours in (0, 5, 5):
@@ -110,9 +108,7 @@ def test_failures_at_an_address_do_not_follow_the_account(app, as_ann):
     assert sign_in(app, NEW).status_code == 200
 
 
-def test_a_lock_ends_with_its_account_so_that_the_next_owner_of_the_address_can_sign_in(
-    app, as_ann, flask
-):
+def test_lock_ends_with_account_so_address_can_be_reused(app, as_ann, flask):
     device = factories.uuid4()
     sign_in(app, ANN, device_id=device)
     flask("lock", ANN)
@@ -136,9 +132,7 @@ def test_a_lock_holds_no_other_account_on_the_same_device(app, as_ann, as_bob, f
     assert app.test_client().post(LOGIN, json=bob).status_code == 200
 
 
-def test_failures_at_one_account_are_not_forgotten_by_a_success_at_another_on_the_device(
-    app, as_ann, as_bob, set_to
-):
+def test_success_at_one_account_keeps_failures_at_another(app, as_ann, as_bob, set_to):
     set_to(app, limit_login_account="200/900", limit_login_address="500/900")
     device = factories.uuid4()
     bob = factories.login("bob@example.org", device_id=device)

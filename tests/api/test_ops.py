@@ -160,7 +160,7 @@ def test_db_status_of_an_older_schema_names_what_is_pending(app, flask, migrated
 
 
 @pytest.mark.parametrize("revision", ["ffffffffffff", "9999"])
-def test_db_status_of_a_schema_that_this_code_does_not_know(flask, migrated_to, revision):
+def test_db_status_reports_unknown_schema(flask, migrated_to, revision):
     migrated_to(revision)
     result = flask("db-status", "--json")
 
@@ -229,9 +229,7 @@ def test_daily_a_mail_server_that_is_away_is_found(app, flask, healthy, backed_u
     assert daily_of(flask, "--url", healthy)[:2] == (1, {"mail"})
 
 
-def test_daily_a_mail_server_without_starttls_is_found_and_gets_no_password(
-    app, flask, healthy, backed_up, set_to
-):
+def test_daily_check_finds_mail_server_without_starttls(app, flask, healthy, backed_up, set_to):
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         set_to(app, smtp_host="127.0.0.1", smtp_port=port, smtp_secure="starttls")
@@ -241,7 +239,7 @@ def test_daily_a_mail_server_without_starttls_is_found_and_gets_no_password(
     assert any("offers no STARTTLS" in one["says"] for one in found)
 
 
-def test_daily_a_sink_gets_a_letter(app, flask, healthy, backed_up, set_to):
+def test_daily_check_sends_test_email(app, flask, healthy, backed_up, set_to):
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         set_to(app, smtp_host="localhost", smtp_port=port, smtp_secure="none")

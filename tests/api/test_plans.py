@@ -51,7 +51,7 @@ def test_what_cannot_be_prepared_runs_as_it_is(prepared):
         assert connection.execute(unknown_type, {"value": None}).scalar_one() is True
 
 
-def test_a_connection_that_was_lost_is_prepared_anew(prepared):
+def test_lost_connection_is_prepared_again(prepared):
     statement = sa.text("SELECT count(*) FROM facts WHERE name = :name")
     with one_statement() as connection:
         connection.execute(statement, {"name": "x"}).all()

@@ -174,7 +174,7 @@ def write_everything(vault, item):
         vault.send("post", "/changes", {"changes": [change | {"entry": vault.entry()}]})
 
 
-def test_no_hot_statement_reads_a_table_whole(filled, vault):
+def test_no_fast_statement_scans_a_whole_table(filled, vault):
     app, _ = filled
 
     with Plans(app) as plans:

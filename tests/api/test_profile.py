@@ -59,7 +59,7 @@ def test_a_profile_of_another_account_stays_as_it_is(as_ann, as_bob):
 @pytest.mark.parametrize(
     ("revision", "over"), [(2, '"1"'), (4, '"3"'), (4, '"2"'), (2, '"2"'), (3, '"1"')]
 )
-def test_a_stale_or_skipped_revision_is_refused_with_the_stored_one(as_ann, revision, over):
+def test_stale_or_skipped_revision_is_rejected_with_stored_one(as_ann, revision, over):
     put(as_ann, 2, over='"1"')
 
     response = put(as_ann, revision, over=over)
@@ -82,7 +82,7 @@ def test_a_precondition_in_another_form_is_malformed(as_ann, over):
 
 
 @pytest.mark.parametrize("text", ["", "AQID", b64(b"\x02" + factories.sealed()[1:]), "plain text"])
-def test_what_cannot_be_ciphertext_is_refused_before_the_precondition_is_asked_for(as_ann, text):
+def test_unsealed_value_is_rejected_before_precondition(as_ann, text):
     response = as_ann.put(PROFILE, json={"revision": 2, "sealed": text})
 
     assert response.status_code == 422

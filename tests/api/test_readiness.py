@@ -57,15 +57,13 @@ def test_on_the_revision_that_this_code_knows_it_is_ready(app, client, migrated)
     assert (response.status_code, response.data) == (200, READY)
 
 
-def test_on_a_later_one_it_stays_ready_because_a_migration_runs_beside_the_code_before_it(
-    app, client, migrated
-):
+def test_newer_schema_stays_ready_for_old_code(app, client, migrated):
     migrated(later(app), needs=f"{later(app)} 0001")
 
     assert client.get("/api/ready").data == READY
 
 
-def test_on_a_later_one_that_asks_for_newer_code_it_is_not_ready(app, client, migrated):
+def test_schema_that_requires_newer_code_is_not_ready(app, client, migrated):
     migrated(later(app), needs=f"{later(app)} {later(app)}")
 
     assert client.get("/api/ready").data == NOT_READY
@@ -99,9 +97,7 @@ def test_without_its_keys_it_is_not_ready(app, client, migrated, monkeypatch):
     assert client.get("/api/ready").json["failed"] == ["keys"]
 
 
-def test_while_it_drains_it_is_not_ready_whatever_was_found_before(
-    app, client, migrated, monkeypatch
-):
+def test_draining_is_not_ready_whatever_was_cached(app, client, migrated, monkeypatch):
     migrated(newest(app))
     assert client.get("/api/ready").status_code == 200
 

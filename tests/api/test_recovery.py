@@ -55,7 +55,7 @@ def a_factor(account_id):
         work.add(row)
 
 
-def test_the_whole_way_from_a_letter_to_a_new_password(app, client, time_machine):
+def test_recovery_works_from_email_to_new_password(app, client, time_machine):
     account_id = with_recovery_key(app)
     with app.app_context():
         vault = factories.vault(ANN)
@@ -89,7 +89,7 @@ def test_the_whole_way_from_a_letter_to_a_new_password(app, client, time_machine
     assert rows(app, RecoveryKey) == []
 
 
-def test_what_is_handed_out_is_what_is_kept(app, client, time_machine):
+def test_returned_values_are_the_stored_ones(app, client, time_machine):
     account_id, token = begun(app)
     with app.app_context():
         factories.vault(ANN)
@@ -102,7 +102,7 @@ def test_what_is_handed_out_is_what_is_kept(app, client, time_machine):
     assert given["vaults"][0]["keys"][0]["sealed_key"] == b64(key.sealed_key)
 
 
-def test_the_owner_is_told_at_each_step(app, client, time_machine):
+def test_owner_is_notified_at_each_step(app, client, time_machine):
     account_id, token = begun(app)
 
     (notice,) = [one for one in letters(app, ANN) if one.kind == "recovery-started"]
@@ -156,7 +156,7 @@ def test_the_wait_counts_from_the_first_start(app, client, time_machine):
     assert [one.kind for one in letters(app, ANN)].count("recovery-started") == 1
 
 
-def test_of_parallel_starts_one_begins_and_all_are_told_the_same(app):
+def test_parallel_starts_begin_one_recovery_with_same_response(app):
     account_id = with_recovery_key(app)
     token = asked(app)
 
@@ -251,9 +251,7 @@ def test_a_completion_that_was_never_started_is_pending(app, client, time_machin
     assert (response.status_code, slug(response)) == (403, "recovery-pending")
 
 
-def test_a_completed_recovery_ends_every_session_and_a_wish_for_another_address(
-    app, client, time_machine
-):
+def test_completed_recovery_ends_sessions_and_pending_email_change(app, client, time_machine):
     account_id, token = begun(app)
     with app.app_context():
         session = factories.session()

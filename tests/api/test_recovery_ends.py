@@ -52,7 +52,7 @@ def a_key(epoch=1, key=b"k" * 32):
     return {"verifier": b64(key), "sealed": b64(factories.sealed(32)), "epoch": epoch}
 
 
-def test_the_letters_token_ends_it_with_the_recovery_key_that_was_used(app, client):
+def test_cancel_token_ends_recovery_and_its_recovery_key(app, client):
     account_id, token = begun(app)
 
     response = client.post(CANCEL, json={"token": token})
@@ -108,7 +108,7 @@ def test_another_accounts_session_ends_nothing(app, as_bob, client):
     assert client.post(START, json=proof(token, account_id)).status_code == 200
 
 
-def test_the_page_ends_it_by_its_button_and_not_by_being_opened(app, client):
+def test_cancel_page_acts_only_on_its_button(app, client):
     account_id, token = begun(app)
     for _ in range(3):
         page = client.get(PAGE, query_string={"token": token})
@@ -133,7 +133,7 @@ def test_new_credentials_end_it(app, as_ann, renewed):
     assert not has_key(app)
 
 
-def test_a_new_recovery_key_ends_it_and_is_not_ended_with_it(app, as_ann):
+def test_new_recovery_key_ends_recovery_and_stays(app, as_ann):
     account_id, token = begun(app)
 
     assert as_ann.put(KEY, json=a_key()).status_code == 204
@@ -150,7 +150,7 @@ def test_removing_the_recovery_key_ends_it(app, as_ann):
     assert everything_is_refused(app, token, account_id)
 
 
-def test_a_completion_and_a_cancellation_at_once_are_one_after_the_other(app, time_machine):
+def test_parallel_completion_and_cancellation_are_serialised(app, time_machine):
     account_id, token = begun(app)
     after_the_wait(time_machine)
     body = completion(app, token, account_id)
@@ -173,7 +173,7 @@ def test_of_parallel_cancellations_one_succeeds(app):
     assert [one.kind for one in letters(app, ANN)].count("recovery-cancelled") == 1
 
 
-def test_a_recovery_key_is_kept_replaced_and_removed(app, as_ann):
+def test_recovery_key_is_stored_replaced_and_removed(app, as_ann):
     assert as_ann.get(f"{AUTH}/me").json["recovery_key"] is None
     assert as_ann.put(KEY, json=a_key(key=b"1" * 32)).status_code == 204
     assert as_ann.put(KEY, json=a_key(key=b"2" * 32)).status_code == 204
@@ -202,9 +202,7 @@ def test_a_recovery_key_is_kept_replaced_and_removed(app, as_ann):
         ({"more": 1}, 400, "bad-request"),
     ],
 )
-def test_what_is_no_recovery_key_of_the_account_key_is_refused(
-    app, as_ann, change, status, problem
-):
+def test_invalid_recovery_key_is_rejected(app, as_ann, change, status, problem):
     response = as_ann.put(KEY, json=a_key() | change)
 
     assert (response.status_code, slug(response)) == (status, problem)
@@ -221,7 +219,7 @@ def test_the_recovery_key_needs_a_fresh_proof_before_anything_else(app, as_ann, 
     assert (response.status_code, slug(response)) == (403, "step-up-required")
 
 
-def test_a_recovery_key_and_a_new_account_key_at_once_fit_each_other(app, as_ann):
+def test_parallel_recovery_key_and_account_key_change_stay_consistent(app, as_ann):
     def do(number):
         client = app.test_client()
         headers = as_ann.session.headers

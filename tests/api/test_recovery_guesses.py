@@ -37,7 +37,7 @@ def refused(app, body):
     return (response.status_code, slug(response)) == (400, "token-invalid")
 
 
-def test_asking_is_answered_alike_and_writes_to_who_can_read_it(app, client):
+def test_request_is_answered_alike_and_emails_only_the_owner(app, client):
     with_recovery_key(app, ANN)
     with app.app_context():
         factories.account(BOB)
@@ -53,7 +53,7 @@ def test_asking_is_answered_alike_and_writes_to_who_can_read_it(app, client):
     assert tokens_left(app) == 1
 
 
-def test_a_letter_has_its_token_on_a_line_of_its_own_and_no_link(app):
+def test_email_has_token_on_own_line_and_no_link(app):
     with_recovery_key(app)
     token = asked(app)
 
@@ -104,7 +104,7 @@ def test_a_token_is_over_after_72_hours(app, time_machine):
             assert work.query(Recovery).count() == 0
 
 
-def test_what_is_not_the_token_or_not_the_key_is_refused_alike(app, client, set_to):
+def test_wrong_token_and_wrong_key_get_same_error(app, client, set_to):
     set_to(app, limit_login_address="100/900")
     account_id, token = begun(app)
     theirs = with_recovery_key(app, BOB)
@@ -140,7 +140,7 @@ def test_a_wrong_completion_is_refused_like_a_wrong_start(app, client, time_mach
     assert client.post(COMPLETE, json=good).status_code == 400
 
 
-def test_a_key_is_guessed_at_five_times_in_a_quarter_of_an_hour(app, client):
+def test_recovery_key_allows_five_guesses_per_quarter_hour(app, client):
     account_id, token = begun(app)
     wrong = {"token": token, "rk_auth": b64(b"w" * 32)}
 
@@ -153,7 +153,7 @@ def test_a_key_is_guessed_at_five_times_in_a_quarter_of_an_hour(app, client):
     assert {event["sub"] for event in denied} == {str(account_id)}
 
 
-def test_strangers_at_the_login_do_not_keep_the_owner_from_recovering(app, client):
+def test_anonymous_login_failures_do_not_block_recovery(app, client):
     account_id, token = begun(app)
     for _ in range(5):
         client.post("/api/v1/auth/login", json=factories.login(ANN, key=b"w" * 32))

@@ -48,7 +48,7 @@ def test_it_needs_the_head_and_its_own_vault(app, vault, as_bob):
         refused(stranger.ask(request), 404, "vault-not-found")
 
 
-def test_an_entry_with_the_mac_of_another_vault_is_stored_and_told_as_it_is(app, vault, as_ann):
+def test_entry_with_foreign_mac_is_stored_and_returned_unchanged(app, vault, as_ann):
     """The server has no key to check it by: a client has, and refuses the chain."""
     other = Writer(as_ann).create()
     request = vault.repair_request()

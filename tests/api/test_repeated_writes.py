@@ -23,7 +23,7 @@ def requests(vault, item_id):
     yield vault.move_request("remove", item_id)
 
 
-def test_every_kind_of_write_can_be_sent_again_at_once_and_much_later(app, vault):
+def test_every_write_can_be_repeated_immediately_and_later(app, vault):
     other = vault.put()
     done = []
     for request in requests(vault, uuid4()):
@@ -80,7 +80,7 @@ def test_another_write_under_the_same_number_is_no_repetition(app, vault):
         refused(vault.ask(sealed.but(entry={"n": 1}, content_revision=1)), 409, "head-moved")
 
 
-def test_a_batch_that_only_ends_like_a_stored_one_is_no_repetition(app, vault):
+def test_batch_with_only_a_stored_ending_is_no_repetition(app, vault):
     first, last = uuid4(), uuid4()
     request = vault.batch_request(("put", first), ("put", last))
     vault.send(request)

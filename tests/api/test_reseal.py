@@ -63,7 +63,7 @@ def answer(done):
     return done.exit_code, json.loads(done.stdout)
 
 
-def test_all_is_sealed_anew_and_then_there_is_nothing_to_do(app, kept, rotated):
+def test_reseal_reseals_everything_and_then_nothing(app, kept, rotated):
     rotated(old=True)
 
     first, second = run(app, "--json"), run(app, "--json")
@@ -73,7 +73,7 @@ def test_all_is_sealed_anew_and_then_there_is_nothing_to_do(app, kept, rotated):
     assert (first.stderr, run(app).stdout) == ("", "FACTOR_KEY   0\nMAIL_KEY     0\n")
 
 
-def test_what_is_under_a_key_that_is_gone_is_told_until_the_key_is_back(app, kept, rotated):
+def test_value_under_missing_key_is_reported_until_key_returns(app, kept, rotated):
     rotated(old=False)
 
     done = run(app, "--json")
@@ -85,7 +85,7 @@ def test_what_is_under_a_key_that_is_gone_is_told_until_the_key_is_back(app, kep
     assert answer(run(app, "--json")) == (0, {"FACTOR_KEY": 1, "MAIL_KEY": 2, "left": NONE})
 
 
-def test_a_letter_that_was_changed_is_left_and_keeps_no_other_from_its_turn(app, kept, rotated):
+def test_modified_email_is_skipped_without_blocking_others(app, kept, rotated):
     with app.app_context(), transaction() as work:
         changed, whole = work.query(Mail).order_by(Mail.id)
         changed.sealed = changed.sealed[:-1] + bytes([changed.sealed[-1] ^ 1])

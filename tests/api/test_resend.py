@@ -31,7 +31,7 @@ def confirm(client, token):
     return client.post(VERIFY, json={"token": token}).status_code
 
 
-def test_a_new_token_is_mailed_and_the_old_one_is_void(app, client):
+def test_new_token_is_mailed_and_old_one_invalid(app, client):
     which = sign_up(client)
 
     response = client.post(RESEND, json=which)
@@ -56,7 +56,7 @@ def test_it_renews_exactly_the_signup_that_is_named(app, client):
     assert confirm(client, renewed) == 400
 
 
-def test_it_waits_24_hours_anew(app, client, time_machine):
+def test_resend_restarts_the_24_hours(app, client, time_machine):
     which, began = sign_up(client), datetime.now(UTC)
     time_machine.move_to(began + timedelta(hours=20))
     client.post(RESEND, json=which)
@@ -98,7 +98,7 @@ def confirmed_already(app, client, which, time_machine):
     [over, of_another_address, of_another_id, confirmed_already],
     ids=lambda one: one.__name__,
 )
-def test_where_none_waits_the_answer_is_alike_and_nothing_is_sent(app, client, time_machine, case):
+def test_resend_without_signup_answers_alike_and_sends_nothing(app, client, time_machine, case):
     asked = case(app, client, sign_up(client), time_machine)
     before = len(letters(app))
     kept = {row.token_hash for row in rows(app, WaitingSignup)}
@@ -121,7 +121,7 @@ def test_beyond_the_limit_of_mails_the_last_token_stays_good(app, client, set_to
     assert confirm(client, tokens(app, ANN)[-1]) == 204
 
 
-def test_a_resend_beside_a_confirmation_leaves_one_account_and_no_rest(app, client):
+def test_parallel_resend_and_confirmation_leave_one_account(app, client):
     which = sign_up(client)
     (token,) = tokens(app, ANN)
 

@@ -21,7 +21,7 @@ def left(vault):
     return vault.client.get(f"{vault.path}/rotation").json
 
 
-def test_a_vault_changes_its_keys_and_everything_opens_under_the_new_ones(app, vault):
+def test_rotation_makes_everything_open_under_new_keys(app, vault):
     active, trashed = [vault.put() for _ in range(3)], vault.put()
     vault.move("trash", trashed)
     assert left(vault) == {
@@ -67,7 +67,7 @@ def test_each_step_is_recorded_with_the_new_head(app, vault):
     }
 
 
-def test_a_device_that_knew_the_old_keys_follows_through_a_rotation(app, vault):
+def test_device_with_old_keys_follows_a_rotation(app, vault):
     for _ in range(3):
         vault.put()
     device = vault.twin()
@@ -80,7 +80,7 @@ def test_a_device_that_knew_the_old_keys_follows_through_a_rotation(app, vault):
     assert device.state.items == vault.state.items
 
 
-def test_what_is_sealed_under_the_old_keys_is_refused_once_a_rotation_has_begun(app, vault):
+def test_value_under_old_keys_is_rejected_during_rotation(app, vault):
     item_id = vault.put()
     stale = vault.twin()
     requests = [
@@ -99,7 +99,7 @@ def test_what_is_sealed_under_the_old_keys_is_refused_once_a_rotation_has_begun(
     assert vault.client.get(f"{vault.path}/items/{item_id}").json["generation"] == 1
 
 
-def test_an_item_can_be_trashed_and_removed_whatever_keys_it_is_under(app, vault):
+def test_item_under_any_keys_can_be_trashed_and_removed(app, vault):
     first, second = vault.put(), vault.put()
     vault.done(vault.rotation_request())
 
@@ -175,7 +175,7 @@ def test_a_rotation_can_begin_while_another_is_running(app, vault):
     vault.full()
 
 
-def test_steps_whose_answers_were_lost_are_answered_as_the_first_time(app, vault):
+def test_repeated_steps_get_the_first_response(app, vault):
     item_id = vault.put()
     steps = []
     for prepare in (

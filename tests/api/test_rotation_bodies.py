@@ -79,7 +79,7 @@ def test_what_is_no_rotation_has_no_route(app, vault):
         refused(vault.client.post(f"{vault.path}/rotation/cancel", json={}), 404, "not-found")
 
 
-def test_the_wrap_of_another_vault_is_stored_as_it_is_and_opens_for_no_client(app, vault, as_ann):
+def test_foreign_wrap_is_stored_and_opens_for_no_client(app, vault, as_ann):
     """The server opens no wrap; a client whose wrap is another's finds that out itself."""
     other = Writer(as_ann).create()
     theirs = other.rotation_request().body["sealed_key"]

@@ -63,7 +63,7 @@ def rotate(device, begin, seen):
         device.sync()
 
 
-def test_edits_during_a_rotation_are_on_the_new_keys_or_refused_by_name(app, vault, devices, count):
+def test_edits_during_rotation_use_new_keys_or_are_rejected(app, vault, devices, count):
     items = [vault.put() for _ in range(5)]
     *writers, rotator = devices(6)
     for device in (*writers, rotator):

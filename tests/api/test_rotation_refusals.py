@@ -54,7 +54,7 @@ def test_a_number_that_another_rotation_took_meanwhile_has_moved(app, vault):
         assert refused(vault.ask(mine), 409, "generation-moved")["generation"] == 2
 
 
-def test_a_vault_has_a_thousand_generations_of_keys_and_no_more(app, vault, monkeypatch):
+def test_vault_has_at_most_a_thousand_generations(app, vault, monkeypatch):
     assert sizes.GENERATIONS_PER_VAULT == 1_000
     monkeypatch.setattr(sizes, "GENERATIONS_PER_VAULT", 2)
     vault.done(vault.rotation_request())

@@ -62,14 +62,14 @@ def test_asking_what_is_required_uses_up_no_attempt(client, ann):
     assert login(client, totp=ann.phone.next_code()).status_code == 200
 
 
-def test_a_code_of_the_app_or_a_recovery_code_opens_a_session(client, ann):
+def test_totp_or_recovery_code_opens_a_session(client, ann):
     assert login(client, totp=ann.phone.code()).status_code == 200
     assert login(client, recovery_code=ann.codes[0]).status_code == 200
     assert prove(ann, recovery_code=ann.codes[1]).status_code == 204
     assert prove(ann, totp=ann.phone.next_code()).status_code == 204
 
 
-def test_only_who_has_the_right_key_learns_that_there_is_a_second_factor(client, ann):
+def test_second_factor_is_revealed_only_to_the_right_key(client, ann):
     responses = [
         login(client, key=WRONG),
         login(client, key=WRONG, totp=ann.phone.code()),
@@ -93,7 +93,7 @@ def test_only_who_has_the_right_key_learns_that_there_is_a_second_factor(client,
         {"recovery_code": "\u00e9" * 64},
     ],
 )
-def test_a_wrong_code_is_an_attempt_as_a_wrong_key_is(app, client, ann, factor):
+def test_wrong_code_counts_like_a_wrong_key(app, client, ann, factor):
     given = {"totp": ann.phone.wrong()} if factor.get("totp") else factor
 
     answers = [slug(login(client, **given)) for _ in range(6)]
@@ -124,7 +124,7 @@ def test_a_code_is_used_up_whatever_it_was_used_for(client, ann):
     assert login(client, totp=ann.phone.next_code()).status_code == 200
 
 
-def test_a_code_older_than_the_last_one_used_is_not_taken(client, ann):
+def test_code_older_than_last_used_is_rejected(client, ann):
     assert login(client, totp=ann.phone.next_code()).status_code == 200
 
     assert slug(login(client, totp=ann.phone.code())) == (401, "credentials-invalid")
@@ -155,7 +155,7 @@ def test_a_code_opens_once_when_it_is_used_in_parallel(app, ann, at):
     assert {one for one in statuses if one not in (200, 204)} <= {401, 403}
 
 
-def test_a_recovery_code_opens_once_when_it_is_used_in_parallel(app, ann):
+def test_recovery_code_works_once_in_parallel(app, ann):
     body = factories.login("ann@example.org", recovery_code=ann.codes[3])
 
     statuses = at_once(lambda _: app.test_client().post(LOGIN, json=body).status_code, 5)
@@ -166,7 +166,7 @@ def test_a_recovery_code_opens_once_when_it_is_used_in_parallel(app, ann):
         assert work.query(Session).count() == 2
 
 
-def test_the_use_of_a_recovery_code_is_counted_recorded_and_mailed(app, client, ann):
+def test_recovery_code_use_is_counted_recorded_and_mailed(app, client, ann):
     spellings = [ann.codes[0].upper(), ann.codes[1].replace("-", ""), f" {ann.codes[2]} "]
 
     assert [login(client, recovery_code=one).status_code for one in spellings] == [200] * 3
@@ -180,7 +180,7 @@ def test_the_use_of_a_recovery_code_is_counted_recorded_and_mailed(app, client, 
     assert not any(code in letter.text + letter.html for code in ann.codes)
 
 
-def test_a_recovery_code_is_not_used_up_by_a_login_that_fails(app, client, ann, monkeypatch):
+def test_failed_login_does_not_consume_recovery_code(app, client, ann, monkeypatch):
     monkeypatch.setattr("vaultr.auth.sessions.start_session", lambda *_: 1 / 0)
     assert login(client, recovery_code=ann.codes[0]).status_code == 500
     monkeypatch.undo()
@@ -203,7 +203,7 @@ def test_both_factors_at_once_are_malformed_and_no_attempt(client, ann):
     assert left(ann) == 10
 
 
-def test_an_account_without_a_factor_takes_what_is_sent_for_nothing(app, client):
+def test_account_without_factor_ignores_codes(app, client):
     with app.app_context():
         factories.account("ann@example.org")
 

@@ -104,7 +104,7 @@ def test_checkpoints_are_at_least_a_second_apart(here):
     assert newest().checkpoint.size == 4
 
 
-def test_new_month_begins_a_new_tree_that_names_the_last_one(here):
+def test_new_month_starts_tree_that_names_the_last(here):
     with time_machine.travel("2026-11-30T23:59:00Z"):
         record()
         sequence_all()

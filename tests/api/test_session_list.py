@@ -24,7 +24,7 @@ def ended(app):
     return [event for event in factories.events(app) if event["typ"] == "session.end"]
 
 
-def test_a_session_is_shown_with_its_device_and_as_coarsely_as_it_is_kept(app, as_ann):
+def test_session_list_shows_device_and_coarse_network(app, as_ann):
     address = {"REMOTE_ADDR": "203.0.113.77"}
     app.test_client().post(
         LOGIN, json=factories.login(ANN), environ_base=address, headers={"User-Agent": "curl/8"}
@@ -104,7 +104,7 @@ def test_the_own_session_can_be_ended_by_its_id(as_ann):
     assert as_ann.get(ME).status_code == 401
 
 
-def test_what_is_not_there_and_what_is_anothers_are_refused_alike(app, as_ann, as_bob):
+def test_missing_and_foreign_sessions_get_same_error(app, as_ann, as_bob):
     gone = another(app)
     as_ann.delete(f"{SESSIONS}/{gone.id}")
     over = another(app)
@@ -135,7 +135,7 @@ def test_of_parallel_revocations_one_succeeds(app, as_ann):
     assert len(ended(app)) == 1
 
 
-def test_logout_all_ends_every_session_of_the_account_and_no_other(app, as_ann, as_bob):
+def test_logout_all_ends_every_session_of_this_account(app, as_ann, as_bob):
     others = [another(app) for _ in range(2)]
 
     response = as_ann.post(ALL)
@@ -163,7 +163,7 @@ def test_logout_all_needs_a_fresh_proof(app, as_ann):
 
 
 @pytest.mark.parametrize("logins", [3])
-def test_logins_beside_a_logout_all_come_before_it_or_after_it(app, as_ann, logins):
+def test_logins_beside_logout_all_are_serialised(app, as_ann, logins):
     def do(number):
         client = app.test_client()
         if number == 0:

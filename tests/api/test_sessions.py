@@ -46,7 +46,7 @@ def test_a_refresh_gives_tokens_of_the_same_session(app, client, session):
     assert [one.id for one in rows(app, Session)] == [session.id]
 
 
-def test_refresh_tokens_are_kept_as_hashes_and_nonces(app, client, session):
+def test_refresh_tokens_are_stored_as_hashes_and_nonces(app, client, session):
     successor = refresh(client, session.refresh_token).json["refresh_token"]
 
     kept = {row.token_hash: row.nonce for row in rows(app, RefreshToken)}
@@ -87,9 +87,7 @@ def test_a_token_used_after_its_successor_ends_the_session(app, client, session)
     assert (rows(app, Session), rows(app, RefreshToken)) == ([], [])
 
 
-def test_a_token_used_over_30_seconds_after_its_rotation_ends_the_session(
-    app, client, session, time_machine
-):
+def test_token_reused_30_seconds_after_rotation_ends_session(app, client, session, time_machine):
     successor = refresh(client, session.refresh_token).json["refresh_token"]
 
     time_machine.move_to(later(seconds=31))
@@ -124,7 +122,7 @@ def test_what_was_never_a_token_is_refused_without_a_trace(app, client, session,
     assert [e["typ"] for e in factories.events(app) if e["typ"].startswith("session")] == []
 
 
-def test_an_access_token_is_no_refresh_token_and_the_other_way_round(client, session):
+def test_access_and_refresh_tokens_are_not_interchangeable(client, session):
     bearer = {"Authorization": f"Bearer {session.refresh_token}"}
 
     assert refresh(client, session.access_token).status_code == 401
@@ -143,7 +141,7 @@ def test_a_session_that_idles_for_14_days_is_over(app, client, session, time_mac
     assert refresh(client, session.refresh_token).status_code == 401
 
 
-def test_a_session_that_is_used_lives_on_for_30_days_at_most(client, session, time_machine):
+def test_used_session_lives_30_days_at_most(client, session, time_machine):
     token, ends = session.refresh_token, later(days=30)
     for day in (10, 20, 29):
         time_machine.move_to(ends - timedelta(days=30 - day))
@@ -163,7 +161,7 @@ def test_a_revoked_session_is_dead_at_the_next_request(app, client, session):
     assert refresh(client, session.refresh_token).status_code == 401
 
 
-def test_a_token_of_an_older_epoch_is_dead_while_its_session_lives(app, client, session):
+def test_token_of_older_epoch_is_dead_in_live_session(app, client, session):
     with app.app_context(), transaction() as work:
         work.get(Account, session.account_id).epoch = 2
 

@@ -59,7 +59,7 @@ def test_a_waiting_signup_is_no_account(app, client):
     assert (login.status_code, rows(app, Account)) == (401, [])
 
 
-def test_the_letter_shows_the_code_and_has_the_link_on_a_line_of_its_own(app, client):
+def test_email_shows_code_and_link_on_own_line(app, client):
     body = factories.signup("ann@example.org")
     client.post(SIGNUP, json=body)
 
@@ -74,7 +74,7 @@ def test_the_letter_shows_the_code_and_has_the_link_on_a_line_of_its_own(app, cl
     assert "ann" not in letter.subject
 
 
-def test_only_a_hash_of_the_token_and_a_slow_one_of_the_key_are_kept(app, client):
+def test_token_is_stored_hashed_and_key_slowly_hashed(app, client):
     client.post(SIGNUP, json=factories.signup())
 
     (waiting,) = rows(app, WaitingSignup)
@@ -97,7 +97,7 @@ def test_spellings_of_one_address_are_one_account(app, client, given):
     assert len(rows(app, Account)) == 1
 
 
-def test_an_existing_owner_gets_a_notice_and_the_answer_is_alike(app, client):
+def test_existing_owner_gets_notice_with_same_response(app, client):
     with app.app_context():
         factories.account("ann@example.org")
 
@@ -122,7 +122,7 @@ def test_a_used_account_id_creates_nothing(app, client):
     assert (response.status_code, letters(app), rows(app, WaitingSignup)) == (202, [], [])
 
 
-def test_an_invented_account_id_creates_nothing_either(app, client):
+def test_unknown_account_id_creates_nothing(app, client):
     """Else whoever signs up with the id that prelogin shows would learn if the address is used."""
     shown = client.post("/api/v1/auth/prelogin", json={"email": "nobody@example.org"}).json
 
@@ -131,7 +131,7 @@ def test_an_invented_account_id_creates_nothing_either(app, client):
     assert (response.status_code, letters(app), rows(app, WaitingSignup)) == (202, [], [])
 
 
-def test_an_account_id_that_was_taken_meanwhile_makes_no_second_account(app, client):
+def test_account_id_taken_meanwhile_creates_no_second_account(app, client):
     shared = str(uuid4())
     client.post(SIGNUP, json=factories.signup("ann@example.org", account_id=shared))
     client.post(SIGNUP, json=factories.signup("bob@example.org", account_id=shared))
@@ -143,7 +143,7 @@ def test_an_account_id_that_was_taken_meanwhile_makes_no_second_account(app, cli
     assert [one.email for one in rows(app, Account)] == ["bob@example.org"]
 
 
-def test_five_signups_wait_for_one_address_and_a_sixth_replaces_the_oldest(app, client, set_to):
+def test_five_signups_wait_per_address_and_sixth_replaces_oldest(app, client, set_to):
     set_to(app, limit_mail="50/3600")
     for _ in range(6):
         client.post(SIGNUP, json=factories.signup())

@@ -70,9 +70,7 @@ def beside(monkeypatch, module, name, change):
     monkeypatch.setattr(module, name, call)
 
 
-def test_a_session_that_ended_while_its_key_was_checked_is_made_fresh_no_more(
-    app, as_ann, monkeypatch
-):
+def test_session_ended_during_key_check_gets_no_step_up(app, as_ann, monkeypatch):
     beside(monkeypatch, password_hashing, "verify", lambda work: work.query(Session).delete())
 
     assert as_ann.post(STEP_UP, json=proof()).status_code == 401
@@ -102,7 +100,7 @@ def test_the_key_of_another_account_proves_nothing(as_ann, as_bob):
     assert as_ann.post(STEP_UP, json=proof("bob@example.org")).status_code == 403
 
 
-def test_parallel_step_ups_are_tried_exactly_as_often_as_the_limit_says(app, as_ann):
+def test_parallel_step_ups_are_tried_exactly_to_the_limit(app, as_ann):
     def guess(_):
         client = app.test_client()
         return client.post(STEP_UP, json=WRONG, headers=as_ann.session.headers).status_code

@@ -69,7 +69,7 @@ def requests():
     yield {"query_string": {"nonsense": "1"}}
 
 
-def test_every_answer_of_every_route_has_the_headers_and_is_not_cached(swept):
+def test_every_response_has_security_headers_and_no_caching(swept):
     client = swept.test_client()
     seen = set()
     for method, path in routes(swept):

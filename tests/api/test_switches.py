@@ -24,7 +24,7 @@ def problem(response):
     return response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:")
 
 
-def test_a_refusal_says_what_is_off_and_how_long_to_wait(client, off):
+def test_error_names_the_switch_and_retry_time(client, off):
     off("signup")
 
     response = client.post("/api/v1/auth/signup", json=factories.signup())
@@ -42,7 +42,7 @@ def test_without_signups_whoever_has_an_account_comes_in(app, client, off):
     assert client.post("/api/v1/auth/login", json=factories.login()).status_code == 200
 
 
-def test_read_only_nothing_is_changed_but_sessions_and_reading_goes_on(app, as_ann, off):
+def test_read_only_mode_changes_only_sessions(app, as_ann, off):
     with app.app_context():
         factories.account("cid@example.org")
         vault = factories.vault()
@@ -87,7 +87,7 @@ def test_machines_are_known_by_their_token(client, as_ann, off, scheme):
     assert as_ann.get("/api/v1/vaults").status_code == 200
 
 
-def test_in_maintenance_everybody_is_told_the_words_but_probes_answer(client, as_ann, off):
+def test_maintenance_shows_its_text_and_probes_respond(client, as_ann, off):
     off("maintenance", "Back at 14:00 UTC.")
 
     for path in ("/api/v1/vaults", "/api/v1/openapi.json", "/verify-email", "/api/v1/nowhere"):
@@ -97,7 +97,7 @@ def test_in_maintenance_everybody_is_told_the_words_but_probes_answer(client, as
     assert client.get("/api/health").data == b'{"status":"healthy"}'
 
 
-def test_it_comes_after_host_and_limit_and_before_anything_is_read(app, client, off, set_to):
+def test_kill_switch_follows_host_and_limit_checks(app, client, off, set_to):
     off("maintenance", "Later.")
     set_to(app, limit_anonymous="1/3600")
 

@@ -53,7 +53,7 @@ def test_a_new_vault_syncs_to_nothing(as_ann, vault):
     assert as_ann.get(f"{vault.path}/sync", headers=known).status_code == 304
 
 
-def test_a_full_set_has_items_and_removals_in_the_order_of_revisions(app, as_ann, vault):
+def test_full_sync_lists_items_and_removals_by_revision(app, as_ann, vault):
     first, second, third, fourth = lived_in(vault)
 
     page = as_ann.get(f"{vault.path}/sync").json

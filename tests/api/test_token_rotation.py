@@ -81,7 +81,7 @@ def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeyp
     assert len(ran) == 2
 
 
-def test_no_plan_looks_for_a_token_in_all_rows_though_there_were_few(postgres_app):
+def test_token_lookup_uses_index_after_table_grew(postgres_app):
     """PostgreSQL keeps a plan; one for tables of a page is poor when there are thousands."""
     serving.empty(postgres_app)
     single = AUTOCOMMIT.get(postgres_app)
@@ -109,7 +109,7 @@ def test_a_refresh_changes_nothing_that_an_index_of_sessions_holds(postgres_app)
     assert held == {"account_id"}
 
 
-def test_sessions_are_refreshed_as_often_as_the_limit_says_from_everywhere(app, session):
+def test_refresh_limit_holds_from_all_addresses_together(app, session):
     answers = at_once(lambda _: refresh(app.test_client(), session.refresh_token), 12)
 
     assert sorted(one.status_code for one in answers) == [200] * 6 + [429] * 6
@@ -130,7 +130,7 @@ def test_a_refused_refresh_leaves_its_token_good(app, client, session, time_mach
     assert refresh(client, token).status_code == 200
 
 
-def test_a_refresh_moves_the_idle_end_but_never_past_the_absolute_one(app, client, session):
+def test_refresh_extends_idle_end_up_to_absolute_end(app, client, session):
     with app.app_context():
         end = rows(app, Session)[0].expires_at
         factories.change_session(session.id, idle_until=end)
@@ -142,7 +142,7 @@ def test_a_refresh_moves_the_idle_end_but_never_past_the_absolute_one(app, clien
     assert row.last_used_at > row.created_at
 
 
-def test_a_refresh_from_another_network_goes_on_and_is_told(app, client, session):
+def test_refresh_from_another_network_works_and_notifies(app, client, session):
     response = refresh(
         client, session.refresh_token, environ_overrides={"REMOTE_ADDR": "198.51.100.7"}
     )
@@ -151,7 +151,7 @@ def test_a_refresh_from_another_network_goes_on_and_is_told(app, client, session
     assert [e["out"] for e in told(app)] == ["ok", "ok:moved"]
 
 
-def test_of_parallel_refreshes_all_get_one_successor_and_one_is_made(app, session):
+def test_parallel_refreshes_get_one_successor(app, session):
     answers = at_once(lambda _: refresh(app.test_client(), session.refresh_token), 6)
 
     assert {one.status_code for one in answers} == {200}

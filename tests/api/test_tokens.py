@@ -220,7 +220,7 @@ def test_keys_rotate_the_first_signs_and_all_verify(tmp_path):
         assert access_tokens.read(by_old) is None
 
 
-def test_two_apps_of_one_process_keep_their_keys_and_issuers_apart(tmp_path, here):
+def test_two_apps_in_process_keep_keys_and_issuers_separate(tmp_path, here):
     other = built(environ_for(tmp_path, BASE_URL="http://127.0.0.1:3000"))
 
     with other.app_context():
@@ -246,7 +246,7 @@ def test_the_extension_itself_would_take_a_token_that_never_expires(here):
     ],
     ids=lambda header: header[:20],
 )
-def test_what_proves_nothing_is_a_stranger_at_a_closed_door(client, header):
+def test_request_without_valid_token_is_anonymous(client, header):
     response = client.get(ME, headers={"Authorization": header})
 
     assert response.status_code == 401

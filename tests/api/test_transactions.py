@@ -59,7 +59,7 @@ def elsewhere(work):
     return result
 
 
-def test_what_is_inside_is_kept_whole():
+def test_transaction_is_all_or_nothing():
     with transaction() as session:
         session.add(Fact(name="a", value=b"1"))
         assert in_transaction()
@@ -109,7 +109,7 @@ def pass_over_a_failure():
             fail_after_keeping(ValueError)
 
 
-def test_an_inner_part_that_failed_spoils_the_whole_though_its_error_was_caught():
+def test_failed_inner_part_spoils_the_whole_transaction():
     with pytest.raises(RuntimeError):
         pass_over_a_failure()
 
@@ -146,7 +146,7 @@ def test_a_row_that_is_there_already_undoes_the_rest():
     assert kept() == {"a"}
 
 
-def test_a_reader_that_writes_later_waits_for_its_turn_instead_of_failing():
+def test_reader_that_writes_later_waits_for_its_turn():
     """With a plain BEGIN, SQLite would refuse: another has committed after the first read."""
     keep("n", b"0")
 
@@ -178,7 +178,7 @@ def change(name, value):
         session.get(Fact, name).value = value
 
 
-def test_what_was_read_can_be_looked_at_afterwards_without_asking_again():
+def test_loaded_rows_can_be_used_afterwards_without_query():
     keep("a", b"1")
 
     with reading() as session:
@@ -236,7 +236,7 @@ def test_a_fact_is_drawn_once_for_all():
     assert fact("key", lambda: b"other") in values
 
 
-def test_a_fact_of_a_transaction_that_was_undone_is_drawn_anew():
+def test_fact_of_rolled_back_transaction_is_generated_again():
     def undone():
         with transaction():
             assert fact("key", lambda: b"first") == b"first"
@@ -248,7 +248,7 @@ def test_a_fact_of_a_transaction_that_was_undone_is_drawn_anew():
     assert fact("key", lambda: b"second") == b"second"
 
 
-def test_times_are_kept_in_utc_and_naive_ones_refused():
+def test_times_are_stored_in_utc_and_naive_ones_rejected():
     moment = datetime(2026, 11, 24, 10, 30, 0, 123456, tzinfo=timezone(timedelta(hours=1)))
     column = sa.literal(moment, Utc())
     with reading() as session:

@@ -126,7 +126,7 @@ def test_a_full_window_is_shown_until_the_next_attempt_fits(app, client, run, ti
     assert guess(client) == 200
 
 
-def test_whatever_is_shown_as_used_up_is_let_in_again_by_unlocking(app, client, run, set_to):
+def test_unlock_resets_everything_reported_as_used_up(app, client, run, set_to):
     set_to(app, limit_login_address="100/900")
     with app.app_context():
         account = factories.account("ann@example.org")
@@ -158,7 +158,7 @@ def test_whatever_is_shown_as_used_up_is_let_in_again_by_unlocking(app, client, 
 
 
 @pytest.mark.parametrize(("limit", "used_up"), [("5/900", 0), ("5/86400", 1)])
-def test_a_locked_counter_is_used_up_only_if_that_lasts_longer(
+def test_locked_counter_is_used_up_only_if_longer(
     app, client, run, set_to, time_machine, limit, used_up
 ):
     set_to(app, limit_login_account=limit)

@@ -191,7 +191,7 @@ def test_one_id_makes_one_vault(app, as_ann, as_bob):
     assert len(rows(app, TABLE)) == 1
 
 
-def test_an_account_has_no_more_vaults_than_its_quota_whoever_is_fastest(app, as_ann, set_to):
+def test_vault_quota_holds_for_parallel_creates(app, as_ann, set_to):
     set_to(app, quota_vaults=3)
     clients = [signed_in(app, "ann@example.org") for _ in range(WRITERS)]
 

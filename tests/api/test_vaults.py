@@ -176,7 +176,7 @@ def test_a_vault_of_another_account_is_not_found(app, as_ann, as_bob):
         assert {"type", "title", "status", "detail", "request_id"} == problem.keys()
 
 
-def test_a_vault_that_is_not_there_comes_before_what_is_wrong_with_the_body(as_ann):
+def test_missing_vault_is_reported_before_invalid_body(as_ann):
     stray = Writer(as_ann)
     bare = {"headers": {}, "overview": "plain", "entry": {"n": 9}}
 
@@ -211,7 +211,7 @@ def test_strangers_and_dead_sessions_are_refused_whatever_they_send(app, client,
             refused(asks.get(f"{vault.path}/sync?since=x"), 401, "unauthenticated")
 
 
-def test_the_wrap_is_kept_for_its_holder_with_its_role(app, as_ann, vault):
+def test_wrap_is_stored_for_its_holder_with_role(app, as_ann, vault):
     (wrap,) = rows(app, VAULT_KEYS)
 
     assert (wrap.vault_id, wrap.holder_id) == (vault.id, as_ann.account_id)

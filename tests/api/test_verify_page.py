@@ -52,7 +52,7 @@ def test_a_wrong_token_gets_a_page_that_says_so(app, client, data):
     assert "Nothing was changed" in response.text
 
 
-def test_a_page_has_no_script_and_the_headers_of_a_page(client):
+def test_page_has_no_script_and_page_headers(client):
     response = client.get(PAGE, query_string={"token": "abc"})
 
     assert "<script" not in response.text
@@ -82,7 +82,7 @@ def test_a_form_larger_than_ours_is_refused(client):
     assert response.status_code == 413
 
 
-def test_the_stylesheet_is_kept_for_ever_under_its_version(client):
+def test_stylesheet_is_cached_permanently_under_its_version(client):
     page = client.get(PAGE, query_string={"token": "abc"}).text
     address = re.search(r'<link rel="stylesheet" href="([^"]+)">', page)[1]
 

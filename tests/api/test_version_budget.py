@@ -36,7 +36,7 @@ def kept(app):
     return sorted(revision for _, revision in versions.keys() - current)
 
 
-def test_the_oldest_versions_of_a_vault_go_whichever_items_they_are(app, vault, size, set_to):
+def test_oldest_versions_of_the_vault_are_dropped_first(app, vault, size, set_to):
     set_to(app, quota_vault_bytes=4 * size)
     first, second = vault.put(), vault.put()  # 3, 4
 
@@ -81,7 +81,7 @@ def test_a_batch_keeps_the_budget_too(app, vault, size, set_to, monkeypatch, row
     assert {item.id for item in rows(app, ITEMS)} == {quiet, busy}
 
 
-def test_a_little_more_goes_than_must_so_that_few_writes_pay(app, vault, size, set_to):
+def test_retention_drops_a_little_more_than_needed(app, vault, size, set_to):
     set_to(app, quota_vault_bytes=130 * size)
     items = [vault.put() for _ in range(4)]
     rounds = [("put", items[n % 4], str(n)) for n in range(130)]
@@ -93,7 +93,7 @@ def test_a_little_more_goes_than_must_so_that_few_writes_pay(app, vault, size, s
     assert len(kept(app)) == 128
 
 
-def test_a_budget_that_was_lowered_is_kept_step_by_step(app, vault, size, set_to, monkeypatch):
+def test_lowered_version_quota_is_applied_step_by_step(app, vault, size, set_to, monkeypatch):
     monkeypatch.setattr(version_retention, "_ROWS_A_STEP", 4)
     monkeypatch.setattr(version_retention, "_MOST_A_WRITE", 8)
     item_id = vault.put()

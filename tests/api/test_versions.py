@@ -64,7 +64,7 @@ def test_a_version_carries_the_entry_that_vouches_for_it(app, vault):
     assert unb64(entry["mac"]) == row.mac
 
 
-def test_a_version_is_read_with_its_record_and_a_list_without(app, vault):
+def test_version_read_is_recorded_and_list_is_not(app, vault):
     item_id = vault.put()
     vault.put(item_id, "second")
 
@@ -104,7 +104,7 @@ def test_versions_of_old_generations_stay(app, vault):
     assert version(vault, item_id, listed[1]["revision"]).json["entry"]["generation"] == 1
 
 
-def test_an_item_in_the_trash_keeps_its_versions_and_a_removed_one_has_none(app, vault):
+def test_trashed_item_keeps_versions_and_removed_one_has_none(app, vault):
     item_id = vault.put()
     vault.put(item_id, "second")
 
@@ -116,7 +116,7 @@ def test_an_item_in_the_trash_keeps_its_versions_and_a_removed_one_has_none(app,
     refused(version(vault, item_id, 1), 404, "item-not-found")
 
 
-def test_what_is_not_there_is_not_found_and_leaves_no_record(app, vault, as_bob):
+def test_missing_version_is_404_without_event(app, vault, as_bob):
     item_id = vault.put()
     theirs = vault.twin(as_bob)
 

@@ -71,7 +71,7 @@ def test_a_job_is_done_by_one_at_a_time(app):
     assert set(most) == {1}
 
 
-def test_the_lock_of_one_job_is_not_in_the_way_of_another(app):
+def test_lock_of_one_job_does_not_block_another(app):
     with app.app_context():
         with (
             job_locks.job_lock("one") as one,
@@ -98,7 +98,7 @@ def test_a_job_that_fails_does_not_end_the_others(app):
     assert done == [1]
 
 
-def test_a_job_is_done_again_at_once_while_more_is_left(app):
+def test_job_repeats_immediately_while_more_is_left(app):
     left = [1, 2, 3]
 
     def work():

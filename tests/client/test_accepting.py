@@ -20,7 +20,7 @@ from vaultr.client.reconciliation.accept import NotShown
 from vaultr.protocol.encoding import b64
 
 
-def test_a_restored_backup_is_an_error_until_its_differences_are_accepted(world):
+def test_restored_backup_is_error_until_accepted(world):
     kept = saved(world)
     restore(world, kept)
     laptop = world.laptop
@@ -77,7 +77,7 @@ def test_a_second_device_accepts_what_the_first_one_wrote_again(world):
     assert [item.title for item in phone.items(state="trash")] == ["Door"]
 
 
-def test_a_device_that_is_behind_does_not_put_older_contents_over_newer_ones(world):
+def test_older_device_does_not_overwrite_newer_contents(world):
     laptop = world.laptop
     laptop.add("login", *mail("Mail", "first"))
     laptop.add("login", *mail("Bank", "first"))
@@ -102,7 +102,7 @@ def test_a_device_that_is_behind_does_not_put_older_contents_over_newer_ones(wor
     assert held == {"first", "second", "third"}
 
 
-def test_edits_on_both_branches_are_both_kept(world):
+def test_edits_on_both_branches_survive(world):
     laptop = world.laptop
     laptop.add("login", *mail("Mail", "first"))
     laptop.close()

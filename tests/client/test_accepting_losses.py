@@ -20,7 +20,7 @@ from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.errors import IntegrityError, RolledBack, SealBroken, StepUpRequired
 
 
-def test_a_whole_vault_that_was_lost_is_made_again_under_its_id(world):
+def test_lost_vault_is_recreated_under_its_id(world):
     kept = saved(world)
     world.laptop.create_vault("Work")
     world.laptop.add("login", *mail("Ship", "first Ship"), vault="Work")
@@ -97,7 +97,7 @@ def half_restored(world):
     return now
 
 
-def test_a_set_that_nothing_vouches_for_is_vouched_for_by_a_repair_first(world):
+def test_unvouched_state_is_repaired_first(world):
     vault = half_restored(world)
     world.server.step_up = False
     world.laptop.explain()
@@ -133,7 +133,7 @@ def test_items_that_nobody_can_open_are_not_vouched_for(world):
     assert secrets_of_copy(world.laptop) == {*WHOLE}
 
 
-def test_an_acceptance_killed_anywhere_is_gone_on_with_and_loses_nothing(world, tmp_path_factory):
+def test_accept_killed_anywhere_resumes_and_loses_nothing(world, tmp_path_factory):
     kept, folder = saved(world), tmp_path_factory.mktemp("killed")
     restore(world, kept)
 
@@ -163,7 +163,7 @@ def prepared(world, folder, state):
     return one
 
 
-def test_a_login_after_the_restore_is_an_error_and_yet_the_way_to_accept(world):
+def test_login_after_restore_fails_and_allows_accept(world):
     kept = saved(world)
     restore(world, kept)
     world.server.sessions.clear()

@@ -43,7 +43,7 @@ def hows(device):
     return {each.how.partition(":")[0] for each in device.explain()}
 
 
-def test_a_newer_content_is_written_again_over_an_older_one_of_the_same_revision(edited):
+def test_newer_content_replaces_older_content_of_same_revision(edited):
     show_older(edited)
     assert "older content" in hows(edited.laptop)
 
@@ -65,7 +65,7 @@ def refused_write(world, title, password):
     return ground.put(item.id, held.type, held.content_revision, parts)
 
 
-def test_a_content_that_never_came_into_the_log_does_not_replace_the_one_that_did(edited):
+def test_content_outside_log_does_not_replace_logged_content(edited):
     change = refused_write(edited, "Mail", "refused")
     _, held = shown(edited, "Mail")
     show_sealed(held, change)
@@ -81,7 +81,7 @@ def show_sealed(held, change):
     held |= sealed | {"size": len(change.overview) + len(change.detail)}
 
 
-def test_an_item_that_is_shown_in_the_trash_against_the_log_is_restored(edited):
+def test_item_trashed_against_the_log_is_restored(edited):
     _, held = shown(edited, "Bank")
     held["state"] = "trash"
     assert "in the trash, on this device active" in hows(edited.laptop)
@@ -104,7 +104,7 @@ def test_a_newer_name_is_written_again_over_an_older_one(edited):
     assert [each.name for each in edited.laptop.vaults()] == ["Mine"]
 
 
-def test_a_set_that_was_not_listed_is_not_accepted_under_the_same_head_either(edited):
+def test_unlisted_state_is_not_accepted_under_same_head(edited):
     _, bank = shown(edited, "Bank")
     bank["state"] = "trash"  # what the owner is shown, and agrees to
     assert hows(edited.laptop) >= {"in the trash, on this device active"}

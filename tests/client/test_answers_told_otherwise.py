@@ -47,7 +47,7 @@ def story(first_world, tmp_path):
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_one_value_told_otherwise_is_refused_or_changes_nothing(story, name, count):
+def test_one_changed_value_is_rejected_or_changes_nothing(story, name, count):
     acts, is_new = STORIES[name]
     chance = random.Random(5)
     answers = answers_of(story(acts, is_new=is_new))

@@ -14,7 +14,7 @@ def test_signup_answers_the_account_its_secret_key_and_its_code(account):
     assert re.fullmatch("[0-9a-f]{8}", account.made["code"])
 
 
-def test_a_new_device_without_the_secret_key_ends_1_and_sends_nothing(tmp_path):
+def test_new_device_without_secret_key_exits_1_before_sending(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -64,7 +64,7 @@ def test_a_server_that_is_away_ends_4(tmp_path):
     assert "127.0.0.1:9" in told
 
 
-def test_another_server_than_the_folders_is_refused_before_anything_is_sent(account):
+def test_other_server_is_rejected_before_anything_is_sent(account):
     told = account.refused(5, "list", env=[("VAULTR_URL", NOBODY)])
 
     assert account.environ["VAULTR_URL"] in told
@@ -110,7 +110,7 @@ def test_nothing_readable_stays_in_the_folder(account):
     assert found == []
 
 
-def test_unlock_lets_the_next_commands_do_without_the_password_until_lock(account):
+def test_unlock_serves_commands_without_password_until_lock(account):
     person = account.with_agent()
     person.done("unlock")
 

@@ -15,7 +15,7 @@ import pytest
     ],
     ids=" ".join,
 )
-def test_an_unlocked_device_is_not_told_to_unlock_where_the_password_is_asked_again(device, words):
+def test_unlocked_device_is_not_asked_to_unlock_again(device, words):
     told = device.refused(2, *words, password=None)
 
     assert "--password-fd" in told

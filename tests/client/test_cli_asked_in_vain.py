@@ -22,14 +22,14 @@ def signed_out(site, tmp_path_factory):
 @pytest.mark.parametrize(
     "words", [("list",), ("show", "Kept"), ("sync",), ("logout", "--all"), ("passwd",)]
 )
-def test_a_device_that_is_signed_out_says_so_before_it_asks(signed_out, words):
+def test_logged_out_device_is_reported_before_prompts(signed_out, words):
     told = signed_out.refused(1, *words, password=None)
 
     assert "This device is logged out" in told
     assert "vaultr login" in told
 
 
-def test_what_needs_no_server_is_still_done_on_a_device_that_is_signed_out(signed_out, tmp_path):
+def test_offline_commands_work_on_logged_out_device(signed_out, tmp_path):
     for age in ((), ("--max-age", "7d")):
         assert len(signed_out.told("list", "--offline", *age)) == 1
     assert len(signed_out.told("list", "--max-age", "7d")) == 1
@@ -37,28 +37,28 @@ def test_what_needs_no_server_is_still_done_on_a_device_that_is_signed_out(signe
     signed_out.done("logout")
 
 
-def test_unlock_on_a_device_without_an_account_says_so_before_it_asks(site, tmp_path):
+def test_unlock_without_account_fails_before_prompt(site, tmp_path):
     told = Device(tmp_path / "home", site.url).refused(2, "unlock", password=None)
 
     assert "belongs to no account" in told
 
 
 @pytest.mark.parametrize("command", ["signup", "login"])
-def test_without_a_server_nothing_is_asked_for_and_it_is_said_how_to_name_one(tmp_path, command):
+def test_missing_server_is_reported_before_prompts(tmp_path, command):
     told = Device(tmp_path / "home", "").refused(2, command, password=None)
 
     assert "--url" in told
     assert "VAULTR_URL" in told
 
 
-def test_signup_on_a_device_that_belongs_to_an_account_asks_for_nothing(account):
+def test_signup_on_device_with_account_prompts_nothing(account):
     told = account.refused(2, "signup", password=None)
 
     assert "belongs to account" in told
     assert "VAULTR_DIR" in told
 
 
-def test_a_vault_whose_name_is_mistyped_is_kept_and_no_password_is_asked_for(device):
+def test_mistyped_vault_name_keeps_vault_without_password_prompt(device):
     device.done("vaults", "add", "Precious", password=None)
 
     told = device.refused(2, "vaults", "rm", "Precious", "--confirm", "Precioous", password=None)
@@ -67,7 +67,7 @@ def test_a_vault_whose_name_is_mistyped_is_kept_and_no_password_is_asked_for(dev
     assert "Precious" in device.done("vaults", "list", password=None)
 
 
-def test_a_wrong_master_password_is_told_before_a_new_one_is_asked_for(account):
+def test_wrong_password_is_reported_before_new_password_prompt(account):
     environ = {**account.environ, "TERM": "xterm", "COLUMNS": "100"}
     terminal = Terminal("passwd", "--nobody-knows", environ=environ)
 

@@ -137,7 +137,7 @@ def test_bash_completes_what_can_be_taken_back(in_bash, typed):
     assert "zeta" in in_bash("vaultr", "restore", "--revision", "1", "zeta")
 
 
-def test_nothing_is_offered_and_nothing_said_while_it_is_locked(typed, account):
+def test_locked_device_completes_nothing_silently(typed, account):
     environ = {
         **account.environ, "PATH": typed.environ["PATH"],
         "_VAULTR_COMPLETE": "bash_complete", "COMP_WORDS": "vaultr\nshow\nze", "COMP_CWORD": "2",

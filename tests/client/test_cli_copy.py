@@ -66,7 +66,7 @@ def desktop(copied, tmp_path):
     return Desktop(copied, tmp_path)
 
 
-def test_a_password_is_on_the_clipboard_and_then_it_is_cleared(desktop):
+def test_password_is_copied_and_then_cleared(desktop):
     said = desktop.types("copy", "copied", "--clear-after", "3s")
 
     assert (said.returncode, said.stdout) == (0, "")
@@ -75,7 +75,7 @@ def test_a_password_is_on_the_clipboard_and_then_it_is_cleared(desktop):
     assert desktop.is_cleared()
 
 
-def test_what_is_put_there_so_slowly_that_its_time_is_over_is_cleared_too(desktop):
+def test_slow_copy_past_its_time_is_cleared_too(desktop):
     (desktop.programs / "wl-copy").write_text(WRITES.replace("*)", "*) sleep 3;"))
 
     assert desktop.types("copy", "copied", "--clear-after", "1s").returncode == 0
@@ -117,7 +117,7 @@ def test_a_code_and_a_new_password_can_be_copied(desktop):
     assert len(desktop.board.read_text()) == 20
 
 
-def test_who_waits_to_clear_holds_no_secret_and_clears_when_told_to_end(desktop):
+def test_clearing_process_has_no_secret_and_clears_on_signal(desktop):
     desktop.types("copy", "copied", "--clear-after", "1h")
     waiting = _waiting(desktop)
 
@@ -140,7 +140,7 @@ def _waiting(desktop):
     return None
 
 
-def test_without_a_clipboard_nothing_is_copied_and_the_programs_are_named(copied, tmp_path):
+def test_missing_clipboard_copies_nothing_and_names_programs(copied, tmp_path):
     told = copied.refused(1, "copy", "copied")
     assert "No desktop session" in told
     assert "over ssh: vaultr copy --osc52" in told
@@ -148,7 +148,7 @@ def test_without_a_clipboard_nothing_is_copied_and_the_programs_are_named(copied
     assert "install xclip or xsel" in told
 
 
-def test_a_clipboard_that_fails_is_told_without_the_secret(desktop):
+def test_failing_clipboard_is_reported_without_the_secret(desktop):
     (desktop.programs / "wl-copy").write_text("#!/bin/sh\ncat >&2; exit 3\n")
 
     said = desktop.types("copy", "copied")

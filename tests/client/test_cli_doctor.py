@@ -22,7 +22,7 @@ def findings(device, *words, code=0, **more):
     return {each["name"]: each for each in answer["findings"]}
 
 
-def test_a_device_in_order_is_told_so_in_every_point(device):
+def test_healthy_device_passes_every_check(device):
     device.done("sync")
 
     found = findings(device)
@@ -46,7 +46,7 @@ def test_people_get_lines_and_no_password_is_asked_for(device):
     assert all(line.startswith("ok    ") for line in said.stdout.splitlines())
 
 
-def test_a_new_device_is_told_what_to_do(site, tmp_path):
+def test_new_device_gets_next_steps(site, tmp_path):
     found = findings(Device(tmp_path / "home", site.url))
 
     assert found["account"]["state"] == "warn"
@@ -62,7 +62,7 @@ def test_a_server_that_is_away_fails_with_its_exit_code(tmp_path):
     assert "clipboard" in found, "the rest is looked at all the same"
 
 
-def test_rights_of_others_are_found_and_the_way_out_is_said(account, site, tmp_path):
+def test_foreign_permissions_are_found_with_a_fix(account, site, tmp_path):
     other = Device(tmp_path / "home", site.url)
     other.done("login", "--email", account.email, secret_key=account.made["secret_key"])
     folder = tmp_path / "home" / "vaultr"
@@ -85,7 +85,7 @@ def test_an_altered_file_is_an_integrity_error(account, site, tmp_path):
     assert "account.json" in found["account"]["said"]
 
 
-def test_a_variable_that_may_be_a_secret_is_named_and_not_shown(device):
+def test_secret_like_variable_is_named_and_not_shown(device):
     found = findings(device, env=[("VAULTR_PASSWORD", "hunter2 in the environment")])
 
     assert found["environment"]["state"] == "warn"
@@ -93,7 +93,7 @@ def test_a_variable_that_may_be_a_secret_is_named_and_not_shown(device):
     assert "hunter2" not in json.dumps(found)
 
 
-def test_a_certificate_that_does_not_hold_is_told_and_one_that_does_is_dated(tmp_path):
+def test_bad_certificate_fails_and_good_one_shows_expiry(tmp_path):
     device = Device(tmp_path / "home", NOBODY)
     (tmp_path / "ca").mkdir()
     files = certificate(tmp_path / "ca")
@@ -140,7 +140,7 @@ def answering(*, seconds=0, ready=200, body=b'{"ready":true,"degraded":[]}'):
 @pytest.mark.parametrize(
     ("seconds", "state", "code"), [(5, "ok", 0), (-90, "warn", 0), (4000, "fail", 1)]
 )
-def test_a_clock_that_is_off_is_told(tmp_path, seconds, state, code):
+def test_wrong_clock_is_reported(tmp_path, seconds, state, code):
     with answering(seconds=seconds) as url:
         found = findings(Device(tmp_path / "home", url), code=code)
 

@@ -41,14 +41,14 @@ def test_a_session_that_was_ended_elsewhere_fails(pair):
     assert found["server"]["state"] == "ok"
 
 
-def test_a_password_that_was_changed_elsewhere_is_told(pair):
+def test_password_changed_elsewhere_is_reported(pair):
     first, other = pair
     first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
 
     assert "vaultr login --changed" in findings(other, code=1)["session"]["advice"]
 
 
-def test_an_account_that_was_deleted_is_told_on_every_device(pair):
+def test_deleted_account_is_reported_on_every_device(pair):
     first = pair[0]
     first.done("account", "delete", "--confirm", first.email)
 
@@ -76,7 +76,7 @@ def test_a_locked_device_asks_nothing_and_says_so(account):
     assert "locked" in found["session"]["said"]
 
 
-def test_a_signup_that_waits_is_told_what_it_waits_for(site, tmp_path):
+def test_pending_signup_names_what_it_waits_for(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="waiting@example.org")
     device.done("signup", "--email", device.email)
 

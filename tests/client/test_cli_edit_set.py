@@ -30,7 +30,7 @@ def change(variables, **more):
     return json.dumps({"detail": {"variables": variables}, **more})
 
 
-def test_one_variable_is_set_by_standard_input_and_all_others_stay(device, prod):
+def test_one_variable_is_set_from_stdin_and_others_stay(device, prod):
     said = device.types("edit", "prod", "--secret", "A", stdin="it's $new\n")
 
     assert said.returncode == 0
@@ -38,7 +38,7 @@ def test_one_variable_is_set_by_standard_input_and_all_others_stay(device, prod)
     assert exported(device, prod) == {**HELD, "A": "it's $new"}
 
 
-def test_a_new_variable_is_said_to_be_new(device, prod):
+def test_new_variable_is_reported_as_new(device, prod):
     said = device.types("edit", "prod", "--secret", "variables.DATABSE_URL", stdin="x")
 
     assert "DATABSE_URL is a new variable of prod." in said.stderr
@@ -75,7 +75,7 @@ def test_what_cannot_be_set_is_refused_and_nothing_is_changed(device, prod, word
     assert exported(device, prod) == HELD
 
 
-def test_a_field_that_cannot_be_typed_is_refused_with_those_that_can(device):
+def test_unknown_field_is_rejected_with_valid_names(device):
     stdin = json.dumps({"overview": {"title": "Mail of the set"}})
     item = device.told("add", "login", stdin=stdin)
 
@@ -85,13 +85,13 @@ def test_a_field_that_cannot_be_typed_is_refused_with_those_that_can(device):
     device.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_json_changes_the_variables_that_it_names_and_null_removes_one(device, prod):
+def test_json_changes_named_variables_and_null_removes(device, prod):
     device.done("edit", "prod", "--json", stdin=change({"A": "9", "B": None, "D": "4"}))
 
     assert exported(device, prod) == {"A": "9", "C": "3", "D": "4"}
 
 
-def test_variables_that_two_devices_set_are_both_kept(device, other_device, prod):
+def test_variables_set_on_two_devices_are_merged(device, other_device, prod):
     seen = device.told("show", "prod")["revision"]
     other_device.done("edit", prod["id"], "--secret", "B", stdin="theirs")
     other_device.done("edit", prod["id"], "--unset", "C")
@@ -101,7 +101,7 @@ def test_variables_that_two_devices_set_are_both_kept(device, other_device, prod
     assert exported(device, prod) == {"A": "ours", "B": "theirs"}
 
 
-def test_a_variable_that_two_devices_changed_is_refused_by_its_name(device, other_device, prod):
+def test_variable_changed_on_two_devices_conflicts_by_name(device, other_device, prod):
     seen = device.told("show", "prod")["revision"]
     other_device.done("edit", prod["id"], "--secret", "B", stdin="theirs")
 
@@ -114,7 +114,7 @@ def test_a_variable_that_two_devices_changed_is_refused_by_its_name(device, othe
     assert exported(device, prod) == {**HELD, "B": "theirs"}
 
 
-def test_at_a_terminal_variables_are_asked_for_by_name_and_no_user_name(account):
+def test_terminal_prompts_for_variables_and_no_username(account):
     item = account.told(
         "add", "env_set", "--title", "typed", "--json", stdin=json.dumps(document(HELD))
     )
@@ -138,7 +138,7 @@ def test_at_a_terminal_variables_are_asked_for_by_name_and_no_user_name(account)
     account.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_a_note_is_typed_anew_at_a_terminal_or_kept(account):
+def test_note_is_retyped_at_terminal_or_unchanged(account):
     stdin = json.dumps({"overview": {"title": "Typed anew"}, "detail": {"notes": "old"}})
     item = account.told("add", "note", stdin=stdin)
 

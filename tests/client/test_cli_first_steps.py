@@ -19,9 +19,7 @@ def at_terminal(device, *words):
         (lambda key: key[:-1] + "B", "its last character is none that a secret key ends with"),
     ],
 )
-def test_what_is_plainly_no_secret_key_is_told_before_anything_is_sent(
-    account, tmp_path, spoil, why
-):
+def test_invalid_secret_key_is_rejected_before_sending(account, tmp_path, spoil, why):
     device = Device(tmp_path / "home", "http://127.0.0.1:9", email=account.email)
     key = account.made["secret_key"]
 
@@ -31,7 +29,7 @@ def test_what_is_plainly_no_secret_key_is_told_before_anything_is_sent(
     assert key[:20] not in said
 
 
-def test_a_mistyped_secret_key_is_asked_for_again_and_counts_as_no_try(account, site, tmp_path):
+def test_mistyped_secret_key_prompts_again_without_counting(account, site, tmp_path):
     device = Device(tmp_path / "home", site.url, email=account.email)
     key = account.made["secret_key"]
     terminal = at_terminal(device, "login", "--email", account.email)
@@ -45,7 +43,7 @@ def test_a_mistyped_secret_key_is_asked_for_again_and_counts_as_no_try(account, 
     assert key[1:21] not in terminal.shown
 
 
-def test_a_login_that_is_refused_names_the_secret_key_where_one_was_typed(account, site, tmp_path):
+def test_rejected_login_names_a_typed_secret_key(account, site, tmp_path):
     device = Device(tmp_path / "home", site.url, email=account.email)
     account.done("kit", str(tmp_path / "kit.html"))
 
@@ -62,7 +60,7 @@ def test_signup_says_how_the_secret_key_gets_on_paper(site, tmp_path):
     assert "`vaultr kit` writes a page to print" in device.done("signup", "--email", device.email)
 
 
-def test_what_is_no_mail_address_is_told_before_a_password_is_asked_for(account, tmp_path):
+def test_invalid_email_is_rejected_before_password_prompt(account, tmp_path):
     device = Device(tmp_path / "home", "http://127.0.0.1:9")
 
     for words in (("signup",), ("login",), ("recover",)):
@@ -82,7 +80,7 @@ def test_an_address_that_is_none_is_asked_for_again(tmp_path):
     assert "That is not an email address" in terminal.shown
 
 
-def test_the_whole_link_of_a_mail_does_what_its_token_does(site, tmp_path):
+def test_whole_link_works_like_its_token(site, tmp_path):
     device = Device(tmp_path / "home", site.url, email="link@example.org")
     device.done("signup", "--email", device.email)
     link = mailed(site, device.email, r"^(\S+/verify-email\?token=\S+)$")[-1]
@@ -98,7 +96,7 @@ def test_the_whole_link_of_a_mail_does_what_its_token_does(site, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["unlock", "login", "list"])
-def test_before_the_mail_is_confirmed_that_is_what_every_command_says(unconfirmed, command):
+def test_unconfirmed_email_is_named_by_every_command(unconfirmed, command):
     first, *others = unconfirmed.refused(5, command).splitlines()
 
     assert first.startswith("vaultr: The signup from this device still waits")
@@ -115,7 +113,7 @@ def unconfirmed(site, tmp_path_factory):
     return device
 
 
-def test_whoever_types_the_password_at_login_is_unlocked_until_they_lock(account, site, tmp_path):
+def test_login_with_password_unlocks_until_lock(account, site, tmp_path):
     device = Device(tmp_path / "home", site.url, email=account.email)
     device.done("login", "--email", account.email, secret_key=account.made["secret_key"])
     person = device.with_agent()

@@ -129,7 +129,7 @@ def test_an_odd_answer_is_one_error_and_the_copy_stays(owner, kind):
 
 
 @pytest.mark.parametrize("kind", ["not JSON", "redirect", "slow", "an error without a problem"])
-def test_a_login_at_an_odd_server_ends_before_the_password_is_used(owner, tmp_path, kind):
+def test_login_at_wrong_server_ends_before_password_is_used(owner, tmp_path, kind):
     code, answer = ANSWERS[kind]
     device = Device(tmp_path / "home", owner.environ["VAULTR_URL"])
     device.program = hurried(kind)

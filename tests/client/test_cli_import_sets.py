@@ -39,7 +39,7 @@ def test_an_import_says_how_the_set_is_called_and_used(device, env, shop):
     device.done("rm", "shop.env", "--forever", "--yes")
 
 
-def test_a_file_changes_a_set_that_is_there_and_says_what(device, env, shop):
+def test_file_changes_existing_set_and_reports_changes(device, env, shop):
     item, _ = shop
 
     said = device.types("import", env("B=two\nC=3\nD='it''s new'\n"), "--into", "shop")
@@ -74,7 +74,7 @@ def test_an_export_of_items_goes_into_no_set(device, shop, tmp_path):
     assert "--into needs a dotenv file" in told
 
 
-def test_a_second_set_of_one_name_is_told_at_once_and_refused_by_its_ids(device, env, shop):
+def test_duplicate_set_name_is_reported_and_rejected_by_ids(device, env, shop):
     first, _ = shop
 
     said = device.types("import", env("A=1\n"), "--title", "shop")
@@ -90,7 +90,7 @@ def test_a_second_set_of_one_name_is_told_at_once_and_refused_by_its_ids(device,
     device.done("rm", second, "--forever", "--yes")
 
 
-def test_a_set_that_gets_the_name_of_another_one_is_told_too(device, shop):
+def test_rename_to_duplicate_set_name_is_reported(device, shop):
     first, _ = shop
     adding = device.types("add", "env_set", "--title", "shop", stdin="A=1\n")
     second = next(each["id"] for each in device.told("list", "shop") if each["id"] != first["id"])
@@ -103,7 +103,7 @@ def test_a_set_that_gets_the_name_of_another_one_is_told_too(device, shop):
     device.done("rm", second, "--forever", "--yes")
 
 
-def test_sets_of_one_name_in_two_vaults_are_told_apart_by_the_vault(device, shop):
+def test_same_set_name_in_two_vaults_needs_vault(device, shop):
     first, _ = shop
     device.done("vaults", "add", "Elsewhere")
 

@@ -42,7 +42,7 @@ def device(unlocked):
     unlocked.server.twist = None
 
 
-def test_a_vault_that_went_back_names_both_heads_and_what_to_do(device):
+def test_rolled_back_vault_names_both_heads_and_next_step(device):
     newest, device.server.vaults = device.server.vaults, copy.deepcopy(device.old)
 
     said = device.refused(5, "list", password=None)
@@ -88,7 +88,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_login_that_is_asked_for_otherwise_says_what_to_do(device, lie):
+def test_unusable_login_answer_says_what_to_do(device, lie):
     change, advice = LIES[lie]
 
     def twist(method, path, status, body):
@@ -101,7 +101,7 @@ def test_a_login_that_is_asked_for_otherwise_says_what_to_do(device, lie):
     assert advice in said
 
 
-def test_an_odd_answer_and_another_head_end_5_in_plain_words(device):
+def test_invalid_response_and_wrong_head_exit_5_plainly(device):
     def twist(method, path, status, body):
         if path.endswith("/sync") and status == 304:
             return 200, {"items": "none"}

@@ -34,7 +34,7 @@ def test_an_item_is_named_by_a_title_that_is_unique(device, mail):
     assert device.told("show", "Mail")["id"] == mail["id"]
 
 
-def test_a_title_of_two_items_is_refused_and_ids_are_taken(device, mail):
+def test_ambiguous_title_is_rejected_and_ids_accepted(device, mail):
     twin = add(device)
 
     assert "id" in device.refused(1, "show", "Mail")
@@ -187,9 +187,7 @@ def test_removing_for_ever_asks_first(device, mail):
         ('{"overview": {"title": "a"}, "detail": {"password": 7}}', 1, "detail.password"),
     ],
 )
-def test_an_item_that_does_not_fit_is_refused_by_field_and_without_a_value(
-    device, stdin, code, told
-):
+def test_invalid_item_is_rejected_by_field_without_value(device, stdin, code, told):
     said = device.refused(code, "add", "login", "--json", stdin=stdin)
 
     assert told in said

@@ -47,7 +47,7 @@ def test_in_several_vaults_a_column_and_a_line_say_which(device, seen):
     device.done("vaults", "rm", "Cellar", "--confirm", "Cellar")
 
 
-def test_variables_are_shown_by_the_names_that_can_be_asked_for(device):
+def test_variables_are_shown_by_their_field_names(device):
     variables = {"overview": {"title": "Names"}, "detail": {"variables": {"A": "one", "B": "2"}}}
     item = device.told("add", "env_set", stdin=json.dumps(variables))
 

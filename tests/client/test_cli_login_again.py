@@ -36,7 +36,7 @@ def test_however_often_a_device_signs_in_it_has_one_session(site, tmp_path):
     assert len(other.told("sessions", "list")) == 2
 
 
-def test_a_device_that_signs_in_under_another_name_is_listed_under_that(site, tmp_path):
+def test_login_under_new_device_name_is_listed_so(site, tmp_path):
     first = owner(site, tmp_path, "renamed@example.org")
 
     first.done("login", "--device-name", "Desk")
@@ -44,7 +44,7 @@ def test_a_device_that_signs_in_under_another_name_is_listed_under_that(site, tm
     assert [each["device"] for each in first.told("sessions", "list")] == ["Desk"]
 
 
-def test_a_running_command_and_the_unlock_process_go_on_after_it(site, tmp_path):
+def test_running_command_and_agent_continue_after_login(site, tmp_path):
     first = owner(site, tmp_path, "running@example.org").with_agent()
     first.done("unlock")
     document = {"overview": {"title": "running"}, "detail": {"variables": {"N": "1"}}}

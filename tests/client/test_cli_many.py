@@ -26,7 +26,7 @@ def revision(device):
     return {vault["name"]: vault["revision"] for vault in device.told("sync")}["Personal"]
 
 
-def test_several_items_are_trashed_and_taken_back_in_one_write_each(device, three):
+def test_several_items_are_trashed_and_restored_in_one_write(device, three):
     before = revision(device)
 
     trashed = device.told("rm", "One of three", "Two of three", three[2])
@@ -123,7 +123,7 @@ def test_an_export_that_is_imported_again_doubles_nothing(device, export):
     device.done("rm", *(item["id"] for item in device.told("list", "Imported")))
 
 
-def test_an_export_is_imported_again_where_that_is_wanted_or_it_is_trashed(device, export):
+def test_export_can_be_imported_again_with_force(device, export):
     _, write = export
     device.done("import", write())
     assert device.told("import", write(), "--again")["imported"] == 20

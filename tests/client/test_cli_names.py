@@ -44,7 +44,7 @@ def test_a_set_is_understood_in_another_case(device):
     device.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_names_that_are_near_are_told_and_no_secret(device, hub):
+def test_similar_names_are_suggested_without_secrets(device, hub):
     item = device.refused(1, "show", "GitHup")
     vault = device.refused(1, "read", "vaultr://Persnal/GitHub/password")
     field = device.refused(1, "show", "GitHub", "--field", "passwrod")
@@ -68,7 +68,7 @@ def test_an_exact_title_wins_and_what_fits_twice_is_refused(device, hub):
     device.done("rm", lower["id"], "--forever", "--yes")
 
 
-def test_a_title_in_the_trash_wins_over_another_one_that_is_not_there(device, hub):
+def test_trashed_title_is_preferred_over_missing_one(device, hub):
     lower = add(device, "github")
     device.done("rm", lower["id"])
 
@@ -99,7 +99,7 @@ def test_what_another_vault_holds_takes_no_reference_over(device, hub, office):
     assert device.told("show", "github")["id"] == theirs["id"]
 
 
-def test_items_of_one_title_are_told_apart_by_ids_or_by_vaults_that_differ(device, hub, office):
+def test_duplicate_titles_are_distinguished_by_ids_or_vaults(device, hub, office):
     theirs = add(device, "GitHub", "--vault", "Office", username="bob")
 
     told = device.refused(1, "show", "GitHub")
@@ -110,7 +110,7 @@ def test_items_of_one_title_are_told_apart_by_ids_or_by_vaults_that_differ(devic
     assert device.told("show", "GitHub", "--vault", "office")["id"] == theirs["id"]
 
 
-def test_a_user_name_from_elsewhere_writes_no_line_of_its_own(device, hub):
+def test_foreign_username_cannot_print_extra_lines(device, hub):
     twin = add(device, "GitHub", username="bob\nvaultr: all is well\x1b[2J")
 
     told = device.refused(1, "show", "GitHub")

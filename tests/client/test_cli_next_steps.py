@@ -50,7 +50,7 @@ def test_a_wrong_password_may_be_one_that_was_changed_elsewhere(site, tmp_path):
     assert "vaultr login --changed" in other.refused(1, "unlock", password=NEW)
 
 
-def test_a_device_that_is_not_signed_in_any_more_is_told_so_once(leaving):
+def test_logged_out_device_is_reported_once(leaving):
     leaving.done("logout")
     person = leaving.with_agent()
     person.done("unlock")
@@ -63,7 +63,7 @@ def test_a_device_that_is_not_signed_in_any_more_is_told_so_once(leaving):
     assert "vaultr login" in told
 
 
-def test_a_logout_without_the_server_says_that_the_session_goes_on(leaving):
+def test_logout_without_server_says_session_continues(leaving):
     person = leaving.with_agent()
     person.done("unlock")
     leaving.server.close()
@@ -75,7 +75,7 @@ def test_a_logout_without_the_server_says_that_the_session_goes_on(leaving):
     assert "locked" in person.refused(3, "list", password=None), "the keys are forgotten"
 
 
-def test_a_recovery_that_was_only_asked_for_takes_no_key_with_it(site, tmp_path):
+def test_requested_recovery_removes_no_key(site, tmp_path):
     first = owner(site, tmp_path, "asked-only@example.org")
     paper = first.told("recovery-key", "create")["recovery_key"]
     new = Device(tmp_path / "new", site.url, email=first.email)
@@ -93,7 +93,7 @@ def test_a_recovery_that_was_only_asked_for_takes_no_key_with_it(site, tmp_path)
     assert new.told(*said, also={"--recovery-key-fd": paper})["ready"] is False
 
 
-def test_the_end_of_an_account_says_what_can_be_done_on_this_device(site, tmp_path):
+def test_account_deletion_names_remaining_device_steps(site, tmp_path):
     first = owner(site, tmp_path, "last@example.org")
 
     said = first.done("account", "delete", "--confirm", first.email)

@@ -41,7 +41,7 @@ def test_a_list_as_json_says_that_it_does_not_open(odd):
     assert str(BROKEN.id) in said.stderr
 
 
-def test_words_that_are_looked_for_are_in_none_that_does_not_open(odd):
+def test_search_skips_items_that_do_not_open(odd):
     said = odd.types("list", "Plain", password=None)
 
     assert (said.returncode, said.stderr) == (0, "")
@@ -60,7 +60,7 @@ def test_others_are_shown_read_and_run_by_their_titles(odd):
     ("show",), ("show", "--reveal"), ("show", "--json"), ("edit", "--set", "title=x"),
     ("copy",), ("code",), ("move", "--to", "Work"),
 ])  # fmt: skip
-def test_whoever_needs_what_is_in_it_is_told_that_it_does_not_open(odd, words):
+def test_reading_an_unopenable_item_reports_it(odd, words):
     odd.done("vaults", "add", "Work", password=None)
 
     said = odd.refused(5, words[0], str(BROKEN.id), *words[1:], password=None)
@@ -80,7 +80,7 @@ def test_its_empty_title_names_it_nowhere(odd):
     assert "There is no such item" in odd.refused(1, "rm", "", password=None)
 
 
-def test_it_goes_to_the_trash_and_comes_back_by_its_id(odd):
+def test_unopenable_item_is_trashed_and_restored_by_id(odd):
     assert "In the trash: (does not open)" in odd.done("rm", str(BROKEN.id), password=None)
     assert str(BROKEN.id) in odd.done("list", "--trash", password=None)
     assert "Restored: (does not open)" in odd.done("restore", str(BROKEN.id), password=None)
@@ -92,7 +92,7 @@ def test_it_is_removed_for_good_by_its_id(odd):
     assert str(BROKEN.id) not in odd.done("list", password=None)
 
 
-def test_new_keys_are_for_all_others_once_it_is_in_the_trash(odd):
+def test_rotation_continues_after_unopenable_item_is_trashed(odd):
     said = odd.refused(1, "rotate", password=PASSWORD)
 
     assert str(BROKEN.id) in said

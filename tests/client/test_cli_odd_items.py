@@ -53,7 +53,7 @@ def test_a_list_of_odd_items_is_a_list(odd):
     assert not set("\x9b\x1b\u202e") & set(shown)
 
 
-def test_json_of_odd_items_holds_them_all_and_nothing_that_a_terminal_obeys(odd):
+def test_json_of_odd_items_is_complete_without_terminal_escapes(odd):
     shown = odd.done("list", "--type", "login", "--json", password=None)
 
     assert {item["overview"].get("title") for item in json.loads(shown)} >= {
@@ -63,7 +63,7 @@ def test_json_of_odd_items_holds_them_all_and_nothing_that_a_terminal_obeys(odd)
     assert not set("\x9b\x1b\u202e") & set(shown)
 
 
-def test_a_locale_that_lacks_a_letter_is_no_crash(odd):
+def test_locale_without_a_character_does_not_crash(odd):
     shown = odd.done("list", password=None, env={"PYTHONIOENCODING": "iso8859-1"})
 
     assert "\\u2192 Unter" in shown
@@ -102,7 +102,7 @@ def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
     ("show",), ("show", "--reveal"), ("show", "--json", "--reveal"), ("show", "--field", "more"),
     ("edit", "--set", "username=a"),
 ])  # fmt: skip
-def test_what_is_nested_too_deep_is_no_crash_and_takes_no_other_item_away(odd, words):
+def test_too_deep_nesting_costs_no_other_item(odd, words):
     said = odd.refused(5, words[0], str(DEEP.id), *words[1:], password=None)
 
     assert "does not open" in said
@@ -110,7 +110,7 @@ def test_what_is_nested_too_deep_is_no_crash_and_takes_no_other_item_away(odd, w
     assert {each["id"] for each in listed} > {str(DEEP.id), str(NEWER.id), *odd.ids.values()}
 
 
-def test_what_is_nested_as_deep_as_can_be_is_shown_and_changed(odd):
+def test_deepest_allowed_nesting_is_shown_and_edited(odd):
     ref = str(AS_DEEP_AS_CAN_BE.id)
 
     odd.done("edit", ref, "--set", "username=a", password=None)
@@ -130,19 +130,19 @@ def test_what_would_be_nested_too_deep_is_not_written(odd):
 @pytest.mark.parametrize("words", [
     ("edit", "--set", "title=a"), ("edit", "--generate"), ("edit", "--secret", "number"),
 ])  # fmt: skip
-def test_an_item_of_a_type_that_is_not_known_is_not_changed(odd, words):
+def test_item_of_unknown_type_cannot_be_edited(odd, words):
     said = odd.refused(1, words[0], str(NEWER.id), *words[1:], password=None, stdin="x")
 
     assert "does not know items of type passport" in said
 
 
-def test_an_item_of_a_type_that_is_not_known_is_shown_and_moved_to_the_trash(odd):
+def test_item_of_unknown_type_is_shown_and_trashed(odd):
     assert odd.told("show", str(NEWER.id), "--reveal", password=None)["detail"] == {"number": "1"}
     odd.done("rm", str(NEWER.id), password=None)
     odd.done("restore", str(NEWER.id), password=None)
 
 
-def test_half_a_pair_is_on_no_clipboard_and_in_no_environment(odd, tmp_path):
+def test_lone_surrogate_reaches_no_clipboard_or_environment(odd, tmp_path):
     program = tmp_path / "xclip"
     program.write_text("#!/bin/sh\ncat > /dev/null\n")
     program.chmod(0o755)

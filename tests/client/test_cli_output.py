@@ -106,7 +106,7 @@ def test_answers_go_to_standard_output_and_all_else_does_not(shown):
     assert told.stderr == "No items found.\n"
 
 
-def test_the_age_of_the_copy_is_told_and_bounded(shown):
+def test_cache_age_is_shown_and_limited(shown):
     shown.done("sync")
     away = [("VAULTR_URL", "")]
 
@@ -124,7 +124,7 @@ def test_the_age_of_the_copy_is_told_and_bounded(shown):
     assert note.read_bytes() != kept
 
 
-def test_a_young_copy_is_taken_without_the_server_and_an_old_one_is_renewed(shown):
+def test_fresh_cache_skips_server_and_old_one_is_updated(shown):
     shown.done("sync")
     environ = {**shown.environ}
     title = "output added elsewhere"
@@ -161,7 +161,7 @@ def _put_back(device, *, hours):
     Folder(device.home / "vaultr").write_signed("synced.json", text.encode())
 
 
-def test_ctrl_c_while_the_server_is_silent_ends_130_and_leaves_all_as_it_was(shown, tmp_path):
+def test_ctrl_c_during_silent_server_exits_130_unchanged(shown, tmp_path):
     device = Device(tmp_path / "home", NOBODY)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         device.environ["VAULTR_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -54,7 +54,7 @@ def test_a_changed_password_opens_here_and_another_device_follows(site, tmp_path
     assert titles(other) == ["Mail"]
 
 
-def test_where_others_know_the_old_one_account_and_vaults_get_new_keys(site, tmp_path):
+def test_passwd_others_know_replaces_account_and_vault_keys(site, tmp_path):
     first = with_item(owner(site, tmp_path, "pw2@example.org"))
     other = second(site, tmp_path, first)
     first.done("recovery-key", "create")
@@ -90,13 +90,13 @@ def test_the_unlock_process_holds_the_new_account_key_after_it(site, tmp_path):
         first.done("lock", password=None)
 
 
-def test_without_a_terminal_it_has_to_be_said_who_knows_the_password(site, account):
+def test_passwd_without_terminal_requires_explicit_choice(site, account):
     said = account.refused(2, "passwd", also={"--new-password-fd": NEW})
 
     assert "--others-know" in said
 
 
-def test_a_lost_password_is_recovered_on_a_new_device_after_the_wait(site, tmp_path):
+def test_lost_password_is_recovered_on_new_device(site, tmp_path):
     first = with_item(owner(site, tmp_path, "lost@example.org"))
     paper = first.told("recovery-key", "create")["recovery_key"]
     new = Device(tmp_path / "new", site.url, email=first.email, password=NEW)
@@ -179,7 +179,7 @@ def test_the_kit_is_one_private_page_that_fetches_nothing(account, kit_file):
     assert account.password not in page
 
 
-def test_a_kit_that_is_there_gives_way_only_when_told(account, kit_file):
+def test_existing_kit_is_overwritten_only_with_force(account, kit_file):
     before = kit_file.read_text()
 
     assert "--force" in account.refused(1, "kit", str(kit_file))
@@ -187,9 +187,7 @@ def test_a_kit_that_is_there_gives_way_only_when_told(account, kit_file):
     assert account.told("kit", str(kit_file), "--force") == {"file": str(kit_file)}
 
 
-def test_the_kits_text_stands_for_secret_key_and_server_on_a_new_device(
-    account, kit_file, tmp_path
-):
+def test_kit_text_replaces_secret_key_and_server(account, kit_file, tmp_path):
     device = Device(tmp_path / "home", "", email=account.email)
 
     device.done("login", "--email", account.email, secret_key=kit_text(kit_file))
@@ -198,7 +196,7 @@ def test_the_kits_text_stands_for_secret_key_and_server_on_a_new_device(
 
 
 @pytest.mark.parametrize("spoil", [lambda text: text.replace("key=", "key=A", 1), lambda t: t[:-1]])
-def test_a_kit_that_was_misread_is_told_from_a_wrong_key(account, kit_file, tmp_path, spoil):
+def test_misread_kit_differs_from_wrong_key(account, kit_file, tmp_path, spoil):
     device = Device(tmp_path / "home", "", email=account.email)
     text = spoil(kit_text(kit_file))
 

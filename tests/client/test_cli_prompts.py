@@ -12,7 +12,7 @@ def at_terminal(device, *words):
     return Terminal(*words, environ=environ)
 
 
-def test_signup_asks_twice_and_shows_the_secret_key_with_what_to_do(site, tmp_path):
+def test_signup_confirms_password_and_shows_secret_key(site, tmp_path):
     terminal = at_terminal(Device(tmp_path / "home", site.url), "signup")
 
     terminal.answers("Email address: ", "carol@example.org")
@@ -43,7 +43,7 @@ def test_login_on_another_device_asks_for_the_secret_key(account, site, tmp_path
     assert account.password not in terminal.shown
 
 
-def test_the_lines_of_a_kit_can_be_pasted_as_they_are(account, site, tmp_path):
+def test_kit_lines_can_be_pasted_unchanged(account, site, tmp_path):
     account.done("kit", str(tmp_path / "kit.html"))
     text = re.search(r"<pre>\n(.*?)\n</pre>", (tmp_path / "kit.html").read_text(), re.DOTALL)[1]
     device = Device(tmp_path / "home", site.url)
@@ -146,7 +146,7 @@ def test_a_long_secret_that_is_typed_is_not_shown(account):
     assert noted.split("\n")[:2] == ["first line of it", "and the second one"]
 
 
-def test_passwd_asks_who_knows_the_old_one_and_says_the_rule_for_the_new_one(site, tmp_path):
+def test_passwd_asks_whether_others_know_the_password(site, tmp_path):
     first = owner(site, tmp_path, "asked@example.org")
 
     terminal = at_terminal(first, "passwd")

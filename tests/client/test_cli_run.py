@@ -35,7 +35,7 @@ def test_a_command_gets_the_set_in_its_environment(device, sets):
     assert environ["HOME"] == device.environ["HOME"]
 
 
-def test_sets_that_clash_are_an_error_unless_an_order_is_given(device, sets):
+def test_clashing_sets_fail_without_an_order(device, sets):
     both = ("--env-set", "base", "--env-set", "prod")
 
     told = device.refused(2, "run", *both, "--", "true")
@@ -46,7 +46,7 @@ def test_sets_that_clash_are_an_error_unless_an_order_is_given(device, sets):
     assert said == "1 of prod\n"
 
 
-def test_the_set_stands_over_the_environment_and_our_secrets_stay_out(device, sets):
+def test_set_overrides_environment_and_own_secrets_stay_out(device, sets):
     here = [("BOTH", "inherited"), ("VAULTR_PASSWORD", "x"), ("VAULTR_TOKEN", "x")]
 
     environ = json.loads(
@@ -69,7 +69,7 @@ def test_the_exit_code_passes_through(device, sets, code):
     )
 
 
-def test_a_command_that_cannot_be_started_ends_as_in_a_shell(device, sets, tmp_path):
+def test_unstartable_command_exits_as_in_a_shell(device, sets, tmp_path):
     assert "No such file" in device.refused(127, "run", "--env-set", "prod", "--", "no-such-cmd")
     assert "denied" in device.refused(126, "run", "--env-set", "prod", "--", str(tmp_path))
 
@@ -85,7 +85,7 @@ def test_options_of_the_command_are_its_own_also_without_dashes(device, sets):
     assert (said.returncode, said.stdout) == (0, "--json -n\n")
 
 
-def test_a_password_at_standard_input_is_not_left_for_the_command(device, sets):
+def test_password_on_stdin_is_not_left_for_command(device, sets):
     said = device.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
                         password=None, stdin=device.password)  # fmt: skip
 
@@ -99,7 +99,7 @@ def test_a_password_that_was_read_leaves_an_empty_standard_input(account, sets):
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
 
-def test_a_signal_reaches_the_command_and_the_password_descriptor_does_not(device, sets):
+def test_signal_reaches_command_and_password_descriptor_does_not(device, sets):
     descriptor = pipe(device.password)
     words = ("run", "--env-set", "prod", "--password-fd", str(descriptor), "--", "sleep", "60")
     process = subprocess.Popen([*PROGRAM, *words], env=device.environ, pass_fds=[descriptor])
@@ -160,7 +160,7 @@ def test_a_command_keeps_its_limit_of_core_files(device, sets):
     assert got == f"{resource.getrlimit(resource.RLIMIT_CORE)}\n"
 
 
-def test_a_command_that_is_given_a_secret_leaves_no_core_file(account):
+def test_command_with_secret_leaves_no_core_file(account):
     terminal = Terminal("list", environ=account.environ)
     terminal.waits_for("Master password: ")
 

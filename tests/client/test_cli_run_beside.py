@@ -43,7 +43,7 @@ def at_terminal(device, *words, size=None):
     return Terminal(*words, environ=environ, size=size)
 
 
-def test_values_are_covered_in_output_and_errors_and_pass_by_the_environment(beside):
+def test_values_are_masked_in_output_and_reach_environment(beside):
     program = f'echo "pw=$PW n=$N"; printf %s "$PW" >&2; test "$PW" = {SECRET}'
     said = beside.types(*run_words("--mask"), "sh", "-c", program)
 
@@ -59,13 +59,13 @@ def test_the_exit_code_passes_through(beside, option, code):
 
 
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
-def test_a_command_that_a_signal_ends_is_ended_by_it_for_the_caller_too(beside, option):
+def test_signal_that_ends_command_ends_vaultr_too(beside, option):
     assert beside.types(*run_words(option), "sh", "-c", "kill -KILL $$").returncode == -9
     assert beside.types(*run_words(option), "sh", "-c", "kill -TERM $$").returncode == -15
 
 
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
-def test_a_command_that_cannot_be_started_ends_as_in_a_shell(beside, option, tmp_path):
+def test_unstartable_command_exits_as_in_a_shell(beside, option, tmp_path):
     assert "No such file" in beside.refused(127, *run_words(option), "no-such-command")
     assert "denied" in beside.refused(126, *run_words(option), str(tmp_path))
 
@@ -109,7 +109,7 @@ def test_output_that_nobody_reads_any_more_ends_the_command(beside):
         assert process.wait(30) != 0
 
 
-def test_on_a_terminal_the_command_has_a_terminal_of_the_same_size(beside):
+def test_command_on_terminal_gets_terminal_of_same_size(beside):
     program = 'test -t 0 && test -t 1 && test -t 2 && stty size && echo "pw: $PW"'
     terminal = at_terminal(beside, *run_words("--mask"), "sh", "-c", program, size=(33, 77))
 
@@ -119,7 +119,7 @@ def test_on_a_terminal_the_command_has_a_terminal_of_the_same_size(beside):
     assert SECRET not in terminal.shown
 
 
-def test_on_a_terminal_keys_resizing_and_ctrl_c_reach_the_command(beside):
+def test_terminal_keys_resize_and_ctrl_c_reach_command(beside):
     terminal = at_terminal(beside, *run_words("--mask"), sys.executable, "-c", TELLS)
     terminal.waits_for("there")
 
@@ -135,7 +135,7 @@ def test_on_a_terminal_keys_resizing_and_ctrl_c_reach_the_command(beside):
     assert terminal.shown.count("SIGINT") == 2
 
 
-def test_what_is_typed_is_read_by_the_command_and_covered_on_its_way_back(beside):
+def test_typed_input_reaches_command_and_echo_is_masked(beside):
     program = "stty -echo; printf 'name? '; read -r name; echo \"hello $name\""
     terminal = at_terminal(beside, *run_words("--mask"), "sh", "-c", program)
 
@@ -146,7 +146,7 @@ def test_what_is_typed_is_read_by_the_command_and_covered_on_its_way_back(beside
     assert SECRET not in terminal.shown
 
 
-def test_the_terminal_is_given_back_as_it_was(beside):
+def test_terminal_is_restored_afterwards(beside):
     """A shell on the same terminal looks at its settings before and after."""
     words = " ".join(run_words("--mask"))
     run = " ".join(f"'{word}'" for word in PROGRAM)
@@ -177,7 +177,7 @@ def test_ctrl_c_of_the_terminal_reaches_a_watched_command_once(beside):
     assert terminal.shown.count("SIGINT") == 1
 
 
-def test_a_command_begins_anew_when_its_values_change_and_only_then(beside):
+def test_command_restarts_only_when_its_values_change(beside):
     program = "trap 'echo ended; exit 0' TERM; echo \"n is $N\"; while :; do sleep 0.1; done"
     change = {"detail": {"variables": {"PW": SECRET, "N": "2"}}}
     with started(beside, *run_words("--watch", "--every", "0.2"), "sh", "-c", program) as process:
@@ -193,7 +193,7 @@ def test_a_command_begins_anew_when_its_values_change_and_only_then(beside):
     assert process.returncode == 0
 
 
-def test_a_command_that_does_not_end_in_time_is_killed_to_begin_anew(beside):
+def test_command_that_does_not_end_is_killed_to_restart(beside):
     hurried = (
         "import vaultr.client.run.supervisor as s, sys; s.TERMINATION_SECONDS = 0.3;"
         "from vaultr.client.cli import main; sys.exit(main())"
@@ -210,7 +210,7 @@ def test_a_command_that_does_not_end_in_time_is_killed_to_begin_anew(beside):
         assert process.stdout.readline() == "3\n"
 
 
-def test_a_lock_by_hand_ends_the_look_for_changes_but_not_the_command(beside):
+def test_manual_lock_stops_watching_but_not_command(beside):
     """What looks for changes holds a key, and that is forgotten by a lock, too."""
     words = [*run_words("--watch", "--every", "60"), "sh", "-c", "echo there; exec sleep 60"]
     with started(beside, *words) as process:
@@ -228,7 +228,7 @@ def test_a_lock_by_hand_ends_the_look_for_changes_but_not_the_command(beside):
     assert alive
 
 
-def test_values_are_in_the_memory_of_one_command_and_nowhere_else(beside, tmp_path):
+def test_values_are_only_in_memory_of_one_command(beside, tmp_path):
     """Not in arguments or environments of other processes, and in no file of the user."""
     unique = "only-here-" + os.urandom(8).hex()
     document = {"overview": {"title": "unique"}, "detail": {"variables": {"PW": unique}}}
@@ -273,7 +273,7 @@ def test_json_and_contradictions_are_refused(beside):
     beside.refused(2, *run_words("--watch", "--every", "0"), "true")
 
 
-def test_what_a_file_says_openly_is_not_covered_and_what_it_refers_to_is(beside, tmp_path):
+def test_plain_file_values_are_visible_and_references_masked(beside, tmp_path):
     (file := tmp_path / ".env").write_text("MODE=production\nPASS=vaultr://Personal/beside/PW\n")
     words = ("run", "--env-file", str(file), "--mask", "--", "sh", "-c", 'echo "$MODE $PASS"')
 

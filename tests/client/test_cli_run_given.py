@@ -54,7 +54,7 @@ def test_of_two_sets_of_one_name_the_vault_decides(given):
     assert (named["WHERE"], chosen["WHERE"]) == ("Given", "Personal")
 
 
-def test_a_file_holds_values_and_references_and_comes_after_the_sets(given, tmp_path):
+def test_file_mixes_values_and_references_and_overrides_sets(given, tmp_path):
     file = tmp_path / ".env"
     file.write_text(
         "PLAIN=it is\nPW=vaultr://Given/given%2Fpost/password\nN='vaultr://Given/given%2Fpost/notes'\n"
@@ -100,7 +100,7 @@ def test_a_reference_that_leads_nowhere_starts_nothing(given, tmp_path, line, to
     assert not (tmp_path / "ran").exists()
 
 
-def test_only_names_that_fit_are_given_and_others_do_not_clash(given):
+def test_only_matching_names_are_passed_and_others_cannot_clash(given):
     environ = environ_of(given, "--env-set", "given base", "--env-set", "given prod",
                          "--only", "DB_*", "--only", "BASE")  # fmt: skip
 
@@ -119,7 +119,7 @@ def test_names_get_a_prefix(given):
         given.refused(2, "run", "--env-set", "given base", "--prefix", odd, "--", "true")
 
 
-def test_a_clean_environment_passes_on_what_programs_need_and_nothing_else(given):
+def test_clean_environment_passes_only_essential_variables(given):
     here = [("LC_TIME", "C.UTF-8"), ("TERM", "xterm"), ("AWS_SECRET_ACCESS_KEY", "x"), ("A", "1")]
 
     environ = environ_of(given, "--env-set", "given base", "--clean-env", env=here)
@@ -130,13 +130,13 @@ def test_a_clean_environment_passes_on_what_programs_need_and_nothing_else(given
     assert not {"A", "AWS_SECRET_ACCESS_KEY", "VAULTR_URL", "VAULTR_DIR"} & set(environ)
 
 
-def test_a_set_is_named_by_a_reference_to_a_set_alone(given):
+def test_set_reference_must_name_a_set(given):
     told = given.refused(1, "run", "--env-set", "vaultr://Given/given%2Fpost", "--", "true")
 
     assert "is no environment set" in told
 
 
-def test_offline_the_copy_is_used_and_its_age_is_told(given):
+def test_offline_run_uses_cache_and_shows_age(given):
     given.done("sync")
     said = given.types("run", "--env-set", "given base", "--offline", "--", "printenv", "BASE",
                        env=[("VAULTR_URL", "")])  # fmt: skip
@@ -170,7 +170,7 @@ def test_export_takes_the_same_sets_and_options(given):
     given.refused(2, *words, "--name", "x")
 
 
-def test_a_file_that_is_written_is_for_its_owner_alone_and_none_gives_way(given, tmp_path):
+def test_written_file_is_private_and_never_overwritten(given, tmp_path):
     place = tmp_path / "out.env"
     words = ("export", "given prod", "-o", str(place))
 
@@ -208,7 +208,7 @@ def test_a_template_without_references_needs_no_account(site, tmp_path):
     assert not Path(new.environ["VAULTR_DIR"]).exists()
 
 
-def test_nothing_of_a_template_is_written_unless_all_of_it_can_be(given, tmp_path):
+def test_template_is_written_completely_or_not(given, tmp_path):
     ref = "vaultr://Given/given%2Fpost"
 
     said = given.types("inject", "-o", str(tmp_path / "out"), stdin=f"{ref}/password\n{ref}/pin\n")

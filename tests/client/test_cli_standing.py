@@ -107,7 +107,7 @@ def test_a_script_sets_up_a_second_factor_by_two_answers(site, tmp_path):
     assert first.told("totp", "list") == []
 
 
-def test_the_address_changes_when_both_mails_are_confirmed_and_can_be_taken_back(site, tmp_path):
+def test_email_change_needs_both_addresses_and_can_be_undone(site, tmp_path):
     first = owner(site, tmp_path, "before@example.org")
 
     assert first.told("email", "change", "after@example.org") == {"asked": True}

@@ -58,7 +58,7 @@ def test_an_edit_takes_only_a_secret_that_gives_codes(device):
     device.done("rm", item["id"], "--forever", "--yes")
 
 
-def test_an_import_keeps_an_odd_secret_and_says_so_by_its_title(device, odd):
+def test_import_stores_odd_totp_secret_and_names_title(device, odd):
     assert "Odd import: its TOTP secret gives no codes" in odd.stderr
     assert ODD not in odd.stdout + odd.stderr
     assert device.done("show", "Odd import", "--field", "totp") == f"{ODD}\n"

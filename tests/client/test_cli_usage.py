@@ -86,7 +86,7 @@ def test_no_option_of_any_command_takes_a_secret(path):
         ["--url", "https://b.example", "probe", "--url", "https://a.example"],
     ],
 )
-def test_options_may_stand_before_the_command_or_after_it_and_the_later_wins(arguments):
+def test_options_work_before_and_after_command_and_last_wins(arguments):
     found = []
 
     @vaultr.command("probe")
@@ -103,7 +103,7 @@ def test_options_may_stand_before_the_command_or_after_it_and_the_later_wins(arg
     assert found[0].server == "https://a.example"
 
 
-def test_the_server_comes_from_the_environment_where_no_option_names_it(monkeypatch):
+def test_server_comes_from_environment_without_option(monkeypatch):
     monkeypatch.setenv("VAULTR_URL", "https://c.example")
 
     assert GlobalOptions().server == "https://c.example"
@@ -148,14 +148,14 @@ def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_
         (["vaults", "add"], "Missing NAME."),
     ],
 )
-def test_help_in_place_of_an_answer_ends_with_what_is_missing(words, told, tmp_path):
+def test_missing_argument_help_ends_with_what_is_missing(words, told, tmp_path):
     said = run(*words, home=tmp_path)
 
     assert (said.returncode, said.stdout) == (2, "")
     assert said.stderr.splitlines()[-1] == f"vaultr: {told}"
 
 
-def test_every_word_of_another_tool_leads_to_a_command_of_ours():
+def test_every_foreign_command_name_suggests_ours():
     names = {" ".join(path) for path, _ in commands()}
 
     for word, ours in OTHER_NAMES.items():
@@ -166,7 +166,7 @@ def test_every_word_of_another_tool_leads_to_a_command_of_ours():
         assert ours.startswith(("--", "COMMAND")) or ours.split(",")[0] in names
 
 
-def test_there_is_nothing_to_run_without_variables_and_all_ways_are_named(tmp_path):
+def test_run_without_variables_names_all_ways(tmp_path):
     told = run("run", "--", "true", home=tmp_path).stderr
 
     assert all(way in told for way in ("--env-set", "--env-file", "vaultr://VAULT/ITEM/FIELD"))
@@ -227,7 +227,7 @@ def test_an_import_can_be_tried_without_an_account(tmp_path):
     assert answer["left_out"] == []
 
 
-def test_an_odd_file_ends_1_with_a_line_for_each_odd_entry(tmp_path):
+def test_odd_file_exits_1_with_one_line_per_entry(tmp_path):
     file = tmp_path / "export.json"
     entries = [{"type": "9"}, {"type": 1, "name": "a", "login": {"password": ["hunter2"]}}]
     file.write_text(json.dumps({"encrypted": False, "folders": [], "items": entries}))
@@ -288,7 +288,7 @@ def test_help_loads_neither_the_network_nor_ciphers():
     assert said.stdout.splitlines()[-1] == "[]"
 
 
-def test_ctrl_c_at_a_prompt_ends_130_and_the_password_is_not_echoed(tmp_path):
+def test_ctrl_c_at_prompt_exits_130_without_password_echo(tmp_path):
     environ = {**os.environ, "VAULTR_DIR": str(tmp_path), "VAULTR_URL": "http://127.0.0.1:9"}
     terminal = Terminal("signup", "--email", "a@b.example", environ=environ)
     terminal.answers("New master password: ", "correct horse battery")

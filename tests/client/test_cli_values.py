@@ -68,7 +68,7 @@ def test_what_contradicts_itself_or_is_weak_is_refused(account, words):
     account.refused(2, "generate", *words, password=None)
 
 
-def test_a_person_is_told_how_strong_it_is(account):
+def test_password_strength_is_shown_to_a_person(account):
     terminal = Terminal("generate", "--words", "6", environ=account.environ)
 
     assert terminal.ends() == 0
@@ -98,7 +98,7 @@ def test_a_code_is_that_of_this_moment(coded):
     assert read in {totp.at(moment) for moment in (before, time.time())}
 
 
-def test_what_holds_no_secret_of_codes_is_told_so(coded):
+def test_field_without_totp_secret_is_reported(coded):
     assert "no field totp" in coded.refused(1, "code", "coded without")
     told = coded.refused(1, "code", "coded", "--field", "password")
     assert "base32" in told

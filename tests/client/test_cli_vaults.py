@@ -68,7 +68,7 @@ def test_what_cannot_be_done_is_refused_in_plain_words(device, mail):
     assert mail["id"] in device.done("list", "--json", password=None)
 
 
-def test_items_move_to_another_vault_which_is_deleted_by_its_name(device, mail):
+def test_items_move_to_vault_deleted_by_name(device, mail):
     device.done("vaults", "add", "Short-lived", password=None)
     moved = device.told("move", "Versions", "--to", "Short-lived", password=None)
 
@@ -84,7 +84,7 @@ def test_items_move_to_another_vault_which_is_deleted_by_its_name(device, mail):
     device.done("rm", "Versions", "--forever", "--yes", password=None)
 
 
-def test_a_vault_is_deleted_at_a_terminal_when_its_name_is_typed(device):
+def test_vault_deletion_on_terminal_requires_typed_name(device):
     device.done("vaults", "add", "Doomed", password=None)
     terminal = Terminal("vaults", "rm", "Doomed", environ=device.environ)
 
@@ -96,7 +96,7 @@ def test_a_vault_is_deleted_at_a_terminal_when_its_name_is_typed(device):
     assert "Doomed" not in device.done("vaults", "list", password=None)
 
 
-def test_a_rotation_tells_how_far_it_is_on_stderr_and_the_result_on_stdout(device, mail):
+def test_rotation_progress_is_on_stderr_and_result_on_stdout(device, mail):
     said = device.types("rotate", "Personal", "--json")
 
     (rotated,) = json.loads(said.stdout)

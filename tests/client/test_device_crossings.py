@@ -32,7 +32,7 @@ def kept_session(world):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_old_one(crossed, new_key):
+def test_unlock_with_old_password_during_passwd(crossed, new_key):
     def second(world):
         device = world.device("laptop")
         device.unlock(PASSWORD)
@@ -47,7 +47,7 @@ def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_old_one(cross
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_change_of_the_password_is_crossed_by_an_unlock_with_the_new_one(crossed, new_key):
+def test_unlock_with_new_password_during_passwd(crossed, new_key):
     def second(world):
         device = unlocked(world, "laptop", NEW)
         device.sync()
@@ -79,7 +79,7 @@ def test_of_two_changes_of_the_password_one_is_made(crossed, new_key):
     crossed(lambda world: changing(world, new_key=new_key), second, check)
 
 
-def test_a_client_that_stays_open_changes_it_after_another_one_did(worlds):
+def test_open_client_changes_password_after_another_one(worlds):
     world = worlds()
     device = unlocked(world, "laptop", PASSWORD)
     changing(world)()
@@ -188,7 +188,7 @@ def test_a_command_that_signing_out_overtakes_writes_no_session_again(crossed, w
     crossed(first, second, check)
 
 
-def test_a_command_that_a_deletion_of_the_account_overtakes_takes_nothing_over(crossed):
+def test_command_overtaken_by_account_deletion_adopts_nothing(crossed):
     def first(world):
         world.laptop.add("login", *mail())
         world.laptop.close()
@@ -238,7 +238,7 @@ class AtLook:
 
 
 @pytest.mark.parametrize("name", ["device", "account", "secret_key"])
-def test_what_a_password_is_used_with_is_all_of_before_a_change_or_all_of_after_it(worlds, name):
+def test_password_is_used_with_consistent_state_during_change(worlds, name):
     for at in range(1, 20):
         world = worlds()
         device, change = unlocked(world, "laptop", PASSWORD), changing(world, new_secret_key=True)
@@ -255,7 +255,7 @@ def test_what_a_password_is_used_with_is_all_of_before_a_change_or_all_of_after_
     assert at > 2
 
 
-def test_a_change_that_ends_after_a_login_with_a_new_address_keeps_the_address(worlds):
+def test_change_ending_after_login_keeps_new_address(worlds):
     world, address = worlds(), "ann@elsewhere.example"
     login = world.device("laptop")
     change = changing(world)

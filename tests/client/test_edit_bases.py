@@ -27,7 +27,7 @@ def edited(world):
     return world
 
 
-def test_an_edit_of_a_content_that_the_server_hides_is_a_conflict(edited):
+def test_edit_of_content_the_server_hides_conflicts(edited):
     hide(edited, edited.seen.revision)
 
     with pytest.raises(EditConflict):
@@ -48,7 +48,7 @@ def restored(world):
     return world
 
 
-def test_an_edit_of_what_came_back_from_the_trash_is_merged_with_what_came_after(restored):
+def test_edit_of_restored_item_merges_later_changes(restored):
     now = restored.laptop.edit(
         "Mail", overview={"username": "ann"}, revision=restored.seen.revision
     )
@@ -56,7 +56,7 @@ def test_an_edit_of_what_came_back_from_the_trash_is_merged_with_what_came_after
     assert (now.overview["username"], now.detail["password"]) == ("ann", "two")
 
 
-def test_an_edit_of_what_came_back_from_the_trash_is_a_conflict_where_its_put_is_hidden(restored):
+def test_edit_of_restored_item_with_hidden_put_conflicts(restored):
     hide(restored, restored.seen.content_revision)
 
     with pytest.raises(EditConflict):

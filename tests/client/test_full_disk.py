@@ -79,7 +79,7 @@ def check(server, home, key):
         assert device.explain() == []
 
 
-def test_files_that_may_not_grow_leave_a_cache_that_is_whole(owner, tmp_path, count):
+def test_file_size_limit_leaves_whole_cache(owner, tmp_path, count):
     home = tmp_path / "home"
     key = signed_in(owner, home)
     refused = 0
@@ -105,7 +105,7 @@ def small_disk(folder):
             subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_is_said_and_what_was_there_is_still_there(owner, tmp_path):
+def test_full_disk_is_reported_and_old_files_stay(owner, tmp_path):
     with small_disk(tmp_path / "disk") as (disk, limit):
         home = disk / "home"
         key = signed_in(owner, home)

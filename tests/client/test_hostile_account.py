@@ -92,7 +92,7 @@ def test_a_second_account_key_of_one_epoch_is_not_taken(held, asked):
     check_kept(held)
 
 
-def test_an_account_key_of_a_lower_epoch_is_a_rollback_while_it_is_open_too(held):
+def test_account_key_of_lower_epoch_is_rollback_while_open(held):
     before = copy.deepcopy(held.server.account["account_key"])
     held.laptop.change_password(PASSWORD, "another master password", new_key=False)
     answering(held, *ME, with_key_set(account_key=before))
@@ -125,7 +125,7 @@ def test_a_second_profile_of_one_revision_is_a_fork(held, asked):
 
 
 @pytest.mark.parametrize("asked", [LOGIN, ME])
-def test_a_profile_that_lost_a_vault_or_went_back_in_one_is_a_rollback(held, asked):
+def test_profile_that_lost_or_rolled_back_vault_is_rollback(held, asked):
     def back(document):
         for noted in document["vaults"].values():
             noted["n"] -= 1
@@ -149,7 +149,7 @@ def test_a_profile_that_lost_a_vault_or_went_back_in_one_is_a_rollback(held, ask
         {"kdf": {"alg": "argon2id", "m": 65_536, "t": 9, "p": 4}},
     ],
 )
-def test_a_profile_with_other_pins_is_refused_whatever_its_owner_says(held, pin):
+def test_profile_with_other_pins_is_rejected(held, pin):
     other = resealed(held, lambda document: document["pins"].update(pin), ahead=1)
     answering(held, *LOGIN, with_key_set(profile=other))
 
@@ -198,7 +198,7 @@ def test_no_bit_of_what_is_sealed_can_be_flipped_unnoticed(held, part, count):
         sealed["sealed"] = kept
 
 
-def test_a_vault_that_was_made_and_is_not_there_is_an_integrity_error(held):
+def test_created_vault_that_is_missing_is_integrity_error(held):
     def lie(method, path, status, body):
         if (method, path) == ("POST", "/vaults"):
             return 409, {"type": "urn:vaultr:problem:vault-exists", "status": 409}
@@ -223,7 +223,7 @@ def test_a_vault_that_was_made_and_is_not_there_is_an_integrity_error(held):
         {"uri": "otpauth://totp/x\n?secret={secret}"},
     ],
 )
-def test_a_code_for_a_camera_holds_nothing_but_a_second_factor(held, lie):
+def test_qr_code_contains_only_the_second_factor(held, lie):
     secret = "JBSWY3DPEHPK3PXP"
     honest = {"secret": secret, "uri": f"otpauth://totp/Vaultr?secret={secret}"}
     said = honest | {name: text.format(secret=secret) for name, text in lie.items()}
@@ -261,7 +261,7 @@ def test_a_kit_is_held_against_what_the_server_asks_for(held, url):
     assert asked == (["/auth/prelogin"] if url == URL else [])
 
 
-def test_what_a_lying_server_says_of_a_session_is_only_shown(held):
+def test_server_supplied_session_text_is_only_displayed(held):
     entry = {
         "id": str(uuid4()),
         "device_name": "\x1b[2Jphone",

@@ -56,7 +56,7 @@ def test_a_cursor_stays_within_its_own_place_of_the_address(world):
         {"id": "00000000-0000-4000-8000-000000000000"},
     ],
 )
-def test_a_vault_that_is_made_otherwise_than_asked_is_not_believed(world, lie):
+def test_vault_created_differently_is_not_believed(world, lie):
     answering(world, "POST", "/vaults", lambda body: body | lie)
 
     with pytest.raises(StateMismatch):

@@ -53,7 +53,7 @@ class Agent:
         self.ended = True
 
 
-def test_a_server_that_the_sealed_profile_does_not_name_gets_no_request(world):
+def test_server_outside_sealed_profile_gets_no_request(world):
     world.laptop.add("login", *mail())
     home = led_to(world.laptop, EVIL)
     evil = Evil()
@@ -65,7 +65,7 @@ def test_a_server_that_the_sealed_profile_does_not_name_gets_no_request(world):
     assert evil.asked == []
 
 
-def test_no_more_does_it_while_a_change_of_the_password_is_pending(world):
+def test_no_request_is_sent_during_pending_password_change(world):
     lost = []
 
     def twist(method, path, status, body):
@@ -114,7 +114,7 @@ def put_back(world):
     return world.again()
 
 
-def test_a_copy_that_was_put_back_is_not_shown_as_a_fresh_one(put_back):
+def test_restored_cache_is_not_shown_as_fresh(put_back):
     assert put_back.age is None
     assert put_back.item("Mail", offline=True).detail["password"] == "first"
 
@@ -130,7 +130,7 @@ def test_a_copy_that_was_put_back_is_never_young_enough(put_back):
         uses_copy(put_back, offline=True, max_age=long)
 
 
-def test_a_copy_that_was_put_back_is_brought_up_to_date(put_back):
+def test_restored_cache_is_brought_up_to_date(put_back):
     assert put_back.item("Mail").detail["password"] == "second"
     assert put_back.age is not None
     assert put_back.item("Mail", offline=True).detail["password"] == "second"

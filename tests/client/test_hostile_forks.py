@@ -11,7 +11,7 @@ from vaultr.client.vaultr_client import EditConflict
 from vaultr.protocol.encoding import b64, unb64
 
 
-def test_a_fork_that_a_full_set_would_hide_is_not_asked_away(world):
+def test_fork_hidden_by_full_sync_is_not_dropped(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()
@@ -30,7 +30,7 @@ def test_a_fork_that_a_full_set_would_hide_is_not_asked_away(world):
     assert titles(world.laptop) == ["Bank", "Mail"]
 
 
-def test_a_head_said_to_have_moved_while_another_edits_is_never_written_over_blindly(world):
+def test_false_head_moved_never_overwrites_blindly(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()
@@ -48,7 +48,7 @@ def test_a_head_said_to_have_moved_while_another_edits_is_never_written_over_bli
     assert phone.item("Mail").detail == {"password": "from the phone"}
 
 
-def test_a_head_said_to_have_moved_on_and_on_ends(world):
+def test_endless_head_moved_ends(world):
     world.laptop.add("login", *mail())
     phone = world.second()
     phone.sync()

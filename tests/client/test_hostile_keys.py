@@ -133,7 +133,7 @@ def test_a_rotation_that_is_hidden_is_a_roll_back(rotated):
         rotated.phone.sync()
 
 
-def test_a_rotation_that_is_said_to_be_over_leaves_nothing_behind_unnoticed(rotated):
+def test_false_rotation_end_leaves_nothing_unnoticed(rotated):
     def twist(method, path, status, body):
         if path.endswith("/rotation") and method == "GET":
             return 200, {
@@ -190,7 +190,7 @@ def test_a_vault_replaced_by_another_is_an_error(two):
     assert titles(two.laptop) == ["Mail", "Ship"]
 
 
-def test_an_entry_with_the_mac_of_another_vault_is_not_followed(two):
+def test_entry_with_foreign_mac_is_not_followed(two):
     phone = two.second()
     phone.sync()
     one, other = two.server.vaults.values()

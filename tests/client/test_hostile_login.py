@@ -150,7 +150,7 @@ def with_new_password(world, password, *, in_profile=True):
 NEW_PASSWORD = "another master password"
 
 
-def test_a_password_changed_elsewhere_is_taken_only_when_the_owner_says_so(world):
+def test_password_changed_elsewhere_needs_owner_consent(world):
     world.laptop.add("login", *mail())
     with_new_password(world, NEW_PASSWORD)
 

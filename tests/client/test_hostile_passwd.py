@@ -55,7 +55,7 @@ def test_a_change_that_is_acknowledged_and_dropped_is_noticed(held, monkeypatch,
 
 
 @pytest.mark.parametrize("part", ["identity", "profile"])
-def test_a_change_that_is_taken_in_part_does_not_cost_the_old_wrap(held, part):
+def test_partial_change_does_not_lose_the_old_wrap(held, part):
     def spoil(body):
         key_set = body["key_set"]
         if key_set["account_key"]["epoch"] == 2:
@@ -74,7 +74,7 @@ def test_a_change_that_is_taken_in_part_does_not_cost_the_old_wrap(held, part):
     assert titles(again) == ["Mail"], "an honest answer settles it"
 
 
-def test_wraps_that_the_server_did_not_take_are_noticed_before_the_old_ones_go(held, monkeypatch):
+def test_untaken_wraps_are_noticed_before_old_ones_go(held, monkeypatch):
     kept = copy.deepcopy(held.server.vaults)
     taken = held.server._replace
 
@@ -93,7 +93,7 @@ def test_wraps_that_the_server_did_not_take_are_noticed_before_the_old_ones_go(h
 
 
 @pytest.mark.parametrize("lie", ["hidden", "injected", "other keys", "other vault"])
-def test_a_list_that_lies_is_never_wrapped_under_a_new_account_key(held, lie):
+def test_lying_list_is_never_wrapped_under_new_account_key(held, lie):
     sent = len(held.sent("PUT", "/auth/credentials"))
     account = held.laptop.device.unlocked.account
     other = VaultKeys.new()
@@ -122,7 +122,7 @@ def test_a_list_that_lies_is_never_wrapped_under_a_new_account_key(held, lie):
 
 
 @pytest.mark.parametrize("lie", ["a vault", "a generation"])
-def test_what_is_held_back_between_two_looks_is_missed_before_it_is_lost(held, lie):
+def test_value_withheld_between_reads_is_missed_before_loss(held, lie):
     """Under the new account key nobody could open what was not wrapped."""
     held.laptop.create_vault("Work")
     held.laptop.rotate()
@@ -161,7 +161,7 @@ def test_a_device_that_follows_misses_keys_of_an_earlier_generation(held):
     check_old_opens(held)
 
 
-def test_a_lie_about_the_end_of_a_change_does_not_make_it_forgotten(held):
+def test_lie_about_change_outcome_does_not_drop_it(held):
     """It holds the only copy of a new secret key until it is known that it is of no use."""
     held.server.lose = [("PUT", "/auth/credentials")] * 4
     device = held.device("laptop")
@@ -192,7 +192,7 @@ def test_a_lie_about_the_end_of_a_change_does_not_make_it_forgotten(held):
         ("conflict", Conflict),
     ],
 )
-def test_a_change_that_is_refused_for_ever_ends_and_leaves_the_old_password(held, slug, error):
+def test_permanently_rejected_change_keeps_old_password(held, slug, error):
     status = 412 if slug == "precondition-failed" else 409
     problem = {"type": f"urn:vaultr:problem:{slug}", "status": status}
     original = held.server._answer
@@ -251,7 +251,7 @@ def test_a_device_that_follows_takes_only_the_keys_from_before(held, lie):
     held.device("laptop").login(EMAIL, NEW, changed=True)
 
 
-def test_parameters_that_nobody_changed_are_not_taken_though_the_owner_says_so(held):
+def test_unchanged_parameters_are_rejected_despite_owner_consent(held):
     """The server shows other ones: what the password then gives opens nothing here."""
     salt = {"salt": b64(secrets.token_bytes(32))}
     answering(held, "POST", "/auth/prelogin", lambda body: body | salt)

@@ -22,7 +22,7 @@ def fork(world):
 
 
 @pytest.mark.parametrize("written", [1, 2])
-def test_a_device_that_only_writes_does_not_put_a_fork_into_the_profile(world, written):
+def test_write_only_device_does_not_store_fork_in_profile(world, written):
     laptop = fork(world)
     kept = copy.deepcopy(world.server.account["profile"])
     for n in range(written):
@@ -34,7 +34,7 @@ def test_a_device_that_only_writes_does_not_put_a_fork_into_the_profile(world, w
     assert world.server.account["profile"] == kept
 
 
-def test_a_fork_that_was_told_once_is_told_again(world):
+def test_reported_fork_is_reported_again(world):
     laptop = fork(world)
     for n in range(2):
         laptop.add("login", *mail(str(n)))
@@ -77,7 +77,7 @@ def test_writes_over_the_head_in_the_profile_need_no_proof(world):
     assert asked == ["PUT", "PUT", "PUT"]
 
 
-def test_a_profile_that_another_command_of_the_device_saw_is_not_taken_back(world):
+def test_profile_seen_by_another_command_is_not_rolled_back(world):
     world.laptop.sync()
     old = copy.deepcopy(world.server.account["profile"])
     other = world.device("laptop")
@@ -94,7 +94,7 @@ def test_a_profile_that_another_command_of_the_device_saw_is_not_taken_back(worl
     assert len(world.laptop.sync()) == 1
 
 
-def test_a_profile_is_not_written_over_an_older_one_than_the_device_saw(world):
+def test_profile_is_not_written_over_older_one(world):
     world.laptop.sync()
     old = copy.deepcopy(world.server.account["profile"])
     other = world.device("laptop")
@@ -161,7 +161,7 @@ def refusing(world, told=None):
     world.server._answer = refuse
 
 
-def test_a_profile_that_is_refused_without_a_newer_one_is_a_lie(world):
+def test_profile_conflict_without_newer_one_is_a_lie(world):
     world.laptop.add("login", *mail())
     refusing(world)
 
@@ -169,7 +169,7 @@ def test_a_profile_that_is_refused_without_a_newer_one_is_a_lie(world):
         world.laptop.close()
 
 
-def test_a_profile_that_is_refused_for_ever_by_newer_ones_makes_the_command_fail(world):
+def test_endless_profile_conflicts_fail_the_command(world):
     other = world.second()
     world.laptop.add("login", *mail())
     held = other.device.unlocked.account

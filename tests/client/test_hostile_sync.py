@@ -58,7 +58,7 @@ def forked(world):
     return laptop
 
 
-def test_a_new_device_keeps_nothing_of_a_set_whose_history_is_not_the_profiles(world):
+def test_new_device_stores_nothing_outside_profile_history(world):
     forked(world)
     tablet = world.second("tablet")
 
@@ -69,7 +69,7 @@ def test_a_new_device_keeps_nothing_of_a_set_whose_history_is_not_the_profiles(w
 
 
 @pytest.mark.parametrize("slug", ["vault-not-found", "not-found"])
-def test_a_vault_that_the_profile_knows_and_a_sync_denies_is_an_error(world, slug):
+def test_profile_vault_denied_by_sync_is_error(world, slug):
     world.laptop.add("login", *mail())
     world.laptop.close()
     answering_syncs(world, 404, not_found(slug))
@@ -79,7 +79,7 @@ def test_a_vault_that_the_profile_knows_and_a_sync_denies_is_an_error(world, slu
         phone.sync()
 
 
-def test_a_sync_that_goes_back_between_two_pages_is_an_error(world):
+def test_sync_rolling_back_between_pages_is_error(world):
     for title in "abc":
         world.laptop.add("login", *mail(title))
     world.server.page = 1
@@ -117,7 +117,7 @@ def test_nothing_new_contradicts_a_list_that_has_more(world):
         ({"keys": [{"generation": 1, "sealed_key": b64(bytes(n))} for n in (1, 2)]}, StateMismatch),
     ],
 )
-def test_a_list_that_says_otherwise_than_the_log_is_an_error(world, lie, error):
+def test_list_contradicting_the_log_is_error(world, lie, error):
     world.laptop.add("login", *mail())
     world.second().add("login", *mail("Bank"))  # and the profile does not know of it yet
     answering(world, "GET", "/vaults", lambda body: {**body, "vaults": [body["vaults"][0] | lie]})

@@ -29,7 +29,7 @@ def test_an_emptied_server_is_an_error_and_empties_nothing(world):
     assert titles(world.laptop) == ["Mail"]
 
 
-def test_a_vault_rolled_back_is_an_error_that_names_both_heads(world):
+def test_rolled_back_vault_error_names_both_heads(world):
     world.laptop.add("login", *mail())
     before = copy.deepcopy(world.server.vaults)
     world.laptop.add("login", *mail("Bank"))
@@ -42,7 +42,7 @@ def test_a_vault_rolled_back_is_an_error_that_names_both_heads(world):
     assert not any(each.continues for each in world.laptop.explain())
 
 
-def test_a_roll_back_is_noticed_by_a_new_device_through_the_profile(world):
+def test_new_device_detects_rollback_by_profile(world):
     world.laptop.add("login", *mail())
     before = copy.deepcopy(world.server.vaults)
     world.laptop.add("login", *mail("Bank"))
@@ -147,7 +147,7 @@ def test_a_write_acknowledged_but_dropped_is_noticed(world):
     assert titles(world.laptop) == ["Mail"]
 
 
-def test_a_head_that_is_said_to_have_moved_and_has_not_is_noticed(world):
+def test_false_head_moved_is_noticed(world):
     def refuse(method, path, status, body):
         if method == "PUT" and "/items/" in path:
             return 409, {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
@@ -222,7 +222,7 @@ def test_a_second_wrap_for_a_generation_is_noticed(world):
         world.second().sync()
 
 
-def test_a_cached_detail_that_was_altered_is_named_and_not_shown(world, tmp_path):
+def test_modified_cached_detail_is_named_and_not_shown(world, tmp_path):
     world.laptop.add("login", *mail())
     (details,) = (tmp_path / "laptop" / "vaults").glob("*.details")
     data = bytearray(details.read_bytes())
@@ -265,7 +265,7 @@ def test_the_name_of_a_new_vault_cannot_be_spoilt(world):
     assert [report.n for report in world.laptop.sync()] == [0]
 
 
-def test_a_newer_account_key_in_a_session_that_should_have_ended_is_an_error(world):
+def test_newer_account_key_in_ended_session_is_error(world):
     def change(body):
         body["key_set"]["account_key"]["epoch"] = 2
         return body

@@ -54,7 +54,7 @@ def test_newer_entry_is_listed_and_updated_only_when_asked(world):
     assert world.laptop.import_drafts(renamed("New name")).same == 1
 
 
-def test_own_edit_is_kept_where_the_file_has_nothing_newer(world):
+def test_own_edit_stays_where_file_is_not_newer(world):
     world.laptop.import_drafts(onepassword())
     world.laptop.edit("Mail", detail={"password": "edited here"})
 
@@ -74,7 +74,7 @@ def test_entries_without_ids_are_compared_by_content(world):
     assert (again.same, len(again.added), again.beside) == (1, 1, 1)
 
 
-def test_undo_moves_unchanged_items_to_the_trash_and_lists_the_rest(world):
+def test_undo_trashes_unchanged_items_and_lists_the_rest(world):
     world.laptop.add("login", {"title": "Mine"}, {"password": "p"})
     drafts = [*onepassword(), *onepassword(uuid="other", overview={"title": "Other"})]
     run = world.laptop.import_drafts(drafts).run
@@ -115,7 +115,7 @@ def test_killed_import_continues_when_repeated(world):
     assert len(world.laptop.items()) == 2500
 
 
-def test_import_without_room_is_rejected_before_the_first_write(world):
+def test_import_over_quota_is_rejected_before_first_write(world):
     drafts = [Draft("note", {"title": str(n)}, {}) for n in range(10_001)]
     writes = len(world.server.requests)
 

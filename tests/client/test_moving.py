@@ -38,7 +38,7 @@ def rewound(world):
     return world
 
 
-def test_items_move_to_another_vault_and_leave_their_versions_in_the_trash(two):
+def test_moved_items_leave_versions_in_the_trash(two):
     two.laptop.edit("Mail", detail={"password": "newer"})
 
     moved = two.laptop.move("Mail", "Bank", to="Work")
@@ -58,7 +58,7 @@ def test_a_copy_leaves_the_item_where_it_is(two):
     assert len(ids) == 2
 
 
-def test_an_item_moves_to_and_fro_as_often_as_one_likes(two):
+def test_item_moves_back_and_forth_any_number_of_times(two):
     for to in ("Work", "Personal") * 3:
         two.laptop.move("Mail", to=to)
 
@@ -76,9 +76,7 @@ def test_an_item_that_was_moved_and_removed_there_moves_again(two):
     assert where(two.laptop) == {"Personal": ["Bank", "Door"], "Work": ["Mail"]}
 
 
-def test_a_move_killed_anywhere_loses_nothing_and_ends_when_it_is_done_again(
-    first_world, tmp_path, two
-):
+def test_move_killed_anywhere_resumes_and_loses_nothing(first_world, tmp_path, two):
     def act(world):
         world.laptop.move("Mail", "Bank", to="Work")
 
@@ -102,7 +100,7 @@ def test_a_move_killed_anywhere_loses_nothing_and_ends_when_it_is_done_again(
             assert len(device.items()) == 3, "and none is there twice"
 
 
-def test_an_interrupted_move_is_told_of_until_it_is_resumed(two):
+def test_interrupted_move_is_reported_until_resumed(two):
     with KillAt(two.server) as counting:
         counting._number = None
         rewound(two).laptop.sync()
@@ -128,7 +126,7 @@ def test_an_interrupted_move_is_told_of_until_it_is_resumed(two):
     assert laptop.notices == []
 
 
-def test_a_resumed_move_whose_copy_was_trashed_meanwhile_copies_the_item_anew(two):
+def test_resumed_move_copies_item_again_after_trash(two):
     killed_at(two, lambda world: world.laptop.move("Mail", to="Work"), "PUT", "")
     two.second_by_key().trash("Mail", vault="Work")
     laptop = rewound(two).laptop
@@ -161,7 +159,7 @@ def test_an_edit_while_an_item_moves_moves_with_it(two):
     assert two.laptop.item("Mail").detail == {"password": "edited meanwhile"}
 
 
-def test_an_item_that_is_edited_on_and_on_is_in_both_and_that_is_said(two):
+def test_constantly_edited_item_is_in_both_and_reported(two):
     phone = two.second()
     phone.sync()
     edits = iter(range(1000))
@@ -183,7 +181,7 @@ def test_an_item_that_is_edited_on_and_on_is_in_both_and_that_is_said(two):
     assert two.laptop.item("Mail").detail == {"password": "5"}
 
 
-def test_two_devices_that_move_one_item_at_once_move_it_once(two):
+def test_two_devices_moving_one_item_move_it_once(two):
     phone = two.second()
     phone.sync()
 
@@ -219,7 +217,7 @@ def test_a_full_vault_refuses_before_anything_left_its_own(two):
     assert "Mail" in where(two.laptop)["Personal"]
 
 
-def test_what_cannot_be_moved_is_said(two):
+def test_immovable_item_is_reported(two):
     with pytest.raises(VaultNotFound):
         two.laptop.move("Mail", to="Nowhere")
     with pytest.raises(ItemNotFound):

@@ -43,7 +43,7 @@ def test_titles_are_offered_from_what_the_device_holds(tabbed):
     assert tabbed() == (["Mail"], 0)
 
 
-def test_nobody_is_asked_whether_a_change_of_the_password_was_taken(world, tabbed):
+def test_no_request_asks_whether_passwd_succeeded(world, tabbed):
     lost = []
 
     def twist(method, path, status, body):

@@ -33,7 +33,7 @@ def wheel(tmp_path_factory):
     return made
 
 
-def test_what_the_client_needs_is_few_and_none_of_the_server():
+def test_client_has_few_dependencies_and_none_of_server():
     needed = _closure("vaultr")
 
     assert len(needed) <= PACKAGES_MOST, sorted(needed)
@@ -56,7 +56,7 @@ def _closure(name):
     return found
 
 
-def test_the_wheel_holds_every_module_and_every_file_that_is_read(wheel):
+def test_wheel_contains_every_module_and_data_file(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     sources = ROOT / "vaultr"
     wanted = {
@@ -70,7 +70,7 @@ def test_the_wheel_holds_every_module_and_every_file_that_is_read(wheel):
 
 
 @pytest.mark.long
-def test_a_plain_install_into_an_empty_environment_is_a_working_client(wheel, tmp_path):
+def test_plain_install_gives_a_working_client(wheel, tmp_path):
     """With pip and an index, as anybody would do it."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"

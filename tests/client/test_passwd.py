@@ -47,7 +47,7 @@ def with_machine(world):
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_the_new_password_opens_and_the_old_one_does_no_more(world, new_key):
+def test_new_password_opens_and_old_one_does_not(world, new_key):
     changed(world, new_key=new_key)
 
     again = world.device("laptop")
@@ -76,7 +76,7 @@ def test_the_device_that_changed_it_goes_on_without_a_login(world, new_key):
     assert len(world.sent("POST", "/auth/login")) == logins
 
 
-def test_by_itself_a_change_replaces_the_lock_and_not_the_key(world):
+def test_plain_change_replaces_lock_and_not_key(world):
     before = world.laptop.device.unlocked.account.account_key
 
     changed(world)
@@ -88,7 +88,7 @@ def test_by_itself_a_change_replaces_the_lock_and_not_the_key(world):
     assert NEW.encode() not in body
 
 
-def test_a_new_account_key_comes_with_every_wrap_and_notes_the_keys_that_are_due(world):
+def test_new_account_key_rewraps_all_and_records_due_rotations(world):
     kek, opened = with_machine(world)
     before = world.laptop.device.unlocked.account.account_key
     world.laptop.create_vault("Work")
@@ -129,7 +129,7 @@ def test_another_device_follows_when_its_owner_says_so(world):
     assert titles(world.laptop) == ["Bank", "Mail"]
 
 
-def test_wraps_of_before_are_fetched_anew_once_and_hold_for_later_changes_too(world):
+def test_old_wraps_are_fetched_once_and_reused(world):
     changed(world, new_key=True)
     world.laptop.change_password(NEW, PASSWORD, new_key=True)
     world.laptop.change_password(PASSWORD, NEW, new_key=False)
@@ -144,7 +144,7 @@ def test_wraps_of_before_are_fetched_anew_once_and_hold_for_later_changes_too(wo
     assert again.item("Mail").detail == {"password": "newer"}
 
 
-def test_a_new_secret_key_is_answered_and_every_other_device_asks_for_it(world):
+def test_new_secret_key_is_required_on_other_devices(world):
     phone = world.second()
     made = changed(world, new_key=True, new_secret_key=True)
 
@@ -164,7 +164,7 @@ def test_a_new_secret_key_is_answered_and_every_other_device_asks_for_it(world):
         (PASSWORD, PASSWORD, UsageError),
     ],
 )
-def test_a_change_that_cannot_be_is_refused_before_anything_is_sent(world, old, new, error):
+def test_impossible_change_is_rejected_before_sending(world, old, new, error):
     before = len(world.server.requests)
 
     with pytest.raises(error):
@@ -174,7 +174,7 @@ def test_a_change_that_cannot_be_is_refused_before_anything_is_sent(world, old, 
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_command_that_runs_meanwhile_goes_on_or_says_unlock_again(world, new_key):
+def test_concurrent_command_continues_or_asks_to_unlock(world, new_key):
     other = world.device("laptop")
     other.device.unlocked = world.kept.on(other)
 
@@ -230,7 +230,7 @@ def test_a_lost_answer_is_repeated_and_read_back(world, new_key):
     assert world.server.lose == []
 
 
-def test_a_refused_change_leaves_the_old_password_and_nothing_to_settle(world, monkeypatch):
+def test_rejected_change_leaves_old_password_and_nothing_pending(world, monkeypatch):
     def refuse(*_, **__):
         raise ServiceError("rate-limited")
 

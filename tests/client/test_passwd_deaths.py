@@ -103,7 +103,7 @@ def test_after_death_at_any_step_exactly_one_password_opens(
     assert at > 20, "each request, each answer and each write was a point of death"
 
 
-def test_deaths_of_the_commands_that_find_out_change_nothing_of_it(first_world, tmp_path, count):
+def test_killed_outcome_checks_change_nothing(first_world, tmp_path, count):
     chance = random.Random(7)
     for number in range(count(3, many=60)):
         world = begun(first_world, tmp_path / str(number))
@@ -119,9 +119,7 @@ def test_deaths_of_the_commands_that_find_out_change_nothing_of_it(first_world, 
         check_goes_on(world, "laptop", password)
 
 
-def test_a_change_that_was_not_taken_is_made_impossible_before_it_is_forgotten(
-    first_world, tmp_path
-):
+def test_untaken_change_is_voided_before_it_is_dropped(first_world, tmp_path):
     """The request may be on its way still, when its client is long dead."""
     world = begun(first_world, tmp_path / "late")
     sent = []
@@ -145,9 +143,7 @@ def test_a_change_that_was_not_taken_is_made_impossible_before_it_is_forgotten(
     check_goes_on(world, "laptop", PASSWORD)
 
 
-def test_while_the_server_is_away_the_old_password_opens_and_says_what_is_open(
-    first_world, tmp_path
-):
+def test_server_outage_opens_old_password_and_reports_pending_change(first_world, tmp_path):
     world = begun(first_world, tmp_path / "away")
     dies(world, 14, new_key=False)
     assert world.sent("PUT", "/auth/credentials")
@@ -168,9 +164,7 @@ def test_while_the_server_is_away_the_old_password_opens_and_says_what_is_open(
 
 
 @pytest.mark.parametrize("new_key", [False, True])
-def test_a_second_device_that_dies_while_it_follows_opens_with_exactly_one(
-    first_world, tmp_path, new_key, count
-):
+def test_second_device_killed_while_following_opens_with_one(first_world, tmp_path, new_key, count):
     seen, came = set(), True
     for at in itertools.count(1, count(4, many=1)):
         world = begun(first_world, tmp_path / str(at))

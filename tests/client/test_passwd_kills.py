@@ -89,7 +89,7 @@ def shake(site, device, chance, longest):
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))]
 )
-def test_after_a_kill_exactly_one_password_opens_and_nothing_is_lost(shaken, tmp_path, seed, count):
+def test_after_kill_exactly_one_password_opens(shaken, tmp_path, seed, count):
     chance = random.Random(seed)
     first = owner(shaken, tmp_path, f"shaken{seed}@example.org", password=PASSWORDS[0])
     first.done("add", "login", "--json", stdin=ITEM)

@@ -43,7 +43,7 @@ def interrupted(request, worlds):
     return world
 
 
-def test_a_new_key_waits_until_what_was_lost_is_written_again(interrupted):
+def test_new_key_waits_for_lost_writes_to_be_replayed(interrupted):
     world = interrupted
     asked = len(world.sent("PUT", "/auth/credentials"))
     laptop = unlocked(world, "laptop", PASSWORD)

@@ -73,7 +73,7 @@ def test_before_the_wait_is_over_nothing_is_handed_out(lost):
         lost.device("new").complete_recovery(first, NEW)
 
 
-def test_a_recovered_account_has_another_password_secret_key_and_account_key(lost):
+def test_recovered_account_has_new_password_and_keys(lost):
     before = lost.laptop.device.store.account().key_set
 
     device, secret_key = recover(lost)
@@ -102,7 +102,7 @@ def test_a_device_from_before_follows_with_the_new_secret_key(lost):
     assert titles(again) == ["Mail"]
 
 
-def test_it_can_be_done_on_a_device_of_the_account_too(lost):
+def test_recovery_works_on_a_device_of_the_account(lost):
     device, _ = recover(lost, "laptop")
 
     assert titles(device) == ["Mail"]
@@ -126,7 +126,7 @@ def test_an_account_without_a_secret_key_gets_one(tmp_path, world):
     assert device.device.store.device().pins.secret_key
 
 
-def test_a_recovery_key_is_bound_to_its_account_and_a_wrong_one_opens_nothing(lost):
+def test_recovery_key_is_bound_to_account_and_checked(lost):
     lost.paper = RecoveryKey.new().text
 
     with pytest.raises(TokenInvalid):
@@ -148,7 +148,7 @@ def test_a_lost_answer_is_found_out_by_asking_again(lost):
     assert [item.title for item in device.items()] == ["Mail"]
 
 
-def test_a_completed_recovery_whose_answers_are_all_lost_is_there_for_a_login(lost):
+def test_completed_recovery_with_lost_responses_allows_login(lost):
     lost.server.lose = [("POST", "/recover/complete")] * 4
     with pytest.raises(ServerUnreachable):
         lost.device("new").complete_recovery(started(lost), NEW)
@@ -160,7 +160,7 @@ def test_a_completed_recovery_whose_answers_are_all_lost_is_there_for_a_login(lo
     assert device.kit().secret_key is not None
 
 
-def test_another_new_password_does_not_overwrite_one_that_may_have_been_taken(lost):
+def test_second_new_password_does_not_overwrite_possibly_taken_one(lost):
     def away(method, path):
         if path == "/auth/recover/complete":
             raise primitives.NotAuthentic  # stands for a client that ends here
@@ -177,9 +177,7 @@ def test_another_new_password_does_not_overwrite_one_that_may_have_been_taken(lo
     assert [item.title for item in device.items()] == ["Mail"]
 
 
-def test_death_at_any_step_loses_neither_the_account_nor_its_new_secret_key(
-    first_world, tmp_path, count
-):
+def test_kill_during_recovery_loses_no_account_or_key(first_world, tmp_path, count):
     for at in itertools.count(1, count(3, many=1)):
         world = first_world.copied(tmp_path / str(at))
         world.laptop.add("login", *mail())
@@ -234,7 +232,7 @@ def test_a_vault_that_is_held_back_is_missed(lost):
         lost.device("new").complete_recovery(started(lost), NEW)
 
 
-def test_a_profile_older_than_the_one_that_the_device_saw_is_a_rollback(lost):
+def test_profile_older_than_seen_is_rollback(lost):
     older = copy.deepcopy(lost.server.account["profile"])
     with lost.device("laptop") as laptop:
         laptop.unlock(PASSWORD)
@@ -268,7 +266,7 @@ def test_a_recovery_that_is_relayed_through_another_origin_is_noticed(lost, tmp_
         ({"kdf": {"alg": "argon2id", "m": 1, "t": 3, "p": 4}}, UnsafeParameters),
     ],
 )
-def test_inputs_that_cannot_be_end_it_before_the_recovery_key_is_used(lost, lie, error):
+def test_invalid_inputs_end_before_recovery_key_is_used(lost, lie, error):
     answering(lost, "POST", "/auth/prelogin", lambda body: body | lie)
 
     with pytest.raises(error):

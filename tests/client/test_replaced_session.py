@@ -42,7 +42,7 @@ def login(world, name="laptop", password=PASSWORD, **said):
     return device
 
 
-def test_the_session_before_ends_and_those_of_other_devices_go_on(world):
+def test_previous_session_ends_and_other_devices_stay(world):
     (before,) = live(world)
     phone = world.second()
     (other,) = live(world) - {before}
@@ -58,7 +58,7 @@ def test_the_session_before_ends_and_those_of_other_devices_go_on(world):
     assert titles(phone) == []
 
 
-def test_it_is_the_last_request_and_sent_by_the_new_session(world):
+def test_ending_request_is_last_and_from_new_session(world):
     login(world)
 
     assert world.server.requests[-1][0] == "DELETE"
@@ -113,7 +113,7 @@ def test_a_login_that_fails_ends_nothing(world):
     assert world.laptop.items() == []
 
 
-def test_a_server_that_went_back_is_looked_at_and_nothing_is_ended(world):
+def test_rolled_back_server_is_checked_and_nothing_ended(world):
     older = copy.deepcopy(world.server.account)
     world.laptop.add("login", *mail())
     world.again()
@@ -125,7 +125,7 @@ def test_a_server_that_went_back_is_looked_at_and_nothing_is_ended(world):
     assert asked_to_end(world) == []
 
 
-def test_what_cannot_be_kept_ends_nothing(world, monkeypatch):
+def test_unstorable_login_ends_no_session(world, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_kept_ends_nothing(world, monkeypatch):
     assert asked_to_end(world) == []
 
 
-def test_a_kill_before_it_leaves_a_device_that_is_signed_in(world, monkeypatch):
+def test_kill_before_it_leaves_logged_in_device(world, monkeypatch):
     (before,) = live(world)
 
     def killed(*_, **__):
@@ -155,7 +155,7 @@ def test_a_kill_before_it_leaves_a_device_that_is_signed_in(world, monkeypatch):
     assert again.items() == []
 
 
-def test_another_command_of_the_device_goes_on_with_the_new_session(world):
+def test_other_command_continues_with_new_session(world):
     world.laptop.add("login", *mail())
     (before,) = live(world)
 
@@ -168,7 +168,7 @@ def test_another_command_of_the_device_goes_on_with_the_new_session(world):
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
-def test_a_request_is_sent_again_however_often_the_device_signs_in_meanwhile(world, times):
+def test_request_is_repeated_across_several_logins(world, times):
     left = iter(range(times))
 
     def sign_in(method, path):
@@ -186,7 +186,7 @@ def test_a_request_is_sent_again_however_often_the_device_signs_in_meanwhile(wor
     assert len(live(world)) == 1
 
 
-def test_a_session_that_was_ended_by_its_owner_is_over_for_all_commands(world):
+def test_session_ended_by_owner_ends_for_all_commands(world):
     login(world)
     world.server.sessions.clear()
 
@@ -221,7 +221,7 @@ def test_a_session_of_another_account_is_not_ended(world):
     assert asked_to_end(world) == []
 
 
-def test_a_server_that_gives_the_same_session_again_is_not_asked_to_end_it(world):
+def test_same_session_returned_again_is_not_ended(world):
     same = world.server.access_token(str(uuid4()))
     signed_in_with(world, same)
     answering(world, "POST", "/auth/login", lambda body: body | {"access_token": same})
@@ -286,7 +286,7 @@ def test_a_recovery_ends_all_sessions_itself(world):
     assert len(live(world)) == 1
 
 
-def test_nothing_is_sent_where_the_device_does_not_know_its_server(world, tmp_path):
+def test_unknown_server_gets_no_request(world, tmp_path):
     (tmp_path / "laptop" / "device.json").unlink()
 
     login(world, secret_key=world.signup.secret_key)

@@ -54,7 +54,7 @@ def passwords(device):
     return found
 
 
-def test_a_restored_dump_is_explained_and_accepted_and_nothing_is_lost(at, tmp_path, unlocked):
+def test_restored_dump_is_explained_accepted_and_lossless(at, tmp_path, unlocked):
     laptop = owner(at, tmp_path, "ann@example.org")
     for title in ("Mail", "Bank", "Door"):
         add(laptop, title, f"first {title}")

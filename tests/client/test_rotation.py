@@ -13,7 +13,7 @@ from vaultr.client.errors import (
 from vaultr.client.items.schemas import Draft
 
 
-def test_everything_active_moves_to_the_new_keys_and_the_trash_stays(filled):
+def test_active_items_move_to_new_keys_and_trash_stays(filled):
     told = []
 
     (rotated,) = filled.laptop.rotate(progress=lambda *far: told.append(far))
@@ -27,7 +27,7 @@ def test_everything_active_moves_to_the_new_keys_and_the_trash_stays(filled):
     check_all_is_there(filled.second(), generation=2)
 
 
-def test_what_comes_back_from_the_trash_comes_under_the_new_keys(filled):
+def test_restored_item_uses_new_keys(filled):
     filled.laptop.rotate()
 
     filled.laptop.restore("Door")
@@ -85,7 +85,7 @@ def test_a_rotation_is_gone_on_with_and_not_begun_again(filled):
     assert rewound(filled).laptop.rotate(restart=True)[0].generation == 3
 
 
-def test_edits_of_other_devices_meanwhile_are_kept_under_the_new_keys(filled):
+def test_concurrent_edits_survive_under_new_keys(filled):
     phone = filled.second()
     phone.sync()
     turns = []
@@ -108,7 +108,7 @@ def test_edits_of_other_devices_meanwhile_are_kept_under_the_new_keys(filled):
     assert {each["generation"] for each in active} == {2}
 
 
-def test_a_write_under_the_old_keys_is_sealed_again_under_the_new_ones(filled):
+def test_write_under_old_keys_is_resealed(filled):
     phone = filled.second()
     phone.sync()
     filled.laptop.rotate()
@@ -138,7 +138,7 @@ def test_two_devices_that_begin_at_once_share_one_rotation(filled):
     check_all_is_there(filled.laptop, generation=2)
 
 
-def test_keys_that_a_new_account_key_makes_due_are_replaced_even_while_a_rotation_runs(filled):
+def test_due_keys_are_replaced_even_during_rotation(filled):
     killed_at(filled, lambda world: world.laptop.rotate(), "POST", "/changes")
     laptop = rewound(filled).laptop
     laptop.sync()
@@ -175,7 +175,7 @@ def test_all_vaults_are_rotated_once_however_often_that_is_interrupted(world):
     assert len(laptop.rotate()) == 3
 
 
-def test_what_is_to_be_rotated_survives_a_profile_that_others_write_meanwhile(filled):
+def test_due_rotations_survive_concurrent_profile_writes(filled):
     phone = filled.second()
     phone.sync()
 

@@ -25,7 +25,7 @@ class Garbage:
         return [Change.put(uuid4(), "login", sealed, sealed)]
 
 
-def test_an_item_that_does_not_open_is_named_and_the_others_move(filled):
+def test_unopenable_item_is_named_and_others_move(filled):
     laptop = filled.laptop
     (vault,) = laptop.device.unlocked.reader.vaults()
     laptop.device.unlocked.writer.write(vault.id, [Garbage()])
@@ -87,7 +87,7 @@ def say_running(world, vault_id):
 
 
 @pytest.mark.parametrize("named", [["Personal"], []], ids=["one", "all"])
-def test_keys_are_replaced_although_the_server_says_that_they_are_being_replaced(filled, named):
+def test_keys_are_replaced_despite_false_rotating_flag(filled, named):
     filled.laptop.create_vault("Work")
     say_running(filled, vault_of_name(filled, "Personal"))
 
@@ -103,7 +103,7 @@ def vault_of_name(world, name):
     return next(str(each.id) for each in world.laptop.vaults() if each.name == name)
 
 
-def test_what_is_moved_already_is_ended_also_where_other_vaults_are_due(filled):
+def test_moved_vault_is_finished_while_others_are_due(filled):
     filled.laptop.create_vault("Work")
     moved = filled.server.vaults[vault_of_name(filled, "Personal")]
     filled.laptop.rotate("Personal")
@@ -117,7 +117,7 @@ def test_what_is_moved_already_is_ended_also_where_other_vaults_are_due(filled):
     assert (moved["generation"], moved["rotating"]) == (2, False)
 
 
-def test_a_rotation_that_is_never_complete_is_an_error_and_no_loop(filled):
+def test_never_complete_rotation_is_error_without_loop(filled):
     def twist(method, path, status, body):
         if path.endswith("/finish"):
             return 409, {"type": "urn:vaultr:problem:rotation-incomplete", "status": 409}

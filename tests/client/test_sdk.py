@@ -68,7 +68,7 @@ def test_a_wrong_password_is_refused(owner):
         )
 
 
-def test_two_devices_share_what_they_write_and_a_conflict_is_refused_and_resolved(owner):
+def test_two_devices_share_writes_and_resolve_conflict(owner):
     phone = owner.second()
     seen = owner.laptop.add("login", *mail())
     phone.edit("Mail", overview=None, detail={"password": "theirs"})
@@ -99,7 +99,7 @@ def test_trash_restore_remove_and_rename(owner):
     assert owner.laptop.sync()[0].head == phone.sync()[0].head
 
 
-def test_an_import_of_many_items_reaches_a_new_device_in_pages(owner):
+def test_large_import_reaches_new_device_in_pages(owner):
     drafts = [Draft("login", *mail(f"Item {n}", f"secret {n}")) for n in range(1300)]
 
     owner.laptop.add_many(drafts)

@@ -20,7 +20,7 @@ from vaultr.client.errors import (
 from vaultr.client.vaultr_client import NotSignedIn, SecretKeyNeeded, WrongPassword
 
 
-def test_signup_shows_a_code_and_a_secret_key_and_sends_no_secret(world):
+def test_signup_shows_secret_key_and_sends_no_secret(world):
     body = world.sent("POST", "/auth/signup")[0]
 
     assert len(world.signup.code) == 8
@@ -84,7 +84,7 @@ def test_a_wrong_password_does_not_unlock_and_asks_nobody(world):
     assert len(world.server.requests) == before
 
 
-def test_without_its_keys_a_device_is_locked_and_a_new_one_belongs_to_nobody(world):
+def test_device_without_keys_is_locked_and_new_one_unowned(world):
     with pytest.raises(Locked):
         world.device("laptop").items()
     with pytest.raises(NotSignedIn):
@@ -127,7 +127,7 @@ def test_a_void_access_token_is_renewed_once(world):
     assert len(world.sent("POST", "/auth/refresh")) == 1
 
 
-def test_an_ended_session_says_log_in_again_and_the_cache_stays(world):
+def test_ended_session_asks_to_log_in_and_keeps_cache(world):
     world.laptop.add("login", *mail())
     world.server.sessions.clear()
 
@@ -152,7 +152,7 @@ def test_logout_ends_the_session_and_keeps_pins_and_cache(world):
         again.items()
 
 
-def test_logout_ends_the_session_also_where_the_profile_cannot_be_written(world):
+def test_logout_ends_session_without_profile_write(world):
     def refuse(method, path, status, body):
         if method == "PUT" and path == "/auth/profile":
             return 200, {"revision": 99}

@@ -73,7 +73,7 @@ def test_logout_ends_it_too(home, server):
     assert not Vaultr(home=home).unlocked
 
 
-def test_where_the_environment_says_off_no_process_is_started_or_asked(home, monkeypatch):
+def test_agent_off_starts_and_asks_no_process(home, monkeypatch):
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD, keep=True)
     monkeypatch.setenv("VAULTR_AGENT", "off")
@@ -86,7 +86,7 @@ def test_where_the_environment_says_off_no_process_is_started_or_asked(home, mon
     assert not AgentClient(home).is_holding_key()
 
 
-def test_the_profile_is_written_at_most_once_a_minute_and_at_lock(home, server):
+def test_profile_is_written_at_most_once_a_minute(home, server):
     with Vaultr(home=home) as device:
         device.unlock(PASSWORD, keep=True)
     before = server.account["profile"]["revision"]

@@ -15,7 +15,7 @@ from vaultr.client.items.schemas import ItemInvalid
 from vaultr.client.vaultr_client import Ambiguous, Draft, EditConflict
 
 
-def test_an_item_goes_there_and_back_and_the_server_reads_nothing(world):
+def test_item_round_trip_reveals_nothing_to_server(world):
     added = world.laptop.add("login", *mail())
 
     found = world.second().item("Mail")
@@ -36,7 +36,7 @@ def test_a_list_opens_no_detail(world):
     assert "hunter2" not in repr(world.laptop.item("Mail"))
 
 
-def test_edit_replaces_what_is_given_and_keeps_the_rest(world):
+def test_edit_replaces_named_fields_and_keeps_rest(world):
     world.laptop.add("login", *mail())
 
     edited = world.laptop.edit("Mail", overview={"username": None}, detail={"totp": "otpauth:x"})
@@ -45,7 +45,7 @@ def test_edit_replaces_what_is_given_and_keeps_the_rest(world):
     assert world.second().item("Mail").detail == {"password": "hunter2", "totp": "otpauth:x"}
 
 
-def test_an_item_that_fits_no_schema_is_refused_before_it_is_sent(world):
+def test_item_outside_schema_is_rejected_before_sending(world):
     with pytest.raises(ItemInvalid):
         world.laptop.add("login", {"title": "Mail", "password": "hunter2"}, {})
 
@@ -80,7 +80,7 @@ def overtaken(world, **edit):
     world.server.before = overtake
 
 
-def test_an_edit_of_the_same_field_that_another_device_overtakes_is_a_conflict(world):
+def test_concurrent_edit_of_same_field_conflicts(world):
     world.laptop.add("login", *mail())
     overtaken(world, detail={"password": "theirs"}, overview={"username": "bob"})
 
@@ -91,7 +91,7 @@ def test_an_edit_of_the_same_field_that_another_device_overtakes_is_a_conflict(w
     assert world.laptop.item("Mail").detail == {"password": "theirs"}
 
 
-def test_an_edit_of_another_field_that_another_device_overtakes_is_merged_and_told(world):
+def test_concurrent_edit_of_other_field_is_merged_and_reported(world):
     world.laptop.add("login", *mail())
     overtaken(world, overview={"username": "bob"})
 
@@ -110,7 +110,7 @@ def test_an_edit_of_another_field_that_another_device_overtakes_is_merged_and_to
     ]
 
 
-def test_a_whole_item_as_it_was_shown_is_merged_by_what_was_changed_in_it(world):
+def test_whole_item_edit_merges_only_changed_fields(world):
     seen = world.laptop.add("env_set", {"title": "prod"}, {"variables": {"A": "1", "B": "2"}})
     world.second().edit("prod", detail={"variables": {"A": "1", "B": "theirs", "C": "3"}})
 
@@ -121,7 +121,7 @@ def test_a_whole_item_as_it_was_shown_is_merged_by_what_was_changed_in_it(world)
     assert variables == {"A": "ours", "B": "theirs", "C": "3"}
 
 
-def test_an_edit_of_what_was_seen_before_a_rotation_is_no_conflict(world):
+def test_edit_of_content_seen_before_rotation_is_no_conflict(world):
     seen = world.laptop.add("login", *mail())
     world.second().rotate()
 
@@ -205,7 +205,7 @@ def test_a_title_must_be_unique_and_an_id_always_is(world):
     assert world.laptop.item(str(first.id)).id == first.id
 
 
-def test_what_is_left_of_a_list_opens_nothing_after_the_keys_were_forgotten(world):
+def test_list_iterator_opens_nothing_after_lock(world):
     for title in ("Mail", "Bank"):
         world.laptop.add("login", *mail(title))
     with world.laptop as laptop:
@@ -217,9 +217,7 @@ def test_what_is_left_of_a_list_opens_nothing_after_the_keys_were_forgotten(worl
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_an_item_whose_first_answer_is_lost_is_added_though_it_is_refused_when_sent_again(
-    world, monkeypatch, many
-):
+def test_lost_first_response_adds_item_once(world, monkeypatch, many):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     sent = []
 

@@ -64,7 +64,7 @@ def test_two_processes_write_through_one_folder_and_lose_nothing(home, count):
         assert len(device.items()) == 2 * each
 
 
-def test_a_kill_at_any_moment_leaves_a_folder_that_the_next_command_can_use(home, server, count):
+def test_kill_at_any_moment_leaves_usable_folder(home, server, count):
     for kill in range(count(2, many=60)):
         with writing(home, str(kill), 1000) as writer:
             assert writer.stdout.readline() == b"unlocked\n"

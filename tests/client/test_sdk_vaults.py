@@ -19,7 +19,7 @@ def test_vaults_have_names_and_are_chosen_by_them(world):
     assert sorted(vault.name for vault in world.second().vaults()) == ["Office", "Personal"]
 
 
-def test_without_a_name_things_go_into_the_first_vault_while_it_is_known(world):
+def test_default_vault_is_the_first_known_one(world):
     world.laptop.create_vault("Work")
 
     item = world.laptop.add("login", *mail())
@@ -30,7 +30,7 @@ def test_without_a_name_things_go_into_the_first_vault_while_it_is_known(world):
         world.laptop.add("login", *mail())
 
 
-def test_many_items_go_in_batches_and_say_how_far_they_are(world):
+def test_many_items_are_sent_in_batches_with_progress(world):
     drafts = [Draft("login", *mail(f"Item {n}")) for n in range(1500)]
     told = []
 
@@ -63,7 +63,7 @@ def test_one_draft_that_fits_no_schema_stops_them_all(world):
 
 
 @pytest.mark.parametrize("ending", ["/trash", "/changes"])
-def test_a_lost_answer_to_a_write_is_asked_for_again_with_the_same_bytes(world, ending):
+def test_lost_write_response_is_retried_with_same_bytes(world, ending):
     world.laptop.add("login", *mail())
     world.server.lose = [("POST", ending)]
 
@@ -77,7 +77,7 @@ def test_a_lost_answer_to_a_write_is_asked_for_again_with_the_same_bytes(world, 
     assert len(world.laptop.items(state="any")) == (1 if ending == "/trash" else 3)
 
 
-def test_a_vault_whose_making_was_lost_is_made_with_the_same_keys(world):
+def test_vault_with_lost_creation_uses_same_keys(world):
     world.server.lose = [("POST", "/vaults")] * 4
     with pytest.raises(ServerUnreachable):
         world.laptop.create_vault("Work")
@@ -89,7 +89,7 @@ def test_a_vault_whose_making_was_lost_is_made_with_the_same_keys(world):
     assert len(world.server.vaults) == 2
 
 
-def test_a_vault_that_may_be_made_already_is_kept_through_a_refusal_that_decides_nothing(world):
+def test_possibly_created_vault_survives_undecided_error(world):
     def busy(method, path, status, body):
         if (method, path) == ("POST", "/vaults") and len(world.sent("POST", "/vaults")) > 2:
             return 429, {"type": "urn:vaultr:problem:locked", "status": 429}
@@ -129,7 +129,7 @@ def test_two_devices_that_write_the_profile_are_merged(world):
     assert len(world.second("tablet").vaults()) == 2
 
 
-def test_the_profile_is_written_by_each_command_that_moved_a_head_without_an_agent(world):
+def test_profile_is_written_by_each_command_without_agent(world):
     world.laptop.close()
     before = world.server.account["profile"]["revision"]
     for _ in range(2):
@@ -152,7 +152,7 @@ def revision(world):
     return vault["revision"]
 
 
-def test_a_write_before_a_sync_is_in_the_profile_when_the_client_is_closed(world):
+def test_write_before_sync_reaches_profile_on_close(world):
     world.laptop.add("login", *mail())
     laptop = world.again()  # which notes it: the minute begins
     laptop.edit("Mail", detail={"password": "new"})
@@ -163,7 +163,7 @@ def test_a_write_before_a_sync_is_in_the_profile_when_the_client_is_closed(world
     assert noted(world) == revision(world)
 
 
-def test_a_head_that_a_sync_brought_is_in_the_profile_when_the_client_is_closed(world):
+def test_head_from_sync_reaches_profile_on_close(world):
     world.laptop.add("login", *mail())
     laptop = world.again()
     phone = world.second_by_key()
@@ -186,7 +186,7 @@ def test_nothing_new_is_a_304_and_writes_no_profile(world):
     assert asked == ["me", "vaults", "sync"]
 
 
-def test_what_changed_while_its_owner_was_asked_is_not_removed_for_ever(world):
+def test_item_changed_during_confirmation_is_not_removed(world):
     world.laptop.add("login", *mail())
     world.laptop.trash("Mail")
     phone = world.second()

@@ -30,7 +30,7 @@ def two(world):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_that_tells_no_vault_from_the_others_is_refused(two, name):
+def test_ambiguous_vault_name_is_rejected(two, name):
     with pytest.raises(NameUnfit):
         two.laptop.create_vault(name)
     with pytest.raises(NameUnfit):
@@ -40,7 +40,7 @@ def test_a_name_that_tells_no_vault_from_the_others_is_refused(two, name):
     assert two.laptop.rename_vault("Work", "Work").name == "Work"
 
 
-def test_two_vaults_that_got_one_name_on_two_devices_are_told_apart_by_their_ids(two):
+def test_vaults_named_alike_are_distinguished_by_ids(two):
     phone = two.second()
     phone.sync()
 
@@ -64,7 +64,7 @@ def test_two_vaults_that_got_one_name_on_two_devices_are_told_apart_by_their_ids
 # Deleting
 
 
-def test_an_account_without_a_vault_is_told_how_to_make_one(world):
+def test_account_without_vault_says_how_to_create_one(world):
     world.laptop.delete_vault("Personal", confirm="Personal")
 
     with pytest.raises(VaultNotFound, match="has no vault: vaultr vaults add NAME"):
@@ -83,7 +83,7 @@ def test_a_vault_is_deleted_only_by_its_name(two):
     assert len(two.server.vaults) == 1
 
 
-def test_a_deleted_vault_is_gone_from_all_devices_and_their_disks(two, tmp_path):
+def test_deleted_vault_disappears_from_all_devices_and_disks(two, tmp_path):
     phone = two.second()
     phone.sync()
     doomed = next(v.id for v in two.laptop.vaults() if v.name == "Personal")
@@ -106,7 +106,7 @@ def test_all_devices_know_of_the_deletion_before_the_server_does(two):
     assert order.index(("PUT", "/auth/profile")) < order.index(("DELETE", ""))
 
 
-def test_a_deletion_that_needs_the_password_is_gone_on_with_by_id(two):
+def test_deletion_after_step_up_continues_by_id(two):
     two.server.step_up = False
     doomed = str(next(v.id for v in two.laptop.vaults() if v.name == "Work"))
     with pytest.raises(StepUpRequired):
@@ -141,7 +141,7 @@ def test_a_vault_listed_though_deleted_is_never_opened(world):
     assert world.server.vaults == {}, "and no first vault is made in its place"
 
 
-def test_a_vault_that_is_listed_again_and_again_though_deleted_stays_closed(world):
+def test_deleted_vault_listed_again_stays_closed(world):
     world.laptop.add("login", *mail())
     (vault_id,) = world.server.vaults
     kept = copy.deepcopy(world.server.vaults)

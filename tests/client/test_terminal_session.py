@@ -9,7 +9,7 @@ SECRET = "tundra violet gravel"
 TOTP = "otpauth://totp/Harbour?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 
-def test_a_session_looks_on_a_terminal_as_the_page_shows_it(site, tmp_path, pytestconfig):
+def test_terminal_session_matches_the_page(site, tmp_path, pytestconfig):
     device = Device(tmp_path / "home", site.url, email=EMAIL).with_agent()
     recording = Recording(device)
     recording.hides(site.url, "https://vault.example")

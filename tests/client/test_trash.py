@@ -75,7 +75,7 @@ def test_a_clock_that_is_ahead_for_a_while_removes_nothing(trashed, own_clock):
     assert any("not by the server's" in notice for notice in trashed.laptop.notices)
 
 
-def test_a_clock_that_was_behind_when_the_item_was_trashed_removes_nothing(world, own_clock):
+def test_slow_clock_at_trash_time_removes_nothing(world, own_clock):
     world.laptop.add("login", *mail())
     own_clock(-10_000)
     world.laptop.trash("Mail")
@@ -95,7 +95,7 @@ def test_a_server_whose_clock_is_ahead_has_nothing_removed(trashed):
     assert in_trash(trashed.laptop) == ["Mail"]
 
 
-def test_without_the_servers_time_nothing_is_removed_and_that_is_said(trashed, own_clock):
+def test_missing_server_time_removes_nothing_and_says_so(trashed, own_clock):
     own_clock(31)
     trashed.laptop.device.unlocked.account.session.server_time = lambda: None
 
@@ -122,7 +122,7 @@ def test_what_another_device_restores_meanwhile_is_not_removed(trashed, own_cloc
     assert [item.title for item in trashed.laptop.items()] == ["Mail"]
 
 
-def test_the_thirty_days_begin_anew_when_an_item_was_restored_in_between(trashed, own_clock):
+def test_thirty_days_restart_after_item_was_restored(trashed, own_clock):
     with trashed.second_by_key() as phone:
         own_clock(29)
         server_clock(trashed, 29)

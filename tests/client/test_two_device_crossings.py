@@ -131,7 +131,7 @@ def check_written(world, what, changed, written):
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_a_new_key_is_crossed_by_a_write_of_another_device(crossed, what):
+def test_new_key_during_write_of_another_device(crossed, what):
     def first(world):
         with_phone(world)
         return changing(world, "laptop", NEW, new_key=True)
@@ -145,7 +145,7 @@ def test_a_new_key_is_crossed_by_a_write_of_another_device(crossed, what):
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_a_write_is_crossed_by_a_new_key_of_another_device(crossed, what):
+def test_write_during_new_key_of_another_device(crossed, what):
     def first(world):
         with_phone(world)
         return write(world, what)
@@ -159,7 +159,7 @@ def test_a_write_is_crossed_by_a_new_key_of_another_device(crossed, what):
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_a_vault_that_was_to_be_made_with_the_key_from_before_is_not_made_with_it(worlds, taken):
+def test_vault_with_previous_account_key_is_not_created(worlds, taken):
     world = worlds()
     phone = world.second()  # which holds no vault, so that none tells of another key
     world.server.lose = [("POST", "/vaults")] * 4
@@ -252,7 +252,7 @@ def test_a_change_of_the_password_is_crossed_by_a_recovery(crossed, new_key):
     )
 
 
-def test_after_a_recovery_whose_answer_was_lost_no_salt_gets_the_password_alone(worlds):
+def test_lost_recovery_response_sends_no_password_alone(worlds):
     world = worlds()
     lost(world)
     world.server.lose = [("POST", "/recover/complete")] * 4

@@ -71,12 +71,12 @@ def hidden(world):
     return world
 
 
-def test_the_copy_of_a_vault_that_was_hidden_from_an_acceptance_can_be_read(hidden):
+def test_cached_vault_hidden_from_accept_stays_readable(hidden):
     assert titles(hidden.laptop) == ["Bank", "Mail"]
     assert titles(rewound(hidden)) == ["Bank", "Mail"]
 
 
-def test_a_device_goes_on_after_a_vault_was_hidden_from_an_acceptance(hidden):
+def test_device_continues_after_vault_was_hidden_from_accept(hidden):
     laptop = rewound(hidden)
 
     for _ in range(2):  # as the command does it: go on, or list and accept

@@ -42,7 +42,7 @@ def test_a_version_is_brought_back_by_a_new_write(edited):
     assert [each.revision for each in edited.laptop.history("Mail")] == [4, 3, 2, 1]
 
 
-def test_a_version_is_brought_back_out_of_the_trash_in_one_write(edited):
+def test_version_is_restored_from_trash_in_one_write(edited):
     edited.laptop.trash("Post")
     edited.laptop.rotate()
     before = len(edited.sent("POST", "/changes"))
@@ -79,7 +79,7 @@ def test_unknown_fields_of_a_version_come_back_too(world):
     assert world.laptop.item("Mail").overview["newer"] == [1, {"x": None}]
 
 
-def test_an_edit_of_another_device_is_not_written_over_by_an_old_version(edited):
+def test_old_version_does_not_overwrite_concurrent_edit(edited):
     phone = edited.second()
 
     def overtake(method, path):
@@ -93,7 +93,7 @@ def test_an_edit_of_another_device_is_not_written_over_by_an_old_version(edited)
     assert edited.laptop.item("Post").detail == {"password": "newest"}
 
 
-def test_an_edit_between_the_sync_and_the_list_is_no_alarm(edited):
+def test_edit_between_sync_and_list_is_no_alarm(edited):
     phone = edited.second()
 
     def overtake(method, path):
@@ -125,7 +125,7 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("revision", [1, 3])
-def test_a_version_that_is_not_the_put_of_its_entry_is_not_believed(edited, lie, revision):
+def test_version_not_matching_its_entry_is_rejected(edited, lie, revision):
     other = edited.laptop.add("login", *mail("Other"))
     (vault,) = edited.server.vaults.values()
     kept = edited.server._versions(vault["id"], str(edited.item.id))
@@ -140,7 +140,7 @@ def test_a_version_that_is_not_the_put_of_its_entry_is_not_believed(edited, lie,
         edited.laptop.version("Post", revision)
 
 
-def test_a_list_of_versions_without_the_held_one_or_with_one_twice_is_not_believed(edited):
+def test_version_list_without_current_or_duplicated_is_rejected(edited):
     answering(edited, "GET", "/versions", lambda body: body | {"versions": body["versions"][1:]})
     with pytest.raises(IntegrityError, match="do not include its current one"):
         edited.laptop.history("Post")
@@ -150,7 +150,7 @@ def test_a_list_of_versions_without_the_held_one_or_with_one_twice_is_not_believ
         edited.laptop.history("Post")
 
 
-def test_a_version_of_a_put_that_never_was_is_not_believed(edited):
+def test_version_of_unknown_put_is_rejected(edited):
     def change(body):
         one = copy.deepcopy(body["versions"][0])
         one["revision"] = one["entry"]["n"] = 9

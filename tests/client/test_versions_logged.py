@@ -113,7 +113,7 @@ def test_versions_in_the_log_are_shown_to_every_device(refused, device):
     assert [each.detail["password"] for each in found] == ["last", "refused", "first"]
 
 
-def test_a_log_with_the_refused_put_in_it_leads_to_another_head(refused):
+def test_log_with_rejected_put_leads_to_other_head(refused):
     device = refused.second_by_key("new")
     device.sync()
     n = show(refused)

@@ -11,7 +11,7 @@ SPEC = {"sets": ["prod"], "files": [], "vault": None, "only": [], "prefix": "", 
 @pytest.mark.parametrize(("slug", "status"), [
     ("busy", 503), ("unavailable", 503), ("rate-limited", 429),
 ])  # fmt: skip
-def test_a_server_that_is_busy_for_a_while_does_not_end_the_watch(world, monkeypatch, slug, status):
+def test_briefly_busy_server_does_not_end_the_watch(world, monkeypatch, slug, status):
     world.laptop.add("login", *mail())
     world.laptop.add("env_set", {"title": "prod"}, {"variables": {"A": "1"}})
     said, pauses, looks = [], [], iter(range(3))

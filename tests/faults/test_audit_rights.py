@@ -119,7 +119,7 @@ def test_sequencer_role_cannot_rewrite_the_log(migrated, table):
             run(as_role(migrated, rights.SEQUENCER), statement)
 
 
-def test_sequencer_works_under_its_role_and_the_server_under_its_own(migrated, tmp_path):
+def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
     record = (
         "from tests.faults import audit_steps; audit_steps.record(3)",
         rights.APP,

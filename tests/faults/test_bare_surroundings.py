@@ -64,7 +64,7 @@ def confined(tmp_path):
     process.wait(30)
 
 
-def test_it_serves_and_operates_with_a_folder_for_its_data_alone(confined):
+def test_server_needs_only_its_data_folder(confined):
     process, port, numbers, out = confined
     until = time.monotonic() + 60
     while True:
@@ -98,7 +98,7 @@ def settings(home):
 
 
 @pytest.mark.long
-def test_without_memory_to_write_to_numbers_are_kept_under_home(tmp_path, forgetful, monkeypatch):
+def test_without_shared_memory_metrics_are_under_home(tmp_path, forgetful, monkeypatch):
     monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 
     multiprocess_dir.create(settings(tmp_path))
@@ -109,9 +109,7 @@ def test_without_memory_to_write_to_numbers_are_kept_under_home(tmp_path, forget
 
 
 @pytest.mark.long
-def test_where_nothing_can_be_written_there_are_no_numbers_and_no_error(
-    tmp_path, forgetful, monkeypatch
-):
+def test_unwritable_folders_mean_no_metrics_and_no_error(tmp_path, forgetful, monkeypatch):
     known = settings(tmp_path).model_copy(update={"vaultr_home": Path("/nowhere/else")})
     monkeypatch.setattr(multiprocess_dir, "MEMORY", Path("/nowhere"))
 

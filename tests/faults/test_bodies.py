@@ -67,11 +67,11 @@ def test_no_body_and_no_length_is_411(server):
     assert told(server.raw(request(server, body=b""))) == (411, "length-required")
 
 
-def test_a_body_shorter_than_its_length_is_400_once_its_sender_has_finished(server):
+def test_short_body_is_400_when_sender_finished(server):
     assert told(server.raw(request(server, length(1000)))) == (400, "bad-request")
 
 
-def test_a_body_over_the_limit_is_413_before_it_is_read(server):
+def test_oversized_body_is_413_before_reading(server):
     assert told(server.raw(request(server, length(2**20 + 1)))) == (413, "payload-too-large")
     assert told(server.raw(request(server, length(10**15)))) == (413, "payload-too-large")
 
@@ -109,7 +109,7 @@ def test_several_authorization_headers_are_400(server):
     assert told(server.raw(twice)) == (400, "bad-request")
 
 
-def test_a_request_line_that_is_none_leaves_no_token_in_the_log(server):
+def test_invalid_request_line_leaves_no_token_in_log(server):
     server.raw(b"GET /verify-email?token=hunter2 HTTP/hunter2\r\n\r\n")
     server.raw(b"G\x00T /verify-email?token=hunter2 HTTP/1.1\r\n\r\n")
 

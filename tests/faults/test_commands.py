@@ -45,7 +45,7 @@ def flask(tmp_path):
 
 
 @pytest.mark.long
-def test_keys_are_printed_as_lines_that_a_shell_and_the_settings_read(flask):
+def test_keys_are_printed_as_shell_lines(flask):
     done = flask("keys", "generate")
 
     pairs = dict(line.split("=", 1) for line in done.stdout.splitlines())
@@ -62,7 +62,7 @@ def test_two_sets_of_keys_have_nothing_in_common(flask):
     assert len({*one.values(), *two.values()}) == 12
 
 
-def test_keys_go_into_files_that_only_their_owner_reads_and_are_never_overwritten(flask, tmp_path):
+def test_key_files_are_private_and_never_overwritten(flask, tmp_path):
     folder = tmp_path / "secrets"
     folder.mkdir()
     (folder / "pepper").write_text("mine")
@@ -94,7 +94,7 @@ def test_check_ends_with_0_when_the_server_could_start(flask, tmp_path):
     assert (tried.returncode, json.loads(tried.stdout)) == (0, {"ok": True, "problems": []})
 
 
-def test_check_ends_with_1_and_lists_every_problem_and_no_value(flask):
+def test_check_exits_1_and_lists_problems_without_values(flask):
     wrong = {**PRODUCTION, "PORT": "hunter2", "BASE_URL": "http://hunter2"}
     del wrong["PEPPER"]
 
@@ -126,7 +126,7 @@ def test_settings_are_listed_with_what_they_mean_and_without_values(flask):
 
 
 @pytest.mark.long
-def test_a_command_that_needs_the_app_tells_what_keeps_it_from_starting(tmp_path):
+def test_command_reports_why_the_app_does_not_start(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "flask", "db", "upgrade"],
         cwd=Path(__file__).parents[2],
@@ -149,7 +149,7 @@ def seconds_to_import(code):
 
 
 @pytest.mark.long
-def test_the_app_is_imported_in_little_more_than_its_fixed_packages():
+def test_app_import_loads_little_more_than_its_dependencies():
     """Best of interleaved pairs: more of them only where the first few are not clear."""
     packages = f"import {', '.join(FIXED_PACKAGES)}"
     alone, whole = [], []

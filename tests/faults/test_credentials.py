@@ -117,7 +117,7 @@ def kill_all_workers(server):
         time.sleep(0.02)
 
 
-def test_a_server_killed_at_any_moment_leaves_exactly_one_key_that_opens(owner, count):
+def test_server_killed_anytime_leaves_exactly_one_key(owner, count):
     opened = []
     for number in range(count(3, many=200)):
         client = owner.signed_in()
@@ -149,7 +149,7 @@ def test_a_lost_answer_leaves_exactly_one_key_that_opens(owner, count):
         assert owner.settle(key) == 1
 
 
-def test_other_sessions_are_dead_on_every_worker_at_the_next_request(owner):
+def test_other_sessions_are_dead_on_every_worker_immediately(owner):
     client, others = owner.signed_in(), [owner.signed_in() for _ in range(4)]
     assert {one.status_code for one in asked_everywhere(others)} == {200}
     key, body = owner.next_keys(rewrap=False)

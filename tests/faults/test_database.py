@@ -119,7 +119,7 @@ def test_frozen_it_is_unavailable_within_seven_seconds_and_then_clean(server, cl
 
 
 @pytest.mark.long
-def test_frozen_before_the_first_connection_it_is_unavailable_in_time_too(client, own_postgres):
+def test_frozen_database_before_first_connection_is_unavailable_in_time(client, own_postgres):
     own_postgres.freeze()
 
     def ask():
@@ -238,7 +238,7 @@ def lose_the_connection(url):
         session.execute(sa.text("SELECT 1"))
 
 
-def test_a_connection_that_ends_inside_a_transaction_spoils_only_that_one(server, url):
+def test_connection_lost_in_transaction_affects_only_that_one(server, url):
     with server.app_context():
         with pytest.raises(sa.exc.OperationalError):
             lose_the_connection(url)

@@ -36,7 +36,7 @@ def right(tmp_path_factory):
 
 
 @pytest.mark.long
-def test_a_healthy_development_server_has_no_problem_and_each_part_was_looked_at(right):
+def test_healthy_development_server_passes_every_check(right):
     code, topics, printed = doctor(right)
 
     assert code == 0
@@ -68,7 +68,7 @@ def test_a_server_with_other_keys_is_found(right, tmp_path):
 
 
 @pytest.mark.long
-def test_settings_that_cannot_be_used_are_findings_each_with_what_to_do(tmp_path):
+def test_unusable_settings_are_reported_with_next_steps(tmp_path):
     code, topics, printed = doctor(Running(tmp_path, JWT_SECRET="hunter2", DRAIN_SECONDS="-1"))
 
     assert (code, topics.keys()) == (1, {"settings"})
@@ -86,7 +86,7 @@ def test_without_json_the_worst_comes_last(server):
 
 
 @pytest.mark.parametrize("asked", ["", "0.", "1.ab", "x", "9" * 40 + ".x", f"{2**40}.", "é.x"])
-def test_nobody_without_the_keys_is_told_an_address(right, asked):
+def test_caller_without_keys_learns_no_address(right, asked):
     request = urllib.request.Request(f"{right.url}/api/health")
     request.add_unredirected_header(client_address.REQUEST_HEADER, asked.encode().decode("latin-1"))
     with urllib.request.urlopen(request) as answer:
@@ -95,7 +95,7 @@ def test_nobody_without_the_keys_is_told_an_address(right, asked):
 
 
 @pytest.mark.long
-def test_a_database_that_only_listens_is_told_in_seconds(own_postgres, tmp_path):
+def test_silent_database_is_reported_in_seconds(own_postgres, tmp_path):
     server = Running(tmp_path, DATABASE_URL=own_postgres.url)
     own_postgres.freeze()
     began = time.monotonic()

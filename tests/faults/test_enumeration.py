@@ -140,7 +140,7 @@ def bound(count):
 
 
 @pytest.mark.parametrize("route", BODIES)
-def test_an_address_with_an_account_is_not_told_from_one_without(
+def test_known_and_unknown_addresses_are_indistinguishable(
     connection, known, unknown, calm, bound, route
 ):
     number, limit = bound
@@ -154,7 +154,7 @@ def test_an_address_with_an_account_is_not_told_from_one_without(
     assert areas == {}
 
 
-def test_an_address_for_which_a_signup_waits_is_not_told_from_one_for_which_none_does(
+def test_address_with_and_without_pending_signup_are_indistinguishable(
     connection, unknown, calm, bound
 ):
     number, limit = bound

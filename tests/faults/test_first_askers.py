@@ -18,7 +18,7 @@ print(*at_once(lambda _: app.test_client().get("/api/v1/openapi.json").status_co
 """
 
 
-def test_all_who_ask_first_for_the_api_document_get_it(tmp_path):
+def test_all_first_requests_for_the_api_document_succeed(tmp_path):
     asked = subprocess.run(
         [sys.executable, "-c", ASKING],
         cwd=ROOT,

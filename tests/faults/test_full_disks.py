@@ -64,9 +64,7 @@ def grow(url):
         admin.rollback()  # its rows are gone, its size is not
 
 
-def test_postgresql_without_room_refuses_writes_and_reads_on(
-    own_postgres, disk, tmp_path, redis_url
-):
+def test_full_postgresql_rejects_writes_and_keeps_reading(own_postgres, disk, tmp_path, redis_url):
     small = disk(own_postgres.folder / "tablespace", 40)  # where its user can go
     server_user = psutil.Process(own_postgres._process.pid).uids().effective
     os.chown(small.folder, server_user, pwd.getpwuid(server_user).pw_gid)
@@ -103,7 +101,7 @@ def test_postgresql_without_room_refuses_writes_and_reads_on(
 
 
 @pytest.mark.long
-def test_sqlite_without_room_refuses_writes_and_reads_on(disk, tmp_path):
+def test_full_sqlite_rejects_writes_and_keeps_reading(disk, tmp_path):
     small = disk(tmp_path / "home", 12)
     with (
         running(small.folder, BACKGROUND="process", **WIDE) as server,

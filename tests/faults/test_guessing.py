@@ -64,9 +64,7 @@ def hashes(port):
     return total(scraped(port), "vaultr_hashes_total")
 
 
-def test_forty_parallel_guesses_while_redis_is_frozen_are_hashed_five_times(
-    server, own_redis, numbers
-):
+def test_forty_parallel_guesses_with_frozen_redis_hash_five_times(server, own_redis, numbers):
     before = hashes(numbers)
     own_redis.freeze()
 

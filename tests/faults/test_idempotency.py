@@ -82,7 +82,7 @@ def new_vault():
     }
 
 
-def test_a_worker_killed_in_the_middle_leaves_neither_key_nor_change(site, count):
+def test_worker_killed_in_change_leaves_neither_key_nor_change(site, count):
     """The kill comes while the key's row is written and the change waits for the account's row."""
     for _ in range(count(2, many=50)):
         vault, key, before = new_vault(), uuid4().hex, site.vaults()

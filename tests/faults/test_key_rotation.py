@@ -211,7 +211,7 @@ def test_a_rotation_under_traffic_loses_no_valid_token(site):
 
 
 @pytest.mark.long
-def test_a_reload_with_keys_that_are_none_goes_on_with_those_it_had(site):
+def test_reload_with_invalid_keys_keeps_the_current_ones(site):
     path = site.keys / "jwt_secret"
     good = path.read_text()
     with Traffic(site) as traffic:

@@ -52,9 +52,7 @@ def kill_one(master, chance):
             return
 
 
-def test_whichever_worker_is_killed_while_it_writes_nothing_acknowledged_is_lost(
-    server, app, count
-):
+def test_killed_worker_loses_no_acknowledged_write(server, app, count):
     master = psutil.Process(server.process.pid)
     kills, chance = count(2, many=200), random.Random(4711)
     with Owners(app, server.url, 3) as owners:

@@ -138,7 +138,7 @@ def listening(app, event, listener):
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
-def test_lost_at_any_statement_nothing_was_done_and_it_can_be_sent_again(site, url, count, change):
+def test_connection_lost_at_any_statement_allows_retry(site, url, count, change):
     make, ran = prepared(site, change), []
     with listening(site, "before_cursor_execute", lambda *given: ran.append(given[2])):
         assert make(site.test_client()).status_code == 204

@@ -67,7 +67,7 @@ def test_each_answer_is_counted_once_whichever_worker_gave_it(server, port):
     assert seconds == before + 80
 
 
-def test_what_a_killed_worker_counted_is_kept_and_its_files_are_not(server, port):
+def test_metrics_of_killed_worker_stay_and_its_files_go(server, port):
     at_once(lambda _: server.get(DOCUMENT), 8)
     before, master = answers(port), psutil.Process(server.process.pid)
     [folder] = [one for one in folders() if str(one) in open_files(master)]
@@ -87,7 +87,7 @@ def test_what_a_killed_worker_counted_is_kept_and_its_files_are_not(server, port
 
 
 @pytest.mark.long
-def test_a_file_that_its_process_had_no_time_to_fill_is_in_nobodys_way(server, port):
+def test_unfilled_metrics_file_disturbs_nobody(server, port):
     [folder] = [
         one for one in folders() if str(one) in open_files(psutil.Process(server.process.pid))
     ]
@@ -103,7 +103,7 @@ def open_files(process):
 
 
 @pytest.mark.long
-def test_the_port_of_numbers_answers_while_no_worker_has_a_thread_free(time_limit, server, port):
+def test_metrics_port_responds_while_all_threads_are_busy(time_limit, server, port):
     held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3 * 16)]
     for one in held:
         one.sendall(b"POST /api/v1/auth/login HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
@@ -138,7 +138,7 @@ def test_a_head_and_a_query_are_answered_too(server, port):
 
 
 @pytest.mark.long
-def test_who_connects_and_says_nothing_keeps_nobody_else_out(server, port):
+def test_silent_connection_blocks_no_other(server, port):
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
 
     assert answers(port) > 0
@@ -160,12 +160,12 @@ def test_whatever_is_asked_there_are_no_more_series_than_stated(server, port):
 
 
 @pytest.mark.long
-def test_what_may_be_counted_of_all_numbers_adds_up_to_less_than_stated():
+def test_metric_series_stay_below_the_stated_number():
     assert sum(one.series for one in metrics.all_metrics()) < metrics.MOST_SERIES
 
 
 @pytest.mark.long
-def test_a_port_that_is_taken_is_named_and_the_server_does_not_start(server, port, tmp_path):
+def test_taken_metrics_port_is_named_and_server_stops(server, port, tmp_path):
     with pytest.raises(RuntimeError) as error, running(tmp_path, METRICS_PORT=str(port)):
         pass
 
@@ -177,7 +177,7 @@ def test_a_port_that_is_taken_is_named_and_the_server_does_not_start(server, por
 
 
 @pytest.mark.long
-def test_nothing_is_left_behind_and_what_a_killed_server_left_is_removed(tmp_path):
+def test_server_leaves_no_files_and_removes_those_of_killed_one(tmp_path):
     mine = free_port()
     left = MEMORY / f"{multiprocess_dir.PREFIX}left-behind"
     left.mkdir(mode=0o700)
@@ -209,7 +209,7 @@ def test_without_a_port_there_are_no_files(tmp_path):
 
 
 @pytest.mark.long
-def test_every_query_of_alerts_and_dashboards_asks_for_what_a_running_server_shows(tmp_path):
+def test_every_alert_and_dashboard_query_finds_existing_metrics(tmp_path):
     port = free_port()
     with running(tmp_path, METRICS_PORT=str(port), BACKGROUND="inline") as one:
         one.get(DOCUMENT)
@@ -226,7 +226,7 @@ def shown(port):
 
 
 @pytest.mark.long
-def test_statsd_is_told_what_happens_and_one_that_is_away_is_in_nobodys_way(tmp_path):
+def test_statsd_receives_metrics_and_its_outage_disturbs_nobody(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.settimeout(60)

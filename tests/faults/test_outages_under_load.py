@@ -55,7 +55,7 @@ def workers(server):
     return found()
 
 
-def test_restarted_under_load_it_is_written_to_again_without_a_restart(postgres, started, count):
+def test_database_restarted_under_load_needs_no_server_restart(postgres, started, count):
     server, app = started(servers.fresh_database(postgres.url))
     before = workers(server)
     with Owners(app, server.url, 3) as owners:
@@ -99,7 +99,7 @@ def test_stopped_under_load_each_answer_comes_within_seven_seconds(postgres, sta
 
 
 @pytest.mark.long
-def test_where_no_connection_is_left_it_is_unavailable_and_not_broken(postgres, started):
+def test_exhausted_connections_answer_unavailable(postgres, started):
     url = servers.fresh_database(postgres.url)
     name = f"few_{servers.database_name(url)}"
     with contextlib.closing(psycopg2.connect(url)) as admin:

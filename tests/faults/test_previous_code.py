@@ -58,9 +58,7 @@ def environ(postgres_url, redis_url, tmp_path):
     servers.drop_database(url)
 
 
-def test_the_code_before_the_newest_migration_serves_on_the_new_schema(
-    old_code, environ, tmp_path, monkeypatch, count
-):
+def test_previous_code_serves_on_the_new_schema(old_code, environ, tmp_path, monkeypatch, count):
     new = Running(tmp_path, **environ)
     assert new.command("db", "upgrade").returncode == 0  # by this code: all migrations
     assert not (old_code / "migrations" / "versions" / newest_migration().name).exists()
@@ -138,7 +136,7 @@ def test_in_a_whole_history_the_commit_before_is_found(clone):
 
 
 @pytest.mark.long
-def test_a_migration_that_is_not_committed_yet_comes_after_the_last_commit(clone):
+def test_migration_waits_for_the_last_commit(clone):
     root, (*_, last) = clone
     (root / "migrations" / "versions" / "0003_c.py").write_text("")
 

@@ -73,9 +73,7 @@ def events(caplog):
     return [record.msg for record in caplog.records if record.msg.startswith("redis.")]
 
 
-def test_refused_it_counts_alone_to_the_workers_share_and_says_so(
-    server, client, own_redis, caplog
-):
+def test_without_redis_worker_counts_its_share_and_logs_it(server, client, own_redis, caplog):
     assert statuses(client, 2) == [200, 200]
     own_redis.kill()
 
@@ -97,9 +95,7 @@ def test_a_routes_own_limit_goes_on_alone_too(server, client, own_redis):
 
 
 @pytest.mark.long
-def test_frozen_it_costs_one_request_a_fifth_of_a_second_and_the_others_nothing(
-    server, client, own_redis
-):
+def test_frozen_redis_delays_one_request_by_200_ms(server, client, own_redis):
     first, others = [], []
     # Again where it took longer: what Redis costs it costs each time, a busy machine does not.
     while len(first) < 5 and (min(first, default=1) >= 0.2 + 0.1 or min(others) >= 0.1):
@@ -227,7 +223,7 @@ def killed(_admin, _server, own):
         pytest.param(killed, "connection", marks=pytest.mark.long),
     ],
 )
-def test_however_broken_it_is_as_good_as_away_until_it_is_mended(
+def test_broken_redis_counts_as_away_until_repaired(
     time_limit, server, client, own_redis, admin, broken, reason, monkeypatch, caplog
 ):
     monkeypatch.setattr("vaultr.health.readiness._database", lambda: ([], []))
@@ -256,9 +252,7 @@ def test_however_broken_it_is_as_good_as_away_until_it_is_mended(
     assert number("vaultr_redis_away") == 0
 
 
-def test_a_redis_that_asks_for_a_password_we_lack_is_away_from_the_start(
-    own_redis, admin, tmp_path
-):
+def test_redis_requiring_unknown_password_is_away_from_start(own_redis, admin, tmp_path):
     admin.config_set("requirepass", "right")
     url = with_password(own_redis.url, "wrong")
     with small.server(

@@ -61,7 +61,7 @@ def test_it_finds_its_migrations_from_any_folder(postgres_url, tmp_path):
 
 
 @pytest.mark.long
-def test_a_table_that_stays_locked_is_told_as_a_lock(postgres_url, tmp_path):
+def test_locked_table_is_reported_as_lock(postgres_url, tmp_path):
     url = servers.fresh_database(postgres_url)
     assert upgrade(url, tmp_path)[0] == 0
     with contextlib.closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:

@@ -34,7 +34,7 @@ def wait_for(told, seconds=60):
         time.sleep(0.02)
 
 
-def test_sigterm_drains_not_ready_at_once_yet_listening_and_then_ends_well(tmp_path):
+def test_sigterm_makes_not_ready_drains_and_exits_cleanly(tmp_path):
     with running(tmp_path, DRAIN_SECONDS="6") as server:
         assert server.get("/api/ready")[:2] == (200, b'{"ready":true,"degraded":[]}')
 
@@ -75,7 +75,7 @@ def test_it_ends_when_its_terminal_is_closed(tmp_path):
 
 
 @pytest.mark.long
-def test_an_address_that_is_taken_is_named_and_nothing_is_said_to_listen_there(tmp_path, lasting):
+def test_taken_address_is_named_and_no_listener_announced(tmp_path, lasting):
     server = Running(tmp_path, PORT=str(lasting.port))
 
     done = subprocess.run(SERVER, cwd=ROOT, env=server.environ, capture_output=True)
@@ -85,9 +85,7 @@ def test_an_address_that_is_taken_is_named_and_nothing_is_said_to_listen_there(t
     assert b"listens on" not in done.stdout
 
 
-def test_a_killed_worker_is_replaced_and_the_new_one_drains_with_the_others(
-    tmp_path, postgres_url, redis_url
-):
+def test_killed_worker_is_replaced_and_new_one_drains(tmp_path, postgres_url, redis_url):
     url = servers.fresh_database(postgres_url)
     more = {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "2"}
     with running(tmp_path, DRAIN_SECONDS="6", **more) as server:
@@ -107,7 +105,7 @@ def test_a_killed_worker_is_replaced_and_the_new_one_drains_with_the_others(
 
 
 @pytest.mark.long
-def test_a_worker_that_ends_well_records_that_its_writers_have_ended(tmp_path):
+def test_worker_ending_cleanly_records_end_of_its_writers(tmp_path):
     with running(tmp_path) as server:
         body = (
             b'{"email":"ann@example.org","auth_key":"' + b"A" * 43 + b'",'
@@ -209,7 +207,7 @@ def test_headers_of_a_proxy_that_is_not_trusted_change_nothing(lasting):
         *(("[::1]", "[::1]:3000"), ("[::1]:80", "[::1]:80"), ("vault.local", "vault.local:3000")),
     ],
 )
-def test_bind_is_an_address_of_either_kind_with_or_without_a_port(tmp_path, bind, listens):
+def test_bind_accepts_ipv4_and_ipv6_with_or_without_port(tmp_path, bind, listens):
     home = {"VAULTR_HOME": str(tmp_path), "BIND": bind}
 
     assert address(Settings.from_environ(home)) == listens

@@ -39,7 +39,7 @@ def port_of(address):
     return int(address.partition(":")[2], 16)
 
 
-def test_a_sender_who_hangs_up_within_a_body_is_no_failure_of_the_server(tmp_path):
+def test_client_hanging_up_in_body_is_no_server_error(tmp_path):
     with running(tmp_path) as server:
         for half in (HALF_A_BODY, HALF_A_FORM):
             with socket.create_connection(("127.0.0.1", server.port)) as connection:
@@ -55,7 +55,7 @@ def test_a_sender_who_hangs_up_within_a_body_is_no_failure_of_the_server(tmp_pat
 
 
 @pytest.mark.long
-def test_what_a_listener_accepts_is_not_waited_for_longer_than_it_says():
+def test_accepted_connection_is_limited_in_time():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         gunicorn_hooks.end_stalls([listener], seconds=1)
 

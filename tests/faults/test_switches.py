@@ -53,7 +53,7 @@ def after_five_seconds(server):
     return answers(server)
 
 
-def test_every_worker_obeys_within_five_seconds_and_the_same_processes_go_on(server):
+def test_every_worker_obeys_switch_within_five_seconds(server):
     workers = all_workers(server)
     assert answers(server) == {b"400"}
 

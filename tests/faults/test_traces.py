@@ -150,7 +150,7 @@ def test_what_both_workers_answered_is_handed_over_when_they_end(hour, collector
 
 
 @pytest.mark.long
-def test_a_request_is_told_by_template_status_and_id_in_the_trace_of_its_caller(hour, collector):
+def test_trace_names_template_status_id_and_parent(hour, collector):
     span = by_request(collector, "ours-1")
 
     assert (span.name, span.kind, span.failed) == ("GET /api/v1/vaults", 2, False)
@@ -171,7 +171,7 @@ def test_a_caller_that_does_not_sample_is_followed(hour, collector):
 
 
 @pytest.mark.long
-def test_the_log_names_the_trace_that_was_told(hour, collector):
+def test_log_line_names_its_trace(hour, collector):
     lines = [json.loads(one) for one in hour.log.read_text().splitlines() if one.startswith("{")]
     requests = {one["request_id"]: one for one in lines if one["event"] == "request"}
     sent = [one for one in lines if one["event"] == "mail.sent"]
@@ -185,7 +185,7 @@ def test_the_log_names_the_trace_that_was_told(hour, collector):
 
 
 @pytest.mark.long
-def test_what_a_signup_and_a_login_wait_for_is_told_below_them(hour, collector):
+def test_signup_and_login_spans_show_what_they_wait_for(hour, collector):
     signups = [one for one in collector.spans if one.name == "POST /api/v1/auth/signup"]
     [signup] = [one for one in signups if one.attributes["http.response.status_code"] == 202]
     logins = [one for one in collector.spans if one.name == "POST /api/v1/auth/login"]
@@ -196,7 +196,7 @@ def test_what_a_signup_and_a_login_wait_for_is_told_below_them(hour, collector):
 
 
 @pytest.mark.long
-def test_background_work_is_a_trace_of_its_own_and_tells_of_mails(hour, collector):
+def test_background_job_has_own_trace_with_emails(hour, collector):
     jobs = [one for one in collector.spans if one.name.startswith("job ")]
     [mail] = [one for one in collector.spans if one.name == "SMTP"]
     [outbox] = [one for one in jobs if one.id == mail.parent]
@@ -207,11 +207,11 @@ def test_background_work_is_a_trace_of_its_own_and_tells_of_mails(hour, collecto
 
 
 @pytest.mark.long
-def test_probes_are_not_told(hour, collector):
+def test_probes_are_not_traced(hour, collector):
     assert not [one for one in collector.spans if "/api/ready" in one.name or "health" in one.name]
 
 
-def test_nothing_is_told_but_words_of_short_lists(hour, collector):
+def test_spans_contain_only_words_of_allow_lists(hour, collector):
     told = {(key, str(value)) for one in collector.spans for key, value in one.attributes.items()}
 
     assert {one for one in told if not ATTRIBUTES[one[0]].fullmatch(one[1])} == set()
@@ -219,7 +219,7 @@ def test_nothing_is_told_but_words_of_short_lists(hour, collector):
     assert {one.resource["service.name"] for one in collector.spans} == {"vaultr"}
 
 
-def test_no_secret_address_body_or_query_is_in_anything_that_was_handed_over(hour, collector):
+def test_exported_traces_contain_no_secret_address_or_body(hour, collector):
     keys = [value for name, value in hour.environ.items() if name.isupper() and "KEY" in name]
     values = {EMAIL, PASSWORD, SECRET, hour.secret_key, *PLANTED.values(), "127.0.0.1", "gunicorn"}
     values |= {

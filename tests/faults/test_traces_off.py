@@ -12,7 +12,7 @@ from tests.faults.running import ROOT, running
 from tests.stopwatch import quickest
 
 
-def test_a_collector_that_is_away_or_refuses_is_in_nobodys_way(tmp_path):
+def test_missing_collector_disturbs_nobody(tmp_path):
     with collecting() as mine:
         mine.refusing = True
         for number, url in enumerate(
@@ -44,7 +44,7 @@ def without_otel(home):
 
 
 @pytest.mark.long
-def test_without_the_extra_the_server_serves_and_says_what_to_install(tmp_path):
+def test_without_extra_the_server_runs_and_says_what_to_install(tmp_path):
     more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "WEB_CONCURRENCY": "1"}
     with running(tmp_path, PYTHONPATH=without_otel(tmp_path), **more) as server:
         assert server.get("/api/v1/openapi.json")[0] == 200
@@ -57,7 +57,7 @@ def test_without_the_extra_the_server_serves_and_says_what_to_install(tmp_path):
 @pytest.mark.parametrize(
     "more", [{}, {"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"}]
 )
-def test_nothing_is_imported_and_nothing_wrapped_where_no_traces_are_wanted(tmp_path, more):
+def test_without_traces_nothing_is_imported_or_wrapped(tmp_path, more):
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"} if more else {}
     asking = """
 import os, sys

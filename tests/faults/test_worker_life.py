@@ -68,7 +68,7 @@ def worker(app, environ):
 
 
 @pytest.mark.long
-def test_it_shows_that_it_lives_and_what_it_does_and_ends_well(worker, environ, tmp_path):
+def test_worker_shows_liveness_and_ends_cleanly(worker, environ, tmp_path):
     assert probe(environ) in [(1, "no worker has begun\n"), (0, "")]
     wait_for(lambda: probe(environ)[0] == 0)
     port = int(environ["METRICS_PORT"])
@@ -88,7 +88,7 @@ def test_it_shows_that_it_lives_and_what_it_does_and_ends_well(worker, environ, 
 
 
 @pytest.mark.long
-def test_one_with_the_settings_of_its_server_works_and_says_which_port_to_name(environ):
+def test_worker_with_server_settings_names_the_port_to_set(environ):
     port = int(environ["METRICS_PORT"])
     with socket.create_server(("127.0.0.1", port)):
         beside = subprocess.Popen(
@@ -107,7 +107,7 @@ def test_one_with_the_settings_of_its_server_works_and_says_which_port_to_name(e
 
 
 @pytest.mark.long
-def test_one_that_hangs_or_is_gone_is_found_by_its_probe(environ, tmp_path):
+def test_hanging_or_dead_worker_fails_its_probe(environ, tmp_path):
     heartbeat.touch(tmp_path)
     assert probe(environ) == (0, "")
     before = time.time() - heartbeat.DEAD_SECONDS - 5
@@ -164,7 +164,7 @@ def test_one_that_is_killed_has_lost_its_lock_at_once(app, environ):
     wait_for(lambda: free(app))
 
 
-def test_one_that_is_paused_loses_its_lock_and_goes_on_without_harm(app, environ):
+def test_paused_worker_loses_its_lock_without_harm(app, environ):
     process = holder(environ, 5)
     process.send_signal(signal.SIGSTOP)
     began = time.monotonic()

@@ -47,7 +47,7 @@ def write_letters(environ, count):
     return app
 
 
-def test_of_many_workers_one_sends_each_letter(environ, count):
+def test_one_of_many_workers_sends_each_email(environ, count):
     letters, inbox = count(30, many=300), Inbox()
     write_letters(environ, letters)
     with mail_servers.running(inbox) as port:

@@ -8,14 +8,14 @@ PAGE = tree.ROOT / "docs" / "architecture.md"
 CLIENT = tree.PACKAGE / "client"
 
 
-def test_the_page_lists_the_packages_of_the_server_and_of_the_client():
+def test_page_lists_packages_of_server_and_client():
     server, client = PAGE.read_text().split("## The client")
 
     assert _listed(server) == _packages(tree.PACKAGE) - {"client"}
     assert _listed(client.split("## Where")[0]) == _packages(CLIENT)
 
 
-def test_the_client_is_listed_in_the_order_of_its_floors():
+def test_client_packages_are_listed_in_layer_order():
     """As the import contract has them, from the top to the lowest."""
     contract = (tree.ROOT / "setup.cfg").read_text().partition("containers = vaultr.client\n")[2]
     floors = re.search(r"layers =\n((?: {4}.*\n)+)", contract)[1]

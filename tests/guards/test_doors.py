@@ -88,7 +88,7 @@ def test_every_route_but_a_page_has_a_contract(sqlite_app):
     assert without == PAGES
 
 
-def test_what_is_asked_about_an_address_is_answered_on_a_beat(sqlite_app):
+def test_address_routes_respond_at_quantised_times(sqlite_app):
     even = {name for name, _, _, view in routes(sqlite_app) if getattr(view, "even", False)}
     asking = {
         name
@@ -99,7 +99,7 @@ def test_what_is_asked_about_an_address_is_answered_on_a_beat(sqlite_app):
     assert even == asking == ABOUT_ADDRESSES
 
 
-def test_what_changes_a_vault_counts_as_a_write_and_what_reads_it_as_a_read(sqlite_app):
+def test_vault_routes_count_as_write_or_read(sqlite_app):
     meant = {
         f"{method} {path}": ("write" if method in CHANGING else "read", contract_of(view).access)
         for name, method, path, view in routes(sqlite_app)

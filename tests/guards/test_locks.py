@@ -35,7 +35,7 @@ def test_tests_run_with_the_versions_that_serve():
     assert {name: developing.get(name) for name in testing} == testing
 
 
-def test_who_asks_for_no_traces_installs_nothing_for_them():
+def test_traces_need_no_package_unless_wanted():
     assert [name for name in _locked(RUN) if name.startswith(("opentelemetry", "proto"))] == []
 
 

@@ -64,7 +64,7 @@ def test_what_bears_the_site_is_no_sin(tmp_path, body):
     assert linted(tmp_path, body) == []
 
 
-def test_what_takes_away_is_allowed_once_it_says_which_code_must_be_gone(tmp_path):
+def test_destructive_migration_must_name_the_code_it_requires(tmp_path):
     drop = "op.drop_column('items', 'size')"
 
     assert linted(tmp_path, drop, "oldest_code = '0040'") == []

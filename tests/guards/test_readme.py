@@ -11,7 +11,7 @@ TARGETS = {
 }  # fmt: skip
 
 
-def test_the_first_code_block_of_the_readme_is_the_two_commands():
+def test_first_code_block_of_readme_is_the_two_commands():
     block = re.search(r"```\w*\n(.*?)```", (tree.ROOT / "README.md").read_text(), re.DOTALL)
 
     assert block[1].split("\n") == ["make run", "make test", ""]

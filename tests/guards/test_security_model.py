@@ -35,7 +35,7 @@ def test_each_test_that_is_named_is_there(module):
     assert {test for where, test in named() if where == module} <= there
 
 
-def test_nothing_on_the_page_looks_like_a_test_and_is_none():
+def test_every_named_test_of_the_page_exists():
     """A name that is spelt otherwise would be read by nobody."""
     text = PAGE.read_text()
 

@@ -39,7 +39,7 @@ def ways_in(app):
         yield f"{method} {re.sub('[0-9a-f-]{36}', ':id', path)}", view
 
 
-def test_a_fresh_proof_is_asked_for_by_exactly_the_operations_of_the_table(sqlite_app):
+def test_step_up_is_required_by_exactly_the_listed_operations(sqlite_app):
     ways = dict(ways_in(sqlite_app))
     asking = {
         way

@@ -15,7 +15,7 @@ SWITCH = re.compile(
 LETTERS_OF_A_REASON = 10
 
 
-def test_no_file_names_a_path_of_the_machine_it_was_written_on():
+def test_no_file_contains_a_local_machine_path():
     assert _lines_that(MACHINE.search) == []
 
 
@@ -27,7 +27,7 @@ def test_no_test_is_skipped():
     assert _lines_that(SKIPPED.search) == []
 
 
-def test_a_rule_is_switched_off_only_with_its_reason_on_the_line():
+def test_disabled_linter_rule_has_its_reason_on_the_line():
     bare = []
     for path in [*tree.modules(), *tree.around()]:
         with tokenize.open(path) as lines:

@@ -20,7 +20,7 @@ def test_the_rules_are_well_formed():
     )
 
 
-def test_each_alert_fires_when_it_should_and_not_when_all_is_well():
+def test_each_alert_fires_exactly_when_it_should():
     assert "SUCCESS" in promtool("test", "rules", str(TESTS))
 
 

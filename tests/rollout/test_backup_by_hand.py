@@ -95,7 +95,7 @@ def shell(request, tmp_path):
         yield shell
 
 
-def test_a_backup_is_made_verified_noted_and_restored_by_the_lines_of_the_page(shell):
+def test_backup_lines_of_the_page_make_verify_and_restore(shell):
     shell.types(typed("Back up by hand", "pg_dump"))
     with tarfile.open(shell.folder / "keys.tar") as keys:
         assert "secrets/pepper" in keys.getnames()

@@ -102,7 +102,7 @@ def test_rollback_works_although_the_api_answers_errors(cluster):
     assert cluster.live == "blue"
 
 
-def test_new_colour_starts_with_as_many_pods_as_the_old_one(cluster):
+def test_new_colour_starts_with_replicas_of_the_old_one(cluster):
     cluster.change(pods={"blue": 6, "green": 0})
 
     cluster.run("release", "green", "--tag", "1.2.3")
@@ -167,7 +167,7 @@ def test_what_would_harm_is_refused_before_any_change(cluster, arguments, reason
     assert cluster.changes == []
 
 
-def test_without_a_service_or_a_colour_in_it_nothing_is_done(tmp_path):
+def test_missing_service_or_colour_changes_nothing(tmp_path):
     for number, selector in enumerate([{}, {"app": "vaultr"}]):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -189,7 +189,7 @@ def test_without_the_programs_it_says_so(cluster):
 
 
 @pytest.mark.parametrize("arguments", [["release", "green"], ["switch", "red"], [], ["switch"]])
-def test_a_wrong_call_is_told_how_to_be_right(cluster, arguments):
+def test_wrong_call_explains_the_correct_one(cluster, arguments):
     done = cluster.run(*arguments)
 
     assert done.returncode == REFUSED
@@ -212,7 +212,7 @@ def test_a_release_without_a_ready_pod_has_failed(cluster):
     assert cluster.run("release", "green", "--tag", "1.2.3").returncode == FAILED
 
 
-def test_the_colour_that_users_left_is_kept_for_the_hold_time(cluster):
+def test_previous_colour_stays_for_the_hold_time(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.run("switch", "green")
 
@@ -226,7 +226,7 @@ def test_the_colour_that_users_left_is_kept_for_the_hold_time(cluster):
     assert cluster.run("rollback").returncode == REFUSED
 
 
-def test_a_switch_that_goes_wrong_while_it_is_watched_is_undone(cluster):
+def test_failing_switch_is_reverted_during_watch(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.change(on_switch=f"{_break_green(cluster)} #")
 
@@ -237,7 +237,7 @@ def test_a_switch_that_goes_wrong_while_it_is_watched_is_undone(cluster):
     assert cluster.live == "blue"
 
 
-def test_after_a_switch_that_was_undone_nothing_leads_to_what_failed(cluster):
+def test_reverted_switch_leads_nobody_to_failed_colour(cluster):
     """Its mended release is not kept waiting either."""
     cluster.run("release", "green", "--tag", "1.2.3")
     before = cluster.state["annotations"]
@@ -251,7 +251,7 @@ def test_after_a_switch_that_was_undone_nothing_leads_to_what_failed(cluster):
     assert cluster.run("switch", "green").returncode == DONE
 
 
-def test_a_switch_that_is_interrupted_while_it_is_watched_is_undone(cluster):
+def test_interrupted_switch_is_reverted_during_watch(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
 
     with cluster.started("switch", "green", WATCH_SECONDS="60") as process:
@@ -265,7 +265,7 @@ def test_a_switch_that_is_interrupted_while_it_is_watched_is_undone(cluster):
     assert cluster.live == "blue"
 
 
-def test_who_cannot_be_led_back_is_said_to_be_where_he_is(cluster):
+def test_failed_revert_says_where_users_are(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.change(on_switch=f"{_break_green(cluster, fails=['--patch'])} #")
 
@@ -276,7 +276,7 @@ def test_who_cannot_be_led_back_is_said_to_be_where_he_is(cluster):
     assert "rolled back" not in done.stderr
 
 
-def test_an_older_helm_is_told_to_undo_in_its_own_words(cluster):
+def test_older_helm_gets_its_own_rollback_command(cluster):
     cluster.change(helm=3)
 
     assert cluster.run("release", "green", "--tag", "1.2.3").returncode == DONE
@@ -314,7 +314,7 @@ class _Failing(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_users_who_get_no_answer_are_led_back(cluster):
+def test_users_without_response_are_switched_back(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Failing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -328,7 +328,7 @@ def test_users_who_get_no_answer_are_led_back(cluster):
     assert cluster.live == "blue"
 
 
-def test_of_two_who_switch_at_once_one_is_told_that_the_other_was_first(cluster):
+def test_second_of_two_parallel_switches_is_rejected(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.change(fails=["--patch"])
 
@@ -352,7 +352,7 @@ def test_status_says_where_users_are_and_where_a_rollback_leads(cluster):
     assert "users are here" in cluster.run("status").stdout
 
 
-def test_a_watch_takes_as_long_as_it_is_told_to(cluster):
+def test_watch_takes_the_configured_time(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     began = time.monotonic()
 

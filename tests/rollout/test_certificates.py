@@ -165,7 +165,7 @@ def test_a_redis_takes_nobody_in_clear_or_without_the_password(folder, good, cha
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_mail_server_whose_certificate_does_not_hold_gets_no_mail(tmp_path, folder, good, wrong):
+def test_mail_server_with_bad_certificate_gets_no_mail(tmp_path, folder, good, wrong):
     certificate, authority = shown(folder, good, wrong)
     inbox = Inbox()
     letter = Email("verify-email", "Hello", "text", "<p>text</p>")

@@ -18,7 +18,7 @@ OF_OPENSHIFT = {"CKV_K8S_40"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_helm_lint_is_content_with_each_trial(name):
+def test_helm_lint_passes_for_each_values_file(name):
     values = tools.CHART / "ci" / f"{name}-values.yaml"
 
     done = tools.run("helm", "lint", "--strict", str(tools.CHART), "--values", str(values))
@@ -114,7 +114,7 @@ def test_values_that_would_fail_later_are_refused_by_name(flags, about):
         assert "schema" in done.stderr
 
 
-def test_the_settings_that_the_chart_takes_are_those_of_the_server(pytestconfig):
+def test_chart_settings_equal_the_server_settings(pytestconfig):
     path = tools.CHART / "values.schema.json"
     schema = json.loads(path.read_text())
     if pytestconfig.getoption("--write-docs"):
@@ -186,7 +186,7 @@ def test_the_service_selects_pods_that_there_are(name):
         assert selector.items() <= labels.items()
 
 
-def test_two_colours_live_side_by_side_and_only_one_makes_the_service():
+def test_two_colours_coexist_and_one_owns_the_service():
     blue, green = rendered("blue"), rendered("green")
     names = [{(one["kind"], one["metadata"]["name"]) for one in side} for side in (blue, green)]
 

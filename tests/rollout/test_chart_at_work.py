@@ -12,7 +12,7 @@ COLOUR = "vaultr.app/colour"
 
 
 @pytest.mark.parametrize(("there", "led"), [(None, "blue"), ("blue", "blue"), ("green", "green")])
-def test_an_upgrade_of_the_colour_that_made_the_service_moves_no_user(tmp_path, there, led):
+def test_upgrade_of_service_owner_moves_no_user(tmp_path, there, led):
     """Only `deploy/blue-green switch` does."""
     done = _planned(tmp_path, there, "vaultr-blue", "blue")
 
@@ -53,7 +53,7 @@ def _planned(folder, there, release, trial, *flags):
         (["--set", "podDisruptionBudget.minAvailable=50%"], {"minAvailable": "50%"}),
     ],
 )
-def test_no_budget_holds_up_the_drain_of_a_node_for_ever(flags, budget):
+def test_disruption_budget_never_blocks_a_node_drain(flags, budget):
     [found] = of_kind(rendered("default", *flags), "PodDisruptionBudget")
 
     kept = {name: found["spec"][name] for name in found["spec"] if "vailable" in name}
@@ -81,7 +81,7 @@ def test_pods_reach_what_their_settings_name(setting, protocol, port):
     assert (protocol, port) in allowed("--set", f"settings.{setting}")
 
 
-def test_every_pod_trusts_the_private_authorities_that_are_given():
+def test_every_pod_trusts_the_private_authorities():
     """Without the file no URL with ``sslmode=verify-full`` of a managed database could be used."""
     workloads = [
         one for one in rendered("all-on") if one["kind"] in ("Deployment", "Job", "CronJob")
@@ -112,7 +112,7 @@ def test_the_name_of_the_numbers_leads_to_pods_that_count():
 
 
 @pytest.mark.parametrize("drain", [1, 5, 24])
-def test_a_pod_that_drains_for_long_is_given_the_time_to(drain):
+def test_long_drain_gets_a_matching_grace_period(drain):
     objects = rendered("default", "--set", f"settings.DRAIN_SECONDS={drain}")
     spec = pod_spec(of_kind(objects, "Deployment", "web")[0])[1]
     slept = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -121,7 +121,7 @@ def test_a_pod_that_drains_for_long_is_given_the_time_to(drain):
     assert spec["terminationGracePeriodSeconds"] > slept + drain + patience
 
 
-def test_all_on_values_let_plain_http_reach_the_server_which_rejects_it():
+def test_all_on_values_let_plain_http_reach_rejecting_server():
     """The redirect of ingress-nginx, on by default, would hide that a secret travelled in clear."""
     [ingress] = of_kind(rendered("all-on"), "Ingress")
 
@@ -136,7 +136,7 @@ def test_no_ingress_controller_is_assumed():
     assert {*ingress["metadata"]["annotations"]} == {"helm.sh/resource-policy"}
 
 
-def test_every_host_has_a_rule_and_is_accepted_by_the_server():
+def test_every_host_has_ingress_rule_and_server_accepts_it():
     objects = rendered("all-on")
     [ingress], [route] = of_kind(objects, "Ingress"), of_kind(objects, "HTTPRoute")
     settings = of_kind(objects, "ConfigMap", "web")[0]["data"]

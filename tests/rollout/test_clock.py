@@ -73,7 +73,7 @@ def serves(server, app, email):
 
 
 @pytest.mark.parametrize("apart", ["+1d", "-1d"])
-def test_a_clock_that_is_a_day_wrong_breaks_nothing_and_is_found(environ, app, tmp_path, apart):
+def test_clock_off_by_a_day_breaks_nothing_and_is_reported(environ, app, tmp_path, apart):
     wrong = WrongClock(tmp_path, apart, **environ)
     assert wrong.command("db", "stamp", "head").returncode == 0
     wrong.start()

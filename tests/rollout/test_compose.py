@@ -85,7 +85,7 @@ def test_what_starts_waits_for_what_it_needs(services):
     assert "healthcheck" in services["redis"]
 
 
-def test_an_edge_that_reaches_no_server_looks_up_its_address_again(services, site, tmp_path):
+def test_proxy_resolves_unreachable_server_again(services, site, tmp_path):
     test = services["edge"]["healthcheck"]["test"]
     assert test[0] == "CMD-SHELL"
     program = tmp_path / "nginx"
@@ -225,7 +225,7 @@ def test_the_servers_role_can_make_and_drop_no_table(site):
             connection.rollback()
 
 
-def test_the_servers_role_can_neither_change_nor_remove_what_is_logged(site):
+def test_server_role_cannot_change_or_remove_audit_events(site):
     with _as(site, "database_url") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM audit_event")
         for statement in (

@@ -70,7 +70,7 @@ def _command(script, beginning):
     return line
 
 
-def test_what_is_put_into_env_for_compose_means_what_the_page_says(tmp_path):
+def test_compose_env_values_mean_what_the_page_says(tmp_path):
     """A comment behind an empty value would become the value, and no mail would leave."""
     (tmp_path / "docker-compose.yml").write_text((tools.ROOT / "docker-compose.yml").read_text())
     (tmp_path / ".env").write_text(_typed("# The name that users type"))
@@ -113,7 +113,7 @@ def test_the_files_of_secrets_are_closed_to_others(folder):
     assert {*modes.values()} == {0}
 
 
-def test_the_release_renders_and_its_authorities_are_where_urls_name_them(folder):
+def test_release_renders_with_authorities_where_urls_name_them(folder):
     command = _command(_typed("kubectl create namespace"), "helm upgrade --install vaultr-blue")
     command = command.replace("helm upgrade --install", "helm template")
     command = command.replace("--rollback-on-failure", "").replace("helm/vaultr", str(tools.CHART))

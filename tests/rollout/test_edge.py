@@ -75,7 +75,7 @@ def test_plain_http_to_a_page_leads_to_https(site):
     assert headers["Location"] == f"https://{HOST}/verify-email?token=abc"
 
 
-def test_www_leads_to_the_bare_name(site):
+def test_www_redirects_to_the_apex_name(site):
     status, _, headers = site.ask(
         site.https, "/verify-email?x=1", scheme="https", headers={"Host": f"www.{HOST}"}
     )
@@ -111,7 +111,7 @@ def test_an_answer_of_the_server_has_each_header_once(site):
         (f"/{'a' * 20_000}", {}, 414, "bad-request"),
     ],
 )
-def test_what_the_edge_refuses_itself_is_a_problem_with_all_headers(site, path, more, status, slug):
+def test_proxy_errors_are_problems_with_all_headers(site, path, more, status, slug):
     answer = _raw(site, _head("POST" if "Content-Length" in more else "GET", path, more))
     head, _, body = answer.partition(b"\r\n\r\n")
 
@@ -124,7 +124,7 @@ def test_what_the_edge_refuses_itself_is_a_problem_with_all_headers(site, path, 
     assert not re.search(rb"nginx/\d", head)
 
 
-def test_without_a_server_the_edge_answers_503_with_the_time_to_wait(site):
+def test_proxy_without_server_answers_503_with_retry_after(site):
     site.ports["app-away"] = 1
     https, _ = site.edge("lonely", backends=["app-away"])
 
@@ -137,7 +137,7 @@ def test_without_a_server_the_edge_answers_503_with_the_time_to_wait(site):
     del site.ports["app-away"]
 
 
-def test_headers_of_a_stranger_change_neither_address_nor_scheme_nor_host(site):
+def test_forged_headers_change_no_address_scheme_or_host(site):
     """Who spells his address anew each time gets no attempt more."""
     refused = []
     for number in range(30):
@@ -183,7 +183,7 @@ def test_no_token_is_written_to_any_log(site):
     assert any(json.loads(line)["path"] == "/verify-email" for line in lines)
 
 
-def test_a_request_has_one_id_from_the_edge_to_the_server(site):
+def test_request_id_is_the_same_from_proxy_to_server(site):
     status, body, headers = site.ask(
         site.https, "/api/v1/vaults", scheme="https", headers={"X-Request-Id": "from-my-client.1"}
     )
@@ -202,7 +202,7 @@ def test_a_request_has_one_id_from_the_edge_to_the_server(site):
     assert json.loads(line)["status"] == 401
 
 
-def test_slow_clients_hold_connections_of_the_edge_and_no_thread_of_the_server(site):
+def test_slow_clients_hold_no_server_thread(site):
     """Eight threads serve; sixty clients send half a request each."""
     body = b'{"email": '
     head = _head(

@@ -64,7 +64,7 @@ def edge(tmp_path_factory):
     site.behind.close()
 
 
-def test_who_reads_slowly_holds_a_connection_of_the_edge_and_no_thread_of_the_server(edge):
+def test_slow_reader_holds_no_server_thread(edge):
     """A page of a sync is large; a telephone in a train takes a minute for it."""
     before = len(edge.behind.seconds)
     slow = [_connected(edge) for _ in range(20)]
@@ -86,7 +86,7 @@ def test_who_reads_slowly_holds_a_connection_of_the_edge_and_no_thread_of_the_se
 
 
 @pytest.mark.parametrize(("scheme", "path"), [("https", "/api/v1/vaults"), ("http", "/api/ready")])
-def test_nothing_that_a_stranger_says_of_the_way_is_handed_on(edge, scheme, path):
+def test_forged_forwarding_headers_are_not_passed_on(edge, scheme, path):
     port = edge.https if scheme == "https" else edge.http
 
     edge.ask(port, path, scheme=scheme, headers=FORGED)
@@ -114,9 +114,7 @@ def test_nothing_that_a_stranger_says_of_the_way_is_handed_on(edge, scheme, path
         ("GET / HTTP/1.1", {"Host": "other.example"}, {400}),
     ],
 )
-def test_what_two_servers_could_read_differently_is_refused_at_the_edge(
-    edge, start, more, statuses
-):
+def test_ambiguous_requests_are_rejected_by_the_proxy(edge, start, more, statuses):
     before = len(edge.behind.heads)
     with _connected(edge) as connection:
         lines = [start, f"Host: {HOST}", "Connection: close"]

@@ -24,7 +24,7 @@ def trying():
     return {"VAULTR_ENV": "development", **ports}
 
 
-def test_the_image_says_what_it_is_and_runs_as_nobody_special(image):
+def test_image_has_labels_and_runs_unprivileged(image):
     config = containers.inspected(image)["Config"]
 
     assert config["User"] == "10001:10001"
@@ -36,13 +36,13 @@ def test_the_image_says_what_it_is_and_runs_as_nobody_special(image):
     assert labels["org.opencontainers.image.revision"] == "abc1234"
 
 
-def test_the_image_is_at_most_250_megabytes_larger_than_its_base(image):
+def test_image_adds_at_most_250_megabytes_to_its_base(image):
     sizes = [containers.inspected(one)["Size"] for one in (image, containers.base())]
 
     assert sizes[0] - sizes[1] < 250_000_000
 
 
-def test_in_production_with_nothing_set_it_stops_and_names_what_is_missing(image):
+def test_production_without_settings_stops_and_names_them(image):
     done = containers.once(image, environ={"VAULTR_ENV": "production"})
 
     assert done.returncode != 0
@@ -50,7 +50,7 @@ def test_in_production_with_nothing_set_it_stops_and_names_what_is_missing(image
         assert name in done.stderr + done.stdout
 
 
-def test_it_answers_under_the_limits_of_a_pod_and_ends_in_good_order(image, trying):
+def test_server_runs_within_pod_limits_and_exits_cleanly(image, trying):
     with containers.Container(image, environ=trying) as container:
         container.healthy()
         url = f"http://127.0.0.1:{trying['PORT']}/api/health"
@@ -85,7 +85,7 @@ def test_a_new_database_makes_a_migrated_container_ready(image, trying):
             assert json.load(answer)["ready"] is True
 
 
-def test_nothing_in_the_image_can_be_changed_by_the_server_itself(image, trying):
+def test_server_can_change_nothing_in_the_image(image, trying):
     with containers.Container(image, environ=trying) as container:
         places = ("/app", "/opt/vaultr", "/")
         script = f"import os, sys; sys.exit(any(os.access(p, os.W_OK) for p in {places}))"

@@ -67,7 +67,7 @@ def test_two_colours_render_monitoring_once():
     assert len(set(uids)) == len(uids) == len(monitoring.DASHBOARDS)
 
 
-def test_shared_release_has_no_pods_of_its_own_and_colours_have_nothing_else():
+def test_shared_release_has_no_pods_and_colours_only_pods():
     shared = {one["kind"] for one in rendered("shared")}
     colour = {one["kind"] for one in rendered("green")}
 

@@ -112,7 +112,7 @@ def _prepared(site, count):
     return emails, path, headers, items
 
 
-def test_a_pod_stays_under_its_requested_memory_while_many_log_in_and_sync(site, count):
+def test_pod_memory_stays_under_request_during_logins_and_syncs(site, count):
     emails, path, headers, items = _prepared(site, count)
     over_https = {"X-Forwarded-Proto": "https"}
     with limited() as within:
@@ -152,7 +152,7 @@ def test_a_pod_stays_under_its_requested_memory_while_many_log_in_and_sync(site,
     assert 0 < memory.peak_mib < REQUESTED_MIB
 
 
-def test_a_pod_is_ready_in_at_most_three_times_the_start_of_the_floor(site):
+def test_pod_is_ready_within_three_times_the_baseline_start(site):
     """Both are gunicorn with two workers; the floor answers one bare view."""
     ratios = []
     for round_ in range(3):

@@ -88,7 +88,7 @@ def test_a_session_lives_and_ends_on_all_pods_at_once(site, app):
     assert after == [401] * 6
 
 
-def test_a_request_that_is_sent_to_both_pods_is_answered_once(site, app):
+def test_request_sent_to_both_pods_runs_once(site, app):
     headers = _bearer(_login(site, _account(app, "twins@example.org")))
     headers["Idempotency-Key"] = str(uuid.uuid4())
     body = {

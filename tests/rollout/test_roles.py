@@ -45,7 +45,7 @@ def database(request, server):
     _forget_roles(server.url)
 
 
-def test_the_owner_makes_tables_and_the_server_only_reads_and_writes_rows(database, tmp_path):
+def test_owner_creates_tables_and_server_only_changes_rows(database, tmp_path):
     for _ in range(2):  # it may be run again
         done = _roles(database, tmp_path)
         assert done.returncode == 0, tools.said(done)

@@ -47,7 +47,7 @@ def test_a_rolling_restart_loses_no_request(site):
         site.stop(name)
 
 
-def test_a_switch_from_blue_to_green_and_back_loses_no_request(site, tmp_path):
+def test_switching_colours_back_and_forth_loses_no_request(site, tmp_path):
     site.start("app-blue", **POD)
     site.start("app-green", **POD)
     https, _ = site.edge("colours", backends=["app-blue"])

@@ -47,7 +47,7 @@ def test_a_text_that_takes_minutes_to_compose_is_refused_unread(time_limit, mark
     assert time.process_time() - began < time_limit(1)
 
 
-def test_a_long_address_may_be_given_in_parts_that_compose():
+def test_long_email_address_may_arrive_decomposed():
     assert (
         normalise(" " * 5000 + "\u1112\u1161\u11ab" * 308 + "@example.org")
         == "한" * 308 + "@example.org"

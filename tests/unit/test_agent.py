@@ -48,7 +48,7 @@ def gone(path: Path) -> bool:
     return until(lambda: not path.exists())
 
 
-def test_a_key_handed_over_is_given_back_until_it_is_told_to_forget(agent, runtime):
+def test_handed_over_key_is_returned_until_forgotten(agent, runtime):
     assert agent.account_key() is None
 
     assert agent.start(KEY)
@@ -68,7 +68,7 @@ def test_the_socket_is_only_its_owners(agent, runtime):
     assert stat.S_IMODE((runtime / "vaultr").stat().st_mode) == 0o700
 
 
-def test_the_key_is_in_no_argument_no_environment_and_no_core_file(agent, runtime):
+def test_key_is_in_no_argument_environment_or_core_file(agent, runtime):
     agent.start(KEY)
 
     pid = pid_behind(socket_of(runtime))
@@ -140,7 +140,7 @@ def test_it_ends_when_its_socket_is_taken_away(agent, runtime):
     assert gone(Path(f"/proc/{pid}/cmdline")), "a runtime folder goes with the login session"
 
 
-def test_a_client_that_stalls_or_talks_rubbish_does_not_stop_it(agent, runtime):
+def test_stalling_or_invalid_client_does_not_stop_agent(agent, runtime):
     agent.start(KEY)
     with socket.socket(socket.AF_UNIX) as stalled, socket.socket(socket.AF_UNIX) as rubbish:
         stalled.connect(str(socket_of(runtime)))
@@ -167,7 +167,7 @@ def test_an_environment_that_says_off_allows_no_agent(monkeypatch):
     assert not agent_client.agent_allowed()
 
 
-def test_it_ends_with_the_session_that_it_was_told_of(agent, runtime, monkeypatch):
+def test_agent_ends_with_its_session(agent, runtime, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as leader:
         monkeypatch.setattr(agent_client, "_session_leader", lambda: leader.pid)
         agent.start(KEY)

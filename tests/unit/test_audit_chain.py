@@ -98,7 +98,7 @@ def test_an_event_edited_without_the_key_is_found():
     assert found(events) == {"its MAC is wrong", "its hash is wrong"}
 
 
-def test_an_event_edited_and_hashed_anew_by_whoever_has_the_key_breaks_the_next_link():
+def test_event_rehashed_with_the_key_breaks_the_next_link():
     events = chained(4)
     body = events[2].body.replace(b'"item.read"', b'"item.xxxx"')
     mac, event_hash = chain.link(KEY, events[2].prev_hash, body)

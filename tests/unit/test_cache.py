@@ -50,7 +50,7 @@ def vault(details, *, n=3, volume=1):
     return CachedVault(state, {1: b"wrap"}, b"name", rows=rows, volume=volume), by_id
 
 
-def test_a_vault_is_read_back_as_it_was_kept(cache, tmp_path):
+def test_vault_is_read_back_unchanged(cache, tmp_path):
     kept = cache.save(*vault([b"one", b"two"]))
 
     again = Cache(Folder(tmp_path))
@@ -65,7 +65,7 @@ def test_a_vault_that_is_not_there_is_none(cache):
     assert cache.ids() == []
 
 
-def test_what_another_process_kept_is_seen(cache, tmp_path):
+def test_changes_of_another_process_are_seen(cache, tmp_path):
     cache.save(*vault([b"one"]))
     assert cache.load(VAULT).state.n == 3
 
@@ -149,7 +149,7 @@ def test_what_else_lies_among_the_vaults_is_left_alone(cache, tmp_path):
     assert all(stray.exists() for stray in strays)
 
 
-def test_wraps_under_a_new_account_key_stand_in_for_those_of_the_cache(cache, tmp_path):
+def test_wraps_under_new_account_key_replace_cached_ones(cache, tmp_path):
     cache.save(*vault([b"a" * 64]))
     folder = Folder(tmp_path)
     wraps = {VAULT: {1: b"newer", 2: b"second"}, UUID(int=8): {1: b"of another"}}

@@ -19,5 +19,5 @@ from vaultr.ops.doctor.tls_severity import gravity
         ("db.example.org", False, Level.WARNING),
     ],
 )
-def test_a_neighbours_connection_in_clear_is_no_reason_to_call_somebody(host, production, level):
+def test_unencrypted_local_connection_raises_no_alarm(host, production, level):
     assert gravity(host, production=production)("database", "in clear", "mend it").level is level

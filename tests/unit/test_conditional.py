@@ -50,7 +50,7 @@ def test_a_write_takes_one_quoted_revision(given):
 
 
 @pytest.mark.parametrize("given", ['"7"', "", "**", '*, "7"', 'W/"7"'])
-def test_a_write_takes_a_star_only_for_what_must_be_new(given):
+def test_write_accepts_star_only_for_new_items(given):
     with pytest.raises(BadRequest):
         asked(precondition, If_None_Match=given)
 

@@ -29,7 +29,7 @@ def test_an_answer_is_lines_for_people_and_json_for_machines():
     assert engine.deadline.get() == engine.DEADLINE_SECONDS
 
 
-def test_a_refusal_is_told_in_one_line_and_ends_with_1():
+def test_error_is_one_line_with_exit_1():
     done = CliRunner().invoke(ask, ["--refuse"])
 
     assert done.exit_code == 1

@@ -56,7 +56,7 @@ def test_memory_lets_through_what_the_model_does(limit, seconds, steps):
 
 
 @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), waits=st.lists(st.integers(0, 4000)))
-def test_a_counter_that_somebody_keeps_lets_through_what_the_model_does(limit, seconds, waits):
+def test_counters_match_the_model(limit, seconds, waits):
     now, kept, model = 1_000_000, Slots(), Model(limit, seconds)
 
     for wait in waits:
@@ -68,7 +68,7 @@ def test_a_counter_that_somebody_keeps_lets_through_what_the_model_does(limit, s
 
 
 @pytest.mark.parametrize("seconds", [60, 3600, 1])
-def test_a_counter_whose_window_is_of_another_length_now_begins_anew(seconds):
+def test_counter_with_changed_window_starts_again(seconds):
     now = 28_000_000 * 60_000
     full = Slots(now // 600_000, hits=6, before=6)
 
@@ -78,7 +78,7 @@ def test_a_counter_whose_window_is_of_another_length_now_begins_anew(seconds):
     assert after == Slots(now // (seconds * 1000), hits=1)
 
 
-def test_a_clock_that_is_a_little_behind_gives_no_second_count():
+def test_slightly_slow_clock_gives_no_second_count():
     rate, now = Rate(6, 60), 28_000_000 * 60_000
 
     _, window = count_one(Slots(number=28_000_000, hits=6), rate, now - 5)
@@ -100,7 +100,7 @@ def test_no_two_neighbouring_slots_hold_more_than_the_limit_each(limit, seconds,
 
 
 @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), steps=STEPS, cost=st.integers(1, 3))
-def test_who_waits_as_long_as_told_gets_through(limit, seconds, steps, cost):
+def test_waiting_as_advised_is_enough(limit, seconds, steps, cost):
     clock = Clock()
     memory, rate = MemoryCounters(clock), Rate(limit, seconds)
     for wait, taken in steps:
@@ -174,7 +174,7 @@ def test_all_are_counted_or_none(kept):
     assert kept.take([wide])[0].remaining == 8
 
 
-def test_what_is_given_back_can_be_taken_again(kept):
+def test_refunded_attempt_can_be_taken_again(kept):
     once = Count("k", Rate(1, HOUR))
     kept.take([once])
     assert not kept.take([once])[0].allowed
@@ -208,7 +208,7 @@ def test_refund_names_its_slot_on_every_counter(kept):
     assert (refused, kept.take([once])[0].allowed) == (False, True)
 
 
-def test_giving_back_too_much_makes_no_room(kept):
+def test_excess_refund_adds_no_allowance(kept):
     once = Count("k", Rate(1, HOUR))
     for _ in range(5):
         kept.take(refund_of([once]))
@@ -216,7 +216,7 @@ def test_giving_back_too_much_makes_no_room(kept):
     assert [kept.take([once])[0].allowed for _ in range(2)] == [True, False]
 
 
-def test_what_is_full_can_be_given_back_although_the_limit_has_shrunk(kept):
+def test_full_counter_can_be_refunded_after_limit_shrank(kept):
     kept.take([Count("k", Rate(9, HOUR), 9)])
 
     kept.take(refund_of([Count("k", Rate(2, HOUR), 8)]))
@@ -242,7 +242,7 @@ def test_parallel_hits_never_exceed_the_limit(kept, count):
     assert sum(let) == 30
 
 
-def test_a_flood_of_keys_pushes_out_the_longest_unused_and_not_one_in_use():
+def test_key_flood_evicts_unused_counters_first():
     clock = Clock()
     memory = MemoryCounters(clock, most=100)
     ours = Count("ours", Rate(1, HOUR))

@@ -52,7 +52,7 @@ def test_salt_and_epoch_are_new_and_the_pins_say_so():
     assert two.pins.secret_key
 
 
-def test_everything_under_an_account_key_is_sealed_under_the_next_one():
+def test_rewrap_seals_everything_under_the_next_account_key():
     old = keys.wrap_key(OLD)
     identity = keys.new_identity(old, ACCOUNT)
     key_set = KeySet(
@@ -88,7 +88,7 @@ def test_everything_under_an_account_key_is_sealed_under_the_next_one():
     assert new_credentials.body_of(new, change)["rewrap"]["vaults"][0]["vault_id"] == str(VAULT)
 
 
-def test_where_the_account_key_stays_nothing_is_wrapped_anew():
+def test_unchanged_account_key_rewraps_nothing():
     identity = {"x25519": (b"p" * 32, b"x"), "ed25519": (b"q" * 32, b"e")}
     key_set = KeySet(4, b"sealed", identity, SealedProfile(8, b"sealed"))
     new = drawn(account_key=OLD)

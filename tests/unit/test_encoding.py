@@ -30,7 +30,7 @@ def test_parts_are_counted_and_each_is_preceded_by_its_length():
 
 
 @given(st.lists(PARTS, max_size=6))
-def test_every_part_can_be_told_from_its_neighbours(parts):
+def test_every_part_is_separated_from_its_neighbours(parts):
     as_bytes = [
         part if isinstance(part, bytes) else part.encode() if isinstance(part, str) else None
         for part in parts

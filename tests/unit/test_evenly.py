@@ -12,7 +12,7 @@ from vaultr.security.response_timing import STEP_SECONDS, seconds_left
     ("seconds", "left"),
     [(0, 1), (0.001, 0.9), (0.0099, 0.01), (0.01, 1), (0.014, 0.6), (0.0999, 0.01), (1.234, 0.6)],
 )
-def test_what_is_left_ends_with_the_beat_that_is_under_way(seconds, left):
+def test_remaining_time_ends_with_the_current_interval(seconds, left):
     assert seconds_left(seconds) == pytest.approx(left * STEP_SECONDS, abs=1e-9)
 
 

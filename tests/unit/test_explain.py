@@ -21,7 +21,7 @@ def test_two_equal_sets_have_no_difference(told):
     assert explain(told.ann.state, shown) == []
 
 
-def test_a_rollback_is_told_item_by_item(told):
+def test_rollback_is_explained_item_by_item(told):
     shown = pages.gather(VAULT, told.old.sync(), since=0)
 
     told_of = {str(each.item_id): each.how for each in explain(told.ann.state, shown)[2:]}
@@ -47,7 +47,7 @@ def test_the_vault_itself_comes_first_with_both_heads(told):
     assert str(name) == "the vault: a different name: revision 0, this device has revision 12"
 
 
-def test_a_server_that_is_ahead_is_told_so(told):
+def test_newer_server_state_is_reported(told):
     shown = pages.gather(VAULT, told.server.sync(), since=0)
 
     differences = [str(each) for each in explain(told.held.state, shown)]
@@ -56,7 +56,7 @@ def test_a_server_that_is_ahead_is_told_so(told):
     assert f"{IDS[1]}: newer content: revision 6, this device has 2" in differences
 
 
-def test_two_histories_are_told_from_a_set_that_does_not_add_up(told):
+def test_diverged_histories_differ_from_inconsistent_state(told):
     bob = told.held.twin()
     bob.write(told.old, *[put(bob, each, "bob") for each in IDS[:7]])
     shown = pages.gather(VAULT, told.old.sync(), since=0)
@@ -82,7 +82,7 @@ def test_each_kind_of_difference_has_its_words(told, change, how):
     assert [each.how for each in differences] == [how]
 
 
-def test_another_generation_of_the_vault_is_told(told):
+def test_other_vault_generation_is_reported(told):
     shown = replace(told.ann.state, generation=2)
 
     assert "key generation 2, this device has 1" in [

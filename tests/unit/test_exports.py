@@ -63,14 +63,14 @@ def read_by(tmp_path):
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("form", ["dotenv", "shell"])
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
-def test_every_value_is_read_by_a_shell_to_the_letter(read_by, form, shell, locale):
+def test_shells_read_every_value_exactly(read_by, form, shell, locale):
     values = variables()
 
     assert read_by(shell, plain(form, values), list(values), locale) == values
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_value_of_a_dotenv_file_is_read_by_our_own_import(seed):
+def test_own_import_reads_every_exported_dotenv_value(seed):
     values = variables(seed, some=1000)
 
     [draft] = our_reader.read(plain("dotenv", values).encode(), title="x")
@@ -128,7 +128,7 @@ def test_a_secret_of_kubernetes_holds_every_value():
     )
 
 
-def test_a_docker_file_holds_values_of_one_line_as_docker_reads_them():
+def test_docker_env_file_has_single_line_values():
     values = {n: v for n, v in variables().items() if "\n" not in v and not v.endswith("\r")}
 
     text = plain("docker", values)
@@ -160,7 +160,7 @@ def test_a_namespace_that_kubernetes_does_not_take_is_refused(namespace):
         written("kubernetes", {"A": "1"}, Place("x", namespace))
 
 
-def test_what_is_too_much_for_a_secret_of_kubernetes_is_refused():
+def test_oversized_kubernetes_secret_is_rejected():
     with pytest.raises(NotExpressible, match="1024 KiB"):
         written("kubernetes", {f"A{n}": "x" * 60_000 for n in range(20)}, Place("x"))
     with pytest.raises(NotExpressible, match="too long"):

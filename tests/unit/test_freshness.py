@@ -18,7 +18,7 @@ def at(moment):
     return time_machine.travel(moment, tick=False)
 
 
-def test_a_sync_is_noted_and_its_age_is_told(folder):
+def test_sync_is_recorded_and_its_age_shown(folder):
     with at(NOW):
         assert freshness.age(folder) is None
         freshness.note(folder)
@@ -26,7 +26,7 @@ def test_a_sync_is_noted_and_its_age_is_told(folder):
         assert freshness.age(folder) == timedelta(hours=3)
 
 
-def test_an_age_is_never_told_too_young(folder):
+def test_age_is_never_understated(folder):
     for seconds in range(0, 120, 7):
         with at(NOW + timedelta(seconds=seconds)):
             freshness.note(folder)
@@ -35,7 +35,7 @@ def test_an_age_is_never_told_too_young(folder):
             assert timedelta(seconds=1) <= age <= freshness.NOTES_APART + timedelta(seconds=1)
 
 
-def test_a_clock_that_was_put_back_makes_the_age_unknown_until_the_next_sync(folder):
+def test_clock_set_back_makes_age_unknown_until_sync(folder):
     with at(NOW):
         freshness.note(folder)
     with at(NOW - timedelta(days=1)):
@@ -44,7 +44,7 @@ def test_a_clock_that_was_put_back_makes_the_age_unknown_until_the_next_sync(fol
         assert freshness.age(folder) == timedelta(0)
 
 
-def test_a_note_that_was_altered_is_named_and_the_next_sync_writes_it_anew(folder):
+def test_modified_record_is_named_and_rewritten_by_sync(folder):
     with at(NOW):
         freshness.note(folder)
     note = folder.path / "synced.json"
@@ -68,5 +68,5 @@ def test_a_note_that_was_altered_is_named_and_the_next_sync_writes_it_anew(folde
         (timedelta(days=400), "400 days"),
     ],
 )
-def test_an_age_is_said_in_its_largest_whole_unit(age, said):
+def test_age_uses_its_largest_whole_unit(age, said):
     assert freshness.age_text(age) == said

@@ -29,7 +29,7 @@ def test_a_gateway_that_asks_to_wait_is_obeyed():
     assert server.waited[1] < 1
 
 
-def test_what_a_gateway_did_not_pass_on_may_be_sent_again_and_what_it_may_have_is_not():
+def test_only_provably_unsent_request_is_retried():
     limited = Server(gateway(429, **{"Retry-After": "1"}), answer())
     limited.transport().send("POST", "/auth/login", {})
     assert len(limited.requests) == 2

@@ -43,7 +43,7 @@ def test_every_password_that_fits_has_the_same_chance(monkeypatch):
     assert sum((n - expected) ** 2 / expected for n in drawn.values()) < 130
 
 
-def test_the_strength_of_a_password_is_told_in_bits():
+def test_password_strength_is_shown_in_bits():
     pin = PasswordRule(length=6, lower=False, upper=False, symbols="")
 
     assert math.isclose(generator.password_bits(pin), 6 * math.log2(10))
@@ -91,7 +91,7 @@ def test_a_passphrase_may_have_capitals_a_number_and_another_separator():
     assert sum(part[-1].isdecimal() for part in parts) == 1
 
 
-def test_the_strength_of_a_passphrase_is_told_in_bits():
+def test_passphrase_strength_is_shown_in_bits():
     assert math.isclose(generator.phrase_bits(PhraseRule()), 6 * math.log2(7772))
     numbered = PhraseRule(words=4, number=True)
     assert math.isclose(generator.phrase_bits(numbered), 4 * math.log2(7772) + math.log2(40))

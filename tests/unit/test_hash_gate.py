@@ -17,7 +17,7 @@ def patient(monkeypatch):
     monkeypatch.setattr(password_hashing, "WAIT_SECONDS", 60.0)
 
 
-def test_no_more_are_computed_at_a_time_than_there_are_slots(patient):
+def test_parallel_hashes_never_exceed_the_slots(patient):
     gate, lock = HashGate(slots=2, places=20), threading.Lock()
     now, most = 0, 0
 
@@ -82,7 +82,7 @@ def test_a_place_is_free_again_after_a_failure():
     assert gate.run(lambda: "right") == "right"
 
 
-def test_hashes_are_computed_in_a_thread_that_lets_others_go_first():
+def test_hashes_run_in_a_low_priority_thread():
     here = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     there = HashGate(slots=1, places=1).run(

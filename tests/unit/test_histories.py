@@ -108,7 +108,7 @@ def _another(value, chance):
 
 @settings(QUIET, max_examples=150)
 @given(STEPS, st.integers(1, 30), st.integers(0, 2**32), st.booleans())
-def test_one_thing_told_otherwise_is_refused_or_changes_nothing(steps, limit, seed, is_new):
+def test_one_changed_member_is_rejected_or_changes_nothing(steps, limit, seed, is_new):
     chance = random.Random(seed)
     ann, server, met = tell(steps)
     device = Device() if is_new else chance.choice(met[1:])

@@ -141,7 +141,7 @@ def test_an_export_of_an_older_version_with_nulls_is_read():
     assert note.overview["favourite"] is True
 
 
-def test_members_that_this_version_does_not_know_are_kept_as_source():
+def test_unknown_members_are_preserved_as_source():
     [draft] = read(plain(entry(novelty={"a": 1}, login={"autofillOnPageLoad": True})))
 
     assert draft.detail["source"]["more"] == {
@@ -170,7 +170,7 @@ def test_an_export_of_an_organisation_names_its_collections():
         ({"login": {}}, "Untitled"),
     ],
 )
-def test_an_entry_without_a_name_gets_a_title_that_tells_it(members, title):
+def test_entry_without_name_gets_a_descriptive_title(members, title):
     [draft] = read(plain(entry(name="", **members)))
 
     assert draft.overview["title"] == title
@@ -198,7 +198,7 @@ def test_a_protected_export_gives_what_the_plain_one_gives(cost, export, drafts)
     assert read(document, lambda: "pässword 🔐") == drafts
 
 
-def test_a_wrong_password_of_the_file_is_told():
+def test_wrong_file_password_is_reported():
     [problem] = problems(PROTECTED, lambda: "another password")
 
     assert "password of this file is wrong" in problem
@@ -237,9 +237,7 @@ def test_a_protected_export_that_was_changed_is_refused():
         ({"encKeyValidation_DO_NOT_EDIT": 7}, "encKeyValidation"),
     ],
 )
-def test_a_protected_export_out_of_bounds_stops_before_its_password_is_asked(
-    members, named, monkeypatch
-):
+def test_unsafe_protected_export_stops_before_password_prompt(members, named, monkeypatch):
     monkeypatch.delattr(primitives, "argon2id")
     monkeypatch.delattr(primitives, "pbkdf2_sha256")
 

@@ -74,19 +74,19 @@ def test_variables_keep_the_order_of_the_file():
     assert list(variables("Z=1\nA=2\nM=3\n")) == ["Z", "A", "M"]
 
 
-def test_windows_line_ends_and_a_byte_order_mark_are_no_part_of_values():
+def test_crlf_and_byte_order_mark_are_stripped():
     assert variables(b'\xef\xbb\xbfA=1\r\nB="x\r\ny"\r\n') == {"A": "1", "B": "x\ny"}
 
 
-def test_a_carriage_return_of_its_own_stays_in_a_quoted_value():
+def test_carriage_return_in_quoted_value_stays():
     assert variables('A="x\r\ny"\nB=1\n') == {"A": "x\r\ny", "B": "1"}
 
 
-def test_a_name_that_comes_twice_is_told_with_both_lines():
+def test_duplicate_name_is_reported_with_both_lines():
     assert problems("A=1\nB=2\nA=1\n") == ["line 3: A was already set in line 1"]
 
 
-def test_every_odd_line_is_told_and_nothing_of_it_is_repeated():
+def test_every_odd_line_is_reported_without_its_content():
     text = "A=1\nhunter2\n2B=x\nC='x' y\n\nD-E=hunter2\nC=3\nexport F\n"
 
     found = problems(text)
@@ -106,7 +106,7 @@ def test_lines_are_counted_through_quoted_values():
 
 
 @pytest.mark.parametrize("text", ['A=1\nB="never\nC=2\n', "A=1\nB='never\nC=2", 'A=1\nB="x\\"'])
-def test_a_quote_that_is_never_closed_is_told_by_its_line(text):
+def test_unclosed_quote_is_reported_by_line(text):
     assert problems(text) == [
         "line 2: B opens a quote, or an escape, that is never closed",
     ]
@@ -117,7 +117,7 @@ def test_a_file_without_variables_is_refused(data):
     assert len(problems(data)) == 1
 
 
-def test_a_file_that_is_not_utf_8_is_told_by_its_line():
+def test_invalid_utf8_is_reported_by_line():
     assert "Line 2 is not UTF-8" in problems(b"A=1\nB=\xfc\n")[0]
 
 
@@ -129,7 +129,7 @@ def test_nul_is_refused_by_the_name_of_its_variable():
     assert problems("A=x\0y\n") == ["line 1: A holds a NUL, which no variable can"]
 
 
-def test_a_set_that_is_larger_than_an_item_may_be_is_refused():
+def test_oversized_set_is_rejected():
     assert "64 KiB" in problems(f"A={'x' * 70_000}\n")[0]
 
 

@@ -11,7 +11,7 @@ def faults_of(kind, overview, detail):
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
-def test_an_item_of_every_type_needs_no_more_than_a_title(kind):
+def test_item_of_any_type_needs_only_a_title(kind):
     check(kind, {"title": "Mail"}, {})
 
 
@@ -53,7 +53,7 @@ def test_unknown_fields_of_a_newer_client_are_no_fault():
         ("login", "Mail", {}, "overview"),
     ],
 )
-def test_a_fault_is_told_by_the_name_of_its_field(kind, overview, detail, where):
+def test_error_names_its_field(kind, overview, detail, where):
     assert where in faults_of(kind, overview, detail)
 
 
@@ -68,11 +68,11 @@ def test_a_variable_that_no_shell_can_name_is_refused(name):
     ("kind", "name"),
     [("login", "password"), ("note", "password"), ("card", "number"), ("env_set", "variables")],
 )
-def test_a_secret_in_the_overview_is_refused_because_a_list_would_show_it(kind, name):
+def test_secret_in_overview_is_rejected(kind, name):
     assert f"overview.{name}" in faults_of(kind, {"title": "a", name: "x"}, {})
 
 
-def test_all_faults_are_told_at_once_and_never_a_value():
+def test_all_errors_are_reported_together_without_values():
     with pytest.raises(ItemInvalid) as refused:
         check("login", {"urls": "hunter2"}, {"password": ["hunter2"], "totp": {"hunter2": 1}})
 

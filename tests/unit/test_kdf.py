@@ -68,7 +68,7 @@ def test_what_is_no_cost_is_refused(value):
 
 
 @pytest.mark.parametrize("salt", [b"", bytes(31), bytes(32), b"\xff" * 32, bytes(range(33))])
-def test_a_salt_of_another_size_or_of_equal_bytes_is_refused(salt):
+def test_salt_of_wrong_size_or_equal_bytes_is_rejected(salt):
     with pytest.raises(UnsafeKdf):
         check_salt(salt)
 

@@ -118,7 +118,7 @@ def test_a_plain_value_becomes_a_key_of_the_set(tmp_path):
     assert len(by_id) == 2
 
 
-def test_no_key_is_told_when_files_rotate(folder):
+def test_key_file_rotation_prints_no_key(folder):
     done = run("rotate", NAME, "--dir", str(folder))
 
     assert not any(
@@ -131,7 +131,7 @@ def test_no_key_is_told_when_files_rotate(folder):
     ("text", "told"),
     [(None, "cannot read"), ("", "JWT_SECRET: "), ("rubbish", "at least 32 bytes")],
 )
-def test_what_is_no_set_is_refused_and_left_as_it_is(tmp_path, text, told):
+def test_invalid_key_set_is_rejected_and_unchanged(tmp_path, text, told):
     path = tmp_path / "jwt_secret"
     if text is not None:
         path.write_text(text)
@@ -152,7 +152,7 @@ def test_without_any_place_it_says_what_to_name(monkeypatch):
     assert "--dir" in done.output
 
 
-def test_a_key_in_use_and_one_that_is_not_there_are_not_taken_out():
+def test_used_or_missing_key_cannot_be_retired():
     known = WrittenKeyring(NAME, {"a": b"1", "b": b"2"})
 
     with pytest.raises(NotNow):
@@ -201,7 +201,7 @@ def test_of_parallel_rotations_one_announces_and_the_others_are_refused(folder):
     assert len(ids(folder)) == 2
 
 
-def test_a_complete_set_goes_into_a_file_that_only_its_owner_reads(tmp_path):
+def test_complete_key_set_goes_into_a_private_file(tmp_path):
     path = tmp_path / ".env"
 
     assert run("generate", "--env-file", str(path)).exit_code == 0
@@ -218,7 +218,7 @@ def test_a_complete_set_goes_into_a_file_that_only_its_owner_reads(tmp_path):
     assert run("generate", "--env-file", "a", "--dir", "b").exit_code == 2
 
 
-def test_whoever_sends_keys_into_a_file_that_others_can_read_is_told(tmp_path):
+def test_world_readable_key_file_is_reported(tmp_path):
     script = "from vaultr.ops.keys.commands import keys; keys(['generate'])"
     for mode, warned in ((0o644, True), (0o600, False)):
         path = tmp_path / f"{mode:o}"

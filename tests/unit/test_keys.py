@@ -86,7 +86,7 @@ def test_a_secret_key_of_another_size_is_refused(no_hash, size):
         keys.derive_root("correct horse", SALT, Kdf.RECOMMENDED, bytes(size))
 
 
-def test_a_password_that_is_no_text_is_refused_and_not_repeated(no_hash):
+def test_non_text_password_is_rejected_without_repeating_it(no_hash):
     with pytest.raises(UsageError) as refused:
         keys.derive_root("hunter2\udc80", SALT, Kdf.RECOMMENDED, None)
 
@@ -95,7 +95,7 @@ def test_a_password_that_is_no_text_is_refused_and_not_repeated(no_hash):
     assert refused.value.__suppress_context__
 
 
-def test_the_account_key_opens_with_the_inputs_it_was_sealed_with_only():
+def test_account_key_opens_only_with_its_inputs():
     ak, kek = keys.new_account_key(), bytes(range(32))
     sealed = keys.seal_account_key(kek, ACCOUNT, 1, Kdf.RECOMMENDED, SALT, ak)
 
@@ -137,7 +137,7 @@ def test_identity_keys_open_as_their_own_kind_only():
             keys.open_identity(WRAP, ACCOUNT, kind, public, sealed)
 
 
-def test_a_public_half_that_is_not_the_keys_own_is_refused():
+def test_foreign_public_key_half_is_rejected():
     private, _ = keys.primitives.x25519_new()
     _, foreign = keys.primitives.x25519_new()
     sealed = keys.seal(WRAP, keys.aad.identity("x25519", ACCOUNT, foreign), private)
@@ -157,7 +157,7 @@ def test_vault_keys_open_for_their_account_vault_and_generation_only():
             VaultKeys.unwrap(WRAP, account, vault, generation, sealed)
 
 
-def test_a_second_key_of_a_generation_that_is_held_is_a_mismatch():
+def test_second_key_of_known_generation_is_mismatch():
     first, second = VaultKeys.new(), VaultKeys.new()
     wraps = {1: first.wrap(WRAP, ACCOUNT, VAULT, 1), 2: second.wrap(WRAP, ACCOUNT, VAULT, 2)}
 
@@ -191,5 +191,5 @@ def test_what_is_no_secret_key_is_refused_and_not_repeated(text):
     assert text == "" or text not in str(refused.value)
 
 
-def test_the_code_of_an_account_is_the_beginning_of_its_hash():
+def test_account_code_is_a_hash_prefix():
     assert keys.account_code(ACCOUNT) == keys.primitives.sha256(ACCOUNT.bytes).hex()[:8]

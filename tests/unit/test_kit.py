@@ -43,7 +43,7 @@ def test_lines_and_spaces_do_not_matter():
     assert read_kit(" ".join(KIT.text)) == KIT
 
 
-def test_any_one_letter_misread_is_noticed_and_none_is_repeated():
+def test_every_misread_character_is_noticed_and_not_repeated():
     chance = random.Random(4)
     for place, letter in enumerate(KIT.text):
         other = chance.choice([each for each in "abcXYZ059-_.;=," if each != letter])
@@ -63,7 +63,7 @@ def test_any_one_letter_misread_is_noticed_and_none_is_repeated():
         (",4,2;", ",4,0;"),
     ],
 )
-def test_what_no_account_has_is_refused_also_with_the_right_checksum(held, other):
+def test_impossible_key_is_rejected_despite_valid_checksum(held, other):
     said = KIT.text.rpartition("check=")[0].replace(held, other)
 
     with pytest.raises(NotAKit):
@@ -71,12 +71,12 @@ def test_what_no_account_has_is_refused_also_with_the_right_checksum(held, other
 
 
 @pytest.mark.parametrize("text", ["vaultr-kit:1;origin=x", "VAULTR", "x" * 43, ""])
-def test_a_secret_key_is_told_from_a_kit(text):
+def test_secret_key_is_distinguished_from_kit(text):
     assert looks_like_kit(text) == text.startswith("vaultr-kit")
 
 
 @pytest.mark.parametrize("kit", [KIT, WITHOUT])
-def test_the_page_has_the_text_the_code_and_no_way_out(kit):
+def test_kit_page_has_text_and_code_and_no_links(kit):
     shown = page(kit, "<ann>@example.org")
 
     text = html.unescape(re.search(r"<pre>\n(.*?)\n</pre>", shown, re.DOTALL)[1])
@@ -87,7 +87,7 @@ def test_the_page_has_the_text_the_code_and_no_way_out(kit):
     assert "default-src 'none'" in shown
 
 
-def test_a_code_on_a_terminal_has_the_same_cells_as_on_paper():
+def test_terminal_qr_code_has_same_modules_as_paper():
     lines = qr.lines(KIT.text)
 
     assert len({len(line) for line in lines}) == 1

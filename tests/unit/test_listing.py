@@ -101,7 +101,7 @@ def test_a_vault_listed_though_deleted_is_named_and_not_opened(told, known):
     assert found.open == {}
 
 
-def test_a_deleted_vault_that_is_not_listed_is_as_it_should_be(told, known):
+def test_unlisted_deleted_vault_is_accepted(told, known):
     found = check_list(known.with_deleted(told.server.vault_id), [], {})
 
     assert (found.deleted, found.open) == ((), {})
@@ -152,6 +152,6 @@ def test_a_list_that_fills_the_memory_is_ended():
     assert sender.asked == 3
 
 
-def test_a_page_of_a_list_has_no_more_than_was_asked_for(told):
+def test_list_page_has_at_most_the_requested_rows(told):
     with pytest.raises(AnswerInvalid, match="more vaults on a page"):
         list(ask_list(Listing([listed(told.server)] * 201, size=100)))

@@ -48,7 +48,7 @@ def failed(error, cause=None):
         return caught
 
 
-def test_an_event_is_a_line_with_its_time_its_request_and_its_trace(logged, origin):
+def test_log_event_has_time_request_and_trace(logged, origin):
     logs.event("vault.written", vault="0a1b", milliseconds=1.5)
 
     [line] = logged()
@@ -78,13 +78,13 @@ def test_an_event_is_a_line_with_its_time_its_request_and_its_trace(logged, orig
         *("email", "mail", "body", "sealed", "pepper", "address", "PASSPHRASE"),
     ],
 )
-def test_a_field_whose_name_may_hold_a_secret_is_left_out(logged, name):
+def test_field_named_like_a_secret_is_omitted(logged, name):
     logs.warning("odd", **{name: SECRET})
 
     assert SECRET not in json.dumps(logged())
 
 
-def test_an_error_is_told_by_type_and_place_and_never_by_its_text(logged):
+def test_logged_error_has_type_and_place_but_no_text(logged):
     error = failed(ValueError(f"invalid input: {SECRET}"), KeyError(SECRET))
 
     logs.failure("request.failed", error, slug="internal")
@@ -95,7 +95,7 @@ def test_an_error_is_told_by_type_and_place_and_never_by_its_text(logged):
     assert SECRET not in json.dumps(line)
 
 
-def test_of_a_foreign_record_only_the_template_is_kept(logged):
+def test_foreign_log_record_keeps_only_its_template(logged):
     logging.getLogger("foreign").warning("cannot reach %s: %r", f"redis://:{SECRET}@cache", SECRET)
     logging.getLogger("foreign").error("gone", exc_info=failed(RuntimeError(SECRET)))
 
@@ -106,7 +106,7 @@ def test_of_a_foreign_record_only_the_template_is_kept(logged):
     assert SECRET not in json.dumps([first, second])
 
 
-def test_a_record_that_is_no_text_is_named_by_its_logger(line):
+def test_non_text_log_record_is_named_by_logger(line):
     record = logging.makeLogRecord({"name": "foreign", "msg": ValueError(SECRET)})
 
     assert line(record)["event"] == "foreign"
@@ -119,7 +119,7 @@ def test_what_gunicorn_says_between_requests_belongs_to_none(line, origin):
     assert "trace_id" not in line(record)
 
 
-def test_a_value_that_is_no_json_is_written_all_the_same(logged):
+def test_unserialisable_log_value_is_still_written(logged):
     logs.event("odd", thing={1, 2}.__class__)
 
     assert logged()[0]["thing"] == "<class 'set'>"

@@ -60,7 +60,7 @@ def test_secrets_that_overlap_are_covered_together():
     assert through(mask, [b"<abcdef", b"x>"]) == b"<" + MASK + b"x>"
 
 
-def test_a_value_of_several_lines_is_covered_also_by_its_lines_and_on_a_terminal():
+def test_multiline_value_is_masked_by_line_on_terminal():
     key = "-----BEGIN KEY-----\nMIIabcdefgh\nxyz\n-----END KEY-----\n"
     mask = Mask([key])
 

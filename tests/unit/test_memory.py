@@ -20,7 +20,7 @@ print(*shown())
 """
 
 
-def test_a_guarded_process_leaves_no_core_file_and_gives_the_limit_back_to_what_follows():
+def test_guarded_process_leaves_no_core_file():
     said = subprocess.run(
         [sys.executable, "-c", GUARDED], capture_output=True, text=True, check=True
     )

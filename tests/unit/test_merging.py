@@ -5,7 +5,7 @@ from vaultr.client.items.merge import changed, merge
 BASE = {"password": "a", "totp": "b", "variables": {"A": "1", "B": "2"}}
 
 
-def test_fields_that_are_given_replace_null_removes_and_others_stay():
+def test_named_fields_replace_null_removes_others_stay():
     old = {"title": "Mail", "username": "ann", "colour": 7}
 
     new = merge(old, {"username": None, "title": "Post", "tags": []}, old, prefix="overview")

@@ -25,7 +25,7 @@ def anchors(text):
 
 
 @pytest.mark.parametrize("alert", monitoring.alerts(), ids=lambda one: one["alert"])
-def test_each_alert_has_a_heading_in_the_runbook_and_says_how_urgent_it_is(alert):
+def test_each_alert_has_runbook_heading_and_severity(alert):
     name = alert["alert"]
 
     assert name in HEADINGS
@@ -41,7 +41,7 @@ def test_the_runbook_speaks_of_no_alert_that_there_is_not():
     assert named == {one["alert"] for one in monitoring.alerts()}
 
 
-def test_every_query_asks_for_numbers_that_are_told():
+def test_every_query_uses_existing_metrics():
     told = {f"{one.name}{end}" for one in metrics.all_metrics() for end in ENDS[type(one).__name__]}
     unknown = {
         where: names - told

@@ -65,7 +65,7 @@ def item(**detail):
     return SimpleNamespace(overview={"title": "Mail", "username": "ann"}, detail=detail)
 
 
-def test_a_field_is_found_whatever_its_case_unless_that_means_two():
+def test_field_name_ignores_case_unless_ambiguous():
     variables = {"variables": {"PORT": "1", "Path": "2", "PATH": "3"}}
 
     assert value_of(item(**variables), "port") == "1"
@@ -75,7 +75,7 @@ def test_a_field_is_found_whatever_its_case_unless_that_means_two():
         value_of(item(**variables), "path")
 
 
-def test_a_field_that_is_not_there_is_told_with_those_that_are():
+def test_missing_field_is_reported_with_existing_ones():
     hidden = {"password": "hunter2", "fields": [{"name": "Pin code", "value": "1234"}, 7]}
 
     with pytest.raises(FieldNotFound) as mistyped:

@@ -136,7 +136,7 @@ class Elsewhere(httpcore2.SyncBackend):
 
 
 @pytest.mark.parametrize("host", ["localhost", "vault.localhost"])
-def test_plain_http_sends_nothing_where_a_name_of_this_machine_leads_elsewhere(monkeypatch, host):
+def test_plain_http_rejects_loopback_name_resolving_elsewhere(monkeypatch, host):
     monkeypatch.setattr("httpcore2.SyncBackend", Elsewhere)
     transport = Transport(f"http://{host}")
 

@@ -93,7 +93,7 @@ def test_an_honest_full_set_is_the_state_of_the_writer(told, limit):
     assert Device().sync(told.server, limit=limit) == told.ann.state
 
 
-def test_an_item_changed_between_two_pages_counts_as_it_was_last(told):
+def test_item_changed_between_pages_counts_once(told):
     first = told.server.sync(0, limit=2)[:1]
     told.ann.write(told.server, put(told.ann, IDS[0], "again"), Change.remove(IDS[1]))
     rest = told.server.sync(0)[0]
@@ -127,7 +127,7 @@ def test_nothing_vouches_for_what_is_in_a_new_vault(told, lie):
         Device().judge(answers)
 
 
-def test_a_new_vault_is_not_believed_when_the_profile_knows_better(told):
+def test_new_vault_contradicting_profile_is_rejected(told):
     _, empty = Device.with_new_vault()
 
     with pytest.raises(RolledBack) as caught:
@@ -149,7 +149,7 @@ def test_an_older_true_set_is_a_rollback_against_the_profile(told):
         Device().judge(told.old.sync(), known=told.ann.state.waypoint)
 
 
-def test_a_new_device_proves_that_the_profiles_head_leads_to_the_set(told):
+def test_new_device_proves_profile_head_leads_to_state(told):
     known = told.held.state.waypoint
 
     state = Device().sync(told.server, known)
@@ -185,7 +185,7 @@ def test_a_higher_revision_alone_proves_nothing(told):
         device.judge(other.sync(12), known=told.ann.state.waypoint)
 
 
-def test_the_chain_of_a_new_device_must_end_where_its_set_was(told):
+def test_new_device_chain_must_end_at_its_state(told):
     device = Device()
     known = told.held.state.waypoint
     device.judge(told.server.sync(), known)
@@ -209,7 +209,7 @@ def test_a_set_that_moves_on_before_the_chain_is_followed(told):
     assert device.state.passed == known
 
 
-def test_a_known_device_follows_one_chain_through_a_later_head_of_the_profile(told):
+def test_known_device_follows_chain_through_later_profile_head(told):
     assert verify.plan(told.held.state, told.ann.state.waypoint).since == 5
 
     state = told.held.sync(told.server, told.ann.state.waypoint)
@@ -218,7 +218,7 @@ def test_a_known_device_follows_one_chain_through_a_later_head_of_the_profile(to
     assert verify.plan(state, told.ann.state.waypoint).conditional
 
 
-def test_a_known_device_follows_one_chain_from_an_earlier_head_of_the_profile(told):
+def test_known_device_follows_chain_from_earlier_profile_head(told):
     known = told.held.state.waypoint
     assert verify.plan(told.ann.state, known) == verify.Plan(full=False, since=5, conditional=False)
 
@@ -228,7 +228,7 @@ def test_a_known_device_follows_one_chain_from_an_earlier_head_of_the_profile(to
     assert verify.plan(state, known) == verify.Plan(full=False, since=12, conditional=True)
 
 
-def test_a_known_device_is_not_led_past_another_head_of_the_profile(told):
+def test_known_device_is_not_led_past_other_profile_head(told):
     forked = Waypoint(5, bytes(32), 1)
     ahead = Waypoint(9, bytes(32), 1)
 
@@ -240,12 +240,12 @@ def test_a_known_device_is_not_led_past_another_head_of_the_profile(told):
         verify.plan(told.ann.state, Waypoint(12, bytes(32), 1))
 
 
-def test_a_known_device_is_not_kept_below_the_profile(told):
+def test_known_device_is_not_held_below_profile(told):
     with pytest.raises(RolledBack):
         told.held.judge(told.old.sync(5), told.ann.state.waypoint)
 
 
-def test_a_row_from_below_the_held_revision_must_be_the_one_that_is_held(told):
+def test_row_below_cached_revision_must_equal_cached_row(told):
     answers = told.server.sync(5)
     item(answers, IDS[1])["state"] = "trash"
 
@@ -253,7 +253,7 @@ def test_a_row_from_below_the_held_revision_must_be_the_one_that_is_held(told):
         told.ann.judge(answers, told.held.state.waypoint)
 
 
-def test_a_removal_from_below_the_held_revision_cannot_take_what_is_held(told):
+def test_removal_below_cached_revision_removes_nothing(told):
     answers = told.server.sync(5)
     answers[0]["items"] = []
     answers[0]["removed"].append({"id": str(IDS[1]), "revision": 6})
@@ -262,7 +262,7 @@ def test_a_removal_from_below_the_held_revision_cannot_take_what_is_held(told):
         told.ann.judge(answers, told.held.state.waypoint)
 
 
-def test_a_delta_is_not_judged_as_a_full_set_nor_from_an_unknown_head(told):
+def test_delta_is_not_verified_as_full_state(told):
     delta = pages.gather(VAULT, told.server.sync(3), since=3)
 
     with pytest.raises(ValueError, match="needs a full set"):
@@ -271,7 +271,7 @@ def test_a_delta_is_not_judged_as_a_full_set_nor_from_an_unknown_head(told):
         verify.take_delta(told.held.state, delta, told.ann.keys, None)
 
 
-def test_a_device_that_holds_revision_0_starts_with_the_full_set(told):
+def test_device_at_revision_0_starts_with_full_sync(told):
     ann, server = Device.with_new_vault()
     bob = ann.twin()
     ann.write(server, put(ann, IDS[0]))
@@ -280,7 +280,7 @@ def test_a_device_that_holds_revision_0_starts_with_the_full_set(told):
     assert bob.state.vault_id == VAULT
 
 
-def test_keys_that_are_withheld_are_missed_before_the_set_is_kept(told):
+def test_withheld_keys_are_missed_before_state_is_stored(told):
     told.ann.write(told.server, Change.rotate_begin())
     told.server.keys = [wrap for wrap in told.server.keys if wrap["generation"] == 2]
 
@@ -288,7 +288,7 @@ def test_keys_that_are_withheld_are_missed_before_the_set_is_kept(told):
         Device().sync(told.server)
 
 
-def test_the_name_of_a_vault_that_nobody_wrote_to_must_open():
+def test_name_of_unwritten_vault_must_open():
     _, server = Device.with_new_vault()
     server.overview["overview"] = b64(bytes([1]) * 145)
 

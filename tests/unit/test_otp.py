@@ -56,14 +56,14 @@ def test_a_secret_is_read_as_people_and_sites_write_it(text):
     assert Totp.parse(text) == Totp(SEEDS["SHA1"])
 
 
-def test_a_period_and_a_moment_decide_for_how_long_a_code_holds():
+def test_totp_validity_follows_period_and_time():
     totp = Totp.parse("otpauth://totp/x?secret=GEZDGNBVGY3TQOJQ&period=60")
 
     assert (totp.left(0), totp.left(59.9), totp.left(60), totp.left(61)) == (60, 1, 60, 59)
     assert totp.at(0) == totp.at(59) != totp.at(60)
 
 
-def test_codes_of_steam_have_five_of_its_letters():
+def test_steam_codes_have_five_of_its_characters():
     totp = Totp.parse("steam://GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
 
     # The same truncated number as in RFC 4226, appendix D (1284755224), written in base 26.

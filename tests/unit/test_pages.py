@@ -140,7 +140,7 @@ def test_an_id_comes_once_on_a_page(told):
             gather(VAULT, [page | change], since=5)
 
 
-def test_a_removed_id_does_not_come_back_on_a_later_page(told):
+def test_removed_id_does_not_return_on_later_page(told):
     first, second = told.server.sync(0, limit=10)
     second["items"].append(copy.deepcopy(told.old.items[IDS[4]]) | {"revision": 12})
 
@@ -221,14 +221,14 @@ def test_a_sync_that_fills_the_memory_is_ended(told, monkeypatch):
         gather(VAULT, told.server.sync(limit=2), since=0)
 
 
-def test_a_page_with_more_rows_than_were_asked_for_is_invalid(told, monkeypatch):
+def test_page_with_too_many_rows_is_invalid(told, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
 
     with pytest.raises(AnswerInvalid, match="more items"):
         gather(VAULT, told.server.sync(), since=0)
 
 
-def test_a_page_with_more_entries_than_were_asked_for_is_invalid(told, monkeypatch):
+def test_page_with_too_many_entries_is_invalid(told, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
 
     with pytest.raises(AnswerInvalid, match="more log entries"):
@@ -243,7 +243,7 @@ def test_entries_without_end_count_as_what_fills_the_memory(told, monkeypatch):
         gather(VAULT, bare, since=5)
 
 
-def test_what_nobody_asked_for_in_a_row_is_not_kept(told):
+def test_unrequested_row_members_are_dropped(told):
     pages = told.server.sync()
     for row in pages[0]["items"]:
         row["junk"] = "j" * 1000

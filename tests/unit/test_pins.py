@@ -62,7 +62,7 @@ def test_what_is_pinned_is_taken():
         replace(DERIVATION, kdf=Kdf("argon2id", 131_072, 3, 4)),
     ],
 )
-def test_another_salt_or_cost_is_taken_only_when_the_owner_says_so(seen):
+def test_other_salt_or_cost_needs_owner_consent(seen):
     with pytest.raises(PinMismatch, match="password was not used"):
         PINS.check(seen, origin=ORIGIN)
 
@@ -83,7 +83,7 @@ def test_another_account_or_origin_is_never_taken(seen, origin, changed):
         PINS.check(seen, origin=origin, changed=changed)
 
 
-def test_an_owner_whose_address_was_changed_is_told_what_to_do():
+def test_owner_with_changed_address_gets_next_step():
     with pytest.raises(PinMismatch, match="vaultr login --email ADDRESS"):
         PINS.check(replace(DERIVATION, account_id=OTHER), origin=ORIGIN)
 

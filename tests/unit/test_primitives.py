@@ -96,7 +96,7 @@ def test_argon2id_gives_the_answer_of_rfc_9106():
     assert bytes(answer) == out
 
 
-def test_new_key_pairs_are_drawn_anew_and_their_halves_fit():
+def test_new_key_pairs_are_random_and_match():
     for draw, public_of in (
         (primitives.x25519_new, primitives.x25519_public),
         (primitives.ed25519_new, primitives.ed25519_public),
@@ -119,7 +119,7 @@ except Exception as error:
 """
 
 
-def test_a_cost_that_this_machine_cannot_pay_is_told_in_plain_words():
+def test_unaffordable_cost_is_reported_plainly():
     said = subprocess.run(
         [sys.executable, "-c", STARVED], capture_output=True, text=True, check=True
     )

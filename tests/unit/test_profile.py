@@ -87,7 +87,7 @@ def test_a_profile_opens_as_its_own_revision_only(profile, wrap, account, revisi
         open_profile(wrap, account, revision, profile.sealed)
 
 
-def test_unknown_fields_are_kept_wherever_they_are(profile):
+def test_unknown_fields_are_preserved_everywhere(profile):
     document = json.loads(json.dumps(profile.document))
     document["new"] = {"a": 1}
     document["pins"]["new"] = 2

@@ -23,7 +23,7 @@ def derived(purpose):
     return hmac.digest(extracted, info + b"\x01", "sha256")
 
 
-def test_it_is_written_in_groups_of_base32_that_end_with_a_checksum():
+def test_recovery_key_is_grouped_base32_with_checksum():
     groups = KEY.text.split("-")
 
     assert [len(group) for group in groups] == [4] * 14
@@ -65,14 +65,14 @@ def test_what_is_no_recovery_key_is_not_repeated(typed):
     assert len(typed) < 2 or typed not in str(refused.value)
 
 
-def test_what_proves_it_and_what_seals_are_derived_apart_and_for_one_account():
+def test_proof_and_sealing_key_are_derived_separately_per_account():
     assert KEY.auth(ACCOUNT) == derived("auth")
     assert KEY.verifier(ACCOUNT) == hashlib.sha256(derived("auth")).digest()
     assert KEY.auth(uuid.UUID(int=1)) != KEY.auth(ACCOUNT)
     assert "key" not in repr(KEY).lower().replace("recoverykey", "")
 
 
-def test_it_opens_the_account_key_of_its_account_and_epoch_alone():
+def test_recovery_key_opens_only_its_account_and_epoch():
     sealed = KEY.seal(ACCOUNT, 3, b"a" * 32)
 
     assert KEY.open(ACCOUNT, 3, sealed) == b"a" * 32

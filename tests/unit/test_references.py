@@ -114,7 +114,7 @@ def test_a_group_of_fields_is_no_value(field):
 
 
 @pytest.mark.parametrize("reference", [("Personal", "Mail", "none"), ("Personal", "Other", "x")])
-def test_what_is_not_there_is_told_with_its_reference(reference):
+def test_missing_value_is_reported_with_its_reference(reference):
     with pytest.raises(VaultrError) as missing:
         resolver().value(Reference(*reference))
 
@@ -132,7 +132,7 @@ def test_an_item_is_opened_once_for_all_its_references():
     assert asked == [("Personal", "Mail")]
 
 
-def test_a_template_is_filled_with_values_that_are_not_looked_through_again():
+def test_template_values_are_not_expanded_again():
     values = {
         "Personal/Mail/password": "{{ vaultr://Personal/Mail/PIN }} \\1 vaultr://a/b/c",
         "Personal/Mail/PIN": "0007",
@@ -162,7 +162,7 @@ def test_a_template_names_the_line_of_what_is_not_there():
     assert "line 3" in missing.value.__notes__[-1]
 
 
-def test_a_bare_reference_may_hold_letters_of_any_script_and_ends_before_punctuation():
+def test_unquoted_reference_allows_any_script_and_ends_before_punctuation():
     seen = []
 
     text = filled("a=vaultr://Büro/Päckchen/Prüfwort, b", lambda ref: seen.append(ref) or "x")

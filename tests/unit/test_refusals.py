@@ -6,7 +6,7 @@ from vaultr.client import errors
 from vaultr.protocol.problems import SLUGS, STATUS_OF, statuses_of
 
 
-def test_every_slug_is_lower_case_words_and_has_a_refusing_status():
+def test_every_slug_is_lowercase_with_error_status():
     assert [slug for slug in SLUGS if not re.fullmatch(r"[a-z]+(-[a-z]+)*", slug)] == []
     assert {status // 100 for status in STATUS_OF.values()} == {4, 5}
 

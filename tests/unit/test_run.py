@@ -58,7 +58,7 @@ def test_sets_are_joined_in_their_order():
     ]
 
 
-def test_a_name_in_two_sets_is_an_error_that_names_both_and_no_value():
+def test_name_in_two_sets_fails_naming_both_without_values():
     sets = [("a", {"X": "hunter2"}), ("b", {"X": "hunter2", "Y": "1"}), ("c", {"Y": "2"})]
 
     with pytest.raises(UsageError) as refused:
@@ -147,7 +147,7 @@ def test_the_path_of_the_set_finds_the_command(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL", "SIGUSR1"])
-def test_a_signal_reaches_the_command_because_it_is_the_same_process(name):
+def test_signal_reaches_replaced_process(name):
     process = start("sleep", "30")
     _wait_until(lambda: _command_of(process.pid) == "sleep")
 
@@ -174,7 +174,7 @@ def test_a_command_that_handles_a_signal_decides_itself(name):
     assert process.returncode == 33
 
 
-def test_signals_that_python_ignores_are_at_their_default_in_the_command():
+def test_signals_ignored_by_python_are_default_in_command():
     show = "grep SigIgn /proc/self/status"
 
     _, here, _ = run("sh", "-c", show, restore_signals=True)
@@ -184,7 +184,7 @@ def test_signals_that_python_ignores_are_at_their_default_in_the_command():
     assert not ignored & (1 << (signal.SIGXFSZ - 1))
 
 
-def test_the_variables_are_in_the_environment_of_the_one_process_and_nowhere_else():
+def test_variables_are_only_in_one_process_environment():
     secret = "only-in-the-child-8f2b"
     process = start("sleep", "30", variables={"A": secret})
     _wait_until(lambda: _command_of(process.pid) == "sleep")
@@ -237,5 +237,5 @@ def test_a_clean_environment_keeps_what_programs_need():
     }
 
 
-def test_a_name_that_is_no_utf8_goes_back_as_it_came():
+def test_non_utf8_name_is_returned_unchanged():
     assert build_environment({os.fsdecode(b"N\xff"): "ü"}, {}) == {b"N\xff": "ü".encode()}

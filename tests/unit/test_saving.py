@@ -8,7 +8,7 @@ from vaultr.client.storage import secret_files
 from vaultr.client.storage.secret_files import FileExists, save
 
 
-def test_a_file_is_for_its_owner_alone_and_no_other_is_left(tmp_path):
+def test_written_file_is_private_and_leaves_no_temporary(tmp_path):
     save(tmp_path / "out", b"secret", force=False)
 
     assert (tmp_path / "out").read_bytes() == b"secret"
@@ -16,7 +16,7 @@ def test_a_file_is_for_its_owner_alone_and_no_other_is_left(tmp_path):
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_a_file_that_is_there_gives_way_only_if_it_must(tmp_path):
+def test_existing_file_is_overwritten_only_on_request(tmp_path):
     (tmp_path / "out").write_text("old")
     (tmp_path / "out").chmod(0o644)
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["x"]
 
 
-def test_a_file_system_without_links_is_written_to_all_the_same(tmp_path, monkeypatch):
+def test_file_system_without_links_is_supported(tmp_path, monkeypatch):
     def no_links(*_):
         raise OSError(errno.EPERM, "Operation not permitted")
 

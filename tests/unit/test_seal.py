@@ -75,7 +75,7 @@ def test_no_two_places_are_bound_alike():
 
 
 @given(st.binary(max_size=3000))
-def test_what_was_sealed_opens_and_is_a_step_and_81_bytes_long(plaintext):
+def test_sealed_value_opens_and_has_padded_length(plaintext):
     sealed = seal(KEY, AAD, plaintext)
 
     assert open_sealed(KEY, AAD, sealed) == plaintext

@@ -19,7 +19,7 @@ def test_a_size_has_its_known_padding_step(size, step):
 
 
 @given(st.integers(4, 300_000))
-def test_padding_adds_an_eighth_at_most_and_a_step_is_its_own(size):
+def test_padding_adds_at_most_an_eighth(size):
     step = padded_size(size)
 
     assert size <= step
@@ -60,7 +60,7 @@ def test_nothing_is_not_sealed():
         "Schlüssel und Schlösser".encode(),
     ],
 )
-def test_text_is_not_sealed_even_with_the_right_first_byte_and_size(text):
+def test_text_is_not_sealed_despite_matching_first_byte(text):
     data = (bytes([SUITE]) + text).ljust(OVERHEAD + 64, b" ")
 
     assert not is_sealed(data)

@@ -56,7 +56,7 @@ def files(store):
     return [each.read_bytes() for each in store.folder.path.rglob("*.key") if "secret" in each.name]
 
 
-def test_a_keyring_keeps_the_key_and_the_file_only_its_name(desktop, store):
+def test_keyring_stores_key_and_file_only_its_name(desktop, store):
     store.keep_secret_key(ACCOUNT, KEY)
 
     assert store.secret_key(ACCOUNT) == KEY
@@ -101,7 +101,7 @@ def test_a_keyring_that_refuses_leaves_the_key_to_the_file(desktop, store):
     assert store.secret_key(ACCOUNT) == KEY
 
 
-def test_a_keyring_that_is_locked_later_is_told_with_what_to_do(desktop, store):
+def test_keyring_locked_later_is_reported_with_next_step(desktop, store):
     store.keep_secret_key(ACCOUNT, KEY)
     desktop.locked = True
 
@@ -119,7 +119,7 @@ def test_a_keyring_that_holds_another_text_is_no_secret_key(desktop, store):
         store.secret_key(ACCOUNT)
 
 
-def test_a_key_that_is_replaced_leaves_the_one_before_until_its_file_is_there(desktop):
+def test_replaced_key_remains_until_its_file_exists(desktop):
     first, second = secret_keys.store(ACCOUNT, KEY), secret_keys.store(ACCOUNT, OTHER)
 
     assert (secret_keys.read(first), secret_keys.read(second)) == (KEY, OTHER)

@@ -50,7 +50,7 @@ def test_nothing_is_needed_to_try_it_out(home):
     assert settings.hosts == {"127.0.0.1"}
 
 
-def test_development_keys_are_drawn_once_and_kept_private(home, tmp_path):
+def test_development_keys_are_generated_once_and_private(home, tmp_path):
     first, second = Settings.from_environ(home), Settings.from_environ(home)
 
     assert first.jwt_secret == second.jwt_secret
@@ -83,7 +83,7 @@ def test_production_lists_all_that_is_missing_in_one_message():
     assert all(f"  - {name}: required" in str(refusal.value) for name in needed)
 
 
-def test_what_is_wrong_what_is_missing_and_what_clashes_are_told_together():
+def test_wrong_missing_and_conflicting_settings_are_reported_together():
     told = named(
         {
             "VAULTR_ENV": "production",
@@ -174,11 +174,11 @@ def test_a_problem_names_the_setting_and_repeats_nothing(name, value):
     assert KEYS["PEPPER"] not in told[0]
 
 
-def test_in_development_other_hosts_may_be_named_than_that_of_mails(home):
+def test_development_allows_hosts_other_than_base_url(home):
     assert Settings.from_environ({**home, "ALLOWED_HOSTS": "vault.test"}).hosts == {"vault.test"}
 
 
-def test_a_host_with_a_bad_name_is_told_once():
+def test_invalid_host_is_reported_once():
     assert len(problems({**PRODUCTION, "ALLOWED_HOSTS": "vault.example.org:1"})) == 1
 
 
@@ -254,7 +254,7 @@ def test_files_that_cannot_be_read_are_problems_by_name(tmp_path):
     assert "hunter2" not in " ".join(told)
 
 
-def test_a_set_of_keys_has_ids_the_first_of_which_signs():
+def test_first_key_of_a_set_signs():
     one, two = (loader.generate_keys(key_id)["PEPPER"] for key_id in ("new", "old.1"))
 
     by_comma = Settings.from_environ({**PRODUCTION, "PEPPER": f"{one}, {two}"}).pepper

@@ -58,7 +58,7 @@ def told_of(answers, signed):
         ("trash", IDS[9]),
     ],
 )
-def test_a_signed_entry_that_cannot_be_is_refused_all_the_same(told, op, item_id):
+def test_impossible_signed_entry_is_rejected(told, op, item_id):
     fields = {"op": append.Op(op), "item_id": item_id}
     if op == "put":
         fields |= {"content_revision": 13, "content": bytes(32)}
@@ -121,7 +121,7 @@ def test_a_repair_vouches_for_what_is_there(told):
     assert told.held.sync(told.server) == told.ann.state
 
 
-def test_a_new_generation_is_followed_and_summed_anew(told):
+def test_new_generation_is_followed_and_recomputed(told):
     told.ann.write(told.server, Change.rotate_begin())
     told.ann.write(told.server, rename(told.ann, "moved"), put(told.ann, IDS[0], "moved"))
     told.ann.write(told.server, Change.rotate_end())
@@ -130,7 +130,7 @@ def test_a_new_generation_is_followed_and_summed_anew(told):
     assert told.held.state.generation == 2
 
 
-def test_a_generation_never_falls_even_when_signed_by_its_old_key(told):
+def test_generation_never_decreases_even_when_signed(told):
     told.ann.write(told.server, Change.rotate_begin())
     signed = sign_last(told, told.ann, generation=1)
 

@@ -77,7 +77,7 @@ def test_names_are_bounded(listener):
 
 
 @pytest.mark.parametrize("where", ["no-such-host.invalid", "127.0.0.1:1", "[::1]:9", "\0", "a..b"])
-def test_an_address_that_does_not_work_costs_nothing_but_the_numbers(time_limit, where):
+def test_unreachable_statsd_loses_only_metrics(time_limit, where):
     emitter = Emitter(where)
     emitter.start()
 
@@ -90,7 +90,7 @@ def test_an_address_that_does_not_work_costs_nothing_but_the_numbers(time_limit,
     emitter.stop()
 
 
-def test_without_an_address_nothing_is_kept():
+def test_without_statsd_nothing_is_buffered():
     statsd.start(None)
 
     statsd.count("vaultr.x")

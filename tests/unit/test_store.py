@@ -69,7 +69,7 @@ def test_a_file_cannot_take_the_place_of_another(folder):
         folder.read_signed("two")
 
 
-def test_a_lost_device_key_is_not_replaced_while_files_stand_under_it(folder):
+def test_lost_device_key_is_not_replaced_while_files_use_it(folder):
     folder.write_signed("device.json", b"{}")
     (folder.path / "device.key").unlink()
 

@@ -63,7 +63,7 @@ def begin_anew(home):
         Folder(home).write_signed(name, value)
 
 
-def test_a_kill_at_any_point_leaves_all_of_the_old_files_or_all_of_the_new(home, monkeypatch):
+def test_kill_at_any_point_leaves_old_or_new_files(home, monkeypatch):
     seen, finished = [], False
     while not finished:
         begin_anew(home)
@@ -104,7 +104,7 @@ def test_what_is_to_be_written_together_is_believed_only_whole(home):
         ("secret-x.key", "emergency kit"),
     ],
 )
-def test_the_advice_for_a_torn_file_never_costs_the_secret_key(home, name, advice):
+def test_advice_for_torn_file_never_costs_secret_key(home, name, advice):
     said = str(Folder(home).altered(name))
 
     assert advice in said

@@ -61,7 +61,7 @@ def test_output_is_covered(system):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_what_a_child_of_the_command_still_says_is_waited_for_but_not_for_ever(system):
+def test_output_of_child_processes_is_awaited_for_limited_time(system):
     script = "(sleep 0.2; echo late) & (sleep 30; echo later) & echo now"
     # Longer than it is: a busy machine may take its time to begin what sleeps and speaks.
     patient = PROGRAM.replace("given =", "supervising._LAST_WORDS_SECONDS = 3; given =")
@@ -69,7 +69,7 @@ def test_what_a_child_of_the_command_still_says_is_waited_for_but_not_for_ever(s
         assert process.communicate(timeout=60) == ("now\nlate\n", "")
 
 
-def test_signals_of_the_supervisor_itself_are_as_before_when_it_has_ended():
+def test_supervisor_signal_handlers_are_restored():
     program = (
         "import os, signal, sys; from vaultr.client.run import supervisor as s;"
         "given = s.Environment(dict(os.environb));"

@@ -41,7 +41,7 @@ def test_the_known_answers_of_rfc_4226_hold(counter, number):
 
 
 @pytest.mark.parametrize("apart", [-1, 0, 1])
-def test_a_code_is_good_one_step_before_and_after_its_own(apart):
+def test_code_is_valid_one_step_before_and_after(apart):
     secret, moment = totp.new_secret(), 1_700_000_010.0
     step = totp.step_of(moment) + apart
 

@@ -39,7 +39,7 @@ def test_a_statement_is_called_by_its_verbs_and_our_tables(text, name):
     assert name_of(text) == name
 
 
-def test_no_word_that_is_none_of_our_tables_is_told():
+def test_unknown_words_never_reach_a_span():
     assert name_of("SELECT 1 FROM hunter2") == "SELECT"
     assert name_of("INSERT INTO hunter2 SELECT 1 FROM items") == "SELECT items"
     assert name_of("SELECT hunter2()") == "SELECT"
@@ -53,7 +53,7 @@ def test_what_was_prepared_is_called_by_what_it_does():
     assert name_of("EXECUTE unknown('hunter2')") == "EXECUTE"
 
 
-def test_texts_that_are_made_anew_each_time_fill_no_memory():
+def test_generated_statements_fill_no_memory():
     for number in range(3000):
         name_of(f"SELECT {number} FROM accounts")
         name_of(f"INSERT INTO items VALUES ('{number}')".encode())
@@ -61,7 +61,7 @@ def test_texts_that_are_made_anew_each_time_fill_no_memory():
     assert len(statements._names) <= 1000
 
 
-def test_a_trace_is_wanted_when_a_collector_is_named_and_not_otherwise():
+def test_tracing_is_on_only_with_a_collector():
     named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 
     assert spans.wanted(named)
@@ -85,7 +85,7 @@ def test_a_trace_is_wanted_when_a_collector_is_named_and_not_otherwise():
         ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}, "only http/protobuf is supported"),
     ],
 )
-def test_what_cannot_be_done_is_said(more, says):
+def test_impossible_tracing_is_reported(more, says):
     told = spans.problem({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", **more})
 
     assert told is None if says is None else says in told

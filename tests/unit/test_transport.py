@@ -166,7 +166,7 @@ def test_a_refusal_of_a_newer_server_is_still_a_refusal():
     assert refused.value.status == 418
 
 
-def test_a_lost_answer_is_asked_for_again_with_the_same_bytes_where_that_is_safe():
+def test_lost_response_is_retried_with_same_bytes_if_safe():
     server = Server(httpx2.ReadError("gone"), httpx2.ReadError("late"), answer())
 
     server.transport().send("PUT", "/x", {"a": 1}, again=True)
@@ -176,7 +176,7 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_bytes_where_that_is_safe
     assert server.waited[1] > server.waited[0] > 0
 
 
-def test_a_lost_answer_is_not_asked_for_again_where_that_is_not_safe():
+def test_lost_response_is_not_retried_if_unsafe():
     server = Server(httpx2.ReadError("gone"))
 
     with pytest.raises(ServerUnreachable):
@@ -210,7 +210,7 @@ def test_retry_after_is_obeyed():
     assert server.waited[1] < 1
 
 
-def test_a_wait_that_is_too_long_is_told_at_once():
+def test_too_long_wait_is_reported_immediately():
     def for_an_hour():
         return httpx2.Response(
             429,
@@ -228,7 +228,7 @@ def test_a_wait_that_is_too_long_is_told_at_once():
 
 
 @pytest.mark.parametrize("slug", ["switched-off", "locked"])
-def test_what_waiting_does_not_mend_is_told_at_once(slug):
+def test_error_that_waiting_cannot_fix_is_reported_immediately(slug):
     server = Server(problem(slug, 503 if slug == "switched-off" else 429))
 
     with pytest.raises((Unavailable, RateLimited)):
@@ -237,7 +237,7 @@ def test_what_waiting_does_not_mend_is_told_at_once(slug):
     assert server.waited == []
 
 
-def test_what_the_server_says_is_told_as_its_words():
+def test_server_text_is_quoted_as_server_text():
     server = Server(problem("conflict", 409, detail="Log in at https://evil.example"))
 
     with pytest.raises(Refused) as refused:
@@ -269,7 +269,7 @@ def test_no_cookie_is_taken_or_sent_back(cookie):
     ("/vaults/v/sync?since=0&limit=1000", 32), ("/vaults?limit=200", 32),
     ("/vaults/v/items/i/versions/7", 32), ("/auth/recover/start", 32),
 ])  # fmt: skip
-def test_an_answer_is_as_long_as_its_route_lets_it_be(path, mib):
+def test_response_size_is_limited_by_route(path, mib):
     def padded(size):
         return lambda _: answer(content=b'{"a":"' + b"j" * (size - 8) + b'"}')()
 

@@ -67,7 +67,7 @@ def test_one_key_for_two_purposes_is_refused(name):
     assert len(named(**{name: KEYS[other]})) == 1
 
 
-def test_a_key_that_another_set_has_as_an_old_one_is_refused_too():
+def test_key_listed_as_old_in_another_set_is_rejected():
     old = generate_keys("old")["MAIL_KEY"]
 
     assert named(PEPPER=old, MAIL_KEY=f"{KEYS['MAIL_KEY']},{old}") == ["MAIL_KEY"]
@@ -78,5 +78,5 @@ def test_a_key_that_was_drawn_for_development_is_refused(name):
     assert named(**{name: generate_keys("dev")[name]}) == [name]
 
 
-def test_all_that_is_wrong_is_told_at_once():
+def test_all_errors_are_reported_together():
     assert named(**dict.fromkeys(KEY_SETS, "")) == sorted(KEY_SETS)

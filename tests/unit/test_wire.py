@@ -133,7 +133,7 @@ def test_values_without_keys_are_bounded_too(part):
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists, max_leaves=20))
-def test_what_is_read_is_what_was_written_or_it_is_refused(value):
+def test_values_read_equal_written_ones_or_are_rejected(value):
     data = json.dumps(value).encode()
 
     try:

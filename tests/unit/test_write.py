@@ -51,7 +51,7 @@ def test_a_log_gives_the_known_answers(known_log):
         assert signed.head.hex() == known["head"] == state.head.hex()
 
 
-def test_a_batch_is_the_same_as_its_writes_one_by_one(known_log):
+def test_batch_equals_its_single_writes(known_log):
     state, keys = known_log
 
     batch = append.prepare(
@@ -73,7 +73,7 @@ def test_preparing_a_write_leaves_the_state_as_it_is(told):
     assert told.ann.state.to_json() == before
 
 
-def test_the_sum_kept_by_each_write_is_the_sum_over_what_is_held(told):
+def test_incremental_sum_equals_full_sum(told):
     told.ann.write(told.server, Change.rotate_begin(), rename(told.ann, "third name"))
     state = told.ann.state
 
@@ -101,7 +101,7 @@ def test_an_entry_carries_four_fields_as_a_request_needs_them(told):
         (Change.remove(IDS[4]), ItemNotFound),
     ],
 )
-def test_what_the_server_would_refuse_is_refused_before_it_is_sent(told, change, refusal):
+def test_invalid_write_is_rejected_before_sending(told, change, refusal):
     with pytest.raises(refusal):
         append.prepare(told.ann.state, [change], keys=told.ann.keys, author_id=ACCOUNT)
 
@@ -158,7 +158,7 @@ def test_the_answer_to_a_batch_names_every_item_in_order(told):
             receipts.check_batch(batch, answer | lie)
 
 
-def test_a_rename_is_answered_with_the_vault_as_it_was_computed(told):
+def test_rename_returns_the_vault_as_computed(told):
     batch = told.ann.write(told.server, rename(told.ann, "third name"))
     answer = told.server.vault()
 
