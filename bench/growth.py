@@ -12,7 +12,7 @@ from bench import load
 from bench.load import Connection
 from bench.machines import Beside
 from bench.world import DETAIL_BYTES, OVERVIEW_BYTES, Account, Vault, sealed
-from tests import many_rows
+from tests.harness import bulk_rows
 
 FEW, MANY = 100, 100_000
 CHANGED = 10
@@ -48,7 +48,7 @@ def _stuffed(engine: sa.Engine, account: Account, items: int) -> Vault:
     with engine.begin() as connection:
         told = "UPDATE vaults SET revision = :n, active = :n, head = :head WHERE id = :id"
         connection.execute(sa.text(told), about)
-        many_rows.stuff(connection, values)
+        bulk_rows.stuff(connection, values)
         some = sa.text("SELECT id FROM items WHERE vault_id = :id ORDER BY id LIMIT 100")
         vault.items = list(connection.scalars(some, about))
     return vault

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from tests import servers
 from tests.first_hour.world import BIN, ROOT, Site, free_port
+from tests.harness import servers
 
 WORKERS = 2
 THREADS = 16

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
+from tests.harness import servers
 
 TESTS = Path(__file__).parent
 ROLLOUT = TESTS / "rollout"
 # What takes longest begins first, so that no process of a run is busy when all others have ended.
 SLOW_FIRST = ("faults", "first_hour", "client", "api")
-pytest_plugins = ["tests.serving", "tests.operating"]
+pytest_plugins = ["tests.harness.app_fixtures", "tests.harness.operator_fixtures"]
 
 
 def pytest_addoption(parser):

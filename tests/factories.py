@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from argon2 import PasswordHasher
 from flask import current_app
 
-from tests.vault_writer import Writer
+from tests.harness.vault_writer import Writer
 from vaultr.audit.models import AuditEvent
 from vaultr.auth import password_hashing, sessions
 from vaultr.auth.models import Account, KeySet, RecoveryKey, Session

@@ -6,7 +6,7 @@ import psycopg2
 import pytest
 import redis
 
-from tests import servers
+from tests.harness import servers
 
 
 def ask(url):

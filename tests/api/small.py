@@ -6,7 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask import Blueprint, Response
 
-from tests import serving
+from tests.harness import app_fixtures
 from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.app import create_app
@@ -179,7 +179,7 @@ def asks() -> Echo:
 def server(home, **more):
     """Give a server with these routes, on SQLite unless told otherwise, and nothing called yet."""
     called.clear()
-    app = create_app(Settings.from_environ(serving.environ_for(home, **more)))
+    app = create_app(Settings.from_environ(app_fixtures.environ_for(home, **more)))
     app.register_blueprint(blueprint)
     with app.app_context():
         db.create_all()

@@ -5,10 +5,11 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tests import factories, recovering, serving
-from tests.concurrency import at_once
-from tests.letters import letters, tokens
-from tests.new_keys import new_keys
+from tests import factories
+from tests.harness import account_recovery, app_fixtures
+from tests.harness.key_replacement import new_keys
+from tests.harness.outbox import letters, tokens
+from tests.harness.threads import at_once
 from vaultr.audit.models import AuditEvent
 from vaultr.database.session import db, transaction
 from vaultr.protocol.encoding import b64
@@ -43,7 +44,7 @@ def filled(app, email):
         vault = factories.vault(email)
         item = factories.item(vault)
         vault.put(item.id, text="again")
-    recovering.begun(app, email)
+    account_recovery.begun(app, email)
     with app.app_context():
         session = factories.session(factories.owner(email))
     client = app.test_client()
@@ -178,7 +179,7 @@ def test_beside_writers_nobody_sees_a_deadlock_and_nothing_is_left(app, count):
         with app.app_context():
             vault = factories.vault(ANN)
         doers = list(writers(vault).items())
-        clients = [serving.signed_in(app, ANN) for _ in range(len(doers) + 1)]
+        clients = [app_fixtures.signed_in(app, ANN) for _ in range(len(doers) + 1)]
 
         def do(number, doers=doers, clients=clients):
             if number == len(doers):
@@ -199,4 +200,4 @@ def test_beside_writers_nobody_sees_a_deadlock_and_nothing_is_left(app, count):
         left = rows(app)
         left.pop("recoveries", None)  # of an address that nobody has
         assert left == {}
-        serving.empty(app)
+        app_fixtures.empty(app)

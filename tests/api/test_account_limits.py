@@ -5,9 +5,10 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tests import factories, statements
-from tests.letters import letters
-from tests.new_keys import new_keys
+from tests import factories
+from tests.harness import sql_recorder
+from tests.harness.key_replacement import new_keys
+from tests.harness.outbox import letters
 from vaultr import clock
 from vaultr.auth import known_devices, service
 from vaultr.auth.models import KnownDevice, Session
@@ -58,7 +59,7 @@ def test_session_over_its_limit_costs_no_statement(app, sessions, set_to):
     client, headers = app.test_client(), sessions[0].headers
     first = [client.get(ME, headers=headers) for _ in range(2)]
 
-    with statements.collected(app) as ran:
+    with sql_recorder.collected(app) as ran:
         response = client.get(ME, headers=headers)
 
     assert [one.status_code for one in (*first, response)] == [200, 429, 429]

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from tests import factories
-from tests.numbers import hashes
-from tests.statements import collected
+from tests.harness.metric_values import hashes
+from tests.harness.sql_recorder import collected
 from vaultr.auth import password_hashing
 from vaultr.database.session import transaction
 

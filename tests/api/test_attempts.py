@@ -8,9 +8,9 @@ import sqlalchemy as sa
 import time_machine
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.numbers import hashes
-from tests.statements import collected
+from tests.harness.metric_values import hashes
+from tests.harness.sql_recorder import collected
+from tests.harness.threads import at_once
 from vaultr import clock
 from vaultr.auth import login_throttle
 from vaultr.auth.errors import Locked

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tests import audit_log, audit_obstacles
+from tests.harness import audit_failures, audit_log
 from vaultr import request_context
 from vaultr.api import request_origin
 from vaultr.audit import service
@@ -115,12 +115,12 @@ def test_released_savepoint_after_event_does_not_count_as_commit(here):
     assert [event.writer_seq for event in audit_log.events()] == [1]
 
 
-@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+@pytest.mark.parametrize("obstacle", audit_failures.ALL)
 def test_what_cannot_be_recorded_does_not_happen(here, obstacle):
     with transaction():
         record()
 
-    with audit_obstacles.put(obstacle), pytest.raises(AuditUnavailable):
+    with audit_failures.put(obstacle), pytest.raises(AuditUnavailable):
         record_with_a_fact()
 
     with transaction():
@@ -130,7 +130,7 @@ def test_what_cannot_be_recorded_does_not_happen(here, obstacle):
 
 
 def test_whoever_swallows_that_a_record_failed_cannot_commit(here):
-    with audit_obstacles.put("lost"), pytest.raises(AuditUnavailable):
+    with audit_failures.put("lost"), pytest.raises(AuditUnavailable):
         record_with_a_fact(swallow=AuditUnavailable)
 
     assert facts() == set()

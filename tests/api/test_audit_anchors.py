@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests import audit_log
+from tests.harness import audit_log
 from vaultr.audit import anchors, checkpoints, sequencer, service, signing, state_file
 from vaultr.audit.events import Event
 from vaultr.audit.verification import run

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests import audit_log
+from tests.harness import audit_log
 from vaultr import clock
 from vaultr.audit import checkpoints, retention, service
 from vaultr.audit.errors import Held, HoldExists, NoRetention, NothingToRedact, UnsequencedEvents

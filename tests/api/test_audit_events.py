@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import time_machine
 
-from tests import audit_log, audit_obstacles
+from tests.harness import audit_failures, audit_log
 from vaultr import clock
 from vaultr.audit import denied_requests, service
 from vaultr.audit.events import Event
@@ -169,7 +169,7 @@ def test_denials_during_outage_are_recorded_later(app):
     with app.app_context(), time_machine.travel("2026-11-24T12:00:00Z", tick=False) as traveller:
         denied_requests.current().count("door", "192.0.2.0/24")
         traveller.shift(60)
-        with audit_obstacles.put("raised"):
+        with audit_failures.put("raised"):
             service.flush_denials()
             assert not denied_requests.current().due()
         service.flush_denials()

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests import audit_log, audit_obstacles, factories
+from tests import factories
+from tests.harness import audit_failures, audit_log
 from vaultr import clock
 from vaultr.audit import (
     chain,
@@ -257,7 +258,7 @@ def test_deleted_tail_event_with_a_business_row_is_found(log):
 
 
 def test_trigger_that_drops_one_insert_fails_the_change(log):
-    with audit_obstacles.put("lost"), pytest.raises(AuditUnavailable):
+    with audit_failures.put("lost"), pytest.raises(AuditUnavailable):
         record()
 
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests import audit_log, serving
+from tests.harness import app_fixtures, audit_log
 from vaultr.audit import service
 from vaultr.audit.errors import AuditUnavailable
 from vaultr.audit.events import Event
@@ -25,7 +25,7 @@ def here(app):
 
 @pytest.fixture
 def postgres(postgres_app):
-    serving.empty(postgres_app)
+    app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         yield postgres_app
 

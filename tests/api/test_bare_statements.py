@@ -4,8 +4,8 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from tests import servers, serving
-from tests.serving import built, environ_for
+from tests.harness import app_fixtures, servers
+from tests.harness.app_fixtures import built, environ_for
 from vaultr.database import engine, prepared_statements, raw_driver
 from vaultr.database.session import AUTOCOMMIT, transaction
 
@@ -14,7 +14,7 @@ NAMES = "SELECT name FROM pg_prepared_statements WHERE %(x)s = %(x)s"
 
 @pytest.fixture
 def app(postgres_app):
-    serving.empty(postgres_app)
+    app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         yield postgres_app
 

@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests import factories
-from tests.vault_rows import refused, rows, unchanged
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import ITEMS, REMOVED, VAULTS, VERSIONS
 

@@ -6,8 +6,9 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from tests import factories, servers
-from tests.serving import built, environ_for, signed_in
+from tests import factories
+from tests.harness import servers
+from tests.harness.app_fixtures import built, environ_for, signed_in
 from vaultr.database.session import db, transaction
 
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.browser_sessions import ACCESS, CSRF, OWN, TOKEN, cookie, signed_in, with_token
+from tests.harness.browser_sessions import ACCESS, CSRF, OWN, TOKEN, cookie, signed_in, with_token
 from vaultr.protocol.encoding import b64
 
 LOGIN, REFRESH, LOGOUT = "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout"

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests import browser_sessions, recovering
-from tests.browser_sessions import ACCESS, CSRF, OWN, TOKEN, cookie, cookies, with_token
-from tests.letters import letters
+from tests.harness import account_recovery, browser_sessions
+from tests.harness.browser_sessions import ACCESS, CSRF, OWN, TOKEN, cookie, cookies, with_token
+from tests.harness.outbox import letters
 
 AUTH = "/api/v1/auth"
 ME, EMAIL, REFRESH, LOGOUT = (f"{AUTH}/{name}" for name in ("me", "email", "refresh", "logout"))
@@ -79,12 +79,12 @@ def test_email_change_undo_clears_cookies(app, browser):
 
 
 def test_completing_a_recovery_takes_the_cookies_away(app, time_machine):
-    account_id, token = recovering.begun(app)
+    account_id, token = account_recovery.begun(app)
     browser = browser_sessions.at(app)
-    recovering.after_the_wait(time_machine)
-    completion = recovering.completion(app, token, account_id)
+    account_recovery.after_the_wait(time_machine)
+    completion = account_recovery.completion(app, token, account_id)
 
-    answer = browser.post(recovering.COMPLETE, json=completion, headers=OWN)
+    answer = browser.post(account_recovery.COMPLETE, json=completion, headers=OWN)
 
     assert answer.status_code == 204
     assert cookies(browser) == NONE

@@ -3,9 +3,9 @@
 import pytest
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.letters import letters
-from tests.new_keys import new_keys, rewrapped
+from tests.harness.key_replacement import new_keys, rewrapped
+from tests.harness.outbox import letters
+from tests.harness.threads import at_once
 from vaultr.auth.models import Account, KeySet, RecoveryKey, Session
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64, unb64

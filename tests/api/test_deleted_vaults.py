@@ -3,8 +3,8 @@
 import pytest
 
 from tests import factories
-from tests.vault_rows import TABLES, refused, rows, unchanged
-from tests.vault_writer import VAULTS, Writer
+from tests.harness.vault_rows import TABLES, refused, rows, unchanged
+from tests.harness.vault_writer import VAULTS, Writer
 from vaultr.protocol.encoding import b64
 from vaultr.vault import vault_deletion
 

@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.letters import letters
-from tests.vault_writer import Writer
+from tests.harness.outbox import letters
+from tests.harness.threads import at_once
+from tests.harness.vault_writer import Writer
 from vaultr.auth import sessions
 
 pytestmark = pytest.mark.both_databases

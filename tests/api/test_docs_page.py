@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from tests import browser, serving
 from tests.client.listening import Listening
-from tests.recording_proxy import recording
+from tests.harness import app_fixtures, browser
+from tests.harness.recording_proxy import recording
 from vaultr.api import security_headers
 from vaultr.api.openapi import document
 from vaultr.web import api_docs
@@ -66,7 +66,7 @@ def test_what_a_description_says_is_text_and_no_markup():
 
 
 def test_a_browser_shows_it_and_asks_nobody_else_for_anything(sqlite_app):
-    serving.empty(sqlite_app)
+    app_fixtures.empty(sqlite_app)
     with (
         closing(Listening(sqlite_app)) as server,
         recording() as (proxy, asked),

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from tests import mail_servers
-from tests.mail_servers import Certificate, Inbox
-from tests.operating import bad, in_production
-from tests.serving import built, environ_for
+from tests.harness import mail_servers
+from tests.harness.app_fixtures import built, environ_for
+from tests.harness.mail_servers import Certificate, Inbox
+from tests.harness.operator_fixtures import bad, in_production
 from vaultr import clock
 from vaultr.audit import checkpoints, sequencer_lag
 from vaultr.database.session import fact

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests import servers
-from tests.operating import bad, in_production
-from tests.serving import built, environ_for
+from tests.harness import servers
+from tests.harness.app_fixtures import built, environ_for
+from tests.harness.operator_fixtures import bad, in_production
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.ops.doctor import connections, database

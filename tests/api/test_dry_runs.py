@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tests.vault_rows import refused, unchanged
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import refused, unchanged
+from tests.harness.vault_writer import Writer
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VAULTS

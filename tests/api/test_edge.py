@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests import servers
 from tests.api import small
+from tests.harness import servers
 
 EVERY = {
     "X-Content-Type-Options": "nosniff",

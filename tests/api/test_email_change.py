@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests import factories, recovering
-from tests.concurrency import at_once
-from tests.letters import letters, tokens
+from tests import factories
+from tests.harness import account_recovery
+from tests.harness.outbox import letters, tokens
+from tests.harness.threads import at_once
 from vaultr.auth import email_change
 from vaultr.auth.models import Account, EmailChange, EmailUndo, Session
 from vaultr.database.session import transaction
@@ -221,27 +222,27 @@ def test_the_first_address_undoes_all_that_was_changed_after_it(app, as_ann):
 
 
 def test_undo_ends_running_recovery(app, as_ann):
-    recovering.with_recovery_key(app)
+    account_recovery.with_recovery_key(app)
     token = changed(app, as_ann)
-    mail_token = recovering.asked(app, NEW)
-    start = recovering.proof(mail_token, as_ann.account_id)
-    assert app.test_client().post(recovering.START, json=start).status_code == 200
+    mail_token = account_recovery.asked(app, NEW)
+    start = account_recovery.proof(mail_token, as_ann.account_id)
+    assert app.test_client().post(account_recovery.START, json=start).status_code == 200
 
     assert undo(app, token) == 204
 
-    assert app.test_client().post(recovering.START, json=start).status_code == 400
+    assert app.test_client().post(account_recovery.START, json=start).status_code == 400
 
 
 def test_token_sent_to_old_address_recovers_nothing_after_change(app, as_ann):
-    recovering.with_recovery_key(app)
-    start = recovering.proof(recovering.asked(app), as_ann.account_id)
+    account_recovery.with_recovery_key(app)
+    start = account_recovery.proof(account_recovery.asked(app), as_ann.account_id)
 
     changed(app, as_ann)
 
     client = app.test_client()
-    assert client.post(recovering.START, json=start).status_code == 400
-    later = recovering.proof(recovering.asked(app, NEW), as_ann.account_id)
-    assert client.post(recovering.START, json=later).status_code == 200
+    assert client.post(account_recovery.START, json=start).status_code == 400
+    later = account_recovery.proof(account_recovery.asked(app, NEW), as_ann.account_id)
+    assert client.post(account_recovery.START, json=later).status_code == 200
 
 
 def test_old_address_is_reserved_while_undo_is_possible(app, as_ann, as_bob):

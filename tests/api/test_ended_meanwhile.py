@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.new_keys import new_keys
-from tests.serving import empty
+from tests.harness.app_fixtures import empty
+from tests.harness.key_replacement import new_keys
 from vaultr.auth.models import Account, Session
 from vaultr.database.session import db, transaction
 from vaultr.protocol.encoding import b64

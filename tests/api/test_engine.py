@@ -9,8 +9,8 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from tests import serving
-from tests.stopwatch import quickest
+from tests.harness import app_fixtures
+from tests.harness.timing import quickest
 from vaultr.app import create_app
 from vaultr.database import engine
 from vaultr.database.base import Fact
@@ -20,7 +20,7 @@ from vaultr.settings.model import Settings
 
 @pytest.fixture
 def on_sqlite(sqlite_app):
-    serving.empty(sqlite_app)
+    app_fixtures.empty(sqlite_app)
     with sqlite_app.app_context():
         yield sqlite_app
 
@@ -33,7 +33,7 @@ LIMITS = {name: getattr(engine, name) for name in ("LOCK_SECONDS", "STATEMENT_SE
 def on_postgres(postgres_app, monkeypatch):
     for name, seconds in LIMITS.items():
         monkeypatch.setattr(engine, name, seconds)
-    serving.empty(postgres_app)
+    app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         yield postgres_app
 
@@ -115,7 +115,7 @@ def test_every_sqlite_connection_gets_its_pragmas(on_sqlite, which):
 def test_new_sqlite_database_waits_for_another_writer(tmp_path):
     """SQLite itself refuses at once here, whatever its busy timeout: processes that start at the
     same moment on an empty folder would meet that."""
-    app = create_app(Settings.from_environ(serving.environ_for(tmp_path)))
+    app = create_app(Settings.from_environ(app_fixtures.environ_for(tmp_path)))
     other = sqlite3.connect(
         tmp_path / "vaultr.sqlite3", isolation_level=None, check_same_thread=False
     )

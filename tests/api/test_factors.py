@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests import factories, letters
-from tests.concurrency import at_once
-from tests.second_factors import Phone, confirmed
+from tests import factories
+from tests.harness import outbox
+from tests.harness.second_factors import Phone, confirmed
+from tests.harness.threads import at_once
 from vaultr.auth import second_factor_secrets
 from vaultr.auth.models import Factor, RecoveryCode
 from vaultr.database.session import transaction
@@ -30,7 +31,7 @@ def told(app, kind):
 
 
 def subjects(app):
-    return [letter.subject for letter in letters.letters(app)]
+    return [letter.subject for letter in outbox.letters(app)]
 
 
 def test_a_factor_counts_once_its_first_code_was_right(app, as_ann):
@@ -87,7 +88,7 @@ def test_secret_is_stored_sealed_and_codes_hashed(app, as_ann):
     assert factor.key_id == "test"
     assert factor.sealed[:5] == b"\x04test"
     assert {len(one) for one in kept} == {32}
-    text = repr(factories.events(app)) + repr([one.text for one in letters.letters(app)])
+    text = repr(factories.events(app)) + repr([one.text for one in outbox.letters(app)])
     assert not any(secret in text for secret in (begun["secret"], *codes))
 
 
@@ -184,7 +185,7 @@ def test_a_factor_that_was_never_confirmed_can_be_removed(app, as_ann):
 
     assert as_ann.delete(TOTP).status_code == 204
     assert rows(app, Factor) == []
-    assert letters.letters(app) == []
+    assert outbox.letters(app) == []
 
 
 def test_renewed_codes_void_the_old_ones(app, as_ann):

@@ -13,9 +13,10 @@ from uuid import uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests import factories, serving
+from tests import factories
 from tests.api.test_tokens import CLAIMS, claims, key_of, part
-from tests.statements import collected
+from tests.harness import app_fixtures
+from tests.harness.sql_recorder import collected
 
 ME, REFRESH = "/api/v1/auth/me", "/api/v1/auth/refresh"
 TOUCHING = ("open", "os.listdir", "socket.connect", "socket.getaddrinfo", "subprocess.Popen")
@@ -55,7 +56,7 @@ def token(header, payload=None, key=None, digest=hashlib.sha256):
 @pytest.fixture
 def stranger(sqlite_app):
     """A stranger, whose first request has opened what a first request opens."""
-    serving.empty(sqlite_app)
+    app_fixtures.empty(sqlite_app)
     client = sqlite_app.test_client()
     client.get(ME, headers={"Authorization": "Bearer a.b.c"})
     return client

@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests import factories, vault_rows
-from tests.concurrency import at_once
-from tests.serving import signed_in
-from tests.vault_writer import Writer
+from tests import factories
+from tests.harness import vault_rows
+from tests.harness.app_fixtures import signed_in
+from tests.harness.threads import at_once
+from tests.harness.vault_writer import Writer
 from vaultr.api import idempotency
 from vaultr.api.contract import contract_of
 from vaultr.api.idempotency import StoredResponse

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests import browser, factories, serving, sites
+from tests import factories
 from tests.faults.running import free_port
+from tests.harness import app_fixtures, browser, tls_sites
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.settings.model import Settings
@@ -32,7 +33,7 @@ FORM = """
 
 @pytest.fixture(scope="module")
 def chrome_and_authority():
-    authority = sites.Authority()
+    authority = tls_sites.Authority()
     with browser.started(authority=authority) as chrome:
         yield chrome, authority
 
@@ -46,15 +47,15 @@ def net(chrome_and_authority, tmp_path):
     friend, foe, sibling = (
         f"https://{name}:{pages_port}" for name in ("friend.test", "foe.test", "pages.vault.test")
     )
-    given = serving.environ_for(tmp_path, CORS_ORIGINS=friend) | {"BASE_URL": vault}
+    given = app_fixtures.environ_for(tmp_path, CORS_ORIGINS=friend) | {"BASE_URL": vault}
     app = create_app(Settings.from_environ(given))
     with app.app_context():
         db.create_all()
         factories.owner("ann@example.org")
     pages = authority.context(tmp_path, "friend.test", "foe.test", "pages.vault.test")
     with (
-        sites.serving(app, authority.context(tmp_path, "vault.test"), port=port),
-        sites.serving(sites.page, pages, port=pages_port),
+        tls_sites.serving(app, authority.context(tmp_path, "vault.test"), port=port),
+        tls_sites.serving(tls_sites.page, pages, port=pages_port),
     ):
         yield SimpleNamespace(
             chrome=chrome, app=app, vault=vault, friend=friend, foe=foe, sibling=sibling

@@ -4,8 +4,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.vault_rows import change, everything, refused, unchanged
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import change, everything, refused, unchanged
+from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sealed import OVERHEAD
 from vaultr.vault.models import VAULTS

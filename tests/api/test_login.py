@@ -3,8 +3,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.numbers import hashes
+from tests.harness.metric_values import hashes
+from tests.harness.threads import at_once
 from vaultr.auth.models import Account, Failures, KnownDevice, Session
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests import factories
-from tests.statements import collected
-from tests.stopwatch import until
+from tests.harness.sql_recorder import collected
+from tests.harness.timing import until
 from vaultr.database.session import AUTOCOMMIT, db
 from vaultr.errors import Busy
 

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests import mail_servers
-from tests.mail_servers import Inbox
+from tests.harness import mail_servers
+from tests.harness.mail_servers import Inbox
 from vaultr import clock
 from vaultr.database.session import transaction
 from vaultr.mail import delivery_job, service

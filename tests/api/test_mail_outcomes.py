@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests import mail_servers, servers, serving
-from tests.mail_servers import Inbox
+from tests.harness import app_fixtures, mail_servers, servers
+from tests.harness.mail_servers import Inbox
 from vaultr import clock
 from vaultr.database.session import db, transaction
 from vaultr.mail import delivery_job, service, transports
@@ -174,10 +174,10 @@ def test_sender_killed_at_any_point_sends_no_email_twice(database, postgres_url,
     inbox = Inbox()
     with mail_servers.running(inbox) as port:
         more |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(port), "SMTP_SECURE": "none"}
-        environ = serving.environ_for(tmp_path, **more)
-        app = serving.built(environ)
+        environ = app_fixtures.environ_for(tmp_path, **more)
+        app = app_fixtures.built(environ)
         done = subprocess.run(
-            [sys.executable, "-m", "tests.killed_sender", str(count(23, many=1))],
+            [sys.executable, "-m", "tests.harness.killed_mail_sender", str(count(23, many=1))],
             cwd=ROOT, env={**environ, "PATH": os.environ["PATH"]}, capture_output=True, text=True,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

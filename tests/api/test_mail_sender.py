@@ -7,9 +7,9 @@ from email import message_from_bytes, policy
 
 import pytest
 
-from tests import mail_servers, serving
-from tests.mail_servers import Certificate, Inbox
-from tests.stopwatch import quickest
+from tests.harness import app_fixtures, mail_servers
+from tests.harness.mail_servers import Certificate, Inbox
+from tests.harness.timing import quickest
 from vaultr.app import create_app
 from vaultr.mail import sender, transports
 from vaultr.mail.message import Email
@@ -31,7 +31,7 @@ def app_for(tmp_path):
 
     def make(port, secure, ca=None, **more):
         more |= {"SMTP_CA_FILE": str(ca.file)} if ca else {}
-        environ = serving.environ_for(
+        environ = app_fixtures.environ_for(
             tmp_path,
             SMTP_HOST="localhost",
             SMTP_PORT=str(port),
@@ -156,7 +156,7 @@ def test_accepted_email_stays_accepted_without_quit_response(app_for):
 
 
 def test_without_mail_server_email_is_a_readable_file(tmp_path):
-    app = create_app(Settings.from_environ(serving.environ_for(tmp_path)))
+    app = create_app(Settings.from_environ(app_fixtures.environ_for(tmp_path)))
 
     send(app)
     send(app)

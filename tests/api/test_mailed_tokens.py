@@ -4,9 +4,10 @@ import secrets
 
 import pytest
 
-from tests import factories, recovering
-from tests.letters import letters, tokens
-from tests.recovering import ANN, LINK
+from tests import factories
+from tests.harness import account_recovery
+from tests.harness.account_recovery import ANN, LINK
+from tests.harness.outbox import letters, tokens
 from vaultr.protocol.encoding import b64
 
 AUTH = "/api/v1/auth"
@@ -33,7 +34,7 @@ def mailed(app, as_ann, set_to):
         "refresh": as_ann.session.refresh_token,
     }
     given["confirm"] = _linked(app, ANN)
-    _, given["recover"] = recovering.begun(app, "bob@example.org")
+    _, given["recover"] = account_recovery.begun(app, "bob@example.org")
     given["undo"] = _moved(app)
     return given
 

@@ -4,8 +4,8 @@ import secrets
 from uuid import uuid4
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.new_keys import new_keys, rewrapped
+from tests.harness.key_replacement import new_keys, rewrapped
+from tests.harness.threads import at_once
 from vaultr.auth.models import Account
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64, unb64

@@ -6,9 +6,9 @@ import flask_migrate
 import pytest
 import sqlalchemy as sa
 
-from tests import servers
 from tests.guards.tree import ROOT
-from tests.serving import environ_for
+from tests.harness import servers
+from tests.harness.app_fixtures import environ_for
 from vaultr.app import create_app
 from vaultr.database import engine, schema_version
 from vaultr.database.session import db

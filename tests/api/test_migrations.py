@@ -6,9 +6,9 @@ import flask_migrate
 import pytest
 import sqlalchemy as sa
 
-from tests import servers
 from tests.first_hour.world import BIN, ROOT
-from tests.serving import built, environ_for
+from tests.harness import servers
+from tests.harness.app_fixtures import built, environ_for
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.settings.model import Settings

@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from tests import serving
 from tests.api import small
+from tests.harness import app_fixtures
 from vaultr.api.contract import contract_of
 from vaultr.api.openapi import document, errors_of
 from vaultr.api.problems import status_of
@@ -147,7 +147,7 @@ def test_query_parameters_are_documented_as_accepted(tmp_path):
     ],
 )
 def test_answers_are_as_it_says(sqlite_app, described, path, method, status):
-    serving.empty(sqlite_app)
+    app_fixtures.empty(sqlite_app)
     response = sqlite_app.test_client().open(path, method=method.upper())
     said = described["paths"][path][method]["responses"][status]["content"][response.mimetype]
 

@@ -6,8 +6,9 @@ from uuid import uuid4
 import pytest
 from werkzeug.test import EnvironBuilder
 
-from tests import factories, servers
+from tests import factories
 from tests.api import small
+from tests.harness import servers
 from vaultr.api import request_parsing
 from vaultr.database.session import db
 

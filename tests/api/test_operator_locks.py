@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import factories
-from tests.letters import letters
+from tests.harness.outbox import letters
 from vaultr.auth import password_hashing
 from vaultr.auth.admin import actions
 from vaultr.auth.admin.actions import Operator

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests import audit_log, factories, mail_servers
-from tests.mail_servers import Inbox
+from tests import factories
+from tests.harness import audit_log, mail_servers
+from tests.harness.mail_servers import Inbox
 from vaultr import clock
 from vaultr.api import kill_switches
 from vaultr.audit.events import Event

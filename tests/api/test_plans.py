@@ -3,8 +3,8 @@
 import pytest
 import sqlalchemy as sa
 
-from tests import servers
-from tests.serving import built, environ_for
+from tests.harness import servers
+from tests.harness.app_fixtures import built, environ_for
 from vaultr.database.prepared_statements import PLANNED
 from vaultr.database.session import one_statement, transaction
 

@@ -11,9 +11,10 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from tests import factories, servers
-from tests.many_rows import fill
-from tests.serving import built, environ_for, signed_in
+from tests import factories
+from tests.harness import servers
+from tests.harness.app_fixtures import built, environ_for, signed_in
+from tests.harness.bulk_rows import fill
 from vaultr.database import raw_driver
 from vaultr.database.session import AUTOCOMMIT, db, transaction
 from vaultr.protocol.encoding import b64, unb64

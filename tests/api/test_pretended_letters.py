@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import mail_servers
-from tests.mail_servers import Inbox
+from tests.harness import mail_servers
+from tests.harness.mail_servers import Inbox
 from vaultr.database.session import transaction
 from vaultr.mail import delivery_job, service
 from vaultr.mail.models import Mail

@@ -5,10 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests import factories, recovering
-from tests.concurrency import at_once
-from tests.letters import letters
-from tests.recovering import (
+from tests import factories
+from tests.harness import account_recovery
+from tests.harness.account_recovery import (
     ANN,
     COMPLETE,
     NEW,
@@ -22,6 +21,8 @@ from tests.recovering import (
     proof,
     with_recovery_key,
 )  # fmt: skip
+from tests.harness.outbox import letters
+from tests.harness.threads import at_once
 from vaultr.auth.models import Account, EmailChange, Factor, RecoveryKey, Session
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
@@ -106,7 +107,7 @@ def test_owner_is_notified_at_each_step(app, client, time_machine):
     account_id, token = begun(app)
 
     (notice,) = [one for one in letters(app, ANN) if one.kind == "recovery-started"]
-    assert recovering.LINK.search(notice.text)[1] == token
+    assert account_recovery.LINK.search(notice.text)[1] == token
     assert token not in notice.subject
     after_the_wait(time_machine)
     client.post(COMPLETE, json=completion(app, token, account_id))

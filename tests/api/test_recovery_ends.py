@@ -3,10 +3,7 @@
 import pytest
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.letters import letters
-from tests.new_keys import new_keys, rewrapped
-from tests.recovering import (
+from tests.harness.account_recovery import (
     ANN,
     CANCEL,
     COMPLETE,
@@ -21,6 +18,9 @@ from tests.recovering import (
     tokens_left,
     with_recovery_key,
 )
+from tests.harness.key_replacement import new_keys, rewrapped
+from tests.harness.outbox import letters
+from tests.harness.threads import at_once
 from vaultr.auth.models import RecoveryKey
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64

@@ -5,8 +5,7 @@ import secrets
 import pytest
 
 from tests import factories
-from tests.letters import letters, tokens
-from tests.recovering import (
+from tests.harness.account_recovery import (
     ANN,
     COMPLETE,
     RECOVER,
@@ -20,6 +19,7 @@ from tests.recovering import (
     tokens_left,
     with_recovery_key,
 )
+from tests.harness.outbox import letters, tokens
 from vaultr.auth.models import Recovery
 from vaultr.auth.recovery import tokens as recovery_tokens
 from vaultr.database.session import transaction

@@ -3,8 +3,8 @@
 import pytest
 
 from tests import factories
-from tests.vault_rows import refused, rows, unchanged
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_writer import Writer
 from vaultr.client.errors import ChainBroken
 from vaultr.protocol.encoding import b64
 from vaultr.vault.models import ENTRIES, ITEMS

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.letters import letters, tokens
+from tests.harness.outbox import letters, tokens
+from tests.harness.threads import at_once
 from vaultr.auth.models import Account, WaitingSignup
 from vaultr.database.session import transaction
 

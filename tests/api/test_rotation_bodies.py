@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.vault_rows import refused, unchanged
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import refused, unchanged
+from tests.harness.vault_writer import Writer
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import SealBroken
 from vaultr.protocol.encoding import b64, unb64

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.concurrency import at_once
-from tests.serving import signed_in
-from tests.vault_rows import rows
-from tests.vault_work import slug
-from tests.vault_writer import Writer
+from tests.harness.app_fixtures import signed_in
+from tests.harness.concurrent_writers import slug
+from tests.harness.threads import at_once
+from tests.harness.vault_rows import rows
+from tests.harness.vault_writer import Writer
 from vaultr.vault.models import ENTRIES, ITEMS, VAULT_KEYS, VAULTS
 
 pytestmark = pytest.mark.both_databases

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.vault_rows import refused, rows, unchanged
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_writer import Writer
 from vaultr.database.session import transaction
 from vaultr.protocol import sizes
 from vaultr.protocol.encoding import b64

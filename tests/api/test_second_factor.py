@@ -4,10 +4,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests import factories, letters, serving
-from tests.concurrency import at_once
-from tests.numbers import hashes
-from tests.second_factors import confirmed
+from tests import factories
+from tests.harness import app_fixtures, outbox
+from tests.harness.metric_values import hashes
+from tests.harness.second_factors import confirmed
+from tests.harness.threads import at_once
 from vaultr.auth.models import Session
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
@@ -19,7 +20,7 @@ WRONG = b"w" * 32
 @pytest.fixture
 def ann(app):
     """Ann's signed-in client; her account has a second factor."""
-    client = serving.signed_in(app, "ann@example.org")
+    client = app_fixtures.signed_in(app, "ann@example.org")
     client.phone, client.codes = confirmed(client)
     return client
 
@@ -131,7 +132,7 @@ def test_code_older_than_last_used_is_rejected(client, ann):
 
 
 def test_the_code_that_confirmed_a_factor_is_used_up(app, client):
-    ann = serving.signed_in(app, "ann@example.org")
+    ann = app_fixtures.signed_in(app, "ann@example.org")
     phone, _ = confirmed(ann)
 
     assert slug(login(client, totp=phone.confirmed_by)) == (401, "credentials-invalid")
@@ -174,7 +175,7 @@ def test_recovery_code_use_is_counted_recorded_and_mailed(app, client, ann):
     assert left(ann) == 7
     used = [e for e in factories.events(app) if e["out"] == "ok:used"]
     assert [(e["typ"], e["obj"]["left"]) for e in used] == [("factor.codes", n) for n in (9, 8, 7)]
-    [letter, *_] = [one for one in letters.letters(app) if one.kind == "recovery-code-used"]
+    [letter, *_] = [one for one in outbox.letters(app) if one.kind == "recovery-code-used"]
     assert letter.notice
     assert "9 of ten are left" in letter.text
     assert not any(code in letter.text + letter.html for code in ann.codes)
@@ -189,7 +190,7 @@ def test_failed_login_does_not_consume_recovery_code(app, client, ann, monkeypat
 
 
 def test_a_recovery_code_of_another_account_opens_nothing(app, client, ann):
-    _, codes = confirmed(serving.signed_in(app, "bob@example.org"))
+    _, codes = confirmed(app_fixtures.signed_in(app, "bob@example.org"))
 
     assert slug(login(client, recovery_code=codes[0])) == (401, "credentials-invalid")
 

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 import time_machine
 
-from tests import audit_log
+from tests.harness import audit_log
 from vaultr import clock
 from vaultr.audit import checkpoints, sequencer, service, signing, state_file, tree
 from vaultr.audit.events import Event

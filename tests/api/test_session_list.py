@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from tests import factories
-from tests.concurrency import at_once
+from tests.harness.threads import at_once
 from vaultr.auth.models import Session
 from vaultr.database.session import transaction
 

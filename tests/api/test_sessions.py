@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.letters import letters
+from tests.harness.outbox import letters
+from tests.harness.threads import at_once
 from vaultr.auth import sessions
 from vaultr.auth.models import Account, RefreshToken, Session
 from vaultr.database.session import transaction

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import factories
-from tests.concurrency import at_once
+from tests.harness.threads import at_once
 from vaultr.auth import login_throttle, password_hashing, sessions
 from vaultr.auth.models import Account, Session
 from vaultr.database.session import transaction

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests import factories, letters, serving
+from tests import factories
+from tests.harness import app_fixtures, outbox
 from vaultr.api import kill_switches
 from vaultr.observability import metrics
 from vaultr.ops import gauges
@@ -160,12 +161,12 @@ def test_switching_the_same_once_more_changes_nothing(app):
         assert kill_switches.switch_off("maintenance", by="bob", text="A.") is False
         assert kill_switches.switch_off("maintenance", by="bob", text="B.") is True
         assert kill_switches.read() == {"maintenance": "B."}
-    serving.empty(app)
+    app_fixtures.empty(app)
 
 
 def test_confirmation_while_signup_is_off_returns_503(app, client, off):
     client.post("/api/v1/auth/signup", json=factories.signup())
-    token = letters.tokens(app)[-1]
+    token = outbox.tokens(app)[-1]
     off("signup")
 
     answers = [

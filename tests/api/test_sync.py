@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.vault_rows import reads, refused, unchanged
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import reads, refused, unchanged
+from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sizes import SYNC_PAGE_BYTES
 from vaultr.vault import responses

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests import audit_obstacles, factories, serving
-from tests.concurrency import at_once
-from tests.statements import collected
+from tests import factories
+from tests.harness import app_fixtures, audit_failures
+from tests.harness.sql_recorder import collected
+from tests.harness.threads import at_once
 from vaultr import request_context
 from vaultr.auth import refresh_fast_path
 from vaultr.auth.models import RefreshToken, Session
@@ -43,9 +44,9 @@ def told(app):
     return [e for e in factories.events(app) if e["typ"].startswith("session")]
 
 
-@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+@pytest.mark.parametrize("obstacle", audit_failures.ALL)
 def test_a_refresh_that_cannot_be_recorded_rotates_nothing(app, client, session, obstacle):
-    with app.app_context(), audit_obstacles.put(obstacle):
+    with app.app_context(), audit_failures.put(obstacle):
         response = refresh(client, session.refresh_token)
 
     assert response.status_code == 503
@@ -83,7 +84,7 @@ def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeyp
 
 def test_token_lookup_uses_index_after_table_grew(postgres_app):
     """PostgreSQL keeps a plan; one for tables of a page is poor when there are thousands."""
-    serving.empty(postgres_app)
+    app_fixtures.empty(postgres_app)
     single = AUTOCOMMIT.get(postgres_app)
     with postgres_app.app_context(), single.connect() as connection:
         factories.session()
@@ -181,7 +182,7 @@ def test_a_session_that_ends_meanwhile_is_not_refreshed(app, client, session):
 @pytest.mark.parametrize("done", [True, False])
 def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkeypatch, done):
     """The connection ends at the rotation: whether it was done, nobody was told."""
-    serving.empty(postgres_app)
+    app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         session = factories.session()
     client, run = postgres_app.test_client(), raw_driver.Line.run

@@ -8,7 +8,7 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from tests.serving import KEYS, built, environ_for
+from tests.harness.app_fixtures import KEYS, built, environ_for
 from vaultr.security import access_tokens
 from vaultr.settings import loader
 from vaultr.settings.types import Keys

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from tests.vault_rows import rows
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import rows
+from tests.harness.vault_writer import Writer
 from vaultr.client.log.pages import gather
 from vaultr.client.log.verify import take_delta, take_full
 from vaultr.protocol.encoding import b64

@@ -8,10 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.concurrency import at_once
-from tests.serving import signed_in
-from tests.vault_rows import refused, rows
-from tests.vault_writer import VAULTS, NoPage, Writer
+from tests.harness.app_fixtures import signed_in
+from tests.harness.threads import at_once
+from tests.harness.vault_rows import refused, rows
+from tests.harness.vault_writer import VAULTS, NoPage, Writer
 from vaultr.auth.models import Account
 from vaultr.database.session import transaction
 from vaultr.vault.models import ENTRIES, ITEMS, REMOVED, VERSIONS

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests import audit_obstacles
-from tests.vault_rows import everything, reads, refused, unchanged
-from tests.vault_writer import VAULTS, Writer
+from tests.harness import audit_failures
+from tests.harness.vault_rows import everything, reads, refused, unchanged
+from tests.harness.vault_writer import VAULTS, Writer
 
 
 @pytest.fixture
@@ -12,14 +12,14 @@ def vault(app, as_ann):
     return Writer(as_ann).create()
 
 
-@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+@pytest.mark.parametrize("obstacle", audit_failures.ALL)
 def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
     item_id = vault.put()
     item = f"{vault.path}/items/{item_id}"
     paths = [item, f"{vault.path}/sync", f"{item}/versions/1"]
     assert as_ann.get(paths[0]).status_code == 200
 
-    with app.app_context(), audit_obstacles.put(obstacle):
+    with app.app_context(), audit_failures.put(obstacle):
         answers = [as_ann.get(path) for path in paths]
         overviews = [as_ann.get(f"{vault.path}/items"), as_ann.get(f"{item}/versions")]
 
@@ -32,7 +32,7 @@ def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
     assert reads(app) == [*before, *[[str(item_id)]] * 3]
 
 
-@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+@pytest.mark.parametrize("obstacle", audit_failures.ALL)
 def test_no_write_is_done_without_its_event(app, as_ann, vault, obstacle):
     item_id = vault.put()
     requests = [
@@ -45,7 +45,7 @@ def test_no_write_is_done_without_its_event(app, as_ann, vault, obstacle):
         vault.rotation_request(),
     ]
 
-    with unchanged(app), app.app_context(), audit_obstacles.put(obstacle):
+    with unchanged(app), app.app_context(), audit_failures.put(obstacle):
         answers = [vault.ask(request) for request in requests]
         answers.append(as_ann.post(VAULTS, json=Writer(as_ann).creation()))
         answers.append(as_ann.delete(vault.path))
@@ -55,13 +55,13 @@ def test_no_write_is_done_without_its_event(app, as_ann, vault, obstacle):
     assert vault.send(requests[0]).status_code == 201
 
 
-@pytest.mark.parametrize("obstacle", audit_obstacles.ALL)
+@pytest.mark.parametrize("obstacle", audit_failures.ALL)
 def test_no_rotation_ends_without_its_event(app, vault, obstacle):
     vault.done(vault.rotation_request())
     vault.done(vault.rename_request("moved"))
     request = vault.finish_request()
 
-    with unchanged(app), app.app_context(), audit_obstacles.put(obstacle):
+    with unchanged(app), app.app_context(), audit_failures.put(obstacle):
         refused(vault.ask(request), 503, "audit-unavailable")
 
     assert vault.send(request).status_code == 200

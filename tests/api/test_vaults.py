@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.vault_rows import refused, rows, unchanged
-from tests.vault_writer import VAULTS, Writer
+from tests.harness.vault_rows import refused, rows, unchanged
+from tests.harness.vault_writer import VAULTS, Writer
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import first_head
 from vaultr.vault.models import VAULT_KEYS

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from tests import factories
-from tests.letters import tokens
+from tests.harness.outbox import tokens
 from vaultr.auth.models import Account, WaitingSignup
 from vaultr.database.session import transaction
 

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.vault_rows import rows
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import rows
+from tests.harness.vault_writer import Writer
 from vaultr.vault import version_retention
 from vaultr.vault.models import ITEMS, VAULTS, VERSIONS
 

@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from tests import factories
-from tests.vault_rows import reads, refused, rows
-from tests.vault_writer import Writer
+from tests.harness.vault_rows import reads, refused, rows
+from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import unb64
 from vaultr.protocol.entries import content_of_hashes
 from vaultr.vault.models import ENTRIES

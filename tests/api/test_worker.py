@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from tests import audit_log
-from tests.stopwatch import quickest, until
+from tests.harness import audit_log
+from tests.harness.timing import quickest, until
 from vaultr.audit import denied_requests
 from vaultr.mail import service
 from vaultr.mail.message import Email

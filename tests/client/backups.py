@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from tests import programs, servers
+from tests.harness import server_programs, servers
 
 
 @contextlib.contextmanager
@@ -66,4 +66,4 @@ def has(folder, program):
 
 def postgres_programs(folder):
     with servers.scratch("vaultr-programs-") as scratch:
-        yield from programs._postgres_programs(scratch)
+        yield from server_programs._postgres_programs(scratch)

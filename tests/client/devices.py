@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from tests.harness import forked_cli
-from tests.runtime_folder import RuntimeFolder
+from tests.harness.runtime_folder import RuntimeFolder
 
 PASSWORD = "a master password for tests"
 PROGRAM = (

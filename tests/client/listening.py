@@ -4,7 +4,7 @@ import threading
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.servers import free_port
+from tests.harness.servers import free_port
 
 
 class Quiet(WSGIRequestHandler):

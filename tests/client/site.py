@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.harness import migrated_database
-from tests.servers import free_port
+from tests.harness.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -9,7 +9,7 @@ import termios
 from pathlib import Path
 
 from tests.client.devices import PROGRAM
-from tests.stopwatch import until
+from tests.harness.timing import until
 
 PATIENCE_SECONDS = 60
 

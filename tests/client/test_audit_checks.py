@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from tests import audit_log
+from tests.harness import audit_log
 from vaultr.audit import checkpoints, sequencer, service, transaction_hooks
 from vaultr.audit.events import Event
 from vaultr.client.audit.errors import AuditInvalid, Contradiction, KeyUnknown, LogRestored

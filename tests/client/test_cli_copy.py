@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.terminal import Terminal
-from tests.stopwatch import until
+from tests.harness.timing import until
 from vaultr.client.background.clipboard import Clipboard, NoClipboard
 
 SECRET = "hunter2 for the clipboard ü"

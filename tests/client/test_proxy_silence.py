@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from tests.client.world import PASSWORD, mail
-from tests.runtime_folder import RuntimeFolder
+from tests.harness.runtime_folder import RuntimeFolder
 from vaultr.client.background.agent_client import AgentClient
 from vaultr.client.errors import ServerUnreachable, Unavailable
 from vaultr.client.transport import http_transport

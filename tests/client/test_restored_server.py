@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from tests import servers
 from tests.client.backups import PostgresDump, SqliteDump
 from tests.client.owners import owner, second
 from tests.client.site import Site
+from tests.harness import servers
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])

@@ -7,7 +7,7 @@ import pytest
 from tests.client.fake_server import FakeServer
 from tests.client.listening import Listening
 from tests.client.world import EMAIL, PASSWORD, mail
-from tests.stopwatch import until
+from tests.harness.timing import until
 from vaultr import Vaultr
 from vaultr.client.background import agent_client
 from vaultr.client.background.agent_client import AgentClient

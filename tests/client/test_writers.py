@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from tests import servers
 from tests.client.devices import PASSWORD
 from tests.client.owners import owner
 from tests.client.site import Site
+from tests.harness import servers
 from vaultr import Vaultr
 
 WRITERS = 8

@@ -12,9 +12,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests import serving
-from tests.harness import migrated_database
-from tests.servers import free_port
+from tests.harness import app_fixtures, migrated_database
+from tests.harness.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 SERVER = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
@@ -30,7 +29,9 @@ class Running:
         self._out = home / "server.out"
         self.environ = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            **serving.environ_for(home, PORT=str(self.port), DRAIN_SECONDS="0", BASE_URL=self.url),
+            **app_fixtures.environ_for(
+                home, PORT=str(self.port), DRAIN_SECONDS="0", BASE_URL=self.url
+            ),
             "LOG_LEVEL": "INFO",
             **more,
         }

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests import audit_log, serving
+from tests.harness import app_fixtures, audit_log
 
 # In a process of its own, since a process with threads must not fork.
 RECORD_IN_TWO_PROCESSES = """
@@ -33,8 +33,8 @@ record()
 
 
 def test_a_child_goes_on_with_writers_of_its_own(tmp_path):
-    environ = serving.environ_for(tmp_path)
-    app = serving.built(environ)
+    environ = app_fixtures.environ_for(tmp_path)
+    app = app_fixtures.built(environ)
 
     subprocess.run([sys.executable, "-c", RECORD_IN_TWO_PROCESSES], env=environ, check=True)
 

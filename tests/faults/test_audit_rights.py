@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from tests import servers, serving
+from tests.harness import app_fixtures, servers
 from vaultr.audit import rights
 
 ROLES = Path("deploy/postgres/roles.sql")
@@ -49,7 +49,7 @@ def migrated(tmp_path_factory):
             "ALTER DEFAULT PRIVILEGES IN SCHEMA public"
             f" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {rights.APP}",
         )
-        environ = serving.environ_for(home, DATABASE_URL=as_role(url, "vaultr_owner"))
+        environ = app_fixtures.environ_for(home, DATABASE_URL=as_role(url, "vaultr_owner"))
         flask = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
         subprocess.run(flask, env=os.environ | environ, check=True, capture_output=True)
         yield url
@@ -126,7 +126,7 @@ def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
     )
     sequence = ("from tests.faults import audit_steps; audit_steps.sequence()", rights.SEQUENCER)
     for code, role in (record, sequence):
-        environ = serving.environ_for(tmp_path, DATABASE_URL=as_role(migrated, role))
+        environ = app_fixtures.environ_for(tmp_path, DATABASE_URL=as_role(migrated, role))
         done = subprocess.run(
             [sys.executable, "-c", code], env=os.environ | environ, capture_output=True, text=True
         )
@@ -140,7 +140,7 @@ def test_sequencer_and_server_work_under_their_own_roles(migrated, tmp_path):
 
 def test_server_role_skips_the_job_and_logs_it_once(migrated, tmp_path):
     code = "from tests.faults import audit_steps; audit_steps.sequence(rounds=3, finish=False)"
-    environ = serving.environ_for(
+    environ = app_fixtures.environ_for(
         tmp_path, DATABASE_URL=as_role(migrated, rights.APP), LOG_LEVEL="INFO"
     )
 

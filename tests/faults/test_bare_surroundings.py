@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import serving
 from tests.faults.running import ROOT, free_port
-from tests.scraping import scraped, total
+from tests.harness import app_fixtures
+from tests.harness.metrics_scrape import scraped, total
 from vaultr.observability import multiprocess_dir
 from vaultr.settings.model import Settings
 
@@ -45,7 +45,7 @@ def confined(tmp_path):
     home.mkdir()
     environ = {
         name: value
-        for name, value in serving.environ_for(home, PORT=str(port), LOG_LEVEL="INFO").items()
+        for name, value in app_fixtures.environ_for(home, PORT=str(port), LOG_LEVEL="INFO").items()
         if name != "BASE_URL"
     }
     environ |= {"PATH": os.environ["PATH"], "METRICS_PORT": str(numbers)}
@@ -93,7 +93,7 @@ def forgetful(monkeypatch):
 
 
 def settings(home):
-    environ = serving.environ_for(home, METRICS_PORT="9464")
+    environ = app_fixtures.environ_for(home, METRICS_PORT="9464")
     return Settings.from_environ(environ)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import KEYS
+from tests.harness.app_fixtures import KEYS
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import Settings
 

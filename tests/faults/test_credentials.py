@@ -13,11 +13,12 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from tests import factories, servers, serving
-from tests.concurrency import at_once
+from tests import factories
 from tests.faults.running import running
-from tests.new_keys import new_keys, rewrapped
-from tests.processes import Remote
+from tests.harness import app_fixtures, servers
+from tests.harness.key_replacement import new_keys, rewrapped
+from tests.harness.process_pool import Remote
+from tests.harness.threads import at_once
 from vaultr.database.session import db
 from vaultr.protocol.encoding import unb64
 from vaultr.vault.models import VaultKey
@@ -39,7 +40,7 @@ class Owner:
 
     def __init__(self, server):
         self.url, self.server = server.url, server
-        self.app = serving.built(server.environ)
+        self.app = app_fixtures.built(server.environ)
         with self.app.app_context():
             account = factories.account(ANN)
             self.id, self.device = account.id, uuid4()

@@ -9,9 +9,9 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from tests import servers
 from tests.api import small
-from tests.stopwatch import quickest, seconds
+from tests.harness import servers
+from tests.harness.timing import quickest, seconds
 from vaultr.database import schema_version
 from vaultr.database.session import AUTOCOMMIT, db, one_statement, transaction
 from vaultr.health import readiness

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from tests.faults.running import Running, running
-from tests.serving import KEYS
+from tests.harness.app_fixtures import KEYS
 from vaultr.health import client_address
 from vaultr.settings.loader import generate_keys
 

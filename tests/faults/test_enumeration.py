@@ -13,9 +13,10 @@ import time
 
 import pytest
 
-from tests import factories, servers
+from tests import factories
 from tests.faults.running import running
-from tests.telling import interleaved, telling, told_apart
+from tests.harness import servers
+from tests.harness.timing_leaks import interleaved, telling, told_apart
 from vaultr.app import create_app
 from vaultr.auth.models import RecoveryKey
 from vaultr.database.session import db, transaction

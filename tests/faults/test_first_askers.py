@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from tests import serving
 from tests.faults.running import ROOT
+from tests.harness import app_fixtures
 
 # A process of its own: in this one everything was made by the tests before.
 ASKING = """
@@ -22,7 +22,7 @@ def test_all_first_requests_for_the_api_document_succeed(tmp_path):
     asked = subprocess.run(
         [sys.executable, "-c", ASKING],
         cwd=ROOT,
-        env=serving.environ_for(tmp_path, LOG_LEVEL="ERROR"),
+        env=app_fixtures.environ_for(tmp_path, LOG_LEVEL="ERROR"),
         capture_output=True,
         text=True,
     )

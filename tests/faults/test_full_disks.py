@@ -10,11 +10,11 @@ import psutil
 import psycopg2
 import pytest
 
-from tests import serving
 from tests.faults.disks import SmallDisk
 from tests.faults.running import running
 from tests.faults.test_killed_workers import WIDE
 from tests.faults.writing import Owners
+from tests.harness import app_fixtures
 from vaultr.database.session import db
 
 
@@ -33,8 +33,8 @@ def disk():
 
 @contextlib.contextmanager
 def app_beside(server, home, **more):
-    mine = serving.environ_for(home, **more) | {"BASE_URL": server.url}
-    app = serving.create_app(serving.Settings.from_environ(mine))
+    mine = app_fixtures.environ_for(home, **more) | {"BASE_URL": server.url}
+    app = app_fixtures.create_app(app_fixtures.Settings.from_environ(mine))
     yield app
     with app.app_context():
         db.engine.dispose()

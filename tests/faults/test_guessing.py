@@ -9,10 +9,10 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from tests import servers
-from tests.concurrency import at_once
 from tests.faults.running import free_port, running
-from tests.scraping import scraped, total
+from tests.harness import servers
+from tests.harness.metrics_scrape import scraped, total
+from tests.harness.threads import at_once
 
 GUESSES, WORKERS, ALLOWED = 40, 4, 5
 

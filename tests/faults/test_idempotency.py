@@ -12,9 +12,10 @@ import psutil
 import psycopg2
 import pytest
 
-from tests import factories, servers, serving
-from tests.concurrency import at_once
+from tests import factories
 from tests.faults.running import running
+from tests.harness import app_fixtures, servers
+from tests.harness.threads import at_once
 from vaultr.database.session import db
 from vaultr.protocol.encoding import b64
 
@@ -28,7 +29,7 @@ class Site:
 
     def __init__(self, server, url):
         self.server, self.database = server, url
-        app = serving.built(server.environ)
+        app = app_fixtures.built(server.environ)
         with app.app_context():
             self.session = factories.session()
             db.engine.dispose()

@@ -13,8 +13,9 @@ import psutil
 import psycopg2
 import pytest
 
-from tests import factories, servers, serving
+from tests import factories
 from tests.faults.running import Running
+from tests.harness import app_fixtures, servers
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.ops.keys.commands import keys
@@ -42,7 +43,7 @@ class Site:
         }  # fmt: skip
         for name in KEY_SETS:
             path = self.keys / name.lower()
-            path.write_text(serving.KEYS[name])
+            path.write_text(app_fixtures.KEYS[name])
             more |= {name: "", f"{name}_FILE": str(path)}
         homes = [folder / name for name in ("one", "two")]
         for home in homes:

@@ -7,9 +7,9 @@ import time
 import psutil
 import pytest
 
-from tests import servers, serving
 from tests.faults.running import running
 from tests.faults.writing import Owners
+from tests.harness import app_fixtures, servers
 from vaultr.database.session import db
 
 WIDE = dict.fromkeys(("LIMIT_WRITES", "LIMIT_READS", "LIMIT_ANONYMOUS"), "1000000/60")
@@ -33,9 +33,9 @@ def server(url, redis_url, tmp_path):
 @pytest.fixture
 def app(url, redis_url, tmp_path, server):
     """The same server once more in this process, to look at its database."""
-    app = serving.create_app(
-        serving.Settings.from_environ(
-            serving.environ_for(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url)
+    app = app_fixtures.create_app(
+        app_fixtures.Settings.from_environ(
+            app_fixtures.environ_for(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url)
             | {"BASE_URL": server.url}
         )
     )

@@ -6,9 +6,10 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from tests import factories, recovering, servers, serving
-from tests.letters import letters
-from tests.new_keys import new_keys, rewrapped
+from tests import factories
+from tests.harness import account_recovery, app_fixtures, servers
+from tests.harness.key_replacement import new_keys, rewrapped
+from tests.harness.outbox import letters
 from vaultr.auth.models import Recovery
 from vaultr.auth.recovery import tokens
 from vaultr.database.session import db, transaction
@@ -29,7 +30,7 @@ def url(postgres_url):
 @pytest.fixture(scope="module")
 def site(url, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    app = serving.built(serving.environ_for(home, DATABASE_URL=url, **LIMITS))
+    app = app_fixtures.built(app_fixtures.environ_for(home, DATABASE_URL=url, **LIMITS))
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -41,11 +42,11 @@ def new_credentials(app, session):
 
 
 def a_recovery(app, session):
-    account_id, token = recovering.begun(app)
+    account_id, token = account_recovery.begun(app)
     with app.app_context(), transaction() as work:
         work.query(Recovery).one().started_at -= tokens.WAIT
-    body = recovering.completion(app, token, account_id)
-    return lambda client: client.post(recovering.COMPLETE, json=body)
+    body = account_recovery.completion(app, token, account_id)
+    return lambda client: client.post(account_recovery.COMPLETE, json=body)
 
 
 def linked(app, to):
@@ -67,8 +68,8 @@ def an_undoing(app, session):
 
 
 def a_cancellation(app, session):
-    _, token = recovering.begun(app)
-    return lambda client: client.post(recovering.CANCEL, json={"token": token})
+    _, token = account_recovery.begun(app)
+    return lambda client: client.post(account_recovery.CANCEL, json={"token": token})
 
 
 def a_deletion(app, session):
@@ -89,7 +90,7 @@ DONE_ALREADY = {new_credentials: 401, a_deletion: 401}
 
 def prepared(app, change):
     """Begin anew, with an account that has a vault and an item; give what makes the change."""
-    serving.empty(app)
+    app_fixtures.empty(app)
     with app.app_context():
         session = factories.session()
         factories.item(factories.vault(ANN))

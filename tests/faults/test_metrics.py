@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests import servers
-from tests.concurrency import at_once
 from tests.faults.running import free_port, running
-from tests.monitoring import names_in, queries
-from tests.scraping import names_of, scraped, total
-from tests.stopwatch import quickest
+from tests.harness import servers
+from tests.harness.metric_queries import names_in, queries
+from tests.harness.metrics_scrape import names_of, scraped, total
+from tests.harness.threads import at_once
+from tests.harness.timing import quickest
 from vaultr.observability import metrics, multiprocess_dir
 
 DOCUMENT = "/api/v1/openapi.json"

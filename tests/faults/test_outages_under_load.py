@@ -8,11 +8,11 @@ import psutil
 import psycopg2
 import pytest
 
-from tests import servers, serving
 from tests.faults.running import running
 from tests.faults.test_killed_workers import WIDE
 from tests.faults.writing import Owners
-from tests.stopwatch import until
+from tests.harness import app_fixtures, servers
+from tests.harness.timing import until
 from vaultr.database.session import db
 
 
@@ -32,9 +32,9 @@ def started(postgres, redis_url, tmp_path):
         server = contexts.enter_context(
             running(tmp_path, LOG_LEVEL="WARNING", BACKGROUND="process", **environ, **more)
         )
-        mine = serving.environ_for(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url)
+        mine = app_fixtures.environ_for(tmp_path, DATABASE_URL=url, REDIS_URL=redis_url)
         mine["BASE_URL"] = server.url
-        app = serving.create_app(serving.Settings.from_environ(mine))
+        app = app_fixtures.create_app(app_fixtures.Settings.from_environ(mine))
         apps.append(app)
         return server, app
 

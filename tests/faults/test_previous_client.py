@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.faults.test_previous_code import ROOT, UNSHALLOW, git
-from tests.serving import KEYS, environ_for
+from tests.harness.app_fixtures import KEYS, environ_for
 from vaultr import Vaultr
 from vaultr.app import create_app
 from vaultr.client.errors import IntegrityError

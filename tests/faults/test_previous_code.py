@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests import factories, servers, serving
+from tests import factories
 from tests.faults import running as runs
 from tests.faults.running import ROOT, Running
 from tests.faults.test_killed_workers import WIDE
 from tests.faults.writing import Http, Owners
+from tests.harness import app_fixtures, servers
 from vaultr.database.session import db
 
 UNSHALLOW = (
@@ -62,8 +63,8 @@ def test_previous_code_serves_on_the_new_schema(old_code, environ, tmp_path, mon
     new = Running(tmp_path, **environ)
     assert new.command("db", "upgrade").returncode == 0  # by this code: all migrations
     assert not (old_code / "migrations" / "versions" / newest_migration().name).exists()
-    app = serving.create_app(
-        serving.Settings.from_environ(new.environ | {"VAULTR_HOME": str(tmp_path)})
+    app = app_fixtures.create_app(
+        app_fixtures.Settings.from_environ(new.environ | {"VAULTR_HOME": str(tmp_path)})
     )
     monkeypatch.setattr(runs, "ROOT", old_code)
     old = Running(tmp_path, **environ)

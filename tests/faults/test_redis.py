@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from tests.api import small
-from tests.numbers import number
-from tests.stopwatch import until
+from tests.harness.metric_values import number
+from tests.harness.timing import until
 from vaultr.ratelimit import limiter
 
 WANTED = "/api/v1/small/wanted"

@@ -9,8 +9,8 @@ import time
 import psycopg2
 import pytest
 
-from tests import servers, serving
 from tests.faults.running import ROOT
+from tests.harness import app_fixtures, servers
 
 
 def upgrade(url, home, folder=ROOT):
@@ -18,7 +18,7 @@ def upgrade(url, home, folder=ROOT):
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "db", "upgrade"],
         cwd=folder,
-        env=serving.environ_for(home, DATABASE_URL=url),
+        env=app_fixtures.environ_for(home, DATABASE_URL=url),
         capture_output=True,
         text=True,
     )

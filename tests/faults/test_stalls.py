@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.concurrency import at_once
 from tests.faults.running import running
-from tests.stopwatch import quickest, until
+from tests.harness.threads import at_once
+from tests.harness.timing import quickest, until
 from vaultr import gunicorn_hooks
 
 HALF_A_HEAD = b"GET /api/v1/auth/me HTTP/1.1\r\nHost: localhost\r\n"

@@ -6,10 +6,10 @@ import time
 import psutil
 import pytest
 
-from tests import servers
 from tests.faults.running import free_port, running
-from tests.scraping import scraped, total
-from tests.stopwatch import until
+from tests.harness import servers
+from tests.harness.metrics_scrape import scraped, total
+from tests.harness.timing import until
 
 SIGNUP = (
     b"POST /api/v1/auth/signup HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"

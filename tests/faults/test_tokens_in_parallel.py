@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests import factories, recovering, servers, serving
-from tests.concurrency import at_once
+from tests import factories
 from tests.faults.running import running
-from tests.letters import letters, tokens
-from tests.processes import Remote
-from tests.recovering import completion, proof
+from tests.harness import account_recovery, app_fixtures, servers
+from tests.harness.account_recovery import completion, proof
+from tests.harness.outbox import letters, tokens
+from tests.harness.process_pool import Remote
+from tests.harness.threads import at_once
 from vaultr.auth import email_change
 from vaultr.auth.models import Recovery
 from vaultr.auth.recovery import tokens as recovery_tokens
@@ -29,10 +30,10 @@ class Site:
 
     def __init__(self, server):
         self.server = server
-        self.app = serving.built(server.environ)
+        self.app = app_fixtures.built(server.environ)
 
     def fresh(self):
-        serving.empty(self.app)
+        app_fixtures.empty(self.app)
         with self.app.app_context():
             session = factories.session()
             db.engine.dispose()
@@ -80,12 +81,12 @@ def an_undoing(site, session):
 
 
 def a_cancellation(site, session):
-    _, token = recovering.begun(site.app)
+    _, token = account_recovery.begun(site.app)
     return f"{AUTH}/recover/cancel", {"token": token}
 
 
 def a_completion(site, session):
-    account_id, token = recovering.begun(site.app)
+    account_id, token = account_recovery.begun(site.app)
     with site.app.app_context(), transaction() as work:
         started = work.query(Recovery).one()
         started.started_at -= recovery_tokens.WAIT
@@ -111,10 +112,10 @@ def test_of_many_uses_on_several_workers_one_succeeds(site, count, made):
 
 def test_many_starts_on_several_workers_begin_one_wait(site):
     site.fresh()
-    account_id = recovering.with_recovery_key(site.app)
-    token = recovering.asked(site.app)
+    account_id = account_recovery.with_recovery_key(site.app)
+    token = account_recovery.asked(site.app)
 
-    assert site.at_once(recovering.START, proof(token, account_id)) == [200] * AT_ONCE
+    assert site.at_once(account_recovery.START, proof(token, account_id)) == [200] * AT_ONCE
 
     kinds = [one.kind for one in letters(site.app, ANN)]
     assert kinds.count("recovery-started") == 1

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from tests import servers
-from tests.collector import collecting
 from tests.faults.running import ROOT, free_port, running
 from tests.first_hour.leaks import found
 from tests.first_hour.world import Person, Site, token_of
-from tests.scraping import jobs_done
-from tests.stopwatch import until
+from tests.harness import servers
+from tests.harness.metrics_scrape import jobs_done
+from tests.harness.timing import until
+from tests.harness.trace_collector import collecting
 
 EMAIL = "ann.lindqvist@example.org"
 PASSWORD = "gravel-harbour-violet-tundra-7"

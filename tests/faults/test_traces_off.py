@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from tests.collector import collecting
 from tests.faults.running import ROOT, running
-from tests.stopwatch import quickest
+from tests.harness.timing import quickest
+from tests.harness.trace_collector import collecting
 
 
 def test_missing_collector_disturbs_nobody(tmp_path):

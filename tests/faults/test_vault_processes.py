@@ -4,11 +4,10 @@ from collections import Counter
 
 import pytest
 
-from tests import factories, servers
+from tests import factories
 from tests.faults.running import running
-from tests.processes import Remote, together
-from tests.vault_rows import rows
-from tests.vault_work import (
+from tests.harness import servers
+from tests.harness.concurrent_writers import (
     ask,
     delete_account,
     fill,
@@ -16,7 +15,9 @@ from tests.vault_work import (
     write_much,
     write_until_gone,
 )
-from tests.vault_writer import Writer
+from tests.harness.process_pool import Remote, together
+from tests.harness.vault_rows import rows
+from tests.harness.vault_writer import Writer
 from vaultr.app import create_app
 from vaultr.auth.models import Account
 from vaultr.database.session import db, transaction

@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from tests import servers, serving
 from tests.faults.running import ROOT, free_port
-from tests.scraping import jobs_done, scraped, total
+from tests.harness import app_fixtures, servers
+from tests.harness.metrics_scrape import jobs_done, scraped, total
 from vaultr.database.session import db
 from vaultr.health import heartbeat
 from vaultr.ops import job_locks
@@ -43,14 +43,14 @@ def url(postgres_url):
 @pytest.fixture
 def environ(url, tmp_path):
     port = str(free_port())
-    return os.environ | serving.environ_for(
+    return os.environ | app_fixtures.environ_for(
         tmp_path, DATABASE_URL=url, METRICS_PORT=port, LOG_LEVEL="INFO"
     )
 
 
 @pytest.fixture
 def app(environ):
-    app = serving.built(environ)
+    app = app_fixtures.built(environ)
     yield app
     with app.app_context():
         db.engine.dispose()

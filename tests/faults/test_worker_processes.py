@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import mail_servers, servers, serving
-from tests.mail_servers import Inbox
+from tests.harness import app_fixtures, mail_servers, servers
+from tests.harness.mail_servers import Inbox
 from vaultr.database.session import db
 from vaultr.mail import service
 from vaultr.mail.message import Email
@@ -23,7 +23,7 @@ LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 @pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def environ(request, tmp_path):
     """Give the environment of a server whose mails go to ``SMTP_PORT``, on each database."""
-    environ = serving.environ_for(
+    environ = app_fixtures.environ_for(
         tmp_path, SMTP_HOST="localhost", SMTP_SECURE="none", LOG_LEVEL="INFO"
     )
     if request.param == "postgresql":
@@ -39,7 +39,7 @@ def worker(environ, *arguments):
 
 
 def write_letters(environ, count):
-    app = serving.built(environ)
+    app = app_fixtures.built(environ)
     with app.app_context():
         for number in range(count):
             service.send(LETTER, f"user{number}@example.org")

@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tests import audit_log, factories
-from tests.vault_writer import Writer
+from tests import factories
+from tests.harness import audit_log
+from tests.harness.vault_writer import Writer
 from vaultr.database.session import db, transaction
 from vaultr.vault.models import ENTRIES
 

@@ -9,11 +9,11 @@ import psycopg2
 import pytest
 import redis
 
-from tests import servers
 from tests.first_hour.leaks import found, strings
 from tests.first_hour.transcript import PAGE, Transcript
 from tests.first_hour.world import Person, Site, token_of
 from tests.fixtures.make_bitwarden import export
+from tests.harness import servers
 
 EMAIL = "ann.lindqvist@example.org"
 PASSWORD = "gravel-harbour-violet-tundra-7"

@@ -10,8 +10,8 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tests.runtime_folder import RuntimeFolder
-from tests.servers import free_port
+from tests.harness.runtime_folder import RuntimeFolder
+from tests.harness.servers import free_port
 from vaultr.settings.loader import generate_keys
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tests import serving
+from tests.harness import app_fixtures
 from vaultr.api.contract import contract_of
 
 # These are asked by a browser for a page, or for what belongs to it: they have no contract.
@@ -69,7 +69,7 @@ def test_the_public_endpoints_are_the_ones_named_here(sqlite_app):
 
 @pytest.mark.parametrize("token", [None, "rubbish", "a.b.c"])
 def test_every_closed_endpoint_answers_a_stranger_with_401(sqlite_app, token):
-    serving.empty(sqlite_app)
+    app_fixtures.empty(sqlite_app)
     stranger = sqlite_app.test_client()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answers = {

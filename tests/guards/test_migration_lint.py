@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests import migration_linter
 from tests.guards import tree
+from tests.harness import migration_linter
 
 MIGRATIONS = sorted((tree.ROOT / "migrations" / "versions").glob("[0-9]*.py"))
 HEAD = "import sqlalchemy as sa\nfrom alembic import op\nrevision = '0042'\n"

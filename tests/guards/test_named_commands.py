@@ -6,8 +6,8 @@ import click
 import pytest
 from flask.cli import FlaskGroup, ScriptInfo
 
-from tests import serving
 from tests.guards import tree
+from tests.harness import app_fixtures
 from vaultr.client.cli.main import vaultr
 
 WHERE = (
@@ -90,7 +90,9 @@ def _options(command):
 def programs(tmp_path_factory):
     """Give both programs, each as the context in which its commands are looked up."""
     home = tmp_path_factory.mktemp("commands")
-    app = serving.create_app(serving.Settings.from_environ(serving.environ_for(home)))
+    app = app_fixtures.create_app(
+        app_fixtures.Settings.from_environ(app_fixtures.environ_for(home))
+    )
     flask = FlaskGroup(create_app=lambda: app)
     script = ScriptInfo(create_app=lambda: app)
     # Looking a command up pushes the app's context, which is gone when this one is closed.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg2
 
-from tests import programs, servers
+from tests.harness import server_programs, servers
 from tests.rollout import tools
 
 HOST = "vault.localhost"
@@ -263,7 +263,7 @@ def _redis(secrets):
         (place / "redis.conf").write_text(f"{text}\nport {port}\nbind 127.0.0.1\ndir {place}\n")
         shutil.copy(secrets / "redis_acl", place)
         password = (secrets / "redis_password").read_text()
-        program = shutil.which("redis-server") or str(programs.redis(place))
+        program = shutil.which("redis-server") or str(server_programs.redis(place))
         server = servers.Server(
             f"redis://127.0.0.1:{port}/0",
             [program, str(place / "redis.conf")],

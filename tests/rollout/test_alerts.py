@@ -3,9 +3,9 @@
 import re
 import subprocess
 
-from tests import monitoring
+from tests.harness import metric_queries
 
-TESTS = monitoring.ROOT / "deploy" / "prometheus" / "rules.test.yaml"
+TESTS = metric_queries.ROOT / "deploy" / "prometheus" / "rules.test.yaml"
 
 
 def promtool(*arguments):
@@ -15,8 +15,8 @@ def promtool(*arguments):
 
 
 def test_the_rules_are_well_formed():
-    assert f"{len(monitoring.rules())} rules found" in promtool(
-        "check", "rules", str(monitoring.RULES)
+    assert f"{len(metric_queries.rules())} rules found" in promtool(
+        "check", "rules", str(metric_queries.RULES)
     )
 
 
@@ -29,13 +29,13 @@ def test_each_alert_is_shown_to_fire():
     fires = re.findall(r'alertname="(\w+)"', shown)
     fires += re.findall(r"alertname: (\w+)\n\s+exp_alerts:\n", shown)
 
-    assert set(fires) == {one["alert"] for one in monitoring.alerts()}
+    assert set(fires) == {one["alert"] for one in metric_queries.alerts()}
 
 
 def test_every_query_of_a_dashboard_can_be_read(tmp_path):
     rules = [
         f"  - record: dashboard:{number}\n    expr: {query!r}\n"
-        for number, query in enumerate(monitoring.queries().values())
+        for number, query in enumerate(metric_queries.queries().values())
     ]
     file = tmp_path / "queries.yaml"
     file.write_text("groups:\n- name: queries\n  rules:\n" + "".join(rules))

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 
-from tests import factories, servers, serving
+from tests import factories
+from tests.harness import app_fixtures, servers
 from tests.rollout import tools
 from vaultr.database.session import db
 from vaultr.ops import last_runs
@@ -61,7 +62,7 @@ class Shell:
         return f"postgresql://{role}@127.0.0.1:{self.environ['PGPORT']}/{database}"
 
     def flask(self, *words, role, database):
-        environ = serving.environ_for(self.folder, DATABASE_URL=self.url(role, database))
+        environ = app_fixtures.environ_for(self.folder, DATABASE_URL=self.url(role, database))
         return subprocess.run(
             [sys.executable, "-m", "flask", *words],
             cwd=tools.ROOT, env=self.environ | environ, capture_output=True, text=True,
@@ -71,8 +72,8 @@ class Shell:
     def app(self, database):
         """Be in the server on a database, as the role that only reads and writes rows."""
         more = {"DATABASE_URL": self.url("vaultr_app", database)}
-        environ = serving.environ_for(self.folder, **more)
-        with serving.create_app(serving.Settings.from_environ(environ)).app_context():
+        environ = app_fixtures.environ_for(self.folder, **more)
+        with app_fixtures.create_app(app_fixtures.Settings.from_environ(environ)).app_context():
             yield
             db.engine.dispose()
 

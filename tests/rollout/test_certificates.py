@@ -10,8 +10,8 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from tests import mail_servers, servers, serving
-from tests.mail_servers import Certificate, Inbox
+from tests.harness import app_fixtures, mail_servers, servers
+from tests.harness.mail_servers import Certificate, Inbox
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.mail import sender
@@ -49,7 +49,7 @@ def shown(folder, good, wrong):
 
 @contextmanager
 def app_with(tmp_path, **more):
-    app = create_app(Settings.from_environ(serving.environ_for(tmp_path, **more)))
+    app = create_app(Settings.from_environ(app_fixtures.environ_for(tmp_path, **more)))
     with app.app_context():
         try:
             yield app

@@ -7,11 +7,12 @@ import sys
 
 import pytest
 
-from tests import audit_log, factories, servers, serving
+from tests import factories
 from tests.faults.running import Running
 from tests.faults.test_killed_workers import WIDE
 from tests.faults.writing import Http
-from tests.vault_writer import Writer
+from tests.harness import app_fixtures, audit_log, servers
+from tests.harness.vault_writer import Writer
 from vaultr.database.session import db
 
 FAKE = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
@@ -50,8 +51,8 @@ def environ(postgres_url, redis_url, tmp_path):
 
 @pytest.fixture
 def app(environ, tmp_path):
-    mine = serving.environ_for(tmp_path, **environ)
-    app = serving.built(mine)
+    mine = app_fixtures.environ_for(tmp_path, **environ)
+    app = app_fixtures.built(mine)
     yield app
     with app.app_context():
         db.engine.dispose()

@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 import yaml
 
-from tests import servers
+from tests.harness import servers
 from tests.rollout import settings_of_chart, tools
 from tests.rollout.site import make_secrets
 from tests.rollout.tools import of_kind

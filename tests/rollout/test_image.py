@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from tests import servers
+from tests.harness import servers
 from tests.rollout import containers, tools
 
 

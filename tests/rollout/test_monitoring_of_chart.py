@@ -4,7 +4,7 @@ import json
 
 import yaml
 
-from tests import monitoring
+from tests.harness import metric_queries
 from tests.rollout.tools import of_kind, rendered
 
 SHARED = {"PrometheusRule", "ServiceMonitor", "CronJob", "Ingress", "HTTPRoute"}
@@ -13,7 +13,7 @@ SHARED = {"PrometheusRule", "ServiceMonitor", "CronJob", "Ingress", "HTTPRoute"}
 def test_rendered_rules_are_those_of_the_chart():
     [rule] = of_kind(rendered("shared"), "PrometheusRule")
 
-    assert rule["spec"]["groups"] == yaml.safe_load(monitoring.RULES.read_text())["groups"]
+    assert rule["spec"]["groups"] == yaml.safe_load(metric_queries.RULES.read_text())["groups"]
 
 
 def test_alerts_link_to_the_runbook_that_the_values_name():
@@ -28,15 +28,15 @@ def test_alerts_link_to_the_runbook_that_the_values_name():
     assert links == {
         name: f"https://wiki.example.org/vaultr/runbook.md#{name.lower()}" for name in links
     }
-    assert len(links) == len(monitoring.alerts())
+    assert len(links) == len(metric_queries.alerts())
 
 
 def test_every_dashboard_is_rendered_unchanged():
     maps = of_kind(rendered("all-on"), "ConfigMap", "metrics")
     shown = {name: text for one in maps for name, text in one["data"].items()}
 
-    assert {*shown} == {path.name for path in monitoring.DASHBOARDS}
-    for path in monitoring.DASHBOARDS:
+    assert {*shown} == {path.name for path in metric_queries.DASHBOARDS}
+    for path in metric_queries.DASHBOARDS:
         assert json.loads(shown[path.name]) == json.loads(path.read_text())
 
 
@@ -64,7 +64,7 @@ def test_two_colours_render_monitoring_once():
         for one in of_kind(together, "ConfigMap", "metrics")
         for text in one["data"].values()
     ]
-    assert len(set(uids)) == len(uids) == len(monitoring.DASHBOARDS)
+    assert len(set(uids)) == len(uids) == len(metric_queries.DASHBOARDS)
 
 
 def test_shared_release_has_no_pods_and_colours_only_pods():

@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests import factories, servers
+from tests import factories
+from tests.harness import servers
 from tests.rollout import tools
 from tests.rollout.site import Site
 from vaultr.app import create_app

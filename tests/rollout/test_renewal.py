@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.mail_servers import Certificate
+from tests.harness.mail_servers import Certificate
 from tests.rollout import tools
 from tests.rollout.load import Load
 from tests.rollout.site import HOST, Site

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from tests import programs, servers
+from tests.harness import server_programs, servers
 from tests.rollout import tools
 
 PASSWORD = "a-password-of-more-than-20-letters"
@@ -19,7 +19,7 @@ OWNER, APP = "vaultr_owner", "vaultr_app"
 def server(request, monkeypatch_module):
     """Give a server of the newest and of the oldest PostgreSQL that this machine has."""
     if request.param == "oldest" and (places := _installed()):
-        monkeypatch_module.setattr(programs, "_postgres_programs", lambda _folder: [*places])
+        monkeypatch_module.setattr(server_programs, "_postgres_programs", lambda _folder: [*places])
     with servers.postgres(own=True) as server:
         yield server
 

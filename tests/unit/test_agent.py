@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stopwatch import until
+from tests.harness.timing import until
 from vaultr.client.background import agent_client
 from vaultr.client.background.agent_client import AgentClient
 from vaultr.protocol.encoding import b64

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.concurrency import at_once
-from tests.stopwatch import quickest, until
+from tests.harness.threads import at_once
+from tests.harness.timing import quickest, until
 from vaultr.auth import password_hashing
 from vaultr.auth.password_hashing import HashGate
 from vaultr.errors import Busy

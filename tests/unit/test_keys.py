@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from tests import known_answers
+from tests.harness import known_answers
 from vaultr.client.crypto import keys
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import SealBroken, StateMismatch, UnsafeParameters, UsageError

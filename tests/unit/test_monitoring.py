@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests import monitoring
 from tests.guards import tree
+from tests.harness import metric_queries
 from vaultr.observability import metrics
 from vaultr.ops.keys.commands import keys
 from vaultr.ops.settings_commands import check, settings
@@ -24,7 +24,7 @@ def anchors(text):
     return {re.sub(r"[^\w -]", "", one).strip().lower().replace(" ", "-") for one in text}
 
 
-@pytest.mark.parametrize("alert", monitoring.alerts(), ids=lambda one: one["alert"])
+@pytest.mark.parametrize("alert", metric_queries.alerts(), ids=lambda one: one["alert"])
 def test_each_alert_has_runbook_heading_and_severity(alert):
     name = alert["alert"]
 
@@ -38,40 +38,42 @@ def test_each_alert_has_runbook_heading_and_severity(alert):
 def test_the_runbook_speaks_of_no_alert_that_there_is_not():
     named = set(re.findall(r"\bVaultr[A-Z]\w+", RUNBOOK))
 
-    assert named == {one["alert"] for one in monitoring.alerts()}
+    assert named == {one["alert"] for one in metric_queries.alerts()}
 
 
 def test_every_query_uses_existing_metrics():
     told = {f"{one.name}{end}" for one in metrics.all_metrics() for end in ENDS[type(one).__name__]}
     unknown = {
         where: names - told
-        for where, query in monitoring.queries().items()
-        if (names := monitoring.names_in(query)) - told
+        for where, query in metric_queries.queries().items()
+        if (names := metric_queries.names_in(query)) - told
     }
 
     assert unknown == {}
-    assert len(monitoring.queries()) > 50
+    assert len(metric_queries.queries()) > 50
 
 
 def test_every_number_is_in_an_alert_or_on_a_dashboard():
-    asked = " ".join(monitoring.queries().values())
+    asked = " ".join(metric_queries.queries().values())
 
     assert [one.name for one in metrics.all_metrics() if one.name not in asked] == []
 
 
 def test_recorded_ratios_are_known_before_they_are_asked_for():
-    asked = set(re.findall(r"vaultr:[\w:]+", " ".join(one["expr"] for one in monitoring.rules())))
+    asked = set(
+        re.findall(r"vaultr:[\w:]+", " ".join(one["expr"] for one in metric_queries.rules()))
+    )
 
-    assert asked <= {one["record"] for one in monitoring.rules() if "record" in one}
+    assert asked <= {one["record"] for one in metric_queries.rules() if "record" in one}
 
 
 def test_dashboards_are_whole():
-    assert len(monitoring.DASHBOARDS) == 3
-    for name, panel in monitoring.panels():
+    assert len(metric_queries.DASHBOARDS) == 3
+    for name, panel in metric_queries.panels():
         assert panel["title"], name
         assert panel["targets"]
         assert panel["datasource"]["uid"] == "${source}"
-    places = [(name, *panel["gridPos"].values()) for name, panel in monitoring.panels()]
+    places = [(name, *panel["gridPos"].values()) for name, panel in metric_queries.panels()]
     assert len(set(places)) == len(places)
 
 

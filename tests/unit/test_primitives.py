@@ -5,7 +5,7 @@ import pytest
 from argon2 import low_level
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from tests import known_answers
+from tests.harness import known_answers
 from vaultr.client.crypto import primitives
 from vaultr.protocol.kdf import Kdf
 

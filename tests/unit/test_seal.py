@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import known_answers
+from tests.harness import known_answers
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.seal import open_sealed, pad, seal, seal_padded, unpad
 from vaultr.client.errors import SealBroken

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import known_answers
+from tests.harness import known_answers
 from vaultr.protocol.sealed import OVERHEAD, SUITE, is_padding_step, is_sealed, padded_size
 
 

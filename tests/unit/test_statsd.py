@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.stopwatch import quickest
+from tests.harness.timing import quickest
 from vaultr.observability import statsd
 from vaultr.observability.statsd import DATAGRAM_BYTES, MOST_NAMES, Emitter, address_of, name_of
 

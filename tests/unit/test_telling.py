@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.telling import auc, interleaved, telling, told_apart
+from tests.harness.timing_leaks import auc, interleaved, telling, told_apart
 
 
 @pytest.fixture(autouse=True)

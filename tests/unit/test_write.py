@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from tests import known_answers
+from tests.harness import known_answers
 from tests.unit import story
 from tests.unit.little_server import ACCOUNT, VAULT, Device
 from tests.unit.story import IDS, put, rename

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives import serialization
 
-from tests import chromium
+from tests.harness import chromium
 
 PATIENCE_SECONDS = 30
 FLAGS = (

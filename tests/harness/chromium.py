@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-TOOLS = Path(__file__).parents[1] / ".tools"
+TOOLS = Path(__file__).parents[2] / ".tools"
 PACKAGE = "@sparticuz/chromium@153.0.0"  # for a machine whose packages we may not install
 INSTALL_SECONDS = 900
 _UNPACK = """

@@ -22,7 +22,7 @@ import psutil
 import psycopg2
 import redis
 
-from tests import programs
+from tests.harness import server_programs
 
 START_SECONDS = 60
 STOP_SECONDS = 15
@@ -58,7 +58,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **programs.place(self.folder),
+                **server_programs.place(self.folder),
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers(self.url):
@@ -120,7 +120,7 @@ def postgres(*, own: bool = False, durable: bool = False) -> Iterator[Server]:
         yield Server(url, [], folder=Path(), answers=_postgres_answers)
         return
     with scratch("vaultr-postgres-") as folder:
-        found = programs.postgres(folder)
+        found = server_programs.postgres(folder)
         port = str(free_port())
         command = [str(found / "postgres"), "-D", str(folder / "data"), "-p", port]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
@@ -150,7 +150,7 @@ def redis_server(*, own: bool = False) -> Iterator[Server]:
         return
     with scratch("vaultr-redis-") as folder:
         port = str(free_port())
-        program = str(programs.redis(folder))
+        program = str(server_programs.redis(folder))
         command = [program, "--port", port, "--bind", "127.0.0.1", "--dir", str(folder)]
         command += ["--save", "", "--appendonly", "no"]
         url = f"redis://127.0.0.1:{port}/0"

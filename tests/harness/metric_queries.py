@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RULES = ROOT / "helm" / "vaultr" / "files" / "rules.yaml"
 DASHBOARDS = sorted((RULES.parent / "dashboards").glob("*.json"))
 _NAME = re.compile(r"\bvaultr_[a-z_]+")

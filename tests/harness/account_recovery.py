@@ -4,8 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from tests import factories
-from tests.letters import letters
-from tests.new_keys import new_keys, rewrapped
+from tests.harness.key_replacement import new_keys, rewrapped
+from tests.harness.outbox import letters
 from vaultr.auth.models import Recovery
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64

@@ -4,7 +4,7 @@ import random
 from functools import partial
 from uuid import uuid4
 
-from tests.vault_writer import NoPage
+from tests.harness.vault_writer import NoPage
 
 GONE = (401, 404)
 

@@ -7,7 +7,8 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from tests import factories, open_cursors, servers
+from tests import factories
+from tests.harness import open_cursors, servers
 from vaultr.api import kill_switches
 from vaultr.app import create_app
 from vaultr.audit import (
