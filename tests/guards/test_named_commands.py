@@ -14,10 +14,14 @@ WHERE = (
     *("README.md", "CHANGELOG.md", "Dockerfile", "Makefile", "docker-compose.yml"),
     *("docs/*.md", "config/*", "deploy/**/*", "helm/**/*", "vaultr/**/*.py"),
 )
-# The chart has their switches (off), and its notes warn whoever turns them on.
+# The chart has their switches (off), and its notes warn about them.
 COMING = {
     "helm/vaultr/templates/cronjobs.yaml: flask backup create --dir /backups",
     "helm/vaultr/templates/cronjobs.yaml: flask backup drill --json",
+    "helm/vaultr/values.schema.json: flask backup create",
+    "helm/vaultr/values.schema.json: flask backup drill",
+    "helm/vaultr/values.yaml: flask backup",
+    "helm/vaultr/templates/NOTES.txt: flask backup",
 }
 _FENCED = re.compile(r"^```.*?^```", re.M | re.S)
 _SPAN = re.compile(r"`([^`]+)`")

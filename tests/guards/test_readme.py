@@ -7,7 +7,7 @@ from tests.guards import tree
 
 TARGETS = {
     "help", "run", "test", "test-long", "check", "check-rollout",
-    "ci", "bench", "tools", "secrets", "lock", "clean",
+    "ci", "bench", "release", "tools", "secrets", "lock", "clean",
 }  # fmt: skip
 
 

@@ -234,7 +234,7 @@ class WitnessAnchor:
         url = f"{self.url.removeprefix('witness+').rstrip('/')}/add-checkpoint"
         request = urllib.request.Request(url, data, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # nosec B310
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # nosec B310 - the scheme is https
                 return answer.status, answer.read(_MOST_BYTES)
         except urllib.error.HTTPError as error:
             with error:

@@ -11,11 +11,15 @@ class AuditUnavailable(Unavailable):
     slug = "audit-unavailable"
 
 
-class EventNotFound(NotFound):
+class NotInLog(NotFound):
+    """The audit log has no such record."""
+
+
+class EventNotFound(NotInLog):
     """No such event exists in this account."""
 
 
-class EpochUnknown(NotFound):
+class EpochUnknown(NotInLog):
     """No such tree exists, or no checkpoint of it yet."""
 
 
@@ -32,33 +36,37 @@ class SizeInvalid(Unprocessable):
     """The sizes do not belong to this tree."""
 
 
-class NothingToReopen(Conflict):
+class CommandRejected(Conflict):
+    """The state of the audit log does not allow this command."""
+
+
+class NothingToReopen(CommandRejected):
     """The log is consistent with the signer's state, so there is nothing to reopen."""
 
 
-class CannotReopen(Conflict):
+class CannotReopen(CommandRejected):
     """The log cannot be reopened now."""
 
 
-class Held(Conflict):
+class Held(CommandRejected):
     """A legal hold blocks pruning; lift it first with `flask audit hold --lift NAME`."""
 
 
-class NoRetention(Conflict):
+class NoRetention(CommandRejected):
     """AUDIT_RETENTION_MONTHS is 0: no tree is old enough to be pruned."""
 
 
-class UnsequencedEvents(Conflict):
+class UnsequencedEvents(CommandRejected):
     """Events wait for the sequencer; pruning continues when they are in a tree."""
 
 
-class NothingToRedact(Conflict):
+class NothingToRedact(CommandRejected):
     """This event has no personal details, or they were redacted before."""
 
 
-class HoldUnknown(NotFound):
+class HoldUnknown(NotInLog):
     """No legal hold has this name."""
 
 
-class HoldExists(Conflict):
+class HoldExists(CommandRejected):
     """A legal hold of this name exists."""
