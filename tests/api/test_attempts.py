@@ -60,7 +60,7 @@ def test_no_fifteen_minutes_hold_more_than_five_attempts(here):
     assert let_in[:6] == [0, 1, 2, 3, 4, 16]
 
 
-def test_a_refusal_tells_exactly_when_the_next_attempt_fits(here):
+def test_error_names_when_the_next_attempt_is_allowed(here):
     for minute in range(5):
         assert try_at(NOON + timedelta(minutes=minute))
 

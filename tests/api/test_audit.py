@@ -181,7 +181,7 @@ def test_committed_event_is_logged_and_rolled_back_event_is_not(here, caplog):
     ]
 
 
-def test_a_refusal_is_recorded_after_its_transaction_was_undone(here):
+def test_error_event_is_recorded_after_rollback(here):
     denial = service.Denial(Event.AUTH_LOGIN_DENY, None, "wrong-key")
 
     service.record_error(Forbidden(audit_event=denial))

@@ -92,7 +92,7 @@ def test_failing_anchor_stops_nothing(here, set_to, tmp_path):
     assert anchors.failing()
 
 
-def test_anchor_file_that_was_cut_off_is_read_up_to_there(here, set_to, tmp_path):
+def test_truncated_anchor_file_is_read_to_its_end(here, set_to, tmp_path):
     path = tmp_path / "checkpoints"
     anchored(here, set_to, path.as_uri())
     record()
@@ -124,7 +124,7 @@ def keys(app, set_to, *pairs):
     sequencer.forget()
 
 
-def test_new_key_opens_a_tree_and_is_named_by_the_old_one(here, set_to):
+def test_new_key_opens_tree_named_by_old_key(here, set_to):
     keys(here, set_to, ("old", OLD))
     record()
     audit_log.sequence_all()

@@ -72,7 +72,7 @@ def test_verify_of_an_intact_log_exits_0(here):
     assert json.loads(done.stdout)["verified"] is True
 
 
-def test_verify_of_an_edited_log_exits_1_and_names_the_leaf(here):
+def test_verify_of_edited_log_exits_1_naming_the_leaf(here):
     record()
     audit_log.sequence_all()
     with db.engine.begin() as connection:
@@ -153,7 +153,7 @@ def test_pruning_deletes_whole_old_trees_and_the_log_verifies(here, set_to):
     assert found.exit_code == 0, found.listed
 
 
-def test_proofs_into_a_pruned_tree_are_gone_with_the_final_checkpoint(app, as_ann, set_to):
+def test_proofs_into_pruned_tree_return_410_with_checkpoint(app, as_ann, set_to):
     set_to(app, audit_retention_months=1)
     later = clock.now() + timedelta(days=40)
     with app.app_context():

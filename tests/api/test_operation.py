@@ -80,7 +80,7 @@ def test_a_malformed_body_is_400_and_names_its_fields(stranger, data, pointers):
     assert small.called == []
 
 
-def test_a_refusal_never_repeats_a_value(stranger):
+def test_error_never_repeats_a_value(stranger):
     response = post(stranger, '{"word": 4711, "number": "hunter2", "id": "hunter2"}')
 
     assert "hunter2" not in response.text
@@ -185,7 +185,7 @@ def test_answers_have_their_statuses_and_headers(stranger):
     assert "Content-Type" not in accepted.headers
 
 
-def test_a_refusal_carries_its_members_and_headers(stranger):
+def test_error_has_its_members_and_headers(stranger):
     response = stranger.get("/api/v1/small/refused", headers={"Accept": "text/html, image/*"})
 
     assert response.json == {

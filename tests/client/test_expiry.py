@@ -29,7 +29,7 @@ def test_expiry_is_set_listed_and_found(device):
     device.done("rm", "Expiring key", "Expiring ssh")
 
 
-def test_rule_is_kept_and_used_by_generate(device):
+def test_rule_is_stored_and_used_by_generate(device):
     device.done("add", "login", "--title", "Ruled", "--generate")
     device.done("edit", "Ruled", "--rule", "length 8; digit", "--generate")
     first = device.told("show", "Ruled", "--reveal")["detail"]["password"]

@@ -87,7 +87,7 @@ def test_write_while_a_rotation_is_due_begins_it_or_fails(proxy):
     assert [each["generation"] for each in puts_after(proxy.vault(), n)] == [2]
 
 
-def test_rename_while_a_rotation_is_due_fails_if_it_cannot_begin(proxy):
+def test_rename_fails_if_due_rotation_cannot_begin(proxy):
     with proxy.opened() as laptop:
         laptop.change_password(PASSWORD, NEW, new_key=True)
     proxy.reject("POST", "/rotation")
@@ -135,7 +135,7 @@ def test_altered_items_are_written_again_and_never_vouched_for(proxy):
     check_whole(proxy, {"Mail": "first Mail", "Bank": "first Bank"})
 
 
-def test_items_on_the_way_to_being_rewritten_are_not_vouched_for(proxy):
+def test_items_waiting_for_rewrite_are_not_vouched_for(proxy):
     alter(item_called(proxy, "Mail"))
     alter(item_called(proxy, "Bank"))
     altered = copy.deepcopy(proxy.server.vaults)

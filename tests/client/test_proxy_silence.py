@@ -92,7 +92,7 @@ def answering(*results):
     return httpx2.MockTransport(handle), sent
 
 
-def test_request_that_ran_into_its_time_limit_is_not_sent_again():
+def test_timed_out_request_is_not_retried():
     carrier, sent = answering(httpx2.ReadTimeout("silent"))
 
     with pytest.raises(ServerUnreachable) as caught:

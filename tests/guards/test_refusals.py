@@ -25,7 +25,7 @@ def descendants(kind):
         yield from descendants(child)
 
 
-def test_every_refusal_has_a_known_slug_and_its_status(sqlite_app):
+def test_every_error_has_known_slug_and_status(sqlite_app):
     wrong = {
         kind.__name__: (kind.slug, status_of(kind))
         for kind in refusals()
@@ -35,7 +35,7 @@ def test_every_refusal_has_a_known_slug_and_its_status(sqlite_app):
     assert wrong == {}
 
 
-def test_every_refusal_says_in_a_sentence_what_it_is(sqlite_app):
+def test_every_error_describes_itself_in_a_sentence(sqlite_app):
     silent = [kind.__name__ for kind in refusals() if not (kind.__doc__ or "").strip()]
     unfinished = [kind.__name__ for kind in refusals() if not str(kind()).endswith(".")]
 

@@ -99,7 +99,7 @@ def test_values_of_one_workload_are_in_its_pods_alone(workload):
         assert found[one][1]["containers"][0]["resources"] == more["resources"]
 
 
-def test_common_labels_and_annotations_are_on_every_object_but_in_no_selector():
+def test_common_labels_are_on_every_object_and_no_selector():
     flags = ("--set", "commonLabels.team=vault,commonAnnotations.owner=me")
     objects = rendered("default", *flags)
 
@@ -158,7 +158,7 @@ def test_registry_of_the_parent_chart_wins(flags, image):
         assert spec["containers"][0]["image"] == image
 
 
-def test_existing_service_account_is_used_by_every_pod_but_the_test():
+def test_existing_service_account_is_used_by_every_pod():
     flags = ("--set", "serviceAccount.create=false,serviceAccount.name=mine")
     objects = rendered("default", *flags)
 
@@ -216,7 +216,7 @@ def test_a_repository_that_renders_again_moves_no_user(colour):
     assert service["spec"]["selector"]["vaultr.app/colour"] == colour
 
 
-def test_everything_of_service_and_ingress_but_the_colour_comes_from_values():
+def test_service_and_ingress_come_from_values_except_colour():
     before = rendered("shared")
     after = rendered(
         "shared", "--set", "service.labels.a=b,service.annotations.c=d,ingress.annotations.e=f"

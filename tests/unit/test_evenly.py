@@ -32,7 +32,7 @@ def test_an_answer_waits_for_its_beat(work, monkeypatch):
     assert waited > 0
 
 
-def test_a_refusal_waits_too():
+def test_error_response_waits_too():
     def refuse():
         raise ZeroDivisionError
 

@@ -62,7 +62,7 @@ def test_no_finding_holds_a_password():
     assert not any("hunter2" in each for each in texts)
 
 
-def test_item_that_does_not_open_or_has_odd_dates_is_no_error():
+def test_unopenable_or_odd_dated_item_is_no_error():
     items = (
         item(1, "Closed", None),
         item(2, "Odd", {"history": "x", "source": [], "expires_at": 7}, expires_on="31.12.2026"),

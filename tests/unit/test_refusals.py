@@ -31,7 +31,7 @@ def test_a_wrong_key_is_another_status_at_a_step_up():
         ("some-day", errors.Refused),
     ],
 )
-def test_a_refusal_arrives_as_the_class_of_its_slug(slug, kind):
+def test_error_arrives_as_class_of_its_slug(slug, kind):
     refusal = errors.error_from_problem(slug, 409, {"detail": "No.", "revision": 7, "status": 409})
 
     assert isinstance(refusal, kind)

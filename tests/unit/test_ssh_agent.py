@@ -167,7 +167,7 @@ def test_too_long_request_ends_its_connection_alone(serve):
     assert run(path, "ssh-add", "-L").returncode == 0
 
 
-def test_second_agent_on_one_socket_is_rejected_and_stale_one_replaced(serve, tmp_path):
+def test_second_agent_is_rejected_and_stale_one_replaced(serve, tmp_path):
     path = serve()
     stale = tmp_path / "stale.sock"
     with socket.socket(socket.AF_UNIX) as left:

@@ -149,7 +149,7 @@ def test_an_answer_that_no_vaultr_server_gives_is_invalid(odd):
     assert len(server.requests) == 1, "nothing else is asked, least of all another address"
 
 
-def test_a_refusal_arrives_as_the_class_of_its_slug():
+def test_error_arrives_as_class_of_its_slug():
     server = Server(problem("head-moved", 409, revision=7, head="abc", detail="it\x1b[31m moved"))
 
     with pytest.raises(HeadMoved) as refused:
@@ -159,7 +159,7 @@ def test_a_refusal_arrives_as_the_class_of_its_slug():
     assert str(refused.value) == "The server rejected the request: it [31m moved"
 
 
-def test_a_refusal_of_a_newer_server_is_still_a_refusal():
+def test_unknown_slug_of_newer_server_is_still_an_error():
     with pytest.raises(Refused) as refused:
         Server(problem("something-new", 418)).transport().send("GET", "/x")
 

@@ -113,7 +113,7 @@ def test_everything_else_is_refused(data):
     assert refusal.errors == ()
 
 
-def test_a_refusal_repeats_nothing_of_the_body():
+def test_error_repeats_nothing_of_the_body():
     assert "hunter2" not in refused(b'{"hunter2": hunter2}').detail
 
 
@@ -144,7 +144,7 @@ def test_values_read_equal_written_ones_or_are_rejected(value):
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_lead_to_another_error_than_the_refusal(data):
+def test_any_bytes_lead_only_to_bad_request(data):
     with contextlib.suppress(BadRequest):
         strict_json.parse(data)
 

@@ -148,7 +148,7 @@ def fault(row: Row, keys: Mapping[str, bytes]) -> str | None:
 
 
 def _subject(row: Row) -> str:
-    """Return the subject as it was signed, or the column's if the body cannot be read."""
+    """Return the signed subject, or the column's if the body cannot be read."""
     try:
         return str(json.loads(row.body)["sub"])
     except (ValueError, KeyError, TypeError):

@@ -97,7 +97,7 @@ def of_event(account_id: UUID, event_id: UUID) -> Proven:
 def _check_pruned(session: Session, event_id: UUID) -> None:
     """Raise if the id is of a time whose tree was pruned: a UUIDv7 begins with its time.
 
-    :raises Gone: it is. This is the same for every id of that time, whoever asks.
+    :raises Gone: it is. This is the same for every id of that time and every account.
     """
     if event_id.version != _UUID7:
         return

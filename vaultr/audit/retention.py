@@ -160,7 +160,7 @@ def hold(name: str, *, reason: str, by: str) -> None:
 def lift(name: str, *, reason: str, by: str) -> None:
     """Lift a legal hold.
 
-    :raises HoldUnknown: there is none of this name.
+    :raises HoldUnknown: no hold has this name.
     """
     with transaction() as session:
         held = session.get(AuditHold, name)

@@ -100,7 +100,7 @@ def rows() -> list[tuple[str, str, str]]:
 def apply(connection: sa.Connection) -> None:
     """Set the rights of both roles to tables that the current role owns; needs PostgreSQL.
 
-    Default privileges give the server's role all rights to rows of new tables. Other roles but
+    Default privileges grant the server's role all rights to rows of new tables. Other roles but
     the owner lose every right to change the log.
     """
     owned = set(connection.scalars(sa.text(_OWNED)))

@@ -58,7 +58,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     ]
     if not found["anchors"]:
         text.append(
-            "anchor      none: whoever controls this server and its keys can rewrite the log"
+            "anchor      none: anybody who controls this server and its keys can rewrite the log"
         )
     if found["witness"] is not None:
         text.append(f"witness     add {found['witness']['origin']} with {found['witness']['vkey']}")

@@ -37,7 +37,7 @@ def notify_if_new(work: Work, owner: Owner, device_hash: bytes, name: str) -> No
         mail.send(emails.new_device(DeviceUse.here(name)), owner.email)
 
 
-def make_room(work: Work, account_id: UUID, device_hash: bytes, quota: int) -> None:
+def drop_oldest(work: Work, account_id: UUID, device_hash: bytes, quota: int) -> None:
     """Delete the devices that an account used longest ago, so that one more fits the quota."""
     others = (
         sa.select(KnownDevice.device_hash)

@@ -130,7 +130,7 @@ def start_session(work: Work, account_id: UUID, device: Device) -> tuple[UUID, b
     now, origin, session_id = clock.now(), current_origin(), uuid4()
     settings = current_settings()
     _end_excess(work, account_id, settings.quota_sessions)
-    known_devices.make_room(work, account_id, device.hash, settings.quota_devices)
+    known_devices.drop_oldest(work, account_id, device.hash, settings.quota_devices)
     token = opaque_tokens.new_refresh_token()
     values = {
         "sid": session_id,

@@ -85,7 +85,7 @@ def purge() -> bool:
     :return: whether more may be left.
     """
     now = clock.now()
-    counted = max(KEEP_SENT, timedelta(seconds=recipient_limits.kept_seconds()))
+    counted = max(KEEP_SENT, timedelta(seconds=recipient_limits.longest_window_seconds()))
     sent = sa.and_(Mail.state == "sent", Mail.created_at < now - counted)
     dead = sa.and_(Mail.state == "dead", Mail.created_at < now - KEEP_DEAD)
     over = sa.select(Mail.id).where(sent | dead).limit(_PURGED_AT_ONCE)

@@ -35,7 +35,7 @@ def key_beside(known: Collection[str]) -> str | None:
 def reseal_emails() -> Resealed:
     """Reseal all emails under the first MAIL_KEY; count those that were and were not resealed.
 
-    An email changes only if it is still as it was read, so one that is sent meanwhile stays wiped.
+    An email changes only if it was not changed since it was read, so one that is sent meanwhile stays wiped.
     An email that no key opens stays, and is logged.
     """
     counts, after = Resealed(), UUID(int=0)

@@ -27,7 +27,7 @@ def rate(kind: str = "") -> Rate:
     return limit
 
 
-def kept_seconds() -> int:
+def longest_window_seconds() -> int:
     """Return how long an email counts at most."""
     return max(rate(kind).seconds for kind in ("", *_OWN_LIMITS))
 

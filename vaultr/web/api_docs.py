@@ -105,7 +105,7 @@ def models(document: Mapping[str, Any]) -> list[Model]:
 
 
 def text(words: str) -> Markup:
-    """Return a text as HTML, with code for what stands between backticks."""
+    """Return a text as HTML, with code for text between backticks."""
     marked = _CODE.sub(r"<code>\1</code>", str(escape(words)))
     return Markup(marked)  # nosec B704 - escaped before anything was marked
 

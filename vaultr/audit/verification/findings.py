@@ -74,7 +74,7 @@ class Findings:
 
     @property
     def first_bad(self) -> tuple[int, int] | None:
-        """The first leaf that is not as it was signed."""
+        """The first leaf that differs from the signed one."""
         bad = [
             (one.epoch, one.index)
             for one in self.listed

@@ -231,7 +231,7 @@ def check_totp(detail: Part, before: Part | None = None) -> None:
 
 
 def totp_problem(detail: Part) -> str | None:
-    """Return why the TOTP secret produces no codes; None if it does, or if there is none."""
+    """Return why the TOTP secret produces no codes; None if it does, or if no secret is set."""
     secret = detail.get("totp")
     if isinstance(secret, str) and secret:
         try:

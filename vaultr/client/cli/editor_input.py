@@ -139,14 +139,14 @@ def _signals_as_exceptions() -> Iterator[None]:
 def _memory_storage() -> Path:
     """Return a writable folder whose file system is in memory.
 
-    :raises VaultrError: there is none.
+    :raises VaultrError: no such folder exists.
     """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     for candidate in (Path("/dev/shm"), *([Path(runtime)] if runtime else [])):  # nosec B108 # mkdtemp makes a private folder in it
         if _is_in_memory(candidate) and os.access(candidate, os.W_OK | os.X_OK):
             return candidate
     raise VaultrError(
-        "--editor needs storage in memory, such as /dev/shm, and there is none. Use --json, or the"
+        "--editor needs storage in memory, such as /dev/shm, and this device has none. Use --json, or the"
         " options of this command."
     )
 

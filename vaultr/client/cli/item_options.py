@@ -162,7 +162,7 @@ def _parse_fields(assignments: tuple[str, ...]) -> dict[str, str]:
 def with_custom_fields(stored: Any, texts: dict[str, str], secrets: dict[str, str]) -> list[Any]:
     """Return the custom fields of an item after setting some, in their order, new ones last.
 
-    :param stored: the stored list of custom fields, or something else if there is none.
+    :param stored: the stored list of custom fields, or something else if the item has none.
     """
     new = {name: {"name": name, "kind": "text", "value": value} for name, value in texts.items()}
     new |= {name: {"name": name, "kind": "hidden", "value": v} for name, v in secrets.items()}

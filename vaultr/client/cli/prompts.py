@@ -311,7 +311,7 @@ def email(options: GlobalOptions, known: str | None = None) -> str:
     """Return the email address: from ``--email``, from this device, or from a prompt.
 
     :param known: the address of the account that this device belongs to.
-    :raises UsageError: there is none of them, or ``--email`` is not an email address.
+    :raises UsageError: none of them is set, or ``--email`` is not an email address.
     """
     if options.email:
         return email_address(options.email)

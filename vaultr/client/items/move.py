@@ -111,7 +111,7 @@ class Mover:
         }
 
     def unfinished(self) -> str | None:
-        """Describe the unfinished move; None if there is none."""
+        """Describe the unfinished move; None if every move is complete."""
         found = self._begun()
         if found is None:
             return None

@@ -1,6 +1,6 @@
 """Names of variables that change how programs are found, loaded or run.
 
-Whoever can write an environment set (another device, a machine, later a member) could run code on
+Anybody who can write an environment set (another device, a machine, later a member) could run code on
 this computer with such a variable. So they are rejected in sets, unless the user allows each name.
 """
 

@@ -102,7 +102,7 @@ class ImportOperations:
     def undo_import(self, run: str) -> ImportRun:
         """Move to the trash what a run added and nobody has changed since.
 
-        :return: the run as it was; ``changed`` lists the items that stay.
+        :return: the run before the undo; ``changed`` lists the items that stay.
         :raises ItemNotFound: no item of such a run exists.
         """
         found = next((each for each in self.import_runs() if each.id == run), None)

@@ -42,7 +42,7 @@ class Keyring:
 
     @classmethod
     def find(cls) -> "Keyring | None":
-        """Return the desktop's keyring; None if there is none, or ``VAULTR_KEYRING=off``."""
+        """Return the desktop's keyring; None if the desktop has none, or ``VAULTR_KEYRING=off``."""
         if os.environ.get("VAULTR_KEYRING", "").lower() == "off":
             return None
         try:

@@ -46,7 +46,7 @@ class Store:
         self._write(DEVICE_FILE, device.to_json())
 
     def account(self) -> KnownAccount | None:
-        """Return the account as it was last seen; None before the first login."""
+        """Return the account as last seen; None before the first login."""
         value = self.folder.read_json(ACCOUNT_FILE)
         if value is None:
             return None

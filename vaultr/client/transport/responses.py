@@ -65,7 +65,7 @@ def key_set_of(answer: Answer) -> tuple[UUID, KeySet]:
 def session_of(token: str, account_id: UUID) -> UUID | None:
     """Return the session id in an account's access token; None if it has none.
 
-    The signature is not checked, because that takes the server's key. Whoever made the token could
+    The signature is not checked, because that takes the server's key. The sender of the token could
     write any id into it, so use it only for what the server could do by itself.
 
     Source: RFC 7519, section 3.

@@ -19,7 +19,7 @@ from vaultr.protocol.encoding import b64
 
 @dataclass(frozen=True, slots=True)
 class NewKeys:
-    """The keys of the next generation, and their wrap as it was stored."""
+    """The keys of the next generation, and their stored wrap."""
 
     generation: int
     keys: VaultKeys = field(repr=False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _CANNOT_PROVE = (
     "You accept this key by hand. Nothing proves that it is the successor of the key that you "
-    "know: whoever controls the server may have made it, with another history of the log. "
+    "know: anybody who controls the server may have made it, with another history of the log. "
     "Compare the fingerprint with the operator by another way (flask audit status prints it)."
 )
 

@@ -126,4 +126,6 @@ def _copy_through_terminal(text: str) -> None:
         with open("/dev/tty", "wb", buffering=0) as terminal:
             terminal.write(b"\x1b]52;c;" + data + b"\x07")
     except OSError:
-        raise VaultrError("--osc52 needs a terminal, and there is none.") from None
+        raise VaultrError(
+            "--osc52 needs a terminal. Run it in one, or use another clipboard."
+        ) from None

@@ -66,7 +66,7 @@ def undo(options: GlobalOptions, token: str) -> None:
     """Restore the old email address within 7 days.
 
     TOKEN is the token or the whole link in the email to the old address. All sessions end, because
-    whoever changed the address was logged in.
+    somebody changed the address with a live session.
     """
     with locked_sdk(options) as vaultr:
         vaultr.undo_email(token_of(token))

@@ -108,8 +108,12 @@ for each in (create_key, remove_key):
     "vaultr recover --cancel",
 )
 @click.argument("token", required=False)
-@click.option("--cancel", is_flag=True, help="Cancel the recovery; its recovery key gets invalid")
-@click.option("--anew", is_flag=True, help="Request another email, even if a recovery is running")
+@click.option(
+    "--cancel", is_flag=True, help="Cancel the recovery; its recovery key becomes invalid"
+)
+@click.option(
+    "--anew", "again", is_flag=True, help="Request another email, even if a recovery is running"
+)
 @click.option(
     "--recovery-key-fd",
     type=click.IntRange(min=0),
@@ -118,7 +122,11 @@ for each in (create_key, remove_key):
 )
 @pass_options
 def recover(
-    options: GlobalOptions, token: str | None, cancel: bool, anew: bool, recovery_key_fd: int | None
+    options: GlobalOptions,
+    token: str | None,
+    cancel: bool,
+    again: bool,
+    recovery_key_fd: int | None,
 ) -> None:
     """Replace a lost master password.
 
@@ -132,7 +140,7 @@ def recover(
     """
     token = None if token is None else token_of(token)
     with locked_sdk(options) as vaultr:
-        running = None if anew else vaultr.begun_recovery
+        running = None if again else vaultr.begun_recovery
         if token is None and running is not None and options.email in (None, running[0]):
             options.email, token = running
         if cancel:

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @command("rotate", "vaultr rotate Work", "vaultr rotate")
 @click.argument("vault", required=False, shell_complete=vault_names)
-@click.option("--anew", is_flag=True, help="Start a new rotation even if one is running")
+@click.option("--anew", "restart", is_flag=True, help="Start a new rotation even if one is running")
 @pass_options
-def rotate(options: GlobalOptions, vault: str | None, anew: bool) -> None:
+def rotate(options: GlobalOptions, vault: str | None, restart: bool) -> None:
     """Rotate the keys of one vault, or of all vaults.
 
     Active items are sealed again under the new keys. Trash and earlier versions keep their old keys
     and can still be opened. If a rotation is interrupted, run the command again on any device.
     """
     with unlocked_sdk(options) as vaultr:
-        rotated = _rotate(options, vaultr, vault, anew=anew)
+        rotated = _rotate(options, vaultr, vault, restart=restart)
     if options.json:
         output.print_json([_json(each) for each in rotated])
         return
@@ -39,15 +39,15 @@ def rotate(options: GlobalOptions, vault: str | None, anew: bool) -> None:
 
 
 def _rotate(
-    options: GlobalOptions, vaultr: "Vaultr", vault: str | None, *, anew: bool
+    options: GlobalOptions, vaultr: "Vaultr", vault: str | None, *, restart: bool
 ) -> "list[Rotated]":
     progress = item_progress("Resealed")
     try:
-        return vaultr.rotate(vault, restart=anew, progress=progress)
+        return vaultr.rotate(vault, restart=restart, progress=progress)
     except StepUpRequired:
         # A rotation that is running already continues without it.
         step_up(options, vaultr)
-        return vaultr.rotate(vault, restart=anew, progress=progress)
+        return vaultr.rotate(vault, restart=restart, progress=progress)
 
 
 def _json(rotated: "Rotated") -> dict[str, object]:

@@ -1,0 +1,118 @@
+"""No name uses a word, and no text a phrase, that docs/glossary.md bans."""
+
+import ast
+import re
+
+import pytest
+
+from tests.guards import tree
+
+GLOSSARY = tree.ROOT / "docs" / "glossary.md"
+# The page that lists the banned phrases contains them.
+MOST_WORDS = 10
+EXEMPT_PAGES = {"docs/glossary.md"}
+TEXT_SUFFIXES = {".md", ".txt", ".html", ".tpl", ".yaml", ".yml", ".example", ".conf", ".sql", ""}
+
+
+def banned_words():
+    """Return the words in bold in the last column of the glossary's tables."""
+    rows = re.findall(r"^\|.*\|$", GLOSSARY.read_text(), re.MULTILINE)
+    last = [row.rstrip("|").rsplit("|", 1)[1] for row in rows]
+    return {word for cell in last for word in re.findall(r"\*\*(\w+)\*\*", cell)}
+
+
+def banned_phrases():
+    """Return the phrases left of the arrows in the glossary's last section, as patterns."""
+    section = GLOSSARY.read_text().partition("## Phrases banned in texts")[2]
+    left = [line.partition("→")[0] for line in section.splitlines() if line.startswith('- "')]
+    phrases = [phrase for part in left for phrase in re.findall(r'"([^"]+)"', part)]
+    words = [phrase.removesuffix("…").strip() for phrase in phrases]
+    return re.compile(
+        "|".join(rf"(?<![\w-]){re.escape(one)}(?!\w)" for one in words), re.IGNORECASE
+    )
+
+
+def names_of(path):
+    """Yield the line and the name of the module, and of its classes, functions and arguments."""
+    yield 1, path.stem
+    for node in ast.walk(tree.parsed(path)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+
+
+def words_of(name):
+    return {part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+def test_no_name_uses_a_banned_word():
+    banned = banned_words()
+    found = [
+        f"{tree.shown(path)}:{line} {name}"
+        for path in tree.modules()
+        for line, name in names_of(path)
+        if words_of(name) & banned
+    ]
+
+    assert len(banned) > 15
+    assert found == []
+
+
+def test_test_names_are_short_and_use_no_banned_word():
+    banned = banned_words()
+    found = [
+        f"{tree.shown(path)}:{line} {name}"
+        for path in tree.around()
+        for line, name in names_of(path)
+        if name.startswith("test_") and path.stem != name
+        if len(name.split("_")) - 1 > MOST_WORDS or words_of(name) & banned
+    ]
+
+    assert found == []
+
+
+def test_no_text_uses_a_banned_phrase():
+    pattern = banned_phrases()
+    found = [
+        f"{tree.shown(path)}:{number} {match[0]}"
+        for path in tree.files()
+        if is_text(path) and tree.shown(path) not in EXEMPT_PAGES
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for match in [pattern.search(line)]
+        if match
+    ]
+
+    assert found == []
+
+
+def test_no_docstring_or_message_uses_a_banned_phrase():
+    pattern = banned_phrases()
+    found = [
+        f"{tree.shown(path)}:{node.lineno} {match[0]}"
+        for path in tree.modules()
+        for node in ast.walk(tree.parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for match in [pattern.search(" ".join(node.value.split()))]
+        if match
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("name", ["LetterBox", "send_letter", "hot", "SaidOnce"])
+def test_banned_words_are_found_inside_names(name):
+    assert words_of(name) & banned_words()
+
+
+def test_banned_phrases_are_found_in_a_sentence():
+    assert banned_phrases().search("It is kept for ever, as it was.")
+
+
+def is_text(path):
+    shown = tree.shown(path)
+    if shown.startswith(
+        ("tests/", "vaultr/client/items/words.txt", "requirements", "LICENSE", ".git")
+    ):
+        return False
+    return path.suffix in TEXT_SUFFIXES
