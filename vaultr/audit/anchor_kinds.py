@@ -41,7 +41,7 @@ class Anchor(Protocol):
         """Store a note; return a cosignature, or an empty text."""
 
     def newest(self) -> str | None:
-        """Return the newest checkpoint; None if no checkpoint exists, or if it cannot be read back."""
+        """Return the newest checkpoint; None if none exists, or if it cannot be read back."""
 
 
 def of(url: str, witness_keys: tuple[str, ...]) -> Anchor:

@@ -31,8 +31,8 @@ def open_secret(account_id: UUID, factor_id: UUID, sealed: bytes) -> bytes | Non
 def reseal_factors(*, at_a_time: int = 500) -> Resealed:
     """Reseal all secrets under the first FACTOR_KEY; count those that were and were not resealed.
 
-    A row changes only if it was not changed since it was read, so this can run at any time and repeatedly. A
-    secret that no key opens stays, and is logged.
+    A row changes only if it was not changed since it was read, so this can run at any
+    time and repeatedly. A secret that no key opens stays, and is logged.
     """
     ring, counts, after = keyring.current().factor, Resealed(), UUID(int=0)
     while True:

@@ -35,8 +35,8 @@ def key_beside(known: Collection[str]) -> str | None:
 def reseal_emails() -> Resealed:
     """Reseal all emails under the first MAIL_KEY; count those that were and were not resealed.
 
-    An email changes only if it was not changed since it was read, so one that is sent meanwhile stays wiped.
-    An email that no key opens stays, and is logged.
+    An email changes only if it was not changed since it was read, so one that is sent
+    meanwhile stays wiped. An email that no key opens stays, and is logged.
     """
     counts, after = Resealed(), UUID(int=0)
     current = keyring.current().mail.current_id

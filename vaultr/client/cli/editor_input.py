@@ -146,8 +146,8 @@ def _memory_storage() -> Path:
         if _is_in_memory(candidate) and os.access(candidate, os.W_OK | os.X_OK):
             return candidate
     raise VaultrError(
-        "--editor needs storage in memory, such as /dev/shm, and this device has none. Use --json, or the"
-        " options of this command."
+        "--editor needs storage in memory, such as /dev/shm, and this device has none."
+        " Use --json, or the options of this command."
     )
 
 

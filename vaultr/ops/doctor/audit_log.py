@@ -67,7 +67,9 @@ def _signer(settings: Settings) -> Iterator[CheckResult]:
 def _anchors(settings: Settings) -> Iterator[CheckResult]:
     if not settings.audit_anchors:
         if settings.production and settings.checkpoint_key is not None:
-            todo = "Set AUDIT_ANCHORS. Without an anchor, the operator of this server can rewrite its log."
+            todo = (
+                "Set AUDIT_ANCHORS. Without one, the operator of this server can rewrite its log."
+            )
             yield warning(TOPIC, "the log has no anchor", todo)
         return
     unreachable = audit.unreachable_anchors()

@@ -162,8 +162,8 @@ def _export_items(
 ) -> None:
     if password is None:
         output.print_note(
-            "The file will hold every secret in plain text: anybody who reads it has them all. Keep it"
-            " off shared and synced folders, and delete it after use."
+            "The file will hold every secret in plain text: anybody who reads it has them all."
+            " Keep it off shared and synced folders, and delete it after use."
         )
     with unlocked_sdk(options) as vaultr:
         step_up.step_up(options, vaultr)
