@@ -38,7 +38,8 @@ class Site:
         }
 
     def __enter__(self):
-        migrated_database.write_to(self.database.parent)
+        if not self.database.exists():  # a restarted server keeps what it had
+            migrated_database.write_to(self.database.parent)
         serve = [BIN / "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

@@ -56,9 +56,9 @@ def test_newer_content_replaces_older_content_of_same_revision(edited):
 def refused_write(world, title, password):
     """Seal another content for the revision of an item's last put, as a refused write was."""
     account = world.laptop.device.unlocked
-    (vault,) = account._reader.vaults()
+    (vault,) = account.reader.vaults()
     item = next(each for each in world.laptop.items(offline=True) if each.title == title)
-    ground = account._reader.open_vault(vault)
+    ground = account.reader.open_vault(vault)
     overview, _ = ground.opened(item.id)
     held = vault.state.items[item.id]
     parts = (overview, f'{{"password":"{password}"}}'.encode())

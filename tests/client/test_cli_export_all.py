@@ -40,4 +40,4 @@ def test_export_of_all_items_checks_its_options_first(device, tmp_path):
     assert "--all takes no sets" in rejected("shop", "--all", "--format", "csv", "-o", file)
     assert "go with --all" in rejected("shop", "--format", "csv")
     assert "Name the environment sets" in rejected("--format", "json")
-    assert "asks for the master password" in rejected("--all", "--format", "csv", "-o", file)
+    assert "needs the master password" in rejected("--all", "--format", "csv", "-o", file)

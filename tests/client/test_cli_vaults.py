@@ -103,7 +103,7 @@ def test_rotation_progress_is_on_stderr_and_result_on_stdout(device, mail):
     assert said.returncode == 0
     assert rotated["generation"] >= 2
     assert rotated["moved"] >= 1
-    assert f"Moved {rotated['moved']} of {rotated['moved']} item" in said.stderr
+    assert f"Resealed {rotated['moved']} of {rotated['moved']} item" in said.stderr
     assert device.done("show", "Versions", "--field", "password", password=None) == "second\n"
 
 

@@ -17,8 +17,14 @@ def test_expiry_is_set_listed_and_found(device):
     found = device.types("health", "--fail-on", "expiring", "--json")
     wrong = device.refused(2, "health", "--fail-on", "nothing")
 
-    assert listed.stdout.splitlines()[0].split() == ["TITLE", "TYPE", "USER", "NAME", "FOLDER",
-                                                     "EXPIRES", "ID"]  # fmt: skip
+    assert listed.stdout.splitlines()[0].split() == [
+        "TITLE",
+        "TYPE",
+        "USERNAME",
+        "FOLDER",
+        "EXPIRES",
+        "ID",
+    ]
     assert [line.split()[1] for line in listed.stdout.splitlines()[1:]] == ["key", "ssh"]
     titles = {each["title"] for each in json.loads(found.stdout)["findings"]}
     assert titles >= {"Expiring key", "Expiring ssh"}

@@ -49,6 +49,7 @@ def items():
         overview = {name: evil(f"{kind}/{name}") for name in schema.overview}
         overview |= {"urls": [evil("u1"), "http://evil.example:81"], "tags": [evil("tag")]}
         overview |= {"url_match": {evil("u1"): evil("match")}, "favourite": True, "archived": False}
+        overview |= {"expires_on": "2027-01-31"}  # only a date is accepted
         detail = {name: evil(f"{kind}/detail/{name}") for name in schema.detail}
         detail |= {"fields": [{"name": evil("field"), "kind": "link", "value": evil("value")}]}
         detail |= {"source": {"icon": evil("icon.png")}}

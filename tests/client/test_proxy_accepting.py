@@ -61,7 +61,7 @@ def test_accepted_rollback_of_a_rotation_rotates_before_it_writes_again(proxy, s
         assert not puts_after(proxy.vault(), n)  # all of it is aside until the keys are replaced
         ended = proxy.types("sync", "--accept", "--yes")
     assert ended.code == 0, ended.err
-    assert "so they were replaced again" in ended.out
+    assert "so they were rotated again" in ended.out
     assert puts_after(proxy.vault(), n)
     assert {each["generation"] for each in puts_after(proxy.vault(), n)} == {2}
     check_whole(proxy, NEWEST)

@@ -133,5 +133,5 @@ def test_huge_through_is_an_integrity_error(proxy, through):
 
     assert ended.code == 5
     assert "its log has a gap" in ended.err
-    assert "still be read with --offline" in ended.err
+    assert "Use --offline to read it" in ended.err
     assert peak < MEMORY_BYTES

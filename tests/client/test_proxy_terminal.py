@@ -22,7 +22,7 @@ def test_import_escapes_the_name_of_the_file(proxy):
     assert r"evil\x1b" in imported.out
 
 
-@pytest.mark.parametrize("write", [output.say, output.tell])
+@pytest.mark.parametrize("write", [output.print_line, output.print_note])
 def test_line_escapes_what_a_caller_forgot(write, capsys):
     write(f"Read {EVIL}\nsecond line")
 

@@ -151,4 +151,4 @@ def test_a_rotation_killed_at_random_moments_goes_on_elsewhere(ann, count, seed)
         with ann.at(home) as device:
             check(device, chance)
             unlocked = device.device.unlocked
-            assert not unlocked.vaults._rotator._says_running(unlocked._reader.vaults()[0])
+            assert not unlocked.acceptor._rotator._says_running(unlocked.reader.vaults()[0])

@@ -26,7 +26,7 @@ def own_clock(monkeypatch):
             def now(cls, tz=None):
                 return datetime.now(tz) + timedelta(days=days)
 
-        for module in ("trash", "sync"):
+        for module in ("trash_purge", "sync"):
             monkeypatch.setattr(f"vaultr.client.vaults.{module}.datetime", Ahead)
 
     return ahead

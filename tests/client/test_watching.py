@@ -5,7 +5,10 @@ import pytest
 from tests.client.world import mail
 from vaultr.client.run import watcher
 
-SPEC = {"sets": ["prod"], "files": [], "vault": None, "only": [], "prefix": "", "last_wins": False}
+SPEC = {
+    "sets": ["prod"], "files": [], "vault": None, "only": [], "prefix": "", "last_wins": False,
+    "allow": [],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("slug", "status"), [

@@ -10,6 +10,7 @@ from vaultr.client.items.edit import Editor
 from vaultr.client.items.history import History
 from vaultr.client.items.move import Mover
 from vaultr.client.reconciliation.accept import Acceptor
+from vaultr.client.reconciliation.explain import Explainer
 from vaultr.client.storage import freshness
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.item_search import Finder
@@ -60,6 +61,11 @@ class UnlockedVaults:
     def mover(self) -> Mover:
         """Moves items between vaults."""
         return Mover(self.account, self.vaults, self.writer)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Lists how the server's state differs from this device's copies."""
+        return Explainer(self.account, self.vaults)
 
     @cached_property
     def acceptor(self) -> Acceptor:

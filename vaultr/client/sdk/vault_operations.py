@@ -7,7 +7,7 @@ from vaultr.client.errors import IntegrityError, ItemNotFound
 from vaultr.client.items.history import Version
 from vaultr.client.items.move import Moved
 from vaultr.client.reconciliation.accept import Accepted
-from vaultr.client.reconciliation.explain import Difference, Explainer
+from vaultr.client.reconciliation.explain import Difference
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.storage import freshness
@@ -61,15 +61,11 @@ class VaultOperations:
 
     def explain(self) -> list[Difference]:
         """List how the server's state differs from this device's copy; nothing is changed."""
-        return self._explainer().explain()
+        return self._device.require_unlocked().explainer.explain()
 
     def was_listed(self) -> bool:
         """Check whether the last list of :meth:`explain` equals the one before it."""
-        return self._explainer().was_listed()
-
-    def _explainer(self) -> Explainer:
-        unlocked = self._device.require_unlocked()
-        return Explainer(unlocked.account, unlocked.vaults)
+        return self._device.require_unlocked().explainer.was_listed()
 
     def accept(self) -> list[Accepted]:
         """Accept the server's state by hand, though it does not continue this device's copy.
