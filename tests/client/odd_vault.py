@@ -35,7 +35,7 @@ def device_with(home, *odd):
         with _signed_in(device) as owner:
             (report,) = owner.sync()
             for each in odd:
-                owner.device.unlocked._writer.write(report.id, [each])
+                owner.device.unlocked.writer.write(report.id, [each])
         device.done("unlock")
         yield device, server
         device.done("lock", password=None)

@@ -68,7 +68,7 @@ def in_bash(typed, tmp_path):
 
 
 def test_bash_completes_commands_options_and_choices(in_bash):
-    assert in_bash("vaultr", "he") == [""]
+    assert in_bash("vaultr", "he") == ["health"]
     assert set(in_bash("vaultr", "s")) >= {"show", "signup", "sync"}
     assert "--reveal" in in_bash("vaultr", "show", "--re")
     assert in_bash("vaultr", "completion", "z") == ["zsh"]

@@ -176,7 +176,8 @@ def test_a_terminal_takes_it_only_when_asked_to(copied):
     sent = base64.b64encode(SECRET.encode()).decode()
     assert f"\x1b]52;c;{sent}\x07" in terminal.shown
     assert "overwrite it" in terminal.shown
-    assert "no terminal" in copied.refused(1, "copy", "copied", "--osc52")
+    told = copied.refused(1, "copy", "copied", "--osc52")
+    assert "--osc52 needs a terminal, and there is none." in told
     copied.refused(2, "copy", "copied", "--osc52", "--clear-after", "5s")
 
 

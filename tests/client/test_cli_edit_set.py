@@ -81,7 +81,7 @@ def test_unknown_field_is_rejected_with_valid_names(device):
 
     told = device.refused(2, "edit", item["id"], "--secret", "A", stdin="typed")
 
-    assert "It has password, totp, notes." in told
+    assert "Its secret fields: password, totp, password_rule, notes." in told
     device.done("rm", item["id"], "--forever", "--yes")
 
 
@@ -132,7 +132,7 @@ def test_terminal_prompts_for_variables_and_no_username(account):
     assert terminal.ends() == 0
     assert "by hand" not in terminal.shown
     assert "Variables: A, B, C" in terminal.shown
-    assert "A name is letters, digits and _" in terminal.shown
+    assert "A variable name has letters, digits and _, not starting with a digit." in terminal.shown
     assert "Username" not in terminal.shown
     assert exported(account, item) == {**HELD, "B": "by hand"}
     account.done("rm", item["id"], "--forever", "--yes")

@@ -79,11 +79,11 @@ def test_duplicate_set_name_is_reported_and_rejected_by_ids(device, env, shop):
 
     said = device.types("import", env("A=1\n"), "--title", "shop")
 
-    assert f"Another environment set is called shop ({first['id']})" in said.stderr
-    assert "`vaultr run --env-set shop` is refused until one is renamed" in said.stderr
+    assert f"Another environment set has the title shop ({first['id']})" in said.stderr
+    assert "`vaultr run --env-set shop` will fail. Rename one, or use an id." in said.stderr
     second = next(each["id"] for each in device.told("list", "shop") if each["id"] != first["id"])
     refused = device.refused(1, "run", "--env-set", "shop", "--", "true")
-    assert "2 environment sets are called shop: name one by its id." in refused
+    assert "2 environment sets have the title shop: use an id." in refused
     assert f"{first['id']}  Personal  shop" in refused
     assert f"{second}  Personal  shop" in refused
     assert device.told("export", second) == {"A": "1"}
@@ -97,7 +97,7 @@ def test_rename_to_duplicate_set_name_is_reported(device, shop):
     away = device.types("edit", second, "--set", "title=away")
     back = device.types("edit", second, "--json", stdin='{"overview": {"title": "shop"}}')
 
-    told = [f"is called shop ({first['id']})" in said.stderr for said in (adding, away, back)]
+    told = [f"has the title shop ({first['id']})" in said.stderr for said in (adding, away, back)]
     assert told == [True, False, True]
     assert json.loads(back.stdout)["overview"]["title"] == "shop"
     device.done("rm", second, "--forever", "--yes")
@@ -109,12 +109,12 @@ def test_same_set_name_in_two_vaults_needs_vault(device, shop):
 
     said = device.types("add", "env_set", "--title", "shop", "--vault", "Elsewhere", stdin="A=7\n")
 
-    assert "until it says in which vault: vaultr://VAULT/SET" in said.stderr
+    assert "will fail. Name the vault too: vaultr://VAULT/SET" in said.stderr
     told = device.refused(1, "export", "shop")
-    assert "or as vaultr://VAULT/shop." in told
+    assert "use an id, or vaultr://VAULT/shop." in told
     assert "  Elsewhere  shop" in told
     assert device.told("export", "vaultr://Elsewhere/shop") == {"A": "7"}
     assert device.told("export", "shop", "--vault", "Elsewhere") == {"A": "7"}
     copying = device.types("move", first["id"], "--to", "Elsewhere", "--keep")
-    assert "is refused until one is renamed" in copying.stderr
+    assert "will fail. Rename one, or use an id." in copying.stderr
     device.done("vaults", "rm", "Elsewhere", "--confirm", "Elsewhere")

@@ -79,7 +79,7 @@ def test_several_secrets_are_asked_for_at_a_terminal(device):
     [
         (("add", "login", "--title", "x"), "pw", "--stdin password"),
         (("add", "note", "--title", "x"), "\n", "is empty"),
-        (("add", "login", "--title", "x", "--stdin", "pasword"), "pw", "Near: password"),
+        (("add", "login", "--title", "x", "--stdin", "pasword"), "pw", "Similar: password"),
         (("add", "login", "--title", "x", "--match", "host"), "", "--match needs --address"),
         (("add", "login", "--title", "x", "--field", "pin"), "", "--secret-field NAME"),
         (("add", "login", "--json", "--secret", "password"), "{}", "Do not combine"),
@@ -93,9 +93,12 @@ def test_input_that_cannot_be_used_ends_with_advice(device, words, stdin, messag
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        ({"detail": {"pasword": "hunter2"}}, "detail.pasword is not a field of login. Near: passw"),
+        (
+            {"detail": {"pasword": "hunter2"}},
+            "detail.pasword is not a field of login. Similar: passw",
+        ),
         ({"overview": {"title": "x", "user": "a"}}, "overview.user is not a field of login"),
-        ({"overveiw": {}}, "Near: overview"),
+        ({"overveiw": {}}, "Similar: overview"),
     ],
 )
 def test_unknown_fields_in_json_are_rejected(device, document, message):

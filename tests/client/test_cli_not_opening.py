@@ -72,7 +72,7 @@ def test_reading_an_unopenable_item_reports_it(odd, words):
 def test_a_set_that_does_not_open_is_no_environment(odd):
     said = odd.refused(5, "run", "--env-set", str(BROKEN_SET.id), "--", "true", password=None)
 
-    assert f"item {BROKEN_SET.id} does not open" in said
+    assert f"Item {BROKEN_SET.id} does not open" in said
 
 
 def test_its_empty_title_names_it_nowhere(odd):
@@ -81,9 +81,9 @@ def test_its_empty_title_names_it_nowhere(odd):
 
 
 def test_unopenable_item_is_trashed_and_restored_by_id(odd):
-    assert "In the trash: (does not open)" in odd.done("rm", str(BROKEN.id), password=None)
+    assert "In the trash: (cannot be opened)" in odd.done("rm", str(BROKEN.id), password=None)
     assert str(BROKEN.id) in odd.done("list", "--trash", password=None)
-    assert "Restored: (does not open)" in odd.done("restore", str(BROKEN.id), password=None)
+    assert "Restored: (cannot be opened)" in odd.done("restore", str(BROKEN.id), password=None)
 
 
 def test_it_is_removed_for_good_by_its_id(odd):
@@ -99,5 +99,5 @@ def test_rotation_continues_after_unopenable_item_is_trashed(odd):
     assert "vaultr rm" in said
     for each in (BROKEN, BROKEN_SET):
         odd.done("rm", str(each.id), password=None)
-    assert "2 items moved to keys" in odd.done("rotate", password=PASSWORD)
+    assert "2 items resealed under generation" in odd.done("rotate", password=PASSWORD)
     assert odd.done("show", "Plain", "--field", "password", password=None) == "hunter2\n"

@@ -120,11 +120,11 @@ def test_deepest_allowed_nesting_is_shown_and_edited(odd):
 
 
 def test_what_would_be_nested_too_deep_is_not_written(odd):
-    item = {"overview": {"title": "x"}, "detail": {"more": nested(64)}}
+    item = {"overview": {"title": "x"}, "detail": {"source": nested(64)}}
 
     said = odd.refused(1, "add", "login", "--json", stdin=json.dumps(item), password=None)
 
-    assert "detail.more is nested more than 64 deep" in said
+    assert "detail.source is nested more than 64 deep" in said
 
 
 @pytest.mark.parametrize("words", [
@@ -133,7 +133,7 @@ def test_what_would_be_nested_too_deep_is_not_written(odd):
 def test_item_of_unknown_type_cannot_be_edited(odd, words):
     said = odd.refused(1, words[0], str(NEWER.id), *words[1:], password=None, stdin="x")
 
-    assert "does not know items of type passport" in said
+    assert "does not know the item type passport" in said
 
 
 def test_item_of_unknown_type_is_shown_and_trashed(odd):

@@ -111,7 +111,7 @@ def test_cache_age_is_shown_and_limited(shown):
     away = [("VAULTR_URL", "")]
 
     said = shown.types("list", "output", "--offline", env=away)
-    assert said.stderr == "From the copy on this device, less than a minute old.\n"
+    assert said.stderr == "Using the copy on this device, less than a minute old.\n"
     assert shown.types("list", "output", "--offline", "--max-age", "1h", env=away).returncode == 0
     note = shown.home / "vaultr" / "synced.json"
     kept = note.read_bytes()
@@ -198,6 +198,7 @@ def _press_ctrl_c_until_it_ends(process):
 def test_ctrl_c_at_a_question_writes_nothing(account):
     before = account.told("sync")
     terminal = Terminal("add", "login", "--title", "half done", environ=account.environ)
+    terminal.answers("Master password: ", account.password)
     terminal.waits_for("Username")
     terminal.until_it_reads()
     os.kill(terminal.child, signal.SIGINT)

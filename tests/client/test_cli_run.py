@@ -141,7 +141,7 @@ def test_a_real_export_is_imported_whole(device, tmp_path):
 
 def test_an_export_with_one_odd_entry_changes_nothing(device, tmp_path):
     export = make_bitwarden.export(20, seed=2)
-    export["items"][11]["type"] = 99
+    export["items"][11]["type"] = "99"
     file = tmp_path / "export.json"
     file.write_text(make_bitwarden.as_text(export))
     before = device.told("sync")

@@ -223,7 +223,7 @@ def test_manual_lock_stops_watching_but_not_command(beside):
 
     assert told == [
         "vaultr: This device was locked.\n",
-        "vaultr: Changes are not looked for any more.\n",
+        "vaultr: Stopped watching for changes.\n",
     ]
     assert alive
 

@@ -107,7 +107,7 @@ def test_only_matching_names_are_passed_and_others_cannot_clash(given):
     assert {"BASE", "DB_URL", "DB_PASSWORD"} <= set(environ)
     assert "BOTH" not in environ
     told = given.refused(2, "run", "--env-set", "given base", "--only", "db_*", "--", "true")
-    assert "--only db_* fits no variable" in told
+    assert "--only db_* matches no variable" in told
 
 
 def test_names_get_a_prefix(given):
@@ -133,7 +133,7 @@ def test_clean_environment_passes_only_essential_variables(given):
 def test_set_reference_must_name_a_set(given):
     told = given.refused(1, "run", "--env-set", "vaultr://Given/given%2Fpost", "--", "true")
 
-    assert "is no environment set" in told
+    assert "is not an environment set" in told
 
 
 def test_offline_run_uses_cache_and_shows_age(given):
@@ -142,7 +142,7 @@ def test_offline_run_uses_cache_and_shows_age(given):
                        env=[("VAULTR_URL", "")])  # fmt: skip
 
     assert (said.returncode, said.stdout) == (0, "1\n")
-    assert "From the copy on this device, less than a minute old." in said.stderr
+    assert "Using the copy on this device, less than a minute old." in said.stderr
     told = given.refused(
         1, "run", "--env-set", "given base", "--offline", "--max-age", "0s", "--", "true"
     )
@@ -178,7 +178,7 @@ def test_written_file_is_private_and_never_overwritten(given, tmp_path):
     given.done(*words)
     os.umask(before)
     assert place.stat().st_mode & 0o777 == 0o600
-    assert "is there already" in given.refused(1, *words)
+    assert "exists already" in given.refused(1, *words)
     place.write_text("old")
     given.done(*words, "--force")
 

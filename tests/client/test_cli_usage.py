@@ -143,7 +143,7 @@ def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_
         (["add"], "Missing TYPE."),
         (["rm"], "Missing ITEM."),
         (["run"], "Missing COMMAND."),
-        (["read"], "REFERENCE is missing."),
+        (["read"], "Missing REFERENCE."),
         (["vaults"], "Missing COMMAND: list, add, rename, rm."),
         (["vaults", "add"], "Missing NAME."),
     ],

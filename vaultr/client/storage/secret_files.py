@@ -44,7 +44,8 @@ def save(place: Path, data: bytes, *, force: bool) -> None:
     except FileExistsError:
         raise FileExists(f"{place} exists already; it was not changed.") from None
     except OSError as error:
-        raise VaultrError(f"{place} cannot be written: {error.strerror}.") from error
+        message = f"{place} cannot be written: {error.strerror}; nothing was written."
+        raise VaultrError(message) from error
 
 
 def _link(unfinished: Path, place: Path, data: bytes) -> None:

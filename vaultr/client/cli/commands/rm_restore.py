@@ -53,7 +53,7 @@ def _remove(vaultr: "Vaultr", refs: tuple[str, ...], vault: str | None, *, yes: 
     names = ", ".join(output.printable(output.display_name(item)) for item in found)
     for ref, item in zip(refs, found, strict=True):
         if item.title != ref and as_id(ref) != item.id:
-            raise VaultrError(f"There is no such item. Near: {on_one_line(item.title)}.")
+            raise VaultrError(f"There is no such item. Similar: {on_one_line(item.title)}.")
     versions = "its versions" if len(found) == 1 else "their versions"
     prompts.confirm(f"Remove {names} and all {versions}? This cannot be undone.", yes=yes)
     vaults = {str(item.vault_id) for item in found}
