@@ -177,7 +177,7 @@ def test_a_terminal_takes_it_only_when_asked_to(copied):
     assert f"\x1b]52;c;{sent}\x07" in terminal.shown
     assert "overwrite it" in terminal.shown
     told = copied.refused(1, "copy", "copied", "--osc52")
-    assert "--osc52 needs a terminal, and there is none." in told
+    assert "--osc52 needs a terminal. Run it in one" in told
     copied.refused(2, "copy", "copied", "--osc52", "--clear-after", "5s")
 
 

@@ -1,7 +1,8 @@
 """Names of variables that change how programs are found, loaded or run.
 
 Anybody who can write an environment set (another device, a machine, later a member) could run
-code on this computer with such a variable. So they are rejected in sets, unless the user allows each name.
+code on this computer with such a variable. So they are rejected in sets, unless the user allows
+each name.
 """
 
 from collections.abc import Collection, Iterable
