@@ -13,9 +13,9 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 OPENING = """\
 # A session on a terminal
 
-Recorded by `tests/client/test_terminal_session.py` on a real terminal, with a real server: what
-stands behind `$` was typed, and the rest was shown. Keys, tokens, codes and ids differ each time;
-what is typed at a prompt for a secret is never shown.
+`tests/client/test_terminal_session.py` recorded this session on a real terminal with a real server.
+Lines that start with `$` were typed; the rest is output. Keys, tokens, codes and ids differ each
+time. Secrets typed at a prompt are never shown.
 """
 
 
@@ -71,7 +71,7 @@ _DIFFERING = (
     (re.compile(r"for \d+ more minutes"), "for 14 more minutes"),
     (re.compile(r"Python [\d.]+\w* on \w+"), "Python 3.13.1 on Linux"),
     (re.compile(r"(?<=  )[0-9a-f]{12}(?=  )"), "343e092be972"),
-    (re.compile(r"^ok    clipboard: .*$", re.M), "ok    clipboard: It is reached by wl-copy."),
+    (re.compile(r"^ok    clipboard: .*$", re.M), "ok    clipboard: Available through wl-copy."),
 )
 
 

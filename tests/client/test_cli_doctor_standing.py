@@ -99,5 +99,5 @@ def test_a_folder_that_cannot_be_written_fails(account, tmp_path):
 
     found = findings(device, code=1)
 
-    assert "cannot be written" in found["folder"]["said"]
+    assert "is not writable" in found["folder"]["said"]
     assert "VAULTR_DIR" in found["folder"]["advice"]

@@ -14,9 +14,9 @@ def at_terminal(device, *words):
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
-        (lambda key: key[:-1], "it has 42 characters, and a secret key has 43"),
-        (lambda key: key[:-1] + "é", "letters and digits without accents, - and _ only"),
-        (lambda key: key[:-1] + "B", "its last character is none that a secret key ends with"),
+        (lambda key: key[:-1], "it has 42 characters, but a secret key has 43"),
+        (lambda key: key[:-1] + "é", "a secret key has only letters and digits without accents, - and _."),
+        (lambda key: key[:-1] + "B", "a secret key cannot end with its last character"),
     ],
 )
 def test_invalid_secret_key_is_rejected_before_sending(account, tmp_path, spoil, why):
@@ -39,7 +39,7 @@ def test_mistyped_secret_key_prompts_again_without_counting(account, site, tmp_p
     terminal.answers("Secret key, or the text of your emergency kit: ", f"{key[:20]} {key[20:]}")
 
     assert terminal.ends() == 0
-    assert "it has 42 characters, and a secret key has 43. Nothing was sent." in terminal.shown
+    assert "it has 42 characters, but a secret key has 43. Nothing was sent." in terminal.shown
     assert key[1:21] not in terminal.shown
 
 
@@ -99,7 +99,7 @@ def test_whole_link_works_like_its_token(site, tmp_path):
 def test_unconfirmed_email_is_named_by_every_command(unconfirmed, command):
     first, *others = unconfirmed.refused(5, command).splitlines()
 
-    assert first.startswith("vaultr: The signup from this device still waits")
+    assert first.startswith("vaultr: The signup from this device does not seem to be confirmed yet")
     assert "vaultr verify TOKEN" in first
     assert "vaultr resend" in first
     assert not any(line.startswith("vaultr: Unless the owner did this") for line in others)

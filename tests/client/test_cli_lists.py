@@ -25,7 +25,7 @@ def test_in_one_vault_nothing_says_which(site, tmp_path):
 
     head, row = alone.done("list", "Vault seen").splitlines()
 
-    assert head.split() == ["TITLE", "TYPE", "USER", "NAME", "FOLDER", "ID"]
+    assert head.split() == ["TITLE", "TYPE", "USERNAME", "FOLDER", "ID"]
     assert "Personal" not in row
     assert "Personal" not in alone.done("show", item["id"])
 
@@ -35,7 +35,7 @@ def test_in_several_vaults_a_column_and_a_line_say_which(device, seen):
     other = add(device, "--vault", "Cellar")
 
     head, *rows = device.done("list", "Vault seen").splitlines()
-    assert head.split() == ["TITLE", "TYPE", "USER", "NAME", "FOLDER", "VAULT", "ID"]
+    assert head.split() == ["TITLE", "TYPE", "USERNAME", "FOLDER", "VAULT", "ID"]
     assert sorted(row.split()[-2:] for row in rows) == sorted(
         [["Personal", seen["id"]], ["Cellar", other["id"]]]
     )

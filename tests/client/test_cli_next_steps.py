@@ -117,7 +117,7 @@ def test_account_deletion_names_remaining_device_steps(site, tmp_path):
     ids=" ".join,
 )
 def test_where_the_server_is_away_what_reads_names_the_copy(unreachable, words):
-    assert "can be read with --offline" in unreachable.refused(4, *words, password=None)
+    assert "Use --offline to read" in unreachable.refused(4, *words, password=None)
 
 
 def test_what_writes_names_no_copy_where_the_server_is_away(unreachable):

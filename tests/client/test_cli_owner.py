@@ -115,7 +115,7 @@ def test_lost_password_is_recovered_on_new_device(site, tmp_path):
     completed = new.types("recover", "--json", also=key)
     answer = json.loads(completed.stdout)
 
-    assert "New keys: 1 vault." in completed.stderr
+    assert "Rotated keys: 1 vault." in completed.stderr
     assert answer["ready"]
     assert answer["signed_in"]
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", answer["secret_key"])

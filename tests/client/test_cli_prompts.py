@@ -24,7 +24,7 @@ def test_signup_confirms_password_and_shows_secret_key(site, tmp_path):
 
     assert terminal.ends() == 0
     assert re.search(r"Secret key: [A-Za-z0-9_-]{43}\r\n", terminal.shown)
-    assert "shown this once" in terminal.shown
+    assert "shown only once" in terminal.shown
     assert "vaultr verify TOKEN" in terminal.shown
     assert PASSWORD not in terminal.shown
     assert "something else" not in terminal.shown

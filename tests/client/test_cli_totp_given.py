@@ -59,7 +59,7 @@ def test_an_edit_takes_only_a_secret_that_gives_codes(device):
 
 
 def test_import_stores_odd_totp_secret_and_names_title(device, odd):
-    assert "Odd import: its TOTP secret gives no codes" in odd.stderr
+    assert "Odd import: the TOTP secret produces no codes" in odd.stderr
     assert ODD not in odd.stdout + odd.stderr
     assert device.done("show", "Odd import", "--field", "totp") == f"{ODD}\n"
 

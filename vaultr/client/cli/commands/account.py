@@ -77,7 +77,9 @@ def _print_signup(signup: "Signup", address: str) -> None:
         output.print_line(f"This device stores it in {stored}.")
         output.print_line("Every new device asks for it at its first login. After you log in,")
         output.print_line("`vaultr kit` writes a page to print, whose text detects typos.")
-    output.print_line("Without master password and secret key, nobody can open your vaults again.")
+    lost = "it" if key is None else "the master password or the secret key"
+    output.print_line(f"If you lose {lost} and have no recovery key,")
+    output.print_line("nobody can open your vaults.")
 
 
 @command("verify", "vaultr verify 8xJ…", no_args_is_help=True)
