@@ -15,7 +15,7 @@ def at_terminal(device, *words):
     ("spoil", "why"),
     [
         (lambda key: key[:-1], "it has 42 characters, but a secret key has 43"),
-        (lambda key: key[:-1] + "é", "a secret key has only letters and digits without accents, - and _."),
+        (lambda key: key[:-1] + "é", "has only letters and digits without accents, - and _."),
         (lambda key: key[:-1] + "B", "a secret key cannot end with its last character"),
     ],
 )

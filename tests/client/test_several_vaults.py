@@ -67,7 +67,7 @@ def test_vaults_named_alike_are_distinguished_by_ids(two):
 def test_account_without_vault_says_how_to_create_one(world):
     world.laptop.delete_vault("Personal", confirm="Personal")
 
-    with pytest.raises(VaultNotFound, match="has no vault. Create one: vaultr vaults add NAME"):
+    with pytest.raises(VaultNotFound, match=r"has no vault\. Create one: vaultr vaults add NAME"):
         world.laptop.add("login", *mail())
     world.laptop.create_vault("Anew")
     assert world.laptop.add("login", *mail()).title == "Mail"
