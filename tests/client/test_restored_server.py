@@ -74,7 +74,7 @@ def test_restored_dump_is_explained_accepted_and_lossless(at, tmp_path, unlocked
 
     assert "older profile" in laptop.refused(5, "list")
     assert "first Ship" in laptop.done("show", "Ship", "--field", "password", "--offline")
-    assert "look at this list first" in laptop.types("sync", "--accept").stderr.lower()
+    assert "review these differences first" in laptop.types("sync", "--accept").stderr.lower()
     explained = laptop.types("sync", "--explain")
     assert explained.returncode == 5
     assert re.search(r"Mail +older content", explained.stdout)
