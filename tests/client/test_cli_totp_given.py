@@ -38,7 +38,7 @@ def test_a_secret_that_gives_no_codes_is_refused_in_json(device):
     told = device.refused(1, "add", "login", "--json", stdin=login("No codes", totp=ODD))
 
     assert "detail.totp: The secret for one-time codes is not base32" in told
-    assert "Nothing was written." in told
+    assert "Nothing was saved." in told
     assert ODD not in told
     assert device.told("list", "No codes") == []
 
