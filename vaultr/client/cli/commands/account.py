@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 _UNLOCKED_NOTE = "It is unlocked too, as by `vaultr unlock`. To lock it: vaultr lock"
-_SECRET_KEY_PROMPT = "Secret key, or the text of your emergency kit"
-_NEW_SECRET_KEY_PROMPT = "New secret key or emergency kit, if it was replaced (empty: no)"
-_CHECK_SECRET_KEY = (
+_KIT_PROMPT = "Secret key, or the text of your emergency kit"
+_NEW_KIT_PROMPT = "New secret key or emergency kit, if it was replaced (empty: no)"
+_LOGIN_ADVICE = (
     "Check the secret key too: upper and lower case matter, and failed attempts are limited. The"
     " text of the emergency kit works as well, and it detects typos."
 )
@@ -153,7 +153,7 @@ def _replaced_secret_key(options: GlobalOptions, *, changed: bool) -> dict[str, 
     """Return the secret key from its file descriptor; with ``--changed``, ask for a new one."""
     if options.secret_key_fd is not None or not changed or not prompts.can_ask():
         return {**prompts.secret_key(options)}
-    return {**prompts.ask_secret_key(_NEW_SECRET_KEY_PROMPT)}
+    return {**prompts.ask_secret_key(_NEW_KIT_PROMPT)}
 
 
 def _log_in(
@@ -171,14 +171,14 @@ def _log_in(
         except SecretKeyNeeded:
             if not prompts.can_ask():
                 raise
-            credentials.update(prompts.ask_secret_key(_SECRET_KEY_PROMPT))
+            credentials.update(prompts.ask_secret_key(_KIT_PROMPT))
             vaultr.login(address, password, **credentials, **factor)
 
     try:
         with_second_factor(options, attempt)
     except CredentialsInvalid as error:
         if "secret_key" in credentials:
-            error.add_note(_CHECK_SECRET_KEY)
+            error.add_note(_LOGIN_ADVICE)
         raise
 
 
