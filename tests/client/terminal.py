@@ -19,6 +19,7 @@ class Terminal:
 
     def __init__(self, *words, environ, size=None):
         self.shown = ""
+        self._matched = 0  # where the last text that was waited for ends
         self.child, self._terminal = pty.fork()
         if self.child == 0:
             # Tests that run in a shell's background were told to ignore Ctrl-C; people were not.
@@ -49,11 +50,12 @@ class Terminal:
         until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S")
 
     def waits_for(self, text):
-        start = len(self.shown)
-        while text not in self.shown[start:]:
+        """Wait until ``text`` is shown, after what was waited for before."""
+        while (found := self.shown.find(text, self._matched)) < 0:
             piece = self._read()
             assert piece, f"{text!r} is not in {self.shown!r}"
             self.shown += piece
+        self._matched = found + len(text)
 
     def ends(self):
         """Read all that is left, and give the exit code."""

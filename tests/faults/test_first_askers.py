@@ -8,7 +8,7 @@ from tests.harness import app_fixtures
 
 # A process of its own: in this one everything was made by the tests before.
 ASKING = """
-from tests.concurrency import at_once
+from tests.harness.threads import at_once
 from vaultr.api import openapi as openapi
 from wsgi import app
 

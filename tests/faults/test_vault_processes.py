@@ -112,7 +112,7 @@ def written(site, vault):
 
 def test_of_a_hundred_puts_over_one_revision_one_is_done(site, vault, device):
     item_id = vault.put()
-    devices = [vault.twin(device()) for _ in range(100)]
+    devices = [vault.twin(device()) for _ in range(50)] * 2  # an account has 50 sessions at most
     requests = [one.put_request(item_id, str(n)) for n, one in enumerate(devices)]
 
     answers = together(ask, list(zip(devices, requests, strict=True)), threads=25)
