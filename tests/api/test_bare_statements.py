@@ -72,8 +72,8 @@ def test_statement_inside_transaction_is_rolled_back_with_it(app):
     def write_and_fail():
         with transaction() as session:
             connection = session.connection()
-            inside.append(raw_driver.within(connection, insert, {"name": "one"}))
-            inside.append(raw_driver.within(connection, count, {}).scalar_one())
+            inside.append(raw_driver.run_within(connection, insert, {"name": "one"}))
+            inside.append(raw_driver.run_within(connection, count, {}).scalar_one())
             raise LookupError
 
     with pytest.raises(LookupError):
@@ -85,20 +85,22 @@ def test_statement_inside_transaction_is_rolled_back_with_it(app):
 
 def test_a_script_that_fails_spoils_its_transaction_and_no_other(app):
     with pytest.raises(sa.exc.IntegrityError), transaction() as session:
-        raw_driver.within(
+        raw_driver.run_within(
             session.connection(), "INSERT INTO facts (name) VALUES (%(n)s)", {"n": "x"}
         )
     with transaction() as session:
-        assert raw_driver.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
+        assert raw_driver.run_within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
 
 
 def test_connection_lost_inside_transaction_is_dropped(app):
     with pytest.raises(sa.exc.OperationalError) as caught, transaction() as session:
-        raw_driver.within(session.connection(), "SELECT pg_terminate_backend(pg_backend_pid())", {})
+        raw_driver.run_within(
+            session.connection(), "SELECT pg_terminate_backend(pg_backend_pid())", {}
+        )
 
     assert caught.value.connection_invalidated
     with transaction() as session:
-        assert raw_driver.within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
+        assert raw_driver.run_within(session.connection(), "SELECT 1 AS one", {}).scalar_one() == 1
 
 
 def test_a_silent_database_is_not_waited_for(app):

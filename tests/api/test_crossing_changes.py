@@ -35,7 +35,7 @@ def test_mailboxes_are_locked_in_one_order_whoever_writes_to_whom(as_ann, as_bob
 
 
 def test_owners_requesting_each_others_address_do_not_deadlock(app, as_ann, as_bob, set_to, count):
-    set_to(app, limit_mail="1000/3600")
+    set_to(app, limit_mail="1000/3600", limit_mail_account="1000/3600")
 
     def ask(number):
         client = app.test_client()

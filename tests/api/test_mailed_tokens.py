@@ -83,7 +83,7 @@ def test_a_spoilt_token_is_refused_alike(app, client, mailed):
     for path, kind in ROUTES.items():
         answers = [client.post(path, json={"token": one}) for one in spoilt(mailed[kind])]
         assert {(one.status_code, one.json["detail"]) for one in answers} == {
-            (400, "This link is not valid, or not any more.")
+            (400, "This link is not valid, or no longer valid.")
         }
         assert client.post(path, json={"token": mailed[kind]}).status_code == 204
 

@@ -197,7 +197,7 @@ def test_versions_that_must_go_are_found_along_an_index(filled, vault, set_to):
     with Plans(app) as plans:
         vault.put(item["id"], revision)  # the fifty-first version goes, and the budget is looked at
         with app.app_context(), transaction() as session:
-            version_retention.keep(session.connection(), vault.id, 1)
+            version_retention.delete_oldest(session.connection(), vault.id, 1)
 
     assert kept == 50
     assert len(vault.get(f"/items/{item['id']}/versions").json["versions"]) == 1

@@ -29,7 +29,7 @@ def test_what_is_no_address_is_malformed(app, client, email):
 
 
 @pytest.mark.parametrize(
-    "email", ["o'brien+tag@sub.example.test", "é@пример.example", "a@localhost"]
+    "email", ["o'brien+tag@sub.example.test", "e@пример.example", "a@localhost"]
 )
 def test_addresses_that_people_have_are_taken(client, email):
     assert client.post(SIGNUP, json=factories.signup(email)).status_code == 202

@@ -68,7 +68,7 @@ def test_a_refresh_is_recorded_for_its_session_and_its_owner(app, client, sessio
 def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeypatch):
     with postgres_app.app_context():
         token = factories.session().refresh_token
-    client, run = postgres_app.test_client(), raw_driver.Line.run
+    client, run = postgres_app.test_client(), raw_driver.AutocommitConnection.run
     token = refresh(client, token).json["refresh_token"]
 
     with collected(postgres_app) as ran:
@@ -76,7 +76,7 @@ def test_the_usual_refresh_is_two_statements_on_postgresql(postgres_app, monkeyp
         def note(line, text, values):
             return ran.append(text) or run(line, text, values)
 
-        monkeypatch.setattr(raw_driver.Line, "run", note)
+        monkeypatch.setattr(raw_driver.AutocommitConnection, "run", note)
         assert refresh(client, token).status_code == 200
 
     assert len(ran) == 2
@@ -185,7 +185,7 @@ def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkey
     app_fixtures.empty(postgres_app)
     with postgres_app.app_context():
         session = factories.session()
-    client, run = postgres_app.test_client(), raw_driver.Line.run
+    client, run = postgres_app.test_client(), raw_driver.AutocommitConnection.run
 
     def cut(line, text, values):
         if "UPDATE refresh_tokens" not in text:
@@ -194,9 +194,9 @@ def test_a_refresh_whose_outcome_was_lost_can_be_sent_again(postgres_app, monkey
             run(line, text, values)
         raise sa.exc.OperationalError(text, None, Exception(), connection_invalidated=True)
 
-    monkeypatch.setattr(raw_driver.Line, "run", cut)
+    monkeypatch.setattr(raw_driver.AutocommitConnection, "run", cut)
     assert refresh(client, session.refresh_token).status_code == 503
-    monkeypatch.setattr(raw_driver.Line, "run", run)
+    monkeypatch.setattr(raw_driver.AutocommitConnection, "run", run)
 
     again = refresh(client, session.refresh_token)
 

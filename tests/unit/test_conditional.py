@@ -66,9 +66,11 @@ def test_a_read_says_what_it_has():
     assert asked(known_tag, If_None_Match='"aB-_9"') == "aB-_9"
 
 
-@pytest.mark.parametrize(
-    "given", ["*", "7", 'W/"7"', '"7", "8"', '""', '"a b"', '"' + "a" * 65 + '"']
-)
+@pytest.mark.parametrize("given", ["*", "7", '"7", "8"', '""', '"a b"', '"' + "a" * 65 + '"'])
 def test_a_read_takes_one_strong_tag(given):
     with pytest.raises(BadRequest):
         asked(known_tag, If_None_Match=given)
+
+
+def test_weak_tag_of_a_read_is_compared_weakly():
+    assert asked(known_tag, If_None_Match='W/"7"') == "7"

@@ -14,9 +14,9 @@ from types import SimpleNamespace
 from vaultr.client.run import child_signals as signals, supervisor as supervising
 if sys.argv[1] != "linux":
     signals.sys = SimpleNamespace(platform=sys.argv[1])
-given = supervising.Environment(dict(os.environb), ("sesame-street",))
-supervisor = supervising.Supervisor(sys.argv[3:], masked=sys.argv[2] == "masked")
-sys.exit(supervising.end_as(supervisor.run(given)))
+given = supervising.ChildEnvironment(dict(os.environb), ("sesame-street",))
+supervisor = supervising.Supervisor(sys.argv[3:], mask=sys.argv[2] == "masked")
+sys.exit(supervising.exit_like(supervisor.run(given)))
 """
 SYSTEMS = ["linux", "darwin"]
 
@@ -64,7 +64,7 @@ def test_output_is_covered(system):
 def test_output_of_child_processes_is_awaited_for_limited_time(system):
     script = "(sleep 0.2; echo late) & (sleep 30; echo later) & echo now"
     # Longer than it is: a busy machine may take its time to begin what sleeps and speaks.
-    patient = PROGRAM.replace("given =", "supervising._LAST_WORDS_SECONDS = 3; given =")
+    patient = PROGRAM.replace("given =", "supervising._FINAL_OUTPUT_SECONDS = 3; given =")
     with start(system, True, "sh", "-c", script, program=patient) as process:
         assert process.communicate(timeout=60) == ("now\nlate\n", "")
 
@@ -72,7 +72,7 @@ def test_output_of_child_processes_is_awaited_for_limited_time(system):
 def test_supervisor_signal_handlers_are_restored():
     program = (
         "import os, signal, sys; from vaultr.client.run import supervisor as s;"
-        "given = s.Environment(dict(os.environb));"
+        "given = s.ChildEnvironment(dict(os.environb));"
         "s.Supervisor(['true']).run(given); s.Supervisor(['true']).run(given);"
         "print(signal.pthread_sigmask(signal.SIG_BLOCK, []) or 'none blocked');"
         "os.kill(os.getpid(), signal.SIGTERM)"

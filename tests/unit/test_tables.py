@@ -20,13 +20,13 @@ def narrow(monkeypatch):
     ("e\u0301" * 40, "e\u0301" * 16 + "…"), ("short", "short"),
 ])  # fmt: skip
 def test_a_cell_is_cut_where_its_column_ends(narrow, capsys, text, shown):
-    output.table(("TITLE", "ID"), [(text, "i" * 11)])
+    output.print_table(("TITLE", "ID"), [(text, "i" * 11)])
 
     assert capsys.readouterr().out.splitlines()[1].split("  ")[0].rstrip() == shown
 
 
 def test_a_long_cell_is_cut_in_time(narrow, capsys):
     began = time.thread_time()  # of the processor's time: it waits for nothing
-    output.table(("TITLE", "FOLDER", "ID"), [("t", "é" * 16_000, "i")])
+    output.print_table(("TITLE", "FOLDER", "ID"), [("t", "é" * 16_000, "i")])
 
     assert time.thread_time() - began < 2.0

@@ -15,7 +15,7 @@ from vaultr.app_state import AppSlot
 from vaultr.audit import signing
 from vaultr.audit.models import AuditCheckpoint, AuditKeyChange
 from vaultr.audit.sequencer_lag import LagView
-from vaultr.database.session import reading
+from vaultr.database.session import one_statement
 from vaultr.observability import logs
 from vaultr.protocol import notes
 from vaultr.protocol.notes import Checkpoint
@@ -97,8 +97,8 @@ def lag_seconds() -> float | None:
 def _read() -> View:
     """Read checkpoint and lag in one statement."""
     newest = published_query().order_by(AuditCheckpoint.epoch.desc(), AuditCheckpoint.size.desc())
-    with reading() as session:
-        row = session.execute(
+    with one_statement() as connection:
+        row = connection.execute(
             sa.select(
                 newest.with_only_columns(AuditCheckpoint.note).limit(1).scalar_subquery(),
                 *LagView.columns(),
