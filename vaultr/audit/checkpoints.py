@@ -22,6 +22,7 @@ from vaultr.protocol.notes import Checkpoint
 from vaultr.settings.model import Settings
 
 SECONDS: Final = 1.0
+STARTUP_GRACE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class _Cache:
         self.lock = threading.Lock()
         self.at: float | None = None
         self.view = View()
+        self.since = time.monotonic()
 
 
 _CACHE: Final = AppSlot[_Cache]("audit.checkpoints")
@@ -62,9 +64,9 @@ def init_app(app: Flask, _settings: Settings) -> None:
 
 
 def forget() -> None:
-    """Empty the cache: the database is another one."""
+    """Empty the cache: the database is another one. Its lag counts from the start."""
     cache = _CACHE.get()
-    cache.at, cache.view = None, View()
+    cache.at, cache.view, cache.since = None, View(), float("-inf")
 
 
 def view() -> View:
@@ -86,6 +88,18 @@ def view() -> View:
     finally:
         cache.lock.release()
     return cache.view
+
+
+def changes_are_rejected(limit_seconds: int) -> bool:
+    """Check whether the audit lag is over a limit, and was not so merely when this process began.
+
+    After an outage the oldest event may be old, and the sequencer needs a moment to catch up.
+    """
+    cache = _CACHE.get()
+    if time.monotonic() - cache.since < STARTUP_GRACE_SECONDS:
+        return False
+    lag = lag_seconds()
+    return lag is not None and lag > limit_seconds
 
 
 def lag_seconds() -> float | None:

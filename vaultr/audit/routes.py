@@ -107,9 +107,7 @@ def reject_changes_under_lag() -> None:
     """Reject changes while the log is too far behind."""
     if request.method in _READS:
         return
-    lag = checkpoints.view().lag
-    limit = current_settings().audit_lag_refuse
-    if lag is not None and lag.seconds is not None and lag.seconds > limit:
+    if checkpoints.changes_are_rejected(current_settings().audit_lag_refuse):
         raise AuditUnavailable
 
 

@@ -8,7 +8,7 @@ Attempts over the limit cause a read, but no write.
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -31,7 +31,7 @@ from vaultr.auth.queries import (
     LOCK_COUNTER,
     REFUND_ATTEMPT,
 )
-from vaultr.database.session import one_statement, transaction
+from vaultr.database.session import db, in_transaction, one_statement, transaction
 from vaultr.observability import logs, metrics
 from vaultr.protocol.encoding import lp
 from vaultr.ratelimit import limits
@@ -236,7 +236,9 @@ def _take_slot(attempt: Attempt, rate: Rate) -> None:
         "place": min((rate.count - 1) * _STAMP_CHARACTERS + 1, _TEXT_MAX),
         "since": f"{_milliseconds(now) - rate.seconds * 1000:0{_TIME_DIGITS}d}",
     }
-    with one_statement() as connection:
+    # A request with an Idempotency-Key has a transaction open, which on SQLite locks the database.
+    own = nullcontext(db.session().connection()) if in_transaction() else one_statement()
+    with own as connection:
         row = connection.execute(COUNT_ATTEMPT, values).one_or_none()
     if row is None:
         _check_counter(read_counter(attempt.counter.key), rate)
