@@ -106,7 +106,7 @@ def test_lost_password_is_recovered_on_new_device(site, tmp_path):
     said = ("recover", token, "--email", first.email)
     key = {"--recovery-key-fd": paper}
     misread = paper[:-1] + ("B" if paper.endswith("A") else "A")
-    assert "misread" in new.refused(1, *said, also={"--recovery-key-fd": misread})
+    assert "checksum does not match" in new.refused(1, *said, also={"--recovery-key-fd": misread})
     waiting = new.told(*said, also=key)
     assert waiting["ready"] is False
     assert "24 h" in new.done(*said, also=key) or "23 h" in new.done(*said, also=key)

@@ -53,7 +53,7 @@ class RecoveryKey:
         key, check = data[:KEY_BYTES], data[KEY_BYTES:]
         if check != _check(key):
             raise NotARecoveryKey(
-                "The recovery key's checksum does not match. Check it for typing errors."
+                "The recovery key's checksum does not match. Check it for typing errors"
             )
         return cls(key)
 
