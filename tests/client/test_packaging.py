@@ -12,7 +12,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
-PACKAGES_MOST = 17  # zxcvbn and what it needs included
+PACKAGES_MOST = 17  # one more since zxcvbn, which needs nothing else (ADR 29)
 OF_THE_SERVER = {"flask", "sqlalchemy", "werkzeug", "pydantic", "redis", "gunicorn", "alembic"}
 
 
