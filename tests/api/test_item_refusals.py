@@ -1,13 +1,16 @@
 """What a write to one item is refused for, by name and in the promised order; nothing changes."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from tests.harness.vault_rows import change, everything, refused, unchanged
 from tests.harness.vault_writer import Writer
+from vaultr import clock
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.sealed import OVERHEAD
+from vaultr.vault import log_entries
 from vaultr.vault.models import VAULTS
 
 NO_HEAD = b64(bytes(32))
@@ -273,3 +276,36 @@ def test_changes_of_a_vault_are_limited_by_the_day(app, vault, set_to):
     refused(response, 429, "rate-limited")
     assert int(response.headers["Retry-After"]) > 60
     Writer(vault.client).create().put()
+
+
+def test_limit_of_changes_holds_for_every_kind_of_write(app, vault, set_to):
+    vault.put()
+    vault.put()
+    set_to(app, limit_changes="3/86400")
+    writes = [
+        vault.batch_request(("put", uuid4()), ("put", uuid4())),
+        vault.batch_request(*[("put", uuid4()) for _ in range(4)]),
+    ]
+
+    with unchanged(app):
+        answers = [vault.ask(write) for write in writes]
+    renamed = vault.send(vault.rename_request("another"))
+    set_to(app, limit_changes="2/86400")
+    with unchanged(app):
+        answers.append(vault.ask(vault.repair_request()))
+
+    assert [one.status_code for one in answers] == [429] * 3
+    assert renamed.status_code == 200
+
+
+def test_changes_are_allowed_again_when_older_ones_leave_the_window(
+    app, vault, set_to, monkeypatch
+):
+    set_to(app, limit_changes="1/60")
+    vault.put()
+    later = clock.now() + timedelta(seconds=61)
+    monkeypatch.setattr(log_entries.clock, "now", lambda: later)
+
+    response = vault.ask(vault.put_request())
+
+    assert response.status_code == 201

@@ -122,18 +122,6 @@ def test_session_found_dead_by_view_counts_as_anonymous(limited):
     assert [client.put(path, json={"word": "x"}).status_code for _ in range(3)] == [401, 401, 429]
 
 
-def test_changes_of_a_vault_are_counted_by_vault_and_account(limited):
-    app = limited(LIMIT_CHANGES="1/3600")
-    client, vault = as_ann(app), {"json": {"word": "x"}}
-
-    answers = [
-        client.put(f"/api/v1/small/in/{vault_id}", **vault).status_code
-        for vault_id in (small.VAULT, small.VAULT, uuid4())
-    ]
-
-    assert answers == [204, 429, 204]
-
-
 @pytest.mark.parametrize(("changes", "writes"), [(1, 1), (100, 1), (101, 2), (350, 4)])
 def test_a_batch_is_one_write_for_each_started_hundred_changes(limited, changes, writes):
     app = limited(LIMIT_WRITES="10/3600")

@@ -1,5 +1,9 @@
 """Rate limits of every request: by session if it is authenticated, else by client address.
 
+Every key of a counter is proven before it is counted: it names a session or account from a signed
+token, or the address of the connection. An id in a path or body never becomes a key, or invented
+ids would fill Redis.
+
 A refresh proves itself by its body: its token is looked up by key, and has a counter in the row of
 its session. So a view that is `counted_if_rejected` runs first, and the request is counted by
 address only if it was rejected. An address that was rate limited lately is counted before anything
@@ -86,20 +90,10 @@ def session_ended() -> None:
 
 
 def count_more_writes(changes: int) -> None:
-    """Count a batch: one write for each 100 changes begun, and each change of the vault.
-
-    The first change and the first write are counted already.
-    """
+    """Count a batch: one write for each 100 changes begun. The first write is counted already."""
     claims = authentication.claims()
-    if claims is None or changes < 2:
-        return
-    settings = current_settings()
-    counts = []
-    if (more := (changes - 1) // 100) > 0:
-        counts += _counts(claims, settings.limit_writes, more)
-    if (vault := _vault_counter()) is not None:
-        counts.append(Count(vault, settings.limit_changes, changes - 1))
-    take(*counts)
+    if claims is not None and (more := (changes - 1) // 100) > 0:
+        take(*_counts(claims, current_settings().limit_writes, more))
 
 
 def _count() -> None:
@@ -113,13 +107,7 @@ def _count() -> None:
             _count_anonymous()
         return
     settings = current_settings()
-    if not _is_write():
-        take(*_counts(claims, settings.limit_reads))
-        return
-    counts = _counts(claims, settings.limit_writes)
-    if (vault := _vault_counter()) is not None:
-        counts.append(Count(vault, settings.limit_changes))
-    take(*counts)
+    take(*_counts(claims, settings.limit_writes if _is_write() else settings.limit_reads))
 
 
 def check_session(claims: Claims) -> None:
@@ -145,12 +133,6 @@ def _counts(claims: Claims, rate: Rate, cost: int = 1) -> list[Count]:
 def _is_write() -> bool:
     contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
     return contract is not None and contract.access == "write"
-
-
-def _vault_counter() -> str | None:
-    """Return the counter of the vault in the path. It names the account, which may not own it."""
-    claims, vault_id = authentication.claims(), (request.view_args or {}).get("vault_id")
-    return f"v:{vault_id.hex}:{claims.account_id.hex}" if claims and vault_id else None
 
 
 def _counts_later() -> bool:

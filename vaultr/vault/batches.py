@@ -13,7 +13,7 @@ from vaultr.request_context import Actor
 from vaultr.vault.change_rules import Change, Quota, check
 from vaultr.vault.item_writes import begin_changes
 from vaultr.vault.locking import lock_vault
-from vaultr.vault.log_entries import SentEntry, repeated_entries
+from vaultr.vault.log_entries import SentEntry, check_growth, repeated_entries
 from vaultr.vault.models import ITEMS, REMOVED
 from vaultr.vault.pending_changes import PendingChanges, StoredItem
 from vaultr.vault.persistence import store_many
@@ -47,6 +47,7 @@ def change_items(
             pending.check_exists(change)
             check(change, quota)
             pending.apply(change)
+        check_growth(connection, pending.log, quota.changes)
         event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=pending.log.event())
         store_many(connection, pending, event_id)
     for change in changes:

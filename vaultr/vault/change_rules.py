@@ -6,6 +6,7 @@ from uuid import UUID
 
 from vaultr.errors import FieldError, PreconditionRequired, ServiceError, Unprocessable
 from vaultr.protocol.entries import NO_ITEM, Op
+from vaultr.settings.types import Rate
 from vaultr.vault.errors import ItemTooLarge
 from vaultr.vault.schemas import ChangeIn, EntryIn, ItemPut
 from vaultr.wire import sealed_fields
@@ -14,12 +15,16 @@ from vaultr.wire.preconditions import Precondition
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Limits: items and sealed bytes of a vault, sealed bytes of an item, vaults of an account."""
+    """Limits: items and sealed bytes of a vault, sealed bytes of an item, vaults of an account.
+
+    :ivar changes: entries that the log of a vault may grow by.
+    """
 
     items: int
     item_bytes: int
     vault_bytes: int
     vaults: int
+    changes: Rate
 
 
 @dataclass(frozen=True, slots=True)

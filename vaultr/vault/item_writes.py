@@ -13,7 +13,7 @@ from vaultr.protocol.entries import Op
 from vaultr.request_context import Actor
 from vaultr.vault.change_rules import Change, Quota, check
 from vaultr.vault.locking import lock_vault
-from vaultr.vault.log_entries import SentEntry, log_of, repeated_entries
+from vaultr.vault.log_entries import SentEntry, check_growth, log_of, repeated_entries
 from vaultr.vault.models import ENTRIES
 from vaultr.vault.pending_changes import PendingChanges, StoredItem
 from vaultr.vault.persistence import store_one
@@ -50,6 +50,7 @@ def write_item(actor: Actor, vault_id: UUID, change: Change, quota: Quota) -> Wr
         if repeated is not None:
             return _repeated_response(connection, repeated[0])
         item = pending.apply(change)
+        check_growth(connection, pending.log, quota.changes)
         event_id = record(Event.ITEM_WRITE, account_id=actor.account_id, obj=pending.log.event())
         store_one(connection, pending, change, event_id)
     metrics.VAULT_WRITES.labels(change.op).inc()

@@ -78,7 +78,7 @@ def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota
         log.extend(body.entry, Op.ROTATE_BEGIN, None, 0, NOTHING)
         details = {"generation": body.generation}
         event_id = store(
-            connection, log, Event.VAULT_ROTATE_BEGIN, BEGIN_ROTATION, event_details=details
+            connection, log, Event.VAULT_ROTATE_BEGIN, BEGIN_ROTATION, quota, event_details=details
         )
         wraps = _Wraps(body.sealed_key, body.machines)
         _store_wraps(connection, actor, vault_id, body.generation, wraps, event_id)
@@ -189,7 +189,8 @@ def finish_rotation(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) 
         log.check(entry)
         log.extend(entry, Op.ROTATE_END, None, 0, NOTHING)
         details = {"generation": row.generation}
-        store(connection, log, Event.VAULT_ROTATE_END, FINISH_ROTATION, event_details=details)
+        event = Event.VAULT_ROTATE_END
+        store(connection, log, event, FINISH_ROTATION, quota, event_details=details)
         return vault_in(connection, actor, vault_id, quota)
 
 

@@ -7,10 +7,14 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from vaultr import clock
 from vaultr.errors import FieldError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Entry, Op, head_of
+from vaultr.ratelimit import limits
+from vaultr.ratelimit.sliding_window import Window
 from vaultr.request_context import Actor
+from vaultr.settings.types import Rate
 from vaultr.vault.errors import HeadMoved
 from vaultr.vault.models import ENTRIES
 from vaultr.vault.schemas import EntryIn
@@ -101,6 +105,31 @@ def log_of(actor: Actor, vault_id: UUID, row: Any) -> Log:
         revision=row.revision,
         head=bytes(row.head),
     )
+
+
+def check_growth(connection: sa.Connection, log: Log, most: Rate) -> None:
+    """Check that the log grows no faster than ``most`` allows, including what was added to it.
+
+    The log counts itself: the entry that lies ``most.count`` before the last one must be old
+    enough. The time of an entry is that of its audit event, whose id begins with it (UUIDv7). This
+    is exact on any number of workers, needs no counter outside of the vault, and costs a statement
+    only in a vault whose log is longer than the limit.
+
+    :raises TooMany: the vault has reached its limit; with the time of its next change.
+    """
+    before = log.revision - most.count
+    if before < 1:
+        return
+    wait = most.seconds * 1000
+    if before <= log.stored[0]:
+        event_id = connection.scalars(
+            sa.select(ENTRIES.c.audit_event_id).where(
+                ENTRIES.c.vault_id == log.vault_id, ENTRIES.c.n == before
+            )
+        ).one()
+        wait -= int(clock.now().timestamp() * 1000) - (event_id.int >> 80)
+    if wait > 0:
+        raise limits.too_many(Window(False, most.count, 0, -(-wait // 1000)))
 
 
 @dataclass(frozen=True, slots=True)

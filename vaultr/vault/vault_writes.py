@@ -14,7 +14,7 @@ from vaultr.protocol.entries import NOTHING, Op, overview_content
 from vaultr.request_context import Actor
 from vaultr.vault.change_rules import Quota, check_sealed
 from vaultr.vault.locking import lock_vault
-from vaultr.vault.log_entries import Log, SentEntry, log_of, repeated_entries
+from vaultr.vault.log_entries import Log, SentEntry, check_growth, log_of, repeated_entries
 from vaultr.vault.pending_changes import check_generation
 from vaultr.vault.responses import VaultView
 from vaultr.vault.schemas import EntryIn, VaultRename
@@ -49,7 +49,7 @@ def rename_vault(actor: Actor, vault_id: UUID, body: VaultRename, quota: Quota) 
         log.check(body.entry)
         log.extend(body.entry, Op.RENAME, None, body.entry.n, overview_content(body.overview))
         values = {"overview": body.overview}
-        store(connection, log, Event.VAULT_RENAME, RENAME, values=values)
+        store(connection, log, Event.VAULT_RENAME, RENAME, quota, values=values)
         return vault_in(connection, actor, vault_id, quota)
 
 
@@ -70,7 +70,7 @@ def repair_vault(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) -> 
         log = log_of(actor, vault_id, row)
         log.check(entry)
         log.extend(entry, Op.REPAIR, None, 0, NOTHING)
-        store(connection, log, Event.VAULT_REPAIR, EXTEND)
+        store(connection, log, Event.VAULT_REPAIR, EXTEND, quota)
         return vault_in(connection, actor, vault_id, quota)
 
 
@@ -87,6 +87,7 @@ def store(
     log: Log,
     event: Event,
     script: Statement,
+    quota: Quota,
     *,
     values: Mapping[str, Any] | None = None,
     event_details: Mapping[str, Any] | None = None,
@@ -95,7 +96,9 @@ def store(
 
     :param values: further parameters of ``script``.
     :param event_details: further members of the event's object.
+    :raises TooMany: see `check_growth`.
     """
+    check_growth(connection, log, quota.changes)
     event_id = record(event, account_id=log.author_id, obj={**log.event(), **(event_details or {})})
     script.run(connection, {**log.added[0], "audit_event_id": event_id, **(values or {})})
     return event_id

@@ -47,6 +47,7 @@ def quota() -> Quota:
         item_bytes=settings.quota_item_bytes,
         vault_bytes=settings.quota_vault_bytes,
         vaults=settings.quota_vaults,
+        changes=settings.limit_changes,
     )
 
 
