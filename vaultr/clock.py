@@ -1,6 +1,10 @@
 """The current time, always in UTC and aware."""
 
 from datetime import UTC, datetime
+from uuid import UUID
+
+_UUID7 = 7
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999, the last that datetime has
 
 
 def now() -> datetime:
@@ -11,3 +15,11 @@ def now() -> datetime:
 def text(moment: datetime) -> str:
     """Format a time as RFC 3339 in UTC with ``Z`` and microseconds."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def of_uuid7(value: UUID) -> datetime | None:
+    """Return the time in a UUIDv7 (RFC 9562 §5.7), or None if the id has none that can be."""
+    milliseconds = value.int >> 80
+    if value.version != _UUID7 or milliseconds > _LATEST_MS:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

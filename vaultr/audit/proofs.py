@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from vaultr import clock
 from vaultr.audit import checkpoints, log_name, signing, tree
 from vaultr.audit.checkpoints import Published
 from vaultr.audit.errors import (
@@ -27,7 +27,6 @@ from vaultr.protocol.notes import Proof
 
 FORMAT: Final = "vaultr-audit/1"
 _BATCH: Final = 200
-_UUID7: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,9 @@ def _check_pruned(session: Session, event_id: UUID) -> None:
 
     :raises Gone: it is. This is the same for every id of that time and every account.
     """
-    if event_id.version != _UUID7:
+    moment = clock.of_uuid7(event_id)
+    if moment is None:
         return
-    moment = datetime.fromtimestamp((event_id.int >> 80) / 1000, UTC)
     query = sa.select(AuditPrune).where(AuditPrune.last_event_at >= moment)
     row = session.scalar(query.order_by(AuditPrune.epoch).limit(1))
     if row is not None:

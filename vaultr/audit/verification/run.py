@@ -4,8 +4,9 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -126,16 +127,17 @@ def _read_checkpoints(session: Session, log: str, known: _Known, findings: Findi
         recorded = session.scalar(
             sa.select(AuditEvent.typ).where(AuditEvent.event_id == row.event_id)
         )
-        if recorded != "log.prune" and not _in_pruned_tree(row, known):
+        if recorded != "log.prune" and not _pruned(row.event_id, known):
             findings.tampered("prune", f"the prune of tree {row.epoch} has no event")
         until = known.pruned_until
         known.pruned_until = row.last_event_at if until is None else max(until, row.last_event_at)
 
 
-def _in_pruned_tree(row: AuditPrune, known: _Known) -> bool:
-    """Check whether the prune's own event may have been pruned later."""
-    moment = datetime.fromtimestamp((row.event_id.int >> 80) / 1000, UTC)
-    return known.pruned_until is not None and moment <= known.pruned_until
+def _pruned(event_id: UUID, known: _Known) -> bool:
+    """Check whether an event of this id's time may have been pruned."""
+    moment = clock.of_uuid7(event_id)
+    until = known.pruned_until
+    return moment is not None and until is not None and moment <= until
 
 
 def _opened(
@@ -272,8 +274,7 @@ def _check_business_rows(session: Session, known: _Known, findings: Findings) ->
             continue
         stored = sa.exists().where(AuditEvent.event_id == column)
         for event_id in session.scalars(sa.select(column).where(column.is_not(None), ~stored)):
-            moment = datetime.fromtimestamp((event_id.int >> 80) / 1000, UTC)
-            if known.pruned_until is None or moment > known.pruned_until:
+            if not _pruned(event_id, known):
                 findings.tampered(
                     "cross", f"{table.name} names the event {event_id}, which is gone"
                 )
