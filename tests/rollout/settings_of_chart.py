@@ -10,7 +10,9 @@ from vaultr.settings.model import Settings
 from vaultr.settings.types import Keys, Rate
 
 # What the chart decides by itself, or must never be given in clear.
-BY_THE_CHART = {"PORT", "BIND", "METRICS_PORT", "VAULTR_HOME", "BACKGROUND"}
+BY_THE_CHART = {
+    "PORT", "BIND", "METRICS_PORT", "VAULTR_HOME", "BACKGROUND", "AUDIT_STATE_FILE",
+}  # fmt: skip
 REQUIRED = ("SMTP_HOST", "SMTP_FROM", "TRUSTED_PROXIES")
 
 

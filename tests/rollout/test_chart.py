@@ -92,6 +92,8 @@ def test_checkov_finds_nothing_in_what_is_rendered(name, tmp_path):
         (["--set", "existingSecret="], "existingSecret"),
         (["--set", "externalSecrets.enabled=true"], "externalSecrets"),
         (["--set", "cronJobs.backup.enabled=true"], "persistentVolumeClaim"),
+        (["--set", "sequencer.persistentVolumeClaim="], "sequencer"),
+        (["--set", "settings.AUDIT_STATE_FILE=/tmp/x"], "AUDIT_STATE_FILE"),
         (["--set", "service.type=LoadBalancer"], "type"),
         (["--set", "terminationGracePeriodSeconds=10"], "terminationGracePeriodSeconds"),
         (["--set", "networkPolicy.egressPorts=null"], ""),
@@ -144,17 +146,19 @@ def test_each_component_mounts_exactly_the_secrets_that_it_needs():
     needed = {*settings_of_chart.secret_names()} - {"CHECKPOINT_KEY"}
     objects = rendered("all-on")
 
-    web, worker = (of_kind(objects, "Deployment", one)[0] for one in ("web", "worker"))
+    web, worker, sequencer = (
+        of_kind(objects, "Deployment", one)[0] for one in ("web", "worker", "sequencer")
+    )
 
-    assert _mounted(web) == needed
-    assert _mounted(worker) == needed | {"CHECKPOINT_KEY"}
+    assert _mounted(web) == _mounted(worker) == needed
+    assert _mounted(sequencer) == needed | {"CHECKPOINT_KEY"}
     assert _mounted(of_kind(objects, "Job", "migrate")[0]) == needed
-    for workload in (web, worker):
+    for workload in (web, worker, sequencer):
         container = pod_spec(workload)[1]["containers"][0]
-        container["env"] = [one for one in container["env"] if one["name"] != "OTEL_SERVICE_NAME"]
-        named = {one["name"].removesuffix("_FILE") for one in container["env"]}
-        assert named == _mounted(workload)
-        assert all(one["value"].startswith("/run/secrets/vaultr/") for one in container["env"])
+        files = {one["name"]: one["value"] for one in container["env"] if "_FILE" in one["name"]}
+        files = {name: value for name, value in files.items() if "/run/secrets" in value}
+        assert {name.removesuffix("_FILE") for name in files} == _mounted(workload)
+        assert all(value.startswith("/run/secrets/vaultr/") for value in files.values())
 
 
 def _mounted(workload):
@@ -172,6 +176,34 @@ def test_the_migration_signs_in_as_the_owner_of_the_tables():
     # Helm makes these after the hook, so it cannot rest on them.
     assert "serviceAccountName" not in pod_spec(job)[1]
     assert "envFrom" not in pod_spec(job)[1]["containers"][0]
+
+
+def test_sequencer_has_its_own_role_and_a_claim_for_state():
+    [sequencer] = of_kind(rendered("default"), "Deployment", "sequencer")
+    _, spec = pod_spec(sequencer)
+    volumes = {one["name"]: one for one in spec["volumes"]}
+    environ = {one["name"]: one["value"] for one in spec["containers"][0]["env"]}
+    mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
+
+    items = volumes["secrets"]["secret"]["items"]
+    assert {"key": "SEQUENCER_DATABASE_URL", "path": "DATABASE_URL"} in items
+    assert volumes["state"]["persistentVolumeClaim"] == {"claimName": "vaultr-audit"}
+    assert environ["AUDIT_STATE_FILE"] == f"{mounts['state']}/audit-state"
+    assert sequencer["spec"]["strategy"] == {"type": "Recreate"}
+    assert sequencer["spec"]["replicas"] == 1
+    assert spec["containers"][0]["command"] == ["flask", "worker", "--only", "audit"]
+
+
+@pytest.mark.parametrize(("name", "found"), [("blue", 1), ("green", 0), ("shared", 1)])
+def test_two_colours_share_one_sequencer(name, found):
+    assert len(of_kind(rendered(name), "Deployment", "sequencer")) == found
+
+
+def test_sequencer_with_a_bucket_needs_no_claim():
+    [sequencer] = of_kind(rendered("no-ingress"), "Deployment", "sequencer")
+
+    [state] = [one for one in pod_spec(sequencer)[1]["volumes"] if one["name"] == "state"]
+    assert "emptyDir" in state
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -254,6 +286,7 @@ def test_a_pod_may_end_its_requests_before_it_is_killed():
     ("switch", "kind"),
     [
         ("worker", "Deployment"),
+        ("sequencer", "Deployment"),
         ("migration", "Job"),
         ("ingress", "Ingress"),
         ("podDisruptionBudget", "PodDisruptionBudget"),

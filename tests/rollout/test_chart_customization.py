@@ -37,6 +37,7 @@ HATCHES = {
 WORKLOADS = {
     "web": "vaultr-blue",
     "worker": "vaultr-blue-worker",
+    "sequencer": "vaultr-sequencer",
     "migration": "vaultr-blue-migrate",
     "cronJobs": "vaultr-cleanup",
     "cronJobs.daily": "vaultr-daily",
@@ -86,7 +87,10 @@ def test_values_of_one_workload_are_in_its_pods_alone(workload):
         "resources": {side: {"cpu": "123m", "memory": "99Mi"} for side in ("requests", "limits")}
     }
 
-    flags = ("--set-json", f"{workload}={json.dumps(values | more)}")
+    flags = (
+        "--set-json", f"{workload}={json.dumps(values | more)}",
+        "--set", "sequencer.persistentVolumeClaim=vaultr-audit",
+    )  # fmt: skip
     found = pods(rendered("default", *flags))
 
     alone = {name for name, pod in found.items() if holds(pod, *reversed(HATCHES["podLabels"]))}

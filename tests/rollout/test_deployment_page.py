@@ -42,6 +42,7 @@ def folder(tmp_path_factory):
         for name, role in (
             ("database_url", "vaultr_app"),
             ("migration_database_url", "vaultr_owner"),
+            ("sequencer_database_url", "vaultr_sequencer"),
         ):
             written = (folder / "secrets" / name).read_text()
             assert "sslmode=verify-full" in written
@@ -99,7 +100,7 @@ def test_the_secret_holds_all_that_pods_mount(folder):
     made = json.loads(_type(f"{command} --dry-run=client --output json", folder))
 
     assert {*made["data"]} == {
-        *settings_of_chart.secret_names(), "MIGRATION_DATABASE_URL",
+        *settings_of_chart.secret_names(), "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL",
     } - {"SMTP_PASS"}  # fmt: skip
     url = base64.b64decode(made["data"]["DATABASE_URL"]).decode()
     assert url.startswith("postgresql://vaultr_app:")

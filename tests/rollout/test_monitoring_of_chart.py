@@ -67,11 +67,14 @@ def test_two_colours_render_monitoring_once():
     assert len(set(uids)) == len(uids) == len(metric_queries.DASHBOARDS)
 
 
-def test_shared_release_has_no_pods_and_colours_only_pods():
-    shared = {one["kind"] for one in rendered("shared")}
+def test_shared_release_has_only_the_sequencer_and_colours_only_pods():
+    shared = {one["kind"] for one in rendered("shared")} - {"Deployment"}
     colour = {one["kind"] for one in rendered("green")}
 
-    assert not shared & {"Deployment", "Job", "PodDisruptionBudget"}
+    assert not shared & {"Job", "PodDisruptionBudget"}
+    assert [
+        one["metadata"]["name"] for one in rendered("shared") if one["kind"] == "Deployment"
+    ] == ["vaultr-sequencer"]
     assert not colour & SHARED
 
 

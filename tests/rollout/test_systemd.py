@@ -39,7 +39,7 @@ def test_systemd_accepts_every_unit(tmp_path):
 
     ours = [line for line in done.stderr.splitlines() if "vaultr" in line]
     assert ours == [], tools.said(done)
-    assert len(units) == 5
+    assert len(units) == 6
 
 
 def test_systemd_reports_a_misspelled_option(tmp_path):
@@ -64,14 +64,14 @@ def test_units_may_do_little_beside_their_work(unit):
 @pytest.mark.parametrize("unit", UNITS)
 def test_units_load_exactly_the_secrets_that_they_need(unit):
     needed = {*settings_of_chart.secret_names()} - {"SMTP_PASS", "CHECKPOINT_KEY"}
-    needed |= {"CHECKPOINT_KEY"} if unit == "vaultr-worker.service" else set()
+    needed |= {"CHECKPOINT_KEY"} if unit == "vaultr-sequencer.service" else set()
     loaded = dict(one.split(":") for one in field(unit, "LoadCredential"))
-    named = dict(one.split("=") for one in field(unit, "Environment") if "_FILE=" in one)
+    named = dict(one.split("=") for one in field(unit, "Environment") if "=%d/" in one)
 
     assert {name.removesuffix("_FILE") for name in named} == needed
     assert {path.removeprefix("%d/") for path in named.values()} == {*loaded}
-    owner = "/migration_database_url" if "migrate" in unit else "/database_url"
-    assert loaded["database_url"].endswith(owner)
+    roles = {"vaultr-migrate.service": "migration_", "vaultr-sequencer.service": "sequencer_"}
+    assert loaded["database_url"].endswith(f"/{roles.get(unit, '')}database_url")
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ class Settings(BaseModel):
         json_schema_extra=_in_production(), description="Authenticates audit events."
     )
     checkpoint_key: KeySet | None = Field(
-        default=None, description="Ed25519 seed that signs checkpoints; only the worker needs it."
+        default=None,
+        description="Ed25519 seed that signs checkpoints; only the sequencer needs it.",
     )
     audit_state_file: Path | None = Field(
         default=None, description="The signer's last checkpoint; in VAULTR_HOME in development."

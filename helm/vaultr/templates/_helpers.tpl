@@ -90,7 +90,6 @@ annotations:
 {{- define "vaultr.secretNames" -}}
 {{- $names := list "DATABASE_URL" "REDIS_URL" "JWT_SECRET" "PEPPER" "FACTOR_KEY" "MAIL_KEY" "AUDIT_KEY" -}}
 {{- if .root.Values.settings.SMTP_USER }}{{ $names = append $names "SMTP_PASS" }}{{ end -}}
-{{- if and (eq .component "worker") .root.Values.worker.checkpointKey }}{{ $names = append $names "CHECKPOINT_KEY" }}{{ end -}}
 {{- range .more }}{{ $names = append $names . }}{{ end -}}
 {{- join "," $names -}}
 {{- end -}}
@@ -102,15 +101,15 @@ annotations:
 {{- end -}}
 
 {{- define "vaultr.volumes" -}}
-{{- $migrates := eq .component "migrate" -}}
-{{- $key := .root.Values.migration.databaseUrlKey -}}
+{{- /* Migration and sequencer log in as roles of their own. */}}
+{{- $key := .own.databaseUrlKey | default "DATABASE_URL" -}}
 - name: secrets
   secret:
     secretName: {{ .root.Values.existingSecret }}
     defaultMode: 0440
     items:
       {{- range splitList "," (include "vaultr.secretNames" .) }}
-      - {key: {{ if and $migrates (eq . "DATABASE_URL") }}{{ $key }}{{ else }}{{ . }}{{ end }}, path: {{ . }}}
+      - {key: {{ ternary $key . (eq . "DATABASE_URL") }}, path: {{ . }}}
       {{- end }}
 {{- with .root.Values.certificateAuthorities.configMap }}
 - name: authorities
@@ -127,6 +126,15 @@ annotations:
 - name: backups
   persistentVolumeClaim: {claimName: {{ . }}}
 {{- end }}
+{{- if eq .component "sequencer" }}
+- name: state
+  {{- if .own.persistentVolumeClaim }}
+  persistentVolumeClaim: {claimName: {{ .own.persistentVolumeClaim }}}
+  {{- else }}
+  # The newest checkpoint is read from the bucket of AUDIT_ANCHORS.
+  emptyDir: {sizeLimit: 1Mi}
+  {{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "vaultr.mounts" -}}
@@ -138,6 +146,9 @@ annotations:
 - {name: shm, mountPath: /dev/shm}
 {{- with .claim }}
 - {name: backups, mountPath: /backups}
+{{- end }}
+{{- if eq .component "sequencer" }}
+- {name: state, mountPath: /var/lib/vaultr}
 {{- end }}
 {{- end -}}
 
@@ -239,14 +250,16 @@ volumes:
 
 {{/* The fields of a main container that do not depend on its kind; call vaultr.prepare first. */}}
 {{- define "vaultr.containerFields" -}}
+{{- /* A release without web pods has no ConfigMap, so what both colours share contains its settings. */}}
+{{- $configMap := and .longLived (ne .component "sequencer") -}}
 image: {{ include "vaultr.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 {{- with .command }}
 command: {{ toJson . }}
 {{- end }}
-{{- if or .longLived .pod.extraEnvFrom }}
+{{- if or $configMap .pod.extraEnvFrom }}
 envFrom:
-  {{- if .longLived }}
+  {{- if $configMap }}
   - configMapRef: {name: {{ include "vaultr.coloured" .root }}}
   {{- end }}
   {{- with .pod.extraEnvFrom }}
@@ -256,12 +269,15 @@ envFrom:
 {{- if or (not .withoutSecrets) .pod.extraEnv }}
 env:
   {{- if not .withoutSecrets }}
-  {{- if not .longLived }}
+  {{- if not $configMap }}
   {{- range $name, $value := include "vaultr.settings" .root | fromYaml }}
   - {name: {{ $name }}, value: {{ $value | quote }}}
   {{- end }}
   {{- end }}
   {{- include "vaultr.secretEnv" . | nindent 2 }}
+  {{- if eq .component "sequencer" }}
+  - {name: AUDIT_STATE_FILE, value: /var/lib/vaultr/audit-state}
+  {{- end }}
   {{- end }}
   {{- with .pod.extraEnv }}
   {{- toYaml . | nindent 2 }}

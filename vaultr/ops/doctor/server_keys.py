@@ -23,7 +23,7 @@ def check(settings: Settings) -> Iterator[CheckResult]:
         keys: Keys = getattr(settings, name.lower())
         yield from _of(name, keys, production=settings.production)
     role = "this process signs checkpoints" if settings.checkpoint_key else "not here"
-    yield ok("secrets", f"CHECKPOINT_KEY: {role} (only the worker needs it)")
+    yield ok("secrets", f"CHECKPOINT_KEY: {role} (only the sequencer needs it)")
 
 
 def check_needed(settings: Settings) -> Iterator[CheckResult]:
