@@ -61,6 +61,7 @@ def run_online():
                 wait_for_turn(connection)
             else:
                 connection = prepare_sqlite(connection)
+            arguments["on_version_apply"] = report
             context.configure(connection=connection, target_metadata=target_metadata, **arguments)
             with context.begin_transaction():
                 context.run_migrations()
@@ -74,6 +75,14 @@ def run_online():
         raise CommandError(why) from None
     finally:
         engine.deadline.reset(usual)
+
+
+def report(ctx, step, **_more):
+    """Log what the REPORTS of a migration find: queries that count rows, by message."""
+    if step.is_upgrade:
+        for message, query in getattr(step.up_revision.module, "REPORTS", {}).items():
+            if found := ctx.connection.execute(sa.text(query)).scalar():
+                log.warning(message, found)
 
 
 def hindrance(error):

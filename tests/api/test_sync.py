@@ -7,7 +7,7 @@ import pytest
 from tests.harness.vault_rows import reads, refused, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.protocol.encoding import b64
-from vaultr.protocol.sizes import SYNC_PAGE_BYTES
+from vaultr.protocol.sizes import PAGE_BYTES
 from vaultr.vault import responses
 
 pytestmark = pytest.mark.both_databases
@@ -196,8 +196,8 @@ def test_a_page_ends_early_at_four_mebibytes(app, vault):
     for found in (pages, deltas):
         sizes = [sum(item["size"] for item in page["items"]) for page in found]
         assert len(sizes) > 1
-        assert max(sizes) <= SYNC_PAGE_BYTES
-        assert sizes[0] + found[1]["items"][0]["size"] > SYNC_PAGE_BYTES
+        assert max(sizes) <= PAGE_BYTES
+        assert sizes[0] + found[1]["items"][0]["size"] > PAGE_BYTES
     assert behind.state.items == vault.state.items
 
 

@@ -8,12 +8,14 @@ import sqlalchemy as sa
 
 from vaultr.audit.models import AuditEvent
 from vaultr.database.session import reading
+from vaultr.wire.page_size import rows_that_fit
 
 # Microseconds since 1970, and the id.
 Position = tuple[int, str]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIELDS_BYTES = 400  # of an event in a response, besides its body
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ def events_of(
 ) -> tuple[list[AuditEvent], Position | None]:
     """Return a page of an account's events, newest first, and the position of its end.
 
+    The page ends at ``limit`` or `PAGE_BYTES`.
+
     :param after: the position of the end of the page before.
     """
     events, chosen = AuditEvent, _chosen(account_id, wanted)
@@ -42,10 +46,16 @@ def events_of(
     query = sa.select(events).where(*chosen).order_by(events.t.desc(), events.event_id.desc())
     with reading() as session:
         rows = list(session.scalars(query.limit(limit + 1)))
-    if len(rows) <= limit:
+    shown = rows[: rows_that_fit(_json_bytes(row) for row in rows[:limit])]
+    if len(shown) == len(rows):
         return rows, None
-    end = rows[limit - 1]
-    return rows[:limit], ((end.t - _EPOCH) // _MICROSECOND, str(end.event_id))
+    end = shown[-1]
+    return shown, ((end.t - _EPOCH) // _MICROSECOND, str(end.event_id))
+
+
+def _json_bytes(event: AuditEvent) -> int:
+    """Return the size of an event in a response: in JSON every quote of its body is escaped."""
+    return len(event.body) + event.body.count(b'"') + _FIELDS_BYTES
 
 
 def _chosen(account_id: UUID, wanted: Wanted) -> list[sa.ColumnElement[bool]]:

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_va
 from vaultr.auth import email_addresses
 from vaultr.protocol.encoding import unb64
 from vaultr.protocol.kdf import Kdf
-from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS, EMAIL_CHARACTERS
+from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS, EMAIL_CHARACTERS, KEY_WRAP_BYTES
 from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
 
 
@@ -54,9 +54,8 @@ def _text_of(most: int) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "contentEncoding": "base64url", "maxLength": longest})
 
 
-# The schema accepts any text; `NotSealed` rejects what cannot be a ciphertext. A sealed key has 145
-# bytes; the higher limit leaves room for later suites.
-SealedKey = Annotated[bytes, _sealed(1024), _text_of(1024)]
+# The schema accepts any text; `NotSealed` rejects what cannot be a ciphertext.
+SealedKey = Annotated[bytes, _sealed(KEY_WRAP_BYTES), _text_of(KEY_WRAP_BYTES)]
 SealedProfile = Annotated[bytes, _sealed(262_144), _text_of(262_144)]
 
 

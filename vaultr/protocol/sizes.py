@@ -19,13 +19,16 @@ ITEMS_PER_VAULT: Final = 10_000
 VAULT_BYTES: Final = 256 * MIB
 VAULTS_PER_ACCOUNT: Final = 20
 VERSIONS_PER_ITEM: Final = 50
+# A wrap has 145 bytes; the higher limit leaves room for later suites.
+KEY_WRAP_BYTES: Final = 1024
 # Every page of a sync contains the wraps of all generations, so their number has a limit.
 GENERATIONS_PER_VAULT: Final = 1_000
 
 CHANGES_PER_BATCH: Final = 1_000
 SYNC_LIMIT_DEFAULT: Final = 500
 SYNC_LIMIT_MOST: Final = 1_000
-SYNC_PAGE_BYTES: Final = 4 * MIB
+# Any page ends at this many bytes, of sealed values or of events; one row always fits.
+PAGE_BYTES: Final = 4 * MIB
 LIST_LIMIT_DEFAULT: Final = 100
 LIST_LIMIT_MOST: Final = 200
 

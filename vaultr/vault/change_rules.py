@@ -6,6 +6,7 @@ from uuid import UUID
 
 from vaultr.errors import FieldError, PreconditionRequired, ServiceError, Unprocessable
 from vaultr.protocol.entries import NO_ITEM, Op
+from vaultr.protocol.sizes import KEY_WRAP_BYTES
 from vaultr.settings.types import Rate
 from vaultr.vault.errors import ItemTooLarge
 from vaultr.vault.schemas import ChangeIn, EntryIn, ItemPut
@@ -126,3 +127,16 @@ def check_sealed(quota: Quota, **parts: bytes) -> None:
         raise ItemTooLarge(
             "A sealed value exceeds the size limit of an item. Send a smaller value."
         )
+
+
+def check_wraps(**wraps: bytes) -> None:
+    """Check sealed keys; each keyword is the name of its field.
+
+    :raises NotSealed: a wrap cannot be ciphertext.
+    :raises ItemTooLarge: a wrap exceeds the size that a sealed key can have.
+    """
+    sealed_fields.check({f"/{name}": data for name, data in wraps.items()})
+    large = [FieldError(f"/{n}", "too large") for n in wraps if len(wraps[n]) > KEY_WRAP_BYTES]
+    if large:
+        detail = f"A sealed key can have at most {KEY_WRAP_BYTES} bytes."
+        raise ItemTooLarge(detail, errors=large)

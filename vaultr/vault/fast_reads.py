@@ -19,6 +19,7 @@ from vaultr.audit.inline_insert import Prepared
 from vaultr.database.session import postgresql, transaction
 from vaultr.database.sql import Statement, per_database
 from vaultr.errors import Unauthenticated
+from vaultr.protocol.sizes import PAGE_BYTES
 from vaultr.request_context import Actor
 from vaultr.security import session_check
 from vaultr.vault import row_json
@@ -131,7 +132,7 @@ def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, 
 def list_items(
     actor: Actor, vault_id: UUID, *, limit: int, **chosen: Any
 ) -> tuple[list[str], str | None]:
-    """Read one page of overviews, ordered by item id.
+    """Read one page of overviews, ordered by item id; it ends at ``limit`` or `PAGE_BYTES`.
 
     :param chosen: ``state``; ``type`` and ``after`` (an id), or None.
     :return: items as JSON, and the id after which the next page starts.
@@ -139,12 +140,13 @@ def list_items(
     """
     filters = {name: value for name, value in chosen.items() if value is not None}
     statement = _list(session_check.sql(), "type" in filters, "after" in filters)
-    values = parameters(actor, vault_id=vault_id, limit=limit + 1, **filters)
+    values = parameters(actor, vault_id=vault_id, limit=limit + 1, bytes=PAGE_BYTES, **filters)
     found = statement.alone(values)
     check_access(found[0])
     items = [row[-row_json.SUMMARY_COLUMNS :] for row in found if row.revision is not None]
-    last = items[limit - 1][0] if len(items) > limit else None
-    return [row_json.summary_json(row) for row in items[:limit]], last
+    shown = [row for row in items[:limit] if row[-1] is not None]
+    last = shown[-1][0] if len(items) > len(shown) else None
+    return [row_json.summary_json(row) for row in shown], last
 
 
 def check_access(row: Any) -> None:
@@ -217,12 +219,18 @@ def _item_and_event(alive_sql: str) -> Statement:
 
 @per_database
 def _list(alive_sql: str, of_type: bool, after: bool) -> Statement:
-    # Choose the page before the join, so that the index is used.
+    # Choose the page before the join, so that the index is used. Rows beyond the bytes of a page
+    # come without their overview.
+    chosen = (
+        "SELECT *, sum(length(overview)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS total"
+        " FROM items WHERE vault_id = :vault_id AND state = :state"
+        f"{' AND type = :type' if of_type else ''}{' AND id > :after' if after else ''}"
+        " ORDER BY id LIMIT :limit"
+    )
+    fits = "i.total <= :bytes OR i.total = length(i.overview)"
     page = (
-        f"SELECT {row_json.item_columns()}, i.overview FROM items i"  # nosec B608 - constants only
-        " WHERE i.vault_id = :vault_id AND i.state = :state"
-        f"{' AND i.type = :type' if of_type else ''}{' AND i.id > :after' if after else ''}"
-        " ORDER BY i.id LIMIT :limit"
+        f"SELECT {row_json.item_columns()}, CASE WHEN {fits} THEN i.overview END AS overview"  # nosec B608 - constants only
+        f" FROM ({chosen}) i ORDER BY i.id"
     )
     more = f"LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
     return Statement(statement(alive_sql, "p.*", more))

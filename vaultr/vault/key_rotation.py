@@ -21,7 +21,7 @@ from vaultr.protocol.entries import NOTHING, Op
 from vaultr.request_context import Actor
 from vaultr.security import session_check
 from vaultr.vault import fast_reads
-from vaultr.vault.change_rules import Quota, check_sealed
+from vaultr.vault.change_rules import Quota, check_wraps
 from vaultr.vault.errors import GenerationMoved, QuotaExceeded, RotationIncomplete
 from vaultr.vault.locking import OWNER, lock_vault
 from vaultr.vault.log_entries import log_of
@@ -65,7 +65,7 @@ def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota
     with transaction() as session:
         connection = session.connection()
         row = lock_vault(connection, actor, vault_id)
-        _check_body(body, quota)
+        _check_body(body)
         stored = repeated_entry(connection, vault_id, row.revision, Op.ROTATE_BEGIN, body.entry)
         if stored is not None:
             return vault_after(connection, actor, stored, quota, rotating=True)
@@ -85,10 +85,10 @@ def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota
         return vault_in(connection, actor, vault_id, quota)
 
 
-def _check_body(body: RotationNew, quota: Quota) -> None:
+def _check_body(body: RotationNew) -> None:
     """Check the body without looking at the vault."""
     sealed = {f"machines/{at}/sealed_key": one.sealed_key for at, one in enumerate(body.machines)}
-    check_sealed(quota, sealed_key=body.sealed_key, **sealed)
+    check_wraps(sealed_key=body.sealed_key, **sealed)
     known: set[UUID] = set()
     for at, one in enumerate(body.machines):
         if one.id in known:

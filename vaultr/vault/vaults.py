@@ -16,13 +16,14 @@ from vaultr.errors import Unauthenticated
 from vaultr.protocol.entries import first_head
 from vaultr.request_context import Actor
 from vaultr.security import session_check
-from vaultr.vault.change_rules import Quota, check_sealed
+from vaultr.vault.change_rules import Quota, check_sealed, check_wraps
 from vaultr.vault.errors import QuotaExceeded, VaultExists
 from vaultr.vault.fast_reads import read_vault, read_vault_autocommit
 from vaultr.vault.locking import OWNER
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 from vaultr.vault.responses import CountsView, QuotaView, VaultView, WrapView
 from vaultr.vault.schemas import VaultNew
+from vaultr.wire.page_size import rows_that_fit
 
 FIRST_GENERATION = 1
 
@@ -35,6 +36,7 @@ def create_vault(actor: Actor, body: VaultNew, quota: Quota) -> VaultView:
     :raises QuotaExceeded: the account has reached its maximum number of vaults.
     """
     check_sealed(quota, sealed_key=body.sealed_key, overview=body.overview)
+    check_wraps(sealed_key=body.sealed_key)
     with transaction() as session:
         _lock_account(session.connection(), actor)
         if session.scalar(sa.select(VAULTS.c.id).where(VAULTS.c.id == body.id)) is not None:
@@ -120,14 +122,30 @@ def vault_in(connection: sa.Connection, actor: Actor, vault_id: UUID, quota: Quo
 def list_vaults(
     actor: Actor, quota: Quota, *, after: UUID | None, limit: int
 ) -> tuple[list[VaultView], UUID | None]:
-    """Return one page of vaults, ordered by id, and the id after which the next page starts."""
+    """Return one page of vaults, ordered by id, and the id after which the next page starts.
+
+    The page ends at ``limit`` or `PAGE_BYTES`; wraps are loaded for the vaults of the page alone.
+    """
     chosen = _owned_by(actor).order_by(VAULTS.c.id).limit(limit + 1)
     if after is not None:
         chosen = chosen.where(VAULTS.c.id > after)
     with reading(snapshot=True) as session:
         rows = session.execute(chosen).all()
-        views = _views(session, actor, rows[:limit], quota)
-    return views, views[-1].id if len(rows) > limit else None
+        wraps = _wrap_bytes(session, actor, [row.id for row in rows])
+        sizes = (len(row.overview) + wraps.get(row.id, 0) for row in rows[:limit])
+        shown = rows[: rows_that_fit(sizes)]
+        views = _views(session, actor, shown, quota)
+    return views, views[-1].id if len(rows) > len(shown) else None
+
+
+def _wrap_bytes(session: Session, actor: Actor, vault_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the number of sealed bytes of the actor's wraps, by vault."""
+    of_them = sa.and_(
+        VAULT_KEYS.c.holder_id == actor.account_id, VAULT_KEYS.c.vault_id.in_(vault_ids)
+    )
+    total = sa.func.sum(sa.func.length(VAULT_KEYS.c.sealed_key))
+    query = sa.select(VAULT_KEYS.c.vault_id, total).where(of_them).group_by(VAULT_KEYS.c.vault_id)
+    return {vault_id: int(size) for vault_id, size in session.execute(query)}
 
 
 def _owned_by(actor: Actor) -> "sa.Select[Any]":

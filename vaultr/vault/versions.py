@@ -8,6 +8,7 @@ from vaultr.audit.service import record
 from vaultr.database.session import transaction
 from vaultr.database.sql import Statement, per_database
 from vaultr.errors import NotFound
+from vaultr.protocol.sizes import PAGE_BYTES
 from vaultr.request_context import Actor
 from vaultr.security import session_check
 from vaultr.vault import fast_reads, row_json
@@ -20,19 +21,23 @@ def list_versions(
 ) -> tuple[list[str], int | None]:
     """Read one page of an item's versions without their details, newest first.
 
+    The page ends at ``limit`` or `PAGE_BYTES`.
+
     :return: versions as JSON, and the revision before which the next page starts.
     :raises Unauthenticated, VaultNotFound: see `fast_reads.read_head`.
     :raises ItemNotFound: no such item exists.
     """
     place = {"before": MAX_INTEGER if before is None else before, "limit": limit + 1}
+    place["bytes"] = PAGE_BYTES
     values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
     found = _list(session_check.sql()).alone(values)
     fast_reads.check_access(found[0])
     if not found[0].there:
         raise ItemNotFound
-    shown = [row for row in found if row.revision is not None]
-    more = len(shown) > limit
-    return [_json(row) for row in shown[:limit]], shown[limit - 1].revision if more else None
+    stored = [row for row in found if row.revision is not None]
+    shown = [row for row in stored[:limit] if row.overview is not None]
+    more = len(stored) > len(shown)
+    return [_json(row) for row in shown], shown[-1].revision if more else None
 
 
 def read_version(actor: Actor, vault_id: UUID, item_id: UUID, revision: int) -> str:
@@ -66,10 +71,10 @@ def _json(row: Any, *, detail: bytes | None = None) -> str:
     )
 
 
-def _sql(alive_sql: str, columns: str, which: str) -> str:
+def _sql(alive_sql: str, columns: str, which: str, overview: str = "w.overview") -> str:
     # Choose the page before the join, so that the index is used.
     page = (
-        f"SELECT w.revision, w.type, w.generation, w.size, w.overview, {columns}"  # nosec B608 - constants only
+        f"SELECT w.revision, w.type, w.generation, w.size, {overview}, {columns}"  # nosec B608 - constants only
         f" {row_json.time_text('w.created_at')} AS created_at, {row_json.entry_columns()}"
         " FROM versions w JOIN entries e ON e.vault_id = w.vault_id AND e.n = w.revision"
         f" WHERE w.vault_id = :vault_id AND w.item_id = :item_id AND {which}"
@@ -84,7 +89,13 @@ def _sql(alive_sql: str, columns: str, which: str) -> str:
 @per_database
 def _list(alive_sql: str) -> Statement:
     which = "w.revision < :before ORDER BY w.revision DESC LIMIT :limit"
-    return Statement(_sql(alive_sql, "", which))
+    # Rows beyond the bytes of a page come without their overview. The first row always fits.
+    size = "length(w.overview)"
+    total = f"sum({size}) OVER (ORDER BY w.revision DESC ROWS UNBOUNDED PRECEDING)"
+    fits = f"{total} <= :bytes OR {total} = {size}"
+    return Statement(
+        _sql(alive_sql, "", which, f"CASE WHEN {fits} THEN w.overview END AS overview")
+    )
 
 
 @per_database
