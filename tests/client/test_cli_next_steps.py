@@ -50,6 +50,19 @@ def test_a_wrong_password_may_be_one_that_was_changed_elsewhere(site, tmp_path):
     assert "vaultr login --changed" in other.refused(1, "unlock", password=NEW)
 
 
+def test_first_command_after_a_change_elsewhere_names_the_login(site, tmp_path):
+    first = owner(site, tmp_path, "changed-there@example.org")
+    other = second(site, tmp_path, first)
+    first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
+
+    told = other.refused(1, "sync")
+
+    assert "The master password was changed or recovered elsewhere" in told
+    assert "vaultr login --changed" in told
+    assert "another server" not in told
+    assert other.told("list", "--offline") == []
+
+
 def test_logged_out_device_is_reported_once(leaving):
     leaving.done("logout")
     person = leaving.with_agent()
@@ -83,9 +96,7 @@ def test_requested_recovery_removes_no_key(site, tmp_path):
     assert f"vaultr recover --email {first.email} TOKEN" in asked
 
     token = mailed(site, first.email, BARE)[-1]
-    assert "A recovery key that was used for it is invalid" in new.done(
-        "recover", "--cancel", token, password=None
-    )
+    assert "If its recovery had started" in new.done("recover", "--cancel", token, password=None)
 
     new.done("recover", "--email", first.email, password=None)
     token = mailed(site, first.email, BARE, least=2)[-1]

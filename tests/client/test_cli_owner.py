@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.client.devices import Device
+from tests.client.devices import NOBODY, Device
 from tests.client.owners import owner, second
 from tests.client.post import BARE, mailed
 
@@ -110,7 +110,7 @@ def test_lost_password_is_recovered_on_new_device(site, tmp_path):
     waiting = new.told(*said, also=key)
     assert waiting["ready"] is False
     assert "24 h" in new.done(*said, also=key) or "23 h" in new.done(*said, also=key)
-    assert "recovers this account" in first.types("sync").stderr
+    assert "started to recover this account" in first.types("sync").stderr
     pass_time(site, hours=25)
     completed = new.types("recover", "--json", also=key)
     answer = json.loads(completed.stdout)
@@ -143,10 +143,49 @@ def test_a_recovery_is_ended_from_any_signed_in_device(site, tmp_path):
     said = ("recover", token, "--email", first.email)
     thief.done(*said, also={"--recovery-key-fd": paper})
 
-    assert first.told("recover", "--cancel") == {"cancelled": True}
+    assert first.told("recover", "--cancel") == {
+        "cancelled": True,
+        "started": True,
+        "recovery_key_deleted": True,
+    }
 
     thief.refused(1, *said, also={"--recovery-key-fd": paper})
-    assert "recovers" not in first.types("sync").stderr
+    assert "started to recover" not in first.types("sync").stderr
+
+
+def test_waiting_recovery_is_reported_without_its_key(site, tmp_path):
+    first = owner(site, tmp_path, "waits-for-it@example.org")
+    paper = first.told("recovery-key", "create")["recovery_key"]
+    new = Device(tmp_path / "new", site.url, email=first.email)
+    new.done("recover", "--email", first.email, password=None)
+    token = mailed(site, first.email, BARE)[-1]
+    new.done("recover", token, "--email", first.email, also={"--recovery-key-fd": paper})
+
+    assert "The wait ends at" in new.done("recover", password=None)
+    assert "The recovery that had started is cancelled." in new.done(
+        "recover", "--cancel", password=None
+    )
+
+
+def test_cancelled_email_leaves_the_recovery_key(site, tmp_path):
+    first = owner(site, tmp_path, "only-mailed@example.org")
+    first.done("recovery-key", "create")
+    first.done("recover", "--email", first.email, password=None)
+
+    told = first.done("recover", "--cancel")
+
+    assert told == (
+        "The emailed token is invalid; no recovery had started. Your recovery key stays valid.\n"
+    )
+    assert "No recovery is running" in first.refused(1, "recover", "--cancel")
+
+
+def test_unreachable_server_is_reported_before_the_recovery_key(tmp_path):
+    device = Device(tmp_path / "home", NOBODY)
+
+    told = device.refused(4, "recover", "A" * 43, "--email", device.email, password=None)
+
+    assert "Cannot ask for the recovery key" not in told
 
 
 def test_a_recovery_key_can_be_removed(account):

@@ -90,3 +90,17 @@ def read_until(terminal, text):
         assert ready, shown
         shown += os.read(terminal, 65536).decode(errors="replace")
     return shown
+
+
+def test_wrong_password_at_login_is_asked_for_again(account, site, tmp_path):
+    device = Device(tmp_path / "home", site.url)
+    terminal = at_terminal(device, "login", "--email", account.email)
+
+    terminal.answers("Master password: ", "not this one, surely")
+    terminal.answers("Secret key", account.made["secret_key"])
+    terminal.waits_for("Type the password again")
+    terminal.answers("Master password: ", account.password)
+
+    assert terminal.ends() == 0
+    assert "This device is logged in" in terminal.shown
+    assert terminal.shown.count("Secret key") == 1

@@ -9,8 +9,8 @@ from tests.client.listening import Listening
 from tests.client.world import EMAIL, PASSWORD, mail
 from tests.harness.timing import until
 from vaultr import Vaultr
-from vaultr.client.background import agent_client
 from vaultr.client.background.agent_client import AgentClient
+from vaultr.client.background.lifetime import Lifetime
 from vaultr.client.errors import Locked
 
 
@@ -102,10 +102,10 @@ def test_profile_is_written_at_most_once_a_minute(home, server):
     assert server.account["profile"]["revision"] == before + 1
 
 
-def test_the_profile_is_written_when_idle_time_ends(home, server, monkeypatch):
-    monkeypatch.setattr(agent_client, "IDLE_SECONDS", 4.0)  # the item is added before that
+def test_the_profile_is_written_when_idle_time_ends(home, server):
     with Vaultr(home=home) as device:
-        device.unlock(PASSWORD, keep=True)
+        # The item is added before that.
+        device.unlock(PASSWORD, keep=True, lifetime=Lifetime.idle(4.0))
         before = server.account["profile"]["revision"]
         device.add("login", *mail("Bank"))
 

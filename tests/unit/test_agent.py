@@ -12,6 +12,7 @@ import pytest
 from tests.harness.timing import until
 from vaultr.client.background import agent_client
 from vaultr.client.background.agent_client import AgentClient
+from vaultr.client.background.lifetime import Lifetime
 from vaultr.protocol.encoding import b64
 
 KEY = bytes(range(32))
@@ -82,16 +83,16 @@ def test_key_is_in_no_argument_environment_or_core_file(agent, runtime):
 
 
 def test_it_forgets_after_idle_time(tmp_path, runtime):
-    agent = AgentClient(tmp_path, idle_seconds=0.5)
+    agent = AgentClient(tmp_path)
 
-    assert agent.start(KEY)
+    assert agent.start(KEY, Lifetime.idle(0.5))
 
     until(lambda: not list((runtime / "vaultr").iterdir()))
     assert agent.account_key() is None
 
 
 def test_looking_is_no_use_but_asking_for_the_key_is(tmp_path):
-    agent = AgentClient(tmp_path, idle_seconds=1.0)
+    agent = AgentClient(tmp_path)
 
     used_for(agent, seconds=1.5, idle_seconds=1.0)
     for _ in range(5):
@@ -103,7 +104,7 @@ def test_looking_is_no_use_but_asking_for_the_key_is(tmp_path):
 
 def used_for(agent, *, seconds, idle_seconds):
     """Ask for the key often for so long, and begin anew where the machine let us pause too long."""
-    agent.start(KEY)
+    agent.start(KEY, Lifetime.idle(idle_seconds))
     began = last = time.monotonic()
     while last - began < seconds:
         time.sleep(0.3)
@@ -112,8 +113,38 @@ def used_for(agent, *, seconds, idle_seconds):
             assert key == KEY
             last = asked
         else:
-            agent.start(KEY)
+            agent.start(KEY, Lifetime.idle(idle_seconds))
             began = last = time.monotonic()
+
+
+def test_fixed_time_ends_in_spite_of_use(tmp_path, runtime):
+    agent = AgentClient(tmp_path)
+
+    agent.start(KEY, Lifetime(total_seconds=1.0))
+
+    until(lambda: agent.account_key() is None)
+
+
+def test_without_limits_the_key_stays(agent):
+    agent.start(KEY, Lifetime())
+
+    assert agent.held().left is None
+
+
+def test_replaced_key_keeps_the_end_of_the_first(agent):
+    agent.start(KEY, Lifetime(total_seconds=100))
+    time.sleep(0.2)
+
+    agent.replace_key(bytes(32))
+
+    assert agent.account_key() == bytes(32)
+    assert agent.held().left < 99.9
+
+
+def test_no_key_is_replaced_where_none_is_held(agent):
+    agent.replace_key(KEY)
+
+    assert not agent.is_holding_key()
 
 
 def test_a_second_start_takes_the_place_of_the_first(agent):

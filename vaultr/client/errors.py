@@ -112,6 +112,15 @@ class SessionEnded(Refused):
     advice = "Log in again: vaultr login. Use --offline to read this device's copy."
 
 
+class PasswordChangedElsewhere(SessionEnded):
+    """The master password was changed or recovered elsewhere, which ended this device's session."""
+
+    advice = (
+        "Log in with the new password: vaultr login --changed. If you know of no change, do not log"
+        " in, and ask the operator of the server. Use --offline to read this device's copy."
+    )
+
+
 class StepUpRequired(Refused):
     """The action requires the master password again."""
 

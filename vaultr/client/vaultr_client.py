@@ -8,7 +8,7 @@ Only the names in ``__all__`` are public; ``errors`` has the errors that have th
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -18,7 +18,7 @@ from vaultr.client.account.emergency_kit import Kit, read_kit
 from vaultr.client.account.open_account import NotSignedIn, SecretKeyNeeded, WrongPassword
 from vaultr.client.account.password_change import PasswordChanged
 from vaultr.client.account.password_policy import WeakPassword
-from vaultr.client.account.recovery import Recovery
+from vaultr.client.account.recovery import Cancelled, Recovery
 from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
 from vaultr.client.account.signup import Signup
 from vaultr.client.crypto.recovery_key import RecoveryKey
@@ -35,6 +35,7 @@ from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.device_status import DeviceStatus, device_status, record_kit
 from vaultr.client.sdk.import_operations import ImportOperations, ImportReport
 from vaultr.client.sdk.item_operations import ItemOperations
+from vaultr.client.sdk.session_end import explained
 from vaultr.client.sdk.vault_operations import VaultOperations
 from vaultr.client.vaults.key_rotation import Rotated
 from vaultr.client.vaults.name_matching import Ambiguous
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Accepted",
     "Ambiguous",
+    "Cancelled",
     "DeviceStatus",
     "Difference",
     "Draft",
@@ -93,7 +95,8 @@ class Vaultr:
     :param url: the server; by default the one that this device belongs to.
     :param home: the client's folder; by default ``VAULTR_DIR``, else the platform's.
     :param transport: sends the requests, such as ``httpx2.WSGITransport`` in a test.
-    :param ca_file: certificate authorities to trust instead of the system's.
+    :param ca_file: certificate authorities to trust instead of the system's; by default the last
+        ones that a command was called with.
     :param agent: whether keys may be read from the agent, and handed to it.
     :param offline: send nothing to the server, ever.
     :param waiting: called with the server's address when a response takes more than 2 seconds.
@@ -135,6 +138,7 @@ class Vaultr:
         self.login = device.login
         self.unlock = device.unlock
         self.keep = device.keep
+        self.remember_ca_file = device.remember_ca_file
         self.lock = device.lock
         self.logout = device.logout
         self.forget_elsewhere = device.forget_elsewhere
@@ -194,6 +198,7 @@ class Vaultr:
     def _add_account_methods(self, account: AccountOperations) -> None:
         self.step_up = account.step_up
         self.change_password = account.change_password
+        self.raise_kdf_cost = account.raise_kdf_cost
         self.kit = account.kit
         self.sessions = account.sessions
         self.revoke_session = account.revoke_session
@@ -208,6 +213,7 @@ class Vaultr:
         self.ask_recovery = account.ask_recovery
         self.start_recovery = account.start_recovery
         self.complete_recovery = account.complete_recovery
+        self.check_recovery = account.check_recovery
         self.cancel_recovery = account.cancel_recovery
         self.change_email = account.change_email
         self.confirm_email = account.confirm_email
@@ -262,6 +268,10 @@ class Vaultr:
         """
         return device_status(self.device, offline=offline)
 
+    def explained(self, error: errors.SessionEnded) -> errors.SessionEnded:
+        """Ask the server whether a changed password ended the session; return the clearer error."""
+        return explained(self.device, error)
+
     def record_kit(self) -> None:
         """Record that the emergency kit was written, for :meth:`status`."""
         record_kit(self.device)
@@ -275,3 +285,13 @@ class Vaultr:
     def begun_recovery(self) -> tuple[str, str] | None:
         """Email address and token of a recovery that was started in this folder."""
         return self._account.begun_recovery
+
+    @property
+    def recovery_ready_at(self) -> datetime | None:
+        """When the wait of that recovery ends; None before it was started."""
+        return self._account.recovery_ready_at
+
+    @property
+    def kdf_is_low(self) -> bool:
+        """Whether guessing the master password costs less than today's default."""
+        return self._account.kdf_is_low

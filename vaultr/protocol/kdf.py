@@ -46,6 +46,11 @@ MOST: Final = Kdf(alg=ALGORITHM, m=_BOUNDS["m"][1], t=_BOUNDS["t"][1], p=_BOUNDS
 RELEASED: Final[tuple[Kdf, ...]] = (Kdf.RECOMMENDED,)
 
 
+def is_below_recommended(kdf: Kdf) -> bool:
+    """Check whether new accounts get more memory or passes than ``kdf``."""
+    return kdf.m < Kdf.RECOMMENDED.m or kdf.t < Kdf.RECOMMENDED.t
+
+
 def kdf_of(value: object) -> Kdf:
     """Parse KDF parameters from JSON and check them.
 

@@ -69,6 +69,18 @@ class Recovery:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What a cancellation ended; None where the server's response does not show it.
+
+    :ivar started: whether the wait had begun; before, only the emailed token became invalid.
+    :ivar key_deleted: whether the recovery key is deleted.
+    """
+
+    started: bool | None
+    key_deleted: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class RecoveryData:
     """The sealed keys that the server returns after the waiting time."""
 
@@ -99,6 +111,19 @@ def ask(transport: Transport, email: str) -> None:
     transport.send("POST", "/auth/recover", {"email": email})
 
 
+def check(store: Store, transport: Transport, email: str) -> Derivation:
+    """Ask for the account's KDF parameters; check account and server, if this device knows them.
+
+    :raises PinMismatch: this folder belongs to another account or server.
+    """
+    answer = transport.send("POST", "/auth/prelogin", {"email": email}, again=True)
+    derivation = read_prelogin(answer.body or {})
+    pins = store.device().pins
+    if pins is not None:
+        pins.check(derivation, origin=transport.origin, changed=True)
+    return derivation
+
+
 def start(
     store: Store, transport: Transport, *, email: str, token: str, key: RecoveryKey
 ) -> Recovery:
@@ -107,21 +132,20 @@ def start(
     :raises TokenInvalid: the token or the recovery key is wrong.
     :raises PinMismatch: this folder belongs to another account or server.
     """
-    device = store.device()
     # Stored, so that the user does not need the email again after the waiting time.
-    store.folder.write_signed(FILE, json.dumps({"email": email, "token": token}).encode())
-    answer = transport.send("POST", "/auth/prelogin", {"email": email}, again=True)
-    derivation = read_prelogin(answer.body or {})
-    if device.pins is not None:
-        device.pins.check(derivation, origin=transport.origin, changed=True)
+    if begun(store) != (email, token):
+        _keep(store, {"email": email, "token": token})
+    derivation = check(store, transport, email)
     proof = {"token": token, "rk_auth": b64(key.auth(derivation.account_id))}
     fields = fields_of(transport.send("POST", "/auth/recover/start", proof), "recovery")
+    ready_at = fields.time("ready_at")
+    _keep(store, {"email": email, "token": token, "ready_at": ready_at.isoformat()})
     return Recovery(
         email=email,
         token=token,
         key=key,
         derivation=derivation,
-        ready_at=fields.time("ready_at"),
+        ready_at=ready_at,
         handed=RecoveryData.read(fields) if "recovery_key" in fields else None,
     )
 
@@ -280,6 +304,19 @@ def _is_stored(transport: Transport, email: str, pins: Pins) -> bool:
     except (Refused, ServerUnreachable, AnswerInvalid):
         return False
     return Pins.of(shown, origin=pins.origin, secret_key=pins.secret_key) == pins
+
+
+def _keep(store: Store, values: Json) -> None:
+    store.folder.write_signed(FILE, json.dumps(values).encode())
+
+
+def ready_at(store: Store) -> datetime | None:
+    """Return when the wait of the recovery that was started in this folder ends."""
+    text = (store.folder.read_json(FILE) or {}).get("ready_at")
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise store.folder.altered(FILE) from None
 
 
 def begun(store: Store) -> tuple[str, str] | None:

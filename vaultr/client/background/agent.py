@@ -7,6 +7,7 @@ key to a file, and imports nothing heavy, so that it is ready quickly.
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import signal
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from vaultr.client.background import memory_protection
+from vaultr.client.background.lifetime import Lifetime
 from vaultr.client.background.socket_peers import peer_uid, read_line
 from vaultr.protocol.encoding import unb64_exactly
 
@@ -29,11 +31,11 @@ POLL_SECONDS: Final = 2.0
 class Agent:
     """Listens on one Unix socket, and responds only to the user that owns it."""
 
-    def __init__(self, path: Path, account_key: str, *, idle_seconds: float, leader: int | None):
+    def __init__(self, path: Path, account_key: str, *, lifetime: Lifetime, leader: int | None):
         self._path = path
         self._account_key: str | None = account_key
-        self._idle_seconds = idle_seconds
-        self._last_used = _now()
+        self._lifetime = lifetime
+        self._started = self._last_used = _now()
         self._listener = _listen(path)
         self._inode = path.stat().st_ino
         self._selector = selectors.DefaultSelector()
@@ -45,12 +47,11 @@ class Agent:
     def serve(self) -> str | None:
         """Respond to requests until there is a reason to end; then forget the key.
 
-        :return: the key if the reason is idle time, because the profile may still lack a head.
+        :return: the key if its time is over, because the profile may still lack a head.
         """
         try:
             while self._account_key is not None and self._should_continue():
-                left = self._last_used + self._idle_seconds - _now()
-                for key, _ in self._selector.select(max(0.0, min(POLL_SECONDS, left))):
+                for key, _ in self._selector.select(max(0.0, min(POLL_SECONDS, self._left()))):
                     if key.fileobj is not self._listener:  # the login session has ended
                         return None
                     self._serve_one()
@@ -62,8 +63,12 @@ class Agent:
             if self._socket_is_ours():
                 self._path.unlink(missing_ok=True)
 
+    def _left(self) -> float:
+        now = _now()
+        return self._lifetime.left(used=now - self._started, idle=now - self._last_used)
+
     def _should_continue(self) -> bool:
-        return _now() - self._last_used < self._idle_seconds and self._socket_is_ours()
+        return self._left() > 0 and self._socket_is_ours()
 
     def _socket_is_ours(self) -> bool:
         try:
@@ -92,7 +97,11 @@ class Agent:
                 self._last_used = _now()
                 return {"account_key": self._account_key}
             case {"op": "look"}:
-                return {"idle_left": self._last_used + self._idle_seconds - _now()}
+                left = self._left()
+                return {
+                    "left": None if left == math.inf else left,
+                    "lifetime": self._lifetime.to_json(),
+                }
             case {"op": "lock"}:
                 self._account_key = None
                 return {"locked": True}
@@ -133,7 +142,7 @@ def _now() -> float:
 def main(on_idle: Callable[[Path, bytes, Path | None], None]) -> None:
     """Read the key from standard input, print ``ready``, and serve.
 
-    :param on_idle: called with the client's folder, the key and the CA file after idle time.
+    :param on_idle: called with the client's folder, the key and the CA file when the time is over.
     """
     # The starter waits for this process only; the child belongs to init and leaves no zombie.
     if os.fork():
@@ -146,7 +155,7 @@ def main(on_idle: Callable[[Path, bytes, Path | None], None]) -> None:
     agent = Agent(
         Path(started_with["socket"]),
         started_with["account_key"],
-        idle_seconds=started_with["idle_seconds"],
+        lifetime=Lifetime.from_json(started_with["lifetime"]),
         leader=started_with["leader"],
     )
     sys.stdout.write("ready\n")

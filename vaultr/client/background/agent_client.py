@@ -8,28 +8,54 @@ import socket
 import stat
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from vaultr.client.background import detached_process
+from vaultr.client.background.lifetime import Lifetime
 from vaultr.client.background.socket_peers import peer_uid, read_line
 from vaultr.protocol.encoding import b64, unb64_exactly
 
-IDLE_SECONDS: Final = 15 * 60
 RESPONSE_SECONDS: Final = 3.0
+_HOURS_FROM_MINUTES: Final = 120
 # sun_path has 108 bytes on Linux and 104 on macOS, with its closing zero.
 SOCKET_PATH_BYTES: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A key that an agent holds.
+
+    :ivar left: for how many more seconds; None until it is locked or logged out.
+    """
+
+    left: float | None
+    lifetime: Lifetime
+
+    @property
+    def text(self) -> str:
+        """How long it is held, in words."""
+        if self.left is None:
+            return "until vaultr lock or vaultr logout"
+        minutes = max(1, int(self.left) // 60)
+        count = f"{minutes} more minute{'' if minutes == 1 else 's'}"
+        if minutes >= _HOURS_FROM_MINUTES:
+            count = f"{minutes // 60} h {minutes % 60} min more"
+        return f"for {count}{'' if self.lifetime.idle_seconds is None else ' without use'}"
+
+    def rest(self) -> Lifetime:
+        """Return the lifetime of an agent that continues this one."""
+        if self.lifetime.total_seconds is None:
+            return self.lifetime
+        return replace(self.lifetime, total_seconds=self.left)
 
 
 class AgentClient:
     """The way to the agent that may hold the account key of the folder ``home``."""
 
-    def __init__(
-        self, home: Path, *, ca_file: Path | None = None, idle_seconds: float | None = None
-    ) -> None:
+    def __init__(self, home: Path) -> None:
         self._home = home
-        self._ca_file = ca_file
-        self._idle_seconds = idle_seconds or IDLE_SECONDS
 
     def account_key(self) -> bytes | None:
         """Return the account key; None if no agent holds one."""
@@ -41,33 +67,54 @@ class AgentClient:
 
     def is_holding_key(self) -> bool:
         """Check whether an agent holds a key, without counting as use."""
-        return self.left() is not None
+        return self.held() is not None
 
-    def left(self) -> float | None:
-        """Return for how many more seconds an agent holds a key; None if none does."""
-        left = self._ask("look").get("idle_left")
-        return float(left) if isinstance(left, int | float) else None
+    def held(self) -> "HeldKey | None":
+        """Return how long an agent still holds a key; None if none does."""
+        response = self._ask("look")
+        left, lifetime = response.get("left"), response.get("lifetime")
+        if not isinstance(lifetime, dict):
+            return None
+        seconds = float(left) if isinstance(left, int | float) else None
+        return HeldKey(seconds, Lifetime.from_json(lifetime))
 
     def end(self) -> None:
         """End the agent if it runs."""
         self._ask("lock")
 
-    def start(self, account_key: bytes) -> bool:
+    def replace_key(self, account_key: bytes, *, ca_file: Path | None = None) -> None:
+        """Start an agent with another key if one runs; it ends when the one before would have."""
+        held = self.held()
+        if held is None:
+            self.end()  # an earlier version, which may hold the old key
+        else:
+            self.start(account_key, held.rest(), ca_file=ca_file)
+
+    def start(
+        self,
+        account_key: bytes,
+        lifetime: Lifetime | None = None,
+        *,
+        ca_file: Path | None = None,
+    ) -> bool:
         """Start an agent with ``account_key``; end the one before.
 
+        :param lifetime: by default until it is idle for 15 minutes, or the terminal is closed.
+        :param ca_file: certificate authorities for writing the profile at the end.
         :return: whether it holds the key now. If not, commands ask for the master password.
         """
         path = self._socket_path()
         if path is None or len(os.fsencode(path)) > SOCKET_PATH_BYTES:
             return False
         self.end()
+        lifetime = lifetime or Lifetime.idle()
         start_with = {
             "socket": str(path),
             "home": str(self._home.resolve()),
-            "ca_file": None if self._ca_file is None else str(self._ca_file.resolve()),
+            "ca_file": None if ca_file is None else str(ca_file.resolve()),
             "account_key": b64(account_key),
-            "idle_seconds": self._idle_seconds,
-            "leader": _session_leader(),
+            "lifetime": lifetime.to_json(),
+            "leader": _session_leader() if lifetime.with_terminal else None,
         }
         return detached_process.started("vaultr.client.sdk.agent_process", start_with)
 

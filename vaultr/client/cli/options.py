@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from vaultr.client.cli import suggestions
 from vaultr.client.cli.completers import vault_names
+from vaultr.client.errors import UsageError
 
 _FILE_DESCRIPTOR: Final = click.IntRange(min=0)
 _GLOBAL_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
@@ -45,7 +46,8 @@ _GLOBAL_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         "--ca-file",
         {
             "type": click.Path(exists=True, dir_okay=False, path_type=Path),
-            "help": "PEM file with the private CA that signed the server",
+            "metavar": "FILE",
+            "help": "PEM file of a private CA (default: VAULTR_CA_FILE, or last value)",
         },
     ),
     ("--json", {"is_flag": True, "help": "Print JSON"}),
@@ -83,6 +85,19 @@ class GlobalOptions:
     def server(self) -> str | None:
         """Return the server's URL from ``--url`` or ``VAULTR_URL``; None means the stored one."""
         return self.url or os.environ.get("VAULTR_URL") or None
+
+    @property
+    def trusted_ca_file(self) -> Path | None:
+        """Return the CA file from ``--ca-file`` or ``VAULTR_CA_FILE``; None means the stored one.
+
+        :raises UsageError: the variable does not name a file.
+        """
+        named = os.environ.get("VAULTR_CA_FILE")
+        if self.ca_file is not None or not named:
+            return self.ca_file
+        if not Path(named).is_file():
+            raise UsageError("VAULTR_CA_FILE does not name a file.")
+        return Path(named)
 
 
 def global_options(context: click.Context) -> GlobalOptions:

@@ -10,9 +10,10 @@ from vaultr.client.background import memory_protection
 from vaultr.client.cli import prompts
 from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.cli.output import print_note, printable
-from vaultr.client.errors import UsageError
+from vaultr.client.errors import SessionEnded, UsageError
 
 if TYPE_CHECKING:
+    from vaultr.client.background.lifetime import Lifetime
     from vaultr.client.vaultr_client import Vaultr
 
 T = TypeVar("T")
@@ -27,9 +28,13 @@ def locked_sdk(options: GlobalOptions) -> Iterator["Vaultr"]:
     memory_protection.guard()
     waiting = _print_waiting if sys.stderr.isatty() else None
     with Vaultr(
-        options.server, ca_file=options.ca_file, offline=options.offline, waiting=waiting
+        options.server, ca_file=options.trusted_ca_file, offline=options.offline, waiting=waiting
     ) as vaultr:
-        yield vaultr
+        try:
+            yield vaultr
+        except SessionEnded as error:
+            raise error if options.offline else vaultr.explained(error) from None
+        vaultr.remember_ca_file()
         for notice in vaultr.notices:
             print_note(printable(notice))
 
@@ -63,15 +68,23 @@ def _print_waiting(origin: str) -> None:
     print_note(f"Waiting for {printable(origin)} to respond. Press Ctrl-C to stop.")
 
 
-def unlock(options: GlobalOptions, vaultr: "Vaultr", *, keep: bool = False) -> None:
+def unlock(
+    options: GlobalOptions,
+    vaultr: "Vaultr",
+    *,
+    keep: bool = False,
+    lifetime: "Lifetime | None" = None,
+) -> None:
     """Unlock with the master password; if it is typed wrong, ask again, up to three times.
 
     :param keep: let the agent hold the keys for the next commands.
+    :param lifetime: how long it holds them.
     :raises Locked: there is no way to get the password.
     :raises WrongPassword: it was wrong three times, or it came from a file descriptor.
     """
     retry_wrong_password(
-        options, lambda: vaultr.unlock(prompts.password_or_locked(options), keep=keep)
+        options,
+        lambda: vaultr.unlock(prompts.password_or_locked(options), keep=keep, lifetime=lifetime),
     )
 
 

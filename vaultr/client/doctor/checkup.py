@@ -16,6 +16,7 @@ from vaultr.client.doctor.check_result import CheckResult
 from vaultr.client.doctor.reachability import check_server
 from vaultr.client.errors import VaultrError
 from vaultr.client.storage import freshness, secret_keys
+from vaultr.protocol import kdf
 from vaultr.version import __version__
 
 if TYPE_CHECKING:
@@ -25,7 +26,16 @@ _OLD: Final = timedelta(days=30)
 _SPACE_BYTES: Final = 64 * 1024 * 1024
 # The settings that this client reads; a variable with another name may be a misplaced secret.
 _KNOWN: Final = frozenset(
-    ("VAULTR_URL", "VAULTR_DIR", "VAULTR_AGENT", "VAULTR_KEYRING", "VAULTR_ENV", "VAULTR_HOME")
+    (
+        "VAULTR_URL",
+        "VAULTR_CA_FILE",
+        "VAULTR_IDLE",
+        "VAULTR_DIR",
+        "VAULTR_AGENT",
+        "VAULTR_KEYRING",
+        "VAULTR_ENV",
+        "VAULTR_HOME",
+    )
 )
 
 
@@ -115,6 +125,9 @@ def _account(device: "DeviceSession") -> Iterator[CheckResult]:
         return
     device.store.account()
     yield CheckResult("account", "ok", f"{known.email} at {known.pins.origin}")
+    if kdf.is_below_recommended(known.pins.kdf):
+        text = "Guessing the master password costs less than today's default."
+        yield CheckResult("KDF parameters", "warn", text, "Raise it: vaultr passwd --kdf-only")
 
 
 def _keys(device: "DeviceSession") -> Iterator[CheckResult]:
@@ -142,14 +155,14 @@ def _agent(device: "DeviceSession") -> CheckResult:
         return CheckResult(
             name, "ok", "VAULTR_AGENT=off: each command asks for the master password."
         )
-    if device.agent is None or device.agent.left() is None:
+    held = None if device.agent is None else device.agent.held()
+    if held is None:
         return CheckResult(
             name,
             "ok",
             "No: each command asks for the master password. To change that: vaultr unlock.",
         )
-    minutes = int(device.agent.left() or 0) // 60
-    return CheckResult(name, "ok", f"Yes, until it is not used for {minutes} more minutes.")
+    return CheckResult(name, "ok", f"Yes, {held.text}.")
 
 
 def _copy(device: "DeviceSession") -> Iterator[CheckResult]:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from vaultr.client.doctor.check_result import CheckResult
 from vaultr.client.errors import PinMismatch, SessionEnded, VaultrError
-from vaultr.client.storage.device import Device
-from vaultr.client.storage.pins import read_prelogin
+from vaultr.client.sdk.session_end import Reason, reason
 from vaultr.client.transport.account_session import SESSION_FILE
 
 if TYPE_CHECKING:
@@ -48,9 +47,8 @@ def check_session(device: "DeviceSession") -> Iterator[CheckResult]:
 
 
 def _session(device: "DeviceSession") -> CheckResult:
-    known = device.store.device()
     if device.store.folder.read(SESSION_FILE) is None:
-        return _explained(device, known) or _LOGGED_OUT
+        return _explained(device) or _LOGGED_OUT
     unlocked = device.find_unlocked()
     if unlocked is None:
         return CheckResult(
@@ -60,17 +58,12 @@ def _session(device: "DeviceSession") -> CheckResult:
         unlocked.account.session.send("GET", "/auth/me")
     except SessionEnded as error:
         ended = CheckResult(_NAME, "fail", str(error), error.advice, error.exit_code)
-        return _explained(device, known) or ended
+        return _explained(device) or ended
     return CheckResult(_NAME, "ok", "This device is logged in.")
 
 
-def _explained(device: "DeviceSession", known: Device) -> CheckResult | None:
+def _explained(device: "DeviceSession") -> CheckResult | None:
     """Return why there is no session, as far as a public route shows it; else None."""
-    if known.pins is None or known.email is None:
-        return None
-    body = {"email": known.email}
-    asked = device.server().send("POST", "/auth/prelogin", body, again=True)
-    shown = read_prelogin(asked.body or {})
-    if shown.account_id != known.pins.account_id:
-        return _GONE
-    return None if known.pins.fits(shown) else _CHANGED
+    return {Reason.OTHER_ACCOUNT: _GONE, Reason.PASSWORD_CHANGED: _CHANGED, None: None}[
+        reason(device)
+    ]

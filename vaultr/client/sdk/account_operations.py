@@ -1,6 +1,7 @@
 """The account for the user of the SDK: password, sessions, second factors, recovery, email."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from vaultr.client.account import password_proof, pending_change, recovery, sessions_and_factors
@@ -9,8 +10,13 @@ from vaultr.client.account.open_account import NotSignedIn, open_with_account_ke
 from vaultr.client.account.password_change import PasswordChanged, change_password
 from vaultr.client.account.password_policy import check_password
 from vaultr.client.account.password_proof import PasswordProof, SecondFactor
-from vaultr.client.account.recovery import Recovery
-from vaultr.client.account.sessions_and_factors import FactorInfo, SessionInfo, TotpBegun
+from vaultr.client.account.recovery import Cancelled, Recovery
+from vaultr.client.account.sessions_and_factors import (
+    FactorInfo,
+    Protection,
+    SessionInfo,
+    TotpBegun,
+)
 from vaultr.client.account.signup import check_folder_is_free
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.errors import UsageError
@@ -18,6 +24,7 @@ from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.sdk.vault_operations import sync_all
 from vaultr.client.transport.account_session import SESSION_FILE, Session, session_ended
+from vaultr.protocol import kdf
 from vaultr.protocol.encoding import b64
 
 
@@ -110,11 +117,36 @@ class AccountOperations:
         :raises WeakPassword: the new password is too easy to guess.
         :raises WrongPassword: the old password is wrong; nothing was sent.
         """
-        email = self._device.email or ""
-        check_password(new_password, email)
+        check_password(new_password, self._device.email or "")
         if new_password == password:
             raise UsageError("The new master password is the same as the old one.")
         self.step_up(password, totp=totp, recovery_code=recovery_code)
+        return self._change_password(new_password, new_key=new_key, new_secret_key=new_secret_key)
+
+    @property
+    def kdf_is_low(self) -> bool:
+        """Whether guessing the master password costs less than today's default."""
+        pins = self._store.device().pins
+        return pins is not None and kdf.is_below_recommended(pins.kdf)
+
+    def raise_kdf_cost(
+        self, password: str, *, totp: str | None = None, recovery_code: str | None = None
+    ) -> None:
+        """Derive the keys of the same master password with today's KDF parameters.
+
+        All other sessions end, as after :meth:`change_password`.
+
+        :raises UsageError: the account has today's parameters or higher ones.
+        :raises WrongPassword: the password is wrong; nothing was sent.
+        """
+        if not self.kdf_is_low:
+            raise UsageError("The KDF parameters are not below today's default.")
+        self.step_up(password, totp=totp, recovery_code=recovery_code)
+        self._change_password(password, new_key=False, new_secret_key=False)
+
+    def _change_password(
+        self, new_password: str, *, new_key: bool, new_secret_key: bool
+    ) -> PasswordChanged:
         unlocked = self._device.require_unlocked()
 
         def sync() -> None:
@@ -127,7 +159,7 @@ class AccountOperations:
         changed = change_password(
             unlocked.account,
             new_password,
-            email=email,
+            email=self._device.email or "",
             sync=sync,
             new_key=new_key,
             new_secret_key=new_secret_key,
@@ -135,9 +167,7 @@ class AccountOperations:
         self._device.unlocked = None
         origin = self._device.server().origin
         self._open(password_proof.prove(self._store, new_password, origin=origin))
-        agent = self._device.agent
-        if agent is not None and agent.is_holding_key():
-            self._device.keep()
+        self._device.replace_key_in_agent()
         return changed
 
     def kit(self) -> Kit:
@@ -256,14 +286,40 @@ class AccountOperations:
         check_password(password, started.email)
         return recovery.complete(self._store, self._device.server(), started, password)
 
-    def cancel_recovery(self, token: str | None = None) -> None:
-        """End a recovery and delete its recovery key, by its token or by this session."""
+    @property
+    def recovery_ready_at(self) -> datetime | None:
+        """When the wait of the recovery of this folder ends; None before it was started."""
+        return recovery.ready_at(self._store)
+
+    def check_recovery(self, email: str) -> None:
+        """Check that the server can be reached, before anybody types a recovery key.
+
+        :raises PinMismatch: this folder belongs to another account or server.
+        """
+        recovery.check(self._store, self._device.server(), email)
+
+    def cancel_recovery(self, token: str | None = None) -> Cancelled:
+        """End a recovery by its token or by this session; delete its recovery key if it was used.
+
+        :raises NotFound: by this session, and no recovery is running.
+        :raises TokenInvalid: the token is wrong, or its recovery has ended.
+        """
         if token is not None:
+            own = recovery.begun(self._store)
+            is_started = own is not None and own[1] == token and self.recovery_ready_at is not None
             recovery.cancel(self._device.server(), token)
+            ended = Cancelled(True, True) if is_started else Cancelled(None, None)
         else:
+            before = self._protection()
             self._session.send("DELETE", "/auth/recover")
+            gone = before.has_recovery_key and not self._protection().has_recovery_key
+            ended = Cancelled(before.recovery_is_running, gone)
         # Only now: without a session, the stored token is the only way to cancel.
         recovery.forget(self._store)
+        return ended
+
+    def _protection(self) -> Protection:
+        return sessions_and_factors.read_protection(self._session.send("GET", "/auth/me"))
 
     def change_email(self, email: str) -> None:
         """Request another email address; both addresses get an email that must be confirmed.

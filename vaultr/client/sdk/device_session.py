@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from vaultr.client.account.login import login
 from vaultr.client.account.open_account import Credentials, NotSignedIn
 from vaultr.client.account.signup import Signup, signup
 from vaultr.client.background.agent_client import AgentClient, agent_allowed
+from vaultr.client.background.lifetime import Lifetime
 from vaultr.client.errors import (
     Locked,
     PinMismatch,
@@ -26,10 +28,11 @@ from vaultr.client.errors import (
 from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
 from vaultr.client.storage import freshness, last_lock
 from vaultr.client.storage.device import KnownAccount
-from vaultr.client.storage.private_folder import home_folder
+from vaultr.client.storage.private_folder import FolderUnusable, home_folder
 from vaultr.client.storage.store import Store
 from vaultr.client.transport.http_transport import Transport
 from vaultr.client.transport.origin import origin_of
+from vaultr.protocol import kdf
 
 if TYPE_CHECKING:
     import httpx2
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
 
 # How long a request for the profile, and one that ends the session, may take after the keys went.
 _LAST_SECONDS: Final = 5.0
+LOW_KDF: Final = (
+    "Guessing this account's master password costs less than today's default. To raise the cost"
+    " without a new password: vaultr passwd --kdf-only"
+)
 _SESSION_STILL_ALIVE: Final = (
     "The keys are no longer in memory, but the session is still alive: log out again later, or end "
     "it from another device: vaultr sessions revoke"
@@ -64,11 +71,11 @@ class DeviceSession:
     ) -> None:
         self._url = url
         self._http_transport = transport
-        self.ca_file = ca_file
+        self._ca_file = ca_file
         self.store = Store(home or home_folder())
         self._transport: Transport | None = None
         allowed = agent and agent_allowed()
-        self.agent = AgentClient(self.store.folder.path, ca_file=ca_file) if allowed else None
+        self.agent = AgentClient(self.store.folder.path) if allowed else None
         self.unlocked: UnlockedVaults | None = None
         self._offline = offline
         self._waiting = waiting
@@ -87,7 +94,8 @@ class DeviceSession:
             try:
                 self.close()
             except VaultrError as after:
-                if str(after) != str(error):
+                both_ended = isinstance(error, SessionEnded) and isinstance(after, SessionEnded)
+                if str(after) != str(error) and not both_ended:
                     error.add_note(f"The profile could not be written either: {after}")
         else:
             self.drop()
@@ -160,15 +168,17 @@ class DeviceSession:
         self.unlocked = UnlockedVaults(opened)
         with contextlib.suppress(ServerUnreachable, Refused):  # the next command tries again
             change_outcome.settle(opened)
-        if self.agent is not None and self.agent.is_holding_key():
-            self.agent.start(opened.account_key)
+        self.replace_key_in_agent()
 
-    def unlock(self, password: str, *, keep: bool = False) -> None:
+    def unlock(
+        self, password: str, *, keep: bool = False, lifetime: Lifetime | None = None
+    ) -> None:
         """Open the account with the master password; no network is needed.
 
         A device that signed up and has not logged in yet logs in.
 
         :param keep: hand the keys to the agent, which holds them for other commands.
+        :param lifetime: how long the agent holds them; by default until 15 idle minutes.
         :raises WrongPassword: the password does not open the account.
         """
         waiting = self.store.device().waiting
@@ -179,18 +189,46 @@ class DeviceSession:
             opened, notices = unlock.unlock(self.store, self.server(), password)
             unlocked = self.unlocked = UnlockedVaults(opened)
             unlocked.notices.extend(notices)
-        if keep and not self.keep():
+        if keep and kdf.is_below_recommended(unlocked.account.known.derivation.kdf):
+            unlocked.notices.append(LOW_KDF)
+        if keep and not self.keep(lifetime):
             unlocked.notices.append(
                 "No agent holds the keys: each command asks for the master password."
             )
 
-    def keep(self) -> bool:
+    def keep(self, lifetime: Lifetime | None = None) -> bool:
         """Hand the keys to the agent, which holds them for other commands.
 
+        :param lifetime: how long; by default until 15 idle minutes, or the terminal is closed.
         :return: whether the agent holds them now.
         """
         key = self.require_unlocked().account.account_key
-        return self.agent is not None and self.agent.start(key)
+        return self.agent is not None and self.agent.start(key, lifetime, ca_file=self.ca_file)
+
+    def replace_key_in_agent(self) -> None:
+        """Let an agent that holds a key hold the present one, until its time is over."""
+        if self.agent is not None:
+            key = self.require_unlocked().account.account_key
+            self.agent.replace_key(key, ca_file=self.ca_file)
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The CA file that was named now or, for the last time, before; None for the system's."""
+        if self._ca_file is not None:
+            return self._ca_file
+        stored = self.store.device().ca_file
+        return None if stored is None else Path(stored)
+
+    def remember_ca_file(self) -> None:
+        """Store the CA file that was named, if the server has responded."""
+        responded = self._transport is not None and self._transport.date is not None
+        if self._ca_file is None or not responded or self.store.device().origin is None:
+            return
+        path = str(self._ca_file.absolute())
+        with contextlib.suppress(FolderUnusable), self.store.folder.locked():
+            device = self.store.device()
+            if device.ca_file != path:
+                self.store.keep_device(replace(device, ca_file=path))
 
     @property
     def email(self) -> str | None:

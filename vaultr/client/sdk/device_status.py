@@ -9,6 +9,7 @@ from typing import Final
 
 from vaultr.client.account import pending_change, recovery
 from vaultr.client.account.sessions_and_factors import Protection, read_protection
+from vaultr.client.background.agent_client import HeldKey
 from vaultr.client.errors import Refused, ServerUnreachable
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.storage import freshness
@@ -25,7 +26,9 @@ class DeviceStatus:
 
     :ivar logged_in: whether this device has a session, as far as it knows.
     :ivar unlocked: whether the keys are in memory, here or in the agent.
-    :ivar locks_in_seconds: how long the agent holds the keys without use; None if it holds none.
+    :ivar locks_in_seconds: how long the agent still holds the keys; None if it holds none, or holds
+        them until a logout.
+    :ivar held: what the agent holds.
     :ivar synced_at: when all vaults were last in sync; None if it is not known.
     :ivar vaults: the vaults in the copy; None on a locked device.
     :ivar protection: None if the server was not asked, or did not answer.
@@ -39,6 +42,7 @@ class DeviceStatus:
     logged_in: bool
     unlocked: bool
     locks_in_seconds: float | None
+    held: HeldKey | None
     synced_at: datetime | None
     vaults: list[VaultInfo] | None
     protection: Protection | None
@@ -52,6 +56,7 @@ def device_status(device: DeviceSession, *, offline: bool) -> DeviceStatus:
     known = store.device()
     unlocked = device.find_unlocked() if store.account() is not None else None
     logged_in = store.account() is not None and store.folder.read(SESSION_FILE) is not None
+    held = None if device.agent is None else device.agent.held()
     vaults = None
     if unlocked is not None:
         vaults = sorted(map(unlocked.reader.info, unlocked.reader.vaults()), key=by_name)
@@ -61,7 +66,8 @@ def device_status(device: DeviceSession, *, offline: bool) -> DeviceStatus:
         device_name=known.name,
         logged_in=logged_in,
         unlocked=unlocked is not None,
-        locks_in_seconds=None if device.agent is None else device.agent.left(),
+        locks_in_seconds=None if held is None else held.left,
+        held=held,
         synced_at=freshness.noted(store.folder),
         vaults=vaults,
         protection=None if offline or not logged_in else _protection(device),

@@ -36,6 +36,7 @@ class Device:
     """This device: its id and name, and the account and server that it belongs to.
 
     :ivar pins: None until the first login.
+    :ivar ca_file: the last CA file that was named for the server; None for the system's.
     """
 
     id: UUID
@@ -43,6 +44,7 @@ class Device:
     email: str | None = None
     pins: Pins | None = None
     waiting: tuple[Waiting, ...] = ()
+    ca_file: str | None = None
 
     @classmethod
     def new(cls) -> "Device":
@@ -81,6 +83,7 @@ class Device:
             "email": self.email,
             "pins": None if self.pins is None else self.pins.to_json(),
             "waiting": [each.to_json() for each in self.waiting],
+            "ca_file": self.ca_file,
         }
 
     @classmethod
@@ -94,6 +97,7 @@ class Device:
             waiting=tuple(
                 Waiting(each["email"], Pins.from_json(each["pins"])) for each in value["waiting"]
             ),
+            ca_file=value.get("ca_file"),
         )
 
 

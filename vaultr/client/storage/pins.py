@@ -15,7 +15,8 @@ from vaultr.protocol.kdf import Kdf, UnsafeKdf, check_salt, kdf_of
 
 AUTH_SCHEME: Final = "vp1"
 _CHANGED: Final = (
-    "If the master password was changed or recovered on another device: vaultr login --changed"
+    "The master password was changed or recovered on another device, or this is another server:"
+    " {difference}; the password was not used. After a change: vaultr login --changed"
 )
 
 
@@ -82,14 +83,10 @@ class Pins:
         if changed:
             return
         if derivation.kdf != self.kdf:
-            raise PinMismatch(
-                f"the server's KDF parameters are {_text(derivation.kdf)}, but this device has "
-                f"pinned {_text(self.kdf)}; the password was not used. {_CHANGED}"
-            )
+            shown = f"its KDF parameters are {_text(derivation.kdf)}, not {_text(self.kdf)}"
+            raise PinMismatch(_CHANGED.format(difference=shown))
         if not compare_digest(sha256(derivation.salt), self.salt_sha256):
-            raise PinMismatch(
-                f"the server's salt is not the pinned one; the password was not used. {_CHANGED}"
-            )
+            raise PinMismatch(_CHANGED.format(difference="its salt is not the pinned one"))
 
     def fits(self, derivation: Derivation) -> bool:
         """Check whether these are the pins of ``derivation``."""

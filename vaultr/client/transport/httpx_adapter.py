@@ -58,7 +58,9 @@ class HttpxAdapter:
                 ca_file=ca_file, deadline=self._deadline, loopback_only=origin.startswith("http:")
             )
         except OSError as error:
-            raise UsageError(f"No certificates can be read from {ca_file}.") from error
+            raise UsageError(
+                f"No certificates can be read from {ca_file}. Name another file: --ca-file"
+            ) from error
         self._client = httpx2.Client(
             base_url=origin,
             transport=transport,

@@ -1,5 +1,6 @@
 """Commands that start and end access: signup, verify, login, unlock, lock and logout."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,15 +10,18 @@ from vaultr.client.cli.email_tokens import token_of
 from vaultr.client.cli.options import GlobalOptions, command, pass_options
 from vaultr.client.cli.sdk_session import check_account, locked_sdk, unlocked_sdk
 from vaultr.client.cli.step_up import step_up, with_second_factor
+from vaultr.client.cli.unlock_options import idle_lifetime, lifetime_options
 from vaultr.client.errors import CredentialsInvalid, UsageError
 
 if TYPE_CHECKING:
+    from vaultr.client.background.lifetime import Lifetime
     from vaultr.client.vaultr_client import Signup, Vaultr
 
 
 _UNLOCKED_NOTE = "It is unlocked too, as by `vaultr unlock`. To lock it: vaultr lock"
 _KIT_PROMPT = "Secret key, or the text of your emergency kit"
 _NEW_KIT_PROMPT = "New secret key or emergency kit, if it was replaced (empty: no)"
+_RETRY = "Type the password again, or press Ctrl-C to check the secret key."
 _LOGIN_ADVICE = (
     "Check the secret key too: upper and lower case matter, and failed attempts are limited. The"
     " text of the emergency kit works as well, and it detects typos."
@@ -126,6 +130,7 @@ def login(
     """
     if no_secret_key and options.secret_key_fd is not None:
         raise UsageError("Use either --no-secret-key or --secret-key-fd, not both.")
+    lifetime = idle_lifetime()
     with locked_sdk(options) as vaultr:
         credentials = {
             **_replaced_secret_key(options, changed=changed),
@@ -138,7 +143,7 @@ def login(
         address = prompts.email(options, vaultr.email)
         _log_in(options, vaultr, address, credentials)
         # A person need not type the password again; a script did not ask for an agent.
-        unlocked = options.password_fd is None and vaultr.keep()
+        unlocked = options.password_fd is None and vaultr.keep(lifetime)
     if options.json:
         output.print_json({"email": address, "signed_in": True})
     else:
@@ -163,9 +168,8 @@ def _log_in(
     # httpx2 and cryptography come with it; here they are loaded already.
     from vaultr.client.account.open_account import SecretKeyNeeded  # noqa: PLC0415 - heavy, see above
 
-    password = prompts.password(options)
-
     def attempt(**factor: Any) -> None:
+        password = prompts.password(options)
         try:
             vaultr.login(address, password, **credentials, **factor)
         except SecretKeyNeeded:
@@ -174,26 +178,57 @@ def _log_in(
             credentials.update(prompts.ask_secret_key(_KIT_PROMPT))
             vaultr.login(address, password, **credentials, **factor)
 
+    def attempt_with_password(**factor: Any) -> None:
+        if factor:  # the password was right
+            attempt(**factor)
+        else:
+            _retry_rejected(options, attempt)
+
     try:
-        with_second_factor(options, attempt)
+        with_second_factor(options, attempt_with_password)
     except CredentialsInvalid as error:
         if "secret_key" in credentials:
             error.add_note(_LOGIN_ADVICE)
         raise
 
 
-@command("unlock", "vaultr unlock", "vaultr unlock --password-fd 3 3< password")
+def _retry_rejected(options: GlobalOptions, attempt: Callable[[], None]) -> None:
+    """Log in; if the server rejects a typed password, ask again, up to three times."""
+    if options.password_fd is not None or not prompts.can_ask():
+        attempt()
+        return
+
+    def again() -> None:
+        try:
+            attempt()
+        except CredentialsInvalid:
+            options.password = None
+            raise
+
+    prompts.until_valid(
+        again, hint=_RETRY, invalid=lambda error: isinstance(error, CredentialsInvalid)
+    )
+
+
+@command(
+    "unlock",
+    "vaultr unlock",
+    "vaultr unlock --for 8h",
+    "vaultr unlock --password-fd 3 3< password",
+)
+@lifetime_options
 @pass_options
-def unlock(options: GlobalOptions) -> None:
+def unlock(options: GlobalOptions, lifetime: "Lifetime") -> None:
     """Keep the keys in memory for the next commands.
 
-    The agent forgets them after `vaultr lock` or `vaultr logout`, after 15 idle minutes, and when
-    you close this terminal.
+    The agent forgets them after `vaultr lock` or `vaultr logout`, after 15 idle minutes (or
+    VAULTR_IDLE), and when you close this terminal. With --for or --until-logout, they stay without
+    use, and when you close the terminal.
     """
     with locked_sdk(options) as vaultr:
         check_account(options, vaultr.email)
         prompts.password(options)
-        sdk_session.unlock(options, vaultr, keep=True)
+        sdk_session.unlock(options, vaultr, keep=True, lifetime=lifetime)
     output.print_result(options.json, {"unlocked": True}, "Unlocked.")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vaultr.client.account.password_change import PasswordChanged
     from vaultr.client.vaultr_client import Vaultr
 
+_NEXT = "Other devices: vaultr login --changed. A new emergency kit: vaultr kit"
 _QUESTION = "Could anyone else know the old master password, or have had access to a device?"
 
 
@@ -33,6 +34,9 @@ _QUESTION = "Could anyone else know the old master password, or have had access 
     help="Replace the secret key too, after losing a device or kit",
 )
 @click.option(
+    "--kdf-only", is_flag=True, help="Keep the password; raise its KDF cost to today's default"
+)
+@click.option(
     "--new-password-fd",
     type=click.IntRange(min=0),
     metavar="N",
@@ -43,6 +47,7 @@ def passwd(
     options: GlobalOptions,
     others_know: bool | None,
     new_secret_key: bool,
+    kdf_only: bool,
     new_password_fd: int | None,
 ) -> None:
     """Change the master password.
@@ -50,7 +55,14 @@ def passwd(
     A change seals the same account key under the new password. If others may know the old one, the
     account also gets a new key, the recovery key becomes invalid, and the keys of all vaults are
     rotated. In both cases all other sessions end; other devices use `vaultr login --changed`.
+
+    With --kdf-only, the password stays, and its keys are derived at today's cost.
     """
+    if kdf_only:
+        if others_know is not None or new_secret_key or new_password_fd is not None:
+            raise UsageError("--kdf-only excludes the other options: nothing else changes.")
+        _raise_kdf_cost(options)
+        return
     if new_password_fd is not None and new_password_fd in options.secret_fds:
         raise UsageError("--new-password-fd must differ from the other file descriptors.")
     with locked_sdk(options) as vaultr:
@@ -78,6 +90,25 @@ def passwd(
             rotate_all_vaults(vaultr)
 
 
+def _raise_kdf_cost(options: GlobalOptions) -> None:
+    with locked_sdk(options) as vaultr:
+        check_account(options, vaultr.email)
+        if not vaultr.kdf_is_low:
+            output.print_result(
+                options.json, {"changed": False}, "The KDF cost is at least today's default."
+            )
+            return
+        vaultr.check_session()
+        prompts.password_again(options)
+        sdk_session.unlock(options, vaultr)
+        password = prompts.password(options)
+        with_second_factor(options, lambda **factor: vaultr.raise_kdf_cost(password, **factor))
+    text = "The KDF cost is raised; the master password is the same. All other sessions have ended."
+    output.print_result(options.json, {"changed": True}, text)
+    if not options.json:
+        output.print_line(_NEXT)
+
+
 def _print_change(options: GlobalOptions, change: "PasswordChanged") -> None:
     # cryptography takes long to import; here it is loaded already.
     from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
@@ -94,7 +125,7 @@ def _print_change(options: GlobalOptions, change: "PasswordChanged") -> None:
         output.print_line("Write it down now. It is shown only once. The old one is invalid.")
     if change.new_key:
         output.print_line("The account has a new key. An earlier recovery key is invalid.")
-    output.print_line("Other devices: vaultr login --changed. A new emergency kit: vaultr kit")
+    output.print_line(_NEXT)
 
 
 def rotate_all_vaults(vaultr: "Vaultr") -> None:

@@ -17,7 +17,7 @@ from vaultr.client.cli.step_up import step_up, with_second_factor
 from vaultr.client.errors import TokenInvalid, UsageError, VaultrError
 
 if TYPE_CHECKING:
-    from vaultr.client.account.recovery import Recovery
+    from vaultr.client.account.recovery import Cancelled, Recovery
     from vaultr.client.crypto.recovery_key import RecoveryKey
     from vaultr.client.vaultr_client import Vaultr
 
@@ -108,9 +108,7 @@ for each in (create_key, remove_key):
     "vaultr recover --cancel",
 )
 @click.argument("token", required=False)
-@click.option(
-    "--cancel", is_flag=True, help="Cancel the recovery; its recovery key becomes invalid"
-)
+@click.option("--cancel", is_flag=True, help="Cancel the recovery and say what that invalidates")
 @click.option(
     "--anew", "again", is_flag=True, help="Request another email, even if a recovery is running"
 )
@@ -135,8 +133,9 @@ def recover(
     2. `vaultr recover TOKEN` asks for the recovery key and starts a wait of 24 hours. The owner of
     the account is notified and can cancel it.
 
-    3. `vaultr recover` then asks for a new master password and logs in. The account gets a new
-    secret key. This device remembers the token, so you can repeat an interrupted command.
+    3. `vaultr recover` then asks for the recovery key and a new master password, and logs in. The
+    account gets a new secret key. This device remembers the token, so you can repeat an interrupted
+    command.
     """
     token = None if token is None else token_of(token)
     with locked_sdk(options) as vaultr:
@@ -151,11 +150,23 @@ def recover(
             vaultr.ask_recovery(address)
             _print_email_sent(options, address)
             return
+        if recovery_key_fd is None and (ready_at := _still_waits(vaultr, address, token)):
+            _print_wait(options, ready_at)
+            return
+        vaultr.check_recovery(address)
         recovery = _start(vaultr, address, token, _read_recovery_key(recovery_key_fd))
         if recovery.handed is None:
-            _print_wait(options, recovery)
+            _print_wait(options, recovery.ready_at)
         else:
             _complete(options, vaultr, recovery)
+
+
+def _still_waits(vaultr: "Vaultr", address: str, token: str) -> datetime | None:
+    """Return when the wait ends if it was started here: the recovery key is useless until then."""
+    ready_at = vaultr.recovery_ready_at
+    if ready_at is None or vaultr.begun_recovery != (address, token):
+        return None
+    return ready_at if ready_at > datetime.now(UTC) else None
 
 
 def _start(vaultr: "Vaultr", address: str, token: str, key: "RecoveryKey") -> "Recovery":
@@ -171,12 +182,28 @@ def _start(vaultr: "Vaultr", address: str, token: str, key: "RecoveryKey") -> "R
 
 def _cancel(options: GlobalOptions, token: str | None) -> None:
     with (unlocked_sdk if token is None else locked_sdk)(options) as vaultr:
-        vaultr.cancel_recovery(token)
-    output.print_result(
-        options.json,
-        {"cancelled": True},
-        "The recovery is cancelled. A recovery key that was used for it is invalid.",
-    )
+        ended = vaultr.cancel_recovery(token)
+    document = {
+        "cancelled": True,
+        "started": ended.started,
+        "recovery_key_deleted": ended.key_deleted,
+    }
+    output.print_result(options.json, document, _cancelled_text(ended))
+
+
+def _cancelled_text(ended: "Cancelled") -> str:
+    if ended.started is None:
+        return (
+            "The token is invalid. If its recovery had started, that is cancelled, and the recovery"
+            " key is deleted; `vaultr status` on a device that is logged in shows whether you have"
+            " one."
+        )
+    key = "Your recovery key stays valid."
+    if ended.key_deleted:
+        key = "Its recovery key is deleted. Create another: vaultr recovery-key create"
+    if not ended.started:
+        return f"The emailed token is invalid; no recovery had started. {key}"
+    return f"The recovery that had started is cancelled. {key}"
 
 
 def _read_recovery_key(number: int | None) -> "RecoveryKey":
@@ -210,13 +237,13 @@ def _print_email_sent(options: GlobalOptions, address: str) -> None:
     output.print_line(f"  vaultr recover --email {shlex.quote(shown)} TOKEN")
 
 
-def _print_wait(options: GlobalOptions, recovery: "Recovery") -> None:
+def _print_wait(options: GlobalOptions, ready_at: datetime) -> None:
     if options.json:
-        output.print_json({"ready": False, "ready_at": _time(recovery.ready_at)})
+        output.print_json({"ready": False, "ready_at": _time(ready_at)})
         return
-    left = recovery.ready_at - datetime.now(UTC)
+    left = ready_at - datetime.now(UTC)
     hours, minutes = divmod(max(0, int(left.total_seconds())) // 60, 60)
-    output.print_line(f"The wait ends at {_time(recovery.ready_at)}, in {hours} h {minutes} min.")
+    output.print_line(f"The wait ends at {_time(ready_at)}, in {hours} h {minutes} min.")
     output.print_line("The owner was notified by email. After the wait, run on this device:")
     output.print_line("  vaultr recover")
 

@@ -61,10 +61,7 @@ _KIT_TEXTS = {
 def _keys_text(found: "DeviceStatus") -> str:
     if not found.unlocked:
         return "locked: vaultr unlock"
-    if found.locks_in_seconds is None:
-        return "unlocked for this command"
-    minutes = max(1, int(found.locks_in_seconds) // 60)
-    return f"unlocked, for {minutes} more minute{'' if minutes == 1 else 's'} without use"
+    return "unlocked for this command" if found.held is None else f"unlocked, {found.held.text}"
 
 
 def _age_text(moment: datetime | None) -> str:

@@ -1,0 +1,55 @@
+"""The private certificate authority of a server: named once, remembered with the account."""
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.client.devices import Device
+from tests.client.fake_server import FakeServer
+from tests.harness.tls_sites import Authority, serving
+
+
+@pytest.fixture
+def authority(tmp_path):
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+    return authority
+
+
+@pytest.fixture
+def secured(tmp_path, authority):
+    """A device whose server has a certificate of a private authority."""
+    with serving(FakeServer().wsgi, authority.context(tmp_path, "localhost")) as port:
+        yield Device(tmp_path / "home", f"https://localhost:{port}")
+
+
+def test_named_ca_file_is_remembered_with_the_account(secured, tmp_path):
+    secured.done("signup", "--email", secured.email, "--ca-file", str(tmp_path / "ca.pem"))
+
+    secured.done("verify", "token0", password=None)
+    secured.done("login")
+
+    assert secured.told("list") == []
+
+
+def test_variable_names_the_ca_file(secured, tmp_path):
+    environ = [("VAULTR_CA_FILE", str(tmp_path / "ca.pem"))]
+
+    secured.done("signup", "--email", secured.email, env=environ)
+
+
+def test_missing_file_in_the_variable_is_reported(secured, tmp_path):
+    told = secured.refused(2, "sync", env=[("VAULTR_CA_FILE", str(tmp_path / "none"))])
+
+    assert "VAULTR_CA_FILE does not name a file." in told
+
+
+def test_remembered_file_that_is_gone_can_be_replaced(secured, tmp_path):
+    file, moved = tmp_path / "ca.pem", tmp_path / "moved.pem"
+    secured.done("signup", "--email", secured.email, "--ca-file", str(file))
+    file.rename(moved)
+
+    told = secured.refused(2, "verify", "token0", password=None)
+
+    assert "Name another file: --ca-file" in told
+    secured.done("verify", "token0", "--ca-file", str(moved), password=None)
+    secured.done("login")
