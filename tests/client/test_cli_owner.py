@@ -10,7 +10,6 @@ import pytest
 
 from tests.client.devices import NOBODY, Device
 from tests.client.owners import owner, second
-from tests.client.post import BARE, mailed
 
 NEW = "another master password"
 

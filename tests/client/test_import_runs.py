@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.kills import Killed
+from tests.client.kill_points import Killed
 from tests.fixtures import foreign_files
 from vaultr.client.errors import ItemNotFound
 from vaultr.client.imports import formats

@@ -1,7 +1,7 @@
 import re
 
 from tests.client.devices import Device
-from tests.client.recording import PAGE, STYLES, Recording
+from tests.client.terminal_recording import PAGE, STYLES, Recording
 
 EMAIL = "dora@example.org"
 PASSWORD = "amber-lantern-quilt-7-harbour"

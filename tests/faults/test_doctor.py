@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from tests.faults.running import Running, running
+from tests.faults.gunicorn_server import Running, running
 from tests.harness.app_fixtures import KEYS
 from vaultr.health import client_address
 from vaultr.settings.loader import generate_keys

@@ -11,9 +11,9 @@ import psycopg2
 import pytest
 
 from tests.faults.disks import SmallDisk
-from tests.faults.running import running
+from tests.faults.gunicorn_server import running
+from tests.faults.load_writers import Owners
 from tests.faults.test_killed_workers import WIDE
-from tests.faults.writing import Owners
 from tests.harness import app_fixtures
 from vaultr.database.session import db
 

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.guards.test_doors import routes
+from tests.guards.test_public_routes import routes
 from vaultr.api.operation import contract_of
 
 # The one table. A route that is still to come is in it already.

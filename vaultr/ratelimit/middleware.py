@@ -47,7 +47,7 @@ def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]
     app.before_request(_count)
     app.after_request(_add_headers)
     # Views with a limit of Flask-Limiter's check it themselves. What the extension would do around
-    # every request costs more than counting it. `tests/api/test_limits.py` pins that.
+    # every request costs more than counting it. `tests/api/test_rate_limits.py` pins that.
     hooks: tuple[dict[Any, list[Any]], ...] = (
         app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs,
     )  # fmt: skip
