@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from tests.client.devices import NOBODY, Device
+from tests.client.mailbox import BARE, mailed
 from tests.client.owners import owner, second
 
 NEW = "another master password"
