@@ -45,16 +45,20 @@ class Site:
             self._process = subprocess.Popen(
                 serve, cwd=ROOT, env=self._environ, stdout=log, stderr=log
             )
-        until = time.monotonic() + PATIENCE_SECONDS
-        while not self._is_ready():
-            assert self._process.poll() is None, self._log.read_text()
-            assert time.monotonic() < until, self._log.read_text()
-            time.sleep(0.1)
+        self.wait_until_ready()
         return self
 
     def __exit__(self, *error):
         self._process.terminate()
         self._process.wait(PATIENCE_SECONDS)
+
+    def wait_until_ready(self):
+        """Wait until the server is ready, as at its start, or again after a busy moment."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not self._is_ready():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < until, self._log.read_text()
+            time.sleep(0.1)
 
     def _is_ready(self):
         try:
