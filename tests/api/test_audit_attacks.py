@@ -183,7 +183,7 @@ def test_log_that_became_shorter_since_the_last_run_is_found(log):
     assert "since" in checks(since=state)
 
 
-def test_tree_that_was_read_by_the_last_run_has_to_exist(trees):
+def test_tree_of_the_last_run_has_to_exist(trees):
     _, state = run.verify(run.Options())
     for table in ("leaf", "node", "checkpoint"):
         change(f"DELETE FROM audit_{table} WHERE epoch = 3")
