@@ -101,7 +101,7 @@ def _lacking(state: _State, *, published: bool) -> list[AuditKeyChange | AuditCh
     """Return what an anchor does not have yet: oldest first, the newest checkpoint last.
 
     The newest checkpoint is sent if this process has not sent it, even if the database says that
-    the anchor has it: whoever can write to the database could keep it from the anchor.
+    the anchor has it: an operator of the database could keep it from the anchor.
     """
     finals = sa.select(AuditCheckpoint.epoch, sa.func.max(AuditCheckpoint.size)).group_by(
         AuditCheckpoint.epoch

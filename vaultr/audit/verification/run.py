@@ -115,10 +115,15 @@ def _check_trees(
         findings.tampered("detail", f"the detail of event {event_id} is gone without log.redact")
     if last is None:
         return dict(options.since or {})
+    _note_uncovered(last, findings)
+    return since.next(last, trees, records)
+
+
+def _note_uncovered(last: TreeCheck, findings: Findings) -> None:
+    """Count leaves that no checkpoint covers as lag."""
     if last.uncovered_at is not None:
         age = (clock.now() - last.uncovered_at).total_seconds()
         findings.lag_seconds = max(findings.lag_seconds, age)
-    return since.next(last, trees, records)
 
 
 @dataclass(frozen=True, slots=True)

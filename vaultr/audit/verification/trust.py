@@ -1,6 +1,6 @@
 """Which keys a verification trusts: those of CHECKPOINT_KEY, and those that signed notes connect.
 
-The database itself is no source of trust: whoever can write to it can publish keys there.
+The database itself is no source of trust: an operator who can write to it can publish keys there.
 """
 
 from dataclasses import dataclass
