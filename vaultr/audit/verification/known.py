@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,8 +17,6 @@ from vaultr.audit.verification.findings import Findings
 from vaultr.audit.verification.trust import Trust
 from vaultr.protocol import notes
 from vaultr.protocol.notes import Checkpoint, NoteInvalid
-
-_UUID7: Final = 7
 
 
 @dataclass(slots=True)
@@ -39,6 +37,11 @@ class Known:
     finals: dict[int, Checkpoint] = field(default_factory=dict)
     pruned: dict[int, Checkpoint] = field(default_factory=dict)
     pruned_until: datetime | None = None
+
+    def may_have_pruned(self, event_id: UUID) -> bool:
+        """Check whether an event of this id's time may have been pruned."""
+        moment, until = clock.of_uuid7(event_id), self.pruned_until
+        return moment is not None and until is not None and moment <= until
 
 
 def read(session: Session, trust: Trust, anchors: Iterable[str], findings: Findings) -> Known:
@@ -107,8 +110,7 @@ def _read_prunes(session: Session, trust: Trust, known: Known, findings: Finding
         final, _ = found
         event = session.get(AuditEvent, row.event_id)
         if event is None:
-            until = known.pruned_until
-            recorded = until is not None and moment_of(row.event_id) <= until
+            recorded = known.may_have_pruned(row.event_id)
         else:
             recorded = chain.object_of(event.body, "log.prune") == expected(row, final)
         if not recorded or final.epoch != row.epoch:
@@ -126,16 +128,6 @@ def expected(row: AuditPrune, final: Checkpoint) -> dict[str, Any]:
         "kind": "tree", "epoch": row.epoch, "size": final.size, "checkpoint": row.checkpoint,
         "last_event_at": clock.text(row.last_event_at),
     }  # fmt: skip
-
-
-def moment_of(event_id: UUID) -> datetime:
-    """Return the time with which a UUIDv7 begins; the end of time for any other id."""
-    try:
-        if event_id.version == _UUID7:
-            return datetime.fromtimestamp((event_id.int >> 80) / 1000, UTC)
-    except (OverflowError, ValueError):
-        pass
-    return datetime.max.replace(tzinfo=UTC)
 
 
 def _read_anchors(trust: Trust, texts: Iterable[str], known: Known, findings: Findings) -> None:
