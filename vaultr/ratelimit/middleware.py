@@ -118,6 +118,14 @@ def check_session(claims: Claims) -> None:
     limits.reject_full(*_keys(claims))
 
 
+def check_address() -> None:
+    """Reject a request from an address over its limit before an unknown machine is looked up.
+
+    :raises TooMany: this process found the limit used up, and its window is not over.
+    """
+    limits.reject_full(f"a:{request_context.current_origin().address}")
+
+
 def _keys(claims: Claims) -> tuple[str, str]:
     """Return the counters of this request: by session and by account."""
     kind = "w" if _is_write() else "r"
