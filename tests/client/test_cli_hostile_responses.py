@@ -140,6 +140,18 @@ def test_login_at_wrong_server_ends_before_password_is_used(owner, tmp_path, kin
     assert all(request.startswith(b"POST /api/v1/auth/prelogin ") for request in asked)
 
 
+@pytest.mark.parametrize("kind", ["redirect", "HTML", "an error without a problem"])
+def test_web_site_is_reported_as_no_vaultr_server(tmp_path, kind):
+    device = Device(tmp_path / "home", "http://127.0.0.1:1")
+    with answering(0, ANSWERS[kind][1], kind) as (_, port):
+        url = f"http://127.0.0.1:{port}"
+
+        told = device.refused(5, "signup", "--url", url, "--email", "ann@example.org")
+
+    assert f"{url} is not a Vaultr server" in told
+    assert "--url or VAULTR_URL" in told
+
+
 @pytest.mark.parametrize("wrong", ["unknown", "another host's", "ended"])
 def test_a_command_sends_nothing_where_the_certificate_does_not_hold(tmp_path, wrong):
     host = "127.0.0.2" if wrong == "another host's" else "127.0.0.1"
