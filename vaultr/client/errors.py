@@ -287,6 +287,6 @@ class NotVaultr(AnswerInvalid):
     """Something else than a Vaultr server responded, such as a web site or a login page."""
 
     advice = (
-        "Check the URL in --url or VAULTR_URL. If your network asks you to log in with a browser, do"
-        f" that first. {_UNCHANGED}"
+        "Check the URL in --url or VAULTR_URL. If your network asks you to log in with a browser,"
+        f" do that first. {_UNCHANGED}"
     )
