@@ -84,35 +84,38 @@ def import_file(
         return
     if file is None:
         raise UsageError("Name the file to import, or use --list or --undo.")
-    if into is not None and (file_options.title is not None or dry_run or new_vault is not None):
-        raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
     if new_vault is not None and vault is not None:
         raise UsageError("--new-vault and --vault exclude each other.")
     if into is not None:
+        if file_options.title is not None or dry_run or new_vault is not None:
+            raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
         file_options = replace(file_options, title=into)
     if dry_run:
-        reading = _read(options, file, file_options)
-        _warn_of_totp(reading.drafts)
-        import_report.show_dry_run(options, reading)
-        return
-    # Before the file's password is asked for.
-    with unlocked_sdk(options) as vaultr:
+        return _dry_run(options, file, file_options)
+    with unlocked_sdk(options) as vaultr:  # before the file's password is asked for
         reading = _read(options, file, file_options)
         if into is not None:
             put_into(options, vaultr, reading.drafts, into, vault)
             return
-        may_update = not again and new_vault is None
-        if may_update and update_namesake(options, vaultr, reading.drafts, vault, yes=yes):
+        if not (again or new_vault) and update_namesake(
+            options, vaultr, reading.drafts, vault, yes=yes
+        ):
             return
-        _warn_of_totp(reading.drafts)
         target = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
         done = _stored(vaultr, reading, target, update=update, again=again)
     _summary(options, reading, done)
 
 
+def _dry_run(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> None:
+    reading = _read(options, file, file_options)
+    _warn_of_totp(reading.drafts)
+    import_report.show_dry_run(options, reading)
+
+
 def _stored(
     vaultr: "Vaultr", reading: "Reading", vault: str | None, *, update: bool, again: bool
 ) -> "ImportReport":
+    _warn_of_totp(reading.drafts)
     with import_report.progress() as progress:
         done = vaultr.import_drafts(
             reading.drafts, vault=vault, update=update, again=again, progress=progress
