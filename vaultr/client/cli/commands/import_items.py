@@ -91,19 +91,18 @@ def import_file(
             raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
         file_options = replace(file_options, title=into)
     if dry_run:
-        return _dry_run(options, file, file_options)
+        _dry_run(options, file, file_options)
+        return
     with unlocked_sdk(options) as vaultr:  # before the file's password is asked for
         reading = _read(options, file, file_options)
         if into is not None:
             put_into(options, vaultr, reading.drafts, into, vault)
             return
-        if not (again or new_vault) and update_namesake(
-            options, vaultr, reading.drafts, vault, yes=yes
-        ):
+        may_update = not again and new_vault is None
+        if may_update and update_namesake(options, vaultr, reading.drafts, vault, yes=yes):
             return
-        target = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
-        done = _stored(vaultr, reading, target, update=update, again=again)
-    _summary(options, reading, done)
+        vault = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
+        _store(options, vaultr, reading, vault, update=update, again=again)
 
 
 def _dry_run(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> None:
@@ -112,9 +111,15 @@ def _dry_run(options: GlobalOptions, file: Path, file_options: import_report.Fil
     import_report.show_dry_run(options, reading)
 
 
-def _stored(
-    vaultr: "Vaultr", reading: "Reading", vault: str | None, *, update: bool, again: bool
-) -> "ImportReport":
+def _store(
+    options: GlobalOptions,
+    vaultr: "Vaultr",
+    reading: "Reading",
+    vault: str | None,
+    *,
+    update: bool,
+    again: bool,
+) -> None:
     _warn_of_totp(reading.drafts)
     with import_report.progress() as progress:
         done = vaultr.import_drafts(
@@ -122,7 +127,7 @@ def _stored(
         )
     for item in done.added:
         warn_of_duplicate_title(vaultr, item)
-    return done
+    _summary(options, reading, done)
 
 
 def _read(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> "Reading":
