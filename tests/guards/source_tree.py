@@ -51,6 +51,12 @@ def parsed(path):
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes(path):
+    """List all nodes of a module's syntax tree; a dozen guards read them."""
+    return list(ast.walk(parsed(path)))
+
+
 def shown(path):
     """Name a file as a reader would."""
     return path.relative_to(ROOT).as_posix()
@@ -58,7 +64,7 @@ def shown(path):
 
 def imports(path):
     """List what a module imports: (full name, line); ``from a import b`` is ``a.b``."""
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 
 import pytest
 
@@ -35,13 +36,14 @@ def banned_phrases():
 def names_of(path):
     """Yield the line and the name of the module, and of its classes, functions and arguments."""
     yield 1, path.stem
-    for node in ast.walk(source_tree.parsed(path)):
+    for node in source_tree.nodes(path):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
 
 
+@cache
 def words_of(name):
     return {part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
 
@@ -91,7 +93,7 @@ def test_no_docstring_or_message_uses_a_banned_phrase():
     found = [
         f"{source_tree.shown(path)}:{node.lineno} {match[0]}"
         for path in source_tree.modules()
-        for node in ast.walk(source_tree.parsed(path))
+        for node in source_tree.nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for match in [pattern.search(" ".join(node.value.split()))]
         if match

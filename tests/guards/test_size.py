@@ -21,7 +21,7 @@ def test_a_function_fits_a_screen():
     lengths = {
         f"{source_tree.shown(path)}:{node.lineno} {node.name}": _lines_of_code(node)
         for path in source_tree.modules()
-        for node in ast.walk(source_tree.parsed(path))
+        for node in source_tree.nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

@@ -30,6 +30,8 @@ def test_no_test_is_skipped():
 def test_disabled_linter_rule_has_its_reason_on_the_line():
     bare = []
     for path in [*source_tree.modules(), *source_tree.around()]:
+        if not SWITCH.search(path.read_text()):
+            continue
         with tokenize.open(path) as lines:
             for token in tokenize.generate_tokens(lines.readline):
                 if token.type == tokenize.COMMENT and _is_bare(token.string):

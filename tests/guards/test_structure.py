@@ -77,6 +77,6 @@ def request_lines(path):
     for name, line in source_tree.imports(path):
         if name.replace(".globals.", ".") in OF_FLASK:
             yield line
-    for node in ast.walk(source_tree.parsed(path)):
+    for node in source_tree.nodes(path):
         if isinstance(node, ast.Attribute) and ast.unparse(node) in OF_FLASK:
             yield node.lineno
