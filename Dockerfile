@@ -28,7 +28,12 @@ LABEL org.opencontainers.image.title="Vaultr" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-ENV PATH=/opt/vaultr/bin:/usr/local/bin:/usr/bin:/bin \
+# pg_dump, pg_restore and psql, for `flask backup`; not through Debian's wrapper, which needs Perl.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends "postgresql-client-17=17.*" \
+    && rm -rf /var/lib/apt/lists/*
+
+ENV PATH=/opt/vaultr/bin:/usr/local/bin:/usr/lib/postgresql/17/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     FLASK_APP=wsgi.py \
