@@ -92,7 +92,7 @@ def sequence() -> bool:
             return False
         sequencer.signer = Signer(keys)
     try:
-        more = _committed(sequencer.signer)
+        more = _batch(sequencer.signer)
         if more is None:
             return False
         publishing.publish(sequencer.signer)
@@ -159,14 +159,6 @@ def locked(session: Session) -> bool:
         return True
     lock = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
     return bool(session.execute(lock, {"key": LOCK}).scalar_one())
-
-
-def _committed(signer: Signer) -> bool | None:
-    try:
-        return _batch(signer)
-    except Exception:
-        signer.forget_signed()
-        raise
 
 
 def _batch(signer: Signer) -> bool | None:
@@ -346,6 +338,5 @@ def _sign(
 ) -> Checkpoint:
     """Sign the tree as it is in this transaction, and store the checkpoint unpublished."""
     checkpoint = Checkpoint(log_name.current(), epoch, edge.size, edge.root())
-    note = signer.sign(checkpoint)
-    checkpoints.add(session, checkpoint, note, now)
+    checkpoints.add(session, checkpoint, signer.keys.checkpoint(checkpoint), now)
     return checkpoint

@@ -16,6 +16,10 @@ from vaultr.audit.recording import (
     record_error,  # the event of an error, after the rollback
     stop,  # record that the writers of this process stop
 )
+from vaultr.audit.restored_log import (
+    problems_of_restored_log,  # what a full verification of a restored database finds
+)
+from vaultr.audit.rights import apply as set_rights  # the rights of the roles to the log's tables
 from vaultr.audit.self_audit import (
     missing_events,  # committed events of this process that never arrived
 )
@@ -34,9 +38,11 @@ __all__ = [
     "lag_seconds",
     "missing_events",
     "prepared",
+    "problems_of_restored_log",
     "record",
     "record_error",
     "sequence",
+    "set_rights",
     "signer_problem",
     "stop",
     "unreachable_anchors",

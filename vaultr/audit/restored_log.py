@@ -1,0 +1,52 @@
+"""Verify the audit log of a restored database, against its checkpoint and the anchors at hand."""
+
+from collections.abc import Iterator
+
+from vaultr.audit import anchor_kinds
+from vaultr.audit.anchor_kinds import AnchorFailed
+from vaultr.audit.verification import run
+from vaultr.audit.verification.findings import Kind
+from vaultr.protocol import notes
+from vaultr.protocol.notes import Checkpoint, NoteInvalid
+from vaultr.security import keyring
+from vaultr.settings.model import current_settings
+
+
+def problems_of_restored_log(checkpoint: str | None) -> Iterator[str]:
+    """Yield what `flask audit verify --cross` finds in the current database.
+
+    :param checkpoint: the newest one when the backup was made. Anchors may be newer than the
+        backup; those are left out.
+    """
+    options = run.Options(
+        keys=keyring.current().audit.keys.by_id,
+        anchors=[*([checkpoint] if checkpoint else ()), *_older_anchors(checkpoint)],
+        cross=True,
+    )
+    findings, _ = run.verify(options)
+    for one in findings.listed:
+        if one.kind is not Kind.WARNING:
+            yield f"audit log: {one.says}"
+
+
+def _older_anchors(checkpoint: str | None) -> Iterator[str]:
+    """Yield the anchored checkpoints that the backup must contain."""
+    if checkpoint is None:
+        return
+    newest = _place(checkpoint)
+    settings = current_settings()
+    for url in settings.audit_anchors:
+        try:
+            note = anchor_kinds.of(url, settings.audit_witness_keys).newest()
+        except AnchorFailed:
+            continue
+        if note is not None and newest is not None and (_place(note) or newest) <= newest:
+            yield note
+
+
+def _place(note: str) -> tuple[int, int] | None:
+    try:
+        one = Checkpoint.parse(notes.parse(note).text)
+    except NoteInvalid:
+        return None
+    return one.epoch, one.size
