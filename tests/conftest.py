@@ -13,7 +13,11 @@ TESTS = Path(__file__).parent
 ROLLOUT = TESTS / "rollout"
 # What takes longest begins first, so that no process of a run is busy when all others have ended.
 SLOW_FIRST = ("faults", "first_hour", "client", "api")
-pytest_plugins = ["tests.harness.app_fixtures", "tests.harness.operator_fixtures"]
+pytest_plugins = [
+    "tests.harness.app_fixtures",
+    "tests.harness.operator_fixtures",
+    "tests.harness.backups",
+]
 
 
 def pytest_addoption(parser):

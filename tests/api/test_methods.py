@@ -4,14 +4,14 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api import sample_routes
+from tests.api import small
 
 WORD = {"word": "x"}
 
 
 @pytest.fixture
 def stranger(tmp_path):
-    with sample_routes.server(tmp_path) as app:
+    with small.server(tmp_path) as app:
         yield app.test_client()
 
 

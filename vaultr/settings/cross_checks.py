@@ -16,7 +16,7 @@ Finding = tuple[set[str], str]
 
 def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
     """Return the problems, without those that depend on a setting in ``unread``."""
-    rules = (_addresses, _mail, _audit, _capacity, _keys, _production)
+    rules = (_addresses, _mail, _audit, _backups, _capacity, _keys, _production)
     findings = [finding for rule in rules for finding in rule(settings)]
     return [sentence for names, sentence in findings if not names & unread]
 
@@ -71,6 +71,14 @@ def _audit(settings: Any) -> Iterator[Finding]:
     if not settings.audit_lag_warn <= settings.audit_lag_degraded <= settings.audit_lag_refuse:
         names = {"AUDIT_LAG_WARN", "AUDIT_LAG_DEGRADED", "AUDIT_LAG_REFUSE"}
         yield names, "AUDIT_LAG_WARN, _DEGRADED, _REFUSE: each at least the one before"
+
+
+_LOCATION = re.compile(r"/.*|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
+
+
+def _backups(settings: Any) -> Iterator[Finding]:
+    if settings.backup_location is not None and not _LOCATION.fullmatch(settings.backup_location):
+        yield {"BACKUP_LOCATION"}, "BACKUP_LOCATION: an absolute path, or s3://BUCKET/PREFIX"
 
 
 def _capacity(settings: Any) -> Iterator[Finding]:

@@ -186,9 +186,17 @@ class Settings(BaseModel):
     access_token_seconds: int = Field(
         default=600, ge=1, le=600, description="Lifetime of an access token in seconds."
     )
-    backup_recipient: str | None = Field(default=None, description="age public key of backups.")
+    backup_location: str | None = Field(
+        default=None, description="Folder of backups, or s3://BUCKET/PREFIX."
+    )
+    backup_recipient: str | None = Field(
+        default=None, description="age public keys that seal backups, separated by commas."
+    )
     backup_identity_file: Path | None = Field(
-        default=None, description="age key that decrypts backups."
+        default=None, description="age key that opens backups; not for who makes them."
+    )
+    backup_scratch_url: DatabaseUrl | None = Field(
+        default=None, description="PostgreSQL URL of a role that may create scratch databases."
     )
     limit_login_account: Rate = Field(default=Rate(5, 900), description="By account or device.")
     limit_login_address: Rate = Field(default=Rate(20, 900), description="By client address.")
@@ -227,11 +235,6 @@ class Settings(BaseModel):
         default=sizes.VAULTS_PER_ACCOUNT,
         ge=1,
         description="Maximum number of vaults of an account.",
-    )
-    quota_machines: int = Field(
-        default=sizes.MACHINES_PER_ACCOUNT,
-        ge=1,
-        description="Maximum number of machines of an account.",
     )
 
     @classmethod

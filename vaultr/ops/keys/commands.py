@@ -159,6 +159,24 @@ def status(folder: Path | None, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+@keys.command("fingerprint")
+@_folder
+@json_option
+@command
+def fingerprint(folder: Path | None, *, as_json: bool) -> None:
+    """Print the fingerprint of each server key, to compare two places.
+
+    A backup's manifest names the keys that it needs in the same way.
+
+    Example: flask keys fingerprint --dir secrets
+    """
+    from vaultr.ops.keys.fingerprints import listed  # noqa: PLC0415 - `generate` needs no feature
+
+    rows = listed(folder)
+    lines = [f"{row['name']:14} {row['key']:24} {row['fingerprint']}" for row in rows]
+    show(rows, as_json=as_json, lines=lambda: lines)
+
+
 @keys.command("reseal")
 @json_option
 @command

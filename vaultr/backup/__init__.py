@@ -1,0 +1,1 @@
+"""Backups of the whole installation: make, seal, verify, restore, prune and practise."""

@@ -1,0 +1,185 @@
+"""The form of a backup before it is sealed: a tar of the dump, in parts, and the manifest.
+
+The size of a dump is known only at its end, but a tar states the size of each member first. So the
+dump is cut into parts: ``cat dump/*`` joins them again.
+"""
+
+import hashlib
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from vaultr.backup.errors import BackupError, InvalidBackup
+from vaultr.backup.manifest import Manifest
+
+PART_BYTES: Final = 1024 * 1024
+MANIFEST: Final = "manifest.json"
+_PART: Final = "dump/"
+_BLOCK: Final = tarfile.BLOCKSIZE
+_MAGIC_AT: Final = 257  # of a tar header
+_LARGEST_MANIFEST: Final = 16 * 1024 * 1024
+
+
+class ArchiveSource:
+    """A file to read: the archive of a dump that is still being made.
+
+    :ivar error: what the dump's source raised, which the reader may wrap.
+    """
+
+    def __init__(self, dump: Iterable[bytes], manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.error: BaseException | None = None
+        self._blocks = self._made(dump)
+        self._buffer = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to ``size`` bytes; nothing at the end."""
+        try:
+            while not self._buffer or size < 0:
+                self._buffer += next(self._blocks)
+        except StopIteration:
+            pass
+        except BaseException as error:
+            self.error = error
+            raise
+        size = len(self._buffer) if size < 0 else size
+        taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
+
+    def _made(self, dump: Iterable[bytes]) -> Iterator[bytes]:
+        hashed, total = hashlib.sha256(), 0
+        for number, part in enumerate(_parts(dump), 1):
+            hashed.update(part)
+            total += len(part)
+            yield from self._member(f"{_PART}{number:09}", part)
+        self.manifest = replace(self.manifest, dump_bytes=total, dump_sha256=hashed.hexdigest())
+        yield from self._member(MANIFEST, self.manifest.encode())
+        yield bytes(2 * _BLOCK)
+
+    def _member(self, name: str, content: bytes) -> Iterator[bytes]:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(content), 0o600
+        member.mtime = int(self.manifest.created_at.timestamp())
+        yield member.tobuf(tarfile.USTAR_FORMAT)
+        yield content
+        yield bytes(-len(content) % _BLOCK)
+
+
+def _parts(dump: Iterable[bytes]) -> Iterator[bytes]:
+    """Join and cut what a program writes into parts of one size; the last one may be shorter."""
+    buffer = bytearray()
+    for piece in dump:
+        buffer += piece
+        while len(buffer) >= PART_BYTES:
+            yield bytes(buffer[:PART_BYTES])
+            del buffer[:PART_BYTES]
+    if buffer:
+        yield bytes(buffer)
+
+
+class ArchiveReader:
+    """A file to write an archive to: passes the dump on, and keeps the manifest.
+
+    :param on_dump: receives the dump, piece by piece.
+    :ivar error: what this raised, which the writer may wrap.
+    """
+
+    def __init__(self, on_dump: Callable[[bytes], object]) -> None:
+        self.error: BaseException | None = None
+        self._on_dump = on_dump
+        self._buffer = bytearray()
+        self._member = ""
+        self._left = 0
+        self._padding = 0
+        self._hash = hashlib.sha256()
+        self._bytes = 0
+        self._manifest = bytearray()
+        self._ended = False
+
+    def write(self, data: bytes) -> int:
+        """Take the next bytes of the archive.
+
+        :raises InvalidBackup: this is not an archive of a backup.
+        """
+        try:
+            self._buffer += data
+            while self._buffer and not self._ended and self._advance():
+                pass
+            if self._ended:
+                self._buffer.clear()
+        except BaseException as error:
+            self.error = error
+            raise
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    def finished(self) -> Manifest:
+        """Return the manifest.
+
+        :raises InvalidBackup: the archive is incomplete, or the dump is not the manifest's.
+        """
+        if not self._ended or not self._manifest:
+            raise InvalidBackup("The backup is incomplete: its end is missing. Use another one.")
+        manifest = Manifest.decode(bytes(self._manifest))
+        if (manifest.dump_bytes, manifest.dump_sha256) != (self._bytes, self._hash.hexdigest()):
+            raise InvalidBackup("The dump in the backup was changed. Use another backup.")
+        return manifest
+
+    def _advance(self) -> bool:
+        """Take one step; return False if it needs more bytes."""
+        if self._left:
+            self._take_content()
+            return True
+        if self._padding:
+            skipped = min(self._padding, len(self._buffer))
+            del self._buffer[:skipped]
+            self._padding -= skipped
+            return True
+        if len(self._buffer) < _BLOCK:
+            return False
+        self._begin_member(bytes(self._buffer[:_BLOCK]))
+        del self._buffer[:_BLOCK]
+        return True
+
+    def _begin_member(self, header: bytes) -> None:
+        if not any(header):
+            self._ended = True
+            return
+        try:
+            member = tarfile.TarInfo.frombuf(header, "ascii", "strict")
+        except (tarfile.HeaderError, UnicodeDecodeError):
+            raise InvalidBackup("This file is not a backup that Vaultr made.") from None
+        if member.name != MANIFEST and not member.name.startswith(_PART):
+            raise InvalidBackup("This file is not a backup that Vaultr made.")
+        if member.name == MANIFEST and member.size > _LARGEST_MANIFEST:
+            raise InvalidBackup("The backup's manifest is too large.")
+        self._member, self._left = member.name, member.size
+        self._padding = -member.size % _BLOCK
+
+    def _take_content(self) -> None:
+        taken = bytes(self._buffer[: self._left])
+        del self._buffer[: self._left]
+        self._left -= len(taken)
+        if self._member == MANIFEST:
+            self._manifest += taken
+            return
+        self._hash.update(taken)
+        self._bytes += len(taken)
+        self._on_dump(taken)
+
+
+def looks_like_archive(beginning: bytes) -> bool:
+    """Check whether a file begins as an archive that is not sealed."""
+    named = beginning.startswith((_PART.encode(), MANIFEST.encode()))
+    return named and beginning[_MAGIC_AT:].startswith(b"ustar")
+
+
+def own_error(*parts: ArchiveSource | ArchiveReader) -> BackupError | OSError | None:
+    """Return the error that a library wrapped, if one of ours was its cause."""
+    for part in parts:
+        if isinstance(part.error, BackupError | OSError):
+            return part.error
+    return None

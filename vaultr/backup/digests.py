@@ -1,0 +1,103 @@
+"""Count the rows of each table, with a digest that does not depend on their order.
+
+The digest of a row is the first half of its SHA-256; the digest of a table is the sum of both its
+64-bit numbers over all rows. A dump and a restore may order rows as they like.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from vaultr.backup.manifest import Manifest, TableDigest
+
+_WORD: Final = 8
+# The text of a row depends on these, which a server or a role may have set otherwise.
+_AS_TEXT: Final = (
+    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, MDY'; SET LOCAL bytea_output = 'hex';"
+    " SET LOCAL extra_float_digits = 1; SET LOCAL jit = off"
+)
+_TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+_CONSTRAINTS: Final = (
+    "SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = 'public'::regnamespace AND conrelid <> 0 AND convalidated ORDER BY 1"
+)
+_SQLITE_TABLES: Final = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name"
+)
+
+
+def of_postgresql(connection: sa.Connection) -> dict[str, TableDigest]:
+    """Return the digests of all tables, in the connection's transaction."""
+    connection.exec_driver_sql(_AS_TEXT)
+    names = list(connection.scalars(sa.text(_TABLES)))
+    return {name: _of_table(connection, name) for name in names}
+
+
+def _of_table(connection: sa.Connection, name: str) -> TableDigest:
+    quoted = connection.dialect.identifier_preparer.quote(name)
+    # OFFSET 0 keeps the planner from computing the hash once for each half.
+    query = (
+        "SELECT count(*), coalesce(sum(('x' || substr(h, 1, 16))::bit(64)::bigint), 0),"
+        " coalesce(sum(('x' || substr(h, 17, 16))::bit(64)::bigint), 0)"
+        " FROM (SELECT encode(sha256(convert_to(whole_row::text, 'UTF8')), 'hex') AS h"
+        f" FROM public.{quoted} AS whole_row OFFSET 0) AS hashes"  # nosec B608 - a name of the catalog
+    )
+    rows, *sums = connection.exec_driver_sql(query).one()
+    return TableDigest(int(rows), _joined(*(int(one) for one in sums)))
+
+
+def constraints(connection: sa.Connection) -> dict[str, str]:
+    """Return the definitions of all validated constraints of PostgreSQL, by table and name."""
+    rows = connection.execute(sa.text(_CONSTRAINTS)).all()
+    return {str(name): str(text) for name, text in rows}
+
+
+def of_sqlite(connection: sqlite3.Connection) -> dict[str, TableDigest]:
+    """Return the digests of all tables, in the connection's transaction."""
+    names = [name for (name,) in connection.execute(_SQLITE_TABLES)]
+    return {name: _of_sqlite_table(connection, name) for name in names}
+
+
+def _of_sqlite_table(connection: sqlite3.Connection, name: str) -> TableDigest:
+    quoted = name.replace('"', '""')
+    rows, first, second = 0, 0, 0
+    for row in connection.execute(f'SELECT * FROM "{quoted}"'):  # nosec B608 - a name of the catalog
+        hashed = hashlib.sha256(b"".join(_encoded(value) for value in row)).digest()
+        rows += 1
+        first += int.from_bytes(hashed[:_WORD], signed=True)
+        second += int.from_bytes(hashed[_WORD : 2 * _WORD], signed=True)
+    return TableDigest(rows, _joined(first, second))
+
+
+def _encoded(value: Any) -> bytes:
+    if value is None:
+        return b"n"
+    if isinstance(value, bytes):
+        return b"b%d:" % len(value) + value
+    text = (value if isinstance(value, str) else repr(value)).encode()
+    return type(value).__name__[:1].encode() + b"%d:" % len(text) + text
+
+
+def _joined(*sums: int) -> str:
+    return "".join(f"{one % (1 << 64):016x}" for one in sums)
+
+
+def differences(
+    manifest: Manifest, tables: Mapping[str, TableDigest], constraints: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield how restored tables differ from those of a manifest."""
+    for name, then in manifest.tables.items():
+        now = tables.get(name)
+        if now is None:
+            yield f"the table {name} is missing"
+        elif now.rows != then.rows:
+            yield f"the table {name} has {now.rows} rows instead of {then.rows}"
+        elif now.digest != then.digest:
+            yield f"a value in the table {name} was changed"
+    for name in sorted(set(tables) - set(manifest.tables)):
+        yield f"the table {name} was not backed up"
+    for name, _ in sorted(set(manifest.constraints.items()) - set(constraints.items())):
+        yield f"the constraint {name} is missing"

@@ -1,0 +1,206 @@
+"""Run `pg_dump`, and `pg_restore` into `psql`; passwords never stand on a command line."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import sqlalchemy as sa
+
+from vaultr.backup.errors import NotConfigured, ProgramFailed
+from vaultr.database import engine
+
+_PIECE_BYTES: Final = 256 * 1024
+_PACKAGE: Final = "Install Debian's postgresql-client-17, or the same programs of your system."
+# PostgreSQL 17 introduced this setting, and its pg_restore sets it on older servers too.
+_UNKNOWN_TO_OLDER: Final = b"SET transaction_timeout = 0;\n"
+_BEGINNING_BYTES: Final = 64 * 1024
+_VERSION: Final = re.compile(r"\) (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where libpq connects to.
+
+    :ivar uri: without the password, so that it can stand in a process list.
+    :ivar environ: with the password, if the URL has one.
+    """
+
+    uri: str
+    environ: Mapping[str, str]
+
+    @classmethod
+    def of(cls, url: str, *, role: str | None = None) -> "Address":
+        """Return the address of a database URL; ``role`` is the role to act as."""
+        plain, _ = engine.split_url(url)
+        password = sa.make_url(url).password
+        parts = urlsplit(plain)
+        user, at, host = parts.netloc.rpartition("@")
+        parts = parts._replace(scheme="postgresql", netloc=f"{user.partition(':')[0]}{at}{host}")
+        environ = {"PGAPPNAME": "vaultr-backup", "LC_ALL": "C"}
+        if password is not None:
+            environ["PGPASSWORD"] = str(password)
+        if role is not None:
+            environ["PGOPTIONS"] = f"-c role={role}"
+        return cls(urlunsplit(parts), environ)
+
+
+def check_version(server_version: int) -> None:
+    """Check that `pg_dump` knows the server.
+
+    :param server_version: as ``server_version_num``, such as 170005.
+    :raises NotConfigured: a program is missing, or the server is newer.
+    """
+    said = subprocess.run([_found("pg_dump"), "--version"], capture_output=True, text=True)
+    match = _VERSION.search(said.stdout)
+    known, major = int(match[1]) if match else 0, server_version // 10_000
+    if major > known:
+        raise NotConfigured(
+            f"The server is PostgreSQL {major}, and pg_dump is {known}: it cannot back up a newer"
+            f" server. Install pg_dump, pg_restore and psql of version {major}."
+        )
+
+
+def _found(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise NotConfigured(f"The program {program} is not on PATH. {_PACKAGE}")
+    return path
+
+
+def dump(address: Address, snapshot: str) -> Iterator[bytes]:
+    """Dump the database as of an exported snapshot, and yield the dump piece by piece.
+
+    :raises ProgramFailed: with the last line that `pg_dump` wrote.
+    """
+    command = [_found("pg_dump"), "--format=custom", "--no-owner", "--no-privileges"]
+    command += [f"--snapshot={snapshot}", f"--dbname={address.uri}", "--no-password"]
+    with _started(command, address, stdout=subprocess.PIPE) as (process, messages):
+        output = _pipe(process.stdout)
+        while piece := output.read(_PIECE_BYTES):
+            yield piece
+        _check("pg_dump", process, messages)
+
+
+class Loader:
+    """`pg_restore` into `psql`, in one transaction: all of a dump, or nothing.
+
+    `pg_restore` could connect itself, but on a server older than 17 it fails (see above).
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Loader":
+        command = [_found("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
+        command += ["--output=/dev/null"]
+        command += ["--no-password", f"--dbname={self._address.uri}"]
+        try:
+            self._psql, self._psql_messages = self._stack.enter_context(
+                _started(command, self._address, stdin=subprocess.PIPE)
+            )
+            restore = [_found("pg_restore"), "--no-owner", "--no-privileges", "--file=-"]
+            self._restore, self._restore_messages = self._stack.enter_context(
+                _started(restore, self._address, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+        except BaseException:
+            self._stack.close()
+            raise
+        self._pump = threading.Thread(target=self._pass_on, name="vaultr-restore", daemon=True)
+        self._pump.start()
+        return self
+
+    def write(self, piece: bytes) -> None:
+        """Pass the next piece of the dump on.
+
+        :raises ProgramFailed: a program ended early, with the last line that it wrote.
+        """
+        try:
+            _pipe(self._restore.stdin).write(piece)
+        except BrokenPipeError:
+            self._finish()
+            raise ProgramFailed("pg_restore ended early.") from None
+
+    def finish(self) -> None:
+        """Wait until everything is committed.
+
+        :raises ProgramFailed: with the last line that a program wrote; nothing is stored.
+        """
+        self._finish()
+
+    def _finish(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            _pipe(self._restore.stdin).close()
+        self._pump.join()
+        # A failed psql stops pg_restore too, so its message is the cause.
+        _check("psql", self._psql, self._psql_messages)
+        _check("pg_restore", self._restore, self._restore_messages)
+
+    def _pass_on(self) -> None:
+        source, target = _pipe(self._restore.stdout), _pipe(self._psql.stdin)
+        # The script commits only after pg_restore has succeeded: if this process is killed, psql
+        # comes to the end of its input without COMMIT.
+        try:
+            target.write(b"BEGIN;\n")
+            beginning = b""
+            while len(beginning) < _BEGINNING_BYTES and (piece := source.read(_BEGINNING_BYTES)):
+                beginning += piece
+            target.write(beginning.replace(_UNKNOWN_TO_OLDER, b"", 1))
+            shutil.copyfileobj(source, target, _PIECE_BYTES)
+            if self._restore.wait() == 0:
+                target.write(b"COMMIT;\n")
+            target.close()
+        except OSError:
+            source.close()
+
+    def __exit__(self, *_error: object) -> None:
+        for process in (self._restore, self._psql):
+            if process.poll() is None:
+                process.kill()
+        self._pump.join()
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def _started(
+    command: list[str], address: Address, **pipes: Any
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Start a program whose messages go to a file; end it with the block."""
+    environ = {**os.environ, **address.environ}
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(command, env=environ, stderr=messages, **pipes)
+        try:
+            yield process, messages
+        finally:
+            if process.poll() is None:
+                process.kill()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            process.wait()
+
+
+def _check(name: str, process: subprocess.Popen[bytes], messages: IO[bytes]) -> None:
+    code = process.wait()
+    if code == 0:
+        return
+    messages.seek(0)
+    lines = [one for one in messages.read().decode("utf-8", "replace").splitlines() if one.strip()]
+    errors = [one for one in lines if "error" in one.lower()] or lines
+    reason = errors[0].strip() if errors else f"exit code {code}"
+    raise ProgramFailed(f"{name} failed: {reason}")
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:  # pragma: no cover - each is opened above
+        raise RuntimeError("no pipe")
+    return pipe

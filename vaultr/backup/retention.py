@@ -1,0 +1,52 @@
+"""Remove old backups: all of some days stay, then one of each month."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vaultr.backup.storage import Location, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed, and what could not be removed yet."""
+
+    removed: tuple[str, ...]
+    locked: tuple[str, ...]
+    left: int
+
+
+def superfluous(
+    stored: Sequence[Stored], now: datetime, *, keep_days: int, keep_monthly: int
+) -> list[Stored]:
+    """Return the backups to remove, oldest first.
+
+    Never the newest one, and never the newest verified one.
+
+    :param keep_days: backups that are younger than this all stay.
+    :param keep_monthly: of older ones, the last of each month stays, for this many months.
+    """
+    ordered = sorted(stored, key=lambda one: one.name)
+    keep = {one.name for one in ordered[-1:]}
+    keep |= {one.name for one in [one for one in ordered if one.verified][-1:]}
+    keep |= {one.name for one in ordered if now - one.created_at < timedelta(days=keep_days)}
+    last_of_month = {f"{one.created_at:%Y%m}": one.name for one in ordered}
+    months = sorted(last_of_month, reverse=True)[:keep_monthly]
+    keep |= {last_of_month[month] for month in months}
+    return [one for one in ordered if one.name not in keep]
+
+
+def prune(
+    location: Location, now: datetime, *, keep_days: int, keep_monthly: int, dry_run: bool
+) -> Pruned:
+    """Remove superfluous backups; those that an object lock protects stay until it ends."""
+    stored = location.list()
+    chosen = superfluous(stored, now, keep_days=keep_days, keep_monthly=keep_monthly)
+    removed: list[str] = []
+    locked: list[str] = []
+    for one in chosen:
+        done = dry_run or location.remove(one.name)
+        (removed if done else locked).append(one.name)
+    if not dry_run:
+        location.remove_leftovers()
+    return Pruned(tuple(removed), tuple(locked), len(stored) - len(removed))

@@ -1,0 +1,173 @@
+"""Databases to restore into for a while: made, used and dropped; leftovers are dropped too."""
+
+import contextlib
+import fcntl
+import hashlib
+import secrets
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from flask import Flask
+
+from vaultr.backup.errors import TargetUnusable
+from vaultr.backup.programs import Address, Loader
+from vaultr.database import engine, schema_version
+from vaultr.security import keyring
+from vaultr.settings.model import Settings
+
+_PREFIX: Final = "vaultr_scratch_"
+_FOLDER: Final = "vaultr-scratch-"
+_IN_USE: Final = "in-use"
+
+
+@contextlib.contextmanager
+def connected(url: str, **options: Any) -> Iterator[sa.Connection]:
+    """Connect once, without the limits of the server's pool.
+
+    :raises TargetUnusable: the database cannot be reached, with the reason but no password.
+    """
+    plain, _ = engine.split_url(url)
+    address = sa.make_url(plain)
+    if address.drivername == "postgresql":  # SQLAlchemy would look for psycopg 3
+        address = address.set(drivername="postgresql+psycopg2")
+    single = sa.create_engine(address, poolclass=sa.NullPool, hide_parameters=True, **options)
+    try:
+        connection = single.connect()
+    except sa.exc.OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise TargetUnusable(f"The database cannot be reached: {reason}") from None
+    with connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def database(settings: Settings, kind: str) -> Iterator[str]:
+    """Make an empty database for a restore, and drop it afterwards; return its URL.
+
+    :param kind: ``postgresql`` or ``sqlite``, which the backup is of.
+    :raises TargetUnusable: the role may not create databases.
+    """
+    with _of_postgresql(settings) if kind == "postgresql" else _of_sqlite() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _of_postgresql(settings: Settings) -> Iterator[str]:
+    chosen = settings.backup_scratch_url or settings.database_url
+    server = chosen.get_secret_value()
+    if not server.startswith("postgresql"):
+        raise TargetUnusable(
+            "The backup is of PostgreSQL: set BACKUP_SCRATCH_URL to a server where a role may"
+            " create a database."
+        )
+    name = f"{_PREFIX}{secrets.token_hex(6)}"
+    with connected(server, isolation_level="AUTOCOMMIT") as connection:
+        _drop_leftovers(connection)
+        connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _key(name)})
+        try:
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        except sa.exc.ProgrammingError:
+            raise TargetUnusable(
+                "The role may not create a database to restore into. Set BACKUP_SCRATCH_URL to a"
+                " PostgreSQL server with a role that may (CREATEDB)."
+            ) from None
+        try:
+            yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _drop_leftovers(connection: sa.Connection) -> None:
+    """Drop databases whose command was killed: nobody holds their locks any more."""
+    names = sa.text("SELECT datname FROM pg_database WHERE datname LIKE 'vaultr\\_scratch\\_%'")
+    for name in list(connection.scalars(names)):
+        key = {"key": _key(name)}
+        if connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), key):
+            with contextlib.suppress(sa.exc.ProgrammingError):  # of another role
+                connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), key)
+
+
+def _key(name: str) -> int:
+    digest = hashlib.sha256(f"vaultr/backup/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)
+
+
+@contextlib.contextmanager
+def _of_sqlite() -> Iterator[str]:
+    for leftover in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*/{_IN_USE}"):
+        with contextlib.suppress(OSError), leftover.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its command runs
+            shutil.rmtree(leftover.parent, ignore_errors=True)
+    with (
+        tempfile.TemporaryDirectory(prefix=_FOLDER) as folder,
+        (Path(folder) / _IN_USE).open("wb") as file,
+    ):
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield f"sqlite:///{folder}/vaultr.sqlite3"
+
+
+@contextlib.contextmanager
+def loader(url: str, *, role: str | None = None) -> Iterator["Loader | SqliteLoader"]:
+    """Open a database to write a dump to."""
+    target = SqliteLoader(url) if url.startswith("sqlite") else Loader(Address.of(url, role=role))
+    with target:
+        yield target
+
+
+class SqliteLoader:
+    """A new SQLite file that appears under its name when it is complete."""
+
+    def __init__(self, url: str) -> None:
+        self._path = Path(str(sa.make_url(url).database))
+        self._partial = self._path.with_name(f".{self._path.name}.partial")
+
+    def __enter__(self) -> "SqliteLoader":
+        try:
+            self._partial.touch(0o600)
+            self._file = self._partial.open("wb")
+        except OSError as error:
+            raise TargetUnusable(f"{self._path} cannot be written: {error.strerror}") from None
+        return self
+
+    def write(self, piece: bytes) -> None:
+        """Write the next piece."""
+        self._file.write(piece)
+
+    def finish(self) -> None:
+        """Check the file, and rename it.
+
+        :raises TargetUnusable: it is damaged.
+        """
+        self._file.close()
+        with contextlib.closing(sqlite3.connect(self._partial)) as connection:
+            [(said,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
+            broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+        if said != "ok" or broken is not None:
+            raise TargetUnusable("The restored SQLite database is damaged. Use another backup.")
+        self._partial.rename(self._path)
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def opened(settings: Settings, url: str) -> Iterator[None]:
+    """Be in an app on a restored database, with the keys of ``settings``."""
+    app = Flask("vaultr", root_path=str(Path(schema_version.__file__).parents[1]))
+    app.config["SETTINGS"] = settings
+    changed = settings.model_copy(update={"database_url": type(settings.database_url)(url)})
+    engine.init_app(app, changed)
+    keyring.init_app(app, settings)
+    with app.app_context():
+        try:
+            yield
+        finally:
+            for one in engine.engines(app).values():
+                one.dispose()
