@@ -16,7 +16,7 @@ from flask import Flask, Response, request
 
 from vaultr.audit import event_encoding as audit_rows
 from vaultr.auth import sessions
-from vaultr.vault import locking, write_sql
+from vaultr.vault import access, locking, write_sql
 
 app = Flask("baseline", static_folder=None)
 _local = threading.local()
@@ -134,7 +134,8 @@ def _transaction():
 
 
 # Whether the session lives is asked by the same statement; a session that is not costs as much.
-_LOCK = locking.lock_script(sessions.SESSION_IS_LIVE).driver_text
+_OWNER = access.of_kind("account", sessions.SESSION_IS_LIVE)
+_LOCK = locking.lock_script(_OWNER).driver_text
 _REPLACE = write_sql.REPLACE.driver_text
 _EVENT = audit_rows._POSTGRESQL
 

@@ -33,6 +33,7 @@ from vaultr.audit import service as audit
 from vaultr.audit.commands import audit as audit_commands
 from vaultr.audit.routes import blueprint as audit_log
 from vaultr.auth import service as auth
+from vaultr.auth.admin import queries as account_queries
 from vaultr.auth.admin.commands import accounts
 from vaultr.auth.routes.blueprint import blueprint as accounts_api
 from vaultr.backup.commands import backup
@@ -41,6 +42,8 @@ from vaultr.database.session import db
 from vaultr.extensions import migrate
 from vaultr.health import service as health
 from vaultr.health.routes import blueprint as probes
+from vaultr.machines import service as machines
+from vaultr.machines.routes import blueprint as machines_api
 from vaultr.mail import service as mail
 from vaultr.mail.commands import mail as mail_commands
 from vaultr.observability import instrumentation, logs
@@ -58,7 +61,15 @@ if _was_enabled:
     gc.freeze()  # objects created so far stay: the next collection need not visit them
     gc.enable()
 
-BLUEPRINTS: tuple[Blueprint, ...] = (probes, accounts_api, audit_log, vaults, openapi, web)
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    probes,
+    accounts_api,
+    audit_log,
+    vaults,
+    machines_api,
+    openapi,
+    web,
+)
 COMMANDS: tuple[Command, ...] = (
     accounts,
     audit_commands,
@@ -112,11 +123,15 @@ def create_app(settings: Settings) -> Flask:
 
 def _connect(app: Flask, settings: Settings) -> None:
     """Pass to each layer what it needs from the layers above; the order is that of a request."""
-    session_check.init_app(app, auth.session_check(settings))
+    session_check.init_app(
+        app, sessions=auth.session_check(settings), machines=machines.machine_check()
+    )
     authentication.init_app(
         app,
         session_actor=auth.session_actor,
+        machine_actors=machines.MACHINE_ACTORS,
         before_session=ratelimit.check_session,
+        before_machine=ratelimit.check_address,
         on_denied=audit.count_denial,
     )
     ratelimit.init_app(app, settings, on_denied=audit.count_denial)  # anonymous requests too: 429
@@ -128,7 +143,12 @@ def _connect(app: Flask, settings: Settings) -> None:
             record_error=audit.record_error,
             require_session=authentication.require_session,
             session_ended=ratelimit.session_ended,
+            renew_machine=authentication.renew_machine,
         ),
     )
-    auth.init_key_rewrap(app, holders=(vault.KeyWraps,))
-    auth.init_account_deletion(app, deleters=(vault.delete_all_of, idempotency.delete_responses))
+    account_queries.init_app(app, machines_of=machines.summaries)
+    machines.init_app(app, delete_responses=idempotency.delete_responses)
+    auth.init_key_rewrap(app, holders=(vault.KeyWraps, machines.MachineKeyWraps))
+    auth.init_account_deletion(
+        app, deleters=(vault.delete_all_of, machines.delete_all_of, idempotency.delete_responses)
+    )

@@ -6,16 +6,30 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+Kind = Literal["account", "machine"]
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated sender. ``fresh_until`` is the end of its last step-up (or login)."""
+    """An authenticated sender: an account with a session, or a machine of an account.
+
+    :ivar session_id: the session; of a machine, its own id.
+    :ivar epoch: the account's epoch when the token was signed; of a machine, its revision.
+    :ivar fresh_until: the end of the last step-up (or login); None for a machine.
+    :ivar in_network: the request comes from a network that the machine may use.
+    """
 
     account_id: UUID
     session_id: UUID
     epoch: int
     fresh_until: datetime | None = None
-    kind: Literal["account", "machine"] = "account"
+    kind: Kind = "account"
+    in_network: bool = True
+
+    @property
+    def id(self) -> UUID:
+        """Return the id of the account or machine, under which it acts and holds keys."""
+        return self.account_id if self.kind == "account" else self.session_id
 
 
 @dataclass(frozen=True, slots=True)

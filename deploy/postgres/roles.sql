@@ -33,6 +33,8 @@ SELECT format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE', rolname) FROM
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
 GRANT CONNECT, TEMPORARY ON DATABASE :"DBNAME" TO vaultr_owner;
 GRANT CONNECT ON DATABASE :"DBNAME" TO vaultr_app, vaultr_sequencer;
+-- The readiness check notices a full disk by a temporary table.
+GRANT TEMPORARY ON DATABASE :"DBNAME" TO vaultr_app;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO vaultr_owner;

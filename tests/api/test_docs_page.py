@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.client.listening import Listening
+from tests.client.wsgi_server import Listening
 from tests.harness import app_fixtures, browser
 from tests.harness.recording_proxy import recording
 from vaultr.api import security_headers

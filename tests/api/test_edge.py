@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.api import small
+from tests.api import sample_routes
 from tests.harness import servers
 
 EVERY = {
@@ -56,7 +56,7 @@ def production_settings(postgres_url, redis_url):
 
 @pytest.fixture
 def production(production_settings, tmp_path, flushed_redis):
-    with small.server(tmp_path, **production_settings) as app:
+    with sample_routes.server(tmp_path, **production_settings) as app:
         yield app.test_client()
 
 
@@ -67,14 +67,14 @@ def behind(production_settings, tmp_path, flushed_redis):
 
         def start(proxies):
             known = {**production_settings, "TRUSTED_PROXIES": str(proxies)}
-            return stack.enter_context(small.server(tmp_path, **known)).test_client()
+            return stack.enter_context(sample_routes.server(tmp_path, **known)).test_client()
 
         yield start
 
 
 @pytest.fixture
 def client(tmp_path):
-    with small.server(tmp_path) as app:
+    with sample_routes.server(tmp_path) as app:
         yield app.test_client()
 
 
@@ -180,14 +180,14 @@ def test_development_rejects_names_that_start_like_loopback(client):
 
 def address_seen(client, base_url="http://vault.example.org", peer="10.0.0.1", **forwarded):
     """Tell which address the server takes a request for; None if it refuses it."""
-    small.called.clear()
+    sample_routes.called.clear()
     client.get(
         "/api/v1/small/origin",
         base_url=base_url,
         environ_overrides={"REMOTE_ADDR": peer},
         headers={name.replace("_", "-"): value for name, value in forwarded.items()},
     )
-    return small.called[0] if small.called else None
+    return sample_routes.called[0] if sample_routes.called else None
 
 
 def test_behind_one_proxy_the_last_address_and_scheme_count(behind):
@@ -249,7 +249,9 @@ ORIGIN = "https://app.example.org"
 
 @pytest.fixture
 def shared(tmp_path):
-    with small.server(tmp_path, CORS_ORIGINS=f"{ORIGIN}, https://b.example.org:8443") as app:
+    with sample_routes.server(
+        tmp_path, CORS_ORIGINS=f"{ORIGIN}, https://b.example.org:8443"
+    ) as app:
         yield app.test_client()
 
 

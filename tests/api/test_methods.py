@@ -4,14 +4,14 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api import small
+from tests.api import sample_routes
 
 WORD = {"word": "x"}
 
 
 @pytest.fixture
 def stranger(tmp_path):
-    with small.server(tmp_path) as app:
+    with sample_routes.server(tmp_path) as app:
         yield app.test_client()
 
 

@@ -6,7 +6,7 @@ import flask_migrate
 import pytest
 import sqlalchemy as sa
 
-from tests.guards.tree import ROOT
+from tests.guards.source_tree import ROOT
 from tests.harness import servers
 from tests.harness.app_fixtures import environ_for
 from vaultr.app import create_app

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from tests.api import small
+from tests.api import sample_routes
 from tests.harness import app_fixtures
 from vaultr.api.contract import contract_of
 from vaultr.api.openapi import document, errors_of
@@ -120,7 +120,7 @@ def test_every_body_refuses_unknown_fields(described):
 
 
 def test_query_parameters_are_documented_as_accepted(tmp_path):
-    with small.server(tmp_path) as app, app.app_context():
+    with sample_routes.server(tmp_path) as app, app.app_context():
         parameters = document(app)["paths"]["/api/v1/small/wanted"]["get"]["parameters"]
 
     assert parameters == [

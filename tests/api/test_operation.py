@@ -7,7 +7,7 @@ import pytest
 from werkzeug.test import EnvironBuilder
 
 from tests import factories
-from tests.api import small
+from tests.api import sample_routes
 from tests.harness import servers
 from vaultr.api import request_parsing
 from vaultr.database.session import db
@@ -17,7 +17,7 @@ WORD = {"word": "x"}
 
 @pytest.fixture
 def server(tmp_path):
-    with small.server(tmp_path) as app:
+    with sample_routes.server(tmp_path) as app:
         yield app
 
 
@@ -56,7 +56,7 @@ def test_valid_body_reaches_view_and_response_is_its_model(stranger):
 
     assert (response.status_code, response.json) == (200, WORD)
     assert response.mimetype == "application/json"
-    assert [body.word for body in small.called] == ["x"]
+    assert [body.word for body in sample_routes.called] == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_malformed_body_is_400_and_names_its_fields(stranger, data, pointers):
 
     assert told(response) == (400, "bad-request")
     assert [one["pointer"] for one in response.json["errors"]] == pointers
-    assert small.called == []
+    assert sample_routes.called == []
 
 
 def test_error_never_repeats_a_value(stranger):
@@ -89,7 +89,7 @@ def test_error_never_repeats_a_value(stranger):
 
 def test_of_very_many_faults_none_is_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(request_parsing, "_MOST_FAULTS", 3)
-    with small.server(tmp_path) as app:
+    with sample_routes.server(tmp_path) as app:
         few, many = (
             post(app.test_client(), json.dumps({"word": "x"} | {f"k{n}": n for n in range(size)}))
             for size in (3, 4)
@@ -133,7 +133,7 @@ def test_a_body_without_its_length_is_411(stranger):
 def test_route_without_body_needs_no_length_and_accepts_none(stranger):
     assert stranger.post("/api/v1/small/nothing").status_code == 204
     assert told(post(stranger, "{}", path="nothing")) == (400, "bad-request")
-    assert len(small.called) == 1
+    assert len(sample_routes.called) == 1
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_400_comes_before_403_and_403_before_404(server, ann):
 
     assert told(ann.put(path, json={})) == (400, "bad-request")
     assert told(ann.put(path, json=WORD)) == (403, "step-up-required")
-    assert len(small.called) == 1
+    assert len(sample_routes.called) == 1
 
 
 def test_dead_session_is_401_before_any_other_error(server, ann):
@@ -266,7 +266,7 @@ def test_dead_session_is_401_before_any_other_error(server, ann):
 
 
 def test_429_comes_before_401(tmp_path):
-    with small.server(tmp_path, LIMIT_ANONYMOUS="1/3600") as app:
+    with sample_routes.server(tmp_path, LIMIT_ANONYMOUS="1/3600") as app:
         stranger = app.test_client()
 
         answers = [stranger.put(f"/api/v1/small/closed/{uuid4()}") for _ in range(2)]
@@ -289,13 +289,13 @@ def test_two_credentials_on_one_request_are_400(ann, path):
 @pytest.mark.parametrize(("tries", "status"), [(0, 204), (2, 204), (99, 503)])
 def test_lost_race_is_retried_once_then_busy(postgres_url, tmp_path, tries, status):
     url = servers.fresh_database(postgres_url)
-    with small.server(tmp_path, DATABASE_URL=url) as app:
-        small.blueprint.succeeds_at = tries
+    with sample_routes.server(tmp_path, DATABASE_URL=url) as app:
+        sample_routes.blueprint.succeeds_at = tries
 
         response = app.test_client().post("/api/v1/small/contended")
 
         assert response.status_code == status
-        assert len(small.called) == min(max(tries, 1), 2)
+        assert len(sample_routes.called) == min(max(tries, 1), 2)
         if status == 503:
             assert slug(response) == "busy"
             assert response.headers["Retry-After"] == "1"

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.guards.tree import ROOT
+from tests.guards.source_tree import ROOT
 from tests.harness.vault_rows import refused, unchanged
 from tests.harness.vault_writer import Writer
 from vaultr.audit import service as audit

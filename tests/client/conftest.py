@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from tests.client.crossings import crossed_at_steps, quick
 from tests.client.devices import Device
+from tests.client.interleaved_commands import crossed_at_steps, quick
+from tests.client.local_server import Site
 from tests.client.lying_proxy import Proxy
-from tests.client.rotated import fill
-from tests.client.site import Site
+from tests.client.rotation_cases import fill
 from tests.client.world import World
 from vaultr.client.crypto import primitives
 

@@ -12,7 +12,7 @@ import httpx2
 
 from tests.client import fake_accounts
 from tests.client.fake_accounts import FakeAccounts
-from tests.client.fake_keeping import FakeKeeping
+from tests.client.fake_history import FakeKeeping
 from tests.client.fake_vaults import ServiceError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.problems import STATUS_OF

@@ -11,8 +11,8 @@ from unittest.mock import patch
 
 from tests.client.devices import PASSWORD, pipe
 from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
 from tests.client.world import EMAIL, mail
+from tests.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.cli import main
 

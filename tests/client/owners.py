@@ -1,7 +1,7 @@
 """Owners at a real server: each with an account and a first device of their own."""
 
 from tests.client.devices import Device
-from tests.client.post import link, mailed
+from tests.client.mailbox import link, mailed
 
 
 def owner(site, folder, email, **more):

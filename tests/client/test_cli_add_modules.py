@@ -7,7 +7,7 @@ import pytest
 
 from tests.client.devices import Device
 from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
+from tests.client.wsgi_server import Listening
 from vaultr.client.cli.main import main
 
 MAX_MODULES = 48

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.client.devices import Device
-from tests.client.post import mailed
+from tests.client.mailbox import mailed
 from tests.client.terminal import Terminal
 
 

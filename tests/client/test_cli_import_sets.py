@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from tests.client.terminal import Terminal
+
 EXPORT = '{"encrypted": false, "items": [{"type": 1, "name": "Mail", "login": {}}]}'
 
 
@@ -66,6 +68,37 @@ def test_a_file_that_cannot_go_into_a_set_changes_nothing(device, env, shop, wor
     assert device.told("export", "shop")["A"] == "1"
 
 
+def test_file_with_title_of_a_set_updates_that_set(device, env, shop):
+    item, _ = shop
+    words = ("import", env("B=two\nD=4\n"), "--title", "shop")
+
+    told = device.refused(2, *words)
+    said = device.types(*words, "--yes")
+
+    assert "Use --yes to update it" in told
+    assert said.stdout == "Imported into shop: added D; changed B.\n"
+    assert [each["id"] for each in device.told("list", "shop")] == [item["id"]]
+    assert device.told("export", "shop") == {"A": "1", "B": "two", "C": "3", "D": "4"}
+
+
+def test_update_of_a_set_shows_names_and_asks(device, env, shop):
+    environ = {**device.environ, "TERM": "xterm", "COLUMNS": "100"}
+    terminal = Terminal("import", env("B=hidden\n"), "--title", "shop", environ=environ)
+
+    terminal.waits_for("The environment set shop exists. The file: changed B.")
+    terminal.answers("Update shop? [y/N]: ", "n")
+
+    assert terminal.ends() == 1
+    assert "hidden" not in terminal.shown
+    assert device.told("export", "shop")["B"] == "2"
+
+
+def test_unchanged_file_needs_no_confirmation(device, env, shop):
+    assert device.done("import", env("A=1\n"), "--title", "shop") == (
+        "Imported into shop: same A.\n"
+    )
+
+
 def test_an_export_of_items_goes_into_no_set(device, shop, tmp_path):
     (file := tmp_path / "export.json").write_text(EXPORT)
 
@@ -77,7 +110,7 @@ def test_an_export_of_items_goes_into_no_set(device, shop, tmp_path):
 def test_duplicate_set_name_is_reported_and_rejected_by_ids(device, env, shop):
     first, _ = shop
 
-    said = device.types("import", env("A=1\n"), "--title", "shop")
+    said = device.types("import", env("A=1\n"), "--title", "shop", "--again")
 
     assert f"Another environment set has the title shop ({first['id']})" in said.stderr
     assert "`vaultr run --env-set shop` will fail. Rename one, or use an id." in said.stderr

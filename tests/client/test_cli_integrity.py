@@ -7,8 +7,8 @@ import pytest
 
 from tests.client.devices import PASSWORD, Device
 from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
 from tests.client.world import mail
+from tests.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.crypto.keys import secret_key_bytes
 from vaultr.protocol.encoding import b64

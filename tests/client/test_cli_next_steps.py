@@ -6,9 +6,9 @@ import pytest
 
 from tests.client.devices import Device
 from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
+from tests.client.mailbox import BARE, mailed
 from tests.client.owners import owner, second
-from tests.client.post import BARE, mailed
+from tests.client.wsgi_server import Listening
 
 NEW = "another master password"
 

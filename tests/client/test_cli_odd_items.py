@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.client.odd_vault import Odd, device_with
+from tests.client.prefilled_vault import Odd, device_with
 from tests.client.terminal import Terminal
 
 ODD = {

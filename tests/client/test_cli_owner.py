@@ -9,8 +9,8 @@ from contextlib import closing
 import pytest
 
 from tests.client.devices import NOBODY, Device
+from tests.client.mailbox import BARE, mailed
 from tests.client.owners import owner, second
-from tests.client.post import BARE, mailed
 
 NEW = "another master password"
 

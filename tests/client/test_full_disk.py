@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
 from tests.client.world import EMAIL, PASSWORD, Kept
+from tests.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.protocol.encoding import b64
 

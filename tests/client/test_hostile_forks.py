@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from tests.client.lies import titles
+from tests.client.server_attacks import titles
 from tests.client.world import mail
 from vaultr.client.errors import ChainBroken, HeadMoved, IntegrityError
 from vaultr.client.vaultr_client import EditConflict

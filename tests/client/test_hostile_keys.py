@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tests.client.lies import answering, flipped, titles
+from tests.client.server_attacks import answering, flipped, titles
 from tests.client.world import mail
 from vaultr.client.crypto.keys import VaultKeys, open_wraps
 from vaultr.client.errors import (

@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from tests.client.lies import answering, flipped
+from tests.client.server_attacks import answering, flipped
 from tests.client.world import EMAIL, PASSWORD, URL, mail
 from vaultr import Vaultr
 from vaultr.client.account.open_account import SecretKeyNeeded, SignupWaits

@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from tests.client.lies import answering, flipped, titles
+from tests.client.server_attacks import answering, flipped, titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import (

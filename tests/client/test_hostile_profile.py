@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.lies import titles
+from tests.client.server_attacks import titles
 from tests.client.world import PASSWORD, mail
 from vaultr.client.errors import AnswerInvalid, ChainBroken, PreconditionFailed, RolledBack
 

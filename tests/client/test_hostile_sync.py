@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from tests.client.lies import answering, titles
+from tests.client.server_attacks import answering, titles
 from tests.client.world import mail
 from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
 from vaultr.protocol.encoding import b64

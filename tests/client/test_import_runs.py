@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from tests.client.kills import Killed
+from tests.client.kill_points import Killed
 from tests.fixtures import foreign_files
 from vaultr.client.errors import ItemNotFound
 from vaultr.client.imports import formats
 from vaultr.client.imports.reading import ImportFile
-from vaultr.client.items.import_runs import ImportExceedsQuota
+from vaultr.client.items.import_runs import ImportExceedsQuota, ImportInterrupted
 from vaultr.client.items.schemas import Draft
+from vaultr.client.vaults import batches
 
 FILES = foreign_files.all_files()
 
@@ -36,6 +37,36 @@ def test_second_import_of_same_entries_adds_nothing(world):
 
     assert (len(first.added), len(again.added), again.same) == (1, 0, 1)
     assert again.differing == ()
+
+
+def test_interrupted_import_says_what_is_stored(world, monkeypatch):
+    monkeypatch.setattr(batches, "CHANGES_PER_BATCH", 2)
+    drafts = [Draft("note", {"title": f"Note {n}"}, {"notes": "text"}) for n in range(5)]
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(ImportInterrupted, match=r"2 of 5 new items are in the vault\.") as stopped:
+        world.laptop.import_drafts(drafts, progress=interrupt)
+
+    assert stopped.value.exit_code == 130
+    assert len(titles(world.laptop)) == 2
+    assert len(world.laptop.import_drafts(drafts).added) == 3
+    assert len(titles(world.laptop)) == 5
+
+
+def test_interrupt_before_the_first_batch_adds_nothing(world):
+    def interrupt(method, path):
+        if method != "GET" and path.startswith("/vaults"):
+            world.server.before = None
+            raise KeyboardInterrupt
+
+    world.server.before = interrupt
+
+    with pytest.raises(ImportInterrupted, match="No item was added"):
+        world.laptop.import_drafts(onepassword())
+
+    assert titles(world.laptop) == []
 
 
 def test_newer_entry_is_listed_and_updated_only_when_asked(world):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.client.lies import titles
+from tests.client.server_attacks import titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.errors import PinMismatch, SessionEnded, UsageError
 from vaultr.protocol.kdf import Kdf

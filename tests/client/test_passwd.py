@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.client.fake_vaults import ServiceError
-from tests.client.lies import titles
+from tests.client.server_attacks import titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr.client.account.open_account import WrongPassword
 from vaultr.client.account.password_policy import WeakPassword

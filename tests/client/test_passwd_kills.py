@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from tests.client.devices import PROGRAM, pipe
+from tests.client.local_server import Site
 from tests.client.owners import owner, second
-from tests.client.site import Site
 
 PASSWORDS = ("the first master password", "and the second master password")
 ITEM = '{"overview": {"title": "Mail"}, "detail": {"password": "hunter2"}}'

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.client.crossings import NEW, check_sound, unlocked
-from tests.client.kills import Killed
-from tests.client.restored import backup, restore
+from tests.client.interleaved_commands import NEW, check_sound, unlocked
+from tests.client.kill_points import Killed
+from tests.client.restored_fake import backup, restore
 from tests.client.world import PASSWORD, mail
 from vaultr.client.account.password_change import AcceptanceBegun
 

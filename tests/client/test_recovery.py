@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.deaths import Death
+from tests.client.crash_points import Death
 from tests.client.fake_accounts import WAIT
-from tests.client.lies import answering, flipped, titles
+from tests.client.server_attacks import answering, flipped, titles
 from tests.client.world import EMAIL, PASSWORD, mail
 from vaultr import Vaultr
 from vaultr.client.account.password_policy import WeakPassword

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from tests.client.backups import PostgresDump, SqliteDump
+from tests.client.local_server import Site
 from tests.client.owners import owner, second
-from tests.client.site import Site
+from tests.client.restorable_server import PostgresDump, SqliteDump
 from tests.harness import servers
 
 

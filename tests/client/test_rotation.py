@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.client.kills import killed, killed_at, requests_of
-from tests.client.rotated import TITLES, check_all_is_there, rewound, vault_of
+from tests.client.kill_points import killed, killed_at, requests_of
+from tests.client.rotation_cases import TITLES, check_all_is_there, rewound, vault_of
 from tests.client.world import mail
 from vaultr.client.errors import (
     StepUpRequired,

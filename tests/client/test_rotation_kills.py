@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from tests.client.devices import PASSWORD
+from tests.client.local_server import Site
 from tests.client.owners import owner, second
-from tests.client.site import Site
 from tests.client.world import Kept
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft

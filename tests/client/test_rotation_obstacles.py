@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.client.rotated import check_all_is_there, vault_of
+from tests.client.rotation_cases import check_all_is_there, vault_of
 from vaultr.client.crypto.seal import seal
 from vaultr.client.errors import (
     RotationIncomplete,

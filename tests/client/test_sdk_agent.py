@@ -5,8 +5,8 @@ import tempfile
 import pytest
 
 from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
 from tests.client.world import EMAIL, PASSWORD, mail
+from tests.client.wsgi_server import Listening
 from tests.harness.timing import until
 from vaultr import Vaultr
 from vaultr.client.background.agent_client import AgentClient

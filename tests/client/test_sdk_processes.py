@@ -7,8 +7,8 @@ import time
 import pytest
 
 from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
 from tests.client.world import EMAIL, PASSWORD
+from tests.client.wsgi_server import Listening
 from vaultr import Vaultr
 
 WRITING = f"""

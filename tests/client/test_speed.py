@@ -12,7 +12,7 @@ import pytest
 
 from tests.client.devices import PASSWORD, Device
 from tests.client.fake_server import FakeServer
-from tests.client.listening import Listening
+from tests.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft
 

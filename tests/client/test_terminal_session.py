@@ -1,7 +1,7 @@
 import re
 
 from tests.client.devices import Device
-from tests.client.recording import PAGE, STYLES, Recording
+from tests.client.terminal_recording import PAGE, STYLES, Recording
 
 EMAIL = "dora@example.org"
 PASSWORD = "amber-lantern-quilt-7-harbour"
@@ -18,7 +18,7 @@ def test_terminal_session_matches_the_page(site, tmp_path, pytestconfig):
     _moves_in(recording, site)
     _keeps_a_login(recording)
     _uses_it(recording, tmp_path)
-    _looks_and_leaves(recording)
+    _looks_and_leaves(recording, site)
 
     text = recording.page()
     if pytestconfig.getoption("--write-docs"):
@@ -67,8 +67,9 @@ def _uses_it(recording, tmp_path):
     recording.types("run", "--env-file", str(file), "--mask", "--", "sh", "-c", program)
 
 
-def _looks_and_leaves(recording):
+def _looks_and_leaves(recording, site):
     recording.says("Check this device, and lock it.")
+    site.wait_until_ready()
     recording.types("doctor")
     recording.types("lock")
     wrong, right = ("Master password: ", "not this one, surely"), ("Master password: ", PASSWORD)

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from tests.client.lies import answering, flipped
+from tests.client.server_attacks import answering, flipped
 from tests.client.world import mail
 from vaultr.client.errors import AnswerInvalid, IntegrityError
 from vaultr.client.vaultr_client import EditConflict, NoSuchVersion

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.faults.running import running
+from tests.faults.gunicorn_server import running
 from tests.harness import app_fixtures, servers
 from tests.harness.key_replacement import new_keys, rewrapped
 from tests.harness.process_pool import Remote

@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 
-from tests.api import small
+from tests.api import sample_routes
 from tests.harness import servers
 from tests.harness.timing import quickest, seconds
 from vaultr.database import schema_version
@@ -40,7 +40,7 @@ def url(own_postgres):
 
 @pytest.fixture
 def server(url, tmp_path):
-    with small.server(tmp_path, DATABASE_URL=url) as app:
+    with sample_routes.server(tmp_path, DATABASE_URL=url) as app:
         yield app
 
 
@@ -169,7 +169,7 @@ def test_with_everything_away_health_answers_and_ready_names_it(
     own_postgres, own_redis, url, tmp_path
 ):
     more = {"DATABASE_URL": url, "REDIS_URL": own_redis.url, "READY_REDIS_GRACE": "0"}
-    with small.server(tmp_path, **more) as app:
+    with sample_routes.server(tmp_path, **more) as app:
         client = app.test_client()
         own_postgres.kill()
         own_redis.kill()
@@ -205,7 +205,7 @@ def test_readiness_is_found_out_once_a_second(server, client, monkeypatch):
 
 
 def test_without_a_free_connection_it_is_busy(time_limit, own_postgres, url, tmp_path):
-    with small.server(tmp_path, DATABASE_URL=f"{url}?pool_size=1&max_overflow=1") as app:
+    with sample_routes.server(tmp_path, DATABASE_URL=f"{url}?pool_size=1&max_overflow=1") as app:
         client = app.test_client()
 
         def ask():
@@ -221,7 +221,7 @@ def test_without_a_free_connection_it_is_busy(time_limit, own_postgres, url, tmp
 @pytest.mark.long
 def test_a_full_pool_takes_no_pod_away(own_postgres, url, tmp_path):
     narrow = f"{url}?pool_size=1&max_overflow=0"
-    with small.server(tmp_path, DATABASE_URL=narrow) as app, app.app_context():
+    with sample_routes.server(tmp_path, DATABASE_URL=narrow) as app, app.app_context():
         with db.engine.begin() as connection:
             connection.execute(sa.text("CREATE TABLE alembic_version (version_num text)"))
             newest = {"newest": schema_version.known()[-1]}

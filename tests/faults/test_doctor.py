@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from tests.faults.running import Running, running
+from tests.faults.gunicorn_server import Running, running
 from tests.harness.app_fixtures import KEYS
 from vaultr.health import client_address
 from vaultr.settings.loader import generate_keys
@@ -42,7 +42,7 @@ def test_healthy_development_server_passes_every_check(right):
     assert code == 0
     assert topics.keys() == {
         *("settings", "secrets", "database", "schema", "redis", "mail", "clock", "proxy", "disk"),
-        *("certificate", "worker", "backup", "audit"),
+        *("certificate", "worker", "machines", "backup", "audit"),
     }
     assert topics["proxy"][0]["says"].startswith("the server sees you as 127.0.0.1 by http")
     assert not any(text.partition(":")[2] in printed for text in KEYS.values())

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from tests import factories
-from tests.faults.running import running
+from tests.faults.gunicorn_server import running
 from tests.harness import servers
 from tests.harness.timing_leaks import interleaved, telling, told_apart
 from vaultr.app import create_app

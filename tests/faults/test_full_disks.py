@@ -11,10 +11,11 @@ import psycopg2
 import pytest
 
 from tests.faults.disks import SmallDisk
-from tests.faults.running import running
+from tests.faults.gunicorn_server import running
+from tests.faults.load_writers import Owners
 from tests.faults.test_killed_workers import WIDE
-from tests.faults.writing import Owners
 from tests.harness import app_fixtures
+from tests.harness.timing import until as eventually
 from vaultr.database.session import db
 
 
@@ -93,7 +94,10 @@ def test_full_postgresql_rejects_writes_and_keeps_reading(own_postgres, disk, tm
         assert not small.mounted or '"cause": "DiskFull"' in server.printed()
         assert owners.all[0].writer.client.get("/api/v1/vaults").status_code == 200
         assert server.get("/api/ready")[0] == 200
+        if small.mounted:
+            eventually(lambda: b"database-writes" in server.get("/api/ready")[1])
         small.make_room()
+        eventually(lambda: b"database-writes" not in server.get("/api/ready")[1])
         for one in owners.all:
             one.writer.sync()
             assert one.write()

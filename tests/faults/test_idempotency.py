@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from tests import factories
-from tests.faults.running import running
+from tests.faults.gunicorn_server import running
 from tests.harness import app_fixtures, servers
 from tests.harness.threads import at_once
 from vaultr.database.session import db

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from tests import factories
-from tests.faults.running import Running
+from tests.faults.gunicorn_server import Running
 from tests.harness import app_fixtures, servers
 from vaultr.app import create_app
 from vaultr.database.session import db

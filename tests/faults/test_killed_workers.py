@@ -7,8 +7,8 @@ import time
 import psutil
 import pytest
 
-from tests.faults.running import running
-from tests.faults.writing import Owners
+from tests.faults.gunicorn_server import running
+from tests.faults.load_writers import Owners
 from tests.harness import app_fixtures, servers
 from vaultr.database.session import db
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests import factories
-from tests.faults import running as runs
-from tests.faults.running import ROOT, Running
+from tests.faults import gunicorn_server as runs
+from tests.faults.gunicorn_server import ROOT, Running
+from tests.faults.load_writers import Http, Owners
 from tests.faults.test_killed_workers import WIDE
-from tests.faults.writing import Http, Owners
 from tests.harness import app_fixtures, servers
 from vaultr.database.session import db
 

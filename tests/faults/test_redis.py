@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import redis
 
-from tests.api import small
+from tests.api import sample_routes
 from tests.harness.metric_values import number
 from tests.harness.timing import until
 from vaultr.ratelimit import limiter
@@ -26,7 +26,9 @@ def server(own_redis, tmp_path, request, monkeypatch):
     if "frozen" not in request.node.name:
         monkeypatch.setattr(limiter, "TIMEOUT_SECONDS", 30.0)
     limits = {"LIMIT_ANONYMOUS": "8/3600", "LIMIT_SIGNUP": "4/3600", "LOG_LEVEL": "INFO"}
-    with small.server(tmp_path, REDIS_URL=own_redis.url, WEB_CONCURRENCY="2", **limits) as app:
+    with sample_routes.server(
+        tmp_path, REDIS_URL=own_redis.url, WEB_CONCURRENCY="2", **limits
+    ) as app:
         yield app
 
 
@@ -147,7 +149,7 @@ def test_back_again_it_is_found_without_any_request(server, client, own_redis, c
 
 def test_ready_says_degraded_for_a_while_and_then_not_ready(tmp_path, own_redis, monkeypatch):
     monkeypatch.setattr("vaultr.health.readiness._database", lambda: ([], []))
-    with small.server(tmp_path, REDIS_URL=own_redis.url, READY_REDIS_GRACE="600") as app:
+    with sample_routes.server(tmp_path, REDIS_URL=own_redis.url, READY_REDIS_GRACE="600") as app:
         client = app.test_client()
         assert degraded(app, client) == []
         own_redis.kill()
@@ -255,20 +257,20 @@ def test_broken_redis_counts_as_away_until_repaired(
 def test_redis_requiring_unknown_password_is_away_from_start(own_redis, admin, tmp_path):
     admin.config_set("requirepass", "right")
     url = with_password(own_redis.url, "wrong")
-    with small.server(
+    with sample_routes.server(
         tmp_path, REDIS_URL=url, LIMIT_ANONYMOUS="4/3600", WEB_CONCURRENCY="2"
     ) as app:
         assert statuses(app.test_client(), 3) == [200, 200, 429]
         assert away(app)
 
-    with small.server(tmp_path, REDIS_URL=with_password(own_redis.url, "right")) as app:
+    with sample_routes.server(tmp_path, REDIS_URL=with_password(own_redis.url, "right")) as app:
         assert statuses(app.test_client(), 1) == [200]
         assert not away(app)
 
 
 def test_the_log_line_holds_no_password(own_redis, tmp_path, capsys):
     url = with_password(own_redis.url, "hunter2")
-    with small.server(tmp_path, REDIS_URL=url, LOG_LEVEL="INFO") as app:
+    with sample_routes.server(tmp_path, REDIS_URL=url, LOG_LEVEL="INFO") as app:
         own_redis.kill()
         app.test_client().get(WANTED)
 
@@ -286,7 +288,7 @@ def test_logins_are_counted_by_account_exactly_while_redis_is_away(own_redis, tm
         "auth_key": "A" * 43,
         "device": {"id": "0a1b2c3d-0000-4000-8000-00000000000f", "name": "x"},
     }
-    with small.server(tmp_path, REDIS_URL=own_redis.url, **limits) as app:
+    with sample_routes.server(tmp_path, REDIS_URL=own_redis.url, **limits) as app:
         own_redis.kill()
         client = app.test_client()
         answers = [client.post("/api/v1/auth/login", json=body).status_code for _ in range(6)]

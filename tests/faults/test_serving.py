@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.faults.running import ROOT, SERVER, Running, running
+from tests.faults.gunicorn_server import ROOT, SERVER, Running, running
 from tests.harness import servers
 from vaultr.gunicorn_hooks import address, greeting
 from vaultr.settings.model import Settings

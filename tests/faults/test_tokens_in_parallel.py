@@ -3,7 +3,7 @@
 import pytest
 
 from tests import factories
-from tests.faults.running import running
+from tests.faults.gunicorn_server import running
 from tests.harness import account_recovery, app_fixtures, servers
 from tests.harness.account_recovery import completion, proof
 from tests.harness.outbox import letters, tokens

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.faults.running import ROOT, free_port, running
+from tests.faults.gunicorn_server import ROOT, free_port, running
 from tests.first_hour.leaks import found
 from tests.first_hour.world import Person, Site, token_of
 from tests.harness import servers

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests import factories
-from tests.faults.running import running
+from tests.faults.gunicorn_server import running
 from tests.harness import servers
 from tests.harness.concurrent_writers import (
     ask,

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.faults.running import ROOT, free_port
+from tests.faults.gunicorn_server import ROOT, free_port
 from tests.harness import app_fixtures, servers
 from tests.harness.metrics_scrape import jobs_done, scraped, total
 from vaultr.database.session import db

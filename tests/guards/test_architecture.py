@@ -2,22 +2,24 @@
 
 import re
 
-from tests.guards import tree
+from tests.guards import source_tree
 
-PAGE = tree.ROOT / "docs" / "architecture.md"
-CLIENT = tree.PACKAGE / "client"
+PAGE = source_tree.ROOT / "docs" / "architecture.md"
+CLIENT = source_tree.PACKAGE / "client"
 
 
 def test_page_lists_packages_of_server_and_client():
     server, client = PAGE.read_text().split("## The client")
 
-    assert _listed(server) == _packages(tree.PACKAGE) - {"client"}
+    assert _listed(server) == _packages(source_tree.PACKAGE) - {"client"}
     assert _listed(client.split("## Where")[0]) == _packages(CLIENT)
 
 
 def test_client_packages_are_listed_in_layer_order():
     """As the import contract has them, from the top to the lowest."""
-    contract = (tree.ROOT / "setup.cfg").read_text().partition("containers = vaultr.client\n")[2]
+    contract = (
+        (source_tree.ROOT / "setup.cfg").read_text().partition("containers = vaultr.client\n")[2]
+    )
     floors = re.search(r"layers =\n((?: {4}.*\n)+)", contract)[1]
     order = [re.findall(r"\w+", line) for line in floors.splitlines()]
     place = {name: number for number, names in enumerate(order) for name in names}
@@ -31,7 +33,9 @@ def test_client_packages_are_listed_in_layer_order():
 
 def test_modules_that_the_page_names_are_there():
     named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", PAGE.read_text()))
-    there = {name for name in named for root in (tree.PACKAGE, CLIENT) if (root / name).exists()}
+    there = {
+        name for name in named for root in (source_tree.PACKAGE, CLIENT) if (root / name).exists()
+    }
 
     assert named - there == set()
 

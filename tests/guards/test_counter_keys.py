@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.guards.test_doors import routes
+from tests.guards.test_public_routes import routes
 from tests.harness import app_fixtures
 from vaultr.api.contract import contract_of
 from vaultr.ratelimit import limiter

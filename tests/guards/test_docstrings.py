@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.guards import tree
+from tests.guards import source_tree
 
 # These two offer a name that others rest on: `from vaultr import …`, and the command's start.
 OFFER_NAMES = {"vaultr/__init__.py", "vaultr/client/cli/__init__.py"}
@@ -11,23 +11,30 @@ REGISTER_VIEWS = {"vaultr/auth/routes/__init__.py", "vaultr/vault/routes/__init_
 
 
 def test_every_module_opens_with_a_sentence():
-    openings = {tree.shown(path): ast.get_docstring(tree.parsed(path)) for path in tree.modules()}
+    openings = {
+        source_tree.shown(path): ast.get_docstring(source_tree.parsed(path))
+        for path in source_tree.modules()
+    }
 
     assert [name for name, opening in openings.items() if not _is_sentence(opening)] == []
 
 
 def test_a_package_opens_with_a_sentence_and_holds_nothing_else():
-    packages = [path for path in tree.modules() if path.name == "__init__.py"]
-    fuller = [tree.shown(path) for path in packages if len(tree.parsed(path).body) > 1]
+    packages = [path for path in source_tree.modules() if path.name == "__init__.py"]
+    fuller = [
+        source_tree.shown(path) for path in packages if len(source_tree.parsed(path).body) > 1
+    ]
 
     assert set(fuller) <= OFFER_NAMES | REGISTER_VIEWS
 
 
 def test_every_folder_of_modules_is_a_package():
     """Without its ``__init__.py`` a folder is in no wheel."""
-    folders = {path.parent for path in tree.PACKAGE.rglob("*.py")}
+    folders = {path.parent for path in source_tree.PACKAGE.rglob("*.py")}
 
-    assert [tree.shown(path) for path in folders if not (path / "__init__.py").exists()] == []
+    assert [
+        source_tree.shown(path) for path in folders if not (path / "__init__.py").exists()
+    ] == []
 
 
 def _is_sentence(opening):

@@ -2,12 +2,13 @@
 
 import ast
 import re
+from functools import cache
 
 import pytest
 
-from tests.guards import tree
+from tests.guards import source_tree
 
-GLOSSARY = tree.ROOT / "docs" / "glossary.md"
+GLOSSARY = source_tree.ROOT / "docs" / "glossary.md"
 # The page that lists the banned phrases contains them.
 MOST_WORDS = 10
 EXEMPT_PAGES = {"docs/glossary.md"}
@@ -35,13 +36,14 @@ def banned_phrases():
 def names_of(path):
     """Yield the line and the name of the module, and of its classes, functions and arguments."""
     yield 1, path.stem
-    for node in ast.walk(tree.parsed(path)):
+    for node in source_tree.nodes(path):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.lineno, node.name
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
 
 
+@cache
 def words_of(name):
     return {part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
 
@@ -49,8 +51,8 @@ def words_of(name):
 def test_no_name_uses_a_banned_word():
     banned = banned_words()
     found = [
-        f"{tree.shown(path)}:{line} {name}"
-        for path in tree.modules()
+        f"{source_tree.shown(path)}:{line} {name}"
+        for path in source_tree.modules()
         for line, name in names_of(path)
         if words_of(name) & banned
     ]
@@ -62,8 +64,8 @@ def test_no_name_uses_a_banned_word():
 def test_test_names_are_short_and_use_no_banned_word():
     banned = banned_words()
     found = [
-        f"{tree.shown(path)}:{line} {name}"
-        for path in tree.around()
+        f"{source_tree.shown(path)}:{line} {name}"
+        for path in source_tree.around()
         for line, name in names_of(path)
         if name.startswith("test_") and path.stem != name
         if len(name.split("_")) - 1 > MOST_WORDS or words_of(name) & banned
@@ -75,9 +77,9 @@ def test_test_names_are_short_and_use_no_banned_word():
 def test_no_text_uses_a_banned_phrase():
     pattern = banned_phrases()
     found = [
-        f"{tree.shown(path)}:{number} {match[0]}"
-        for path in tree.files()
-        if is_text(path) and tree.shown(path) not in EXEMPT_PAGES
+        f"{source_tree.shown(path)}:{number} {match[0]}"
+        for path in source_tree.files()
+        if is_text(path) and source_tree.shown(path) not in EXEMPT_PAGES
         for number, line in enumerate(path.read_text().splitlines(), 1)
         for match in [pattern.search(line)]
         if match
@@ -89,9 +91,9 @@ def test_no_text_uses_a_banned_phrase():
 def test_no_docstring_or_message_uses_a_banned_phrase():
     pattern = banned_phrases()
     found = [
-        f"{tree.shown(path)}:{node.lineno} {match[0]}"
-        for path in tree.modules()
-        for node in ast.walk(tree.parsed(path))
+        f"{source_tree.shown(path)}:{node.lineno} {match[0]}"
+        for path in source_tree.modules()
+        for node in source_tree.nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for match in [pattern.search(" ".join(node.value.split()))]
         if match
@@ -110,7 +112,7 @@ def test_banned_phrases_are_found_in_a_sentence():
 
 
 def is_text(path):
-    shown = tree.shown(path)
+    shown = source_tree.shown(path)
     if shown.startswith(
         ("tests/", "vaultr/client/items/words.txt", "requirements", "LICENSE", ".git")
     ):

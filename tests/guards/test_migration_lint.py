@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from tests.guards import tree
+from tests.guards import source_tree
 from tests.harness import migration_linter
 
-MIGRATIONS = sorted((tree.ROOT / "migrations" / "versions").glob("[0-9]*.py"))
+MIGRATIONS = sorted((source_tree.ROOT / "migrations" / "versions").glob("[0-9]*.py"))
 HEAD = "import sqlalchemy as sa\nfrom alembic import op\nrevision = '0042'\n"
 COLUMN = "sa.Column('x', sa.Text(){})"
 SINS = {
@@ -74,7 +74,7 @@ def test_destructive_migration_must_name_the_code_it_requires(tmp_path):
 
 
 def test_every_migration_waits_for_locks_for_a_short_time_only():
-    environment = (tree.ROOT / "migrations" / "env.py").read_text()
+    environment = (source_tree.ROOT / "migrations" / "env.py").read_text()
 
     assert re.search(r"^LOCK_SECONDS = 10$", environment, re.M)
     assert "SET lock_timeout" in environment

@@ -6,7 +6,7 @@ import click
 import pytest
 from flask.cli import FlaskGroup, ScriptInfo
 
-from tests.guards import tree
+from tests.guards import source_tree
 from tests.harness import app_fixtures
 from vaultr.client.cli.main import vaultr
 
@@ -100,9 +100,14 @@ def programs(tmp_path_factory):
 
 
 def test_every_command_that_is_named_is_there_with_its_options(programs):
-    paths = [path for where in WHERE for path in tree.ROOT.glob(where) if path in tree.files()]
+    paths = [
+        path
+        for where in WHERE
+        for path in source_tree.ROOT.glob(where)
+        if path in source_tree.files()
+    ]
     found = {
-        f"{tree.shown(path)}: {program} {' '.join(words)}": missing(programs[program], words)
+        f"{source_tree.shown(path)}: {program} {' '.join(words)}": missing(programs[program], words)
         for path in paths
         for program, words in named(path.read_text(), code=path.suffix == ".py")
     }

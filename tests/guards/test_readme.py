@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from tests.guards import tree
+from tests.guards import source_tree
 
 TARGETS = {
     "help", "run", "test", "test-long", "check", "check-rollout",
@@ -12,28 +12,31 @@ TARGETS = {
 
 
 def test_first_code_block_of_readme_is_the_two_commands():
-    block = re.search(r"```\w*\n(.*?)```", (tree.ROOT / "README.md").read_text(), re.DOTALL)
+    block = re.search(r"```\w*\n(.*?)```", (source_tree.ROOT / "README.md").read_text(), re.DOTALL)
 
     assert block[1].split("\n") == ["make run", "make test", ""]
 
 
 def test_make_help_lists_every_target():
     listed = subprocess.run(
-        ["make", "--no-print-directory", "help"], cwd=tree.ROOT, capture_output=True, text=True
+        ["make", "--no-print-directory", "help"],
+        cwd=source_tree.ROOT,
+        capture_output=True,
+        text=True,
     )
 
     assert {line.split()[0] for line in listed.stdout.splitlines()} == TARGETS
 
 
 def test_files_that_the_readme_points_to_are_there():
-    text = (tree.ROOT / "README.md").read_text()
+    text = (source_tree.ROOT / "README.md").read_text()
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
 
-    assert [target for target in targets if not (tree.ROOT / target).exists()] == []
+    assert [target for target in targets if not (source_tree.ROOT / target).exists()] == []
 
 
 def test_decisions_are_numbered_from_one_and_have_all_their_parts():
-    decisions = sorted((tree.ROOT / "docs" / "adr").glob("[0-9]*.md"))
+    decisions = sorted((source_tree.ROOT / "docs" / "adr").glob("[0-9]*.md"))
     parts = ["## Status", "## Context", "## Decision", "## Consequences"]
 
     assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from tests.guards import tree
+from tests.guards import source_tree
 
-PAGE = tree.ROOT / "docs" / "security-model.md"
+PAGE = source_tree.ROOT / "docs" / "security-model.md"
 NAMED = re.compile(r"`([a-z_]+/test_\w+\.py)::(test_\w+)`")
 
 
@@ -29,7 +29,7 @@ def test_each_promise_names_a_test():
 
 @pytest.mark.parametrize("module", sorted({module for module, _ in named()}))
 def test_each_test_that_is_named_is_there(module):
-    parsed = ast.parse((tree.ROOT / "tests" / module).read_text())
+    parsed = ast.parse((source_tree.ROOT / "tests" / module).read_text())
     there = {one.name for one in ast.walk(parsed) if isinstance(one, ast.FunctionDef)}
 
     assert {test for where, test in named() if where == module} <= there

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.guards import tree
+from tests.guards import source_tree
 from vaultr.settings.model import Settings
 
 
@@ -10,9 +10,9 @@ def test_each_example_names_every_setting_and_no_other():
     """A line is ``NAME=value``; one that starts with ``#`` leaves the default."""
     settings = {name.upper() for name in Settings.model_fields}
     differing = {}
-    for example in (tree.ROOT / "config").glob("*.env.example"):
+    for example in (source_tree.ROOT / "config").glob("*.env.example"):
         named = set(re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]*)=", example.read_text(), re.M))
         if named != settings:
-            differing[tree.shown(example)] = named ^ settings
+            differing[source_tree.shown(example)] = named ^ settings
 
     assert differing == {}

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.guards import tree
+from tests.guards import source_tree
 
 MODULE_LINES = 400
 FUNCTION_LINES = 40
@@ -10,8 +10,8 @@ FUNCTION_LINES = 40
 
 def test_no_module_is_over_400_lines():
     lengths = {
-        tree.shown(path): len(path.read_text().splitlines())
-        for path in [*tree.modules(), *tree.around()]
+        source_tree.shown(path): len(path.read_text().splitlines())
+        for path in [*source_tree.modules(), *source_tree.around()]
     }
 
     assert {name: lines for name, lines in lengths.items() if lines > MODULE_LINES} == {}
@@ -19,9 +19,9 @@ def test_no_module_is_over_400_lines():
 
 def test_a_function_fits_a_screen():
     lengths = {
-        f"{tree.shown(path)}:{node.lineno} {node.name}": _lines_of_code(node)
-        for path in tree.modules()
-        for node in ast.walk(tree.parsed(path))
+        f"{source_tree.shown(path)}:{node.lineno} {node.name}": _lines_of_code(node)
+        for path in source_tree.modules()
+        for node in source_tree.nodes(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 

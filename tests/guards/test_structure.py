@@ -4,7 +4,7 @@ import ast
 import configparser
 import re
 
-from tests.guards import tree
+from tests.guards import source_tree
 
 # Modules that hold a feature's routes or commands: the only ones that may read the request.
 OUTER = {"routes", "commands", "admin"}
@@ -15,16 +15,16 @@ EXTENSION_OWNERS = {"vaultr/app_state.py", "vaultr/extensions.py"}
 
 def features():
     """Return the packages of the server that have a service.py."""
-    return {path.parent.name for path in tree.PACKAGE.glob("*/service.py")}
+    return {path.parent.name for path in source_tree.PACKAGE.glob("*/service.py")}
 
 
 def test_every_top_level_module_has_a_layer():
     config = configparser.ConfigParser()
-    config.read(tree.ROOT / "setup.cfg")
+    config.read(source_tree.ROOT / "setup.cfg")
     section = config["importlinter:contract:layers"]
     layers = set(re.findall(r"\w+", section["layers"] + section["exhaustive_ignores"]))
-    present = {path.stem for path in tree.PACKAGE.glob("*.py") if path.stem != "__init__"}
-    present |= {path.parent.name for path in tree.PACKAGE.glob("*/__init__.py")}
+    present = {path.stem for path in source_tree.PACKAGE.glob("*.py") if path.stem != "__init__"}
+    present |= {path.parent.name for path in source_tree.PACKAGE.glob("*/__init__.py")}
 
     assert present - layers == set()
 
@@ -35,11 +35,11 @@ def test_every_package_with_routes_for_accounts_has_a_service():
 
 def test_a_contents_page_contains_no_code():
     """`audit.service` and `mail.service` may still define functions of their own."""
-    pages = [tree.PACKAGE / name / "service.py" for name in ("auth", "vault")]
+    pages = [source_tree.PACKAGE / name / "service.py" for name in ("auth", "vault")]
     code = [
-        f"{tree.shown(page)}:{node.lineno}"
+        f"{source_tree.shown(page)}:{node.lineno}"
         for page in pages
-        for node in tree.parsed(page).body
+        for node in source_tree.parsed(page).body
         if not isinstance(node, ast.ImportFrom | ast.Expr | ast.Assign)
     ]
 
@@ -50,10 +50,12 @@ def test_only_routes_and_commands_read_the_request():
     behind = [
         path
         for feature in features()
-        for path in (tree.PACKAGE / feature).rglob("*.py")
+        for path in (source_tree.PACKAGE / feature).rglob("*.py")
         if not OUTER & {path.stem, path.parent.name}
     ]
-    touching = [f"{tree.shown(path)}:{line}" for path in behind for line in request_lines(path)]
+    touching = [
+        f"{source_tree.shown(path)}:{line}" for path in behind for line in request_lines(path)
+    ]
 
     assert touching == []
 
@@ -61,9 +63,9 @@ def test_only_routes_and_commands_read_the_request():
 def test_nothing_is_looked_up_by_string_in_extensions():
     pattern = re.compile(r"app\.extensions(\[|\.(get|pop|setdefault)\()")
     found = [
-        f"{tree.shown(path)}:{number}"
-        for path in tree.modules()
-        if tree.shown(path) not in EXTENSION_OWNERS
+        f"{source_tree.shown(path)}:{number}"
+        for path in source_tree.modules()
+        if source_tree.shown(path) not in EXTENSION_OWNERS
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if pattern.search(line)
     ]
@@ -72,9 +74,9 @@ def test_nothing_is_looked_up_by_string_in_extensions():
 
 
 def request_lines(path):
-    for name, line in tree.imports(path):
+    for name, line in source_tree.imports(path):
         if name.replace(".globals.", ".") in OF_FLASK:
             yield line
-    for node in ast.walk(tree.parsed(path)):
+    for node in source_tree.nodes(path):
         if isinstance(node, ast.Attribute) and ast.unparse(node) in OF_FLASK:
             yield node.lineno

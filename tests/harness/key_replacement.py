@@ -5,6 +5,7 @@ import secrets
 from tests import factories
 from vaultr.auth.models import KeySet
 from vaultr.database.session import transaction
+from vaultr.machines.models import Machine
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.kdf import Kdf
 from vaultr.vault.models import VaultKey
@@ -26,6 +27,7 @@ def rewrapped(app, account_id):
     with app.app_context(), transaction() as work:
         key_set = work.get(KeySet, account_id)
         wraps = work.query(VaultKey).filter_by(holder_id=account_id).all()
+        machines = work.query(Machine).filter_by(account_id=account_id).order_by(Machine.id).all()
     return {
         "identity": {
             "x25519": {"public": b64(key_set.x25519_public), "sealed": b64(factories.sealed(32))},
@@ -39,5 +41,7 @@ def rewrapped(app, account_id):
             }
             for one in wraps
         ],
-        "machines": [],
+        "machines": [
+            {"id": str(one.id), "sealed_kek": b64(factories.sealed(32))} for one in machines
+        ],
     }

@@ -5,7 +5,7 @@ import ssl
 import threading
 import time
 
-from tests.rollout.site import HOST
+from tests.rollout.compose_processes import HOST
 
 PATH = "/api/v1/openapi.json"
 _ANY = ssl.create_default_context()

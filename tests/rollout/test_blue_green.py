@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.rollout import tools
-from tests.rollout.fakes import Cluster
+from tests.rollout.fake_kubectl import Cluster
 
 REFUSED, FAILED, DONE = 2, 1, 0
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.rollout import tools
-from tests.rollout.site import PROGRAMS, Site
+from tests.rollout.compose_processes import PROGRAMS, Site
 from tests.rollout.tools import of_kind, pod_spec, rendered
 
 HOST = "vault.example.org"

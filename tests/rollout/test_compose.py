@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.rollout import settings_of_chart, tools
-from tests.rollout.site import Site
+from tests.rollout.compose_processes import Site
 
 
 @pytest.fixture(scope="module")

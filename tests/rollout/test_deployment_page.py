@@ -14,7 +14,7 @@ import yaml
 
 from tests.harness import servers
 from tests.rollout import settings_of_chart, tools
-from tests.rollout.site import make_secrets
+from tests.rollout.compose_processes import make_secrets
 from tests.rollout.tools import of_kind
 
 PAGE = (tools.ROOT / "docs" / "deployment.md").read_text()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.test_edge import EVERY, HSTS
 from tests.rollout import tools
-from tests.rollout.site import HOST, Site
+from tests.rollout.compose_processes import HOST, Site
 
 SECURITY_HEADERS = {**EVERY, "Cache-Control": "no-store", "Strict-Transport-Security": HSTS}
 

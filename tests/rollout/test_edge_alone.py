@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.rollout.site import HOST, Site, make_secrets
+from tests.rollout.compose_processes import HOST, Site, make_secrets
 
 LARGE = 6 * 1024 * 1024  # a page of a sync: 4 MiB, and as base64
 FORGED = {

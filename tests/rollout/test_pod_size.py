@@ -17,7 +17,7 @@ import pytest
 from tests import factories
 from tests.harness import servers
 from tests.rollout import tools
-from tests.rollout.site import Site
+from tests.rollout.compose_processes import Site
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.protocol.encoding import b64
@@ -172,7 +172,7 @@ def _floor_starts():
     command = [
         sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"127.0.0.1:{port}",
         "--workers", "2", "--worker-class", "gthread", "--threads", "16", "--preload",
-        "tests.rollout.floor:app",
+        "tests.rollout.baseline_app:app",
     ]  # fmt: skip
     began = time.monotonic()
     process = subprocess.Popen(command, cwd=tools.ROOT, stderr=subprocess.DEVNULL)

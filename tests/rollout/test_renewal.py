@@ -11,8 +11,8 @@ import pytest
 
 from tests.harness.mail_servers import Certificate
 from tests.rollout import tools
+from tests.rollout.compose_processes import HOST, Site
 from tests.rollout.load import Load
-from tests.rollout.site import HOST, Site
 
 HOOK = tools.ROOT / "deploy" / "certbot" / "deploy-hook"
 

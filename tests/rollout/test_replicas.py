@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests import factories
+from tests.rollout.compose_processes import Site
 from tests.rollout.load import Load
-from tests.rollout.site import Site
 from vaultr.app import create_app
 from vaultr.database.session import db
 from vaultr.protocol.encoding import b64

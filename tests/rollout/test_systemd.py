@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.rollout import settings_of_chart, tools
-from tests.rollout.site import PROGRAMS, Site
+from tests.rollout.compose_processes import PROGRAMS, Site
 
 FOLDER = tools.ROOT / "deploy" / "systemd"
 UNITS = sorted(path.name for path in FOLDER.glob("*.service"))

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.rollout.fakes import Cluster
+from tests.rollout.compose_processes import Site
+from tests.rollout.fake_kubectl import Cluster
 from tests.rollout.load import Load
-from tests.rollout.site import Site
 
 CLIENTS = 16
 POD = {"WEB_CONCURRENCY": "1", "LIMIT_ANONYMOUS": "1000000/60", "DRAIN_SECONDS": "2"}

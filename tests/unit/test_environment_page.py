@@ -2,11 +2,11 @@
 
 import re
 
-from tests.guards import tree
+from tests.guards import source_tree
 from vaultr.ops.settings_commands import described
 from vaultr.settings.types import KEY_SETS
 
-PAGE = tree.ROOT / "docs" / "environment-variables.md"
+PAGE = source_tree.ROOT / "docs" / "environment-variables.md"
 HEAD = """# Settings
 
 `tests/unit/test_environment_page.py` generates this page from `vaultr/settings/model.py`.

@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from tests.guards import tree
+from tests.guards import source_tree
 from tests.harness import metric_queries
 from vaultr.observability import metrics
 from vaultr.ops.keys.commands import keys
 from vaultr.ops.settings_commands import check, settings
 
-RUNBOOK = (tree.ROOT / "docs" / "runbook.md").read_text()
+RUNBOOK = (source_tree.ROOT / "docs" / "runbook.md").read_text()
 HEADINGS = re.findall(r"^#+ (.+)$", RUNBOOK, re.M)
 ENDS = {
     "CounterMetric": ("",),
@@ -79,7 +79,7 @@ def test_dashboards_are_whole():
 
 @pytest.mark.parametrize("page", ["runbook", "post-mortem", "post-mortem-security", "upgrading"])
 def test_links_lead_somewhere(page):
-    path = tree.ROOT / "docs" / f"{page}.md"
+    path = source_tree.ROOT / "docs" / f"{page}.md"
     text = path.read_text()
     for target in re.findall(r"\]\((?!https:)([^)\s]+)\)", text):
         file, _, anchor = target.partition("#")

@@ -4,10 +4,10 @@ import copy
 
 import pytest
 
-from tests.unit import story
-from tests.unit.lies import ABOUT_ANY_SYNC, item
-from tests.unit.little_server import VAULT, Device
-from tests.unit.story import IDS, put
+from tests.unit import sample_vault
+from tests.unit.minimal_server import VAULT, Device
+from tests.unit.sample_vault import IDS, put
+from tests.unit.tampered_histories import ABOUT_ANY_SYNC, item
 from vaultr.client.errors import (
     ChainBroken,
     IntegrityError,
@@ -23,7 +23,7 @@ from vaultr.protocol.encoding import b64
 
 @pytest.fixture
 def told():
-    return story.told()
+    return sample_vault.told()
 
 
 def drop_the_newest_item(answers, told):

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.unit.story import IDS
+from tests.unit.sample_vault import IDS
 from vaultr.client.crypto import aad
 from vaultr.client.crypto.seal import seal
 from vaultr.client.errors import (

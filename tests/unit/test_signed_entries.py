@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit import story
-from tests.unit.little_server import ACCOUNT, VAULT
-from tests.unit.story import IDS, put, rename
+from tests.unit import sample_vault
+from tests.unit.minimal_server import ACCOUNT, VAULT
+from tests.unit.sample_vault import IDS, put, rename
 from vaultr.client.crypto.keys import VaultKeys
 from vaultr.client.errors import ChainBroken, StateMismatch
 from vaultr.client.log import append
@@ -17,7 +17,7 @@ from vaultr.protocol.encoding import b64
 
 @pytest.fixture
 def told():
-    return story.told()
+    return sample_vault.told()
 
 
 def sign_last(told, device, **changes):

@@ -53,6 +53,7 @@ class Contract:
     """What one view takes, returns and rejects.
 
     :ivar idempotent: an Idempotency-Key on an authenticated POST returns the first response again.
+    :ivar machines: whether machines may call the view, besides accounts.
     """
 
     body: Any
@@ -67,6 +68,7 @@ class Contract:
     media_type: str
     checks_session: bool
     idempotent: bool
+    machines: bool
 
 
 ALWAYS: tuple[type[ServiceError], ...] = (

@@ -112,9 +112,7 @@ def delete_expired() -> bool:
 
 def _row_key(key: str) -> dict[str, Any]:
     """Return the primary key of the row. Keys of different accounts or machines do not meet."""
-    actor = current_actor()
-    owner = actor.account_id if actor.kind == "account" else actor.session_id
-    return {"owner_id": owner, "key_hash": hashlib.sha256(key.encode()).digest()}
+    return {"owner_id": current_actor().id, "key_hash": hashlib.sha256(key.encode()).digest()}
 
 
 def _request_hash() -> bytes:

@@ -49,6 +49,11 @@ _making = (
 )  # pydantic fails if two threads request the same schema for the first time
 _SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
+    "machine": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "`vma_<id>_<key>`: the id of a machine, and the key derived from its token.",
+    },
     "cookie": {"type": "apiKey", "in": "cookie", "name": ACCESS},
     "csrf": {"type": "apiKey", "in": "header", "name": HEADER},
 }
@@ -162,7 +167,7 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
         "operationId": rule.endpoint.replace(".", "_"),
         "tags": [rule.endpoint.split(".")[0]],
         "summary": " ".join(summary.split()),
-        "security": [] if is_public else _security(rule),
+        "security": [] if is_public else _security(rule, contract),
         "responses": _responses(rule, contract, schemas, is_public=is_public),
     }
     if _replays(rule, contract, is_public=is_public):
@@ -193,10 +198,12 @@ def _operation(rule: Any, view: Any, contract: Contract, schemas: _Schemas) -> d
     return described
 
 
-def _security(rule: Any) -> list[dict[str, Any]]:
+def _security(rule: Any, contract: Contract) -> list[dict[str, Any]]:
     """Return how a request is authenticated: by a bearer token, or by a browser's cookies."""
     unsafe = (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}
-    return [{"bearer": []}, {"cookie": [], "csrf": []} if unsafe else {"cookie": []}]
+    machine: list[dict[str, Any]] = [{"machine": []}] if contract.machines else []
+    cookies: dict[str, Any] = {"cookie": [], "csrf": []} if unsafe else {"cookie": []}
+    return [{"bearer": []}, *machine, cookies]
 
 
 def _query(schema: dict[str, Any]) -> list[dict[str, Any]]:
@@ -283,7 +290,7 @@ def errors_of(rule: Any, contract: Contract, *, is_public: bool) -> set[type[Ser
     if contract.body is not None:
         kinds.update(_WITH_BODY)
     if not is_public:
-        kinds.update((errors.Unauthenticated, CrossSite))
+        kinds.update((errors.Unauthenticated, errors.Forbidden, CrossSite))
     if contract.step_up:
         kinds.add(StepUpRequired)
     if rule._converters:

@@ -26,12 +26,15 @@ class Hooks:
 
     :ivar record_error: records an error that carries an audit event, after its rollback.
     :ivar require_session: raises `Unauthenticated` if the session of the request has ended.
+    :ivar renew_machine: reads the machine of the request again, if it changed since it was found;
+        returns whether the view can be repeated.
     :ivar session_ended: counts the request of an ended session as anonymous; may raise `TooMany`.
     """
 
     record_error: Callable[[ServiceError], None]
     require_session: Callable[[], None]
     session_ended: Callable[[], None]
+    renew_machine: Callable[[], bool]
 
 
 _HOOKS: Final = AppSlot[Hooks]("api.hooks")
@@ -55,6 +58,7 @@ def operation(
     returns: Any = None,
     returns_secret: bool = False,
     counts_guesses: bool = False,
+    machines: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
     """Hold a view to its contract.
 
@@ -73,17 +77,16 @@ def operation(
         Idempotency-Key.
     :param counts_guesses: the view commits a failed guess and then raises. In the one transaction
         of an Idempotency-Key the rollback would undo the count, so a key is ignored here too.
+    :param machines: machines may call the view; elsewhere they get 403.
     """
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Response]:
         hints = get_type_hints(view)
-        model = returns or hints.get("return")
-        model = None if model in (type(None), Answer, Response) else model
-        usual = tuple(model) if isinstance(model, dict) else (200,) if model else (204,)
+        model, usual = _response_model(returns or hints.get("return"))
         contract = Contract(
             hints.get("body"), hints.get("query"), model,
             statuses or usual, errors, access, step_up, body_bytes,
-            max_keys, media_type, checks_session, not (returns_secret or counts_guesses),
+            max_keys, media_type, checks_session, not (returns_secret or counts_guesses), machines,
         )  # fmt: skip
         reader = Reader(contract)
         session_errors_first = _session_errors_first if contract.checks_session else nullcontext
@@ -100,6 +103,13 @@ def operation(
         return call
 
     return wrap
+
+
+def _response_model(returns: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return the response model of a view, and the statuses of success that it implies."""
+    if returns in (None, type(None), Answer, Response):
+        return None, (204,)
+    return returns, tuple(returns) if isinstance(returns, dict) else (200,)
 
 
 def prepare(app: Flask) -> None:
@@ -164,11 +174,16 @@ def _idempotent(contract: Contract, respond: Callable[[], Response]) -> Callable
 def _run(respond: Callable[[], Response]) -> Response:
     """Respond; try once more if another transaction was in the way, then give up as `busy`.
 
+    Also try once more if the machine that sends the request was changed since it was looked up.
+
     A view changes nothing but the database, in one transaction, so it can be called again.
     """
     try:
         try:
             return respond()
+        except Unauthenticated:
+            if not _HOOKS.get().renew_machine():
+                raise
         except Exception as error:
             if not is_contention(error):
                 raise

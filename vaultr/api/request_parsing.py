@@ -4,12 +4,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 from pydantic import TypeAdapter, ValidationError
 
 from vaultr import clock
 from vaultr.api.contract import Contract, StepUpRequired
-from vaultr.errors import BadRequest, FieldError, LengthRequired, TooLarge
+from vaultr.errors import BadRequest, FieldError, Forbidden, LengthRequired, TooLarge
 from vaultr.request_context import actor_or_none
 from vaultr.wire import strict_json
 
@@ -53,6 +53,7 @@ class Reader:
             found["query"] = _checked(self._query, _query_values(), "/query")
         elif request.query_string:
             raise BadRequest(errors=[FieldError("/query", "this operation has no such parameter")])
+        _check_machine(allowed=self._contract.machines)
         if self._contract.step_up:
             _fresh()
         return found
@@ -125,6 +126,18 @@ def _message(error: Any) -> str:
     if error["type"] == "model_type":
         return "an object"  # without the name of our class
     return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _check_machine(*, allowed: bool) -> None:
+    actor = actor_or_none()
+    if actor is None or actor.kind == "account":
+        return
+    if getattr(current_app.view_functions[request.endpoint or ""], "public", False):
+        return
+    if not actor.in_network:
+        raise Forbidden("This machine may not be used from your network address.")
+    if not allowed:
+        raise Forbidden("A machine cannot do this. Log in with the account that owns it.")
 
 
 def _fresh() -> None:

@@ -31,9 +31,13 @@ class AnchorUnreachable(Exception):
 
 @dataclass(slots=True)
 class _State:
-    """The state of one anchor: when to try again after failures."""
+    """The state of one anchor: what this process sent last, and when to try again.
+
+    :ivar sent: the newest checkpoint that it has from this process.
+    """
 
     anchor: Anchor
+    sent: str | None = None
     failures: int = 0
     next_at: float = 0.0
 
@@ -88,28 +92,29 @@ def catch_up() -> None:
 def _send_due(*, published: bool) -> None:
     states = [one for one in _STATES.get().all if one.next_at <= time.monotonic()]
     for state in states:
-        for row in _lacking(state.anchor.url, published=published):
+        for row in _lacking(state, published=published):
             if not _send(state, row):
                 break
 
 
-def _lacking(url: str, *, published: bool) -> list[AuditKeyChange | AuditCheckpoint]:
-    """Return what an anchor does not have yet: oldest first, the newest checkpoint last."""
+def _lacking(state: _State, *, published: bool) -> list[AuditKeyChange | AuditCheckpoint]:
+    """Return what an anchor does not have yet: oldest first, the newest checkpoint last.
+
+    The newest checkpoint is sent if this process has not sent it, even if the database says that
+    the anchor has it: an operator of the database could keep it from the anchor.
+    """
     finals = sa.select(AuditCheckpoint.epoch, sa.func.max(AuditCheckpoint.size)).group_by(
         AuditCheckpoint.epoch
     )
     place = sa.tuple_(AuditCheckpoint.epoch, AuditCheckpoint.size)
     query = sa.select(AuditCheckpoint).where(place.in_(finals))
     with reading() as session:
-        rows: list[AuditKeyChange | AuditCheckpoint] = [
-            *session.scalars(sa.select(AuditKeyChange).order_by(AuditKeyChange.epoch)),
-            *session.scalars(query.order_by(AuditCheckpoint.epoch)),
-        ]
-    return [
-        row
-        for row in rows
-        if url not in taken_by(row.anchored_to) and (row.anchored_to is not None or not published)
-    ]
+        changes = list(session.scalars(sa.select(AuditKeyChange).order_by(AuditKeyChange.epoch)))
+        last = list(session.scalars(query.order_by(AuditCheckpoint.epoch)))
+    newest = last[-1:] if last and last[-1].note != state.sent else []
+    older: list[AuditKeyChange | AuditCheckpoint] = [*changes, *last[:-1]]
+    lacking = [row for row in older if state.anchor.url not in taken_by(row.anchored_to)]
+    return [row for row in [*lacking, *newest] if row.anchored_to is not None or not published]
 
 
 def taken_by(text: str | None) -> Mapping[str, str]:
@@ -134,6 +139,8 @@ def _send(state: _State, row: AuditKeyChange | AuditCheckpoint) -> bool:
     if state.failures:
         logs.event("audit.anchor.resumed", anchor=state.anchor.kind)
     state.failures, state.next_at = 0, 0.0
+    if isinstance(row, AuditCheckpoint):
+        state.sent = row.note
     with transaction() as session:
         _note(session, row, url, answer)
     return True

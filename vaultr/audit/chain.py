@@ -108,3 +108,25 @@ def copies(row: Any) -> tuple[Any, ...]:
 def copied(body: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the members of the body that columns copy."""
     return tuple(body.get(name) for name in ("eid", "w", "n", "t", "sub", "act", "typ", "out"))
+
+
+def object_of(body: bytes, typ: str) -> dict[str, Any] | None:
+    """Return the object of an event; None if it is of another type or malformed."""
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(members, dict) or members.get("typ") != typ:
+        return None
+    obj = members.get("obj")
+    return obj if isinstance(obj, dict) else None
+
+
+def subject(row: Any) -> str:
+    """Return the signed subject of an event, or the column's if the body has none."""
+    try:
+        signed = json.loads(row.body)["sub"]
+        signed.encode()
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return str(row.sub)
+    return str(signed)

@@ -1,6 +1,7 @@
 """Answers for `flask doctor`: excess rights, the signer, anchors."""
 
-from vaultr.audit import anchors, checkpoints, rights, signing, tree
+from vaultr.audit import anchors, checkpoints, rights, signing, state_file, tree
+from vaultr.audit.errors import CannotCompare
 from vaultr.audit.signer import CannotSign, Signer
 from vaultr.database.session import db, reading
 
@@ -25,6 +26,22 @@ def signer_problem() -> str | None:
         except CannotSign as error:
             return str(error)
     return None
+
+
+def signed_notes() -> list[str]:
+    """Return the checkpoints outside of the database: the signer's state, the newest anchors.
+
+    Read before the log is: the signer stores its state after the transaction.
+
+    :raises CannotCompare: one of them cannot be read.
+    """
+    try:
+        state = state_file.read()
+        return [*([] if state is None else [state]), *anchors.newest_notes()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotCompare("AUDIT_STATE_FILE cannot be read.") from error
+    except anchors.AnchorUnreachable as error:
+        raise CannotCompare(f"The anchor {error.anchor} cannot be read.") from error
 
 
 def unreachable_anchors() -> list[str]:

@@ -7,14 +7,17 @@ from typing import Any
 from uuid import UUID
 
 import click
+import sqlalchemy as sa
 
 from vaultr import operator_cli
-from vaultr.audit import export, retention, sequencer, status
+from vaultr.audit import checkup, export, retention, sequencer, status
+from vaultr.audit.errors import CannotCompare
 from vaultr.audit.verification import run
 from vaultr.audit.verification.findings import Findings
 from vaultr.operator_cli import json_option, show
 from vaultr.security import keyring
 
+UNVERIFIABLE = 2
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -39,33 +42,72 @@ def show_status(*, as_json: bool) -> None:
 @click.option("--anchors", type=_FILE, help="Checkpoints from an anchor, to compare with")
 @click.option("--cross", is_flag=True, help="Also compare with the business tables")
 @click.option(
+    "--signer", is_flag=True, help="Also compare with the signer's state and this server's anchors"
+)
+@click.option(
     "--since",
     type=click.Path(dir_okay=False, path_type=Path),
     help="State file to continue from and to update",
 )
 @json_option
 @operator_cli.command
-def verify(*, anchors: Path | None, cross: bool, since: Path | None, as_json: bool) -> None:
+def verify(
+    *, anchors: Path | None, cross: bool, signer: bool, since: Path | None, as_json: bool
+) -> None:
     """Verify the stored log; exit 0 verified, 1 tampered, 2 cannot verify, 3 lagging.
 
     Example: flask audit verify --anchors /var/lib/anchors/checkpoints --cross
     """
-    options = run.Options(
-        keys=keyring.current().audit.keys.by_id,
-        anchors=() if anchors is None else anchor_notes(anchors.read_text("utf-8")),
-        cross=cross,
-        since=json.loads(since.read_text("utf-8")) if since and since.exists() else None,
-    )
-    findings, state = run.verify(options)
+    try:
+        options = run.Options(
+            keys=keyring.current().audit.keys.by_id,
+            anchors=[*_anchors_of(anchors), *(checkup.signed_notes() if signer else ())],
+            cross=cross,
+            since=_state_of(since),
+        )
+        findings, state = run.verify(options)
+    except (CannotCompare, OSError, UnicodeDecodeError, sa.exc.DBAPIError) as error:
+        says = error.detail if isinstance(error, CannotCompare) else type(error).__name__
+        click.echo(f"cannot verify: {says}", err=True)
+        raise SystemExit(UNVERIFIABLE) from error
     show(findings.as_json(), as_json=as_json, lines=lambda: list(_lines(findings)))
     if since is not None and findings.exit_code in (0, 3):
         since.write_text(json.dumps(state), "utf-8")
     raise SystemExit(findings.exit_code)
 
 
+def _anchors_of(path: Path | None) -> list[str]:
+    return [] if path is None else anchor_notes(path.read_text("utf-8"))
+
+
 def anchor_notes(text: str) -> list[str]:
-    """Split an anchor file into its notes; each ends with an empty line or a signature."""
-    return [json.loads(line) for line in text.splitlines() if line]
+    """Split an anchor file into its notes, a JSON text a line.
+
+    The last line is left out if it was cut off; any other one that is no JSON fails verification.
+    """
+    return [_note(line) for line in text.split("\n")[:-1] if line]
+
+
+def _note(line: str) -> str:
+    try:
+        return str(json.loads(line))
+    except ValueError:
+        return line
+
+
+def _state_of(path: Path | None) -> dict[str, Any] | None:
+    """Read the state of the last verification.
+
+    :raises CannotCompare: it is malformed.
+    """
+    if path is None or not path.exists():
+        return None
+    try:
+        state = json.loads(path.read_text("utf-8"))
+        run.check_state(state)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise CannotCompare(f"{path} is no state of `flask audit verify --since`.") from None
+    return dict(state)
 
 
 def _lines(findings: Findings) -> Iterator[str]:

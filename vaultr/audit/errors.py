@@ -70,3 +70,7 @@ class HoldUnknown(NotInLog):
 
 class HoldExists(CommandRejected):
     """A legal hold of this name exists."""
+
+
+class CannotCompare(CommandRejected):
+    """The signer's state or an anchor cannot be read, so the log cannot be compared with it."""

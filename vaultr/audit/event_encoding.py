@@ -125,8 +125,7 @@ def _detail(origin: Origin) -> bytes | None:
 
 def _act(actor: Actor | None, account_id: UUID | None, *, inside: bool, out: str) -> str:
     if actor is not None:
-        # A machine acts under its own id, which is in the field of the session's id.
-        return str(actor.account_id if actor.kind == "account" else actor.session_id)
+        return str(actor.id)
     if not inside:
         return "system"
     # A success without a session (login, emailed token) needed the account's own secret.

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from vaultr.audit import chain
 from vaultr.audit.events import Event
-from vaultr.audit.models import AuditEvent, AuditPending
+from vaultr.audit.models import AuditEvent, AuditLeaf, AuditPending
 from vaultr.audit.tree import Leaf
 from vaultr.protocol import merkle
 
@@ -68,6 +68,7 @@ class Row(NamedTuple):
     out: str
     t: datetime
     before_hash: bytes | None
+    in_tree: bool
 
 
 def read(
@@ -83,17 +84,18 @@ def read(
     :param only: this event alone.
     """
     rows = [Row(*row) for row in session.execute(_query(count, only))]
-    found = [row for row in rows if row.event_id is not None]
+    found = [row for row in rows if row.event_id is not None and not row.in_tree]
     found.sort(key=lambda row: (row.t, row.writer_id, row.writer_seq))
-    leaves, done = [], [row.pending_id for row in rows if row.event_id is None]
-    gaps = [Gap(event_id, "event-missing") for event_id in done]
+    leaves, done = [], [row.pending_id for row in rows if row.event_id is None or row.in_tree]
+    gaps = [Gap(row.pending_id, "event-missing") for row in rows if row.event_id is None]
+    gaps += [Gap(row.pending_id, "sequenced-before") for row in rows if row.in_tree]
     for row in found:
         reason = fault(row, keys)
         if only is None and reason == "predecessor-missing" and abs(now - row.t) < GAP_AFTER:
             continue
         if reason is not None:
             gaps.append(Gap(row.event_id, reason, row.writer_id.hex(), row.writer_seq))
-        leaves.append(Leaf(row.event_id, _hash(row), merkle.subject_tag(_subject(row))))
+        leaves.append(Leaf(row.event_id, _hash(row), merkle.subject_tag(chain.subject(row))))
         done.append(row.event_id)
     return Checked(leaves, gaps, done, more=len(rows) == count and bool(done))
 
@@ -112,6 +114,7 @@ def _query(count: int, only: UUID | None) -> Any:
             event.event_id, event.epoch, event.writer_id, event.writer_seq, event.prev_hash,
             event.body, event.mac, event.event_hash, event.sub, event.act, event.typ, event.out,
             event.t, before.event_hash.label("before_hash"),
+            sa.exists().where(AuditLeaf.event_id == AuditPending.event_id).label("in_tree"),
         )
         .outerjoin_from(AuditPending, event, event.event_id == AuditPending.event_id)
         .outerjoin(before, linked)
@@ -121,13 +124,10 @@ def _query(count: int, only: UUID | None) -> Any:
     return query if only is None else query.where(AuditPending.event_id == only)
 
 
-def fault(row: Row, keys: Mapping[str, bytes]) -> str | None:
-    """Return what is wrong with an event, as a reason code, or None."""
-    try:
-        body = json.loads(row.body)
-    except ValueError:
-        return "body-invalid"
-    if not isinstance(body, dict):
+def altered(row: Any, keys: Mapping[str, bytes]) -> str | None:
+    """Return why an event is not as its server recorded it, as a reason code, or None."""
+    body = _body(row)
+    if body is None:
         return "body-invalid"
     key = keys.get(str(body.get("k")))
     if key is None:
@@ -137,8 +137,24 @@ def fault(row: Row, keys: Mapping[str, bytes]) -> str | None:
         return "mac-invalid"
     if event_hash != row.event_hash:
         return "hash-invalid"
-    if chain.copies(row) != chain.copied(body):
-        return "column-differs"
+    return None if chain.copies(row) == chain.copied(body) else "column-differs"
+
+
+def altered_columns(row: Any) -> str | None:
+    """Return what is wrong with an event's hash or columns, without the key of its MAC."""
+    body = _body(row)
+    if body is None:
+        return "body-invalid"
+    if merkle.event_hash(row.prev_hash, row.body, row.mac) != row.event_hash:
+        return "hash-invalid"
+    return None if chain.copies(row) == chain.copied(body) else "column-differs"
+
+
+def fault(row: Row, keys: Mapping[str, bytes]) -> str | None:
+    """Return what is wrong with an event or its link, as a reason code, or None."""
+    reason = altered(row, keys)
+    if reason is not None:
+        return reason
     if row.writer_seq == 0:
         started = row.prev_hash == chain.genesis(row.writer_id) and row.typ == Event.WRITER_START
         return None if started else "start-invalid"
@@ -147,12 +163,12 @@ def fault(row: Row, keys: Mapping[str, bytes]) -> str | None:
     return None if row.before_hash == row.prev_hash else "link-invalid"
 
 
-def _subject(row: Row) -> str:
-    """Return the signed subject, or the column's if the body cannot be read."""
+def _body(row: Any) -> dict[str, Any] | None:
     try:
-        return str(json.loads(row.body)["sub"])
-    except (ValueError, KeyError, TypeError):
-        return str(row.sub)
+        body = json.loads(row.body)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _hash(row: Row) -> bytes:

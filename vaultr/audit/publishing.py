@@ -19,12 +19,12 @@ def publish(signer: Signer) -> None:
     """
     with reading() as session:
         row = checkpoints.last_signed(session)
+    try:
+        signer.remember(None if row is None else row.note)
+    except OSError as error:
+        says = "the state file cannot be written"
+        raise CannotSign("state-unwritable", says, waits=True) from error
     if row is not None and row.anchored_to is None:
-        try:
-            signer.remember(row.note)
-        except OSError as error:
-            says = "the state file cannot be written"
-            raise CannotSign("state-unwritable", says, waits=True) from error
         if state_file.path() is None:
             anchors.send_first()
         _mark_published(row.epoch)

@@ -83,7 +83,10 @@ def _record(months: int, *, by: str) -> int | None:
         if last >= months_before(clock.now(), months) or final is None:
             return None
         size = tree.size(session, epoch)
-        obj = {"kind": "tree", "epoch": epoch, "size": size, "checkpoint": final.note}
+        obj = {
+            "kind": "tree", "epoch": epoch, "size": size, "checkpoint": final.note,
+            "last_event_at": clock.text(last),
+        }  # fmt: skip
         event_id = recording.record_system(Event.LOG_PRUNE, obj, by=by)
         session.add(
             AuditPrune(

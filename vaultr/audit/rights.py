@@ -125,12 +125,12 @@ def may_sequence(connection: sa.Connection) -> bool:
 
 def excess(connection: sa.Connection, role: str) -> list[str]:
     """Return the rights of the current role beyond those of ``role``, as ``RIGHT on table``."""
-    allowed = {(right.table, right.kind) for right in of(role)}
+    allowed = {(right.table, right.name) for right in of(role)}
     asked = (Right(role, table, name) for table in TABLES for name in ALL)
     return [
         f"{right.name} on {right.table}"
         for right in asked
-        if (right.table, right.kind) not in allowed and _has(connection, right)
+        if (right.table, right.name) not in allowed and _has(connection, right)
     ]
 
 

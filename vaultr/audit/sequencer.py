@@ -92,7 +92,7 @@ def sequence() -> bool:
             return False
         sequencer.signer = Signer(keys)
     try:
-        more = _batch(sequencer.signer)
+        more = _committed(sequencer.signer)
         if more is None:
             return False
         publishing.publish(sequencer.signer)
@@ -159,6 +159,14 @@ def locked(session: Session) -> bool:
         return True
     lock = sa.text("SELECT pg_try_advisory_xact_lock(:key)")
     return bool(session.execute(lock, {"key": LOCK}).scalar_one())
+
+
+def _committed(signer: Signer) -> bool | None:
+    try:
+        return _batch(signer)
+    except Exception:
+        signer.forget_signed()
+        raise
 
 
 def _batch(signer: Signer) -> bool | None:
@@ -338,5 +346,6 @@ def _sign(
 ) -> Checkpoint:
     """Sign the tree as it is in this transaction, and store the checkpoint unpublished."""
     checkpoint = Checkpoint(log_name.current(), epoch, edge.size, edge.root())
-    checkpoints.add(session, checkpoint, signer.keys.checkpoint(checkpoint), now)
+    note = signer.sign(checkpoint)
+    checkpoints.add(session, checkpoint, note, now)
     return checkpoint

@@ -47,15 +47,34 @@ class Signer:
     def __init__(self, keys: SigningKeys) -> None:
         self.keys = keys
         self._last: str | None = None
+        self._signed: str | None = None
         self._anchors_read = False
 
-    def remember(self, note: str) -> None:
+    def sign(self, checkpoint: Checkpoint) -> str:
+        """Sign a checkpoint; `remember` has to follow when its transaction is committed."""
+        self._signed = self.keys.checkpoint(checkpoint)
+        return self._signed
+
+    def forget_signed(self) -> None:
+        """Forget what was signed in a transaction that may not have committed."""
+        self._signed = None
+
+    def remember(self, stored: str | None) -> None:
         """Store the last signed checkpoint in the state file and in this process.
 
+        That is the newest of what this process has signed, what it knows and what the database
+        has. A trigger could drop the row, or have it look published; a row could be deleted.
+
+        :param stored: the newest checkpoint of the database, which `check` has verified.
         :raises OSError: the file cannot be written.
         """
-        state_file.write(note)
-        self._last = note
+        known = [note for note in (self._last, self._signed, stored) if note is not None]
+        if not known:
+            return
+        self._last = max(known, key=_place_of)
+        if self._last != state_file.read():
+            state_file.write(self._last)
+        self._signed = None
 
     def state(self, session: Session) -> State:
         """Return the newest checkpoint of state file, anchors and this process.
@@ -135,6 +154,11 @@ def _place(state: State) -> tuple[int, int]:
     return (0, 0) if checkpoint is None else (checkpoint.epoch, checkpoint.size)
 
 
+def _place_of(note: str) -> tuple[int, int]:
+    checkpoint = Checkpoint.parse(notes.parse(note).text)
+    return checkpoint.epoch, checkpoint.size
+
+
 def _check_extends(session: Session, last: Checkpoint, size: int) -> None:
     """Check that the stored tree of a checkpoint still has its root and leads on from it."""
     try:
@@ -161,8 +185,3 @@ def _check_links(session: Session, first: int, epoch: int) -> None:
         if finals.get(one) is None or finals[one] != tree.size(session, one):
             says = f"tree {one} has no final checkpoint; {REOPEN}"
             raise CannotSign("database-forked", says)
-
-
-def note_text(note: str) -> str:
-    """Return the text of a note without its signatures."""
-    return notes.parse(note).text

@@ -108,7 +108,7 @@ def _commit_is_sent(connection: sa.Connection) -> None:
 @sa.event.listens_for(db.session, "after_commit")
 def _after_commit(session: Session) -> None:
     binding: Binding | None = session.info.get(_BINDING)
-    if binding is not None and binding.sent:  # false if only a savepoint was rebindingd
+    if binding is not None and binding.sent:  # false if only a savepoint was released
         binding.committed = True
 
 

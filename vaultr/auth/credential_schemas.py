@@ -5,10 +5,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vaultr.auth.schemas import IdentityIn, KdfIn, SealedKey, SealedProfile
+from vaultr.auth.schemas import IdentityIn, KdfIn, SealedProfile
 from vaultr.protocol.sizes import WRAPS_MOST
 from vaultr.wire import sealed_fields
 from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
+from vaultr.wire.sealed_fields import SealedKey
 
 
 class AccountKeyIn(In):

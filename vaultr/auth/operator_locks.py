@@ -1,6 +1,6 @@
 """Account locks set by an operator; they follow changes of address and end by an operator."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +21,27 @@ _LOCK: Final = sa.text(
     " VALUES (:counter, 0, 0, :until, :until, '') ON CONFLICT (counter) DO UPDATE"
     " SET locked_until = :until, failed_at = :until, failures = 0"
 ).bindparams(sa.bindparam("until", type_=Failures.failed_at.type))
+
+
+def locked_sql(counter: str) -> str:
+    """Return the SQL condition that an operator has locked an account; ``:lock_end`` is `lock_end`.
+
+    :param counter: SQL of the counter of the account's recovery, see `lock_counter`.
+    """
+    return (
+        "EXISTS (SELECT 1 FROM login_failures f"  # nosec B608 - constants only
+        f" WHERE f.counter = {counter} AND f.locked_until > :lock_end)"
+    )
+
+
+def lock_counter(account_id: UUID) -> str:
+    """Return the counter that shows whether an operator has locked an account."""
+    return login_throttle.recovery_counter(account_id)
+
+
+def lock_end() -> datetime:
+    """Return the time until which no lock lasts that failures caused."""
+    return clock.now() + OPERATOR_LOCK
 
 
 def account_counters(work: Work, account_id: UUID, email: str) -> list[str]:

@@ -1,12 +1,15 @@
 """The account as its owner sees it, and writes of the sealed profile."""
 
+from uuid import UUID
+
 import sqlalchemy as sa
+from sqlalchemy.orm import Session as Work
 
 from vaultr.audit import service as audit
 from vaultr.audit.events import Event
 from vaultr.auth.account_lock import lock_own_account
 from vaultr.auth.errors import StaleRevision
-from vaultr.auth.models import KeySet
+from vaultr.auth.models import Account, KeySet
 from vaultr.auth.queries import OWNER, Owner
 from vaultr.auth.schemas import ProfileIn
 from vaultr.database.session import one_statement, transaction
@@ -26,6 +29,12 @@ def read_account(actor: Actor) -> Owner:
     if row is None:
         raise Unauthenticated
     return Owner(*row)
+
+
+def owner_address(work: Work, account_id: UUID) -> str:
+    """Return the email address of an account."""
+    address = sa.select(Account.email).where(Account.id == account_id)
+    return work.scalars(address).one()
 
 
 def write_profile(actor: Actor, body: ProfileIn, expected: Precondition) -> int:

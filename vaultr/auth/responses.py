@@ -144,6 +144,7 @@ class LimitsOut(Out):
     items: int = Field(description="Per vault, active and in the trash.")
     item_bytes: int = Field(description="Per item, overview and detail together.")
     vault_bytes: int
+    machines: int
     reads: RateOut
     writes: RateOut
     changes: RateOut = Field(description="Per vault.")
@@ -156,6 +157,7 @@ class LimitsOut(Out):
             items=settings.quota_items,
             item_bytes=settings.quota_item_bytes,
             vault_bytes=settings.quota_vault_bytes,
+            machines=settings.quota_machines,
             reads=_rate(settings.limit_reads),
             writes=_rate(settings.limit_writes),
             changes=_rate(settings.limit_changes),

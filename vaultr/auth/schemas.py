@@ -6,10 +6,10 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from vaultr.auth import email_addresses
-from vaultr.protocol.encoding import unb64
 from vaultr.protocol.kdf import Kdf
-from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS, EMAIL_CHARACTERS, KEY_WRAP_BYTES
+from vaultr.protocol.sizes import DEVICE_NAME_CHARACTERS, EMAIL_CHARACTERS
 from vaultr.wire.field_types import Bytes, Bytes32, Id, In, Int
+from vaultr.wire.sealed_fields import SealedKey, sealed_value
 
 
 def _email(read: Callable[[str], str]) -> PlainValidator:
@@ -34,29 +34,7 @@ EmailAddress = Annotated[str, _email(email_addresses.normalise), _EMAIL_SCHEMA]
 DeliverableAddress = Annotated[str, _email(email_addresses.deliverable), _EMAIL_SCHEMA]
 
 
-def _sealed(most: int) -> PlainValidator:
-    def read(value: object) -> bytes:
-        if not isinstance(value, str):
-            raise ValueError("a sealed value, as base64url without padding")
-        try:
-            data = unb64(value)
-        except ValueError:
-            return b""  # not base64url: rejected like an empty value
-        if len(data) > most:
-            raise ValueError(f"a sealed value of at most {most} bytes")
-        return data
-
-    return PlainValidator(read)
-
-
-def _text_of(most: int) -> WithJsonSchema:
-    longest = (most * 8 + 5) // 6
-    return WithJsonSchema({"type": "string", "contentEncoding": "base64url", "maxLength": longest})
-
-
-# The schema accepts any text; `NotSealed` rejects what cannot be a ciphertext.
-SealedKey = Annotated[bytes, _sealed(KEY_WRAP_BYTES), _text_of(KEY_WRAP_BYTES)]
-SealedProfile = Annotated[bytes, _sealed(262_144), _text_of(262_144)]
+SealedProfile = Annotated[bytes, *sealed_value(262_144)]
 
 
 def _first(value: object) -> int:

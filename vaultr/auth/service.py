@@ -2,6 +2,7 @@
 
 from vaultr.auth.account_deletion import delete_account  # delete the account of the actor
 from vaultr.auth.account_deletion import init_app as init_account_deletion  # set its deleters
+from vaultr.auth.account_lock import lock_own_account  # serialise changes to an account
 from vaultr.auth.credential_change import change_credentials  # new password or key
 from vaultr.auth.email_change import (
     confirm_email_change,  # by an emailed token
@@ -18,8 +19,14 @@ from vaultr.auth.login import (
     log_in,  # check a password and start a session
     step_up,  # check the password again for a sensitive action
 )
+from vaultr.auth.operator_locks import (
+    lock_counter,  # the counter of an operator's lock
+    lock_end,  # how long a lock by failures lasts at most
+    locked_sql,  # whether an operator has locked an account
+)
 from vaultr.auth.password_hashing import init_app as init_password_hashing  # start the hash queue
 from vaultr.auth.profile import (
+    owner_address,  # the email address of an account
     read_account,  # the account with its key set
     write_profile,  # replace the sealed profile
 )
@@ -63,6 +70,7 @@ from vaultr.auth.sessions import (
 )
 from vaultr.auth.signup import (
     confirm_signup,  # create the account
+    is_account_id,  # whether an id is, or seems to be, an account's
     resend_verification,  # email a new token
     sign_up,  # store a signup until its email is confirmed
 )
@@ -85,11 +93,17 @@ __all__ = [
     "init_account_deletion",
     "init_key_rewrap",
     "init_password_hashing",
+    "is_account_id",
     "list_factors",
     "list_sessions",
+    "lock_counter",
+    "lock_end",
+    "lock_own_account",
+    "locked_sql",
     "log_in",
     "log_out",
     "log_out_all",
+    "owner_address",
     "put_recovery_key",
     "read_account",
     "recovery_state",

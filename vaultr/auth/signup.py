@@ -205,6 +205,14 @@ def _was_used(work: Work, account_id: UUID) -> bool:
     return used or known
 
 
+def is_account_id(work: Work, some_id: UUID) -> bool:
+    """Check whether an id is or was an account's, or that of a decoy.
+
+    Nothing else may have such an id. Decoys are included, so that nobody learns which it is.
+    """
+    return is_decoy(some_id) | _was_used(work, some_id)
+
+
 def _keep_five(work: Work, email: str, *, to_delete: UUID | None) -> None:
     """Delete a named signup if more than five wait, otherwise the oldest."""
     named = sa.case((WaitingSignup.id == to_delete, 1), else_=0)

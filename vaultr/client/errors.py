@@ -281,3 +281,12 @@ class AnswerInvalid(IntegrityError):
     """The response does not follow the protocol, or contradicts itself."""
 
     advice = f"This is not a Vaultr server, or it is newer than this client. {_UNCHANGED}"
+
+
+class NotVaultr(AnswerInvalid):
+    """Something else than a Vaultr server responded, such as a web site or a login page."""
+
+    advice = (
+        "Check the URL in --url or VAULTR_URL. If your network asks you to log in with a browser,"
+        f" do that first. {_UNCHANGED}"
+    )

@@ -24,7 +24,12 @@ from vaultr.client.account.signup import Signup
 from vaultr.client.crypto.recovery_key import RecoveryKey
 from vaultr.client.items.duplicates import Presence
 from vaultr.client.items.history import NoSuchVersion, Version
-from vaultr.client.items.import_runs import ImportExceedsQuota, ImportRun, Match
+from vaultr.client.items.import_runs import (
+    ImportExceedsQuota,
+    ImportInterrupted,
+    ImportRun,
+    Match,
+)
 from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.reconciliation.accept import Accepted, NotShown
@@ -56,6 +61,7 @@ __all__ = [
     "EditConflict",
     "FactorInfo",
     "ImportExceedsQuota",
+    "ImportInterrupted",
     "ImportReport",
     "ImportRun",
     "Item",

@@ -138,7 +138,12 @@ def wait(connection: Any) -> None:
 
 
 class DatabaseUnavailable(Exception):
-    """The database does not respond in time, or not at all."""
+    """The database does not respond in time, or rejects the statement.
+
+    :ivar sqlstate: PostgreSQL's code of the error; None if it did not respond.
+    """
+
+    sqlstate: str | None = None
 
 
 class TableMissing(Exception):
@@ -165,8 +170,12 @@ def query_once(statement: str, seconds: float) -> Any:
                 cursor.execute(statement)
                 row = cursor.fetchone()
     except dialect.loaded_dbapi.Error as error:
-        missing = getattr(error, "pgcode", None) == "42P01" or "no such table" in str(error)
-        raise (TableMissing if missing else DatabaseUnavailable) from None
+        sqlstate = getattr(error, "pgcode", None)
+        if sqlstate == "42P01" or "no such table" in str(error):
+            raise TableMissing from None
+        unavailable = DatabaseUnavailable()
+        unavailable.sqlstate = sqlstate
+        raise unavailable from None
     finally:
         deadline.reset(outer)
     return row[0] if row else None

@@ -24,13 +24,14 @@ _DRIVER: Final = make_url("postgresql+psycopg2://").get_dialect()
 _PARAMETER_TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
     **dict.fromkeys(("vault_id", "item_id", "author_id", "audit_event_id"), sa.Uuid()),
     **dict.fromkeys(("sid", "account", "after"), sa.Uuid()),
-    "now": Utc(),
+    **dict.fromkeys(("now", "lock_end"), Utc()),
 }
 # Types of the parameters and columns of a `planned` statement, by name.
 _COLUMN_TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
     **dict.fromkeys(("sid", "account", "event"), sa.Uuid()),
     **dict.fromkeys(("now", "idle_until", "expires_at", "proven_at", "rotated_at"), Utc()),
-    **dict.fromkeys(("locked_until", "device_locked_until"), Utc()),
+    **dict.fromkeys(("locked_until", "device_locked_until", "lock_end"), Utc()),
+    **dict.fromkeys(("last_used_at", "hour"), Utc()),
     **dict.fromkeys(("account_id", "id"), sa.Uuid()),
 }
 

@@ -1,4 +1,4 @@
-"""The readiness check: database within a second, schema, keys, Redis, not draining."""
+"""The readiness check: database within a second, schema, keys, Redis, writes, not draining."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from flask import Flask
 
 from vaultr.app_state import AppSlot
 from vaultr.audit import service as audit
-from vaultr.database import engine, schema_version
+from vaultr.database import engine, schema_version, write_check
 from vaultr.health import draining
 from vaultr.observability import metrics
 from vaultr.ratelimit import limiter
@@ -18,6 +18,7 @@ from vaultr.settings.model import Settings, current_settings
 
 DATABASE_SECONDS = 1.0
 _CACHE_SECONDS = 1.0
+_WRITES_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class _Cache:
         self.lock = threading.Lock()
         self.at = 0.0
         self.state = State((), ())
+        self.writes_at = 0.0
+        self.is_writable = True
 
 
 _CACHE: Final = AppSlot[_Cache]("health.readiness")
@@ -53,12 +56,12 @@ def current() -> State:
     cache = _CACHE.get()
     with cache.lock:
         if time.monotonic() - cache.at > _CACHE_SECONDS or not cache.at:
-            cache.state = _check()
+            cache.state = _check(cache)
             cache.at = time.monotonic()
         return cache.state
 
 
-def _check() -> State:
+def _check(cache: _Cache) -> State:
     settings = current_settings()
     failed, switched_off = _database()
     degraded: list[str] = []
@@ -72,8 +75,18 @@ def _check() -> State:
         (failed if gone and "redis" in settings.ready_requires else degraded).append("redis")
     if not failed:
         _audit(failed, degraded)
+        _writes(cache, degraded)
     metrics.READY.set(0 if failed else 1)
     return State(tuple(failed), tuple(degraded), switched_off)
+
+
+def _writes(cache: _Cache, degraded: list[str]) -> None:
+    """Look every few seconds whether the database accepts writes; reads continue if not."""
+    if time.monotonic() - cache.writes_at > _WRITES_SECONDS or not cache.writes_at:
+        cache.is_writable = write_check.is_writable(DATABASE_SECONDS)
+        cache.writes_at = time.monotonic()
+    if not cache.is_writable:
+        degraded.append("database-writes")
 
 
 def _audit(failed: list[str], degraded: list[str]) -> None:

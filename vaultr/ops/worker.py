@@ -15,6 +15,7 @@ from flask.cli import with_appcontext
 
 from vaultr.audit import service as audit
 from vaultr.health import service as health
+from vaultr.machines import service as machines
 from vaultr.mail import service as mail
 from vaultr.observability import instrumentation, logs, metrics, prometheus_endpoint, statsd
 from vaultr.observability.tracing import spans
@@ -54,6 +55,7 @@ JOBS: tuple[Job, ...] = (
     Job("self-audit", audit.check_own_events, every_seconds=5, alone=False),
     Job("denials", audit.flush_denials, every_seconds=15, alone=False),
     *(Job(f"{chore.name}-purge", chore.remove, every_seconds=3600) for chore in PURGE_RULES),
+    Job("machines", machines.send_notices, every_seconds=3600),
     Job("keys-reseal", usage.reseal_all, every_seconds=3600),
     Job("life", gauges.show_life, every_seconds=60),
     Job("measure", gauges.measure, every_seconds=15, alone=False),

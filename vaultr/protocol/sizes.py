@@ -18,6 +18,7 @@ ITEM_BYTES: Final = 64 * 1024
 ITEMS_PER_VAULT: Final = 10_000
 VAULT_BYTES: Final = 256 * MIB
 VAULTS_PER_ACCOUNT: Final = 20
+MACHINES_PER_ACCOUNT: Final = 50
 VERSIONS_PER_ITEM: Final = 50
 # A wrap has 145 bytes; the higher limit leaves room for later suites.
 KEY_WRAP_BYTES: Final = 1024

@@ -47,7 +47,7 @@ def init_app(app: Flask, settings: Settings, *, on_denied: Callable[[str], None]
     app.before_request(_count)
     app.after_request(_add_headers)
     # Views with a limit of Flask-Limiter's check it themselves. What the extension would do around
-    # every request costs more than counting it. `tests/api/test_limits.py` pins that.
+    # every request costs more than counting it. `tests/api/test_rate_limits.py` pins that.
     hooks: tuple[dict[Any, list[Any]], ...] = (
         app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs,
     )  # fmt: skip
@@ -116,6 +116,14 @@ def check_session(claims: Claims) -> None:
     :raises TooMany: this process found the limit used up, and its window is not over.
     """
     limits.reject_full(*_keys(claims))
+
+
+def check_address() -> None:
+    """Reject a request from an address over its limit before an unknown machine is looked up.
+
+    :raises TooMany: this process found the limit used up, and its window is not over.
+    """
+    limits.reject_full(f"a:{request_context.current_origin().address}")
 
 
 def _keys(claims: Claims) -> tuple[str, str]:

@@ -8,10 +8,11 @@ from flask import Flask, current_app, g, request
 from vaultr import request_context
 from vaultr.api.contract import PROBE_PATHS, CrossSite, contract_of
 from vaultr.app_state import AppSlot
-from vaultr.errors import BadRequest, Unauthenticated
+from vaultr.errors import BadRequest, Forbidden, Unauthenticated
 from vaultr.request_context import Actor
-from vaultr.security import access_tokens, session_check, session_cookies
+from vaultr.security import access_tokens, machine_tokens, session_check, session_cookies
 from vaultr.security.access_tokens import Claims
+from vaultr.security.machine_tokens import MachineActors, MachineProof, TokenSent
 
 SessionActor = Callable[[Claims], Actor | None]
 OnDenied = Callable[[str], None]
@@ -19,7 +20,9 @@ OnDenied = Callable[[str], None]
 _BEARER = "Bearer "
 _DENIED: Final = "door"  # the reason in audit events: never rename
 _SESSION_ACTOR: Final = AppSlot[SessionActor]("security.session_actor")
+_MACHINES: Final = AppSlot[MachineActors]("security.machine_actors")
 _BEFORE_SESSION: Final = AppSlot[Callable[[Claims], None]]("security.before_session")
+_BEFORE_MACHINE: Final = AppSlot[Callable[[], None]]("security.before_machine")
 _ON_DENIED: Final = AppSlot[OnDenied]("security.on_denied")
 
 
@@ -27,17 +30,23 @@ def init_app(
     app: Flask,
     *,
     session_actor: SessionActor,
+    machine_actors: MachineActors,
     before_session: Callable[[Claims], None],
+    before_machine: Callable[[], None],
     on_denied: OnDenied,
 ) -> None:
     """Find out the sender of each request. Nobody is rejected yet: rate limits come first.
 
     :param session_actor: returns the actor of a session, or None if the session is dead.
+    :param machine_actors: finds the actor of a machine.
     :param before_session: may reject a request before its session is looked up.
+    :param before_machine: may reject a request before an unknown machine is looked up.
     :param on_denied: counts a rejected request for the audit log.
     """
     _SESSION_ACTOR.set(app, session_actor)
+    _MACHINES.set(app, machine_actors)
     _BEFORE_SESSION.set(app, before_session)
+    _BEFORE_MACHINE.set(app, before_machine)
     _ON_DENIED.set(app, on_denied)
     app.before_request(_identify)
     session_cookies.init_app(app)
@@ -49,18 +58,44 @@ def reject_anonymous(app: Flask) -> None:
 
 
 def claims() -> Claims | None:
-    """Return the claims of this request's access token, or None for an anonymous request."""
+    """Return the claims of this request's access token, or None for an anonymous request.
+
+    For a machine they are the values of its actor.
+    """
     return cast("Claims | None", g.get("claims"))
 
 
 def require_session() -> None:
-    """Raise `Unauthenticated` if the session of this request's token is dead.
+    """Raise `Unauthenticated` if the session or the machine of this request is dead.
 
     A view with ``checks_session`` needs this where its own statement did not run.
     """
+    proof = _machine_proof()
+    if proof is not None:
+        if _MACHINES.get().read(proof) is None:
+            raise Unauthenticated
+        return
     token = claims()
     if token is not None and _SESSION_ACTOR.get()(token) is None:
         raise Unauthenticated
+
+
+def renew_machine() -> bool:
+    """Read the machine of this request again, because the view's statement found it changed.
+
+    :return: whether the request can be repeated, with the actor of the machine as it is now.
+    :raises Forbidden: the machine may no longer be used from this network.
+    """
+    proof = _machine_proof()
+    if proof is None:
+        return False
+    before, actor = request_context.actor_or_none(), _MACHINES.get().read(proof)
+    if before is None or actor is None or actor.epoch == before.epoch:
+        return False
+    _set_machine(actor)
+    if not actor.in_network:
+        raise Forbidden("This machine may not be used from your network address.")
+    return True
 
 
 def forget_session() -> bool:
@@ -69,12 +104,12 @@ def forget_session() -> bool:
     A session that is bound to its network and used from another one is ended here, after the
     view's own transaction was rolled back.
     """
-    token = claims()
+    token, proof = claims(), _machine_proof()
     request_context.set_actor(None)
-    g.claims = None
+    g.claims = g.machine_proof = None
     if token is None:
         return False
-    if ":network" in session_check.sql():
+    if proof is None and ":network" in session_check.sql():
         _SESSION_ACTOR.get()(token)
     return True
 
@@ -85,10 +120,17 @@ def count_denied() -> None:
 
 
 def _identify() -> None:
-    g.claims = None
+    g.claims = g.machine_proof = None
     if request.path in PROBE_PATHS:
         return  # a probe runs no statement, whoever sends it
-    g.claims = token = _read_claims()
+    header = request.headers.get("Authorization", "")
+    if machine_tokens.is_token(header):
+        g.token_sent = True
+        return
+    g.claims = token = _read_claims(header)
+    if g.machine_proof is not None:
+        _identify_machine(g.machine_proof)
+        return
     if token is None:
         return
     _BEFORE_SESSION.get()(token)
@@ -102,7 +144,35 @@ def _identify() -> None:
         g.claims = None  # the token of a dead session counts as none
 
 
+def _identify_machine(proof: MachineProof) -> None:
+    """Find the actor of a machine; the view's own statement may check it, as for a session."""
+    machines = _MACHINES.get()
+    actor = machines.known(proof)
+    if actor is None:
+        _BEFORE_MACHINE.get()()
+    if actor is None or not _view_checks_session():
+        actor = machines.read(proof)
+    if actor is None:
+        g.machine_proof = None
+        return
+    _set_machine(actor)
+    _BEFORE_SESSION.get()(g.claims)
+
+
+def _set_machine(actor: Actor) -> None:
+    request_context.set_actor(actor)
+    # Read by rate limits; only a session's token has an expiry that matters.
+    g.claims = Claims(actor.account_id, actor.session_id, actor.epoch, expires_at=0)
+
+
+def _machine_proof() -> MachineProof | None:
+    return cast("MachineProof | None", g.get("machine_proof"))
+
+
 def _require_actor() -> None:
+    if g.get("token_sent"):
+        count_denied()
+        raise TokenSent
     if g.get("two_credentials"):
         raise BadRequest("Send one credential, not several.")
     view = current_app.view_functions.get(request.endpoint or "")
@@ -119,8 +189,7 @@ def _require_actor() -> None:
             raise
 
 
-def _read_claims() -> Claims | None:
-    header = request.headers.get("Authorization", "")
+def _read_claims(header: str) -> Claims | None:
     # WSGI joins several headers by commas, which no token contains.
     if "," in header or (header and session_cookies.sent()):
         g.two_credentials = True
@@ -130,7 +199,11 @@ def _read_claims() -> Claims | None:
         return access_tokens.read(cookie)
     if header[: len(_BEARER)].lower() != _BEARER.lower():
         return None
-    return access_tokens.read(header[len(_BEARER) :].strip())
+    credential = header[len(_BEARER) :].strip()
+    if credential.startswith(machine_tokens.PREFIX):
+        g.machine_proof = machine_tokens.parse(credential)
+        return None
+    return access_tokens.read(credential)
 
 
 def _view_checks_session() -> bool:

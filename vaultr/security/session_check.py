@@ -1,7 +1,7 @@
-"""The SQL condition that a session is alive, and its parameters.
+"""The SQL condition that a session, or the token of a machine, is alive; and its parameters.
 
 Frequent statements select this condition with their row, which saves a round trip. `vaultr.auth`
-owns the tables, so `vaultr.app` passes the condition in.
+and `vaultr.machines` own the tables, so `vaultr.app` passes the conditions in.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from typing import Any, Final
 from flask import Flask
 
 from vaultr.app_state import AppSlot
-from vaultr.request_context import Actor
+from vaultr.request_context import Actor, Kind
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCheck:
-    """The SQL that checks a session.
+    """The SQL that checks a session or a machine.
 
-    :ivar sql: a condition that is true while the session is alive.
+    :ivar sql: a condition that is true while the session or the token is alive.
     :ivar parameters: returns the values of the parameters in ``sql`` for the actor.
     """
 
@@ -26,19 +26,25 @@ class SessionCheck:
     parameters: Callable[[Actor], dict[str, Any]]
 
 
-_CHECK: Final = AppSlot[SessionCheck]("security.session_check")
+_SESSIONS: Final = AppSlot[SessionCheck]("security.session_check")
+_MACHINES: Final = AppSlot[SessionCheck]("security.machine_check")
 
 
-def init_app(app: Flask, check: SessionCheck) -> None:
-    """Store the condition for the statements of ``app``."""
-    _CHECK.set(app, check)
+def init_app(app: Flask, *, sessions: SessionCheck, machines: SessionCheck) -> None:
+    """Store the conditions for the statements of ``app``."""
+    _SESSIONS.set(app, sessions)
+    _MACHINES.set(app, machines)
 
 
-def sql() -> str:
-    """Return the SQL condition that is true while the session is alive."""
-    return _CHECK.get().sql
+def sql(kind: Kind = "account") -> str:
+    """Return the SQL condition that is true while a session, or a machine's token, is alive."""
+    return _check(kind).sql
 
 
 def parameters(actor: Actor) -> dict[str, Any]:
     """Return the values of the parameters that `sql` uses."""
-    return _CHECK.get().parameters(actor)
+    return _check(actor.kind).parameters(actor)
+
+
+def _check(kind: Kind) -> SessionCheck:
+    return (_SESSIONS if kind == "account" else _MACHINES).get()

@@ -236,6 +236,11 @@ class Settings(BaseModel):
         ge=1,
         description="Maximum number of vaults of an account.",
     )
+    quota_machines: int = Field(
+        default=sizes.MACHINES_PER_ACCOUNT,
+        ge=1,
+        description="Maximum number of machines of an account.",
+    )
 
     @classmethod
     def from_environ(cls, variables: Mapping[str, str]) -> Self:

@@ -35,7 +35,7 @@ def change_items(
     changes = parse_changes(body)
     with transaction() as session:
         connection = session.connection()
-        row = lock_vault(connection, actor, vault_id)
+        row = lock_vault(connection, actor, vault_id, right="write")
         repeated = repeated_entries(connection, vault_id, row.revision, sent_entries(changes))
         if repeated is not None:
             for change in changes:

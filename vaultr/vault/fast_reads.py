@@ -1,4 +1,4 @@
-"""The most frequent reads, one statement each, which also checks the session.
+"""The most frequent reads, one statement each, which also checks the session or the token.
 
 A statement in autocommit mode needs no BEGIN and no COMMIT, the session's row is read together
 with the vault's, and on PostgreSQL the same statement inserts the audit event: one round trip
@@ -18,13 +18,11 @@ from vaultr.audit.events import Event
 from vaultr.audit.inline_insert import Prepared
 from vaultr.database.session import postgresql, transaction
 from vaultr.database.sql import Statement, per_database
-from vaultr.errors import Unauthenticated
 from vaultr.protocol.sizes import PAGE_BYTES
 from vaultr.request_context import Actor
-from vaultr.security import session_check
-from vaultr.vault import row_json
-from vaultr.vault.errors import ItemNotFound, VaultNotFound
-from vaultr.vault.locking import OWN_VAULT
+from vaultr.vault import access, row_json
+from vaultr.vault.access import Access
+from vaultr.vault.errors import ItemNotFound
 from vaultr.vault.responses import WrapView
 
 
@@ -48,12 +46,12 @@ class ItemBody:
 def read_head(actor: Actor, vault_id: UUID) -> tuple[int, bytes]:
     """Return the revision and the head of a vault.
 
-    :raises Unauthenticated: the session has ended.
+    :raises Unauthenticated: the session or the token is dead.
     :raises VaultNotFound: the actor has no such vault.
     """
-    values = parameters(actor, vault_id=vault_id)
-    row = _head(session_check.sql()).alone(values).one()
-    check_access(row)
+    values = access.parameters(actor, vault_id=vault_id)
+    row = _head(access.of(actor)).alone(values).one()
+    access.check(row)
     return row.revision, bytes(row.head)
 
 
@@ -62,8 +60,8 @@ def read_vault(connection: sa.Connection, actor: Actor, vault_id: UUID) -> Vault
 
     :raises Unauthenticated, VaultNotFound: see `read_head`.
     """
-    values = parameters(actor, vault_id=vault_id)
-    return _snapshot(_vault(session_check.sql()).run(connection, values).all())
+    values = access.parameters(actor, vault_id=vault_id)
+    return _snapshot(_vault(access.of(actor)).run(connection, values).all())
 
 
 def read_vault_autocommit(actor: Actor, vault_id: UUID) -> VaultSnapshot:
@@ -71,12 +69,12 @@ def read_vault_autocommit(actor: Actor, vault_id: UUID) -> VaultSnapshot:
 
     :raises Unauthenticated, VaultNotFound: see `read_head`.
     """
-    return _snapshot(_vault(session_check.sql()).alone(parameters(actor, vault_id=vault_id)))
+    return _snapshot(_vault(access.of(actor)).alone(access.parameters(actor, vault_id=vault_id)))
 
 
 def _snapshot(found: Sequence[Any]) -> VaultSnapshot:
     vault = found[0]
-    check_access(vault)
+    access.check(vault)
     wraps = [
         WrapView(generation=row.wrap_generation, sealed_key=bytes(row.sealed_key))
         for row in found
@@ -97,16 +95,16 @@ def read_item(actor: Actor, vault_id: UUID, item_id: UUID, known: int | None) ->
     :raises AuditUnavailable: the event could not be recorded, so the item is not returned.
     """
     revision = -1 if known is None else known
-    values = parameters(actor, vault_id=vault_id, item_id=item_id, known=revision)
+    values = access.parameters(actor, vault_id=vault_id, item_id=item_id, known=revision)
     obj = {"kind": "vault", "id": str(vault_id), "items": [str(item_id)]}
     if postgresql():
         row = _read_and_record(actor, values, obj)
     else:
         with transaction() as session:
-            row = _item(session_check.sql()).run(session.connection(), values).one()
+            row = _item(access.of(actor)).run(session.connection(), values).one()
             if _is_new(row):
                 audit.record(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
-    check_access(row)
+    access.check(row)
     if row.revision is None:
         raise ItemNotFound
     return ItemBody(
@@ -121,7 +119,7 @@ def _is_new(row: Any) -> bool:
 def _read_and_record(actor: Actor, values: Mapping[str, Any], obj: Mapping[str, Any]) -> Any:
     prepared = audit.prepared(Event.ITEM_READ, account_id=actor.account_id, obj=obj)
     with prepared as event:
-        statement = _item_and_event(session_check.sql())
+        statement = _item_and_event(access.of(actor))
         row = statement.alone({**values, **event.parameters}).one()
         if _is_new(row) and not row.recorded:
             raise AuditUnavailable  # some of the event may be stored, so do not call `done`
@@ -139,78 +137,63 @@ def list_items(
     :raises Unauthenticated, VaultNotFound: see `read_head`.
     """
     filters = {name: value for name, value in chosen.items() if value is not None}
-    statement = _list(session_check.sql(), "type" in filters, "after" in filters)
-    values = parameters(actor, vault_id=vault_id, limit=limit + 1, bytes=PAGE_BYTES, **filters)
+    statement = _list(access.of(actor), "type" in filters, "after" in filters)
+    page = {"limit": limit + 1, "bytes": PAGE_BYTES}
+    values = access.parameters(actor, vault_id=vault_id, **page, **filters)
     found = statement.alone(values)
-    check_access(found[0])
+    access.check(found[0])
     items = [row[-row_json.SUMMARY_COLUMNS :] for row in found if row.revision is not None]
     shown = [row for row in items[:limit] if row[-1] is not None]
     last = shown[-1][0] if len(items) > len(shown) else None
     return [row_json.summary_json(row) for row in shown], last
 
 
-def check_access(row: Any) -> None:
-    """Check the columns ``alive`` and ``owned``, which every statement here selects.
-
-    :raises Unauthenticated: the session has ended.
-    :raises VaultNotFound: the actor has no such vault.
-    """
-    if not row.alive:
-        raise Unauthenticated
-    if not row.owned:
-        raise VaultNotFound
-
-
-def parameters(actor: Actor, **more: Any) -> dict[str, Any]:
-    """Return the parameters that `statement` needs, and ``more``."""
-    return session_check.parameters(actor) | more
-
-
-def statement(alive_sql: str, columns: str, more: str = "") -> str:
+def statement(actor: Access, columns: str, more: str = "") -> str:
     """Return SQL that selects ``columns`` of a vault, and ``alive`` and ``owned`` to check."""
-    proof = f"{alive_sql} AS alive, v.revision IS NOT NULL AS owned"
-    return f"SELECT {proof}, {columns} {OWN_VAULT} {more}"  # nosec B608 - contains constants only
+    proof = f"{actor.alive} AS alive, v.revision IS NOT NULL AS owned"
+    return f"SELECT {proof}, {columns} {actor.from_vault} {more}"  # nosec B608 - constants only
 
 
 @per_database
-def _head(alive_sql: str) -> Statement:
-    return Statement(statement(alive_sql, "v.revision, v.head"))
+def _head(actor: Access) -> Statement:
+    return Statement(statement(actor, "v.revision, v.head"))
 
 
 @per_database
-def _vault(alive_sql: str) -> Statement:
+def _vault(actor: Access) -> Statement:
     columns = (
-        f"{row_json.id_text('v.id')} AS id, {row_json.time_text('v.created_at')} AS created_at,"
+        f"{actor.role} AS role, {row_json.id_text('v.id')} AS id,"
+        f" {row_json.time_text('v.created_at')} AS created_at,"
         " v.generation, v.rotating, v.revision, v.head, v.overview, v.overview_revision,"
         " v.overview_generation, v.active, v.trash, v.item_bytes,"
         f" k.generation AS wrap_generation, k.sealed_key, {row_json.entry_columns()}"
     )
     more = (
-        "LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = :account"
+        f"LEFT JOIN vault_keys k ON k.vault_id = v.id AND k.holder_id = {actor.holder}"
         " LEFT JOIN entries e ON e.vault_id = v.id AND e.n = v.revision ORDER BY k.generation"
     )
-    return Statement(statement(alive_sql, columns, more))
+    return Statement(statement(actor, columns, more))
 
 
-def _item_sql(alive_sql: str) -> str:
+def _item_sql(actor: Access) -> str:
     new = "CASE WHEN i.revision <> :known THEN i.{0} END AS {0}".format
     columns = f"{row_json.item_columns()}, {new('overview')}, {new('detail')}"
     more = "LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
-    return statement(alive_sql, columns, more)
+    return statement(actor, columns, more)
 
 
 @per_database
-def _item(alive_sql: str) -> Statement:
-    return Statement(_item_sql(alive_sql))
+def _item(actor: Access) -> Statement:
+    return Statement(_item_sql(actor))
 
 
 @per_database
-def _item_and_event(alive_sql: str) -> Statement:
+def _item_and_event(actor: Access) -> Statement:
     # Do not wait for the disk at commit: a crash can lose the events of less than a second of
     # reads, whose responses were already sent. The setting applies to this statement's transaction
     # alone.
     return Statement(
-        f"WITH found AS ({_item_sql(alive_sql)}),"  # nosec B608 - contains constants only
+        f"WITH found AS ({_item_sql(actor)}),"  # nosec B608 - contains constants only
         " new AS (SELECT set_config('synchronous_commit', 'off', true) FROM found"
         " WHERE alive AND overview IS NOT NULL),"
         f" {Prepared.ctes('new')} SELECT EXISTS (SELECT 1 FROM pend) AS recorded, * FROM found"
@@ -218,7 +201,7 @@ def _item_and_event(alive_sql: str) -> Statement:
 
 
 @per_database
-def _list(alive_sql: str, of_type: bool, after: bool) -> Statement:
+def _list(actor: Access, of_type: bool, after: bool) -> Statement:
     # Choose the page before the join, so that the index is used. Rows beyond the bytes of a page
     # come without their overview.
     chosen = (
@@ -233,4 +216,4 @@ def _list(alive_sql: str, of_type: bool, after: bool) -> Statement:
         f" FROM ({chosen}) i ORDER BY i.id"
     )
     more = f"LEFT JOIN ({page}) p ON v.id IS NOT NULL ORDER BY p.id"
-    return Statement(statement(alive_sql, "p.*", more))
+    return Statement(statement(actor, "p.*", more))

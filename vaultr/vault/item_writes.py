@@ -37,7 +37,7 @@ def write_item(actor: Actor, vault_id: UUID, change: Change, quota: Quota) -> Wr
     """
     with transaction() as session:
         connection = session.connection()
-        row = lock_vault(connection, actor, vault_id, change.item_id)
+        row = lock_vault(connection, actor, vault_id, change.item_id, right="write")
         pending = begin_changes(actor, vault_id, row, quota)
         pending.items[change.item_id] = _stored_item(row)
         if row.removed_revision is not None:

@@ -5,8 +5,7 @@ ordinary writes. The vault's lock decides races: a write that arrives after the 
 sealed under older keys is rejected with `GenerationMoved`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,11 +18,11 @@ from vaultr.errors import Conflict, FieldError, Unprocessable
 from vaultr.protocol import sizes
 from vaultr.protocol.entries import NOTHING, Op
 from vaultr.request_context import Actor
-from vaultr.security import session_check
-from vaultr.vault import fast_reads
+from vaultr.vault import access, fast_reads
+from vaultr.vault.access import MACHINE, OWNER, Access
 from vaultr.vault.change_rules import Quota, check_wraps
 from vaultr.vault.errors import GenerationMoved, QuotaExceeded, RotationIncomplete
-from vaultr.vault.locking import OWNER, lock_vault
+from vaultr.vault.locking import lock_vault
 from vaultr.vault.log_entries import log_of
 from vaultr.vault.models import VAULT_KEYS
 from vaultr.vault.responses import LeftView, RotationView, VaultView
@@ -32,20 +31,10 @@ from vaultr.vault.vault_writes import repeated_entry, store, vault_after
 from vaultr.vault.vaults import vault_in
 from vaultr.vault.write_sql import BEGIN_ROTATION, FINISH_ROTATION
 
-MACHINE = "machine"
-
 _LEFT = (
     "SELECT count(*) FROM items i WHERE i.vault_id = v.id AND i.state = 'active'"
     " AND i.generation < v.generation"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Wraps:
-    """The new keys of a vault, sealed for each holder."""
-
-    owner: bytes
-    machines: Sequence[MachineWrap]
 
 
 def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota) -> VaultView:
@@ -71,17 +60,17 @@ def begin_rotation(actor: Actor, vault_id: UUID, body: RotationNew, quota: Quota
             return vault_after(connection, actor, stored, quota, rotating=True)
         log = log_of(actor, vault_id, row)
         _check_number(body, row)
-        _check_machines(connection, vault_id, body.machines)
+        rights = _rights_of_machines(connection, vault_id, row.generation, body.machines)
         log.check(body.entry)
         _check_quota(body)
         log.generation = body.generation
         log.extend(body.entry, Op.ROTATE_BEGIN, None, 0, NOTHING)
         details = {"generation": body.generation}
+        event = Event.VAULT_ROTATE_BEGIN
         event_id = store(
-            connection, log, Event.VAULT_ROTATE_BEGIN, BEGIN_ROTATION, quota, event_details=details
+            connection, actor, log, event, BEGIN_ROTATION, quota, event_details=details
         )
-        wraps = _Wraps(body.sealed_key, body.machines)
-        _store_wraps(connection, actor, vault_id, body.generation, wraps, event_id)
+        _store_wraps(connection, actor, vault_id, body, rights, event_id)
         return vault_in(connection, actor, vault_id, quota)
 
 
@@ -108,18 +97,23 @@ def _check_number(body: RotationNew, row: Any) -> None:
     raise Unprocessable(errors=[fault], members=members)
 
 
-def _check_machines(
-    connection: sa.Connection, vault_id: UUID, named: Sequence[MachineWrap]
-) -> None:
-    held = sa.select(VAULT_KEYS.c.holder_id).where(
-        VAULT_KEYS.c.vault_id == vault_id, VAULT_KEYS.c.role == MACHINE
+def _rights_of_machines(
+    connection: sa.Connection, vault_id: UUID, generation: int, named: Sequence[MachineWrap]
+) -> dict[UUID, str]:
+    """Return the rights of the machines that hold keys of a vault, which the body must name."""
+    held = sa.select(VAULT_KEYS.c.holder_id, VAULT_KEYS.c.rights).where(
+        VAULT_KEYS.c.vault_id == vault_id,
+        VAULT_KEYS.c.generation == generation,
+        VAULT_KEYS.c.role == MACHINE,
     )
-    if {*connection.scalars(held)} != {one.id for one in named}:
+    rights = {row.holder_id: row.rights for row in connection.execute(held)}
+    if rights.keys() != {one.id for one in named}:
         fault = FieldError("/machines", "must list exactly the machines that hold a key")
         raise Conflict(
             "The listed machines differ from those that hold keys of the vault. List them again.",
             errors=[fault],
         )
+    return rights
 
 
 def _check_quota(body: RotationNew) -> None:
@@ -134,18 +128,19 @@ def _store_wraps(
     connection: sa.Connection,
     actor: Actor,
     vault_id: UUID,
-    generation: int,
-    wraps: _Wraps,
+    body: RotationNew,
+    rights: Mapping[UUID, str],
     event_id: UUID,
 ) -> None:
-    holders = [(actor.account_id, OWNER, wraps.owner)]
-    holders += [(one.id, MACHINE, one.sealed_key) for one in wraps.machines]
+    holders = [(actor.account_id, OWNER, body.sealed_key)]
+    holders += [(one.id, MACHINE, one.sealed_key) for one in body.machines]
     rows = [
         {
             "vault_id": vault_id,
             "holder_id": holder_id,
-            "generation": generation,
+            "generation": body.generation,
             "role": role,
+            "rights": rights.get(holder_id),
             "sealed_key": sealed_key,
             "audit_event_id": event_id,
         }
@@ -159,9 +154,9 @@ def show_rotation(actor: Actor, vault_id: UUID) -> RotationView:
 
     :raises Unauthenticated, VaultNotFound: see `fast_reads.read_head`.
     """
-    values = fast_reads.parameters(actor, vault_id=vault_id)
-    row = _progress(session_check.sql()).alone(values).one()
-    fast_reads.check_access(row)
+    values = access.parameters(actor, vault_id=vault_id)
+    row = _progress(access.of(actor)).alone(values).one()
+    access.check(row)
     left = LeftView(items=row.items, overview=row.overview_generation < row.generation)
     return RotationView(rotating=bool(row.rotating), generation=row.generation, left=left)
 
@@ -190,7 +185,7 @@ def finish_rotation(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) 
         log.extend(entry, Op.ROTATE_END, None, 0, NOTHING)
         details = {"generation": row.generation}
         event = Event.VAULT_ROTATE_END
-        store(connection, log, event, FINISH_ROTATION, quota, event_details=details)
+        store(connection, actor, log, event, FINISH_ROTATION, quota, event_details=details)
         return vault_in(connection, actor, vault_id, quota)
 
 
@@ -208,7 +203,7 @@ def _left() -> Statement:
 
 
 @per_database
-def _progress(alive_sql: str) -> Statement:
+def _progress(actor: Access) -> Statement:
     items = f"CASE WHEN v.rotating THEN ({_LEFT}) ELSE 0 END AS items"
     columns = f"v.rotating, v.generation, v.overview_generation, {items}"
-    return Statement(fast_reads.statement(alive_sql, columns))
+    return Statement(fast_reads.statement(actor, columns))

@@ -100,7 +100,7 @@ def log_of(actor: Actor, vault_id: UUID, row: Any) -> Log:
     """Return the end of the log of the vault whose locked row this is."""
     return Log(
         vault_id=vault_id,
-        author_id=actor.account_id,
+        author_id=actor.id,
         generation=row.generation,
         revision=row.revision,
         head=bytes(row.head),

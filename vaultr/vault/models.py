@@ -60,6 +60,7 @@ class VaultKey(Base):
     holder_id: Mapped[UUID] = mapped_column(primary_key=True, comment="An account or a machine.")
     generation: Mapped[int] = mapped_column(primary_key=True)
     role: Mapped[str]
+    rights: Mapped[str | None] = mapped_column(comment="Of a machine: read or write.")
     sealed_key: Mapped[bytes]
     audit_event_id: Mapped[UUID]
 

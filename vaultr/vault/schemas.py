@@ -11,7 +11,7 @@ from vaultr.protocol.sizes import (
     SYNC_LIMIT_DEFAULT,
     SYNC_LIMIT_MOST,
 )
-from vaultr.wire.field_types import Bytes32, Id, In, Int, Page, Query
+from vaultr.wire.field_types import Bytes32, From1, Id, In, Int, Page, Query
 from vaultr.wire.strict_json import MAX_INTEGER
 
 
@@ -34,19 +34,6 @@ Sealed = Annotated[
 ]
 ItemType = Annotated[str, Field(pattern=f"^{ITEM_TYPE.pattern}$")]
 ItemState = Literal["active", "trash"]
-
-
-def _from_1(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_INTEGER:
-        raise ValueError("must be an integer of at least 1")
-    return value
-
-
-From1 = Annotated[
-    int,
-    PlainValidator(_from_1),
-    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}),
-]
 
 
 def _no_default(schema: dict[str, Any]) -> None:

@@ -8,6 +8,16 @@ from vaultr.vault.fast_reads import (
     read_item,  # one whole item, with its audit event
 )
 from vaultr.vault.item_writes import write_item  # put, trash, restore or remove one item
+from vaultr.vault.key_holders import (
+    Grant,  # a machine's access to one vault
+    check_generations,  # the wraps of a grant open everything
+    check_once,  # a list of grants names nothing twice
+    delete_grants,  # all wraps of a machine
+    grant_bytes,  # the size of the wraps of machines
+    grants_of,  # the access of machines
+    lock_granted,  # the vaults of a machine, before it is changed
+    replace_grants,  # all wraps of a machine
+)
 from vaultr.vault.key_rotation import (
     begin_rotation,  # store new keys of a vault
     finish_rotation,  # end a rotation that has nothing left
@@ -29,24 +39,32 @@ from vaultr.vault.versions import list_versions, read_version  # earlier content
 
 __all__ = [
     "Change",
+    "Grant",
     "KeyWraps",
     "Quota",
     "begin_rotation",
     "broken_logs",
     "change_items",
+    "check_generations",
+    "check_once",
     "content_of",
     "create_vault",
     "delete_all_of",
+    "delete_grants",
     "delete_vault",
     "dry_run",
     "finish_rotation",
+    "grant_bytes",
+    "grants_of",
     "list_items",
     "list_vaults",
     "list_versions",
+    "lock_granted",
     "read_item",
     "read_version",
     "rename_vault",
     "repair_vault",
+    "replace_grants",
     "show_rotation",
     "show_vault",
     "sync",

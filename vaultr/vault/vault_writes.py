@@ -49,7 +49,7 @@ def rename_vault(actor: Actor, vault_id: UUID, body: VaultRename, quota: Quota) 
         log.check(body.entry)
         log.extend(body.entry, Op.RENAME, None, body.entry.n, overview_content(body.overview))
         values = {"overview": body.overview}
-        store(connection, log, Event.VAULT_RENAME, RENAME, quota, values=values)
+        store(connection, actor, log, Event.VAULT_RENAME, RENAME, quota, values=values)
         return vault_in(connection, actor, vault_id, quota)
 
 
@@ -70,7 +70,7 @@ def repair_vault(actor: Actor, vault_id: UUID, entry: EntryIn, quota: Quota) -> 
         log = log_of(actor, vault_id, row)
         log.check(entry)
         log.extend(entry, Op.REPAIR, None, 0, NOTHING)
-        store(connection, log, Event.VAULT_REPAIR, EXTEND, quota)
+        store(connection, actor, log, Event.VAULT_REPAIR, EXTEND, quota)
         return vault_in(connection, actor, vault_id, quota)
 
 
@@ -84,6 +84,7 @@ def repeated_entry(
 
 def store(
     connection: sa.Connection,
+    actor: Actor,
     log: Log,
     event: Event,
     script: Statement,
@@ -99,7 +100,8 @@ def store(
     :raises TooMany: see `check_growth`.
     """
     check_growth(connection, log, quota.changes)
-    event_id = record(event, account_id=log.author_id, obj={**log.event(), **(event_details or {})})
+    obj = {**log.event(), **(event_details or {})}
+    event_id = record(event, account_id=actor.account_id, obj=obj)
     script.run(connection, {**log.added[0], "audit_event_id": event_id, **(values or {})})
     return event_id
 

@@ -15,11 +15,11 @@ from vaultr.database.sql import Statement, per_database
 from vaultr.errors import Unauthenticated
 from vaultr.protocol.entries import first_head
 from vaultr.request_context import Actor
-from vaultr.security import session_check
+from vaultr.vault import access
+from vaultr.vault.access import OWNER
 from vaultr.vault.change_rules import Quota, check_sealed, check_wraps
 from vaultr.vault.errors import QuotaExceeded, VaultExists
 from vaultr.vault.fast_reads import read_vault, read_vault_autocommit
-from vaultr.vault.locking import OWNER
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 from vaultr.vault.responses import CountsView, QuotaView, VaultView, WrapView
 from vaultr.vault.schemas import VaultNew
@@ -64,8 +64,8 @@ def _lock_account(connection: sa.Connection, actor: Actor) -> None:
     Check the session again under the lock: if the account key was replaced meanwhile, the wrap of
     the new vault would be sealed under the old one.
     """
-    values = session_check.parameters(actor)
-    alive = _account(session_check.sql()).run(connection, values).scalar_one()
+    values = access.parameters(actor)
+    alive = _account(access.of(actor).alive).run(connection, values).scalar_one()
     if not alive:
         raise Unauthenticated
 
@@ -126,7 +126,7 @@ def list_vaults(
 
     The page ends at ``limit`` or `PAGE_BYTES`; wraps are loaded for the vaults of the page alone.
     """
-    chosen = _owned_by(actor).order_by(VAULTS.c.id).limit(limit + 1)
+    chosen = access.vaults_of(actor).order_by(VAULTS.c.id).limit(limit + 1)
     if after is not None:
         chosen = chosen.where(VAULTS.c.id > after)
     with reading(snapshot=True) as session:
@@ -140,21 +140,15 @@ def list_vaults(
 
 def _wrap_bytes(session: Session, actor: Actor, vault_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return the number of sealed bytes of the actor's wraps, by vault."""
-    of_them = sa.and_(
-        VAULT_KEYS.c.holder_id == actor.account_id, VAULT_KEYS.c.vault_id.in_(vault_ids)
-    )
+    of_them = sa.and_(VAULT_KEYS.c.holder_id == actor.id, VAULT_KEYS.c.vault_id.in_(vault_ids))
     total = sa.func.sum(sa.func.length(VAULT_KEYS.c.sealed_key))
     query = sa.select(VAULT_KEYS.c.vault_id, total).where(of_them).group_by(VAULT_KEYS.c.vault_id)
     return {vault_id: int(size) for vault_id, size in session.execute(query)}
 
 
-def _owned_by(actor: Actor) -> "sa.Select[Any]":
-    return sa.select(VAULTS).where(VAULTS.c.account_id == actor.account_id)
-
-
 def _views(session: Session, actor: Actor, rows: Sequence[Any], quota: Quota) -> list[VaultView]:
     wraps: dict[UUID, list[WrapView]] = {row.id: [] for row in rows}
-    of_them = sa.and_(VAULT_KEYS.c.holder_id == actor.account_id, VAULT_KEYS.c.vault_id.in_(wraps))
+    of_them = sa.and_(VAULT_KEYS.c.holder_id == actor.id, VAULT_KEYS.c.vault_id.in_(wraps))
     in_order = sa.select(VAULT_KEYS).where(of_them).order_by(VAULT_KEYS.c.generation)
     for key in session.execute(in_order):
         wrap = WrapView(generation=key.generation, sealed_key=key.sealed_key)
@@ -166,7 +160,7 @@ def vault_view(row: Any, wraps: list[WrapView], quota: Quota) -> VaultView:
     """Convert a vault's row and the actor's wraps to a response."""
     return VaultView(
         id=row.id,
-        role=OWNER,
+        role=row.role,
         keys=wraps,
         overview=bytes(row.overview),
         overview_revision=row.overview_revision,

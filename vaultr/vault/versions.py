@@ -10,8 +10,8 @@ from vaultr.database.sql import Statement, per_database
 from vaultr.errors import NotFound
 from vaultr.protocol.sizes import PAGE_BYTES
 from vaultr.request_context import Actor
-from vaultr.security import session_check
-from vaultr.vault import fast_reads, row_json
+from vaultr.vault import access, fast_reads, row_json
+from vaultr.vault.access import Access
 from vaultr.vault.errors import ItemNotFound
 from vaultr.wire.strict_json import MAX_INTEGER
 
@@ -29,9 +29,9 @@ def list_versions(
     """
     place = {"before": MAX_INTEGER if before is None else before, "limit": limit + 1}
     place["bytes"] = PAGE_BYTES
-    values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
-    found = _list(session_check.sql()).alone(values)
-    fast_reads.check_access(found[0])
+    values = access.parameters(actor, vault_id=vault_id, item_id=item_id, **place)
+    found = _list(access.of(actor)).alone(values)
+    access.check(found[0])
     if not found[0].there:
         raise ItemNotFound
     stored = [row for row in found if row.revision is not None]
@@ -48,10 +48,10 @@ def read_version(actor: Actor, vault_id: UUID, item_id: UUID, revision: int) -> 
     :raises NotFound: the item has no version of this revision, or no longer.
     :raises AuditUnavailable: the event could not be recorded, so the version is not returned.
     """
-    values = fast_reads.parameters(actor, vault_id=vault_id, item_id=item_id, revision=revision)
+    values = access.parameters(actor, vault_id=vault_id, item_id=item_id, revision=revision)
     with transaction(durable=False) as session:
-        row = _one(session_check.sql()).run(session.connection(), values).one()
-        fast_reads.check_access(row)
+        row = _one(access.of(actor)).run(session.connection(), values).one()
+        access.check(row)
         if not row.there:
             raise ItemNotFound
         if row.revision is None:
@@ -71,7 +71,7 @@ def _json(row: Any, *, detail: bytes | None = None) -> str:
     )
 
 
-def _sql(alive_sql: str, columns: str, which: str, overview: str = "w.overview") -> str:
+def _sql(actor: Access, columns: str, which: str, overview: str = "w.overview") -> str:
     # Choose the page before the join, so that the index is used.
     page = (
         f"SELECT w.revision, w.type, w.generation, w.size, {overview}, {columns}"  # nosec B608 - constants only
@@ -83,21 +83,19 @@ def _sql(alive_sql: str, columns: str, which: str, overview: str = "w.overview")
         "LEFT JOIN items i ON i.vault_id = v.id AND i.id = :item_id"
         f" LEFT JOIN ({page}) p ON i.id IS NOT NULL ORDER BY p.revision DESC"
     )
-    return fast_reads.statement(alive_sql, "i.id IS NOT NULL AS there, p.*", more)
+    return fast_reads.statement(actor, "i.id IS NOT NULL AS there, p.*", more)
 
 
 @per_database
-def _list(alive_sql: str) -> Statement:
+def _list(actor: Access) -> Statement:
     which = "w.revision < :before ORDER BY w.revision DESC LIMIT :limit"
     # Rows beyond the bytes of a page come without their overview. The first row always fits.
     size = "length(w.overview)"
     total = f"sum({size}) OVER (ORDER BY w.revision DESC ROWS UNBOUNDED PRECEDING)"
     fits = f"{total} <= :bytes OR {total} = {size}"
-    return Statement(
-        _sql(alive_sql, "", which, f"CASE WHEN {fits} THEN w.overview END AS overview")
-    )
+    return Statement(_sql(actor, "", which, f"CASE WHEN {fits} THEN w.overview END AS overview"))
 
 
 @per_database
-def _one(alive_sql: str) -> Statement:
-    return Statement(_sql(alive_sql, "w.detail,", "w.revision = :revision"))
+def _one(actor: Access) -> Statement:
+    return Statement(_sql(actor, "w.detail,", "w.revision = :revision"))

@@ -88,6 +88,12 @@ def _whole(value: object) -> int:
     return value
 
 
+def _from_1(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_INTEGER:
+        raise ValueError("must be an integer of at least 1")
+    return value
+
+
 def _moment(value: object) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
@@ -116,6 +122,11 @@ Int = Annotated[
     int,
     PlainValidator(_whole),
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_INTEGER}),
+]
+From1 = Annotated[
+    int,
+    PlainValidator(_from_1),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_INTEGER}),
 ]
 Time = Annotated[
     datetime,

@@ -5,12 +5,13 @@ compares were recomputed by `trees`.
 """
 
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from vaultr.audit import chain
+from vaultr.audit import chain, pending
 from vaultr.audit.models import AuditEvent, AuditLeaf, AuditPending
 from vaultr.audit.verification.findings import MOST_LISTED, Findings
 from vaultr.protocol import merkle
@@ -33,16 +34,17 @@ def check_writers(session: Session, findings: Findings, *, pruned_until: datetim
     ).subquery()  # fmt: skip
     column = before.c
     first = column.before_seq.is_(None)
+    above: Any = sa.and_(first, column.writer_seq > 0)
+    if pruned_until is not None:  # in SQL, so that those do not use up the limit
+        above = sa.and_(above, column.t < pruned_until)
     wrong = sa.or_(
-        sa.and_(first, sa.or_(column.writer_seq > 0, column.typ != "writer.start")),
+        above,
+        sa.and_(first, column.writer_seq == 0, column.typ != "writer.start"),
         column.writer_seq != column.before_seq + 1,
         column.prev_hash != column.before_hash,
         column.t <= column.before_t,
     )
     for row in session.execute(sa.select(before).where(wrong).limit(_MOST)).mappings():
-        begins_above = row["before_seq"] is None and row["writer_seq"] > 0
-        if begins_above and pruned_until is not None and row["t"] >= pruned_until:
-            continue
         place = f"{row['writer_id'].hex()}/{row['writer_seq']}"
         findings.tampered("writer", f"the chain of writer {place} is broken at {row['event_id']}")
     starts = sa.select(event.writer_id, event.prev_hash).where(event.writer_seq == 0)
@@ -79,35 +81,39 @@ def check_subjects(session: Session, findings: Findings, *, pruned: bool) -> Non
 
 def check_membership(session: Session, findings: Findings, *, now: datetime) -> None:
     """Check that each event has a leaf or a pending row, each pending row an event, none both."""
-    event, leaf, pending = AuditEvent, AuditLeaf, AuditPending
+    event, leaf, waiting = AuditEvent, AuditLeaf, AuditPending
     in_tree = sa.exists().where(leaf.event_id == event.event_id)
-    waits = sa.exists().where(pending.event_id == event.event_id)
+    waits = sa.exists().where(waiting.event_id == event.event_id)
     lost = sa.select(event.event_id).where(~in_tree, ~waits).limit(_MOST)
     for event_id in session.scalars(lost):
         findings.tampered("event", f"event {event_id} is neither in a tree nor pending")
-    both = sa.select(pending.event_id).join(leaf, leaf.event_id == pending.event_id).limit(_MOST)
+    both = sa.select(waiting.event_id).join(leaf, leaf.event_id == waiting.event_id).limit(_MOST)
     for event_id in session.scalars(both):
         findings.tampered("pending", f"event {event_id} is in a tree and pending")
-    stored = sa.exists().where(event.event_id == pending.event_id)
-    for event_id in session.scalars(sa.select(pending.event_id).where(~stored).limit(_MOST)):
+    stored = sa.exists().where(event.event_id == waiting.event_id)
+    for event_id in session.scalars(sa.select(waiting.event_id).where(~stored).limit(_MOST)):
         findings.tampered("pending", f"the pending event {event_id} is missing")
     oldest = session.scalar(
-        sa.select(sa.func.min(event.t)).join(pending, pending.event_id == event.event_id)
+        sa.select(sa.func.min(event.t)).join(waiting, waiting.event_id == event.event_id)
     )
     if oldest is not None:
-        findings.lag_seconds = max(0.0, (now - oldest).total_seconds())
+        findings.lag_seconds = max(findings.lag_seconds, (now - oldest).total_seconds())
 
 
 def check_pending(session: Session, keys: Any, findings: Findings) -> None:
-    """Check MAC and hash of the events that wait."""
+    """Check MAC, hash and columns of the events that wait."""
     event = AuditEvent
     query: Any = (
-        sa.select(event.event_id, event.prev_hash, event.body, event.mac, event.event_hash)
+        sa.select(
+            event.event_id, event.writer_id, event.writer_seq, event.prev_hash, event.body,
+            event.mac, event.event_hash, event.sub, event.act, event.typ, event.out, event.t,
+        )
         .join(AuditPending, AuditPending.event_id == event.event_id)
         .execution_options(yield_per=1000)
-    )
-    for event_id, prev, body, mac, event_hash in session.execute(query):
-        right = merkle.event_hash(prev, body, mac) == event_hash
-        known = not keys or any(chain.link(key, prev, body)[0] == mac for key in keys.values())
-        if not (right and known):
-            findings.tampered("pending", f"the pending event {event_id} was changed")
+    )  # fmt: skip
+    for members in session.execute(query).mappings():
+        row = SimpleNamespace(**members)
+        reason = pending.altered(row, keys) if keys else pending.altered_columns(row)
+        if reason is not None:
+            says = f"the pending event {row.event_id} was changed: {reason}"
+            findings.tampered("pending", says)

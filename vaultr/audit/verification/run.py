@@ -1,27 +1,25 @@
 """Run all checks of the stored log in one read-only snapshot."""
 
-import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from vaultr import clock
-from vaultr.audit import signing, tree
-from vaultr.audit.models import AuditCheckpoint, AuditEvent, AuditKeyChange, AuditLeaf, AuditPrune
-from vaultr.audit.verification import chains
+from vaultr.audit import chain, tree
+from vaultr.audit.models import AuditEvent, AuditLeaf
+from vaultr.audit.verification import chains, trust
+from vaultr.audit.verification import known as known_trees
 from vaultr.audit.verification.findings import Findings
+from vaultr.audit.verification.known import Known
+from vaultr.audit.verification.links import Links
+from vaultr.audit.verification.records import Records
 from vaultr.audit.verification.trees import TreeCheck
 from vaultr.database.base import Base, Fact
 from vaultr.database.session import postgresql, reading
-from vaultr.protocol import notes
 from vaultr.protocol.merkle import Frontier
-from vaultr.protocol.notes import Checkpoint, NoteInvalid, VerificationKey
 
 _LOG_NAME: Final = "audit-origin"
 _COMMITTED_SECONDS: Final = 60.0  # of lag, after which a verified log counts as lagging
@@ -43,18 +41,6 @@ class Options:
     since: Mapping[str, Any] | None = None
 
 
-@dataclass(slots=True)
-class _Known:
-    """What checkpoints, anchors and records say, before the trees are read."""
-
-    signed: dict[int, dict[int, set[bytes]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(set))
-    )
-    finals: dict[int, Checkpoint] = field(default_factory=dict)
-    pruned: dict[int, Checkpoint] = field(default_factory=dict)
-    pruned_until: datetime | None = None
-
-
 def verify(options: Options) -> tuple[Findings, dict[str, Any]]:
     """Verify the log; return the findings, and the state for the next incremental run."""
     findings = Findings()
@@ -66,9 +52,9 @@ def verify(options: Options) -> tuple[Findings, dict[str, Any]]:
         if name is None:
             findings.unverifiable("log", "the database has no audit log")
             return findings, {}
-        known = _Known()
-        _read_checkpoints(session, name.decode(), known, findings)
-        _read_anchors(session, options.anchors, name.decode(), known, findings)
+        known = known_trees.read(
+            session, trust.read(session, name.decode(), findings), options.anchors, findings
+        )
         state = _check_trees(session, options, known, findings)
         chains.check_writers(session, findings, pruned_until=known.pruned_until)
         chains.check_subjects(session, findings, pruned=bool(known.pruned))
@@ -81,192 +67,122 @@ def verify(options: Options) -> tuple[Findings, dict[str, Any]]:
     return findings, state
 
 
-def _trusted(session: Session, log: str, findings: Findings) -> list[VerificationKey]:
-    """Return the keys of CHECKPOINT_KEY; without it those that the log publishes, chained."""
-    published = [key for _, key in signing.published(session)]
-    own = signing.public_keys(log)
-    changes = session.scalars(sa.select(AuditKeyChange.note).order_by(AuditKeyChange.epoch))
-    trusted = list(own) or published[:1]
-    for text in changes:
-        found = False
-        for old in [*trusted, *published]:
-            try:
-                change = notes.open_key_change(text, old, signing.verify)
-            except NoteInvalid:
-                continue
-            found = True
-            if change.key not in trusted:
-                trusted.append(change.key)
-            if old not in trusted:
-                trusted.append(old)
-            break
-        if not found:
-            findings.tampered("key-change", "a note of a key change is not signed by both keys")
-    if not trusted:
-        findings.unverifiable("key", "no verification key: set CHECKPOINT_KEY")
-    return trusted
+def check_state(state: Mapping[str, Any]) -> None:
+    """Check that a state is complete.
 
-
-def _read_checkpoints(session: Session, log: str, known: _Known, findings: Findings) -> None:
-    trusted = _trusted(session, log, findings)
-    query = sa.select(AuditCheckpoint.epoch, AuditCheckpoint.size, AuditCheckpoint.note)
-    query = query.order_by(AuditCheckpoint.epoch, AuditCheckpoint.size)
-    for epoch, size, note in session.execute(query):
-        checkpoint = _opened(note, log, trusted, findings)
-        if checkpoint is None:
-            continue
-        if (checkpoint.epoch, checkpoint.size) != (epoch, size):
-            findings.tampered("checkpoint", f"the checkpoint {epoch}/{size} says something else")
-        known.signed[checkpoint.epoch][checkpoint.size].add(checkpoint.root)
-        known.finals[checkpoint.epoch] = checkpoint
-    for row in session.scalars(sa.select(AuditPrune)):
-        final = _opened(row.checkpoint, log, trusted, findings)
-        if final is not None:
-            known.pruned[row.epoch] = final
-            known.finals[row.epoch] = final
-        recorded = session.scalar(
-            sa.select(AuditEvent.typ).where(AuditEvent.event_id == row.event_id)
-        )
-        if recorded != "log.prune" and not _pruned(row.event_id, known):
-            findings.tampered("prune", f"the prune of tree {row.epoch} has no event")
-        until = known.pruned_until
-        known.pruned_until = row.last_event_at if until is None else max(until, row.last_event_at)
-
-
-def _pruned(event_id: UUID, known: _Known) -> bool:
-    """Check whether an event of this id's time may have been pruned."""
-    moment = clock.of_uuid7(event_id)
-    until = known.pruned_until
-    return moment is not None and until is not None and moment <= until
-
-
-def _opened(
-    note: str, log: str, trusted: list[VerificationKey], findings: Findings
-) -> Checkpoint | None:
-    try:
-        return signing.opened(note, trusted, log)
-    except NoteInvalid as error:
-        if trusted:
-            findings.tampered("checkpoint", f"a checkpoint does not verify: {error}")
-        return None
-
-
-def _read_anchors(
-    session: Session, texts: Iterable[str], log: str, known: _Known, findings: Findings
-) -> None:
-    trusted = _trusted(session, log, findings)
-    for text in texts:
-        try:
-            if notes.parse(text).text.startswith(f"{log}/{notes.KEY_CHANGE}\n"):
-                continue
-            checkpoint = signing.opened(text, trusted, log)
-        except NoteInvalid as error:
-            findings.tampered("anchor", f"an anchor does not verify: {error}")
-            continue
-        final = known.pruned.get(checkpoint.epoch)
-        if final is None:
-            known.signed[checkpoint.epoch][checkpoint.size].add(checkpoint.root)
-        elif checkpoint.size > final.size or (
-            checkpoint.size == final.size and checkpoint.root != final.root
-        ):
-            findings.tampered("anchor", f"an anchor contradicts the pruned tree {final.epoch}")
+    :raises KeyError, TypeError, ValueError: it is not.
+    """
+    if state:
+        since = _Since.of(state)
+        Frontier(since.size, since.hashes)
 
 
 def _check_trees(
-    session: Session, options: Options, known: _Known, findings: Findings
+    session: Session, options: Options, known: Known, findings: Findings
 ) -> dict[str, Any]:
+    """Check all trees that an earlier run has not verified; return the state for the next run."""
+    since = _Since.of(options.since)
     stored = set(session.scalars(sa.select(AuditLeaf.epoch).distinct()))
-    state: dict[str, Any] = {}
+    trees = stored | set(known.pruned) | set(known.finals)
+    records = Records(findings, since.holds)
+    links = Links(session, known, trees, findings)
+    sizes = {
+        one: tree.size(session, one) for one in (stored | set(known.finals)) - set(known.pruned)
+    }
     missing: set[str] = set()
-    redacted: set[str] = set()
-    for epoch in sorted(stored | set(known.signed)):
-        if epoch in known.pruned:
-            if epoch in stored:
-                findings.warning(
-                    "prune", f"the pruning of tree {epoch} is unfinished: run it again"
-                )
+    last: TreeCheck | None = None
+    for epoch in sorted(stored & set(known.pruned)):
+        says = f"the pruning of tree {epoch} is unfinished: run it again"
+        findings.warning("prune", says)
+    for epoch in sorted(stored - set(known.pruned)):
+        if epoch < since.epoch:
             continue
-        edge = _continued(options.since, epoch)
-        if edge is None:
-            continue
-        check = TreeCheck(
+        last = TreeCheck(
             session, epoch, signed=known.signed.get(epoch, {}), keys=options.keys,
-            findings=findings, edge=edge,
+            findings=findings, records=records, edge=since.edge(session, epoch, findings),
         )  # fmt: skip
-        resumed = edge.size > 0
-        check.run()
+        resumed = last.edge.size > 0
+        last.run()
         findings.trees += 1
-        missing |= check.committed
-        redacted |= check.redacted
+        missing |= last.committed
         if not resumed:
-            _note_leaves(session, epoch, check, findings)
-            _check_link(epoch, check.opening, known, findings)
-        state = {"epoch": epoch, "size": check.edge.size, "hashes": check.edge.hex()}
-    for event_id in sorted(missing - redacted - _redacted(session)):
+            links.take(epoch, last.opening)
+    since.check_trees(trees, findings)
+    links.check_numbers()
+    links.check_sizes(sizes)
+    records.check_holds(session)
+    for event_id in sorted(missing - records.redacted - _redacted(session)):
         findings.tampered("detail", f"the detail of event {event_id} is gone without log.redact")
-    _check_numbers(known, stored, findings)
-    return state
+    if last is None:
+        return dict(options.since or {})
+    _note_uncovered(last, findings)
+    return since.next(last, trees, records)
 
 
-def _continued(since: Mapping[str, Any] | None, epoch: int) -> Frontier | None:
-    """Return where to begin in a tree; None if it was verified before."""
-    if since is None or epoch > int(since["epoch"]):
+def _note_uncovered(last: TreeCheck, findings: Findings) -> None:
+    """Count leaves that no checkpoint covers as lag."""
+    if last.uncovered_at is not None:
+        age = (clock.now() - last.uncovered_at).total_seconds()
+        findings.lag_seconds = max(findings.lag_seconds, age)
+
+
+@dataclass(frozen=True, slots=True)
+class _Since:
+    """The state of an earlier verification.
+
+    :ivar epoch: the tree in which to continue; 0 to begin with the first one.
+    """
+
+    epoch: int = 0
+    size: int = 0
+    hashes: tuple[bytes, ...] = ()
+    trees: frozenset[int] = frozenset()
+    holds: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any] | None) -> "_Since":
+        if not state:
+            return cls()
+        return cls(
+            int(state["epoch"]), int(state["size"]), tuple(map(bytes.fromhex, state["hashes"])),
+            frozenset(map(int, state["trees"])), frozenset(map(str, state["holds"])),
+        )  # fmt: skip
+
+    def edge(self, session: Session, epoch: int, findings: Findings) -> Frontier:
+        """Return where to begin in a tree; its stored beginning has to be the verified one."""
+        if epoch != self.epoch:
+            return Frontier()
+        try:
+            stored = tree.frontier(session, epoch, self.size)
+        except KeyError:
+            stored = Frontier()
+        if stored.hex() == [one.hex() for one in self.hashes]:
+            return stored
+        says = f"tree {epoch} is shorter than at the last verification, or another one"
+        findings.tampered("since", says, epoch=epoch, index=0)
         return Frontier()
-    if epoch < int(since["epoch"]):
-        return None
-    return Frontier(int(since["size"]), [bytes.fromhex(one) for one in since["hashes"]])
+
+    def check_trees(self, trees: set[int], findings: Findings) -> None:
+        """Check that every tree of the last verification still exists, or was pruned."""
+        for epoch in sorted(self.trees - trees):
+            says = f"tree {epoch}, which the last verification has read, is gone"
+            findings.tampered("since", says)
+
+    def next(self, last: TreeCheck, trees: set[int], records: Records) -> dict[str, Any]:
+        """Return the state for the next run."""
+        return {
+            "epoch": last.epoch, "size": last.edge.size, "hashes": last.edge.hex(),
+            "trees": sorted(trees), "holds": sorted(records.holds),
+        }  # fmt: skip
 
 
 def _redacted(session: Session) -> set[str]:
+    """Return the events whose redaction is recorded, also by an event that still waits."""
     bodies = session.scalars(sa.select(AuditEvent.body).where(AuditEvent.typ == "log.redact"))
-    return {str((json.loads(body).get("obj") or {}).get("id")) for body in bodies}
+    return {str((chain.object_of(body, "log.redact") or {}).get("id")) for body in bodies}
 
 
-def _note_leaves(session: Session, epoch: int, check: TreeCheck, findings: Findings) -> None:
-    """Check the leaves that no checkpoint of the previous tree covers, after a reopen."""
-    obj = (check.opening or {}).get("obj") or {}
-    if "leaves" not in obj:
-        return
-    before, size = int(obj["previous_epoch"]), int(obj["leaves"])
-    try:
-        root = tree.root(session, before, size)
-    except KeyError:
-        root = b""
-    if notes.encode(root) != obj.get("root"):
-        says = f"tree {before} differs from what tree {epoch} says about it"
-        findings.tampered("link", says, epoch=epoch, index=0)
-
-
-def _check_link(
-    epoch: int, opening: Mapping[str, Any] | None, known: _Known, findings: Findings
-) -> None:
-    """Check that a tree begins with log.epoch.open and names the previous final checkpoint."""
-    obj = (opening or {}).get("obj") or {}
-    if opening is None or opening.get("typ") != "log.epoch.open" or obj.get("epoch") != epoch:
-        findings.tampered(
-            "link", "a tree does not begin with its log.epoch.open", epoch=epoch, index=0
-        )
-        return
-    before = known.finals.get(epoch - 1)
-    if epoch == 1 or before is None:
-        return
-    try:
-        named = Checkpoint.parse(notes.parse(str(obj.get("previous"))).text)
-    except NoteInvalid:
-        named = None
-    if named != before:
-        says = f"tree {epoch} names another final checkpoint of tree {epoch - 1}"
-        findings.tampered("link", says, epoch=epoch, index=0)
-
-
-def _check_numbers(known: _Known, stored: set[int], findings: Findings) -> None:
-    """Check that no tree is missing without a record; `reopen` may have skipped numbers."""
-    trees = stored | set(known.pruned)
-    if trees and min(trees) != 1 and not known.pruned:
-        findings.unverifiable("prune", f"the trees before {min(trees)} are gone without a record")
-
-
-def _check_business_rows(session: Session, known: _Known, findings: Findings) -> None:
+def _check_business_rows(session: Session, known: Known, findings: Findings) -> None:
     """Check that each row with an audit_event_id has its event."""
     for table in Base.metadata.sorted_tables:
         column = table.columns.get("audit_event_id")
@@ -274,7 +190,7 @@ def _check_business_rows(session: Session, known: _Known, findings: Findings) ->
             continue
         stored = sa.exists().where(AuditEvent.event_id == column)
         for event_id in session.scalars(sa.select(column).where(column.is_not(None), ~stored)):
-            if not _pruned(event_id, known):
+            if not known.may_have_pruned(event_id):
                 findings.tampered(
                     "cross", f"{table.name} names the event {event_id}, which is gone"
                 )

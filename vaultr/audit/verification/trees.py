@@ -3,6 +3,7 @@
 import hmac
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -10,13 +11,15 @@ from sqlalchemy.orm import Session
 
 from vaultr.audit import chain
 from vaultr.audit.event_encoding import detail_commitment
-from vaultr.audit.events import Event
 from vaultr.audit.models import AuditEvent, AuditLeaf, AuditNode
 from vaultr.audit.verification.findings import Findings
+from vaultr.audit.verification.records import TYPES, Records
 from vaultr.protocol import merkle
 from vaultr.protocol.merkle import Frontier
 
 PAGE: Final = 5000
+# Events of several servers are sequenced a little out of order; a gap event waits for a minute.
+SET_BACK: Final = timedelta(minutes=10)
 
 
 class Row(NamedTuple):
@@ -49,6 +52,8 @@ class TreeCheck:
 
     :param signed: the root that a checkpoint or an anchor names, by size.
     :param keys: the row keys by id; empty if they are not given.
+    :param records: takes the events that describe the log itself.
+    :ivar uncovered_at: the time of the first leaf that no checkpoint covers.
     """
 
     def __init__(
@@ -59,17 +64,22 @@ class TreeCheck:
         signed: Mapping[int, set[bytes]],
         keys: Mapping[str, bytes],
         findings: Findings,
+        records: Records,
         edge: Frontier | None = None,
     ) -> None:
         self._session = session
-        self._epoch = epoch
+        self.epoch = epoch
         self._signed = signed
         self._keys = keys
         self._findings = findings
+        self._records = records
+        self._covered = max(signed, default=0)
+        self._latest: datetime | None = None
+        self._set_back = False
         self.edge = edge or Frontier()
         self.committed: set[str] = set()  # events whose detail is gone, by id
-        self.redacted: set[str] = set()
         self.opening: dict[str, Any] | None = None
+        self.uncovered_at: datetime | None = None
         self._broken = False
 
     def run(self) -> None:
@@ -88,10 +98,6 @@ class TreeCheck:
             self._check_root()
         if next(nodes, None) is not None and not self._broken:
             self._bad("node", "a node is left over", self.edge.size)
-        for size in self._signed:
-            if size > self.edge.size:
-                says = f"a checkpoint of {size} leaves exists, but the tree has {self.edge.size}"
-                self._bad("truncated", says, self.edge.size)
 
     def _check_root(self) -> None:
         for root in self._signed.get(self.edge.size, ()):
@@ -106,17 +112,20 @@ class TreeCheck:
             return row.leaf_hash
         self._check_event(row)
         event_hash = merkle.event_hash(row.prev_hash, row.body, row.mac)
-        tag = merkle.subject_tag(_subject(row))
+        tag = merkle.subject_tag(chain.subject(row))
         leaf = merkle.leaf_hash(merkle.leaf_bytes(row.idx, event_hash, tag, row.seq, row.prev))
         if leaf != row.leaf_hash or tag != row.tag:
             self._bad("leaf", f"event {row.event_id} does not fit its leaf", row.idx)
         return leaf
 
     def _check_event(self, row: Row) -> None:
+        self._check_time(row)
         try:
             body = json.loads(row.body)
-        except ValueError:
-            self._bad("body", f"the body of event {row.event_id} is not JSON", row.idx)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            self._bad("body", f"the body of event {row.event_id} is no JSON object", row.idx)
             return
         if chain.copies(row) != chain.copied(body):
             self._bad("column", f"a column of event {row.event_id} differs", row.idx)
@@ -131,19 +140,31 @@ class TreeCheck:
         self._check_detail(row, body)
         if row.idx == 0:
             self.opening = body
-        if row.typ == Event.LOG_REDACT:
-            self.redacted.add(str((body.get("obj") or {}).get("id")))
+        if body.get("typ") in TYPES:
+            self._records.take((self.epoch, row.idx), body["typ"], body)
+
+    def _check_time(self, row: Row) -> None:
+        """Warn once for each tree in which time goes back: a clock was set back."""
+        if row.idx >= self._covered and self.uncovered_at is None:
+            self.uncovered_at = row.t
+        if self._latest is not None and self._latest - row.t > SET_BACK and not self._set_back:
+            self._set_back = True
+            says = f"time goes back in tree {self.epoch} at {row.idx}: was a clock set back?"
+            self._findings.warning("clock", says)
+        self._latest = row.t if self._latest is None else max(self._latest, row.t)
 
     def _check_detail(self, row: Row, body: Mapping[str, Any]) -> None:
         commitment = body.get("dc")
-        if row.detail is None or row.detail_salt is None:
+        if row.detail is None and row.detail_salt is None:
             if commitment is not None:
                 self.committed.add(str(row.event_id))
+        elif row.detail is None or row.detail_salt is None:
+            self._bad("detail", f"half of the detail of event {row.event_id} is gone", row.idx)
         elif detail_commitment(row.detail_salt, row.detail) != commitment:
             self._bad("detail", f"the detail of event {row.event_id} was changed", row.idx)
 
     def _bad(self, check: str, says: str, index: int) -> None:
-        self._findings.tampered(check, says, epoch=self._epoch, index=index)
+        self._findings.tampered(check, says, epoch=self.epoch, index=index)
 
     def _rows(self, last: int) -> Iterator[Row]:
         event, leaf = AuditEvent, AuditLeaf
@@ -159,7 +180,7 @@ class TreeCheck:
             .limit(PAGE)
         )  # fmt: skip
         while True:
-            page: Any = query.where(leaf.epoch == self._epoch, leaf.idx > last)
+            page: Any = query.where(leaf.epoch == self.epoch, leaf.idx > last)
             rows = [Row(*row) for row in self._session.execute(page)]
             yield from rows
             if len(rows) < PAGE:
@@ -175,7 +196,7 @@ class TreeCheck:
             query: Any = (
                 sa.select(node.level, node.idx, node.hash, done)
                 .where(
-                    node.epoch == self._epoch,
+                    node.epoch == self.epoch,
                     sa.or_(done > after[0], sa.and_(done == after[0], node.level > after[1])),
                 )
                 .order_by(done, node.level)
@@ -186,10 +207,3 @@ class TreeCheck:
             if len(rows) < PAGE:
                 return
             after = (rows[-1][3], rows[-1][0])
-
-
-def _subject(row: Row) -> str:
-    try:
-        return str(json.loads(row.body)["sub"])
-    except (ValueError, KeyError, TypeError):
-        return str(row.sub)

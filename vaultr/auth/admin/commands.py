@@ -65,7 +65,7 @@ def list_accounts(*, after: str | None, limit: int, addresses: bool, as_json: bo
 @json_option
 @command
 def show_account(account: str, *, addresses: bool, as_json: bool) -> None:
-    """Show the sessions, factors, recovery key and locks of ACCOUNT.
+    """Show the sessions, machines, factors, recovery key and locks of ACCOUNT.
 
     ACCOUNT is an id, an email address, or - to read one from stdin; this holds for all commands of
     this group.
@@ -94,6 +94,7 @@ def show_account(account: str, *, addresses: bool, as_json: bool) -> None:
         "locks": locks,
         "used_up": used_up,
         "live_sessions": found.sessions,
+        "machines": found.machines,
     }
     show(result, as_json=as_json, lines=lambda: _lines(result, found))
 
@@ -115,9 +116,14 @@ def _lines(result: dict[str, Any], found: queries.AccountDetails) -> list[str]:
     ]
     if found.locks or found.used_up:
         lines.append(f"to unlock      flask accounts unlock {found.account.id} --by NAME")
-    return lines + [
+    lines += [
         f"session        {one['id']}  {one['client']}  {one['last_used_at'][:16]}"
         for one in found.sessions
+    ]
+    return lines + [
+        f"machine        {one['id']}  expires {one['expires_at'][:10]}, last used"
+        f" {(one['last_used_at'] or 'never')[:13]}"
+        for one in found.machines
     ]
 
 

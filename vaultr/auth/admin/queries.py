@@ -1,15 +1,17 @@
 """What an operator sees of accounts: no secrets, and addresses only on request."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy.orm import Session as Work
 
 from vaultr import clock
+from vaultr.app_state import AppSlot
 from vaultr.auth import login_throttle
 from vaultr.auth.admin import actions
 from vaultr.auth.admin.actions import AccountNotFound
@@ -20,6 +22,16 @@ from vaultr.settings.model import current_settings
 from vaultr.settings.types import Rate
 
 MAX_LIMIT: Final = 1000
+
+# Returns what an operator sees of the machines of an account.
+MachinesOf = Callable[[UUID], list[dict[str, Any]]]
+
+_MACHINES_OF: Final = AppSlot[MachinesOf]("auth.machines_of")
+
+
+def init_app(app: Flask, *, machines_of: MachinesOf) -> None:
+    """Store the function that lists the machines of an account."""
+    _MACHINES_OF.set(app, machines_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,7 @@ class AccountDetails:
     epoch: int
     recovery_key: bool
     sessions: tuple[dict[str, Any], ...]
+    machines: tuple[dict[str, Any], ...]
     locks: tuple[LockedCounter, ...]
     used_up: tuple[FullCounter, ...]
 
@@ -91,7 +104,7 @@ def list_accounts(*, after: UUID | None, limit: int) -> list[AccountSummary]:
 
 
 def show_account(account_ref: str) -> AccountDetails:
-    """Return an account's sessions, factors, recovery key and locks.
+    """Return an account's sessions, machines, factors, recovery key and locks.
 
     The locked and full counters are those that `actions.unlock` clears. Counters of client
     addresses belong to no account.
@@ -118,7 +131,8 @@ def show_account(account_ref: str) -> AccountDetails:
         counters = _counters(account, sessions, devices)
         locks, used_up = _blocking_counters(work, counters, now)
     shown_sessions = tuple(_session(one) for one in sessions)
-    return AccountDetails(account, epoch, recovery_key, shown_sessions, locks, used_up)
+    machines = tuple(_MACHINES_OF.get()(account.id))
+    return AccountDetails(account, epoch, recovery_key, shown_sessions, machines, locks, used_up)
 
 
 def _blocking_counters(

@@ -1,8 +1,10 @@
 """Reads a file for the import command, and shows what it becomes and what stays out."""
 
+import contextlib
+import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -155,15 +157,33 @@ def _file_password(descriptor: int | None) -> str:
     return prompts.ask_hidden("Password of the file", empty=True)
 
 
-def progress() -> Callable[[int, int], None]:
-    """Return what shows progress: one line that is written over on a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        return lambda done, total: None
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows progress on a terminal, and stops between two batches.
+
+    A first Ctrl-C lets the current batch end, so that it is known what was stored. A second one
+    stops immediately.
+    """
+    stopping = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopping
+        if stopping:
+            raise KeyboardInterrupt
+        stopping = True
+        output.print_note("\nStopping after this batch. Press Ctrl-C again to stop immediately.")
 
     def show(done: int, total: int) -> None:
-        click.echo(f"\r{done} of {total} items", err=True, nl=done == total)
+        if sys.stderr.isatty():
+            click.echo(f"\r{done} of {total} items", err=True, nl=done == total)
+        if stopping and done < total:
+            raise KeyboardInterrupt
 
-    return show
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield show
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def show_dry_run(options: GlobalOptions, reading: "Reading") -> None:

@@ -27,6 +27,12 @@ class ImportExceedsQuota(VaultrError):
     exit_code = 1
 
 
+class ImportInterrupted(VaultrError):
+    """The import was interrupted; the message says what is in the vault."""
+
+    exit_code = 130
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """What a vault has for one draft.

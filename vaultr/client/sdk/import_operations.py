@@ -4,10 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from vaultr.client.errors import ItemNotFound
+from vaultr.client.errors import ItemNotFound, VaultrError
 from vaultr.client.items import import_runs
 from vaultr.client.items.duplicates import Presence
-from vaultr.client.items.import_runs import ImportRun, Match, marked, new_run_id, replacement
+from vaultr.client.items.import_runs import (
+    ImportInterrupted,
+    ImportRun,
+    Match,
+    marked,
+    new_run_id,
+    replacement,
+)
 from vaultr.client.items.schemas import Draft
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.item_operations import ItemOperations
@@ -53,21 +60,27 @@ class ImportOperations:
         :param update: write the newer content of entries that were imported before.
         :param again: add also what the vault has already.
         :raises ImportExceedsQuota: the new items exceed the vault's quota; nothing was written.
+        :raises ImportInterrupted: Ctrl-C; the message says what is in the vault.
         """
         run, now = new_run_id(), datetime.now(UTC)
         found = list(zip(drafts, self._matches(drafts, vault), strict=True))
         new = [draft for draft, match in found if again or _is_new(match)]
         destination = self._device.require_unlocked().destination(vault)
         import_runs.check_quota(destination, new)
-        added = self._items.add_many(
-            [marked(each, run, now) for each in new], vault=vault, progress=progress
-        )
         newer = [
             (draft, match.item)
             for draft, match in found
             if match.item is not None and match.presence is Presence.CHANGED
         ]
-        updated = [self._updated(*each) for each in newer] if update else []
+        added: list[Item] = []
+        updated: list[Item] = []
+        try:
+            added += self._items.add_many(
+                [marked(each, run, now) for each in new], vault=vault, progress=progress
+            )
+            updated += map(self._updated, newer if update else ())
+        except KeyboardInterrupt:
+            raise self._interrupted(run, len(new), len(updated)) from None
         return ImportReport(
             run=run,
             added=tuple(added),
@@ -82,8 +95,30 @@ class ImportOperations:
         unlocked.prepare(offline=False)
         return import_runs.matches(unlocked.reader, unlocked.destination(vault), drafts)
 
-    def _updated(self, draft: Draft, item: Item) -> Item:
+    def _interrupted(self, run: str, new: int, updated: int) -> ImportInterrupted:
+        """Return the error that says what an interrupted run has stored, as the server shows it."""
+        again = "To continue, run the same command again: it skips what is in the vault."
+        try:
+            stored = sum(
+                len(each.unchanged) + len(each.changed)
+                for each in self.import_runs()
+                if each.id == run
+            )
+        except VaultrError:
+            return ImportInterrupted(
+                f"Interrupted; the server does not say what is stored. {again}"
+            )
+        changed = f" Updated: {updated}." if updated else ""
+        if not stored:
+            return ImportInterrupted(f"Interrupted. No item was added.{changed}")
+        undo = f"To undo: vaultr import --undo {run}"
+        return ImportInterrupted(
+            f"Interrupted. {stored} of {new} new items are in the vault.{changed} {again} {undo}"
+        )
+
+    def _updated(self, pair: tuple[Draft, Item]) -> Item:
         """Write the content of the draft over the item that was compared with it."""
+        draft, item = pair
         overview, detail = replacement(draft, item)
         return self._items.edit(
             str(item.id),

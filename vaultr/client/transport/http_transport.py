@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vaultr.client.errors import (
     AnswerInvalid,
     CertificateInvalid,
+    NotVaultr,
     Refused,
     ServerUnreachable,
     VaultrError,
@@ -249,7 +250,7 @@ class Transport:
         )
         self.date = response.headers.get("Date")
         self._note_checkpoint(response.headers.get("X-Vaultr-Checkpoint"))
-        return _checked(response)
+        return _checked(response, self.origin)
 
     def _note_checkpoint(self, shown: str | None) -> None:
         """Remember the last few checkpoints that headers showed, for the check of the log."""
@@ -269,13 +270,13 @@ class Transport:
         return self._adapter
 
 
-def _checked(response: "HttpResponse") -> Answer:
+def _checked(response: "HttpResponse", origin: str) -> Answer:
     status, content = response.status, response.content
     content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if 300 <= status < 400 and status != 304:
-        raise AnswerInvalid("the server sent a redirect, which a Vaultr server never does")
+        raise _not_vaultr(origin, "a redirect")
     if status >= 400:
-        raise _error(response, content_type)
+        raise _error(response, content_type, origin)
     etag = response.headers.get("ETag")
     if etag is not None and not _ETAG.fullmatch(etag):
         raise AnswerInvalid("the server sent an invalid ETag")
@@ -288,8 +289,12 @@ def _checked(response: "HttpResponse") -> Answer:
     if content_type == _LINES:
         return Answer(status, None, etag, len(content), _text(content))
     if content_type != "application/json":
-        raise AnswerInvalid("the response is not JSON")
+        raise _not_vaultr(origin, "a response that is not JSON")
     return Answer(status, _object(content), etag, len(content))
+
+
+def _not_vaultr(origin: str, sent: str) -> NotVaultr:
+    return NotVaultr(f"{origin} is not a Vaultr server: it sent {sent}.")
 
 
 def _text(content: bytes) -> str:
@@ -309,7 +314,7 @@ def _object(content: bytes) -> Json:
         raise AnswerInvalid(f"the response is not JSON: {error}") from None
 
 
-def _error(response: "HttpResponse", content_type: str) -> VaultrError:
+def _error(response: "HttpResponse", content_type: str, origin: str) -> VaultrError:
     status, retry_after = response.status, _retry_after(response)
     if content_type != "application/problem+json":
         if status in _GATEWAY:
@@ -318,7 +323,7 @@ def _error(response: "HttpResponse", content_type: str) -> VaultrError:
                 retry_after=retry_after,
                 not_done=status == _TOO_MANY,  # the gateway did not pass the request on
             )
-        return AnswerInvalid(f"status {status} without a problem document")
+        return _not_vaultr(origin, f"status {status} without a problem document")
     problem = _object(response.content)
     type_ = problem.get("type")
     slug = type_.removeprefix(PREFIX) if isinstance(type_, str) else ""

@@ -74,6 +74,7 @@ def _checks(settings: Settings, *, pods: int, url: str | None) -> tuple[tuple[st
         ("disk", lambda: external.check_disk(settings)),
         ("certificate", lambda: external.check_certificate(settings)),
         ("worker", lambda: services.check_worker(settings)),
+        ("machines", services.check_machines),
         ("backup", lambda: services.check_backups(settings)),
         ("audit", lambda: audit_log.check(settings)),
         ("traces", lambda: traces.check(os.environ)),

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from vaultr import clock
 from vaultr.audit import rights
-from vaultr.database import schema_version
+from vaultr.database import schema_version, write_check
 from vaultr.database.session import AUTOCOMMIT, db, postgresql
 from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.ops.doctor import connections
@@ -38,6 +38,7 @@ _REASONS: Final = {
     "in recovery mode": "it recovers from a crash",
 }
 SLOW_SECONDS: Final = 0.05
+_WRITE_SECONDS: Final = 2.0
 # End of community support of each major version; www.postgresql.org/support/versioning.
 _ENDS: Final = {
     15: date(2027, 11, 11), 16: date(2028, 11, 9), 17: date(2029, 11, 8), 18: date(2030, 11, 14),
@@ -84,6 +85,9 @@ def check(
         yield from _way(found, settings)
         yield from _role(found, settings)
         yield from _connections(found, settings, pods=pods)
+    if not write_check.is_writable(_WRITE_SECONDS):
+        todo = "Is its disk full, is it a standby, or is it read-only? Reads work meanwhile."
+        yield problem(TOPIC, "it accepts no writes", f"{todo} docs/runbook.md: Database lost.")
     yield from _schema()
 
 

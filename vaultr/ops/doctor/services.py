@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from vaultr import clock
 from vaultr.database.base import Utc
 from vaultr.database.session import db, postgresql
+from vaultr.machines import service as machines
 from vaultr.ops import last_runs
 from vaultr.ops.check_result import CheckResult, ok, problem, warning
 from vaultr.ops.doctor.tls_severity import gravity
@@ -120,6 +121,17 @@ def check_backups(settings: Settings) -> Iterator[CheckResult]:
             yield level("backup", f"the last {name} is {days:.1f} days old", todo)
         else:
             yield ok("backup", f"the last {name} is {reached.age_seconds / 3600:.1f} h old")
+
+
+def check_machines() -> Iterator[CheckResult]:
+    """Count the machines of all accounts, and those that have expired."""
+    found = machines.count_machines()
+    says = f"{found.all}, of which {found.expired} expired"
+    if found.expired:
+        todo = "Nothing to do for you. Their owners got an email, and can delete or renew them."
+        yield warning("machines", says, todo)
+    else:
+        yield ok("machines", says)
 
 
 def check_worker(settings: Settings) -> Iterator[CheckResult]:

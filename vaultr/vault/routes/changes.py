@@ -28,6 +28,7 @@ BATCH_KEYS = 200_000
     max_keys=BATCH_KEYS,
     checks_session=True,
     returns=ChangesResponse,
+    machines=True,
 )
 def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Answer:
     """Write up to 1,000 changes in order: all of them, or none if one is rejected.
@@ -49,6 +50,7 @@ def change_items(vault_id: UUID, *, body: ChangesIn, query: ChangesQuery) -> Ans
     statuses=(200, 304),
     checks_session=True,
     returns=SyncView,
+    machines=True,
 )
 def sync_vault(vault_id: UUID, *, query: SyncQuery) -> Response:
     """Return what changed since a revision, or the full set, page by page.

@@ -20,7 +20,9 @@ from vaultr.vault.schemas import ItemMove, ItemPut, ItemsQuery
 
 
 @blueprint.get("/<uuid:vault_id>/items")
-@operation(errors=(VaultNotFound,), access="read", checks_session=True, returns=ItemList)
+@operation(
+    errors=(VaultNotFound,), access="read", checks_session=True, returns=ItemList, machines=True
+)
 def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
     """List the overviews of items, without details; by default the active items."""
     actor = current_actor()
@@ -45,6 +47,7 @@ def list_items(vault_id: UUID, *, query: ItemsQuery) -> Response:
     statuses=(200, 304),
     checks_session=True,
     returns=ItemView,
+    machines=True,
 )
 def show_item(vault_id: UUID, item_id: UUID) -> Response:
     """Return one item with its detail; 304 if `If-None-Match` has its revision."""
@@ -53,7 +56,14 @@ def show_item(vault_id: UUID, item_id: UUID) -> Response:
 
 
 @blueprint.put("/<uuid:vault_id>/items/<uuid:item_id>")
-@operation(errors=PUT, access="write", statuses=(200, 201), checks_session=True, returns=WriteView)
+@operation(
+    errors=PUT,
+    access="write",
+    statuses=(200, 201),
+    checks_session=True,
+    returns=WriteView,
+    machines=True,
+)
 def put_item(vault_id: UUID, item_id: UUID, *, body: ItemPut) -> Answer:
     """Create an item (`If-None-Match: *`) or replace its content (`If-Match`).
 
@@ -64,7 +74,7 @@ def put_item(vault_id: UUID, item_id: UUID, *, body: ItemPut) -> Answer:
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/trash")
-@operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView)
+@operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView, machines=True)
 def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Move an item to the trash. You can restore it, or remove it permanently."""
     return _write(vault_id, service.Change(Op.TRASH, item_id, precondition(), body.entry))
@@ -76,6 +86,7 @@ def trash_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     access="write",
     checks_session=True,
     returns=WriteView,
+    machines=True,
 )
 def restore_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Take an item out of the trash."""
@@ -83,7 +94,7 @@ def restore_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
 
 
 @blueprint.post("/<uuid:vault_id>/items/<uuid:item_id>/remove")
-@operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView)
+@operation(errors=WRITE_ITEM, access="write", checks_session=True, returns=WriteView, machines=True)
 def remove_item(vault_id: UUID, item_id: UUID, *, body: ItemMove) -> Answer:
     """Delete an item and its versions permanently. Its id cannot be used again."""
     return _write(vault_id, service.Change(Op.REMOVE, item_id, precondition(), body.entry))

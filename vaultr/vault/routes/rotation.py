@@ -34,7 +34,7 @@ def begin_rotation(vault_id: UUID, *, body: RotationNew) -> Answer:
 
 
 @blueprint.get("/<uuid:vault_id>/rotation")
-@operation(errors=(VaultNotFound,), access="read", checks_session=True)
+@operation(errors=(VaultNotFound,), access="read", checks_session=True, machines=True)
 def show_rotation(vault_id: UUID) -> RotationView:
     """Return the progress of a key rotation; nothing is left when none is running."""
     return service.show_rotation(current_actor(), vault_id)

@@ -16,7 +16,7 @@ from vaultr.wire.field_types import Page
 
 
 @blueprint.get("")
-@operation(access="read")
+@operation(access="read", machines=True)
 def list_vaults(*, query: Page) -> VaultList:
     """List the vaults that you can open."""
     actor = current_actor()
@@ -42,7 +42,7 @@ def create_vault(*, body: VaultNew) -> Answer:
 
 
 @blueprint.get("/<uuid:vault_id>")
-@operation(errors=(VaultNotFound,), access="read", checks_session=True)
+@operation(errors=(VaultNotFound,), access="read", checks_session=True, machines=True)
 def show_vault(vault_id: UUID) -> VaultView:
     """Return one vault."""
     return service.show_vault(current_actor(), vault_id, quota())

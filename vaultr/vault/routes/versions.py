@@ -20,7 +20,11 @@ from vaultr.wire.field_types import Page
 
 @blueprint.get("/<uuid:vault_id>/items/<uuid:item_id>/versions")
 @operation(
-    errors=(VaultNotFound, ItemNotFound), access="read", checks_session=True, returns=VersionList
+    errors=(VaultNotFound, ItemNotFound),
+    access="read",
+    checks_session=True,
+    returns=VersionList,
+    machines=True,
 )
 def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
     """List the latest contents of an item without details, the current one first."""
@@ -39,6 +43,7 @@ def list_versions(vault_id: UUID, item_id: UUID, *, query: Page) -> Response:
     access="read",
     checks_session=True,
     returns=VersionView,
+    machines=True,
 )
 def show_version(vault_id: UUID, item_id: UUID, revision: int) -> Response:
     """Return the content of an item as the put of this revision left it.

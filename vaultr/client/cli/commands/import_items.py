@@ -11,6 +11,7 @@ import click
 from vaultr.client.cli import add_input, import_report, output
 from vaultr.client.cli.commands.add_edit import warn_of_duplicate_title
 from vaultr.client.cli.completers import set_titles
+from vaultr.client.cli.import_sets import put_into, update_namesake
 from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError, VaultrError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("--update", is_flag=True, help="Write newer content to items imported before")
 @click.option("--again", is_flag=True, help="Import entries that the vault has already, too")
+@click.option("--yes", is_flag=True, help="Update an existing environment set without asking")
 @click.option("--new-vault", metavar="NAME", help="Create a vault and import into it")
 @click.option("--dry-run", is_flag=True, help="Show what would be imported; store nothing")
 @click.option("--list", "list_runs", is_flag=True, help="List earlier imports")
@@ -59,6 +61,7 @@ def import_file(
     into: str | None,
     update: bool,
     again: bool,
+    yes: bool,
     new_vault: str | None,
     dry_run: bool,
     list_runs: bool,
@@ -72,7 +75,8 @@ def import_file(
     formats. Vaultr recognises the format by content.
 
     Vaultr imports all entries or none, and lists every entry that is wrong. A second import of a
-    newer file adds what is new and lists entries that differ. Delete the file afterwards: most
+    newer file adds what is new and lists entries that differ. A dotenv file with the title of an
+    environment set updates that set, after it has shown the names. Delete the file afterwards: most
     exports are not encrypted.
     """
     if list_runs or undo is not None:
@@ -80,39 +84,50 @@ def import_file(
         return
     if file is None:
         raise UsageError("Name the file to import, or use --list or --undo.")
-    if into is not None and (file_options.title is not None or dry_run or new_vault is not None):
-        raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
     if new_vault is not None and vault is not None:
         raise UsageError("--new-vault and --vault exclude each other.")
     if into is not None:
+        if file_options.title is not None or dry_run or new_vault is not None:
+            raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
         file_options = replace(file_options, title=into)
     if dry_run:
-        reading = _read(options, file, file_options)
-        _warn_of_totp(reading.drafts)
-        import_report.show_dry_run(options, reading)
+        _dry_run(options, file, file_options)
         return
-    # Before the file's password is asked for.
-    with unlocked_sdk(options) as vaultr:
+    with unlocked_sdk(options) as vaultr:  # before the file's password is asked for
         reading = _read(options, file, file_options)
         if into is not None:
-            _put_into(options, vaultr, reading.drafts, into, vault)
+            put_into(options, vaultr, reading.drafts, into, vault)
             return
-        _warn_of_totp(reading.drafts)
-        target = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
-        done = _stored(vaultr, reading, target, update=update, again=again)
-    _summary(options, reading, done)
+        may_update = not again and new_vault is None
+        if may_update and update_namesake(options, vaultr, reading.drafts, vault, yes=yes):
+            return
+        vault = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
+        _store(options, vaultr, reading, vault, update=update, again=again)
 
 
-def _stored(
-    vaultr: "Vaultr", reading: "Reading", vault: str | None, *, update: bool, again: bool
-) -> "ImportReport":
-    progress = import_report.progress()
-    done = vaultr.import_drafts(
-        reading.drafts, vault=vault, update=update, again=again, progress=progress
-    )
+def _dry_run(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> None:
+    reading = _read(options, file, file_options)
+    _warn_of_totp(reading.drafts)
+    import_report.show_dry_run(options, reading)
+
+
+def _store(
+    options: GlobalOptions,
+    vaultr: "Vaultr",
+    reading: "Reading",
+    vault: str | None,
+    *,
+    update: bool,
+    again: bool,
+) -> None:
+    _warn_of_totp(reading.drafts)
+    with import_report.progress() as progress:
+        done = vaultr.import_drafts(
+            reading.drafts, vault=vault, update=update, again=again, progress=progress
+        )
     for item in done.added:
         warn_of_duplicate_title(vaultr, item)
-    return done
+    _summary(options, reading, done)
 
 
 def _read(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> "Reading":
@@ -143,39 +158,6 @@ def _runs(options: GlobalOptions, file: Path | None, undo: str | None, *, list_r
         for item in runs[0].changed:
             title = output.printable(output.display_name(item))
             output.print_note(f"{title} ({item.id}) was changed since the import, and stays.")
-
-
-def _put_into(
-    options: GlobalOptions, vaultr: "Vaultr", drafts: "list[Draft]", name: str, vault: str | None
-) -> None:
-    """Set variables of an existing set, and list them."""
-    if [draft.type for draft in drafts] != ["env_set"]:
-        raise UsageError("--into needs a dotenv file.")
-    # It loads what opens items, which --help does not need.
-    from vaultr.client.run.environment import find_set  # noqa: PLC0415 - late, see above
-
-    variables: dict[str, str] = drafts[0].detail["variables"]
-    item = find_set(vaultr, vaultr.resolver(), name, vault)
-    stored = (item.detail or {}).get("variables", {})
-    new = {each: text for each, text in variables.items() if stored.get(each) != text}
-    if new:
-        # With the revision that was read: otherwise another device's edit could be lost.
-        vaultr.edit(
-            str(item.id),
-            detail={"variables": new},
-            revision=item.revision,
-            vault=str(item.vault_id),
-        )
-    result = {
-        "added": [each for each in new if each not in stored],
-        "changed": [each for each in new if each in stored],
-        "same": [each for each in variables if each not in new],
-    }
-    if options.json:
-        output.print_json({"read": len(variables), **result})
-        return
-    parts = [f"{done} {', '.join(names)}" for done, names in result.items() if names]
-    output.print_line(f"Imported into {output.printable(item.title)}: {'; '.join(parts)}.")
 
 
 def _warn_of_totp(drafts: "list[Draft]") -> None:

@@ -1,0 +1,73 @@
+"""`flask ops daily` without a word on where answers are counted: it looks here, or says so."""
+
+import json
+
+import pytest
+
+from tests.faults.gunicorn_server import free_port
+
+LINE = b'vaultr_requests_total{method="GET",route="/x",status="%d"} %d\n'
+
+
+@pytest.fixture
+def errors(httpd, app, set_to):
+    """``errors(port)``: what is found of them, with that METRICS_PORT."""
+    healthy = httpd(b'{"status":"healthy"}')
+
+    def look(port, host="127.0.0.1", *more):
+        set_to(app, metrics_port=port, metrics_host=host)
+        words = ["ops", "daily", "--json", "--url", healthy, *more]
+        found = json.loads(app.test_cli_runner().invoke(args=words).stdout)
+        [one] = [one for one in found["findings"] if one["topic"] == "errors"]
+        return one, found["not_judged"]
+
+    return look
+
+
+def port_of(url):
+    return int(url.rpartition(":")[2])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_what_the_server_of_this_machine_counted_is_judged(errors, httpd, host):
+    few, many = (httpd(LINE % (200, 100 - bad) + LINE % (500, bad)) for bad in (5, 6))
+
+    assert errors(port_of(few), host) == (
+        {
+            "topic": "errors",
+            "level": "ok",
+            "says": "5 of 100 answers were errors of the server, on this machine alone",
+            "todo": "",
+        },
+        [],
+    )
+    assert errors(port_of(many), host)[0]["level"] == "problem"
+
+
+@pytest.mark.parametrize("port", [None, 0])
+def test_without_port_the_check_says_what_was_not_judged(errors, port):
+    found, unseen = errors(port)
+
+    assert unseen == ["errors"]
+    assert found["level"] == "warning"
+    assert found["says"] == "not judged: nobody said where answers are counted"
+    assert "--metrics" in found["todo"]
+    assert "--log" in found["todo"]
+
+
+def test_port_without_server_or_of_a_worker_judges_nothing(errors, httpd):
+    nobody, unseen = errors(free_port())
+    assert unseen == ["errors"]
+    assert "nor does http://127.0.0.1:" in nobody["says"]
+
+    worker, unseen = errors(port_of(httpd(b"vaultr_job_failures_total 3\n")))
+    assert unseen == ["errors"]
+    assert "a worker's?" in worker["says"]
+
+
+def test_configured_log_is_read_instead_of_metrics(errors, httpd, tmp_path):
+    bad = httpd(LINE % (500, 100))
+
+    found, unseen = errors(port_of(bad), "127.0.0.1", "--metrics", httpd(LINE % (200, 100)))
+
+    assert (found["level"], unseen) == ("ok", [])

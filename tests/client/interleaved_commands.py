@@ -1,0 +1,147 @@
+"""Two commands that cross: the second one begins at one step of the first."""
+
+import hashlib
+import threading
+
+import pytest
+from argon2 import low_level
+
+from tests.client.server_attacks import titles
+from tests.client.world import EMAIL
+from vaultr.client.account.open_account import WrongPassword
+from vaultr.client.errors import CredentialsInvalid, VaultrError
+
+NEW = "another master password"
+THIRD = "a third master password"
+STEPS_MOST = 200
+
+
+def quick(password, salt, kdf, length=32):
+    """Derive by Argon2id at its lowest cost; the cost that was asked for is part of the salt."""
+    cheap_salt = hashlib.sha256(salt + repr(kdf).encode()).digest()
+    return low_level.hash_secret_raw(
+        password,
+        cheap_salt,
+        time_cost=1,
+        memory_cost=8,
+        parallelism=1,
+        hash_len=length,
+        type=low_level.Type.ID,
+    )
+
+
+class Crossing:
+    """At the ``at``-th step of the requests, another command begins, and gets ``seconds``.
+
+    It may have ended when the first goes on, or wait for the folder's lock. Before and after each
+    request is a step, counted from :meth:`count` on; ``began`` tells whether there were so many.
+    Made before the devices whose requests it is to see.
+    """
+
+    def __init__(self, server, at, command, *, seconds=0.5):
+        self.failure = None
+        self.answer = None
+        self.began = False
+        self._at, self._command = at, command
+        self._steps = None
+        self._seconds = seconds
+        self._thread = threading.Thread(target=self._run)
+        self._first = threading.current_thread()
+        self._handle = server.handle
+        server.handle = self._crossed
+
+    def _crossed(self, request):
+        self._step()
+        answer = self._handle(request)
+        self._step()
+        return answer
+
+    def count(self):
+        """Count the steps of the first command, which begins now."""
+        self._steps = 0
+
+    def _step(self):
+        if self._steps is None or threading.current_thread() is not self._first:
+            return
+        self._steps += 1
+        if self._steps == self._at:
+            self.begin()
+
+    def begin(self):
+        """Begin the other command now."""
+        self.began = True
+        self._thread.start()
+        self._thread.join(self._seconds)
+
+    def _run(self):
+        try:
+            self.answer = self._command()
+        except VaultrError as error:
+            self.failure = error
+
+    def end(self):
+        """Wait for the other command, and tell why it failed; None if it did not."""
+        assert self.began
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.failure
+
+
+def crossed_at_steps(worlds, first, second, check, *, apart, seconds=0.1):
+    """Let ``second`` begin at steps of ``first``, ``apart`` from each other; each in its own world.
+
+    ``first(world)`` gives the first command, ready to be called; ``second(world)`` is the other.
+    ``check(world, one, other)`` is given what each of both answered, or why it failed.
+    """
+    for at in range(1, STEPS_MOST, apart):
+        world = worlds()
+        crossing = Crossing(world.server, at, lambda world=world: second(world), seconds=seconds)
+        command = first(world)
+        crossing.count()
+        try:
+            one = command()
+        except VaultrError as error:
+            one = error
+        if not crossing.began:
+            assert at > 1
+            return
+        failure = crossing.end()
+        check(world, one, crossing.answer if failure is None else failure)
+    raise AssertionError("it never ends")
+
+
+def unlocked(world, name, password):
+    device = world.device(name)
+    device.unlock(password)
+    return device
+
+
+def opens(world, name, password):
+    """Tell whether a password opens both a device and the account from there, or neither."""
+    try:
+        unlocked(world, name, password)
+    except WrongPassword:
+        with pytest.raises(CredentialsInvalid):
+            world.device(name).login(EMAIL, password)
+        return False
+    world.device(name).login(EMAIL, password)
+    return True
+
+
+def check_sound(world, password, *, wrong, secret_key=None, items=("Mail",), name="laptop"):
+    """Check that ``password`` alone opens device and account, and that all items are there.
+
+    A new device finds them too, and what the first one writes next.
+    """
+    assert opens(world, name, password)
+    for each in wrong:
+        assert not opens(world, name, each)
+    device = unlocked(world, name, password)
+    device.sync()
+    assert titles(device) == sorted(items)
+    device.add("login", {"title": "Last"}, {"password": "last"})
+    device.close()
+    fresh = world.device("fresh")
+    fresh.login(EMAIL, password, secret_key=secret_key or world.signup.secret_key)
+    fresh.sync()
+    assert titles(fresh) == sorted([*items, "Last"])

@@ -1,0 +1,80 @@
+"""The server that `make run` gives a new user: gunicorn, SQLite, mails as files."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from tests.harness import migrated_database
+from tests.harness.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PATIENCE_SECONDS = 60
+
+
+class Site:
+    """One server with a home of its own."""
+
+    def __init__(self, home):
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._mails = home / "mail"
+        self._log = home / "server.log"
+        self.database = home / "vaultr.sqlite3"
+        self._environ = {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "VAULTR_HOME": str(home),
+            "PORT": str(port),
+            "DRAIN_SECONDS": "0",
+            # One device types hundreds of commands here within a minute or two.
+            "LIMIT_LOGIN_ACCOUNT": "1000/900",
+            "LIMIT_LOGIN_ADDRESS": "1000/900",
+            "LIMIT_REFRESH": "1000/60",
+        }
+
+    def __enter__(self):
+        if not self.database.exists():  # a restarted server keeps what it had
+            migrated_database.write_to(self.database.parent)
+        serve = [BIN / "gunicorn", "-c", "config/gunicorn.py", "wsgi:app"]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                serve, cwd=ROOT, env=self._environ, stdout=log, stderr=log
+            )
+        self.wait_until_ready()
+        return self
+
+    def __exit__(self, *error):
+        self._process.terminate()
+        self._process.wait(PATIENCE_SECONDS)
+
+    def wait_until_ready(self):
+        """Wait until the server is ready, as at its start, or again after a busy moment."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not self._is_ready():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < until, self._log.read_text()
+            time.sleep(0.1)
+
+    def _is_ready(self):
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/ready", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def token(self, of=""):
+        """Give the token in the first mail, to ``of`` where one is named, once it is there."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
+            for mail in sorted(self._mails.glob("*.eml")):
+                text = mail.read_text().replace("=\n", "").replace("=3D", "=")
+                found = re.search(r"^\S+/verify-email\?token=(\S+)$", text, re.MULTILINE)
+                if found and of in text:
+                    return found[1]
+            time.sleep(0.1)
+        raise AssertionError(self._log.read_text())

@@ -1,0 +1,51 @@
+"""A device at a server in memory behind a real socket, whose vault another client has filled."""
+
+import json
+from contextlib import contextmanager
+from uuid import uuid4
+
+from tests.client.devices import PASSWORD, Device
+from tests.client.fake_server import FakeServer
+from tests.client.wsgi_server import Listening
+from vaultr import Vaultr
+from vaultr.client.log.append import Change
+
+
+class Odd:
+    """What another client of the owner's writes: any JSON, of any type, or what does not open."""
+
+    def __init__(self, kind, overview, detail, *, opens=True):
+        self.id, self.kind, self.opens = uuid4(), kind, opens
+        self.parts = [json.dumps(each).encode() for each in (overview, detail)]
+
+    def changes(self, ground, n):
+        if self.opens:
+            return [ground.put(self.id, self.kind, n, self.parts)]
+        rubbish = bytes([1]) + bytes(144)
+        return [Change.put(self.id, self.kind, rubbish, rubbish)]
+
+
+@contextmanager
+def device_with(home, *odd):
+    """Give a device with an unlock process, and its server, which holds the odd items."""
+    server = FakeServer()
+    listening = Listening(server.wsgi)
+    device = Device(home, listening.url).with_agent()
+    try:
+        with _signed_in(device) as owner:
+            (report,) = owner.sync()
+            for each in odd:
+                owner.device.unlocked.writer.write(report.id, [each])
+        device.done("unlock")
+        yield device, server
+        device.done("lock", password=None)
+    finally:
+        listening.close()
+
+
+def _signed_in(device):
+    owner = Vaultr(device.environ["VAULTR_URL"], home=device.home / "vaultr", agent=False)
+    owner.signup(device.email, PASSWORD)
+    owner.verify("token0")
+    owner.login(device.email, PASSWORD)
+    return owner

@@ -1,0 +1,33 @@
+"""The doctor at a server that answers its probes oddly: findings, and no crash."""
+
+import json
+
+import pytest
+
+from tests.client.devices import Device
+from tests.client.wsgi_server import Listening
+
+
+def doctored(tmp_path, body):
+    """Give what the doctor found, by its name."""
+
+    def app(environ, start_response):
+        start_response("200 -", [("Content-Type", "application/json")])
+        return [body]
+
+    listening = Listening(app)
+    try:
+        device = Device(tmp_path / "home", listening.url)
+        said = device.types("doctor", "--json", password=None)
+    finally:
+        listening.close()
+    assert said.returncode in (0, 1, 4), said.stderr
+    return {each["name"]: each["said"] for each in json.loads(said.stdout)["findings"]}
+
+
+@pytest.mark.parametrize("body", [
+    b"[" * 200_000, b'{"status":' * 100_000, b"\xff", b"9" * 10_000,
+    b'{"status":"healthy","degraded":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+], ids=["list", "object", "bytes", "number", "degraded"])  # fmt: skip
+def test_a_probe_that_is_answered_oddly_is_none_of_vaultr(tmp_path, body):
+    assert "is not a Vaultr server" in doctored(tmp_path, body)["server"]

@@ -1,0 +1,103 @@
+"""An item that no key opens costs its owner that item alone, and can be removed by its id."""
+
+import json
+
+import pytest
+
+from tests.client.devices import PASSWORD
+from tests.client.prefilled_vault import Odd, device_with
+
+BROKEN = Odd("login", {}, {}, opens=False)
+PLAIN = Odd("login", {"title": "Plain"}, {"password": "hunter2"})
+PROD = Odd("env_set", {"title": "prod"}, {"variables": {"A": "1"}})
+BROKEN_SET = Odd("env_set", {}, {}, opens=False)
+
+
+@pytest.fixture
+def odd(tmp_path):
+    with device_with(tmp_path, BROKEN, PLAIN, PROD, BROKEN_SET) as (device, _):
+        yield device
+
+
+def test_it_is_listed_by_its_id_with_all_others(odd):
+    said = odd.types("list", "--type", "login", password=None)
+
+    assert said.returncode == 0, said.stderr
+    assert [line.split("  ")[0] for line in said.stdout.splitlines()[1:]] == [
+        "(cannot be opened)",
+        "Plain",
+    ]
+    assert str(BROKEN.id) in said.stdout
+    assert f"Cannot open {BROKEN.id}; another client may have written it wrongly." in said.stderr
+
+
+def test_a_list_as_json_says_that_it_does_not_open(odd):
+    said = odd.types("list", "--type", "login", "--json", password=None)
+
+    listed = {each["id"]: each for each in json.loads(said.stdout)}
+    assert listed[str(BROKEN.id)]["opens"] is False
+    assert listed[str(BROKEN.id)]["overview"] == {}
+    assert "opens" not in listed[str(PLAIN.id)]
+    assert str(BROKEN.id) in said.stderr
+
+
+def test_search_skips_items_that_do_not_open(odd):
+    said = odd.types("list", "Plain", password=None)
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert str(BROKEN.id) not in said.stdout
+
+
+def test_others_are_shown_read_and_run_by_their_titles(odd):
+    field = odd.done("show", "Plain", "--field", "password", password=None)
+    value = odd.done("read", "vaultr://Personal/Plain/password", password=None)
+    ran = odd.done("run", "--env-set", "prod", "--", "sh", "-c", "echo $A", password=None)
+
+    assert (field, value, ran) == ("hunter2\n", "hunter2\n", "1\n")
+
+
+@pytest.mark.parametrize("words", [
+    ("show",), ("show", "--reveal"), ("show", "--json"), ("edit", "--set", "title=x"),
+    ("copy",), ("code",), ("move", "--to", "Work"),
+])  # fmt: skip
+def test_reading_an_unopenable_item_reports_it(odd, words):
+    odd.done("vaults", "add", "Work", password=None)
+
+    said = odd.refused(5, words[0], str(BROKEN.id), *words[1:], password=None)
+
+    assert str(BROKEN.id) in said
+    assert "does not open" in said
+
+
+def test_a_set_that_does_not_open_is_no_environment(odd):
+    said = odd.refused(5, "run", "--env-set", str(BROKEN_SET.id), "--", "true", password=None)
+
+    assert f"Item {BROKEN_SET.id} does not open" in said
+
+
+def test_its_empty_title_names_it_nowhere(odd):
+    assert "There is no such item" in odd.refused(1, "show", "", password=None)
+    assert "There is no such item" in odd.refused(1, "rm", "", password=None)
+
+
+def test_unopenable_item_is_trashed_and_restored_by_id(odd):
+    assert "In the trash: (cannot be opened)" in odd.done("rm", str(BROKEN.id), password=None)
+    assert str(BROKEN.id) in odd.done("list", "--trash", password=None)
+    assert "Restored: (cannot be opened)" in odd.done("restore", str(BROKEN.id), password=None)
+
+
+def test_it_is_removed_for_good_by_its_id(odd):
+    odd.done("rm", str(BROKEN.id), "--forever", "--yes", password=None)
+
+    assert str(BROKEN.id) not in odd.done("list", password=None)
+
+
+def test_rotation_continues_after_unopenable_item_is_trashed(odd):
+    said = odd.refused(1, "rotate", password=PASSWORD)
+
+    assert str(BROKEN.id) in said
+    assert "vaultr rm" in said
+    for each in (BROKEN, BROKEN_SET):
+        odd.done("rm", str(each.id), password=None)
+    assert "2 items resealed under generation" in odd.done("rotate", password=PASSWORD)
+    assert odd.done("show", "Plain", "--field", "password", password=None) == "hunter2\n"

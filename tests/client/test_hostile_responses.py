@@ -1,0 +1,91 @@
+"""The SDK with a server whose single answers are odd: one clear error, and no crash."""
+
+import pytest
+
+from tests.client.server_attacks import answering
+from tests.client.world import mail
+from vaultr.client.errors import AnswerInvalid, IntegrityError, StateMismatch
+from vaultr.protocol.encoding import b64
+
+
+@pytest.mark.parametrize("name", ["access_token", "refresh_token"])
+@pytest.mark.parametrize(
+    "token", ["", "a b", "a\r\nX-Evil: 1", "\x00", "\u00fc", "\ud800", 7, None]
+)
+def test_a_token_that_no_header_can_hold_is_not_taken(world, name, token):
+    answering(world, "POST", "/auth/login", lambda body: body | {name: token})
+
+    with pytest.raises(AnswerInvalid, match=name):
+        world.second()
+
+
+@pytest.mark.parametrize("cursor", ["a\r\nX: y", "\x00", "", "\ud800", " ", 5, "x" * 1001])
+def test_a_cursor_that_no_address_can_hold_is_not_followed(world, cursor):
+    answering(world, "GET", "/vaults", lambda body: body | {"next_cursor": cursor})
+
+    with pytest.raises(AnswerInvalid, match="next_cursor"):
+        world.laptop.sync()
+
+
+def test_a_cursor_stays_within_its_own_place_of_the_address(world):
+    asked = []
+
+    def change(body):
+        asked.append(body)
+        return body | {"next_cursor": "#&limit=1/../?x=%0d" if len(asked) == 1 else None}
+
+    answering(world, "GET", "/vaults", change)
+    seen = []
+    world.server.before = lambda method, path: seen.append((method, path))
+    with pytest.raises(AnswerInvalid, match="twice"):
+        world.laptop.sync()
+
+    assert [path for method, path in seen if path.startswith("/vaults")] == ["/vaults"] * 2
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"revision": 3},
+        {"head": b64(bytes(32))},
+        {"generation": 2},
+        {"overview": b64(bytes(145))},
+        {"overview_revision": 1},
+        {"overview_generation": 2},
+        {"keys": []},
+        {"id": "00000000-0000-4000-8000-000000000000"},
+    ],
+)
+def test_vault_created_differently_is_not_believed(world, lie):
+    answering(world, "POST", "/vaults", lambda body: body | lie)
+
+    with pytest.raises(StateMismatch):
+        world.laptop.create_vault("Work")
+
+
+def test_a_renamed_vault_must_be_answered_with_the_new_name(world):
+    (vault,) = world.server.vaults.values()
+    old = vault["overview"]
+    answering(world, "PUT", f"/vaults/{vault['id']}", lambda body: body | {"overview": old})
+
+    with pytest.raises(StateMismatch):
+        world.laptop.rename_vault("Personal", "Private")
+
+
+@pytest.mark.parametrize("status", [202, 204, 304])
+@pytest.mark.parametrize(
+    ("method", "ending"), [("GET", "/vaults"), ("GET", "/me"), ("PUT", "/profile"), ("PUT", "")]
+)
+def test_an_empty_answer_where_one_is_due_is_an_error(world, method, ending, status):
+    def twist(asked, path, was, body):
+        fits = asked == method and (path.endswith(ending) if ending else "/items/" in path)
+        return (status, None) if fits else (was, body)
+
+    def use():
+        with world.laptop as laptop:
+            laptop.sync()
+            laptop.add("login", *mail())
+
+    world.server.twist = twist
+    with pytest.raises(IntegrityError):
+        use()

@@ -1,0 +1,188 @@
+"""A client that dies while the password is changed: exactly one of old and new opens."""
+
+import contextlib
+import functools
+import itertools
+import json
+import random
+
+import httpx2
+import pytest
+
+from tests.client.crash_points import Death, Killed
+from tests.client.fake_vaults import ServiceError
+from tests.client.server_attacks import titles
+from tests.client.world import EMAIL, PASSWORD, mail
+from vaultr.client.account.open_account import WrongPassword
+from vaultr.client.crypto import primitives
+from vaultr.client.errors import (
+    CredentialsInvalid,
+    ServerUnreachable,
+    SessionEnded,
+    VaultrError,
+)
+
+NEW = "another master password"
+
+
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch):
+    """Real derivations, but each only once: the rounds of a test share most of them."""
+    monkeypatch.setattr(primitives, "argon2id", functools.cache(primitives.argon2id))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+def opening(world, name):
+    """Give the passwords that open a device, found out by trying both."""
+    found = []
+    for password in (PASSWORD, NEW):
+        device = world.device(name)
+        try:
+            device.unlock(password)
+        except WrongPassword:
+            continue
+        found.append(password)
+        device.close()
+    return found
+
+
+def check_goes_on(world, name, password):
+    """Check that the device is whole: it reads, writes, and signs in anew."""
+    device = world.device(name)
+    device.unlock(password)
+    assert titles(device) == ["Mail"]
+    assert device.item("Mail", offline=True).detail == {"password": "hunter2"}
+    try:
+        device.sync()
+    except SessionEnded:  # nobody typed the new password before the session's tokens were sealed
+        device.login(EMAIL, password)
+        device.sync()
+    device.edit("Mail", detail={"password": "newer"})
+    device.close()
+    again = world.device(name)
+    again.login(EMAIL, password)
+    assert again.item("Mail").detail == {"password": "newer"}
+    other = PASSWORD if password == NEW else NEW
+    with pytest.raises((WrongPassword, CredentialsInvalid)):
+        world.device(name).login(EMAIL, other)
+
+
+def begun(first_world, folder):
+    world = first_world.copied(folder)
+    world.laptop.add("login", *mail())
+    world.laptop.close()
+    return world
+
+
+def dies(world, at, *, new_key):
+    """Change the password, with death at a step; tell whether it came."""
+    with Death(world.server, at) as death:
+        world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
+    return death.came
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+@pytest.mark.parametrize("first", [PASSWORD, NEW])
+def test_after_death_at_any_step_exactly_one_password_opens(
+    first_world, tmp_path, new_key, first, count
+):
+    """``first`` is what is typed first after it."""
+    seen, came = set(), True
+    for at in itertools.count(1 if first == NEW else 4, count(8, many=1)):
+        world = begun(first_world, tmp_path / str(at))
+        came = dies(world, at, new_key=new_key)
+        with contextlib.suppress(WrongPassword), world.device("laptop") as device:
+            device.unlock(first)
+        (password,) = opening(world, "laptop")
+        seen.add(password)
+        check_goes_on(world, "laptop", password)
+        if not came:
+            break
+
+    assert seen == {PASSWORD, NEW}
+    assert at > 20, "each request, each answer and each write was a point of death"
+
+
+def test_killed_outcome_checks_change_nothing(first_world, tmp_path, count):
+    chance = random.Random(7)
+    for number in range(count(3, many=60)):
+        world = begun(first_world, tmp_path / str(number))
+        dies(world, chance.randrange(1, 45), new_key=chance.random() < 0.5)
+        for _ in range(2):
+            device = world.device("laptop")
+            with Death(world.server, chance.randrange(1, 12)), contextlib.suppress(VaultrError):
+                device.unlock(chance.choice((PASSWORD, NEW)))
+                device.sync()
+
+        (password,) = opening(world, "laptop")
+
+        check_goes_on(world, "laptop", password)
+
+
+def test_untaken_change_is_voided_before_it_is_dropped(first_world, tmp_path):
+    """The request may be on its way still, when its client is long dead."""
+    world = begun(first_world, tmp_path / "late")
+    sent = []
+
+    def hold_back(method, path):
+        if (method, path) == ("PUT", "/auth/credentials"):
+            sent.append(world.server.requests[-1][2])
+            raise Killed
+
+    world.server.before = hold_back
+    with contextlib.suppress(Killed):
+        world.device("laptop").change_password(PASSWORD, NEW, new_key=False)
+    world.server.before = None
+    with world.device("laptop") as device:
+        device.unlock(PASSWORD)
+
+    with pytest.raises(ServiceError) as late:
+        world.server._replace(json.loads(sent[0]))
+
+    assert late.value.slug == "precondition-failed"
+    check_goes_on(world, "laptop", PASSWORD)
+
+
+def test_server_outage_opens_old_password_and_reports_pending_change(first_world, tmp_path):
+    world = begun(first_world, tmp_path / "away")
+    dies(world, 14, new_key=False)
+    assert world.sent("PUT", "/auth/credentials")
+
+    def away(method, path):
+        raise httpx2.ConnectError("away")
+
+    world.server.before = away
+    device = world.device("laptop")
+    device.unlock(PASSWORD)
+    assert titles(device) == ["Mail"]
+    assert any("not known yet" in notice for notice in device.notices)
+    with pytest.raises(ServerUnreachable):
+        world.device("laptop").unlock(NEW)
+
+    world.server.before = None
+    assert opening(world, "laptop") == [NEW]
+
+
+@pytest.mark.parametrize("new_key", [False, True])
+def test_second_device_killed_while_following_opens_with_one(first_world, tmp_path, new_key, count):
+    seen, came = set(), True
+    for at in itertools.count(1, count(4, many=1)):
+        world = begun(first_world, tmp_path / str(at))
+        with world.second() as phone:
+            phone.sync()
+        world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
+        with Death(world.server, at) as death:
+            world.device("phone").login(EMAIL, NEW, changed=True)
+        (password,) = opening(world, "phone")
+        seen.add(password)
+        device = world.device("phone")
+        device.unlock(password)
+        assert device.item("Mail", offline=True).detail == {"password": "hunter2"}
+        came = death.came
+        if not came:
+            break
+        device.login(EMAIL, NEW, changed=True)
+        device.sync()
+
+    assert seen == {PASSWORD, NEW}
+    assert at > 10

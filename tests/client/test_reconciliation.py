@@ -1,0 +1,125 @@
+"""The SDK and a server restored from an older backup: accepted by hand, and nothing is lost."""
+
+import pytest
+
+from tests.client.restored_fake import (
+    WHOLE,
+    accepted,
+    again,
+    backup,
+    check_whole,
+    restore,
+    rewound,
+    saved,
+    secrets_of,
+)
+from tests.client.server_attacks import titles
+from tests.client.world import mail
+from vaultr.client.errors import RolledBack
+from vaultr.client.reconciliation.accept import NotShown
+from vaultr.protocol.encoding import b64
+
+
+def test_restored_backup_is_error_until_accepted(world):
+    kept = saved(world)
+    restore(world, kept)
+    laptop = world.laptop
+
+    with pytest.raises(RolledBack):
+        laptop.sync()
+    with pytest.raises(NotShown):
+        laptop.accept()
+    hows = [each.how for each in laptop.explain()]
+    assert any("the server has an older profile" in how for how in hows)
+    assert any(how.startswith("the server does not have it") for how in hows)
+    (one,) = laptop.accept()
+
+    assert {each.why for each in one.again} == {
+        "newer on this device",
+        "the server lost it",
+        "moved to the trash on this device",
+        "restored on this device",
+    }
+    assert not one.repaired
+    check_whole(laptop, world)
+
+
+def test_what_was_listed_is_what_is_accepted_and_nothing_else(world):
+    kept = saved(world)
+    restore(world, kept)
+    world.laptop.explain()
+    (vault,) = world.server.vaults.values()
+    vault["head"] = b64(bytes(32))
+
+    with pytest.raises(NotShown):
+        world.laptop.accept()
+
+    assert len(titles(world.laptop)) == 4
+
+
+def test_a_second_device_accepts_what_the_first_one_wrote_again(world):
+    kept = saved(world)
+    phone = world.second()
+    phone.sync()
+    phone.edit("Bank", detail={"password": "from the phone"})
+    phone.close()
+    phone = again(world, "phone")
+    restore(world, kept)
+
+    accepted(world.laptop)
+    with pytest.raises(RolledBack):
+        phone.sync()
+    accepted(phone)
+    world.laptop.sync()
+
+    whole = WHOLE | {"Bank": "from the phone"}
+    assert secrets_of(phone) == secrets_of(world.laptop) == whole
+    assert [item.title for item in phone.items(state="trash")] == ["Door"]
+
+
+def test_older_device_does_not_overwrite_newer_contents(world):
+    laptop = world.laptop
+    laptop.add("login", *mail("Mail", "first"))
+    laptop.add("login", *mail("Bank", "first"))
+    laptop.close()
+    kept = backup(world)
+    rewound(world).edit("Mail", detail={"password": "second"})
+    phone = world.second()
+    phone.sync()
+    phone.close()
+    phone = again(world, "phone")
+    world.laptop.edit("Mail", detail={"password": "third"})
+    world.laptop.close()
+    rewound(world)
+    restore(world, kept)
+
+    accepted(world.laptop)
+    (one,) = accepted(phone)
+
+    assert secrets_of(phone) == {"Mail": "third", "Bank": "first"}
+    assert [each.why.partition(":")[0] for each in one.again] == ["changed on both sides"]
+    held = {phone.version("Mail", v.revision).detail["password"] for v in phone.history("Mail")}
+    assert held == {"first", "second", "third"}
+
+
+def test_edits_on_both_branches_survive(world):
+    laptop = world.laptop
+    laptop.add("login", *mail("Mail", "first"))
+    laptop.close()
+    kept = backup(world)
+    rewound(world).edit("Mail", detail={"password": "before the restore"})
+    world.laptop.close()
+    rewound(world)
+    restore(world, kept)
+    new = world.second("new")
+    new.edit("Mail", detail={"password": "after the restore"})
+    new.close()
+
+    accepted(world.laptop)
+
+    assert secrets_of(world.laptop) == {"Mail": "after the restore"}
+    passwords = [
+        world.laptop.version("Mail", each.revision).detail["password"]
+        for each in world.laptop.history("Mail")
+    ]
+    assert passwords == ["after the restore", "before the restore", "after the restore", "first"]

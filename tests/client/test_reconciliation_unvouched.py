@@ -1,0 +1,131 @@
+"""A set that no entry vouches for, accepted by hand: nothing that the device holds is lost."""
+
+import copy
+
+import pytest
+
+from tests.client.restored_fake import accepted, rewound, secrets_of
+from tests.client.world import mail
+from vaultr.client.reconciliation.accept import NotShown
+from vaultr.protocol.encoding import b64
+
+
+@pytest.fixture
+def edited(world):
+    """An owner with an item that was edited, and another one."""
+    laptop = world.laptop
+    laptop.add("login", *mail("Mail", "first"))
+    laptop.edit("Mail", detail={"password": "second"})
+    laptop.add("login", *mail("Bank", "of the bank"))
+    laptop.close()
+    rewound(world)
+    return world
+
+
+WHOLE = {"Mail": "second", "Bank": "of the bank"}
+
+
+def shown(world, title):
+    """Give what the server shows of one item; it does not know the title, the test does."""
+    (item,) = [each for each in world.laptop.items(offline=True) if each.title == title]
+    (vault,) = world.server.vaults.values()
+    return vault, vault["items"][str(item.id)]
+
+
+def show_older(world, title="Mail"):
+    """Show an older content of an item under the revision that it has by now."""
+    vault, held = shown(world, title)
+    older = vault["puts"][held["id"]][min(vault["puts"][held["id"]])]
+    vault["items"][held["id"]] = copy.deepcopy(older) | {"revision": held["revision"]}
+
+
+def hows(device):
+    return {each.how.partition(":")[0] for each in device.explain()}
+
+
+def test_newer_content_replaces_older_content_of_same_revision(edited):
+    show_older(edited)
+    assert "older content" in hows(edited.laptop)
+
+    edited.laptop.accept()
+
+    assert secrets_of(edited.laptop) == WHOLE
+    assert secrets_of(edited.second()) == WHOLE
+
+
+def refused_write(world, title, password):
+    """Seal another content for the revision of an item's last put, as a refused write was."""
+    account = world.laptop.device.unlocked
+    (vault,) = account.reader.vaults()
+    item = next(each for each in world.laptop.items(offline=True) if each.title == title)
+    ground = account.reader.open_vault(vault)
+    overview, _ = ground.opened(item.id)
+    held = vault.state.items[item.id]
+    parts = (overview, f'{{"password":"{password}"}}'.encode())
+    return ground.put(item.id, held.type, held.content_revision, parts)
+
+
+def test_content_outside_log_does_not_replace_logged_content(edited):
+    change = refused_write(edited, "Mail", "refused")
+    _, held = shown(edited, "Mail")
+    show_sealed(held, change)
+    assert "a different content under the same revision 2" in hows(edited.laptop)
+
+    edited.laptop.accept()
+
+    assert secrets_of(edited.laptop) == WHOLE
+
+
+def show_sealed(held, change):
+    sealed = {"overview": b64(change.overview), "detail": b64(change.detail)}
+    held |= sealed | {"size": len(change.overview) + len(change.detail)}
+
+
+def test_item_trashed_against_the_log_is_restored(edited):
+    _, held = shown(edited, "Bank")
+    held["state"] = "trash"
+    assert "in the trash, on this device active" in hows(edited.laptop)
+
+    edited.laptop.accept()
+
+    assert secrets_of(edited.laptop) == WHOLE
+
+
+def test_a_newer_name_is_written_again_over_an_older_one(edited):
+    (vault,) = edited.server.vaults.values()
+    older = {name: vault[name] for name in ("overview", "overview_revision")}
+    edited.laptop.rename_vault("Personal", "Mine")
+    edited.laptop.close()
+    rewound(edited)
+    vault |= older
+
+    accepted(edited.laptop)
+
+    assert [each.name for each in edited.laptop.vaults()] == ["Mine"]
+
+
+def test_unlisted_state_is_not_accepted_under_same_head(edited):
+    _, bank = shown(edited, "Bank")
+    bank["state"] = "trash"  # what the owner is shown, and agrees to
+    assert hows(edited.laptop) >= {"in the trash, on this device active"}
+    assert not edited.laptop.was_listed()
+    edited.laptop.explain()
+    assert edited.laptop.was_listed()
+
+    show_older(edited)
+    with pytest.raises(NotShown):
+        edited.laptop.accept()
+
+    edited.laptop.explain()
+    assert not edited.laptop.was_listed()
+    edited.laptop.accept()
+    assert secrets_of(edited.laptop) == WHOLE
+
+
+def test_what_is_accepted_once_needs_no_second_time(edited):
+    show_older(edited)
+    assert not any(each.continues for each in edited.laptop.explain())
+
+    edited.laptop.accept()
+
+    assert edited.laptop.explain() == []

@@ -1,0 +1,80 @@
+"""One thing of one answer told otherwise: refused in one clear error, or it changes nothing."""
+
+import random
+
+import pytest
+
+from tests.client.tampered_responses import Story, answers_of, places, twisted
+from tests.client.world import mail
+from vaultr.protocol.problems import STATUS_OF
+
+
+def writing(laptop):
+    """What an owner does with items."""
+    laptop.sync()
+    laptop.add("login", *mail("Cloud"))
+    laptop.edit("Bank", detail={"password": "newer"})
+    laptop.trash("Door")
+    laptop.create_vault("Work")
+
+
+def keeping(laptop):
+    """What an owner does with vaults as a whole."""
+    mine = laptop.vaults()[0].name
+    oldest = laptop.history("Mail")[-1].revision
+    laptop.bring_back("Mail", oldest)
+    laptop.create_vault("Work")
+    laptop.move("Bank", to="Work")
+    laptop.trash("Door")
+    laptop.rotate(mine)
+    laptop.restore("Door")
+    laptop.create_vault("Old")
+    laptop.delete_vault("Old", confirm="Old")
+    laptop.add("login", *mail("Cloud"), vault="Work")
+
+
+STORIES = {"writing": (writing, False), "new": (writing, True), "keeping": (keeping, False)}
+
+
+@pytest.fixture
+def story(first_world, tmp_path):
+    folders = iter(range(100_000))
+
+    def tell(acts, *, is_new):
+        return Story(first_world, tmp_path / str(next(folders)), acts, is_new=is_new)
+
+    return tell
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_one_changed_value_is_rejected_or_changes_nothing(story, name, count):
+    acts, is_new = STORIES[name]
+    chance = random.Random(5)
+    answers = answers_of(story(acts, is_new=is_new))
+    for _ in range(count(15, many=800)):
+        number = chance.choice([n for n, (_, body) in enumerate(answers) if body is not None])
+        path = chance.choice(list(places(answers[number][1])))
+
+        one = story(acts, is_new=is_new)
+        one.check(done=one.is_told(twisted(number, path, chance)))
+
+
+@pytest.mark.parametrize("acts", [writing, keeping])
+def test_one_answer_of_another_status_is_refused_or_changes_nothing(
+    story, acts, count, monkeypatch
+):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    chance = random.Random(6)
+    answers = answers_of(story(acts, is_new=False))
+    statuses = (200, 201, 202, 204, 206, 301, 304, 400, 404, 409, 500, 502, 503)
+    others = [(status, body) for status in statuses for body in (None, {})]
+    for slug, status in STATUS_OF.items():
+        others.append((status, {"type": f"urn:vaultr:problem:{slug}", "status": status}))
+    for _ in range(count(15, many=600)):
+        number, other = chance.randrange(len(answers)), chance.choice(others)
+
+        def twist(asked, method, where, status, body, number=number, other=other):
+            return other if asked == number else (status, body)
+
+        one = story(acts, is_new=False)
+        one.check(done=one.is_told(twist))

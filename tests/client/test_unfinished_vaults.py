@@ -1,0 +1,92 @@
+"""A vault whose making ended half way here, and that another device found meanwhile."""
+
+import pytest
+
+from tests.client.kill_points import killed_at
+from tests.client.restored_fake import rewound, secrets_of
+from tests.client.server_attacks import titles
+from tests.client.world import mail
+from vaultr.client.errors import IntegrityError, VaultrError
+
+
+@pytest.fixture
+def half_made(world):
+    """An owner whose laptop was killed once the server had made a vault."""
+    killed_at(world, lambda one: one.laptop.create_vault("Work"), "POST", "/vaults")
+    rewound(world)
+    return world
+
+
+def names(device):
+    return sorted(each.name for each in device.vaults())
+
+
+def test_one_that_was_rotated_meanwhile_is_gone_on_with(half_made):
+    phone = half_made.second_by_key()
+    phone.add("login", *mail(), vault="Work")
+    phone.rotate("Work")
+    phone.close()
+
+    assert names(half_made.laptop) == ["Personal", "Work"]
+    assert secrets_of(half_made.laptop) == {"Mail": "hunter2"}
+
+
+def test_one_that_was_deleted_meanwhile_is_not_made_again(half_made):
+    phone = half_made.second_by_key()
+    phone.sync()
+    phone.delete_vault("Work", confirm="Work")
+    phone.close()
+
+    half_made.laptop.sync()
+
+    assert len(half_made.sent("POST", "/vaults")) == 2, "and the first one of the account"
+    assert len(half_made.server.vaults) == 1
+    assert names(half_made.laptop) == ["Personal"]
+
+
+def hiding(world, vault_id):
+    """Have the server leave a vault out of its list."""
+
+    def twist(method, path, status, body):
+        if (method, path) == ("GET", "/vaults"):
+            body["vaults"] = [each for each in body["vaults"] if each["id"] != str(vault_id)]
+        return status, body
+
+    world.server.twist = twist
+
+
+@pytest.fixture
+def hidden(world):
+    """An acceptance during which the server hid a vault, which it shows again now."""
+    world.laptop.add("login", *mail("Mail", "first"))
+    work = world.laptop.create_vault("Work")
+    world.laptop.add("login", *mail("Bank", "first"), vault="Work")
+    world.laptop.close()
+    laptop = rewound(world)
+    hiding(world, work.id)
+    laptop.explain()
+    with pytest.raises(IntegrityError, match="different keys"):
+        laptop.accept()
+    world.server.twist = None
+    return world
+
+
+def test_cached_vault_hidden_from_accept_stays_readable(hidden):
+    assert titles(hidden.laptop) == ["Bank", "Mail"]
+    assert titles(rewound(hidden)) == ["Bank", "Mail"]
+
+
+def test_device_continues_after_vault_was_hidden_from_accept(hidden):
+    laptop = rewound(hidden)
+
+    for _ in range(2):  # as the command does it: go on, or list and accept
+        try:
+            done = laptop.accept_on()
+        except VaultrError:
+            done = None
+        if done is None and not all(each.continues for each in laptop.explain()):
+            laptop.accept()
+    laptop.sync()
+
+    assert secrets_of(laptop) == {"Mail": "first", "Bank": "first"}
+    assert secrets_of(hidden.second()) == {"Mail": "first", "Bank": "first"}

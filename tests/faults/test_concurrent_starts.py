@@ -1,0 +1,47 @@
+"""Processes that start at the same moment on an empty folder agree on what the first one makes."""
+
+import subprocess
+import sys
+
+from tests.faults.gunicorn_server import ROOT
+
+STARTERS = 8
+# All that takes time is loaded before; then they are let go together.
+STARTING = """
+import hashlib, sys
+import vaultr.app
+print("there", flush=True)
+sys.stdin.readline()
+from wsgi import app
+from vaultr.security import keyring as keys
+from vaultr.database.session import db
+with app.app_context():
+    with db.engine.connect() as connection:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    ring = keys.current().jwt.keys.by_id
+print(mode, *(hashlib.sha256(key).hexdigest() for key in ring.values()))
+"""
+
+
+def test_all_have_the_same_keys_and_one_database(tmp_path):
+    environ = {"VAULTR_HOME": str(tmp_path / "home"), "LOG_LEVEL": "ERROR"}
+    starting = [
+        subprocess.Popen(
+            [sys.executable, "-c", STARTING],
+            cwd=ROOT, env=environ, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(STARTERS)
+    ]  # fmt: skip
+    assert [one.stdout.readline() for one in starting] == ["there\n"] * STARTERS
+    for one in starting:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+
+    told = [one.communicate(timeout=120) for one in starting]
+
+    assert [one.returncode for one in starting] == [0] * STARTERS, told
+    assert len({out for out, _ in told}) == 1, told
+    mode, *keys = told[0][0].split()
+    assert mode == "wal"
+    assert len(keys) == 1

@@ -1,0 +1,30 @@
+"""What a new worker makes at the first request is made once, however many ask for it at once."""
+
+import subprocess
+import sys
+
+from tests.faults.gunicorn_server import ROOT
+from tests.harness import app_fixtures
+
+# A process of its own: in this one everything was made by the tests before.
+ASKING = """
+from tests.harness.threads import at_once
+from vaultr.api import openapi as openapi
+from wsgi import app
+
+make, made = openapi.document, []
+openapi.document = lambda app: (made.append(app), make(app))[1]
+print(*at_once(lambda _: app.test_client().get("/api/v1/openapi.json").status_code, 16), len(made))
+"""
+
+
+def test_all_first_requests_for_the_api_document_succeed(tmp_path):
+    asked = subprocess.run(
+        [sys.executable, "-c", ASKING],
+        cwd=ROOT,
+        env=app_fixtures.environ_for(tmp_path, LOG_LEVEL="ERROR"),
+        capture_output=True,
+        text=True,
+    )
+
+    assert asked.stdout.split() == ["200"] * 16 + ["1"], asked.stdout + asked.stderr

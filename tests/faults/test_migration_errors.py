@@ -1,0 +1,79 @@
+"""`flask db upgrade` says in one line what keeps it from migrating, wherever it is typed."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+
+import psycopg2
+import pytest
+
+from tests.faults.gunicorn_server import ROOT
+from tests.harness import app_fixtures, servers
+
+
+def upgrade(url, home, folder=ROOT):
+    """Migrate; give the exit code and all that was printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "db", "upgrade"],
+        cwd=folder,
+        env=app_fixtures.environ_for(home, DATABASE_URL=url),
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_role_that_owns_nothing_is_sent_to_the_owner(postgres_url, tmp_path):
+    url = servers.fresh_database(postgres_url)
+    role = f"role_{servers.database_name(url)}"
+    with contextlib.closing(psycopg2.connect(url)) as admin, admin.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        admin.commit()
+
+    code, said = upgrade(url.replace("//vaultr@", f"//{role}@"), tmp_path)
+
+    assert code == 1
+    assert "the role in DATABASE_URL may not change tables: migrate as their owner" in said
+    assert "Traceback" not in said
+    servers.drop_database(url)
+
+
+@pytest.mark.long
+def test_a_database_that_is_away_is_named_as_such(tmp_path):
+    code, said = upgrade("postgresql://x@127.0.0.1:1/x", tmp_path)
+
+    assert code == 1
+    assert "the database does not answer, or not to this role: see `flask doctor`" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.long
+def test_it_finds_its_migrations_from_any_folder(postgres_url, tmp_path):
+    url = servers.fresh_database(postgres_url)
+
+    assert upgrade(url, tmp_path, folder=tmp_path)[0] == 0
+    with contextlib.closing(psycopg2.connect(url)) as admin, admin.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM accounts")
+        assert cursor.fetchone() == (0,)
+    servers.drop_database(url)
+
+
+@pytest.mark.long
+def test_locked_table_is_reported_as_lock(postgres_url, tmp_path):
+    url = servers.fresh_database(postgres_url)
+    assert upgrade(url, tmp_path)[0] == 0
+    with contextlib.closing(psycopg2.connect(url)) as holder, holder.cursor() as cursor:
+        cursor.execute("DELETE FROM alembic_version; LOCK TABLE alembic_version")
+        began = time.monotonic()
+        freed = threading.Timer(60, holder.rollback)
+        freed.start()
+        code, said = upgrade(url, tmp_path)
+        freed.cancel()
+
+    assert code == 1
+    assert time.monotonic() - began < 40
+    assert "a table was locked for 10 s by a long transaction: run this again" in said
+    assert "Traceback" not in said
+    servers.drop_database(url)

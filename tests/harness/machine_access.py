@@ -1,0 +1,88 @@
+"""A machine of an account, with its token: as its owner makes it, and as it acts."""
+
+import hashlib
+import hmac
+import secrets
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from tests import factories
+from vaultr.protocol.encoding import b64
+
+MACHINES = "/api/v1/machines"
+SELF = f"{MACHINES}/self"
+
+
+def later(**span):
+    """Give a time from now on, as the API takes it."""
+    return (datetime.now(UTC) + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+
+
+def grant(vault, rights="read", generations=None):
+    """Give access to a vault of `factories.vault` or a `Writer`, with wraps of its keys."""
+    numbers = range(1, vault.generation + 1) if generations is None else generations
+    keys = [{"generation": one, "sealed_key": b64(factories.sealed(100))} for one in numbers]
+    return {"vault_id": str(vault.id), "rights": rights, "keys": keys}
+
+
+def body(*grants, **more):
+    """Give a body that ``POST /machines`` takes, but for its key."""
+    made = {
+        "id": str(uuid4()),
+        "name": "ci",
+        "sealed_kek": b64(factories.sealed(32)),
+        "expires_at": later(days=90),
+        "vaults": list(grants),
+    }
+    return made | more
+
+
+class Machine:
+    """What holds the token: it sends what it derives from it."""
+
+    def __init__(self, app, machine_id, secret=None):
+        self.app, self.id = app, machine_id
+        self.renew(secret or secrets.token_bytes(32))
+
+    @classmethod
+    def created(cls, owner, *grants, **more):
+        """Create a machine by its owner's client, which must work."""
+        asked = body(*grants, **more)
+        machine = cls(owner.application, asked["id"])
+        response = owner.post(MACHINES, json=asked | {"auth_key": b64(machine.auth_key)})
+        assert response.status_code == 201, response.json
+        return machine
+
+    def renew(self, secret):
+        """Take another token."""
+        self.token = f"vmt_{self.id}_{b64(secret)}"
+        self.auth_key = hmac.digest(secret, b"machine-auth", hashlib.sha256)
+        self.credential = f"vma_{self.id}_{b64(self.auth_key)}"
+        return self
+
+    @property
+    def path(self):
+        return f"{MACHINES}/{self.id}"
+
+    @property
+    def headers(self):
+        return {"Authorization": f"Bearer {self.credential}"}
+
+    def client(self, address="127.0.0.1"):
+        """Give a client whose requests prove the machine, from a network address."""
+        client = self.app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = self.headers["Authorization"]
+        client.environ_base["REMOTE_ADDR"] = address
+        return client
+
+    def writer(self, vault):
+        """Give a `Writer` of the vault that writes as the machine."""
+        other = vault.twin(self.client())
+        other.author_id = factories.UUID(str(self.id))
+        return other
+
+
+def edited(shown, *grants, **more):
+    """Give a body for ``PUT /machines/{id}`` that changes nothing but what is named."""
+    names = ("name", "expires_at", "networks")
+    return {name: shown[name] for name in names} | {"vaults": list(grants)} | more

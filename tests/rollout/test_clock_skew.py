@@ -1,0 +1,101 @@
+"""A machine whose clock is a day wrong: it serves, it says so, and nothing is broken afterwards."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests import factories
+from tests.faults.gunicorn_server import Running
+from tests.faults.load_writers import Http
+from tests.faults.test_killed_workers import WIDE
+from tests.harness import app_fixtures, audit_log, servers
+from tests.harness.vault_writer import Writer
+from vaultr.database.session import db
+
+FAKE = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+
+
+class WrongClock(Running):
+    """A server, and commands, on a machine whose clock is so much ahead (or behind)."""
+
+    def __init__(self, home, apart, **more):
+        super().__init__(home, **more)
+        self._faked = self.environ | FAKE | faked(apart)
+
+    def start(self):
+        self.environ = self._faked
+        return super().start()
+
+
+TELL = "import os, json; print(json.dumps({k: os.environ[k] for k in ('LD_PRELOAD', 'FAKETIME')}))"
+
+
+def faked(apart):
+    """Give the variables that `faketime` sets for what it starts."""
+    command = ["faketime", "-f", apart, sys.executable, "-c", TELL]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | FAKE, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def environ(postgres_url, redis_url, tmp_path):
+    url = servers.fresh_database(postgres_url)
+    yield {"DATABASE_URL": url, "REDIS_URL": redis_url, "WEB_CONCURRENCY": "1", **WIDE}
+    servers.drop_database(url)
+
+
+@pytest.fixture
+def app(environ, tmp_path):
+    mine = app_fixtures.environ_for(tmp_path, **environ)
+    app = app_fixtures.built(mine)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def serves(server, app, email):
+    """Sign in, write and read as an owner does, on this server's own time."""
+    with app.app_context():
+        account = factories.account(email)
+    stranger = type("Stranger", (), {"headers": {}, "account_id": account.id})
+    opened = Http(server.url, stranger).post("/api/v1/auth/login", json=factories.login(email))
+    assert opened.status_code == 200, opened.data
+    headers = {"Authorization": f"Bearer {opened.json['access_token']}"}
+    session = type("SignedIn", (), {"headers": headers, "account_id": account.id})
+    writer = Writer(Http(server.url, session)).create()
+    item = writer.put()
+    assert writer.client.get(f"{writer.path}/items/{item}").status_code == 200
+    return session
+
+
+@pytest.mark.parametrize("apart", ["+1d", "-1d"])
+def test_clock_off_by_a_day_breaks_nothing_and_is_reported(environ, app, tmp_path, apart):
+    wrong = WrongClock(tmp_path, apart, **environ)
+    assert wrong.command("db", "stamp", "head").returncode == 0
+    wrong.start()
+    try:
+        assert wrong.get("/api/ready")[0] == 200
+        session = serves(wrong, app, "ann@example.org")
+        doctor = json.loads(wrong.command("doctor", "--json", "--url", wrong.url).stdout)
+        clocks = [one for one in doctor["findings"] if one["topic"] == "clock"]
+        assert {one["level"] for one in clocks} == {"problem"}
+        assert "chrony" in clocks[0]["todo"]
+        assert not [one for one in wrong.logged("request") if one["status"] >= 500]
+    finally:
+        wrong.stop()
+    right = Running(tmp_path, **environ, BASE_URL=wrong.url)
+    right.start()
+    try:
+        # A token of another day is none; whoever signs in anew goes on, on the same log.
+        assert Http(right.url, session).get("/api/v1/auth/me").status_code == 401
+        serves(right, app, "bob@example.org")
+        assert not [one for one in right.logged("request") if one["status"] >= 500]
+    finally:
+        right.stop()
+    with app.app_context():
+        assert len(audit_log.everything()) > 10  # every chain holds

@@ -1,0 +1,205 @@
+from uuid import UUID
+
+import pytest
+
+from tests.harness import known_answers
+from tests.unit import sample_vault
+from tests.unit.minimal_server import ACCOUNT, VAULT, Device
+from tests.unit.sample_vault import IDS, put, rename
+from vaultr.client.crypto.keys import VaultKeys
+from vaultr.client.errors import Conflict, InTrash, ItemNotFound, StateMismatch
+from vaultr.client.log import append, receipts
+from vaultr.client.log.append import Change
+from vaultr.client.log.state import VaultState, new_vault, total_of
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.entries import Op
+
+LOG = known_answers.load("vp1")["log"]
+
+
+@pytest.fixture
+def told():
+    return sample_vault.told()
+
+
+def change_of(entry):
+    item_id = UUID(hex=entry["item_id"])
+    if entry["op"] == "put":
+        parts = bytes.fromhex(entry["overview"]), bytes.fromhex(entry["detail"])
+        return Change.put(item_id, entry["type"], *parts)
+    return Change(Op(entry["op"]), item_id)
+
+
+@pytest.fixture
+def known_log():
+    keys = VaultKeys(vk=bytes(32), lk=bytes.fromhex(LOG["lk"]))
+    state = new_vault(UUID(hex=LOG["vault_id"]), bytes.fromhex(LOG["overview"]), keys)
+    return state, {1: keys}
+
+
+def test_a_log_gives_the_known_answers(known_log):
+    state, keys = known_log
+    assert state.head.hex() == LOG["head_0"]
+
+    for known in LOG["entries"]:
+        batch = append.prepare(
+            state, [change_of(known)], keys=keys, author_id=UUID(hex=LOG["author_id"])
+        )
+        signed, state = batch.last.signed, batch.state
+        assert signed.entry.vouch.hex() == known["vouch"]
+        assert signed.mac.hex() == known["mac"]
+        assert signed.head.hex() == known["head"] == state.head.hex()
+
+
+def test_batch_equals_its_single_writes(known_log):
+    state, keys = known_log
+
+    batch = append.prepare(
+        state,
+        [change_of(known) for known in LOG["entries"]],
+        keys=keys,
+        author_id=UUID(hex=LOG["author_id"]),
+    )
+
+    assert [each.head.hex() for each in batch.writes] == [each["head"] for each in LOG["entries"]]
+    assert [each.revision for each in batch.writes] == [1, 2, 3, 4, 5]
+
+
+def test_preparing_a_write_leaves_the_state_as_it_is(told):
+    before = told.ann.state.to_json()
+
+    append.prepare(told.ann.state, [Change.remove(IDS[0])], keys=told.ann.keys, author_id=ACCOUNT)
+
+    assert told.ann.state.to_json() == before
+
+
+def test_incremental_sum_equals_full_sum(told):
+    told.ann.write(told.server, Change.rotate_begin(), rename(told.ann, "third name"))
+    state = told.ann.state
+
+    assert state.total == total_of(told.ann.keys[2].lk, state.items, state.overview)
+
+
+def test_an_entry_carries_four_fields_as_a_request_needs_them(told):
+    batch = told.ann.write(told.server, put(told.ann, IDS[7]))
+
+    entry = batch.last.entry_json()
+
+    assert set(entry) == {"n", "prev", "vouch", "mac"}
+    assert entry["n"] == 13
+    assert batch.last.head == told.server.head
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        (Change.put(IDS[2], "login", b"", b""), InTrash),
+        (Change.trash(IDS[2]), InTrash),
+        (Change.restore(IDS[0]), Conflict),
+        (Change.trash(IDS[9]), ItemNotFound),
+        (Change.restore(IDS[9]), ItemNotFound),
+        (Change.remove(IDS[4]), ItemNotFound),
+    ],
+)
+def test_invalid_write_is_rejected_before_sending(told, change, refusal):
+    with pytest.raises(refusal):
+        append.prepare(told.ann.state, [change], keys=told.ann.keys, author_id=ACCOUNT)
+
+
+def answer_of(batch):
+    return batch.last.item_json() | {"head": b64(batch.last.head)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change.put(IDS[7], "login", b"o", b"d"),
+        Change.trash(IDS[0]),
+        Change.restore(IDS[2]),
+        Change.remove(IDS[2]),
+    ],
+)
+def test_an_answer_is_taken_only_as_it_was_computed(told, change):
+    batch = told.ann.write(told.server, change)
+    answer = answer_of(batch)
+
+    receipts.check_write(batch, answer)
+
+    lies = {
+        "id": str(IDS[9]),
+        "revision": 14,
+        "content_revision": 14,
+        "generation": 2,
+        "state": "other",
+        "head": b64(bytes(32)),
+    }
+    for name in answer:
+        with pytest.raises(StateMismatch):
+            receipts.check_write(batch, answer | {name: lies[name]})
+
+
+def test_the_answer_to_a_batch_names_every_item_in_order(told):
+    batch = told.ann.write(told.server, put(told.ann, IDS[7]), Change.trash(IDS[0]))
+    results = [
+        {"item_id": str(IDS[7]), "revision": 13},
+        {"item_id": str(IDS[0]), "revision": 14},
+    ]
+    answer = {"results": results, "revision": 14, "head": b64(told.server.head)}
+
+    receipts.check_batch(batch, answer)
+
+    for lie in (
+        {"results": results[::-1]},
+        {"results": results[:1]},
+        {"revision": 15},
+        {"head": b64(bytes(32))},
+    ):
+        with pytest.raises(StateMismatch, match=r"computed \(14 "):
+            receipts.check_batch(batch, answer | lie)
+
+
+def test_rename_returns_the_vault_as_computed(told):
+    batch = told.ann.write(told.server, rename(told.ann, "third name"))
+    answer = told.server.vault()
+
+    receipts.check_vault(batch, answer)
+
+    for lie in (
+        {"id": str(IDS[0])},
+        {"revision": 12},
+        {"head": b64(bytes(32))},
+        {"generation": 2},
+        {"overview_revision": 12},
+        {"overview_generation": 2},
+    ):
+        with pytest.raises(StateMismatch):
+            receipts.check_vault(batch, answer | lie)
+
+
+def test_a_state_reads_back_from_plain_values(told):
+    told.held.sync(told.server, told.ann.state.waypoint)
+
+    for state in (told.held.state, told.ann.state):
+        assert VaultState.from_json(state.to_json()) == state
+
+
+def test_a_state_does_not_show_its_sum(told):
+    assert str(told.ann.state.total) not in repr(told.ann.state)
+    assert told.ann.state.vault_id == VAULT
+
+
+def test_two_devices_that_write_at_once_rebase_on_each_other(told):
+    bob = told.ann.twin()
+    told.ann.write(told.server, put(told.ann, IDS[0], "ann"))
+
+    bob.sync(told.server)
+    bob.write(told.server, put(bob, IDS[1], "bob"))
+
+    assert told.ann.sync(told.server).items == bob.state.items
+
+
+def test_a_new_vault_begins_at_its_own_first_head():
+    ann, server = Device.with_new_vault()
+
+    assert (ann.state.n, ann.state.generation) == (0, 1)
+    assert ann.state.head == server.head

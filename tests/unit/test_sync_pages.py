@@ -1,0 +1,254 @@
+"""The form of a sync, before anything of it is judged."""
+
+import copy
+import itertools
+
+import pytest
+
+from tests.unit import sample_vault
+from tests.unit.minimal_server import VAULT
+from tests.unit.sample_vault import IDS
+from vaultr.client.errors import AnswerInvalid, RolledBack, StateMismatch
+from vaultr.client.log.pages import gather
+from vaultr.protocol.encoding import b64
+
+
+@pytest.fixture
+def told():
+    return sample_vault.told()
+
+
+def test_pages_fold_into_what_the_server_shows(told):
+    one = gather(VAULT, told.server.sync(5), since=5)
+    many = gather(VAULT, told.server.sync(5, limit=2), since=5)
+
+    assert many.items == one.items
+    assert (many.entries, many.removed) == (one.entries, one.removed)
+    assert (one.n, one.head, one.generation) == (12, told.server.head, 1)
+    assert set(one.wraps) == {1}
+
+
+def test_pages_may_be_fetched_as_they_are_read(told):
+    asked = []
+
+    def fetched():
+        for page in told.server.sync(5, limit=2):
+            asked.append(page["through"])
+            yield page
+
+    gather(VAULT, fetched(), since=5)
+
+    assert asked == [7, 9, 11, 12]
+
+
+def test_a_bad_page_is_the_last_that_is_asked_for(told):
+    asked = []
+
+    def fetched():
+        for page in told.server.sync(5, limit=2):
+            asked.append(page["through"])
+            yield page | {"through": page["through"] - 2}
+
+    with pytest.raises(AnswerInvalid):
+        gather(VAULT, fetched(), since=5)
+
+    assert asked == [7]
+
+
+def test_no_page_is_no_answer():
+    with pytest.raises(AnswerInvalid, match="last page is missing"):
+        gather(VAULT, [], since=0)
+
+
+def test_a_page_after_the_last_is_refused(told):
+    page = told.server.sync(5)[0]
+
+    with pytest.raises(AnswerInvalid, match="after the last one"):
+        gather(VAULT, [page, page], since=5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"through": 11},
+        {"through": 13},
+        {"through": 4},
+        {"more": True},
+        {"revision": 13},
+    ],
+)
+def test_a_page_must_lead_to_its_revision(told, change):
+    page = told.server.sync(5)[0] | change
+
+    with pytest.raises(AnswerInvalid, match="do not lead"):
+        gather(VAULT, [page], since=5)
+
+
+def test_a_revision_that_falls_between_pages_is_a_rollback(told):
+    first, *rest = told.server.sync(5, limit=4)
+    first |= {"revision": 14, "vault": first["vault"] | {"revision": 14}}
+
+    with pytest.raises(RolledBack, match="in the middle of a sync"):
+        gather(VAULT, [first, *rest], since=5)
+
+
+@pytest.mark.parametrize(
+    "change", [{"id": str(IDS[0])}, {"revision": 11}, {"head": b64(bytes(32))}]
+)
+def test_a_page_and_its_vault_must_agree(told, change):
+    page = told.server.sync(5)[0]
+    page["vault"] |= change
+
+    with pytest.raises(AnswerInvalid, match="contradicts itself"):
+        gather(VAULT, [page], since=5)
+
+
+@pytest.mark.parametrize("numbers", [[], [6, 7, 8], [7, 6, 8, 9, 10, 11, 12], [6, 6]])
+def test_a_delta_has_every_entry_once_and_in_order(told, numbers):
+    page = told.server.sync(5)[0]
+    page["entries"] = [page["entries"][number - 6] for number in numbers]
+
+    with pytest.raises(AnswerInvalid, match="gap"):
+        gather(VAULT, [page], since=5)
+
+
+@pytest.mark.parametrize("revision", [5, 13])
+def test_a_row_is_of_the_revisions_of_its_page(told, revision):
+    page = told.server.sync(5)[0]
+    page["removed"][0]["revision"] = revision
+
+    with pytest.raises(AnswerInvalid, match="outside of the page"):
+        gather(VAULT, [page], since=5)
+
+
+def test_two_rows_never_share_a_revision(told):
+    page = told.server.sync(5)[0]
+    page["removed"][0]["revision"] = page["items"][0]["revision"]
+
+    with pytest.raises(AnswerInvalid, match="two items with one revision"):
+        gather(VAULT, [page], since=5)
+
+
+def test_an_id_comes_once_on_a_page(told):
+    page = told.server.sync(5)[0]
+    twice = [*page["items"], page["items"][0] | {"revision": 8}]
+    both = [*page["removed"], {"id": page["items"][0]["id"], "revision": 8}]
+    again = [*page["removed"], page["removed"][0] | {"revision": 8}]
+
+    for change in ({"items": twice}, {"removed": both}, {"removed": again}):
+        with pytest.raises(StateMismatch, match="twice"):
+            gather(VAULT, [page | change], since=5)
+
+
+def test_removed_id_does_not_return_on_later_page(told):
+    first, second = told.server.sync(0, limit=10)
+    second["items"].append(copy.deepcopy(told.old.items[IDS[4]]) | {"revision": 12})
+
+    with pytest.raises(StateMismatch, match="still returns it"):
+        gather(VAULT, [first, second], since=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "00000000-0000-0000-0000-000000000000"},
+        {"type": "Login"},
+        {"type": ""},
+        {"type": "a" * 33},
+        {"content_revision": 7},
+        {"content_revision": 0},
+        {"generation": 0},
+        {"revision": True},
+        {"state": "removed"},
+        {"detail": None},
+        {"overview": "=="},
+    ],
+)
+def test_an_item_has_its_form(told, change):
+    page = told.server.sync(5)[0]
+    page["items"][0] |= change
+
+    with pytest.raises(AnswerInvalid):
+        gather(VAULT, [page], since=5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"op": "rewrite"},
+        {"prev": b64(bytes(31))},
+        {"mac": None},
+        {"item_id": 7},
+        {"head": b64(bytes(32))},
+        {"n": 2**60},
+    ],
+)
+def test_an_entry_has_its_form_and_names_its_own_head(told, change):
+    page = told.server.sync(5)[0]
+    page["entries"][0] |= change
+
+    with pytest.raises(AnswerInvalid):
+        gather(VAULT, [page], since=5)
+
+
+def test_a_generation_has_one_wrap(told):
+    page = told.server.sync(5)[0]
+    page["vault"]["keys"].append({"generation": 1, "sealed_key": b64(bytes(40))})
+
+    with pytest.raises(StateMismatch, match="two key wraps for generation 1"):
+        gather(VAULT, [page], since=5)
+
+
+def endless(told):
+    """Give page after page, each a little further; there is always more."""
+    (page,) = told.old.sync()
+    page |= {"items": [], "removed": [], "more": True, "revision": 1 << 52}
+    page["vault"]["revision"] = 1 << 52
+    return (page | {"through": n} for n in itertools.count(1))
+
+
+def test_a_sync_that_has_no_end_is_ended(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.log.pages.PAGES_MOST", 20)
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        gather(VAULT, endless(told), since=0)
+
+
+def test_a_sync_that_fills_the_memory_is_ended(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.log.pages.SEALED_BYTES_MOST", 1000)
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        gather(VAULT, told.server.sync(limit=2), since=0)
+
+
+def test_page_with_too_many_rows_is_invalid(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
+
+    with pytest.raises(AnswerInvalid, match="more items"):
+        gather(VAULT, told.server.sync(), since=0)
+
+
+def test_page_with_too_many_entries_is_invalid(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
+
+    with pytest.raises(AnswerInvalid, match="more log entries"):
+        gather(VAULT, told.server.sync(5), since=5)
+
+
+def test_entries_without_end_count_as_what_fills_the_memory(told, monkeypatch):
+    monkeypatch.setattr("vaultr.client.log.pages.SEALED_BYTES_MOST", 3 * 1024)
+    bare = ({**page, "items": [], "removed": []} for page in told.server.sync(5, limit=2))
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        gather(VAULT, bare, since=5)
+
+
+def test_unrequested_row_members_are_dropped(told):
+    pages = told.server.sync()
+    for row in pages[0]["items"]:
+        row["junk"] = "j" * 1000
+
+    rows = gather(VAULT, pages, since=0).rows
+
+    assert rows
+    assert all("junk" not in row.json for row in rows.values())

@@ -1,0 +1,157 @@
+from uuid import UUID
+
+import pytest
+
+from tests.unit import sample_vault
+from vaultr.client.errors import AnswerInvalid, ChainBroken, RolledBack, StateMismatch
+from vaultr.client.log.entries import Waypoint, short_head
+from vaultr.client.storage.pins import Derivation, Pins
+from vaultr.client.storage.profile import new_profile
+from vaultr.client.transport.http_transport import Answer
+from vaultr.client.vaults.vault_list import ask_list, check_list
+from vaultr.protocol.encoding import b64
+from vaultr.protocol.entries import first_head
+from vaultr.protocol.kdf import Kdf
+
+PINS = Pins.of(
+    Derivation(UUID(int=1), Kdf.RECOMMENDED, bytes(range(32))),
+    origin="https://vault.example",
+    secret_key=True,
+)
+
+
+def listed(server, **changes):
+    return server.vault() | changes
+
+
+@pytest.fixture
+def told():
+    return sample_vault.told()
+
+
+@pytest.fixture
+def known(told):
+    return new_profile(PINS).with_head(told.server.vault_id, told.ann.state.waypoint)
+
+
+def test_an_honest_list_may_be_opened(told, known):
+    vault_id = told.server.vault_id
+
+    found = check_list(known, [listed(told.server)], {vault_id: told.ann.state})
+
+    assert list(found.open) == [vault_id]
+    assert found.deleted == ()
+
+
+def test_a_vault_that_is_further_than_known_may_be_opened(told):
+    vault_id = told.server.vault_id
+    known = new_profile(PINS).with_head(vault_id, told.held.state.waypoint)
+
+    found = check_list(known, [listed(told.server)], {vault_id: told.held.state})
+
+    assert list(found.open) == [vault_id]
+
+
+def test_a_vault_that_no_profile_names_may_be_opened(told):
+    found = check_list(new_profile(PINS), [listed(told.server)], {})
+
+    assert list(found.open) == [told.server.vault_id]
+
+
+@pytest.mark.parametrize("by", ["profile", "device"])
+def test_a_known_vault_that_is_missing_is_a_rollback(told, known, by):
+    profile = known if by == "profile" else new_profile(PINS)
+    held = {} if by == "profile" else {told.server.vault_id: told.ann.state}
+
+    with pytest.raises(RolledBack, match="missing") as caught:
+        check_list(profile, [], held)
+
+    assert short_head(told.server.head) in str(caught.value)
+
+
+@pytest.mark.parametrize("by", ["profile", "device"])
+def test_a_known_vault_that_went_back_is_a_rollback(told, known, by):
+    profile = known if by == "profile" else new_profile(PINS)
+    held = {} if by == "profile" else {told.server.vault_id: told.ann.state}
+
+    with pytest.raises(RolledBack) as caught:
+        check_list(profile, [listed(told.old)], held)
+
+    assert short_head(told.server.head) in str(caught.value)
+    assert short_head(told.old.head) in str(caught.value)
+
+
+def test_another_head_at_a_known_revision_is_a_fork(told, known):
+    with pytest.raises(ChainBroken):
+        check_list(known, [listed(told.server, head=b64(bytes(32)))], {})
+
+
+def test_another_generation_at_a_known_revision_is_a_mismatch(told, known):
+    with pytest.raises(StateMismatch):
+        check_list(known, [listed(told.server, generation=2)], {})
+
+
+def test_a_vault_listed_though_deleted_is_named_and_not_opened(told, known):
+    vault_id = told.server.vault_id
+    profile = known.with_deleted(vault_id)
+
+    found = check_list(profile, [listed(told.server)], {vault_id: told.ann.state})
+
+    assert found.deleted == (vault_id,)
+    assert found.open == {}
+
+
+def test_unlisted_deleted_vault_is_accepted(told, known):
+    found = check_list(known.with_deleted(told.server.vault_id), [], {})
+
+    assert (found.deleted, found.open) == ((), {})
+
+
+def test_a_vault_listed_twice_is_refused(told, known):
+    with pytest.raises(AnswerInvalid, match="twice"):
+        check_list(known, [listed(told.server)] * 2, {})
+
+
+def test_a_vault_that_nobody_wrote_to_has_its_first_head(told):
+    vault_id = told.server.vault_id
+    profile = new_profile(PINS).with_head(vault_id, Waypoint(0, first_head(vault_id), 1))
+    new = listed(told.server, revision=0, head=b64(first_head(vault_id)))
+
+    assert check_list(profile, [new], {}).open == {vault_id: new}
+    with pytest.raises(ChainBroken):
+        check_list(profile, [new | {"head": b64(bytes(32))}], {})
+
+
+class Listing:
+    """Answers every page of a list alike, and says that another follows."""
+
+    def __init__(self, vaults, size):
+        self.page = Answer(200, {"vaults": vaults, "next_cursor": "more"}, None, size)
+        self.asked = 0
+
+    def send(self, method, path):
+        self.asked += 1
+        return self.page
+
+
+def test_a_list_without_end_is_ended_by_its_pages():
+    sender = Listing([], size=100)
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        list(ask_list(sender))
+
+    assert sender.asked == 100
+
+
+def test_a_list_that_fills_the_memory_is_ended():
+    sender = Listing([{"id": "v", "junk": "j"}], size=30 << 20)
+
+    with pytest.raises(AnswerInvalid, match="no end"):
+        list(ask_list(sender))
+
+    assert sender.asked == 3
+
+
+def test_list_page_has_at_most_the_requested_rows(told):
+    with pytest.raises(AnswerInvalid, match="more vaults on a page"):
+        list(ask_list(Listing([listed(told.server)] * 201, size=100)))

@@ -1,0 +1,84 @@
+"""Which keys a verification trusts: those of CHECKPOINT_KEY, and those that signed notes connect.
+
+The database itself is no source of trust: an operator who can write to it can publish keys there.
+"""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from vaultr.audit import signing
+from vaultr.audit.models import AuditKeyChange
+from vaultr.audit.verification.findings import Findings
+from vaultr.protocol import notes
+from vaultr.protocol.notes import Checkpoint, KeyChange, NoteInvalid, VerificationKey
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The keys of a log.
+
+    :ivar trusted: keys of CHECKPOINT_KEY, and keys that a chain of notes connects to them.
+    :ivar published: keys that the database names; a lost key is among them, and forged ones.
+    """
+
+    log: str
+    trusted: list[VerificationKey]
+    published: list[VerificationKey]
+
+    def opened(self, note: str) -> tuple[Checkpoint, bool]:
+        """Read a checkpoint; return it, and whether a trusted key has signed it.
+
+        :raises NoteInvalid: it is malformed, of another log, or no known key has signed it.
+        """
+        try:
+            return signing.opened(note, self.trusted, self.log), True
+        except NoteInvalid:
+            return signing.opened(note, [*self.trusted, *self.published], self.log), False
+
+
+def read(session: Session, log: str, findings: Findings) -> Trust:
+    """Read the keys, and check every note of a change."""
+    published = [key for _, key in signing.published(session)]
+    own = signing.public_keys(log)
+    trusted = own or published[:1]
+    if not trusted:
+        findings.unverifiable("key", "no verification key: set CHECKPOINT_KEY")
+    elif not own:
+        fingerprint = trusted[0].fingerprint
+        says = f"CHECKPOINT_KEY is not set, so the database's own key is taken: {fingerprint}"
+        findings.warning("key", says)
+    pairs = list(_changes(session, [*own, *published], findings))
+    while more := [pair for pair in pairs if (pair[0] in trusted) != (pair[1] in trusted)]:
+        trusted += [key for pair in more for key in pair if key not in trusted]
+    for old, new in pairs:
+        if old not in trusted and new not in trusted and trusted:
+            says = f"a note connects {new.fingerprint} with no key of CHECKPOINT_KEY"
+            findings.tampered("key-change", says)
+    return Trust(log, trusted, published)
+
+
+def _changes(
+    session: Session, known: list[VerificationKey], findings: Findings
+) -> list[tuple[VerificationKey, VerificationKey]]:
+    """Return the keys of each note, old and new; both have signed it.
+
+    That holds in both directions: the new key's signature accepts the old key as its predecessor.
+    """
+    pairs = []
+    for text in session.scalars(sa.select(AuditKeyChange.note).order_by(AuditKeyChange.epoch)):
+        signers = [(old, change) for old in known if (change := _opened(text, old)) is not None]
+        if signers:
+            pairs.append((signers[0][0], signers[0][1].key))
+        else:
+            findings.tampered("key-change", "a note of a key change is not signed by both keys")
+    return pairs
+
+
+def _opened(text: str, old: VerificationKey) -> KeyChange | None:
+    try:
+        change = notes.open_key_change(text, old, signing.verify)
+    except NoteInvalid:
+        return None
+    return change if change.key != old else None
