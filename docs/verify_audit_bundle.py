@@ -145,12 +145,18 @@ def main(path):
     if head["format"] != "vaultr-audit/1":
         fail("the file is no bundle")
     keys, finals, note = trusted_keys(head), [], ""
-    seq, last, count, pruned = head["after"], ZERO, 0, False
+    seq, last, count, pruned = head["after"], ZERO, 0, 0
     for line in lines:
         if line["type"] == "tree":
             finals.append(check_tree(line, keys, head["log"], finals))
-            note, pruned = line["checkpoint"], pruned or line["opening"] is None
+            note = line["checkpoint"]
+            if line["opening"] is None:
+                pruned += 1
+            if line["opening"] is None and pruned < len(finals):
+                fail("the first event of a tree is left out")
             continue
+        if pruned == len(finals):
+            fail("an event of a pruned tree is shown")
         body, leaf = check_event(line, finals[-1], note)
         event = line["event"]
         begins = count == 0 and (pruned or head["after"] >= 0)

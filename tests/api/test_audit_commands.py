@@ -221,3 +221,21 @@ def test_changed_detail_is_found(app, as_ann, set_to):
                 sa.text("UPDATE audit_event SET detail = :d WHERE detail IS NOT NULL"), {"d": b"{}"}
             )
         assert {one.check for one in findings()[0].listed} == {"detail"}
+
+
+def test_account_deletion_leaves_the_log_verifiable(app, as_ann, set_to):
+    set_to(app, audit_detail="on")
+    with app.app_context():
+        record(as_ann.account_id)
+        audit_log.sequence_all()
+
+    assert as_ann.delete("/api/v1/auth/account").status_code == 204
+
+    with app.app_context():
+        audit_log.sequence_all()
+        with reading() as session:
+            about = sa.select(AuditEvent.typ).where(AuditEvent.sub == str(as_ann.account_id))
+            types = set(session.scalars(about))
+        found, _ = findings(cross=True)
+    assert {"item.write", "account.delete"} <= types
+    assert (found.exit_code, found.listed) == (0, [])

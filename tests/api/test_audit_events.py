@@ -165,6 +165,20 @@ def test_denied_requests_from_many_networks_take_bounded_memory(app):
     assert sum(count for *_, count in recorded) == 1000
 
 
+def test_many_denied_requests_leave_a_bounded_number_of_rows(app, client, count):
+    requests = count(200, many=100_000)
+    with time_machine.travel("2026-11-24T12:00:00Z", tick=False):
+        for number in range(requests):
+            address = f"10.{number // 250 % 250}.{number % 250}.1"
+            client.get(URL, environ_base={"REMOTE_ADDR": address})
+        with app.app_context():
+            service.flush_denials(all_of_them=True)
+
+    recorded = sums(app)
+    assert len(recorded) <= 2 * (denied_requests.MOST_KINDS + 1)
+    assert sum(number for *_, number in recorded) == requests
+
+
 def test_denials_during_outage_are_recorded_later(app):
     with app.app_context(), time_machine.travel("2026-11-24T12:00:00Z", tick=False) as traveller:
         denied_requests.current().count("door", "192.0.2.0/24")

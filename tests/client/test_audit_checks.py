@@ -1,5 +1,6 @@
 """The user's check of the log, against the real server and its real sequencer, in process."""
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from uuid import UUID
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from tests.harness import audit_log
 from vaultr.audit import checkpoints, sequencer, service, transaction_hooks
 from vaultr.audit.events import Event
+from vaultr.client.audit import bundle
 from vaultr.client.audit.errors import AuditInvalid, Contradiction, KeyUnknown, LogRestored
 from vaultr.client.audit.pinned import Pinned
 from vaultr.client.audit.verify import Verifier
@@ -113,6 +115,33 @@ def test_shorter_log_is_a_contradiction(user):
         verify(user, replace(pinned, checkpoint=longer))
 
 
+def test_write_that_the_vault_does_not_contain_is_found(user):
+    """The server has rolled the vault back, and its own log says so."""
+    write(user.app, user.account_id, n=7)
+
+    with pytest.raises(AuditInvalid, match="write 7 of vault"):
+        verify(user, heads=lambda _vault, _since: {1: b"h" * 32})
+
+
+def test_checkpoint_older_than_an_earlier_response_is_found(user):
+    pinned = verify(user).pinned
+    user.verifier._session.seen.append((2, 1, b"x" * 32))
+
+    with pytest.raises(Contradiction, match="older checkpoint"):
+        verify(user, pinned)
+
+
+def test_bundle_cannot_claim_that_a_later_tree_was_pruned(user):
+    lines = [json.loads(line) for line in user.verifier.export().splitlines()]
+    tree = next(line for line in lines if line.get("type") == "tree")
+    first = {**tree, "opening": None}
+    at = lines.index(tree)
+    pruned = [*lines[:at], first, *lines[at + 1 :]]
+
+    with pytest.raises(AuditInvalid, match="below the checkpoint"):
+        bundle.verify(map(json.dumps, pruned))
+
+
 def test_key_named_by_the_old_one_is_accepted(user, set_to):
     pinned = verify(user).pinned
     known = user.app.config["SETTINGS"].checkpoint_key.by_id
@@ -162,6 +191,10 @@ def test_announced_restore_is_reported_as_that(user):
         audit_log.sequence_all()
         checkpoints.forget()
 
+    user.verifier._session.seen.clear()
+    further = replace(pinned.checkpoint, size=pinned.checkpoint.size + 1)
+    with pytest.raises(Contradiction, match="less of a tree"):
+        verify(user, replace(pinned, checkpoint=further))
     user.verifier._session.seen.clear()
     with pytest.raises(LogRestored, match="backup of Tuesday") as raised:
         verify(user, pinned)

@@ -1,13 +1,20 @@
-"""Steps of the audit log for processes of their own: record events, sequence them."""
+"""Steps of the audit log for processes of their own: record events, sequence them, die halfway."""
 
+import json
 import os
+import signal
+import sys
 import time
 from uuid import UUID
+
+import sqlalchemy as sa
 
 from vaultr.app import create_app
 from vaultr.audit import sequencer, service
 from vaultr.audit.events import Event
-from vaultr.database.session import transaction
+from vaultr.audit.models import AuditPending
+from vaultr.database import engine
+from vaultr.database.session import db, reading, transaction
 from vaultr.settings.model import Settings
 
 ANN = UUID(int=1)
@@ -21,9 +28,13 @@ def app():
 def record(count):
     """Record events, each in a transaction of its own."""
     with app().app_context():
-        for _ in range(count):
-            with transaction():
-                service.record(Event.ITEM_WRITE, account_id=ANN)
+        _record(count)
+
+
+def _record(count):
+    for _ in range(count):
+        with transaction():
+            service.record(Event.ITEM_WRITE, account_id=ANN)
 
 
 def sequence(*, rounds=60, finish=True):
@@ -36,3 +47,103 @@ def sequence(*, rounds=60, finish=True):
             if finish and idle > 2:
                 return
             time.sleep(0 if more else 0.6)
+
+
+def killed_at_each_step(count):
+    """Kill a sequencer ``count`` times, each one a step later than the one before.
+
+    A step is a statement, a COMMIT or a write that waits for the disk. Print the kills and the
+    number of steps.
+    """
+    server = app()
+    step = most = kills = 0
+    while kills < count:
+        ended = _in_child(server, lambda at=step: _work(at, signal.SIGKILL))
+        if os.WIFSIGNALED(ended):
+            kills, step, most = kills + 1, step + 1, max(most, step + 1)
+        else:
+            step = 0
+    assert _in_child(server, lambda: _work(None, None)) == 0
+    json.dump({"kills": kills, "steps": most}, sys.stdout)
+
+
+def paused_beside_another(step):
+    """Pause a sequencer at a step, let another one work, then let it continue.
+
+    ``step`` is that of `killed_at_each_step`. A paused transaction holds the lock, so it is ended
+    from outside, as the database does with one that is idle for too long.
+    """
+    server = app()
+    child = _fork(server, lambda: _work(step, signal.SIGSTOP))
+    assert os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1])
+    assert _in_child(server, _end_idle_transactions) == 0
+    assert _in_child(server, lambda: _work(None, None)) == 0
+    os.kill(child, signal.SIGCONT)
+    assert os.waitpid(child, 0)[1] == 0
+    assert _in_child(server, lambda: _work(None, None)) == 0
+
+
+def _end_idle_transactions():
+    with db.engine.connect() as connection:
+        connection.execute(
+            sa.text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND state = 'idle in transaction'"
+                " AND pid <> pg_backend_pid()"
+            )
+        )
+
+
+def _in_child(server, act):
+    return os.waitpid(_fork(server, act), 0)[1]
+
+
+def _fork(server, act):
+    child = os.fork()
+    if child == 0:
+        try:
+            engine.after_fork(server)
+            with server.app_context():
+                act()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+
+def _work(step, number):
+    """Record two events, and sequence until nothing waits; get a signal at a step."""
+    sequencer.SIGN_SECONDS = 0.0
+    _record(2)
+    if step is not None:
+        _signal_at(step, number)
+    for _ in range(200):
+        try:
+            sequencer.sequence()
+        except sa.exc.DBAPIError:  # its transaction was ended from outside
+            continue
+        if sequencer.current().halted is not None:
+            raise AssertionError(sequencer.current().halted)
+        with reading() as session:
+            waits = session.scalar(sa.select(sa.exists(sa.select(AuditPending.event_id))))
+        if not waits:
+            return
+        time.sleep(0.05)
+    raise AssertionError("events wait")
+
+
+def _signal_at(step, number):
+    left, sync = [step], os.fsync
+
+    def count(*_args):
+        left[0] -= 1
+        if left[0] == -1:
+            os.kill(os.getpid(), number)
+
+    def synced(handle):
+        count()
+        sync(handle)
+
+    sa.event.listen(db.engine, "before_cursor_execute", count)
+    sa.event.listen(db.engine, "commit", count)
+    os.fsync = synced

@@ -11,8 +11,10 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
+from tests import factories
 from tests.harness import app_fixtures, servers
 from vaultr.audit import rights
+from vaultr.database.session import db
 
 ROLES = Path("deploy/postgres/roles.sql")
 TRIGGER = (
@@ -150,3 +152,24 @@ def test_server_role_skips_the_job_and_logs_it_once(migrated, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("audit.sequencer.off") == 1
+
+
+@pytest.mark.parametrize("table", ["audit_event", "audit_pending"])
+def test_revoked_insert_rejects_changes_and_commits_nothing(migrated, tmp_path, table):
+    environ = app_fixtures.environ_for(tmp_path, DATABASE_URL=as_role(migrated, rights.APP))
+    app = app_fixtures.create_app(app_fixtures.Settings.from_environ(environ))
+    with app.app_context():
+        session = factories.session(factories.owner(f"{table}@example.org"))
+    client, path = app.test_client(), "/api/v1/auth/logout"
+    run(migrated, f"REVOKE INSERT ON {table} FROM {rights.APP}")
+    try:
+        refused = client.post(path, headers=session.headers)
+    finally:
+        run(migrated, f"GRANT INSERT ON {table} TO {rights.APP}")
+    done = client.post(path, headers=session.headers)
+    with app.app_context():
+        db.engine.dispose()
+
+    assert refused.status_code == 503
+    assert refused.json["type"] == "urn:vaultr:problem:audit-unavailable"
+    assert done.status_code == 204

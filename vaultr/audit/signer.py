@@ -62,17 +62,20 @@ class Signer:
     def remember(self, stored: str | None) -> None:
         """Store the last signed checkpoint in the state file and in this process.
 
-        That is the newest of what this process has signed, what it knows and what the database
-        has. A trigger could drop the row, or have it look published; a row could be deleted.
+        That is the newest of what this process has signed, what it knows, and what the file and
+        the database have. A trigger could drop the row, or have it look published; a row could be
+        deleted; and another sequencer may have continued while this one was paused.
 
         :param stored: the newest checkpoint of the database, which `check` has verified.
         :raises OSError: the file cannot be written.
         """
-        known = [note for note in (self._last, self._signed, stored) if note is not None]
+        file = state_file.read()
+        every = (file, self._last, self._signed, stored)
+        known = [note for note in every if note is not None]
         if not known:
             return
         self._last = max(known, key=_place_of)
-        if self._last != state_file.read():
+        if self._last != file:
             state_file.write(self._last)
         self._signed = None
 

@@ -34,7 +34,7 @@ class Verified:
 
     :ivar keys: the keys that signed, oldest first.
     :ivar checkpoints: the checkpoint of each tree.
-    :ivar pruned: whether the beginning of the account's chain was pruned.
+    :ivar pruned: the last tree that was pruned; 0 if none was.
     """
 
     log: str
@@ -42,7 +42,7 @@ class Verified:
     keys: list[VerificationKey]
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    pruned: bool = False
+    pruned: int = 0
 
     @property
     def last(self) -> tuple[int, bytes]:
@@ -149,7 +149,9 @@ def _take_tree(verified: Verified, one: Json) -> None:
     before = verified.checkpoints.get(checkpoint.epoch - 1)
     opening = one.get("opening")
     if opening is None:
-        verified.pruned = True
+        if verified.pruned != max(verified.checkpoints, default=verified.pruned):
+            raise AuditInvalid("The bundle leaves out the first event of a tree.")
+        verified.pruned = checkpoint.epoch
     elif isinstance(opening, dict):
         check_opening(opening, checkpoint, before)
     else:
@@ -183,11 +185,12 @@ def _take_event(verified: Verified, one: Json, tag: bytes, last: tuple[int, byte
     shown = one.get("event")
     epoch = shown.get("epoch") if isinstance(shown, dict) else None
     checkpoint = verified.checkpoints.get(epoch) if isinstance(epoch, int) else None
-    if checkpoint is None or checkpoint.epoch != max(verified.checkpoints):
+    newest = max(verified.checkpoints, default=0)
+    if checkpoint is None or checkpoint.epoch != newest or newest == verified.pruned:
         raise AuditInvalid("An event is not below the checkpoint of its tree.")
     event = check_event(one, checkpoint, tag)
     seq, leaf = verified.last if verified.events else last
-    first = not verified.events and verified.pruned and last[0] < 0
+    first = not verified.events and verified.pruned > 0 and last[0] < 0
     if event.seq != seq + 1 and not first:
         raise AuditInvalid(f"Event {seq + 1} of the account is missing or repeated.")
     if unb64(one["event"]["subject_prev"]) != leaf and not first:

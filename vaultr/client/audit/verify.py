@@ -15,7 +15,7 @@ from vaultr.client.strict_json import Json
 from vaultr.client.transport.account_session import Session
 from vaultr.protocol import merkle, notes
 from vaultr.protocol.encoding import b64, unb64
-from vaultr.protocol.merkle import MerkleProofInvalid
+from vaultr.protocol.merkle import MAX_SIZE, MerkleProofInvalid
 from vaultr.protocol.notes import Checkpoint, NoteInvalid, VerificationKey
 
 # Returns the heads of a vault's own log by revision, from one revision on; None if it is unknown.
@@ -47,6 +47,34 @@ class Report:
     heads: int
 
 
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """A restore that the first event of a tree announces.
+
+    :ivar end: the tree and size that were restored; what was after them is lost.
+    :ivar signed: the tree and size that the signer knew.
+    """
+
+    reason: str
+    end: tuple[int, int]
+    signed: tuple[int, int]
+
+    @classmethod
+    def of(cls, epoch: int, obj: Json | None) -> list["Restore"]:
+        """Read the restore of a tree's first event, if it announces one."""
+        if not obj or "previous_epoch" not in obj:
+            return []
+        try:
+            end = (int(obj["previous_epoch"]), int(obj["leaves"]))
+            signed = (epoch - 1, MAX_SIZE)  # the signer's state was lost too
+            if obj.get("signer") is not None:
+                signer = Checkpoint.parse(notes.parse(str(obj["signer"])).text)
+                signed = (signer.epoch, signer.size)
+            return [cls(str(obj["reason"]), end, signed)]
+        except (KeyError, TypeError, ValueError, NoteInvalid):
+            raise AuditInvalid(f"Tree {epoch} announces a restore that is malformed.") from None
+
+
 class Verifier:
     """Checks the log of one account.
 
@@ -63,15 +91,18 @@ class Verifier:
 
         :raises AuditInvalid: a check failed.
         """
+        seen = list(self._session.checkpoints())
         shown = self._shown(None)
         keys = self._trusted(pinned, shown)
         self._check_signature(shown, keys)
+        self._check_not_older(seen, shown)
         restored = None
         if pinned is not None:
             restored = self._check_continues(pinned, shown, keys)
         self._check_headers(shown)
         last = (-1, merkle.NO_LEAF) if pinned is None or restored else pinned.last
         verified = self._events(keys if pinned else None, last)
+        self._check_signature(shown, verified.keys)
         self._check_covered(verified, shown)
         self._check_own_keys(verified)
         compared = self._check_heads(verified, heads)
@@ -155,29 +186,44 @@ class Verifier:
         if new.epoch < old.epoch:
             says = f"The server shows tree {new.epoch}; this account has seen tree {old.epoch}."
             raise Contradiction(says, pinned.note, shown.note)
-        final = self._found(old.epoch)
-        lost = final is None or final.checkpoint.size < old.size
-        if final is not None:
-            self._check_signature(final, keys)
-            if not lost:
-                self._check_extends(old, final.checkpoint, pinned.note, final.note)
-        reason, before = None, final
-        for epoch in range(old.epoch + 1, new.epoch + 1):
-            tree = shown if epoch == new.epoch else self._found(epoch)
+        before = self._found(old.epoch)
+        if before is not None:
+            self._check_signature(before, keys)
+        lost: list[tuple[int, int]] = []
+        if before is None or before.checkpoint.size < old.size:
+            lost.append((old.epoch, old.size))
+        else:
+            self._check_extends(old, before.checkpoint, pinned.note, before.note)
+        restores = self._follow(old.epoch, before, shown, keys, lost)
+        for place in lost:
+            if not any(one.end < place <= one.signed for one in restores):
+                says = "The server shows less of a tree than this account has seen."
+                raise Contradiction(says, pinned.note, (before or shown).note)
+        return restores[0].reason if lost else None
+
+    def _follow(
+        self,
+        epoch: int,
+        before: Shown | None,
+        shown: Shown,
+        keys: list[VerificationKey],
+        lost: list[tuple[int, int]],
+    ) -> "list[Restore]":
+        """Check that each tree after one continues the tree before it.
+
+        :param lost: gets the trees that the server does not have; only a restore may lose one.
+        :return: the restores that the trees announce.
+        """
+        restores: list[Restore] = []
+        for number in range(epoch + 1, shown.checkpoint.epoch + 1):
+            tree = shown if number == shown.checkpoint.epoch else self._found(number)
             if tree is None:
-                lost, before = True, None  # a restore lost this tree
-                continue
-            self._check_signature(tree, keys)
-            obj = self._opening(tree, before)
-            reason = reason or (str(obj["reason"]) if obj and obj.get("reason") else None)
+                lost.append((number, 1))
+            else:
+                self._check_signature(tree, keys)
+                restores += Restore.of(number, self._opening(tree, before))
             before = tree
-        if lost and reason is None:
-            raise Contradiction(
-                "The server shows less of a tree than this account has seen.",
-                pinned.note,
-                shown.note if final is None else final.note,
-            )
-        return reason if lost else None
+        return restores
 
     def _found(self, epoch: int) -> Shown | None:
         """Fetch the checkpoint of a tree; None if the server has no such tree."""
@@ -220,6 +266,14 @@ class Verifier:
                     f"Tree {epoch} was pruned before this account had verified its end."
                 ) from error
             raise MerkleProofInvalid("the server refuses the proof") from error
+
+    def _check_not_older(self, seen: list[tuple[int, int, bytes]], shown: Shown) -> None:
+        """Check that earlier responses did not name a newer checkpoint."""
+        new = shown.checkpoint
+        for epoch, size, root in seen:
+            if (epoch, size) > (new.epoch, new.size):
+                says = "The server shows an older checkpoint than in an earlier response."
+                raise Contradiction(says, Checkpoint(new.log, epoch, size, root).text(), shown.note)
 
     def _check_headers(self, shown: Shown) -> None:
         """Check that the checkpoints of response headers belong to the same tree."""
@@ -267,7 +321,12 @@ class Verifier:
         compared = 0
         for vault_id, places in written.items():
             known = heads(vault_id, min(n for n, _, _ in places))
-            for n, head, event_id in places if known is not None else []:
+            for n, head, event_id in places if known else []:
+                if n > max(known or {}):
+                    raise AuditInvalid(
+                        f"Event {event_id} is write {n} of vault {vault_id}, which the server's "
+                        "vault does not contain."
+                    )
                 if known is not None and n in known:
                     compared += 1
                     if b64(known[n]) != head:

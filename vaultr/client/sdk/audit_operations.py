@@ -105,8 +105,12 @@ class _Heads:
 
     def __init__(self, unlocked: UnlockedVaults) -> None:
         self._unlocked = unlocked
+        self._fresh = False
 
     def __call__(self, vault_id: UUID, since: int) -> Mapping[int, bytes] | None:
+        if not self._fresh:  # after the events: so no write among them can be newer
+            self._unlocked.refresh()
+            self._fresh = True
         found = [each for each in self._unlocked.reader.vaults() if each.id == vault_id]
         if not found:
             return None  # the vault was deleted

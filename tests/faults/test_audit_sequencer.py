@@ -1,0 +1,123 @@
+"""The sequencer dies at any step, or is paused: the log stays whole, and is signed once."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from tests.harness import app_fixtures, audit_log, servers
+from vaultr.audit import checkpoints, sequencer, service, state_file
+from vaultr.audit.events import Event
+from vaultr.audit.models import AuditEvent
+from vaultr.audit.verification import run
+from vaultr.database.session import db, reading, transaction
+from vaultr.security import keyring
+
+ANN = UUID(int=1)
+
+
+@pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
+def site(request, tmp_path):
+    """An app on a database of its own, whose newest checkpoints go to a file too."""
+    more = {"AUDIT_ANCHORS": (tmp_path / "anchors").as_uri()}
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        more["DATABASE_URL"] = servers.fresh_database(url)
+    environ = app_fixtures.environ_for(tmp_path, **more)
+    app = app_fixtures.built(environ)
+    app.environ, app.anchors = environ, tmp_path / "anchors"
+    with app.app_context():
+        yield app
+        db.engine.dispose()
+
+
+def step(site, code):
+    """Run a step of `audit_steps` in a process of its own, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"from tests.faults import audit_steps; audit_steps.{code}"],
+        env=os.environ | site.environ, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def check_whole(site):
+    """Verify the log with its anchors: nothing is lost, doubled or signed twice."""
+    notes = [json.loads(line) for line in site.anchors.read_text().splitlines()]
+    keys = keyring.current().audit.keys.by_id
+    found, _ = run.verify(run.Options(keys=keys, anchors=[*notes, state_file.read()]))
+    assert (found.exit_code, found.listed) == (0, [])
+    with reading() as session:
+        assert state_file.read() == checkpoints.newest(session).note
+        assert found.events == session.scalar(sa.select(sa.func.count(AuditEvent.event_id)))
+
+
+def test_sequencer_that_is_killed_leaves_whole_log(site, count):
+    wanted = count(6, many=100)
+
+    told = json.loads(step(site, f"killed_at_each_step({wanted})").splitlines()[-1])
+
+    assert told["kills"] == wanted
+    check_whole(site)
+
+
+@pytest.mark.parametrize("site", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "at", [3, 14, *(pytest.param(each, marks=pytest.mark.long) for each in range(0, 30, 4))]
+)
+def test_paused_sequencer_signs_no_second_history(site, at):
+    step(site, f"paused_beside_another({at})")
+
+    check_whole(site)
+
+
+def write(app, seed, turns, committed):
+    """Commit, roll back, and open savepoints around what is no event."""
+    chance = random.Random(seed)
+    with app.app_context():
+        for _ in range(turns):
+            try:
+                with transaction() as session:
+                    with session.begin_nested() as savepoint:
+                        session.execute(sa.text("SELECT 1"))
+                        if chance.random() < 0.3:
+                            savepoint.rollback()
+                    ids = [service.record(Event.ITEM_WRITE, account_id=ANN) for _ in range(2)]
+                    if chance.random() < 0.3:
+                        raise ZeroDivisionError
+            except ZeroDivisionError:
+                continue
+            committed += ids
+        db.session.remove()
+
+
+def test_sixteen_writers_with_rollbacks_leave_no_gap(postgres_url, tmp_path, count):
+    url = servers.fresh_database(postgres_url)
+    more = {"DATABASE_URL": f"{url}?pool_size=20&max_overflow=10"}
+    app = app_fixtures.built(app_fixtures.environ_for(tmp_path, **more))
+    committed, turns = [], count(10, many=300)
+    writers = [
+        threading.Thread(target=write, args=(app, seed, turns, committed)) for seed in range(16)
+    ]
+
+    for one in writers:
+        one.start()
+    with app.app_context():
+        while any(one.is_alive() for one in writers):
+            sequencer.sequence()
+            time.sleep(0.05)
+        audit_log.sequence_all()
+        recorded = {event.event_id for event in audit_log.events()}
+        found, _ = run.verify(run.Options(keys=keyring.current().audit.keys.by_id))
+        db.engine.dispose()
+
+    assert (found.exit_code, found.listed) == (0, [])
+    assert set(committed) <= recorded
+    assert len(set(committed)) == len(committed)
