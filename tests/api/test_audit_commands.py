@@ -1,7 +1,10 @@
 """`flask audit`: status, verify, export, prune, redact, hold."""
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -239,3 +242,17 @@ def test_account_deletion_leaves_the_log_verifiable(app, as_ann, set_to):
         found, _ = findings(cross=True)
     assert {"item.write", "account.delete"} <= types
     assert (found.exit_code, found.listed) == (0, [])
+
+
+def test_transcript_of_the_documentation_misses_no_attack():
+    done = subprocess.run(
+        [sys.executable, "docs/audit_transcript.py"], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("Missed: none of 10.\n")
+    assert headings(done.stdout) == headings(Path("docs/audit-transcript.md").read_text())
+
+
+def headings(page):
+    return [line for line in page.splitlines() if line.startswith("#")]

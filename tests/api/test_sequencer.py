@@ -246,6 +246,19 @@ def test_missing_state_with_checkpoints_signs_nothing(here):
     assert sequencer.current().halted == "state-missing"
 
 
+def test_first_checkpoint_without_state_is_published_after_restart(here, monkeypatch):
+    record()
+    with monkeypatch.context() as patched:
+        patched.setattr(state_file, "write", lambda _note: (_ for _ in ()).throw(OSError()))
+        sequencer.sequence()
+    assert newest() is None
+    sequencer.forget()
+
+    sequence_all()
+
+    assert newest().checkpoint.size == 3
+
+
 @pytest.mark.parametrize(
     "spoil",
     [lambda text: text[:-40], lambda text: text.replace("localhost", "else.where"), lambda _: ""],

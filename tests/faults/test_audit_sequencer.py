@@ -60,7 +60,7 @@ def check_whole(site):
 
 
 def test_sequencer_that_is_killed_leaves_whole_log(site, count):
-    wanted = count(6, many=100)
+    wanted = count(3, many=100)
 
     told = json.loads(step(site, f"killed_at_each_step({wanted})").splitlines()[-1])
 
@@ -70,7 +70,7 @@ def test_sequencer_that_is_killed_leaves_whole_log(site, count):
 
 @pytest.mark.parametrize("site", ["postgresql"], indirect=True)
 @pytest.mark.parametrize(
-    "at", [3, 14, *(pytest.param(each, marks=pytest.mark.long) for each in range(0, 30, 4))]
+    "at", [14, *(pytest.param(each, marks=pytest.mark.long) for each in range(0, 30, 4))]
 )
 def test_paused_sequencer_signs_no_second_history(site, at):
     step(site, f"paused_beside_another({at})")

@@ -136,7 +136,7 @@ class Signer:
         if stored is not None:
             self._check_stored(session, stored, size)
         if state.checkpoint is None:
-            if stored is not None:
+            if stored is not None and not _is_first(stored):
                 says = f"state file and anchors are missing, but checkpoints exist; {REOPEN}"
                 raise CannotSign("state-missing", says)
             return state
@@ -155,6 +155,14 @@ class Signer:
 def _place(state: State) -> tuple[int, int]:
     checkpoint = state.checkpoint
     return (0, 0) if checkpoint is None else (checkpoint.epoch, checkpoint.size)
+
+
+def _is_first(stored: AuditCheckpoint) -> bool:
+    """Check whether a checkpoint is the very first one, which nobody has seen.
+
+    A process that is killed between its COMMIT and the first state leaves nothing else.
+    """
+    return (stored.epoch, stored.size, stored.anchored_to) == (1, 1, None)
 
 
 def _place_of(note: str) -> tuple[int, int]:
