@@ -32,6 +32,11 @@ def when_ready(server):
     gunicorn_hooks.begin(server, _settings)
 
 
+def pre_request(_worker, request):
+    """Let the app close the connection of a request whose body it does not read."""
+    gunicorn_hooks.begin_request(request)
+
+
 def post_fork(_server, _worker):
     """Start what must not be shared with the master."""
     from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork

@@ -13,11 +13,13 @@ from vaultr.api import (
     host_check,
     idempotency,
     kill_switches,
+    large_bodies,
     operation,
     problems,
     request_origin,
     route_converters,
     security_headers,
+    unread_bodies,
 )
 from vaultr.api.contract import PROBE_PATHS
 from vaultr.api.openapi import blueprint as openapi
@@ -96,6 +98,8 @@ def create_app(settings: Settings) -> Flask:
         quiet_paths=PROBE_PATHS,
     )
     for part in (
+        unread_bodies,
+        large_bodies,
         request_origin,
         host_check,
         security_headers,

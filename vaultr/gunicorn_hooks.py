@@ -12,7 +12,7 @@ from typing import Any, Final
 from flask import Flask
 from gunicorn.glogging import Logger
 
-from vaultr.api import kill_switches
+from vaultr.api import kill_switches, unread_bodies
 from vaultr.app_state import AppSlot
 from vaultr.audit import service as audit
 from vaultr.database import engine
@@ -165,6 +165,11 @@ def drain_on_term(server: Any, seconds: int) -> None:
         timer.start()
 
     server.handle_term = drain
+
+
+def begin_request(received: Any) -> None:
+    """Pass gunicorn's request on, so that a response can close its connection in order."""
+    unread_bodies.set_received(received)
 
 
 def after_fork(app: Flask, settings: Settings) -> None:

@@ -150,6 +150,8 @@ class Site:
         )
         (place / "names.map").write_text(f"{HOST} {HOST};\nwww.{HOST} {HOST};\n")
         (place / "nginx.conf").write_text(
+            # Its workers write bodies to files in a folder that only this user may enter.
+            f"{'user root;' if os.geteuid() == 0 else ''}\n"
             f"pid {place}/nginx.pid;\nerror_log {place}/error.log;\nworker_processes 2;\n"
             "events { worker_connections 1024; }\n"
             f"http {{ default_type application/octet-stream; sendfile on; keepalive_timeout 65;\n"

@@ -54,6 +54,8 @@ class Contract:
 
     :ivar idempotent: an Idempotency-Key on an authenticated POST returns the first response again.
     :ivar machines: whether machines may call the view, besides accounts.
+    :ivar prove: raises an error unless the first bytes of a large body prove its sender. Without
+        it, a live session is the proof.
     """
 
     body: Any
@@ -69,6 +71,7 @@ class Contract:
     checks_session: bool
     idempotent: bool
     machines: bool
+    prove: Callable[[bytes], None] | None = None
 
 
 ALWAYS: tuple[type[ServiceError], ...] = (

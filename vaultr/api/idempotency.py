@@ -29,6 +29,7 @@ from vaultr.request_context import current_actor
 KEPT: Final = timedelta(hours=24)
 _MOST_AT_ONCE: Final = 500
 _NOT_STORED: Final = "answer_unneeded"
+_BODY_DIGEST: Final = "large_body_digest"
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,128}")
 
 # SQL for both databases. It returns no row if a response that has not expired is stored.
@@ -82,6 +83,11 @@ def run_once(key: str, respond: Callable[[], Response]) -> Response:
         return response
 
 
+def set_body_digest(digest: bytes) -> None:
+    """Store the hash of a large body, which is not kept to compare requests."""
+    setattr(g, _BODY_DIGEST, digest)
+
+
 def skip_storing() -> None:
     """Do not store the response to this request, because it changes nothing."""
     setattr(g, _NOT_STORED, True)
@@ -116,7 +122,8 @@ def _row_key(key: str) -> dict[str, Any]:
 
 
 def _request_hash() -> bytes:
-    parts = request.method, request.path, request.query_string, request.get_data()
+    body = g.get(_BODY_DIGEST) or request.get_data()
+    parts = request.method, request.path, request.query_string, body
     return hashlib.sha256(lp("vaultr/api/idempotency", *parts)).digest()
 
 

@@ -59,6 +59,7 @@ def operation(
     returns_secret: bool = False,
     counts_guesses: bool = False,
     machines: bool = False,
+    prove: Callable[[bytes], None] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
     """Hold a view to its contract.
 
@@ -84,16 +85,15 @@ def operation(
         hints = get_type_hints(view)
         model, usual = _response_model(returns or hints.get("return"))
         contract = Contract(
-            hints.get("body"), hints.get("query"), model,
-            statuses or usual, errors, access, step_up, body_bytes,
-            max_keys, media_type, checks_session, not (returns_secret or counts_guesses), machines,
+            hints.get("body"), hints.get("query"), model, statuses or usual, errors, access,
+            step_up, body_bytes, max_keys, media_type, checks_session,
+            not (returns_secret or counts_guesses), machines, prove,
         )  # fmt: skip
-        reader = Reader(contract)
-        session_errors_first = _session_errors_first if contract.checks_session else nullcontext
+        reader = Reader(contract, lambda: _HOOKS.get().require_session())
 
         @functools.wraps(view)
         def call(*args: Any, **kwargs: Any) -> Response:
-            with session_errors_first():
+            with _session_errors_first() if contract.checks_session else nullcontext():
                 kwargs |= reader.read()
                 respond = functools.partial(_respond, view, args, kwargs, contract)
                 return _run(_idempotent(contract, respond))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import FailFast, Field
 
 from vaultr.auth.schemas import IdentityIn, KdfIn, SealedProfile
 from vaultr.protocol.sizes import WRAPS_MOST
@@ -45,8 +45,9 @@ class RewrapIn(In):
     """All wraps under the account key, because the account key is replaced."""
 
     identity: IdentityIn
-    vaults: Annotated[list[VaultWrapIn], Field(max_length=WRAPS_MOST)]
-    machines: Annotated[list[MachineWrapIn], Field(max_length=WRAPS_MOST)]
+    # The first invalid wrap is reported alone: errors for all of them would take 40 MiB.
+    vaults: Annotated[list[VaultWrapIn], FailFast(), Field(max_length=WRAPS_MOST)]
+    machines: Annotated[list[MachineWrapIn], FailFast(), Field(max_length=WRAPS_MOST)]
 
     def sealed(self) -> dict[str, bytes]:
         """Return all values that must be sealed, by their pointer below `/rewrap`."""

@@ -33,6 +33,7 @@ from vaultr.auth.profile import (
 from vaultr.auth.purge import PURGES  # expired rows that the worker deletes
 from vaultr.auth.recovery.flow import (
     complete_recovery,  # set new credentials
+    prove_recovery,  # check token and recovery key before a large body is read
     start_recovery,  # start or query the wait of 24 hours
 )
 from vaultr.auth.recovery.tokens import (
@@ -104,6 +105,7 @@ __all__ = [
     "log_out",
     "log_out_all",
     "owner_address",
+    "prove_recovery",
     "put_recovery_key",
     "read_account",
     "recovery_state",

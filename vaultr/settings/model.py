@@ -220,6 +220,11 @@ class Settings(BaseModel):
     )
     limit_anonymous: Rate = Field(default=Rate(600, 60), description="By client address.")
     limit_changes: Rate = Field(default=Rate(100_000, 86_400), description="By vault.")
+    large_body_seconds: int = Field(
+        default=10,
+        ge=1,
+        description="To receive a body above 1 MiB; then its sender loses its place.",
+    )
     quota_sessions: int = Field(default=50, ge=1, description="Live sessions of an account.")
     quota_devices: int = Field(default=100, ge=1, description="Known devices of an account.")
     quota_items: int = Field(

@@ -91,6 +91,16 @@ def start_recovery(body: RecoveryProofIn) -> RecoveryStatus:
         return RecoveryStatus(ready_at, _read_recovery_data(work, proven))
 
 
+def prove_recovery(body: RecoveryProofIn) -> None:
+    """Check that a recovery can be completed, before the server reads the large body that does it.
+
+    :raises TokenInvalid, Locked, TooMany: as `start_recovery`.
+    :raises RecoveryPending: as `complete_recovery`.
+    """
+    with _count_attempt(body), transaction() as work:
+        _check_ready(_proven(work, body))
+
+
 def complete_recovery(body: RecoveredIn) -> None:
     """Set new credentials under a new account key, once the wait is over.
 

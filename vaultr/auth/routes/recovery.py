@@ -1,5 +1,10 @@
 """Routes of the recovery key and of account recovery."""
 
+import re
+from typing import Final
+
+from pydantic import ValidationError
+
 from vaultr.api.contract import public
 from vaultr.api.operation import Answer, operation
 from vaultr.audit.errors import AuditUnavailable
@@ -16,7 +21,7 @@ from vaultr.auth.errors import (
 from vaultr.auth.recovery.responses import RecoveryOut
 from vaultr.auth.routes.blueprint import blueprint
 from vaultr.auth.schemas import EmailIn, TokenIn
-from vaultr.errors import NotFound
+from vaultr.errors import BadRequest, FieldError, NotFound
 from vaultr.extensions import limiter
 from vaultr.protocol.sizes import REWRAP_BODY_BYTES, REWRAP_KEYS
 from vaultr.ratelimit import middleware
@@ -65,6 +70,26 @@ def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
     return RecoveryOut.of(service.start_recovery(body))
 
 
+_PROOF: Final = re.compile(
+    rb"""\s*\{\s*"(token|rk_auth)"\s*:\s*"([\w-]*)"\s*,\s*"(token|rk_auth)"\s*:\s*"([\w-]*)"\s*,"""
+)
+
+
+def prove_recovery(first: bytes) -> None:
+    """Check token and recovery key, with which a large body has to begin.
+
+    :raises BadRequest: it does not begin with these two members.
+    """
+    found = _PROOF.match(first)
+    names = {} if found is None else {found[1].decode(): found[2], found[3].decode(): found[4]}
+    try:
+        proof = RecoveryProofIn.model_validate({name: names[name].decode() for name in names})
+    except ValidationError:
+        why = "A body above 1 MiB must begin with the members token and rk_auth."
+        raise BadRequest(why, errors=[FieldError("", why)]) from None
+    service.prove_recovery(proof)
+
+
 @blueprint.post("/recover/complete")
 @limiter.limit(middleware.by_address(lambda settings: settings.limit_signup))  # for the large body
 @public
@@ -81,9 +106,13 @@ def start_recovery(*, body: RecoveryProofIn) -> RecoveryOut:
     ),
     body_bytes=REWRAP_BODY_BYTES,
     max_keys=REWRAP_KEYS,
+    prove=prove_recovery,
 )
 def complete_recovery(*, body: RecoveredIn) -> None:
-    """Set new credentials under a new account key; all sessions and the recovery key end."""
+    """Set new credentials under a new account key; all sessions and the recovery key end.
+
+    A body above 1 MiB must begin with `token` and `rk_auth`, so that only an owner sends one.
+    """
     service.complete_recovery(body)
     session_cookies.delete_cookies()
 

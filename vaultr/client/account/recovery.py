@@ -287,7 +287,8 @@ def _send(
     transport: Transport, recovery: Recovery, credentials: NewCredentials, change: Change
 ) -> None:
     proof = {"token": recovery.token, "rk_auth": b64(recovery.key.auth(change.pins.account_id))}
-    body: Json = {**new_credentials.body_of(credentials, change), **proof}
+    # The proof comes first: the server checks it before it reads the rest of a large body.
+    body: Json = {**proof, **new_credentials.body_of(credentials, change)}
     try:
         transport.send("POST", "/auth/recover/complete", body, again=True)
     except Refused:

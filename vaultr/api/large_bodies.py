@@ -1,0 +1,122 @@
+"""Read large bodies: one at a time in a process, and each within a time limit.
+
+A body above `BODY_BYTES` takes several times its size while it is parsed. So the sender proves
+first that the body is wanted, then waits for its turn, and a sender that stalls loses its place.
+"""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from flask import Flask, request
+
+from vaultr.app_state import AppSlot
+from vaultr.errors import Busy
+from vaultr.settings.model import Settings
+
+WAIT_SECONDS: Final = 1.0
+FIRST_BYTES: Final = 4096
+PIECE_BYTES: Final = 64 * 1024
+# Set in the WSGI environment: the rest of the body will not arrive, so the connection ends.
+STALLED: Final = "vaultr.body_stalled"
+
+
+class Turns:
+    """Lets one request at a time read and parse a large body, and one more wait for it.
+
+    Threads that wait cannot serve others, so any further request is rejected without waiting.
+    """
+
+    def __init__(self, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._wait_seconds = wait_seconds
+        self._reading, self._waiting = threading.Lock(), threading.Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the one place until the block ends.
+
+        :raises Busy: the place did not become free in time, or another request waits for it.
+        """
+        if not self._waiting.acquire(blocking=False):
+            raise Busy
+        try:
+            took = self._reading.acquire(timeout=self._wait_seconds)
+        finally:
+            self._waiting.release()
+        if not took:
+            raise Busy
+        try:
+            yield
+        finally:
+            self._reading.release()
+
+
+_TURNS: Final = AppSlot[Turns]("api.large_bodies")
+_SECONDS: Final = AppSlot[float]("api.large_body_seconds")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Make the place of ``app``."""
+    _TURNS.set(app, Turns())
+    _SECONDS.set(app, settings.large_body_seconds)
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Hold this process's place for a large body; see `Turns.turn`."""
+    with _TURNS.get().turn():
+        yield
+
+
+def read_first() -> bytes:
+    """Read the first bytes of the body, in which the sender proves itself."""
+    return bytes(_read(FIRST_BYTES))
+
+
+def read_rest(first: bytes, length: int) -> bytearray:
+    """Read the body up to its ``length``; the result is shorter if the sender stalls.
+
+    It is read in pieces, because the server would hold a body that is read whole twice.
+    """
+    body = bytearray(first)
+    body += _read(length - len(first))
+    return body
+
+
+def _read(length: int) -> bytearray:
+    body = bytearray()
+    with time_limit(request.environ, _SECONDS.get()), suppress(OSError):
+        while len(body) < length:
+            piece = request.stream.read(min(PIECE_BYTES, length - len(body)))
+            if not piece:
+                break
+            body += piece
+    return body
+
+
+@contextmanager
+def time_limit(environ: dict[str, Any], seconds: float) -> Iterator[None]:
+    """End reads of the body after ``seconds``, however slowly the bytes arrive.
+
+    A timeout of the socket starts again with each byte. Instead the socket is shut down for
+    reading: reads then find its end, and the response can still be sent.
+    """
+    connection: socket.socket | None = environ.get("gunicorn.socket")
+    if connection is None:
+        yield
+        return
+
+    def stop() -> None:
+        environ[STALLED] = True
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

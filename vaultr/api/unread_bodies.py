@@ -1,0 +1,119 @@
+"""Read what a response leaves unread of its request, or close the connection and say so.
+
+Many responses are sent before the body is read (401, 404, 413, 415, 429). gunicorn would answer
+with "keep-alive", read another 64 KiB, and then drop the connection: a proxy that has reused it
+meanwhile loses the next request, which may be another user's.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from flask import Flask, current_app, request
+from gunicorn.http.errors import ParseException
+
+from vaultr.api.contract import contract_of
+from vaultr.api.large_bodies import PIECE_BYTES, STALLED, time_limit
+from vaultr.protocol.sizes import BODY_BYTES
+from vaultr.settings.model import Settings
+
+DISCARD_SECONDS: Final = 2.0
+LINGER_SECONDS: Final = 1.0
+LINGER_BYTES: Final = 32 * BODY_BYTES
+
+_received = threading.local()
+
+
+def set_received(received: Any) -> None:
+    """Store gunicorn's request of this thread: it alone can close its connection in order."""
+    _received.request = received
+
+
+def init_app(app: Flask, _settings: Settings) -> None:
+    """Wrap the WSGI app, inside of everything that adds headers."""
+    app.wsgi_app = UnreadBodies(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way
+
+
+class UnreadBodies:
+    """WSGI middleware: no response leaves a part of its request on a connection that stays open."""
+
+    def __init__(self, wsgi_app: Any) -> None:
+        self._wsgi_app = wsgi_app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Respond after the body was read, or close the connection after the response."""
+        if environ.get("CONTENT_LENGTH") in (None, "", "0") and not _chunked(environ):
+            return self._wsgi_app(environ, start_response)  # type: ignore[no-any-return]  # WSGI is untyped
+        body = environ["wsgi.input"] = _CountedBody(environ)
+        closing = False
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            nonlocal closing
+            closing = not body.discard(_limit(), DISCARD_SECONDS)
+            if closing and (received := getattr(_received, "request", None)) is not None:
+                received.force_close()
+            return start_response(status, headers, *rest)
+
+        response = self._wsgi_app(environ, start)
+        return _Lingering(response, body) if closing else response
+
+
+class _Lingering:
+    """A response after which the connection closes, once the sender had time to receive it."""
+
+    def __init__(self, response: Any, body: "_CountedBody") -> None:
+        self._response, self._body = response, body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._response)
+
+    def close(self) -> None:
+        """Read on for a moment: data that arrives at a closed socket would destroy the response."""
+        if hasattr(self._response, "close"):
+            self._response.close()
+        self._body.read_out(LINGER_BYTES, LINGER_SECONDS)
+
+
+class _CountedBody:
+    """The body of a request, and how much of it was read."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self._environ = environ
+        self._stream = environ["wsgi.input"]
+        self._count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to ``size`` bytes."""
+        piece: bytes = self._stream.read(size)
+        self._count += len(piece)
+        return piece
+
+    def discard(self, limit: int, seconds: float) -> bool:
+        """Read the rest of a body of up to ``limit`` bytes; return whether nothing is left."""
+        length = int(self._environ.get("CONTENT_LENGTH") or 0)
+        if self._environ.get(STALLED) or length > limit:
+            return False
+        if not _chunked(self._environ) and self._count >= length:
+            return True
+        return self.read_out(limit, seconds)
+
+    def read_out(self, limit: int, seconds: float) -> bool:
+        """Read up to ``limit`` bytes for up to ``seconds``; return whether the body ended."""
+        left = limit
+        try:
+            with time_limit(self._environ, seconds):
+                while left > 0 and (piece := self.read(PIECE_BYTES)):
+                    left -= len(piece)
+        except (OSError, ParseException):  # the sender disconnected, or sent malformed chunks
+            self._environ[STALLED] = True
+        return left > 0 and not self._environ.get(STALLED)
+
+
+def _chunked(environ: dict[str, Any]) -> bool:
+    return bool(environ.get("HTTP_TRANSFER_ENCODING"))
+
+
+def _limit() -> int:
+    """Return how many bytes the route of this request may read."""
+    contract = contract_of(current_app.view_functions.get(request.endpoint or ""))
+    return BODY_BYTES if contract is None else contract.body_bytes
