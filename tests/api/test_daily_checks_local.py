@@ -36,7 +36,7 @@ def test_what_the_server_of_this_machine_counted_is_judged(errors, httpd, host):
         {
             "topic": "errors",
             "level": "ok",
-            "says": "5 of 100 answers were errors of the server, on this machine alone",
+            "says": "5 of 100 responses were server errors, on this machine only",
             "todo": "",
         },
         [],
@@ -50,7 +50,7 @@ def test_without_port_the_check_says_what_was_not_judged(errors, port):
 
     assert unseen == ["errors"]
     assert found["level"] == "warning"
-    assert found["says"] == "not judged: nobody said where answers are counted"
+    assert found["says"] == "not checked: METRICS_PORT is 0, and no --metrics or --log was passed"
     assert "--metrics" in found["todo"]
     assert "--log" in found["todo"]
 
@@ -58,11 +58,11 @@ def test_without_port_the_check_says_what_was_not_judged(errors, port):
 def test_port_without_server_or_of_a_worker_judges_nothing(errors, httpd):
     nobody, unseen = errors(free_port())
     assert unseen == ["errors"]
-    assert "nor does http://127.0.0.1:" in nobody["says"]
+    assert "no metrics at http://127.0.0.1:" in nobody["says"]
 
     worker, unseen = errors(port_of(httpd(b"vaultr_job_failures_total 3\n")))
     assert unseen == ["errors"]
-    assert "a worker's?" in worker["says"]
+    assert "is it a worker's?" in worker["says"]
 
 
 def test_configured_log_is_read_instead_of_metrics(errors, httpd, tmp_path):

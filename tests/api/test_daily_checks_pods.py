@@ -66,7 +66,7 @@ def test_errors_of_any_pod_behind_the_name_are_counted(pods):
     [found] = _errors(url)
 
     assert found.level == "problem"
-    assert found.says == "20 of 100 answers were errors of the server"
+    assert found.says == "20 of 100 responses were server errors"
 
 
 def test_unreachable_pod_is_reported(pods):
@@ -75,13 +75,13 @@ def test_unreachable_pod_is_reported(pods):
     [found] = _errors(url)
 
     assert found.level == "problem"
-    assert "no numbers" in found.says
+    assert "no metrics" in found.says
 
 
 def test_a_name_of_one_address_is_asked_by_its_name(pods):
     [found] = _errors(pods({"127.0.0.1": (200, 60)}))
 
-    assert (found.level, found.says) == ("ok", "0 of 60 answers were errors of the server")
+    assert (found.level, found.says) == ("ok", "0 of 60 responses were server errors")
 
 
 def test_unresolvable_name_is_reported():

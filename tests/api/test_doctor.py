@@ -54,7 +54,7 @@ def test_a_key_that_is_old_or_cannot_rotate_is_found(settings):
 
     assert found == [
         ("warning", "JWT_SECRET: 20240101ab signs; also verify: spare; it is 731 days old"),
-        ("warning", "PEPPER: one plain value without an id"),
+        ("warning", "PEPPER: a plain value without an id"),
     ]
 
 
@@ -83,10 +83,10 @@ def test_redis_that_is_away_or_read_only_is_found(on_redis):
     settings, server, client = on_redis
     client.config_set("min-replicas-to-write", 1)
     [(level, says)] = bad(services.check_redis(settings))
-    assert (level, says.partition(",")[0]) == ("problem", "answers")
+    assert (level, says.partition(",")[0]) == ("problem", "responds")
 
     server.kill()
-    assert bad(services.check_redis(settings))[0][1].startswith("does not answer: ")
+    assert bad(services.check_redis(settings))[0][1].startswith("does not respond: ")
 
 
 # --- mail ---
@@ -110,7 +110,7 @@ def test_a_mail_server_whose_certificate_nobody_signed_is_found(settings, tmp_pa
         [(level, says)] = bad(smtp_check.check("mail", mine))
 
     assert level == "problem"
-    assert "a certificate to distrust: self-signed certificate" in says
+    assert "is not trusted: self-signed certificate" in says
 
 
 # --- clock ---
@@ -178,16 +178,19 @@ def test_a_certificate_that_ends_soon_or_is_distrusted_is_found(settings, monkey
         return bad(external.check_certificate(settings))
 
     assert seen(30) == []
-    assert seen(20) == [("warning", "it ends in 20 days")]
-    assert seen(6) == [("problem", "it ends in 6 days")]
-    assert seen(90, "self-signed") == [("problem", "clients distrust it: self-signed")]
+    assert seen(20) == [("warning", "it expires in 20 days")]
+    assert seen(6) == [("problem", "it expires in 6 days")]
+    assert seen(90, "self-signed") == [("problem", "clients do not trust it: self-signed")]
 
 
 def test_where_nobody_answers_there_is_no_certificate(settings):
     mine = settings.model_copy(update={"base_url": "https://127.0.0.1:1"})
 
     [(level, says)] = bad(external.check_certificate(mine))
-    assert (level, says) == ("problem", "none to be seen: 127.0.0.1:1: Connection refused")
+    assert (level, says) == (
+        "problem",
+        "cannot read the certificate: 127.0.0.1:1: Connection refused",
+    )
 
 
 # --- backups, audit, disk ---
@@ -217,7 +220,7 @@ def test_background_work_that_nobody_does_is_found(settings):
 
     with time_machine.travel(clock.now() + timedelta(minutes=7), tick=False):
         assert bad(services.check_worker(production)) == [
-            ("problem", "no background work was done for 7 min")
+            ("problem", "no process has done background work for 7 min")
         ]
 
 
@@ -265,5 +268,5 @@ def test_failing_check_is_reported_and_others_continue():
     )
 
     assert [one.topic for one in found] == ["a", "b"]
-    assert found[0].says == "the check itself failed: ZeroDivisionError"
+    assert found[0].says == "the check failed: ZeroDivisionError"
     assert not check_result.no_problems(found)

@@ -116,12 +116,12 @@ def test_unreachable_database_is_one_problem_and_no_crash(tmp_path):
         [(level, says)] = bad(database.check(app.config["SETTINGS"], pods=1))
 
     assert level == "problem"
-    assert says.startswith("cannot be used: nothing listens there after")
+    assert says.startswith("cannot be used: no server listens at its address after")
 
 
 @pytest.mark.parametrize(
     ("ends", "why"),
-    [("/none", "there is no such role or database"), ("@no-such.invalid/x", "its host name is")],
+    [("/none", "the role or database does not exist"), ("@no-such.invalid/x", "its host name is")],
 )
 def test_connection_failure_is_explained_without_names(tmp_path, postgres_url, ends, why):
     url = postgres_url.rpartition("/" if ends[0] == "/" else "@")[0] + ends

@@ -59,7 +59,7 @@ def retire(app, folder, name):
 
 def refused(done, number, what):
     assert done.exit_code == 1
-    assert f"{number} {what} need {OLD} still" in done.output
+    assert f"{number} {what} still need {OLD}" in done.output
     return True
 
 
@@ -260,7 +260,7 @@ def test_missing_key_that_is_needed_is_named(app, replaced):
     assert all(row["count"] > 0 for row in rows if row["role"] == "missing")
     assert done.exit_code == 1
     assert [one.level for one in problems] == ["problem"] * 3
-    says = f"PEPPER: 1 accounts and waiting signups need {OLD}, which is not here"
+    says = f"PEPPER: 1 accounts and waiting signups need {OLD}, which is missing"
     assert problems[0].says == says
 
 

@@ -112,7 +112,7 @@ def test_neither_address_nor_content_is_shown(app, smtp):
 
 
 def test_an_empty_outbox_says_so(app):
-    assert "No email is waiting" in run(app, "list").stdout
+    assert "No emails are waiting" in run(app, "list").stdout
     assert listed(app) == []
     assert run(app, "list", "--all", "--dead").exit_code == 2
 

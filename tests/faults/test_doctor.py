@@ -44,7 +44,9 @@ def test_healthy_development_server_passes_every_check(right):
         *("settings", "secrets", "database", "schema", "redis", "mail", "clock", "proxy", "disk"),
         *("certificate", "worker", "machines", "backup", "audit"),
     }
-    assert topics["proxy"][0]["says"].startswith("the server sees you as 127.0.0.1 by http")
+    assert topics["proxy"][0]["says"].startswith(
+        "the server sees this machine as 127.0.0.1 by http"
+    )
     assert not any(text.partition(":")[2] in printed for text in KEYS.values())
 
 
@@ -53,7 +55,7 @@ def test_a_server_that_believes_a_made_up_address_is_found(server):
 
     assert code == 1
     [finding] = topics["proxy"]
-    assert finding["says"] == "the server believes an address that a client made up"
+    assert finding["says"] == "the server accepts a client address that the client invented"
     assert "TRUSTED_PROXIES" in finding["todo"]
 
 
@@ -105,8 +107,8 @@ def test_silent_database_is_reported_in_seconds(own_postgres, tmp_path):
     assert code == 1
     assert time.monotonic() - began < 35  # ten for the first to ask, one for each after it
     [finding] = topics["database"]
-    assert "it takes connections, but does not answer" in finding["says"]
+    assert "it accepts connections, but does not respond" in finding["says"]
     assert {topics[one][0]["says"] for one in ("worker", "backup", "audit")} == {
-        "the database does not answer"
+        "the database does not respond"
     }
     assert "report it as a bug" not in printed

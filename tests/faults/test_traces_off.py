@@ -94,9 +94,9 @@ def test_doctor_tells_whether_spans_reach_the_collector(tmp_path):
     with collecting() as mine, running(tmp_path, WEB_CONCURRENCY="1") as server:
         named = {"OTEL_EXPORTER_OTLP_ENDPOINT": mine.url}
         assert doctor_on(server) == []
-        assert doctor_on(server, **named) == [("ok", "the collector takes spans")]
+        assert doctor_on(server, **named) == [("ok", "the collector accepts spans")]
         mine.refusing = True
-        away = [("problem", "the collector takes no spans")]
+        away = [("problem", "the collector does not accept spans")]
         assert doctor_on(server, **named) == away
         assert doctor_on(server, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") == away
         missing = doctor_on(server, **named, PYTHONPATH=without_otel(tmp_path))

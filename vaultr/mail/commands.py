@@ -47,7 +47,7 @@ def list_emails(
         states = ("waiting", "dead", "sent")
     found = queries.list_emails(states, limit=limit + 1, after=after)
     rows = found[:limit]
-    empty = "No more emails." if after else "No email is waiting or dead."
+    empty = "No more emails." if after else "No emails are waiting or dead."
     lines = [
         f"{row.id}  {clock.text(row.created_at)}  {row.state:8}{row.tries:>3} tries"
         f"  {row.kind:20} {row.reason or ''}".rstrip()

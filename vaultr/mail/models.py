@@ -32,6 +32,6 @@ class Mail(Base):
     next_try_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     handed_over_at: Mapped[datetime | None] = mapped_column(
-        comment="Set before its content is sent; empty again once the answer is known."
+        comment="Set before the content is sent; cleared when the mail server has responded."
     )
-    reason: Mapped[str | None] = mapped_column(comment="A word for what the last try met.")
+    reason: Mapped[str | None] = mapped_column(comment="Reason why the last attempt failed.")

@@ -26,7 +26,7 @@ def send(content: Email, to: str, *, decoy: bool = False) -> bool:
     """
     for line in (to, content.subject):
         if not line or "\n" in line or "\r" in line:
-            raise ValueError("address and subject must be one line")
+            raise ValueError("address and subject must be single lines")
     with transaction() as session:
         now, recipients, mail_id = clock.now(), message.recipient_hashes(to), uuid7()
         if not recipient_limits.allow(session, content, recipients, now):

@@ -48,7 +48,7 @@ def warning(topic: str, says: str, todo: str) -> CheckResult:
 
 def not_judged(topic: str, says: str, todo: str) -> CheckResult:
     """Return the result of a check that could not be done."""
-    return CheckResult(topic, Level.WARNING, f"not judged: {says}", todo, judged=False)
+    return CheckResult(topic, Level.WARNING, f"not checked: {says}", todo, judged=False)
 
 
 def problem(topic: str, says: str, todo: str) -> CheckResult:
@@ -71,8 +71,12 @@ def _broken(topic: str, error: Exception) -> CheckResult:
     if type(cause).__name__ == "UndefinedTable" or "no such table" in str(cause):
         return problem(topic, "a table is missing", "Is it the right database? `flask db-status`")
     if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):
-        return problem(topic, "the database does not answer", "See database; DATABASE_URL.")
-    says = f"the check itself failed: {type(error).__name__}"
+        return problem(
+            topic,
+            "the database does not respond",
+            "See the result for database; check DATABASE_URL.",
+        )
+    says = f"the check failed: {type(error).__name__}"
     return problem(topic, says, "See the log. If it happens again, report a bug.")
 
 

@@ -72,13 +72,15 @@ def _health(url: str) -> Iterator[CheckResult]:
         status, body = _got(f"{url.rstrip('/')}/api/health")
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        yield problem("health", f"{url} does not answer: {reason}", "Is it running? `flask doctor`")
+        yield problem(
+            "health", f"{url} does not respond: {reason}", "Is it running? `flask doctor`"
+        )
         return
     if (status, body) == (200, b'{"status":"healthy"}'):
         yield ok("health", f"{url} is healthy")
     else:
         yield problem(
-            "health", f"{url} answers {status}", "Look at its log; restart it if need be."
+            "health", f"{url} returns status {status}", "Read its log; restart it if necessary."
         )
 
 
@@ -92,7 +94,7 @@ def _errors(sources: Sources) -> Iterator[CheckResult]:
             counted = [each for pod in _pods(url) for each in _of_metrics(pod)]
         except (OSError, http.client.HTTPException, ValueError) as error:
             yield problem(
-                "errors", f"no numbers from {url}: {error}", "Is METRICS_PORT open to you?"
+                "errors", f"no metrics from {url}: {error}", "Can this machine reach METRICS_PORT?"
             )
             return
         answers, errors = (
@@ -118,15 +120,17 @@ def _errors_here() -> CheckResult:
     url = f"http://{_reached(settings.metrics_host)}:{settings.metrics_port}/metrics"
     todo = "Pass --metrics URL for each pod, or --log FILE with its log of the last day."
     if not settings.metrics_port:
-        return not_judged("errors", "nobody said where answers are counted", todo)
+        return not_judged("errors", "METRICS_PORT is 0, and no --metrics or --log was passed", todo)
     try:
         counted = list(_of_metrics(url))
     except (OSError, http.client.HTTPException, ValueError):
-        return not_judged("errors", f"nobody said where answers are counted, nor does {url}", todo)
+        return not_judged(
+            "errors", f"no metrics at {url}, and no --metrics or --log was passed", todo
+        )
     if not counted:
-        return not_judged("errors", f"{url} has counted no answers: a worker's?", todo)
+        return not_judged("errors", f"{url} has counted no responses; is it a worker's?", todo)
     found = judged(sum(n for n, _ in counted), sum(n for n, bad in counted if bad))
-    return replace(found, says=f"{found.says}, on this machine alone")
+    return replace(found, says=f"{found.says}, on this machine only")
 
 
 def _reached(host: str) -> str:
@@ -138,9 +142,9 @@ def _reached(host: str) -> str:
 
 def judged(answers: float, errors: float) -> CheckResult:
     """Return the result for the share of server errors; 5 % or more is a problem."""
-    says = f"{errors:.0f} of {answers:.0f} answers were errors of the server"
+    says = f"{errors:.0f} of {answers:.0f} responses were server errors"
     if answers and errors / answers > MOST_ERRORS:
-        todo = 'Find them by `"status": 5` in the log; runbook.md: VaultrErrorRate.'
+        todo = 'Search the log for `"status": 5`; runbook.md: VaultrErrorRate.'
         return problem("errors", says, todo)
     return ok("errors", says)
 
@@ -201,7 +205,7 @@ def _backup() -> Iterator[CheckResult]:
     todo = "Make and verify one now; runbook.md: VaultrBackupOld."
     reached = last_runs.last(RunKind.BACKUP_VERIFIED)
     if reached is None:
-        yield problem("backup", "no backup was ever verified", todo)
+        yield problem("backup", "no backup was verified yet", todo)
         return
     hours = reached.age_seconds / 3600
     says = f"the last verified backup is {hours:.1f} h old"
@@ -214,18 +218,20 @@ def _backup() -> Iterator[CheckResult]:
 def _limits() -> Iterator[CheckResult]:
     guard = limiter.current()
     if guard.redis is None:
-        yield ok("limits", "counted in memory by the one process (no REDIS_URL)")
+        yield ok("limits", "counted in memory by a single process (no REDIS_URL)")
         return
-    todo = "Until Redis is back each worker counts its share alone; runbook.md: VaultrRedisAway."
+    todo = "Until Redis is back, each process counts its share; runbook.md: VaultrRedisAway."
     if not guard.reachable():
-        yield problem("limits", "Redis does not count", todo)
+        yield problem("limits", "Redis does not count requests", todo)
         return
     once = [Count(f"daily:{secrets.token_hex(8)}", Rate(1, 60))]
     first, second = guard.take(once)[0].allowed, guard.take(once)[0].allowed
     if guard.away_since is not None or (first, second) != (True, False):
-        yield problem("limits", "a limit of 1 was not kept", todo)
+        yield problem("limits", "a limit of 1 was not enforced", todo)
     else:
-        yield ok("limits", "Redis counts: of two requests under a limit of 1 the second is refused")
+        yield ok(
+            "limits", "Redis counts requests: with a limit of 1, the second request was rejected"
+        )
 
 
 def _mail(to: str | None) -> Iterator[CheckResult]:
@@ -234,12 +240,12 @@ def _mail(to: str | None) -> Iterator[CheckResult]:
     if to is not None:
         outcome = mail.send_sample(to)
         if outcome.accepted:
-            yield ok("mail", "an email to the sink was accepted")
+            yield ok("mail", "the test email was accepted")
         else:
-            yield problem("mail", f"an email to the sink: {outcome.reason}", outcome.advice)
+            yield problem("mail", f"the test email failed: {outcome.reason}", outcome.advice)
     age = mail.oldest_waiting_seconds()
     if age > OLDEST_MAIL_SECONDS:
         todo = "Does a worker run? `flask mail list`; runbook.md: VaultrMailStuck."
-        yield problem("mail", f"a mail has waited for {age / 60:.0f} min", todo)
+        yield problem("mail", f"an email has waited for {age / 60:.0f} min", todo)
     else:
-        yield ok("mail", f"the oldest waiting mail is {age:.0f} s old")
+        yield ok("mail", f"the oldest waiting email is {age:.0f} s old")

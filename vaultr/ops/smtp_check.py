@@ -18,7 +18,7 @@ WARN_DAYS: Final = 14
 def check(topic: str, settings: Settings) -> Iterator[CheckResult]:
     """Connect to the mail server as the worker does, and report the result."""
     if settings.smtp_host is None:
-        yield ok(topic, f"mails are files in {settings.vaultr_home / 'mail'} (no SMTP_HOST)")
+        yield ok(topic, f"emails are files in {settings.vaultr_home / 'mail'} (no SMTP_HOST)")
         return
     where = f"{settings.smtp_host}:{settings.smtp_port}"
     began = time.monotonic()
@@ -28,20 +28,18 @@ def check(topic: str, settings: Settings) -> Iterator[CheckResult]:
             ca_file=settings.smtp_ca_file, name="vaultr.invalid",
         )  # fmt: skip
     except ssl.SSLCertVerificationError as error:
-        todo = "Name what signed it by SMTP_CA_FILE, or the host as its certificate does."
+        todo = "Set SMTP_CA_FILE to its CA, or SMTP_HOST to a name in its certificate."
         yield problem(
-            topic, f"{where} shows a certificate to distrust: {error.verify_message}", todo
+            topic, f"the certificate of {where} is not trusted: {error.verify_message}", todo
         )
         return
     except smtplib.SMTPNotSupportedError:
         todo = "Use a port that offers STARTTLS (587), or SMTP_SECURE=tls (465)."
-        yield problem(topic, f"{where} offers no STARTTLS; nothing is sent in clear", todo)
+        yield problem(topic, f"{where} offers no STARTTLS, and nothing is sent unencrypted", todo)
         return
     except OSError as error:
-        todo = (
-            "Is SMTP_HOST right, is the port open, does SMTP_SECURE fit it? Mails wait meanwhile."
-        )
-        yield problem(topic, f"{where} cannot be used: {_reason(error)}", todo)
+        todo = "Check SMTP_HOST, the port and SMTP_SECURE. Until it works, emails wait."
+        yield problem(topic, f"cannot connect to {where}: {_reason(error)}", todo)
         return
     try:
         yield from _of_connection(topic, settings, host, where=where, began=began)
@@ -57,16 +55,20 @@ def _of_connection(
             host.login(settings.smtp_user, settings.smtp_pass.get_secret_value())
         host.noop()
     except smtplib.SMTPAuthenticationError as error:
-        todo = "Correct SMTP_USER and SMTP_PASS. An IAM key is no SMTP password: it is derived."
-        yield problem(topic, f"{where} refuses the login ({error.smtp_code})", todo)
+        todo = (
+            "Check SMTP_USER and SMTP_PASS. On AWS, the SMTP password is derived from the IAM key."
+        )
+        yield problem(topic, f"{where} rejects the login ({error.smtp_code})", todo)
         return
     except OSError as error:
-        yield problem(topic, f"{where} fails: {_reason(error)}", "Ask who runs the mail server.")
+        yield problem(
+            topic, f"{where} fails: {_reason(error)}", "Ask the operator of the mail server."
+        )
         return
     taken = time.monotonic() - began
-    yield ok(topic, f"{where} is ready to take mails ({settings.smtp_secure}, {taken:.1f} s)")
+    yield ok(topic, f"{where} accepts emails ({settings.smtp_secure}, {taken:.1f} s)")
     if isinstance(host.sock, ssl.SSLSocket) and (days := _days_left(host.sock)) < WARN_DAYS:
-        yield warning(topic, f"its certificate ends in {days:.0f} days", "Tell who runs it.")
+        yield warning(topic, f"its certificate expires in {days:.0f} days", "Tell its operator.")
 
 
 def _days_left(sock: ssl.SSLSocket) -> float:

@@ -19,16 +19,16 @@ def check(settings: Settings) -> Iterator[CheckResult]:
     elif settings.production:
         yield problem(TOPIC, "SQLite cannot protect the log", "Use PostgreSQL.")
     else:
-        yield ok(TOPIC, "SQLite has no roles: it cannot enforce rights to the log")
+        yield ok(TOPIC, "SQLite has no roles and cannot enforce rights to the log")
     yield from _signer(settings)
     yield from _anchors(settings)
 
 
 def _lag(settings: Settings) -> Iterator[CheckResult]:
     seconds = audit.lag_seconds()
-    todo = "Does `flask worker --only audit` run? docs/runbook.md: VaultrAuditLag."
+    todo = "Is `flask worker --only audit` running? docs/runbook.md: VaultrAuditLag."
     if seconds is None:
-        yield ok(TOPIC, "events are recorded; no checkpoint was ever made")
+        yield ok(TOPIC, "events are recorded; no checkpoint exists yet")
     elif seconds > settings.audit_lag_degraded:
         yield problem(TOPIC, f"checkpoints are {seconds:.0f} s behind", todo)
     elif seconds > settings.audit_lag_warn:
@@ -53,11 +53,11 @@ def _signer(settings: Settings) -> Iterator[CheckResult]:
         return
     if settings.production and settings.audit_state_file is None and not settings.audit_anchors:
         todo = "Set AUDIT_STATE_FILE to a volume that outlives the process, or AUDIT_ANCHORS."
-        yield problem(TOPIC, "the signer's state is kept nowhere", todo)
+        yield problem(TOPIC, "the signer's state is not stored anywhere", todo)
         return
     reason = audit.signer_problem()
     if reason is None:
-        yield ok(TOPIC, "the signer may sign")
+        yield ok(TOPIC, "the signer can sign")
     else:
         yield problem(
             TOPIC, f"the signer does not sign: {reason}", "docs/runbook.md: VaultrAuditHalted."

@@ -33,7 +33,7 @@ def doctor(context: click.Context, *, pods: int, url: str | None, as_json: bool)
     Example: flask doctor --json
     """
     if url is not None and not url.startswith(("http://", "https://")):
-        raise click.BadParameter("--url begins with http:// or https://")
+        raise click.BadParameter("--url must begin with http:// or https://")
     found = _found(context.ensure_object(ScriptInfo), pods=pods, url=url)
     show(check_result.as_json(found), as_json=as_json, lines=lambda: check_result.lines(found))
     if not check_result.no_problems(found):
@@ -44,7 +44,7 @@ def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResult]
     try:
         settings = Settings.from_environ(os.environ)
     except InvalidSettings as invalid:
-        todo = "Correct it, then `flask check`; the server does not start before."
+        todo = "Fix it, then run `flask check`. The server cannot start until then."
         return [problem("settings", one, todo) for one in invalid.problems]
     app: Flask = info.load_app()
     settings = app.config["SETTINGS"]
@@ -52,7 +52,7 @@ def _found(info: ScriptInfo, *, pods: int, url: str | None) -> list[CheckResult]
     usual = engine.deadline.set(DATABASE_SECONDS)
     try:
         with app.app_context():
-            no_problems = ok("settings", f"good for {settings.vaultr_env}")
+            no_problems = ok("settings", f"valid for {settings.vaultr_env}")
             return [no_problems, *check_result.run_checks(_checks(settings, pods=pods, url=url))]
     finally:
         engine.deadline.reset(usual)

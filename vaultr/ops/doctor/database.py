@@ -20,22 +20,22 @@ from vaultr.settings.types import loopback
 TOPIC: Final = "database"
 OLDEST: Final = 15
 _REASONS: Final = {
-    "Connection refused": "nothing listens there",
-    "could not translate host name": "its host name is not known",
-    "No route to host": "there is no way to its host",
-    "timeout expired": "its host does not answer",
-    "does not answer in time": "it takes connections, but does not answer",
+    "Connection refused": "no server listens at its address",
+    "could not translate host name": "its host name cannot be resolved",
+    "No route to host": "there is no route to its host",
+    "timeout expired": "its host does not respond",
+    "does not answer in time": "it accepts connections, but does not respond",
     "password authentication failed": "the password is wrong",
-    "no pg_hba.conf entry": "pg_hba.conf lets nobody in from here",
-    "does not exist": "there is no such role or database",
+    "no pg_hba.conf entry": "pg_hba.conf does not allow connections from here",
+    "does not exist": "the role or database does not exist",
     "certificate verify failed": "its certificate is not trusted",
-    "does not support SSL": "it offers no TLS",
-    "root certificate file": "the file of sslrootcert cannot be read",
-    "remaining connection slots": "all its connections are taken",
-    "too many": "all its connections are taken",
-    "starting up": "it is just starting",
+    "does not support SSL": "it does not support TLS",
+    "root certificate file": "the sslrootcert file cannot be read",
+    "remaining connection slots": "all its connections are in use",
+    "too many": "all its connections are in use",
+    "starting up": "it is starting",
     "shutting down": "it is shutting down",
-    "in recovery mode": "it recovers from a crash",
+    "in recovery mode": "it is recovering from a crash",
 }
 SLOW_SECONDS: Final = 0.05
 _WRITE_SECONDS: Final = 2.0
@@ -74,7 +74,9 @@ def check(
             found = connection.execute(sa.text(_ROLE)).one() if postgresql() else None
     except sa.exc.SQLAlchemyError as error:
         says = f"cannot be used: {_why(error)} after {time.monotonic() - began:.1f} s"
-        todo = "Is it running, is DATABASE_URL right, may this machine reach it, is it full?"
+        todo = (
+            "Is it running, is DATABASE_URL correct, can this machine reach it, is its disk full?"
+        )
         yield problem(TOPIC, says, f"{todo} docs/runbook.md: Database lost.")
         on_away()
         return
@@ -99,14 +101,18 @@ def _why(error: sa.exc.SQLAlchemyError) -> str:
 
 
 def _server(found: Any, taken: float) -> Iterator[CheckResult]:
-    says = f"PostgreSQL {found.version}, answers in {taken * 1000:.1f} ms"
+    says = f"PostgreSQL {found.version}, responds in {taken * 1000:.1f} ms"
     ends = _ENDS.get(found.major)
     if found.major < OLDEST:
-        yield problem(TOPIC, says, f"Upgrade to {OLDEST} or newer: older ones are not tested.")
+        yield problem(TOPIC, says, f"Upgrade to {OLDEST} or newer; older versions are not tested.")
     elif ends is not None and ends < clock.now().date():
-        yield warning(TOPIC, says, f"Its support ended on {ends}: upgrade.")
+        yield warning(TOPIC, says, f"Upgrade: support for this version ended on {ends}.")
     elif taken > SLOW_SECONDS:
-        yield warning(TOPIC, says, "Slow: each request asks several times. Is it in this region?")
+        yield warning(
+            TOPIC,
+            says,
+            "This is slow: each request sends several statements. Is it in the same region?",
+        )
     else:
         yield ok(TOPIC, says)
 
@@ -125,7 +131,7 @@ def _way(found: Any, settings: Settings) -> Iterator[CheckResult]:
         )
     elif mode != "verify-full" and not near:
         todo = "Add ?sslmode=verify-full&sslrootcert=FILE to DATABASE_URL."
-        yield warning(TOPIC, f"TLS, but sslmode={mode} does not check whose server it is", todo)
+        yield warning(TOPIC, f"TLS, but sslmode={mode} does not verify the server's name", todo)
     else:
         yield ok(TOPIC, f"TLS (sslmode={mode})")
 
@@ -134,12 +140,12 @@ def _role(found: Any, settings: Settings) -> Iterator[CheckResult]:
     level = problem if settings.production else warning
     roles = "Use a role of its own for the server: deploy/postgres/roles.sql."
     if found.rolsuper or found.makes:
-        what = "a superuser" if found.rolsuper else "able to make roles or databases"
+        what = "a superuser" if found.rolsuper else "allowed to create roles or databases"
         yield level(TOPIC, f"the server's role {found.name} is {what}", roles)
     elif found.creates:
         yield warning(TOPIC, f"the server's role {found.name} may create tables", roles)
     else:
-        yield ok(TOPIC, f"role {found.name} owns nothing that it need not")
+        yield ok(TOPIC, f"role {found.name} has no more rights than it needs")
     missing = _missing_rights()
     if missing:
         todo = "Grant them to the server's role: deploy/postgres/roles.sql."
@@ -177,9 +183,9 @@ def _connections(found: Any, settings: Settings, *, pods: int) -> Iterator[Check
         " connections."
     )
     if needed.usual > room:
-        yield problem(TOPIC, f"{says}: under load requests are answered 503 `busy`", todo)
+        yield problem(TOPIC, f"{says}: under load, requests get 503 `busy`", todo)
     elif needed.during_release > room:
-        yield warning(TOPIC, f"{says}: a release under load answers 503 `busy`", todo)
+        yield warning(TOPIC, f"{says}: during a release under load, requests get 503 `busy`", todo)
     else:
         yield ok(TOPIC, says)
 
@@ -193,13 +199,13 @@ def _schema() -> Iterator[CheckResult]:
     status = schema_version.status(schema_version.read_state(5.0))
     if not status.compatible:
         todo = "Start a newer version of Vaultr, or restore the database of this one."
-        yield problem("schema", f"{status.current} asks for newer code than {status.head}", todo)
+        yield problem("schema", f"{status.current} requires newer code than {status.head}", todo)
     elif status.pending:
         count = len(status.pending)
         yield problem(
             "schema",
             f"{status.current or 'none'}; {count} migrations pending",
-            "`flask db upgrade`, as the tables' owner; docs/runbook.md: VaultrNotReady.",
+            "Run `flask db upgrade` as the owner of the tables; docs/runbook.md: VaultrNotReady.",
         )
     else:
         yield ok("schema", f"{status.current}, the newest")

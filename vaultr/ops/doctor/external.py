@@ -30,17 +30,21 @@ def check_certificate(settings: Settings) -> Iterator[CheckResult]:
     try:
         seen = certificate.of_url(settings.base_url)
     except certificate.NotSeen as error:
-        yield problem("certificate", f"none to be seen: {error}", "Does the edge run? Is 443 open?")
+        yield problem(
+            "certificate",
+            f"cannot read the certificate: {error}",
+            "Is the edge running? Is port 443 open?",
+        )
         return
     if seen is None:
         yield ok("certificate", f"none: {settings.base_url} is plain HTTP on this machine")
     elif seen.distrusted is not None:
-        yield problem("certificate", f"clients distrust it: {seen.distrusted}", todo)
+        yield problem("certificate", f"clients do not trust it: {seen.distrusted}", todo)
     elif seen.days < WARN_DAYS:
         level = problem if seen.days < LATE_DAYS else warning
-        yield level("certificate", f"it ends in {seen.days:.0f} days", todo)
+        yield level("certificate", f"it expires in {seen.days:.0f} days", todo)
     else:
-        yield ok("certificate", f"good for {seen.days:.0f} days")
+        yield ok("certificate", f"valid for {seen.days:.0f} days")
 
 
 def check_proxy(settings: Settings, url: str) -> Iterator[CheckResult]:
@@ -49,25 +53,30 @@ def check_proxy(settings: Settings, url: str) -> Iterator[CheckResult]:
         plain, forged = _seen(url), _seen(url, claimed=_FORGED)
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        yield warning("proxy", f"{url} does not answer: {reason}", "Start it, or name it by --url.")
+        yield warning(
+            "proxy", f"{url} does not respond: {reason}", "Start it, or pass its URL with --url."
+        )
         return
     if plain is None or forged is None:
-        todo = "Is that another server, or one with other keys (JWT_SECRET)?"
-        yield problem("proxy", f"{url} does not know this doctor's keys", todo)
+        todo = "Is it another server, or one with other keys (JWT_SECRET)?"
+        yield problem("proxy", f"{url} does not accept a token signed by this command", todo)
         return
     address, scheme = plain
     if forged[0] == _FORGED:
         todo = "Anybody can choose an address and evade limits: TRUSTED_PROXIES is too high."
-        yield problem("proxy", "the server believes an address that a client made up", todo)
+        yield problem("proxy", "the server accepts a client address that the client invented", todo)
     elif urlsplit(url).scheme == "https" and scheme != "https":
         todo = "Set TRUSTED_PROXIES to the number of proxies, which must send X-Forwarded-Proto."
-        yield problem("proxy", f"asked by https, the server saw {scheme}", todo)
+        yield problem("proxy", f"the request used https, but the server saw {scheme}", todo)
     elif settings.production and settings.trusted_proxies == 0 and _private(address):
-        todo = "Is there a proxy? Then all clients share one counter: set TRUSTED_PROXIES."
-        yield warning("proxy", f"the server sees you as {address}", todo)
+        todo = "If there is a proxy, set TRUSTED_PROXIES: now all clients share one counter."
+        yield warning("proxy", f"the server sees this machine as {address}", todo)
     else:
         hops = settings.trusted_proxies
-        yield ok("proxy", f"the server sees you as {address} by {scheme} (TRUSTED_PROXIES={hops})")
+        yield ok(
+            "proxy",
+            f"the server sees this machine as {address} by {scheme} (TRUSTED_PROXIES={hops})",
+        )
 
 
 def _seen(url: str, *, claimed: str | None = None) -> tuple[str, str] | None:
@@ -107,6 +116,6 @@ def check_disk(settings: Settings) -> Iterator[CheckResult]:
             yield ok("disk", says)
         elif usage.free < LOW_BYTES and usage.free < usage.total * LOW_SHARE:
             level = problem if name == "SQLite" else warning
-            yield level("disk", says, "Make room, or give it a larger disk.")
+            yield level("disk", says, "Free some space, or use a larger disk.")
         else:
             yield ok("disk", says)

@@ -33,10 +33,10 @@ def check_needed(settings: Settings) -> Iterator[CheckResult]:
         keys: Keys = getattr(settings, name.lower())
         for key_id, use in usage.missing(name, keys.by_id).items():
             here = False
-            todo = f"Put that key back behind the first one of {name} (docs/keys.md), and reload."
-            yield problem("secrets", f"{name}: {use} need {key_id}, which is not here", todo)
+            todo = f"Add that key to {name} again, after the first one (docs/keys.md), and reload."
+            yield problem("secrets", f"{name}: {use} need {key_id}, which is missing", todo)
     if here:
-        yield ok("secrets", f"all that the database needs of {', '.join(_NEEDED)} is here")
+        yield ok("secrets", f"all keys of {', '.join(_NEEDED)} that the database needs are present")
 
 
 def _of(name: str, keys: Keys, *, production: bool) -> Iterator[CheckResult]:
@@ -45,10 +45,10 @@ def _of(name: str, keys: Keys, *, production: bool) -> Iterator[CheckResult]:
     says = f"{name}: {first} signs{also}"
     days = _age_days(first)
     if production and first == "default":
-        todo = f"Give it as <id>:<key>, so that it can rotate: `flask keys rotate {name}`."
-        yield warning("secrets", f"{name}: one plain value without an id", todo)
+        todo = f"Write it as <id>:<key>, so that you can rotate it: `flask keys rotate {name}`."
+        yield warning("secrets", f"{name}: a plain value without an id", todo)
     elif days is not None and days > OLD_DAYS:
-        todo = f"`flask keys rotate {name}`, restart, later `flask keys retire`."
+        todo = f"Run `flask keys rotate {name}`, restart, and later run `flask keys retire`."
         yield warning("secrets", f"{says}; it is {days} days old", todo)
     else:
         yield ok("secrets", says if days is None else f"{says}; {days} days old")

@@ -33,9 +33,9 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
     """Report the state of Redis: reachable, speed, TLS, and whether it may lose counters."""
     client = limiter.current().redis
     if client is None or settings.redis_url is None:
-        yield ok("redis", "none: limits are counted in memory by the one process")
+        yield ok("redis", "not used: limits are counted in memory by a single process")
         return
-    todo = "Is it running, is REDIS_URL right (user, password, rediss://)? Limits go on without it."
+    todo = "Is it running, is REDIS_URL correct (user, password, rediss://)? Limits still apply."
     began = time.monotonic()
     try:
         client.ping()
@@ -43,14 +43,18 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
         client.ping()
         taken = time.monotonic() - began
     except (redis.RedisError, OSError) as error:
-        yield problem("redis", f"does not answer: {type(error).__name__}", todo)
+        yield problem("redis", f"does not respond: {type(error).__name__}", todo)
         return
     if not limiter.current().reachable():
-        yield problem("redis", "answers, but does not count: full, read-only, or forbidden", todo)
+        yield problem(
+            "redis", "responds, but does not count: full, read-only, or without permission", todo
+        )
         return
-    says = f"counts, answers in {taken * 1000:.1f} ms"
+    says = f"counts, responds in {taken * 1000:.1f} ms"
     if taken > SLOW_SECONDS:
-        yield warning("redis", says, "Slow: each request waits for it. Is it in this region?")
+        yield warning(
+            "redis", says, "This is slow: each request waits for it. Is it in the same region?"
+        )
     else:
         yield ok("redis", says)
     host = str(client.connection_pool.connection_kwargs.get("host") or "localhost")
@@ -91,17 +95,17 @@ def check_clock() -> Iterator[CheckResult]:
             seconds, microseconds = client.time()
             there = seconds + microseconds / 1e6
             clocks.append(("Redis", there - clock.now().timestamp()))
-    todo = "Let every machine follow one time server (chrony, systemd-timesyncd)."
+    todo = "Synchronise all machines with the same time server (chrony, systemd-timesyncd)."
     for name, apart in clocks:
-        says = f"{name}'s clock and this one's are {abs(apart):.1f} s apart"
+        says = f"the clocks of {name} and this machine differ by {abs(apart):.1f} s"
         if abs(apart) > TOKENS_FAIL_SECONDS:
-            yield problem("clock", f"{says}: tokens and codes fail", todo)
+            yield problem("clock", f"{says}, so tokens and codes are rejected", todo)
         elif abs(apart) > APART_SECONDS:
             yield warning("clock", says, todo)
         else:
             yield ok("clock", says)
     if not clocks:
-        yield ok("clock", f"{clock.text(clock.now())}; there is no other to compare with")
+        yield ok("clock", f"{clock.text(clock.now())}; there is no other clock to compare with")
 
 
 def check_backups(settings: Settings) -> Iterator[CheckResult]:
@@ -111,7 +115,7 @@ def check_backups(settings: Settings) -> Iterator[CheckResult]:
         (RunKind.BACKUP_VERIFIED, OLDEST_BACKUP, "verified backup"),
         (RunKind.DRILL, OLDEST_DRILL, "restore drill"),
     )
-    todo = "Make and restore one; docs/runbook.md: Back up by hand."
+    todo = "Make a backup and restore it; docs/runbook.md: Back up by hand."
     for kind, most, name in wanted:
         reached = last_runs.last(kind)
         if reached is None:
@@ -137,12 +141,12 @@ def check_machines() -> Iterator[CheckResult]:
 def check_worker(settings: Settings) -> Iterator[CheckResult]:
     """Check whether any process runs background jobs."""
     level = problem if settings.production else warning
-    todo = "Start `flask worker`: mails wait, nothing is cleaned up. runbook.md: VaultrWorkerGone."
+    todo = "Start `flask worker`: emails wait, and nothing is purged. runbook.md: VaultrWorkerGone."
     reached = last_runs.last(RunKind.WORKER_SEEN)
     if reached is None:
         yield level("worker", "no process has done background work yet", todo)
     elif reached.age_seconds > WORKER_GONE_SECONDS:
         minutes = reached.age_seconds / 60
-        yield level("worker", f"no background work was done for {minutes:.0f} min", todo)
+        yield level("worker", f"no process has done background work for {minutes:.0f} min", todo)
     else:
-        yield ok("worker", f"background work was done {reached.age_seconds:.0f} s ago")
+        yield ok("worker", f"last background work {reached.age_seconds:.0f} s ago")

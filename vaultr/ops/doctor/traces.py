@@ -7,7 +7,7 @@ from vaultr.observability.tracing import spans
 from vaultr.ops.check_result import CheckResult, ok, problem
 
 SECONDS: Final = 3.0
-_ADVICE: Final = "Traces alone are missing; see docs/deployment.md, Traces."
+_ADVICE: Final = "Only traces are missing; see docs/deployment.md, Traces."
 
 
 def check(variables: Mapping[str, str]) -> Iterator[CheckResult]:
@@ -17,6 +17,6 @@ def check(variables: Mapping[str, str]) -> Iterator[CheckResult]:
     if (reason := spans.problem(variables)) is not None:
         yield problem("traces", reason, _ADVICE)
     elif spans.is_reachable(SECONDS):
-        yield ok("traces", "the collector takes spans")
+        yield ok("traces", "the collector accepts spans")
     else:
-        yield problem("traces", "the collector takes no spans", _ADVICE)
+        yield problem("traces", "the collector does not accept spans", _ADVICE)

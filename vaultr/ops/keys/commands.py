@@ -95,7 +95,7 @@ def rotate(name: str, folder: Path | None, *, reloaded: bool, as_json: bool) -> 
     new = after.in_use if reloaded else after.announced
     message = f"{new} is {step}. Reload every server and worker"
     message += (
-        f"; then it signs and seals. Until nobody needs it, {before.in_use} stays."
+        f"; then it signs and seals. Keep {before.in_use} until nothing needs it."
         if reloaded
         else f", then run: flask keys rotate {name} --reloaded"
     )
@@ -120,9 +120,9 @@ def retire(name: str, key_id: str, folder: Path | None, *, as_json: bool) -> Non
         after = place.read().without(key_id)
         use = usage.use_of(name, key_id)
         if use.count:
-            raise StillNeeded(f"{name}: {use} need {key_id} still. {usage.way_out(name)}")
+            raise StillNeeded(f"{name}: {use} still need {key_id}. {usage.way_out(name)}")
         place.write(after)
-    message = f"{key_id} is taken out. Reload every server and worker."
+    message = f"{key_id} was removed. Reload every server and worker."
     _report(
         place, after, {"name": name, "key": key_id, "step": "retired"}, message, as_json=as_json
     )
@@ -223,8 +223,8 @@ def _warn_if_others_can_read() -> None:
     mode = os.fstat(sys.stdout.fileno()).st_mode if _has_descriptor() else 0
     if stat.S_ISREG(mode) and mode & 0o077:
         click.echo(
-            "Others on this machine can read the file that this is written to: chmod 600 it, or "
-            "use --env-file.",
+            "Other users of this machine can read the output file: chmod 600 it, or use"
+            " --env-file.",
             err=True,
         )
 

@@ -72,7 +72,7 @@ class WrittenKeyring:
         """
         if self.announced is not None:
             raise NotNow(
-                f"{self.name}: {self.announced} is announced already. Once every server was "
+                f"{self.name}: {self.announced} is already announced. Once every server was "
                 "reloaded, run `rotate` with --reloaded."
             )
         # Its id is later than all others, even if they were generated this second or by a fast

@@ -24,20 +24,20 @@ class KeyUse:
 _WAYS_OUT: Final[dict[str, str]] = {
     "JWT_SECRET": "Tokens are valid for 10 minutes: wait until all servers sign with the new key.",  # nosec B105 - a text for people
     "PEPPER": "Each verifier is replaced when its owner logs in.",
-    "FACTOR_KEY": "Run `flask keys reseal`.",
-    "MAIL_KEY": "Run `flask keys reseal`.",
+    "FACTOR_KEY": "To reseal them: `flask keys reseal`.",
+    "MAIL_KEY": "To reseal them: `flask keys reseal`.",
     "AUDIT_KEY": "They cannot be verified without it: keep the key as long as the events.",
 }
 # What to do about values that were changed, so that no key opens them.
 _CHANGED: Final[dict[str, tuple[str, str]]] = {
     "FACTOR_KEY": (
         "second factors",
-        "their owners log in with a recovery code and set them up again, or `flask accounts"
-        " reset-factors` removes them",
+        "owners can log in with a recovery code and set them up again, or you can run `flask"
+        " accounts reset-factors`",
     ),
     "MAIL_KEY": (
         "emails in the outbox",
-        "`flask mail list` shows them as `unreadable` once they were tried; they are removed 30"
+        "`flask mail list` shows them as `unreadable` after the next attempt; they are removed 30"
         " days after they were written",
     ),
 }
