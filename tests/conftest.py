@@ -57,6 +57,7 @@ def pytest_collection_modifyitems(config, items):
     if not config.getoption("--long"):
         left_out += [item for item in items if item.get_closest_marker("long")]
         left_out += [item for item in items if _needs_no_sqlite(item)]
+        left_out += _thinned([item for item in items if item not in set(left_out)])
     if not config.getoption("--rollout"):  # `make check-rollout` installs what they need
         left_out += [item for item in items if ROLLOUT in item.path.parents]
     config.hook.pytest_deselected(items=left_out)
@@ -68,6 +69,24 @@ def _turn(item):
     """Give the place of an item's folder in the order of running; each folder keeps its own."""
     folder = item.path.relative_to(TESTS).parts[0]
     return SLOW_FIRST.index(folder) if folder in SLOW_FIRST else len(SLOW_FIRST)
+
+
+def _thinned(items):
+    """Return the cases of each `matrix` that only a long run needs: all but some, evenly spaced."""
+    cases = {}
+    for item in items:
+        if marker := item.get_closest_marker("matrix"):
+            cases.setdefault((item.path, item.cls, item.originalname, marker.args), []).append(item)
+    return [item for (*_, (most,)), some in cases.items() for item in _but(some, most)]
+
+
+def _but(cases, most):
+    """Return what is left of a list without ``most`` evenly spaced members, first and last kept."""
+    if len(cases) <= most:
+        return []
+    step = (len(cases) - 1) / (most - 1)
+    chosen = {round(number * step) for number in range(most)}
+    return [case for number, case in enumerate(cases) if number not in chosen]
 
 
 def _needs_no_sqlite(item):

@@ -42,6 +42,7 @@ def spoilt(request, changes):
         ({"generation": 2**53}, ""),  # no JSON reader holds it exactly
     ],
 )
+@pytest.mark.matrix(8)
 def test_a_malformed_rotation_is_pointed_at(app, vault, changes, at):
     body = spoilt(vault.rotation_request(), changes)
 
@@ -56,6 +57,7 @@ def test_a_malformed_rotation_is_pointed_at(app, vault, changes, at):
 @pytest.mark.parametrize("path", ["rotation/finish", "repair"])
 @pytest.mark.parametrize("member", ["n", "prev", "vouch", "mac"])
 @pytest.mark.parametrize("value", [None, GONE, "", "AA", "Ab==", [], -1, True, b64(bytes(33))])
+@pytest.mark.matrix(12)
 def test_a_malformed_entry_is_pointed_at(app, vault, path, member, value):
     entry = spoilt(vault.repair_request(), {})["entry"] | {member: value}
     body = {"entry": {name: one for name, one in entry.items() if one is not GONE}}

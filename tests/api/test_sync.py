@@ -100,6 +100,7 @@ def _as_answered(model, text):
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 9])
 @pytest.mark.parametrize("since", [0, 1, 4, 8, 9])
+@pytest.mark.matrix(6)
 def test_pages_of_any_size_lead_to_the_same_set(app, vault, since, limit):
     whole, states = None, {0: vault.twin()}
     ids = [uuid4() for _ in range(4)]
