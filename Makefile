@@ -62,13 +62,13 @@ secrets: .venv/.server ## Generate missing secrets of docker-compose.yml
 	@$(BIN)/python deploy/compose/make-secrets secrets
 
 lock: .venv/.checks ## Pin all packages again, with hashes
-	@$(LOCK) --extra server --extra s3 --output-file requirements.txt
-	@$(LOCK) --extra server --extra s3 --extra otel --constraint requirements.txt \
+	@$(LOCK) --extra server --extra gateway --extra s3 --output-file requirements.txt
+	@$(LOCK) --extra server --extra gateway --extra s3 --extra otel --constraint requirements.txt \
 		--output-file requirements-otel.txt
-	@$(LOCK) --extra server --extra s3 --extra otel --extra test \
+	@$(LOCK) --extra server --extra gateway --extra s3 --extra otel --extra test \
 		--constraint requirements.txt --constraint requirements-otel.txt \
 		--output-file requirements-test.txt
-	@$(LOCK) --extra server --extra s3 --extra otel --extra test --extra dev \
+	@$(LOCK) --extra server --extra gateway --extra s3 --extra otel --extra test --extra dev \
 		--constraint requirements-test.txt --output-file requirements-dev.txt
 
 clean: ## Remove build output, but not var/ and secrets/

@@ -92,10 +92,6 @@ class FakeAccounts:
         self.machines = machines
         self.account = self.account | {"identity": wraps["identity"]}
 
-    def list_machines(self, **_):
-        listed = [{"id": each, "sealed_kek": kek} for each, kek in self.machines.items()]
-        return 200, {"machines": listed, "next_cursor": None}
-
     def put_recovery_key(self, *, body, request, **_):
         self._check_fresh(request)
         if body["epoch"] != self.account["account_key"]["epoch"]:
@@ -128,7 +124,7 @@ class FakeAccounts:
             "recovery_key": {"sealed": kept["sealed"], "epoch": kept["epoch"]},
             "key_set": self._me()["key_set"],
             "vaults": [{"vault_id": v["id"], "keys": v["keys"]} for v in self.vaults.values()],
-            "machines": self.list_machines()[1]["machines"],
+            "machines": [{"id": each, "sealed_kek": kek} for each, kek in self.machines.items()],
         }
 
     def complete_recovery(self, *, body, **_):
@@ -158,5 +154,4 @@ ROUTES = [
     ("POST", "/auth/recover", FakeAccounts.recover),
     ("POST", "/auth/recover/start", FakeAccounts.start_recovery),
     ("POST", "/auth/recover/complete", FakeAccounts.complete_recovery),
-    ("GET", "/machines", FakeAccounts.list_machines),
 ]

@@ -55,6 +55,7 @@ class FakeKeeping(FakeVaults):
         if body["generation"] != vault["generation"] + 1:
             raise ServiceError("generation-moved", generation=vault["generation"])
         self._check_next(vault, body["entry"])
+        self._wrap_for_machines(vault_id, body)
         vault["generation"] = body["generation"]
         self._extend(vault, Op.ROTATE_BEGIN, None, 0, NOTHING, body["entry"])
         wrap = {"generation": body["generation"], "sealed_key": body["sealed_key"]}

@@ -10,15 +10,16 @@ from email.utils import format_datetime
 
 import httpx2
 
-from tests.client import fake_accounts
+from tests.client import fake_accounts, fake_machines
 from tests.client.fake_accounts import FakeAccounts
 from tests.client.fake_history import FakeKeeping
+from tests.client.fake_machines import FakeMachines
 from tests.client.fake_vaults import ServiceError
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.problems import STATUS_OF
 
 
-class FakeServer(FakeAccounts, FakeKeeping):
+class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
     """Give ``transport()`` to a client.
 
     ``twist(method, path, status, body)`` may return another (status, body); ``lose`` holds
@@ -33,6 +34,8 @@ class FakeServer(FakeAccounts, FakeKeeping):
         self.sessions = {}
         self.replaced = {}  # what a refresh answered, to be given again until it is used
         self.machines = {}
+        self.records = {}
+        self.sender = None
         self.requests = []
         self.lose = []
         self.twist = None
@@ -85,7 +88,8 @@ class FakeServer(FakeAccounts, FakeKeeping):
     def _answer(self, request, path, query):
         body = json.loads(request.content) if request.content else None
         try:
-            if not re.fullmatch(OPEN, path):
+            self.sender = self.find_sender(request, path)
+            if self.sender is None and not re.fullmatch(OPEN, path):
                 self._signed_in(request)
             for method, pattern, action in ROUTES:
                 found = re.fullmatch(pattern, path)
@@ -191,6 +195,7 @@ ID = r"([0-9a-f-]{36})"
 OPEN = r"/auth/(prelogin|signup|verify-email|login|refresh|recover(/start|/complete)?)"
 ROUTES = [
     *fake_accounts.ROUTES,
+    *fake_machines.ROUTES,
     ("POST", "/auth/prelogin", FakeServer.prelogin),
     ("POST", "/auth/signup", FakeServer.signup),
     ("POST", "/auth/verify-email", FakeServer.verify_email),

@@ -55,7 +55,8 @@ class FakeVaults:
 
     def _view(self, vault):
         hidden = ("entries", "items", "removed", "puts")
-        return {name: vault[name] for name in vault if name not in hidden}
+        view = {name: vault[name] for name in vault if name not in hidden}
+        return self._shown_to(vault["id"], view)
 
     def _vault(self, vault_id):
         if vault_id not in self.vaults:
@@ -98,7 +99,7 @@ class FakeVaults:
             content_revision=content_revision,
             content=content,
             generation=vault["generation"],
-            author_id=uuid.UUID(self.account["account_id"]),
+            author_id=uuid.UUID(self.sender or self.account["account_id"]),
             vouch=unb64(sent["vouch"]),
         )
         head = b64(head_of(entry, unb64(sent["mac"])))

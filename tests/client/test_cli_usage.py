@@ -71,6 +71,7 @@ def test_no_option_of_any_command_takes_a_secret(path):
 
     harmless = {"--key-file", "--password-fd", "--secret-key-fd", "--totp-fd", "--file-password-fd"}
     harmless |= {"--no-secret-key", "--new-secret-key", "--new-password-fd", "--recovery-key-fd"}
+    harmless |= {"--tls-key"}  # a file, like --key-file
     assert not [
         name
         for name in names - harmless - {"--secret", "--secret-field"}

@@ -125,9 +125,25 @@ def _everything(folder):
         ("totp", "list"), ("totp", "codes"), ("totp", "remove"), ("totp", "add"),
         ("email", "change", "erin@evil.example"), ("email", "confirm", "x" * 43),
         ("email", "undo", "x" * 43), ("recovery-key", "create"), ("recovery-key", "remove"),
-        ("recover",), ("recover", "x" * 43), ("resend",), ("passwd",), ("rotate",),
+        *_of_machines(folder), ("recover",), ("recover", "x" * 43), ("resend",), ("passwd",),
+        ("rotate",),
         ("vaults", "rm", evil("renamed"), "--confirm", evil("renamed")),
         ("lock",), ("unlock",), ("logout",), ("login",), ("account", "delete"),
+    )  # fmt: skip
+
+
+def _of_machines(folder):
+    """What is typed about machines, of a vault that is named like an address."""
+    vault, token, callers = evil("renamed"), str(folder / "token"), str(folder / "callers")
+    hashes = folder / "hashes"
+    hashes.write_text("0" * 40 + ":1\n")
+    return (
+        ("machines", "add", evil("m"), "--vault", vault, "--out", token), ("machines", "list"),
+        ("machines", "show", evil("m")), ("machines", "edit", evil("m")),
+        ("machines", "token", evil("m"), "--out", f"{token}2"),
+        ("machines", "rm", evil("m"), "--rotate"),
+        ("gateway", "token", "x", "--callers", callers, "--allow", "vaultr://a/*"),
+        ("breach-check", "--breach-file", str(hashes)),
     )  # fmt: skip
 
 

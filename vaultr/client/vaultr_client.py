@@ -36,13 +36,17 @@ from vaultr.client.reconciliation.accept import Accepted, NotShown
 from vaultr.client.reconciliation.explain import Difference
 from vaultr.client.sdk.account_operations import AccountOperations
 from vaultr.client.sdk.audit_operations import AuditOperations
+from vaultr.client.sdk.breach_ranges import BreachRanges
 from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.device_status import DeviceStatus, device_status, record_kit
 from vaultr.client.sdk.import_operations import ImportOperations, ImportReport
 from vaultr.client.sdk.item_operations import ItemOperations
+from vaultr.client.sdk.machine_operations import MachineOperations, NoSuchMachine
+from vaultr.client.sdk.machine_session import MachineSession
 from vaultr.client.sdk.session_end import explained
 from vaultr.client.sdk.vault_operations import VaultOperations
 from vaultr.client.vaults.key_rotation import Rotated
+from vaultr.client.vaults.machine_list import Machine
 from vaultr.client.vaults.name_matching import Ambiguous
 from vaultr.client.vaults.reader import Item, VaultInfo
 from vaultr.client.vaults.vaults import SyncReport
@@ -66,7 +70,10 @@ __all__ = [
     "ImportRun",
     "Item",
     "Kit",
+    "Machine",
+    "MachineCannot",
     "Match",
+    "NoSuchMachine",
     "NoSuchVersion",
     "NotShown",
     "NotSignedIn",
@@ -90,6 +97,10 @@ __all__ = [
     "errors",
     "read_kit",
 ]
+
+
+class MachineCannot(errors.VaultrError):
+    """A machine cannot do this: it reads and writes items, and its owner does everything else."""
 
 
 class Vaultr:
@@ -128,6 +139,7 @@ class Vaultr:
             offline=offline,
             waiting=waiting,
         )
+        self.machine_session: MachineSession | None = None
         self._account = AccountOperations(self.device)
         self._add_device_methods(self.device, self._account)
         items = ItemOperations(self.device)
@@ -136,6 +148,54 @@ class Vaultr:
         self._add_vault_methods(VaultOperations(self.device))
         self._add_account_methods(self._account)
         self._add_audit_methods(AuditOperations(self.device))
+        self.breach_count = BreachRanges(self.device).breach_count
+        self._add_machine_methods(MachineOperations(self.device))
+
+    @classmethod
+    def for_machine(
+        cls,
+        url: str | None,
+        token: str,
+        *,
+        home: Path | None = None,
+        transport: "httpx2.BaseTransport | None" = None,
+        ca_file: Path | None = None,
+        offline: bool = False,
+        waiting: Callable[[str], None] | None = None,
+    ) -> "Vaultr":
+        """Return the vaults that a machine opens with its token, without a login.
+
+        It reads items, and writes them where the machine has that right. Everything else raises
+        :class:`MachineCannot`. The other parameters are those of the class.
+
+        :param token: the token that begins with ``vmt_``; it is never sent.
+        :param home: where the machine keeps its sealed copies; by default ``VAULTR_DIR``, else
+            they stay in memory.
+        """
+        machine = MachineSession(
+            url,
+            token,
+            home=home,
+            transport=transport,
+            ca_file=ca_file,
+            offline=offline,
+            waiting=waiting,
+        )
+        self = cls.__new__(cls)
+        self.machine_session = machine
+        items = ItemOperations(machine)
+        self._add_item_methods(items)
+        self._add_import_methods(ImportOperations(machine, items))
+        self.vaults, self.sync, self.close = machine.vaults, machine.sync, machine.close
+        return self
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Reject what an account can do, and a machine cannot."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise MachineCannot(str(MachineCannot.__doc__))
 
     def _add_device_methods(self, device: DeviceSession, account: AccountOperations) -> None:
         self.signup = device.signup
@@ -194,6 +254,14 @@ class Vaultr:
         self.accept = vaults.accept
         self.accept_on = vaults.accept_on
 
+    def _add_machine_methods(self, machines: MachineOperations) -> None:
+        self.machines = machines.machines
+        self.machine = machines.machine
+        self.add_machine = machines.add_machine
+        self.edit_machine = machines.edit_machine
+        self.renew_machine_token = machines.renew_machine_token
+        self.remove_machine = machines.remove_machine
+
     def _add_audit_methods(self, audit: AuditOperations) -> None:
         self.audit_events = audit.audit_events
         self.verify_audit = audit.verify_audit
@@ -235,7 +303,7 @@ class Vaultr:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.device.exit(kind, error, trace)
+        (self.machine_session or self.device).exit(kind, error, trace)
 
     @property
     def home(self) -> Path:
@@ -250,7 +318,8 @@ class Vaultr:
     @property
     def unlocked(self) -> bool:
         """Whether the keys are in memory, here or in the agent."""
-        return self.device.find_unlocked() is not None
+        machine = self.machine_session
+        return (self.device.find_unlocked() if machine is None else machine.unlocked) is not None
 
     @property
     def may_keep(self) -> bool:
@@ -260,12 +329,13 @@ class Vaultr:
     @property
     def age(self) -> timedelta | None:
         """The time since the last sync; None if it is not known."""
-        return self.device.age
+        return (self.machine_session or self.device).age
 
     @property
     def notices(self) -> list[str]:
         """Messages for the user that are no errors."""
-        return self.device.unlocked.notices if self.device.unlocked else []
+        opened = (self.machine_session or self.device).unlocked
+        return opened.notices if opened else []
 
     def status(self, *, offline: bool = False) -> DeviceStatus:
         """Return the state of this device; contact the server only if it is unlocked.

@@ -9,11 +9,12 @@ from typing import Final
 
 import click
 
-from vaultr.client.cli import prompts
+from vaultr.client.cli import machine_mode, prompts
 from vaultr.client.cli.commands import (
     account,
     add_edit,
     audit,
+    breach_check,
     code,
     completion,
     copy_secret,
@@ -21,12 +22,14 @@ from vaultr.client.cli.commands import (
     doctor,
     email_deletion,
     export,
+    gateway,
     generate,
     health,
     history,
     hook,
     import_items,
     list_show,
+    machines,
     move,
     passwd,
     read_inject,
@@ -69,10 +72,11 @@ _add("Secrets", read_inject.read, read_inject.inject)
 _add("Environment sets", run.run, export.export)
 _add("Integrations", credential_helpers.git_credential, ssh_agent.ssh_agent)
 _add("Integrations", hook.hook, hook.allow, hook.deny)
+_add("Machines", machines.machines, gateway.gateway)
 _add("Vaults", vaults.vaults, sync.sync, rotate.rotate)
 _add("Account", passwd.passwd, recovery.kit, recovery.recovery_key, recovery.recover)
 _add("Account", sessions.sessions, sessions.totp, email_deletion.email, email_deletion.account)
-_add("Account", audit.audit, health.health)
+_add("Account", audit.audit, health.health, breach_check.breach_check)
 vaultr.aliases["whoami"] = "status"
 _add("This device", status.status, doctor.doctor, completion.completion)
 
@@ -86,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options = GlobalOptions()
     try:
+        machine_mode.check_arguments(arguments)
         exit_code = vaultr.main(
             args=arguments, prog_name="vaultr", standalone_mode=False, obj=options
         )

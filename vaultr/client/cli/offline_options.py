@@ -4,16 +4,18 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.cli.output import print_note
-from vaultr.client.errors import ServerUnreachable
+from vaultr.client.errors import ServerUnreachable, Unavailable
 
 if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
+
+T = TypeVar("T")
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
@@ -92,3 +94,27 @@ def uses_copy(vaultr: "Vaultr", *, offline: bool, max_age: timedelta | None) -> 
             else f"Using the copy on this device, {freshness.age_text(age)} old."
         )
     return True
+
+
+def with_fallback(vaultr: "Vaultr", max_age: timedelta | None, action: Callable[[bool], T]) -> T:
+    """Call ``action``; if the server is away, call it again with the copy, and print its age.
+
+    :param max_age: how old the copy may be; None for no fallback.
+    :param action: reads from the server, or from the copy if its argument is True.
+    :raises ServerUnreachable: there is no copy that is young enough.
+    """
+    try:
+        return action(False)
+    except (ServerUnreachable, Unavailable) as error:
+        age = None if max_age is None else vaultr.age
+        if max_age is None or age is None or age > max_age:
+            if max_age is not None:
+                error.add_note("There is no copy that is young enough for --fallback-max-age.")
+            raise
+    # It comes with the SDK, which is loaded by now.
+    from vaultr.client.storage import freshness  # noqa: PLC0415 - heavy, see above
+
+    print_note(
+        f"The server is unreachable. Using the copy on this device, {freshness.age_text(age)} old."
+    )
+    return action(True)

@@ -1,19 +1,21 @@
 """Global options, accepted before or after the command name, and the layout of help pages."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
-from vaultr.client.cli import suggestions
+from vaultr.client.cli import machine_mode, suggestions
 from vaultr.client.cli.completers import vault_names
 from vaultr.client.errors import UsageError
 
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _FILE_DESCRIPTOR: Final = click.IntRange(min=0)
 _GLOBAL_OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--url", {"metavar": "URL", "help": "URL of the server (default: VAULTR_URL, or last value)"}),
@@ -137,6 +139,12 @@ class _CommandWithGlobalOptions(click.Command):
         self.params = [*self.params, *self.global_options]
         self.examples = examples
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, unless a machine cannot run the command; its help is for all."""
+        if not context.resilient_parsing and not {"-h", "--help"} & {*args}:
+            machine_mode.check_command(context)
+        return super().parse_args(context, args)
+
     def get_help_option(self, context: click.Context) -> click.Option | None:
         option = super().get_help_option(context)
         if option is not None:
@@ -171,12 +179,16 @@ class Command(_CommandWithGlobalOptions):
 
 
 class Group(_CommandWithGlobalOptions, click.Group):
-    """A group that lists its commands in the order in which they were added."""
+    """A group that lists its commands in the order in which they were added.
+
+    :param other_names: names that other tools use, and the command of this group for each.
+    """
 
     command_class = Command
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, other_names: Mapping[str, str] = _NONE, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.other_names = other_names
         self.sections: dict[str, list[str]] = {}
         self.aliases: dict[str, str] = {}
 
@@ -195,6 +207,12 @@ class Group(_CommandWithGlobalOptions, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if context.parent is None and self.get_command(context, args[0]) is None:
             suggestions.check_command_name(args[0], context)
+        elif self.get_command(context, args[0]) is None and args[0] in self.other_names:
+            raise click.UsageError(
+                f"No such command {args[0]!r}. Try: {context.command_path}"
+                f" {self.other_names[args[0]]}",
+                context,
+            )
         return super().resolve_command(context, args)
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -228,3 +246,9 @@ def command(name: str, *examples: str, **settings: Any) -> Callable[[Callable[..
 def vault_option(help_text: str = "Vault, by id or name") -> Callable[..., Any]:
     """Declare ``--vault``."""
     return click.option("--vault", metavar="VAULT", help=help_text, shell_complete=vault_names)
+
+
+def breach_file_option(help_text: str) -> Callable[..., Any]:
+    """Declare ``--breach-file``."""
+    path = click.Path(exists=True, dir_okay=False, path_type=Path)
+    return click.option("--breach-file", type=path, metavar="FILE", help=help_text)

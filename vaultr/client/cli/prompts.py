@@ -5,6 +5,7 @@ import os
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -190,18 +191,23 @@ def password_again(options: GlobalOptions) -> str:
     return password(options)
 
 
-def new_password(number: int | None, option: str, address: str) -> str:
+def new_password(
+    number: int | None, option: str, address: str, *, breach_file: Path | None = None
+) -> str:
     """Return a new master password, from a file descriptor or from two prompts that agree.
 
     A weak password is reported after the first entry, and asked for again.
 
     :param address: the email address of the account, which must not be in the password.
+    :param breach_file: a list of breached passwords, which the password must not be in.
     :raises UsageError: there is neither.
     :raises WeakPassword: the password from the file descriptor is too weak.
     """
+    if breach_file is not None:
+        check_breach_file(breach_file)  # before anybody types a password in vain
     if number is not None:
         entry = read_descriptor(number, option)
-        check_password(entry, address)
+        _check_new(entry, address, breach_file)
         return entry
     if not can_ask():
         raise UsageError(f"Cannot ask for the new password: there is no terminal. Use {option}.")
@@ -209,13 +215,39 @@ def new_password(number: int | None, option: str, address: str) -> str:
     while True:
         entry = ask_hidden("New master password")
         try:
-            check_password(entry, address)
+            _check_new(entry, address, breach_file)
         except WeakPassword as error:
             print_note(f"{error} Suggestion: a passphrase, as from `vaultr generate --words 6`.")
             continue
         if ask_hidden("New master password (again)") == entry:
             return entry
         print_note("The two entries differ. Type both again.")
+
+
+def check_breach_file(path: Path) -> None:
+    """Check that a file is a list of breached passwords.
+
+    :raises BreachFileInvalid: it is not.
+    """
+    from vaultr.client.password_health.breach_file import BreachFile  # noqa: PLC0415 - seldom needed
+
+    with BreachFile(path):
+        pass
+
+
+def _check_new(password: str, address: str, breach_file: Path | None) -> None:
+    """Check a new master password; no part of its hash is ever sent.
+
+    :raises WeakPassword: it is easy to guess, or in the list.
+    """
+    check_password(password, address)
+    if breach_file is None:
+        return
+    from vaultr.client.password_health.breach_file import BreachFile  # noqa: PLC0415 - seldom needed
+
+    with BreachFile(breach_file) as hashes:
+        if hashes.count_of(password):
+            raise WeakPassword("This master password is in the list of breached passwords.")
 
 
 def second_factor(options: GlobalOptions) -> dict[str, str]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from vaultr.client.background import memory_protection
-from vaultr.client.cli import prompts
+from vaultr.client.cli import machine_mode, prompts
 from vaultr.client.cli.options import GlobalOptions
 from vaultr.client.cli.output import print_note, printable
 from vaultr.client.errors import SessionEnded, UsageError
@@ -40,10 +40,25 @@ def locked_sdk(options: GlobalOptions) -> Iterator["Vaultr"]:
 
 
 @contextmanager
+def _machine_sdk(options: GlobalOptions, token: str) -> Iterator["Vaultr"]:
+    """Open the SDK for a machine; close it at the end, and print its notices."""
+    from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - heavy, see above
+
+    memory_protection.guard()
+    waiting = _print_waiting if sys.stderr.isatty() else None
+    with Vaultr.for_machine(
+        options.server, token, ca_file=options.ca_file, offline=options.offline, waiting=waiting
+    ) as vaultr:
+        yield vaultr
+        for notice in vaultr.notices:
+            print_note(printable(notice))
+
+
+@contextmanager
 def unlocked_sdk(
     options: GlobalOptions, *, without_server: bool = False, forget_first: bool = False
 ) -> Iterator["Vaultr"]:
-    """Open the SDK with its keys, from the agent or from the master password.
+    """Open the SDK with its keys: from the agent, the master password, or a machine's token.
 
     Enter this before a command asks for anything else.
 
@@ -53,6 +68,10 @@ def unlocked_sdk(
     :raises SessionEnded: the command needs the server, and this device is logged out.
     :raises UsageError: this device belongs to no account, or not to the account in ``--email``.
     """
+    if (token := machine_mode.token()) is not None:
+        with _machine_sdk(options, token) as vaultr:
+            yield vaultr
+        return
     with locked_sdk(options) as vaultr:
         check_account(options, vaultr.email)
         if forget_first:

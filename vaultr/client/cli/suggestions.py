@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "--version": ("version",),
     "list, or vaultr show ITEM": ("item",),
     "vaults": ("vault",),
+    "machines": ("machine",),
 }
 # The names that other tools use, and the command of vaultr for each.
 OTHER_NAMES: Final = MappingProxyType(

@@ -189,9 +189,24 @@ def open_wraps(
         key comes in two generations.
     :raises SealBroken: a wrap does not open.
     """
+    unwrapped = {
+        generation: VaultKeys.unwrap(wrap, account_id, vault_id, generation, sealed)
+        for generation, sealed in wraps.items()
+    }
+    return merge_keys(vault_id, unwrapped, held)
+
+
+def merge_keys(
+    vault_id: UUID,
+    unwrapped: Mapping[int, VaultKeys],
+    held: Mapping[int, VaultKeys] | None = None,
+) -> dict[int, VaultKeys]:
+    """Add ``unwrapped`` keys of a vault to those that are ``held`` already.
+
+    :raises StateMismatch: see :func:`open_wraps`.
+    """
     opened = dict(held or {})
-    for generation, sealed in wraps.items():
-        keys = VaultKeys.unwrap(wrap, account_id, vault_id, generation, sealed)
+    for generation, keys in unwrapped.items():
         if opened.setdefault(generation, keys) != keys:
             raise StateMismatch(
                 f"The server returned different keys of generation {generation} of vault "

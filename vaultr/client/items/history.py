@@ -13,13 +13,13 @@ from vaultr.client.log.chain import check_mac
 from vaultr.client.log.pages import read_entry
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields, Json
-from vaultr.client.transport.account_session import Session
+from vaultr.client.transport.sender import RequestSender
+from vaultr.client.vaults.holder import SyncedVaults
 from vaultr.client.vaults.log_prefix_proof import read_log_excerpt
 from vaultr.client.vaults.plaintext import object_in
 from vaultr.client.vaults.reader import Item, Reader
 from vaultr.client.vaults.sync import vk_of
 from vaultr.client.vaults.vault_list import ask_pages
-from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.protocol.entries import Op, item_content
 
@@ -75,7 +75,7 @@ class Version:
 class History:
     """Reads versions from the server, and verifies each."""
 
-    def __init__(self, session: Session, vaults: Vaults) -> None:
+    def __init__(self, session: RequestSender, vaults: SyncedVaults) -> None:
         self._session = session
         self._vaults = vaults
         self._reader: Reader = vaults.reader

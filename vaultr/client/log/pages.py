@@ -146,7 +146,7 @@ def read_wraps(vault: Fields, vault_id: UUID) -> dict[int, bytes]:
     return wraps
 
 
-def check_wraps(wraps: Mapping[int, bytes], generation: int, vault_id: UUID) -> None:
+def check_wraps(wraps: Mapping[int, object], generation: int, vault_id: UUID) -> None:
     """Check that a vault comes with the wraps of all its generations, and of no others.
 
     :raises StateMismatch: one is missing, or there is one of a generation that has not begun.

@@ -1,5 +1,6 @@
 """Looks a hash up in a file of breached passwords, which is too large to be read."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -17,6 +18,11 @@ class BreachFileInvalid(VaultrError):
     """The file is not a sorted list of SHA-1 hashes."""
 
     exit_code = 1
+
+
+def digest_of(password: str) -> bytes:
+    """Return the hash that lists of breached passwords have."""
+    return hashlib.sha1(password.encode(errors="surrogatepass"), usedforsecurity=False).digest()
 
 
 class BreachFile:
@@ -44,6 +50,10 @@ class BreachFile:
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
+
+    def count_of(self, password: str) -> int:
+        """Return how often a password was seen in breaches."""
+        return self.count(digest_of(password))
 
     def count(self, digest: bytes) -> int:
         """Return how often a hash was seen in breaches; 0 if it is not in the file."""

@@ -1,6 +1,5 @@
 """Checks all items and lists what is wrong with their passwords, by title and never by value."""
 
-import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from vaultr.client.account.password_policy import password_strength
 from vaultr.client.items.expiry import date_of
+from vaultr.client.password_health.breach_file import digest_of
 from vaultr.client.vaultr_client import Item
 
 KINDS: Final = ("reused", "weak", "old", "expiring", "no-second-factor", "breached")
@@ -45,15 +45,19 @@ def findings(
     """
     listed = [item for item in items if item.detail is not None]
     judge = cache(lambda password: password_strength(password).score)
-    passwords = [(item, text) for item in listed if (text := _password(item))]
+    passwords = [(item, text) for item in listed if (text := password_of(item))]
     found = [*_reused(passwords), *_weak(passwords, judge), *_old(passwords, limits)]
     found += [*_expiring(listed, limits), *_without_factor(passwords)]
     if breached is not None:
-        found += _breached(passwords, breached)
+        found += [
+            Finding("breached", item, f"found {count} times in breaches")
+            for item, count in breaches(listed, breached)
+        ]
     return sorted(found, key=lambda each: (KINDS.index(each.kind), each.item.title.casefold()))
 
 
-def _password(item: Item) -> str:
+def password_of(item: Item) -> str:
+    """Return the password of an item; an empty text if it has none."""
     value = (item.detail or {}).get("password")
     return value if isinstance(value, str) else ""
 
@@ -123,12 +127,12 @@ def _without_factor(passwords: Sequence[tuple[Item, str]]) -> Iterator[Finding]:
             yield Finding("no-second-factor", item, "no TOTP secret and no passkey")
 
 
-def _breached(
-    passwords: Sequence[tuple[Item, str]], breached: Callable[[bytes], int]
-) -> Iterator[Finding]:
+def breaches(items: Iterable[Item], breached: Callable[[bytes], int]) -> Iterator[tuple[Item, int]]:
+    """Yield the items whose password was seen in breaches, and how often.
+
+    :param breached: returns how often a SHA-1 hash was seen.
+    """
     counted = cache(breached)
-    for item, password in passwords:
-        # The lists of breached passwords have SHA-1 hashes.
-        digest = hashlib.sha1(password.encode(), usedforsecurity=False).digest()
-        if count := counted(digest):
-            yield Finding("breached", item, f"found {count} times in breaches")
+    for item in items:
+        if (password := password_of(item)) and (count := counted(digest_of(password))):
+            yield item, count

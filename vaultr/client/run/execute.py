@@ -13,6 +13,7 @@ from vaultr.client.errors import UsageError, VaultrError
 _HARMLESS_VARIABLES: Final = frozenset(
     {b"VAULTR_URL", b"VAULTR_DIR", b"VAULTR_AGENT", b"VAULTR_ENV", b"VAULTR_HOME"}
 )
+_TOKEN_VARIABLES: Final = frozenset({b"VAULTR_TOKEN", b"VAULTR_TOKEN_FILE"})
 # Variables that most programs need, and that hold no secrets.
 _BASIC_VARIABLES: Final = frozenset(
     (
@@ -61,18 +62,24 @@ def merge_sets(
 
 
 def build_environment(
-    variables: Mapping[str, str], inherited: Mapping[bytes, bytes], *, clean: bool = False
+    variables: Mapping[str, str],
+    inherited: Mapping[bytes, bytes],
+    *,
+    clean: bool = False,
+    pass_token: bool = False,
 ) -> dict[bytes, bytes]:
     """Return the environment of a child: ``inherited``, overridden by ``variables`` in UTF-8.
 
     Variables of this client that may be secret are left out.
 
     :param clean: inherit only basic variables, such as PATH, HOME and LANG.
+    :param pass_token: inherit also the token of a machine, or the name of its file.
     """
     kept = {
         name: value
         for name, value in inherited.items()
         if (name in _BASIC_VARIABLES or name.startswith(b"LC_") if clean else _is_harmless(name))
+        or (pass_token and name in _TOKEN_VARIABLES)
     }
     # Names can come from the environment, where they need not be UTF-8.
     return kept | {os.fsencode(name): value.encode() for name, value in variables.items()}

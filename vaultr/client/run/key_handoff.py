@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaultr.client.errors import Locked
-from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.storage import last_lock
 from vaultr.client.strict_json import Json
 from vaultr.protocol.encoding import b64, unb64_exactly
@@ -14,27 +13,46 @@ if TYPE_CHECKING:
     from vaultr.client.vaultr_client import Vaultr
 
 
-def export_access(device: DeviceSession) -> Json:
-    """Return what :func:`open_access` needs. It contains the account key: send it only by a pipe.
+def export_access(vaultr: "Vaultr") -> Json:
+    """Return what :func:`open_access` needs. It contains the account key, or a machine's token.
+
+    Send it only by a pipe.
 
     :raises Locked: the keys are not in memory.
     """
-    ca_file = device.ca_file
+    machine = vaultr.machine_session
+    if machine is not None:
+        return {
+            "url": machine.url,
+            "token": machine.token.text,
+            "home": _path(machine.home),
+            "ca_file": _path(machine.ca_file),
+        }
+    device = vaultr.device
     return {
         "home": str(device.store.folder.path.resolve()),
         "account_key": b64(device.require_unlocked().account.account_key),
-        "ca_file": None if ca_file is None else str(ca_file.resolve()),
+        "ca_file": _path(device.ca_file),
         "locked": last_lock.moment(device.store.folder),
     }
 
 
-def was_locked_since(device: DeviceSession, exported: Mapping[str, Any]) -> bool:
-    """Check whether the user has locked this device since the access was exported."""
-    return bool(last_lock.moment(device.store.folder) != exported["locked"])
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
+
+
+def was_locked_since(vaultr: "Vaultr", exported: Mapping[str, Any]) -> bool:
+    """Check whether the user has locked this device since the access was exported.
+
+    A machine is never locked; the server rejects it once its token was replaced or deleted.
+    """
+    if vaultr.machine_session is not None:
+        return False
+    return bool(last_lock.moment(vaultr.device.store.folder) != exported["locked"])
 
 
 def open_access(exported: Json) -> "Vaultr":
-    """Open the account without contacting the agent.
+    """Open the account without contacting the agent, or the machine's vaults.
 
     :raises Locked: this device belongs to another account by now.
     """
@@ -42,6 +60,9 @@ def open_access(exported: Json) -> "Vaultr":
     from vaultr.client.vaultr_client import Vaultr  # noqa: PLC0415 - late, see above
 
     ca_file = Path(exported["ca_file"]) if exported["ca_file"] else None
+    if "token" in exported:
+        home = Path(exported["home"]) if exported["home"] else None
+        return Vaultr.for_machine(exported["url"], exported["token"], home=home, ca_file=ca_file)
     vaultr = Vaultr(home=Path(exported["home"]), ca_file=ca_file, agent=False)
     known = vaultr.device.store.account()
     key = unb64_exactly(exported["account_key"], 32)

@@ -83,7 +83,7 @@ class Watcher:
     ) -> None:
         self._build = build
         self._notify = notify
-        job = export_access(vaultr.device) | {
+        job = export_access(vaultr) | {
             "spec": asdict(spec),
             "references": dict(references),
             "last": last,
@@ -140,7 +140,8 @@ def main() -> None:
     memory_protection.guard(for_good=True)
     job = json.loads(sys.stdin.buffer.readline(_MAX_LINE_BYTES))
     with open_access(job) as vaultr:
-        job.pop("account_key")
+        job.pop("account_key", None)
+        job.pop("token", None)
         _watch(vaultr, job)
 
 
@@ -180,7 +181,7 @@ def _wait(vaultr: "Vaultr", job: "Mapping[str, Any]", seconds: float) -> bool:
     while (left := until - time.monotonic()) > 0:
         if select.select([0], [], [], min(left, _LOCK_POLL_SECONDS))[0]:
             return False
-        if was_locked_since(vaultr.device, job):
+        if was_locked_since(vaultr, job):
             _send({"notice": "This device was locked."})
             return False
     return True

@@ -16,8 +16,8 @@ from vaultr.client.items.import_runs import (
     replacement,
 )
 from vaultr.client.items.schemas import Draft
-from vaultr.client.sdk.device_session import DeviceSession
 from vaultr.client.sdk.item_operations import ItemOperations
+from vaultr.client.sdk.open_vaults import VaultDevice
 from vaultr.client.vaults.reader import Item
 
 
@@ -42,7 +42,7 @@ class ImportReport:
 class ImportOperations:
     """Imports drafts and undoes imports."""
 
-    def __init__(self, device: DeviceSession, items: ItemOperations) -> None:
+    def __init__(self, device: VaultDevice, items: ItemOperations) -> None:
         self._device = device
         self._items = items
 

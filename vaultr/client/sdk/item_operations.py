@@ -9,8 +9,7 @@ from vaultr.client.items.references import Reference, Resolver
 from vaultr.client.items.schemas import Draft
 from vaultr.client.items.state_changes import move_all
 from vaultr.client.log.entries import ItemState
-from vaultr.client.sdk.device_session import DeviceSession
-from vaultr.client.sdk.unlocked_vaults import UnlockedVaults
+from vaultr.client.sdk.open_vaults import OpenVaults, VaultDevice
 from vaultr.client.vaults.reader import ANY_STATE, Item
 from vaultr.protocol.entries import Op
 
@@ -21,7 +20,7 @@ _TRASH: Final[tuple[ItemState, ...]] = ("trash",)
 class ItemOperations:
     """Reads and writes the items of one account."""
 
-    def __init__(self, device: DeviceSession) -> None:
+    def __init__(self, device: VaultDevice) -> None:
         self._device = device
 
     def items(
@@ -84,7 +83,7 @@ class ItemOperations:
 
         return self._while_unlocked(unlocked, revealed())
 
-    def _while_unlocked(self, unlocked: UnlockedVaults, items: Iterator[Item]) -> Iterator[Item]:
+    def _while_unlocked(self, unlocked: OpenVaults, items: Iterator[Item]) -> Iterator[Item]:
         while self._device.unlocked is unlocked:
             item = next(items, None)
             if item is None:

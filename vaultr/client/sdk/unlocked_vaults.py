@@ -15,6 +15,7 @@ from vaultr.client.storage import freshness
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.item_search import Finder
 from vaultr.client.vaults.key_rotation import Rotator, left_of
+from vaultr.client.vaults.new_generation import NewGenerations
 from vaultr.client.vaults.reader import Item
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.client.vaults.vault_writes import VaultWriter
@@ -38,7 +39,7 @@ class UnlockedVaults:
         self.vaults = Vaults(account)
         self.reader = self.vaults.reader
         self.finder = Finder(self.reader)
-        self.writer = Writer(account, self.vaults)
+        self.writer = Writer(account, self.vaults, NewGenerations(account))
         # The vaults before the first request: this is what the user may have seen.
         self._first_seen: dict[object, CachedVault] = {}
 

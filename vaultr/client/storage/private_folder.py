@@ -27,6 +27,8 @@ from vaultr.protocol.encoding import b64, lp, unb64
 # The first signed file of a folder: if it exists, the device key must exist.
 DEVICE_FILE: Final = "device.json"
 ACCOUNT_FILE: Final = "account.json"
+# Each machine has a folder of its own in it, with its own lock.
+MACHINES_FOLDER: Final = "machines"
 LOCK_SECONDS: Final = 30.0
 _LOCK: Final = "lock"
 _DEVICE_KEY: Final = "device.key"
@@ -243,7 +245,8 @@ class Folder:
     def _delete_unfinished(self) -> None:
         # Only the process with the lock writes, so unfinished files were left by a kill.
         for left in self.path.rglob(f".*{_UNFINISHED}"):
-            left.unlink(missing_ok=True)
+            if left.relative_to(self.path).parts[0] != MACHINES_FOLDER:
+                left.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -43,6 +43,8 @@ BASE: Final = "/api/v1"
 MOST_CHECKPOINTS: Final = 8
 MOST_HEADER: Final = 128
 _LINES: Final = "application/jsonl"
+_PLAIN: Final = "text/plain"
+_PLAIN_TEXT: Final = "/breach/"  # what is below it is plain text, and may be empty
 RETRIES: Final = RetryPolicy(tries=4, first_pause_seconds=0.25, longest_pause_seconds=10.0)
 # In which lost responses are asked for again, all attempts together.
 _LOST_SECONDS: Final = 90.0
@@ -68,7 +70,7 @@ class Answer:
     """A response that is not an error.
 
     :ivar size: the length of the body in bytes.
-    :ivar text: a body of JSON lines, not parsed.
+    :ivar text: a body of JSON lines or plain text, not parsed.
     """
 
     status: int
@@ -250,7 +252,7 @@ class Transport:
         )
         self.date = response.headers.get("Date")
         self._note_checkpoint(response.headers.get("X-Vaultr-Checkpoint"))
-        return _checked(response, self.origin)
+        return _checked(response, self.origin, plain=path.startswith(_PLAIN_TEXT))
 
     def _note_checkpoint(self, shown: str | None) -> None:
         """Remember the last few checkpoints that headers showed, for the check of the log."""
@@ -270,7 +272,7 @@ class Transport:
         return self._adapter
 
 
-def _checked(response: "HttpResponse", origin: str) -> Answer:
+def _checked(response: "HttpResponse", origin: str, *, plain: bool) -> Answer:
     status, content = response.status, response.content
     content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if 300 <= status < 400 and status != 304:
@@ -286,7 +288,7 @@ def _checked(response: "HttpResponse", origin: str) -> Answer:
         raise AnswerInvalid(f"the server sent status {status}")
     if not content and status == 202:
         return Answer(status, None, etag)
-    if content_type == _LINES:
+    if content_type == _LINES or (plain and content_type == _PLAIN):
         return Answer(status, None, etag, len(content), _text(content))
     if content_type != "application/json":
         raise _not_vaultr(origin, "a response that is not JSON")

@@ -1,20 +1,27 @@
 """Begins a new generation of a vault's keys, with a wrap that is stored before it is sent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 from uuid import UUID
 
 from vaultr.client.crypto.keys import VaultKeys
-from vaultr.client.errors import AnswerInvalid, SealBroken, StateMismatch
-from vaultr.client.log.append import Change, prepare
+from vaultr.client.errors import AnswerInvalid, Conflict, SealBroken, StateMismatch
+from vaultr.client.log.append import Batch, Change, prepare
 from vaultr.client.log.chain import Keys
 from vaultr.client.log.pages import read_wraps
 from vaultr.client.log.receipts import check_vault
 from vaultr.client.log.state import VaultState
 from vaultr.client.storage.cache import CachedVault
 from vaultr.client.strict_json import Fields
+from vaultr.client.transport.http_transport import Answer
 from vaultr.client.transport.responses import fields_of
+from vaultr.client.vaults.machine_list import Machine, RotationWraps, holders_of
 from vaultr.client.vaults.unlocked_account import UnlockedAccount
 from vaultr.protocol.encoding import b64
+
+_TRIES: Final = 5
+_MACHINES: Final = "machines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,7 @@ class NewGenerations:
             keys={**keys, new.generation: new.keys},
             author_id=account.account_id,
         )
-        body = {
-            "generation": new.generation,
-            "sealed_key": b64(new.sealed),
-            "machines": [],
-            "entry": batch.last.entry_json(),
-        }
-        answer = account.session.send("POST", f"/vaults/{vault.id}/rotation", body, again=True)
+        answer = self._send(vault.id, new, batch)
         check_vault(batch, answer.body or {})
         if read_wraps(fields_of(answer, "vault"), vault.id).get(new.generation) != new.sealed:
             raise StateMismatch(
@@ -65,6 +66,41 @@ class NewGenerations:
             )
         wraps = {**vault.wraps, new.generation: new.sealed}
         return replace(vault, wraps=wraps), batch.state
+
+    def _send(self, vault_id: UUID, new: NewKeys, batch: Batch) -> Answer:
+        """Send the new generation with wraps for exactly the machines that hold a key.
+
+        :raises Conflict: machines kept being added or deleted in between.
+        """
+        session = self._account.session
+        body = {
+            "generation": new.generation,
+            "sealed_key": b64(new.sealed),
+            "entry": batch.last.entry_json(),
+        }
+        machines = holders_of(session, vault_id)
+        for left in range(_TRIES - 1, -1, -1):
+            wraps = self._machine_wraps(vault_id, new, batch, machines)
+            whole = {**body, "machines": wraps.body()}
+            try:
+                return session.send("POST", f"/vaults/{vault_id}/rotation", whole, again=True)
+            except Conflict as error:
+                # Its subclasses say that the vault changed; this one, that the machines did.
+                before, machines = machines, holders_of(session, vault_id)
+                if type(error) is not Conflict or machines == before or not left:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _machine_wraps(
+        self, vault_id: UUID, new: NewKeys, batch: Batch, machines: Sequence[Machine]
+    ) -> RotationWraps:
+        """Return the wraps for machines, stored before they are sent: a retry sends the same."""
+        stored = self._store.new_keys(vault_id) or {}
+        sent = RotationWraps.read(stored.get(_MACHINES), batch.state.waypoint)
+        wraps = sent.for_machines(self._account, machines, vault_id, new.keys)
+        if wraps != sent:
+            self._store.keep_new_keys(vault_id, {**stored, _MACHINES: wraps.to_json()})
+        return wraps
 
     def forget_reached(self, vault: CachedVault) -> None:
         """Forget the stored wrap once the vault has reached its generation."""

@@ -11,10 +11,11 @@ from vaultr.client.crypto.seal import open_sealed
 from vaultr.client.errors import SealBroken, VaultNotFound, VaultrError
 from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import ItemState, short_head
-from vaultr.client.storage.cache import Cache, CachedVault
+from vaultr.client.storage.cache import CachedVault
+from vaultr.client.storage.memory_cache import VaultCache
 from vaultr.client.vaults.name_matching import as_id, meant, near, which
 from vaultr.client.vaults.plaintext import object_in
-from vaultr.client.vaults.sync import VaultKeyring, vk_of
+from vaultr.client.vaults.sync import Keyring, vk_of
 from vaultr.client.vaults.write_intents import OpenVault
 from vaultr.protocol.encoding import unb64
 
@@ -89,7 +90,7 @@ class Reader:
     """Reads items of the cached vaults with the opened keys."""
 
     def __init__(
-        self, cache: Cache, keyring: VaultKeyring, deleted: Callable[[], Collection[UUID]]
+        self, cache: VaultCache, keyring: Keyring, deleted: Callable[[], Collection[UUID]]
     ) -> None:
         self._cache = cache
         self._keyring = keyring

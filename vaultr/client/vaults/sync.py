@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from vaultr.client.crypto.keys import VaultKeys, open_wraps
@@ -19,10 +19,11 @@ from vaultr.client.log import pages, verify
 from vaultr.client.log.chain import Keys
 from vaultr.client.log.entries import Waypoint
 from vaultr.client.log.state import Held
-from vaultr.client.storage.cache import Cache, CachedVault, Row
+from vaultr.client.storage.cache import CachedVault, Row
+from vaultr.client.storage.memory_cache import VaultCache
 from vaultr.client.strict_json import Fields, Json
-from vaultr.client.transport.account_session import Session
 from vaultr.client.transport.responses import fields_of
+from vaultr.client.transport.sender import RequestSender
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.protocol.sizes import SYNC_LIMIT_MOST
 
@@ -79,6 +80,14 @@ class VaultKeyring:
         return opened
 
 
+class Keyring(Protocol):
+    """Opens the keys of vaults for their owner or for a machine."""
+
+    def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
+        """Open all ``wraps`` of a vault, and compare them with the keys opened before."""
+        ...
+
+
 def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
     """Return the sealing key (VK) of one generation.
 
@@ -97,7 +106,7 @@ def vk_of(keys: Keys, generation: int, vault_id: UUID) -> bytes:
 class Syncer:
     """Syncs vaults one by one, and saves each before it fetches the next."""
 
-    def __init__(self, session: Session, cache: Cache, keyring: VaultKeyring) -> None:
+    def __init__(self, session: RequestSender, cache: VaultCache, keyring: Keyring) -> None:
         self._session = session
         self._cache = cache
         self._keyring = keyring

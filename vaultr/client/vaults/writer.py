@@ -24,13 +24,13 @@ from vaultr.client.log.entries import Waypoint
 from vaultr.client.log.receipts import check_batch, check_write
 from vaultr.client.log.state import Held, VaultState
 from vaultr.client.log.verify import plan
-from vaultr.client.storage.cache import Cache, CachedVault, Row
+from vaultr.client.storage.cache import CachedVault, Row
+from vaultr.client.storage.memory_cache import VaultCache
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.http_transport import Answer
+from vaultr.client.vaults.holder import Holder, SyncedVaults
 from vaultr.client.vaults.new_generation import NewGenerations
 from vaultr.client.vaults.sync import now_text, trashed
-from vaultr.client.vaults.unlocked_account import UnlockedAccount
-from vaultr.client.vaults.vaults import Vaults
 from vaultr.client.vaults.write_intents import EditConflict, PlannedChange
 from vaultr.protocol.encoding import b64
 from vaultr.protocol.entries import Op
@@ -52,14 +52,26 @@ class RotationDue(VaultrError):
 
 
 class Writer:
-    """Writes for one account, and stores in the cache what it wrote."""
+    """Writes for one account or machine, and stores in the cache what it wrote.
 
-    def __init__(self, account: UnlockedAccount, vaults: Vaults) -> None:
+    :param generations: begins new generations of keys, which only an owner can do.
+    """
+
+    def __init__(
+        self, account: Holder, vaults: SyncedVaults, generations: NewGenerations | None = None
+    ) -> None:
         self._account = account
         self._session = account.session
         self._vaults = vaults
-        self._cache: Cache = account.store.cache
-        self.generations = NewGenerations(account)
+        self._cache: VaultCache = account.store.cache
+        self._generations = generations
+
+    @property
+    def generations(self) -> NewGenerations:
+        """Begins new generations of keys; only an owner's writer has it."""
+        if self._generations is None:
+            raise AssertionError("a machine begins no generation of keys")
+        return self._generations
 
     def write(self, vault_id: UUID, planned: Sequence[PlannedChange]) -> CachedVault:
         """Write all ``planned`` changes in one request, or none.

@@ -1,13 +1,14 @@
 """Commands that start and end access: signup, verify, login, unlock, lock and logout."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaultr.client.cli import output, prompts, sdk_session
 from vaultr.client.cli.email_tokens import token_of
-from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.options import GlobalOptions, breach_file_option, command, pass_options
 from vaultr.client.cli.sdk_session import check_account, locked_sdk, unlocked_sdk
 from vaultr.client.cli.step_up import step_up, with_second_factor
 from vaultr.client.cli.unlock_options import idle_lifetime, lifetime_options
@@ -38,8 +39,9 @@ _LOGIN_ADVICE = (
     is_flag=True,
     help="No secret key: a stolen database allows password guessing",
 )
+@breach_file_option("Reject a master password in this list; send nothing of it")
 @pass_options
-def signup(options: GlobalOptions, no_secret_key: bool) -> None:
+def signup(options: GlobalOptions, no_secret_key: bool, breach_file: Path | None) -> None:
     """Create an account and show its secret key once.
 
     The account is created when you confirm the email that the server sends: see `vaultr verify`.
@@ -47,7 +49,9 @@ def signup(options: GlobalOptions, no_secret_key: bool) -> None:
     with locked_sdk(options) as vaultr:
         vaultr.check_signup()
         address = prompts.email(options)
-        password = prompts.new_password(options.password_fd, "--password-fd", address)
+        password = prompts.new_password(
+            options.password_fd, "--password-fd", address, breach_file=breach_file
+        )
         result = vaultr.signup(address, password, secret_key=not no_secret_key)
     if options.json:
         key = _secret_key_text(result)

@@ -10,7 +10,13 @@ import click
 
 from vaultr.client.cli import output
 from vaultr.client.cli.offline_options import Duration, copy_options, uses_copy
-from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
+from vaultr.client.cli.options import (
+    GlobalOptions,
+    breach_file_option,
+    command,
+    pass_options,
+    vault_option,
+)
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
 
@@ -35,12 +41,7 @@ _FAILED = 1
 @click.option(
     "--expiring", type=Duration(), default="30d", help="Time left that is short", metavar="TIME"
 )
-@click.option(
-    "--breach-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Sorted list of SHA-1 hashes of breached passwords",
-)
+@breach_file_option("Sorted list of SHA-1 hashes of breached passwords")
 @copy_options
 @vault_option("Only this vault, by id or name")
 @pass_options

@@ -1,11 +1,12 @@
 """The command `vaultr passwd`, which changes the master password."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from vaultr.client.cli import output, prompts, sdk_session
-from vaultr.client.cli.options import GlobalOptions, command, pass_options
+from vaultr.client.cli.options import GlobalOptions, breach_file_option, command, pass_options
 from vaultr.client.cli.sdk_session import check_account, locked_sdk
 from vaultr.client.cli.step_up import with_second_factor
 from vaultr.client.errors import UsageError, VaultrError
@@ -42,6 +43,7 @@ _QUESTION = "Could anyone else know the old master password, or have had access 
     metavar="N",
     help="Read the new password from file descriptor N",
 )
+@breach_file_option("Reject a master password in this list; send nothing of it")
 @pass_options
 def passwd(
     options: GlobalOptions,
@@ -49,6 +51,7 @@ def passwd(
     new_secret_key: bool,
     kdf_only: bool,
     new_password_fd: int | None,
+    breach_file: Path | None,
 ) -> None:
     """Change the master password.
 
@@ -59,12 +62,15 @@ def passwd(
     With --kdf-only, the password stays, and its keys are derived at today's cost.
     """
     if kdf_only:
-        if others_know is not None or new_secret_key or new_password_fd is not None:
+        others = (others_know, new_password_fd, breach_file)
+        if new_secret_key or any(each is not None for each in others):
             raise UsageError("--kdf-only excludes the other options: nothing else changes.")
         _raise_kdf_cost(options)
         return
     if new_password_fd is not None and new_password_fd in options.secret_fds:
         raise UsageError("--new-password-fd must differ from the other file descriptors.")
+    if breach_file is not None:
+        prompts.check_breach_file(breach_file)
     with locked_sdk(options) as vaultr:
         check_account(options, vaultr.email)
         vaultr.check_session()
@@ -72,12 +78,10 @@ def passwd(
         sdk_session.unlock(options, vaultr)  # reports a wrong password before the new one is typed
         old = prompts.password(options)
         if others_know is None:
-            if not prompts.can_ask():
-                raise UsageError(
-                    "Could others know the old password? Use --others-know or --nobody-knows."
-                )
-            others_know = click.confirm(_QUESTION, default=None, err=True)
-        new = prompts.new_password(new_password_fd, "--new-password-fd", vaultr.email or "")
+            others_know = _asked_whether_others_know()
+        new = prompts.new_password(
+            new_password_fd, "--new-password-fd", vaultr.email or "", breach_file=breach_file
+        )
 
         def change(**factor: Any) -> "PasswordChanged":
             return vaultr.change_password(
@@ -88,6 +92,12 @@ def passwd(
         _print_change(options, result)
         if result.new_key:
             rotate_all_vaults(vaultr)
+
+
+def _asked_whether_others_know() -> bool:
+    if not prompts.can_ask():
+        raise UsageError("Could others know the old password? Use --others-know or --nobody-knows.")
+    return click.confirm(_QUESTION, default=None, err=True)
 
 
 def _raise_kdf_cost(options: GlobalOptions) -> None:

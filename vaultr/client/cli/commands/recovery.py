@@ -11,7 +11,13 @@ from vaultr.client.cli import output, prompts
 from vaultr.client.cli.commands.passwd import rotate_all_vaults
 from vaultr.client.cli.commands.read_inject import force_option
 from vaultr.client.cli.email_tokens import token_of
-from vaultr.client.cli.options import GlobalOptions, Group, command, pass_options
+from vaultr.client.cli.options import (
+    GlobalOptions,
+    Group,
+    breach_file_option,
+    command,
+    pass_options,
+)
 from vaultr.client.cli.sdk_session import locked_sdk, unlocked_sdk
 from vaultr.client.cli.step_up import step_up, with_second_factor
 from vaultr.client.errors import TokenInvalid, UsageError, VaultrError
@@ -118,6 +124,7 @@ for each in (create_key, remove_key):
     metavar="N",
     help="Read the recovery key from file descriptor N",
 )
+@breach_file_option("Reject a master password in this list; send nothing of it")
 @pass_options
 def recover(
     options: GlobalOptions,
@@ -125,6 +132,7 @@ def recover(
     cancel: bool,
     again: bool,
     recovery_key_fd: int | None,
+    breach_file: Path | None,
 ) -> None:
     """Replace a lost master password.
 
@@ -158,7 +166,7 @@ def recover(
         if recovery.handed is None:
             _print_wait(options, recovery.ready_at)
         else:
-            _complete(options, vaultr, recovery)
+            _complete(options, vaultr, recovery, breach_file)
 
 
 def _still_waits(vaultr: "Vaultr", address: str, token: str) -> datetime | None:
@@ -252,11 +260,15 @@ def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _complete(options: GlobalOptions, vaultr: "Vaultr", recovery: "Recovery") -> None:
+def _complete(
+    options: GlobalOptions, vaultr: "Vaultr", recovery: "Recovery", breach_file: Path | None
+) -> None:
     # cryptography takes long to import; here it is loaded already.
     from vaultr.client.crypto.keys import secret_key_text  # noqa: PLC0415 - heavy, see above
 
-    password = prompts.new_password(options.password_fd, "--password-fd", recovery.email)
+    password = prompts.new_password(
+        options.password_fd, "--password-fd", recovery.email, breach_file=breach_file
+    )
     secret_key = vaultr.complete_recovery(recovery, password)
     key = None if secret_key is None else secret_key_text(secret_key)
     if not options.json:

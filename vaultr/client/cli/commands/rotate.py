@@ -38,6 +38,11 @@ def rotate(options: GlobalOptions, vault: str | None, restart: bool) -> None:
         output.print_line(f"{name}: {verb}, {count} resealed under generation {each.generation}.")
 
 
+def rotate_vault(options: GlobalOptions, vaultr: "Vaultr", vault: str) -> "list[Rotated]":
+    """Begin new keys of one vault, even while a rotation is running, and move its items."""
+    return _rotate(options, vaultr, vault, restart=True)
+
+
 def _rotate(
     options: GlobalOptions, vaultr: "Vaultr", vault: str | None, *, restart: bool
 ) -> "list[Rotated]":

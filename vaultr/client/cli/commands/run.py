@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import click
 from vaultr.client.cli import output, prompts
 from vaultr.client.cli.completers import set_titles
 from vaultr.client.cli.env_options import VariableOptions, variable_options
-from vaultr.client.cli.offline_options import copy_options, uses_copy
+from vaultr.client.cli.offline_options import Duration, copy_options, uses_copy, with_fallback
 from vaultr.client.cli.options import GlobalOptions, command, pass_options, vault_option
 from vaultr.client.cli.sdk_session import unlocked_sdk
 from vaultr.client.errors import UsageError
@@ -68,6 +69,14 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How often --watch asks the server (default: 10)",
 )
+@click.option("--pass-token", is_flag=True, help="Let COMMAND inherit the token of the machine")
+@click.option(
+    "--fallback-max-age",
+    "fallback",
+    type=Duration(),
+    metavar="AGE",
+    help="While the server is unreachable, use a copy of at most this age",
+)
 @copy_options
 @vault_option("Vault of the sets that name none, by id or name")
 @click.argument("words", metavar="-- COMMAND [ARGUMENT]...", nargs=-1, required=True)
@@ -82,6 +91,8 @@ def run(
     mask: bool,
     watch: bool,
     every: float,
+    pass_token: bool,
+    fallback: timedelta | None,
     offline: bool,
     max_age: timedelta | None,
     vault: str | None,
@@ -101,7 +112,12 @@ def run(
     spec = variables.spec(names, files, vault=vault)
     with unlocked_sdk(options) as vaultr:
         from_copy = uses_copy(vaultr, offline=offline, max_age=max_age)
-        builder = _EnvironmentBuilder(vaultr, spec, offline=from_copy, clean=clean_env)
+        inherit = _Inherited(clean=clean_env, token=pass_token)
+        builder = with_fallback(
+            vaultr,
+            fallback,
+            lambda copy: _EnvironmentBuilder(vaultr, spec, inherit, offline=from_copy or copy),
+        )
         watcher = builder.watcher(vaultr, every_seconds=every) if watch else None
     # The keys are forgotten here. If an agent holds them, the password descriptor is still unread;
     # and output must be flushed before the command replaces this process.
@@ -134,16 +150,24 @@ def _check_options(
     execute.check_command(words)
 
 
+@dataclass(frozen=True, slots=True)
+class _Inherited:
+    """What the command inherits: only basic variables, and the token of the machine."""
+
+    clean: bool
+    token: bool
+
+
 class _EnvironmentBuilder:
     """Build the environment of the command from a specification and inherited references."""
 
     def __init__(
-        self, vaultr: "Vaultr", spec: "EnvironmentSpec", *, offline: bool, clean: bool
+        self, vaultr: "Vaultr", spec: "EnvironmentSpec", inherit: _Inherited, *, offline: bool
     ) -> None:
         # It loads what opens items, which `--help` does not need.
         from vaultr.client.run.environment import resolve_environment, resolve_references  # noqa: PLC0415 - late, see above
 
-        self._spec, self._clean = spec, clean
+        self._spec, self._inherit = spec, inherit
         self._resolved = resolve_environment(vaultr, spec, offline=offline)
         self._references = resolve_references(
             _inherited_references(), vaultr.resolver(offline=True)
@@ -181,7 +205,10 @@ class _EnvironmentBuilder:
         self, variables: Mapping[str, str], references: Mapping[str, str]
     ) -> dict[bytes, bytes]:
         merged = {**references, **variables}
-        return execute.build_environment(merged, os.environb, clean=self._clean)
+        inherit = self._inherit
+        return execute.build_environment(
+            merged, os.environb, clean=inherit.clean, pass_token=inherit.token
+        )
 
     def _build(self, snapshot: "Snapshot") -> "ChildEnvironment":
         from vaultr.client.run.supervisor import ChildEnvironment  # noqa: PLC0415 - seldom needed

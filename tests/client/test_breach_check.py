@@ -1,0 +1,101 @@
+"""Checks for breached passwords send five digits of a hash, or nothing at all."""
+
+import hashlib
+
+import httpx2
+import pytest
+
+from tests.client.devices import NOBODY, Device
+from tests.client.world import mail
+from vaultr.client.errors import AnswerInvalid
+from vaultr.client.sdk.breach_ranges import BreachesUnavailable
+
+BREACHED = "a breached master password 77"
+
+
+def digest(password):
+    return hashlib.sha1(password.encode()).digest()
+
+
+@pytest.fixture
+def ranges(world, monkeypatch):
+    """A server that also answers ranges; ``found`` are the lines of the next answer."""
+    found = []
+    handle = world.server.handle
+
+    def answer(request):
+        path = request.url.path
+        if not path.startswith("/api/v1/breach/"):
+            return handle(request)
+        world.server.requests.append((request.method, path, request.content))
+        text = "\r\n".join(found)
+        return httpx2.Response(200, headers={"Content-Type": "text/plain"}, content=text.encode())
+
+    monkeypatch.setattr(world.server, "handle", answer)
+    return found
+
+
+def test_only_five_digits_of_each_hash_are_sent(world, ranges):
+    text = digest("hunter2").hex().upper()
+    ranges[:] = [f"{'0' * 35}:0", f"{text[5:]}:42"]
+    laptop = world.again()
+    laptop.add("login", *mail())
+    world.server.requests.clear()
+
+    assert laptop.breach_count(digest("hunter2")) == 42
+    assert laptop.breach_count(digest("hunter2")) == 42
+
+    assert world.server.requests == [("GET", f"/api/v1/breach/{text[:5]}", b"")]
+
+
+def test_absent_and_malformed_ranges_give_different_errors(world, ranges):
+    laptop = world.again()
+
+    with pytest.raises(BreachesUnavailable):
+        laptop.breach_count(digest("a"))
+    ranges[:] = [f"{'A' * 35}:1"]
+    assert laptop.breach_count(digest("a")) == 0
+    ranges[:] = ["<html>"]
+    with pytest.raises(AnswerInvalid):
+        laptop.breach_count(digest("b"))
+
+
+@pytest.fixture
+def breach_file(tmp_path):
+    lines = sorted(f"{digest(each).hex().upper()}:7" for each in (BREACHED, "hunter2", "x"))
+    (file := tmp_path / "breaches.txt").write_text("\n".join(lines) + "\n")
+    return str(file)
+
+
+def test_breach_file_finds_passwords_and_sends_nothing(device, breach_file):
+    device.done("add", "login", "--title", "Old site", "--json",
+                stdin='{"detail": {"password": "hunter2"}}')  # fmt: skip
+
+    all_items = device.types("breach-check", "--breach-file", breach_file, "--offline", "--json")
+    one = device.types("breach-check", "Old site", "--breach-file", breach_file)
+
+    assert all_items.returncode == one.returncode == 1
+    assert '"count": 7' in all_items.stdout
+    assert "Old site" in one.stdout
+    assert "hunter2" not in one.stdout + all_items.stdout
+    device.done("rm", "Old site", "--forever", "--yes")
+    assert "name a list" in device.refused(2, "breach-check", "--offline")
+    assert device.types("breach-check", "--breach-file", breach_file).returncode == 0
+
+
+def test_master_password_in_the_file_is_rejected_and_nothing_sent(tmp_path, breach_file):
+    new = Device(tmp_path / "home", NOBODY, password=BREACHED)
+
+    told = new.refused(1, "signup", "--email", "a@example.org", "--breach-file", breach_file)
+
+    assert "list of breached passwords" in told
+    assert BREACHED not in told
+
+
+def test_wrong_breach_file_is_reported_before_the_password(tmp_path, device):
+    (file := tmp_path / "no.txt").write_text("no hashes\n")
+
+    new = Device(tmp_path / "home", NOBODY)
+    for each, words in ((new, ("signup", "--email", "a@example.org")), (device, ("passwd",))):
+        told = each.refused(1, *words, "--breach-file", str(file), password=None)
+        assert "not a list of SHA-1 hashes" in told

@@ -1,0 +1,68 @@
+"""Show a new token once: on a terminal, or in a new file of mode 0600."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from vaultr.client.cli import output
+from vaultr.client.errors import UsageError
+
+out_option = click.option(
+    "--out",
+    "out_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the token to a new file, readable only by you (0600)",
+)
+
+
+@dataclass(slots=True)
+class TokenPlace:
+    """Where a new token goes: to a file, or to the terminal."""
+
+    file: Path | None
+    token: str | None = None
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return the token, or the file that has it."""
+        return {"token": self.token} if self.file is None else {"token_file": str(self.file)}
+
+    def show(self, name: str, advice: str) -> None:
+        """Print the token with advice, or the name of the file that has it."""
+        if self.file is not None:
+            output.print_note(f"The token is in {output.printable(str(self.file))}.")
+            return
+        output.print_line("")
+        output.print_line(f"{name}{self.token}")
+        output.print_line("")
+        output.print_note(advice)
+
+
+@contextlib.contextmanager
+def token_place(file: Path | None) -> Iterator[TokenPlace]:
+    """Check the place of a new token before anything is done, and write the token at the end.
+
+    :raises UsageError: there is neither a file nor a terminal that shows the token.
+    :raises FileExists: the file exists; it is never overwritten.
+    """
+    if file is None and not output.is_terminal():
+        raise UsageError(
+            "The token is shown only on a terminal. To write it to a new file, use --out FILE."
+        )
+    place = TokenPlace(file)
+    if file is None:
+        yield place
+        return
+    # The client's folder comes with it, and with that the ciphers.
+    from vaultr.client.storage.secret_files import save  # noqa: PLC0415 - heavy, see above
+
+    save(file, b"", force=False)
+    try:
+        yield place
+        save(file, f"{place.token}\n".encode(), force=True)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise

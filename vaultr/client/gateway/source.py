@@ -1,0 +1,168 @@
+"""The items that the gateway serves: sealed copies that it keeps up to date with a machine's token.
+
+A plaintext lives no longer than the response that it is read for.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+from vaultr.client.errors import (
+    ItemNotFound,
+    RateLimited,
+    SealBroken,
+    ServerUnreachable,
+    Unavailable,
+    VaultrError,
+)
+from vaultr.client.items.fields import text_of
+from vaultr.client.items.references import Reference, Resolver
+from vaultr.client.sdk.machine_session import MachineSession
+from vaultr.client.vaults.item_search import Finder
+from vaultr.client.vaults.machine_vaults import MachineKeyring
+from vaultr.client.vaults.reader import Item, Reader
+
+# A sync that ended this short ago proves that an item is gone.
+_JUST_NOW_SECONDS: Final = 1.0
+_AWAY: Final = (ServerUnreachable, Unavailable, RateLimited)
+
+
+T = TypeVar("T")
+
+
+class InDoubt(VaultrError):
+    """The data is too old, or the server does not confirm it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _LastSync:
+    """The last verified sync; ``problem`` is why nothing may be served since."""
+
+    at: float | None = None
+    problem: str | None = None
+
+
+class Source:
+    """Reads items from the copies of one machine.
+
+    :param max_age_seconds: how old the copies may be.
+    :param notify: called with a message when the state of the copies changes.
+    """
+
+    def __init__(
+        self,
+        session: MachineSession,
+        *,
+        max_age_seconds: float,
+        notify: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._max_age_seconds = max_age_seconds
+        self._notify = notify
+        self._clock = clock
+        self._last = _LastSync()
+        self._syncing = threading.Lock()
+        opened = session.require_unlocked()
+        self._vaults = opened.vaults
+        # Not the keyring of the syncs, which run at the same time in another thread.
+        keyring = MachineKeyring(session.token)
+        self._reader: Reader = self._vaults.reader_with(keyring)
+
+    @property
+    def age_seconds(self) -> float | None:
+        """The time since the last verified sync; None before the first."""
+        at = self._last.at
+        return None if at is None else max(0.0, self._clock() - at)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the machine's token expires; None before the first sync."""
+        return self._vaults.expires_at
+
+    def sync(self, *, list_again: bool = False) -> None:
+        """Bring the copies up to date, and note the time, or why they may not be served.
+
+        While the server is away, the copies may be served until they are too old.
+        """
+        with self._syncing:
+            before = self._last.problem
+            try:
+                self._session.require_unlocked().refresh(list_again=list_again)
+            except _AWAY as error:
+                self._notify(f"The server is away: {error}")
+                return
+            except VaultrError as error:
+                self._last = _LastSync(self._last.at, str(error) or type(error).__name__)
+                if self._last.problem != before:
+                    self._notify(f"Nothing is served until a sync succeeds: {error}")
+                return
+            self._last = _LastSync(self._clock())
+            if before is not None:
+                self._notify("The copies are up to date again.")
+
+    def check(self) -> None:
+        """Check that the copies may be served.
+
+        :raises InDoubt: they are too old, or the last sync failed verification or was rejected.
+        """
+        age, problem = self.age_seconds, self._last.problem
+        if problem is not None:
+            raise InDoubt("the server rejected this machine, or a check of its response failed")
+        if age is None or age > self._max_age_seconds:
+            raise InDoubt("the copies are too old, and the server is away")
+
+    def value(self, reference: Reference) -> str:
+        """Return one value.
+
+        :raises InDoubt: the copies may not be served.
+        :raises ItemNotFound: a verified sync just now shows that the item is gone.
+        """
+        return self._read(lambda: Resolver(self._find).value(reference))
+
+    def values(self, reference: Reference) -> dict[str, str]:
+        """Return all values of an item: the variables of a set, or the fields with text.
+
+        :raises InDoubt, ItemNotFound: as :meth:`value`.
+        """
+        return self._read(lambda: values_of(self._find(reference.vault, reference.item)))
+
+    def _read(self, read: Callable[[], T]) -> T:
+        self.check()
+        try:
+            return read()
+        except (ItemNotFound, SealBroken):
+            # It may be newer than the copies, or a sync may have replaced them just now.
+            age = self.age_seconds
+            if age is None or age > _JUST_NOW_SECONDS:
+                self.sync()
+        age = self.age_seconds
+        self.check()
+        if age is None or age > _JUST_NOW_SECONDS:
+            raise InDoubt("the item is not in the copies, and the server is away")
+        return read()
+
+    def _find(self, vault: str, ref: str) -> Item:
+        home = self._reader.vault(vault)
+        home, item = Finder(self._reader).find(ref, [home], ("active",))
+        return self._reader.with_detail(home, item)
+
+
+def values_of(item: Item) -> dict[str, str]:
+    """Return the values of an item by the names that ``show --field`` accepts."""
+    detail = item.detail or {}
+    variables = detail.get("variables")
+    if item.type == "env_set" and isinstance(variables, dict):
+        return {str(name): text_of(value) for name, value in variables.items()}
+    texts = {name: each for name, each in detail.items() if isinstance(each, str)}
+    username = item.overview.get("username")
+    if isinstance(username, str):
+        texts.setdefault("username", username)
+    fields = detail.get("fields")
+    for each in fields if isinstance(fields, list) else []:
+        if isinstance(each, dict) and isinstance(each.get("name"), str):
+            texts.setdefault(each["name"], text_of(each.get("value", "")))
+    return texts

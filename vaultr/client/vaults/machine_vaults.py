@@ -1,0 +1,224 @@
+"""The vaults that a machine may open, kept up to date from the revisions and heads in its wraps.
+
+Source: protocol.md section 5, Machines.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from vaultr.client.crypto.keys import merge_keys
+from vaultr.client.crypto.machine_keys import MachineKeys, MachineToken, unwrap_for_machine
+from vaultr.client.errors import (
+    AnswerInvalid,
+    NotFound,
+    RolledBack,
+    SealBroken,
+    StateMismatch,
+    VaultrError,
+)
+from vaultr.client.log.chain import Keys, lk_of
+from vaultr.client.log.entries import Waypoint, short_head
+from vaultr.client.log.pages import read_wraps
+from vaultr.client.log.state import total_of
+from vaultr.client.storage.cache import CachedVault
+from vaultr.client.transport.responses import fields_of
+from vaultr.client.transport.sender import RequestSender
+from vaultr.client.vaults.holder import HolderStore
+from vaultr.client.vaults.reader import Reader, by_name
+from vaultr.client.vaults.sync import Syncer
+from vaultr.client.vaults.vaults import SyncReport
+
+_NO_VAULT: Final = "This machine has access to no vault. Its owner adds one: vaultr machines edit"
+
+
+class NoAccess(VaultrError):
+    """The owner has taken this machine's access to its vaults away."""
+
+
+class MachineKeyring:
+    """The opened keys of a machine's vaults, and the newest heads that came with them."""
+
+    def __init__(self, token: MachineToken) -> None:
+        self._machine_id = token.machine_id
+        self._kek = token.kek
+        self._opened: dict[UUID, dict[int, MachineKeys]] = {}
+
+    def open(self, vault_id: UUID, wraps: Mapping[int, bytes]) -> Keys:
+        """Open all ``wraps`` of a vault, and compare them with the keys opened before.
+
+        :raises StateMismatch: a generation has a different key than before.
+        :raises SealBroken: a wrap does not open: the token was replaced, or it was altered.
+        """
+        held = self._opened.get(vault_id, {})
+        opened = {
+            generation: unwrap_for_machine(
+                self._kek, self._machine_id, vault_id, generation, sealed
+            )
+            for generation, sealed in wraps.items()
+        }
+        keys = merge_keys(
+            vault_id,
+            {generation: each.keys for generation, each in opened.items()},
+            {generation: each.keys for generation, each in held.items()},
+        )
+        newest = {
+            generation: max(each, held.get(generation, each), key=lambda known: known.n)
+            for generation, each in opened.items()
+        }
+        self._opened[vault_id] = {**held, **newest}
+        return keys
+
+    def head_of(self, vault_id: UUID) -> Waypoint | None:
+        """Return the highest head in the wraps that were opened; None if none was."""
+        opened = self._opened.get(vault_id)
+        if not opened:
+            return None
+        newest = max(opened.values(), key=lambda each: each.n)
+        # The owner wraps all generations together, and a new one with the entry that begins it.
+        generation = max(each for each, known in opened.items() if known.n == newest.n)
+        return Waypoint(newest.n, newest.head, generation)
+
+    def keys_due(self, vault_id: UUID, generation: int) -> bool:
+        """Return False: only the owner's devices know which keys must be replaced."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class MachineAccess:
+    """A machine while its token is in memory; it is the holder of its vaults' keys.
+
+    :ivar account_id: the machine's id, which is the author of what it writes.
+    :ivar profile: the keyring, which has the heads that the owner saw.
+    """
+
+    store: HolderStore
+    session: RequestSender
+    account_id: UUID
+    profile: MachineKeyring = field(repr=False)
+
+
+class MachineVaults:
+    """All vaults of one machine.
+
+    :ivar expires_at: when the machine expires; None before the server was asked.
+    """
+
+    def __init__(self, access: MachineAccess) -> None:
+        self._access = access
+        self._session = access.session
+        self._store = access.store
+        self._cache = access.store.cache
+        self._keyring = access.profile
+        self._hidden: set[UUID] = set()
+        self._is_listed, self._listed = False, frozenset[UUID]()
+        self.syncer = Syncer(access.session, self._cache, self._keyring)
+        self.reader = Reader(self._cache, self._keyring, lambda: self._hidden)
+        self.notices: list[str] = []
+        self.expires_at: datetime | None = None
+
+    def reader_with(self, keyring: MachineKeyring) -> Reader:
+        """Return a reader of the same copies for another thread, with a keyring of its own."""
+        return Reader(self._cache, keyring, lambda: self._hidden)
+
+    def sync_all(self, *, list_again: bool = False) -> list[SyncReport]:
+        """Sync all vaults; with a cache, one conditional request for each.
+
+        :param list_again: ask which vaults this machine may open, even if some are cached.
+        :raises IntegrityError: a vault is older than this machine or its owner has seen it, or
+            its chain does not lead through that head.
+        :raises NoAccess: the machine may open no vault any more.
+        """
+        with self._store.folder.locked():
+            if list_again or not self._cache.ids() or not self._all_open():
+                self._list()
+            reports = [report for each in self._visible() for report in self._synced(each)]
+        if not reports:
+            raise NoAccess(_NO_VAULT)
+        return sorted(reports, key=by_name)
+
+    def sync_one(self, vault_id: UUID) -> CachedVault:
+        """Sync one vault."""
+        with self._store.folder.locked():
+            return self.syncer.sync(vault_id, self._keyring.head_of(vault_id)).vault
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the server was asked which vaults the machine may open."""
+        return self._is_listed
+
+    def _visible(self) -> list[UUID]:
+        return sorted({*self._cache.ids(), *self._listed} - self._hidden)
+
+    def _all_open(self) -> bool:
+        """Check whether the cached wraps open; after a new token they do not."""
+        try:
+            for vault_id in self._cache.ids():
+                held = self._cache.load(vault_id)
+                if held is not None:
+                    self._keyring.open(vault_id, held.wraps)
+        except SealBroken:
+            return False
+        return True
+
+    def _list(self) -> None:
+        """Ask for the vaults and their wraps, which tell how new each vault must be."""
+        fields = fields_of(self._session.send("GET", "/machines/self"), "machine")
+        if fields.uuid("id") != self._access.account_id:
+            raise AnswerInvalid("the server returned another machine than the one that asked")
+        self.expires_at = fields.time("expires_at")
+        listed = {each.uuid("vault_id"): each for each in fields.objects("vaults")}
+        for vault_id, shown in listed.items():
+            wraps = read_wraps(shown, vault_id)
+            keys = self._keyring.open(vault_id, wraps)
+            held = self._cache.load(vault_id)
+            if held is not None:
+                self._renew_wraps(held, wraps, keys)
+        self._is_listed, self._listed = True, frozenset(listed)
+        self._hidden = {*self._cache.ids()} - listed.keys()
+
+    def _renew_wraps(self, held: CachedVault, wraps: Mapping[int, bytes], keys: Keys) -> None:
+        """Keep new wraps of a cached vault; the sum over its items proves that the keys fit."""
+        state = held.state
+        if not held.wraps.keys() <= wraps.keys():
+            raise RolledBack(
+                f"The server returned fewer keys of vault {held.id} than this machine has.",
+                vault_id=held.id,
+            )
+        lk = lk_of(keys, state.generation, held.id)
+        if total_of(lk, state.items, state.overview) != state.total:
+            raise StateMismatch(
+                f"The server returned different keys of vault {held.id} than before.",
+                vault_id=held.id,
+            )
+        if wraps != held.wraps:
+            self._cache.save(replace(held, wraps=dict(wraps)), {})
+
+    def _synced(self, vault_id: UUID) -> list[SyncReport]:
+        """Sync a vault; return nothing if the machine may not open it any more."""
+        if vault_id in self._hidden:
+            return []
+        try:
+            synced = self.syncer.sync(vault_id, self._keyring.head_of(vault_id))
+        except RolledBack as error:
+            # A vault that the owner took away looks like one that the server lost.
+            if not isinstance(error.__cause__, NotFound):
+                raise
+            self._list()
+            if vault_id not in self._hidden:
+                raise
+            self.notices.append(f"This machine has no access to vault {vault_id} any more.")
+            return []
+        vault = synced.vault
+        return [
+            SyncReport(
+                id=vault_id,
+                name=self.reader.vault_name(vault),
+                n=vault.state.n,
+                head=short_head(vault.state.head),
+                received=synced.received,
+                removed=synced.removed,
+            )
+        ]
