@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 PACKAGE := setup.cfg pyproject.toml vaultr/version.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check check-rollout ci bench tools release secrets lock clean \
+.PHONY: help run test test-long check check-rollout ci bench tools release secrets lock clean wheel \
 	lint format types layers security guards
 
 help: ## List the targets
@@ -53,6 +53,14 @@ check-rollout: .venv/.tests tools ## Test image, compose, chart, edge and blue-g
 
 tools: .venv/.server ## Install the pinned tools for check-rollout into .tools/
 	@deploy/tools/install
+
+wheel: .venv/.tests ## Build a wheel of client and server in dist/
+	@rm -rf build && mkdir -p dist
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist . > dist/build.log 2>&1 || \
+		{ cat dist/build.log; exit 1; }
+	@rm -rf build
+	@echo "Built $$(ls -t dist/*.whl | head -1). Install the client: pip install FILE"
+	@echo "With the server: pip install 'FILE[server]'"
 
 release: tools ## Build and sign image and chart, with SBOM: VERSION=1.2.3
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" deploy/release "$(VERSION)"

@@ -37,18 +37,14 @@ def pre_request(_worker, request):
     gunicorn_hooks.begin_request(request)
 
 
-def post_fork(_server, _worker):
+def post_fork(_server, worker):
     """Start what must not be shared with the master."""
-    from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
-
-    gunicorn_hooks.after_fork(app, _settings)
+    gunicorn_hooks.after_fork(worker.app.wsgi(), _settings)
 
 
-def worker_exit(_server, _worker):
+def worker_exit(_server, worker):
     """Stop what `post_fork` started."""
-    from wsgi import app  # noqa: PLC0415 - loaded by the master before the fork
-
-    gunicorn_hooks.before_exit(app)
+    gunicorn_hooks.before_exit(worker.app.wsgi())
 
 
 def child_exit(_server, worker):

@@ -1,15 +1,20 @@
 """`pip install vaultr` is the client: few packages, and none of the server's."""
 
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+
+from tests.harness.servers import free_port
+from tests.harness.timing import until
 
 ROOT = Path(__file__).parents[2]
 PACKAGES_MOST = 17  # one more since zxcvbn, which needs nothing else (ADR 29)
@@ -21,7 +26,8 @@ def wheel(tmp_path_factory):
     """The wheel, built from a copy: what a build leaves behind is not for the sources."""
     copy = tmp_path_factory.mktemp("sources")
     kept = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z", "--", "vaultr",
-                           "setup.cfg", "pyproject.toml", "README.md", "LICENSE"],
+                           "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE",
+                           "wsgi.py", "config/gunicorn.py", "migrations"],
                           cwd=ROOT, capture_output=True, check=True).stdout  # fmt: skip
     for name in filter(None, kept.decode().split("\0")):
         if (ROOT / name).exists():
@@ -67,6 +73,37 @@ def test_wheel_contains_every_module_and_data_file(wheel):
 
     assert wanted - inside == set()
     assert not [name for name in inside if name.startswith(("tests/", "bench/", "migrations/"))]
+
+
+def test_wheel_migrates_and_serves_from_an_empty_folder(wheel, tmp_path):
+    """The unpacked wheel comes before the checkout, which is installed here for development."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "wheel")
+    (empty := tmp_path / "empty").mkdir()
+    port = free_port()
+    environ = {
+        "PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "wheel"), "PORT": str(port),
+        "VAULTR_HOME": str(tmp_path / "home"), "DRAIN_SECONDS": "0",
+    }  # fmt: skip
+    flask = [sys.executable, "-m", "flask", "--app", "vaultr.wsgi"]
+    gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:vaultr.gunicorn_config"]
+
+    subprocess.run([*flask, "db", "upgrade"], cwd=empty, env=environ, check=True)
+
+    with subprocess.Popen([*gunicorn, "vaultr.wsgi:app"], cwd=empty, env=environ) as server:
+        try:
+            until(lambda: _is_ready(port) or server.poll() is not None)
+            assert _is_ready(port)
+        finally:
+            server.terminate()
+    assert list(empty.iterdir()) == []
+
+
+def _is_ready(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5) as response:
+            return response.status == 200
+    except OSError:
+        return False
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ from tests.guards import source_tree
 
 TARGETS = {
     "help", "run", "test", "test-long", "check", "check-rollout",
-    "ci", "bench", "release", "tools", "secrets", "lock", "clean",
+    "ci", "bench", "release", "tools", "secrets", "lock", "clean", "wheel",
 }  # fmt: skip
 
 

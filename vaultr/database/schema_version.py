@@ -53,10 +53,11 @@ class Status:
 def init_app(app: Flask, _settings: object) -> None:
     """Find the revisions that this code knows.
 
-    Migrations are beside the package in a checkout, and beside wsgi.py in the image, where the
-    package itself is installed elsewhere.
+    Migrations are in the package of a wheel, beside the package in a checkout, and beside wsgi.py
+    in the image, where the package itself is installed elsewhere.
     """
-    for place in (Path(app.root_path).parent, Path.cwd()):
+    package = Path(app.root_path)
+    for place in (package, package.parent, Path.cwd()):
         state = (place / "migrations" / "versions").glob("[0-9]*.py")
         if numbers := sorted(path.name.partition("_")[0] for path in state):
             break
