@@ -10,6 +10,7 @@ from flask import current_app
 from vaultr.audit import rights
 from vaultr.database import engine, schema_version
 from vaultr.database.base import Utc
+from vaultr.settings.model import current_settings
 
 log = logging.getLogger("alembic.env")
 state = current_app.extensions["migrate"]
@@ -40,7 +41,7 @@ def plain_types(kind, thing, _context):
 
 def run_offline():
     """Print the SQL instead of running it."""
-    url = state.db.engine.url.render_as_string(hide_password=False)
+    url = engine.owner_engine(current_settings()).url.render_as_string(hide_password=False)
     context.configure(url=url, target_metadata=target_metadata, literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
@@ -55,7 +56,7 @@ def run_online():
     }
     usual = engine.deadline.set(None)
     try:
-        with state.db.engine.connect() as connection:
+        with engine.owner_engine(current_settings()).connect() as connection:
             connection.detach()  # closed at the end, with all settings made here
             if connection.dialect.name == "postgresql":
                 wait_for_turn(connection)
@@ -90,8 +91,8 @@ def hindrance(error):
     code = getattr(error.orig, "pgcode", None)
     if code == "42501":
         return (
-            "the role in DATABASE_URL may not change tables: migrate as their owner "
-            "(docs/runbook.md, VaultrNotReady)"
+            "the role in DATABASE_URL may not change tables: set MIGRATION_DATABASE_URL to their "
+            "owner's URL (docs/runbook.md, VaultrNotReady)"
         )
     if code == "55P03":
         return f"a table was locked for {LOCK_SECONDS} s by a long transaction: run this again"

@@ -207,6 +207,14 @@ def test_behind_two_proxies_both_are_taken_from_the_second_last(behind):
     assert address_seen(client, **real | {"X_Forwarded_Proto": "https"}) is None
 
 
+def test_behind_proxies_of_named_networks_strangers_choose_nothing(behind):
+    client = behind("10.0.0.0/8")
+    real = {"X_Forwarded_For": "6.6.6.6, 192.0.2.7, 10.0.0.2", "X_Forwarded_Proto": "https, http"}
+
+    assert address_seen(client, **real) == "192.0.2.7"
+    assert address_seen(client, **real | {"X_Forwarded_Proto": "http"}) is None
+
+
 def test_no_header_makes_a_host(behind):
     client = behind(1)
 

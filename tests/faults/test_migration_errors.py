@@ -13,12 +13,12 @@ from tests.faults.gunicorn_server import ROOT
 from tests.harness import app_fixtures, servers
 
 
-def upgrade(url, home, folder=ROOT):
+def upgrade(url, home, folder=ROOT, **more):
     """Migrate; give the exit code and all that was printed."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "db", "upgrade"],
         cwd=folder,
-        env=app_fixtures.environ_for(home, DATABASE_URL=url),
+        env=app_fixtures.environ_for(home, DATABASE_URL=url, **more),
         capture_output=True,
         text=True,
     )
@@ -32,11 +32,13 @@ def test_a_role_that_owns_nothing_is_sent_to_the_owner(postgres_url, tmp_path):
         cursor.execute(f"CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         admin.commit()
 
-    code, said = upgrade(url.replace("//vaultr@", f"//{role}@"), tmp_path)
+    limited = url.replace("//vaultr@", f"//{role}@")
+    code, said = upgrade(limited, tmp_path)
 
     assert code == 1
-    assert "the role in DATABASE_URL may not change tables: migrate as their owner" in said
+    assert "the role in DATABASE_URL may not change tables: set MIGRATION_DATABASE_URL" in said
     assert "Traceback" not in said
+    assert upgrade(limited, tmp_path, MIGRATION_DATABASE_URL=url)[0] == 0
     servers.drop_database(url)
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from vaultr.settings.model import Settings
-from vaultr.settings.types import Keys, Rate
+from vaultr.settings.types import Keys, Rate, TrustedProxies
 
 # What the chart decides by itself, or must never be given in clear.
 BY_THE_CHART = {
     "PORT", "BIND", "METRICS_PORT", "VAULTR_HOME", "BACKGROUND", "AUDIT_STATE_FILE",
+    "MIGRATION_DATABASE_URL",  # the migration gets it as its DATABASE_URL
 }  # fmt: skip
 # Only the drill needs these, and the chart has them beside the secrets of every component.
 OF_THE_DRILL = {"BACKUP_IDENTITY_FILE", "BACKUP_SCRATCH_URL"}
@@ -21,7 +22,7 @@ REQUIRED = ("SMTP_HOST", "SMTP_FROM", "TRUSTED_PROXIES")
 def secret_names():
     """List the settings whose values are secrets, as the chart's Secret has them for keys."""
     names = {name.upper() for name, kinds in _kinds() if kinds & {SecretStr, Keys}}
-    return sorted(names - OF_THE_DRILL)
+    return sorted(names - OF_THE_DRILL - BY_THE_CHART)
 
 
 def plain_names():
@@ -52,6 +53,8 @@ def _schema(name, kinds):
     words = [each for kind in kinds for each in typing.get_args(kind) if _is_literal(kind)]
     if words:
         return {"enum": words}
+    if TrustedProxies in kinds:
+        return {"type": ["integer", "string"], "minimum": 0, "maximum": 8}
     if int in kinds:
         info = Settings.model_fields[name.lower()].metadata
         least = next((getattr(one, "ge", None) for one in info if hasattr(one, "ge")), None)

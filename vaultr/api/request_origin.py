@@ -9,6 +9,7 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from vaultr import request_context
+from vaultr.api.trusted_networks import TrustedNetworks
 from vaultr.settings.model import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -35,10 +36,12 @@ _BROWSERS = (
 def init_app(app: Flask, settings: Settings) -> None:
     """Store the origin of each request in the request context.
 
-    Forwarded headers count only from as many proxies as TRUSTED_PROXIES says.
+    Forwarded headers count only from the proxies that TRUSTED_PROXIES names.
     """
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
+    networks, hops = settings.trusted_proxies.networks, settings.trusted_proxies.hops
+    if networks:
+        app.wsgi_app = TrustedNetworks(app.wsgi_app, networks)  # type: ignore[method-assign]  # Flask's documented way
+    elif hops:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=0, x_prefix=0
         )

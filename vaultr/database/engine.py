@@ -71,6 +71,16 @@ def init_app(app: Flask, settings: Settings) -> None:
     AUTOCOMMIT.set(app, single)
 
 
+def owner_engine(settings: Settings) -> sa.Engine:
+    """Return the engine of the tables' owner, which migrates: MIGRATION_DATABASE_URL, if set."""
+    if settings.migration_database_url is None:
+        return db.engine
+    url, options = split_url(settings.migration_database_url.get_secret_value())
+    owner = sa.create_engine(url, **options)
+    _listen(owner)
+    return owner
+
+
 def engines(app: Flask) -> dict[str, sa.Engine]:
     """Return both engines of ``app`` by the names of their pools: transactions and statements."""
     with app.app_context():

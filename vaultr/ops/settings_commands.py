@@ -9,12 +9,15 @@ from pydantic_core import PydanticUndefined
 from vaultr.operator_cli import json_option, show
 from vaultr.settings.model import InvalidSettings, Settings
 from vaultr.settings.types import Keys
+from vaultr.settings.warnings import warnings
 
 
 @click.command("check")
 @json_option
 def check(*, as_json: bool) -> None:
     """Check whether the server could start with these settings; exits with 1 if not.
+
+    Warnings name settings that are probably a mistake, such as misspelled ones.
 
     Example: VAULTR_ENV=production flask check
     """
@@ -28,8 +31,11 @@ def check(*, as_json: bool) -> None:
             lines=lambda: ["Fix these settings:", *(f"  - {problem}" for problem in problems)],
         )
         raise SystemExit(1) from None
+    found = warnings(settings, os.environ)
     lines = [f"The settings are valid for {settings.vaultr_env}."]
-    show({"ok": True, "problems": []}, as_json=as_json, lines=lambda: lines)
+    if found:
+        lines += ["Look at these, too:", *(f"  - {warning}" for warning in found)]
+    show({"ok": True, "problems": [], "warnings": found}, as_json=as_json, lines=lambda: lines)
 
 
 @click.command("settings")

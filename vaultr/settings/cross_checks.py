@@ -8,6 +8,11 @@ from urllib.parse import SplitResult, urlsplit
 from vaultr.settings.types import CHECKPOINT_KEY, DEVELOPMENT, KEY_SETS, loopback
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+# Nothing, a host or an IPv6 address, or either with a port, for which IPv6 needs brackets.
+_BIND = re.compile(
+    r"(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?|[0-9A-Fa-f:.]*(:[0-9A-Fa-f.]*){2,})?"
+)
+_MAILBOX = re.compile(r"[^@\s<>]+@[^@\s<>]+|[^<>]*<[^@\s<>]+@[^@\s<>]+>")
 _READY = {"database", "redis", "none"}
 
 # The settings that a rule reads, and what is wrong with them.
@@ -31,6 +36,8 @@ def _addresses(settings: Any) -> Iterator[Finding]:
         )
     if not all(_HOST.fullmatch(one) for one in settings.allowed_hosts):
         yield {"ALLOWED_HOSTS"}, "ALLOWED_HOSTS: must be host names without scheme, port or *"
+    if not _BIND.fullmatch(settings.bind):
+        yield {"BIND"}, "BIND: must be an address, or an address and a port such as 0.0.0.0:3000"
     if settings.metrics_port == settings.port:
         yield {"METRICS_PORT", "PORT"}, "METRICS_PORT: must differ from PORT"
 
@@ -47,6 +54,8 @@ def _origin(text: str) -> SplitResult | None:
 
 
 def _mail(settings: Any) -> Iterator[Finding]:
+    if not _MAILBOX.fullmatch(settings.smtp_from):
+        yield {"SMTP_FROM"}, "SMTP_FROM: must be an email address, or Name <address>"
     if settings.smtp_host and settings.smtp_secure == "none" and not loopback(settings.smtp_host):
         names = {"SMTP_HOST", "SMTP_SECURE"}
         yield names, "SMTP_SECURE: `none` sends emails unencrypted; use it for a loopback host only"

@@ -20,7 +20,15 @@ from pydantic import (
 
 from vaultr.protocol import sizes
 from vaultr.settings import cross_checks, loader, types
-from vaultr.settings.types import CommaList, DatabaseUrl, KeySet, Rate, RedisUrl, UpperCase
+from vaultr.settings.types import (
+    CommaList,
+    DatabaseUrl,
+    KeySet,
+    Rate,
+    RedisUrl,
+    TrustedProxies,
+    UpperCase,
+)
 
 # Passed by from_environ to validate fields only; it reports all problems in one list.
 _FIELDS_ALONE = {"fields_alone": True}
@@ -57,6 +65,10 @@ class Settings(BaseModel):
         json_schema_extra=_in_production(),
         description="PostgreSQL URL; accepts `?pool_size=`, `?max_overflow=`, `?prepare=off`.",
     )
+    migration_database_url: DatabaseUrl | None = Field(
+        default=None,
+        description="PostgreSQL URL of the tables' owner, which `flask db` uses.",
+    )
     redis_url: RedisUrl | None = Field(
         default=None,
         json_schema_extra=_in_production(),
@@ -92,11 +104,9 @@ class Settings(BaseModel):
     allowed_hosts: CommaList = Field(
         default=(), description="Host names of the server; default: the host of BASE_URL."
     )
-    trusted_proxies: int = Field(
-        default=0,
-        ge=0,
-        le=8,
-        description="Number of proxies in front whose forwarded headers are trusted.",
+    trusted_proxies: TrustedProxies = Field(
+        default=TrustedProxies(),
+        description="Proxies whose forwarded headers are trusted: their number, or their networks.",
     )
     jwt_secret: KeySet = Field(json_schema_extra=_in_production(), description="Signs tokens.")
     pepper: KeySet = Field(json_schema_extra=_in_production(), description="Peppers verifiers.")

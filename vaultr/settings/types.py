@@ -14,6 +14,8 @@ from pydantic_core import core_schema
 
 from vaultr.protocol.encoding import unb64
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 KEY_SETS = ("JWT_SECRET", "PEPPER", "FACTOR_KEY", "MAIL_KEY", "AUDIT_KEY")
 CHECKPOINT_KEY = "CHECKPOINT_KEY"
 DEVELOPMENT = "dev"  # id of keys that a server generated for itself; not for production
@@ -115,6 +117,40 @@ def _strong(key: bytes) -> bytes:
     if len(set(key)) < 8 or repeated or counting or _TELLING.search(key):
         raise ValueError("must be random; `flask keys generate` prints a complete set")
     return key
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """The proxies in front: their number, or the networks from which they connect."""
+
+    hops: int = 0
+    networks: tuple[Network, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.hops or self.networks)
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.networks)) or str(self.hops)
+
+    @classmethod
+    def parse(cls, value: object) -> "TrustedProxies":
+        """Parse a number from 0 to 8, or networks such as ``10.0.0.0/8,fd00::/8``."""
+        if isinstance(value, TrustedProxies):
+            return value
+        text = str(value).strip()
+        if re.fullmatch(r"[0-8]", text):
+            return cls(hops=int(text))
+        try:
+            parts = [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
+        except ValueError:
+            parts = []
+        if not parts or any(part.prefixlen == 0 for part in parts):
+            raise ValueError("a number from 0 to 8, or networks such as 10.0.0.0/8,fd00::/8")
+        return cls(networks=tuple(parts))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(cls.parse)
 
 
 def _commas(value: object) -> object:

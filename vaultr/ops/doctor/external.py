@@ -63,12 +63,12 @@ def check_proxy(settings: Settings, url: str) -> Iterator[CheckResult]:
         return
     address, scheme = plain
     if forged[0] == _FORGED:
-        todo = "Anybody can choose an address and evade limits: TRUSTED_PROXIES is too high."
+        todo = "Anybody can choose an address and evade limits: TRUSTED_PROXIES trusts too much."
         yield problem("proxy", "the server accepts a client address that the client invented", todo)
     elif urlsplit(url).scheme == "https" and scheme != "https":
-        todo = "Set TRUSTED_PROXIES to the number of proxies, which must send X-Forwarded-Proto."
+        todo = "Set TRUSTED_PROXIES to the proxies, which must send X-Forwarded-Proto."
         yield problem("proxy", f"the request used https, but the server saw {scheme}", todo)
-    elif settings.production and settings.trusted_proxies == 0 and _private(address):
+    elif settings.production and not settings.trusted_proxies and _private(address):
         todo = "If there is a proxy, set TRUSTED_PROXIES: now all clients share one counter."
         yield warning("proxy", f"the server sees this machine as {address}", todo)
     else:

@@ -1,0 +1,56 @@
+"""Settings that are valid and probably a mistake."""
+
+import pytest
+
+from tests.unit.test_settings import PRODUCTION
+from vaultr.settings.model import Settings
+from vaultr.settings.warnings import warnings
+
+GOOD = {
+    **PRODUCTION,
+    "TRUSTED_PROXIES": "1",
+    "DATABASE_URL": "postgresql://u:p@db/vaultr?sslmode=verify-full",
+    "REDIS_URL": "rediss://:p@cache:6380/0",
+}
+
+
+def found(environ):
+    return warnings(Settings.from_environ(environ), environ)
+
+
+def test_good_settings_have_no_warnings():
+    assert found({**GOOD, "PATH": "/bin", "HOSTNAME": "x", "VAULTR_URL": "https://x"}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("ACCESS_TOKEN_SECONDS", "59", "under 60"),
+        ("TRUSTED_PROXIES", "0", "a proxy must terminate"),
+        ("REDIS_URL", "redis://:p@cache:6379/0", "not encrypted"),
+        ("REDIS_URL", "rediss://cache:6379/0", "no password"),
+        ("DATABASE_URL", "postgresql://u:hunter2@db/vaultr", "no sslmode"),
+        ("MIGRATION_DATABASE_URL", "postgresql://o:hunter2@db/vaultr", "no sslmode"),
+        ("DATABASE_URLL", "hunter2", "did you mean DATABASE_URL?"),
+        ("SMTP_PASSWORD", "hunter2", "did you mean SMTP_PASS?"),
+    ],
+)
+def test_probable_mistake_is_named_without_its_value(name, value, says):
+    [warning] = found({**GOOD, name: value})
+
+    assert warning.startswith(name)
+    assert says in warning
+    assert "hunter2" not in warning
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"REDIS_URL": "redis://127.0.0.1:6379/0"},
+        {"REDIS_URL": "unix:///run/redis.sock"},
+        {"DATABASE_URL": "postgresql://u@localhost/vaultr"},
+        {"DATABASE_URL": "postgresql:///vaultr?host=/run/postgresql"},
+    ],
+)
+def test_connections_on_this_machine_need_no_tls(changes):
+    assert found({**GOOD, **changes}) == []
