@@ -41,6 +41,8 @@ from vaultr.auth.routes.blueprint import blueprint as accounts_api
 from vaultr.backup.commands import backup
 from vaultr.database import engine, schema_version
 from vaultr.database.session import db
+from vaultr.export import service as export
+from vaultr.export.routes import blueprint as export_api
 from vaultr.extensions import migrate
 from vaultr.health import service as health
 from vaultr.health.routes import blueprint as probes
@@ -69,6 +71,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     audit_log,
     vaults,
     machines_api,
+    export_api,
     openapi,
     web,
 )
@@ -112,6 +115,7 @@ def create_app(settings: Settings) -> Flask:
         self_audit,
         sequencer,
         mail,
+        export,
     ):
         part.init_app(app, settings)
     auth.init_password_hashing(app, settings)

@@ -1,5 +1,6 @@
 """The audit log. Import from here, not from the modules behind it."""
 
+from vaultr.audit.archive import archive_events  # the events about an account, for its archive
 from vaultr.audit.checkpoints import lag_seconds  # the lag, at most a second old
 from vaultr.audit.checkup import (
     excess_rights,  # rights of the role that it should not have
@@ -30,6 +31,7 @@ from vaultr.audit.sequencer import sequence  # the job `audit`: one batch, one c
 
 __all__ = [
     "Denial",
+    "archive_events",
     "check_own_events",
     "count_denial",
     "excess_rights",

@@ -3,6 +3,10 @@
 from vaultr.auth.account_deletion import delete_account  # delete the account of the actor
 from vaultr.auth.account_deletion import init_app as init_account_deletion  # set its deleters
 from vaultr.auth.account_lock import lock_own_account  # serialise changes to an account
+from vaultr.auth.archive import (
+    archive_account,  # account and key set for its archive
+    archive_sessions,  # live sessions for its archive
+)
 from vaultr.auth.credential_change import change_credentials  # new password or key
 from vaultr.auth.email_change import (
     confirm_email_change,  # by an emailed token
@@ -80,6 +84,8 @@ __all__ = [
     "PURGES",
     "SESSION_IDLE",
     "access_tokens_by_key",
+    "archive_account",
+    "archive_sessions",
     "begin_totp",
     "cancel_recovery",
     "cancel_recovery_by_token",

@@ -1,6 +1,6 @@
 """List and show machines: to their owner, and each to itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +40,13 @@ def list_machines(
         grants = vault.grants_of(work, [row.id for row in page])
     views = [_view(row, grants[row.id]) for row in page]
     return views, page[-1].id if len(page) < len(rows) else None
+
+
+def archive_machines(work: Session, account_id: UUID) -> Iterator[str]:
+    """Yield the machines of an account as JSON, each read by itself, for its archive."""
+    mine = sa.select(MACHINES).where(MACHINES.c.account_id == account_id).order_by(MACHINES.c.id)
+    for row in work.execute(mine).all():
+        yield _view(row, vault.grants_of(work, [row.id])[row.id]).model_dump_json()
 
 
 def show_machine(actor: Actor, machine_id: UUID) -> MachineView:

@@ -14,7 +14,7 @@ from vaultr.machines.expiry import (
     summaries,  # what an operator sees
 )
 from vaultr.machines.key_wraps import MachineKeyWraps  # for `rewrap`
-from vaultr.machines.listing import list_machines, show_machine, show_self
+from vaultr.machines.listing import archive_machines, list_machines, show_machine, show_self
 from vaultr.machines.token_check import (
     MACHINE_ACTORS,  # find the machine that sends a request
     machine_check,  # the SQL condition that a machine is alive
@@ -24,6 +24,7 @@ __all__ = [
     "MACHINE_ACTORS",
     "MachineCounts",
     "MachineKeyWraps",
+    "archive_machines",
     "count_machines",
     "create_machine",
     "delete_all_of",

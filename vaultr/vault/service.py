@@ -1,5 +1,6 @@
 """Vaults and items. Import from here, not from the modules behind it."""
 
+from vaultr.vault.archive import archive_vaults  # all vaults of an account, for its archive
 from vaultr.vault.batches import change_items  # write up to 1,000 changes, all or none
 from vaultr.vault.change_rules import Change, Quota, content_of  # one write; the limits of a vault
 from vaultr.vault.dry_run import dry_run  # report what a batch would do; change nothing
@@ -42,6 +43,7 @@ __all__ = [
     "Grant",
     "KeyWraps",
     "Quota",
+    "archive_vaults",
     "begin_rotation",
     "broken_logs",
     "change_items",

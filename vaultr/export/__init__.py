@@ -1,0 +1,1 @@
+"""The archive of everything that the server holds about an account."""
