@@ -39,6 +39,8 @@ from vaultr.auth.admin import queries as account_queries
 from vaultr.auth.admin.commands import accounts
 from vaultr.auth.routes.blueprint import blueprint as accounts_api
 from vaultr.backup.commands import backup
+from vaultr.breach import service as breach
+from vaultr.breach.routes import blueprint as breach_api
 from vaultr.database import engine, schema_version
 from vaultr.database.session import db
 from vaultr.export import service as export
@@ -72,6 +74,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     vaults,
     machines_api,
     export_api,
+    breach_api,
     openapi,
     web,
 )
@@ -116,6 +119,7 @@ def create_app(settings: Settings) -> Flask:
         sequencer,
         mail,
         export,
+        breach,
     ):
         part.init_app(app, settings)
     auth.init_password_hashing(app, settings)

@@ -50,13 +50,14 @@ ABOUT_ADDRESSES = {
     "auth.sign_up",
 }
 SOME_ID = str(UUID(int=1))
+VALUES = {"<revision:revision>": "1", "<prefix:prefix>": "00000"}
 CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 def routes(app):
     """List each way in: endpoint, method, a path, the view."""
     for rule in app.url_map.iter_rules():
-        path = re.sub(r"<[^<>]+>", SOME_ID, rule.rule.replace("<revision:revision>", "1"))
+        path = re.sub(r"<[^<>]+>", lambda part: VALUES.get(part[0], SOME_ID), rule.rule)
         for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):
             yield rule.endpoint, method, path, app.view_functions[rule.endpoint]
 

@@ -1,4 +1,4 @@
-"""Path parameters of routes: ids and revisions."""
+"""Path parameters of routes: ids, revisions and ranges of hashes."""
 
 from typing import Final
 from uuid import UUID
@@ -14,6 +14,7 @@ def init_app(app: Flask) -> None:
     """Register the converters, and treat ``//`` in a path as no route."""
     app.url_map.converters["uuid"] = IdConverter
     app.url_map.converters["revision"] = RevisionConverter
+    app.url_map.converters["prefix"] = PrefixConverter
     app.url_map.merge_slashes = False
 
 
@@ -39,3 +40,10 @@ class RevisionConverter(BaseConverter):
         if number > MAX_INTEGER:
             raise ValidationError
         return number
+
+
+class PrefixConverter(BaseConverter):
+    """The first five hexadecimal digits of a hash. Any other form is 404."""
+
+    regex = "[0-9A-Fa-f]{5}"
+    schema: Final = {"type": "string", "pattern": f"^{regex}$"}

@@ -21,7 +21,7 @@ Finding = tuple[set[str], str]
 
 def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
     """Return the problems, without those that depend on a setting in ``unread``."""
-    rules = (_addresses, _mail, _audit, _backups, _capacity, _keys, _production)
+    rules = (_addresses, _breach, _mail, _audit, _backups, _capacity, _keys, _production)
     findings = [finding for rule in rules for finding in rule(settings)]
     return [sentence for names, sentence in findings if not names & unread]
 
@@ -40,6 +40,24 @@ def _addresses(settings: Any) -> Iterator[Finding]:
         yield {"BIND"}, "BIND: must be an address, or an address and a port such as 0.0.0.0:3000"
     if settings.metrics_port == settings.port:
         yield {"METRICS_PORT", "PORT"}, "METRICS_PORT: must differ from PORT"
+
+
+def _breach(settings: Any) -> Iterator[Finding]:
+    url = settings.breach_upstream_url
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    service = parts.scheme == "https" and bool(_HOST.fullmatch(parts.hostname or ""))
+    file = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+    if not (service or file) or parts.query or parts.fragment or "@" in parts.netloc:
+        yield (
+            {"BREACH_UPSTREAM_URL"},
+            "BREACH_UPSTREAM_URL: must be https://HOST/PATH or file:///PATH of a sorted file",
+        )
 
 
 def _origin(text: str) -> SplitResult | None:

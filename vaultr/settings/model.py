@@ -176,7 +176,8 @@ class Settings(BaseModel):
         default="INFO", description="Lowest level that is logged to stdout."
     )
     breach_upstream_url: str | None = Field(
-        default=None, description="Service with ranges of breached password hashes."
+        default=None,
+        description="Breached password hashes by range: https: URL, or file: URL of a sorted list.",
     )
     background: Literal["inline", "process"] = Field(
         default="inline", description="Where background jobs run; `process` is `flask worker`."

@@ -1,0 +1,1 @@
+"""Ranges of breached password hashes, so that clients can check stored passwords."""
