@@ -73,9 +73,9 @@ def test_what_was_recorded_stays_and_tells_of_the_end(app, as_ann):
 
     as_ann.delete(ACCOUNT)
 
-    told = factories.events(app)
-    assert len(told) > count
-    assert (told[-1]["typ"], told[-1]["sub"]) == ("account.delete", str(as_ann.account_id))
+    events = factories.events(app)
+    assert len(events) > count
+    assert (events[-1]["typ"], events[-1]["sub"]) == ("account.delete", str(as_ann.account_id))
     assert letters(app, ANN)[-1].kind == "account-deleted"
 
 
@@ -188,10 +188,10 @@ def test_beside_writers_nobody_sees_a_deadlock_and_nothing_is_left(app, count):
 
         *answers, deleted = at_once(do, len(doers) + 1)
 
-        told = {name: one.status_code for (name, _), one in zip(doers, answers, strict=True)}
-        assert {name: status for name, status in told.items() if status == 500} == {}
+        reported = {name: one.status_code for (name, _), one in zip(doers, answers, strict=True)}
+        assert {name: status for name, status in reported.items() if status == 500} == {}
         # Those that hash may find the queue full; nobody else is ever told to come again.
-        assert {name for name, status in told.items() if status == 503} <= HASHING
+        assert {name for name, status in reported.items() if status == 503} <= HASHING
         if deleted.status_code == 401:  # another one ended its session first
             with app.app_context():
                 session = factories.session(factories.owner(ANN))

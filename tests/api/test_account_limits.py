@@ -104,8 +104,8 @@ def test_login_over_the_quota_ends_the_longest_idle_session(app, sessions, set_t
         new = factories.session(factories.owner("ann@example.org"))
 
     assert sessions_left(app) == {one.id for one in (*sessions, new)} - {sessions[2].id}
-    [ended] = [event for event in factories.events(app) if event["typ"] == "session.end"]
-    assert (ended["obj"]["id"], ended["out"]) == (str(sessions[2].id), "ok:too-many-sessions")
+    [finished] = [event for event in factories.events(app) if event["typ"] == "session.end"]
+    assert (finished["obj"]["id"], finished["out"]) == (str(sessions[2].id), "ok:too-many-sessions")
 
 
 def test_login_over_the_quota_forgets_the_longest_unused_device(app, set_to):

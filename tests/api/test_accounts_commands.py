@@ -24,8 +24,8 @@ def flask(app):
 
     def run(command, *arguments, stdin=None):
         named = () if command in ("list", "show") else ("--by", "olga")
-        given = ["accounts", command, *arguments, *named]
-        return app.test_cli_runner().invoke(args=given, input=stdin)
+        provided = ["accounts", command, *arguments, *named]
+        return app.test_cli_runner().invoke(args=provided, input=stdin)
 
     return run
 
@@ -43,8 +43,8 @@ def rows(app, model):
 
 def recorded(app):
     """List what operators did, as (action, operator, about whom)."""
-    told = [event for event in factories.events(app) if event["typ"] == "admin.account"]
-    return [(one["obj"]["action"], one["obj"]["operator"], one["sub"]) for one in told]
+    events = [event for event in factories.events(app) if event["typ"] == "admin.account"]
+    return [(one["obj"]["action"], one["obj"]["operator"], one["sub"]) for one in events]
 
 
 def sign_in(client, **more):
@@ -143,9 +143,9 @@ def test_deleted_account_loses_vaults_and_keeps_audit_events(app, flask):
 
 
 @pytest.mark.parametrize("command", DESTROYING)
-@pytest.mark.parametrize("given", [("--confirm", "bob@example.org"), ("--confirm", ""), ()])
-def test_what_destroys_is_confirmed_by_the_same_name(app, ann, flask, command, given):
-    done = flask(command, "ann@example.org", *given, stdin="ann@example.com\n")
+@pytest.mark.parametrize("value", [("--confirm", "bob@example.org"), ("--confirm", ""), ()])
+def test_what_destroys_is_confirmed_by_the_same_name(app, ann, flask, command, value):
+    done = flask(command, "ann@example.org", *value, stdin="ann@example.com\n")
 
     assert done.exit_code == 1
     assert "nothing was done" in done.stderr

@@ -130,10 +130,10 @@ def sums(app):
     """Read what was recorded about refused requests."""
     with app.app_context():
         found = [event for event in audit_log.events() if event.typ.endswith(".deny")]
-        told = [(event, audit_log.body(event)) for event in found]
+        events = [(event, audit_log.body(event)) for event in found]
         return sorted(
             (event.typ, event.out, body["net"]["prefix"], body["obj"]["count"])
-            for event, body in told
+            for event, body in events
         )
 
 

@@ -65,9 +65,9 @@ def _counters_are_true(app):
 def test_a_batch_is_one_event(app, vault):
     response = vault.send(vault.batch_request(*(("put", uuid4()) for _ in range(5))))
 
-    told = [event["obj"] for event in factories.events(app) if event["typ"] == "item.write"]
+    events = [event["obj"] for event in factories.events(app) if event["typ"] == "item.write"]
     head = response.json["head"]
-    assert told == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 5, "head": head}]
+    assert events == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 5, "head": head}]
 
 
 def test_a_batch_and_single_writes_leave_equal_rows(app, as_ann):
@@ -80,7 +80,7 @@ def test_a_batch_and_single_writes_leave_equal_rows(app, as_ann):
         one.put(item_id) if op == "put" else one.move(op, item_id)
     many.send(many.batch_request(*steps))
 
-    def kept(table, of, *names):
+    def stored(table, of, *names):
         found = [
             tuple(row._mapping[name] for name in names) for row in rows(app, table, vault_id=of.id)
         ]
@@ -91,7 +91,7 @@ def test_a_batch_and_single_writes_leave_equal_rows(app, as_ann):
         (VERSIONS, "item_id", "revision", "size", "type", "generation"),
         (REMOVED, "item_id", "revision"),
     ):
-        assert kept(names[0], one, *names[1:]) == kept(names[0], many, *names[1:])
+        assert stored(names[0], one, *names[1:]) == stored(names[0], many, *names[1:])
 
 
 def test_fifty_versions_of_an_item_stay_after_a_batch(app, vault):
@@ -99,8 +99,8 @@ def test_fifty_versions_of_an_item_stay_after_a_batch(app, vault):
 
     vault.send(vault.batch_request(*(("put", item_id, str(n)) for n in range(60))))
 
-    kept = sorted(row.revision for row in rows(app, VERSIONS))
-    assert kept == list(range(12, 62))
+    stored = sorted(row.revision for row in rows(app, VERSIONS))
+    assert stored == list(range(12, 62))
     _counters_are_true(app)
 
 
@@ -187,13 +187,13 @@ def test_a_change_without_a_precondition_is_refused(app, vault):
 
 def test_quotas_hold_within_a_batch(app, vault, set_to):
     set_to(app, quota_items=3)
-    kept = vault.put()
+    stored = vault.put()
 
     with unchanged(app):
         too_many = vault.batch_request(*(("put", uuid4()) for _ in range(3)))
         problem = refused(vault.ask(too_many), 409, "quota-exceeded")
     assert problem["errors"][0]["pointer"] == "/changes/2"
-    vault.send(vault.batch_request(("remove", kept), *(("put", uuid4()) for _ in range(3))))
+    vault.send(vault.batch_request(("remove", stored), *(("put", uuid4()) for _ in range(3))))
     assert vault.state.n == 5
 
 

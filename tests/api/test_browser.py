@@ -47,8 +47,8 @@ def net(chrome_and_authority, tmp_path):
     friend, foe, sibling = (
         f"https://{name}:{pages_port}" for name in ("friend.test", "foe.test", "pages.vault.test")
     )
-    given = app_fixtures.environ_for(tmp_path, CORS_ORIGINS=friend) | {"BASE_URL": vault}
-    app = create_app(Settings.from_environ(given))
+    provided = app_fixtures.environ_for(tmp_path, CORS_ORIGINS=friend) | {"BASE_URL": vault}
+    app = create_app(Settings.from_environ(provided))
     with app.app_context():
         db.create_all()
         factories.owner("ann@example.org")

@@ -38,13 +38,13 @@ def test_a_refresh_of_an_ended_session_takes_the_cookies_away(app, browser):
 
 
 def test_a_logout_ends_the_session_and_takes_the_cookies_away(app, browser):
-    kept = cookie(browser, ACCESS)
+    stored = cookie(browser, ACCESS)
 
     assert browser.post(LOGOUT, headers=with_token(browser)).status_code == 204
 
     assert cookies(browser) == NONE
     copy = app.test_client()
-    copy.set_cookie(ACCESS, kept)
+    copy.set_cookie(ACCESS, stored)
     assert copy.get(ME).status_code == 401
 
 

@@ -17,7 +17,7 @@ def slug(response):
     return response.json["type"].removeprefix("urn:vaultr:problem:")
 
 
-def told(response):
+def status_and_slug(response):
     return response.status_code, slug(response)
 
 
@@ -81,13 +81,13 @@ def test_a_request_that_our_page_did_not_mean_changes_nothing(browser, change):
     headers = with_token(browser) | change
     headers = {name: value for name, value in headers.items() if value is not None}
 
-    assert told(browser.post(LOGOUT, headers=headers)) == (403, "csrf")
+    assert status_and_slug(browser.post(LOGOUT, headers=headers)) == (403, "csrf")
     assert browser.get(ME).status_code == 200
 
 
 def test_what_another_site_asks_to_read_is_refused(browser):
     for site in ("cross-site", "same-site"):
-        assert told(browser.get(ME, headers={"Sec-Fetch-Site": site})) == (403, "csrf")
+        assert status_and_slug(browser.get(ME, headers={"Sec-Fetch-Site": site})) == (403, "csrf")
 
 
 def test_the_token_of_another_session_is_no_proof(app, browser):
@@ -96,7 +96,7 @@ def test_the_token_of_another_session_is_no_proof(app, browser):
 
     for other in (bob, again):
         headers = OWN | {"X-CSRF-Token": cookie(other, CSRF)}
-        assert told(browser.post(LOGOUT, headers=headers)) == (403, "csrf")
+        assert status_and_slug(browser.post(LOGOUT, headers=headers)) == (403, "csrf")
 
 
 def test_anonymous_request_gets_401_before_any_csrf_error(client):
@@ -111,9 +111,9 @@ def test_cookies_and_a_bearer_token_on_one_request_are_refused(app, browser):
 
     for path in (ME, "/api/v1/auth/prelogin"):
         ask = browser.get if path == ME else browser.post
-        assert told(ask(path, headers=bearer)) == (400, "bad-request")
+        assert status_and_slug(ask(path, headers=bearer)) == (400, "bad-request")
     browser.delete_cookie(ACCESS)
-    assert told(browser.get(ME, headers=bearer)) == (400, "bad-request")
+    assert status_and_slug(browser.get(ME, headers=bearer)) == (400, "bad-request")
     browser.delete_cookie(TOKEN)
     assert browser.get(ME, headers=bearer).status_code == 200
 
@@ -148,7 +148,9 @@ def test_a_refresh_works_when_the_access_cookie_is_gone(browser):
 def test_a_refresh_that_was_not_meant_rotates_nothing(browser, change):
     before = cookie(browser, TOKEN)
 
-    assert told(browser.post(REFRESH, json={}, headers=with_token(browser) | change)) == (
+    assert status_and_slug(
+        browser.post(REFRESH, json={}, headers=with_token(browser) | change)
+    ) == (
         403,
         "csrf",
     )
@@ -163,11 +165,11 @@ def test_refresh_token_in_body_and_cookie_is_rejected(app, browser):
 
     answer = browser.post(REFRESH, json={"refresh_token": other.refresh_token}, headers=OWN)
 
-    assert told(answer) == (400, "bad-request")
+    assert status_and_slug(answer) == (400, "bad-request")
 
 
 def test_a_refresh_without_any_token_is_a_session_that_ended(client):
-    assert told(client.post(REFRESH, json={})) == (401, "session-ended")
+    assert status_and_slug(client.post(REFRESH, json={})) == (401, "session-ended")
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
@@ -177,7 +179,7 @@ def test_another_site_cannot_sign_a_browser_in(app, client, headers):
 
     answer = client.post(LOGIN, json={**factories.login(), "cookies": True}, headers=headers)
 
-    assert told(answer) == (403, "csrf")
+    assert status_and_slug(answer) == (403, "csrf")
     assert "Set-Cookie" not in answer.headers
 
 
@@ -199,7 +201,10 @@ def test_fast_read_accepts_cookies(app, browser):
 
     items = f"/api/v1/vaults/{vault['id']}/items"
     assert browser.get(items).status_code == 200
-    assert told(browser.get(items, headers={"Sec-Fetch-Site": "cross-site"})) == (403, "csrf")
+    assert status_and_slug(browser.get(items, headers={"Sec-Fetch-Site": "cross-site"})) == (
+        403,
+        "csrf",
+    )
 
 
 def test_no_allowed_origin_may_send_cookies(app, client, set_to):

@@ -156,12 +156,12 @@ def test_new_account_key_replaces_every_wrap_and_ends_recovery_key(app, as_ann):
     assert as_ann.put(CREDENTIALS, json=body).status_code == 204
 
     sent = {(one["vault_id"], unb64(one["sealed_key"])) for one in body["rewrap"]["vaults"]}
-    kept = {
+    stored = {
         (str(row.vault_id), row.sealed_key)
         for row in rows(app, VaultKey)
         if row.holder_id == as_ann.account_id
     }
-    assert kept == sent
+    assert stored == sent
     assert {vault for vault, _ in sent} == {str(vault.id) for vault in vaults}
     untouched = {(row.vault_id, row.sealed_key) for row in rows(app, VaultKey)} & theirs
     assert len(untouched) == 1
@@ -169,8 +169,8 @@ def test_new_account_key_replaces_every_wrap_and_ends_recovery_key(app, as_ann):
     assert key_set.x25519_sealed == unb64(body["rewrap"]["identity"]["x25519"]["sealed"])
     assert key_set.ed25519_sealed == unb64(body["rewrap"]["identity"]["ed25519"]["sealed"])
     assert rows(app, RecoveryKey) == []
-    told = [event["typ"] for event in factories.events(app)]
-    assert told.count("recovery-key.remove") == 1
+    events = [event["typ"] for event in factories.events(app)]
+    assert events.count("recovery-key.remove") == 1
 
 
 def left_out(rewrap):
@@ -236,12 +236,12 @@ def test_credential_change_is_recorded_and_owner_notified(app, as_ann):
 
     as_ann.put(CREDENTIALS, json=new_keys(NEW))
 
-    told = {event["typ"]: event for event in factories.events(app)}
-    assert told["cred.change"]["sub"] == str(as_ann.account_id)
+    events = {event["typ"]: event for event in factories.events(app)}
+    assert events["cred.change"]["sub"] == str(as_ann.account_id)
     assert (
-        told["cred.change"]["obj"] | {"from": 1, "to": 2, "profile": 2}
-        == (told["cred.change"]["obj"])
+        events["cred.change"]["obj"] | {"from": 1, "to": 2, "profile": 2}
+        == (events["cred.change"]["obj"])
     )
-    assert told["session.end"]["obj"]["ids"] == [str(other.id)]
+    assert events["session.end"]["obj"]["ids"] == [str(other.id)]
     (notice,) = letters(app, ANN)
     assert (notice.kind, notice.notice) == ("credentials-changed", True)

@@ -29,21 +29,21 @@ def lived_in(vault):
 def test_nothing_of_a_deleted_vault_is_left_but_its_events(app, as_ann, vault):
     item_id = lived_in(vault)
     other = Writer(as_ann).create()
-    kept = other.put()
+    stored = other.put()
 
     response = as_ann.delete(vault.path)
 
     assert (response.status_code, response.data) == (204, b"")
     for table in TABLES:
         assert not [row for row in rows(app, table) if vault.id in row]
-    assert other.full().state.items.keys() == {kept}
+    assert other.full().state.items.keys() == {stored}
     refused(as_ann.get(vault.path), 404, "vault-not-found")
     refused(as_ann.get(f"{vault.path}/items/{item_id}"), 404, "vault-not-found")
     refused(as_ann.delete(vault.path), 404, "vault-not-found")
     assert [one["id"] for one in as_ann.get(VAULTS).json["vaults"]] == [str(other.id)]
-    told = [event["obj"] for event in factories.events(app) if event["typ"] == "vault.delete"]
+    events = [event["obj"] for event in factories.events(app) if event["typ"] == "vault.delete"]
     end = {"to": vault.state.n, "head": b64(vault.state.head)}
-    assert told == [{"kind": "vault", "id": str(vault.id), **end}]
+    assert events == [{"kind": "vault", "id": str(vault.id), **end}]
 
 
 def test_a_long_history_goes_in_steps(app, as_ann, vault, monkeypatch):

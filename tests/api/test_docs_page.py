@@ -36,8 +36,8 @@ def test_every_operation_and_schema_of_the_document_is_on_it(app, shown):
 
     for path, methods in described["paths"].items():
         assert f"<code>{path}</code>" in shown.text
-        for told in methods.values():
-            assert f'id="{told["operationId"]}"' in shown.text
+        for reported in methods.values():
+            assert f'id="{reported["operationId"]}"' in shown.text
     named = set(re.findall(r'href="#(\w+)"', shown.text))
     here = re.findall(r' id="(\w+)"', shown.text)
     assert set(described["components"]["schemas"]) <= set(here)

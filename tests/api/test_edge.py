@@ -166,16 +166,16 @@ def test_probes_answer_over_plain_http_to_any_host(production):
 
 @pytest.mark.parametrize("host", ["localhost:3000", "127.0.0.1", "127.9.9.9:80", "[::1]:3000"])
 def test_in_development_the_own_machine_is_known(client, host):
-    given = {"environ_overrides": {"HTTP_HOST": host}}
+    provided = {"environ_overrides": {"HTTP_HOST": host}}
 
-    assert client.get("/api/v1/small/wanted", **given).status_code == 200
+    assert client.get("/api/v1/small/wanted", **provided).status_code == 200
 
 
 def test_development_rejects_names_that_start_like_loopback(client):
     """A page of 127.evil.example, whose name leads to this machine, could call us otherwise."""
-    given = {"environ_overrides": {"HTTP_HOST": "127.evil.example"}}
+    provided = {"environ_overrides": {"HTTP_HOST": "127.evil.example"}}
 
-    assert client.get("/api/v1/small/wanted", **given).status_code == 400
+    assert client.get("/api/v1/small/wanted", **provided).status_code == 400
 
 
 def address_seen(client, base_url="http://vault.example.org", peer="10.0.0.1", **forwarded):

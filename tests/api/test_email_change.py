@@ -91,8 +91,8 @@ def test_parallel_confirmations_by_both_addresses_make_one_change(app, as_ann):
     assert at_once(lambda number: confirm(app, both[number]), 2) == [204, 204]
 
     assert address(app, as_ann.account_id) == NEW
-    told = [event["typ"] for event in factories.events(app)]
-    assert told.count("account.email.change") == 1
+    events = [event["typ"] for event in factories.events(app)]
+    assert events.count("account.email.change") == 1
 
 
 def test_it_needs_a_fresh_proof(app, as_ann):

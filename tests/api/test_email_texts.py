@@ -38,11 +38,11 @@ class Seen(HTMLParser):
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
         self.open.append(tag)
-        given = dict(attributes)
-        assert not {"src", "srcset", "background", "onclick"} & given.keys()
-        assert "url(" not in given.get("style", "")
-        if "href" in given:
-            self.links.append(given["href"])
+        provided = dict(attributes)
+        assert not {"src", "srcset", "background", "onclick"} & provided.keys()
+        assert "url(" not in provided.get("style", "")
+        if "href" in provided:
+            self.links.append(provided["href"])
 
     def handle_endtag(self, tag):
         while self.open and self.open.pop() != tag:

@@ -98,13 +98,13 @@ def test_on_sqlite_a_single_statement_is_nothing_but_itself(on_sqlite):
 def test_every_sqlite_connection_gets_its_pragmas(on_sqlite, which):
     pool = db.engine if which == "pooled" else AUTOCOMMIT.get(on_sqlite)
     with pool.connect() as connection:
-        told = {
+        reported = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("foreign_keys", "journal_mode", "busy_timeout", "synchronous")
         }
 
     full = 2
-    assert told == {
+    assert reported == {
         "foreign_keys": 1,
         "journal_mode": "wal",
         "busy_timeout": 10_000,
@@ -121,13 +121,13 @@ def test_new_sqlite_database_waits_for_another_writer(tmp_path):
     )
     with contextlib.closing(other), app.app_context():
         other.execute("BEGIN IMMEDIATE")
-        ended = threading.Timer(0.3, other.rollback)
-        ended.start()
+        timer = threading.Timer(0.3, other.rollback)
+        timer.start()
 
         with db.engine.connect() as connection:
             mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
 
-        ended.join()
+        timer.join()
         db.engine.dispose()
     assert mode == "wal"
 
@@ -136,12 +136,12 @@ def test_new_sqlite_database_waits_for_another_writer(tmp_path):
 def test_every_postgresql_connection_gets_its_limits(on_postgres, all_anew, which):
     pool = db.engine if which == "pooled" else AUTOCOMMIT.get(on_postgres)
     with pool.connect() as connection:
-        told = [
+        reported = [
             connection.exec_driver_sql(f"SHOW {name}").scalar()
             for name in ("statement_timeout", "lock_timeout", "timezone", "application_name")
         ]
 
-    assert told == ["4500ms", "2s", "UTC", "vaultr"]
+    assert reported == ["4500ms", "2s", "UTC", "vaultr"]
 
 
 def test_pool_sizes_follow_url_or_threads():

@@ -183,7 +183,7 @@ def test_modified_or_truncated_token_is_anonymous(sqlite_app, stranger):
 
     answers = {one: refused(stranger, one)[:2] for one in cuts + whole}
 
-    assert {one: told for one, told in answers.items() if told != NOTHING[:2]} == {}
+    assert {one: reported for one, reported in answers.items() if reported != NOTHING[:2]} == {}
 
 
 def test_the_parts_of_two_good_tokens_make_no_third(sqlite_app, stranger):

@@ -21,13 +21,13 @@ def test_another_host_is_unknown(client):
     assert response.json["type"] == "urn:vaultr:problem:host-unknown"
 
 
-@pytest.mark.parametrize("given", ["two words", "a" * 65, "<script>"])
-def test_foreign_request_id_is_used_only_in_plain_form(client, given):
-    kept = client.get("/api/v1/nothing", headers={"X-Request-Id": "abc-1"})
-    replaced = client.get("/api/v1/nothing", headers={"X-Request-Id": given})
+@pytest.mark.parametrize("value", ["two words", "a" * 65, "<script>"])
+def test_foreign_request_id_is_used_only_in_plain_form(client, value):
+    stored = client.get("/api/v1/nothing", headers={"X-Request-Id": "abc-1"})
+    replaced = client.get("/api/v1/nothing", headers={"X-Request-Id": value})
 
-    assert kept.headers["X-Request-Id"] == "abc-1"
-    assert replaced.headers["X-Request-Id"] != given
+    assert stored.headers["X-Request-Id"] == "abc-1"
+    assert replaced.headers["X-Request-Id"] != value
 
 
 @pytest.mark.parametrize("body", [[], [{}], 5, "text", True, None])

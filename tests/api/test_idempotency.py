@@ -45,7 +45,7 @@ def slug(response):
     return response.json["type"].removeprefix("urn:vaultr:problem:")
 
 
-def kept(app):
+def stored_responses(app):
     with app.app_context(), transaction() as session:
         return session.execute(sa.select(sa.func.count()).select_from(StoredResponse)).scalar_one()
 
@@ -118,7 +118,7 @@ def test_error_response_is_not_stored(app, as_ann, set_to):
     set_to(app, quota_vaults=0)
     vault = new_vault()
     assert slug(as_ann.post("/api/v1/vaults", json=vault, headers=KEY)) == "quota-exceeded"
-    assert kept(app) == 0
+    assert stored_responses(app) == 0
 
     set_to(app, quota_vaults=1)
 
@@ -129,7 +129,7 @@ def test_a_stranger_leaves_no_key_behind(app, client):
     assert client.post("/api/v1/vaults", json=new_vault(), headers=KEY).status_code == 401
     body = {"email": "ann@example.org"}
     assert client.post("/api/v1/auth/prelogin", json=body, headers=KEY).status_code == 200
-    assert kept(app) == 0
+    assert stored_responses(app) == 0
 
 
 def test_dead_session_gets_no_replayed_response(as_ann):
@@ -208,7 +208,7 @@ def test_dry_run_response_is_not_stored(app, as_ann):
     ]
 
     assert [(one.status_code, one.data) for one in answers] == [(200, answers[0].data)] * 2
-    assert kept(app) == 0
+    assert stored_responses(app) == 0
 
 
 def test_ended_session_gets_nothing_from_fast_route(app, as_ann):
@@ -229,7 +229,7 @@ def test_stored_response_expires_after_a_day(app, as_ann):
     with time_machine.travel(NOON, tick=False), app.app_context():
         assert idempotency.delete_expired() is False
 
-    assert kept(app) == 1
+    assert stored_responses(app) == 1
 
 
 def test_an_account_that_ends_leaves_no_answers(app, as_ann, as_bob):
@@ -239,7 +239,7 @@ def test_an_account_that_ends_leaves_no_answers(app, as_ann, as_bob):
     with app.app_context(), transaction() as session:
         idempotency.delete_responses(session, as_ann.account_id)
 
-    assert kept(app) == 1
+    assert stored_responses(app) == 1
 
 
 def test_which_posts_ignore_a_key_is_listed_by_name(app):

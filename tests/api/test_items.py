@@ -98,11 +98,11 @@ def test_detail_read_is_recorded_before_response(app, as_ann, vault):
     as_ann.get(f"{vault.path}/items")
     refused(as_ann.get(f"{vault.path}/items/{uuid4()}"), 404, "item-not-found")
 
-    told = [e for e in factories.events(app) if e["typ"] == "item.read"]
-    assert [e["obj"] for e in told] == [
+    events = [e for e in factories.events(app) if e["typ"] == "item.read"]
+    assert [e["obj"] for e in events] == [
         {"kind": "vault", "id": str(vault.id), "items": [str(item_id)]}
     ] * 2
-    assert {e["sub"] for e in told} == {str(as_ann.account_id)}
+    assert {e["sub"] for e in events} == {str(as_ann.account_id)}
 
 
 def test_an_item_goes_to_the_trash_and_comes_back(app, as_ann, vault):
@@ -125,13 +125,13 @@ def test_an_item_goes_to_the_trash_and_comes_back(app, as_ann, vault):
 def test_a_removed_item_is_gone_with_its_versions(app, as_ann, vault, steps):
     item_id = vault.put()
     vault.put(item_id, "another")
-    kept = vault.put()
+    stored = vault.put()
     for step in steps:
         answer = vault.move(step, item_id)
 
     assert answer["state"] == "removed"
     refused(as_ann.get(f"{vault.path}/items/{item_id}"), 404, "item-not-found")
-    assert [row.item_id for row in rows(app, VERSIONS)] == [kept]
+    assert [row.item_id for row in rows(app, VERSIONS)] == [stored]
     assert [(row.item_id, row.revision) for row in rows(app, REMOVED)] == [
         (item_id, answer["revision"])
     ]
@@ -196,9 +196,9 @@ def test_each_put_stores_a_version_and_fifty_remain(app, vault):
     for number in range(52):
         vault.put(item_id, str(number))
 
-    kept = sorted(row.revision for row in rows(app, VERSIONS, item_id=item_id))
+    stored = sorted(row.revision for row in rows(app, VERSIONS, item_id=item_id))
 
-    assert kept == list(range(4, 54))
+    assert stored == list(range(4, 54))
     (row,) = rows(app, VAULTS)
     assert row.version_bytes == sum(one.size for one in rows(app, VERSIONS))
     assert len(rows(app, VERSIONS, item_id=other)) == 1

@@ -128,8 +128,8 @@ def test_factor_key_can_retire_after_reseal(app, folder):
         secrets = {uuid4(): b"secret %d" % number for number in range(3)}
         with transaction() as work:
             for factor_id, secret in secrets.items():
-                kept = second_factor_secrets.seal_secret(account.id, factor_id, secret)
-                work.add(_factor(account.id, factor_id, kept))
+                stored = second_factor_secrets.seal_secret(account.id, factor_id, secret)
+                work.add(_factor(account.id, factor_id, stored))
     new = rotate(app, folder, "FACTOR_KEY")
     assert refused(retire(app, folder, "FACTOR_KEY"), 3, "second factors")
 
@@ -221,9 +221,9 @@ def _needed_everywhere(app):
     """Let something need each key but JWT_SECRET, which nothing needs for long."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
-        kept = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")
+        stored = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")
         with transaction() as work:
-            work.add(_factor(account.id, factor_id, kept))
+            work.add(_factor(account.id, factor_id, stored))
         mail.send(LETTER, "ann@example.org")
         factories.session()
 
@@ -282,10 +282,10 @@ def _age(app, key_id, *, minutes):
         work.execute(change.values(created_at=moment))
 
 
-def _factor(account_id, factor_id, kept):
+def _factor(account_id, factor_id, snapshot):
     return Factor(
         id=factor_id, account_id=account_id, kind="totp", last_step=0,
-        created_at=datetime.now(UTC), audit_event_id=uuid4(), **kept,
+        created_at=datetime.now(UTC), audit_event_id=uuid4(), **snapshot,
     )  # fmt: skip
 
 

@@ -54,6 +54,6 @@ def test_thousands_of_ended_sessions_are_recorded_in_events_of_500(app, as_ann):
 
     assert as_ann.post(LOGOUT_ALL).status_code == 204
 
-    told = [one["obj"]["ids"] for one in factories.events(app) if one["typ"] == "session.end"]
-    assert [len(ids) for ids in told] == [500, 500, 201]
-    assert len({one for ids in told for one in ids}) == 1201
+    events = [one["obj"]["ids"] for one in factories.events(app) if one["typ"] == "session.end"]
+    assert [len(ids) for ids in events] == [500, 500, 201]
+    assert len({one for ids in events for one in ids}) == 1201

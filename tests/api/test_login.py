@@ -224,8 +224,8 @@ def test_logins_are_recorded_with_their_outcome(app, client, ann):
     client.post(LOGIN, json=factories.login(key=b"w" * 32))
     client.post(LOGIN, json=factories.login("nobody@example.org"))
 
-    told = [(e["typ"], e["sub"], e["out"]) for e in factories.events(app) if "login" in e["typ"]]
-    assert told == [
+    events = [(e["typ"], e["sub"], e["out"]) for e in factories.events(app) if "login" in e["typ"]]
+    assert events == [
         ("auth.login.ok", str(ann.id), "ok"),
         ("auth.login.deny", str(ann.id), "deny:wrong-key"),
         ("auth.login.deny", "anon", "deny:unknown-address"),

@@ -53,8 +53,8 @@ def test_reader_sees_its_vaults_and_nothing_else(as_ann, vault):
 
 
 def test_sync_returns_wraps_of_the_machine(as_ann, vault):
-    given = grant(vault)
-    machine = Machine.created(as_ann, given).client()
+    provided = grant(vault)
+    machine = Machine.created(as_ann, provided).client()
 
     synced = machine.get(f"{vault.path}/sync")
     again = machine.get(
@@ -62,7 +62,7 @@ def test_sync_returns_wraps_of_the_machine(as_ann, vault):
         headers={"If-None-Match": synced.headers["ETag"]},
     )
 
-    assert synced.json["vault"]["keys"] == given["keys"]
+    assert synced.json["vault"]["keys"] == provided["keys"]
     assert synced.json["vault"]["role"] == "read"
     assert again.status_code == 304
 

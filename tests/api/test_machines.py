@@ -27,7 +27,7 @@ def vault(app, as_ann):
     return Writer(as_ann).create()
 
 
-def told(response):
+def error_of(response):
     """Give what an error says: status, slug, pointers."""
     slug = response.json["type"].removeprefix("urn:vaultr:problem:")
     return response.status_code, slug, [one["pointer"] for one in response.json.get("errors", ())]
@@ -95,7 +95,7 @@ def test_stale_if_match_changes_nothing(as_ann, vault):
 
     response = as_ann.put(machine.path, json=new, headers={"If-Match": '"1"'})
 
-    assert told(response)[:2] == (412, "precondition-failed")
+    assert error_of(response)[:2] == (412, "precondition-failed")
     assert (response.json["revision"], response.headers["ETag"]) == (2, '"2"')
     assert as_ann.get(machine.path).json["revision"] == 2
 
@@ -108,8 +108,8 @@ def test_deleted_machine_leaves_no_row(app, as_ann, vault):
     assert as_ann.delete(machine.path).status_code == 204
 
     assert client.get(vault.path).status_code == 401
-    assert told(as_ann.get(machine.path))[:2] == (404, "not-found")
-    assert told(as_ann.delete(machine.path))[:2] == (404, "not-found")
+    assert error_of(as_ann.get(machine.path))[:2] == (404, "not-found")
+    assert error_of(as_ann.delete(machine.path))[:2] == (404, "not-found")
     assert rows(app, MACHINE_ROWS) == []
     assert {row.role for row in rows(app, VAULT_KEYS)} == {"owner"}
 
@@ -120,7 +120,7 @@ def test_repeated_creation_with_key_returns_first_response(as_ann, vault):
     first, second = (as_ann.post(MACHINES, json=asked, headers=headers) for _ in range(2))
 
     assert (first.status_code, second.json) == (201, first.json)
-    assert told(as_ann.post(MACHINES, json=asked))[:2] == (409, "conflict")
+    assert error_of(as_ann.post(MACHINES, json=asked))[:2] == (409, "conflict")
 
 
 def test_machines_are_listed_page_by_page(as_ann, vault, monkeypatch):
@@ -141,7 +141,7 @@ def test_quota_limits_the_number_of_machines(app, as_ann, vault, set_to):
     set_to(app, quota_machines=1)
     Machine.created(as_ann, grant(vault))
 
-    assert told(as_ann.post(MACHINES, json=body() | KEY))[:2] == (409, "quota-exceeded")
+    assert error_of(as_ann.post(MACHINES, json=body() | KEY))[:2] == (409, "quota-exceeded")
 
 
 def test_machine_of_another_account_does_not_exist(as_ann, as_bob, vault):
@@ -153,9 +153,9 @@ def test_machine_of_another_account_does_not_exist(as_ann, as_bob, vault):
         as_bob.put(machine.path, json=new),
         as_bob.delete(machine.path),
     ):
-        assert told(answer)[:2] == (404, "not-found")
+        assert error_of(answer)[:2] == (404, "not-found")
     assert as_bob.get(MACHINES).json["machines"] == []
-    assert told(as_bob.post(MACHINES, json=body(grant(vault)) | KEY)) == (
+    assert error_of(as_bob.post(MACHINES, json=body(grant(vault)) | KEY)) == (
         404,
         "vault-not-found",
         ["/vaults/0/vault_id"],
@@ -170,7 +170,7 @@ def test_taken_ids_are_rejected(client, as_ann, as_bob, vault):
     for taken in (machine.id, str(as_ann.account_id), str(as_bob.account_id), decoy["account_id"]):
         answer = as_bob.post(MACHINES, json=body() | KEY | {"id": taken})
 
-        assert told(answer)[:2] == (409, "conflict"), taken
+        assert error_of(answer)[:2] == (409, "conflict"), taken
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_taken_ids_are_rejected(client, as_ann, as_bob, vault):
     ],
 )
 def test_bad_bodies_name_their_field(as_ann, change, expected):
-    assert told(as_ann.post(MACHINES, json=body() | KEY | change)) == expected
+    assert error_of(as_ann.post(MACHINES, json=body() | KEY | change)) == expected
 
 
 def test_bad_grants_name_their_place(as_ann, vault):
@@ -212,7 +212,7 @@ def test_bad_grants_name_their_place(as_ann, vault):
     }
 
     answers = {
-        name: told(as_ann.post(MACHINES, json=body(*grants) | KEY))
+        name: error_of(as_ann.post(MACHINES, json=body(*grants) | KEY))
         for name, (grants, _) in cases.items()
     }
 
@@ -231,8 +231,8 @@ def test_edit_with_key_alone_is_malformed(as_ann, vault):
     alone = edited(shown) | KEY
     other = edited(shown) | {"id": str(uuid4())}
 
-    assert told(as_ann.put(machine.path, json=alone))[0] == 400
-    assert told(as_ann.put(machine.path, json=other)) == (422, "unprocessable", ["/id"])
+    assert error_of(as_ann.put(machine.path, json=alone))[0] == 400
+    assert error_of(as_ann.put(machine.path, json=other)) == (422, "unprocessable", ["/id"])
 
 
 def test_changes_need_a_recent_step_up(app, as_ann, vault):
@@ -246,7 +246,7 @@ def test_changes_need_a_recent_step_up(app, as_ann, vault):
         as_ann.put(machine.path, json=new),
         as_ann.delete(machine.path),
     ):
-        assert told(answer)[:2] == (403, "step-up-required")
+        assert error_of(answer)[:2] == (403, "step-up-required")
 
 
 def test_each_change_is_recorded_without_names(app, as_ann, vault):

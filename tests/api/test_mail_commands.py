@@ -95,10 +95,10 @@ def test_more_than_a_thousand_emails_are_counted_as_such(app):
         }  # fmt: skip
         session.execute(sa.insert(Mail), [{"id": UUID(int=one), **row} for one in range(1001)])
 
-    told = run(app, "list").stdout.splitlines()
+    output = run(app, "list").stdout.splitlines()
 
-    assert told[1000] == f"More than 1000 emails exist. Continue with --after {UUID(int=999)}"
-    assert len(told) == 1001
+    assert output[1000] == f"More than 1000 emails exist. Continue with --after {UUID(int=999)}"
+    assert len(output) == 1001
     assert run(app, "list", "--limit", "1001").exit_code == 2
 
 
@@ -228,9 +228,9 @@ def test_a_test_that_fails_tells_why_and_ends_with_1(app, smtp, answers, reason)
         smtp(port if answers else 1)
         done = run(app, "test", ANN, "--json")
 
-    told = json.loads(done.stdout)
-    assert (done.exit_code, told["accepted"], told["reason"]) == (1, False, reason)
-    assert told["advice"]
+    output = json.loads(done.stdout)
+    assert (done.exit_code, output["accepted"], output["reason"]) == (1, False, reason)
+    assert output["advice"]
     assert ANN not in done.output
 
 

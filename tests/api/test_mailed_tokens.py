@@ -29,14 +29,14 @@ def mailed(app, as_ann, set_to):
     client = app.test_client()
     client.post(f"{AUTH}/signup", json=factories.signup("signup@example.org"))
     as_ann.post(f"{AUTH}/email", json={"email": NEW})
-    given = {
+    received = {
         "verify": tokens(app, "signup@example.org")[0],
         "refresh": as_ann.session.refresh_token,
     }
-    given["confirm"] = _linked(app, ANN)
-    _, given["recover"] = account_recovery.begun(app, "bob@example.org")
-    given["undo"] = _moved(app)
-    return given
+    received["confirm"] = _linked(app, ANN)
+    _, received["recover"] = account_recovery.begun(app, "bob@example.org")
+    received["undo"] = _moved(app)
+    return received
 
 
 def _linked(app, to):
@@ -69,12 +69,12 @@ def test_every_other_token_is_refused_alike_and_uses_none_up(app, client, mailed
         if kind != wanted
     }
 
-    told = {(one.status_code, one.json["type"], one.json["detail"]) for one in answers.values()}
+    reported = {(one.status_code, one.json["type"], one.json["detail"]) for one in answers.values()}
     assert len(answers) == len(ROUTES) * (len(mailed) - 1)
-    assert {(status, problem) for status, problem, _ in told} == {
+    assert {(status, problem) for status, problem, _ in reported} == {
         (400, "urn:vaultr:problem:token-invalid")
     }
-    assert len(told) == 1
+    assert len(reported) == 1
     good = {path: client.post(path, json={"token": mailed[kind]}) for path, kind in ROUTES.items()}
     assert {path: one.status_code for path, one in good.items()} == dict.fromkeys(ROUTES, 204)
 

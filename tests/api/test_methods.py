@@ -15,7 +15,7 @@ def stranger(tmp_path):
         yield app.test_client()
 
 
-def told(response):
+def status_and_slug(response):
     assert response.mimetype == "application/problem+json"
     return response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:")
 
@@ -32,7 +32,7 @@ def told(response):
 def test_another_method_is_405_with_allow(stranger, method, path, allowed):
     response = stranger.open(path, method=method)
 
-    assert told(response) == (405, "method-not-allowed")
+    assert status_and_slug(response) == (405, "method-not-allowed")
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 
@@ -41,7 +41,7 @@ def test_options_is_204_with_allow_and_calls_nothing(stranger):
 
     assert (response.status_code, response.data) == (204, b"")
     assert set(response.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
-    assert told(stranger.options("/api/v1/nowhere")) == (404, "not-found")
+    assert status_and_slug(stranger.options("/api/v1/nowhere")) == (404, "not-found")
     assert stranger.options(f"/api/v1/small/closed/{uuid4()}").status_code == 204
 
 
@@ -57,9 +57,15 @@ def test_an_id_of_another_form_in_a_path_is_404(stranger, form):
     one = str(uuid4())
     path = "/api/v1/small/closed/"
 
-    assert told(stranger.put(path + form.format(one.upper()), json=WORD)) == (404, "not-found")
-    assert told(stranger.put(path + form.format(one.replace("-", "")), json=WORD)) == (
+    assert status_and_slug(stranger.put(path + form.format(one.upper()), json=WORD)) == (
         404,
         "not-found",
     )
-    assert told(stranger.put(f"/api/v1//small/closed/{one}", json=WORD)) == (404, "not-found")
+    assert status_and_slug(stranger.put(path + form.format(one.replace("-", "")), json=WORD)) == (
+        404,
+        "not-found",
+    )
+    assert status_and_slug(stranger.put(f"/api/v1//small/closed/{one}", json=WORD)) == (
+        404,
+        "not-found",
+    )

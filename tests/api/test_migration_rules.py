@@ -81,15 +81,15 @@ def test_nothing_of_a_migration_stays_behind(app, migrations):
     )
     ask = "PRAGMA {}" if sqlite(app) else "SHOW {}"
 
-    def told():
+    def session_settings():
         with db.engine.connect() as connection:
             return [connection.exec_driver_sql(ask.format(name)).scalar() for name in names]
 
     with app.app_context():
-        before, waited = told(), engine.deadline.get()
+        before, waited = session_settings(), engine.deadline.get()
         flask_migrate.upgrade(directory=migrations)
 
-        assert told() == before
+        assert session_settings() == before
         assert engine.deadline.get() == waited
         db.engine.dispose()
 

@@ -91,7 +91,7 @@ def test_of_six_that_migrate_at_once_all_succeed(environ):
         subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
         for _ in range(PODS)
     ]
-    told = [pod.communicate(timeout=120)[1] for pod in pods]
+    output = [pod.communicate(timeout=120)[1] for pod in pods]
 
-    assert [pod.returncode for pod in pods] == [0] * PODS, told
+    assert [pod.returncode for pod in pods] == [0] * PODS, output
     assert "accounts" in described(create_app(Settings.from_environ(environ)))

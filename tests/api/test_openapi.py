@@ -81,18 +81,18 @@ def test_every_error_of_a_route_is_documented(sqlite_app, described):
         answers = described["paths"][path][method]["responses"]
         for kind in errors_of(rule, contract, is_public=getattr(view, "public", False)):
             answer = answers[str(status_of(kind))]["content"]["application/problem+json"]["schema"]
-            [_, told] = answer["allOf"]
-            assert f"urn:vaultr:problem:{kind.slug}" in told["properties"]["type"]["enum"]
+            [_, reported] = answer["allOf"]
+            assert f"urn:vaultr:problem:{kind.slug}" in reported["properties"]["type"]["enum"]
 
 
 def test_common_errors_are_documented_on_every_closed_route(described):
     for operation in operations(described).values():
-        told = operation["responses"].keys()
+        reported = operation["responses"].keys()
         if operation["security"]:
-            assert {"400", "401", "403", "405", "429", "500", "503"} <= told
+            assert {"400", "401", "403", "405", "429", "500", "503"} <= reported
         if "requestBody" in operation:
-            assert {"400", "411", "413", "415"} <= told
-        waits = [operation["responses"][one] for one in ("429", "503") if one in told]
+            assert {"400", "411", "413", "415"} <= reported
+        waits = [operation["responses"][one] for one in ("429", "503") if one in reported]
         assert all("Retry-After" in one["headers"] for one in waits if "headers" in one)
 
 
@@ -149,8 +149,8 @@ def test_query_parameters_are_documented_as_accepted(tmp_path):
 def test_answers_are_as_it_says(sqlite_app, described, path, method, status):
     app_fixtures.empty(sqlite_app)
     response = sqlite_app.test_client().open(path, method=method.upper())
-    said = described["paths"][path][method]["responses"][status]["content"][response.mimetype]
+    text = described["paths"][path][method]["responses"][status]["content"][response.mimetype]
 
     assert str(response.status_code) == status
-    schema = {**said["schema"], "components": described["components"]}
+    schema = {**text["schema"], "components": described["components"]}
     jsonschema.validate(json.loads(response.data), schema)

@@ -43,7 +43,7 @@ def slug(response):
     return response.json["type"].removeprefix("urn:vaultr:problem:")
 
 
-def told(response):
+def status_and_slug(response):
     return response.status_code, slug(response)
 
 
@@ -75,7 +75,7 @@ def test_valid_body_reaches_view_and_response_is_its_model(stranger):
 def test_a_malformed_body_is_400_and_names_its_fields(stranger, data, pointers):
     response = post(stranger, data)
 
-    assert told(response) == (400, "bad-request")
+    assert status_and_slug(response) == (400, "bad-request")
     assert [one["pointer"] for one in response.json["errors"]] == pointers
     assert sample_routes.called == []
 
@@ -101,7 +101,10 @@ def test_of_very_many_faults_none_is_listed(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/json; charset=latin-1"])
 def test_another_media_type_is_415(stranger, kind):
-    assert told(post(stranger, json.dumps(WORD), kind)) == (415, "unsupported-media-type")
+    assert status_and_slug(post(stranger, json.dumps(WORD), kind)) == (
+        415,
+        "unsupported-media-type",
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_compressed_body_returns_415(stranger, encoding, status):
 
 
 def test_a_body_over_the_limit_is_413_whatever_it_holds(stranger):
-    assert told(post(stranger, "x" * 2001, "text/plain")) == (413, "payload-too-large")
+    assert status_and_slug(post(stranger, "x" * 2001, "text/plain")) == (413, "payload-too-large")
     assert post(stranger, json.dumps({"word": "x" * 1987})).status_code == 200
 
 
@@ -125,14 +128,14 @@ def test_a_body_without_its_length_is_411(stranger):
         headers={"Transfer-Encoding": "chunked"},
     )
 
-    assert told(response) == (411, "length-required")
+    assert status_and_slug(response) == (411, "length-required")
     missing = stranger.post("/api/v1/small/word", content_type="application/json")
-    assert told(missing) == (411, "length-required")
+    assert status_and_slug(missing) == (411, "length-required")
 
 
 def test_route_without_body_needs_no_length_and_accepts_none(stranger):
     assert stranger.post("/api/v1/small/nothing").status_code == 204
-    assert told(post(stranger, "{}", path="nothing")) == (400, "bad-request")
+    assert status_and_slug(post(stranger, "{}", path="nothing")) == (400, "bad-request")
     assert len(sample_routes.called) == 1
 
 
@@ -159,20 +162,20 @@ def test_a_query_is_read(stranger, query, word):
 def test_a_malformed_query_is_400(stranger, query):
     response = stranger.get(f"/api/v1/small/wanted?{query}")
 
-    assert told(response) == (400, "bad-request")
+    assert status_and_slug(response) == (400, "bad-request")
     assert all(one["pointer"].startswith("/query") for one in response.json["errors"])
 
 
 def test_raw_bytes_in_a_query_are_400(stranger):
     response = stranger.get("/api/v1/small/wanted", environ_overrides={"QUERY_STRING": "kind=\xff"})
 
-    assert told(response) == (400, "bad-request")
+    assert status_and_slug(response) == (400, "bad-request")
 
 
 def test_a_query_where_none_is_taken_is_400(stranger):
     response = stranger.post("/api/v1/small/nothing?x=1")
 
-    assert told(response) == (400, "bad-request")
+    assert status_and_slug(response) == (400, "bad-request")
     assert [one["pointer"] for one in response.json["errors"]] == ["/query"]
 
 
@@ -203,14 +206,14 @@ def test_error_has_its_members_and_headers(stranger):
 def test_an_error_inside_is_500_and_says_nothing_of_itself(stranger, capfd):
     response = stranger.get("/api/v1/small/breaks")
 
-    assert told(response) == (500, "internal")
+    assert status_and_slug(response) == (500, "internal")
     assert "hunter2" not in response.text
 
 
 def test_an_error_inside_the_error_handling_is_answered_too(stranger):
     response = stranger.get("/api/v1/small/unwritable", headers={"X-Request-Id": "here"})
 
-    assert told(response) == (500, "internal")
+    assert status_and_slug(response) == (500, "internal")
     assert response.json["request_id"] == "here"
     assert response.headers["X-Frame-Options"] == "DENY"
     assert response.headers["Cache-Control"] == "no-store"
@@ -224,7 +227,7 @@ def test_an_error_before_any_request_is_known_is_answered_too(server, monkeypatc
 
     started = []
     environ = EnvironBuilder("/api/health").get_environ()
-    body = server.wsgi_app(environ, lambda *given: started.append(given))
+    body = server.wsgi_app(environ, lambda *provided: started.append(provided))
 
     [(status, headers, _)] = started
     assert (status, dict(headers)["X-Frame-Options"]) == ("500 Internal Server Error", "DENY")
@@ -241,14 +244,14 @@ def test_401_comes_before_what_is_wrong_with_the_body(stranger, ann):
 
 def test_400_comes_before_403_and_403_before_404(server, ann):
     path = f"/api/v1/small/closed/{uuid4()}"
-    assert told(ann.put(path, json=WORD)) == (404, "not-found")
+    assert status_and_slug(ann.put(path, json=WORD)) == (404, "not-found")
 
     with server.app_context():
         long_ago = factories.datetime(2026, 1, 1, tzinfo=factories.UTC)
         factories.change_session(ann.session.id, proven_at=long_ago)
 
-    assert told(ann.put(path, json={})) == (400, "bad-request")
-    assert told(ann.put(path, json=WORD)) == (403, "step-up-required")
+    assert status_and_slug(ann.put(path, json={})) == (400, "bad-request")
+    assert status_and_slug(ann.put(path, json=WORD)) == (403, "step-up-required")
     assert len(sample_routes.called) == 1
 
 
@@ -262,7 +265,7 @@ def test_dead_session_is_401_before_any_other_error(server, ann):
         factories.change_session(ann.session.id, idle_until=past)
 
     for body in (WORD, {}, "x"):
-        assert told(ann.put(path, json=body)) == (401, "unauthenticated")
+        assert status_and_slug(ann.put(path, json=body)) == (401, "unauthenticated")
 
 
 def test_429_comes_before_401(tmp_path):
@@ -271,7 +274,7 @@ def test_429_comes_before_401(tmp_path):
 
         answers = [stranger.put(f"/api/v1/small/closed/{uuid4()}") for _ in range(2)]
 
-    assert [told(answer) for answer in answers] == [
+    assert [status_and_slug(answer) for answer in answers] == [
         (401, "unauthenticated"),
         (429, "rate-limited"),
     ]
@@ -283,7 +286,7 @@ def test_two_credentials_on_one_request_are_400(ann, path):
 
     response = ann.post(f"/api/v1/{path}", headers={"Authorization": f"{token},{token}"})
 
-    assert told(response) == (400, "bad-request")
+    assert status_and_slug(response) == (400, "bad-request")
 
 
 @pytest.mark.parametrize(("tries", "status"), [(0, 204), (2, 204), (99, 503)])

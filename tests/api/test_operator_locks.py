@@ -85,15 +85,18 @@ def test_lock_set_during_key_check_blocks_login(app, as_ann, monkeypatch, known)
 
 def test_anonymous_sees_only_locks_any_address_can_have(app, as_ann, flask, time_machine):
     flask("lock", ANN)
-    told = []
+    reported = []
     for hours in (0, 5, 5):
         time_machine.move_to(datetime.now(UTC) + timedelta(hours=hours), tick=False)
         refused = sign_in(app, ANN)
         assert refused.json["type"].endswith(":locked")
-        told.append(int(refused.headers["Retry-After"]))
+        reported.append(int(refused.headers["Retry-After"]))
 
-    assert 23 * 3600 < told[0] <= 24 * 3600 + 1
-    assert [before - after for before, after in itertools.pairwise(told)] == [5 * 3600, 5 * 3600]
+    assert 23 * 3600 < reported[0] <= 24 * 3600 + 1
+    assert [before - after for before, after in itertools.pairwise(reported)] == [
+        5 * 3600,
+        5 * 3600,
+    ]
 
 
 def test_failures_at_an_address_do_not_follow_the_account(app, as_ann):

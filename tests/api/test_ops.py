@@ -84,7 +84,7 @@ def test_an_operators_name_is_a_word(flask, name):
 
 
 @pytest.fixture
-def ended(app):
+def expired_rows(app):
     """Rows of which one has ended and one has not."""
     with app.app_context():
         ann = factories.account()
@@ -107,7 +107,7 @@ def _mail(number, state, created_at):
         )  # fmt: skip
 
 
-def test_cleaning_up_counts_first_and_removes_just_what_it_counted(app, flask, ended):
+def test_cleaning_up_counts_first_and_removes_just_what_it_counted(app, flask, expired_rows):
     before = answer(flask("ops", "cleanup", "--dry-run", "--json"))
     with app.app_context():
         assert _rows(Session) == 2
@@ -265,8 +265,8 @@ def test_daily_too_many_errors_in_numbers_are_found(flask, httpd, healthy, backe
 
 def test_daily_too_many_errors_in_a_log_are_found(flask, healthy, backed_up, tmp_path):
     def line(status, hours=1):
-        told = {"time": clock.text(clock.now() - timedelta(hours=hours)), "event": "request"}
-        return "pod-1 " + json.dumps({**told, "status": status})
+        reported = {"time": clock.text(clock.now() - timedelta(hours=hours)), "event": "request"}
+        return "pod-1 " + json.dumps({**reported, "status": status})
 
     log = tmp_path / "log"
     older = [line(500, hours=30)] * 50

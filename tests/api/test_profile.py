@@ -26,14 +26,20 @@ def test_me_shows_the_account_with_its_key_set(app, as_ann):
     assert shown.json["factors"] == []
     assert shown.json["limits"]["vaults"] == 20
     with app.app_context(), transaction() as work:
-        kept = work.get(KeySet, as_ann.account_id)
+        stored = work.get(KeySet, as_ann.account_id)
         assert shown.json["key_set"] == {
-            "account_key": {"epoch": 1, "sealed": b64(kept.account_key)},
+            "account_key": {"epoch": 1, "sealed": b64(stored.account_key)},
             "identity": {
-                "x25519": {"public": b64(kept.x25519_public), "sealed": b64(kept.x25519_sealed)},
-                "ed25519": {"public": b64(kept.ed25519_public), "sealed": b64(kept.ed25519_sealed)},
+                "x25519": {
+                    "public": b64(stored.x25519_public),
+                    "sealed": b64(stored.x25519_sealed),
+                },
+                "ed25519": {
+                    "public": b64(stored.ed25519_public),
+                    "sealed": b64(stored.ed25519_sealed),
+                },
             },
-            "profile": {"revision": 1, "sealed": b64(kept.profile)},
+            "profile": {"revision": 1, "sealed": b64(stored.profile)},
         }
 
 

@@ -192,14 +192,14 @@ def test_versions_that_must_go_are_found_along_an_index(filled, vault, set_to):
     revision = item["revision"]
     for _ in range(50):
         revision = vault.put(item["id"], revision).json["revision"]
-    kept = len(vault.get(f"/items/{item['id']}/versions").json["versions"])
+    stored = len(vault.get(f"/items/{item['id']}/versions").json["versions"])
 
     with Plans(app) as plans:
         vault.put(item["id"], revision)  # the fifty-first version goes, and the budget is looked at
         with app.app_context(), transaction() as session:
             version_retention.delete_oldest(session.connection(), vault.id, 1)
 
-    assert kept == 50
+    assert stored == 50
     assert len(vault.get(f"/items/{item['id']}/versions").json["versions"]) == 1
     assert any("Delete on versions w" in plan for plan in plans.seen.values())
     assert plans.whole() == {}

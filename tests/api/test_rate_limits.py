@@ -157,10 +157,10 @@ def test_route_limit_remaining_is_reported_before_it_is_reached(limited):
 
     answers = [client.post("/api/v1/auth/signup", json=factories.signup()) for _ in range(2)]
 
-    told = [
+    reported = [
         [answer.headers[f"RateLimit-{one}"] for one in ("Limit", "Remaining")] for answer in answers
     ]
-    assert told == [["3", "2"], ["3", "1"]]
+    assert reported == [["3", "2"], ["3", "1"]]
     assert all(answer.status_code == 202 for answer in answers)
 
 

@@ -53,7 +53,7 @@ def test_failed_statement_raises_sqlalchemy_error_and_keeps_connection(app):
 
 def test_lost_connection_is_dropped_and_next_statement_gets_another(app):
     dropped = []
-    sa.event.listen(AUTOCOMMIT.get(app), "invalidate", lambda *told: dropped.append(told))
+    sa.event.listen(AUTOCOMMIT.get(app), "invalidate", lambda *body: dropped.append(body))
 
     with pytest.raises(sa.exc.OperationalError) as caught:
         raw_driver.run("SELECT pg_terminate_backend(pg_backend_pid()) AS ended", {})

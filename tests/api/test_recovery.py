@@ -74,13 +74,13 @@ def test_recovery_works_from_email_to_new_password(app, client, time_machine):
     assert (early.status_code, slug(early)) == (403, "recovery-pending")
 
     after_the_wait(time_machine)
-    given = client.post(START, json=proof(token, account_id)).json
-    assert given["ready_at"] == started.json["ready_at"]
-    assert given["recovery_key"]["epoch"] == 1
-    assert [one["vault_id"] for one in given["vaults"]] == [str(vault.id)]
-    assert [key["generation"] for key in given["vaults"][0]["keys"]] == [1]
-    assert given["machines"] == []
-    assert given["key_set"]["account_key"]["epoch"] == 1
+    provided = client.post(START, json=proof(token, account_id)).json
+    assert provided["ready_at"] == started.json["ready_at"]
+    assert provided["recovery_key"]["epoch"] == 1
+    assert [one["vault_id"] for one in provided["vaults"]] == [str(vault.id)]
+    assert [key["generation"] for key in provided["vaults"][0]["keys"]] == [1]
+    assert provided["machines"] == []
+    assert provided["key_set"]["account_key"]["epoch"] == 1
 
     done = client.post(COMPLETE, json=completion(app, token, account_id))
 
@@ -94,13 +94,13 @@ def test_returned_values_are_the_stored_ones(app, client, time_machine):
     account_id, token = begun(app)
     with app.app_context():
         factories.vault(ANN)
-    kept, (key,) = rows(app, RecoveryKey), rows(app, VaultKey)
+    stored, (key,) = rows(app, RecoveryKey), rows(app, VaultKey)
     after_the_wait(time_machine)
 
-    given = client.post(START, json=proof(token, account_id)).json
+    provided = client.post(START, json=proof(token, account_id)).json
 
-    assert given["recovery_key"]["sealed"] == b64(kept[0].sealed)
-    assert given["vaults"][0]["keys"][0]["sealed_key"] == b64(key.sealed_key)
+    assert provided["recovery_key"]["sealed"] == b64(stored[0].sealed)
+    assert provided["vaults"][0]["keys"][0]["sealed_key"] == b64(key.sealed_key)
 
 
 def test_owner_is_notified_at_each_step(app, client, time_machine):
@@ -137,9 +137,9 @@ def test_each_step_is_recorded(app, client, time_machine):
     client.post(START, json=proof(token, account_id))
     client.post(COMPLETE, json=completion(app, token, account_id))
 
-    told = [event["typ"] for event in factories.events(app) if event["sub"] == str(account_id)]
+    events = [event["typ"] for event in factories.events(app) if event["sub"] == str(account_id)]
 
-    assert told == [
+    assert events == [
         "cred.recover.start", "cred.recover.start", "cred.recover.done", "recovery-key.remove"
     ]  # fmt: skip
 

@@ -60,8 +60,8 @@ def test_cancel_token_ends_recovery_and_its_recovery_key(app, client):
     assert (response.status_code, response.data) == (204, b"")
     assert everything_is_refused(app, token, account_id)
     assert not has_key(app)
-    told = [event["typ"] for event in factories.events(app)]
-    assert told.count("cred.recover.cancel") == told.count("recovery-key.remove") == 1
+    events = [event["typ"] for event in factories.events(app)]
+    assert events.count("cred.recover.cancel") == events.count("recovery-key.remove") == 1
     assert letters(app, ANN)[-1].kind == "recovery-cancelled"
 
 
@@ -96,8 +96,8 @@ def test_cancelling_a_token_that_was_not_used_is_recorded(app, as_ann):
     response = as_ann.delete(RECOVER)
 
     assert response.status_code == 204
-    told = [(event["typ"], event["out"]) for event in factories.events(app)]
-    assert told[-1] == ("cred.recover.cancel", "ok:by-session")
+    events = [(event["typ"], event["out"]) for event in factories.events(app)]
+    assert events[-1] == ("cred.recover.cancel", "ok:by-session")
 
 
 def test_another_accounts_session_ends_nothing(app, as_bob, client):
@@ -184,9 +184,9 @@ def test_recovery_key_is_stored_replaced_and_removed(app, as_ann):
     assert as_ann.delete(KEY).status_code == 204
     assert not has_key(app)
     assert as_ann.delete(KEY).status_code == 404
-    told = [event["typ"] for event in factories.events(app)]
-    assert told.count("recovery-key.set") == 2
-    assert told.count("recovery-key.remove") == 1
+    events = [event["typ"] for event in factories.events(app)]
+    assert events.count("recovery-key.set") == 2
+    assert events.count("recovery-key.remove") == 1
     kinds = [one.kind for one in letters(app, ANN)]
     assert kinds == ["recovery-key-set", "recovery-key-set", "recovery-key-removed"]
 
@@ -228,8 +228,8 @@ def test_parallel_recovery_key_and_account_key_change_stay_consistent(app, as_an
         body = new_keys(NEW) | {"rewrap": rewrapped(app, as_ann.account_id)}
         return client.put(f"{AUTH}/credentials", json=body, headers=headers).status_code
 
-    changed, kept = at_once(do, 2)
+    changed, stored = at_once(do, 2)
 
     assert changed == 204
-    assert kept in {204, 401}
+    assert stored in {204, 401}
     assert not has_key(app)

@@ -50,7 +50,7 @@ def statements_of(app):
     seen = []
     with app.app_context():
         for engine in (db.engine, AUTOCOMMIT.get(app)):
-            sa.event.listen(engine, "before_cursor_execute", lambda *told: seen.append(told[2]))
+            sa.event.listen(engine, "before_cursor_execute", lambda *body: seen.append(body[2]))
     return seen
 
 

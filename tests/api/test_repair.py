@@ -25,16 +25,16 @@ def test_a_repair_adds_one_entry_and_changes_nothing_else(app, vault):
     assert response.json["overview_revision"] == 0
     assert rows(app, ITEMS) == items
     (entry,) = rows(app, ENTRIES, n=2)
-    said = (entry.op, entry.item_id, entry.content_revision, entry.content, entry.generation)
-    assert said == ("repair", None, 0, bytes(32), 1)
+    arguments = (entry.op, entry.item_id, entry.content_revision, entry.content, entry.generation)
+    assert arguments == ("repair", None, 0, bytes(32), 1)
     vault.full()
 
 
 def test_it_is_recorded_with_the_new_head(app, vault):
     head = vault.done(vault.repair_request()).json["head"]
 
-    told = [event["obj"] for event in factories.events(app) if event["typ"] == "vault.repair"]
-    assert told == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 1, "head": head}]
+    events = [event["obj"] for event in factories.events(app) if event["typ"] == "vault.repair"]
+    assert events == [{"kind": "vault", "id": str(vault.id), "from": 1, "to": 1, "head": head}]
 
 
 def test_it_needs_the_head_and_its_own_vault(app, vault, as_bob):

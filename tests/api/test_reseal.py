@@ -39,7 +39,7 @@ def rotated(app, monkeypatch):
 
 
 @pytest.fixture
-def kept(app):
+def sealed_values(app):
     """Keep one factor and two letters, sealed under the keys that there are."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
@@ -63,7 +63,7 @@ def answer(done):
     return done.exit_code, json.loads(done.stdout)
 
 
-def test_reseal_reseals_everything_and_then_nothing(app, kept, rotated):
+def test_reseal_reseals_everything_and_then_nothing(app, sealed_values, rotated):
     rotated(old=True)
 
     first, second = run(app, "--json"), run(app, "--json")
@@ -73,7 +73,7 @@ def test_reseal_reseals_everything_and_then_nothing(app, kept, rotated):
     assert (first.stderr, run(app).stdout) == ("", "FACTOR_KEY   0\nMAIL_KEY     0\n")
 
 
-def test_value_under_missing_key_is_reported_until_key_returns(app, kept, rotated):
+def test_value_under_missing_key_is_reported_until_key_returns(app, sealed_values, rotated):
     rotated(old=False)
 
     done = run(app, "--json")
@@ -85,7 +85,7 @@ def test_value_under_missing_key_is_reported_until_key_returns(app, kept, rotate
     assert answer(run(app, "--json")) == (0, {"FACTOR_KEY": 1, "MAIL_KEY": 2, "left": NONE})
 
 
-def test_modified_email_is_skipped_without_blocking_others(app, kept, rotated):
+def test_modified_email_is_skipped_without_blocking_others(app, sealed_values, rotated):
     with app.app_context(), transaction() as work:
         changed, whole = work.query(Mail).order_by(Mail.id)
         changed.sealed = changed.sealed[:-1] + bytes([changed.sealed[-1] ^ 1])

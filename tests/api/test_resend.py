@@ -101,13 +101,13 @@ def confirmed_already(app, client, which, time_machine):
 def test_resend_without_signup_answers_alike_and_sends_nothing(app, client, time_machine, case):
     asked = case(app, client, sign_up(client), time_machine)
     before = len(letters(app))
-    kept = {row.token_hash for row in rows(app, WaitingSignup)}
+    stored = {row.token_hash for row in rows(app, WaitingSignup)}
 
     response = client.post(RESEND, json=asked)
 
     assert (response.status_code, response.data) == (202, b"")
     assert len(letters(app)) == before
-    assert {row.token_hash for row in rows(app, WaitingSignup)} == kept
+    assert {row.token_hash for row in rows(app, WaitingSignup)} == stored
 
 
 def test_beyond_the_limit_of_mails_the_last_token_stays_good(app, client, set_to):
@@ -147,9 +147,9 @@ def test_of_six_waiting_signups_the_oldest_is_gone(app, client, set_to):
     set_to(app, limit_mail="10/3600")
     waiting = [sign_up(client) for _ in range(6)]
 
-    kept = {str(row.account_id) for row in rows(app, WaitingSignup)}
+    stored = {str(row.account_id) for row in rows(app, WaitingSignup)}
 
-    assert kept == {one["account_id"] for one in waiting[1:]}
+    assert stored == {one["account_id"] for one in waiting[1:]}
     first, *others = tokens(app, ANN)
     assert confirm(client, first) == 400
     assert confirm(client, others[2]) == 204

@@ -75,9 +75,11 @@ def test_every_response_has_security_headers_and_no_caching(swept):
     for method, path in routes(swept):
         for bearer in bearers(swept):
             for request in requests():
-                given = dict(request)
-                headers = {**bearer, "Origin": OURS, **given.pop("headers", {})}
-                answer = client.open(path, method=method, base_url=HTTPS, headers=headers, **given)
+                provided = dict(request)
+                headers = {**bearer, "Origin": OURS, **provided.pop("headers", {})}
+                answer = client.open(
+                    path, method=method, base_url=HTTPS, headers=headers, **provided
+                )
                 seen.add(answer.status_code)
                 check(answer, f"{method} {path} {answer.status_code}")
     seen |= refused_before_any_route(swept, client)
@@ -111,9 +113,9 @@ def check(answer, what, *, ours=True):
     for name, value in expected.items():
         assert headers.getlist(name) == [value], f"{what}: {name}"
     assert len(headers.getlist("X-Request-Id")) == 1, what
-    kept = headers.getlist("Cache-Control")
-    assert kept in (["no-store"], [CACHED["/api/v1/openapi.json"]], [CACHED["assets"]]), what
-    if kept != ["no-store"]:
+    stored = headers.getlist("Cache-Control")
+    assert stored in (["no-store"], [CACHED["/api/v1/openapi.json"]], [CACHED["assets"]]), what
+    if stored != ["no-store"]:
         assert answer.status_code in (200, 304), what
         assert answer.request.path == "/api/v1/openapi.json" or "/static" in answer.request.path
     assert "Origin" in headers.get("Vary", ""), what

@@ -31,7 +31,7 @@ def test_rotation_makes_everything_open_under_new_keys(app, vault):
     }
 
     begun = vault.done(vault.rotation_request())
-    told = left(vault)
+    reported = left(vault)
     vault.done(vault.rename_request("a vault"))
     vault.done(vault.batch_request(*(("put", one) for one in active)))
     moved = left(vault)
@@ -40,7 +40,7 @@ def test_rotation_makes_everything_open_under_new_keys(app, vault):
     assert (begun.json["generation"], begun.json["rotating"]) == (2, True)
     assert begun.headers["ETag"] == '"6"'
     assert [key["generation"] for key in begun.json["keys"]] == [1, 2]
-    assert told == {"rotating": True, "generation": 2, "left": {"items": 3, "overview": True}}
+    assert reported == {"rotating": True, "generation": 2, "left": {"items": 3, "overview": True}}
     assert moved == {"rotating": True, "generation": 2, "left": {"items": 0, "overview": False}}
     assert (finished.json["generation"], finished.json["rotating"]) == (2, False)
     held = {row.id: row.generation for row in rows(app, ITEMS)}
@@ -59,9 +59,9 @@ def test_each_step_is_recorded_with_the_new_head(app, vault):
     vault.done(vault.rename_request("a vault"))
     finished = vault.done(vault.finish_request())
 
-    told = {e["typ"]: e["obj"] for e in factories.events(app) if "rotate" in e["typ"]}
+    events = {e["typ"]: e["obj"] for e in factories.events(app) if "rotate" in e["typ"]}
     vault_id = {"kind": "vault", "id": str(vault.id), "generation": 2}
-    assert told == {
+    assert events == {
         "vault.rotate.begin": {**vault_id, "from": 1, "to": 1, "head": begun.json["head"]},
         "vault.rotate.end": {**vault_id, "from": 3, "to": 3, "head": finished.json["head"]},
     }
@@ -188,7 +188,7 @@ def test_repeated_steps_get_the_first_response(app, vault):
         request = prepare()
         first = vault.send(request)
         with unchanged(app):
-            assert told(vault.ask(request)) == told(first)
+            assert json_and_etag(vault.ask(request)) == json_and_etag(first)
         steps.append((request, first))
 
     with unchanged(app):
@@ -200,6 +200,6 @@ def test_repeated_steps_get_the_first_response(app, vault):
         }
 
 
-def told(response):
+def json_and_etag(response):
     assert response.status_code == 200, response.json
     return response.json, response.headers["ETag"]

@@ -95,10 +95,10 @@ def test_second_factor_is_revealed_only_to_the_right_key(client, ann):
     ],
 )
 def test_wrong_code_counts_like_a_wrong_key(app, client, ann, factor):
-    given = {"totp": ann.phone.wrong()} if factor.get("totp") else factor
+    provided = {"totp": ann.phone.wrong()} if factor.get("totp") else factor
 
-    answers = [slug(login(client, **given)) for _ in range(6)]
-    proofs = [slug(prove(ann, **given)) for _ in range(6)]
+    answers = [slug(login(client, **provided)) for _ in range(6)]
+    proofs = [slug(prove(ann, **provided)) for _ in range(6)]
 
     assert answers == [(401, "credentials-invalid")] * 5 + [(429, "rate-limited")]
     assert proofs == [(403, "credentials-invalid")] * 5 + [(429, "rate-limited")]

@@ -26,7 +26,7 @@ def rows(app, model):
         return work.query(model).all()
 
 
-def told(app, kind):
+def events_of(app, kind):
     return [(e["typ"], e["out"]) for e in factories.events(app) if e["typ"].startswith(kind)]
 
 
@@ -63,7 +63,7 @@ def test_what_happens_to_factors_is_recorded_and_mailed(app, as_ann):
     as_ann.post(CODES)
     as_ann.delete(TOTP)
 
-    assert told(app, "factor") == [
+    assert events_of(app, "factor") == [
         ("factor.add", "ok:begun"),
         ("factor.add", "ok:confirmed"),
         ("factor.codes", "ok:renewed"),
@@ -83,11 +83,11 @@ def test_secret_is_stored_sealed_and_codes_hashed(app, as_ann):
     codes = as_ann.post(CONFIRM, json={"code": phone.code()}).json["recovery_codes"]
 
     (factor,) = rows(app, Factor)
-    kept = [one.code_hash for one in rows(app, RecoveryCode)]
+    stored = [one.code_hash for one in rows(app, RecoveryCode)]
     assert phone.secret not in factor.sealed
     assert factor.key_id == "test"
     assert factor.sealed[:5] == b"\x04test"
-    assert {len(one) for one in kept} == {32}
+    assert {len(one) for one in stored} == {32}
     text = repr(factories.events(app)) + repr([one.text for one in outbox.letters(app)])
     assert not any(secret in text for secret in (begun["secret"], *codes))
 

@@ -212,14 +212,14 @@ def test_database_older_than_the_signer_signs_nothing(here):
     note = state_file.read()
     record(3)
     sequence_all()
-    kept = newest()
+    stored = newest()
     change("DELETE FROM audit_leaf WHERE idx >= 3")
     change("DELETE FROM audit_node")
     change("DELETE FROM audit_checkpoint WHERE size > 3")
 
     assert sequencer.sequence() is False
     assert sequencer.current().halted is not None
-    assert state_file.read() == kept.note != note
+    assert state_file.read() == stored.note != note
 
 
 def test_rewritten_node_below_the_signed_size_signs_nothing(here):

@@ -78,9 +78,9 @@ def app(postgres_app):
 
 @pytest.mark.parametrize("what", ASKED)
 def test_nothing_of_an_ended_session_happens_after_its_end(app, as_ann, what):
-    ended = sa.delete(Session).where(Session.account_id == as_ann.account_id)
+    finished = sa.delete(Session).where(Session.account_id == as_ann.account_id)
 
-    assert while_it_waits(app, as_ann, ASKED[what], ended) == 401
+    assert while_it_waits(app, as_ann, ASKED[what], finished) == 401
 
     with app.app_context(), transaction() as work:
         assert work.get(Account, as_ann.account_id).epoch == 1

@@ -20,7 +20,7 @@ def another(app, name="phone"):
         return factories.session(name=name)
 
 
-def ended(app):
+def end_events(app):
     return [event for event in factories.events(app) if event["typ"] == "session.end"]
 
 
@@ -95,7 +95,7 @@ def test_a_revoked_session_is_dead_at_its_next_request(app, as_ann):
     assert client.get(ME, headers=other.headers).status_code == 401
     assert client.post(REFRESH, json={"refresh_token": other.refresh_token}).status_code == 401
     assert as_ann.get(ME).status_code == 200
-    (event,) = ended(app)
+    (event,) = end_events(app)
     assert (event["obj"]["id"], event["sid"]) == (str(other.id), str(as_ann.session.id))
 
 
@@ -118,8 +118,8 @@ def test_missing_and_foreign_sessions_get_same_error(app, as_ann, as_bob):
 
     assert {answer.status_code for answer in answers} == {404}
     assert {answer.json["type"] for answer in answers} == {"urn:vaultr:problem:not-found"}
-    (told,) = {answer.json["detail"] for answer in answers}
-    assert "session" in told
+    (reported,) = {answer.json["detail"] for answer in answers}
+    assert "session" in reported
     assert as_bob.get(ME).status_code == 200
 
 
@@ -132,7 +132,7 @@ def test_of_parallel_revocations_one_succeeds(app, as_ann):
         return client.delete(path, headers=as_ann.session.headers).status_code
 
     assert sorted(at_once(revoke, 4)) == [204, 404, 404, 404]
-    assert len(ended(app)) == 1
+    assert len(end_events(app)) == 1
 
 
 def test_logout_all_ends_every_session_of_this_account(app, as_ann, as_bob):
@@ -145,7 +145,7 @@ def test_logout_all_ends_every_session_of_this_account(app, as_ann, as_bob):
     client = app.test_client()
     assert {client.get(ME, headers=one.headers).status_code for one in others} == {401}
     assert as_bob.get(ME).status_code == 200
-    (event,) = ended(app)
+    (event,) = end_events(app)
     assert event["obj"]["ids"] == sorted(
         str(one) for one in (as_ann.session.id, *(other.id for other in others))
     )
@@ -174,8 +174,8 @@ def test_logins_beside_logout_all_are_serialised(app, as_ann, logins):
 
     assert out.status_code == 204
     assert {one.status_code for one in signed_in} <= {200, 503}
-    told = set(ended(app)[0]["obj"]["ids"])
+    reported = set(end_events(app)[0]["obj"]["ids"])
     with app.app_context(), transaction() as work:
         alive = {str(one.id) for one in work.query(Session)}
-    assert alive & told == set()
-    assert len(alive | told) == 1 + sum(one.status_code == 200 for one in signed_in)
+    assert alive & reported == set()
+    assert len(alive | reported) == 1 + sum(one.status_code == 200 for one in signed_in)

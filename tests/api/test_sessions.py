@@ -49,10 +49,10 @@ def test_a_refresh_gives_tokens_of_the_same_session(app, client, session):
 def test_refresh_tokens_are_stored_as_hashes_and_nonces(app, client, session):
     successor = refresh(client, session.refresh_token).json["refresh_token"]
 
-    kept = {row.token_hash: row.nonce for row in rows(app, RefreshToken)}
+    stored = {row.token_hash: row.nonce for row in rows(app, RefreshToken)}
     first, second = unb64(session.refresh_token), unb64(successor)
-    assert kept.keys() == {hashlib.sha256(first).digest(), hashlib.sha256(second).digest()}
-    nonce = kept[hashlib.sha256(first).digest()]
+    assert stored.keys() == {hashlib.sha256(first).digest(), hashlib.sha256(second).digest()}
+    nonce = stored[hashlib.sha256(first).digest()]
     assert second == hmac.digest(first, nonce, "sha256")
 
 
@@ -103,9 +103,9 @@ def test_a_reuse_is_recorded_and_mailed(app, client, session):
 
     refresh(client, session.refresh_token)
 
-    told = factories.events(app)[-1]
-    assert (told["typ"], told["sub"]) == ("session.reuse", str(session.account_id))
-    assert told["sid"] == str(session.id)
+    event = factories.events(app)[-1]
+    assert (event["typ"], event["sub"]) == ("session.reuse", str(session.account_id))
+    assert event["sid"] == str(session.id)
     (notice,) = letters(app, "ann@example.org")
     assert (notice.kind, notice.notice) == ("session-reuse", True)
 
@@ -189,8 +189,8 @@ def test_logout_ends_this_session_alone(app, client, session):
     assert client.get(ME, headers=session.headers).status_code == 401
     assert refresh(client, session.refresh_token).status_code == 401
     assert client.get(ME, headers=other.headers).status_code == 200
-    ended = factories.events(app)[-1]
-    assert (ended["typ"], ended["sid"]) == ("session.end", str(session.id))
+    finished = factories.events(app)[-1]
+    assert (finished["typ"], finished["sid"]) == ("session.end", str(session.id))
 
 
 def test_parallel_logouts_end_the_session_once(app, session):
@@ -207,8 +207,8 @@ def test_parallel_logouts_end_the_session_once(app, session):
 def test_each_refresh_is_recorded(app, client, session):
     refresh(client, session.refresh_token)
 
-    told = factories.events(app)[-1]
-    assert (told["typ"], told["sid"]) == ("session.refresh", str(session.id))
+    event = factories.events(app)[-1]
+    assert (event["typ"], event["sid"]) == ("session.refresh", str(session.id))
 
 
 def test_expired_sessions_are_removed_and_others_stay(app, session):

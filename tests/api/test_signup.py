@@ -85,13 +85,13 @@ def test_token_is_stored_hashed_and_key_slowly_hashed(app, client):
 
 
 @pytest.mark.parametrize(
-    "given", [" Ann@Example.ORG ", "\uff41\uff4e\uff4e@example.org", "ANN@EXAMPLE.ORG"]
+    "value", [" Ann@Example.ORG ", "\uff41\uff4e\uff4e@example.org", "ANN@EXAMPLE.ORG"]
 )
-def test_spellings_of_one_address_are_one_account(app, client, given):
+def test_spellings_of_one_address_are_one_account(app, client, value):
     client.post(SIGNUP, json=factories.signup("ann@example.org"))
     confirm(client, tokens(app)[0])
 
-    client.post(SIGNUP, json=factories.signup(given))
+    client.post(SIGNUP, json=factories.signup(value))
 
     assert letters(app)[-1].kind == "existing-owner"
     assert len(rows(app, Account)) == 1
@@ -148,10 +148,10 @@ def test_five_signups_wait_per_address_and_sixth_replaces_oldest(app, client, se
     for _ in range(6):
         client.post(SIGNUP, json=factories.signup())
 
-    given = tokens(app)
+    received = tokens(app)
     assert len(rows(app, WaitingSignup)) == 5
-    assert confirm(client, given[0]).json["type"] == "urn:vaultr:problem:token-invalid"
-    assert confirm(client, given[5]).status_code == 204
+    assert confirm(client, received[0]).json["type"] == "urn:vaultr:problem:token-invalid"
+    assert confirm(client, received[5]).status_code == 204
 
 
 def test_signups_beyond_the_limit_of_mails_void_none_that_waits(app, client, set_to):
@@ -160,9 +160,9 @@ def test_signups_beyond_the_limit_of_mails_void_none_that_waits(app, client, set
     for body in bodies:
         client.post(SIGNUP, json=body)
 
-    given = tokens(app)
-    assert (len(given), len(rows(app, WaitingSignup))) == (2, 5)
-    assert confirm(client, given[0]).status_code == 204
+    received = tokens(app)
+    assert (len(received), len(rows(app, WaitingSignup))) == (2, 5)
+    assert confirm(client, received[0]).status_code == 204
     assert [str(one.id) for one in rows(app, Account)] == [bodies[0]["account_id"]]
 
 
@@ -192,9 +192,9 @@ def test_a_token_used_in_parallel_makes_one_account(app, client):
 def test_several_signups_confirmed_in_parallel_make_one_account(app, client):
     for _ in range(4):
         client.post(SIGNUP, json=factories.signup())
-    given = tokens(app)
+    received = tokens(app)
 
-    statuses = at_once(lambda n: confirm(app.test_client(), given[n]).status_code, 4)
+    statuses = at_once(lambda n: confirm(app.test_client(), received[n]).status_code, 4)
 
     assert sorted(statuses) == [204] + [400] * 3
     assert len(rows(app, Account)) == 1
@@ -224,8 +224,8 @@ def test_a_recovery_key_begins_with_its_account(app, client):
 
     confirm(client, tokens(app)[0])
 
-    (kept,) = rows(app, RecoveryKey)
-    assert (kept.verifier, kept.sealed) == (b"v" * 32, unb64(recovery_key["sealed"]))
+    (stored,) = rows(app, RecoveryKey)
+    assert (stored.verifier, stored.sealed) == (b"v" * 32, unb64(recovery_key["sealed"]))
 
 
 def test_an_account_is_recorded_with_the_keys_it_publishes(app, client):
@@ -245,6 +245,6 @@ def test_the_verifier_of_a_signup_is_checked_with_the_pepper(app, client):
 
     (account,) = rows(app, Account)
     with app.app_context():
-        kept = factories.verifier_of(account)
-        assert verify(factories.auth_key("ann@example.org"), kept).right
-        assert not verify(b"w" * 32, kept).right
+        stored = factories.verifier_of(account)
+        assert verify(factories.auth_key("ann@example.org"), stored).right
+        assert not verify(b"w" * 32, stored).right

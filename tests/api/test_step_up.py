@@ -52,9 +52,9 @@ def test_a_wrong_key_is_forbidden_and_makes_nothing_fresh(app, as_ann):
     assert response.status_code == 403
     assert response.json["type"] == "urn:vaultr:problem:credentials-invalid"
     assert fresh_until(app, as_ann.session) == before
-    told = factories.events(app)[-1]
-    assert (told["typ"], told["sub"]) == ("auth.stepup.deny", str(as_ann.account_id))
-    assert told["sid"] == str(as_ann.session.id)
+    event = factories.events(app)[-1]
+    assert (event["typ"], event["sub"]) == ("auth.stepup.deny", str(as_ann.account_id))
+    assert event["sid"] == str(as_ann.session.id)
 
 
 def beside(monkeypatch, module, name, change):
@@ -138,8 +138,8 @@ def test_a_malformed_proof_is_no_attempt(as_ann, body):
 def test_credentials_that_change_while_the_hash_is_computed_prove_nothing(app, as_ann, monkeypatch):
     verify = password_hashing.verify
 
-    def meanwhile(*given, **options):
-        verdict = verify(*given, **options)
+    def meanwhile(*provided, **options):
+        verdict = verify(*provided, **options)
         with transaction() as work:
             work.get(Account, as_ann.account_id).epoch = 2
         return verdict

@@ -40,7 +40,7 @@ def rows(app, model):
         return work.query(model).all()
 
 
-def told(app):
+def session_events(app):
     return [e for e in factories.events(app) if e["typ"].startswith("session")]
 
 
@@ -51,15 +51,15 @@ def test_a_refresh_that_cannot_be_recorded_rotates_nothing(app, client, session,
 
     assert response.status_code == 503
     assert response.json["type"] == "urn:vaultr:problem:audit-unavailable"
-    [kept] = rows(app, RefreshToken)
-    assert (kept.nonce, kept.rotated_at) == (None, None)
+    [stored] = rows(app, RefreshToken)
+    assert (stored.nonce, stored.rotated_at) == (None, None)
     assert refresh(client, session.refresh_token).status_code == 200
 
 
 def test_a_refresh_is_recorded_for_its_session_and_its_owner(app, client, session):
     refresh(client, session.refresh_token)
 
-    [event] = told(app)
+    [event] = session_events(app)
     account = str(session.account_id)
     assert (event["typ"], event["sub"], event["act"]) == ("session.refresh", account, account)
     assert (event["sid"], event["out"]) == (str(session.id), "ok")
@@ -95,8 +95,8 @@ def test_token_lookup_uses_index_after_table_grew(postgres_app):
             [(name, prepare)] = prepared_statements.plan_of(text).prepare.items()
             connection.exec_driver_sql(prepare.replace("%", "%%"))
             nulls = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", prepare))))
-            told = connection.exec_driver_sql(f"EXPLAIN EXECUTE {name}({nulls})")
-            plan = "\n".join(told.scalars())
+            reported = connection.exec_driver_sql(f"EXPLAIN EXECUTE {name}({nulls})")
+            plan = "\n".join(reported.scalars())
             assert "pk_refresh_tokens" in plan
             assert not re.search("Seq Scan|ix_refresh_tokens_session_id", plan), plan
         connection.invalidate()
@@ -117,7 +117,7 @@ def test_refresh_limit_holds_from_all_addresses_together(app, session):
     refused = [one for one in answers if one.status_code == 429]
     assert {one.json["type"] for one in refused} == {"urn:vaultr:problem:rate-limited"}
     assert all(int(one.headers["Retry-After"]) > 0 for one in refused)
-    assert [event["out"] for event in told(app)] == ["ok"] * 6
+    assert [event["out"] for event in session_events(app)] == ["ok"] * 6
 
 
 def test_a_refused_refresh_leaves_its_token_good(app, client, session, time_machine):
@@ -149,7 +149,7 @@ def test_refresh_from_another_network_works_and_notifies(app, client, session):
     )
 
     assert response.status_code == 200
-    assert [e["out"] for e in told(app)] == ["ok", "ok:moved"]
+    assert [e["out"] for e in session_events(app)] == ["ok", "ok:moved"]
 
 
 def test_parallel_refreshes_get_one_successor(app, session):
@@ -158,7 +158,7 @@ def test_parallel_refreshes_get_one_successor(app, session):
     assert {one.status_code for one in answers} == {200}
     assert len({one.json["refresh_token"] for one in answers}) == 1
     assert len(rows(app, RefreshToken)) == 2
-    outcomes = [event["out"] for event in told(app)]
+    outcomes = [event["out"] for event in session_events(app)]
     assert outcomes == ["ok"] * 6
 
 

@@ -67,10 +67,10 @@ def test_what_we_sign_has_every_claim_and_is_read_back(here):
     assert (read.account_id, read.session_id, read.epoch) == (account_id, session_id, 7)
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "kid": "test", "typ": "JWT"}
     key, ours = key_of("JWT_SECRET"), {"audience": "vaultr-api", "issuer": "http://localhost"}
-    told = jwt.decode(token, key, algorithms=["HS256"], **ours)
-    assert told.keys() == set(CLAIMS)
-    assert told["exp"] - told["iat"] == 600
-    assert told["sub"] == str(account_id)
+    reported = jwt.decode(token, key, algorithms=["HS256"], **ours)
+    assert reported.keys() == set(CLAIMS)
+    assert reported["exp"] - reported["iat"] == 600
+    assert reported["sub"] == str(account_id)
 
 
 def test_a_token_made_by_the_book_is_read(here):

@@ -33,7 +33,7 @@ def keep(name, value=b"x"):
         session.add(Fact(name=name, value=value))
 
 
-def kept():
+def stored_names():
     with reading() as session:
         return set(session.scalars(sa.select(Fact.name)))
 
@@ -63,10 +63,10 @@ def test_transaction_is_all_or_nothing():
     with transaction() as session:
         session.add(Fact(name="a", value=b"1"))
         assert in_transaction()
-        assert elsewhere(kept) == set()
+        assert elsewhere(stored_names) == set()
 
     assert not in_transaction()
-    assert kept() == {"a"}
+    assert stored_names() == {"a"}
 
 
 def fail_after_keeping(error=RuntimeError):
@@ -81,7 +81,7 @@ def test_an_error_undoes_all_of_it(error):
     with pytest.raises(error):
         fail_after_keeping(error)
 
-    assert kept() == set()
+    assert stored_names() == set()
     assert not in_transaction()
 
 
@@ -94,12 +94,12 @@ def test_an_inner_transaction_joins_the_outer_one():
 
     with pytest.raises(RuntimeError):
         both()
-    assert kept() == set()
+    assert stored_names() == set()
 
     with transaction():
         keep("inner")
         keep("second")
-    assert kept() == {"inner", "second"}
+    assert stored_names() == {"inner", "second"}
 
 
 def pass_over_a_failure():
@@ -113,9 +113,9 @@ def test_failed_inner_part_spoils_the_whole_transaction():
     with pytest.raises(RuntimeError):
         pass_over_a_failure()
 
-    assert kept() == set()
+    assert stored_names() == set()
     keep("after")
-    assert kept() == {"after"}
+    assert stored_names() == {"after"}
 
 
 def test_an_error_at_commit_leaves_the_session_usable():
@@ -130,7 +130,7 @@ def test_an_error_at_commit_leaves_the_session_usable():
         sa.event.remove(db.session, "before_commit", refuse)
 
     keep("b")
-    assert kept() == {"b"}
+    assert stored_names() == {"b"}
 
 
 def test_a_row_that_is_there_already_undoes_the_rest():
@@ -143,7 +143,7 @@ def test_a_row_that_is_there_already_undoes_the_rest():
 
     with pytest.raises(sa.exc.IntegrityError):
         again()
-    assert kept() == {"a"}
+    assert stored_names() == {"a"}
 
 
 def test_reader_that_writes_later_waits_for_its_turn():
@@ -170,7 +170,7 @@ def test_a_snapshot_sees_one_moment():
         after = set(session.scalars(sa.select(Fact.name)))
 
     assert before == after == {"a"}
-    assert kept() == {"a", "b"}
+    assert stored_names() == {"a", "b"}
 
 
 def change(name, value):
@@ -184,7 +184,7 @@ def test_loaded_rows_can_be_used_afterwards_without_query():
     with reading() as session:
         row = session.get(Fact, "a")
     asked = []
-    sa.event.listen(db.engine, "before_cursor_execute", lambda *given: asked.append(given))
+    sa.event.listen(db.engine, "before_cursor_execute", lambda *provided: asked.append(provided))
 
     assert row.value == b"1"
     assert asked == []
@@ -192,7 +192,7 @@ def test_loaded_rows_can_be_used_afterwards_without_query():
 
 
 def test_reading_leaves_no_transaction_open(app):
-    kept()
+    stored_names()
 
     assert db.engine.pool.checkedout() == 0
 
@@ -213,10 +213,10 @@ def test_a_single_statement_is_its_own_transaction():
     insert = sa.text("INSERT INTO facts (name, value) VALUES (:name, :value)")
     with one_statement() as connection:
         connection.execute(insert, {"name": "a", "value": b"1"})
-        assert elsewhere(kept) == {"a"}
+        assert elsewhere(stored_names) == {"a"}
         connection.execute(insert, {"name": "b", "value": b"1"})
 
-    assert kept() == {"a", "b"}
+    assert stored_names() == {"a", "b"}
 
 
 def test_a_single_statement_that_failed_leaves_nothing_to_the_next():

@@ -109,10 +109,10 @@ def test_a_full_window_is_shown_until_the_next_attempt_fits(app, client, run, ti
     assert shown(run)["used_up"] == []
     assert guess(client, key=WRONG) == 401
 
-    told = shown(run)
+    reported = shown(run)
 
-    assert told["locks"] == []
-    assert told["used_up"] == [
+    assert reported["locks"] == []
+    assert reported["used_up"] == [
         {
             "counter": "devices never seen",
             "limit": "5/900",
@@ -120,7 +120,7 @@ def test_a_full_window_is_shown_until_the_next_attempt_fits(app, client, run, ti
         }
     ]
     time_machine.move_to(noon + timedelta(seconds=900), tick=False)
-    assert (guess(client), shown(run)) == (429, told)
+    assert (guess(client), shown(run)) == (429, reported)
     time_machine.move_to(noon + timedelta(seconds=900.75), tick=False)
     assert shown(run)["used_up"] == []
     assert guess(client) == 200
@@ -173,9 +173,9 @@ def test_locked_counter_is_used_up_only_if_longer(
     time_machine.move_to(noon + timedelta(minutes=1), tick=False)
     guess(client, key=WRONG)
 
-    told = shown(run)
+    reported = shown(run)
 
-    assert (len(told["locks"]), len(told["used_up"])) == (1, used_up)
+    assert (len(reported["locks"]), len(reported["used_up"])) == (1, used_up)
 
 
 def test_unlocking_is_recorded(app, run):
@@ -184,8 +184,12 @@ def test_unlocking_is_recorded(app, run):
 
     run("unlock", "ann@example.org")
 
-    [told] = [event for event in factories.events(app) if event["typ"] == "auth.unlock"]
-    assert (told["act"], told["sub"], told["out"]) == ("system", str(account.id), "ok:operator")
+    [events] = [event for event in factories.events(app) if event["typ"] == "auth.unlock"]
+    assert (events["act"], events["sub"], events["out"]) == (
+        "system",
+        str(account.id),
+        "ok:operator",
+    )
 
 
 @pytest.mark.parametrize("who", ["nobody@example.org", str(UUID(int=1)), "ann", "", "%"])

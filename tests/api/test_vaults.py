@@ -119,8 +119,8 @@ def test_a_rename_is_an_entry_of_the_log(app, vault):
     assert response.json["counts"] == {"active": 1, "trash": 0}
     renamed = [event for event in factories.events(app) if event["typ"] == "vault.rename"]
     head = response.json["head"]
-    told = {"kind": "vault", "id": str(vault.id), "from": 2, "to": 2, "head": head}
-    assert [event["obj"] for event in renamed] == [told]
+    reported = {"kind": "vault", "id": str(vault.id), "from": 2, "to": 2, "head": head}
+    assert [event["obj"] for event in renamed] == [reported]
     vault.full()
 
 

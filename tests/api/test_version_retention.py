@@ -26,7 +26,7 @@ def size(app, vault):
     return item.size
 
 
-def kept(app):
+def stored_versions(app):
     """Give the revisions of the versions that are not current, and check what is counted."""
     current = {(item.id, item.content_revision) for item in rows(app, ITEMS)}
     versions = {(one.item_id, one.revision): one.size for one in rows(app, VERSIONS)}
@@ -42,14 +42,14 @@ def test_oldest_versions_of_the_vault_are_dropped_first(app, vault, size, set_to
 
     for item_id in (first, second, first):  # 5, 6, 7
         vault.put(item_id)
-    assert kept(app) == [3, 4, 5]
+    assert stored_versions(app) == [3, 4, 5]
     vault.put(second)  # 8
-    assert kept(app) == [3, 4, 5, 6]
+    assert stored_versions(app) == [3, 4, 5, 6]
     vault.put(second)  # 9
 
-    assert kept(app) == [4, 5, 6, 8]
+    assert stored_versions(app) == [4, 5, 6, 8]
     vault.put(first)  # 10
-    assert kept(app) == [5, 6, 7, 8]
+    assert stored_versions(app) == [5, 6, 7, 8]
     listed = vault.client.get(f"{vault.path}/items/{first}/versions").json["versions"]
     assert [one["revision"] for one in listed] == [10, 7, 5]
 
@@ -63,7 +63,7 @@ def test_what_is_current_stays_however_old(app, vault, size, set_to):
     for n in range(12):
         vault.put(busy, str(n))
 
-    assert len(kept(app)) == 6
+    assert len(stored_versions(app)) == 6
     assert {item.id for item in rows(app, ITEMS)} == {*old, busy}
     vault.full()
 
@@ -77,7 +77,7 @@ def test_a_batch_keeps_the_budget_too(app, vault, size, set_to, monkeypatch, row
     steps = [("put", busy, str(n)) for n in range(5)]
     vault.done(vault.batch_request(*steps, ("put", brief), ("remove", brief), ("put", busy)))
 
-    assert kept(app) == [vault.state.n - 5, vault.state.n - 4, vault.state.n - 3]
+    assert stored_versions(app) == [vault.state.n - 5, vault.state.n - 4, vault.state.n - 3]
     assert {item.id for item in rows(app, ITEMS)} == {quiet, busy}
 
 
@@ -86,11 +86,11 @@ def test_retention_drops_a_little_more_than_needed(app, vault, size, set_to):
     items = [vault.put() for _ in range(4)]
     rounds = [("put", items[n % 4], str(n)) for n in range(130)]
     vault.done(vault.batch_request(*rounds))
-    assert len(kept(app)) == 130
+    assert len(stored_versions(app)) == 130
 
     vault.put(items[0])
 
-    assert len(kept(app)) == 128
+    assert len(stored_versions(app)) == 128
 
 
 def test_lowered_version_quota_is_applied_step_by_step(app, vault, size, set_to, monkeypatch):
@@ -103,7 +103,7 @@ def test_lowered_version_quota_is_applied_step_by_step(app, vault, size, set_to,
     left = []
     for _ in range(3):
         vault.put(item_id)
-        left.append(len(kept(app)))
+        left.append(len(stored_versions(app)))
 
     assert left == [13, 6, 5]
 
@@ -113,10 +113,10 @@ def test_moves_and_removals_touch_no_version_but_their_own(app, vault, size, set
     first, second = vault.put(), vault.put()
     for item_id in (first, second, first):
         vault.put(item_id)
-    before = kept(app)
+    before = stored_versions(app)
 
     vault.move("trash", first)
     vault.move("restore", first)
-    assert kept(app) == before
+    assert stored_versions(app) == before
     vault.move("remove", second)
-    assert kept(app) == [3, 5]
+    assert stored_versions(app) == [3, 5]

@@ -71,9 +71,9 @@ def test_version_read_is_recorded_and_list_is_not(app, vault):
     versions(vault, item_id)
     version(vault, item_id, 1)
 
-    (told,) = [event["obj"] for event in factories.events(app) if event["typ"] == "item.read"]
+    (events,) = [event["obj"] for event in factories.events(app) if event["typ"] == "item.read"]
     about = {"kind": "vault", "id": str(vault.id), "items": [str(item_id)], "revision": 1}
-    assert told == about
+    assert events == about
 
 
 def test_versions_come_in_pages(app, vault):

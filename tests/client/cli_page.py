@@ -94,8 +94,8 @@ def _shared(root):
     blocks = vaultr.get_help(root).split("\n\n")
     [block] = [block for block in blocks if block.startswith(SHARED)]
     lines = block.removeprefix(SHARED + "\n")
-    said = "Place them before or after the command."
-    return f"## {SHARED.removesuffix(':')}\n\n{said}\n\n```text\n{lines}\n```\n"
+    text = "Place them before or after the command."
+    return f"## {SHARED.removesuffix(':')}\n\n{text}\n\n```text\n{lines}\n```\n"
 
 
 def _table(title, head, lines):

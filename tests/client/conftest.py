@@ -76,7 +76,7 @@ def site(tmp_path_factory):
 def account(site, tmp_path_factory):
     """An owner at a first device; ``made`` is what signup answered."""
     device = Device(tmp_path_factory.mktemp("first") / "home", site.url)
-    device.made = device.told("signup", "--email", device.email)
+    device.made = device.run_json("signup", "--email", device.email)
     device.done("verify", site.token(of=device.email), password=None)
     device.done("login")
     device.done("sync")

@@ -86,20 +86,20 @@ class Device:
 
     def done(self, *words, **more):
         """Run a command that must succeed, and give its stdout."""
-        said = self.types(*words, **more)
-        assert said.returncode == 0, (words, said.returncode, said.stdout, said.stderr)
-        return said.stdout
+        result = self.types(*words, **more)
+        assert result.returncode == 0, (words, result.returncode, result.stdout, result.stderr)
+        return result.stdout
 
-    def told(self, *words, **more):
+    def run_json(self, *words, **more):
         """Run a command that must succeed, and read its JSON."""
         return json.loads(self.done(*words, "--json", **more))
 
     def refused(self, code, *words, **more):
         """Run a command that must end with ``code`` and no answer, and give its stderr."""
-        said = self.types(*words, **more)
-        assert said.returncode == code, (words, said.returncode, said.stdout, said.stderr)
-        assert said.stdout == ""
-        return said.stderr
+        result = self.types(*words, **more)
+        assert result.returncode == code, (words, result.returncode, result.stdout, result.stderr)
+        assert result.stdout == ""
+        return result.stderr
 
 
 def pipe(secret):

@@ -64,8 +64,8 @@ class FakeAccounts:
     def _replace(self, body):
         account = self.account
         stored = (account["account_key"]["epoch"], account["profile"]["revision"])
-        given = (body["account_key"]["epoch"] - 1, body["profile"]["revision"] - 1)
-        if stored != given:
+        provided = (body["account_key"]["epoch"] - 1, body["profile"]["revision"] - 1)
+        if stored != provided:
             raise ServiceError("precondition-failed", revision=stored[1])
         wraps = body.get("rewrap")
         if wraps is not None:
@@ -78,16 +78,16 @@ class FakeAccounts:
         named = {
             (each["vault_id"], each["generation"]): each["sealed_key"] for each in wraps["vaults"]
         }
-        kept = [(vault, each) for vault in self.vaults.values() for each in vault["keys"]]
+        stored = [(vault, each) for vault in self.vaults.values() for each in vault["keys"]]
         machines = {each["id"]: each["sealed_kek"] for each in wraps["machines"]}
-        if named.keys() != {(vault["id"], each["generation"]) for vault, each in kept}:
+        if named.keys() != {(vault["id"], each["generation"]) for vault, each in stored}:
             raise ServiceError("conflict")
         publics = {kind: each["public"] for kind, each in self.account["identity"].items()}
         if machines.keys() != self.machines.keys() or publics != {
             kind: each["public"] for kind, each in wraps["identity"].items()
         }:
             raise ServiceError("conflict")
-        for vault, each in kept:
+        for vault, each in stored:
             each["sealed_key"] = named[vault["id"], each["generation"]]
         self.machines = machines
         self.account = self.account | {"identity": wraps["identity"]}
@@ -119,9 +119,9 @@ class FakeAccounts:
         }
         if found["ready_at"] > now:
             return 200, answer
-        kept = self.account["recovery_key"]
+        stored = self.account["recovery_key"]
         return 200, answer | {
-            "recovery_key": {"sealed": kept["sealed"], "epoch": kept["epoch"]},
+            "recovery_key": {"sealed": stored["sealed"], "epoch": stored["epoch"]},
             "key_set": self._me()["key_set"],
             "vaults": [{"vault_id": v["id"], "keys": v["keys"]} for v in self.vaults.values()],
             "machines": [{"id": each, "sealed_kek": kek} for each, kek in self.machines.items()],
@@ -136,10 +136,14 @@ class FakeAccounts:
         return 204, None
 
     def _recovery(self, body):
-        kept = (self.account or {}).get("recovery_key")
+        stored = (self.account or {}).get("recovery_key")
         proof = b64(sha256(unb64(body["rk_auth"])))
         found = self.recovery
-        if not found or not kept or (body["token"], proof) != (found["token"], kept["verifier"]):
+        if (
+            not found
+            or not stored
+            or (body["token"], proof) != (found["token"], stored["verifier"])
+        ):
             raise ServiceError("token-invalid")
         return found
 

@@ -22,8 +22,8 @@ class FakeKeeping(FakeVaults):
         return 204, None
 
     def versions(self, vault_id, item_id, **_):
-        kept = self._versions(vault_id, item_id)
-        listed = [{n: v for n, v in one.items() if n != "detail"} for one in reversed(kept)]
+        stored = self._versions(vault_id, item_id)
+        listed = [{n: v for n, v in one.items() if n != "detail"} for one in reversed(stored)]
         return 200, {"versions": listed, "next_cursor": None}
 
     def version(self, vault_id, item_id, revision, **_):
@@ -65,8 +65,8 @@ class FakeKeeping(FakeVaults):
 
     def show_rotation(self, vault_id, **_):
         vault = self._vault(vault_id)
-        said = {"rotating": vault["rotating"], "generation": vault["generation"]}
-        return 200, said | {"left": self._left(vault)}
+        text = {"rotating": vault["rotating"], "generation": vault["generation"]}
+        return 200, text | {"left": self._left(vault)}
 
     def _left(self, vault):
         old = [

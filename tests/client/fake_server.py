@@ -38,7 +38,7 @@ class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
         self.sender = None
         self.requests = []
         self.lose = []
-        self.twist = None
+        self.tamper = None
         self.before = None
         self.clock = lambda: datetime.now(UTC)
 
@@ -70,8 +70,8 @@ class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
         if self.before is not None:
             self.before(request.method, path)
         status, body, etag = self._answer(request, path, dict(re.findall(r"(\w+)=(\w+)", query)))
-        if self.twist is not None:
-            status, body = self.twist(request.method, path, status, body)
+        if self.tamper is not None:
+            status, body = self.tamper(request.method, path, status, body)
         if (lost := self._lost(request.method, path)) is not None:
             self.lose.remove(lost)
             raise httpx2.ReadError("lost")
@@ -129,8 +129,8 @@ class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
         return 204, None
 
     def login(self, *, body, **_):
-        said = (body["email"], body["auth_key"])
-        if self.account is None or said != (self.account["email"], self.account["auth_key"]):
+        arguments = (body["email"], body["auth_key"])
+        if self.account is None or arguments != (self.account["email"], self.account["auth_key"]):
             raise ServiceError("credentials-invalid")
         self._check_factor(body)
         return 200, self._tokens() | self._me()
@@ -158,26 +158,26 @@ class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
         return {"account": shown, "key_set": key_set}
 
     def refresh(self, *, body, **_):
-        given = body["refresh_token"]
-        before = self.sessions.pop(given, None)
+        provided = body["refresh_token"]
+        before = self.sessions.pop(provided, None)
         if before is not None:
-            self.replaced[given] = self._tokens(fresh=before["fresh"], session_id=before["id"])
-        tokens = self.replaced.get(given)
+            self.replaced[provided] = self._tokens(fresh=before["fresh"], session_id=before["id"])
+        tokens = self.replaced.get(provided)
         if tokens is None or tokens["refresh_token"] not in self.sessions:
             raise ServiceError("session-ended")
         return 200, tokens
 
     def logout(self, *, request, **_):
         token = request.headers["Authorization"].removeprefix("Bearer ")
-        kept = self.sessions.items()
-        self.sessions = {name: each for name, each in kept if each["access"] != token}
+        stored = self.sessions.items()
+        self.sessions = {name: each for name, each in stored if each["access"] != token}
         return 204, None
 
     def end_session(self, session_id, **_):
-        kept = {name: each for name, each in self.sessions.items() if each["id"] != session_id}
-        if len(kept) == len(self.sessions):
+        stored = {name: each for name, each in self.sessions.items() if each["id"] != session_id}
+        if len(stored) == len(self.sessions):
             raise ServiceError("not-found")
-        self.sessions = kept
+        self.sessions = stored
         return 204, None
 
     def me(self, **_):

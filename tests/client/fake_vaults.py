@@ -147,8 +147,8 @@ class FakeVaults:
         n = body["content_revision"]
         content = item_content(body["type"], body["generation"], *sealed)
         self._extend(vault, Op.PUT, item_id, n, content, body["entry"])
-        kept = ("type", "generation", "content_revision", "overview", "detail")
-        vault["items"][item_id] = {name: body[name] for name in kept} | {
+        stored = ("type", "generation", "content_revision", "overview", "detail")
+        vault["items"][item_id] = {name: body[name] for name in stored} | {
             "id": item_id,
             "revision": vault["revision"],
             "state": "active",
@@ -186,11 +186,11 @@ class FakeVaults:
         held["updated_at"] = f"{self.clock():%Y-%m-%dT%H:%M:%SZ}"
 
     def _written(self, vault, item_id):
-        said = {"id": item_id, "revision": vault["revision"], "head": vault["head"]}
+        text = {"id": item_id, "revision": vault["revision"], "head": vault["head"]}
         if item_id not in vault["items"]:
-            return said | {"state": "removed"}
+            return text | {"state": "removed"}
         held = vault["items"][item_id]
-        return said | {n: held[n] for n in ("content_revision", "generation", "state")}
+        return text | {n: held[n] for n in ("content_revision", "generation", "state")}
 
     def change(self, vault_id, *, body, **_):
         vault = self._vault(vault_id)

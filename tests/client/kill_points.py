@@ -17,11 +17,11 @@ class KillAt:
 
     def __enter__(self):
         self._server.before = self._before
-        self._server.twist = self._after
+        self._server.tamper = self._after
         return self
 
     def __exit__(self, *error):
-        self._server.before = self._server.twist = None
+        self._server.before = self._server.tamper = None
 
     def _before(self, method, path):
         self.count += 1
@@ -56,8 +56,8 @@ def killed_at(world, act, method, ending):
             raise Killed
         return status, body
 
-    world.server.twist = after
+    world.server.tamper = after
     with pytest.raises(Killed):
         act(world)
-    world.server.twist = None
+    world.server.tamper = None
     world.laptop.device.drop()

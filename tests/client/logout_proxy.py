@@ -36,8 +36,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         upstream = http.client.HTTPConnection(self.server.between.netloc, timeout=30)
         with contextlib.closing(upstream):
-            kept = {k: v for k, v in self.headers.items() if k not in ("Host", "Connection")}
-            upstream.request(self.command, self.path, body or None, kept)
+            stored = {k: v for k, v in self.headers.items() if k not in ("Host", "Connection")}
+            upstream.request(self.command, self.path, body or None, stored)
             answer = upstream.getresponse()
             data = answer.read()
         self.send_response_only(answer.status)
@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *said):
+    def log_message(self, *args):
         pass
 
 

@@ -29,7 +29,7 @@ class Ended:
 class Proxy:
     """An owner with two devices, and a server behind a real socket whose responses can be changed.
 
-    ``server.twist`` changes responses; ``save()`` and ``restore()`` bring back the state of server
+    ``server.tamper`` changes responses; ``save()`` and ``restore()`` bring back the state of server
     and devices between tests.
     """
 
@@ -104,15 +104,15 @@ class Proxy:
         (vault,) = self.server.vaults.values()
         return vault
 
-    def change(self, method, ending, lie):
+    def change(self, method, ending, attack):
         """Let ``lie(body)`` change the body of each successful response to a route."""
 
-        def twist(asked, path, status, body):
+        def tamper(asked, path, status, body):
             if asked == method and path.endswith(ending) and status < 300 and body is not None:
-                return status, lie(copy.deepcopy(body))
+                return status, attack(copy.deepcopy(body))
             return status, body
 
-        self.server.twist = twist
+        self.server.tamper = tamper
 
     def reject(self, method, ending, *, when=lambda: True):
         """Reject each request to a route with 422, and do nothing of what it asks."""
@@ -122,16 +122,16 @@ class Proxy:
             if asked == method and path.endswith(ending) and when():
                 then.append(copy.deepcopy((server.vaults, server.account)))
 
-        def twist(asked, path, status, body):
+        def tamper(asked, path, status, body):
             if not then:
                 return status, body
             server.vaults, server.account = then.pop()
             return 422, {"type": "urn:vaultr:problem:unprocessable", "status": 422}
 
-        server.before, server.twist = before, twist
+        server.before, server.tamper = before, tamper
 
     def be_honest(self):
-        self.server.before = self.server.twist = None
+        self.server.before = self.server.tamper = None
 
 
 def _ended(words):

@@ -10,8 +10,8 @@ def backup(world):
     return copy.deepcopy((server.vaults, server.account["profile"]))
 
 
-def restore(world, kept):
-    vaults, profile = copy.deepcopy(kept)
+def restore(world, snapshot):
+    vaults, profile = copy.deepcopy(snapshot)
     world.server.vaults = vaults
     world.server.account["profile"] = profile
 
@@ -41,7 +41,7 @@ def saved(world):
         laptop.add("login", *mail(title, f"first {title}"))
     laptop.trash("Lamp")
     laptop.close()
-    kept = backup(world)
+    stored = backup(world)
     laptop = rewound(world)
     laptop.edit("Mail", detail={"password": "second Mail"})
     laptop.add("login", *mail("New", "first New"))
@@ -50,7 +50,7 @@ def saved(world):
     laptop.rename_vault("Personal", "Mine")
     laptop.close()
     rewound(world)
-    return kept
+    return stored
 
 
 WHOLE = {

@@ -29,7 +29,7 @@ def places(value, path=()):
             yield from places(each, (*path, number))
 
 
-def lies(value):
+def replacements(value):
     """Give what may stand in place of one value."""
     found = [*ODD, [], {}]
     match value:
@@ -55,17 +55,17 @@ def flips(text):
     return [b64(data[:each] + bytes([data[each] ^ 1]) + data[each + 1 :]) for each in at]
 
 
-def told(body, path, lie):
+def tampered(body, path, attack):
     """Give ``body`` with a lie in one place."""
     if not path:
-        return None if lie is GONE else lie
+        return None if attack is GONE else attack
     around = body = copy.deepcopy(body)
     for name in path[:-1]:
         around = around[name]
-    if lie is GONE:
+    if attack is GONE:
         del around[path[-1]]
     else:
-        around[path[-1]] = lie
+        around[path[-1]] = attack
     return body
 
 
@@ -96,17 +96,17 @@ class Story:
         device.device.unlocked = self._kept.on(device)
         return device
 
-    def is_told(self, twist):
+    def run_tampered(self, tamper):
         """Do all of it, or stop at the first error; anything else than ours is raised."""
         number = iter(range(1000))
-        self.world.server.twist = lambda *asked: twist(next(number), *asked)
+        self.world.server.tamper = lambda *asked: tamper(next(number), *asked)
         try:
             with self.device("laptop") as laptop:
                 self._acts(laptop)
         except VaultrError:
             return False
         finally:
-            self.world.server.twist = None
+            self.world.server.tamper = None
         return True
 
     def check(self, *, done):
@@ -127,7 +127,7 @@ class Story:
 def twisted(number, path, chance):
     """Twist one place of the answer of this number, in a way that ``chance`` chooses."""
 
-    def twist(asked, method, where, status, body):
+    def tamper(asked, method, where, status, body):
         if asked != number or body is None:
             return status, body
         try:
@@ -136,9 +136,9 @@ def twisted(number, path, chance):
                 value = value[name]
         except (KeyError, IndexError, TypeError):
             return status, body
-        return status, told(body, path, chance.choice(lies(value)))
+        return status, tampered(body, path, chance.choice(replacements(value)))
 
-    return twist
+    return tamper
 
 
 def answers_of(story):
@@ -149,6 +149,6 @@ def answers_of(story):
         seen.append((status, copy.deepcopy(body)))
         return status, body
 
-    assert story.is_told(keep)
+    assert story.run_tampered(keep)
     story.check(done=True)
     return seen

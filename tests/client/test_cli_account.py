@@ -20,9 +20,9 @@ def test_new_device_without_secret_key_exits_1_before_sending(tmp_path):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         device = Device(tmp_path / "new", url)
 
-        told = device.refused(1, "login", "--email", device.email)
+        message = device.refused(1, "login", "--email", device.email)
 
-        assert "secret key" in told
+        assert "secret key" in message
         with pytest.raises(BlockingIOError):
             listener.accept()
 
@@ -31,43 +31,43 @@ def test_new_device_without_secret_key_exits_1_before_sending(tmp_path):
 def test_another_secret_key_is_refused_and_not_repeated(account, site, tmp_path, key):
     device = Device(tmp_path / "new", site.url, account.email)
 
-    told = device.refused(1, "login", "--email", device.email, secret_key=key)
+    message = device.refused(1, "login", "--email", device.email, secret_key=key)
 
-    assert key not in told
+    assert key not in message
 
 
 def test_a_wrong_password_is_refused(account):
-    told = account.refused(1, "list", password="another password entirely")
+    message = account.refused(1, "list", password="another password entirely")
 
-    assert "another password" not in told
+    assert "another password" not in message
 
 
 def test_without_a_password_and_a_terminal_a_command_ends_3(account):
-    told = account.refused(3, "list", password=None)
+    message = account.refused(3, "list", password=None)
 
-    assert "vaultr unlock" in told
+    assert "vaultr unlock" in message
 
 
 def test_a_folder_of_nobody_says_what_to_do(site, tmp_path):
     device = Device(tmp_path / "empty", site.url)
 
-    told = device.refused(2, "list")
+    message = device.refused(2, "list")
 
-    assert "login" in told
+    assert "login" in message
 
 
 def test_a_server_that_is_away_ends_4(tmp_path):
     device = Device(tmp_path / "new", NOBODY)
 
-    told = device.refused(4, "signup", "--email", device.email)
+    message = device.refused(4, "signup", "--email", device.email)
 
-    assert "127.0.0.1:9" in told
+    assert "127.0.0.1:9" in message
 
 
 def test_other_server_is_rejected_before_anything_is_sent(account):
-    told = account.refused(5, "list", env=[("VAULTR_URL", NOBODY)])
+    message = account.refused(5, "list", env=[("VAULTR_URL", NOBODY)])
 
-    assert account.environ["VAULTR_URL"] in told
+    assert account.environ["VAULTR_URL"] in message
 
 
 def test_another_address_than_the_folders_is_refused(account):
@@ -75,22 +75,22 @@ def test_another_address_than_the_folders_is_refused(account):
 
 
 def test_sync_says_where_each_vault_is(account):
-    [vault, *_] = account.told("sync")
+    [vault, *_] = account.run_json("sync")
 
     assert set(vault) == {"id", "name", "revision", "head", "received", "removed"}
     assert "agree" in account.types("sync", "--explain").stderr
-    assert account.told("sync", "--explain") == []
+    assert account.run_json("sync", "--explain") == []
 
 
 def test_vaults_are_made_listed_and_renamed(account):
-    made = account.told("vaults", "add", "Work")
+    made = account.run_json("vaults", "add", "Work")
 
-    renamed = account.told("vaults", "rename", "Work", "Büro")
+    renamed = account.run_json("vaults", "rename", "Work", "Büro")
 
     assert renamed["id"] == made["id"]
-    names = {vault["id"]: vault["name"] for vault in account.told("vaults", "list")}
+    names = {vault["id"]: vault["name"] for vault in account.run_json("vaults", "list")}
     assert names[made["id"]] == "Büro"
-    item = account.told(
+    item = account.run_json(
         "add", "note", "--vault", "Büro", stdin='{"overview": {"title": "in the office"}}'
     )
     assert item["vault_id"] == made["id"]
@@ -98,7 +98,7 @@ def test_vaults_are_made_listed_and_renamed(account):
 
 def test_nothing_readable_stays_in_the_folder(account):
     document = '{"overview": {"title": "Titel-xyzzy-1"}, "detail": {"notes": "notes-xyzzy-2"}}'
-    account.told("add", "note", "--vault", "Personal", stdin=document)
+    account.run_json("add", "note", "--vault", "Personal", stdin=document)
     account.done("sync")
 
     found = [

@@ -23,18 +23,19 @@ def test_sessions_are_listed_and_one_of_them_is_ended(site, tmp_path):
     first = owner(site, tmp_path, "sessions@example.org")
     other = second(site, tmp_path, first)
 
-    listed = first.told("sessions", "list")
+    listed = first.run_json("sessions", "list")
 
     assert [each["current"] for each in listed] == [False, True]
     assert {"id", "device", "client", "address", "created_at", "last_used_at"} < set(listed[0])
     assert "(this one)" in first.done("sessions", "list")
-    assert first.told("sessions", "revoke", listed[0]["id"])["revoked"] is True
+    assert first.run_json("sessions", "revoke", listed[0]["id"])["revoked"] is True
     assert "vaultr login" in other.refused(1, "sync")
-    assert len(first.told("sessions", "list")) == 1
+    assert len(first.run_json("sessions", "list")) == 1
     unknown = str(UUID(int=7))
-    told = first.refused(1, "sessions", "revoke", unknown)
+    message = first.refused(1, "sessions", "revoke", unknown)
     assert (
-        f"You have no active session {unknown}. To list your sessions: vaultr sessions list" in told
+        f"You have no active session {unknown}. To list your sessions: vaultr sessions list"
+        in message
     )
     first.refused(2, "sessions", "revoke", "that-one")
 
@@ -43,7 +44,7 @@ def test_logout_all_ends_every_session(site, tmp_path):
     first = owner(site, tmp_path, "everywhere@example.org")
     other = second(site, tmp_path, first)
 
-    assert first.told("logout", "--all") == {"signed_out": True}
+    assert first.run_json("logout", "--all") == {"signed_out": True}
 
     other.refused(1, "sync")
     first.refused(1, "sync")
@@ -70,54 +71,54 @@ def test_a_second_factor_is_set_up_asked_for_and_removed(site, tmp_path):
     assert len(codes) == 10
 
     phone = Device(tmp_path / "phone", site.url, email=first.email)
-    said = ("login", "--email", first.email)
+    arguments = ("login", "--email", first.email)
     key = first.made["secret_key"]
-    assert "factor" in phone.refused(1, *said, secret_key=key).lower()
-    phone.done(*said, secret_key=key, also={"--totp-fd": code_of(secret, steps=1)})
-    phone.done(*said, secret_key=key, also={"--totp-fd": codes[0].upper()})
-    phone.refused(1, *said, secret_key=key, also={"--totp-fd": codes[0]})
+    assert "factor" in phone.refused(1, *arguments, secret_key=key).lower()
+    phone.done(*arguments, secret_key=key, also={"--totp-fd": code_of(secret, steps=1)})
+    phone.done(*arguments, secret_key=key, also={"--totp-fd": codes[0].upper()})
+    phone.refused(1, *arguments, secret_key=key, also={"--totp-fd": codes[0]})
     terminal = Terminal("login", environ={**phone.environ, "TERM": "xterm"})
     terminal.answers("Master password: ", phone.password)
     terminal.answers("TOTP code or recovery code: ", codes[2])
     assert terminal.ends() == 0
     assert codes[2] not in terminal.shown
-    left = {each["kind"]: each["left"] for each in first.told("totp", "list")}
+    left = {each["kind"]: each["left"] for each in first.run_json("totp", "list")}
     assert left == {"totp": None, "recovery-codes": 8}
 
-    renewed = first.told("totp", "codes", also={"--totp-fd": codes[1]})["recovery_codes"]
+    renewed = first.run_json("totp", "codes", also={"--totp-fd": codes[1]})["recovery_codes"]
     assert len(renewed) == 10
-    assert first.told("totp", "remove", also={"--totp-fd": renewed[0]}) == {"removed": True}
-    assert first.told("totp", "list") == []
+    assert first.run_json("totp", "remove", also={"--totp-fd": renewed[0]}) == {"removed": True}
+    assert first.run_json("totp", "list") == []
     nothing = first.types("totp", "list")
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert "vaultr totp add" in nothing.stderr
-    phone.done(*said, secret_key=key)
+    phone.done(*arguments, secret_key=key)
 
 
 def test_a_script_sets_up_a_second_factor_by_two_answers(site, tmp_path):
     """The secret is an answer before the code is read, so that a program can compute it."""
     first = owner(site, tmp_path, "script@example.org")
 
-    said = first.types("totp", "add", "--json", stdin="123456\n")
+    result = first.types("totp", "add", "--json", stdin="123456\n")
 
-    begun = json.loads(said.stdout)
-    assert said.returncode == 1, "such a code would be great luck"
+    begun = json.loads(result.stdout)
+    assert result.returncode == 1, "such a code would be great luck"
     assert begun["uri"].startswith("otpauth://totp/")
     assert begun["secret"] in begun["uri"]
-    assert first.told("totp", "list") == []
+    assert first.run_json("totp", "list") == []
 
 
 def test_email_change_needs_both_addresses_and_can_be_undone(site, tmp_path):
     first = owner(site, tmp_path, "before@example.org")
 
-    assert first.told("email", "change", "after@example.org") == {"asked": True}
+    assert first.run_json("email", "change", "after@example.org") == {"asked": True}
     page = link("/email/confirm")
     for address in ("before@example.org", "after@example.org"):
         first.done("email", "confirm", mailed(site, address, page)[-1], password=None)
     first.done("login", "--email", "after@example.org")
     first.done("sync")
     undo = mailed(site, "before@example.org", link("/email/undo"))[-1]
-    assert first.told("email", "undo", undo, password=None) == {"undone": True}
+    assert first.run_json("email", "undo", undo, password=None) == {"undone": True}
 
     first.refused(1, "sync")
     first.done("login", "--email", "before@example.org")
@@ -131,11 +132,11 @@ def test_an_account_is_deleted_only_by_its_name(site, tmp_path):
 
     assert "--confirm" in first.refused(2, "account", "delete")
     assert "Nothing" in first.refused(1, "account", "delete", "--confirm", "gone@example.com")
-    assert first.told("account", "delete", "--confirm", "Gone@example.org") == {"deleted": True}
+    assert first.run_json("account", "delete", "--confirm", "Gone@example.org") == {"deleted": True}
 
     first.refused(1, "sync")
     assert "deleted" in first.refused(5, "login")
-    assert [item["overview"]["title"] for item in first.told("list", "--offline")] == ["Kept"]
+    assert [item["overview"]["title"] for item in first.run_json("list", "--offline")] == ["Kept"]
 
 
 def test_the_mail_of_a_signup_is_sent_again(site, tmp_path):
@@ -144,7 +145,7 @@ def test_the_mail_of_a_signup_is_sent_again(site, tmp_path):
     page = link("/verify-email")
     void = mailed(site, device.email, page)[-1]
 
-    assert device.told("resend", password=None) == {"sent": True}
+    assert device.run_json("resend", password=None) == {"sent": True}
 
     tokens = mailed(site, device.email, page, least=2)
     device.refused(1, "verify", void, password=None)

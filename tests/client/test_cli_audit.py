@@ -15,7 +15,7 @@ def bundle(device, tmp_path_factory):
     """An exported bundle of an account whose events are sequenced."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        listed = device.told("audit", "list")
+        listed = device.run_json("audit", "list")
         if listed and all(event["index"] is not None for event in listed[1:]):
             break
         assert time.monotonic() < deadline, "the events are not sequenced"
@@ -26,7 +26,7 @@ def bundle(device, tmp_path_factory):
 
 
 def test_own_events_are_listed_newest_first(device, bundle):
-    events = device.told("audit", "list")
+    events = device.run_json("audit", "list")
 
     times = [json.loads(event["body"])["t"] for event in events]
     assert times == sorted(times, reverse=True)
@@ -34,14 +34,14 @@ def test_own_events_are_listed_newest_first(device, bundle):
 
 
 def test_list_is_limited_to_a_family(device, bundle):
-    events = device.told("audit", "list", "--action", "auth.login")
+    events = device.run_json("audit", "list", "--action", "auth.login")
 
     assert {json.loads(each["body"])["typ"].rpartition(".")[0] for each in events} == {"auth.login"}
 
 
 def test_verify_pins_and_continues(device, bundle):
-    first = device.told("audit", "verify")
-    second = device.told("audit", "verify")
+    first = device.run_json("audit", "verify")
+    second = device.run_json("audit", "verify")
 
     assert first["events"] > 0 or first["size"] > 0
     assert second["size"] >= first["size"]
@@ -49,7 +49,7 @@ def test_verify_pins_and_continues(device, bundle):
 
 
 def test_bundle_verifies_offline(device, bundle):
-    answer = device.told("audit", "verify", "--bundle", str(bundle))
+    answer = device.run_json("audit", "verify", "--bundle", str(bundle))
 
     assert answer["events"] > 0
 
@@ -99,6 +99,6 @@ def test_changed_bundle_exits_5(device, bundle, tmp_path):
 
 
 def test_unknown_key_is_not_accepted(device, bundle):
-    said = device.refused(5, "audit", "accept-key", "00" * 32, "--yes")
+    message = device.refused(5, "audit", "accept-key", "00" * 32, "--yes")
 
-    assert "Nothing proves" in said
+    assert "Nothing proves" in message

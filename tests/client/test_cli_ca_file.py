@@ -28,7 +28,7 @@ def test_named_ca_file_is_remembered_with_the_account(secured, tmp_path):
     secured.done("verify", "token0", password=None)
     secured.done("login")
 
-    assert secured.told("list") == []
+    assert secured.run_json("list") == []
 
 
 def test_variable_names_the_ca_file(secured, tmp_path):
@@ -38,9 +38,9 @@ def test_variable_names_the_ca_file(secured, tmp_path):
 
 
 def test_missing_file_in_the_variable_is_reported(secured, tmp_path):
-    told = secured.refused(2, "sync", env=[("VAULTR_CA_FILE", str(tmp_path / "none"))])
+    message = secured.refused(2, "sync", env=[("VAULTR_CA_FILE", str(tmp_path / "none"))])
 
-    assert "VAULTR_CA_FILE does not name a file." in told
+    assert "VAULTR_CA_FILE does not name a file." in message
 
 
 def test_remembered_file_that_is_gone_can_be_replaced(secured, tmp_path):
@@ -48,8 +48,8 @@ def test_remembered_file_that_is_gone_can_be_replaced(secured, tmp_path):
     secured.done("signup", "--email", secured.email, "--ca-file", str(file))
     file.rename(moved)
 
-    told = secured.refused(2, "verify", "token0", password=None)
+    message = secured.refused(2, "verify", "token0", password=None)
 
-    assert "Name another file: --ca-file" in told
+    assert "Name another file: --ca-file" in message
     secured.done("verify", "token0", "--ca-file", str(moved), password=None)
     secured.done("login")

@@ -130,7 +130,7 @@ def test_bash_completes_the_fields_of_the_item_that_is_named(in_bash):
 
 def test_bash_completes_what_can_be_taken_back(in_bash, typed):
     item = {"overview": {"title": "omega in the trash"}}
-    typed.done("rm", typed.told("add", "note", stdin=json.dumps(item))["id"])
+    typed.done("rm", typed.run_json("add", "note", stdin=json.dumps(item))["id"])
 
     assert in_bash("vaultr", "restore", "omega") == ["omega\\ in\\ the\\ trash"]
     assert in_bash("vaultr", "restore", "zeta") == [""]
@@ -176,13 +176,13 @@ def test_completion_reaches_no_server(typed):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_script_is_answered_as_json_too(typed, shell):
-    told = typed.told("completion", shell, password=None)
+    reported = typed.run_json("completion", shell, password=None)
 
-    assert told["shell"] == shell
-    assert told["script"].rstrip("\n") == typed.done("completion", shell, password=None).rstrip(
+    assert reported["shell"] == shell
+    assert reported["script"].rstrip("\n") == typed.done("completion", shell, password=None).rstrip(
         "\n"
     )
-    assert "_VAULTR_COMPLETE" in told["script"]
+    assert "_VAULTR_COMPLETE" in reported["script"]
 
 
 def test_the_script_of_bash_is_correct_syntax(typed):

@@ -67,10 +67,10 @@ def desktop(copied, tmp_path):
 
 
 def test_password_is_copied_and_then_cleared(desktop):
-    said = desktop.types("copy", "copied", "--clear-after", "3s")
+    result = desktop.types("copy", "copied", "--clear-after", "3s")
 
-    assert (said.returncode, said.stdout) == (0, "")
-    assert "cleared after 3 seconds" in said.stderr
+    assert (result.returncode, result.stdout) == (0, "")
+    assert "cleared after 3 seconds" in result.stderr
     assert desktop.copied() == SECRET
     assert desktop.is_cleared()
 
@@ -103,9 +103,9 @@ def test_what_was_copied_meanwhile_is_left_alone(desktop):
     ],
 )
 def test_any_field_can_be_copied(desktop, words, text):
-    said = desktop.types("copy", *words, "--json", "--clear-after", "3s")
+    result = desktop.types("copy", *words, "--json", "--clear-after", "3s")
 
-    assert json.loads(said.stdout) == {"copied": True, "clear_after_seconds": 3.0}
+    assert json.loads(result.stdout) == {"copied": True, "clear_after_seconds": 3.0}
     assert desktop.copied() == text
     assert desktop.is_cleared()
 
@@ -141,21 +141,23 @@ def _waiting(desktop):
 
 
 def test_missing_clipboard_copies_nothing_and_names_programs(copied, tmp_path):
-    told = copied.refused(1, "copy", "copied")
-    assert "No desktop session" in told
-    assert "over ssh: vaultr copy --osc52" in told
-    told = copied.types("copy", "copied", env=[("DISPLAY", ":7"), ("PATH", str(tmp_path))]).stderr
-    assert "install xclip or xsel" in told
+    message = copied.refused(1, "copy", "copied")
+    assert "No desktop session" in message
+    assert "over ssh: vaultr copy --osc52" in message
+    message = copied.types(
+        "copy", "copied", env=[("DISPLAY", ":7"), ("PATH", str(tmp_path))]
+    ).stderr
+    assert "install xclip or xsel" in message
 
 
 def test_failing_clipboard_is_reported_without_the_secret(desktop):
     (desktop.programs / "wl-copy").write_text("#!/bin/sh\ncat >&2; exit 3\n")
 
-    said = desktop.types("copy", "copied")
+    result = desktop.types("copy", "copied")
 
-    assert (said.returncode, said.stdout) == (1, "")
-    assert "wl-copy failed" in said.stderr
-    assert SECRET not in said.stderr
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "wl-copy failed" in result.stderr
+    assert SECRET not in result.stderr
 
 
 @pytest.mark.parametrize("after", ["0s", "2h", "30", "soon"])
@@ -176,8 +178,8 @@ def test_a_terminal_takes_it_only_when_asked_to(copied):
     sent = base64.b64encode(SECRET.encode()).decode()
     assert f"\x1b]52;c;{sent}\x07" in terminal.shown
     assert "overwrite it" in terminal.shown
-    told = copied.refused(1, "copy", "copied", "--osc52")
-    assert "--osc52 needs a terminal. Run it in one" in told
+    message = copied.refused(1, "copy", "copied", "--osc52")
+    assert "--osc52 needs a terminal. Run it in one" in message
     copied.refused(2, "copy", "copied", "--osc52", "--clear-after", "5s")
 
 
@@ -214,9 +216,9 @@ def test_a_real_clipboard_is_filled_and_cleared(copied, tmp_path, program):
         os.close(writing)
         with open(reading) as number:
             environ = {"DISPLAY": f":{number.readline().strip()}", "PATH": str(tmp_path)}
-        said = copied.types("copy", "copied", "--clear-after", "6s", env=environ.items())
+        result = copied.types("copy", "copied", "--clear-after", "6s", env=environ.items())
         now = subprocess.run(read, env=environ, capture_output=True, timeout=60).stdout.decode()
         until(lambda: not subprocess.run(read, env=environ, capture_output=True, timeout=60).stdout)
         display.terminate()
 
-    assert (said.returncode, now) == (0, SECRET)
+    assert (result.returncode, now) == (0, SECRET)

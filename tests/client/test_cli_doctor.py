@@ -15,9 +15,9 @@ from vaultr.client.doctor.checkup import checkup
 
 
 def findings(device, *words, code=0, **more):
-    said = device.types("doctor", "--json", *words, password=None, **more)
-    assert said.returncode == code, (said.stdout, said.stderr)
-    answer = json.loads(said.stdout)
+    result = device.types("doctor", "--json", *words, password=None, **more)
+    assert result.returncode == code, (result.stdout, result.stderr)
+    answer = json.loads(result.stdout)
     assert answer["ok"] is (code == 0)
     return {each["name"]: each for each in answer["findings"]}
 
@@ -40,10 +40,10 @@ def test_healthy_device_passes_every_check(device):
 
 
 def test_people_get_lines_and_no_password_is_asked_for(device):
-    said = device.types("doctor", password=None)
+    result = device.types("doctor", password=None)
 
-    assert (said.returncode, said.stderr) == (0, "")
-    assert all(line.startswith("ok    ") for line in said.stdout.splitlines())
+    assert (result.returncode, result.stderr) == (0, "")
+    assert all(line.startswith("ok    ") for line in result.stdout.splitlines())
 
 
 def test_new_device_gets_next_steps(site, tmp_path):
@@ -124,7 +124,7 @@ def answering(*, seconds=0, ready=200, body=b'{"ready":true,"degraded":[]}'):
         def date_time_string(self, timestamp=None):
             return formatdate(time.time() + seconds, usegmt=True)
 
-        def log_message(self, *said):
+        def log_message(self, *args):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Probes) as server:

@@ -18,11 +18,11 @@ def doctored(tmp_path, body):
     listening = Listening(app)
     try:
         device = Device(tmp_path / "home", listening.url)
-        said = device.types("doctor", "--json", password=None)
+        result = device.types("doctor", "--json", password=None)
     finally:
         listening.close()
-    assert said.returncode in (0, 1, 4), said.stderr
-    return {each["name"]: each["said"] for each in json.loads(said.stdout)["findings"]}
+    assert result.returncode in (0, 1, 4), result.stderr
+    return {each["name"]: each["said"] for each in json.loads(result.stdout)["findings"]}
 
 
 @pytest.mark.parametrize("body", [

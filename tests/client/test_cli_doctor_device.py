@@ -31,7 +31,7 @@ def pair(site, tmp_path, request):
 
 def test_a_session_that_was_ended_elsewhere_fails(pair):
     first, other = pair
-    [there] = [each["id"] for each in first.told("sessions", "list") if not each["current"]]
+    [there] = [each["id"] for each in first.run_json("sessions", "list") if not each["current"]]
     first.done("sessions", "revoke", there)
 
     found = findings(other, code=1)

@@ -23,47 +23,47 @@ def signed_out(site, tmp_path_factory):
     "words", [("list",), ("show", "Kept"), ("sync",), ("logout", "--all"), ("passwd",)]
 )
 def test_logged_out_device_is_reported_before_prompts(signed_out, words):
-    told = signed_out.refused(1, *words, password=None)
+    message = signed_out.refused(1, *words, password=None)
 
-    assert "This device is logged out" in told
-    assert "vaultr login" in told
+    assert "This device is logged out" in message
+    assert "vaultr login" in message
 
 
 def test_offline_commands_work_on_logged_out_device(signed_out, tmp_path):
     for age in ((), ("--max-age", "7d")):
-        assert len(signed_out.told("list", "--offline", *age)) == 1
-    assert len(signed_out.told("list", "--max-age", "7d")) == 1
+        assert len(signed_out.run_json("list", "--offline", *age)) == 1
+    assert len(signed_out.run_json("list", "--max-age", "7d")) == 1
     signed_out.done("kit", str(tmp_path / "kit.html"))
     signed_out.done("logout")
 
 
 def test_unlock_without_account_fails_before_prompt(site, tmp_path):
-    told = Device(tmp_path / "home", site.url).refused(2, "unlock", password=None)
+    message = Device(tmp_path / "home", site.url).refused(2, "unlock", password=None)
 
-    assert "belongs to no account" in told
+    assert "belongs to no account" in message
 
 
 @pytest.mark.parametrize("command", ["signup", "login"])
 def test_missing_server_is_reported_before_prompts(tmp_path, command):
-    told = Device(tmp_path / "home", "").refused(2, command, password=None)
+    message = Device(tmp_path / "home", "").refused(2, command, password=None)
 
-    assert "--url" in told
-    assert "VAULTR_URL" in told
+    assert "--url" in message
+    assert "VAULTR_URL" in message
 
 
 def test_signup_on_device_with_account_prompts_nothing(account):
-    told = account.refused(2, "signup", password=None)
+    message = account.refused(2, "signup", password=None)
 
-    assert "belongs to account" in told
-    assert "VAULTR_DIR" in told
+    assert "belongs to account" in message
+    assert "VAULTR_DIR" in message
 
 
 def test_mistyped_vault_name_keeps_vault_without_password_prompt(device):
     device.done("vaults", "add", "Precious", password=None)
 
-    told = device.refused(2, "vaults", "rm", "Precious", "--confirm", "Precioous", password=None)
+    message = device.refused(2, "vaults", "rm", "Precious", "--confirm", "Precioous", password=None)
 
-    assert "not the name" in told
+    assert "not the name" in message
     assert "Precious" in device.done("vaults", "list", password=None)
 
 
@@ -90,9 +90,9 @@ def test_wrong_password_is_reported_before_new_password_prompt(account):
     ids=" ".join,
 )
 def test_locked_device_ends_3_before_it_reads_anything(account, words):
-    told = account.refused(3, *words, stdin="not read", password=None)
+    message = account.refused(3, *words, stdin="not read", password=None)
 
-    assert "This device is locked. Run `vaultr unlock`" in told
+    assert "This device is locked. Run `vaultr unlock`" in message
 
 
 @pytest.mark.parametrize("words", [("add", "login"), ("import", "-", "--title", "x")])

@@ -11,7 +11,7 @@ HELD = {"A": "1", "B": "2", "C": "3"}
 
 @pytest.fixture
 def prod(device):
-    item = device.told(
+    item = device.run_json(
         "add", "env_set", "--title", "prod", "--json", stdin=json.dumps(document(HELD))
     )
     yield item
@@ -23,7 +23,7 @@ def document(variables):
 
 
 def exported(device, item):
-    return device.told("export", item["id"])
+    return device.run_json("export", item["id"])
 
 
 def change(variables, **more):
@@ -31,17 +31,17 @@ def change(variables, **more):
 
 
 def test_one_variable_is_set_from_stdin_and_others_stay(device, prod):
-    said = device.types("edit", "prod", "--secret", "A", stdin="it's $new\n")
+    result = device.types("edit", "prod", "--secret", "A", stdin="it's $new\n")
 
-    assert said.returncode == 0
-    assert "$new" not in said.stdout + said.stderr
+    assert result.returncode == 0
+    assert "$new" not in result.stdout + result.stderr
     assert exported(device, prod) == {**HELD, "A": "it's $new"}
 
 
 def test_new_variable_is_reported_as_new(device, prod):
-    said = device.types("edit", "prod", "--secret", "variables.DATABSE_URL", stdin="x")
+    result = device.types("edit", "prod", "--secret", "variables.DATABSE_URL", stdin="x")
 
-    assert "DATABSE_URL is a new variable of prod." in said.stderr
+    assert "DATABSE_URL is a new variable of prod." in result.stderr
     assert exported(device, prod) == {**HELD, "DATABSE_URL": "x"}
 
 
@@ -59,7 +59,7 @@ def test_a_variable_is_set_while_others_are_removed(device, prod):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "expected"),
     [
         (("--unset", "NONE"), 1, "no field NONE"),
         (("--secret", "9A"), 2, "letters, digits and _"),
@@ -70,18 +70,18 @@ def test_a_variable_is_set_while_others_are_removed(device, prod):
         (("--set", "A=9"), 2, "--secret NAME"),
     ],
 )
-def test_what_cannot_be_set_is_refused_and_nothing_is_changed(device, prod, words, code, told):
-    assert told in device.refused(code, "edit", "prod", *words, stdin="typed")
+def test_what_cannot_be_set_is_refused_and_nothing_is_changed(device, prod, words, code, expected):
+    assert expected in device.refused(code, "edit", "prod", *words, stdin="typed")
     assert exported(device, prod) == HELD
 
 
 def test_unknown_field_is_rejected_with_valid_names(device):
     stdin = json.dumps({"overview": {"title": "Mail of the set"}})
-    item = device.told("add", "login", stdin=stdin)
+    item = device.run_json("add", "login", stdin=stdin)
 
-    told = device.refused(2, "edit", item["id"], "--secret", "A", stdin="typed")
+    message = device.refused(2, "edit", item["id"], "--secret", "A", stdin="typed")
 
-    assert "Its secret fields: password, totp, password_rule, notes." in told
+    assert "Its secret fields: password, totp, password_rule, notes." in message
     device.done("rm", item["id"], "--forever", "--yes")
 
 
@@ -92,7 +92,7 @@ def test_json_changes_named_variables_and_null_removes(device, prod):
 
 
 def test_variables_set_on_two_devices_are_merged(device, other_device, prod):
-    seen = device.told("show", "prod")["revision"]
+    seen = device.run_json("show", "prod")["revision"]
     other_device.done("edit", prod["id"], "--secret", "B", stdin="theirs")
     other_device.done("edit", prod["id"], "--unset", "C")
 
@@ -102,20 +102,20 @@ def test_variables_set_on_two_devices_are_merged(device, other_device, prod):
 
 
 def test_variable_changed_on_two_devices_conflicts_by_name(device, other_device, prod):
-    seen = device.told("show", "prod")["revision"]
+    seen = device.run_json("show", "prod")["revision"]
     other_device.done("edit", prod["id"], "--secret", "B", stdin="theirs")
 
-    told = device.refused(
+    message = device.refused(
         1, "edit", "prod", "--json", stdin=change({"A": "x", "B": None}, revision=seen)
     )
 
-    assert "detail.variables.B" in told
-    assert "detail.variables.A" not in told
+    assert "detail.variables.B" in message
+    assert "detail.variables.A" not in message
     assert exported(device, prod) == {**HELD, "B": "theirs"}
 
 
 def test_terminal_prompts_for_variables_and_no_username(account):
-    item = account.told(
+    item = account.run_json(
         "add", "env_set", "--title", "typed", "--json", stdin=json.dumps(document(HELD))
     )
 
@@ -140,7 +140,7 @@ def test_terminal_prompts_for_variables_and_no_username(account):
 
 def test_note_is_retyped_at_terminal_or_unchanged(account):
     stdin = json.dumps({"overview": {"title": "Typed anew"}, "detail": {"notes": "old"}})
-    item = account.told("add", "note", stdin=stdin)
+    item = account.run_json("add", "note", stdin=stdin)
 
     keeping = at_terminal(account, "edit", item["id"])
     keeping.answers("Master password: ", account.password)
@@ -158,5 +158,5 @@ def test_note_is_retyped_at_terminal_or_unchanged(account):
     typing.presses("\x04")
     assert typing.ends() == 0
     assert "first line" not in typing.shown
-    assert account.told("show", item["id"], "--field", "notes") == "first line\nsecond line\n"
+    assert account.run_json("show", item["id"], "--field", "notes") == "first line\nsecond line\n"
     account.done("rm", item["id"], "--forever", "--yes")

@@ -10,17 +10,17 @@ def test_plain_and_sealed_exports_are_private_and_import_nothing_new(device, tmp
     device.done("add", "note", "--title", "Leaving", stdin="text")
     plain, sealed = tmp_path / "plain.json", tmp_path / "sealed.json"
 
-    said = device.types("export", "--all", "--format", "json", "-o", str(plain))
+    result = device.types("export", "--all", "--format", "json", "-o", str(plain))
     also = {"--file-password-fd": FILE_PASSWORD}
     done = ("export", "--all", "--format", "json", "--seal", "-o", str(sealed))
     device.done(*done, also=also)
 
-    assert said.returncode == 0, said.stderr
-    assert "every secret in plain text" in said.stderr
+    assert result.returncode == 0, result.stderr
+    assert "every secret in plain text" in result.stderr
     assert stat.S_IMODE(plain.stat().st_mode) == stat.S_IMODE(sealed.stat().st_mode) == 0o600
     assert "Leaving" in plain.read_text()
     assert "Leaving" not in sealed.read_text()
-    again = device.told("import", str(sealed), also=also)
+    again = device.run_json("import", str(sealed), also=also)
     assert (again["imported"], again["differing"]) == (0, [])
     assert again["same"] == len(json.loads(plain.read_text())["vaults"][0]["items"])
     device.done("rm", "Leaving", "--forever", "--yes")

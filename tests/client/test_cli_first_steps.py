@@ -23,10 +23,10 @@ def test_invalid_secret_key_is_rejected_before_sending(account, tmp_path, spoil,
     device = Device(tmp_path / "home", "http://127.0.0.1:9", email=account.email)
     key = account.made["secret_key"]
 
-    said = device.refused(1, "login", "--email", account.email, secret_key=spoil(key))
+    message = device.refused(1, "login", "--email", account.email, secret_key=spoil(key))
 
-    assert why in said
-    assert key[:20] not in said
+    assert why in message
+    assert key[:20] not in message
 
 
 def test_mistyped_secret_key_prompts_again_without_counting(account, site, tmp_path):
@@ -47,10 +47,10 @@ def test_rejected_login_names_a_typed_secret_key(account, site, tmp_path):
     device = Device(tmp_path / "home", site.url, email=account.email)
     account.done("kit", str(tmp_path / "kit.html"))
 
-    said = device.refused(1, "login", "--email", account.email, secret_key="A" * 43)
+    message = device.refused(1, "login", "--email", account.email, secret_key="A" * 43)
 
-    assert "Check the secret key too: upper and lower case matter" in said
-    assert "emergency kit" in said
+    assert "Check the secret key too: upper and lower case matter" in message
+    assert "emergency kit" in message
     assert "secret key" not in account.refused(1, "login", password="another password entirely")
 
 
@@ -65,8 +65,8 @@ def test_invalid_email_is_rejected_before_password_prompt(account, tmp_path):
 
     for words in (("signup",), ("login",), ("recover",)):
         assert "not an email address" in device.refused(2, *words, "--email", "ann.example.org")
-    told = account.refused(2, "email", "change", "ann@", password=None)
-    assert "not an email address" in told
+    message = account.refused(2, "email", "change", "ann@", password=None)
+    assert "not an email address" in message
 
 
 def test_an_address_that_is_none_is_asked_for_again(tmp_path):
@@ -131,9 +131,9 @@ def test_login_with_password_unlocks_until_lock(account, site, tmp_path):
 def test_a_script_that_signs_in_leaves_no_process_with_keys(account, site, tmp_path):
     person = Device(tmp_path / "home", site.url, email=account.email).with_agent()
 
-    said = person.done("login", "--email", account.email, secret_key=account.made["secret_key"])
+    result = person.done("login", "--email", account.email, secret_key=account.made["secret_key"])
 
-    assert "Next: vaultr unlock" in said
+    assert "Next: vaultr unlock" in result
     person.refused(3, "list", password=None)
 
 

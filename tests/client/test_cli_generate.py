@@ -17,9 +17,9 @@ def test_a_password_is_drawn_without_account_and_server(account):
 
     assert len(drawn) == 21
     assert drawn != account.done("generate", password=None)
-    told = account.told("generate", "--length", "12", "--no-symbols", password=None)
-    assert re.fullmatch(r"[A-Za-z0-9]{12}", told["value"])
-    assert 70 < told["bits"] < 72
+    reported = account.run_json("generate", "--length", "12", "--no-symbols", password=None)
+    assert re.fullmatch(r"[A-Za-z0-9]{12}", reported["value"])
+    assert 70 < reported["bits"] < 72
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_many_are_drawn_at_once_and_none_twice(account):
     lines = account.done("generate", "--count", "50", password=None).splitlines()
 
     assert len(set(lines)) == 50
-    assert len(account.told("generate", "--count", "3", password=None)) == 3
+    assert len(account.run_json("generate", "--count", "3", password=None)) == 3
 
 
 @pytest.mark.parametrize(
@@ -87,12 +87,12 @@ def coded(device):
 def test_a_code_is_that_of_this_moment(coded):
     totp, before = Totp.parse(TOTP), time.time()
 
-    told = coded.told("code", "coded")
+    reported = coded.run_json("code", "coded")
 
     near = {totp.at(moment) for moment in (before, time.time())}
-    assert told["code"] in near
-    assert told["period"] == 60
-    assert 1 <= told["seconds_left"] <= 60
+    assert reported["code"] in near
+    assert reported["period"] == 60
+    assert 1 <= reported["seconds_left"] <= 60
     before = time.time()
     read = coded.done("read", "vaultr://Personal/coded/totp?as=code").rstrip("\n")
     assert read in {totp.at(moment) for moment in (before, time.time())}
@@ -100,21 +100,21 @@ def test_a_code_is_that_of_this_moment(coded):
 
 def test_field_without_totp_secret_is_reported(coded):
     assert "no field totp" in coded.refused(1, "code", "coded without")
-    told = coded.refused(1, "code", "coded", "--field", "password")
-    assert "base32" in told
-    assert "not base32!" not in told
+    message = coded.refused(1, "code", "coded", "--field", "password")
+    assert "base32" in message
+    assert "not base32!" not in message
 
 
 def test_a_login_gets_a_password_that_nobody_has_typed(coded):
     coded.done("add", "login", "--title", "drawn", "--generate", stdin="")
     first = coded.done("show", "drawn", "--field", "password")
-    said = coded.done("edit", "drawn", "--generate")
+    result = coded.done("edit", "drawn", "--generate")
     second = coded.done("show", "drawn", "--field", "password")
     coded.done("add", "login", "--generate", "--json", stdin='{"overview": {"title": "drawn 2"}}')
 
     assert {len(first), len(second)} == {21}
     assert first != second
-    assert second.strip() not in said
+    assert second.strip() not in result
     assert len(coded.done("show", "drawn 2", "--field", "password")) == 21
     coded.refused(2, "add", "note", "--title", "x", "--generate", stdin="text")
     coded.refused(2, "edit", "drawn", "--generate", "--json", stdin="{}")

@@ -83,7 +83,7 @@ def owner(tmp_path_factory):
 @contextlib.contextmanager
 def answering(port, answer, kind):
     """Answer every connection so, for ever where that is the point; give what was asked."""
-    asked, ended = [], threading.Event()
+    asked, finished = [], threading.Event()
 
     def serve(listener):
         with contextlib.suppress(OSError):
@@ -92,9 +92,9 @@ def answering(port, answer, kind):
                 with connection, contextlib.suppress(OSError):
                     asked.append(connection.recv(65536))
                     connection.sendall(answer)
-                    while kind == "endless" and not ended.is_set():
+                    while kind == "endless" and not finished.is_set():
                         connection.sendall(answer[answer.index(b"1000\r\n") :])
-                    while kind == "slow" and not ended.wait(0.05):
+                    while kind == "slow" and not finished.wait(0.05):
                         connection.sendall(b" ")
 
     with socket.create_server(("127.0.0.1", port)) as listener:
@@ -103,7 +103,7 @@ def answering(port, answer, kind):
         try:
             yield asked, listener.getsockname()[1]
         finally:
-            ended.set()
+            finished.set()
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
@@ -117,15 +117,15 @@ def test_an_odd_answer_is_one_error_and_the_copy_stays(owner, kind):
         with answering(owner.port, answer, kind) as (asked, _):
             asking = copy.copy(owner)
             asking.program = hurried(kind)
-            told = asking.refused(code, "list")
+            message = asking.refused(code, "list")
 
     assert asked
     assert elsewhere == []
-    assert told.count("vaultr: ") in (1, 2), "what is wrong, and what can be done"
-    assert "Traceback" not in told
-    assert "\x1b" not in told
+    assert message.count("vaultr: ") in (1, 2), "what is wrong, and what can be done"
+    assert "Traceback" not in message
+    assert "\x1b" not in message
     assert {each: each.read_bytes() for each in before} == before
-    assert owner.told("list", "--offline")[0]["overview"]["title"] == "Mail"
+    assert owner.run_json("list", "--offline")[0]["overview"]["title"] == "Mail"
 
 
 @pytest.mark.parametrize("kind", ["not JSON", "redirect", "slow", "an error without a problem"])
@@ -146,10 +146,10 @@ def test_web_site_is_reported_as_no_vaultr_server(tmp_path, kind):
     with answering(0, ANSWERS[kind][1], kind) as (_, port):
         url = f"http://127.0.0.1:{port}"
 
-        told = device.refused(5, "signup", "--url", url, "--email", "ann@example.org")
+        message = device.refused(5, "signup", "--url", url, "--email", "ann@example.org")
 
-    assert f"{url} is not a Vaultr server" in told
-    assert "--url or VAULTR_URL" in told
+    assert f"{url} is not a Vaultr server" in message
+    assert "--url or VAULTR_URL" in message
 
 
 @pytest.mark.parametrize("wrong", ["unknown", "another host's", "ended"])
@@ -161,13 +161,13 @@ def test_a_command_sends_nothing_where_the_certificate_does_not_hold(tmp_path, w
         trusted = [] if wrong == "unknown" else ["--ca-file", str(files[0])]
         environ = {"SSL_CERT_FILE": files[0], "REQUESTS_CA_BUNDLE": files[0],
                    "CURL_CA_BUNDLE": files[0], "PYTHONHTTPSVERIFY": "0"}  # fmt: skip
-        told = device.refused(
+        message = device.refused(
             *(4, "login", "--email", "a@b.example", *trusted),
             secret_key="A" * 43,
             env=[(name, str(file)) for name, file in environ.items()] if wrong == "unknown" else (),
         )
 
-    assert "certificate" in told.lower()
+    assert "certificate" in message.lower()
     assert received == []
 
 

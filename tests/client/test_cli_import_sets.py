@@ -22,17 +22,17 @@ def env(tmp_path):
 
 @pytest.fixture
 def shop(device, env):
-    said = device.types("import", env("A=1\nB=2\nC=3\n"), "--title", "shop")
-    assert said.returncode == 0, said.stderr
-    [item] = device.told("list", "shop", "--type", "env_set")
-    yield item, said
+    result = device.types("import", env("A=1\nB=2\nC=3\n"), "--title", "shop")
+    assert result.returncode == 0, result.stderr
+    [item] = device.run_json("list", "shop", "--type", "env_set")
+    yield item, result
     device.done("rm", item["id"], "--forever", "--yes")
 
 
 def test_an_import_says_how_the_set_is_called_and_used(device, env, shop):
-    _, said = shop
-    assert said.stdout == "Imported: shop (3 variables).\n"
-    assert "vaultr run --env-set shop -- COMMAND" in said.stderr
+    _, text = shop
+    assert text.stdout == "Imported: shop (3 variables).\n"
+    assert "vaultr run --env-set shop -- COMMAND" in text.stderr
 
     without = device.types("import", env("A=1\n"))
 
@@ -44,41 +44,41 @@ def test_an_import_says_how_the_set_is_called_and_used(device, env, shop):
 def test_file_changes_existing_set_and_reports_changes(device, env, shop):
     item, _ = shop
 
-    said = device.types("import", env("B=two\nC=3\nD='it''s new'\n"), "--into", "shop")
+    result = device.types("import", env("B=two\nC=3\nD='it''s new'\n"), "--into", "shop")
 
-    assert said.stdout == "Imported into shop: added D; changed B; same C.\n"
-    assert "two" not in said.stdout + said.stderr
-    assert device.told("export", "shop") == {"A": "1", "B": "two", "C": "3", "D": "its new"}
-    assert [each["id"] for each in device.told("list", "shop")] == [item["id"]]
-    again = device.told("import", env("B=two\n"), "--into", item["id"])
+    assert result.stdout == "Imported into shop: added D; changed B; same C.\n"
+    assert "two" not in result.stdout + result.stderr
+    assert device.run_json("export", "shop") == {"A": "1", "B": "two", "C": "3", "D": "its new"}
+    assert [each["id"] for each in device.run_json("list", "shop")] == [item["id"]]
+    again = device.run_json("import", env("B=two\n"), "--into", item["id"])
     assert again == {"read": 1, "added": [], "changed": [], "same": ["B"]}
-    assert len(device.told("history", item["id"])) == 2
+    assert len(device.run_json("history", item["id"])) == 2
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "expected"),
     [
         (("--into", "sho"), 1, "There is no environment set sho. Similar: shop."),
         (("--into", "shop", "--title", "x"), 2, "--into excludes --title"),
         (("--into", "shop", "--vault", "Nowhere"), 1, "no such vault"),
     ],
 )
-def test_a_file_that_cannot_go_into_a_set_changes_nothing(device, env, shop, words, code, told):
-    assert told in device.refused(code, "import", env("A=9\n"), *words)
-    assert device.told("export", "shop")["A"] == "1"
+def test_a_file_that_cannot_go_into_a_set_changes_nothing(device, env, shop, words, code, expected):
+    assert expected in device.refused(code, "import", env("A=9\n"), *words)
+    assert device.run_json("export", "shop")["A"] == "1"
 
 
 def test_file_with_title_of_a_set_updates_that_set(device, env, shop):
     item, _ = shop
     words = ("import", env("B=two\nD=4\n"), "--title", "shop")
 
-    told = device.refused(2, *words)
-    said = device.types(*words, "--yes")
+    message = device.refused(2, *words)
+    result = device.types(*words, "--yes")
 
-    assert "Use --yes to update it" in told
-    assert said.stdout == "Imported into shop: added D; changed B.\n"
-    assert [each["id"] for each in device.told("list", "shop")] == [item["id"]]
-    assert device.told("export", "shop") == {"A": "1", "B": "two", "C": "3", "D": "4"}
+    assert "Use --yes to update it" in message
+    assert result.stdout == "Imported into shop: added D; changed B.\n"
+    assert [each["id"] for each in device.run_json("list", "shop")] == [item["id"]]
+    assert device.run_json("export", "shop") == {"A": "1", "B": "two", "C": "3", "D": "4"}
 
 
 def test_update_of_a_set_shows_names_and_asks(device, env, shop):
@@ -90,7 +90,7 @@ def test_update_of_a_set_shows_names_and_asks(device, env, shop):
 
     assert terminal.ends() == 1
     assert "hidden" not in terminal.shown
-    assert device.told("export", "shop")["B"] == "2"
+    assert device.run_json("export", "shop")["B"] == "2"
 
 
 def test_unchanged_file_needs_no_confirmation(device, env, shop):
@@ -102,36 +102,43 @@ def test_unchanged_file_needs_no_confirmation(device, env, shop):
 def test_an_export_of_items_goes_into_no_set(device, shop, tmp_path):
     (file := tmp_path / "export.json").write_text(EXPORT)
 
-    told = device.refused(2, "import", str(file), "--into", "shop")
+    message = device.refused(2, "import", str(file), "--into", "shop")
 
-    assert "--into needs a dotenv file" in told
+    assert "--into needs a dotenv file" in message
 
 
 def test_duplicate_set_name_is_reported_and_rejected_by_ids(device, env, shop):
     first, _ = shop
 
-    said = device.types("import", env("A=1\n"), "--title", "shop", "--again")
+    result = device.types("import", env("A=1\n"), "--title", "shop", "--again")
 
-    assert f"Another environment set has the title shop ({first['id']})" in said.stderr
-    assert "`vaultr run --env-set shop` will fail. Rename one, or use an id." in said.stderr
-    second = next(each["id"] for each in device.told("list", "shop") if each["id"] != first["id"])
+    assert f"Another environment set has the title shop ({first['id']})" in result.stderr
+    assert "`vaultr run --env-set shop` will fail. Rename one, or use an id." in result.stderr
+    second = next(
+        each["id"] for each in device.run_json("list", "shop") if each["id"] != first["id"]
+    )
     refused = device.refused(1, "run", "--env-set", "shop", "--", "true")
     assert "2 environment sets have the title shop: use an id." in refused
     assert f"{first['id']}  Personal  shop" in refused
     assert f"{second}  Personal  shop" in refused
-    assert device.told("export", second) == {"A": "1"}
+    assert device.run_json("export", second) == {"A": "1"}
     device.done("rm", second, "--forever", "--yes")
 
 
 def test_rename_to_duplicate_set_name_is_reported(device, shop):
     first, _ = shop
     adding = device.types("add", "env_set", "--title", "shop", stdin="A=1\n")
-    second = next(each["id"] for each in device.told("list", "shop") if each["id"] != first["id"])
+    second = next(
+        each["id"] for each in device.run_json("list", "shop") if each["id"] != first["id"]
+    )
     away = device.types("edit", second, "--set", "title=away")
     back = device.types("edit", second, "--json", stdin='{"overview": {"title": "shop"}}')
 
-    told = [f"has the title shop ({first['id']})" in said.stderr for said in (adding, away, back)]
-    assert told == [True, False, True]
+    reported = [
+        f"has the title shop ({first['id']})" in arguments.stderr
+        for arguments in (adding, away, back)
+    ]
+    assert reported == [True, False, True]
     assert json.loads(back.stdout)["overview"]["title"] == "shop"
     device.done("rm", second, "--forever", "--yes")
 
@@ -140,14 +147,16 @@ def test_same_set_name_in_two_vaults_needs_vault(device, shop):
     first, _ = shop
     device.done("vaults", "add", "Elsewhere")
 
-    said = device.types("add", "env_set", "--title", "shop", "--vault", "Elsewhere", stdin="A=7\n")
+    result = device.types(
+        "add", "env_set", "--title", "shop", "--vault", "Elsewhere", stdin="A=7\n"
+    )
 
-    assert "will fail. Name the vault too: vaultr://VAULT/SET" in said.stderr
-    told = device.refused(1, "export", "shop")
-    assert "use an id, or vaultr://VAULT/shop." in told
-    assert "  Elsewhere  shop" in told
-    assert device.told("export", "vaultr://Elsewhere/shop") == {"A": "7"}
-    assert device.told("export", "shop", "--vault", "Elsewhere") == {"A": "7"}
+    assert "will fail. Name the vault too: vaultr://VAULT/SET" in result.stderr
+    message = device.refused(1, "export", "shop")
+    assert "use an id, or vaultr://VAULT/shop." in message
+    assert "  Elsewhere  shop" in message
+    assert device.run_json("export", "vaultr://Elsewhere/shop") == {"A": "7"}
+    assert device.run_json("export", "shop", "--vault", "Elsewhere") == {"A": "7"}
     copying = device.types("move", first["id"], "--to", "Elsewhere", "--keep")
     assert "will fail. Rename one, or use an id." in copying.stderr
     device.done("vaults", "rm", "Elsewhere", "--confirm", "Elsewhere")

@@ -39,18 +39,19 @@ def unlocked(tmp_path_factory):
 @pytest.fixture
 def device(unlocked):
     yield unlocked
-    unlocked.server.twist = None
+    unlocked.server.tamper = None
 
 
 def test_rolled_back_vault_names_both_heads_and_next_step(device):
     newest, device.server.vaults = device.server.vaults, copy.deepcopy(device.old)
 
-    said = device.refused(5, "list", password=None)
+    message = device.refused(5, "list", password=None)
 
     assert re.search(
-        r"older state of vault .*: one of your devices saw 2 [0-9a-f]{12}, .* 1 [0-9a-f]{12}", said
+        r"older state of vault .*: one of your devices saw 2 [0-9a-f]{12}, .* 1 [0-9a-f]{12}",
+        message,
     )
-    assert "vaultr sync --explain" in said
+    assert "vaultr sync --explain" in message
     assert "Bank" in device.done("list", "--offline", password=None)
     explained = device.types("sync", "--explain", password=None)
     assert explained.returncode == 5
@@ -65,10 +66,10 @@ def test_what_is_merely_new_is_no_alarm(device):
         phone.trash("Bank")
         phone.restore("Bank")
 
-    said = device.types("sync", "--explain", password=None)
+    result = device.types("sync", "--explain", password=None)
 
-    assert said.returncode == 0
-    assert "To fetch them: vaultr sync" in said.stderr
+    assert result.returncode == 0
+    assert "To fetch them: vaultr sync" in result.stderr
     device.done("sync", password=None)
 
 
@@ -87,32 +88,32 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
-def test_unusable_login_answer_says_what_to_do(device, lie):
-    change, advice = LIES[lie]
+@pytest.mark.parametrize("attack", LIES)
+def test_unusable_login_answer_says_what_to_do(device, attack):
+    change, advice = LIES[attack]
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         return (status, body | change) if path.endswith("prelogin") else (status, body)
 
-    device.server.twist = twist
-    said = device.refused(5, "login")
+    device.server.tamper = tamper
+    message = device.refused(5, "login")
 
-    assert "the password was not used" in said
-    assert advice in said
+    assert "the password was not used" in message
+    assert advice in message
 
 
 def test_invalid_response_and_wrong_head_exit_5_plainly(device):
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if path.endswith("/sync") and status == 304:
             return 200, {"items": "none"}
         return status, body
 
-    device.server.twist = twist
-    said = device.refused(5, "list", password=None)
-    assert "sync.through is not a whole number" in said
-    assert "This is not a Vaultr server" in said
+    device.server.tamper = tamper
+    message = device.refused(5, "list", password=None)
+    assert "sync.through is not a whole number" in message
+    assert "This is not a Vaultr server" in message
 
     for vault in device.server.vaults.values():
         vault["head"] = b64(bytes(32))
-    device.server.twist = None
+    device.server.tamper = None
     assert "two histories" in device.refused(5, "list", password=None)

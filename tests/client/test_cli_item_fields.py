@@ -19,7 +19,7 @@ def router(device):
         stdin="from a pipe\n",
         password=None,
     )
-    item = device.told("show", "Router", "--reveal", password=None)
+    item = device.run_json("show", "Router", "--reveal", password=None)
     yield item
     device.done("rm", item["id"], "--forever", "--yes", password=None)
 
@@ -49,7 +49,7 @@ def test_edit_sets_and_removes_custom_fields(device, router):
     device.done("edit", router["id"], "--secret-field", "pin", stdin="1234", password=None)
     device.done("edit", router["id"], "--unset", "port", "--folder", "Attic", password=None)
 
-    shown = device.told("show", router["id"], "--reveal", password=None)
+    shown = device.run_json("show", router["id"], "--reveal", password=None)
     assert shown["detail"]["fields"] == [
         {"name": "model", "kind": "text", "value": "X2"},
         {"name": "pin", "kind": "hidden", "value": "1234"},
@@ -70,7 +70,7 @@ def test_several_secrets_are_asked_for_at_a_terminal(device):
     terminal.answers("B: ", "two")
 
     assert terminal.ends() == 0
-    assert device.told("export", "Typed", password=None) == {"A": "one", "B": "two"}
+    assert device.run_json("export", "Typed", password=None) == {"A": "one", "B": "two"}
     device.done("rm", "Typed", "--forever", "--yes", password=None)
 
 
@@ -102,18 +102,20 @@ def test_input_that_cannot_be_used_ends_with_advice(device, words, stdin, messag
     ],
 )
 def test_unknown_fields_in_json_are_rejected(device, document, message):
-    told = device.refused(2, "add", "login", "--json", stdin=json.dumps(document), password=None)
+    error_text = device.refused(
+        2, "add", "login", "--json", stdin=json.dumps(document), password=None
+    )
 
-    assert message in told
-    assert "hunter2" not in told
+    assert message in error_text
+    assert "hunter2" not in error_text
 
 
 def test_url_of_an_item_as_server_url_names_address(device):
     words = ("add", "login", "--title", "x", "--url", "https://mail.example", "--generate")
 
-    told = device.refused(5, *words, stdin="", password=None)
+    message = device.refused(5, *words, stdin="", password=None)
 
-    assert "use --address" in told
+    assert "use --address" in message
 
 
 EDITOR = """
@@ -149,6 +151,6 @@ def test_editor_gets_a_private_file_in_memory_that_is_removed(
     name, mode = (tmp_path / "log").read_text().split()
     assert stat.S_IMODE(int(mode, 8)) == 0o600
     assert not Path(name).parent.exists()
-    detail = device.told("show", router["id"], "--reveal", password=None)["detail"]
+    detail = device.run_json("show", router["id"], "--reveal", password=None)["detail"]
     assert detail.get("notes") == ("written in the editor" if code == 0 else None)
     assert ("fields" in detail) is (code != 0)

@@ -10,7 +10,7 @@ LOGIN = {
 
 def add(device, kind="login", **changes):
     document = {**LOGIN, **changes}
-    return device.told("add", kind, stdin=json.dumps(document))
+    return device.run_json("add", kind, stdin=json.dumps(document))
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def mail(device):
 
 
 def test_what_is_added_in_json_is_shown_in_json(device, mail):
-    shown = device.told("show", mail["id"], "--reveal")
+    shown = device.run_json("show", mail["id"], "--reveal")
 
     assert shown["overview"] == LOGIN["overview"]
     assert shown["detail"] == LOGIN["detail"]
@@ -31,14 +31,14 @@ def test_what_is_added_in_json_is_shown_in_json(device, mail):
 
 
 def test_an_item_is_named_by_a_title_that_is_unique(device, mail):
-    assert device.told("show", "Mail")["id"] == mail["id"]
+    assert device.run_json("show", "Mail")["id"] == mail["id"]
 
 
 def test_ambiguous_title_is_rejected_and_ids_accepted(device, mail):
     twin = add(device)
 
     assert "id" in device.refused(1, "show", "Mail")
-    assert device.told("show", twin["id"])["id"] == twin["id"]
+    assert device.run_json("show", twin["id"])["id"] == twin["id"]
     device.done("rm", twin["id"], "--forever", "--yes")
 
 
@@ -47,7 +47,7 @@ def test_an_item_that_is_not_there_is_refused(device):
 
 
 def test_no_secret_is_printed_unless_it_is_asked_for(device, mail):
-    said = [
+    result = [
         device.types("list"),
         device.types("list", "--json"),
         device.types("show", "Mail"),
@@ -56,16 +56,16 @@ def test_no_secret_is_printed_unless_it_is_asked_for(device, mail):
         device.types("add", "login", "--json", stdin=json.dumps(LOGIN)),
     ]
 
-    assert [each.returncode for each in said] == [0] * 6
-    assert not [each for each in said if "hunter2" in each.stdout + each.stderr]
-    assert "detail" not in json.loads(said[3].stdout)
-    device.done("rm", json.loads(said[5].stdout)["id"], "--forever", "--yes")
+    assert [each.returncode for each in result] == [0] * 6
+    assert not [each for each in result if "hunter2" in each.stdout + each.stderr]
+    assert "detail" not in json.loads(result[3].stdout)
+    device.done("rm", json.loads(result[5].stdout)["id"], "--forever", "--yes")
 
 
 def test_one_field_is_printed_alone(device, mail):
     assert device.done("show", "Mail", "--field", "password") == "hunter2-ü\n"
     assert device.done("show", "Mail", "--field", "username") == "ann\n"
-    assert device.told("show", "Mail", "--field", "urls") == ["https://mail.example"]
+    assert device.run_json("show", "Mail", "--field", "urls") == ["https://mail.example"]
     assert "no field pin" in device.refused(1, "show", "Mail", "--field", "pin")
 
 
@@ -78,10 +78,12 @@ def test_a_revealed_item_is_readable_line_by_line(device, mail):
 def test_a_list_finds_items_by_words_and_type(device, mail):
     note = add(device, "note", overview={"title": "Mailing list"}, detail={"notes": "x"})
 
-    assert {item["id"] for item in device.told("list", "MAIL")} == {mail["id"], note["id"]}
-    assert [item["id"] for item in device.told("list", "mail", "ann")] == [mail["id"]]
-    assert [item["id"] for item in device.told("list", "mail", "--type", "note")] == [note["id"]]
-    assert device.told("list", "nothing-of-this") == []
+    assert {item["id"] for item in device.run_json("list", "MAIL")} == {mail["id"], note["id"]}
+    assert [item["id"] for item in device.run_json("list", "mail", "ann")] == [mail["id"]]
+    assert [item["id"] for item in device.run_json("list", "mail", "--type", "note")] == [
+        note["id"]
+    ]
+    assert device.run_json("list", "nothing-of-this") == []
     device.done("rm", note["id"], "--forever", "--yes")
 
 
@@ -98,16 +100,16 @@ def test_control_characters_of_a_title_do_not_reach_the_terminal(device):
 def test_an_edit_keeps_what_it_does_not_name(device, mail):
     change = {"overview": {"username": "anna"}, "detail": {"password": "new", "totp": None}}
 
-    edited = device.told("edit", "Mail", stdin=json.dumps(change))
+    edited = device.run_json("edit", "Mail", stdin=json.dumps(change))
 
-    shown = device.told("show", mail["id"], "--reveal")
+    shown = device.run_json("show", mail["id"], "--reveal")
     assert edited["revision"] == shown["revision"] > mail["revision"]
     assert shown["overview"] == {**LOGIN["overview"], "username": "anna"}
     assert shown["detail"] == {"password": "new", "source": {"kept": [1]}}
 
 
 def test_what_show_writes_edit_takes_back(device, mail):
-    shown = device.told("show", "Mail", "--reveal")
+    shown = device.run_json("show", "Mail", "--reveal")
     shown["detail"]["password"] = "from show"
 
     device.done("edit", mail["id"], "--json", stdin=json.dumps(shown))
@@ -116,20 +118,20 @@ def test_what_show_writes_edit_takes_back(device, mail):
 
 
 def test_a_stale_revision_is_refused_with_the_fields_that_differ(device, other_device, mail):
-    seen = device.told("show", "Mail", "--reveal")
+    seen = device.run_json("show", "Mail", "--reveal")
     other_device.done(
         "edit", mail["id"], "--json", stdin=json.dumps({"detail": {"password": "theirs"}})
     )
 
     stale = {"revision": seen["revision"], "detail": {"password": "ours"}}
-    told = device.refused(1, "edit", mail["id"], "--json", stdin=json.dumps(stale))
+    message = device.refused(1, "edit", mail["id"], "--json", stdin=json.dumps(stale))
 
-    assert "detail.password" in told
-    assert "vaultr show" in told
-    assert "theirs" not in told
-    assert "ours" not in told
+    assert "detail.password" in message
+    assert "vaultr show" in message
+    assert "theirs" not in message
+    assert "ours" not in message
     assert device.done("show", mail["id"], "--field", "password") == "theirs\n"
-    fresh = {**stale, "revision": device.told("show", mail["id"])["revision"]}
+    fresh = {**stale, "revision": device.run_json("show", mail["id"])["revision"]}
     device.done("edit", mail["id"], "--json", stdin=json.dumps(fresh))
     assert other_device.done("show", mail["id"], "--field", "password") == "ours\n"
 
@@ -137,7 +139,7 @@ def test_a_stale_revision_is_refused_with_the_fields_that_differ(device, other_d
 def test_fields_that_are_not_secret_are_set_by_options(device, mail):
     device.done("edit", "Mail", *("--set", "tags=a"), *("--set", "tags=b"), "--unset", "username")
 
-    assert device.told("show", "Mail")["overview"] == {
+    assert device.run_json("show", "Mail")["overview"] == {
         "title": "Mail",
         "urls": ["https://mail.example"],
         "tags": ["a", "b"],
@@ -145,10 +147,10 @@ def test_fields_that_are_not_secret_are_set_by_options(device, mail):
 
 
 def test_a_secret_is_no_value_of_an_option(device, mail):
-    told = device.refused(2, "edit", "Mail", "--set", "password=hunter3")
+    message = device.refused(2, "edit", "Mail", "--set", "password=hunter3")
 
-    assert "--secret" in told
-    assert "hunter3" not in told
+    assert "--secret" in message
+    assert "hunter3" not in message
 
 
 def test_one_secret_may_come_by_standard_input(device, mail):
@@ -158,24 +160,24 @@ def test_one_secret_may_come_by_standard_input(device, mail):
 
 
 def test_an_item_goes_to_the_trash_and_comes_back(device, mail):
-    trashed = device.told("rm", "Mail")
+    trashed = device.run_json("rm", "Mail")
 
     assert trashed["state"] == "trash"
-    assert mail["id"] not in [item["id"] for item in device.told("list")]
-    assert mail["id"] in [item["id"] for item in device.told("list", "--trash")]
-    assert device.told("restore", "Mail")["state"] == "active"
-    assert mail["id"] in [item["id"] for item in device.told("list")]
+    assert mail["id"] not in [item["id"] for item in device.run_json("list")]
+    assert mail["id"] in [item["id"] for item in device.run_json("list", "--trash")]
+    assert device.run_json("restore", "Mail")["state"] == "active"
+    assert mail["id"] in [item["id"] for item in device.run_json("list")]
 
 
 def test_removing_for_ever_asks_first(device, mail):
     assert "--yes" in device.refused(2, "rm", "Mail", "--forever")
 
-    assert device.told("rm", "Mail", "--forever", "--yes") == {"removed": True}
+    assert device.run_json("rm", "Mail", "--forever", "--yes") == {"removed": True}
     assert device.refused(1, "show", mail["id"])
 
 
 @pytest.mark.parametrize(
-    ("stdin", "code", "told"),
+    ("stdin", "code", "expected"),
     [
         ("", 2, "not an item in JSON"),
         ("[]", 2, "not a JSON object"),
@@ -187,17 +189,17 @@ def test_removing_for_ever_asks_first(device, mail):
         ('{"overview": {"title": "a"}, "detail": {"password": 7}}', 1, "detail.password"),
     ],
 )
-def test_invalid_item_is_rejected_by_field_without_value(device, stdin, code, told):
-    said = device.refused(code, "add", "login", "--json", stdin=stdin)
+def test_invalid_item_is_rejected_by_field_without_value(device, stdin, code, expected):
+    message = device.refused(code, "add", "login", "--json", stdin=stdin)
 
-    assert told in said
-    assert "hunter2" not in said
+    assert expected in message
+    assert "hunter2" not in message
 
 
 def test_an_environment_set_is_added_from_lines(device):
     device.done("add", "env_set", "--title", "lines", stdin="B=1\nA='x y'\n")
 
-    item = device.told("show", "lines", "--reveal")
+    item = device.run_json("show", "lines", "--reveal")
 
     assert list(item["detail"]["variables"].items()) == [("B", "1"), ("A", "x y")]
     assert device.done("show", "lines", "--field", "A") == "x y\n"

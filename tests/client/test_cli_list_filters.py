@@ -25,7 +25,7 @@ def filed(device):
 
 
 def titles(device, *words):
-    return [each["overview"]["title"] for each in device.told("list", *words, password=None)]
+    return [each["overview"]["title"] for each in device.run_json("list", *words, password=None)]
 
 
 @pytest.mark.parametrize(

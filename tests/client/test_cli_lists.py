@@ -9,7 +9,7 @@ from tests.client.owners import owner
 
 def add(device, *words):
     item = {"overview": {"title": "Vault seen"}, "detail": {"password": "x"}}
-    return device.told("add", "login", *words, stdin=json.dumps(item))
+    return device.run_json("add", "login", *words, stdin=json.dumps(item))
 
 
 @pytest.fixture
@@ -43,13 +43,15 @@ def test_in_several_vaults_a_column_and_a_line_say_which(device, seen):
     assert ["vault", "Cellar"] in [
         line.split() for line in device.done("show", other["id"]).splitlines()
     ]
-    assert set(device.told("list", "Vault seen")[0]) == set(device.told("show", other["id"]))
+    assert set(device.run_json("list", "Vault seen")[0]) == set(
+        device.run_json("show", other["id"])
+    )
     device.done("vaults", "rm", "Cellar", "--confirm", "Cellar")
 
 
 def test_variables_are_shown_by_their_field_names(device):
     variables = {"overview": {"title": "Names"}, "detail": {"variables": {"A": "one", "B": "2"}}}
-    item = device.told("add", "env_set", stdin=json.dumps(variables))
+    item = device.run_json("add", "env_set", stdin=json.dumps(variables))
 
     hidden = device.done("show", item["id"])
     shown = device.done("show", item["id"], "--reveal")

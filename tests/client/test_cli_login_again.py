@@ -21,19 +21,19 @@ HEAD = b"HTTP/1.1 %s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: %s\
 def test_however_often_a_device_signs_in_it_has_one_session(site, tmp_path):
     first = owner(site, tmp_path, "signs-in-twice@example.org")
     other = second(site, tmp_path, first)
-    before = {each["id"]: each["current"] for each in first.told("sessions", "list")}
+    before = {each["id"]: each["current"] for each in first.run_json("sessions", "list")}
 
     for _ in range(2):
         first.done("login")
 
-    listed = {each["id"]: each["current"] for each in first.told("sessions", "list")}
+    listed = {each["id"]: each["current"] for each in first.run_json("sessions", "list")}
     assert sorted(listed.values()) == sorted(before.values()) == [False, True]
     assert [each for each in listed if each in before] == [
         each for each, current in before.items() if not current
     ]
     other.done("sync")
     other.done("login")
-    assert len(other.told("sessions", "list")) == 2
+    assert len(other.run_json("sessions", "list")) == 2
 
 
 def test_login_under_new_device_name_is_listed_so(site, tmp_path):
@@ -41,7 +41,7 @@ def test_login_under_new_device_name_is_listed_so(site, tmp_path):
 
     first.done("login", "--device-name", "Desk")
 
-    assert [each["device"] for each in first.told("sessions", "list")] == ["Desk"]
+    assert [each["device"] for each in first.run_json("sessions", "list")] == ["Desk"]
 
 
 def test_running_command_and_agent_continue_after_login(site, tmp_path):
@@ -56,7 +56,7 @@ def test_running_command_and_agent_continue_after_login(site, tmp_path):
             assert running.stdout.readline() == "n is 1\n"
 
             first.done("login")
-            assert len(first.told("sessions", "list", password=None)) == 1
+            assert len(first.run_json("sessions", "list", password=None)) == 1
             change = {"detail": {"variables": {"N": "2"}}}
             first.done("edit", "running", "--json", stdin=json.dumps(change), password=None)
 
@@ -79,7 +79,7 @@ def lied_to(site, between, tmp_path_factory):
     device = Device(
         tmp_path_factory.mktemp("lied") / "home", between.url, email="lied-to@example.org"
     )
-    device.told("signup", "--email", device.email)
+    device.run_json("signup", "--email", device.email)
     device.done("verify", mailed(site, device.email, link("/verify-email"))[-1], password=None)
     device.done("login")
     return device
@@ -156,10 +156,10 @@ def test_whatever_the_server_answers_the_login_is_as_ever(lied_to, between, name
     def login():
         between.ends.clear()
         between.act = ACTS[name]
-        said = lied_to.types("login", "--json")
+        result = lied_to.types("login", "--json")
         between.act = None
-        assert (said.returncode, said.stderr) == (0, "")
-        assert json.loads(said.stdout) == {"email": lied_to.email, "signed_in": True}
+        assert (result.returncode, result.stderr) == (0, "")
+        assert json.loads(result.stdout) == {"email": lied_to.email, "signed_in": True}
         assert len(between.ends) == 1
 
     assert quickest(login, within=10, rounds=3) < 10
@@ -176,4 +176,4 @@ def test_a_server_that_goes_away_after_the_login_changes_nothing(lied_to, betwee
 
     assert shown.returncode == 0
     assert f"logged in as {lied_to.email}" in shown.stdout
-    assert len([each for each in lied_to.told("sessions", "list") if each["current"]]) == 1
+    assert len([each for each in lied_to.run_json("sessions", "list") if each["current"]]) == 1

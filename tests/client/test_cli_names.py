@@ -10,7 +10,7 @@ def add(device, title, *words, **overview):
         "overview": {"title": title, **overview},
         "detail": {"password": f"secret of {title}", "totp": "JBSWY3DPEHPK3PXP"},
     }
-    return device.told("add", "login", *words, stdin=json.dumps(document))
+    return device.run_json("add", "login", *words, stdin=json.dumps(document))
 
 
 @pytest.fixture
@@ -28,18 +28,18 @@ def office(device):
 
 
 def test_another_case_means_the_one_item_field_and_vault(device, hub):
-    assert device.told("show", "github")["id"] == hub["id"]
-    assert device.told("show", "github", "--vault", "personal")["id"] == hub["id"]
+    assert device.run_json("show", "github")["id"] == hub["id"]
+    assert device.run_json("show", "github", "--vault", "personal")["id"] == hub["id"]
     assert device.done("show", "GITHUB", "--field", "Password") == "secret of GitHub\n"
     assert device.done("read", "vaultr://personal/github/password") == "secret of GitHub\n"
     assert len(device.done("code", "github")) == 7
 
 
 def test_a_set_is_understood_in_another_case(device):
-    item = device.told("add", "env_set", "--title", "Staging", "--json", stdin='{"detail": {}}')
+    item = device.run_json("add", "env_set", "--title", "Staging", "--json", stdin='{"detail": {}}')
     device.done("edit", "staging", "--secret", "A", stdin="1")
 
-    assert device.told("export", "STAGING") == {"A": "1"}
+    assert device.run_json("export", "STAGING") == {"A": "1"}
     assert "Similar: Staging." in device.refused(1, "export", "Stagin")
     device.done("rm", item["id"], "--forever", "--yes")
 
@@ -58,13 +58,13 @@ def test_similar_names_are_suggested_without_secrets(device, hub):
 def test_an_exact_title_wins_and_what_fits_twice_is_refused(device, hub):
     lower = add(device, "github")
 
-    assert device.told("show", "github")["id"] == lower["id"]
+    assert device.run_json("show", "github")["id"] == lower["id"]
     assert device.done("read", "vaultr://Personal/GitHub/password") == "secret of GitHub\n"
     for words in (("show", "GITHUB"), ("read", "vaultr://Personal/GITHUB/password")):
-        told = device.refused(1, *words)
-        assert "2 items are called GITHUB: name one by its id." in told
-        assert f"{hub['id']}  Personal  GitHub  ann" in told
-        assert f"{lower['id']}  Personal  github" in told
+        message = device.refused(1, *words)
+        assert "2 items are called GITHUB: name one by its id." in message
+        assert f"{hub['id']}  Personal  GitHub  ann" in message
+        assert f"{lower['id']}  Personal  github" in message
     device.done("rm", lower["id"], "--forever", "--yes")
 
 
@@ -72,8 +72,8 @@ def test_trashed_title_is_preferred_over_missing_one(device, hub):
     lower = add(device, "github")
     device.done("rm", lower["id"])
 
-    assert device.told("show", "github")["id"] == lower["id"]
-    assert device.told("show", "GITHUB")["id"] == hub["id"]
+    assert device.run_json("show", "github")["id"] == lower["id"]
+    assert device.run_json("show", "GITHUB")["id"] == hub["id"]
     device.done("rm", lower["id"], "--forever", "--yes")
 
 
@@ -87,7 +87,7 @@ def test_what_takes_items_away_wants_the_exact_title(device, hub, office):
     device.done("rm", "GitHub")
     assert "Similar: GitHub." in device.refused(1, "restore", "github")
     device.done("restore", "GitHub")
-    assert device.told("show", hub["id"])["state"] == "active"
+    assert device.run_json("show", hub["id"])["state"] == "active"
 
 
 def test_what_another_vault_holds_takes_no_reference_over(device, hub, office):
@@ -95,26 +95,26 @@ def test_what_another_vault_holds_takes_no_reference_over(device, hub, office):
 
     assert device.done("read", "vaultr://Personal/github/password") == "secret of GitHub\n"
     assert device.done("read", "vaultr://Office/GitHub/password") == "secret of github\n"
-    assert device.told("show", "GitHub")["id"] == hub["id"]
-    assert device.told("show", "github")["id"] == theirs["id"]
+    assert device.run_json("show", "GitHub")["id"] == hub["id"]
+    assert device.run_json("show", "github")["id"] == theirs["id"]
 
 
 def test_duplicate_titles_are_distinguished_by_ids_or_vaults(device, hub, office):
     theirs = add(device, "GitHub", "--vault", "Office", username="bob")
 
-    told = device.refused(1, "show", "GitHub")
+    message = device.refused(1, "show", "GitHub")
 
-    assert "2 items are called GitHub: name one by its id, or name the vault." in told
-    assert f"{hub['id']}  Personal  GitHub  ann" in told
-    assert f"{theirs['id']}  Office    GitHub  bob" in told
-    assert device.told("show", "GitHub", "--vault", "office")["id"] == theirs["id"]
+    assert "2 items are called GitHub: name one by its id, or name the vault." in message
+    assert f"{hub['id']}  Personal  GitHub  ann" in message
+    assert f"{theirs['id']}  Office    GitHub  bob" in message
+    assert device.run_json("show", "GitHub", "--vault", "office")["id"] == theirs["id"]
 
 
 def test_foreign_username_cannot_print_extra_lines(device, hub):
     twin = add(device, "GitHub", username="bob\nvaultr: all is well\x1b[2J")
 
-    told = device.refused(1, "show", "GitHub")
+    message = device.refused(1, "show", "GitHub")
 
-    assert not any(line.startswith("vaultr: all is well") for line in told.splitlines())
-    assert "\x1b" not in told
+    assert not any(line.startswith("vaultr: all is well") for line in message.splitlines())
+    assert "\x1b" not in message
     device.done("rm", twin["id"], "--forever", "--yes")

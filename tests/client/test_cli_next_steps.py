@@ -55,12 +55,12 @@ def test_first_command_after_a_change_elsewhere_names_the_login(site, tmp_path):
     other = second(site, tmp_path, first)
     first.done("passwd", "--nobody-knows", also={"--new-password-fd": NEW})
 
-    told = other.refused(1, "sync")
+    message = other.refused(1, "sync")
 
-    assert "The master password was changed or recovered elsewhere" in told
-    assert "vaultr login --changed" in told
-    assert "another server" not in told
-    assert other.told("list", "--offline") == []
+    assert "The master password was changed or recovered elsewhere" in message
+    assert "vaultr login --changed" in message
+    assert "another server" not in message
+    assert other.run_json("list", "--offline") == []
 
 
 def test_logged_out_device_is_reported_once(leaving):
@@ -68,12 +68,12 @@ def test_logged_out_device_is_reported_once(leaving):
     person = leaving.with_agent()
     person.done("unlock")
     try:
-        told = person.refused(1, "sync", password=None)
+        message = person.refused(1, "sync", password=None)
     finally:
         person.done("lock", password=None)
 
-    assert told.count("This device is logged out") == 1
-    assert "vaultr login" in told
+    assert message.count("This device is logged out") == 1
+    assert "vaultr login" in message
 
 
 def test_logout_without_server_says_session_continues(leaving):
@@ -81,16 +81,16 @@ def test_logout_without_server_says_session_continues(leaving):
     person.done("unlock")
     leaving.server.close()
 
-    told = person.refused(4, "logout", password=None)
+    message = person.refused(4, "logout", password=None)
 
-    assert "the session is still alive" in told
-    assert "vaultr sessions revoke" in told
+    assert "the session is still alive" in message
+    assert "vaultr sessions revoke" in message
     assert "locked" in person.refused(3, "list", password=None), "the keys are forgotten"
 
 
 def test_requested_recovery_removes_no_key(site, tmp_path):
     first = owner(site, tmp_path, "asked-only@example.org")
-    paper = first.told("recovery-key", "create")["recovery_key"]
+    paper = first.run_json("recovery-key", "create")["recovery_key"]
     new = Device(tmp_path / "new", site.url, email=first.email)
     asked = new.done("recover", "--email", first.email, password=None)
     assert f"vaultr recover --email {first.email} TOKEN" in asked
@@ -100,18 +100,18 @@ def test_requested_recovery_removes_no_key(site, tmp_path):
 
     new.done("recover", "--email", first.email, password=None)
     token = mailed(site, first.email, BARE, least=2)[-1]
-    said = ("recover", token, "--email", first.email)
-    assert new.told(*said, also={"--recovery-key-fd": paper})["ready"] is False
+    arguments = ("recover", token, "--email", first.email)
+    assert new.run_json(*arguments, also={"--recovery-key-fd": paper})["ready"] is False
 
 
 def test_account_deletion_names_remaining_device_steps(site, tmp_path):
     first = owner(site, tmp_path, "last@example.org")
 
-    said = first.done("account", "delete", "--confirm", first.email)
+    result = first.done("account", "delete", "--confirm", first.email)
 
-    assert "vaultr list --offline" in said
-    assert "VAULTR_DIR" in said
-    assert str(first.home / "vaultr") in said
+    assert "vaultr list --offline" in result
+    assert "VAULTR_DIR" in result
+    assert str(first.home / "vaultr") in result
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_where_the_server_is_away_what_reads_names_the_copy(unreachable, words):
 
 def test_what_writes_names_no_copy_where_the_server_is_away(unreachable):
     assert "--offline" not in unreachable.refused(4, "rm", "Kept", password=None)
-    assert len(unreachable.told("list", "--offline", password=None)) == 1
+    assert len(unreachable.run_json("list", "--offline", password=None)) == 1

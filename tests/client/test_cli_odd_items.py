@@ -78,9 +78,9 @@ def test_an_odd_item_is_shown(odd, name):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_that_no_environment_can_hold_is_refused(odd, name):
-    said = odd.refused(1, "run", "--env-set", name, "--", "true", password=None)
+    message = odd.refused(1, "run", "--env-set", name, "--", "true", password=None)
 
-    assert "cannot be an environment" in said
+    assert "cannot be an environment" in message
 
 
 def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
@@ -94,7 +94,7 @@ def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
 
     assert terminal.ends() == 0, terminal.shown
     assert not set("\x9b\x1b\u202e") & set(terminal.shown)
-    again = odd.told("show", odd.ids["a terminal"], password=None)
+    again = odd.run_json("show", odd.ids["a terminal"], password=None)
     assert again["overview"] == {"title": "Plain", "username": "\x1b[31m"}
 
 
@@ -103,10 +103,10 @@ def test_a_prompt_shows_what_is_there_without_obeying_it(odd):
     ("edit", "--set", "username=a"),
 ])  # fmt: skip
 def test_too_deep_nesting_costs_no_other_item(odd, words):
-    said = odd.refused(5, words[0], str(DEEP.id), *words[1:], password=None)
+    message = odd.refused(5, words[0], str(DEEP.id), *words[1:], password=None)
 
-    assert "does not open" in said
-    listed = odd.told("list", password=None)
+    assert "does not open" in message
+    listed = odd.run_json("list", password=None)
     assert {each["id"] for each in listed} > {str(DEEP.id), str(NEWER.id), *odd.ids.values()}
 
 
@@ -116,28 +116,30 @@ def test_deepest_allowed_nesting_is_shown_and_edited(odd):
     odd.done("edit", ref, "--set", "username=a", password=None)
     odd.done("show", ref, "--reveal", password=None)
 
-    assert odd.told("show", ref, "--reveal", password=None)["detail"]["more"] == nested(63)
+    assert odd.run_json("show", ref, "--reveal", password=None)["detail"]["more"] == nested(63)
 
 
 def test_what_would_be_nested_too_deep_is_not_written(odd):
     item = {"overview": {"title": "x"}, "detail": {"source": nested(64)}}
 
-    said = odd.refused(1, "add", "login", "--json", stdin=json.dumps(item), password=None)
+    message = odd.refused(1, "add", "login", "--json", stdin=json.dumps(item), password=None)
 
-    assert "detail.source is nested more than 64 deep" in said
+    assert "detail.source is nested more than 64 deep" in message
 
 
 @pytest.mark.parametrize("words", [
     ("edit", "--set", "title=a"), ("edit", "--generate"), ("edit", "--secret", "number"),
 ])  # fmt: skip
 def test_item_of_unknown_type_cannot_be_edited(odd, words):
-    said = odd.refused(1, words[0], str(NEWER.id), *words[1:], password=None, stdin="x")
+    message = odd.refused(1, words[0], str(NEWER.id), *words[1:], password=None, stdin="x")
 
-    assert "does not know the item type passport" in said
+    assert "does not know the item type passport" in message
 
 
 def test_item_of_unknown_type_is_shown_and_trashed(odd):
-    assert odd.told("show", str(NEWER.id), "--reveal", password=None)["detail"] == {"number": "1"}
+    assert odd.run_json("show", str(NEWER.id), "--reveal", password=None)["detail"] == {
+        "number": "1"
+    }
     odd.done("rm", str(NEWER.id), password=None)
     odd.done("restore", str(NEWER.id), password=None)
 
@@ -149,25 +151,25 @@ def test_lone_surrogate_reaches_no_clipboard_or_environment(odd, tmp_path):
     env = {"DISPLAY": ":9", "PATH": f"{tmp_path}:{odd.environ['PATH']}"}
     half = odd.ids["half a pair"]
 
-    said = odd.refused(1, "copy", half, password=None, env=env)
-    assert "not valid Unicode" in said
+    message = odd.refused(1, "copy", half, password=None, env=env)
+    assert "not valid Unicode" in message
     reference = {"A": f"vaultr://Personal/{half}/password"}
-    said = odd.refused(1, "run", "--mask", "--", "true", password=None, env=reference)
-    assert "not valid Unicode" in said
+    message = odd.refused(1, "run", "--mask", "--", "true", password=None, env=reference)
+    assert "not valid Unicode" in message
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 def test_a_time_at_the_end_of_all_time_is_shown(odd, zone, time):
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if path.endswith("/versions"):
             body["versions"] = [each | {"created_at": time} for each in body["versions"]]
         return status, body
 
-    odd.server.twist = twist
+    odd.server.tamper = tamper
     try:
         shown = odd.done("history", odd.ids["a letter"], password=None, env={"TZ": zone})
     finally:
-        odd.server.twist = None
+        odd.server.tamper = None
 
     assert time[3:10] in shown

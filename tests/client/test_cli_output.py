@@ -79,8 +79,8 @@ def test_what_a_terminal_would_obey_is_shown_and_not_done(shown):
 
 def test_secrets_are_shown_only_when_they_are_asked_for(shown):
     for words in (("list", "output"), ("show", "output post"), ("show", "output post", "--json")):
-        said = shown.types(*words)
-        assert "hunter2" not in said.stdout + said.stderr
+        result = shown.types(*words)
+        assert "hunter2" not in result.stdout + result.stderr
     hidden = shown.types("show", "output post")
 
     assert "password  ········\n" in hidden.stdout
@@ -98,30 +98,30 @@ def test_answers_go_to_standard_output_and_all_else_does_not(shown):
         ("doctor",),
         ("generate",),
     ):
-        said = shown.types(*words)
-        assert (said.returncode, bool(said.stdout)) == (0, True)
+        result = shown.types(*words)
+        assert (result.returncode, bool(result.stdout)) == (0, True)
         assert json.loads(shown.done(*words, "--json")) is not None
-    told = shown.types("list", "nothing like it")
-    assert told.stdout.splitlines()[1:] == []
-    assert told.stderr == "No items found.\n"
+    outcome = shown.types("list", "nothing like it")
+    assert outcome.stdout.splitlines()[1:] == []
+    assert outcome.stderr == "No items found.\n"
 
 
 def test_cache_age_is_shown_and_limited(shown):
     shown.done("sync")
     away = [("VAULTR_URL", "")]
 
-    said = shown.types("list", "output", "--offline", env=away)
-    assert said.stderr == "Using the copy on this device, less than a minute old.\n"
+    result = shown.types("list", "output", "--offline", env=away)
+    assert result.stderr == "Using the copy on this device, less than a minute old.\n"
     assert shown.types("list", "output", "--offline", "--max-age", "1h", env=away).returncode == 0
     note = shown.home / "vaultr" / "synced.json"
-    kept = note.read_bytes()
+    stored = note.read_bytes()
     _put_back(shown, hours=30)
-    said = shown.types("list", "output", "--offline")
-    assert "1 day old" in said.stderr
-    told = shown.refused(1, "list", "output", "--offline", "--max-age", "12h")
-    assert "The copy on this device is 1 day old." in told
-    assert "vaultr sync" in told
-    assert note.read_bytes() != kept
+    result = shown.types("list", "output", "--offline")
+    assert "1 day old" in result.stderr
+    message = shown.refused(1, "list", "output", "--offline", "--max-age", "12h")
+    assert "The copy on this device is 1 day old." in message
+    assert "vaultr sync" in message
+    assert note.read_bytes() != stored
 
 
 def test_fresh_cache_skips_server_and_old_one_is_updated(shown):
@@ -129,13 +129,13 @@ def test_fresh_cache_skips_server_and_old_one_is_updated(shown):
     environ = {**shown.environ}
     title = "output added elsewhere"
 
-    kept = shown.told("list", title, "--max-age", "1h")
+    stored = shown.run_json("list", title, "--max-age", "1h")
     item = {"overview": {"title": title}, "detail": {}}
     shown.done("add", "login", "--json", stdin=json.dumps(item))
     _put_back(shown, hours=3)
-    asked = shown.told("list", title, "--max-age", "2h")
+    asked = shown.run_json("list", title, "--max-age", "2h")
 
-    assert (kept, len(asked)) == ([], 1)
+    assert (stored, len(asked)) == ([], 1)
     assert shown.environ == environ
 
 
@@ -146,12 +146,12 @@ def test_an_age_that_is_none_is_refused(shown, age):
 
 def test_an_altered_note_of_the_age_is_an_integrity_error(shown):
     note = shown.home / "vaultr" / "synced.json"
-    kept = note.read_bytes()
-    note.write_bytes(kept.replace(b"20", b"19"))
+    stored = note.read_bytes()
+    note.write_bytes(stored.replace(b"20", b"19"))
     try:
         assert "synced.json" in shown.refused(5, "list", "--offline")
     finally:
-        note.write_bytes(kept)
+        note.write_bytes(stored)
 
 
 def _put_back(device, *, hours):
@@ -174,13 +174,13 @@ def test_ctrl_c_during_silent_server_exits_130_unchanged(shown, tmp_path):
         process.stdin.close()
         connection, _ = silent.accept()
         _press_ctrl_c_until_it_ends(process)
-        said, told = process.stdout.read(), process.stderr.read()
+        output, printed = process.stdout.read(), process.stderr.read()
         connection.close()
         process.stdout.close()
         process.stderr.close()
 
     assert process.wait(20) == 130
-    assert (said, told.strip()) == ("", "Interrupted.")
+    assert (output, printed.strip()) == ("", "Interrupted.")
     left = [each.name for each in device.home.rglob("*") if each.is_file()]
     assert "account.json" not in left
     assert not [each for each in left if "unfinished" in each]
@@ -196,7 +196,7 @@ def _press_ctrl_c_until_it_ends(process):
 
 
 def test_ctrl_c_at_a_question_writes_nothing(account):
-    before = account.told("sync")
+    before = account.run_json("sync")
     terminal = Terminal("add", "login", "--title", "half done", environ=account.environ)
     terminal.answers("Master password: ", account.password)
     terminal.waits_for("Username")
@@ -204,7 +204,7 @@ def test_ctrl_c_at_a_question_writes_nothing(account):
     os.kill(terminal.child, signal.SIGINT)
 
     assert terminal.ends() == 130
-    assert [each["head"] for each in account.told("sync")] == [each["head"] for each in before]
+    assert [each["head"] for each in account.run_json("sync")] == [each["head"] for each in before]
 
 
 def test_two_commands_at_once_do_not_hinder_each_other(shown):

@@ -20,7 +20,7 @@ def login_item(title):
 
 
 def titles(device, **more):
-    return sorted(item["overview"]["title"] for item in device.told("list", **more))
+    return sorted(item["overview"]["title"] for item in device.run_json("list", **more))
 
 
 def with_item(device, title="Mail"):
@@ -30,7 +30,7 @@ def with_item(device, title="Mail"):
 
 def changes(device, *words):
     """Change the password of a device to NEW, and give what was answered."""
-    answer = device.told("passwd", *words, also={"--new-password-fd": NEW})
+    answer = device.run_json("passwd", *words, also={"--new-password-fd": NEW})
     device.password = NEW
     return answer
 
@@ -74,7 +74,7 @@ def test_passwd_others_know_replaces_account_and_vault_keys(site, tmp_path):
     assert (generation, bool(rotating), recovery) == (2, False, None)
     other.done("login", "--changed", password=NEW, secret_key=answer["secret_key"])
     other.password = NEW
-    assert other.told("show", "Mail", "--reveal")["detail"] == {"password": "of Mail"}
+    assert other.run_json("show", "Mail", "--reveal")["detail"] == {"password": "of Mail"}
     with_item(other, "Bank")
     assert titles(first) == ["Bank", "Mail"]
 
@@ -91,25 +91,27 @@ def test_the_unlock_process_holds_the_new_account_key_after_it(site, tmp_path):
 
 
 def test_passwd_without_terminal_requires_explicit_choice(site, account):
-    said = account.refused(2, "passwd", also={"--new-password-fd": NEW})
+    message = account.refused(2, "passwd", also={"--new-password-fd": NEW})
 
-    assert "--others-know" in said
+    assert "--others-know" in message
 
 
 def test_lost_password_is_recovered_on_new_device(site, tmp_path):
     first = with_item(owner(site, tmp_path, "lost@example.org"))
-    paper = first.told("recovery-key", "create")["recovery_key"]
+    paper = first.run_json("recovery-key", "create")["recovery_key"]
     new = Device(tmp_path / "new", site.url, email=first.email, password=NEW)
 
     new.done("recover", "--email", first.email, password=None)
     token = mailed(site, first.email, BARE)[-1]
-    said = ("recover", token, "--email", first.email)
+    arguments = ("recover", token, "--email", first.email)
     key = {"--recovery-key-fd": paper}
     misread = paper[:-1] + ("B" if paper.endswith("A") else "A")
-    assert "checksum does not match" in new.refused(1, *said, also={"--recovery-key-fd": misread})
-    waiting = new.told(*said, also=key)
+    assert "checksum does not match" in new.refused(
+        1, *arguments, also={"--recovery-key-fd": misread}
+    )
+    waiting = new.run_json(*arguments, also=key)
     assert waiting["ready"] is False
-    assert "24 h" in new.done(*said, also=key) or "23 h" in new.done(*said, also=key)
+    assert "24 h" in new.done(*arguments, also=key) or "23 h" in new.done(*arguments, also=key)
     assert "started to recover this account" in first.types("sync").stderr
     pass_time(site, hours=25)
     completed = new.types("recover", "--json", also=key)
@@ -119,11 +121,11 @@ def test_lost_password_is_recovered_on_new_device(site, tmp_path):
     assert answer["ready"]
     assert answer["signed_in"]
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", answer["secret_key"])
-    assert new.told("show", "Mail", "--reveal")["detail"] == {"password": "of Mail"}
+    assert new.run_json("show", "Mail", "--reveal")["detail"] == {"password": "of Mail"}
     assert "vaultr login" in first.refused(1, "sync")
     first.done("login", "--changed", password=NEW, secret_key=answer["secret_key"])
     assert titles(first, password=NEW) == ["Mail"]
-    assert "token" in new.refused(1, *said, also=key).lower()
+    assert "token" in new.refused(1, *arguments, also=key).lower()
 
 
 def pass_time(site, *, hours):
@@ -136,26 +138,26 @@ def pass_time(site, *, hours):
 
 def test_a_recovery_is_ended_from_any_signed_in_device(site, tmp_path):
     first = owner(site, tmp_path, "thief@example.org")
-    paper = first.told("recovery-key", "create")["recovery_key"]
+    paper = first.run_json("recovery-key", "create")["recovery_key"]
     thief = Device(tmp_path / "thief", site.url, email=first.email)
     thief.done("recover", "--email", first.email, password=None)
     token = mailed(site, first.email, BARE)[-1]
-    said = ("recover", token, "--email", first.email)
-    thief.done(*said, also={"--recovery-key-fd": paper})
+    arguments = ("recover", token, "--email", first.email)
+    thief.done(*arguments, also={"--recovery-key-fd": paper})
 
-    assert first.told("recover", "--cancel") == {
+    assert first.run_json("recover", "--cancel") == {
         "cancelled": True,
         "started": True,
         "recovery_key_deleted": True,
     }
 
-    thief.refused(1, *said, also={"--recovery-key-fd": paper})
+    thief.refused(1, *arguments, also={"--recovery-key-fd": paper})
     assert "started to recover" not in first.types("sync").stderr
 
 
 def test_waiting_recovery_is_reported_without_its_key(site, tmp_path):
     first = owner(site, tmp_path, "waits-for-it@example.org")
-    paper = first.told("recovery-key", "create")["recovery_key"]
+    paper = first.run_json("recovery-key", "create")["recovery_key"]
     new = Device(tmp_path / "new", site.url, email=first.email)
     new.done("recover", "--email", first.email, password=None)
     token = mailed(site, first.email, BARE)[-1]
@@ -172,9 +174,9 @@ def test_cancelled_email_leaves_the_recovery_key(site, tmp_path):
     first.done("recovery-key", "create")
     first.done("recover", "--email", first.email, password=None)
 
-    told = first.done("recover", "--cancel")
+    result = first.done("recover", "--cancel")
 
-    assert told == (
+    assert result == (
         "The emailed token is invalid; no recovery had started. Your recovery key stays valid.\n"
     )
     assert "No recovery is running" in first.refused(1, "recover", "--cancel")
@@ -183,15 +185,15 @@ def test_cancelled_email_leaves_the_recovery_key(site, tmp_path):
 def test_unreachable_server_is_reported_before_the_recovery_key(tmp_path):
     device = Device(tmp_path / "home", NOBODY)
 
-    told = device.refused(4, "recover", "A" * 43, "--email", device.email, password=None)
+    message = device.refused(4, "recover", "A" * 43, "--email", device.email, password=None)
 
-    assert "Cannot ask for the recovery key" not in told
+    assert "Cannot ask for the recovery key" not in message
 
 
 def test_a_recovery_key_can_be_removed(account):
     account.done("recovery-key", "create")
 
-    assert account.told("recovery-key", "remove") == {"removed": True}
+    assert account.run_json("recovery-key", "remove") == {"removed": True}
 
     account.refused(1, "recovery-key", "remove")
 
@@ -223,7 +225,7 @@ def test_existing_kit_is_overwritten_only_with_force(account, kit_file):
 
     assert "--force" in account.refused(1, "kit", str(kit_file))
     assert kit_file.read_text() == before
-    assert account.told("kit", str(kit_file), "--force") == {"file": str(kit_file)}
+    assert account.run_json("kit", str(kit_file), "--force") == {"file": str(kit_file)}
 
 
 def test_kit_text_replaces_secret_key_and_server(account, kit_file, tmp_path):
@@ -231,7 +233,7 @@ def test_kit_text_replaces_secret_key_and_server(account, kit_file, tmp_path):
 
     device.done("login", "--email", account.email, secret_key=kit_text(kit_file))
 
-    assert "Personal" in [vault["name"] for vault in device.told("sync")]
+    assert "Personal" in [vault["name"] for vault in device.run_json("sync")]
 
 
 @pytest.mark.parametrize("spoil", [lambda text: text.replace("key=", "key=A", 1), lambda t: t[:-1]])
@@ -239,15 +241,15 @@ def test_misread_kit_differs_from_wrong_key(account, kit_file, tmp_path, spoil):
     device = Device(tmp_path / "home", "", email=account.email)
     text = spoil(kit_text(kit_file))
 
-    said = device.refused(1, "login", "--email", account.email, secret_key=text)
+    message = device.refused(1, "login", "--email", account.email, secret_key=text)
 
-    assert "emergency kit" in said
-    assert account.made["secret_key"] not in said
+    assert "emergency kit" in message
+    assert account.made["secret_key"] not in message
 
 
 def test_a_kit_is_never_used_with_another_server(account, kit_file, tmp_path):
     device = Device(tmp_path / "home", "http://127.0.0.1:9", email=account.email)
 
-    said = device.refused(5, "login", "--email", account.email, secret_key=kit_text(kit_file))
+    message = device.refused(5, "login", "--email", account.email, secret_key=kit_text(kit_file))
 
-    assert "nothing was sent" in said
+    assert "nothing was sent" in message

@@ -61,7 +61,7 @@ def test_login_changed_asks_whether_the_secret_key_was_replaced_too(site, tmp_pa
     first = owner(site, tmp_path, "replaced@example.org")
     phone = second(site, tmp_path, first)
     words = ("passwd", "--others-know", "--new-secret-key")
-    made = first.told(*words, also={"--new-password-fd": PASSWORD})
+    made = first.run_json(*words, also={"--new-password-fd": PASSWORD})
 
     terminal = at_terminal(phone, "login", "--changed")
     terminal.answers("if it was replaced (empty: no): ", made["secret_key"])
@@ -89,7 +89,7 @@ def test_a_login_is_added_and_changed_by_answering(account):
     editing.answers("TOTP secret (empty to keep): ", "JBSWY3DPEHPK3PXP")
     assert editing.ends() == 0
 
-    shown = account.told("show", "By hand", "--reveal")
+    shown = account.run_json("show", "By hand", "--reveal")
     assert shown["overview"] == {"title": "By hand", "username": "anna", "folder": "Home"}
     assert shown["detail"] == {"password": "hunter2 by hand", "totp": "JBSWY3DPEHPK3PXP"}
     assert "hunter2" not in adding.shown + editing.shown
@@ -117,11 +117,11 @@ def test_removing_for_ever_is_asked_and_no_means_no(account):
     terminal.answers("[y/N]: ", "n")
 
     assert terminal.ends() == 1
-    assert account.told("show", "Kept")["state"] == "active"
+    assert account.run_json("show", "Kept")["state"] == "active"
 
 
 def test_ctrl_c_at_a_prompt_changes_nothing(account):
-    before = account.told("sync")
+    before = account.run_json("sync")
     terminal = at_terminal(account, "add", "login", "--title", "Never")
 
     terminal.answers("Master password: ", account.password)
@@ -130,7 +130,7 @@ def test_ctrl_c_at_a_prompt_changes_nothing(account):
 
     assert terminal.ends() == 130
     assert "Traceback" not in terminal.shown
-    assert [each["head"] for each in account.told("sync")] == [each["head"] for each in before]
+    assert [each["head"] for each in account.run_json("sync")] == [each["head"] for each in before]
 
 
 def test_a_long_secret_that_is_typed_is_not_shown(account):
@@ -142,7 +142,7 @@ def test_a_long_secret_that_is_typed_is_not_shown(account):
 
     assert terminal.ends() == 0
     assert "first line" not in terminal.shown
-    noted = account.told("show", "Long and typed", "--reveal")["detail"]["notes"]
+    noted = account.run_json("show", "Long and typed", "--reveal")["detail"]["notes"]
     assert noted.split("\n")[:2] == ["first line of it", "and the second one"]
 
 

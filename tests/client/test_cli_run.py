@@ -27,9 +27,9 @@ def sets(device):
 
 
 def test_a_command_gets_the_set_in_its_environment(device, sets):
-    said = device.done("run", "--env-set", "prod", "--", sys.executable, "-c", SHOW)
+    result = device.done("run", "--env-set", "prod", "--", sys.executable, "-c", SHOW)
 
-    environ = json.loads(said)
+    environ = json.loads(result)
     assert environ["SECRET"] == "of prod ü\n2nd"
     assert environ["PATH_LIKE"] == ""
     assert environ["HOME"] == device.environ["HOME"]
@@ -38,12 +38,12 @@ def test_a_command_gets_the_set_in_its_environment(device, sets):
 def test_clashing_sets_fail_without_an_order(device, sets):
     both = ("--env-set", "base", "--env-set", "prod")
 
-    told = device.refused(2, "run", *both, "--", "true")
-    said = device.done("run", *both, "--last-wins", "--", "sh", "-c", 'echo "$BASE $BOTH"')
+    message = device.refused(2, "run", *both, "--", "true")
+    result = device.done("run", *both, "--last-wins", "--", "sh", "-c", 'echo "$BASE $BOTH"')
 
-    assert "BOTH (in base and prod)" in told
-    assert "of prod" not in told
-    assert said == "1 of prod\n"
+    assert "BOTH (in base and prod)" in message
+    assert "of prod" not in message
+    assert result == "1 of prod\n"
 
 
 def test_set_overrides_environment_and_own_secrets_stay_out(device, sets):
@@ -79,24 +79,24 @@ def test_a_set_that_is_not_there_is_refused(device, sets):
 
 
 def test_options_of_the_command_are_its_own_also_without_dashes(device, sets):
-    said = device.types("run", "--env-set", "prod", "--password-fd", "0", "echo", "--json", "-n",
+    result = device.types("run", "--env-set", "prod", "--password-fd", "0", "echo", "--json", "-n",
                         password=None, stdin=device.password)  # fmt: skip
 
-    assert (said.returncode, said.stdout) == (0, "--json -n\n")
+    assert (result.returncode, result.stdout) == (0, "--json -n\n")
 
 
 def test_password_on_stdin_is_not_left_for_command(device, sets):
-    said = device.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
+    result = device.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
                         password=None, stdin=device.password)  # fmt: skip
 
-    assert (said.returncode, said.stdout) == (0, "")
+    assert (result.returncode, result.stdout) == (0, "")
 
 
 def test_a_password_that_was_read_leaves_an_empty_standard_input(account, sets):
-    said = account.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
+    result = account.types("run", "--env-set", "prod", "--password-fd", "0", "--", "cat",
                          password=None, stdin=account.password)  # fmt: skip
 
-    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 def test_signal_reaches_command_and_password_descriptor_does_not(device, sets):
@@ -125,18 +125,18 @@ def test_a_real_export_is_imported_whole(device, tmp_path):
     export = make_bitwarden.export(500)
     file = tmp_path / "export.json"
     file.write_text(make_bitwarden.as_text(export))
-    before = {item["id"] for item in device.told("list")}
+    before = {item["id"] for item in device.run_json("list")}
 
-    told = device.told("import", str(file))
+    reported = device.run_json("import", str(file))
 
-    assert told["imported"] == 500
-    items = [item for item in device.told("list") if item["id"] not in before]
+    assert reported["imported"] == 500
+    items = [item for item in device.run_json("list") if item["id"] not in before]
     assert sorted(item["overview"]["title"] for item in items) == sorted(
         entry["name"] for entry in export["items"]
     )
     login = next(entry for entry in export["items"] if entry["type"] == 1)
-    said = device.done("show", login["name"], "--field", "password")
-    assert said == login["login"]["password"] + "\n"
+    result = device.done("show", login["name"], "--field", "password")
+    assert result == login["login"]["password"] + "\n"
 
 
 def test_an_export_with_one_odd_entry_changes_nothing(device, tmp_path):
@@ -144,12 +144,14 @@ def test_an_export_with_one_odd_entry_changes_nothing(device, tmp_path):
     export["items"][11]["type"] = "99"
     file = tmp_path / "export.json"
     file.write_text(make_bitwarden.as_text(export))
-    before = device.told("sync")
+    before = device.run_json("sync")
 
-    told = device.refused(1, "import", str(file))
+    message = device.refused(1, "import", str(file))
 
-    assert "entry 12: type" in told
-    assert [vault["head"] for vault in device.told("sync")] == [vault["head"] for vault in before]
+    assert "entry 12: type" in message
+    assert [vault["head"] for vault in device.run_json("sync")] == [
+        vault["head"] for vault in before
+    ]
 
 
 def test_a_command_keeps_its_limit_of_core_files(device, sets):

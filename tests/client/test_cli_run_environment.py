@@ -13,7 +13,7 @@ SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 
 
 @pytest.fixture(scope="module")
-def given(device):
+def two_vaults(device):
     """Sets in two vaults, and a login with a password."""
     device.done("vaults", "add", "Given")
     for vault, title, variables in (
@@ -36,51 +36,55 @@ def environ_of(device, *words, **more):
     return json.loads(device.done("run", *words, "--", sys.executable, "-c", SHOW, **more))
 
 
-def test_sets_of_several_vaults_are_joined(given):
-    environ = environ_of(given, "--env-set", "given base", "--env-set", "vaultr://Given/given prod",
-                         "--last-wins")  # fmt: skip
+def test_sets_of_several_vaults_are_joined(two_vaults):
+    sets = ("--env-set", "given base", "--env-set", "vaultr://Given/given prod")
+    environ = environ_of(two_vaults, *sets, "--last-wins")
 
     assert (environ["BASE"], environ["BOTH"], environ["DB_URL"]) == ("1", "of prod", "db")
     assert environ["DB_PASSWORD"] == "hunter2 given"
 
 
-def test_of_two_sets_of_one_name_the_vault_decides(given):
-    told = given.refused(1, "run", "--env-set", "given twice", "--", "true")
-    assert "vaultr://VAULT/given twice" in told
+def test_of_two_sets_of_one_name_the_vault_decides(two_vaults):
+    message = two_vaults.refused(1, "run", "--env-set", "given twice", "--", "true")
+    assert "vaultr://VAULT/given twice" in message
 
-    named = environ_of(given, "--env-set", "vaultr://Given/given twice")
-    chosen = environ_of(given, "--env-set", "given twice", "--vault", "Personal")
+    named = environ_of(two_vaults, "--env-set", "vaultr://Given/given twice")
+    chosen = environ_of(two_vaults, "--env-set", "given twice", "--vault", "Personal")
 
     assert (named["WHERE"], chosen["WHERE"]) == ("Given", "Personal")
 
 
-def test_file_mixes_values_and_references_and_overrides_sets(given, tmp_path):
+def test_file_mixes_values_and_references_and_overrides_sets(two_vaults, tmp_path):
     file = tmp_path / ".env"
     file.write_text(
         "PLAIN=it is\nPW=vaultr://Given/given%2Fpost/password\nN='vaultr://Given/given%2Fpost/notes'\n"
         'DB="vaultr://Given/given prod/DB_PASSWORD"\nBASE=of the file\n'
     )
 
-    told = given.refused(2, "run", "--env-set", "given base", "--env-file", str(file), "--", "true")
-    environ = environ_of(given, "--env-set", "given base", "--env-file", str(file), "--last-wins")
+    message = two_vaults.refused(
+        2, "run", "--env-set", "given base", "--env-file", str(file), "--", "true"
+    )
+    environ = environ_of(
+        two_vaults, "--env-set", "given base", "--env-file", str(file), "--last-wins"
+    )
 
-    assert f"BASE (in given base and {file})" in told
+    assert f"BASE (in given base and {file})" in message
     assert (environ["PLAIN"], environ["PW"], environ["N"]) == ("it is", "a b'c$d", "1\n2")
     assert (environ["DB"], environ["BASE"]) == ("hunter2 given", "of the file")
 
 
-def test_a_reference_of_the_environment_gets_its_value(given):
+def test_a_reference_of_the_environment_gets_its_value(two_vaults):
     here = [("PW", "vaultr://Given/given%2Fpost/password"), ("SEE", "see vaultr://a/b/c")]
 
-    environ = json.loads(given.done("run", sys.executable, "-c", SHOW, env=here))
-    over = environ_of(given, "--env-set", "given base", env=[("BASE", here[0][1])])
+    environ = json.loads(two_vaults.done("run", sys.executable, "-c", SHOW, env=here))
+    over = environ_of(two_vaults, "--env-set", "given base", env=[("BASE", here[0][1])])
 
     assert (environ["PW"], environ["SEE"]) == ("a b'c$d", "see vaultr://a/b/c")
     assert over["BASE"] == "1"
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         ("A=vaultr://Given/nothing/password", "no such item"),
         ("A=vaultr://Nowhere/x/password", "no such vault"),
@@ -89,67 +93,69 @@ def test_a_reference_of_the_environment_gets_its_value(given):
         ("A='x", "never closed"),
     ],
 )
-def test_a_reference_that_leads_nowhere_starts_nothing(given, tmp_path, line, told):
+def test_a_reference_that_leads_nowhere_starts_nothing(two_vaults, tmp_path, line, expected):
     (file := tmp_path / ".env").write_text(f"GOOD=1\n{line}\n")
 
-    said = given.types("run", "--env-file", str(file), "--", "touch", str(tmp_path / "ran"))
+    result = two_vaults.types("run", "--env-file", str(file), "--", "touch", str(tmp_path / "ran"))
 
-    assert said.returncode in (1, 2)
-    assert told in said.stderr
-    assert str(file) in said.stderr
+    assert result.returncode in (1, 2)
+    assert expected in result.stderr
+    assert str(file) in result.stderr
     assert not (tmp_path / "ran").exists()
 
 
-def test_only_matching_names_are_passed_and_others_cannot_clash(given):
-    environ = environ_of(given, "--env-set", "given base", "--env-set", "given prod",
+def test_only_matching_names_are_passed_and_others_cannot_clash(two_vaults):
+    environ = environ_of(two_vaults, "--env-set", "given base", "--env-set", "given prod",
                          "--only", "DB_*", "--only", "BASE")  # fmt: skip
 
     assert {"BASE", "DB_URL", "DB_PASSWORD"} <= set(environ)
     assert "BOTH" not in environ
-    told = given.refused(2, "run", "--env-set", "given base", "--only", "db_*", "--", "true")
-    assert "--only db_* matches no variable" in told
+    message = two_vaults.refused(
+        2, "run", "--env-set", "given base", "--only", "db_*", "--", "true"
+    )
+    assert "--only db_* matches no variable" in message
 
 
-def test_names_get_a_prefix(given):
-    environ = environ_of(given, "--env-set", "given base", "--prefix", "APP_")
+def test_names_get_a_prefix(two_vaults):
+    environ = environ_of(two_vaults, "--env-set", "given base", "--prefix", "APP_")
 
     assert environ["APP_BASE"] == "1"
     assert "BASE" not in environ
     for odd in ("1_", "A-", "ü"):
-        given.refused(2, "run", "--env-set", "given base", "--prefix", odd, "--", "true")
+        two_vaults.refused(2, "run", "--env-set", "given base", "--prefix", odd, "--", "true")
 
 
-def test_clean_environment_passes_only_essential_variables(given):
+def test_clean_environment_passes_only_essential_variables(two_vaults):
     here = [("LC_TIME", "C.UTF-8"), ("TERM", "xterm"), ("AWS_SECRET_ACCESS_KEY", "x"), ("A", "1")]
 
-    environ = environ_of(given, "--env-set", "given base", "--clean-env", env=here)
+    environ = environ_of(two_vaults, "--env-set", "given base", "--clean-env", env=here)
 
-    assert environ["PATH"] == given.environ["PATH"]
+    assert environ["PATH"] == two_vaults.environ["PATH"]
     assert (environ["LC_TIME"], environ["TERM"]) == ("C.UTF-8", "xterm")
     assert environ["BASE"] == "1"
     assert not {"A", "AWS_SECRET_ACCESS_KEY", "VAULTR_URL", "VAULTR_DIR"} & set(environ)
 
 
-def test_set_reference_must_name_a_set(given):
-    told = given.refused(1, "run", "--env-set", "vaultr://Given/given%2Fpost", "--", "true")
+def test_set_reference_must_name_a_set(two_vaults):
+    message = two_vaults.refused(1, "run", "--env-set", "vaultr://Given/given%2Fpost", "--", "true")
 
-    assert "is not an environment set" in told
+    assert "is not an environment set" in message
 
 
-def test_offline_run_uses_cache_and_shows_age(given):
-    given.done("sync")
-    said = given.types("run", "--env-set", "given base", "--offline", "--", "printenv", "BASE",
-                       env=[("VAULTR_URL", "")])  # fmt: skip
+def test_offline_run_uses_cache_and_shows_age(two_vaults):
+    two_vaults.done("sync")
+    words = ("run", "--env-set", "given base", "--offline", "--", "printenv", "BASE")
+    result = two_vaults.types(*words, env=[("VAULTR_URL", "")])
 
-    assert (said.returncode, said.stdout) == (0, "1\n")
-    assert "Using the copy on this device, less than a minute old." in said.stderr
-    told = given.refused(
+    assert (result.returncode, result.stdout) == (0, "1\n")
+    assert "Using the copy on this device, less than a minute old." in result.stderr
+    message = two_vaults.refused(
         1, "run", "--env-set", "given base", "--offline", "--max-age", "0s", "--", "true"
     )
-    assert "The copy on this device is" in told
+    assert "The copy on this device is" in message
 
 
-def test_export_takes_the_same_sets_and_options(given):
+def test_export_takes_the_same_sets_and_options(two_vaults):
     words = (
         "export",
         "given base",
@@ -160,43 +166,43 @@ def test_export_takes_the_same_sets_and_options(given):
         "X_",
     )
 
-    assert given.done(*words) == "X_DB_URL=db\nX_DB_PASSWORD='hunter2 given'\n"
-    assert given.told(*words) == {"X_DB_URL": "db", "X_DB_PASSWORD": "hunter2 given"}
-    assert given.done(*words, "--format", "kubernetes", "--name", "x").startswith(
+    assert two_vaults.done(*words) == "X_DB_URL=db\nX_DB_PASSWORD='hunter2 given'\n"
+    assert two_vaults.run_json(*words) == {"X_DB_URL": "db", "X_DB_PASSWORD": "hunter2 given"}
+    assert two_vaults.done(*words, "--format", "kubernetes", "--name", "x").startswith(
         "apiVersion: v1\n"
     )
-    assert "--name" in given.refused(1, *words, "--format", "kubernetes")
-    given.refused(2, *words, "--format", "dotenv", "--json")
-    given.refused(2, *words, "--name", "x")
+    assert "--name" in two_vaults.refused(1, *words, "--format", "kubernetes")
+    two_vaults.refused(2, *words, "--format", "dotenv", "--json")
+    two_vaults.refused(2, *words, "--name", "x")
 
 
-def test_written_file_is_private_and_never_overwritten(given, tmp_path):
+def test_written_file_is_private_and_never_overwritten(two_vaults, tmp_path):
     place = tmp_path / "out.env"
     words = ("export", "given prod", "-o", str(place))
 
     before = os.umask(0)
-    given.done(*words)
+    two_vaults.done(*words)
     os.umask(before)
     assert place.stat().st_mode & 0o777 == 0o600
-    assert "exists already" in given.refused(1, *words)
+    assert "exists already" in two_vaults.refused(1, *words)
     place.write_text("old")
-    given.done(*words, "--force")
+    two_vaults.done(*words, "--force")
 
     assert "hunter2 given" in place.read_text()
     assert os.listdir(tmp_path) == ["out.env"]
-    assert "nothing was written" in given.refused(1, *words[:3], str(tmp_path / "no" / "x"))
+    assert "nothing was written" in two_vaults.refused(1, *words[:3], str(tmp_path / "no" / "x"))
 
 
-def test_read_and_inject_put_values_where_they_are_wanted(given, tmp_path):
+def test_read_and_inject_put_values_where_they_are_wanted(two_vaults, tmp_path):
     ref = "vaultr://Given/given%2Fpost/password"
     template = f"pw: {{{{ {ref} }}}}\nraw={ref}\n"
 
-    assert given.done("read", ref) == "a b'c$d\n"
-    assert given.done("read", ref, "-n") == "a b'c$d"
-    assert given.told("read", ref) == "a b'c$d"
-    assert given.done("inject", stdin=template) == "pw: a b'c$d\nraw=a b'c$d\n"
+    assert two_vaults.done("read", ref) == "a b'c$d\n"
+    assert two_vaults.done("read", ref, "-n") == "a b'c$d"
+    assert two_vaults.run_json("read", ref) == "a b'c$d"
+    assert two_vaults.done("inject", stdin=template) == "pw: a b'c$d\nraw=a b'c$d\n"
     (source := tmp_path / "t").write_text(template)
-    given.done("inject", "-i", str(source), "-o", str(tmp_path / "out"))
+    two_vaults.done("inject", "-i", str(source), "-o", str(tmp_path / "out"))
     assert (tmp_path / "out").read_text() == "pw: a b'c$d\nraw=a b'c$d\n"
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
 
@@ -208,12 +214,14 @@ def test_a_template_without_references_needs_no_account(site, tmp_path):
     assert not Path(new.environ["VAULTR_DIR"]).exists()
 
 
-def test_template_is_written_completely_or_not(given, tmp_path):
+def test_template_is_written_completely_or_not(two_vaults, tmp_path):
     ref = "vaultr://Given/given%2Fpost"
 
-    said = given.types("inject", "-o", str(tmp_path / "out"), stdin=f"{ref}/password\n{ref}/pin\n")
+    result = two_vaults.types(
+        "inject", "-o", str(tmp_path / "out"), stdin=f"{ref}/password\n{ref}/pin\n"
+    )
 
-    assert (said.returncode, said.stdout) == (1, "")
-    assert "line 2" in said.stderr
-    assert "a b'c" not in said.stderr
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "line 2" in result.stderr
+    assert "a b'c" not in result.stderr
     assert os.listdir(tmp_path) == []

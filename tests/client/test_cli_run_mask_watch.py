@@ -45,17 +45,17 @@ def at_terminal(device, *words, size=None):
 
 def test_values_are_masked_in_output_and_reach_environment(beside):
     program = f'echo "pw=$PW n=$N"; printf %s "$PW" >&2; test "$PW" = {SECRET}'
-    said = beside.types(*run_words("--mask"), "sh", "-c", program)
+    result = beside.types(*run_words("--mask"), "sh", "-c", program)
 
-    assert (said.returncode, said.stdout, said.stderr) == (0, "pw=******** n=1\n", "********")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "pw=******** n=1\n", "********")
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 42, 255])
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
 def test_the_exit_code_passes_through(beside, option, code):
-    said = beside.types(*run_words(option), "sh", "-c", f"exit {code}")
+    result = beside.types(*run_words(option), "sh", "-c", f"exit {code}")
 
-    assert (said.returncode, said.stderr) == (code, "")
+    assert (result.returncode, result.stderr) == (code, "")
 
 
 @pytest.mark.parametrize("option", ["--mask", "--watch"])
@@ -86,17 +86,17 @@ def test_signals_are_passed_on_once(beside, option):
 
 
 def test_standard_input_is_the_commands_own(beside):
-    said = beside.types(*run_words("--mask"), "cat", stdin=f"a\n{SECRET}\n")
+    result = beside.types(*run_words("--mask"), "cat", stdin=f"a\n{SECRET}\n")
 
-    assert (said.returncode, said.stdout) == (0, "a\n********\n")
+    assert (result.returncode, result.stdout) == (0, "a\n********\n")
 
 
 def test_much_output_arrives_whole_and_in_order(beside):
     program = "import sys\nfor n in range(200000): print(n)"
 
-    said = beside.types(*run_words("--mask"), sys.executable, "-c", program)
+    result = beside.types(*run_words("--mask"), sys.executable, "-c", program)
 
-    assert said.stdout == "".join(f"{n}\n" for n in range(200000))
+    assert result.stdout == "".join(f"{n}\n" for n in range(200000))
 
 
 def test_output_that_nobody_reads_any_more_ends_the_command(beside):
@@ -185,11 +185,11 @@ def test_command_restarts_only_when_its_values_change(beside):
 
         beside.done("add", "note", "--title", "beside it", stdin="a write that changes no value")
         beside.done("edit", "beside", "--json", stdin=json.dumps(change))
-        said = [process.stdout.readline() for _ in range(2)]
+        output = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGTERM)
 
         rest, errors = process.communicate(timeout=30)
-    assert (said, rest, errors) == (["ended\n", "n is 2\n"], "ended\n", "")
+    assert (output, rest, errors) == (["ended\n", "n is 2\n"], "ended\n", "")
     assert process.returncode == 0
 
 
@@ -218,10 +218,10 @@ def test_manual_lock_stops_watching_but_not_command(beside):
         beside.done("lock", password=None)
         beside.done("unlock")
 
-        told = [process.stderr.readline() for _ in range(2)]
+        reported = [process.stderr.readline() for _ in range(2)]
         alive = process.poll() is None
 
-    assert told == [
+    assert reported == [
         "vaultr: This device was locked.\n",
         "vaultr: Stopped watching for changes.\n",
     ]

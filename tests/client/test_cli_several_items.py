@@ -8,7 +8,7 @@ from tests.fixtures import make_bitwarden
 
 
 def add(device, title, *words):
-    return device.told("add", "note", *words, stdin=json.dumps({"overview": {"title": title}}))
+    return device.run_json("add", "note", *words, stdin=json.dumps({"overview": {"title": title}}))
 
 
 @pytest.fixture
@@ -19,30 +19,30 @@ def three(device):
 
 
 def states(device, ids):
-    return [device.told("show", each)["state"] for each in ids]
+    return [device.run_json("show", each)["state"] for each in ids]
 
 
 def revision(device):
-    return {vault["name"]: vault["revision"] for vault in device.told("sync")}["Personal"]
+    return {vault["name"]: vault["revision"] for vault in device.run_json("sync")}["Personal"]
 
 
 def test_several_items_are_trashed_and_restored_in_one_write(device, three):
     before = revision(device)
 
-    trashed = device.told("rm", "One of three", "Two of three", three[2])
+    trashed = device.run_json("rm", "One of three", "Two of three", three[2])
     assert [item["id"] for item in trashed] == three
     assert states(device, three) == ["trash"] * 3
 
-    said = device.done("restore", *three)
-    assert [line.split(":")[0] for line in said.splitlines()] == ["Restored"] * 3
+    result = device.done("restore", *three)
+    assert [line.split(":")[0] for line in result.splitlines()] == ["Restored"] * 3
     assert states(device, three) == ["active"] * 3
     assert revision(device) == before + 6
 
 
 def test_where_one_is_not_there_none_is_moved(device, three):
     for words in (("rm",), ("rm", "--forever", "--yes")):
-        told = device.refused(1, *words, "One of three", "None of three", "Two of three")
-        assert "There is no such item. Similar:" in told
+        message = device.refused(1, *words, "One of three", "None of three", "Two of three")
+        assert "There is no such item. Similar:" in message
     assert states(device, three) == ["active"] * 3
 
     device.done("rm", three[0])
@@ -51,7 +51,7 @@ def test_where_one_is_not_there_none_is_moved(device, three):
 
 
 def test_an_item_that_is_named_twice_is_moved_once(device, three):
-    assert len(device.told("rm", "One of three", three[0])) == 1
+    assert len(device.run_json("rm", "One of three", three[0])) == 1
     assert states(device, three) == ["trash", "active", "active"]
 
 
@@ -68,7 +68,7 @@ def test_items_of_several_vaults_are_moved_together(device, three):
 
 
 def test_several_items_are_removed_for_ever(device, three):
-    assert device.told("rm", *three[:2], "--forever", "--yes") == {"removed": True}
+    assert device.run_json("rm", *three[:2], "--forever", "--yes") == {"removed": True}
 
     assert device.refused(1, "show", three[0])
     assert device.refused(1, "show", three[1])
@@ -97,14 +97,14 @@ def export(tmp_path):
 
 def test_an_export_that_is_imported_again_doubles_nothing(device, export):
     content, write = export
-    first = device.told("import", write())
+    first = device.run_json("import", write())
     assert first["imported"] == first["read"] == 20
 
     again = device.types("import", write())
     assert again.returncode == 0
     assert again.stdout == "Imported: 0 items.\n"
     assert "20 entries were in the vault already" in again.stderr
-    assert len(device.told("list", "Imported")) == 20
+    assert len(device.run_json("list", "Imported")) == 20
 
     content["items"][0]["notes"] = "changed in the other manager"
     content["items"].append({"type": 2, "name": "Imported anew", "secureNote": {"type": 0}})
@@ -112,25 +112,25 @@ def test_an_export_that_is_imported_again_doubles_nothing(device, export):
     assert json.loads(third.stdout)["read"] == 21
     answer = json.loads(third.stdout)
     assert (answer["imported"], answer["same"], len(answer["differing"])) == (1, 19, 1)
-    assert len(device.told("list", "Imported")) == 21
+    assert len(device.run_json("list", "Imported")) == 21
 
-    updated = device.told("import", write(), "--update")
+    updated = device.run_json("import", write(), "--update")
     assert updated["updated"] == answer["differing"]
-    detail = device.told("show", answer["differing"][0], "--reveal")["detail"]
+    detail = device.run_json("show", answer["differing"][0], "--reveal")["detail"]
     assert detail["notes"] == "changed in the other manager"
-    assert len(device.told("history", answer["differing"][0])) == 2
+    assert len(device.run_json("history", answer["differing"][0])) == 2
 
-    device.done("rm", *(item["id"] for item in device.told("list", "Imported")))
+    device.done("rm", *(item["id"] for item in device.run_json("list", "Imported")))
 
 
 def test_export_can_be_imported_again_with_force(device, export):
     _, write = export
     device.done("import", write())
-    assert device.told("import", write(), "--again")["imported"] == 20
-    ids = [item["id"] for item in device.told("list", "Imported")]
+    assert device.run_json("import", write(), "--again")["imported"] == 20
+    ids = [item["id"] for item in device.run_json("list", "Imported")]
     assert len(ids) == 40
 
     device.done("rm", *ids)
 
-    assert device.told("import", write())["imported"] == 20
-    device.done("rm", *(item["id"] for item in device.told("list", "Imported")))
+    assert device.run_json("import", write())["imported"] == 20
+    device.done("rm", *(item["id"] for item in device.run_json("list", "Imported")))

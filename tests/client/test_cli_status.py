@@ -4,7 +4,7 @@ from tests.client.devices import Device
 
 
 def test_unlocked_device_shows_account_vaults_and_protection(device, site):
-    found = device.told("status", password=None)
+    found = device.run_json("status", password=None)
 
     assert found["email"] == device.email
     assert found["server"] == site.url
@@ -32,18 +32,18 @@ def test_device_without_account_says_how_to_get_one(tmp_path):
 def test_status_knows_whether_the_emergency_kit_is_current(device, tmp_path):
     device.done("kit", str(tmp_path / "kit.html"), password=None)
 
-    assert device.told("status", "--offline", password=None)["emergency_kit"] == "written"
+    assert device.run_json("status", "--offline", password=None)["emergency_kit"] == "written"
 
 
 def test_signup_that_waits_is_pending(site, tmp_path):
     waiting = Device(tmp_path / "home", site.url, email="waits@example.org")
     waiting.done("signup", "--email", waiting.email)
 
-    found = waiting.told("status", password=None)
+    found = waiting.run_json("status", password=None)
 
     assert found["logged_in"] is False
     assert "waits@example.org is not confirmed: vaultr verify" in found["pending"][0]
 
 
 def test_device_is_named_after_host_and_user(device):
-    assert device.told("status", "--offline", password=None)["device_name"].endswith(")")
+    assert device.run_json("status", "--offline", password=None)["device_name"].endswith(")")

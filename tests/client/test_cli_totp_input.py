@@ -19,9 +19,9 @@ def odd(device, tmp_path):
     export = {"encrypted": False, "folders": [], "items": [entry("Odd import", ODD)]}
     file = tmp_path / "export.json"
     file.write_text(json.dumps(export))
-    said = device.types("import", str(file))
-    assert said.returncode == 0, said.stderr
-    yield said
+    result = device.types("import", str(file))
+    assert result.returncode == 0, result.stderr
+    yield result
     device.done("rm", "Odd import", "--forever", "--yes")
 
 
@@ -35,16 +35,16 @@ def entry(name, totp):
 
 
 def test_a_secret_that_gives_no_codes_is_refused_in_json(device):
-    told = device.refused(1, "add", "login", "--json", stdin=login("No codes", totp=ODD))
+    message = device.refused(1, "add", "login", "--json", stdin=login("No codes", totp=ODD))
 
-    assert "detail.totp: The secret for one-time codes is not base32" in told
-    assert "Nothing was saved." in told
-    assert ODD not in told
-    assert device.told("list", "No codes") == []
+    assert "detail.totp: The secret for one-time codes is not base32" in message
+    assert "Nothing was saved." in message
+    assert ODD not in message
+    assert device.run_json("list", "No codes") == []
 
 
 def test_an_edit_takes_only_a_secret_that_gives_codes(device):
-    item = device.told("add", "login", stdin=login("Codes", totp="JBSWY3DPEHPK3PXP"))
+    item = device.run_json("add", "login", stdin=login("Codes", totp="JBSWY3DPEHPK3PXP"))
 
     for words, stdin in (
         (("--secret", "totp"), ODD),
@@ -54,7 +54,7 @@ def test_an_edit_takes_only_a_secret_that_gives_codes(device):
     device.done("edit", item["id"], "--secret", "totp", stdin="gezd gnbv gy3t qojq\n")
 
     assert device.done("show", "Codes", "--field", "totp") == "gezd gnbv gy3t qojq\n"
-    assert len(device.told("code", "Codes")["code"]) == 6
+    assert len(device.run_json("code", "Codes")["code"]) == 6
     device.done("rm", item["id"], "--forever", "--yes")
 
 
@@ -65,7 +65,7 @@ def test_import_stores_odd_totp_secret_and_names_title(device, odd):
 
 
 def test_an_item_with_an_odd_secret_can_be_changed_otherwise(device, odd):
-    shown = device.told("show", "Odd import", "--reveal")
+    shown = device.run_json("show", "Odd import", "--reveal")
     shown["detail"]["password"] = "new"
 
     device.done("edit", shown["id"], "--json", stdin=json.dumps(shown))
@@ -85,5 +85,5 @@ def test_a_secret_that_is_mistyped_is_asked_for_again(account):
     assert terminal.ends() == 0
     assert "is not base32" in terminal.shown
     assert ODD not in terminal.shown
-    assert len(account.told("code", "Typed")["code"]) == 6
+    assert len(account.run_json("code", "Typed")["code"]) == 6
     account.done("rm", "Typed", "--forever", "--yes")

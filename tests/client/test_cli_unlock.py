@@ -19,14 +19,14 @@ def locked(account):
 def test_unlock_for_a_time_shows_when_it_ends(locked):
     locked.done("unlock", "--for", "8h")
 
-    assert 7.9 * HOUR < locked.told("status", password=None)["locks_in_seconds"] <= 8 * HOUR
+    assert 7.9 * HOUR < locked.run_json("status", password=None)["locks_in_seconds"] <= 8 * HOUR
     assert "unlocked, for 7 h 59 min more\n" in locked.done("status", password=None)
 
 
 def test_unlock_until_logout_has_no_end(locked):
     locked.done("unlock", "--until-logout")
 
-    found = locked.told("status", password=None)
+    found = locked.run_json("status", password=None)
     assert (found["unlocked"], found["locks_in_seconds"]) == (True, None)
     assert "until vaultr lock or vaultr logout" in findings(locked)["unlocked"]["said"]
 
@@ -34,21 +34,21 @@ def test_unlock_until_logout_has_no_end(locked):
 def test_variable_sets_the_idle_time(locked):
     locked.done("unlock", env=[("VAULTR_IDLE", "2h")])
 
-    assert 1.9 * HOUR < locked.told("status", password=None)["locks_in_seconds"] <= 2 * HOUR
+    assert 1.9 * HOUR < locked.run_json("status", password=None)["locks_in_seconds"] <= 2 * HOUR
     assert "without use" in findings(locked)["unlocked"]["said"]
 
 
 @pytest.mark.parametrize("text", ["soon", "0s", "31d"])
 def test_invalid_idle_time_is_reported_before_the_password(locked, text):
-    told = locked.refused(2, "unlock", password=None, env=[("VAULTR_IDLE", text)])
+    message = locked.refused(2, "unlock", password=None, env=[("VAULTR_IDLE", text)])
 
-    assert "VAULTR_IDLE is not a valid time." in told
+    assert "VAULTR_IDLE is not a valid time." in message
 
 
 def test_two_lifetimes_are_a_usage_error(locked):
-    told = locked.refused(2, "unlock", "--for", "8h", "--until-logout", password=None)
+    message = locked.refused(2, "unlock", "--for", "8h", "--until-logout", password=None)
 
-    assert "Use either --for or --until-logout" in told
+    assert "Use either --for or --until-logout" in message
 
 
 def test_new_login_keeps_the_time_of_the_agent(locked):
@@ -56,4 +56,4 @@ def test_new_login_keeps_the_time_of_the_agent(locked):
 
     locked.done("login")
 
-    assert locked.told("status", password=None)["locks_in_seconds"] > 7.9 * HOUR
+    assert locked.run_json("status", password=None)["locks_in_seconds"] > 7.9 * HOUR

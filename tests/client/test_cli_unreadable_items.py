@@ -20,32 +20,32 @@ def odd(tmp_path):
 
 
 def test_it_is_listed_by_its_id_with_all_others(odd):
-    said = odd.types("list", "--type", "login", password=None)
+    result = odd.types("list", "--type", "login", password=None)
 
-    assert said.returncode == 0, said.stderr
-    assert [line.split("  ")[0] for line in said.stdout.splitlines()[1:]] == [
+    assert result.returncode == 0, result.stderr
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()[1:]] == [
         "(cannot be opened)",
         "Plain",
     ]
-    assert str(BROKEN.id) in said.stdout
-    assert f"Cannot open {BROKEN.id}; another client may have written it wrongly." in said.stderr
+    assert str(BROKEN.id) in result.stdout
+    assert f"Cannot open {BROKEN.id}; another client may have written it wrongly." in result.stderr
 
 
 def test_a_list_as_json_says_that_it_does_not_open(odd):
-    said = odd.types("list", "--type", "login", "--json", password=None)
+    result = odd.types("list", "--type", "login", "--json", password=None)
 
-    listed = {each["id"]: each for each in json.loads(said.stdout)}
+    listed = {each["id"]: each for each in json.loads(result.stdout)}
     assert listed[str(BROKEN.id)]["opens"] is False
     assert listed[str(BROKEN.id)]["overview"] == {}
     assert "opens" not in listed[str(PLAIN.id)]
-    assert str(BROKEN.id) in said.stderr
+    assert str(BROKEN.id) in result.stderr
 
 
 def test_search_skips_items_that_do_not_open(odd):
-    said = odd.types("list", "Plain", password=None)
+    result = odd.types("list", "Plain", password=None)
 
-    assert (said.returncode, said.stderr) == (0, "")
-    assert str(BROKEN.id) not in said.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    assert str(BROKEN.id) not in result.stdout
 
 
 def test_others_are_shown_read_and_run_by_their_titles(odd):
@@ -63,16 +63,16 @@ def test_others_are_shown_read_and_run_by_their_titles(odd):
 def test_reading_an_unopenable_item_reports_it(odd, words):
     odd.done("vaults", "add", "Work", password=None)
 
-    said = odd.refused(5, words[0], str(BROKEN.id), *words[1:], password=None)
+    message = odd.refused(5, words[0], str(BROKEN.id), *words[1:], password=None)
 
-    assert str(BROKEN.id) in said
-    assert "does not open" in said
+    assert str(BROKEN.id) in message
+    assert "does not open" in message
 
 
 def test_a_set_that_does_not_open_is_no_environment(odd):
-    said = odd.refused(5, "run", "--env-set", str(BROKEN_SET.id), "--", "true", password=None)
+    message = odd.refused(5, "run", "--env-set", str(BROKEN_SET.id), "--", "true", password=None)
 
-    assert f"Item {BROKEN_SET.id} does not open" in said
+    assert f"Item {BROKEN_SET.id} does not open" in message
 
 
 def test_its_empty_title_names_it_nowhere(odd):
@@ -93,10 +93,10 @@ def test_it_is_removed_for_good_by_its_id(odd):
 
 
 def test_rotation_continues_after_unopenable_item_is_trashed(odd):
-    said = odd.refused(1, "rotate", password=PASSWORD)
+    message = odd.refused(1, "rotate", password=PASSWORD)
 
-    assert str(BROKEN.id) in said
-    assert "vaultr rm" in said
+    assert str(BROKEN.id) in message
+    assert "vaultr rm" in message
     for each in (BROKEN, BROKEN_SET):
         odd.done("rm", str(each.id), password=None)
     assert "2 items resealed under generation" in odd.done("rotate", password=PASSWORD)

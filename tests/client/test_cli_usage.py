@@ -47,21 +47,21 @@ def run(*arguments, home, **more):
 
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
 def test_every_command_has_help_with_an_example_of_itself(path):
-    said = CliRunner().invoke(vaultr, [*path, "--help"])
+    result = CliRunner().invoke(vaultr, [*path, "--help"])
 
-    assert said.exit_code == 0
-    examples = said.stdout.split("Examples:\n")[1].splitlines()
+    assert result.exit_code == 0
+    examples = result.stdout.split("Examples:\n")[1].splitlines()
     assert all("vaultr" in example for example in examples)
     assert any(f"vaultr {' '.join(path)}" in example for example in examples)
-    assert "--json" in said.stdout
+    assert "--json" in result.stdout
 
 
 def test_the_first_sentence_of_every_command_fits_the_list():
-    said = CliRunner().invoke(vaultr, ["--help"])
+    result = CliRunner().invoke(vaultr, ["--help"])
 
-    assert "..." not in said.stdout.split("Get started:")[1]
-    assert "Commands:" not in said.stdout, "each has its section"
-    assert "Exit codes:" in said.stdout
+    assert "..." not in result.stdout.split("Get started:")[1]
+    assert "Commands:" not in result.stdout, "each has its section"
+    assert "Exit codes:" in result.stdout
 
 
 @pytest.mark.parametrize("path", [path for path, _ in commands()], ids=" ".join)
@@ -96,10 +96,10 @@ def test_options_work_before_and_after_command_and_last_wins(arguments):
         found.append(options)
 
     try:
-        said = CliRunner().invoke(vaultr, [*arguments, "--json"], env={"VAULTR_URL": "https://c"})
+        result = CliRunner().invoke(vaultr, [*arguments, "--json"], env={"VAULTR_URL": "https://c"})
     finally:
         del vaultr.commands["probe"]
-    assert said.exit_code == 0, said.output
+    assert result.exit_code == 0, result.output
     assert found == [GlobalOptions(url="https://a.example", json=True)]
     assert found[0].server == "https://a.example"
 
@@ -131,15 +131,15 @@ def test_server_comes_from_environment_without_option(monkeypatch):
     ],
 )
 def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_path):
-    said = run(*arguments, home=tmp_path)
+    text = run(*arguments, home=tmp_path)
 
-    assert said.returncode == 2
-    assert said.stdout == ""
-    assert said.stderr
+    assert text.returncode == 2
+    assert text.stdout == ""
+    assert text.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["add"], "Missing TYPE."),
         (["rm"], "Missing ITEM."),
@@ -149,78 +149,78 @@ def test_what_cannot_be_understood_ends_2_with_nothing_on_stdout(arguments, tmp_
         (["vaults", "add"], "Missing NAME."),
     ],
 )
-def test_missing_argument_help_ends_with_what_is_missing(words, told, tmp_path):
-    said = run(*words, home=tmp_path)
+def test_missing_argument_help_ends_with_what_is_missing(words, expected, tmp_path):
+    text = run(*words, home=tmp_path)
 
-    assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.splitlines()[-1] == f"vaultr: {told}"
+    assert (text.returncode, text.stdout) == (2, "")
+    assert text.stderr.splitlines()[-1] == f"vaultr: {expected}"
 
 
 def test_every_foreign_command_name_suggests_ours():
     names = {" ".join(path) for path, _ in commands()}
 
     for word, ours in OTHER_NAMES.items():
-        said = CliRunner().invoke(vaultr, [word, "Mail"])
-        assert said.exit_code == 2
-        assert f"Try: vaultr {ours}" in said.output
+        result = CliRunner().invoke(vaultr, [word, "Mail"])
+        assert result.exit_code == 2
+        assert f"Try: vaultr {ours}" in result.output
         assert word not in names
         assert ours.startswith(("--", "COMMAND")) or ours.split(",")[0] in names
 
 
 def test_run_without_variables_names_all_ways(tmp_path):
-    told = run("run", "--", "true", home=tmp_path).stderr
+    reported = run("run", "--", "true", home=tmp_path).stderr
 
-    assert all(way in told for way in ("--env-set", "--env-file", "vaultr://VAULT/ITEM/FIELD"))
+    assert all(way in reported for way in ("--env-set", "--env-file", "vaultr://VAULT/ITEM/FIELD"))
 
 
 def test_one_descriptor_cannot_hold_two_secrets(tmp_path):
-    said = run(
+    text = run(
         "login", "--email", "a@b.c", "--password-fd", "0", "--secret-key-fd", "0", home=tmp_path
     )
 
-    assert said.returncode == 2
-    assert "must differ" in said.stderr
+    assert text.returncode == 2
+    assert "must differ" in text.stderr
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "expected"),
     [(b"", "empty"), (b"\n", "empty"), (b"\xff\n", "not UTF-8")],
 )
-def test_a_descriptor_without_a_password_ends_2(data, told, tmp_path):
+def test_a_descriptor_without_a_password_ends_2(data, expected, tmp_path):
     reading, writing = os.pipe()
     os.write(writing, data)
     os.close(writing)
 
-    said = run(
+    text = run(
         *("signup", "--email", "a@b.c", "--password-fd", str(reading)),
         home=tmp_path,
         pass_fds=[reading],
     )
 
     os.close(reading)
-    assert (said.returncode, said.stdout) == (2, "")
-    assert f"--password-fd {reading}: {told}" in said.stderr
+    assert (text.returncode, text.stdout) == (2, "")
+    assert f"--password-fd {reading}: {expected}" in text.stderr
 
 
 def test_a_descriptor_that_is_not_open_ends_2(tmp_path):
-    said = run("signup", "--email", "a@b.c", "--password-fd", "77", home=tmp_path)
+    text = run("signup", "--email", "a@b.c", "--password-fd", "77", home=tmp_path)
 
-    assert said.returncode == 2
-    assert "--password-fd 77: Bad file descriptor" in said.stderr
+    assert text.returncode == 2
+    assert "--password-fd 77: Bad file descriptor" in text.stderr
 
 
 def test_a_weak_password_ends_1_before_anything_is_sent(tmp_path):
-    said = run("signup", "--email", "a@b.c", "--password-fd", "0", home=tmp_path, input="short\n")
+    text = run("signup", "--email", "a@b.c", "--password-fd", "0", home=tmp_path, input="short\n")
 
-    assert (said.returncode, said.stdout) == (1, "")
-    assert "at least 15 characters" in said.stderr
+    assert (text.returncode, text.stdout) == (1, "")
+    assert "at least 15 characters" in text.stderr
 
 
 def test_an_import_can_be_tried_without_an_account(tmp_path):
-    said = run("import", str(FIXTURES / "bitwarden-old.json"), "--dry-run", "--json", home=tmp_path)
+    text = run("import", str(FIXTURES / "bitwarden-old.json"), "--dry-run", "--json", home=tmp_path)
 
-    assert (said.returncode, said.stderr) == (0, "")
-    answer = json.loads(said.stdout)
+    assert (text.returncode, text.stderr) == (0, "")
+    answer = json.loads(text.stdout)
     assert (answer["read"], answer["imported"]) == (2, 0)
     assert answer["types"] == {"login": 1, "note": 1}
     assert {"kind": "login", "type": "login", "entries": 1} in answer["kinds"]
@@ -233,32 +233,32 @@ def test_odd_file_exits_1_with_one_line_per_entry(tmp_path):
     entries = [{"type": "9"}, {"type": 1, "name": "a", "login": {"password": ["hunter2"]}}]
     file.write_text(json.dumps({"encrypted": False, "folders": [], "items": entries}))
 
-    said = run("import", str(file), "--dry-run", home=tmp_path)
+    text = run("import", str(file), "--dry-run", home=tmp_path)
 
-    assert (said.returncode, said.stdout) == (1, "")
-    assert "vaultr: entry 1: type must be a whole number" in said.stderr
-    assert "vaultr: entry 2: login.password must be text" in said.stderr
-    assert "Nothing was imported" in said.stderr
-    assert "hunter2" not in said.stderr
+    assert (text.returncode, text.stdout) == (1, "")
+    assert "vaultr: entry 1: type must be a whole number" in text.stderr
+    assert "vaultr: entry 2: login.password must be text" in text.stderr
+    assert "Nothing was imported" in text.stderr
+    assert "hunter2" not in text.stderr
 
 
 def test_a_protected_file_takes_its_password_from_a_descriptor(tmp_path):
-    said = run(
+    text = run(
         *("import", str(FIXTURES / "bitwarden-protected.json"), "--dry-run"),
         *("--file-password-fd", "0"),
         home=tmp_path,
         input="export password\n",
     )
 
-    assert said.returncode == 0
-    assert said.stdout.startswith("Can be imported: 1 item (1 login).\n")
+    assert text.returncode == 0
+    assert text.stdout.startswith("Can be imported: 1 item (1 login).\n")
 
 
 def test_a_dotenv_file_may_come_by_standard_input(tmp_path):
-    said = run("import", "-", "--title", "prod", "--dry-run", home=tmp_path, input="A=1\nB=2\n")
+    text = run("import", "-", "--title", "prod", "--dry-run", home=tmp_path, input="A=1\nB=2\n")
 
-    assert said.returncode == 0
-    assert said.stdout.startswith("Can be imported: prod (2 variables).\n")
+    assert text.returncode == 0
+    assert text.stdout.startswith("Can be imported: prod (2 variables).\n")
 
 
 def test_an_answer_that_nobody_reads_is_no_crash(tmp_path):
@@ -284,9 +284,11 @@ def test_help_loads_neither_the_network_nor_ciphers():
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
 
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
 
-    assert said.stdout.splitlines()[-1] == "[]"
+    assert result.stdout.splitlines()[-1] == "[]"
 
 
 def test_ctrl_c_at_prompt_exits_130_without_password_echo(tmp_path):

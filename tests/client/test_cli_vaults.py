@@ -11,14 +11,14 @@ from tests.client.terminal import Terminal
 def mail(device):
     """An item that was edited once; it is gone for good afterwards."""
     item = json.dumps({"overview": {"title": "Versions"}, "detail": {"password": "first"}})
-    made = device.told("add", "login", password=None, stdin=item)
+    made = device.run_json("add", "login", password=None, stdin=item)
     device.done("edit", made["id"], "--secret", "password", password=None, stdin="second\n")
     yield made
     device.types("rm", made["id"], "--forever", "--yes", password=None)
 
 
 def test_versions_are_listed_opened_and_brought_back(device, mail):
-    listed = device.told("history", "Versions", password=None)
+    listed = device.run_json("history", "Versions", password=None)
     assert [(each["title"], each["current"]) for each in listed] == [
         ("Versions", True),
         ("Versions", False),
@@ -27,7 +27,7 @@ def test_versions_are_listed_opened_and_brought_back(device, mail):
     assert listed[-1]["created_at"].endswith("Z")
 
     table = device.done("history", "Versions", password=None)
-    shown = device.told("history", mail["id"], "--revision", first, password=None)
+    shown = device.run_json("history", mail["id"], "--revision", first, password=None)
     assert table.splitlines()[0].split() == ["REVISION", "WRITTEN", "TITLE"]
     assert "detail" not in shown
     field = ("history", "Versions", "--revision", first, "--field", "password")
@@ -35,7 +35,7 @@ def test_versions_are_listed_opened_and_brought_back(device, mail):
     assert "Restored" in device.done("restore", "Versions", "--revision", first, password=None)
 
     assert device.done("show", "Versions", "--field", "password", password=None) == "first\n"
-    assert len(device.told("history", "Versions", password=None)) == 3
+    assert len(device.run_json("history", "Versions", password=None)) == 3
 
 
 REFUSED = [
@@ -57,30 +57,30 @@ REFUSED = [
 
 def test_what_cannot_be_done_is_refused_in_plain_words(device, mail):
     for code, words in REFUSED:
-        said = device.types(*words, password=None)
-        assert said.returncode == code, (words, said.stdout, said.stderr)
-        assert "Traceback" not in said.stderr
+        result = device.types(*words, password=None)
+        assert result.returncode == code, (words, result.stdout, result.stderr)
+        assert "Traceback" not in result.stderr
     for code, name in ((2, "personal"), (1, "Nowhere")):
         vault = "Personal" if code == 2 else name
-        said = device.types("vaults", "rm", vault, "--confirm", name)
-        assert said.returncode == code, (vault, said.stdout, said.stderr)
+        result = device.types("vaults", "rm", vault, "--confirm", name)
+        assert result.returncode == code, (vault, result.stdout, result.stderr)
 
     assert mail["id"] in device.done("list", "--json", password=None)
 
 
 def test_items_move_to_vault_deleted_by_name(device, mail):
     device.done("vaults", "add", "Short-lived", password=None)
-    moved = device.told("move", "Versions", "--to", "Short-lived", password=None)
+    moved = device.run_json("move", "Versions", "--to", "Short-lived", password=None)
 
     assert moved[0]["id"] != mail["id"]
-    listed = device.told("list", "--vault", "Short-lived", password=None)
+    listed = device.run_json("list", "--vault", "Short-lived", password=None)
     assert [each["id"] for each in listed] == [moved[0]["id"]]
     assert "No interrupted move was found" in device.types("move", "--resume", password=None).stderr
     device.done("move", "Versions", "--vault", "Short-lived", "--to", "Personal", password=None)
     device.done("vaults", "rm", "Short-lived", "--confirm", "Short-lived")
 
     assert "Short-lived" not in device.done("vaults", "list", password=None)
-    assert len(device.told("list", "Versions", password=None)) == 1
+    assert len(device.run_json("list", "Versions", password=None)) == 1
     device.done("rm", "Versions", "--forever", "--yes", password=None)
 
 
@@ -97,21 +97,21 @@ def test_vault_deletion_on_terminal_requires_typed_name(device):
 
 
 def test_rotation_progress_is_on_stderr_and_result_on_stdout(device, mail):
-    said = device.types("rotate", "Personal", "--json")
+    result = device.types("rotate", "Personal", "--json")
 
-    (rotated,) = json.loads(said.stdout)
-    assert said.returncode == 0
+    (rotated,) = json.loads(result.stdout)
+    assert result.returncode == 0
     assert rotated["generation"] >= 2
     assert rotated["moved"] >= 1
-    assert f"Resealed {rotated['moved']} of {rotated['moved']} item" in said.stderr
+    assert f"Resealed {rotated['moved']} of {rotated['moved']} item" in result.stderr
     assert device.done("show", "Versions", "--field", "password", password=None) == "second\n"
 
 
 def test_where_nothing_differs_nothing_is_accepted(device):
-    said = device.types("sync", "--accept", password=None)
+    result = device.types("sync", "--accept", password=None)
 
-    assert said.returncode == 0
-    assert "There is nothing to accept" in said.stderr
+    assert result.returncode == 0
+    assert "There is nothing to accept" in result.stderr
 
 
 def test_a_locked_device_says_so(account):
@@ -125,7 +125,7 @@ def test_vaults_are_listed_by_their_names_wherever_they_are_shown(device):
     by_name = sorted({"zebra", "Älg", "apple", "Personal"}, key=str.casefold)
 
     shown = [
-        [vault["name"] for vault in device.told(*words, password=None)]
+        [vault["name"] for vault in device.run_json(*words, password=None)]
         for words in (("vaults", "list"), ("sync",))
     ]
 

@@ -46,16 +46,16 @@ def test_titles_are_offered_from_what_the_device_holds(tabbed):
 def test_no_request_asks_whether_passwd_succeeded(world, tabbed):
     lost = []
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         lost.extend([path] if path == "/auth/credentials" else [])
         if lost:
             raise httpx2.ReadError("lost")
         return status, body
 
     laptop = world.again()
-    world.server.twist = twist
+    world.server.tamper = tamper
     with pytest.raises(ServerUnreachable):
         laptop.change_password(PASSWORD, "another master password", new_key=False)
-    world.server.twist = None
+    world.server.tamper = None
 
     assert tabbed() == ([], 0)

@@ -14,13 +14,13 @@ from vaultr.client.storage.store import Store
 from vaultr.client.transport import account_session
 
 
-def changing(world, old=PASSWORD, new=NEW, **said):
+def changing(world, old=PASSWORD, new=NEW, **args):
     """Make ready to change the password on the laptop, which has one item."""
     if not world.laptop.device.store.cache.ids() or not titles(world.laptop):
         world.laptop.add("login", *mail())
     world.laptop.close()
     device = unlocked(world, "laptop", old)
-    return lambda: device.change_password(old, new, **{"new_key": False, **said})
+    return lambda: device.change_password(old, new, **{"new_key": False, **args})
 
 
 def logged_in(world, password=PASSWORD):

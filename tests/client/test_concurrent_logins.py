@@ -101,13 +101,13 @@ def test_a_signup_that_is_refused_takes_back_none_but_itself(tmp_path, derived_a
     def cross(method, path):
         server.before = None
         other.signup("bob@example.org", PASSWORD)
-        server.twist = lambda method, path, status, body: (422, refused)
+        server.tamper = lambda method, path, status, body: (422, refused)
 
     server.before = cross
     with pytest.raises(Refused):
         device.signup(EMAIL, PASSWORD)
 
-    server.twist = None
+    server.tamper = None
     assert device.email == "bob@example.org"
     device.verify("token0")
     device.login("bob@example.org", PASSWORD)

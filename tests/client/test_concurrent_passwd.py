@@ -33,8 +33,8 @@ class Through:
     def handle(self, request):
         with httpx2.Client(trust_env=False) as client:
             answer = client.send(request)
-        kept = {k: v for k, v in answer.headers.items() if k.lower() not in CODED}
-        return httpx2.Response(answer.status_code, headers=kept, content=answer.content)
+        stored = {k: v for k, v in answer.headers.items() if k.lower() not in CODED}
+        return httpx2.Response(answer.status_code, headers=stored, content=answer.content)
 
     def device(self, folder):
         carrier = httpx2.MockTransport(lambda request: self.handle(request))
@@ -89,7 +89,7 @@ def check_followed(through, folders, password, wrong, *, items=("Mail",)):
 
 def test_of_two_changes_of_the_password_one_is_made(owner, count):
     through, folders = owner
-    handle, password, ended = through.handle, PASSWORD, 0
+    handle, password, finished = through.handle, PASSWORD, 0
     for at in range(1, count(12, many=60), count(8, many=2)):
         for new_key in (False, True):
             through.handle = handle
@@ -106,7 +106,7 @@ def test_of_two_changes_of_the_password_one_is_made(owner, count):
             except VaultrError as error:
                 failed = error
             if not crossing.began:
-                ended += 1
+                finished += 1
                 password = news["laptop"]
                 check_followed(through, [folders["laptop"], folders["phone"]], password, [])
                 continue
@@ -116,7 +116,7 @@ def test_of_two_changes_of_the_password_one_is_made(owner, count):
             assert isinstance(failures[lost], SessionEnded), failures
             wrong, password = [password, news[lost]], news[won]
             check_followed(through, [folders[won], folders[lost]], password, wrong)
-        if ended > 1:
+        if finished > 1:
             break
 
 

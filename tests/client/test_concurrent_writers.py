@@ -73,8 +73,8 @@ def test_eight_writers_lose_nothing_and_leave_one_chain_that_vouches(laptop, tmp
             writer.stdin.write(b"go\n")
             writer.stdin.flush()
         for writer in writers:
-            _, said = writer.communicate()
-            assert writer.returncode == 0, said.decode()
+            _, output = writer.communicate()
+            assert writer.returncode == 0, output.decode()
 
     new = shutil.copytree(homes[0], tmp_path / "new", ignore=shutil.ignore_patterns("vaults"))
     for home in (new, homes[1]):  # by the full set, and by the chain from where it is

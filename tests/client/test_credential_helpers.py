@@ -86,12 +86,12 @@ def test_store_adds_or_updates_and_erase_trashes_only_own_logins(logins):
     git_credential.store(logins, {**new, "password": "second"})
     own = logins.item("new.example")
 
-    kept = git_credential.erase(logins, {**new, "password": "another"})
+    stored = git_credential.erase(logins, {**new, "password": "another"})
     git_credential.erase(logins, {**new, "password": "second"})
     mine = git_credential.erase(logins, request("https://git.example/", username="ann"))
 
     assert own.detail["password"] == "second"
-    assert kept == []
+    assert stored == []
     assert "new.example" not in [item.title for item in logins.items()]
     assert sorted(item.title for item in mine) == ["Root"]
     assert len(logins.items()) == 4
@@ -238,7 +238,7 @@ def test_skopeo_logs_in_through_our_helper(device, tmp_path):
 
     assert login.returncode == 0, login.stderr
     assert "unauthorized" not in listed.stderr
-    assert "docker" in device.told("show", place)["overview"]["tags"]
+    assert "docker" in device.run_json("show", place)["overview"]["tags"]
 
 
 def _free_port():

@@ -9,12 +9,12 @@ from vaultr.client.vaultr_client import EditConflict
 def hide(world, revision):
     """Have the server leave a version out of the list."""
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if method == "GET" and path.endswith("/versions"):
             body["versions"] = [v for v in body["versions"] if v["revision"] != revision]
         return status, body
 
-    world.server.twist = twist
+    world.server.tamper = tamper
 
 
 @pytest.fixture

@@ -38,9 +38,9 @@ def test_expiry_is_set_listed_and_found(device):
 def test_rule_is_stored_and_used_by_generate(device):
     device.done("add", "login", "--title", "Ruled", "--generate")
     device.done("edit", "Ruled", "--rule", "length 8; digit", "--generate")
-    first = device.told("show", "Ruled", "--reveal")["detail"]["password"]
+    first = device.run_json("show", "Ruled", "--reveal")["detail"]["password"]
     device.done("edit", "Ruled", "--generate")
-    second = device.told("show", "Ruled", "--reveal")["detail"]["password"]
+    second = device.run_json("show", "Ruled", "--reveal")["detail"]["password"]
 
     assert first.isdigit()
     assert second.isdigit()

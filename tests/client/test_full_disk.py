@@ -85,9 +85,9 @@ def test_file_size_limit_leaves_whole_cache(owner, tmp_path, count):
     refused = 0
     for number in range(count(3, many=50)):
         limit = 2_000 + number * count(12_000, many=797)
-        code, said = write(home, key, f"w{number}", limit=limit)
+        code, result = write(home, key, f"w{number}", limit=limit)
         refused += code
-        assert code == 0 or "FolderUnusable" in said, said
+        assert code == 0 or "FolderUnusable" in result, result
         check(owner, home, key)
     assert refused
 
@@ -109,13 +109,13 @@ def test_full_disk_is_reported_and_old_files_stay(owner, tmp_path):
     with small_disk(tmp_path / "disk") as (disk, limit):
         home = disk / "home"
         key = signed_in(owner, home)
-        said = []
+        output = []
         for name in ("one", "two", "three"):
             code, words = write(home, key, name, limit=limit)
             if code:
-                said.append(words)
-        assert said
-        assert "FolderUnusable" in said[-1]
+                output.append(words)
+        assert output
+        assert "FolderUnusable" in output[-1]
 
         with Vaultr(home=home, agent=False) as device:
             device.device.unlocked = Kept(key).on(device)

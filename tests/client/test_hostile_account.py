@@ -29,12 +29,14 @@ OTHER_ID = "00000000-0000-4000-8000-000000000000"
 def resealed(world, change, *, ahead=0):
     """Give the account's profile with its document changed, sealed as its owner would."""
     held = world.laptop.device.unlocked.account
-    kept = world.server.account["profile"]
-    profile = open_profile(held.wrap_key, held.account_id, kept["revision"], unb64(kept["sealed"]))
+    stored = world.server.account["profile"]
+    profile = open_profile(
+        held.wrap_key, held.account_id, stored["revision"], unb64(stored["sealed"])
+    )
     document = copy.deepcopy(profile.document)
     change(document)
     other = profile._changed(**document)
-    sealed = seal_profile(held.wrap_key, held.account_id, other, kept["revision"] + ahead)
+    sealed = seal_profile(held.wrap_key, held.account_id, other, stored["revision"] + ahead)
     return {"revision": sealed.revision, "sealed": b64(sealed.sealed)}
 
 
@@ -136,7 +138,7 @@ def test_profile_that_lost_or_rolled_back_vault_is_rollback(held, asked):
         with pytest.raises(RolledBack, match="profile"):
             held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
 
-        held.server.twist = None
+        held.server.tamper = None
         check_kept(held)
 
 
@@ -159,7 +161,7 @@ def test_profile_with_other_pins_is_rejected(held, pin):
     with pytest.raises(PinMismatch):
         held.second()
 
-    held.server.twist = None
+    held.server.tamper = None
     answering(held, *ME, with_key_set(profile=other))
     with pytest.raises(PinMismatch):
         held.laptop.sync()
@@ -185,7 +187,7 @@ def test_a_pinned_account_is_never_used_without_its_secret_key(held):
 def test_no_bit_of_what_is_sealed_can_be_flipped_unnoticed(held, part, count):
     sealed = held.server.account
     sealed = sealed["identity"][part] if part in sealed["identity"] else sealed[part]
-    data, kept = unb64(sealed["sealed"]), sealed["sealed"]
+    data, stored = unb64(sealed["sealed"]), sealed["sealed"]
     places = list(range(8 * len(data)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keys, "derive_root", functools.cache(keys.derive_root))
@@ -195,18 +197,18 @@ def test_no_bit_of_what_is_sealed_can_be_flipped_unnoticed(held, part, count):
             sealed["sealed"] = b64(bytes(spoilt))
             with pytest.raises(SealBroken):
                 held.device("new").login(EMAIL, PASSWORD, secret_key=held.signup.secret_key)
-        sealed["sealed"] = kept
+        sealed["sealed"] = stored
 
 
 def test_created_vault_that_is_missing_is_integrity_error(held):
-    def lie(method, path, status, body):
+    def tamper(method, path, status, body):
         if (method, path) == ("POST", "/vaults"):
             return 409, {"type": "urn:vaultr:problem:vault-exists", "status": 409}
         if method == "GET" and path.startswith("/vaults/") and path.count("/") == 2:
             return 404, {"type": "urn:vaultr:problem:vault-not-found", "status": 404}
         return status, body
 
-    held.server.twist = lie
+    held.server.tamper = tamper
 
     with pytest.raises(StateMismatch, match="exists"):
         held.laptop.create_vault("Work")
@@ -215,7 +217,7 @@ def test_created_vault_that_is_missing_is_integrity_error(held):
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "attack",
     [
         {"secret": "not base32!"},
         {"uri": "https://evil.example/?secret={secret}"},
@@ -223,12 +225,12 @@ def test_created_vault_that_is_missing_is_integrity_error(held):
         {"uri": "otpauth://totp/x\n?secret={secret}"},
     ],
 )
-def test_qr_code_contains_only_the_second_factor(held, lie):
+def test_qr_code_contains_only_the_second_factor(held, attack):
     secret = "JBSWY3DPEHPK3PXP"
     honest = {"secret": secret, "uri": f"otpauth://totp/Vaultr?secret={secret}"}
-    said = honest | {name: text.format(secret=secret) for name, text in lie.items()}
-    held.server.twist = lambda method, path, status, body: (
-        (201, said) if path == "/auth/totp" else (status, body)
+    content = honest | {name: text.format(secret=secret) for name, text in attack.items()}
+    held.server.tamper = lambda method, path, status, body: (
+        (201, content) if path == "/auth/totp" else (status, body)
     )
 
     with pytest.raises(AnswerInvalid):
@@ -237,7 +239,7 @@ def test_qr_code_contains_only_the_second_factor(held, lie):
 
 @pytest.mark.parametrize("codes", [None, [], [7], ["\x1b[2J"], ["aaaa-bbbb", ""], "aaaa-bbbb"])
 def test_odd_recovery_codes_are_not_shown(held, codes):
-    held.server.twist = lambda method, path, status, body: (
+    held.server.tamper = lambda method, path, status, body: (
         (200, {"recovery_codes": codes}) if path == "/auth/totp/confirm" else (status, body)
     )
 
@@ -273,7 +275,7 @@ def test_server_supplied_session_text_is_only_displayed(held):
     }
 
     def answer(listed):
-        held.server.twist = lambda method, path, status, body: (
+        held.server.tamper = lambda method, path, status, body: (
             (200, {"sessions": listed, "next_cursor": None})
             if path == "/auth/sessions"
             else (status, body)

@@ -68,13 +68,13 @@ def test_server_outside_sealed_profile_gets_no_request(world):
 def test_no_request_is_sent_during_pending_password_change(world):
     lost = []
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         lost.extend([path] if path == "/auth/credentials" else [])
         if lost:
             raise httpx2.ReadError("lost")
         return status, body
 
-    world.server.twist = twist
+    world.server.tamper = tamper
     with pytest.raises(ServerUnreachable):
         world.laptop.change_password(PASSWORD, NEW, new_key=False)
     home = led_to(world.laptop, EVIL)

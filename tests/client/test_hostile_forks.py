@@ -53,26 +53,26 @@ def test_endless_head_moved_ends(world):
     phone = world.second()
     phone.sync()
     refused = {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
-    kept = []
+    stored = []
 
     def before(method, path):
         # Each write of the laptop is undone, and the phone's takes its place.
-        if method == "PUT" and "/items/" in path and not kept:
-            kept.append(copy.deepcopy(world.server.vaults))
+        if method == "PUT" and "/items/" in path and not stored:
+            stored.append(copy.deepcopy(world.server.vaults))
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if method != "PUT" or "/items/" not in path:
             return status, body
-        world.server.vaults = kept.pop()
-        world.server.before = world.server.twist = None
+        world.server.vaults = stored.pop()
+        world.server.before = world.server.tamper = None
         phone.edit("Mail", detail={"notes": str(len(world.server.requests))})
-        world.server.before, world.server.twist = before, twist
+        world.server.before, world.server.tamper = before, tamper
         return 409, refused
 
-    world.server.before, world.server.twist = before, twist
+    world.server.before, world.server.tamper = before, tamper
     with pytest.raises((HeadMoved, EditConflict)):
         world.laptop.edit("Mail", detail={"password": "from the laptop"})
-    world.server.before = world.server.twist = None
+    world.server.before = world.server.tamper = None
 
     assert world.laptop.item("Mail").detail["password"] == "hunter2"
 

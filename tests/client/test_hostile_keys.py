@@ -92,11 +92,11 @@ def test_an_item_that_goes_back_under_ended_keys_is_noticed(rotated):
         rotated.second("tablet").sync()
 
 
-@pytest.mark.parametrize("lie", WRAPS)
-def test_other_wraps_than_those_of_the_rotation_are_noticed(rotated, lie):
+@pytest.mark.parametrize("attack", WRAPS)
+def test_other_wraps_than_those_of_the_rotation_are_noticed(rotated, attack):
     def change(page):
         first, second = (dict(each) for each in page["vault"]["keys"])
-        match lie:
+        match attack:
             case "the first as the second":
                 second["sealed_key"] = first["sealed_key"]
             case "the first alone":
@@ -134,7 +134,7 @@ def test_a_rotation_that_is_hidden_is_a_roll_back(rotated):
 
 
 def test_false_rotation_end_leaves_nothing_unnoticed(rotated):
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if path.endswith("/rotation") and method == "GET":
             return 200, {
                 "rotating": False,
@@ -143,11 +143,11 @@ def test_false_rotation_end_leaves_nothing_unnoticed(rotated):
             }
         return status, body
 
-    rotated.server.twist = twist
+    rotated.server.tamper = tamper
     rotated.laptop.rotate()
 
     assert {item["generation"] for item in rotated.vault["items"].values()} == {3}
-    rotated.server.twist = None
+    rotated.server.tamper = None
     assert rotated.vault["rotating"]
     assert rotated.laptop.rotate()[0].generation == 4, "nothing is left of the one that was hidden"
     assert not rotated.vault["rotating"]

@@ -40,7 +40,7 @@ def argon2(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "attack",
     [
         {"kdf": KDF | {"m": 65_535}},
         {"kdf": KDF | {"m": 1_048_577}},
@@ -57,8 +57,8 @@ def argon2(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("known", [True, False])
-def test_inputs_out_of_bounds_stop_before_the_password_is_used(world, argon2, lie, known):
-    answering(world, "POST", "/auth/prelogin", lambda body: body | lie)
+def test_inputs_out_of_bounds_stop_before_the_password_is_used(world, argon2, attack, known):
+    answering(world, "POST", "/auth/prelogin", lambda body: body | attack)
     device = world.device("laptop" if known else "phone")
     argon2.clear()
 
@@ -70,15 +70,15 @@ def test_inputs_out_of_bounds_stop_before_the_password_is_used(world, argon2, li
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "attack",
     [
         {"kdf": KDF | {"m": 131_072}},
         {"salt": b64(secrets.token_bytes(32))},
         {"account_id": "00000000-0000-4000-8000-000000000000"},
     ],
 )
-def test_other_inputs_than_pinned_stop_before_the_password_is_used(world, argon2, lie):
-    answering(world, "POST", "/auth/prelogin", lambda body: body | lie)
+def test_other_inputs_than_pinned_stop_before_the_password_is_used(world, argon2, attack):
+    answering(world, "POST", "/auth/prelogin", lambda body: body | attack)
     argon2.clear()
 
     with pytest.raises(PinMismatch):
@@ -106,14 +106,14 @@ def test_only_a_signup_that_waits_here_explains_another_account(world, argon2, t
     """Whatever a server says: a device with pins, or with a signup of its own under this id,
     gets the plain warning."""
     device = world.device("laptop")
-    lie = {"account_id": "00000000-0000-4000-8000-000000000000"}
+    attack = {"account_id": "00000000-0000-4000-8000-000000000000"}
     if not known:
         server = type(world.server)()
         world.server = server
         device = Vaultr(URL, home=tmp_path / "new", transport=server.transport(), agent=False)
         made = device.signup(EMAIL, PASSWORD)
-        lie = {"account_id": str(made.account_id), "salt": b64(secrets.token_bytes(32))}
-    answering(world, "POST", "/auth/prelogin", lambda body: body | lie)
+        attack = {"account_id": str(made.account_id), "salt": b64(secrets.token_bytes(32))}
+    answering(world, "POST", "/auth/prelogin", lambda body: body | attack)
     argon2.clear()
 
     with pytest.raises(PinMismatch) as stopped:

@@ -68,20 +68,20 @@ def test_partial_change_does_not_lose_the_old_wrap(held, part):
         changes(held, new_key=True)
 
     assert held.device("laptop").device.store.account().key_set.epoch == 1
-    held.server.twist = None
+    held.server.tamper = None
     again = held.device("laptop")
     again.unlock(NEW)
     assert titles(again) == ["Mail"], "an honest answer settles it"
 
 
 def test_untaken_wraps_are_noticed_before_old_ones_go(held, monkeypatch):
-    kept = copy.deepcopy(held.server.vaults)
+    stored = copy.deepcopy(held.server.vaults)
     taken = held.server._replace
 
     def keep_old_wraps(body):
         taken(body)
         for vault_id, vault in held.server.vaults.items():
-            vault["keys"] = copy.deepcopy(kept[vault_id]["keys"])
+            vault["keys"] = copy.deepcopy(stored[vault_id]["keys"])
 
     monkeypatch.setattr(held.server, "_replace", keep_old_wraps)
     with pytest.raises(StateMismatch, match="other wraps"):
@@ -92,23 +92,23 @@ def test_untaken_wraps_are_noticed_before_old_ones_go(held, monkeypatch):
         held.device("laptop").unlock(NEW)
 
 
-@pytest.mark.parametrize("lie", ["hidden", "injected", "other keys", "other vault"])
-def test_lying_list_is_never_wrapped_under_new_account_key(held, lie):
+@pytest.mark.parametrize("attack", ["hidden", "injected", "other keys", "other vault"])
+def test_lying_list_is_never_wrapped_under_new_account_key(held, attack):
     sent = len(held.sent("PUT", "/auth/credentials"))
     account = held.laptop.device.unlocked.account
     other = VaultKeys.new()
 
     def change(body):
         (vault,) = body["vaults"]
-        if lie == "hidden":
+        if attack == "hidden":
             return body | {"vaults": []}
-        if lie == "other keys":
+        if attack == "other keys":
             vault_id = account.profile.vaults.popitem()[0]
             wrapped = other.wrap(account.wrap_key, account.account_id, vault_id, 1)
             vault["keys"] = [{"generation": 1, "sealed_key": b64(wrapped)}]
-        if lie == "injected":
+        if attack == "injected":
             vault["keys"].append({"generation": 2, "sealed_key": vault["keys"][0]["sealed_key"]})
-        if lie == "other vault":
+        if attack == "other vault":
             body["vaults"].append(vault | {"id": "00000000-0000-4000-8000-000000000000"})
         return body
 
@@ -117,12 +117,12 @@ def test_lying_list_is_never_wrapped_under_new_account_key(held, lie):
         changes(held, new_key=True)
 
     assert len(held.sent("PUT", "/auth/credentials")) == sent
-    held.server.twist = None
+    held.server.tamper = None
     check_old_opens(held)
 
 
-@pytest.mark.parametrize("lie", ["a vault", "a generation"])
-def test_value_withheld_between_reads_is_missed_before_loss(held, lie):
+@pytest.mark.parametrize("attack", ["a vault", "a generation"])
+def test_value_withheld_between_reads_is_missed_before_loss(held, attack):
     """Under the new account key nobody could open what was not wrapped."""
     held.laptop.create_vault("Work")
     held.laptop.rotate()
@@ -133,7 +133,7 @@ def test_value_withheld_between_reads_is_missed_before_loss(held, lie):
         looks.append(body)
         if len(looks) < 2:
             return body
-        if lie == "a vault":
+        if attack == "a vault":
             return body | {"vaults": body["vaults"][1:]}
         body["vaults"][0]["keys"] = body["vaults"][0]["keys"][1:]
         return body
@@ -169,14 +169,14 @@ def test_lie_about_change_outcome_does_not_drop_it(held):
         device.change_password(PASSWORD, NEW, new_key=False, new_secret_key=True)
     honest = copy.deepcopy(held.server.account)
 
-    def lie(body):
+    def tamper(body):
         body["key_set"]["account_key"] = {"epoch": 9, "sealed": b64(bytes(200))}
         body["key_set"]["profile"]["revision"] += 9
         return body
 
-    answering(held, "GET", "/auth/me", lie)
+    answering(held, "GET", "/auth/me", tamper)
     held.device("laptop").unlock(PASSWORD)
-    held.server.twist = None
+    held.server.tamper = None
 
     assert held.server.account == honest
     again = held.device("laptop")
@@ -220,33 +220,33 @@ def following(world):
         return phone.device.unlocked.account
 
 
-@pytest.mark.parametrize("lie", ["hidden", "other keys", "older wrap", "flipped"])
-def test_a_device_that_follows_takes_only_the_keys_from_before(held, lie):
+@pytest.mark.parametrize("attack", ["hidden", "other keys", "older wrap", "flipped"])
+def test_a_device_that_follows_takes_only_the_keys_from_before(held, attack):
     older = copy.deepcopy(held.server.vaults)
     account = following(held)
 
     def change(body):
         (vault,) = body["vaults"]
         [wrap] = vault["keys"]
-        if lie == "hidden":
+        if attack == "hidden":
             return body | {"vaults": []}
-        if lie == "other keys":
+        if attack == "other keys":
             vault_id = account.profile.vaults.popitem()[0]
             other = VaultKeys.new()
             sealed = other.wrap(account.wrap_key, account.account_id, vault_id, 1)
             wrap["sealed_key"] = b64(sealed)
-        if lie == "older wrap":
+        if attack == "older wrap":
             wrap["sealed_key"] = older[vault["id"]]["keys"][0]["sealed_key"]
-        if lie == "flipped":
+        if attack == "flipped":
             wrap["sealed_key"] = flipped(wrap["sealed_key"])
         return body
 
     answering(held, "GET", "/vaults", change)
-    expected = {"hidden": RolledBack, "other keys": StateMismatch}.get(lie, SealBroken)
+    expected = {"hidden": RolledBack, "other keys": StateMismatch}.get(attack, SealBroken)
     with pytest.raises(expected):
         held.device("laptop").login(EMAIL, NEW, changed=True)
 
-    held.server.twist = None
+    held.server.tamper = None
     check_old_opens(held)
     held.device("laptop").login(EMAIL, NEW, changed=True)
 

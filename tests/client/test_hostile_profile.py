@@ -24,14 +24,14 @@ def fork(world):
 @pytest.mark.parametrize("written", [1, 2])
 def test_write_only_device_does_not_store_fork_in_profile(world, written):
     laptop = fork(world)
-    kept = copy.deepcopy(world.server.account["profile"])
+    stored = copy.deepcopy(world.server.account["profile"])
     for n in range(written):
         laptop.add("login", *mail(str(n)))
 
     with pytest.raises(ChainBroken, match=r"(know|has|saw) 2 [0-9a-f]{12}"):
         laptop.close()
 
-    assert world.server.account["profile"] == kept
+    assert world.server.account["profile"] == stored
 
 
 def test_reported_fork_is_reported_again(world):
@@ -146,14 +146,14 @@ def test_nothing_is_written_over_a_history_that_the_profile_denies(world):
     assert world.server.vaults == before
 
 
-def refusing(world, told=None):
+def refusing(world, body=None):
     """Refuse each write of the profile; ``told`` is done before each refusal."""
     original = world.server._answer
 
     def refuse(request, path, query):
         if (request.method, path) == ("PUT", "/auth/profile"):
-            if told is not None:
-                told()
+            if body is not None:
+                body()
             problem = {"type": "urn:vaultr:problem:precondition-failed", "status": 412}
             return 412, problem, None
         return original(request, path, query)

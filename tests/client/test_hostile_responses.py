@@ -44,7 +44,7 @@ def test_a_cursor_stays_within_its_own_place_of_the_address(world):
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "attack",
     [
         {"revision": 3},
         {"head": b64(bytes(32))},
@@ -56,8 +56,8 @@ def test_a_cursor_stays_within_its_own_place_of_the_address(world):
         {"id": "00000000-0000-4000-8000-000000000000"},
     ],
 )
-def test_vault_created_differently_is_not_believed(world, lie):
-    answering(world, "POST", "/vaults", lambda body: body | lie)
+def test_vault_created_differently_is_not_believed(world, attack):
+    answering(world, "POST", "/vaults", lambda body: body | attack)
 
     with pytest.raises(StateMismatch):
         world.laptop.create_vault("Work")
@@ -77,7 +77,7 @@ def test_a_renamed_vault_must_be_answered_with_the_new_name(world):
     ("method", "ending"), [("GET", "/vaults"), ("GET", "/me"), ("PUT", "/profile"), ("PUT", "")]
 )
 def test_an_empty_answer_where_one_is_due_is_an_error(world, method, ending, status):
-    def twist(asked, path, was, body):
+    def tamper(asked, path, was, body):
         fits = asked == method and (path.endswith(ending) if ending else "/items/" in path)
         return (status, None) if fits else (was, body)
 
@@ -86,6 +86,6 @@ def test_an_empty_answer_where_one_is_due_is_an_error(world, method, ending, sta
             laptop.sync()
             laptop.add("login", *mail())
 
-    world.server.twist = twist
+    world.server.tamper = tamper
     with pytest.raises(IntegrityError):
         use()

@@ -13,10 +13,10 @@ from vaultr.protocol.encoding import b64
 def answering_syncs(world, status, body=None):
     """Answer each sync with ``status`` and ``body``, whatever was asked for."""
 
-    def twist(method, path, was, said):
-        return (status, body) if method == "GET" and path.endswith("/sync") else (was, said)
+    def tamper(method, path, was, args):
+        return (status, body) if method == "GET" and path.endswith("/sync") else (was, args)
 
-    world.server.twist = twist
+    world.server.tamper = tamper
 
 
 def not_found(slug):
@@ -107,7 +107,7 @@ def test_nothing_new_contradicts_a_list_that_has_more(world):
 
 
 @pytest.mark.parametrize(
-    ("lie", "error"),
+    ("attack", "error"),
     [
         ({"head": b64(bytes(32))}, ChainBroken),
         ({"generation": 2}, StateMismatch),
@@ -117,10 +117,12 @@ def test_nothing_new_contradicts_a_list_that_has_more(world):
         ({"keys": [{"generation": 1, "sealed_key": b64(bytes(n))} for n in (1, 2)]}, StateMismatch),
     ],
 )
-def test_list_contradicting_the_log_is_error(world, lie, error):
+def test_list_contradicting_the_log_is_error(world, attack, error):
     world.laptop.add("login", *mail())
     world.second().add("login", *mail("Bank"))  # and the profile does not know of it yet
-    answering(world, "GET", "/vaults", lambda body: {**body, "vaults": [body["vaults"][0] | lie]})
+    answering(
+        world, "GET", "/vaults", lambda body: {**body, "vaults": [body["vaults"][0] | attack]}
+    )
 
     with pytest.raises(error):
         world.laptop.sync()

@@ -61,7 +61,7 @@ def test_a_fork_that_only_the_profile_shows_is_noticed(world):
     phone.close()
     world.server.vaults = before
     tablet = world.device("tablet")
-    world.server.twist = None
+    world.server.tamper = None
     world.laptop.add("login", *mail("Cloud"))  # the laptop writes on the other branch
 
     with pytest.raises(ChainBroken):
@@ -71,8 +71,8 @@ def test_a_fork_that_only_the_profile_shows_is_noticed(world):
         tablet.sync()
 
 
-@pytest.mark.parametrize("lie", ["dropped", "doubled", "older", "swapped", "moved", "retyped"])
-def test_items_that_are_not_those_of_the_log_are_noticed(world, lie):
+@pytest.mark.parametrize("attack", ["dropped", "doubled", "older", "swapped", "moved", "retyped"])
+def test_items_that_are_not_those_of_the_log_are_noticed(world, attack):
     first = world.laptop.add("login", *mail())
     second = world.laptop.add("login", *mail("Bank"))
     (vault,) = world.server.vaults.values()
@@ -82,7 +82,7 @@ def test_items_that_are_not_those_of_the_log_are_noticed(world, lie):
     def change(page):
         items = {item["id"]: item for item in page["items"]}
         mine, other = items[str(first.id)], items[str(second.id)]
-        match lie:
+        match attack:
             case "dropped":
                 page["items"].remove(mine)
             case "doubled":
@@ -123,13 +123,13 @@ def test_an_item_brought_back_from_the_trash_is_noticed(world):
 @pytest.mark.parametrize("name", ["id", "revision", "head", "content_revision"])
 def test_a_write_answered_with_something_else_is_not_believed(world, name):
     item = world.laptop.add("login", *mail())
-    lies = {
+    attacks = {
         "id": "00000000-0000-4000-8000-000000000000",
         "revision": 7,
         "head": b64(bytes(32)),
         "content_revision": 1,
     }
-    answering(world, "PUT", f"/items/{item.id}", lambda body: body | {name: lies[name]})
+    answering(world, "PUT", f"/items/{item.id}", lambda body: body | {name: attacks[name]})
 
     with pytest.raises(IntegrityError):
         world.laptop.edit("Mail", detail={"password": "new"})
@@ -153,7 +153,7 @@ def test_false_head_moved_is_noticed(world):
             return 409, {"type": "urn:vaultr:problem:head-moved", "status": 409, "revision": 9}
         return status, body
 
-    world.server.twist = refuse
+    world.server.tamper = refuse
     world.server.before = undoing(world)
     with pytest.raises(AnswerInvalid, match="rejected a write"):
         world.laptop.add("login", *mail())
@@ -161,10 +161,10 @@ def test_false_head_moved_is_noticed(world):
 
 def undoing(world):
     """Undo each write to an item before the next request is answered."""
-    kept = copy.deepcopy(world.server.vaults)
+    stored = copy.deepcopy(world.server.vaults)
 
     def before(method, path):
-        world.server.vaults = copy.deepcopy(kept)
+        world.server.vaults = copy.deepcopy(stored)
 
     return before
 
@@ -201,9 +201,9 @@ def test_a_profile_that_is_never_written_makes_the_command_fail(world):
         return status, body
 
     world.laptop.add("login", *mail())
-    world.server.twist = refuse
-    kept = copy.deepcopy(world.server.account["profile"])
-    world.server.before = lambda *_: world.server.account.update(profile=copy.deepcopy(kept))
+    world.server.tamper = refuse
+    stored = copy.deepcopy(world.server.account["profile"])
+    world.server.before = lambda *_: world.server.account.update(profile=copy.deepcopy(stored))
 
     with pytest.raises((AnswerInvalid, PreconditionFailed)):
         world.laptop.close()
@@ -248,7 +248,7 @@ def test_an_altered_cache_is_named_and_stays(world, tmp_path):
 
 
 def test_the_name_of_a_new_vault_cannot_be_spoilt(world):
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if not path.endswith("/sync"):
             return status, body
         asked = httpx2.Request("GET", "https://vault.example")
@@ -256,11 +256,11 @@ def test_the_name_of_a_new_vault_cannot_be_spoilt(world):
         page["vault"]["overview"] = flipped(page["vault"]["overview"])
         return 200, page
 
-    world.server.twist = twist
+    world.server.tamper = tamper
     with pytest.raises(SealBroken, match="the name of vault"):
         world.laptop.sync()
 
-    world.server.twist = None
+    world.server.tamper = None
     assert [vault.name for vault in world.laptop.vaults()] == ["Personal"]
     assert [report.n for report in world.laptop.sync()] == [0]
 

@@ -73,11 +73,11 @@ def test_newer_entry_is_listed_and_updated_only_when_asked(world):
     [item] = world.laptop.import_drafts(onepassword()).added
 
     listed = world.laptop.import_drafts(renamed("New name"))
-    kept = titles(world.laptop)
+    stored = titles(world.laptop)
     updated = world.laptop.import_drafts(renamed("New name"), update=True)
 
     assert [each.id for each in listed.differing] == [item.id]
-    assert kept == ["Mail"]
+    assert stored == ["Mail"]
     assert [each.id for each in updated.updated] == [item.id]
     assert titles(world.laptop) == ["New name"]
     assert "tags" not in world.laptop.item("New name").overview
@@ -162,7 +162,7 @@ def test_import_and_undo_with_the_command(device, tmp_path):
 
     shown = device.types("import", str(file), "--dry-run")
     done = device.types("import", str(file), "--new-vault", "Moved", "--json")
-    [run] = [each for each in device.told("import", "--list") if each["manager"] == "1password"]
+    [run] = [each for each in device.run_json("import", "--list") if each["manager"] == "1password"]
     undone = device.done("import", "--undo", run["id"])
 
     assert "Can be imported: 5 items" in shown.stdout

@@ -202,18 +202,18 @@ def test_a_full_vault_refuses_before_anything_left_its_own(two):
             return 409, {"type": "urn:vaultr:problem:quota-exceeded", "status": 409}
         return status, body
 
-    kept = {}
+    stored = {}
 
     def undo(method, path):
         if method == "PUT" and "/items/" in path:
-            kept.update(done=True)
+            stored.update(done=True)
 
-    two.server.before, two.server.twist = undo, full
+    two.server.before, two.server.tamper = undo, full
     with pytest.raises((QuotaExceeded, Refused)):
         two.laptop.move("Mail", to="Work")
-    two.server.before = two.server.twist = None
+    two.server.before = two.server.tamper = None
 
-    assert kept
+    assert stored
     assert "Mail" in where(two.laptop)["Personal"]
 
 

@@ -63,7 +63,7 @@ def test_unlock_and_doctor_report_low_parameters(proxy, later):
 
 
 def test_low_cost_option_excludes_a_new_password(proxy):
-    told = proxy.types("passwd", "--kdf-only", "--others-know", password=None)
+    result = proxy.types("passwd", "--kdf-only", "--others-know", password=None)
 
-    assert told.code == 2
-    assert "--kdf-only excludes the other options" in told.err
+    assert result.code == 2
+    assert "--kdf-only excludes the other options" in result.err

@@ -53,10 +53,10 @@ def test_command_of_the_page_reads_its_file(line, folder, monkeypatch):
         "vaultr.client.cli.prompts.ask_hidden", lambda *_, **__: make_keepass.PASSWORD
     )
 
-    said = CliRunner().invoke(vaultr, words)
+    result = CliRunner().invoke(vaultr, words)
 
-    assert said.exit_code == 0, said.output
-    assert json.loads(said.stdout)["read"] >= 1
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["read"] >= 1
 
 
 def test_page_names_every_format():

@@ -86,7 +86,7 @@ class Watched(Device):
 def owner(site, tmp_path_factory):
     """An account that holds nothing but addresses, and a file of a vault named like one."""
     device = Watched(tmp_path_factory.mktemp("watched") / "home", site.url, EMAIL)
-    device.secret_key = device.told("signup", "--email", EMAIL)["secret_key"]
+    device.secret_key = device.run_json("signup", "--email", EMAIL)["secret_key"]
     device.done("verify", site.token(of=EMAIL), password=None)
     device.done("login")
     device.environ["VAULTR_AGENT"] = "on"
@@ -153,10 +153,10 @@ def test_all_commands_ask_only_documented_routes_of_the_one_server(owner, site, 
 
     heard = owner.heard()
     host = urlsplit(site.url)
-    assert {tuple(given[:2]) for name, given in heard if name == "socket.getaddrinfo"} <= {
+    assert {tuple(provided[:2]) for name, provided in heard if name == "socket.getaddrinfo"} <= {
         (host.hostname, str(host.port))
     }
-    reached = {given[1] for name, given in heard if name == "socket.connect"}
+    reached = {provided[1] for name, provided in heard if name == "socket.connect"}
     assert {each for each in reached if not _is_own_socket(each, owner)} == {
         f"('{host.hostname}', {host.port})"
     }
@@ -165,7 +165,7 @@ def test_all_commands_ask_only_documented_routes_of_the_one_server(owner, site, 
     }
     assert others == set()
     assert _programs(heard) <= {"vaultr.client.sdk.agent_process", "true"}
-    asked = {tuple(given) for name, given in heard if name == "request"}
+    asked = {tuple(provided) for name, provided in heard if name == "request"}
     assert {each for each in asked if not _is_documented(site, *each)} == set()
     assert len({_path(url) for _, url in asked}) > 20
     assert not [each for each in asked if "evil" in each[1]]
@@ -192,11 +192,11 @@ def _is_own_socket(address, owner):
 def _programs(heard):
     """Name what was started, by a module's name where it is Python."""
     found = set()
-    for name, given in heard:
+    for name, provided in heard:
         if name == "os.exec":
-            found.add(os.path.basename(given[0].strip("b'")))
+            found.add(os.path.basename(provided[0].strip("b'")))
         elif name == "subprocess.Popen":
-            words = re.findall(r"'([^']+)'", given[1])
+            words = re.findall(r"'([^']+)'", provided[1])
             found.add(words[-1] if "-m" in words else words[0])
     return found
 

@@ -25,10 +25,10 @@ NEW = "another master password"
 MACHINE = "0a0a0a0a-0000-4000-8000-000000000001"
 
 
-def changed(world, **said):
+def changed(world, **args):
     """Change the password on the laptop, which has one item; give what the change answered."""
     world.laptop.add("login", *mail())
-    return world.laptop.change_password(PASSWORD, NEW, **{"new_key": False, **said})
+    return world.laptop.change_password(PASSWORD, NEW, **{"new_key": False, **args})
 
 
 def with_machine(world):

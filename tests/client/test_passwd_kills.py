@@ -30,10 +30,10 @@ def begin(device, new, *words):
     """Begin to change the password, and give the process."""
     descriptors = [pipe(device.password), pipe(new)]
     fds = map(str, descriptors)
-    said = ["passwd", *words, "--password-fd", next(fds), "--new-password-fd", next(fds)]
+    arguments = ["passwd", *words, "--password-fd", next(fds), "--new-password-fd", next(fds)]
     try:
         return subprocess.Popen(
-            [*PROGRAM, *said],
+            [*PROGRAM, *arguments],
             env=device.environ,
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
@@ -55,19 +55,19 @@ def kill_worker(site):
 def answered(device, word, password):
     """Run a command, again while the server has not come back from the dead."""
     until = time.monotonic() + PATIENCE_SECONDS
-    while (said := device.types(word, password=password)).returncode == UNREACHABLE:
-        assert time.monotonic() < until, said.stderr
-    return said
+    while (result := device.types(word, password=password)).returncode == UNREACHABLE:
+        assert time.monotonic() < until, result.stderr
+    return result
 
 
 def opens(device, password):
     """Tell whether a device opens with a password, online too."""
-    said = answered(device, "sync", password)
-    if "vaultr login" in said.stderr and said.returncode == 1:
-        said = answered(device, "login", password)
-    assert said.returncode in (0, 1), (said.stdout, said.stderr)
-    assert said.returncode == 0 or "password" in said.stderr.lower(), said.stderr
-    return said.returncode == 0
+    result = answered(device, "sync", password)
+    if "vaultr login" in result.stderr and result.returncode == 1:
+        result = answered(device, "login", password)
+    assert result.returncode in (0, 1), (result.stdout, result.stderr)
+    assert result.returncode == 0 or "password" in result.stderr.lower(), result.stderr
+    return result.returncode == 0
 
 
 def shake(site, device, chance, longest):
@@ -102,9 +102,9 @@ def test_after_kill_exactly_one_password_opens(shaken, tmp_path, seed, count):
         found = shake(shaken, first, chance, longest)
         assert len(found) == 1, found
         [first.password] = found
-        shown = first.told("show", "Mail", "--reveal")
+        shown = first.run_json("show", "Mail", "--reveal")
         assert shown["detail"] == {"password": "hunter2"}
 
     other.done("login", "--changed", password=first.password)
     other.password = first.password
-    assert other.told("show", "Mail", "--reveal")["detail"] == {"password": "hunter2"}
+    assert other.run_json("show", "Mail", "--reveal")["detail"] == {"password": "hunter2"}

@@ -25,10 +25,10 @@ def interrupted(request, worlds):
     world = worlds()
     world.laptop.add("login", *mail())
     world.laptop.close()
-    kept = backup(world)
+    stored = backup(world)
     with unlocked(world, "laptop", PASSWORD) as laptop:
         request.param(laptop)
-    restore(world, kept)
+    restore(world, stored)
 
     def killed(method, path):
         if method in ("POST", "PUT") and "/vaults" in path:

@@ -38,12 +38,12 @@ def recovers(proxy, token, paper):
 
 
 def without_keys(*generations):
-    def lie(body):
+    def tamper(body):
         for vault in body["vaults"]:
             vault["keys"] = [k for k in vault["keys"] if k["generation"] not in generations]
         return body
 
-    return lie
+    return tamper
 
 
 @pytest.mark.parametrize("hidden", [1, 2])
@@ -58,7 +58,7 @@ def test_recovery_with_withheld_keys_sends_nothing(proxy, hidden):
     assert f"keys of generation {hidden}" in str(caught.value)
     assert "recovery key stays valid" in " ".join(caught.value.__notes__)
     assert not [path for _, path, _ in proxy.server.requests if path.endswith("recover/complete")]
-    proxy.server.twist = None
+    proxy.server.tamper = None
     recovers(proxy, token, paper)
     with proxy.sdk("new") as new:
         new.login(EMAIL, NEW)
@@ -68,18 +68,18 @@ def test_recovery_with_withheld_keys_sends_nothing(proxy, hidden):
 def test_new_device_rejects_withheld_oldest_keys(proxy):
     rotated(proxy)
 
-    def lie(body):
+    def tamper(body):
         vault = body["vault"]
         vault["keys"] = [key for key in vault["keys"] if key["generation"] != 1]
         return body
 
-    proxy.change("GET", "/sync", lie)
+    proxy.change("GET", "/sync", tamper)
     with proxy.sdk("tablet") as tablet:
         tablet.login(EMAIL, PASSWORD, secret_key=proxy.secret_key)
-    ended = proxy.types("list", on="tablet")
+    result = proxy.types("list", on="tablet")
 
-    assert ended.code == 5
-    assert "did not return the keys of generation 1" in ended.err
+    assert result.code == 5
+    assert "did not return the keys of generation 1" in result.err
 
 
 def test_recovery_ignores_the_cost_that_prelogin_asks_for(proxy):
@@ -98,7 +98,7 @@ def test_recovery_ignores_the_cost_that_prelogin_asks_for(proxy):
 def test_login_through_a_relay_says_what_the_relay_received(proxy):
     relay = proxy.url.replace("127.0.0.1", "localhost")
 
-    ended = proxy.types(
+    result = proxy.types(
         "login",
         "--email",
         EMAIL,
@@ -107,8 +107,8 @@ def test_login_through_a_relay_says_what_the_relay_received(proxy):
         also=[("--secret-key-fd", secret_key_text(proxy.secret_key))],
     )
 
-    assert ended.code == 5
-    assert f"belongs to {proxy.url}, but you signed in through {relay}" in ended.err
-    assert "can now sign in to your account" in ended.err
-    assert "vaultr passwd" in ended.err
-    assert "was not used" not in ended.err
+    assert result.code == 5
+    assert f"belongs to {proxy.url}, but you signed in through {relay}" in result.err
+    assert "can now sign in to your account" in result.err
+    assert "vaultr passwd" in result.err
+    assert "was not used" not in result.err

@@ -78,25 +78,25 @@ class Lies:
     def huge_numbers(self, number):
         value = (2_000_000, HUGE)[number % 2]
 
-        def twist(method, path, status, body):
+        def tamper(method, path, status, body):
             if path.endswith("/sync") and body is not None and status < 300:
                 for place in {*numbers_in(body)}:
                     body = replaced(copy.deepcopy(body), place, value)
             return status, body
 
-        self.proxy.server.twist = twist
+        self.proxy.server.tamper = tamper
 
     def odd_number(self, number):
         counter = itertools.count()
 
-        def twist(method, path, status, body):
+        def tamper(method, path, status, body):
             places = sorted({*numbers_in(body)}, key=str) if status < 300 else []
             if places and next(counter) == number % 7:
                 place = places[number % len(places)]
                 body = replaced(copy.deepcopy(body), place, (0, 1, HUGE)[number % 3])
             return status, body
 
-        self.proxy.server.twist = twist
+        self.proxy.server.tamper = tamper
 
     def end(self):
         """Be honest again: show what was only hidden."""
@@ -142,23 +142,23 @@ def recovers(proxy):
 COMMANDS = {"syncs": syncs, "writes": writes, "accepts": accepts, "recovers": recovers}
 
 
-def check(proxy, scenario, lies):
+def check(proxy, scenario, attacks):
     """Run commands against lies, then compare what is left with what there was."""
     proxy.restore()
-    told = Lies(proxy)
-    for kind, number in lies:
-        getattr(told, kind)(number)
+    reported = Lies(proxy)
+    for kind, number in attacks:
+        getattr(reported, kind)(number)
     tracemalloc.start()
     try:
         for words in COMMANDS[scenario](proxy):
             words = (words,) if isinstance(words, str) else words
-            ended = proxy.types(*words, stdin=ITEM if "--json" in words else "")
-            assert ended.code in (0, 1, 4, 5), (words, ended)
+            result = proxy.types(*words, stdin=ITEM if "--json" in words else "")
+            assert result.code in (0, 1, 4, 5), (words, result)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert peak < MEMORY_BYTES, peak
-    told.end()
+    reported.end()
     if proxy.server.account["account_key"]["epoch"] > 1:  # also after a lost response
         check_recovered(proxy)
         return
@@ -224,14 +224,14 @@ def explore(proxy, examples):
         suppress_health_check=list(HealthCheck),
     )
     @given(st.sampled_from(sorted(COMMANDS)), LIES)
-    def attempt(scenario, lies):
-        check(proxy, scenario, lies)
+    def attempt(scenario, attacks):
+        check(proxy, scenario, attacks)
 
     attempt()
 
 
 @pytest.mark.parametrize(
-    ("scenario", "lies"),
+    ("scenario", "attacks"),
     [
         ("accepts", [("forge", 0)]),
         ("accepts", [("alter", 1)]),
@@ -239,8 +239,8 @@ def explore(proxy, examples):
         ("recovers", [("hide_keys", 0)]),
     ],
 )
-def test_one_lie_of_each_kind_loses_nothing(lying, scenario, lies):
-    check(lying, scenario, lies)
+def test_one_lie_of_each_kind_loses_nothing(lying, scenario, attacks):
+    check(lying, scenario, attacks)
 
 
 @pytest.mark.long

@@ -64,8 +64,8 @@ def ran(proxy, command):
     tracemalloc.start()
     try:
         also = NEW_PASSWORD.get(command, ())
-        ended = proxy.types(*COMMANDS[command], also=also, stdin=STDIN.get(command, ""))
-        return ended, tracemalloc.get_traced_memory()[1]
+        result = proxy.types(*COMMANDS[command], also=also, stdin=STDIN.get(command, ""))
+        return result, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
@@ -74,7 +74,7 @@ def places(proxy, command):
     """Return each number in each response that a command gets, in order."""
     seen = {}
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         for place in numbers_in(body):
             seen.setdefault((*route(method, path), place))
         return status, body
@@ -82,9 +82,9 @@ def places(proxy, command):
     proxy.restore()
     with proxy.opened() as laptop:  # a longer log, so that each list has several numbers
         laptop.edit("Mail", detail={"password": "second"})
-    proxy.server.twist = twist
-    ended, _ = ran(proxy, command)
-    assert ended.code == 0, ended.err
+    proxy.server.tamper = tamper
+    result, _ = ran(proxy, command)
+    assert result.code == 0, result.err
     return list(seen)
 
 
@@ -99,32 +99,32 @@ def test_huge_number_in_a_response_costs_no_memory(proxy, command, count):
     for method, ending, place in found[::step]:
         proxy.restore()
 
-        def twist(asked, path, status, body, at=(method, ending), place=place):
+        def tamper(asked, path, status, body, at=(method, ending), place=place):
             if route(asked, path) == at and body is not None:
                 return status, replaced(copy.deepcopy(body), place, HUGE)
             return status, body
 
-        proxy.server.twist = twist
-        ended, peak = ran(proxy, command)
+        proxy.server.tamper = tamper
+        result, peak = ran(proxy, command)
 
-        assert ended.code in (0, 1, 4, 5), (method, ending, place, ended.err)
-        assert "Traceback" not in ended.err
+        assert result.code in (0, 1, 4, 5), (method, ending, place, result.err)
+        assert "Traceback" not in result.err
         assert peak < MEMORY_BYTES, (method, ending, place, peak)
 
 
 @pytest.mark.parametrize("command", ["sync", "login"])
 @pytest.mark.parametrize("value", [10_000_000, HUGE])
 def test_response_of_nothing_but_huge_numbers_costs_no_memory(proxy, command, value):
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         for place in {*numbers_in(body)} if status < 300 else ():
             body = replaced(copy.deepcopy(body), place, value)
         return status, body
 
-    proxy.server.twist = twist
+    proxy.server.tamper = tamper
 
-    ended, peak = ran(proxy, command)
+    result, peak = ran(proxy, command)
 
-    assert ended.code == 5, ended.err
+    assert result.code == 5, result.err
     assert peak < MEMORY_BYTES
 
 
@@ -133,15 +133,15 @@ def test_huge_through_is_an_integrity_error(proxy, through):
     with proxy.opened("phone") as phone:
         phone.add("login", {"title": "New"}, {"password": "new"})
 
-    def lie(body):
+    def tamper(body):
         body["vault"]["revision"] = body["revision"] = body["through"] = through
         return body
 
-    proxy.change("GET", "/sync", lie)
+    proxy.change("GET", "/sync", tamper)
 
-    ended, peak = ran(proxy, "sync")
+    result, peak = ran(proxy, "sync")
 
-    assert ended.code == 5
-    assert "its log has a gap" in ended.err
-    assert "Use --offline to read it" in ended.err
+    assert result.code == 5
+    assert "its log has a gap" in result.err
+    assert "Use --offline to read it" in result.err
     assert peak < MEMORY_BYTES

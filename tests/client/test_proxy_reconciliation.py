@@ -52,16 +52,16 @@ def test_accepted_rollback_of_a_rotation_rotates_before_it_writes_again(proxy, s
     proxy.server.vaults, proxy.server.account["profile"] = before
     proxy.server.step_up = step_up
 
-    ended = accepts(proxy)
+    result = accepts(proxy)
 
     proven = [path for _, path, _ in proxy.server.requests if path.endswith("step-up")]
     assert bool(proven) is not step_up
     proxy.server.step_up = True
     if not step_up:
         assert not puts_after(proxy.vault(), n)  # all of it is aside until the keys are replaced
-        ended = proxy.types("sync", "--accept", "--yes")
-    assert ended.code == 0, ended.err
-    assert "so they were rotated again" in ended.out
+        result = proxy.types("sync", "--accept", "--yes")
+    assert result.code == 0, result.err
+    assert "so they were rotated again" in result.out
     assert puts_after(proxy.vault(), n)
     assert {each["generation"] for each in puts_after(proxy.vault(), n)} == {2}
     check_whole(proxy, NEWEST)
@@ -126,10 +126,10 @@ def test_altered_items_are_written_again_and_never_vouched_for(proxy):
     n = proxy.vault()["revision"]
 
     explained = proxy.types("sync", "--explain")
-    ended = accepts(proxy)
+    result = accepts(proxy)
 
     assert explained.out.count("does not open with your keys") == 2
-    assert ended.code == 0, ended.err
+    assert result.code == 0, result.err
     ops = [each["op"] for each in proxy.vault()["entries"][n:]]
     assert ops == ["put", "put"]
     check_whole(proxy, {"Mail": "first Mail", "Bank": "first Bank"})
@@ -161,10 +161,10 @@ def test_unsigned_last_entry_is_never_accepted(proxy):
     alter(item)
     forge_last_entry(proxy, item)
 
-    ended = accepts(proxy)
+    result = accepts(proxy)
 
-    assert ended.code == 5
-    assert "was not signed with the vault's keys" in ended.err
+    assert result.code == 5
+    assert "was not signed with the vault's keys" in result.err
     assert "repair" not in [each["op"] for each in proxy.vault()["entries"]]
     assert "first Mail" in proxy.types("show", "Mail", "--reveal", "--offline").out
 
@@ -175,11 +175,11 @@ def test_altered_item_with_no_newest_copy_here_accepts_nothing(proxy):
     alter(item_called(proxy, "Mail"))
     n = proxy.vault()["revision"]
 
-    ended = accepts(proxy)
+    result = accepts(proxy)
 
-    assert ended.code == 5
-    assert "this device has no newest copy" in ended.err
-    assert "on your other devices" in ended.err
+    assert result.code == 5
+    assert "this device has no newest copy" in result.err
+    assert "on your other devices" in result.err
     assert proxy.vault()["revision"] == n
     assert accepts(proxy, on="phone").code == 0
     check_whole(proxy, NEWEST)
@@ -192,9 +192,9 @@ def test_new_item_of_this_device_survives_an_altered_set(proxy):
     proxy.server.vaults, proxy.server.account["profile"] = before
     alter(item_called(proxy, "Bank"))
 
-    ended = accepts(proxy)
+    result = accepts(proxy)
 
-    assert ended.code == 0, ended.err
+    assert result.code == 0, result.err
     check_whole(proxy, {"Mail": "first Mail", "Bank": "first Bank", "New": "first New"})
 
 

@@ -20,18 +20,18 @@ def with_sets(proxy):
 
 
 def test_run_rejects_names_that_change_how_programs_load(with_sets):
-    ended = with_sets.types("run", "--env-set", "evil", *SHOW)
+    result = with_sets.types("run", "--env-set", "evil", *SHOW)
 
-    assert ended.code == 1
-    assert "Nothing was run or written: LD_PRELOAD" in ended.err
-    assert "--allow LD_PRELOAD" in ended.err
+    assert result.code == 1
+    assert "Nothing was run or written: LD_PRELOAD" in result.err
+    assert "--allow LD_PRELOAD" in result.err
 
 
 def test_run_rejects_a_name_that_a_prefix_makes(with_sets):
-    ended = with_sets.types("run", "--env-set", "half", "--prefix", "LD_", *SHOW)
+    result = with_sets.types("run", "--env-set", "half", "--prefix", "LD_", *SHOW)
 
-    assert ended.code == 1
-    assert "--allow LD_LOAD" in ended.err
+    assert result.code == 1
+    assert "--allow LD_LOAD" in result.err
 
 
 @pytest.mark.parametrize(
@@ -44,17 +44,17 @@ def test_run_rejects_a_name_that_a_prefix_makes(with_sets):
     ],
 )
 def test_export_writes_what_is_allowed_or_harmless(with_sets, words):
-    ended = with_sets.types(*words)
+    result = with_sets.types(*words)
 
-    assert ended.code == 0, ended.err
-    assert "TOKEN" in ended.out
+    assert result.code == 0, result.err
+    assert "TOKEN" in result.out
 
 
 def test_shell_export_rejects_risky_names(with_sets):
-    ended = with_sets.types("export", "evil", "--format", "shell")
+    result = with_sets.types("export", "evil", "--format", "shell")
 
-    assert ended.code == 1
-    assert ended.out == ""
+    assert result.code == 1
+    assert result.out == ""
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def silent(proxy, monkeypatch):
 
 @pytest.mark.parametrize("command", ["lock", "logout"])
 def test_keys_are_forgotten_before_a_silent_server_is_asked(silent, command):
-    ended = []
+    finished = []
     typing = threading.Thread(
-        target=lambda: ended.append(silent.types(command, password=None)), daemon=True
+        target=lambda: finished.append(silent.types(command, password=None)), daemon=True
     )
     assert silent.agent.is_holding_key()
     silent.falls_silent()
@@ -57,17 +57,17 @@ def test_keys_are_forgotten_before_a_silent_server_is_asked(silent, command):
     assert typing.is_alive()  # it still waits for the server
     assert not silent.agent.is_holding_key()
     typing.join(timeout=60)
-    assert ended[0].code == 4
-    assert "did not respond in time" in ended[0].err
+    assert finished[0].code == 4
+    assert "did not respond in time" in finished[0].err
 
 
 def test_offline_sends_nothing_while_a_change_of_password_is_unsettled(proxy):
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if path.endswith("/auth/me") and proxy.server.account["account_key"]["epoch"] == 2:
             return 503, {"type": "urn:vaultr:problem:unavailable", "status": 503}
         return status, body
 
-    proxy.server.twist = twist
+    proxy.server.tamper = tamper
     with contextlib.suppress(Unavailable), proxy.opened() as laptop:
         laptop.change_password(PASSWORD, NEW, new_key=False)
     assert (proxy.folder / "laptop" / "changing.json").exists()
@@ -128,13 +128,13 @@ def test_lost_responses_are_asked_for_within_ninety_seconds(monkeypatch):
 
 
 def test_command_says_what_it_waits_for_after_two_seconds(proxy):
-    said = threading.Event()
-    proxy.server.before = lambda *_: said.wait(20)
+    reported = threading.Event()
+    proxy.server.before = lambda *_: reported.wait(20)
     seen = []
 
     def waiting(origin):
         seen.append(origin)
-        said.set()
+        reported.set()
 
     Transport(proxy.url, waiting=waiting).send("POST", "/auth/prelogin", {"email": "a@b.example"})
 
@@ -159,9 +159,9 @@ def test_rejected_profile_is_superseded_before_it_can_be_shown(proxy, rejections
     proxy.reject("PUT", "/auth/profile", when=lambda: next(numbers) < rejections)
     sent = len(profiles_sent(proxy))
 
-    ended = proxy.types("vaults", "rm", "Work", "--confirm", "Work")
+    result = proxy.types("vaults", "rm", "Work", "--confirm", "Work")
 
-    assert ended.code == 1
+    assert result.code == 1
     rejected = profiles_sent(proxy)[sent]
     if rejections == 2:  # the next command does it
         assert proxy.types("list").code == 0
@@ -170,10 +170,10 @@ def test_rejected_profile_is_superseded_before_it_can_be_shown(proxy, rejections
     with proxy.opened("phone") as phone:
         phone.sync()
 
-    def lie(body):
+    def tamper(body):
         body["key_set"]["profile"] = rejected
         return body
 
-    proxy.change("GET", "/auth/me", lie)
+    proxy.change("GET", "/auth/me", tamper)
     assert proxy.types("sync", on="phone").code == 5
     assert "Ship" in proxy.types("list", "--offline", on="phone").out

@@ -16,9 +16,9 @@ def test_import_escapes_the_name_of_the_file(proxy):
 
     assert imported.code == 0, imported.err
     assert missing.code == 2
-    for ended in (imported, missing):
-        assert "\x1b" not in ended.out + ended.err
-        assert "\x07" not in ended.out + ended.err
+    for finished in (imported, missing):
+        assert "\x1b" not in finished.out + finished.err
+        assert "\x07" not in finished.out + finished.err
     assert r"evil\x1b" in imported.out
 
 

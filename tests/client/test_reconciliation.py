@@ -21,8 +21,8 @@ from vaultr.protocol.encoding import b64
 
 
 def test_restored_backup_is_error_until_accepted(world):
-    kept = saved(world)
-    restore(world, kept)
+    stored = saved(world)
+    restore(world, stored)
     laptop = world.laptop
 
     with pytest.raises(RolledBack):
@@ -45,8 +45,8 @@ def test_restored_backup_is_error_until_accepted(world):
 
 
 def test_what_was_listed_is_what_is_accepted_and_nothing_else(world):
-    kept = saved(world)
-    restore(world, kept)
+    stored = saved(world)
+    restore(world, stored)
     world.laptop.explain()
     (vault,) = world.server.vaults.values()
     vault["head"] = b64(bytes(32))
@@ -58,13 +58,13 @@ def test_what_was_listed_is_what_is_accepted_and_nothing_else(world):
 
 
 def test_a_second_device_accepts_what_the_first_one_wrote_again(world):
-    kept = saved(world)
+    stored = saved(world)
     phone = world.second()
     phone.sync()
     phone.edit("Bank", detail={"password": "from the phone"})
     phone.close()
     phone = again(world, "phone")
-    restore(world, kept)
+    restore(world, stored)
 
     accepted(world.laptop)
     with pytest.raises(RolledBack):
@@ -82,7 +82,7 @@ def test_older_device_does_not_overwrite_newer_contents(world):
     laptop.add("login", *mail("Mail", "first"))
     laptop.add("login", *mail("Bank", "first"))
     laptop.close()
-    kept = backup(world)
+    stored = backup(world)
     rewound(world).edit("Mail", detail={"password": "second"})
     phone = world.second()
     phone.sync()
@@ -91,7 +91,7 @@ def test_older_device_does_not_overwrite_newer_contents(world):
     world.laptop.edit("Mail", detail={"password": "third"})
     world.laptop.close()
     rewound(world)
-    restore(world, kept)
+    restore(world, stored)
 
     accepted(world.laptop)
     (one,) = accepted(phone)
@@ -106,11 +106,11 @@ def test_edits_on_both_branches_survive(world):
     laptop = world.laptop
     laptop.add("login", *mail("Mail", "first"))
     laptop.close()
-    kept = backup(world)
+    stored = backup(world)
     rewound(world).edit("Mail", detail={"password": "before the restore"})
     world.laptop.close()
     rewound(world)
-    restore(world, kept)
+    restore(world, stored)
     new = world.second("new")
     new.edit("Mail", detail={"password": "after the restore"})
     new.close()

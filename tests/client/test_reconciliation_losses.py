@@ -21,13 +21,13 @@ from vaultr.client.errors import IntegrityError, RolledBack, SealBroken, StepUpR
 
 
 def test_lost_vault_is_recreated_under_its_id(world):
-    kept = saved(world)
+    stored = saved(world)
     world.laptop.create_vault("Work")
     world.laptop.add("login", *mail("Ship", "first Ship"), vault="Work")
     work = next(each.id for each in world.laptop.vaults() if each.name == "Work")
     world.laptop.close()
     rewound(world)
-    restore(world, kept)
+    restore(world, stored)
 
     accepted(world.laptop)
 
@@ -38,11 +38,11 @@ def test_lost_vault_is_recreated_under_its_id(world):
 
 def test_a_vault_deleted_after_the_backup_stays_deleted(world):
     world.laptop.create_vault("Work")
-    kept = saved_with(world, "Work")
+    stored = saved_with(world, "Work")
     world.laptop.delete_vault("Work", confirm="Work")
     world.laptop.close()
     rewound(world)
-    restore(world, kept)
+    restore(world, stored)
 
     accepted(world.laptop)
 
@@ -54,17 +54,17 @@ def test_a_vault_deleted_after_the_backup_stays_deleted(world):
 def saved_with(world, name):
     world.laptop.add("login", *mail(), vault=name)
     world.laptop.close()
-    kept = backup(world)
+    stored = backup(world)
     rewound(world)
-    return kept
+    return stored
 
 
 def test_keys_that_were_replaced_after_the_backup_are_replaced_again(world):
-    kept = saved(world)
+    stored = saved(world)
     world.laptop.rotate()
     world.laptop.close()
     rewound(world)
-    restore(world, kept)
+    restore(world, stored)
 
     (one,) = accepted(world.laptop)
 
@@ -91,8 +91,8 @@ def test_a_lost_tail_of_one_vault_alone_is_accepted(world):
 
 def half_restored(world):
     """Show a set whose items are older than its log."""
-    kept = saved(world)
-    (old,), (now,) = kept[0].values(), world.server.vaults.values()
+    stored = saved(world)
+    (old,), (now,) = stored[0].values(), world.server.vaults.values()
     now["items"] = copy.deepcopy(old["items"])
     return now
 
@@ -134,8 +134,8 @@ def test_items_that_nobody_can_open_are_not_vouched_for(world):
 
 
 def test_accept_killed_anywhere_resumes_and_loses_nothing(world, tmp_path_factory):
-    kept, folder = saved(world), tmp_path_factory.mktemp("killed")
-    restore(world, kept)
+    stored, folder = saved(world), tmp_path_factory.mktemp("killed")
+    restore(world, stored)
 
     def act(one):
         one.laptop.accept()
@@ -164,8 +164,8 @@ def prepared(world, folder, state):
 
 
 def test_login_after_restore_fails_and_allows_accept(world):
-    kept = saved(world)
-    restore(world, kept)
+    stored = saved(world)
+    restore(world, stored)
     world.server.sessions.clear()
     laptop = world.device("laptop")
 

@@ -76,7 +76,7 @@ class Story:
         device.close()
 
 
-def kept(device):
+def stored_passwords(device):
     """Give every password that is in some version of some item."""
     return {
         device.version(str(item.id), version.revision).detail["password"]
@@ -113,7 +113,7 @@ def test_any_story_ends_alike_on_all_devices_and_loses_nothing(first_world, tmp_
         states = [state_of(device) for device in devices]
         assert states[0] == states[1] == states[2], seed
         wanted = {text for text, item_id in held.items() if item_id not in story.removed}
-        assert wanted <= kept(devices[0]), (seed, wanted - kept(devices[0]))
+        assert wanted <= stored_passwords(devices[0]), (seed, wanted - stored_passwords(devices[0]))
         assert all(device.explain() == [] for device in devices), seed
         for device in devices:
             device.device.drop()

@@ -200,18 +200,18 @@ def test_kill_during_recovery_loses_no_account_or_key(first_world, tmp_path, cou
     assert at > 10
 
 
-@pytest.mark.parametrize("lie", ["recovery_key", "account", "identity", "profile", "wrap"])
-def test_what_was_handed_out_and_touched_opens_nothing(lost, lie):
+@pytest.mark.parametrize("attack", ["recovery_key", "account", "identity", "profile", "wrap"])
+def test_what_was_handed_out_and_touched_opens_nothing(lost, attack):
     def change(body):
-        if lie == "recovery_key":
+        if attack == "recovery_key":
             body["recovery_key"]["sealed"] = flipped(body["recovery_key"]["sealed"])
-        if lie == "account":
+        if attack == "account":
             body["recovery_key"]["epoch"] += 1
-        if lie == "identity":
+        if attack == "identity":
             body["key_set"]["identity"]["x25519"]["public"] = b64(bytes(range(32)))
-        if lie == "profile":
+        if attack == "profile":
             body["key_set"]["profile"]["sealed"] = flipped(body["key_set"]["profile"]["sealed"])
-        if lie == "wrap":
+        if attack == "wrap":
             [key] = body["vaults"][0]["keys"]
             key["sealed_key"] = flipped(key["sealed_key"])
         return body
@@ -259,15 +259,15 @@ def test_a_recovery_that_is_relayed_through_another_origin_is_noticed(lost, tmp_
 
 
 @pytest.mark.parametrize(
-    ("lie", "error"),
+    ("attack", "error"),
     [
         ({"account_id": str(uuid4())}, PinMismatch),
         ({"salt": b64(bytes(32))}, UnsafeParameters),
         ({"kdf": {"alg": "argon2id", "m": 1, "t": 3, "p": 4}}, UnsafeParameters),
     ],
 )
-def test_invalid_inputs_end_before_recovery_key_is_used(lost, lie, error):
-    answering(lost, "POST", "/auth/prelogin", lambda body: body | lie)
+def test_invalid_inputs_end_before_recovery_key_is_used(lost, attack, error):
+    answering(lost, "POST", "/auth/prelogin", lambda body: body | attack)
 
     with pytest.raises(error):
         started(lost, "laptop")

@@ -10,7 +10,7 @@ def test_a_recovery_that_could_not_be_cancelled_is_not_forgotten(world, monkeypa
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     device = world.device("new")
     device.device.store.folder.write_signed("recovering.json", b'{"email":"a@b.c","token":"t0"}')
-    world.server.twist = lambda method, path, status, body: (503, {
+    world.server.tamper = lambda method, path, status, body: (503, {
         "type": "urn:vaultr:problem:unavailable", "status": 503,
     })  # fmt: skip
 

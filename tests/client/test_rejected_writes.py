@@ -37,10 +37,10 @@ def refusal(request):
 def test_an_import_ends(world, refusal):
     refusing(world, *refusal)
 
-    with pytest.raises((InTrash, ItemNotFound)) as ended:
+    with pytest.raises((InTrash, ItemNotFound)) as finished:
         world.laptop.add_many([Draft("login", *mail(str(n))) for n in range(3)])
 
-    assert ended.value.__notes__ == ["0 of 3 items were added."]
+    assert finished.value.__notes__ == ["0 of 3 items were added."]
 
 
 def test_a_move_ends_and_its_item_stays(world, refusal):

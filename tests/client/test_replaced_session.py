@@ -36,9 +36,9 @@ def asked_to_end(world):
     ]
 
 
-def login(world, name="laptop", password=PASSWORD, **said):
+def login(world, name="laptop", password=PASSWORD, **args):
     device = world.device(name)
-    device.login(EMAIL, password, **said)
+    device.login(EMAIL, password, **args)
     return device
 
 
@@ -68,15 +68,15 @@ def test_ending_request_is_last_and_from_new_session(world):
 def test_the_time_that_its_answer_tells_is_not_believed(world):
     now = world.server.clock()
 
-    def lie(method, _path):
+    def tamper(method, _path):
         world.server.clock = lambda: now + timedelta(days=400 if method == "DELETE" else 0)
 
-    world.server.before = lie
+    world.server.before = tamper
     device = login(world)
 
     assert len(asked_to_end(world)) == 1
-    told = device.device.unlocked.account.session.server_time()
-    assert told == now.replace(microsecond=0)
+    reported = device.device.unlocked.account.session.server_time()
+    assert reported == now.replace(microsecond=0)
 
 
 def test_it_is_the_one_that_was_refreshed_since(world):
@@ -107,7 +107,7 @@ def test_a_login_that_fails_ends_nothing(world):
     with pytest.raises(Exception, match="key_set"):
         login(world)
 
-    world.server.twist = None
+    world.server.tamper = None
     assert asked_to_end(world) == []
     assert before < live(world)
     assert world.laptop.items() == []
@@ -198,7 +198,7 @@ def signed_in_with(world, access_token):
     """Have the laptop keep another access token than the server's."""
     answering(world, "POST", "/auth/login", lambda body: body | {"access_token": access_token})
     login(world)
-    world.server.twist = None
+    world.server.tamper = None
     world.server.requests.clear()
 
 
@@ -275,10 +275,10 @@ def test_a_change_whose_answer_was_lost_leaves_one_session_too(world):
 def test_a_recovery_ends_all_sessions_itself(world):
     paper = world.laptop.create_recovery_key().text
     world.laptop.ask_recovery(EMAIL)
-    said = (EMAIL, world.server.recovery["token"], RecoveryKey.read(paper))
-    world.laptop.start_recovery(*said)
+    arguments = (EMAIL, world.server.recovery["token"], RecoveryKey.read(paper))
+    world.laptop.start_recovery(*arguments)
     world.server.recovery["ready_at"] = world.server.clock()
-    world.laptop.complete_recovery(world.laptop.start_recovery(*said), NEW)
+    world.laptop.complete_recovery(world.laptop.start_recovery(*arguments), NEW)
 
     login(world, password=NEW)
 

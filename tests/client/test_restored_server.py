@@ -20,7 +20,7 @@ def at(request, tmp_path):
     if request.param == "postgresql":
         url = servers.fresh_database(request.getfixturevalue("postgres_url"))
         site._environ |= {"DATABASE_URL": url, "VAULTR_ENV": "development"}
-        dump = lambda *given: PostgresDump(*given, url)  # noqa: E731 - bound to this address
+        dump = lambda *provided: PostgresDump(*provided, url)  # noqa: E731 - bound to this address
     with site:
         site.dump = lambda: dump(site, tmp_path)
         yield site
@@ -43,13 +43,13 @@ def unlocked():
 
 def add(device, title, password, *more):
     item = json.dumps({"overview": {"title": title}, "detail": {"password": password}})
-    return device.told("add", "login", *more, stdin=item)
+    return device.run_json("add", "login", *more, stdin=item)
 
 
 def passwords(device):
     found = {}
-    for item in device.told("list"):
-        shown = device.told("show", item["id"], "--reveal")
+    for item in device.run_json("list"):
+        shown = device.run_json("show", item["id"], "--reveal")
         found[item["overview"]["title"]] = shown["detail"]["password"]
     return found
 
@@ -79,7 +79,7 @@ def test_restored_dump_is_explained_accepted_and_lossless(at, tmp_path, unlocked
     assert explained.returncode == 5
     assert re.search(r"Mail +older content", explained.stdout)
     assert "missing from the server's list" in explained.stdout
-    taken = laptop.told("sync", "--accept")
+    taken = laptop.run_json("sync", "--accept")
     assert {each["name"] for each in taken} == {"Personal", "Work"}
     assert passwords(laptop) == {
         "Mail": "second Mail",
@@ -98,7 +98,7 @@ def test_restored_dump_is_explained_accepted_and_lossless(at, tmp_path, unlocked
     }
     assert passwords(phone) == whole
     assert passwords(laptop) == whole
-    assert [each["overview"]["title"] for each in phone.told("list", "--trash")] == ["Door"]
+    assert [each["overview"]["title"] for each in phone.run_json("list", "--trash")] == ["Door"]
     for device in (laptop, phone):
         device.done("sync", "--explain")
         assert "There is nothing to accept" in device.types("sync", "--accept").stderr

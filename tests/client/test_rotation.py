@@ -14,12 +14,12 @@ from vaultr.client.items.schemas import Draft
 
 
 def test_active_items_move_to_new_keys_and_trash_stays(filled):
-    told = []
+    reported = []
 
-    (rotated,) = filled.laptop.rotate(progress=lambda *far: told.append(far))
+    (rotated,) = filled.laptop.rotate(progress=lambda *far: reported.append(far))
 
     assert (rotated.generation, rotated.moved, rotated.resumed) == (2, 3, False)
-    assert told[-1] == (3, 3)
+    assert reported[-1] == (3, 3)
     vault = vault_of(filled)
     assert not vault["rotating"]
     assert sorted(each["generation"] for each in vault["items"].values()) == [1, 2, 2, 2]

@@ -114,10 +114,10 @@ def one_round(ann, chance, longest_seconds):
             client.kill()
         else:
             ann.kill_server()
-        _, said = client.communicate(timeout=120)
+        _, output = client.communicate(timeout=120)
     # Lost answers and refusals are said in one line; whatever else is a fault of ours.
     assert client.returncode in (0, 1, -signal.SIGKILL)
-    assert "Traceback" not in said, said
+    assert "Traceback" not in output, output
     return time.monotonic() - began
 
 

@@ -52,38 +52,38 @@ def vault_items(world, vault):
     return opening
 
 
-@pytest.mark.parametrize("lie", ["head", "generation", "keys", "id"])
-def test_a_rotation_that_is_answered_otherwise_is_not_believed(filled, lie):
-    lies = {
+@pytest.mark.parametrize("attack", ["head", "generation", "keys", "id"])
+def test_a_rotation_that_is_answered_otherwise_is_not_believed(filled, attack):
+    attacks = {
         "head": b64(bytes(32)),
         "generation": 1,
         "keys": [{"generation": 1, "sealed_key": b64(bytes(145))}],
         "id": "00000000-0000-4000-8000-000000000000",
     }
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if (method, path.endswith("/rotation")) == ("POST", True):
-            return status, body | {lie: lies[lie]}
+            return status, body | {attack: attacks[attack]}
         return status, body
 
-    filled.server.twist = twist
+    filled.server.tamper = tamper
     with pytest.raises(StateMismatch):
         filled.laptop.rotate()
 
 
 def say_running(world, vault_id):
     """Have the server say that the keys of a vault are being replaced, until that is ended."""
-    ended = []
+    finished = []
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if (method, path) == ("GET", f"/vaults/{vault_id}/rotation"):
-            return status, body | {"rotating": not ended}
+            return status, body | {"rotating": not finished}
         if path == f"/vaults/{vault_id}/rotation/finish":
-            ended.append(path)
+            finished.append(path)
         return status, body
 
     world.server.vaults[vault_id]["rotating"] = True
-    world.server.twist = twist
+    world.server.tamper = tamper
 
 
 @pytest.mark.parametrize("named", [["Personal"], []], ids=["one", "all"])
@@ -118,13 +118,13 @@ def test_moved_vault_is_finished_while_others_are_due(filled):
 
 
 def test_never_complete_rotation_is_error_without_loop(filled):
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if path.endswith("/finish"):
             return 409, {"type": "urn:vaultr:problem:rotation-incomplete", "status": 409}
         return status, body
 
-    filled.server.twist = twist
+    filled.server.tamper = tamper
     with pytest.raises(RotationIncomplete):
         filled.laptop.rotate()
-    filled.server.twist = None
+    filled.server.tamper = None
     check_all_is_there(filled.laptop, generation=2)

@@ -159,7 +159,7 @@ def test_logout_ends_session_without_profile_write(world):
         return status, body
 
     world.laptop.add("login", *mail())
-    world.server.twist = refuse
+    world.server.tamper = refuse
     with pytest.raises(AnswerInvalid):
         world.laptop.logout()
 
@@ -182,7 +182,7 @@ def test_an_account_without_a_secret_key_says_so_itself(tmp_path):
 def test_a_signup_that_the_server_refuses_leaves_nothing_waiting(tmp_path):
     server = FakeServer()
     problem = {"type": "urn:vaultr:problem:kdf-refused", "status": 422}
-    server.twist = lambda method, path, status, body: (422, problem)
+    server.tamper = lambda method, path, status, body: (422, problem)
     device = Vaultr(URL, home=tmp_path, transport=server.transport(), agent=False)
 
     with pytest.raises(Refused):

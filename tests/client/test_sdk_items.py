@@ -221,7 +221,7 @@ def test_lost_first_response_adds_item_once(world, monkeypatch, many):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     sent = []
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if method == "PUT" or path.endswith("/changes"):
             sent.append(path)
             if len(sent) == 1:
@@ -229,7 +229,7 @@ def test_lost_first_response_adds_item_once(world, monkeypatch, many):
             return 409, {"type": "urn:vaultr:problem:head-moved", "status": 409}
         return status, body
 
-    world.server.twist = twist
+    world.server.tamper = tamper
 
     if many:
         world.laptop.add_many([Draft("login", *mail(title)) for title in ("Cloud", "Post")])

@@ -29,10 +29,10 @@ def server(tmp_path, monkeypatch):
 def run(page, **known):
     text = re.sub(r"^```.*$", "", page, flags=re.MULTILINE)
     test = doctest.DocTestParser().get_doctest(text, known, "page", None, 0)
-    said = []
+    output = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    runner.run(test, out=said.append)
-    assert runner.summarize(verbose=False).failed == 0, "".join(said)
+    runner.run(test, out=output.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(output)
     assert len(test.examples) > 0
     return test.globs
 

@@ -32,12 +32,12 @@ def test_default_vault_is_the_first_known_one(world):
 
 def test_many_items_are_sent_in_batches_with_progress(world):
     drafts = [Draft("login", *mail(f"Item {n}")) for n in range(1500)]
-    told = []
+    reported = []
 
-    added = world.laptop.add_many(drafts, progress=lambda *far: told.append(far))
+    added = world.laptop.add_many(drafts, progress=lambda *far: reported.append(far))
 
     assert [item.title for item in added] == [draft.overview["title"] for draft in drafts]
-    assert told == [(1000, 1500), (1500, 1500)]
+    assert reported == [(1000, 1500), (1500, 1500)]
     assert len(world.sent("POST", "/changes")) == 2
     world.server.page = 300
     assert len(world.second().items()) == 1500
@@ -95,11 +95,11 @@ def test_possibly_created_vault_survives_undecided_error(world):
             return 429, {"type": "urn:vaultr:problem:locked", "status": 429}
         return status, body
 
-    world.server.twist = busy
+    world.server.tamper = busy
     world.server.lose = [("POST", "/vaults")]
     with pytest.raises(Refused):
         world.laptop.create_vault("Work")
-    world.server.twist = None
+    world.server.tamper = None
 
     names = sorted(report.name for report in world.laptop.sync())
 

@@ -54,9 +54,9 @@ def test_vaults_named_alike_are_distinguished_by_ids(two):
 
     ids = [str(vault.id) for vault in two.laptop.vaults() if vault.name == "Home"]
     assert len(ids) == 2
-    with pytest.raises(Ambiguous) as told:
+    with pytest.raises(Ambiguous) as reported:
         two.laptop.items(vault="Home")
-    assert all(each in str(told.value) for each in ids)
+    assert all(each in str(reported.value) for each in ids)
     assert two.laptop.items(vault=ids[0]) == []
     assert two.laptop.rename_vault(ids[0], "House").name == "House"
 
@@ -144,9 +144,9 @@ def test_a_vault_listed_though_deleted_is_never_opened(world):
 def test_deleted_vault_listed_again_stays_closed(world):
     world.laptop.add("login", *mail())
     (vault_id,) = world.server.vaults
-    kept = copy.deepcopy(world.server.vaults)
+    stored = copy.deepcopy(world.server.vaults)
     world.laptop.delete_vault("Personal", confirm="Personal")
-    world.server.before = lambda *_: world.server.vaults.update(copy.deepcopy(kept))
+    world.server.before = lambda *_: world.server.vaults.update(copy.deepcopy(stored))
 
     for device in (world.laptop, world.second()):
         device.sync()

@@ -54,11 +54,11 @@ def test_sets_are_loaded_on_entering_and_unloaded_on_leaving(shell, device, proj
     prompt = ["_vaultr_hook"] if shell == "bash" else []
     show = 'echo "[$HOOK_A|$HOOK_B]"'
 
-    said = in_shell(device, tmp_path, shell, [
+    text = in_shell(device, tmp_path, shell, [
         show, f"cd {project}/inner", *prompt, show, f"cd {tmp_path}", *prompt, show])  # fmt: skip
 
-    assert said.stdout.splitlines() == ["[|mine]", "[one two|it's $HOME]", "[|mine]"], said.stderr
-    assert "loaded 2 variables: HOOK_A, HOOK_B" in said.stderr
+    assert text.stdout.splitlines() == ["[|mine]", "[one two|it's $HOME]", "[|mine]"], text.stderr
+    assert "loaded 2 variables: HOOK_A, HOOK_B" in text.stderr
 
 
 def test_file_that_is_not_allowed_or_changed_loads_nothing(device, project, tmp_path):
@@ -70,9 +70,9 @@ def test_file_that_is_not_allowed_or_changed_loads_nothing(device, project, tmp_
     changed = in_shell(device, tmp_path, "bash", [f"cd {project}", *show])
     denied = device.done("deny", str(project), password=None)
 
-    for said in (never, changed):
-        assert said.stdout == "[]\n"
-        assert "is not allowed, or has changed" in said.stderr
+    for arguments in (never, changed):
+        assert arguments.stdout == "[]\n"
+        assert "is not allowed, or has changed" in arguments.stderr
     assert denied.startswith("Denied: ")
 
 

@@ -134,9 +134,9 @@ def test_only_what_asks_a_server_loads_what_can_ask_one(device, words):
     telling = copy.copy(device)
     telling.program = (device.program[0], "-X", "importtime", *device.program[1:])
 
-    said = telling.types(*words, password=words == ("unlock",))
+    result = telling.types(*words, password=words == ("unlock",))
 
-    assert said.returncode == 0
-    assert "vaultr.client.sdk.device_session" in said.stderr
+    assert result.returncode == 0
+    assert "vaultr.client.sdk.device_session" in result.stderr
     asks = words == ("vaults", "list")
-    assert ("httpx2" in said.stderr) is ("httpcore2" in said.stderr) is asks
+    assert ("httpx2" in result.stderr) is ("httpcore2" in result.stderr) is asks

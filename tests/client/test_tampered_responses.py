@@ -56,7 +56,7 @@ def test_one_changed_value_is_rejected_or_changes_nothing(story, name, count):
         path = chance.choice(list(places(answers[number][1])))
 
         one = story(acts, is_new=is_new)
-        one.check(done=one.is_told(twisted(number, path, chance)))
+        one.check(done=one.run_tampered(twisted(number, path, chance)))
 
 
 @pytest.mark.parametrize("acts", [writing, keeping])
@@ -73,8 +73,8 @@ def test_one_answer_of_another_status_is_refused_or_changes_nothing(
     for _ in range(count(15, many=600)):
         number, other = chance.randrange(len(answers)), chance.choice(others)
 
-        def twist(asked, method, where, status, body, number=number, other=other):
+        def tamper(asked, method, where, status, body, number=number, other=other):
             return other if asked == number else (status, body)
 
         one = story(acts, is_new=False)
-        one.check(done=one.is_told(twist))
+        one.check(done=one.run_tampered(tamper))

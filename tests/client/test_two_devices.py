@@ -34,9 +34,9 @@ def with_phone(world):
     phone.close()
 
 
-def changing(world, name, new, **said):
+def changing(world, name, new, **args):
     device = unlocked(world, name, PASSWORD)
-    return lambda: device.change_password(PASSWORD, new, **{"new_key": False, **said})
+    return lambda: device.change_password(PASSWORD, new, **{"new_key": False, **args})
 
 
 def follow(world, name, password, secret_key=None):
@@ -265,7 +265,7 @@ def test_lost_recovery_response_sends_no_password_alone(worlds):
         world.device("new").login(EMAIL, THIRD)
 
     assert len(world.sent("POST", "/auth/login")) == asked
-    world.server.twist = None
+    world.server.tamper = None
     world.device("new").login(EMAIL, THIRD)
     assert titles(unlocked(world, "new", THIRD)) == []
 

@@ -47,12 +47,12 @@ def test_one_that_was_deleted_meanwhile_is_not_made_again(half_made):
 def hiding(world, vault_id):
     """Have the server leave a vault out of its list."""
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if (method, path) == ("GET", "/vaults"):
             body["vaults"] = [each for each in body["vaults"] if each["id"] != str(vault_id)]
         return status, body
 
-    world.server.twist = twist
+    world.server.tamper = tamper
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def hidden(world):
     laptop.explain()
     with pytest.raises(IntegrityError, match="different keys"):
         laptop.accept()
-    world.server.twist = None
+    world.server.tamper = None
     return world
 
 

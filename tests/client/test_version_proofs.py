@@ -23,18 +23,18 @@ def refused(world):
     laptop = world.again()
     phone = world.second_by_key()
     phone.sync()
-    kept = []
+    stored = []
 
     def overtake(method, path):
         if method == "PUT" and path.endswith(f"/items/{world.item.id}"):
             world.server.before = None
-            kept.append(json.loads(world.server.requests[-1][2]))
+            stored.append(json.loads(world.server.requests[-1][2]))
             phone.edit("Bank", detail={"password": "second"})
 
     world.server.before = overtake
     laptop.edit("Mail", detail={"password": "refused"})
     laptop.edit("Mail", detail={"password": "last"})
-    world.version = as_version(world, kept[0])
+    world.version = as_version(world, stored[0])
     return world
 
 
@@ -55,7 +55,7 @@ def as_version(world, sent):
         author_id=UUID(world.server.account["account_id"]),
         vouch=unb64(sent["entry"]["vouch"]),
     )
-    told = {
+    reported = {
         "op": "put",
         "item_id": str(world.item.id),
         "content_revision": n,
@@ -69,7 +69,7 @@ def as_version(world, sent):
         "generation": 1,
         "size": 0,
         "created_at": "2026-11-24T09:00:00Z",
-        "entry": sent["entry"] | told,
+        "entry": sent["entry"] | reported,
     }
 
 
@@ -77,7 +77,7 @@ def show(world):
     """Have the server show the refused put as a version."""
     n = world.version["revision"]
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if path.endswith(f"/versions/{n}"):
             return 200, copy.deepcopy(world.version)
         if path.endswith("/versions"):
@@ -86,7 +86,7 @@ def show(world):
             return status, body | {"versions": sorted(versions, key=lambda v: -v["revision"])}
         return status, body
 
-    world.server.twist = twist
+    world.server.tamper = tamper
     return n
 
 
@@ -117,14 +117,14 @@ def test_log_with_rejected_put_leads_to_other_head(refused):
     device = refused.second_by_key("new")
     device.sync()
     n = show(refused)
-    showing = refused.server.twist
+    showing = refused.server.tamper
 
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if path.endswith("/sync") and body:
-            told = refused.version["entry"]
-            body["entries"] = [told if each["n"] == n else each for each in body["entries"]]
+            reported = refused.version["entry"]
+            body["entries"] = [reported if each["n"] == n else each for each in body["entries"]]
         return showing(method, path, status, body)
 
-    refused.server.twist = twist
+    refused.server.tamper = tamper
     with pytest.raises(IntegrityError, match="does not lead to what this device has"):
         device.history("Mail")

@@ -123,16 +123,16 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("attack", LIES)
 @pytest.mark.parametrize("revision", [1, 3])
-def test_version_not_matching_its_entry_is_rejected(edited, lie, revision):
+def test_version_not_matching_its_entry_is_rejected(edited, attack, revision):
     other = edited.laptop.add("login", *mail("Other"))
     (vault,) = edited.server.vaults.values()
-    kept = edited.server._versions(vault["id"], str(edited.item.id))
-    others = [*copy.deepcopy(kept), edited.server.entry_of(vault["id"], other.revision)]
+    stored = edited.server._versions(vault["id"], str(edited.item.id))
+    others = [*copy.deepcopy(stored), edited.server.entry_of(vault["id"], other.revision)]
 
     def change(body):
-        LIES[lie](body, others)
+        LIES[attack](body, others)
         return body
 
     answering(edited, "GET", f"/versions/{revision}", change)
@@ -162,11 +162,11 @@ def test_version_of_unknown_put_is_rejected(edited):
 
 
 def test_a_denied_current_version_is_an_error_of_the_server(edited):
-    def twist(method, path, status, body):
+    def tamper(method, path, status, body):
         if path.endswith("/versions/3"):
             return 404, {"type": "urn:vaultr:problem:not-found", "status": 404}
         return status, body
 
-    edited.server.twist = twist
+    edited.server.tamper = tamper
     with pytest.raises(IntegrityError, match="does not have the current version"):
         edited.laptop.version("Post", 3)

@@ -17,27 +17,27 @@ SPEC = {
 def test_briefly_busy_server_does_not_end_the_watch(world, monkeypatch, slug, status):
     world.laptop.add("login", *mail())
     world.laptop.add("env_set", {"title": "prod"}, {"variables": {"A": "1"}})
-    said, pauses, looks = [], [], iter(range(3))
+    arguments, pauses, looks = [], [], iter(range(3))
 
     def wait(_vaultr, _job, pause):
         pauses.append(pause)
         return next(looks, None) is not None
 
     monkeypatch.setattr(watcher, "_wait", wait)
-    monkeypatch.setattr(watcher, "_send", said.append)
+    monkeypatch.setattr(watcher, "_send", arguments.append)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     refusals = iter(range(4))  # as often as one request is sent
 
-    def twist(method, path, told, body):
+    def tamper(method, path, value, body):
         if next(refusals, None) is None:
-            return told, body
+            return value, body
         return status, {"type": f"urn:vaultr:problem:{slug}", "status": status}
 
-    world.server.twist = twist
+    world.server.tamper = tamper
     last = {"variables": {"A": "0"}, "secrets": ["0"], "references": {}}
     job = {"spec": SPEC, "references": {}, "every_seconds": 1.0, "last": last}
 
     watcher._watch(world.laptop, job)
 
-    assert [each["variables"] for each in said] == [{"A": "1"}]
+    assert [each["variables"] for each in arguments] == [{"A": "1"}]
     assert pauses == [1.0, 2.0, 1.0, 1.0]

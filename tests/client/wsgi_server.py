@@ -10,7 +10,7 @@ from tests.harness.servers import free_port
 class Quiet(WSGIRequestHandler):
     """Says nothing of the requests."""
 
-    def log(self, *said):
+    def log(self, *args):
         pass
 
 

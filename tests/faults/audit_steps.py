@@ -58,8 +58,8 @@ def killed_at_each_step(count):
     server = app()
     step = most = kills = 0
     while kills < count:
-        ended = _in_child(server, lambda at=step: _work(at, signal.SIGKILL))
-        if os.WIFSIGNALED(ended):
+        finished = _in_child(server, lambda at=step: _work(at, signal.SIGKILL))
+        if os.WIFSIGNALED(finished):
             kills, step, most = kills + 1, step + 1, max(most, step + 1)
         else:
             step = 0

@@ -62,9 +62,9 @@ def check_whole(site):
 def test_sequencer_that_is_killed_leaves_whole_log(site, count):
     wanted = count(3, many=100)
 
-    told = json.loads(step(site, f"killed_at_each_step({wanted})").splitlines()[-1])
+    reported = json.loads(step(site, f"killed_at_each_step({wanted})").splitlines()[-1])
 
-    assert told["kills"] == wanted
+    assert reported["kills"] == wanted
     check_whole(site)
 
 

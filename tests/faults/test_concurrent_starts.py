@@ -38,10 +38,10 @@ def test_all_have_the_same_keys_and_one_database(tmp_path):
         one.stdin.write("go\n")
         one.stdin.flush()
 
-    told = [one.communicate(timeout=120) for one in starting]
+    output = [one.communicate(timeout=120) for one in starting]
 
-    assert [one.returncode for one in starting] == [0] * STARTERS, told
-    assert len({out for out, _ in told}) == 1, told
-    mode, *keys = told[0][0].split()
+    assert [one.returncode for one in starting] == [0] * STARTERS, output
+    assert len({out for out, _ in output}) == 1, output
+    mode, *keys = output[0][0].split()
     assert mode == "wal"
     assert len(keys) == 1

@@ -79,15 +79,15 @@ class Owner:
         return opened
 
     def check_goes_with(self, key, answer):
-        sent, kept = self.sent.get(key), answer["key_set"]
-        assert kept["account_key"]["epoch"] == (self.epoch if key == self.key else self.epoch + 1)
-        assert kept["profile"]["revision"] == kept["account_key"]["epoch"]
+        sent, stored = self.sent.get(key), answer["key_set"]
+        assert stored["account_key"]["epoch"] == (self.epoch if key == self.key else self.epoch + 1)
+        assert stored["profile"]["revision"] == stored["account_key"]["epoch"]
         if sent is None:
             return
-        assert kept["account_key"] == sent["account_key"]
-        assert kept["profile"] == sent["profile"]
+        assert stored["account_key"] == sent["account_key"]
+        assert stored["profile"] == sent["profile"]
         if "rewrap" in sent:
-            assert kept["identity"] == sent["rewrap"]["identity"]
+            assert stored["identity"] == sent["rewrap"]["identity"]
             with self.app.app_context():
                 wraps = db.session.scalars(sa.select(VaultKey.sealed_key)).all()
                 db.session.rollback()

@@ -141,7 +141,7 @@ def listening(app, event, listener):
 @pytest.mark.parametrize("change", CHANGES, ids=lambda one: one.__name__)
 def test_connection_lost_at_any_statement_allows_retry(site, url, count, change):
     make, ran = prepared(site, change), []
-    with listening(site, "before_cursor_execute", lambda *given: ran.append(given[2])):
+    with listening(site, "before_cursor_execute", lambda *provided: ran.append(provided[2])):
         assert make(site.test_client()).status_code == 204
     assert len(ran) > 5
 

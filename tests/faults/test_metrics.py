@@ -25,9 +25,9 @@ DOCUMENT = "/api/v1/openapi.json"
 MEMORY = Path("/dev/shm")
 
 
-def wait_for(told, seconds=60):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
-    while not told():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)
 

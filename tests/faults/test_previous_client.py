@@ -57,8 +57,8 @@ def old(tmp_path_factory):
     """The environment of a server and the folder of a device, both written by the old code."""
     folder = tmp_path_factory.mktemp("previous")
     place = folder / "old-code"
-    code, said = git("worktree", "add", "--detach", str(place), LAST_VERSION)
-    assert code == 0, f"{UNSHALLOW} {said}"
+    code, output = git("worktree", "add", "--detach", str(place), LAST_VERSION)
+    assert code == 0, f"{UNSHALLOW} {output}"
     (folder / "server").mkdir()
     environ = {**environ_for(folder / "server"), **KEYS}
     home = folder / "device"

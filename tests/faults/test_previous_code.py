@@ -46,8 +46,8 @@ def commit_before(path, root=ROOT):
 def old_code(tmp_path):
     """A worktree of the code before the newest migration."""
     place = tmp_path / "old-code"
-    code, said = git("worktree", "add", "--detach", str(place), commit_before(newest_migration()))
-    assert code == 0, said
+    code, output = git("worktree", "add", "--detach", str(place), commit_before(newest_migration()))
+    assert code == 0, output
     yield place
     git("worktree", "remove", "--force", str(place))
 

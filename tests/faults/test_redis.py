@@ -245,9 +245,9 @@ def test_broken_redis_counts_as_away_until_repaired(
         assert away(server)
         assert number("vaultr_redis_away") == 1
 
-    told = [record.fields["reason"] for record in caplog.records if record.msg == "redis.away"]
-    assert reason in told
-    assert len(set(told)) == len(told)
+    reported = [record.fields["reason"] for record in caplog.records if record.msg == "redis.away"]
+    assert reason in reported
+    assert len(set(reported)) == len(reported)
     assert number("vaultr_redis_errors_total", reason=reason) > counted
     wait_until_back(server)
     assert degraded(server, client) == []

@@ -27,7 +27,7 @@ def request(server, *headers, body=BODY, path=PATH, method="POST"):
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
-def told(answer):
+def status_and_slug(answer):
     """Give the status and the slug of the one problem that came back."""
     head, _, body = answer.partition(b"\r\n\r\n")
     document = json.loads(body)
@@ -48,7 +48,7 @@ def test_a_body_in_chunks_is_411(server):
 
     answer = server.raw(request(server, "Transfer-Encoding: chunked", body=chunks))
 
-    assert told(answer) == (411, "length-required")
+    assert status_and_slug(answer) == (411, "length-required")
 
 
 def test_a_body_in_chunks_where_none_is_taken_is_400(server):
@@ -60,20 +60,26 @@ def test_a_body_in_chunks_where_none_is_taken_is_400(server):
         method="GET",
     )
 
-    assert told(server.raw(chunked)) == (400, "bad-request")
+    assert status_and_slug(server.raw(chunked)) == (400, "bad-request")
 
 
 def test_no_body_and_no_length_is_411(server):
-    assert told(server.raw(request(server, body=b""))) == (411, "length-required")
+    assert status_and_slug(server.raw(request(server, body=b""))) == (411, "length-required")
 
 
 def test_short_body_is_400_when_sender_finished(server):
-    assert told(server.raw(request(server, length(1000)))) == (400, "bad-request")
+    assert status_and_slug(server.raw(request(server, length(1000)))) == (400, "bad-request")
 
 
 def test_oversized_body_is_413_before_reading(server):
-    assert told(server.raw(request(server, length(2**20 + 1)))) == (413, "payload-too-large")
-    assert told(server.raw(request(server, length(10**15)))) == (413, "payload-too-large")
+    assert status_and_slug(server.raw(request(server, length(2**20 + 1)))) == (
+        413,
+        "payload-too-large",
+    )
+    assert status_and_slug(server.raw(request(server, length(10**15)))) == (
+        413,
+        "payload-too-large",
+    )
 
 
 def test_a_body_longer_than_its_length_ends_where_it_says(server):
@@ -106,7 +112,7 @@ def test_raw_bytes_in_a_path_or_query_are_400(server, path):
 def test_several_authorization_headers_are_400(server):
     twice = request(server, "Authorization: Bearer a", "Authorization: Bearer b", length())
 
-    assert told(server.raw(twice)) == (400, "bad-request")
+    assert status_and_slug(server.raw(twice)) == (400, "bad-request")
 
 
 def test_invalid_request_line_leaves_no_token_in_log(server):

@@ -27,9 +27,9 @@ def lasting(tmp_path_factory):
         yield server
 
 
-def wait_for(told, seconds=60):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
-    while not told():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)
 

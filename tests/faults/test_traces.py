@@ -143,9 +143,9 @@ def below(collector, span):
 
 @pytest.mark.long
 def test_what_both_workers_answered_is_handed_over_when_they_end(hour, collector):
-    told = {one.attributes.get("vaultr.request_id") for one in collector.spans}
+    reported = {one.attributes.get("vaultr.request_id") for one in collector.spans}
 
-    assert {f"many-{number}" for number in range(40)} <= told
+    assert {f"many-{number}" for number in range(40)} <= reported
     assert len({one.resource["service.instance.id"] for one in collector.spans}) == 2
 
 
@@ -165,9 +165,9 @@ def test_trace_names_template_status_id_and_parent(hour, collector):
 
 @pytest.mark.long
 def test_a_caller_that_does_not_sample_is_followed(hour, collector):
-    told = {one.attributes.get("vaultr.request_id") for one in collector.spans}
+    reported = {one.attributes.get("vaultr.request_id") for one in collector.spans}
 
-    assert "unsampled-1" not in told
+    assert "unsampled-1" not in reported
 
 
 @pytest.mark.long
@@ -178,8 +178,8 @@ def test_log_line_names_its_trace(hour, collector):
     jobs = {one.trace for one in collector.spans if one.name == "job outbox"}
 
     assert requests["ours-1"]["trace_id"] == TRACE
-    told = by_request(collector, "many-7")
-    assert requests["many-7"]["trace_id"] == told.trace
+    reported = by_request(collector, "many-7")
+    assert requests["many-7"]["trace_id"] == reported.trace
     assert sent
     assert {one["trace_id"] for one in sent} <= jobs
 
@@ -212,9 +212,11 @@ def test_probes_are_not_traced(hour, collector):
 
 
 def test_spans_contain_only_words_of_allow_lists(hour, collector):
-    told = {(key, str(value)) for one in collector.spans for key, value in one.attributes.items()}
+    reported = {
+        (key, str(value)) for one in collector.spans for key, value in one.attributes.items()
+    }
 
-    assert {one for one in told if not ATTRIBUTES[one[0]].fullmatch(one[1])} == set()
+    assert {one for one in reported if not ATTRIBUTES[one[0]].fullmatch(one[1])} == set()
     assert {frozenset(one.resource) for one in collector.spans} == {frozenset(RESOURCE)}
     assert {one.resource["service.name"] for one in collector.spans} == {"vaultr"}
 

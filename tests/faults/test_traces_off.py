@@ -25,8 +25,8 @@ def test_missing_collector_disturbs_nobody(tmp_path):
             ) as server:
 
                 def ask(server=server):
-                    told = [server.get("/api/v1/openapi.json")[0] for _ in range(20)]
-                    assert told == [200] * 20
+                    reported = [server.get("/api/v1/openapi.json")[0] for _ in range(20)]
+                    assert reported == [200] * 20
 
                 assert quickest(ask, within=5) < 5
                 began = time.monotonic()
@@ -48,9 +48,11 @@ def test_without_extra_the_server_runs_and_says_what_to_install(tmp_path):
     more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "WEB_CONCURRENCY": "1"}
     with running(tmp_path, PYTHONPATH=without_otel(tmp_path), **more) as server:
         assert server.get("/api/v1/openapi.json")[0] == 200
-        [told] = server.logged("traces.off")
+        [reported] = server.logged("traces.off")
 
-    assert told["reason"] == "the extra otel is not installed: pip install 'vaultr[server,otel]'"
+    assert (
+        reported["reason"] == "the extra otel is not installed: pip install 'vaultr[server,otel]'"
+    )
 
 
 @pytest.mark.long

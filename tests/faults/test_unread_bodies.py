@@ -62,15 +62,15 @@ def test_reused_connections_lose_no_request(server, count):
     assert all(body for _, _, body in found)
 
 
-@pytest.mark.parametrize(("size", "kept"), [(200_000, True), (2 * BODY_BYTES, False)])
-def test_response_says_whether_the_connection_stays_open(server, size, kept):
+@pytest.mark.parametrize(("size", "expected"), [(200_000, True), (2 * BODY_BYTES, False)])
+def test_response_says_whether_the_connection_stays_open(server, size, expected):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", "/api/v1/auth/prelogin", b"x" * size, {"Content-Type": "text/plain"})
 
     response = connection.getresponse()
 
-    assert response.status == (415 if kept else 413)
-    assert (response.getheader("Connection") == "close") is not kept
+    assert response.status == (415 if expected else 413)
+    assert (response.getheader("Connection") == "close") is not expected
     connection.close()
 
 

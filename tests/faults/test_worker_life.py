@@ -20,9 +20,9 @@ from vaultr.ops import job_locks
 IDLE_SECONDS = 2.0
 
 
-def wait_for(told, seconds=60):
+def wait_for(condition, seconds=60):
     until = time.monotonic() + seconds
-    while not told():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -99,11 +99,11 @@ def test_worker_with_server_settings_names_the_port_to_set(environ):
         beside.terminate()
         output, _ = beside.communicate(timeout=60)
 
-    told = {line["event"]: line for line in map(json.loads, output.splitlines())}
+    reported = {line["event"]: line for line in map(json.loads, output.splitlines())}
     assert beside.returncode == 0
-    assert told["metrics.off"]["level"] == "warning"
-    assert told["metrics.off"]["port"] == port
-    assert f"`METRICS_PORT={port + 1} flask worker`" in told["metrics.off"]["reason"]
+    assert reported["metrics.off"]["level"] == "warning"
+    assert reported["metrics.off"]["port"] == port
+    assert f"`METRICS_PORT={port + 1} flask worker`" in reported["metrics.off"]["reason"]
 
 
 @pytest.mark.long
@@ -113,9 +113,9 @@ def test_hanging_or_dead_worker_fails_its_probe(environ, tmp_path):
     before = time.time() - heartbeat.DEAD_SECONDS - 5
     os.utime(tmp_path / heartbeat.NAME, (before, before))
 
-    code, said = probe(environ)
+    code, output = probe(environ)
 
-    assert (code, said[:25]) == (1, "the worker was last seen ")
+    assert (code, output[:25]) == (1, "the worker was last seen ")
 
 
 @pytest.mark.long

@@ -100,11 +100,11 @@ def _imports(laptop, tmp_path, bitwarden, transcript):
         "Import an export of another password manager. Either all of it is imported, or nothing:"
     )
     laptop.shows("import", str(broken), code=1, password=False)
-    assert laptop.told("list", password=False) == []
+    assert laptop.run_json("list", password=False) == []
 
     laptop.shows("import", str(file), password=False)
 
-    assert len(laptop.told("list", password=False)) == len(bitwarden["items"])
+    assert len(laptop.run_json("list", password=False)) == len(bitwarden["items"])
     transcript.says("Add a login and find it again:")
     added = {"overview": {"title": "Harbour mail", "username": "ann"}}
     added["detail"] = {"password": _edited()[2]}
@@ -153,7 +153,7 @@ def _sees_the_same(phone, key, laptop, transcript):
 def _edits_on_both(laptop, phone, transcript):
     name = "Harbour mail"
     transcript.says("Two devices change one item. Changes of different fields are merged:")
-    seen = phone.told("show", name, "--reveal", password=False)
+    seen = phone.run_json("show", name, "--reveal", password=False)
     laptop.shows("edit", name, "--set", f"username={_edited()[0]}", password=False)
 
     mine = {"revision": seen["revision"], "detail": {"password": _edited()[1]}}
@@ -171,7 +171,7 @@ def _edits_on_both(laptop, phone, transcript):
     assert "username" in stale.stderr
 
     laptop.shows("sync", password=False)
-    shown = laptop.told("show", name, "--reveal", password=False)
+    shown = laptop.run_json("show", name, "--reveal", password=False)
     assert shown["revision"] == both["revision"]
     assert shown["overview"]["username"] == _edited()[0]
     assert shown["detail"]["password"] == _edited()[1]
@@ -182,11 +182,11 @@ def _survives_a_restart(laptop, phone, site, transcript):
     transcript.says("Without the server, you can still read the copy on this device:")
     laptop.shows("sync", code=4, password=False)
     laptop.shows("list", "harbour", "--offline", password=False)
-    offline = laptop.told("list", "--offline", password=False)
+    offline = laptop.run_json("list", "--offline", password=False)
     site.start()
 
     phone.types("sync", password=False)
-    assert {one["id"] for one in phone.told("list", password=False)} == {
+    assert {one["id"] for one in phone.run_json("list", password=False)} == {
         one["id"] for one in offline
     }
     transcript.says("A locked device reveals nothing without the master password:")
@@ -203,7 +203,7 @@ def _edited():
 
 def _by_id(person):
     """Give what a person is shown, but for times: the writer's clock is not the server's."""
-    listed = person.told("list", password=False)
+    listed = person.run_json("list", password=False)
     return {one["id"]: (one["type"], one["revision"], one["overview"]) for one in listed}
 
 

@@ -147,7 +147,7 @@ class Person:
         self._transcript.ran(words, done, typed=typed)
         return done.stdout
 
-    def told(self, *words, **more):
+    def run_json(self, *words, **more):
         """Run ``vaultr`` and read the JSON that it answers."""
         return json.loads(self.types(*words, "--json", **more).stdout)
 

@@ -31,8 +31,8 @@ def lines(name):
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_each_setting_is_described_as_the_server_describes_it(name):
     for row in described():
-        said = "".join(f"# {line}\n" for line in textwrap.wrap(row["description"], 95))
-        assert re.search(re.escape(said) + f"(# )?{row['name']}=", example(name)), row["name"]
+        text = "".join(f"# {line}\n" for line in textwrap.wrap(row["description"], 95))
+        assert re.search(re.escape(text) + f"(# )?{row['name']}=", example(name)), row["name"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -61,8 +61,8 @@ def test_the_example_of_development_is_what_nothing_set_gives(tmp_path):
 
 
 def test_the_example_of_production_lacks_only_the_keys():
-    given = {key: value for key, (value, default) in lines("production").items() if not default}
-    empty = {key for key, value in given.items() if not value}
+    provided = {key: value for key, (value, default) in lines("production").items() if not default}
+    empty = {key for key, value in provided.items() if not value}
 
     assert empty == set(KEY_SETS)
-    assert Settings.from_environ({**given, **generate_keys("k")}).production
+    assert Settings.from_environ({**provided, **generate_keys("k")}).production

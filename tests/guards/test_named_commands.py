@@ -69,8 +69,8 @@ def missing(context, words):
         words.pop(0)
         known |= _options(command)
     ours = words[: words.index("--")] if "--" in words else words
-    given = [word.partition("=")[0] for word in ours if _OPTION.match(word)]
-    return next((option for option in given if option not in known), None)
+    provided = [word.partition("=")[0] for word in ours if _OPTION.match(word)]
+    return next((option for option in provided if option not in known), None)
 
 
 def _options(command):

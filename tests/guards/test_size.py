@@ -33,5 +33,5 @@ def _lines_of_code(function):
     whole = function.end_lineno - function.lineno + 1
     if ast.get_docstring(function) is None:
         return whole
-    said = function.body[0]
-    return whole - (said.end_lineno - said.lineno + 1)
+    text = function.body[0]
+    return whole - (text.end_lineno - text.lineno + 1)

@@ -55,8 +55,8 @@ def wait_for_redis(app):
     It would count on for itself, from nothing: right for a server, but a test counts along.
     """
     with app.app_context():
-        kept = limiter.current().redis.connection_pool.connection_kwargs
-    kept.update(socket_timeout=30.0, socket_connect_timeout=30.0)
+        stored = limiter.current().redis.connection_pool.connection_kwargs
+    stored.update(socket_timeout=30.0, socket_connect_timeout=30.0)
 
 
 def empty(app):
@@ -113,9 +113,9 @@ def app(request):
     empty(app)
     yield app
     left_open = getattr(app, "left_open", [])
-    told = [*left_open]
+    reported = [*left_open]
     left_open.clear()
-    assert told == []
+    assert reported == []
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ def events():
 def starts():
     """Read how writers started, as (id, predecessor, how that one ended)."""
     found = [event for event in everything() if event.typ == Event.WRITER_START]
-    told = [(event.writer_id.hex(), body(event)["obj"]) for event in found]
-    return [(writer, obj["predecessor"], obj["end"]) for writer, obj in told]
+    events = [(event.writer_id.hex(), body(event)["obj"]) for event in found]
+    return [(writer, obj["predecessor"], obj["end"]) for writer, obj in events]
 
 
 def body(event):

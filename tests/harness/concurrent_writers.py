@@ -68,9 +68,9 @@ def fill(writer, text):
     """Put new items until one is refused; give how many were taken, and why no more."""
     taken = 0
     while True:
-        said = slug(rebased(writer, partial(writer.put_request, text=text)))
-        if said != "done":
-            return taken, said
+        content = slug(rebased(writer, partial(writer.put_request, text=text)))
+        if content != "done":
+            return taken, content
         taken += 1
 
 

@@ -68,10 +68,10 @@ def run(program, words, *, environ, stdin, descriptors, timeout):
             for descriptor in theirs:
                 os.close(descriptor)
         ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
-        said = [b"", b""]
+        text = [b"", b""]
         threads = [
             threading.Thread(target=_write, args=(ours[0], stdin.encode())),
-            *(threading.Thread(target=_read, args=(ours[1 + n], said, n)) for n in range(2)),
+            *(threading.Thread(target=_read, args=(ours[1 + n], text, n)) for n in range(2)),
         ]
         for thread in threads:
             thread.start()
@@ -85,7 +85,7 @@ def run(program, words, *, environ, stdin, descriptors, timeout):
         finally:
             for thread in threads:
                 thread.join()
-    stdout, stderr = (each.decode() for each in said)
+    stdout, stderr = (each.decode() for each in text)
     return subprocess.CompletedProcess(words, status, stdout, stderr)
 
 
@@ -94,9 +94,9 @@ def _write(descriptor, data):
         pipe.write(data)
 
 
-def _read(descriptor, said, number):
+def _read(descriptor, args, number):
     with open(descriptor, "rb") as pipe:
-        said[number] = pipe.read()
+        args[number] = pipe.read()
 
 
 @functools.cache

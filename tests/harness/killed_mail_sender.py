@@ -56,13 +56,13 @@ def child(do):
 def main():
     app = create_app(Settings.from_environ(os.environ))
     with app.app_context():
-        last, ended = 1, False
-        while not ended:
+        last, finished = 1, False
+        while not finished:
             with transaction():
                 service.send(LETTER, f"{last}@example.org")
             db.session.remove()
             db.engine.dispose()
-            ended = child(lambda last=last: (sys.settrace(Fate(last)), delivery_job.run()))
+            finished = child(lambda last=last: (sys.settrace(Fate(last)), delivery_job.run()))
             with time_machine.travel(clock.now() + timedelta(hours=1)):
                 assert child(delivery_job.run)
             last += int(sys.argv[1])

@@ -67,11 +67,11 @@ class Remote:
         return http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=PATIENCE_SECONDS)
 
     def _send(self, connection, method, path, body, headers):
-        told = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        reported = {"Authorization": f"Bearer {self.token}", **(headers or {})}
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
-            told["Content-Type"] = "application/json"
-        connection.request(method, path, data, told)
+            reported["Content-Type"] = "application/json"
+        connection.request(method, path, data, reported)
 
 
 def together(work, arguments, *, threads=1):
@@ -91,13 +91,13 @@ def together(work, arguments, *, threads=1):
     for process in processes:
         process.start()
     try:
-        told = dict(answers.get(timeout=PATIENCE_SECONDS) for _ in arguments)
+        reported = dict(answers.get(timeout=PATIENCE_SECONDS) for _ in arguments)
     finally:
         for process in processes:
             process.join(PATIENCE_SECONDS)
-    failed = [what for what, failed in told.values() if failed]
+    failed = [what for what, failed in reported.values() if failed]
     assert not failed, "\n".join(failed)
-    return [told[number][0] for number, _ in numbered]
+    return [reported[number][0] for number, _ in numbered]
 
 
 def _work(work, share, gate, answers):

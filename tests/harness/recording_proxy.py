@@ -27,8 +27,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with contextlib.closing(http.client.HTTPConnection(parts.netloc, timeout=30)) as upstream:
             path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-            kept = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
-            upstream.request("GET", path, headers=kept)
+            stored = {k: v for k, v in self.headers.items() if k.lower() not in HOP_BY_HOP}
+            upstream.request("GET", path, headers=stored)
             answer = upstream.getresponse()
             data = answer.read()
         self.send_response_only(answer.status)
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.do_CONNECT()
 
-    def log_message(self, *said):
+    def log_message(self, *args):
         pass
 
 

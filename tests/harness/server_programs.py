@@ -17,7 +17,7 @@ def postgres(folder: Path) -> Path:
 
     :raises RuntimeError: none could; the message is what the last one said.
     """
-    said = ""
+    text = ""
     for programs in _postgres_programs(folder):
         data = folder / "data"
         shutil.rmtree(data, ignore_errors=True)
@@ -29,8 +29,8 @@ def postgres(folder: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, **place(folder))
         if done.returncode == 0:
             return programs
-        said = done.stdout + done.stderr
-    raise RuntimeError(f"no PostgreSQL on this machine or from PyPI works:\n{said}")
+        text = done.stdout + done.stderr
+    raise RuntimeError(f"no PostgreSQL on this machine or from PyPI works:\n{text}")
 
 
 def _postgres_programs(folder: Path) -> Iterator[Path]:

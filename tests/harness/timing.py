@@ -22,10 +22,10 @@ def quickest(work, *, within, rounds=5):
     return least
 
 
-def until(told, *, within=60.0):
+def until(condition, *, within=60.0):
     """Wait until ``told()`` is true, however long that takes up to a limit that no test is near."""
     end = time.monotonic() + within
-    while not (found := told()):
+    while not (found := condition()):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
     return found

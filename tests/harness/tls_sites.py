@@ -82,6 +82,6 @@ def _signed(key, name, by, by_name, *, names=(), ca=False):
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), True)
     )
     if names:
-        said = x509.SubjectAlternativeName([x509.DNSName(one) for one in names])
-        builder = builder.add_extension(said, False)
+        text = x509.SubjectAlternativeName([x509.DNSName(one) for one in names])
+        builder = builder.add_extension(text, False)
     return builder.sign(by, hashes.SHA256())

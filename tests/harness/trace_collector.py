@@ -45,10 +45,10 @@ class Collector:
             resource = _plain(whole.resource.attributes)
             self._heard += [Span(one, resource) for by in whole.scope_spans for one in by.spans]
 
-    def wait_for(self, told, seconds=20):
+    def wait_for(self, condition, seconds=20):
         """Give the spans as soon as ``told`` finds in them what it looks for."""
         until = time.monotonic() + seconds
-        while not told(self.spans):
+        while not condition(self.spans):
             assert time.monotonic() < until, [(one.name, one.attributes) for one in self.spans]
             time.sleep(0.05)
         return self.spans
@@ -57,16 +57,16 @@ class Collector:
 @contextlib.contextmanager
 def collecting():
     """Give a collector that listens, with its ``url``."""
-    kept = Collector()
+    stored = Collector()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            if not kept.refusing:
-                kept.take(body)
-            self.send_response(503 if kept.refusing else 200)
+            if not stored.refusing:
+                stored.take(body)
+            self.send_response(503 if stored.refusing else 200)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -75,11 +75,11 @@ def collecting():
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        kept.url = f"http://127.0.0.1:{server.server_port}"
+        stored.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield kept
+            yield stored
         finally:
             server.shutdown()
             thread.join()

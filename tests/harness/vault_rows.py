@@ -53,8 +53,8 @@ def reads(app):
 
 def refused(response, status, slug):
     """Tell whether this is that refusal."""
-    told = (response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:"))
-    assert told == (status, slug), response.json
+    reported = (response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:"))
+    assert reported == (status, slug), response.json
     return response.json
 
 

@@ -175,8 +175,8 @@ class Writer:
         for change, write in zip(changes, batch.writes, strict=True):
             known = revisions.get(change.item_id)
             expected = {"if_none_match": "*"} if known is None else {"if_match": known}
-            told = {"op": change.op.value, "item_id": str(change.item_id), **expected}
-            body.append(told | self._content(change, write) | {"entry": write.entry_json()})
+            reported = {"op": change.op.value, "item_id": str(change.item_id), **expected}
+            body.append(reported | self._content(change, write) | {"entry": write.entry_json()})
             revisions[change.item_id] = write.revision
         return Request("POST", f"{self.path}/changes", {"changes": body}, {}, batch)
 

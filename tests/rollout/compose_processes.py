@@ -57,7 +57,7 @@ class Site:
             for path in self.secrets.glob("*_url"):
                 path.write_text(path.read_text().replace(place, address))
         done = self.command("migrate", "flask", "db", "upgrade")
-        assert done.returncode == 0, tools.said(done)
+        assert done.returncode == 0, tools.output_of(done)
         return self
 
     def __exit__(self, *_):
@@ -67,14 +67,16 @@ class Site:
 
     def environ(self, service, **more):
         """Give the environment of a service, its files where they lie here."""
-        given = {name: text for name, text in self.compose[service]["environment"].items() if text}
-        given = {
-            name: text.replace("/run/secrets", str(self.secrets)) for name, text in given.items()
+        provided = {
+            name: text for name, text in self.compose[service]["environment"].items() if text
+        }
+        provided = {
+            name: text.replace("/run/secrets", str(self.secrets)) for name, text in provided.items()
         }
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return {"PATH": path, "VAULTR_HOME": str(home), "METRICS_PORT": "0", **given, **more}
+        return {"PATH": path, "VAULTR_HOME": str(home), "METRICS_PORT": "0", **provided, **more}
 
     def command(self, service, *command, **more):
         """Run a command of the image to its end, as one container of ``service``."""
@@ -182,13 +184,13 @@ class Site:
     def ask(self, port, path, *, method="GET", body=None, scheme="http", headers=None, timeout=10):
         """Give status, body and headers; the status is 0 when nobody answers."""
         data = None if body is None else json.dumps(body).encode()
-        given = {
+        provided = {
             "Host": HOST,
             **({"Content-Type": "application/json"} if data else {}),
             **(headers or {}),
         }
         request = urllib.request.Request(
-            f"{scheme}://127.0.0.1:{port}{path}", data=data, method=method, headers=given
+            f"{scheme}://127.0.0.1:{port}{path}", data=data, method=method, headers=provided
         )
         try:
             with _OPENER.open(request, timeout=timeout) as answer:
@@ -221,7 +223,7 @@ def _compose(folder):
     """Read the compose file as docker-compose does, all defaults put in."""
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     done = tools.run("docker-compose", "config", "--format", "json", env=environ)
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     return json.loads(done.stdout)["services"]
 
 

@@ -52,7 +52,7 @@ def build(folder):
         "--build-arg", "VERSION=0.0.0-test", "--build-arg", "REVISION=abc1234",
         "--file", str(dockerfile), "--tag", name, ".",
     )  # fmt: skip
-    assert done.returncode == 0, tools.said(done)[-3000:]
+    assert done.returncode == 0, tools.output_of(done)[-3000:]
     return name
 
 
@@ -84,7 +84,7 @@ class Container:
         self.name = f"vaultr-test-{uuid.uuid4().hex[:8]}"
         done = podman("run", "--detach", "--name", self.name, "--pull=never", "--network", "host",
                       *CLOSED, *LIMITS, *_ulimits(), *_given(environ), image, *command)  # fmt: skip
-        assert done.returncode == 0, tools.said(done)
+        assert done.returncode == 0, tools.output_of(done)
 
     def __enter__(self):
         return self

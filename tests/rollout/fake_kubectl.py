@@ -132,16 +132,16 @@ class Cluster:
     def run(self, *arguments, **environ):
         """Run deploy/blue-green; it watches for no time unless told otherwise."""
         with self.started(*arguments, **environ) as process:
-            out, said = process.communicate()
-        return subprocess.CompletedProcess(process.args, process.returncode, out, said)
+            out, output = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, output)
 
     def started(self, *arguments, **environ):
         """Start it, and do not wait for its end."""
         path = f"{self.programs}:{Path(sys.executable).parent}:/usr/bin:/bin"
-        given = {"PATH": path, "CLUSTER": str(self.path), "WATCH_SECONDS": "0", **environ}
+        provided = {"PATH": path, "CLUSTER": str(self.path), "WATCH_SECONDS": "0", **environ}
         return subprocess.Popen(
             [tools.ROOT / "deploy" / "blue-green", *arguments],
-            env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=provided, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def change(self, **more):

@@ -36,14 +36,14 @@ class Load:
     def _go_on(self):
         connection = None
         while not self._done.is_set():
-            kept = connection is not None
+            stored = connection is not None
             connection = connection or self._connected()
             try:
                 outcome = _asked(connection)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 connection = None
-                if kept:  # an edge may close what was idle; browsers and our SDK ask once more
+                if stored:  # an edge may close what was idle; browsers and our SDK ask once more
                     continue
                 outcome = repr(error)
             with self._lock:

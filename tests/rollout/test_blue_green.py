@@ -216,12 +216,12 @@ def test_previous_colour_stays_for_the_hold_time(cluster):
     cluster.run("release", "green", "--tag", "1.2.3")
     cluster.run("switch", "green")
 
-    kept = cluster.run("retire", "blue")
+    stored = cluster.run("retire", "blue")
     over = cluster.run("release", "blue", "--tag", "1.2.4")
     gone = cluster.run("retire", "blue", HOLD_SECONDS="0")
 
-    assert (kept.returncode, over.returncode, gone.returncode) == (REFUSED, REFUSED, DONE)
-    assert "rollback" in kept.stderr
+    assert (stored.returncode, over.returncode, gone.returncode) == (REFUSED, REFUSED, DONE)
+    assert "rollback" in stored.stderr
     assert cluster.state["pods"]["blue"] == 0
     assert cluster.run("rollback").returncode == REFUSED
 

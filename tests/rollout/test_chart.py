@@ -23,7 +23,7 @@ def test_helm_lint_passes_for_each_values_file(name):
 
     done = tools.run("helm", "lint", "--strict", str(tools.CHART), "--values", str(values))
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 @pytest.mark.parametrize("name", NAMES)

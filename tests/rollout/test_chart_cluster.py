@@ -16,7 +16,7 @@ def test_upgrade_of_service_owner_moves_no_user(tmp_path, there, led):
     """Only `deploy/blue-green switch` does."""
     done = _planned(tmp_path, there, "vaultr-blue", "blue")
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     objects = [one for one in yaml.safe_load_all(done.stdout) if one]
     [service] = of_kind(objects, "Service", "web")
     assert service["spec"]["selector"][COLOUR] == led
@@ -56,8 +56,8 @@ def _planned(folder, there, release, trial, *flags):
 def test_disruption_budget_never_blocks_a_node_drain(flags, budget):
     [found] = of_kind(rendered("default", *flags), "PodDisruptionBudget")
 
-    kept = {name: found["spec"][name] for name in found["spec"] if "vailable" in name}
-    assert kept == budget
+    stored = {name: found["spec"][name] for name in found["spec"] if "vailable" in name}
+    assert stored == budget
     assert found["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 

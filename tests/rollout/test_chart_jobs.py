@@ -45,7 +45,7 @@ def run_as_pod(site, workload, **replaced):
 def test_migration_job_migrates_as_the_owner(site):
     done = run_as_pod(site, of_kind(rendered("default"), "Job", "migrate")[0])
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 def test_cleanup_job_runs(site):
@@ -53,7 +53,7 @@ def test_cleanup_job_runs(site):
 
     done = run_as_pod(site, job)
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 def test_daily_job_reaches_the_service_that_its_address_names(site):
@@ -75,7 +75,7 @@ def test_helm_test_sends_a_request_that_users_send(site, host, code):
         [*command[:-1], at], cwd=tools.ROOT, env=site.environ("app"), capture_output=True, text=True
     )
 
-    assert done.returncode == code, tools.said(done)
+    assert done.returncode == code, tools.output_of(done)
 
 
 def test_plain_http_of_users_is_noticed_before_a_switch(site):

@@ -14,7 +14,7 @@ def notes(name, *flags):
         "helm", "install", "vaultr", str(tools.CHART), "--namespace", "vaultr",
         "--values", str(values), "--dry-run=client", *flags,
     )  # fmt: skip
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     return done.stdout.partition("NOTES:\n")[2]
 
 

@@ -27,7 +27,7 @@ def site(tmp_path_factory):
 @pytest.fixture(scope="module")
 def services():
     done = tools.run("docker-compose", "--profile", "dev", "config", "--format", "json")
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert done.stderr == ""
     return json.loads(done.stdout)["services"]
 
@@ -37,7 +37,7 @@ def everything():
     """All services, of all profiles."""
     profiles = ("--profile", "dev", "--profile", "certificate", "--profile", "timer")
     done = tools.run("docker-compose", *profiles, "config", "--format", "json")
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     return json.loads(done.stdout)["services"]
 
 
@@ -111,12 +111,12 @@ def test_every_secret_is_a_file_and_only_the_sequencer_signs(services):
         assert clear == set()
         mounted = {one["source"] for one in service["secrets"]}
         assert ("checkpoint_key" in mounted) == (name == "sequencer")
-        given = {
+        provided = {
             text.removeprefix("/run/secrets/")
             for variable, text in service["environment"].items()
             if variable.endswith("_FILE") and text.startswith("/run/secrets/")
         }
-        assert given <= mounted
+        assert provided <= mounted
 
 
 CAPABILITIES = {
@@ -171,7 +171,7 @@ def test_main_file_of_the_edge_is_accepted_by_nginx(site, tmp_path):
 
     done = tools.run("nginx", "-t", "-c", str(tmp_path / "main"))
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert "[warn]" not in done.stderr
 
 
@@ -185,7 +185,7 @@ def test_no_image_floats():
 def test_compose_lint_finds_nothing_grave():
     done = tools.run("compose-lint", "docker-compose.yml")
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 def test_the_services_answer_through_the_edge(site):
@@ -198,7 +198,7 @@ def test_the_services_answer_through_the_edge(site):
 def test_the_worker_says_that_it_lives(site):
     done = site.command("worker", "flask", "check")
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert site.running["worker1"].poll() is None
 
 
@@ -206,13 +206,13 @@ def test_sequencer_signs_a_checkpoint_of_what_the_server_recorded(site):
     state = site.folder / "audit-state"
     for word in ("off", "on"):
         done = site.command("app", "flask", "ops", "switch", "signup", word, "--by", "test")
-        assert done.returncode == 0, tools.said(done)
+        assert done.returncode == 0, tools.output_of(done)
 
     done = site.command(
         "sequencer", "flask", "worker", "--only", "audit", "--once", AUDIT_STATE_FILE=str(state)
     )
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert "audit.sequencer.off" not in done.stdout + done.stderr
     assert state.read_text().startswith("vault.localhost")
 

@@ -61,7 +61,7 @@ def _type(script, folder):
     done = subprocess.run(
         ["bash", "-euc", script], cwd=folder, env=environ, capture_output=True, text=True
     )
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     return done.stdout
 
 
@@ -80,7 +80,7 @@ def test_compose_env_values_mean_what_the_page_says(tmp_path):
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     for service in ("app", "worker"):
         environ = json.loads(done.stdout)["services"][service]["environment"]
         mail = {name: text for name, text in environ.items() if name.startswith("SMTP_")}
@@ -159,7 +159,7 @@ def test_values_on_the_page_are_accepted_by_the_chart(tmp_path):
         path.write_text(text)
         base = str(tools.CHART / "ci" / "default-values.yaml")
         done = tools.template("--values", base, "--values", str(path))
-        assert done.returncode == 0, tools.said(done)
+        assert done.returncode == 0, tools.output_of(done)
 
 
 @pytest.fixture(scope="module")
@@ -210,4 +210,4 @@ def test_nginx_of_the_machine_accepts_the_edge(host, tmp_path):
 
     done = tools.run("nginx", "-t", "-c", str(tmp_path / "main"))
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)

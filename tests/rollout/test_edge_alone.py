@@ -91,12 +91,12 @@ def test_forged_forwarding_headers_are_not_passed_on(edge, scheme, path):
 
     edge.ask(port, path, scheme=scheme, headers=FORGED)
 
-    told = dict(line.split(": ", 1) for line in edge.behind.heads[-1].splitlines()[1:])
-    told = {name.lower(): value for name, value in told.items()}
-    assert told["x-forwarded-for"] == "127.0.0.1"
-    assert told["x-forwarded-proto"] == scheme
+    reported = dict(line.split(": ", 1) for line in edge.behind.heads[-1].splitlines()[1:])
+    reported = {name.lower(): value for name, value in reported.items()}
+    assert reported["x-forwarded-for"] == "127.0.0.1"
+    assert reported["x-forwarded-proto"] == scheme
     others = {name.lower() for name in FORGED} - {"x-forwarded-for", "x-forwarded-proto"}
-    assert others & {*told} == set()
+    assert others & {*reported} == set()
 
 
 @pytest.mark.parametrize(

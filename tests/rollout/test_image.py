@@ -69,8 +69,8 @@ def test_the_same_image_migrates_works_and_takes_commands(image, trying):
     migrated = containers.once(image, "flask", "db", "upgrade", environ=trying)
     asked = containers.once(image, "flask", "check", environ=trying)
 
-    assert migrated.returncode == 0, tools.said(migrated)
-    assert asked.returncode == 0, tools.said(asked)
+    assert migrated.returncode == 0, tools.output_of(migrated)
+    assert asked.returncode == 0, tools.output_of(asked)
 
 
 def test_a_new_database_makes_a_migrated_container_ready(image, trying):
@@ -78,7 +78,7 @@ def test_a_new_database_makes_a_migrated_container_ready(image, trying):
     with containers.Container(image, environ=trying) as container:
         container.healthy()
         done = container.run("flask", "db", "upgrade")
-        assert done.returncode == 0, tools.said(done)
+        assert done.returncode == 0, tools.output_of(done)
         url = f"http://127.0.0.1:{trying['PORT']}/api/ready"
         time.sleep(1.5)  # a finding is kept for a second
         with urllib.request.urlopen(url, timeout=5) as answer:

@@ -12,7 +12,7 @@ DOCKERFILE = tools.ROOT / "Dockerfile"
 def test_hadolint_finds_nothing():
     done = tools.run("hadolint", "Dockerfile")
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 def test_checkov_finds_nothing_in_the_dockerfile():

@@ -32,7 +32,7 @@ def built(tmp_path_factory, key):
     folder = tmp_path_factory.mktemp("release")
     _layout(folder / "image")
     done = _release(key, VERSION, "--image", folder / "image", "--to", folder / "out")
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     return folder / "out"
 
 
@@ -114,7 +114,7 @@ def test_changed_file_fails_verification(built, key, tmp_path, name):
 def test_image_and_chart_are_oci_layouts(built):
     for name in ("image", "chart"):
         done = tools.run("skopeo", "inspect", "--raw", f"oci:{built / name}")
-        assert done.returncode == 0, tools.said(done)
+        assert done.returncode == 0, tools.output_of(done)
     layer = json.loads(done.stdout)["layers"][0]
     assert layer["mediaType"] == "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
     data = (
@@ -135,7 +135,7 @@ def test_packaged_chart_has_version_and_image_digest(built):
     done = tools.run(
         "helm", "lint", "--strict", str(built / "vaultr-9.8.7.tgz"), "--values", values
     )
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 def test_sbom_lists_the_packages_of_the_image(built):

@@ -48,7 +48,7 @@ def database(request, server):
 def test_owner_creates_tables_and_server_only_changes_rows(database, tmp_path):
     for _ in range(2):  # it may be run again
         done = _roles(database, tmp_path)
-        assert done.returncode == 0, tools.said(done)
+        assert done.returncode == 0, tools.output_of(done)
 
     _run(_as(database, OWNER), "CREATE TABLE things (id serial PRIMARY KEY)")
     _run(_as(database, APP), "INSERT INTO things DEFAULT VALUES")

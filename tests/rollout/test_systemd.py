@@ -38,7 +38,7 @@ def test_systemd_accepts_every_unit(tmp_path):
     done = tools.run("systemd-analyze", "verify", *units)
 
     ours = [line for line in done.stderr.splitlines() if "vaultr" in line]
-    assert ours == [], tools.said(done)
+    assert ours == [], tools.output_of(done)
     assert len(units) == 6
 
 
@@ -91,7 +91,7 @@ def test_commands_of_the_units_run_with_their_environment(site, unit, command):
         cwd=tools.ROOT, env=environ(site, unit), capture_output=True, text=True,
     )  # fmt: skip
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 def environ(site, unit):

@@ -22,7 +22,7 @@ def run(*command, **more):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **more)
 
 
-def said(done):
+def output_of(done):
     """Give all that a tool printed, for the message of a failed assertion."""
     return f"exit {done.returncode}\n{done.stdout}{done.stderr}"
 
@@ -35,7 +35,7 @@ def template(*flags):
 def objects(release, *arguments):
     """Return what ``helm template RELEASE`` renders with these arguments, chart included."""
     done = run("helm", "template", release, *arguments)
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
     return [one for one in yaml.safe_load_all(done.stdout) if one]
 
 
@@ -43,7 +43,7 @@ def objects(release, *arguments):
 def rendered(name, *flags):
     """Give the objects of the chart with one of the trial values, e.g. ``default``."""
     done = template("--values", str(CHART / "ci" / f"{name}-values.yaml"), *flags)
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
     return [one for one in yaml.safe_load_all(done.stdout) if one]
 
 
@@ -65,14 +65,14 @@ def check_schemas(found, folder, versions):
     """Check objects against the schemas of Kubernetes and of the operators that define them."""
     custom = [one for one in found if one["apiVersion"].split("/")[0] in OPERATORS]
     done = run("node", ".tools/npm/validate.js", input=json.dumps(custom))
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
     assert done.stdout.count("valid:") == len(custom)
     core = [one for one in found if one not in custom]
     path = folder / "objects.yaml"
     path.write_text(yaml.safe_dump_all(core))
     for version in versions:
         done = run("kubernetes-validate", "--strict", "--kubernetes-version", version, str(path))
-        assert done.returncode == 0, said(done)
+        assert done.returncode == 0, output_of(done)
         passed = done.stdout.count("passed for") + done.stderr.count("passed for")
         assert passed == len(core)
 
@@ -84,7 +84,7 @@ def checkov(framework, *target):
         "--framework", framework, *target,
     )  # fmt: skip
     result = json.loads(done.stdout)
-    assert result["summary"]["passed"] > 0, said(done)
+    assert result["summary"]["passed"] > 0, output_of(done)
     return [
         f"{one['check_id']} {one['resource']}: {one['check_name']}"
         for one in result["results"]["failed_checks"]

@@ -24,7 +24,7 @@ def rename(device, name):
     return Change.rename(seal(device.keys[device.state.generation].vk, b"n", name.encode()))
 
 
-def told():
+def create():
     """Tell a history: what was at revision 5, what is at revision 12, and who holds what.
 
     ``held`` has followed to revision 5 and ``ann`` to 12; ``old`` is the server at 5.

@@ -5,81 +5,81 @@ from tests.unit.sample_vault import IDS, chained
 from tests.unit.tampered_histories import item
 
 
-def keep_quiet_about_a_removal(answers, told):
+def keep_quiet_about_a_removal(answers, sample):
     answers[0]["removed"].clear()
 
 
-def remove_one_that_nobody_removed(answers, told):
+def remove_one_that_nobody_removed(answers, sample):
     answers[0]["items"] = [each for each in answers[0]["items"] if each["id"] != str(IDS[1])]
     answers[0]["removed"].append({"id": str(IDS[1]), "revision": 6})
 
 
-def remove_one_at_the_revision_of_the_rename(answers, told):
+def remove_one_at_the_revision_of_the_rename(answers, sample):
     answers[0]["removed"].append({"id": str(IDS[0]), "revision": 12})
 
 
-def show_another_revision_of_a_removal(answers, told):
+def show_another_revision_of_a_removal(answers, sample):
     answers[0]["removed"][0]["revision"] = 12
 
 
-def change_the_revision(answers, told):
+def change_the_revision(answers, sample):
     item(answers, IDS[1])["revision"] = 12
 
 
-def claim_another_revision_of_the_name(answers, told):
+def claim_another_revision_of_the_name(answers, sample):
     answers[0]["vault"]["overview_revision"] = 11
 
 
-def claim_another_generation_of_the_name(answers, told):
+def claim_another_generation_of_the_name(answers, sample):
     answers[0]["vault"]["overview_generation"] = 2
 
 
-def leave_out_the_last_entry(answers, told):
+def leave_out_the_last_entry(answers, sample):
     answers[0]["entries"].pop()
 
 
-def leave_out_an_entry(answers, told):
+def leave_out_an_entry(answers, sample):
     answers[0]["entries"].pop(2)
 
 
-def leave_out_an_entry_and_number_anew(answers, told):
+def leave_out_an_entry_and_number_anew(answers, sample):
     answers[0]["entries"].pop(2)
     for n, entry in enumerate(answers[0]["entries"], 6):
         entry["n"] = n
     answers[0].update(revision=11, through=11)
     answers[0]["vault"]["revision"] = 11
-    chained(answers, told.held.state.head)
+    chained(answers, sample.held.state.head)
 
 
-def repeat_an_entry(answers, told):
+def repeat_an_entry(answers, sample):
     answers[0]["entries"].insert(2, answers[0]["entries"][1])
 
 
-def reorder_two_entries(answers, told):
+def reorder_two_entries(answers, sample):
     entries = answers[0]["entries"]
     entries[1], entries[2] = entries[2], entries[1]
 
 
-def reorder_two_entries_and_link_anew(answers, told):
-    reorder_two_entries(answers, told)
+def reorder_two_entries_and_link_anew(answers, sample):
+    reorder_two_entries(answers, sample)
     for n, entry in enumerate(answers[0]["entries"], 6):
         entry["n"] = n
-    chained(answers, told.held.state.head)
+    chained(answers, sample.held.state.head)
 
 
-def show_the_last_entry_of_before(answers, told):
+def show_the_last_entry_of_before(answers, sample):
     answers[0]["head_entry"] = answers[0]["entries"][0]
 
 
-def go_back_to_revision_5(answers, told):
-    answers[:] = told.old.sync(5)
+def go_back_to_revision_5(answers, sample):
+    answers[:] = sample.old.sync(5)
 
 
-def show_the_full_set_instead(answers, told):
-    answers[:] = told.server.sync(0)
+def show_the_full_set_instead(answers, sample):
+    answers[:] = sample.server.sync(0)
 
 
-def show_an_empty_vault(answers, told):
+def show_an_empty_vault(answers, sample):
     _, empty = Device.with_new_vault()
     answers[:] = empty.sync(0)
 

@@ -6,7 +6,7 @@ from vaultr.auth.email_addresses import deliverable, normalise
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("value", "expected"),
     [
         (" Ann@Example.TEST ", "ann@example.test"),
         ("\uff41\uff4e\uff4e\uff20example.org", "ann@example.org"),
@@ -17,22 +17,22 @@ from vaultr.auth.email_addresses import deliverable, normalise
         ("a" * 308 + "@example.org", "a" * 308 + "@example.org"),
     ],
 )
-def test_an_address_is_trimmed_composed_lowered_and_nothing_more(given, kept):
-    assert normalise(given) == kept
-    assert normalise(kept) == kept
+def test_an_address_is_trimmed_composed_lowered_and_nothing_more(value, expected):
+    assert normalise(value) == expected
+    assert normalise(expected) == expected
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         "", " ", "ann", "@", "ann@", "@example.org", "a@b@c", "a n@b", "a@b c", "a\u00a0n@b",
         "a\x00@b", "a\n@b", "a\x85@b", '"a"@b', "a,b@c", "a;b@c", "<a@b>", "a(b)@c", "a\\b@c",
         "a@[127.0.0.1]", "a" * 309 + "@example.org",
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_refused(given):
+def test_what_is_no_address_is_refused(value):
     with pytest.raises(ValueError, match="an email address"):
-        normalise(given)
+        normalise(value)
 
 
 @pytest.mark.parametrize(

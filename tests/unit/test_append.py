@@ -18,8 +18,8 @@ LOG = known_answers.load("vp1")["log"]
 
 
 @pytest.fixture
-def told():
-    return sample_vault.told()
+def sample():
+    return sample_vault.create()
 
 
 def change_of(entry):
@@ -65,29 +65,31 @@ def test_batch_equals_its_single_writes(known_log):
     assert [each.revision for each in batch.writes] == [1, 2, 3, 4, 5]
 
 
-def test_preparing_a_write_leaves_the_state_as_it_is(told):
-    before = told.ann.state.to_json()
+def test_preparing_a_write_leaves_the_state_as_it_is(sample):
+    before = sample.ann.state.to_json()
 
-    append.prepare(told.ann.state, [Change.remove(IDS[0])], keys=told.ann.keys, author_id=ACCOUNT)
+    append.prepare(
+        sample.ann.state, [Change.remove(IDS[0])], keys=sample.ann.keys, author_id=ACCOUNT
+    )
 
-    assert told.ann.state.to_json() == before
-
-
-def test_incremental_sum_equals_full_sum(told):
-    told.ann.write(told.server, Change.rotate_begin(), rename(told.ann, "third name"))
-    state = told.ann.state
-
-    assert state.total == total_of(told.ann.keys[2].lk, state.items, state.overview)
+    assert sample.ann.state.to_json() == before
 
 
-def test_an_entry_carries_four_fields_as_a_request_needs_them(told):
-    batch = told.ann.write(told.server, put(told.ann, IDS[7]))
+def test_incremental_sum_equals_full_sum(sample):
+    sample.ann.write(sample.server, Change.rotate_begin(), rename(sample.ann, "third name"))
+    state = sample.ann.state
+
+    assert state.total == total_of(sample.ann.keys[2].lk, state.items, state.overview)
+
+
+def test_an_entry_carries_four_fields_as_a_request_needs_them(sample):
+    batch = sample.ann.write(sample.server, put(sample.ann, IDS[7]))
 
     entry = batch.last.entry_json()
 
     assert set(entry) == {"n", "prev", "vouch", "mac"}
     assert entry["n"] == 13
-    assert batch.last.head == told.server.head
+    assert batch.last.head == sample.server.head
 
 
 @pytest.mark.parametrize(
@@ -101,9 +103,9 @@ def test_an_entry_carries_four_fields_as_a_request_needs_them(told):
         (Change.remove(IDS[4]), ItemNotFound),
     ],
 )
-def test_invalid_write_is_rejected_before_sending(told, change, refusal):
+def test_invalid_write_is_rejected_before_sending(sample, change, refusal):
     with pytest.raises(refusal):
-        append.prepare(told.ann.state, [change], keys=told.ann.keys, author_id=ACCOUNT)
+        append.prepare(sample.ann.state, [change], keys=sample.ann.keys, author_id=ACCOUNT)
 
 
 def answer_of(batch):
@@ -119,13 +121,13 @@ def answer_of(batch):
         Change.remove(IDS[2]),
     ],
 )
-def test_an_answer_is_taken_only_as_it_was_computed(told, change):
-    batch = told.ann.write(told.server, change)
+def test_an_answer_is_taken_only_as_it_was_computed(sample, change):
+    batch = sample.ann.write(sample.server, change)
     answer = answer_of(batch)
 
     receipts.check_write(batch, answer)
 
-    lies = {
+    attacks = {
         "id": str(IDS[9]),
         "revision": 14,
         "content_revision": 14,
@@ -135,36 +137,36 @@ def test_an_answer_is_taken_only_as_it_was_computed(told, change):
     }
     for name in answer:
         with pytest.raises(StateMismatch):
-            receipts.check_write(batch, answer | {name: lies[name]})
+            receipts.check_write(batch, answer | {name: attacks[name]})
 
 
-def test_the_answer_to_a_batch_names_every_item_in_order(told):
-    batch = told.ann.write(told.server, put(told.ann, IDS[7]), Change.trash(IDS[0]))
+def test_the_answer_to_a_batch_names_every_item_in_order(sample):
+    batch = sample.ann.write(sample.server, put(sample.ann, IDS[7]), Change.trash(IDS[0]))
     results = [
         {"item_id": str(IDS[7]), "revision": 13},
         {"item_id": str(IDS[0]), "revision": 14},
     ]
-    answer = {"results": results, "revision": 14, "head": b64(told.server.head)}
+    answer = {"results": results, "revision": 14, "head": b64(sample.server.head)}
 
     receipts.check_batch(batch, answer)
 
-    for lie in (
+    for attack in (
         {"results": results[::-1]},
         {"results": results[:1]},
         {"revision": 15},
         {"head": b64(bytes(32))},
     ):
         with pytest.raises(StateMismatch, match=r"computed \(14 "):
-            receipts.check_batch(batch, answer | lie)
+            receipts.check_batch(batch, answer | attack)
 
 
-def test_rename_returns_the_vault_as_computed(told):
-    batch = told.ann.write(told.server, rename(told.ann, "third name"))
-    answer = told.server.vault()
+def test_rename_returns_the_vault_as_computed(sample):
+    batch = sample.ann.write(sample.server, rename(sample.ann, "third name"))
+    answer = sample.server.vault()
 
     receipts.check_vault(batch, answer)
 
-    for lie in (
+    for attack in (
         {"id": str(IDS[0])},
         {"revision": 12},
         {"head": b64(bytes(32))},
@@ -173,29 +175,29 @@ def test_rename_returns_the_vault_as_computed(told):
         {"overview_generation": 2},
     ):
         with pytest.raises(StateMismatch):
-            receipts.check_vault(batch, answer | lie)
+            receipts.check_vault(batch, answer | attack)
 
 
-def test_a_state_reads_back_from_plain_values(told):
-    told.held.sync(told.server, told.ann.state.waypoint)
+def test_a_state_reads_back_from_plain_values(sample):
+    sample.held.sync(sample.server, sample.ann.state.waypoint)
 
-    for state in (told.held.state, told.ann.state):
+    for state in (sample.held.state, sample.ann.state):
         assert VaultState.from_json(state.to_json()) == state
 
 
-def test_a_state_does_not_show_its_sum(told):
-    assert str(told.ann.state.total) not in repr(told.ann.state)
-    assert told.ann.state.vault_id == VAULT
+def test_a_state_does_not_show_its_sum(sample):
+    assert str(sample.ann.state.total) not in repr(sample.ann.state)
+    assert sample.ann.state.vault_id == VAULT
 
 
-def test_two_devices_that_write_at_once_rebase_on_each_other(told):
-    bob = told.ann.twin()
-    told.ann.write(told.server, put(told.ann, IDS[0], "ann"))
+def test_two_devices_that_write_at_once_rebase_on_each_other(sample):
+    bob = sample.ann.twin()
+    sample.ann.write(sample.server, put(sample.ann, IDS[0], "ann"))
 
-    bob.sync(told.server)
-    bob.write(told.server, put(bob, IDS[1], "bob"))
+    bob.sync(sample.server)
+    bob.write(sample.server, put(bob, IDS[1], "bob"))
 
-    assert told.ann.sync(told.server).items == bob.state.items
+    assert sample.ann.sync(sample.server).items == bob.state.items
 
 
 def test_a_new_vault_begins_at_its_own_first_head():

@@ -51,13 +51,13 @@ def vault(details, *, n=3, volume=1):
 
 
 def test_vault_is_read_back_unchanged(cache, tmp_path):
-    kept = cache.save(*vault([b"one", b"two"]))
+    stored = cache.save(*vault([b"one", b"two"]))
 
     again = Cache(Folder(tmp_path))
 
     assert again.ids() == [VAULT]
-    assert again.load(VAULT) == kept
-    assert [again.detail(kept, item_id) for item_id in kept.rows] == [b"one", b"two"]
+    assert again.load(VAULT) == stored
+    assert [again.detail(stored, item_id) for item_id in stored.rows] == [b"one", b"two"]
 
 
 def test_a_vault_that_is_not_there_is_none(cache):
@@ -75,11 +75,11 @@ def test_changes_of_another_process_are_seen(cache, tmp_path):
 
 
 def test_keeping_one_new_detail_does_not_rewrite_the_others(cache, tmp_path):
-    kept = cache.save(*vault([b"one", b"two"]))
+    stored = cache.save(*vault([b"one", b"two"]))
     (details,) = (tmp_path / "vaults").glob("*.details")
     inode = details.stat().st_ino
 
-    cache.save(kept, {})
+    cache.save(stored, {})
 
     assert details.stat().st_ino == inode
     assert details.read_bytes() == b"onetwo"
@@ -87,44 +87,44 @@ def test_keeping_one_new_detail_does_not_rewrite_the_others(cache, tmp_path):
 
 def test_details_that_nothing_names_any_more_are_cleared_away(cache, tmp_path, monkeypatch):
     monkeypatch.setattr(cache_module, "_SPARE_BYTES", 10)
-    kept = cache.save(*vault([b"one", b"two"]))
-    item_id = next(iter(kept.rows))
+    stored = cache.save(*vault([b"one", b"two"]))
+    item_id = next(iter(stored.rows))
 
     for _ in range(10):
-        kept = cache.save(kept, {item_id: b"one"})
+        stored = cache.save(stored, {item_id: b"one"})
 
     (details,) = (tmp_path / "vaults").glob("*.details")
     assert details.stat().st_size < 30
-    assert kept.volume > 1
-    assert [cache.detail(kept, each) for each in kept.rows] == [b"one", b"two"]
+    assert stored.volume > 1
+    assert [cache.detail(stored, each) for each in stored.rows] == [b"one", b"two"]
 
 
 def test_a_reader_finds_details_that_another_process_has_moved(cache, tmp_path, monkeypatch):
-    kept = cache.save(*vault([b"one", b"two"]))
+    stored = cache.save(*vault([b"one", b"two"]))
     monkeypatch.setattr(cache_module, "_SPARE_BYTES", 0)
     other = Cache(Folder(tmp_path))
     moved = other.load(VAULT)
     for _ in range(3):
         moved = other.save(moved, {next(iter(moved.rows)): b"one"})
-    assert moved.volume > kept.volume
+    assert moved.volume > stored.volume
 
-    assert [cache.detail(kept, each) for each in kept.rows] == [b"one", b"two"]
+    assert [cache.detail(stored, each) for each in stored.rows] == [b"one", b"two"]
 
 
 def test_a_detail_that_is_not_the_verified_one_is_named(cache, tmp_path):
-    kept = cache.save(*vault([b"one", b"two"]))
+    stored = cache.save(*vault([b"one", b"two"]))
     (details,) = (tmp_path / "vaults").glob("*.details")
 
     details.write_bytes(b"twoone")
     with pytest.raises(FileAltered, match=details.name):
-        cache.detail(kept, next(iter(kept.rows)))
+        cache.detail(stored, next(iter(stored.rows)))
     details.unlink()
     with pytest.raises(FileAltered, match=details.name):
-        cache.detail(kept, next(iter(kept.rows)))
+        cache.detail(stored, next(iter(stored.rows)))
 
 
 def test_a_full_disk_leaves_the_vault_as_it_was(cache, tmp_path, monkeypatch):
-    kept = cache.save(*vault([b"one"]))
+    stored = cache.save(*vault([b"one"]))
     (details,) = (tmp_path / "vaults").glob("*.details")
 
     def full(descriptor, data):
@@ -132,11 +132,11 @@ def test_a_full_disk_leaves_the_vault_as_it_was(cache, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(FolderUnusable, match="No space"):
-        cache.save(replace(kept, synced_at=NOW), {next(iter(kept.rows)): b"new"})
+        cache.save(replace(stored, synced_at=NOW), {next(iter(stored.rows)): b"new"})
     monkeypatch.undo()
 
     assert details.read_bytes() == b"one"
-    assert Cache(Folder(tmp_path)).load(VAULT) == kept
+    assert Cache(Folder(tmp_path)).load(VAULT) == stored
 
 
 def test_what_else_lies_among_the_vaults_is_left_alone(cache, tmp_path):

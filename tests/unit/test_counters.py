@@ -57,14 +57,14 @@ def test_memory_lets_through_what_the_model_does(limit, seconds, steps):
 
 @given(limit=st.integers(1, 12), seconds=st.integers(1, 5), waits=st.lists(st.integers(0, 4000)))
 def test_counters_match_the_model(limit, seconds, waits):
-    now, kept, model = 1_000_000, Slots(), Model(limit, seconds)
+    now, stored, model = 1_000_000, Slots(), Model(limit, seconds)
 
     for wait in waits:
         now += wait
-        after, window = count_one(kept, Rate(limit, seconds), now)
+        after, window = count_one(stored, Rate(limit, seconds), now)
         assert window.allowed == model.take(now, 1)
         assert 0 <= window.remaining <= limit
-        kept = after if window.allowed else kept
+        stored = after if window.allowed else stored
 
 
 @pytest.mark.parametrize("seconds", [60, 3600, 1])
@@ -153,7 +153,7 @@ def test_redis_and_memory_agree(on_redis):
 
 
 @pytest.fixture(params=["memory", "redis"])
-def kept(request, redis_url):
+def backend(request, redis_url):
     if request.param == "memory":
         yield MemoryCounters()
         return
@@ -164,24 +164,24 @@ def kept(request, redis_url):
 HOUR = 3600
 
 
-def test_all_are_counted_or_none(kept):
+def test_all_are_counted_or_none(backend):
     narrow, wide = Count("narrow", Rate(1, HOUR)), Count("wide", Rate(9, HOUR))
-    kept.take([narrow])
+    backend.take([narrow])
 
-    both = kept.take([wide, narrow])
+    both = backend.take([wide, narrow])
 
     assert [window.allowed for window in both] == [True, False]
-    assert kept.take([wide])[0].remaining == 8
+    assert backend.take([wide])[0].remaining == 8
 
 
-def test_refunded_attempt_can_be_taken_again(kept):
+def test_refunded_attempt_can_be_taken_again(backend):
     once = Count("k", Rate(1, HOUR))
-    kept.take([once])
-    assert not kept.take([once])[0].allowed
+    backend.take([once])
+    assert not backend.take([once])[0].allowed
 
-    kept.take(refund_of([once]))
+    backend.take(refund_of([once]))
 
-    assert kept.take([once])[0].allowed
+    assert backend.take([once])[0].allowed
 
 
 def test_refund_after_its_window_cancels_no_later_hit():
@@ -197,41 +197,41 @@ def test_refund_after_its_window_cancels_no_later_hit():
     assert [memory.take([once])[0].allowed for _ in range(3)] == [True, True, False]
 
 
-def test_refund_names_its_slot_on_every_counter(kept):
+def test_refund_names_its_slot_on_every_counter(backend):
     once = Count("k", Rate(1, HOUR))
-    slot = kept.take([once])[0].slot
+    slot = backend.take([once])[0].slot
 
-    kept.take(refund_of([replace(once, slot=slot - 2)]))
-    refused = kept.take([once])[0].allowed
-    kept.take(refund_of([replace(once, slot=slot)]))
+    backend.take(refund_of([replace(once, slot=slot - 2)]))
+    refused = backend.take([once])[0].allowed
+    backend.take(refund_of([replace(once, slot=slot)]))
 
-    assert (refused, kept.take([once])[0].allowed) == (False, True)
+    assert (refused, backend.take([once])[0].allowed) == (False, True)
 
 
-def test_excess_refund_adds_no_allowance(kept):
+def test_excess_refund_adds_no_allowance(backend):
     once = Count("k", Rate(1, HOUR))
     for _ in range(5):
-        kept.take(refund_of([once]))
+        backend.take(refund_of([once]))
 
-    assert [kept.take([once])[0].allowed for _ in range(2)] == [True, False]
-
-
-def test_full_counter_can_be_refunded_after_limit_shrank(kept):
-    kept.take([Count("k", Rate(9, HOUR), 9)])
-
-    kept.take(refund_of([Count("k", Rate(2, HOUR), 8)]))
-
-    assert kept.take([Count("k", Rate(2, HOUR))])[0].allowed
+    assert [backend.take([once])[0].allowed for _ in range(2)] == [True, False]
 
 
-def test_parallel_hits_never_exceed_the_limit(kept, count):
+def test_full_counter_can_be_refunded_after_limit_shrank(backend):
+    backend.take([Count("k", Rate(9, HOUR), 9)])
+
+    backend.take(refund_of([Count("k", Rate(2, HOUR), 8)]))
+
+    assert backend.take([Count("k", Rate(2, HOUR))])[0].allowed
+
+
+def test_parallel_hits_never_exceed_the_limit(backend, count):
     """A test-then-hit counter would let all of them through."""
     let, start = [], threading.Barrier(20)
 
     def hit():
         start.wait()
         for _ in range(count(5, many=50)):
-            let.extend(one.allowed for one in kept.take([Count("k", Rate(30, HOUR))]))
+            let.extend(one.allowed for one in backend.take([Count("k", Rate(30, HOUR))]))
 
     threads = [threading.Thread(target=hit) for _ in range(20)]
     for thread in threads:

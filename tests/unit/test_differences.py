@@ -11,20 +11,20 @@ from vaultr.client.log.entries import short_head
 
 
 @pytest.fixture
-def told():
-    return sample_vault.told()
+def sample():
+    return sample_vault.create()
 
 
-def test_two_equal_sets_have_no_difference(told):
-    shown = pages.gather(VAULT, told.server.sync(), since=0)
+def test_two_equal_sets_have_no_difference(sample):
+    shown = pages.gather(VAULT, sample.server.sync(), since=0)
 
-    assert explain(told.ann.state, shown) == []
+    assert explain(sample.ann.state, shown) == []
 
 
-def test_rollback_is_explained_item_by_item(told):
-    shown = pages.gather(VAULT, told.old.sync(), since=0)
+def test_rollback_is_explained_item_by_item(sample):
+    shown = pages.gather(VAULT, sample.old.sync(), since=0)
 
-    told_of = {str(each.item_id): each.how for each in explain(told.ann.state, shown)[2:]}
+    told_of = {str(each.item_id): each.how for each in explain(sample.ann.state, shown)[2:]}
 
     assert told_of == {
         str(IDS[1]): "older content: revision 2, this device has 6",
@@ -35,33 +35,33 @@ def test_rollback_is_explained_item_by_item(told):
     }
 
 
-def test_the_vault_itself_comes_first_with_both_heads(told):
-    shown = pages.gather(VAULT, told.old.sync(), since=0)
+def test_the_vault_itself_comes_first_with_both_heads(sample):
+    shown = pages.gather(VAULT, sample.old.sync(), since=0)
 
-    behind, name, *_ = explain(told.ann.state, shown)
+    behind, name, *_ = explain(sample.ann.state, shown)
 
     assert behind.item_id is None
     assert behind.how.startswith("the server is behind")
-    assert short_head(told.server.head) in behind.how
-    assert short_head(told.old.head) in behind.how
+    assert short_head(sample.server.head) in behind.how
+    assert short_head(sample.old.head) in behind.how
     assert str(name) == "the vault: a different name: revision 0, this device has revision 12"
 
 
-def test_newer_server_state_is_reported(told):
-    shown = pages.gather(VAULT, told.server.sync(), since=0)
+def test_newer_server_state_is_reported(sample):
+    shown = pages.gather(VAULT, sample.server.sync(), since=0)
 
-    differences = [str(each) for each in explain(told.held.state, shown)]
+    differences = [str(each) for each in explain(sample.held.state, shown)]
 
     assert differences[0].startswith("the vault: the server is ahead")
     assert f"{IDS[1]}: newer content: revision 6, this device has 2" in differences
 
 
-def test_diverged_histories_differ_from_inconsistent_state(told):
-    bob = told.held.twin()
-    bob.write(told.old, *[put(bob, each, "bob") for each in IDS[:7]])
-    shown = pages.gather(VAULT, told.old.sync(), since=0)
+def test_diverged_histories_differ_from_inconsistent_state(sample):
+    bob = sample.held.twin()
+    bob.write(sample.old, *[put(bob, each, "bob") for each in IDS[:7]])
+    shown = pages.gather(VAULT, sample.old.sync(), since=0)
 
-    assert explain(told.ann.state, shown)[0].how.startswith("two histories")
+    assert explain(sample.ann.state, shown)[0].how.startswith("two histories")
 
 
 @pytest.mark.parametrize(
@@ -73,18 +73,18 @@ def test_diverged_histories_differ_from_inconsistent_state(told):
         ({"state": "trash"}, "in the trash, on this device active"),
     ],
 )
-def test_each_kind_of_difference_has_its_words(told, change, how):
-    items = dict(told.ann.state.items)
+def test_each_kind_of_difference_has_its_words(sample, change, how):
+    items = dict(sample.ann.state.items)
     items[IDS[1]] = replace(items[IDS[1]], **change)
 
-    differences = explain(told.ann.state, replace(told.ann.state, items=items))
+    differences = explain(sample.ann.state, replace(sample.ann.state, items=items))
 
     assert [each.how for each in differences] == [how]
 
 
-def test_other_vault_generation_is_reported(told):
-    shown = replace(told.ann.state, generation=2)
+def test_other_vault_generation_is_reported(sample):
+    shown = replace(sample.ann.state, generation=2)
 
     assert "key generation 2, this device has 1" in [
-        each.how for each in explain(told.ann.state, shown)
+        each.how for each in explain(sample.ann.state, shown)
     ]

@@ -58,7 +58,7 @@ def test_modified_record_is_named_and_rewritten_by_sync(folder):
 
 
 @pytest.mark.parametrize(
-    ("age", "said"),
+    ("age", "expected"),
     [
         (timedelta(seconds=59), "less than a minute"),
         (timedelta(seconds=60), "1 minute"),
@@ -68,5 +68,5 @@ def test_modified_record_is_named_and_rewritten_by_sync(folder):
         (timedelta(days=400), "400 days"),
     ],
 )
-def test_age_uses_its_largest_whole_unit(age, said):
-    assert freshness.age_text(age) == said
+def test_age_uses_its_largest_whole_unit(age, expected):
+    assert freshness.age_text(age) == expected

@@ -39,9 +39,9 @@ def test_all_500_entries_of_a_real_export_become_valid_items(drafts):
 
 
 def test_every_value_of_a_real_export_is_in_the_items(export, drafts):
-    kept = make_bitwarden.texts_in([[draft.overview, draft.detail] for draft in drafts])
+    stored = make_bitwarden.texts_in([[draft.overview, draft.detail] for draft in drafts])
 
-    lost = make_bitwarden.texts_in(export) - kept
+    lost = make_bitwarden.texts_in(export) - stored
 
     assert lost == {folder["id"] for folder in export["folders"]}
 

@@ -138,8 +138,8 @@ def test_oversized_set_is_rejected():
     ["A='it'\\''s'", 'A="x\\$y \\"q\\""', "A='a\nb # c'", "A=\"p\"'q'r", "A=#x", "A=x#y", "A= # n"],
 )
 def test_sh_reads_the_same(line):
-    said = subprocess.run(
+    result = subprocess.run(
         ["sh", "-c", f'{line}\nprintf %s "$A"'], capture_output=True, check=True, text=True
     )
 
-    assert variables(line)["A"] == said.stdout
+    assert variables(line)["A"] == result.stdout

@@ -36,7 +36,7 @@ def test_empty_export_of_a_newer_account_is_named():
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "expected"),
     [
         ({"type": "1"}, "type must be a whole number"),
         ({"type": True}, "type must be a whole number"),
@@ -59,11 +59,11 @@ def test_empty_export_of_a_newer_account_is_named():
         ({"notes": "\ud800hunter2"}, "detail.notes is not JSON in Unicode"),
     ],
 )
-def test_wrong_entry_is_named_by_number_and_field_without_value(members, told):
+def test_wrong_entry_is_named_by_number_and_field_without_value(members, expected):
     found = problems(plain(entry(), entry(**members)))
 
     assert len(found) == 1
-    assert found[0].startswith(f"entry 2: {told}")
+    assert found[0].startswith(f"entry 2: {expected}")
     assert "hunter2" not in found[0]
 
 
@@ -137,7 +137,7 @@ def packed(**files):
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "expected"),
     [
         (b"", "empty"),
         (b" \n\t", "empty"),
@@ -161,7 +161,7 @@ def packed(**files):
         (b'{"encrypted": false, "folders": [], "items": []}', "no entry"),
     ],
 )
-def test_file_of_another_format_is_rejected_with_advice(data, told):
+def test_file_of_another_format_is_rejected_with_advice(data, expected):
     [problem] = problems(data)
 
-    assert told in problem
+    assert expected in problem

@@ -102,9 +102,9 @@ def test_a_variable_is_printed_as_it_must_become(folder):
     value = line.removeprefix("JWT_SECRET='").removesuffix("'")
     assert next(iter(Keys.parse(value).by_id)) == "k1"
     assert len(Keys.parse(value).by_id) == 2
-    told = json.loads(run("rotate", NAME, "--json", JWT_SECRET=text).stdout)
-    assert told["step"] == "announced"
-    assert told["key"] in Keys.parse(told["value"]).by_id
+    output = json.loads(run("rotate", NAME, "--json", JWT_SECRET=text).stdout)
+    assert output["step"] == "announced"
+    assert output["key"] in Keys.parse(output["value"]).by_id
 
 
 def test_a_plain_value_becomes_a_key_of_the_set(tmp_path):
@@ -128,17 +128,17 @@ def test_key_file_rotation_prints_no_key(folder):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [(None, "cannot read"), ("", "JWT_SECRET: "), ("rubbish", "at least 32 bytes")],
 )
-def test_invalid_key_set_is_rejected_and_unchanged(tmp_path, text, told):
+def test_invalid_key_set_is_rejected_and_unchanged(tmp_path, text, expected):
     path = tmp_path / "jwt_secret"
     if text is not None:
         path.write_text(text)
 
     done = run("rotate", NAME, "--dir", str(tmp_path))
 
-    assert (done.exit_code, told in done.output) == (1, True)
+    assert (done.exit_code, expected in done.output) == (1, True)
     assert "Traceback" not in done.output
     assert (path.read_text() if path.exists() else None) == text
 
@@ -181,15 +181,15 @@ def test_a_clock_that_goes_back_makes_no_key_the_older():
 
 
 def test_of_parallel_rotations_one_announces_and_the_others_are_refused(folder):
-    place, told = Place(NAME, folder / "jwt_secret"), []
+    place, reported = Place(NAME, folder / "jwt_secret"), []
 
     def announce():
         with place.alone():
             try:
                 place.write(place.read().with_new(LATER))
-                told.append("announced")
+                reported.append("announced")
             except NotNow:
-                told.append("refused")
+                reported.append("refused")
 
     threads = [threading.Thread(target=announce) for _ in range(6)]
     for thread in threads:
@@ -197,7 +197,7 @@ def test_of_parallel_rotations_one_announces_and_the_others_are_refused(folder):
     for thread in threads:
         thread.join()
 
-    assert sorted(told) == ["announced"] + ["refused"] * 5
+    assert sorted(reported) == ["announced"] + ["refused"] * 5
     assert len(ids(folder)) == 2
 
 
@@ -225,8 +225,8 @@ def test_world_readable_key_file_is_reported(tmp_path):
         path.touch()
         path.chmod(mode)
         with path.open("w") as out:
-            said = _stderr_of(script, out)
-        assert ("chmod 600" in said) == warned
+            text = _stderr_of(script, out)
+        assert ("chmod 600" in text) == warned
 
 
 def _stderr_of(script, out):

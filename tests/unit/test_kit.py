@@ -26,9 +26,9 @@ KIT = Kit(PINS, b"k" * 32)
 WITHOUT = Kit(replace(PINS, secret_key=False), None)
 
 
-def checked(said):
+def checked(args):
     """Give a text of a kit with the checksum that it needs."""
-    return f"{said}check={sha256(said.encode()).hex()[:8]}"
+    return f"{args}check={sha256(args.encode()).hex()[:8]}"
 
 
 @pytest.mark.parametrize("kit", [KIT, WITHOUT])
@@ -64,10 +64,10 @@ def test_every_misread_character_is_noticed_and_not_repeated():
     ],
 )
 def test_impossible_key_is_rejected_despite_valid_checksum(held, other):
-    said = KIT.text.rpartition("check=")[0].replace(held, other)
+    text = KIT.text.rpartition("check=")[0].replace(held, other)
 
     with pytest.raises(NotAKit):
-        read_kit(checked(said))
+        read_kit(checked(text))
 
 
 @pytest.mark.parametrize("text", ["vaultr-kit:1;origin=x", "VAULTR", "x" * 43, ""])

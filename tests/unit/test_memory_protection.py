@@ -21,8 +21,8 @@ print(*shown())
 
 
 def test_guarded_process_leaves_no_core_file():
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", GUARDED], capture_output=True, text=True, check=True
     )
 
-    assert said.stdout.splitlines() == ["(0, 8192) 0", "(4096, 8192) 0", "(0, 0) 0"]
+    assert result.stdout.splitlines() == ["(0, 8192) 0", "(4096, 8192) 0", "(0, 0) 0"]

@@ -16,7 +16,7 @@ def test_named_fields_replace_null_removes_others_stay():
 
 
 @pytest.mark.parametrize(
-    ("given", "now", "value", "clashing"),
+    ("text", "now", "value", "clashing"),
     [
         ({"password": "x"}, {"totp": "y"}, {"password": "x", "totp": "y"}, []),
         ({"password": "x"}, {"password": "x"}, {"password": "x"}, []),
@@ -53,11 +53,11 @@ def test_named_fields_replace_null_removes_others_stay():
         ({"variables": {"A": "x"}}, {"variables": 7}, {"variables": 7}, ["detail.variables"]),
     ],
 )
-def test_what_both_sides_changed_clashes_and_all_else_is_merged(given, now, value, clashing):
+def test_what_both_sides_changed_clashes_and_all_else_is_merged(text, now, value, clashing):
     over = {name: each for name, each in (BASE | now).items() if each is not None}
     wanted = {name: each for name, each in (BASE | value).items() if each is not None}
 
-    found = merge(BASE, given, over, prefix="detail")
+    found = merge(BASE, text, over, prefix="detail")
 
     assert found.value == wanted
     assert list(found.clashing) == clashing
@@ -77,12 +77,12 @@ def test_the_fields_that_differ_are_named():
     lambda value: [{"name": "flag", "value": value}], lambda value: {"more": {"list": [value]}},
 ])  # fmt: skip
 def test_what_json_tells_apart_is_another_value_however_deep(was, wanted, within):
-    base, given = {"field": within(was)}, {"field": within(wanted)}
+    base, provided = {"field": within(was)}, {"field": within(wanted)}
 
-    new = merge(base, given, base, prefix="detail")
+    new = merge(base, provided, base, prefix="detail")
 
-    assert repr(new.value) == repr(given)
-    assert list(changed(base, given, prefix="detail"))
+    assert repr(new.value) == repr(provided)
+    assert list(changed(base, provided, prefix="detail"))
     assert list(changed(base, {"field": within(was)}, prefix="detail")) == []
 
 

@@ -42,11 +42,13 @@ def test_the_runbook_speaks_of_no_alert_that_there_is_not():
 
 
 def test_every_query_uses_existing_metrics():
-    told = {f"{one.name}{end}" for one in metrics.all_metrics() for end in ENDS[type(one).__name__]}
+    reported = {
+        f"{one.name}{end}" for one in metrics.all_metrics() for end in ENDS[type(one).__name__]
+    }
     unknown = {
-        where: names - told
+        where: names - reported
         for where, query in metric_queries.queries().items()
-        if (names := metric_queries.names_in(query)) - told
+        if (names := metric_queries.names_in(query)) - reported
     }
 
     assert unknown == {}

@@ -48,9 +48,11 @@ def test_a_name_from_elsewhere_stays_on_its_line():
 
 
 def test_of_many_that_are_meant_five_are_listed():
-    told = which("9 items", [(str(number), "x" * number) for number in range(9)], advice="choose")
+    reported = which(
+        "9 items", [(str(number), "x" * number) for number in range(9)], advice="choose"
+    )
 
-    assert str(told).splitlines() == [
+    assert str(reported).splitlines() == [
         "9 items: choose.",
         "0",
         "1  x",

@@ -17,19 +17,19 @@ from vaultr.client.transport.http_transport import Transport
 @contextlib.contextmanager
 def listening(serve):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        ended = threading.Event()
+        finished = threading.Event()
 
         def run():
             with contextlib.suppress(OSError):
                 connection, _ = listener.accept()
                 with connection:
                     connection.recv(65536)
-                    serve(connection, ended)
+                    serve(connection, finished)
 
         thread = threading.Thread(target=run)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        ended.set()
+        finished.set()
         listener.shutdown(socket.SHUT_RDWR)
         thread.join()
 
@@ -37,20 +37,20 @@ def listening(serve):
 HEADERS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-def dripping_headers(connection, ended):
+def dripping_headers(connection, expired):
     connection.sendall(HEADERS)
-    while not ended.wait(0.05):
+    while not expired.wait(0.05):
         connection.sendall(b"X-A: b\r\n")
 
 
-def dripping_body(connection, ended):
+def dripping_body(connection, expired):
     connection.sendall(HEADERS + b"Content-Length: 100000\r\n\r\n")
-    while not ended.wait(0.05):
+    while not expired.wait(0.05):
         connection.sendall(b" ")
 
 
-def silent(connection, ended):
-    ended.wait(10)
+def silent(connection, expired):
+    expired.wait(10)
 
 
 @pytest.mark.parametrize("serve", [dripping_headers, dripping_body, silent])
@@ -70,9 +70,9 @@ def test_an_answer_that_takes_too_long_ends_however_it_drips(serve):
 
 
 def test_an_endless_answer_ends_at_its_limit():
-    def endless(connection, ended):
+    def endless(connection, expired):
         connection.sendall(HEADERS + b"Transfer-Encoding: chunked\r\n\r\n")
-        while not ended.is_set():
+        while not expired.is_set():
             connection.sendall(b"1000\r\n" + b" " * 4096 + b"\r\n")
 
     with listening(endless) as url:
@@ -85,7 +85,7 @@ def test_an_endless_answer_ends_at_its_limit():
 
 
 def test_an_answer_cut_short_is_no_answer():
-    def cut(connection, ended):
+    def cut(connection, expired):
         connection.sendall(HEADERS + b"Content-Length: 10\r\n\r\n{}")
 
     with listening(cut) as url:
@@ -101,7 +101,7 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
 
-    def serve(connection, ended):
+    def serve(connection, expired):
         connection.sendall(HEADERS + b"Content-Length: 2\r\n\r\n{}")
 
     with listening(serve) as url:

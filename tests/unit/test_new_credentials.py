@@ -27,8 +27,8 @@ def quick(monkeypatch):
 
 def drawn(kdf=Kdf.RECOMMENDED, **more):
     before = Derivation(ACCOUNT, kdf, bytes(range(32)))
-    said = {"origin": ORIGIN, "epoch": 4, "account_key": NEW, "secret_key": None} | more
-    return new_credentials.generate("a new master password", before, **said)
+    text = {"origin": ORIGIN, "epoch": 4, "account_key": NEW, "secret_key": None} | more
+    return new_credentials.generate("a new master password", before, **text)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_rewrap_seals_everything_under_the_next_account_key():
         machines={machine: b"m" * 32},
     )
 
-    wrap, kept = keys.wrap_key(NEW), change.account.key_set
+    wrap, stored = keys.wrap_key(NEW), change.account.key_set
     opened = keys.VaultKeys.unwrap(wrap, ACCOUNT, VAULT, 1, change.wraps[VAULT][1])
     assert opened == vault_keys
-    for kind, (public, sealed) in kept.identity.items():
+    for kind, (public, sealed) in stored.identity.items():
         assert public == identity[kind].public
         assert keys.open_identity(wrap, ACCOUNT, kind, public, sealed) == identity[kind].private
-    noted = open_profile(wrap, ACCOUNT, kept.profile.revision, kept.profile.sealed)
+    noted = open_profile(wrap, ACCOUNT, stored.profile.revision, stored.profile.sealed)
     assert noted.pins == new.pins
     assert noted.keys_due(VAULT, 1)
     assert keys.open_machine_kek(wrap, ACCOUNT, machine, change.machines[machine]) == b"m" * 32

@@ -22,44 +22,44 @@ from vaultr.protocol.encoding import b64
 
 
 @pytest.fixture
-def told():
-    return sample_vault.told()
+def sample():
+    return sample_vault.create()
 
 
-def drop_the_newest_item(answers, told):
+def drop_the_newest_item(answers, sample):
     answers[0]["items"].pop()
 
 
-def show_an_item_as_the_last_written(answers, told):
+def show_an_item_as_the_last_written(answers, sample):
     item(answers, IDS[1])["revision"] = 12
 
 
-def claim_a_name_newer_than_the_vault(answers, told):
+def claim_a_name_newer_than_the_vault(answers, sample):
     answers[0]["vault"]["overview_revision"] = 13
 
 
-def claim_a_name_of_newer_keys(answers, told):
+def claim_a_name_of_newer_keys(answers, sample):
     answers[0]["vault"]["overview_generation"] = 2
 
 
-def show_an_older_last_entry(answers, told):
-    answers[0]["head_entry"] = told.old.entries[-1]
+def show_an_older_last_entry(answers, sample):
+    answers[0]["head_entry"] = sample.old.entries[-1]
 
 
-def show_the_set_of_before_under_the_newest_entry(answers, told):
-    answers[0].update(items=told.old.sync()[0]["items"], removed=[])
+def show_the_set_of_before_under_the_newest_entry(answers, sample):
+    answers[0].update(items=sample.old.sync()[0]["items"], removed=[])
 
 
-def show_entries_nobody_asked_for(answers, told):
-    answers[0]["entries"] = told.server.sync(5)[0]["entries"]
+def show_entries_nobody_asked_for(answers, sample):
+    answers[0]["entries"] = sample.server.sync(5)[0]["entries"]
 
 
-def skip_a_page(answers, told):
-    pages = told.server.sync(0, limit=4)
+def skip_a_page(answers, sample):
+    pages = sample.server.sync(0, limit=4)
     answers[:] = [pages[0], pages[2]]
 
 
-def show_no_wraps(answers, told):
+def show_no_wraps(answers, sample):
     answers[0]["vault"]["keys"] = []
 
 
@@ -76,11 +76,13 @@ ABOUT_A_FULL_SET = (
 )
 
 
-@pytest.mark.parametrize("lie", [*ABOUT_ANY_SYNC, *ABOUT_A_FULL_SET], ids=lambda lie: lie.__name__)
-def test_a_server_cannot(lie, told):
-    answers = told.server.sync()
+@pytest.mark.parametrize(
+    "attack", [*ABOUT_ANY_SYNC, *ABOUT_A_FULL_SET], ids=lambda attack: attack.__name__
+)
+def test_a_server_cannot(attack, sample):
+    answers = sample.server.sync()
     device = Device()
-    lie(answers, told)
+    attack(answers, sample)
 
     with pytest.raises(IntegrityError):
         device.judge(answers)
@@ -89,20 +91,20 @@ def test_a_server_cannot(lie, told):
 
 
 @pytest.mark.parametrize("limit", [1, 3, 5, 1000])
-def test_an_honest_full_set_is_the_state_of_the_writer(told, limit):
-    assert Device().sync(told.server, limit=limit) == told.ann.state
+def test_an_honest_full_set_is_the_state_of_the_writer(sample, limit):
+    assert Device().sync(sample.server, limit=limit) == sample.ann.state
 
 
-def test_item_changed_between_pages_counts_once(told):
-    first = told.server.sync(0, limit=2)[:1]
-    told.ann.write(told.server, put(told.ann, IDS[0], "again"), Change.remove(IDS[1]))
-    rest = told.server.sync(0)[0]
+def test_item_changed_between_pages_counts_once(sample):
+    first = sample.server.sync(0, limit=2)[:1]
+    sample.ann.write(sample.server, put(sample.ann, IDS[0], "again"), Change.remove(IDS[1]))
+    rest = sample.server.sync(0)[0]
     rest["items"] = [each for each in rest["items"] if each["revision"] > 2]
     device = Device()
 
     device.judge([*first, rest])
 
-    assert device.state == told.ann.state
+    assert device.state == sample.ann.state
 
 
 def test_a_new_vault_has_nothing_in_it():
@@ -112,166 +114,168 @@ def test_a_new_vault_has_nothing_in_it():
     assert verify.plan(ann.state, None) == verify.Plan(full=True, since=0, conditional=True)
 
 
-@pytest.mark.parametrize("lie", ["items", "head", "generation", "overview_revision"])
-def test_nothing_vouches_for_what_is_in_a_new_vault(told, lie):
+@pytest.mark.parametrize("attack", ["items", "head", "generation", "overview_revision"])
+def test_nothing_vouches_for_what_is_in_a_new_vault(sample, attack):
     _, server = Device.with_new_vault()
     answers = server.sync()
-    if lie == "items":
+    if attack == "items":
         answers[0]["removed"] = [{"id": str(IDS[0]), "revision": 1}]
-    if lie == "head":
+    if attack == "head":
         answers[0]["head"] = answers[0]["vault"]["head"] = b64(bytes(32))
-    if lie in ("generation", "overview_revision"):
-        answers[0]["vault"][lie] += 1
+    if attack in ("generation", "overview_revision"):
+        answers[0]["vault"][attack] += 1
 
     with pytest.raises(IntegrityError):
         Device().judge(answers)
 
 
-def test_new_vault_contradicting_profile_is_rejected(told):
+def test_new_vault_contradicting_profile_is_rejected(sample):
     _, empty = Device.with_new_vault()
 
     with pytest.raises(RolledBack) as caught:
-        Device().judge(empty.sync(), known=told.ann.state.waypoint)
+        Device().judge(empty.sync(), known=sample.ann.state.waypoint)
 
-    assert short_head(told.server.head) in str(caught.value)
+    assert short_head(sample.server.head) in str(caught.value)
     assert short_head(empty.head) in str(caught.value)
 
 
-def test_revision_0_in_the_profile_says_nothing(told):
+def test_revision_0_in_the_profile_says_nothing(sample):
     ann, empty = Device.with_new_vault()
 
     assert Device().sync(empty, known=ann.state.waypoint) == ann.state
-    assert Device().sync(told.server, known=Waypoint(0, bytes(32), 1)).n == 12
+    assert Device().sync(sample.server, known=Waypoint(0, bytes(32), 1)).n == 12
 
 
-def test_an_older_true_set_is_a_rollback_against_the_profile(told):
+def test_an_older_true_set_is_a_rollback_against_the_profile(sample):
     with pytest.raises(RolledBack):
-        Device().judge(told.old.sync(), known=told.ann.state.waypoint)
+        Device().judge(sample.old.sync(), known=sample.ann.state.waypoint)
 
 
-def test_new_device_proves_profile_head_leads_to_state(told):
-    known = told.held.state.waypoint
+def test_new_device_proves_profile_head_leads_to_state(sample):
+    known = sample.held.state.waypoint
 
-    state = Device().sync(told.server, known)
+    state = Device().sync(sample.server, known)
 
     assert state.passed == known
-    assert state.items == told.ann.state.items
+    assert state.items == sample.ann.state.items
 
 
-def test_the_profiles_own_revision_needs_no_chain(told):
+def test_the_profiles_own_revision_needs_no_chain(sample):
     device = Device()
 
-    synced = device.judge(told.server.sync(), known=told.ann.state.waypoint)
+    synced = device.judge(sample.server.sync(), known=sample.ann.state.waypoint)
 
-    assert synced.state.passed == told.ann.state.waypoint
-    assert verify.plan(device.state, told.ann.state.waypoint).conditional
+    assert synced.state.passed == sample.ann.state.waypoint
+    assert verify.plan(device.state, sample.ann.state.waypoint).conditional
 
 
-def test_another_head_at_the_profiles_own_revision_is_a_fork(told):
+def test_another_head_at_the_profiles_own_revision_is_a_fork(sample):
     known = Waypoint(12, bytes(32), 1)
 
     with pytest.raises(ChainBroken):
-        Device().judge(told.server.sync(), known)
+        Device().judge(sample.server.sync(), known)
 
 
-def test_a_higher_revision_alone_proves_nothing(told):
-    other = copy.deepcopy(told.old)
-    bob = told.held.twin()
+def test_a_higher_revision_alone_proves_nothing(sample):
+    other = copy.deepcopy(sample.old)
+    bob = sample.held.twin()
     bob.write(other, *[put(bob, each, "bob") for each in [*IDS, *IDS]])
     device = Device()
-    device.judge(other.sync(), known=told.ann.state.waypoint)
+    device.judge(other.sync(), known=sample.ann.state.waypoint)
 
     with pytest.raises(ChainBroken):
-        device.judge(other.sync(12), known=told.ann.state.waypoint)
+        device.judge(other.sync(12), known=sample.ann.state.waypoint)
 
 
-def test_new_device_chain_must_end_at_its_state(told):
+def test_new_device_chain_must_end_at_its_state(sample):
     device = Device()
-    known = told.held.state.waypoint
-    device.judge(told.server.sync(), known)
-    other = copy.deepcopy(told.old)
-    bob = told.held.twin()
+    known = sample.held.state.waypoint
+    device.judge(sample.server.sync(), known)
+    other = copy.deepcopy(sample.old)
+    bob = sample.held.twin()
     bob.write(other, *[put(bob, each, "bob") for each in [*IDS, *IDS]])
 
     with pytest.raises(ChainBroken):
         device.judge(other.sync(5), known)
 
 
-def test_a_set_that_moves_on_before_the_chain_is_followed(told):
+def test_a_set_that_moves_on_before_the_chain_is_followed(sample):
     device = Device()
-    known = told.held.state.waypoint
-    device.judge(told.server.sync(), known)
-    told.ann.write(told.server, put(told.ann, IDS[7]), Change.remove(IDS[0]))
+    known = sample.held.state.waypoint
+    device.judge(sample.server.sync(), known)
+    sample.ann.write(sample.server, put(sample.ann, IDS[7]), Change.remove(IDS[0]))
 
-    device.judge(told.server.sync(5), known)
+    device.judge(sample.server.sync(5), known)
 
-    assert device.state.items == told.ann.state.items
+    assert device.state.items == sample.ann.state.items
     assert device.state.passed == known
 
 
-def test_known_device_follows_chain_through_later_profile_head(told):
-    assert verify.plan(told.held.state, told.ann.state.waypoint).since == 5
+def test_known_device_follows_chain_through_later_profile_head(sample):
+    assert verify.plan(sample.held.state, sample.ann.state.waypoint).since == 5
 
-    state = told.held.sync(told.server, told.ann.state.waypoint)
+    state = sample.held.sync(sample.server, sample.ann.state.waypoint)
 
-    assert state.passed == told.ann.state.waypoint
-    assert verify.plan(state, told.ann.state.waypoint).conditional
+    assert state.passed == sample.ann.state.waypoint
+    assert verify.plan(state, sample.ann.state.waypoint).conditional
 
 
-def test_known_device_follows_chain_from_earlier_profile_head(told):
-    known = told.held.state.waypoint
-    assert verify.plan(told.ann.state, known) == verify.Plan(full=False, since=5, conditional=False)
+def test_known_device_follows_chain_from_earlier_profile_head(sample):
+    known = sample.held.state.waypoint
+    assert verify.plan(sample.ann.state, known) == verify.Plan(
+        full=False, since=5, conditional=False
+    )
 
-    state = told.ann.sync(told.server, known)
+    state = sample.ann.sync(sample.server, known)
 
     assert state.passed == known
     assert verify.plan(state, known) == verify.Plan(full=False, since=12, conditional=True)
 
 
-def test_known_device_is_not_led_past_other_profile_head(told):
+def test_known_device_is_not_led_past_other_profile_head(sample):
     forked = Waypoint(5, bytes(32), 1)
     ahead = Waypoint(9, bytes(32), 1)
 
     with pytest.raises(ChainBroken):
-        told.ann.judge(told.server.sync(5), forked)
+        sample.ann.judge(sample.server.sync(5), forked)
     with pytest.raises(ChainBroken):
-        told.held.judge(told.server.sync(5), ahead)
+        sample.held.judge(sample.server.sync(5), ahead)
     with pytest.raises(ChainBroken):
-        verify.plan(told.ann.state, Waypoint(12, bytes(32), 1))
+        verify.plan(sample.ann.state, Waypoint(12, bytes(32), 1))
 
 
-def test_known_device_is_not_held_below_profile(told):
+def test_known_device_is_not_held_below_profile(sample):
     with pytest.raises(RolledBack):
-        told.held.judge(told.old.sync(5), told.ann.state.waypoint)
+        sample.held.judge(sample.old.sync(5), sample.ann.state.waypoint)
 
 
-def test_row_below_cached_revision_must_equal_cached_row(told):
-    answers = told.server.sync(5)
+def test_row_below_cached_revision_must_equal_cached_row(sample):
+    answers = sample.server.sync(5)
     item(answers, IDS[1])["state"] = "trash"
 
     with pytest.raises(StateMismatch):
-        told.ann.judge(answers, told.held.state.waypoint)
+        sample.ann.judge(answers, sample.held.state.waypoint)
 
 
-def test_removal_below_cached_revision_removes_nothing(told):
-    answers = told.server.sync(5)
+def test_removal_below_cached_revision_removes_nothing(sample):
+    answers = sample.server.sync(5)
     answers[0]["items"] = []
     answers[0]["removed"].append({"id": str(IDS[1]), "revision": 6})
 
     with pytest.raises(StateMismatch):
-        told.ann.judge(answers, told.held.state.waypoint)
+        sample.ann.judge(answers, sample.held.state.waypoint)
 
 
-def test_delta_is_not_verified_as_full_state(told):
-    delta = pages.gather(VAULT, told.server.sync(3), since=3)
+def test_delta_is_not_verified_as_full_state(sample):
+    delta = pages.gather(VAULT, sample.server.sync(3), since=3)
 
     with pytest.raises(ValueError, match="needs a full set"):
-        verify.take_full(delta, told.ann.keys, None)
+        verify.take_full(delta, sample.ann.keys, None)
     with pytest.raises(ValueError, match="must start at a known head"):
-        verify.take_delta(told.held.state, delta, told.ann.keys, None)
+        verify.take_delta(sample.held.state, delta, sample.ann.keys, None)
 
 
-def test_device_at_revision_0_starts_with_full_sync(told):
+def test_device_at_revision_0_starts_with_full_sync(sample):
     ann, server = Device.with_new_vault()
     bob = ann.twin()
     ann.write(server, put(ann, IDS[0]))
@@ -280,12 +284,12 @@ def test_device_at_revision_0_starts_with_full_sync(told):
     assert bob.state.vault_id == VAULT
 
 
-def test_withheld_keys_are_missed_before_state_is_stored(told):
-    told.ann.write(told.server, Change.rotate_begin())
-    told.server.keys = [wrap for wrap in told.server.keys if wrap["generation"] == 2]
+def test_withheld_keys_are_missed_before_state_is_stored(sample):
+    sample.ann.write(sample.server, Change.rotate_begin())
+    sample.server.keys = [wrap for wrap in sample.server.keys if wrap["generation"] == 2]
 
     with pytest.raises(StateMismatch, match="did not return the keys of generation 1"):
-        Device().sync(told.server)
+        Device().sync(sample.server)
 
 
 def test_name_of_unwritten_vault_must_open():

@@ -26,7 +26,7 @@ def test_a_prelogin_answer_gives_what_the_password_is_used_with():
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "attack",
     [
         {"auth_scheme": "vp0"},
         {"auth_scheme": "plain"},
@@ -37,17 +37,17 @@ def test_a_prelogin_answer_gives_what_the_password_is_used_with():
         {"salt": b64(bytes(range(16)))},
     ],
 )
-def test_unsafe_inputs_are_refused(lie):
+def test_unsafe_inputs_are_refused(attack):
     with pytest.raises(UnsafeParameters):
-        read_prelogin(ANSWER | lie)
+        read_prelogin(ANSWER | attack)
 
 
 @pytest.mark.parametrize(
-    "lie", [{"account_id": "1"}, {"salt": "!"}, {"kdf": None}, {"auth_scheme": None}]
+    "attack", [{"account_id": "1"}, {"salt": "!"}, {"kdf": None}, {"auth_scheme": None}]
 )
-def test_an_answer_of_another_form_is_refused(lie):
+def test_an_answer_of_another_form_is_refused(attack):
     with pytest.raises(AnswerInvalid):
-        read_prelogin(ANSWER | lie)
+        read_prelogin(ANSWER | attack)
 
 
 def test_what_is_pinned_is_taken():

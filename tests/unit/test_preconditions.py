@@ -26,7 +26,7 @@ def test_a_write_says_what_it_believes_is_stored():
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         "*",
         "7",
@@ -42,17 +42,17 @@ def test_a_write_says_what_it_believes_is_stored():
         '"' + "9" * 17 + '"',
     ],
 )
-def test_a_write_takes_one_quoted_revision(given):
+def test_a_write_takes_one_quoted_revision(value):
     with pytest.raises(BadRequest) as refusal:
-        asked(precondition, If_Match=given)
+        asked(precondition, If_Match=value)
 
     assert [fault.pointer for fault in refusal.value.errors] == ["/headers/If-Match"]
 
 
-@pytest.mark.parametrize("given", ['"7"', "", "**", '*, "7"', 'W/"7"'])
-def test_write_accepts_star_only_for_new_items(given):
+@pytest.mark.parametrize("value", ['"7"', "", "**", '*, "7"', 'W/"7"'])
+def test_write_accepts_star_only_for_new_items(value):
     with pytest.raises(BadRequest):
-        asked(precondition, If_None_Match=given)
+        asked(precondition, If_None_Match=value)
 
 
 def test_a_write_says_one_thing():
@@ -66,10 +66,10 @@ def test_a_read_says_what_it_has():
     assert asked(known_tag, If_None_Match='"aB-_9"') == "aB-_9"
 
 
-@pytest.mark.parametrize("given", ["*", "7", '"7", "8"', '""', '"a b"', '"' + "a" * 65 + '"'])
-def test_a_read_takes_one_strong_tag(given):
+@pytest.mark.parametrize("value", ["*", "7", '"7", "8"', '""', '"a b"', '"' + "a" * 65 + '"'])
+def test_a_read_takes_one_strong_tag(value):
     with pytest.raises(BadRequest):
-        asked(known_tag, If_None_Match=given)
+        asked(known_tag, If_None_Match=value)
 
 
 def test_weak_tag_of_a_read_is_compared_weakly():

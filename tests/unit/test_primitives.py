@@ -70,7 +70,7 @@ def test_argon2id_gives_the_answer_of_rfc_9106():
     password, salt, secret, ad, out = raw(RFC_ARGON2, "password", "salt", "secret", "ad", "out")
     ffi = low_level.ffi
     answer = ffi.new("uint8_t[]", len(out))
-    given = {
+    provided = {
         name: (ffi.new("uint8_t[]", value), len(value))
         for name, value in {"pwd": password, "salt": salt, "secret": secret, "ad": ad}.items()
     }
@@ -80,8 +80,8 @@ def test_argon2id_gives_the_answer_of_rfc_9106():
             "version": low_level.ARGON2_VERSION,
             "out": answer,
             "outlen": len(out),
-            **{name: buffer for name, (buffer, _) in given.items()},
-            **{f"{name}len": size for name, (_, size) in given.items()},
+            **{name: buffer for name, (buffer, _) in provided.items()},
+            **{f"{name}len": size for name, (_, size) in provided.items()},
             "t_cost": RFC_ARGON2["t"],
             "m_cost": RFC_ARGON2["m"],
             "lanes": RFC_ARGON2["p"],
@@ -120,8 +120,8 @@ except Exception as error:
 
 
 def test_unaffordable_cost_is_reported_plainly():
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", STARVED], capture_output=True, text=True, check=True
     )
 
-    assert said.stdout.startswith("NotEnoughMemory Deriving the keys needs 1024 MiB")
+    assert result.stdout.startswith("NotEnoughMemory Deriving the keys needs 1024 MiB")

@@ -97,10 +97,10 @@ def test_unknown_fields_are_preserved_everywhere(profile):
     changed = newer.with_head(A, head(6)).with_deleted(C).with_pins(PINS)
     merged = merge_profiles(profile.with_head(A, head(7)), newer)
 
-    for kept in (changed, merged, open_profile(WRAP, ACCOUNT, 5, written(merged, 5).sealed)):
-        assert kept.document["new"] == {"a": 1}
-        assert kept.document["pins"]["new"] == 2
-        assert kept.document["vaults"][str(A)]["new"] == 3
+    for stored in (changed, merged, open_profile(WRAP, ACCOUNT, 5, written(merged, 5).sealed)):
+        assert stored.document["new"] == {"a": 1}
+        assert stored.document["pins"]["new"] == 2
+        assert stored.document["vaults"][str(A)]["new"] == 3
 
 
 def test_a_change_leaves_the_profile_before_it_as_it_was(profile):

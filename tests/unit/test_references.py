@@ -32,7 +32,7 @@ def test_a_whole_item_is_named_without_a_field():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("op://a/b/c", "begins with"),
         ("vaultr:/a/b/c", "begins with"),
@@ -49,8 +49,8 @@ def test_a_whole_item_is_named_without_a_field():
         ("vaultr://a/b?as=code/c", "as=code"),
     ],
 )
-def test_what_is_no_reference_is_refused_with_its_reason(text, told):
-    with pytest.raises(UsageError, match=told.replace("?", r"\?")):
+def test_what_is_no_reference_is_refused_with_its_reason(text, expected):
+    with pytest.raises(UsageError, match=expected.replace("?", r"\?")):
         Reference.parse(text)
 
 

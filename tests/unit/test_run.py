@@ -88,9 +88,9 @@ def test_secrets_of_this_client_do_not_reach_the_child():
         b"HOME": b"/h",
     }
 
-    kept = build_environment({"VAULTR_OWN": "asked for"}, inherited)
+    stored = build_environment({"VAULTR_OWN": "asked for"}, inherited)
 
-    assert sorted(kept) == [b"HOME", b"VAULTR_OWN", b"VAULTR_URL"]
+    assert sorted(stored) == [b"HOME", b"VAULTR_OWN", b"VAULTR_URL"]
 
 
 def test_values_arrive_as_they_are_whatever_the_locale():

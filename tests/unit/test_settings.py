@@ -84,7 +84,7 @@ def test_production_lists_all_that_is_missing_in_one_message():
 
 
 def test_wrong_missing_and_conflicting_settings_are_reported_together():
-    told = named(
+    reported = named(
         {
             "VAULTR_ENV": "production",
             "DATABASE_URL": "sqlite:///x.db",
@@ -99,7 +99,7 @@ def test_wrong_missing_and_conflicting_settings_are_reported_together():
         }
     )
 
-    assert told == {
+    assert reported == {
         *("DATABASE_URL", "REDIS_URL", "BASE_URL", "PORT", "LIMIT_READS", "JWT_SECRET"),
         *("SMTP_SECURE", "SMTP_USER, SMTP_PASS"),
         *("PEPPER", "FACTOR_KEY", "MAIL_KEY", "AUDIT_KEY"),
@@ -173,12 +173,12 @@ def test_wrong_missing_and_conflicting_settings_are_reported_together():
     ids=lambda text: text if text.isidentifier() else "wrong",
 )
 def test_a_problem_names_the_setting_and_repeats_nothing(name, value):
-    told = problems({**PRODUCTION, name: value})
+    reported = problems({**PRODUCTION, name: value})
 
-    assert len(told) == 1
-    assert told[0].startswith(name) or name in ("PEPPER", "BASE_URL")
-    assert "hunter2" not in told[0]
-    assert KEYS["PEPPER"] not in told[0]
+    assert len(reported) == 1
+    assert reported[0].startswith(name) or name in ("PEPPER", "BASE_URL")
+    assert "hunter2" not in reported[0]
+    assert KEYS["PEPPER"] not in reported[0]
 
 
 def test_development_allows_hosts_other_than_base_url(home):
@@ -204,14 +204,14 @@ def test_the_words_of_the_guides_url_become_the_pools_options():
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("value", "meant"),
     [
         *(("false", "starttls"), ("true", "tls"), ("TRUE", "tls"), ("tls", "tls")),
         *(("starttls", "starttls"), ("", "starttls")),
     ],
 )
-def test_smtp_secure_takes_the_guides_words(given, meant):
-    assert Settings.from_environ({**PRODUCTION, "SMTP_SECURE": given}).smtp_secure == meant
+def test_smtp_secure_takes_the_guides_words(value, meant):
+    assert Settings.from_environ({**PRODUCTION, "SMTP_SECURE": value}).smtp_secure == meant
 
 
 def test_mails_in_clear_stay_on_the_machine(home):
@@ -234,16 +234,16 @@ def test_datadog_host_is_another_name_of_statsd_host(home, tmp_path):
 @pytest.mark.parametrize("name", sorted(PRODUCTION))
 def test_each_setting_can_be_the_content_of_a_file(name, tmp_path):
     (tmp_path / "value").write_text(f"{PRODUCTION[name]}\n")
-    given = {**PRODUCTION, f"{name}_FILE": str(tmp_path / "value")}
-    del given[name]
+    provided = {**PRODUCTION, f"{name}_FILE": str(tmp_path / "value")}
+    del provided[name]
 
-    assert Settings.from_environ(given) == Settings.from_environ(PRODUCTION)
+    assert Settings.from_environ(provided) == Settings.from_environ(PRODUCTION)
 
 
 def test_files_that_cannot_be_read_are_problems_by_name(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     (tmp_path / "empty").write_text("\n")
-    given = {
+    provided = {
         **PRODUCTION,
         "PEPPER_FILE": str(tmp_path / "hunter2"),
         "AUDIT_KEY_FILE": str(tmp_path / "binary"),
@@ -251,14 +251,14 @@ def test_files_that_cannot_be_read_are_problems_by_name(tmp_path):
         "MAIL_KEY_FILE": str(tmp_path / "empty"),
     }
     for name in ("PEPPER", "AUDIT_KEY", "SMTP_HOST"):
-        del given[name]
+        del provided[name]
 
-    told = problems(given)
+    reported = problems(provided)
 
-    assert [one.partition(":")[0] for one in told] == [
+    assert [one.partition(":")[0] for one in reported] == [
         *("AUDIT_KEY_FILE", "MAIL_KEY", "PEPPER_FILE", "SMTP_HOST_FILE"),
     ]
-    assert "hunter2" not in " ".join(told)
+    assert "hunter2" not in " ".join(reported)
 
 
 def test_first_key_of_a_set_signs():
@@ -280,9 +280,9 @@ def test_a_plain_value_is_one_key_of_its_bytes():
 
 
 def test_what_settings_show_holds_no_secret():
-    given = {**PRODUCTION, "SMTP_USER": "u", "SMTP_PASS": "hunter2"}
+    provided = {**PRODUCTION, "SMTP_USER": "u", "SMTP_PASS": "hunter2"}
 
-    shown = repr(Settings.from_environ(given))
+    shown = repr(Settings.from_environ(provided))
 
     assert "hunter2" not in shown
     assert all(text.partition(":")[2] not in shown for text in KEYS.values())

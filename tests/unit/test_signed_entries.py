@@ -16,11 +16,11 @@ from vaultr.protocol.encoding import b64
 
 
 @pytest.fixture
-def told():
-    return sample_vault.told()
+def sample():
+    return sample_vault.create()
 
 
-def sign_last(told, device, **changes):
+def sign_last(sample, device, **changes):
     """Sign a further entry with the vault's own keys: a writer that breaks the rules."""
     batch = append.prepare(device.state, [Change.repair()], keys=device.keys, author_id=ACCOUNT)
     entry = replace(batch.last.signed.entry, **changes)
@@ -58,16 +58,16 @@ def told_of(answers, signed):
         ("trash", IDS[9]),
     ],
 )
-def test_impossible_signed_entry_is_rejected(told, op, item_id):
+def test_impossible_signed_entry_is_rejected(sample, op, item_id):
     fields = {"op": append.Op(op), "item_id": item_id}
     if op == "put":
         fields |= {"content_revision": 13, "content": bytes(32)}
     if op in ("trash", "restore"):
         fields |= {"content_revision": 3, "content": bytes(32)}
-    signed = sign_last(told, told.ann, **fields)
+    signed = sign_last(sample, sample.ann, **fields)
 
     with pytest.raises(ChainBroken):
-        told.held.judge(told_of(told.server.sync(5), signed))
+        sample.held.judge(told_of(sample.server.sync(5), signed))
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ def test_impossible_signed_entry_is_rejected(told, op, item_id):
         {"op": append.Op.REMOVE, "item_id": IDS[0], "content_revision": 1},
     ],
 )
-def test_a_signed_entry_of_another_form_is_refused(told, fields):
-    signed = sign_last(told, told.ann, **fields)
+def test_a_signed_entry_of_another_form_is_refused(sample, fields):
+    signed = sign_last(sample, sample.ann, **fields)
 
     with pytest.raises(ChainBroken, match="is not a valid"):
-        told.held.judge(told_of(told.server.sync(5), signed))
+        sample.held.judge(told_of(sample.server.sync(5), signed))
 
 
-def test_a_signed_restore_cannot_bring_an_older_content_back(told):
-    old = told.held.state.items[IDS[1]]
-    told.ann.write(told.server, Change.trash(IDS[1]))
+def test_a_signed_restore_cannot_bring_an_older_content_back(sample):
+    old = sample.held.state.items[IDS[1]]
+    sample.ann.write(sample.server, Change.trash(IDS[1]))
     signed = sign_last(
-        told,
-        told.ann,
+        sample,
+        sample.ann,
         op=append.Op.RESTORE,
         item_id=IDS[1],
         content_revision=old.content_revision,
@@ -104,52 +104,52 @@ def test_a_signed_restore_cannot_bring_an_older_content_back(told):
     )
 
     with pytest.raises(ChainBroken, match="a different content"):
-        told.held.judge(told_of(told.server.sync(5), signed))
+        sample.held.judge(told_of(sample.server.sync(5), signed))
 
 
-def test_an_entry_that_vouches_for_another_set_is_refused(told):
-    total = told.ann.state.total + 1
-    signed = sign_last(told, told.ann, vouch=vouch(told.ann.keys[1].lk, VAULT, 13, total))
+def test_an_entry_that_vouches_for_another_set_is_refused(sample):
+    total = sample.ann.state.total + 1
+    signed = sign_last(sample, sample.ann, vouch=vouch(sample.ann.keys[1].lk, VAULT, 13, total))
 
     with pytest.raises(StateMismatch, match="not the ones that your devices wrote"):
-        told.held.judge(told_of(told.server.sync(5), signed))
+        sample.held.judge(told_of(sample.server.sync(5), signed))
 
 
-def test_a_repair_vouches_for_what_is_there(told):
-    told.ann.write(told.server, Change.repair())
+def test_a_repair_vouches_for_what_is_there(sample):
+    sample.ann.write(sample.server, Change.repair())
 
-    assert told.held.sync(told.server) == told.ann.state
-
-
-def test_new_generation_is_followed_and_recomputed(told):
-    told.ann.write(told.server, Change.rotate_begin())
-    told.ann.write(told.server, rename(told.ann, "moved"), put(told.ann, IDS[0], "moved"))
-    told.ann.write(told.server, Change.rotate_end())
-
-    assert told.held.sync(told.server) == told.ann.state
-    assert told.held.state.generation == 2
+    assert sample.held.sync(sample.server) == sample.ann.state
 
 
-def test_generation_never_decreases_even_when_signed(told):
-    told.ann.write(told.server, Change.rotate_begin())
-    signed = sign_last(told, told.ann, generation=1)
+def test_new_generation_is_followed_and_recomputed(sample):
+    sample.ann.write(sample.server, Change.rotate_begin())
+    sample.ann.write(sample.server, rename(sample.ann, "moved"), put(sample.ann, IDS[0], "moved"))
+    sample.ann.write(sample.server, Change.rotate_end())
+
+    assert sample.held.sync(sample.server) == sample.ann.state
+    assert sample.held.state.generation == 2
+
+
+def test_generation_never_decreases_even_when_signed(sample):
+    sample.ann.write(sample.server, Change.rotate_begin())
+    signed = sign_last(sample, sample.ann, generation=1)
 
     with pytest.raises(ChainBroken, match="generation 1 after 2"):
-        told.held.judge(told_of(told.server.sync(5), signed))
+        sample.held.judge(told_of(sample.server.sync(5), signed))
 
 
-def test_a_generation_rises_by_its_own_entry_only(told):
-    told.held.keys[2] = told.ann.keys[2] = VaultKeys.new()
-    signed = sign_last(told, told.ann, generation=2)
+def test_a_generation_rises_by_its_own_entry_only(sample):
+    sample.held.keys[2] = sample.ann.keys[2] = VaultKeys.new()
+    signed = sign_last(sample, sample.ann, generation=2)
 
     with pytest.raises(ChainBroken, match="generation 2 after 1"):
-        told.held.judge(told_of(told.server.sync(5), signed))
+        sample.held.judge(told_of(sample.server.sync(5), signed))
 
 
-def test_a_new_generation_without_its_keys_is_refused(told):
-    told.ann.write(told.server, Change.rotate_begin())
-    answers = told.server.sync(5)
+def test_a_new_generation_without_its_keys_is_refused(sample):
+    sample.ann.write(sample.server, Change.rotate_begin())
+    answers = sample.server.sync(5)
     answers[0]["vault"]["keys"].pop()
 
     with pytest.raises(StateMismatch, match="generation 2"):
-        told.held.judge(answers)
+        sample.held.judge(answers)

@@ -208,7 +208,7 @@ def test_login_to_a_local_sshd_works_through_the_agent(serve, keys, tmp_path):
     path = serve()
     with subprocess.Popen([sshd, "-D", "-e", "-f", config], stderr=subprocess.DEVNULL) as server:
         try:
-            said = run(
+            text = run(
                 path, "ssh", "-p", port, "-F", "none", "-o", "StrictHostKeyChecking=no",
                 "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
                 "-o", "ConnectionAttempts=30", f"{getpass.getuser()}@127.0.0.1", "echo", "hello",
@@ -216,7 +216,7 @@ def test_login_to_a_local_sshd_works_through_the_agent(serve, keys, tmp_path):
         finally:
             server.terminate()
 
-    assert said.stdout == b"hello\n", said.stderr
+    assert text.stdout == b"hello\n", text.stderr
 
 
 def test_unusable_keys_are_named_without_their_text():

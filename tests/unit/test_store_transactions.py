@@ -105,7 +105,7 @@ def test_what_is_to_be_written_together_is_believed_only_whole(home):
     ],
 )
 def test_advice_for_torn_file_never_costs_secret_key(home, name, advice):
-    said = str(Folder(home).altered(name))
+    text = str(Folder(home).altered(name))
 
-    assert advice in said
-    assert "folder away" not in said
+    assert advice in text
+    assert "folder away" not in text

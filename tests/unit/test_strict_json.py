@@ -150,7 +150,7 @@ def test_any_bytes_lead_only_to_bad_request(data):
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         "application/json",
         "application/json; charset=utf-8",
@@ -159,12 +159,12 @@ def test_any_bytes_lead_only_to_bad_request(data):
         "application/json;",
     ],
 )
-def test_json_in_utf_8_is_taken(given):
-    strict_json.check_media_type(given)
+def test_json_in_utf_8_is_taken(value):
+    strict_json.check_media_type(value)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "value",
     [
         None,
         "",
@@ -178,9 +178,9 @@ def test_json_in_utf_8_is_taken(given):
         "application/x-www-form-urlencoded",
     ],
 )
-def test_another_media_type_is_not_taken(given):
+def test_another_media_type_is_not_taken(value):
     with pytest.raises(UnsupportedMediaType):
-        strict_json.check_media_type(given)
+        strict_json.check_media_type(value)
 
 
 class Sent(field_types.In):

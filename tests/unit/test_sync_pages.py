@@ -14,25 +14,25 @@ from vaultr.protocol.encoding import b64
 
 
 @pytest.fixture
-def told():
-    return sample_vault.told()
+def sample():
+    return sample_vault.create()
 
 
-def test_pages_fold_into_what_the_server_shows(told):
-    one = gather(VAULT, told.server.sync(5), since=5)
-    many = gather(VAULT, told.server.sync(5, limit=2), since=5)
+def test_pages_fold_into_what_the_server_shows(sample):
+    one = gather(VAULT, sample.server.sync(5), since=5)
+    many = gather(VAULT, sample.server.sync(5, limit=2), since=5)
 
     assert many.items == one.items
     assert (many.entries, many.removed) == (one.entries, one.removed)
-    assert (one.n, one.head, one.generation) == (12, told.server.head, 1)
+    assert (one.n, one.head, one.generation) == (12, sample.server.head, 1)
     assert set(one.wraps) == {1}
 
 
-def test_pages_may_be_fetched_as_they_are_read(told):
+def test_pages_may_be_fetched_as_they_are_read(sample):
     asked = []
 
     def fetched():
-        for page in told.server.sync(5, limit=2):
+        for page in sample.server.sync(5, limit=2):
             asked.append(page["through"])
             yield page
 
@@ -41,11 +41,11 @@ def test_pages_may_be_fetched_as_they_are_read(told):
     assert asked == [7, 9, 11, 12]
 
 
-def test_a_bad_page_is_the_last_that_is_asked_for(told):
+def test_a_bad_page_is_the_last_that_is_asked_for(sample):
     asked = []
 
     def fetched():
-        for page in told.server.sync(5, limit=2):
+        for page in sample.server.sync(5, limit=2):
             asked.append(page["through"])
             yield page | {"through": page["through"] - 2}
 
@@ -60,8 +60,8 @@ def test_no_page_is_no_answer():
         gather(VAULT, [], since=0)
 
 
-def test_a_page_after_the_last_is_refused(told):
-    page = told.server.sync(5)[0]
+def test_a_page_after_the_last_is_refused(sample):
+    page = sample.server.sync(5)[0]
 
     with pytest.raises(AnswerInvalid, match="after the last one"):
         gather(VAULT, [page, page], since=5)
@@ -77,15 +77,15 @@ def test_a_page_after_the_last_is_refused(told):
         {"revision": 13},
     ],
 )
-def test_a_page_must_lead_to_its_revision(told, change):
-    page = told.server.sync(5)[0] | change
+def test_a_page_must_lead_to_its_revision(sample, change):
+    page = sample.server.sync(5)[0] | change
 
     with pytest.raises(AnswerInvalid, match="do not lead"):
         gather(VAULT, [page], since=5)
 
 
-def test_a_revision_that_falls_between_pages_is_a_rollback(told):
-    first, *rest = told.server.sync(5, limit=4)
+def test_a_revision_that_falls_between_pages_is_a_rollback(sample):
+    first, *rest = sample.server.sync(5, limit=4)
     first |= {"revision": 14, "vault": first["vault"] | {"revision": 14}}
 
     with pytest.raises(RolledBack, match="in the middle of a sync"):
@@ -95,8 +95,8 @@ def test_a_revision_that_falls_between_pages_is_a_rollback(told):
 @pytest.mark.parametrize(
     "change", [{"id": str(IDS[0])}, {"revision": 11}, {"head": b64(bytes(32))}]
 )
-def test_a_page_and_its_vault_must_agree(told, change):
-    page = told.server.sync(5)[0]
+def test_a_page_and_its_vault_must_agree(sample, change):
+    page = sample.server.sync(5)[0]
     page["vault"] |= change
 
     with pytest.raises(AnswerInvalid, match="contradicts itself"):
@@ -104,8 +104,8 @@ def test_a_page_and_its_vault_must_agree(told, change):
 
 
 @pytest.mark.parametrize("numbers", [[], [6, 7, 8], [7, 6, 8, 9, 10, 11, 12], [6, 6]])
-def test_a_delta_has_every_entry_once_and_in_order(told, numbers):
-    page = told.server.sync(5)[0]
+def test_a_delta_has_every_entry_once_and_in_order(sample, numbers):
+    page = sample.server.sync(5)[0]
     page["entries"] = [page["entries"][number - 6] for number in numbers]
 
     with pytest.raises(AnswerInvalid, match="gap"):
@@ -113,24 +113,24 @@ def test_a_delta_has_every_entry_once_and_in_order(told, numbers):
 
 
 @pytest.mark.parametrize("revision", [5, 13])
-def test_a_row_is_of_the_revisions_of_its_page(told, revision):
-    page = told.server.sync(5)[0]
+def test_a_row_is_of_the_revisions_of_its_page(sample, revision):
+    page = sample.server.sync(5)[0]
     page["removed"][0]["revision"] = revision
 
     with pytest.raises(AnswerInvalid, match="outside of the page"):
         gather(VAULT, [page], since=5)
 
 
-def test_two_rows_never_share_a_revision(told):
-    page = told.server.sync(5)[0]
+def test_two_rows_never_share_a_revision(sample):
+    page = sample.server.sync(5)[0]
     page["removed"][0]["revision"] = page["items"][0]["revision"]
 
     with pytest.raises(AnswerInvalid, match="two items with one revision"):
         gather(VAULT, [page], since=5)
 
 
-def test_an_id_comes_once_on_a_page(told):
-    page = told.server.sync(5)[0]
+def test_an_id_comes_once_on_a_page(sample):
+    page = sample.server.sync(5)[0]
     twice = [*page["items"], page["items"][0] | {"revision": 8}]
     both = [*page["removed"], {"id": page["items"][0]["id"], "revision": 8}]
     again = [*page["removed"], page["removed"][0] | {"revision": 8}]
@@ -140,9 +140,9 @@ def test_an_id_comes_once_on_a_page(told):
             gather(VAULT, [page | change], since=5)
 
 
-def test_removed_id_does_not_return_on_later_page(told):
-    first, second = told.server.sync(0, limit=10)
-    second["items"].append(copy.deepcopy(told.old.items[IDS[4]]) | {"revision": 12})
+def test_removed_id_does_not_return_on_later_page(sample):
+    first, second = sample.server.sync(0, limit=10)
+    second["items"].append(copy.deepcopy(sample.old.items[IDS[4]]) | {"revision": 12})
 
     with pytest.raises(StateMismatch, match="still returns it"):
         gather(VAULT, [first, second], since=0)
@@ -164,8 +164,8 @@ def test_removed_id_does_not_return_on_later_page(told):
         {"overview": "=="},
     ],
 )
-def test_an_item_has_its_form(told, change):
-    page = told.server.sync(5)[0]
+def test_an_item_has_its_form(sample, change):
+    page = sample.server.sync(5)[0]
     page["items"][0] |= change
 
     with pytest.raises(AnswerInvalid):
@@ -183,68 +183,68 @@ def test_an_item_has_its_form(told, change):
         {"n": 2**60},
     ],
 )
-def test_an_entry_has_its_form_and_names_its_own_head(told, change):
-    page = told.server.sync(5)[0]
+def test_an_entry_has_its_form_and_names_its_own_head(sample, change):
+    page = sample.server.sync(5)[0]
     page["entries"][0] |= change
 
     with pytest.raises(AnswerInvalid):
         gather(VAULT, [page], since=5)
 
 
-def test_a_generation_has_one_wrap(told):
-    page = told.server.sync(5)[0]
+def test_a_generation_has_one_wrap(sample):
+    page = sample.server.sync(5)[0]
     page["vault"]["keys"].append({"generation": 1, "sealed_key": b64(bytes(40))})
 
     with pytest.raises(StateMismatch, match="two key wraps for generation 1"):
         gather(VAULT, [page], since=5)
 
 
-def endless(told):
+def endless(sample):
     """Give page after page, each a little further; there is always more."""
-    (page,) = told.old.sync()
+    (page,) = sample.old.sync()
     page |= {"items": [], "removed": [], "more": True, "revision": 1 << 52}
     page["vault"]["revision"] = 1 << 52
     return (page | {"through": n} for n in itertools.count(1))
 
 
-def test_a_sync_that_has_no_end_is_ended(told, monkeypatch):
+def test_a_sync_that_has_no_end_is_ended(sample, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.PAGES_MOST", 20)
 
     with pytest.raises(AnswerInvalid, match="no end"):
-        gather(VAULT, endless(told), since=0)
+        gather(VAULT, endless(sample), since=0)
 
 
-def test_a_sync_that_fills_the_memory_is_ended(told, monkeypatch):
+def test_a_sync_that_fills_the_memory_is_ended(sample, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SEALED_BYTES_MOST", 1000)
 
     with pytest.raises(AnswerInvalid, match="no end"):
-        gather(VAULT, told.server.sync(limit=2), since=0)
+        gather(VAULT, sample.server.sync(limit=2), since=0)
 
 
-def test_page_with_too_many_rows_is_invalid(told, monkeypatch):
+def test_page_with_too_many_rows_is_invalid(sample, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
 
     with pytest.raises(AnswerInvalid, match="more items"):
-        gather(VAULT, told.server.sync(), since=0)
+        gather(VAULT, sample.server.sync(), since=0)
 
 
-def test_page_with_too_many_entries_is_invalid(told, monkeypatch):
+def test_page_with_too_many_entries_is_invalid(sample, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SYNC_LIMIT_MOST", 3)
 
     with pytest.raises(AnswerInvalid, match="more log entries"):
-        gather(VAULT, told.server.sync(5), since=5)
+        gather(VAULT, sample.server.sync(5), since=5)
 
 
-def test_entries_without_end_count_as_what_fills_the_memory(told, monkeypatch):
+def test_entries_without_end_count_as_what_fills_the_memory(sample, monkeypatch):
     monkeypatch.setattr("vaultr.client.log.pages.SEALED_BYTES_MOST", 3 * 1024)
-    bare = ({**page, "items": [], "removed": []} for page in told.server.sync(5, limit=2))
+    bare = ({**page, "items": [], "removed": []} for page in sample.server.sync(5, limit=2))
 
     with pytest.raises(AnswerInvalid, match="no end"):
         gather(VAULT, bare, since=5)
 
 
-def test_unrequested_row_members_are_dropped(told):
-    pages = told.server.sync()
+def test_unrequested_row_members_are_dropped(sample):
+    pages = sample.server.sync()
     for row in pages[0]["items"]:
         row["junk"] = "j" * 1000
 

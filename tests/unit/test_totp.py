@@ -52,16 +52,16 @@ def test_code_is_valid_one_step_before_and_after(apart):
 def test_a_code_is_good_at_no_other_time(apart):
     secret, moment = seed(20), 1_700_000_010.0
 
-    given = totp.code(secret, totp.step_of(moment) + apart)
+    provided = totp.code(secret, totp.step_of(moment) + apart)
 
-    assert totp.matching_step(secret, given, moment) is None
+    assert totp.matching_step(secret, provided, moment) is None
 
 
 @pytest.mark.parametrize(
-    "given", ["", "0", "1234567", "\u00b2" * 6, "\uff11" * 6, "-12345", "abcdef"]
+    "value", ["", "0", "1234567", "\u00b2" * 6, "\uff11" * 6, "-12345", "abcdef"]
 )
-def test_what_is_no_code_matches_nothing(given):
-    assert totp.matching_step(seed(20), given, 59.0) is None
+def test_what_is_no_code_matches_nothing(value):
+    assert totp.matching_step(seed(20), value, 59.0) is None
 
 
 def test_secrets_differ_and_are_as_long_as_the_hash():

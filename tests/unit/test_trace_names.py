@@ -86,9 +86,9 @@ def test_tracing_is_on_only_with_a_collector():
     ],
 )
 def test_impossible_tracing_is_reported(more, says):
-    told = spans.problem({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", **more})
+    reported = spans.problem({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", **more})
 
-    assert told is None if says is None else says in told
+    assert reported is None if says is None else says in reported
 
 
 def test_without_a_start_a_span_is_nothing():

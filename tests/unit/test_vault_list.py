@@ -25,97 +25,97 @@ def listed(server, **changes):
 
 
 @pytest.fixture
-def told():
-    return sample_vault.told()
+def sample():
+    return sample_vault.create()
 
 
 @pytest.fixture
-def known(told):
-    return new_profile(PINS).with_head(told.server.vault_id, told.ann.state.waypoint)
+def known(sample):
+    return new_profile(PINS).with_head(sample.server.vault_id, sample.ann.state.waypoint)
 
 
-def test_an_honest_list_may_be_opened(told, known):
-    vault_id = told.server.vault_id
+def test_an_honest_list_may_be_opened(sample, known):
+    vault_id = sample.server.vault_id
 
-    found = check_list(known, [listed(told.server)], {vault_id: told.ann.state})
+    found = check_list(known, [listed(sample.server)], {vault_id: sample.ann.state})
 
     assert list(found.open) == [vault_id]
     assert found.deleted == ()
 
 
-def test_a_vault_that_is_further_than_known_may_be_opened(told):
-    vault_id = told.server.vault_id
-    known = new_profile(PINS).with_head(vault_id, told.held.state.waypoint)
+def test_a_vault_that_is_further_than_known_may_be_opened(sample):
+    vault_id = sample.server.vault_id
+    known = new_profile(PINS).with_head(vault_id, sample.held.state.waypoint)
 
-    found = check_list(known, [listed(told.server)], {vault_id: told.held.state})
+    found = check_list(known, [listed(sample.server)], {vault_id: sample.held.state})
 
     assert list(found.open) == [vault_id]
 
 
-def test_a_vault_that_no_profile_names_may_be_opened(told):
-    found = check_list(new_profile(PINS), [listed(told.server)], {})
+def test_a_vault_that_no_profile_names_may_be_opened(sample):
+    found = check_list(new_profile(PINS), [listed(sample.server)], {})
 
-    assert list(found.open) == [told.server.vault_id]
+    assert list(found.open) == [sample.server.vault_id]
 
 
 @pytest.mark.parametrize("by", ["profile", "device"])
-def test_a_known_vault_that_is_missing_is_a_rollback(told, known, by):
+def test_a_known_vault_that_is_missing_is_a_rollback(sample, known, by):
     profile = known if by == "profile" else new_profile(PINS)
-    held = {} if by == "profile" else {told.server.vault_id: told.ann.state}
+    held = {} if by == "profile" else {sample.server.vault_id: sample.ann.state}
 
     with pytest.raises(RolledBack, match="missing") as caught:
         check_list(profile, [], held)
 
-    assert short_head(told.server.head) in str(caught.value)
+    assert short_head(sample.server.head) in str(caught.value)
 
 
 @pytest.mark.parametrize("by", ["profile", "device"])
-def test_a_known_vault_that_went_back_is_a_rollback(told, known, by):
+def test_a_known_vault_that_went_back_is_a_rollback(sample, known, by):
     profile = known if by == "profile" else new_profile(PINS)
-    held = {} if by == "profile" else {told.server.vault_id: told.ann.state}
+    held = {} if by == "profile" else {sample.server.vault_id: sample.ann.state}
 
     with pytest.raises(RolledBack) as caught:
-        check_list(profile, [listed(told.old)], held)
+        check_list(profile, [listed(sample.old)], held)
 
-    assert short_head(told.server.head) in str(caught.value)
-    assert short_head(told.old.head) in str(caught.value)
+    assert short_head(sample.server.head) in str(caught.value)
+    assert short_head(sample.old.head) in str(caught.value)
 
 
-def test_another_head_at_a_known_revision_is_a_fork(told, known):
+def test_another_head_at_a_known_revision_is_a_fork(sample, known):
     with pytest.raises(ChainBroken):
-        check_list(known, [listed(told.server, head=b64(bytes(32)))], {})
+        check_list(known, [listed(sample.server, head=b64(bytes(32)))], {})
 
 
-def test_another_generation_at_a_known_revision_is_a_mismatch(told, known):
+def test_another_generation_at_a_known_revision_is_a_mismatch(sample, known):
     with pytest.raises(StateMismatch):
-        check_list(known, [listed(told.server, generation=2)], {})
+        check_list(known, [listed(sample.server, generation=2)], {})
 
 
-def test_a_vault_listed_though_deleted_is_named_and_not_opened(told, known):
-    vault_id = told.server.vault_id
+def test_a_vault_listed_though_deleted_is_named_and_not_opened(sample, known):
+    vault_id = sample.server.vault_id
     profile = known.with_deleted(vault_id)
 
-    found = check_list(profile, [listed(told.server)], {vault_id: told.ann.state})
+    found = check_list(profile, [listed(sample.server)], {vault_id: sample.ann.state})
 
     assert found.deleted == (vault_id,)
     assert found.open == {}
 
 
-def test_unlisted_deleted_vault_is_accepted(told, known):
-    found = check_list(known.with_deleted(told.server.vault_id), [], {})
+def test_unlisted_deleted_vault_is_accepted(sample, known):
+    found = check_list(known.with_deleted(sample.server.vault_id), [], {})
 
     assert (found.deleted, found.open) == ((), {})
 
 
-def test_a_vault_listed_twice_is_refused(told, known):
+def test_a_vault_listed_twice_is_refused(sample, known):
     with pytest.raises(AnswerInvalid, match="twice"):
-        check_list(known, [listed(told.server)] * 2, {})
+        check_list(known, [listed(sample.server)] * 2, {})
 
 
-def test_a_vault_that_nobody_wrote_to_has_its_first_head(told):
-    vault_id = told.server.vault_id
+def test_a_vault_that_nobody_wrote_to_has_its_first_head(sample):
+    vault_id = sample.server.vault_id
     profile = new_profile(PINS).with_head(vault_id, Waypoint(0, first_head(vault_id), 1))
-    new = listed(told.server, revision=0, head=b64(first_head(vault_id)))
+    new = listed(sample.server, revision=0, head=b64(first_head(vault_id)))
 
     assert check_list(profile, [new], {}).open == {vault_id: new}
     with pytest.raises(ChainBroken):
@@ -152,6 +152,6 @@ def test_a_list_that_fills_the_memory_is_ended():
     assert sender.asked == 3
 
 
-def test_list_page_has_at_most_the_requested_rows(told):
+def test_list_page_has_at_most_the_requested_rows(sample):
     with pytest.raises(AnswerInvalid, match="more vaults on a page"):
-        list(ask_list(Listing([listed(told.server)] * 201, size=100)))
+        list(ask_list(Listing([listed(sample.server)] * 201, size=100)))
