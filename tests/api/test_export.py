@@ -61,8 +61,8 @@ def read_vault(line, lines):
 def vault(app, as_ann):
     """A vault with two versions of an item, one in the trash, a removed one, and newer keys."""
     writer = Writer(as_ann).create()
-    kept, gone = writer.put(text="first"), writer.put()
-    writer.put(kept, text="second")
+    stored, gone = writer.put(text="first"), writer.put()
+    writer.put(stored, text="second")
     writer.move("trash", writer.put())
     writer.move("remove", gone)
     writer.rotate()

@@ -60,8 +60,8 @@ class FakeMachines:
             if {one["generation"] for one in each["keys"]} != {*range(1, generation + 1)}:
                 raise ServiceError("conflict")
         record = self.records.get(machine_id, {})
-        kept = ("name", "expires_at", "networks", "vaults")
-        record = record | {name: body[name] for name in kept} | {"revision": revision}
+        stored = ("name", "expires_at", "networks", "vaults")
+        record = record | {name: body[name] for name in stored} | {"revision": revision}
         if "auth_key" in body:
             record["auth"] = hashlib.sha256(unb64(body["auth_key"])).digest()
             self.machines[machine_id] = body["sealed_kek"]

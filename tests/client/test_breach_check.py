@@ -86,10 +86,10 @@ def test_breach_file_finds_passwords_and_sends_nothing(device, breach_file):
 def test_master_password_in_the_file_is_rejected_and_nothing_sent(tmp_path, breach_file):
     new = Device(tmp_path / "home", NOBODY, password=BREACHED)
 
-    told = new.refused(1, "signup", "--email", "a@example.org", "--breach-file", breach_file)
+    message = new.refused(1, "signup", "--email", "a@example.org", "--breach-file", breach_file)
 
-    assert "list of breached passwords" in told
-    assert BREACHED not in told
+    assert "list of breached passwords" in message
+    assert BREACHED not in message
 
 
 def test_wrong_breach_file_is_reported_before_the_password(tmp_path, device):
@@ -97,5 +97,5 @@ def test_wrong_breach_file_is_reported_before_the_password(tmp_path, device):
 
     new = Device(tmp_path / "home", NOBODY)
     for each, words in ((new, ("signup", "--email", "a@example.org")), (device, ("passwd",))):
-        told = each.refused(1, *words, "--breach-file", str(file), password=None)
-        assert "not a list of SHA-1 hashes" in told
+        message = each.refused(1, *words, "--breach-file", str(file), password=None)
+        assert "not a list of SHA-1 hashes" in message

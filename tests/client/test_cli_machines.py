@@ -78,9 +78,9 @@ def jobs(tokens, site, tmp_path):
 def test_machine_is_added_listed_edited_and_deleted(owner, tmp_path):
     file = tmp_path / "token"
 
-    made = owner.told("machines", "add", "build", "--vault", "prod:write", "--vault", "Personal",
-                      "--network", "127.0.0.0/8", "--expires", "7d",
-                      "--out", str(file))  # fmt: skip
+    vaults = ("--vault", "prod:write", "--vault", "Personal")
+    limits = ("--network", "127.0.0.0/8", "--expires", "7d")
+    made = owner.run_json("machines", "add", "build", *vaults, *limits, "--out", str(file))
 
     assert made["token_file"] == str(file)
     assert holds_token(file.read_text())
@@ -90,11 +90,11 @@ def test_machine_is_added_listed_edited_and_deleted(owner, tmp_path):
         "Personal": "read",
     }
     assert made["networks"] == ["127.0.0.0/8"]
-    edited = owner.told("machines", "edit", "build", "--vault", "prod", "--any-network")
+    edited = owner.run_json("machines", "edit", "build", "--vault", "prod", "--any-network")
     assert [each["rights"] for each in edited["vaults"]] == ["read"]
     assert edited["networks"] == []
     assert "build" in owner.done("machines", "list")
-    assert owner.told("machines", "show", "build") == edited
+    assert owner.run_json("machines", "show", "build") == edited
     assert "Replace them: vaultr rotate" not in owner.done("machines", "edit", "build")
     gone = owner.types("machines", "rm", "build", "--rotate")
     assert "Rotated the keys of prod." in gone.stdout, gone.stderr
@@ -125,9 +125,9 @@ def test_token_appears_on_terminal_or_in_new_file_only(owner, tmp_path):
 
 def test_foreign_verbs_suggest_ours(owner):
     for typed, ours in (("create", "add"), ("delete", "rm"), ("revoke", "rm"), ("ls", "list")):
-        told = owner.types("machines", typed, "x", password=None)
-        assert told.returncode == 2
-        assert f"Try: vaultr machines {ours}" in told.stderr
+        result = owner.types("machines", typed, "x", password=None)
+        assert result.returncode == 2
+        assert f"Try: vaultr machines {ours}" in result.stderr
 
 
 def test_job_reads_without_login(jobs):
@@ -140,10 +140,10 @@ def test_job_reads_without_login(jobs):
     assert job.done("read", "vaultr://prod/db/password") == "secret of db\n"
     assert job.done("inject", stdin="x={{ vaultr://prod/web/PORT }}") == "x=80"
     assert job.done("export", "web") == "DB_PASSWORD=hunter2\nPORT=80\n"
-    assert [each["overview"]["title"] for each in job.told("list")] == ["db", "web"]
-    assert job.told("show", "db", "--reveal")["detail"]["password"] == "secret of db"
+    assert [each["overview"]["title"] for each in job.run_json("list")] == ["db", "web"]
+    assert job.run_json("show", "db", "--reveal")["detail"]["password"] == "secret of db"
     assert len(job.done("code", "db").strip()) == 6
-    assert job.told("sync")[0]["name"] == "prod"
+    assert job.run_json("sync")[0]["name"] == "prod"
 
 
 def test_pass_token_lets_the_command_inherit_it(jobs):
@@ -178,14 +178,14 @@ def test_job_with_write_access_changes_items(jobs, tmp_path):
     job.done("restore", "from ci")
     job.done("import", str(tmp_path / ".env"), "--title", "imported")
 
-    assert {"from ci", "imported"} <= {each["overview"]["title"] for each in job.told("list")}
+    assert {"from ci", "imported"} <= {each["overview"]["title"] for each in job.run_json("list")}
     job.done("rm", "from ci", "imported")
 
 
 def test_read_only_job_cannot_write(jobs):
-    told = jobs().refused(1, "add", "note", "--title", "x", stdin="text")
+    message = jobs().refused(1, "add", "note", "--title", "x", stdin="text")
 
-    assert "right" in told or "read" in told or "allowed" in told
+    assert "right" in message or "read" in message or "allowed" in message
 
 
 def test_every_other_command_says_that_a_machine_cannot_do_it(jobs):
@@ -194,9 +194,9 @@ def test_every_other_command_says_that_a_machine_cannot_do_it(jobs):
     for name, command in vaultr.commands.items():
         words = [name, *list(getattr(command, "commands", ()))[:1]]
         if name not in COMMANDS:
-            said = job.types(*words)
-            told = (said.returncode, "A machine cannot do this" in said.stderr)
-            assert told == (1, True), words
+            result = job.types(*words)
+            reported = (result.returncode, "A machine cannot do this" in result.stderr)
+            assert reported == (1, True), words
     assert job.types("rotate", "--help").returncode == 0
 
 
@@ -205,17 +205,17 @@ def test_token_in_an_argument_is_rejected(jobs):
     token = job.environ["VAULTR_TOKEN"]
 
     for words in (("list", token), ("login", f"--email={token}"), ("run", "--", "echo", token)):
-        told = job.refused(2, *words)
-        assert "machines token" in told
-        assert token not in told
+        message = job.refused(2, *words)
+        assert "machines token" in message
+        assert token not in message
 
 
 def test_empty_or_cut_token_ends_2_without_a_request(jobs):
     job = jobs()
 
     for token in ("", " ", job.environ["VAULTR_TOKEN"][:-3], "vmt_x"):
-        told = job.types("list", env={"VAULTR_TOKEN": token, "VAULTR_URL": NOBODY})
-        assert told.returncode == 2, told.stderr
+        result = job.types("list", env={"VAULTR_TOKEN": token, "VAULTR_URL": NOBODY})
+        assert result.returncode == 2, result.stderr
 
 
 def test_error_of_deleted_machine_says_what_to_do(jobs, owner):

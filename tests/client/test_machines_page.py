@@ -36,7 +36,7 @@ def you(site, tmp_path_factory):
     """An account that has nothing yet, on an unlocked device."""
     device = Device(tmp_path_factory.mktemp("you") / "home", site.url, email="mia@example.org")
     device.environ["VAULTR_AGENT"] = "on"
-    device.told("signup", "--email", device.email)
+    device.run_json("signup", "--email", device.email)
     device.done("verify", site.token(of=device.email), password=None)
     device.done("login")
     device.done("unlock")
@@ -56,15 +56,15 @@ def test_commands_of_the_page_work_in_their_order(you, site, folder):
         else:
             actor, password = (you, True) if who == "you" else (job, None)
             stdin = NEW_PORT if words[-1] == "--json" else ""
-            said = actor.types(*words, password=password, stdin=stdin)
-            assert said.returncode == 0, (line, said)
-            shown[line] = said.stdout
+            result = actor.types(*words, password=password, stdin=stdin)
+            assert result.returncode == 0, (line, result)
+            shown[line] = result.stdout
 
     assert shown["run --env-set web -- sh deploy.sh"] == "deployed with hunter2\n"
     assert shown["read vaultr://prod/web/DB_PASSWORD"] == "hunter2\n"
     assert (folder / "config.yaml").read_text() == "password: hunter2\n"
     assert json.loads(you.done("export", "web", "--format", "json"))["PORT"] == "81"
-    assert [each["name"] for each in you.told("machines", "list")] == ["cluster"]
+    assert [each["name"] for each in you.run_json("machines", "list")] == ["cluster"]
 
 
 def _check_gateway(site, words, folder):

@@ -25,11 +25,11 @@ OF_THE_SERVER = {"flask", "sqlalchemy", "werkzeug", "pydantic", "redis", "gunico
 def wheel(tmp_path_factory):
     """The wheel, built from a copy: what a build leaves behind is not for the sources."""
     copy = tmp_path_factory.mktemp("sources")
-    kept = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z", "--", "vaultr",
+    stored = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z", "--", "vaultr",
                            "setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE",
                            "wsgi.py", "config/gunicorn.py", "migrations"],
                           cwd=ROOT, capture_output=True, check=True).stdout  # fmt: skip
-    for name in filter(None, kept.decode().split("\0")):
+    for name in filter(None, stored.decode().split("\0")):
         if (ROOT / name).exists():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_bytes((ROOT / name).read_bytes())
@@ -130,5 +130,5 @@ def test_plain_install_gives_a_working_client(wheel, tmp_path):
 
 def _installed(python):
     program = "import importlib.metadata as m; print(*{d.name for d in m.distributions()})"
-    said = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
-    return {re.sub(r"[-_.]+", "-", name).lower() for name in said.stdout.split()}
+    result = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in result.stdout.split()}

@@ -33,22 +33,22 @@ def test_a_role_that_owns_nothing_is_sent_to_the_owner(postgres_url, tmp_path):
         admin.commit()
 
     limited = url.replace("//vaultr@", f"//{role}@")
-    code, said = upgrade(limited, tmp_path)
+    code, output = upgrade(limited, tmp_path)
 
     assert code == 1
-    assert "the role in DATABASE_URL may not change tables: set MIGRATION_DATABASE_URL" in said
-    assert "Traceback" not in said
+    assert "the role in DATABASE_URL may not change tables: set MIGRATION_DATABASE_URL" in output
+    assert "Traceback" not in output
     assert upgrade(limited, tmp_path, MIGRATION_DATABASE_URL=url)[0] == 0
     servers.drop_database(url)
 
 
 @pytest.mark.long
 def test_a_database_that_is_away_is_named_as_such(tmp_path):
-    code, said = upgrade("postgresql://x@127.0.0.1:1/x", tmp_path)
+    code, output = upgrade("postgresql://x@127.0.0.1:1/x", tmp_path)
 
     assert code == 1
-    assert "the database does not answer, or not to this role: see `flask doctor`" in said
-    assert "Traceback" not in said
+    assert "the database does not answer, or not to this role: see `flask doctor`" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.long
@@ -71,11 +71,11 @@ def test_locked_table_is_reported_as_lock(postgres_url, tmp_path):
         began = time.monotonic()
         freed = threading.Timer(60, holder.rollback)
         freed.start()
-        code, said = upgrade(url, tmp_path)
+        code, output = upgrade(url, tmp_path)
         freed.cancel()
 
     assert code == 1
     assert time.monotonic() - began < 40
-    assert "a table was locked for 10 s by a long transaction: run this again" in said
-    assert "Traceback" not in said
+    assert "a table was locked for 10 s by a long transaction: run this again" in output
+    assert "Traceback" not in output
     servers.drop_database(url)
