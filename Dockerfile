@@ -39,8 +39,8 @@ ENV PATH=/opt/vaultr/bin:/usr/local/bin:/usr/lib/postgresql/17/bin:/usr/bin:/bin
     FLASK_APP=wsgi.py \
     VAULTR_HOME=/tmp/vaultr
 
-# A volume mounted here belongs to the user: the sequencer keeps its last checkpoint in it.
-RUN ["install", "-d", "-o", "10001", "-g", "10001", "-m", "0700", "/var/lib/vaultr"]
+# Volumes mounted here belong to the user: the sequencer's last checkpoint, and backups.
+RUN ["install", "-d", "-o", "10001", "-g", "10001", "-m", "0700", "/var/lib/vaultr", "/backups"]
 # The code belongs to root: an attacker who breaks into the server cannot change it.
 COPY --from=packages /opt/vaultr /opt/vaultr
 WORKDIR /app

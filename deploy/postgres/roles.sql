@@ -10,10 +10,13 @@
 \set owner_password `cat "$OWNER_PASSWORD_FILE"`
 -- Without SEQUENCER_PASSWORD_FILE the role of the sequencer is created, but cannot log in.
 \set sequencer_password `test -z "$SEQUENCER_PASSWORD_FILE" || cat "$SEQUENCER_PASSWORD_FILE"`
+-- With SCRATCH_PASSWORD_FILE there is a role for `flask backup drill`: it creates databases of its own, and
+-- connects to no other one of Vaultr.
+\set scratch_password `test -z "$SCRATCH_PASSWORD_FILE" || cat "$SCRATCH_PASSWORD_FILE"`
 -- A file that is not there would be an empty password.
 SELECT 'DO $$ BEGIN RAISE EXCEPTION ''passwords have at least 20 characters''; END $$'
   WHERE least(length(:'app_password'), length(:'owner_password')) < 20
-    OR length(:'sequencer_password') BETWEEN 1 AND 19 \gexec
+    OR length(:'sequencer_password') BETWEEN 1 AND 19 OR length(:'scratch_password') BETWEEN 1 AND 19 \gexec
 
 SET password_encryption = 'scram-sha-256';
 
@@ -26,6 +29,10 @@ ALTER ROLE vaultr_owner PASSWORD :'owner_password';
 ALTER ROLE vaultr_app PASSWORD :'app_password';
 SELECT format('ALTER ROLE vaultr_sequencer PASSWORD %L', :'sequencer_password')
   WHERE :'sequencer_password' <> '' \gexec
+SELECT 'CREATE ROLE vaultr_scratch LOGIN CREATEDB' WHERE :'scratch_password' <> ''
+  AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'vaultr_scratch') \gexec
+SELECT format('ALTER ROLE vaultr_scratch PASSWORD %L', :'scratch_password')
+  WHERE :'scratch_password' <> '' \gexec
 -- Only a superuser may say NOSUPERUSER, even of a role that is none: so only where it is needed.
 SELECT format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE', rolname) FROM pg_roles
   WHERE rolname IN ('vaultr_owner', 'vaultr_app', 'vaultr_sequencer') AND (rolsuper OR rolcreatedb OR rolcreaterole) \gexec
@@ -48,7 +55,7 @@ SELECT format('GRANT vaultr_owner TO %I', rolname) FROM pg_roles
 -- (migrations/env.py).
 SET ROLE vaultr_owner;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO vaultr_app;
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO vaultr_app;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO vaultr_app;
 SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.%I TO vaultr_app', schemaname, tablename)
   FROM pg_tables WHERE schemaname = 'public' AND tableowner = 'vaultr_owner'
     AND tablename NOT LIKE 'audit\_%' \gexec
@@ -80,6 +87,7 @@ SELECT format('REVOKE ALL ON public.%I FROM %I', rights.name, rights.role),
   ) AS rights (role, name, granted)
   JOIN pg_tables ON tablename = rights.name AND schemaname = 'public' AND tableowner = 'vaultr_owner'
 \gexec
-SELECT format('GRANT USAGE ON SEQUENCE %I.%I TO vaultr_app', schemaname, sequencename)
+-- A dump reads their last values.
+SELECT format('GRANT USAGE, SELECT ON SEQUENCE %I.%I TO vaultr_app', schemaname, sequencename)
   FROM pg_sequences WHERE schemaname = 'public' AND sequenceowner = 'vaultr_owner' \gexec
 RESET ROLE;

@@ -241,6 +241,7 @@ def _initialise(server, secrets):
         "APP_PASSWORD_FILE": str(secrets / "postgres_app_password"),
         "OWNER_PASSWORD_FILE": str(secrets / "postgres_owner_password"),
         "SEQUENCER_PASSWORD_FILE": str(secrets / "postgres_sequencer_password"),
+        "SCRATCH_PASSWORD_FILE": str(secrets / "postgres_scratch_password"),
     }
     with contextlib.closing(psycopg2.connect(server.url)) as connection:
         connection.autocommit = True

@@ -90,11 +90,14 @@ def test_values_of_one_workload_are_in_its_pods_alone(workload):
     flags = (
         "--set-json", f"{workload}={json.dumps(values | more)}",
         "--set", "sequencer.persistentVolumeClaim=vaultr-audit",
+        "--set", "cronJobs.backup.persistentVolumeClaim=vaultr-backups",
+        "--set", "cronJobs.drill.persistentVolumeClaim=vaultr-backups",
     )  # fmt: skip
     found = pods(rendered("default", *flags))
 
     alone = {name for name, pod in found.items() if holds(pod, *reversed(HATCHES["podLabels"]))}
-    expected = {WORKLOADS[workload]} | ({"vaultr-daily"} if workload == "cronJobs" else set())
+    of_all_jobs = {"vaultr-daily", "vaultr-backup", "vaultr-drill"}
+    expected = {WORKLOADS[workload]} | (of_all_jobs if workload == "cronJobs" else set())
     assert alone == expected
     for one in alone:
         assert [

@@ -65,6 +65,26 @@ def test_daily_job_reaches_the_service_that_its_address_names(site):
     assert levels["health"] == levels["limits"] == "ok"
 
 
+def test_backup_and_drill_jobs_run_and_only_the_drill_opens(site):
+    recipient = (site.secrets / "backup_recipient").read_text().strip()
+    objects = rendered("default", "--set", f"settings.BACKUP_RECIPIENT={recipient}")
+    jobs = {one["metadata"]["name"]: one for one in of_kind(objects, "CronJob")}
+    folder = site.folder / "backups"
+    folder.mkdir()
+    backup, drill = jobs["vaultr-backup"], jobs["vaultr-drill"]
+
+    made = run_as_pod(site, backup, **{"/backups": str(folder)})
+    done = run_as_pod(site, drill, **{"/backups": str(folder)})
+
+    assert made.returncode == 0, tools.said(made)
+    assert done.returncode == 0, tools.said(done)
+    assert json.loads(done.stdout)["ok"] is True
+    assert "BACKUP_IDENTITY" not in str(backup)
+    assert backup["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"][-1] == {
+        "name": "backups", "persistentVolumeClaim": {"claimName": "vaultr-backups"},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("host", "code"), [(HOST, 0), ("other.example.org", 1)])
 def test_helm_test_sends_a_request_that_users_send(site, host, code):
     [pod] = of_kind(rendered("default"), "Pod")

@@ -35,7 +35,8 @@ def services():
 @pytest.fixture(scope="module")
 def everything():
     """All services, of all profiles."""
-    profiles = ("--profile", "dev", "--profile", "certificate", "--profile", "timer")
+    names = ("dev", "certificate", "timer", "jobs")
+    profiles = [word for name in names for word in ("--profile", name)]
     done = tools.run("docker-compose", *profiles, "config", "--format", "json")
     assert done.returncode == 0, tools.output_of(done)
     return json.loads(done.stdout)["services"]
@@ -142,7 +143,9 @@ def test_servers_and_databases_have_no_way_out(everything):
     open_ones = {name for name, one in networks.items() if not one.get("internal")}
 
     outside = {name for name, one in everything.items() if open_ones & {*one["networks"]}}
-    assert outside == {"edge", "worker", "sequencer", "mail", "certbot", "timer"}
+    assert outside == {
+        *("edge", "worker", "sequencer", "mail", "certbot", "timer", "backup", "drill"),
+    }
 
 
 def test_edge_redirects_only_the_names_of_the_environment(everything, tmp_path):

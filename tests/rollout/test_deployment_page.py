@@ -43,10 +43,12 @@ def folder(tmp_path_factory):
             ("database_url", "vaultr_app"),
             ("migration_database_url", "vaultr_owner"),
             ("sequencer_database_url", "vaultr_sequencer"),
+            ("backup_scratch_url", "vaultr_scratch"),
         ):
             written = (folder / "secrets" / name).read_text()
             assert "sslmode=verify-full" in written
-            near = url.partition("@")[2]
+            # The role of the drill has no access to Vaultr's own database.
+            near = (server.url if role == "vaultr_scratch" else url).partition("@")[2]
             with psycopg2.connect(re.sub(r"@.*", f"@{near}", written)) as connection:
                 assert connection.info.user == role
             connection.close()
@@ -101,6 +103,7 @@ def test_the_secret_holds_all_that_pods_mount(folder):
 
     assert {*made["data"]} == {
         *settings_of_chart.secret_names(), "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL",
+        "BACKUP_IDENTITY", "BACKUP_SCRATCH_URL",
     } - {"SMTP_PASS"}  # fmt: skip
     url = base64.b64decode(made["data"]["DATABASE_URL"]).decode()
     assert url.startswith("postgresql://vaultr_app:")

@@ -51,6 +51,10 @@ _OWNED: Final = (
     "SELECT tablename FROM pg_tables"
     " WHERE schemaname = current_schema AND tableowner = current_user"
 )
+_SEQUENCES: Final = (
+    "SELECT sequencename FROM pg_sequences"
+    " WHERE schemaname = current_schema AND sequenceowner = current_user"
+)
 _OTHERS: Final = (
     "SELECT DISTINCT g.table_name, g.grantee FROM information_schema.role_table_grants g"
     " JOIN pg_tables t ON t.tablename = g.table_name AND t.schemaname = g.table_schema"
@@ -110,6 +114,9 @@ def apply(connection: sa.Connection) -> None:
         if role not in RIGHTS:
             taken = f"UPDATE, DELETE, TRUNCATE ON {quote(table)} FROM {quote(role)}"
             connection.execute(sa.text(f"REVOKE {taken}"))
+    if APP in roles:  # a dump by the server's role reads the last values
+        for name in connection.scalars(sa.text(_SEQUENCES)).all():
+            connection.execute(sa.text(f"GRANT SELECT ON SEQUENCE {quote(name)} TO {APP}"))
     for role, table, names in rows():
         if role in roles and table in owned:
             connection.execute(sa.text(f"REVOKE ALL ON {table} FROM {role}"))

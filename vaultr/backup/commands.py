@@ -34,9 +34,15 @@ _file = click.argument("file", metavar="FILE")
 
 @backup.command("create")
 @_folder
+@click.option("--keep-days", type=click.IntRange(1), help="Then prune: keep all of these days")
+@click.option(
+    "--keep-monthly", type=click.IntRange(0), help="Then prune: keep one of each of these months"
+)
 @json_option
 @command
-def create(*, folder: Path | None, as_json: bool) -> None:
+def create(
+    *, folder: Path | None, keep_days: int | None, keep_monthly: int | None, as_json: bool
+) -> None:
     """Back up the database, sealed for BACKUP_RECIPIENT, and print the name.
 
     Needs no private key, so this process cannot open a backup. Server keys are not included: store
@@ -44,8 +50,12 @@ def create(*, folder: Path | None, as_json: bool) -> None:
 
     Example: flask backup create --dir /backups
     """
-    settings = current_settings()
-    done = make(settings, _location(folder))
+    if (keep_days is None) != (keep_monthly is None):
+        raise click.UsageError("Use --keep-days and --keep-monthly together.")
+    place = _location(folder)
+    done = make(current_settings(), place)
+    if keep_days is not None and keep_monthly is not None:
+        retention.prune(place, clock.now(), keep_days=keep_days, keep_monthly=keep_monthly)
     answer = {
         "file": done.name,
         "bytes": done.size,

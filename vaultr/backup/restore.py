@@ -148,5 +148,5 @@ def _rights(connection: sa.Connection, *, superuser: bool) -> list[str]:
         f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}",
         f"GRANT USAGE ON SCHEMA public TO {_APP}, {_SEQUENCER}",
         f"{defaults} SELECT, INSERT, UPDATE, DELETE ON TABLES TO {_APP}",
-        f"{defaults} USAGE ON SEQUENCES TO {_APP}",
+        f"{defaults} USAGE, SELECT ON SEQUENCES TO {_APP}",
     ]

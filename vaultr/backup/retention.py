@@ -37,7 +37,7 @@ def superfluous(
 
 
 def prune(
-    location: Location, now: datetime, *, keep_days: int, keep_monthly: int, dry_run: bool
+    location: Location, now: datetime, *, keep_days: int, keep_monthly: int, dry_run: bool = False
 ) -> Pruned:
     """Remove superfluous backups; those that an object lock protects stay until it ends."""
     stored = location.list()
