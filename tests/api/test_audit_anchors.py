@@ -1,16 +1,28 @@
 """Anchors, changes of the signing key, and the stream for a SIEM."""
 
+import contextlib
 import json
 import socket
 
 import pytest
+import sqlalchemy as sa
 
-from tests.harness import audit_log
-from vaultr.audit import anchors, checkpoints, sequencer, service, signing, state_file
+from tests.harness import audit_anchors, audit_log
+from vaultr.audit import (
+    anchors,
+    checkpoints,
+    publishing,
+    sequencer,
+    service,
+    signing,
+    state_file,
+)
 from vaultr.audit.events import Event
+from vaultr.audit.models import AuditCheckpoint
 from vaultr.audit.verification import run
 from vaultr.database.session import reading, transaction
 from vaultr.protocol import notes
+from vaultr.protocol.notes import COSIGNATURE, VerificationKey
 from vaultr.settings.types import Keys
 
 OLD, NEW = b"o1d-key-of-a-test-log-0123456789", b"new-key-of-a-test-log-0123456789"
@@ -171,3 +183,104 @@ def test_stream_has_each_event_once_also_after_a_restart(here, set_to, capsys):
 
     assert places == [(1, at) for at in range(len(places))]
     assert len(places) == 4
+
+
+def newest_row():
+    with reading() as session:
+        return checkpoints.last_signed(session)
+
+
+def witnessed(app, set_to, witness, **more):
+    key = witness.key if "key" not in more else more.pop("key")
+    anchored(app, set_to, witness.url, audit_witness_keys=(str(key),), **more)
+
+
+def add_log(app, witness):
+    """Give the witness what `flask audit status` prints for its operator."""
+    done = app.test_cli_runner().invoke(args=["audit", "status", "--json"])
+    witness.add(**json.loads(done.stdout)["witness"])
+
+
+def grow(times=1):
+    for _ in range(times):
+        record()
+        audit_log.sequence_all()
+        sequencer.sequence()
+
+
+def test_witness_cosigns_what_extends_its_last_checkpoint(here, set_to):
+    with audit_anchors.witness() as witness:
+        witnessed(here, set_to, witness)
+        grow()
+        assert anchors.failing() == [witness.url]  # it does not know the log yet
+        add_log(here, witness)
+        witnessed(here, set_to, witness)
+        grow(3)
+        witnessed(here, set_to, witness)  # after a restart the anchor asks for the size
+        grow()
+
+        taken = anchors.taken_by(newest_row().anchored_to)[witness.url]
+        signed = notes.parse(f"{notes.parse(newest().note).text}\n{taken}")
+        assert anchors.failing() == []
+        assert signed.signed_by(witness.key, signing.verify)
+        assert {status for _, status in witness.requests} == {404, 200, 409}
+        assert {path for path, _ in witness.requests} == {"/add-checkpoint"}
+
+
+def test_witness_of_another_key_is_a_failing_anchor(here, set_to):
+    with audit_anchors.witness() as witness:
+        other = VerificationKey(witness.key.name, b"x" * 32, COSIGNATURE)
+        witnessed(here, set_to, witness, key=other)
+        grow()
+        add_log(here, witness)
+        witnessed(here, set_to, witness, key=other)
+
+        grow()
+
+        assert anchors.failing() == [witness.url]
+
+
+def test_witness_takes_tree_of_new_key_once_added(here, set_to):
+    keys(here, set_to, ("old", OLD))
+    with audit_anchors.witness() as witness:
+        witnessed(here, set_to, witness)
+        grow()
+        add_log(here, witness)
+        keys(here, set_to, ("new", NEW), ("old", OLD))
+        witnessed(here, set_to, witness)
+        grow()
+        add_log(here, witness)
+        witnessed(here, set_to, witness)
+
+        grow()
+
+        assert anchors.failing() == []
+        assert set(witness.seen) == {"localhost/audit/1", "localhost/audit/2"}
+
+
+def test_checkpoint_that_looks_anchored_is_sent_all_the_same(here, set_to, tmp_path):
+    path = tmp_path / "checkpoints"
+    anchored(here, set_to, path.as_uri())
+    grow()
+    record()
+    with claimed_as_anchored(path.as_uri()):
+        audit_log.sequence_all()
+        sequencer.sequence()
+
+    assert json.loads(path.read_text().splitlines()[-1]) == newest().note
+
+
+@contextlib.contextmanager
+def claimed_as_anchored(url):
+    """Let the database say that an anchor has each checkpoint as soon as it is published."""
+    whole = publishing._mark_published
+
+    def mark(epoch):
+        whole(epoch)
+        with transaction() as session:
+            says = json.dumps({url: ""})
+            session.execute(sa.update(AuditCheckpoint).values(anchored_to=says))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(publishing, "_mark_published", mark)
+        yield

@@ -136,7 +136,9 @@ class Signer:
         if stored is not None:
             self._check_stored(session, stored, size)
         if state.checkpoint is None:
-            if stored is not None and not _is_first(stored):
+            if stored is not None and _is_first(stored):
+                return self._adopted(session, stored)
+            if stored is not None:
                 says = f"state file and anchors are missing, but checkpoints exist; {REOPEN}"
                 raise CannotSign("state-missing", says)
             return state
@@ -150,6 +152,18 @@ class Signer:
         if epoch > last.epoch:
             _check_links(session, last.epoch, epoch)
         return state
+
+    def _adopted(self, session: Session, stored: AuditCheckpoint) -> State:
+        """Store the very first checkpoint as the state, before anything else is signed."""
+        try:
+            self.remember(stored.note)
+        except OSError as error:
+            raise CannotSign(
+                "state-unwritable", "the state file cannot be written", waits=True
+            ) from error
+        if state_file.path() is None:
+            anchors.send_first()
+        return self._opened(session, stored.note, "state")
 
 
 def _place(state: State) -> tuple[int, int]:

