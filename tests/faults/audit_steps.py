@@ -64,7 +64,7 @@ def killed_at_each_step(count):
         else:
             step = 0
     assert _in_child(server, lambda: _work(None, None)) == 0
-    json.dump({"kills": kills, "steps": most}, sys.stdout)
+    sys.stdout.write(json.dumps({"kills": kills, "steps": most}) + "\n")
 
 
 def paused_beside_another(step):

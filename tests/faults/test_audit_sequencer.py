@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from tests.harness import app_fixtures, audit_log, servers
 from vaultr.audit import checkpoints, sequencer, service, state_file
 from vaultr.audit.events import Event
-from vaultr.audit.models import AuditEvent
+from vaultr.audit.models import AuditEvent, AuditLeaf
 from vaultr.audit.verification import run
 from vaultr.database.session import db, reading, transaction
 from vaultr.security import keyring
@@ -25,8 +26,8 @@ ANN = UUID(int=1)
 
 @pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def site(request, tmp_path):
-    """An app on a database of its own, whose newest checkpoints go to a file too."""
-    more = {"AUDIT_ANCHORS": (tmp_path / "anchors").as_uri()}
+    """An app on a database of its own, with an anchor file and a stream of events."""
+    more = {"AUDIT_ANCHORS": (tmp_path / "anchors").as_uri(), "AUDIT_STREAM": "stdout"}
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
         more["DATABASE_URL"] = servers.fresh_database(url)
@@ -62,10 +63,43 @@ def check_whole(site):
 def test_sequencer_that_is_killed_leaves_whole_log(site, count):
     wanted = count(3, many=100)
 
-    reported = json.loads(step(site, f"killed_at_each_step({wanted})").splitlines()[-1])
+    *lines, last = step(site, f"killed_at_each_step({wanted})").splitlines()
 
-    assert reported["kills"] == wanted
+    assert json.loads(last)["kills"] == wanted
     check_whole(site)
+    check_stream(lines)
+
+
+def check_stream(lines):
+    """Check that each event was written; one again only if the process was killed right then."""
+    shown = [json.loads(line) for line in lines if line.startswith('{"epoch"')]
+    events = {(one["epoch"], one["index"]): one["event"]["eid"] for one in shown}
+    with reading() as session:
+        query = sa.select(AuditLeaf.epoch, AuditLeaf.idx, AuditLeaf.event_id)
+        stored = {(epoch, idx): str(event_id) for epoch, idx, event_id in session.execute(query)}
+    assert events == stored
+    assert all(events[one["epoch"], one["index"]] == one["event"]["eid"] for one in shown)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("site", ["postgresql"], indirect=True)
+def test_stream_of_stopped_worker_has_each_event_once(site):
+    for _ in range(2):
+        step(site, "record(40)")
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "flask", "--app", "wsgi", "worker", "--only", "audit"],
+            env=os.environ | site.environ, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        lines = [worker.stdout.readline() for _ in range(20)]
+        worker.send_signal(signal.SIGTERM)
+        lines += worker.communicate()[0].splitlines()
+        site.lines = [*getattr(site, "lines", []), *lines]
+    audit_log.sequence_all()
+
+    shown = [json.loads(line) for line in site.lines if line.startswith('{"epoch"')]
+    places = [(one["epoch"], one["index"]) for one in shown]
+    assert places == [(1, at) for at in range(len(places))]
+    assert len(places) >= 40
 
 
 @pytest.mark.parametrize("site", ["postgresql"], indirect=True)

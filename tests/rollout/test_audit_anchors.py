@@ -58,7 +58,6 @@ def bucket(request, tmp_path, monkeypatch):
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
     }.items():
         monkeypatch.setenv(name, value)
     with audit_anchors.s3_server(command, port) as url:

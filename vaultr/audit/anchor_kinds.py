@@ -188,7 +188,9 @@ class BucketAnchor:
         except ImportError:
             raise AnchorFailed("boto3 is missing: install vaultr[server,s3]") from None
         except Exception as error:
-            raise AnchorFailed(type(error).__name__) from error
+            response: Any = getattr(error, "response", {})
+            code = response.get("Error", {}).get("Code")
+            raise AnchorFailed(str(code or type(error).__name__)) from error
 
 
 class WitnessAnchor:
