@@ -1,6 +1,7 @@
 """Alembic's environment: one migration at a time, with time limits."""
 
 import logging
+import time
 
 import sqlalchemy as sa
 from alembic import context
@@ -20,6 +21,7 @@ LOCK = 0x7661756C7472  # "vaultr"
 LOCK_SECONDS = 10
 STATEMENT_SECONDS = 300
 WAIT_FOR_OTHERS_SECONDS = 600
+POLL_SECONDS = 0.2
 
 
 def skip_empty(_context, _revision, directives):
@@ -57,25 +59,34 @@ def run_online():
     usual = engine.deadline.set(None)
     try:
         with engine.owner_engine(current_settings()).connect() as connection:
-            connection.detach()  # closed at the end, with all settings made here
-            if connection.dialect.name == "postgresql":
-                wait_for_turn(connection)
-            else:
-                connection = prepare_sqlite(connection)
-            arguments["on_version_apply"] = report
-            context.configure(connection=connection, target_metadata=target_metadata, **arguments)
-            with context.begin_transaction():
-                context.run_migrations()
-                note_needs(connection)
-                if connection.dialect.name == "postgresql":
-                    rights.apply(connection)
-            connection.commit()  # on SQLite the transaction is ours, see prepare_sqlite
+            try:
+                run_on(connection, arguments)
+            finally:
+                # Closed with all settings made here. If it were detached from its pool instead, it
+                # could not change to AUTOCOMMIT, in which an index blocks no writers.
+                connection.invalidate()
     except sa.exc.DBAPIError as error:
         if (why := hindrance(error)) is None:
             raise
         raise CommandError(why) from None
     finally:
         engine.deadline.reset(usual)
+
+
+def run_on(connection, arguments):
+    """Run the migrations on one connection."""
+    if connection.dialect.name == "postgresql":
+        wait_for_turn(connection)
+    else:
+        connection = prepare_sqlite(connection)
+    arguments["on_version_apply"] = report
+    context.configure(connection=connection, target_metadata=target_metadata, **arguments)
+    with context.begin_transaction():
+        context.run_migrations()
+        note_needs(connection)
+        if connection.dialect.name == "postgresql":
+            rights.apply(connection)
+    connection.commit()  # on SQLite the transaction is ours, see prepare_sqlite
 
 
 def report(ctx, step, **_more):
@@ -134,11 +145,19 @@ def prepare_sqlite(connection):
 
 
 def wait_for_turn(connection):
-    """Take the lock for migrations, then set the time limits of this one."""
-    limits = {"lock_timeout": WAIT_FOR_OTHERS_SECONDS, "statement_timeout": WAIT_FOR_OTHERS_SECONDS}
-    for name, seconds in limits.items():
-        connection.execute(sa.text(f"SET {name} = '{seconds}s'"))
-    connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+    """Take the lock for migrations, then set the time limits of this one.
+
+    It is asked for again and again, because an index that is built concurrently waits for all
+    transactions that began before, so also for one that would wait for this lock.
+    """
+    until = time.monotonic() + WAIT_FOR_OTHERS_SECONDS
+    lock = sa.text("SELECT pg_try_advisory_lock(:key)")
+    while not connection.execute(lock, {"key": LOCK}).scalar():
+        connection.commit()
+        if time.monotonic() > until:
+            minutes = WAIT_FOR_OTHERS_SECONDS // 60
+            raise CommandError(f"another migration has run for {minutes} minutes: run this again")
+        time.sleep(POLL_SECONDS)
     connection.execute(sa.text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
     connection.execute(sa.text(f"SET statement_timeout = '{STATEMENT_SECONDS}s'"))
     connection.commit()

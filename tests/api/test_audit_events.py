@@ -8,8 +8,9 @@ import time_machine
 
 from tests.harness import audit_failures, audit_log
 from vaultr import clock
-from vaultr.audit import denied_requests, service
-from vaultr.audit.events import Event
+from vaultr.audit import denied_requests, queries, service
+from vaultr.audit.events import ACTIONS, Event
+from vaultr.audit.models import AuditEvent
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 
@@ -78,7 +79,36 @@ def test_events_are_chosen_by_type_and_by_family(app, as_ann):
 
     assert ids(as_ann.get(f"{URL}?action=item.read")) == [str(read)]
     assert ids(as_ann.get(f"{URL}?action=item")) == [str(read), str(write)]
-    assert ids(as_ann.get(f"{URL}?action=ite")) == []
+
+
+def test_every_type_and_family_can_be_chosen_and_no_other(app, as_ann):
+    record(app, as_ann.account_id, *Event)
+
+    found = {action: len(ids(as_ann.get(f"{URL}?action={action}"))) for action in ACTIONS}
+
+    # `as_ann` has logged in, so that one event more is of that type and its families.
+    login = {"auth", "auth.login", "auth.login.ok"}
+    assert found == {name: len(types) + (name in login) for name, types in ACTIONS.items()}
+    assert as_ann.get(f"{URL}?action=ite").status_code == 400
+
+
+def test_events_of_a_machine_are_found_page_by_page(app, as_ann, monkeypatch):
+    monkeypatch.setattr(queries, "SCANNED", 3)
+    machine, events = uuid4(), []
+    for number in range(10):
+        events += record(app, as_ann.account_id, Event.ITEM_READ)
+        if number in {0, 1, 9}:
+            with app.app_context(), transaction() as session:
+                row = session.get(AuditEvent, events[-1])
+                row.act = str(machine)
+
+    seen, pages, cursor = [], 0, ""
+    while cursor is not None:
+        page = as_ann.get(f"{URL}?machine={machine}{cursor and '&cursor=' + cursor}")
+        seen, cursor, pages = seen + ids(page), page.json["next_cursor"], pages + 1
+
+    assert seen == [str(events[number]) for number in (9, 1, 0)]
+    assert pages > 2
 
 
 def test_events_are_chosen_from_a_time_until_another(app, as_ann):

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import re
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 # A default that is computed for each row makes PostgreSQL write the table anew.
 _COMPUTED = re.compile(r"random|uuid|clock_timestamp|nextval|timeofday", re.I)
@@ -23,6 +24,7 @@ _CONCURRENTLY = re.compile(r"\bconcurrently\b", re.I)
 class Recorder:
     """What a migration asks `op` for, and what is wrong with that."""
 
+    dialect = SimpleNamespace(name="postgresql")  # where a statement can stop the site
     oldest_code: str | None = None
     own: set = field(default_factory=set)
     faults: list = field(default_factory=list)

@@ -1,6 +1,7 @@
 """The types of events. A name is part of the API and never changes."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Event(StrEnum):
@@ -53,3 +54,17 @@ class Event(StrEnum):
     LOG_GAP = "log.gap"
     WRITER_START = "writer.start"
     WRITER_STOP = "writer.stop"
+
+
+def _families() -> dict[str, tuple[Event, ...]]:
+    """Return the types of each action: a type itself, or a family such as ``auth``."""
+    found: dict[str, list[Event]] = {}
+    for event in Event:
+        parts = event.value.split(".")
+        for length in range(1, len(parts) + 1):
+            found.setdefault(".".join(parts[:length]), []).append(event)
+    return {action: tuple(found[action]) for action in sorted(found)}
+
+
+# The types of events by action, for `GET /audit/events?action=`.
+ACTIONS: Final = _families()

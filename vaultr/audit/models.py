@@ -16,6 +16,7 @@ class AuditEvent(Base):
     __table_args__ = (
         sa.UniqueConstraint("epoch", "writer_id", "writer_seq"),
         sa.Index(None, "sub", "t", "event_id"),
+        sa.Index(None, "sub", "typ", "t"),
         sa.CheckConstraint("writer_seq >= 0", name="writer_seq_counts"),
     )
 

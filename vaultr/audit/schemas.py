@@ -1,20 +1,32 @@
 """Queries and views of the audit log."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
+from vaultr.audit.events import ACTIONS
 from vaultr.audit.models import AuditEvent, AuditLeaf
 from vaultr.wire import field_types
 
 EPOCH_MOST = 10**9
 
 
+def _action(value: str) -> str:
+    if value not in ACTIONS:
+        raise ValueError("must be a type of events, or a family of types")
+    return value
+
+
+Action = Annotated[
+    str, AfterValidator(_action), WithJsonSchema({"type": "string", "enum": list(ACTIONS)})
+]
+
+
 class EventsQuery(field_types.Page):
     """Select events of one type or family (``auth.login``, ``auth``), between two times."""
 
-    action: str | None = Field(default=None, pattern=r"^[a-z]+(?:[.-][a-z]+)*$", max_length=64)
+    action: Action | None = Field(default=None)
     machine: field_types.Id | None = Field(default=None)
     since: field_types.Time | None = Field(default=None, alias="from")
     until: field_types.Time | None = Field(default=None, alias="to")
