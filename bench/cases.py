@@ -13,6 +13,7 @@ import psutil
 from bench import load
 from bench.growth import FEW, MANY, Growth
 from bench.load import Connection, request
+from bench.machine_access import MachineAccess
 from bench.machines import Beside, worker_mebibytes
 from bench.signing import Signing
 from bench.world import Account, Vault
@@ -48,6 +49,7 @@ class Bench:
         self._revisions = [{item: i + 1 for i, item in enumerate(v.items)} for v in self._own]
         self.memory = 0.0
         self._growth = Growth(beside, self._ann, seconds)
+        self._machines = MachineAccess(beside, self._small, seconds)
         self._signing = Signing(beside, self._ann, seconds)
 
     def cases(self) -> list[Case]:
@@ -64,6 +66,8 @@ class Bench:
             Case("the same of the baseline's bare view", "", self.many_baseline_writers),
             Case("logins / argon2id alone", "≥ 0.85", self.logins),
             Case("refresh / baseline's row", "≥ 0.4", self.refreshes),
+            Case("304s to 200 machines / baseline's row", "≥ 0.6", self.machine_polls),
+            Case("item read by a machine / by a session", "≥ 1", self.machine_reads),
             Case("p99 of reads in a login storm / unloaded", "≤ 3", self.reads_in_a_storm),
             *self._growing(),
         ]
@@ -143,6 +147,14 @@ class Bench:
     def refreshes(self) -> float:
         """Compare refreshing a session with the baseline's read of a row."""
         return self._signing.refreshes(self._baseline_rate)
+
+    def machine_polls(self) -> float:
+        """Compare 200 machines that poll with the baseline's read of a row."""
+        return self._machines.polls(self._baseline_rate)
+
+    def machine_reads(self) -> float:
+        """Compare reads of one item by a machine with the same by a session."""
+        return self._machines.item_reads(self._reads())
 
     def reads_in_a_storm(self) -> float:
         """Compare the p99 of reads while 16 connections sign in with that of reads alone."""

@@ -74,6 +74,7 @@ def _unlimited() -> dict[str, str]:
         **limits,
         "QUOTA_ITEMS": "1000000",
         "QUOTA_VAULTS": "100",
+        "QUOTA_MACHINES": "1000",
         "BASE_URL": "http://127.0.0.1",
         "WEB_CONCURRENCY": str(WORKERS),
         "WEB_THREADS": str(THREADS),

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
+import sqlalchemy as sa
 
 from tests import factories
-from tests.harness.app_fixtures import signed_in
+from tests.harness.app_fixtures import empty, signed_in
 from tests.harness.machine_access import Machine, grant
 from tests.harness.vault_writer import Writer
+from vaultr.database.session import transaction
 from vaultr.export import archive
 from vaultr.export.archive import ExportTooLong
 from vaultr.export.responses import ArchiveDocument
@@ -200,3 +203,41 @@ def test_export_is_recorded(app, as_ann):
 
     event = factories.events(app)[-1]
     assert (event["typ"], event["sub"]) == ("export.read", str(as_ann.account_id))
+
+
+ITEMS = """
+INSERT INTO items (vault_id, id, revision, content_revision, generation, type, state, size, puts,
+    content, overview, detail, created_at, updated_at, audit_event_id)
+SELECT :vault_id, gen_random_uuid(), n * 5, n * 5, 1, 'login', 'active', :size, 5, :hash, :sealed,
+    :sealed, now(), now(), gen_random_uuid() FROM generate_series(1, 10000) n
+"""
+VERSIONS = """
+INSERT INTO versions (vault_id, item_id, revision, generation, type, size, overview, detail,
+    created_at, audit_event_id)
+SELECT vault_id, id, revision - :before, 1, type, size, overview, detail, now(), audit_event_id
+FROM items WHERE vault_id = :vault_id
+"""
+
+
+@pytest.mark.long
+def test_export_of_many_versions_takes_little_memory(postgres_app):
+    empty(postgres_app)
+    as_ann = signed_in(postgres_app, ANN)
+    vault = Writer(as_ann).create()
+    sealed = factories.sealed(1000)
+    values = {"vault_id": vault.id, "hash": bytes(32), "sealed": sealed, "size": 2 * len(sealed)}
+    with postgres_app.app_context(), transaction() as work:
+        work.execute(sa.text(ITEMS), values)
+        for before in range(5):
+            work.execute(sa.text(VERSIONS), {"vault_id": vault.id, "before": before})
+    process, records = psutil.Process(), 0
+    least = highest = process.memory_info().rss
+
+    response = as_ann.get(EXPORT, buffered=False)
+    for part in response.iter_encoded():
+        records += part.count(b'"detail":')
+        highest = max(highest, process.memory_info().rss)
+
+    grown = (highest - least) / 2**20
+    assert records == 50_000
+    assert grown < 100

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import time_machine
+from prometheus_client import generate_latest
 
 from tests import factories
 from tests.guards.test_public_routes import routes
@@ -17,6 +18,7 @@ from vaultr import clock
 from vaultr.api.contract import contract_of
 from vaultr.auth.admin import actions
 from vaultr.auth.admin.actions import Operator
+from vaultr.security import machine_tokens
 
 pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
@@ -211,8 +213,22 @@ def test_sent_token_is_rejected_and_never_stored(app, as_ann, vault, path, caplo
         assert machine.token not in answer.text
 
     secret = machine.token[-43:]
-    out = "".join(capfd.readouterr())
-    assert secret not in caplog.text + out + json.dumps(factories.events(app))
+    out, metrics = "".join(capfd.readouterr()), generate_latest().decode()
+    assert secret not in caplog.text + out + metrics + json.dumps(factories.events(app))
+
+
+@pytest.mark.parametrize(
+    ("header", "sent"),
+    [
+        ("Bearer vmt_x", True),
+        ("Bearer a.b.c, Bearer vmt_x", True),
+        ("Bearer a.b.vmt_x", False),
+        ("Bearer vma_0a1b2c3d-0000-4000-8000-00000000000f_vmt_x", False),
+        ("Bearer a.b.x-vmt_x", False),
+    ],
+)
+def test_only_a_token_of_its_own_counts_as_sent(header, sent):
+    assert machine_tokens.is_token(header) is sent
 
 
 def test_machine_of_a_locked_account_is_rejected(app, as_ann, vault):
@@ -299,6 +315,19 @@ def test_user_and_second_credential_are_rejected_by_self(app, as_ann, vault):
     assert slug(as_ann.get(SELF)) == (404, "not-found")
     assert slug(app.test_client().get(SELF, headers=both)) == (400, "bad-request")
     assert slug(with_cookie.get(SELF, base_url="https://localhost")) == (400, "bad-request")
+
+
+def test_events_of_one_machine_are_listed(as_ann, vault):
+    machines = [Machine.created(as_ann, grant(vault)) for _ in range(2)]
+    item = f"{vault.path}/items/{next(iter(vault.state.items))}"
+    for machine in machines:
+        assert machine.client().get(item).status_code == 200
+
+    listed = as_ann.get(f"/api/v1/audit/events?machine={machines[0].id}").json["events"]
+
+    bodies = [json.loads(one["body"]) for one in listed]
+    assert [(one["typ"], one["act"]) for one in bodies] == [("item.read", machines[0].id)]
+    assert bodies[0]["sub"] == str(as_ann.account_id)
 
 
 def test_idempotency_key_belongs_to_the_machine(as_ann, vault):

@@ -19,7 +19,8 @@ PREFIX: Final = "vma_"
 TOKEN_PREFIX: Final = "vmt_"
 
 _FORM: Final = re.compile(rf"{PREFIX}({ID_PATTERN})_([A-Za-z0-9_-]{{43}})")
-_TOKEN: Final = re.compile(rf"(?<![A-Za-z0-9_-]){TOKEN_PREFIX}")
+# Not within another credential: a part of a JWT, or the key of a machine, can contain any letters.
+_TOKEN: Final = re.compile(rf"(?<![A-Za-z0-9_.-]){TOKEN_PREFIX}")
 
 
 class TokenSent(Unauthenticated):

@@ -1,0 +1,67 @@
+"""Machines that read and poll, against the baseline and against a session."""
+
+import json
+import os
+from collections.abc import Callable
+from uuid import uuid4
+
+from bench import load
+from bench.load import Connection, request
+from bench.machines import Beside
+from bench.world import Vault, sealed
+from vaultr.protocol.encoding import b64
+
+CONNECTIONS = 8
+MACHINES = 200
+
+
+class MachineAccess:
+    """The cases about machines, which all hold the keys of one vault."""
+
+    def __init__(self, beside: Beside, vault: Vault, seconds: float) -> None:
+        self._beside, self._vault, self._seconds = beside, vault, seconds
+        self._headers: list[dict[str, str]] = []
+
+    def polls(self, baseline_rate: Callable[[], float]) -> float:
+        """Compare 200 machines that poll, and find nothing new, with the baseline's read."""
+        path = f"/api/v1/vaults/{self._vault.id}"
+        asked = [request("GET", path, headers) for headers in self._machines()]
+        connection = Connection(self._beside.site.port)
+        answers = [connection.ask(one) for one in asked]  # each worker then knows its machines
+        connection.close()
+        known = {"If-None-Match": f'"{json.loads(answers[0][1])["head"]}"'}
+        path += f"/sync?since={self._vault.n}"
+        polls = [request("GET", path, {**headers, **known}) for headers in self._machines()]
+        parts = [polls[first::CONNECTIONS] for first in range(CONNECTIONS)]
+        seen = load.run(self._beside.site.port, parts, seconds=self._seconds)
+        return seen.rate(304) / baseline_rate()
+
+    def item_reads(self, session_reads: list[list[bytes]]) -> float:
+        """Compare reads of one item by a machine with the same by a session."""
+        base, headers = f"/api/v1/vaults/{self._vault.id}/items", self._machines()[0]
+        asked = [request("GET", f"{base}/{item}", headers) for item in self._vault.items]
+        port = self._beside.site.port
+        by_session = load.run(port, session_reads, seconds=self._seconds)
+        by_machine = load.run(port, [asked] * CONNECTIONS, seconds=self._seconds)
+        return by_machine.rate(200) / by_session.rate(200)
+
+    def _machines(self) -> list[dict[str, str]]:
+        """Return the headers of all machines, which the first call creates."""
+        while len(self._headers) < MACHINES:
+            machine_id, key = str(uuid4()), b64(os.urandom(32))
+            grant = {
+                "vault_id": str(self._vault.id),
+                "rights": "read",
+                "keys": [{"generation": 1, "sealed_key": b64(sealed(104))}],
+            }
+            body = {
+                "id": machine_id,
+                "name": "bench",
+                "auth_key": key,
+                "sealed_kek": b64(sealed(32)),
+                "expires_at": "2100-01-01T00:00:00Z",
+                "vaults": [grant],
+            }
+            self._vault.account.post("/api/v1/machines", body)
+            self._headers.append({"Authorization": f"Bearer vma_{machine_id}_{key}"})
+        return self._headers
