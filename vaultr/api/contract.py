@@ -56,6 +56,7 @@ class Contract:
     :ivar machines: whether machines may call the view, besides accounts.
     :ivar prove: raises an error unless the first bytes of a large body prove its sender. Without
         it, a live session is the proof.
+    :ivar if_match: whether the view reads an optional If-Match.
     """
 
     body: Any
@@ -72,6 +73,7 @@ class Contract:
     idempotent: bool
     machines: bool
     prove: Callable[[bytes], None] | None = None
+    if_match: bool = False
 
 
 ALWAYS: tuple[type[ServiceError], ...] = (

@@ -224,6 +224,8 @@ def _conditions(rule: Any, contract: Contract, *, is_public: bool) -> list[dict[
         patterns["If-Match"] = f"^{preconditions.REVISION.pattern}$"
         if 201 in contract.statuses:
             patterns["If-None-Match"] = r"^\*$"
+    if contract.if_match:
+        patterns["If-Match"] = f"^{preconditions.REVISION.pattern}$"
     if _replays(rule, contract, is_public=is_public):
         patterns[KEY_HEADER] = "^[ -~]{1,128}$"
     return [

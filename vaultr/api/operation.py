@@ -59,6 +59,7 @@ def operation(
     returns_secret: bool = False,
     counts_guesses: bool = False,
     machines: bool = False,
+    if_match: bool = False,
     prove: Callable[[bytes], None] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
     """Hold a view to its contract.
@@ -79,6 +80,7 @@ def operation(
     :param counts_guesses: the view commits a failed guess and then raises. In the one transaction
         of an Idempotency-Key the rollback would undo the count, so a key is ignored here too.
     :param machines: machines may call the view; elsewhere they get 403.
+    :param if_match: the view reads an If-Match, and works without one too.
     """
 
     def wrap(view: Callable[..., Any]) -> Callable[..., Response]:
@@ -87,7 +89,7 @@ def operation(
         contract = Contract(
             hints.get("body"), hints.get("query"), model, statuses or usual, errors, access,
             step_up, body_bytes, max_keys, media_type, checks_session,
-            not (returns_secret or counts_guesses), machines, prove,
+            not (returns_secret or counts_guesses), machines, prove, if_match,
         )  # fmt: skip
         reader = Reader(contract, lambda: _HOOKS.get().require_session())
 

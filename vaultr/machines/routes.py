@@ -79,6 +79,7 @@ def show_machine(machine_id: UUID) -> Answer:
     errors=(*_CHANGE, MachineNotFound, MachineChanged),
     access="write",
     step_up=True,
+    if_match=True,
     returns=MachineView,
 )
 def replace_machine(machine_id: UUID, *, body: MachineEdit) -> Answer:
