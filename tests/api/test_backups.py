@@ -5,10 +5,13 @@ import json
 import sqlite3
 import tarfile
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+import time_machine
+from pydantic import SecretStr
 
 from tests.harness import app_fixtures, backups, operator_fixtures, servers
 from vaultr.backup import restore as restores
@@ -177,7 +180,20 @@ def test_scratch_database_of_killed_command_is_dropped_by_next(flask, app, postg
 
     with scratch.connected(postgres_url) as connection:
         query = "SELECT datname FROM pg_database WHERE datname LIKE 'vaultr_scratch%'"
-        assert list(connection.scalars(sa.text(query))) == []
+        assert "vaultr_scratch_leftover" not in list(connection.scalars(sa.text(query)))
+
+
+def test_scratch_database_in_use_is_not_dropped_by_another_command(flask, postgres_url):
+    elsewhere = current_settings().model_copy(
+        update={"backup_scratch_url": SecretStr(postgres_url)}
+    )
+    long_ago = time.time() - 3600
+    with time_machine.travel(long_ago), scratch.database(current_settings(), "postgresql") as url:
+        with time_machine.travel(long_ago + 1800), scratch.database(elsewhere, "postgresql"):
+            pass
+
+        with scratch.connected(url) as connection:
+            assert connection.scalar(sa.text("SELECT 1")) == 1
 
 
 def test_prune_keeps_days_months_and_newest_verified(flask, folder):

@@ -101,7 +101,7 @@ def test_mail_server_with_valid_certificate_passes(settings, tmp_path):
         found = bad(smtp_check.check("mail", mine))
 
     assert [level for level, _ in found] == ["warning"]  # it is good for a day
-    assert "certificate ends in 1 days" in found[0][1]
+    assert "its certificate expires in 1 days" in found[0][1]
 
 
 def test_a_mail_server_whose_certificate_nobody_signed_is_found(settings, tmp_path):

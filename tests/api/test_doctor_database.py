@@ -121,7 +121,10 @@ def test_unreachable_database_is_one_problem_and_no_crash(tmp_path):
 
 @pytest.mark.parametrize(
     ("ends", "why"),
-    [("/none", "the role or database does not exist"), ("@no-such.invalid/x", "its host name is")],
+    [
+        ("/none", "the role or database does not exist"),
+        ("@no-such.invalid/x", "its host name cannot be"),
+    ],
 )
 def test_connection_failure_is_explained_without_names(tmp_path, postgres_url, ends, why):
     url = postgres_url.rpartition("/" if ends[0] == "/" else "@")[0] + ends

@@ -58,7 +58,7 @@ def test_no_step_is_done_before_the_one_that_it_follows(folder):
     run("rotate", NAME, "--dir", str(folder))
     before = ids(folder)
     again = run("rotate", NAME, "--dir", str(folder))
-    assert (again.exit_code, "is announced already" in again.output) == (1, True)
+    assert (again.exit_code, "is already announced" in again.output) == (1, True)
 
     assert ids(folder) == before
     run("rotate", NAME, "--dir", str(folder), "--reloaded")

@@ -2,11 +2,11 @@
 
 import contextlib
 import fcntl
-import hashlib
 import secrets
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from vaultr.settings.model import Settings
 _PREFIX: Final = "vaultr_scratch_"
 _FOLDER: Final = "vaultr-scratch-"
 _IN_USE: Final = "in-use"
+_CONNECT_SECONDS: Final = 60  # a scratch database of this age has a connection of its command
 
 
 @contextlib.contextmanager
@@ -65,10 +66,10 @@ def _of_postgresql(settings: Settings) -> Iterator[str]:
             "The backup is of PostgreSQL: set BACKUP_SCRATCH_URL to a server where a role may"
             " create a database."
         )
-    name = f"{_PREFIX}{secrets.token_hex(6)}"
+    name = f"{_PREFIX}{int(time.time())}_{secrets.token_hex(6)}"
+    url = sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     with connected(server, isolation_level="AUTOCOMMIT") as connection:
         _drop_leftovers(connection)
-        connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _key(name)})
         try:
             connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE template0')
         except sa.exc.ProgrammingError:
@@ -77,25 +78,25 @@ def _of_postgresql(settings: Settings) -> Iterator[str]:
                 " PostgreSQL server with a role that may (CREATEDB)."
             ) from None
         try:
-            yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+            with connected(url):  # while it is connected, no other command drops the database
+                yield url
         finally:
             connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def _drop_leftovers(connection: sa.Connection) -> None:
-    """Drop databases whose command was killed: nobody holds their locks any more."""
+    """Drop databases whose command was killed: nobody is connected to them any more.
+
+    PostgreSQL decides: without FORCE it drops no database that somebody is connected to. An
+    advisory lock would not do, because it is known only inside of the database it was taken in.
+    """
     names = sa.text("SELECT datname FROM pg_database WHERE datname LIKE 'vaultr\\_scratch\\_%'")
     for name in list(connection.scalars(names)):
-        key = {"key": _key(name)}
-        if connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), key):
-            with contextlib.suppress(sa.exc.ProgrammingError):  # of another role
-                connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), key)
-
-
-def _key(name: str) -> int:
-    digest = hashlib.sha256(f"vaultr/backup/{name}".encode()).digest()
-    return int.from_bytes(digest[:8], signed=True)
+        made = name.removeprefix(_PREFIX).partition("_")[0]
+        if made.isdecimal() and time.time() - int(made) < _CONNECT_SECONDS:
+            continue  # its command may not be connected yet
+        with contextlib.suppress(sa.exc.DBAPIError):  # in use, or of another role
+            connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}"')
 
 
 @contextlib.contextmanager
