@@ -140,6 +140,70 @@ def test_export_contains_every_event(here, tmp_path):
     assert "checkpoint" in kinds
 
 
+@pytest.fixture
+def exported(here, tmp_path, set_to):
+    """An exported log of three trees, the oldest one pruned."""
+    two_months_of_events()
+    set_to(here, audit_retention_months=1)
+    with time_machine.travel("2026-03-20T12:00:00Z"):
+        assert retention.prune(by="ann") == [1]
+        audit_log.sequence_all()
+    path = tmp_path / "log.jsonl"
+    assert flask(here, "export", "--out", str(path)).exit_code == 0
+    return path
+
+
+@pytest.mark.both_databases
+def test_exported_log_verifies_without_the_database(here, exported, tmp_path):
+    with reading() as session:
+        note = checkpoints.newest(session).note
+    anchors = tmp_path / "anchors"
+    anchors.write_text(json.dumps(note) + "\n")
+
+    done = flask(here, "verify", "--bundle", str(exported), "--anchors", str(anchors), "--json")
+
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    older = [line for line in exported.read_text().splitlines() if '"epoch":3' not in line]
+    exported.write_text("".join(f"{line}\n" for line in older))
+    cut = flask(here, "verify", "--bundle", str(exported), "--anchors", str(anchors))
+    assert (done.exit_code, answer["findings"]) == (0, [])
+    assert (cut.exit_code, "an anchor knows more" in cut.output) == (1, True)
+    assert (answer["trees"], answer["events"] > 6) == (2, True)
+
+
+def changed(lines):
+    leaves = [at for at, line in enumerate(lines) if '"type":"leaf"' in line]
+    at = leaves[2]
+    swapped = [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]]
+    return {
+        "left out": [*lines[:at], *lines[at + 1 :]],
+        "repeated": [*lines[: at + 1], *lines[at:]],
+        "swapped": swapped,
+        "edited": [
+            *lines[:at],
+            lines[at].replace('"ok', '"no').replace("ok", "no"),
+            *lines[at + 1 :],
+        ],
+        "cut": lines[:-1],
+        "half a line": [*lines[:at], lines[at][:50]],
+        "other log": [lines[0].replace("localhost", "elsewhere"), *lines[1:]],
+        "no keys": [json.dumps({**json.loads(lines[0]), "keys": [1]}), *lines[1:]],
+        "empty": [],
+    }
+
+
+def test_changed_export_is_found(here, exported, tmp_path):
+    lines = exported.read_text().splitlines()
+    for name, altered in changed(lines).items():
+        path = tmp_path / "altered.jsonl"
+        path.write_text("".join(f"{line}\n" for line in altered))
+
+        done = flask(here, "verify", "--bundle", str(path), "--json")
+
+        assert (name, json.loads(done.stdout)["exit_code"]) == (name, 1)
+
+
 def test_pruning_deletes_whole_old_trees_and_the_log_verifies(here, set_to):
     two_months_of_events()
     set_to(here, audit_retention_months=1)

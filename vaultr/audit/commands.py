@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from vaultr import operator_cli
 from vaultr.audit import checkup, export, retention, sequencer, status
 from vaultr.audit.errors import CannotCompare
+from vaultr.audit.verification import bundle as bundles
 from vaultr.audit.verification import run
 from vaultr.audit.verification.findings import Findings
 from vaultr.operator_cli import json_option, show
@@ -49,23 +50,34 @@ def show_status(*, as_json: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="State file to continue from and to update",
 )
+@click.option("--bundle", type=_FILE, help="Verify this exported file, without the database")
 @json_option
 @operator_cli.command
 def verify(
-    *, anchors: Path | None, cross: bool, signer: bool, since: Path | None, as_json: bool
+    *,
+    anchors: Path | None,
+    cross: bool,
+    signer: bool,
+    since: Path | None,
+    bundle: Path | None,
+    as_json: bool,
 ) -> None:
     """Verify the stored log; exit 0 verified, 1 tampered, 2 cannot verify, 3 lagging.
 
     Example: flask audit verify --anchors /var/lib/anchors/checkpoints --cross
     """
+    if bundle is not None and (cross or signer or since):
+        raise click.UsageError("--bundle compares with --anchors only.")
+    state: dict[str, Any] = {}
     try:
-        options = run.Options(
-            keys=keyring.current().audit.keys.by_id,
-            anchors=[*_anchors_of(anchors), *(checkup.signed_notes() if signer else ())],
-            cross=cross,
-            since=_state_of(since),
-        )
-        findings, state = run.verify(options)
+        keys, known = keyring.current().audit.keys.by_id, _anchors_of(anchors)
+        if bundle is not None:
+            with bundle.open(encoding="utf-8") as lines:
+                findings = bundles.verify(lines, keys=keys, anchors=known)
+        else:
+            known += checkup.signed_notes() if signer else []
+            options = run.Options(keys=keys, anchors=known, cross=cross, since=_state_of(since))
+            findings, state = run.verify(options)
     except (CannotCompare, OSError, UnicodeDecodeError, sa.exc.DBAPIError) as error:
         says = error.detail if isinstance(error, CannotCompare) else type(error).__name__
         click.echo(f"cannot verify: {says}", err=True)

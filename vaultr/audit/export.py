@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from vaultr.audit import checkpoints, log_name, signing
+from vaultr.audit import checkpoints, log_name, signing, tree
 from vaultr.audit.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditPrune
 from vaultr.database.session import reading
 from vaultr.protocol.encoding import b64
@@ -28,6 +28,7 @@ def lines() -> Iterator[str]:
             yield _line(type="pruned", epoch=pruned.epoch, checkpoint=pruned.checkpoint)
         trees = session.scalars(sa.select(AuditLeaf.epoch).distinct()).all()
         for epoch in sorted(trees):
+            newest = epoch == max(trees)
             size = 0
             query = sa.select(AuditCheckpoint).where(AuditCheckpoint.epoch == epoch)
             for row in session.scalars(query.order_by(AuditCheckpoint.size)).all():
@@ -35,6 +36,9 @@ def lines() -> Iterator[str]:
                     yield _event(event, leaf)
                 size = row.size
                 yield _line(type="checkpoint", epoch=epoch, checkpoint=row.note)
+            if not newest:  # what a restored tree has beyond its last checkpoint
+                for event, leaf in _leaves(session, epoch, size, tree.size(session, epoch)):
+                    yield _event(event, leaf)
 
 
 def _leaves(session: Any, epoch: int, begin: int, end: int) -> Iterator[Any]:

@@ -49,7 +49,7 @@ def read(session: Session, trust: Trust, anchors: Iterable[str], findings: Findi
     known = Known()
     _read_checkpoints(session, trust, known, findings)
     _read_prunes(session, trust, known, findings)
-    _read_anchors(trust, anchors, known, findings)
+    read_anchors(trust, anchors, known, findings)
     return known
 
 
@@ -68,10 +68,10 @@ def _read_checkpoints(session: Session, trust: Trust, known: Known, findings: Fi
         (strong if trusted else weak).add(checkpoint.epoch)
         known.signed[checkpoint.epoch][checkpoint.size].add(checkpoint.root)
         known.finals[checkpoint.epoch] = checkpoint
-    _check_weak(weak, strong, findings)
+    check_weak(weak, strong, findings)
 
 
-def _check_weak(weak: set[int], strong: set[int], findings: Findings) -> None:
+def check_weak(weak: set[int], strong: set[int], findings: Findings) -> None:
     """Check trees whose key no note introduces: a tree under a trusted key has to follow.
 
     Each tree begins with the final checkpoint of the one before it, so it vouches for its text.
@@ -130,7 +130,8 @@ def expected(row: AuditPrune, final: Checkpoint) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _read_anchors(trust: Trust, texts: Iterable[str], known: Known, findings: Findings) -> None:
+def read_anchors(trust: Trust, texts: Iterable[str], known: Known, findings: Findings) -> None:
+    """Take the roots that anchors name."""
     for text in texts:
         try:
             if notes.parse(text).text.startswith(f"{trust.log}/{notes.KEY_CHANGE}\n"):

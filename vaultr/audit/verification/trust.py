@@ -3,6 +3,7 @@
 The database itself is no source of trust: an operator who can write to it can publish keys there.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -41,15 +42,30 @@ class Trust:
 def read(session: Session, log: str, findings: Findings) -> Trust:
     """Read the keys, and check every note of a change."""
     published = [key for _, key in signing.published(session)]
-    own = signing.public_keys(log)
+    changes = list(session.scalars(sa.select(AuditKeyChange.note).order_by(AuditKeyChange.epoch)))
+    return connect(log, signing.public_keys(log), published, changes, findings)
+
+
+def connect(
+    log: str,
+    own: list[VerificationKey],
+    published: list[VerificationKey],
+    changes: Iterable[str],
+    findings: Findings,
+) -> Trust:
+    """Return the keys to trust.
+
+    :param own: the keys of CHECKPOINT_KEY; without them the first published one is taken.
+    :param changes: the notes of all key changes.
+    """
     trusted = own or published[:1]
     if not trusted:
         findings.unverifiable("key", "no verification key: set CHECKPOINT_KEY")
     elif not own:
         fingerprint = trusted[0].fingerprint
-        says = f"CHECKPOINT_KEY is not set, so the database's own key is taken: {fingerprint}"
+        says = f"CHECKPOINT_KEY is not set, so the log's own key is taken: {fingerprint}"
         findings.warning("key", says)
-    pairs = list(_changes(session, [*own, *published], findings))
+    pairs = _changes(changes, [*own, *published], findings)
     while more := [pair for pair in pairs if (pair[0] in trusted) != (pair[1] in trusted)]:
         trusted += [key for pair in more for key in pair if key not in trusted]
     for old, new in pairs:
@@ -60,14 +76,14 @@ def read(session: Session, log: str, findings: Findings) -> Trust:
 
 
 def _changes(
-    session: Session, known: list[VerificationKey], findings: Findings
+    changes: Iterable[str], known: list[VerificationKey], findings: Findings
 ) -> list[tuple[VerificationKey, VerificationKey]]:
     """Return the keys of each note, old and new; both have signed it.
 
     That holds in both directions: the new key's signature accepts the old key as its predecessor.
     """
     pairs = []
-    for text in session.scalars(sa.select(AuditKeyChange.note).order_by(AuditKeyChange.epoch)):
+    for text in changes:
         signers = [(old, change) for old in known if (change := _opened(text, old)) is not None]
         if signers:
             pairs.append((signers[0][0], signers[0][1].key))
