@@ -104,6 +104,24 @@ def test_a_database_whose_certificate_does_not_hold_is_asked_nothing(
         pass
 
 
+@pytest.mark.parametrize("wrong", [None, *WRONG])
+def test_authorities_of_database_come_from_a_setting(tmp_path, folder, good, postgres, wrong):
+    certificate, authority = shown(folder, good, wrong)
+    url = database(postgres, certificate, authority).partition("?")[0]
+    known = {"DATABASE_URL": url, "DATABASE_CA": authority.file.read_text()}
+
+    with app_with(tmp_path, VAULTR_HOME=str(tmp_path), **known):
+        if wrong is None:
+            with db.engine.connect() as connection:
+                used = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+                assert connection.execute(sa.text(used)).scalar() is True
+        else:
+            with pytest.raises(sa.exc.OperationalError, match=r"certificate|does not match"):
+                db.engine.connect()
+    [path] = tmp_path.glob("database-ca-*.pem")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 # --- Redis ---
 
 
@@ -145,6 +163,15 @@ def test_a_redis_whose_certificate_does_not_hold_counts_nothing(tmp_path, folder
         known = {"REDIS_URL": f"{url}?ssl_ca_certs={authority.file}", "WEB_CONCURRENCY": "1"}
         with app_with(tmp_path, **known):
             assert not limiter.current().reachable()
+
+
+@pytest.mark.parametrize("wrong", [None, *WRONG])
+def test_authorities_of_redis_come_from_a_setting(tmp_path, folder, good, wrong):
+    certificate, authority = shown(folder, good, wrong)
+    with counters(folder, certificate) as url:
+        known = {"REDIS_URL": url, "REDIS_CA": authority.file.read_text(), "WEB_CONCURRENCY": "1"}
+        with app_with(tmp_path, **known):
+            assert limiter.current().reachable() == (wrong is None)
 
 
 @pytest.mark.parametrize("change", ["no-password", "no-tls"])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.harness.mail_servers import Certificate
 from vaultr.settings import loader
 from vaultr.settings.model import InvalidSettings, Settings
 
@@ -120,6 +121,8 @@ def test_wrong_missing_and_conflicting_settings_are_reported_together():
         ("DATABASE_URL", "postgresql://u:p@db/vaultr?schema=hunter2"),
         ("REDIS_URL", "redis://:hunter2/x@cache:1"),
         ("REDIS_URL", "hunter2"),
+        ("DATABASE_CA", "hunter2"),
+        ("REDIS_CA", "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----"),
         ("VAULTR_ENV", "hunter2"),
         ("PORT", "hunter2"),
         ("PORT", "70000"),
@@ -212,6 +215,35 @@ def test_the_words_of_the_guides_url_become_the_pools_options():
 )
 def test_smtp_secure_takes_the_guides_words(value, meant):
     assert Settings.from_environ({**PRODUCTION, "SMTP_SECURE": value}).smtp_secure == meant
+
+
+@pytest.mark.parametrize(
+    ("query", "ok"),
+    [
+        ("", True), ("?sslmode=verify-full", True), ("?pool_size=3", True),
+        ("?sslmode=require", False), ("?sslrootcert=/etc/ca.crt", False),
+    ],
+)  # fmt: skip
+def test_authorities_of_a_database_are_checked_in_full(tmp_path, query, ok):
+    authority = Certificate(tmp_path, "localhost").file.read_text()
+    url = f"postgresql://u:p@db.example.org/vaultr{query}"
+    environ = {**PRODUCTION, "DATABASE_URL": url, "DATABASE_CA": authority}
+    environ["VAULTR_HOME"] = str(tmp_path)
+
+    if ok:
+        found = Settings.from_environ(environ).database_url.get_secret_value()
+        [path] = tmp_path.glob("database-ca-*.pem")
+        assert path.read_text() == authority
+        assert "sslmode=verify-full" in found
+        assert str(path).rpartition("/")[2] in found
+    else:
+        assert named(environ) == {"DATABASE_CA"}
+
+
+def test_authorities_of_redis_need_tls(tmp_path):
+    authority = Certificate(tmp_path, "localhost").file.read_text()
+
+    assert named({**PRODUCTION, "REDIS_CA": authority}) == {"REDIS_CA"}
 
 
 def test_mails_in_clear_stay_on_the_machine(home):

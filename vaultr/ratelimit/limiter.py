@@ -43,10 +43,10 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 class FallbackLimiter:
     """Counts in Redis or, while that fails, in this process with limits divided by the workers."""
 
-    def __init__(self, url: str | None, workers: int) -> None:
+    def __init__(self, url: str | None, workers: int, authorities: str | None = None) -> None:
         self._workers = max(1, workers) if url else 1
         self._memory = MemoryCounters()
-        self.redis: redis.Redis | None = _client(url) if url else None
+        self.redis: redis.Redis | None = _client(url, authorities) if url else None
         self._shared = RedisCounters(self.redis) if self.redis is not None else None
         self._lock = threading.Lock()
         self._reasons: set[str] = set()
@@ -141,9 +141,11 @@ def reason_of(error: Exception) -> str:
     return next((word for kind, word in _REASONS if isinstance(error, kind)), "other")
 
 
-def _client(url: str) -> redis.Redis:
+def _client(url: str, authorities: str | None) -> redis.Redis:
+    tls = {} if authorities is None else {"ssl_ca_data": authorities}
     return redis.Redis.from_url(
         url,
+        **tls,
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),

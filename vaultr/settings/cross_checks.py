@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Set
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from vaultr.settings.types import CHECKPOINT_KEY, DEVELOPMENT, KEY_SETS, loopback
 
@@ -21,7 +21,9 @@ Finding = tuple[set[str], str]
 
 def problems(settings: Any, *, unread: Set[str] = frozenset()) -> list[str]:
     """Return the problems, without those that depend on a setting in ``unread``."""
-    rules = (_addresses, _breach, _mail, _audit, _backups, _capacity, _keys, _production)
+    rules = (
+        _addresses, _authorities, _breach, _mail, _audit, _backups, _capacity, _keys, _production
+    )  # fmt: skip
     findings = [finding for rule in rules for finding in rule(settings)]
     return [sentence for names, sentence in findings if not names & unread]
 
@@ -58,6 +60,22 @@ def _breach(settings: Any) -> Iterator[Finding]:
             {"BREACH_UPSTREAM_URL"},
             "BREACH_UPSTREAM_URL: must be https://HOST/PATH or file:///PATH of a sorted file",
         )
+
+
+def _authorities(settings: Any) -> Iterator[Finding]:
+    database = urlsplit(settings.database_url.get_secret_value())
+    query = dict(parse_qsl(database.query))
+    names = {"DATABASE_CA", "DATABASE_URL"}
+    if settings.database_ca and "sslrootcert" in query:
+        yield names, "DATABASE_CA: set it or sslrootcert in DATABASE_URL, not both"
+    if settings.database_ca and query.get("sslmode", "verify-full") != "verify-full":
+        yield (
+            names,
+            "DATABASE_CA: sslmode in DATABASE_URL must be verify-full, which is the default",
+        )
+    redis = settings.redis_url.get_secret_value() if settings.redis_url else ""
+    if settings.redis_ca and not redis.startswith("rediss://"):
+        yield {"REDIS_CA", "REDIS_URL"}, "REDIS_CA: REDIS_URL must begin with rediss://"
 
 
 def _origin(text: str) -> SplitResult | None:

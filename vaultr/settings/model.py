@@ -19,8 +19,9 @@ from pydantic import (
 )
 
 from vaultr.protocol import sizes
-from vaultr.settings import cross_checks, loader, types
+from vaultr.settings import cross_checks, loader, private_files, types
 from vaultr.settings.types import (
+    Certificates,
     CommaList,
     DatabaseUrl,
     KeySet,
@@ -69,10 +70,16 @@ class Settings(BaseModel):
         default=None,
         description="PostgreSQL URL of the tables' owner, which `flask db` uses.",
     )
+    database_ca: Certificates | None = Field(
+        default=None, description="Certificates (PEM) of the authorities of PostgreSQL."
+    )
     redis_url: RedisUrl | None = Field(
         default=None,
         json_schema_extra=_in_production(),
         description="Redis, which counts rate limits.",
+    )
+    redis_ca: Certificates | None = Field(
+        default=None, description="Certificates (PEM) of the authorities of Redis."
     )
     port: int = Field(default=3000, ge=1, le=65535, description="Port to listen on.")
     bind: str = Field(
@@ -281,7 +288,7 @@ class Settings(BaseModel):
         problems += found + cross_checks.problems(settings, unread=unread)
         if problems or settings is None:
             raise InvalidSettings(sorted(set(problems)))
-        return settings
+        return settings._with_authorities()
 
     @classmethod
     def _validated(cls, values: dict[str, str]) -> tuple[Self | None, list[str]]:
@@ -295,6 +302,21 @@ class Settings(BaseModel):
         if info.context is not _FIELDS_ALONE and (problems := cross_checks.problems(self)):
             raise ValueError("\n".join(problems))
         return self
+
+    def _with_authorities(self) -> Self:
+        """Put DATABASE_CA into a file, because libpq reads authorities from files only."""
+        if self.database_ca is None:
+            return self
+        try:
+            path = private_files.stored(self.vaultr_home, "database-ca", self.database_ca)
+        except OSError as error:
+            problem = f"VAULTR_HOME: cannot store DATABASE_CA there: {error.strerror}"
+            raise InvalidSettings([problem]) from None
+        urls = {
+            name: types.trusting(getattr(self, name), path.absolute())
+            for name in ("database_url", "migration_database_url", "backup_scratch_url")
+        }
+        return self.model_copy(update=urls)
 
     @property
     def production(self) -> bool:

@@ -1,7 +1,9 @@
 """Permissions of files that only the server's user may read: 0600, in folders of 0700."""
 
 import contextlib
+import hashlib
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import Final
@@ -10,7 +12,8 @@ _FOLDER: Final = 0o700
 _FILE: Final = 0o600
 # What the server stores in VAULTR_HOME. Never all files: the setting may name a home folder.
 _HOME: Final = (
-    "audit-state*", "development-keys", "mail", "mail/*.eml", "vaultr.sqlite3*", "worker.alive",
+    "audit-state*", "database-ca-*", "development-keys", "mail", "mail/*.eml", "vaultr.sqlite3*",
+    "worker.alive",
 )  # fmt: skip
 _SQLITE_FILES: Final = ("", "-wal", "-shm", "-journal")
 
@@ -22,6 +25,18 @@ def protect_home(home: Path) -> None:
     """
     for path in (home, *(one for name in _HOME for one in home.glob(name))):
         _restrict(path)
+
+
+def stored(home: Path, name: str, text: str) -> Path:
+    """Return the file under ``home`` with this text, which all processes with it share."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = home / f"{name}-{digest}.pem"
+    home.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+    draft = home / f".{path.name}.{secrets.token_hex(8)}"
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE), "w") as file:
+        file.write(text)
+    draft.replace(path)
+    return path
 
 
 def protect_sqlite(database: str) -> None:

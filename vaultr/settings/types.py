@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -188,6 +189,20 @@ def _driver(value: SecretStr) -> SecretStr:
     )
 
 
+def trusting(url: SecretStr | None, authorities: Path) -> SecretStr | None:
+    """Return the URL of a database whose server must show a certificate of these authorities."""
+    if url is None or "sslrootcert=" in url.get_secret_value():
+        return url
+    if url.get_secret_value().startswith(_SQLITE):
+        return url
+    parts = urlsplit(url.get_secret_value())
+    query = dict(parse_qsl(parts.query)) | {
+        "sslmode": "verify-full",
+        "sslrootcert": str(authorities),
+    }
+    return SecretStr(urlunsplit(parts._replace(query=urlencode(query))))
+
+
 def _redis(value: SecretStr) -> SecretStr:
     try:
         parts = urlsplit(value.get_secret_value())
@@ -199,12 +214,21 @@ def _redis(value: SecretStr) -> SecretStr:
     return value
 
 
+def _certificates(value: str) -> str:
+    try:
+        ssl.create_default_context(cadata=value)
+    except (ssl.SSLError, ValueError):
+        raise ValueError("must be certificates in PEM format") from None
+    return value
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_commas)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_driver)]
+Certificates = Annotated[str, AfterValidator(_certificates)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis)]
 KeySet = Keys
 UpperCase = BeforeValidator(_upper)
