@@ -47,6 +47,7 @@ WORKDIR /app
 COPY wsgi.py ./
 COPY config/gunicorn.py ./config/gunicorn.py
 COPY migrations ./migrations
+COPY deploy/postgres/roles.sql ./deploy/postgres/roles.sql
 
 USER 10001:10001
 EXPOSE 3000 9464

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.rollout import containers, tools
+from tests.rollout import aws, containers, tools
 
 IMAGE = "test_image.py"
 
@@ -29,3 +29,11 @@ def tools_on_path():
     os.environ["PATH"] = f"{tools.FOLDER / 'bin'}:{before}:/usr/sbin:/sbin"
     yield
     os.environ["PATH"] = before
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    """An account of AWS with all stacks of Vaultr."""
+    with aws.Cloud(tmp_path_factory.mktemp("aws")) as cloud:
+        cloud.install()
+        yield cloud

@@ -36,12 +36,14 @@ def test_the_server_is_started_without_a_shell_and_without_root():
 
 
 def test_the_build_context_holds_the_server_and_nothing_else():
-    let_in = {path.split("/")[0] for path in _context(_tracked())}
+    paths = _context(_tracked())
 
-    assert let_in == {
-        "LICENSE", "README.md", "config", "migrations", "pyproject.toml", "requirements.txt",
-        "setup.cfg", "vaultr", "wsgi.py",
+    assert {path.split("/")[0] for path in paths} == {
+        "LICENSE", "README.md", "config", "deploy", "migrations", "pyproject.toml",
+        "requirements.txt", "setup.cfg", "vaultr", "wsgi.py",
     }  # fmt: skip
+    deployed = [path for path in paths if path.startswith("deploy/")]
+    assert deployed == ["deploy/postgres/roles.sql"]
 
 
 def test_secrets_that_lie_about_stay_out_of_the_build_context():

@@ -1,0 +1,167 @@
+"""An account of AWS, played by moto, and the templates that create Vaultr there."""
+
+import functools
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import yaml
+
+from tests.harness import servers
+from tests.rollout import tools
+
+FOLDER = tools.ROOT / "deploy" / "aws"
+STACKS = ("network", "data", "mail", "app", "edge", "backup")
+PYTHON = tools.FOLDER / "requirements" / "bin" / "python"
+ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "vaultr-prod"
+START_SECONDS = 60
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with the short forms of CloudFormation's functions."""
+
+
+def _function(loader, suffix, node):
+    value = {
+        yaml.ScalarNode: loader.construct_scalar,
+        yaml.SequenceNode: functools.partial(loader.construct_sequence, deep=True),
+        yaml.MappingNode: functools.partial(loader.construct_mapping, deep=True),
+    }[type(node)](node)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _function)
+
+
+@functools.cache
+def template(stem):
+    """Return a template as a mapping, functions in their long form."""
+    return yaml.load((FOLDER / f"{stem}.yaml").read_text(), _Loader)
+
+
+def resources(stem, kind):
+    """Return the properties of all resources of a type, by name."""
+    found = template(stem)["Resources"]
+    short = f"AWS::{kind}"
+    return {name: one.get("Properties", {}) for name, one in found.items() if one["Type"] == short}
+
+
+def tasks():
+    """Return the main container of each task definition, by the name of the container."""
+    found = resources("app", "ECS::TaskDefinition").values()
+    return {
+        one["ContainerDefinitions"][-1]["Name"]: one["ContainerDefinitions"][-1] for one in found
+    }
+
+
+class Cloud:
+    """A running moto, and the scripts of deploy/aws run against it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = servers.free_port()
+        self.environ = {
+            "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
+            "HOME": str(folder),
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "MOTO_ACCOUNT_ID": ACCOUNT,
+            "MOTO_ECS_SERVICE_RUNNING": "99",
+            "POLL_SECONDS": "0.1",
+            "WAIT_SECONDS": "60",
+        }
+
+    def __enter__(self):
+        with (self.folder / "moto.log").open("wb") as out:
+            script = tools.ROOT / "tests" / "rollout" / "aws_server.py"
+            command = [PYTHON, "-W", "ignore", script, str(self.port)]
+            self._server = subprocess.Popen(command, env=self.environ, stdout=out, stderr=out)
+        self._calls = subprocess.Popen(
+            [PYTHON, tools.ROOT / "tests" / "rollout" / "aws_calls.py"],
+            env=self.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self._wait()
+        return self
+
+    def __exit__(self, *_):
+        self._calls.stdin.close()
+        self._calls.wait(20)
+        self._calls.stdout.close()
+        self._server.terminate()
+        self._server.wait(20)
+
+    def _wait(self):
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/moto-api/", timeout=5).close()
+            except (OSError, urllib.error.URLError):
+                if time.monotonic() > until or self._server.poll() is not None:
+                    raise RuntimeError((self.folder / "moto.log").read_text()[-2000:]) from None
+                time.sleep(0.2)
+            else:
+                return
+
+    def call(self, service, method, **arguments):
+        """Call one operation of AWS, and return its response or ``{"error": CODE}``."""
+        self._calls.stdin.write(json.dumps([service, method, arguments]) + "\n")
+        self._calls.stdin.flush()
+        return json.loads(self._calls.stdout.readline())
+
+    def run(self, script, *arguments, **environ):
+        """Run a script of deploy/aws to its end."""
+        return subprocess.run(
+            [PYTHON, FOLDER / script, *map(str, arguments)],
+            env=self.environ | environ, capture_output=True, text=True,
+        )  # fmt: skip
+
+    def push(self, *tags):
+        """Put images with these tags into the repository."""
+        for tag in tags:
+            config = {"mediaType": "x", "size": 1, "digest": f"sha256:{tag.encode().hex():0>64}"}
+            manifest = {"schemaVersion": 2, "config": config, "layers": []}
+            manifest["mediaType"] = "application/vnd.docker.distribution.manifest.v2+json"
+            text = json.dumps(manifest)
+            self.call("ecr", "put_image", repositoryName=NAME, imageManifest=text, imageTag=tag)
+
+    def parameters(self, **changed):
+        """Write a folder of parameter files with the zone of this account, and return it."""
+        folder = self.folder / f"parameters-{len(list(self.folder.iterdir()))}"
+        folder.mkdir()
+        for stem in STACKS:
+            entries = json.loads((FOLDER / "parameters" / f"{stem}.json").read_text())
+            values = {one["ParameterKey"]: one["ParameterValue"] for one in entries}
+            if "HostedZoneId" in values:
+                values["HostedZoneId"] = self.zone
+            values |= changed.get(stem, {})
+            entries = [
+                {"ParameterKey": name, "ParameterValue": value}
+                for name, value in values.items()
+                if value is not None
+            ]
+            (folder / f"{stem}.json").write_text(json.dumps(entries))
+        return folder
+
+    def install(self):
+        """Create all stacks in the empty account, and put URLs into the secrets of the database."""
+        created = self.call(
+            "route53", "create_hosted_zone", Name="example.org", CallerReference="1"
+        )
+        self.zone = created["HostedZone"]["Id"].rpartition("/")[2]
+        self.given = self.parameters(app={"Serve": "yes"})
+        self.first = self.run("stacks", "apply", "--parameters", self.given)
+        self.push("0.1.0", "0.2.0", "0.3.0", "bad1", "broken1")
+        self.second = self.run("stacks", "apply", "--parameters", self.given)
+        for role in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL"):
+            url = f"postgresql://{role.lower()}:p%40ss@old.example.org:5432/vaultr?sslmode=verify-full"
+            self.call(
+                "secretsmanager", "put_secret_value", SecretId=f"{NAME}/{role}", SecretString=url
+            )

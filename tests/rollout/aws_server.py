@@ -1,0 +1,266 @@
+"""moto, with the resource types that the templates use and its CloudFormation does not create.
+
+Run with the Python of `.tools/requirements`: `python aws_server.py PORT`. A type in ``ATTRIBUTES``
+is only noted in the stack, so that other resources may refer to it: no test may take that for a
+proof. Secrets, certificates and alarms are created by moto's own services, because
+the scripts and other resources use them.
+"""
+
+import datetime
+import sys
+
+from moto import server
+from moto.acm.models import acm_backends
+from moto.cloudformation.models import ChangeSet
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.common_models import CloudFormationModel
+from moto.ecs.models import Container, EC2ContainerServiceBackend
+from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
+from moto.rds.models import DBInstance, DBParameterGroup, DBSnapshot, MasterUserSecret
+from moto.secretsmanager.models import secretsmanager_backends
+
+# Types that are noted only, with the attributes that others read.
+ATTRIBUTES = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": {},
+    "AWS::ApplicationAutoScaling::ScalingPolicy": {},
+    "AWS::Backup::BackupPlan": {},
+    "AWS::Backup::BackupSelection": {},
+    "AWS::Backup::BackupVault": {
+        "BackupVaultArn": "arn:aws:backup:{region}:{account}:vault:{name}"
+    },
+    "AWS::CloudFront::Distribution": {"DomainName": "d111111abcdef8.cloudfront.net"},
+    "AWS::ElastiCache::ParameterGroup": {},
+    "AWS::ElastiCache::ReplicationGroup": {"PrimaryEndPoint.Address": "master.{name}.cache.test"},
+    "AWS::ElastiCache::SubnetGroup": {},
+    "AWS::ElastiCache::User": {},
+    "AWS::ElastiCache::UserGroup": {},
+    "AWS::IAM::Group": {},
+    "AWS::Logs::MetricFilter": {},
+    "AWS::S3::BucketPolicy": {},
+    "AWS::SES::ConfigurationSet": {},
+    "AWS::SES::EmailIdentity": {
+        f"DkimDNSToken{part}{number}": f"{part.lower()}{number}.example.org"
+        for part in ("Name", "Value")
+        for number in (1, 2, 3)
+    },
+    "AWS::SNS::Subscription": {},
+    "AWS::Scheduler::Schedule": {},
+}
+
+
+# moto derives a service from the module of a model.
+MODULE = "moto.cloudformation.types"
+
+
+class _Resource(CloudFormationModel):
+    """A resource of a stack that is noted only."""
+
+    __module__ = MODULE
+
+    def __init__(self, name, account, region):
+        self.name, self.account, self.region = name, account, region
+
+    @property
+    def physical_resource_id(self):
+        return self.name
+
+    @classmethod
+    def create_from_cloudformation_json(cls, name, _template, account, region, **_more):
+        return cls(name, account, region)
+
+    @classmethod
+    def update_from_cloudformation_json(cls, original, _name, _template, _account, _region):
+        return original
+
+    @classmethod
+    def delete_from_cloudformation_json(cls, *_ignored):
+        return None
+
+    @classmethod
+    def has_cfn_attr(cls, attr):
+        return attr in ATTRIBUTES.get(cls.cloudformation_type(), {})
+
+    def get_cfn_attribute(self, attribute):
+        text = ATTRIBUTES[self.cloudformation_type()][attribute]
+        return text.format(name=self.name, account=self.account, region=self.region)
+
+
+def _noted(kind):
+    members = {
+        "__module__": MODULE,
+        "cloudformation_type": staticmethod(lambda: kind),
+        "cloudformation_name_type": staticmethod(lambda: ""),
+    }
+    return type(kind.rpartition(":")[2], (_Resource, CloudFormationModel), members)
+
+
+class Secret(_Resource, CloudFormationModel):
+    """A secret of moto's Secrets Manager, without a value until somebody puts one."""
+
+    __module__ = MODULE
+
+    @staticmethod
+    def cloudformation_type():
+        return "AWS::SecretsManager::Secret"
+
+    @staticmethod
+    def cloudformation_name_type():
+        return "Name"
+
+    @classmethod
+    def create_from_cloudformation_json(cls, name, template, account, region, **_more):
+        text = "generated" * 5 if "GenerateSecretString" in template["Properties"] else None
+        backend = secretsmanager_backends[account][region]
+        backend.create_secret(name, text, None, None, None, None, None, [], False)
+        return cls(backend.describe_secret(name).arn, account, region)
+
+
+class Alarm(_Resource, CloudFormationModel):
+    """An alarm of moto's CloudWatch, so that the scripts can read its state."""
+
+    __module__ = MODULE
+
+    @staticmethod
+    def cloudformation_type():
+        return "AWS::CloudWatch::Alarm"
+
+    @staticmethod
+    def cloudformation_name_type():
+        return "AlarmName"
+
+    @classmethod
+    def create_from_cloudformation_json(cls, name, template, account, region, **_more):
+        given = template["Properties"]
+        cloudwatch_backends[account][region].put_metric_alarm(
+            name, given.get("Namespace"), given.get("MetricName"), given["ComparisonOperator"],
+            given["EvaluationPeriods"], given.get("Period"), given["Threshold"],
+            given.get("Statistic"), given["AlarmDescription"], [], given["AlarmActions"],
+        )  # fmt: skip
+        return cls(name, account, region)
+
+
+class Certificate(_Resource, CloudFormationModel):
+    """A certificate of moto's ACM, because its load balancer looks for it."""
+
+    __module__ = MODULE
+
+    @staticmethod
+    def cloudformation_type():
+        return "AWS::CertificateManager::Certificate"
+
+    @staticmethod
+    def cloudformation_name_type():
+        return ""
+
+    @classmethod
+    def create_from_cloudformation_json(cls, name, template, account, region, **_more):
+        given = template["Properties"]
+        names = given["SubjectAlternativeNames"]
+        backend = acm_backends[account][region]
+        arn = backend.request_certificate(given["DomainName"], name, names, [])
+        return cls(arn, account, region)
+
+
+def _also(model, attributes):
+    """Let a model of moto answer for attributes that it does not know."""
+    known = getattr(model, "get_cfn_attribute", None)
+    asked = model.has_cfn_attr
+
+    def answer(self, attribute):
+        return attributes[attribute](self) if attribute in attributes else known(self, attribute)
+
+    model.get_cfn_attribute = answer
+    model.has_cfn_attr = classmethod(
+        lambda _, attribute: attribute in attributes or asked(attribute)
+    )
+
+
+def _master_secret(instance):
+    """Create the secret that RDS manages; a stack does not let moto do so."""
+    if not hasattr(instance, "master_user_secret"):
+        instance.master_user_secret = MasterUserSecret(instance, None)
+    return instance.master_user_secret.secret.arn
+
+
+TYPES = [_noted(kind) for kind in ATTRIBUTES]
+_also(DBInstance, {"MasterUserSecret.SecretArn": _master_secret})
+_also(
+    FakeLoadBalancer,
+    {
+        "LoadBalancerFullName": lambda one: one.arn.partition("loadbalancer/")[2],
+        "CanonicalHostedZoneID": lambda _: "Z215JYRZR1TBD5",
+    },
+)
+_also(FakeTargetGroup, {"TargetGroupFullName": lambda one: one.arn.rpartition(":")[2]})
+_apply = ChangeSet.apply
+
+
+def _applied(self):
+    """Create a new stack as `create_stack` does: with its conditions and outputs."""
+    stack = self.stack
+    if self.change_set_type == "UPDATE":
+        _apply(self)
+    stack.template, stack.parameters = self.template, self.parameters
+    stack._parse_template()
+    if self.change_set_type == "CREATE":
+        stack.resource_map = stack._create_resource_map()
+        stack.create_resources()
+    stack.output_map = stack._create_output_map()
+
+
+ChangeSet.apply = _applied
+
+
+# --- What a real account does, and moto does not -------------------------------------------
+
+_update_service = EC2ContainerServiceBackend.update_service
+_container = Container.__init__
+_snapshot = DBSnapshot.__init__
+
+
+def _updated(self, properties):
+    """Roll a service back, as the circuit breaker does, if its image has a tag such as `bad1`."""
+    name, cluster = properties["service"], properties.get("cluster")
+    before = self._get_service(cluster, name).task_definition
+    service = _update_service(self, properties)
+    images = self.describe_task_definition(service.task_definition).container_definitions
+    state, reason = "COMPLETED", "completed"
+    if images[-1]["image"].rpartition(":")[2].startswith("bad"):
+        service.task_definition, state = before, "FAILED"
+        reason = "ECS deployment circuit breaker: tasks failed to start."
+    service.deployments[0] |= {"rolloutState": state, "rolloutStateReason": reason}
+    return service
+
+
+def _started(self, task_definition):
+    """Let the main container end with 1 if its image has a tag such as `broken1`."""
+    _container(self, task_definition)
+    main = task_definition.container_definitions[-1]
+    self.name, self.image = main["name"], main["image"]
+    self.exitCode = int(main["image"].rpartition(":")[2].startswith("broken"))
+
+
+def _taken(self, *arguments, **more):
+    """Let a test say when a snapshot was created, and in which state it is."""
+    _snapshot(self, *arguments, **more)
+    tags = {one["Key"]: one["Value"] for one in self.tags}
+    if self.snapshot_type == "automated":
+        tags["test:created"] = "2026-01-02T00:00:00+00:00"
+    if "test:created" in tags:
+        self.created = datetime.datetime.fromisoformat(tags["test:created"])
+        self.original_snapshot_create_time = self.created
+    self.status = tags.get("test:status", self.status)
+
+
+EC2ContainerServiceBackend.update_service = _updated
+# A container of Fargate needs no memory of its own, but moto adds it up.
+EC2ContainerServiceBackend._calculate_task_resource_requirements = staticmethod(
+    lambda _: {"CPU": 0, "MEMORY": 0, "PORTS": [], "PORTS_UDP": []}
+)
+Container.__init__ = _started
+DBSnapshot.__init__ = _taken
+# moto generates a name, although the template says one.
+DBParameterGroup.cloudformation_name_type = staticmethod(lambda: "DBParameterGroupName")
+
+if __name__ == "__main__":
+    server.main(["--port", sys.argv[1]])

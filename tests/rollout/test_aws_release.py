@@ -1,0 +1,205 @@
+"""deploy/aws/release against moto: it checks, migrates, deploys, watches, and goes back."""
+
+import json
+import os
+import re
+
+import pytest
+
+from tests.rollout import aws, tools
+
+RECORD = "--record"
+
+
+def _release(cloud, tag, record, *more, target="ecs"):
+    return cloud.run("release", target, "--tag", tag, RECORD, record, *more)
+
+
+def _running(cloud):
+    """Return the image tags of the services."""
+    names = [f"{aws.NAME}-{one}" for one in ("web", "worker", "sequencer")]
+    found = cloud.call("ecs", "describe_services", cluster=aws.NAME, services=names)["services"]
+    return {_tag(cloud, one["taskDefinition"]) for one in found}
+
+
+def _tag(cloud, name):
+    found = cloud.call("ecs", "describe_task_definition", taskDefinition=name)["taskDefinition"]
+    tags = {one["image"].rpartition(":")[2] for one in found["containerDefinitions"]}
+    assert len(tags) == 1
+    return tags.pop()
+
+
+def _snapshots(cloud):
+    found = cloud.call("rds", "describe_db_snapshots", DBInstanceIdentifier=aws.NAME)["DBSnapshots"]
+    return {one["DBSnapshotIdentifier"] for one in found}
+
+
+def test_release_moves_services_and_scheduled_tasks(cloud, tmp_path):
+    done = _release(cloud, "0.2.0", tmp_path / "record")
+
+    assert done.returncode == 0, tools.said(done)
+    assert _running(cloud) == {"0.2.0"}
+    for family in ("migrate", "cleanup", "daily", "backup", "drill", "roles"):
+        assert _tag(cloud, f"{aws.NAME}-{family}") == "0.2.0"
+    assert (tmp_path / "record").read_text().strip() in _snapshots(cloud)
+
+
+def test_same_release_again_makes_no_second_snapshot(cloud, tmp_path):
+    _release(cloud, "0.2.0", tmp_path / "record")
+    before = _snapshots(cloud)
+
+    done = _release(cloud, "0.2.0", tmp_path / "record")
+
+    assert done.returncode == 0, tools.said(done)
+    assert "from the record" in done.stderr
+    assert _snapshots(cloud) == before
+
+
+def test_dry_run_changes_nothing(cloud, tmp_path):
+    before = _running(cloud), _snapshots(cloud)
+
+    done = _release(cloud, "0.3.0", tmp_path / "record", "--dry-run")
+
+    assert done.returncode == 0, tools.said(done)
+    assert "would migrate with 0.3.0" in done.stderr
+    assert (_running(cloud), _snapshots(cloud)) == before
+
+
+def test_release_that_does_not_start_is_rolled_back(cloud, tmp_path):
+    before = _running(cloud)
+
+    done = _release(cloud, "bad1", tmp_path / "record")
+
+    assert done.returncode == 1, tools.said(done)
+    assert "set back to the version before" in done.stderr
+    assert _running(cloud) == before
+
+
+def test_failed_migration_leaves_the_old_version(cloud, tmp_path):
+    before = _running(cloud)
+
+    done = _release(cloud, "broken1", tmp_path / "record")
+
+    assert done.returncode == 1, tools.said(done)
+    assert "the migration failed" in done.stderr
+    assert "/ecs/vaultr-prod/jobs" in done.stderr
+    assert _running(cloud) == before
+
+
+def test_alarm_before_a_release_stops_it(cloud, tmp_path):
+    name = f"{aws.NAME}-error-ratio"
+    cloud.call(
+        "cloudwatch", "set_alarm_state", AlarmName=name, StateValue="ALARM", StateReason="test"
+    )
+    try:
+        done = _release(cloud, "0.3.0", tmp_path / "record")
+    finally:
+        cloud.call(
+            "cloudwatch", "set_alarm_state", AlarmName=name, StateValue="OK", StateReason="test"
+        )
+
+    assert done.returncode == 2, tools.said(done)
+    assert f"in ALARM: {name}" in done.stderr
+    assert not (tmp_path / "record").exists()
+
+
+@pytest.mark.parametrize(
+    ("tag", "about"),
+    [
+        ("latest", "must be a version"),
+        ("9.9.9", "has no image 9.9.9"),
+        ("a b", "must be a version"),
+    ],
+)
+def test_wrong_tag_is_rejected_before_any_change(cloud, tmp_path, tag, about):
+    before = _running(cloud), _snapshots(cloud)
+
+    done = _release(cloud, tag, tmp_path / "record")
+
+    assert done.returncode == 2, tools.said(done)
+    assert about in done.stderr
+    assert (_running(cloud), _snapshots(cloud)) == before
+
+
+def test_stacks_keep_the_released_tag(cloud, tmp_path):
+    _release(cloud, "0.3.0", tmp_path / "record")
+
+    done = cloud.run("stacks", "apply", "--parameters", cloud.given)
+
+    assert done.returncode == 0, tools.said(done)
+    assert _running(cloud) == {"0.3.0"}
+
+
+def test_colour_is_released_after_a_snapshot(cloud, tmp_path):
+    """helm and kubectl of a fake folder record how `deploy/blue-green` calls them."""
+    for name in ("helm", "kubectl"):
+        path = tmp_path / name
+        path.write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/called\nexit 1\n')
+        path.chmod(0o755)
+    path = f"{tmp_path}:{cloud.environ['PATH']}:{os.environ['PATH']}"
+
+    done = cloud.run(
+        "release",
+        "green",
+        "--tag",
+        "0.3.0",
+        RECORD,
+        tmp_path / "record",
+        "--values",
+        "v.yaml",
+        PATH=path,
+    )
+
+    assert (tmp_path / "record").read_text().strip() in _snapshots(cloud)
+    assert "kubectl" in (tmp_path / "called").read_text()
+    assert done.returncode in (1, 2), tools.said(done)
+
+
+# What a method of boto3 needs; some need more than one action.
+ACTIONS = {
+    "create_change_set": {"cloudformation:CreateChangeSet"},
+    "create_db_snapshot": {"rds:CreateDBSnapshot", "rds:AddTagsToResource"},
+    "delete_change_set": {"cloudformation:DeleteChangeSet"},
+    "delete_db_snapshot": {"rds:DeleteDBSnapshot"},
+    "describe_alarms": {"cloudwatch:DescribeAlarms"},
+    "describe_change_set": {"cloudformation:DescribeChangeSet"},
+    "describe_db_instances": {"rds:DescribeDBInstances"},
+    "describe_db_snapshots": {"rds:DescribeDBSnapshots"},
+    "describe_images": {"ecr:DescribeImages"},
+    "describe_services": {"ecs:DescribeServices"},
+    "describe_stacks": {"cloudformation:DescribeStacks"},
+    "describe_task_definition": {"ecs:DescribeTaskDefinition"},
+    "describe_tasks": {"ecs:DescribeTasks"},
+    "execute_change_set": {"cloudformation:ExecuteChangeSet"},
+    "get_schedule": {"scheduler:GetSchedule"},
+    "get_secret_value": {"secretsmanager:GetSecretValue", "kms:Decrypt"},
+    "list_change_sets": {"cloudformation:ListChangeSets"},
+    "put_object": {"s3:PutObject", "s3:GetObject"},
+    "put_secret_value": {"secretsmanager:PutSecretValue", "kms:GenerateDataKey"},
+    "register_task_definition": {"ecs:RegisterTaskDefinition", "iam:PassRole"},
+    "restore_db_instance_from_db_snapshot": {"rds:RestoreDBInstanceFromDBSnapshot"},
+    "run_task": {"ecs:RunTask", "iam:PassRole"},
+    "update_schedule": {"scheduler:UpdateSchedule", "iam:PassRole"},
+    "update_service": {"ecs:UpdateService", "iam:PassRole"},
+}
+VERBS = "create|delete|describe|execute|get|list|put|register|restore|run|update"
+METHOD = rf'(?:(?<=\.)|(?<=\("))((?:{VERBS})_\w+)'
+
+
+def test_policy_on_the_page_allows_what_the_scripts_call():
+    page = (tools.ROOT / "docs" / "aws.md").read_text()
+    policy = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    actions = {action for one in policy["Statement"] for action in one["Action"]}
+
+    texts = [(aws.FOLDER / name).read_text() for name in ("stacks", "snapshots", "release")]
+    called = {name for text in texts for name in re.findall(METHOD, text)} - {"get_paginator"}
+    assert called == {*ACTIONS}
+    assert actions == set().union(*ACTIONS.values())
+
+
+def test_account_ids_of_the_documents_have_twelve_digits():
+    text = "".join(path.read_text() for path in sorted((tools.ROOT / "docs").glob("*.md")))
+
+    found = {*re.findall(r"arn:aws:[\w-]+:[\w-]*:(\d+):", text)}
+    found |= {*re.findall(r"(\d+)\.dkr\.ecr", text)}
+    assert found == {aws.ACCOUNT}

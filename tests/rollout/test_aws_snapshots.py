@@ -1,0 +1,276 @@
+"""deploy/aws/snapshots and smtp-password: the right snapshot, no lost one, and a vector."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.rollout import aws, tools
+
+# Names as people and earlier scripts gave them, and when the snapshot was created.
+SNAPSHOTS = {
+    "daily-2026-09-01": "2026-09-01T02:00:00+00:00",
+    "before-the-move": "2026-09-20T10:00:00+00:00",
+    "vaultr-prod-20261001-020000": "2026-10-01T02:00:00+00:00",
+    "vaultr-prod-29991231-000000": "2026-10-15T02:00:00+00:00",
+    "a-restore-test": "2026-11-20T09:00:00+00:00",
+    "z-older-than-it-sounds": "2026-01-05T02:00:00+00:00",
+}
+NEWEST = "a-restore-test"
+
+
+@pytest.fixture(scope="module")
+def stored(cloud):
+    """An account whose database has several snapshots, and one that is still being made."""
+    for name in _names(cloud):
+        cloud.call("rds", "delete_db_snapshot", DBSnapshotIdentifier=name)
+    for name, created in SNAPSHOTS.items():
+        _snapshot(cloud, name, created)
+    return cloud
+
+
+def _snapshot(cloud, name, created, **tags):
+    tags = [
+        {"Key": f"test:{key}", "Value": value}
+        for key, value in {"created": created, **tags}.items()
+    ]
+    cloud.call(
+        "rds", "create_db_snapshot",
+        DBInstanceIdentifier=aws.NAME, DBSnapshotIdentifier=name, Tags=tags,
+    )  # fmt: skip
+
+
+def _names(cloud):
+    found = cloud.call("rds", "describe_db_snapshots", DBInstanceIdentifier=aws.NAME)["DBSnapshots"]
+    return {one["DBSnapshotIdentifier"] for one in found if one["SnapshotType"] == "manual"}
+
+
+def _run(cloud, command, *more, **environ):
+    return cloud.run("snapshots", command, "--instance", aws.NAME, *more, **environ)
+
+
+def _at(moment, cloud, command, *more):
+    """Run the command as if it were another day."""
+    return subprocess.run(
+        [
+            "faketime", moment, aws.PYTHON, aws.FOLDER / "snapshots", command,
+            "--instance", aws.NAME, *more,
+        ],
+        env=cloud.environ | {"PATH": f"{aws.PYTHON.parent}:{os.environ['PATH']}", "TZ": "UTC"},
+        capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_latest_goes_by_time_and_not_by_name(stored):
+    done = _run(stored, "latest")
+
+    assert done.stdout.strip() == NEWEST, tools.said(done)
+
+
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [
+        ("2026-10-01T02:00", "vaultr-prod-20261001-020000"),
+        ("2026-10-01", "before-the-move"),
+        ("2026-10-01T03:59:59+02:00", "before-the-move"),
+    ],
+)
+def test_latest_before_a_time_is_the_one_until_then(stored, before, name):
+    done = _run(stored, "latest", "--before", before)
+
+    assert done.stdout.strip() == name, tools.said(done)
+
+
+def test_prune_keeps_recent_ones_and_one_of_each_month(stored):
+    dry = _at(
+        "2026-11-30 12:00:00",
+        stored,
+        "prune",
+        "--keep-days",
+        "30",
+        "--keep-monthly",
+        "3",
+        "--dry-run",
+    )
+
+    before = _names(stored)
+    done = _at("2026-11-30 12:00:00", stored, "prune", "--keep-days", "30", "--keep-monthly", "3")
+
+    gone = {"daily-2026-09-01", "vaultr-prod-20261001-020000", "z-older-than-it-sounds"}
+    assert done.returncode == 0, tools.said(done)
+    assert {*dry.stdout.split()} == {*done.stdout.split()} == gone
+    assert before == {*SNAPSHOTS}
+    assert _names(stored) == {*SNAPSHOTS} - gone
+
+
+def test_prune_never_deletes_the_newest_one(stored):
+    done = _at(
+        "2030-01-01 00:00:00",
+        stored,
+        "prune",
+        "--keep-days",
+        "1",
+        "--keep-monthly",
+        "0",
+        "--dry-run",
+    )
+
+    assert done.returncode == 0, tools.said(done)
+    assert NEWEST not in done.stdout.split()
+
+
+def test_restore_uses_the_settings_and_repoints_the_services(stored):
+    dry = _run(stored, "restore", "--dry-run")
+    done = _run(stored, "restore")
+    again = _run(stored, "restore")
+
+    assert dry.returncode == 0, tools.said(dry)
+    assert f"would restore {NEWEST} to vaultr-prod-restore" in dry.stderr
+    assert done.returncode == again.returncode == 0, tools.said(done) + tools.said(again)
+    source, target = (
+        stored.call("rds", "describe_db_instances", DBInstanceIdentifier=name)["DBInstances"][0]
+        for name in (aws.NAME, f"{aws.NAME}-restore")
+    )
+    for name in ("VpcSecurityGroups", "DBSubnetGroup", "DBInstanceClass", "MultiAZ"):
+        assert target[name] == source[name], name
+    assert target["PubliclyAccessible"] is False
+    for role in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL"):
+        found = stored.call("secretsmanager", "get_secret_value", SecretId=f"{aws.NAME}/{role}")
+        address = target["Endpoint"]["Address"]
+        expected = f"postgresql://{role.lower()}:p%40ss@{address}:5432/vaultr?sslmode=verify-full"
+        assert found["SecretString"] == expected
+    assert "p%40ss" not in done.stdout + done.stderr
+
+
+def test_restore_of_another_snapshot_leaves_the_instance_alone(stored):
+    done = _run(stored, "restore", "--snapshot", "before-the-move")
+
+    assert done.returncode == 2, tools.said(done)
+    assert "vaultr-prod-restore exists already, restored from a-restore-test" in done.stderr
+
+
+def test_create_waits_and_records_the_id(stored, tmp_path):
+    done = _run(stored, "create", "--record", tmp_path / "snapshot")
+
+    name = done.stdout.strip()
+    assert done.returncode == 0, tools.said(done)
+    assert (tmp_path / "snapshot").read_text().strip() == name
+    assert name in _names(stored)
+    assert _run(stored, "latest").stdout.strip() == name
+
+
+def test_snapshot_in_the_making_is_neither_latest_nor_doubled(stored, tmp_path):
+    _snapshot(stored, "half-done", "2026-11-30T11:00:00+00:00", status="creating")
+    try:
+        done = [_run(stored, "create"), _run(stored, "restore", "--snapshot", "half-done"),
+                _run(stored, "latest")]  # fmt: skip
+    finally:
+        stored.call("rds", "delete_db_snapshot", DBSnapshotIdentifier="half-done")
+
+    assert [one.returncode for one in done] == [2, 2, 0]
+    assert "half-done is still being made" in done[0].stderr
+    assert "half-done is creating" in done[1].stderr
+    assert done[2].stdout.strip() != "half-done"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "about"),
+    [
+        (
+            ["latest", "--instance", "vaultr-prod", "--before", "30.11.2026"],
+            "such as 2026-11-30T12:00",
+        ),
+        (["latest", "--instance", "vaultr-prod", "--before", "2020-01-01"], "no usable snapshot"),
+        (["latest", "--instance", "elsewhere"], "no usable snapshot"),
+        (["create", "--instance", "elsewhere"], "no database instance elsewhere"),
+        (
+            ["prune", "--instance", "elsewhere", "--keep-days", "30"],
+            "no database instance elsewhere",
+        ),
+        (
+            ["prune", "--instance", "vaultr-prod", "--keep-days", "0"],
+            "--keep-days must be at least 1",
+        ),
+        (
+            ["restore", "--instance", "vaultr-prod", "--snapshot", "unknown"],
+            "has no snapshot unknown",
+        ),
+        (["restore", "--instance", "Vaultr Prod"], "must be letters, digits and hyphens"),
+    ],
+)
+def test_bad_input_is_rejected_before_any_change(stored, arguments, about):
+    done = stored.run("snapshots", *arguments)
+
+    assert done.returncode == 2, tools.said(done)
+    assert about in done.stderr
+    assert "Nothing was changed" in done.stderr
+
+
+def test_missing_credentials_are_a_sentence(stored):
+    environ = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
+
+    done = _run(stored, "latest", **environ, AWS_EC2_METADATA_DISABLED="true")
+
+    assert done.returncode == 2
+    assert "Unable to locate credentials" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- smtp-password -------------------------------------------------------------------------
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # the example of AWS's own documents
+
+
+def _password(text, *more):
+    return subprocess.run(
+        [sys.executable, aws.FOLDER / "smtp-password", *more],
+        input=text, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "region", "password"),
+    [
+        ("some+secret+key", "eu-central-1", "BMXhUYlu5Z3gSXVQORxlVa7XPaz91aGWdfHxvkOZdWZ2"),
+        ("another+secret+key", "us-west-1", "BKVmjjMDFk/qqw8EROW99bjCS65PF8WKvK5bSr4Y6EqF"),
+    ],
+)
+def test_password_equals_the_published_vectors(key, region, password):
+    """The vectors of Terraform's AWS provider; their keys are shorter than real ones."""
+    script = (
+        "import importlib.machinery as m, sys;"
+        " sys.dont_write_bytecode = True;"
+        " print(m.SourceFileLoader('it', sys.argv[1]).load_module().password(*sys.argv[2:]))"
+    )
+    path = str(aws.FOLDER / "smtp-password")
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, path, key, region],
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.strip() == password, tools.said(done)
+
+
+def test_password_is_read_from_a_descriptor_and_differs_by_region():
+    done = [_password(f"{SECRET}\n", "--region", region) for region in ("us-east-1", "eu-west-1")]
+
+    assert done[0].stdout == "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9\n"
+    assert done[1].stdout != done[0].stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        (SECRET, ["--region", "Frankfurt"]), ("", ["--region", "eu-west-1"]),
+        ("AKIAIOSFODNN7EXAMPLE", ["--region", "eu-west-1"]),
+        (SECRET, ["--region", "eu-west-1", "--fd", "77"]),
+    ],
+)  # fmt: skip
+def test_what_is_no_key_is_rejected_and_not_repeated(text, arguments):
+    done = _password(text, *arguments)
+
+    assert done.returncode == 2
+    assert not text or text not in done.stdout + done.stderr

@@ -1,0 +1,165 @@
+"""deploy/aws/stacks against moto: what is created, what is rejected, and what continues."""
+
+import json
+
+import pytest
+
+from tests.rollout import aws, tools
+
+# The types that moto's CloudFormation creates. All others are noted only, or created by moto's own
+# services (aws_server.py): cfn-lint, checkov and test_aws_templates.py prove their properties.
+CREATED = {
+    "network": {
+        "EC2::EIP", "EC2::FlowLog", "EC2::InternetGateway", "EC2::NatGateway", "EC2::Route",
+        "EC2::RouteTable", "EC2::SecurityGroup", "EC2::SecurityGroupIngress", "EC2::Subnet",
+        "EC2::SubnetRouteTableAssociation", "EC2::VPC", "EC2::VPCEndpoint",
+        "EC2::VPCGatewayAttachment", "IAM::Role", "KMS::Key", "Logs::LogGroup", "SNS::Topic",
+    },
+    "data": {
+        "ECR::Repository", "IAM::Role", "KMS::Alias", "KMS::Key", "Logs::LogGroup",
+        "RDS::DBInstance", "RDS::DBParameterGroup", "RDS::DBSubnetGroup", "S3::Bucket",
+    },
+    "mail": {"IAM::User", "Route53::RecordSet"},
+    "app": {
+        "ECS::Cluster", "ECS::Service", "ECS::TaskDefinition", "EFS::AccessPoint",
+        "EFS::FileSystem", "EFS::MountTarget", "ElasticLoadBalancingV2::Listener",
+        "ElasticLoadBalancingV2::LoadBalancer", "ElasticLoadBalancingV2::TargetGroup",
+        "IAM::Role", "Logs::LogGroup",
+    },
+    "edge": {"Route53::RecordSet"},
+    "backup": {"IAM::Role"},
+}  # fmt: skip
+NINE_DIGITS = "arn:aws:backup:eu-west-1:123456789:backup-vault:x"
+NOT_BY_MOTO = {
+    "ApplicationAutoScaling::ScalableTarget", "ApplicationAutoScaling::ScalingPolicy",
+    "Backup::BackupPlan", "Backup::BackupSelection", "Backup::BackupVault",
+    "CertificateManager::Certificate", "CloudFront::Distribution", "CloudWatch::Alarm",
+    "ElastiCache::ParameterGroup", "ElastiCache::ReplicationGroup", "ElastiCache::SubnetGroup",
+    "ElastiCache::User", "ElastiCache::UserGroup", "IAM::Group", "Logs::MetricFilter",
+    "S3::BucketPolicy", "SES::ConfigurationSet", "SES::EmailIdentity", "SNS::Subscription",
+    "Scheduler::Schedule", "SecretsManager::Secret",
+}  # fmt: skip
+
+
+def test_first_apply_stops_before_the_image_is_missed(cloud):
+    assert cloud.first.returncode == 1, tools.said(cloud.first)
+    assert "has no image 0.1.0. Push it first" in cloud.first.stderr
+    assert "vaultr-prod-mail: add Identity" in cloud.first.stdout
+
+
+def test_second_apply_continues_where_the_first_stopped(cloud):
+    assert cloud.second.returncode == 0, tools.said(cloud.second)
+    assert "vaultr-prod-network: up to date" in cloud.second.stdout
+    assert "vaultr-prod-app: add WebService" in cloud.second.stdout
+
+
+@pytest.mark.parametrize("stem", aws.STACKS)
+def test_moto_creates_exactly_the_types_that_it_knows(cloud, stem):
+    found = cloud.call("cloudformation", "describe_stack_resources", StackName=f"{aws.NAME}-{stem}")
+    kinds = {one["ResourceType"] for one in found["StackResources"] if "ResourceType" in one}
+    kinds = {kind.removeprefix("AWS::") for kind in kinds}
+    declared = {
+        one["Type"].removeprefix("AWS::") for one in aws.template(stem)["Resources"].values()
+    }
+
+    assert kinds - NOT_BY_MOTO == CREATED[stem]
+    assert declared - NOT_BY_MOTO == CREATED[stem]
+
+
+def test_database_in_the_stack_has_what_the_template_says(cloud):
+    [found] = cloud.call("rds", "describe_db_instances")["DBInstances"]
+
+    assert found["DBInstanceIdentifier"] == aws.NAME
+    assert found["BackupRetentionPeriod"] == 30
+    assert found["MultiAZ"] is found["StorageEncrypted"] is True
+    assert found["PubliclyAccessible"] is False
+    assert found["StorageType"] == "gp3"
+
+
+def test_log_groups_in_the_stack_have_a_retention(cloud):
+    groups = cloud.call("logs", "describe_log_groups")["logGroups"]
+
+    assert {"/ecs/vaultr-prod/web", "/vpc/vaultr-prod"} <= {one["logGroupName"] for one in groups}
+    assert {one["retentionInDays"] for one in groups} == {400}
+
+
+def test_repository_in_the_stack_is_immutable(cloud):
+    [found] = cloud.call("ecr", "describe_repositories")["repositories"]
+
+    assert found["imageTagMutability"] == "IMMUTABLE"
+
+
+def test_plan_without_changes_says_so(cloud):
+    done = cloud.run("stacks", "plan", "--parameters", cloud.given)
+
+    assert done.returncode == 0, tools.said(done)
+    assert {line.partition(": ")[2] for line in done.stdout.splitlines()} == {"up to date"}
+
+
+def test_plan_and_dry_run_change_nothing(cloud):
+    folder = cloud.parameters(network={"LogRetentionDays": "731"}, app={"Serve": "yes"})
+
+    done = [cloud.run("stacks", *how, "network", "--parameters", folder)
+            for how in (["plan"], ["apply", "--dry-run"])]  # fmt: skip
+
+    assert [one.returncode for one in done] == [0, 0], tools.said(done[0])
+    groups = cloud.call("logs", "describe_log_groups")["logGroups"]
+    assert {one["retentionInDays"] for one in groups} == {400}
+
+
+def test_status_shows_every_stack_and_the_running_image(cloud):
+    done = cloud.run("stacks", "status", "--parameters", cloud.given)
+
+    assert done.stdout.count("CREATE_COMPLETE") == len(aws.STACKS)
+    assert "image: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "about"),
+    [
+        ({"network": {"AlarmEmail": None}}, "AlarmEmail: missing"),
+        ({"network": {"Colour": "red"}}, "Colour: the template has no such parameter"),
+        ({"network": {"Egress": "open"}}, "Egress: must be one of nat, endpoints"),
+        ({"network": {"VpcPrefix": "11.20"}}, "VpcPrefix: '11.20' does not match"),
+        ({"data": {"BackupRetentionDays": "3"}}, "BackupRetentionDays: must be from 7 to 35"),
+        ({"data": {"DatabaseVersion": "14.7"}}, "DatabaseVersion: '14.7' does not match"),
+        ({"app": {"WebTasks": "1"}}, "WebTasks: must be from 2 to 50"),
+        ({"backup": {"CopyVaultArn": NINE_DIGITS}}, "CopyVaultArn"),
+        ({"mail": {"Name": "other"}}, "Name: must be the same in all parameter files"),
+    ],
+)  # fmt: skip
+def test_wrong_parameters_are_rejected_before_any_change(cloud, changed, about):
+    folder = cloud.parameters(**{"app": {"Serve": "yes"}, **changed})
+
+    done = cloud.run("stacks", "plan", "--parameters", folder)
+
+    assert done.returncode == 2, tools.said(done)
+    assert about in done.stderr
+    assert "Nothing was changed" in done.stderr
+
+
+def test_missing_file_and_unknown_stack_are_rejected(cloud, tmp_path):
+    done = [
+        cloud.run("stacks", "plan", "--parameters", tmp_path),
+        cloud.run("stacks", "plan", "cdn"),
+    ]
+
+    assert [one.returncode for one in done] == [2, 2]
+    assert "network.json is missing" in done[0].stderr
+    assert "unknown stack cdn" in done[1].stderr
+
+
+def test_account_that_cannot_be_reached_is_a_sentence(cloud):
+    done = cloud.run("stacks", "status", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_example_parameters_name_no_real_account():
+    for path in sorted((aws.FOLDER / "parameters").iterdir()):
+        text = path.read_text()
+        assert json.loads(text)
+        assert {"111122223333"} >= {
+            one for one in text.split(":") if one.isdigit() and len(one) > 8
+        }
