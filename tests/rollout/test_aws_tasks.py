@@ -11,7 +11,7 @@ from tests.rollout import aws, tools
 from tests.rollout.aws import resources, template
 
 # Secrets of the templates that are no settings of the server: of the role task and of the drill.
-NO_SETTINGS = {"PGPASSWORD", "MIGRATION_DATABASE_URL", "SEQUENCER_DATABASE_URL", "BACKUP_IDENTITY"}
+NO_SETTINGS = {"PGPASSWORD", "SEQUENCER_DATABASE_URL", "BACKUP_IDENTITY"}
 
 
 def test_secrets_of_the_tasks_equal_those_of_the_settings():
