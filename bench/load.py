@@ -1,6 +1,6 @@
 """A load: some connections that send one request after another, and what they saw.
 
-It runs in a process of its own. Each connection is opened anew every so often: a kept connection
+It runs in a process of its own. Each connection is opened again every so often: a kept connection
 stays with the worker that accepted it, so that few old ones would measure how they fell.
 """
 
@@ -51,7 +51,7 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
 
 
 class Connection:
-    """One kept connection, opened anew after some requests."""
+    """One kept connection, opened again after some requests."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -184,7 +184,7 @@ def _connection(
 
 
 def beside(action: Callable[[], Seen], other: Callable[[], object]) -> Seen:
-    """Run ``action`` while ``other`` goes on in another thread."""
+    """Run ``action`` while ``other`` continues in another thread."""
     thread = threading.Thread(target=other)
     thread.start()
     time.sleep(0.5)  # until the other is under way

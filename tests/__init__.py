@@ -1,1 +1,1 @@
-"""What holds Vaultr to its word."""
+"""Tests of Vaultr."""

@@ -27,7 +27,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure():
-    """Let no program that a test starts ignore a signal because the tests do, as after `nohup`.
+    """Make no program that a test starts ignore a signal because the tests do, as after `nohup`.
 
     A program inherits what is ignored, but no handler. Here a handler that does nothing is as good.
     """
@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _turn(item):
-    """Give the place of an item's folder in the order of running; each folder keeps its own."""
+    """Return the place of an item's folder in the order of running; each folder keeps its own."""
     folder = item.path.relative_to(TESTS).parts[0]
     return SLOW_FIRST.index(folder) if folder in SLOW_FIRST else len(SLOW_FIRST)
 

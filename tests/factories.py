@@ -57,7 +57,7 @@ class StoredItem:
 
 
 def sealed(size=60):
-    """Give bytes that can be a sealed value of ``size`` bytes; nothing opens them."""
+    """Return bytes that can be a sealed value of ``size`` bytes; nothing opens them."""
     while True:
         value = b"\x01" + secrets.token_bytes(OVERHEAD - 1 + padded_size(size + 4))
         if is_sealed(value):
@@ -65,7 +65,7 @@ def sealed(size=60):
 
 
 def auth_key(email):
-    """Give the key that proves the password of the account that ``account`` made."""
+    """Return the key that proves the password of the account that ``account`` made."""
     return hashlib.sha256(f"auth key of {email}".encode()).digest()
 
 
@@ -106,7 +106,7 @@ def account(email="ann@example.org", **more):
 
 
 def owner(email):
-    """Give the account of an address, making it if need be."""
+    """Return the account of an address, making it if need be."""
     with transaction() as work:
         found = work.query(Account).filter_by(email=email).one_or_none()
     return found or account(email)
@@ -123,7 +123,7 @@ def session(of=None, *, device_id=None, name="laptop"):
 
 
 def vault(email="ann@example.org"):
-    """Make a vault of an account's; gives its owner's client, a `Writer`."""
+    """Make a vault of an account's; return its owner's client, a `Writer`."""
     client = current_app.test_client()
     signed_in = session(owner(email))
     client.environ_base["HTTP_AUTHORIZATION"] = signed_in.headers["Authorization"]
@@ -146,17 +146,17 @@ def change_session(session_id, **values):
 
 
 def grow_stale(session_id):
-    """Let a session's last proof of the password be too old for what needs a fresh one."""
+    """Make a session's last proof of the password be too old for what needs a fresh one."""
     change_session(session_id, proven_at=datetime.now(UTC) - timedelta(hours=1))
 
 
 def recovery_auth(account_id):
-    """Give the key that proves the recovery key which `recovery_key` made."""
+    """Return the key that proves the recovery key which `recovery_key` made."""
     return hashlib.sha256(b"recovery" + account_id.bytes).digest()
 
 
 def recovery_key(account_id, epoch=1):
-    """Give a recovery key to be kept; ``recovery_auth(account_id)`` proves it."""
+    """Return a recovery key to be kept; ``recovery_auth(account_id)`` proves it."""
     return RecoveryKey(
         account_id=account_id,
         verifier=hashlib.sha256(recovery_auth(account_id)).digest(),
@@ -168,7 +168,7 @@ def recovery_key(account_id, epoch=1):
 
 
 def signup(email="ann@example.org", **more):
-    """Give a body that ``POST /auth/signup`` takes; ``more`` replaces members."""
+    """Return a body that ``POST /auth/signup`` takes; ``more`` replaces members."""
     identity = {
         kind: {"public": b64(secrets.token_bytes(32)), "sealed": b64(sealed(32))}
         for kind in ("x25519", "ed25519")
@@ -187,7 +187,7 @@ def signup(email="ann@example.org", **more):
 
 
 def login(email="ann@example.org", *, key=None, device_id=None, **more):
-    """Give a body that ``POST /auth/login`` takes."""
+    """Return a body that ``POST /auth/login`` takes."""
     return {
         "email": email,
         "auth_key": b64(auth_key(email) if key is None else key),
@@ -196,19 +196,19 @@ def login(email="ann@example.org", *, key=None, device_id=None, **more):
 
 
 def events(app):
-    """Give the bodies of all audit events, in the order of their times."""
+    """Return the bodies of all audit events, in the order of their times."""
     with app.app_context(), transaction() as work:
         rows = work.query(AuditEvent).order_by(AuditEvent.t, AuditEvent.event_id).all()
         return [json.loads(row.body) for row in rows]
 
 
 def verifier_of(row):
-    """Give what is kept of an account's auth key."""
+    """Return what is kept of an account's auth key."""
     return Verifier(row.verifier, row.pepper_id)
 
 
 def cheap_verifier(email):
-    """Give what would be kept of the account's auth key at a cost that is none."""
+    """Return what would be kept of the account's auth key at a cost that is none."""
     proof = hmac.digest(keyring.current().pepper.current, auth_key(email), "sha256")
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(proof)
 

@@ -1,4 +1,4 @@
-"""The servers that tests stand on can fail as real ones do, and come back."""
+"""The servers of the tests can fail like real ones and recover."""
 
 import contextlib
 

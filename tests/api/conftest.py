@@ -1,4 +1,4 @@
-"""No test of the API depends on how long the machine lets a hash, Redis or a lock wait."""
+"""Fixtures for API tests: hashes, Redis and locks may take any time."""
 
 from contextvars import ContextVar
 

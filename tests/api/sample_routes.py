@@ -40,7 +40,7 @@ class Echo(Out):
 
 
 class Unwritable(Conflict):
-    """This refusal cannot be written down."""
+    """This error cannot be written down."""
 
     slug = "unwritable"
 
@@ -177,14 +177,14 @@ def asks() -> Echo:
 
 @contextmanager
 def server(home, **more):
-    """Give a server with these routes, on SQLite unless told otherwise, and nothing called yet."""
+    """Yield a server with these routes, on SQLite by default, before any call."""
     called.clear()
     app = create_app(Settings.from_environ(app_fixtures.environ_for(home, **more)))
     app.register_blueprint(blueprint)
     with app.app_context():
         db.create_all()
     yield app
-    # Or its own would go on to look for a Redis that is gone, and tell of it beside the next test.
+    # Otherwise its thread would keep looking for a stopped Redis, and log it during the next test.
     guard.init_app(app, guard.FallbackLimiter(None, 1))
     with app.app_context():
         db.session.remove()

@@ -20,7 +20,7 @@ DOING = ("lock", "unlock", "logout", *DESTROYING)
 
 @pytest.fixture
 def flask(app):
-    """``flask("lock", "ann@example.org")``: run it as the operator olga; gives its result."""
+    """``flask("lock", "ann@example.org")``: run it as the operator olga; return its result."""
 
     def run(command, *arguments, stdin=None):
         named = () if command in ("list", "show") else ("--by", "olga")

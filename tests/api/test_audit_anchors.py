@@ -196,7 +196,7 @@ def witnessed(app, set_to, witness, **more):
 
 
 def add_log(app, witness):
-    """Give the witness what `flask audit status` prints for its operator."""
+    """Return the witness what `flask audit status` prints for its operator."""
     done = app.test_cli_runner().invoke(args=["audit", "status", "--json"])
     witness.add(**json.loads(done.stdout)["witness"])
 
@@ -272,7 +272,7 @@ def test_checkpoint_that_looks_anchored_is_sent_all_the_same(here, set_to, tmp_p
 
 @contextlib.contextmanager
 def claimed_as_anchored(url):
-    """Let the database say that an anchor has each checkpoint as soon as it is published."""
+    """Make the database say that an anchor has each checkpoint as soon as it is published."""
     whole = publishing._mark_published
 
     def mark(epoch):

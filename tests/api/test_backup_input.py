@@ -113,7 +113,7 @@ def test_file_that_is_no_backup_is_rejected(flask, place, empty_url):
 
 
 def use_keys(app, **changed):
-    """Let the server have other keys."""
+    """Make the server have other keys."""
     texts = {**{name: KEYS[name] for name in keyring.RINGS}, **changed}
     rings = {name: keyring.KeyRing(Keys.parse(texts[name])) for name in keyring.RINGS}
     named = {keyring.RINGS[name]: ring for name, ring in rings.items()}

@@ -20,7 +20,7 @@ def browser(app):
 
 
 def mailed(app, to, page):
-    """Give the token of the newest letter to an address that leads to a page."""
+    """Return the token of the newest email to an address that leads to a page."""
     found = [re.search(rf"/email/{page}\?token=(\S+)", one.text) for one in letters(app, to)]
     return [match[1] for match in found if match][-1]
 

@@ -1,4 +1,4 @@
-"""Sessions of browsers: what their cookies are, and which requests with them are refused."""
+"""Sessions of browsers: what their cookies are, and which requests with them are rejected."""
 
 import re
 from uuid import uuid4

@@ -25,7 +25,7 @@ class _Numbers(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def pods(monkeypatch):
-    """``pods({address: (status, count)})``: start them on one port; gives the URL of their name."""
+    """``pods({address: (status, count)})`` starts them on one port and returns the URL."""
     servers = []
 
     def start(counted, silent=None):

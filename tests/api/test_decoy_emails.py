@@ -1,4 +1,4 @@
-"""A letter to nobody costs what one to somebody does, counts alike, and is sent to nobody."""
+"""An email to nobody costs what one to somebody does, counts alike, and is sent to nobody."""
 
 import pytest
 

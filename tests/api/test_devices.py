@@ -26,7 +26,7 @@ def owner(app):
 
 
 def at(client, *, address=HOME, agent=VAULTR):
-    """Let a client ask from an address, with a program."""
+    """Make a client ask from an address, with a program."""
     client.environ_base |= {"REMOTE_ADDR": address, "HTTP_USER_AGENT": agent}
     return client
 

@@ -20,7 +20,7 @@ def vault(app, as_ann):
 
 
 def tried(app, vault, request):
-    """Try a batch, which changes nothing; give the verdicts."""
+    """Try a batch, which changes nothing; return the verdicts."""
     with unchanged(app):
         response = vault.client.post(f"{request.path}?dry_run=true", json=request.body)
     assert response.status_code == 200, response.json

@@ -179,7 +179,7 @@ def test_development_rejects_names_that_start_like_loopback(client):
 
 
 def address_seen(client, base_url="http://vault.example.org", peer="10.0.0.1", **forwarded):
-    """Tell which address the server takes a request for; None if it refuses it."""
+    """Return which address the server takes a request for; None if it rejects it."""
     sample_routes.called.clear()
     client.get(
         "/api/v1/small/origin",

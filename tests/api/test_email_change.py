@@ -29,13 +29,13 @@ def address(app, account_id):
 
 
 def mailed(app, to, kind="confirm"):
-    """Give the token of the newest letter of a kind to an address."""
+    """Return the token of the newest email of a kind to an address."""
     found = [LINK.search(letter.text) for letter in letters(app, to)]
     return [match[2] for match in found if match and match[1] == kind][-1]
 
 
 def asked(app, client, email=NEW):
-    """Ask for another address; gives the tokens that go to the old and to the new one."""
+    """Ask for another address; return the tokens that go to the old and to the new one."""
     assert client.post(EMAIL, json={"email": email}).status_code == 202
     return mailed(app, OLD), mailed(app, email)
 
@@ -49,7 +49,7 @@ def undo(app, token):
 
 
 def changed(app, client, email=NEW):
-    """Change the address; gives the token by which the old one can undo it."""
+    """Change the address; return the token by which the old one can undo it."""
     assert [confirm(app, token) for token in asked(app, client, email)] == [204, 204]
     return mailed(app, OLD, "undo")
 

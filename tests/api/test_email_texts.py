@@ -1,4 +1,4 @@
-"""Every letter that this server writes: its text, its HTML twin, its link, its subject."""
+"""Every email that this server writes: its text, its HTML twin, its link, its subject."""
 
 import importlib
 import inspect
@@ -54,7 +54,7 @@ class Seen(HTMLParser):
 
 
 def writers():
-    """List all functions that write a letter, in whichever module they are."""
+    """List all functions that write an email, in whichever module they are."""
     for module in pkgutil.iter_modules(vaultr.auth.emails.__path__, "vaultr.auth.emails."):
         loaded = importlib.import_module(module.name)
         for name, function in inspect.getmembers(loaded, inspect.isfunction):
@@ -65,7 +65,7 @@ def writers():
 
 
 def argument(name, kind):
-    """Give a value of a kind; all that is text and no list is taken for a secret, or an address."""
+    """Return a value of a kind; any text that is not a list counts as a secret or an address."""
     if kind is str:
         return "new@example.org" if "email" in name else TOKEN
     return GIVEN.get(kind, ["laptop"])

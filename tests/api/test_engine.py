@@ -113,7 +113,7 @@ def test_every_sqlite_connection_gets_its_pragmas(on_sqlite, which):
 
 
 def test_new_sqlite_database_waits_for_another_writer(tmp_path):
-    """SQLite itself refuses at once here, whatever its busy timeout: processes that start at the
+    """SQLite itself rejects at once here, whatever its busy timeout: processes that start at the
     same moment on an empty folder would meet that."""
     app = create_app(Settings.from_environ(app_fixtures.environ_for(tmp_path)))
     other = sqlite3.connect(

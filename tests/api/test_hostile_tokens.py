@@ -25,7 +25,7 @@ _touched = threading.local()
 
 
 def _note(event, arguments):
-    """Note what this thread touches while it is watched; an audit hook stays for ever."""
+    """Note what this thread touches while it is watched; an audit hook stays forever."""
     seen = getattr(_touched, "seen", None)
     if seen is not None and event.startswith(TOUCHING):
         seen.append((event, repr(arguments)[:80]))
@@ -63,7 +63,7 @@ def stranger(sqlite_app):
 
 
 def refused(client, bearer):
-    """Present a token at a closed door; give the answer and what was touched."""
+    """Present a token at a closed door; return the answer and what was touched."""
     with touched(client.application) as seen:
         response = client.get(ME, headers={"Authorization": f"Bearer {bearer}"})
     return response.status_code, response.json["type"].rpartition(":")[2], seen

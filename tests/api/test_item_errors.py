@@ -1,4 +1,4 @@
-"""What a write to one item is refused for, by name and in the promised order; nothing changes."""
+"""What a write to one item is rejected for, by name and in the promised order; nothing changes."""
 
 from datetime import timedelta
 from uuid import UUID, uuid4

@@ -1,4 +1,4 @@
-"""A server key goes only when nothing needs it: what is counted, refused and sealed anew."""
+"""A server key goes only when nothing needs it: what is counted, rejected and sealed again."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ def run(app, *arguments):
 
 
 def rotate(app, folder, name):
-    """Rotate one set, and let the app read it anew; give the id of the new key."""
+    """Rotate one set, and let the app read it again; return the id of the new key."""
     for step in ([], ["--reloaded"]):
         done = run(app, "rotate", name, "--dir", str(folder), *step)
         assert done.exit_code == 0, done.output
@@ -218,7 +218,7 @@ def test_server_reports_the_keys_it_has(app):
 
 
 def _needed_everywhere(app):
-    """Let something need each key but JWT_SECRET, which nothing needs for long."""
+    """Make something need each key but JWT_SECRET, which nothing needs for long."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
         stored = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")

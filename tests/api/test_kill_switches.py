@@ -1,4 +1,4 @@
-"""What an operator has switched off is refused at its place, and everything else goes on."""
+"""What an operator has switched off is rejected at its place, and everything else continues."""
 
 import pytest
 

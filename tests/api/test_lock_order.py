@@ -15,7 +15,7 @@ EMAIL, LOGOUT_ALL = "/api/v1/auth/email", "/api/v1/auth/logout-all"
 
 @pytest.fixture
 def locked(monkeypatch):
-    """Note whose letters are counted, and so whose mailbox is locked, in this order."""
+    """Note whose emails are counted, and so whose mailbox is locked, in this order."""
     order, allow = [], recipient_limits.allow
 
     def noted(session, letter, recipients, now):

@@ -41,7 +41,7 @@ def here(app):
 
 
 def try_at(moment, counter="l:x", *, fail=True):
-    """Make one attempt at a time of the clock; tell whether it was let in."""
+    """Make one attempt at a time of the clock; return whether it was let in."""
     with time_machine.travel(moment, tick=False):
         try:
             with login_throttle.count_attempt(login_throttle.read_counter(counter)) as attempt:

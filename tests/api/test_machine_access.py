@@ -117,7 +117,7 @@ def test_write_to_foreign_vault_does_not_find_it(as_ann, as_bob, vault):
 
 
 def test_machine_is_rejected_by_all_other_routes(app, as_ann, vault):
-    """Whatever is not declared for machines is closed to them, now and later."""
+    """Routes that are not declared for machines reject them, including future routes."""
     machine = Machine.created(as_ann, grant(vault, "write")).client()
     allowed, answers = set(), {}
     for _, method, path, view in routes(app):

@@ -35,7 +35,7 @@ def vault(app, as_ann):
 
 
 def held(app, machine):
-    """Give the generations whose keys a machine holds, with its rights, by vault."""
+    """Return the generations whose keys a machine holds, with its rights, by vault."""
     found = {}
     for row in rows(app, VAULT_KEYS):
         if str(row.holder_id) == machine.id:
@@ -141,7 +141,7 @@ def test_deleted_vault_leaves_the_machine_without_it(app, as_ann, vault):
 
 
 def uuids(app):
-    """Give the table and column of every UUID in the database, by its value."""
+    """Return the table and column of every UUID in the database, by its value."""
     found = {}
     with app.app_context(), transaction() as work:
         for table in db.metadata.sorted_tables:

@@ -28,7 +28,7 @@ def vault(app, as_ann):
 
 
 def error_of(response):
-    """Give what an error says: status, slug, pointers."""
+    """Return what an error says: status, slug, pointers."""
     slug = response.json["type"].removeprefix("urn:vaultr:problem:")
     return response.status_code, slug, [one["pointer"] for one in response.json.get("errors", ())]
 

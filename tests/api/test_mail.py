@@ -1,4 +1,4 @@
-"""Letters commit with what they tell of, wait sealed, go out once, and never without bounds."""
+"""Emails commit with what they tell of, wait sealed, go out once, and never without bounds."""
 
 import contextlib
 import threading
@@ -31,7 +31,7 @@ def here(app):
 
 @pytest.fixture
 def smtp(here):
-    """Let the app send to a port of this machine, and put its settings back afterwards."""
+    """Make the app send to a port of this machine, and put its settings back afterwards."""
     before = here.config["SETTINGS"]
 
     def to(port):
@@ -56,7 +56,7 @@ def later(**more):
 
 @contextlib.contextmanager
 def sent_cannot_be_noted():
-    """Let the table refuse that a mail is sent."""
+    """Make the table refuse that a mail is sent."""
     check = "state <> 'sent'"
     with db.engine.begin() as connection:
         if connection.dialect.name == "sqlite":

@@ -39,8 +39,8 @@ def listed(app, *arguments):
     return json.loads(done.stdout)
 
 
-def given_up(app, smtp, *recipients):
-    """Let letters be refused for ever."""
+def rejected_emails(app, smtp, *recipients):
+    """Make emails be rejected forever."""
     with mail_servers.running(Inbox(rcpt="550 no such user")) as port, app.app_context():
         smtp(port)
         for to in recipients:
@@ -49,7 +49,7 @@ def given_up(app, smtp, *recipients):
 
 
 def test_waiting_and_dead_emails_are_listed_with_reason(app, smtp):
-    given_up(app, smtp, ANN)
+    rejected_emails(app, smtp, ANN)
     with app.app_context():
         smtp(1)
         service.send(LETTER, BOB)
@@ -103,7 +103,7 @@ def test_more_than_a_thousand_emails_are_counted_as_such(app):
 
 
 def test_neither_address_nor_content_is_shown(app, smtp):
-    given_up(app, smtp, ANN)
+    rejected_emails(app, smtp, ANN)
 
     shown = run(app, "list").output + run(app, "list", "--json", "--all").output
 
@@ -128,7 +128,7 @@ def test_what_was_sent_is_listed_only_when_asked_for(app, smtp):
 
 
 def test_dead_email_is_retried_on_operator_request(app, smtp):
-    given_up(app, smtp, ANN, BOB)
+    rejected_emails(app, smtp, ANN, BOB)
     first, second = listed(app)
 
     done = run(app, "retry", first["id"], "--json")
@@ -143,7 +143,7 @@ def test_dead_email_is_retried_on_operator_request(app, smtp):
 
 
 def test_all_dead_emails_are_retried_like_new_ones(app, smtp):
-    given_up(app, smtp, ANN, BOB)
+    rejected_emails(app, smtp, ANN, BOB)
     with app.app_context(), transaction() as session:
         session.execute(sa.update(Mail).values(tries=delivery_job.MOST_TRIES))
 

@@ -1,4 +1,4 @@
-"""A letter whose outcome nobody knows is not sent again by itself, and an operator sees it."""
+"""An email whose outcome nobody knows is not sent again by itself, and an operator sees it."""
 
 import asyncio
 import os
@@ -108,7 +108,7 @@ def test_a_refused_content_is_an_answer_and_is_tried_again(here, smtp):
 
 
 def test_a_sender_that_stood_still_too_long_sends_nothing_more(here, smtp):
-    """Another took its letter up meanwhile: it finds out just before the content would go."""
+    """Another took its email up meanwhile: it finds out just before the content would go."""
     service.send(LETTER, ANN)
     inbox = Inbox()
     stale = delivery_job._claim(clock.now())

@@ -27,7 +27,7 @@ def certificate(tmp_path_factory):
 
 @pytest.fixture
 def app_for(tmp_path):
-    """Give an app that sends its mails to a port of this machine."""
+    """Return an app that sends its mails to a port of this machine."""
 
     def make(port, secure, ca=None, **more):
         more |= {"SMTP_CA_FILE": str(ca.file)} if ca else {}

@@ -1,4 +1,4 @@
-"""A mailed token is good for the one thing it was mailed for; all else is refused alike."""
+"""A mailed token is good for the one thing it was mailed for; all else is rejected alike."""
 
 import secrets
 
@@ -44,7 +44,7 @@ def _linked(app, to):
 
 
 def _moved(app):
-    """Move a third account to another address; gives the token that undoes it."""
+    """Move a third account to another address; return the token that undoes it."""
     with app.app_context():
         session = factories.session(factories.owner("cat@example.org"))
     client = app.test_client()

@@ -1,4 +1,4 @@
-"""An account with thousands of wraps gets a new account key too, and what slips in is refused."""
+"""An account with thousands of wraps gets a new account key too, and what slips in is rejected."""
 
 import secrets
 from uuid import uuid4

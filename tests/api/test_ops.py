@@ -24,7 +24,7 @@ LONG_AGO = timedelta(days=90)
 
 @pytest.fixture
 def flask(app):
-    """``flask("ops", "switch")``: run a command; gives its result."""
+    """``flask("ops", "switch")``: run a command; return its result."""
     return lambda *arguments: app.test_cli_runner().invoke(args=arguments)
 
 

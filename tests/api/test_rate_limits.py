@@ -1,4 +1,4 @@
-"""The limits of every request: strangers by address, sessions by session, and what is told."""
+"""The limits of every request: strangers by address, sessions by session, and what clients see."""
 
 import threading
 from uuid import uuid4

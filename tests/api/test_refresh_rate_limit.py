@@ -1,4 +1,4 @@
-"""A refresh is counted by its session, in SQL; what is refused is counted by its address."""
+"""A refresh is counted by its session, in SQL; what is rejected is counted by its address."""
 
 import re
 import secrets
@@ -46,7 +46,7 @@ def trips(monkeypatch):
 
 
 def statements_of(app):
-    """Give a list that every statement from now on is added to."""
+    """Return a list that every statement from now on is added to."""
     seen = []
     with app.app_context():
         for engine in (db.engine, AUTOCOMMIT.get(app)):

@@ -31,15 +31,15 @@ def test_every_write_can_be_repeated_immediately_and_later(app, vault):
         done.append((request, first))
         with unchanged(app):
             again = vault.ask(request)
-        assert _told(again) == _told(first)
+        assert _status_and_body(again) == _status_and_body(first)
     vault.put(other, "moves the head")
 
     with unchanged(app):
         for request, first in done:
-            assert _told(vault.ask(request)) == _told(first)
+            assert _status_and_body(vault.ask(request)) == _status_and_body(first)
 
 
-def _told(response):
+def _status_and_body(response):
     assert response.status_code in (200, 201)
     return response.status_code, response.json, response.headers["ETag"]
 

@@ -1,4 +1,4 @@
-"""`flask keys reseal` tells how much was sealed anew, and of what no key opens what to do."""
+"""`flask keys reseal` tells how much was sealed again, and of what no key opens what to do."""
 
 import json
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ def rotated(app, monkeypatch):
 
 @pytest.fixture
 def sealed_values(app):
-    """Keep one factor and two letters, sealed under the keys that there are."""
+    """Keep one factor and two emails, sealed under the keys that there are."""
     with app.app_context():
         account, factor_id = factories.account(), uuid4()
         sealed = second_factor_secrets.seal_secret(account.id, factor_id, b"secret")

@@ -1,4 +1,4 @@
-"""A waiting signup's letter can be asked for again, and several signups may wait."""
+"""A waiting signup's email can be asked for again, and several signups may wait."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4

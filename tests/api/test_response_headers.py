@@ -49,7 +49,7 @@ def routes(app):
 
 
 def bearers(app):
-    """Give nobody, somebody, and somebody whose password was proven too long ago for a step-up."""
+    """Return the headers of nobody, of a user, and of a user whose last step-up is too old."""
     with app.app_context():
         fresh, stale = (factories.session(factories.owner("ann@example.org")) for _ in range(2))
         with transaction() as work:
@@ -59,7 +59,7 @@ def bearers(app):
 
 
 def requests():
-    """Give what is sent to each route: nothing, and all kinds of wrong things."""
+    """Yield what is sent to each route: nothing, and all kinds of wrong things."""
     yield {}
     yield {"json": {}}
     yield {"data": b"{", "content_type": "application/json"}

@@ -1,4 +1,4 @@
-"""A change of a vault's keys is refused by name wherever a step of it is wrong."""
+"""A change of a vault's keys is rejected by name wherever a step of it is wrong."""
 
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ def vault(app, as_ann):
 
 
 def give_key(app, vault, *machines, generation=1):
-    """Let machines hold a key, as if they had been given one."""
+    """Make machines hold a key, as if they had been given one."""
     with app.app_context(), transaction() as session:
         for holder_id in machines:
             row = {

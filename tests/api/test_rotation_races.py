@@ -1,4 +1,4 @@
-"""Changes of keys while others write: edits are on the new keys, or refused by name."""
+"""Changes of keys while others write: edits are on the new keys, or rejected by name."""
 
 from collections import Counter
 from functools import partial

@@ -1,4 +1,4 @@
-"""Whatever is sent to the routes that change keys is refused by name, and changes nothing."""
+"""Whatever is sent to the routes that change keys is rejected by name, and changes nothing."""
 
 from uuid import uuid4
 

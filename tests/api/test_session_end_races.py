@@ -44,14 +44,14 @@ ASKED = {
 
 
 def waits(app):
-    """Tell whether a connection waits for another's lock."""
+    """Return whether a connection waits for another's lock."""
     with app.app_context(), db.engine.connect() as connection:
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         return connection.execute(sa.text(waiting)).scalar_one() > 0
 
 
 def while_it_waits(app, client, ask, change):
-    """Let ``ask`` pass the door and wait for the account, then commit a change; give its status."""
+    """Authenticate ``ask``, let it wait for the account, commit a change; return its status."""
     answers = []
     thread = threading.Thread(target=lambda: answers.append(ask(client).status_code))
     with app.app_context(), transaction() as work:

@@ -103,7 +103,7 @@ def test_token_lookup_uses_index_after_table_grew(postgres_app):
 
 
 def test_a_refresh_changes_nothing_that_an_index_of_sessions_holds(postgres_app):
-    """So PostgreSQL writes the row anew on its page, and none of the indexes (HOT)."""
+    """So PostgreSQL writes the row again on its page, and none of the indexes (HOT)."""
     with postgres_app.app_context():
         held = {c for i in sa.inspect(db.engine).get_indexes("sessions") for c in i["column_names"]}
 

@@ -27,7 +27,7 @@ def test_no_detail_leaves_without_its_event(app, as_ann, vault, obstacle):
         refused(answer, 503, "audit-unavailable")
         assert answer.headers["Retry-After"]
     assert [answer.status_code for answer in overviews] == [200, 200]
-    before = reads(app)  # a read that was recorded in part, and refused, may be among them
+    before = reads(app)  # a read that was recorded in part, and rejected, may be among them
     assert [as_ann.get(path).status_code for path in paths] == [200, 200, 200]
     assert reads(app) == [*before, *[[str(item_id)]] * 3]
 

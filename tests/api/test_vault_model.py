@@ -1,6 +1,6 @@
 """Any life of a vault: whoever follows it, page by page between the writes, holds what is stored.
 
-Hypothesis draws the lives: writes of every kind, answers that were lost, writes that are refused,
+Hypothesis draws the lives: writes of every kind, answers that were lost, writes that are rejected,
 changes of keys, and two readers, one of deltas and one of the full set, who ask for their next page
 at any moment.
 """
@@ -75,7 +75,7 @@ class Life(RuleBasedStateMachine):
     def writes_once(self, step, length):
         made = self._steps([step], length)
         op, item_id, *text = made[0]
-        if len(made) > 1:  # restored under old keys, which is refused alone
+        if len(made) > 1:  # restored under old keys, which is rejected alone
             refused = self.vault.ask(self.vault.move_request(op, item_id))
             assert refused.json["type"].endswith(":generation-moved")
             self._send(self.vault.batch_request(*made))
@@ -157,7 +157,7 @@ class Life(RuleBasedStateMachine):
         self.sent.append((request, answer))
 
     def _steps(self, chosen, length):
-        """Give what can be done to the items named, as they stand one after another."""
+        """Return what can be done to the items named, as they stand one after another."""
         held = self.vault.state.items
         states = {item_id: (one.state, one.generation) for item_id, one in held.items()}
         newest, made = self.vault.generation, []

@@ -37,7 +37,7 @@ def writers(app, vault):
 
 
 def rebased(writer, prepare):
-    """Write as a client does: when the head has moved, sync and prepare anew."""
+    """Write as a client does: when the head has moved, sync and prepare again."""
     while True:
         response = writer.send(prepare())
         if response.status_code != 409 or not response.json["type"].endswith("head-moved"):

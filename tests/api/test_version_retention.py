@@ -1,4 +1,4 @@
-"""Old versions have a budget of bytes: beyond it the oldest go, and no write is refused for it."""
+"""Old versions have a budget of bytes: beyond it the oldest go, and no write is rejected for it."""
 
 from uuid import uuid4
 
@@ -27,7 +27,7 @@ def size(app, vault):
 
 
 def stored_versions(app):
-    """Give the revisions of the versions that are not current, and check what is counted."""
+    """Return the revisions of the versions that are not current, and check what is counted."""
     current = {(item.id, item.content_revision) for item in rows(app, ITEMS)}
     versions = {(one.item_id, one.revision): one.size for one in rows(app, VERSIONS)}
     (vault,) = rows(app, VAULTS)

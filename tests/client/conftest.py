@@ -1,4 +1,4 @@
-"""What the tests of the client stand on."""
+"""Fixtures for the tests of the client."""
 
 import contextlib
 import itertools
@@ -17,7 +17,7 @@ from vaultr.client.crypto import primitives
 
 @pytest.fixture(scope="module")
 def derived_at_once():
-    """Let no password take time, in a module about what happens between requests."""
+    """Make no password take time, in a module about what happens between requests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(primitives, "argon2id", quick)
         yield
@@ -87,7 +87,7 @@ def account(site, tmp_path_factory):
 def device(account):
     """The owner's first device, unlocked, so that not every command derives keys.
 
-    For each module anew, since tests of others lock it.
+    For each module again, since tests of others lock it.
     """
     unlocked = account.with_agent()
     unlocked.done("unlock")

@@ -1,4 +1,4 @@
-"""A client that dies at one step: before a request, after it was answered, or around a write."""
+"""A client that crashes at a chosen step: before or after a request, or around a write."""
 
 import pytest
 

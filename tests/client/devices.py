@@ -1,4 +1,4 @@
-"""A device on which somebody types `vaultr`: a home of its own, no terminal, secrets by pipe."""
+"""A device that runs `vaultr`: its own home folder, no terminal, secrets through pipes."""
 
 import contextlib
 import copy
@@ -41,13 +41,13 @@ class Device:
         home.mkdir(mode=0o700, exist_ok=True)
 
     def with_agent(self):
-        """Give the same device, but with the unlock process that people have."""
+        """Return the same device, but with the unlock process that people have."""
         other = copy.copy(self)
         other.environ = {**self.environ, "VAULTR_AGENT": "on"}
         return other
 
     def types(self, *words, password=True, secret_key=None, stdin="", env=(), also=()):
-        """Run the command to its end; give exit code, stdout and stderr as text.
+        """Run the command to its end; return exit code, stdout and stderr as text.
 
         :param also: more secrets, by the option that names their descriptor.
         """
@@ -85,17 +85,17 @@ class Device:
                 os.close(descriptor)
 
     def done(self, *words, **more):
-        """Run a command that must succeed, and give its stdout."""
+        """Run a command that must succeed, and return its stdout."""
         result = self.types(*words, **more)
         assert result.returncode == 0, (words, result.returncode, result.stdout, result.stderr)
         return result.stdout
 
     def run_json(self, *words, **more):
-        """Run a command that must succeed, and read its JSON."""
+        """Run a command that must succeed, and return its JSON output."""
         return json.loads(self.done(*words, "--json", **more))
 
     def refused(self, code, *words, **more):
-        """Run a command that must end with ``code`` and no answer, and give its stderr."""
+        """Run a command that must exit with ``code`` and print nothing on stdout; return stderr."""
         result = self.types(*words, **more)
         assert result.returncode == code, (words, result.returncode, result.stdout, result.stderr)
         assert result.stdout == ""
@@ -103,7 +103,7 @@ class Device:
 
 
 def pipe(secret):
-    """Give a descriptor from which ``secret`` and a newline can be read, once."""
+    """Return a descriptor from which ``secret`` and a newline can be read, once."""
     reading, writing = os.pipe()
     os.write(writing, secret.encode() + b"\n")
     os.close(writing)

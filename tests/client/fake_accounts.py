@@ -1,4 +1,4 @@
-"""What a server in memory does with an account itself: credentials, sessions, recovery."""
+"""The account routes of the fake server: credentials, sessions, recovery."""
 
 import secrets
 from datetime import UTC, datetime, timedelta

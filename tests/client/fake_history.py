@@ -1,4 +1,4 @@
-"""What a server in memory keeps beside present items: versions, rotations, repairs."""
+"""Versions, rotations and repairs of the fake server."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""A server of one account in memory: honest, until a test twists what it answers."""
+"""A fake server in memory for one account; a test can tamper with its responses."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ from vaultr.protocol.problems import STATUS_OF
 
 
 class FakeServer(FakeAccounts, FakeMachines, FakeKeeping):
-    """Give ``transport()`` to a client.
+    """Pass ``transport()`` to a client.
 
     ``twist(method, path, status, body)`` may return another (status, body); ``lose`` holds
     (method, ending of the path) whose next answer is lost after it was done. ``clock()`` is the

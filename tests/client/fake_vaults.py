@@ -1,4 +1,4 @@
-"""The vaults of a server in memory: an honest log, items and sync."""
+"""The vault routes of the fake server: log, items and sync."""
 
 import copy
 import uuid

@@ -1,4 +1,4 @@
-"""Two commands that cross: the second one begins at one step of the first."""
+"""Interleave two commands: the second one starts at a chosen step of the first."""
 
 import hashlib
 import threading
@@ -33,7 +33,7 @@ def quick(password, salt, kdf, length=32):
 class Crossing:
     """At the ``at``-th step of the requests, another command begins, and gets ``seconds``.
 
-    It may have ended when the first goes on, or wait for the folder's lock. Before and after each
+    It may have ended when the first continues, or wait for the folder's lock. Before and after each
     request is a step, counted from :meth:`count` on; ``began`` tells whether there were so many.
     Made before the devices whose requests it is to see.
     """
@@ -88,7 +88,7 @@ class Crossing:
 
 
 def crossed_at_steps(worlds, first, second, check, *, apart, seconds=0.1):
-    """Let ``second`` begin at steps of ``first``, ``apart`` from each other; each in its own world.
+    """Start ``second`` at every ``apart``-th step of ``first``, each time in a world of its own.
 
     ``first(world)`` gives the first command, ready to be called; ``second(world)`` is the other.
     ``check(world, one, other)`` is given what each of both answered, or why it failed.
@@ -117,7 +117,7 @@ def unlocked(world, name, password):
 
 
 def opens(world, name, password):
-    """Tell whether a password opens both a device and the account from there, or neither."""
+    """Return whether a password opens both a device and the account from there, or neither."""
     try:
         unlocked(world, name, password)
     except WrongPassword:

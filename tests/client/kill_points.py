@@ -1,4 +1,4 @@
-"""Ends a client, as a kill does, at a given request: before the server sees it or after."""
+"""Kill a client at a given request, before or after the server sees it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The server that `make run` gives a new user: gunicorn, SQLite, mails as files."""
+"""The server that `make run` starts: gunicorn, SQLite, emails as files."""
 
 import os
 import re
@@ -68,7 +68,7 @@ class Site:
             return False
 
     def token(self, of=""):
-        """Give the token in the first mail, to ``of`` where one is named, once it is there."""
+        """Return the token in the first mail, to ``of`` where one is named, once it is there."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             for mail in sorted(self._mails.glob("*.eml")):

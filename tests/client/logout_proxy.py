@@ -1,4 +1,4 @@
-"""A server between a client and a real one, which answers the end of a session as a test says."""
+"""A proxy to a real server that answers the end of a session as a test chooses."""
 
 import contextlib
 import http.client
@@ -18,7 +18,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.between.ends.append(self.path.removeprefix(ENDS))
             if self.server.between.act is not None:
                 self.close_connection = True
-                with contextlib.suppress(OSError):  # the client does not wait for ever
+                with contextlib.suppress(OSError):  # the client does not wait forever
                     self.server.between.act(self.connection)
                 return
         self._pass_on()

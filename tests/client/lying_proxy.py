@@ -1,4 +1,4 @@
-"""The real `vaultr` command, typed in this process, against a server that a test makes lie."""
+"""Run the `vaultr` command in this process against a server that sends false responses."""
 
 import contextlib
 import copy
@@ -105,7 +105,7 @@ class Proxy:
         return vault
 
     def change(self, method, ending, attack):
-        """Let ``lie(body)`` change the body of each successful response to a route."""
+        """Make ``lie(body)`` change the body of each successful response to a route."""
 
         def tamper(asked, path, status, body):
             if asked == method and path.endswith(ending) and status < 300 and body is not None:

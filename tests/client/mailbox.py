@@ -1,4 +1,4 @@
-"""The mails of a real server, as their reader finds what has to be copied out of them."""
+"""Read codes, tokens and links from the emails of a real server."""
 
 import email
 import email.policy
@@ -12,7 +12,7 @@ BARE = r"^([A-Za-z0-9_-]{43})$"
 
 
 def mailed(site, to, pattern, *, least=1):
-    """Give what ``pattern`` finds in the mails to one address, the oldest first.
+    """Return what ``pattern`` finds in the mails to one address, the oldest first.
 
     It waits until there are ``least`` of them.
     """
@@ -30,7 +30,7 @@ def mailed(site, to, pattern, *, least=1):
 
 
 def link(page):
-    """Give the pattern of a link to one of the server's pages."""
+    """Return the pattern of a link to one of the server's pages."""
     return LINK.format(page=page)
 
 

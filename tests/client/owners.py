@@ -5,7 +5,7 @@ from tests.client.mailbox import link, mailed
 
 
 def owner(site, folder, email, **more):
-    """Sign up and in; give the first device, whose ``made`` is what signup answered."""
+    """Sign up and in; return the first device, whose ``made`` is what signup answered."""
     device = Device(folder / "first", site.url, email=email, **more)
     device.made = device.run_json("signup", "--email", email)
     device.done("verify", mailed(site, email, link("/verify-email"))[-1], password=None)

@@ -1,4 +1,4 @@
-"""A device at a server in memory behind a real socket, whose vault another client has filled."""
+"""A device of a fake server behind a real socket, with a vault that another client filled."""
 
 import json
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ class Odd:
 
 @contextmanager
 def device_with(home, *odd):
-    """Give a device with an unlock process, and its server, which holds the odd items."""
+    """Yield a device with an unlock process, and its server, which holds the odd items."""
     server = FakeServer()
     listening = Listening(server.wsgi)
     device = Device(home, listening.url).with_agent()

@@ -1,4 +1,4 @@
-"""A server in memory that is restored from a backup, and what its owner had."""
+"""A fake server that is restored from a backup, and the state its owner had before."""
 
 import copy
 
@@ -30,7 +30,7 @@ def rewound(world):
 
 
 def secrets_of(device):
-    """Give what every active item holds."""
+    """Return what every active item holds."""
     return {item.title: device.item(str(item.id)).detail["password"] for item in device.items()}
 
 

@@ -1,4 +1,4 @@
-"""A vault whose keys are to be replaced, and what must be true of it afterwards."""
+"""A vault for key rotation tests, and checks of its state afterwards."""
 
 from tests.client.world import mail
 
@@ -6,7 +6,7 @@ TITLES = ["Bank", "Cloud", "Door", "Mail"]
 
 
 def fill(world):
-    """Give an owner with some items, one of which was edited, one trashed."""
+    """Return an owner with some items, one of which was edited, one trashed."""
     for title in TITLES:
         world.laptop.add("login", *mail(title, f"secret of {title}"))
     world.laptop.edit("Mail", detail={"password": "new"})

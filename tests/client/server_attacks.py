@@ -1,4 +1,4 @@
-"""What a lying server does, and how a test looks at a device."""
+"""Attacks of a malicious server, and helpers that inspect a device."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What an owner does while one answer of the server is twisted, and what must hold afterwards."""
+"""Actions of an owner while one response is tampered with, and checks afterwards."""
 
 import copy
 import shutil
@@ -30,7 +30,7 @@ def places(value, path=()):
 
 
 def replacements(value):
-    """Give what may stand in place of one value."""
+    """Return possible replacements of one value."""
     found = [*ODD, [], {}]
     match value:
         case bool():
@@ -56,7 +56,7 @@ def flips(text):
 
 
 def tampered(body, path, attack):
-    """Give ``body`` with a lie in one place."""
+    """Return ``body`` with one replaced value."""
     if not path:
         return None if attack is GONE else attack
     around = body = copy.deepcopy(body)
@@ -70,7 +70,7 @@ def tampered(body, path, attack):
 
 
 class Story:
-    """What an owner does on a device that others have overtaken, with one answer twisted."""
+    """Actions of an owner on an outdated device, with one tampered response."""
 
     def __init__(self, first_world, folder, acts, *, is_new):
         self._acts = acts
@@ -97,7 +97,7 @@ class Story:
         return device
 
     def run_tampered(self, tamper):
-        """Do all of it, or stop at the first error; anything else than ours is raised."""
+        """Run all actions, or stop at the first `VaultrError`; raise any other exception."""
         number = iter(range(1000))
         self.world.server.tamper = lambda *asked: tamper(next(number), *asked)
         try:
@@ -110,7 +110,7 @@ class Story:
         return True
 
     def check(self, *, done):
-        """Check that the device holds nothing false, and goes on when the server is honest."""
+        """Check that the device holds nothing false, and continues when the server is honest."""
         device = self.device("laptop")
         for item in device.items(offline=True, state="any"):
             assert device.item(str(item.id), offline=True).detail in TRUTH[item.title]
@@ -142,7 +142,7 @@ def twisted(number, path, chance):
 
 
 def answers_of(story):
-    """Give all answers of the untwisted story."""
+    """Return all responses without tampering."""
     seen = []
 
     def keep(number, method, path, status, body):

@@ -1,4 +1,4 @@
-"""A terminal at which somebody sits: what is shown on it, and what is typed when asked."""
+"""A pseudo-terminal: reads the output, and types answers to prompts."""
 
 import os
 import pty
@@ -58,7 +58,7 @@ class Terminal:
         self._matched = found + len(text)
 
     def ends(self):
-        """Read all that is left, and give the exit code."""
+        """Read all that is left, and return the exit code."""
         while piece := self._read():
             self.shown += piece
         _, status = os.waitpid(self.child, 0)

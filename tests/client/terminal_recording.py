@@ -1,4 +1,4 @@
-"""Records what somebody sees who sits at a terminal and types `vaultr`."""
+"""Record a terminal session with `vaultr`."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ class Recording:
         self._placeholders[value] = placeholder
 
     def types(self, *words, answers=(), code=0, line=None):
-        """Type a command and answer its questions; give what was shown."""
+        """Type a command and answer its questions; return what was shown."""
         environ = {**self.device.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS)}
         terminal = Terminal(*words, environ=environ)
         for question, answer in answers:
@@ -48,7 +48,7 @@ class Recording:
         return terminal.shown
 
     def page(self):
-        """Give the page: the same whenever the same was typed and shown."""
+        """Return the page: the same whenever the same was typed and shown."""
         text = "\n".join(self.parts)
         for value, placeholder in self._placeholders.items():
             text = text.replace(value, placeholder)

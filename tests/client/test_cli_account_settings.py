@@ -12,7 +12,7 @@ from vaultr.client.items.otp import Totp
 
 
 def code_of(secret, *, steps):
-    """Give the app's code some steps from now; the server takes one step either way, once.
+    """Return the app's code some steps from now; the server takes one step either way, once.
 
     So a code of the next step is right before the step changes, and after it.
     """

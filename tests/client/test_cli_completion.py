@@ -87,7 +87,7 @@ def test_bash_completes_titles_as_one_word_whatever_is_in_them(in_bash):
 
 
 def test_bash_completes_within_quotes_what_is_plain_there(in_bash):
-    # Within single quotes nothing but they is obeyed; within double quotes four more letters.
+    # Within single quotes only the quote is special; within double quotes four more characters are.
     assert in_bash("vaultr", "show", "'zeta") == ["zeta", "zeta post", "zeta set"]
     assert in_bash("vaultr", "show", "'trap a") == ["trap a$(touch PWNED)"]
     assert in_bash("vaultr", "show", '"trap d') == ["trap d'; touch PWNED; '"]

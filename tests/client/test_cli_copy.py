@@ -43,7 +43,7 @@ class Desktop:
         return self.device.types(*words, env=self.environ.items(), **more)
 
     def copied(self):
-        """Give what was copied last, also after it was cleared."""
+        """Return what was copied last, also after it was cleared."""
         return Path(f"{self.board}.copied").read_text()
 
     def is_cleared(self):

@@ -9,7 +9,7 @@ from tests.client.wsgi_server import Listening
 
 
 def doctored(tmp_path, body):
-    """Give what the doctor found, by its name."""
+    """Return what the doctor found, by its name."""
 
     def app(environ, start_response):
         start_response("200 -", [("Content-Type", "application/json")])

@@ -82,7 +82,7 @@ def owner(tmp_path_factory):
 
 @contextlib.contextmanager
 def answering(port, answer, kind):
-    """Answer every connection so, for ever where that is the point; give what was asked."""
+    """Answer every connection so, forever where that is the point; return what was asked."""
     asked, finished = [], threading.Event()
 
     def serve(listener):

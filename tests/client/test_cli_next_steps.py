@@ -14,7 +14,7 @@ NEW = "another master password"
 
 
 def signed_in(folder):
-    """Give a device that is signed in at a server which can go away: its ``server``."""
+    """Return a device that is signed in at a server which can go away: its ``server``."""
     device = Device(folder / "home", "")
     device.server = Listening(FakeServer().wsgi)
     device.environ["VAULTR_URL"] = device.server.url

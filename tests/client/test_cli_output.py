@@ -155,7 +155,7 @@ def test_an_altered_note_of_the_age_is_an_integrity_error(shown):
 
 
 def _put_back(device, *, hours):
-    """Sign the note of the last sync anew, as if it had been made hours ago."""
+    """Sign the note of the last sync again, as if it had been made hours ago."""
     at = datetime.now(UTC) - timedelta(hours=hours)
     text = json.dumps({"at": at.isoformat(timespec="seconds")})
     Folder(device.home / "vaultr").write_signed("synced.json", text.encode())

@@ -23,7 +23,7 @@ class Agent:
 
 @pytest.fixture
 def tabbed(world, monkeypatch):
-    """Press Tab on the first device; give what is offered, and how often the server was asked."""
+    """Press Tab on the first device; return what is offered, and how often the server was asked."""
     world.laptop.add("login", *mail())
     world.laptop.close()
     monkeypatch.setattr("time.sleep", lambda seconds: None)

@@ -27,7 +27,7 @@ def logged_in(world, password=PASSWORD):
     world.device("laptop").login(EMAIL, password)
 
 
-def kept_session(world):
+def stored_session(world):
     return world.device("laptop").device.store.folder.read(account_session.SESSION_FILE)
 
 
@@ -139,7 +139,7 @@ def test_signing_out_is_crossed_by_a_login(crossed, what):
         assert one is None
         assert other is None
         # Signed in with a session that lives, or signed out with none left: whichever was last.
-        assert (kept_session(world) is None) == (world.server.sessions == {})
+        assert (stored_session(world) is None) == (world.server.sessions == {})
         logged_in(world)
         assert titles(unlocked(world, "laptop", PASSWORD)) == []
 
@@ -156,9 +156,9 @@ def test_a_login_is_crossed_by_signing_out(crossed):
     def check(world, one, other):
         assert one is None
         assert other is None
-        # The session that the login replaces may go on, as none is left that could end it.
+        # The session that the login replaces may continue, as none is left that could end it.
         new = {each["id"] for each in world.server.sessions.values()} - world.before
-        assert (kept_session(world) is None) == (new == set())
+        assert (stored_session(world) is None) == (new == set())
 
     def first(world):
         world.before = {each["id"] for each in world.server.sessions.values()}
@@ -182,7 +182,7 @@ def test_a_command_that_signing_out_overtakes_writes_no_session_again(crossed, w
     def check(world, one, other):
         assert other is None
         assert not isinstance(one, VaultrError) or isinstance(one, SessionEnded)
-        assert kept_session(world) is None
+        assert stored_session(world) is None
         assert "Mail" in titles(unlocked(world, "laptop", PASSWORD)), "what is held can be read"
 
     crossed(first, second, check)
@@ -201,7 +201,7 @@ def test_command_overtaken_by_account_deletion_adopts_nothing(crossed):
     def check(world, one, other):
         assert other is None
         assert not isinstance(one, VaultrError) or isinstance(one, SessionEnded)
-        assert kept_session(world) is None
+        assert stored_session(world) is None
         assert titles(unlocked(world, "laptop", PASSWORD)) == ["Mail"], "the copy that stays"
 
     crossed(first, second, check)

@@ -139,7 +139,7 @@ class _Private(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Print nothing."""
 
 
 @contextlib.contextmanager
@@ -221,8 +221,8 @@ def test_skopeo_logs_in_through_our_helper(device, tmp_path):
     environment = {**device.environ, "PATH": f"{programs}:{os.environ['PATH']}",
                    "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(settings.parent)}  # fmt: skip
 
-    def run(*words, given=None):
-        return subprocess.run([skopeo, *words], env=environment, input=given, timeout=240,
+    def run(*words, stdin=None):
+        return subprocess.run([skopeo, *words], env=environment, input=stdin, timeout=240,
                               capture_output=True, text=True, start_new_session=True)  # fmt: skip
 
     with subprocess.Popen([registry, "serve", tmp_path / "registry.yml"],
@@ -231,7 +231,7 @@ def test_skopeo_logs_in_through_our_helper(device, tmp_path):
             _wait_for(port)
             place = f"127.0.0.1:{port}"
             login = run("login", "--tls-verify=false", "-u", "ann", "--password-stdin", place,
-                        given="pulled\n")  # fmt: skip
+                        stdin="pulled\n")  # fmt: skip
             listed = run("list-tags", "--tls-verify=false", f"docker://{place}/none")
         finally:
             process.terminate()

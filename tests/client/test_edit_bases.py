@@ -7,7 +7,7 @@ from vaultr.client.vaultr_client import EditConflict
 
 
 def hide(world, revision):
-    """Have the server leave a version out of the list."""
+    """Make the server leave a version out of the list."""
 
     def tamper(method, path, status, body):
         if method == "GET" and path.endswith("/versions"):

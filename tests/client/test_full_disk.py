@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.client.fake_server import FakeServer
-from tests.client.world import EMAIL, PASSWORD, Kept
+from tests.client.world import EMAIL, PASSWORD, StoredKey
 from tests.client.wsgi_server import Listening
 from vaultr import Vaultr
 from vaultr.protocol.encoding import b64
@@ -16,14 +16,14 @@ from vaultr.protocol.encoding import b64
 WRITING = """
 import resource, sys
 from pathlib import Path
-from tests.client.world import Kept
+from tests.client.world import StoredKey
 from vaultr import Vaultr
 from vaultr.client.errors import VaultrError
 from vaultr.protocol.encoding import unb64
 
 home, limit = Path(sys.argv[1]), int(sys.argv[2])
 device = Vaultr(home=home, agent=False)
-device.device.unlocked = Kept(unb64(sys.stdin.readline().strip())).on(device)
+device.device.unlocked = StoredKey(unb64(sys.stdin.readline().strip())).on(device)
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
@@ -58,7 +58,7 @@ def signed_in(server, home):
 
 
 def write(home, key, name, *, limit=0):
-    """Write until the disk is full, and give what was said."""
+    """Write until the disk is full, and return what was said."""
     command = [sys.executable, "-c", WRITING, str(home), str(limit), name]
     done = subprocess.run(command, input=f"{b64(key)}\n", capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
@@ -68,7 +68,7 @@ def write(home, key, name, *, limit=0):
 def check(server, home, key):
     """What the device holds opens, without the server and with it, and nothing is missing."""
     with Vaultr(home=home, agent=False) as device:
-        device.device.unlocked = Kept(key).on(device)
+        device.device.unlocked = StoredKey(key).on(device)
         for item in device.items(offline=True, state="any"):
             assert device.item(str(item.id), offline=True).detail["password"]
         device.rotate()
@@ -94,7 +94,7 @@ def test_file_size_limit_leaves_whole_cache(owner, tmp_path, count):
 
 @contextlib.contextmanager
 def small_disk(folder):
-    """Give a folder on a disk of 400 KiB; where none may be mounted, one whose files may grow."""
+    """Yield a folder on a disk of 400 KiB; where none may be mounted, one whose files may grow."""
     folder.mkdir()
     mounting = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
     mounted = os.geteuid() == 0 and subprocess.run(mounting, capture_output=True).returncode == 0
@@ -118,7 +118,7 @@ def test_full_disk_is_reported_and_old_files_stay(owner, tmp_path):
         assert "FolderUnusable" in output[-1]
 
         with Vaultr(home=home, agent=False) as device:
-            device.device.unlocked = Kept(key).on(device)
+            device.device.unlocked = StoredKey(key).on(device)
             assert device.item("First", offline=True).detail == {"password": "first"}
             for item in device.items(offline=True):
                 assert device.item(str(item.id), offline=True).detail["password"]

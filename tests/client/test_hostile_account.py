@@ -27,7 +27,7 @@ OTHER_ID = "00000000-0000-4000-8000-000000000000"
 
 
 def resealed(world, change, *, ahead=0):
-    """Give the account's profile with its document changed, sealed as its owner would."""
+    """Return the account's profile with its document changed, sealed as its owner would."""
     held = world.laptop.device.unlocked.account
     stored = world.server.account["profile"]
     profile = open_profile(
@@ -48,7 +48,7 @@ def with_key_set(**parts):
     return change
 
 
-def check_kept(world):
+def check_unchanged(world):
     """Check that the device is as it was: it opens, and what it holds is there."""
     again = world.device("laptop")
     again.unlock(PASSWORD)
@@ -70,7 +70,7 @@ def test_another_account_than_the_pinned_one_is_not_opened(held, asked):
     with pytest.raises(PinMismatch, match=OTHER_ID):
         held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
 
-    check_kept(held)
+    check_unchanged(held)
 
 
 @pytest.mark.parametrize("asked", [LOGIN, ME])
@@ -91,7 +91,7 @@ def test_a_second_account_key_of_one_epoch_is_not_taken(held, asked):
     with pytest.raises(AnswerInvalid, match="same epoch"):
         held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
 
-    check_kept(held)
+    check_unchanged(held)
 
 
 def test_account_key_of_lower_epoch_is_rollback_while_open(held):
@@ -123,7 +123,7 @@ def test_a_second_profile_of_one_revision_is_a_fork(held, asked):
     with pytest.raises(ChainBroken, match="other bytes"):
         held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
 
-    check_kept(held)
+    check_unchanged(held)
 
 
 @pytest.mark.parametrize("asked", [LOGIN, ME])
@@ -139,7 +139,7 @@ def test_profile_that_lost_or_rolled_back_vault_is_rollback(held, asked):
             held.device("laptop").login(EMAIL, PASSWORD) if asked is LOGIN else held.laptop.sync()
 
         held.server.tamper = None
-        check_kept(held)
+        check_unchanged(held)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_profile_with_other_pins_is_rejected(held, pin):
     answering(held, *ME, with_key_set(profile=other))
     with pytest.raises(PinMismatch):
         held.laptop.sync()
-    check_kept(held)
+    check_unchanged(held)
 
 
 def test_a_pinned_account_is_never_used_without_its_secret_key(held):
@@ -213,7 +213,7 @@ def test_created_vault_that_is_missing_is_integrity_error(held):
     with pytest.raises(StateMismatch, match="exists"):
         held.laptop.create_vault("Work")
 
-    check_kept(held)
+    check_unchanged(held)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The SDK with a server that forks a log, or refuses in order to have something overwritten."""
+"""The SDK with a server that forks a log, or rejects in order to have something overwritten."""
 
 import copy
 

@@ -147,7 +147,7 @@ def test_nothing_is_written_over_a_history_that_the_profile_denies(world):
 
 
 def refusing(world, body=None):
-    """Refuse each write of the profile; ``told`` is done before each refusal."""
+    """Refuse each write of the profile; ``told`` is done before each error."""
     original = world.server._answer
 
     def refuse(request, path, query):
@@ -175,7 +175,7 @@ def test_endless_profile_conflicts_fail_the_command(world):
     held = other.device.unlocked.account
 
     def write_first():
-        """Have another device write a newer one, as an honest refusal shows it."""
+        """Make another device write a newer one, as an honest error shows it."""
         refuse = world.server._answer
         del world.server._answer
         held.write_profile(held.profile.with_deleted(uuid4()), lambda: None)

@@ -23,7 +23,7 @@ def two(world):
 
 
 def where(device):
-    """Tell which titles are active in which vault."""
+    """Return which titles are active in which vault."""
     names = {vault.id: vault.name for vault in device.vaults()}
     found = {name: [] for name in names.values()}
     for item in device.items():

@@ -44,7 +44,7 @@ def evil(name):
 
 
 def items():
-    """Give an item of each type whose every field is an address, in some form or other."""
+    """Return an item of each type in which every field is an address in some form."""
     for kind, schema in SCHEMAS.items():
         overview = {name: evil(f"{kind}/{name}") for name in schema.overview}
         overview |= {"urls": [evil("u1"), "http://evil.example:81"], "tags": [evil("tag")]}
@@ -98,7 +98,7 @@ def owner(site, tmp_path_factory):
 
 
 def _everything(folder):
-    """What is typed, in an order in which it makes sense; some of it is refused."""
+    """What is typed, in an order in which it makes sense; some of it is rejected."""
     file, ref = folder / "x.env", "vaultr://Personal/" + evil("note/title").replace("/", "%2F")
     file.write_text(f"A={ref}/notes\nB={evil('plain')}\n")
     login, env = evil("login/title"), evil("env_set/title")

@@ -26,13 +26,13 @@ MACHINE = "0a0a0a0a-0000-4000-8000-000000000001"
 
 
 def changed(world, **args):
-    """Change the password on the laptop, which has one item; give what the change answered."""
+    """Change the password on the laptop, which has one item; return what the change answered."""
     world.laptop.add("login", *mail())
     return world.laptop.change_password(PASSWORD, NEW, **{"new_key": False, **args})
 
 
 def with_machine(world):
-    """Give the account a machine; its key, and how to open it with an account key."""
+    """Add a machine to the account; return its key, and how to open it with an account key."""
     held = world.laptop.device.unlocked.account
     kek = b"m" * 32
     machine_id = keys.UUID(MACHINE)

@@ -33,7 +33,7 @@ def remembered(monkeypatch):
 
 
 def opening(world, name):
-    """Give the passwords that open a device, found out by trying both."""
+    """Return the passwords that open a device, found out by trying both."""
     found = []
     for password in (PASSWORD, NEW):
         device = world.device(name)
@@ -47,7 +47,7 @@ def opening(world, name):
 
 
 def check_goes_on(world, name, password):
-    """Check that the device is whole: it reads, writes, and signs in anew."""
+    """Check that the device is whole: it reads, writes, and signs in again."""
     device = world.device(name)
     device.unlock(password)
     assert titles(device) == ["Mail"]
@@ -75,7 +75,7 @@ def begun(first_world, folder):
 
 
 def dies(world, at, *, new_key):
-    """Change the password, with death at a step; tell whether it came."""
+    """Change the password, with death at a step; return whether it came."""
     with Death(world.server, at) as death:
         world.device("laptop").change_password(PASSWORD, NEW, new_key=new_key)
     return death.came

@@ -27,7 +27,7 @@ def shaken(tmp_path_factory):
 
 
 def begin(device, new, *words):
-    """Begin to change the password, and give the process."""
+    """Begin to change the password, and return the process."""
     descriptors = [pipe(device.password), pipe(new)]
     fds = map(str, descriptors)
     arguments = ["passwd", *words, "--password-fd", next(fds), "--new-password-fd", next(fds)]
@@ -61,7 +61,7 @@ def answered(device, word, password):
 
 
 def opens(device, password):
-    """Tell whether a device opens with a password, online too."""
+    """Return whether a device opens with a password, online too."""
     result = answered(device, "sync", password)
     if "vaultr login" in result.stderr and result.returncode == 1:
         result = answered(device, "login", password)
@@ -71,7 +71,7 @@ def opens(device, password):
 
 
 def shake(site, device, chance, longest):
-    """Change the password, with a kill somewhere in it; give the password that opens after it."""
+    """Change the password, with a kill somewhere in it; return the password that opens after it."""
     new = next(each for each in PASSWORDS if each != device.password)
     words = chance.choice((["--nobody-knows"], ["--others-know"]))
     process = begin(device, new, *words)

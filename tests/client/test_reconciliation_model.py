@@ -12,7 +12,7 @@ NAMES = ("laptop", "phone", "tablet")
 
 
 class Story:
-    """What three devices do, at random; each password is written once only, so that it is told."""
+    """Random actions of three devices; each password is written only once."""
 
     def __init__(self, world, seed):
         self.world = world
@@ -56,7 +56,7 @@ class Story:
                 self.act(device)
 
     def held(self):
-        """Give what each device holds: every password, and the item that it is of."""
+        """Return what each device holds: every password, and the item that it is of."""
         found = {}
         for name in NAMES:
             device = again(self.world, name)
@@ -77,7 +77,7 @@ class Story:
 
 
 def stored_passwords(device):
-    """Give every password that is in some version of some item."""
+    """Return every password that is in some version of some item."""
     return {
         device.version(str(item.id), version.revision).detail["password"]
         for item in device.items(state="any")

@@ -26,7 +26,7 @@ WHOLE = {"Mail": "second", "Bank": "of the bank"}
 
 
 def shown(world, title):
-    """Give what the server shows of one item; it does not know the title, the test does."""
+    """Return what the server shows of one item; it does not know the title, the test does."""
     (item,) = [each for each in world.laptop.items(offline=True) if each.title == title]
     (vault,) = world.server.vaults.values()
     return vault, vault["items"][str(item.id)]
@@ -54,7 +54,7 @@ def test_newer_content_replaces_older_content_of_same_revision(edited):
 
 
 def refused_write(world, title, password):
-    """Seal another content for the revision of an item's last put, as a refused write was."""
+    """Seal another content for the revision of an item's last put, as a rejected write was."""
     account = world.laptop.device.unlocked
     (vault,) = account.reader.vaults()
     item = next(each for each in world.laptop.items(offline=True) if each.title == title)

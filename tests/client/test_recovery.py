@@ -57,7 +57,7 @@ def started(world, name="new", *, waited=True):
 
 
 def recover(world, name="new", password=NEW):
-    """Complete a recovery and sign in; give the device and the new secret key."""
+    """Complete a recovery and sign in; return the device and the new secret key."""
     device = world.device(name)
     secret_key = device.complete_recovery(started(world, name), password)
     device.login(EMAIL, password)

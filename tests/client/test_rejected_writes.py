@@ -1,4 +1,4 @@
-"""A server that refuses each write, where nothing has changed: an error, and no endless loop."""
+"""A server that rejects each write, where nothing has changed: an error, and no endless loop."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def refusing(world, slug, status, *, but=None):
 
 @pytest.fixture(params=[("item-not-found", 404), ("in-trash", 409)], ids=lambda each: each[0])
 def refusal(request):
-    """How the server refuses."""
+    """How the server rejects."""
     return request.param
 
 

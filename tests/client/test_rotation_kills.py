@@ -13,7 +13,7 @@ import pytest
 from tests.client.devices import PASSWORD
 from tests.client.local_server import Site
 from tests.client.owners import owner, second
-from tests.client.world import Kept
+from tests.client.world import StoredKey
 from vaultr import Vaultr
 from vaultr.client.items.schemas import Draft
 from vaultr.protocol.encoding import b64
@@ -23,13 +23,13 @@ LONG = pytest.mark.long
 ROTATING = """
 import sys
 from pathlib import Path
-from tests.client.world import Kept
+from tests.client.world import StoredKey
 from vaultr import Vaultr
 from vaultr.client.errors import IntegrityError, VaultrError
 from vaultr.protocol.encoding import unb64
 
 device = Vaultr(home=Path(sys.argv[1]), agent=False)
-device.device.unlocked = Kept(unb64(sys.stdin.readline().strip())).on(device)
+device.device.unlocked = StoredKey(unb64(sys.stdin.readline().strip())).on(device)
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -62,7 +62,7 @@ class Owner:
     def at(self, home):
         """Open a device without deriving its keys once more."""
         with Vaultr(home=home, agent=False) as device:
-            device.device.unlocked = Kept(self.key).on(device)
+            device.device.unlocked = StoredKey(self.key).on(device)
             yield device
 
     def kill_server(self):
@@ -102,7 +102,7 @@ def rotating(ann, home, how):
 
 
 def one_round(ann, chance, longest_seconds):
-    """Rotate on one device, kill client or server meanwhile, and give how long it took."""
+    """Rotate on one device, kill client or server meanwhile, and return how long it took."""
     home, how = chance.choice(ann.homes), chance.choice(["anew", "on"])
     with rotating(ann, home, how) as client:
         began = time.monotonic()
@@ -115,7 +115,7 @@ def one_round(ann, chance, longest_seconds):
         else:
             ann.kill_server()
         _, output = client.communicate(timeout=120)
-    # Lost answers and refusals are said in one line; whatever else is a fault of ours.
+    # Lost answers and errors are said in one line; whatever else is a fault of ours.
     assert client.returncode in (0, 1, -signal.SIGKILL)
     assert "Traceback" not in output, output
     return time.monotonic() - began

@@ -72,7 +72,7 @@ def test_a_rotation_that_is_answered_otherwise_is_not_believed(filled, attack):
 
 
 def say_running(world, vault_id):
-    """Have the server say that the keys of a vault are being replaced, until that is ended."""
+    """Make the server say that the keys of a vault are being replaced, until that is ended."""
     finished = []
 
     def tamper(method, path, status, body):

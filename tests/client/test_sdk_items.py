@@ -69,7 +69,7 @@ def test_a_stale_revision_is_a_conflict_that_names_what_differs(world):
 
 
 def overtaken(world, **edit):
-    """Let the phone edit the item just before the laptop's next write to it arrives."""
+    """Make the phone edit the item just before the laptop's next write to it arrives."""
     phone = world.second()
 
     def overtake(method, path):

@@ -141,7 +141,7 @@ def test_profile_is_written_by_each_command_without_agent(world):
 
 
 def noted(world):
-    """Tell which revision of the vault the profile has, as the device keeps it."""
+    """Return which revision of the vault the profile has, as the device keeps it."""
     account = world.again().device.unlocked.account
     (vault_id,) = account.profile.vaults
     return account.profile.head_of(vault_id).n

@@ -40,7 +40,7 @@ def cpu_seconds(run):
 
 
 def pairs(first, second, *, rounds, measured=seconds):
-    """Run both in turns; give the times of each."""
+    """Run both in turns; return the times of each."""
     return zip(*[(measured(first), measured(second)) for _ in range(rounds)], strict=True)
 
 

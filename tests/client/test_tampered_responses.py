@@ -1,4 +1,4 @@
-"""One thing of one answer told otherwise: refused in one clear error, or it changes nothing."""
+"""One thing of one answer told otherwise: rejected in one clear error, or it changes nothing."""
 
 import random
 

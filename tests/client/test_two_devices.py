@@ -21,12 +21,12 @@ from vaultr.client.errors import (
 )
 from vaultr.protocol.encoding import b64
 
-# Nothing is locked between devices: the second command is done before the first goes on.
+# Nothing is locked between devices: the second command is done before the first continues.
 WHOLE = 20
 
 
 def with_phone(world):
-    """Give the laptop one item, and the owner a second device."""
+    """Create one item on the laptop, and a second device for the owner."""
     world.laptop.add("login", *mail())
     world.laptop.close()
     phone = world.second()
@@ -63,7 +63,7 @@ def test_of_two_changes_of_the_password_one_is_made(crossed, keys):
         made = [not isinstance(each, VaultrError) for each in (one, other)]
         assert made in ([True, False], [False, True]), (one, other)
         won, lost = (one, other) if made[0] else (other, one)
-        # Whoever has just proved the password goes on with another session than the other's.
+        # Whoever has just proved the password continues with another session than the other's.
         assert isinstance(lost, SessionEnded)
         assert "vaultr login" in lost.advice
         names = ("laptop", "phone") if made[0] else ("phone", "laptop")
@@ -188,7 +188,7 @@ def away(world, method, path):
 
 
 def recovering(world, name):
-    """Give an account with a recovery whose wait is over; what completes it from a device."""
+    """Return an account with a recovery whose wait is over; what completes it from a device."""
     token, paper = world.server.recovery["token"], world.paper
     device = world.device(name)
     started = device.start_recovery(EMAIL, token, RecoveryKey.read(paper))

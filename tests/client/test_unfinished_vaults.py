@@ -45,7 +45,7 @@ def test_one_that_was_deleted_meanwhile_is_not_made_again(half_made):
 
 
 def hiding(world, vault_id):
-    """Have the server leave a vault out of its list."""
+    """Make the server leave a vault out of its list."""
 
     def tamper(method, path, status, body):
         if (method, path) == ("GET", "/vaults"):
@@ -79,7 +79,7 @@ def test_cached_vault_hidden_from_accept_stays_readable(hidden):
 def test_device_continues_after_vault_was_hidden_from_accept(hidden):
     laptop = rewound(hidden)
 
-    for _ in range(2):  # as the command does it: go on, or list and accept
+    for _ in range(2):  # as the command does it: continue, or list and accept
         try:
             done = laptop.accept_on()
         except VaultrError:

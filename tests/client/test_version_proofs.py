@@ -1,4 +1,4 @@
-"""A version is one that the vault's log has: a put that the server refused is signed, too."""
+"""A version is one that the vault's log has: a put that the server rejected is signed, too."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ from vaultr.protocol.entries import Entry, Op, item_content
 
 @pytest.fixture
 def refused(world):
-    """An owner, one of whose writes came too late; the server kept what it refused."""
+    """An owner, one of whose writes came too late; the server kept what it rejected."""
     laptop = world.laptop
     world.item = laptop.add("login", *mail("Mail", "first"))
     laptop.add("login", *mail("Bank", "first"))
@@ -39,7 +39,7 @@ def refused(world):
 
 
 def as_version(world, sent):
-    """Make of a refused put what the server could show as a version."""
+    """Make of a rejected put what the server could show as a version."""
     (vault,) = world.server.vaults.values()
     n, mac = sent["entry"]["n"], unb64(sent["entry"]["mac"])
     assert vault["entries"][n - 1]["item_id"] != str(world.item.id), "the log's is of another item"
@@ -74,7 +74,7 @@ def as_version(world, sent):
 
 
 def show(world):
-    """Have the server show the refused put as a version."""
+    """Make the server show the rejected put as a version."""
     n = world.version["revision"]
 
     def tamper(method, path, status, body):

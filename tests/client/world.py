@@ -1,4 +1,4 @@
-"""A server in memory, and the devices of one owner."""
+"""A fake server, and the devices of one owner."""
 
 import copy
 import shutil
@@ -28,7 +28,7 @@ class World:
         self.laptop.close()
 
     def copied(self, folder):
-        """Give the same world in another folder; no password is derived again for it."""
+        """Return the same world in another folder; no password is derived again for it."""
         other = copy.copy(self)
         other.server = copy.deepcopy(self.server)
         other._folder = folder
@@ -41,7 +41,7 @@ class World:
         """Keep the account's key for the copies."""
         again = self.device("laptop")
         again.unlock(PASSWORD)
-        self.kept = Kept(again.device.unlocked.account.account_key)
+        self.kept = StoredKey(again.device.unlocked.account.account_key)
         return self
 
     def device(self, name):
@@ -54,7 +54,7 @@ class World:
         return device
 
     def second_by_key(self, name="phone"):
-        """Give another device that is signed in, without deriving a key once more."""
+        """Return another device that is signed in, without deriving a key once more."""
         shutil.copytree(self._folder / "laptop", self._folder / name)
         shutil.rmtree(self._folder / name / "vaults")
         for own in ("move.json", "new-keys-*", "made-vault.json"):
@@ -65,19 +65,19 @@ class World:
         return device
 
     def again(self):
-        """End what the first device did, and open it anew."""
+        """End what the first device did, and open it again."""
         self.laptop.close()
         self.laptop = self.device("laptop")
         self.laptop.device.unlocked = self.kept.on(self.laptop)
         return self.laptop
 
     def sent(self, method, ending):
-        """Give the bodies of all requests to one route."""
+        """Return the bodies of all requests to one route."""
         asked = self.server.requests
         return [body for verb, path, body in asked if verb == method and path.endswith(ending)]
 
 
-class Kept:
+class StoredKey:
     """An account's key, with which a device is unlocked as the unlock process would do it."""
 
     def __init__(self, key):

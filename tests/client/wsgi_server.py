@@ -1,4 +1,4 @@
-"""A WSGI app behind a real socket, for other processes to reach."""
+"""Serve a WSGI app on a real socket for other processes."""
 
 import threading
 

@@ -1,1 +1,1 @@
-"""What happens when processes fork, are killed, or lose a server they need."""
+"""Tests with forks, killed processes and lost servers."""

@@ -1,4 +1,4 @@
-"""A disk that fills up and has room again: a small one in memory, else a limit on files."""
+"""A disk that can be filled and freed: a small one in memory, or a limit on file sizes."""
 
 import contextlib
 import os
@@ -53,7 +53,7 @@ class SmallDisk:
 
 
 def _limit(process, size):
-    """Let a process write no further than so far into any file.
+    """Make a process write no further than so far into any file.
 
     Another user's is limited by a process of that user: root itself may lack the right to
     (CAP_SYS_RESOURCE), though it has the one to become that user, as PostgreSQL was started.

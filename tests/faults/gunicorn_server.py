@@ -1,4 +1,4 @@
-"""The server as gunicorn runs it, with a home of its own, to be asked in raw bytes too."""
+"""A server under gunicorn with its own home folder; accepts raw bytes too."""
 
 import contextlib
 import json
@@ -57,7 +57,7 @@ class Running:
         return self
 
     def stop(self):
-        """End it in good order, and give its exit code."""
+        """End it in good order, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(PATIENCE_SECONDS)
@@ -80,7 +80,7 @@ class Running:
         return False
 
     def get(self, path, timeout=60):
-        """Give the status, the body and the headers of an answer."""
+        """Return the status, the body and the headers of an answer."""
         try:
             with urllib.request.urlopen(f"{self.url}{path}", timeout=timeout) as answer:
                 return answer.status, answer.read(), answer.headers
@@ -89,7 +89,7 @@ class Running:
                 return error.code, error.read(), error.headers
 
     def raw(self, data, *, finish=True):
-        """Send ``data`` as it is, end the sending, and give what comes back."""
+        """Send ``data`` as it is, end the sending, and return what comes back."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(data)
             if finish:
@@ -103,7 +103,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(home, **more):
-    """Give a server that runs, on a migrated database; it ends when the test does."""
+    """Yield a server that runs, on a migrated database; it ends when the test does."""
     server = Running(home, **more)
     if "DATABASE_URL" in more:
         upgraded = server.command("db", "upgrade")

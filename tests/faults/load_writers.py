@@ -1,4 +1,4 @@
-"""Owners who write to a real server all the time, and never believe what they were not told."""
+"""Owners who write to a real server continuously and verify every response."""
 
 import http.client
 import itertools

@@ -1,4 +1,4 @@
-"""A process that holds the lock of a job: it prints ``held``, and ``done`` once it may go on."""
+"""A process that holds the lock of a job: it prints ``held``, and ``done`` once it may continue."""
 
 import os
 import sys

@@ -57,7 +57,7 @@ class Owner:
         return Remote(self.url, self.login(self.key).json["access_token"], self.id)
 
     def next_keys(self, *, rewrap):
-        """Give a key and the body that makes it the one that opens."""
+        """Return a key and the body that makes it the one that opens."""
         key = os.urandom(32)
         body = new_keys(key, epoch=self.epoch + 1, revision=self.epoch + 1)
         if rewrap:

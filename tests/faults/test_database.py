@@ -1,4 +1,4 @@
-"""PostgreSQL restarted, frozen, away, overrun, read-only: refusals in time, and a clean return."""
+"""PostgreSQL restarted, frozen, away, overrun, read-only: errors in time, and a clean return."""
 
 import contextlib
 import signal
@@ -104,7 +104,7 @@ def test_frozen_it_is_unavailable_within_seven_seconds_and_then_clean(server, cl
     open_several(server)
     own_postgres.freeze()
     took = [seconds(ask)]
-    # What was open is closed by then: a second try needs connections anew.
+    # What was open is closed by then: a second try needs connections again.
     while took[-1] >= 7 and len(took) < 3:
         own_postgres.thaw()
         open_several(server)

@@ -13,7 +13,7 @@ from vaultr.settings.loader import generate_keys
 
 
 def doctor(server, *more):
-    """Run it; give its exit code, what it found by topic, and all that it printed."""
+    """Run it; return its exit code, what it found by topic, and all that it printed."""
     done = server.command("doctor", "--json", *more)
     found = json.loads(done.stdout)["findings"] if done.stdout.startswith("{") else []
     topics = {}

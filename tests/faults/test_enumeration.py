@@ -16,7 +16,7 @@ import pytest
 from tests import factories
 from tests.faults.gunicorn_server import running
 from tests.harness import servers
-from tests.harness.timing_leaks import interleaved, telling, told_apart
+from tests.harness.timing_leaks import distinguishable, interleaved, telling
 from vaultr.app import create_app
 from vaultr.auth.models import RecoveryKey
 from vaultr.database.session import db, transaction
@@ -32,7 +32,7 @@ OF_THE_REQUEST = {"x-request-id", "date", "ratelimit-remaining", "ratelimit-rese
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, postgres_url, redis_url):
-    """A server as in production: letters are sent by a process of its own."""
+    """A server as in production: emails are sent by a process of its own."""
     url, home = servers.fresh_database(postgres_url), tmp_path_factory.mktemp("enumeration")
     more = dict.fromkeys(UNLIMITED, "1000000/86400")
     more |= {"DATABASE_URL": url, "REDIS_URL": redis_url, "BACKGROUND": "process"}
@@ -88,7 +88,7 @@ def calm():
 
 
 def ask(connection, route, body):
-    """Give how long one answer took, and what can be seen of it."""
+    """Return how long one answer took, and what can be seen of it."""
     data = json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     began = time.perf_counter()
@@ -100,14 +100,14 @@ def ask(connection, route, body):
 
 
 def seen(answer, text):
-    """Give status, headers and body, without what is drawn anew for each request."""
+    """Return status, headers and body, without what is drawn again for each request."""
     headers = sorted((name.lower(), value) for name, value in answer.getheaders())
     headers = [(n, "" if n in OF_THE_REQUEST else value) for n, value in headers]
     return answer.status, headers, formed(json.loads(text) if text else None)
 
 
 def formed(value, name=""):
-    """Give the form of a body: ids and salts by their length, all else as it is."""
+    """Return the form of a body: ids and salts by their length, all else as it is."""
     if isinstance(value, dict):
         return {each: formed(inner, each) for each, inner in value.items()}
     if name in ("account_id", "salt", "request_id"):
@@ -124,7 +124,7 @@ BODIES = {
 
 
 def attempts_of(connection, route, bodies, ones, others, number):
-    """Ask ``number`` times, for one of either kind by turns; give the pairs of times."""
+    """Ask ``number`` times, for one of either kind by turns; return the pairs of times."""
     turns = number // 2
     subjects = [itertools.islice(itertools.cycle(kind), turns) for kind in (ones, others)]
     pairs = interleaved(lambda one: ask(connection, route, bodies(one)), *map(list, subjects))
@@ -147,7 +147,7 @@ def test_known_and_unknown_addresses_are_indistinguishable(
     number, limit = bound
     attempts_of(connection, route, BODIES[route], known, unknown, 20)  # plans, caches, pools
 
-    areas = told_apart(
+    areas = distinguishable(
         lambda: telling(attempts_of(connection, route, BODIES[route], known, unknown, number)),
         limit,
     )
@@ -166,7 +166,7 @@ def test_address_with_and_without_pending_signup_are_indistinguishable(
     others = [{**one, "email": address} for one, address in zip(ones, unknown, strict=True)]
     attempts_of(connection, "resend-verification", dict, ones, others, 20)
 
-    areas = told_apart(
+    areas = distinguishable(
         lambda: telling(attempts_of(connection, "resend-verification", dict, ones, others, number)),
         limit,
     )

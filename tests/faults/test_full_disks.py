@@ -1,4 +1,4 @@
-"""A full disk: writes are refused, nothing is half done, and all goes on once there is room."""
+"""A full disk: writes are rejected, nothing is half done, and all continues once there is room."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ def app_beside(server, home, **more):
 
 
 def until_refused(owners):
-    """Write until nothing more goes in; what is refused is refused as unavailable, in time."""
+    """Write until nothing more goes in; what is rejected is rejected as unavailable, in time."""
     until = time.monotonic() + 60
     for one in owners.all:
         while one.write(once=True):

@@ -45,7 +45,7 @@ class Site:
         return "\r\n".join(head).encode() + body
 
     def post(self, vault, key):
-        """Give status, whether it was a replay, and the body."""
+        """Return status, whether it was a replay, and the body."""
         answer = self.server.raw(self.request(vault, key), finish=False)
         head, _, body = answer.partition(b"\r\n\r\n")
         status = int(head.split()[1]) if head else None

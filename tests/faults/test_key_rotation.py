@@ -97,7 +97,7 @@ def site(postgres_url, redis_url, tmp_path_factory):
 
 
 class Traffic:
-    """Clients that go on asking, each at either server in turn; what was not answered well."""
+    """Clients that continue asking, each at either server in turn; what was not answered well."""
 
     def __init__(self, site):
         self.ports = [server.port for server in site.servers]
@@ -165,7 +165,7 @@ class Traffic:
         return {json.loads(unb64(head))["kid"] for head in heads}
 
     def sign_in(self):
-        """Let the verifier be checked under the old pepper and the new one."""
+        """Make the verifier be checked under the old pepper and the new one."""
         device = str(uuid4())
         for turn in itertools.count():
             if self.stopping or self.bad:
@@ -175,7 +175,7 @@ class Traffic:
 
 
 def rest(traffic, seconds):
-    """Let the clients go on for a while; that is what is looked at."""
+    """Make the clients continue for a while; that is what is looked at."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and not traffic.bad:
         time.sleep(0.05)

@@ -30,12 +30,12 @@ def server(tmp_path, postgres_url, redis_url):
 
 
 def answers(server, times=30):
-    """Give what many requests are answered, which reach all workers."""
+    """Return what many requests are answered, which reach all workers."""
     return {server.raw(SIGNUP).split(b" ")[1] for _ in range(times)}
 
 
 def all_workers(server):
-    """Give the ids of the three workers, once all of them have been forked."""
+    """Return the ids of the three workers, once all of them have been forked."""
 
     def found():
         return {one.pid for one in psutil.Process(server.process.pid).children()}
@@ -45,7 +45,7 @@ def all_workers(server):
 
 
 def after_five_seconds(server):
-    """Give what is answered once all agree, or once five seconds have passed."""
+    """Return what is answered once all agree, or once five seconds have passed."""
     end = time.monotonic() + 5
     while len(answers(server)) > 1 and time.monotonic() < end:
         pass

@@ -89,7 +89,7 @@ DONE_ALREADY = {new_credentials: 401, a_deletion: 401}
 
 
 def prepared(app, change):
-    """Begin anew, with an account that has a vault and an item; give what makes the change."""
+    """Begin again, with an account that has a vault and an item; return what makes the change."""
     app_fixtures.empty(app)
     with app.app_context():
         session = factories.session()
@@ -184,7 +184,7 @@ class _Commit:
         self.at_hand = self.met = False
 
     def look(self, _connection, _cursor, statement, *_):
-        # Each of these changes queues a letter last; what counts guesses does not.
+        # Each of these changes queues an email last; what counts guesses does not.
         self.at_hand = self.at_hand or "INSERT INTO mails" in statement
 
     def __call__(self, connection):

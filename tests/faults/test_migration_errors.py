@@ -14,7 +14,7 @@ from tests.harness import app_fixtures, servers
 
 
 def upgrade(url, home, folder=ROOT, **more):
-    """Migrate; give the exit code and all that was printed."""
+    """Migrate; return the exit code and all that was printed."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", str(ROOT / "wsgi.py"), "db", "upgrade"],
         cwd=folder,

@@ -30,7 +30,7 @@ SERVE = (
 
 
 def namespaces():
-    """Tell whether this machine lets us have them."""
+    """Return whether this machine lets us have them."""
     tried = ["unshare", "--user", "--map-root-user", "--mount", "true"]
     try:
         return subprocess.run(tried, capture_output=True).returncode == 0

@@ -46,7 +46,7 @@ def started(postgres, redis_url, tmp_path):
 
 
 def workers(server):
-    """Give the ids of the two workers, once both have been forked."""
+    """Return the ids of the two workers, once both have been forked."""
 
     def found():
         return {one.pid for one in psutil.Process(server.process.pid).children()}

@@ -86,7 +86,7 @@ def test_previous_code_serves_on_the_new_schema(old_code, environ, tmp_path, mon
 
 
 def imported_from(server):
-    """Tell whose package a server imports, since this one's is installed."""
+    """Return the folder of the package that a server imports; this one is installed too."""
     done = subprocess.run(
         [sys.executable, "-c", "import vaultr; print(vaultr.__path__[0])"],
         cwd=runs.ROOT, env=server.environ, capture_output=True, text=True,

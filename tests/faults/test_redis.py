@@ -1,4 +1,4 @@
-"""Redis refused, frozen, back, full, read-only, closed to us: counts go on, never a 500."""
+"""Redis rejected, frozen, back, full, read-only, closed to us: counts continue, never a 500."""
 
 import contextlib
 import json

@@ -28,7 +28,7 @@ def request(server, *headers, body=BODY, path=PATH, method="POST"):
 
 
 def status_and_slug(answer):
-    """Give the status and the slug of the one problem that came back."""
+    """Return the status and the slug of the one problem that came back."""
     head, _, body = answer.partition(b"\r\n\r\n")
     document = json.loads(body)
     assert b"\r\nX-Request-Id: " in head

@@ -26,7 +26,7 @@ HALF_A_FORM = (
 
 
 def is_read(connection):
-    """Tell whether the server has taken all that was sent to it, as Linux says."""
+    """Return whether the server has taken all that was sent to it, as Linux says."""
     ours, theirs = (one[1] for one in (connection.getsockname(), connection.getpeername()))
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, _, queues, *_ = line.split()
@@ -84,7 +84,7 @@ def test_half_a_request_is_ended_and_the_next_client_served(tmp_path):
 
 
 def _stalled(server, sent):
-    """Send this and then nothing; give what comes back before the server hangs up."""
+    """Send this and then nothing; return what comes back before the server hangs up."""
     limit = 3 * gunicorn_hooks.STALLED_SECONDS
     with socket.create_connection(("127.0.0.1", server.port), timeout=limit) as connection:
         connection.sendall(sent)

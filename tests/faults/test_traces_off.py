@@ -36,7 +36,7 @@ def test_missing_collector_disturbs_nobody(tmp_path):
 
 
 def without_otel(home):
-    """Give a folder for PYTHONPATH in which OpenTelemetry cannot be imported."""
+    """Return a folder for PYTHONPATH in which OpenTelemetry cannot be imported."""
     package = home / "shadow" / "opentelemetry"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('not installed')")
@@ -82,7 +82,7 @@ print(status, app.wsgi_app is before, loaded)
 
 
 def doctor_on(server, **more):
-    """Give what `flask doctor` finds of traces, as (level, words)."""
+    """Return what `flask doctor` finds of traces, as (level, words)."""
     done = subprocess.run(
         [sys.executable, "-m", "flask", "doctor", "--json"],
         cwd=ROOT, env={**server.environ, **more}, capture_output=True, text=True,

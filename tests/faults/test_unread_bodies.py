@@ -87,7 +87,7 @@ def test_stalled_sender_learns_that_the_connection_ends(server):
 
 
 def vault_of(server):
-    """Make a vault through an app on the server's database; gives its owner's client."""
+    """Make a vault through an app on the server's database; return its owner's client."""
     app = create_app(Settings.from_environ(server.environ))
     with app.app_context():
         vault = factories.vault()

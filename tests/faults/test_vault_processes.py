@@ -56,7 +56,7 @@ def email(request):
 
 @pytest.fixture
 def device(site, email):
-    """Give one more device of the account's."""
+    """Return one more device of the account's."""
 
     def sign_in():
         with site.app.app_context():
@@ -104,7 +104,7 @@ def work(what, arguments):
 
 
 def written(site, vault):
-    """Give the first and last number that each recorded write names: every number once."""
+    """Yield the first and last number that each recorded write names: every number once."""
     for event in factories.events(site.app):
         if event["typ"] == "item.write" and event["obj"]["id"] == str(vault.id):
             yield event["obj"]["from"], event["obj"]["to"]

@@ -1,4 +1,4 @@
-"""Several workers at once: every letter goes out once, and a worker ends in good order."""
+"""Several workers at once: every email goes out once, and a worker ends in good order."""
 
 import json
 import os
@@ -22,7 +22,7 @@ LETTER = Email("verify-email", "Confirm", "a link\n", "<p>a link</p>")
 
 @pytest.fixture(params=["postgresql", pytest.param("sqlite", marks=pytest.mark.long)])
 def environ(request, tmp_path):
-    """Give the environment of a server whose mails go to ``SMTP_PORT``, on each database."""
+    """Return the environment of a server whose mails go to ``SMTP_PORT``, on each database."""
     environ = app_fixtures.environ_for(
         tmp_path, SMTP_HOST="localhost", SMTP_SECURE="none", LOG_LEVEL="INFO"
     )

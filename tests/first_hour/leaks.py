@@ -1,4 +1,4 @@
-"""Whether any of many values is in a heap of bytes: as it is, or in a usual disguise."""
+"""Search bytes for any of many values, in plain form or in a usual encoding."""
 
 import base64
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ _START = 4
 
 
 def disguises(value: str) -> Iterator[bytes]:
-    """Give the forms in which it could be kept: raw, JSON, hex, UTF-16, base64 at any offset."""
+    """Yield the forms in which it could be kept: raw, JSON, hex, UTF-16, base64 at any offset."""
     raw = value.encode("utf-8")
     yield raw
     yield value.encode("unicode_escape")
@@ -28,7 +28,7 @@ def disguises(value: str) -> Iterator[bytes]:
 
 
 def found(values: Iterable[str], heap: bytes) -> set[str]:
-    """Give the values, of four and more characters, that are in ``heap`` in any form.
+    """Return the values, of four and more characters, that are in ``heap`` in any form.
 
     In one pass, however many values there are.
     """
@@ -48,7 +48,7 @@ def found(values: Iterable[str], heap: bytes) -> set[str]:
 
 
 def strings(value: object) -> Iterator[str]:
-    """Give every text in a JSON value, keys left out."""
+    """Yield every text in a JSON value, keys left out."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

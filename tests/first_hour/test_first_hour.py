@@ -60,7 +60,7 @@ def test_the_first_hour_leaves_nothing_readable_on_the_server(
     _edits_on_both(laptop, phone, transcript)
     _survives_a_restart(laptop, phone, site, transcript)
 
-    heap = _everything_kept(site, redis_url)
+    heap = _everything_stored(site, redis_url)
     values = {*strings(bitwarden), *ENVIRONMENT.values(), PASSWORD, key, *_edited()}
     values -= _not_secret(bitwarden)
     assert found(values, heap) == set()
@@ -116,7 +116,7 @@ def _imports(laptop, tmp_path, bitwarden, transcript):
 
 
 def _asked(item_id):
-    """Give what a terminal would show, where the test hands the item over as JSON."""
+    """Return what a terminal would show, where the test hands the item over as JSON."""
     shown = ("Password (empty for none):", "TOTP secret (empty for none):")
     shown = (*shown, f"Added: Harbour mail ({item_id})")
     return subprocess.CompletedProcess((), 0, "\n".join(shown), "")
@@ -202,7 +202,7 @@ def _edited():
 
 
 def _by_id(person):
-    """Give what a person is shown, but for times: the writer's clock is not the server's."""
+    """Return what a person is shown, but for times: the writer's clock is not the server's."""
     listed = person.run_json("list", password=False)
     return {one["id"]: (one["type"], one["revision"], one["overview"]) for one in listed}
 
@@ -218,13 +218,13 @@ def _searchable(bitwarden):
 
 
 def _not_secret(bitwarden):
-    """Give the words of the format itself, which the server says of itself too."""
+    """Return the words of the format itself, which the server says of itself too."""
     words = {"true", "false", "default", "public-key", "ECDSA", "P-256", "login"}
     return {value for value in strings(bitwarden) if value in words}
 
 
-def _everything_kept(site, redis_url):
-    """Give all that a thief of database, Redis, logs and mails would hold."""
+def _everything_stored(site, redis_url):
+    """Return all that a thief of database, Redis, logs and mails would hold."""
     parts = [site.log.read_bytes()]
     parts += [mail.read_bytes() for mail in (site.home / "mail").iterdir()]
     with psycopg2.connect(site.environ["DATABASE_URL"].replace("+psycopg2", "")) as connection:

@@ -1,4 +1,4 @@
-"""What was typed and shown in the first hour, as the page for those who have it before them."""
+"""Write the transcript of the first hour as a documentation page."""
 
 import re
 from pathlib import Path

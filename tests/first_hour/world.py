@@ -1,4 +1,4 @@
-"""A server as an operator starts it, and people who type: gunicorn, mails, two homes."""
+"""A server under gunicorn with emails, and two users with their own home folders."""
 
 import json
 import os
@@ -83,7 +83,7 @@ class Site:
             self._process = None
 
     def mail(self, number: int = 0) -> str:
-        """Give the text of the mail of that number, waiting until it is there."""
+        """Return the text of the mail of that number, waiting until it is there."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             mails = sorted((self.home / "mail").glob("*.eml"))
@@ -153,7 +153,7 @@ class Person:
 
 
 def pipe(secret: str) -> int:
-    """Give a descriptor from which ``secret`` can be read, once."""
+    """Return a descriptor from which ``secret`` can be read, once."""
     read, write = os.pipe()
     os.write(write, secret.encode() + b"\n")
     os.close(write)

@@ -1,1 +1,1 @@
-"""What is true of the whole house, whichever room is built next."""
+"""Rules for the whole code base, checked on its files."""

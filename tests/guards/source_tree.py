@@ -1,4 +1,4 @@
-"""The files of the project, as the guards read them."""
+"""The files of the project, for guard tests."""
 
 import ast
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "vaultr"
 AROUND = ("bench", "config", "migrations", "tests")
-# What is built, kept or fetched beside the sources.
+# Build results, caches and downloads.
 BESIDE = {".git", ".venv", ".tools", "__pycache__", "build", "dist", "secrets", "var"}
 
 
@@ -26,7 +26,7 @@ def around():
 
 @cache
 def files():
-    """List every text that a reader of the repository would find."""
+    """List all text files of the repository."""
     found = []
     for folder, names, here in os.walk(ROOT):
         names[:] = [name for name in names if not _beside(name)]
@@ -58,7 +58,7 @@ def nodes(path):
 
 
 def shown(path):
-    """Name a file as a reader would."""
+    """Return the path from the root of the project."""
     return path.relative_to(ROOT).as_posix()
 
 

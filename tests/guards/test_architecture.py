@@ -1,4 +1,4 @@
-"""The page that says what lies where names every folder, and nothing that is not there."""
+"""docs/architecture.md names every package, and only existing ones."""
 
 import re
 

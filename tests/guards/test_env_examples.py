@@ -1,4 +1,4 @@
-"""The examples of an environment say of each setting what the server itself says of it."""
+"""The example environment files describe each setting as the server does."""
 
 import re
 import textwrap
@@ -23,7 +23,7 @@ def example(name):
 
 
 def lines(name):
-    """Give each setting's line: name, value, whether it only shows the default."""
+    """Return each setting's line: name, value, whether it only shows the default."""
     found = re.findall(r"^(# )?([A-Z][A-Z0-9_]*)=(.*)$", example(name), re.M)
     return {setting: (value, bool(shown)) for shown, setting, value in found}
 

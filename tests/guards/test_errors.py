@@ -1,4 +1,4 @@
-"""Every refusal has a status and its own name, and what a route may refuse it says."""
+"""Every error has a status and a slug of its own, and every route declares its errors."""
 
 import importlib
 import pkgutil
@@ -12,7 +12,7 @@ from vaultr.protocol.problems import SLUGS, statuses_of
 
 
 def refusals():
-    """List every refusal of the server, whichever module it hides in."""
+    """List all errors of the server, in any module."""
     for module in pkgutil.walk_packages(vaultr.__path__, "vaultr."):
         if module.name.endswith(".errors") and not module.name.startswith("vaultr.client"):
             importlib.import_module(module.name)
@@ -53,7 +53,7 @@ def test_a_slug_means_one_thing_in_a_feature(sqlite_app):
 
 
 def test_a_view_names_only_refusals_of_its_own(sqlite_app):
-    """What every route may refuse (401, 429, 400 and so on) is known without being said."""
+    """Errors that every route may return (401, 429, 400 and so on) are not declared."""
     for view in sqlite_app.view_functions.values():
         contract = contract_of(view)
         if contract is not None:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tokenize
 from functools import cache
 
 import pytest
@@ -11,6 +12,8 @@ from tests.guards import source_tree
 GLOSSARY = source_tree.ROOT / "docs" / "glossary.md"
 # The page that lists the banned phrases contains them.
 MOST_WORDS = 10
+# Tests may use the other banned words in names, since they test what has these names.
+VAGUE_PARTICIPLES = {"told", "said", "given", "kept"}
 EXEMPT_PAGES = {"docs/glossary.md"}
 TEXT_SUFFIXES = {".md", ".txt", ".html", ".tpl", ".yaml", ".yml", ".example", ".conf", ".sql", ""}
 
@@ -44,6 +47,14 @@ def names_of(path):
 
 
 @cache
+def comments_of(path):
+    """Yield the comment tokens of a module."""
+    with tokenize.open(path) as lines:
+        for token in tokenize.generate_tokens(lines.readline):
+            if token.type == tokenize.COMMENT:
+                yield token
+
+
 def words_of(name):
     return {part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
 
@@ -69,6 +80,30 @@ def test_test_names_are_short_and_use_no_banned_word():
         for line, name in names_of(path)
         if name.startswith("test_") and path.stem != name
         if len(name.split("_")) - 1 > MOST_WORDS or words_of(name) & banned
+    ]
+
+    assert found == []
+
+
+def test_no_name_in_tests_uses_a_vague_participle():
+    found = [
+        f"{source_tree.shown(path)}:{line} {name}"
+        for path in source_tree.around()
+        for line, name in names_of(path)
+        if not name.startswith("test_") and words_of(name) & VAGUE_PARTICIPLES
+    ]
+
+    assert found == []
+
+
+def test_no_comment_uses_a_banned_phrase():
+    pattern = banned_phrases()
+    found = [
+        f"{source_tree.shown(path)}:{token.start[0]} {match[0]}"
+        for path in source_tree.modules()
+        for token in comments_of(path)
+        for match in [pattern.search(token.string)]
+        if match
     ]
 
     assert found == []

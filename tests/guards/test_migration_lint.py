@@ -1,4 +1,4 @@
-"""No migration stops the site or breaks the code that runs beside it; the linter sees each sin."""
+"""No migration blocks the site or breaks running code; the linter finds each kind of mistake."""
 
 import re
 

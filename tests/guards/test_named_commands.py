@@ -1,4 +1,4 @@
-"""Every `flask …` and `vaultr …` that a page, a chart or a message names can be typed today."""
+"""Every `flask …` and `vaultr …` command in a page, a chart or a message exists."""
 
 import re
 
@@ -30,7 +30,7 @@ _PUNCTUATION = re.compile(r"[\"',]+")
 
 
 def named(text, *, code=False):
-    """Give each command that ``text`` names, as (program, words).
+    """Yield each command that ``text`` names, as (program, words).
 
     :param code: it is a program, whose own lines are no commands, but for examples.
     """
@@ -48,7 +48,7 @@ def named(text, *, code=False):
 
 
 def missing(context, words):
-    """Say what of a command there is not; None if all of it is.
+    """Return what of a command there is not; None if all of it is.
 
     A word in capitals stands for a value, and a group may be named without its commands.
     """
@@ -84,7 +84,7 @@ def _options(command):
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
-    """Give both programs, each as the context in which its commands are looked up."""
+    """Yield both programs, each as the context in which its commands are looked up."""
     home = tmp_path_factory.mktemp("commands")
     app = app_fixtures.create_app(
         app_fixtures.Settings.from_environ(app_fixtures.environ_for(home))

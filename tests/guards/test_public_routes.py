@@ -1,4 +1,4 @@
-"""Every closed endpoint answers a stranger with 401; the open ones are named here, each by hand."""
+"""Every endpoint rejects requests without authentication, except the public ones listed here."""
 
 import re
 from uuid import UUID
@@ -8,7 +8,7 @@ import pytest
 from tests.harness import app_fixtures
 from vaultr.api.contract import contract_of
 
-# These are asked by a browser for a page, or for what belongs to it: they have no contract.
+# Pages and their assets: browsers request them, and they have no contract.
 PAGES = {
     "web.asset",
     "web.cancel_recovery",
@@ -40,7 +40,7 @@ PUBLIC = {
     "openapi.openapi",
     *PAGES,
 }
-# These are asked about an address, which may have an account or not: the time must not tell.
+# Their responses depend on an email address: the time must not reveal whether it has an account.
 ABOUT_ADDRESSES = {
     "auth.change_email",
     "auth.login",
@@ -55,7 +55,7 @@ CHANGING = {"POST", "PUT", "PATCH", "DELETE"}
 
 
 def routes(app):
-    """List each way in: endpoint, method, a path, the view."""
+    """Yield endpoint, method, path and view of each route."""
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<[^<>]+>", lambda part: VALUES.get(part[0], SOME_ID), rule.rule)
         for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):

@@ -1,4 +1,4 @@
-"""What a newcomer reads and types first is what is there."""
+"""The commands and paths in the README exist."""
 
 import re
 import subprocess

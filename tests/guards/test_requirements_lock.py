@@ -1,4 +1,4 @@
-"""What is installed is what was locked, to the byte."""
+"""The installed packages are exactly the locked ones."""
 
 import configparser
 import re

@@ -1,4 +1,4 @@
-"""The page of promises names tests, and each of them is there."""
+"""Every test that docs/security-model.md names exists."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ NAMED = re.compile(r"`([a-z_]+/test_\w+\.py)::(test_\w+)`")
 
 
 def rows():
-    """Give the rows of all tables whose second column names tests."""
+    """Yield the rows of all tables whose second column names tests."""
     text = PAGE.read_text()
     for table in re.findall(r"\| promise \| held by \|\n\| --- \| --- \|\n((?:\|.*\n)+)", text):
         yield from table.splitlines()

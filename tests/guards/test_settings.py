@@ -1,4 +1,4 @@
-"""Every setting is in the examples, and nothing else is."""
+"""The example files contain exactly the settings."""
 
 import re
 

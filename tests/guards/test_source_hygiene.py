@@ -1,4 +1,4 @@
-"""No file names the machine it was written on, work left undone, or a rule evaded unsaid."""
+"""No file has local paths, unfinished work, skipped tests, or disabled rules without reason."""
 
 import re
 import tokenize

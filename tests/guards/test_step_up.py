@@ -1,4 +1,4 @@
-"""A fresh proof of the password is asked for by the operations named here, and by no other."""
+"""The operations listed here need a step-up, and no others."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A page that opens secrets loads nothing from elsewhere."""
+"""Pages that show secrets load nothing from other origins."""
 
 import re
 

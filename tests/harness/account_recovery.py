@@ -1,4 +1,4 @@
-"""An account with a recovery key, and its owner who has lost the password."""
+"""Helpers for recovery: an account with a recovery key whose password is lost."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ LINK = re.compile(r"^http\S+/recover/cancel\?token=([A-Za-z0-9_-]+)$", re.M)
 
 
 def with_recovery_key(app, email=ANN):
-    """Give an account a recovery key; tells the account's id."""
+    """Store a recovery key for an account; return the account's id."""
     with app.app_context(), transaction() as work:
         account_id = factories.owner(email).id
         work.add(factories.recovery_key(account_id))
@@ -28,24 +28,24 @@ def with_recovery_key(app, email=ANN):
 
 
 def mailed(app, email=ANN):
-    """Give the tokens that were mailed for recovery, the oldest first."""
+    """Return the tokens that were mailed for recovery, the oldest first."""
     found = [letter.text for letter in letters(app, email) if letter.kind == "recover"]
     return [TOKEN.search(text)[1] for text in found]
 
 
 def asked(app, email=ANN):
-    """Ask to recover an account; gives the token that is mailed."""
+    """Ask to recover an account; return the token that is mailed."""
     assert app.test_client().post(RECOVER, json={"email": email}).status_code == 202
     return mailed(app, email)[-1]
 
 
 def proof(token, account_id, **more):
-    """Give what proves mailbox and recovery key."""
+    """Return a body that proves the mailbox and the recovery key."""
     return {"token": token, "rk_auth": b64(factories.recovery_auth(account_id))} | more
 
 
 def begun(app, email=ANN):
-    """Ask, and start; gives the account's id and the token."""
+    """Ask, and start; return the account's id and the token."""
     account_id = with_recovery_key(app, email)
     token = asked(app, email)
     assert app.test_client().post(START, json=proof(token, account_id)).status_code == 200
@@ -53,7 +53,7 @@ def begun(app, email=ANN):
 
 
 def completion(app, token, account_id, auth_key=NEW, **more):
-    """Give a body that completes a recovery."""
+    """Return a body that completes a recovery."""
     keys = new_keys(auth_key, **more)
     return proof(token, account_id) | keys | {"rewrap": rewrapped(app, account_id)}
 
@@ -64,6 +64,6 @@ def after_the_wait(time_machine, hours=24):
 
 
 def tokens_left(app):
-    """Tell how many tokens are kept that are good."""
+    """Return the number of stored valid tokens."""
     with app.app_context(), transaction() as work:
         return work.query(Recovery).filter(Recovery.expires_at > datetime.now(UTC)).count()

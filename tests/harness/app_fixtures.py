@@ -1,4 +1,4 @@
-"""The app as the tests meet it: on PostgreSQL with Redis, empty each time.
+"""Fixtures for the app: on PostgreSQL with Redis, empty for each test.
 
 Tests marked `both_databases` meet it on SQLite without Redis too; with ``--long`` all tests do.
 """
@@ -30,7 +30,7 @@ KEYS = generate_keys("test")
 
 
 def environ_for(home, **more):
-    """Give the environment of a development server under ``home``."""
+    """Return the environment of a development server under ``home``."""
     return {
         **KEYS,
         "VAULTR_ENV": "development",
@@ -42,7 +42,7 @@ def environ_for(home, **more):
 
 
 def built(environ):
-    """Give an app on a database that has all tables."""
+    """Return an app on a database that has all tables."""
     app = create_app(Settings.from_environ(environ))
     with app.app_context():
         db.create_all()
@@ -50,7 +50,7 @@ def built(environ):
 
 
 def wait_for_redis(app):
-    """Let an app wait for Redis for as long as a busy machine needs, and not a tenth of a second.
+    """Make an app wait for Redis for as long as a busy machine needs, and not a tenth of a second.
 
     It would count on for itself, from nothing: right for a server, but a test counts along.
     """

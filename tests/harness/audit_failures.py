@@ -1,4 +1,4 @@
-"""What may keep an event from being inserted: triggers that raise, or that drop it unseen."""
+"""Failures of event inserts: triggers that raise an error, or drop the row silently."""
 
 import contextlib
 import secrets

@@ -1,4 +1,4 @@
-"""The audit log as tests read it: all that stands, whose chains must hold."""
+"""Read the audit log, and check its chains."""
 
 import json
 
@@ -38,7 +38,7 @@ def starts():
 
 
 def body(event):
-    """Give what an event's body says."""
+    """Return the parsed body of an event."""
     return json.loads(event.body)
 
 

@@ -39,7 +39,7 @@ def fill(items=3):
 
 
 def _name_stored_events(event_id):
-    """Let rows of the factories, which record no event, name a stored one."""
+    """Make rows of the factories, which record no event, name a stored one."""
     stored = sa.select(AuditEvent.event_id)
     with transaction() as session:
         for table in Base.metadata.sorted_tables:

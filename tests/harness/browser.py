@@ -58,7 +58,7 @@ class Browser:
         return page
 
     def call(self, method: str, session: str | None = None, **parameters) -> dict:
-        """Have something done, and give what came of it.
+        """Make something done, and return what came of it.
 
         :raises Refused: it could not be done.
         """
@@ -138,7 +138,7 @@ class Page:
             self._browser.next()
 
     def evaluate(self, script: str):
-        """Give what a script of this page's gives, waiting for a promise.
+        """Return what a script of this page's gives, waiting for a promise.
 
         :raises Refused: it has thrown; the message is the error's.
         """
@@ -150,7 +150,7 @@ class Page:
         return reported["result"].get("value")
 
     def cookies(self) -> dict[str, dict]:
-        """Give all cookies that this page's browser keeps, by name."""
+        """Return all cookies that this page's browser keeps, by name."""
         reported = self._browser.call("Storage.getCookies", browserContextId=self.context)
         return {one["name"]: one for one in reported["cookies"]}
 

@@ -1,4 +1,4 @@
-"""A browser that is signed in by cookies, as far as a page of ours would go about it."""
+"""A test client that is logged in by cookies, as a page of ours would be."""
 
 from tests import factories
 
@@ -29,10 +29,10 @@ def cookie(browser, name):
 
 
 def cookies(browser):
-    """Give all three: access token, refresh token, and proof that a page of ours was meant."""
+    """Return the access token, the refresh token and the CSRF token."""
     return [cookie(browser, name) for name in (ACCESS, TOKEN, CSRF)]
 
 
 def with_token(browser, **more):
-    """Give the headers of a request that our page sends."""
+    """Return the headers of a request from our own page."""
     return {**OWN, "X-CSRF-Token": cookie(browser, CSRF), **more}

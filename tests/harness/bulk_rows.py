@@ -1,4 +1,4 @@
-"""Very many rows at once, written by the database itself: PostgreSQL only."""
+"""Insert very many rows in SQL (PostgreSQL only)."""
 
 import secrets
 from datetime import UTC, datetime
@@ -71,7 +71,7 @@ WHERE item_bytes = 0
 
 
 def stuff(connection, values):
-    """Give every vault that has no items as many as it has revisions, one put each."""
+    """Fill each vault without items: one put for each of its revisions."""
     for statement in (_ITEMS, _VERSIONS, _ENTRIES, _REMOVED, _COUNTS):
         connection.execute(sa.text(statement), values)
 

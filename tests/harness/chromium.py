@@ -1,4 +1,4 @@
-"""Where Chromium lies: on the machine, else from the machine's packages, else from npm.
+"""Find or install Chromium: on the machine, from system packages, or from npm.
 
 ``TEST_CHROMIUM`` names a program to use; ``TEST_CHROMIUM_NPM=1`` passes over the machine's.
 """
@@ -21,7 +21,7 @@ import("@sparticuz/chromium").then(async (it) => console.log(await it.default.ex
 
 
 def program() -> Path:
-    """Give a Chromium, which is installed if there is none: as root by apt, else by npm.
+    """Return a Chromium, which is installed if there is none: as root by apt, else by npm.
 
     :raises RuntimeError: there is no way to get one; the message says what was tried.
     """
@@ -79,7 +79,7 @@ def _run(command: list[str], **more: object) -> str:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Let of several test runs only one install at a time."""
+    """Make of several test runs only one install at a time."""
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / "chromium.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What a process does to a vault that others write to as well: write, rebase, repeat, follow."""
+"""Actions of a process on a shared vault: write, rebase, repeat, follow."""
 
 import random
 from functools import partial
@@ -10,14 +10,14 @@ GONE = (401, 404)
 
 
 def slug(response):
-    """Name the refusal, or say that it is done."""
+    """Name the error, or say that it is done."""
     if response.status_code < 300:
         return "done"
     return response.json["type"].rpartition(":")[2]
 
 
 def rebased(writer, prepare, *, lose=False):
-    """Write as a client does: when the head has moved, sync and prepare anew.
+    """Write as a client does: when the head has moved, sync and prepare again.
 
     :param lose: hang up before the answer comes, and send the same again.
     """
@@ -52,7 +52,7 @@ def write_much(writer, turns, seed):
 
 
 def follow(writer, turns, limit):
-    """Follow by deltas and take the full set, again and again; give the state at the end."""
+    """Follow by deltas and take the full set, again and again; return the state at the end."""
     for _ in range(turns):
         writer.sync(limit=limit)
         writer.full(limit=limit)
@@ -60,12 +60,12 @@ def follow(writer, turns, limit):
 
 
 def ask(writer, request):
-    """Send one request that was prepared before; give what came of it."""
+    """Send one request that was prepared before; return what came of it."""
     return slug(writer.ask(request))
 
 
 def fill(writer, text):
-    """Put new items until one is refused; give how many were taken, and why no more."""
+    """Put new items until one is rejected; return how many were taken, and why no more."""
     taken = 0
     while True:
         content = slug(rebased(writer, partial(writer.put_request, text=text)))
@@ -75,7 +75,7 @@ def fill(writer, text):
 
 
 def write_until_gone(writer):
-    """Write until there is no vault, or no session, any more; give all statuses that came."""
+    """Write until there is no vault, or no session, any more; return all statuses that came."""
     statuses = set()
     while True:
         try:
@@ -88,7 +88,7 @@ def write_until_gone(writer):
 
 
 def delete_account(client, after):
-    """Let others write so many revisions, then delete the account."""
+    """Make others write so many revisions, then delete the account."""
     path = "/api/v1/vaults"
     while client.get(path).json["vaults"][0]["revision"] < after:
         pass

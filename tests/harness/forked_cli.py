@@ -197,7 +197,7 @@ def _become_command(connection):
 
 
 def _place(wanted):
-    """Give each descriptor its number, close all others, and open the standard streams anew."""
+    """Move each descriptor to its number, close all others, and open the standard streams again."""
     spare = {
         number: fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, FIRST_SPARE_DESCRIPTOR)
         for number, descriptor in wanted.items()

@@ -1,4 +1,4 @@
-"""Bodies that replace the keys of an account, as an owner's client would make them."""
+"""Request bodies that replace the keys of an account."""
 
 import secrets
 
@@ -12,7 +12,7 @@ from vaultr.vault.models import VaultKey
 
 
 def new_keys(auth_key, *, epoch=2, revision=2):
-    """Give a body that ``PUT /auth/credentials`` takes."""
+    """Return a body that ``PUT /auth/credentials`` takes."""
     return {
         "auth_key": b64(auth_key),
         "kdf": Kdf.RECOMMENDED.to_json(),
@@ -23,7 +23,7 @@ def new_keys(auth_key, *, epoch=2, revision=2):
 
 
 def rewrapped(app, account_id):
-    """Give a `rewrap` that names every wrap there is, each sealed anew."""
+    """Return a `rewrap` with all wraps, each sealed again."""
     with app.app_context(), transaction() as work:
         key_set = work.get(KeySet, account_id)
         wraps = work.query(VaultKey).filter_by(holder_id=account_id).all()

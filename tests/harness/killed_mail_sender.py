@@ -1,7 +1,7 @@
-"""Dies while it empties the outbox, at every so-maniest line of ours and of smtplib.
+"""A mail sender that is killed at every n-th line of our code and smtplib.
 
 ``python -m tests.killed_sender STEP`` builds the server that the environment describes. For each
-point it puts a letter into the outbox, lets a child of its own send it and die there, and lets
+point it puts an email into the outbox, lets a child of its own send it and die there, and lets
 another child come after it an hour later. It prints how often it died.
 """
 
@@ -44,7 +44,7 @@ class Fate:
 
 
 def child(do):
-    """Do something in a process of its own; tell whether it came to its end."""
+    """Run a function in a separate process; return whether it finished."""
     if (process := os.fork()) == 0:
         try:
             do()

@@ -1,4 +1,4 @@
-"""Reads the known answers that Python and the web vault share."""
+"""Read the test vectors that all clients share."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,10 @@ FOLDER = Path(__file__).parents[1] / "vectors"
 
 
 def load(name):
-    """Give one file of vectors; bytes in it are hex."""
+    """Return one file of vectors; bytes in it are hex."""
     return json.loads((FOLDER / f"{name}.json").read_text())
 
 
 def cases(name):
-    """Give the cases of one file."""
+    """Return the cases of one file."""
     return load(name)["cases"]

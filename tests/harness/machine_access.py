@@ -14,19 +14,19 @@ SELF = f"{MACHINES}/self"
 
 
 def later(**span):
-    """Give a time from now on, as the API takes it."""
+    """Return a time from now on, as the API takes it."""
     return (datetime.now(UTC) + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
 
 
 def grant(vault, rights="read", generations=None):
-    """Give access to a vault of `factories.vault` or a `Writer`, with wraps of its keys."""
+    """Return access to a vault of `factories.vault` or a `Writer`, with wraps of its keys."""
     numbers = range(1, vault.generation + 1) if generations is None else generations
     keys = [{"generation": one, "sealed_key": b64(factories.sealed(100))} for one in numbers]
     return {"vault_id": str(vault.id), "rights": rights, "keys": keys}
 
 
 def body(*grants, **more):
-    """Give a body that ``POST /machines`` takes, but for its key."""
+    """Return a body that ``POST /machines`` takes, but for its key."""
     made = {
         "id": str(uuid4()),
         "name": "ci",
@@ -69,20 +69,20 @@ class Machine:
         return {"Authorization": f"Bearer {self.credential}"}
 
     def client(self, address="127.0.0.1"):
-        """Give a client whose requests prove the machine, from a network address."""
+        """Return a client whose requests prove the machine, from a network address."""
         client = self.app.test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = self.headers["Authorization"]
         client.environ_base["REMOTE_ADDR"] = address
         return client
 
     def writer(self, vault):
-        """Give a `Writer` of the vault that writes as the machine."""
+        """Return a `Writer` of the vault that writes as the machine."""
         other = vault.twin(self.client())
         other.author_id = factories.UUID(str(self.id))
         return other
 
 
 def edited(shown, *grants, **more):
-    """Give a body for ``PUT /machines/{id}`` that changes nothing but what is named."""
+    """Return a body for ``PUT /machines/{id}`` that changes nothing but what is named."""
     names = ("name", "expires_at", "networks")
     return {name: shown[name] for name in names} | {"vaults": list(grants)} | more

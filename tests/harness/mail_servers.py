@@ -1,4 +1,4 @@
-"""Mail servers for tests: with real certificates, with others, silent ones, refusing ones."""
+"""Mail servers for tests: with valid or other certificates, silent, or rejecting."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Inbox:
-    """What a server took, and what it answers."""
+    """The messages a server received, and its responses."""
 
     def __init__(self, answer="250 OK", rcpt="250 OK"):
         self.answer = answer
@@ -38,7 +38,7 @@ class Inbox:
 
 @contextlib.contextmanager
 def running(inbox, *, starttls=None, tls=None):
-    """Run a server with a certificate for STARTTLS or for TLS at once; give its port."""
+    """Run a server with a certificate for STARTTLS or for TLS at once; return its port."""
     loop = asyncio.new_event_loop()
     context = starttls.context() if starttls else None
 
@@ -121,7 +121,7 @@ class Certificate:
         )
 
     def context(self):
-        """Give what a server needs to show it."""
+        """Return what a server needs to show it."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.file, self.key)
         return context

@@ -1,4 +1,4 @@
-"""What rules and dashboards ask for: their queries, and the names of numbers in them."""
+"""The queries of alert rules and dashboards, and the metric names in them."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def panels():
 
 
 def queries():
-    """Give every query, by where it stands."""
+    """Return every query, by where it stands."""
     found = {f"rule {one.get('alert') or one['record']}": one["expr"] for one in rules()}
     for name, panel in panels():
         for target in panel["targets"]:

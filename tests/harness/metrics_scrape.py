@@ -1,4 +1,4 @@
-"""What a running server tells Prometheus, as values by name and labels."""
+"""Scrape the metrics of a running server, by name and labels."""
 
 import urllib.request
 
@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 def scraped(port, path="/metrics"):
-    """Give ``{(name, frozenset of labels): value}`` of all samples on a port of numbers."""
+    """Return ``{(name, frozenset of labels): value}`` of all samples on a port of numbers."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return parsed(answer.read().decode())
 

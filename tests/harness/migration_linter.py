@@ -1,4 +1,4 @@
-"""A linter over migrations: what stops the site, or breaks the code that still runs beside it.
+"""A linter for migrations: finds what blocks the site or breaks code that is still running.
 
 A migration is run against a recorder in place of alembic's `op`, so that helpers and loops in it
 are seen through. Tables that it makes itself are empty and nobody's: they may be anything.
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-# A default that is computed for each row makes PostgreSQL write the table anew.
+# A default that is computed for each row makes PostgreSQL write the table again.
 _COMPUTED = re.compile(r"random|uuid|clock_timestamp|nextval|timeofday", re.I)
 _DATA = re.compile(r"^\s*(?:with\b.*)?(update|delete|insert)\b", re.I | re.S)
 _NO_LIMIT = re.compile(r"set\s+(?:local\s+|session\s+)?(lock|statement)_timeout", re.I)
@@ -166,7 +166,7 @@ class _Batch:
 
 
 def faults_of(path):
-    """Tell what is wrong with the migration in a file."""
+    """Return what is wrong with the migration in a file."""
     spec = importlib.util.spec_from_file_location(f"migration_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

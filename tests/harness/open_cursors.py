@@ -1,4 +1,4 @@
-"""Notices a statement whose rows nobody read to the end.
+"""Detect statements whose rows were not read completely.
 
 On SQLite its snapshot stays open with it, and whoever is given the connection next sees a database
 of the past, to which it cannot write.
@@ -20,7 +20,7 @@ def watched(engine):
         held.append((weakref.ref(cursor), statement))
 
     @sa.event.listens_for(engine, "checkin")
-    def _given_back(dbapi_connection, _record):
+    def _returned(dbapi_connection, _record):
         for cursor, statement in begun.pop(id(dbapi_connection), ()):
             if (still_there := cursor()) is not None and _has_rows(still_there):
                 left.append(statement)

@@ -1,4 +1,4 @@
-"""What tests of operators' commands need: a schema that says its revision, a small web server."""
+"""Fixtures for operator commands: a schema with a revision, a small web server."""
 
 import contextlib
 import threading
@@ -13,20 +13,20 @@ from vaultr.ops.check_result import Level
 
 
 def bad(found):
-    """Give what is not as it should be, as (level, what is said); each says what to do."""
+    """Return the warnings and problems as (level, message); check that each has advice."""
     wrong = [one for one in found if one.level is not Level.OK]
     assert all(one.todo for one in wrong)
     return [(one.level.value, one.says) for one in wrong]
 
 
 def in_production(settings, **more):
-    """Give settings that are judged as production's."""
+    """Return settings that are judged as production's."""
     return settings.model_copy(update={"vaultr_env": "production", **more})
 
 
 @contextlib.contextmanager
 def schema_says(app, revision):
-    """Let the database say that its schema has a revision."""
+    """Make the database say that its schema has a revision."""
     say_revision(app, revision)
     yield
     with app.app_context(), db.engine.begin() as connection:
@@ -59,7 +59,7 @@ def migrated_to_newest(app, migrated_to):
 
 @pytest.fixture
 def httpd():
-    """``httpd(b"body")``: a server that answers that to everything; gives its address."""
+    """``httpd(b"body")``: a server that answers that to everything; return its address."""
     started = []
 
     def serve(body, status=200):

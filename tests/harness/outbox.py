@@ -1,4 +1,4 @@
-"""The letters in the outbox, opened as the sender will."""
+"""Read and open the emails in the outbox."""
 
 import re
 
@@ -10,7 +10,7 @@ LINK = re.compile(r"^http\S+/verify-email\?token=([A-Za-z0-9_-]+)$", re.M)
 
 
 def letters(app, to=None):
-    """Give all letters (to one address), the oldest first, without those to nobody."""
+    """Return all emails (to one address), the oldest first, without those to nobody."""
     with app.app_context(), transaction() as work:
         rows = (
             work.query(Mail)
@@ -23,6 +23,6 @@ def letters(app, to=None):
 
 
 def tokens(app, to=None):
-    """Give the tokens of all verification letters, the oldest first."""
+    """Return the tokens of all verification emails, the oldest first."""
     found = [LINK.search(one.text) for one in letters(app, to)]
     return [match[1] for match in found if match]

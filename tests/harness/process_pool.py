@@ -1,4 +1,4 @@
-"""Several processes at the same moment, each with clients of its own at a server's real socket."""
+"""Run several processes at the same moment, each with its own clients of a real server."""
 
 import contextlib
 import http.client
@@ -75,7 +75,7 @@ class Remote:
 
 
 def together(work, arguments, *, threads=1):
-    """Call ``work(*one)`` for each of ``arguments``, all let go together; give what each returned.
+    """Call ``work(*one)`` for each of ``arguments`` at the same moment; return all results.
 
     :param work: a function of a module: a process finds it by its name.
     :param threads: how many of them share a process.

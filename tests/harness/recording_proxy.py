@@ -1,4 +1,4 @@
-"""An HTTP proxy that writes down every address it is asked for, and fetches from this machine."""
+"""An HTTP proxy that records every requested address and forwards to this machine."""
 
 import contextlib
 import http.client
@@ -17,7 +17,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Takes ``GET http://host/path``; a tunnel (CONNECT) is written down, and refused."""
+    """Takes ``GET http://host/path``; a tunnel (CONNECT) is written down, and rejected."""
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -52,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def recording() -> Iterator[tuple[str, list[str]]]:
-    """Give a proxy's ``host:port``, and the growing list of what it was asked for."""
+    """Yield a proxy's ``host:port``, and the growing list of what it was asked for."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.asked = []
         thread = threading.Thread(target=server.serve_forever)

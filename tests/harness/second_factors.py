@@ -1,4 +1,4 @@
-"""An authenticator app, as far as tests need one."""
+"""A minimal authenticator app."""
 
 import base64
 import time
@@ -20,21 +20,21 @@ class Phone:
         return totp.step_of(time.time())
 
     def code(self, apart=0):
-        """Give the code of so many steps from now."""
+        """Return the code of so many steps from now."""
         return totp.code(self.secret, self.step() + apart)
 
     def next_code(self):
-        """Give the code that comes next, which the server takes already, and has not seen."""
+        """Return the code that comes next, which the server takes already, and has not seen."""
         return self.code(1)
 
     def wrong(self):
-        """Give a code of no step near."""
+        """Return a code of no step near."""
         near = {self.code(apart) for apart in range(-3, 4)}
         return next(one for one in (f"{n:06d}" for n in range(9)) if one not in near)
 
 
 def confirmed(client):
-    """Set up the factor of an account; give its app, and the recovery codes.
+    """Set up the factor of an account; return its app, and the recovery codes.
 
     It is confirmed by the code before the present one, which leaves that and the next to the test;
     and by another one where that became too old on its way.

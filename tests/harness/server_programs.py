@@ -1,4 +1,4 @@
-"""Where the programs of PostgreSQL and Redis lie: on the machine, else in wheels from PyPI."""
+"""Find the programs of PostgreSQL and Redis: on the machine, or in wheels from PyPI."""
 
 import importlib.util
 import os
@@ -100,14 +100,14 @@ def redis(folder: Path) -> Path:
 
 
 def place(folder: Path) -> dict:
-    """Say where and as whom a server runs: not as root, and by no setting of the user's own."""
+    """Return where and as whom a server runs: not as root, and by no setting of the user's own."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     environment = own | {"HOME": str(folder), "LC_ALL": "C.UTF-8"}
     return {"cwd": folder, "env": environment, **_unprivileged()}
 
 
 def _unprivileged() -> dict:
-    """Name ``nobody`` if we are root, as whom PostgreSQL refuses to run."""
+    """Name ``nobody`` if we are root, as whom PostgreSQL rejects to run."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")

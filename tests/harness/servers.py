@@ -72,7 +72,7 @@ class Server:
         _signal(self._children(), signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on after ``freeze``."""
+        """Make it continue after ``freeze``."""
         _signal([*self._children(), self._parent()], signal.SIGCONT)
 
     def kill(self) -> None:
@@ -111,7 +111,7 @@ def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def postgres(*, own: bool = False, durable: bool = False) -> Iterator[Server]:
-    """Give a PostgreSQL, whose first database is empty.
+    """Yield a PostgreSQL, whose first database is empty.
 
     :param own: start one whatever ``TEST_DATABASE_URL`` says, since the test will stop it.
     :param durable: it waits for the disk, as one in production does.
@@ -137,7 +137,7 @@ def postgres(*, own: bool = False, durable: bool = False) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def redis_server(*, own: bool = False) -> Iterator[Server]:
-    """Give a Redis that keeps nothing on disk.
+    """Yield a Redis that keeps nothing on disk.
 
     :param own: start one whatever ``TEST_REDIS_URL`` says, since the test will stop it.
     """
@@ -235,5 +235,5 @@ def free_port() -> int:
 
 
 def _part() -> int:
-    """Give the number of this process among those of pytest-xdist."""
+    """Return the number of this process among those of pytest-xdist."""
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PARTS

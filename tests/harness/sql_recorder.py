@@ -1,4 +1,4 @@
-"""Which statements the server runs, as they were written, whichever of its engines runs them."""
+"""Record the SQL statements of all engines of the server."""
 
 from contextlib import contextmanager
 

@@ -1,11 +1,11 @@
-"""Several things at the same moment, as far as threads can."""
+"""Run several functions at the same moment in threads."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 
 def at_once(do, times):
-    """Call ``do(number)`` in that many threads, all let go together; give what each returned."""
+    """Call ``do(number)`` in that many threads, all let go together; return what each returned."""
     gate = threading.Barrier(times)
 
     def call(number):

@@ -1,17 +1,17 @@
-"""How long something takes, on a machine that may let a test wait for seconds at any line."""
+"""Measure durations on a machine that may pause a test for seconds at any line."""
 
 import time
 
 
 def seconds(work):
-    """Tell how long ``work()`` takes, by the clock on the wall."""
+    """Return the wall-clock seconds that ``work()`` takes."""
     began = time.monotonic()
     work()
     return time.monotonic() - began
 
 
 def quickest(work, *, within, rounds=5):
-    """Do it, again while it takes longer than ``within``; give the least of its times.
+    """Do it, again while it takes longer than ``within``; return the least of its times.
 
     What our code waits for, it waits for each time; what a busy machine did once, it did once. So
     the least time is compared with a limit. ``work`` asserts itself what must hold each time.

@@ -1,11 +1,11 @@
-"""How well one kind of request can be told from another by what is seen of its answers."""
+"""Measure how well two kinds of requests can be distinguished by their responses."""
 
 import random
 import statistics
 
 
 def auc(ones, others):
-    """Tell how often one of ``ones`` is greater than one of ``others``: 0.5 tells nothing.
+    """Return how often one of ``ones`` is greater than one of ``others``: 0.5 tells nothing.
 
     The area under the curve of the best classifier that only sets a threshold (Mann-Whitney).
     """
@@ -23,7 +23,7 @@ def auc(ones, others):
 
 
 def features(pairs):
-    """Give the ways of looking at pairs of times, each as ``(of the ones, of the others)``.
+    """Return the ways of looking at pairs of times, each as ``(of the ones, of the others)``.
 
     ``pairs`` are times of one and another request, sent one right after the other in an order
     that was drawn: what a busy machine does to one it mostly does to both.
@@ -38,7 +38,7 @@ def features(pairs):
 
 
 def telling(pairs):
-    """Give the area for each feature; the difference counts the pairs that point one way."""
+    """Return the area for each feature; the difference counts the pairs that point one way."""
     areas = {name: auc(*both) for name, both in features(pairs).items()}
     slower = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs)
     areas["difference"] = slower / len(pairs)
@@ -46,7 +46,7 @@ def telling(pairs):
 
 
 def interleaved(ask, ones, others):
-    """Ask about one and another by turns, in an order that is drawn; give the pairs of answers."""
+    """Send both requests in turns, in random order; return the pairs of responses."""
     pairs = []
     for one, other in zip(ones, others, strict=True):
         both = [(0, one), (1, other)]
@@ -56,7 +56,7 @@ def interleaved(ask, ones, others):
     return pairs
 
 
-def told_apart(measure, limit, rounds=3):
+def distinguishable(measure, limit, rounds=3):
     """Measure, and where a feature is over ``limit`` measure again: give what stays over.
 
     What is true of the server is true each time and points the same way; what a busy machine did

@@ -1,4 +1,4 @@
-"""Sites on this machine as a browser meets them: by name, over TLS, under an authority of ours."""
+"""TLS sites on this machine, by host name, with certificates from a test CA."""
 
 import contextlib
 import ssl

@@ -1,4 +1,4 @@
-"""A collector of traces: takes what OTLP over HTTP brings (protobuf), and keeps it."""
+"""A trace collector: receives OTLP over HTTP (protobuf) and stores the spans."""
 
 import contextlib
 import gzip
@@ -28,7 +28,7 @@ def _plain(attributes):
 
 
 class Collector:
-    """What was heard so far: spans, and the bytes of all requests with their headers."""
+    """The received spans, and the bytes of all requests with their headers."""
 
     def __init__(self):
         self._heard = []
@@ -46,7 +46,7 @@ class Collector:
             self._heard += [Span(one, resource) for by in whole.scope_spans for one in by.spans]
 
     def wait_for(self, condition, seconds=20):
-        """Give the spans as soon as ``told`` finds in them what it looks for."""
+        """Return the spans as soon as ``told`` finds in them what it looks for."""
         until = time.monotonic() + seconds
         while not condition(self.spans):
             assert time.monotonic() < until, [(one.name, one.attributes) for one in self.spans]
@@ -56,7 +56,7 @@ class Collector:
 
 @contextlib.contextmanager
 def collecting():
-    """Give a collector that listens, with its ``url``."""
+    """Yield a collector that listens, with its ``url``."""
     stored = Collector()
 
     class Handler(BaseHTTPRequestHandler):

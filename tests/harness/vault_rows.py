@@ -1,4 +1,4 @@
-"""What the database holds of vaults, read past the API; and refusals by name."""
+"""Read the database rows of vaults directly; match errors by slug."""
 
 from contextlib import contextmanager
 
@@ -47,12 +47,12 @@ def change(app, table, **values):
 
 
 def reads(app):
-    """Give which items each recorded read names."""
+    """Return which items each recorded read names."""
     return [e["obj"]["items"] for e in factories.events(app) if e["typ"] == "item.read"]
 
 
 def refused(response, status, slug):
-    """Tell whether this is that refusal."""
+    """Return whether this is that error."""
     reported = (response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:"))
     assert reported == (status, slug), response.json
     return response.json

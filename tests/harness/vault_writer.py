@@ -1,4 +1,4 @@
-"""The owner's client of one vault, as far as tests of the server need it: it seals and logs."""
+"""A minimal client of one vault for server tests: it seals items and writes log entries."""
 
 import copy
 import json
@@ -30,7 +30,7 @@ class Request:
     batch: Batch
 
     def but(self, *, headers=None, entry=None, **body):
-        """Give a copy with another precondition, entry members or members."""
+        """Return a copy with another precondition, entry members or members."""
         other = copy.deepcopy(self.body) | body
         if entry:
             other["entry"] |= entry
@@ -38,7 +38,7 @@ class Request:
 
 
 class NoPage(AssertionError):
-    """A page of a sync was refused."""
+    """A page of a sync was rejected."""
 
     def __init__(self, response):
         self.response = response
@@ -62,7 +62,7 @@ class Writer:
         return f"{VAULTS}/{self.id}"
 
     def creation(self):
-        """Give the body that makes the vault."""
+        """Return the body that makes the vault."""
         sealed = {"sealed_key": b64(self.wrap), "overview": b64(self.overview)}
         return {"id": str(self.id)} | sealed
 
@@ -181,7 +181,7 @@ class Writer:
         return Request("POST", f"{self.path}/changes", {"changes": body}, {}, batch)
 
     def send(self, request):
-        """Send it; when it was done, check the answer and go on from there."""
+        """Send it; when it was done, check the answer and continue from there."""
         response = self.ask(request)
         if response.status_code < 300:
             check = check_write
@@ -199,7 +199,7 @@ class Writer:
         return send(request.path, json=request.body, headers=request.headers)
 
     def put(self, item_id=None, text="hunter2", **more):
-        """Put an item, which must work; give its id."""
+        """Put an item, which must work; return its id."""
         request = self.put_request(item_id, text, **more)
         response = self.send(request)
         assert response.status_code in (200, 201), response.json

@@ -1,1 +1,1 @@
-"""The deployment files, by the programs that read them."""
+"""Tests of the deployment files with the real programs."""

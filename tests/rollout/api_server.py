@@ -1,4 +1,4 @@
-"""As much of a Kubernetes API as Helm asks before it installs: kinds, and one Service."""
+"""The part of a Kubernetes API that Helm needs before an install: kinds, and one Service."""
 
 import contextlib
 import http.server
@@ -25,7 +25,7 @@ class _Answers(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(folder, colour=None):
-    """Give the path of a kubeconfig.
+    """Yield the path of a kubeconfig.
 
     :param colour: where the Service of the release ``vaultr-blue`` leads; None: there is none.
     """
@@ -70,7 +70,7 @@ def serving(folder, colour=None):
 
 
 def _discovery():
-    """Tell of the kinds that the chart makes, and of no others."""
+    """List the kinds that the chart makes, and of no others."""
     kinds = {(one["apiVersion"], one["kind"]) for one in rendered("all-on")}
     answers = {
         "/version": {"major": "1", "minor": "35", "gitVersion": "v1.35.0"},

@@ -1,4 +1,4 @@
-"""docker-compose.yml as processes: the same services and settings, on free ports."""
+"""Run the services of docker-compose.yml as processes, with the same settings, on free ports."""
 
 import contextlib
 import json
@@ -66,7 +66,7 @@ class Site:
         self._stack.close()
 
     def environ(self, service, **more):
-        """Give the environment of a service, its files where they lie here."""
+        """Return the environment of a service, its files where they lie here."""
         provided = {
             name: text for name, text in self.compose[service]["environment"].items() if text
         }
@@ -161,7 +161,7 @@ class Site:
         )
 
     def stop(self, name, how=signal.SIGTERM):
-        """End one container, and give its exit code."""
+        """End one container, and return its exit code."""
         process = self.running.pop(name)
         if process.poll() is None:
             process.send_signal(how)
@@ -182,7 +182,7 @@ class Site:
         return self.folder / f"{name}.out"
 
     def ask(self, port, path, *, method="GET", body=None, scheme="http", headers=None, timeout=10):
-        """Give status, body and headers; the status is 0 when nobody answers."""
+        """Return status, body and headers; the status is 0 when nobody answers."""
         data = None if body is None else json.dumps(body).encode()
         provided = {
             "Host": HOST,

@@ -28,7 +28,7 @@ def base():
 
 @functools.cache
 def missing():
-    """Say why no image can be built here, or nothing."""
+    """Return why no image can be built here, or nothing."""
     for program in ("buildah", "podman", "runc"):
         if shutil.which(program) is None:
             return f"{program} is not installed (deploy/tools/install --image)"
@@ -41,7 +41,7 @@ def missing():
 
 
 def build(folder):
-    """Build the image, and give its name."""
+    """Build the image, and return its name."""
     name = f"localhost/vaultr:test-{uuid.uuid4().hex[:8]}"
     dockerfile = Path(folder, "Dockerfile")
     text = (tools.ROOT / "Dockerfile").read_text()
@@ -69,21 +69,21 @@ def podman(*arguments):
 def once(image, *command, environ=None):
     """Run a command in a container of its own, closed as in a cluster, to its end."""
     return podman("run", "--rm", "--pull=never", "--network", "host", *CLOSED, *LIMITS, *_ulimits(),
-                  *_given(environ or {}), image, *command)  # fmt: skip
+                  *_provided(environ or {}), image, *command)  # fmt: skip
 
 
 def inspected(image):
-    """Give what the image says of itself."""
+    """Return what the image says of itself."""
     return json.loads(tools.run("podman", "image", "inspect", image).stdout)[0]
 
 
 class Container:
-    """One that goes on running."""
+    """One that continues running."""
 
     def __init__(self, image, *command, environ):
         self.name = f"vaultr-test-{uuid.uuid4().hex[:8]}"
         done = podman("run", "--detach", "--name", self.name, "--pull=never", "--network", "host",
-                      *CLOSED, *LIMITS, *_ulimits(), *_given(environ), image, *command)  # fmt: skip
+                      *CLOSED, *LIMITS, *_ulimits(), *_env(environ), image, *command)  # fmt: skip
         assert done.returncode == 0, tools.output_of(done)
 
     def __enter__(self):
@@ -103,18 +103,18 @@ class Container:
             time.sleep(0.5)
 
     def stop(self):
-        """End it in good order; give its exit code, and whether it was killed for its memory."""
+        """End it in good order; return its exit code, and whether it was killed for its memory."""
         podman("stop", "--time", "40", self.name)
         state = json.loads(podman("inspect", self.name).stdout)[0]["State"]
         return state["ExitCode"], state["OOMKilled"]
 
 
-def _given(environ):
+def _env(environ):
     return [part for name, value in environ.items() for part in ("--env", f"{name}={value}")]
 
 
 def _ulimits():
-    """Ask for no more than this machine allows, where the usual limits would be refused."""
+    """Ask for no more than this machine allows, where the usual limits would be rejected."""
 
     kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
     for name, kind in kinds.items():

@@ -1,4 +1,4 @@
-"""A `kubectl` and a `helm` that keep a cluster in a file, and write down how they were called."""
+"""A fake `kubectl` and `helm` that store a cluster in a file and record their calls."""
 
 import json
 import os

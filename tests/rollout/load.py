@@ -1,4 +1,4 @@
-"""Clients that ask all the time, as users do: each on a connection that it keeps."""
+"""Clients that send requests continuously, each on a persistent connection."""
 
 import http.client
 import ssl

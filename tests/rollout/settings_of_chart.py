@@ -1,4 +1,4 @@
-"""What the chart may set, derived from `Settings`: a typo in a value is refused before a pod."""
+"""What the chart may set, derived from `Settings`: a typo in a value is rejected before a pod."""
 
 import types
 import typing
@@ -32,7 +32,7 @@ def plain_names():
 
 
 def settings_schema():
-    """Give the JSON schema of `settings` in the chart's values."""
+    """Return the JSON schema of `settings` in the chart's values."""
     kinds = {name.upper(): kinds for name, kinds in _kinds()}
     properties = {name: _schema(name, kinds[name]) for name in plain_names()}
     properties["VAULTR_ENV"] = {"const": "production"}

@@ -24,7 +24,7 @@ PASSWORD = "a-password-of-more-than-20-letters"
 
 
 def typed(heading, beginning):
-    """Give a block under a heading, as a shell reads it."""
+    """Return a block under a heading, as a shell reads it."""
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     [block] = [one for one in re.findall(r"(?:^    .*\n)+", section, re.M) if beginning in one]
     return re.sub(r"^    ", "", block, flags=re.M)

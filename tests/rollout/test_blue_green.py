@@ -1,4 +1,4 @@
-"""deploy/blue-green: what it refuses, what it does in which order, and how it goes back."""
+"""deploy/blue-green: what it rejects, what it does in which order, and how it goes back."""
 
 import http.server
 import json
@@ -293,7 +293,7 @@ def test_fewer_pods_than_users_have_now_are_warned_of(cluster):
 
 
 def _break_green(cluster, fails=()):
-    """Give a command after which no pod of green is ready, and calls with these words fail."""
+    """Return a command after which no pod of green is ready, and calls with these words fail."""
     script = cluster.path.parent / "break-green"
     script.write_text(
         "import json\n"

@@ -35,7 +35,7 @@ def good(folder):
 
 
 def shown(folder, good, wrong):
-    """Give the certificate that a server shows and the one that its client trusts."""
+    """Return the certificate that a server shows and the one that its client trusts."""
     if wrong == "authority":
         return Certificate(folder, "localhost"), good
     if wrong == "name":
@@ -67,7 +67,7 @@ def postgres(folder):
 
 
 def database(postgres, certificate, authority):
-    """Let the server show a certificate from now on; give the URL of who trusts ``authority``."""
+    """Make the server use this certificate; return the URL for clients that trust ``authority``."""
     data = postgres.folder / "data"
     owner = data.stat()
     for name, source in (("server.crt", certificate.file), ("server.key", certificate.key)):

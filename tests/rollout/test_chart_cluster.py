@@ -30,7 +30,7 @@ def test_the_other_colour_cannot_take_the_service_away(tmp_path):
 
 
 def _planned(folder, there, release, trial, *flags):
-    """Let Helm plan a release in a cluster whose Service leads ``there``."""
+    """Make Helm plan a release in a cluster whose Service leads ``there``."""
     values = tools.CHART / "ci" / f"{trial}-values.yaml"
     with api_server.serving(folder, there) as config:
         return tools.run(

@@ -34,7 +34,7 @@ TELL = "import os, json; print(json.dumps({k: os.environ[k] for k in ('LD_PRELOA
 
 
 def faked(apart):
-    """Give the variables that `faketime` sets for what it starts."""
+    """Return the variables that `faketime` sets for what it starts."""
     command = ["faketime", "-f", apart, sys.executable, "-c", TELL]
     done = subprocess.run(
         command, capture_output=True, text=True, env=os.environ | FAKE, check=True
@@ -91,7 +91,7 @@ def test_clock_off_by_a_day_breaks_nothing_and_is_reported(environ, app, tmp_pat
     right = Running(tmp_path, **environ, BASE_URL=wrong.url)
     right.start()
     try:
-        # A token of another day is none; whoever signs in anew goes on, on the same log.
+        # A token of another day is none; whoever signs in again continues, on the same log.
         assert Http(right.url, session).get("/api/v1/auth/me").status_code == 401
         serves(right, app, "bob@example.org")
         assert not [one for one in right.logged("request") if one["status"] >= 500]

@@ -21,7 +21,7 @@ PAGE = (tools.ROOT / "docs" / "deployment.md").read_text()
 
 
 def _typed(beginning):
-    """Give the block of the page that begins so, as a shell reads it."""
+    """Return the block of the page that begins so, as a shell reads it."""
     blocks = re.findall(r"(?:^    .*\n)+", PAGE, re.M)
     [block] = [one for one in blocks if one.strip().startswith(beginning)]
     return re.sub(r"^    ", "", block, flags=re.M)

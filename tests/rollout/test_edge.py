@@ -45,7 +45,7 @@ def test_old_tls_is_refused_and_new_tls_is_taken(site):
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated")
 def test_the_same_handshake_works_where_old_tls_is_allowed(site):
-    """So the refusal above is the edge's, not this client's."""
+    """So the error above is the edge's, not this client's."""
 
     def lax(text):
         text = text.replace("TLSv1.2 TLSv1.3;", "TLSv1.1 TLSv1.2 TLSv1.3;")
@@ -138,7 +138,7 @@ def test_proxy_without_server_answers_503_with_retry_after(site):
 
 
 def test_forged_headers_change_no_address_scheme_or_host(site):
-    """Who spells his address anew each time gets no attempt more."""
+    """Who spells his address again each time gets no attempt more."""
     refused = []
     for number in range(30):
         forged = {

@@ -42,7 +42,7 @@ def site(tmp_path_factory):
 
 @contextlib.contextmanager
 def limited():
-    """Give a command under which the guide's request is a hard limit, where cgroups allow it."""
+    """Yield a command under which the guide's request is a hard limit, where cgroups allow it."""
     for root, limit, _ in CGROUPS:
         group = root / f"vaultr-test-{uuid.uuid4().hex}"
         with contextlib.suppress(OSError):
@@ -94,7 +94,7 @@ class _Memory:
 
 
 def _prepared(site, count):
-    """Put accounts and a vault with many items there; give the vault's owner's headers and path."""
+    """Create accounts and a vault with many items; return its owner's headers and its path."""
     app = create_app(
         Settings.from_environ(site.environ("app", PORT="3999", VAULTR_ENV="development", **POD))
     )
@@ -167,7 +167,7 @@ def test_pod_is_ready_within_three_times_the_baseline_start(site):
 
 
 def _floor_starts():
-    """Give the seconds until the floor answers."""
+    """Return the seconds until the floor answers."""
     port = servers.free_port()
     command = [
         sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"127.0.0.1:{port}",

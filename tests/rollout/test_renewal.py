@@ -48,7 +48,7 @@ def run(site, lineage):
 
 
 def shown(site):
-    """Give the certificate that the edge shows now."""
+    """Return the certificate that the edge shows now."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     plain = socket.create_connection(("127.0.0.1", site.https), timeout=5)

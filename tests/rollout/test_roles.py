@@ -17,7 +17,7 @@ OWNER, APP = "vaultr_owner", "vaultr_app"
 
 @pytest.fixture(scope="module", params=["newest", "oldest"])
 def server(request, monkeypatch_module):
-    """Give a server of the newest and of the oldest PostgreSQL that this machine has."""
+    """Yield a server of the newest and of the oldest PostgreSQL that this machine has."""
     if request.param == "oldest" and (places := _installed()):
         monkeypatch_module.setattr(server_programs, "_postgres_programs", lambda _folder: [*places])
     with servers.postgres(own=True) as server:
@@ -32,7 +32,7 @@ def monkeypatch_module():
 
 @pytest.fixture(params=["superuser", "master"])
 def database(request, server):
-    """Give the URL of an empty database by which ``superuser`` or ``master`` signs in."""
+    """Yield the URL of an empty database by which ``superuser`` or ``master`` signs in."""
     url = servers.fresh_database(server.url)
     _forget_roles(server.url)
     if request.param == "master":

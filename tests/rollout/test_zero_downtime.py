@@ -1,4 +1,4 @@
-"""Pods come, go and die behind a real edge while sixteen clients ask: nobody is refused."""
+"""Pods come, go and die behind a real edge while sixteen clients ask: nobody is rejected."""
 
 import json
 import threading

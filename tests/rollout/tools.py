@@ -1,4 +1,4 @@
-"""The programs that read deployment files, and what they say."""
+"""Run the programs that read deployment files."""
 
 import functools
 import json
@@ -23,7 +23,7 @@ def run(*command, **more):
 
 
 def output_of(done):
-    """Give all that a tool printed, for the message of a failed assertion."""
+    """Return the output of a tool, for the message of a failed assertion."""
     return f"exit {done.returncode}\n{done.stdout}{done.stderr}"
 
 
@@ -41,7 +41,7 @@ def objects(release, *arguments):
 
 @functools.cache
 def rendered(name, *flags):
-    """Give the objects of the chart with one of the trial values, e.g. ``default``."""
+    """Return the objects of the chart with one of the trial values, e.g. ``default``."""
     done = template("--values", str(CHART / "ci" / f"{name}-values.yaml"), *flags)
     assert done.returncode == 0, output_of(done)
     return [one for one in yaml.safe_load_all(done.stdout) if one]
@@ -55,7 +55,7 @@ def of_kind(objects, kind, component=None):
 
 
 def pod_spec(workload):
-    """Give the pod that a Deployment, Job or CronJob makes: its metadata and its spec."""
+    """Return the pod that a Deployment, Job or CronJob makes: its metadata and its spec."""
     spec = workload["spec"]
     spec = spec["jobTemplate"]["spec"] if "jobTemplate" in spec else spec
     return spec["template"]["metadata"], spec["template"]["spec"]
@@ -78,7 +78,7 @@ def check_schemas(found, folder, versions):
 
 
 def checkov(framework, *target):
-    """Run checkov without asking its home, and give what failed."""
+    """Run checkov without asking its home, and return what failed."""
     done = run(
         "checkov", "--quiet", "--compact", "--skip-download", "--output", "json",
         "--framework", framework, *target,

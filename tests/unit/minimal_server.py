@@ -1,4 +1,4 @@
-"""A vault's server in a few lines: it stores, extends the log and answers as the contract says."""
+"""A minimal server of one vault: it stores items, extends the log and responds by contract."""
 
 import copy
 from uuid import UUID
@@ -35,7 +35,7 @@ class LittleServer:
         self.items, self.removed, self.entries = {}, {}, []
 
     def take(self, change, entry):
-        """Apply one change with its entry; nothing is refused here."""
+        """Apply one change with its entry; nothing is rejected here."""
         assert (entry["n"], entry["prev"]) == (self.n + 1, b64(self.head))
         self.n = entry["n"]
         content_revision, content = self._apply(change)
@@ -125,7 +125,7 @@ class LittleServer:
         }
 
     def sync(self, since=0, limit=1000):
-        """Give all pages of one sync; whoever changes them changes nothing here."""
+        """Return all pages of one sync; whoever changes them changes nothing here."""
         answers, through = [], since
         while True:
             before, through = through, min(through + limit, self.n)
@@ -169,7 +169,7 @@ class Device:
         return device, LittleServer(vault_id, both.wrap(WRAP, ACCOUNT, vault_id, 1), overview)
 
     def twin(self):
-        """Give another device that holds the same."""
+        """Return another device that holds the same."""
         return Device(dict(self.keys), self.state)
 
     def write(self, server, *changes):

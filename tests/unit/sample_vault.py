@@ -1,4 +1,4 @@
-"""A vault with some history, for tests in which a server lies about it."""
+"""A vault with some history, for tests with a malicious server."""
 
 import copy
 from types import SimpleNamespace
@@ -14,18 +14,18 @@ IDS = [UUID(bytes=bytes([0xA0 + number]) * 16) for number in range(10)]
 
 
 def put(device, item_id, text="text", kind="login"):
-    """Give a change that puts an item, sealed under the device's newest keys."""
+    """Return a change that puts an item, sealed under the device's newest keys."""
     key = device.keys[device.state.generation].vk
     return Change.put(item_id, kind, seal(key, b"o", text.encode()), seal(key, b"d", text.encode()))
 
 
 def rename(device, name):
-    """Give a change that renames the vault."""
+    """Return a change that renames the vault."""
     return Change.rename(seal(device.keys[device.state.generation].vk, b"n", name.encode()))
 
 
 def create():
-    """Tell a history: what was at revision 5, what is at revision 12, and who holds what.
+    """Create a history with its state at revision 5 and at revision 12.
 
     ``held`` has followed to revision 5 and ``ann`` to 12; ``old`` is the server at 5.
     """
@@ -43,7 +43,7 @@ def create():
 
 
 def chained(answers, since_head):
-    """Link the entries of ``answers`` anew, as a server can that knows no key."""
+    """Link the entries of ``answers`` again, as a server can that knows no key."""
     head = since_head
     for page in answers:
         for entry in page["entries"]:

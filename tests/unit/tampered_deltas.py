@@ -1,4 +1,4 @@
-"""What a cheating server may show to a device that asks for what is new since revision 5."""
+"""Ways in which a malicious server can falsify a delta since revision 5."""
 
 from tests.unit.minimal_server import Device
 from tests.unit.sample_vault import IDS, chained

@@ -1,4 +1,4 @@
-"""What a cheating server may show in place of the truth, about the history of ``story``."""
+"""Ways in which a malicious server can falsify the history of `sample_vault`."""
 
 import copy
 

@@ -103,7 +103,7 @@ def test_looking_is_no_use_but_asking_for_the_key_is(tmp_path):
 
 
 def used_for(agent, *, seconds, idle_seconds):
-    """Ask for the key often for so long, and begin anew where the machine let us pause too long."""
+    """Request the key often for this long; start again if the machine paused us for too long."""
     agent.start(KEY, Lifetime.idle(idle_seconds))
     began = last = time.monotonic()
     while last - began < seconds:

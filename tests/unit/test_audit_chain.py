@@ -39,7 +39,7 @@ class Row:
 
 
 def chained(count, *, writer=WRITER, key=KEY):
-    """Give a chain of ``count`` events, as a table would."""
+    """Return a chain of ``count`` events, as a table would."""
     made, head = [], chain.genesis(writer)
     for seq in range(count):
         moment = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(microseconds=seq)

@@ -1,4 +1,4 @@
-"""Any history, told honestly, is followed; told otherwise anywhere, it is refused."""
+"""Any history, told honestly, is followed; told otherwise anywhere, it is rejected."""
 
 import copy
 import random
@@ -66,7 +66,7 @@ def test_every_device_arrives_where_the_writer_is(steps, limit, chance):
 
 
 def places(value, path=()):
-    """Give the path to each member of ``value`` at any depth."""
+    """Yield the path to each member of ``value`` at any depth."""
     members = value.items() if isinstance(value, dict) else enumerate(value)
     for name, member in members:
         if name in UNPROVEN:
@@ -77,7 +77,7 @@ def places(value, path=()):
 
 
 def spoil(answers, chance):
-    """Change one thing in the answers: leave out, repeat, exchange, or write anew."""
+    """Change one thing in the answers: leave out, repeat, exchange, or write again."""
     path = chance.choice(list(places(answers)))
     inside = answers
     for name in path[:-1]:
@@ -136,10 +136,10 @@ def rows_of(synced):
 
 
 def sealed_of(items):
-    """Give the sealed parts; of an id that comes on two pages the later counts."""
+    """Return the sealed parts; of an id that comes on two pages the later counts."""
     return {each["id"]: (each["overview"], each["detail"]) for each in items}
 
 
 def contents(held):
-    """Give what is proven of an item even in a full set: all but its revision."""
+    """Return what is proven of an item even in a full set: all but its revision."""
     return (held.content_revision, held.generation, held.type, held.content, held.state)

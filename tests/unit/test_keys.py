@@ -19,7 +19,7 @@ WRAP = keys.wrap_key(bytes(range(32)))
 
 @pytest.fixture
 def no_hash(monkeypatch):
-    """Say at once when a password is used, which must not happen in these tests."""
+    """Fail if a password is used, which must not happen in these tests."""
     monkeypatch.setattr(keys.primitives, "argon2id", lambda *_: pytest.fail("password used"))
 
 

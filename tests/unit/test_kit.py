@@ -1,4 +1,4 @@
-"""The emergency kit: its text, its page, and what is refused as one."""
+"""The emergency kit: its text, its page, and what is rejected as one."""
 
 import html
 import random
@@ -27,7 +27,7 @@ WITHOUT = Kit(replace(PINS, secret_key=False), None)
 
 
 def checked(args):
-    """Give a text of a kit with the checksum that it needs."""
+    """Return a text of a kit with the checksum that it needs."""
     return f"{args}check={sha256(args.encode()).hex()[:8]}"
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.harness.timing_leaks import auc, interleaved, telling, told_apart
+from tests.harness.timing_leaks import auc, distinguishable, interleaved, telling
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def test_the_area_is_that_of_the_definition():
 
 
 def test_it_finds_nothing_where_there_is_nothing():
-    found = [told_apart(lambda: telling(pairs(100)), 0.65) for _ in range(50)]
+    found = [distinguishable(lambda: telling(pairs(100)), 0.65) for _ in range(50)]
 
     assert [one for one in found if one] == []
 
@@ -45,7 +45,7 @@ def test_it_finds_nothing_where_there_is_nothing():
     ],
 )
 def test_it_finds_a_leak(leak):
-    found = [told_apart(lambda: telling(pairs(100, leak)), 0.65) for _ in range(20)]
+    found = [distinguishable(lambda: telling(pairs(100, leak)), 0.65) for _ in range(20)]
 
     assert all(found)
 
@@ -53,7 +53,7 @@ def test_it_finds_a_leak(leak):
 def test_what_happened_once_counts_for_nothing():
     rounds = iter([{"time": 0.7}, {"time": 0.5}, {"time": 0.52}])
 
-    assert told_apart(lambda: next(rounds), 0.65) == {}
+    assert distinguishable(lambda: next(rounds), 0.65) == {}
 
 
 def test_what_stays_counts_and_so_does_its_direction():
@@ -61,6 +61,6 @@ def test_what_stays_counts_and_so_does_its_direction():
     turning = iter([{"time": 0.7}, {"time": 0.3}, {"time": 0.3}])
     against = iter([{"time": 0.7}, {"time": 0.3}, {"time": 0.5}])
 
-    assert told_apart(lambda: next(same), 0.65) == {"time": 0.66}
-    assert told_apart(lambda: next(turning), 0.65) == {"time": 0.3}
-    assert told_apart(lambda: next(against), 0.65) == {}
+    assert distinguishable(lambda: next(same), 0.65) == {"time": 0.66}
+    assert distinguishable(lambda: next(turning), 0.65) == {"time": 0.3}
+    assert distinguishable(lambda: next(against), 0.65) == {}

@@ -13,7 +13,7 @@ SECRET = "hunter2"
 
 @pytest.fixture
 def line():
-    """Give what the formatter makes of a record."""
+    """Return what the formatter makes of a record."""
 
     def written(record):
         text = logs.JsonLines().format(record)
@@ -25,7 +25,7 @@ def line():
 
 @pytest.fixture
 def logged(caplog, line):
-    """Give the lines that were logged."""
+    """Return the lines that were logged."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "vaultr")
     return lambda: [line(record) for record in caplog.records]

@@ -20,7 +20,7 @@ ENDS = {
 
 
 def anchors(text):
-    """Give the anchors of a page's headings, as sites that show Markdown make them."""
+    """Return the anchors of a page's headings, as sites that show Markdown make them."""
     return {re.sub(r"[^\w -]", "", one).strip().lower().replace(" ", "-") for one in text}
 
 

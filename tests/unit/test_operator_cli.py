@@ -1,4 +1,4 @@
-"""Commands: a refusal is one line and exit code 1, an answer is text or JSON."""
+"""Commands: an error is one line and exit code 1, an answer is text or JSON."""
 
 import json
 

@@ -30,7 +30,7 @@ def test_repeated_word_counts_once():
 
 
 def test_length_is_counted_after_normalisation():
-    decomposed = "e\u0301" * 14  # fourteen letters as the owner sees them
+    decomposed = "e\u0301" * 14  # fourteen emails as the owner sees them
 
     with pytest.raises(WeakPassword, match="15 characters"):
         check_password(decomposed, "ann@example.org")

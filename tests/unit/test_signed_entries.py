@@ -28,7 +28,7 @@ def sign_last(sample, device, **changes):
     return SignedEntry.make(lk, entry)
 
 
-def told_of(answers, signed):
+def announced(answers, signed):
     page = answers[-1]
     entry = signed.to_json() | {
         "op": str(signed.entry.op),
@@ -67,7 +67,7 @@ def test_impossible_signed_entry_is_rejected(sample, op, item_id):
     signed = sign_last(sample, sample.ann, **fields)
 
     with pytest.raises(ChainBroken):
-        sample.held.judge(told_of(sample.server.sync(5), signed))
+        sample.held.judge(announced(sample.server.sync(5), signed))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_signed_entry_of_another_form_is_refused(sample, fields):
     signed = sign_last(sample, sample.ann, **fields)
 
     with pytest.raises(ChainBroken, match="is not a valid"):
-        sample.held.judge(told_of(sample.server.sync(5), signed))
+        sample.held.judge(announced(sample.server.sync(5), signed))
 
 
 def test_a_signed_restore_cannot_bring_an_older_content_back(sample):
@@ -104,7 +104,7 @@ def test_a_signed_restore_cannot_bring_an_older_content_back(sample):
     )
 
     with pytest.raises(ChainBroken, match="a different content"):
-        sample.held.judge(told_of(sample.server.sync(5), signed))
+        sample.held.judge(announced(sample.server.sync(5), signed))
 
 
 def test_an_entry_that_vouches_for_another_set_is_refused(sample):
@@ -112,7 +112,7 @@ def test_an_entry_that_vouches_for_another_set_is_refused(sample):
     signed = sign_last(sample, sample.ann, vouch=vouch(sample.ann.keys[1].lk, VAULT, 13, total))
 
     with pytest.raises(StateMismatch, match="not the ones that your devices wrote"):
-        sample.held.judge(told_of(sample.server.sync(5), signed))
+        sample.held.judge(announced(sample.server.sync(5), signed))
 
 
 def test_a_repair_vouches_for_what_is_there(sample):
@@ -135,7 +135,7 @@ def test_generation_never_decreases_even_when_signed(sample):
     signed = sign_last(sample, sample.ann, generation=1)
 
     with pytest.raises(ChainBroken, match="generation 1 after 2"):
-        sample.held.judge(told_of(sample.server.sync(5), signed))
+        sample.held.judge(announced(sample.server.sync(5), signed))
 
 
 def test_a_generation_rises_by_its_own_entry_only(sample):
@@ -143,7 +143,7 @@ def test_a_generation_rises_by_its_own_entry_only(sample):
     signed = sign_last(sample, sample.ann, generation=2)
 
     with pytest.raises(ChainBroken, match="generation 2 after 1"):
-        sample.held.judge(told_of(sample.server.sync(5), signed))
+        sample.held.judge(announced(sample.server.sync(5), signed))
 
 
 def test_a_new_generation_without_its_keys_is_refused(sample):

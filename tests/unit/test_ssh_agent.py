@@ -69,11 +69,11 @@ def serve(tmp_path, keys):
         thread.join(30)
 
 
-def run(path, name, *words, given=None):
+def run(path, name, *words, stdin=None):
     environment = {"PATH": os.environ["PATH"], "SSH_AUTH_SOCK": str(path), "HOME": str(path.parent)}
     return subprocess.run(
         [program(name), *map(str, words)],
-        env=environment, input=given, capture_output=True, timeout=60,
+        env=environment, input=stdin, capture_output=True, timeout=60,
     )  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def test_signature_by_the_agent_is_verified_by_ssh_keygen(kind, serve, keys, tmp
     signed = run(path, "ssh-keygen", "-Y", "sign", "-f", public, "-n", "file", message)
     checked = run(
         path, "ssh-keygen", "-Y", "verify", "-f", signers, "-I", "ann@example.org", "-n", "file",
-        "-s", tmp_path / "message.sig", given=b"hello",
+        "-s", tmp_path / "message.sig", stdin=b"hello",
     )  # fmt: skip
 
     assert signed.returncode == 0, signed.stderr

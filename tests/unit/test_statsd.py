@@ -19,7 +19,7 @@ def listener():
 
 
 def heard(listener, least):
-    """Give all lines that were sent, once there are so many."""
+    """Return all lines that were sent, once there are so many."""
     lines = []
     while len(lines) < least:
         lines += listener.recv(65536).decode().splitlines()

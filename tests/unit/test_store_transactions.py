@@ -41,7 +41,7 @@ def test_files_are_replaced_and_removed_together(home):
 
 
 def killing(monkeypatch, left):
-    """Let the kill come at the ``left``-th write or wait for the disk."""
+    """Make the kill come at the ``left``-th write or wait for the disk."""
     steps = iter(range(1, 1000))
 
     def counted(real):

@@ -200,7 +200,7 @@ def test_a_generation_has_one_wrap(sample):
 
 
 def endless(sample):
-    """Give page after page, each a little further; there is always more."""
+    """Return page after page, each a little further; there is always more."""
     (page,) = sample.old.sync()
     page |= {"items": [], "removed": [], "more": True, "revision": 1 << 52}
     page["vault"]["revision"] = 1 << 52

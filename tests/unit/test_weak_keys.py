@@ -20,7 +20,7 @@ PRODUCTION = {
 
 
 def named(**changed):
-    """Tell which settings are refused; the values are in no sentence."""
+    """Return which settings are rejected; the values are in no sentence."""
     with pytest.raises(InvalidSettings) as refusal:
         Settings.from_environ(PRODUCTION | changed)
     assert not any(value and value in str(refusal.value) for value in changed.values())

@@ -16,7 +16,7 @@ CORS_HEADERS = {
 
 
 def add_headers(response: Response) -> None:
-    """Let pages of the listed origins use the API: with a bearer token, never with cookies."""
+    """Allow the listed origins to use the API with a bearer token, never with cookies."""
     settings = current_settings()
     if not settings.cors_origins:
         return

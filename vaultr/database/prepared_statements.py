@@ -92,7 +92,7 @@ def _plan(text: str) -> Plan | None:
             return None
         names = list(dict.fromkeys(_PARAMETER.findall(statement)))
         places = {name: f"${place}" for place, name in enumerate(names, 1)}
-        body = _PARAMETER.sub(lambda match: places[match[1]], statement).replace("%%", "%")  # noqa: B023 - used at once
+        body = _PARAMETER.sub(lambda match: places[match[1]], statement).replace("%%", "%")  # noqa: B023 - used immediately
         name = f"vaultr_{hashlib.sha256(statement.encode()).hexdigest()[:24]}"
         prepare[name] = f"PREPARE {name} AS {body}"
         given = ", ".join(f"%({one})s" for one in names)

@@ -64,7 +64,7 @@ _RUNNING: Final = AppSlot[_Running]("export.running")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Let a process run a few exports, so that they cannot take all of its threads."""
+    """Limit the concurrent exports of a process, so that they cannot take all of its threads."""
     _RUNNING.set(app, _Running(max(1, settings.web_threads // 8)))
 
 

@@ -122,7 +122,7 @@ def count_denied() -> None:
 def _identify() -> None:
     g.claims = g.machine_proof = None
     if request.path in PROBE_PATHS:
-        return  # a probe runs no statement, whoever sends it
+        return  # a probe never runs a statement
     header = request.headers.get("Authorization", "")
     if machine_tokens.is_token(header):
         g.token_sent = True

@@ -122,7 +122,7 @@ def _memory_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise, so that ``finally`` clauses run."""
+    """Make SIGTERM and SIGHUP raise an exception, so that ``finally`` clauses run."""
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)

@@ -242,7 +242,7 @@ def run_json(run: "ImportRun") -> dict[str, Any]:
 
 
 def say_set(done: str, title: str, variables: int) -> None:
-    """Say what became of one environment set."""
+    """Print what was done with one environment set."""
     count = f"{variables} variable{'' if variables == 1 else 's'}"
     output.print_line(f"{done}: {output.printable(title)} ({count}).")
 

@@ -78,7 +78,7 @@ class Gateway:
         try:
             if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
                 raise Rejected(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are allowed")
-            # The path as it was sent: a / in a name is %2F, which PATH_INFO does not show.
+            # The raw path: a / in a name is %2F, which PATH_INFO does not show.
             sent = environ.get("REQUEST_URI") or environ["PATH_INFO"]
             path = sent.partition("?")[0]
             if path in _PROBES:

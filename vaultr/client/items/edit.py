@@ -136,7 +136,7 @@ class Editor:
         return Put(now.id, now.type, value, detail.value, seen=now.content_revision)
 
     def _report_others(self, base: Item, now: Item) -> None:
-        """Tell the user which other fields others changed."""
+        """Report the other fields that were changed elsewhere."""
         fields = [
             *changed(base.overview, now.overview, prefix="overview"),
             *changed(base.detail or {}, now.detail or {}, prefix="detail"),

@@ -128,7 +128,7 @@ class Watcher:
         return environment
 
     def close(self) -> None:
-        """Let the process end by itself: it stores the heads that it saw."""
+        """Close the pipes, so that the process stores the heads that it saw and exits."""
         for end in (self._process.stdin, self._process.stdout):
             if end is not None:
                 with contextlib.suppress(OSError):

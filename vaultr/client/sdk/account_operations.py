@@ -179,7 +179,7 @@ class AccountOperations:
         return Kit(device.pins, secret_key)
 
     def resend(self) -> str:
-        """Have the email of this device's latest signup sent again; the earlier one is invalid.
+        """Resend the email of this device's latest signup; the earlier one becomes invalid.
 
         :return: the email address.
         """

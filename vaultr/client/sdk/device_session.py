@@ -206,7 +206,7 @@ class DeviceSession:
         return self.agent is not None and self.agent.start(key, lifetime, ca_file=self.ca_file)
 
     def replace_key_in_agent(self) -> None:
-        """Let an agent that holds a key hold the present one, until its time is over."""
+        """Replace the key of a running agent by the present one, with the same time limit."""
         if self.agent is not None:
             key = self.require_unlocked().account.account_key
             self.agent.replace_key(key, ca_file=self.ca_file)
@@ -268,7 +268,7 @@ class DeviceSession:
         last_lock.note(self.store.folder)
 
     def hurry(self) -> None:
-        """Let all requests from now on end within 5 seconds."""
+        """Limit all requests from now on to 5 seconds."""
         if self._transport is not None or self.store.account() is not None:
             self.server().hurry(_LAST_SECONDS)
 

@@ -28,7 +28,7 @@ class Deadline:
         self._ends = float("inf")
 
     def start(self, seconds: float) -> None:
-        """Let the exchange that begins now take at most ``seconds``."""
+        """Limit the exchange that begins now to ``seconds``."""
         self._ends = time.monotonic() + seconds
 
     def left(self) -> float:

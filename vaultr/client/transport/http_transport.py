@@ -133,7 +133,7 @@ class Transport:
             self._adapter.close()
 
     def hurry(self, seconds: float) -> None:
-        """Let all requests from now on end within ``seconds``."""
+        """Limit all requests from now on to ``seconds`` in total."""
         self._ends = time.monotonic() + seconds
 
     def send(
@@ -196,7 +196,7 @@ class Transport:
 
     @contextlib.contextmanager
     def _noticed(self) -> Iterator[None]:
-        """Tell the user what is waited for, if it takes long."""
+        """Report which server the client waits for, if it takes long."""
         if self._waiting is None:
             yield
             return

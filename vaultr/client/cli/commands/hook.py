@@ -43,7 +43,7 @@ def hook(options: GlobalOptions, /, shell: str, enter: Path | None) -> None:
     if enter is None:
         output.print_value(shell_hook.script(shell), newline=False)
         return
-    # A prompt must not be held up by an error: it is told on stderr, and nothing is loaded.
+    # An error must not delay the prompt: print it on stderr, and load nothing.
     try:
         output.print_value(_entered(options, shell, enter), newline=False)
     except (VaultrError, OSError) as error:
