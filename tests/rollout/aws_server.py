@@ -162,7 +162,7 @@ class Certificate(_Resource, CloudFormationModel):
 
 
 def _also(model, attributes):
-    """Let a model of moto answer for attributes that it does not know."""
+    """Make a model of moto answer for attributes that it does not know."""
     known = getattr(model, "get_cfn_attribute", None)
     asked = model.has_cfn_attr
 
@@ -233,7 +233,7 @@ def _updated(self, properties):
 
 
 def _started(self, task_definition):
-    """Let the main container end with 1 if its image has a tag such as `broken1`."""
+    """Make the main container end with 1 if its image has a tag such as `broken1`."""
     _container(self, task_definition)
     main = task_definition.container_definitions[-1]
     self.name, self.image = main["name"], main["image"]
@@ -241,7 +241,7 @@ def _started(self, task_definition):
 
 
 def _taken(self, *arguments, **more):
-    """Let a test say when a snapshot was created, and in which state it is."""
+    """Make a test say when a snapshot was created, and in which state it is."""
     _snapshot(self, *arguments, **more)
     tags = {one["Key"]: one["Value"] for one in self.tags}
     if self.snapshot_type == "automated":

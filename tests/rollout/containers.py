@@ -69,7 +69,7 @@ def podman(*arguments):
 def once(image, *command, environ=None):
     """Run a command in a container of its own, closed as in a cluster, to its end."""
     return podman("run", "--rm", "--pull=never", "--network", "host", *CLOSED, *LIMITS, *_ulimits(),
-                  *_provided(environ or {}), image, *command)  # fmt: skip
+                  *_env(environ or {}), image, *command)  # fmt: skip
 
 
 def inspected(image):
