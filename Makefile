@@ -47,6 +47,7 @@ ci: test check check-rollout ## Run everything that must pass, including deploym
 
 bench: .venv/.tests ## Measure ratios to a baseline server
 	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.audit
 
 check-rollout: .venv/.tests tools ## Test image, compose, chart, edge and blue-green with the real programs
 	@$(BIN)/python -m pytest --rollout tests/rollout

@@ -51,6 +51,11 @@ def link(key: bytes, prev: bytes, body: bytes) -> tuple[bytes, bytes]:
     return mac, hashlib.sha256(_EVENT + tail + mac).digest()
 
 
+def mac_of(key: bytes, prev: bytes, body: bytes) -> bytes:
+    """Return the MAC of the event that follows ``prev``."""
+    return hmac.digest(key, _ROW + _tail(prev, body), "sha256")
+
+
 def _tail(prev: bytes, body: bytes) -> bytes:
     return prev + len(body).to_bytes(8, "big") + body
 

@@ -110,33 +110,33 @@ class TreeCheck:
         if row.event_id is None:
             self._bad("event", f"the event {row.leaf_event} of a leaf is missing", row.idx)
             return row.leaf_hash
-        self._check_event(row)
+        body = _parsed(row.body)
         event_hash = merkle.event_hash(row.prev_hash, row.body, row.mac)
-        tag = merkle.subject_tag(chain.subject(row))
+        self._check_time(row)
+        if body is None:
+            self._bad("body", f"the body of event {row.event_id} is no JSON object", row.idx)
+        else:
+            self._check_event(row, body)
+        if event_hash != row.event_hash:
+            self._bad("hash", f"the hash of event {row.event_id} is wrong", row.idx)
+        subject = None if body is None else body.get("sub")
+        if not isinstance(subject, str) or not subject.isascii():
+            subject = chain.subject(row)
+        tag = merkle.subject_tag(subject)
         leaf = merkle.leaf_hash(merkle.leaf_bytes(row.idx, event_hash, tag, row.seq, row.prev))
         if leaf != row.leaf_hash or tag != row.tag:
             self._bad("leaf", f"event {row.event_id} does not fit its leaf", row.idx)
         return leaf
 
-    def _check_event(self, row: Row) -> None:
-        self._check_time(row)
-        try:
-            body = json.loads(row.body)
-        except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
-            self._bad("body", f"the body of event {row.event_id} is no JSON object", row.idx)
-            return
+    def _check_event(self, row: Row, body: dict[str, Any]) -> None:
         if chain.copies(row) != chain.copied(body):
             self._bad("column", f"a column of event {row.event_id} differs", row.idx)
         key = self._keys.get(str(body.get("k")))
-        mac, _ = chain.link(key or b"", row.prev_hash, row.body)
-        if key is not None and not hmac.compare_digest(mac, row.mac):
+        if key is None:
+            if self._keys:
+                self._findings.unverifiable("mac", f"the key {body.get('k')} is not given")
+        elif not hmac.compare_digest(chain.mac_of(key, row.prev_hash, row.body), row.mac):
             self._bad("mac", f"the MAC of event {row.event_id} is wrong", row.idx)
-        if self._keys and key is None:
-            self._findings.unverifiable("mac", f"the key {body.get('k')} is not given")
-        if merkle.event_hash(row.prev_hash, row.body, row.mac) != row.event_hash:
-            self._bad("hash", f"the hash of event {row.event_id} is wrong", row.idx)
         self._check_detail(row, body)
         if row.idx == 0:
             self.opening = body
@@ -167,21 +167,23 @@ class TreeCheck:
         self._findings.tampered(check, says, epoch=self.epoch, index=index)
 
     def _rows(self, last: int) -> Iterator[Row]:
-        event, leaf = AuditEvent, AuditLeaf
-        query = (
+        # The tables, not the classes: that takes half the time for each row.
+        events, leaves = AuditEvent.__table__, AuditLeaf.__table__
+        event, leaf = events.c, leaves.c
+        query: Any = (
             sa.select(
                 leaf.idx, leaf.event_id, leaf.subject_tag, leaf.subject_seq, leaf.subject_prev,
                 leaf.leaf_hash, event.event_id, event.writer_id, event.writer_seq,
                 event.prev_hash, event.body, event.mac, event.event_hash, event.sub, event.act,
                 event.typ, event.out, event.t, event.detail, event.detail_salt,
             )
-            .outerjoin(event, event.event_id == leaf.event_id)
+            .select_from(leaves.outerjoin(events, event.event_id == leaf.event_id))
             .order_by(leaf.idx)
             .limit(PAGE)
         )  # fmt: skip
         while True:
             page: Any = query.where(leaf.epoch == self.epoch, leaf.idx > last)
-            rows = [Row(*row) for row in self._session.execute(page)]
+            rows = [Row._make(row) for row in self._session.execute(page)]
             yield from rows
             if len(rows) < PAGE:
                 return
@@ -189,7 +191,7 @@ class TreeCheck:
 
     def _nodes(self, size: int) -> Iterator[tuple[int, int, bytes]]:
         """Yield the stored nodes in the order in which leaves complete them."""
-        node = AuditNode
+        node = AuditNode.__table__.c
         done = (node.idx + 1).op("<<")(sa.cast(node.level, sa.Integer))
         after = (size, 1 << 62)
         while True:
@@ -207,3 +209,11 @@ class TreeCheck:
             if len(rows) < PAGE:
                 return
             after = (rows[-1][3], rows[-1][0])
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return members if isinstance(members, dict) else None
