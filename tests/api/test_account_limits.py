@@ -6,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 
 from tests import factories
-from tests.harness import sql_recorder
+from tests.harness import second_factors, sql_recorder
 from tests.harness.key_replacement import new_keys
 from tests.harness.outbox import letters
 from vaultr import clock
 from vaultr.auth import known_devices, service
-from vaultr.auth.models import KnownDevice, Session
+from vaultr.auth.models import KnownDevice, RefreshToken, Session
 from vaultr.database.session import transaction
 from vaultr.protocol.encoding import b64
 
@@ -140,6 +140,28 @@ def test_new_password_forgets_all_known_devices(app, as_ann):
 
     assert response.status_code == 204
     assert devices_left(app) == 0
+
+
+def test_second_factor_forgets_all_known_devices(app, as_ann):
+    assert devices_left(app) == 1
+
+    second_factors.confirmed(as_ann)
+
+    assert devices_left(app) == 0
+
+
+def test_session_that_was_refreshed_too_often_ends(app, sessions, set_to):
+    set_to(app, quota_refreshes=2)
+    with app.app_context():
+        with transaction() as work:
+            row = {"session_id": sessions[1].id, "created_at": clock.now()}
+            work.add_all(RefreshToken(token_hash=bytes([n]) * 32, **row) for n in range(2))
+        for rule in service.PURGES:
+            rule.remove()
+
+    assert sessions_left(app) == {one.id for one in sessions} - {sessions[1].id}
+    [ended] = [event for event in factories.events(app) if event["typ"] == "session.end"]
+    assert (ended["obj"]["id"], ended["out"]) == (str(sessions[1].id), "ok:too-many-refreshes")
 
 
 # --- hashes ---

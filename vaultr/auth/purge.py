@@ -14,9 +14,15 @@ from vaultr.auth.models import (
 )
 from vaultr.auth.recovery import tokens
 from vaultr.database.purge import PurgeRule
+from vaultr.settings.model import current_settings
 
 PURGES: Final = (
     PurgeRule("sessions", lambda now: (Session.idle_until <= now,), sessions.remove_expired),
+    PurgeRule(
+        "refreshes",
+        lambda _now: (Session.id.in_(sessions.overused(current_settings().quota_refreshes)),),
+        sessions.end_overused,
+    ),
     PurgeRule(
         "devices",
         lambda now: (KnownDevice.last_used_at < now - known_devices.UNUSED,),

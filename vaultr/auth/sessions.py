@@ -296,3 +296,31 @@ def remove_expired() -> bool:
         over = over.with_for_update(skip_locked=True)  # avoids deadlocks
         gone = work.execute(sa.delete(Session).where(Session.id.in_(over)).returning(Session.id))
         return len(gone.all()) == most
+
+
+def overused(most: int) -> "sa.Select[Any]":
+    """Select the sessions with more than ``most`` refresh tokens."""
+    tokens = sa.select(RefreshToken.session_id).group_by(RefreshToken.session_id)
+    return tokens.having(sa.func.count() > most)
+
+
+def end_overused() -> bool:
+    """End up to 50 sessions that were refreshed too often; return whether more may be left.
+
+    The tokens of a session are stored as long as it lives, so their number needs a limit. A client
+    that refreshes when its access token expires needs 4,400 in the longest life of a session.
+    """
+    batch = 50
+    with transaction() as work:
+        over = sa.select(Session.id).where(
+            Session.id.in_(overused(current_settings().quota_refreshes))
+        )
+        over = over.limit(batch).with_for_update(skip_locked=True)  # avoids deadlocks
+        ended = sa.delete(Session).where(Session.id.in_(over))
+        gone = work.execute(ended.returning(Session.id, Session.account_id)).all()
+        for session_id, account_id in gone:
+            obj = {"kind": "session", "id": str(session_id)}
+            audit.record(
+                Event.SESSION_END, account_id=account_id, obj=obj, reason="too-many-refreshes"
+            )
+        return len(gone) == batch

@@ -244,6 +244,9 @@ class Settings(BaseModel):
         description="To receive a body above 1 MiB; then its sender loses its place.",
     )
     quota_sessions: int = Field(default=50, ge=1, description="Live sessions of an account.")
+    quota_refreshes: int = Field(
+        default=10_000, ge=100, description="Refreshes of a session; the hourly purge ends it then."
+    )
     quota_devices: int = Field(default=100, ge=1, description="Known devices of an account.")
     quota_items: int = Field(
         default=sizes.ITEMS_PER_VAULT, ge=1, description="Maximum number of items in a vault."
