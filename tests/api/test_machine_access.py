@@ -20,7 +20,6 @@ from vaultr.auth.admin import actions
 from vaultr.auth.admin.actions import Operator
 from vaultr.security import machine_tokens
 
-pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
 TOKEN_SENT = "You sent a machine token, which must never leave the client. Replace it now."
 
@@ -36,6 +35,7 @@ def slug(response):
     return response.status_code, response.json["type"].removeprefix("urn:vaultr:problem:")
 
 
+@pytest.mark.both_databases
 def test_reader_sees_its_vaults_and_nothing_else(as_ann, vault):
     hidden = Writer(as_ann).create()
     machine = Machine.created(as_ann, grant(vault)).client()
@@ -69,6 +69,7 @@ def test_sync_returns_wraps_of_the_machine(as_ann, vault):
     assert again.status_code == 304
 
 
+@pytest.mark.both_databases
 def test_writer_writes_items_as_author(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault, "write"))
     writer = machine.writer(vault)
@@ -231,6 +232,7 @@ def test_only_a_token_of_its_own_counts_as_sent(header, sent):
     assert machine_tokens.is_token(header) is sent
 
 
+@pytest.mark.both_databases
 def test_machine_of_a_locked_account_is_rejected(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault)).client()
     assert machine.get(vault.path).status_code == 200
@@ -265,6 +267,7 @@ def test_machine_is_rejected_outside_its_networks(as_ann, vault):
             assert slug(machine.client(address).get(path)) == (403, "forbidden")
 
 
+@pytest.mark.both_databases
 def test_changed_networks_apply_to_the_next_request(as_ann, vault):
     machine = Machine.created(as_ann, grant(vault), networks=["127.0.0.0/8"])
     client = machine.client()
@@ -291,6 +294,7 @@ def test_read_needs_no_statement_to_find_machine(app, as_ann, vault):
     assert [one for one in statements if "auth_hash" in one] == []
 
 
+@pytest.mark.both_databases
 def test_last_use_is_stored_to_the_hour(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault))
     client, noon = machine.client(), clock.now().replace(minute=10, second=0, microsecond=0)

@@ -21,7 +21,6 @@ from vaultr.ops.doctor import services
 from vaultr.protocol.encoding import b64, unb64
 from vaultr.vault.models import VAULT_KEYS, VAULTS
 
-pytestmark = pytest.mark.both_databases
 ANN = "ann@example.org"
 CREDENTIALS, ACCOUNT = "/api/v1/auth/credentials", "/api/v1/auth/account"
 NEW = b"n" * 32
@@ -43,6 +42,7 @@ def held(app, machine):
     return found
 
 
+@pytest.mark.both_databases
 def test_rotation_gives_machines_the_new_keys(app, as_ann, vault):
     reader = Machine.created(as_ann, grant(vault))
     writer = Machine.created(as_ann, grant(vault, "write"))
@@ -93,6 +93,7 @@ def test_machine_without_current_keys_has_no_access(app, as_ann, vault):
     assert machine.client().get(vault.path).status_code == 404
 
 
+@pytest.mark.both_databases
 def test_new_account_key_rewraps_machines_and_keeps_tokens(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault))
     client = machine.client()
@@ -152,6 +153,7 @@ def uuids(app):
     return found
 
 
+@pytest.mark.both_databases
 def test_after_deletion_only_the_audit_log_has_ids(app, as_ann, vault):
     machine = Machine.created(as_ann, grant(vault, "write"))
     writer = machine.writer(vault)

@@ -18,7 +18,6 @@ from vaultr.protocol.encoding import b64
 from vaultr.vault.models import VAULT_KEYS
 from vaultr.wire.page_size import rows_that_fit
 
-pytestmark = pytest.mark.both_databases
 KEY = {"auth_key": b64(b"k" * 32)}
 
 
@@ -33,6 +32,7 @@ def error_of(response):
     return response.status_code, slug, [one["pointer"] for one in response.json.get("errors", ())]
 
 
+@pytest.mark.both_databases
 def test_created_machine_is_shown_with_its_wraps(as_ann, vault):
     asked = body(grant(vault, "write"), networks=["10.0.0.0/8", "192.0.2.7"]) | KEY
 
@@ -262,6 +262,7 @@ def test_each_change_is_recorded_without_names(app, as_ann, vault):
     assert "secret" not in str(found)
 
 
+@pytest.mark.both_databases
 def test_owner_gets_one_email_a_week_before_expiry(app, as_ann, vault):
     machine = Machine.created(as_ann, name="nightly http://evil.example", expires_at=later(days=30))
     Machine.created(as_ann, expires_at=later(days=3))
