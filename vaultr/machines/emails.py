@@ -15,9 +15,8 @@ def expires_soon(name: str, expires_at: datetime) -> Email:
         "A machine of your Vaultr account expires soon",
         f"The machine {quote(name)} of your account at {host} expires on"
         f" {expires_at:%Y-%m-%d at %H:%M} UTC. After that, its token no longer works.",
-        "If it is still needed, set a later time with `vaultr machines edit`, or replace its token "
-        "with `vaultr machines token`.",
-        "If not, delete it with `vaultr machines rm`: until then, each rotation of its vaults "
-        "seals new keys for it too.",
+        "If it is still needed, set a later time for it on one of your devices, or replace its "
+        "token.",
+        "If not, delete it: until then, each rotation of its vaults seals new keys for it too.",
         notice=True,
     )

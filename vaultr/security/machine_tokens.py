@@ -70,4 +70,4 @@ def auth_hash(auth_key: bytes) -> bytes:
 
 def is_token(header: str) -> bool:
     """Check whether an Authorization header contains a machine token."""
-    return TOKEN_PREFIX in header and _TOKEN.search(header) is not None
+    return _TOKEN.search(header) is not None

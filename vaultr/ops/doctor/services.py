@@ -115,7 +115,7 @@ def check_backups(settings: Settings) -> Iterator[CheckResult]:
         (RunKind.BACKUP_VERIFIED, OLDEST_BACKUP, "verified backup"),
         (RunKind.DRILL, OLDEST_DRILL, "restore drill"),
     )
-    todo = "Make a backup and restore it; docs/runbook.md: Back up by hand."
+    todo = "Make a backup and restore it; docs/runbook.md: Back up."
     for kind, most, name in wanted:
         reached = last_runs.last(kind)
         if reached is None:

@@ -1,11 +1,10 @@
-"""docs/runbook.md, "Back up by hand" and "Restore": what it says to type, typed."""
+"""docs/runbook.md, "Back up" and "Restore": what it says to type, typed."""
 
 import contextlib
 import os
 import re
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +12,7 @@ import psycopg2
 import pytest
 
 from tests import factories
-from tests.harness import app_fixtures, servers
+from tests.harness import app_fixtures, backups, servers
 from tests.rollout import tools
 from vaultr.database.session import db
 from vaultr.ops import last_runs
@@ -37,8 +36,6 @@ class Shell:
         self.folder = folder
         for name in ("app_password", "owner_password"):
             (folder / name).write_text(PASSWORD)
-        (folder / "secrets").mkdir()
-        (folder / "secrets" / "pepper").write_text("a key of the server")
         self.environ = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(folder),
@@ -47,7 +44,12 @@ class Shell:
             "PGUSER": user,
             "APP_PASSWORD_FILE": str(folder / "app_password"),
             "OWNER_PASSWORD_FILE": str(folder / "owner_password"),
+            "SCRATCH": f"postgresql://{user}@127.0.0.1:{urlsplit(server.url).port}/postgres",
+            "FLASK_APP": str(tools.ROOT / "wsgi.py"),
         }
+        self.environ |= app_fixtures.environ_for(
+            folder, DATABASE_URL=self.url("vaultr_app", "vaultr")
+        )
 
     def types(self, script):
         script = script.replace("deploy/", f"{tools.ROOT}/deploy/")
@@ -93,22 +95,24 @@ def shell(request, tmp_path):
         assert migrated.returncode == 0, migrated.stderr
         with shell.app("vaultr"):
             factories.session(factories.account("ann@example.org"))
+            backups.record_missing_events()
         yield shell
 
 
 def test_backup_lines_of_the_page_make_verify_and_restore(shell):
-    shell.types(typed("Back up by hand", "pg_dump"))
-    with tarfile.open(shell.folder / "keys.tar") as keys:
-        assert "secrets/pepper" in keys.getnames()
-    assert (shell.folder / "vaultr.dump").stat().st_mode & 0o077 == 0
+    listed = shell.types(typed("Back up", "flask backup create"))
+    [backup] = (shell.folder / "backups").glob("*.age")
 
-    shown = shell.types(typed("Back up by hand", "pg_restore"))
-
-    assert re.search(r"accounts \| +newest.*\n.*\n +1 \|", shown)
+    assert listed.splitlines()[-1].endswith("  verified")
+    assert backup.stat().st_mode & 0o077 == 0
     with shell.app("vaultr"):
-        assert last_runs.last(RunKind.BACKUP_VERIFIED).age_seconds < 60
-        assert last_runs.last(RunKind.DRILL).age_seconds < 60
+        assert last_runs.last(RunKind.BACKUP_VERIFIED).age_seconds < 600
+        assert last_runs.last(RunKind.DRILL).age_seconds < 600
 
+    shell.environ |= {
+        "FILE": str(backup),
+        "BACKUP_IDENTITY_FILE": str(shell.folder / "identity.txt"),
+    }
     shell.types(typed("Restore", "vaultr_restored"))
 
     status = shell.flask("db-status", "--json", role="vaultr_app", database="vaultr_restored")
@@ -122,3 +126,16 @@ def test_backup_lines_of_the_page_make_verify_and_restore(shell):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             cursor.execute("UPDATE audit_event SET sub = ''")
     restored.close()
+
+
+def test_age_and_tar_open_a_backup_without_vaultr(shell):
+    shell.types(typed("Back up", "flask backup create"))
+    page = (tools.ROOT / "docs" / "backups.md").read_text()
+    [block] = re.findall(r"```sh\n(age --decrypt.*?)```", page, re.S)
+    [backup] = (shell.folder / "backups").glob("*.age")
+    name = re.search(r"vaultr-\S+\.age", block)[0]
+
+    shown = shell.types(block.replace(name, str(backup)))
+
+    assert "TABLE DATA public accounts" in shown
+    assert "accounts" in (shell.folder / "manifest.json").read_text()

@@ -1,0 +1,113 @@
+"""Backups in a bucket: against `rclone serve s3`, a server that speaks S3."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.harness import backups, servers
+from vaultr.backup import create, drill, retention, storage, verify
+from vaultr.backup.bucket import Bucket
+from vaultr.backup.errors import LocationFailed
+from vaultr.settings.model import current_settings
+
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("migrated_to_newest")]
+KEY, SECRET = "backup-access-key", "backup-secret-key"
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory):
+    """The address of a server whose one bucket is a folder."""
+    folder = tmp_path_factory.mktemp("buckets")
+    (folder / "vaultr-backups").mkdir()
+    program = Path(sys.executable).with_name("rclone")
+    port = servers.free_port()
+    command = [str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+    command += ["--auth-key", f"{KEY},{SECRET}", str(folder)]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def bucket(endpoint, monkeypatch):
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    place = Bucket("vaultr-backups", "production")
+    until = time.monotonic() + 60
+    while True:
+        try:
+            place.list()
+            return place
+        except LocationFailed:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def settings(app, example, set_to, monkeypatch):
+    monkeypatch.setenv("PATH", backups.path_with_programs())
+    set_to(app, backup_recipient=example.recipient, backup_identity_file=example.identity)
+    with app.app_context():
+        yield current_settings()
+
+
+def test_backup_in_a_bucket_is_made_drilled_and_pruned(settings, bucket):
+    backups.fill()
+
+    name = create.create(settings, bucket).name
+    done = drill.drill(settings, bucket, rto=3600, rpo=3600)
+    pruned = retention.prune(
+        bucket, datetime.now(UTC) + timedelta(days=60), keep_days=30, keep_monthly=0
+    )
+
+    assert done.ok, done.problem
+    assert [(one.name, one.verified) for one in bucket.list()] == [(name, True)]
+    assert pruned.removed == ()
+    assert bucket.remove(name)
+    assert bucket.list() == []
+
+
+def test_interrupted_upload_leaves_no_object(settings, bucket):
+    def fail(target):
+        target.write(bytes(10_000_000))
+        raise InterruptedError("killed")
+
+    with pytest.raises(InterruptedError):
+        bucket.write(storage.new_name(datetime.now(UTC), sealed=True), fail)
+
+    assert bucket.list() == []
+
+
+def test_large_backup_is_uploaded_in_parts(settings, bucket):
+    name = storage.new_name(datetime.now(UTC), sealed=True)
+
+    size = bucket.write(name, lambda target: [target.write(bytes(1_000_000)) for _ in range(20)])
+
+    assert size == 20_000_000
+    with bucket.open(name) as source:
+        assert len(source.read()) == size
+    bucket.remove(name)
+
+
+def test_missing_bucket_and_unreachable_server_are_named(settings, bucket, monkeypatch):
+    with pytest.raises(LocationFailed, match="cannot be used: NoSuchBucket"):
+        Bucket("other", "").list()
+    with pytest.raises(LocationFailed, match="has no backup vaultr-missing"):
+        verify.inspect(settings, bucket, "vaultr-missing")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{servers.free_port()}")
+    with pytest.raises(LocationFailed, match="EndpointConnectionError"):
+        Bucket("vaultr-backups", "").list()
