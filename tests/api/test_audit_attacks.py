@@ -354,6 +354,22 @@ def test_body_that_is_no_event_is_sequenced_and_found(log, body):
     assert checks() & {"body", "mac", "gap"}
 
 
+@pytest.mark.parametrize("moment", ["infinity", "294000-01-01", "0044-03-15 BC"])
+def test_impossible_time_of_an_event_blocks_nothing(postgres_app, moment):
+    app_fixtures.empty(postgres_app)
+    with postgres_app.app_context():
+        event_id = record()
+        change(
+            "UPDATE audit_event SET t = CAST(:t AS timestamptz) WHERE event_id = :e",
+            t=moment, e=as_stored(event_id),
+        )  # fmt: skip
+        transaction_hooks.pool().forget()
+        record()
+        audit_log.sequence_all()
+
+        assert {"event", "gap"} <= checks()
+
+
 def test_options_of_the_signer_find_a_log_that_was_cut(log):
     known = state_file.read()
     size = len(stored()) - 2

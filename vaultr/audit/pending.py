@@ -4,7 +4,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from vaultr.protocol import merkle
 
 # A missing predecessor may be a commit that is not visible yet; after this time it is a gap.
 GAP_AFTER: Final = timedelta(seconds=60)
+TIMES: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ def _query(count: int, only: UUID | None) -> Any:
         before.writer_seq == AuditEvent.writer_seq - 1,
     )
     event = AuditEvent
+    # A time that no event has, and that Python cannot read, must not stop the sequencer.
+    stored = sa.and_(event.event_id == AuditPending.event_id, event.t.between(*TIMES))
     query: Any = (
         sa.select(
             AuditPending.event_id.label("pending_id"),
@@ -116,7 +119,7 @@ def _query(count: int, only: UUID | None) -> Any:
             event.t, before.event_hash.label("before_hash"),
             sa.exists().where(AuditLeaf.event_id == AuditPending.event_id).label("in_tree"),
         )
-        .outerjoin_from(AuditPending, event, event.event_id == AuditPending.event_id)
+        .outerjoin_from(AuditPending, event, stored)
         .outerjoin(before, linked)
         .order_by(AuditPending.event_id)
         .limit(count)

@@ -44,7 +44,8 @@ def check_writers(session: Session, findings: Findings, *, pruned_until: datetim
         column.prev_hash != column.before_hash,
         column.t <= column.before_t,
     )
-    for row in session.execute(sa.select(before).where(wrong).limit(_MOST)).mappings():
+    broken = sa.select(column.event_id, column.writer_id, column.writer_seq).where(wrong)
+    for row in session.execute(broken.limit(_MOST)).mappings():
         place = f"{row['writer_id'].hex()}/{row['writer_seq']}"
         findings.tampered("writer", f"the chain of writer {place} is broken at {row['event_id']}")
     starts = sa.select(event.writer_id, event.prev_hash).where(event.writer_seq == 0)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from vaultr import clock
-from vaultr.audit import chain, tree
+from vaultr.audit import chain, pending, tree
 from vaultr.audit.models import AuditEvent, AuditLeaf
 from vaultr.audit.verification import chains, trust
 from vaultr.audit.verification import known as known_trees
@@ -198,6 +198,7 @@ def _check_business_rows(session: Session, known: Known, findings: Findings) -> 
 
 def _check_clock(session: Session, findings: Findings) -> None:
     """Warn of events from the future: the clock of a server was ahead."""
-    newest = session.scalar(sa.select(sa.func.max(AuditEvent.t)))
+    possible = AuditEvent.t.between(*pending.TIMES)
+    newest = session.scalar(sa.select(sa.func.max(AuditEvent.t)).where(possible))
     if newest is not None and (newest - clock.now()).total_seconds() > _COMMITTED_SECONDS:
         findings.warning("clock", "an event is from the future: was a clock ahead?")
