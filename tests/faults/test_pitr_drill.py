@@ -1,0 +1,41 @@
+"""`deploy/postgres/pitr-drill`: recovery to a moment, which can also fail."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness import server_programs, servers
+
+SCRIPT = Path(__file__).parents[2] / "deploy" / "postgres" / "pitr-drill"
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def run():
+    """``run(path)``: the script with the PostgreSQL that tests use."""
+    with servers.scratch("vaultr-pitr-") as folder:
+        programs = server_programs.postgres(folder)
+        environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+        yield lambda path: subprocess.run([path], env=environ, capture_output=True, text=True)
+
+
+def test_only_the_row_before_the_target_is_recovered(run):
+    done = run(SCRIPT)
+
+    assert done.returncode == 0, done.stderr
+    assert 'found "one second before" after' in done.stdout
+
+
+def test_drill_without_its_target_fails(run, tmp_path):
+    text = SCRIPT.read_text()
+    other = tmp_path / "pitr-drill"
+    other.write_text(text.replace("recovery_target_time = '$target'\n", ""))
+    other.chmod(0o755)
+
+    done = run(other)
+
+    assert done.returncode == 1, done.stdout
+    assert "FAILED" in done.stderr
