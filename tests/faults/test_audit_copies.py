@@ -100,6 +100,7 @@ def copied(origin, other):
     assert (again.events, same) == (found.events, state)
 
 
+@pytest.mark.long
 def test_dump_restored_elsewhere_verifies_unchanged(origin, tmp_path):
     url, file = str(db.engine.url.render_as_string(hide_password=False)), tmp_path / "dump"
     target = elsewhere(url := url.replace("+psycopg2", "").partition("?")[0])
