@@ -7,12 +7,12 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /build
 RUN ["python", "-m", "venv", "/opt/vaultr"]
 COPY requirements.txt ./
-# Wheels alone, each with the hash that is locked: nothing is compiled, nothing else is taken.
+# Install wheels only, each with its locked hash; nothing is compiled.
 RUN ["/opt/vaultr/bin/python", "-m", "pip", "install", \
      "--require-hashes", "--only-binary", ":all:", "--requirement", "requirements.txt"]
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY vaultr ./vaultr
-# What builds and installs does not go along.
+# The build tools are not part of the image.
 RUN /opt/vaultr/bin/python -m pip install --no-deps --no-build-isolation . \
     && /opt/vaultr/bin/python -m pip uninstall --yes setuptools pip \
     && /opt/vaultr/bin/python -m compileall -q /opt/vaultr/lib

@@ -36,7 +36,7 @@ types: .venv/.checks
 layers: .venv/.checks
 	@$(BIN)/lint-imports
 
-# Skipped: B404 and B603, which object to any child process; B602 still forbids a shell.
+# Skipped: B404 and B603, which report every child process; B602 still forbids a shell.
 security: .venv/.checks
 	@$(BIN)/python -m bandit --quiet --recursive --skip B404,B603 vaultr
 
@@ -95,7 +95,7 @@ clean: ## Remove build output, but not var/ and secrets/
 .venv/.server: requirements.txt $(PACKAGE) | .venv/bin/pip
 	@echo "Installing the packages of the server into .venv ..."
 	@$(INSTALL) requirements.txt
-	@rm -rf vaultr.egg-info # one of an older version would name commands that are gone
+	@rm -rf vaultr.egg-info # that of an older version would list removed commands
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 

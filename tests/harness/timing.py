@@ -23,7 +23,7 @@ def quickest(work, *, within, rounds=5):
 
 
 def until(condition, *, within=60.0):
-    """Wait until ``told()`` is true, however long that takes up to a limit that no test is near."""
+    """Wait until ``condition()`` is true, at most ``within`` seconds, and return its value."""
     end = time.monotonic() + within
     while not (found := condition()):
         assert time.monotonic() < end, "it did not happen in time"

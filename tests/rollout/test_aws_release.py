@@ -37,7 +37,7 @@ def _snapshots(cloud):
 def test_release_moves_services_and_scheduled_tasks(cloud, tmp_path):
     done = _release(cloud, "0.2.0", tmp_path / "record")
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert _running(cloud) == {"0.2.0"}
     for family in ("migrate", "cleanup", "daily", "backup", "drill", "roles"):
         assert _tag(cloud, f"{aws.NAME}-{family}") == "0.2.0"
@@ -50,7 +50,7 @@ def test_same_release_again_makes_no_second_snapshot(cloud, tmp_path):
 
     done = _release(cloud, "0.2.0", tmp_path / "record")
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert "from the record" in done.stderr
     assert _snapshots(cloud) == before
 
@@ -60,7 +60,7 @@ def test_dry_run_changes_nothing(cloud, tmp_path):
 
     done = _release(cloud, "0.3.0", tmp_path / "record", "--dry-run")
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert "would migrate with 0.3.0" in done.stderr
     assert (_running(cloud), _snapshots(cloud)) == before
 
@@ -70,7 +70,7 @@ def test_release_that_does_not_start_is_rolled_back(cloud, tmp_path):
 
     done = _release(cloud, "bad1", tmp_path / "record")
 
-    assert done.returncode == 1, tools.said(done)
+    assert done.returncode == 1, tools.output_of(done)
     assert "set back to the version before" in done.stderr
     assert _running(cloud) == before
 
@@ -80,7 +80,7 @@ def test_failed_migration_leaves_the_old_version(cloud, tmp_path):
 
     done = _release(cloud, "broken1", tmp_path / "record")
 
-    assert done.returncode == 1, tools.said(done)
+    assert done.returncode == 1, tools.output_of(done)
     assert "the migration failed" in done.stderr
     assert "/ecs/vaultr-prod/jobs" in done.stderr
     assert _running(cloud) == before
@@ -98,7 +98,7 @@ def test_alarm_before_a_release_stops_it(cloud, tmp_path):
             "cloudwatch", "set_alarm_state", AlarmName=name, StateValue="OK", StateReason="test"
         )
 
-    assert done.returncode == 2, tools.said(done)
+    assert done.returncode == 2, tools.output_of(done)
     assert f"in ALARM: {name}" in done.stderr
     assert not (tmp_path / "record").exists()
 
@@ -116,7 +116,7 @@ def test_wrong_tag_is_rejected_before_any_change(cloud, tmp_path, tag, about):
 
     done = _release(cloud, tag, tmp_path / "record")
 
-    assert done.returncode == 2, tools.said(done)
+    assert done.returncode == 2, tools.output_of(done)
     assert about in done.stderr
     assert (_running(cloud), _snapshots(cloud)) == before
 
@@ -126,7 +126,7 @@ def test_stacks_keep_the_released_tag(cloud, tmp_path):
 
     done = cloud.run("stacks", "apply", "--parameters", cloud.given)
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert _running(cloud) == {"0.3.0"}
 
 
@@ -152,7 +152,7 @@ def test_colour_is_released_after_a_snapshot(cloud, tmp_path):
 
     assert (tmp_path / "record").read_text().strip() in _snapshots(cloud)
     assert "kubectl" in (tmp_path / "called").read_text()
-    assert done.returncode in (1, 2), tools.said(done)
+    assert done.returncode in (1, 2), tools.output_of(done)
 
 
 # What a method of boto3 needs; some need more than one action.

@@ -65,7 +65,7 @@ def _at(moment, cloud, command, *more):
 def test_latest_goes_by_time_and_not_by_name(stored):
     done = _run(stored, "latest")
 
-    assert done.stdout.strip() == NEWEST, tools.said(done)
+    assert done.stdout.strip() == NEWEST, tools.output_of(done)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_latest_goes_by_time_and_not_by_name(stored):
 def test_latest_before_a_time_is_the_one_until_then(stored, before, name):
     done = _run(stored, "latest", "--before", before)
 
-    assert done.stdout.strip() == name, tools.said(done)
+    assert done.stdout.strip() == name, tools.output_of(done)
 
 
 def test_prune_keeps_recent_ones_and_one_of_each_month(stored):
@@ -98,7 +98,7 @@ def test_prune_keeps_recent_ones_and_one_of_each_month(stored):
     done = _at("2026-11-30 12:00:00", stored, "prune", "--keep-days", "30", "--keep-monthly", "3")
 
     gone = {"daily-2026-09-01", "vaultr-prod-20261001-020000", "z-older-than-it-sounds"}
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert {*dry.stdout.split()} == {*done.stdout.split()} == gone
     assert before == {*SNAPSHOTS}
     assert _names(stored) == {*SNAPSHOTS} - gone
@@ -116,7 +116,7 @@ def test_prune_never_deletes_the_newest_one(stored):
         "--dry-run",
     )
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert NEWEST not in done.stdout.split()
 
 
@@ -125,9 +125,9 @@ def test_restore_uses_the_settings_and_repoints_the_services(stored):
     done = _run(stored, "restore")
     again = _run(stored, "restore")
 
-    assert dry.returncode == 0, tools.said(dry)
+    assert dry.returncode == 0, tools.output_of(dry)
     assert f"would restore {NEWEST} to vaultr-prod-restore" in dry.stderr
-    assert done.returncode == again.returncode == 0, tools.said(done) + tools.said(again)
+    assert done.returncode == again.returncode == 0, tools.output_of(done) + tools.output_of(again)
     source, target = (
         stored.call("rds", "describe_db_instances", DBInstanceIdentifier=name)["DBInstances"][0]
         for name in (aws.NAME, f"{aws.NAME}-restore")
@@ -146,7 +146,7 @@ def test_restore_uses_the_settings_and_repoints_the_services(stored):
 def test_restore_of_another_snapshot_leaves_the_instance_alone(stored):
     done = _run(stored, "restore", "--snapshot", "before-the-move")
 
-    assert done.returncode == 2, tools.said(done)
+    assert done.returncode == 2, tools.output_of(done)
     assert "vaultr-prod-restore exists already, restored from a-restore-test" in done.stderr
 
 
@@ -154,7 +154,7 @@ def test_create_waits_and_records_the_id(stored, tmp_path):
     done = _run(stored, "create", "--record", tmp_path / "snapshot")
 
     name = done.stdout.strip()
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert (tmp_path / "snapshot").read_text().strip() == name
     assert name in _names(stored)
     assert _run(stored, "latest").stdout.strip() == name
@@ -202,7 +202,7 @@ def test_snapshot_in_the_making_is_neither_latest_nor_doubled(stored, tmp_path):
 def test_bad_input_is_rejected_before_any_change(stored, arguments, about):
     done = stored.run("snapshots", *arguments)
 
-    assert done.returncode == 2, tools.said(done)
+    assert done.returncode == 2, tools.output_of(done)
     assert about in done.stderr
     assert "Nothing was changed" in done.stderr
 
@@ -251,7 +251,7 @@ def test_password_equals_the_published_vectors(key, region, password):
         text=True,
     )
 
-    assert done.stdout.strip() == password, tools.said(done)
+    assert done.stdout.strip() == password, tools.output_of(done)
 
 
 def test_password_is_read_from_a_descriptor_and_differs_by_region():

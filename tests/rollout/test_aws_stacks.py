@@ -42,13 +42,13 @@ NOT_BY_MOTO = {
 
 
 def test_first_apply_stops_before_the_image_is_missed(cloud):
-    assert cloud.first.returncode == 1, tools.said(cloud.first)
+    assert cloud.first.returncode == 1, tools.output_of(cloud.first)
     assert "has no image 0.1.0. Push it first" in cloud.first.stderr
     assert "vaultr-prod-mail: add Identity" in cloud.first.stdout
 
 
 def test_second_apply_continues_where_the_first_stopped(cloud):
-    assert cloud.second.returncode == 0, tools.said(cloud.second)
+    assert cloud.second.returncode == 0, tools.output_of(cloud.second)
     assert "vaultr-prod-network: up to date" in cloud.second.stdout
     assert "vaultr-prod-app: add WebService" in cloud.second.stdout
 
@@ -92,7 +92,7 @@ def test_repository_in_the_stack_is_immutable(cloud):
 def test_plan_without_changes_says_so(cloud):
     done = cloud.run("stacks", "plan", "--parameters", cloud.given)
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert {line.partition(": ")[2] for line in done.stdout.splitlines()} == {"up to date"}
 
 
@@ -102,7 +102,7 @@ def test_plan_and_dry_run_change_nothing(cloud):
     done = [cloud.run("stacks", *how, "network", "--parameters", folder)
             for how in (["plan"], ["apply", "--dry-run"])]  # fmt: skip
 
-    assert [one.returncode for one in done] == [0, 0], tools.said(done[0])
+    assert [one.returncode for one in done] == [0, 0], tools.output_of(done[0])
     groups = cloud.call("logs", "describe_log_groups")["logGroups"]
     assert {one["retentionInDays"] for one in groups} == {400}
 
@@ -133,7 +133,7 @@ def test_wrong_parameters_are_rejected_before_any_change(cloud, changed, about):
 
     done = cloud.run("stacks", "plan", "--parameters", folder)
 
-    assert done.returncode == 2, tools.said(done)
+    assert done.returncode == 2, tools.output_of(done)
     assert about in done.stderr
     assert "Nothing was changed" in done.stderr
 

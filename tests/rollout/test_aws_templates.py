@@ -18,7 +18,7 @@ def test_cfn_lint_accepts_every_template():
 
     done = tools.run("cfn-lint", "--include-checks", "W", "--", *paths)
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 def test_cfn_lint_finds_a_service_without_subnets(tmp_path):

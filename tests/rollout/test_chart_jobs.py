@@ -76,8 +76,8 @@ def test_backup_and_drill_jobs_run_and_only_the_drill_opens(site):
     made = run_as_pod(site, backup, **{"/backups": str(folder)})
     done = run_as_pod(site, drill, **{"/backups": str(folder)})
 
-    assert made.returncode == 0, tools.said(made)
-    assert done.returncode == 0, tools.said(done)
+    assert made.returncode == 0, tools.output_of(made)
+    assert done.returncode == 0, tools.output_of(done)
     assert json.loads(done.stdout)["ok"] is True
     assert "BACKUP_IDENTITY" not in str(backup)
     assert backup["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"][-1] == {
