@@ -33,7 +33,7 @@ try:
     device.rotate()
     device.close()
 except VaultrError as error:
-    print(type(error).__name__, error)
+    print(type(error).__name__, error, *getattr(error, "__notes__", ()))
     sys.exit(1)
 """
 
@@ -90,6 +90,17 @@ def test_file_size_limit_leaves_whole_cache(owner, tmp_path, count):
         assert code == 0 or "FolderUnusable" in result, result
         check(owner, home, key)
     assert refused
+
+
+def test_full_disk_after_a_write_says_that_it_is_stored(owner, tmp_path):
+    home = tmp_path / "home"
+    key = signed_in(owner, home)
+
+    code, said = write(home, key, "w", limit=2_000)
+
+    assert code == 1
+    assert "The change is stored on the server" in said
+    check(owner, home, key)
 
 
 @contextlib.contextmanager

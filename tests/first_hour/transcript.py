@@ -57,6 +57,7 @@ class Transcript:
             text,
         )
         text = re.sub(r"(?<=copy on this device, ).*(?= old)", "less than a minute", text)
+        text = re.sub(r"(?<=--undo )[0-9a-f]{12}", "3f2a9c01b4d7", text)
         # A short head, in a table of its own width.
         return re.sub(r"(?<=  )[0-9a-f]{12}(?=  )", "343e092be972", text)
 

@@ -26,6 +26,7 @@ from vaultr.client.log.state import Held, VaultState
 from vaultr.client.log.verify import plan
 from vaultr.client.storage.cache import CachedVault, Row
 from vaultr.client.storage.memory_cache import VaultCache
+from vaultr.client.storage.private_folder import FolderUnusable
 from vaultr.client.strict_json import Json
 from vaultr.client.transport.http_transport import Answer
 from vaultr.client.vaults.holder import Holder, SyncedVaults
@@ -42,6 +43,10 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 _JITTER: Final = secrets.SystemRandom()
 # The server limits writes per minute.
 _LONGEST_WAIT_SECONDS: Final = 65.0
+_STORED: Final = (
+    "The change is stored on the server; only the copy on this device could not be updated. Free"
+    " some disk space, then run: vaultr sync"
+)
 MOVED: Final = (HeadMoved, PreconditionFailed, Conflict, ItemNotFound)
 
 
@@ -264,7 +269,11 @@ class Writer:
             trashed=trashed(batch.state.items, vault),
             synced_at=now,
         )
-        return self._cache.save(written, details)
+        try:
+            return self._cache.save(written, details)
+        except FolderUnusable as error:  # such as a full disk
+            error.add_note(_STORED)
+            raise
 
     def state_after(self, vault: CachedVault, state: VaultState) -> VaultState:
         """Return the state after a write, which passed the profile's head if it began there."""
