@@ -8,19 +8,9 @@ import sqlalchemy as sa
 import time_machine
 
 from tests.api.test_audit_tampering import (
-    ANN,
-    an_event,
-    anchor,
-    as_stored,
-    change,
-    checks,
-    edit,
-    rebuild_chain,
-    rebuild_tree,
-    record,
-    stored,
-    verify,
-)
+    ANN, an_event, anchor, as_stored, change, checks, edit, rebuild_chain, rebuild_tree, record,
+    stored, verify,
+)  # fmt: skip
 from tests.harness import app_fixtures, audit_log
 from vaultr import clock
 from vaultr.audit import retention, sequencer, signing, state_file, transaction_hooks, tree
