@@ -8,9 +8,19 @@ import sqlalchemy as sa
 import time_machine
 
 from tests.api.test_audit_tampering import (
-    ANN, an_event, anchor, as_stored, change, checks, edit, rebuild_chain, rebuild_tree, record,
-    stored, verify,
-)  # fmt: skip
+    ANN,
+    an_event,
+    anchor,
+    as_stored,
+    change,
+    checks,
+    edit,
+    rebuild_chain,
+    rebuild_tree,
+    record,
+    stored,
+    verify,
+)
 from tests.harness import app_fixtures, audit_log
 from vaultr import clock
 from vaultr.audit import retention, sequencer, signing, state_file, transaction_hooks, tree
@@ -51,11 +61,8 @@ def trees(here):
 
 def cut_to(size):
     """Restore the log as it was with fewer leaves."""
-    change(
-        "DELETE FROM audit_event WHERE event_id IN"
-        " (SELECT event_id FROM audit_leaf WHERE idx >= :s)",
-        s=size,
-    )
+    gone = "SELECT event_id FROM audit_leaf WHERE idx >= :s"
+    change(f"DELETE FROM audit_event WHERE event_id IN ({gone})", s=size)
     change("DELETE FROM audit_leaf WHERE idx >= :s", s=size)
     change("DELETE FROM audit_checkpoint WHERE size > :s", s=size)
     change("DELETE FROM audit_node")
@@ -84,9 +91,8 @@ def sign_newest_as(key):
         checkpoint = Checkpoint("localhost/audit", 1, size, tree.root(session, 1, size))
         session.execute(sa.delete(AuditCheckpoint))
         note = SigningKeys((key,)).checkpoint(checkpoint)
-        session.add(
-            AuditCheckpoint(epoch=1, size=size, note=note, created_at=clock.now(), anchored_to="[]")
-        )
+        new = {"created_at": clock.now(), "anchored_to": "[]"}
+        session.add(AuditCheckpoint(epoch=1, size=size, note=note, **new))
 
 
 @pytest.mark.both_databases
@@ -147,10 +153,8 @@ def test_leaves_that_no_checkpoint_covers_are_reported(log):
 
 
 def test_tree_without_its_last_checkpoint_is_found(trees):
-    change(
-        "DELETE FROM audit_checkpoint WHERE epoch = 2 AND size ="
-        " (SELECT max(size) FROM audit_checkpoint WHERE epoch = 2)"
-    )
+    last = "SELECT max(size) FROM audit_checkpoint WHERE epoch = 2"
+    change(f"DELETE FROM audit_checkpoint WHERE epoch = 2 AND size = ({last})")
 
     assert "link" in checks()
 
