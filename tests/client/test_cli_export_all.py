@@ -32,7 +32,8 @@ def test_export_of_all_items_checks_its_options_first(device, tmp_path):
     def rejected(*words):
         return device.refused(2, "export", *words, password=None)
 
-    assert "--all needs --format" in rejected("--all", "-o", file)
+    assert "--all needs --format" in rejected("--all", "--seal", "-o", file)
+    assert "needs the master password" in rejected("--all", "-o", file)
     assert "--all needs -o FILE" in rejected("--all", "--format", "csv")
     assert "--seal goes with --format json" in rejected(
         "--all", "--format", "csv", "--seal", "-o", file

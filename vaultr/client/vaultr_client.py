@@ -249,6 +249,7 @@ class Vaultr:
         self.move = vaults.move
         self.copy = vaults.copy
         self.resume_move = vaults.resume_move
+        self.download_archive = vaults.download_archive
         self.explain = vaults.explain
         self.was_listed = vaults.was_listed
         self.accept = vaults.accept

@@ -41,6 +41,13 @@ class Editor:
         vault = self._writer.write(vault_id, [put])
         return self._shown(vault, put)
 
+    def add_with_versions(self, vault_id: UUID, contents: Sequence[Draft]) -> Item:
+        """Add one item with its earlier contents, oldest first, in one write."""
+        item_id, newest = uuid4(), contents[-1]
+        check(newest.type, newest.overview, newest.detail)
+        puts = [Put(item_id, each.type, each.overview, each.detail) for each in contents]
+        return self._shown(self._writer.write(vault_id, puts), puts[-1])
+
     def add_many(
         self, vault_id: UUID, drafts: Sequence[Draft], progress: Progress | None
     ) -> list[Item]:

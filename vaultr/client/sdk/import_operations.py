@@ -1,6 +1,6 @@
 """Imports for the user of the SDK: add drafts under the id of one run, and undo a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from vaultr.client.items.import_runs import (
 from vaultr.client.items.schemas import Draft
 from vaultr.client.sdk.item_operations import ItemOperations
 from vaultr.client.sdk.open_vaults import VaultDevice
+from vaultr.client.storage.cache import CachedVault
 from vaultr.client.vaults.reader import Item
 
 
@@ -53,12 +54,14 @@ class ImportOperations:
         vault: str | None = None,
         update: bool = False,
         again: bool = False,
+        earlier: Mapping[str, Sequence[Draft]] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> ImportReport:
         """Add drafts that another manager's file was read into, under the id of one run.
 
         :param update: write the newer content of entries that were imported before.
         :param again: add also what the vault has already.
+        :param earlier: earlier contents of entries, oldest first, by the entry's id in the file.
         :raises ImportExceedsQuota: the new items exceed the vault's quota; nothing was written.
         :raises ImportInterrupted: Ctrl-C; the message says what is in the vault.
         """
@@ -75,9 +78,8 @@ class ImportOperations:
         added: list[Item] = []
         updated: list[Item] = []
         try:
-            added += self._items.add_many(
-                [marked(each, run, now) for each in new], vault=vault, progress=progress
-            )
+            drafts = [marked(each, run, now) for each in new]
+            self._add(added, destination, drafts, earlier or {}, progress)
             updated += map(self._updated, newer if update else ())
         except KeyboardInterrupt:
             raise self._interrupted(run, len(new), len(updated)) from None
@@ -89,6 +91,23 @@ class ImportOperations:
             differing=() if update else tuple(item for _, item in newer),
             beside=sum(m.presence is Presence.CHANGED and m.item is None for _, m in found),
         )
+
+    def _add(
+        self,
+        added: list[Item],
+        destination: CachedVault,
+        drafts: Sequence[Draft],
+        earlier: Mapping[str, Sequence[Draft]],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Add drafts, those with earlier contents one by one; ``added`` gets the items."""
+        alone = [each for each in drafts if not earlier.get(_entry_id(each))]
+        vault = str(destination.id)
+        added += self._items.add_many(alone, vault=vault, progress=progress)
+        editor = self._device.require_unlocked().editor
+        for each in drafts:
+            if before := earlier.get(_entry_id(each)):
+                added.append(editor.add_with_versions(destination.id, [*before, each]))
 
     def _matches(self, drafts: Sequence[Draft], vault: str | None) -> list[Match]:
         unlocked = self._device.require_unlocked()
@@ -149,6 +168,11 @@ class ImportOperations:
             )
         self._items.trash_many([str(item.id) for item in found.unchanged])
         return found
+
+
+def _entry_id(draft: Draft) -> str:
+    source = draft.detail.get("source")
+    return str(source.get("id")) if isinstance(source, dict) else ""
 
 
 def _is_new(match: Match) -> bool:

@@ -59,6 +59,17 @@ class VaultOperations:
         self._device.write_profile(now=False)
         return reports
 
+    def download_archive(self, sink: Callable[[bytes], object]) -> None:
+        """Pass on everything that the server stores about the account, as one sealed archive.
+
+        It is not verified: see :mod:`vaultr.client.exports.archive`.
+
+        :param sink: called with each piece, in order.
+        :raises StepUpRequired: call :meth:`step_up` first; nothing was passed on.
+        :raises Conflict: another export of this account is running.
+        """
+        self._device.require_unlocked().account.session.download("/export", sink)
+
     def explain(self) -> list[Difference]:
         """List how the server's state differs from this device's copy; nothing is changed."""
         return self._device.require_unlocked().explainer.explain()

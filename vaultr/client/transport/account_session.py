@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -138,6 +138,23 @@ class Session:
                 if renewed and self._stored().access == tokens.access:
                     raise
                 tokens, renewed = self._renew(tokens), True
+
+    def download(self, path: str, sink: Callable[[bytes], object]) -> None:
+        """Send a GET request, and pass its long response on as :meth:`Transport.download` does.
+
+        :raises SessionEnded: this device has no session, or it has ended: log in again.
+        """
+        tokens = self._stored()
+        if tokens.access_ends <= time.time():
+            tokens = self._renew(tokens)
+        try:
+            self._download(path, sink, tokens)
+        except Unauthenticated:
+            self._download(path, sink, self._renew(tokens))
+
+    def _download(self, path: str, sink: Callable[[bytes], object], tokens: _StoredTokens) -> None:
+        headers = {"Authorization": f"Bearer {tokens.access}"}
+        self._transport.download(path, sink, headers=headers)
 
     def _renew(self, old: _StoredTokens) -> _StoredTokens:
         # One command at a time: the second one finds the tokens of the first.

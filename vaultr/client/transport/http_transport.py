@@ -57,6 +57,9 @@ _LONG: Final = re.compile(
 )
 # Each begins a JSON value or precedes one; base64url, ids and times contain none of them.
 _BEFORE_VALUES: Final = (b"{", b"[", b",", b":")
+# The longest pause in a response that is passed on as it comes.
+_PAUSE_SECONDS: Final = 60.0
+_OK: Final = 200
 _PROBE_SECONDS: Final = 15.0
 # Reading up to this much lets the connection be used again; for more, a new one is cheaper.
 _IGNORED_BYTES: Final = 64 * 1024
@@ -218,6 +221,28 @@ class Transport:
         response = self._open().send("GET", path, seconds=seconds, answer_bytes=most)
         date = response.headers.get("Date")
         return Probe(response.status, date, response.tls, response.content)
+
+    def download(
+        self, path: str, sink: Callable[[bytes], object], *, headers: Mapping[str, str]
+    ) -> None:
+        """Send a GET request under ``/api/v1``, once, and pass a long response on as it comes.
+
+        :raises Refused: the server rejected the request; nothing was passed on.
+        :raises ServerUnreachable: no response, or none for a minute; what was passed on is not all.
+        """
+        if self._offline:
+            raise ServerUnreachable("Nothing is sent to the server with --offline.", not_done=True)
+        with self._noticed():
+            response = self._open().download(
+                BASE + path,
+                headers,
+                sink,
+                pause_seconds=min(_PAUSE_SECONDS, self._answer_seconds),
+                line_bytes=min(self._answer_bytes, SHORT_ANSWER_BYTES),
+            )
+        if response.status != _OK:
+            _checked(response, self.origin, plain=False)
+            raise AnswerInvalid(f"the server sent status {response.status}")
 
     def send_ignoring_response(
         self, method: str, path: str, *, headers: Mapping[str, str], seconds: float

@@ -6,7 +6,7 @@ import, so they are loaded with the first request.
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -108,9 +108,60 @@ class HttpxAdapter:
             raise _unreachable(self._origin, error) from error
         return HttpResponse(response.status_code, response.headers, body, tls)
 
+    def download(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        sink: Callable[[bytes], object],
+        *,
+        pause_seconds: float,
+        line_bytes: int,
+    ) -> HttpResponse:
+        """Send a GET request, and pass a response of status 200 on as it comes.
+
+        :param sink: called with each piece; the returned response has no content then.
+        :param pause_seconds: the longest time between two pieces; the whole may take any time.
+        :param line_bytes: the longest line; the number of lines is not limited.
+        :raises ServerUnreachable: no response, or a longer pause.
+        :raises AnswerInvalid: the response is compressed, or has a longer line.
+        """
+        self._deadline.start(pause_seconds)
+        request = self._client.build_request("GET", path, headers=headers)
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                body = b""
+                if response.status_code == httpx2.codes.OK:
+                    self._pass_on(response, sink, pause_seconds, line_bytes)
+                else:
+                    body = self._read(response, pause_seconds, line_bytes)
+            finally:
+                response.close()
+        except httpx2.TransportError as error:
+            raise _unreachable(self._origin, error) from error
+        return HttpResponse(response.status_code, response.headers, body, None)
+
+    def _pass_on(
+        self,
+        response: httpx2.Response,
+        sink: Callable[[bytes], object],
+        pause_seconds: float,
+        line_bytes: int,
+    ) -> None:
+        _check_encoding(response)
+        whole = [response.content] if response.is_stream_consumed else response.iter_raw()
+        line = 0
+        for piece in whole:
+            first, newline, rest = piece.partition(b"\n")
+            longest = max(line + len(first), max(map(len, rest.split(b"\n"))))
+            if longest > line_bytes:
+                raise AnswerInvalid(f"the response has a line of over {line_bytes} bytes")
+            line = len(piece) - piece.rfind(b"\n") - 1 if newline else line + len(piece)
+            sink(piece)
+            self._deadline.start(pause_seconds)
+
     def _read(self, response: httpx2.Response, seconds: float, most: int) -> bytes:
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise AnswerInvalid("the server sent a compressed response, which was not requested")
+        _check_encoding(response)
         ends = time.monotonic() + seconds
         # A transport that was passed in may have read the whole response already.
         whole = [response.content] if response.is_stream_consumed else response.iter_raw()
@@ -123,6 +174,11 @@ class HttpxAdapter:
                 raise _silent(self._origin)
             pieces.append(piece)
         return b"".join(pieces)
+
+
+def _check_encoding(response: httpx2.Response) -> None:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise AnswerInvalid("the server sent a compressed response, which was not requested")
 
 
 def _tls_of(response: httpx2.Response) -> tuple[str, Mapping[str, Any]] | None:

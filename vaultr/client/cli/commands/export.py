@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import output, prompts, step_up
+from vaultr.client.cli import archive_files, output, prompts, step_up
 from vaultr.client.cli.commands.read_inject import force_option, out_file_option, save_output
 from vaultr.client.cli.completers import set_titles
 from vaultr.client.cli.env_options import VariableOptions, variable_options
@@ -33,6 +33,8 @@ _LEAST_CHARACTERS = 15
     "vaultr export prod --format kubernetes --name shop | kubectl apply -f -",
     "vaultr export base prod --last-wins --only 'DB_*' --format json",
     "vaultr export --all --format json --seal -o vaultr.json",
+    "vaultr export --all -o archive.json",
+    "vaultr export --archive archive.json --format json -o items.json",
     no_args_is_help=True,
 )
 @click.argument("names", metavar="SET...", nargs=-1, shell_complete=set_titles)
@@ -42,7 +44,13 @@ _LEAST_CHARACTERS = 15
     type=click.Choice([*FORMATS, *(each for each in _OF_ITEMS if each not in FORMATS)]),
     help="Output format (default: dotenv, or json with --json)",
 )
-@click.option("--all", "everything", is_flag=True, help="Export all items (needs --format and -o)")
+@click.option("--all", "everything", is_flag=True, help="Export all items (needs -o)")
+@click.option(
+    "--archive",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Open an archive offline, instead of asking the server",
+)
 @click.option("--seal", is_flag=True, help="Encrypt the file with a password of its own")
 @click.option(
     "--file-password-fd",
@@ -64,6 +72,7 @@ def export(
     names: tuple[str, ...],
     form: str | None,
     everything: bool,
+    archive: Path | None,
     seal: bool,
     file_password_fd: int | None,
     name: str | None,
@@ -82,13 +91,17 @@ def export(
     express are rejected, and then nothing is written.
 
     --all exports all items of all vaults, or of one, with their secrets. It asks for the master
-    password again.
+    password again. Without --format it stores an archive of everything that the server has about
+    the account, still sealed. --archive opens one with the master password and the secret key.
     """
-    if everything:
+    if everything or archive is not None:
         if names or name is not None or namespace is not None or variables != VariableOptions():
             raise UsageError("--all takes no sets, and no options of sets.")
+        if (form, archive, vault, seal) == (None, None, None, False) and out_file is not None:
+            archive_files.store_archive(options, out_file, force=force)
+            return
         file = _checked(form, out_file, seal=seal, password_fd=file_password_fd)
-        _export_items(options, file, form or "", vault, force=force,
+        _export_items(options, file, form or "", vault, force=force, archive=archive,
                       password=_file_password(file_password_fd) if seal else None)  # fmt: skip
         return
     _check_sets(options, names, form, name or namespace, seal=seal)
@@ -101,9 +114,12 @@ def export(
         spec = variables.spec(names, vault=vault, is_run=form == "shell")
         found = resolve_environment(vaultr, spec, offline=from_copy)
     place = Place(name or (found.titles[0] if len(found.titles) == 1 else None), namespace)
-    text = written(form, found.variables, place)
-    if out_file is not None:
-        save_output(options, out_file, text, force=force)
+    _print_sets(options, out_file, written(form, found.variables, place), force=force)
+
+
+def _print_sets(options: GlobalOptions, file: Path | None, text: str, *, force: bool) -> None:
+    if file is not None:
+        save_output(options, file, text, force=force)
     else:
         output.print_value(text, newline=False)
 
@@ -158,6 +174,7 @@ def _export_items(
     vault: str | None,
     *,
     force: bool,
+    archive: Path | None,
     password: str | None,
 ) -> None:
     if password is None:
@@ -165,9 +182,13 @@ def _export_items(
             "The file will hold every secret in plain text: anybody who reads it has them all."
             " Keep it off shared and synced folders, and delete it after use."
         )
-    with unlocked_sdk(options) as vaultr:
-        step_up.step_up(options, vaultr)
-        contents, broken = _contents(vaultr, vault)
+    if archive is not None:
+        opened = archive_files.open_archive(options, archive)
+        contents, broken = archive_files.contents_of(opened, vault), list[str]()
+    else:
+        with unlocked_sdk(options) as vaultr:
+            step_up.step_up(options, vaultr)
+            contents, broken = _contents(vaultr, vault)
     written_document = _written(contents, form, password)
     for notice in written_document.notices:
         output.print_note(notice)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vaultr.client.cli import add_input, import_report, output
+from vaultr.client.cli import add_input, archive_files, import_report, output
 from vaultr.client.cli.commands.add_edit import warn_of_duplicate_title
 from vaultr.client.cli.completers import set_titles
 from vaultr.client.cli.import_sets import put_into, update_namesake
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--again", is_flag=True, help="Import entries that the vault has already, too")
 @click.option("--yes", is_flag=True, help="Update an existing environment set without asking")
 @click.option("--new-vault", metavar="NAME", help="Create a vault and import into it")
+@click.option("--versions", is_flag=True, help="Import earlier contents from an archive, too")
 @click.option("--dry-run", is_flag=True, help="Show what would be imported; store nothing")
 @click.option("--list", "list_runs", is_flag=True, help="List earlier imports")
 @click.option("--undo", metavar="ID", help="Move to the trash what an import added")
@@ -63,6 +64,7 @@ def import_file(
     again: bool,
     yes: bool,
     new_vault: str | None,
+    versions: bool,
     dry_run: bool,
     list_runs: bool,
     undo: str | None,
@@ -78,17 +80,23 @@ def import_file(
     newer file adds what is new and lists entries that differ. A dotenv file with the title of an
     environment set updates that set, after it has shown the names. Delete the file afterwards: most
     exports are not encrypted.
+
+    An archive of `vaultr export --all` goes into vaults of the same names.
     """
     if list_runs or undo is not None:
         _runs(options, file, undo, list_runs=list_runs)
         return
-    if file is None:
-        raise UsageError("Name the file to import, or use --list or --undo.")
+    file = _named(file, versions=versions)
     if new_vault is not None and vault is not None:
         raise UsageError("--new-vault and --vault exclude each other.")
+    if archive_files.is_archive_file(file):
+        if dry_run or again or (into, new_vault) != (None, None):
+            raise UsageError("An archive excludes --into, --dry-run, --again and --new-vault.")
+        fd = file_options.password_fd
+        archive_files.import_archive(options, file, fd, vault, versions=versions, update=update)
+        return
     if into is not None:
-        if file_options.title is not None or dry_run or new_vault is not None:
-            raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
+        _check_into(file_options, excluded=dry_run or new_vault is not None)
         file_options = replace(file_options, title=into)
     if dry_run:
         _dry_run(options, file, file_options)
@@ -98,11 +106,24 @@ def import_file(
         if into is not None:
             put_into(options, vaultr, reading.drafts, into, vault)
             return
-        may_update = not again and new_vault is None
-        if may_update and update_namesake(options, vaultr, reading.drafts, vault, yes=yes):
+        if (not again and new_vault is None
+                and update_namesake(options, vaultr, reading.drafts, vault, yes=yes)):  # fmt: skip
             return
         vault = vault if new_vault is None else str(vaultr.create_vault(new_vault).id)
         _store(options, vaultr, reading, vault, update=update, again=again)
+
+
+def _named(file: Path | None, *, versions: bool) -> Path:
+    if file is None:
+        raise UsageError("Name the file to import, or use --list or --undo.")
+    if versions and not archive_files.is_archive_file(file):
+        raise UsageError("--versions goes with an archive of vaultr export --all.")
+    return file
+
+
+def _check_into(file_options: import_report.FileOptions, *, excluded: bool) -> None:
+    if file_options.title is not None or excluded:
+        raise UsageError("--into excludes --title, --dry-run and --new-vault: the set exists.")
 
 
 def _dry_run(options: GlobalOptions, file: Path, file_options: import_report.FileOptions) -> None:
