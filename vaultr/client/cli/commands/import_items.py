@@ -79,19 +79,13 @@ def import_file(
     Vaultr imports all entries or none, and lists every entry that is wrong. A second import of a
     newer file adds what is new and lists entries that differ. A dotenv file with the title of an
     environment set updates that set, after it has shown the names. Delete the file afterwards: most
-    exports are not encrypted.
-
-    An archive of `vaultr export --all` goes into vaults of the same names.
+    exports are not encrypted. An archive of this account goes into vaults of the same names.
     """
     if list_runs or undo is not None:
         _runs(options, file, undo, list_runs=list_runs)
         return
-    file = _named(file, versions=versions)
-    if new_vault is not None and vault is not None:
-        raise UsageError("--new-vault and --vault exclude each other.")
-    if archive_files.is_archive_file(file):
-        if dry_run or again or (into, new_vault) != (None, None):
-            raise UsageError("An archive excludes --into, --dry-run, --again and --new-vault.")
+    file = _named(file, vault, new_vault, versions=versions)
+    if _is_archive(file, into, new_vault, excluded=dry_run or again):
         fd = file_options.password_fd
         archive_files.import_archive(options, file, fd, vault, versions=versions, update=update)
         return
@@ -113,12 +107,29 @@ def import_file(
         _store(options, vaultr, reading, vault, update=update, again=again)
 
 
-def _named(file: Path | None, *, versions: bool) -> Path:
+def _named(file: Path | None, vault: str | None, new_vault: str | None, *, versions: bool) -> Path:
+    """Return the file to import.
+
+    :raises UsageError: none is named, or the options do not go together.
+    """
     if file is None:
         raise UsageError("Name the file to import, or use --list or --undo.")
+    if new_vault is not None and vault is not None:
+        raise UsageError("--new-vault and --vault exclude each other.")
     if versions and not archive_files.is_archive_file(file):
         raise UsageError("--versions goes with an archive of vaultr export --all.")
     return file
+
+
+def _is_archive(file: Path, into: str | None, new_vault: str | None, *, excluded: bool) -> bool:
+    """Check whether this is an archive.
+
+    :raises UsageError: it is one, but an option is set that goes with other files only.
+    """
+    found = archive_files.is_archive_file(file)
+    if found and (excluded or (into, new_vault) != (None, None)):
+        raise UsageError("An archive excludes --into, --dry-run, --again and --new-vault.")
+    return found
 
 
 def _check_into(file_options: import_report.FileOptions, *, excluded: bool) -> None:
