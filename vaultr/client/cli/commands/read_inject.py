@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 out_file_option = click.option(
     "-o",
     "--out-file",
+    "--out",
+    "out_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Write to FILE, readable only by you (0600)",
