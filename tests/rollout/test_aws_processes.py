@@ -54,7 +54,7 @@ def test_task_runs_with_its_command_and_environment(site, tmp_path, name):
         cwd=tools.ROOT, env=environ(site, task, tmp_path), capture_output=True, text=True,
     )  # fmt: skip
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
 
 
 def test_task_creates_roles_with_passwords_of_the_urls(tmp_path):
@@ -84,7 +84,7 @@ def test_task_creates_roles_with_passwords_of_the_urls(tmp_path):
             roles = {name for (name,) in cursor.fetchall()}
         connected.close()
 
-    assert done.returncode == 0, tools.said(done)
+    assert done.returncode == 0, tools.output_of(done)
     assert roles == {"vaultr_app", "vaultr_owner", "vaultr_sequencer"}
     assert (tmp_path / "DATABASE_URL").read_text() == "p@ss" * 6
     assert (tmp_path / "DATABASE_URL").stat().st_mode & 0o777 == 0o600
