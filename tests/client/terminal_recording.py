@@ -71,6 +71,7 @@ _DIFFERING = (
     (re.compile(r"for \d+ more minutes"), "for 14 more minutes"),
     (re.compile(r"Python [\d.]+\w* on \w+"), "Python 3.13.1 on Linux"),
     (re.compile(r"(?<=  )[0-9a-f]{12}(?=  )"), "343e092be972"),
+    (re.compile(r"^Waiting for .* to respond\. Press Ctrl-C to stop\.\n", re.M), ""),
     (re.compile(r"^ok    clipboard: .*$", re.M), "ok    clipboard: Available through wl-copy."),
 )
 
