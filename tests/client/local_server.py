@@ -35,6 +35,8 @@ class Site:
             "LIMIT_LOGIN_ACCOUNT": "1000/900",
             "LIMIT_LOGIN_ADDRESS": "1000/900",
             "LIMIT_REFRESH": "1000/60",
+            "LIMIT_WRITES": "10000/60",
+            "LIMIT_HASHES": "1000/60",
         }
 
     def __enter__(self):

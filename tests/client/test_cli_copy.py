@@ -202,10 +202,10 @@ def test_the_programs_of_each_desktop_are_known(tmp_path):
         Clipboard.find(here, "linux")
 
 
-@pytest.mark.parametrize("program", [each for each in ("xclip", "xsel") if shutil.which(each)])
+@pytest.mark.parametrize("program", ["xclip", "xsel"])
 def test_a_real_clipboard_is_filled_and_cleared(copied, tmp_path, program):
     """Where the machine has them: an X server without a screen, and the real programs."""
-    if not (server := shutil.which("Xvfb")):
+    if not (server := shutil.which("Xvfb")) or not shutil.which(program):
         return
     (tmp_path / program).symlink_to(shutil.which(program))
     read = {"xclip": ("xclip", "-selection", "clipboard", "-out"),

@@ -182,4 +182,5 @@ def test_no_option_turns_the_check_of_certificates_off():
         for each in options(vaultr)
         if any(w in each for w in ("insecure", "tls", "ssl", "cert"))
     ]
-    assert found == []
+    # The gateway's own certificate; no option chooses which certificates are accepted.
+    assert found == ["--tls-cert", "--tls-key"]

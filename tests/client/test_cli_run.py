@@ -47,7 +47,7 @@ def test_clashing_sets_fail_without_an_order(device, sets):
 
 
 def test_set_overrides_environment_and_own_secrets_stay_out(device, sets):
-    here = [("BOTH", "inherited"), ("VAULTR_PASSWORD", "x"), ("VAULTR_TOKEN", "x")]
+    here = [("BOTH", "inherited"), ("VAULTR_PASSWORD", "x"), ("VAULTR_SECRET_KEY", "x")]
 
     environ = json.loads(
         device.done("run", "--env-set", "prod", "--", sys.executable, "-c", SHOW, env=here)

@@ -21,7 +21,7 @@ from vaultr.audit import (
     transaction_hooks,
 )
 from vaultr.database.session import clear_fact_cache, db
-from vaultr.ratelimit import limiter
+from vaultr.ratelimit import limiter, limits
 from vaultr.settings.loader import generate_keys
 from vaultr.settings.model import Settings
 from vaultr.settings.types import Rate
@@ -82,6 +82,7 @@ def empty(app):
         uuid6._last_v7_timestamp = None  # ids only grow, also after a test from the future
         guard = limiter.current()
         guard.clear_memory()
+        limits.forget_full()
         if guard.redis is not None:
             guard.redis.flushdb()
 

@@ -1,8 +1,11 @@
 """Files of the server are readable by their owner alone."""
 
+import contextlib
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 
 from vaultr.settings import private_files
 
@@ -58,3 +61,26 @@ def test_readable_sqlite_database_becomes_private(tmp_path):
     private_files.protect_sqlite(str(path))
 
     assert {mode(one) for one in tmp_path.iterdir()} == {0o600}
+
+
+def test_open_database_keeps_its_locks_and_its_writes(tmp_path):
+    database = tmp_path / "vaultr.sqlite3"
+    with contextlib.closing(sqlite3.connect(database)) as server:
+        server.execute("PRAGMA journal_mode = WAL")
+        with server:
+            server.execute("CREATE TABLE written (number INTEGER)")
+        private_files.protect_sqlite(str(database))
+        rows_seen_by_another_process(database)
+        with server:
+            server.execute("INSERT INTO written VALUES (1)")
+
+        assert rows_seen_by_another_process(database) == 1
+
+
+def rows_seen_by_another_process(database):
+    code = (
+        "import sqlite3, sys; work = sqlite3.connect(sys.argv[1]);"
+        " print(*work.execute('SELECT count(*) FROM written').fetchone()); work.close()"
+    )
+    command = [sys.executable, "-c", code, str(database)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

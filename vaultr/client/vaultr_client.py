@@ -142,14 +142,25 @@ class Vaultr:
         self.machine_session: MachineSession | None = None
         self._account = AccountOperations(self.device)
         self._add_device_methods(self.device, self._account)
-        items = ItemOperations(self.device)
-        self._add_item_methods(items)
-        self._add_import_methods(ImportOperations(self.device, items))
+        self._items = ItemOperations(self.device)
+        self._add_item_methods(self._items)
         self._add_vault_methods(VaultOperations(self.device))
         self._add_account_methods(self._account)
+        self._is_complete = False
+
+    def _add_rare_methods(self) -> None:
+        """Add what few programs use; `__getattr__` calls this at the first use of one of them."""
+        self._is_complete = True
+        self._add_import_methods(ImportOperations(self.device, self._items))
         self._add_audit_methods(AuditOperations(self.device))
-        self.breach_count = BreachRanges(self.device).breach_count
         self._add_machine_methods(MachineOperations(self.device))
+        self.breach_count = BreachRanges(self.device).breach_count
+
+    def __dir__(self) -> list[str]:
+        """List all methods, also those that were not used yet."""
+        if self.machine_session is None and not self._is_complete:
+            self._add_rare_methods()
+        return list(super().__dir__())
 
     @classmethod
     def for_machine(
@@ -192,10 +203,15 @@ class Vaultr:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            """Reject what an account can do, and a machine cannot."""
+            """Add the methods of an account that were not used yet; a machine has none of them."""
             if name.startswith("_"):
                 raise AttributeError(name)
-            raise MachineCannot(str(MachineCannot.__doc__))
+            if self.machine_session is not None:
+                raise MachineCannot(str(MachineCannot.__doc__))
+            if self._is_complete:
+                raise AttributeError(f"Vaultr has no method {name}.")
+            self._add_rare_methods()
+            return getattr(self, name)
 
     def _add_device_methods(self, device: DeviceSession, account: AccountOperations) -> None:
         self.signup = device.signup

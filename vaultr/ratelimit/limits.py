@@ -124,6 +124,12 @@ def limited_lately(address: str) -> bool:
     return address in _LIMITED.get()
 
 
+def forget_full() -> None:
+    """Forget which counters and addresses were at their limit."""
+    _LIMITED.get().clear()
+    _FULL.get().clear()
+
+
 def count_denied() -> None:
     """Count this request as rejected by a rate limit."""
     _ON_DENIED.get()("limit")  # the reason in audit events: never rename

@@ -43,11 +43,15 @@ def protect_sqlite(database: str) -> None:
     """Restrict the files of an SQLite database, and create a missing database file with 0600.
 
     SQLite creates `-wal` and `-shm` with the permissions of the database file.
+
+    An existing file is not opened: to close it would release the locks that SQLite holds on it in
+    this process, because POSIX locks belong to the process (sqlite.org/howtocorrupt.html, §2.2).
+    Another process could then remove the write-ahead log under a running server.
     """
     if not database or database == ":memory:" or database.startswith("file:"):
         return
-    with contextlib.suppress(OSError):  # the connection reports a missing folder
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _FILE))
+    with contextlib.suppress(OSError):  # it exists; the connection reports a missing folder
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE))
     for suffix in _SQLITE_FILES:
         _restrict(Path(database + suffix))
 
