@@ -79,6 +79,7 @@ def test_a_session_knows_its_device_and_no_more(app, client, ann):
         {"device": None}, {"auth_key": b64(b"k" * 33)}, {"email": "ann"}, {"password": "x"},
     ],
 )  # fmt: skip
+@pytest.mark.matrix(6)
 def test_what_does_not_match_the_schema_is_no_attempt(app, client, ann, part):
     before = hashes()
     for _ in range(30):

@@ -46,6 +46,7 @@ def locked_out(app, client, device_id):
 
 
 @pytest.mark.parametrize("by", ["ann@example.org", " ANN@Example.org", "id", "-"])
+@pytest.mark.matrix(4)
 def test_an_unlocked_account_can_be_signed_in_to_at_once(app, client, run, by):
     with app.app_context():
         account = factories.account("ann@example.org")
@@ -158,6 +159,7 @@ def test_unlock_resets_everything_reported_as_used_up(app, client, run, set_to):
 
 
 @pytest.mark.parametrize(("limit", "used_up"), [("5/900", 0), ("5/86400", 1)])
+@pytest.mark.matrix(2)
 def test_locked_counter_is_used_up_only_if_longer(
     app, client, run, set_to, time_machine, limit, used_up
 ):

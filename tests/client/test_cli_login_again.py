@@ -152,6 +152,7 @@ ACTS = {
 
 
 @pytest.mark.parametrize("name", ACTS)
+@pytest.mark.matrix(6)
 def test_whatever_the_server_answers_the_login_is_as_ever(lied_to, between, name):
     def login():
         between.ends.clear()

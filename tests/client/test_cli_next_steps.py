@@ -127,6 +127,7 @@ def test_account_deletion_names_remaining_device_steps(site, tmp_path):
     ],
     ids=" ".join,
 )
+@pytest.mark.matrix(3)
 def test_where_the_server_is_away_what_reads_names_the_copy(unreachable, words):
     assert "Use --offline to read" in unreachable.refused(4, *words, password=None)
 

@@ -60,6 +60,7 @@ def test_others_are_shown_read_and_run_by_their_titles(odd):
     ("show",), ("show", "--reveal"), ("show", "--json"), ("edit", "--set", "title=x"),
     ("copy",), ("code",), ("move", "--to", "Work"),
 ])  # fmt: skip
+@pytest.mark.matrix(3)
 def test_reading_an_unopenable_item_reports_it(odd, words):
     odd.done("vaults", "add", "Work", password=None)
 

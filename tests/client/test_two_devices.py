@@ -51,6 +51,7 @@ def follow(world, name, password, secret_key=None):
 
 
 @pytest.mark.parametrize("keys", [(False, False), (True, True), (False, True), (True, False)])
+@pytest.mark.matrix(2)
 def test_of_two_changes_of_the_password_one_is_made(crossed, keys):
     def first(world):
         with_phone(world)
@@ -131,6 +132,7 @@ def check_written(world, what, changed, written):
 
 
 @pytest.mark.parametrize("what", WRITES)
+@pytest.mark.matrix(2)
 def test_new_key_during_write_of_another_device(crossed, what):
     def first(world):
         with_phone(world)
@@ -145,6 +147,7 @@ def test_new_key_during_write_of_another_device(crossed, what):
 
 
 @pytest.mark.parametrize("what", WRITES)
+@pytest.mark.matrix(2)
 def test_write_during_new_key_of_another_device(crossed, what):
     def first(world):
         with_phone(world)

@@ -141,6 +141,7 @@ def bound(count):
 
 
 @pytest.mark.parametrize("route", BODIES)
+@pytest.mark.matrix(2)
 def test_known_and_unknown_addresses_are_indistinguishable(
     connection, known, unknown, calm, bound, route
 ):

@@ -26,6 +26,7 @@ def rejected(data, **options):
 
 @pytest.mark.parametrize("cipher", ["aes256", "chacha20"])
 @pytest.mark.parametrize("kdf", ["argon2", "argon2id", "aeskdf"])
+@pytest.mark.matrix(3)
 def test_keepass_4_opens_with_every_derivation_and_cipher(kdf, cipher):
     data = make_keepass.saved(make_keepass.database(), kdf=kdf, cipher=cipher)
 
@@ -63,6 +64,7 @@ def test_keepass_3_opens_here_and_in_pykeepass(packed):
 
 
 @pytest.mark.parametrize("kind", ["random", "binary", "hex", "xml1", "xml2"])
+@pytest.mark.matrix(3)
 def test_keepass_key_file_of_every_kind_opens(kind, tmp_path):
     key = bytes(range(32))
     hashed = primitives.sha256(key)[:4].hex()
