@@ -65,7 +65,7 @@ def verify(options: GlobalOptions, bundle: Path | None) -> None:
         report = vaultr.verify_audit()
     line = (
         f"Verified: tree {report.pinned.checkpoint.epoch} with {report.pinned.checkpoint.size} "
-        f"events, {report.events} new ones of yours, {report.heads} heads of your vaults."
+        f"events. Your new events: {report.events}. Vault heads compared: {report.heads}."
     )
     output.print_result(options.json, _report_json(report), line)
 
