@@ -32,7 +32,7 @@ Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 ALIVE: Final = (
     "EXISTS (SELECT 1 FROM machines m WHERE m.id = :sid AND m.account_id = :account"
     " AND m.revision = :epoch AND m.expires_at > :now"
-    f" AND NOT {auth.locked_sql(':lock_counter')})"
+    f" AND NOT {auth.locked_sql(':lock_counter')})"  # nosec B608 - constants only
 )
 
 
@@ -40,7 +40,7 @@ def _found(counter: str) -> Any:
     return planned(
         "SELECT m.account_id, m.auth_hash, m.networks, m.expires_at, m.last_used_at, m.revision"
         " FROM machines m WHERE m.id = :sid AND m.expires_at > :now"
-        f" AND NOT {auth.locked_sql(counter)}"
+        f" AND NOT {auth.locked_sql(counter)}"  # nosec B608 - constants only
     )
 
 

@@ -207,7 +207,7 @@ def _list(actor: Access, of_type: bool, after: bool) -> Statement:
     chosen = (
         "SELECT *, sum(length(overview)) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS total"
         " FROM items WHERE vault_id = :vault_id AND state = :state"
-        f"{' AND type = :type' if of_type else ''}{' AND id > :after' if after else ''}"
+        f"{' AND type = :type' if of_type else ''}{' AND id > :after' if after else ''}"  # nosec B608 - constants only
         " ORDER BY id LIMIT :limit"
     )
     fits = "i.total <= :bytes OR i.total = length(i.overview)"
