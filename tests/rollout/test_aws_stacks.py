@@ -67,9 +67,9 @@ def test_moto_creates_exactly_the_types_that_it_knows(cloud, stem):
 
 
 def test_database_in_the_stack_has_what_the_template_says(cloud):
-    [found] = cloud.call("rds", "describe_db_instances")["DBInstances"]
+    databases = cloud.call("rds", "describe_db_instances", DBInstanceIdentifier=aws.NAME)
 
-    assert found["DBInstanceIdentifier"] == aws.NAME
+    [found] = databases["DBInstances"]
     assert found["BackupRetentionPeriod"] == 30
     assert found["MultiAZ"] is found["StorageEncrypted"] is True
     assert found["PubliclyAccessible"] is False

@@ -23,7 +23,10 @@ def test_upgrade_of_service_owner_moves_no_user(tmp_path, there, led):
 
 
 def test_the_other_colour_cannot_take_the_service_away(tmp_path):
-    done = _planned(tmp_path, "blue", "vaultr-green", "green", "--set", "service.create=true")
+    claims = "cronJobs.backup.persistentVolumeClaim=a,cronJobs.drill.persistentVolumeClaim=a"
+    done = _planned(
+        tmp_path, "blue", "vaultr-green", "green", "--set", f"service.create=true,{claims}"
+    )
 
     assert done.returncode != 0
     assert 'Service "vaultr"' in done.stderr

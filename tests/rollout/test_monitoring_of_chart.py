@@ -58,7 +58,7 @@ def test_two_colours_render_monitoring_once():
     assert len(set(names)) == len(names)
     assert len(of_kind(together, "PrometheusRule")) == 1
     assert len(of_kind(together, "ServiceMonitor")) == 1
-    assert len(of_kind(together, "CronJob")) == 2
+    assert len(of_kind(together, "CronJob")) == 4  # cleanup, daily, backup, drill
     uids = [
         json.loads(text)["uid"]
         for one in of_kind(together, "ConfigMap", "metrics")
