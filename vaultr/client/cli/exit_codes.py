@@ -24,8 +24,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
         "VAULTR_CA_FILE": "PEM file of the private CA that signed the server",
         "VAULTR_IDLE": "idle time after which the keys are forgotten (default: 15m)",
         "VAULTR_AGENT": "off: do not keep keys in memory between commands",
-        "VAULTR_TOKEN": "token of a machine, instead of a login",  # nosec B105 - help text
-        "VAULTR_TOKEN_FILE": "file with the token of a machine",  # nosec B105 - help text
+        "VAULTR_TOKEN": "token of a machine, instead of a login",  # nosec B105 - a text for people
+        "VAULTR_TOKEN_FILE": "file with the token of a machine",  # nosec B105 - a text for people
         "VAULTR_KEYRING": "off: store secret keys in files, not in the system keyring",
         "NO_COLOR": "any value: no colours (pipes never get colours)",
     }
