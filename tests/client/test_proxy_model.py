@@ -40,6 +40,9 @@ def lying(derived_at_once, tmp_path_factory):
         new.ask_recovery(EMAIL)
         token = proxy.server.recovery["token"]
         new.start_recovery(EMAIL, token, RecoveryKey.read(proxy.paper))
+    with proxy.opened("phone") as phone:  # so that a sync has something to return
+        phone.sync()
+        phone.add("login", {"title": "Of the phone"}, {"password": "of the phone"})
     proxy.server.recovery["ready_at"] = datetime.now(UTC) - timedelta(seconds=1)
     proxy.saved = proxy.saved.with_name("model-saved")
     proxy.save()
@@ -76,12 +79,17 @@ class Lies:
         del self.proxy.vault()["items"][row["id"]]
 
     def huge_numbers(self, number):
+        """Put a huge number in place of all numbers, or of those that say how long the log is."""
         value = (2_000_000, HUGE)[number % 2]
 
         def tamper(method, path, status, body):
             if path.endswith("/sync") and body is not None and status < 300:
+                body = copy.deepcopy(body)
+                if number % 4 < 2:
+                    body["vault"]["revision"] = body["revision"] = body["through"] = value
+                    return status, body
                 for place in {*numbers_in(body)}:
-                    body = replaced(copy.deepcopy(body), place, value)
+                    body = replaced(body, place, value)
             return status, body
 
         self.proxy.server.tamper = tamper
