@@ -4,11 +4,21 @@ import json
 
 import pytest
 
+from tests.client.owners import owner
 from tests.fixtures import make_bitwarden
 
 
 def add(device, title, *words):
     return device.run_json("add", "note", *words, stdin=json.dumps({"overview": {"title": title}}))
+
+
+@pytest.fixture(scope="module")
+def device(site, tmp_path_factory):
+    """A device of an account whose vault has only what these tests add."""
+    own = owner(site, tmp_path_factory.mktemp("own"), "several-items@example.org").with_agent()
+    own.done("unlock")
+    yield own
+    own.done("lock")
 
 
 @pytest.fixture
